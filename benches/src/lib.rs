@@ -1,0 +1,1 @@
+//! Benchmarks of single stages; see `cargo xtask bench --help`.

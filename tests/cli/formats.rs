@@ -1,0 +1,139 @@
+//! Results on standard output in every format, everything else on standard error.
+
+use super::{capture, query};
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int64Type;
+use arrow_ipc::reader::StreamReader;
+use harness::csv::Csv;
+use serde_json::Value;
+
+const BY_PROTOCOL: &str = "SELECT protocol, min(src_ip) AS least, count(*) AS packets FROM packets GROUP BY protocol ORDER BY protocol";
+
+#[test]
+fn every_format_tells_the_same() {
+    let [csv, json, arrow] =
+        ["csv", "json", "arrow"].map(|format| query(capture(), &["--format", format, BY_PROTOCOL]));
+    let rows = Csv::parse(csv.success()).rows;
+    assert!(rows.len() > 2, "{rows:?}");
+
+    let lines: Vec<Value> = json.success().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_json = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let from_json: Vec<Vec<String>> = lines
+        .iter()
+        .map(|row| ["protocol", "least", "packets"].map(|name| of_json(&row[name])).to_vec())
+        .collect();
+    assert_eq!(from_json, rows);
+
+    assert_eq!(arrow.code, Some(0), "{}", arrow.stderr);
+    let batches: Vec<RecordBatch> =
+        StreamReader::try_new(&*arrow.stdout, None).unwrap().map(Result::unwrap).collect();
+    let packets =
+        batches.iter().flat_map(|batch| batch.column(2).as_primitive::<Int64Type>().values().to_vec());
+    assert_eq!(
+        packets.map(|count| count.to_string()).collect::<Vec<_>>(),
+        rows.iter().map(|row| row[2].clone()).collect::<Vec<_>>()
+    );
+
+    let table = query(capture(), &["--format", "table", BY_PROTOCOL]);
+    for row in &rows {
+        let all_in = |line: &str| row.iter().all(|field| line.contains(field));
+        assert!(table.success().lines().any(all_in), "{row:?} is not in\n{}", table.text());
+    }
+}
+
+#[test]
+fn a_summary_goes_to_standard_error_unless_it_is_unwanted() {
+    let run = query(capture(), &["--format", "csv", BY_PROTOCOL]);
+    assert!(!run.stderr.is_empty(), "how much was seen");
+    let quiet = query(capture(), &["--quiet", "--format", "csv", BY_PROTOCOL]);
+    assert_eq!((quiet.success(), &*quiet.stderr), (run.success(), ""));
+}
+
+#[test]
+fn nothing_found_is_a_header_alone() {
+    let run =
+        query(capture(), &["--format", "csv", "SELECT src_ip, octets FROM packets WHERE protocol = 250"]);
+    assert_eq!(run.success(), "src_ip,octets\n");
+}
+
+#[test]
+fn several_queries_share_one_pass() {
+    let [first, second] = ["SELECT count(*) AS packets FROM packets", "SELECT count(*) AS flows FROM flows"];
+    let json = query(capture(), &["--format", "json", first, second]);
+    let lines: Vec<Value> = json.success().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = lines.iter().map(|row| row["query"].as_str().unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(names.contains(&"query_1") && names.contains(&"query_2"), "{names:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("results");
+    let run = query(capture(), &["--format", "csv", "--output", output.to_str().unwrap(), first, second]);
+    assert_eq!(run.success(), "", "results are in the files");
+    for (name, sql) in [("query_1", first), ("query_2", second)] {
+        let alone = query(capture(), &["--format", "csv", sql]);
+        let together = std::fs::read_to_string(output.join(format!("{name}.csv"))).unwrap();
+        assert_eq!(together, alone.success(), "{sql}");
+    }
+}
+
+#[test]
+fn queries_come_from_a_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("by_protocol.sql");
+    std::fs::write(&file, format!("-- a comment; not a query\n{BY_PROTOCOL};\n")).unwrap();
+    let run = query(capture(), &["--format", "csv", "--query-file", file.to_str().unwrap()]);
+    assert_eq!(run.success(), query(capture(), &["--format", "csv", BY_PROTOCOL]).success());
+}
+
+#[test]
+fn a_limit_stops_an_input_that_never_ends() {
+    let octets = std::fs::read(capture()).unwrap();
+    let arguments = ["query", "--pcap", "-", "--format", "csv", "SELECT ts, src_ip FROM packets LIMIT 3"];
+    assert_eq!(harness::run::tapline_fed(octets, &arguments).success().lines().count(), 4);
+}
+
+#[test]
+fn a_limit_is_kept() {
+    for limit in [0, 1, 10] {
+        let sql = format!("SELECT ts, src_ip FROM packets LIMIT {limit}");
+        let run = query(capture(), &["--format", "csv", &sql]);
+        assert_eq!(run.success().lines().count(), limit + 1, "{sql}");
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_workers() {
+    let sql = "SELECT src_ip, dst_ip, count(*), sum(octets), min(ts), max(ttl) FROM packets \
+        GROUP BY src_ip, dst_ip, hop('7 seconds', '21 seconds') ORDER BY src_ip, dst_ip";
+    let run = |workers| query(capture(), &["--workers", workers, "--format", "csv", sql]);
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let one = run("1");
+    for workers in ["2", "3", "7"] {
+        assert_eq!(sorted(run(workers).success()), sorted(one.success()), "{workers} workers");
+    }
+}
+
+#[test]
+fn explain_runs_nothing_and_shows_both_halves() {
+    let flag = query(capture(), &["--explain", BY_PROTOCOL]);
+    let word = query(capture(), &[&format!("EXPLAIN {BY_PROTOCOL}")]);
+    assert_eq!(flag.success(), word.success());
+    assert!(flag.text().contains("protocol"), "{}", flag.text());
+}
+
+#[test]
+fn groups_beyond_the_cap_fold_into_one_row_and_totals_stay() {
+    let sql = "SELECT src_ip, count(*) AS packets FROM packets GROUP BY src_ip, tumble('60 seconds')";
+    let total =
+        |text: &str| Csv::parse(text).rows.iter().map(|row| row[3].parse::<u64>().unwrap()).sum::<u64>();
+    let free = query(capture(), &["--format", "csv", sql]);
+    let capped = query(capture(), &["--format", "csv", "--groups-max", "5", sql]);
+    assert_eq!(total(capped.success()), total(free.success()));
+    let folded = Csv::parse(capped.text()).rows.into_iter().filter(|row| row.last().unwrap() == "folded");
+    assert!(folded.inspect(|row| assert_eq!(row[2], "", "keys are NULL")).count() > 0);
+}

@@ -1,0 +1,56 @@
+//! Capture files of real traffic, and the same packets in other containers.
+//!
+//! The folder is named by `TAPLINE_CAPTURES`, or is `../shared/captures` beside the workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The capture files in folder `packets`, sorted; none, and a line that says so, without the folder.
+#[must_use]
+pub fn packet_files() -> Vec<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures");
+    let root = std::env::var_os("TAPLINE_CAPTURES").map_or_else(|| PathBuf::from(beside), PathBuf::from);
+    let Ok(entries) = root.join("packets").read_dir() else {
+        println!("skipped: captures not found");
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.is_file());
+    files.sort();
+    files
+}
+
+/// The file's name, for reports.
+#[must_use]
+pub fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The packets of `file` in other containers, written to `folder`: pcapng, pcap with nanoseconds,
+/// and both kinds of compression. What needs a program that is missing is left out, with a line.
+///
+/// # Panics
+/// When a program is there and fails.
+#[must_use]
+pub fn derived(file: &Path, folder: &Path) -> Vec<PathBuf> {
+    let path = file.to_string_lossy();
+    let made = [
+        ("as.pcapng", vec!["editcap", "-F", "pcapng", &path, "-"]),
+        ("ns.pcap", vec!["editcap", "-F", "nsecpcap", &path, "-"]),
+        ("as.gz", vec!["gzip", "-c", &path]),
+        ("as.zst", vec!["zstd", "-q", "-c", &path]),
+    ];
+    made.iter().filter_map(|(name, command)| write_output(command, &folder.join(name))).collect()
+}
+
+fn write_output(command: &[&str], target: &Path) -> Option<PathBuf> {
+    let (program, arguments) = command.split_first()?;
+    let output = std::fs::File::create(target).expect("a temporary file");
+    let status = Command::new(program).args(arguments).stdout(output).stderr(Stdio::null()).status();
+    let Ok(status) = status else {
+        println!("skipped: {program} not found");
+        return None;
+    };
+    assert!(status.success(), "{command:?}: {status}");
+    Some(target.to_path_buf())
+}

@@ -1,0 +1,129 @@
+//! Runs the built binary.
+//!
+//! Takes a command line, gives exit code and output. The binary is the one that `TAPLINE_BIN` names,
+//! or the newest in the release and debug folders beside the running test. A run that takes longer
+//! than `TIME_LIMIT` is ended and fails the test.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// No run of the tests takes longer.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Standard output as text.
+    ///
+    /// # Panics
+    /// When it is not UTF-8.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("results are UTF-8")
+    }
+
+    /// Standard output of a run that must have succeeded.
+    ///
+    /// # Panics
+    /// When the exit code is not 0.
+    #[must_use]
+    pub fn success(&self) -> &str {
+        assert_eq!(self.code, Some(0), "exit code; stderr:\n{}", self.stderr);
+        self.text()
+    }
+}
+
+/// Runs `tapline` with these arguments and no input.
+///
+/// # Panics
+/// When there is no binary, or it does not end in time.
+#[must_use]
+pub fn tapline<A: AsRef<OsStr>>(arguments: &[A]) -> Finished {
+    finish(command(arguments).stdin(Stdio::null()))
+}
+
+/// Runs `tapline` with these arguments and a file as its standard input.
+///
+/// # Panics
+/// When there is no binary, it does not end in time, or the file cannot be read.
+#[must_use]
+pub fn tapline_reading<A: AsRef<OsStr>>(input: &Path, arguments: &[A]) -> Finished {
+    let input = File::open(input).expect("the input can be opened");
+    finish(command(arguments).stdin(input))
+}
+
+/// Runs `tapline` with these arguments and a standard input that holds `octets` and never ends.
+///
+/// # Panics
+/// When there is no binary, or it does not end in time.
+#[must_use]
+pub fn tapline_fed<A: AsRef<OsStr>>(octets: Vec<u8>, arguments: &[A]) -> Finished {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let _never_ends = writer.try_clone().expect("a pipe");
+    // The child's end closes the pipe, and that ends the writing.
+    std::thread::spawn(move || writer.write_all(&octets));
+    finish(command(arguments).stdin(reader))
+}
+
+fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    let mut command = Command::new(&*BINARY);
+    command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// Output goes to files, so that neither pipe can fill up and stop the child.
+fn finish(command: &mut Command) -> Finished {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
+    let create = |path: &Path| File::create(path).expect("a temporary file");
+    let mut child = command.stdout(create(&out)).stderr(create(&err)).spawn().expect("the binary starts");
+    let code = wait(&mut child);
+    let read = |path: &Path| std::fs::read(path).expect("a temporary file");
+    Finished { code, stdout: read(&out), stderr: String::from_utf8_lossy(&read(&err)).into_owned() }
+}
+
+fn wait(child: &mut Child) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("the child can be waited for") {
+            return status.code();
+        }
+        let in_time = start.elapsed() < TIME_LIMIT;
+        if !in_time {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        assert!(in_time, "still running after {} s", TIME_LIMIT.as_secs());
+        sleep(Duration::from_millis(2));
+    }
+}
+
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let named = std::env::var_os("TAPLINE_BIN").map(PathBuf::from);
+    let found = named.or_else(newest_built).filter(|path| path.is_file());
+    found.expect("no binary: cargo build --release -p tapline, or set TAPLINE_BIN")
+});
+
+/// Test binaries are in `TARGET/PROFILE/deps`.
+fn newest_built() -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let target = test.ancestors().nth(3)?;
+    let candidates = ["release", "debug"].map(|profile| target.join(profile).join("tapline"));
+    let built = |path: &PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+    candidates.into_iter().filter(|path| path.is_file()).max_by_key(built)
+}

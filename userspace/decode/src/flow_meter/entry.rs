@@ -1,0 +1,167 @@
+//! One flow that is being metered.
+//!
+//! Takes updates, gives the flow's deadline and, in the end, its row. The deadline is the earliest
+//! of three: silence, age, and the linger after FIN or RST.
+
+use super::FlowMeterLimits;
+use super::update::FlowUpdate;
+use tapline_record::{FlowColumn, FlowKey, FlowRow};
+
+/// Why a flow ended (IPFIX flowEndReason, IE 136).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FlowEndReason {
+    /// Nothing came for the inactive timeout.
+    Idle = 1,
+    /// It lasted for the active timeout; what follows is another record.
+    Active = 2,
+    /// FIN or RST was seen.
+    EndOfFlow = 3,
+    /// The input ended.
+    Forced = 4,
+    /// The table was full.
+    LackOfResources = 5,
+}
+
+/// Timeouts in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    pub(super) active: i64,
+    pub(super) inactive: i64,
+    pub(super) linger: i64,
+}
+
+impl From<&FlowMeterLimits> for Timeouts {
+    fn from(limits: &FlowMeterLimits) -> Self {
+        let nanoseconds = |milliseconds: u32| i64::from(milliseconds) * 1_000_000;
+        Self {
+            active: nanoseconds(limits.active_timeout_ms),
+            inactive: nanoseconds(limits.inactive_timeout_ms),
+            linger: nanoseconds(limits.linger_ms),
+        }
+    }
+}
+
+/// A flow so far. Two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct FlowEntry {
+    /// The first update, whose counters and times take in the later ones.
+    total: FlowUpdate,
+    /// Time of the first FIN or RST plus the linger; `i64::MAX` before it.
+    closes_at: i64,
+    /// The tick at which the meter looks at the flow.
+    pub(super) scheduled: i64,
+}
+
+const _: () = assert!(size_of::<FlowEntry>() == 128, "a flow takes two cache lines");
+
+/// Set in every row.
+const ALWAYS: u64 = FlowColumn::Ts.bit()
+    | FlowColumn::StartTime.bit()
+    | FlowColumn::EndTime.bit()
+    | FlowColumn::Packets.bit()
+    | FlowColumn::Octets.bit()
+    | FlowColumn::SamplingRate.bit()
+    | FlowColumn::ScaledPackets.bit()
+    | FlowColumn::ScaledOctets.bit()
+    | FlowColumn::FlowEndReason.bit();
+
+impl FlowEntry {
+    /// A flow that begins with `update`.
+    #[inline]
+    pub(super) fn new(update: &FlowUpdate, timeouts: &Timeouts) -> Self {
+        let mut entry = Self { total: *update, closes_at: i64::MAX, scheduled: i64::MAX };
+        entry.note_closing(update, timeouts);
+        entry
+    }
+
+    /// Takes in more packets; they may be older than those before.
+    #[inline]
+    pub(super) fn absorb(&mut self, update: &FlowUpdate, timeouts: &Timeouts) {
+        let total = &mut self.total;
+        total.packets = total.packets.saturating_add(update.packets);
+        total.octets = total.octets.saturating_add(update.octets);
+        total.first = total.first.min(update.first);
+        total.last = total.last.max(update.last);
+        total.tcp_flags |= update.tcp_flags;
+        total.present |= update.present & FlowColumn::TcpFlags.bit();
+        self.note_closing(update, timeouts);
+    }
+
+    #[inline]
+    fn note_closing(&mut self, update: &FlowUpdate, timeouts: &Timeouts) {
+        if update.closes() && self.closes_at == i64::MAX {
+            self.closes_at = update.last.saturating_add(timeouts.linger);
+        }
+    }
+
+    /// The flow's key.
+    #[inline]
+    pub(super) const fn key(&self) -> &FlowKey {
+        &self.total.key
+    }
+
+    /// Reads both cache lines.
+    #[inline]
+    pub(super) const fn touch(&self) -> i64 {
+        self.total.last ^ self.closes_at
+    }
+
+    /// A packet at this time or later belongs to another record.
+    #[inline]
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> i64 {
+        let (idle, aged) = self.timeouts_at(timeouts);
+        idle.min(aged).min(self.closes_at)
+    }
+
+    /// Why a flow that reached its deadline ended.
+    pub(super) fn timeout_reason(&self, timeouts: &Timeouts) -> FlowEndReason {
+        let (idle, aged) = self.timeouts_at(timeouts);
+        self.reason_unless_closing(if aged < idle { FlowEndReason::Active } else { FlowEndReason::Idle })
+    }
+
+    #[inline]
+    const fn timeouts_at(&self, timeouts: &Timeouts) -> (i64, i64) {
+        let idle = self.total.last.saturating_add(timeouts.inactive);
+        (idle, self.total.first.saturating_add(timeouts.active))
+    }
+
+    /// `reason`, but a flow whose end was seen did end.
+    pub(super) const fn reason_unless_closing(&self, reason: FlowEndReason) -> FlowEndReason {
+        if self.closes_at == i64::MAX { reason } else { FlowEndReason::EndOfFlow }
+    }
+
+    /// The record of the flow.
+    pub(super) fn row(&self, reason: FlowEndReason) -> FlowRow {
+        let FlowUpdate { key, .. } = self.total;
+        FlowRow {
+            present: self.total.present | ALWAYS,
+            ts: self.total.last,
+            start_time: self.total.first,
+            end_time: self.total.last,
+            src_ip: key.src_ip,
+            dst_ip: key.dst_ip,
+            src_port: key.src_port,
+            dst_port: key.dst_port,
+            protocol: key.protocol,
+            tcp_flags: self.total.tcp_flags,
+            tos: self.total.tos,
+            packets: self.total.packets,
+            octets: self.total.octets,
+            sampling_rate: 1,
+            scaled_packets: self.total.packets,
+            scaled_octets: self.total.octets,
+            vlan: key.vlan,
+            mpls_label: self.total.mpls_label,
+            src_mac: self.total.src_mac,
+            dst_mac: self.total.dst_mac,
+            icmp_type: key.icmp_type,
+            icmp_code: key.icmp_code,
+            flow_end_reason: reason as u8,
+            direction: self.total.direction,
+            ip_version: self.total.ip_version,
+            ..FlowRow::default()
+        }
+    }
+}

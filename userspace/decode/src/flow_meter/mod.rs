@@ -1,0 +1,287 @@
+//! Builds flow records from packets.
+//!
+//! Takes packets, or counts of packets of one flow, roughly in the order of time; gives one record
+//! a flow and timeout. Always: the packets and octets of the records given are those taken in, and
+//! every record given later ends at [`FlowMeter::watermark`] or after it, unless one of its packets
+//! was that late itself.
+//!
+//! A flow is unidirectional; its key is [`tapline_record::FlowKey`]. A packet joins the flow of its
+//! key unless it comes at the flow's deadline or later; then it begins the next record. The deadline
+//! is the earliest of
+//! - the last packet + inactive timeout (15 s),
+//! - the first packet + active timeout (60 s),
+//! - the first FIN or RST + linger (2 s), so that the last ACK is no flow of its own.
+//!
+//! Flows whose deadline has passed are given when time enters a new tick: 1/128 to 1/64 of the inactive timeout. Ticks belong to event time, so the same
+//! packets give the same records in the same order, however they are cut into batches.
+//!
+//! How this compares: nfpcapd has the same key (without VLAN, with the ICMP type and code as
+//! destination port), 300 s and 60 s by default, and writes a flow out at its FIN or RST, so that
+//! the last ACK is another one. softflowd counts both directions in one entry, exports them as two
+//! records, waits 5 minutes after FIN by default, and over a file lets no flow time out.
+
+mod batcher;
+mod entry;
+mod table;
+#[cfg(test)]
+mod tests;
+mod update;
+mod wheel;
+
+pub use batcher::FlowBatcher;
+pub use entry::FlowEndReason;
+pub use update::FlowUpdate;
+
+use entry::{FlowEntry, Timeouts};
+use std::ops::RangeInclusive;
+use table::{FlowTable, Node};
+use tapline_record::{EventTime, FlowRow, PacketRow};
+use update::key_of;
+use wheel::{WHEEL_TICKS, Wheel};
+
+/// Timeouts, and the size of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowMeterLimits {
+    /// A flow that lasts longer is given in pieces.
+    pub active_timeout_ms: u32,
+    /// A flow ends when nothing came for so long.
+    pub inactive_timeout_ms: u32,
+    /// A flow ends so long after its first FIN or RST.
+    pub linger_ms: u32,
+    /// Flows that are metered at once, 1 to 2^30, some 160 octets each; when there are more, those next
+    /// to end are given early.
+    pub flows_max: u32,
+}
+
+impl Default for FlowMeterLimits {
+    fn default() -> Self {
+        Self { active_timeout_ms: 60_000, inactive_timeout_ms: 15_000, linger_ms: 2_000, flows_max: 1 << 20 }
+    }
+}
+
+/// What a meter did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowMeterCounters {
+    /// Packets that belong to a flow.
+    pub packets: u64,
+    /// Frames without an IP header.
+    pub frames_without_ip: u64,
+    /// Records given.
+    pub flows: u64,
+    /// Of these, those given early because the table was full.
+    pub flows_given_early: u64,
+}
+
+/// Flows from packets.
+#[derive(Debug)]
+pub struct FlowMeter {
+    timeouts: Timeouts,
+    flows_max: usize,
+    table: FlowTable,
+    wheel: Wheel,
+    /// A tick has 2^`tick_bits` nanoseconds.
+    tick_bits: u32,
+    /// Flows whose deadline is at or before the start of this tick are out.
+    tick: i64,
+    /// No flow is scheduled before this tick.
+    earliest: i64,
+    counters: FlowMeterCounters,
+}
+
+/// Before the first packet.
+const NO_TICK: i64 = i64::MIN;
+const FLOWS_MAX: u32 = 1 << 30;
+/// Packets whose flows are looked up together: more than a processor has cache misses under way.
+const LOOKAHEAD_PACKETS: usize = 32;
+
+impl FlowMeter {
+    /// A meter without flows.
+    #[must_use]
+    pub fn new(limits: FlowMeterLimits) -> Self {
+        let timeouts = Timeouts::from(&limits);
+        let tick_ns = (timeouts.inactive / 64).max(1_000_000);
+        Self {
+            timeouts,
+            flows_max: limits.flows_max.clamp(1, FLOWS_MAX) as usize,
+            table: FlowTable::new(),
+            wheel: Wheel::new(),
+            tick_bits: tick_ns.ilog2(),
+            tick: NO_TICK,
+            earliest: NO_TICK,
+            counters: FlowMeterCounters::default(),
+        }
+    }
+
+    /// Counts a packet into its flow; records that are complete by now go to `emit`.
+    pub fn update(&mut self, packet: &PacketRow, emit: &mut impl FnMut(&FlowRow)) {
+        self.update_burst(std::slice::from_ref(packet), emit);
+    }
+
+    /// Counts packets into their flows one after the other, as [`Self::update`] does, but faster: the
+    /// burst's flows are looked up together first, so that their memory is waited for at once.
+    pub fn update_burst(&mut self, packets: &[PacketRow], emit: &mut impl FnMut(&FlowRow)) {
+        for packets in packets.chunks(LOOKAHEAD_PACKETS) {
+            let mut hashes = [0; LOOKAHEAD_PACKETS];
+            for (hash, packet) in hashes.iter_mut().zip(packets) {
+                *hash = self.table.hash(&key_of(packet));
+            }
+            self.table.warm(&hashes[..packets.len()]);
+            for (packet, &hash) in packets.iter().zip(&hashes) {
+                self.count(packet, hash, emit);
+            }
+        }
+    }
+
+    /// Counts some packets into their flow; records that are complete by now go to `emit`.
+    pub fn add(&mut self, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
+        self.add_hashed(update, self.table.hash(&update.key), emit);
+    }
+
+    /// Tells that time has come this far; the packets' own times do so by themselves.
+    #[inline]
+    pub fn advance(&mut self, now: EventTime, emit: &mut impl FnMut(&FlowRow)) {
+        let tick = now.0 >> self.tick_bits;
+        if tick > self.tick {
+            self.enter(tick, emit);
+        }
+    }
+
+    /// The input has ended: every flow goes to `emit`.
+    pub fn finish(&mut self, emit: &mut impl FnMut(&FlowRow)) {
+        for tick in self.coming_ticks() {
+            self.wheel.take(tick);
+            while let Some(node) = self.wheel.pop_taken() {
+                self.end_flow(node, FlowEndReason::Forced, emit);
+            }
+        }
+    }
+
+    /// No flow ends before this time, but for packets that are themselves older.
+    #[must_use]
+    pub const fn watermark(&self) -> EventTime {
+        if self.tick == NO_TICK {
+            return EventTime::MIN;
+        }
+        EventTime(self.tick << self.tick_bits).plus(-self.timeouts.inactive)
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub const fn counters(&self) -> FlowMeterCounters {
+        self.counters
+    }
+
+    /// Flows that are being metered.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.table.len()
+    }
+
+    #[inline]
+    fn count(&mut self, packet: &PacketRow, hash: u32, emit: &mut impl FnMut(&FlowRow)) {
+        if let Some(update) = FlowUpdate::of_packet(packet) {
+            self.add_hashed(&update, hash, emit);
+        } else {
+            self.counters.frames_without_ip += 1;
+            self.advance(EventTime(packet.ts), emit);
+        }
+    }
+
+    #[inline]
+    fn add_hashed(&mut self, update: &FlowUpdate, hash: u32, emit: &mut impl FnMut(&FlowRow)) {
+        self.advance(EventTime(update.first), emit);
+        self.counters.packets = self.counters.packets.saturating_add(update.packets);
+        match self.table.find(hash, &update.key) {
+            Some(node) => self.continue_flow(node, update, emit),
+            None => self.begin_flow(hash, update, emit),
+        }
+    }
+
+    #[inline]
+    fn continue_flow(&mut self, node: Node, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
+        let entry = &mut self.table[node];
+        if update.first < entry.deadline(&self.timeouts) {
+            entry.absorb(update, &self.timeouts);
+        } else {
+            let row = entry.row(entry.timeout_reason(&self.timeouts));
+            *entry = FlowEntry::new(update, &self.timeouts);
+            self.give(&row, emit);
+        }
+        if self.due_tick(node) < self.table[node].scheduled {
+            self.schedule(node);
+        }
+    }
+
+    fn begin_flow(&mut self, hash: u32, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
+        if self.table.len() >= self.flows_max {
+            self.make_room(emit);
+        }
+        let node = self.table.insert(hash, FlowEntry::new(update, &self.timeouts));
+        self.schedule(node);
+    }
+
+    /// Gives the flows whose deadline has passed when `tick` begins.
+    fn enter(&mut self, tick: i64, emit: &mut impl FnMut(&FlowRow)) {
+        let passed = self.coming_ticks().take_while(|&coming| coming <= tick);
+        self.tick = tick;
+        for passed in passed {
+            self.wheel.take(passed);
+            while let Some(node) = self.wheel.pop_taken() {
+                self.end_or_reschedule(node, emit);
+            }
+        }
+    }
+
+    fn end_or_reschedule(&mut self, node: Node, emit: &mut impl FnMut(&FlowRow)) {
+        if self.table[node].deadline(&self.timeouts) <= self.tick << self.tick_bits {
+            self.end_flow(node, self.table[node].timeout_reason(&self.timeouts), emit);
+        } else {
+            self.schedule(node);
+        }
+    }
+
+    /// Gives the flow that is next to end.
+    fn make_room(&mut self, emit: &mut impl FnMut(&FlowRow)) {
+        let coming = self.coming_ticks();
+        for tick in self.earliest.max(*coming.start())..=*coming.end() {
+            self.earliest = tick;
+            while let Some(node) = self.wheel.pop_at(tick) {
+                if self.due_tick(node) <= tick {
+                    self.counters.flows_given_early += 1;
+                    return self.end_flow(node, FlowEndReason::LackOfResources, emit);
+                }
+                self.schedule(node);
+            }
+        }
+    }
+
+    /// Puts a flow where the wheel will come by at its deadline, as it is now, or before.
+    fn schedule(&mut self, node: Node) {
+        let tick = self.due_tick(node);
+        self.table[node].scheduled = tick;
+        self.earliest = self.earliest.min(tick);
+        self.wheel.place(tick, node);
+    }
+
+    /// The tick at whose start the deadline has passed, or as near to it as the wheel reaches.
+    #[inline]
+    fn due_tick(&self, node: Node) -> i64 {
+        let deadline = self.table[node].deadline(&self.timeouts);
+        let tick = (deadline.saturating_sub(1) >> self.tick_bits) + 1;
+        tick.clamp(self.tick + 1, self.tick + WHEEL_TICKS)
+    }
+
+    const fn coming_ticks(&self) -> RangeInclusive<i64> {
+        self.tick + 1..=self.tick + WHEEL_TICKS
+    }
+
+    fn end_flow(&mut self, node: Node, reason: FlowEndReason, emit: &mut impl FnMut(&FlowRow)) {
+        let entry = self.table.remove(node);
+        self.give(&entry.row(entry.reason_unless_closing(reason)), emit);
+    }
+
+    fn give(&mut self, row: &FlowRow, emit: &mut impl FnMut(&FlowRow)) {
+        self.counters.flows += 1;
+        emit(row);
+    }
+}

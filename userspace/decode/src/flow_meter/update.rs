@@ -1,0 +1,120 @@
+//! What the meter is told: some packets of one flow.
+//!
+//! Takes a decoded packet, gives a [`FlowUpdate`]; a kernel flow table gives updates of many
+//! packets at once. A field counts only when its bit in `present` is set.
+
+use tapline_record::address::Mac;
+use tapline_record::{FlowColumn, FlowKey, PacketColumn, PacketRow};
+
+/// TCP flags that end a flow: FIN and RST.
+const CLOSING_FLAGS: u16 = 0x01 | 0x04;
+
+/// Some packets of one flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowUpdate {
+    /// The flow.
+    pub key: FlowKey,
+    /// The columns of `flows` that these packets carry, one [`FlowColumn::bit`] each.
+    pub present: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Octets of the IP packets.
+    pub octets: u64,
+    /// Time of the first packet, nanoseconds since the epoch.
+    pub first: i64,
+    /// Time of the last packet, nanoseconds since the epoch.
+    pub last: i64,
+    /// TCP flags, joined by OR.
+    pub tcp_flags: u16,
+    /// Type of service or traffic class of the first packet.
+    pub tos: u8,
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// 0 ingress, 1 egress.
+    pub direction: u8,
+    /// Topmost MPLS label of the first packet.
+    pub mpls_label: u32,
+    /// Source MAC address of the first packet.
+    pub src_mac: Mac,
+    /// Destination MAC address of the first packet.
+    pub dst_mac: Mac,
+}
+
+impl FlowUpdate {
+    /// One packet; `None` when the frame has no IP header and so belongs to no flow.
+    #[must_use]
+    #[inline]
+    pub fn of_packet(packet: &PacketRow) -> Option<Self> {
+        if packet.present & ADDRESSES != ADDRESSES {
+            return None;
+        }
+        let when = |column: PacketColumn, value: u16| if packet.has(column) { value } else { 0 };
+        let octet = |column, value: u8| when(column, value.into()).to_le_bytes()[0];
+        Some(Self {
+            key: key_of(packet),
+            present: columns_of(packet.present),
+            packets: 1,
+            octets: if packet.has(PacketColumn::Octets) { packet.octets } else { 0 },
+            first: packet.ts,
+            last: packet.ts,
+            tcp_flags: when(PacketColumn::TcpFlags, packet.tcp_flags),
+            tos: octet(PacketColumn::Dscp, packet.dscp << 2) | octet(PacketColumn::Ecn, packet.ecn & 3),
+            ip_version: packet.ip_version,
+            direction: packet.direction,
+            mpls_label: packet.mpls_label,
+            src_mac: packet.src_mac,
+            dst_mac: packet.dst_mac,
+        })
+    }
+
+    /// Whether one of the packets ends the flow.
+    #[must_use]
+    #[inline]
+    pub const fn closes(&self) -> bool {
+        self.tcp_flags & CLOSING_FLAGS != 0
+    }
+}
+
+/// Later fragments have no ports: the key's ports are zero then.
+#[inline]
+pub(super) fn key_of(packet: &PacketRow) -> FlowKey {
+    let port = |column, value| if packet.has(column) { value } else { 0 };
+    let octet = |column, value| if packet.has(column) { value } else { 0 };
+    FlowKey {
+        src_ip: packet.src_ip,
+        dst_ip: packet.dst_ip,
+        src_port: port(PacketColumn::SrcPort, packet.src_port),
+        dst_port: port(PacketColumn::DstPort, packet.dst_port),
+        vlan: if packet.has(PacketColumn::Vlan) { packet.vlan } else { FlowKey::NO_VLAN },
+        protocol: octet(PacketColumn::Protocol, packet.protocol),
+        icmp_type: octet(PacketColumn::IcmpType, packet.icmp_type),
+        icmp_code: octet(PacketColumn::IcmpCode, packet.icmp_code),
+    }
+}
+
+const ADDRESSES: u64 = PacketColumn::SrcIp.bit() | PacketColumn::DstIp.bit();
+
+/// Columns that a flow has from its packets.
+const CARRIED: [(PacketColumn, FlowColumn); 14] = [
+    (PacketColumn::SrcIp, FlowColumn::SrcIp),
+    (PacketColumn::DstIp, FlowColumn::DstIp),
+    (PacketColumn::SrcPort, FlowColumn::SrcPort),
+    (PacketColumn::DstPort, FlowColumn::DstPort),
+    (PacketColumn::Protocol, FlowColumn::Protocol),
+    (PacketColumn::TcpFlags, FlowColumn::TcpFlags),
+    (PacketColumn::Dscp, FlowColumn::Tos),
+    (PacketColumn::Vlan, FlowColumn::Vlan),
+    (PacketColumn::MplsLabel, FlowColumn::MplsLabel),
+    (PacketColumn::SrcMac, FlowColumn::SrcMac),
+    (PacketColumn::DstMac, FlowColumn::DstMac),
+    (PacketColumn::IcmpType, FlowColumn::IcmpType),
+    (PacketColumn::IcmpCode, FlowColumn::IcmpCode),
+    (PacketColumn::Direction, FlowColumn::Direction),
+];
+
+#[inline]
+fn columns_of(packet: u64) -> u64 {
+    let moved = CARRIED.map(|(from, to)| (packet >> from as u8 & 1) << to as u8);
+    let version = (packet >> PacketColumn::IpVersion as u8 & 1) << FlowColumn::IpVersion as u8;
+    moved.iter().fold(version, |columns, column| columns | column)
+}

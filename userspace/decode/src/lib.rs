@@ -1,0 +1,11 @@
+//! Turns frames into rows.
+
+#![forbid(unsafe_code)]
+
+pub mod flow_meter;
+mod frame;
+pub mod packet;
+
+pub use flow_meter::{FlowBatcher, FlowMeter, FlowMeterLimits};
+pub use frame::{Direction, Frame, LinkType};
+pub use packet::{Damage, DamageCounts, Decoded, Depth, PacketBatcher, Seen, decode};

@@ -1,0 +1,20 @@
+//! Ethernet II and IEEE 802.3: addresses, then a type or a length.
+
+use super::ethertype;
+use super::fields::Fields as _;
+use super::walk::Walk;
+use super::{Damage, present};
+use tapline_record::PacketColumn::{DstMac, SrcMac};
+
+/// Takes the MAC addresses, unless a header further out had some, and gives what follows.
+#[inline]
+pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
+    let (header, bytes) = walk.header::<14>(bytes, Damage::EthernetTruncated)?;
+    if !walk.row.has(SrcMac) {
+        walk.row.dst_mac = header.octets::<0, 6>();
+        walk.row.src_mac = header.octets::<6, 6>();
+        walk.row.present |= present([SrcMac, DstMac]);
+    }
+    ethertype::enter(header.be16::<12>(), walk);
+    Some(bytes)
+}

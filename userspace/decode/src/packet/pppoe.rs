@@ -1,0 +1,12 @@
+//! PPPoE sessions (RFC 2516).
+
+use super::fields::Fields as _;
+use super::walk::Walk;
+use super::{Damage, ppp};
+
+/// Gives the network packet of a session.
+pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
+    let (header, bytes) = walk.header::<6>(bytes, Damage::PppoeTruncated)?;
+    let bytes = walk.limit(bytes, header.be16::<4>().into(), Damage::PppoeLengthTooLong);
+    ppp::strip(bytes, walk)
+}

@@ -1,0 +1,13 @@
+//! Tests of the packet decoder against tables, properties and tshark.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+mod captures;
+mod damage;
+mod frames;
+mod headers;
+mod prefixes;
+mod rows;
+mod samples;
+mod tshark;
+mod tunnels;

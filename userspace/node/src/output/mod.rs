@@ -1,0 +1,144 @@
+//! Results to their readers: one writer a format.
+//!
+//! Standard output carries results and nothing else. Addresses become text here, at the edge.
+
+mod arrow;
+mod csv;
+mod json;
+mod printable;
+mod table;
+
+use crate::failure::Failure;
+use clap::ValueEnum;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
+use std::fs::{File, create_dir_all};
+use std::io::{self, BufWriter, Write, stdout};
+use std::path::Path;
+use tapline_query::ContinuousQuery;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns for a person.
+    Table,
+    /// Comma-separated values with a header line; NULL is an empty field.
+    Csv,
+    /// One object a line.
+    Json,
+    /// Arrow's IPC stream; addresses stay binary.
+    Arrow,
+}
+
+impl Format {
+    /// Whether results of several queries cannot share one output.
+    pub(crate) const fn is_one_table_a_file(self) -> bool {
+        matches!(self, Self::Csv | Self::Arrow)
+    }
+
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Table => "txt",
+            Self::Csv => "csv",
+            Self::Json => "jsonl",
+            Self::Arrow => "arrows",
+        }
+    }
+}
+
+/// A query's name and the columns of its results.
+pub(crate) struct QueryOutput {
+    name: String,
+    schema: SchemaRef,
+}
+
+impl QueryOutput {
+    pub(crate) fn new(name: &str, query: &ContinuousQuery) -> Self {
+        Self { name: name.to_owned(), schema: query.result_schema() }
+    }
+}
+
+/// Writes the results of one query.
+trait Writer {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError>;
+    fn finish(&mut self) -> Result<(), ArrowError>;
+}
+
+/// Where the results of all queries go.
+pub(crate) struct Output {
+    writers: Vec<Box<dyn Writer>>,
+}
+
+impl Output {
+    /// One writer a query: on standard output, or in files of `folder`.
+    pub(crate) fn open(
+        format: Format,
+        folder: Option<&Path>,
+        queries: Vec<QueryOutput>,
+    ) -> Result<Self, Failure> {
+        if let Some(folder) = folder {
+            create_dir_all(folder).map_err(|error| cannot_create(folder, &error))?;
+        }
+        let is_shared = queries.len() > 1 && folder.is_none();
+        let open = |query: QueryOutput| {
+            let target: Box<dyn Write> = match folder {
+                None => Box::new(BufWriter::new(stdout())),
+                Some(folder) => {
+                    let path = folder.join(format!("{}.{}", query.name, format.extension()));
+                    Box::new(BufWriter::new(
+                        File::create(&path).map_err(|error| cannot_create(&path, &error))?,
+                    ))
+                }
+            };
+            writer(format, target, query, is_shared)
+        };
+        Ok(Self { writers: queries.into_iter().map(open).collect::<Result<_, _>>()? })
+    }
+
+    /// Writes rows of one query.
+    pub(crate) fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
+        self.writers[query].write(batch).map_err(into_io)
+    }
+
+    /// Writes what is left.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.writers.iter_mut().try_for_each(|writer| writer.finish()).map_err(into_io)
+    }
+
+    /// Prints text that is the whole output; a reader who has seen enough is no failure.
+    pub(crate) fn to_stdout_text(text: &str) -> Result<(), Failure> {
+        match stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Run(error.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn writer(
+    format: Format,
+    target: Box<dyn Write>,
+    query: QueryOutput,
+    is_shared: bool,
+) -> Result<Box<dyn Writer>, Failure> {
+    let QueryOutput { name, schema } = query;
+    let name = is_shared.then_some(name);
+    Ok(match format {
+        Format::Table => Box::new(table::TableWriter::new(target, name, schema)),
+        Format::Csv => Box::new(csv::CsvWriter::new(target, &schema)),
+        Format::Json => Box::new(json::JsonWriter::new(target, name)),
+        Format::Arrow => Box::new(arrow::ArrowWriter::new(target, &schema)?),
+    })
+}
+
+fn cannot_create(path: &Path, error: &io::Error) -> Failure {
+    Failure::Run(format!("{} cannot be created: {error}", path.display()))
+}
+
+/// Keeps an I/O error's kind, so that a closed pipe is told from a full disk.
+fn into_io(error: ArrowError) -> io::Error {
+    match error {
+        ArrowError::IoError(_, error) => error,
+        other => io::Error::other(other.to_string()),
+    }
+}

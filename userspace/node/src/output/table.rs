@@ -1,0 +1,77 @@
+//! Aligned columns for a person.
+//!
+//! Rows are kept until there are enough to choose the widths by; then they are printed, with the
+//! header again. With several queries in one output, each one's rows come at the end under its name.
+
+use super::Writer;
+use super::printable::flat;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::io::Write;
+
+/// Rows whose widths are balanced together.
+const ROWS_PER_TABLE: usize = 4096;
+
+pub(super) struct TableWriter {
+    target: Box<dyn Write>,
+    name: Option<String>,
+    schema: SchemaRef,
+    rows: Vec<Vec<String>>,
+    is_printed: bool,
+}
+
+impl TableWriter {
+    pub(super) fn new(target: Box<dyn Write>, name: Option<String>, schema: SchemaRef) -> Self {
+        Self { target, name, schema, rows: vec![], is_printed: false }
+    }
+
+    fn print(&mut self) -> Result<(), ArrowError> {
+        if let Some(name) = self.name.as_ref().filter(|_| !self.is_printed) {
+            writeln!(self.target, "{name}")?;
+        }
+        self.is_printed = true;
+        let mut table = Table::new();
+        table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(self.schema.fields().iter().map(|field| field.name()));
+        table.add_rows(self.rows.drain(..));
+        for (column, field) in table.column_iter_mut().zip(self.schema.fields()) {
+            if field.data_type().is_numeric() {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        writeln!(self.target, "{table}")?;
+        Ok(())
+    }
+}
+
+impl Writer for TableWriter {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let batch = flat(batch)?;
+        let options = FormatOptions::default();
+        let formatters: Vec<ArrayFormatter<'_>> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options))
+            .collect::<Result<_, _>>()?;
+        for row in 0..batch.num_rows() {
+            self.rows.push(formatters.iter().map(|formatter| formatter.value(row).to_string()).collect());
+        }
+        if self.name.is_none() && self.rows.len() >= ROWS_PER_TABLE {
+            self.print()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ArrowError> {
+        if !self.rows.is_empty() || !self.is_printed {
+            self.print()?;
+        }
+        if self.name.is_some() {
+            writeln!(self.target)?;
+        }
+        Ok(self.target.flush()?)
+    }
+}

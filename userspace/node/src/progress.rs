@@ -1,0 +1,31 @@
+//! The progress bar, when standard error is a terminal.
+
+use std::io::IsTerminal as _;
+use tapline_pipeline::Progress;
+
+/// Shows how far a run has come.
+pub(crate) struct ProgressBar {
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl ProgressBar {
+    /// A bar that shows nothing when `quiet`, or when nobody would see it.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let visible = !quiet && std::io::stderr().is_terminal();
+        Self { bar: visible.then(|| indicatif::ProgressBar::new(0)) }
+    }
+
+    pub(crate) fn show(&mut self, now: Progress) {
+        let Some(bar) = &self.bar else { return };
+        if let Some(total) = now.total_octets {
+            bar.set_length(total);
+        }
+        bar.set_position(now.octets);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `tapline query`: plan the queries, open the input, run, print.
+
+use crate::arguments::QueryPlan;
+use crate::failure::Failure;
+use crate::output::{Output, QueryOutput};
+use crate::progress::ProgressBar;
+use crate::summary;
+use std::io::ErrorKind;
+use tapline_capture::{CaptureSet, End};
+use tapline_pipeline::{RunError, Summary, run_files};
+use tapline_query::{ContinuousQuery, Planner};
+
+/// Runs the command.
+pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
+    let queries = plan_queries(plan)?;
+    if plan.explain || queries.iter().any(|query| query.explain) {
+        return Output::to_stdout_text(&describe(plan, &queries));
+    }
+    if plan.files.is_empty() {
+        return Err(Failure::Usage("no input; give --pcap FILE".to_owned()));
+    }
+    let files = CaptureSet::open(&plan.files).map_err(|error| Failure::Run(error.to_string()))?;
+    let named = plan.queries.iter().zip(&queries);
+    let named: Vec<_> = named.map(|((name, _), query)| QueryOutput::new(name, query)).collect();
+    let mut output = Output::open(plan.format, plan.output.as_deref(), named)?;
+    let mut progress = ProgressBar::new(plan.quiet);
+    let result = run_files(
+        files,
+        &queries,
+        &plan.options,
+        &mut |query, batch| output.write(query, batch),
+        &mut |now| progress.show(now),
+    );
+    progress.clear();
+    let result = result.and_then(|summary| {
+        output.finish().map_err(RunError::Sink)?;
+        Ok(summary)
+    });
+    report(plan, result)
+}
+
+fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
+    let planner = Planner::new();
+    let plan_one = |(name, sql): &(String, String)| {
+        planner.plan(sql).map_err(|error| {
+            let which = if plan.queries.len() > 1 { format!("{name}: ") } else { String::new() };
+            Failure::Usage(format!("{which}{error}"))
+        })
+    };
+    plan.queries.iter().map(plan_one).collect()
+}
+
+fn describe(plan: &QueryPlan, queries: &[ContinuousQuery]) -> String {
+    let named = plan.queries.iter().zip(queries);
+    let describe = |((name, _), query): (&(String, String), &ContinuousQuery)| {
+        let title = if queries.len() > 1 { format!("{name}\n") } else { String::new() };
+        format!("{title}{}", query.describe())
+    };
+    named.map(describe).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints the account, and says what went wrong.
+fn report(plan: &QueryPlan, result: Result<Summary, RunError>) -> Result<(), Failure> {
+    match result {
+        Ok(summary) => {
+            summary::print(plan, &summary);
+            let damaged = summary.files.iter().find(|(_, end)| matches!(end, Some(End::Damaged { .. })));
+            match damaged {
+                None => Ok(()),
+                Some((name, _)) => Err(Failure::Run(format!("{name} is damaged; its rest was not read"))),
+            }
+        }
+        Err(RunError::Sink(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(RunError::Query { query, message }) => {
+            let name = plan.queries.get(query).map_or("query", |(name, _)| name.as_str());
+            Err(Failure::Run(format!("{name} failed on a row: {message}")))
+        }
+        Err(error) => Err(Failure::Run(error.to_string())),
+    }
+}

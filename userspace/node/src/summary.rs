@@ -1,0 +1,109 @@
+//! The account of a run, on standard error.
+
+use crate::arguments::QueryPlan;
+use tapline_capture::End;
+use tapline_pipeline::Summary;
+use tapline_record::ledger::QueryLedger;
+
+/// Prints what was read, how fast, and the fate of every record.
+pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
+    for (name, end) in &summary.files {
+        warn_of_end(name, end.as_ref());
+    }
+    if plan.quiet {
+        return;
+    }
+    let seconds = summary.elapsed.as_secs_f64();
+    let source = &summary.source;
+    let rate = source.delivered as f64 / seconds.max(1e-9);
+    eprintln!(
+        "{} packets, {} octets in {seconds:.3} s: {} packets/s",
+        grouped(source.delivered),
+        grouped(summary.frame_octets),
+        grouped(rate as u64)
+    );
+    eprintln!(
+        "source: offered {} = delivered {} + undecodable {}",
+        grouped(source.offered),
+        grouped(source.delivered),
+        grouped(source.undecodable)
+    );
+    print_damage(summary);
+    if let Some(flows) = &summary.flows {
+        eprintln!(
+            "flows: {} from {} packets; {} frames without an IP header belong to none",
+            grouped(flows.flows),
+            grouped(flows.packets),
+            grouped(flows.frames_without_ip)
+        );
+    }
+    if summary.queries.is_empty() {
+        eprintln!("every LIMIT is reached; the rest was not read");
+    }
+    for ((name, _), ledger) in plan.queries.iter().zip(&summary.queries) {
+        print_query(name, ledger);
+    }
+}
+
+fn warn_of_end(name: &str, end: Option<&End>) {
+    match end {
+        Some(End::CutOff { at_octet }) => eprintln!(
+            "warning: {name} is cut off within the record at octet {at_octet}; everything before it was read"
+        ),
+        Some(End::Damaged { at_octet, reason }) => {
+            eprintln!(
+                "warning: {name} is damaged at octet {at_octet}: {reason}; everything before it was read"
+            );
+        }
+        Some(End::Complete) | None => {}
+    }
+}
+
+fn print_damage(summary: &Summary) {
+    let reasons: Vec<String> = summary
+        .damage
+        .iter()
+        .filter(|(_, frames)| *frames > 0)
+        .map(|(damage, frames)| format!("{} {}", grouped(frames), damage.text()))
+        .collect();
+    if !reasons.is_empty() {
+        eprintln!("damaged frames, delivered all the same: {}", reasons.join(", "));
+    }
+}
+
+fn print_query(name: &str, ledger: &QueryLedger) {
+    let folded = match ledger.folded {
+        0 => String::new(),
+        rows => format!("; {} of the rows used are in the folded row, raise --groups-max", grouped(rows)),
+    };
+    eprintln!(
+        "{name}: delivered {} = used {} + filtered {} + late {}{folded}",
+        grouped(ledger.delivered),
+        grouped(ledger.used),
+        grouped(ledger.filtered),
+        grouped(ledger.late)
+    );
+}
+
+/// `1234567` as `1 234 567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let head = digits.len() % 3;
+    let mut text = digits[..head].to_owned();
+    for chunk in digits.as_bytes()[head..].chunks(3) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.extend(chunk.iter().map(|&digit| char::from(digit)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn digits_are_grouped_by_three() {
+        let texts = [0, 12, 123, 1234, 1_234_567].map(super::grouped);
+        assert_eq!(texts, ["0", "12", "123", "1 234", "1 234 567"]);
+    }
+}

@@ -1,0 +1,256 @@
+//! The state of one aggregate in one pane: a group table and its accumulators.
+//!
+//! Rows are folded in on workers; states are taken out, sent, and merged into another one of the same
+//! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact.
+
+use crate::group::{FOLDED, GroupTable, group_table};
+use crate::steps::evaluate;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
+use std::sync::Arc;
+use tapline_query::{Aggregate, AggregateFold};
+
+/// Group keys with their aggregates, partial or finished.
+#[derive(Clone, Debug)]
+pub struct GroupBatch {
+    /// One row a group: keys, then the columns of each aggregate.
+    pub groups: RecordBatch,
+    /// The same for the rows beyond the cap, keys NULL; one row, if there were any.
+    pub folded: Option<RecordBatch>,
+    /// Rows that were folded into all of it.
+    pub rows: u64,
+    /// Of these, rows beyond the cap.
+    pub folded_rows: u64,
+}
+
+/// A group table and its accumulators.
+pub(crate) struct GroupState {
+    fold: Arc<AggregateFold>,
+    table: Box<dyn GroupTable>,
+    accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    /// A column of each literal argument, such as the 1 in count(1), as long as the longest batch.
+    literals: Vec<Vec<Option<ArrayRef>>>,
+    groups: Vec<usize>,
+    rows: u64,
+    folded_rows: u64,
+}
+
+impl GroupState {
+    /// An empty state that holds at most `groups_max` groups.
+    ///
+    /// # Errors
+    /// When an aggregate has no accumulator for its types.
+    pub(crate) fn new(fold: Arc<AggregateFold>, groups_max: usize) -> Result<Self> {
+        let table = group_table(&fold.key_schema, groups_max)?;
+        let accumulators = fold.aggregates.iter().map(|aggregate| accumulator(&aggregate.function));
+        let accumulators = accumulators.collect::<Result<Vec<_>>>()?;
+        let literals =
+            fold.aggregates.iter().map(|aggregate| vec![None; aggregate.arguments.len()]).collect();
+        Ok(Self { fold, table, accumulators, literals, groups: vec![], rows: 0, folded_rows: 0 })
+    }
+
+    /// Rows folded in since the state was last taken out.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Folds the rows of a batch in.
+    ///
+    /// # Errors
+    /// When an expression cannot be computed for some row.
+    pub(crate) fn update(&mut self, batch: &RecordBatch) -> Result<()> {
+        let fold = self.fold.clone();
+        let keys: Result<Vec<ArrayRef>> = fold.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
+        self.intern(&keys?, batch.num_rows())?;
+        self.count(batch.num_rows() as u64);
+        let total = self.table.len() + 1;
+        for (position, aggregate) in fold.aggregates.iter().enumerate() {
+            let values = self.arguments(position, aggregate, batch)?;
+            let filter =
+                aggregate.filter.as_ref().map(|filter| evaluate(filter.as_ref(), batch)).transpose()?;
+            let filter = filter.as_ref().map(AsArray::as_boolean);
+            self.accumulators[position].update_batch(&values, &self.groups, filter, total)?;
+        }
+        Ok(())
+    }
+
+    /// Merges the state that another one gave.
+    ///
+    /// # Errors
+    /// When the states are not of this aggregate.
+    pub(crate) fn merge(&mut self, partial: &GroupBatch) -> Result<()> {
+        self.merge_states(&partial.groups)?;
+        if let Some(folded) = &partial.folded {
+            self.groups.clear();
+            self.groups.resize(folded.num_rows(), FOLDED);
+            self.merge_columns(folded)?;
+        }
+        self.rows += partial.rows;
+        self.folded_rows += partial.folded_rows;
+        Ok(())
+    }
+
+    /// Takes the partial state out, for another one to merge; this one is empty afterwards.
+    ///
+    /// # Errors
+    /// When an accumulator fails.
+    pub(crate) fn take_states(&mut self) -> Result<GroupBatch> {
+        let schema = state_schema(&self.fold)?;
+        let columns = self.take_columns(&schema, |accumulator| accumulator.state(EmitTo::All))?;
+        self.split_folded(&schema, &columns)
+    }
+
+    /// Takes the finished aggregates out; this state is empty afterwards.
+    ///
+    /// # Errors
+    /// When an accumulator fails.
+    pub(crate) fn take_results(&mut self) -> Result<GroupBatch> {
+        let schema = result_schema(&self.fold);
+        let columns =
+            self.take_columns(&schema, |accumulator| Ok(vec![accumulator.evaluate(EmitTo::All)?]))?;
+        self.split_folded(&schema, &columns)
+    }
+
+    fn intern(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        self.table.intern(keys, rows, &mut self.groups)
+    }
+
+    fn count(&mut self, rows: u64) {
+        self.rows += rows;
+        self.folded_rows += self.groups.iter().filter(|&&group| group == FOLDED).count() as u64;
+    }
+
+    fn merge_states(&mut self, states: &RecordBatch) -> Result<()> {
+        let keys = states.columns()[..self.fold.keys.len()].to_vec();
+        self.intern(&keys, states.num_rows())?;
+        self.merge_columns(states)
+    }
+
+    fn merge_columns(&mut self, states: &RecordBatch) -> Result<()> {
+        let total = self.table.len() + 1;
+        let mut first = self.fold.keys.len();
+        for (aggregate, accumulator) in self.fold.aggregates.iter().zip(&mut self.accumulators) {
+            let next = first + aggregate.function.state_fields()?.len();
+            accumulator.merge_batch(&states.columns()[first..next], &self.groups, total)?;
+            first = next;
+        }
+        Ok(())
+    }
+
+    /// The argument columns of one aggregate.
+    fn arguments(
+        &mut self,
+        position: usize,
+        aggregate: &Aggregate,
+        batch: &RecordBatch,
+    ) -> Result<Vec<ArrayRef>> {
+        let cached = self.literals[position].iter_mut();
+        let arguments = aggregate.arguments.iter().zip(cached);
+        arguments.map(|(argument, cache)| argument_column(argument.as_ref(), cache, batch)).collect()
+    }
+
+    /// Keys and aggregates of all groups, the folded one first.
+    fn take_columns(
+        &mut self,
+        schema: &SchemaRef,
+        take: impl Fn(&mut dyn GroupsAccumulator) -> Result<Vec<ArrayRef>>,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut columns = self.table.take_keys()?;
+        for accumulator in &mut self.accumulators {
+            columns.extend(take(accumulator.as_mut())?);
+        }
+        debug_assert_eq!(columns.len(), schema.fields().len());
+        Ok(columns)
+    }
+
+    /// Parts group 0 from the others.
+    fn split_folded(&mut self, schema: &SchemaRef, columns: &[ArrayRef]) -> Result<GroupBatch> {
+        let keys = self.fold.keys.len();
+        let (key_columns, values) = columns.split_at(keys);
+        let groups = key_columns.first().or(values.first()).map_or(0, Array::len);
+        let groups = if key_columns.is_empty() { groups.saturating_sub(1).max(1) } else { groups };
+        let real = values.iter().map(|column| column.slice(1, groups));
+        let columns = key_columns.iter().cloned().chain(real).collect();
+        let (rows, folded_rows) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.folded_rows));
+        let folded = if folded_rows > 0 {
+            let nulls = schema.fields()[..keys].iter().map(|field| new_null_array(field.data_type(), 1));
+            let values = values.iter().map(|column| column.slice(0, 1));
+            Some(batch(schema, nulls.chain(values).collect(), 1)?)
+        } else {
+            None
+        };
+        Ok(GroupBatch { groups: batch(schema, columns, groups)?, folded, rows, folded_rows })
+    }
+}
+
+/// A batch of these columns; an accumulator's type may differ from its field in a decimal's precision.
+fn batch(schema: &SchemaRef, mut columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    for (column, field) in columns.iter_mut().zip(schema.fields()) {
+        if column.data_type() != field.data_type() {
+            *column = cast(column, field.data_type())?;
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
+
+/// SQL's one row of an aggregate without keys over no rows.
+///
+/// # Errors
+/// When an aggregate has no accumulator for its types.
+pub(crate) fn results_of_nothing(fold: &AggregateFold) -> Result<GroupBatch> {
+    let result = |aggregate: &Aggregate| aggregate.function.create_accumulator()?.evaluate()?.to_array();
+    let columns = fold.aggregates.iter().map(result).collect::<Result<Vec<_>>>()?;
+    let groups = batch(&result_schema(fold), columns, 1)?;
+    Ok(GroupBatch { groups, folded: None, rows: 0, folded_rows: 0 })
+}
+
+fn argument_column(
+    argument: &dyn PhysicalExpr,
+    cache: &mut Option<ArrayRef>,
+    batch: &RecordBatch,
+) -> Result<ArrayRef> {
+    let rows = batch.num_rows();
+    if !argument.is::<Literal>() {
+        return evaluate(argument, batch);
+    }
+    if let Some(column) = cache.as_ref().filter(|column| column.len() >= rows) {
+        return Ok(if column.len() == rows { column.clone() } else { column.slice(0, rows) });
+    }
+    let column = evaluate(argument, batch)?;
+    *cache = Some(column.clone());
+    Ok(column)
+}
+
+fn accumulator(function: &Arc<AggregateFunctionExpr>) -> Result<Box<dyn GroupsAccumulator>> {
+    if function.groups_accumulator_supported() {
+        return function.create_groups_accumulator();
+    }
+    let function = function.clone();
+    Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+}
+
+/// Keys, nullable since the folded row has none, then the fields that `of` gives for each aggregate.
+fn schema_of(fold: &AggregateFold, of: impl Fn(&Aggregate) -> Result<Vec<Arc<Field>>>) -> Result<SchemaRef> {
+    let nullable = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
+    let mut fields: Vec<Arc<Field>> = fold.key_schema.fields().iter().map(nullable).collect();
+    for aggregate in &fold.aggregates {
+        fields.extend(of(aggregate)?.iter().map(nullable));
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+fn state_schema(fold: &AggregateFold) -> Result<SchemaRef> {
+    schema_of(fold, |aggregate| aggregate.function.state_fields())
+}
+
+fn result_schema(fold: &AggregateFold) -> SchemaRef {
+    schema_of(fold, |aggregate| Ok(vec![aggregate.function.field()]))
+        .expect("invariant: results need no fallible call")
+}

@@ -1,0 +1,422 @@
+//! Runs one lower half on one worker.
+//!
+//! Takes batches of its streams in any order of time; gives one partial aggregate per group and pane,
+//! or rows. A pane is given once, when the watermark passes its end; later records are counted as late.
+
+use crate::groups::{GroupBatch, GroupState};
+use crate::steps::{Rows, run_steps};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{max, min, take_record_batch};
+use datafusion::arrow::datatypes::TimestampNanosecondType;
+use datafusion::common::{Result, internal_datafusion_err};
+use std::sync::Arc;
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
+use tapline_record::ledger::QueryLedger;
+use tapline_record::{EventTime, Stream};
+
+/// Runs of rows in one pane beyond which a batch is sorted by pane first.
+const PANE_RUNS_MAX: usize = 32;
+
+/// A batch of one stream.
+#[derive(Clone, Debug)]
+pub struct StreamBatch {
+    /// The stream.
+    pub stream: &'static Stream,
+    /// Rows; the columns are those that the stream's readers agreed on.
+    pub batch: RecordBatch,
+    /// Position among all batches of the run.
+    pub sequence: u64,
+    /// No record of any batch that comes after this one is older.
+    pub watermark: EventTime,
+}
+
+/// What a worker gives for a query.
+#[derive(Debug)]
+pub enum LowerOutput {
+    /// Groups of one pane.
+    Pane {
+        /// Which lower half of the query.
+        lower: usize,
+        /// Which pane.
+        pane: Pane,
+        /// Partial states, or results where `finished`.
+        groups: GroupBatch,
+        /// Whether the groups hold finished aggregates.
+        finished: bool,
+    },
+    /// Rows of one input batch, perhaps none.
+    Rows {
+        /// The input batch's position.
+        sequence: u64,
+        /// The rows, in input order.
+        batches: Vec<RecordBatch>,
+    },
+}
+
+/// A finite piece of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pane {
+    /// Its first instant; for windows that count rows, the earliest record's time.
+    pub start: EventTime,
+    /// The instant after its last.
+    pub end: EventTime,
+    /// Number of a window that counts rows, else 0.
+    pub index: u64,
+    /// Whether it ended because it was full or the watermark passed, not because the input ended.
+    pub is_complete: bool,
+}
+
+impl Pane {
+    /// The whole input.
+    pub const ALL: Self = Self { start: EventTime::MIN, end: EventTime::MAX, index: 0, is_complete: true };
+}
+
+/// Limits and mode of the operators of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorLimits {
+    /// Groups of one aggregate in one pane; more are folded into one.
+    pub groups_max: usize,
+    /// Whether this worker sees all of the stream, so that it may finish tumbling panes itself.
+    pub is_only_worker: bool,
+}
+
+/// One lower half of a query.
+pub struct LowerOperator {
+    lower: usize,
+    branches: Vec<BoundBranch>,
+    fold: Option<Arc<AggregateFold>>,
+    window: Option<Window>,
+    limits: OperatorLimits,
+    /// Open panes, earliest first.
+    open: Vec<(Pane, GroupState)>,
+    spare: Option<GroupState>,
+    /// Panes that end here or earlier are closed.
+    closed_until: EventTime,
+    /// Next number of a window that counts rows.
+    next_index: u64,
+    ledger: QueryLedger,
+    runs: Vec<PaneRun>,
+}
+
+/// A branch whose columns are positions in the batches at hand.
+struct BoundBranch {
+    stream: &'static Stream,
+    columns: Vec<usize>,
+    times: Option<usize>,
+    steps: Vec<Step>,
+}
+
+/// Adjacent rows of one pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PaneRun {
+    pane: EventTime,
+    first: usize,
+    rows: usize,
+}
+
+impl LowerOperator {
+    /// The operator of lower half `lower` of `query`, over batches whose columns `layout` names.
+    ///
+    /// # Errors
+    /// When a batch would lack a column that the query reads.
+    pub fn new(
+        query: &ContinuousQuery,
+        lower: usize,
+        layout: &dyn Fn(&Stream) -> Vec<usize>,
+        limits: OperatorLimits,
+    ) -> Result<Self> {
+        let half = &query.lowers[lower];
+        Ok(Self {
+            lower,
+            branches: bind_branches(half, query.window.is_some(), layout)?,
+            fold: match &half.fold {
+                Fold::Rows(_) => None,
+                Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
+            },
+            window: query.window,
+            limits,
+            open: vec![],
+            spare: None,
+            closed_until: EventTime::MIN,
+            next_index: 0,
+            ledger: QueryLedger::default(),
+            runs: vec![],
+        })
+    }
+
+    /// Fates of the rows so far.
+    #[must_use]
+    pub const fn ledger(&self) -> &QueryLedger {
+        &self.ledger
+    }
+
+    /// Folds a batch in, then closes the panes that its watermark passes.
+    ///
+    /// # Errors
+    /// When an expression cannot be computed for some row.
+    pub fn process(&mut self, input: &StreamBatch, out: &mut Vec<LowerOutput>) -> Result<()> {
+        let mut rows = vec![];
+        for branch in 0..self.branches.len() {
+            if std::ptr::eq(self.branches[branch].stream, input.stream) {
+                self.process_branch(branch, &input.batch, out, &mut rows)?;
+            }
+        }
+        if self.fold.is_none() {
+            out.push(LowerOutput::Rows { sequence: input.sequence, batches: rows });
+        }
+        self.advance(input.watermark, out)
+    }
+
+    /// Gives the panes that end at `watermark` or earlier.
+    ///
+    /// # Errors
+    /// When an aggregate fails.
+    pub fn advance(&mut self, watermark: EventTime, out: &mut Vec<LowerOutput>) -> Result<()> {
+        if self.window.and_then(Window::pane_width).is_none() {
+            return Ok(());
+        }
+        while self.open.first().is_some_and(|(pane, _)| pane.end <= watermark) {
+            let (pane, state) = self.open.remove(0);
+            self.give(pane, state, out)?;
+        }
+        self.closed_until = self.closed_until.max(watermark);
+        Ok(())
+    }
+
+    /// Gives every open pane: the input has ended.
+    ///
+    /// # Errors
+    /// When an aggregate fails.
+    pub fn finish(&mut self, out: &mut Vec<LowerOutput>) -> Result<()> {
+        let counts_rows = matches!(self.window, Some(Window::Rows { .. }));
+        for (mut pane, state) in std::mem::take(&mut self.open) {
+            pane.is_complete = !counts_rows;
+            self.give(pane, state, out)?;
+        }
+        Ok(())
+    }
+
+    fn process_branch(
+        &mut self,
+        branch: usize,
+        batch: &RecordBatch,
+        out: &mut Vec<LowerOutput>,
+        rows: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        self.ledger.delivered += batch.num_rows() as u64;
+        match self.window.map(|window| (window, window.pane_width())) {
+            Some((_, Some(width))) => self.process_panes(branch, batch, width),
+            Some((Window::Rows { count }, None)) => {
+                let kept = self.run_branch(branch, batch)?;
+                self.fold_counted(&kept, count, out)
+            }
+            _ => {
+                let kept = self.run_branch(branch, batch)?.batch;
+                if self.fold.is_some() {
+                    return self.fold_into(Pane::ALL, &kept);
+                }
+                self.ledger.used += kept.num_rows() as u64;
+                rows.push(kept);
+                Ok(())
+            }
+        }
+    }
+
+    /// Cuts a batch at the borders of panes.
+    fn process_panes(&mut self, branch: usize, batch: &RecordBatch, width: i64) -> Result<()> {
+        let times = self.branches[branch].times.map(|times| batch.column(times).clone());
+        let times = times.ok_or_else(|| internal_datafusion_err!("a window needs the event time"))?;
+        let times = times.as_primitive::<TimestampNanosecondType>().values();
+        let mut runs = std::mem::take(&mut self.runs);
+        pane_runs(times, width, &mut runs);
+        let sorted;
+        let mut batch = batch;
+        if runs.len() > PANE_RUNS_MAX {
+            sorted = sort_by_pane(batch, &mut runs)?;
+            batch = &sorted;
+        }
+        for run in &runs {
+            let pane = Pane { start: run.pane, end: run.pane.plus(width), index: 0, is_complete: true };
+            if pane.end <= self.closed_until {
+                self.ledger.late += run.rows as u64;
+                continue;
+            }
+            let whole = run.rows == batch.num_rows();
+            let part = if whole { batch.clone() } else { batch.slice(run.first, run.rows) };
+            let kept = self.run_branch(branch, &part)?.batch;
+            self.fold_into(pane, &kept)?;
+        }
+        self.runs = runs;
+        Ok(())
+    }
+
+    fn run_branch(&mut self, branch: usize, batch: &RecordBatch) -> Result<Rows> {
+        let branch = &self.branches[branch];
+        let counts_rows = matches!(self.window, Some(Window::Rows { .. }));
+        let times = branch.times.filter(|_| counts_rows).map(|times| batch.column(times).clone());
+        let rows = run_steps(&branch.steps, Rows { batch: batch.project(&branch.columns)?, times })?;
+        self.ledger.filtered += (batch.num_rows() - rows.batch.num_rows()) as u64;
+        Ok(rows)
+    }
+
+    /// Folds rows into the pane's state, which is opened with its first row.
+    fn fold_into(&mut self, pane: Pane, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let position = match self.open.binary_search_by_key(&pane.start, |(open, _)| open.start) {
+            Ok(position) => position,
+            Err(position) => {
+                let state = self.new_state()?;
+                self.open.insert(position, (pane, state));
+                position
+            }
+        };
+        self.open[position].1.update(batch)?;
+        self.ledger.used += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Folds rows into windows of `count` rows each.
+    fn fold_counted(&mut self, kept: &Rows, count: u64, out: &mut Vec<LowerOutput>) -> Result<()> {
+        let mut first = 0;
+        while first < kept.batch.num_rows() {
+            let (mut pane, mut state) = match self.open.pop() {
+                Some(open) => open,
+                None => (self.next_counted(), self.new_state()?),
+            };
+            let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
+            let rows = room.min(kept.batch.num_rows() - first);
+            state.update(&kept.batch.slice(first, rows))?;
+            stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
+            first += rows;
+            self.ledger.used += rows as u64;
+            if state.rows() == count {
+                self.give(pane, state, out)?;
+            } else {
+                self.open.push((pane, state));
+            }
+        }
+        Ok(())
+    }
+
+    fn next_counted(&mut self) -> Pane {
+        let index = self.next_index;
+        self.next_index += 1;
+        Pane { start: EventTime::MAX, end: EventTime::MIN, index, is_complete: true }
+    }
+
+    fn new_state(&mut self) -> Result<GroupState> {
+        if let Some(state) = self.spare.take() {
+            return Ok(state);
+        }
+        let fold = self.fold.clone().ok_or_else(|| internal_datafusion_err!("rows have no groups"))?;
+        GroupState::new(fold, self.limits.groups_max)
+    }
+
+    fn give(&mut self, pane: Pane, mut state: GroupState, out: &mut Vec<LowerOutput>) -> Result<()> {
+        let finished = self.limits.is_only_worker && !matches!(self.window, Some(Window::Hop { .. }));
+        let groups = if finished { state.take_results()? } else { state.take_states()? };
+        self.ledger.folded += groups.folded_rows;
+        self.spare = Some(state);
+        out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });
+        Ok(())
+    }
+}
+
+fn bind_branches(
+    half: &LowerHalf,
+    is_windowed: bool,
+    layout: &dyn Fn(&Stream) -> Vec<usize>,
+) -> Result<Vec<BoundBranch>> {
+    let bind = |branch: &tapline_query::Branch| {
+        let built = layout(branch.stream);
+        let place = |column: usize| {
+            let name = branch.stream.columns[column].name;
+            let place = built.iter().position(|&built| built == column);
+            place.ok_or_else(|| internal_datafusion_err!("the batches lack the column {name}"))
+        };
+        Ok(BoundBranch {
+            stream: branch.stream,
+            columns: branch.columns.iter().map(|&column| place(column)).collect::<Result<_>>()?,
+            times: if is_windowed { Some(place(Stream::TS)?) } else { None },
+            steps: branch.steps.clone(),
+        })
+    };
+    half.branches.iter().map(bind).collect()
+}
+
+/// Widens the pane of a window that counts rows to the times of these rows.
+fn stretch(pane: &mut Pane, times: Option<&ArrayRef>) {
+    let Some(times) = times.map(AsArray::as_primitive::<TimestampNanosecondType>) else { return };
+    pane.start = pane.start.min(min(times).map_or(EventTime::MAX, EventTime));
+    pane.end = pane.end.max(max(times).map_or(EventTime::MIN, |last| EventTime(last).plus(1)));
+}
+
+/// Puts the runs of adjacent rows of one pane into `runs`, which is cleared first.
+fn pane_runs(times: &[i64], width: i64, runs: &mut Vec<PaneRun>) {
+    runs.clear();
+    let mut first = 0;
+    while let Some(&time) = times.get(first) {
+        let pane = EventTime(time).align_down(width);
+        let end = pane.plus(width);
+        let inside = |&&time: &&i64| pane.0 <= time && time < end.0;
+        let rows = times[first..].iter().take_while(inside).count().max(1);
+        runs.push(PaneRun { pane, first, rows });
+        first += rows;
+    }
+}
+
+/// Reorders a batch so that each pane's rows are adjacent, in their order.
+fn sort_by_pane(batch: &RecordBatch, runs: &mut Vec<PaneRun>) -> Result<RecordBatch> {
+    runs.sort_by_key(|run| run.pane);
+    let rows = runs.iter().flat_map(|run| run.first..run.first + run.rows);
+    let rows: UInt32Array = rows.map(|row| u32::try_from(row).ok()).collect();
+    let sorted = take_record_batch(batch, &rows)?;
+    let mut first = 0;
+    for run in runs.iter_mut() {
+        run.first = first;
+        first += run.rows;
+    }
+    runs.dedup_by(|next, run| {
+        let same = next.pane == run.pane;
+        run.rows += if same { next.rows } else { 0 };
+        same
+    });
+    Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::Int64Array;
+
+    fn runs_of(times: &[i64]) -> Vec<(i64, usize, usize)> {
+        let mut runs = vec![];
+        pane_runs(times, 10, &mut runs);
+        runs.iter().map(|run| (run.pane.0, run.first, run.rows)).collect()
+    }
+
+    #[test]
+    fn batches_are_cut_where_panes_change() {
+        assert_eq!(runs_of(&[]), []);
+        assert_eq!(runs_of(&[1, 9, 3]), [(0, 0, 3)]);
+        assert_eq!(runs_of(&[9, 10, 9, 25]), [(0, 0, 1), (10, 1, 1), (0, 2, 1), (20, 3, 1)]);
+        assert_eq!(runs_of(&[-1, -10, -11]), [(-10, 0, 2), (-20, 2, 1)]);
+        assert_eq!(runs_of(&[i64::MIN, i64::MAX]).len(), 2);
+    }
+
+    #[test]
+    fn a_scattered_batch_is_sorted_by_pane() {
+        let times = [25, 1, 21, 3, 11];
+        let mut runs = vec![];
+        pane_runs(&times, 10, &mut runs);
+        let column: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
+        let batch = RecordBatch::try_from_iter([("ts", column)]).unwrap();
+        let sorted = sort_by_pane(&batch, &mut runs).unwrap();
+        let expected: ArrayRef = Arc::new(Int64Array::from(vec![1, 3, 11, 25, 21]));
+        assert_eq!(sorted.column(0), &expected);
+        let runs: Vec<_> = runs.iter().map(|run| (run.pane.0, run.first, run.rows)).collect();
+        assert_eq!(runs, [(0, 0, 2), (10, 2, 1), (20, 3, 2)]);
+    }
+}

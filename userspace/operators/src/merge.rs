@@ -1,0 +1,349 @@
+//! Puts the results of one query together.
+//!
+//! Takes what every worker's lower operators give; merges panes into windows; gives one result per
+//! closed window, in the order of the windows. A window closes when the watermarks of all workers
+//! have passed its end.
+
+use crate::groups::{GroupBatch, GroupState, results_of_nothing};
+use crate::lower::{LowerOutput, OperatorLimits, Pane};
+use crate::upper::UpperRunner;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{Result, ScalarValue};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, Window};
+use tapline_record::EventTime;
+use tapline_record::stream::TIME_ZONE;
+
+/// Rows kept by a query for the best rows before it sorts out the others.
+const BEST_ROWS_KEPT: usize = 64 * 1024;
+
+/// Whether a result saw all of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Final,
+    Partial,
+    Folded,
+}
+
+impl Status {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Final => "final",
+            Self::Partial => "partial",
+            Self::Folded => "folded",
+        }
+    }
+}
+
+/// Merges what the workers give for one query.
+pub struct QueryMerger {
+    query: ContinuousQuery,
+    schema: SchemaRef,
+    folds: Vec<Option<Arc<AggregateFold>>>,
+    limits: OperatorLimits,
+    watermarks: Vec<EventTime>,
+    /// Windows that have rows, by their start, or by their number.
+    open: BTreeMap<i64, OpenWindow>,
+    rows: RowsInOrder,
+    best: Vec<RecordBatch>,
+    runner: UpperRunner,
+}
+
+struct OpenWindow {
+    pane: Pane,
+    /// What came for each lower half.
+    parts: Vec<Vec<(GroupBatch, bool)>>,
+}
+
+impl QueryMerger {
+    /// The merger of `query` for so many workers.
+    ///
+    /// # Errors
+    /// When the system has no room for a runtime.
+    pub fn new(query: ContinuousQuery, workers: usize, limits: OperatorLimits) -> Result<Self> {
+        let folds = query.lowers.iter().map(|lower| match &lower.fold {
+            Fold::Rows(_) => None,
+            Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
+        });
+        Ok(Self {
+            schema: query.result_schema(),
+            folds: folds.collect(),
+            limits,
+            watermarks: vec![EventTime::MIN; workers],
+            open: BTreeMap::new(),
+            rows: RowsInOrder::new(&query.upper),
+            best: vec![],
+            runner: UpperRunner::new()?,
+            query,
+        })
+    }
+
+    /// Columns of the results.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// Whether nothing that may still come can change the result: LIMIT is reached.
+    #[must_use]
+    pub fn is_satisfied(&self) -> bool {
+        self.rows.is_full()
+    }
+
+    /// Takes one output of a worker; results that it completes are pushed to `out`.
+    ///
+    /// # Errors
+    /// When the upper half fails.
+    pub fn accept(&mut self, output: LowerOutput, out: &mut Vec<RecordBatch>) -> Result<()> {
+        match output {
+            LowerOutput::Pane { lower, pane, groups, finished } => {
+                self.accept_pane(lower, pane, &groups, finished);
+                if matches!(self.query.window, Some(Window::Rows { .. })) {
+                    self.close_counted(false, out)?;
+                }
+                Ok(())
+            }
+            LowerOutput::Rows { sequence, batches } => self.accept_rows(sequence, batches, out),
+        }
+    }
+
+    /// Says that `worker` will give no pane that ends at `watermark` or earlier.
+    ///
+    /// # Errors
+    /// When the upper half fails.
+    pub fn advance(&mut self, worker: usize, watermark: EventTime, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let known = &mut self.watermarks[worker];
+        if watermark <= *known || self.query.window.and_then(Window::pane_width).is_none() {
+            return Ok(());
+        }
+        *known = watermark;
+        let watermark = self.watermarks.iter().min().copied().unwrap_or(EventTime::MIN);
+        while let Some(window) = self.open.first_entry().filter(|window| window.get().pane.end <= watermark) {
+            let window = window.remove();
+            self.close(&window, out)?;
+        }
+        Ok(())
+    }
+
+    /// Gives all that is left: the input has ended.
+    ///
+    /// # Errors
+    /// When the upper half fails.
+    pub fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        match self.query.upper.clone() {
+            Upper::Stream { .. } => Ok(()),
+            Upper::Best { half, .. } => {
+                let rows = std::mem::take(&mut self.best);
+                out.extend(self.runner.run(&half, &half.physical, vec![rows])?);
+                Ok(())
+            }
+            Upper::Windows(_) if self.query.window.is_none() => {
+                let empty = OpenWindow { pane: Pane::ALL, parts: vec![vec![]; self.folds.len()] };
+                let window = self.open.pop_first().map_or(empty, |(_, window)| window);
+                self.close(&window, out)
+            }
+            Upper::Windows(_) => {
+                while let Some((_, window)) = self.open.pop_first() {
+                    self.close(&window, out)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn accept_pane(&mut self, lower: usize, pane: Pane, groups: &GroupBatch, finished: bool) {
+        for window in windows_of(self.query.window, pane) {
+            let key = if pane.index > 0 || self.counts_rows() {
+                i64::try_from(pane.index).unwrap_or(i64::MAX)
+            } else {
+                window.start.0
+            };
+            let lowers = self.folds.len();
+            let open = self.open.entry(key);
+            let open = open.or_insert_with(|| OpenWindow { pane: window, parts: vec![vec![]; lowers] });
+            open.pane.is_complete &= pane.is_complete;
+            open.parts[lower].push((groups.clone(), finished));
+        }
+    }
+
+    fn counts_rows(&self) -> bool {
+        matches!(self.query.window, Some(Window::Rows { .. }))
+    }
+
+    /// Closes the windows that count rows for which every lower half has given its part.
+    fn close_counted(&mut self, all: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let is_whole = |window: &OpenWindow| window.parts.iter().all(|parts| !parts.is_empty());
+        while let Some(window) = self.open.first_entry().filter(|window| all || is_whole(window.get())) {
+            let window = window.remove();
+            self.close(&window, out)?;
+        }
+        Ok(())
+    }
+
+    fn accept_rows(
+        &mut self,
+        sequence: u64,
+        batches: Vec<RecordBatch>,
+        out: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        let Upper::Best { half, prune } = &self.query.upper else {
+            return self.rows.accept(sequence, batches, &self.schema, out);
+        };
+        self.best.extend(batches);
+        let kept: usize = self.best.iter().map(RecordBatch::num_rows).sum();
+        if kept > BEST_ROWS_KEPT {
+            let rows = std::mem::take(&mut self.best);
+            self.best = self.runner.run(half, prune, vec![rows])?;
+        }
+        Ok(())
+    }
+
+    /// Runs the upper half over one window.
+    fn close(&self, window: &OpenWindow, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let Upper::Windows(half) = self.query.upper.clone() else { return Ok(()) };
+        let (mut groups, mut folded) = (vec![], vec![]);
+        for (lower, parts) in window.parts.iter().enumerate() {
+            let (rows, beyond) = self.merge_parts(lower, parts, window.pane)?;
+            groups.push(rows);
+            folded.push(beyond);
+        }
+        let status = if window.pane.is_complete { Status::Final } else { Status::Partial };
+        let rows = self.runner.run(&half, &half.physical, groups)?;
+        self.give(&rows, window.pane, status, out)?;
+        if let Some(plan) = &half.folded
+            && folded.iter().any(|batches| !batches.is_empty())
+        {
+            let rows = self.runner.run(&half, plan, folded)?;
+            self.give(&rows, window.pane, Status::Folded, out)?;
+        }
+        Ok(())
+    }
+
+    /// The groups of one lower half in one window, and the folded row.
+    fn merge_parts(
+        &self,
+        lower: usize,
+        parts: &[(GroupBatch, bool)],
+        pane: Pane,
+    ) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>)> {
+        let Some(fold) = &self.folds[lower] else { return Ok((vec![], vec![])) };
+        let is_one_row = fold.keys.is_empty() && fold.window_position.is_none();
+        let whole = match parts {
+            [(groups, true)] => groups.clone(),
+            [] if is_one_row => results_of_nothing(fold)?,
+            [] => return Ok((vec![], vec![])),
+            parts => {
+                let mut state = GroupState::new(fold.clone(), self.limits.groups_max)?;
+                parts.iter().try_for_each(|(groups, _)| state.merge(groups))?;
+                state.take_results()?
+            }
+        };
+        let with_window = |batch: &RecordBatch| insert_window(fold, batch, pane.start);
+        let groups = with_window(&whole.groups)?;
+        Ok((vec![groups], whole.folded.iter().map(with_window).collect::<Result<_>>()?))
+    }
+
+    fn give(
+        &self,
+        rows: &[RecordBatch],
+        pane: Pane,
+        status: Status,
+        out: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
+            out.push(self.with_result_columns(batch, pane, status)?);
+        }
+        Ok(())
+    }
+
+    /// Puts the window before the SELECT list and the status behind it.
+    fn with_result_columns(&self, batch: &RecordBatch, pane: Pane, status: Status) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let mut columns = batch.columns().to_vec();
+        if self.query.window.is_some() {
+            columns.insert(0, instants(pane.start, rows)?);
+            columns.insert(1, instants(pane.end, rows)?);
+            columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(status.name(), rows))));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+    }
+}
+
+/// Hands rows on in input order, within OFFSET and LIMIT.
+struct RowsInOrder {
+    skip: usize,
+    left: Option<usize>,
+    next: u64,
+    waiting: BTreeMap<u64, Vec<RecordBatch>>,
+}
+
+impl RowsInOrder {
+    fn new(upper: &Upper) -> Self {
+        let (skip, left) = match upper {
+            Upper::Stream { skip, fetch } => (*skip, *fetch),
+            _ => (0, None),
+        };
+        Self { skip, left, next: 0, waiting: BTreeMap::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn accept(
+        &mut self,
+        sequence: u64,
+        batches: Vec<RecordBatch>,
+        schema: &SchemaRef,
+        out: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        self.waiting.insert(sequence, batches);
+        while let Some(batches) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            for batch in batches {
+                let skipped = self.skip.min(batch.num_rows());
+                self.skip -= skipped;
+                let rows = self.left.unwrap_or(usize::MAX).min(batch.num_rows() - skipped);
+                self.left = self.left.map(|left| left - rows);
+                if rows > 0 {
+                    out.push(renamed(&batch.slice(skipped, rows), schema)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The batch under the names of the SELECT list.
+fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)?)
+}
+
+/// The windows that hold `pane`.
+fn windows_of(window: Option<Window>, pane: Pane) -> Vec<Pane> {
+    match window.and_then(|window| Some((window, window.size_and_slide()?))) {
+        None => vec![pane],
+        Some((window, (size, _))) => {
+            let starts = window.starts_of(pane.start);
+            starts.map(|start| Pane { start, end: start.plus(size), ..pane }).collect()
+        }
+    }
+}
+
+/// Puts the window's start among the group columns, where the SELECT list may name it.
+fn insert_window(fold: &AggregateFold, batch: &RecordBatch, start: EventTime) -> Result<RecordBatch> {
+    let mut columns = batch.columns().to_vec();
+    if let Some(position) = fold.window_position {
+        columns.insert(position, instants(start, batch.num_rows())?);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(fold.output_schema.clone(), columns, &options)?)
+}
+
+fn instants(time: EventTime, rows: usize) -> Result<ArrayRef> {
+    ScalarValue::TimestampNanosecond(Some(time.0), Some(TIME_ZONE.into())).to_array_of_size(rows)
+}

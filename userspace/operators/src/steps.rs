@@ -1,0 +1,64 @@
+//! Runs the filters and projections of a branch over a batch.
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, prep_null_mask_filter};
+use datafusion::common::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use tapline_query::Step;
+
+/// Rows on their way through a branch, with the event times that belong to them when those are needed.
+pub(crate) struct Rows {
+    pub(crate) batch: RecordBatch,
+    pub(crate) times: Option<ArrayRef>,
+}
+
+/// Runs `steps` in order; no rows may be left.
+///
+/// # Errors
+/// When an expression cannot be computed for some row, such as a division by zero.
+pub(crate) fn run_steps(steps: &[Step], rows: Rows) -> Result<Rows> {
+    steps.iter().try_fold(rows, |rows, step| match step {
+        _ if rows.batch.num_rows() == 0 && matches!(step, Step::Filter(_)) => Ok(rows),
+        Step::Filter(predicate) => filter(rows, predicate.as_ref()),
+        Step::Project(expressions, schema) => {
+            let count = rows.batch.num_rows();
+            let columns: Result<Vec<ArrayRef>> =
+                expressions.iter().map(|expression| evaluate(expression.as_ref(), &rows.batch)).collect();
+            let options = RecordBatchOptions::new().with_row_count(Some(count));
+            let batch = RecordBatch::try_new_with_options(schema.clone(), columns?, &options)?;
+            Ok(Rows { batch, times: rows.times })
+        }
+    })
+}
+
+/// The value of an expression for each row.
+///
+/// # Errors
+/// When it cannot be computed for some row.
+pub(crate) fn evaluate(expression: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<ArrayRef> {
+    expression.evaluate(batch)?.into_array(batch.num_rows())
+}
+
+fn filter(rows: Rows, predicate: &dyn PhysicalExpr) -> Result<Rows> {
+    let mask = evaluate(predicate, &rows.batch)?;
+    let mask = without_nulls(mask.as_boolean());
+    let kept = mask.true_count();
+    if kept == mask.len() {
+        return Ok(rows);
+    }
+    let keep = FilterBuilder::new(&mask).optimize().build();
+    let times = rows.times.map(|times| keep.filter(&times)).transpose()?;
+    Ok(Rows { batch: filter_batch(&rows.batch, &keep, kept)?, times })
+}
+
+fn filter_batch(batch: &RecordBatch, keep: &FilterPredicate, kept: usize) -> Result<RecordBatch> {
+    let columns: std::result::Result<Vec<_>, _> =
+        batch.columns().iter().map(|column| keep.filter(column)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(kept));
+    Ok(RecordBatch::try_new_with_options(batch.schema(), columns?, &options)?)
+}
+
+/// SQL keeps a row when its predicate is true, not when it is NULL.
+fn without_nulls(mask: &BooleanArray) -> BooleanArray {
+    if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() }
+}

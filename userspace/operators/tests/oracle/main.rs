@@ -1,0 +1,102 @@
+//! Every query against batch DataFusion over the same rows, window by window.
+//!
+//! Rows are dealt out to one, two or four workers in small batches; what the workers give is merged
+//! in a random order. The answer must be the one that DataFusion gives for the rows of each window,
+//! for a fixed list of shapes and for queries put together at random.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod batch;
+mod generate;
+mod streaming;
+
+use batch::batch_answer;
+use generate::{Row, rows};
+use proptest::prelude::*;
+use streaming::streaming_answer;
+use tapline_query::Planner;
+
+/// Shapes that a splitter of plans gets wrong.
+const SHAPES: [&str; 38] = [
+    "SELECT protocol, count(*) FROM packets GROUP BY protocol",
+    "SELECT count(*), sum(octets), min(ts), max(ts), avg(octets) FROM packets",
+    "SELECT count(*) FROM packets WHERE protocol = 99",
+    "SELECT protocol, count(*) FROM packets GROUP BY protocol, tumble('10 seconds')",
+    "SELECT count(*) AS n FROM packets GROUP BY tumble('10 seconds')",
+    "SELECT tumble('10 seconds') AS w, count(*) FROM packets GROUP BY tumble('10 seconds')",
+    "SELECT src_ip, sum(octets) AS o FROM packets GROUP BY src_ip, hop('5 seconds', '20 seconds')",
+    "SELECT src_ip, max(octets) FROM packets GROUP BY src_ip, hop('6 seconds', '10 seconds') HAVING count(*) > 2",
+    "SELECT src_ip, sum(octets) AS o FROM packets GROUP BY src_ip, tumble('10 seconds') ORDER BY o DESC NULLS LAST, src_ip LIMIT 3",
+    "SELECT src_ip, count(*) AS probes FROM (SELECT src_ip, dst_ip FROM packets WHERE octets < 200 GROUP BY src_ip, dst_ip, tumble('20 seconds')) GROUP BY src_ip HAVING count(*) >= 2",
+    "SELECT max(n), min(n), count(*) FROM (SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('10 seconds'))",
+    "SELECT a.src_ip, a.n, b.n FROM (SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('10 seconds')) a JOIN (SELECT dst_ip, count(*) AS n FROM packets WHERE protocol = 6 GROUP BY dst_ip, tumble('10 seconds')) b ON a.src_ip = b.dst_ip",
+    "SELECT a.src_ip, a.n, b.n FROM (SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('10 seconds')) a LEFT JOIN (SELECT dst_ip, count(*) AS n FROM packets WHERE protocol = 6 GROUP BY dst_ip, tumble('10 seconds')) b ON a.src_ip = b.dst_ip",
+    "SELECT src_ip AS ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('10 seconds') UNION ALL SELECT dst_ip, count(*) FROM packets GROUP BY dst_ip, tumble('10 seconds')",
+    "SELECT ip, sum(octets) FROM (SELECT src_ip AS ip, octets FROM packets UNION ALL SELECT dst_ip, octets FROM packets) GROUP BY ip, tumble('10 seconds')",
+    "SELECT DISTINCT src_ip FROM packets",
+    "SELECT DISTINCT protocol, dst_port FROM packets WHERE octets > 500",
+    "SELECT protocol, count(DISTINCT src_ip) FROM packets GROUP BY protocol, tumble('10 seconds')",
+    "SELECT protocol, count(*), count(DISTINCT src_ip), sum(octets) FROM packets GROUP BY protocol, tumble('10 seconds')",
+    "SELECT count(DISTINCT src_ip), count(DISTINCT dst_ip), count(DISTINCT dst_port) FILTER (WHERE protocol = 6) FROM packets",
+    "SELECT src_ip, count(DISTINCT dst_ip), max(DISTINCT octets), avg(octets) FROM packets GROUP BY src_ip",
+    "SELECT count(*) FILTER (WHERE protocol = 6) AS tcp, count(*) FILTER (WHERE protocol = 17) AS udp FROM packets GROUP BY tumble('10 seconds')",
+    "SELECT CASE WHEN octets < 100 THEN 'small' WHEN octets < 1000 THEN 'medium' ELSE 'large' END AS size, count(*) FROM packets GROUP BY 1, tumble('10 seconds')",
+    "WITH web AS (SELECT src_ip, octets FROM packets WHERE dst_port IN (80, 443)) SELECT src_ip, sum(octets) FROM web GROUP BY src_ip, tumble('10 seconds')",
+    "SELECT octets / 100 AS bucket, protocol, count(*) FROM packets GROUP BY octets / 100, protocol",
+    "SELECT network(src_ip, 24, 48) AS net, count(*) FROM packets GROUP BY network(src_ip, 24, 48), tumble('10 seconds')",
+    "SELECT src_ip, octets FROM packets WHERE cidr(src_ip, '10.0.0.0/8') AND protocol = 6",
+    "SELECT ts, src_ip, octets * 2 AS twice FROM packets WHERE octets > 700",
+    "SELECT ts, src_ip, octets FROM packets WHERE protocol = 6 ORDER BY octets DESC NULLS LAST, ts, src_ip LIMIT 7",
+    "SELECT ts, src_ip, dst_port FROM packets LIMIT 5 OFFSET 3",
+    "SELECT src_ip FROM packets UNION ALL SELECT dst_ip FROM packets WHERE protocol = 17",
+    "SELECT protocol, stddev(octets), var_pop(octets), bool_or(octets > 100), bit_or(tcp_flags) FROM packets GROUP BY protocol",
+    "SELECT protocol, approx_distinct(src_ip), quantile(octets, 0.5) FROM packets GROUP BY protocol, tumble('10 seconds')",
+    "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip HAVING count(*) > (SELECT avg(n) FROM (SELECT count(*) AS n FROM packets GROUP BY src_ip))",
+    "SELECT src_ip, n, rank() OVER (ORDER BY n DESC) FROM (SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('10 seconds'))",
+    "SELECT protocol, text(src_ip) AS t, count(*) FROM packets GROUP BY protocol, text(src_ip), tumble('10 seconds')",
+    "SELECT date_trunc('second', ts) AS second, count(*) FROM packets GROUP BY 1",
+    "SELECT src_ip, sum(octets) * 8.0 / 10 AS rate FROM packets WHERE src_ip IS NOT NULL GROUP BY src_ip, tumble('10 seconds')",
+];
+
+/// Rows, how they are cut and dealt out, and in which order the parts are merged.
+#[derive(Clone, Debug)]
+struct Case {
+    rows: Vec<Row>,
+    workers: usize,
+    batch_rows: usize,
+    shuffle: u64,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    (rows(), prop::sample::select(vec![1_usize, 2, 4]), 1_usize..60, any::<u64>())
+        .prop_map(|(rows, workers, batch_rows, shuffle)| Case { rows, workers, batch_rows, shuffle })
+}
+
+fn check(planner: &Planner, sql: &str, case: &Case) -> Result<(), TestCaseError> {
+    let query = planner.plan(sql).unwrap_or_else(|error| panic!("{sql}\n{error}"));
+    let streaming = streaming_answer(&query, case);
+    let batch = batch_answer(sql, &query, &case.rows);
+    prop_assert_eq!(streaming, batch, "{}", sql);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_shape_answers_as_batch_sql_does(case in case()) {
+        let planner = Planner::new();
+        for sql in SHAPES {
+            check(&planner, sql, &case)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn generated_queries_answer_as_batch_sql_does(case in case(), sql in generate::query()) {
+        check(&Planner::new(), &sql, &case)?;
+    }
+}

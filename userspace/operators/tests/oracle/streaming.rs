@@ -1,0 +1,94 @@
+//! The answer of the operators.
+
+use super::Case;
+use super::generate::packet_row;
+use datafusion::arrow::array::RecordBatch;
+use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, QueryMerger, StreamBatch};
+use tapline_query::ContinuousQuery;
+use tapline_record::column::BURST_ROWS;
+use tapline_record::{BatchBuilder, EventTime, PACKETS, PacketRow, Stream};
+
+/// A small generator of numbers, for the order in which parts are merged.
+struct Shuffle(u64);
+
+impl Shuffle {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+}
+
+/// Batches of the rows, with watermarks that no later row is behind.
+pub(crate) fn batches_of(rows: &[PacketRow], columns: &[usize], batch_rows: usize) -> Vec<StreamBatch> {
+    let mut earliest_after = vec![EventTime::MAX; rows.len() + 1];
+    for row in (0..rows.len()).rev() {
+        earliest_after[row] = earliest_after[row + 1].min(EventTime(rows[row].ts));
+    }
+    let mut read = 0;
+    rows.chunks(batch_rows)
+        .zip(0..)
+        .map(|(chunk, sequence)| {
+            read += chunk.len();
+            let batch = build(chunk, columns);
+            StreamBatch { stream: &PACKETS, batch, sequence, watermark: earliest_after[read] }
+        })
+        .collect()
+}
+
+/// One batch of these rows.
+pub(crate) fn build(rows: &[PacketRow], columns: &[usize]) -> RecordBatch {
+    let mut builder = BatchBuilder::new(&PACKETS, columns, rows.len());
+    for burst in rows.chunks(BURST_ROWS) {
+        builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
+    }
+    builder.finish()
+}
+
+/// Result rows as sorted text.
+pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<String> {
+    let rows: Vec<PacketRow> = case.rows.iter().map(packet_row).collect();
+    let columns = query.columns_of(&PACKETS).unwrap_or_default();
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1 };
+    let layout = |_: &Stream| columns.clone();
+    let mut workers: Vec<Vec<LowerOperator>> = (0..case.workers)
+        .map(|_| {
+            let operator = |lower| LowerOperator::new(query, lower, &layout, limits).unwrap();
+            (0..query.lowers.len()).map(operator).collect()
+        })
+        .collect();
+    let mut shuffle = Shuffle(case.shuffle);
+    let mut outputs = vec![];
+    for batch in batches_of(&rows, &columns, case.batch_rows) {
+        let worker = shuffle.below(case.workers);
+        for operator in &mut workers[worker] {
+            operator.process(&batch, &mut outputs).unwrap();
+        }
+    }
+    for operator in workers.iter_mut().flatten() {
+        operator.finish(&mut outputs).unwrap();
+        assert!(operator.ledger().adds_up(), "{:?}", operator.ledger());
+        assert_eq!(operator.ledger().late, 0);
+    }
+    super::batch::lines(&merge(query, case.workers, limits, outputs, &mut shuffle))
+}
+
+/// Merges the outputs in a random order, but for rows, whose order is their own.
+fn merge(
+    query: &ContinuousQuery,
+    workers: usize,
+    limits: OperatorLimits,
+    mut outputs: Vec<LowerOutput>,
+    shuffle: &mut Shuffle,
+) -> Vec<RecordBatch> {
+    let mut merger = QueryMerger::new(query.clone(), workers, limits).unwrap();
+    let mut results = vec![];
+    while !outputs.is_empty() {
+        let output = outputs.swap_remove(shuffle.below(outputs.len()));
+        merger.accept(output, &mut results).unwrap();
+    }
+    for worker in 0..workers {
+        merger.advance(worker, EventTime::MAX, &mut results).unwrap();
+    }
+    merger.finish(&mut results).unwrap();
+    results
+}

@@ -1,0 +1,111 @@
+//! The merger: what the workers give in, results out, on the thread that started the run.
+
+use crate::ring::{Patience, StopFlag};
+use crate::run::RunError;
+use crate::worker::Message;
+use arrow_array::RecordBatch;
+use rtrb::Consumer;
+use tapline_operators::QueryMerger;
+use tapline_record::ledger::QueryLedger;
+
+/// Messages that are taken from one worker before the next one gets its turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// Where results go: the query's number and its rows. An error ends the run.
+pub(crate) type Sink<'a> = dyn FnMut(usize, &RecordBatch) -> std::io::Result<()> + 'a;
+
+/// Merges what all workers give for all queries.
+pub(crate) struct Merger {
+    pub(crate) queries: Vec<QueryMerger>,
+    pub(crate) workers: Vec<Consumer<Message>>,
+    pub(crate) ledgers: Vec<QueryLedger>,
+    pub(crate) done: usize,
+    pub(crate) results: Vec<RecordBatch>,
+}
+
+impl Merger {
+    /// Works until all workers are done, or nothing more can change any result: then no query's rows
+    /// were all seen, and there is no account of them.
+    pub(crate) fn run(
+        mut self,
+        sink: &mut Sink<'_>,
+        idle: &mut dyn FnMut(),
+        stop: &StopFlag,
+    ) -> Result<Vec<QueryLedger>, RunError> {
+        let mut patience = Patience::new();
+        while self.done < self.workers.len() && !self.is_satisfied() {
+            if self.take_messages(sink)? {
+                patience.renew();
+            } else if self.gone() > self.done {
+                return Err(RunError::WorkerDied);
+            } else {
+                idle();
+                patience.pause();
+            }
+        }
+        stop.stop();
+        for query in 0..self.queries.len() {
+            self.queries[query].finish(&mut self.results).map_err(|error| failed(query, &error))?;
+            self.give(query, sink)?;
+        }
+        let is_whole = self.done == self.workers.len();
+        Ok(if is_whole { self.ledgers } else { vec![] })
+    }
+
+    /// Workers that will say nothing more; all of them but those that died have said that they are done.
+    fn gone(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.is_abandoned() && worker.is_empty()).count()
+    }
+
+    fn is_satisfied(&self) -> bool {
+        self.queries.iter().all(QueryMerger::is_satisfied)
+    }
+
+    /// Takes what has come; says whether there was anything.
+    fn take_messages(&mut self, sink: &mut Sink<'_>) -> Result<bool, RunError> {
+        let mut any = false;
+        for worker in 0..self.workers.len() {
+            for _ in 0..MESSAGES_PER_TURN {
+                let Ok(message) = self.workers[worker].pop() else { break };
+                any = true;
+                self.take(worker, message, sink)?;
+            }
+        }
+        Ok(any)
+    }
+
+    fn take(&mut self, worker: usize, message: Message, sink: &mut Sink<'_>) -> Result<(), RunError> {
+        match message {
+            Message::Output { query, output } => {
+                let merger = &mut self.queries[query];
+                merger.accept(output, &mut self.results).map_err(|error| failed(query, &error))?;
+                self.give(query, sink)
+            }
+            Message::Watermark(watermark) => {
+                for query in 0..self.queries.len() {
+                    let merger = &mut self.queries[query];
+                    merger
+                        .advance(worker, watermark, &mut self.results)
+                        .map_err(|error| failed(query, &error))?;
+                    self.give(query, sink)?;
+                }
+                Ok(())
+            }
+            Message::Done(ledgers) => {
+                self.done += 1;
+                self.ledgers.iter_mut().zip(ledgers).for_each(|(sum, ledger)| *sum += ledger);
+                Ok(())
+            }
+            Message::Failed { query, error } => Err(failed(query, &error)),
+        }
+    }
+
+    fn give(&mut self, query: usize, sink: &mut Sink<'_>) -> Result<(), RunError> {
+        self.results.drain(..).try_for_each(|batch| sink(query, &batch)).map_err(RunError::Sink)
+    }
+}
+
+pub(crate) fn failed(query: usize, error: &tapline_operators::QueryFailure) -> RunError {
+    let text = error.find_root().strip_backtrace();
+    RunError::Query { query, message: text.lines().next().unwrap_or_default().to_owned() }
+}

@@ -1,0 +1,81 @@
+//! Waiting on wait-free rings: a moment of spinning, then naps that grow longer.
+
+use rtrb::{Consumer, Producer, PushError};
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+const SPINS: u32 = 64;
+const NAP_MIN: Duration = Duration::from_micros(20);
+const NAP_MAX: Duration = Duration::from_micros(500);
+
+/// Asks every thread of a run to end.
+#[derive(Debug, Default)]
+pub(crate) struct StopFlag(AtomicBool);
+
+impl StopFlag {
+    pub(crate) fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Pauses between looks at a ring that is empty or full.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    looks: u32,
+    nap: Duration,
+}
+
+impl Patience {
+    pub(crate) const fn new() -> Self {
+        Self { looks: 0, nap: NAP_MIN }
+    }
+
+    /// There was something: the next pause is short again.
+    pub(crate) const fn renew(&mut self) {
+        *self = Self::new();
+    }
+
+    pub(crate) fn pause(&mut self) {
+        self.looks += 1;
+        if self.looks <= SPINS {
+            return spin_loop();
+        }
+        sleep(self.nap);
+        self.nap = (self.nap * 2).min(NAP_MAX);
+    }
+}
+
+/// Puts `item` into the ring, waiting for room; gives up when the run stops or the reader is gone.
+pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag) -> bool {
+    let mut patience = Patience::new();
+    loop {
+        match ring.push(item) {
+            Ok(()) => return true,
+            Err(PushError::Full(back)) => item = back,
+        }
+        if stop.is_set() || ring.is_abandoned() {
+            return false;
+        }
+        patience.pause();
+    }
+}
+
+/// Takes the next item, waiting for it; `None` when the other side is gone and the ring is empty.
+pub(crate) fn receive<T>(ring: &mut Consumer<T>) -> Option<T> {
+    let mut patience = Patience::new();
+    loop {
+        if let Ok(item) = ring.pop() {
+            return Some(item);
+        }
+        if ring.is_abandoned() {
+            return ring.pop().ok();
+        }
+        patience.pause();
+    }
+}

@@ -1,0 +1,234 @@
+//! What is wrong with a query: one sentence, the place in its text, and what would be right.
+
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use std::fmt;
+
+/// Names that are offered in place of an unknown one.
+const SUGGESTIONS_MAX: usize = 3;
+
+/// A query that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlError {
+    /// What is wrong.
+    pub message: String,
+    /// What would be right, if that can be said.
+    pub help: Option<String>,
+    /// Where.
+    pub place: Option<Place>,
+}
+
+/// A place in the text of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Characters to underline.
+    pub width: usize,
+    /// The line's text.
+    pub text: String,
+}
+
+impl SqlError {
+    /// A refusal with what to write instead.
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()), place: None }
+    }
+
+    /// The same at the first token of `sql` that is or holds `word`.
+    pub(crate) fn at_word(mut self, sql: &str, word: &str) -> Self {
+        self.place = self.place.or_else(|| place_of_word(sql, word));
+        self
+    }
+}
+
+impl std::error::Error for SqlError {}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        if let Some(place) = &self.place {
+            let indent = " ".repeat(place.column.saturating_sub(1));
+            write!(f, "\n  at line {}, column {}:\n  | {}", place.line, place.column, place.text)?;
+            write!(f, "\n  | {indent}{}", "^".repeat(place.width.max(1)))?;
+        }
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "\n  help: {help}"))
+    }
+}
+
+/// The names that an unknown one may have been meant to be.
+pub(crate) struct KnownNames<'a> {
+    pub(crate) tables: &'a [&'static str],
+    pub(crate) functions: &'a [String],
+}
+
+/// Turns what DataFusion says of `sql` into a refusal.
+pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownNames<'_>) -> SqlError {
+    let root = error.find_root();
+    if let DataFusionError::SchemaError(schema_error, _) = root {
+        return from_schema_error(schema_error, sql);
+    }
+    let text = first_sentence(&root.strip_backtrace());
+    if let Some(name) = quoted_after(&text, "table '") {
+        return unknown_table(&name, sql, names);
+    }
+    if let Some(name) = quoted_after(&text, "Invalid function '") {
+        return unknown_name("function", &name, names.functions.iter().map(String::as_str), sql);
+    }
+    let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| span.start);
+    let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
+    SqlError {
+        place: place.and_then(|(line, column)| place_at(sql, line, column)),
+        message: without_place(&text),
+        help: None,
+    }
+}
+
+fn from_schema_error(error: &SchemaError, sql: &str) -> SqlError {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let known = valid_fields.iter().map(|column| column.name.as_str());
+            unknown_name("column", &field.name, known, sql)
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let help = format!("qualify it with its table, e.g. t.{}", field.name);
+            SqlError::new(format!("the column '{}' could be one of several", field.name), help)
+                .at_word(sql, &field.name)
+        }
+        other => SqlError { message: other.to_string(), help: None, place: None },
+    }
+}
+
+fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
+    let table = name.rsplit('.').next().unwrap_or(name);
+    let mut error = unknown_name("table", table, names.tables.iter().copied(), sql);
+    error.help = error.help.or_else(|| Some(format!("the tables are {}", names.tables.join(", "))));
+    error
+}
+
+fn unknown_name<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>, sql: &str) -> SqlError {
+    let nearest = nearest_names(name, known);
+    let help = (!nearest.is_empty()).then(|| format!("did you mean {}?", nearest.join(" or ")));
+    SqlError { message: format!("there is no {kind} '{name}'"), help, place: None }.at_word(sql, name)
+}
+
+/// The known names that look most like `name`, best first.
+fn nearest_names<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let wanted = name.to_ascii_lowercase();
+    let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&wanted, candidate);
+    let mut scored: Vec<(f64, &str)> =
+        known.map(|candidate| (score(candidate), candidate)).filter(|(score, _)| *score >= 0.5).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.dedup();
+    scored.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// What stands between `before` and the next quote.
+fn quoted_after(text: &str, before: &str) -> Option<String> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once('\'').map(|(name, _)| name.to_owned())
+}
+
+/// The sentence for a person: without the names of error types, without what follows the first line.
+fn first_sentence(text: &str) -> String {
+    const PREFIXES: [&str; 9] = [
+        "Error during planning: ",
+        "This feature is not implemented: ",
+        "SQL error: ",
+        "Schema error: ",
+        "Execution error: ",
+        "type_coercion",
+        "caused by",
+        "Optimizer rule '",
+        "Arrow error: ",
+    ];
+    let mut line = text.lines().next().unwrap_or_default();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
+        line = rest;
+    }
+    let line = line.strip_prefix("ParserError(\"").map_or(line, |rest| rest.trim_end_matches("\")"));
+    line.strip_prefix("TokenizerError(\"").map_or(line, |rest| rest.trim_end_matches("\")")).to_owned()
+}
+
+/// The place in `… at Line: 1, Column: 8`.
+fn written_place(text: &str) -> Option<(u64, u64)> {
+    let (_, rest) = text.rsplit_once("Line: ")?;
+    let (line, column) = rest.split_once(", Column: ")?;
+    let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((line.parse().ok()?, digits.parse().ok()?))
+}
+
+fn without_place(text: &str) -> String {
+    text.rsplit_once(" at Line: ").map_or(text, |(message, _)| message).to_owned()
+}
+
+fn place_at(sql: &str, line: u64, column: u64) -> Option<Place> {
+    let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
+    let tokens = tokens(sql);
+    let here = |token: &&TokenWithSpan| {
+        (token.span.start.line, token.span.start.column) == (line as u64, column as u64)
+    };
+    let width = tokens.iter().find(here).map_or(1, token_width);
+    place(sql, line, column, width)
+}
+
+fn place_of_word(sql: &str, word: &str) -> Option<Place> {
+    let tokens = tokens(sql);
+    let token = tokens.iter().find(|token| match &token.token {
+        Token::Word(found) => found.value.eq_ignore_ascii_case(word),
+        Token::SingleQuotedString(found) => found == word,
+        _ => false,
+    })?;
+    let (line, column) = (token.span.start.line, token.span.start.column);
+    place(sql, usize::try_from(line).ok()?, usize::try_from(column).ok()?, token_width(token))
+}
+
+fn tokens(sql: &str) -> Vec<TokenWithSpan> {
+    Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default()
+}
+
+/// The statements in `sql`, parted at semicolons outside of quotes and comments; empty ones left out.
+#[must_use]
+pub fn split_statements(sql: &str) -> Vec<String> {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+        return vec![sql.to_owned()];
+    };
+    let statements = tokens.split(|token| *token == Token::SemiColon);
+    let is_code = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::EOF);
+    let statements = statements.filter(|tokens| tokens.iter().any(is_code));
+    statements.map(|tokens| tokens.iter().map(ToString::to_string).collect::<String>()).collect()
+}
+
+fn token_width(token: &TokenWithSpan) -> usize {
+    let span = token.span;
+    let one_line = span.start.line == span.end.line;
+    if one_line { usize::try_from(span.end.column.saturating_sub(span.start.column)).unwrap_or(1) } else { 1 }
+}
+
+fn place(sql: &str, line: usize, column: usize, width: usize) -> Option<Place> {
+    let text = sql.lines().nth(line.checked_sub(1)?)?.replace('\t', " ");
+    Some(Place { line, column, width, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_underlined() {
+        let error = SqlError::new("there is no column 'src_pi'", "did you mean src_ip?")
+            .at_word("SELECT src_pi\nFROM packets", "src_pi");
+        let text = "there is no column 'src_pi'\n  at line 1, column 8:\n  | SELECT src_pi\n  |        ^^^^^^\n  help: did you mean src_ip?";
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn near_names_come_best_first() {
+        let known = ["src_ip", "src_port", "dst_ip", "octets"];
+        assert_eq!(nearest_names("src_pi", known.into_iter()), ["src_ip", "src_port"]);
+        assert!(nearest_names("zzz", known.into_iter()).is_empty());
+    }
+}

@@ -1,0 +1,90 @@
+//! What `--explain` prints: both halves, the panes between them, and the columns that are built.
+
+use crate::lower::{Fold, LowerHalf};
+use crate::planner::{ContinuousQuery, Upper};
+use crate::window::{Window, format_interval};
+use std::fmt::Write as _;
+use tapline_record::Stream;
+
+impl ContinuousQuery {
+    /// A description for a person, several lines.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "{}", self.describe_window());
+        for lower in &self.lowers {
+            describe_lower(&mut text, lower);
+        }
+        match &self.upper {
+            Upper::Stream { skip, fetch } => {
+                let limit = fetch.map_or("all rows".to_owned(), |rows| format!("at most {rows} rows"));
+                let offset = if *skip > 0 { format!(", after the first {skip}") } else { String::new() };
+                let _ = writeln!(text, "upper half: none; {limit}{offset}, in input order");
+            }
+            Upper::Windows(upper) => {
+                let often = if self.window.is_some() { "once per closed window" } else { "once, at the end" };
+                describe_upper(&mut text, often, &upper.plan.display_indent().to_string());
+            }
+            Upper::Best { half: upper, .. } => {
+                let often = "over the best rows so far and new ones";
+                describe_upper(&mut text, often, &upper.plan.display_indent().to_string());
+            }
+        }
+        text
+    }
+
+    fn describe_window(&self) -> String {
+        let Some(window) = self.window else {
+            return "window: none, the whole input is one".to_owned();
+        };
+        match (window, window.pane_width()) {
+            (Window::Hop { size, .. }, Some(pane)) => {
+                let pane_width = format_interval(pane);
+                format!("window: {window}, put together from {} panes of {pane_width}", size / pane)
+            }
+            (_, Some(pane)) => format!("window: {window}, one pane of {}", format_interval(pane)),
+            (_, None) => format!("window: {window}, rows after WHERE in input order, on one worker"),
+        }
+    }
+
+    /// The columns of `stream` that some lower half reads, ascending; the event time is among them when
+    /// the query has a window.
+    #[must_use]
+    pub fn columns_of(&self, stream: &Stream) -> Option<Vec<usize>> {
+        let branches = self.lowers.iter().flat_map(|lower| &lower.branches);
+        let mut read: Option<Vec<usize>> = None;
+        for branch in branches.filter(|branch| std::ptr::eq(branch.stream, stream)) {
+            read.get_or_insert_default().extend(&branch.columns);
+        }
+        let mut columns = read?;
+        columns.extend(self.window.map(|_| Stream::TS));
+        columns.sort_unstable();
+        columns.dedup();
+        Some(columns)
+    }
+}
+
+fn describe_lower(text: &mut String, lower: &LowerHalf) {
+    for branch in &lower.branches {
+        let names: Vec<&str> =
+            branch.columns.iter().map(|&column| branch.stream.columns[column].name).collect();
+        let _ = writeln!(text, "columns built: {} ({})", branch.stream.name, names.join(", "));
+    }
+    let fold = match &lower.fold {
+        Fold::Rows(_) => "rows as they are",
+        Fold::Aggregate(_) => "one partial aggregate a group and pane",
+    };
+    let _ = writeln!(text, "lower half, per batch on every worker: {fold}");
+    indent(text, &lower.plan.display_indent().to_string());
+}
+
+fn describe_upper(text: &mut String, often: &str, plan: &str) {
+    let _ = writeln!(text, "upper half, {often}:");
+    indent(text, plan);
+}
+
+fn indent(text: &mut String, plan: &str) {
+    for line in plan.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+}

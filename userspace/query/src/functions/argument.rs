@@ -1,0 +1,82 @@
+//! What the functions ask of their arguments, and how they say what is wrong with them.
+//!
+//! Every check runs while a query is planned; an error is one sentence that names the function, what
+//! it was given and what would be right.
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, new_null_array};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs};
+use std::sync::Arc;
+
+/// Octets of an address value.
+pub(super) const ADDRESS_OCTETS: i32 = 16;
+
+/// The type of an address value.
+pub(super) const ADDRESS: DataType = DataType::FixedSizeBinary(ADDRESS_OCTETS);
+
+/// Whether values of this type are text.
+pub(super) const fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// A refusal while planning.
+pub(super) fn refuse<T>(sentence: impl Into<String>) -> Result<T> {
+    Err(DataFusionError::Plan(sentence.into()))
+}
+
+/// Refuses a first argument that is not an address; a bare NULL is one.
+pub(super) fn expect_address(function: &str, args: &ReturnFieldArgs<'_>) -> Result<()> {
+    match args.arg_fields[0].data_type() {
+        DataType::Null => Ok(()),
+        kind if *kind == ADDRESS => Ok(()),
+        kind => refuse(format!(
+            "{function}: the first argument is {kind}, not an address; give an address column or ip('10.0.0.1')"
+        )),
+    }
+}
+
+/// The result's field: `kind`, and NULL only where an argument can be.
+pub(super) fn nullable_like_arguments(
+    function: &str,
+    kind: DataType,
+    args: &ReturnFieldArgs<'_>,
+) -> FieldRef {
+    let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+    Arc::new(Field::new(function, kind, nullable))
+}
+
+/// The text of a literal; `None` for anything else, NULL too.
+pub(super) fn text_literal(value: Option<&ScalarValue>) -> Option<&str> {
+    value.and_then(|value| value.try_as_str().flatten())
+}
+
+/// The value of an integer literal; `None` for anything else, NULL and too large ones too.
+pub(super) fn integer_literal(value: Option<&ScalarValue>) -> Option<i64> {
+    let value = value.filter(|value| value.data_type().is_integer())?;
+    match value.cast_to(&DataType::Int64) {
+        Ok(ScalarValue::Int64(number)) => number,
+        _ => None,
+    }
+}
+
+/// The argument as an array; one row when it is a scalar.
+pub(super) fn rows(value: &ColumnarValue) -> Result<ArrayRef> {
+    value.to_array(1)
+}
+
+/// The argument as addresses; a bare NULL is a NULL address.
+pub(super) fn addresses(value: &ColumnarValue) -> Result<FixedSizeBinaryArray> {
+    let array = rows(value)?;
+    match array.data_type() {
+        DataType::Null => Ok(new_null_array(&ADDRESS, array.len()).as_fixed_size_binary().clone()),
+        kind if *kind == ADDRESS => Ok(array.as_fixed_size_binary().clone()),
+        kind => internal_err!("expected addresses, got {kind}"),
+    }
+}
+
+/// The address values as numbers in network order; NULL rows hold any number.
+pub(super) fn address_numbers(array: &FixedSizeBinaryArray) -> impl ExactSizeIterator<Item = u128> {
+    let (octets, _) = array.value_data().as_chunks::<16>();
+    octets.iter().map(|octets| u128::from_be_bytes(*octets))
+}

@@ -1,0 +1,6 @@
+//! The functions as DataFusion calls them, and as SQL sees them.
+
+mod accumulators;
+mod aggregate;
+mod scalar;
+mod session;

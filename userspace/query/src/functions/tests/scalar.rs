@@ -1,0 +1,151 @@
+//! Scalar functions: values, NULL, refusals and the plan that is left of them.
+
+use super::session::{refusal, rows, session};
+use datafusion::arrow::array::{
+    ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, UInt8Array, UInt16Array,
+};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::sync::Arc;
+use tapline_record::address::{Address, parse_ip, parse_mac};
+
+/// Six rows: IPv4, IPv6, an edge of each family, NULL.
+fn table() -> SessionContext {
+    let texts =
+        [Some("10.1.2.3"), Some("2001:db8:1:2::3"), Some("11.0.0.0"), Some("::"), None, Some("no address")];
+    let ips = texts.map(|text| text.and_then(parse_ip));
+    let mac = parse_mac("02:00:00:00:00:0a");
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("n", Arc::new(Int64Array::from_iter_values(0..6))),
+        ("ip", addresses(&ips)),
+        ("mac", fixed(&[mac, None, None, None, None, None], 6)),
+        ("txt", Arc::new(StringArray::from(texts.to_vec()))),
+        ("protocol", Arc::new(UInt8Array::from(vec![Some(6), Some(17), Some(17), None, Some(6), Some(1)]))),
+        ("port", Arc::new(UInt16Array::from(vec![Some(443), Some(53), Some(514), Some(80), None, Some(0)]))),
+    ];
+    session(
+        SessionConfig::new(),
+        vec![vec![
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap(),
+        ]],
+    )
+}
+
+fn addresses(ips: &[Option<Address>]) -> ArrayRef {
+    fixed(ips, 16)
+}
+
+fn fixed<const N: usize>(values: &[Option<[u8; N]>], octets: i32) -> ArrayRef {
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.iter().copied(), octets).unwrap())
+}
+
+/// The rows of `t`, by number, for which `expression` gives each text.
+fn column(expression: &str) -> Vec<String> {
+    rows(&table(), &format!("SELECT {expression} FROM t ORDER BY n"))
+}
+
+#[test]
+fn cidr_covers_its_prefix_and_no_other_family() {
+    assert_eq!(column("cidr(ip, '10.0.0.0/8')"), ["true", "false", "false", "false", "", ""]);
+    assert_eq!(column("cidr(ip, '0.0.0.0/0')"), ["true", "false", "true", "false", "", ""]);
+    assert_eq!(column("cidr(ip, '2001:db8::/32')"), ["false", "true", "false", "false", "", ""]);
+    assert_eq!(column("cidr(ip, '::/0')"), ["true", "true", "true", "true", "", ""]);
+    assert_eq!(column("cidr(ip, '11.0.0.0')"), ["false", "false", "true", "false", "", ""]);
+}
+
+#[test]
+fn cidr_gives_the_same_with_and_without_rewriting() {
+    for prefix in ["10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32", "::/0", "11.0.0.0"] {
+        // Only a plain column is rewritten.
+        let invoked = format!("cidr(coalesce(ip, ip), '{prefix}')");
+        assert_eq!(column(&invoked), column(&format!("cidr(ip, '{prefix}')")), "{prefix}");
+    }
+    assert_eq!(column("cidr(ip('10.0.0.1'), '10.0.0.0/8')")[0], "true");
+    assert_eq!(column("cidr(NULL, '10.0.0.0/8')")[0], "");
+}
+
+#[test]
+fn cidr_over_a_column_becomes_a_comparison() {
+    let plan = rows(&table(), "EXPLAIN SELECT n FROM t WHERE cidr(ip, '10.0.0.0/8')").join("\n");
+    assert!(plan.contains("ip >= ") && plan.contains("ip <= ") && !plan.contains("cidr"), "{plan}");
+    let plan = rows(&table(), "EXPLAIN SELECT n FROM t WHERE cidr(ip, '10.0.0.1')").join("\n");
+    assert!(plan.contains("ip = ") && !plan.contains("cidr"), "{plan}");
+}
+
+#[test]
+fn ip_reads_text_and_keeps_addresses() {
+    let same = ["true", "true", "true", "true", "", ""];
+    assert_eq!(column("ip(txt) = ip"), same);
+    assert_eq!(column("ip(ip) = ip"), same);
+    assert_eq!(column("ip = ip('10.1.2.3')"), ["true", "false", "false", "false", "", ""]);
+    assert_eq!(column("ip = ip('::ffff:10.1.2.3')")[0], "true");
+    assert_eq!(column("ip(NULL)")[0], "");
+    assert_eq!(column("ip(arrow_cast(txt, 'Utf8View')) = ip"), same);
+}
+
+#[test]
+fn an_ip_literal_is_folded() {
+    let plan = rows(&table(), "EXPLAIN SELECT n FROM t WHERE ip = ip('10.1.2.3')").join("\n");
+    assert!(!plan.contains("ip(Utf8"), "{plan}");
+}
+
+#[test]
+fn network_masks_by_family() {
+    let networks = column("text(network(ip, 8, 48))");
+    assert_eq!(networks, ["10.0.0.0", "2001:db8:1::", "11.0.0.0", "::", "", ""]);
+    assert_eq!(column("text(network(ip, 0, 0))"), ["0.0.0.0", "::", "0.0.0.0", "::", "", ""]);
+    assert_eq!(column("network(ip, 32, 128) = ip"), ["true", "true", "true", "true", "", ""]);
+    assert_eq!(column("network(NULL, 32, 128)")[0], "");
+}
+
+#[test]
+fn service_names_a_port() {
+    assert_eq!(column("service(protocol, port)"), ["https", "dns", "syslog", "", "", ""]);
+    assert_eq!(column("service(6, 22)")[0], "ssh");
+    assert_eq!(column("service(protocol, 53)"), ["dns", "dns", "dns", "", "dns", ""]);
+    assert_eq!(column("service(6, 65579)")[0], "");
+    assert_eq!(column("service(262, 443)")[0], "");
+    assert_eq!(column("service(NULL, 443)")[0], "");
+}
+
+#[test]
+fn text_prints_ip_and_mac_addresses() {
+    assert_eq!(column("text(ip)"), ["10.1.2.3", "2001:db8:1:2::3", "11.0.0.0", "::", "", ""]);
+    assert_eq!(column("text(mac)")[0], "02:00:00:00:00:0a");
+    assert_eq!(column("text(ip) || '!'")[0], "10.1.2.3!");
+    assert_eq!(column("text(NULL)")[0], "");
+}
+
+#[test]
+fn a_refusal_says_what_would_be_right() {
+    let cases = [
+        (
+            "cidr(ip, '10.0.0.0/33')",
+            "cidr: '10.0.0.0/33' is not a prefix; write e.g. '10.0.0.0/8' or '2001:db8::/32'",
+        ),
+        (
+            "cidr(ip, txt)",
+            "cidr: the second argument is not a literal prefix; write e.g. cidr(src_ip, '10.0.0.0/8')",
+        ),
+        ("cidr(ip, 8)", "cidr: the second argument is not a literal prefix"),
+        ("cidr(ip, NULL)", "cidr: the second argument is not a literal prefix"),
+        ("cidr(port, '10.0.0.0/8')", "cidr: the first argument is UInt16, not an address"),
+        ("cidr(mac, '10.0.0.0/8')", "cidr: the first argument is FixedSizeBinary(6), not an address"),
+        ("ip('10.0.0')", "ip: '10.0.0' is not an address; write e.g. ip('10.0.0.1') or ip('2001:db8::1')"),
+        ("ip(port)", "ip: the argument is UInt16, not text"),
+        (
+            "network(ip, 33, 48)",
+            "network: v4_bits is 33; write a number from 0 to 32, e.g. network(src_ip, 24, 48)",
+        ),
+        ("network(ip, 24, -1)", "network: v6_bits is -1; write a number from 0 to 128"),
+        ("network(ip, port, 48)", "network: v4_bits is not a literal; write a number from 0 to 32"),
+        ("network(ip, 24.5, 48)", "network: v4_bits is 24.5; write a number"),
+        ("network(txt, 24, 48)", "network: the first argument is Utf8, not an address"),
+        ("service(txt, 443)", "service: an argument is Utf8, not a number"),
+        ("text(port)", "text: the argument is UInt16, not an address"),
+    ];
+    let table = table();
+    for (expression, sentence) in cases {
+        let error = refusal(&table, &format!("SELECT {expression} FROM t"));
+        assert!(error.starts_with(&format!("Error during planning: {sentence}")), "{expression}: {error}");
+    }
+}

@@ -1,0 +1,25 @@
+//! SQL to a continuous query in two halves.
+//!
+//! A query's text comes in; out comes what runs per batch on every worker (the lower halves), what
+//! runs once per closed window (the upper half), and the window between them.
+
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod distinct;
+mod error;
+mod explain;
+pub mod functions;
+mod literals;
+mod lower;
+mod ordering;
+mod planner;
+mod split;
+mod window;
+mod window_functions;
+
+pub use catalog::PartialSlot;
+pub use error::{Place, SqlError, split_statements};
+pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
+pub use planner::{ContinuousQuery, Planner, SQL_LENGTH_MAX, STREAMS, Upper, UpperHalf};
+pub use window::{Window, format_interval, parse_interval};

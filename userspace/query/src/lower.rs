@@ -1,0 +1,337 @@
+//! The lower half: what runs per batch, on pinned threads.
+//!
+//! Compiles the plan below and including a lowest aggregate (or a whole plan without aggregate) to
+//! physical expressions: branches that filter and project batches of a stream, and what their
+//! rows are folded into. Anything else below the split is refused with a reason.
+
+use crate::catalog::StreamTable;
+use crate::error::SqlError;
+use crate::window_functions::window_of;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, Result};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::logical_plan::{Aggregate as AggregateNode, Projection, TableScan};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_expr::aggregate::{
+    AggregateFunctionExpr, LoweredAggregate, LoweredAggregateBuilder,
+};
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use std::sync::Arc;
+use tapline_record::Stream;
+
+/// One lowest aggregate with all that is below it, or a whole query without aggregate.
+#[derive(Clone, Debug)]
+pub struct LowerHalf {
+    /// Where rows come from; more than one below UNION ALL.
+    pub branches: Vec<Branch>,
+    /// What the rows of all branches are folded into.
+    pub fold: Fold,
+    /// The logical plan, for EXPLAIN and to find equal halves.
+    pub plan: LogicalPlan,
+}
+
+/// A chain of steps over batches of one stream.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// The stream that is read.
+    pub stream: &'static Stream,
+    /// Positions of the columns that the first step sees, in its order.
+    pub columns: Vec<usize>,
+    /// Steps in the order in which they run.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a branch.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Keeps the rows for which the predicate is true.
+    Filter(Arc<dyn PhysicalExpr>),
+    /// Computes new columns.
+    Project(Vec<Arc<dyn PhysicalExpr>>, SchemaRef),
+}
+
+/// What rows become.
+#[derive(Clone, Debug)]
+pub enum Fold {
+    /// They stay rows.
+    Rows(SchemaRef),
+    /// Partial aggregates of their groups.
+    Aggregate(AggregateFold),
+}
+
+/// Group keys and aggregates, over the columns that the branches give.
+#[derive(Clone, Debug)]
+pub struct AggregateFold {
+    /// Group keys without the window.
+    pub keys: Vec<Arc<dyn PhysicalExpr>>,
+    /// Names and types of the keys.
+    pub key_schema: SchemaRef,
+    /// The aggregates.
+    pub aggregates: Vec<Aggregate>,
+    /// Where the window's start stands among the output columns.
+    pub window_position: Option<usize>,
+    /// Keys, window among them, then finished aggregates: what the upper half reads.
+    pub output_schema: SchemaRef,
+}
+
+/// One aggregate function with its input.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    /// The function.
+    pub function: Arc<AggregateFunctionExpr>,
+    /// Its arguments.
+    pub arguments: Vec<Arc<dyn PhysicalExpr>>,
+    /// Its FILTER (WHERE …).
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+}
+
+impl LowerHalf {
+    /// Compiles a lowest aggregate.
+    pub(crate) fn of_aggregate(node: &AggregateNode) -> Result<Self, Refusal> {
+        let branches = compile_branches(&node.input)?;
+        let fold = Fold::Aggregate(compile_fold(node)?);
+        Ok(Self { branches, fold, plan: LogicalPlan::Aggregate(node.clone()) })
+    }
+
+    /// Compiles a plan without aggregate.
+    pub(crate) fn of_rows(plan: &LogicalPlan) -> Result<Self, Refusal> {
+        let branches = compile_branches(plan)?;
+        let fold = Fold::Rows(Arc::new(positional(plan.schema())));
+        Ok(Self { branches, fold, plan: plan.clone() })
+    }
+
+    /// Columns that the upper half, or the reader of the rows, gets.
+    #[must_use]
+    pub fn output_schema(&self) -> SchemaRef {
+        match &self.fold {
+            Fold::Rows(schema) => schema.clone(),
+            Fold::Aggregate(fold) => fold.output_schema.clone(),
+        }
+    }
+}
+
+/// Why a plan cannot be a lower half.
+pub(crate) enum Refusal {
+    /// A sentence, with what to write instead.
+    Because(SqlError),
+    /// DataFusion's own error.
+    DataFusion(datafusion::common::DataFusionError),
+}
+
+impl From<datafusion::common::DataFusionError> for Refusal {
+    fn from(error: datafusion::common::DataFusionError) -> Self {
+        Self::DataFusion(error)
+    }
+}
+
+fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Because(SqlError::new(message, help)))
+}
+
+/// The schema with names that are unique by position, as partial tables have it; nullable, since the
+/// folded row has no keys.
+pub(crate) fn positional(schema: &DFSchema) -> Schema {
+    let field = |(position, field): (usize, &Arc<Field>)| {
+        Field::new(format!("c{position}"), field.data_type().clone(), true)
+    };
+    Schema::new(schema.fields().iter().enumerate().map(field).collect::<Vec<_>>())
+}
+
+fn compile_branches(plan: &LogicalPlan) -> Result<Vec<Branch>, Refusal> {
+    match plan {
+        LogicalPlan::TableScan(scan) => Ok(vec![compile_scan(scan)?]),
+        LogicalPlan::SubqueryAlias(alias) => compile_branches(&alias.input),
+        LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => Ok(vec![]),
+        LogicalPlan::Filter(filter) => {
+            let predicate = physical(&filter.predicate, filter.input.schema())?;
+            with_step(&filter.input, &Step::Filter(predicate))
+        }
+        LogicalPlan::Projection(projection) => with_step(&projection.input, &compile_projection(projection)?),
+        LogicalPlan::Union(union) => {
+            let inputs: Vec<_> = union.inputs.iter().map(|input| compile_branches(input)).collect();
+            Ok(inputs.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+        }
+        other => refuse_node(other),
+    }
+}
+
+fn with_step(input: &LogicalPlan, step: &Step) -> Result<Vec<Branch>, Refusal> {
+    let mut branches = compile_branches(input)?;
+    for branch in &mut branches {
+        branch.steps.push(step.clone());
+    }
+    Ok(branches)
+}
+
+fn compile_scan(scan: &TableScan) -> Result<Branch, Refusal> {
+    let provider = source_as_provider(&scan.source)?;
+    let Some(table) = provider.downcast_ref::<StreamTable>() else {
+        return refuse("only a stream can be read below an aggregate", "aggregate the stream first");
+    };
+    let every_column = || (0..table.stream.columns.len()).collect();
+    let columns = scan.projection.clone().unwrap_or_else(every_column);
+    Ok(Branch { stream: table.stream, columns, steps: vec![] })
+}
+
+fn compile_projection(projection: &Projection) -> Result<Step, Refusal> {
+    let input = projection.input.schema();
+    let expressions = projection
+        .expr
+        .iter()
+        .map(|expression| physical(expression, input))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Step::Project(expressions, Arc::new(positional(&projection.schema))))
+}
+
+fn compile_fold(node: &AggregateNode) -> Result<AggregateFold, Refusal> {
+    let input = node.input.schema();
+    let mut output = positional(&node.schema).fields().to_vec();
+    let (mut keys, mut key_fields, mut window_position) = (vec![], vec![], None);
+    for (position, expression) in node.group_expr.iter().enumerate() {
+        if matches!(expression, Expr::GroupingSet(_)) {
+            return refuse(
+                "GROUPING SETS, ROLLUP and CUBE cannot be computed in one pass",
+                "write one query for each grouping and join them with UNION ALL",
+            );
+        }
+        if window_of(expression).is_some() {
+            window_position = Some(position);
+        } else {
+            keys.push(physical(expression, input)?);
+            key_fields.push(output[position].clone());
+        }
+    }
+    let aggregates = node.aggr_expr.iter().map(|expression| compile_aggregate(expression, input));
+    let aggregates = aggregates.collect::<Result<Vec<_>, _>>()?;
+    // Optimisation may have changed the type of an argument since the node's schema was made.
+    for (field, aggregate) in output.iter_mut().skip(node.group_expr.len()).zip(&aggregates) {
+        let data_type = aggregate.function.field().data_type().clone();
+        *field = Arc::new(field.as_ref().clone().with_data_type(data_type));
+    }
+    Ok(AggregateFold {
+        keys,
+        key_schema: Arc::new(Schema::new(key_fields)),
+        aggregates,
+        window_position,
+        output_schema: Arc::new(Schema::new(output)),
+    })
+}
+
+fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, Refusal> {
+    let (properties, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+    let builder = LoweredAggregateBuilder::new(expression, input, input.as_arrow(), &properties, &context);
+    let LoweredAggregate { aggregate: function, filter, order_bys } = builder.build()?;
+    let name = function.fun().name();
+    if !order_bys.is_empty() {
+        return refuse(
+            format!("{name} with ORDER BY depends on the order of arrival"),
+            "leave its ORDER BY out; sort the result",
+        );
+    }
+    if function.is_distinct() && !matches!(name, "min" | "max") {
+        return refuse(
+            format!("{name}(DISTINCT …) needs all values, so its parts cannot be merged"),
+            "use count(DISTINCT x), or approx_distinct(x), which merges",
+        );
+    }
+    check_mergeable(name)?;
+    let arguments = function.expressions();
+    Ok(Aggregate { function, arguments, filter })
+}
+
+/// Aggregates whose state is bounded and whose partial states merge in any order.
+const MERGEABLE: [&str; 31] = [
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "var",
+    "var_samp",
+    "var_pop",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "covar_samp",
+    "covar_pop",
+    "corr",
+    "regr_slope",
+    "regr_intercept",
+    "regr_count",
+    "regr_r2",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
+    "approx_distinct",
+    "quantile",
+    "top_k",
+];
+
+/// What to use instead of an aggregate that cannot be merged.
+const INSTEAD: [(&str, &str); 11] = [
+    ("median", "quantile(x, 0.5)"),
+    ("approx_median", "quantile(x, 0.5)"),
+    ("approx_percentile_cont", "quantile(x, q)"),
+    ("approx_percentile_cont_with_weight", "quantile(x, q)"),
+    ("percentile_cont", "quantile(x, q)"),
+    ("array_agg", "top_k(x, k)"),
+    ("string_agg", "top_k(x, k)"),
+    ("first_value", "min(x)"),
+    ("last_value", "max(x)"),
+    ("nth_value", "top_k(x, k)"),
+    ("any_value", "min(x)"),
+];
+
+fn check_mergeable(name: &str) -> Result<(), Refusal> {
+    if MERGEABLE.contains(&name) {
+        return Ok(());
+    }
+    let instead = INSTEAD.iter().find(|(refused, _)| *refused == name).map(|(_, instead)| *instead);
+    let help = instead.map_or_else(
+        || format!("use one of {}", MERGEABLE.join(", ")),
+        |instead| format!("use {instead}, which merges"),
+    );
+    refuse(format!("{name} needs all rows or their order, so its parts cannot be merged"), help)
+}
+
+fn physical(expression: &Expr, input: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, Refusal> {
+    let context = PhysicalPlanningContext::default();
+    Ok(create_physical_expr(expression, input, &ExecutionProps::new(), &context)?)
+}
+
+fn refuse_node<T>(node: &LogicalPlan) -> Result<T, Refusal> {
+    match node {
+        LogicalPlan::Join(_) => refuse(
+            "a join of streams as they are would have to keep every row",
+            "aggregate both sides by the same window first, and join the results",
+        ),
+        LogicalPlan::Window(_) => refuse(
+            "OVER (…) below the lowest aggregate would have to keep every row",
+            "aggregate first, and use OVER on the result",
+        ),
+        LogicalPlan::Sort(_) => refuse(
+            "ORDER BY without LIMIT over a stream would have to keep every row",
+            "add LIMIT n, or aggregate first",
+        ),
+        LogicalPlan::Limit(_) => refuse(
+            "LIMIT below an aggregate depends on the order of arrival",
+            "leave the inner LIMIT out; filter with WHERE, or use tumble_rows(n)",
+        ),
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
+            refuse("rows that are no stream cannot be mixed with one here", "aggregate the stream first")
+        }
+        other => refuse(
+            format!("{} below the lowest aggregate cannot run on a stream", other.display()),
+            "aggregate the stream first",
+        ),
+    }
+}

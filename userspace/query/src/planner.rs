@@ -1,0 +1,354 @@
+//! SQL text to a continuous query.
+//!
+//! parse → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
+//! Whatever cannot be split is refused here, with the place in the text.
+
+use crate::catalog::{PartialSlot, StreamTable};
+use crate::distinct::expand_distinct;
+use crate::error::{KnownNames, SqlError, from_datafusion};
+use crate::functions::{aggregate_functions, scalar_functions};
+use crate::literals::{AddressComparisons, NOT_AN_ADDRESS, convert_addresses};
+use crate::lower::{LowerHalf, Refusal};
+use crate::ordering::break_ties;
+use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::window::Window;
+use crate::window_functions::{window_functions, window_of};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, TableReference};
+use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
+use datafusion::logical_expr::registry::FunctionRegistry as _;
+use datafusion::logical_expr::{Limit, LogicalPlan};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast;
+use futures::executor::block_on;
+use std::sync::Arc;
+use tapline_record::stream::TIME_ZONE;
+use tapline_record::{FLOWS, PACKETS, Stream};
+
+/// The streams that SQL can name.
+pub const STREAMS: [&Stream; 2] = [&PACKETS, &FLOWS];
+
+/// Characters of a query's text.
+pub const SQL_LENGTH_MAX: usize = 64 * 1024;
+
+/// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
+#[derive(Debug)]
+pub struct Planner {
+    state: SessionState,
+    functions: Vec<String>,
+}
+
+/// A query that is ready to run.
+#[derive(Clone, Debug)]
+pub struct ContinuousQuery {
+    /// Its text.
+    pub sql: String,
+    /// Whether it was written as EXPLAIN.
+    pub explain: bool,
+    /// Its window; `None` when the whole input is one.
+    pub window: Option<Window>,
+    /// What runs per batch.
+    pub lowers: Vec<LowerHalf>,
+    /// What becomes of it.
+    pub upper: Upper,
+    /// The SELECT list.
+    pub schema: SchemaRef,
+}
+
+/// What is done with what the lower halves give.
+#[derive(Clone, Debug)]
+pub enum Upper {
+    /// The only lower half's rows are the result, in input order.
+    Stream {
+        /// OFFSET.
+        skip: usize,
+        /// LIMIT.
+        fetch: Option<usize>,
+    },
+    /// Runs over the groups of each window.
+    Windows(UpperHalf),
+    /// The best rows of an ORDER BY … LIMIT.
+    Best {
+        /// Runs over the rows that were kept.
+        half: UpperHalf,
+        /// Sorts rows and keeps the best ones, as they are.
+        prune: Arc<dyn ExecutionPlan>,
+    },
+}
+
+/// The plan above the split.
+#[derive(Clone, Debug)]
+pub struct UpperHalf {
+    /// Where the rows of each lower half are put before a run.
+    pub slots: Vec<PartialSlot>,
+    /// The logical plan, for EXPLAIN.
+    pub plan: LogicalPlan,
+    /// What is executed.
+    pub physical: Arc<dyn ExecutionPlan>,
+    /// What is executed over the folded rows: the SELECT list alone. `None` when the folded row has no
+    /// place in the result, after joins and second aggregates.
+    pub folded: Option<Arc<dyn ExecutionPlan>>,
+    /// What the execution needs.
+    pub context: Arc<TaskContext>,
+}
+
+impl ContinuousQuery {
+    /// Columns of the results: window, SELECT list, status; the SELECT list alone without a window.
+    #[must_use]
+    pub fn result_schema(&self) -> SchemaRef {
+        let nullable = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
+        let mut fields: Vec<Arc<Field>> = self.schema.fields().iter().map(nullable).collect();
+        if self.window.is_some() {
+            let instant = DataType::Timestamp(TimeUnit::Nanosecond, Some(TIME_ZONE.into()));
+            fields.insert(0, Arc::new(Field::new("window_start", instant.clone(), false)));
+            fields.insert(1, Arc::new(Field::new("window_end", instant, false)));
+            fields.push(Arc::new(Field::new("status", DataType::Utf8, false)));
+        }
+        Arc::new(Schema::new(fields))
+    }
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Planner {
+    /// A planner that knows every stream and function.
+    ///
+    /// # Panics
+    /// Never: the names registered here are distinct.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+        config.options_mut().sql_parser.collect_spans = true;
+        // Frames without an IP header must not lead every ranking.
+        config.options_mut().sql_parser.default_null_ordering = "nulls_last".to_owned();
+        config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+        // As joins, scalar subqueries are split like any other part of the plan.
+        config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        for function in scalar_functions().into_iter().chain(window_functions()) {
+            let _ = state.register_udf(Arc::new(function));
+        }
+        for function in aggregate_functions() {
+            let _ = state.register_udaf(Arc::new(function));
+        }
+        let _ = state.register_expr_planner(Arc::new(AddressComparisons));
+        for stream in STREAMS {
+            let schema = state.schema_for_ref(TableReference::bare(stream.name));
+            let schema = schema.expect("invariant: the default catalog has a default schema");
+            let _ = schema.register_table(stream.name.to_owned(), Arc::new(StreamTable::new(stream)));
+        }
+        let functions = [
+            state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
+            state.aggregate_functions().keys().cloned().collect(),
+            state.window_functions().keys().cloned().collect(),
+        ];
+        Self { state, functions: functions.concat() }
+    }
+
+    /// Plans the query in `sql`.
+    ///
+    /// # Errors
+    /// What is wrong with it, where, and what would be right.
+    pub fn plan(&self, sql: &str) -> Result<ContinuousQuery, SqlError> {
+        if sql.len() > SQL_LENGTH_MAX {
+            let message = format!("the query has {} characters, more than {SQL_LENGTH_MAX}", sql.len());
+            return Err(SqlError::new(message, "split it into several queries"));
+        }
+        self.plan_statement(sql).map_err(|refusal| self.explain_refusal(refusal, sql))
+    }
+
+    fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
+        let (statement, explain) = parse(sql)?;
+        let plan = block_on(self.state.statement_to_plan(statement))?;
+        let plan = break_ties(convert_addresses(plan)?)?;
+        if !reads_stream(&plan)? {
+            let names = STREAMS.map(|stream| stream.name).join(" or ");
+            return Err(Refusal::Because(SqlError::new(
+                "the query reads no stream",
+                format!("add FROM {names}"),
+            )));
+        }
+        let optimised = self.state.optimize(&expand_distinct(plan.clone())?)?;
+        let mut query = ContinuousQuery {
+            sql: sql.to_owned(),
+            explain,
+            window: None,
+            lowers: vec![],
+            upper: Upper::Stream { skip: 0, fetch: Some(0) },
+            schema: Arc::new(plan.schema().as_arrow().clone()),
+        };
+        let named = named_window(&plan)?;
+        if named.is_some() && !reads_stream(&optimised)? {
+            query.window = named;
+            return Ok(query);
+        }
+        if has_aggregate(&optimised)? || !reads_stream(&optimised)? {
+            let split = split(optimised)?;
+            (query.window, query.lowers) = (split.window, split.lowers.clone());
+            query.upper = Upper::Windows(self.compile_upper(split)?);
+        } else if named.is_some() {
+            return Err(Refusal::Because(misplaced_window()));
+        } else {
+            (query.lowers, query.upper) = self.compile_rows(optimised)?;
+        }
+        Ok(query)
+    }
+
+    /// A plan without aggregate: a stream of rows, or the best of them.
+    fn compile_rows(&self, plan: LogicalPlan) -> Result<(Vec<LowerHalf>, Upper), Refusal> {
+        let mut split = Split { lowers: vec![], slots: vec![], upper: plan.clone(), window: None };
+        let mut best = None;
+        split.upper = plan
+            .clone()
+            .transform_down(|node| match node {
+                LogicalPlan::Sort(mut sort) if sort.fetch.is_some() => {
+                    if let Ok(lower) = LowerHalf::of_rows(&sort.input) {
+                        sort.input = Arc::new(split.push(lower, &sort.input)?);
+                    }
+                    let sort = LogicalPlan::Sort(sort);
+                    best = Some(sort.clone());
+                    Ok(Transformed::new(sort, true, TreeNodeRecursion::Stop))
+                }
+                other => Ok(Transformed::no(other)),
+            })?
+            .data;
+        if let Some(best) = best.filter(|_| !split.lowers.is_empty())
+            && !reads_stream(&split.upper)?
+        {
+            let lowers = split.lowers.clone();
+            let prune = self.physical(&best)?;
+            return Ok((lowers, Upper::Best { half: self.compile_upper(split)?, prune }));
+        }
+        let (plan, skip, fetch) = peel_limit(plan)?;
+        Ok((vec![LowerHalf::of_rows(&plan)?], Upper::Stream { skip, fetch }))
+    }
+
+    fn compile_upper(&self, split: Split) -> Result<UpperHalf, Refusal> {
+        let physical = self.physical(&split.upper)?;
+        let folded = bare_select_list(&split)?.map(|plan| self.physical(&plan)).transpose()?;
+        let context = self.state.task_ctx();
+        Ok(UpperHalf { slots: split.slots, plan: split.upper, physical, folded, context })
+    }
+
+    fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        block_on(self.state.query_planner().create_physical_plan(plan, &self.state))
+    }
+
+    fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
+        let error = match refusal {
+            Refusal::Because(error) => return error,
+            Refusal::DataFusion(error) => error,
+        };
+        if let Some(text) = bad_address(&error) {
+            let message = format!("'{text}' is not an address");
+            return SqlError::new(message, "write e.g. '10.0.0.1', '2001:db8::1' or '00:11:22:33:44:55'")
+                .at_word(sql, &text);
+        }
+        let tables = STREAMS.map(|stream| stream.name);
+        from_datafusion(&error, sql, &KnownNames { tables: &tables, functions: &self.functions })
+    }
+}
+
+/// The one statement in `sql`, which must be a query; and whether it is explained.
+fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
+    let mut statements = DFParserBuilder::new(sql).build()?.parse_statements()?;
+    let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
+        let help = "give each query as an argument of its own";
+        return Err(Refusal::Because(SqlError::new("there must be one statement in a query", help)));
+    };
+    let (statement, explain) = match statement {
+        Statement::Explain(explain) => (*explain.statement, true),
+        other => (other, false),
+    };
+    match &statement {
+        Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
+            Ok((statement, explain))
+        }
+        other => {
+            let text = other.to_string();
+            let verb = text.split_whitespace().next().unwrap_or_default();
+            let message = format!("{verb} is not a query");
+            let error = SqlError::new(message, "streams can only be asked: write SELECT … FROM packets");
+            Err(Refusal::Because(error.at_word(sql, verb)))
+        }
+    }
+}
+
+/// A window that some expression of the plan says.
+fn named_window(plan: &LogicalPlan) -> Result<Option<Window>, Refusal> {
+    let mut found = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|inner| {
+                found = found.take().or_else(|| window_of(inner));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    found.transpose().map_err(|message| Refusal::Because(SqlError { message, help: None, place: None }))
+}
+
+/// Takes LIMIT and OFFSET off a plan whose other nodes stream.
+fn peel_limit(plan: LogicalPlan) -> Result<(LogicalPlan, usize, Option<usize>), Refusal> {
+    let (mut skip, mut fetch, mut unclear) = (0, None, false);
+    let peeled = plan.transform_down(|node| match node {
+        LogicalPlan::Limit(limit) if fetch.is_none() && skip == 0 => {
+            unclear = !read_limit(&limit, &mut skip, &mut fetch)?;
+            let input = Arc::unwrap_or_clone(limit.input);
+            Ok(Transformed::new(input, true, TreeNodeRecursion::Stop))
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => Ok(Transformed::no(node)),
+        other => Ok(Transformed::new(other, false, TreeNodeRecursion::Stop)),
+    })?;
+    if unclear {
+        let help = "write LIMIT 10";
+        return Err(Refusal::Because(SqlError::new("LIMIT and OFFSET must be numbers", help)));
+    }
+    Ok((peeled.data, skip, fetch))
+}
+
+fn read_limit(limit: &Limit, skip: &mut usize, fetch: &mut Option<usize>) -> Result<bool> {
+    match (limit.get_skip_type()?, limit.get_fetch_type()?) {
+        (SkipType::Literal(rows), FetchType::Literal(limit)) => {
+            (*skip, *fetch) = (rows, limit);
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The upper plan without HAVING, ORDER BY and LIMIT, when nothing else stands above its one partial.
+fn bare_select_list(split: &Split) -> Result<Option<LogicalPlan>> {
+    if split.lowers.len() != 1 {
+        return Ok(None);
+    }
+    let bare = split.upper.clone().transform_up(|node| {
+        let input = match &node {
+            LogicalPlan::Filter(filter) => &filter.input,
+            LogicalPlan::Sort(sort) => &sort.input,
+            LogicalPlan::Limit(limit) => &limit.input,
+            _ => return Ok(Transformed::no(node)),
+        };
+        Ok(Transformed::yes(LogicalPlan::clone(input)))
+    })?;
+    let is_plain = |node: &LogicalPlan| {
+        matches!(node, LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::TableScan(_))
+    };
+    let other = bare.data.exists(|node| Ok(!is_plain(node)))?;
+    Ok((!other).then_some(bare.data))
+}
+
+/// The text that was taken for an address.
+fn bad_address(error: &DataFusionError) -> Option<String> {
+    let text = error.find_root().strip_backtrace();
+    let (_, rest) = text.split_once(NOT_AN_ADDRESS)?;
+    rest.lines().next()?.strip_suffix('\'').map(str::to_owned)
+}

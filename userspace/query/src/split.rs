@@ -1,0 +1,147 @@
+//! Splits a plan at every lowest aggregate.
+//!
+//! What is below and including such an aggregate becomes a lower half; in its place the upper half
+//! reads a partial table. A stream that is still read above the split is an error, never a silent
+//! scan.
+
+use crate::catalog::{PartialSlot, PartialTable, StreamTable};
+use crate::error::SqlError;
+use crate::lower::{LowerHalf, Refusal};
+use crate::window::Window;
+use crate::window_functions::window_of;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::logical_plan::Aggregate;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
+use std::sync::Arc;
+
+/// A plan in two halves.
+pub(crate) struct Split {
+    pub(crate) lowers: Vec<LowerHalf>,
+    pub(crate) slots: Vec<PartialSlot>,
+    pub(crate) upper: LogicalPlan,
+    pub(crate) window: Option<Window>,
+}
+
+/// Splits an optimised plan; one without aggregates over a stream comes back with no lower half.
+pub(crate) fn split(plan: LogicalPlan) -> Result<Split, Refusal> {
+    let mut split = Split { lowers: vec![], slots: vec![], upper: plan.clone(), window: None };
+    let mut refusal = None;
+    let mut windows = vec![];
+    split.upper = plan
+        .transform_up_with_subqueries(|node| {
+            let LogicalPlan::Aggregate(aggregate) = &node else { return Ok(Transformed::no(node)) };
+            if refusal.is_some() || !reads_stream(&aggregate.input)? {
+                return Ok(Transformed::no(node));
+            }
+            match LowerHalf::of_aggregate(aggregate).and_then(|lower| Ok((lower, window_in(aggregate)?))) {
+                Ok((lower, window)) => {
+                    windows.push(window);
+                    Ok(Transformed::yes(split.push(lower, &node)?))
+                }
+                Err(reason) => {
+                    refusal = Some(reason);
+                    Ok(Transformed::no(node))
+                }
+            }
+        })?
+        .data;
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    split.upper =
+        split.upper.transform_up_with_subqueries(|node| node.recompute_schema().map(Transformed::yes))?.data;
+    split.window = one_window(&windows)?;
+    check_upper(&split.upper)?;
+    Ok(split)
+}
+
+impl Split {
+    /// Puts a partial table in the place of the lower half's plan, with the same column names.
+    pub(crate) fn push(&mut self, lower: LowerHalf, replaced: &LogicalPlan) -> Result<LogicalPlan> {
+        let name = format!("partial_{}", self.lowers.len());
+        let slot = PartialSlot::default();
+        let table = PartialTable::new(lower.output_schema(), slot.clone());
+        let columns = replaced.schema().iter().enumerate().map(|(position, (qualifier, field))| {
+            col(format!("{name}.c{position}")).alias_qualified(qualifier.cloned(), field.name())
+        });
+        let columns: Vec<Expr> = columns.collect();
+        self.lowers.push(lower);
+        self.slots.push(slot);
+        LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.project(columns)?.build()
+    }
+}
+
+/// Whether `plan` reads a stream anywhere.
+pub(crate) fn reads_stream(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && source_as_provider(&scan.source)?.downcast_ref::<StreamTable>().is_some()
+        {
+            found = true;
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// Whether `plan` has an aggregate anywhere.
+pub(crate) fn has_aggregate(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_))))
+}
+
+/// The window in the GROUP BY of a lowest aggregate.
+fn window_in(aggregate: &Aggregate) -> Result<Option<Window>, Refusal> {
+    let mut windows = aggregate.group_expr.iter().filter_map(window_of);
+    let window = windows
+        .next()
+        .transpose()
+        .map_err(|message| Refusal::Because(SqlError { message, help: None, place: None }))?;
+    match windows.next() {
+        None => Ok(window),
+        Some(_) => Err(Refusal::Because(SqlError::new(
+            "a GROUP BY can have one window",
+            "keep one of tumble, hop and tumble_rows",
+        ))),
+    }
+}
+
+/// The one window of all lower halves.
+fn one_window(windows: &[Option<Window>]) -> Result<Option<Window>, Refusal> {
+    let Some((first, rest)) = windows.split_first() else { return Ok(None) };
+    let Some(other) = rest.iter().find(|other| *other != first) else { return Ok(*first) };
+    let name = |window: &Option<Window>| window.map_or("no window".to_owned(), |window| window.to_string());
+    Err(Refusal::Because(SqlError::new(
+        format!("the parts of the query have different windows, {} and {}", name(first), name(other)),
+        "give every GROUP BY that reads a stream the same window",
+    )))
+}
+
+/// Nothing above the split may read a stream or name a window.
+fn check_upper(upper: &LogicalPlan) -> Result<(), Refusal> {
+    if reads_stream(upper)? {
+        return Err(Refusal::Because(SqlError::new(
+            "part of the query reads a stream without an aggregate, which would have to keep every row",
+            "aggregate every stream that is joined, united or asked in a subquery",
+        )));
+    }
+    let mut misplaced = false;
+    upper.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            misplaced |= expression.exists(|inner| Ok(window_of(inner).is_some()))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    if misplaced { Err(Refusal::Because(misplaced_window())) } else { Ok(()) }
+}
+
+/// A window function where no stream is grouped.
+pub(crate) fn misplaced_window() -> SqlError {
+    SqlError::new(
+        "tumble, hop and tumble_rows belong into the GROUP BY that reads the stream",
+        "write SELECT … FROM packets GROUP BY …, tumble('60 seconds'); the window is there for every part of the query",
+    )
+}

@@ -1,0 +1,389 @@
+//! Column builders: bursts of values in, Arrow arrays out, memory used again.
+//!
+//! A burst is at most [`BURST_ROWS`] rows, so that its validity is one word. An absent value is
+//! stored as zero, which makes equal rows equal octets. The vectors behind an array come back by
+//! [`ColumnBuilder::reclaim`] once nobody else holds it; then a batch costs no bulk allocation.
+
+use crate::address::{Address, Mac};
+use crate::stream::ColumnType;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{ArrowPrimitiveType, Int64Type, TimestampNanosecondType};
+use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, StringArray};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+use std::mem::take;
+use std::sync::Arc;
+
+/// Rows that are appended at once, at most.
+pub const BURST_ROWS: usize = 64;
+
+/// The largest count; what is beyond is nonsense from the network.
+const COUNTER_MAX: u64 = i64::MAX as u64;
+
+/// A text value by its number in a [`SymbolTable`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Symbol(pub u32);
+
+/// The texts of a batch's text columns.
+#[derive(Clone, Debug, Default)]
+pub struct SymbolTable {
+    texts: Vec<Box<str>>,
+}
+
+impl SymbolTable {
+    /// The symbol of `text`, added when it is new. Meant for dozens of texts, not for thousands.
+    pub fn intern(&mut self, text: &str) -> Symbol {
+        let known = self.texts.iter().position(|known| **known == *text);
+        let position = known.unwrap_or_else(|| {
+            self.texts.push(text.into());
+            self.texts.len() - 1
+        });
+        Symbol(u32::try_from(position).expect("invariant: fewer than 2^32 symbols"))
+    }
+
+    fn text(&self, symbol: Symbol) -> &str {
+        self.texts.get(symbol.0 as usize).map_or("", |text| text)
+    }
+}
+
+/// Fills one column.
+#[derive(Debug)]
+pub struct ColumnBuilder {
+    data_type: DataType,
+    values: Values,
+    validity: Validity,
+}
+
+#[derive(Debug)]
+enum Values {
+    Timestamp(Vec<i64>),
+    UInt8(Vec<u8>),
+    UInt16(Vec<u16>),
+    UInt32(Vec<u32>),
+    UInt64(Vec<u64>),
+    Counter(Vec<i64>),
+    Address(Vec<i128>),
+    Mac(Vec<u8>),
+    Text(Vec<Symbol>),
+    Bytes { octets: Vec<u8>, ends: Vec<i32> },
+}
+
+/// A value that one of the column types stores.
+pub trait ColumnValue: Copy + Default {
+    /// Appends values to the vector of this type; a builder of another type is the caller's mistake.
+    #[doc(hidden)]
+    fn extend(builder: &mut ColumnBuilder, values: impl Iterator<Item = Self>);
+}
+
+macro_rules! column_value {
+    ($($rust:ty => $variant:ident, $value:ident: $stored:expr;)+) => {
+        $(impl ColumnValue for $rust {
+            #[inline]
+            fn extend(builder: &mut ColumnBuilder, values: impl Iterator<Item = Self>) {
+                match &mut builder.values {
+                    Values::$variant(column) => column.extend(values.map(|$value| $stored)),
+                    other => unreachable!("invariant: {} into {other:?}", stringify!($rust)),
+                }
+            }
+        })+
+    };
+}
+
+column_value! {
+    i64 => Timestamp, value: value;
+    u8 => UInt8, value: value;
+    u16 => UInt16, value: value;
+    u32 => UInt32, value: value;
+    Address => Address, value: i128::from_ne_bytes(value);
+    Symbol => Text, value: value;
+}
+
+impl ColumnValue for u64 {
+    #[inline]
+    fn extend(builder: &mut ColumnBuilder, values: impl Iterator<Item = Self>) {
+        match &mut builder.values {
+            Values::Counter(column) => column.extend(values.map(|value| value.min(COUNTER_MAX) as i64)),
+            Values::UInt64(column) => column.extend(values),
+            other => unreachable!("invariant: u64 into {other:?}"),
+        }
+    }
+}
+
+impl ColumnValue for Mac {
+    #[inline]
+    fn extend(builder: &mut ColumnBuilder, values: impl Iterator<Item = Self>) {
+        match &mut builder.values {
+            Values::Mac(column) => values.for_each(|mac| column.extend_from_slice(&mac)),
+            other => unreachable!("invariant: Mac into {other:?}"),
+        }
+    }
+}
+
+impl ColumnBuilder {
+    /// An empty column of this type.
+    #[must_use]
+    pub fn new(kind: ColumnType) -> Self {
+        let values = match kind {
+            ColumnType::Timestamp => Values::Timestamp(vec![]),
+            ColumnType::UInt8 => Values::UInt8(vec![]),
+            ColumnType::UInt16 => Values::UInt16(vec![]),
+            ColumnType::UInt32 => Values::UInt32(vec![]),
+            ColumnType::UInt64 => Values::UInt64(vec![]),
+            ColumnType::Counter => Values::Counter(vec![]),
+            ColumnType::Address => Values::Address(vec![]),
+            ColumnType::Mac => Values::Mac(vec![]),
+            ColumnType::Text => Values::Text(vec![]),
+            ColumnType::Bytes => Values::Bytes { octets: vec![], ends: vec![] },
+        };
+        Self { data_type: kind.data_type(), values, validity: Validity::default() }
+    }
+
+    /// Rows appended since the last [`Self::finish`].
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.validity.rows
+    }
+
+    /// Whether no row was appended since the last [`Self::finish`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes room for `rows` more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Timestamp(column) | Values::Counter(column) => column.reserve(rows),
+            Values::UInt8(column) => column.reserve(rows),
+            Values::UInt16(column) => column.reserve(rows),
+            Values::UInt32(column) => column.reserve(rows),
+            Values::UInt64(column) => column.reserve(rows),
+            Values::Address(column) => column.reserve(rows),
+            Values::Mac(column) => column.reserve(6 * rows),
+            Values::Text(column) => column.reserve(rows),
+            Values::Bytes { ends, .. } => ends.reserve(rows + 1),
+        }
+        self.validity.words.reserve(rows.div_ceil(64));
+    }
+
+    /// Appends a burst of values, each with 1 when it is present and 0 when it is not.
+    ///
+    /// At most [`BURST_ROWS`] values; their type must be the column's.
+    #[inline]
+    pub fn append<T: ColumnValue>(&mut self, burst: impl ExactSizeIterator<Item = (T, u64)>) {
+        let rows = burst.len();
+        debug_assert!(rows <= BURST_ROWS, "a burst's validity is one word");
+        let mut valid = 0_u64;
+        let mut row = 0_u32;
+        T::extend(
+            self,
+            burst.map(|(value, present)| {
+                valid |= present << row;
+                row += 1;
+                if present == 0 { T::default() } else { value }
+            }),
+        );
+        self.validity.push(valid, rows);
+    }
+
+    /// Appends one value of octets, `None` for NULL. Does nothing on a column of another type.
+    pub fn push_bytes(&mut self, value: Option<&[u8]>) {
+        if let Values::Bytes { octets, ends } = &mut self.values {
+            let room = usize::try_from(i32::MAX).map_or(0, |limit| limit - octets.len());
+            let value = value.filter(|value| value.len() <= room);
+            octets.extend_from_slice(value.unwrap_or_default());
+            ends.push(i32::try_from(octets.len()).expect("invariant: checked against i32::MAX"));
+            self.validity.push(u64::from(value.is_some()), 1);
+        }
+    }
+
+    /// The rows since the last call as an array; the builder is empty afterwards.
+    pub fn finish(&mut self, symbols: &SymbolTable) -> ArrayRef {
+        let nulls = self.validity.finish();
+        match &mut self.values {
+            Values::Timestamp(column) => {
+                let array = primitive::<TimestampNanosecondType>(column, nulls);
+                Arc::new(array.with_data_type(self.data_type.clone()))
+            }
+            Values::UInt8(column) => Arc::new(primitive::<UInt8Type>(column, nulls)),
+            Values::UInt16(column) => Arc::new(primitive::<UInt16Type>(column, nulls)),
+            Values::UInt32(column) => Arc::new(primitive::<UInt32Type>(column, nulls)),
+            Values::UInt64(column) => Arc::new(primitive::<UInt64Type>(column, nulls)),
+            Values::Counter(column) => Arc::new(primitive::<Int64Type>(column, nulls)),
+            Values::Address(column) => {
+                Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(take(column)), nulls))
+            }
+            Values::Mac(column) => {
+                Arc::new(FixedSizeBinaryArray::new(6, Buffer::from_vec(take(column)), nulls))
+            }
+            Values::Text(column) => Arc::new(text(column, symbols, nulls.as_ref())),
+            Values::Bytes { octets, ends } => Arc::new(bytes(octets, ends, nulls)),
+        }
+    }
+
+    /// Takes the memory of an array that this builder made, if nobody else holds it.
+    ///
+    /// Only into an empty builder; text and octets are not worth the trouble.
+    pub fn reclaim(&mut self, array: ArrayRef) {
+        debug_assert!(self.is_empty(), "rows would be lost");
+        let validity = array.nulls().map(|nulls| nulls.buffer().clone());
+        match &mut self.values {
+            Values::Timestamp(column) => reuse(column, primitive_values::<TimestampNanosecondType>(array)),
+            Values::UInt8(column) => reuse(column, primitive_values::<UInt8Type>(array)),
+            Values::UInt16(column) => reuse(column, primitive_values::<UInt16Type>(array)),
+            Values::UInt32(column) => reuse(column, primitive_values::<UInt32Type>(array)),
+            Values::UInt64(column) => reuse(column, primitive_values::<UInt64Type>(array)),
+            Values::Counter(column) => reuse(column, primitive_values::<Int64Type>(array)),
+            Values::Address(column) => reuse(column, fixed_values(array)),
+            Values::Mac(column) => reuse(column, fixed_values(array)),
+            Values::Text(_) | Values::Bytes { .. } => drop(array),
+        }
+        reuse(&mut self.validity.words, validity);
+    }
+}
+
+/// The buffer behind `array`, which is dropped so that the buffer may have one owner.
+fn primitive_values<T: ArrowPrimitiveType>(array: ArrayRef) -> Option<Buffer> {
+    let buffer = array.as_primitive_opt::<T>().map(|array| array.values().inner().clone());
+    drop(array);
+    buffer
+}
+
+/// As [`primitive_values`], for addresses of either kind.
+fn fixed_values(array: ArrayRef) -> Option<Buffer> {
+    let buffer = array.as_fixed_size_binary_opt().map(|array| array.values().clone());
+    drop(array);
+    buffer
+}
+
+/// Puts the memory of `buffer` under `column` when it is ours alone and the better one.
+fn reuse<T: ArrowNativeType>(column: &mut Vec<T>, buffer: Option<Buffer>) {
+    if let Some(mut memory) = buffer.and_then(|buffer| buffer.into_vec::<T>().ok())
+        && memory.capacity() > column.capacity()
+    {
+        memory.clear();
+        *column = memory;
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType>(
+    column: &mut Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+) -> PrimitiveArray<T> {
+    PrimitiveArray::new(ScalarBuffer::from(take(column)), nulls)
+}
+
+fn text(column: &mut Vec<Symbol>, symbols: &SymbolTable, nulls: Option<&NullBuffer>) -> StringArray {
+    let is_valid = |row| nulls.is_none_or(|nulls| nulls.is_valid(row));
+    column.drain(..).enumerate().map(|(row, symbol)| is_valid(row).then(|| symbols.text(symbol))).collect()
+}
+
+fn bytes(octets: &mut Vec<u8>, ends: &mut Vec<i32>, nulls: Option<NullBuffer>) -> BinaryArray {
+    ends.insert(0, 0);
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(take(ends)));
+    BinaryArray::new(offsets, Buffer::from_vec(take(octets)), nulls)
+}
+
+/// One bit a row: set when the value is present.
+#[derive(Debug, Default)]
+struct Validity {
+    words: Vec<u64>,
+    rows: usize,
+    present: usize,
+}
+
+impl Validity {
+    /// Appends `rows` bits, at most 64; the bits above them are zero.
+    #[inline]
+    fn push(&mut self, bits: u64, rows: usize) {
+        let used = self.rows % 64;
+        if rows == 0 {
+            return;
+        }
+        if used == 0 {
+            self.words.push(bits);
+        } else {
+            if let Some(last) = self.words.last_mut() {
+                *last |= bits << used;
+            }
+            if used + rows > 64 {
+                self.words.push(bits >> (64 - used));
+            }
+        }
+        self.rows += rows;
+        self.present += bits.count_ones() as usize;
+    }
+
+    /// The bits as Arrow has them, `None` when every row is present.
+    fn finish(&mut self) -> Option<NullBuffer> {
+        let (rows, present) = (take(&mut self.rows), take(&mut self.present));
+        if present == rows {
+            self.words.clear();
+            return None;
+        }
+        let bits = BooleanBuffer::new(Buffer::from_vec(take(&mut self.words)), 0, rows);
+        Some(NullBuffer::new(bits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(rows: usize, burst: usize) -> ColumnBuilder {
+        let mut builder = ColumnBuilder::new(ColumnType::UInt16);
+        let values: Vec<u16> = (0..rows).map(|row| u16::try_from(row).unwrap()).collect();
+        for chunk in values.chunks(burst) {
+            builder.append(chunk.iter().map(|&value| (value, u64::from(value % 3 != 0))));
+        }
+        builder
+    }
+
+    #[test]
+    fn bursts_of_any_size_give_the_same_column() {
+        let symbols = SymbolTable::default();
+        let whole = filled(1000, 64).finish(&symbols);
+        for burst in [1, 7, 63] {
+            assert_eq!(&filled(1000, burst).finish(&symbols), &whole, "bursts of {burst}");
+        }
+        assert_eq!(whole.null_count(), 334);
+        assert_eq!(whole.as_primitive::<UInt16Type>().values()[3], 0, "an absent value is stored as zero");
+    }
+
+    #[test]
+    fn memory_comes_back_unless_it_is_shared() {
+        let symbols = SymbolTable::default();
+        let mut builder = filled(1000, 64);
+        let array = builder.finish(&symbols);
+        let address = array.as_primitive::<UInt16Type>().values().as_ptr();
+        let shared = array.clone();
+        builder.reclaim(array);
+        builder.append([(1_u16, 1)].into_iter());
+        assert_eq!(shared.len(), 1000, "a shared array stays whole");
+        builder.finish(&symbols);
+        builder.reclaim(shared);
+        builder.append([(7_u16, 1)].into_iter());
+        let again = builder.finish(&symbols);
+        assert_eq!(again.as_primitive::<UInt16Type>().values().as_ptr(), address);
+        assert_eq!((again.len(), again.null_count()), (1, 0));
+    }
+
+    #[test]
+    fn text_and_octets() {
+        let mut symbols = SymbolTable::default();
+        let (gre, vxlan) = (symbols.intern("gre"), symbols.intern("vxlan"));
+        assert_eq!(symbols.intern("gre"), gre);
+        let mut text = ColumnBuilder::new(ColumnType::Text);
+        text.append([(gre, 1), (gre, 0), (vxlan, 1)].into_iter());
+        let expected: ArrayRef = Arc::new(StringArray::from(vec![Some("gre"), None, Some("vxlan")]));
+        assert_eq!(&text.finish(&symbols), &expected);
+
+        let mut bytes = ColumnBuilder::new(ColumnType::Bytes);
+        for value in [Some(&b"ab"[..]), None, Some(b"")] {
+            bytes.push_bytes(value);
+        }
+        let expected: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"ab"[..]), None, Some(b"")]));
+        assert_eq!(&bytes.finish(&symbols), &expected);
+    }
+}

@@ -1,0 +1,77 @@
+//! The account of every record: one fate each, and the fates add up.
+//!
+//! For a source, offered = delivered + control + undecodable + dropped + lost before us.
+//! For a query, delivered = used + filtered + late.
+//!
+//! Counters are plain cells of one thread; sums of them are merged when a thread reports.
+
+use std::ops::AddAssign;
+
+/// Fates of what a source offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceLedger {
+    /// Records that reached the box, or that are known to have been sent to it.
+    pub offered: u64,
+    /// Records that became rows.
+    pub delivered: u64,
+    /// Templates and options, which are no rows.
+    pub control: u64,
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+    /// Records dropped inside the box, for want of room.
+    pub dropped: u64,
+    /// Records that never arrived, by their sequence numbers.
+    pub lost_before_us: u64,
+}
+
+impl SourceLedger {
+    /// Whether every record has one fate.
+    #[must_use]
+    pub const fn adds_up(&self) -> bool {
+        self.offered == self.delivered + self.control + self.undecodable + self.dropped + self.lost_before_us
+    }
+}
+
+impl AddAssign for SourceLedger {
+    fn add_assign(&mut self, other: Self) {
+        self.offered += other.offered;
+        self.delivered += other.delivered;
+        self.control += other.control;
+        self.undecodable += other.undecodable;
+        self.dropped += other.dropped;
+        self.lost_before_us += other.lost_before_us;
+    }
+}
+
+/// Fates of the rows that were delivered to a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryLedger {
+    /// Rows that reached the query.
+    pub delivered: u64,
+    /// Rows that count in a result.
+    pub used: u64,
+    /// Rows that WHERE left out, or that came after LIMIT was reached.
+    pub filtered: u64,
+    /// Rows whose window was closed already.
+    pub late: u64,
+    /// Of the rows used, those whose group is beyond the cap and counts in the folded row.
+    pub folded: u64,
+}
+
+impl QueryLedger {
+    /// Whether every row has one fate.
+    #[must_use]
+    pub const fn adds_up(&self) -> bool {
+        self.delivered == self.used + self.filtered + self.late && self.folded <= self.used
+    }
+}
+
+impl AddAssign for QueryLedger {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.used += other.used;
+        self.filtered += other.filtered;
+        self.late += other.late;
+        self.folded += other.folded;
+    }
+}

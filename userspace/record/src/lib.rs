@@ -1,0 +1,25 @@
+//! What moves through tapline: the streams and their columns, the builders that fill them,
+//! event time, flow keys and the counters of the ledger.
+//!
+//! Every other crate depends on this one; it depends on Arrow's arrays alone, does no I/O and
+//! reads no clock.
+
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod batch;
+pub mod column;
+pub mod flow_key;
+mod flows;
+pub mod ledger;
+mod packets;
+pub mod stream;
+pub mod time;
+
+pub use batch::BatchBuilder;
+pub use column::ColumnBuilder;
+pub use flow_key::FlowKey;
+pub use flows::{FLOWS, FlowColumn, FlowRow};
+pub use packets::{PACKETS, PacketColumn, PacketRow};
+pub use stream::{Column, ColumnType, Stream};
+pub use time::EventTime;

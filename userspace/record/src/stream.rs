@@ -1,0 +1,242 @@
+//! Streams and their columns: the tables that queries name.
+//!
+//! The macro `stream!` writes, from one list, the column ids, the row that decoders fill and the
+//! code that moves a burst of rows into columns, so that the three cannot drift apart.
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+
+/// The time zone of every timestamp column.
+pub const TIME_ZONE: &str = "UTC";
+
+/// How a column's values are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Nanoseconds since the epoch, UTC.
+    Timestamp,
+    /// Unsigned, 8 bits.
+    UInt8,
+    /// Unsigned, 16 bits.
+    UInt16,
+    /// Unsigned, 32 bits.
+    UInt32,
+    /// Unsigned, 64 bits.
+    UInt64,
+    /// A count, 64 bits with a sign, so that SQL's arithmetic with literals stays in integers.
+    Counter,
+    /// IP address, 16 octets, IPv4 mapped.
+    Address,
+    /// MAC address, 6 octets.
+    Mac,
+    /// UTF-8 text from a small set of values.
+    Text,
+    /// Octets of any length.
+    Bytes,
+}
+
+impl ColumnType {
+    /// The Arrow type of the column.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Nanosecond, Some(TIME_ZONE.into())),
+            Self::UInt8 => DataType::UInt8,
+            Self::UInt16 => DataType::UInt16,
+            Self::UInt32 => DataType::UInt32,
+            Self::UInt64 => DataType::UInt64,
+            Self::Counter => DataType::Int64,
+            Self::Address => DataType::FixedSizeBinary(16),
+            Self::Mac => DataType::FixedSizeBinary(6),
+            Self::Text => DataType::Utf8,
+            Self::Bytes => DataType::Binary,
+        }
+    }
+
+    /// The name that `tapline schema` prints.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Timestamp => "timestamp",
+            Self::UInt8 => "uint8",
+            Self::UInt16 => "uint16",
+            Self::UInt32 => "uint32",
+            Self::UInt64 => "uint64",
+            Self::Counter => "int64",
+            Self::Address => "address",
+            Self::Mac => "mac",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+/// One column of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Name in SQL.
+    pub name: &'static str,
+    /// Type of its values.
+    pub kind: ColumnType,
+    /// Whether a row may lack it.
+    pub nullable: bool,
+    /// Unit, or empty when the value has none.
+    pub unit: &'static str,
+    /// What it says and where it comes from.
+    pub about: &'static str,
+}
+
+/// A table of records that never ends.
+#[derive(Debug)]
+pub struct Stream {
+    /// Name in SQL.
+    pub name: &'static str,
+    /// What one row is.
+    pub about: &'static str,
+    /// Its columns, in the order of `SELECT *`.
+    pub columns: &'static [Column],
+}
+
+impl Stream {
+    /// Position of the event time in every stream.
+    pub const TS: usize = 0;
+
+    /// The Arrow schema of all columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let every_column: Vec<usize> = (0..self.columns.len()).collect();
+        self.schema_of(&every_column)
+    }
+
+    /// The Arrow schema of some columns, given by position.
+    #[must_use]
+    pub fn schema_of(&self, columns: &[usize]) -> SchemaRef {
+        let fields = columns.iter().map(|&position| {
+            let column = &self.columns[position];
+            Field::new(column.name, column.kind.data_type(), column.nullable)
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// Position of the column with this name.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+/// The Rust type of a row's field, by column type.
+macro_rules! field_type {
+    (Timestamp) => {
+        i64
+    };
+    (UInt8) => {
+        u8
+    };
+    (UInt16) => {
+        u16
+    };
+    (UInt32) => {
+        u32
+    };
+    (UInt64) => {
+        u64
+    };
+    (Counter) => {
+        u64
+    };
+    (Address) => {
+        $crate::address::Address
+    };
+    (Mac) => {
+        $crate::address::Mac
+    };
+    (Text) => {
+        $crate::column::Symbol
+    };
+    (Bytes) => {
+        ()
+    };
+}
+
+/// Moves one field of a burst into its column; octets are pushed by the decoder, row by row.
+macro_rules! append_field {
+    ($builder:ident, $rows:ident, $bit:expr, $field:ident, Bytes) => {{
+        let _ = ($rows, $bit);
+    }};
+    ($builder:ident, $rows:ident, $bit:expr, $field:ident, $kind:ident) => {
+        $builder.append($rows.iter().map(|row| (row.$field, row.present >> $bit & 1)))
+    };
+}
+
+/// Declares a stream: `Id field: Type, nullability, "unit", "about";` a column.
+macro_rules! stream {
+    (
+        $(#[$about:meta])*
+        $stream:ident $name:literal $row_about:literal, $column:ident, $row:ident {
+            $($id:ident $field:ident: $kind:ident, $nullable:literal, $unit:literal, $text:literal;)+
+        }
+    ) => {
+        $(#[$about])*
+        pub static $stream: $crate::stream::Stream = $crate::stream::Stream {
+            name: $name,
+            about: $row_about,
+            columns: &[$($crate::stream::Column {
+                name: stringify!($field),
+                kind: $crate::stream::ColumnType::$kind,
+                nullable: $nullable,
+                unit: $unit,
+                about: $text,
+            }),+],
+        };
+
+        #[doc = concat!("Columns of `", $name, "`; the discriminant is the position.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum $column { $(#[doc = $text] $id),+ }
+
+        impl $column {
+            /// The column's bit in a row's `present`.
+            #[must_use]
+            #[inline]
+            pub const fn bit(self) -> u64 {
+                1 << self as u8
+            }
+        }
+
+        #[doc = concat!("One row of `", $name, "` before it is stored.")]
+        ///
+        /// A field counts only when its bit in `present` is set, so a row is reset by clearing
+        /// `present` alone.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct $row {
+            /// One bit a column, see the column's `bit()`.
+            pub present: u64,
+            $(#[doc = $text] pub $field: $crate::stream::field_type!($kind)),+
+        }
+
+        impl $row {
+            /// Whether the row carries `column`.
+            #[must_use]
+            #[inline]
+            pub const fn has(&self, column: $column) -> bool {
+                self.present & column.bit() != 0
+            }
+
+            /// Appends the column at `position` of each row of a burst.
+            ///
+            /// Columns of octets are left to the caller: their values are not in the row.
+            #[expect(non_upper_case_globals, reason = "constants are named after the columns")]
+            pub fn append(rows: &[Self], position: usize, builder: &mut $crate::ColumnBuilder) {
+                $(const $id: usize = $column::$id as usize;)+
+                match position {
+                    $($id => $crate::stream::append_field!(builder, rows, $id, $field, $kind),)+
+                    _ => {}
+                }
+            }
+        }
+
+        const _: () = assert!([$($nullable),+].len() <= 64, "`present` has 64 bits");
+    };
+}
+
+pub(crate) use {append_field, field_type, stream};

@@ -1,0 +1,66 @@
+//! The project's commands: `cargo xtask setup|demo|test|check|tidy|bench|conformance`.
+//!
+//! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
+//! failed, 2 when the command line is wrong. One command a module.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+mod conformance;
+mod demo;
+mod process;
+mod setup;
+mod style;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install the programs that a command needs
+    Setup(setup::Arguments),
+    /// Show what tapline is for, on a capture made from a seed
+    Demo(demo::Arguments),
+    /// Run all tests
+    Test(test::Arguments),
+    /// Run all that must pass: format, tidy, clippy, documentation, tests
+    Check(check::Arguments),
+    /// Check the rules of the project that no compiler knows
+    Tidy,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Command),
+    /// Run the conformance tests against real captures
+    Conformance,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Tidy => tidy::run(),
+        Command::Bench(command) => bench::run(&command),
+        Command::Conformance => conformance::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", style::error("error:"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask setup`: the programs that other commands need.
+//!
+//! Takes a purpose, installs what is missing where that is possible without asking (root on Debian and its
+//! descendants), else says what to type. The table below is the only place that knows which programs these are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::process;
+use crate::style;
+
+/// What a program is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// `cargo xtask demo`: nothing but Rust
+    Demo,
+    /// `cargo xtask test`: independent readers of captures
+    Test,
+    /// `cargo xtask bench offline`: the programs that tapline is compared with
+    Bench,
+}
+
+/// Install the programs that a command needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The command; all of them when it is not given
+    #[arg(long = "for", value_name = "COMMAND")]
+    purpose: Option<Purpose>,
+}
+
+/// A program, the Debian package that brings it, and what it is needed for.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    purposes: &'static [Purpose],
+}
+
+const TOOLS: &[Tool] = &[
+    Tool { program: "tshark", package: "tshark", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "capinfos", package: "wireshark-common", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Bench] },
+    Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
+    Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
+    Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
+];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let purposes = arguments.purpose.map_or(Purpose::value_variants().to_vec(), |purpose| vec![purpose]);
+    let missing: BTreeSet<_> = purposes.into_iter().flat_map(missing_packages).collect();
+    install(&missing)?;
+    eprintln!("Everything is there.");
+    Ok(())
+}
+
+/// Installs what is missing for a purpose; where that fails, says so and goes on.
+pub(crate) fn try_for(purpose: Purpose) {
+    if let Err(error) = install(&missing_packages(purpose)) {
+        eprintln!("{} {error:#}", style::warning("warning:"));
+    }
+}
+
+/// Whether a program is there, and if not, what to do about it.
+pub(crate) fn advice(program: &str) -> Option<String> {
+    if process::find(program).is_some() {
+        return None;
+    }
+    let package = TOOLS.iter().find(|tool| tool.program == program).map_or(program, |tool| tool.package);
+    Some(format!("{program} is not installed (Debian package {package}; `cargo xtask setup` installs it)"))
+}
+
+fn missing_packages(purpose: Purpose) -> BTreeSet<&'static str> {
+    let needed = TOOLS.iter().filter(|tool| tool.purposes.contains(&purpose));
+    needed.filter(|tool| process::find(tool.program).is_none()).map(|tool| tool.package).collect()
+}
+
+/// Installs packages, or says how.
+fn install(packages: &BTreeSet<&str>) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.iter().copied().collect::<Vec<_>>().join(" ");
+    if !is_debian() {
+        bail!("please install what the Debian packages {list} hold; what needs them is left out until then");
+    }
+    if !is_root() {
+        bail!(
+            "packages are missing; please type: sudo apt-get update && \
+             sudo apt-get install --yes --no-install-recommends {list}"
+        );
+    }
+    eprintln!("{} {list}", style::step("Installing"));
+    process::run(apt_get().args(["--quiet=2", "update"]))?;
+    process::run(apt_get().args(["--quiet=2", "--yes", "--no-install-recommends", "install"]).args(packages))
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+    command
+}
+
+/// Whether this process may install packages: who runs it owns its folder, by proc(5).
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|folder| folder.uid() == 0)
+}
+
+/// Debian or a descendant of it, by os-release(5).
+fn is_debian() -> bool {
+    let description = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    description_is_debian(&description) && process::find("apt-get").is_some()
+}
+
+fn description_is_debian(description: &str) -> bool {
+    let names = description
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .flat_map(|value| value.trim_matches('"').split_whitespace());
+    names.into_iter().any(|name| name == "debian")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_and_its_descendants_are_known() {
+        assert!(description_is_debian("NAME=\"Debian GNU/Linux\"\nID=debian\n"));
+        assert!(description_is_debian("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"));
+        assert!(!description_is_debian("ID=fedora\nPRETTY_NAME=debian\n"));
+        assert!(!description_is_debian(""));
+    }
+
+    #[test]
+    fn the_demonstration_needs_nothing() {
+        assert!(missing_packages(Purpose::Demo).is_empty());
+        assert!(!TOOLS.iter().any(|tool| tool.purposes.contains(&Purpose::Demo)));
+    }
+
+    #[test]
+    fn a_missing_program_comes_with_advice() {
+        assert!(advice("sh").is_none());
+        assert!(advice("no-such-program").is_some_and(|advice| advice.contains("not installed")));
+    }
+}

@@ -1,0 +1,113 @@
+//! Rules for what is not code: decision records, the change log, configuration files.
+//!
+//! Takes the workspace's root, gives findings.
+
+use std::path::Path;
+
+use anyhow::Result;
+use toml_edit::Document;
+
+use super::files::{self, File};
+use super::{Finding, line_at};
+
+const DECISION_PARTS: [&str; 4] = ["Status", "Context", "Decision", "Consequences"];
+
+pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
+    let mut findings = change_log(root)?;
+    for file in files::below(root, "docs/decisions", "md")? {
+        findings.extend(decision(&file));
+    }
+    for file in files::below(root, "configs", files::ANY)? {
+        findings.extend(configuration(&file));
+    }
+    Ok(findings)
+}
+
+/// The change log has a part for what is not released.
+fn change_log(root: &Path) -> Result<Vec<Finding>> {
+    const PATH: &str = "CHANGELOG.md";
+    if !root.join(PATH).is_file() {
+        return Ok(vec![Finding::new(PATH, 1, "the change log is missing")]);
+    }
+    let file = files::read(root, &root.join(PATH))?;
+    if headings(&file.text).any(|heading| heading.contains("Unreleased")) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Finding::new(PATH, 1, "write a heading `## Unreleased` above the newest release")])
+}
+
+/// A decision record is named `0001-title.md` and has four parts.
+fn decision(file: &File) -> Vec<Finding> {
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    if name == "README.md" {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    let (number, _) = name.split_once('-').unwrap_or_default();
+    if number.len() != 4 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        findings.push(Finding::new(
+            &file.path,
+            1,
+            "name it by number and title, such as 0001-build-profile.md",
+        ));
+    }
+    for part in DECISION_PARTS {
+        if !headings(&file.text).any(|heading| heading.starts_with(part)) {
+            findings.push(Finding::new(&file.path, 1, format!("write a part with the heading `## {part}`")));
+        }
+    }
+    findings
+}
+
+/// What is in the folder of configuration files is TOML; a README may explain it.
+fn configuration(file: &File) -> Vec<Finding> {
+    if file.path.ends_with("README.md") {
+        return Vec::new();
+    }
+    if !file.path.ends_with(".toml") {
+        return vec![Finding::new(&file.path, 1, "configuration files are TOML and are named `*.toml`")];
+    }
+    let Err(error) = Document::parse(file.text.as_str()) else { return Vec::new() };
+    let start = error.span().map_or(0, |span| span.start);
+    let line = line_at(&file.text, start);
+    vec![Finding::new(&file.path, line, format!("this is not TOML: {}", error.message()))]
+}
+
+/// The text of the headings, and of lines such as `Status: accepted`.
+fn headings(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| line.starts_with('#') || line.contains(": "))
+        .map(|line| line.trim_start_matches(['#', '*', '-', ' ']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> File {
+        File { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn decision_records_have_a_number_and_four_parts() {
+        let text = "# Title\nStatus: accepted\n## Context\n## Decision\n## Consequences\n";
+        assert!(decision(&file("docs/decisions/0001-a.md", text)).is_empty());
+        assert_eq!(decision(&file("docs/decisions/1-a.md", text)).len(), 1);
+        assert_eq!(decision(&file("docs/decisions/0001-a.md", "# Title\n## Context\n")).len(), 3);
+    }
+
+    #[test]
+    fn configurations_are_toml() {
+        assert!(configuration(&file("configs/a.toml", "a = 1\n")).is_empty());
+        assert!(configuration(&file("configs/README.md", "These are\n")).is_empty());
+        assert_eq!(configuration(&file("configs/a.yaml", "a: 1\n")).len(), 1);
+        let found = configuration(&file("configs/a.toml", "a = 1\nb = [1,\nc = 2\n"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].line >= 2, "{found:?}");
+    }
+
+    #[test]
+    fn only_headings_count() {
+        assert_eq!(headings("# A\nB\n**Status**: x\n").collect::<Vec<_>>(), ["A", "Status**: x"]);
+    }
+}

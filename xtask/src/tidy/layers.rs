@@ -1,0 +1,91 @@
+//! The layers of the workspace: a package depends on lower layers only.
+//!
+//! Takes the members, gives findings. The table is the design's; packages that are not in it (xtask, tests,
+//! benches) are above all layers, and nothing may depend on them.
+
+use super::Finding;
+use super::manifests::{Dependency, Member};
+
+/// The folders of the packages, lowest layer first; those of one layer do not see each other.
+const LAYERS: &[&[&str]] = &[
+    &["ebpf/common"],
+    &["userspace/record"],
+    &["userspace/decode", "userspace/trafficgen"],
+    &["userspace/capture", "userspace/query"],
+    &["userspace/operators"],
+    &["userspace/pipeline"],
+    &["userspace/forward"],
+    &["userspace/serve"],
+    &["userspace/node"],
+];
+
+/// The package that makes input for the tests of all others.
+const FOR_TESTS_OF_ALL: &str = "userspace/trafficgen";
+
+pub(super) fn check(members: &[Member]) -> Vec<Finding> {
+    members.iter().flat_map(|member| check_member(member, members)).collect()
+}
+
+fn check_member(member: &Member, members: &[Member]) -> Vec<Finding> {
+    let upward = member.dependencies.iter().filter_map(|dependency| {
+        let target = members.iter().find(|other| other.name == dependency.name)?;
+        wrong(&member.folder, &target.folder, dependency.is_dev).then(|| finding(member, dependency, target))
+    });
+    upward.collect()
+}
+
+/// Whether the dependency of one folder on another is against the table.
+fn wrong(from: &str, to: &str, is_dev: bool) -> bool {
+    if is_dev && to == FOR_TESTS_OF_ALL {
+        return false;
+    }
+    layer(to) >= layer(from)
+}
+
+/// The number of a folder's layer; that of no layer is above all.
+fn layer(folder: &str) -> usize {
+    LAYERS.iter().position(|layer| layer.contains(&folder)).unwrap_or(LAYERS.len())
+}
+
+fn finding(member: &Member, dependency: &Dependency, target: &Member) -> Finding {
+    let order: Vec<_> = LAYERS.iter().map(|layer| layer.join(", ")).collect();
+    let message = format!(
+        "{} may not depend on {}: only on lower layers, which are, lowest first: {}",
+        member.folder,
+        target.folder,
+        order.join(" → ")
+    );
+    Finding::new(&member.path(), dependency.line, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifests::tests::member;
+    use super::*;
+
+    #[test]
+    fn lower_layers_are_seen_and_no_others() {
+        let members = [
+            member("userspace/record", "record", ""),
+            member("userspace/query", "query", "record.workspace = true\n"),
+            member("userspace/capture", "capture", "query.workspace = true\nrecord.workspace = true\n"),
+            member("xtask", "xtask", "record.workspace = true\n"),
+        ];
+        let found = check(&members);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].message.starts_with("userspace/capture may not depend on userspace/query"));
+    }
+
+    #[test]
+    fn nothing_depends_on_what_is_above_all() {
+        assert!(wrong("userspace/node", "xtask", false));
+        assert!(wrong("xtask", "tests", true));
+        assert!(!wrong("tests", "userspace/node", false));
+    }
+
+    #[test]
+    fn tests_of_all_may_generate_traffic() {
+        assert!(!wrong("userspace/record", "userspace/trafficgen", true));
+        assert!(wrong("userspace/record", "userspace/trafficgen", false));
+    }
+}
