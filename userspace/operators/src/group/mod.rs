@@ -1,9 +1,11 @@
 //! Group tables: key columns in, a group number for each row out.
 //!
 //! Group 0 is the folded group, to which rows go whose key is new when the table is full; real
-//! groups are numbered from 1 in the order of their first row. A table is full at `groups_max`.
+//! groups are numbered from 1 on, as they come. A table is full at `groups_max`.
 
 mod direct;
+mod keys;
+mod layout;
 mod packed;
 mod rows;
 mod single;
