@@ -15,6 +15,7 @@ mod parser;
 mod pcap;
 mod pcapng;
 mod pcapng_interface;
+mod pipe;
 mod scan;
 mod source;
 mod streamed;
@@ -34,6 +35,7 @@ pub use scan::TimeScan;
 use parser::{Stop, Stretch, Until};
 use pcap::Pcap;
 use pcapng::Pcapng;
+use pipe::is_passing;
 use source::Source;
 
 /// Frames after which a read returns at the latest, so that pages already read can be released.
@@ -74,19 +76,23 @@ impl CaptureFile {
     }
 
     fn begin(name: String, mut source: Source) -> Result<Self, OpenError> {
-        match source.fill(pcap::FILE_HEADER_OCTETS) {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                return Err(OpenError::unreadable(&name, error));
+        loop {
+            match source.fill(pcap::FILE_HEADER_OCTETS) {
+                Err(error) if is_passing(&error) => {}
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(OpenError::unreadable(&name, error));
+                }
+                _ => break,
             }
-            _ => {}
         }
         let format = Format::recognise(&name, source.available())?;
         Ok(Self { name, source, format, counters: Counters::default(), end: None })
     }
 
-    /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many, 0 = end.
+    /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many.
     ///
-    /// May return fewer before the end, as when a pipe has no more for now.
+    /// May return fewer before the end, and none at the end or when a pipe has had none for a while:
+    /// [`CaptureFile::end`] tells which.
     pub fn read(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> usize {
         self.read_until(Until { frames_max: frames_max as u64, latest: EventTime::MAX }, visit).0
     }
@@ -126,7 +132,7 @@ impl CaptureFile {
         Self::begin(self.name.clone(), self.source.again()?).ok()
     }
 
-    /// Time of the next frame; `None` at the end.
+    /// Time of the next frame; `None` at the end, and when a pipe has had none for a while.
     fn next_time(&mut self) -> Option<EventTime> {
         self.read_until(Until { frames_max: 0, latest: EventTime::MIN }, &mut |_| {}).1
     }
@@ -143,7 +149,8 @@ impl CaptureFile {
                 Stop::Paused(next) => return (frames, Some(next)),
                 Stop::Damaged(reason) => self.end = Some(self.damaged(reason)),
                 Stop::Short(_) if frames > 0 => return (frames, None),
-                Stop::Short(octets) => self.fill(octets),
+                Stop::Short(octets) if self.fill(octets) => {}
+                Stop::Short(_) => break,
             }
             if frames > 0 {
                 return (frames, None);
@@ -159,9 +166,10 @@ impl CaptureFile {
         }
     }
 
-    /// Makes `octets` available, or ends the file.
-    fn fill(&mut self, octets: usize) {
+    /// Makes `octets` available, or ends the file; `false` when there are none for now.
+    fn fill(&mut self, octets: usize) -> bool {
         self.end = match self.source.fill(octets) {
+            Err(error) if is_passing(&error) => return false,
             Ok(true) => None,
             Ok(false) if self.source.available().is_empty() => Some(End::Complete),
             Ok(false) => Some(End::CutOff { at_octet: self.source.position() }),
@@ -170,6 +178,7 @@ impl CaptureFile {
             }
             Err(error) => Some(self.damaged(Damage::Unreadable(error.to_string()))),
         };
+        true
     }
 
     const fn damaged(&self, reason: Damage) -> End {

@@ -5,9 +5,10 @@ use crate::failure::Failure;
 use crate::output::{Output, QueryOutput};
 use crate::progress::ProgressBar;
 use crate::summary;
-use std::io::ErrorKind;
+use datafusion::arrow::array::RecordBatch;
+use std::io::{self, ErrorKind};
 use tapline_capture::{CaptureSet, End};
-use tapline_pipeline::{RunError, Summary, run_files};
+use tapline_pipeline::{Progress, RunError, Sink, Summary, run_files};
 use tapline_query::{ContinuousQuery, Planner};
 
 /// Runs the command.
@@ -22,21 +23,32 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let files = CaptureSet::open(&plan.files).map_err(|error| Failure::Run(error.to_string()))?;
     let named = plan.queries.iter().zip(&queries);
     let named: Vec<_> = named.map(|((name, _), query)| QueryOutput::new(name, query)).collect();
-    let mut output = Output::open(plan.format, plan.output.as_deref(), named)?;
-    let mut progress = ProgressBar::new(plan.quiet);
-    let result = run_files(
-        files,
-        &queries,
-        &plan.options,
-        &mut |query, batch| output.write(query, batch),
-        &mut |now| progress.show(now),
-    );
-    progress.clear();
+    let output = Output::open(plan.format, plan.output.as_deref(), named)?;
+    let mut screen = Screen { output, progress: ProgressBar::new(plan.quiet) };
+    let result = run_files(files, &queries, &plan.options, &mut screen);
+    screen.progress.clear();
     let result = result.and_then(|summary| {
-        output.finish().map_err(RunError::Sink)?;
+        screen.output.finish().map_err(RunError::Sink)?;
         Ok(summary)
     });
     report(plan, result)
+}
+
+/// Results and progress, as they come.
+struct Screen {
+    output: Output,
+    progress: ProgressBar,
+}
+
+impl Sink for Screen {
+    fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
+        self.output.write(query, batch)
+    }
+
+    fn idle(&mut self, now: Progress) -> io::Result<()> {
+        self.progress.show(now);
+        self.output.show()
+    }
 }
 
 fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {

@@ -13,6 +13,8 @@ mod merger;
 mod reader;
 mod ring;
 mod run;
+mod sink;
 mod worker;
 
-pub use run::{Progress, RunError, RunOptions, Summary, run_files};
+pub use run::{RunError, RunOptions, Summary, run_files};
+pub use sink::{Progress, Sink};

@@ -2,6 +2,7 @@
 
 use crate::ring::{Patience, StopFlag};
 use crate::run::RunError;
+use crate::sink::{Progress, Sink};
 use crate::worker::Message;
 use arrow_array::RecordBatch;
 use rtrb::Consumer;
@@ -10,9 +11,6 @@ use tapline_record::ledger::QueryLedger;
 
 /// Messages that are taken from one worker before the next one gets its turn.
 const MESSAGES_PER_TURN: usize = 64;
-
-/// Where results go: the query's number and its rows. An error ends the run.
-pub(crate) type Sink<'a> = dyn FnMut(usize, &RecordBatch) -> std::io::Result<()> + 'a;
 
 /// Merges what all workers give for all queries.
 pub(crate) struct Merger {
@@ -28,8 +26,8 @@ impl Merger {
     /// were all seen, and there is no account of them.
     pub(crate) fn run(
         mut self,
-        sink: &mut Sink<'_>,
-        idle: &mut dyn FnMut(),
+        sink: &mut dyn Sink,
+        progress: &dyn Fn() -> Progress,
         stop: &StopFlag,
     ) -> Result<Vec<QueryLedger>, RunError> {
         let mut patience = Patience::new();
@@ -39,7 +37,7 @@ impl Merger {
             } else if self.gone() > self.done {
                 return Err(RunError::WorkerDied);
             } else {
-                idle();
+                sink.idle(progress()).map_err(RunError::Sink)?;
                 patience.pause();
             }
         }
@@ -62,7 +60,7 @@ impl Merger {
     }
 
     /// Takes what has come; says whether there was anything.
-    fn take_messages(&mut self, sink: &mut Sink<'_>) -> Result<bool, RunError> {
+    fn take_messages(&mut self, sink: &mut dyn Sink) -> Result<bool, RunError> {
         let mut any = false;
         for worker in 0..self.workers.len() {
             for _ in 0..MESSAGES_PER_TURN {
@@ -74,7 +72,7 @@ impl Merger {
         Ok(any)
     }
 
-    fn take(&mut self, worker: usize, message: Message, sink: &mut Sink<'_>) -> Result<(), RunError> {
+    fn take(&mut self, worker: usize, message: Message, sink: &mut dyn Sink) -> Result<(), RunError> {
         match message {
             Message::Output { query, output } => {
                 let merger = &mut self.queries[query];
@@ -100,8 +98,8 @@ impl Merger {
         }
     }
 
-    fn give(&mut self, query: usize, sink: &mut Sink<'_>) -> Result<(), RunError> {
-        self.results.drain(..).try_for_each(|batch| sink(query, &batch)).map_err(RunError::Sink)
+    fn give(&mut self, query: usize, sink: &mut dyn Sink) -> Result<(), RunError> {
+        self.results.drain(..).try_for_each(|batch| sink.write(query, &batch)).map_err(RunError::Sink)
     }
 }
 

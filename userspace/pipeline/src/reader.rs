@@ -75,9 +75,14 @@ impl Reader {
 
     /// Reads until the files end or the run stops.
     pub(crate) fn run(mut self, progress: &ReaderProgress, stop: &StopFlag) -> ReaderReport {
-        while !stop.is_set() && self.fill() {
+        while !stop.is_set() {
+            let is_idle = !self.fill();
+            if is_idle && self.files.is_at_end() {
+                break;
+            }
             self.collect_used();
-            if !self.hand_over(false, stop) {
+            // While a pipe is silent, what came so far must not wait for a full batch.
+            if !self.hand_over(is_idle, stop) {
                 return self.report();
             }
             progress.octets.store(self.files.position_octets(), Ordering::Relaxed);
@@ -90,7 +95,7 @@ impl Reader {
         self.report()
     }
 
-    /// Decodes frames until a batch of packets is full; says whether there was any.
+    /// Decodes frames until a batch of packets is full or no more come for now; says whether there was any.
     fn fill(&mut self) -> bool {
         let Self { files, packets, flows, latest, .. } = self;
         let room = (self.batch_rows - packets.rows().min(self.batch_rows)).max(1);
@@ -99,10 +104,17 @@ impl Reader {
                 *latest = (*latest).max(frame.ts);
                 packets.push(frame);
             }),
-            Some((meter, batcher)) => files.read(room, &mut |frame| {
-                *latest = (*latest).max(frame.ts);
-                meter.update(packets.push(frame), &mut |flow| batcher.push(flow));
-            }),
+            Some((meter, batcher)) => {
+                let read = files.read(room, &mut |frame| {
+                    *latest = (*latest).max(frame.ts);
+                    packets.push(frame);
+                    if packets.is_burst_full() {
+                        meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
+                    }
+                });
+                meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
+                read
+            }
         };
         read > 0
     }

@@ -3,8 +3,8 @@
 use crate::merger::{Merger, failed};
 use crate::reader::{Lane, Reader, ReaderPlan, ReaderProgress, ReaderReport};
 use crate::ring::StopFlag;
+use crate::sink::{Progress, Sink};
 use crate::worker::Worker;
-use arrow_array::RecordBatch;
 use rtrb::RingBuffer;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
@@ -51,17 +51,6 @@ impl Default for RunOptions {
     }
 }
 
-/// How far a run has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Octets of the files that were read, after decompression where there is one.
-    pub octets: u64,
-    /// Octets in all, where known.
-    pub total_octets: Option<u64>,
-    /// Frames that were read.
-    pub frames: u64,
-}
-
 /// The account of a run.
 #[derive(Debug)]
 pub struct Summary {
@@ -105,9 +94,7 @@ pub enum RunError {
     WorkerDied,
 }
 
-/// Runs `queries` over `files` in one scan; each batch of results goes to `sink` with its query's number.
-///
-/// `on_progress` is called now and then from this thread.
+/// Runs `queries` over `files` in one scan; results go to `sink`.
 ///
 /// # Errors
 /// When a query fails on some row, when the sink fails, or when the system has no room for threads.
@@ -115,8 +102,7 @@ pub fn run_files(
     files: CaptureSet,
     queries: &[ContinuousQuery],
     options: &RunOptions,
-    sink: &mut dyn FnMut(usize, &RecordBatch) -> std::io::Result<()>,
-    on_progress: &mut dyn FnMut(Progress),
+    sink: &mut dyn Sink,
 ) -> Result<Summary, RunError> {
     let started = Instant::now();
     let disorder_ns =
@@ -133,10 +119,10 @@ pub fn run_files(
     };
     let reader = Reader::new(files, &plan, wired.lanes);
     let (stop, progress) = (StopFlag::default(), ReaderProgress::default());
-    let mut show = || {
-        let (octets, frames) = (&progress.octets, &progress.frames);
-        let (octets, frames) = (octets.load(Ordering::Relaxed), frames.load(Ordering::Relaxed));
-        on_progress(Progress { octets, total_octets, frames });
+    let read_so_far = || Progress {
+        octets: progress.octets.load(Ordering::Relaxed),
+        total_octets,
+        frames: progress.frames.load(Ordering::Relaxed),
     };
     let (ledgers, report) = std::thread::scope(|scope| {
         let stop = &stop;
@@ -153,7 +139,7 @@ pub fn run_files(
             reader.run(progress, stop)
         };
         let reader = start(scope, "capture".to_owned(), read, stop)?;
-        let ledgers = wired.merger.run(sink, &mut show, stop);
+        let ledgers = wired.merger.run(sink, &read_so_far, stop);
         stop.stop();
         let report = reader.join().map_err(|_| RunError::WorkerDied)?;
         Ok((ledgers?, report))

@@ -18,9 +18,11 @@ use super::{CaptureFile, Counters, OpenError, TimeScan, open};
 #[derive(Debug)]
 pub struct CaptureSet {
     files: Vec<CaptureFile>,
-    /// Time of the next frame of each file that has one, with the file's index; filled at the first
-    /// read, and not used for a single file.
-    heads: Option<BinaryHeap<Reverse<(EventTime, usize)>>>,
+    /// Time of the next frame of each file for which it is known, with the file's index; not used for
+    /// a single file.
+    heads: BinaryHeap<Reverse<(EventTime, usize)>>,
+    /// Files whose next frame is to be looked for.
+    unknown: Vec<usize>,
 }
 
 impl CaptureSet {
@@ -38,18 +40,26 @@ impl CaptureSet {
 
     /// Merges files from where they stand.
     #[must_use]
-    pub const fn new(files: Vec<CaptureFile>) -> Self {
-        Self { files, heads: None }
+    pub fn new(files: Vec<CaptureFile>) -> Self {
+        let unknown = (0..files.len()).collect();
+        Self { files, heads: BinaryHeap::new(), unknown }
     }
 
-    /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many, 0 = end.
+    /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many.
     ///
-    /// May return fewer before the end.
+    /// May return fewer before the end, and none at the end or when a pipe has had none for a while:
+    /// [`CaptureSet::is_at_end`] tells which.
     pub fn read(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> usize {
         match self.files.as_mut_slice() {
             [file] => file.read(frames_max, visit),
             _ => self.read_merged(frames_max, visit),
         }
+    }
+
+    /// Whether every file is read to its end.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.files.iter().all(|file| file.end().is_some())
     }
 
     /// The files, in the order in which they were named.
@@ -90,27 +100,36 @@ impl CaptureSet {
     }
 
     fn read_merged(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> usize {
-        let mut heads = self.heads.take().unwrap_or_else(|| heads(&mut self.files));
         let mut frames = 0;
         while frames < frames_max
-            && let Some(Reverse((_, index))) = heads.pop()
+            && self.knows_heads()
+            && let Some(Reverse((_, index))) = self.heads.pop()
         {
-            let file = &mut self.files[index];
-            let until = Until { frames_max: (frames_max - frames) as u64, latest: turn_end(&heads, index) };
-            let (more, next) = file.read_until(until, visit);
+            let latest = turn_end(&self.heads, index);
+            let until = Until { frames_max: (frames_max - frames) as u64, latest };
+            let (more, next) = self.files[index].read_until(until, visit);
             frames += more;
-            if let Some(next) = next.or_else(|| file.next_time()) {
-                heads.push(Reverse((next, index)));
+            match next {
+                Some(next) => self.heads.push(Reverse((next, index))),
+                None => self.unknown.push(index),
             }
         }
-        self.heads = Some(heads);
         frames
     }
-}
 
-fn heads(files: &mut [CaptureFile]) -> BinaryHeap<Reverse<(EventTime, usize)>> {
-    let times = files.iter_mut().enumerate();
-    times.filter_map(|(index, file)| Some(Reverse((file.next_time()?, index)))).collect()
+    /// Looks for the next frame of each file; `false` while a pipe has none, so that the earliest of all
+    /// cannot be told.
+    fn knows_heads(&mut self) -> bool {
+        let Self { files, heads, unknown } = self;
+        unknown.retain(|&index| match files[index].next_time() {
+            Some(next) => {
+                heads.push(Reverse((next, index)));
+                false
+            }
+            None => files[index].end().is_none(),
+        });
+        unknown.is_empty()
+    }
 }
 
 /// Latest time that the file at `index` may deliver before it is another one's turn.

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::looks_like::looks_like;
 use super::mapped::Mapped;
+use super::pipe::Pipe;
 use super::source::Source;
 
 /// Why a capture file cannot be opened.
@@ -114,9 +115,9 @@ pub(super) fn is_standard_input(path: &Path) -> bool {
 
 fn standard_input() -> io::Result<Source> {
     let input = io::stdin().as_fd().try_clone_to_owned()?;
-    Source::piped(File::from(input))
+    Source::piped(Pipe::new(File::from(input)))
 }
 
 fn source(file: File, metadata: &Metadata) -> io::Result<Source> {
-    if metadata.is_file() { Source::mapped(Mapped::new(&file)?) } else { Source::piped(file) }
+    if metadata.is_file() { Source::mapped(Mapped::new(&file)?) } else { Source::piped(Pipe::new(file)) }
 }

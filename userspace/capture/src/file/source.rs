@@ -54,7 +54,8 @@ impl Source {
         }
     }
 
-    /// Makes at least `octets` available; `false` if there are not that many.
+    /// Makes at least `octets` available; `false` if there are not that many. When there is nothing for
+    /// now, that is an error of kind `WouldBlock`.
     pub(super) fn fill(&mut self, octets: usize) -> io::Result<bool> {
         match self {
             Self::Mapped(mapped) => Ok(mapped.available().len() >= octets),

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::mapped::Mapped;
+use super::pipe::read_start;
 use super::source::Compression;
 
 /// Octets of the buffer to begin with.
@@ -19,20 +20,20 @@ const MAGIC_OCTETS: usize = 4;
 /// The octets as they are stored.
 pub(super) enum Stored {
     Mapped(Mapped),
-    Piped { reader: Pipe, consumed: u64 },
+    Piped { reader: Replayed, consumed: u64 },
 }
 
-type Pipe = BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>;
+/// The octets that were looked at, and then the rest.
+type Replayed = BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>;
 
 impl Stored {
     /// Looks at the first octets, which waits for a pipe to have some.
     pub(super) fn piped(reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut reader: Box<dyn Read + Send> = Box::new(reader);
-        let mut start = Vec::with_capacity(MAGIC_OCTETS);
-        reader.by_ref().take(MAGIC_OCTETS as u64).read_to_end(&mut start)?;
-        let mut reader = BufReader::new(Cursor::new(start).chain(reader));
-        reader.fill_buf()?;
-        Ok(Self::Piped { reader, consumed: 0 })
+        let mut start = vec![0; MAGIC_OCTETS];
+        let octets = read_start(&mut reader, &mut start)?;
+        start.truncate(octets);
+        Ok(Self::Piped { reader: BufReader::new(Cursor::new(start).chain(reader)), consumed: 0 })
     }
 
     /// The mapped file; `None` for a pipe.
@@ -154,7 +155,8 @@ impl Streamed {
         self.position += octets as u64;
     }
 
-    /// Reads until `octets` are available; `false` if the end comes first.
+    /// Reads until `octets` are available; `false` if the end comes first. What was read stays when
+    /// there is nothing for now, which is an error of kind `WouldBlock`.
     pub(super) fn fill(&mut self, octets: usize) -> io::Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

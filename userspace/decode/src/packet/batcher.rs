@@ -83,7 +83,7 @@ impl PacketBatcher {
     /// Appends a frame and gives its row.
     #[inline]
     pub fn push(&mut self, frame: &Frame<'_>) -> &PacketRow {
-        if self.pending == BURST_ROWS {
+        if self.is_burst_full() {
             self.flush();
         }
         let row = &mut self.burst[self.pending];
@@ -108,6 +108,20 @@ impl PacketBatcher {
             *octets += decoded.payload.map_or(0, <[u8]>::len);
         }
         row
+    }
+
+    /// Whether the next frame begins another burst, so that it is time to [`Self::take_burst`].
+    #[must_use]
+    #[inline]
+    pub const fn is_burst_full(&self) -> bool {
+        self.pending == BURST_ROWS
+    }
+
+    /// Moves the rows of the burst into the columns, and gives them.
+    pub fn take_burst(&mut self) -> &[PacketRow] {
+        let pending = self.pending;
+        self.flush();
+        &self.burst[..pending]
     }
 
     /// Rows of the batch that is being filled.
@@ -229,6 +243,20 @@ mod tests {
         assert_eq!(rest.column(1).as_primitive::<Int64Type>().value(0), 44);
         assert_eq!(batcher.damage().of(Damage::EthernetTruncated), 125);
         assert_eq!(batcher.seen(), Seen { rows: 250, octets: 125 * 30, frame_octets: 125 * (44 + 5) });
+    }
+
+    #[test]
+    fn bursts_are_lent_once_and_stay_in_the_batch() {
+        let mut batcher = PacketBatcher::new(&columns(&[PacketColumn::SrcPort]), 256);
+        let mut lent = 0;
+        for _ in 0..150 {
+            batcher.push(&frame(FRAME));
+            if batcher.is_burst_full() {
+                lent += batcher.take_burst().len();
+            }
+        }
+        assert_eq!((lent, batcher.take_burst().len(), batcher.take_burst().len()), (128, 22, 0));
+        assert_eq!(batcher.finish().unwrap().num_rows(), 150);
     }
 
     #[test]

@@ -24,6 +24,10 @@ impl Writer for ArrowWriter {
         self.writer.write(batch)
     }
 
+    fn flush(&mut self) -> Result<(), ArrowError> {
+        Ok(self.writer.get_mut().flush()?)
+    }
+
     fn finish(&mut self) -> Result<(), ArrowError> {
         self.writer.finish()
     }

@@ -35,6 +35,11 @@ impl Writer for CsvWriter {
         self.write_flat(batch)
     }
 
+    /// Every batch was flushed when it was written.
+    fn flush(&mut self) -> Result<(), ArrowError> {
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<(), ArrowError> {
         if let Some(empty) = self.empty.take() {
             self.write_flat(&empty)?;

@@ -32,9 +32,13 @@ impl Writer for JsonWriter {
         }
     }
 
+    fn flush(&mut self) -> Result<(), ArrowError> {
+        Ok(self.writer.get_mut().flush()?)
+    }
+
     fn finish(&mut self) -> Result<(), ArrowError> {
         self.writer.finish()?;
-        Ok(self.writer.get_mut().flush()?)
+        self.flush()
     }
 }
 

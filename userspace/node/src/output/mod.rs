@@ -16,6 +16,7 @@ use datafusion::arrow::error::ArrowError;
 use std::fs::{File, create_dir_all};
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tapline_query::ContinuousQuery;
 
 /// How results are printed.
@@ -62,13 +63,22 @@ impl QueryOutput {
 /// Writes the results of one query.
 trait Writer {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError>;
+
+    /// Shows what was written so far to whoever reads it.
+    fn flush(&mut self) -> Result<(), ArrowError>;
+
     fn finish(&mut self) -> Result<(), ArrowError>;
 }
 
 /// Where the results of all queries go.
 pub(crate) struct Output {
     writers: Vec<Box<dyn Writer>>,
+    /// When the first result came that nobody was shown yet.
+    waiting_since: Option<Instant>,
 }
+
+/// How long a result waits for more before it is shown.
+const WAIT_MAX: Duration = Duration::from_millis(500);
 
 impl Output {
     /// One writer a query: on standard output, or in files of `folder`.
@@ -93,12 +103,23 @@ impl Output {
             };
             writer(format, target, query, is_shared)
         };
-        Ok(Self { writers: queries.into_iter().map(open).collect::<Result<_, _>>()? })
+        let writers = queries.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { writers, waiting_since: None })
     }
 
     /// Writes rows of one query.
     pub(crate) fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
+        self.waiting_since.get_or_insert_with(Instant::now);
         self.writers[query].write(batch).map_err(into_io)
+    }
+
+    /// Shows results that have waited long enough; for when there is nothing else to do.
+    pub(crate) fn show(&mut self) -> io::Result<()> {
+        if self.waiting_since.is_none_or(|since| since.elapsed() < WAIT_MAX) {
+            return Ok(());
+        }
+        self.waiting_since = None;
+        self.writers.iter_mut().try_for_each(|writer| writer.flush()).map_err(into_io)
     }
 
     /// Writes what is left.

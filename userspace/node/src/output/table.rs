@@ -1,7 +1,7 @@
 //! Aligned columns for a person.
 //!
-//! Rows are kept until there are enough to choose the widths by; then they are printed, with the
-//! header again. With several queries in one output, each one's rows come at the end under its name.
+//! Rows are kept until there are enough to choose the widths by, or nothing more comes for a moment;
+//! then they are printed, with the header again. With several queries in one output, each one's rows come at the end under its name.
 
 use super::Writer;
 use super::printable::flat;
@@ -63,6 +63,13 @@ impl Writer for TableWriter {
             self.print()?;
         }
         Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ArrowError> {
+        if self.name.is_none() && !self.rows.is_empty() {
+            self.print()?;
+        }
+        Ok(self.target.flush()?)
     }
 
     fn finish(&mut self) -> Result<(), ArrowError> {
