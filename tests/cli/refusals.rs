@@ -3,7 +3,7 @@
 use super::{assert_failed, capture, query};
 
 /// The query, and parts of the answer.
-const REFUSED: [(&str, &[&str]); 18] = [
+const REFUSED: [(&str, &[&str]); 32] = [
     ("SELECT src_pi FROM packets", &["src_pi", "line 1, column 8", "src_ip"]),
     ("SELECT\n  octest\nFROM packets", &["octest", "line 2, column 3", "octets"]),
     ("SELECT count(*) FROM packet", &["packet", "line 1, column 22", "packets"]),
@@ -22,7 +22,38 @@ const REFUSED: [(&str, &[&str]); 18] = [
     ("SELECT count(*) FROM packets GROUP BY tumble('0 seconds')", &["0 seconds"]),
     ("SELECT count(*) FROM packets GROUP BY hop('10 seconds', '5 seconds')", &["hop"]),
     ("SELECT a.ts FROM packets a JOIN packets b ON a.src_ip = b.dst_ip", &["aggregate"]),
+    (
+        "SELECT protocol, count(*) FROM packets GROUP BY protocol, tumble('1 s') ORDER BY window_start",
+        &["window_start", "line 1, column", "leave it out"],
+    ),
+    ("SELECT 1", &["reads no stream", "FROM packets"]),
+    ("SELECT ts FROM packets WHERE tumble('1 s') IS NULL", &["GROUP BY", "tumble('60 seconds')"]),
+    ("SELECT count(*) FROM packets GROUP BY tumble('1 s'), tumble('2 s')", &["one window"]),
+    (
+        "SELECT count(*) FROM packets GROUP BY tumble('1 s') UNION ALL SELECT count(*) FROM packets",
+        &["different windows", "no window"],
+    ),
+    ("SELECT protocol, count(*) FROM packets GROUP BY ROLLUP (protocol)", &["ROLLUP", "UNION ALL"]),
+    ("SELECT count(*) FROM (SELECT ts FROM packets LIMIT 5)", &["LIMIT", "tumble_rows"]),
+    ("SELECT ts FROM packets ORDER BY ts", &["LIMIT n"]),
+    ("SELECT ts, rank() OVER (ORDER BY octets) FROM packets", &["OVER", "aggregate first"]),
+    ("SELECT quantile(DISTINCT octets, 0.5) FROM packets", &["DISTINCT", "write it without"]),
+    ("SELECT protocol FROM packets GROUP BY protocol, tumble_rows(0)", &["tumble_rows"]),
+    ("SELECT src_ip FROM packets GROUP BY dst_ip", &["src_ip"]),
+    ("SELECT 1 FROM packets; SELECT 2 FROM packets", &["--output", "--format json"]),
+    ("SELECT ((((((((((((((((((((((((((((((((((((((((((((((((((((((1 FROM packets", &["nested too deeply"]),
 ];
+
+#[test]
+fn a_query_may_be_long_and_no_longer() {
+    let of = |conditions: usize| {
+        let sql =
+            format!("SELECT count(*) FROM packets WHERE ts IS NULL{}", " OR octets > 1".repeat(conditions));
+        query(capture(), &["--format", "csv", &sql])
+    };
+    assert_eq!(of(490).success().lines().count(), 2);
+    assert_failed(&of(600), 2, &["operators", "1000", "IN ("]);
+}
 
 #[test]
 fn wrong_sql_is_refused_with_its_place_and_what_would_be_right() {

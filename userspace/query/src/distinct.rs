@@ -30,14 +30,20 @@ pub(crate) fn expand_distinct(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn is_expandable(aggregate: &Aggregate) -> Result<bool> {
     let has_sets = aggregate.group_expr.iter().any(|key| matches!(key, Expr::GroupingSet(_)));
-    Ok(!has_sets && aggregate.aggr_expr.iter().any(is_distinct) && !has_aggregate(&aggregate.input)?)
+    let mut distinct = aggregate.aggr_expr.iter().filter_map(distinct_arguments).peekable();
+    // A literal tells the aggregate how to work, as in quantile(x, 0.5); it is no value of a row.
+    let all = distinct.peek().is_some()
+        && distinct.all(|arguments| !arguments.iter().any(|argument| matches!(argument, Expr::Literal(..))));
+    Ok(!has_sets && all && !has_aggregate(&aggregate.input)?)
 }
 
-fn is_distinct(expression: &Expr) -> bool {
+fn distinct_arguments(expression: &Expr) -> Option<&[Expr]> {
     match expression {
-        Expr::Alias(alias) => is_distinct(&alias.expr),
-        Expr::AggregateFunction(function) => function.params.distinct,
-        _ => false,
+        Expr::Alias(alias) => distinct_arguments(&alias.expr),
+        Expr::AggregateFunction(function) => {
+            Some(&function.params.args[..]).filter(|_| function.params.distinct)
+        }
+        _ => None,
     }
 }
 

@@ -87,8 +87,17 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
     }
 }
 
+/// Columns that are put before the SELECT list.
+const WINDOW_COLUMNS: [&str; 2] = ["window_start", "window_end"];
+
 fn from_schema_error(error: &SchemaError, sql: &str) -> SqlError {
     match error {
+        SchemaError::FieldNotFound { field, .. } if WINDOW_COLUMNS.contains(&field.name.as_str()) => {
+            let message = format!("{} cannot be named in the query", field.name);
+            let help = "every row of a windowed query begins with window_start and window_end, and windows \
+                come in the order of time: leave it out";
+            SqlError::new(message, help).at_word(sql, &field.name)
+        }
         SchemaError::FieldNotFound { field, valid_fields } => {
             let known = valid_fields.iter().map(|column| column.name.as_str());
             unknown_name("column", &field.name, known, sql)
@@ -134,6 +143,9 @@ fn quoted_after(text: &str, before: &str) -> Option<String> {
 
 /// The sentence for a person: without the names of error types, without what follows the first line.
 fn first_sentence(text: &str) -> String {
+    if text.contains("RecursionLimitExceeded") {
+        return "the query is nested too deeply".to_owned();
+    }
     const PREFIXES: [&str; 9] = [
         "Error during planning: ",
         "This feature is not implemented: ",
@@ -186,7 +198,8 @@ fn place_of_word(sql: &str, word: &str) -> Option<Place> {
     place(sql, usize::try_from(line).ok()?, usize::try_from(column).ok()?, token_width(token))
 }
 
-fn tokens(sql: &str) -> Vec<TokenWithSpan> {
+/// The tokens of `sql`, with their places; none when it cannot be parted into tokens.
+pub(crate) fn tokens(sql: &str) -> Vec<TokenWithSpan> {
     Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default()
 }
 
@@ -198,8 +211,12 @@ pub fn split_statements(sql: &str) -> Vec<String> {
     };
     let statements = tokens.split(|token| *token == Token::SemiColon);
     let is_code = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::EOF);
-    let statements = statements.filter(|tokens| tokens.iter().any(is_code));
-    statements.map(|tokens| tokens.iter().map(ToString::to_string).collect::<String>()).collect()
+    let statements: Vec<_> = statements.filter(|tokens| tokens.iter().any(is_code)).collect();
+    match statements.as_slice() {
+        // Written again, a text may not be the same to the letter.
+        [_] => vec![sql.to_owned()],
+        several => several.iter().map(|tokens| tokens.iter().map(ToString::to_string).collect()).collect(),
+    }
 }
 
 fn token_width(token: &TokenWithSpan) -> usize {

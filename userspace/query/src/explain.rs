@@ -1,7 +1,7 @@
 //! What `--explain` prints: both halves, the panes between them, and the columns that are built.
 
 use crate::lower::{Fold, LowerHalf};
-use crate::planner::{ContinuousQuery, Upper};
+use crate::planner::{ContinuousQuery, STREAMS, Upper};
 use crate::window::{Window, format_interval};
 use std::fmt::Write as _;
 use tapline_record::Stream;
@@ -12,6 +12,11 @@ impl ContinuousQuery {
     pub fn describe(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", self.describe_window());
+        for stream in STREAMS {
+            let Some(columns) = self.columns_of(stream) else { continue };
+            let names: Vec<&str> = columns.iter().map(|&column| stream.columns[column].name).collect();
+            let _ = writeln!(text, "columns built: {} ({})", stream.name, names.join(", "));
+        }
         for lower in &self.lowers {
             describe_lower(&mut text, lower);
         }
@@ -65,11 +70,6 @@ impl ContinuousQuery {
 }
 
 fn describe_lower(text: &mut String, lower: &LowerHalf) {
-    for branch in &lower.branches {
-        let names: Vec<&str> =
-            branch.columns.iter().map(|&column| branch.stream.columns[column].name).collect();
-        let _ = writeln!(text, "columns built: {} ({})", branch.stream.name, names.join(", "));
-    }
     let fold = match &lower.fold {
         Fold::Rows(_) => "rows as they are",
         Fold::Aggregate(_) => "one partial aggregate a group and pane",

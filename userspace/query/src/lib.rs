@@ -10,6 +10,7 @@ mod distinct;
 mod error;
 mod explain;
 pub mod functions;
+mod limits;
 mod literals;
 mod lower;
 mod ordering;
@@ -20,6 +21,7 @@ mod window_functions;
 
 pub use catalog::PartialSlot;
 pub use error::{Place, SqlError, split_statements};
+pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
-pub use planner::{ContinuousQuery, Planner, SQL_LENGTH_MAX, STREAMS, Upper, UpperHalf};
+pub use planner::{ContinuousQuery, Planner, STREAMS, Upper, UpperHalf};
 pub use window::{Window, format_interval, parse_interval};

@@ -7,6 +7,7 @@ use crate::catalog::{PartialSlot, StreamTable};
 use crate::distinct::expand_distinct;
 use crate::error::{KnownNames, SqlError, from_datafusion};
 use crate::functions::{aggregate_functions, scalar_functions};
+use crate::limits;
 use crate::literals::{AddressComparisons, NOT_AN_ADDRESS, convert_addresses};
 use crate::lower::{LowerHalf, Refusal};
 use crate::ordering::break_ties;
@@ -31,9 +32,6 @@ use tapline_record::{FLOWS, PACKETS, Stream};
 
 /// The streams that SQL can name.
 pub const STREAMS: [&Stream; 2] = [&PACKETS, &FLOWS];
-
-/// Characters of a query's text.
-pub const SQL_LENGTH_MAX: usize = 64 * 1024;
 
 /// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
 #[derive(Debug)]
@@ -158,11 +156,8 @@ impl Planner {
     /// # Errors
     /// What is wrong with it, where, and what would be right.
     pub fn plan(&self, sql: &str) -> Result<ContinuousQuery, SqlError> {
-        if sql.len() > SQL_LENGTH_MAX {
-            let message = format!("the query has {} characters, more than {SQL_LENGTH_MAX}", sql.len());
-            return Err(SqlError::new(message, "split it into several queries"));
-        }
-        self.plan_statement(sql).map_err(|refusal| self.explain_refusal(refusal, sql))
+        limits::check(sql)?;
+        limits::with_stack(|| self.plan_statement(sql)).map_err(|refusal| self.explain_refusal(refusal, sql))
     }
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
