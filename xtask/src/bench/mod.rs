@@ -3,33 +3,33 @@
 mod capture;
 mod offline;
 mod peers;
+mod queries;
 mod table;
 mod usage;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{process, workspace};
+use crate::process;
+
+/// The whole workspace is named for the same reason as in [`crate::workspace::BUILD_TAPLINE`].
+const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// CPU time over one capture file, tapline and other programs in turn
     Offline(offline::Arguments),
-    /// The stages of the data path, in memory (criterion)
+    /// Twenty queries over one capture file, at once and one at a time
+    Queries(queries::Arguments),
+    /// The lower half of a query against whole-batch SQL, in memory
     Lower,
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Offline(arguments) => offline::run(arguments),
-        Command::Lower => lower(),
+        Command::Queries(arguments) => queries::run(arguments),
+        Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
     }
-}
-
-fn lower() -> Result<()> {
-    if !workspace::root().join("benches/Cargo.toml").is_file() {
-        bail!("the package tapline-benches is not there (benches/Cargo.toml)");
-    }
-    process::run(process::cargo().args(["bench", "--package", "tapline-benches"]))
 }

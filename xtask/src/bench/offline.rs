@@ -5,7 +5,7 @@
 //! reason in place of figures; the command then fails.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -57,10 +57,7 @@ enum SpreadName {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     check_skips(&arguments.skip)?;
     setup::try_for(Purpose::Bench);
-    let tapline = match &arguments.tapline {
-        Some(path) => fs::canonicalize(path).with_context(|| format!("{} is not there", path.display()))?,
-        None => build_tapline()?,
-    };
+    let tapline = tapline(arguments.tapline.as_deref())?;
     let workload = workload(arguments);
     let capture = capture::of(&workload)?;
     let scratch = workspace::scratch("bench/scratch")?;
@@ -91,6 +88,14 @@ fn check_skips(skip: &[String]) -> Result<()> {
         bail!("--skip {unknown}: the programs are {}", known.join(", "));
     }
     Ok(())
+}
+
+/// The program that is measured: the one named, or one that is built now.
+pub(super) fn tapline(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(path) => fs::canonicalize(path).with_context(|| format!("{} is not there", path.display())),
+        None => build_tapline(),
+    }
 }
 
 /// Builds tapline; where that fails the others are measured without it.
