@@ -3,7 +3,7 @@
 //! Rows are folded in on workers; states are taken out, sent, and merged into another one of the same
 //! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact.
 
-use crate::group::{FOLDED, GroupTable, group_table};
+use crate::group::{FOLDED, GROUPS_MAX, GroupTable, group_table};
 use crate::steps::evaluate;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use datafusion::arrow::compute::cast;
@@ -37,6 +37,7 @@ pub(crate) struct GroupState {
     /// A column of each literal argument, such as the 1 in count(1), as long as the longest batch.
     literals: Vec<Vec<Option<ArrayRef>>>,
     groups: Vec<usize>,
+    groups_max: usize,
     rows: u64,
     folded_rows: u64,
 }
@@ -47,12 +48,13 @@ impl GroupState {
     /// # Errors
     /// When an aggregate has no accumulator for its types.
     pub(crate) fn new(fold: Arc<AggregateFold>, groups_max: usize) -> Result<Self> {
+        let groups_max = groups_max.min(GROUPS_MAX);
         let table = group_table(&fold.key_schema, groups_max)?;
         let accumulators = fold.aggregates.iter().map(|aggregate| accumulator(&aggregate.function));
         let accumulators = accumulators.collect::<Result<Vec<_>>>()?;
         let literals =
             fold.aggregates.iter().map(|aggregate| vec![None; aggregate.arguments.len()]).collect();
-        Ok(Self { fold, table, accumulators, literals, groups: vec![], rows: 0, folded_rows: 0 })
+        Ok(Self { fold, table, accumulators, literals, groups: vec![], groups_max, rows: 0, folded_rows: 0 })
     }
 
     /// Rows folded in since the state was last taken out.
@@ -123,7 +125,9 @@ impl GroupState {
 
     fn count(&mut self, rows: u64) {
         self.rows += rows;
-        self.folded_rows += self.groups.iter().filter(|&&group| group == FOLDED).count() as u64;
+        if self.table.len() == self.groups_max {
+            self.folded_rows += self.groups.iter().filter(|&&group| group == FOLDED).count() as u64;
+        }
     }
 
     fn merge_states(&mut self, states: &RecordBatch) -> Result<()> {

@@ -1,18 +1,19 @@
-//! Columns as people write them: addresses as text, also inside lists and structures.
+//! Columns as people write them: addresses and times as text, also inside lists and structures.
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, ListArray, RecordBatch, RecordBatchOptions, StringArray,
-    StructArray,
+    StringBuilder, StructArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, TimestampNanosecondType};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use tapline_record::address::{format_mac, to_ip};
 
-/// The batch with addresses as text.
+/// The batch with addresses and times as text.
 pub(crate) fn printable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    map_columns(batch, &|array| Ok(with_text_addresses(array)))
+    map_columns(batch, &with_text)
 }
 
 /// The batch with every column that is no plain value as text too.
@@ -44,30 +45,60 @@ fn retyped(field: &Field, data_type: &DataType) -> Field {
     field.clone().with_data_type(data_type.clone()).with_nullable(true)
 }
 
-fn with_text_addresses(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
+fn with_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match array.data_type() {
         DataType::FixedSizeBinary(16) => {
-            text_of(array.as_fixed_size_binary(), |octets: [u8; 16]| to_ip(octets).to_string())
+            addresses(array.as_fixed_size_binary(), |octets: [u8; 16]| to_ip(octets))
         }
-        DataType::FixedSizeBinary(6) => text_of(array.as_fixed_size_binary(), format_mac),
+        DataType::FixedSizeBinary(6) => addresses(array.as_fixed_size_binary(), format_mac),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => times(array)?,
         DataType::List(field) => {
             let list = array.as_list::<i32>();
-            let values = with_text_addresses(list.values());
+            let values = with_text(list.values())?;
             let field = Arc::new(retyped(field, values.data_type()));
             Arc::new(ListArray::new(field, list.offsets().clone(), values, list.nulls().cloned()))
         }
         DataType::Struct(fields) => {
             let structure = array.as_struct();
-            let columns: Vec<ArrayRef> = structure.columns().iter().map(with_text_addresses).collect();
+            let columns: Vec<ArrayRef> =
+                structure.columns().iter().map(with_text).collect::<Result<_, _>>()?;
             let fields = fields.iter().zip(&columns);
             let fields: Fields = fields.map(|(field, column)| retyped(field, column.data_type())).collect();
             Arc::new(StructArray::new(fields, columns, structure.nulls().cloned()))
         }
         _ => array.clone(),
-    }
+    })
 }
 
-fn text_of<const N: usize>(array: &FixedSizeBinaryArray, text: impl Fn([u8; N]) -> String) -> ArrayRef {
-    let rows = array.iter().map(|octets| octets.and_then(|octets| octets.try_into().ok()).map(&text));
-    Arc::new(rows.collect::<StringArray>())
+fn addresses<const N: usize, T: Display>(
+    array: &FixedSizeBinaryArray,
+    address: impl Fn([u8; N]) -> T,
+) -> ArrayRef {
+    let mut texts = StringBuilder::with_capacity(array.len(), array.len() * N);
+    for octets in array {
+        match octets.and_then(|octets| octets.try_into().ok()) {
+            Some(octets) => {
+                // Writing to a builder cannot fail.
+                let _ = write!(texts, "{}", address(octets));
+                texts.append_value("");
+            }
+            None => texts.append_null(),
+        }
+    }
+    Arc::new(texts.finish())
+}
+
+/// Times as text; rows of one window have the same, which is made once.
+fn times(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let values = array.as_primitive::<TimestampNanosecondType>().values();
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(array, &options)?;
+    let (mut texts, mut last) = (StringBuilder::new(), (0, String::new()));
+    for (row, &value) in values.iter().enumerate() {
+        if last.1.is_empty() || last.0 != value {
+            last = (value, formatter.value(row).to_string());
+        }
+        texts.append_option(array.is_valid(row).then_some(&last.1));
+    }
+    Ok(Arc::new(texts.finish()))
 }

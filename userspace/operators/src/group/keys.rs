@@ -17,9 +17,9 @@ const SLOTS_PER_KEY: usize = 4;
 
 /// Numbers packed keys from 1 on, in the order in which they come.
 pub(super) trait KeyTable: Send {
-    /// Packs the columns' rows from `first` on, as many as `unfit` has; it says afterwards which of them
-    /// the layout has no place for.
-    fn pack(&mut self, layout: &Layout, columns: &[ArrayRef], first: usize, unfit: &mut [bool]);
+    /// Packs the columns' rows; says whether the layout has a place for all of them, and for which it has
+    /// none in `unfit`, one a row.
+    fn pack(&mut self, layout: &Layout, columns: &[ArrayRef], unfit: &mut [bool]) -> bool;
 
     /// Drops the packed keys that are unfit.
     fn drop_unfit(&mut self, unfit: &[bool]);
@@ -107,34 +107,40 @@ impl<const W: usize> Keys<W> {
             return 0;
         }
         self.keys.push(*key);
-        self.slots[place] = u32::try_from(number).expect("invariant: the limit is below 2^32");
+        self.slots[place] = u32::try_from(number).expect("invariant: at most GROUPS_MAX");
         number
     }
 
     #[inline]
     fn intern_chunk(&mut self, chunk: &[[u64; W]], limit: usize, numbers: &mut Vec<usize>) {
         let mask = self.slots.len() - 1;
-        let mut found = [0_u32; CHUNK_ROWS];
-        for (key, found) in chunk.iter().zip(&mut found) {
-            *found = self.slots[hash_of(key, self.seed) as usize & mask];
+        let mut found = [0_usize; CHUNK_ROWS];
+        let found = &mut found[..chunk.len()];
+        for (key, found) in chunk.iter().zip(&mut *found) {
+            *found = self.slots[hash_of(key, self.seed) as usize & mask] as usize;
         }
-        for (key, found) in chunk.iter().zip(&mut found) {
-            let is_hit = is_same(&self.keys[*found as usize], key);
-            *found = if is_hit { *found } else { 0 };
+        let mut all_found = true;
+        for (key, found) in chunk.iter().zip(&mut *found) {
+            // Without a branch: some keys are not in their first slot, and nothing tells which.
+            let is_hit = is_same(&self.keys[*found], key);
+            *found &= usize::from(is_hit).wrapping_neg();
+            all_found &= *found != 0;
         }
-        for (key, &found) in chunk.iter().zip(&found) {
-            numbers.push(if found == 0 { self.find_or_add(key, limit) } else { found as usize });
+        if !all_found {
+            for (key, found) in chunk.iter().zip(&mut *found).filter(|(_, found)| **found == 0) {
+                *found = self.find_or_add(key, limit);
+            }
         }
+        numbers.extend_from_slice(found);
     }
 }
 
 impl<const W: usize> KeyTable for Keys<W> {
-    fn pack(&mut self, layout: &Layout, columns: &[ArrayRef], first: usize, unfit: &mut [bool]) {
+    fn pack(&mut self, layout: &Layout, columns: &[ArrayRef], unfit: &mut [bool]) -> bool {
         self.packed.clear();
         self.packed.resize(unfit.len(), [0; W]);
-        for (field, column) in layout.fields.iter().zip(columns) {
-            field.pack(&mut self.packed, column, first, unfit);
-        }
+        let fields = layout.fields.iter().zip(columns);
+        fields.fold(true, |all, (field, column)| field.pack(&mut self.packed, column, unfit) && all)
     }
 
     fn drop_unfit(&mut self, unfit: &[bool]) {

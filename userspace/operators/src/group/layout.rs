@@ -1,8 +1,8 @@
 //! How key columns are packed into words, and back.
 //!
-//! The widest columns come first, so that none straddles more words than it must. The tight layout
-//! is for rows without NULL whose addresses are all IPv4-mapped, which then take 4 octets; the loose
-//! one takes every row and has a bit a column that says NULL.
+//! The widest columns come first, so that none straddles more words than it must, then a bit a column
+//! that says NULL. The loose layout takes every row. The tight one takes those whose addresses are all
+//! IPv4-mapped, in 4 octets each, and leaves the NULL bits out where they would cost a word.
 
 use datafusion::arrow::array::downcast_primitive_array;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
@@ -29,45 +29,48 @@ pub(super) struct Field {
     pub(super) width: usize,
     /// First octet in the key.
     offset: usize,
-    form: Form,
-}
-
-/// What is kept of a value.
-#[derive(Clone, Copy)]
-enum Form {
-    /// All of it, and a bit of the key that says NULL.
-    Nullable { bit: usize },
-    /// All of it; NULL does not fit.
-    Whole,
-    /// The last four octets of an IPv4-mapped address; nothing else fits.
-    MappedV4,
+    /// Whether only the last four octets are kept, of IPv4-mapped addresses; no other value fits.
+    is_mapped: bool,
+    /// The bit of the key that says NULL; without one, NULL does not fit.
+    null_bit: Option<usize>,
 }
 
 impl Layout {
     /// The layout for every row; `None` when some key has no fixed width or all are too wide.
     pub(super) fn loose(schema: &SchemaRef) -> Option<Self> {
-        let widths = widths(schema)?;
-        let (offsets, octets) = place(&widths);
-        let form = |column| Form::Nullable { bit: octets * 8 + column };
-        let words = (octets * 8 + widths.len()).div_ceil(64);
-        (words <= WORDS_MAX).then(|| Self { fields: fields(schema, &widths, &offsets, form), words })
+        let layout = Self::new(schema, |_| false, |_| true)?;
+        (layout.words <= WORDS_MAX).then_some(layout)
     }
 
-    /// The layout for rows without NULL and without IPv6 addresses; `None` as for [`Self::loose`].
+    /// The layout for rows without IPv6 addresses, and perhaps without NULL; `None` as for [`Self::loose`].
     pub(super) fn tight(schema: &SchemaRef) -> Option<Self> {
-        let widths = widths(schema)?;
-        let is_address = |column: usize| *schema.field(column).data_type() == DataType::FixedSizeBinary(16);
-        let kept = widths.iter().enumerate();
-        let kept: Vec<usize> =
-            kept.map(|(column, &width)| if is_address(column) { 4 } else { width }).collect();
-        let (offsets, octets) = place(&kept);
-        let form = |column| if is_address(column) { Form::MappedV4 } else { Form::Whole };
-        Some(Self { fields: fields(schema, &widths, &offsets, form), words: octets.div_ceil(8) })
+        let is_address = |data_type: &DataType| *data_type == DataType::FixedSizeBinary(16);
+        Self::new(schema, is_address, |free_bits| free_bits >= schema.fields().len())
     }
-}
 
-fn widths(schema: &SchemaRef) -> Option<Vec<usize>> {
-    schema.fields().iter().map(|field| width_of(field.data_type())).collect()
+    /// Fields of which those that `is_mapped` are shortened, with NULL bits if `takes_null` for the bits that
+    /// the values leave free.
+    fn new(
+        schema: &SchemaRef,
+        is_mapped: impl Fn(&DataType) -> bool,
+        takes_null: impl Fn(usize) -> bool,
+    ) -> Option<Self> {
+        let types = || schema.fields().iter().map(|field| field.data_type());
+        let widths: Vec<usize> = types().map(width_of).collect::<Option<_>>()?;
+        let kept =
+            types().zip(&widths).map(|(data_type, &width)| if is_mapped(data_type) { 4 } else { width });
+        let (offsets, octets) = place(&kept.collect::<Vec<_>>());
+        let takes_null = takes_null(octets.div_ceil(8) * 64 - octets * 8);
+        let field = |(column, data_type): (usize, &DataType)| Field {
+            data_type: data_type.clone(),
+            width: widths[column],
+            offset: offsets[column],
+            is_mapped: is_mapped(data_type),
+            null_bit: takes_null.then_some(octets * 8 + column),
+        };
+        let bits = octets * 8 + if takes_null { widths.len() } else { 0 };
+        Some(Self { fields: types().enumerate().map(field).collect(), words: bits.div_ceil(64) })
+    }
 }
 
 /// Octets of a value of this type, `None` when that varies.
@@ -97,21 +100,6 @@ const fn padded(width: usize) -> usize {
     if width <= 8 { width.next_power_of_two() } else { width.next_multiple_of(8) }
 }
 
-fn fields(
-    schema: &SchemaRef,
-    widths: &[usize],
-    offsets: &[usize],
-    form: impl Fn(usize) -> Form,
-) -> Vec<Field> {
-    let field = |column: usize| Field {
-        data_type: schema.field(column).data_type().clone(),
-        width: widths[column],
-        offset: offsets[column],
-        form: form(column),
-    };
-    (0..widths.len()).map(field).collect()
-}
-
 impl Field {
     const fn word(&self) -> usize {
         self.offset / 8
@@ -121,56 +109,67 @@ impl Field {
         self.offset % 8 * 8
     }
 
-    /// Writes the column's rows from `first` on into the keys, whose part of it is zero; says in `unfit`
-    /// which rows the layout has no place for.
+    /// Writes the column's rows into the keys, whose part of it is zero; says whether the layout has a place
+    /// for all of them, and for which it has none in `unfit`.
     pub(super) fn pack<const W: usize>(
         &self,
         keys: &mut [[u64; W]],
         column: &ArrayRef,
-        first: usize,
         unfit: &mut [bool],
-    ) {
-        match self.form {
-            Form::MappedV4 => self.pack_mapped(keys, column, first, unfit),
-            Form::Whole | Form::Nullable { .. } => self.pack_whole(keys, column, first),
-        }
-        let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) else { return };
-        let valid = nulls.inner().slice(first, keys.len());
-        match self.form {
-            Form::Nullable { bit } => {
+    ) -> bool {
+        let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+        let values_fit = match nulls {
+            _ if !self.is_mapped => {
+                self.pack_whole(keys, column);
+                true
+            }
+            None => self.pack_mapped(keys, column, std::iter::repeat(true), unfit),
+            Some(valid) => self.pack_mapped(keys, column, valid.iter(), unfit),
+        };
+        match (nulls, self.null_bit) {
+            (None, _) => values_fit,
+            (Some(valid), Some(bit)) => {
                 for (key, _) in keys.iter_mut().zip(valid.iter()).filter(|(_, valid)| !valid) {
                     self.clear(key);
                     key[bit / 64] |= 1 << (bit % 64);
                 }
+                values_fit
             }
-            Form::Whole | Form::MappedV4 => {
+            (Some(valid), None) => {
                 unfit.iter_mut().zip(valid.iter()).for_each(|(unfit, valid)| *unfit |= !valid);
+                false
             }
         }
     }
 
+    /// Writes addresses, of which those that are `valid` must be mapped; says whether they are.
+    #[inline]
     fn pack_mapped<const W: usize>(
         &self,
         keys: &mut [[u64; W]],
         column: &ArrayRef,
-        first: usize,
+        valid: impl Iterator<Item = bool>,
         unfit: &mut [bool],
-    ) {
+    ) -> bool {
         let (word, shift) = (self.word(), self.shift());
-        let (values, _) = octets_of(column)[first * 16..].as_chunks::<16>();
-        for ((key, [prefix @ .., a, b, c, d]), unfit) in keys.iter_mut().zip(values).zip(unfit) {
+        let (values, _) = octets_of(column).as_chunks::<16>();
+        let mut all_fit = true;
+        let rows = keys.iter_mut().zip(values).zip(valid.zip(unfit));
+        for ((key, [prefix @ .., a, b, c, d]), (valid, unfit)) in rows {
             key[word] |= u64::from(u32::from_ne_bytes([*a, *b, *c, *d])) << shift;
-            *unfit |= *prefix != MAPPED_PREFIX;
+            let fits = !valid || *prefix == MAPPED_PREFIX;
+            *unfit |= !fits;
+            all_fit &= fits;
         }
+        all_fit
     }
 
-    fn pack_whole<const W: usize>(&self, keys: &mut [[u64; W]], column: &ArrayRef, first: usize) {
+    fn pack_whole<const W: usize>(&self, keys: &mut [[u64; W]], column: &ArrayRef) {
         let (word, shift) = (self.word(), self.shift());
         if let Some(column) = column.as_boolean_opt() {
-            let values = column.values().slice(first, keys.len());
-            return pack_words(keys, word, shift, values.iter().map(u64::from));
+            return pack_words(keys, word, shift, column.values().iter().map(u64::from));
         }
-        let octets = &octets_of(column)[first * self.width..];
+        let octets = octets_of(column);
         macro_rules! pack_as {
             ($native:ty) => {{
                 let (values, _) = octets.as_chunks::<{ size_of::<$native>() }>();
@@ -194,8 +193,9 @@ impl Field {
 
     /// Makes the column's part of a key zero.
     fn clear<const W: usize>(&self, key: &mut [u64; W]) {
-        for part in (0..self.width).step_by(8) {
-            let bits = (self.width - part).min(8) * 8;
+        let width = if self.is_mapped { 4 } else { self.width };
+        for part in (0..width).step_by(8) {
+            let bits = (width - part).min(8) * 8;
             key[self.word() + part / 8] &= !(u64::MAX >> (64 - bits) << self.shift());
         }
     }
@@ -203,7 +203,7 @@ impl Field {
     /// Appends the value in a key.
     #[inline]
     pub(super) fn unpack<const W: usize>(&self, key: &[u64; W], octets: &mut Vec<u8>) {
-        if matches!(self.form, Form::MappedV4) {
+        if self.is_mapped {
             octets.extend_from_slice(&MAPPED_PREFIX);
             octets.extend_from_slice(&(key[self.word()] >> self.shift()).to_ne_bytes()[..4]);
             return;
@@ -216,10 +216,7 @@ impl Field {
 
     /// Whether a key says NULL.
     pub(super) fn is_null<const W: usize>(&self, key: &[u64; W]) -> bool {
-        match self.form {
-            Form::Nullable { bit } => key[bit / 64] >> (bit % 64) & 1 == 1,
-            Form::Whole | Form::MappedV4 => false,
-        }
+        self.null_bit.is_some_and(|bit| key[bit / 64] >> (bit % 64) & 1 == 1)
     }
 }
 

@@ -17,6 +17,9 @@ use datafusion::common::Result;
 /// The number of the group of rows beyond the cap.
 pub(crate) const FOLDED: usize = 0;
 
+/// Groups that a table can number.
+pub(crate) const GROUPS_MAX: usize = u32::MAX as usize - 1;
+
 /// Assigns group numbers to keys.
 pub(crate) trait GroupTable: Send {
     /// Puts the group number of each of `rows` rows into `groups`, which is cleared first.
@@ -35,7 +38,7 @@ pub(crate) trait GroupTable: Send {
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>>;
 }
 
-/// The fastest table for keys of these types.
+/// The fastest table for keys of these types; `groups_max` is at most [`GROUPS_MAX`].
 pub(crate) fn group_table(schema: &SchemaRef, groups_max: usize) -> Result<Box<dyn GroupTable>> {
     if schema.fields().is_empty() {
         return Ok(Box::new(single::SingleGroup));

@@ -1,7 +1,7 @@
 //! Keys of fixed width, packed into a few words.
 //!
-//! Most rows have no NULL in their keys and no IPv6 address: they are looked up among tight keys of
-//! half the size or less. The others have a table of their own; both share one sequence of numbers.
+//! Most rows have no IPv6 address and few NULLs: they are looked up among tight keys of half the size
+//! or less. The others have a table of their own; both share one sequence of numbers.
 
 use super::keys::{KeyTable, key_table};
 use super::layout::{Field, Layout};
@@ -14,7 +14,7 @@ use datafusion::common::Result;
 use std::sync::Arc;
 
 /// Rows that are packed at once, so that their keys stay in the first-level cache.
-const BLOCK_ROWS: usize = 512;
+const BLOCK_ROWS: usize = 1024;
 
 /// A packed table for these keys, `None` when some key has no fixed width or all are too wide.
 pub(crate) fn packed_table(schema: &SchemaRef, groups_max: usize) -> Option<Box<dyn GroupTable>> {
@@ -26,7 +26,7 @@ pub(crate) fn packed_table(schema: &SchemaRef, groups_max: usize) -> Option<Box<
         unfit: vec![],
         strays: vec![],
         numbers: vec![],
-        groups_max: groups_max.min(u32::MAX as usize - 1),
+        groups_max,
     }))
 }
 
@@ -55,12 +55,11 @@ impl PackedGroups {
         self.groups_max - self.len()
     }
 
-    /// Looks the block up that begins at row `first`; strays are noted, and get their group later.
+    /// Looks the block up that begins at row `first` of the batch; strays are noted, and get their group later.
     fn intern_block(&mut self, columns: &[ArrayRef], first: usize, groups: &mut Vec<usize>) {
         let room = self.room();
         let Half { layout, keys } = &mut self.tight;
-        keys.pack(layout, columns, first, &mut self.unfit);
-        if !self.unfit.contains(&true) {
+        if keys.pack(layout, columns, &mut self.unfit) {
             return keys.intern(room, groups);
         }
         keys.drop_unfit(&self.unfit);
@@ -85,7 +84,7 @@ impl PackedGroups {
         self.unfit.resize(strays.len(), false);
         self.numbers.clear();
         let (room, before) = (self.room(), self.loose.keys.len());
-        self.loose.keys.pack(&self.loose.layout, &columns, 0, &mut self.unfit);
+        self.loose.keys.pack(&self.loose.layout, &columns, &mut self.unfit);
         self.loose.keys.intern(room, &mut self.numbers);
         let (total, added) = (self.len(), self.loose.keys.len() - before);
         self.loose_groups.extend(total + 1..=total + added);
@@ -101,7 +100,8 @@ impl PackedGroups {
         let (mut octets, mut loose_octets) = (vec![], vec![]);
         self.tight.keys.unpack(tight, &mut octets);
         self.loose.keys.unpack(loose, &mut loose_octets);
-        let mut valid = vec![true; self.len()];
+        let mut valid: Vec<bool> =
+            (1..=self.len()).map(|number| !self.tight.keys.is_null(number, tight)).collect();
         let groups = self.loose_groups.iter().enumerate().skip(1);
         for ((number, group), value) in groups.zip(loose_octets.chunks_exact(loose.width)) {
             octets[(group - 1) * loose.width..group * loose.width].copy_from_slice(value);
@@ -127,9 +127,11 @@ impl GroupTable for PackedGroups {
         groups.clear();
         groups.reserve(rows);
         for first in (0..rows).step_by(BLOCK_ROWS) {
+            let block = BLOCK_ROWS.min(rows - first);
             self.unfit.clear();
-            self.unfit.resize(BLOCK_ROWS.min(rows - first), false);
-            self.intern_block(keys, first, groups);
+            self.unfit.resize(block, false);
+            let columns: Vec<ArrayRef> = keys.iter().map(|key| key.slice(first, block)).collect();
+            self.intern_block(&columns, first, groups);
         }
         if self.strays.is_empty() { Ok(()) } else { self.intern_strays(keys, groups) }
     }
