@@ -7,7 +7,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -15,6 +14,7 @@ use tapline_trafficgen::workload::{Spread, Workload};
 
 use super::peers::{self, CONTESTANTS, Contestant, Setting};
 use super::table::{self, Row};
+use super::usage::Cost;
 use super::{capture, usage};
 use crate::setup::{self, Purpose};
 use crate::{process, style, workspace};
@@ -116,15 +116,15 @@ fn row(contestant: &'static Contestant, setting: &Setting, runs: u32) -> Row {
     Row { contestant, outcome }
 }
 
-/// CPU and wall time of one run whose output was right.
-fn one_run(contestant: &Contestant, setting: &Setting) -> Result<(Duration, Duration)> {
+/// The cost of one run whose output was right.
+fn one_run(contestant: &Contestant, setting: &Setting) -> Result<Cost> {
     clear(setting)?;
     let program = peers::path(contestant.program, setting)?;
     let mut command = (contestant.command)(setting, Command::new(program))?;
     command.current_dir(&setting.scratch);
     let measured = usage::measure(&mut command)?;
     (contestant.check)(setting, &measured.output).context("it did not do the work")?;
-    Ok((measured.cpu, measured.wall))
+    Ok(measured.cost)
 }
 
 /// Makes the scratch folder empty.
@@ -136,7 +136,7 @@ fn clear(setting: &Setting) -> Result<()> {
 }
 
 /// The run whose CPU time is in the middle; there is one at least.
-fn median(mut runs: Vec<(Duration, Duration)>) -> (Duration, Duration) {
-    runs.sort();
+fn median(mut runs: Vec<Cost>) -> Cost {
+    runs.sort_by_key(|cost| cost.cpu);
     runs[runs.len() / 2]
 }

@@ -39,7 +39,7 @@ const QUERIES: [&str; 20] = [
     "SELECT dst_ip, sum(octets) AS octets FROM packets GROUP BY dst_ip ORDER BY octets DESC, dst_ip LIMIT 10",
     "SELECT dst_port, count(*) AS packets FROM packets GROUP BY dst_port ORDER BY packets DESC, dst_port LIMIT 10",
     "SELECT src_ip, dst_ip, count(*) AS packets FROM packets GROUP BY src_ip, dst_ip ORDER BY packets DESC, src_ip, dst_ip LIMIT 10",
-    "SELECT protocol, dst_port, sum(octets) AS octets FROM packets GROUP BY protocol, dst_port, tumble('2 seconds')",
+    "SELECT protocol, dst_port, sum(octets) AS octets FROM packets GROUP BY protocol, dst_port, tumble('2 seconds') ORDER BY octets DESC, protocol, dst_port LIMIT 20",
     "SELECT network(src_ip, 16, 48) AS network, count(*) AS packets FROM packets GROUP BY 1",
     "SELECT count(*) AS packets FROM packets WHERE dst_port < 1024 GROUP BY tumble('1 second')",
     "SELECT ttl, count(*) AS packets FROM packets GROUP BY ttl",
@@ -102,7 +102,7 @@ fn cpu_time(tapline: &Path, capture: &Path, queries: &[&str], folder: &Path) -> 
     let mut command = Command::new(tapline);
     command.args(["query", "--quiet", "--format", "csv", "--pcap"]).arg(capture);
     command.arg("--output").arg(folder).args(queries);
-    Ok(usage::measure(&mut command)?.cpu)
+    Ok(usage::measure(&mut command)?.cost.cpu)
 }
 
 /// The lines of a result, sorted: groups come in no particular order.

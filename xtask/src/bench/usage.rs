@@ -1,8 +1,8 @@
 //! Measures what a command costs.
 //!
-//! Takes a command, runs it to its end, gives its output, its CPU time and its wall time. The CPU time includes
-//! that of all descendants that their parents waited for, as wait4(2) accounts them; all programs that are
-//! benchmarked here do that.
+//! Takes a command, runs it to its end, gives its output, its CPU time, its wall time and its memory. The CPU
+//! time includes that of all descendants that their parents waited for, as wait4(2) accounts them; all programs
+//! that are benchmarked here do that.
 
 use std::io::{self, Read};
 use std::process::{Command, Output, Stdio};
@@ -17,10 +17,18 @@ use crate::process;
 /// What a run cost and said.
 #[derive(Debug)]
 pub(super) struct Measured {
+    pub(super) cost: Cost,
+    pub(super) output: Output,
+}
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
     /// User and system time of all processes.
     pub(super) cpu: Duration,
     pub(super) wall: Duration,
-    pub(super) output: Output,
+    /// Octets in memory at the most, of the largest process; the mapped pages of files are among them.
+    pub(super) memory_octets: u64,
 }
 
 /// Runs the command; an error when it does not end well.
@@ -34,7 +42,8 @@ pub(super) fn measure(command: &mut Command) -> Result<Measured> {
     let output = Output { status, stdout: stdout()?, stderr: stderr()? };
     process::succeeded(command, status)
         .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
-    Ok(Measured { cpu: rusage.utime + rusage.stime, wall, output })
+    let cost = Cost { cpu: rusage.utime + rusage.stime, wall, memory_octets: rusage.maxrss };
+    Ok(Measured { cost, output })
 }
 
 /// Reads a pipe in a thread of its own, so that neither of two can fill up; the result waits for its end.
@@ -53,7 +62,7 @@ mod tests {
     const SPIN: &str = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
 
     fn cpu(script: &str) -> Duration {
-        measure(Command::new("sh").args(["-c", script])).expect("it ends well").cpu
+        measure(Command::new("sh").args(["-c", script])).expect("it ends well").cost.cpu
     }
 
     #[test]
