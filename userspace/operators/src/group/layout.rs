@@ -181,6 +181,11 @@ impl Field {
             1 => pack_as!(u8),
             2 => pack_as!(u16),
             4 => pack_as!(u32),
+            6 => {
+                let (values, _) = octets.as_chunks::<6>();
+                let word_of = |&[a, b, c, d, e, f]: &[u8; 6]| u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
+                pack_words(keys, word, shift, values.iter().map(word_of));
+            }
             8 => pack_as!(u64),
             width => {
                 for part in (0..width).step_by(8) {
