@@ -98,6 +98,21 @@ fn a_limit_stops_an_input_that_never_ends() {
 }
 
 #[test]
+fn results_are_shown_while_a_pipe_is_silent() {
+    let octets = std::fs::read(capture()).unwrap();
+    let sql = "SELECT count(*) AS packets FROM packets GROUP BY tumble('1 second')";
+    let whole = query(capture(), &["--format", "csv", sql]);
+    let closed = whole.success().lines().nth(1).unwrap();
+    for format in ["csv", "json", "table"] {
+        let arguments = ["query", "--pcap", "-", "--format", format, sql];
+        let packets = closed.split(',').nth(2).unwrap();
+        assert!(
+            harness::run::tapline_fed_until(octets.clone(), &arguments, packets).success().contains(packets)
+        );
+    }
+}
+
+#[test]
 fn a_limit_is_kept() {
     for limit in [0, 1, 10] {
         let sql = format!("SELECT ts, src_ip FROM packets LIMIT {limit}");

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// No run of the tests takes longer.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -80,36 +81,79 @@ pub fn tapline_fed<A: AsRef<OsStr>>(octets: Vec<u8>, arguments: &[A]) -> Finishe
     finish(command(arguments).stdin(reader))
 }
 
+/// Runs `tapline` with these arguments and a standard input that holds `octets` and goes on; it ends when
+/// standard output shows `text`.
+///
+/// # Panics
+/// When there is no binary, the text is not shown in time, or the run does not end in time.
+#[must_use]
+pub fn tapline_fed_until<A: AsRef<OsStr>>(octets: Vec<u8>, arguments: &[A], text: &str) -> Finished {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let goes_on = writer.try_clone().expect("a pipe");
+    std::thread::spawn(move || writer.write_all(&octets));
+    let running = Running::start(command(arguments).stdin(reader));
+    running.wait_for(text);
+    drop(goes_on);
+    running.finish()
+}
+
 fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
     let mut command = Command::new(&*BINARY);
     command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
     command
 }
 
-/// Output goes to files, so that neither pipe can fill up and stop the child.
 fn finish(command: &mut Command) -> Finished {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
-    let create = |path: &Path| File::create(path).expect("a temporary file");
-    let mut child = command.stdout(create(&out)).stderr(create(&err)).spawn().expect("the binary starts");
-    let code = wait(&mut child);
-    let read = |path: &Path| std::fs::read(path).expect("a temporary file");
-    Finished { code, stdout: read(&out), stderr: String::from_utf8_lossy(&read(&err)).into_owned() }
+    Running::start(command).finish()
 }
 
-fn wait(child: &mut Child) -> Option<i32> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("the child can be waited for") {
-            return status.code();
+/// A run that may still go on; it ends with this value.
+struct Running {
+    child: Child,
+    /// Output goes to files, so that neither pipe can fill up and stop the child.
+    folder: TempDir,
+    started: Instant,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let create = |name: &str| File::create(folder.path().join(name)).expect("a temporary file");
+        let child = command.stdout(create("out")).stderr(create("err")).spawn().expect("the binary starts");
+        Self { child, folder, started: Instant::now() }
+    }
+
+    fn finish(mut self) -> Finished {
+        let code = loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                break status.code();
+            }
+            self.nap();
+        };
+        let stderr = String::from_utf8_lossy(&self.output("err")).into_owned();
+        Finished { code, stdout: self.output("out"), stderr }
+    }
+
+    fn wait_for(&self, text: &str) {
+        while !String::from_utf8_lossy(&self.output("out")).contains(text) {
+            self.nap();
         }
-        let in_time = start.elapsed() < TIME_LIMIT;
-        if !in_time {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        assert!(in_time, "still running after {} s", TIME_LIMIT.as_secs());
+    }
+
+    fn output(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(name)).expect("a temporary file")
+    }
+
+    fn nap(&self) {
+        assert!(self.started.elapsed() < TIME_LIMIT, "still running after {} s", TIME_LIMIT.as_secs());
         sleep(Duration::from_millis(2));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,4 +1,4 @@
-//! A file in memory without copies: the one place with unsafe code for capture files.
+//! A file in memory without copies.
 //!
 //! Takes an open file, gives its octets from the position on. The length is the one at opening;
 //! what is appended later is not seen. Pages behind the position are released, so that a file
