@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use arrow_ipc::reader::StreamReader;
 use harness::csv::Csv;
+use harness::run::Ending;
 use serde_json::Value;
 
 const BY_PROTOCOL: &str = "SELECT protocol, min(src_ip) AS least, count(*) AS packets FROM packets GROUP BY protocol ORDER BY protocol";
@@ -106,10 +107,22 @@ fn results_are_shown_while_a_pipe_is_silent() {
     for format in ["csv", "json", "table"] {
         let arguments = ["query", "--pcap", "-", "--format", format, sql];
         let packets = closed.split(',').nth(2).unwrap();
-        assert!(
-            harness::run::tapline_fed_until(octets.clone(), &arguments, packets).success().contains(packets)
-        );
+        let run = harness::run::tapline_fed_until(octets.clone(), &arguments, packets, Ending::Input);
+        assert_eq!(run.success().matches("partial").count(), 0, "{format}");
     }
+}
+
+#[test]
+fn ctrl_c_ends_the_input_and_open_windows_are_partial() {
+    let octets = std::fs::read(capture()).unwrap();
+    let sql = "SELECT count(*) AS packets FROM packets GROUP BY tumble('1 second')";
+    let arguments = ["query", "--pcap", "-", "--format", "csv", sql];
+    let run = harness::run::tapline_fed_until(octets, &arguments, "final", Ending::Interrupt);
+    let rows = Csv::parse(run.success()).rows;
+    let statuses: Vec<&str> = rows.iter().map(|row| row[3].as_str()).collect();
+    let (last, before) = statuses.split_last().unwrap();
+    assert_eq!((*last, before[0]), ("partial", "final"));
+    assert!(run.stderr.contains("ended by a signal"), "{}", run.stderr);
 }
 
 #[test]

@@ -81,20 +81,45 @@ pub fn tapline_fed<A: AsRef<OsStr>>(octets: Vec<u8>, arguments: &[A]) -> Finishe
     finish(command(arguments).stdin(reader))
 }
 
-/// Runs `tapline` with these arguments and a standard input that holds `octets` and goes on; it ends when
-/// standard output shows `text`.
+/// Runs `tapline` with these arguments and a standard input that holds `octets` and goes on. When standard
+/// output shows `text`, it ends, or the run gets Ctrl-C's signal.
 ///
 /// # Panics
 /// When there is no binary, the text is not shown in time, or the run does not end in time.
 #[must_use]
-pub fn tapline_fed_until<A: AsRef<OsStr>>(octets: Vec<u8>, arguments: &[A], text: &str) -> Finished {
+pub fn tapline_fed_until<A: AsRef<OsStr>>(
+    octets: Vec<u8>,
+    arguments: &[A],
+    text: &str,
+    how: Ending,
+) -> Finished {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let goes_on = writer.try_clone().expect("a pipe");
     std::thread::spawn(move || writer.write_all(&octets));
     let running = Running::start(command(arguments).stdin(reader));
     running.wait_for(text);
+    let goes_on = match how {
+        Ending::Input => {
+            drop(goes_on);
+            None
+        }
+        Ending::Interrupt => {
+            running.interrupt();
+            Some(goes_on)
+        }
+    };
+    let finished = running.finish();
     drop(goes_on);
-    running.finish()
+    finished
+}
+
+/// How a run is brought to its end.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    /// Its standard input ends.
+    Input,
+    /// It gets SIGINT.
+    Interrupt,
 }
 
 fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
@@ -132,6 +157,11 @@ impl Running {
         };
         let stderr = String::from_utf8_lossy(&self.output("err")).into_owned();
         Finished { code, stdout: self.output("out"), stderr }
+    }
+
+    fn interrupt(&self) {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal can be sent");
     }
 
     fn wait_for(&self, text: &str) {

@@ -6,7 +6,11 @@ use crate::output::{Output, QueryOutput};
 use crate::progress::ProgressBar;
 use crate::summary;
 use datafusion::arrow::array::RecordBatch;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tapline_capture::{CaptureSet, End};
 use tapline_pipeline::{Progress, RunError, Sink, Summary, run_files};
 use tapline_query::{ContinuousQuery, Planner};
@@ -25,13 +29,27 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let named: Vec<_> = named.map(|((name, _), query)| QueryOutput::new(name, query)).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
     let mut screen = Screen { output, progress: ProgressBar::new(plan.quiet) };
-    let result = run_files(files, &queries, &plan.options, &mut screen);
+    let input_ends = interrupts()?;
+    let result = run_files(files, &queries, &plan.options, &input_ends, &mut screen);
     screen.progress.clear();
     let result = result.and_then(|summary| {
         screen.output.finish().map_err(RunError::Sink)?;
         Ok(summary)
     });
     report(plan, result)
+}
+
+/// Set by the first Ctrl-C, or SIGTERM; the second one ends the program at once.
+fn interrupts() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let first_ends_input = || {
+            register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))?;
+            register(signal, Arc::clone(&flag))
+        };
+        first_ends_input().map_err(|error| Failure::Run(format!("signals cannot be handled: {error}")))?;
+    }
+    Ok(flag)
 }
 
 /// Results and progress, as they come.

@@ -37,6 +37,9 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
             grouped(flows.frames_without_ip)
         );
     }
+    if summary.is_cut {
+        eprintln!("ended by a signal; windows that were open are marked partial");
+    }
     if summary.queries.is_empty() {
         eprintln!("every LIMIT is reached; the rest was not read");
     }

@@ -127,11 +127,11 @@ impl QueryMerger {
         Ok(())
     }
 
-    /// Gives all that is left: the input has ended.
+    /// Gives all that is left: the input has ended, before its time if it `is_cut`.
     ///
     /// # Errors
     /// When the upper half fails.
-    pub fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+    pub fn finish(&mut self, is_cut: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
         match self.query.upper.clone() {
             Upper::Stream { .. } => Ok(()),
             Upper::Best { half, .. } => {
@@ -145,7 +145,8 @@ impl QueryMerger {
                 self.close(&window, out)
             }
             Upper::Windows(_) => {
-                while let Some((_, window)) = self.open.pop_first() {
+                while let Some((_, mut window)) = self.open.pop_first() {
+                    window.pane.is_complete &= !is_cut;
                     self.close(&window, out)?;
                 }
                 Ok(())

@@ -28,7 +28,7 @@ impl Merger {
         mut self,
         sink: &mut dyn Sink,
         progress: &dyn Fn() -> Progress,
-        stop: &StopFlag,
+        stop: &StopFlag<'_>,
     ) -> Result<Vec<QueryLedger>, RunError> {
         let mut patience = Patience::new();
         while self.done < self.workers.len() && !self.is_satisfied() {
@@ -43,7 +43,9 @@ impl Merger {
         }
         stop.stop();
         for query in 0..self.queries.len() {
-            self.queries[query].finish(&mut self.results).map_err(|error| failed(query, &error))?;
+            self.queries[query]
+                .finish(stop.input_ends(), &mut self.results)
+                .map_err(|error| failed(query, &error))?;
             self.give(query, sink)?;
         }
         let is_whole = self.done == self.workers.len();

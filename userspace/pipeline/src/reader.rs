@@ -73,9 +73,9 @@ impl Reader {
         }
     }
 
-    /// Reads until the files end or the run stops.
-    pub(crate) fn run(mut self, progress: &ReaderProgress, stop: &StopFlag) -> ReaderReport {
-        while !stop.is_set() {
+    /// Reads until the files end, or the run, or whoever started it has seen enough.
+    pub(crate) fn run(mut self, progress: &ReaderProgress, stop: &StopFlag<'_>) -> ReaderReport {
+        while !stop.is_set() && !stop.input_ends() {
             let is_idle = !self.fill();
             if is_idle && self.files.is_at_end() {
                 break;
@@ -120,7 +120,7 @@ impl Reader {
     }
 
     /// Sends the batches that are full, or all of them; says whether to go on.
-    fn hand_over(&mut self, all: bool, stop: &StopFlag) -> bool {
+    fn hand_over(&mut self, all: bool, stop: &StopFlag<'_>) -> bool {
         let watermark = self.watermark();
         if all || self.packets.is_full() {
             let batch = self.packets.finish().filter(|_| self.sends_packets);
@@ -175,7 +175,7 @@ impl Dealer {
         stream: &'static Stream,
         batch: RecordBatch,
         watermark: EventTime,
-        stop: &StopFlag,
+        stop: &StopFlag<'_>,
     ) -> bool {
         let batch = StreamBatch { stream, batch, sequence: self.sequence, watermark };
         self.sequence += 1;

@@ -11,16 +11,30 @@ const NAP_MIN: Duration = Duration::from_micros(20);
 const NAP_MAX: Duration = Duration::from_micros(500);
 
 /// Asks every thread of a run to end.
-#[derive(Debug, Default)]
-pub(crate) struct StopFlag(AtomicBool);
+#[derive(Debug)]
+pub(crate) struct StopFlag<'a> {
+    now: AtomicBool,
+    /// Whoever started the run has seen enough: the input ends here.
+    input_ends: &'a AtomicBool,
+}
 
-impl StopFlag {
+impl<'a> StopFlag<'a> {
+    pub(crate) const fn new(input_ends: &'a AtomicBool) -> Self {
+        Self { now: AtomicBool::new(false), input_ends }
+    }
+
+    /// Ends the run as it is.
     pub(crate) fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.now.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Whether the input ends before its time, and all that was read is still to be worked on.
+    pub(crate) fn input_ends(&self) -> bool {
+        self.input_ends.load(Ordering::Relaxed)
     }
 }
 
@@ -52,7 +66,7 @@ impl Patience {
 }
 
 /// Puts `item` into the ring, waiting for room; gives up when the run stops or the reader is gone.
-pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag) -> bool {
+pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag<'_>) -> bool {
     let mut patience = Patience::new();
     loop {
         match ring.push(item) {

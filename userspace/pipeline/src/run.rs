@@ -6,7 +6,7 @@ use crate::ring::StopFlag;
 use crate::sink::{Progress, Sink};
 use crate::worker::Worker;
 use rtrb::RingBuffer;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 use tapline_capture::{CaptureFile, CaptureSet, End};
@@ -68,6 +68,8 @@ pub struct Summary {
     pub disorder_ns: Option<i64>,
     /// Fates of each query's rows; empty when every LIMIT was reached before the input's end.
     pub queries: Vec<QueryLedger>,
+    /// Whether the input was ended before its time.
+    pub is_cut: bool,
     /// How each file ended; `None` when it was not read to its end.
     pub files: Vec<(String, Option<End>)>,
 }
@@ -96,12 +98,16 @@ pub enum RunError {
 
 /// Runs `queries` over `files` in one scan; results go to `sink`.
 ///
+/// When `input_ends` is set, what was read so far is all of the input; windows that are open then are marked
+/// partial.
+///
 /// # Errors
 /// When a query fails on some row, when the sink fails, or when the system has no room for threads.
 pub fn run_files(
     files: CaptureSet,
     queries: &[ContinuousQuery],
     options: &RunOptions,
+    input_ends: &AtomicBool,
     sink: &mut dyn Sink,
 ) -> Result<Summary, RunError> {
     let started = Instant::now();
@@ -118,7 +124,7 @@ pub fn run_files(
         flow_limits: options.flows,
     };
     let reader = Reader::new(files, &plan, wired.lanes);
-    let (stop, progress) = (StopFlag::default(), ReaderProgress::default());
+    let (stop, progress) = (StopFlag::new(input_ends), ReaderProgress::default());
     let read_so_far = || Progress {
         octets: progress.octets.load(Ordering::Relaxed),
         total_octets,
@@ -144,7 +150,8 @@ pub fn run_files(
         let report = reader.join().map_err(|_| RunError::WorkerDied)?;
         Ok((ledgers?, report))
     })?;
-    Ok(summarise(&report, ledgers, disorder_ns, started.elapsed()))
+    let is_cut = input_ends.load(Ordering::Relaxed);
+    Ok(Summary { is_cut, ..summarise(&report, ledgers, disorder_ns, started.elapsed()) })
 }
 
 /// Starts a thread; when that fails, those that run already are asked to end.
@@ -152,7 +159,7 @@ fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: String,
     body: impl FnOnce() -> T + Send + 'scope,
-    stop: &StopFlag,
+    stop: &StopFlag<'_>,
 ) -> Result<ScopedJoinHandle<'scope, T>, RunError> {
     Builder::new().name(name).spawn_scoped(scope, body).map_err(|error| {
         stop.stop();
@@ -268,6 +275,7 @@ fn summarise(
         flows: report.flows,
         disorder_ns,
         queries,
+        is_cut: false,
         files: report.files.files().iter().map(end).collect(),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Works until the batches end.
-    pub(crate) fn run(mut self, stop: &StopFlag) {
+    pub(crate) fn run(mut self, stop: &StopFlag<'_>) {
         while let Some(batch) = receive(&mut self.batches) {
             if stop.is_set() || !self.process(&batch, stop) {
                 return;
@@ -42,13 +42,13 @@ impl Worker {
         self.finish(stop);
     }
 
-    fn process(&mut self, batch: &StreamBatch, stop: &StopFlag) -> bool {
+    fn process(&mut self, batch: &StreamBatch, stop: &StopFlag<'_>) -> bool {
         let process = |operator: &mut LowerOperator, out: &mut Vec<_>| operator.process(batch, out);
         self.each_operator(process, stop)
             && send(&mut self.messages, Message::Watermark(batch.watermark), stop)
     }
 
-    fn finish(&mut self, stop: &StopFlag) {
+    fn finish(&mut self, stop: &StopFlag<'_>) {
         if self.each_operator(LowerOperator::finish, stop) {
             let mut ledgers = vec![QueryLedger::default(); self.queries];
             for (query, operator) in &self.operators {
@@ -62,7 +62,7 @@ impl Worker {
     fn each_operator(
         &mut self,
         step: impl Fn(&mut LowerOperator, &mut Vec<LowerOutput>) -> Result<(), QueryFailure>,
-        stop: &StopFlag,
+        stop: &StopFlag<'_>,
     ) -> bool {
         for (query, operator) in &mut self.operators {
             let query = *query;

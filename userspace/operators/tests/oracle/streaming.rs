@@ -89,6 +89,6 @@ fn merge(
     for worker in 0..workers {
         merger.advance(worker, EventTime::MAX, &mut results).unwrap();
     }
-    merger.finish(&mut results).unwrap();
+    merger.finish(false, &mut results).unwrap();
     results
 }
