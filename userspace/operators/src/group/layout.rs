@@ -73,11 +73,11 @@ impl Layout {
     }
 }
 
-/// Octets of a value of this type, `None` when that varies.
+/// Octets of a value of this type, `None` when that varies or there are none.
 fn width_of(data_type: &DataType) -> Option<usize> {
     match data_type {
         DataType::Boolean => Some(1),
-        DataType::FixedSizeBinary(width) => usize::try_from(*width).ok(),
+        DataType::FixedSizeBinary(width) => usize::try_from(*width).ok().filter(|&width| width > 0),
         DataType::Float16 | DataType::Float32 | DataType::Float64 => None,
         other => other.primitive_width(),
     }

@@ -123,6 +123,7 @@ fn each_key_goes_to_the_fastest_table() {
     assert_eq!(fits(&[DataType::UInt16]), (true, true));
     assert_eq!(fits(&[DataType::UInt16, DataType::UInt8]), (false, true));
     assert_eq!(fits(&[DataType::Utf8]), (false, false));
+    assert_eq!(fits(&[DataType::FixedSizeBinary(0), DataType::UInt8]), (false, false));
     assert_eq!(fits(&vec![DataType::FixedSizeBinary(16); 4]), (false, false));
 }
 
