@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 /// All at once may cost so many times what one costs.
 const MARK: f64 = 6.0;
 
-/// Twenty queries, no two of which group the same rows by the same keys.
+/// Twenty different queries; two of them share their keys, in different windows.
 const QUERIES: [&str; 20] = [
     "SELECT protocol, count(*) AS packets FROM packets GROUP BY protocol",
     "SELECT ip_version, sum(octets) AS octets FROM packets GROUP BY ip_version, tumble('1 second')",

@@ -1,7 +1,8 @@
 //! Aligned columns for a person.
 //!
 //! Rows are kept until there are enough to choose the widths by, or nothing more comes for a moment;
-//! then they are printed, with the header again. With several queries in one output, each one's rows come at the end under its name.
+//! then they are printed, with the header again. With several queries in one output, each one's rows come at
+//! the end under its name.
 
 use super::Writer;
 use super::printable::flat;
