@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod export;
 pub mod flow_meter;
 mod frame;
 pub mod packet;
 
+pub use export::{Datagram, Sender, Transport};
 pub use flow_meter::{FlowBatcher, FlowMeter, FlowMeterLimits};
 pub use frame::{Direction, Frame, LinkType};
 pub use packet::{Damage, DamageCounts, Decoded, Depth, PacketBatcher, Seen, decode};
