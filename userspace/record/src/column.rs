@@ -187,6 +187,33 @@ impl ColumnBuilder {
         self.validity.push(valid, rows);
     }
 
+    /// Appends any number of values that are all present; their type must be the column's.
+    #[inline]
+    pub fn append_present<T: ColumnValue>(&mut self, values: impl ExactSizeIterator<Item = T>) {
+        let rows = values.len();
+        T::extend(self, values);
+        self.validity.push_run(u64::MAX, rows);
+    }
+
+    /// Appends `rows` times NULL.
+    pub fn append_absent(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Timestamp(column) | Values::Counter(column) => column.resize(column.len() + rows, 0),
+            Values::UInt8(column) => column.resize(column.len() + rows, 0),
+            Values::UInt16(column) => column.resize(column.len() + rows, 0),
+            Values::UInt32(column) => column.resize(column.len() + rows, 0),
+            Values::UInt64(column) => column.resize(column.len() + rows, 0),
+            Values::Address(column) => column.resize(column.len() + rows, 0),
+            Values::Mac(column) => column.resize(column.len() + 6 * rows, 0),
+            Values::Text(column) => column.resize(column.len() + rows, Symbol::default()),
+            Values::Bytes { octets, ends } => {
+                let end = i32::try_from(octets.len()).expect("invariant: checked when octets were added");
+                ends.resize(ends.len() + rows, end);
+            }
+        }
+        self.validity.push_run(0, rows);
+    }
+
     /// Appends one value of octets, `None` for NULL. Does nothing on a column of another type.
     pub fn push_bytes(&mut self, value: Option<&[u8]>) {
         if let Values::Bytes { octets, ends } = &mut self.values {
@@ -315,6 +342,16 @@ impl Validity {
         self.present += bits.count_ones() as usize;
     }
 
+    /// Appends `rows` bits that are all set or all zero, as in `word`.
+    #[inline]
+    fn push_run(&mut self, word: u64, mut rows: usize) {
+        while rows > 0 {
+            let step = rows.min(64);
+            self.push(word >> (64 - step), step);
+            rows -= step;
+        }
+    }
+
     /// The bits as Arrow has them, `None` when every row is present.
     fn finish(&mut self) -> Option<NullBuffer> {
         let (rows, present) = (take(&mut self.rows), take(&mut self.present));
@@ -349,6 +386,20 @@ mod tests {
         }
         assert_eq!(whole.null_count(), 334);
         assert_eq!(whole.as_primitive::<UInt16Type>().values()[3], 0, "an absent value is stored as zero");
+    }
+
+    #[test]
+    fn runs_of_any_size_mix_with_bursts() {
+        let mut builder = ColumnBuilder::new(ColumnType::UInt16);
+        builder.append_absent(3);
+        builder.append_present([7_u16; 130].into_iter());
+        builder.append([(8_u16, 1), (9, 0)].into_iter());
+        builder.append_absent(70);
+        let array = builder.finish(&SymbolTable::default());
+        let array = array.as_primitive::<UInt16Type>();
+        let expected = [vec![None; 3], vec![Some(7); 130], vec![Some(8)], vec![None; 71]].concat();
+        assert_eq!(array.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(array.values()[134], 0, "an absent value is stored as zero");
     }
 
     #[test]

@@ -195,6 +195,9 @@ macro_rules! stream {
         pub enum $column { $(#[doc = $text] $id),+ }
 
         impl $column {
+            /// Every column, by position.
+            pub const ALL: &'static [Self] = &[$(Self::$id),+];
+
             /// The column's bit in a row's `present`.
             #[must_use]
             #[inline]

@@ -1,5 +1,272 @@
 //! Flow exports: NetFlow, IPFIX and sFlow messages in, rows of `flows` out.
+//!
+//! Templates are compiled into plans (`plan.rs`), which run column by column over the records of a set
+//! (`extract.rs`) into the batch that is being filled. Every unit of an exporter has one fate, in the unit
+//! that its protocol counts in (`account.rs`). No octets from the network reach a panic, and all that is
+//! kept for exporters has a limit.
 
+mod account;
 mod datagram;
+mod domain;
+mod elements;
+mod extract;
+mod ipfix;
+mod netflow_v5;
+mod netflow_v9;
+mod plan;
+mod records;
+mod sampling;
+mod sequence;
+mod sets;
+mod template;
+mod wire;
 
+use arrow_array::RecordBatch;
+use domain::{Domain, Output};
+use extract::Extractor;
+use plan::Plan;
+use std::collections::HashMap;
+use tapline_record::address::Address;
+use tapline_record::{BatchBuilder, EventTime, FLOWS};
+use wire::u16_at;
+
+pub use account::{ExportAccount, ExportCounts, Undecodable, UndecodableCounts, Unit, version_name};
 pub use datagram::{Datagram, Sender, Transport};
+pub use extract::ExtractCounts;
+pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
+
+/// How exporters are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExporterIdentity {
+    /// By address and source port, as RFC 7011 has it.
+    #[default]
+    AddressAndPort,
+    /// By address alone: for exporters whose source port changes while they run.
+    Address,
+}
+
+/// Limits and assumptions of a decoder, all taken at its start.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportLimits {
+    /// Exporters and domains; messages of further ones are undecodable.
+    pub domains_max: usize,
+    /// Templates of one domain.
+    pub templates_max: usize,
+    /// Fields of one template.
+    pub template_fields_max: usize,
+    /// Octets of all sets that wait for their template.
+    pub waiting_octets_max: usize,
+    /// How long a set waits, in nanoseconds.
+    pub waiting_ns_max: i64,
+    /// How exporters are told apart.
+    pub identity: ExporterIdentity,
+    /// The sampling rate of exporters that say none.
+    pub sampling_rate: Option<u64>,
+}
+
+impl Default for ExportLimits {
+    fn default() -> Self {
+        Self {
+            domains_max: 4096,
+            templates_max: 1024,
+            template_fields_max: 512,
+            waiting_octets_max: 16 << 20,
+            waiting_ns_max: 1_800_000_000_000,
+            identity: ExporterIdentity::default(),
+            sampling_rate: None,
+        }
+    }
+}
+
+/// Decodes export messages into batches of `flows`.
+#[derive(Debug)]
+pub struct ExportDecoder {
+    domains: Vec<(DomainKey, Domain)>,
+    index: HashMap<DomainKey, usize>,
+    /// The domain of the last message, which is most often the next one's too.
+    last: usize,
+    v5: Plan,
+    v7: Plan,
+    output: Output,
+    batch_rows: usize,
+    strays: Strays,
+}
+
+/// Messages that belong to no exporter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strays {
+    /// How many.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// Why they gave no rows.
+    pub reasons: UndecodableCounts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct DomainKey {
+    address: Address,
+    port: u16,
+    transport: Transport,
+    version: u8,
+    domain: u32,
+}
+
+impl ExportDecoder {
+    /// Builds the columns at these positions of [`FLOWS`]; a batch is full at `batch_rows`.
+    #[must_use]
+    pub fn new(columns: &[usize], batch_rows: usize, limits: ExportLimits) -> Self {
+        Self {
+            domains: vec![],
+            index: HashMap::new(),
+            last: 0,
+            v5: netflow_v5::v5_plan(columns),
+            v7: netflow_v5::v7_plan(columns),
+            output: Output {
+                columns: columns.to_vec(),
+                batch: BatchBuilder::new(&FLOWS, columns, batch_rows),
+                extractor: Extractor::default(),
+                spans: vec![],
+                limits,
+                waiting_octets: 0,
+            },
+            batch_rows,
+            strays: Strays::default(),
+        }
+    }
+
+    /// Decodes a message.
+    pub fn push(&mut self, datagram: &Datagram<'_>) {
+        let place = match identify(datagram, self.output.limits.identity) {
+            Ok((key, unit)) => self.domain_of(key, unit),
+            Err(reason) => Err(reason),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(reason) => return self.stray(datagram, reason),
+        };
+        let Self { domains, output, v5, v7, .. } = self;
+        let (key, domain) = &mut domains[place];
+        domain.counts.messages += 1;
+        domain.counts.octets += datagram.payload.len() as u64;
+        match key.version {
+            5 => netflow_v5::decode(datagram, v5, domain, output),
+            7 => netflow_v5::decode(datagram, v7, domain, output),
+            9 => netflow_v9::decode(datagram, domain, output),
+            _ => ipfix::decode(datagram, domain, output),
+        }
+    }
+
+    /// Forgets what a connection's end makes void.
+    pub fn close(&mut self, sender: Sender) {
+        let of_sender = |key: &DomainKey| {
+            key.address == sender.address && key.port == sender.port && key.transport == sender.transport
+        };
+        self.index.retain(|key, _| !of_sender(key));
+    }
+
+    /// Whether it is time for [`Self::finish`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.output.batch.rows() >= self.batch_rows
+    }
+
+    /// Rows since the last batch.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.output.batch.rows()
+    }
+
+    /// The rows since the last batch, `None` when there are none.
+    pub fn finish(&mut self) -> Option<RecordBatch> {
+        (self.output.batch.rows() > 0).then(|| self.output.batch.finish())
+    }
+
+    /// Takes back a batch whose memory may be used again.
+    pub fn recycle(&mut self, batch: RecordBatch) {
+        self.output.batch.recycle(batch);
+    }
+
+    /// The latest event time of any row so far.
+    #[must_use]
+    pub fn latest(&self) -> Option<EventTime> {
+        self.output.extractor.latest
+    }
+
+    /// Gives up on every set that still waits for its template: no more messages will come.
+    pub fn give_up_waiting(&mut self) {
+        for (_, domain) in &mut self.domains {
+            domain.expire(EventTime::MAX, &mut self.output);
+        }
+    }
+
+    /// The account of every exporter and domain, in the order in which they were first seen.
+    pub fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
+        self.domains.iter().map(|(key, domain)| ExportAccount {
+            exporter: key.address,
+            port: key.port,
+            version: key.version,
+            domain: key.domain,
+            unit: domain.unit,
+            counts: domain.counts,
+            sequence: domain.sequence.counts(),
+            extract: domain.extract,
+        })
+    }
+
+    /// Messages that belong to no exporter.
+    #[must_use]
+    pub const fn strays(&self) -> Strays {
+        self.strays
+    }
+
+    /// The place of the domain, a new one if there is room.
+    fn domain_of(&mut self, key: DomainKey, unit: Unit) -> Result<usize, Undecodable> {
+        if self.domains.get(self.last).is_some_and(|(last, _)| *last == key) && self.index.contains_key(&key)
+        {
+            return Ok(self.last);
+        }
+        let known = self.index.get(&key).copied();
+        if known.is_none() && self.domains.len() >= self.output.limits.domains_max {
+            return Err(Undecodable::Cap);
+        }
+        self.last = known.unwrap_or_else(|| {
+            self.domains.push((key, Domain::new(unit, self.output.limits.sampling_rate)));
+            self.index.insert(key, self.domains.len() - 1);
+            self.domains.len() - 1
+        });
+        Ok(self.last)
+    }
+
+    fn stray(&mut self, datagram: &Datagram<'_>, reason: Undecodable) {
+        self.strays.messages += 1;
+        self.strays.octets += datagram.payload.len() as u64;
+        self.strays.reasons.count(reason);
+    }
+}
+
+/// Whose message it is, and what its protocol counts in.
+fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(DomainKey, Unit), Undecodable> {
+    let (payload, sender) = (datagram.payload, datagram.sender);
+    let version = u16_at(payload, 0).ok_or(Undecodable::Header)?;
+    let (domain, unit) = match version {
+        5 | 7 => (netflow_v5::domain_of(payload), Unit::Flows),
+        9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
+        10 => (ipfix::domain_of(payload), Unit::Records),
+        _ => return Err(Undecodable::Version),
+    };
+    let by_port = identity == ExporterIdentity::AddressAndPort || sender.transport != Transport::Udp;
+    let key = DomainKey {
+        address: sender.address,
+        port: if by_port { sender.port } else { 0 },
+        transport: sender.transport,
+        version: version as u8,
+        domain: domain.ok_or(Undecodable::Header)?,
+    };
+    Ok((key, unit))
+}
+
+/// The time in a message's header.
+fn header_time(seconds: u32, nanoseconds: u32) -> EventTime {
+    EventTime::from_parts(i64::from(seconds), i64::from(nanoseconds.min(999_999_999)))
+}

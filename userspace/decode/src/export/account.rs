@@ -1,0 +1,195 @@
+//! What became of the messages of one exporter and domain.
+
+use super::extract::ExtractCounts;
+use super::sequence::SequenceCounts;
+use std::ops::AddAssign;
+use tapline_record::address::Address;
+use tapline_record::ledger::SourceLedger;
+
+/// What an export protocol counts its losses in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Flow records: NetFlow v5 and v7.
+    Flows,
+    /// Datagrams: NetFlow v9 (RFC 3954 §5.1).
+    Datagrams,
+    /// Data records: IPFIX (RFC 7011 §3.1).
+    Records,
+    /// Samples: sFlow v5.
+    Samples,
+}
+
+impl Unit {
+    /// The unit's name in the plural.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flows => "flows",
+            Self::Datagrams => "datagrams",
+            Self::Records => "records",
+            Self::Samples => "samples",
+        }
+    }
+}
+
+/// Declares reasons, each with the text that a summary prints.
+macro_rules! reasons {
+    ($($(#[$about:meta])* $reason:ident $text:literal;)+) => {
+        /// Why octets of an export message gave no rows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Undecodable { $(#[doc = concat!("The ", $text, ".")] $(#[$about])* $reason),+ }
+
+        impl Undecodable {
+            /// Every reason.
+            pub const ALL: [Self; [$(Self::$reason),+].len()] = [$(Self::$reason),+];
+
+            /// The reason in words.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$reason => $text),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Neither NetFlow v5, v7, v9, IPFIX nor sFlow v5.
+    Version "version is unknown";
+    Header "message ends within its header";
+    Length "message claims more octets or records than it has";
+    SetLength "length of a set is below 4 or beyond its message";
+    Template "template has no fields, no octets or more of them than is allowed";
+    NoTemplate "template of a set never came";
+    Record "set is shorter than one record of its template";
+    Reserved "set has a reserved number";
+    Sample "sFlow sample is cut short or has an unknown format";
+    /// The cap on exporters, domains or templates was reached.
+    Cap "cap on exporters or templates was reached";
+}
+
+/// How often each reason occurred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UndecodableCounts([u64; Undecodable::ALL.len()]);
+
+impl UndecodableCounts {
+    /// Notes one more.
+    pub fn count(&mut self, reason: Undecodable) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// How often this reason occurred.
+    #[must_use]
+    pub const fn of(&self, reason: Undecodable) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// The reasons that occurred, with how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Undecodable, u64)> + '_ {
+        Undecodable::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl AddAssign for UndecodableCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+/// Counters of one exporter and domain, without the sequence's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportCounts {
+    /// Messages that arrived.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// Data records that became rows.
+    pub records: u64,
+    /// Rows; a biflow's record makes two.
+    pub rows: u64,
+    /// Records about the exporter itself.
+    pub options_records: u64,
+    /// Templates that came, again and again.
+    pub templates: u64,
+    /// Of these, those that changed the meaning of their number.
+    pub redefined: u64,
+    /// Templates that the exporter took back.
+    pub withdrawn: u64,
+    /// Sets that had to wait for their template.
+    pub sets_waited: u64,
+    /// Of these, those whose template came in time.
+    pub sets_replayed: u64,
+    /// Of these, those that gave up waiting.
+    pub sets_expired: u64,
+    /// Octets behind the end of a message.
+    pub trailing_octets: u64,
+    /// Units delivered, control and undecodable; see [`ExportAccount::ledger`].
+    pub(super) delivered: u64,
+    pub(super) control: u64,
+    pub(super) undecodable: u64,
+    /// Sets, samples or messages without rows, by reason.
+    pub reasons: UndecodableCounts,
+}
+
+/// The account of one exporter and domain.
+#[derive(Clone, Debug)]
+pub struct ExportAccount {
+    /// Address that sent the messages.
+    pub exporter: Address,
+    /// Its port; 0 where exporters are told apart by address alone.
+    pub port: u16,
+    /// 5, 7, 9 or 10 as in the message; 105 for sFlow v5.
+    pub version: u8,
+    /// Observation domain, source id, engine or sub-agent.
+    pub domain: u32,
+    /// What the protocol counts in.
+    pub unit: Unit,
+    /// What arrived.
+    pub counts: ExportCounts,
+    /// What did not arrive, came late, or twice.
+    pub sequence: SequenceCounts,
+    /// What was mended in the rows.
+    pub extract: ExtractCounts,
+}
+
+impl ExportAccount {
+    /// The fates, in the protocol's unit; nothing is dropped between the message and the rows.
+    #[must_use]
+    pub const fn ledger(&self) -> SourceLedger {
+        let ExportCounts { delivered, control, undecodable, .. } = self.counts;
+        let undecodable = undecodable + self.sequence.uncertain_units;
+        let lost_before_us = self.sequence.lost;
+        SourceLedger {
+            offered: delivered + control + undecodable + lost_before_us,
+            delivered,
+            control,
+            undecodable,
+            dropped: 0,
+            lost_before_us,
+        }
+    }
+
+    /// Records lost; for v9, which counts datagrams, an estimate from the records a datagram held so far.
+    #[must_use]
+    pub fn lost_records(&self) -> u64 {
+        match self.unit {
+            Unit::Datagrams => {
+                let lost = u128::from(self.sequence.lost) * u128::from(self.counts.records);
+                u64::try_from(lost / u128::from(self.counts.messages.max(1))).unwrap_or(u64::MAX)
+            }
+            _ => self.sequence.lost,
+        }
+    }
+}
+
+/// The name of a protocol version in [`ExportAccount::version`].
+#[must_use]
+pub const fn version_name(version: u8) -> &'static str {
+    match version {
+        5 => "NetFlow v5",
+        7 => "NetFlow v7",
+        9 => "NetFlow v9",
+        10 => "IPFIX",
+        _ => "sFlow v5",
+    }
+}

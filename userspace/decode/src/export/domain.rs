@@ -1,0 +1,292 @@
+//! The state of one exporter and domain: its templates, its numbers, and what waits for a template.
+//!
+//! Takes the sets of its messages in order. Each set is decoded at once, or waits, within limits, until its
+//! template comes; what waited in vain is counted.
+
+use super::ExportLimits;
+use super::account::{ExportCounts, Undecodable, Unit};
+use super::extract::{ExtractCounts, Extractor, Message};
+use super::plan::Plan;
+use super::records::{Records, Span};
+use super::sampling::Sampling;
+use super::sequence::SequenceTracker;
+use super::sets::Set;
+use super::template::{Template, TemplateKind};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use tapline_record::{BatchBuilder, EventTime};
+
+/// Where rows go, and what is shared by all domains.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) columns: Vec<usize>,
+    pub(super) batch: BatchBuilder,
+    pub(super) extractor: Extractor,
+    pub(super) spans: Vec<Span>,
+    pub(super) limits: ExportLimits,
+    /// Octets of all sets that wait for their template.
+    pub(super) waiting_octets: usize,
+}
+
+/// One exporter and domain.
+#[derive(Debug)]
+pub(super) struct Domain {
+    pub(super) unit: Unit,
+    pub(super) counts: ExportCounts,
+    pub(super) extract: ExtractCounts,
+    pub(super) sequence: SequenceTracker,
+    pub(super) sampling: Sampling,
+    pub(super) clock: Clock,
+    plans: HashMap<u16, Plan>,
+    /// Messages of which some sets have no template yet, oldest first.
+    waiting: Vec<Waiting>,
+}
+
+/// The head of a message, as far as its records need it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) exporter: tapline_record::address::Address,
+    pub(super) domain: u32,
+    pub(super) sent: EventTime,
+    pub(super) received: EventTime,
+    pub(super) uptime_ms: Option<u32>,
+}
+
+/// What the exporter's clock says of its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clock {
+    boot_ms: Option<i64>,
+}
+
+/// Sets of one message without their templates.
+#[derive(Debug)]
+struct Waiting {
+    head: Head,
+    sets: Vec<(u16, Vec<u8>)>,
+    /// Whether the message counts as undecodable as long as none of its sets is decoded.
+    is_undecoded: bool,
+}
+
+/// What the sets of a message came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) records: u32,
+    pub(super) options_records: u32,
+    pub(super) templates: u32,
+    /// Sets whose records are not known.
+    pub(super) unknown_sets: u32,
+}
+
+impl Clock {
+    /// How far an exporter's start may seem to move without its having started anew.
+    const BOOT_SLACK_MS: i64 = 30_000;
+    /// After so long, the milliseconds since its start begin anew by themselves.
+    const WRAP_MS: i64 = 1 << 32;
+
+    /// Notes when a message was sent; says whether the exporter has started anew since the last one.
+    pub(super) fn has_restarted(&mut self, head: &Head) -> bool {
+        let Some(uptime_ms) = head.uptime_ms else { return false };
+        let boot_ms = head.sent.0 / 1_000_000 - i64::from(uptime_ms);
+        let moved = boot_ms - self.boot_ms.replace(boot_ms).unwrap_or(boot_ms);
+        moved > Self::BOOT_SLACK_MS && (moved - Self::WRAP_MS).abs() > Self::BOOT_SLACK_MS
+    }
+}
+
+impl Domain {
+    pub(super) fn new(unit: Unit, sampling_rate: Option<u64>) -> Self {
+        Self {
+            unit,
+            counts: ExportCounts::default(),
+            extract: ExtractCounts::default(),
+            sequence: SequenceTracker::default(),
+            sampling: Sampling::new(sampling_rate),
+            clock: Clock::default(),
+            plans: HashMap::new(),
+            waiting: vec![],
+        }
+    }
+
+    /// Takes a template in: a new one, a new meaning of a known one, or its withdrawal.
+    pub(super) fn learn(&mut self, template: Template, tally: &mut Tally, output: &mut Output) {
+        tally.templates += 1;
+        self.counts.templates += 1;
+        if template.fields.is_empty() {
+            return self.withdraw(&template);
+        }
+        let octets = template.octets_min();
+        let is_allowed = octets > 0 && template.fields.len() <= output.limits.template_fields_max;
+        if !is_allowed || octets > usize::from(u16::MAX) {
+            return self.counts.reasons.count(Undecodable::Template);
+        }
+        let (id, is_full) = (template.id, self.plans.len() >= output.limits.templates_max);
+        match self.plans.entry(id) {
+            Entry::Occupied(known) if known.get().template == template => return,
+            Entry::Occupied(mut known) => {
+                self.counts.redefined += 1;
+                known.insert(Plan::compile(template, &output.columns));
+            }
+            Entry::Vacant(_) if is_full => return self.counts.reasons.count(Undecodable::Cap),
+            Entry::Vacant(place) => {
+                place.insert(Plan::compile(template, &output.columns));
+            }
+        }
+        self.replay(id, output);
+    }
+
+    /// Decodes a data set; gives it back, to be kept for later, when its template is not known.
+    pub(super) fn data_set(
+        &mut self,
+        Set { id, body }: Set<'_>,
+        head: &Head,
+        tally: &mut Tally,
+        output: &mut Output,
+    ) -> Option<(u16, Vec<u8>)> {
+        let Self { plans, sampling, counts, extract, .. } = self;
+        let Some(plan) = plans.get(&id) else {
+            tally.unknown_sets += 1;
+            counts.sets_waited += 1;
+            return Some((id, body.to_vec()));
+        };
+        let records = records_of(plan, body, &mut output.spans);
+        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+        if count == 0 && !body.is_empty() {
+            counts.reasons.count(Undecodable::Record);
+        }
+        if plan.template.kind == TemplateKind::Options {
+            sampling.learn(&plan.template, &records);
+            counts.options_records += u64::from(count);
+            tally.options_records += count;
+            return None;
+        }
+        tally.records += count;
+        counts.records += u64::from(count);
+        counts.rows += u64::from(count) * plan.rows_per_record() as u64;
+        run(plan, &records, &head.message(sampling), (&mut output.extractor, &mut output.batch));
+        *extract += output.extractor.take_counts();
+        None
+    }
+
+    /// Rows of records whose plan belongs to the protocol.
+    pub(super) fn fixed_records(&mut self, plan: &Plan, body: &[u8], head: &Head, output: &mut Output) {
+        let records = records_of(plan, body, &mut output.spans);
+        self.counts.records += records.len() as u64;
+        self.counts.rows += records.len() as u64;
+        run(plan, &records, &head.message(&self.sampling), (&mut output.extractor, &mut output.batch));
+        self.extract += output.extractor.take_counts();
+    }
+
+    /// Keeps the sets of a message that have no template yet, if there is room.
+    pub(super) fn wait(
+        &mut self,
+        head: Head,
+        sets: Vec<(u16, Vec<u8>)>,
+        is_undecoded: bool,
+        output: &mut Output,
+    ) {
+        self.expire(head.received.plus(-output.limits.waiting_ns_max), output);
+        let octets = octets_of(&sets);
+        if output.waiting_octets + octets > output.limits.waiting_octets_max {
+            self.give_up(sets.len());
+            return;
+        }
+        output.waiting_octets += octets;
+        self.waiting.push(Waiting { head, sets, is_undecoded });
+    }
+
+    /// Gives up on messages that came before `oldest`.
+    pub(super) fn expire(&mut self, oldest: EventTime, output: &mut Output) {
+        let expired = self.waiting.iter().take_while(|waiting| waiting.head.received < oldest).count();
+        for waiting in self.waiting.drain(..expired).collect::<Vec<_>>() {
+            output.waiting_octets -= octets_of(&waiting.sets);
+            self.give_up(waiting.sets.len());
+        }
+    }
+
+    fn give_up(&mut self, sets: usize) {
+        self.counts.sets_expired += sets as u64;
+        (0..sets).for_each(|_| self.counts.reasons.count(Undecodable::NoTemplate));
+    }
+
+    fn withdraw(&mut self, template: &Template) {
+        let before = self.plans.len();
+        if template.id < super::template::TEMPLATE_ID_MIN {
+            self.plans.retain(|_, plan| plan.template.kind != template.kind);
+        } else {
+            self.plans.remove(&template.id);
+        }
+        self.counts.withdrawn += (before - self.plans.len()) as u64;
+    }
+
+    /// Decodes what waited for template `id`.
+    fn replay(&mut self, id: u16, output: &mut Output) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for message in &mut waiting {
+            let (ready, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut message.sets).into_iter().partition(|(set, _)| *set == id);
+            message.sets = rest;
+            output.waiting_octets -= octets_of(&ready);
+            for (id, body) in ready {
+                self.replay_set(id, &body, message, output);
+            }
+        }
+        waiting.retain(|message| !message.sets.is_empty());
+        self.waiting = waiting;
+    }
+
+    fn replay_set(&mut self, id: u16, body: &[u8], message: &mut Waiting, output: &mut Output) {
+        let mut tally = Tally::default();
+        self.data_set(Set { id, body }, &message.head, &mut tally, output);
+        self.counts.sets_replayed += 1;
+        match self.unit {
+            Unit::Datagrams if message.is_undecoded => {
+                message.is_undecoded = false;
+                self.counts.undecodable -= 1;
+                let is_control = tally.records == 0 && tally.options_records > 0;
+                *(if is_control { &mut self.counts.control } else { &mut self.counts.delivered }) += 1;
+            }
+            Unit::Records => {
+                self.sequence.settle(u64::from(tally.records) + u64::from(tally.options_records));
+                self.counts.delivered += u64::from(tally.records);
+                self.counts.control += u64::from(tally.options_records);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Head {
+    fn message<'a>(&self, sampling: &'a Sampling) -> Message<'a> {
+        Message {
+            exporter: self.exporter,
+            domain: self.domain,
+            sent: self.sent,
+            uptime_ms: self.uptime_ms,
+            sampling,
+        }
+    }
+}
+
+fn records_of<'a>(plan: &Plan, body: &'a [u8], spans: &'a mut Vec<Span>) -> Records<'a> {
+    match plan.stride {
+        Some(stride) => Records::fixed(body, stride),
+        None => Records::varying(body, &plan.template, spans),
+    }
+}
+
+fn run(
+    plan: &Plan,
+    records: &Records<'_>,
+    message: &Message<'_>,
+    (extractor, batch): (&mut Extractor, &mut BatchBuilder),
+) {
+    if records.len() > 0 {
+        extractor.append(&plan.forward, records, message, batch);
+        if let Some(reverse) = &plan.reverse {
+            extractor.append(reverse, records, message, batch);
+        }
+    }
+}
+
+fn octets_of(sets: &[(u16, Vec<u8>)]) -> usize {
+    sets.iter().map(|(_, body)| body.len()).sum()
+}

@@ -1,0 +1,386 @@
+//! Runs a plan over the records of a set, column by column, into the batch that is being filled.
+//!
+//! Times are worked out first, since several columns share them and nonsense is mended once: an end after the
+//! message itself, a start after its end. Once warm, nothing is allocated.
+
+use super::elements::Form;
+use super::plan::{Operation, RateSource, Side, Times};
+use super::records::{Records, Slot};
+use super::sampling::Sampling;
+use super::wire::{array_at, number};
+use std::ops::AddAssign;
+use tapline_record::address::{Address, mapped_v4};
+use tapline_record::column::{BURST_ROWS, ColumnValue};
+use tapline_record::{BatchBuilder, ColumnBuilder, ColumnType, EventTime};
+
+/// How far a flow's end may lie after its message was sent: exporters round the one and not the other.
+const END_AHEAD_NS_MAX: i64 = 2_000_000_000;
+/// Seconds between NTP's epoch and Unix's.
+const NTP_EPOCH_SECONDS: i64 = 2_208_988_800;
+/// Stands for a time that is not given.
+const NO_TIME: i64 = i64::MIN;
+
+/// What holds for all records of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    pub(super) exporter: Address,
+    pub(super) domain: u32,
+    /// When the exporter sent it, by its own clock.
+    pub(super) sent: EventTime,
+    /// Milliseconds since the exporter started; `None` when the message does not say.
+    pub(super) uptime_ms: Option<u32>,
+    pub(super) sampling: &'a Sampling,
+}
+
+/// What is worked out once for several columns of the same records.
+#[derive(Debug, Default)]
+pub(super) struct Extractor {
+    numbers: Vec<u64>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    times: Vec<i64>,
+    rates: Vec<u64>,
+    counts: ExtractCounts,
+    /// The latest event time of any row.
+    pub(super) latest: Option<EventTime>,
+}
+
+/// What was mended or made up on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtractCounts {
+    /// Rows with a start after their end, or an end after their message was sent.
+    pub times_mended: u64,
+    /// Rows whose counters were scaled by 1, since nobody said the sampling rate.
+    pub rates_unknown: u64,
+}
+
+impl AddAssign for ExtractCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.times_mended += other.times_mended;
+        self.rates_unknown += other.rates_unknown;
+    }
+}
+
+impl Extractor {
+    /// Appends the rows of one direction.
+    pub(super) fn append(
+        &mut self,
+        side: &Side,
+        records: &Records<'_>,
+        message: &Message<'_>,
+        batch: &mut BatchBuilder,
+    ) {
+        let rows = records.len();
+        self.find_times(&side.times, records, message);
+        self.find_rates(side.rate, records, message.sampling);
+        let mut operations = side.operations.iter();
+        batch.append(rows, |_, column| match operations.next() {
+            Some(operation) => self.fill(*operation, records, message, column),
+            None => column.append_absent(rows),
+        });
+    }
+
+    /// What was mended since the last call.
+    pub(super) fn take_counts(&mut self) -> ExtractCounts {
+        std::mem::take(&mut self.counts)
+    }
+
+    fn fill(
+        &mut self,
+        operation: Operation,
+        records: &Records<'_>,
+        message: &Message<'_>,
+        column: &mut ColumnBuilder,
+    ) {
+        let rows = records.len();
+        match operation {
+            Operation::Absent => column.append_absent(rows),
+            Operation::Number(kind, slot) => self.append_numbers(kind, records, slot, column),
+            Operation::Bits { kind, slot, shift, bits } => {
+                self.load(records, slot);
+                let mask = u64::MAX >> (64 - bits);
+                self.numbers.iter_mut().for_each(|number| *number = (*number >> shift) & mask);
+                append_loaded(kind, &self.numbers, records, slot, column);
+            }
+            Operation::Application(slot) => {
+                append_field(column, records, slot, application_id);
+            }
+            Operation::V4(slot) => match records.arrays::<4>(slot) {
+                Some(addresses) => column.append_present(addresses.map(mapped_v4)),
+                None => append_field(column, records, slot, |octets| array_at(octets, 0).map(mapped_v4)),
+            },
+            Operation::V6(slot) => match records.arrays::<16>(slot) {
+                Some(addresses) => column.append_present(addresses),
+                None => append_field(column, records, slot, |octets| array_at::<16>(octets, 0)),
+            },
+            Operation::Either(v4, v6) => append_either(column, records, v4, v6),
+            Operation::Mac(slot) => append_field(column, records, slot, |octets| array_at::<6>(octets, 0)),
+            Operation::Ts => column.append_present(self.times.iter().copied()),
+            Operation::StartTime => append_times(column, &self.starts),
+            Operation::EndTime => append_times(column, &self.ends),
+            Operation::Exporter => column.append_present(same(message.exporter, rows)),
+            Operation::ObservationDomain => column.append_present(same(message.domain, rows)),
+            Operation::IpVersion(version) => column.append_present(same(version, rows)),
+            Operation::SamplingRate => append_rates(column, &self.rates),
+            Operation::Scaled(slot) => {
+                self.load(records, slot);
+                let scaled = self
+                    .numbers
+                    .iter()
+                    .zip(&self.rates)
+                    .map(|(number, rate)| number.saturating_mul(*rate.max(&1)));
+                column.append_present(scaled);
+            }
+        }
+    }
+
+    fn append_numbers(
+        &mut self,
+        kind: ColumnType,
+        records: &Records<'_>,
+        slot: Slot,
+        column: &mut ColumnBuilder,
+    ) {
+        let is_exact = match kind {
+            ColumnType::UInt8 => append_exact::<u8, 1>(column, records, slot),
+            ColumnType::UInt16 => append_exact::<u16, 2>(column, records, slot),
+            ColumnType::UInt32 => append_exact::<u32, 4>(column, records, slot),
+            _ => append_exact::<u64, 8>(column, records, slot) || append_u32_as_u64(column, records, slot),
+        };
+        if !is_exact {
+            self.load(records, slot);
+            append_loaded(kind, &self.numbers, records, slot, column);
+        }
+    }
+
+    /// The numbers in a field of every record.
+    fn load(&mut self, records: &Records<'_>, slot: Slot) {
+        load_into(&mut self.numbers, records, slot);
+    }
+
+    /// Works out start, end and event time of every row.
+    fn find_times(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) {
+        let Self { numbers, starts, ends, times: event_times, .. } = self;
+        let mut load = |out: &mut Vec<i64>, source: Option<(Slot, Form)>| {
+            out.clear();
+            let Some((slot, form)) = source else { return out.resize(records.len(), NO_TIME) };
+            load_into(numbers, records, slot);
+            out.extend(numbers.iter().map(|&number| instant(number, form, message)));
+        };
+        load(starts, times.start);
+        load(ends, times.end);
+        load(event_times, times.observed);
+        if let Some((slot, unit_ns)) = times.duration {
+            load_into(numbers, records, slot);
+            add_durations(starts, ends, numbers, unit_ns);
+        }
+        let latest_end = message.sent.plus(END_AHEAD_NS_MAX).0;
+        let mut latest = NO_TIME;
+        for ((start, end), time) in starts.iter_mut().zip(ends.iter_mut()).zip(event_times.iter_mut()) {
+            let is_nonsense = *end > latest_end || *start > *end && *end != NO_TIME;
+            if is_nonsense {
+                self.counts.times_mended += 1;
+                *end = (*end).min(message.sent.0);
+                *start = (*start).min(*end);
+            }
+            *time =
+                [*end, *time, *start, message.sent.0].into_iter().find(|&time| time != NO_TIME).unwrap_or(0);
+            latest = latest.max(*time);
+        }
+        self.latest = self.latest.max((latest != NO_TIME).then_some(EventTime(latest)));
+    }
+
+    /// Finds the sampling rate of every row; 0 stands for an unknown one.
+    fn find_rates(&mut self, source: RateSource, records: &Records<'_>, sampling: &Sampling) {
+        self.rates.clear();
+        let overall = sampling.overall.unwrap_or(0);
+        let slot = match source {
+            RateSource::Unused => return,
+            RateSource::Exporter => None,
+            RateSource::Record(slot) | RateSource::Sampler(slot) | RateSource::Interface(slot) => Some(slot),
+        };
+        match slot {
+            None => self.rates.resize(records.len(), overall),
+            Some(slot) => {
+                load_into(&mut self.numbers, records, slot);
+                let rate = |&number: &u64| match source {
+                    RateSource::Sampler(_) => sampling.of_sampler(number).unwrap_or(0),
+                    RateSource::Interface(_) => sampling.of_interface(number).unwrap_or(0),
+                    _ if number == 0 => overall,
+                    _ => number,
+                };
+                self.rates.extend(self.numbers.iter().map(rate));
+            }
+        }
+        self.counts.rates_unknown += self.rates.iter().filter(|&&rate| rate == 0).count() as u64;
+    }
+}
+
+/// The instant that a number means; [`NO_TIME`] for those that stand for none.
+fn instant(number: u64, form: Form, message: &Message<'_>) -> i64 {
+    let ago = |nanoseconds: i64| message.sent.plus(nanoseconds.saturating_neg()).0;
+    if number == 0 && form != Form::Uptime {
+        return NO_TIME;
+    }
+    match (form, message.uptime_ms) {
+        (Form::Seconds, _) => EventTime::from_parts(i64::try_from(number).unwrap_or(i64::MAX), 0).0,
+        (Form::Millis, _) => i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000_000),
+        (Form::MicrosAgo, _) => ago(i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000)),
+        (Form::Ntp, _) => {
+            let nanoseconds = ((number & 0xffff_ffff) * 1_000_000_000) >> 32;
+            EventTime::from_parts((number >> 32) as i64 - NTP_EPOCH_SECONDS, nanoseconds as i64).0
+        }
+        (Form::Uptime, Some(uptime)) if number < u64::from(u32::MAX) => {
+            // Both wrap after 49.7 days; the difference is right if the flow is no older than half of that.
+            let milliseconds = uptime.wrapping_sub(number as u32).cast_signed();
+            ago(i64::from(milliseconds) * 1_000_000)
+        }
+        _ => NO_TIME,
+    }
+}
+
+/// Fills in a start or an end that is not given but follows from the other one.
+fn add_durations(starts: &mut [i64], ends: &mut [i64], durations: &[u64], unit_ns: i64) {
+    for ((start, end), &duration) in starts.iter_mut().zip(ends).zip(durations) {
+        let duration = i64::try_from(duration).unwrap_or(i64::MAX).saturating_mul(unit_ns);
+        match (*start, *end) {
+            (NO_TIME, NO_TIME) => {}
+            (NO_TIME, end) => *start = end.saturating_sub(duration),
+            (start, NO_TIME) => *end = start.saturating_add(duration),
+            _ => {}
+        }
+    }
+}
+
+fn load_into(numbers: &mut Vec<u64>, records: &Records<'_>, slot: Slot) {
+    numbers.clear();
+    match slot.length {
+        1 if let Some(values) = records.arrays::<1>(slot) => {
+            numbers.extend(values.map(|[octet]| u64::from(octet)));
+        }
+        2 if let Some(values) = records.arrays(slot) => {
+            numbers.extend(values.map(|value| u64::from(u16::from_be_bytes(value))));
+        }
+        4 if let Some(values) = records.arrays(slot) => {
+            numbers.extend(values.map(|value| u64::from(u32::from_be_bytes(value))));
+        }
+        8 if let Some(values) = records.arrays(slot) => numbers.extend(values.map(u64::from_be_bytes)),
+        _ => numbers.extend(records.field(slot).map(number)),
+    }
+}
+
+/// A number of a column's own width.
+trait Exact<const W: usize>: ColumnValue {
+    fn of(octets: [u8; W]) -> Self;
+}
+
+macro_rules! exact {
+    ($($native:ty),+) => {
+        $(impl Exact<{ size_of::<$native>() }> for $native {
+            #[inline]
+            fn of(octets: [u8; size_of::<$native>()]) -> Self {
+                Self::from_be_bytes(octets)
+            }
+        })+
+    };
+}
+
+exact!(u8, u16, u32, u64);
+
+/// Appends numbers that are as wide as the column; says whether they are.
+fn append_exact<T: Exact<W>, const W: usize>(
+    column: &mut ColumnBuilder,
+    records: &Records<'_>,
+    slot: Slot,
+) -> bool {
+    let values = (slot.length == W).then(|| records.arrays::<W>(slot)).flatten();
+    values.map(|values| column.append_present(values.map(T::of))).is_some()
+}
+
+/// As [`append_exact`], for the counters of most exporters.
+fn append_u32_as_u64(column: &mut ColumnBuilder, records: &Records<'_>, slot: Slot) -> bool {
+    let values = (slot.length == 4).then(|| records.arrays(slot)).flatten();
+    let append = |values| {
+        let wide = |value| u64::from(u32::from_be_bytes(value));
+        column.append_present(Iterator::map(values, wide));
+    };
+    values.map(append).is_some()
+}
+
+/// Appends numbers of any width; those of no width, and those beyond the column's, are absent.
+fn append_loaded(
+    kind: ColumnType,
+    numbers: &[u64],
+    records: &Records<'_>,
+    slot: Slot,
+    column: &mut ColumnBuilder,
+) {
+    let bursts = numbers.chunks(BURST_ROWS).enumerate();
+    for (burst, numbers) in bursts {
+        let is_there = |row: usize| !records.field_of(burst * BURST_ROWS + row, slot).is_empty();
+        macro_rules! append_as {
+            ($native:ty) => {
+                column.append(numbers.iter().enumerate().map(|(row, &number)| {
+                    let value = <$native>::try_from(number).ok().filter(|_| is_there(row));
+                    (value.unwrap_or_default(), u64::from(value.is_some()))
+                }))
+            };
+        }
+        match kind {
+            ColumnType::UInt8 => append_as!(u8),
+            ColumnType::UInt16 => append_as!(u16),
+            ColumnType::UInt32 => append_as!(u32),
+            _ => append_as!(u64),
+        }
+    }
+}
+
+/// Appends what `value` makes of each record's field.
+fn append_field<T: ColumnValue>(
+    column: &mut ColumnBuilder,
+    records: &Records<'_>,
+    slot: Slot,
+    value: impl Fn(&[u8]) -> Option<T>,
+) {
+    append_rows(column, records.len(), |row| value(records.field_of(row, slot)));
+}
+
+fn append_rows<T: ColumnValue>(column: &mut ColumnBuilder, rows: usize, value: impl Fn(usize) -> Option<T>) {
+    for first in (0..rows).step_by(BURST_ROWS) {
+        let burst = first..rows.min(first + BURST_ROWS);
+        column.append(burst.map(|row| {
+            let value = value(row);
+            (value.unwrap_or_default(), u64::from(value.is_some()))
+        }));
+    }
+}
+
+fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6: Slot) {
+    append_rows(column, records.len(), |row| {
+        let short = array_at::<4>(records.field_of(row, v4), 0);
+        let long = array_at::<16>(records.field_of(row, v6), 0);
+        let v6 = long.filter(|address| *address != Address::default());
+        match short {
+            Some([0, 0, 0, 0]) | None => v6.or(short.map(mapped_v4)),
+            Some(address) => Some(mapped_v4(address)),
+        }
+    });
+}
+
+fn append_times(column: &mut ColumnBuilder, times: &[i64]) {
+    append_rows(column, times.len(), |row| Some(times[row]).filter(|&time| time != NO_TIME));
+}
+
+fn append_rates(column: &mut ColumnBuilder, rates: &[u64]) {
+    append_rows(column, rates.len(), |row| Some(rates[row]).filter(|&rate| rate > 0));
+}
+
+fn same<T: Copy>(value: T, rows: usize) -> impl ExactSizeIterator<Item = T> {
+    std::iter::repeat_n(value, rows)
+}
+
+/// Engine in the top octet, selector below, whatever its length (RFC 6759).
+fn application_id(octets: &[u8]) -> Option<u64> {
+    let (&engine, selector) = octets.split_first()?;
+    (selector.len() <= 7).then(|| u64::from(engine) << 56 | number(selector))
+}

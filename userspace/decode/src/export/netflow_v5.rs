@@ -1,0 +1,97 @@
+//! NetFlow v5 and v7: records of one fixed form.
+//!
+//! Sequence numbers count flows: each message tells how many were exported before it.
+
+use super::account::Undecodable;
+use super::domain::{Domain, Head, Output};
+use super::plan::Plan;
+use super::template::{Element, Field, Template, TemplateKind};
+use super::wire::{u16_at, u32_at};
+use super::{Datagram, header_time};
+
+/// Octets of the header of v5 and v7.
+const HEADER_OCTETS: usize = 24;
+
+/// Stands for octets without meaning (paddingOctets).
+const PADDING: u16 = 210;
+
+/// The fields of a v5 record.
+const V5: [(u16, u16); 20] = [
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (10, 2),
+    (14, 2),
+    (2, 4),
+    (1, 4),
+    (22, 4),
+    (21, 4),
+    (7, 2),
+    (11, 2),
+    (PADDING, 1),
+    (6, 1),
+    (4, 1),
+    (5, 1),
+    (16, 2),
+    (17, 2),
+    (9, 1),
+    (13, 1),
+    (PADDING, 2),
+];
+
+/// The plan of v5 records.
+pub(super) fn v5_plan(columns: &[usize]) -> Plan {
+    plan(&V5, columns)
+}
+
+/// The plan of v7 records: those of v5, and the router that the flow was shortcut for.
+pub(super) fn v7_plan(columns: &[usize]) -> Plan {
+    plan(&[V5.as_slice(), &[(PADDING, 4)]].concat(), columns)
+}
+
+fn plan(fields: &[(u16, u16)], columns: &[usize]) -> Plan {
+    let field = |&(id, length): &(u16, u16)| Field { element: Element::iana(id), length };
+    let fields = fields.iter().map(field).collect();
+    Plan::compile(Template { id: 0, kind: TemplateKind::Data, fields }, columns)
+}
+
+/// The engine that a message comes from: type and id.
+pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
+    match u16_at(payload, 0)? {
+        5 => u16_at(payload, 20).map(u32::from),
+        _ => Some(0),
+    }
+}
+
+/// Decodes a message of v5 or v7.
+pub(super) fn decode(datagram: &Datagram<'_>, plan: &Plan, domain: &mut Domain, output: &mut Output) {
+    let payload = datagram.payload;
+    let header = (u16_at(payload, 2), u32_at(payload, 4), u32_at(payload, 16), u16_at(payload, 22));
+    let (Some(count), Some(uptime), Some(sequence), Some(last)) = header else {
+        return domain.counts.reasons.count(Undecodable::Header);
+    };
+    let body = payload.get(HEADER_OCTETS..).unwrap_or_default();
+    let claimed = usize::from(count) * plan.template.octets_min();
+    if claimed > body.len() {
+        domain.counts.reasons.count(Undecodable::Length);
+    }
+    if payload[1] == 5 && last & 0x3fff > 0 {
+        domain.sampling.overall = Some(u64::from(last & 0x3fff));
+    }
+    let seconds = u32_at(payload, 8).unwrap_or(0);
+    let head = Head {
+        exporter: datagram.sender.address,
+        domain: domain_of(payload).unwrap_or(0),
+        sent: header_time(seconds, u32_at(payload, 12).unwrap_or(0)),
+        received: datagram.received,
+        uptime_ms: Some(uptime),
+    };
+    domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
+    let before = domain.counts.records;
+    domain.fixed_records(plan, &body[..claimed.min(body.len())], &head, output);
+    let records = domain.counts.records - before;
+    domain.counts.delivered += records;
+    domain.counts.undecodable += u64::from(count).saturating_sub(records);
+    let restarted = domain.clock.has_restarted(&head);
+    domain.sequence.observe(sequence, u32::from(count), restarted);
+}

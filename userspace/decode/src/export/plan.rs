@@ -1,0 +1,217 @@
+//! Compiled templates: for each column that is built, where its values come from.
+//!
+//! A plan is made once a template and runs column by column over the records of a set (`extract.rs`). It holds
+//! one operation a built column, in the order of the batch's columns; a biflow's has a second list, for the
+//! rows of the other direction.
+
+use super::elements::{BIFLOW, Choice, Form, choices, mirror, reverse_choices};
+use super::records::Slot;
+use super::template::{Element, Template, VARIABLE};
+use tapline_record::{ColumnType, FLOWS, FlowColumn};
+
+/// How the records of one template become rows.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) template: Template,
+    /// Octets of a record, `None` when they vary.
+    pub(super) stride: Option<usize>,
+    pub(super) forward: Side,
+    /// The other direction of a biflow.
+    pub(super) reverse: Option<Side>,
+}
+
+/// How the rows of one direction are made.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) operations: Vec<Operation>,
+    pub(super) times: Times,
+    pub(super) rate: RateSource,
+}
+
+/// What fills a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Absent,
+    Number(ColumnType, Slot),
+    Bits {
+        kind: ColumnType,
+        slot: Slot,
+        shift: u8,
+        bits: u8,
+    },
+    Application(Slot),
+    V4(Slot),
+    V6(Slot),
+    /// Whichever of an IPv4 and an IPv6 address is not all zero.
+    Either(Slot, Slot),
+    Mac(Slot),
+    Ts,
+    StartTime,
+    EndTime,
+    Exporter,
+    ObservationDomain,
+    IpVersion(u8),
+    SamplingRate,
+    /// A counter times the sampling rate.
+    Scaled(Slot),
+}
+
+/// Where the times of a row come from; which are given at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) start: Option<(Slot, Form)>,
+    pub(super) end: Option<(Slot, Form)>,
+    /// When something was observed that has no duration.
+    pub(super) observed: Option<(Slot, Form)>,
+    /// Between start and end, and how many nanoseconds its unit has.
+    pub(super) duration: Option<(Slot, i64)>,
+}
+
+/// Where the sampling rate of a row comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RateSource {
+    /// No column asks for it.
+    Unused,
+    /// The record's own field.
+    Record(Slot),
+    /// The rate that the exporter announced for this sampler.
+    Sampler(Slot),
+    /// The rate that the exporter announced for this input interface, or for all.
+    Interface(Slot),
+    /// The rate that the exporter announced.
+    Exporter,
+}
+
+impl Plan {
+    /// The plan of `template` for the columns at these positions of [`FLOWS`].
+    pub(super) fn compile(template: Template, columns: &[usize]) -> Self {
+        let stride = (!template.is_variable()).then(|| template.octets_min());
+        let is_biflow = BIFLOW.iter().any(|&element| find(&template, element).is_some());
+        let forward = Side::compile(&template, columns, Direction::Forward);
+        let reverse = is_biflow.then(|| Side::compile(&template, columns, Direction::Reverse));
+        Self { template, stride, forward, reverse }
+    }
+
+    /// Rows that a record makes.
+    pub(super) fn rows_per_record(&self) -> usize {
+        1 + usize::from(self.reverse.is_some())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Reverse,
+}
+
+impl Side {
+    fn compile(template: &Template, columns: &[usize], direction: Direction) -> Self {
+        let built = || columns.iter().filter_map(|&position| FlowColumn::ALL.get(position).copied());
+        let needs_rate = built().any(|column| {
+            use FlowColumn as C;
+            matches!(column, C::SamplingRate | C::ScaledOctets | C::ScaledPackets)
+        });
+        Self {
+            operations: built().map(|column| operation(template, column, direction)).collect(),
+            times: Times {
+                start: pick(template, FlowColumn::StartTime, direction),
+                end: pick(template, FlowColumn::EndTime, direction),
+                observed: pick(template, FlowColumn::Ts, direction),
+                duration: [(161, 1_000_000), (162, 1_000)]
+                    .into_iter()
+                    .find_map(|(id, unit_ns)| Some((find(template, Element::iana(id))?, unit_ns))),
+            },
+            rate: if needs_rate { rate_source(template) } else { RateSource::Unused },
+        }
+    }
+}
+
+fn operation(template: &Template, column: FlowColumn, direction: Direction) -> Operation {
+    let counter = |column| pick(template, column, direction).map(|(slot, _)| slot);
+    match column {
+        FlowColumn::Ts => Operation::Ts,
+        FlowColumn::StartTime => Operation::StartTime,
+        FlowColumn::EndTime => Operation::EndTime,
+        FlowColumn::Exporter => Operation::Exporter,
+        FlowColumn::ObservationDomain => Operation::ObservationDomain,
+        FlowColumn::SamplingRate => Operation::SamplingRate,
+        FlowColumn::ScaledPackets => {
+            counter(FlowColumn::Packets).map_or(Operation::Absent, Operation::Scaled)
+        }
+        FlowColumn::ScaledOctets => counter(FlowColumn::Octets).map_or(Operation::Absent, Operation::Scaled),
+        column => pick(template, column, direction)
+            .map_or_else(|| implied(template, column), |choice| of_field(template, column, choice)),
+    }
+}
+
+/// The operation for a column that a field fills.
+fn of_field(template: &Template, column: FlowColumn, (slot, form): (Slot, Form)) -> Operation {
+    let kind = FLOWS.columns[column as usize].kind;
+    match form {
+        Form::Bits(shift, bits) => Operation::Bits { kind, slot, shift, bits },
+        Form::Application => Operation::Application(slot),
+        Form::V4 => {
+            let other = choices(column).iter().filter(|(_, form)| *form == Form::V6);
+            other
+                .filter_map(|&(element, _)| find(template, element))
+                .next()
+                .map_or(Operation::V4(slot), |v6| Operation::Either(slot, v6))
+        }
+        Form::V6 => Operation::V6(slot),
+        Form::Mac => Operation::Mac(slot),
+        _ => Operation::Number(kind, slot),
+    }
+}
+
+/// What a template says of a column without having a field for it.
+fn implied(template: &Template, column: FlowColumn) -> Operation {
+    let has = |id| find(template, Element::iana(id)).is_some();
+    match column {
+        FlowColumn::IpVersion if has(8) != has(27) => Operation::IpVersion(if has(8) { 4 } else { 6 }),
+        _ => Operation::Absent,
+    }
+}
+
+/// The first of a column's choices that the template holds in a length that fits.
+fn pick(template: &Template, column: FlowColumn, direction: Direction) -> Option<(Slot, Form)> {
+    let among = |choices: &[Choice]| {
+        let fitting = |&(element, form): &Choice| Some((find(template, element)?, form));
+        choices.iter().filter_map(fitting).find(|&(slot, form)| fits(template, slot, form))
+    };
+    match direction {
+        Direction::Forward => among(choices(column)),
+        Direction::Reverse => among(reverse_choices(column))
+            .or_else(|| mirror(column).and_then(|mirrored| among(choices(mirrored)))),
+    }
+}
+
+/// Whether a field of this length can hold a value of this form.
+fn fits(template: &Template, slot: Slot, form: Form) -> bool {
+    if template.fields[slot.field].length == VARIABLE {
+        return true;
+    }
+    match form {
+        Form::V4 => slot.length == 4,
+        Form::V6 => slot.length == 16,
+        Form::Mac => slot.length == 6,
+        Form::Ntp => slot.length == 8,
+        _ => (1..=8).contains(&slot.length),
+    }
+}
+
+/// Where a template has an element, for the first time.
+fn find(template: &Template, element: Element) -> Option<Slot> {
+    let field = template.fields.iter().position(|field| field.element == element)?;
+    let length = |length: u16| if length == VARIABLE { 0 } else { usize::from(length) };
+    let offset = template.fields[..field].iter().map(|field| length(field.length)).sum();
+    Some(Slot { field, offset, length: length(template.fields[field].length) })
+}
+
+fn rate_source(template: &Template) -> RateSource {
+    let first = |ids: &[u16]| ids.iter().find_map(|&id| find(template, Element::iana(id)));
+    if let Some(slot) = first(&[34, 50]) {
+        return RateSource::Record(slot);
+    }
+    let sampler = first(&[48, 302]).map(RateSource::Sampler);
+    sampler.or_else(|| first(&[10]).map(RateSource::Interface)).unwrap_or(RateSource::Exporter)
+}

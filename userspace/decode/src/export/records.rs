@@ -1,0 +1,159 @@
+//! The data records of one set, of fixed or of varying length, as columns of slices.
+
+use super::template::{Template, VARIABLE};
+use super::wire::{array_at, u16_at};
+
+/// Where a field stands in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Position among the template's fields.
+    pub(super) field: usize,
+    /// First octet, where no field before it varies in length.
+    pub(super) offset: usize,
+    /// Octets, where they do not vary.
+    pub(super) length: usize,
+}
+
+/// The records of a set.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Records<'a> {
+    /// All of one length.
+    Fixed { body: &'a [u8], stride: usize },
+    /// Each field of each record by where it begins and ends, record after record.
+    Varying { body: &'a [u8], ends: &'a [Span], fields: usize },
+}
+
+/// First octet, and the octet after the last, in the body of a set.
+pub(super) type Span = (u32, u32);
+
+impl<'a> Records<'a> {
+    /// Records of this stride; what is left over is padding.
+    pub(super) fn fixed(body: &'a [u8], stride: usize) -> Self {
+        let rows = body.len().checked_div(stride).unwrap_or(0);
+        Self::Fixed { body: &body[..rows * stride], stride: stride.max(1) }
+    }
+
+    /// Finds the fields of records whose length varies, in `spans`, which is cleared first.
+    pub(super) fn varying(body: &'a [u8], template: &Template, spans: &'a mut Vec<Span>) -> Self {
+        spans.clear();
+        let (mut rest, octets_min) = (0, template.octets_min());
+        while octets_min > 0 && body.len() - rest >= octets_min {
+            let before = spans.len();
+            let Some(end) = find_fields(body, rest, template, spans) else {
+                spans.truncate(before);
+                break;
+            };
+            rest = end;
+        }
+        Self::Varying { body, ends: spans, fields: template.fields.len() }
+    }
+
+    /// How many records there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Fixed { body, stride } => body.len() / stride,
+            Self::Varying { ends, fields, .. } => ends.len().checked_div(*fields).unwrap_or(0),
+        }
+    }
+
+    /// The field of every record, where all have `N` octets of it.
+    #[inline]
+    pub(super) fn arrays<const N: usize>(
+        &self,
+        slot: Slot,
+    ) -> Option<impl ExactSizeIterator<Item = [u8; N]> + use<'a, N>> {
+        let Self::Fixed { body, stride } = *self else { return None };
+        let value = move |record: &[u8]| array_at(record, slot.offset).unwrap_or([0; N]);
+        (slot.length == N && slot.offset + N <= stride).then(|| body.chunks_exact(stride).map(value))
+    }
+
+    /// The field of every record.
+    pub(super) fn field(&self, slot: Slot) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let records = *self;
+        (0..records.len()).map(move |row| records.field_of(row, slot))
+    }
+
+    /// The field of the record with this number.
+    #[inline]
+    pub(super) fn field_of(&self, row: usize, slot: Slot) -> &'a [u8] {
+        match *self {
+            Self::Fixed { body, stride } => {
+                let first = row * stride + slot.offset;
+                body.get(first..first + slot.length).unwrap_or_default()
+            }
+            Self::Varying { body, ends, fields } => {
+                let span = ends.get(row * fields + slot.field);
+                let octets = span.and_then(|&(first, end)| body.get(first as usize..end as usize));
+                octets.unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Appends the spans of the fields of the record at `first`; gives where it ends, `None` when it is cut short.
+fn find_fields(body: &[u8], first: usize, template: &Template, spans: &mut Vec<Span>) -> Option<usize> {
+    let mut next = first;
+    for field in &template.fields {
+        let mut length = usize::from(field.length);
+        if field.length == VARIABLE {
+            length = usize::from(*body.get(next)?);
+            next += 1;
+            if length == 255 {
+                length = usize::from(u16_at(body, next)?);
+                next += 2;
+            }
+        }
+        let end = next + length;
+        if end > body.len() {
+            return None;
+        }
+        spans.push((u32::try_from(next).ok()?, u32::try_from(end).ok()?));
+        next = end;
+    }
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::template::{Element, Field, TemplateKind};
+    use super::*;
+
+    fn template(lengths: &[u16]) -> Template {
+        let field = |&length: &u16| Field { element: Element::iana(1), length };
+        Template { id: 256, kind: TemplateKind::Data, fields: lengths.iter().map(field).collect() }
+    }
+
+    fn slot(field: usize, offset: usize, length: usize) -> Slot {
+        Slot { field, offset, length }
+    }
+
+    #[test]
+    fn padding_is_no_record() {
+        let body = [1, 2, 3, 4, 5, 6, 0, 0];
+        let records = Records::fixed(&body, 3);
+        assert_eq!(records.len(), 2);
+        assert_eq!(records.field(slot(0, 1, 2)).collect::<Vec<_>>(), [&[2, 3], &[5, 6]]);
+        assert_eq!(Records::fixed(&body, 0).len(), 0);
+        assert_eq!(Records::fixed(&body, 9).len(), 0);
+    }
+
+    #[test]
+    fn lengths_may_vary_and_be_zero() {
+        let long = [vec![7, 255, 1, 0], vec![9; 256], vec![8]].concat();
+        let body = [vec![1, 0, 2, 3, 2, 4, 5, 6], long].concat();
+        let (template, mut spans) = (template(&[1, VARIABLE, 1]), vec![]);
+        let records = Records::varying(&body, &template, &mut spans);
+        assert_eq!(records.len(), 3);
+        let lengths: Vec<_> = records.field(slot(1, 0, 0)).map(<[u8]>::len).collect();
+        assert_eq!(lengths, [0, 2, 256]);
+        let last: Vec<_> = records.field(slot(2, 0, 0)).map(<[u8]>::to_vec).collect();
+        assert_eq!(last, [[2], [6], [8]]);
+    }
+
+    #[test]
+    fn a_record_that_is_cut_short_is_none() {
+        let (template, mut spans) = (template(&[2, VARIABLE]), vec![]);
+        assert_eq!(Records::varying(&[1, 2, 1, 9, 1, 2, 200, 1], &template, &mut spans).len(), 1);
+        assert_eq!(Records::varying(&[1, 2, 255, 1], &template, &mut spans).len(), 0);
+    }
+}

@@ -1,0 +1,202 @@
+//! Templates: what the octets of a data record mean.
+//!
+//! Takes the body of a template set, gives its templates in their order. The octets are taken apart by
+//! `netflow_parser`; a record that is cut short ends the set, and what came before it counts.
+
+use super::wire::u16_at;
+use netflow_parser::variable_versions::{ipfix, v9};
+use nom_derive::Parse as _;
+
+/// The length of a field whose length each record tells (RFC 7011 §7).
+pub(super) const VARIABLE: u16 = u16::MAX;
+
+/// Templates have numbers from here on; lower ones name other sets.
+pub(super) const TEMPLATE_ID_MIN: u16 = 256;
+
+/// The enterprise of reverse elements of biflows (RFC 5103).
+pub(super) const REVERSE: u32 = 29305;
+
+/// Stands for the enterprise of what NetFlow v9 calls scopes, which are no information elements.
+pub(super) const V9_SCOPE: u32 = u32::MAX;
+
+/// An information element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Element {
+    /// Private enterprise number, 0 for IANA's own.
+    pub(super) enterprise: u32,
+    pub(super) id: u16,
+}
+
+impl Element {
+    /// One of IANA's elements.
+    pub(super) const fn iana(id: u16) -> Self {
+        Self { enterprise: 0, id }
+    }
+
+    /// The same seen from the other end of a biflow.
+    pub(super) const fn reverse(id: u16) -> Self {
+        Self { enterprise: REVERSE, id }
+    }
+}
+
+/// A field of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) element: Element,
+    /// Octets, or [`VARIABLE`].
+    pub(super) length: u16,
+}
+
+/// What a template describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TemplateKind {
+    /// Flow records.
+    Data,
+    /// Records about the exporter; the first fields say about which part of it.
+    Options,
+}
+
+/// One template record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Template {
+    pub(super) id: u16,
+    pub(super) kind: TemplateKind,
+    /// None withdraw the template (RFC 7011 §8.1).
+    pub(super) fields: Vec<Field>,
+}
+
+impl Template {
+    /// Octets of a record, of those that vary the least: a length octet.
+    pub(super) fn octets_min(&self) -> usize {
+        let octets = |field: &Field| if field.length == VARIABLE { 1 } else { usize::from(field.length) };
+        self.fields.iter().map(octets).sum()
+    }
+
+    /// Whether some field's length is told by each record.
+    pub(super) fn is_variable(&self) -> bool {
+        self.fields.iter().any(|field| field.length == VARIABLE)
+    }
+}
+
+/// Templates of a v9 set with number 0.
+pub(super) fn v9_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+    while has_template(body) {
+        let Ok((rest, template)) = v9::Template::parse(body) else { return };
+        let field = |field: &v9::TemplateField| Field {
+            element: Element::iana(field.field_type_number),
+            length: field.field_length,
+        };
+        let fields = template.fields.iter().map(field).collect();
+        visit(Template { id: template.template_id, kind: TemplateKind::Data, fields });
+        body = rest;
+    }
+}
+
+/// Templates of a v9 set with number 1.
+pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+    while has_template(body) {
+        let Ok((rest, template)) = v9::OptionsTemplate::parse(body) else { return };
+        let scope = |scope: &v9::OptionsTemplateScopeField| Field {
+            element: Element { enterprise: V9_SCOPE, id: scope.field_type_number },
+            length: scope.field_length,
+        };
+        let field = |field: &v9::TemplateField| Field {
+            element: Element::iana(field.field_type_number),
+            length: field.field_length,
+        };
+        let scopes = template.scope_fields.iter().map(scope);
+        let fields = scopes.chain(template.option_fields.iter().map(field)).collect();
+        visit(Template { id: template.template_id, kind: TemplateKind::Options, fields });
+        body = rest;
+    }
+}
+
+/// Templates of an IPFIX set with number 2.
+pub(super) fn ipfix_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+    while has_template(body) {
+        let Ok((rest, template)) = ipfix::Template::parse(body) else { return };
+        let fields = template.fields.iter().map(ipfix_field).collect();
+        visit(Template { id: template.template_id, kind: TemplateKind::Data, fields });
+        body = rest;
+    }
+}
+
+/// Templates of an IPFIX set with number 3.
+pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+    while has_template(body) {
+        // A withdrawal has no scope count.
+        if let (Some(id), Some(0)) = (u16_at(body, 0), u16_at(body, 2)) {
+            visit(Template { id, kind: TemplateKind::Options, fields: vec![] });
+            body = &body[4..];
+            continue;
+        }
+        let Ok((rest, template)) = ipfix::OptionsTemplate::parse(body) else { return };
+        let fields = template.fields.iter().map(ipfix_field).collect();
+        visit(Template { id: template.template_id, kind: TemplateKind::Options, fields });
+        body = rest;
+    }
+}
+
+fn ipfix_field(field: &ipfix::TemplateField) -> Field {
+    let enterprise = field.enterprise_number.unwrap_or(0);
+    Field { element: Element { enterprise, id: field.field_type_number }, length: field.field_length }
+}
+
+/// Whether a template record may begin here; what begins otherwise is padding. An IPFIX set may withdraw
+/// all templates by its own number.
+fn has_template(body: &[u8]) -> bool {
+    let is_withdrawal = |id| matches!(id, 2 | 3) && u16_at(body, 2) == Some(0);
+    u16_at(body, 0).is_some_and(|id| id >= TEMPLATE_ID_MIN || is_withdrawal(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(parse: fn(&[u8], &mut dyn FnMut(Template)), words: &[u16]) -> Vec<Template> {
+        let body: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        let mut templates = vec![];
+        parse(&body, &mut |template| templates.push(template));
+        templates
+    }
+
+    fn field(id: u16, length: u16) -> Field {
+        Field { element: Element::iana(id), length }
+    }
+
+    #[test]
+    fn v9_sets_hold_several_templates_and_padding() {
+        let templates = collect(v9_templates, &[256, 2, 8, 4, 12, 4, 257, 1, 1, 8, 0, 0]);
+        let ids: Vec<_> = templates.iter().map(|template| template.id).collect();
+        assert_eq!(ids, [256, 257]);
+        assert_eq!(templates[0].fields, [field(8, 4), field(12, 4)]);
+        assert_eq!(templates[0].octets_min(), 8);
+    }
+
+    #[test]
+    fn scopes_of_v9_are_no_elements() {
+        let templates = collect(v9_options_templates, &[260, 4, 8, 1, 4, 34, 4, 35, 1, 0]);
+        let scope = Field { element: Element { enterprise: V9_SCOPE, id: 1 }, length: 4 };
+        assert_eq!(templates[0].fields, [scope, field(34, 4), field(35, 1)]);
+        assert_eq!(templates[0].kind, TemplateKind::Options);
+    }
+
+    #[test]
+    fn ipfix_enterprises_and_withdrawals() {
+        let templates = collect(ipfix_templates, &[256, 2, 0x8001, 4, 0, 29305, 8, 4, 257, 0, 2, 0]);
+        let reverse = Field { element: Element::reverse(1), length: 4 };
+        assert_eq!(templates[0].fields, [reverse, field(8, 4)]);
+        assert_eq!((templates[1].id, templates[1].fields.len()), (257, 0));
+        assert_eq!((templates[2].id, templates[2].fields.len()), (2, 0));
+        let options = collect(ipfix_options_templates, &[258, 0, 259, 2, 1, 149, 4, 305, 4]);
+        assert_eq!(options[0].fields, []);
+        assert_eq!(options[1].fields, [field(149, 4), field(305, 4)]);
+    }
+
+    #[test]
+    fn a_template_that_is_cut_short_ends_the_set() {
+        assert_eq!(collect(v9_templates, &[256, 1, 8, 4, 257, 3, 8, 4]).len(), 1);
+        assert_eq!(collect(ipfix_templates, &[256, 40_000, 8, 4]).len(), 0);
+        assert_eq!(collect(v9_options_templates, &[256]).len(), 0);
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the export decoder against hand-made messages, real exporters' messages and `netflow_parser`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+mod captures;
+mod messages;
+mod oracle;
+mod rows;
+mod templates;
