@@ -7,7 +7,7 @@ pub mod flow_meter;
 mod frame;
 pub mod packet;
 
-pub use export::{Datagram, ExportDecoder, ExportLimits, Sender, Transport};
+pub use export::{Datagram, ExportDecoder, ExportOptions, Sender, Transport};
 pub use flow_meter::{FlowBatcher, FlowMeter, FlowMeterLimits};
 pub use frame::{Direction, Frame, LinkType};
 pub use packet::{Damage, DamageCounts, Decoded, Depth, PacketBatcher, Seen, decode};

@@ -150,6 +150,8 @@ pub struct ExportAccount {
     pub sequence: SequenceCounts,
     /// What was mended in the rows.
     pub extract: ExtractCounts,
+    /// How far the exporter's clock is behind ours, in nanoseconds, the way of its messages included.
+    pub clock_behind_ns: Option<i64>,
 }
 
 impl ExportAccount {

@@ -3,7 +3,6 @@
 //! Takes the sets of its messages in order. Each set is decoded at once, or waits, within limits, until its
 //! template comes; what waited in vain is counted.
 
-use super::ExportLimits;
 use super::account::{ExportCounts, Undecodable, Unit};
 use super::extract::{ExtractCounts, Extractor, Message};
 use super::plan::Plan;
@@ -12,6 +11,7 @@ use super::sampling::Sampling;
 use super::sequence::SequenceTracker;
 use super::sets::Set;
 use super::template::{Template, TemplateKind};
+use super::{EventTimeSource, ExportOptions};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use tapline_record::{BatchBuilder, EventTime};
@@ -23,7 +23,7 @@ pub(super) struct Output {
     pub(super) batch: BatchBuilder,
     pub(super) extractor: Extractor,
     pub(super) spans: Vec<Span>,
-    pub(super) limits: ExportLimits,
+    pub(super) options: ExportOptions,
     /// Octets of all sets that wait for their template.
     pub(super) waiting_octets: usize,
 }
@@ -37,6 +37,10 @@ pub(super) struct Domain {
     pub(super) sequence: SequenceTracker,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
+    /// The latest event time of its rows.
+    pub(super) latest: Option<EventTime>,
+    /// When its last message arrived.
+    pub(super) received: EventTime,
     plans: HashMap<u16, Plan>,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
@@ -52,10 +56,13 @@ pub(super) struct Head {
     pub(super) uptime_ms: Option<u32>,
 }
 
-/// What the exporter's clock says of its start.
+/// What the exporter's clock says.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
+    /// When it started, by its own clock.
     boot_ms: Option<i64>,
+    /// How far its clock is behind ours, the way of the messages included.
+    behind_ns: Option<i64>,
 }
 
 /// Sets of one message without their templates.
@@ -83,7 +90,25 @@ impl Clock {
     /// After so long, the milliseconds since its start begin anew by themselves.
     const WRAP_MS: i64 = 1 << 32;
 
-    /// Notes when a message was sent; says whether the exporter has started anew since the last one.
+    /// Notes when a message was sent and received.
+    pub(super) fn note(&mut self, head: &Head) {
+        let behind = head.received.0.saturating_sub(head.sent.0);
+        // The fastest way tells the clock best; a clock that is set is followed slowly.
+        let known = self.behind_ns.unwrap_or(behind);
+        self.behind_ns = Some(behind.min(known.saturating_add((behind.saturating_sub(known)) / 64)));
+    }
+
+    /// How far the exporter's times are to be moved, when its clock is off by more than `skew_ns_max`.
+    pub(super) fn shift_ns(&self, skew_ns_max: i64) -> i64 {
+        self.behind_ns.filter(|behind| behind.saturating_abs() > skew_ns_max).unwrap_or(0)
+    }
+
+    /// How far the exporter's clock is behind ours.
+    pub(super) const fn behind_ns(&self) -> Option<i64> {
+        self.behind_ns
+    }
+
+    /// Says whether the exporter has started anew since its last message.
     pub(super) fn has_restarted(&mut self, head: &Head) -> bool {
         let Some(uptime_ms) = head.uptime_ms else { return false };
         let boot_ms = head.sent.0 / 1_000_000 - i64::from(uptime_ms);
@@ -101,6 +126,8 @@ impl Domain {
             sequence: SequenceTracker::default(),
             sampling: Sampling::new(sampling_rate),
             clock: Clock::default(),
+            latest: None,
+            received: EventTime::MIN,
             plans: HashMap::new(),
             waiting: vec![],
         }
@@ -114,11 +141,11 @@ impl Domain {
             return self.withdraw(&template);
         }
         let octets = template.octets_min();
-        let is_allowed = octets > 0 && template.fields.len() <= output.limits.template_fields_max;
+        let is_allowed = octets > 0 && template.fields.len() <= output.options.template_fields_max;
         if !is_allowed || octets > usize::from(u16::MAX) {
             return self.counts.reasons.count(Undecodable::Template);
         }
-        let (id, is_full) = (template.id, self.plans.len() >= output.limits.templates_max);
+        let (id, is_full) = (template.id, self.plans.len() >= output.options.templates_max);
         match self.plans.entry(id) {
             Entry::Occupied(known) if known.get().template == template => return,
             Entry::Occupied(mut known) => {
@@ -141,7 +168,7 @@ impl Domain {
         tally: &mut Tally,
         output: &mut Output,
     ) -> Option<(u16, Vec<u8>)> {
-        let Self { plans, sampling, counts, extract, .. } = self;
+        let Self { plans, sampling, counts, extract, latest, clock, .. } = self;
         let Some(plan) = plans.get(&id) else {
             tally.unknown_sets += 1;
             counts.sets_waited += 1;
@@ -161,8 +188,10 @@ impl Domain {
         tally.records += count;
         counts.records += u64::from(count);
         counts.rows += u64::from(count) * plan.rows_per_record() as u64;
-        run(plan, &records, &head.message(sampling), (&mut output.extractor, &mut output.batch));
+        let message = head.message(sampling, clock, &output.options);
+        run(plan, &records, &message, (&mut output.extractor, &mut output.batch));
         *extract += output.extractor.take_counts();
+        *latest = (*latest).max(output.extractor.take_latest());
         None
     }
 
@@ -171,8 +200,10 @@ impl Domain {
         let records = records_of(plan, body, &mut output.spans);
         self.counts.records += records.len() as u64;
         self.counts.rows += records.len() as u64;
-        run(plan, &records, &head.message(&self.sampling), (&mut output.extractor, &mut output.batch));
+        let message = head.message(&self.sampling, &self.clock, &output.options);
+        run(plan, &records, &message, (&mut output.extractor, &mut output.batch));
         self.extract += output.extractor.take_counts();
+        self.latest = self.latest.max(output.extractor.take_latest());
     }
 
     /// Keeps the sets of a message that have no template yet, if there is room.
@@ -183,9 +214,9 @@ impl Domain {
         is_undecoded: bool,
         output: &mut Output,
     ) {
-        self.expire(head.received.plus(-output.limits.waiting_ns_max), output);
+        self.expire(head.received.plus(-output.options.waiting_ns_max), output);
         let octets = octets_of(&sets);
-        if output.waiting_octets + octets > output.limits.waiting_octets_max {
+        if output.waiting_octets + octets > output.options.waiting_octets_max {
             self.give_up(sets.len());
             return;
         }
@@ -255,12 +286,18 @@ impl Domain {
 }
 
 impl Head {
-    fn message<'a>(&self, sampling: &'a Sampling) -> Message<'a> {
+    fn message<'a>(&self, sampling: &'a Sampling, clock: &Clock, options: &ExportOptions) -> Message<'a> {
         Message {
             exporter: self.exporter,
             domain: self.domain,
             sent: self.sent,
             uptime_ms: self.uptime_ms,
+            shift_ns: clock.shift_ns(options.skew_ns_max),
+            event_time: match options.event_time {
+                EventTimeSource::Flow => None,
+                EventTimeSource::Export => Some(self.sent),
+                EventTimeSource::Receive => Some(self.received),
+            },
             sampling,
         }
     }

@@ -29,6 +29,10 @@ pub(super) struct Message<'a> {
     pub(super) sent: EventTime,
     /// Milliseconds since the exporter started; `None` when the message does not say.
     pub(super) uptime_ms: Option<u32>,
+    /// By how much the exporter's times are moved, since its clock is off.
+    pub(super) shift_ns: i64,
+    /// The event time of all rows, where it is not that of each flow.
+    pub(super) event_time: Option<EventTime>,
     pub(super) sampling: &'a Sampling,
 }
 
@@ -41,8 +45,8 @@ pub(super) struct Extractor {
     times: Vec<i64>,
     rates: Vec<u64>,
     counts: ExtractCounts,
-    /// The latest event time of any row.
-    pub(super) latest: Option<EventTime>,
+    /// The latest event time of any row since it was asked for.
+    latest: Option<EventTime>,
 }
 
 /// What was mended or made up on the way.
@@ -50,6 +54,8 @@ pub(super) struct Extractor {
 pub struct ExtractCounts {
     /// Rows with a start after their end, or an end after their message was sent.
     pub times_mended: u64,
+    /// Rows whose times were moved since the exporter's clock is off.
+    pub rows_shifted: u64,
     /// Rows whose counters were scaled by 1, since nobody said the sampling rate.
     pub rates_unknown: u64,
 }
@@ -57,6 +63,7 @@ pub struct ExtractCounts {
 impl AddAssign for ExtractCounts {
     fn add_assign(&mut self, other: Self) {
         self.times_mended += other.times_mended;
+        self.rows_shifted += other.rows_shifted;
         self.rates_unknown += other.rates_unknown;
     }
 }
@@ -83,6 +90,11 @@ impl Extractor {
     /// What was mended since the last call.
     pub(super) fn take_counts(&mut self) -> ExtractCounts {
         std::mem::take(&mut self.counts)
+    }
+
+    /// The latest event time of the rows since the last call.
+    pub(super) fn take_latest(&mut self) -> Option<EventTime> {
+        self.latest.take()
     }
 
     fn fill(
@@ -174,19 +186,22 @@ impl Extractor {
             load_into(numbers, records, slot);
             add_durations(starts, ends, numbers, unit_ns);
         }
-        let latest_end = message.sent.plus(END_AHEAD_NS_MAX).0;
+        let (latest_end, shift) = (message.sent.plus(END_AHEAD_NS_MAX).0, message.shift_ns);
         let mut latest = NO_TIME;
         for ((start, end), time) in starts.iter_mut().zip(ends.iter_mut()).zip(event_times.iter_mut()) {
-            let is_nonsense = *end > latest_end || *start > *end && *end != NO_TIME;
-            if is_nonsense {
+            if *end > latest_end || *start > *end && *end != NO_TIME {
                 self.counts.times_mended += 1;
                 *end = (*end).min(message.sent.0);
                 *start = (*start).min(*end);
             }
-            *time =
-                [*end, *time, *start, message.sent.0].into_iter().find(|&time| time != NO_TIME).unwrap_or(0);
+            let given = [*end, *time, *start].into_iter().find(|&time| time != NO_TIME);
+            *time = given.unwrap_or(message.sent.0).saturating_add(shift);
+            *time = message.event_time.map_or(*time, |event_time| event_time.0);
             latest = latest.max(*time);
+            *start = shifted(*start, shift);
+            *end = shifted(*end, shift);
         }
+        self.counts.rows_shifted += if shift == 0 { 0 } else { records.len() as u64 };
         self.latest = self.latest.max((latest != NO_TIME).then_some(EventTime(latest)));
     }
 
@@ -214,6 +229,10 @@ impl Extractor {
         }
         self.counts.rates_unknown += self.rates.iter().filter(|&&rate| rate == 0).count() as u64;
     }
+}
+
+fn shifted(time: i64, shift: i64) -> i64 {
+    if time == NO_TIME { time } else { time.saturating_add(shift) }
 }
 
 /// The instant that a number means; [`NO_TIME`] for those that stand for none.

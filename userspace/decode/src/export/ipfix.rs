@@ -35,6 +35,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
         received: datagram.received,
         uptime_ms: None,
     };
+    domain.clock.note(&head);
     let length = usize::from(length);
     if length > payload.len() || length < HEADER_OCTETS {
         domain.counts.reasons.count(Undecodable::Length);

@@ -45,9 +45,21 @@ pub enum ExporterIdentity {
     Address,
 }
 
+/// What a row's event time is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventTimeSource {
+    /// The flow's end, by the exporter's clock; moved when that clock is off.
+    #[default]
+    Flow,
+    /// When the message was sent, by the exporter's clock.
+    Export,
+    /// When the message was received.
+    Receive,
+}
+
 /// Limits and assumptions of a decoder, all taken at its start.
 #[derive(Clone, Copy, Debug)]
-pub struct ExportLimits {
+pub struct ExportOptions {
     /// Exporters and domains; messages of further ones are undecodable.
     pub domains_max: usize,
     /// Templates of one domain.
@@ -62,9 +74,13 @@ pub struct ExportLimits {
     pub identity: ExporterIdentity,
     /// The sampling rate of exporters that say none.
     pub sampling_rate: Option<u64>,
+    /// What a row's event time is.
+    pub event_time: EventTimeSource,
+    /// How far an exporter's clock may be off before its times are moved, in nanoseconds.
+    pub skew_ns_max: i64,
 }
 
-impl Default for ExportLimits {
+impl Default for ExportOptions {
     fn default() -> Self {
         Self {
             domains_max: 4096,
@@ -74,6 +90,8 @@ impl Default for ExportLimits {
             waiting_ns_max: 1_800_000_000_000,
             identity: ExporterIdentity::default(),
             sampling_rate: None,
+            event_time: EventTimeSource::default(),
+            skew_ns_max: 600_000_000_000,
         }
     }
 }
@@ -115,7 +133,7 @@ struct DomainKey {
 impl ExportDecoder {
     /// Builds the columns at these positions of [`FLOWS`]; a batch is full at `batch_rows`.
     #[must_use]
-    pub fn new(columns: &[usize], batch_rows: usize, limits: ExportLimits) -> Self {
+    pub fn new(columns: &[usize], batch_rows: usize, options: ExportOptions) -> Self {
         Self {
             domains: vec![],
             index: HashMap::new(),
@@ -127,7 +145,7 @@ impl ExportDecoder {
                 batch: BatchBuilder::new(&FLOWS, columns, batch_rows),
                 extractor: Extractor::default(),
                 spans: vec![],
-                limits,
+                options,
                 waiting_octets: 0,
             },
             batch_rows,
@@ -137,7 +155,7 @@ impl ExportDecoder {
 
     /// Decodes a message.
     pub fn push(&mut self, datagram: &Datagram<'_>) {
-        let place = match identify(datagram, self.output.limits.identity) {
+        let place = match identify(datagram, self.output.options.identity) {
             Ok((key, unit)) => self.domain_of(key, unit),
             Err(reason) => Err(reason),
         };
@@ -147,6 +165,7 @@ impl ExportDecoder {
         };
         let Self { domains, output, v5, v7, .. } = self;
         let (key, domain) = &mut domains[place];
+        domain.received = datagram.received;
         domain.counts.messages += 1;
         domain.counts.octets += datagram.payload.len() as u64;
         match key.version {
@@ -190,7 +209,16 @@ impl ExportDecoder {
     /// The latest event time of any row so far.
     #[must_use]
     pub fn latest(&self) -> Option<EventTime> {
-        self.output.extractor.latest
+        self.domains.iter().filter_map(|(_, domain)| domain.latest).max()
+    }
+
+    /// How far all exporters have come that sent something in the last `idle_ns`; no further than `now`,
+    /// and just there when all are silent.
+    #[must_use]
+    pub fn watermark(&self, now: EventTime, idle_ns: i64) -> EventTime {
+        let is_active = |domain: &&Domain| domain.received >= now.plus(-idle_ns);
+        let domains = self.domains.iter().map(|(_, domain)| domain).filter(is_active);
+        domains.filter_map(|domain| domain.latest).fold(now, EventTime::min)
     }
 
     /// Gives up on every set that still waits for its template: no more messages will come.
@@ -211,6 +239,7 @@ impl ExportDecoder {
             counts: domain.counts,
             sequence: domain.sequence.counts(),
             extract: domain.extract,
+            clock_behind_ns: domain.clock.behind_ns(),
         })
     }
 
@@ -227,11 +256,11 @@ impl ExportDecoder {
             return Ok(self.last);
         }
         let known = self.index.get(&key).copied();
-        if known.is_none() && self.domains.len() >= self.output.limits.domains_max {
+        if known.is_none() && self.domains.len() >= self.output.options.domains_max {
             return Err(Undecodable::Cap);
         }
         self.last = known.unwrap_or_else(|| {
-            self.domains.push((key, Domain::new(unit, self.output.limits.sampling_rate)));
+            self.domains.push((key, Domain::new(unit, self.output.options.sampling_rate)));
             self.index.insert(key, self.domains.len() - 1);
             self.domains.len() - 1
         });

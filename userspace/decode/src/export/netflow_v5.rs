@@ -86,6 +86,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Plan, domain: &mut Domain, 
         received: datagram.received,
         uptime_ms: Some(uptime),
     };
+    domain.clock.note(&head);
     domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
     let before = domain.counts.records;
     domain.fixed_records(plan, &body[..claimed.min(body.len())], &head, output);

@@ -31,6 +31,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
         received: datagram.received,
         uptime_ms: Some(uptime),
     };
+    domain.clock.note(&head);
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(sequence, 1, restarted);
     let (mut tally, mut waiting) = (Tally::default(), vec![]);

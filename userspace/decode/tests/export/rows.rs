@@ -5,7 +5,7 @@ use arrow_array::types::{Int64Type, TimestampNanosecondType, UInt8Type, UInt16Ty
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use tapline_decode::export::{Datagram, ExportDecoder, ExportLimits, Sender};
+use tapline_decode::export::{Datagram, ExportDecoder, ExportOptions, Sender};
 use tapline_record::address::{format_mac, to_ip};
 use tapline_record::{ColumnType, EventTime, FLOWS};
 
@@ -17,10 +17,10 @@ pub(crate) const RECEIVED: EventTime = EventTime(1_700_000_000_000_000_000);
 
 /// A decoder of every column.
 pub(crate) fn decoder() -> ExportDecoder {
-    decoder_with(ExportLimits::default())
+    decoder_with(ExportOptions::default())
 }
 
-pub(crate) fn decoder_with(limits: ExportLimits) -> ExportDecoder {
+pub(crate) fn decoder_with(limits: ExportOptions) -> ExportDecoder {
     let every_column: Vec<usize> = (0..FLOWS.columns.len()).collect();
     ExportDecoder::new(&every_column, 8192, limits)
 }

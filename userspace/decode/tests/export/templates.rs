@@ -1,8 +1,8 @@
 //! What templates do: reduced lengths, biflows, options, late arrival, new meanings, caps.
 
 use crate::messages::{SENT, UPTIME, ipfix, octets, set, template, v5, v9};
-use crate::rows::{columns, decoder, decoder_with, push};
-use tapline_decode::export::{ExportAccount, ExportDecoder, ExportLimits, Undecodable};
+use crate::rows::{RECEIVED, columns, decoder, decoder_with, push};
+use tapline_decode::export::{EventTimeSource, ExportAccount, ExportDecoder, ExportOptions, Undecodable};
 
 const SENT_NS: i64 = SENT as i64 * 1_000_000_000;
 
@@ -128,7 +128,7 @@ fn sampling_comes_by_options() {
 
 #[test]
 fn a_configured_rate_holds_where_none_is_said() {
-    let limits = ExportLimits { sampling_rate: Some(10), ..ExportLimits::default() };
+    let limits = ExportOptions { sampling_rate: Some(10), ..ExportOptions::default() };
     let rows = push(&mut decoder_with(limits), &v5(0, 1, 0));
     assert_eq!(columns(&rows[0], &["sampling_rate", "scaled_octets"]), ["10", "7000"]);
 }
@@ -165,7 +165,7 @@ fn datagrams_of_v9_wait_too() {
 
 #[test]
 fn a_queue_that_is_full_gives_up() {
-    let limits = ExportLimits { waiting_octets_max: 10, ..ExportLimits::default() };
+    let limits = ExportOptions { waiting_octets_max: 10, ..ExportOptions::default() };
     let mut decoder = decoder_with(limits);
     for sequence in 0..3 {
         push(&mut decoder, &v9(sequence, &[set(256, &[1, 2, 3, 4])]));
@@ -217,6 +217,32 @@ fn nonsense_in_times_is_mended() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_corrected() {
+    let year = 365 * 86_400;
+    let mut message = v5(0, 1, 0);
+    message[8..12].copy_from_slice(&(SENT - year).to_be_bytes());
+    let mut decoder = decoder();
+    let rows = push(&mut decoder, &message);
+    let end = RECEIVED.0 - 3_000_000_000;
+    assert_eq!(columns(&rows[0], &["end_time"]), [end.to_string()]);
+    let account = account(&decoder);
+    assert_eq!(account.clock_behind_ns, Some(i64::from(year) * 1_000_000_000 + 500_000_000));
+    assert_eq!(account.extract.rows_shifted, 1);
+}
+
+#[test]
+fn the_event_time_may_be_that_of_the_message() {
+    let of = |event_time| {
+        let mut decoder = decoder_with(ExportOptions { event_time, ..ExportOptions::default() });
+        let rows = push(&mut decoder, &v5(0, 1, 0));
+        assert_eq!(decoder.latest().map(|latest| latest.0.to_string()), rows[0].get("ts").cloned());
+        rows[0]["ts"].parse::<i64>().unwrap()
+    };
+    assert_eq!(of(EventTimeSource::Export), SENT_NS + 500_000_000);
+    assert_eq!(of(EventTimeSource::Receive), RECEIVED.0);
+}
+
+#[test]
 fn a_restart_is_no_loss() {
     let mut decoder = decoder();
     push(&mut decoder, &v5(1_000_000, 30, 0));
@@ -251,7 +277,7 @@ fn what_makes_no_sense_is_counted() {
 
 #[test]
 fn caps_hold() {
-    let limits = ExportLimits { templates_max: 2, domains_max: 1, ..ExportLimits::default() };
+    let limits = ExportOptions { templates_max: 2, domains_max: 1, ..ExportOptions::default() };
     let mut decoder = decoder_with(limits);
     let templates: Vec<_> = (256..260).map(|id| template(id, &[(8, 4)])).collect();
     push(&mut decoder, &v9(0, &[set(0, &templates.concat())]));

@@ -1,0 +1,189 @@
+//! Flow exports, of files or as they arrive.
+
+use crate::sink::Progress;
+use crate::source::{Send, Source, Step};
+use arrow_array::RecordBatch;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tapline_capture::{ExportCounters, ExportEvent, ExportSet, UdpListener};
+use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
+use tapline_record::{EventTime, FLOWS, Stream};
+
+/// Messages that are read of files in one step.
+const MESSAGES_A_STEP: usize = 256;
+/// An exporter that was silent for so long holds no window open.
+const IDLE_NS: i64 = 30_000_000_000;
+/// Reads of a listener in one step, at most.
+const READS_A_STEP: usize = 64;
+
+/// Which columns to build, in which batches.
+#[derive(Clone, Debug)]
+pub(crate) struct ExportPlan {
+    pub(crate) columns: Vec<usize>,
+    pub(crate) batch_rows: usize,
+    /// How far a record may lie behind the latest one.
+    pub(crate) lateness_ns: i64,
+    pub(crate) limits: ExportOptions,
+}
+
+/// Where messages come from.
+pub(crate) enum ExportInput {
+    Files(ExportSet),
+    Udp(Box<UdpListener>),
+}
+
+/// The account of one listener.
+#[derive(Clone, Debug)]
+pub struct ListenerReport {
+    /// What it listened on.
+    pub address: String,
+    /// Messages that were read.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// Packets that the kernel dropped since nobody read them in time; their messages are lost, and missing in
+    /// the exporters' numbers.
+    pub socket_drops: u64,
+    /// Octets of the kernel's queue as granted.
+    pub receive_buffer_octets: usize,
+    /// Why it could not be read any more.
+    pub failure: Option<String>,
+}
+
+/// The account of an export source.
+#[derive(Debug)]
+pub(crate) struct ExportReport {
+    pub(crate) accounts: Vec<ExportAccount>,
+    pub(crate) strays: Strays,
+    pub(crate) files: Option<(ExportSet, ExportCounters)>,
+    pub(crate) listener: Option<ListenerReport>,
+}
+
+/// Reads export messages.
+pub(crate) struct ExportSource {
+    input: ExportInput,
+    decoder: ExportDecoder,
+    lateness_ns: i64,
+    failure: Option<io::Error>,
+}
+
+impl ExportSource {
+    pub(crate) fn new(input: ExportInput, plan: &ExportPlan) -> Self {
+        Self {
+            input,
+            decoder: ExportDecoder::new(&plan.columns, plan.batch_rows, plan.limits),
+            lateness_ns: plan.lateness_ns,
+            failure: None,
+        }
+    }
+
+    pub(crate) fn report(self) -> ExportReport {
+        let failure = self.failure.map(|error| error.to_string());
+        let (files, listener) = match self.input {
+            ExportInput::Files(files) => {
+                let counters = files.counters();
+                (Some((files, counters)), None)
+            }
+            ExportInput::Udp(mut listener) => (None, Some(report_of(&mut listener, failure))),
+        };
+        ExportReport {
+            accounts: self.decoder.accounts().collect(),
+            strays: self.decoder.strays(),
+            files,
+            listener,
+        }
+    }
+
+    fn step_files(files: &mut ExportSet, decoder: &mut ExportDecoder) -> Step {
+        while !decoder.is_full() {
+            let read = files.read(MESSAGES_A_STEP, &mut |event| match event {
+                ExportEvent::Message(datagram) => decoder.push(datagram),
+                ExportEvent::Closed(sender) => decoder.close(*sender),
+            });
+            if read == 0 {
+                return if files.is_at_end() { Step::End } else { Step::Idle };
+            }
+        }
+        Step::Read
+    }
+
+    fn step_udp(listener: &mut UdpListener, decoder: &mut ExportDecoder) -> io::Result<Step> {
+        for _ in 0..READS_A_STEP {
+            let read = listener.read(now, &mut |datagram| decoder.push(datagram))?;
+            if read == 0 {
+                return Ok(Step::Idle);
+            }
+            if decoder.is_full() {
+                break;
+            }
+        }
+        Ok(Step::Read)
+    }
+}
+
+impl Source for ExportSource {
+    fn step(&mut self) -> Step {
+        let Self { input, decoder, failure, .. } = self;
+        match input {
+            ExportInput::Files(files) => Self::step_files(files, decoder),
+            ExportInput::Udp(listener) => Self::step_udp(listener, decoder).unwrap_or_else(|error| {
+                *failure = Some(error);
+                Step::End
+            }),
+        }
+    }
+
+    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
+        if !all && !self.decoder.is_full() {
+            return true;
+        }
+        self.decoder.finish().is_none_or(|batch| send(&FLOWS, batch))
+    }
+
+    fn watermark(&self) -> EventTime {
+        match self.input {
+            ExportInput::Files(_) => self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns),
+            ExportInput::Udp(_) => self.decoder.watermark(now(), IDLE_NS).plus(-self.lateness_ns),
+        }
+    }
+
+    fn end(&mut self) {
+        self.decoder.give_up_waiting();
+    }
+
+    fn recycle(&mut self, _: &'static Stream, batch: RecordBatch) {
+        self.decoder.recycle(batch);
+    }
+
+    fn progress(&self) -> Progress {
+        match &self.input {
+            ExportInput::Files(files) => Progress {
+                octets: files.position_octets(),
+                total_octets: files.total_octets(),
+                frames: files.counters().messages,
+            },
+            ExportInput::Udp(listener) => {
+                let counters = listener.counters();
+                Progress { octets: counters.octets, total_octets: None, frames: counters.datagrams }
+            }
+        }
+    }
+}
+
+/// What time it is; a clock before 1970 stands at its beginning.
+fn now() -> EventTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn report_of(listener: &mut UdpListener, failure: Option<String>) -> ListenerReport {
+    let counters = listener.counters();
+    ListenerReport {
+        address: listener.local_address().map_or_else(|_| "udp".to_owned(), |address| format!("udp://{address}")),
+        messages: counters.datagrams,
+        octets: counters.octets,
+        socket_drops: listener.drops().unwrap_or_default(),
+        receive_buffer_octets: listener.receive_buffer_octets(),
+        failure,
+    }
+}

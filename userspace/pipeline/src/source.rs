@@ -1,0 +1,40 @@
+//! What a capture thread reads: packets of files, or flow exports.
+
+use crate::sink::Progress;
+use arrow_array::RecordBatch;
+use tapline_record::{EventTime, Stream};
+
+/// How far one step of reading came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There was something.
+    Read,
+    /// Nothing for now; more may come.
+    Idle,
+    /// Nothing more will come.
+    End,
+}
+
+/// Takes a batch of a stream; says whether to go on.
+pub(crate) type Send<'a> = dyn FnMut(&'static Stream, RecordBatch) -> bool + 'a;
+
+/// Makes batches of whatever it reads.
+pub(crate) trait Source {
+    /// Reads until a batch is full or nothing more comes for now.
+    fn step(&mut self) -> Step;
+
+    /// Sends the batches that are full, or all of them; says whether to go on.
+    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool;
+
+    /// No record of any stream that is still to come is older.
+    fn watermark(&self) -> EventTime;
+
+    /// Makes rows of whatever waited for more input: there will be none.
+    fn end(&mut self);
+
+    /// Takes back a batch that the workers are done with.
+    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch);
+
+    /// How far the input was read.
+    fn progress(&self) -> Progress;
+}
