@@ -1,0 +1,16 @@
+//! Sources of flow exports: NetFlow, IPFIX and sFlow messages, as they come.
+//!
+//! Takes addresses to listen on, gives messages with their senders, lent for one call. A source knows
+//! as much of the protocols as it needs to tell where a message ends. What was lost before it could be
+//! read is counted; what was read is lent or counted, never passed over.
+
+mod listen_error;
+mod recvmmsg;
+mod socket_option;
+mod udp;
+
+pub use listen_error::ListenError;
+pub use udp::{UdpCounters, UdpListener, UdpOptions};
+
+/// Longest wait of one read of a listener, so that whoever reads can do something else meanwhile.
+const WAIT_MS: u16 = 100;

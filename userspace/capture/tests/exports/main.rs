@@ -1,0 +1,6 @@
+//! Sources of flow exports, read through the public interface; traffic over loopback only.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
+
+mod sending;
+mod udp;
