@@ -14,11 +14,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tapline_decode::{Datagram, Sender};
 use tapline_record::EventTime;
 
+use super::protocol::MESSAGE_OCTETS_MAX;
 use super::recvmmsg::{Burst, MESSAGES_MAX, Message};
 use super::{ListenError, WAIT_MS, socket_option};
-
-/// The longest message, merged or not: what the length field of an IP header can say.
-const MESSAGE_OCTETS_MAX: usize = 65_535;
 
 /// Fewer messages than these are few for one read.
 const FEW_MESSAGES: usize = MESSAGES_MAX / 2;

@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
 
+mod files;
+mod fragments;
+mod frames;
 mod sending;
+mod streams;
 mod udp;
