@@ -32,11 +32,13 @@ pub use merge::CaptureSet;
 pub use open::OpenError;
 pub use scan::TimeScan;
 
+pub(crate) use open::is_standard_input;
+pub(crate) use pipe::is_passing;
+pub(crate) use source::Source;
+
 use parser::{Stop, Stretch, Until};
 use pcap::Pcap;
 use pcapng::Pcapng;
-use pipe::is_passing;
-use source::Source;
 
 /// Frames after which a read returns at the latest, so that pages already read can be released.
 const FRAMES_A_READ_MAX: u64 = 8192;
@@ -75,16 +77,18 @@ impl CaptureFile {
         Self::begin(name.to_owned(), source)
     }
 
+    /// As [`CaptureFile::open`], but of a file that is no capture gives the name for messages and the
+    /// octets.
+    pub(crate) fn open_or_octets(path: &Path) -> Result<Result<Self, (String, Source)>, OpenError> {
+        let (name, mut source) = open::open(path)?;
+        wait_for_start(&name, &mut source)?;
+        let start = source.available();
+        let is_other = !start.is_empty() && Pcap::begin(start).is_none() && Pcapng::begin(start).is_none();
+        if is_other { Ok(Err((name, source))) } else { Self::begin(name, source).map(Ok) }
+    }
+
     fn begin(name: String, mut source: Source) -> Result<Self, OpenError> {
-        loop {
-            match source.fill(pcap::FILE_HEADER_OCTETS) {
-                Err(error) if is_passing(&error) => {}
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                    return Err(OpenError::unreadable(&name, error));
-                }
-                _ => break,
-            }
-        }
+        wait_for_start(&name, &mut source)?;
         let format = Format::recognise(&name, source.available())?;
         Ok(Self { name, source, format, counters: Counters::default(), end: None })
     }
@@ -183,6 +187,19 @@ impl CaptureFile {
 
     const fn damaged(&self, reason: Damage) -> End {
         End::Damaged { at_octet: self.source.position(), reason }
+    }
+}
+
+/// Waits until so much is there that the format can be told, or the end.
+fn wait_for_start(name: &str, source: &mut Source) -> Result<(), OpenError> {
+    loop {
+        match source.fill(pcap::FILE_HEADER_OCTETS) {
+            Err(error) if is_passing(&error) => {}
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(OpenError::unreadable(name, error));
+            }
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
-//! Where frames come from.
+//! Where frames and flow exports come from.
 //!
 //! Takes capture files, gives [`tapline_decode::Frame`]s in the order of the capture, lent for the
-//! time of one call, and an account of how far each file could be read.
+//! time of one call, and an account of how far each file could be read. Takes export messages from
+//! the network, gives [`tapline_decode::Datagram`]s, lent in the same way, and counts what was lost.
 
+pub mod export;
 pub mod file;
 
 pub use file::{CaptureFile, CaptureSet, Counters, Damage, End, OpenError, TimeScan};

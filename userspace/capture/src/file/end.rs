@@ -60,6 +60,9 @@ pub enum Damage {
         /// Major version.
         major: u16,
     },
+    /// Where an export message should begin, none does.
+    #[error("no export message begins here")]
+    NoMessage,
     /// The operating system or the decompression failed.
     #[error("reading failed: {0}")]
     Unreadable(String),

@@ -51,6 +51,17 @@ pub enum OpenError {
         /// What its first octets say.
         looks_like: String,
     },
+    /// The file holds neither export messages nor a capture.
+    #[error(
+        "{name} holds no flow exports: it looks like {looks_like}; expected NetFlow, IPFIX or sFlow messages \
+         back to back, or a pcap or pcapng capture of them, plain or compressed by gzip or zstd"
+    )]
+    NoExports {
+        /// The path as it was given.
+        name: String,
+        /// What its first octets say.
+        looks_like: String,
+    },
     /// A capture file of a version that is not known.
     #[error("{name} cannot be read: {what}")]
     Unsupported {
@@ -74,7 +85,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn unreadable(name: &str, error: io::Error) -> Self {
+    pub(crate) fn unreadable(name: &str, error: io::Error) -> Self {
         let name = name.to_owned();
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing { name },
@@ -86,6 +97,10 @@ impl OpenError {
 
     pub(super) fn foreign(name: &str, start: &[u8]) -> Self {
         Self::Foreign { name: name.to_owned(), looks_like: looks_like(start) }
+    }
+
+    pub(crate) fn no_exports(name: &str, start: &[u8]) -> Self {
+        Self::NoExports { name: name.to_owned(), looks_like: looks_like(start) }
     }
 }
 
@@ -109,7 +124,7 @@ pub(super) fn open(path: &Path) -> Result<(String, Source), OpenError> {
     Ok((name, source))
 }
 
-pub(super) fn is_standard_input(path: &Path) -> bool {
+pub(crate) fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

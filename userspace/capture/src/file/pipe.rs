@@ -51,6 +51,6 @@ pub(super) fn read_start(reader: &mut impl Read, buffer: &mut [u8]) -> io::Resul
 }
 
 /// Whether the same read may succeed later.
-pub(super) fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

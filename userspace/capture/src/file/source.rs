@@ -9,7 +9,7 @@ use super::mapped::Mapped;
 use super::streamed::{Stored, Streamed};
 
 /// Plain octets of a capture, and a position in them.
-pub(super) enum Source {
+pub(crate) enum Source {
     Mapped(Mapped),
     Streamed(Streamed),
 }
@@ -39,7 +39,7 @@ impl Source {
 
     /// Octets that can be looked at now; all that there are for a mapped file.
     #[inline]
-    pub(super) fn available(&self) -> &[u8] {
+    pub(crate) fn available(&self) -> &[u8] {
         match self {
             Self::Mapped(mapped) => mapped.available(),
             Self::Streamed(streamed) => streamed.available(),
@@ -47,7 +47,7 @@ impl Source {
     }
 
     /// Moves the position behind `octets` of the available ones.
-    pub(super) fn consume(&mut self, octets: usize) {
+    pub(crate) fn consume(&mut self, octets: usize) {
         match self {
             Self::Mapped(mapped) => mapped.advance(octets),
             Self::Streamed(streamed) => streamed.advance(octets),
@@ -56,7 +56,7 @@ impl Source {
 
     /// Makes at least `octets` available; `false` if there are not that many. When there is nothing for
     /// now, that is an error of kind `WouldBlock`.
-    pub(super) fn fill(&mut self, octets: usize) -> io::Result<bool> {
+    pub(crate) fn fill(&mut self, octets: usize) -> io::Result<bool> {
         match self {
             Self::Mapped(mapped) => Ok(mapped.available().len() >= octets),
             Self::Streamed(streamed) => streamed.fill(octets),
@@ -64,7 +64,7 @@ impl Source {
     }
 
     /// Position in the plain octets.
-    pub(super) const fn position(&self) -> u64 {
+    pub(crate) const fn position(&self) -> u64 {
         match self {
             Self::Mapped(mapped) => mapped.position(),
             Self::Streamed(streamed) => streamed.position(),
@@ -72,7 +72,7 @@ impl Source {
     }
 
     /// Position in the octets as they are stored.
-    pub(super) fn stored_position(&self) -> u64 {
+    pub(crate) fn stored_position(&self) -> u64 {
         match self {
             Self::Mapped(mapped) => mapped.position(),
             Self::Streamed(streamed) => streamed.stored().position(),
@@ -80,7 +80,7 @@ impl Source {
     }
 
     /// Octets as they are stored; `None` for a pipe.
-    pub(super) fn stored_total(&self) -> Option<u64> {
+    pub(crate) fn stored_total(&self) -> Option<u64> {
         match self {
             Self::Mapped(mapped) => Some(mapped.total()),
             Self::Streamed(streamed) => streamed.stored().as_mapped().map(Mapped::total),

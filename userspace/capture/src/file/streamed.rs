@@ -123,7 +123,7 @@ impl Read for Plain {
 }
 
 /// Plain octets read ahead of a position.
-pub(super) struct Streamed {
+pub(crate) struct Streamed {
     plain: Plain,
     buffer: Vec<u8>,
     start: usize,
