@@ -7,4 +7,5 @@
 pub mod export;
 pub mod file;
 
+pub use export::{ExportCounters, ExportEvent, ExportSet, UdpCounters, UdpListener, UdpOptions};
 pub use file::{CaptureFile, CaptureSet, Counters, Damage, End, OpenError, TimeScan};

@@ -2,9 +2,12 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
 use tapline_pipeline::RunOptions;
 use tapline_query::split_statements;
 
@@ -18,8 +21,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ask a capture file: one shot, no root, no configuration.
-    Query(QueryArguments),
+    /// Ask capture files, flow exports in files, or flow exports as they arrive.
+    Query(Box<QueryArguments>),
     /// Print the tables, or the columns of one, with their types, units and sources.
     Schema {
         /// The table.
@@ -37,11 +40,40 @@ pub(crate) enum Command {
   tapline query --pcap a.pcap \"SELECT protocol, count(*) FROM packets GROUP BY protocol\"
   tapline query --pcap a.pcap \"SELECT src_ip, sum(octets) AS octets FROM packets
       GROUP BY src_ip, hop('1 second', '10 seconds') ORDER BY octets DESC LIMIT 10\"
-  tcpdump -w - | tapline query --pcap - \"SELECT * FROM flows\"")]
+  tcpdump -w - | tapline query --pcap - \"SELECT * FROM flows\"
+  tapline query --listen udp://0.0.0.0:2055 \"SELECT src_as, dst_as, sum(octets) AS octets FROM flows
+      GROUP BY src_as, dst_as, tumble('60 seconds')\"")]
 pub(crate) struct QueryArguments {
     /// A capture file: pcap or pcapng, also .gz and .zst; - reads standard input. Several are merged by time.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pcap: Vec<PathBuf>,
+    /// Flow exports in a capture (any UDP port that holds them), a .dat file of raw datagrams, or an IPFIX file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "pcap")]
+    exports: Vec<PathBuf>,
+    /// Take only exports that were sent to this port, of captures.
+    #[arg(long, value_name = "PORT", requires = "exports")]
+    port: Vec<u16>,
+    /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, until Ctrl-C, --for or --windows.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
+    listen: Vec<SocketAddr>,
+    /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// End when every query has given so many final windows.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    windows: Option<u64>,
+    /// Octets of the kernel's queue of each listener.
+    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20, requires = "listen")]
+    receive_buffer: usize,
+    /// How exporters are told apart: by address and source port, or by address alone.
+    #[arg(long, value_enum, default_value_t = Identity::AddressAndPort)]
+    exporter_identity: Identity,
+    /// One packet in so many was sampled, by exporters that do not say.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    sampling_rate: Option<u64>,
+    /// What the event time of an exported flow is.
+    #[arg(long, value_enum, default_value_t = EventTime::Flow)]
+    event_time: EventTime,
     /// Read queries from a file, separated by semicolons.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     query_file: Vec<PathBuf>,
@@ -60,9 +92,10 @@ pub(crate) struct QueryArguments {
     /// Groups of one aggregate in one pane; rows beyond go into one folded row.
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     groups_max: u32,
-    /// How far packets from standard input may be out of order.
-    #[arg(long, value_name = "MS", default_value_t = 2_000)]
-    allowed_lateness_ms: u32,
+    /// How far records of a live source or of standard input may be out of order [default: 2000 for packets,
+    /// 60000 for exports].
+    #[arg(long, value_name = "MS")]
+    allowed_lateness_ms: Option<u32>,
     /// No progress bar and no summary.
     #[arg(long, short)]
     quiet: bool,
@@ -71,10 +104,41 @@ pub(crate) struct QueryArguments {
     sql: Vec<String>,
 }
 
+/// How exporters are told apart.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Identity {
+    AddressAndPort,
+    Address,
+}
+
+/// What the event time of an exported flow is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EventTime {
+    /// Its end, by the exporter's clock, corrected when that is off by more than ten minutes.
+    Flow,
+    /// When its message was sent, by the exporter's clock.
+    Export,
+    /// When its message was received.
+    Receive,
+}
+
+/// What a run reads.
+#[derive(Clone, Debug)]
+pub(crate) enum InputPlan {
+    Nothing,
+    Packets(Vec<PathBuf>),
+    Exports { files: Vec<PathBuf>, ports: Vec<u16> },
+    Listen { addresses: Vec<SocketAddr>, receive_buffer_octets: usize },
+}
+
 /// What `tapline query` is to do.
 #[derive(Debug)]
 pub(crate) struct QueryPlan {
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) input: InputPlan,
+    /// When to end the input.
+    pub(crate) duration: Option<Duration>,
+    /// After how many final windows of each query to end it.
+    pub(crate) windows: Option<u64>,
     /// Names and texts.
     pub(crate) queries: Vec<(String, String)>,
     pub(crate) format: Format,
@@ -98,21 +162,49 @@ impl QueryArguments {
                 "several queries in csv or arrow need a file each; add --output DIR, or take --format json";
             return Err(Failure::Usage(message.to_owned()));
         }
-        let mut options = RunOptions {
-            groups_max: self.groups_max as usize,
-            allowed_lateness_ms: self.allowed_lateness_ms,
-            ..RunOptions::default()
-        };
-        options.workers = self.workers.map_or(options.workers, usize::from);
         Ok(QueryPlan {
+            options: self.options(),
             queries,
-            files: self.pcap,
+            duration: self.duration,
+            windows: self.windows,
+            input: if !self.listen.is_empty() {
+                InputPlan::Listen { addresses: self.listen, receive_buffer_octets: self.receive_buffer }
+            } else if !self.exports.is_empty() {
+                InputPlan::Exports { files: self.exports, ports: self.port }
+            } else if self.pcap.is_empty() {
+                InputPlan::Nothing
+            } else {
+                InputPlan::Packets(self.pcap)
+            },
             format: self.format,
             output: self.output,
             explain: self.explain,
             quiet: self.quiet,
-            options,
         })
+    }
+
+    fn options(&self) -> RunOptions {
+        let exports = ExportOptions {
+            identity: match self.exporter_identity {
+                Identity::AddressAndPort => ExporterIdentity::AddressAndPort,
+                Identity::Address => ExporterIdentity::Address,
+            },
+            sampling_rate: self.sampling_rate,
+            event_time: match self.event_time {
+                EventTime::Flow => EventTimeSource::Flow,
+                EventTime::Export => EventTimeSource::Export,
+                EventTime::Receive => EventTimeSource::Receive,
+            },
+            ..ExportOptions::default()
+        };
+        let defaults = RunOptions::default();
+        RunOptions {
+            workers: self.workers.map_or(defaults.workers, usize::from),
+            groups_max: self.groups_max as usize,
+            allowed_lateness_ms: self.allowed_lateness_ms,
+            exports,
+            ..defaults
+        }
     }
 
     /// Every query with its name: the file's, or its place on the command line.
@@ -127,6 +219,29 @@ impl QueryArguments {
         name_all("query", statements, &mut queries);
         Ok(queries)
     }
+}
+
+/// The address of `udp://HOST:PORT`.
+fn parse_listener(text: &str) -> Result<SocketAddr, String> {
+    let example = "write udp://HOST:PORT, such as udp://0.0.0.0:2055 or udp://[::]:4739";
+    let Some(address) = text.strip_prefix("udp://") else { return Err(example.to_owned()) };
+    let mut addresses = address.to_socket_addrs().map_err(|error| format!("{error}; {example}"))?;
+    addresses.next().ok_or_else(|| format!("{address} has no address"))
+}
+
+/// A time such as `30s`, `5m`, `1h` or `500ms`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" | "" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a number with ms, s, m or h, such as 30s".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a number with ms, s, m or h, such as 30s")?;
+    Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
 }
 
 /// One query keeps the name, several get numbers.

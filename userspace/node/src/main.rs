@@ -4,11 +4,13 @@
 
 mod arguments;
 mod failure;
+mod input;
 mod output;
 mod progress;
 mod query;
 mod schema;
 mod summary;
+mod windows;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory as _, Parser as _};

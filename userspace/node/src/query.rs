@@ -2,17 +2,20 @@
 
 use crate::arguments::QueryPlan;
 use crate::failure::Failure;
+use crate::input;
 use crate::output::{Output, QueryOutput};
 use crate::progress::ProgressBar;
 use crate::summary;
+use crate::windows::WindowCount;
 use datafusion::arrow::array::RecordBatch;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use tapline_capture::{CaptureSet, End};
-use tapline_pipeline::{Progress, RunError, Sink, Summary, run_files};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tapline_capture::End;
+use tapline_pipeline::{Progress, RunError, Sink, Summary};
 use tapline_query::{ContinuousQuery, Planner};
 
 /// Runs the command.
@@ -21,16 +24,21 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries));
     }
-    if plan.files.is_empty() {
-        return Err(Failure::Usage("no input; give --pcap FILE".to_owned()));
-    }
-    let files = CaptureSet::open(&plan.files).map_err(|error| Failure::Run(error.to_string()))?;
+    input::check(plan, &queries)?;
+    let input = input::open(&plan.input)?;
     let named = plan.queries.iter().zip(&queries);
     let named: Vec<_> = named.map(|((name, _), query)| QueryOutput::new(name, query)).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
-    let mut screen = Screen { output, progress: ProgressBar::new(plan.quiet) };
     let input_ends = interrupts()?;
-    let result = run_files(files, &queries, &plan.options, &input_ends, &mut screen);
+    let mut screen = Screen {
+        output,
+        progress: ProgressBar::new(plan.quiet),
+        windows: plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends))),
+    };
+    if let Some(duration) = plan.duration {
+        end_after(duration, Arc::clone(&input_ends));
+    }
+    let result = tapline_pipeline::run(input, &queries, &plan.options, &input_ends, &mut screen);
     screen.progress.clear();
     let result = result.and_then(|summary| {
         screen.output.finish().map_err(RunError::Sink)?;
@@ -52,14 +60,26 @@ fn interrupts() -> Result<Arc<AtomicBool>, Failure> {
     Ok(flag)
 }
 
+/// Ends the input when the time is over.
+fn end_after(duration: Duration, input_ends: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        std::thread::sleep(duration);
+        input_ends.store(true, Ordering::Relaxed);
+    });
+}
+
 /// Results and progress, as they come.
 struct Screen {
     output: Output,
     progress: ProgressBar,
+    windows: Option<WindowCount>,
 }
 
 impl Sink for Screen {
     fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
+        if let Some(windows) = &mut self.windows {
+            windows.note(query, batch);
+        }
         self.output.write(query, batch)
     }
 

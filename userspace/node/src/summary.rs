@@ -1,9 +1,13 @@
 //! The account of a run, on standard error.
 
+mod exports;
+
 use crate::arguments::QueryPlan;
 use tapline_capture::End;
-use tapline_pipeline::Summary;
-use tapline_record::ledger::QueryLedger;
+use tapline_decode::DamageCounts;
+use tapline_decode::flow_meter::FlowMeterCounters;
+use tapline_pipeline::{SourceSummary, Summary};
+use tapline_record::ledger::{QueryLedger, SourceLedger};
 
 /// Prints what was read, how fast, and the fate of every record.
 pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
@@ -13,32 +17,22 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
     if plan.quiet {
         return;
     }
-    let seconds = summary.elapsed.as_secs_f64();
-    let source = &summary.source;
-    let rate = source.delivered as f64 / seconds.max(1e-9);
-    eprintln!(
-        "{} packets, {} octets in {seconds:.3} s: {} packets/s",
-        grouped(source.delivered),
-        grouped(summary.frame_octets),
-        grouped(rate as u64)
-    );
-    eprintln!(
-        "source: offered {} = delivered {} + undecodable {}",
-        grouped(source.offered),
-        grouped(source.delivered),
-        grouped(source.undecodable)
-    );
-    print_damage(summary);
-    if let Some(flows) = &summary.flows {
-        eprintln!(
-            "flows: {} from {} packets; {} frames without an IP header belong to none",
-            grouped(flows.flows),
-            grouped(flows.packets),
-            grouped(flows.frames_without_ip)
-        );
+    match &summary.source {
+        SourceSummary::Packets { ledger, frame_octets, damage, flows } => {
+            print_packets(summary, ledger, *frame_octets);
+            print_damage(damage);
+            if let Some(flows) = flows {
+                print_flows(flows);
+            }
+        }
+        SourceSummary::Exports { accounts, strays, files, listeners } => {
+            exports::print(summary, accounts, strays);
+            exports::print_files(files.as_ref());
+            listeners.iter().for_each(exports::print_listener);
+        }
     }
     if summary.is_cut {
-        eprintln!("ended by a signal; windows that were open are marked partial");
+        eprintln!("ended before the input did; windows that were open are marked partial");
     }
     if summary.queries.is_empty() {
         eprintln!("every LIMIT is reached; the rest was not read");
@@ -46,6 +40,32 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
     for ((name, _), ledger) in plan.queries.iter().zip(&summary.queries) {
         print_query(name, ledger);
     }
+}
+
+fn print_packets(summary: &Summary, ledger: &SourceLedger, frame_octets: u64) {
+    let seconds = summary.elapsed.as_secs_f64();
+    let rate = ledger.delivered as f64 / seconds.max(1e-9);
+    eprintln!(
+        "{} packets, {} octets in {seconds:.3} s: {} packets/s",
+        grouped(ledger.delivered),
+        grouped(frame_octets),
+        grouped(rate as u64)
+    );
+    eprintln!(
+        "source: offered {} = delivered {} + undecodable {}",
+        grouped(ledger.offered),
+        grouped(ledger.delivered),
+        grouped(ledger.undecodable)
+    );
+}
+
+fn print_flows(flows: &FlowMeterCounters) {
+    eprintln!(
+        "flows: {} from {} packets; {} frames without an IP header belong to none",
+        grouped(flows.flows),
+        grouped(flows.packets),
+        grouped(flows.frames_without_ip)
+    );
 }
 
 fn warn_of_end(name: &str, end: Option<&End>) {
@@ -62,9 +82,8 @@ fn warn_of_end(name: &str, end: Option<&End>) {
     }
 }
 
-fn print_damage(summary: &Summary) {
-    let reasons: Vec<String> = summary
-        .damage
+fn print_damage(damage: &DamageCounts) {
+    let reasons: Vec<String> = damage
         .iter()
         .filter(|(_, frames)| *frames > 0)
         .map(|(damage, frames)| format!("{} {}", grouped(frames), damage.text()))

@@ -3,6 +3,8 @@
 use crate::sink::Progress;
 use crate::source::{Send, Source, Step};
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tapline_capture::{ExportCounters, ExportEvent, ExportSet, UdpListener};
@@ -13,6 +15,8 @@ use tapline_record::{EventTime, FLOWS, Stream};
 const MESSAGES_A_STEP: usize = 256;
 /// An exporter that was silent for so long holds no window open.
 const IDLE_NS: i64 = 30_000_000_000;
+/// Rows of a batch when only times are looked at.
+const SCAN_ROWS: usize = 8192;
 /// Reads of a listener in one step, at most.
 const READS_A_STEP: usize = 64;
 
@@ -23,7 +27,7 @@ pub(crate) struct ExportPlan {
     pub(crate) batch_rows: usize,
     /// How far a record may lie behind the latest one.
     pub(crate) lateness_ns: i64,
-    pub(crate) limits: ExportOptions,
+    pub(crate) options: ExportOptions,
 }
 
 /// Where messages come from.
@@ -71,10 +75,14 @@ impl ExportSource {
     pub(crate) fn new(input: ExportInput, plan: &ExportPlan) -> Self {
         Self {
             input,
-            decoder: ExportDecoder::new(&plan.columns, plan.batch_rows, plan.limits),
+            decoder: ExportDecoder::new(&plan.columns, plan.batch_rows, plan.options),
             lateness_ns: plan.lateness_ns,
             failure: None,
         }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.input, ExportInput::Udp(_))
     }
 
     pub(crate) fn report(self) -> ExportReport {
@@ -155,6 +163,10 @@ impl Source for ExportSource {
         self.decoder.recycle(batch);
     }
 
+    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
+        (&FLOWS, RecordBatch::new_empty(self.decoder.schema()))
+    }
+
     fn progress(&self) -> Progress {
         match &self.input {
             ExportInput::Files(files) => Progress {
@@ -170,6 +182,25 @@ impl Source for ExportSource {
     }
 }
 
+/// How far the records of files lie behind the latest one.
+pub(crate) fn disorder_ns(mut files: ExportSet, options: ExportOptions) -> i64 {
+    let mut decoder = ExportDecoder::new(&[Stream::TS], SCAN_ROWS, options);
+    let (mut latest, mut disorder) = (i64::MIN, 0);
+    let mut measure = |decoder: &mut ExportDecoder| {
+        let Some(batch) = decoder.finish() else { return };
+        for &time in batch.column(0).as_primitive::<TimestampNanosecondType>().values() {
+            latest = latest.max(time);
+            disorder = disorder.max(latest.saturating_sub(time));
+        }
+        decoder.recycle(batch);
+    };
+    while ExportSource::step_files(&mut files, &mut decoder) != Step::End {
+        measure(&mut decoder);
+    }
+    measure(&mut decoder);
+    disorder
+}
+
 /// What time it is; a clock before 1970 stands at its beginning.
 fn now() -> EventTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -179,7 +210,9 @@ fn now() -> EventTime {
 fn report_of(listener: &mut UdpListener, failure: Option<String>) -> ListenerReport {
     let counters = listener.counters();
     ListenerReport {
-        address: listener.local_address().map_or_else(|_| "udp".to_owned(), |address| format!("udp://{address}")),
+        address: listener
+            .local_address()
+            .map_or_else(|_| "udp".to_owned(), |address| format!("udp://{address}")),
         messages: counters.datagrams,
         octets: counters.octets,
         socket_drops: listener.drops().unwrap_or_default(),

@@ -5,16 +5,21 @@
 //!        ▲                                  │
 //!        └───────ring of used batches───────┘
 //! ```
-//! A file waits: when a ring is full, whoever fills it pauses. Nothing is dropped here.
+//! A file waits: when a ring is full, whoever fills it pauses. A live source never does: what the ring has no
+//! room for is dropped, and counted.
 
 #![forbid(unsafe_code)]
 
+mod exports;
 mod merger;
+mod packets;
 mod reader;
 mod ring;
 mod run;
 mod sink;
+mod source;
 mod worker;
 
-pub use run::{RunError, RunOptions, Summary, run_files};
+pub use exports::ListenerReport;
+pub use run::{Input, RunError, RunOptions, SourceSummary, Summary, run};
 pub use sink::{Progress, Sink};

@@ -129,6 +129,10 @@ impl Source for PacketSource {
         }
     }
 
+    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
+        (&PACKETS, RecordBatch::new_empty(self.packets.schema()))
+    }
+
     fn progress(&self) -> Progress {
         Progress {
             octets: self.files.position_octets(),

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tapline_operators::StreamBatch;
 use tapline_record::{EventTime, Stream};
 
+/// How far the watermark of a silent source must have come to be told again, in nanoseconds.
+const TELL_NS: i64 = 100_000_000;
+
 /// The reader's ends of one worker's rings.
 pub(crate) struct Lane {
     pub(crate) batches: Producer<StreamBatch>,
@@ -39,7 +42,7 @@ impl ReaderProgress {
 /// dropped because the workers had no room for them: a live source does not wait.
 pub(crate) fn read(
     source: &mut dyn Source,
-    mut dealer: Dealer,
+    mut dealer: Dealer<'_>,
     progress: &ReaderProgress,
     stop: &StopFlag<'_>,
 ) -> u64 {
@@ -53,6 +56,9 @@ pub(crate) fn read(
         if !dealer.deal(source, step == Step::Idle, stop) {
             return dealer.dropped;
         }
+        if step == Step::Idle && !dealer.tell_watermark(source, stop) {
+            return dealer.dropped;
+        }
         progress.note(source.progress());
     }
     source.end();
@@ -62,18 +68,21 @@ pub(crate) fn read(
 }
 
 /// Deals batches out to the lanes, one after the other.
-pub(crate) struct Dealer {
+pub(crate) struct Dealer<'a> {
     lanes: Vec<Lane>,
     /// Whether rows are dropped when a lane is full.
     live: bool,
     next: usize,
-    sequence: u64,
+    /// The number of the next batch of any source.
+    sequence: &'a AtomicU64,
     dropped: u64,
+    /// The last watermark that every worker was told.
+    told: EventTime,
 }
 
-impl Dealer {
-    pub(crate) const fn new(lanes: Vec<Lane>, live: bool) -> Self {
-        Self { lanes, live, next: 0, sequence: 0, dropped: 0 }
+impl<'a> Dealer<'a> {
+    pub(crate) const fn new(lanes: Vec<Lane>, sequence: &'a AtomicU64, live: bool) -> Self {
+        Self { lanes, live, next: 0, sequence, dropped: 0, told: EventTime::MIN }
     }
 
     /// Deals the batches of `source` that are full, or all of them; says whether to go on.
@@ -96,9 +105,19 @@ impl Dealer {
             self.dropped += batch.num_rows() as u64;
             return !stop.is_set();
         }
-        let batch = StreamBatch { stream, batch, sequence: self.sequence, watermark };
-        self.sequence += 1;
-        send(ring, batch, stop)
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        send(ring, StreamBatch { stream, batch, sequence, watermark }, stop)
+    }
+
+    /// Tells every worker how far a silent source has come, by a batch without rows.
+    fn tell_watermark(&mut self, source: &dyn Source, stop: &StopFlag<'_>) -> bool {
+        let watermark = source.watermark();
+        if !self.live || watermark < self.told.plus(TELL_NS) {
+            return true;
+        }
+        self.told = watermark;
+        let (stream, batch) = source.no_rows();
+        (0..self.lanes.len()).all(|_| self.send(stream, batch.clone(), watermark, stop))
     }
 
     /// Takes back the batches that the workers are done with.

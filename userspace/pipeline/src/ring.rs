@@ -1,6 +1,6 @@
 //! Waiting on wait-free rings: a moment of spinning, then naps that grow longer.
 
-use rtrb::{Consumer, Producer, PushError};
+use rtrb::{Producer, PushError};
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -75,20 +75,6 @@ pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag<'_>) 
         }
         if stop.is_set() || ring.is_abandoned() {
             return false;
-        }
-        patience.pause();
-    }
-}
-
-/// Takes the next item, waiting for it; `None` when the other side is gone and the ring is empty.
-pub(crate) fn receive<T>(ring: &mut Consumer<T>) -> Option<T> {
-    let mut patience = Patience::new();
-    loop {
-        if let Ok(item) = ring.pop() {
-            return Some(item);
-        }
-        if ring.is_abandoned() {
-            return ring.pop().ok();
         }
         patience.pause();
     }

@@ -1,24 +1,32 @@
-//! One run of some queries over some capture files: build, wire, run, stop.
+//! One run of some queries over some input: build, wire, run, stop.
 
+use crate::exports::{ExportInput, ExportPlan, ExportReport, ExportSource, ListenerReport, disorder_ns};
 use crate::merger::{Merger, failed};
-use crate::reader::{Lane, Reader, ReaderPlan, ReaderProgress, ReaderReport};
+use crate::packets::{PacketPlan, PacketReport, PacketSource};
+use crate::reader::{Dealer, Lane, ReaderProgress, read};
 use crate::ring::StopFlag;
-use crate::sink::{Progress, Sink};
-use crate::worker::Worker;
+use crate::sink::Sink;
+use crate::source::{AnySource, Source as _};
+use crate::worker::{Worker, WorkerInput};
 use rtrb::RingBuffer;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
-use tapline_capture::{CaptureFile, CaptureSet, End};
+use tapline_capture::{CaptureFile, CaptureSet, End, ExportCounters, ExportSet, UdpListener};
+use tapline_decode::export::{ExportAccount, ExportOptions, Strays};
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, FlowMeterLimits};
 use tapline_operators::{LowerOperator, OperatorLimits, QueryMerger};
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::ledger::{QueryLedger, SourceLedger};
-use tapline_record::{FLOWS, PACKETS, Stream};
+use tapline_record::{EventTime, FLOWS, PACKETS, Stream};
 
 /// Messages on the way from one worker to the merger.
 const MESSAGES_CAPACITY: usize = 256;
+
+/// Allowed lateness of packets and of exports, where nothing else is said.
+const PACKETS_LATENESS_MS: u32 = 2_000;
+const EXPORTS_LATENESS_MS: u32 = 60_000;
 
 /// Limits of a run, all taken at its start.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +39,11 @@ pub struct RunOptions {
     pub ring_capacity_batches: usize,
     /// Groups of one aggregate in one pane; more are folded into one row.
     pub groups_max: usize,
-    /// How far a record may lie behind the latest one, where that cannot be measured beforehand.
-    pub allowed_lateness_ms: u32,
+    /// How far a record may lie behind the latest one, where that cannot be measured beforehand; `None` for
+    /// 2 s of packets and 60 s of exports.
+    pub allowed_lateness_ms: Option<u32>,
+    /// How exports are decoded.
+    pub exports: ExportOptions,
     /// How flows are built from packets.
     pub flows: FlowMeterLimits,
 }
@@ -45,10 +56,26 @@ impl Default for RunOptions {
             batch_rows: 8192,
             ring_capacity_batches: 8,
             groups_max: 1 << 20,
-            allowed_lateness_ms: 2_000,
+            allowed_lateness_ms: None,
+            exports: ExportOptions::default(),
             flows: FlowMeterLimits::default(),
         }
     }
+}
+
+/// What a run reads.
+pub enum Input {
+    /// Packets, and flows built from them.
+    Packets(CaptureSet),
+    /// Flow exports in files.
+    Exports {
+        /// The files.
+        files: ExportSet,
+        /// The same files from their beginning; `None` for standard input.
+        again: Option<ExportSet>,
+    },
+    /// Flow exports as they arrive.
+    Listeners(Vec<UdpListener>),
 }
 
 /// The account of a run.
@@ -56,22 +83,45 @@ impl Default for RunOptions {
 pub struct Summary {
     /// Wall time.
     pub elapsed: Duration,
-    /// Frames and their fates.
-    pub source: SourceLedger,
-    /// Octets that the frames had on the wire.
-    pub frame_octets: u64,
-    /// Damaged frames by reason; they are rows all the same.
-    pub damage: DamageCounts,
-    /// Flows that were built, if some query asked for them.
-    pub flows: Option<FlowMeterCounters>,
-    /// How far frames lay behind the latest one, in nanoseconds, where that was measured.
+    /// What was read.
+    pub source: SourceSummary,
+    /// How far records lay behind the latest one, in nanoseconds, where that was measured.
     pub disorder_ns: Option<i64>,
+    /// Rows of live sources that were dropped since the workers had no room for them.
+    pub rows_dropped: u64,
     /// Fates of each query's rows; empty when every LIMIT was reached before the input's end.
     pub queries: Vec<QueryLedger>,
     /// Whether the input was ended before its time.
     pub is_cut: bool,
     /// How each file ended; `None` when it was not read to its end.
     pub files: Vec<(String, Option<End>)>,
+}
+
+/// What was read, by kind.
+#[derive(Debug)]
+pub enum SourceSummary {
+    /// Packets.
+    Packets {
+        /// Frames and their fates.
+        ledger: SourceLedger,
+        /// Octets that the frames had on the wire.
+        frame_octets: u64,
+        /// Damaged frames by reason; they are rows all the same.
+        damage: DamageCounts,
+        /// Flows that were built, if some query asked for them.
+        flows: Option<FlowMeterCounters>,
+    },
+    /// Flow exports.
+    Exports {
+        /// Every exporter and domain.
+        accounts: Vec<ExportAccount>,
+        /// Messages that belong to no exporter.
+        strays: Strays,
+        /// What the files held.
+        files: Option<ExportCounters>,
+        /// What was listened on.
+        listeners: Vec<ListenerReport>,
+    },
 }
 
 /// Why a run ended before its input did.
@@ -96,62 +146,96 @@ pub enum RunError {
     WorkerDied,
 }
 
-/// Runs `queries` over `files` in one scan; results go to `sink`.
+/// Runs `queries` over `input` in one scan; results go to `sink`.
 ///
 /// When `input_ends` is set, what was read so far is all of the input; windows that are open then are marked
 /// partial.
 ///
 /// # Errors
 /// When a query fails on some row, when the sink fails, or when the system has no room for threads.
-pub fn run_files(
-    files: CaptureSet,
+pub fn run(
+    input: Input,
     queries: &[ContinuousQuery],
     options: &RunOptions,
     input_ends: &AtomicBool,
     sink: &mut dyn Sink,
 ) -> Result<Summary, RunError> {
     let started = Instant::now();
-    let disorder_ns =
-        has_time_window(queries).then(|| files.scan_times()).flatten().map(|scan| scan.disorder_ns);
-    let total_octets = files.total_octets();
+    let (sources, disorder_ns) = sources(input, queries, options);
+    let is_live = sources.iter().any(AnySource::is_live);
+    let total_octets = sources.iter().map(|source| source.progress().total_octets).sum();
     let workers = if counts_rows(queries) { 1 } else { options.workers.max(1) };
-    let wired = wire(queries, workers, options)?;
-    let plan = ReaderPlan {
-        packet_columns: columns_of(queries, &PACKETS),
-        flow_columns: columns_of(queries, &FLOWS),
-        batch_rows: options.batch_rows,
-        lateness_ns: disorder_ns.unwrap_or(i64::from(options.allowed_lateness_ms) * 1_000_000),
-        flow_limits: options.flows,
-    };
-    let reader = Reader::new(files, &plan, wired.lanes);
+    let wired = wire(queries, sources.len(), workers, options)?;
     let (stop, progress) = (StopFlag::new(input_ends), ReaderProgress::default());
-    let read_so_far = || Progress {
-        octets: progress.octets.load(Ordering::Relaxed),
-        total_octets,
-        frames: progress.frames.load(Ordering::Relaxed),
-    };
-    let (ledgers, report) = std::thread::scope(|scope| {
-        let stop = &stop;
+    let read_so_far = || progress.of(total_octets);
+    let threads = workers + sources.len();
+    let (ledgers, readers) = std::thread::scope(|scope| {
+        let (stop, progress) = (&stop, &progress);
         for (number, worker) in wired.workers.into_iter().enumerate() {
             let work = move || {
-                pin(number + 1, workers + 1);
+                pin(number + 1, threads);
                 worker.run(stop);
             };
             start(scope, format!("operator-{number}"), work, stop)?;
         }
-        let progress = &progress;
-        let read = move || {
-            pin(0, workers + 1);
-            reader.run(progress, stop)
-        };
-        let reader = start(scope, "capture".to_owned(), read, stop)?;
+        let mut readers = vec![];
+        for (number, (mut source, lanes)) in sources.into_iter().zip(wired.lanes).enumerate() {
+            let sequence = &wired.sequence;
+            let work = move || {
+                pin(if number == 0 { 0 } else { workers + number }, threads);
+                let dealer = Dealer::new(lanes, sequence, is_live);
+                let dropped = read(&mut source, dealer, progress, stop);
+                (source, dropped)
+            };
+            readers.push(start(scope, format!("capture-{number}"), work, stop)?);
+        }
         let ledgers = wired.merger.run(sink, &read_so_far, stop);
         stop.stop();
-        let report = reader.join().map_err(|_| RunError::WorkerDied)?;
-        Ok((ledgers?, report))
+        let readers: Result<Vec<_>, _> =
+            readers.into_iter().map(|reader| reader.join().map_err(|_| RunError::WorkerDied)).collect();
+        Ok((ledgers?, readers?))
     })?;
     let is_cut = input_ends.load(Ordering::Relaxed);
-    Ok(Summary { is_cut, ..summarise(&report, ledgers, disorder_ns, started.elapsed()) })
+    Ok(Summary { is_cut, disorder_ns, queries: ledgers, elapsed: started.elapsed(), ..summarise(readers) })
+}
+
+/// The sources of an input, and how far its records lie behind the latest one, where that was measured.
+fn sources(input: Input, queries: &[ContinuousQuery], options: &RunOptions) -> (Vec<AnySource>, Option<i64>) {
+    let needs_order = has_time_window(queries);
+    let allowed = |default_ms: u32| i64::from(options.allowed_lateness_ms.unwrap_or(default_ms)) * 1_000_000;
+    let exports = |lateness_ns| ExportPlan {
+        columns: columns_of(queries, &FLOWS).unwrap_or_default(),
+        batch_rows: options.batch_rows,
+        lateness_ns,
+        options: options.exports,
+    };
+    match input {
+        Input::Packets(files) => {
+            let disorder = needs_order.then(|| files.scan_times()).flatten().map(|scan| scan.disorder_ns);
+            let plan = PacketPlan {
+                packet_columns: columns_of(queries, &PACKETS),
+                flow_columns: columns_of(queries, &FLOWS),
+                batch_rows: options.batch_rows,
+                lateness_ns: disorder.unwrap_or(allowed(PACKETS_LATENESS_MS)),
+                flow_limits: options.flows,
+            };
+            (vec![AnySource::Packets(Box::new(PacketSource::new(files, &plan)))], disorder)
+        }
+        Input::Exports { files, again } => {
+            let disorder = again.filter(|_| needs_order).map(|files| disorder_ns(files, options.exports));
+            let plan = exports(disorder.unwrap_or(allowed(EXPORTS_LATENESS_MS)));
+            (vec![exports_of(ExportInput::Files(files), &plan)], disorder)
+        }
+        Input::Listeners(listeners) => {
+            let plan = exports(allowed(EXPORTS_LATENESS_MS));
+            let source = |listener| exports_of(ExportInput::Udp(Box::new(listener)), &plan);
+            (listeners.into_iter().map(source).collect(), None)
+        }
+    }
+}
+
+fn exports_of(input: ExportInput, plan: &ExportPlan) -> AnySource {
+    AnySource::Exports(Box::new(ExportSource::new(input, plan)))
 }
 
 /// Starts a thread; when that fails, those that run already are asked to end.
@@ -179,12 +263,20 @@ fn pin(number: usize, threads: usize) {
 
 /// Workers, merger and the rings between them.
 struct Wired {
-    lanes: Vec<Lane>,
+    /// For each source, its ends of the rings to each worker.
+    lanes: Vec<Vec<Lane>>,
     workers: Vec<Worker>,
     merger: Merger,
+    /// The number of the next batch of any source.
+    sequence: AtomicU64,
 }
 
-fn wire(queries: &[ContinuousQuery], workers: usize, options: &RunOptions) -> Result<Wired, RunError> {
+fn wire(
+    queries: &[ContinuousQuery],
+    sources: usize,
+    workers: usize,
+    options: &RunOptions,
+) -> Result<Wired, RunError> {
     let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1 };
     let mergers = queries.iter().enumerate().map(|(number, query)| {
         QueryMerger::new(query.clone(), workers, limits).map_err(|error| failed(number, &error))
@@ -196,24 +288,30 @@ fn wire(queries: &[ContinuousQuery], workers: usize, options: &RunOptions) -> Re
         done: 0,
         results: vec![],
     };
-    let mut wired = Wired { lanes: vec![], workers: vec![], merger };
+    let lanes = (0..sources).map(|_| vec![]).collect();
+    let mut wired = Wired { lanes, workers: vec![], merger, sequence: AtomicU64::new(0) };
     for _ in 0..workers {
-        let (to_worker, batches) = RingBuffer::new(options.ring_capacity_batches.max(1));
-        // A batch may be in the ring, with the worker, or on its way back.
-        let (to_reader, used) = RingBuffer::new(options.ring_capacity_batches + 2);
+        let inputs = wired.lanes.iter_mut().map(|lanes| ring_of_batches(lanes, options)).collect();
         let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);
-        wired.lanes.push(Lane { batches: to_worker, used });
         wired.merger.workers.push(messages);
         wired.workers.push(Worker {
             operators: operators(queries, limits)?,
             queries: queries.len(),
-            batches,
-            used: to_reader,
+            inputs,
             messages: to_merger,
             outputs: vec![],
         });
     }
     Ok(wired)
+}
+
+/// The rings between one source, whose `lanes` get their ends, and one worker.
+fn ring_of_batches(lanes: &mut Vec<Lane>, options: &RunOptions) -> WorkerInput {
+    let (to_worker, batches) = RingBuffer::new(options.ring_capacity_batches.max(1));
+    // A batch may be in the ring, with the worker, or on its way back.
+    let (to_reader, used) = RingBuffer::new(options.ring_capacity_batches + 2);
+    lanes.push(Lane { batches: to_worker, used });
+    WorkerInput { batches, used: to_reader, watermark: EventTime::MIN }
 }
 
 /// The lower operators of all queries, each with its query's number.
@@ -253,29 +351,58 @@ fn counts_rows(queries: &[ContinuousQuery]) -> bool {
     queries.iter().any(|query| matches!(query.window, Some(Window::Rows { .. })))
 }
 
-fn summarise(
-    report: &ReaderReport,
-    queries: Vec<QueryLedger>,
-    disorder_ns: Option<i64>,
-    elapsed: Duration,
-) -> Summary {
+/// What was read, of all sources together.
+fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
+    let mut summary = Summary {
+        elapsed: Duration::ZERO,
+        source: SourceSummary::Exports {
+            accounts: vec![],
+            strays: Strays::default(),
+            files: None,
+            listeners: vec![],
+        },
+        disorder_ns: None,
+        rows_dropped: 0,
+        queries: vec![],
+        is_cut: false,
+        files: vec![],
+    };
+    for (source, dropped) in readers {
+        summary.rows_dropped += dropped;
+        match source {
+            AnySource::Packets(source) => summarise_packets(&source.report(), &mut summary),
+            AnySource::Exports(source) => summarise_exports(source.report(), &mut summary),
+        }
+    }
+    summary
+}
+
+fn summarise_packets(report: &PacketReport, summary: &mut Summary) {
     let counters = report.files.counters();
-    let source = SourceLedger {
+    let ledger = SourceLedger {
         offered: counters.frames + counters.undecodable,
         delivered: counters.frames,
         undecodable: counters.undecodable,
         ..SourceLedger::default()
     };
     let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
-    Summary {
-        elapsed,
-        source,
+    summary.files = report.files.files().iter().map(end).collect();
+    summary.source = SourceSummary::Packets {
+        ledger,
         frame_octets: report.frame_octets,
         damage: report.damage,
         flows: report.flows,
-        disorder_ns,
-        queries,
-        is_cut: false,
-        files: report.files.files().iter().map(end).collect(),
+    };
+}
+
+fn summarise_exports(report: ExportReport, summary: &mut Summary) {
+    let SourceSummary::Exports { accounts, strays, files, listeners } = &mut summary.source else { return };
+    accounts.extend(report.accounts);
+    *strays += report.strays;
+    listeners.extend(report.listener);
+    if let Some((set, counters)) = report.files {
+        *files = Some(counters);
+        let end = |(name, end): (&str, Option<&End>)| (name.to_owned(), end.cloned());
+        summary.files = set.files().map(end).collect();
     }
 }

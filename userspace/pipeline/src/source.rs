@@ -1,5 +1,7 @@
 //! What a capture thread reads: packets of files, or flow exports.
 
+use crate::exports::ExportSource;
+use crate::packets::PacketSource;
 use crate::sink::Progress;
 use arrow_array::RecordBatch;
 use tapline_record::{EventTime, Stream};
@@ -37,4 +39,64 @@ pub(crate) trait Source {
 
     /// How far the input was read.
     fn progress(&self) -> Progress;
+
+    /// A batch without rows, to say by it how far a silent source has come.
+    fn no_rows(&self) -> (&'static Stream, RecordBatch);
+}
+
+/// A source of either kind.
+pub(crate) enum AnySource {
+    Packets(Box<PacketSource>),
+    Exports(Box<ExportSource>),
+}
+
+impl AnySource {
+    /// Whether it must never wait.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Exports(source) if source.is_live())
+    }
+
+    fn inner(&self) -> &dyn Source {
+        match self {
+            Self::Packets(source) => source.as_ref(),
+            Self::Exports(source) => source.as_ref(),
+        }
+    }
+
+    fn inner_mut(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Packets(source) => source.as_mut(),
+            Self::Exports(source) => source.as_mut(),
+        }
+    }
+}
+
+impl Source for AnySource {
+    fn step(&mut self) -> Step {
+        self.inner_mut().step()
+    }
+
+    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
+        self.inner_mut().hand_over(all, send)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.inner().watermark()
+    }
+
+    fn end(&mut self) {
+        self.inner_mut().end();
+    }
+
+    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch) {
+        self.inner_mut().recycle(stream, batch);
+    }
+
+    fn progress(&self) -> Progress {
+        self.inner().progress()
+    }
+
+    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
+        self.inner().no_rows()
+    }
 }

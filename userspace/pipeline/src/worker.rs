@@ -1,6 +1,6 @@
 //! A worker thread: batches in, partial aggregates of every query out.
 
-use crate::ring::{StopFlag, receive, send};
+use crate::ring::{Patience, StopFlag, send};
 use rtrb::{Consumer, Producer};
 use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, StreamBatch};
 use tapline_record::EventTime;
@@ -18,13 +18,20 @@ pub(crate) enum Message {
     Failed { query: usize, error: QueryFailure },
 }
 
+/// One worker's ends of the rings to one source.
+pub(crate) struct WorkerInput {
+    pub(crate) batches: Consumer<StreamBatch>,
+    pub(crate) used: Producer<StreamBatch>,
+    /// How far the source has come; the end of time when it has ended.
+    pub(crate) watermark: EventTime,
+}
+
 /// One worker's ends of the rings, and its operators.
 pub(crate) struct Worker {
     /// The lower operators, each with its query's number.
     pub(crate) operators: Vec<(usize, LowerOperator)>,
     pub(crate) queries: usize,
-    pub(crate) batches: Consumer<StreamBatch>,
-    pub(crate) used: Producer<StreamBatch>,
+    pub(crate) inputs: Vec<WorkerInput>,
     pub(crate) messages: Producer<Message>,
     pub(crate) outputs: Vec<LowerOutput>,
 }
@@ -32,14 +39,41 @@ pub(crate) struct Worker {
 impl Worker {
     /// Works until the batches end.
     pub(crate) fn run(mut self, stop: &StopFlag<'_>) {
-        while let Some(batch) = receive(&mut self.batches) {
+        let mut turn = 0;
+        while let Some((input, mut batch)) = self.next_batch(&mut turn) {
+            self.inputs[input].watermark = batch.watermark;
+            batch.watermark = self.inputs.iter().map(|input| input.watermark).min().unwrap_or(EventTime::MIN);
             if stop.is_set() || !self.process(&batch, stop) {
                 return;
             }
             // A full ring of used batches only costs their memory.
-            let _ = self.used.push(batch);
+            let _ = self.inputs[input].used.push(batch);
         }
         self.finish(stop);
+    }
+
+    /// The next batch of any source that has one, in turn, and which source's it is; `None` when all have ended.
+    fn next_batch(&mut self, turn: &mut usize) -> Option<(usize, StreamBatch)> {
+        let mut patience = Patience::new();
+        loop {
+            let mut is_any_left = false;
+            for _ in 0..self.inputs.len() {
+                let number = *turn % self.inputs.len();
+                *turn = number + 1;
+                let input = &mut self.inputs[number];
+                // A source that ends may still push its last batch between the two looks.
+                let has_ended = input.batches.is_abandoned();
+                if let Ok(batch) = input.batches.pop() {
+                    return Some((number, batch));
+                }
+                input.watermark = if has_ended { EventTime::MAX } else { input.watermark };
+                is_any_left |= !has_ended;
+            }
+            if !is_any_left {
+                return None;
+            }
+            patience.pause();
+        }
     }
 
     fn process(&mut self, batch: &StreamBatch, stop: &StopFlag<'_>) -> bool {

@@ -22,10 +22,12 @@ mod template;
 mod wire;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use domain::{Domain, Output};
 use extract::Extractor;
 use plan::Plan;
 use std::collections::HashMap;
+use std::ops::AddAssign;
 use tapline_record::address::Address;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
 use wire::u16_at;
@@ -121,6 +123,14 @@ pub struct Strays {
     pub reasons: UndecodableCounts,
 }
 
+impl AddAssign for Strays {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.octets += other.octets;
+        self.reasons += other.reasons;
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct DomainKey {
     address: Address,
@@ -151,6 +161,12 @@ impl ExportDecoder {
             batch_rows,
             strays: Strays::default(),
         }
+    }
+
+    /// The schema of the batches.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.output.batch.schema()
     }
 
     /// Decodes a message.

@@ -1,0 +1,56 @@
+//! Opens what a run reads, and says which queries it cannot answer.
+
+use crate::arguments::{InputPlan, QueryPlan};
+use crate::failure::Failure;
+use std::path::Path;
+use tapline_capture::{CaptureSet, ExportSet, OpenError, UdpListener, UdpOptions};
+use tapline_pipeline::Input;
+use tapline_query::{ContinuousQuery, Fold};
+use tapline_record::PACKETS;
+
+/// Refuses queries over streams that the input does not have, and live aggregates that would never end.
+pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
+    let has_packets = matches!(plan.input, InputPlan::Packets(_) | InputPlan::Nothing);
+    let is_live = matches!(plan.input, InputPlan::Listen { .. });
+    for ((name, _), query) in plan.queries.iter().zip(queries) {
+        if !has_packets && query.columns_of(&PACKETS).is_some() {
+            let message =
+                format!("{name}: flow exports hold no packets; ask the table flows, or give --pcap FILE");
+            return Err(Failure::Usage(message));
+        }
+        if is_live && query.window.is_none() && has_aggregate(query) {
+            let message = format!(
+                "{name}: a live source never ends, so an aggregate over it needs a window; add to GROUP BY: tumble('60 seconds')"
+            );
+            return Err(Failure::Usage(message));
+        }
+    }
+    Ok(())
+}
+
+fn has_aggregate(query: &ContinuousQuery) -> bool {
+    query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
+}
+
+/// Opens the files, or binds the listeners.
+pub(crate) fn open(plan: &InputPlan) -> Result<Input, Failure> {
+    let failed = |error: OpenError| Failure::Run(error.to_string());
+    match plan {
+        InputPlan::Nothing => Err(Failure::Usage(
+            "no input; give --pcap FILE, --exports FILE or --listen udp://HOST:PORT".to_owned(),
+        )),
+        InputPlan::Packets(files) => Ok(Input::Packets(CaptureSet::open(files).map_err(failed)?)),
+        InputPlan::Exports { files, ports } => {
+            let is_pipe = files.iter().any(|file| file == Path::new("-"));
+            let open = || ExportSet::open(files, ports).map_err(failed);
+            Ok(Input::Exports { again: if is_pipe { None } else { Some(open()?) }, files: open()? })
+        }
+        InputPlan::Listen { addresses, receive_buffer_octets } => {
+            let options =
+                UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
+            let bind = |address| UdpListener::bind(address, &options);
+            let listeners = addresses.iter().map(|&address| bind(address)).collect::<Result<_, _>>();
+            Ok(Input::Listeners(listeners.map_err(|error| Failure::Run(error.to_string()))?))
+        }
+    }
+}

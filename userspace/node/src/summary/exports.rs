@@ -1,0 +1,124 @@
+//! The account of flow exports.
+
+use super::grouped;
+use tapline_capture::ExportCounters;
+use tapline_decode::export::{ExportAccount, Strays, UndecodableCounts, Unit, version_name};
+use tapline_pipeline::{ListenerReport, Summary};
+use tapline_record::address::to_ip;
+
+/// Exporters that are printed one by one; more are only counted.
+const EXPORTERS_PRINTED_MAX: usize = 16;
+
+/// Prints what came in all, and the fates of every exporter's units.
+pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Strays) {
+    let seconds = summary.elapsed.as_secs_f64();
+    let sum = |of: fn(&ExportAccount) -> u64| accounts.iter().map(of).sum::<u64>();
+    let rows = sum(|account| account.counts.rows);
+    eprintln!(
+        "{} flow records in {} messages, {} octets in {seconds:.3} s: {} rows/s",
+        grouped(sum(|account| account.counts.records)),
+        grouped(sum(|account| account.counts.messages)),
+        grouped(sum(|account| account.counts.octets)),
+        grouped((rows as f64 / seconds.max(1e-9)) as u64)
+    );
+    accounts.iter().take(EXPORTERS_PRINTED_MAX).for_each(print_account);
+    if accounts.len() > EXPORTERS_PRINTED_MAX {
+        eprintln!(
+            "and {} exporters and domains more",
+            grouped((accounts.len() - EXPORTERS_PRINTED_MAX) as u64)
+        );
+    }
+    if strays.messages > 0 {
+        eprintln!("{} messages of no exporter: {}", grouped(strays.messages), reasons(&strays.reasons));
+    }
+    if summary.rows_dropped > 0 {
+        eprintln!(
+            "dropped: {} rows between capture and operators, since those were too slow",
+            grouped(summary.rows_dropped)
+        );
+    }
+}
+
+fn print_account(account: &ExportAccount) {
+    let ledger = account.ledger();
+    let port = if account.port > 0 { format!(" port {}", account.port) } else { String::new() };
+    eprintln!(
+        "{} of {}{port} domain {}, in {}: offered {} = delivered {} + control {} + undecodable {} + lost {}",
+        version_name(account.version),
+        to_ip(account.exporter),
+        account.domain,
+        account.unit.name(),
+        grouped(ledger.offered),
+        grouped(ledger.delivered),
+        grouped(ledger.control),
+        grouped(ledger.undecodable),
+        grouped(ledger.lost_before_us)
+    );
+    let remarks = remarks(account);
+    if !remarks.is_empty() {
+        eprintln!("  {}", remarks.join("; "));
+    }
+}
+
+/// What else is to be said of an exporter, if anything.
+fn remarks(account: &ExportAccount) -> Vec<String> {
+    let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
+    let lost_records = if account.unit == Unit::Datagrams { account.lost_records() } else { 0 };
+    let clock_off_s =
+        account.clock_behind_ns.filter(|_| extract.rows_shifted > 0).unwrap_or(0) / 1_000_000_000;
+    let numbers = [
+        (lost_records, "records lost, by estimate"),
+        (sequence.reordered, "messages out of order"),
+        (sequence.duplicates, "messages that came twice"),
+        (sequence.restarts, "restarts"),
+        (sequence.uncertain, "stretches of unknown length"),
+        (counts.sets_replayed, "sets that waited for their template"),
+        (counts.sets_expired, "sets whose template never came"),
+        (counts.redefined, "templates redefined"),
+        (counts.withdrawn, "templates withdrawn"),
+        (counts.trailing_octets, "octets behind the last set"),
+        (extract.times_mended, "rows with times out of order, mended"),
+        (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
+        (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
+        (clock_off_s.unsigned_abs(), "seconds by which it is off"),
+    ];
+    let there_is = numbers.into_iter().filter(|(number, _)| *number > 0);
+    let mut remarks: Vec<String> =
+        there_is.map(|(number, what)| format!("{} {what}", grouped(number))).collect();
+    if counts.reasons != UndecodableCounts::default() {
+        remarks.push(format!("undecodable: {}", reasons(&counts.reasons)));
+    }
+    remarks
+}
+
+fn reasons(counts: &UndecodableCounts) -> String {
+    let texts = counts.iter().map(|(reason, count)| format!("{} {}", grouped(count), reason.text()));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// Prints what capture files held besides exports.
+pub(super) fn print_files(counters: Option<&ExportCounters>) {
+    let Some(counters) = counters.filter(|counters| counters.frames > 0) else { return };
+    eprintln!(
+        "frames: {} = datagrams {} + fragments {} + TCP segments {} + others {}",
+        grouped(counters.frames),
+        grouped(counters.datagrams),
+        grouped(counters.fragments),
+        grouped(counters.segments),
+        grouped(counters.other)
+    );
+}
+
+/// Prints how well a listener kept up.
+pub(super) fn print_listener(listener: &ListenerReport) {
+    eprintln!(
+        "{}: {} messages read, {} packets dropped by the kernel (queue of {} octets)",
+        listener.address,
+        grouped(listener.messages),
+        grouped(listener.socket_drops),
+        grouped(listener.receive_buffer_octets as u64)
+    );
+    if let Some(failure) = &listener.failure {
+        eprintln!("warning: {} could not be read any more: {failure}", listener.address);
+    }
+}
