@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Send templates, or interface counters, again after so many datagrams of an exporter
     #[arg(long, value_name = "N", default_value_t = 1000)]
     template_every: u64,
+    /// Send them again after so many seconds, too
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    template_seconds: u64,
     /// Send one datagram a system call, as routers do, instead of many with segmentation offload
     #[arg(long)]
     plain: bool,
@@ -129,6 +132,7 @@ impl Arguments {
             autonomous_systems: self.systems,
             sampling_rate: self.sampling,
             control_every_datagrams: self.template_every,
+            control_every_ms: self.template_seconds.saturating_mul(1000),
             faults: self.faults.resolve(),
             ..ExportPlan::new(self.protocol.resolve(), self.seed)
         }

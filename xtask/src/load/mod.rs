@@ -1,6 +1,5 @@
 //! `cargo xtask load`: puts load on tapline, or on any collector, and knows what it sent.
 
-mod capture;
 mod compare;
 mod exports;
 mod pace;

@@ -38,6 +38,14 @@ pub(crate) struct Limit {
     pub(crate) records: u64,
 }
 
+impl Limit {
+    /// How many records come at a rate.
+    pub(crate) fn records_at(&self, rate: u64) -> u64 {
+        let by_time = u128::from(rate) * self.duration.as_nanos() / 1_000_000_000;
+        self.records.min(u64::try_from(by_time).unwrap_or(u64::MAX))
+    }
+}
+
 /// Says when records are due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {

@@ -65,7 +65,7 @@ impl Channel {
 
     /// Generates a datagram and appends what is sent; gives the number of records that were generated.
     pub(super) fn emit(&mut self, block: &Block, time_ns: u64, outbox: &mut Outbox) -> u64 {
-        if self.exporter.is_at_barrier() {
+        if self.exporter.is_at_barrier(time_ns) {
             self.release(block, outbox);
         }
         let is_spared = self.exporter.is_at_an_end(self.shown_by);

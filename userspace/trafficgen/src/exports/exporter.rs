@@ -29,6 +29,8 @@ pub(super) struct Exporter {
     /// When it started, by its own account; `None` before its first datagram.
     boot_ns: Option<u64>,
     due: Due,
+    /// When templates or counters were sent last; `None` before the first time.
+    control_ns: Option<u64>,
     restarts: u64,
     redefinitions: u64,
 }
@@ -53,6 +55,7 @@ impl Exporter {
             generated: 0,
             boot_ns: None,
             due: Due { restart: false, redefinition: false, control: has_control },
+            control_ns: None,
             restarts: 0,
             redefinitions: 0,
         }
@@ -60,11 +63,14 @@ impl Exporter {
 
     /// Appends the next datagram.
     pub(super) fn next(&mut self, block: &Block, time_ns: u64, out: &mut Vec<u8>) -> Emission {
+        let control_is_due = self.control_is_due(time_ns);
         self.restart_when_due(time_ns);
         self.redefinitions += u64::from(std::mem::take(&mut self.due.redefinition));
         let moment = self.moment(time_ns);
         let layout = block.layout(self.redefinitions);
-        if std::mem::take(&mut self.due.control) {
+        if control_is_due {
+            self.due.control = false;
+            self.control_ns = Some(time_ns);
             let control = self.dialect.write_control(layout, moment, out);
             return Emission::Control(Control { datagrams: 1, ..control });
         }
@@ -86,8 +92,8 @@ impl Exporter {
     }
 
     /// Whether nothing that came before may come after the next datagram.
-    pub(super) fn is_at_barrier(&self) -> bool {
-        self.due.restart || self.due.control
+    pub(super) fn is_at_barrier(&self, time_ns: u64) -> bool {
+        self.due.restart || self.control_is_due(time_ns)
     }
 
     /// Whether no template has been sent yet.
@@ -101,6 +107,13 @@ impl Exporter {
 
     pub(super) fn redefinitions(&self) -> u64 {
         self.redefinitions
+    }
+
+    /// Whether templates or counters come next, by number or by time.
+    fn control_is_due(&self, time_ns: u64) -> bool {
+        let period_ns = self.plan.control_every_ms.saturating_mul(1_000_000);
+        self.due.control
+            || self.control_ns.is_some_and(|latest_ns| time_ns.saturating_sub(latest_ns) >= period_ns)
     }
 
     fn restart_when_due(&mut self, time_ns: u64) {

@@ -6,6 +6,7 @@
 //! to copy it and to fill in sequence numbers and times, so that a sender is as fast as its sockets.
 
 mod block;
+mod capture;
 mod channel;
 mod dialect;
 mod exporter;
@@ -22,6 +23,7 @@ mod plan;
 mod sflow;
 mod truth;
 
+pub use capture::ExportCapture;
 pub use fleet::Fleet;
 pub use outbox::{Outbox, Run};
 pub use plan::{AUTONOMOUS_SYSTEMS_MAX, ExportPlan, Faults, Protocol};

@@ -96,6 +96,8 @@ pub struct ExportPlan {
     pub sampling_rate: Option<u32>,
     /// After so many datagrams with records the templates, or interface counters, are sent again.
     pub control_every_datagrams: u64,
+    /// After so long they are sent again, too; looked at when a datagram is due.
+    pub control_every_ms: u64,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -111,6 +113,7 @@ impl ExportPlan {
             block_datagrams: 1024,
             sampling_rate: None,
             control_every_datagrams: 1000,
+            control_every_ms: 10_000,
             faults: Faults::default(),
         }
     }
@@ -124,8 +127,8 @@ impl ExportPlan {
         within("autonomous_systems", self.autonomous_systems, AUTONOMOUS_SYSTEMS_MAX)?;
         within("block_datagrams", self.block_datagrams, BLOCK_DATAGRAMS_MAX)?;
         within("sampling_rate", self.sampling_rate.unwrap_or(1), self.sampling_rate_max())?;
-        if self.control_every_datagrams == 0 {
-            return Err("control_every_datagrams is 0, it must be 1 or more".to_owned());
+        if self.control_every_datagrams == 0 || self.control_every_ms == 0 {
+            return Err("control_every is 0, it must be 1 or more".to_owned());
         }
         self.faults.check(self.protocol)
     }
