@@ -1,8 +1,7 @@
 //! `cargo xtask load exports`: flow exports of synthetic routers.
 //!
 //! Takes a seed, a rate and faults, sends over UDP or writes a capture file. What was sent stands on standard
-//! output, as the query `SELECT src_as, dst_as, count(*) AS records, sum(packets) AS packets, sum(octets) AS
-//! octets FROM flows GROUP BY src_as, dst_as` gives it; a summary stands on standard error.
+//! output, as a query gives it; a summary stands on standard error.
 
 use std::io::{self, BufWriter};
 use std::net::SocketAddr;
@@ -17,8 +16,16 @@ use super::pace::{Limit, Rate};
 use super::sender::{self, Options, Sent};
 use super::{compare, report};
 
+/// What the command's table is.
+const AFTER_HELP: &str = "\
+What was sent stands on standard output, as `tapline query --format csv` answers
+    SELECT src_as, dst_as, count(*) AS records, sum(packets) AS packets, sum(octets) AS octets
+    FROM flows GROUP BY src_as, dst_as
+with the rows sorted: without what was lost, and twice what was duplicated.";
+
 /// Flow exports of synthetic routers.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// The protocol of the exports
     #[arg(long, value_enum)]
@@ -47,7 +54,7 @@ pub(crate) struct Arguments {
     /// Announce that one packet in so many is sampled
     #[arg(long, value_name = "N")]
     sampling: Option<u32>,
-    /// Autonomous systems on each side; every pair of them occurs
+    /// Autonomous systems on each side; every pair of them occurs, up to 1000 on each side
     #[arg(long, value_name = "N", default_value_t = 200)]
     systems: u32,
     /// Send templates, or interface counters, again after so many datagrams of an exporter
@@ -128,13 +135,17 @@ impl Arguments {
     }
 
     fn plan(&self) -> ExportPlan {
+        const BLOCK_RECORDS_MAX: u32 = 1_000_000;
+        let plan = ExportPlan::new(self.protocol.resolve(), self.seed);
+        let pairs = self.systems.saturating_mul(self.systems).min(BLOCK_RECORDS_MAX);
         ExportPlan {
+            block_records: plan.block_records.max(pairs),
             autonomous_systems: self.systems,
             sampling_rate: self.sampling,
             control_every_datagrams: self.template_every,
             control_every_ms: self.template_seconds.saturating_mul(1000),
             faults: self.faults.resolve(),
-            ..ExportPlan::new(self.protocol.resolve(), self.seed)
+            ..plan
         }
     }
 

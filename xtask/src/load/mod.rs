@@ -1,10 +1,13 @@
 //! `cargo xtask load`: puts load on tapline, or on any collector, and knows what it sent.
+//!
+//! [`sender`] is what other commands call: it takes a plan, a rate and a limit, and gives the truth. The command
+//! lines stand around it.
 
 mod compare;
 mod exports;
-mod pace;
+pub(crate) mod pace;
 mod report;
-mod sender;
+pub(crate) mod sender;
 mod sockets;
 
 use anyhow::Result;

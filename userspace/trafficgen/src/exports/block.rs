@@ -34,7 +34,7 @@ impl Block {
         let protocol = plan.protocol;
         let wide = !matches!(protocol, Protocol::NetflowV5 | Protocol::NetflowV7);
         let mut source = FlowSource::new(plan.seed, plan.autonomous_systems, wide);
-        let records = plan.block_datagrams as usize * records_per_datagram(protocol);
+        let records = (plan.block_records as usize).next_multiple_of(records_per_datagram(protocol));
         let flows: Vec<_> = (0..records).map(|_| source.draw()).collect();
         let layouts: &[bool] =
             if plan.faults.redefine_every_datagrams > 0 { &[false, true] } else { &[false] };

@@ -48,12 +48,14 @@ pub(super) struct FlowSource {
     wide: bool,
     /// Where the latest flow came in.
     interface: u16,
+    /// Pairs of systems that are still to come before any comes again; empty when there are very many.
+    pairs: Vec<u32>,
 }
 
 impl FlowSource {
     pub(super) fn new(seed: u64, autonomous_systems: u32, wide: bool) -> Self {
         let random = Random::new(seed, "exports");
-        Self { random, autonomous_systems: autonomous_systems.into(), wide, interface: 0 }
+        Self { random, autonomous_systems: autonomous_systems.into(), wide, interface: 0, pairs: Vec::new() }
     }
 
     pub(super) fn draw(&mut self) -> Flow {
@@ -61,14 +63,14 @@ impl FlowSource {
         const DESTINATIONS: u32 = u32::from_be_bytes([100, 64, 0, 0]);
         const SRC_AS_MIN: u32 = 1_000;
         const DST_AS_MIN: u32 = 20_000;
-        let (src_side, dst_side) = (self.side(), self.side());
+        let (src_system, dst_system) = self.pair();
         let (packets, octets) = self.size();
         let (protocol, tcp_flags) = self.protocol();
         let end_age_ms = self.random.below(END_AGE_MS_MAX.into()) as u32;
         Flow {
-            src_ip: self.host(SOURCES, src_side),
-            dst_ip: self.host(DESTINATIONS, dst_side),
-            next_hop: Ipv4Addr::from_octets([192, 0, 2, 1 + (dst_side % 8) as u8]),
+            src_ip: self.host(SOURCES, src_system),
+            dst_ip: self.host(DESTINATIONS, dst_system),
+            next_hop: Ipv4Addr::from_octets([192, 0, 2, 1 + (dst_system % 8) as u8]),
             input: self.next_interface(),
             output: self.random.within(1..u64::from(INTERFACES) + 1) as u16,
             packets,
@@ -80,16 +82,23 @@ impl FlowSource {
             protocol,
             tcp_flags,
             tos: *self.random.choose(&[0, 0, 0, 0x28, 0xb8]),
-            src_as: self.as_number(SRC_AS_MIN, src_side),
-            dst_as: self.as_number(DST_AS_MIN, dst_side),
+            src_as: self.as_number(SRC_AS_MIN, src_system),
+            dst_as: self.as_number(DST_AS_MIN, dst_system),
             src_mask: 22,
             dst_mask: 22,
         }
     }
 
-    /// The number of an autonomous system on its side, from 0.
-    fn side(&mut self) -> u32 {
-        self.random.below(self.autonomous_systems) as u32
+    /// The numbers of two autonomous systems, each on its side and from 0.
+    fn pair(&mut self) -> (u32, u32) {
+        const DECK_PAIRS_MAX: u64 = 1 << 20;
+        let pairs = self.autonomous_systems * self.autonomous_systems;
+        if self.pairs.is_empty() && pairs <= DECK_PAIRS_MAX {
+            self.pairs.extend(0..pairs as u32);
+            self.random.shuffle(&mut self.pairs);
+        }
+        let pair = self.pairs.pop().map_or_else(|| self.random.below(pairs), u64::from);
+        ((pair / self.autonomous_systems) as u32, (pair % self.autonomous_systems) as u32)
     }
 
     /// A host in the network of /22 that belongs to the autonomous system.

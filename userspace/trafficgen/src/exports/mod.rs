@@ -2,8 +2,8 @@
 //!
 //! Takes an [`ExportPlan`] and the time, gives UDP payloads of any number of exporters, and the truth about
 //! what was put on the wire. Everything follows from the seed and the times that the caller names.
-//! The records of a plan are drawn and encoded once, as the datagrams of a [`block`]; to emit one of them is
-//! to copy it and to fill in sequence numbers and times, so that a sender is as fast as its sockets.
+//! The records of a plan are drawn and encoded once, as a block of datagrams; to emit one of
+//! them is to copy it and to fill in sequence numbers and times, so that a sender is as fast as its sockets.
 
 mod block;
 mod capture;

@@ -121,3 +121,43 @@ impl<'a> Run<'a> {
         self.octets.chunks(self.datagram_octets.max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox(lengths: &[usize]) -> Outbox {
+        let mut outbox = Outbox::default();
+        for length in lengths {
+            outbox.open().extend(vec![0; *length]);
+            outbox.seal();
+        }
+        outbox
+    }
+
+    fn runs(lengths: &[usize], octets_max: usize, datagrams_max: usize) -> Vec<usize> {
+        outbox(lengths).runs(octets_max, datagrams_max).map(|run| run.datagrams).collect()
+    }
+
+    #[test]
+    fn a_run_is_of_one_length_and_may_end_shorter() {
+        assert_eq!(runs(&[9, 9, 9, 5, 9, 9], 100, 64), [4, 2]);
+        assert_eq!(runs(&[5, 9, 9], 100, 64), [1, 2]);
+        assert_eq!(runs(&[], 100, 64), [0; 0]);
+    }
+
+    #[test]
+    fn a_run_keeps_its_limits() {
+        assert_eq!(runs(&[9; 7], 30, 64), [3, 3, 1]);
+        assert_eq!(runs(&[9; 7], 100, 2), [2, 2, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_discarded_and_repeated() {
+        let mut outbox = outbox(&[3, 4]);
+        outbox.open().push(1);
+        outbox.discard();
+        outbox.repeat_last();
+        assert_eq!(outbox.datagrams().map(<[u8]>::len).collect::<Vec<_>>(), [3, 4, 4]);
+    }
+}

@@ -88,10 +88,11 @@ pub struct ExportPlan {
     pub protocol: Protocol,
     /// Where the random numbers start.
     pub seed: u64,
-    /// Autonomous systems on each side; every pair of them is equally frequent.
+    /// Autonomous systems on each side. Every pair of them is equally frequent, and every one occurs as long as
+    /// there are as many different records.
     pub autonomous_systems: u32,
-    /// Different datagrams with records; then they come again, with new times.
-    pub block_datagrams: u32,
+    /// Different records, up to the end of a datagram; then they come again, with new times.
+    pub block_records: u32,
     /// One packet in so many is sampled, and the exporters say so; `None` when they say nothing.
     pub sampling_rate: Option<u32>,
     /// After so many datagrams with records the templates, or interface counters, are sent again.
@@ -103,14 +104,14 @@ pub struct ExportPlan {
 }
 
 impl ExportPlan {
-    /// Without faults and sampling: 200 by 200 autonomous systems, some ten thousand different records.
+    /// Without faults and sampling: every pair of 200 by 200 autonomous systems.
     #[must_use]
     pub fn new(protocol: Protocol, seed: u64) -> Self {
         Self {
             protocol,
             seed,
             autonomous_systems: 200,
-            block_datagrams: 1024,
+            block_records: 1 << 16,
             sampling_rate: None,
             control_every_datagrams: 1000,
             control_every_ms: 10_000,
@@ -123,9 +124,9 @@ impl ExportPlan {
     /// # Errors
     /// Says which number is wrong and what would be right.
     pub fn check(&self) -> Result<(), String> {
-        const BLOCK_DATAGRAMS_MAX: u32 = 1 << 18;
+        const BLOCK_RECORDS_MAX: u32 = 1 << 22;
         within("autonomous_systems", self.autonomous_systems, AUTONOMOUS_SYSTEMS_MAX)?;
-        within("block_datagrams", self.block_datagrams, BLOCK_DATAGRAMS_MAX)?;
+        within("block_records", self.block_records, BLOCK_RECORDS_MAX)?;
         within("sampling_rate", self.sampling_rate.unwrap_or(1), self.sampling_rate_max())?;
         if self.control_every_datagrams == 0 || self.control_every_ms == 0 {
             return Err("control_every is 0, it must be 1 or more".to_owned());

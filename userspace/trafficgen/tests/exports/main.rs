@@ -20,7 +20,7 @@ const STEP_NS: u64 = 10_000_000;
 fn plan(protocol: Protocol, seed: u64) -> ExportPlan {
     ExportPlan {
         autonomous_systems: 20,
-        block_datagrams: 50,
+        block_records: 1000,
         control_every_datagrams: 40,
         ..ExportPlan::new(protocol, seed)
     }

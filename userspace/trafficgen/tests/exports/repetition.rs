@@ -81,6 +81,13 @@ fn what_is_sent_is_what_is_generated_but_for_the_faults() {
 }
 
 #[test]
+fn every_pair_occurs() {
+    for protocol in Protocol::ALL {
+        assert_eq!(datagrams(&plan(protocol, 1), 0, 250).1.pairs.len(), 400, "{protocol}");
+    }
+}
+
+#[test]
 fn numbers_that_cannot_be_are_refused() {
     let plan = plan(Protocol::NetflowV5, 1);
     for faults in [
