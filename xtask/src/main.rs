@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup|demo|test|check|tidy|bench|conformance`.
+//! The project's commands: `cargo xtask setup|demo|test|check|tidy|bench|load|conformance`.
 //!
 //! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
 //! failed, 2 when the command line is wrong. One command a module.
@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod conformance;
 mod demo;
+mod load;
 mod process;
 mod setup;
 mod style;
@@ -42,6 +43,9 @@ enum Command {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Send synthetic traffic and say what was sent
+    #[command(subcommand)]
+    Load(load::Command),
     /// Run the conformance tests against real captures
     Conformance,
 }
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Bench(command) => bench::run(&command),
+        Command::Load(command) => load::run(&command),
         Command::Conformance => conformance::run(),
     };
     match outcome {

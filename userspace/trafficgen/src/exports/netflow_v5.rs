@@ -1,0 +1,115 @@
+//! NetFlow version 5.
+//!
+//! Takes flows, writes a header of 24 octets and 48 for each record. The sequence counts flows: a header
+//! carries the number of all that were exported before it.
+
+use super::dialect::{Dialect, Moment};
+use super::flow::Flow;
+use super::layout::Layout;
+use super::octets::{Put, age_to_time_u32, set_u16, set_u32};
+use super::plan::ExportPlan;
+use super::truth::Control;
+
+pub(super) const RECORDS: usize = 30;
+pub(super) const HEADER_OCTETS: usize = 24;
+const RECORD_OCTETS: usize = 48;
+const SEQUENCE_OFFSET: usize = 16;
+/// Where in a record the uptimes of its first and last packet are.
+const TIME_OFFSETS: [usize; 2] = [24, 28];
+
+/// The state of an exporter.
+#[derive(Debug)]
+pub(super) struct NetflowV5 {
+    /// Flows exported so far.
+    sequence: u32,
+    engine: u8,
+    /// Two bits of mode and fourteen of the rate.
+    sampling: u16,
+}
+
+impl NetflowV5 {
+    pub(super) fn new(plan: &ExportPlan, exporter: u32) -> Self {
+        const SYSTEMATIC: u16 = 1 << 14;
+        let sampling = plan.sampling_rate.map_or(0, |rate| SYSTEMATIC | rate as u16);
+        Self { sequence: 0, engine: exporter as u8, sampling }
+    }
+}
+
+impl Dialect for NetflowV5 {
+    fn stamp(&mut self, datagram: &mut [u8], _: &Layout, moment: Moment) {
+        const ENGINE_OFFSET: usize = 21;
+        const SAMPLING_OFFSET: usize = 22;
+        datagram[ENGINE_OFFSET] = self.engine;
+        set_u16(datagram, SAMPLING_OFFSET, self.sampling);
+        stamp_header(datagram, self.sequence, moment);
+        stamp_records(&mut datagram[HEADER_OCTETS..], RECORD_OCTETS, moment.uptime_ms);
+        self.sequence = self.sequence.wrapping_add(RECORDS as u32);
+    }
+
+    fn write_control(&mut self, _: &Layout, _: Moment, _: &mut Vec<u8>) -> Control {
+        Control::default()
+    }
+
+    fn restart(&mut self) {
+        self.sequence = 0;
+    }
+}
+
+/// Appends a datagram.
+pub(super) fn encode(flows: &[Flow], out: &mut Vec<u8>) {
+    const VERSION: u16 = 5;
+    write_header(VERSION, flows.len(), out);
+    for flow in flows {
+        write_first_part(flow, out);
+        out.extend_from_slice(&[0, flow.tcp_flags, flow.protocol, flow.tos]);
+        write_second_part(flow, out);
+    }
+}
+
+/// Appends a header whose times and sequence number are open; version 7 has the same.
+pub(super) fn write_header(version: u16, records: usize, out: &mut Vec<u8>) {
+    out.put_u16(version);
+    out.put_u16(records as u16);
+    out.extend_from_slice(&[0; HEADER_OCTETS - 4]);
+}
+
+/// Addresses, interfaces, counters, times, ports: the same in version 7.
+pub(super) fn write_first_part(flow: &Flow, out: &mut Vec<u8>) {
+    out.extend_from_slice(&flow.src_ip.octets());
+    out.extend_from_slice(&flow.dst_ip.octets());
+    out.extend_from_slice(&flow.next_hop.octets());
+    out.put_u16(flow.input);
+    out.put_u16(flow.output);
+    out.put_u32(flow.packets);
+    out.put_u32(flow.octets);
+    out.put_u32(flow.start_age_ms);
+    out.put_u32(flow.end_age_ms);
+    out.put_u16(flow.src_port);
+    out.put_u16(flow.dst_port);
+}
+
+/// Autonomous systems and prefix lengths: the same in version 7.
+pub(super) fn write_second_part(flow: &Flow, out: &mut Vec<u8>) {
+    out.put_u16(flow.src_as as u16);
+    out.put_u16(flow.dst_as as u16);
+    out.put_u8(flow.src_mask);
+    out.put_u8(flow.dst_mask);
+    out.put_u16(0);
+}
+
+/// Fills in the times and the sequence number of a header.
+pub(super) fn stamp_header(datagram: &mut [u8], sequence: u32, moment: Moment) {
+    set_u32(datagram, 4, moment.uptime_ms);
+    set_u32(datagram, 8, moment.seconds());
+    set_u32(datagram, 12, moment.nanoseconds());
+    set_u32(datagram, SEQUENCE_OFFSET, sequence);
+}
+
+/// Turns the ages of records into uptimes.
+pub(super) fn stamp_records(records: &mut [u8], record_octets: usize, uptime_ms: u32) {
+    for record in records.chunks_exact_mut(record_octets) {
+        for offset in TIME_OFFSETS {
+            age_to_time_u32(record, offset, uptime_ms);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `cargo xtask load compare`: whether a query found what was sent.
+//!
+//! Takes two tables with the columns src_as, dst_as, records, packets and octets as CSV, in any order and among
+//! others; rows of one pair are added up, so that windows may stand one after the other. Says what differs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, Result, bail};
+use tapline_trafficgen::exports::PairAmount;
+
+/// Compare what was sent with what a query found.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What was sent, as `load exports` prints it
+    truth: PathBuf,
+    /// What a query found, as `tapline query --format csv` writes it; `-` for standard input
+    found: PathBuf,
+}
+
+/// What each pair of autonomous systems has.
+pub(super) type Pairs = BTreeMap<(u32, u32), PairAmount>;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    compare(&read(&arguments.truth)?, &read(&arguments.found)?)
+}
+
+/// Reads a table; `-` is standard input, read to its end.
+pub(super) fn read(path: &Path) -> Result<Pairs> {
+    let text =
+        if path == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) };
+    text.map_err(Into::into)
+        .and_then(|text| parse(&text))
+        .with_context(|| format!("{} cannot be compared", path.display()))
+}
+
+/// Says what differs; an error when something does.
+pub(super) fn compare(truth: &Pairs, found: &Pairs) -> Result<()> {
+    let (sent, got) = (total(truth), total(found));
+    eprintln!("{}", difference("records", sent.records, got.records));
+    eprintln!("{}", difference("packets", sent.packets, got.packets));
+    eprintln!("{}", difference("octets", sent.octets, got.octets));
+    let differing = differing_pairs(truth, found);
+    if differing.is_empty() {
+        eprintln!("All {} pairs of autonomous systems are as they were sent.", truth.len());
+        return Ok(());
+    }
+    show(&differing, truth, found);
+    bail!("{} of {} pairs of autonomous systems differ", differing.len(), truth.len())
+}
+
+/// The first pairs that differ, each with what was sent and found.
+fn show(differing: &[(u32, u32)], truth: &Pairs, found: &Pairs) {
+    const SHOWN: usize = 5;
+    for pair in differing.iter().take(SHOWN) {
+        let of = |pairs: &Pairs| pairs.get(pair).copied().unwrap_or_default();
+        let (sent, got) = (of(truth), of(found));
+        eprintln!(
+            "AS {} to AS {}: {}; {}",
+            pair.0,
+            pair.1,
+            difference("records", sent.records, got.records),
+            difference("octets", sent.octets, got.octets)
+        );
+    }
+}
+
+/// A sentence about two numbers.
+fn difference(name: &str, sent: u64, found: u64) -> String {
+    match found.cmp(&sent) {
+        std::cmp::Ordering::Equal => format!("{name}: {sent} sent, all found"),
+        std::cmp::Ordering::Less => format!("{name}: {sent} sent, {found} found, {} missing", sent - found),
+        std::cmp::Ordering::Greater => {
+            format!("{name}: {sent} sent, {found} found, {} too many", found - sent)
+        }
+    }
+}
+
+/// The pairs that are not the same in both.
+fn differing_pairs(truth: &Pairs, found: &Pairs) -> Vec<(u32, u32)> {
+    let not_as_sent = truth.iter().filter(|(pair, amount)| found.get(pair) != Some(amount));
+    let not_sent = found.iter().filter(|(pair, _)| !truth.contains_key(pair));
+    not_as_sent.chain(not_sent).map(|(pair, _)| *pair).collect()
+}
+
+fn total(pairs: &Pairs) -> PairAmount {
+    pairs.values().fold(PairAmount::default(), |mut total, amount| {
+        total += *amount;
+        total
+    })
+}
+
+/// The table in a text; its first line names the columns.
+fn parse(text: &str) -> Result<Pairs> {
+    let mut lines = text.lines();
+    let header: Vec<_> = lines.next().context("it is empty")?.split(',').collect();
+    let column = |name| {
+        header.iter().position(|column| *column == name).with_context(|| format!("it has no column {name}"))
+    };
+    let columns =
+        [column("src_as")?, column("dst_as")?, column("records")?, column("packets")?, column("octets")?];
+    let mut pairs = Pairs::new();
+    for (line, number) in lines.zip(2..) {
+        let [src_as, dst_as, records, packets, octets] =
+            numbers(line, columns).with_context(|| format!("line {number} is not of numbers: {line}"))?;
+        let pair = (u32::try_from(src_as)?, u32::try_from(dst_as)?);
+        *pairs.entry(pair).or_default() += PairAmount { records, packets, octets };
+    }
+    Ok(pairs)
+}
+
+/// The numbers in those columns; nothing at all counts as 0.
+fn numbers(line: &str, columns: [usize; 5]) -> Option<[u64; 5]> {
+    let fields: Vec<_> = line.split(',').collect();
+    let mut numbers = [0; 5];
+    for (number, column) in numbers.iter_mut().zip(columns) {
+        let field = fields.get(column)?;
+        *number = if field.is_empty() { 0 } else { field.parse().ok()? };
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: &str = "src_as,dst_as,records,packets,octets\n1,2,3,4,500\n1,3,1,1,40\n";
+
+    fn differing(found: &str) -> Vec<(u32, u32)> {
+        differing_pairs(&parse(SENT).unwrap(), &parse(found).unwrap())
+    }
+
+    #[test]
+    fn columns_and_rows_may_be_in_any_order_and_windows_add_up() {
+        let found = "window_start,octets,packets,records,dst_as,src_as\n\
+                     a,40,1,1,3,1\na,300,2,1,2,1\nb,200,2,2,2,1\n";
+        assert_eq!(differing(found), []);
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_too_much_differs() {
+        assert_eq!(differing("src_as,dst_as,records,packets,octets\n1,2,3,4,501\n"), [(1, 2), (1, 3)]);
+        assert_eq!(differing(&format!("{SENT}9,9,1,1,1\n")), [(9, 9)]);
+        assert!(compare(&parse(SENT).unwrap(), &Pairs::new()).is_err());
+    }
+
+    #[test]
+    fn differences_are_sentences() {
+        assert_eq!(difference("records", 10, 7), "records: 10 sent, 7 found, 3 missing");
+        assert_eq!(difference("octets", 1, 2), "octets: 1 sent, 2 found, 1 too many");
+    }
+
+    #[test]
+    fn a_table_without_the_columns_is_refused() {
+        assert!(parse("src_as,dst_as\n1,2\n").is_err());
+        assert!(parse("src_as,dst_as,records,packets,octets\n1,2,x,4,5\n").is_err());
+    }
+}
