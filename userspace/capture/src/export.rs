@@ -8,14 +8,17 @@ mod event;
 mod file;
 mod ipfix_stream;
 mod listen_error;
+mod poll;
 mod protocol;
 mod recvmmsg;
 mod socket_option;
+mod tcp;
 mod udp;
 
 pub use event::ExportEvent;
 pub use file::{ExportCounters, ExportSet};
 pub use listen_error::ListenError;
+pub use tcp::{IpfixListener, TcpCounters, TcpOptions};
 pub use udp::{UdpCounters, UdpListener, UdpOptions};
 
 /// Longest wait of one read of a listener, so that whoever reads can do something else meanwhile.

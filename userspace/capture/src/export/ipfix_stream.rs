@@ -14,12 +14,15 @@ const VERSION: u16 = 10;
 pub(super) struct NotIpfix;
 
 /// The beginning of a message whose end has not come yet.
-#[derive(Default)]
 pub(super) struct IpfixStream {
     partial: Vec<u8>,
 }
 
 impl IpfixStream {
+    pub(super) const fn new() -> Self {
+        Self { partial: Vec::new() }
+    }
+
     /// Gives the messages that `octets` complete to `visit`.
     pub(super) fn push(&mut self, octets: &[u8], visit: &mut impl FnMut(&[u8])) -> Result<(), NotIpfix> {
         let mut rest = self.complete(octets, visit)?;
@@ -28,6 +31,9 @@ impl IpfixStream {
         {
             visit(message);
             rest = others;
+        }
+        if let Some(message_octets) = message_octets(rest)? {
+            self.partial.reserve_exact(message_octets);
         }
         self.partial.extend_from_slice(rest);
         Ok(())
@@ -56,6 +62,7 @@ impl IpfixStream {
         }
         self.take(&mut octets, START_OCTETS);
         if let Some(message_octets) = message_octets(&self.partial)? {
+            self.partial.reserve_exact(message_octets.saturating_sub(self.partial.len()));
             self.take(&mut octets, message_octets);
             if self.partial.len() == message_octets {
                 visit(&self.partial);
@@ -102,7 +109,7 @@ mod tests {
         let messages = [(16, 1), (17, 2), (65_535, 3), (200, 4)].map(|(octets, fill)| message(octets, fill));
         let stream = messages.concat();
         for piece_octets in [1, 3, 16, 17, 1460, 65_536, stream.len()] {
-            let (mut cutter, mut seen) = (IpfixStream::default(), Vec::new());
+            let (mut cutter, mut seen) = (IpfixStream::new(), Vec::new());
             for piece in stream.chunks(piece_octets) {
                 cutter.push(piece, &mut |message| seen.push(message.to_vec())).unwrap();
             }
@@ -114,8 +121,8 @@ mod tests {
     #[test]
     fn another_stream_is_refused_at_once() {
         for start in [&b"G"[..], b"\0\x09", b"\0\x0a\0\x0f", b"\0\x0a\0\0"] {
-            assert_eq!(IpfixStream::default().push(start, &mut |_| {}), Err(NotIpfix), "{start:?}");
-            let mut cutter = IpfixStream::default();
+            assert_eq!(IpfixStream::new().push(start, &mut |_| {}), Err(NotIpfix), "{start:?}");
+            let mut cutter = IpfixStream::new();
             cutter.push(&message(16, 1), &mut |_| {}).unwrap();
             let split = start.iter().try_for_each(|octet| cutter.push(&[*octet], &mut |_| {}));
             assert_eq!(split, Err(NotIpfix), "{start:?}");
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn half_a_message_is_kept_until_it_is_forgotten() {
-        let mut cutter = IpfixStream::default();
+        let mut cutter = IpfixStream::new();
         cutter.push(&message(100, 1)[..99], &mut |_| {}).unwrap();
         assert_eq!((cutter.reset(), cutter.partial_octets()), (99, 0));
     }

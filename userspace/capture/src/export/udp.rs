@@ -17,6 +17,7 @@ use tapline_record::EventTime;
 use super::protocol::MESSAGE_OCTETS_MAX;
 use super::recvmmsg::{Burst, MESSAGES_MAX, Message};
 use super::{ListenError, WAIT_MS, socket_option};
+use crate::file::is_passing;
 
 /// Fewer messages than these are few for one read.
 const FEW_MESSAGES: usize = MESSAGES_MAX / 2;
@@ -202,9 +203,4 @@ fn lend(
             break;
         }
     }
-}
-
-/// Whether the same read may succeed later.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -5,6 +5,8 @@
 mod files;
 mod fragments;
 mod frames;
+mod property;
 mod sending;
 mod streams;
+mod tcp;
 mod udp;

@@ -61,7 +61,7 @@ impl Stream {
         Self {
             next,
             state: State::New,
-            messages: IpfixStream::default(),
+            messages: IpfixStream::new(),
             early: Vec::new(),
             end: None,
             last,
