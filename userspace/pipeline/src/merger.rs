@@ -30,7 +30,7 @@ impl Merger {
         progress: &dyn Fn() -> Progress,
         stop: &StopFlag<'_>,
     ) -> Result<Vec<QueryLedger>, RunError> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::for_results();
         while self.done < self.workers.len() && !self.is_satisfied() {
             if self.take_messages(sink)? {
                 patience.renew();

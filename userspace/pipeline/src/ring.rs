@@ -8,7 +8,10 @@ use std::time::Duration;
 
 const SPINS: u32 = 64;
 const NAP_MIN: Duration = Duration::from_micros(20);
-const NAP_MAX: Duration = Duration::from_micros(500);
+/// The longest nap of whoever moves batches; a ring of them holds more than comes in so long.
+const BATCH_NAP_MAX: Duration = Duration::from_millis(2);
+/// The longest nap of whoever waits for results.
+const RESULT_NAP_MAX: Duration = Duration::from_millis(10);
 
 /// Asks every thread of a run to end.
 #[derive(Debug)]
@@ -43,16 +46,23 @@ impl<'a> StopFlag<'a> {
 pub(crate) struct Patience {
     looks: u32,
     nap: Duration,
+    nap_max: Duration,
 }
 
 impl Patience {
-    pub(crate) const fn new() -> Self {
-        Self { looks: 0, nap: NAP_MIN }
+    /// Of a thread that moves batches.
+    pub(crate) const fn for_batches() -> Self {
+        Self { looks: 0, nap: NAP_MIN, nap_max: BATCH_NAP_MAX }
+    }
+
+    /// Of a thread that waits for results.
+    pub(crate) const fn for_results() -> Self {
+        Self { looks: 0, nap: NAP_MIN, nap_max: RESULT_NAP_MAX }
     }
 
     /// There was something: the next pause is short again.
     pub(crate) const fn renew(&mut self) {
-        *self = Self::new();
+        (self.looks, self.nap) = (0, NAP_MIN);
     }
 
     pub(crate) fn pause(&mut self) {
@@ -61,13 +71,13 @@ impl Patience {
             return spin_loop();
         }
         sleep(self.nap);
-        self.nap = (self.nap * 2).min(NAP_MAX);
+        self.nap = (self.nap * 2).min(self.nap_max);
     }
 }
 
 /// Puts `item` into the ring, waiting for room; gives up when the run stops or the reader is gone.
 pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag<'_>) -> bool {
-    let mut patience = Patience::new();
+    let mut patience = Patience::for_batches();
     loop {
         match ring.push(item) {
             Ok(()) => return true,

@@ -54,7 +54,7 @@ impl Worker {
 
     /// The next batch of any source that has one, in turn, and which source's it is; `None` when all have ended.
     fn next_batch(&mut self, turn: &mut usize) -> Option<(usize, StreamBatch)> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::for_batches();
         loop {
             let mut is_any_left = false;
             for _ in 0..self.inputs.len() {
