@@ -200,6 +200,26 @@ fn a_raw_file_may_be_cut_off_or_damaged() {
 }
 
 #[test]
+fn a_compressed_raw_file_may_be_cut_off_or_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all: Vec<_> = (0..3000).map(|second| v5(30, second)).collect();
+    let mut state = 1_u32;
+    for octet in all.iter_mut().flat_map(|message| &mut message[24..]) {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *octet = (state >> 24) as u8;
+    }
+    let stored = zstd::encode_all(&all.concat()[..], 1).unwrap();
+    let cut = read(&[write(folder.path(), "cut.zst", &stored[..stored.len() / 2])], &[]);
+    assert!(matches!(cut.ends[..], [End::CutOff { .. }]), "{:?}", cut.ends);
+    assert!(all.concat().starts_with(&payloads(&cut).concat()));
+    let mut harmed = stored;
+    let middle = harmed.len() / 2;
+    harmed[middle..].fill(0xff);
+    let harmed = read(&[write(folder.path(), "harmed.zst", &harmed)], &[]);
+    assert!(matches!(harmed.ends[..], [End::Damaged { .. }]), "{:?}", harmed.ends);
+}
+
+#[test]
 fn a_large_raw_file_is_read_in_full() {
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<_> =
