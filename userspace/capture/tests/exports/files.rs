@@ -53,7 +53,7 @@ pub(crate) fn payloads(read: &Read) -> Vec<Vec<u8>> {
 }
 
 /// Files from real devices and networks; says so and gives none where the folder is missing.
-fn captures(kind: &str) -> Vec<PathBuf> {
+pub(crate) fn captures(kind: &str) -> Vec<PathBuf> {
     let folder = std::env::var_os("TAPLINE_CAPTURES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from)
         .join(kind);
