@@ -53,7 +53,7 @@ pub(crate) fn payloads(read: &Read) -> Vec<Vec<u8>> {
 }
 
 /// Files from real devices and networks; says so and gives none where the folder is missing.
-fn captures(kind: &str) -> Vec<PathBuf> {
+pub(crate) fn captures(kind: &str) -> Vec<PathBuf> {
     let folder = std::env::var_os("TAPLINE_CAPTURES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from)
         .join(kind);
@@ -197,6 +197,26 @@ fn a_raw_file_may_be_cut_off_or_damaged() {
     assert_eq!(read_damaged.ends, [End::Damaged { at_octet: 28, reason: Damage::NoMessage }]);
     let lying = [vec![0, 5, 0xff, 0xff], vec![0; 100]].concat();
     assert_eq!(payloads(&read(&[write(folder.path(), "lying.dat", &lying)], &[])), [lying]);
+}
+
+#[test]
+fn a_compressed_raw_file_may_be_cut_off_or_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all: Vec<_> = (0..3000).map(|second| v5(30, second)).collect();
+    let mut state = 1_u32;
+    for octet in all.iter_mut().flat_map(|message| &mut message[24..]) {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *octet = (state >> 24) as u8;
+    }
+    let stored = zstd::encode_all(&all.concat()[..], 1).unwrap();
+    let cut = read(&[write(folder.path(), "cut.zst", &stored[..stored.len() / 2])], &[]);
+    assert!(matches!(cut.ends[..], [End::CutOff { .. }]), "{:?}", cut.ends);
+    assert!(all.concat().starts_with(&payloads(&cut).concat()));
+    let mut harmed = stored;
+    let middle = harmed.len() / 2;
+    harmed[middle..].fill(0xff);
+    let harmed = read(&[write(folder.path(), "harmed.zst", &harmed)], &[]);
+    assert!(matches!(harmed.ends[..], [End::Damaged { .. }]), "{:?}", harmed.ends);
 }
 
 #[test]

@@ -9,4 +9,5 @@ mod property;
 mod sending;
 mod streams;
 mod tcp;
+mod tshark;
 mod udp;

@@ -52,6 +52,9 @@ impl Seen {
             ExportEvent::Closed(sender) => self.closed.push(*sender),
         });
         assert_eq!(self.messages.len(), before + count.unwrap());
+        let TcpCounters { connections, closed, foreign, timed_out, .. } = listener.counters();
+        let open = listener.connections() as u64;
+        assert_eq!(connections, open + closed + foreign + timed_out, "every connection has one fate");
     }
 
     fn of(&self, sender: Sender) -> Vec<&[u8]> {

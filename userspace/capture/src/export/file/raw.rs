@@ -19,6 +19,8 @@ const LOOK_OCTETS: usize = 2 * MESSAGE_OCTETS_MAX;
 pub(super) struct RawFile {
     name: String,
     source: Source,
+    /// What comes behind the octets that could be read; where, is not yet known.
+    source_end: End,
     end: Option<End>,
     /// Messages whose end is missing.
     cut: u64,
@@ -39,7 +41,7 @@ impl RawFile {
     }
 
     pub(super) const fn new(name: String, source: Source) -> Self {
-        Self { name, source, end: None, cut: 0 }
+        Self { name, source, source_end: End::Complete, end: None, cut: 0 }
     }
 
     /// Lends the next message to `visit`; `false` at the end, and when a pipe has none for now.
@@ -49,7 +51,7 @@ impl RawFile {
         }
         let octets = self.source.available();
         let Some(protocol) = Protocol::of_version(octets) else {
-            self.end.get_or_insert(End::Complete);
+            self.end = Some(self.end_here());
             return false;
         };
         let extent = extent(protocol, octets, self.source.position());
@@ -58,7 +60,10 @@ impl RawFile {
         visit(&Datagram { received, sender: sender(protocol), payload });
         self.source.consume(extent.octets);
         self.cut += u64::from(extent.is_cut);
-        self.end = extent.end;
+        self.end = match extent.end {
+            Some(End::Complete) => Some(self.end_here()),
+            end => end,
+        };
         true
     }
 
@@ -84,14 +89,27 @@ impl RawFile {
             return true;
         }
         match self.source.fill(LOOK_OCTETS) {
+            Ok(_) => {}
             Err(error) if is_passing(&error) => return false,
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                let (at_octet, reason) = (self.source.position(), Damage::Unreadable(error.to_string()));
-                self.end = Some(End::Damaged { at_octet, reason });
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.source_end = End::CutOff { at_octet: 0 };
             }
-            _ => {}
+            Err(error) => {
+                let reason = Damage::Unreadable(error.to_string());
+                self.source_end = End::Damaged { at_octet: 0, reason };
+            }
         }
         true
+    }
+
+    /// The end behind the last message, as the source says it.
+    fn end_here(&self) -> End {
+        let at_octet = self.source.position();
+        match &self.source_end {
+            End::Complete => End::Complete,
+            End::CutOff { .. } => End::CutOff { at_octet },
+            End::Damaged { reason, .. } => End::Damaged { at_octet, reason: reason.clone() },
+        }
     }
 }
 
