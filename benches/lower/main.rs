@@ -77,7 +77,7 @@ fn measure(scenario: &Scenario) {
 }
 
 fn run_lower(query: &ContinuousQuery, columns: &[usize], batches: &[StreamBatch]) -> Duration {
-    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true };
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true, is_live: false };
     let layout = |_: &Stream| columns.to_vec();
     let mut operator = LowerOperator::new(query, 0, &layout, limits).expect("all columns are there");
     let mut out = vec![];

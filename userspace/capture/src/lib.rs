@@ -7,5 +7,8 @@
 pub mod export;
 pub mod file;
 
-pub use export::{ExportCounters, ExportEvent, ExportSet, UdpCounters, UdpListener, UdpOptions};
+pub use export::{
+    ExportCounters, ExportEvent, ExportSet, IpfixListener, TcpCounters, TcpOptions, UdpCounters, UdpListener,
+    UdpOptions,
+};
 pub use file::{CaptureFile, CaptureSet, Counters, Damage, End, OpenError, TimeScan};

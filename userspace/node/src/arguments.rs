@@ -53,9 +53,10 @@ pub(crate) struct QueryArguments {
     /// Take only exports that were sent to this port, of captures.
     #[arg(long, value_name = "PORT", requires = "exports")]
     port: Vec<u16>,
-    /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, until Ctrl-C, --for or --windows.
+    /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT, until Ctrl-C, --for
+    /// or --windows.
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
-    listen: Vec<SocketAddr>,
+    listen: Vec<ListenerAddress>,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -128,7 +129,21 @@ pub(crate) enum InputPlan {
     Nothing,
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
-    Listen { addresses: Vec<SocketAddr>, receive_buffer_octets: usize },
+    Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize },
+}
+
+impl InputPlan {
+    /// Whether it never ends by itself.
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self, Self::Listen { .. })
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ListenerAddress {
+    Udp(SocketAddr),
+    Tcp(SocketAddr),
 }
 
 /// What `tapline query` is to do.
@@ -221,12 +236,16 @@ impl QueryArguments {
     }
 }
 
-/// The address of `udp://HOST:PORT`.
-fn parse_listener(text: &str) -> Result<SocketAddr, String> {
-    let example = "write udp://HOST:PORT, such as udp://0.0.0.0:2055 or udp://[::]:4739";
-    let Some(address) = text.strip_prefix("udp://") else { return Err(example.to_owned()) };
+/// The address of `udp://HOST:PORT` or `tcp://HOST:PORT`.
+fn parse_listener(text: &str) -> Result<ListenerAddress, String> {
+    let example = "write udp://HOST:PORT or tcp://HOST:PORT, such as udp://0.0.0.0:2055 or udp://[::]:4739";
+    let (kind, address): (fn(SocketAddr) -> ListenerAddress, &str) = match text.split_once("://") {
+        Some(("udp", address)) => (ListenerAddress::Udp, address),
+        Some(("tcp", address)) => (ListenerAddress::Tcp, address),
+        _ => return Err(example.to_owned()),
+    };
     let mut addresses = address.to_socket_addrs().map_err(|error| format!("{error}; {example}"))?;
-    addresses.next().ok_or_else(|| format!("{address} has no address"))
+    addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))
 }
 
 /// A time such as `30s`, `5m`, `1h` or `500ms`.

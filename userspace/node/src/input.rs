@@ -1,17 +1,17 @@
 //! Opens what a run reads, and says which queries it cannot answer.
 
-use crate::arguments::{InputPlan, QueryPlan};
+use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use std::path::Path;
-use tapline_capture::{CaptureSet, ExportSet, OpenError, UdpListener, UdpOptions};
-use tapline_pipeline::Input;
+use tapline_capture::{CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, UdpListener, UdpOptions};
+use tapline_pipeline::{Input, Listener};
 use tapline_query::{ContinuousQuery, Fold};
 use tapline_record::PACKETS;
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
     let has_packets = matches!(plan.input, InputPlan::Packets(_) | InputPlan::Nothing);
-    let is_live = matches!(plan.input, InputPlan::Listen { .. });
+    let is_live = plan.input.is_live();
     for ((name, _), query) in plan.queries.iter().zip(queries) {
         if !has_packets && query.columns_of(&PACKETS).is_some() {
             let message =
@@ -48,8 +48,13 @@ pub(crate) fn open(plan: &InputPlan) -> Result<Input, Failure> {
         InputPlan::Listen { addresses, receive_buffer_octets } => {
             let options =
                 UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
-            let bind = |address| UdpListener::bind(address, &options);
-            let listeners = addresses.iter().map(|&address| bind(address)).collect::<Result<_, _>>();
+            let bind = |&address: &ListenerAddress| match address {
+                ListenerAddress::Udp(address) => UdpListener::bind(address, &options).map(Listener::Udp),
+                ListenerAddress::Tcp(address) => {
+                    IpfixListener::bind(address, &TcpOptions::default()).map(Listener::Tcp)
+                }
+            };
+            let listeners = addresses.iter().map(bind).collect::<Result<_, _>>();
             Ok(Input::Listeners(listeners.map_err(|error| Failure::Run(error.to_string()))?))
         }
     }

@@ -27,7 +27,8 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     input::check(plan, &queries)?;
     let input = input::open(&plan.input)?;
     let named = plan.queries.iter().zip(&queries);
-    let named: Vec<_> = named.map(|((name, _), query)| QueryOutput::new(name, query)).collect();
+    let named: Vec<_> =
+        named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
     let input_ends = interrupts()?;
     let mut screen = Screen {

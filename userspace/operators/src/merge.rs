@@ -7,8 +7,8 @@
 use crate::groups::{GroupBatch, GroupState, results_of_nothing};
 use crate::lower::{LowerOutput, OperatorLimits, Pane};
 use crate::upper::UpperRunner;
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Result, ScalarValue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl QueryMerger {
             Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
         });
         Ok(Self {
-            schema: query.result_schema(),
+            schema: query.result_schema(limits.is_live),
             folds: folds.collect(),
             limits,
             watermarks: vec![EventTime::MIN; workers],
@@ -266,6 +266,9 @@ impl QueryMerger {
         if self.query.window.is_some() {
             columns.insert(0, instants(pane.start, rows)?);
             columns.insert(1, instants(pane.end, rows)?);
+            if self.limits.is_live {
+                columns.push(new_null_array(&DataType::Float64, rows));
+            }
             columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(status.name(), rows))));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tapline_capture::{ExportCounters, ExportEvent, ExportSet, UdpListener};
+use tapline_capture::{ExportCounters, ExportEvent, ExportSet, IpfixListener, TcpCounters, UdpListener};
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
 use tapline_record::{EventTime, FLOWS, Stream};
 
@@ -33,7 +33,65 @@ pub(crate) struct ExportPlan {
 /// Where messages come from.
 pub(crate) enum ExportInput {
     Files(ExportSet),
-    Udp(Box<UdpListener>),
+    Listener(Box<Listener>),
+}
+
+/// A bound listener.
+pub enum Listener {
+    /// Of NetFlow, IPFIX and sFlow in datagrams.
+    Udp(UdpListener),
+    /// Of IPFIX in connections.
+    Tcp(IpfixListener),
+}
+
+impl Listener {
+    /// Lends what came to the decoder; gives how many messages.
+    fn read(&mut self, decoder: &mut ExportDecoder) -> io::Result<usize> {
+        match self {
+            Self::Udp(listener) => listener.read(now, &mut |datagram| decoder.push(datagram)),
+            Self::Tcp(listener) => listener.read(now, &mut |event| take(event, decoder)),
+        }
+    }
+
+    /// Messages and octets so far.
+    const fn received(&self) -> (u64, u64) {
+        match self {
+            Self::Udp(listener) => (listener.counters().datagrams, listener.counters().octets),
+            Self::Tcp(listener) => (listener.counters().messages, listener.counters().octets),
+        }
+    }
+
+    fn report(&mut self, failure: Option<String>) -> ListenerReport {
+        let (messages, octets) = self.received();
+        let (address, socket_drops, receive_buffer_octets) = match self {
+            Self::Udp(listener) => {
+                let address = listener.local_address().map(|address| format!("udp://{address}"));
+                (address, listener.drops().unwrap_or_default(), Some(listener.receive_buffer_octets()))
+            }
+            Self::Tcp(listener) => {
+                (listener.local_address().map(|address| format!("tcp://{address}")), 0, None)
+            }
+        };
+        ListenerReport {
+            address: address.unwrap_or_default(),
+            messages,
+            octets,
+            socket_drops,
+            receive_buffer_octets,
+            connections: match self {
+                Self::Udp(_) => None,
+                Self::Tcp(listener) => Some(listener.counters()),
+            },
+            failure,
+        }
+    }
+}
+
+fn take(event: &ExportEvent<'_>, decoder: &mut ExportDecoder) {
+    match event {
+        ExportEvent::Message(datagram) => decoder.push(datagram),
+        ExportEvent::Closed(sender) => decoder.close(*sender),
+    }
 }
 
 /// The account of one listener.
@@ -48,8 +106,10 @@ pub struct ListenerReport {
     /// Packets that the kernel dropped since nobody read them in time; their messages are lost, and missing in
     /// the exporters' numbers.
     pub socket_drops: u64,
-    /// Octets of the kernel's queue as granted.
-    pub receive_buffer_octets: usize,
+    /// Octets of the kernel's queue as granted; `None` for connections, whose senders wait.
+    pub receive_buffer_octets: Option<usize>,
+    /// The fates of connections, where there are any.
+    pub connections: Option<TcpCounters>,
     /// Why it could not be read any more.
     pub failure: Option<String>,
 }
@@ -68,6 +128,8 @@ pub(crate) struct ExportSource {
     input: ExportInput,
     decoder: ExportDecoder,
     lateness_ns: i64,
+    /// Records that went missing until the last look.
+    missing: u64,
     failure: Option<io::Error>,
 }
 
@@ -77,12 +139,13 @@ impl ExportSource {
             input,
             decoder: ExportDecoder::new(&plan.columns, plan.batch_rows, plan.options),
             lateness_ns: plan.lateness_ns,
+            missing: 0,
             failure: None,
         }
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.input, ExportInput::Udp(_))
+        matches!(self.input, ExportInput::Listener(_))
     }
 
     pub(crate) fn report(self) -> ExportReport {
@@ -92,7 +155,7 @@ impl ExportSource {
                 let counters = files.counters();
                 (Some((files, counters)), None)
             }
-            ExportInput::Udp(mut listener) => (None, Some(report_of(&mut listener, failure))),
+            ExportInput::Listener(mut listener) => (None, Some(listener.report(failure))),
         };
         ExportReport {
             accounts: self.decoder.accounts().collect(),
@@ -104,10 +167,7 @@ impl ExportSource {
 
     fn step_files(files: &mut ExportSet, decoder: &mut ExportDecoder) -> Step {
         while !decoder.is_full() {
-            let read = files.read(MESSAGES_A_STEP, &mut |event| match event {
-                ExportEvent::Message(datagram) => decoder.push(datagram),
-                ExportEvent::Closed(sender) => decoder.close(*sender),
-            });
+            let read = files.read(MESSAGES_A_STEP, &mut |event| take(event, decoder));
             if read == 0 {
                 return if files.is_at_end() { Step::End } else { Step::Idle };
             }
@@ -115,10 +175,9 @@ impl ExportSource {
         Step::Read
     }
 
-    fn step_udp(listener: &mut UdpListener, decoder: &mut ExportDecoder) -> io::Result<Step> {
+    fn step_listener(listener: &mut Listener, decoder: &mut ExportDecoder) -> io::Result<Step> {
         for _ in 0..READS_A_STEP {
-            let read = listener.read(now, &mut |datagram| decoder.push(datagram))?;
-            if read == 0 {
+            if listener.read(decoder)? == 0 {
                 return Ok(Step::Idle);
             }
             if decoder.is_full() {
@@ -134,10 +193,12 @@ impl Source for ExportSource {
         let Self { input, decoder, failure, .. } = self;
         match input {
             ExportInput::Files(files) => Self::step_files(files, decoder),
-            ExportInput::Udp(listener) => Self::step_udp(listener, decoder).unwrap_or_else(|error| {
-                *failure = Some(error);
-                Step::End
-            }),
+            ExportInput::Listener(listener) => {
+                Self::step_listener(listener, decoder).unwrap_or_else(|error| {
+                    *failure = Some(error);
+                    Step::End
+                })
+            }
         }
     }
 
@@ -151,8 +212,14 @@ impl Source for ExportSource {
     fn watermark(&self) -> EventTime {
         match self.input {
             ExportInput::Files(_) => self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns),
-            ExportInput::Udp(_) => self.decoder.watermark(now(), IDLE_NS).plus(-self.lateness_ns),
+            ExportInput::Listener(_) => self.decoder.watermark(now(), IDLE_NS).plus(-self.lateness_ns),
         }
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        let missing = self.decoder.missing_records();
+        let before = std::mem::replace(&mut self.missing, missing);
+        i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
     }
 
     fn end(&mut self) {
@@ -174,9 +241,9 @@ impl Source for ExportSource {
                 total_octets: files.total_octets(),
                 frames: files.counters().messages,
             },
-            ExportInput::Udp(listener) => {
-                let counters = listener.counters();
-                Progress { octets: counters.octets, total_octets: None, frames: counters.datagrams }
+            ExportInput::Listener(listener) => {
+                let (frames, octets) = listener.received();
+                Progress { octets, total_octets: None, frames }
             }
         }
     }
@@ -205,18 +272,4 @@ pub(crate) fn disorder_ns(mut files: ExportSet, options: ExportOptions) -> i64 {
 fn now() -> EventTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     EventTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-fn report_of(listener: &mut UdpListener, failure: Option<String>) -> ListenerReport {
-    let counters = listener.counters();
-    ListenerReport {
-        address: listener
-            .local_address()
-            .map_or_else(|_| "udp".to_owned(), |address| format!("udp://{address}")),
-        messages: counters.datagrams,
-        octets: counters.octets,
-        socket_drops: listener.drops().unwrap_or_default(),
-        receive_buffer_octets: listener.receive_buffer_octets(),
-        failure,
-    }
 }

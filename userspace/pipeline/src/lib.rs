@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod coverage;
 mod exports;
 mod merger;
 mod packets;
@@ -20,6 +21,6 @@ mod sink;
 mod source;
 mod worker;
 
-pub use exports::ListenerReport;
+pub use exports::{Listener, ListenerReport};
 pub use run::{Input, RunError, RunOptions, SourceSummary, Summary, run};
 pub use sink::{Progress, Sink};

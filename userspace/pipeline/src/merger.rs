@@ -1,5 +1,6 @@
 //! The merger: what the workers give in, results out, on the thread that started the run.
 
+use crate::coverage::CoverageLog;
 use crate::ring::{Patience, StopFlag};
 use crate::run::RunError;
 use crate::sink::{Progress, Sink};
@@ -19,6 +20,7 @@ pub(crate) struct Merger {
     pub(crate) ledgers: Vec<QueryLedger>,
     pub(crate) done: usize,
     pub(crate) results: Vec<RecordBatch>,
+    pub(crate) coverage: CoverageLog,
 }
 
 impl Merger {
@@ -42,6 +44,7 @@ impl Merger {
             }
         }
         stop.stop();
+        self.coverage.collect();
         for query in 0..self.queries.len() {
             self.queries[query]
                 .finish(stop.input_ends(), &mut self.results)
@@ -64,6 +67,7 @@ impl Merger {
     /// Takes what has come; says whether there was anything.
     fn take_messages(&mut self, sink: &mut dyn Sink) -> Result<bool, RunError> {
         let mut any = false;
+        self.coverage.collect();
         for worker in 0..self.workers.len() {
             for _ in 0..MESSAGES_PER_TURN {
                 let Ok(message) = self.workers[worker].pop() else { break };
@@ -101,7 +105,9 @@ impl Merger {
     }
 
     fn give(&mut self, query: usize, sink: &mut dyn Sink) -> Result<(), RunError> {
-        self.results.drain(..).try_for_each(|batch| sink.write(query, &batch)).map_err(RunError::Sink)
+        let coverage = &self.coverage;
+        let complete = |batch| sink.write(query, &coverage.complete(batch));
+        self.results.drain(..).try_for_each(complete).map_err(RunError::Sink)
     }
 }
 

@@ -115,6 +115,10 @@ impl Source for PacketSource {
         self.latest.min(flows).plus(-self.lateness_ns)
     }
 
+    fn newly_missing(&mut self) -> i64 {
+        0
+    }
+
     fn end(&mut self) {
         if let Some((meter, batcher)) = &mut self.flows {
             meter.finish(&mut |flow| batcher.push(flow));

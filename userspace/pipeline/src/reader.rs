@@ -1,5 +1,6 @@
 //! The capture thread: whatever a source reads in, batches dealt out to the workers.
 
+use crate::coverage::CoverageReporter;
 use crate::ring::{StopFlag, send};
 use crate::sink::Progress;
 use crate::source::{Source, Step};
@@ -62,7 +63,7 @@ pub(crate) fn read(
         progress.note(source.progress());
     }
     source.end();
-    dealer.live = false;
+    dealer.waits = true;
     dealer.deal(source, true, stop);
     dealer.dropped
 }
@@ -70,8 +71,10 @@ pub(crate) fn read(
 /// Deals batches out to the lanes, one after the other.
 pub(crate) struct Dealer<'a> {
     lanes: Vec<Lane>,
-    /// Whether rows are dropped when a lane is full.
-    live: bool,
+    /// Whom to tell how much of a live source arrived; its rows are dropped when a lane is full.
+    live: Option<CoverageReporter>,
+    /// Whether it waits for room in a lane.
+    waits: bool,
     next: usize,
     /// The number of the next batch of any source.
     sequence: &'a AtomicU64,
@@ -81,13 +84,20 @@ pub(crate) struct Dealer<'a> {
 }
 
 impl<'a> Dealer<'a> {
-    pub(crate) const fn new(lanes: Vec<Lane>, sequence: &'a AtomicU64, live: bool) -> Self {
-        Self { lanes, live, next: 0, sequence, dropped: 0, told: EventTime::MIN }
+    pub(crate) const fn new(
+        lanes: Vec<Lane>,
+        sequence: &'a AtomicU64,
+        live: Option<CoverageReporter>,
+    ) -> Self {
+        Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0, told: EventTime::MIN }
     }
 
     /// Deals the batches of `source` that are full, or all of them; says whether to go on.
     fn deal(&mut self, source: &mut dyn Source, all: bool, stop: &StopFlag<'_>) -> bool {
         let watermark = source.watermark();
+        if let Some(coverage) = &mut self.live {
+            coverage.miss(source.newly_missing());
+        }
         source.hand_over(all, &mut |stream, batch| self.send(stream, batch, watermark, stop))
     }
 
@@ -101,9 +111,13 @@ impl<'a> Dealer<'a> {
         let lane = self.next;
         self.next = (lane + 1) % self.lanes.len();
         let ring = &mut self.lanes[lane].batches;
-        if self.live && ring.is_full() {
-            self.dropped += batch.num_rows() as u64;
-            return !stop.is_set();
+        if let Some(coverage) = self.live.as_mut().filter(|_| batch.num_rows() > 0) {
+            let has_room = self.waits || !ring.is_full();
+            coverage.note(&batch, has_room);
+            if !has_room {
+                self.dropped += batch.num_rows() as u64;
+                return !stop.is_set();
+            }
         }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         send(ring, StreamBatch { stream, batch, sequence, watermark }, stop)
@@ -112,7 +126,7 @@ impl<'a> Dealer<'a> {
     /// Tells every worker how far a silent source has come, by a batch without rows.
     fn tell_watermark(&mut self, source: &dyn Source, stop: &StopFlag<'_>) -> bool {
         let watermark = source.watermark();
-        if !self.live || watermark < self.told.plus(TELL_NS) {
+        if self.live.is_none() || watermark < self.told.plus(TELL_NS) {
             return true;
         }
         self.told = watermark;

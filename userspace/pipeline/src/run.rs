@@ -1,6 +1,9 @@
 //! One run of some queries over some input: build, wire, run, stop.
 
-use crate::exports::{ExportInput, ExportPlan, ExportReport, ExportSource, ListenerReport, disorder_ns};
+use crate::coverage::{CoverageLog, CoverageReporter, REPORTS_CAPACITY};
+use crate::exports::{
+    ExportInput, ExportPlan, ExportReport, ExportSource, Listener, ListenerReport, disorder_ns,
+};
 use crate::merger::{Merger, failed};
 use crate::packets::{PacketPlan, PacketReport, PacketSource};
 use crate::reader::{Dealer, Lane, ReaderProgress, read};
@@ -12,7 +15,7 @@ use rtrb::RingBuffer;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
-use tapline_capture::{CaptureFile, CaptureSet, End, ExportCounters, ExportSet, UdpListener};
+use tapline_capture::{CaptureFile, CaptureSet, End, ExportCounters, ExportSet};
 use tapline_decode::export::{ExportAccount, ExportOptions, Strays};
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, FlowMeterLimits};
@@ -75,7 +78,7 @@ pub enum Input {
         again: Option<ExportSet>,
     },
     /// Flow exports as they arrive.
-    Listeners(Vec<UdpListener>),
+    Listeners(Vec<Listener>),
 }
 
 /// The account of a run.
@@ -165,7 +168,8 @@ pub fn run(
     let is_live = sources.iter().any(AnySource::is_live);
     let total_octets = sources.iter().map(|source| source.progress().total_octets).sum();
     let workers = if counts_rows(queries) { 1 } else { options.workers.max(1) };
-    let wired = wire(queries, sources.len(), workers, options)?;
+    let shape = Shape { sources: sources.len(), workers, is_live };
+    let wired = wire(queries, &shape, options)?;
     let (stop, progress) = (StopFlag::new(input_ends), ReaderProgress::default());
     let read_so_far = || progress.of(total_octets);
     let threads = workers + sources.len();
@@ -179,11 +183,12 @@ pub fn run(
             start(scope, format!("operator-{number}"), work, stop)?;
         }
         let mut readers = vec![];
-        for (number, (mut source, lanes)) in sources.into_iter().zip(wired.lanes).enumerate() {
+        let ends = sources.into_iter().zip(wired.lanes).zip(wired.coverage);
+        for (number, ((mut source, lanes), coverage)) in ends.enumerate() {
             let sequence = &wired.sequence;
             let work = move || {
                 pin(if number == 0 { 0 } else { workers + number }, threads);
-                let dealer = Dealer::new(lanes, sequence, is_live);
+                let dealer = Dealer::new(lanes, sequence, coverage);
                 let dropped = read(&mut source, dealer, progress, stop);
                 (source, dropped)
             };
@@ -228,7 +233,7 @@ fn sources(input: Input, queries: &[ContinuousQuery], options: &RunOptions) -> (
         }
         Input::Listeners(listeners) => {
             let plan = exports(allowed(EXPORTS_LATENESS_MS));
-            let source = |listener| exports_of(ExportInput::Udp(Box::new(listener)), &plan);
+            let source = |listener| exports_of(ExportInput::Listener(Box::new(listener)), &plan);
             (listeners.into_iter().map(source).collect(), None)
         }
     }
@@ -261,27 +266,38 @@ fn pin(number: usize, threads: usize) {
     }
 }
 
+/// How many threads of each kind there are.
+struct Shape {
+    sources: usize,
+    workers: usize,
+    /// Whether sources never wait.
+    is_live: bool,
+}
+
 /// Workers, merger and the rings between them.
 struct Wired {
     /// For each source, its ends of the rings to each worker.
     lanes: Vec<Vec<Lane>>,
     workers: Vec<Worker>,
     merger: Merger,
+    /// For each source, whom it tells how much of it arrived.
+    coverage: Vec<Option<CoverageReporter>>,
     /// The number of the next batch of any source.
     sequence: AtomicU64,
 }
 
-fn wire(
-    queries: &[ContinuousQuery],
-    sources: usize,
-    workers: usize,
-    options: &RunOptions,
-) -> Result<Wired, RunError> {
-    let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1 };
+fn wire(queries: &[ContinuousQuery], shape: &Shape, options: &RunOptions) -> Result<Wired, RunError> {
+    let &Shape { sources, workers, is_live } = shape;
+    let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1, is_live };
     let mergers = queries.iter().enumerate().map(|(number, query)| {
         QueryMerger::new(query.clone(), workers, limits).map_err(|error| failed(number, &error))
     });
+    let (reporters, reports): (Vec<_>, Vec<_>) =
+        (0..if is_live { sources } else { 0 }).map(|_| RingBuffer::new(REPORTS_CAPACITY)).unzip();
+    let mut coverage: Vec<_> = reporters.into_iter().map(|ring| Some(CoverageReporter::new(ring))).collect();
+    coverage.resize_with(sources, || None);
     let merger = Merger {
+        coverage: CoverageLog::new(reports),
         queries: mergers.collect::<Result<_, _>>()?,
         workers: vec![],
         ledgers: vec![QueryLedger::default(); queries.len()],
@@ -289,7 +305,7 @@ fn wire(
         results: vec![],
     };
     let lanes = (0..sources).map(|_| vec![]).collect();
-    let mut wired = Wired { lanes, workers: vec![], merger, sequence: AtomicU64::new(0) };
+    let mut wired = Wired { lanes, workers: vec![], merger, coverage, sequence: AtomicU64::new(0) };
     for _ in 0..workers {
         let inputs = wired.lanes.iter_mut().map(|lanes| ring_of_batches(lanes, options)).collect();
         let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);

@@ -31,6 +31,9 @@ pub(crate) trait Source {
     /// No record of any stream that is still to come is older.
     fn watermark(&self) -> EventTime;
 
+    /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
+    fn newly_missing(&mut self) -> i64;
+
     /// Makes rows of whatever waited for more input: there will be none.
     fn end(&mut self);
 
@@ -82,6 +85,10 @@ impl Source for AnySource {
 
     fn watermark(&self) -> EventTime {
         self.inner().watermark()
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        self.inner_mut().newly_missing()
     }
 
     fn end(&mut self) {

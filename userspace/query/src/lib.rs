@@ -23,5 +23,5 @@ pub use catalog::PartialSlot;
 pub use error::{Place, SqlError, split_statements};
 pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
-pub use planner::{ContinuousQuery, Planner, STREAMS, Upper, UpperHalf};
+pub use planner::{COMPLETENESS, ContinuousQuery, Planner, STREAMS, Upper, UpperHalf};
 pub use window::{Window, format_interval, parse_interval};

@@ -40,6 +40,9 @@ pub struct Planner {
     functions: Vec<String>,
 }
 
+/// The column that says how much of a window's records arrived, from 0 to 1; NULL is unknown.
+pub const COMPLETENESS: &str = "completeness";
+
 /// A query that is ready to run.
 #[derive(Clone, Debug)]
 pub struct ContinuousQuery {
@@ -95,15 +98,19 @@ pub struct UpperHalf {
 }
 
 impl ContinuousQuery {
-    /// Columns of the results: window, SELECT list, status; the SELECT list alone without a window.
+    /// Columns of the results: window, SELECT list, over a live source completeness, and status; the SELECT
+    /// list alone without a window.
     #[must_use]
-    pub fn result_schema(&self) -> SchemaRef {
+    pub fn result_schema(&self, is_live: bool) -> SchemaRef {
         let nullable = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
         let mut fields: Vec<Arc<Field>> = self.schema.fields().iter().map(nullable).collect();
         if self.window.is_some() {
             let instant = DataType::Timestamp(TimeUnit::Nanosecond, Some(TIME_ZONE.into()));
             fields.insert(0, Arc::new(Field::new("window_start", instant.clone(), false)));
             fields.insert(1, Arc::new(Field::new("window_end", instant, false)));
+            if is_live {
+                fields.push(Arc::new(Field::new(COMPLETENESS, DataType::Float64, true)));
+            }
             fields.push(Arc::new(Field::new("status", DataType::Utf8, false)));
         }
         Arc::new(Schema::new(fields))

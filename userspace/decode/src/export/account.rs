@@ -175,12 +175,26 @@ impl ExportAccount {
     #[must_use]
     pub fn lost_records(&self) -> u64 {
         match self.unit {
-            Unit::Datagrams => {
-                let lost = u128::from(self.sequence.lost) * u128::from(self.counts.records);
-                u64::try_from(lost / u128::from(self.counts.messages.max(1))).unwrap_or(u64::MAX)
-            }
+            Unit::Datagrams => self.records_of(self.sequence.lost),
             _ => self.sequence.lost,
         }
+    }
+}
+
+impl ExportAccount {
+    /// Records that did not become rows: lost and undecodable; for v9 an estimate.
+    #[must_use]
+    pub fn missing_records(&self) -> u64 {
+        match self.unit {
+            Unit::Datagrams => self.records_of(self.sequence.lost + self.counts.undecodable),
+            _ => self.sequence.lost + self.sequence.uncertain_units + self.counts.undecodable,
+        }
+    }
+
+    /// Records that so many datagrams hold, from what a datagram held so far.
+    fn records_of(&self, datagrams: u64) -> u64 {
+        let records = u128::from(datagrams) * u128::from(self.counts.records);
+        u64::try_from(records / u128::from(self.counts.messages.max(1))).unwrap_or(u64::MAX)
     }
 }
 

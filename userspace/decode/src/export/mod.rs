@@ -259,6 +259,13 @@ impl ExportDecoder {
         })
     }
 
+    /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, and for
+    /// v9 by estimate.
+    #[must_use]
+    pub fn missing_records(&self) -> u64 {
+        self.accounts().map(|account| account.missing_records()).sum()
+    }
+
     /// Messages that belong to no exporter.
     #[must_use]
     pub const fn strays(&self) -> Strays {

@@ -55,8 +55,8 @@ pub(crate) struct QueryOutput {
 }
 
 impl QueryOutput {
-    pub(crate) fn new(name: &str, query: &ContinuousQuery) -> Self {
-        Self { name: name.to_owned(), schema: query.result_schema() }
+    pub(crate) fn new(name: &str, query: &ContinuousQuery, is_live: bool) -> Self {
+        Self { name: name.to_owned(), schema: query.result_schema(is_live) }
     }
 }
 

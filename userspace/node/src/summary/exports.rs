@@ -111,13 +111,24 @@ pub(super) fn print_files(counters: Option<&ExportCounters>) {
 
 /// Prints how well a listener kept up.
 pub(super) fn print_listener(listener: &ListenerReport) {
-    eprintln!(
-        "{}: {} messages read, {} packets dropped by the kernel (queue of {} octets)",
-        listener.address,
-        grouped(listener.messages),
-        grouped(listener.socket_drops),
-        grouped(listener.receive_buffer_octets as u64)
-    );
+    let messages = grouped(listener.messages);
+    match (listener.receive_buffer_octets, &listener.connections) {
+        (Some(octets), _) => eprintln!(
+            "{}: {messages} messages read, {} packets dropped by the kernel (queue of {} octets)",
+            listener.address,
+            grouped(listener.socket_drops),
+            grouped(octets as u64)
+        ),
+        (None, Some(counters)) => eprintln!(
+            "{}: {messages} messages read of {} connections; {} turned away, {} sent something else, {} were too slow",
+            listener.address,
+            grouped(counters.connections),
+            grouped(counters.refused),
+            grouped(counters.foreign),
+            grouped(counters.timed_out)
+        ),
+        (None, None) => {}
+    }
     if let Some(failure) = &listener.failure {
         eprintln!("warning: {} could not be read any more: {failure}", listener.address);
     }

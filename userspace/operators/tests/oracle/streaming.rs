@@ -48,7 +48,7 @@ pub(crate) fn build(rows: &[PacketRow], columns: &[usize]) -> RecordBatch {
 pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<String> {
     let rows: Vec<PacketRow> = case.rows.iter().map(packet_row).collect();
     let columns = query.columns_of(&PACKETS).unwrap_or_default();
-    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1 };
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1, is_live: false };
     let layout = |_: &Stream| columns.clone();
     let mut workers: Vec<Vec<LowerOperator>> = (0..case.workers)
         .map(|_| {

@@ -1,0 +1,194 @@
+//! How much of a window's records arrived.
+//!
+//! The capture thread of a live source says of each batch in which seconds its rows lie, and how many records
+//! went missing meanwhile. The merger adds it up by second of event time and says it of a window when that
+//! closes. What went missing has no event time; it is spread as the rows around it are.
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{ArrayRef, Float64Array, RecordBatch};
+use rtrb::{Consumer, Producer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tapline_query::COMPLETENESS;
+use tapline_record::EventTime;
+
+/// Reports on the way from one source to the merger.
+pub(crate) const REPORTS_CAPACITY: usize = 1024;
+
+/// Seconds of event time that are remembered.
+const SECONDS_MAX: usize = 200_000;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// Rows that were delivered and records that went missing, by second of event time.
+pub(crate) type Report = Vec<Second>;
+
+/// What is known of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Second {
+    /// Number since the epoch.
+    second: i64,
+    delivered: f64,
+    missing: f64,
+}
+
+/// The source's side.
+pub(crate) struct CoverageReporter {
+    reports: Producer<Report>,
+    /// What there was no room for yet.
+    pending: Report,
+    /// Records that went missing since a batch had rows.
+    missing: i64,
+}
+
+impl CoverageReporter {
+    pub(crate) const fn new(reports: Producer<Report>) -> Self {
+        Self { reports, pending: vec![], missing: 0 }
+    }
+
+    /// Notes that so many records went missing; late arrivals take them back.
+    pub(crate) const fn miss(&mut self, records: i64) {
+        self.missing += records;
+    }
+
+    /// Notes a batch, which was delivered or dropped.
+    pub(crate) fn note(&mut self, batch: &RecordBatch, is_delivered: bool) {
+        let Some(times) = batch.column_by_name("ts") else { return };
+        let first = self.pending.len();
+        for time in times.as_primitive::<TimestampNanosecondType>().values() {
+            let second = time.div_euclid(SECOND_NS);
+            let known = self.pending[first..].iter().rposition(|known| known.second == second);
+            let place = known.map_or(self.pending.len(), |place| first + place);
+            if known.is_none() {
+                self.pending.push(Second { second, ..Second::default() });
+            }
+            self.pending[place].delivered += 1.0;
+        }
+        let missing = std::mem::take(&mut self.missing) as f64;
+        let rows = batch.num_rows() as f64;
+        for second in &mut self.pending[first..] {
+            second.missing = missing * second.delivered / rows;
+            if !is_delivered {
+                second.missing += std::mem::take(&mut second.delivered);
+            }
+        }
+        self.send();
+    }
+
+    fn send(&mut self) {
+        if self.reports.slots() > 0 {
+            // There is room: this thread alone fills the ring.
+            let _ = self.reports.push(std::mem::take(&mut self.pending));
+        }
+    }
+}
+
+/// The merger's side.
+pub(crate) struct CoverageLog {
+    reports: Vec<Consumer<Report>>,
+    by_second: BTreeMap<i64, (f64, f64)>,
+}
+
+impl CoverageLog {
+    /// The log of these sources; without any, nothing is said.
+    pub(crate) const fn new(reports: Vec<Consumer<Report>>) -> Self {
+        Self { reports, by_second: BTreeMap::new() }
+    }
+
+    /// Takes what the sources reported.
+    pub(crate) fn collect(&mut self) {
+        let Self { reports, by_second } = self;
+        for report in reports.iter_mut() {
+            while let Ok(report) = report.pop() {
+                add(by_second, &report);
+            }
+        }
+    }
+
+    /// The result with its completeness filled in, if it has that column.
+    pub(crate) fn complete(&self, batch: RecordBatch) -> RecordBatch {
+        let Ok(position) = batch.schema_ref().index_of(COMPLETENESS) else { return batch };
+        if self.reports.is_empty() || batch.num_rows() == 0 {
+            return batch;
+        }
+        let window = |name| {
+            let times = batch.column_by_name(name)?.as_primitive_opt::<TimestampNanosecondType>()?;
+            Some(EventTime(times.value(0)))
+        };
+        let (Some(start), Some(end)) = (window("window_start"), window("window_end")) else { return batch };
+        let completeness = Float64Array::from(vec![self.of(start, end); batch.num_rows()]);
+        let (schema, mut columns, _) = batch.into_parts();
+        columns[position] = Arc::new(completeness) as ArrayRef;
+        RecordBatch::try_new(schema, columns).expect("invariant: the column has its type and length")
+    }
+
+    /// Which part of the window's records arrived; `None` when nothing is known of it.
+    fn of(&self, start: EventTime, end: EventTime) -> Option<f64> {
+        let last = end.0.saturating_sub(1).div_euclid(SECOND_NS);
+        let seconds = self.by_second.range(start.0.div_euclid(SECOND_NS)..=last);
+        let (delivered, missing) = seconds
+            .fold((0.0, 0.0), |(sum, lost), (_, (delivered, missing))| (sum + delivered, lost + missing));
+        let offered = delivered + f64::max(missing, 0.0);
+        (offered > 0.0).then(|| delivered / offered)
+    }
+}
+
+fn add(by_second: &mut BTreeMap<i64, (f64, f64)>, report: &[Second]) {
+    for second in report {
+        let (delivered, missing) = by_second.entry(second.second).or_default();
+        *delivered += second.delivered;
+        *missing += second.missing;
+    }
+    while by_second.len() > SECONDS_MAX {
+        by_second.pop_first();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::TimestampNanosecondArray;
+    use rtrb::RingBuffer;
+
+    fn batch(seconds: &[i64]) -> RecordBatch {
+        let times = seconds.iter().map(|second| second * SECOND_NS + 5).collect::<Vec<_>>();
+        let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(times));
+        RecordBatch::try_from_iter([("ts", times)]).unwrap()
+    }
+
+    fn window(log: &CoverageLog, start: i64, end: i64) -> Option<f64> {
+        log.of(EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
+    }
+
+    #[test]
+    fn what_is_missing_lies_where_the_rows_do() {
+        let (reports, log) = RingBuffer::new(8);
+        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        reporter.miss(4);
+        reporter.note(&batch(&[10, 10, 10, 25]), true);
+        reporter.note(&batch(&[25, 25]), false);
+        log.collect();
+        assert_eq!(window(&log, 10, 20), Some(0.5));
+        assert_eq!(window(&log, 20, 30), Some(0.25));
+        assert_eq!(window(&log, 30, 40), None);
+        reporter.miss(-3);
+        reporter.note(&batch(&[10, 10, 10]), true);
+        log.collect();
+        assert_eq!(window(&log, 10, 20), Some(1.0), "late arrivals take back what was missing");
+    }
+
+    #[test]
+    fn a_full_ring_loses_no_report() {
+        let (reports, log) = RingBuffer::new(1);
+        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        for _ in 0..5 {
+            reporter.miss(1);
+            reporter.note(&batch(&[7]), true);
+        }
+        log.collect();
+        reporter.note(&batch(&[8]), true);
+        log.collect();
+        assert_eq!(window(&log, 7, 8), Some(0.5));
+    }
+}
