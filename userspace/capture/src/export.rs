@@ -13,12 +13,14 @@ mod protocol;
 mod recvmmsg;
 mod socket_option;
 mod tcp;
+mod template_file;
 mod udp;
 
 pub use event::ExportEvent;
 pub use file::{ExportCounters, ExportSet};
 pub use listen_error::ListenError;
 pub use tcp::{IpfixListener, TcpCounters, TcpOptions};
+pub use template_file::{Restored, TemplateFile};
 pub use udp::{UdpCounters, UdpListener, UdpOptions};
 
 /// Longest wait of one read of a listener, so that whoever reads can do something else meanwhile.

@@ -8,7 +8,7 @@ pub mod export;
 pub mod file;
 
 pub use export::{
-    ExportCounters, ExportEvent, ExportSet, IpfixListener, TcpCounters, TcpOptions, UdpCounters, UdpListener,
-    UdpOptions,
+    ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TcpOptions, TemplateFile,
+    UdpCounters, UdpListener, UdpOptions,
 };
 pub use file::{CaptureFile, CaptureSet, Counters, Damage, End, OpenError, TimeScan};

@@ -66,6 +66,9 @@ pub(crate) struct QueryArguments {
     /// Octets of the kernel's queue of each listener.
     #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20, requires = "listen")]
     receive_buffer: usize,
+    /// Keep the templates of exporters in this folder, and start with those that are there.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "listen")]
+    state: Option<PathBuf>,
     /// How exporters are told apart: by address and source port, or by address alone.
     #[arg(long, value_enum, default_value_t = Identity::AddressAndPort)]
     exporter_identity: Identity,
@@ -129,7 +132,7 @@ pub(crate) enum InputPlan {
     Nothing,
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
-    Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize },
+    Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize, state: Option<PathBuf> },
 }
 
 impl InputPlan {
@@ -183,7 +186,11 @@ impl QueryArguments {
             duration: self.duration,
             windows: self.windows,
             input: if !self.listen.is_empty() {
-                InputPlan::Listen { addresses: self.listen, receive_buffer_octets: self.receive_buffer }
+                InputPlan::Listen {
+                    addresses: self.listen,
+                    receive_buffer_octets: self.receive_buffer,
+                    state: self.state,
+                }
             } else if !self.exports.is_empty() {
                 InputPlan::Exports { files: self.exports, ports: self.port }
             } else if self.pcap.is_empty() {

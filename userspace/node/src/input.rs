@@ -3,7 +3,9 @@
 use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use std::path::Path;
-use tapline_capture::{CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, UdpListener, UdpOptions};
+use tapline_capture::{
+    CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
+};
 use tapline_pipeline::{Input, Listener};
 use tapline_query::{ContinuousQuery, Fold};
 use tapline_record::PACKETS;
@@ -45,17 +47,31 @@ pub(crate) fn open(plan: &InputPlan) -> Result<Input, Failure> {
             let open = || ExportSet::open(files, ports).map_err(failed);
             Ok(Input::Exports { again: if is_pipe { None } else { Some(open()?) }, files: open()? })
         }
-        InputPlan::Listen { addresses, receive_buffer_octets } => {
+        InputPlan::Listen { addresses, receive_buffer_octets, state } => {
             let options =
                 UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
-            let bind = |&address: &ListenerAddress| match address {
-                ListenerAddress::Udp(address) => UdpListener::bind(address, &options).map(Listener::Udp),
-                ListenerAddress::Tcp(address) => {
-                    IpfixListener::bind(address, &TcpOptions::default()).map(Listener::Tcp)
-                }
+            let open = |address: &ListenerAddress| {
+                Ok((bind(*address, &options)?, templates_of(*address, state.as_deref())?))
             };
-            let listeners = addresses.iter().map(bind).collect::<Result<_, _>>();
-            Ok(Input::Listeners(listeners.map_err(|error| Failure::Run(error.to_string()))?))
+            Ok(Input::Listeners(addresses.iter().map(open).collect::<Result<_, Failure>>()?))
         }
     }
+}
+
+fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {
+    let listener = match address {
+        ListenerAddress::Udp(address) => UdpListener::bind(address, options).map(Listener::Udp),
+        ListenerAddress::Tcp(address) => {
+            IpfixListener::bind(address, &TcpOptions::default()).map(Listener::Tcp)
+        }
+    };
+    listener.map_err(|error| Failure::Run(error.to_string()))
+}
+
+/// The file of a listener's templates; those of connections end with them.
+fn templates_of(address: ListenerAddress, state: Option<&Path>) -> Result<Option<TemplateFile>, Failure> {
+    let (ListenerAddress::Udp(address), Some(folder)) = (address, state) else { return Ok(None) };
+    let name = format!("templates-udp-{}", address.port());
+    let file = TemplateFile::in_folder(folder, &name);
+    file.map(Some).map_err(|error| Failure::Run(format!("--state {}: {error}", folder.display())))
 }

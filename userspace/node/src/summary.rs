@@ -25,10 +25,11 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
                 print_flows(flows);
             }
         }
-        SourceSummary::Exports { accounts, strays, files, listeners } => {
+        SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
             exports::print(summary, accounts, strays);
             exports::print_files(files.as_ref());
             listeners.iter().for_each(exports::print_listener);
+            templates.iter().for_each(exports::print_templates);
         }
     }
     if summary.is_cut {

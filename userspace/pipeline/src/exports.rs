@@ -7,7 +7,9 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tapline_capture::{ExportCounters, ExportEvent, ExportSet, IpfixListener, TcpCounters, UdpListener};
+use tapline_capture::{
+    ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TemplateFile, UdpListener,
+};
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
 use tapline_record::{EventTime, FLOWS, Stream};
 
@@ -114,6 +116,15 @@ pub struct ListenerReport {
     pub failure: Option<String>,
 }
 
+/// What became of the templates of an earlier run.
+#[derive(Clone, Debug)]
+pub struct TemplateReport {
+    /// What was restored.
+    pub restored: Restored,
+    /// Why this run's templates could not be kept.
+    pub failure: Option<String>,
+}
+
 /// The account of an export source.
 #[derive(Debug)]
 pub(crate) struct ExportReport {
@@ -121,6 +132,7 @@ pub(crate) struct ExportReport {
     pub(crate) strays: Strays,
     pub(crate) files: Option<(ExportSet, ExportCounters)>,
     pub(crate) listener: Option<ListenerReport>,
+    pub(crate) templates: Option<TemplateReport>,
 }
 
 /// Reads export messages.
@@ -130,7 +142,10 @@ pub(crate) struct ExportSource {
     lateness_ns: i64,
     /// Records that went missing until the last look.
     missing: u64,
+    templates: Option<TemplateFile>,
+    restored: Restored,
     failure: Option<io::Error>,
+    template_failure: Option<String>,
 }
 
 impl ExportSource {
@@ -140,7 +155,30 @@ impl ExportSource {
             decoder: ExportDecoder::new(&plan.columns, plan.batch_rows, plan.options),
             lateness_ns: plan.lateness_ns,
             missing: 0,
+            templates: None,
+            restored: Restored::default(),
             failure: None,
+            template_failure: None,
+        }
+    }
+
+    /// Takes the templates of an earlier run from `file`, and keeps those of this one there.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be read.
+    pub(crate) fn with_templates(mut self, file: TemplateFile) -> io::Result<Self> {
+        self.restored = file.load(&mut self.decoder)?;
+        self.templates = Some(file);
+        Ok(self)
+    }
+
+    /// Keeps the templates; where that fails, goes on without.
+    fn keep_templates(&mut self) {
+        if let Some(file) = &mut self.templates
+            && let Err(error) = file.keep(&self.decoder, now())
+        {
+            self.templates = None;
+            self.template_failure = Some(error.to_string());
         }
     }
 
@@ -160,6 +198,8 @@ impl ExportSource {
         ExportReport {
             accounts: self.decoder.accounts().collect(),
             strays: self.decoder.strays(),
+            templates: (self.templates.is_some() || self.template_failure.is_some())
+                .then_some(TemplateReport { restored: self.restored, failure: self.template_failure }),
             files,
             listener,
         }
@@ -203,6 +243,7 @@ impl Source for ExportSource {
     }
 
     fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
+        self.keep_templates();
         if !all && !self.decoder.is_full() {
             return true;
         }

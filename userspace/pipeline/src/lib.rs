@@ -19,8 +19,11 @@ mod ring;
 mod run;
 mod sink;
 mod source;
+mod summary;
+mod wire;
 mod worker;
 
-pub use exports::{Listener, ListenerReport};
-pub use run::{Input, RunError, RunOptions, SourceSummary, Summary, run};
+pub use exports::{Listener, ListenerReport, TemplateReport};
+pub use run::{Input, RunError, RunOptions, run};
 pub use sink::{Progress, Sink};
+pub use summary::{SourceSummary, Summary};

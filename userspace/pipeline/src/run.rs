@@ -1,31 +1,21 @@
 //! One run of some queries over some input: build, wire, run, stop.
 
-use crate::coverage::{CoverageLog, CoverageReporter, REPORTS_CAPACITY};
-use crate::exports::{
-    ExportInput, ExportPlan, ExportReport, ExportSource, Listener, ListenerReport, disorder_ns,
-};
-use crate::merger::{Merger, failed};
-use crate::packets::{PacketPlan, PacketReport, PacketSource};
-use crate::reader::{Dealer, Lane, ReaderProgress, read};
+use crate::exports::{ExportInput, ExportPlan, ExportSource, Listener, disorder_ns};
+use crate::packets::{PacketPlan, PacketSource};
+use crate::reader::{Dealer, ReaderProgress, read};
 use crate::ring::StopFlag;
 use crate::sink::Sink;
 use crate::source::{AnySource, Source as _};
-use crate::worker::{Worker, WorkerInput};
-use rtrb::RingBuffer;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::summary::{Summary, summarise};
+use crate::wire::{Shape, columns_of, wire};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
-use std::time::{Duration, Instant};
-use tapline_capture::{CaptureFile, CaptureSet, End, ExportCounters, ExportSet};
-use tapline_decode::export::{ExportAccount, ExportOptions, Strays};
-use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, FlowMeterLimits};
-use tapline_operators::{LowerOperator, OperatorLimits, QueryMerger};
+use std::time::Instant;
+use tapline_capture::{CaptureSet, ExportSet, TemplateFile};
+use tapline_decode::FlowMeterLimits;
+use tapline_decode::export::ExportOptions;
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::ledger::{QueryLedger, SourceLedger};
-use tapline_record::{EventTime, FLOWS, PACKETS, Stream};
-
-/// Messages on the way from one worker to the merger.
-const MESSAGES_CAPACITY: usize = 256;
+use tapline_record::{FLOWS, PACKETS};
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;
@@ -77,54 +67,8 @@ pub enum Input {
         /// The same files from their beginning; `None` for standard input.
         again: Option<ExportSet>,
     },
-    /// Flow exports as they arrive.
-    Listeners(Vec<Listener>),
-}
-
-/// The account of a run.
-#[derive(Debug)]
-pub struct Summary {
-    /// Wall time.
-    pub elapsed: Duration,
-    /// What was read.
-    pub source: SourceSummary,
-    /// How far records lay behind the latest one, in nanoseconds, where that was measured.
-    pub disorder_ns: Option<i64>,
-    /// Rows of live sources that were dropped since the workers had no room for them.
-    pub rows_dropped: u64,
-    /// Fates of each query's rows; empty when every LIMIT was reached before the input's end.
-    pub queries: Vec<QueryLedger>,
-    /// Whether the input was ended before its time.
-    pub is_cut: bool,
-    /// How each file ended; `None` when it was not read to its end.
-    pub files: Vec<(String, Option<End>)>,
-}
-
-/// What was read, by kind.
-#[derive(Debug)]
-pub enum SourceSummary {
-    /// Packets.
-    Packets {
-        /// Frames and their fates.
-        ledger: SourceLedger,
-        /// Octets that the frames had on the wire.
-        frame_octets: u64,
-        /// Damaged frames by reason; they are rows all the same.
-        damage: DamageCounts,
-        /// Flows that were built, if some query asked for them.
-        flows: Option<FlowMeterCounters>,
-    },
-    /// Flow exports.
-    Exports {
-        /// Every exporter and domain.
-        accounts: Vec<ExportAccount>,
-        /// Messages that belong to no exporter.
-        strays: Strays,
-        /// What the files held.
-        files: Option<ExportCounters>,
-        /// What was listened on.
-        listeners: Vec<ListenerReport>,
-    },
+    /// Flow exports as they arrive, each listener with the file of its templates, if there is one.
+    Listeners(Vec<(Listener, Option<TemplateFile>)>),
 }
 
 /// Why a run ended before its input did.
@@ -141,6 +85,9 @@ pub enum RunError {
     /// The results could not be written.
     #[error("the results cannot be written: {0}")]
     Sink(std::io::Error),
+    /// The templates of an earlier run are there but cannot be read.
+    #[error("the templates of an earlier run cannot be read: {0}")]
+    Templates(std::io::Error),
     /// A thread could not be started.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
@@ -164,7 +111,7 @@ pub fn run(
     sink: &mut dyn Sink,
 ) -> Result<Summary, RunError> {
     let started = Instant::now();
-    let (sources, disorder_ns) = sources(input, queries, options);
+    let (sources, disorder_ns) = sources(input, queries, options)?;
     let is_live = sources.iter().any(AnySource::is_live);
     let total_octets = sources.iter().map(|source| source.progress().total_octets).sum();
     let workers = if counts_rows(queries) { 1 } else { options.workers.max(1) };
@@ -205,7 +152,11 @@ pub fn run(
 }
 
 /// The sources of an input, and how far its records lie behind the latest one, where that was measured.
-fn sources(input: Input, queries: &[ContinuousQuery], options: &RunOptions) -> (Vec<AnySource>, Option<i64>) {
+fn sources(
+    input: Input,
+    queries: &[ContinuousQuery],
+    options: &RunOptions,
+) -> Result<(Vec<AnySource>, Option<i64>), RunError> {
     let needs_order = has_time_window(queries);
     let allowed = |default_ms: u32| i64::from(options.allowed_lateness_ms.unwrap_or(default_ms)) * 1_000_000;
     let exports = |lateness_ns| ExportPlan {
@@ -214,7 +165,7 @@ fn sources(input: Input, queries: &[ContinuousQuery], options: &RunOptions) -> (
         lateness_ns,
         options: options.exports,
     };
-    match input {
+    Ok(match input {
         Input::Packets(files) => {
             let disorder = needs_order.then(|| files.scan_times()).flatten().map(|scan| scan.disorder_ns);
             let plan = PacketPlan {
@@ -233,10 +184,17 @@ fn sources(input: Input, queries: &[ContinuousQuery], options: &RunOptions) -> (
         }
         Input::Listeners(listeners) => {
             let plan = exports(allowed(EXPORTS_LATENESS_MS));
-            let source = |listener| exports_of(ExportInput::Listener(Box::new(listener)), &plan);
-            (listeners.into_iter().map(source).collect(), None)
+            let source = |(listener, templates): (Listener, Option<TemplateFile>)| {
+                let source = ExportSource::new(ExportInput::Listener(Box::new(listener)), &plan);
+                let source = match templates {
+                    None => Ok(source),
+                    Some(file) => source.with_templates(file).map_err(RunError::Templates),
+                };
+                source.map(|source| AnySource::Exports(Box::new(source)))
+            };
+            (listeners.into_iter().map(source).collect::<Result<_, _>>()?, None)
         }
-    }
+    })
 }
 
 fn exports_of(input: ExportInput, plan: &ExportPlan) -> AnySource {
@@ -266,159 +224,10 @@ fn pin(number: usize, threads: usize) {
     }
 }
 
-/// How many threads of each kind there are.
-struct Shape {
-    sources: usize,
-    workers: usize,
-    /// Whether sources never wait.
-    is_live: bool,
-}
-
-/// Workers, merger and the rings between them.
-struct Wired {
-    /// For each source, its ends of the rings to each worker.
-    lanes: Vec<Vec<Lane>>,
-    workers: Vec<Worker>,
-    merger: Merger,
-    /// For each source, whom it tells how much of it arrived.
-    coverage: Vec<Option<CoverageReporter>>,
-    /// The number of the next batch of any source.
-    sequence: AtomicU64,
-}
-
-fn wire(queries: &[ContinuousQuery], shape: &Shape, options: &RunOptions) -> Result<Wired, RunError> {
-    let &Shape { sources, workers, is_live } = shape;
-    let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1, is_live };
-    let mergers = queries.iter().enumerate().map(|(number, query)| {
-        QueryMerger::new(query.clone(), workers, limits).map_err(|error| failed(number, &error))
-    });
-    let (reporters, reports): (Vec<_>, Vec<_>) =
-        (0..if is_live { sources } else { 0 }).map(|_| RingBuffer::new(REPORTS_CAPACITY)).unzip();
-    let mut coverage: Vec<_> = reporters.into_iter().map(|ring| Some(CoverageReporter::new(ring))).collect();
-    coverage.resize_with(sources, || None);
-    let merger = Merger {
-        coverage: CoverageLog::new(reports),
-        queries: mergers.collect::<Result<_, _>>()?,
-        workers: vec![],
-        ledgers: vec![QueryLedger::default(); queries.len()],
-        done: 0,
-        results: vec![],
-    };
-    let lanes = (0..sources).map(|_| vec![]).collect();
-    let mut wired = Wired { lanes, workers: vec![], merger, coverage, sequence: AtomicU64::new(0) };
-    for _ in 0..workers {
-        let inputs = wired.lanes.iter_mut().map(|lanes| ring_of_batches(lanes, options)).collect();
-        let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);
-        wired.merger.workers.push(messages);
-        wired.workers.push(Worker {
-            operators: operators(queries, limits)?,
-            queries: queries.len(),
-            inputs,
-            messages: to_merger,
-            outputs: vec![],
-        });
-    }
-    Ok(wired)
-}
-
-/// The rings between one source, whose `lanes` get their ends, and one worker.
-fn ring_of_batches(lanes: &mut Vec<Lane>, options: &RunOptions) -> WorkerInput {
-    let (to_worker, batches) = RingBuffer::new(options.ring_capacity_batches.max(1));
-    // A batch may be in the ring, with the worker, or on its way back.
-    let (to_reader, used) = RingBuffer::new(options.ring_capacity_batches + 2);
-    lanes.push(Lane { batches: to_worker, used });
-    WorkerInput { batches, used: to_reader, watermark: EventTime::MIN }
-}
-
-/// The lower operators of all queries, each with its query's number.
-fn operators(
-    queries: &[ContinuousQuery],
-    limits: OperatorLimits,
-) -> Result<Vec<(usize, LowerOperator)>, RunError> {
-    let layout = |stream: &Stream| columns_of(queries, stream).unwrap_or_default();
-    let every_half = queries
-        .iter()
-        .enumerate()
-        .flat_map(|(number, query)| (0..query.lowers.len()).map(move |lower| (number, query, lower)));
-    let operator = |(number, query, lower)| match LowerOperator::new(query, lower, &layout, limits) {
-        Ok(operator) => Ok((number, operator)),
-        Err(error) => Err(failed(number, &error)),
-    };
-    every_half.map(operator).collect()
-}
-
-/// Columns of `stream` that some query reads, ascending; `None` when none reads the stream.
-fn columns_of(queries: &[ContinuousQuery], stream: &Stream) -> Option<Vec<usize>> {
-    let columns = queries.iter().filter_map(|query| query.columns_of(stream));
-    let mut union = columns.reduce(|mut union, columns| {
-        union.extend(columns);
-        union
-    })?;
-    union.sort_unstable();
-    union.dedup();
-    Some(union)
-}
-
 fn has_time_window(queries: &[ContinuousQuery]) -> bool {
     queries.iter().any(|query| query.window.and_then(Window::pane_width).is_some())
 }
 
 fn counts_rows(queries: &[ContinuousQuery]) -> bool {
     queries.iter().any(|query| matches!(query.window, Some(Window::Rows { .. })))
-}
-
-/// What was read, of all sources together.
-fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
-    let mut summary = Summary {
-        elapsed: Duration::ZERO,
-        source: SourceSummary::Exports {
-            accounts: vec![],
-            strays: Strays::default(),
-            files: None,
-            listeners: vec![],
-        },
-        disorder_ns: None,
-        rows_dropped: 0,
-        queries: vec![],
-        is_cut: false,
-        files: vec![],
-    };
-    for (source, dropped) in readers {
-        summary.rows_dropped += dropped;
-        match source {
-            AnySource::Packets(source) => summarise_packets(&source.report(), &mut summary),
-            AnySource::Exports(source) => summarise_exports(source.report(), &mut summary),
-        }
-    }
-    summary
-}
-
-fn summarise_packets(report: &PacketReport, summary: &mut Summary) {
-    let counters = report.files.counters();
-    let ledger = SourceLedger {
-        offered: counters.frames + counters.undecodable,
-        delivered: counters.frames,
-        undecodable: counters.undecodable,
-        ..SourceLedger::default()
-    };
-    let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
-    summary.files = report.files.files().iter().map(end).collect();
-    summary.source = SourceSummary::Packets {
-        ledger,
-        frame_octets: report.frame_octets,
-        damage: report.damage,
-        flows: report.flows,
-    };
-}
-
-fn summarise_exports(report: ExportReport, summary: &mut Summary) {
-    let SourceSummary::Exports { accounts, strays, files, listeners } = &mut summary.source else { return };
-    accounts.extend(report.accounts);
-    *strays += report.strays;
-    listeners.extend(report.listener);
-    if let Some((set, counters)) = report.files {
-        *files = Some(counters);
-        let end = |(name, end): (&str, Option<&End>)| (name.to_owned(), end.cloned());
-        summary.files = set.files().map(end).collect();
-    }
 }

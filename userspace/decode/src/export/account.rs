@@ -121,6 +121,8 @@ pub struct ExportCounts {
     pub sets_replayed: u64,
     /// Of these, those that gave up waiting.
     pub sets_expired: u64,
+    /// Sets decoded by a template of an earlier run, which the exporter had not announced again yet.
+    pub sets_provisional: u64,
     /// Octets behind the end of a message.
     pub trailing_octets: u64,
     /// Units delivered, control and undecodable; see [`ExportAccount::ledger`].

@@ -16,6 +16,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use tapline_record::{BatchBuilder, EventTime};
 
+/// Octets behind the last record of a set that fill it up to a multiple of four.
+const PADDING_OCTETS_MAX: usize = 3;
+
 /// Where rows go, and what is shared by all domains.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -41,6 +44,8 @@ pub(super) struct Domain {
     pub(super) latest: Option<EventTime>,
     /// When its last message arrived.
     pub(super) received: EventTime,
+    /// How often its templates changed.
+    pub(super) template_changes: u64,
     plans: HashMap<u16, Plan>,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
@@ -128,6 +133,7 @@ impl Domain {
             clock: Clock::default(),
             latest: None,
             received: EventTime::MIN,
+            template_changes: 0,
             plans: HashMap::new(),
             waiting: vec![],
         }
@@ -140,16 +146,17 @@ impl Domain {
         if template.fields.is_empty() {
             return self.withdraw(&template);
         }
-        let octets = template.octets_min();
-        let is_allowed = octets > 0 && template.fields.len() <= output.options.template_fields_max;
-        if !is_allowed || octets > usize::from(u16::MAX) {
+        if !is_allowed(&template, &output.options) {
             return self.counts.reasons.count(Undecodable::Template);
         }
         let (id, is_full) = (template.id, self.plans.len() >= output.options.templates_max);
         match self.plans.entry(id) {
-            Entry::Occupied(known) if known.get().template == template => return,
+            Entry::Occupied(mut known) if known.get().template == template => {
+                known.get_mut().is_provisional = false;
+                return;
+            }
             Entry::Occupied(mut known) => {
-                self.counts.redefined += 1;
+                self.counts.redefined += u64::from(!known.get().is_provisional);
                 known.insert(Plan::compile(template, &output.columns));
             }
             Entry::Vacant(_) if is_full => return self.counts.reasons.count(Undecodable::Cap),
@@ -157,7 +164,24 @@ impl Domain {
                 place.insert(Plan::compile(template, &output.columns));
             }
         }
+        self.template_changes += 1;
         self.replay(id, output);
+    }
+
+    /// Takes a template of an earlier run in, until the exporter announces one; says whether there is room.
+    pub(super) fn restore(&mut self, template: Template, output: &Output) -> bool {
+        let has_room = self.plans.len() < output.options.templates_max;
+        if !has_room || template.fields.is_empty() || !is_allowed(&template, &output.options) {
+            return false;
+        }
+        let plan = Plan { is_provisional: true, ..Plan::compile(template, &output.columns) };
+        self.plans.entry(plan.template.id).or_insert(plan);
+        true
+    }
+
+    /// Its templates.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.plans.values().map(|plan| &plan.template)
     }
 
     /// Decodes a data set; gives it back, to be kept for later, when its template is not known.
@@ -168,6 +192,7 @@ impl Domain {
         tally: &mut Tally,
         output: &mut Output,
     ) -> Option<(u16, Vec<u8>)> {
+        self.drop_unless_it_fits(id, body, &mut output.spans);
         let Self { plans, sampling, counts, extract, latest, clock, .. } = self;
         let Some(plan) = plans.get(&id) else {
             tally.unknown_sets += 1;
@@ -175,6 +200,7 @@ impl Domain {
             return Some((id, body.to_vec()));
         };
         let records = records_of(plan, body, &mut output.spans);
+        counts.sets_provisional += u64::from(plan.is_provisional);
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         if count == 0 && !body.is_empty() {
             counts.reasons.count(Undecodable::Record);
@@ -233,6 +259,16 @@ impl Domain {
         }
     }
 
+    /// Drops a template of an earlier run when this set cannot be one of its records.
+    fn drop_unless_it_fits(&mut self, id: u16, body: &[u8], spans: &mut Vec<Span>) {
+        let Some(plan) = self.plans.get(&id).filter(|plan| plan.is_provisional) else { return };
+        let records = records_of(plan, body, spans);
+        if records.len() == 0 || records.octets_left(body) > PADDING_OCTETS_MAX {
+            self.plans.remove(&id);
+            self.template_changes += 1;
+        }
+    }
+
     fn give_up(&mut self, sets: usize) {
         self.counts.sets_expired += sets as u64;
         (0..sets).for_each(|_| self.counts.reasons.count(Undecodable::NoTemplate));
@@ -245,6 +281,7 @@ impl Domain {
         } else {
             self.plans.remove(&template.id);
         }
+        self.template_changes += 1;
         self.counts.withdrawn += (before - self.plans.len()) as u64;
     }
 
@@ -301,6 +338,12 @@ impl Head {
             sampling,
         }
     }
+}
+
+/// Whether a template has something to describe, and not too much of it.
+fn is_allowed(template: &Template, options: &ExportOptions) -> bool {
+    let octets = template.octets_min();
+    octets > 0 && octets <= usize::from(u16::MAX) && template.fields.len() <= options.template_fields_max
 }
 
 fn records_of<'a>(plan: &Plan, body: &'a [u8], spans: &'a mut Vec<Span>) -> Records<'a> {

@@ -16,6 +16,7 @@ mod netflow_v9;
 mod plan;
 mod records;
 mod sampling;
+mod saved_template;
 mod sequence;
 mod sets;
 mod template;
@@ -35,6 +36,7 @@ use wire::u16_at;
 pub use account::{ExportAccount, ExportCounts, Undecodable, UndecodableCounts, Unit, version_name};
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract::ExtractCounts;
+pub use saved_template::{NotATemplate, SavedTemplate};
 pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
 
 /// How exporters are told apart.
@@ -198,6 +200,33 @@ impl ExportDecoder {
             key.address == sender.address && key.port == sender.port && key.transport == sender.transport
         };
         self.index.retain(|key, _| !of_sender(key));
+    }
+
+    /// Templates of UDP exporters as they are now, for the next start.
+    pub fn templates(&self) -> impl Iterator<Item = SavedTemplate> + '_ {
+        let of_udp = self.domains.iter().filter(|(key, _)| key.transport == Transport::Udp);
+        of_udp.flat_map(|(key, domain)| {
+            domain.templates().map(|template| SavedTemplate { key: *key, template: template.clone() })
+        })
+    }
+
+    /// How often templates changed so far.
+    #[must_use]
+    pub fn template_changes(&self) -> u64 {
+        self.domains.iter().map(|(_, domain)| domain.template_changes).sum()
+    }
+
+    /// Takes a template of an earlier run in. It is provisional: it goes when the exporter announces another
+    /// one, or when data do not fit. Gives `false` when there is no room for it.
+    pub fn restore(&mut self, saved: SavedTemplate) -> bool {
+        let unit = match saved.key.version {
+            9 => Unit::Datagrams,
+            10 => Unit::Records,
+            _ => return false,
+        };
+        let Ok(place) = self.domain_of(saved.key, unit) else { return false };
+        let Self { domains, output, .. } = self;
+        domains[place].1.restore(saved.template, output)
     }
 
     /// Whether it is time for [`Self::finish`].

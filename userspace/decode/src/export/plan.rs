@@ -18,6 +18,8 @@ pub(super) struct Plan {
     pub(super) forward: Side,
     /// The other direction of a biflow.
     pub(super) reverse: Option<Side>,
+    /// Whether the exporter has not announced it since the start.
+    pub(super) is_provisional: bool,
 }
 
 /// How the rows of one direction are made.
@@ -89,7 +91,7 @@ impl Plan {
         let is_biflow = BIFLOW.iter().any(|&element| find(&template, element).is_some());
         let forward = Side::compile(&template, columns, Direction::Forward);
         let reverse = is_biflow.then(|| Side::compile(&template, columns, Direction::Reverse));
-        Self { template, stride, forward, reverse }
+        Self { template, stride, forward, reverse, is_provisional: false }
     }
 
     /// Rows that a record makes.

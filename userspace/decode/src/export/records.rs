@@ -56,6 +56,14 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Octets of the set's body that no record takes.
+    pub(super) fn octets_left(&self, set: &[u8]) -> usize {
+        match *self {
+            Self::Fixed { body, .. } => set.len() - body.len(),
+            Self::Varying { ends, .. } => set.len() - ends.last().map_or(0, |&(_, end)| end as usize),
+        }
+    }
+
     /// The field of every record, where all have `N` octets of it.
     #[inline]
     pub(super) fn arrays<const N: usize>(

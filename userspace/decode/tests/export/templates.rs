@@ -191,6 +191,32 @@ fn a_template_may_change_and_be_withdrawn() {
 }
 
 #[test]
+fn templates_outlive_the_process_until_others_come() {
+    let mut before = decoder();
+    push(&mut before, &v9(0, &[set(0, &template(256, &[(8, 4), (1, 4)]))]));
+    let saved: Vec<_> = before.templates().map(|template| template.to_string()).collect();
+    assert_eq!(saved, ["192.0.2.1 2055 udp 9 7 data 256 0.8.4 0.1.4"]);
+    let restored = || {
+        let mut decoder = decoder();
+        assert!(saved.iter().all(|line| decoder.restore(line.parse().unwrap())));
+        decoder
+    };
+    let record = [1, 2, 3, 4, 0, 0, 0, 9];
+    let mut decoder = restored();
+    let rows = push(&mut decoder, &v9(1, &[set(256, &record)]));
+    assert_eq!(columns(&rows[0], &["src_ip", "octets"]), ["1.2.3.4", "9"]);
+    let rows = push(&mut decoder, &v9(2, &[set(0, &template(256, &[(1, 4), (8, 4)])), set(256, &record)]));
+    assert_eq!(columns(&rows[0], &["src_ip"]), ["0.0.0.9"], "what the exporter says counts");
+    let counts = account(&decoder).counts;
+    assert_eq!((counts.sets_provisional, counts.redefined), (1, 0));
+
+    let mut decoder = restored();
+    assert!(push(&mut decoder, &v9(1, &[set(256, &[1, 2, 3, 4, 5, 6, 7])])).is_empty(), "data do not fit");
+    let rows = push(&mut decoder, &v9(2, &[set(0, &template(256, &[(7, 2), (8, 4), (4, 1)]))]));
+    assert_eq!(columns(&rows[0], &["src_ip", "protocol"]), ["3.4.5.6", "7"], "they waited for the right one");
+}
+
+#[test]
 fn nonsense_in_times_is_mended() {
     let fields = [(22, 4), (21, 4)];
     let record = |start: u32, end: u32| octets().u32(start).u32(end).0;

@@ -3,7 +3,7 @@
 use super::grouped;
 use tapline_capture::ExportCounters;
 use tapline_decode::export::{ExportAccount, Strays, UndecodableCounts, Unit, version_name};
-use tapline_pipeline::{ListenerReport, Summary};
+use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
 
 /// Exporters that are printed one by one; more are only counted.
@@ -72,6 +72,7 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (sequence.duplicates, "messages that came twice"),
         (sequence.restarts, "restarts"),
         (sequence.uncertain, "stretches of unknown length"),
+        (counts.sets_provisional, "sets by a template of an earlier run"),
         (counts.sets_replayed, "sets that waited for their template"),
         (counts.sets_expired, "sets whose template never came"),
         (counts.redefined, "templates redefined"),
@@ -131,5 +132,16 @@ pub(super) fn print_listener(listener: &ListenerReport) {
     }
     if let Some(failure) = &listener.failure {
         eprintln!("warning: {} could not be read any more: {failure}", listener.address);
+    }
+}
+
+/// Prints what became of the templates of an earlier run.
+pub(super) fn print_templates(report: &TemplateReport) {
+    let (templates, refused) = (report.restored.templates, report.restored.refused);
+    if templates + refused > 0 {
+        eprintln!("{} templates of an earlier run, {} lines of no use", grouped(templates), grouped(refused));
+    }
+    if let Some(failure) = &report.failure {
+        eprintln!("warning: templates could not be kept: {failure}");
     }
 }

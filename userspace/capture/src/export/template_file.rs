@@ -1,0 +1,145 @@
+//! Templates on disk, so that a collector that starts anew need not wait for them.
+//!
+//! Takes a folder, gives a decoder the templates of an earlier run, and keeps those of this one: a file that is
+//! written anew as a whole, beside the old one, and put into its place at once.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use tapline_decode::ExportDecoder;
+use tapline_decode::export::SavedTemplate;
+use tapline_record::EventTime;
+
+/// Octets of the file that are read; it holds text of a few hundred a template.
+const FILE_OCTETS_MAX: u64 = 64 << 20;
+
+/// Nanoseconds between two writes, at least.
+const WRITE_EVERY_NS: i64 = 1_000_000_000;
+
+/// First line of the file.
+const HEADER: &str =
+    "# tapline templates 1: address port transport version domain kind number enterprise.element.length…";
+
+/// The file of an exporter's templates.
+#[derive(Debug)]
+pub struct TemplateFile {
+    path: PathBuf,
+    /// Changes of templates that the file knows of, and when it was written.
+    written: (u64, EventTime),
+}
+
+/// What came of an earlier run's templates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Templates taken in, provisionally.
+    pub templates: u64,
+    /// Lines that are no template, or for which there is no room.
+    pub refused: u64,
+}
+
+impl TemplateFile {
+    /// The file `name` in `folder`, which is made if need be.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn in_folder(folder: &Path, name: &str) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { path: folder.join(name), written: (0, EventTime::MIN) })
+    }
+
+    /// Gives the decoder the templates of the file; none if there is no file.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be read.
+    pub fn load(&self, decoder: &mut ExportDecoder) -> io::Result<Restored> {
+        let mut octets = vec![];
+        match File::open(&self.path) {
+            Ok(file) => file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Restored::default()),
+            Err(error) => return Err(error),
+        };
+        let mut restored = Restored::default();
+        let text = String::from_utf8_lossy(&octets);
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let is_taken = line.parse::<SavedTemplate>().is_ok_and(|saved| decoder.restore(saved));
+            *(if is_taken { &mut restored.templates } else { &mut restored.refused }) += 1;
+        }
+        Ok(restored)
+    }
+
+    /// Writes the decoder's templates if they changed, now and then.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn keep(&mut self, decoder: &ExportDecoder, now: EventTime) -> io::Result<()> {
+        if now < self.written.1.plus(WRITE_EVERY_NS) {
+            return Ok(());
+        }
+        let changes = decoder.template_changes();
+        if changes == self.written.0 {
+            return Ok(());
+        }
+        self.written = (changes, now);
+        self.write(decoder)
+    }
+
+    /// Writes the decoder's templates.
+    fn write(&self, decoder: &ExportDecoder) -> io::Result<()> {
+        let beside = self.path.with_extension("new");
+        let mut file = BufWriter::new(File::create(&beside)?);
+        writeln!(file, "{HEADER}")?;
+        for template in decoder.templates() {
+            writeln!(file, "{template}")?;
+        }
+        file.flush()?;
+        drop(file);
+        fs::rename(&beside, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use tapline_decode::{Datagram, ExportOptions, Sender};
+
+    /// A v9 message with the template 256 of a source address.
+    const MESSAGE: [u8; 32] = [
+        0, 9, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 7, // header
+        0, 0, 0, 12, 1, 0, 0, 1, 0, 8, 0, 4, // set
+    ];
+
+    fn decoder() -> ExportDecoder {
+        ExportDecoder::new(&[], 64, ExportOptions::default())
+    }
+
+    fn template_of(decoder: &ExportDecoder) -> Vec<String> {
+        decoder.templates().map(|template| template.to_string()).collect()
+    }
+
+    #[test]
+    fn what_was_kept_is_restored() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = TemplateFile::in_folder(&folder.path().join("state"), "templates").unwrap();
+        assert_eq!(file.load(&mut decoder()).unwrap(), Restored::default());
+        let mut before = decoder();
+        let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 2055);
+        before.push(&Datagram { received: EventTime(0), sender, payload: &MESSAGE });
+        file.keep(&before, EventTime(5)).unwrap();
+        let mut after = decoder();
+        assert_eq!(file.load(&mut after).unwrap(), Restored { templates: 1, refused: 0 });
+        assert_eq!(template_of(&after), template_of(&before));
+        assert_eq!(template_of(&after), ["127.0.0.1 2055 udp 9 7 data 256 0.8.4"]);
+    }
+
+    #[test]
+    fn a_damaged_file_gives_what_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines =
+            "# x\n1.2.3.4 1 udp 9 7 data 256 0.8.4\nnonsense\n1.2.3.4 1 udp 5 7 data 256 0.8.4\n1.2.3";
+        fs::write(folder.path().join("templates"), [lines.as_bytes(), &[0xff]].concat()).unwrap();
+        let file = TemplateFile::in_folder(folder.path(), "templates").unwrap();
+        assert_eq!(file.load(&mut decoder()).unwrap(), Restored { templates: 1, refused: 3 });
+    }
+}

@@ -1,0 +1,119 @@
+//! The account of a run.
+
+use crate::exports::{ExportReport, ListenerReport, TemplateReport};
+use crate::packets::PacketReport;
+use crate::source::AnySource;
+use std::time::Duration;
+use tapline_capture::{CaptureFile, End, ExportCounters};
+use tapline_decode::DamageCounts;
+use tapline_decode::export::{ExportAccount, Strays};
+use tapline_decode::flow_meter::FlowMeterCounters;
+use tapline_record::ledger::{QueryLedger, SourceLedger};
+
+/// The account of a run.
+#[derive(Debug)]
+pub struct Summary {
+    /// Wall time.
+    pub elapsed: Duration,
+    /// What was read.
+    pub source: SourceSummary,
+    /// How far records lay behind the latest one, in nanoseconds, where that was measured.
+    pub disorder_ns: Option<i64>,
+    /// Rows of live sources that were dropped since the workers had no room for them.
+    pub rows_dropped: u64,
+    /// Fates of each query's rows; empty when every LIMIT was reached before the input's end.
+    pub queries: Vec<QueryLedger>,
+    /// Whether the input was ended before its time.
+    pub is_cut: bool,
+    /// How each file ended; `None` when it was not read to its end.
+    pub files: Vec<(String, Option<End>)>,
+}
+
+/// What was read, by kind.
+#[derive(Debug)]
+pub enum SourceSummary {
+    /// Packets.
+    Packets {
+        /// Frames and their fates.
+        ledger: SourceLedger,
+        /// Octets that the frames had on the wire.
+        frame_octets: u64,
+        /// Damaged frames by reason; they are rows all the same.
+        damage: DamageCounts,
+        /// Flows that were built, if some query asked for them.
+        flows: Option<FlowMeterCounters>,
+    },
+    /// Flow exports.
+    Exports {
+        /// Every exporter and domain.
+        accounts: Vec<ExportAccount>,
+        /// Messages that belong to no exporter.
+        strays: Strays,
+        /// What the files held.
+        files: Option<ExportCounters>,
+        /// What was listened on.
+        listeners: Vec<ListenerReport>,
+        /// What became of the templates of an earlier run, where they are kept.
+        templates: Vec<TemplateReport>,
+    },
+}
+
+/// What was read, of all sources together.
+pub(crate) fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
+    let mut summary = Summary {
+        elapsed: Duration::ZERO,
+        source: SourceSummary::Exports {
+            accounts: vec![],
+            strays: Strays::default(),
+            files: None,
+            listeners: vec![],
+            templates: vec![],
+        },
+        disorder_ns: None,
+        rows_dropped: 0,
+        queries: vec![],
+        is_cut: false,
+        files: vec![],
+    };
+    for (source, dropped) in readers {
+        summary.rows_dropped += dropped;
+        match source {
+            AnySource::Packets(source) => summarise_packets(&source.report(), &mut summary),
+            AnySource::Exports(source) => summarise_exports(source.report(), &mut summary),
+        }
+    }
+    summary
+}
+
+fn summarise_packets(report: &PacketReport, summary: &mut Summary) {
+    let counters = report.files.counters();
+    let ledger = SourceLedger {
+        offered: counters.frames + counters.undecodable,
+        delivered: counters.frames,
+        undecodable: counters.undecodable,
+        ..SourceLedger::default()
+    };
+    let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
+    summary.files = report.files.files().iter().map(end).collect();
+    summary.source = SourceSummary::Packets {
+        ledger,
+        frame_octets: report.frame_octets,
+        damage: report.damage,
+        flows: report.flows,
+    };
+}
+
+fn summarise_exports(report: ExportReport, summary: &mut Summary) {
+    let SourceSummary::Exports { accounts, strays, files, listeners, templates } = &mut summary.source else {
+        return;
+    };
+    accounts.extend(report.accounts);
+    *strays += report.strays;
+    listeners.extend(report.listener);
+    templates.extend(report.templates);
+    if let Some((set, counters)) = report.files {
+        *files = Some(counters);
+        let end = |(name, end): (&str, Option<&End>)| (name.to_owned(), end.cloned());
+        summary.files = set.files().map(end).collect();
+    }
+}

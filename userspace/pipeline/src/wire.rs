@@ -1,0 +1,114 @@
+//! The rings of a run and the threads' ends of them.
+
+use crate::coverage::{CoverageLog, CoverageReporter, REPORTS_CAPACITY};
+use crate::merger::{Merger, failed};
+use crate::reader::Lane;
+use crate::run::{RunError, RunOptions};
+use crate::worker::{Worker, WorkerInput};
+use rtrb::RingBuffer;
+use std::sync::atomic::AtomicU64;
+use tapline_operators::{LowerOperator, OperatorLimits, QueryMerger};
+use tapline_query::ContinuousQuery;
+use tapline_record::ledger::QueryLedger;
+use tapline_record::{EventTime, Stream};
+
+/// Messages on the way from one worker to the merger.
+const MESSAGES_CAPACITY: usize = 256;
+
+/// How many threads of each kind there are.
+pub(crate) struct Shape {
+    pub(crate) sources: usize,
+    pub(crate) workers: usize,
+    /// Whether sources never wait.
+    pub(crate) is_live: bool,
+}
+
+/// Workers, merger and the rings between them.
+pub(crate) struct Wired {
+    /// For each source, its ends of the rings to each worker.
+    pub(crate) lanes: Vec<Vec<Lane>>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) merger: Merger,
+    /// For each source, whom it tells how much of it arrived.
+    pub(crate) coverage: Vec<Option<CoverageReporter>>,
+    /// The number of the next batch of any source.
+    pub(crate) sequence: AtomicU64,
+}
+
+/// The rings for queries over sources, and who holds their ends.
+pub(crate) fn wire(
+    queries: &[ContinuousQuery],
+    shape: &Shape,
+    options: &RunOptions,
+) -> Result<Wired, RunError> {
+    let &Shape { sources, workers, is_live } = shape;
+    let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1, is_live };
+    let mergers = queries.iter().enumerate().map(|(number, query)| {
+        QueryMerger::new(query.clone(), workers, limits).map_err(|error| failed(number, &error))
+    });
+    let (reporters, reports): (Vec<_>, Vec<_>) =
+        (0..if is_live { sources } else { 0 }).map(|_| RingBuffer::new(REPORTS_CAPACITY)).unzip();
+    let mut coverage: Vec<_> = reporters.into_iter().map(|ring| Some(CoverageReporter::new(ring))).collect();
+    coverage.resize_with(sources, || None);
+    let merger = Merger {
+        coverage: CoverageLog::new(reports),
+        queries: mergers.collect::<Result<_, _>>()?,
+        workers: vec![],
+        ledgers: vec![QueryLedger::default(); queries.len()],
+        done: 0,
+        results: vec![],
+    };
+    let lanes = (0..sources).map(|_| vec![]).collect();
+    let mut wired = Wired { lanes, workers: vec![], merger, coverage, sequence: AtomicU64::new(0) };
+    for _ in 0..workers {
+        let inputs = wired.lanes.iter_mut().map(|lanes| ring_of_batches(lanes, options)).collect();
+        let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);
+        wired.merger.workers.push(messages);
+        wired.workers.push(Worker {
+            operators: operators(queries, limits)?,
+            queries: queries.len(),
+            inputs,
+            messages: to_merger,
+            outputs: vec![],
+        });
+    }
+    Ok(wired)
+}
+
+/// The rings between one source, whose `lanes` get their ends, and one worker.
+fn ring_of_batches(lanes: &mut Vec<Lane>, options: &RunOptions) -> WorkerInput {
+    let (to_worker, batches) = RingBuffer::new(options.ring_capacity_batches.max(1));
+    // A batch may be in the ring, with the worker, or on its way back.
+    let (to_reader, used) = RingBuffer::new(options.ring_capacity_batches + 2);
+    lanes.push(Lane { batches: to_worker, used });
+    WorkerInput { batches, used: to_reader, watermark: EventTime::MIN }
+}
+
+/// The lower operators of all queries, each with its query's number.
+fn operators(
+    queries: &[ContinuousQuery],
+    limits: OperatorLimits,
+) -> Result<Vec<(usize, LowerOperator)>, RunError> {
+    let layout = |stream: &Stream| columns_of(queries, stream).unwrap_or_default();
+    let every_half = queries
+        .iter()
+        .enumerate()
+        .flat_map(|(number, query)| (0..query.lowers.len()).map(move |lower| (number, query, lower)));
+    let operator = |(number, query, lower)| match LowerOperator::new(query, lower, &layout, limits) {
+        Ok(operator) => Ok((number, operator)),
+        Err(error) => Err(failed(number, &error)),
+    };
+    every_half.map(operator).collect()
+}
+
+/// Columns of `stream` that some query reads, ascending; `None` when none reads the stream.
+pub(crate) fn columns_of(queries: &[ContinuousQuery], stream: &Stream) -> Option<Vec<usize>> {
+    let columns = queries.iter().filter_map(|query| query.columns_of(stream));
+    let mut union = columns.reduce(|mut union, columns| {
+        union.extend(columns);
+        union
+    })?;
+    union.sort_unstable();
+    union.dedup();
+    Some(union)
+}
