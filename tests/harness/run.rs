@@ -113,6 +113,18 @@ pub fn tapline_fed_until<A: AsRef<OsStr>>(
     finished
 }
 
+/// Runs `tapline` with these arguments and no input; gives it Ctrl-C's signal when `work` is done.
+///
+/// # Panics
+/// When there is no binary, or it does not end in time.
+#[must_use]
+pub fn tapline_during<A: AsRef<OsStr>>(arguments: &[A], work: impl FnOnce()) -> Finished {
+    let running = Running::start(command(arguments).stdin(Stdio::null()));
+    work();
+    running.interrupt();
+    running.finish()
+}
+
 /// How a run is brought to its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {

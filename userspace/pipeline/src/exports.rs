@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tapline_capture::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TemplateFile, UdpListener,
@@ -15,8 +16,8 @@ use tapline_record::{EventTime, FLOWS, Stream};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
-/// An exporter that was silent for so long holds no window open.
-const IDLE_NS: i64 = 30_000_000_000;
+/// An exporter that was silent for the allowed lateness holds no window open, but within these bounds.
+const IDLE_NS: RangeInclusive<i64> = 1_000_000_000..=30_000_000_000;
 /// Rows of a batch when only times are looked at.
 const SCAN_ROWS: usize = 8192;
 /// Reads of a listener in one step, at most.
@@ -253,7 +254,10 @@ impl Source for ExportSource {
     fn watermark(&self) -> EventTime {
         match self.input {
             ExportInput::Files(_) => self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns),
-            ExportInput::Listener(_) => self.decoder.watermark(now(), IDLE_NS).plus(-self.lateness_ns),
+            ExportInput::Listener(_) => {
+                let idle_ns = self.lateness_ns.clamp(*IDLE_NS.start(), *IDLE_NS.end());
+                self.decoder.watermark(now(), idle_ns).plus(-self.lateness_ns)
+            }
         }
     }
 

@@ -1,0 +1,44 @@
+//! Exports in capture files.
+
+use super::account::{fates, matrix, matrix_query, truth_matrix};
+use super::sender::faulty;
+use harness::tapline;
+use tapline_trafficgen::exports::{ExportCapture, ExportPlan, Faults, Protocol};
+
+fn capture_of(plan: ExportPlan) -> ExportCapture {
+    ExportCapture { plan, exporters: 3, records_per_second: 10_000, records: 100_000 }
+}
+
+#[test]
+fn every_record_of_a_capture_is_found() {
+    for protocol in Protocol::ALL.into_iter().filter(|&protocol| protocol != Protocol::Sflow) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exports.pcap");
+        let capture = capture_of(ExportPlan::new(protocol, 7));
+        let (_, truth) = capture.write_pcap(std::fs::File::create(&path).unwrap()).unwrap();
+        let path = path.to_str().unwrap();
+        for window in ["", ", tumble('5 seconds')", ", hop('5 seconds', '5 seconds')"] {
+            let run = tapline(&["query", "--exports", path, "--format", "csv", &matrix_query(window)]);
+            assert!(matrix(&run) == truth_matrix(&truth), "{protocol}{window}: {}", run.stderr);
+            assert!(run.stderr.contains("late 0"), "nothing is late in a file: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn faults_in_a_capture_are_accounted_for() {
+    let faults =
+        Faults { lose_percent: 5, reorder_percent: 5, redefine_every_datagrams: 50, ..Faults::default() };
+    for (protocol, unit) in [(Protocol::NetflowV5, 0), (Protocol::NetflowV9, 1), (Protocol::Ipfix, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exports.pcap");
+        let capture = capture_of(faulty(ExportPlan::new(protocol, 11), faults));
+        let (_, truth) = capture.write_pcap(std::fs::File::create(&path).unwrap()).unwrap();
+        let run =
+            tapline(&["query", "--exports", path.to_str().unwrap(), "--format", "csv", &matrix_query("")]);
+        assert!(matrix(&run) == truth_matrix(&truth), "{protocol}: {}", run.stderr);
+        let [_, delivered, _, undecodable, lost] = fates(&run);
+        let of = |amount: tapline_trafficgen::exports::Amount| [amount.records, amount.datagrams][unit];
+        assert_eq!([delivered, undecodable, lost], [of(truth.sent), 0, of(truth.lost)], "{protocol}");
+    }
+}

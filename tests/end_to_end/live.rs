@@ -1,0 +1,139 @@
+//! Exports as they arrive.
+
+use super::account::{fates, matrix, matrix_query, records, remark, truth_matrix};
+use super::sender::{Load, faulty, free_port, wait_for_listener};
+use harness::csv::Csv;
+use harness::run::tapline_during;
+use harness::{Finished, tapline};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Duration;
+use tapline_trafficgen::exports::{ExportPlan, Faults, Fleet, Outbox, Protocol, Truth};
+
+/// Runs a windowed matrix while a load is sent.
+pub(crate) fn listen(load: &Load, arguments: &[&str]) -> (Finished, Truth) {
+    let port = free_port();
+    let url = format!("udp://127.0.0.1:{port}");
+    let query = matrix_query(", tumble('10 seconds')");
+    let arguments = [&["query", "--listen", &url, "--format", "csv"], arguments, &[query.as_str()]].concat();
+    let mut truth = None;
+    let run = tapline_during(&arguments, || {
+        wait_for_listener(port);
+        truth = Some(load.send(port));
+    });
+    (run, truth.unwrap())
+}
+
+fn plan(protocol: Protocol) -> ExportPlan {
+    ExportPlan { autonomous_systems: 20, ..ExportPlan::new(protocol, 3) }
+}
+
+#[test]
+fn every_record_is_delivered() {
+    for protocol in [Protocol::NetflowV5, Protocol::NetflowV7, Protocol::NetflowV9, Protocol::Ipfix] {
+        let load = Load { plan: plan(protocol), exporters: 3, datagrams: 500, datagrams_a_nap: 5 };
+        let (run, truth) = listen(&load, &[]);
+        assert!(matrix(&run) == truth_matrix(&truth), "{protocol}: {}", run.stderr);
+        let [_, _, _, undecodable, lost] = fates(&run);
+        assert_eq!([undecodable, lost], [0, 0], "{protocol}: {}", run.stderr);
+        let csv = Csv::parse(run.success());
+        assert_eq!(csv.header[csv.header.len() - 2..], ["completeness", "status"]);
+        assert!(csv.rows.iter().all(|row| row[row.len() - 2..] == ["1.0", "partial"]), "{protocol}");
+    }
+}
+
+#[test]
+fn faults_on_the_way_are_accounted_for() {
+    let faults = Faults {
+        lose_percent: 10,
+        reorder_percent: 5,
+        restart_every_datagrams: 400,
+        redefine_every_datagrams: 150,
+        withhold_datagrams: 20,
+        ..Faults::default()
+    };
+    for protocol in [Protocol::NetflowV5, Protocol::NetflowV9, Protocol::Ipfix] {
+        let plan = faulty(plan(protocol), faults);
+        let (run, truth) = listen(&Load { plan, exporters: 2, datagrams: 1000, datagrams_a_nap: 5 }, &[]);
+        assert!(matrix(&run) == truth_matrix(&truth), "{protocol}: {}", run.stderr);
+        let [_, delivered, _, undecodable, lost] = fates(&run);
+        let of = |amount: tapline_trafficgen::exports::Amount| match protocol {
+            Protocol::NetflowV9 => amount.datagrams,
+            _ => amount.records,
+        };
+        assert_eq!(delivered, of(truth.sent), "{protocol}: {}", run.stderr);
+        // What is lost while the template is withheld cannot be told from what waits and is decoded later.
+        assert_eq!(lost + undecodable, of(truth.lost), "{protocol}: {}", run.stderr);
+        assert_eq!(remark(&run, "restarts"), truth.restarts, "{protocol}: {}", run.stderr);
+        let csv = Csv::parse(run.success());
+        let completeness: f64 = csv.rows[0][csv.header.len() - 2].parse().unwrap();
+        assert!((0.85..0.95).contains(&completeness), "{protocol}: {completeness}");
+    }
+}
+
+#[test]
+fn windows_of_a_silent_source_close_by_the_wall_clock() {
+    let port = free_port();
+    let url = format!("udp://127.0.0.1:{port}");
+    let arguments = [
+        "query",
+        "--listen",
+        &url,
+        "--format",
+        "csv",
+        "--allowed-lateness-ms",
+        "200",
+        "--event-time",
+        "receive",
+        "--windows",
+        "1",
+        "SELECT count(*) AS records FROM flows GROUP BY tumble('1 second')",
+    ];
+    let load = Load { plan: plan(Protocol::NetflowV5), exporters: 1, datagrams: 10, datagrams_a_nap: 0 };
+    let mut sent = None;
+    let run = tapline_during(&arguments, || {
+        wait_for_listener(port);
+        sent = Some(load.send(port));
+        std::thread::sleep(Duration::from_secs(3));
+    });
+    let csv = Csv::parse(run.success());
+    assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
+    let counted: u64 = csv.rows.iter().map(|row| row[2].parse::<u64>().unwrap()).sum();
+    assert!(counted <= sent.unwrap().sent.records);
+}
+
+#[test]
+fn a_run_ends_by_its_time() {
+    let url = format!("udp://127.0.0.1:{}", free_port());
+    let run = tapline(&["query", "--listen", &url, "--for", "300ms", &matrix_query(", tumble('1 second')")]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}
+
+#[test]
+fn ipfix_comes_by_connections_too() {
+    let port = free_port();
+    let url = format!("tcp://127.0.0.1:{port}");
+    let query = matrix_query(", tumble('10 seconds')");
+    let mut fleet = Fleet::new(&plan(Protocol::Ipfix), 0..2).unwrap();
+    let run = tapline_during(&["query", "--listen", &url, "--format", "csv", &query], || {
+        let connect = || loop {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+                return stream;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        for exporter in 0..2 {
+            let mut stream = connect();
+            let mut outbox = Outbox::default();
+            for _ in 0..200 {
+                fleet.emit(exporter, 1_800_000_000_000_000_000, &mut outbox);
+            }
+            outbox.datagrams().for_each(|message| stream.write_all(message).unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    });
+    let truth = fleet.truth();
+    assert!(matrix(&run) == truth_matrix(&truth), "{}", run.stderr);
+    assert_eq!(records(&matrix(&run)), truth.sent.records);
+    assert!(run.stderr.contains("of 2 connections"), "{}", run.stderr);
+}

@@ -1,0 +1,14 @@
+//! Flow exports from a sender that knows what it sent, through the built binary: files and live.
+//!
+//! Whatever was sent is delivered or counted, in the protocol's own unit, and what was delivered gives the sums
+//! that the sender knows.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
+
+mod account;
+mod files;
+mod live;
+mod overload;
+mod sender;
+mod state;
