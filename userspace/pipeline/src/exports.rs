@@ -1,5 +1,6 @@
 //! Flow exports, of files or as they arrive.
 
+use crate::ledger::LedgerRows;
 use crate::sink::Progress;
 use crate::source::{Send, Source, Step};
 use arrow_array::RecordBatch;
@@ -12,7 +13,8 @@ use tapline_capture::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TemplateFile, UdpListener,
 };
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
-use tapline_record::{EventTime, FLOWS, Stream};
+use tapline_record::ledger::SourceLedger;
+use tapline_record::{EventTime, FLOWS, LEDGER, Stream};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
@@ -26,7 +28,10 @@ const READS_A_STEP: usize = 64;
 /// Which columns to build, in which batches.
 #[derive(Clone, Debug)]
 pub(crate) struct ExportPlan {
-    pub(crate) columns: Vec<usize>,
+    /// Columns of `flows`, if some query reads it.
+    pub(crate) columns: Option<Vec<usize>>,
+    /// Columns of `ledger`, if some query reads it.
+    pub(crate) ledger_columns: Option<Vec<usize>>,
     pub(crate) batch_rows: usize,
     /// How far a record may lie behind the latest one.
     pub(crate) lateness_ns: i64,
@@ -37,6 +42,15 @@ pub(crate) struct ExportPlan {
 pub(crate) enum ExportInput {
     Files(ExportSet),
     Listener(Box<Listener>),
+}
+
+impl ExportInput {
+    fn name(&self) -> String {
+        match self {
+            Self::Files(files) => files.files().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+            Self::Listener(listener) => listener.url(),
+        }
+    }
 }
 
 /// A bound listener.
@@ -64,23 +78,34 @@ impl Listener {
         }
     }
 
+    /// Packets that the kernel dropped.
+    fn socket_drops(&mut self) -> u64 {
+        match self {
+            Self::Udp(listener) => listener.drops().unwrap_or_default(),
+            Self::Tcp(_) => 0,
+        }
+    }
+
+    /// What it listens on.
+    fn url(&self) -> String {
+        let (scheme, address) = match self {
+            Self::Udp(listener) => ("udp", listener.local_address()),
+            Self::Tcp(listener) => ("tcp", listener.local_address()),
+        };
+        address.map_or_else(|_| scheme.to_owned(), |address| format!("{scheme}://{address}"))
+    }
+
     fn report(&mut self, failure: Option<String>) -> ListenerReport {
         let (messages, octets) = self.received();
-        let (address, socket_drops, receive_buffer_octets) = match self {
-            Self::Udp(listener) => {
-                let address = listener.local_address().map(|address| format!("udp://{address}"));
-                (address, listener.drops().unwrap_or_default(), Some(listener.receive_buffer_octets()))
-            }
-            Self::Tcp(listener) => {
-                (listener.local_address().map(|address| format!("tcp://{address}")), 0, None)
-            }
-        };
         ListenerReport {
-            address: address.unwrap_or_default(),
+            address: self.url(),
             messages,
             octets,
-            socket_drops,
-            receive_buffer_octets,
+            socket_drops: self.socket_drops(),
+            receive_buffer_octets: match self {
+                Self::Udp(listener) => Some(listener.receive_buffer_octets()),
+                Self::Tcp(_) => None,
+            },
             connections: match self {
                 Self::Udp(_) => None,
                 Self::Tcp(listener) => Some(listener.counters()),
@@ -140,6 +165,10 @@ pub(crate) struct ExportReport {
 pub(crate) struct ExportSource {
     input: ExportInput,
     decoder: ExportDecoder,
+    sends_flows: bool,
+    ledger: Option<LedgerRows>,
+    /// Rows dropped between this source and the workers.
+    rows_dropped: u64,
     lateness_ns: i64,
     /// Records that went missing until the last look.
     missing: u64,
@@ -152,10 +181,20 @@ pub(crate) struct ExportSource {
 impl ExportSource {
     pub(crate) fn new(input: ExportInput, plan: &ExportPlan) -> Self {
         Self {
+            decoder: ExportDecoder::new(
+                plan.columns.as_deref().unwrap_or_default(),
+                plan.batch_rows,
+                plan.options,
+            ),
+            sends_flows: plan.columns.is_some(),
+            ledger: plan
+                .ledger_columns
+                .as_ref()
+                .map(|columns| LedgerRows::new(columns, &input.name(), plan.options.identity)),
             input,
-            decoder: ExportDecoder::new(&plan.columns, plan.batch_rows, plan.options),
             lateness_ns: plan.lateness_ns,
             missing: 0,
+            rows_dropped: 0,
             templates: None,
             restored: Restored::default(),
             failure: None,
@@ -171,6 +210,27 @@ impl ExportSource {
         self.restored = file.load(&mut self.decoder)?;
         self.templates = Some(file);
         Ok(self)
+    }
+
+    /// Makes rows of what changed in the account: of a live source now and then, of files at their end.
+    fn look_at_ledger(&mut self, is_end: bool) {
+        let Some(ledger) = &mut self.ledger else { return };
+        let (now, socket_drops) = match &mut self.input {
+            ExportInput::Files(_) => (self.decoder.latest().unwrap_or(EventTime(0)), 0),
+            ExportInput::Listener(listener) => (now(), listener.socket_drops()),
+        };
+        let is_live = matches!(self.input, ExportInput::Listener(_));
+        if is_end || is_live && ledger.is_due(now) {
+            let rows = self.decoder.accounts().map(|account| account.counts.rows).sum::<u64>();
+            let whole = SourceLedger {
+                offered: rows,
+                delivered: rows - self.rows_dropped.min(rows),
+                dropped: self.rows_dropped.min(rows),
+                ..SourceLedger::default()
+            };
+            ledger.note_whole(&whole, socket_drops, "rows", now);
+            ledger.note_exporters(self.decoder.accounts(), now);
+        }
     }
 
     /// Keeps the templates; where that fails, goes on without.
@@ -245,10 +305,15 @@ impl Source for ExportSource {
 
     fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
         self.keep_templates();
-        if !all && !self.decoder.is_full() {
-            return true;
+        if (all || self.decoder.is_full())
+            && let Some(batch) = self.decoder.finish().filter(|_| self.sends_flows)
+            && !send(&FLOWS, batch)
+        {
+            return false;
         }
-        self.decoder.finish().is_none_or(|batch| send(&FLOWS, batch))
+        self.look_at_ledger(false);
+        let batch = self.ledger.as_mut().and_then(LedgerRows::finish);
+        batch.is_none_or(|batch| send(&LEDGER, batch))
     }
 
     fn watermark(&self) -> EventTime {
@@ -267,12 +332,19 @@ impl Source for ExportSource {
         i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
     }
 
-    fn end(&mut self) {
-        self.decoder.give_up_waiting();
+    fn note_dropped(&mut self, rows: u64) {
+        self.rows_dropped += rows;
     }
 
-    fn recycle(&mut self, _: &'static Stream, batch: RecordBatch) {
-        self.decoder.recycle(batch);
+    fn end(&mut self) {
+        self.decoder.give_up_waiting();
+        self.look_at_ledger(true);
+    }
+
+    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch) {
+        if std::ptr::eq(stream, &raw const FLOWS) {
+            self.decoder.recycle(batch);
+        }
     }
 
     fn no_rows(&self) -> (&'static Stream, RecordBatch) {

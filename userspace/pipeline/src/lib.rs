@@ -12,6 +12,7 @@
 
 mod coverage;
 mod exports;
+mod ledger;
 mod merger;
 mod packets;
 mod reader;

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use rtrb::{Consumer, Producer};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tapline_operators::StreamBatch;
-use tapline_record::{EventTime, Stream};
+use tapline_record::{EventTime, FLOWS, Stream};
 
 /// How far the watermark of a silent source must have come to be told again, in nanoseconds.
 const TELL_NS: i64 = 100_000_000;
@@ -98,7 +98,10 @@ impl<'a> Dealer<'a> {
         if let Some(coverage) = &mut self.live {
             coverage.miss(source.newly_missing());
         }
-        source.hand_over(all, &mut |stream, batch| self.send(stream, batch, watermark, stop))
+        let dropped_before = self.dropped;
+        let goes_on = source.hand_over(all, &mut |stream, batch| self.send(stream, batch, watermark, stop));
+        source.note_dropped(self.dropped - dropped_before);
+        goes_on
     }
 
     fn send(
@@ -111,7 +114,8 @@ impl<'a> Dealer<'a> {
         let lane = self.next;
         self.next = (lane + 1) % self.lanes.len();
         let ring = &mut self.lanes[lane].batches;
-        if let Some(coverage) = self.live.as_mut().filter(|_| batch.num_rows() > 0) {
+        let is_flows = std::ptr::eq(stream, &raw const FLOWS);
+        if let Some(coverage) = self.live.as_mut().filter(|_| is_flows && batch.num_rows() > 0) {
             let has_room = self.waits || !ring.is_full();
             coverage.note(&batch, has_room);
             if !has_room {

@@ -15,7 +15,7 @@ use tapline_capture::{CaptureSet, ExportSet, TemplateFile};
 use tapline_decode::FlowMeterLimits;
 use tapline_decode::export::ExportOptions;
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{FLOWS, PACKETS};
+use tapline_record::{FLOWS, LEDGER, PACKETS};
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;
@@ -160,7 +160,8 @@ fn sources(
     let needs_order = has_time_window(queries);
     let allowed = |default_ms: u32| i64::from(options.allowed_lateness_ms.unwrap_or(default_ms)) * 1_000_000;
     let exports = |lateness_ns| ExportPlan {
-        columns: columns_of(queries, &FLOWS).unwrap_or_default(),
+        columns: columns_of(queries, &FLOWS),
+        ledger_columns: columns_of(queries, &LEDGER),
         batch_rows: options.batch_rows,
         lateness_ns,
         options: options.exports,
@@ -171,6 +172,7 @@ fn sources(
             let plan = PacketPlan {
                 packet_columns: columns_of(queries, &PACKETS),
                 flow_columns: columns_of(queries, &FLOWS),
+                ledger_columns: columns_of(queries, &LEDGER),
                 batch_rows: options.batch_rows,
                 lateness_ns: disorder.unwrap_or(allowed(PACKETS_LATENESS_MS)),
                 flow_limits: options.flows,

@@ -34,6 +34,9 @@ pub(crate) trait Source {
     /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
     fn newly_missing(&mut self) -> i64;
 
+    /// Notes that rows of it were dropped.
+    fn note_dropped(&mut self, rows: u64);
+
     /// Makes rows of whatever waited for more input: there will be none.
     fn end(&mut self);
 
@@ -89,6 +92,10 @@ impl Source for AnySource {
 
     fn newly_missing(&mut self) -> i64 {
         self.inner_mut().newly_missing()
+    }
+
+    fn note_dropped(&mut self, rows: u64) {
+        self.inner_mut().note_dropped(rows);
     }
 
     fn end(&mut self) {

@@ -86,17 +86,10 @@ pub(crate) fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
 }
 
 fn summarise_packets(report: &PacketReport, summary: &mut Summary) {
-    let counters = report.files.counters();
-    let ledger = SourceLedger {
-        offered: counters.frames + counters.undecodable,
-        delivered: counters.frames,
-        undecodable: counters.undecodable,
-        ..SourceLedger::default()
-    };
     let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
     summary.files = report.files.files().iter().map(end).collect();
     summary.source = SourceSummary::Packets {
-        ledger,
+        ledger: report.ledger,
         frame_octets: report.frame_octets,
         damage: report.damage,
         flows: report.flows,

@@ -28,10 +28,10 @@ use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_record::stream::TIME_ZONE;
-use tapline_record::{FLOWS, PACKETS, Stream};
+use tapline_record::{FLOWS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
-pub const STREAMS: [&Stream; 2] = [&PACKETS, &FLOWS];
+pub const STREAMS: [&Stream; 3] = [&PACKETS, &FLOWS, &LEDGER];
 
 /// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
 #[derive(Debug)]

@@ -91,12 +91,21 @@ macro_rules! column_value {
 }
 
 column_value! {
-    i64 => Timestamp, value: value;
     u8 => UInt8, value: value;
     u16 => UInt16, value: value;
     u32 => UInt32, value: value;
     Address => Address, value: i128::from_ne_bytes(value);
     Symbol => Text, value: value;
+}
+
+impl ColumnValue for i64 {
+    #[inline]
+    fn extend(builder: &mut ColumnBuilder, values: impl Iterator<Item = Self>) {
+        match &mut builder.values {
+            Values::Timestamp(column) | Values::Counter(column) => column.extend(values),
+            other => unreachable!("invariant: i64 into {other:?}"),
+        }
+    }
 }
 
 impl ColumnValue for u64 {
@@ -130,7 +139,7 @@ impl ColumnBuilder {
             ColumnType::UInt16 => Values::UInt16(vec![]),
             ColumnType::UInt32 => Values::UInt32(vec![]),
             ColumnType::UInt64 => Values::UInt64(vec![]),
-            ColumnType::Counter => Values::Counter(vec![]),
+            ColumnType::Counter | ColumnType::Change => Values::Counter(vec![]),
             ColumnType::Address => Values::Address(vec![]),
             ColumnType::Mac => Values::Mac(vec![]),
             ColumnType::Text => Values::Text(vec![]),

@@ -24,6 +24,8 @@ pub enum ColumnType {
     UInt64,
     /// A count, 64 bits with a sign, so that SQL's arithmetic with literals stays in integers.
     Counter,
+    /// By how much a count changed, 64 bits with a sign.
+    Change,
     /// IP address, 16 octets, IPv4 mapped.
     Address,
     /// MAC address, 6 octets.
@@ -44,7 +46,7 @@ impl ColumnType {
             Self::UInt16 => DataType::UInt16,
             Self::UInt32 => DataType::UInt32,
             Self::UInt64 => DataType::UInt64,
-            Self::Counter => DataType::Int64,
+            Self::Counter | Self::Change => DataType::Int64,
             Self::Address => DataType::FixedSizeBinary(16),
             Self::Mac => DataType::FixedSizeBinary(6),
             Self::Text => DataType::Utf8,
@@ -61,7 +63,7 @@ impl ColumnType {
             Self::UInt16 => "uint16",
             Self::UInt32 => "uint32",
             Self::UInt64 => "uint64",
-            Self::Counter => "int64",
+            Self::Counter | Self::Change => "int64",
             Self::Address => "address",
             Self::Mac => "mac",
             Self::Text => "text",
@@ -143,6 +145,9 @@ macro_rules! field_type {
     };
     (Counter) => {
         u64
+    };
+    (Change) => {
+        i64
     };
     (Address) => {
         $crate::address::Address

@@ -57,7 +57,7 @@ fn text(kind: ColumnType, array: &dyn Array) -> String {
         ColumnType::UInt16 => array.as_primitive::<UInt16Type>().value(0).to_string(),
         ColumnType::UInt32 => array.as_primitive::<UInt32Type>().value(0).to_string(),
         ColumnType::UInt64 => array.as_primitive::<UInt64Type>().value(0).to_string(),
-        ColumnType::Counter => array.as_primitive::<Int64Type>().value(0).to_string(),
+        ColumnType::Counter | ColumnType::Change => array.as_primitive::<Int64Type>().value(0).to_string(),
         ColumnType::Address => to_ip(array.as_fixed_size_binary().value(0).try_into().unwrap()).to_string(),
         ColumnType::Mac => format_mac(array.as_fixed_size_binary().value(0).try_into().unwrap()),
         ColumnType::Text => array.as_string::<i32>().value(0).to_owned(),

@@ -1,0 +1,33 @@
+//! The stream `ledger`: what became of everything that a source offered.
+
+use crate::stream::stream;
+
+stream! {
+    /// One row a source and second in which something changed.
+    LEDGER "ledger" "One row a source and second in which something changed; all numbers are changes since the row before.",
+    LedgerColumn, LedgerRow {
+        Ts ts: Timestamp, false, "ns", "When it was counted: by the wall clock for a live source, by the last record for files";
+        Source source: Text, false, "", "The listener's URL, or file";
+        Exporter exporter: Address, true, "", "Address that sent the export; NULL for what concerns the source as a whole";
+        Port port: UInt16, true, "", "The exporter's port; NULL where exporters are told apart by address alone";
+        ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
+        Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …";
+        Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples; rows between capture and operators; frames";
+        Offered offered: Change, false, "units", "Sum of the fates: delivered + control + undecodable + dropped + lost";
+        Delivered delivered: Change, false, "units", "Became rows";
+        Control control: Change, false, "units", "Templates and options";
+        Undecodable undecodable: Change, false, "units", "Could not be decoded, or not yet";
+        Dropped dropped: Change, false, "units", "Dropped between capture and operators, for want of room";
+        Lost lost: Change, false, "units", "Never arrived, by the exporter's sequence numbers; late arrivals take it back";
+        Messages messages: Change, true, "messages", "Export messages that arrived";
+        Records records: Change, true, "records", "Data records that became rows";
+        LostRecords lost_records: Change, true, "records", "Data records lost; for NetFlow v9 an estimate";
+        Reordered reordered: Change, true, "messages", "Messages that came after one with a higher number";
+        Duplicates duplicates: Change, true, "messages", "Messages whose number was seen already";
+        Restarts restarts: Change, true, "", "Times that the exporter started anew";
+        SetsWaited sets_waited: Change, true, "sets", "Sets that had to wait for their template";
+        SetsReplayed sets_replayed: Change, true, "sets", "Of these, those whose template came";
+        SetsExpired sets_expired: Change, true, "sets", "Of these, those that gave up waiting";
+        SocketDrops socket_drops: Change, true, "packets", "Packets that the kernel dropped for want of room in the listener's queue; they are among the lost";
+    }
+}
