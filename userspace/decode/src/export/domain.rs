@@ -8,7 +8,7 @@ use super::extract::{ExtractCounts, Extractor, Message};
 use super::plan::Plan;
 use super::records::{Records, Span};
 use super::sampling::Sampling;
-use super::sequence::SequenceTracker;
+use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::Set;
 use super::template::{Template, TemplateKind};
 use super::{EventTimeSource, ExportOptions};
@@ -34,7 +34,10 @@ pub(super) struct Domain {
     pub(super) unit: Unit,
     pub(super) counts: ExportCounts,
     pub(super) extract: ExtractCounts,
+    /// The numbers of its messages; of sFlow, those of its datagrams.
     pub(super) sequence: SequenceTracker,
+    /// The numbers of sFlow's samples, summed over their sources.
+    pub(super) samples: SequenceCounts,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
     /// The latest event time of its rows.
@@ -124,12 +127,23 @@ impl Domain {
             counts: ExportCounts::default(),
             extract: ExtractCounts::default(),
             sequence: SequenceTracker::default(),
+            samples: SequenceCounts::default(),
             sampling: Sampling::new(sampling_rate),
             clock: Clock::default(),
             latest: None,
             received: EventTime::MIN,
             plans: HashMap::new(),
             waiting: vec![],
+        }
+    }
+
+    /// What the sequence numbers say, in the protocol's unit, and what those of datagrams say where they are
+    /// apart from it.
+    pub(super) fn sequence_counts(&self) -> (SequenceCounts, SequenceCounts) {
+        let counts = self.sequence.counts();
+        match self.unit {
+            Unit::Samples => (SequenceCounts { restarts: counts.restarts, ..self.samples }, counts),
+            _ => (counts, SequenceCounts::default()),
         }
     }
 

@@ -16,8 +16,9 @@ const GAP_UNITS_MAX: u32 = 1 << 24;
 const REPEATS_MAX: u32 = 8;
 
 /// Follows the numbers of one exporter and domain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SequenceTracker {
+    gaps_max: usize,
     /// The number that the next message should have; `None` until one told.
     next: Option<u32>,
     /// Where the last message of known length ended, while the next number is not known.
@@ -71,7 +72,42 @@ pub enum Arrival {
     Repeated,
 }
 
+impl Default for SequenceTracker {
+    fn default() -> Self {
+        Self::with_gaps_max(GAPS_MAX)
+    }
+}
+
+impl SequenceCounts {
+    /// In a sum, puts the counts `after` in the place of those `before`.
+    pub(super) fn replace(&mut self, before: Self, after: Self) {
+        let Self { lost, reordered, duplicates, restarts, uncertain, uncertain_units } = self;
+        *lost = *lost - before.lost + after.lost;
+        *reordered = *reordered - before.reordered + after.reordered;
+        *duplicates = *duplicates - before.duplicates + after.duplicates;
+        *restarts = *restarts - before.restarts + after.restarts;
+        *uncertain = *uncertain - before.uncertain + after.uncertain;
+        *uncertain_units = *uncertain_units - before.uncertain_units + after.uncertain_units;
+    }
+}
+
 impl SequenceTracker {
+    /// A tracker that remembers so many gaps.
+    #[must_use]
+    pub fn with_gaps_max(gaps_max: usize) -> Self {
+        Self {
+            gaps_max,
+            next: None,
+            uncertain_from: None,
+            candidate: None,
+            gaps: VecDeque::new(),
+            last: None,
+            repeats: 0,
+            settled_units: 0,
+            counts: SequenceCounts::default(),
+        }
+    }
+
     /// Notes a message that begins at `sequence` and holds `units`; `restarted` says that its sender is known
     /// to have started anew.
     pub fn observe(&mut self, sequence: u32, units: u32, restarted: bool) -> Arrival {
@@ -155,7 +191,7 @@ impl SequenceTracker {
 
     fn note_gap(&mut self, gap: Gap) {
         self.counts.lost += u64::from(gap.units);
-        if self.gaps.len() == GAPS_MAX {
+        if self.gaps.len() >= self.gaps_max {
             self.gaps.pop_front();
         }
         self.gaps.push_back(gap);

@@ -7,3 +7,4 @@ mod messages;
 mod oracle;
 mod rows;
 mod templates;
+mod truth;
