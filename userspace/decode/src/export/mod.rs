@@ -270,6 +270,12 @@ impl ExportDecoder {
         })
     }
 
+    /// Octets of the sets that wait for their template.
+    #[must_use]
+    pub const fn waiting_octets(&self) -> usize {
+        self.output.waiting_octets
+    }
+
     /// Messages that belong to no exporter.
     #[must_use]
     pub const fn strays(&self) -> Strays {

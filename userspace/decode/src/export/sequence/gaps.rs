@@ -12,6 +12,8 @@ pub(super) struct Gap {
     pub(super) units: u32,
     /// Whether some of them may have arrived in messages that are not yet understood.
     pub(super) is_uncertain: bool,
+    /// How many messages the run had when the gap was seen.
+    pub(super) seen_at: u32,
 }
 
 /// The gaps of one run of numbers.
@@ -34,6 +36,7 @@ impl Gaps {
         *self.sum_of(gap) += u64::from(gap.units);
         if let Some(last) = self.list.back_mut().filter(|last| last.goes_on_in(&gap)) {
             last.units += gap.units;
+            last.seen_at = gap.seen_at;
             return;
         }
         if self.list.len() >= self.max {
@@ -47,9 +50,11 @@ impl Gaps {
         self.uncertain += units as u64;
     }
 
-    /// Takes units out of the gap that holds them all; says whether one did.
-    pub(super) fn take(&mut self, from: u32, units: u32) -> bool {
-        let holder = (0..self.list.len()).find(|&place| self.list[place].holds(from, units));
+    /// Takes units out of the gap that holds them all, if it was seen no earlier than after `oldest` messages;
+    /// says whether one did.
+    pub(super) fn take(&mut self, from: u32, units: u32, oldest: u32) -> bool {
+        let is_holder = |gap: &Gap| gap.holds(from, units) && gap.seen_at >= oldest;
+        let holder = self.list.iter().position(is_holder);
         let Some(gap) = holder.and_then(|place| self.cut(place, from, units)) else { return false };
         let sum = self.sum_of(gap);
         *sum = sum.saturating_sub(u64::from(units));
@@ -126,14 +131,14 @@ mod tests {
     use super::*;
 
     fn gap(from: u32, units: u32, is_uncertain: bool) -> Gap {
-        Gap { from, units, is_uncertain }
+        Gap { from, units, is_uncertain, seen_at: from }
     }
 
     #[test]
     fn a_gap_is_cut_into_parts() {
         let mut gaps = Gaps::new(4);
         gaps.note(gap(u32::MAX - 4, 20, false));
-        assert!(gaps.take(0, 5) && !gaps.take(0, 5) && !gaps.take(4, 2) && gaps.take(5, 10));
+        assert!(gaps.take(0, 5, 0) && !gaps.take(0, 5, 0) && !gaps.take(4, 2, 0) && gaps.take(5, 10, 0));
         assert_eq!(gaps.list, [gap(u32::MAX - 4, 5, false)]);
         assert_eq!(gaps.lost, 5);
     }
@@ -142,7 +147,7 @@ mod tests {
     fn the_oldest_gap_is_forgotten_but_counts() {
         let mut gaps = Gaps::new(2);
         [10, 20, 30].iter().for_each(|from| gaps.note(gap(*from, 1, false)));
-        assert!(!gaps.take(10, 1) && gaps.take(20, 1));
+        assert!(!gaps.take(10, 1, 0) && !gaps.take(20, 1, 21) && gaps.take(20, 1, 20));
         assert_eq!(gaps.lost, 2);
     }
 
@@ -155,7 +160,7 @@ mod tests {
         gaps.doubt(35);
         assert_eq!((gaps.lost, gaps.uncertain, gaps.list.len()), (0, 30, 2));
         gaps.give_up(5, Some(15));
-        assert!(!gaps.take(5, 1) && gaps.take(15, 5));
+        assert!(!gaps.take(5, 1, 0) && gaps.take(15, 5, 0));
         gaps.settle();
         assert_eq!((gaps.lost, gaps.uncertain), (15, 10));
     }

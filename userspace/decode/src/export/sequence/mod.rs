@@ -11,8 +11,8 @@ mod run;
 use run::{Fit, Run};
 use std::ops::AddAssign;
 
-/// Gaps that are remembered, so that what arrives late is told from what arrives twice.
-const GAPS_MAX: usize = 256;
+/// What is missing may come so many messages late. What comes later is rather a new beginning, or comes twice.
+const LATE_MESSAGES: u32 = 128;
 
 /// Messages with one and the same number after which the exporter is said not to count.
 const REPEATS_MAX: u32 = 8;
@@ -23,7 +23,7 @@ const CONFIRMATIONS: u32 = 2;
 /// Follows the numbers of one exporter and domain.
 #[derive(Clone, Debug)]
 pub struct SequenceTracker {
-    gaps_max: usize,
+    late_messages: u32,
     /// `None` until a number was told.
     run: Option<Run>,
     /// The run before it, of which messages may still wait to be understood.
@@ -80,20 +80,20 @@ pub enum Arrival {
 
 impl Default for SequenceTracker {
     fn default() -> Self {
-        Self::with_gaps_max(GAPS_MAX)
+        Self::with_late_messages(LATE_MESSAGES)
     }
 }
 
 impl SequenceTracker {
-    /// A tracker that remembers so many gaps.
+    /// A tracker that recognises what comes so many messages late. It remembers two gaps a message.
     #[must_use]
-    pub fn with_gaps_max(gaps_max: usize) -> Self {
+    pub const fn with_late_messages(late_messages: u32) -> Self {
         Self {
-            gaps_max,
+            late_messages,
             run: None,
             former: None,
             rival: None,
-            before: SequenceCounts::default(),
+            before: SequenceCounts::NONE,
             last: None,
             repeats: 0,
             end: 0,
@@ -106,7 +106,7 @@ impl SequenceTracker {
         self.end = sequence.wrapping_add(units);
         let never_counts = self.never_counts(sequence, units);
         let Some(run) = self.run.as_mut().filter(|_| !never_counts) else {
-            return self.begin(Run::new(sequence, units, self.gaps_max));
+            return self.begin(Run::new(sequence, units, self.late_messages));
         };
         let is_expected = run.next() == sequence;
         if restarted && !is_expected {
@@ -190,14 +190,11 @@ impl SequenceTracker {
 
     /// The first message of a sender that is known to have started anew, or one soon after it.
     fn begin_anew(&mut self, sequence: u32, units: u32) -> Arrival {
-        match self.rival.take() {
-            Some(rival) if rival.run.is_ahead(sequence) => {
-                self.adopt(*rival);
-                self.observe(sequence, units, false)
-            }
-            _ => {
+        match self.rival.take().and_then(|rival| rival.with(sequence, units)) {
+            Some(rival) => self.adopt(rival),
+            None => {
                 self.before.restarts += 1;
-                self.begin(Run::new(sequence, units, self.gaps_max))
+                self.begin(Run::new(sequence, units, self.late_messages))
             }
         }
     }
@@ -207,26 +204,23 @@ impl SequenceTracker {
         if let Some(run) = &mut self.run {
             run.duplicates += 1;
         }
-        let new = || Rival { run: Run::new(sequence, units, self.gaps_max), confirmations: 0, messages: 1 };
-        let rival = match self.rival.take() {
-            Some(rival) => rival.with(sequence, units).unwrap_or_else(new),
-            None => new(),
-        };
+        let new = || Rival { run: Run::new(sequence, units, self.late_messages), confirmations: 0, messages: 1 };
+        let known = self.rival.take().and_then(|rival| rival.with(sequence, units));
+        let rival = known.map_or_else(new, |rival| Rival { messages: rival.messages + 1, ..rival });
         if rival.confirmations < CONFIRMATIONS {
             self.rival = Some(Box::new(rival));
             return Arrival::Repeated;
         }
-        self.adopt(rival);
-        Arrival::First
+        self.adopt(rival)
     }
 
     /// The rival run is the true one: its messages were no repetitions.
-    fn adopt(&mut self, rival: Rival) {
+    fn adopt(&mut self, rival: Rival) -> Arrival {
         if let Some(run) = &mut self.run {
             run.duplicates = run.duplicates.saturating_sub(rival.messages);
         }
         self.before.restarts += 1;
-        self.begin(rival.run);
+        self.begin(rival.run)
     }
 
     /// Whether the exporter gives every message the same number, which is what those do that do not count.
@@ -249,7 +243,6 @@ impl Rival {
     /// The run with one message more; `None` when that one is not of it.
     fn with(mut self, sequence: u32, units: u32) -> Option<Self> {
         let is_known = self.run.reaches(sequence);
-        self.messages += 1;
         match self.run.note(sequence, units) {
             Fit::InOrder | Fit::Late => self.confirmations += 1,
             Fit::Gap(_) => {}
@@ -261,6 +254,9 @@ impl Rival {
 }
 
 impl SequenceCounts {
+    const NONE: Self =
+        Self { lost: 0, reordered: 0, duplicates: 0, restarts: 0, uncertain: 0, uncertain_units: 0 };
+
     /// In a sum, puts the counts `after` in the place of those `before`.
     pub(super) const fn replace(&mut self, before: Self, after: Self) {
         self.lost = self.lost - before.lost + after.lost;

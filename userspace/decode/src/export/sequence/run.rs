@@ -10,6 +10,8 @@ const GAP_UNITS_MAX: u32 = 1 << 24;
 const EARLY_MESSAGES: u32 = 8;
 /// … if it is no further away than so many messages of their length.
 const EARLY_REACH: u32 = 16;
+/// The length that is assumed of a message whose length is not known.
+const UNKNOWN_UNITS: u32 = 64;
 
 /// Numbers that follow each other.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub(super) struct Run {
     first: u32,
     next: u32,
     messages: u32,
+    late_messages: u32,
     tail: Tail,
     gaps: Gaps,
     reordered: u64,
@@ -46,13 +49,14 @@ pub(super) enum Fit {
 }
 
 impl Run {
-    pub(super) fn new(sequence: u32, units: u32, gaps_max: usize) -> Self {
+    pub(super) fn new(sequence: u32, units: u32, late_messages: u32) -> Self {
         Self {
             first: sequence,
             next: sequence.wrapping_add(units),
             messages: 1,
+            late_messages,
             tail: Tail::Known,
-            gaps: Gaps::new(gaps_max),
+            gaps: Gaps::new(2 * late_messages as usize),
             reordered: 0,
             duplicates: 0,
             uncertain: 0,
@@ -95,7 +99,8 @@ impl Run {
         if units == 0 {
             return Fit::Late;
         }
-        if self.gaps.take(sequence, units) || self.begin_earlier(sequence, units) {
+        let oldest = self.messages.saturating_sub(self.late_messages);
+        if self.gaps.take(sequence, units, oldest) || self.begin_earlier(sequence, units, units) {
             self.reordered += 1;
             return Fit::Late;
         }
@@ -110,7 +115,9 @@ impl Run {
             self.tail = if is_waiting { Tail::Waiting } else { Tail::Unknown };
             return;
         }
-        self.gaps.doubt(end);
+        if !self.begin_earlier(end, 0, UNKNOWN_UNITS) {
+            self.gaps.doubt(end);
+        }
         if !is_waiting {
             self.gaps.give_up(end, None);
         }
@@ -122,7 +129,7 @@ impl Run {
             self.next = self.next.wrapping_add(units);
             return true;
         }
-        units == 0 || self.gaps.take(from, units)
+        units == 0 || self.gaps.take(from, units, 0)
     }
 
     /// Notes that a message will not become known: what it has from there on, up to the next that waits.
@@ -147,7 +154,8 @@ impl Run {
             Tail::Unknown => self.gaps.note_unknown(ahead),
             tail => {
                 let is_uncertain = tail == Tail::Waiting;
-                self.gaps.note(Gap { from: self.next, units: ahead, is_uncertain });
+                let gap = Gap { from: self.next, units: ahead, is_uncertain, seen_at: self.messages };
+                self.gaps.note(gap);
             }
         }
         if ahead + units > 0 {
@@ -157,15 +165,17 @@ impl Run {
         if ahead == 0 { Fit::InOrder } else { Fit::Gap(ahead) }
     }
 
-    /// Whether the run began with that message and not with the one that came first.
-    fn begin_earlier(&mut self, sequence: u32, units: u32) -> bool {
-        let end = sequence.wrapping_add(units);
-        let missing = self.first.wrapping_sub(end);
-        let is_early = self.messages <= EARLY_MESSAGES && missing <= units.saturating_mul(EARLY_REACH);
+    /// Whether the run began with that message and not with the one that came first. Of `units` it is known that
+    /// they arrived, `length` is what the message seems to hold.
+    fn begin_earlier(&mut self, sequence: u32, units: u32, length: u32) -> bool {
+        let from = sequence.wrapping_add(units);
+        let missing = self.first.wrapping_sub(from);
+        let is_early = self.messages <= EARLY_MESSAGES && missing <= length.saturating_mul(EARLY_REACH);
+        if is_early && missing > 0 {
+            let (is_uncertain, seen_at) = (units < length, self.messages);
+            self.gaps.note(Gap { from, units: missing, is_uncertain, seen_at });
+        }
         if is_early {
-            if missing > 0 {
-                self.gaps.note(Gap { from: end, units: missing, is_uncertain: false });
-            }
             self.first = sequence;
         }
         is_early

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 /// Sources of all agents that are followed, a few hundred octets each.
 const SOURCES_MAX: usize = 1 << 17;
-/// Gaps of one source that late samples can fill.
-const GAPS_MAX: usize = 16;
+/// A sample may come so many others of its source late.
+const LATE_SAMPLES: u32 = 16;
 
 /// Who counts: the place of the agent's domain, what it samples, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,8 @@ pub(super) struct Sources {
 #[derive(Debug)]
 struct Followed {
     tracker: SequenceTracker,
-    /// How often the agent had started anew at the last sample.
+    /// How often the agent has started anew, as far as this source's numbers follow those beginnings. They may
+    /// tell of one before those of the datagrams do.
     restarts: u64,
 }
 
@@ -46,12 +47,13 @@ impl Sources {
         if self.followed.len() >= SOURCES_MAX && !self.followed.contains_key(&key) {
             return false;
         }
-        let new = || Followed { tracker: SequenceTracker::with_gaps_max(GAPS_MAX), restarts };
+        let new = || Followed { tracker: SequenceTracker::with_late_messages(LATE_SAMPLES), restarts };
         let followed = self.followed.entry(key).or_insert_with(new);
-        let restarted = std::mem::replace(&mut followed.restarts, restarts) != restarts;
         let before = followed.tracker.counts();
-        followed.tracker.observe(sequence, 1, restarted);
-        sums.replace(before, followed.tracker.counts());
+        followed.tracker.observe(sequence, 1, restarts > followed.restarts);
+        let after = followed.tracker.counts();
+        followed.restarts = restarts.max(followed.restarts + after.restarts - before.restarts);
+        sums.replace(before, after);
         true
     }
 }
