@@ -6,5 +6,6 @@ mod captures;
 mod messages;
 mod oracle;
 mod rows;
+mod sflow;
 mod templates;
 mod truth;

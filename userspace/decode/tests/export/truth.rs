@@ -12,7 +12,7 @@ use tapline_decode::export::{Datagram, ExportAccount, ExportDecoder, ExportOptio
 use tapline_record::{EventTime, FlowColumn};
 use tapline_trafficgen::exports::{ExportPlan, Faults, Fleet, Outbox, PairAmount, Protocol, Truth};
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 20;
 const START_NS: u64 = 1_772_442_000_000_000_000;
 const EMISSIONS: u64 = 1000;
 
