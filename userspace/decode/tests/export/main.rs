@@ -5,6 +5,7 @@
 mod captures;
 mod messages;
 mod oracle;
+mod properties;
 mod rows;
 mod sflow;
 mod templates;
