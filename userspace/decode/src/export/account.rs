@@ -148,8 +148,12 @@ pub struct ExportAccount {
     pub unit: Unit,
     /// What arrived.
     pub counts: ExportCounts,
+    /// The agent that sFlow datagrams name, where it is not who sent them.
+    pub agent: Option<Address>,
     /// What did not arrive, came late, or twice.
     pub sequence: SequenceCounts,
+    /// The same of sFlow's datagrams, which have numbers besides those of their samples.
+    pub datagrams: SequenceCounts,
     /// What was mended in the rows.
     pub extract: ExtractCounts,
     /// How far the exporter's clock is behind ours, in nanoseconds, the way of its messages included.

@@ -8,7 +8,7 @@ use super::extract::{ExtractCounts, Extractor, Message};
 use super::plan::Plan;
 use super::records::{Records, Span};
 use super::sampling::Sampling;
-use super::sequence::SequenceTracker;
+use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::Set;
 use super::template::{Template, TemplateKind};
 use super::{EventTimeSource, ExportOptions};
@@ -37,7 +37,10 @@ pub(super) struct Domain {
     pub(super) unit: Unit,
     pub(super) counts: ExportCounts,
     pub(super) extract: ExtractCounts,
+    /// The numbers of its messages; of sFlow, those of its datagrams.
     pub(super) sequence: SequenceTracker,
+    /// The numbers of sFlow's samples, summed over their sources.
+    pub(super) samples: SequenceCounts,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
     /// The latest event time of its rows.
@@ -72,11 +75,13 @@ pub(super) struct Clock {
 
 /// Sets of one message without their templates.
 #[derive(Debug)]
-struct Waiting {
-    head: Head,
-    sets: Vec<(u16, Vec<u8>)>,
+pub(super) struct Waiting {
+    pub(super) head: Head,
+    pub(super) sets: Vec<(u16, Vec<u8>)>,
     /// Whether the message counts as undecodable as long as none of its sets is decoded.
-    is_undecoded: bool,
+    pub(super) is_undecoded: bool,
+    /// The number of their first record, where records have numbers.
+    pub(super) first: u32,
 }
 
 /// What the sets of a message came to.
@@ -129,6 +134,7 @@ impl Domain {
             counts: ExportCounts::default(),
             extract: ExtractCounts::default(),
             sequence: SequenceTracker::default(),
+            samples: SequenceCounts::default(),
             sampling: Sampling::new(sampling_rate),
             clock: Clock::default(),
             latest: None,
@@ -136,6 +142,16 @@ impl Domain {
             template_changes: 0,
             plans: HashMap::new(),
             waiting: vec![],
+        }
+    }
+
+    /// What the sequence numbers say, in the protocol's unit, and what those of datagrams say where they are
+    /// apart from it.
+    pub(super) fn sequence_counts(&self) -> (SequenceCounts, SequenceCounts) {
+        let counts = self.sequence.counts();
+        match self.unit {
+            Unit::Samples => (SequenceCounts { restarts: counts.restarts, ..self.samples }, counts),
+            _ => (counts, SequenceCounts::default()),
         }
     }
 
@@ -232,29 +248,28 @@ impl Domain {
         self.latest = self.latest.max(output.extractor.take_latest());
     }
 
-    /// Keeps the sets of a message that have no template yet, if there is room.
-    pub(super) fn wait(
-        &mut self,
-        head: Head,
-        sets: Vec<(u16, Vec<u8>)>,
-        is_undecoded: bool,
-        output: &mut Output,
-    ) {
-        self.expire(head.received.plus(-output.options.waiting_ns_max), output);
-        let octets = octets_of(&sets);
+    /// Keeps the sets of a message that have no template yet; says whether there is room.
+    pub(super) fn wait(&mut self, waiting: Waiting, output: &mut Output) -> bool {
+        self.expire(waiting.head.received.plus(-output.options.waiting_ns_max), output);
+        let octets = octets_of(&waiting.sets);
         if output.waiting_octets + octets > output.options.waiting_octets_max {
-            self.give_up(sets.len());
-            return;
+            self.give_up(waiting.sets.len());
+            return false;
         }
         output.waiting_octets += octets;
-        self.waiting.push(Waiting { head, sets, is_undecoded });
+        self.waiting.push(waiting);
+        true
     }
 
     /// Gives up on messages that came before `oldest`.
     pub(super) fn expire(&mut self, oldest: EventTime, output: &mut Output) {
         let expired = self.waiting.iter().take_while(|waiting| waiting.head.received < oldest).count();
-        for waiting in self.waiting.drain(..expired).collect::<Vec<_>>() {
+        let rest = self.waiting.split_off(expired);
+        let expired = std::mem::replace(&mut self.waiting, rest);
+        for (place, waiting) in expired.iter().enumerate() {
             output.waiting_octets -= octets_of(&waiting.sets);
+            let next = expired.get(place + 1).or(self.waiting.first());
+            self.sequence.give_up(waiting.first, next.map(|next| next.first));
             self.give_up(waiting.sets.len());
         }
     }
@@ -298,6 +313,9 @@ impl Domain {
             }
         }
         waiting.retain(|message| !message.sets.is_empty());
+        if waiting.is_empty() {
+            self.sequence.settle_all();
+        }
         self.waiting = waiting;
     }
 
@@ -313,7 +331,9 @@ impl Domain {
                 *(if is_control { &mut self.counts.control } else { &mut self.counts.delivered }) += 1;
             }
             Unit::Records => {
-                self.sequence.settle(u64::from(tally.records) + u64::from(tally.options_records));
+                let units = tally.records + tally.options_records;
+                self.sequence.settle(message.first, units);
+                message.first = message.first.wrapping_add(units);
                 self.counts.delivered += u64::from(tally.records);
                 self.counts.control += u64::from(tally.options_records);
             }

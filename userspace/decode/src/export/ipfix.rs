@@ -5,7 +5,7 @@
 //! many they were.
 
 use super::account::Undecodable;
-use super::domain::{Domain, Head, Output, Tally};
+use super::domain::{Domain, Head, Output, Tally, Waiting};
 use super::sets::{Set, Sets};
 use super::template::{
     TEMPLATE_ID_MIN, ipfix_options_templates, ipfix_templates, v9_options_templates, v9_templates,
@@ -63,11 +63,12 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     broken.into_iter().for_each(|reason| domain.counts.reasons.count(reason));
     domain.counts.delivered += u64::from(tally.records);
     domain.counts.control += u64::from(tally.options_records);
-    domain.sequence.observe(sequence, tally.records + tally.options_records, false);
+    let units = tally.records + tally.options_records;
+    domain.sequence.observe(sequence, units, false);
+    let first = sequence.wrapping_add(units);
+    let waits = !waiting.is_empty()
+        && domain.wait(Waiting { head, sets: waiting, is_undecoded: false, first }, output);
     if tally.unknown_sets > 0 || broken.is_some() {
-        domain.sequence.lose_track();
-    }
-    if !waiting.is_empty() {
-        domain.wait(head, waiting, false, output);
+        domain.sequence.lose_track(waits && broken.is_none());
     }
 }

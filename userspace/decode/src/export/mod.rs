@@ -19,6 +19,7 @@ mod sampling;
 mod saved_template;
 mod sequence;
 mod sets;
+mod sflow;
 mod template;
 mod wire;
 
@@ -57,7 +58,7 @@ pub enum EventTimeSource {
     Flow,
     /// When the message was sent, by the exporter's clock.
     Export,
-    /// When the message was received.
+    /// When the message was received; always so for sFlow, which tells no time.
     Receive,
 }
 
@@ -109,6 +110,7 @@ pub struct ExportDecoder {
     last: usize,
     v5: Plan,
     v7: Plan,
+    sflow: sflow::Sflow,
     output: Output,
     batch_rows: usize,
     strays: Strays,
@@ -140,6 +142,8 @@ struct DomainKey {
     transport: Transport,
     version: u8,
     domain: u32,
+    /// The agent that a sFlow datagram names, where somebody else sent it.
+    agent: Option<Address>,
 }
 
 impl ExportDecoder {
@@ -152,6 +156,7 @@ impl ExportDecoder {
             last: 0,
             v5: netflow_v5::v5_plan(columns),
             v7: netflow_v5::v7_plan(columns),
+            sflow: sflow::Sflow::default(),
             output: Output {
                 columns: columns.to_vec(),
                 batch: BatchBuilder::new(&FLOWS, columns, batch_rows),
@@ -181,7 +186,7 @@ impl ExportDecoder {
             Ok(place) => place,
             Err(reason) => return self.stray(datagram, reason),
         };
-        let Self { domains, output, v5, v7, .. } = self;
+        let Self { domains, output, v5, v7, sflow, .. } = self;
         let (key, domain) = &mut domains[place];
         domain.received = datagram.received;
         domain.counts.messages += 1;
@@ -190,6 +195,7 @@ impl ExportDecoder {
             5 => netflow_v5::decode(datagram, v5, domain, output),
             7 => netflow_v5::decode(datagram, v7, domain, output),
             9 => netflow_v9::decode(datagram, domain, output),
+            sflow::ACCOUNT_VERSION => sflow.decode(datagram, place, domain, output),
             _ => ipfix::decode(datagram, domain, output),
         }
     }
@@ -275,16 +281,21 @@ impl ExportDecoder {
 
     /// The account of every exporter and domain, in the order in which they were first seen.
     pub fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
-        self.domains.iter().map(|(key, domain)| ExportAccount {
-            exporter: key.address,
-            port: key.port,
-            version: key.version,
-            domain: key.domain,
-            unit: domain.unit,
-            counts: domain.counts,
-            sequence: domain.sequence.counts(),
-            extract: domain.extract,
-            clock_behind_ns: domain.clock.behind_ns(),
+        self.domains.iter().map(|(key, domain)| {
+            let (sequence, datagrams) = domain.sequence_counts();
+            ExportAccount {
+                exporter: key.address,
+                port: key.port,
+                version: key.version,
+                domain: key.domain,
+                agent: key.agent,
+                unit: domain.unit,
+                counts: domain.counts,
+                sequence,
+                datagrams,
+                extract: domain.extract,
+                clock_behind_ns: domain.clock.behind_ns(),
+            }
         })
     }
 
@@ -293,6 +304,12 @@ impl ExportDecoder {
     #[must_use]
     pub fn missing_records(&self) -> u64 {
         self.accounts().map(|account| account.missing_records()).sum()
+    }
+
+    /// Octets of the sets that wait for their template.
+    #[must_use]
+    pub const fn waiting_octets(&self) -> usize {
+        self.output.waiting_octets
     }
 
     /// Messages that belong to no exporter.
@@ -330,7 +347,9 @@ impl ExportDecoder {
 fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(DomainKey, Unit), Undecodable> {
     let (payload, sender) = (datagram.payload, datagram.sender);
     let version = u16_at(payload, 0).ok_or(Undecodable::Header)?;
+    let agent = if sflow::is_sflow(payload) { sflow::agent_of(payload) } else { None };
     let (domain, unit) = match version {
+        0 if sflow::is_sflow(payload) => (agent.map(|(_, sub_agent)| sub_agent), Unit::Samples),
         5 | 7 => (netflow_v5::domain_of(payload), Unit::Flows),
         9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
         10 => (ipfix::domain_of(payload), Unit::Records),
@@ -341,8 +360,9 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         address: sender.address,
         port: if by_port { sender.port } else { 0 },
         transport: sender.transport,
-        version: version as u8,
+        version: if unit == Unit::Samples { sflow::ACCOUNT_VERSION } else { version as u8 },
         domain: domain.ok_or(Undecodable::Header)?,
+        agent: agent.and_then(|(agent, _)| agent).filter(|agent| *agent != sender.address),
     };
     Ok((key, unit))
 }

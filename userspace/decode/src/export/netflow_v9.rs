@@ -3,7 +3,7 @@
 //! Sequence numbers count the datagrams of a source id.
 
 use super::account::Undecodable;
-use super::domain::{Domain, Head, Output, Tally};
+use super::domain::{Domain, Head, Output, Tally, Waiting};
 use super::sets::{Set, Sets};
 use super::template::{TEMPLATE_ID_MIN, v9_options_templates, v9_templates};
 use super::wire::u32_at;
@@ -57,6 +57,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
         _ => &mut counts.undecodable,
     } += 1;
     if !waiting.is_empty() {
-        domain.wait(head, waiting, tally.records == 0, output);
+        let is_undecoded = tally.records == 0;
+        domain.wait(Waiting { head, sets: waiting, is_undecoded, first: 0 }, output);
     }
 }

@@ -35,7 +35,7 @@ impl std::error::Error for NotATemplate {}
 
 impl fmt::Display for SavedTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DomainKey { address, port, transport, version, domain } = self.key;
+        let DomainKey { address, port, transport, version, domain, .. } = self.key;
         let transport = name_of(transport);
         let kind = if self.template.kind == TemplateKind::Data { "data" } else { "options" };
         let id = self.template.id;
@@ -63,6 +63,7 @@ fn parse(line: &str) -> Option<SavedTemplate> {
         transport: transport_of(words.next()?)?,
         version: words.next()?.parse().ok()?,
         domain: words.next()?.parse().ok()?,
+        agent: None,
     };
     let kind = match words.next()? {
         "data" => TemplateKind::Data,

@@ -31,6 +31,7 @@ mod wheel;
 pub use batcher::FlowBatcher;
 pub use entry::FlowEndReason;
 pub use update::FlowUpdate;
+pub(crate) use update::columns_of;
 
 use entry::{FlowEntry, Timeouts};
 use std::ops::RangeInclusive;

@@ -112,8 +112,9 @@ const CARRIED: [(PacketColumn, FlowColumn); 14] = [
     (PacketColumn::Direction, FlowColumn::Direction),
 ];
 
+/// The columns of `flows` that a packet with these columns carries.
 #[inline]
-fn columns_of(packet: u64) -> u64 {
+pub(crate) fn columns_of(packet: u64) -> u64 {
     let moved = CARRIED.map(|(from, to)| (packet >> from as u8 & 1) << to as u8);
     let version = (packet >> PacketColumn::IpVersion as u8 & 1) << FlowColumn::IpVersion as u8;
     moved.iter().fold(version, |columns, column| columns | column)

@@ -5,5 +5,8 @@
 mod captures;
 mod messages;
 mod oracle;
+mod properties;
 mod rows;
+mod sflow;
 mod templates;
+mod truth;

@@ -1,0 +1,224 @@
+//! sFlow version 5 (sflow.org, July 2004): sampled packets, and counters of interfaces.
+//!
+//! Takes a datagram, gives one row a flow sample; counter samples are control. Samples are numbered by source
+//! and kind, and so are losses: a sample whose number is known is delivered, control or undecodable, and never
+//! lost; one whose number is beyond the datagram's end shows as a gap. The numbers of datagrams are an annotation.
+
+mod records;
+mod sample;
+mod sources;
+mod xdr;
+
+use super::Datagram;
+use super::account::Undecodable;
+use super::domain::{Domain, Head, Output};
+use records::{Sampled, set};
+use sample::{FlowHead, Form, Kind};
+use sources::{SourceKey, Sources};
+use tapline_record::address::Address;
+use tapline_record::column::BURST_ROWS;
+use tapline_record::{EventTime, FlowColumn, FlowRow, PacketRow};
+use xdr::{Block, Xdr};
+
+/// The version in the account of an agent, to tell it from NetFlow v5.
+pub(super) const ACCOUNT_VERSION: u8 = 105;
+
+/// What all agents share.
+#[derive(Debug, Default)]
+pub(super) struct Sflow {
+    sources: Sources,
+    /// Rows of the burst that are not yet in the columns.
+    rows: Vec<FlowRow>,
+    /// Room for the sampled packet.
+    packet: PacketRow,
+}
+
+/// What the samples of a datagram share.
+struct Arriving<'a> {
+    /// Position of the domain among all.
+    place: usize,
+    /// What is the same in all rows.
+    row: FlowRow,
+    domain: &'a mut Domain,
+    output: &'a mut Output,
+}
+
+/// What the header of a datagram says.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    agent: Option<Address>,
+    sub_agent: u32,
+    sequence: u32,
+    uptime_ms: u32,
+    samples: u32,
+}
+
+impl Header {
+    fn read(xdr: &mut Xdr<'_>) -> Option<Self> {
+        let _version = xdr.u32()?;
+        let agent = xdr.address()?;
+        let [sub_agent, sequence, uptime_ms, samples] = xdr.numbers()?;
+        Some(Self { agent, sub_agent, sequence, uptime_ms, samples })
+    }
+}
+
+/// Whether a message is sFlow's: its version has 32 bits.
+pub(super) fn is_sflow(payload: &[u8]) -> bool {
+    payload.starts_with(&[0, 0, 0, 5])
+}
+
+/// The agent that a datagram names, and its part.
+pub(super) fn agent_of(payload: &[u8]) -> Option<(Option<Address>, u32)> {
+    let header = Header::read(&mut Xdr(payload))?;
+    Some((header.agent, header.sub_agent))
+}
+
+impl Sflow {
+    /// Decodes a datagram of the domain at this place.
+    pub(super) fn decode(
+        &mut self,
+        datagram: &Datagram<'_>,
+        place: usize,
+        domain: &mut Domain,
+        output: &mut Output,
+    ) {
+        let mut xdr = Xdr(datagram.payload);
+        let Some(header) = Header::read(&mut xdr) else {
+            return domain.counts.reasons.count(Undecodable::Header);
+        };
+        note_header(&header, datagram, domain);
+        let mut arriving = Arriving { place, row: shared_row(&header, datagram), domain, output };
+        for _ in 0..header.samples {
+            let Some(sample) = xdr.block() else {
+                arriving.domain.counts.reasons.count(Undecodable::Length);
+                break;
+            };
+            self.sample(sample, &mut arriving);
+        }
+        arriving.domain.counts.trailing_octets += xdr.0.len() as u64;
+        self.flush(output);
+    }
+
+    /// Gives a sample its fate.
+    fn sample(&mut self, sample: Block<'_>, arriving: &mut Arriving<'_>) {
+        let Some(form) = Form::of(sample.format) else { return arriving.refuse(1) };
+        let mut body = sample.body;
+        let Some((sequence, source)) = form.numbering(&mut body) else { return arriving.refuse(0) };
+        self.follow(SourceKey { domain: arriving.place, kind: form.kind, source }, sequence, arriving.domain);
+        let is_read = sample.is_whole
+            && match form.kind {
+                Kind::Flow => self.flow_sample(form, body, arriving).is_some(),
+                Kind::Counters => has_counters(body).is_some(),
+            };
+        match form.kind {
+            _ if !is_read => arriving.refuse(1),
+            Kind::Flow => arriving.domain.counts.delivered += 1,
+            Kind::Counters => arriving.domain.counts.control += 1,
+        }
+    }
+
+    fn follow(&mut self, key: SourceKey, sequence: u32, domain: &mut Domain) {
+        let restarts = domain.sequence.counts().restarts;
+        if !self.sources.observe(key, sequence, restarts, &mut domain.samples) {
+            domain.counts.reasons.count(Undecodable::Cap);
+        }
+    }
+
+    /// Appends the row of a flow sample.
+    fn flow_sample(&mut self, form: Form, mut body: Xdr<'_>, arriving: &mut Arriving<'_>) -> Option<()> {
+        let head = form.flow_head(&mut body)?;
+        let mut row = arriving.row;
+        let mut sampled = Sampled { row: &mut row, packet: &mut self.packet, frame_octets: None };
+        for _ in 0..head.records {
+            let record = body.block().filter(|record| record.is_whole)?;
+            // A record that is shorter than its kind is leaves columns NULL.
+            let _ = sampled.note(record);
+        }
+        if let Some(octets) = sampled.frame_octets.filter(|_| !sampled.row.has(FlowColumn::Octets)) {
+            set!(sampled.row, octets: Octets = octets.into());
+        }
+        arriving.finish_row(&head, &mut row);
+        self.rows.push(row);
+        if self.rows.len() == BURST_ROWS {
+            self.flush(arriving.output);
+        }
+        Some(())
+    }
+
+    fn flush(&mut self, output: &mut Output) {
+        let rows = &self.rows;
+        output.batch.append(rows.len(), |position, column| FlowRow::append(rows, position, column));
+        self.rows.clear();
+    }
+}
+
+impl Arriving<'_> {
+    /// Fills in what the head of a sample says, and what follows from it.
+    fn finish_row(&mut self, head: &FlowHead, row: &mut FlowRow) {
+        let counts = &mut self.domain.counts;
+        counts.records += 1;
+        counts.rows += 1;
+        self.domain.latest = self.domain.latest.max(Some(EventTime(row.ts)));
+        if let Some(interface) = head.input {
+            set!(row, input_interface: InputInterface = interface);
+        }
+        if let Some(interface) = head.output {
+            set!(row, output_interface: OutputInterface = interface);
+        }
+        let said = Some(u64::from(head.sampling_rate)).filter(|&rate| rate > 0);
+        let rate = said.or(self.domain.sampling.overall);
+        if let Some(rate) = rate {
+            set!(row, sampling_rate: SamplingRate = rate);
+        }
+        self.domain.extract.rates_unknown += u64::from(rate.is_none());
+        let rate = rate.unwrap_or(1);
+        set!(row, packets: Packets = 1, scaled_packets: ScaledPackets = rate);
+        if row.has(FlowColumn::Octets) {
+            let scaled = row.octets.saturating_mul(rate);
+            set!(row, scaled_octets: ScaledOctets = scaled);
+        }
+    }
+
+    /// Notes a sample that gives no row; so many units of it are not among those that gaps tell of.
+    fn refuse(&mut self, units: u64) {
+        self.domain.counts.undecodable += units;
+        self.domain.counts.reasons.count(Undecodable::Sample);
+    }
+}
+
+/// Notes the number of a datagram, and whether its agent has started anew. There is no clock in it: what was
+/// received now happened now.
+fn note_header(header: &Header, datagram: &Datagram<'_>, domain: &mut Domain) {
+    let received = datagram.received;
+    let head = Head {
+        exporter: datagram.sender.address,
+        domain: header.sub_agent,
+        sent: received,
+        received,
+        uptime_ms: Some(header.uptime_ms),
+    };
+    let restarted = domain.clock.has_restarted(&head);
+    domain.sequence.observe(header.sequence, 1, restarted);
+}
+
+/// What all rows of a datagram have in common.
+fn shared_row(header: &Header, datagram: &Datagram<'_>) -> FlowRow {
+    let mut row = FlowRow::default();
+    set!(
+        &mut row,
+        ts: Ts = datagram.received.0,
+        start_time: StartTime = datagram.received.0,
+        end_time: EndTime = datagram.received.0,
+        exporter: Exporter = datagram.sender.address,
+        observation_domain: ObservationDomain = header.sub_agent,
+    );
+    row
+}
+
+/// Whether all counter records are there.
+fn has_counters(mut body: Xdr<'_>) -> Option<()> {
+    for _ in 0..body.u32()? {
+        body.block().filter(|record| record.is_whole)?;
+    }
+    Some(())
+}
