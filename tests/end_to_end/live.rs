@@ -30,7 +30,7 @@ fn plan(protocol: Protocol) -> ExportPlan {
 
 #[test]
 fn every_record_is_delivered() {
-    for protocol in [Protocol::NetflowV5, Protocol::NetflowV7, Protocol::NetflowV9, Protocol::Ipfix] {
+    for protocol in Protocol::ALL {
         let load = Load { plan: plan(protocol), exporters: 3, datagrams: 500, datagrams_a_nap: 5 };
         let (run, truth) = listen(&load, &[]);
         assert!(matrix(&run) == truth_matrix(&truth), "{protocol}: {}", run.stderr);

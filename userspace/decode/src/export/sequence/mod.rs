@@ -204,7 +204,8 @@ impl SequenceTracker {
         if let Some(run) = &mut self.run {
             run.duplicates += 1;
         }
-        let new = || Rival { run: Run::new(sequence, units, self.late_messages), confirmations: 0, messages: 1 };
+        let new =
+            || Rival { run: Run::new(sequence, units, self.late_messages), confirmations: 0, messages: 1 };
         let known = self.rival.take().and_then(|rival| rival.with(sequence, units));
         let rival = known.map_or_else(new, |rival| Rival { messages: rival.messages + 1, ..rival });
         if rival.confirmations < CONFIRMATIONS {
