@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod exports;
 mod flows;
 
 use harness::csv::Csv;

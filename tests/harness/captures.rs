@@ -8,16 +8,30 @@ use std::process::{Command, Stdio};
 /// The capture files in folder `packets`, sorted; none, and a line that says so, without the folder.
 #[must_use]
 pub fn packet_files() -> Vec<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures");
-    let root = std::env::var_os("TAPLINE_CAPTURES").map_or_else(|| PathBuf::from(beside), PathBuf::from);
-    let Ok(entries) = root.join("packets").read_dir() else {
-        println!("skipped: captures not found");
+    let Some(entries) = folder("packets").and_then(|folder| folder.read_dir().ok()) else {
         return Vec::new();
     };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.is_file());
     files.sort();
     files
+}
+
+/// The folder of messages of flow exporters; `None`, and a line that says so, without the folder.
+#[must_use]
+pub fn export_folder() -> Option<PathBuf> {
+    folder("exports")
+}
+
+fn folder(name: &str) -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures");
+    let root = std::env::var_os("TAPLINE_CAPTURES").map_or_else(|| PathBuf::from(beside), PathBuf::from);
+    let folder = root.join(name);
+    if !folder.is_dir() {
+        println!("skipped: captures not found");
+        return None;
+    }
+    Some(folder)
 }
 
 /// The file's name, for reports.
