@@ -24,7 +24,12 @@ struct Sent {
 
 fn sent() -> impl Strategy<Value = Sent> {
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
-    (0_u16..6, any::<prop::sample::Index>(), changes, prop::option::weighted(0.2, any::<prop::sample::Index>()))
+    (
+        0_u16..6,
+        any::<prop::sample::Index>(),
+        changes,
+        prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    )
         .prop_map(|(port, message, changes, keep)| Sent { port, message, changes, keep })
 }
 

@@ -49,7 +49,8 @@ fn sender() -> Sender {
 fn run(case: Case) -> (Truth, Outcome) {
     let mut fleet = Fleet::new(&case.plan, 0..1).unwrap();
     let columns = [FlowColumn::SrcAs, FlowColumn::DstAs, FlowColumn::Packets, FlowColumn::Octets];
-    let mut decoder = ExportDecoder::new(&columns.map(|column| column as usize), 1024, ExportOptions::default());
+    let mut decoder =
+        ExportDecoder::new(&columns.map(|column| column as usize), 1024, ExportOptions::default());
     let (mut outbox, mut pairs) = (Outbox::default(), BTreeMap::new());
     for emission in 0..=EMISSIONS {
         let time_ns = START_NS + emission * case.step_ns;

@@ -190,13 +190,11 @@ impl SequenceTracker {
 
     /// The first message of a sender that is known to have started anew, or one soon after it.
     fn begin_anew(&mut self, sequence: u32, units: u32) -> Arrival {
-        match self.rival.take().and_then(|rival| rival.with(sequence, units)) {
-            Some(rival) => self.adopt(rival),
-            None => {
-                self.before.restarts += 1;
-                self.begin(Run::new(sequence, units, self.late_messages))
-            }
+        if let Some(rival) = self.rival.take().and_then(|rival| rival.with(sequence, units)) {
+            return self.adopt(rival);
         }
+        self.before.restarts += 1;
+        self.begin(Run::new(sequence, units, self.late_messages))
     }
 
     /// A message that makes no sense in the known run: the first of a rival one, or one more of it.
@@ -204,7 +202,8 @@ impl SequenceTracker {
         if let Some(run) = &mut self.run {
             run.duplicates += 1;
         }
-        let new = || Rival { run: Run::new(sequence, units, self.late_messages), confirmations: 0, messages: 1 };
+        let new =
+            || Rival { run: Run::new(sequence, units, self.late_messages), confirmations: 0, messages: 1 };
         let known = self.rival.take().and_then(|rival| rival.with(sequence, units));
         let rival = known.map_or_else(new, |rival| Rival { messages: rival.messages + 1, ..rival });
         if rival.confirmations < CONFIRMATIONS {
