@@ -190,13 +190,11 @@ impl SequenceTracker {
 
     /// The first message of a sender that is known to have started anew, or one soon after it.
     fn begin_anew(&mut self, sequence: u32, units: u32) -> Arrival {
-        match self.rival.take().and_then(|rival| rival.with(sequence, units)) {
-            Some(rival) => self.adopt(rival),
-            None => {
-                self.before.restarts += 1;
-                self.begin(Run::new(sequence, units, self.late_messages))
-            }
+        if let Some(rival) = self.rival.take().and_then(|rival| rival.with(sequence, units)) {
+            return self.adopt(rival);
         }
+        self.before.restarts += 1;
+        self.begin(Run::new(sequence, units, self.late_messages))
     }
 
     /// A message that makes no sense in the known run: the first of a rival one, or one more of it.

@@ -1,6 +1,7 @@
-//! Writes the seeds of the export targets: short sequences of what trafficgen's exporters send.
+//! Writes the seeds of the fuzz targets of exports: short sequences of what trafficgen's exporters send.
 //!
-//! `cargo run --example seeds` in this folder; the seeds are kept in `seeds/TARGET`.
+//! `cargo run --release -p tapline-decode --example export_seeds`; the seeds are kept in `fuzz/seeds/TARGET`, and
+//! `cargo +nightly fuzz run TARGET corpus/TARGET seeds/TARGET` in `fuzz` begins with them.
 
 use std::fs;
 use std::io;
@@ -48,7 +49,7 @@ fn write(name: &str, protocol: Protocol, faults: Faults, numbers: &[usize]) -> i
         seed.extend(u16::try_from(message.len()).map_err(io::Error::other)?.to_be_bytes());
         seed.extend(message);
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(name);
     fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     fs::write(path, seed)
 }
