@@ -44,3 +44,29 @@ fn faults_in_a_capture_are_accounted_for() {
         assert_eq!([delivered, undecodable, lost], [of(truth.sent), 0, of(truth.lost)], "{protocol}");
     }
 }
+
+#[test]
+fn counters_of_interfaces_are_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exports.pcap");
+    let plan = ExportPlan { control_every_datagrams: 50, ..ExportPlan::new(Protocol::Sflow, 3) };
+    let (_, truth) = capture_of(plan).write_pcap(std::fs::File::create(&path).unwrap()).unwrap();
+    let sql = "SELECT count(*) AS samples FROM interface_counters";
+    let run = tapline(&["query", "--exports", path.to_str().unwrap(), "--format", "csv", sql]);
+    assert_eq!(run.success(), format!("samples\n{}\n", truth.control.counter_samples));
+    assert!(truth.control.counter_samples > 0);
+}
+
+#[test]
+fn the_ledger_is_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exports.pcap");
+    let faults = Faults { lose_percent: 5, ..Faults::default() };
+    let capture = capture_of(faulty(ExportPlan::new(Protocol::Ipfix, 3), faults));
+    let (_, truth) = capture.write_pcap(std::fs::File::create(&path).unwrap()).unwrap();
+    let sql = "SELECT sum(offered) AS offered, sum(delivered) AS delivered, sum(lost) AS lost, count(DISTINCT exporter) AS exporters FROM ledger WHERE unit = 'records'";
+    let run = tapline(&["query", "--exports", path.to_str().unwrap(), "--format", "csv", sql]);
+    let (delivered, lost) = (truth.sent.records, truth.lost.records);
+    let expected = format!("offered,delivered,lost,exporters\n{},{delivered},{lost},3\n", delivered + lost);
+    assert_eq!(run.success(), expected);
+}

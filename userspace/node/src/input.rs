@@ -8,7 +8,7 @@ use tapline_capture::{
 };
 use tapline_pipeline::{Input, Listener};
 use tapline_query::{ContinuousQuery, Fold};
-use tapline_record::PACKETS;
+use tapline_record::{INTERFACE_COUNTERS, PACKETS};
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
@@ -18,6 +18,12 @@ pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(),
         if !has_packets && query.columns_of(&PACKETS).is_some() {
             let message =
                 format!("{name}: flow exports hold no packets; ask the table flows, or give --pcap FILE");
+            return Err(Failure::Usage(message));
+        }
+        if has_packets && query.columns_of(&INTERFACE_COUNTERS).is_some() {
+            let message = format!(
+                "{name}: packets hold no interface counters; give sFlow by --exports FILE or --listen udp://HOST:PORT"
+            );
             return Err(Failure::Usage(message));
         }
         if is_live && query.window.is_none() && has_aggregate(query) {

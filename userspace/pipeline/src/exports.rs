@@ -14,7 +14,7 @@ use tapline_capture::{
 };
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{EventTime, FLOWS, LEDGER, Stream};
+use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
@@ -30,6 +30,8 @@ const READS_A_STEP: usize = 64;
 pub(crate) struct ExportPlan {
     /// Columns of `flows`, if some query reads it.
     pub(crate) columns: Option<Vec<usize>>,
+    /// Columns of `interface_counters`, if some query reads it.
+    pub(crate) interface_columns: Option<Vec<usize>>,
     /// Columns of `ledger`, if some query reads it.
     pub(crate) ledger_columns: Option<Vec<usize>>,
     pub(crate) batch_rows: usize,
@@ -180,12 +182,13 @@ pub(crate) struct ExportSource {
 
 impl ExportSource {
     pub(crate) fn new(input: ExportInput, plan: &ExportPlan) -> Self {
+        let columns = plan.columns.as_deref().unwrap_or_default();
+        let mut decoder = ExportDecoder::new(columns, plan.batch_rows, plan.options);
+        if let Some(columns) = &plan.interface_columns {
+            decoder = decoder.with_interface_counters(columns);
+        }
         Self {
-            decoder: ExportDecoder::new(
-                plan.columns.as_deref().unwrap_or_default(),
-                plan.batch_rows,
-                plan.options,
-            ),
+            decoder,
             sends_flows: plan.columns.is_some(),
             ledger: plan
                 .ledger_columns
@@ -309,6 +312,10 @@ impl Source for ExportSource {
             && let Some(batch) = self.decoder.finish().filter(|_| self.sends_flows)
             && !send(&FLOWS, batch)
         {
+            return false;
+        }
+        let batch = self.decoder.finish_interface_counters();
+        if !batch.is_none_or(|batch| send(&INTERFACE_COUNTERS, batch)) {
             return false;
         }
         self.look_at_ledger(false);

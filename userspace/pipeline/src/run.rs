@@ -15,7 +15,7 @@ use tapline_capture::{CaptureSet, ExportSet, TemplateFile};
 use tapline_decode::FlowMeterLimits;
 use tapline_decode::export::ExportOptions;
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{FLOWS, LEDGER, PACKETS};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS};
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;
@@ -161,6 +161,7 @@ fn sources(
     let allowed = |default_ms: u32| i64::from(options.allowed_lateness_ms.unwrap_or(default_ms)) * 1_000_000;
     let exports = |lateness_ns| ExportPlan {
         columns: columns_of(queries, &FLOWS),
+        interface_columns: columns_of(queries, &INTERFACE_COUNTERS),
         ledger_columns: columns_of(queries, &LEDGER),
         batch_rows: options.batch_rows,
         lateness_ns,

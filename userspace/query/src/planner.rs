@@ -28,10 +28,10 @@ use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_record::stream::TIME_ZONE;
-use tapline_record::{FLOWS, LEDGER, PACKETS, Stream};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
-pub const STREAMS: [&Stream; 3] = [&PACKETS, &FLOWS, &LEDGER];
+pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
 
 /// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use super::records::{Records, Span};
 use super::sampling::Sampling;
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::Set;
+use super::sflow::counters::InterfaceRows;
 use super::template::{Template, TemplateKind};
 use super::{EventTimeSource, ExportOptions};
 use std::collections::HashMap;
@@ -24,6 +25,8 @@ const PADDING_OCTETS_MAX: usize = 3;
 pub(super) struct Output {
     pub(super) columns: Vec<usize>,
     pub(super) batch: BatchBuilder,
+    /// Rows of `interface_counters`, if some query reads them.
+    pub(super) interfaces: Option<InterfaceRows>,
     pub(super) extractor: Extractor,
     pub(super) spans: Vec<Span>,
     pub(super) options: ExportOptions,

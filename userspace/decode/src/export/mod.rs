@@ -28,6 +28,7 @@ use arrow_schema::SchemaRef;
 use domain::{Domain, Output};
 use extract::Extractor;
 use plan::Plan;
+use sflow::counters::InterfaceRows;
 use std::collections::HashMap;
 use std::ops::AddAssign;
 use tapline_record::address::Address;
@@ -160,6 +161,7 @@ impl ExportDecoder {
             output: Output {
                 columns: columns.to_vec(),
                 batch: BatchBuilder::new(&FLOWS, columns, batch_rows),
+                interfaces: None,
                 extractor: Extractor::default(),
                 spans: vec![],
                 options,
@@ -168,6 +170,20 @@ impl ExportDecoder {
             batch_rows,
             strays: Strays::default(),
         }
+    }
+
+    /// Builds these columns of [`tapline_record::INTERFACE_COUNTERS`] besides.
+    #[must_use]
+    pub fn with_interface_counters(mut self, columns: &[usize]) -> Self {
+        self.output.interfaces = Some(InterfaceRows::new(columns));
+        self
+    }
+
+    /// The rows of `interface_counters` since the last call, `None` when there are none.
+    pub fn finish_interface_counters(&mut self) -> Option<RecordBatch> {
+        let interfaces = self.output.interfaces.as_mut()?;
+        interfaces.flush();
+        (interfaces.batch.rows() > 0).then(|| interfaces.batch.finish())
     }
 
     /// The schema of the batches.

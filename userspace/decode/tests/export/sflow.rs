@@ -2,7 +2,11 @@
 
 use crate::messages::{Octets, octets};
 use crate::rows::{RECEIVED, columns, datagram, decoder, decoder_with, push};
+use arrow_array::Array as _;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Int64Type, UInt8Type};
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Undecodable, Unit};
+use tapline_record::INTERFACE_COUNTERS;
 
 const FRAME: &[u8] = &[
     2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 100, 8, 0, // Ethernet, VLAN 100
@@ -154,6 +158,37 @@ fn counter_samples_are_control() {
     let ledger = account.ledger();
     assert_eq!((ledger.delivered, ledger.control, ledger.lost_before_us, ledger.offered), (1, 3, 2, 6));
     assert_eq!((account.unit, account.version, account.domain), (Unit::Samples, 105, 3));
+}
+
+#[test]
+fn counters_fill_a_table_of_their_own() {
+    let numbers = |first: u64, count: u64| {
+        (first..first + count).fold(octets(), |body, number| body.u32(number as u32))
+    };
+    let record = octets().u32(7).u32(6).u64(10_000_000_000).u32(1).u32(1).u64(1 << 40).and(&numbers(20, 6).0);
+    let record = record.u64(1 << 41).and(&numbers(30, 5).0).u32(0);
+    let sample =
+        block(2, &octets().u32(1).u32(7).u32(2).and(&block(2, &octets().u32(9))).and(&block(1, &record)));
+    let every_column: Vec<usize> = (0..INTERFACE_COUNTERS.columns.len()).collect();
+    let mut decoder = decoder().with_interface_counters(&every_column);
+    assert!(push(&mut decoder, &sflow(1, 1000, &[sample, counters(2)])).is_empty());
+    let batch = decoder.finish_interface_counters().unwrap();
+    assert_eq!(batch.num_rows(), 2);
+    let number = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().value(0);
+    let names = [
+        "speed",
+        "in_octets",
+        "in_unicast",
+        "in_unknown_protocols",
+        "out_octets",
+        "out_unicast",
+        "out_errors",
+    ];
+    assert_eq!(names.map(number), [10_000_000_000, 1 << 40, 20, 25, 1 << 41, 30, 34]);
+    let up = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<UInt8Type>().value(0);
+    assert_eq!(["admin_up", "oper_up", "duplex"].map(up), [1, 0, 1]);
+    assert_eq!(batch.column_by_name("duplex").unwrap().null_count(), 1, "0 is unknown");
+    assert!(decoder.finish_interface_counters().is_none());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! sFlow version 5 (sflow.org, July 2004): sampled packets, and counters of interfaces.
 //!
-//! Takes a datagram, gives one row a flow sample; counter samples are control. Samples are numbered by source
+//! Takes a datagram, gives one row a flow sample; counter samples are control, and rows of a table of their own. Samples are numbered by source
 //! and kind, and so are losses: a sample whose number is known is delivered, control or undecodable, and never
 //! lost; one whose number is beyond the datagram's end shows as a gap. The numbers of datagrams are an annotation.
 
+pub(super) mod counters;
 mod records;
 mod sample;
 mod sources;
@@ -17,7 +18,7 @@ use sample::{FlowHead, Form, Kind};
 use sources::{SourceKey, Sources};
 use tapline_record::address::Address;
 use tapline_record::column::BURST_ROWS;
-use tapline_record::{EventTime, FlowColumn, FlowRow, PacketRow};
+use tapline_record::{EventTime, FlowColumn, FlowRow, InterfaceRow, PacketRow};
 use xdr::{Block, Xdr};
 
 /// The version in the account of an agent, to tell it from NetFlow v5.
@@ -108,7 +109,7 @@ impl Sflow {
         let is_read = sample.is_whole
             && match form.kind {
                 Kind::Flow => self.flow_sample(form, body, arriving).is_some(),
-                Kind::Counters => has_counters(body).is_some(),
+                Kind::Counters => arriving.counter_sample(body).is_some(),
             };
         match form.kind {
             _ if !is_read => arriving.refuse(1),
@@ -179,6 +180,25 @@ impl Arriving<'_> {
         }
     }
 
+    /// Reads a counter sample, to its end.
+    fn counter_sample(&mut self, mut body: Xdr<'_>) -> Option<()> {
+        let shared = InterfaceRow {
+            ts: self.row.ts,
+            exporter: self.row.exporter,
+            observation_domain: self.row.observation_domain,
+            ..InterfaceRow::default()
+        };
+        for _ in 0..body.u32()? {
+            let record = body.block().filter(|record| record.is_whole)?;
+            if let Some(interfaces) = &mut self.output.interfaces
+                && let Some(row) = counters::read(record, &shared)
+            {
+                interfaces.push(row);
+            }
+        }
+        Some(())
+    }
+
     /// Notes a sample that gives no row; so many units of it are not among those that gaps tell of.
     fn refuse(&mut self, units: u64) {
         self.domain.counts.undecodable += units;
@@ -213,12 +233,4 @@ fn shared_row(header: &Header, datagram: &Datagram<'_>) -> FlowRow {
         observation_domain: ObservationDomain = header.sub_agent,
     );
     row
-}
-
-/// Whether all counter records are there.
-fn has_counters(mut body: Xdr<'_>) -> Option<()> {
-    for _ in 0..body.u32()? {
-        body.block().filter(|record| record.is_whole)?;
-    }
-    Some(())
 }

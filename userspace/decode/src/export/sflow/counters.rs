@@ -1,0 +1,85 @@
+//! The counters of an interface: a record of a counter sample in, a row of `interface_counters` out.
+
+use super::xdr::{Block, Xdr};
+use tapline_record::column::BURST_ROWS;
+use tapline_record::{BatchBuilder, INTERFACE_COUNTERS, InterfaceColumn, InterfaceRow};
+
+/// The record of generic counters, which every interface has.
+const GENERIC: u32 = 1;
+
+/// Rows of `interface_counters` on their way into a batch.
+#[derive(Debug)]
+pub(in crate::export) struct InterfaceRows {
+    pub(in crate::export) batch: BatchBuilder,
+    rows: Vec<InterfaceRow>,
+}
+
+impl InterfaceRows {
+    /// Rows of the columns at these positions.
+    pub(in crate::export) fn new(columns: &[usize]) -> Self {
+        Self { batch: BatchBuilder::new(&INTERFACE_COUNTERS, columns, BURST_ROWS), rows: vec![] }
+    }
+
+    pub(super) fn push(&mut self, row: InterfaceRow) {
+        self.rows.push(row);
+        if self.rows.len() == BURST_ROWS {
+            self.flush();
+        }
+    }
+
+    /// Moves what was pushed into the batch.
+    pub(in crate::export) fn flush(&mut self) {
+        let rows = &self.rows;
+        self.batch.append(rows.len(), |position, column| InterfaceRow::append(rows, position, column));
+        self.rows.clear();
+    }
+}
+
+/// The row of a record, on top of what `row` holds; `None` when the record is another one or is cut short.
+pub(super) fn read(record: Block<'_>, row: &InterfaceRow) -> Option<InterfaceRow> {
+    if record.format != GENERIC || !record.is_whole {
+        return None;
+    }
+    let mut xdr = record.body;
+    let [interface, interface_type] = xdr.numbers()?;
+    let speed = u64_of(&mut xdr)?;
+    let [duplex, status] = xdr.numbers()?;
+    let in_octets = u64_of(&mut xdr)?;
+    let [in_unicast, in_multicast, in_broadcast, in_discards, in_errors, in_unknown_protocols] =
+        packets(&mut xdr)?;
+    let out_octets = u64_of(&mut xdr)?;
+    let [out_unicast, out_multicast, out_broadcast, out_discards, out_errors] = packets(&mut xdr)?;
+    let has_duplex = (1..=4).contains(&duplex);
+    let present = (1 << INTERFACE_COUNTERS.columns.len()) - 1;
+    Some(InterfaceRow {
+        present: if has_duplex { present } else { present & !InterfaceColumn::Duplex.bit() },
+        interface,
+        interface_type,
+        speed,
+        duplex: duplex as u8,
+        admin_up: (status & 1) as u8,
+        oper_up: (status >> 1 & 1) as u8,
+        in_octets,
+        in_unicast,
+        in_multicast,
+        in_broadcast,
+        in_discards,
+        in_errors,
+        in_unknown_protocols,
+        out_octets,
+        out_unicast,
+        out_multicast,
+        out_broadcast,
+        out_discards,
+        out_errors,
+        ..*row
+    })
+}
+
+fn u64_of(xdr: &mut Xdr<'_>) -> Option<u64> {
+    xdr.array().map(u64::from_be_bytes)
+}
+
+fn packets<const N: usize>(xdr: &mut Xdr<'_>) -> Option<[u64; N]> {
+    xdr.numbers().map(|numbers: [u32; N]| numbers.map(u64::from))
+}
