@@ -20,6 +20,9 @@ use tapline_record::{BatchBuilder, EventTime};
 /// Octets behind the last record of a set that fill it up to a multiple of four.
 const PADDING_OCTETS_MAX: usize = 3;
 
+/// What a set that waits takes besides its octets, its share of the message included.
+const SET_OCTETS: usize = 128;
+
 /// Where rows go, and what is shared by all domains.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -390,6 +393,7 @@ fn run(
     }
 }
 
+/// What sets take while they wait, so that many that are empty have a limit, too.
 fn octets_of(sets: &[(u16, Vec<u8>)]) -> usize {
-    sets.iter().map(|(_, body)| body.len()).sum()
+    sets.iter().map(|(_, body)| SET_OCTETS + body.len()).sum()
 }

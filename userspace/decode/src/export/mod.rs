@@ -72,7 +72,7 @@ pub struct ExportOptions {
     pub templates_max: usize,
     /// Fields of one template.
     pub template_fields_max: usize,
-    /// Octets of all sets that wait for their template.
+    /// Octets of all sets that wait for their template, and 128 more for each set.
     pub waiting_octets_max: usize,
     /// How long a set waits, in nanoseconds.
     pub waiting_ns_max: i64,
@@ -254,17 +254,18 @@ impl ExportDecoder {
     /// Whether it is time for [`Self::finish`].
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.output.batch.rows() >= self.batch_rows
+        self.rows() >= self.batch_rows
     }
 
     /// Rows since the last batch.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.output.batch.rows()
+        self.output.batch.rows() + self.sflow.pending_rows()
     }
 
     /// The rows since the last batch, `None` when there are none.
     pub fn finish(&mut self) -> Option<RecordBatch> {
+        self.sflow.flush(&mut self.output);
         (self.output.batch.rows() > 0).then(|| self.output.batch.finish())
     }
 
@@ -322,7 +323,7 @@ impl ExportDecoder {
         self.accounts().map(|account| account.missing_records()).sum()
     }
 
-    /// Octets of the sets that wait for their template.
+    /// Octets that the sets take which wait for their template.
     #[must_use]
     pub const fn waiting_octets(&self) -> usize {
         self.output.waiting_octets

@@ -165,7 +165,7 @@ fn datagrams_of_v9_wait_too() {
 
 #[test]
 fn a_queue_that_is_full_gives_up() {
-    let limits = ExportOptions { waiting_octets_max: 10, ..ExportOptions::default() };
+    let limits = ExportOptions { waiting_octets_max: 300, ..ExportOptions::default() };
     let mut decoder = decoder_with(limits);
     for sequence in 0..3 {
         push(&mut decoder, &v9(sequence, &[set(256, &[1, 2, 3, 4])]));
@@ -175,6 +175,8 @@ fn a_queue_that_is_full_gives_up() {
     assert_eq!(rows.len(), 2);
     push(&mut decoder, &v9(4, &[set(300, &[1, 2, 3, 4])]));
     assert_eq!(account(&decoder).counts.sets_expired, 1, "there is room again");
+    push(&mut decoder, &v9(5, &vec![set(300, &[]); 100]));
+    assert_eq!(account(&decoder).counts.sets_expired, 101, "sets without octets take room, too");
 }
 
 #[test]

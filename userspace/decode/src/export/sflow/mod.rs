@@ -97,7 +97,18 @@ impl Sflow {
             self.sample(sample, &mut arriving);
         }
         arriving.domain.counts.trailing_octets += xdr.0.len() as u64;
-        self.flush(output);
+    }
+
+    /// Rows that are not yet in the columns.
+    pub(super) const fn pending_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Moves all rows into the columns.
+    pub(super) fn flush(&mut self, output: &mut Output) {
+        let rows = &self.rows;
+        output.batch.append(rows.len(), |position, column| FlowRow::append(rows, position, column));
+        self.rows.clear();
     }
 
     /// Gives a sample its fate.
@@ -144,12 +155,6 @@ impl Sflow {
             self.flush(arriving.output);
         }
         Some(())
-    }
-
-    fn flush(&mut self, output: &mut Output) {
-        let rows = &self.rows;
-        output.batch.append(rows.len(), |position, column| FlowRow::append(rows, position, column));
-        self.rows.clear();
     }
 }
 
