@@ -15,6 +15,7 @@ pub mod ledger;
 mod packets;
 pub mod stream;
 pub mod time;
+mod validity;
 
 pub use batch::BatchBuilder;
 pub use column::ColumnBuilder;

@@ -12,8 +12,8 @@ use super::sequence::SequenceTracker;
 use super::sets::Set;
 use super::template::{Template, TemplateKind};
 use super::{EventTimeSource, ExportOptions};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tapline_record::{BatchBuilder, EventTime};
 
 /// Where rows go, and what is shared by all domains.
@@ -41,7 +41,7 @@ pub(super) struct Domain {
     pub(super) latest: Option<EventTime>,
     /// When its last message arrived.
     pub(super) received: EventTime,
-    plans: HashMap<u16, Plan>,
+    plans: BTreeMap<u16, Plan>,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
 }
@@ -128,7 +128,7 @@ impl Domain {
             clock: Clock::default(),
             latest: None,
             received: EventTime::MIN,
-            plans: HashMap::new(),
+            plans: BTreeMap::new(),
             waiting: vec![],
         }
     }
