@@ -20,7 +20,7 @@ pub(crate) enum Purpose {
     Demo,
     /// `cargo xtask test`: independent readers of captures
     Test,
-    /// `cargo xtask bench offline`: the programs that tapline is compared with
+    /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
 }
 
@@ -45,7 +45,10 @@ const TOOLS: &[Tool] = &[
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Bench] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
+    Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
+    Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Bench] },
+    Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

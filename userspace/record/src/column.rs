@@ -6,11 +6,12 @@
 
 use crate::address::{Address, Mac};
 use crate::stream::ColumnType;
+use crate::validity::Validity;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{ArrowPrimitiveType, Int64Type, TimestampNanosecondType};
 use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, StringArray};
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use std::mem::take;
 use std::sync::Arc;
@@ -151,7 +152,7 @@ impl ColumnBuilder {
     /// Rows appended since the last [`Self::finish`].
     #[must_use]
     pub fn len(&self) -> usize {
-        self.validity.rows
+        self.validity.rows()
     }
 
     /// Whether no row was appended since the last [`Self::finish`].
@@ -173,7 +174,7 @@ impl ColumnBuilder {
             Values::Text(column) => column.reserve(rows),
             Values::Bytes { ends, .. } => ends.reserve(rows + 1),
         }
-        self.validity.words.reserve(rows.div_ceil(64));
+        self.validity.reserve(rows);
     }
 
     /// Appends a burst of values, each with 1 when it is present and 0 when it is not.
@@ -201,7 +202,7 @@ impl ColumnBuilder {
     pub fn append_present<T: ColumnValue>(&mut self, values: impl ExactSizeIterator<Item = T>) {
         let rows = values.len();
         T::extend(self, values);
-        self.validity.push_run(u64::MAX, rows);
+        self.validity.push_present(rows);
     }
 
     /// Appends `rows` times NULL.
@@ -275,7 +276,7 @@ impl ColumnBuilder {
             Values::Mac(column) => reuse(column, fixed_values(array)),
             Values::Text(_) | Values::Bytes { .. } => drop(array),
         }
-        reuse(&mut self.validity.words, validity);
+        reuse(self.validity.words_mut(), validity);
     }
 }
 
@@ -321,58 +322,6 @@ fn bytes(octets: &mut Vec<u8>, ends: &mut Vec<i32>, nulls: Option<NullBuffer>) -
     BinaryArray::new(offsets, Buffer::from_vec(take(octets)), nulls)
 }
 
-/// One bit a row: set when the value is present.
-#[derive(Debug, Default)]
-struct Validity {
-    words: Vec<u64>,
-    rows: usize,
-    present: usize,
-}
-
-impl Validity {
-    /// Appends `rows` bits, at most 64; the bits above them are zero.
-    #[inline]
-    fn push(&mut self, bits: u64, rows: usize) {
-        let used = self.rows % 64;
-        if rows == 0 {
-            return;
-        }
-        if used == 0 {
-            self.words.push(bits);
-        } else {
-            if let Some(last) = self.words.last_mut() {
-                *last |= bits << used;
-            }
-            if used + rows > 64 {
-                self.words.push(bits >> (64 - used));
-            }
-        }
-        self.rows += rows;
-        self.present += bits.count_ones() as usize;
-    }
-
-    /// Appends `rows` bits that are all set or all zero, as in `word`.
-    #[inline]
-    fn push_run(&mut self, word: u64, mut rows: usize) {
-        while rows > 0 {
-            let step = rows.min(64);
-            self.push(word >> (64 - step), step);
-            rows -= step;
-        }
-    }
-
-    /// The bits as Arrow has them, `None` when every row is present.
-    fn finish(&mut self) -> Option<NullBuffer> {
-        let (rows, present) = (take(&mut self.rows), take(&mut self.present));
-        if present == rows {
-            self.words.clear();
-            return None;
-        }
-        let bits = BooleanBuffer::new(Buffer::from_vec(take(&mut self.words)), 0, rows);
-        Some(NullBuffer::new(bits))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,6 +358,21 @@ mod tests {
         let expected = [vec![None; 3], vec![Some(7); 130], vec![Some(8)], vec![None; 71]].concat();
         assert_eq!(array.iter().collect::<Vec<_>>(), expected);
         assert_eq!(array.values()[134], 0, "an absent value is stored as zero");
+    }
+
+    #[test]
+    fn rows_that_are_all_present_may_be_followed_by_others() {
+        for present in [1, 63, 64, 65, 130] {
+            let mut builder = ColumnBuilder::new(ColumnType::UInt16);
+            builder.append_present(std::iter::repeat_n(7_u16, present));
+            builder.append(std::iter::empty::<(u16, u64)>());
+            builder.append_absent(3);
+            builder.append(std::iter::empty::<(u16, u64)>());
+            builder.append_present([8_u16].into_iter());
+            let array = builder.finish(&SymbolTable::default());
+            let expected = [vec![Some(7); present], vec![None; 3], vec![Some(8)]].concat();
+            assert_eq!(array.as_primitive::<UInt16Type>().iter().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

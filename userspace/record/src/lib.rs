@@ -17,6 +17,7 @@ mod ledger_rows;
 mod packets;
 pub mod stream;
 pub mod time;
+mod validity;
 
 pub use batch::BatchBuilder;
 pub use column::ColumnBuilder;

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: measures, and prints tables that can be pasted.
 
 mod capture;
+mod exports;
+mod ingress;
 mod offline;
 mod peers;
 mod queries;
@@ -14,6 +16,7 @@ use crate::process;
 
 /// The whole workspace is named for the same reason as in [`crate::workspace::BUILD_TAPLINE`].
 const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
+const BENCH_EXPORTS: [&str; 4] = ["bench", "--workspace", "--bench", "exports"];
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -22,6 +25,12 @@ pub(crate) enum Command {
     Offline(offline::Arguments),
     /// Twenty queries over one capture file, at once and one at a time
     Queries(queries::Arguments),
+    /// CPU time of collecting flow exports, tapline and other collectors in turn
+    Ingress(ingress::Arguments),
+    /// CPU time of the traffic matrix over stored flow exports, tapline and nfdump in turn
+    Exports(exports::Arguments),
+    /// Decoding of flow exports against netflow_parser, in memory
+    Decode,
     /// The lower half of a query against whole-batch SQL, in memory
     Lower,
 }
@@ -30,6 +39,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Offline(arguments) => offline::run(arguments),
         Command::Queries(arguments) => queries::run(arguments),
+        Command::Ingress(arguments) => ingress::run(arguments),
+        Command::Exports(arguments) => exports::run(arguments),
+        Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
         Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
     }
 }

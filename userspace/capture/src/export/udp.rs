@@ -19,8 +19,9 @@ use super::recvmmsg::{Burst, MESSAGES_MAX, Message};
 use super::{ListenError, WAIT_MS, socket_option};
 use crate::file::is_passing;
 
-/// Fewer messages than these are few for one read.
-const FEW_MESSAGES: usize = MESSAGES_MAX / 2;
+/// A queue of so many octets takes what comes in `gather`; in a larger one, as many times as much may gather.
+const GATHER_OCTETS: usize = 16 << 20;
+const GATHER_TIMES_MAX: u32 = 4;
 
 /// How to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub struct UdpOptions {
     /// Let other listeners bind to the same address (`SO_REUSEPORT`); the kernel gives all datagrams of
     /// one sender's address and port to the same of them.
     pub shares_port: bool,
-    /// How long a read lets datagrams gather in the queue when the one before found few; waking up for
-    /// each of them costs more than they do.
+    /// How long a read lets datagrams gather in the queue when the one before emptied it, and up to four times
+    /// as long in a large one; waking up for each of them costs more than they do.
     pub gather: Duration,
 }
 
@@ -99,7 +100,7 @@ impl UdpListener {
             socket: socket.into(),
             receive_buffer_octets,
             merges_segments,
-            gather: options.gather,
+            gather: options.gather * times_to_gather(receive_buffer_octets),
             burst: Burst::new(MESSAGE_OCTETS_MAX),
             counters: UdpCounters::default(),
             drops: 0,
@@ -118,7 +119,7 @@ impl UdpListener {
         now: impl FnOnce() -> EventTime,
         visit: &mut impl FnMut(&Datagram<'_>),
     ) -> io::Result<usize> {
-        if (1..FEW_MESSAGES).contains(&self.burst.len()) {
+        if (1..MESSAGES_MAX).contains(&self.burst.len()) {
             thread::sleep(self.gather);
         }
         match self.burst.receive(self.socket.as_fd()) {
@@ -183,6 +184,11 @@ fn ask_receive_buffer(socket: &Socket, octets: usize) -> io::Result<usize> {
     socket.recv_buffer_size()
 }
 
+/// How many times as long as in a small queue datagrams may gather.
+fn times_to_gather(receive_buffer_octets: usize) -> u32 {
+    u32::try_from(receive_buffer_octets / GATHER_OCTETS).unwrap_or(u32::MAX).clamp(1, GATHER_TIMES_MAX)
+}
+
 /// Lends the datagrams of one message.
 fn lend(
     message: &Message<'_>,
@@ -202,5 +208,16 @@ fn lend(
         if rest.is_empty() {
             break;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_queue_is_emptied_more_often() {
+        let times = [212_992, 16 << 20, 40 << 20, 64 << 20, 1 << 30].map(times_to_gather);
+        assert_eq!(times, [1, 1, 2, 4, 4]);
     }
 }

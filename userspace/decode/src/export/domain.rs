@@ -13,8 +13,8 @@ use super::sets::Set;
 use super::sflow::counters::InterfaceRows;
 use super::template::{Template, TemplateKind};
 use super::{EventTimeSource, ExportOptions};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tapline_record::{BatchBuilder, EventTime};
 
 /// Octets behind the last record of a set that fill it up to a multiple of four.
@@ -55,7 +55,7 @@ pub(super) struct Domain {
     pub(super) received: EventTime,
     /// How often its templates changed.
     pub(super) template_changes: u64,
-    plans: HashMap<u16, Plan>,
+    plans: BTreeMap<u16, Plan>,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
 }
@@ -146,7 +146,7 @@ impl Domain {
             latest: None,
             received: EventTime::MIN,
             template_changes: 0,
-            plans: HashMap::new(),
+            plans: BTreeMap::new(),
             waiting: vec![],
         }
     }

@@ -1,24 +1,16 @@
 //! Runs a plan over the records of a set, column by column, into the batch that is being filled.
 //!
-//! Times are worked out first, since several columns share them and nonsense is mended once: an end after the
-//! message itself, a start after its end. Once warm, nothing is allocated.
+//! Times are worked out first, since several columns share them (`times.rs`). Once warm, nothing is allocated.
 
-use super::elements::Form;
-use super::plan::{Operation, RateSource, Side, Times};
+use super::plan::{Operation, RateSource, Side};
 use super::records::{Records, Slot};
 use super::sampling::Sampling;
+use super::times::{NO_TIME, RowTimes};
 use super::wire::{array_at, number};
 use std::ops::AddAssign;
 use tapline_record::address::{Address, mapped_v4};
 use tapline_record::column::{BURST_ROWS, ColumnValue};
 use tapline_record::{BatchBuilder, ColumnBuilder, ColumnType, EventTime};
-
-/// How far a flow's end may lie after its message was sent: exporters round the one and not the other.
-const END_AHEAD_NS_MAX: i64 = 2_000_000_000;
-/// Seconds between NTP's epoch and Unix's.
-const NTP_EPOCH_SECONDS: i64 = 2_208_988_800;
-/// Stands for a time that is not given.
-const NO_TIME: i64 = i64::MIN;
 
 /// What holds for all records of a message.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +32,7 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Extractor {
     numbers: Vec<u64>,
-    starts: Vec<i64>,
-    ends: Vec<i64>,
-    times: Vec<i64>,
+    times: RowTimes,
     rates: Vec<u64>,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.
@@ -78,7 +68,7 @@ impl Extractor {
         batch: &mut BatchBuilder,
     ) {
         let rows = records.len();
-        self.find_times(&side.times, records, message);
+        self.find_times(side, records, message);
         self.find_rates(side.rate, records, message.sampling);
         let mut operations = side.operations.iter();
         batch.append(rows, |_, column| match operations.next() {
@@ -127,9 +117,9 @@ impl Extractor {
             },
             Operation::Either(v4, v6) => append_either(column, records, v4, v6),
             Operation::Mac(slot) => append_field(column, records, slot, |octets| array_at::<6>(octets, 0)),
-            Operation::Ts => column.append_present(self.times.iter().copied()),
-            Operation::StartTime => append_times(column, &self.starts),
-            Operation::EndTime => append_times(column, &self.ends),
+            Operation::Ts => column.append_present(self.times.events().iter().copied()),
+            Operation::StartTime => append_times(column, self.times.starts()),
+            Operation::EndTime => append_times(column, self.times.ends()),
             Operation::Exporter => column.append_present(same(message.exporter, rows)),
             Operation::ObservationDomain => column.append_present(same(message.domain, rows)),
             Operation::IpVersion(version) => column.append_present(same(version, rows)),
@@ -153,13 +143,7 @@ impl Extractor {
         slot: Slot,
         column: &mut ColumnBuilder,
     ) {
-        let is_exact = match kind {
-            ColumnType::UInt8 => append_exact::<u8, 1>(column, records, slot),
-            ColumnType::UInt16 => append_exact::<u16, 2>(column, records, slot),
-            ColumnType::UInt32 => append_exact::<u32, 4>(column, records, slot),
-            _ => append_exact::<u64, 8>(column, records, slot) || append_u32_as_u64(column, records, slot),
-        };
-        if !is_exact {
+        if !append_fixed(kind, records, slot, column) {
             self.load(records, slot);
             append_loaded(kind, &self.numbers, records, slot, column);
         }
@@ -170,39 +154,11 @@ impl Extractor {
         load_into(&mut self.numbers, records, slot);
     }
 
-    /// Works out start, end and event time of every row.
-    fn find_times(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) {
-        let Self { numbers, starts, ends, times: event_times, .. } = self;
-        let mut load = |out: &mut Vec<i64>, source: Option<(Slot, Form)>| {
-            out.clear();
-            let Some((slot, form)) = source else { return out.resize(records.len(), NO_TIME) };
-            load_into(numbers, records, slot);
-            out.extend(numbers.iter().map(|&number| instant(number, form, message)));
-        };
-        load(starts, times.start);
-        load(ends, times.end);
-        load(event_times, times.observed);
-        if let Some((slot, unit_ns)) = times.duration {
-            load_into(numbers, records, slot);
-            add_durations(starts, ends, numbers, unit_ns);
-        }
-        let (latest_end, shift) = (message.sent.plus(END_AHEAD_NS_MAX).0, message.shift_ns);
-        let mut latest = NO_TIME;
-        for ((start, end), time) in starts.iter_mut().zip(ends.iter_mut()).zip(event_times.iter_mut()) {
-            if *end > latest_end || *start > *end && *end != NO_TIME {
-                self.counts.times_mended += 1;
-                *end = (*end).min(message.sent.0);
-                *start = (*start).min(*end);
-            }
-            let given = [*end, *time, *start].into_iter().find(|&time| time != NO_TIME);
-            *time = given.unwrap_or(message.sent.0).saturating_add(shift);
-            *time = message.event_time.map_or(*time, |event_time| event_time.0);
-            latest = latest.max(*time);
-            *start = shifted(*start, shift);
-            *end = shifted(*end, shift);
-        }
-        self.counts.rows_shifted += if shift == 0 { 0 } else { records.len() as u64 };
-        self.latest = self.latest.max((latest != NO_TIME).then_some(EventTime(latest)));
+    fn find_times(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
+        let found = self.times.find(&side.times, records, message);
+        self.counts.times_mended += found.mended;
+        self.counts.rows_shifted += if message.shift_ns == 0 { 0 } else { records.len() as u64 };
+        self.latest = self.latest.max(found.latest);
     }
 
     /// Finds the sampling rate of every row; 0 stands for an unknown one.
@@ -231,46 +187,6 @@ impl Extractor {
     }
 }
 
-fn shifted(time: i64, shift: i64) -> i64 {
-    if time == NO_TIME { time } else { time.saturating_add(shift) }
-}
-
-/// The instant that a number means; [`NO_TIME`] for those that stand for none.
-fn instant(number: u64, form: Form, message: &Message<'_>) -> i64 {
-    let ago = |nanoseconds: i64| message.sent.plus(nanoseconds.saturating_neg()).0;
-    if number == 0 && form != Form::Uptime {
-        return NO_TIME;
-    }
-    match (form, message.uptime_ms) {
-        (Form::Seconds, _) => EventTime::from_parts(i64::try_from(number).unwrap_or(i64::MAX), 0).0,
-        (Form::Millis, _) => i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000_000),
-        (Form::MicrosAgo, _) => ago(i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000)),
-        (Form::Ntp, _) => {
-            let nanoseconds = ((number & 0xffff_ffff) * 1_000_000_000) >> 32;
-            EventTime::from_parts((number >> 32) as i64 - NTP_EPOCH_SECONDS, nanoseconds as i64).0
-        }
-        (Form::Uptime, Some(uptime)) if number < u64::from(u32::MAX) => {
-            // Both wrap after 49.7 days; the difference is right if the flow is no older than half of that.
-            let milliseconds = uptime.wrapping_sub(number as u32).cast_signed();
-            ago(i64::from(milliseconds) * 1_000_000)
-        }
-        _ => NO_TIME,
-    }
-}
-
-/// Fills in a start or an end that is not given but follows from the other one.
-fn add_durations(starts: &mut [i64], ends: &mut [i64], durations: &[u64], unit_ns: i64) {
-    for ((start, end), &duration) in starts.iter_mut().zip(ends).zip(durations) {
-        let duration = i64::try_from(duration).unwrap_or(i64::MAX).saturating_mul(unit_ns);
-        match (*start, *end) {
-            (NO_TIME, NO_TIME) => {}
-            (NO_TIME, end) => *start = end.saturating_sub(duration),
-            (start, NO_TIME) => *end = start.saturating_add(duration),
-            _ => {}
-        }
-    }
-}
-
 fn load_into(numbers: &mut Vec<u64>, records: &Records<'_>, slot: Slot) {
     numbers.clear();
     match slot.length {
@@ -288,42 +204,26 @@ fn load_into(numbers: &mut Vec<u64>, records: &Records<'_>, slot: Slot) {
     }
 }
 
-/// A number of a column's own width.
-trait Exact<const W: usize>: ColumnValue {
-    fn of(octets: [u8; W]) -> Self;
-}
-
-macro_rules! exact {
-    ($($native:ty),+) => {
-        $(impl Exact<{ size_of::<$native>() }> for $native {
-            #[inline]
-            fn of(octets: [u8; size_of::<$native>()]) -> Self {
-                Self::from_be_bytes(octets)
-            }
-        })+
+/// Appends numbers that are all of one width, the column's or less; says whether they are.
+fn append_fixed(kind: ColumnType, records: &Records<'_>, slot: Slot, column: &mut ColumnBuilder) -> bool {
+    macro_rules! append_as {
+        ($wire:ty, $native:ty) => {{
+            let native = |octets| <$native>::from(<$wire>::from_be_bytes(octets));
+            records.arrays(slot).map(|values| column.append_present(values.map(native)))
+        }};
+    }
+    let appended = match (kind, slot.length) {
+        (ColumnType::UInt8, 1) => append_as!(u8, u8),
+        (ColumnType::UInt16, 1) => append_as!(u8, u16),
+        (ColumnType::UInt16, 2) => append_as!(u16, u16),
+        (ColumnType::UInt32, 1) => append_as!(u8, u32),
+        (ColumnType::UInt32, 2) => append_as!(u16, u32),
+        (ColumnType::UInt32, 4) => append_as!(u32, u32),
+        (ColumnType::UInt64 | ColumnType::Counter, 4) => append_as!(u32, u64),
+        (ColumnType::UInt64 | ColumnType::Counter, 8) => append_as!(u64, u64),
+        _ => None,
     };
-}
-
-exact!(u8, u16, u32, u64);
-
-/// Appends numbers that are as wide as the column; says whether they are.
-fn append_exact<T: Exact<W>, const W: usize>(
-    column: &mut ColumnBuilder,
-    records: &Records<'_>,
-    slot: Slot,
-) -> bool {
-    let values = (slot.length == W).then(|| records.arrays::<W>(slot)).flatten();
-    values.map(|values| column.append_present(values.map(T::of))).is_some()
-}
-
-/// As [`append_exact`], for the counters of most exporters.
-fn append_u32_as_u64(column: &mut ColumnBuilder, records: &Records<'_>, slot: Slot) -> bool {
-    let values = (slot.length == 4).then(|| records.arrays(slot)).flatten();
-    let append = |values| {
-        let wide = |value| u64::from(u32::from_be_bytes(value));
-        column.append_present(Iterator::map(values, wide));
-    };
-    values.map(append).is_some()
+    appended.is_some()
 }
 
 /// Appends numbers of any width; those of no width, and those beyond the column's, are absent.
@@ -387,7 +287,11 @@ fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6
 }
 
 fn append_times(column: &mut ColumnBuilder, times: &[i64]) {
-    append_rows(column, times.len(), |row| Some(times[row]).filter(|&time| time != NO_TIME));
+    if times.contains(&NO_TIME) {
+        append_rows(column, times.len(), |row| Some(times[row]).filter(|&time| time != NO_TIME));
+    } else {
+        column.append_present(times.iter().copied());
+    }
 }
 
 fn append_rates(column: &mut ColumnBuilder, rates: &[u64]) {

@@ -21,6 +21,7 @@ mod sequence;
 mod sets;
 mod sflow;
 mod template;
+mod times;
 mod wire;
 
 use arrow_array::RecordBatch;
@@ -107,7 +108,7 @@ impl Default for ExportOptions {
 pub struct ExportDecoder {
     domains: Vec<(DomainKey, Domain)>,
     index: HashMap<DomainKey, usize>,
-    /// The domain of the last message, which is most often the next one's too.
+    /// The domain of the last message, which is most often the next one's too; none after a connection's end.
     last: usize,
     v5: Plan,
     v7: Plan,
@@ -222,6 +223,7 @@ impl ExportDecoder {
             key.address == sender.address && key.port == sender.port && key.transport == sender.transport
         };
         self.index.retain(|key, _| !of_sender(key));
+        self.last = usize::MAX;
     }
 
     /// Templates of UDP exporters as they are now, for the next start.
@@ -337,8 +339,7 @@ impl ExportDecoder {
 
     /// The place of the domain, a new one if there is room.
     fn domain_of(&mut self, key: DomainKey, unit: Unit) -> Result<usize, Undecodable> {
-        if self.domains.get(self.last).is_some_and(|(last, _)| *last == key) && self.index.contains_key(&key)
-        {
+        if self.domains.get(self.last).is_some_and(|(last, _)| *last == key) {
             return Ok(self.last);
         }
         let known = self.index.get(&key).copied();
