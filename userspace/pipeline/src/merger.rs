@@ -1,14 +1,19 @@
 //! The merger: what the workers give in, results out, on the thread that started the run.
 
 use crate::coverage::CoverageLog;
-use crate::ring::{Patience, StopFlag};
+use crate::ring::{Bell, StopFlag};
 use crate::run::RunError;
 use crate::sink::{Progress, Sink};
 use crate::worker::Message;
 use arrow_array::RecordBatch;
 use rtrb::Consumer;
+use std::sync::Arc;
+use std::time::Duration;
 use tapline_operators::QueryMerger;
 use tapline_record::ledger::QueryLedger;
+
+/// A merger that waits looks after so long whether results are to be shown, or a worker has died.
+const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// Messages that are taken from one worker before the next one gets its turn.
 const MESSAGES_PER_TURN: usize = 64;
@@ -21,6 +26,8 @@ pub(crate) struct Merger {
     pub(crate) done: usize,
     pub(crate) results: Vec<RecordBatch>,
     pub(crate) coverage: CoverageLog,
+    /// Rings when there are messages.
+    pub(crate) bell: Arc<Bell>,
 }
 
 impl Merger {
@@ -32,16 +39,16 @@ impl Merger {
         progress: &dyn Fn() -> Progress,
         stop: &StopFlag<'_>,
     ) -> Result<Vec<QueryLedger>, RunError> {
-        let mut patience = Patience::for_results();
         while self.done < self.workers.len() && !self.is_satisfied() {
             if self.take_messages(sink)? {
-                patience.renew();
-            } else if self.gone() > self.done {
-                return Err(RunError::WorkerDied);
-            } else {
-                sink.idle(progress()).map_err(RunError::Sink)?;
-                patience.pause();
+                continue;
             }
+            if self.gone() > self.done {
+                return Err(RunError::WorkerDied);
+            }
+            sink.idle(progress()).map_err(RunError::Sink)?;
+            let workers = &self.workers;
+            self.bell.wait(WAIT_MAX, || workers.iter().any(|messages| !messages.is_empty()));
         }
         stop.stop();
         self.coverage.collect();

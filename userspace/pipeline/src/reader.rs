@@ -1,7 +1,7 @@
 //! The capture thread: whatever a source reads in, batches dealt out to the workers.
 
 use crate::coverage::CoverageReporter;
-use crate::ring::{StopFlag, send};
+use crate::ring::{Cord, StopFlag, send};
 use crate::sink::Progress;
 use crate::source::{Source, Step};
 use arrow_array::RecordBatch;
@@ -17,6 +17,8 @@ const TELL_NS: i64 = 100_000_000;
 pub(crate) struct Lane {
     pub(crate) batches: Producer<StreamBatch>,
     pub(crate) used: Consumer<StreamBatch>,
+    /// Wakes the worker.
+    pub(crate) worker: Cord,
 }
 
 /// What the reader has done so far, for whoever shows it.
@@ -124,7 +126,9 @@ impl<'a> Dealer<'a> {
             }
         }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        send(ring, StreamBatch { stream, batch, sequence, watermark }, stop)
+        let is_sent = send(ring, StreamBatch { stream, batch, sequence, watermark }, stop);
+        self.lanes[lane].worker.ring();
+        is_sent
     }
 
     /// Tells every worker how far a silent source has come, by a batch without rows.

@@ -1,17 +1,16 @@
-//! Waiting on wait-free rings: a moment of spinning, then naps that grow longer.
+//! Waiting on wait-free rings: a moment of spinning, then sleep, until a bell rings or, where there is no room,
+//! in naps that grow longer.
 
 use rtrb::{Producer, PushError};
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::thread::{Thread, current, park_timeout, sleep};
 use std::time::Duration;
 
 const SPINS: u32 = 64;
 const NAP_MIN: Duration = Duration::from_micros(20);
-/// The longest nap of whoever moves batches; a ring of them holds more than comes in so long.
-const BATCH_NAP_MAX: Duration = Duration::from_millis(2);
-/// The longest nap of whoever waits for results.
-const RESULT_NAP_MAX: Duration = Duration::from_millis(10);
+const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// Asks every thread of a run to end.
 #[derive(Debug)]
@@ -41,43 +40,88 @@ impl<'a> StopFlag<'a> {
     }
 }
 
-/// Pauses between looks at a ring that is empty or full.
+/// Pauses of a thread that waits for room in a ring.
 #[derive(Debug)]
-pub(crate) struct Patience {
+struct Patience {
     looks: u32,
     nap: Duration,
-    nap_max: Duration,
 }
 
 impl Patience {
-    /// Of a thread that moves batches.
-    pub(crate) const fn for_batches() -> Self {
-        Self { looks: 0, nap: NAP_MIN, nap_max: BATCH_NAP_MAX }
+    const fn new() -> Self {
+        Self { looks: 0, nap: NAP_MIN }
     }
 
-    /// Of a thread that waits for results.
-    pub(crate) const fn for_results() -> Self {
-        Self { looks: 0, nap: NAP_MIN, nap_max: RESULT_NAP_MAX }
-    }
-
-    /// There was something: the next pause is short again.
-    pub(crate) const fn renew(&mut self) {
-        (self.looks, self.nap) = (0, NAP_MIN);
-    }
-
-    pub(crate) fn pause(&mut self) {
+    fn pause(&mut self) {
         self.looks += 1;
         if self.looks <= SPINS {
             return spin_loop();
         }
         sleep(self.nap);
-        self.nap = (self.nap * 2).min(self.nap_max);
+        self.nap = (self.nap * 2).min(NAP_MAX);
+    }
+}
+
+/// Wakes a thread that waits for something in its rings.
+///
+/// One thread waits, any number of others ring after they pushed something.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    is_awaited: AtomicBool,
+    sleeper: OnceLock<Thread>,
+}
+
+impl Bell {
+    /// Waits until the bell rings or the time is over, unless something `is_there` already.
+    pub(crate) fn wait(&self, at_most: Duration, is_there: impl Fn() -> bool) {
+        for _ in 0..SPINS {
+            if is_there() {
+                return;
+            }
+            spin_loop();
+        }
+        self.sleeper.get_or_init(current);
+        self.is_awaited.store(true, Ordering::Relaxed);
+        // Either whoever pushes sees that the bell is awaited, or the push is seen here.
+        fence(Ordering::SeqCst);
+        if !is_there() {
+            park_timeout(at_most);
+        }
+        self.is_awaited.store(false, Ordering::Relaxed);
+    }
+
+    /// Wakes the thread that waits, if it does.
+    pub(crate) fn ring(&self) {
+        fence(Ordering::SeqCst);
+        if self.is_awaited.load(Ordering::Relaxed)
+            && let Some(sleeper) = self.sleeper.get()
+        {
+            sleeper.unpark();
+        }
+    }
+}
+
+/// The cord of a bell, held by whoever pushes; letting it go rings too. To be declared behind the end of the ring,
+/// so that this end is gone when the bell rings for the last time.
+#[derive(Clone, Debug)]
+pub(crate) struct Cord(pub(crate) Arc<Bell>);
+
+impl Cord {
+    /// Wakes the thread that waits, if it does.
+    pub(crate) fn ring(&self) {
+        self.0.ring();
+    }
+}
+
+impl Drop for Cord {
+    fn drop(&mut self) {
+        self.0.ring();
     }
 }
 
 /// Puts `item` into the ring, waiting for room; gives up when the run stops or the reader is gone.
 pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag<'_>) -> bool {
-    let mut patience = Patience::for_batches();
+    let mut patience = Patience::new();
     loop {
         match ring.push(item) {
             Ok(()) => return true,
@@ -87,5 +131,36 @@ pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag<'_>) 
             return false;
         }
         patience.pause();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtrb::RingBuffer;
+    use std::time::Instant;
+
+    #[test]
+    fn a_bell_wakes_whoever_waits_for_it() {
+        const ITEMS: u32 = 2_000;
+        let (mut ring, mut items) = RingBuffer::new(4);
+        let (bell, input_ends) = (&Bell::default(), AtomicBool::new(false));
+        let stop = StopFlag::new(&input_ends);
+        let started = Instant::now();
+        let mut push = |item| {
+            send(&mut ring, item, &stop);
+            bell.ring();
+            sleep(Duration::from_micros(if item % 100 == 0 { 200 } else { 0 }));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(move || (0..ITEMS).for_each(&mut push));
+            for expected in 0..ITEMS {
+                while items.is_empty() {
+                    bell.wait(Duration::from_secs(10), || !items.is_empty());
+                }
+                assert_eq!(items.pop(), Ok(expected));
+            }
+        });
+        assert!(started.elapsed() < Duration::from_secs(10), "nobody was left asleep");
     }
 }

@@ -47,7 +47,7 @@ impl Default for RunOptions {
         Self {
             workers: cores.saturating_sub(1).clamp(1, 4),
             batch_rows: 8192,
-            ring_capacity_batches: 8,
+            ring_capacity_batches: 16,
             groups_max: 1 << 20,
             allowed_lateness_ms: None,
             exports: ExportOptions::default(),

@@ -3,9 +3,11 @@
 use crate::coverage::{CoverageLog, CoverageReporter, REPORTS_CAPACITY};
 use crate::merger::{Merger, failed};
 use crate::reader::Lane;
+use crate::ring::{Bell, Cord};
 use crate::run::{RunError, RunOptions};
 use crate::worker::{Worker, WorkerInput};
 use rtrb::RingBuffer;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tapline_operators::{LowerOperator, OperatorLimits, QueryMerger};
 use tapline_query::ContinuousQuery;
@@ -50,8 +52,10 @@ pub(crate) fn wire(
         (0..if is_live { sources } else { 0 }).map(|_| RingBuffer::new(REPORTS_CAPACITY)).unzip();
     let mut coverage: Vec<_> = reporters.into_iter().map(|ring| Some(CoverageReporter::new(ring))).collect();
     coverage.resize_with(sources, || None);
+    let merger_bell = Arc::new(Bell::default());
     let merger = Merger {
         coverage: CoverageLog::new(reports),
+        bell: Arc::clone(&merger_bell),
         queries: mergers.collect::<Result<_, _>>()?,
         workers: vec![],
         ledgers: vec![QueryLedger::default(); queries.len()],
@@ -61,7 +65,9 @@ pub(crate) fn wire(
     let lanes = (0..sources).map(|_| vec![]).collect();
     let mut wired = Wired { lanes, workers: vec![], merger, coverage, sequence: AtomicU64::new(0) };
     for _ in 0..workers {
-        let inputs = wired.lanes.iter_mut().map(|lanes| ring_of_batches(lanes, options)).collect();
+        let bell = Arc::new(Bell::default());
+        let lanes = wired.lanes.iter_mut();
+        let inputs = lanes.map(|lanes| ring_of_batches(lanes, &bell, options)).collect();
         let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);
         wired.merger.workers.push(messages);
         wired.workers.push(Worker {
@@ -70,17 +76,19 @@ pub(crate) fn wire(
             inputs,
             messages: to_merger,
             outputs: vec![],
+            bell,
+            merger: Cord(Arc::clone(&merger_bell)),
         });
     }
     Ok(wired)
 }
 
 /// The rings between one source, whose `lanes` get their ends, and one worker.
-fn ring_of_batches(lanes: &mut Vec<Lane>, options: &RunOptions) -> WorkerInput {
+fn ring_of_batches(lanes: &mut Vec<Lane>, worker: &Arc<Bell>, options: &RunOptions) -> WorkerInput {
     let (to_worker, batches) = RingBuffer::new(options.ring_capacity_batches.max(1));
-    // A batch may be in the ring, with the worker, or on its way back.
-    let (to_reader, used) = RingBuffer::new(options.ring_capacity_batches + 2);
-    lanes.push(Lane { batches: to_worker, used });
+    // Batches may be in the ring, with the worker, which takes a ring of them, or on their way back.
+    let (to_reader, used) = RingBuffer::new(2 * options.ring_capacity_batches + 2);
+    lanes.push(Lane { batches: to_worker, used, worker: Cord(Arc::clone(worker)) });
     WorkerInput { batches, used: to_reader, watermark: EventTime::MIN }
 }
 

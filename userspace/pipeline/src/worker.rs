@@ -1,10 +1,18 @@
 //! A worker thread: batches in, partial aggregates of every query out.
+//!
+//! Batches are taken in turns: all that wait, which one operator after the other processes. An operator's group
+//! table is in the cache only while it works, so its turn should last.
 
-use crate::ring::{Patience, StopFlag, send};
+use crate::ring::{Bell, Cord, StopFlag, send};
 use rtrb::{Consumer, Producer};
+use std::sync::Arc;
+use std::time::Duration;
 use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, StreamBatch};
 use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
+
+/// A worker that waits looks again after so long, whatever the bell does.
+const WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// What a worker says to the merger.
 pub(crate) enum Message {
@@ -34,52 +42,65 @@ pub(crate) struct Worker {
     pub(crate) inputs: Vec<WorkerInput>,
     pub(crate) messages: Producer<Message>,
     pub(crate) outputs: Vec<LowerOutput>,
+    /// Rings when there are batches.
+    pub(crate) bell: Arc<Bell>,
+    /// Wakes the merger.
+    pub(crate) merger: Cord,
 }
 
 impl Worker {
     /// Works until the batches end.
     pub(crate) fn run(mut self, stop: &StopFlag<'_>) {
-        let mut turn = 0;
-        while let Some((input, mut batch)) = self.next_batch(&mut turn) {
-            self.inputs[input].watermark = batch.watermark;
-            batch.watermark = self.inputs.iter().map(|input| input.watermark).min().unwrap_or(EventTime::MIN);
-            if stop.is_set() || !self.process(&batch, stop) {
+        let mut turn = vec![];
+        while self.take_turn(&mut turn) {
+            if stop.is_set() || !self.process(&turn, stop) {
                 return;
             }
-            // A full ring of used batches only costs their memory.
-            let _ = self.inputs[input].used.push(batch);
+            for (input, batch) in turn.drain(..) {
+                // A full ring of used batches only costs their memory.
+                let _ = self.inputs[input].used.push(batch);
+            }
         }
         self.finish(stop);
     }
 
-    /// The next batch of any source that has one, in turn, and which source's it is; `None` when all have ended.
-    fn next_batch(&mut self, turn: &mut usize) -> Option<(usize, StreamBatch)> {
-        let mut patience = Patience::for_batches();
+    /// Takes the batches that wait, each with its source's number, and waits for the first one; says whether there
+    /// are any, which is not so when all sources have ended.
+    fn take_turn(&mut self, turn: &mut Vec<(usize, StreamBatch)>) -> bool {
         loop {
-            let mut is_any_left = false;
-            for _ in 0..self.inputs.len() {
-                let number = *turn % self.inputs.len();
-                *turn = number + 1;
-                let input = &mut self.inputs[number];
-                // A source that ends may still push its last batch between the two looks.
-                let has_ended = input.batches.is_abandoned();
-                if let Ok(batch) = input.batches.pop() {
-                    return Some((number, batch));
-                }
-                input.watermark = if has_ended { EventTime::MAX } else { input.watermark };
-                is_any_left |= !has_ended;
+            // A source that ends may still push its last batch between the two looks.
+            let have_ended = self.inputs.iter().all(|input| input.batches.is_abandoned());
+            (0..self.inputs.len()).for_each(|input| self.take_from(input, turn));
+            if have_ended || !turn.is_empty() {
+                return !turn.is_empty();
             }
-            if !is_any_left {
-                return None;
-            }
-            patience.pause();
+            let inputs = &self.inputs;
+            self.bell.wait(WAIT_MAX, || {
+                inputs.iter().any(|input| !input.batches.is_empty())
+                    || inputs.iter().all(|input| input.batches.is_abandoned())
+            });
         }
     }
 
-    fn process(&mut self, batch: &StreamBatch, stop: &StopFlag<'_>) -> bool {
-        let process = |operator: &mut LowerOperator, out: &mut Vec<_>| operator.process(batch, out);
-        self.each_operator(process, stop)
-            && send(&mut self.messages, Message::Watermark(batch.watermark), stop)
+    /// Takes the batches that wait of one source; how far they have come is how far all sources have.
+    fn take_from(&mut self, input: usize, turn: &mut Vec<(usize, StreamBatch)>) {
+        let has_ended = self.inputs[input].batches.is_abandoned();
+        while let Ok(mut batch) = self.inputs[input].batches.pop() {
+            self.inputs[input].watermark = batch.watermark;
+            batch.watermark = self.inputs.iter().map(|input| input.watermark).min().unwrap_or(EventTime::MIN);
+            turn.push((input, batch));
+        }
+        if has_ended {
+            self.inputs[input].watermark = EventTime::MAX;
+        }
+    }
+
+    fn process(&mut self, turn: &[(usize, StreamBatch)], stop: &StopFlag<'_>) -> bool {
+        let process = |operator: &mut LowerOperator, out: &mut Vec<_>| {
+            turn.iter().try_for_each(|(_, batch)| operator.process(batch, out))
+        };
+        let watermark = turn.iter().map(|(_, batch)| batch.watermark).max().unwrap_or(EventTime::MIN);
+        self.each_operator(process, stop) && self.say(Message::Watermark(watermark), stop)
     }
 
     fn finish(&mut self, stop: &StopFlag<'_>) {
@@ -88,8 +109,15 @@ impl Worker {
             for (query, operator) in &self.operators {
                 ledgers[*query] += *operator.ledger();
             }
-            send(&mut self.messages, Message::Done(ledgers), stop);
+            self.say(Message::Done(ledgers), stop);
         }
+    }
+
+    /// Tells the merger something; says whether to go on.
+    fn say(&mut self, message: Message, stop: &StopFlag<'_>) -> bool {
+        let is_sent = send(&mut self.messages, message, stop);
+        self.merger.ring();
+        is_sent
     }
 
     /// Lets each operator take a step and sends what it gives; says whether to go on.
@@ -102,6 +130,7 @@ impl Worker {
             let query = *query;
             if let Err(error) = step(operator, &mut self.outputs) {
                 send(&mut self.messages, Message::Failed { query, error }, stop);
+                self.merger.ring();
                 return false;
             }
             for output in self.outputs.drain(..) {
