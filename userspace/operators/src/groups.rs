@@ -4,6 +4,7 @@
 //! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact.
 
 use crate::group::{FOLDED, GROUPS_MAX, GroupTable, group_table};
+use crate::one_group::OneGroup;
 use crate::steps::evaluate;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use datafusion::arrow::compute::cast;
@@ -50,7 +51,8 @@ impl GroupState {
     pub(crate) fn new(fold: Arc<AggregateFold>, groups_max: usize) -> Result<Self> {
         let groups_max = groups_max.min(GROUPS_MAX);
         let table = group_table(&fold.key_schema, groups_max)?;
-        let accumulators = fold.aggregates.iter().map(|aggregate| accumulator(&aggregate.function));
+        let has_keys = !fold.keys.is_empty();
+        let accumulators = fold.aggregates.iter().map(|aggregate| accumulator(&aggregate.function, has_keys));
         let accumulators = accumulators.collect::<Result<Vec<_>>>()?;
         let literals =
             fold.aggregates.iter().map(|aggregate| vec![None; aggregate.arguments.len()]).collect();
@@ -232,7 +234,10 @@ fn argument_column(
     Ok(column)
 }
 
-fn accumulator(function: &Arc<AggregateFunctionExpr>) -> Result<Box<dyn GroupsAccumulator>> {
+fn accumulator(function: &Arc<AggregateFunctionExpr>, has_keys: bool) -> Result<Box<dyn GroupsAccumulator>> {
+    if !has_keys {
+        return Ok(Box::new(OneGroup::new(function.clone())?));
+    }
     if function.groups_accumulator_supported() {
         return function.create_groups_accumulator();
     }

@@ -10,6 +10,7 @@ mod group;
 mod groups;
 mod lower;
 mod merge;
+mod one_group;
 mod steps;
 mod upper;
 

@@ -19,7 +19,8 @@ const MAPPED_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 pub(super) struct Layout {
     /// In the schema's order.
     pub(super) fields: Vec<Field>,
-    pub(super) words: usize,
+    /// Bits from the first field to the end of the last one.
+    pub(super) bits: usize,
 }
 
 /// Where one column stands in a key.
@@ -39,13 +40,17 @@ impl Layout {
     /// The layout for every row; `None` when some key has no fixed width or all are too wide.
     pub(super) fn loose(schema: &SchemaRef) -> Option<Self> {
         let layout = Self::new(schema, |_| false, |_| true)?;
-        (layout.words <= WORDS_MAX).then_some(layout)
+        (layout.words() <= WORDS_MAX).then_some(layout)
     }
 
     /// The layout for rows without IPv6 addresses, and perhaps without NULL; `None` as for [`Self::loose`].
     pub(super) fn tight(schema: &SchemaRef) -> Option<Self> {
         let is_address = |data_type: &DataType| *data_type == DataType::FixedSizeBinary(16);
         Self::new(schema, is_address, |free_bits| free_bits >= schema.fields().len())
+    }
+
+    pub(super) const fn words(&self) -> usize {
+        self.bits.div_ceil(64)
     }
 
     /// Fields of which those that `is_mapped` are shortened, with NULL bits if `takes_null` for the bits that
@@ -69,7 +74,7 @@ impl Layout {
             null_bit: takes_null.then_some(octets * 8 + column),
         };
         let bits = octets * 8 + if takes_null { widths.len() } else { 0 };
-        Some(Self { fields: types().enumerate().map(field).collect(), words: bits.div_ceil(64) })
+        Some(Self { fields: types().enumerate().map(field).collect(), bits })
     }
 }
 
@@ -118,6 +123,10 @@ impl Field {
         unfit: &mut [bool],
     ) -> bool {
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+        if let (Some(bit), true) = (self.null_bit, column.null_count() == column.len()) {
+            keys.iter_mut().for_each(|key| key[bit / 64] |= 1 << (bit % 64));
+            return true;
+        }
         let values_fit = match nulls {
             _ if !self.is_mapped => {
                 self.pack_whole(keys, column);

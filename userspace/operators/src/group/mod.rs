@@ -9,6 +9,7 @@ mod layout;
 mod packed;
 mod rows;
 mod single;
+mod slots;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::SchemaRef;

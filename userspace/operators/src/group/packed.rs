@@ -18,7 +18,7 @@ const BLOCK_ROWS: usize = 1024;
 
 /// A packed table for these keys, `None` when some key has no fixed width or all are too wide.
 pub(crate) fn packed_table(schema: &SchemaRef, groups_max: usize) -> Option<Box<dyn GroupTable>> {
-    let half = |layout: Layout| Some(Half { keys: key_table(layout.words)?, layout });
+    let half = |layout: Layout| Some(Half { keys: key_table(&layout, groups_max)?, layout });
     Some(Box::new(PackedGroups {
         tight: half(Layout::tight(schema)?)?,
         loose: half(Layout::loose(schema)?)?,

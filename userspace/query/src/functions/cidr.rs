@@ -1,18 +1,15 @@
 //! `cidr(ip, 'prefix')`: whether an address lies in a prefix; NULL for a NULL address.
 //!
-//! The prefix is a literal of either family. Over a column the call becomes a comparison with the
-//! first and last address of the prefix while the query is planned, which other rules see through.
+//! The prefix is a literal of either family. Its leading bits are compared, as two words a row: a comparison
+//! with its first and last address would compare octet by octet, twice.
 
-use super::argument::{
-    ADDRESS_OCTETS, address_numbers, addresses, expect_address, nullable_like_arguments, refuse, text_literal,
-};
+use super::argument::{addresses, expect_address, nullable_like_arguments, refuse, text_literal};
 use datafusion::arrow::array::{Array, BooleanArray};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility, lit,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
 use tapline_record::address::{Address, parse_prefix};
@@ -49,28 +46,17 @@ impl ScalarUDFImpl for Cidr {
         Ok(nullable_like_arguments(NAME, DataType::Boolean, &args))
     }
 
-    fn simplify(&self, args: Vec<Expr>, _context: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let [column @ Expr::Column(_), Expr::Literal(prefix, _)] = args.as_slice() else {
-            return Ok(ExprSimplifyResult::Original(args));
-        };
-        let (first, last) = range_of(Some(prefix))?;
-        let comparison = if first == last {
-            column.clone().eq(address_literal(first))
-        } else {
-            let above = column.clone().gt_eq(address_literal(first));
-            above.and(column.clone().lt_eq(address_literal(last)))
-        };
-        Ok(ExprSimplifyResult::Simplified(comparison))
-    }
-
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [ip, ColumnarValue::Scalar(prefix)] = args.args.as_slice() else {
             return internal_err!("cidr was planned without a literal prefix");
         };
         let (first, last) = range_of(Some(prefix))?;
-        let range = u128::from_be_bytes(first)..=u128::from_be_bytes(last);
+        let (first, last) = (u128::from_ne_bytes(first), u128::from_ne_bytes(last));
+        let leading_bits = !(first ^ last);
         let ips = addresses(ip)?;
-        let inside: BooleanBuffer = address_numbers(&ips).map(|number| range.contains(&number)).collect();
+        let (octets, _) = ips.value_data().as_chunks::<16>();
+        let inside = |row: usize| (u128::from_ne_bytes(octets[row]) ^ first) & leading_bits == 0;
+        let inside = BooleanBuffer::collect_bool(ips.len(), inside);
         Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(inside, ips.nulls().cloned()))))
     }
 }
@@ -86,8 +72,4 @@ fn range_of(prefix: Option<&ScalarValue>) -> Result<(Address, Address)> {
         Some(range) => Ok(range),
         None => refuse(format!("cidr: '{text}' is not a prefix; write e.g. '10.0.0.0/8' or '2001:db8::/32'")),
     }
-}
-
-fn address_literal(address: Address) -> Expr {
-    lit(ScalarValue::FixedSizeBinary(ADDRESS_OCTETS, Some(address.to_vec())))
 }

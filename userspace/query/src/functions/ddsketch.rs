@@ -35,14 +35,14 @@ impl Sketch for DdSketch {
 }
 
 impl DdSketch {
-    /// Counts a number.
+    /// Counts a number that occurred `count` times.
     #[inline]
-    pub(super) fn add(&mut self, number: f64) {
+    pub(super) fn add(&mut self, number: f64, count: u64) {
         match bucket_of(number.abs()) {
-            bucket if bucket < BUCKETS.start => self.add_zeros(1),
+            bucket if bucket < BUCKETS.start => self.add_zeros(count),
             bucket if bucket >= BUCKETS.end => {}
-            bucket if number > 0.0 => self.positive.add(bucket, 1),
-            bucket => self.negative.add(bucket, 1),
+            bucket if number > 0.0 => self.positive.add(bucket, count),
+            bucket => self.negative.add(bucket, count),
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
 
     fn sketch(numbers: &[f64]) -> DdSketch {
         let mut sketch = DdSketch::default();
-        numbers.iter().for_each(|number| sketch.add(*number));
+        numbers.iter().for_each(|number| sketch.add(*number, 1));
         sketch
     }
 

@@ -111,7 +111,22 @@ impl SketchFunction for QuantileOf {
         groups: &mut Groups<DdSketch>,
     ) -> Result<()> {
         let numbers = arguments[0].as_primitive::<Float64Type>().values();
-        rows.for_each(|row, group| groups.change(group, |sketch| sketch.add(numbers[row])));
+        let mut count_run = |(number, group, length): (f64, usize, u64)| {
+            if length > 0 {
+                groups.change(group, |sketch| sketch.add(number, length));
+            }
+        };
+        // Equal numbers in a row, as lengths of packets often are, cost one step.
+        let mut run = (0.0, 0, 0);
+        rows.for_each(|row, group| {
+            let number = numbers[row];
+            if number.to_bits() == f64::to_bits(run.0) && group == run.1 {
+                run.2 += 1;
+            } else {
+                count_run(std::mem::replace(&mut run, (number, group, 1)));
+            }
+        });
+        count_run(run);
         Ok(())
     }
 
