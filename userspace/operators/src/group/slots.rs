@@ -1,8 +1,8 @@
 //! Where a packed key is found: the places of two hash tables, both probed a chunk of keys at a time.
 //!
-//! Keys of few bits stand in their places, so that a key costs one cache miss. Of longer ones the place holds
-//! the number: first all places of a chunk are read, then all keys that they point to, so that the cache misses
-//! of a chunk overlap.
+//! Keys of few bits stand in their places, so that a key costs one cache miss and many keys fit into the cache.
+//! Of longer ones the place holds the number: first all places of a chunk are read, then all keys that they
+//! point to, so that the cache misses of a chunk overlap.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;

@@ -93,10 +93,12 @@ fn check(mut table: Box<dyn GroupTable>, types: &[DataType], distinct: usize, gr
 #[test]
 fn every_table_numbers_groups() {
     use DataType::{Boolean, FixedSizeBinary, Int32, UInt8, UInt16, UInt64, Utf8};
-    let keys: [&[DataType]; 11] = [
+    let keys: [&[DataType]; 13] = [
         &[UInt8],
         &[UInt16],
         &[UInt64],
+        &[FixedSizeBinary(16)],
+        &[UInt16, UInt8],
         &[FixedSizeBinary(16), FixedSizeBinary(16), UInt16, UInt16, UInt8],
         &[Int32, Boolean, UInt8],
         &[Int32, Int32],
