@@ -168,7 +168,7 @@ fn found_by_nfacctd(folder: &Path, sent: &Amount) -> Result<Found> {
 }
 
 /// The sum of a column of a CSV text.
-fn sum(text: &str, column: &str) -> Result<u64> {
+pub(super) fn sum(text: &str, column: &str) -> Result<u64> {
     let mut lines = text.lines();
     let mut heads = lines.next().context("its output is empty")?.split(',');
     let position = heads.position(|head| head == column);

@@ -5,6 +5,7 @@
 //! and what it got. A collector that is missing or fails is in the table with the reason in place of figures;
 //! the command then fails.
 
+pub(super) mod backstreamdb;
 pub(super) mod collector;
 pub(super) mod live;
 mod socket;
