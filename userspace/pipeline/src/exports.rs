@@ -236,10 +236,10 @@ impl ExportSource {
         }
     }
 
-    /// Keeps the templates; where that fails, goes on without.
-    fn keep_templates(&mut self) {
+    /// Keeps the templates, now and then before the end; where that fails, goes on without.
+    fn keep_templates(&mut self, is_end: bool) {
         if let Some(file) = &mut self.templates
-            && let Err(error) = file.keep(&self.decoder, now())
+            && let Err(error) = file.keep(&self.decoder, if is_end { EventTime::MAX } else { now() })
         {
             self.templates = None;
             self.template_failure = Some(error.to_string());
@@ -307,7 +307,7 @@ impl Source for ExportSource {
     }
 
     fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
-        self.keep_templates();
+        self.keep_templates(false);
         if (all || self.decoder.is_full())
             && let Some(batch) = self.decoder.finish().filter(|_| self.sends_flows)
             && !send(&FLOWS, batch)
@@ -345,6 +345,7 @@ impl Source for ExportSource {
 
     fn end(&mut self) {
         self.decoder.give_up_waiting();
+        self.keep_templates(true);
         self.look_at_ledger(true);
     }
 

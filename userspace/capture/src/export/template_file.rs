@@ -68,7 +68,7 @@ impl TemplateFile {
         Ok(restored)
     }
 
-    /// Writes the decoder's templates if they changed, now and then.
+    /// Writes the decoder's templates if they changed, now and then; at the end of time, at once.
     ///
     /// # Errors
     /// What the operating system says.
@@ -131,6 +131,19 @@ mod tests {
         assert_eq!(file.load(&mut after).unwrap(), Restored { templates: 1, refused: 0 });
         assert_eq!(template_of(&after), template_of(&before));
         assert_eq!(template_of(&after), ["127.0.0.1 2055 udp 9 7 data 256 0.8.4"]);
+    }
+
+    #[test]
+    fn the_last_change_is_kept_however_soon_the_end_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = TemplateFile::in_folder(folder.path(), "templates").unwrap();
+        let mut decoder = decoder();
+        for (port, now) in [(1, EventTime(5)), (2, EventTime(6)), (2, EventTime::MAX)] {
+            let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+            decoder.push(&Datagram { received: EventTime(0), sender, payload: &MESSAGE });
+            file.keep(&decoder, now).unwrap();
+        }
+        assert_eq!(file.load(&mut self::decoder()).unwrap().templates, 2);
     }
 
     #[test]
