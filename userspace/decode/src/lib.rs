@@ -6,6 +6,7 @@ pub mod export;
 pub mod flow_meter;
 mod frame;
 pub mod packet;
+mod reasons;
 
 pub use export::{Datagram, ExportDecoder, ExportOptions, Sender, Transport};
 pub use flow_meter::{FlowBatcher, FlowMeter, FlowMeterLimits};

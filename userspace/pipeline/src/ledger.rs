@@ -4,6 +4,7 @@
 //! accounts again.
 
 use arrow_array::RecordBatch;
+use std::collections::HashMap;
 use tapline_decode::export::{ExportAccount, ExporterIdentity, version_name};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
@@ -18,13 +19,23 @@ const CHANGES: usize = 16;
 /// The values of [`LedgerColumn::Offered`] and the columns behind it.
 type Amounts = [i64; CHANGES];
 
+/// How an account stood when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    version: u8,
+    amounts: Amounts,
+    /// The number of that look.
+    look: u64,
+}
+
 /// Makes the rows of one source.
 pub(crate) struct LedgerRows {
     builder: BatchBuilder,
     source: Symbol,
     identity: ExporterIdentity,
-    /// How the accounts of exporters stood at the last look, in their order.
-    exporters: Vec<Amounts>,
+    /// How the accounts of exporters stood at the last look, by their number.
+    exporters: HashMap<u64, Seen>,
+    looks: u64,
     /// How that of the source stood.
     whole: Amounts,
     rows: Vec<LedgerRow>,
@@ -39,7 +50,8 @@ impl LedgerRows {
             source: builder.intern(source),
             builder,
             identity,
-            exporters: vec![],
+            exporters: HashMap::new(),
+            looks: 0,
             whole: [0; CHANGES],
             rows: vec![],
             next_look: EventTime::MIN,
@@ -55,18 +67,38 @@ impl LedgerRows {
         is_due
     }
 
-    /// Notes how the exporters' accounts stand.
+    /// Notes how the exporters' accounts stand; those of what is not kept any more come last.
     pub(crate) fn note_exporters(&mut self, accounts: impl Iterator<Item = ExportAccount>, now: EventTime) {
-        for (place, account) in accounts.enumerate() {
-            if place == self.exporters.len() {
-                self.exporters.push([0; CHANGES]);
+        self.looks += 1;
+        for account in accounts {
+            if account.exporter.is_none() {
+                self.merge_given_up(&account);
             }
             let amounts = amounts_of(&account);
-            let changes = changes(&amounts, &mut self.exporters[place]);
+            let seen = self.seen(&account);
+            let changes = changes(&amounts, &mut seen.amounts);
             if changes != [0; CHANGES] {
                 self.push_exporter(&account, &changes, now);
             }
         }
+    }
+
+    fn seen(&mut self, account: &ExportAccount) -> &mut Seen {
+        let (version, look) = (account.version, self.looks);
+        let seen = self.exporters.entry(account.id).or_insert(Seen { version, amounts: [0; CHANGES], look });
+        seen.look = look;
+        seen
+    }
+
+    /// What was seen of accounts that are gone is part of this one.
+    fn merge_given_up(&mut self, account: &ExportAccount) {
+        let look = self.looks;
+        let gone = self
+            .exporters
+            .extract_if(|id, seen| *id != account.id && seen.version == account.version && seen.look < look);
+        let gone = gone.fold([0; CHANGES], |sum, (_, seen)| add(&sum, &seen.amounts));
+        let seen = self.seen(account);
+        seen.amounts = add(&seen.amounts, &gone);
     }
 
     /// Notes how the account of the source as a whole stands, in this unit.
@@ -100,19 +132,25 @@ impl LedgerRows {
         let row = LedgerRow {
             ts: now.0,
             source: self.source,
-            exporter: account.exporter,
+            exporter: account.exporter.unwrap_or_default(),
             port: account.port,
             observation_domain: account.domain,
             protocol: self.builder.intern(version_name(account.version)),
             unit: self.builder.intern(account.unit.name()),
             ..LedgerRow::default()
         };
-        let has_port = self.identity == ExporterIdentity::AddressAndPort;
-        let columns = [C::Exporter, C::ObservationDomain, C::Protocol];
+        let is_kept = account.exporter.is_some();
+        let has_port = is_kept && self.identity == ExporterIdentity::AddressAndPort;
+        let columns = [
+            (C::Exporter, is_kept),
+            (C::Port, has_port),
+            (C::ObservationDomain, is_kept),
+            (C::Protocol, true),
+        ];
         let counters = C::Messages as usize..C::SocketDrops as usize;
-        let present = columns.into_iter().map(C::bit).sum::<u64>()
-            + counters.map(|position| 1 << position).sum::<u64>()
-            + if has_port { C::Port.bit() } else { 0 };
+        let present =
+            columns.iter().filter(|(_, is_there)| *is_there).map(|(column, _)| column.bit()).sum::<u64>()
+                + counters.map(|position| 1 << position).sum::<u64>();
         self.push(row, present, changes);
     }
 
@@ -157,6 +195,10 @@ fn changes(now: &Amounts, before: &mut Amounts) -> Amounts {
     std::array::from_fn(|column| now[column] - before[column])
 }
 
+fn add(sum: &Amounts, more: &Amounts) -> Amounts {
+    std::array::from_fn(|column| sum[column] + more[column])
+}
+
 fn fates(ledger: &SourceLedger) -> [i64; 6] {
     let SourceLedger { offered, delivered, control, undecodable, dropped, lost_before_us } = *ledger;
     [offered, delivered, control, undecodable, dropped, lost_before_us].map(signed)
@@ -183,4 +225,47 @@ fn amounts_of(account: &ExportAccount) -> Amounts {
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Int64Array;
+    use std::net::{IpAddr, Ipv4Addr};
+    use tapline_decode::export::{Datagram, ExportDecoder, ExportOptions, Sender};
+
+    /// A v5 message without records that says the next flow's number.
+    fn message(sequence: u32) -> Vec<u8> {
+        let mut message = vec![0; 24];
+        message[1] = 5;
+        message[16..20].copy_from_slice(&sequence.to_be_bytes());
+        message
+    }
+
+    #[test]
+    fn sums_over_rows_are_the_accounts_whoever_comes_and_goes() {
+        let options = ExportOptions { domains_max: 2, domain_idle_ns: 5, ..ExportOptions::default() };
+        let mut decoder = ExportDecoder::new(&[], 8, options);
+        let columns = [LedgerColumn::Lost as usize, LedgerColumn::Messages as usize];
+        let mut ledger = LedgerRows::new(&columns, "udp", ExporterIdentity::AddressAndPort);
+        let (mut sums, mut pushed) = ([0, 0], 0);
+        for time in 0..100_u16 {
+            let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 1 + time / 7);
+            let received = EventTime(time.into());
+            decoder.push(&Datagram { received, sender, payload: &message(u32::from(time % 7) * 3) });
+            pushed += 1;
+            if time % 3 == 0 || time == 99 {
+                ledger.note_exporters(decoder.accounts(), received);
+            }
+        }
+        while let Some(batch) = ledger.finish() {
+            for (sum, column) in sums.iter_mut().zip(batch.columns()) {
+                *sum += column.as_any().downcast_ref::<Int64Array>().unwrap().iter().flatten().sum::<i64>();
+            }
+        }
+        let lost = decoder.accounts().map(|account| account.ledger().lost_before_us).sum::<u64>();
+        assert!(decoder.accounts().any(|account| account.exporter.is_none()), "some were given up");
+        assert_eq!((sums, lost > 0), ([signed(lost), pushed], true));
+        assert_eq!(decoder.strays().messages, 0);
+    }
 }

@@ -8,7 +8,7 @@ stream! {
     LedgerColumn, LedgerRow {
         Ts ts: Timestamp, false, "ns", "When it was counted: by the wall clock for a live source, by the last record for files";
         Source source: Text, false, "", "The listener's URL, or file";
-        Exporter exporter: Address, true, "", "Address that sent the export; NULL for what concerns the source as a whole";
+        Exporter exporter: Address, true, "", "Address that sent the export; NULL for what concerns the source as a whole, and for exporters that are not kept any more";
         Port port: UInt16, true, "", "The exporter's port; NULL where exporters are told apart by address alone";
         ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
         Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …";

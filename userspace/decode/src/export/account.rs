@@ -2,6 +2,7 @@
 
 use super::extract::ExtractCounts;
 use super::sequence::SequenceCounts;
+use crate::reasons::reasons;
 use std::ops::AddAssign;
 use tapline_record::address::Address;
 use tapline_record::ledger::SourceLedger;
@@ -32,28 +33,12 @@ impl Unit {
     }
 }
 
-/// Declares reasons, each with the text that a summary prints.
-macro_rules! reasons {
-    ($($(#[$about:meta])* $reason:ident $text:literal;)+) => {
-        /// Why octets of an export message gave no rows.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum Undecodable { $(#[doc = concat!("The ", $text, ".")] $(#[$about])* $reason),+ }
-
-        impl Undecodable {
-            /// Every reason.
-            pub const ALL: [Self; [$(Self::$reason),+].len()] = [$(Self::$reason),+];
-
-            /// The reason in words.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$reason => $text),+ }
-            }
-        }
-    };
-}
-
 reasons! {
+    /// Why octets of an export message gave no rows.
+    Undecodable,
+    /// How often export messages gave no rows, by reason.
+    UndecodableCounts;
+
     /// Neither NetFlow v5, v7, v9, IPFIX nor sFlow v5.
     Version "version is unknown";
     Header "message ends within its header";
@@ -66,34 +51,6 @@ reasons! {
     Sample "sFlow sample is cut short or has an unknown format";
     /// The cap on exporters, domains or templates was reached.
     Cap "cap on exporters or templates was reached";
-}
-
-/// How often each reason occurred.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UndecodableCounts([u64; Undecodable::ALL.len()]);
-
-impl UndecodableCounts {
-    /// Notes one more.
-    pub fn count(&mut self, reason: Undecodable) {
-        self.0[reason as usize] += 1;
-    }
-
-    /// How often this reason occurred.
-    #[must_use]
-    pub const fn of(&self, reason: Undecodable) -> u64 {
-        self.0[reason as usize]
-    }
-
-    /// The reasons that occurred, with how often.
-    pub fn iter(&self) -> impl Iterator<Item = (Undecodable, u64)> + '_ {
-        Undecodable::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|(_, count)| *count > 0)
-    }
-}
-
-impl AddAssign for UndecodableCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
-    }
 }
 
 /// Counters of one exporter and domain, without the sequence's.
@@ -133,11 +90,13 @@ pub struct ExportCounts {
     pub reasons: UndecodableCounts,
 }
 
-/// The account of one exporter and domain.
+/// The account of one exporter and domain, or of all of a version that are not kept any more.
 #[derive(Clone, Debug)]
 pub struct ExportAccount {
-    /// Address that sent the messages.
-    pub exporter: Address,
+    /// The number of this account among all that there ever were.
+    pub id: u64,
+    /// Address that sent the messages; `None` for those that are not kept any more.
+    pub exporter: Option<Address>,
     /// Its port; 0 where exporters are told apart by address alone.
     pub port: u16,
     /// 5, 7, 9 or 10 as in the message; 105 for sFlow v5.
@@ -180,27 +139,78 @@ impl ExportAccount {
     /// Records lost; for v9, which counts datagrams, an estimate from the records a datagram held so far.
     #[must_use]
     pub fn lost_records(&self) -> u64 {
-        match self.unit {
-            Unit::Datagrams => self.records_of(self.sequence.lost),
-            _ => self.sequence.lost,
+        self.counts.records_in(self.unit, self.sequence.lost)
+    }
+
+    /// Records that did not become rows: lost and undecodable; for v9 an estimate.
+    #[must_use]
+    pub fn missing_records(&self) -> u64 {
+        self.counts.missing_records(self.unit, &self.sequence)
+    }
+
+    /// The account of those of a version that are not kept any more, to which theirs are added.
+    pub(super) fn of_given_up(version: u8, unit: Unit) -> Self {
+        Self {
+            id: u64::MAX - u64::from(version),
+            exporter: None,
+            port: 0,
+            version,
+            domain: 0,
+            unit,
+            counts: ExportCounts::default(),
+            agent: None,
+            sequence: SequenceCounts::default(),
+            datagrams: SequenceCounts::default(),
+            extract: ExtractCounts::default(),
+            clock_behind_ns: None,
         }
     }
 }
 
-impl ExportAccount {
-    /// Records that did not become rows: lost and undecodable; for v9 an estimate.
-    #[must_use]
-    pub fn missing_records(&self) -> u64 {
-        match self.unit {
-            Unit::Datagrams => self.records_of(self.sequence.lost + self.counts.undecodable),
-            _ => self.sequence.lost + self.sequence.uncertain_units + self.counts.undecodable,
-        }
+impl AddAssign<&Self> for ExportAccount {
+    fn add_assign(&mut self, other: &Self) {
+        self.counts += other.counts;
+        self.sequence += other.sequence;
+        self.datagrams += other.datagrams;
+        self.extract += other.extract;
+    }
+}
+
+impl ExportCounts {
+    /// Records that did not become rows, of an account in this unit with these losses.
+    pub(super) fn missing_records(&self, unit: Unit, sequence: &SequenceCounts) -> u64 {
+        self.records_in(unit, sequence.lost + sequence.uncertain_units + self.undecodable)
     }
 
-    /// Records that so many datagrams hold, from what a datagram held so far.
-    fn records_of(&self, datagrams: u64) -> u64 {
-        let records = u128::from(datagrams) * u128::from(self.counts.records);
-        u64::try_from(records / u128::from(self.counts.messages.max(1))).unwrap_or(u64::MAX)
+    /// Records that so many units hold; datagrams by what one of them held so far.
+    fn records_in(&self, unit: Unit, units: u64) -> u64 {
+        if unit != Unit::Datagrams {
+            return units;
+        }
+        let records = u128::from(units) * u128::from(self.records);
+        u64::try_from(records / u128::from(self.messages.max(1))).unwrap_or(u64::MAX)
+    }
+}
+
+impl AddAssign for ExportCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.octets += other.octets;
+        self.records += other.records;
+        self.rows += other.rows;
+        self.options_records += other.options_records;
+        self.templates += other.templates;
+        self.redefined += other.redefined;
+        self.withdrawn += other.withdrawn;
+        self.sets_waited += other.sets_waited;
+        self.sets_replayed += other.sets_replayed;
+        self.sets_expired += other.sets_expired;
+        self.sets_provisional += other.sets_provisional;
+        self.trailing_octets += other.trailing_octets;
+        self.delivered += other.delivered;
+        self.control += other.control;
+        self.undecodable += other.undecodable;
+        self.reasons += other.reasons;
     }
 }
 

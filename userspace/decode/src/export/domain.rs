@@ -3,22 +3,21 @@
 //! Takes the sets of its messages in order. Each set is decoded at once, or waits, within limits, until its
 //! template comes; what waited in vain is counted.
 
-use super::account::{ExportCounts, Undecodable, Unit};
+use super::account::{ExportAccount, ExportCounts, Undecodable, Unit};
+use super::domains::DomainKey;
 use super::extract::{ExtractCounts, Extractor, Message};
 use super::plan::Plan;
-use super::records::{Records, Span};
+use super::plans::{Plans, records_of};
+use super::records::Span;
 use super::sampling::Sampling;
 use super::sequence::{SequenceCounts, SequenceTracker};
-use super::sets::Set;
+use super::sets::{Set, Sets};
 use super::sflow::counters::InterfaceRows;
-use super::template::{Template, TemplateKind};
+use super::sflow::sources::Sources;
+use super::template::{TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
 use super::{EventTimeSource, ExportOptions};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use tapline_record::address::Address;
 use tapline_record::{BatchBuilder, EventTime};
-
-/// Octets behind the last record of a set that fill it up to a multiple of four.
-const PADDING_OCTETS_MAX: usize = 3;
 
 /// What a set that waits takes besides its octets, its share of the message included.
 const SET_OCTETS: usize = 128;
@@ -33,8 +32,18 @@ pub(super) struct Output {
     pub(super) extractor: Extractor,
     pub(super) spans: Vec<Span>,
     pub(super) options: ExportOptions,
-    /// Octets of all sets that wait for their template.
+    pub(super) held: Held,
+}
+
+/// What all domains hold together; each has its limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// Octets of sets that wait for their template.
     pub(super) waiting_octets: usize,
+    /// Fields of templates.
+    pub(super) template_fields: usize,
+    /// Sources of sFlow's samples.
+    pub(super) sources: usize,
 }
 
 /// One exporter and domain.
@@ -45,17 +54,15 @@ pub(super) struct Domain {
     pub(super) extract: ExtractCounts,
     /// The numbers of its messages; of sFlow, those of its datagrams.
     pub(super) sequence: SequenceTracker,
-    /// The numbers of sFlow's samples, summed over their sources.
-    pub(super) samples: SequenceCounts,
+    /// The numbers of sFlow's samples.
+    pub(super) sources: Sources,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
     /// The latest event time of its rows.
     pub(super) latest: Option<EventTime>,
     /// When its last message arrived.
     pub(super) received: EventTime,
-    /// How often its templates changed.
-    pub(super) template_changes: u64,
-    plans: BTreeMap<u16, Plan>,
+    plans: Plans,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
 }
@@ -63,7 +70,7 @@ pub(super) struct Domain {
 /// The head of a message, as far as its records need it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
-    pub(super) exporter: tapline_record::address::Address,
+    pub(super) exporter: Address,
     pub(super) domain: u32,
     pub(super) sent: EventTime,
     pub(super) received: EventTime,
@@ -91,13 +98,15 @@ pub(super) struct Waiting {
 }
 
 /// What the sets of a message came to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) records: u32,
     pub(super) options_records: u32,
     pub(super) templates: u32,
-    /// Sets whose records are not known.
-    pub(super) unknown_sets: u32,
+    /// Sets that have no template yet.
+    pub(super) waiting: Vec<(u16, Vec<u8>)>,
+    /// Why the sets ended before the message did.
+    pub(super) broken: Option<Undecodable>,
 }
 
 impl Clock {
@@ -140,129 +149,156 @@ impl Domain {
             counts: ExportCounts::default(),
             extract: ExtractCounts::default(),
             sequence: SequenceTracker::default(),
-            samples: SequenceCounts::default(),
+            sources: Sources::default(),
             sampling: Sampling::new(sampling_rate),
             clock: Clock::default(),
             latest: None,
             received: EventTime::MIN,
-            template_changes: 0,
-            plans: BTreeMap::new(),
+            plans: Plans::default(),
             waiting: vec![],
         }
     }
 
+    /// Its account.
+    pub(super) fn account(&self, id: u64, key: &DomainKey) -> ExportAccount {
+        let (sequence, datagrams) = self.sequence_counts();
+        ExportAccount {
+            id,
+            exporter: Some(key.address),
+            port: key.port,
+            version: key.version,
+            domain: key.domain,
+            agent: key.agent,
+            unit: self.unit,
+            counts: self.counts,
+            sequence,
+            datagrams,
+            extract: self.extract,
+            clock_behind_ns: self.clock.behind_ns(),
+        }
+    }
+
+    /// Records of it that did not become rows; see [`ExportAccount::missing_records`].
+    pub(super) fn missing_records(&self) -> u64 {
+        self.counts.missing_records(self.unit, &self.sequence_counts().0)
+    }
+
+    /// Its templates, and how often they changed.
+    pub(super) const fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
+    /// Forgets what was agreed upon with an exporter that is gone; what it sent stays in the account.
+    pub(super) fn end_session(&mut self, output: &mut Output) {
+        self.expire(EventTime::MAX, output);
+        self.plans.clear(output);
+        self.sources.clear(output);
+        self.sequence.end_run();
+        self.sampling = Sampling::new(output.options.sampling_rate);
+        self.clock = Clock::default();
+        self.received = EventTime::MIN;
+    }
+
+    /// Takes a template of an earlier run, until the exporter announces one; says whether there is room.
+    pub(super) fn restore(&mut self, template: Template, output: &mut Output) -> bool {
+        self.plans.restore(template, output)
+    }
+
+    /// Goes through the sets of a message; `reader_of` says how those without records are read.
+    pub(super) fn sets(
+        &mut self,
+        mut sets: Sets<'_>,
+        head: &Head,
+        reader_of: fn(u16) -> Option<TemplateReader>,
+        output: &mut Output,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        for set in &mut sets {
+            match (set.id, reader_of(set.id)) {
+                (TEMPLATE_ID_MIN.., _) => self.data_set(set, head, &mut tally, output),
+                (_, Some(read)) => {
+                    read(set.body, &mut |template| self.learn(template, &mut tally, output));
+                }
+                (_, None) => self.counts.reasons.count(Undecodable::Reserved),
+            }
+        }
+        self.counts.trailing_octets += sets.padding() as u64;
+        tally.broken = sets.broken();
+        tally.broken.into_iter().for_each(|reason| self.counts.reasons.count(reason));
+        tally
+    }
+
+    /// Rows of the records of `body`; gives how many records there are.
+    pub(super) fn records(&mut self, plan: &Plan, body: &[u8], head: &Head, output: &mut Output) -> u32 {
+        let records = records_of(plan, body, &mut output.spans);
+        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+        if plan.template.kind == TemplateKind::Options {
+            self.sampling.learn(&plan.template, &records);
+            self.counts.options_records += u64::from(count);
+            return count;
+        }
+        self.counts.records += u64::from(count);
+        self.counts.rows += u64::from(count) * plan.rows_per_record() as u64;
+        if count == 0 {
+            return 0;
+        }
+        let message = head.message(&self.sampling, &self.clock, &output.options);
+        for side in [Some(&plan.forward), plan.reverse.as_ref()].into_iter().flatten() {
+            output.extractor.append(side, &records, &message, &mut output.batch);
+        }
+        self.extract += output.extractor.take_counts();
+        self.latest = self.latest.max(output.extractor.take_latest());
+        count
+    }
+
     /// What the sequence numbers say, in the protocol's unit, and what those of datagrams say where they are
     /// apart from it.
-    pub(super) fn sequence_counts(&self) -> (SequenceCounts, SequenceCounts) {
+    fn sequence_counts(&self) -> (SequenceCounts, SequenceCounts) {
         let counts = self.sequence.counts();
         match self.unit {
-            Unit::Samples => (SequenceCounts { restarts: counts.restarts, ..self.samples }, counts),
+            Unit::Samples => (SequenceCounts { restarts: counts.restarts, ..self.sources.counts() }, counts),
             _ => (counts, SequenceCounts::default()),
         }
     }
 
-    /// Takes a template in: a new one, a new meaning of a known one, or its withdrawal.
-    pub(super) fn learn(&mut self, template: Template, tally: &mut Tally, output: &mut Output) {
+    /// Takes a template, and decodes what waited for it.
+    fn learn(&mut self, template: Template, tally: &mut Tally, output: &mut Output) {
         tally.templates += 1;
-        self.counts.templates += 1;
-        if template.fields.is_empty() {
-            return self.withdraw(&template);
+        let id = template.id;
+        if self.plans.learn(template, &mut self.counts, output) {
+            self.replay(id, output);
         }
-        if !is_allowed(&template, &output.options) {
-            return self.counts.reasons.count(Undecodable::Template);
-        }
-        let (id, is_full) = (template.id, self.plans.len() >= output.options.templates_max);
-        match self.plans.entry(id) {
-            Entry::Occupied(mut known) if known.get().template == template => {
-                known.get_mut().is_provisional = false;
-                return;
+    }
+
+    /// Decodes a data set, or keeps it for later when its template is not known.
+    fn data_set(&mut self, set: Set<'_>, head: &Head, tally: &mut Tally, output: &mut Output) {
+        let mut plans = std::mem::take(&mut self.plans);
+        if let Some(plan) = plans.of(set, output) {
+            let records = self.records(plan, set.body, head, output);
+            self.counts.sets_provisional += u64::from(plan.is_provisional);
+            if records == 0 && !set.body.is_empty() {
+                self.counts.reasons.count(Undecodable::Record);
             }
-            Entry::Occupied(mut known) => {
-                self.counts.redefined += u64::from(!known.get().is_provisional);
-                known.insert(Plan::compile(template, &output.columns));
-            }
-            Entry::Vacant(_) if is_full => return self.counts.reasons.count(Undecodable::Cap),
-            Entry::Vacant(place) => {
-                place.insert(Plan::compile(template, &output.columns));
-            }
+            *match plan.template.kind {
+                TemplateKind::Data => &mut tally.records,
+                TemplateKind::Options => &mut tally.options_records,
+            } += records;
+        } else {
+            self.counts.sets_waited += 1;
+            tally.waiting.push((set.id, set.body.to_vec()));
         }
-        self.template_changes += 1;
-        self.replay(id, output);
-    }
-
-    /// Takes a template of an earlier run in, until the exporter announces one; says whether there is room.
-    pub(super) fn restore(&mut self, template: Template, output: &Output) -> bool {
-        let has_room = self.plans.len() < output.options.templates_max;
-        if !has_room || template.fields.is_empty() || !is_allowed(&template, &output.options) {
-            return false;
-        }
-        let plan = Plan { is_provisional: true, ..Plan::compile(template, &output.columns) };
-        self.plans.entry(plan.template.id).or_insert(plan);
-        true
-    }
-
-    /// Its templates.
-    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
-        self.plans.values().map(|plan| &plan.template)
-    }
-
-    /// Decodes a data set; gives it back, to be kept for later, when its template is not known.
-    pub(super) fn data_set(
-        &mut self,
-        Set { id, body }: Set<'_>,
-        head: &Head,
-        tally: &mut Tally,
-        output: &mut Output,
-    ) -> Option<(u16, Vec<u8>)> {
-        self.drop_unless_it_fits(id, body, &mut output.spans);
-        let Self { plans, sampling, counts, extract, latest, clock, .. } = self;
-        let Some(plan) = plans.get(&id) else {
-            tally.unknown_sets += 1;
-            counts.sets_waited += 1;
-            return Some((id, body.to_vec()));
-        };
-        let records = records_of(plan, body, &mut output.spans);
-        counts.sets_provisional += u64::from(plan.is_provisional);
-        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        if count == 0 && !body.is_empty() {
-            counts.reasons.count(Undecodable::Record);
-        }
-        if plan.template.kind == TemplateKind::Options {
-            sampling.learn(&plan.template, &records);
-            counts.options_records += u64::from(count);
-            tally.options_records += count;
-            return None;
-        }
-        tally.records += count;
-        counts.records += u64::from(count);
-        counts.rows += u64::from(count) * plan.rows_per_record() as u64;
-        let message = head.message(sampling, clock, &output.options);
-        run(plan, &records, &message, (&mut output.extractor, &mut output.batch));
-        *extract += output.extractor.take_counts();
-        *latest = (*latest).max(output.extractor.take_latest());
-        None
-    }
-
-    /// Rows of records whose plan belongs to the protocol.
-    pub(super) fn fixed_records(&mut self, plan: &Plan, body: &[u8], head: &Head, output: &mut Output) {
-        let records = records_of(plan, body, &mut output.spans);
-        self.counts.records += records.len() as u64;
-        self.counts.rows += records.len() as u64;
-        let message = head.message(&self.sampling, &self.clock, &output.options);
-        run(plan, &records, &message, (&mut output.extractor, &mut output.batch));
-        self.extract += output.extractor.take_counts();
-        self.latest = self.latest.max(output.extractor.take_latest());
+        self.plans = plans;
     }
 
     /// Keeps the sets of a message that have no template yet; says whether there is room.
     pub(super) fn wait(&mut self, waiting: Waiting, output: &mut Output) -> bool {
         self.expire(waiting.head.received.plus(-output.options.waiting_ns_max), output);
         let octets = octets_of(&waiting.sets);
-        if output.waiting_octets + octets > output.options.waiting_octets_max {
+        if output.held.waiting_octets + octets > output.options.waiting_octets_max {
             self.give_up(waiting.sets.len());
             return false;
         }
-        output.waiting_octets += octets;
+        output.held.waiting_octets += octets;
         self.waiting.push(waiting);
         true
     }
@@ -273,20 +309,10 @@ impl Domain {
         let rest = self.waiting.split_off(expired);
         let expired = std::mem::replace(&mut self.waiting, rest);
         for (place, waiting) in expired.iter().enumerate() {
-            output.waiting_octets -= octets_of(&waiting.sets);
+            output.held.waiting_octets -= octets_of(&waiting.sets);
             let next = expired.get(place + 1).or(self.waiting.first());
             self.sequence.give_up(waiting.first, next.map(|next| next.first));
             self.give_up(waiting.sets.len());
-        }
-    }
-
-    /// Drops a template of an earlier run when this set cannot be one of its records.
-    fn drop_unless_it_fits(&mut self, id: u16, body: &[u8], spans: &mut Vec<Span>) {
-        let Some(plan) = self.plans.get(&id).filter(|plan| plan.is_provisional) else { return };
-        let records = records_of(plan, body, spans);
-        if records.len() == 0 || records.octets_left(body) > PADDING_OCTETS_MAX {
-            self.plans.remove(&id);
-            self.template_changes += 1;
         }
     }
 
@@ -295,25 +321,14 @@ impl Domain {
         (0..sets).for_each(|_| self.counts.reasons.count(Undecodable::NoTemplate));
     }
 
-    fn withdraw(&mut self, template: &Template) {
-        let before = self.plans.len();
-        if template.id < super::template::TEMPLATE_ID_MIN {
-            self.plans.retain(|_, plan| plan.template.kind != template.kind);
-        } else {
-            self.plans.remove(&template.id);
-        }
-        self.template_changes += 1;
-        self.counts.withdrawn += (before - self.plans.len()) as u64;
-    }
-
-    /// Decodes what waited for template `id`.
+    /// Decodes what waited for the template with this number.
     fn replay(&mut self, id: u16, output: &mut Output) {
         let mut waiting = std::mem::take(&mut self.waiting);
         for message in &mut waiting {
             let (ready, rest): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut message.sets).into_iter().partition(|(set, _)| *set == id);
             message.sets = rest;
-            output.waiting_octets -= octets_of(&ready);
+            output.held.waiting_octets -= octets_of(&ready);
             for (id, body) in ready {
                 self.replay_set(id, &body, message, output);
             }
@@ -362,33 +377,6 @@ impl Head {
                 EventTimeSource::Receive => Some(self.received),
             },
             sampling,
-        }
-    }
-}
-
-/// Whether a template has something to describe, and not too much of it.
-fn is_allowed(template: &Template, options: &ExportOptions) -> bool {
-    let octets = template.octets_min();
-    octets > 0 && octets <= usize::from(u16::MAX) && template.fields.len() <= options.template_fields_max
-}
-
-fn records_of<'a>(plan: &Plan, body: &'a [u8], spans: &'a mut Vec<Span>) -> Records<'a> {
-    match plan.stride {
-        Some(stride) => Records::fixed(body, stride),
-        None => Records::varying(body, &plan.template, spans),
-    }
-}
-
-fn run(
-    plan: &Plan,
-    records: &Records<'_>,
-    message: &Message<'_>,
-    (extractor, batch): (&mut Extractor, &mut BatchBuilder),
-) {
-    if records.len() > 0 {
-        extractor.append(&plan.forward, records, message, batch);
-        if let Some(reverse) = &plan.reverse {
-            extractor.append(reverse, records, message, batch);
         }
     }
 }

@@ -5,13 +5,11 @@
 //! many they were.
 
 use super::account::Undecodable;
-use super::domain::{Domain, Head, Output, Tally, Waiting};
-use super::sets::{Set, Sets};
-use super::template::{
-    TEMPLATE_ID_MIN, ipfix_options_templates, ipfix_templates, v9_options_templates, v9_templates,
-};
+use super::domain::{Domain, Head, Output, Waiting};
+use super::sets::Sets;
+use super::template::{TemplateReader, ipfix_options_templates, ipfix_templates};
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time};
+use super::{Datagram, header_time, netflow_v9};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 16;
@@ -42,33 +40,25 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     }
     let message = payload.get(..length).filter(|_| length >= HEADER_OCTETS).unwrap_or(payload);
     domain.counts.trailing_octets += (payload.len() - message.len()) as u64;
-    let (mut tally, mut waiting) = (Tally::default(), vec![]);
-    let mut sets = Sets::new(message, HEADER_OCTETS);
-    for Set { id, body } in &mut sets {
-        let mut learn = |template| domain.learn(template, &mut tally, output);
-        match id {
-            2 => ipfix_templates(body, &mut learn),
-            3 => ipfix_options_templates(body, &mut learn),
-            // Some exporters keep v9's numbers for v9's templates.
-            0 => v9_templates(body, &mut learn),
-            1 => v9_options_templates(body, &mut learn),
-            TEMPLATE_ID_MIN.. => {
-                waiting.extend(domain.data_set(Set { id, body }, &head, &mut tally, output));
-            }
-            _ => domain.counts.reasons.count(Undecodable::Reserved),
-        }
-    }
-    domain.counts.trailing_octets += sets.padding() as u64;
-    let broken = sets.broken();
-    broken.into_iter().for_each(|reason| domain.counts.reasons.count(reason));
+    let tally = domain.sets(Sets::new(message, HEADER_OCTETS), &head, reader_of, output);
     domain.counts.delivered += u64::from(tally.records);
     domain.counts.control += u64::from(tally.options_records);
     let units = tally.records + tally.options_records;
     domain.sequence.observe(sequence, units, false);
-    let first = sequence.wrapping_add(units);
-    let waits = !waiting.is_empty()
-        && domain.wait(Waiting { head, sets: waiting, is_undecoded: false, first }, output);
-    if tally.unknown_sets > 0 || broken.is_some() {
-        domain.sequence.lose_track(waits && broken.is_none());
+    let (first, is_broken) = (sequence.wrapping_add(units), tally.broken.is_some());
+    let is_unknown = !tally.waiting.is_empty();
+    let waits =
+        is_unknown && domain.wait(Waiting { head, sets: tally.waiting, is_undecoded: false, first }, output);
+    if is_unknown || is_broken {
+        domain.sequence.lose_track(waits && !is_broken);
+    }
+}
+
+/// Reads the sets with this number; some exporters keep v9's numbers for v9's templates.
+fn reader_of(id: u16) -> Option<TemplateReader> {
+    match id {
+        2 => Some(ipfix_templates),
+        3 => Some(ipfix_options_templates),
+        _ => netflow_v9::reader_of(id),
     }
 }

@@ -8,12 +8,14 @@
 mod account;
 mod datagram;
 mod domain;
+mod domains;
 mod elements;
 mod extract;
 mod ipfix;
 mod netflow_v5;
 mod netflow_v9;
 mod plan;
+mod plans;
 mod records;
 mod sampling;
 mod saved_template;
@@ -26,13 +28,12 @@ mod wire;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use domain::{Domain, Output};
+use domain::{Domain, Held, Output};
+use domains::{DomainKey, Domains};
 use extract::Extractor;
 use plan::Plan;
 use sflow::counters::InterfaceRows;
-use std::collections::HashMap;
 use std::ops::AddAssign;
-use tapline_record::address::Address;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
 use wire::u16_at;
 
@@ -67,12 +68,16 @@ pub enum EventTimeSource {
 /// Limits and assumptions of a decoder, all taken at its start.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportOptions {
-    /// Exporters and domains; messages of further ones are undecodable.
+    /// Exporters and domains; messages of further ones are undecodable, as long as none can be given up.
     pub domains_max: usize,
+    /// How long one of them must have been silent to be given up for a new one, in nanoseconds.
+    pub domain_idle_ns: i64,
     /// Templates of one domain.
     pub templates_max: usize,
     /// Fields of one template.
     pub template_fields_max: usize,
+    /// Fields of all templates of all domains, and 16 more for each template.
+    pub template_fields_all_max: usize,
     /// Octets of all sets that wait for their template, and 128 more for each set.
     pub waiting_octets_max: usize,
     /// How long a set waits, in nanoseconds.
@@ -91,8 +96,10 @@ impl Default for ExportOptions {
     fn default() -> Self {
         Self {
             domains_max: 4096,
+            domain_idle_ns: 1_800_000_000_000,
             templates_max: 1024,
             template_fields_max: 512,
+            template_fields_all_max: 1 << 20,
             waiting_octets_max: 16 << 20,
             waiting_ns_max: 1_800_000_000_000,
             identity: ExporterIdentity::default(),
@@ -106,16 +113,17 @@ impl Default for ExportOptions {
 /// Decodes export messages into batches of `flows`.
 #[derive(Debug)]
 pub struct ExportDecoder {
-    domains: Vec<(DomainKey, Domain)>,
-    index: HashMap<DomainKey, usize>,
-    /// The domain of the last message, which is most often the next one's too; none after a connection's end.
-    last: usize,
+    domains: Domains,
     v5: Plan,
     v7: Plan,
     sflow: sflow::Sflow,
     output: Output,
     batch_rows: usize,
     strays: Strays,
+    /// Records of all exporters that did not become rows.
+    missing: u64,
+    /// The latest event time of any row.
+    latest: Option<EventTime>,
 }
 
 /// Messages that belong to no exporter.
@@ -129,6 +137,14 @@ pub struct Strays {
     pub reasons: UndecodableCounts,
 }
 
+impl Strays {
+    fn note(&mut self, datagram: &Datagram<'_>, reason: Undecodable) {
+        self.messages += 1;
+        self.octets += datagram.payload.len() as u64;
+        self.reasons.count(reason);
+    }
+}
+
 impl AddAssign for Strays {
     fn add_assign(&mut self, other: Self) {
         self.messages += other.messages;
@@ -137,25 +153,12 @@ impl AddAssign for Strays {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct DomainKey {
-    address: Address,
-    port: u16,
-    transport: Transport,
-    version: u8,
-    domain: u32,
-    /// The agent that a sFlow datagram names, where somebody else sent it.
-    agent: Option<Address>,
-}
-
 impl ExportDecoder {
     /// Builds the columns at these positions of [`FLOWS`]; a batch is full at `batch_rows`.
     #[must_use]
     pub fn new(columns: &[usize], batch_rows: usize, options: ExportOptions) -> Self {
         Self {
-            domains: vec![],
-            index: HashMap::new(),
-            last: 0,
+            domains: Domains::default(),
             v5: netflow_v5::v5_plan(columns),
             v7: netflow_v5::v7_plan(columns),
             sflow: sflow::Sflow::default(),
@@ -166,10 +169,12 @@ impl ExportDecoder {
                 extractor: Extractor::default(),
                 spans: vec![],
                 options,
-                waiting_octets: 0,
+                held: Held::default(),
             },
             batch_rows,
             strays: Strays::default(),
+            missing: 0,
+            latest: None,
         }
     }
 
@@ -195,49 +200,51 @@ impl ExportDecoder {
 
     /// Decodes a message.
     pub fn push(&mut self, datagram: &Datagram<'_>) {
-        let place = match identify(datagram, self.output.options.identity) {
-            Ok((key, unit)) => self.domain_of(key, unit),
-            Err(reason) => Err(reason),
+        let Self { domains, output, .. } = self;
+        let kept = identify(datagram, output.options.identity)
+            .and_then(|(key, unit)| domains.get(key, unit, datagram.received, output));
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(reason) => return self.strays.note(datagram, reason),
         };
-        let place = match place {
-            Ok(place) => place,
-            Err(reason) => return self.stray(datagram, reason),
-        };
-        let Self { domains, output, v5, v7, sflow, .. } = self;
-        let (key, domain) = &mut domains[place];
+        let (version, domain) = (kept.key.version, &mut kept.domain);
+        let missing = domain.missing_records();
         domain.received = datagram.received;
         domain.counts.messages += 1;
         domain.counts.octets += datagram.payload.len() as u64;
-        match key.version {
-            5 => netflow_v5::decode(datagram, v5, domain, output),
-            7 => netflow_v5::decode(datagram, v7, domain, output),
+        match version {
+            5 => netflow_v5::decode(datagram, &self.v5, domain, output),
+            7 => netflow_v5::decode(datagram, &self.v7, domain, output),
             9 => netflow_v9::decode(datagram, domain, output),
-            sflow::ACCOUNT_VERSION => sflow.decode(datagram, place, domain, output),
+            sflow::ACCOUNT_VERSION => self.sflow.decode(datagram, domain, output),
             _ => ipfix::decode(datagram, domain, output),
         }
+        self.missing = self.missing - missing + domain.missing_records();
+        self.latest = self.latest.max(domain.latest);
     }
 
     /// Forgets what a connection's end makes void.
     pub fn close(&mut self, sender: Sender) {
-        let of_sender = |key: &DomainKey| {
+        let is_of_sender = |key: &DomainKey| {
             key.address == sender.address && key.port == sender.port && key.transport == sender.transport
         };
-        self.index.retain(|key, _| !of_sender(key));
-        self.last = usize::MAX;
+        self.domains.close(is_of_sender, &mut self.output);
+        self.missing = self.accounts().map(|account| account.missing_records()).sum();
     }
 
     /// Templates of UDP exporters as they are now, for the next start.
     pub fn templates(&self) -> impl Iterator<Item = SavedTemplate> + '_ {
-        let of_udp = self.domains.iter().filter(|(key, _)| key.transport == Transport::Udp);
-        of_udp.flat_map(|(key, domain)| {
-            domain.templates().map(|template| SavedTemplate { key: *key, template: template.clone() })
+        let of_udp = self.domains.iter().filter(|kept| kept.key.transport == Transport::Udp);
+        of_udp.flat_map(|kept| {
+            let templates = kept.domain.plans().templates();
+            templates.map(|template| SavedTemplate { key: kept.key, template: template.clone() })
         })
     }
 
     /// How often templates changed so far.
     #[must_use]
     pub fn template_changes(&self) -> u64 {
-        self.domains.iter().map(|(_, domain)| domain.template_changes).sum()
+        self.domains.iter().map(|kept| kept.domain.plans().changes()).sum()
     }
 
     /// Takes a template of an earlier run in. It is provisional: it goes when the exporter announces another
@@ -248,9 +255,9 @@ impl ExportDecoder {
             10 => Unit::Records,
             _ => return false,
         };
-        let Ok(place) = self.domain_of(saved.key, unit) else { return false };
         let Self { domains, output, .. } = self;
-        domains[place].1.restore(saved.template, output)
+        let kept = domains.get(saved.key, unit, EventTime::MIN, output);
+        kept.is_ok_and(|kept| kept.domain.restore(saved.template, output))
     }
 
     /// Whether it is time for [`Self::finish`].
@@ -278,8 +285,8 @@ impl ExportDecoder {
 
     /// The latest event time of any row so far.
     #[must_use]
-    pub fn latest(&self) -> Option<EventTime> {
-        self.domains.iter().filter_map(|(_, domain)| domain.latest).max()
+    pub const fn latest(&self) -> Option<EventTime> {
+        self.latest
     }
 
     /// How far all exporters have come that sent something in the last `idle_ns`; no further than `now`,
@@ -287,77 +294,39 @@ impl ExportDecoder {
     #[must_use]
     pub fn watermark(&self, now: EventTime, idle_ns: i64) -> EventTime {
         let is_active = |domain: &&Domain| domain.received >= now.plus(-idle_ns);
-        let domains = self.domains.iter().map(|(_, domain)| domain).filter(is_active);
+        let domains = self.domains.iter().map(|kept| &kept.domain).filter(is_active);
         domains.filter_map(|domain| domain.latest).fold(now, EventTime::min)
     }
 
     /// Gives up on every set that still waits for its template: no more messages will come.
     pub fn give_up_waiting(&mut self) {
-        for (_, domain) in &mut self.domains {
+        for domain in self.domains.iter_mut() {
             domain.expire(EventTime::MAX, &mut self.output);
         }
     }
 
-    /// The account of every exporter and domain, in the order in which they were first seen.
+    /// The account of every exporter and domain, then those of what is not kept any more.
     pub fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
-        self.domains.iter().map(|(key, domain)| {
-            let (sequence, datagrams) = domain.sequence_counts();
-            ExportAccount {
-                exporter: key.address,
-                port: key.port,
-                version: key.version,
-                domain: key.domain,
-                agent: key.agent,
-                unit: domain.unit,
-                counts: domain.counts,
-                sequence,
-                datagrams,
-                extract: domain.extract,
-                clock_behind_ns: domain.clock.behind_ns(),
-            }
-        })
+        self.domains.accounts()
     }
 
     /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, and for
     /// v9 by estimate.
     #[must_use]
-    pub fn missing_records(&self) -> u64 {
-        self.accounts().map(|account| account.missing_records()).sum()
+    pub const fn missing_records(&self) -> u64 {
+        self.missing
     }
 
     /// Octets that the sets take which wait for their template.
     #[must_use]
     pub const fn waiting_octets(&self) -> usize {
-        self.output.waiting_octets
+        self.output.held.waiting_octets
     }
 
     /// Messages that belong to no exporter.
     #[must_use]
     pub const fn strays(&self) -> Strays {
         self.strays
-    }
-
-    /// The place of the domain, a new one if there is room.
-    fn domain_of(&mut self, key: DomainKey, unit: Unit) -> Result<usize, Undecodable> {
-        if self.domains.get(self.last).is_some_and(|(last, _)| *last == key) {
-            return Ok(self.last);
-        }
-        let known = self.index.get(&key).copied();
-        if known.is_none() && self.domains.len() >= self.output.options.domains_max {
-            return Err(Undecodable::Cap);
-        }
-        self.last = known.unwrap_or_else(|| {
-            self.domains.push((key, Domain::new(unit, self.output.options.sampling_rate)));
-            self.index.insert(key, self.domains.len() - 1);
-            self.domains.len() - 1
-        });
-        Ok(self.last)
-    }
-
-    fn stray(&mut self, datagram: &Datagram<'_>, reason: Undecodable) {
-        self.strays.messages += 1;
-        self.strays.octets += datagram.payload.len() as u64;
-        self.strays.reasons.count(reason);
     }
 }
 

@@ -88,11 +88,10 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Plan, domain: &mut Domain, 
     };
     domain.clock.note(&head);
     domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
-    let before = domain.counts.records;
-    domain.fixed_records(plan, &body[..claimed.min(body.len())], &head, output);
-    let records = domain.counts.records - before;
-    domain.counts.delivered += records;
-    domain.counts.undecodable += u64::from(count).saturating_sub(records);
+    let body = &body[..claimed.min(body.len())];
+    let records = domain.records(plan, body, &head, output);
+    domain.counts.delivered += u64::from(records);
+    domain.counts.undecodable += u64::from(count) - u64::from(records);
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(sequence, u32::from(count), restarted);
 }

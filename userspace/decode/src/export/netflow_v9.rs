@@ -4,8 +4,8 @@
 
 use super::account::Undecodable;
 use super::domain::{Domain, Head, Output, Tally, Waiting};
-use super::sets::{Set, Sets};
-use super::template::{TEMPLATE_ID_MIN, v9_options_templates, v9_templates};
+use super::sets::Sets;
+use super::template::{TemplateReader, v9_options_templates, v9_templates};
 use super::wire::u32_at;
 use super::{Datagram, header_time};
 
@@ -34,30 +34,28 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     domain.clock.note(&head);
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(sequence, 1, restarted);
-    let (mut tally, mut waiting) = (Tally::default(), vec![]);
-    let mut sets = Sets::new(payload, HEADER_OCTETS);
-    for Set { id, body } in &mut sets {
-        match id {
-            0 => v9_templates(body, &mut |template| domain.learn(template, &mut tally, output)),
-            1 => v9_options_templates(body, &mut |template| domain.learn(template, &mut tally, output)),
-            TEMPLATE_ID_MIN.. => {
-                waiting.extend(domain.data_set(Set { id, body }, &head, &mut tally, output));
-            }
-            _ => domain.counts.reasons.count(Undecodable::Reserved),
-        }
-    }
-    domain.counts.trailing_octets += sets.padding() as u64;
-    sets.broken().into_iter().for_each(|reason| domain.counts.reasons.count(reason));
+    let tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);
     let counts = &mut domain.counts;
     *match tally {
         Tally { records: 1.., .. } => &mut counts.delivered,
-        Tally { unknown_sets: 0, templates, options_records, .. } if templates + options_records > 0 => {
+        Tally { ref waiting, templates, options_records, .. }
+            if waiting.is_empty() && templates + options_records > 0 =>
+        {
             &mut counts.control
         }
         _ => &mut counts.undecodable,
     } += 1;
-    if !waiting.is_empty() {
+    if !tally.waiting.is_empty() {
         let is_undecoded = tally.records == 0;
-        domain.wait(Waiting { head, sets: waiting, is_undecoded, first: 0 }, output);
+        domain.wait(Waiting { head, sets: tally.waiting, is_undecoded, first: 0 }, output);
+    }
+}
+
+/// Reads the sets with this number.
+pub(super) fn reader_of(id: u16) -> Option<TemplateReader> {
+    match id {
+        0 => Some(v9_templates),
+        1 => Some(v9_options_templates),
+        _ => None,
     }
 }

@@ -78,6 +78,9 @@ impl Template {
     }
 }
 
+/// Reads the body of a template set.
+pub(super) type TemplateReader = fn(&[u8], &mut dyn FnMut(Template));
+
 /// Templates of a v9 set with number 0.
 pub(super) fn v9_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
     while has_template(body) {

@@ -3,28 +3,14 @@
 //! A damaged frame is a row all the same; its reason is an annotation that is counted, one a frame:
 //! the first that the walk through its headers meets.
 
-/// Declares the reasons, each with the text that a summary prints.
-macro_rules! damage {
-    ($($(#[$about:meta])* $reason:ident $text:literal;)+) => {
-        /// What is wrong with a frame.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum Damage { $(#[doc = concat!("The ", $text, ".")] $(#[$about])* $reason),+ }
+use crate::reasons::reasons;
 
-        impl Damage {
-            /// Every reason, in the order in which headers follow each other.
-            pub const ALL: [Self; [$(Self::$reason),+].len()] = [$(Self::$reason),+];
+reasons! {
+    /// What is wrong with a frame. In the order in which headers follow each other.
+    Damage,
+    /// How many frames were damaged, by reason.
+    DamageCounts;
 
-            /// The reason in words.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$reason => $text),+ }
-            }
-        }
-    };
-}
-
-damage! {
     /// The frame itself may be sound.
     SnapLength "capture's snap length cut off headers";
     LinuxSllTruncated "Linux cooked header is cut short";
@@ -60,62 +46,4 @@ damage! {
     GeneveTruncated "Geneve header is cut short";
     GreTruncated "GRE header is cut short";
     GtpuTruncated "GTP-U header is cut short";
-}
-
-/// How many frames were damaged, by reason. Cells of one thread; sums are merged by [`Self::add`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DamageCounts([u64; Damage::ALL.len()]);
-
-impl Default for DamageCounts {
-    fn default() -> Self {
-        Self([0; Damage::ALL.len()])
-    }
-}
-
-impl DamageCounts {
-    /// Counts one frame.
-    pub fn count(&mut self, damage: Damage) {
-        self.0[damage as usize] += 1;
-    }
-
-    /// Frames damaged in this way.
-    #[must_use]
-    pub fn of(&self, damage: Damage) -> u64 {
-        self.0[damage as usize]
-    }
-
-    /// Damaged frames of all reasons.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// The reasons that occurred, with their counts.
-    pub fn iter(&self) -> impl Iterator<Item = (Damage, u64)> + '_ {
-        Damage::ALL.into_iter().zip(self.0).filter(|(_, frames)| *frames > 0)
-    }
-
-    /// Adds the counts of another thread.
-    pub fn add(&mut self, other: &Self) {
-        for (cell, more) in self.0.iter_mut().zip(other.0) {
-            *cell += more;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_name_their_reasons_and_add_up() {
-        let mut counts = DamageCounts::default();
-        counts.count(Damage::SnapLength);
-        counts.count(Damage::GtpuTruncated);
-        let mut sum = counts;
-        sum.add(&counts);
-        let seen: Vec<_> = sum.iter().map(|(damage, frames)| (damage.text(), frames)).collect();
-        assert_eq!(seen, [("capture's snap length cut off headers", 2), ("GTP-U header is cut short", 2)]);
-        assert_eq!((sum.of(Damage::SnapLength), sum.of(Damage::ArpTruncated), sum.total()), (2, 0, 4));
-    }
 }

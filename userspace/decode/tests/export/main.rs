@@ -4,6 +4,7 @@
 
 mod captures;
 mod dissection;
+mod domains;
 mod messages;
 mod oracle;
 mod properties;

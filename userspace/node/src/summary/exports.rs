@@ -41,12 +41,10 @@ pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Stra
 
 fn print_account(account: &ExportAccount) {
     let ledger = account.ledger();
-    let port = if account.port > 0 { format!(" port {}", account.port) } else { String::new() };
     eprintln!(
-        "{} of {}{port} domain {}, in {}: offered {} = delivered {} + control {} + undecodable {} + lost {}",
+        "{} of {}, in {}: offered {} = delivered {} + control {} + undecodable {} + lost {}",
         version_name(account.version),
-        to_ip(account.exporter),
-        account.domain,
+        whose(account),
         account.unit.name(),
         grouped(ledger.offered),
         grouped(ledger.delivered),
@@ -57,6 +55,15 @@ fn print_account(account: &ExportAccount) {
     let remarks = remarks(account);
     if !remarks.is_empty() {
         eprintln!("  {}", remarks.join("; "));
+    }
+}
+
+fn whose(account: &ExportAccount) -> String {
+    let (port, domain) = (account.port, account.domain);
+    match account.exporter.map(to_ip) {
+        Some(exporter) if port > 0 => format!("{exporter} port {port} domain {domain}"),
+        Some(exporter) => format!("{exporter} domain {domain}"),
+        None => "exporters that were silent for long".to_owned(),
     }
 }
 

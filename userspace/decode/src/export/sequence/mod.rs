@@ -155,6 +155,11 @@ impl SequenceTracker {
         runs.for_each(Run::settle_all);
     }
 
+    /// Notes that the sender is gone: the next message begins anew, and that is no restart.
+    pub(super) fn end_run(&mut self) {
+        *self = Self { before: self.counts(), ..Self::with_late_messages(self.late_messages) };
+    }
+
     /// The number that the next message should have.
     #[must_use]
     pub fn next(&self) -> Option<u32> {

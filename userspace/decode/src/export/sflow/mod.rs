@@ -1,21 +1,21 @@
 //! sFlow version 5 (sflow.org, July 2004): sampled packets, and counters of interfaces.
 //!
-//! Takes a datagram, gives one row a flow sample; counter samples are control, and rows of a table of their own. Samples are numbered by source
-//! and kind, and so are losses: a sample whose number is known is delivered, control or undecodable, and never
-//! lost; one whose number is beyond the datagram's end shows as a gap. The numbers of datagrams are an annotation.
+//! Takes a datagram, gives one row a flow sample; counter samples are control, and rows of a table of their own.
+//! Samples are numbered by source and kind, and so are losses: a sample whose number is known is delivered,
+//! control or undecodable, and never lost; one whose number is beyond the datagram's end shows as a gap. The
+//! numbers of datagrams are an annotation.
 
 pub(super) mod counters;
 mod records;
 mod sample;
-mod sources;
+pub(super) mod sources;
 mod xdr;
 
 use super::Datagram;
 use super::account::Undecodable;
 use super::domain::{Domain, Head, Output};
 use records::{Sampled, set};
-use sample::{FlowHead, Form, Kind};
-use sources::{SourceKey, Sources};
+use sample::{FlowHead, Form, Kind, Source};
 use tapline_record::address::Address;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{EventTime, FlowColumn, FlowRow, InterfaceRow, PacketRow};
@@ -27,7 +27,6 @@ pub(super) const ACCOUNT_VERSION: u8 = 105;
 /// What all agents share.
 #[derive(Debug, Default)]
 pub(super) struct Sflow {
-    sources: Sources,
     /// Rows of the burst that are not yet in the columns.
     rows: Vec<FlowRow>,
     /// Room for the sampled packet.
@@ -36,8 +35,6 @@ pub(super) struct Sflow {
 
 /// What the samples of a datagram share.
 struct Arriving<'a> {
-    /// Position of the domain among all.
-    place: usize,
     /// What is the same in all rows.
     row: FlowRow,
     domain: &'a mut Domain,
@@ -75,20 +72,14 @@ pub(super) fn agent_of(payload: &[u8]) -> Option<(Option<Address>, u32)> {
 }
 
 impl Sflow {
-    /// Decodes a datagram of the domain at this place.
-    pub(super) fn decode(
-        &mut self,
-        datagram: &Datagram<'_>,
-        place: usize,
-        domain: &mut Domain,
-        output: &mut Output,
-    ) {
+    /// Decodes a datagram.
+    pub(super) fn decode(&mut self, datagram: &Datagram<'_>, domain: &mut Domain, output: &mut Output) {
         let mut xdr = Xdr(datagram.payload);
         let Some(header) = Header::read(&mut xdr) else {
             return domain.counts.reasons.count(Undecodable::Header);
         };
         note_header(&header, datagram, domain);
-        let mut arriving = Arriving { place, row: shared_row(&header, datagram), domain, output };
+        let mut arriving = Arriving { row: shared_row(&header, datagram), domain, output };
         for _ in 0..header.samples {
             let Some(sample) = xdr.block() else {
                 arriving.domain.counts.reasons.count(Undecodable::Length);
@@ -116,7 +107,7 @@ impl Sflow {
         let Some(form) = Form::of(sample.format) else { return arriving.refuse(1) };
         let mut body = sample.body;
         let Some((sequence, source)) = form.numbering(&mut body) else { return arriving.refuse(0) };
-        self.follow(SourceKey { domain: arriving.place, kind: form.kind, source }, sequence, arriving.domain);
+        arriving.follow((form.kind, source), sequence);
         let is_read = sample.is_whole
             && match form.kind {
                 Kind::Flow => self.flow_sample(form, body, arriving).is_some(),
@@ -126,13 +117,6 @@ impl Sflow {
             _ if !is_read => arriving.refuse(1),
             Kind::Flow => arriving.domain.counts.delivered += 1,
             Kind::Counters => arriving.domain.counts.control += 1,
-        }
-    }
-
-    fn follow(&mut self, key: SourceKey, sequence: u32, domain: &mut Domain) {
-        let restarts = domain.sequence.counts().restarts;
-        if !self.sources.observe(key, sequence, restarts, &mut domain.samples) {
-            domain.counts.reasons.count(Undecodable::Cap);
         }
     }
 
@@ -159,6 +143,14 @@ impl Sflow {
 }
 
 impl Arriving<'_> {
+    /// Notes the number of a sample.
+    fn follow(&mut self, source: (Kind, Source), sequence: u32) {
+        let restarts = self.domain.sequence.counts().restarts;
+        if !self.domain.sources.observe(source, sequence, restarts, self.output) {
+            self.domain.counts.reasons.count(Undecodable::Cap);
+        }
+    }
+
     /// Fills in what the head of a sample says, and what follows from it.
     fn finish_row(&mut self, head: &FlowHead, row: &mut FlowRow) {
         let counts = &mut self.domain.counts;

@@ -1,9 +1,10 @@
 //! The numbers of samples, by source and kind.
 //!
-//! Takes each sample's number, gives what changed in the account of its agent. The number of sources is
+//! Takes each sample's number, gives the sums of its agent. The number of sources is
 //! limited; samples of further ones are delivered, but nobody notices when some are missing.
 
 use super::sample::{Kind, Source};
+use crate::export::domain::Output;
 use crate::export::sequence::{SequenceCounts, SequenceTracker};
 use std::collections::HashMap;
 
@@ -12,18 +13,12 @@ const SOURCES_MAX: usize = 1 << 17;
 /// A sample may come so many others of its source late.
 const LATE_SAMPLES: u32 = 16;
 
-/// Who counts: the place of the agent's domain, what it samples, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SourceKey {
-    pub(super) domain: usize,
-    pub(super) kind: Kind,
-    pub(super) source: Source,
-}
-
-/// All sources.
+/// The sources of one agent.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
-    followed: HashMap<SourceKey, Followed>,
+pub(in crate::export) struct Sources {
+    followed: HashMap<(Kind, Source), Followed>,
+    /// The sums over all of them, those that are followed no more among them.
+    counts: SequenceCounts,
 }
 
 #[derive(Debug)]
@@ -35,17 +30,19 @@ struct Followed {
 }
 
 impl Sources {
-    /// Notes a sample of an agent that has started anew so often, in the sums over its sources; says whether its
-    /// source is followed.
+    /// Notes a sample of an agent that has started anew so often; says whether its source is followed.
     pub(super) fn observe(
         &mut self,
-        key: SourceKey,
+        key: (Kind, Source),
         sequence: u32,
         restarts: u64,
-        sums: &mut SequenceCounts,
+        output: &mut Output,
     ) -> bool {
-        if self.followed.len() >= SOURCES_MAX && !self.followed.contains_key(&key) {
-            return false;
+        if !self.followed.contains_key(&key) {
+            if output.held.sources >= SOURCES_MAX {
+                return false;
+            }
+            output.held.sources += 1;
         }
         let new = || Followed { tracker: SequenceTracker::with_late_messages(LATE_SAMPLES), restarts };
         let followed = self.followed.entry(key).or_insert_with(new);
@@ -53,7 +50,18 @@ impl Sources {
         followed.tracker.observe(sequence, 1, restarts > followed.restarts);
         let after = followed.tracker.counts();
         followed.restarts = restarts.max(followed.restarts + after.restarts - before.restarts);
-        sums.replace(before, after);
+        self.counts.replace(before, after);
         true
+    }
+
+    /// What the numbers say of all of them.
+    pub(in crate::export) const fn counts(&self) -> SequenceCounts {
+        self.counts
+    }
+
+    /// Follows none of them any more.
+    pub(in crate::export) fn clear(&mut self, output: &mut Output) {
+        output.held.sources -= self.followed.len();
+        self.followed.clear();
     }
 }

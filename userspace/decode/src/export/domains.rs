@@ -1,0 +1,162 @@
+//! The exporters and domains that are kept.
+//!
+//! Takes the key of each message, gives the domain that it belongs to. Their number is limited: when there is no
+//! room for a new one, the one that was silent for longest is given up, once it was silent for long enough. A
+//! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
+//! that is given up stays, in one account a protocol version.
+
+use super::Transport;
+use super::account::{ExportAccount, Undecodable, Unit};
+use super::domain::{Domain, Output};
+use std::collections::{BTreeMap, HashMap};
+use tapline_record::EventTime;
+use tapline_record::address::Address;
+
+/// Whose messages have one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DomainKey {
+    pub(super) address: Address,
+    pub(super) port: u16,
+    pub(super) transport: Transport,
+    pub(super) version: u8,
+    pub(super) domain: u32,
+    /// The agent that a sFlow datagram names, where somebody else sent it.
+    pub(super) agent: Option<Address>,
+}
+
+/// All domains.
+#[derive(Debug, Default)]
+pub(super) struct Domains {
+    kept: Vec<Kept>,
+    index: HashMap<DomainKey, usize>,
+    /// Those whose connection has ended, by their key without its port.
+    closed: HashMap<DomainKey, Vec<usize>>,
+    /// The domain of the last message, which is most often the next one's too; none after a connection's end.
+    last: usize,
+    /// The accounts of those that were given up, by version.
+    given_up: BTreeMap<u8, ExportAccount>,
+    /// When there is no room, none can be given up before.
+    full_until: EventTime,
+    next_id: u64,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) key: DomainKey,
+    pub(super) domain: Domain,
+    id: u64,
+}
+
+impl Domains {
+    /// The domain of a message that was received at `now`, a new one if there is room.
+    pub(super) fn get(
+        &mut self,
+        key: DomainKey,
+        unit: Unit,
+        now: EventTime,
+        output: &mut Output,
+    ) -> Result<&mut Kept, Undecodable> {
+        if self.kept.get(self.last).is_none_or(|last| last.key != key) {
+            self.last = match self.index.get(&key) {
+                Some(&place) => place,
+                None => self.place_for(key, unit, now, output)?,
+            };
+        }
+        Ok(&mut self.kept[self.last])
+    }
+
+    /// Notes that these messages' connection has ended.
+    pub(super) fn close(&mut self, is_of_sender: impl Fn(&DomainKey) -> bool, output: &mut Output) {
+        let ended: Vec<_> = self.index.extract_if(|key, _| is_of_sender(key)).collect();
+        for (key, place) in ended {
+            self.kept[place].domain.end_session(output);
+            self.closed.entry(without_port(key)).or_default().push(place);
+        }
+        self.last = usize::MAX;
+    }
+
+    /// Those that are kept, in the order in which they were first seen, but for those given up.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {
+        self.kept.iter()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Domain> {
+        self.kept.iter_mut().map(|kept| &mut kept.domain)
+    }
+
+    /// All accounts; those of what was given up come last.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
+        self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
+    }
+
+    /// A place for a domain that is not known.
+    fn place_for(
+        &mut self,
+        key: DomainKey,
+        unit: Unit,
+        now: EventTime,
+        output: &mut Output,
+    ) -> Result<usize, Undecodable> {
+        let place = if let Some(place) = self.closed.get_mut(&without_port(key)).and_then(Vec::pop) {
+            self.kept[place].key = key;
+            place
+        } else {
+            let domain = Domain::new(unit, output.options.sampling_rate);
+            let kept = Kept { key, domain, id: self.next_id };
+            let place = self.room(now, output)?;
+            self.next_id += 1;
+            if place == self.kept.len() {
+                self.kept.push(kept);
+            } else {
+                self.kept[place] = kept;
+            }
+            place
+        };
+        self.index.insert(key, place);
+        Ok(place)
+    }
+
+    /// A place that is free, or becomes so.
+    fn room(&mut self, now: EventTime, output: &mut Output) -> Result<usize, Undecodable> {
+        if self.kept.len() < output.options.domains_max {
+            return Ok(self.kept.len());
+        }
+        if now < self.full_until {
+            return Err(Undecodable::Cap);
+        }
+        let places = 0..self.kept.len();
+        let oldest = places.min_by_key(|&place| self.kept[place].domain.received).ok_or(Undecodable::Cap)?;
+        self.full_until = self.kept[oldest].domain.received.plus(output.options.domain_idle_ns);
+        if now < self.full_until {
+            return Err(Undecodable::Cap);
+        }
+        self.give_up(oldest, output);
+        Ok(oldest)
+    }
+
+    /// Gives up the domain at this place; its account goes into that of its version.
+    fn give_up(&mut self, place: usize, output: &mut Output) {
+        let Kept { key, domain, .. } = &mut self.kept[place];
+        domain.end_session(output);
+        self.index.remove(key);
+        if let Some(closed) = self.closed.get_mut(&without_port(*key)) {
+            closed.retain(|known| *known != place);
+        }
+        self.closed.retain(|_, places| !places.is_empty());
+        let account = self.kept[place].account();
+        let all = self.given_up.entry(account.version);
+        *all.or_insert_with(|| ExportAccount::of_given_up(account.version, account.unit)) += &account;
+    }
+}
+
+impl Kept {
+    fn account(&self) -> ExportAccount {
+        self.domain.account(self.id, &self.key)
+    }
+}
+
+const fn without_port(key: DomainKey) -> DomainKey {
+    DomainKey { port: 0, ..key }
+}

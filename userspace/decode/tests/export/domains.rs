@@ -1,0 +1,122 @@
+//! Exporters that come and go: what is kept of them has limits, and nothing that was counted is lost.
+
+use crate::messages::{ipfix, set, template, v5, v9};
+use crate::rows::{RECEIVED, decoder_with};
+use std::net::{IpAddr, Ipv4Addr};
+use tapline_decode::export::{
+    Datagram, ExportAccount, ExportDecoder, ExportOptions, Sender, Transport, Undecodable,
+};
+
+const SECOND_NS: i64 = 1_000_000_000;
+const IDLE_S: i64 = 60;
+
+fn limited(domains_max: usize) -> ExportDecoder {
+    decoder_with(ExportOptions {
+        domains_max,
+        domain_idle_ns: IDLE_S * SECOND_NS,
+        ..ExportOptions::default()
+    })
+}
+
+fn sender(port: u16, transport: Transport) -> Sender {
+    Sender { transport, ..Sender::udp(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), port) }
+}
+
+/// Pushes a message that arrives after so many seconds; gives the rows it makes.
+fn push(decoder: &mut ExportDecoder, second: i64, sender: Sender, payload: &[u8]) -> usize {
+    let before = decoder.rows();
+    decoder.push(&Datagram { received: RECEIVED.plus(second * SECOND_NS), sender, payload });
+    decoder.rows() - before
+}
+
+fn push_udp(decoder: &mut ExportDecoder, second: i64, port: u16, payload: &[u8]) -> usize {
+    push(decoder, second, sender(port, Transport::Udp), payload)
+}
+
+/// An IPFIX message with a template and one record.
+fn one_record(sequence: u32) -> Vec<u8> {
+    ipfix(sequence, &[set(2, &template(256, &[(8, 4)])), set(256, &[10, 0, 0, 1])])
+}
+
+fn accounts(decoder: &ExportDecoder) -> Vec<ExportAccount> {
+    decoder.accounts().collect()
+}
+
+#[test]
+fn the_next_connection_goes_on_with_the_account() {
+    let mut decoder = limited(1);
+    for connection in 0..5 {
+        let sender = sender(40_000 + connection, Transport::Tcp);
+        assert_eq!(push(&mut decoder, 0, sender, &ipfix(0, &[set(256, &[10, 0, 0, 1])])), 0, "no template");
+        assert_eq!(push(&mut decoder, 0, sender, &one_record(1)), 2, "one of them waited");
+        decoder.close(sender);
+    }
+    let accounts = accounts(&decoder);
+    assert_eq!((accounts.len(), accounts[0].port), (1, 40_004));
+    let (ledger, sequence) = (accounts[0].ledger(), accounts[0].sequence);
+    assert_eq!((ledger.offered, ledger.delivered, sequence.restarts, sequence.lost), (10, 10, 0, 0));
+    assert_eq!(decoder.strays().messages, 0);
+}
+
+#[test]
+fn connections_at_once_have_accounts_of_their_own() {
+    let mut decoder = limited(10);
+    let senders = [1, 2].map(|port| sender(port, Transport::Tcp));
+    senders.iter().for_each(|sender| assert_eq!(push(&mut decoder, 0, *sender, &one_record(0)), 1));
+    senders.iter().for_each(|sender| decoder.close(*sender));
+    assert_eq!(push(&mut decoder, 0, sender(3, Transport::Tcp), &one_record(0)), 1);
+    let records: Vec<_> = accounts(&decoder).iter().map(|account| account.counts.records).collect();
+    assert_eq!(records.iter().sum::<u64>(), 3);
+    assert_eq!(records.len(), 2);
+}
+
+#[test]
+fn who_was_silent_for_long_is_given_up_for_a_new_one() {
+    let mut decoder = limited(2);
+    push_udp(&mut decoder, 0, 1, &v5(0, 2, 0));
+    push_udp(&mut decoder, 30, 2, &v5(0, 1, 0));
+    assert_eq!(push_udp(&mut decoder, 59, 3, &v5(0, 1, 0)), 0, "none was silent for long enough");
+    assert_eq!(push_udp(&mut decoder, 60, 3, &v5(0, 1, 0)), 1);
+    assert_eq!(push_udp(&mut decoder, 61, 1, &v5(100, 1, 0)), 0, "none is, again");
+    let accounts = accounts(&decoder);
+    let seen: Vec<_> = accounts.iter().map(|account| (account.port, account.ledger().delivered)).collect();
+    assert_eq!(seen, [(3, 1), (2, 1), (0, 2)]);
+    assert_eq!(accounts[2].exporter, None);
+    assert_eq!(decoder.strays().reasons.of(Undecodable::Cap), 2);
+    let mut ids: Vec<_> = accounts.iter().map(|account| account.id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn what_is_given_up_leaves_its_room() {
+    let mut decoder = limited(1);
+    for exporter in 0..100 {
+        let data = set(300, &[0; 1000]);
+        push_udp(&mut decoder, i64::from(exporter) * IDLE_S, exporter, &v9(0, &[data]));
+        assert_eq!(decoder.waiting_octets(), 1128);
+    }
+    let counts = accounts(&decoder)[1].counts;
+    assert_eq!((counts.sets_waited, counts.sets_expired), (99, 99));
+}
+
+#[test]
+fn the_fields_of_all_templates_have_a_limit() {
+    let options = ExportOptions { template_fields_all_max: 3 * 17, ..ExportOptions::default() };
+    let mut decoder = decoder_with(options);
+    let announce = |ids: &[u16]| {
+        let templates: Vec<_> = ids.iter().map(|id| template(*id, &[(8, 4)])).collect();
+        ipfix(0, &[set(2, &templates.concat())])
+    };
+    push_udp(&mut decoder, 0, 1, &announce(&[256, 257]));
+    push_udp(&mut decoder, 0, 2, &announce(&[256, 257]));
+    let refused = |decoder: &ExportDecoder| {
+        accounts(decoder).iter().map(|account| account.counts.reasons.of(Undecodable::Cap)).sum::<u64>()
+    };
+    assert_eq!(refused(&decoder), 1);
+    push_udp(&mut decoder, 0, 1, &ipfix(0, &[set(2, &template(256, &[]))]));
+    push_udp(&mut decoder, 0, 2, &announce(&[257]));
+    assert_eq!(refused(&decoder), 1, "a withdrawal makes room");
+    push_udp(&mut decoder, 0, 2, &ipfix(0, &[set(2, &template(257, &[(12, 4)]))]));
+    assert_eq!((refused(&decoder), decoder.templates().count()), (1, 3), "so does a new meaning");
+}
