@@ -22,6 +22,8 @@ const MESSAGES_A_STEP: usize = 256;
 const IDLE_NS: RangeInclusive<i64> = 1_000_000_000..=30_000_000_000;
 /// Rows of a batch when only times are looked at.
 const SCAN_ROWS: usize = 8192;
+/// How long the watermark of a listener may be told again before it is worked out anew, over all exporters.
+const WATERMARK_NS: i64 = 10_000_000;
 /// Reads of a listener in one step, at most.
 const READS_A_STEP: usize = 64;
 
@@ -176,6 +178,8 @@ pub(crate) struct ExportSource {
     missing: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
+    /// When the watermark was worked out, and what it was.
+    watermark: (EventTime, EventTime),
     failure: Option<io::Error>,
     template_failure: Option<String>,
 }
@@ -200,6 +204,7 @@ impl ExportSource {
             rows_dropped: 0,
             templates: None,
             restored: Restored::default(),
+            watermark: (EventTime::MIN, EventTime::MIN),
             failure: None,
             template_failure: None,
         }
@@ -323,14 +328,16 @@ impl Source for ExportSource {
         batch.is_none_or(|batch| send(&LEDGER, batch))
     }
 
-    fn watermark(&self) -> EventTime {
-        match self.input {
-            ExportInput::Files(_) => self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns),
-            ExportInput::Listener(_) => {
-                let idle_ns = self.lateness_ns.clamp(*IDLE_NS.start(), *IDLE_NS.end());
-                self.decoder.watermark(now(), idle_ns).plus(-self.lateness_ns)
-            }
+    fn watermark(&mut self) -> EventTime {
+        if let ExportInput::Files(_) = self.input {
+            return self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns);
         }
+        let now = now();
+        if now >= self.watermark.0.plus(WATERMARK_NS) || now < self.watermark.0 {
+            let idle_ns = self.lateness_ns.clamp(*IDLE_NS.start(), *IDLE_NS.end());
+            self.watermark = (now, self.decoder.watermark(now, idle_ns).plus(-self.lateness_ns));
+        }
+        self.watermark.1
     }
 
     fn newly_missing(&mut self) -> i64 {

@@ -135,7 +135,7 @@ impl Source for PacketSource {
         batch.is_none_or(|batch| send(&LEDGER, batch))
     }
 
-    fn watermark(&self) -> EventTime {
+    fn watermark(&mut self) -> EventTime {
         let flows = self.flows.as_ref().map_or(EventTime::MAX, |(meter, _)| meter.watermark());
         self.latest.min(flows).plus(-self.lateness_ns)
     }

@@ -132,7 +132,7 @@ impl<'a> Dealer<'a> {
     }
 
     /// Tells every worker how far a silent source has come, by a batch without rows.
-    fn tell_watermark(&mut self, source: &dyn Source, stop: &StopFlag<'_>) -> bool {
+    fn tell_watermark(&mut self, source: &mut dyn Source, stop: &StopFlag<'_>) -> bool {
         let watermark = source.watermark();
         if self.live.is_none() || watermark < self.told.plus(TELL_NS) {
             return true;

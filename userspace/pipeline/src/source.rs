@@ -29,7 +29,7 @@ pub(crate) trait Source {
     fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool;
 
     /// No record of any stream that is still to come is older.
-    fn watermark(&self) -> EventTime;
+    fn watermark(&mut self) -> EventTime;
 
     /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
     fn newly_missing(&mut self) -> i64;
@@ -86,8 +86,8 @@ impl Source for AnySource {
         self.inner_mut().hand_over(all, send)
     }
 
-    fn watermark(&self) -> EventTime {
-        self.inner().watermark()
+    fn watermark(&mut self) -> EventTime {
+        self.inner_mut().watermark()
     }
 
     fn newly_missing(&mut self) -> i64 {
