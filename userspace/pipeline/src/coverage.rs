@@ -19,6 +19,9 @@ pub(crate) const REPORTS_CAPACITY: usize = 1024;
 /// Seconds of event time that are remembered.
 const SECONDS_MAX: usize = 200_000;
 
+/// Seconds that the rows of a batch mostly lie in.
+const SECONDS_NEAR: usize = 128;
+
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// Rows that were delivered and records that went missing, by second of event time.
@@ -56,15 +59,8 @@ impl CoverageReporter {
     pub(crate) fn note(&mut self, batch: &RecordBatch, is_delivered: bool) {
         let Some(times) = batch.column_by_name("ts") else { return };
         let first = self.pending.len();
-        for time in times.as_primitive::<TimestampNanosecondType>().values() {
-            let second = time.div_euclid(SECOND_NS);
-            let known = self.pending[first..].iter().rposition(|known| known.second == second);
-            let place = known.map_or(self.pending.len(), |place| first + place);
-            if known.is_none() {
-                self.pending.push(Second { second, ..Second::default() });
-            }
-            self.pending[place].delivered += 1.0;
-        }
+        let times = times.as_primitive::<TimestampNanosecondType>().values();
+        self.deliver(times);
         let missing = std::mem::take(&mut self.missing) as f64;
         let rows = batch.num_rows() as f64;
         for second in &mut self.pending[first..] {
@@ -74,6 +70,31 @@ impl CoverageReporter {
             }
         }
         self.send();
+    }
+
+    /// Counts rows by second.
+    fn deliver(&mut self, times: &[i64]) {
+        let first = self.pending.len();
+        let base = times.iter().min().map_or(0, |time| time.div_euclid(SECOND_NS));
+        let mut near = [0_u32; SECONDS_NEAR];
+        for time in times {
+            let second = time.div_euclid(SECOND_NS);
+            match near.get_mut((second - base) as usize) {
+                Some(rows) => *rows += 1,
+                None => self.deliver_far(first, second),
+            }
+        }
+        for (second, rows) in (base..).zip(near).filter(|(_, rows)| *rows > 0) {
+            self.pending.push(Second { second, delivered: rows.into(), ..Second::default() });
+        }
+    }
+
+    /// Counts a row of a second that is far from the first one.
+    fn deliver_far(&mut self, first: usize, second: i64) {
+        match self.pending[first..].iter_mut().find(|known| known.second == second) {
+            Some(known) => known.delivered += 1.0,
+            None => self.pending.push(Second { second, delivered: 1.0, ..Second::default() }),
+        }
     }
 
     fn send(&mut self) {

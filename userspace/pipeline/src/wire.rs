@@ -78,6 +78,7 @@ pub(crate) fn wire(
             outputs: vec![],
             bell,
             merger: Cord(Arc::clone(&merger_bell)),
+            told: EventTime::MIN,
         });
     }
     Ok(wired)

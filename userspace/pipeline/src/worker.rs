@@ -14,6 +14,9 @@ use tapline_record::ledger::QueryLedger;
 /// A worker that waits looks again after so long, whatever the bell does.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
+/// How far its watermark must have come for a worker to wake the merger for it, in nanoseconds.
+const TELL_NS: i64 = 50_000_000;
+
 /// What a worker says to the merger.
 pub(crate) enum Message {
     /// Something for query `query`.
@@ -46,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) bell: Arc<Bell>,
     /// Wakes the merger.
     pub(crate) merger: Cord,
+    /// The last watermark that the merger was told.
+    pub(crate) told: EventTime,
 }
 
 impl Worker {
@@ -100,7 +105,16 @@ impl Worker {
             turn.iter().try_for_each(|(_, batch)| operator.process(batch, out))
         };
         let watermark = turn.iter().map(|(_, batch)| batch.watermark).max().unwrap_or(EventTime::MIN);
-        self.each_operator(process, stop) && self.say(Message::Watermark(watermark), stop)
+        self.each_operator(process, stop) && self.tell(watermark, stop)
+    }
+
+    /// Tells the merger how far this worker has come, unless that is hardly further than it was told.
+    fn tell(&mut self, watermark: EventTime, stop: &StopFlag<'_>) -> bool {
+        if watermark < self.told.plus(TELL_NS) {
+            return true;
+        }
+        self.told = watermark;
+        self.say(Message::Watermark(watermark), stop)
     }
 
     fn finish(&mut self, stop: &StopFlag<'_>) {
@@ -133,10 +147,14 @@ impl Worker {
                 self.merger.ring();
                 return false;
             }
+            let has_output = !self.outputs.is_empty();
             for output in self.outputs.drain(..) {
                 if !send(&mut self.messages, Message::Output { query, output }, stop) {
                     return false;
                 }
+            }
+            if has_output {
+                self.merger.ring();
             }
         }
         true

@@ -34,7 +34,7 @@ pub(super) trait KeyTable: Send {
 
 /// A table for at most `numbers_max` keys of this layout; `None` when they are too wide.
 pub(super) fn key_table(layout: &Layout, numbers_max: usize) -> Option<Box<dyn KeyTable>> {
-    if layout.bits <= KeySlots::KEY_BITS_MAX && numbers_max <= KeySlots::NUMBER_MAX {
+    if KeySlots::take(layout.bits, numbers_max) {
         return Some(Box::new(Keys::<1, KeySlots>::new()));
     }
     macro_rules! with_words {

@@ -2,7 +2,8 @@
 //!
 //! The widest columns come first, so that none straddles more words than it must, then a bit a column
 //! that says NULL. The loose layout takes every row. The tight one takes those whose addresses are all
-//! IPv4-mapped, in 4 octets each, and leaves the NULL bits out where they would cost a word.
+//! IPv4-mapped, in 4 octets each, and leaves the NULL bits out where they would cost a word. The narrow one
+//! takes those whose numbers of 32 bits are such as autonomous systems have.
 
 use datafusion::arrow::array::downcast_primitive_array;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
@@ -11,6 +12,15 @@ use std::cmp::Reverse;
 
 /// Words of the widest packed key; wider ones go by rows.
 pub(super) const WORDS_MAX: usize = 8;
+
+/// Bits of a 32-bit number in the narrow layout: half a million numbers from 0 on, and as many from
+/// [`PRIVATE_MIN`] on.
+const NARROW_BITS: usize = 20;
+const NARROW_MASK: u32 = (1 << NARROW_BITS) - 1;
+const PUBLIC_COUNT: u32 = 1 << (NARROW_BITS - 1);
+
+/// The first 32-bit number of an autonomous system for private use (RFC 6996).
+const PRIVATE_MIN: u32 = 4_200_000_000;
 
 /// What stands before an IPv4 address in its mapped form.
 const MAPPED_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
@@ -28,53 +38,78 @@ pub(super) struct Field {
     pub(super) data_type: DataType,
     /// Octets of a value.
     pub(super) width: usize,
-    /// First octet in the key.
-    offset: usize,
-    /// Whether only the last four octets are kept, of IPv4-mapped addresses; no other value fits.
-    is_mapped: bool,
+    /// First bit in the key.
+    first: usize,
+    /// What is kept of a value.
+    kept: Kept,
     /// The bit of the key that says NULL; without one, NULL does not fit.
     null_bit: Option<usize>,
+}
+
+/// What is kept of a column's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// All of them.
+    Whole,
+    /// The last four octets of IPv4-mapped addresses; no other value fits.
+    Mapped,
+    /// 32-bit numbers as [`narrow`] has them; no other value fits.
+    Narrow,
 }
 
 impl Layout {
     /// The layout for every row; `None` when some key has no fixed width or all are too wide.
     pub(super) fn loose(schema: &SchemaRef) -> Option<Self> {
-        let layout = Self::new(schema, |_| false, |_| true)?;
+        let layout = Self::new(schema, |_| Kept::Whole, |_| true)?;
         (layout.words() <= WORDS_MAX).then_some(layout)
     }
 
     /// The layout for rows without IPv6 addresses, and perhaps without NULL; `None` as for [`Self::loose`].
     pub(super) fn tight(schema: &SchemaRef) -> Option<Self> {
-        let is_address = |data_type: &DataType| *data_type == DataType::FixedSizeBinary(16);
-        Self::new(schema, is_address, |free_bits| free_bits >= schema.fields().len())
+        let kept = |data_type: &DataType| match data_type {
+            DataType::FixedSizeBinary(16) => Kept::Mapped,
+            _ => Kept::Whole,
+        };
+        Self::new(schema, kept, |free_bits| free_bits >= schema.fields().len())
+    }
+
+    /// The layout for rows whose 32-bit numbers are those of autonomous systems; `None` as for [`Self::loose`].
+    pub(super) fn narrow(schema: &SchemaRef) -> Option<Self> {
+        let kept = |data_type: &DataType| match data_type {
+            DataType::UInt32 => Kept::Narrow,
+            _ => Kept::Whole,
+        };
+        Self::new(schema, kept, |_| true)
     }
 
     pub(super) const fn words(&self) -> usize {
         self.bits.div_ceil(64)
     }
 
-    /// Fields of which those that `is_mapped` are shortened, with NULL bits if `takes_null` for the bits that
-    /// the values leave free.
+    /// Fields of which so much is `kept`, with NULL bits if `takes_null` for the bits that the values leave free.
     fn new(
         schema: &SchemaRef,
-        is_mapped: impl Fn(&DataType) -> bool,
+        kept: impl Fn(&DataType) -> Kept,
         takes_null: impl Fn(usize) -> bool,
     ) -> Option<Self> {
         let types = || schema.fields().iter().map(|field| field.data_type());
         let widths: Vec<usize> = types().map(width_of).collect::<Option<_>>()?;
-        let kept =
-            types().zip(&widths).map(|(data_type, &width)| if is_mapped(data_type) { 4 } else { width });
-        let (offsets, octets) = place(&kept.collect::<Vec<_>>());
-        let takes_null = takes_null(octets.div_ceil(8) * 64 - octets * 8);
+        let bits_of = |(data_type, &width): (&DataType, &usize)| match kept(data_type) {
+            Kept::Whole => padded(width) * 8,
+            Kept::Mapped => 32,
+            Kept::Narrow => NARROW_BITS,
+        };
+        let (firsts, bits) = place(&types().zip(&widths).map(bits_of).collect::<Vec<_>>());
+        let takes_null = takes_null(bits.div_ceil(64) * 64 - bits);
         let field = |(column, data_type): (usize, &DataType)| Field {
             data_type: data_type.clone(),
             width: widths[column],
-            offset: offsets[column],
-            is_mapped: is_mapped(data_type),
-            null_bit: takes_null.then_some(octets * 8 + column),
+            first: firsts[column],
+            kept: kept(data_type),
+            null_bit: takes_null.then_some(bits + column),
         };
-        let bits = octets * 8 + if takes_null { widths.len() } else { 0 };
-        Some(Self { fields: types().enumerate().map(field).collect(), bits })
+        let null_bits = if takes_null { widths.len() } else { 0 };
+        Some(Self { fields: types().enumerate().map(field).collect(), bits: bits + null_bits })
     }
 }
 
@@ -88,16 +123,19 @@ fn width_of(data_type: &DataType) -> Option<usize> {
     }
 }
 
-/// First octets of values of these widths, and the octets of all.
-fn place(widths: &[usize]) -> (Vec<usize>, usize) {
-    let mut order: Vec<usize> = (0..widths.len()).collect();
-    order.sort_by_key(|&column| Reverse(padded(widths[column])));
-    let (mut offset, mut offsets) = (0, vec![0; widths.len()]);
+/// First bits of values of so many bits, and the bits of all. No value of at most a word straddles two.
+fn place(bits: &[usize]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..bits.len()).collect();
+    order.sort_by_key(|&column| Reverse(bits[column]));
+    let (mut first, mut firsts) = (0, vec![0; bits.len()]);
     for column in order {
-        offsets[column] = offset;
-        offset += padded(widths[column]);
+        if first % 64 + bits[column].min(64) > 64 {
+            first = first.next_multiple_of(64);
+        }
+        firsts[column] = first;
+        first += bits[column];
     }
-    (offsets, offset)
+    (firsts, first)
 }
 
 /// Octets that a value takes up: the next power of two, whole words beyond 8, so that none straddles.
@@ -107,11 +145,11 @@ const fn padded(width: usize) -> usize {
 
 impl Field {
     const fn word(&self) -> usize {
-        self.offset / 8
+        self.first / 64
     }
 
     const fn shift(&self) -> usize {
-        self.offset % 8 * 8
+        self.first % 64
     }
 
     /// Writes the column's rows into the keys, whose part of it is zero; says whether the layout has a place
@@ -127,13 +165,15 @@ impl Field {
             keys.iter_mut().for_each(|key| key[bit / 64] |= 1 << (bit % 64));
             return true;
         }
-        let values_fit = match nulls {
-            _ if !self.is_mapped => {
+        let values_fit = match (self.kept, nulls) {
+            (Kept::Whole, _) => {
                 self.pack_whole(keys, column);
                 true
             }
-            None => self.pack_mapped(keys, column, std::iter::repeat(true), unfit),
-            Some(valid) => self.pack_mapped(keys, column, valid.iter(), unfit),
+            (Kept::Narrow, None) => self.pack_narrow(keys, column, std::iter::repeat(true), unfit),
+            (Kept::Narrow, Some(valid)) => self.pack_narrow(keys, column, valid.iter(), unfit),
+            (Kept::Mapped, None) => self.pack_mapped(keys, column, std::iter::repeat(true), unfit),
+            (Kept::Mapped, Some(valid)) => self.pack_mapped(keys, column, valid.iter(), unfit),
         };
         match (nulls, self.null_bit) {
             (None, _) => values_fit,
@@ -167,6 +207,28 @@ impl Field {
         for ((key, [prefix @ .., a, b, c, d]), (valid, unfit)) in rows {
             key[word] |= u64::from(u32::from_ne_bytes([*a, *b, *c, *d])) << shift;
             let fits = !valid || *prefix == MAPPED_PREFIX;
+            *unfit |= !fits;
+            all_fit &= fits;
+        }
+        all_fit
+    }
+
+    /// Writes 32-bit numbers, of which those that are `valid` must have a narrow form; says whether they do.
+    #[inline]
+    fn pack_narrow<const W: usize>(
+        &self,
+        keys: &mut [[u64; W]],
+        column: &ArrayRef,
+        valid: impl Iterator<Item = bool>,
+        unfit: &mut [bool],
+    ) -> bool {
+        let (word, shift) = (self.word(), self.shift());
+        let (values, _) = octets_of(column).as_chunks::<4>();
+        let mut all_fit = true;
+        for ((key, value), (valid, unfit)) in keys.iter_mut().zip(values).zip(valid.zip(unfit)) {
+            let value = narrow(u32::from_ne_bytes(*value));
+            key[word] |= u64::from(value & NARROW_MASK) << shift;
+            let fits = !valid | (value <= NARROW_MASK);
             *unfit |= !fits;
             all_fit &= fits;
         }
@@ -207,20 +269,30 @@ impl Field {
 
     /// Makes the column's part of a key zero.
     fn clear<const W: usize>(&self, key: &mut [u64; W]) {
-        let width = if self.is_mapped { 4 } else { self.width };
-        for part in (0..width).step_by(8) {
-            let bits = (width - part).min(8) * 8;
-            key[self.word() + part / 8] &= !(u64::MAX >> (64 - bits) << self.shift());
+        let kept_bits = match self.kept {
+            Kept::Whole => self.width * 8,
+            Kept::Mapped => 32,
+            Kept::Narrow => NARROW_BITS,
+        };
+        for part in (0..kept_bits).step_by(64) {
+            let bits = (kept_bits - part).min(64);
+            key[self.word() + part / 64] &= !(u64::MAX >> (64 - bits) << self.shift());
         }
     }
 
     /// Appends the value in a key.
     #[inline]
     pub(super) fn unpack<const W: usize>(&self, key: &[u64; W], octets: &mut Vec<u8>) {
-        if self.is_mapped {
-            octets.extend_from_slice(&MAPPED_PREFIX);
-            octets.extend_from_slice(&(key[self.word()] >> self.shift()).to_ne_bytes()[..4]);
-            return;
+        let word = key[self.word()] >> self.shift();
+        match self.kept {
+            Kept::Whole => {}
+            Kept::Mapped => {
+                octets.extend_from_slice(&MAPPED_PREFIX);
+                return octets.extend_from_slice(&word.to_ne_bytes()[..4]);
+            }
+            Kept::Narrow => {
+                return octets.extend_from_slice(&widened(word as u32 & NARROW_MASK).to_ne_bytes());
+            }
         }
         for part in (0..self.width).step_by(8) {
             let word = key[self.word() + part / 8] >> self.shift();
@@ -232,6 +304,21 @@ impl Field {
     pub(super) fn is_null<const W: usize>(&self, key: &[u64; W]) -> bool {
         self.null_bit.is_some_and(|bit| key[bit / 64] >> (bit % 64) & 1 == 1)
     }
+}
+
+/// The narrow form of a number, more than [`NARROW_MASK`] where it has none.
+#[inline]
+const fn narrow(number: u32) -> u32 {
+    if number < PUBLIC_COUNT {
+        return number;
+    }
+    let private = number.wrapping_sub(PRIVATE_MIN);
+    if private < PUBLIC_COUNT { PUBLIC_COUNT + private } else { u32::MAX }
+}
+
+/// The number of a narrow form.
+const fn widened(narrow: u32) -> u32 {
+    if narrow < PUBLIC_COUNT { narrow } else { narrow - PUBLIC_COUNT + PRIVATE_MIN }
 }
 
 /// Writes values of at most one word.
@@ -260,4 +347,19 @@ fn octets_of(array: &ArrayRef) -> &[u8] {
         DataType::FixedSizeBinary(_) => array.as_fixed_size_binary().values().as_slice(),
         other => unreachable!("invariant: {other} has no fixed width")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_numbers_come_back() {
+        let kept = [0, 1, PUBLIC_COUNT - 1, PRIVATE_MIN, PRIVATE_MIN + PUBLIC_COUNT - 1];
+        assert_eq!(kept.map(|number| widened(narrow(number))), kept);
+        assert!(kept.iter().all(|&number| narrow(number) <= NARROW_MASK));
+        for other in [PUBLIC_COUNT, PRIVATE_MIN - 1, PRIVATE_MIN + PUBLIC_COUNT, u32::MAX] {
+            assert!(narrow(other) > NARROW_MASK, "{other}");
+        }
+    }
 }

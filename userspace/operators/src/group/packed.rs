@@ -1,10 +1,12 @@
 //! Keys of fixed width, packed into a few words.
 //!
-//! Most rows have no IPv6 address and few NULLs: they are looked up among tight keys of half the size
-//! or less. The others have a table of their own; both share one sequence of numbers.
+//! Most rows have no IPv6 address, few NULLs and small numbers: they are looked up among tight keys of half the
+//! size or less. The others have a table of their own; both share one sequence of numbers. Narrow keys stand in
+//! their slots; where too many rows have none, tight ones take their place.
 
 use super::keys::{KeyTable, key_table};
 use super::layout::{Field, Layout};
+use super::slots::KeySlots;
 use super::{FOLDED, GroupTable};
 use datafusion::arrow::array::{ArrayData, ArrayRef, BooleanArray, UInt32Array, make_array};
 use datafusion::arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
@@ -16,15 +18,28 @@ use std::sync::Arc;
 /// Rows that are packed at once, so that their keys stay in the first-level cache.
 const BLOCK_ROWS: usize = 1024;
 
+/// Narrow keys are given up where more than one row of so many has none.
+const ROWS_A_STRAY: u64 = 8;
+
 /// A packed table for these keys, `None` when some key has no fixed width or all are too wide.
 pub(crate) fn packed_table(schema: &SchemaRef, groups_max: usize) -> Option<Box<dyn GroupTable>> {
     let half = |layout: Layout| Some(Half { keys: key_table(&layout, groups_max)?, layout });
+    let (narrow, tight) = (Layout::narrow(schema)?, Layout::tight(schema)?);
+    let fits_slots = |layout: &Layout| KeySlots::take(layout.bits, groups_max);
+    let (first, second) = if fits_slots(&narrow) && !fits_slots(&tight) {
+        (half(narrow)?, Some(half(tight)?))
+    } else {
+        (half(tight)?, None)
+    };
     Some(Box::new(PackedGroups {
-        tight: half(Layout::tight(schema)?)?,
+        tight: first,
+        instead_of_narrow: second,
         loose: half(Layout::loose(schema)?)?,
         loose_groups: vec![FOLDED],
         unfit: vec![],
         strays: vec![],
+        rows: 0,
+        rows_strayed: 0,
         numbers: vec![],
         groups_max,
     }))
@@ -39,6 +54,8 @@ struct Half {
 struct PackedGroups {
     /// Its numbers are the groups'.
     tight: Half,
+    /// What to go on with when narrow keys were tried, and too many rows have none.
+    instead_of_narrow: Option<Half>,
     loose: Half,
     /// Groups by the number of their loose key.
     loose_groups: Vec<usize>,
@@ -46,6 +63,9 @@ struct PackedGroups {
     unfit: Vec<bool>,
     /// Rows of the batch that have no tight key.
     strays: Vec<u32>,
+    /// Rows since the table was empty, and those that had no tight key.
+    rows: u64,
+    rows_strayed: u64,
     numbers: Vec<usize>,
     groups_max: usize,
 }
@@ -78,6 +98,7 @@ impl PackedGroups {
 
     fn intern_strays(&mut self, columns: &[ArrayRef], groups: &mut [usize]) -> Result<()> {
         let strays = UInt32Array::from(std::mem::take(&mut self.strays));
+        self.rows_strayed += strays.len() as u64;
         let columns: Vec<ArrayRef> =
             columns.iter().map(|column| take(column, &strays, None)).collect::<Result<_, _>>()?;
         self.unfit.clear();
@@ -126,6 +147,7 @@ impl GroupTable for PackedGroups {
     fn intern(&mut self, keys: &[ArrayRef], rows: usize, groups: &mut Vec<usize>) -> Result<()> {
         groups.clear();
         groups.reserve(rows);
+        self.rows += rows as u64;
         for first in (0..rows).step_by(BLOCK_ROWS) {
             let block = BLOCK_ROWS.min(rows - first);
             self.unfit.clear();
@@ -146,6 +168,12 @@ impl GroupTable for PackedGroups {
         self.tight.keys.clear();
         self.loose.keys.clear();
         self.loose_groups.truncate(1);
+        if self.rows_strayed > self.rows / ROWS_A_STRAY
+            && let Some(tight) = self.instead_of_narrow.take()
+        {
+            self.tight = tight;
+        }
+        (self.rows, self.rows_strayed) = (0, 0);
         columns
     }
 }

@@ -128,10 +128,15 @@ pub(super) struct KeySlots {
 
 impl KeySlots {
     /// Bits of a key.
-    pub(super) const KEY_BITS_MAX: usize = 35;
+    const KEY_BITS_MAX: usize = 42;
     /// Numbers have the other bits of a word.
-    pub(super) const NUMBER_MAX: usize = (1 << Self::NUMBER_BITS) - 1;
+    const NUMBER_MAX: usize = (1 << Self::NUMBER_BITS) - 1;
     const NUMBER_BITS: usize = 64 - Self::KEY_BITS_MAX - 1;
+    /// Whether there are bits enough for such keys and so many numbers.
+    pub(super) const fn take(key_bits: usize, numbers_max: usize) -> bool {
+        key_bits <= Self::KEY_BITS_MAX && numbers_max <= Self::NUMBER_MAX
+    }
+
     /// Keys for three buckets; with more, more keys are not in their first one.
     const KEYS_PER_3_BUCKETS: usize = 10;
 

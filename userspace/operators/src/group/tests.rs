@@ -3,7 +3,7 @@
 use super::{FOLDED, GroupTable, direct::DirectGroups, group_table, packed::packed_table, rows::RowGroups};
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, FixedSizeBinaryArray, Int32Array, StringArray, UInt8Array, UInt16Array,
-    UInt64Array,
+    UInt32Array, UInt64Array,
 };
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -22,6 +22,15 @@ fn column(data_type: &DataType, rows: usize, distinct: usize, salt: usize) -> Ar
         DataType::UInt8 => Arc::new(values.map(|v| v.map(|v| (v % 256) as u8)).collect::<UInt8Array>()),
         DataType::UInt16 => Arc::new(values.map(|v| v.map(|v| (v % 65536) as u16)).collect::<UInt16Array>()),
         DataType::Int32 => Arc::new(values.map(|v| v.map(|v| 5 - v as i32)).collect::<Int32Array>()),
+        DataType::UInt32 => {
+            // Some are large, some private, and whatever stands under NULL is large, too.
+            let large = |value: usize| value as u32 + [0, 0, 0, 4_200_000_000, 0, 3_000_000_000][value % 6];
+            let values: Vec<_> = (0..rows)
+                .map(|row| if valid(row) { large(value(row)) } else { u32::MAX - row as u32 })
+                .collect();
+            let nulls = (0..rows).map(valid).collect::<Vec<_>>();
+            Arc::new(UInt32Array::new(values.into(), Some(nulls.into())))
+        }
         DataType::UInt64 => Arc::new(values.map(|v| v.map(|v| v as u64 * 3)).collect::<UInt64Array>()),
         DataType::Boolean => Arc::new(values.map(|v| v.map(|v| v % 2 == 0)).collect::<BooleanArray>()),
         DataType::Utf8 => Arc::new(values.map(|v| v.map(|v| format!("text {v}"))).collect::<StringArray>()),
@@ -92,8 +101,8 @@ fn check(mut table: Box<dyn GroupTable>, types: &[DataType], distinct: usize, gr
 
 #[test]
 fn every_table_numbers_groups() {
-    use DataType::{Boolean, FixedSizeBinary, Int32, UInt8, UInt16, UInt64, Utf8};
-    let keys: [&[DataType]; 13] = [
+    use DataType::{Boolean, FixedSizeBinary, Int32, UInt8, UInt16, UInt32, UInt64, Utf8};
+    let keys: [&[DataType]; 16] = [
         &[UInt8],
         &[UInt16],
         &[UInt64],
@@ -102,6 +111,9 @@ fn every_table_numbers_groups() {
         &[FixedSizeBinary(16), FixedSizeBinary(16), UInt16, UInt16, UInt8],
         &[Int32, Boolean, UInt8],
         &[Int32, Int32],
+        &[UInt32, UInt32],
+        &[UInt8, UInt32, UInt8],
+        &[UInt32, UInt32, UInt32],
         &[FixedSizeBinary(16), Int32],
         &[FixedSizeBinary(6), UInt16],
         &[FixedSizeBinary(16), FixedSizeBinary(16), FixedSizeBinary(16), UInt64],
@@ -127,6 +139,21 @@ fn each_key_goes_to_the_fastest_table() {
     assert_eq!(fits(&[DataType::Utf8]), (false, false));
     assert_eq!(fits(&[DataType::FixedSizeBinary(0), DataType::UInt8]), (false, false));
     assert_eq!(fits(&vec![DataType::FixedSizeBinary(16); 4]), (false, false));
+}
+
+#[test]
+fn large_numbers_end_the_narrow_keys() {
+    let types = [DataType::UInt32, DataType::UInt32];
+    let mut table = packed_table(&schema(&types), 1000).unwrap();
+    for first in [0_u32, 4_000_000_000, 4_200_000_000, 7] {
+        let numbers: ArrayRef = Arc::new((first..first + 100).collect::<UInt32Array>());
+        let mut groups = vec![];
+        for _ in 0..2 {
+            table.intern(&[numbers.clone(), numbers.clone()], 100, &mut groups).unwrap();
+            assert_eq!(groups, (1..=100).collect::<Vec<_>>());
+        }
+        assert_eq!(table.take_keys().unwrap(), [numbers.clone(), numbers]);
+    }
 }
 
 #[test]
