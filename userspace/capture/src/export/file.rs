@@ -18,7 +18,7 @@ use std::path::Path;
 use tapline_decode::Datagram;
 
 use super::ExportEvent;
-use crate::file::{CaptureFile, CaptureSet, End, OpenError, Source, is_standard_input};
+use crate::file::{CaptureFile, CaptureSet, End, OpenError, Source, check_standard_input};
 use frames::FrameReader;
 use raw::RawFile;
 
@@ -91,9 +91,7 @@ impl ExportSet {
     /// What stands in the way at the first that cannot be opened, with its name: missing, a directory, not
     /// permitted, empty, or without exports; or standard input given twice.
     pub fn open<P: AsRef<Path>>(paths: &[P], ports: &[u16]) -> Result<Self, OpenError> {
-        if paths.iter().filter(|path| is_standard_input(path.as_ref())).count() > 1 {
-            return Err(OpenError::StandardInputTwice);
-        }
+        check_standard_input(paths)?;
         let files: Result<Vec<_>, _> = paths.iter().map(|path| Opened::open(path.as_ref())).collect();
         Ok(Self { parts: parts(files?, ports), current: 0 })
     }

@@ -31,9 +31,7 @@ impl CaptureSet {
     /// # Errors
     /// The first that cannot be opened, as for [`CaptureFile::open`], or standard input given twice.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, OpenError> {
-        if paths.iter().filter(|path| open::is_standard_input(path.as_ref())).count() > 1 {
-            return Err(OpenError::StandardInputTwice);
-        }
+        open::check_standard_input(paths)?;
         let files: Result<_, _> = paths.iter().map(|path| CaptureFile::open(path.as_ref())).collect();
         Ok(Self::new(files?))
     }
