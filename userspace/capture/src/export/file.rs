@@ -96,6 +96,14 @@ impl ExportSet {
         Ok(Self { parts: parts(files?, ports), current: 0 })
     }
 
+    /// The same files from their beginning, without disturbing this reader; `None` if one of them is a pipe,
+    /// which can be read once only.
+    #[must_use]
+    pub fn again(&self) -> Option<Self> {
+        let parts = self.parts.iter().map(Part::again).collect::<Option<_>>()?;
+        Some(Self { parts, current: 0 })
+    }
+
     /// Lends the messages of up to `records_max` (at least 1) next frames or raw messages to `visit`;
     /// returns how many of those were read.
     ///
@@ -186,6 +194,15 @@ fn parts(files: Vec<Opened>, ports: &[u16]) -> Vec<Part> {
 }
 
 impl Part {
+    fn again(&self) -> Option<Self> {
+        Some(match self {
+            Self::Captures { set, reader } => {
+                Self::Captures { set: set.again()?, reader: Box::new(reader.again()) }
+            }
+            Self::Raw { file, .. } => Self::Raw { file: file.again()?, messages: 0 },
+        })
+    }
+
     fn read(&mut self, records_max: usize, visit: &mut impl FnMut(&ExportEvent<'_>)) -> usize {
         match self {
             Self::Captures { set, reader, .. } => {
