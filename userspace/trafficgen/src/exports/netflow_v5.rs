@@ -8,7 +8,6 @@ use super::flow::Flow;
 use super::layout::Layout;
 use super::octets::{Put, age_to_time_u32, set_u16, set_u32};
 use super::plan::ExportPlan;
-use super::truth::Control;
 
 pub(super) const RECORDS: usize = 30;
 pub(super) const HEADER_OCTETS: usize = 24;
@@ -46,10 +45,6 @@ impl Dialect for NetflowV5 {
         self.sequence = self.sequence.wrapping_add(RECORDS as u32);
     }
 
-    fn write_control(&mut self, _: &Layout, _: Moment, _: &mut Vec<u8>) -> Control {
-        Control::default()
-    }
-
     fn restart(&mut self) {
         self.sequence = 0;
     }
@@ -60,9 +55,7 @@ pub(super) fn encode(flows: &[Flow], out: &mut Vec<u8>) {
     const VERSION: u16 = 5;
     write_header(VERSION, flows.len(), out);
     for flow in flows {
-        write_first_part(flow, out);
-        out.extend_from_slice(&[0, flow.tcp_flags, flow.protocol, flow.tos]);
-        write_second_part(flow, out);
+        write_record(flow, out);
     }
 }
 
@@ -73,8 +66,8 @@ pub(super) fn write_header(version: u16, records: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; HEADER_OCTETS - 4]);
 }
 
-/// Addresses, interfaces, counters, times, ports: the same in version 7.
-pub(super) fn write_first_part(flow: &Flow, out: &mut Vec<u8>) {
+/// Appends a record, whose times are ages; one of version 7 begins with the same.
+pub(super) fn write_record(flow: &Flow, out: &mut Vec<u8>) {
     out.extend_from_slice(&flow.src_ip.octets());
     out.extend_from_slice(&flow.dst_ip.octets());
     out.extend_from_slice(&flow.next_hop.octets());
@@ -86,10 +79,7 @@ pub(super) fn write_first_part(flow: &Flow, out: &mut Vec<u8>) {
     out.put_u32(flow.end_age_ms);
     out.put_u16(flow.src_port);
     out.put_u16(flow.dst_port);
-}
-
-/// Autonomous systems and prefix lengths: the same in version 7.
-pub(super) fn write_second_part(flow: &Flow, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0, flow.tcp_flags, flow.protocol, flow.tos]);
     out.put_u16(flow.src_as as u16);
     out.put_u16(flow.dst_as as u16);
     out.put_u8(flow.src_mask);

@@ -6,10 +6,8 @@
 use super::dialect::{Dialect, Moment};
 use super::flow::Flow;
 use super::layout::Layout;
-use super::netflow_v5::{HEADER_OCTETS, stamp_header, stamp_records, write_first_part};
-use super::netflow_v5::{write_header, write_second_part};
+use super::netflow_v5::{HEADER_OCTETS, stamp_header, stamp_records, write_header, write_record};
 use super::octets::Put;
-use super::truth::Control;
 
 pub(super) const RECORDS: usize = 26;
 const RECORD_OCTETS: usize = 52;
@@ -28,10 +26,6 @@ impl Dialect for NetflowV7 {
         self.sequence = self.sequence.wrapping_add(RECORDS as u32);
     }
 
-    fn write_control(&mut self, _: &Layout, _: Moment, _: &mut Vec<u8>) -> Control {
-        Control::default()
-    }
-
     fn restart(&mut self) {
         self.sequence = 0;
     }
@@ -43,9 +37,7 @@ pub(super) fn encode(flows: &[Flow], out: &mut Vec<u8>) {
     const ROUTER: u32 = u32::from_be_bytes([192, 0, 2, 254]);
     write_header(VERSION, flows.len(), out);
     for flow in flows {
-        write_first_part(flow, out);
-        out.extend_from_slice(&[0, flow.tcp_flags, flow.protocol, flow.tos]);
-        write_second_part(flow, out);
+        write_record(flow, out);
         out.put_u32(ROUTER);
     }
 }
