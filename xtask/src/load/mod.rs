@@ -3,6 +3,7 @@
 //! [`sender`] is what other commands call: it takes a plan, a rate and a limit, and gives the truth. The command
 //! lines stand around it.
 
+mod ask;
 pub(crate) mod collect;
 mod compare;
 mod exports;
