@@ -1,9 +1,9 @@
 //! Exports in capture files.
 
-use super::account::{fates, matrix, matrix_query, truth_matrix};
+use super::account::{fates, matrix, matrix_query, remark, truth_matrix};
 use super::sender::faulty;
 use harness::tapline;
-use tapline_trafficgen::exports::{ExportCapture, ExportPlan, Faults, Protocol};
+use tapline_trafficgen::exports::{ExportCapture, ExportPlan, Faults, Fleet, Outbox, Protocol};
 
 fn capture_of(plan: ExportPlan) -> ExportCapture {
     ExportCapture { plan, exporters: 3, records_per_second: 10_000, records: 100_000 }
@@ -69,4 +69,17 @@ fn the_ledger_is_a_table() {
     let (delivered, lost) = (truth.sent.records, truth.lost.records);
     let expected = format!("offered,delivered,lost,exporters\n{},{delivered},{lost},3\n", delivered + lost);
     assert_eq!(run.success(), expected);
+}
+
+#[test]
+fn what_is_cut_off_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exports.dat");
+    let mut outbox = Outbox::default();
+    let mut fleet = Fleet::new(&ExportPlan::new(Protocol::NetflowV5, 3), 0..1).unwrap();
+    fleet.emit(0, 1_800_000_000_000_000_000, &mut outbox);
+    let octets = outbox.datagrams().collect::<Vec<_>>().concat();
+    std::fs::write(&path, &octets[..octets.len() - 1]).unwrap();
+    let run = tapline(&["query", "--exports", path.to_str().unwrap(), &matrix_query("")]);
+    assert_eq!(remark(&run, "messages and segments cut short"), 1, "{}", run.stderr);
 }

@@ -116,14 +116,8 @@ fn ipfix_comes_by_connections_too() {
     let query = matrix_query(", tumble('10 seconds')");
     let mut fleet = Fleet::new(&plan(Protocol::Ipfix), 0..2).unwrap();
     let run = tapline_during(&["query", "--listen", &url, "--format", "csv", &query], || {
-        let connect = || loop {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
-                return stream;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
         for exporter in 0..2 {
-            let mut stream = connect();
+            let mut stream = connect(port);
             let mut outbox = Outbox::default();
             for _ in 0..200 {
                 fleet.emit(exporter, 1_800_000_000_000_000_000, &mut outbox);
@@ -136,4 +130,30 @@ fn ipfix_comes_by_connections_too() {
     assert!(matrix(&run) == truth_matrix(&truth), "{}", run.stderr);
     assert_eq!(records(&matrix(&run)), truth.sent.records);
     assert!(run.stderr.contains("of 2 connections"), "{}", run.stderr);
+}
+
+#[test]
+fn a_message_that_breaks_off_is_counted() {
+    let port = free_port();
+    let url = format!("tcp://127.0.0.1:{port}");
+    let mut fleet = Fleet::new(&plan(Protocol::Ipfix), 0..1).unwrap();
+    let run = tapline_during(&["query", "--listen", &url, &matrix_query(", tumble('10 seconds')")], || {
+        let mut outbox = Outbox::default();
+        fleet.emit(0, 1_800_000_000_000_000_000, &mut outbox);
+        let messages: Vec<_> = outbox.datagrams().collect();
+        let octets = messages.concat();
+        connect(port).write_all(&octets[..octets.len() - 1]).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    });
+    assert_eq!(remark(&run, "messages broke off"), 1, "{}", run.stderr);
+}
+
+/// A connection, as soon as somebody listens.
+fn connect(port: u16) -> TcpStream {
+    loop {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+            return stream;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

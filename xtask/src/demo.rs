@@ -78,16 +78,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Builds the product; cargo shows its own progress.
 fn build() -> Result<PathBuf> {
-    let tapline = workspace::tapline()?;
-    if !tapline.is_file() {
+    if !workspace::tapline()?.is_file() {
         eprintln!(
             "{} tapline. The first build compiles the SQL engine DataFusion, once: \
              10 to 15 minutes on two cores. Tests and later runs use the same build.",
             style::step("Building")
         );
     }
-    process::run(process::cargo().args(workspace::BUILD_TAPLINE))?;
-    Ok(tapline)
+    workspace::build_tapline()
 }
 
 /// Writes the capture under another name first, so that it is whole or not there.

@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod conformance;
+mod csv;
 mod demo;
 mod load;
 mod process;
@@ -14,6 +15,7 @@ mod setup;
 mod style;
 mod test;
 mod tidy;
+mod usage;
 mod workspace;
 
 use std::process::ExitCode;

@@ -1,15 +1,17 @@
 //! Where things are.
 //!
-//! Takes nothing, gives the folders that the commands work in.
+//! Takes nothing, gives the folders that the commands work in, and the program that they work with.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 
+use crate::process;
+
 /// What cargo is asked to build the product. Tests name the whole workspace too, so that both
 /// choose the same features of dependencies and nothing is compiled twice.
-pub(crate) const BUILD_TAPLINE: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline"];
+const BUILD_TAPLINE: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline"];
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
@@ -29,8 +31,21 @@ pub(crate) fn target() -> Result<PathBuf> {
 /// A folder in the target folder for what a command makes; created when it is not there.
 pub(crate) fn scratch(name: &str) -> Result<PathBuf> {
     let folder = target()?.join(name);
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
     Ok(folder)
+}
+
+/// Makes the folder empty.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder)
+        .and_then(|()| fs::create_dir_all(folder))
+        .with_context(|| format!("{} cannot be emptied", folder.display()))
+}
+
+/// Builds the program `tapline`; cargo shows its own progress.
+pub(crate) fn build_tapline() -> Result<PathBuf> {
+    process::run(process::cargo().args(BUILD_TAPLINE))?;
+    tapline()
 }
 
 /// The program `tapline`, when it has been built.

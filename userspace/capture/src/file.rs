@@ -32,7 +32,7 @@ pub use merge::CaptureSet;
 pub use open::OpenError;
 pub use scan::TimeScan;
 
-pub(crate) use open::is_standard_input;
+pub(crate) use open::check_standard_input;
 pub(crate) use pipe::is_passing;
 pub(crate) use source::Source;
 

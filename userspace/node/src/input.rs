@@ -49,9 +49,7 @@ pub(crate) fn open(plan: &InputPlan) -> Result<Input, Failure> {
         )),
         InputPlan::Packets(files) => Ok(Input::Packets(CaptureSet::open(files).map_err(failed)?)),
         InputPlan::Exports { files, ports } => {
-            let is_pipe = files.iter().any(|file| file == Path::new("-"));
-            let open = || ExportSet::open(files, ports).map_err(failed);
-            Ok(Input::Exports { again: if is_pipe { None } else { Some(open()?) }, files: open()? })
+            Ok(Input::Exports(ExportSet::open(files, ports).map_err(failed)?))
         }
         InputPlan::Listen { addresses, receive_buffer_octets, state } => {
             let options =

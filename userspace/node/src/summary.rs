@@ -27,7 +27,7 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
         }
         SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
             exports::print(summary, accounts, strays);
-            exports::print_files(files.as_ref());
+            files.iter().for_each(exports::print_files);
             listeners.iter().for_each(exports::print_listener);
             templates.iter().for_each(exports::print_templates);
         }

@@ -61,12 +61,7 @@ pub enum Input {
     /// Packets, and flows built from them.
     Packets(CaptureSet),
     /// Flow exports in files.
-    Exports {
-        /// The files.
-        files: ExportSet,
-        /// The same files from their beginning; `None` for standard input.
-        again: Option<ExportSet>,
-    },
+    Exports(ExportSet),
     /// Flow exports as they arrive, each listener with the file of its templates, if there is one.
     Listeners(Vec<(Listener, Option<TemplateFile>)>),
 }
@@ -180,8 +175,9 @@ fn sources(
             };
             (vec![AnySource::Packets(Box::new(PacketSource::new(files, &plan)))], disorder)
         }
-        Input::Exports { files, again } => {
-            let disorder = again.filter(|_| needs_order).map(|files| disorder_ns(files, options.exports));
+        Input::Exports(files) => {
+            let again = needs_order.then(|| files.again()).flatten();
+            let disorder = again.map(|files| disorder_ns(files, options.exports));
             let plan = exports(disorder.unwrap_or(allowed(EXPORTS_LATENESS_MS)));
             (vec![exports_of(ExportInput::Files(files), &plan)], disorder)
         }

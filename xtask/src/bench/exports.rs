@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
 use super::ingress::collector::{Collector, find, stored_files};
 use super::ingress::live::{self, Setting};
-use super::{offline, usage};
+use super::{median, offline};
+use crate::csv::Table;
 use crate::load::pace::{Limit, Rate};
 use crate::load::sender::{self, Options};
 use crate::setup::{self, Purpose};
-use crate::{style, workspace};
+use crate::{style, usage, workspace};
 
 /// CPU time of the traffic matrix over stored exports, tapline and nfdump in turn.
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ const STORING_RATE: u64 = 200_000;
 const SQL: &str = "SELECT src_as, dst_as, sum(octets) AS octets FROM flows GROUP BY src_as, dst_as";
 
 /// Octets by source and destination autonomous system.
-type Matrix = BTreeMap<(u32, u32), u64>;
+type Matrix = BTreeMap<(u64, u64), u64>;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::try_for(Purpose::Bench);
@@ -65,14 +66,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn report(records: u64, own: Vec<Duration>, peer: Vec<Duration>) {
-    let mut ratios: Vec<_> =
-        own.iter().zip(&peer).map(|(own, peer)| peer.as_secs_f64() / own.as_secs_f64()).collect();
-    ratios.sort_by(f64::total_cmp);
-    let ratio = ratios[ratios.len() / 2];
+    let ratios = own.iter().zip(&peer).map(|(own, peer)| peer.as_secs_f64() / own.as_secs_f64());
+    let ratio = median(ratios.collect(), f64::total_cmp);
     println!("| program | CPU s | M records / CPU s |\n|---|--:|--:|");
-    for (name, mut cpu) in [("tapline", own), ("nfdump -A srcas,dstas", peer)] {
-        cpu.sort();
-        let cpu = cpu[cpu.len() / 2].as_secs_f64();
+    for (name, cpu) in [("tapline", own), ("nfdump -A srcas,dstas", peer)] {
+        let cpu = median(cpu, Ord::cmp).as_secs_f64();
         println!("| {name} | {cpu:.2} | {:.2} |", records as f64 / cpu / 1e6);
     }
     let verdict = if ratio >= MARK { "reached" } else { "MISSED" };
@@ -138,28 +136,22 @@ fn ask_nfdump(stored: &Path) -> Result<Duration> {
     Ok(usage::measure(&mut command)?.cost.cpu)
 }
 
-/// The same in a form without rounding.
+/// The same in a form without rounding, which has no names of columns.
 fn matrix_of_nfdump(stored: &Path) -> Result<Matrix> {
     let mut command = Command::new(find("nfdump")?);
     command.arg("-r").arg(stored).args(["-A", "srcas,dstas", "-o", "fmt:%sas,%das,%byt", "-q", "-N"]);
-    parse(&String::from_utf8_lossy(&usage::measure(&mut command)?.output.stdout))
+    parse(&named(&String::from_utf8_lossy(&usage::measure(&mut command)?.output.stdout)))
 }
 
-/// A table of source, destination and octets; a line of names is left out.
+fn named(text: &str) -> String {
+    format!("src_as,dst_as,octets\n{text}")
+}
+
+/// A table of source, destination and octets.
 fn parse(text: &str) -> Result<Matrix> {
     let mut matrix = Matrix::new();
-    for line in
-        text.lines().filter(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()))
-    {
-        let mut numbers = line.split(',').map(|field| field.trim().parse::<u64>());
-        let mut next = || {
-            numbers
-                .next()
-                .with_context(|| format!("{line} is not of three numbers"))?
-                .map_err(anyhow::Error::from)
-        };
-        let pair = (u32::try_from(next()?)?, u32::try_from(next()?)?);
-        *matrix.entry(pair).or_default() += next()?;
+    for [src_as, dst_as, octets] in Table::parse(text)?.numbers(["src_as", "dst_as", "octets"])? {
+        *matrix.entry((src_as, dst_as)).or_default() += octets;
     }
     Ok(matrix)
 }
@@ -183,10 +175,9 @@ mod tests {
     #[test]
     fn both_forms_of_the_table_are_read() {
         let own = parse("src_as,dst_as,octets\n1,2,30\n1,3,4\n").expect("it is one");
-        let peer = parse("     1,      2,    30\n     1,      3,     4\n").expect("it is one");
+        let peer = parse(&named("     1,      2,    30\n     1,      3,     4\n")).expect("it is one");
         assert_eq!(own, peer);
         assert!(check(&own, &peer).is_ok());
-        assert!(check(&own, &parse("1,2,30\n1,3,5\n").expect("it is one")).is_err());
-        assert!(parse("1,2\n").is_err());
+        assert!(check(&own, &parse(&named("1,2,30\n1,3,5\n")).expect("it is one")).is_err());
     }
 }

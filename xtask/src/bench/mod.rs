@@ -7,14 +7,15 @@ mod offline;
 mod peers;
 mod queries;
 mod table;
-mod usage;
+
+use std::cmp::Ordering;
 
 use anyhow::Result;
 use clap::Subcommand;
 
 use crate::process;
 
-/// The whole workspace is named for the same reason as in [`crate::workspace::BUILD_TAPLINE`].
+/// The whole workspace is named for the same reason as where tapline is built.
 const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
 const BENCH_EXPORTS: [&str; 4] = ["bench", "--workspace", "--bench", "exports"];
 
@@ -47,5 +48,22 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Exports(arguments) => exports::run(arguments),
         Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
         Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
+    }
+}
+
+/// The value in the middle, of the two there the larger one; there is one value at least.
+fn median<T>(mut values: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> T {
+    values.sort_by(order);
+    values.swap_remove(values.len() / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(
+            [vec![3], vec![3, 1], vec![9, 1, 5]].map(|values| super::median(values, Ord::cmp)),
+            [3, 3, 5]
+        );
     }
 }

@@ -14,10 +14,10 @@ use tapline_trafficgen::workload::{Spread, Workload};
 
 use super::peers::{self, CONTESTANTS, Contestant, Setting};
 use super::table::{self, Row};
-use super::usage::Cost;
-use super::{capture, usage};
+use super::{capture, median};
 use crate::setup::{self, Purpose};
-use crate::{process, style, workspace};
+use crate::usage::{self, Cost};
+use crate::{style, workspace};
 
 /// CPU time over one capture file, tapline and other programs in turn.
 #[derive(Debug, clap::Args)]
@@ -100,16 +100,17 @@ pub(super) fn tapline(named: Option<&Path>) -> Result<PathBuf> {
 
 /// Builds tapline; where that fails the others are measured without it.
 fn build_tapline() -> Result<PathBuf> {
-    if let Err(error) = process::run(process::cargo().args(workspace::BUILD_TAPLINE)) {
+    workspace::build_tapline().or_else(|error| {
         eprintln!("{} {error:#}", style::warning("warning:"));
-    }
-    workspace::tapline()
+        workspace::tapline()
+    })
 }
 
 /// The figures of one program.
 fn row(contestant: &'static Contestant, setting: &Setting, runs: u32) -> Row {
     eprintln!("{} {}", style::step("Running"), contestant.name);
-    let outcome = (0..runs).map(|_| one_run(contestant, setting)).collect::<Result<Vec<_>>>().map(median);
+    let runs: Result<Vec<_>> = (0..runs).map(|_| one_run(contestant, setting)).collect();
+    let outcome = runs.map(|runs| median(runs, |one, other| one.cpu.cmp(&other.cpu)));
     if let Err(error) = &outcome {
         eprintln!("{} {error:#}", style::error("error:"));
     }
@@ -118,25 +119,11 @@ fn row(contestant: &'static Contestant, setting: &Setting, runs: u32) -> Row {
 
 /// The cost of one run whose output was right.
 fn one_run(contestant: &Contestant, setting: &Setting) -> Result<Cost> {
-    clear(setting)?;
+    workspace::clear(&setting.scratch)?;
     let program = peers::path(contestant.program, setting)?;
     let mut command = (contestant.command)(setting, Command::new(program))?;
     command.current_dir(&setting.scratch);
     let measured = usage::measure(&mut command)?;
     (contestant.check)(setting, &measured.output).context("it did not do the work")?;
     Ok(measured.cost)
-}
-
-/// Makes the scratch folder empty.
-fn clear(setting: &Setting) -> Result<()> {
-    let path = &setting.scratch;
-    fs::remove_dir_all(path)
-        .and_then(|()| fs::create_dir_all(path))
-        .with_context(|| format!("{} cannot be emptied", path.display()))
-}
-
-/// The run whose CPU time is in the middle; there is one at least.
-fn median(mut runs: Vec<Cost>) -> Cost {
-    runs.sort_by_key(|cost| cost.cpu);
-    runs[runs.len() / 2]
 }

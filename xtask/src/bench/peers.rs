@@ -3,13 +3,14 @@
 //! Each entry knows its command line, how to see in its output that it read every packet, and by what factor
 //! tapline is to need less CPU time.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use tapline_trafficgen::workload::Workload;
+
+use crate::csv::Table;
 
 /// What every program is given.
 #[derive(Debug)]
@@ -209,19 +210,11 @@ fn says(output: &Output, text: &str) -> Result<()> {
 
 /// Whether a CSV text has so many rows and these sums of columns.
 fn check_rows(text: &str, sums: &[(&str, u64)], rows: u32) -> Result<()> {
-    let mut lines = text.lines();
-    let heads: Vec<_> = lines.next().context("its output is empty")?.split(',').collect();
-    let (mut found_rows, mut found) = (0, BTreeMap::new());
-    for line in lines {
-        found_rows += 1;
-        for (head, field) in heads.iter().zip(line.split(',')) {
-            *found.entry(*head).or_insert(0) += field.parse::<u64>().unwrap_or(0);
-        }
-    }
-    ensure!(found_rows == rows, "{found_rows} rows instead of {rows}");
-    for (head, sum) in sums {
-        let found = found.get(head).copied().unwrap_or(0);
-        ensure!(found == *sum, "the sum of {head} is {found} instead of {sum}");
+    let table = Table::parse(text)?;
+    ensure!(table.rows() == rows as usize, "{} rows instead of {rows}", table.rows());
+    for &(column, sum) in sums {
+        let found = table.sum(column)?;
+        ensure!(found == sum, "the sum of {column} is {found} instead of {sum}");
     }
     Ok(())
 }

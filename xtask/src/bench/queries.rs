@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tapline_trafficgen::workload::{Spread, Workload};
 
-use super::{capture, offline, usage};
-use crate::{style, workspace};
+use super::{capture, median, offline};
+use crate::{style, usage, workspace};
 
 /// Many queries over one capture file, at once and one at a time.
 #[derive(Debug, clap::Args)]
@@ -68,11 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let [alone, together] = ["alone", "together"].map(|name| workspace::scratch(&format!("bench/{name}")));
     let (alone, together) = (alone?, together?);
     let ask = |queries: &[&str], folder: &Path| -> Result<Duration> {
-        let mut runs: Vec<Duration> = (0..arguments.runs)
-            .map(|_| cpu_time(&tapline, &capture, queries, folder))
-            .collect::<Result<_>>()?;
-        runs.sort();
-        Ok(runs[runs.len() / 2])
+        let runs = (0..arguments.runs).map(|_| cpu_time(&tapline, &capture, queries, folder));
+        Ok(median(runs.collect::<Result<_>>()?, Ord::cmp))
     };
     println!("| query | CPU s |\n|---|--:|");
     let mut sum = 0.0;

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use tapline_trafficgen::workload::Workload;
 
 use super::peers::{Contestant, Query, Role};
-use super::usage::Cost;
+use crate::usage::Cost;
 
 /// A program and what it cost, or why that is not known.
 pub(super) struct Row {

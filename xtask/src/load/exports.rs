@@ -14,14 +14,17 @@ use tapline_trafficgen::exports::{ExportPlan, Faults, Protocol};
 
 use super::pace::{Limit, Rate};
 use super::sender::{self, Options, Sent};
-use super::{compare, report};
+use super::{ask, compare, report};
+use crate::workspace;
 
 /// What the command's table is.
 const AFTER_HELP: &str = "\
 What was sent stands on standard output, as `tapline query --format csv` answers
     SELECT src_as, dst_as, count(*) AS records, sum(packets) AS packets, sum(octets) AS octets
     FROM flows GROUP BY src_as, dst_as
-with the rows sorted: without what was lost, and twice what was duplicated.";
+with the rows sorted: without what was lost, and twice what was duplicated.
+With --ask, tapline answers this in windows of ten seconds, and the exit code is 1 when something differs that
+tapline does not count as lost.";
 
 /// Flow exports of synthetic routers.
 #[derive(Debug, clap::Args)]
@@ -71,6 +74,10 @@ pub(crate) struct Arguments {
     /// Compare what was sent with what a query found, as CSV; `-` for standard input, read when all is sent
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+    /// Start this tapline, or without a name the one of this checkout, let it listen at the address that is sent
+    /// to, and compare what was sent with what it found; records that it counts as lost may be missing
+    #[arg(long, value_name = "TAPLINE", num_args = 0..=1, conflicts_with_all = ["compare", "write"])]
+    ask: Option<Option<PathBuf>>,
 }
 
 /// What goes wrong on purpose.
@@ -107,12 +114,24 @@ enum ProtocolName {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let options = arguments.options();
+    if let (Some(tapline), Some(target)) = (&arguments.ask, arguments.to) {
+        let tapline = tapline.clone().map_or_else(workspace::build_tapline, Ok)?;
+        let (sent, answer) = ask::ask(&tapline, target, &options)?;
+        tell(&options, &sent)?;
+        return answer.compare(&sent.truth);
+    }
     let sent = arguments.send(&options)?;
+    tell(&options, &sent)?;
+    let Some(found) = &arguments.compare else { return Ok(()) };
+    compare::compare(&sent.truth.pairs, &compare::read(found)?, 0)
+}
+
+/// Says what was sent.
+fn tell(options: &Options, sent: &Sent) -> Result<()> {
     let stdout = BufWriter::new(io::stdout().lock());
     sent.truth.write_csv(stdout).context("standard output cannot be written")?;
-    eprint!("{}", report::summary(&options.plan, &sent));
-    let Some(found) = &arguments.compare else { return Ok(()) };
-    compare::compare(&sent.truth.pairs, &compare::read(found)?)
+    eprint!("{}", report::summary(&options.plan, sent));
+    Ok(())
 }
 
 impl Arguments {

@@ -3,11 +3,14 @@
 //! [`sender`] is what other commands call: it takes a plan, a rate and a limit, and gives the truth. The command
 //! lines stand around it.
 
+mod ask;
+pub(crate) mod collect;
 mod compare;
 mod exports;
 pub(crate) mod pace;
 mod report;
 pub(crate) mod sender;
+pub(crate) mod socket;
 mod sockets;
 
 use anyhow::Result;

@@ -43,9 +43,10 @@ pub(crate) struct Sent {
     pub(crate) is_plain: bool,
 }
 
-/// A fleet whose exporters take turns.
+/// A fleet whose exporters take turns, and the way to its target.
 struct Sender {
     fleet: Fleet,
+    sockets: Sockets,
     outbox: Outbox,
     exporter: usize,
     /// Records generated so far.
@@ -54,22 +55,23 @@ struct Sender {
 
 /// Sends over UDP.
 pub(crate) fn send(target: SocketAddr, options: &Options) -> Result<Sent> {
-    let mut sender = Sender::new(options)?;
-    let mut sockets = Sockets::open(target, options.exporters, options.plain)?;
-    let mut pace = Pace::new(options.rate, options.limit);
-    let (cpu_before, start) = (cpu(), Instant::now());
-    loop {
-        match pace.step(start.elapsed(), sender.records) {
-            Step::End => break,
-            Step::Wait(time) => thread::sleep(time),
-            Step::Send(due) => {
-                sender.burst(due, &mut sockets)?;
-            }
-        }
-    }
-    sender.finish(&mut sockets)?;
-    let (wall, cpu) = (start.elapsed(), cpu().saturating_sub(cpu_before));
-    Ok(Sent { truth: sender.fleet.truth(), wall, cpu, is_plain: sockets.is_plain() })
+    let mut sender = Sender::new(target, options)?;
+    let time = sender.run(options)?;
+    Ok(sender.sent(time))
+}
+
+/// Sends over UDP and waits until all is read. Then every exporter sends a few datagrams more, by whose numbers
+/// it shows what was lost before them.
+pub(crate) fn send_in_sight(
+    target: SocketAddr,
+    options: &Options,
+    wait: impl FnOnce() -> Result<()>,
+) -> Result<Sent> {
+    let mut sender = Sender::new(target, options)?;
+    let time = sender.run(options)?;
+    wait()?;
+    sender.show_losses()?;
+    Ok(sender.sent(time))
 }
 
 /// Writes a capture file, by a time of its own.
@@ -92,13 +94,29 @@ pub(crate) fn write(path: &Path, options: &Options) -> Result<Sent> {
 }
 
 impl Sender {
-    fn new(options: &Options) -> Result<Self> {
+    fn new(target: SocketAddr, options: &Options) -> Result<Self> {
         let fleet = Fleet::new(&options.plan, 0..options.exporters).map_err(Error::msg)?;
-        Ok(Self { fleet, outbox: Outbox::default(), exporter: 0, records: 0 })
+        let sockets = Sockets::open(target, options.exporters, options.plain)?;
+        Ok(Self { fleet, sockets, outbox: Outbox::default(), exporter: 0, records: 0 })
+    }
+
+    /// Sends all; gives the wall time and the CPU time that it took.
+    fn run(&mut self, options: &Options) -> Result<(Duration, Duration)> {
+        let mut pace = Pace::new(options.rate, options.limit);
+        let (cpu_before, start) = (cpu(), Instant::now());
+        loop {
+            match pace.step(start.elapsed(), self.records) {
+                Step::End => break,
+                Step::Wait(time) => thread::sleep(time),
+                Step::Send(due) => self.burst(due)?,
+            }
+        }
+        self.finish()?;
+        Ok((start.elapsed(), cpu().saturating_sub(cpu_before)))
     }
 
     /// The exporter whose turn it is generates so many records, or as many as are sent at once.
-    fn burst(&mut self, records: u64, sockets: &mut Sockets) -> Result<()> {
+    fn burst(&mut self, records: u64) -> Result<()> {
         /// As many datagrams of 1400 octets as segmentation offload takes.
         const DATAGRAMS: usize = 44;
         let (end, time_ns) = (self.records.saturating_add(records), now_ns());
@@ -106,19 +124,37 @@ impl Sender {
         while self.records < end && self.outbox.len() < DATAGRAMS {
             self.records += self.fleet.emit(self.exporter, time_ns, &mut self.outbox);
         }
-        sockets.send(self.exporter, &self.outbox)?;
+        self.sockets.send(self.exporter, &self.outbox)?;
         self.exporter = (self.exporter + 1) % self.fleet.exporters();
         Ok(())
     }
 
     /// Every exporter sends what it still holds back.
-    fn finish(&mut self, sockets: &mut Sockets) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         for exporter in 0..self.fleet.exporters() {
             self.outbox.clear();
             self.fleet.finish(exporter, now_ns(), &mut self.outbox);
-            sockets.send(exporter, &self.outbox)?;
+            self.sockets.send(exporter, &self.outbox)?;
         }
         Ok(())
+    }
+
+    /// Every exporter sends so many datagrams that each of its sequences goes on.
+    fn show_losses(&mut self) -> Result<()> {
+        /// Of sFlow, so many have samples of all sources.
+        const DATAGRAMS: usize = 3;
+        for exporter in 0..self.fleet.exporters() {
+            self.outbox.clear();
+            while self.outbox.len() < DATAGRAMS {
+                self.fleet.emit(exporter, now_ns(), &mut self.outbox);
+            }
+            self.sockets.send(exporter, &self.outbox)?;
+        }
+        Ok(())
+    }
+
+    fn sent(&self, (wall, cpu): (Duration, Duration)) -> Sent {
+        Sent { truth: self.fleet.truth(), wall, cpu, is_plain: self.sockets.is_plain() }
     }
 }
 

@@ -42,9 +42,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// `cargo test` in the product's profile, with a fresh product for the tests that drive it.
 pub(crate) fn cargo_test() -> Result<Command> {
-    process::run(process::cargo().args(workspace::BUILD_TAPLINE))?;
+    let tapline = workspace::build_tapline()?;
     let mut command = process::cargo();
-    command.args(["test", "--release"]).env("TAPLINE_BIN", workspace::tapline()?);
+    command.args(["test", "--release"]).env("TAPLINE_BIN", tapline);
     Ok(command)
 }
 

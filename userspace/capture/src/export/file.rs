@@ -18,7 +18,7 @@ use std::path::Path;
 use tapline_decode::Datagram;
 
 use super::ExportEvent;
-use crate::file::{CaptureFile, CaptureSet, End, OpenError, Source, is_standard_input};
+use crate::file::{CaptureFile, CaptureSet, End, OpenError, Source, check_standard_input};
 use frames::FrameReader;
 use raw::RawFile;
 
@@ -91,11 +91,17 @@ impl ExportSet {
     /// What stands in the way at the first that cannot be opened, with its name: missing, a directory, not
     /// permitted, empty, or without exports; or standard input given twice.
     pub fn open<P: AsRef<Path>>(paths: &[P], ports: &[u16]) -> Result<Self, OpenError> {
-        if paths.iter().filter(|path| is_standard_input(path.as_ref())).count() > 1 {
-            return Err(OpenError::StandardInputTwice);
-        }
+        check_standard_input(paths)?;
         let files: Result<Vec<_>, _> = paths.iter().map(|path| Opened::open(path.as_ref())).collect();
         Ok(Self { parts: parts(files?, ports), current: 0 })
+    }
+
+    /// The same files from their beginning, without disturbing this reader; `None` if one of them is a pipe,
+    /// which can be read once only.
+    #[must_use]
+    pub fn again(&self) -> Option<Self> {
+        let parts = self.parts.iter().map(Part::again).collect::<Option<_>>()?;
+        Some(Self { parts, current: 0 })
     }
 
     /// Lends the messages of up to `records_max` (at least 1) next frames or raw messages to `visit`;
@@ -188,6 +194,15 @@ fn parts(files: Vec<Opened>, ports: &[u16]) -> Vec<Part> {
 }
 
 impl Part {
+    fn again(&self) -> Option<Self> {
+        Some(match self {
+            Self::Captures { set, reader } => {
+                Self::Captures { set: set.again()?, reader: Box::new(reader.again()) }
+            }
+            Self::Raw { file, .. } => Self::Raw { file: file.again()?, messages: 0 },
+        })
+    }
+
     fn read(&mut self, records_max: usize, visit: &mut impl FnMut(&ExportEvent<'_>)) -> usize {
         match self {
             Self::Captures { set, reader, .. } => {

@@ -85,7 +85,8 @@ impl Protocol {
     }
 }
 
-fn be16(octets: &[u8], at: usize) -> Option<u16> {
+/// The number at `at`, in the order of the network; `None` behind the end.
+pub(super) fn be16(octets: &[u8], at: usize) -> Option<u16> {
     octets.get(at..)?.first_chunk().map(|field| u16::from_be_bytes(*field))
 }
 

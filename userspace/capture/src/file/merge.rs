@@ -31,9 +31,7 @@ impl CaptureSet {
     /// # Errors
     /// The first that cannot be opened, as for [`CaptureFile::open`], or standard input given twice.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, OpenError> {
-        if paths.iter().filter(|path| open::is_standard_input(path.as_ref())).count() > 1 {
-            return Err(OpenError::StandardInputTwice);
-        }
+        open::check_standard_input(paths)?;
         let files: Result<_, _> = paths.iter().map(|path| CaptureFile::open(path.as_ref())).collect();
         Ok(Self::new(files?))
     }
@@ -92,11 +90,15 @@ impl CaptureSet {
     /// `None` if one of the files is a pipe, which can be read once only.
     #[must_use]
     pub fn scan_times(&self) -> Option<TimeScan> {
-        let files: Option<_> = self.files.iter().map(CaptureFile::again).collect();
-        let mut again = Self::new(files?);
+        let mut again = self.again()?;
         let mut scan = TimeScan::EMPTY;
         while again.read(usize::MAX, &mut |frame| scan.add(frame.ts)) > 0 {}
         Some(scan)
+    }
+
+    /// The same files from their beginning, without disturbing this reader; `None` if one is a pipe.
+    pub(crate) fn again(&self) -> Option<Self> {
+        self.files.iter().map(CaptureFile::again).collect::<Option<_>>().map(Self::new)
     }
 
     fn read_merged(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> usize {

@@ -124,7 +124,15 @@ pub(super) fn open(path: &Path) -> Result<(String, Source), OpenError> {
     Ok((name, source))
 }
 
-pub(crate) fn is_standard_input(path: &Path) -> bool {
+/// Refuses standard input given twice: its octets can be read once only.
+pub(crate) fn check_standard_input<P: AsRef<Path>>(paths: &[P]) -> Result<(), OpenError> {
+    match paths.iter().filter(|path| is_standard_input(path.as_ref())).count() {
+        0 | 1 => Ok(()),
+        _ => Err(OpenError::StandardInputTwice),
+    }
+}
+
+fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

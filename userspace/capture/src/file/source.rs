@@ -29,7 +29,7 @@ impl Source {
     }
 
     /// The same octets from the beginning; `None` for a pipe.
-    pub(super) fn again(&self) -> Option<Self> {
+    pub(crate) fn again(&self) -> Option<Self> {
         let stored = match self {
             Self::Mapped(mapped) => mapped,
             Self::Streamed(streamed) => streamed.stored().as_mapped()?,

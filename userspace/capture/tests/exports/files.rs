@@ -27,7 +27,10 @@ pub(crate) struct Read {
 }
 
 pub(crate) fn read<P: AsRef<Path>>(paths: &[P], ports: &[u16]) -> Read {
-    let mut set = ExportSet::open(paths, ports).unwrap();
+    read_all(ExportSet::open(paths, ports).unwrap())
+}
+
+fn read_all(mut set: ExportSet) -> Read {
     let (mut messages, mut closed) = (Vec::new(), Vec::new());
     let mut see = |event: &ExportEvent<'_>| match event {
         ExportEvent::Message(datagram) => messages.push(Seen {
@@ -263,6 +266,22 @@ fn frames_without_exports_and_cut_ones_are_counted() {
     let expected =
         ExportCounters { messages: 2, frames: 5, datagrams: 2, other: 3, cut: 1, ..Default::default() };
     assert_eq!(read.counters, expected);
+}
+
+#[test]
+fn files_are_read_again_from_their_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = v5(2, 1);
+    let frames = [2055, 53].map(|port| frame(Link::Ethernet, &ipv4(17, 1, 0, &udp(9000, port, &message))));
+    let capture = write(folder.path(), "pcap", &pcap(Link::Ethernet, &seconds(frames)));
+    let raw = write(folder.path(), "raw", &message.repeat(3));
+    for (paths, messages) in [(vec![&capture], 1), (vec![&capture, &raw], 4)] {
+        let mut set = ExportSet::open(&paths, &[2055]).unwrap();
+        while set.read(2, &mut |_| {}) > 0 {}
+        let again = set.again().unwrap();
+        assert_eq!((set.counters().messages, again.counters().messages), (messages, 0));
+        assert_eq!(read_all(again).messages.len() as u64, messages);
+    }
 }
 
 #[test]

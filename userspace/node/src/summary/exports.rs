@@ -1,7 +1,7 @@
 //! The account of flow exports.
 
 use super::grouped;
-use tapline_capture::ExportCounters;
+use tapline_capture::{ExportCounters, TcpCounters};
 use tapline_decode::export::{ExportAccount, Strays, UndecodableCounts, Unit, version_name};
 use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
@@ -90,13 +90,17 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
         (clock_off_s.unsigned_abs(), "seconds by which it is off"),
     ];
-    let there_is = numbers.into_iter().filter(|(number, _)| *number > 0);
-    let mut remarks: Vec<String> =
-        there_is.map(|(number, what)| format!("{} {what}", grouped(number))).collect();
+    let mut remarks = not_zero(&numbers);
     if counts.reasons != UndecodableCounts::default() {
         remarks.push(format!("undecodable: {}", reasons(&counts.reasons)));
     }
     remarks
+}
+
+/// The numbers that are not 0, each with what it counts.
+fn not_zero(numbers: &[(u64, &str)]) -> Vec<String> {
+    let there_is = numbers.iter().filter(|(number, _)| *number > 0);
+    there_is.map(|(number, what)| format!("{} {what}", grouped(*number))).collect()
 }
 
 fn reasons(counts: &UndecodableCounts) -> String {
@@ -104,17 +108,32 @@ fn reasons(counts: &UndecodableCounts) -> String {
     texts.collect::<Vec<_>>().join(", ")
 }
 
-/// Prints what capture files held besides exports.
-pub(super) fn print_files(counters: Option<&ExportCounters>) {
-    let Some(counters) = counters.filter(|counters| counters.frames > 0) else { return };
-    eprintln!(
-        "frames: {} = datagrams {} + fragments {} + TCP segments {} + others {}",
-        grouped(counters.frames),
-        grouped(counters.datagrams),
-        grouped(counters.fragments),
-        grouped(counters.segments),
-        grouped(counters.other)
-    );
+/// Prints what capture files held besides exports, and what files of any kind held of them in part only.
+pub(super) fn print_files(counters: &ExportCounters) {
+    if counters.frames > 0 {
+        eprintln!(
+            "frames: {} = datagrams {} + fragments {} + TCP segments {} + others {}",
+            grouped(counters.frames),
+            grouped(counters.datagrams),
+            grouped(counters.fragments),
+            grouped(counters.segments),
+            grouped(counters.other)
+        );
+    }
+    let parts = parts(counters);
+    if !parts.is_empty() {
+        eprintln!("not whole in the files: {}", parts.join("; "));
+    }
+}
+
+/// What files held in part only, if anything.
+fn parts(counters: &ExportCounters) -> Vec<String> {
+    not_zero(&[
+        (counters.fragments_lost, "fragments of datagrams whose other fragments are missing"),
+        (counters.cut, "messages and segments cut short"),
+        (counters.stream_gaps, "gaps in TCP streams"),
+        (counters.stream_lost_octets, "octets of TCP streams in no whole message"),
+    ])
 }
 
 /// Prints how well a listener kept up.
@@ -128,18 +147,26 @@ pub(super) fn print_listener(listener: &ListenerReport) {
             grouped(octets as u64)
         ),
         (None, Some(counters)) => eprintln!(
-            "{}: {messages} messages read of {} connections; {} turned away, {} sent something else, {} were too slow",
+            "{}: {messages} messages read of {} connections; {} turned away, {} sent something else, {} were too slow{}",
             listener.address,
             grouped(counters.connections),
             grouped(counters.refused),
             grouped(counters.foreign),
-            grouped(counters.timed_out)
+            grouped(counters.timed_out),
+            half_messages(counters)
         ),
         (None, None) => {}
     }
     if let Some(failure) = &listener.failure {
         eprintln!("warning: {} could not be read any more: {failure}", listener.address);
     }
+}
+
+fn half_messages(counters: &TcpCounters) -> String {
+    not_zero(&[(counters.half_messages, "messages broke off")])
+        .iter()
+        .map(|text| format!("; {text}"))
+        .collect()
 }
 
 /// Prints what became of the templates of an earlier run.
@@ -150,5 +177,27 @@ pub(super) fn print_templates(report: &TemplateReport) {
     }
     if let Some(failure) = &report.failure {
         eprintln!("warning: templates could not be kept: {failure}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_whole_is_said() {
+        let mut counters = ExportCounters { frames: 9, datagrams: 9, ..ExportCounters::default() };
+        assert!(parts(&counters).is_empty());
+        (counters.fragments_lost, counters.cut) = (1, 2);
+        (counters.stream_gaps, counters.stream_lost_octets) = (3, 4000);
+        let expected = "1 fragments of datagrams whose other fragments are missing; 2 messages and segments cut short; \
+             3 gaps in TCP streams; 4 000 octets of TCP streams in no whole message";
+        assert_eq!(parts(&counters).join("; "), expected);
+    }
+
+    #[test]
+    fn messages_that_broke_off_are_said() {
+        let texts = [0, 7].map(|half_messages| TcpCounters { half_messages, ..TcpCounters::default() });
+        assert_eq!(texts.map(|counters| half_messages(&counters)), ["", "; 7 messages broke off"]);
     }
 }

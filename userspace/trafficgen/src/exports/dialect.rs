@@ -9,7 +9,6 @@ use super::flow::Flow;
 use super::ipfix::Ipfix;
 use super::layout::Layout;
 use super::netflow_v5::NetflowV5;
-use super::netflow_v7::NetflowV7;
 use super::netflow_v9::NetflowV9;
 use super::plan::{ExportPlan, Protocol};
 use super::sflow::Sflow;
@@ -48,7 +47,9 @@ pub(super) trait Dialect: fmt::Debug + Send {
     fn stamp(&mut self, datagram: &mut [u8], layout: &Layout, moment: Moment);
 
     /// Appends a datagram without records and says what is in it; nothing where the protocol has none.
-    fn write_control(&mut self, layout: &Layout, moment: Moment, out: &mut Vec<u8>) -> Control;
+    fn write_control(&mut self, _: &Layout, _: Moment, _: &mut Vec<u8>) -> Control {
+        Control::default()
+    }
 
     /// Sequence numbers begin anew.
     fn restart(&mut self);
@@ -58,7 +59,7 @@ pub(super) trait Dialect: fmt::Debug + Send {
 pub(super) fn dialect(plan: &ExportPlan, exporter: u32) -> Box<dyn Dialect> {
     match plan.protocol {
         Protocol::NetflowV5 => Box::new(NetflowV5::new(plan, exporter)),
-        Protocol::NetflowV7 => Box::new(NetflowV7::default()),
+        Protocol::NetflowV7 => Box::new(netflow_v7::exporter()),
         Protocol::NetflowV9 => Box::new(NetflowV9::new(plan, exporter)),
         Protocol::Ipfix => Box::new(Ipfix::new(plan, exporter)),
         Protocol::Sflow => Box::new(Sflow::new(plan, exporter)),
@@ -87,8 +88,8 @@ pub(super) fn datagrams_of_all_sequences(protocol: Protocol) -> u64 {
 /// The order of fields, or its reverse; protocols without templates have one that they do not look at.
 pub(super) fn layout(protocol: Protocol, is_reversed: bool) -> Layout {
     match protocol {
-        Protocol::NetflowV9 => Layout::new(&netflow_v9::FIELDS, is_reversed),
-        Protocol::Ipfix => Layout::new(&ipfix::FIELDS, is_reversed),
+        Protocol::NetflowV9 => Layout::new(&netflow_v9::fields(), is_reversed),
+        Protocol::Ipfix => Layout::new(&ipfix::fields(), is_reversed),
         Protocol::NetflowV5 | Protocol::NetflowV7 | Protocol::Sflow => Layout::new(&[], false),
     }
 }

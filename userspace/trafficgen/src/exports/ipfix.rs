@@ -12,36 +12,16 @@ use super::truth::Control;
 
 pub(super) const RECORDS: usize = 19;
 
-/// Counters of eight octets, times in milliseconds, addresses, interfaces, ports, protocol, flags, service,
-/// autonomous systems, prefixes, direction and why the flow ended.
-pub(super) const FIELDS: [Field; 20] = [
-    (1, 8),
-    (2, 8),
-    (152, 8),
-    (153, 8),
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 4),
-    (14, 4),
-    (7, 2),
-    (11, 2),
-    (4, 1),
-    (6, 1),
-    (5, 1),
-    (16, 4),
-    (17, 4),
-    (9, 1),
-    (13, 1),
-    (61, 1),
-    (136, 1),
-];
-
 const HEADER_OCTETS: usize = 16;
 const SET_HEADER_OCTETS: usize = 4;
 const VERSION: u16 = 10;
 const TEMPLATE_SET: u16 = 2;
 const OPTIONS_TEMPLATE_SET: u16 = 3;
+
+/// Counters of eight octets, times in milliseconds, what all records have, and why the flow ended.
+pub(super) fn fields() -> Vec<Field> {
+    layout::fields([(1, 8), (2, 8), (152, 8), (153, 8)], (136, 1))
+}
 
 /// The state of an exporter.
 #[derive(Debug)]

@@ -18,6 +18,26 @@ pub(super) const SAMPLING_TEMPLATE: u16 = 257;
 const START_ELEMENTS: [u16; 2] = [22, 152];
 const END_ELEMENTS: [u16; 2] = [21, 153];
 
+/// What records have in both protocols: addresses, interfaces, ports, protocol, flags, service, autonomous systems,
+/// prefixes and direction.
+const COMMON: [Field; 15] = [
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (10, 4),
+    (14, 4),
+    (7, 2),
+    (11, 2),
+    (4, 1),
+    (6, 1),
+    (5, 1),
+    (16, 4),
+    (17, 4),
+    (9, 1),
+    (13, 1),
+    (61, 1),
+];
+
 /// An order of fields.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -63,6 +83,11 @@ impl Layout {
             out.put_lowest(value(element, flow), octets.into());
         }
     }
+}
+
+/// The fields of a protocol, in order.
+pub(super) fn fields(counters_and_times: [Field; 4], last: Field) -> Vec<Field> {
+    [&counters_and_times[..], &COMMON, &[last]].concat()
 }
 
 /// Appends the descriptions of fields.

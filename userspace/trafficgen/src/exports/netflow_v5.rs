@@ -8,16 +8,15 @@ use super::flow::Flow;
 use super::layout::Layout;
 use super::octets::{Put, age_to_time_u32, set_u16, set_u32};
 use super::plan::ExportPlan;
-use super::truth::Control;
 
 pub(super) const RECORDS: usize = 30;
-pub(super) const HEADER_OCTETS: usize = 24;
+const HEADER_OCTETS: usize = 24;
 const RECORD_OCTETS: usize = 48;
 const SEQUENCE_OFFSET: usize = 16;
 /// Where in a record the uptimes of its first and last packet are.
 const TIME_OFFSETS: [usize; 2] = [24, 28];
 
-/// The state of an exporter.
+/// The state of an exporter, of version 7 too.
 #[derive(Debug)]
 pub(super) struct NetflowV5 {
     /// Flows exported so far.
@@ -25,13 +24,19 @@ pub(super) struct NetflowV5 {
     engine: u8,
     /// Two bits of mode and fourteen of the rate.
     sampling: u16,
+    record_octets: usize,
 }
 
 impl NetflowV5 {
     pub(super) fn new(plan: &ExportPlan, exporter: u32) -> Self {
         const SYSTEMATIC: u16 = 1 << 14;
         let sampling = plan.sampling_rate.map_or(0, |rate| SYSTEMATIC | rate as u16);
-        Self { sequence: 0, engine: exporter as u8, sampling }
+        Self { sequence: 0, engine: exporter as u8, sampling, record_octets: RECORD_OCTETS }
+    }
+
+    /// One without engine and sampling, whose records have so many octets.
+    pub(super) fn plain(record_octets: usize) -> Self {
+        Self { sequence: 0, engine: 0, sampling: 0, record_octets }
     }
 }
 
@@ -42,12 +47,9 @@ impl Dialect for NetflowV5 {
         datagram[ENGINE_OFFSET] = self.engine;
         set_u16(datagram, SAMPLING_OFFSET, self.sampling);
         stamp_header(datagram, self.sequence, moment);
-        stamp_records(&mut datagram[HEADER_OCTETS..], RECORD_OCTETS, moment.uptime_ms);
-        self.sequence = self.sequence.wrapping_add(RECORDS as u32);
-    }
-
-    fn write_control(&mut self, _: &Layout, _: Moment, _: &mut Vec<u8>) -> Control {
-        Control::default()
+        let records = datagram[HEADER_OCTETS..].chunks_exact_mut(self.record_octets);
+        self.sequence = self.sequence.wrapping_add(records.len() as u32);
+        records.for_each(|record| stamp_record(record, moment.uptime_ms));
     }
 
     fn restart(&mut self) {
@@ -60,9 +62,7 @@ pub(super) fn encode(flows: &[Flow], out: &mut Vec<u8>) {
     const VERSION: u16 = 5;
     write_header(VERSION, flows.len(), out);
     for flow in flows {
-        write_first_part(flow, out);
-        out.extend_from_slice(&[0, flow.tcp_flags, flow.protocol, flow.tos]);
-        write_second_part(flow, out);
+        write_record(flow, out);
     }
 }
 
@@ -73,8 +73,8 @@ pub(super) fn write_header(version: u16, records: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; HEADER_OCTETS - 4]);
 }
 
-/// Addresses, interfaces, counters, times, ports: the same in version 7.
-pub(super) fn write_first_part(flow: &Flow, out: &mut Vec<u8>) {
+/// Appends a record, whose times are ages; one of version 7 begins with the same.
+pub(super) fn write_record(flow: &Flow, out: &mut Vec<u8>) {
     out.extend_from_slice(&flow.src_ip.octets());
     out.extend_from_slice(&flow.dst_ip.octets());
     out.extend_from_slice(&flow.next_hop.octets());
@@ -86,10 +86,7 @@ pub(super) fn write_first_part(flow: &Flow, out: &mut Vec<u8>) {
     out.put_u32(flow.end_age_ms);
     out.put_u16(flow.src_port);
     out.put_u16(flow.dst_port);
-}
-
-/// Autonomous systems and prefix lengths: the same in version 7.
-pub(super) fn write_second_part(flow: &Flow, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0, flow.tcp_flags, flow.protocol, flow.tos]);
     out.put_u16(flow.src_as as u16);
     out.put_u16(flow.dst_as as u16);
     out.put_u8(flow.src_mask);
@@ -98,18 +95,16 @@ pub(super) fn write_second_part(flow: &Flow, out: &mut Vec<u8>) {
 }
 
 /// Fills in the times and the sequence number of a header.
-pub(super) fn stamp_header(datagram: &mut [u8], sequence: u32, moment: Moment) {
+fn stamp_header(datagram: &mut [u8], sequence: u32, moment: Moment) {
     set_u32(datagram, 4, moment.uptime_ms);
     set_u32(datagram, 8, moment.seconds());
     set_u32(datagram, 12, moment.nanoseconds());
     set_u32(datagram, SEQUENCE_OFFSET, sequence);
 }
 
-/// Turns the ages of records into uptimes.
-pub(super) fn stamp_records(records: &mut [u8], record_octets: usize, uptime_ms: u32) {
-    for record in records.chunks_exact_mut(record_octets) {
-        for offset in TIME_OFFSETS {
-            age_to_time_u32(record, offset, uptime_ms);
-        }
+/// Turns the ages of a record into uptimes.
+fn stamp_record(record: &mut [u8], uptime_ms: u32) {
+    for offset in TIME_OFFSETS {
+        age_to_time_u32(record, offset, uptime_ms);
     }
 }

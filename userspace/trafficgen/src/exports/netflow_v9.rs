@@ -12,36 +12,16 @@ use super::truth::Control;
 
 pub(super) const RECORDS: usize = 24;
 
-/// Counters, uptimes, addresses, interfaces, ports, protocol, flags, service, autonomous systems, prefixes,
-/// direction and sampler.
-pub(super) const FIELDS: [Field; 20] = [
-    (1, 4),
-    (2, 4),
-    (22, 4),
-    (21, 4),
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 4),
-    (14, 4),
-    (7, 2),
-    (11, 2),
-    (4, 1),
-    (6, 1),
-    (5, 1),
-    (16, 4),
-    (17, 4),
-    (9, 1),
-    (13, 1),
-    (61, 1),
-    (48, 1),
-];
-
 const HEADER_OCTETS: usize = 20;
 const SET_HEADER_OCTETS: usize = 4;
 const VERSION: u16 = 9;
 const TEMPLATE_SET: u16 = 0;
 const OPTIONS_TEMPLATE_SET: u16 = 1;
+
+/// Counters, uptimes, what all records have, and the sampler.
+pub(super) fn fields() -> Vec<Field> {
+    layout::fields([(1, 4), (2, 4), (22, 4), (21, 4)], (48, 1))
+}
 
 /// The state of an exporter.
 #[derive(Debug)]

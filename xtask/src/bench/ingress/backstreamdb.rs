@@ -4,7 +4,6 @@
 //! Takes a time, sends flow records at each rate for so long, and prints what was counted beside what was sent.
 //! A difference makes the command fail.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,12 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
-use super::collector::sum;
-use super::socket;
 use crate::bench::offline;
-use crate::bench::usage::{self, Running};
+use crate::csv::Table;
+use crate::load::collect::{Collected, collect};
 use crate::load::pace::{Limit, Rate};
-use crate::load::sender::{self, Options, Sent};
+use crate::load::sender::{self, Options};
+use crate::load::socket;
 use crate::style;
 
 /// Records counted in windows of ten seconds, at rates up to twenty times those of BackStreamDB.
@@ -60,24 +59,13 @@ fn count(tapline: &Path, rate: u64, duration: Duration) -> Result<()> {
     let listen = format!("udp://{address}");
     let mut command = Command::new(tapline);
     command.args(["query", "--listen", &listen, "--format", "csv", SQL]);
-    let running = usage::start(&mut command)?;
-    let sent = feed(&running, address, &options);
-    // It is ended whatever went wrong before.
-    let signalled = running.signal("INT");
-    let measured = running.finish()?;
-    let said = || String::from_utf8_lossy(&measured.output.stderr).trim().to_owned();
-    let sent = signalled.and(sent).with_context(said)?.truth.sent.records;
+    let send = || sender::send(address, &options);
+    let Collected { measured, sent, .. } = collect(&mut command, address, "INT", send)?;
     let windows = String::from_utf8_lossy(&measured.output.stdout);
-    let counted = sum(&windows, "records").with_context(said)?;
+    let windows = Table::parse(&windows).with_context(|| measured.said())?;
+    let (sent, counted) = (sent.truth.sent.records, windows.sum("records")?);
     let cpu = measured.cost.cpu.as_secs_f64();
-    println!("| {rate} | {sent} | {counted} | {} | {cpu:.2} |", windows.lines().count().saturating_sub(1));
-    ensure!(counted == sent, "{counted} records were counted, and {sent} sent: {}", said());
+    println!("| {rate} | {sent} | {counted} | {} | {cpu:.2} |", windows.rows());
+    ensure!(counted == sent, "{counted} records were counted, and {sent} sent: {}", measured.said());
     Ok(())
-}
-
-fn feed(running: &Running, address: SocketAddr, options: &Options) -> Result<Sent> {
-    socket::wait_for_listener(address, running)?;
-    let sent = sender::send(address, options)?;
-    socket::drain(address)?;
-    Ok(sent)
 }

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tapline_trafficgen::exports::Amount;
 
+use crate::csv::Table;
 use crate::{process, setup};
 
 /// Octets of the queue that peers are asked to have, which is what the kernel grants without asking back.
@@ -133,7 +134,7 @@ fn found_by_tapline(output: &Output) -> Result<Found> {
     let records = delivered.and_then(|line| digits(line.split('=').next()?));
     let records =
         records.with_context(|| format!("its summary does not say what it delivered: {summary}"))?;
-    Ok(Found { records, octets: sum(&windows, "octets")? })
+    Ok(Found { records, octets: Table::parse(&windows)?.sum("octets")? })
 }
 
 /// The file that was written says both.
@@ -162,24 +163,9 @@ pub(in crate::bench) fn stored_files(folder: &Path) -> Result<Vec<PathBuf>> {
 fn found_by_nfacctd(folder: &Path, sent: &Amount) -> Result<Found> {
     let path = folder.join("nfacctd.csv");
     let text = fs::read_to_string(&path).with_context(|| format!("{} was not written", path.display()))?;
-    let octets = sum(&text, "BYTES")?;
+    let octets = Table::parse(&text)?.sum("BYTES")?;
     let records = u128::from(sent.records) * u128::from(octets) / u128::from(sent.octets.max(1));
     Ok(Found { records: records as u64, octets })
-}
-
-/// The sum of a column of a CSV text.
-pub(super) fn sum(text: &str, column: &str) -> Result<u64> {
-    let mut lines = text.lines();
-    let mut heads = lines.next().context("its output is empty")?.split(',');
-    let position = heads.position(|head| head == column);
-    let position = position.with_context(|| format!("its output has no column {column}"))?;
-    let fields = lines.filter_map(|line| line.split(',').nth(position));
-    let mut sum = 0;
-    for field in fields.filter(|field| !field.is_empty()) {
-        sum += field.parse::<u64>().with_context(|| format!("{field} is no number"))?;
-    }
-    ensure!(sum > 0, "it got nothing");
-    Ok(sum)
 }
 
 /// A number, whatever separates its digits.
@@ -190,13 +176,6 @@ fn digits(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_summed() {
-        assert_eq!(sum("a,octets\nx,3\ny,4\nz,\n", "octets").expect("it has one"), 7);
-        assert!(sum("a,octets\n", "octets").is_err());
-        assert!(sum("a\n1\n", "octets").is_err());
-    }
 
     #[test]
     fn numbers_may_have_separators() {

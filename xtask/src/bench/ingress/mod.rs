@@ -8,7 +8,6 @@
 pub(super) mod backstreamdb;
 pub(super) mod collector;
 pub(super) mod live;
-mod socket;
 mod table;
 
 use std::path::PathBuf;

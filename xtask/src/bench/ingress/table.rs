@@ -11,6 +11,7 @@ use tapline_trafficgen::exports::Protocol;
 
 use super::collector::Collector;
 use super::live::Outcome;
+use crate::bench::median;
 
 /// What is sent, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(super) fn markdown(all: &[Series]) -> String {
 }
 
 fn cells(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
-    let of = |value: fn(&Outcome) -> f64| median(runs.iter().map(value).collect());
+    let of = |value: fn(&Outcome) -> f64| median(runs.iter().map(value).collect(), f64::total_cmp);
     let (lost, sent) = (of(|run| run.lost_records() as f64), of(|run| run.sent_records as f64));
     format!(
         "{:.2} | {:.2} | {:.2} | {:.1} % | {} | {}",
@@ -88,7 +89,8 @@ fn verdict(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
     let Some(tapline) = tapline_of(series.case, all) else {
         return "– | tapline was not measured".to_owned();
     };
-    let factor = median(tapline.iter().zip(runs).map(|(own, peer)| own.rate() / peer.rate()).collect());
+    let factors = tapline.iter().zip(runs).map(|(own, peer)| own.rate() / peer.rate());
+    let factor = median(factors.collect(), f64::total_cmp);
     let mark = series.case.mark(series.collector).map_or_else(String::new, |mark| {
         format!("≥ {mark} {}", if factor >= mark { "reached" } else { "MISSED" })
     });
@@ -100,19 +102,13 @@ fn tapline_of(case: Case, all: &[Series]) -> Option<&[Outcome]> {
     own?.runs.as_deref().ok()
 }
 
-/// The value in the middle; there is one at least.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::super::collector::Found;
     use super::*;
-    use crate::bench::usage::Cost;
+    use crate::usage::Cost;
 
     const CASE: Case = Case { protocol: Protocol::NetflowV9, is_plain: true };
 

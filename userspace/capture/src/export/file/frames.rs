@@ -37,6 +37,11 @@ impl FrameReader {
         }
     }
 
+    /// One of the same ports that has met nothing yet.
+    pub(super) fn again(&self) -> Self {
+        Self::new(&self.ports)
+    }
+
     /// Gives what `frame` holds or completes to `visit`.
     pub(super) fn take(&mut self, frame: &Frame<'_>, visit: &mut impl FnMut(&ExportEvent<'_>)) {
         self.counters.frames += 1;

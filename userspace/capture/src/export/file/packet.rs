@@ -8,6 +8,8 @@ use tapline_record::PacketColumn::{FragmentOffset, Protocol, TcpFlags};
 use tapline_record::PacketRow;
 use tapline_record::address::Address;
 
+use super::super::protocol::be16;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 pub(super) const UDP_HEADER_OCTETS: usize = 8;
@@ -119,10 +121,6 @@ fn segment<'a>(frame: &Frame<'a>, payload: &'a [u8], row: &PacketRow) -> Segment
         payload,
         missing_octets: if reaches_the_end { cut_octets } else { 0 },
     }
-}
-
-fn be16(octets: &[u8], at: usize) -> Option<u16> {
-    octets.get(at..)?.first_chunk().map(|field| u16::from_be_bytes(*field))
 }
 
 /// The piece in a frame of whose IP header `row` is filled. One that was cut by the snap length has no

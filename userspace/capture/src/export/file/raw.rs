@@ -44,6 +44,11 @@ impl RawFile {
         Self { name, source, source_end: End::Complete, end: None, cut: 0 }
     }
 
+    /// The same file from its beginning; `None` for a pipe.
+    pub(super) fn again(&self) -> Option<Self> {
+        Some(Self::new(self.name.clone(), self.source.again()?))
+    }
+
     /// Lends the next message to `visit`; `false` at the end, and when a pipe has none for now.
     pub(super) fn read(&mut self, visit: &mut impl FnMut(&Datagram<'_>)) -> bool {
         if self.end.is_some() || !self.look_ahead() {

@@ -1,8 +1,8 @@
 //! Measures what a command costs.
 //!
-//! Takes a command, runs it to its end or until it is told to end, gives its output, its CPU time, its wall time and its memory. The CPU
-//! time includes that of all descendants that their parents waited for, as wait4(2) accounts them; all programs
-//! that are benchmarked here do that.
+//! Takes a command, runs it to its end or until it is told to end, gives its output, its CPU time, its wall time
+//! and its memory. The CPU time includes that of all descendants that their parents waited for, as wait4(2)
+//! accounts them; all programs that are benchmarked here do that.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,23 +16,23 @@ use crate::process;
 
 /// What a run cost and said.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) cost: Cost,
-    pub(super) output: Output,
+pub(crate) struct Measured {
+    pub(crate) cost: Cost,
+    pub(crate) output: Output,
 }
 
 /// What a run cost.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// User and system time of all processes.
-    pub(super) cpu: Duration,
-    pub(super) wall: Duration,
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
     /// Octets in memory at the most, of the largest process; the mapped pages of files are among them.
-    pub(super) memory_octets: u64,
+    pub(crate) memory_octets: u64,
 }
 
 /// A program that runs.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     start: Instant,
     stdout: Pipe,
@@ -43,15 +43,14 @@ pub(super) struct Running {
 type Pipe = Box<dyn FnOnce() -> io::Result<Vec<u8>>>;
 
 /// Runs the command; an error when it does not end well.
-pub(super) fn measure(command: &mut Command) -> Result<Measured> {
+pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
     let measured = start(command)?.finish()?;
-    process::succeeded(command, measured.output.status)
-        .with_context(|| String::from_utf8_lossy(&measured.output.stderr).trim().to_owned())?;
+    process::succeeded(command, measured.output.status).with_context(|| measured.said())?;
     Ok(measured)
 }
 
 /// Starts the command.
-pub(super) fn start(command: &mut Command) -> Result<Running> {
+pub(crate) fn start(command: &mut Command) -> Result<Running> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let start = Instant::now();
     let mut child = command.spawn().with_context(|| process::does_not_start(command))?;
@@ -59,29 +58,39 @@ pub(super) fn start(command: &mut Command) -> Result<Running> {
     Ok(Running { child, start, stdout: Box::new(stdout), stderr: Box::new(stderr) })
 }
 
+impl Measured {
+    /// What stands on its standard error.
+    pub(crate) fn said(&self) -> String {
+        match String::from_utf8_lossy(&self.output.stderr).trim() {
+            "" => "it said nothing".to_owned(),
+            said => said.to_owned(),
+        }
+    }
+}
+
 impl Running {
     /// Sends a signal, by its name without SIG.
-    pub(super) fn signal(&self, name: &str) -> Result<()> {
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
         let kill = format!("kill -{name} {}", self.child.id());
         process::run(Command::new("sh").args(["-c", &kill]))
     }
 
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         // A process that nobody waited for yet stays in the table, in state Z.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         stat.rsplit(") ").next().is_none_or(|state| state.is_empty() || state.starts_with('Z'))
     }
 
     /// CPU time so far in ticks of the kernel's, of it and its children.
-    pub(super) fn ticks(&self) -> u64 {
+    pub(crate) fn ticks(&self) -> u64 {
         let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         ticks_of(&id.to_string()) + children.split_whitespace().map(ticks_of).sum::<u64>()
     }
 
     /// Waits for its end, however that is.
-    pub(super) fn finish(self) -> Result<Measured> {
+    pub(crate) fn finish(self) -> Result<Measured> {
         let Self { child, start, stdout, stderr } = self;
         let ResUse { status, rusage } = child.wait4()?;
         let wall = start.elapsed();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::usage::Running;
+use crate::usage::Running;
 
 /// A collector takes no longer than this to start, or to read what waits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,20 +22,20 @@ struct State {
 }
 
 /// An address at which nobody listens.
-pub(super) fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no UDP port is free")?;
     Ok(socket.local_addr()?)
 }
 
 /// Waits until somebody listens.
-pub(super) fn wait_for_listener(address: SocketAddr, program: &Running) -> Result<()> {
+pub(crate) fn wait_for_listener(address: SocketAddr, program: &Running) -> Result<()> {
     wait(|| Ok(state(address)?.is_some() || program.has_ended()))?;
     ensure!(!program.has_ended(), "it ended before it listened");
     Ok(())
 }
 
 /// Waits until all is read; gives what was dropped, in packets as the kernel queues them.
-pub(super) fn drain(address: SocketAddr) -> Result<u64> {
+pub(crate) fn drain(address: SocketAddr) -> Result<u64> {
     let now = || state(address)?.context("nobody listens any more");
     wait(|| Ok(now()?.queued_octets == 0))?;
     Ok(now()?.drops)
@@ -51,7 +51,8 @@ fn wait(mut is_done: impl FnMut() -> Result<bool>) -> Result<()> {
 }
 
 fn state(address: SocketAddr) -> Result<Option<State>> {
-    let table = fs::read_to_string("/proc/net/udp").context("the kernel does not show its sockets")?;
+    let table = if address.is_ipv4() { "/proc/net/udp" } else { "/proc/net/udp6" };
+    let table = fs::read_to_string(table).context("the kernel does not show its sockets")?;
     Ok(table.lines().find_map(|line| parse(line, address.port())))
 }
 
