@@ -11,6 +11,7 @@ mod groups;
 mod lower;
 mod merge;
 mod one_group;
+mod panes;
 mod steps;
 mod upper;
 

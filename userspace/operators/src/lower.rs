@@ -4,18 +4,16 @@
 //! or rows. A pane is given once, when the watermark passes its end; later records are counted as late.
 
 use crate::groups::{GroupBatch, GroupState};
+use crate::panes::{PaneRun, cut};
 use crate::steps::{Rows, run_steps};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::{max, min, take_record_batch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::compute::{max, min};
 use datafusion::arrow::datatypes::TimestampNanosecondType;
 use datafusion::common::{Result, internal_datafusion_err};
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, Stream};
-
-/// Runs of rows in one pane beyond which a batch is sorted by pane first.
-const PANE_RUNS_MAX: usize = 32;
 
 /// A batch of one stream.
 #[derive(Clone, Debug)]
@@ -106,14 +104,6 @@ struct BoundBranch {
     columns: Vec<usize>,
     times: Option<usize>,
     steps: Vec<Step>,
-}
-
-/// Adjacent rows of one pane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PaneRun {
-    pane: EventTime,
-    first: usize,
-    rows: usize,
 }
 
 impl LowerOperator {
@@ -230,13 +220,8 @@ impl LowerOperator {
         let times = times.ok_or_else(|| internal_datafusion_err!("a window needs the event time"))?;
         let times = times.as_primitive::<TimestampNanosecondType>().values();
         let mut runs = std::mem::take(&mut self.runs);
-        pane_runs(times, width, &mut runs);
-        let sorted;
-        let mut batch = batch;
-        if runs.len() > PANE_RUNS_MAX {
-            sorted = sort_by_pane(batch, &mut runs)?;
-            batch = &sorted;
-        }
+        let sorted = cut(batch, times, width, &mut runs)?;
+        let batch = sorted.as_ref().unwrap_or(batch);
         for run in &runs {
             let pane = Pane { start: run.pane, end: run.pane.plus(width), index: 0, is_complete: true };
             if pane.end <= self.closed_until {
@@ -353,72 +338,4 @@ fn stretch(pane: &mut Pane, times: Option<&ArrayRef>) {
     let Some(times) = times.map(AsArray::as_primitive::<TimestampNanosecondType>) else { return };
     pane.start = pane.start.min(min(times).map_or(EventTime::MAX, EventTime));
     pane.end = pane.end.max(max(times).map_or(EventTime::MIN, |last| EventTime(last).plus(1)));
-}
-
-/// Puts the runs of adjacent rows of one pane into `runs`, which is cleared first.
-fn pane_runs(times: &[i64], width: i64, runs: &mut Vec<PaneRun>) {
-    runs.clear();
-    let mut first = 0;
-    while let Some(&time) = times.get(first) {
-        let pane = EventTime(time).align_down(width);
-        let end = pane.plus(width);
-        let inside = |&&time: &&i64| pane.0 <= time && time < end.0;
-        let rows = times[first..].iter().take_while(inside).count().max(1);
-        runs.push(PaneRun { pane, first, rows });
-        first += rows;
-    }
-}
-
-/// Reorders a batch so that each pane's rows are adjacent, in their order.
-fn sort_by_pane(batch: &RecordBatch, runs: &mut Vec<PaneRun>) -> Result<RecordBatch> {
-    runs.sort_by_key(|run| run.pane);
-    let rows = runs.iter().flat_map(|run| run.first..run.first + run.rows);
-    let rows: UInt32Array = rows.map(|row| u32::try_from(row).ok()).collect();
-    let sorted = take_record_batch(batch, &rows)?;
-    let mut first = 0;
-    for run in runs.iter_mut() {
-        run.first = first;
-        first += run.rows;
-    }
-    runs.dedup_by(|next, run| {
-        let same = next.pane == run.pane;
-        run.rows += if same { next.rows } else { 0 };
-        same
-    });
-    Ok(sorted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use datafusion::arrow::array::Int64Array;
-
-    fn runs_of(times: &[i64]) -> Vec<(i64, usize, usize)> {
-        let mut runs = vec![];
-        pane_runs(times, 10, &mut runs);
-        runs.iter().map(|run| (run.pane.0, run.first, run.rows)).collect()
-    }
-
-    #[test]
-    fn batches_are_cut_where_panes_change() {
-        assert_eq!(runs_of(&[]), []);
-        assert_eq!(runs_of(&[1, 9, 3]), [(0, 0, 3)]);
-        assert_eq!(runs_of(&[9, 10, 9, 25]), [(0, 0, 1), (10, 1, 1), (0, 2, 1), (20, 3, 1)]);
-        assert_eq!(runs_of(&[-1, -10, -11]), [(-10, 0, 2), (-20, 2, 1)]);
-        assert_eq!(runs_of(&[i64::MIN, i64::MAX]).len(), 2);
-    }
-
-    #[test]
-    fn a_scattered_batch_is_sorted_by_pane() {
-        let times = [25, 1, 21, 3, 11];
-        let mut runs = vec![];
-        pane_runs(&times, 10, &mut runs);
-        let column: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
-        let batch = RecordBatch::try_from_iter([("ts", column)]).unwrap();
-        let sorted = sort_by_pane(&batch, &mut runs).unwrap();
-        let expected: ArrayRef = Arc::new(Int64Array::from(vec![1, 3, 11, 25, 21]));
-        assert_eq!(sorted.column(0), &expected);
-        let runs: Vec<_> = runs.iter().map(|run| (run.pane.0, run.first, run.rows)).collect();
-        assert_eq!(runs, [(0, 0, 2), (10, 2, 1), (20, 3, 2)]);
-    }
 }

@@ -7,11 +7,18 @@ use crate::source::{Source, Step};
 use arrow_array::RecordBatch;
 use rtrb::{Consumer, Producer};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tapline_operators::StreamBatch;
 use tapline_record::{EventTime, FLOWS, Stream};
 
 /// How far the watermark of a silent source must have come to be told again, in nanoseconds.
 const TELL_NS: i64 = 100_000_000;
+
+/// While an input is silent, what came so far waits no longer than this for a full batch.
+const HOLD: Duration = Duration::from_millis(20);
+/// Batches of a live source that a worker is woken for; fewer wait for it to look by itself. The more it takes in
+/// one turn, the less it costs.
+const WAKE_BATCHES: usize = 4;
 
 /// The reader's ends of one worker's rings.
 pub(crate) struct Lane {
@@ -49,18 +56,20 @@ pub(crate) fn read(
     progress: &ReaderProgress,
     stop: &StopFlag<'_>,
 ) -> u64 {
+    let mut dealt_all = Instant::now();
     while !stop.is_set() && !stop.input_ends() {
         let step = source.step();
         if step == Step::End {
             break;
         }
         dealer.collect_used(source);
-        // While an input is silent, what came so far must not wait for a full batch.
-        if !dealer.deal(source, step == Step::Idle, stop) {
+        let all = step == Step::Idle && dealt_all.elapsed() >= HOLD;
+        // A watermark may be told when no rows are left that are older.
+        if !dealer.deal(source, all, stop) || all && !dealer.tell_watermark(source, stop) {
             return dealer.dropped;
         }
-        if step == Step::Idle && !dealer.tell_watermark(source, stop) {
-            return dealer.dropped;
+        if all {
+            dealt_all = Instant::now();
         }
         progress.note(source.progress());
     }
@@ -127,7 +136,10 @@ impl<'a> Dealer<'a> {
         }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let is_sent = send(ring, StreamBatch { stream, batch, sequence, watermark }, stop);
-        self.lanes[lane].worker.ring();
+        let capacity = ring.buffer().capacity();
+        if self.waits || capacity - ring.slots() >= WAKE_BATCHES.min(capacity) {
+            self.lanes[lane].worker.ring();
+        }
         is_sent
     }
 

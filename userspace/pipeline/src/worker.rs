@@ -11,8 +11,8 @@ use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, StreamBatch};
 use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
 
-/// A worker that waits looks again after so long, whatever the bell does.
-const WAIT_MAX: Duration = Duration::from_millis(100);
+/// A worker that waits looks again after so long: the bell rings when there is much to do.
+const WAIT_MAX: Duration = Duration::from_millis(25);
 
 /// How far its watermark must have come for a worker to wake the merger for it, in nanoseconds.
 const TELL_NS: i64 = 50_000_000;

@@ -20,8 +20,8 @@ use super::{ListenError, WAIT_MS, socket_option};
 use crate::file::is_passing;
 
 /// A queue of so many octets takes what comes in `gather`; in a larger one, as many times as much may gather.
-const GATHER_OCTETS: usize = 16 << 20;
-const GATHER_TIMES_MAX: u32 = 4;
+const GATHER_OCTETS: usize = 8 << 20;
+const GATHER_TIMES_MAX: u32 = 8;
 
 /// How to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct UdpOptions {
     /// Let other listeners bind to the same address (`SO_REUSEPORT`); the kernel gives all datagrams of
     /// one sender's address and port to the same of them.
     pub shares_port: bool,
-    /// How long a read lets datagrams gather in the queue when the one before emptied it, and up to four times
+    /// How long a read lets datagrams gather in the queue when the one before emptied it, and up to eight times
     /// as long in a large one; waking up for each of them costs more than they do.
     pub gather: Duration,
 }
@@ -218,6 +218,6 @@ mod tests {
     #[test]
     fn a_small_queue_is_emptied_more_often() {
         let times = [212_992, 16 << 20, 40 << 20, 64 << 20, 1 << 30].map(times_to_gather);
-        assert_eq!(times, [1, 1, 2, 4, 4]);
+        assert_eq!(times, [1, 2, 5, 8, 8]);
     }
 }

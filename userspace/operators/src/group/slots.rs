@@ -194,9 +194,15 @@ impl Slots<1> for KeySlots {
     #[inline]
     fn intern(&mut self, chunk: &[[u64; 1]], keys: &mut Vec<[u64; 1]>, limit: usize, numbers: &mut [usize]) {
         let mask = self.buckets.len() - 1;
-        let mut is_any_missing = false;
+        let (mut touched, mut is_any_missing) = (0, false);
+        for (key, place) in chunk.iter().zip(&mut *numbers) {
+            *place = hash_of(key, self.seed) as usize & mask;
+            touched |= self.buckets[*place][0];
+        }
+        // Nothing waits for what was touched, so that more cache misses overlap than with all the work between them.
+        black_box(touched);
         for (key, number) in chunk.iter().zip(&mut *numbers) {
-            *number = number_in(&self.buckets[hash_of(key, self.seed) as usize & mask], key[0]);
+            *number = number_in(&self.buckets[*number], key[0]);
             is_any_missing |= *number > Self::NUMBER_MAX;
         }
         if is_any_missing {
