@@ -108,7 +108,7 @@ fn install_linker() -> Result<()> {
     eprintln!("{} bpf-linker, which takes a minute or two", style::step("Installing"));
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let folders = iter::once(LLVM_PROGRAMS.into()).chain(std::env::split_paths(&folders));
-    let target = crate::workspace::scratch("ebpf")?.join("bpf-linker");
+    let target = crate::workspace::scratch("ebpf-build")?.join("bpf-linker");
     let mut command = process::cargo();
     command.args(INSTALL_LINKER).arg("--target-dir").arg(target);
     process::run(command.env("PATH", std::env::join_paths(folders)?))

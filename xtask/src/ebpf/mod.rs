@@ -40,7 +40,7 @@ pub(crate) fn prepare() {
 
 fn build(toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
     let folder = workspace::scratch("ebpf")?;
-    let target = folder.join("build");
+    let target = workspace::scratch("ebpf-build")?;
     let mut command = toolchain.cargo();
     command
         .current_dir(workspace::root())

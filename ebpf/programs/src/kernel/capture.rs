@@ -3,11 +3,12 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Config, Counters, CpuState, flags};
+use tapline_ebpf_common::{Counters, CpuState, flags};
 
 use super::frame::{self, LinearFrame};
+use super::maps::{self, Wanted};
 use super::rules::MappedRules;
-use super::{maps, stamp, table};
+use super::{stamp, table};
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
@@ -17,29 +18,28 @@ use crate::parse::{Parsed, parse};
 #[inline(always)]
 pub fn classify(context: &XdpContext) -> Option<u32> {
     maps::mention_quiesce();
-    let config = maps::config()?;
+    let wanted = Wanted::read()?;
     // SAFETY: the helpers take nothing.
     let (cpu, now_ns) = unsafe { (bpf_get_smp_processor_id(), bpf_ktime_get_ns()) };
     let state = maps::cpu_state(cpu)?;
     let frame_octets = frame::octets(context);
-    let parsed = parse(&LinearFrame::new(context), config.flags & flags::TCP_FLAGS != 0);
+    let parsed = parse(&LinearFrame::new(context), wanted.flags & flags::TCP_FLAGS != 0);
     note(&mut state.counters, &parsed, frame_octets);
-    if config.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, config.flags) {
+    if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
         state.counters.filtered_packets += 1;
         state.counters.filtered_octets += u64::from(frame_octets);
-        return Some(verdict(config));
+        return Some(verdict(&wanted));
     }
-    let grid = if config.epoch & 1 == 0 { &config.grids[0] } else { &config.grids[1] };
-    let at = pane::place(&mut state.pane, config.epoch, grid, now_ns);
+    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, now_ns);
     let seen = Sighting { key: parsed.key, octets: parsed.octets, frame_octets, at };
-    if table::count(config, cpu, state, &seen).is_none() {
+    if table::count(&wanted, cpu, state, &seen).is_none() {
         state.counters.lost_packets += 1;
         state.counters.lost_octets += u64::from(frame_octets);
     }
-    if config.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
+    if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         return Some(redirect(context, state, at));
     }
-    Some(verdict(config))
+    Some(verdict(&wanted))
 }
 
 #[inline(always)]
@@ -56,8 +56,8 @@ fn note(counters: &mut Counters, parsed: &Parsed, frame_octets: u32) {
 
 /// A port that only receives copies drops what it has seen; any other one takes nothing from its host.
 #[inline(always)]
-fn verdict(config: &Config) -> u32 {
-    if config.flags & flags::MIRROR != 0 { XDP_DROP } else { XDP_PASS }
+fn verdict(wanted: &Wanted) -> u32 {
+    if wanted.flags & flags::MIRROR != 0 { XDP_DROP } else { XDP_PASS }
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LpmTrie, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
-use tapline_ebpf_common::{self as common, Config, CpuState, FlowSet, RingRecord, SendState};
+use tapline_ebpf_common::{self as common, Config, CpuState, FlowSet, PaneGrid, RingRecord, SendState};
 
 /// User space may map the array.
 const MAPPED: usize = aya_ebpf::bindings::BPF_F_MMAPABLE as usize;
@@ -32,12 +32,31 @@ static SOCKETS: XskMap<256> = XskMap::new();
 #[btf_map]
 static SENDERS: Array<SendState, 1, MAPPED> = Array::new();
 
-/// What user space wants.
-#[inline(always)]
-pub(super) fn config() -> Option<&'static Config> {
-    let config = CONFIG.get_ptr(0)?;
-    // SAFETY: an entry of an array stays where it is; torn reads of its numbers do no harm.
-    Some(unsafe { &*config })
+/// What user space wants of one frame: read once, before the clock, so that user space knows by the time of its
+/// flip what the half at rest has.
+pub struct Wanted {
+    /// The epoch, whose lowest bit is the half in use.
+    pub epoch: u32,
+    /// See `tapline_ebpf_common::flags`.
+    pub flags: u32,
+    /// Sets in a half, as a power of two.
+    pub set_bits: u32,
+    /// The panes of the half in use.
+    pub panes: &'static PaneGrid,
+}
+
+impl Wanted {
+    /// Reads the configuration.
+    #[inline(always)]
+    pub fn read() -> Option<Self> {
+        let config = CONFIG.get_ptr(0)?;
+        // SAFETY: an entry of an array stays where it is; user space writes its numbers whole.
+        let (epoch, flags) = unsafe { ((&raw const (*config).epoch).read_volatile(), (*config).flags) };
+        // SAFETY: as above; the panes of the half in use are at rest.
+        let config = unsafe { &*config };
+        let panes = if epoch & 1 == 0 { &config.grids[0] } else { &config.grids[1] };
+        Some(Self { epoch, flags, set_bits: config.set_bits, panes })
+    }
 }
 
 /// What this CPU keeps for itself.

@@ -1,23 +1,23 @@
 //! The flow table: one frame into its entry.
 
-use tapline_ebpf_common::{Config, CpuState, FlowEntry, RingRecord};
+use tapline_ebpf_common::{CpuState, FlowEntry, RingRecord};
 
-use super::maps;
+use super::maps::{self, Wanted};
 use crate::flow::{self, Place, Sighting};
 use crate::hash;
 
 /// Counts a frame in its flow's entry; what stands in its way is sent out first. `None` when user space has made
 /// no room for this CPU.
 #[inline(always)]
-pub fn count(config: &Config, cpu: u32, state: &mut CpuState, seen: &Sighting) -> Option<()> {
-    let half = config.epoch & 1;
-    let first = (cpu << 1 | half) << (config.set_bits & 31);
-    let set = maps::flow_set(first + hash::set(&seen.key, config.set_bits))?;
+pub fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Sighting) -> Option<()> {
+    let half = wanted.epoch & 1;
+    let first = (cpu << 1 | half) << (wanted.set_bits & 31);
+    let set = maps::flow_set(first + hash::set(&seen.key, wanted.set_bits))?;
     match flow::find(set, &seen.key) {
-        Place::Own(way) => count_own(config, state, set.get_mut(way)?, seen),
+        Place::Own(way) => count_own(wanted, state, set.get_mut(way)?, seen),
         Place::Free(way) => *set.get_mut(way)? = flow::begin(seen),
         Place::Taken(way) => {
-            if replace(config, state, set.get_mut(way)?, seen) {
+            if replace(wanted, state, set.get_mut(way)?, seen) {
                 state.counters.evicted_entries += 1;
             }
         }
@@ -26,11 +26,11 @@ pub fn count(config: &Config, cpu: u32, state: &mut CpuState, seen: &Sighting) -
 }
 
 #[inline(always)]
-fn count_own(config: &Config, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) {
+fn count_own(wanted: &Wanted, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) {
     if flow::takes(entry, seen.at) {
         return flow::add(entry, seen);
     }
-    if replace(config, state, entry, seen) {
+    if replace(wanted, state, entry, seen) {
         state.counters.restarted_entries += 1;
     }
 }
@@ -38,9 +38,8 @@ fn count_own(config: &Config, state: &mut CpuState, entry: &mut FlowEntry, seen:
 /// Sends an entry out and begins another in its place; without room in the ring buffer the frame is lost, and
 /// the entry stays.
 #[inline(always)]
-fn replace(config: &Config, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) -> bool {
-    let grid = if config.epoch & 1 == 0 { &config.grids[0] } else { &config.grids[1] };
-    let record = RingRecord { entry: *entry, pane_start_ns: grid.start_ns(entry.pane) };
+fn replace(wanted: &Wanted, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) -> bool {
+    let record = RingRecord { entry: *entry, pane_start_ns: wanted.panes.start_ns(entry.pane) };
     let is_sent = maps::send(record);
     if is_sent {
         state.counters.sent_packets += u64::from(entry.packets);
