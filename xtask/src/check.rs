@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{process, style, test, tidy};
+use crate::{ebpf, process, style, test, tidy};
 
 /// Run all that must pass.
 #[derive(Debug, clap::Args)]
@@ -22,11 +22,16 @@ pub(crate) struct Arguments {
 type Step<'a> = (&'static str, &'a dyn Fn() -> Result<()>);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let ebpf = || {
+        ebpf::prepare();
+        Ok(())
+    };
     let test = || test::run(&test::Arguments::all(arguments.no_skips));
-    let steps: [Step; 6] = [
+    let steps: [Step; 7] = [
         ("format", &format),
         ("tidy", &tidy::run),
         ("deny", &deny),
+        ("ebpf", &ebpf),
         ("clippy", &clippy),
         ("doc", &doc),
         ("test", &test),

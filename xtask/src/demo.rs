@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{SNAP_LENGTH_OCTETS, Scenario, Truth, branch_office};
 
-use crate::{process, style, workspace};
+use crate::{ebpf, process, style, workspace};
 
 /// Show what tapline is for, on a capture made from a seed.
 #[derive(Debug, clap::Args)]
@@ -85,6 +85,7 @@ fn build() -> Result<PathBuf> {
             style::step("Building")
         );
     }
+    ebpf::prepare();
     workspace::build_tapline()
 }
 

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup|demo|test|check|tidy|bench|load|conformance`.
+//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance`.
 //!
 //! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
 //! failed, 2 when the command line is wrong. One command a module.
@@ -9,6 +9,7 @@ mod check;
 mod conformance;
 mod csv;
 mod demo;
+mod ebpf;
 mod load;
 mod process;
 mod setup;
@@ -40,6 +41,8 @@ enum Command {
     Test(test::Arguments),
     /// Run all that must pass: format, tidy, clippy, documentation, tests
     Check(check::Arguments),
+    /// Build the kernel programs
+    BuildEbpf,
     /// Check the rules of the project that no compiler knows
     Tidy,
     /// Measure
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::BuildEbpf => ebpf::run(),
         Command::Tidy => tidy::run(),
         Command::Bench(command) => bench::run(&command),
         Command::Load(command) => load::run(&command),

@@ -4,12 +4,13 @@
 //! descendants), else says what to type. The table below is the only place that knows which programs these are.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
+use std::{fs, iter};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::ebpf::toolchain::{self, Compiler};
 use crate::process;
 use crate::style;
 
@@ -22,6 +23,8 @@ pub(crate) enum Purpose {
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
+    /// `cargo xtask build-ebpf`: a compiler and a linker of kernel programs
+    Ebpf,
 }
 
 /// Install the programs that a command needs.
@@ -51,19 +54,64 @@ const TOOLS: &[Tool] = &[
     Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
 ];
 
+/// What Debian has for kernel programs: a compiler with the sources of its library, and what bpf-linker is built
+/// of.
+const EBPF_COMPILER: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+const EBPF_LINKER: [&str; 3] = ["llvm-22-dev", "libzstd-dev", "zlib1g-dev"];
+/// Where these put LLVM's programs.
+const LLVM_PROGRAMS: &str = "/usr/lib/llvm-22/bin";
+/// How cargo builds bpf-linker of them.
+const INSTALL_LINKER: [&str; 6] =
+    ["install", "bpf-linker", "--locked", "--no-default-features", "--features", "llvm-22"];
+/// What whoever has rustup and the network types instead.
+const EBPF_ELSEWHERE: &str =
+    "rustup toolchain install nightly --component rust-src && cargo install bpf-linker";
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let purposes = arguments.purpose.map_or(Purpose::value_variants().to_vec(), |purpose| vec![purpose]);
-    let missing: BTreeSet<_> = purposes.into_iter().flat_map(missing_packages).collect();
+    let missing: BTreeSet<_> = purposes.iter().copied().flat_map(missing_packages).collect();
     install(&missing)?;
+    if purposes.contains(&Purpose::Ebpf) {
+        install_for_ebpf()?;
+    }
     eprintln!("Everything is there.");
     Ok(())
 }
 
 /// Installs what is missing for a purpose; where that fails, says so and goes on.
 pub(crate) fn try_for(purpose: Purpose) {
-    if let Err(error) = install(&missing_packages(purpose)) {
+    let outcome = match purpose {
+        Purpose::Ebpf => install_for_ebpf(),
+        _ => install(&missing_packages(purpose)),
+    };
+    if let Err(error) = outcome {
         eprintln!("{} {error:#}", style::warning("warning:"));
     }
+}
+
+/// Installs a compiler and a linker of kernel programs, or says how.
+fn install_for_ebpf() -> Result<()> {
+    let lacks_linker = toolchain::linker().is_none();
+    let mut packages = BTreeSet::new();
+    if Compiler::find().is_none() {
+        packages.extend(EBPF_COMPILER);
+    }
+    if lacks_linker {
+        packages.extend(EBPF_LINKER);
+    }
+    install(&packages)
+        .with_context(|| format!("kernel programs need a compiler: {EBPF_ELSEWHERE}, or else"))?;
+    if lacks_linker { install_linker() } else { Ok(()) }
+}
+
+fn install_linker() -> Result<()> {
+    eprintln!("{} bpf-linker, which takes a minute or two", style::step("Installing"));
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let folders = iter::once(LLVM_PROGRAMS.into()).chain(std::env::split_paths(&folders));
+    let target = crate::workspace::scratch("ebpf-build")?.join("bpf-linker");
+    let mut command = process::cargo();
+    command.args(INSTALL_LINKER).arg("--target-dir").arg(target);
+    process::run(command.env("PATH", std::env::join_paths(folders)?))
 }
 
 /// Whether a program is there, and if not, what to do about it.

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::setup::{self, Purpose};
-use crate::{process, style, workspace};
+use crate::{ebpf, process, style, workspace};
 use report::Report;
 
 /// Run all tests.
@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// `cargo test` in the product's profile, with a fresh product for the tests that drive it.
 pub(crate) fn cargo_test() -> Result<Command> {
+    ebpf::prepare();
     let tapline = workspace::build_tapline()?;
     let mut command = process::cargo();
     command.args(["test", "--release"]).env("TAPLINE_BIN", tapline);

@@ -1,0 +1,81 @@
+//! What each CPU keeps for itself.
+
+/// Declares the counters, so that their names and sums come from one list.
+macro_rules! counters {
+    ($($(#[$about:meta])* $name:ident,)+) => {
+        /// Fates of frames and what happened to the table, as one CPU counts them.
+        ///
+        /// When no program runs, `seen = filtered + lost + sent` plus what stands in the table.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct Counters { $($(#[$about])* pub $name: u64,)+ }
+
+        impl Counters {
+            /// Adds what another CPU counted.
+            pub const fn add(&mut self, other: &Self) {
+                $(self.$name = self.$name.wrapping_add(other.$name);)+
+            }
+
+            /// What was counted since an earlier reading.
+            #[must_use]
+            pub const fn since(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.wrapping_sub(earlier.$name),)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames that the program was given.
+    seen_packets,
+    /// Their octets.
+    seen_octets,
+    /// Frames that the pre-filter refused.
+    filtered_packets,
+    /// Their octets.
+    filtered_octets,
+    /// Frames that are in no entry, as the ring buffer was full.
+    lost_packets,
+    /// Their octets.
+    lost_octets,
+    /// Frames in entries that went through the ring buffer.
+    sent_packets,
+    /// Entries that went through the ring buffer to make room for another flow.
+    evicted_entries,
+    /// Entries that went through the ring buffer at the end of their pane, or as their sums were large.
+    restarted_entries,
+    /// Frames without an IP header; they are accounted like any other.
+    not_ip_packets,
+    /// Frames with more headers than the program looks through; accounted as if these ended it.
+    too_deep_packets,
+    /// Frames redirected to `AF_XDP`.
+    redirected_packets,
+    /// Frames that no `AF_XDP` socket took and, in mirror mode, nobody else did.
+    unredirected_packets,
+}
+
+/// The pane of the last frame, so that only the first frame of a pane divides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PaneCache {
+    /// Its start on the programs' clock, ns.
+    pub start_ns: u64,
+    /// Its length, ns; zero before the first frame.
+    pub length_ns: u64,
+    /// The epoch whose grid it is of.
+    pub epoch: u32,
+    /// Its number in that grid.
+    pub number: u32,
+}
+
+/// What a CPU keeps for itself; two lines of the cache that only this CPU writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct CpuState {
+    /// The pane of the last frame.
+    pub pane: PaneCache,
+    /// Since the program was loaded.
+    pub counters: Counters,
+}
+
+const _: () = assert!(size_of::<CpuState>() == 128);

@@ -1,0 +1,32 @@
+//! Names of the programs and maps in the objects.
+
+/// The program that captures: counts, keeps flows, redirects.
+pub const CAPTURE: &str = "tapline_capture";
+/// The program that answers a test run with the contract's version.
+pub const CONTRACT: &str = "tapline_contract";
+
+/// One [`Config`](crate::Config), mapped into user space.
+pub const CONFIG: &str = "CONFIG";
+/// One [`CpuState`](crate::CpuState) a CPU, mapped into user space.
+pub const CPUS: &str = "CPUS";
+/// The [`FlowSet`](crate::FlowSet)s: for each CPU two halves, mapped into user space.
+pub const FLOWS: &str = "FLOWS";
+/// [`RingRecord`](crate::RingRecord)s that left the table before it was drained.
+pub const RING: &str = "RING";
+/// A map of one map: replacing it waits for all programs that run.
+pub const QUIESCE: &str = "QUIESCE";
+/// IPv4 prefixes of the pre-filter.
+pub const PREFIXES_V4: &str = "PREFIXES_V4";
+/// IPv6 prefixes of the pre-filter.
+pub const PREFIXES_V6: &str = "PREFIXES_V6";
+/// Ports, protocols and VLANs of the pre-filter, see [`rule`](crate::rule).
+pub const RULES: &str = "RULES";
+/// `AF_XDP` sockets by receive queue.
+pub const SOCKETS: &str = "SOCKETS";
+
+/// The program that sends a test run's frame with ever new addresses.
+pub const SEND: &str = "tapline_send";
+/// The program that takes and drops every frame; native XDP on veth wants one on both ends.
+pub const SINK: &str = "tapline_sink";
+/// One [`SendState`](crate::SendState) a CPU, mapped into user space.
+pub const SENDERS: &str = "SENDERS";

@@ -1,0 +1,18 @@
+//! What the program writes in front of a redirected frame.
+
+/// The program's clock, in the metadata in front of a frame that goes to `AF_XDP`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FrameStamp {
+    /// [`FrameStamp::MAGIC`]; anything else is not a stamp.
+    pub magic: u64,
+    /// Arrival on the programs' clock, ns, cut to the µs of the flow table.
+    pub ts_ns: u64,
+}
+
+impl FrameStamp {
+    /// "tapline" and the version of the stamp.
+    pub const MAGIC: u64 = u64::from_be_bytes(*b"tapline\x01");
+}
+
+const _: () = assert!(size_of::<FrameStamp>() == 16);

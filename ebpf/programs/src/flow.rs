@@ -1,0 +1,138 @@
+//! The flow table's sets: four entries, each a line of the cache.
+//!
+//! A flow stands in any entry of the set that its hash names. A full set gives up the entry that was used the
+//! longest time ago; the caller sends it out first, and leaves it if it cannot.
+
+use tapline_ebpf_common::{FlowEntry, FlowKey, FlowSet, SET_WAYS};
+
+use crate::pane::PaneTime;
+
+/// Sums at which an entry is sent out, so that one more frame cannot overflow them.
+const SUM_MAX: u32 = 1 << 31;
+
+/// One frame, as the table sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// Its flow.
+    pub key: FlowKey,
+    /// Octets of the IP packet.
+    pub octets: u32,
+    /// Octets of the frame.
+    pub frame_octets: u32,
+    /// When.
+    pub at: PaneTime,
+}
+
+/// Where in its set a frame belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The entry of its flow.
+    Own(usize),
+    /// An entry that nobody uses.
+    Free(usize),
+    /// The entry that was used the longest time ago, of another flow.
+    Taken(usize),
+}
+
+/// Finds where a flow belongs.
+#[inline(always)]
+#[must_use]
+pub fn find(set: &FlowSet, key: &FlowKey) -> Place {
+    let mut free = SET_WAYS;
+    let mut oldest = 0;
+    let mut oldest_time = u64::MAX;
+    for (way, entry) in set.iter().enumerate() {
+        if entry.packets == 0 {
+            free = way;
+            continue;
+        }
+        if is_same(&entry.key, key) {
+            return Place::Own(way);
+        }
+        let time = u64::from(entry.pane) << 32 | u64::from(entry.last_us);
+        if time < oldest_time {
+            (oldest, oldest_time) = (way, time);
+        }
+    }
+    if free < SET_WAYS { Place::Free(free) } else { Place::Taken(oldest) }
+}
+
+/// Whether a frame of the entry's flow can be added to it.
+#[inline(always)]
+#[must_use]
+pub const fn takes(entry: &FlowEntry, at: PaneTime) -> bool {
+    entry.pane == at.pane && (entry.octets | entry.frame_octets) < SUM_MAX
+}
+
+/// Adds a frame.
+#[inline(always)]
+pub const fn add(entry: &mut FlowEntry, seen: &Sighting) {
+    entry.packets += 1;
+    entry.octets += seen.octets;
+    entry.frame_octets += seen.frame_octets;
+    entry.last_us = seen.at.us;
+}
+
+/// An entry of one frame.
+#[inline(always)]
+#[must_use]
+pub const fn begin(seen: &Sighting) -> FlowEntry {
+    FlowEntry {
+        key: seen.key,
+        pane: seen.at.pane,
+        packets: 1,
+        octets: seen.octets,
+        frame_octets: seen.frame_octets,
+        first_us: seen.at.us,
+        last_us: seen.at.us,
+    }
+}
+
+#[inline(always)]
+const fn is_same(a: &FlowKey, b: &FlowKey) -> bool {
+    let (a, b) = (a.words(), b.words());
+    (a[4] ^ b[4]) | (a[3] ^ b[3]) | (a[2] ^ b[2]) | (a[1] ^ b[1]) | (a[0] ^ b[0]) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(flow: u64, pane: u32, us: u32) -> Sighting {
+        let key = FlowKey::of_words([flow, 0, 0, 0, 1]);
+        Sighting { key, octets: 46, frame_octets: 60, at: PaneTime { pane, us } }
+    }
+
+    #[test]
+    fn a_set_fills_up_and_then_gives_up_its_oldest() {
+        let mut set = FlowSet::default();
+        for flow in 0..4 {
+            let Place::Free(way) = find(&set, &seen(flow, 0, 0).key) else { panic!("{flow}") };
+            set[way] = begin(&seen(flow, 0, 10 + flow as u32));
+        }
+        let Place::Own(way) = find(&set, &seen(0, 0, 0).key) else { panic!("{set:?}") };
+        add(&mut set[way], &seen(0, 0, 20));
+        assert_eq!((set[way].packets, set[way].octets, set[way].frame_octets), (2, 92, 120));
+        assert_eq!((set[way].first_us, set[way].last_us), (10, 20));
+        let Place::Taken(way) = find(&set, &seen(4, 0, 30).key) else { panic!("{set:?}") };
+        assert_eq!(set[way].key, seen(1, 0, 0).key);
+    }
+
+    #[test]
+    fn an_entry_of_an_earlier_pane_is_the_oldest() {
+        let mut set = [1, 1, 0, 1].map(|pane| begin(&seen(pane.into(), pane, 5)));
+        set[2].last_us = 900;
+        assert_eq!(find(&set, &seen(9, 1, 6).key), Place::Taken(2));
+    }
+
+    #[test]
+    fn an_entry_ends_with_its_pane_or_before_its_sums_overflow() {
+        let at = PaneTime { pane: 3, us: 0 };
+        let mut entry = begin(&seen(0, 3, 0));
+        assert!(takes(&entry, at) && !takes(&entry, PaneTime { pane: 4, us: 0 }));
+        entry.frame_octets = u32::MAX >> 1;
+        assert!(takes(&entry, at));
+        add(&mut entry, &seen(0, 3, 0));
+        assert!(!takes(&entry, at));
+    }
+}

@@ -1,0 +1,17 @@
+//! What joins the plain code to the kernel: contexts, helpers, maps.
+//!
+//! Each CPU works on lines of its own; a program is never interrupted by another on its CPU, so nothing here
+//! is atomic.
+
+mod capture;
+mod frame;
+mod maps;
+mod rules;
+mod send;
+mod stamp;
+mod table;
+
+pub use capture::classify;
+pub use frame::LinearFrame;
+pub use send::number;
+pub use table::count;

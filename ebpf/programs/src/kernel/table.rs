@@ -1,0 +1,52 @@
+//! The flow table: one frame into its entry.
+
+use tapline_ebpf_common::{CpuState, FlowEntry, RingRecord};
+
+use super::maps::{self, Wanted};
+use crate::flow::{self, Place, Sighting};
+use crate::hash;
+
+/// Counts a frame in its flow's entry; what stands in its way is sent out first. `None` when user space has made
+/// no room for this CPU.
+#[inline(always)]
+pub fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Sighting) -> Option<()> {
+    let half = wanted.epoch & 1;
+    let first = (cpu << 1 | half) << (wanted.set_bits & 31);
+    let set = maps::flow_set(first + hash::set(&seen.key, wanted.set_bits))?;
+    match flow::find(set, &seen.key) {
+        Place::Own(way) => count_own(wanted, state, set.get_mut(way)?, seen),
+        Place::Free(way) => *set.get_mut(way)? = flow::begin(seen),
+        Place::Taken(way) => {
+            if replace(wanted, state, set.get_mut(way)?, seen) {
+                state.counters.evicted_entries += 1;
+            }
+        }
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn count_own(wanted: &Wanted, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) {
+    if flow::takes(entry, seen.at) {
+        return flow::add(entry, seen);
+    }
+    if replace(wanted, state, entry, seen) {
+        state.counters.restarted_entries += 1;
+    }
+}
+
+/// Sends an entry out and begins another in its place; without room in the ring buffer the frame is lost, and
+/// the entry stays.
+#[inline(always)]
+fn replace(wanted: &Wanted, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) -> bool {
+    let record = RingRecord { entry: *entry, pane_start_ns: wanted.panes.start_ns(entry.pane) };
+    let is_sent = maps::send(record);
+    if is_sent {
+        state.counters.sent_packets += u64::from(entry.packets);
+        *entry = flow::begin(seen);
+    } else {
+        state.counters.lost_packets += 1;
+        state.counters.lost_octets += u64::from(seen.frame_octets);
+    }
+    is_sent
+}

@@ -1,0 +1,141 @@
+//! The IP header, of the version that its first octet says.
+
+use tapline_ebpf_common::Network;
+
+use super::Octets;
+use super::extension;
+use super::transport;
+use super::walk::{Walk, be16};
+
+const V4_OCTETS: u32 = 20;
+const V6_OCTETS: u32 = 40;
+const IPV4: u16 = 0x0800;
+
+/// Takes the IP header, and what is behind it unless that is not to be had.
+///
+/// What an EtherType calls IPv4 may be IPv6; not the other way round.
+#[inline(always)]
+pub(super) fn strip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let [first] = walk.peek()?;
+    match (walk.position.ethertype, first >> 4) {
+        (IPV4, 4) => v4(walk),
+        (_, 6) => v6(walk),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn v4<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let Some(header) = walk.peek::<{ V4_OCTETS as usize }>() else { return v4_start(walk, walk.left()) };
+    let header_octets = u32::from(header[0] & 0x0f) * 4;
+    let claim = u32::from(be16(header[2], header[3]));
+    if header_octets < V4_OCTETS {
+        return v4_start(walk, 1);
+    }
+    if claim != 0 && claim < header_octets {
+        return v4_start(walk, 4);
+    }
+    let octets = if claim == 0 { walk.left() } else { claim };
+    let [.., a, b, c, d, e, f, g, h] = header;
+    walk.key.set_src_ip(mapped([a, b, c, d]));
+    walk.key.set_dst_ip(mapped([e, f, g, h]));
+    walk.octets = octets;
+    walk.network = Network::V4;
+    walk.protocol = header[9];
+    walk.position.next_header = header[9];
+    walk.limit(octets);
+    walk.skip(header_octets)?;
+    let is_later_fragment = be16(header[6], header[7]) & 0x1fff != 0;
+    if is_later_fragment {
+        return None;
+    }
+    extension::skip_v4(walk)?;
+    transport::strip(walk)
+}
+
+/// What the first `octets` octets of a header give that is no longer, or not to be trusted further.
+#[cold]
+#[inline(always)]
+fn v4_start<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, octets: u32) -> Option<()> {
+    walk.network = Network::V4Version;
+    if octets < 4 {
+        return None;
+    }
+    let [_, _, high, low] = walk.peek()?;
+    walk.network = Network::V4Octets;
+    walk.octets = match be16(high, low) {
+        0 => walk.left(),
+        claim => claim.into(),
+    };
+    if octets < 10 {
+        return None;
+    }
+    let [protocol] = walk.peek_at(9)?;
+    walk.protocol = protocol;
+    walk.network = Network::V4Protocol;
+    if octets < 16 {
+        return None;
+    }
+    walk.key.set_src_ip(mapped(walk.peek_at(12)?));
+    walk.network = Network::V4Source;
+    None
+}
+
+#[inline(always)]
+fn v6<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let Some(header) = walk.peek::<{ V6_OCTETS as usize }>() else { return v6_start(walk, walk.left()) };
+    let octets = v6_octets(be16(header[4], header[5]), walk.left());
+    walk.key.set_src_ip(words(walk.peek_at(8)?, walk.peek_at(16)?));
+    walk.key.set_dst_ip(words(walk.peek_at(24)?, walk.peek_at(32)?));
+    walk.octets = octets;
+    walk.network = Network::V6WithoutProtocol;
+    walk.position.next_header = header[6];
+    walk.limit(octets);
+    walk.skip(V6_OCTETS)?;
+    extension::skip(walk)?;
+    walk.protocol = walk.position.next_header;
+    walk.network = Network::V6;
+    transport::strip(walk)
+}
+
+/// What a header gives that is cut short.
+#[cold]
+#[inline(always)]
+fn v6_start<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, octets: u32) -> Option<()> {
+    walk.network = Network::V6Version;
+    if octets < 6 {
+        return None;
+    }
+    let [high, low] = walk.peek_at(4)?;
+    walk.network = Network::V6Octets;
+    walk.octets = v6_octets(be16(high, low), octets);
+    let protocol = walk.peek_at::<1>(6).map(|[next]| next).filter(|next| extension::is_last(*next));
+    walk.protocol = protocol.unwrap_or(0);
+    if protocol.is_some() {
+        walk.network = Network::V6Protocol;
+    }
+    if octets < 24 {
+        return None;
+    }
+    walk.key.set_src_ip(words(walk.peek_at(8)?, walk.peek_at(16)?));
+    walk.network = if protocol.is_some() { Network::V6SourceProtocol } else { Network::V6Source };
+    None
+}
+
+/// What a payload length claims; when that is nothing, all that there is.
+#[inline(always)]
+const fn v6_octets(payload_length: u16, readable: u32) -> u32 {
+    if payload_length == 0 { readable } else { V6_OCTETS + payload_length as u32 }
+}
+
+/// An IPv4 address, mapped, as two words.
+#[inline(always)]
+const fn mapped([a, b, c, d]: [u8; 4]) -> [u64; 2] {
+    [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
+}
+
+/// An IPv6 address as two words.
+#[inline(always)]
+const fn words(first: [u8; 8], second: [u8; 8]) -> [u64; 2] {
+    [u64::from_ne_bytes(first), u64::from_ne_bytes(second)]
+}

@@ -1,0 +1,162 @@
+//! Everything in front of an IP header: Ethernet, VLAN tags, MPLS labels, PPPoE, LLC and SNAP.
+
+use super::Octets;
+use super::walk::{Walk, be16};
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const ARP: u16 = 0x0806;
+const BRIDGED_ETHERNET: u16 = 0x6558;
+const VLAN: u16 = 0x8100;
+const PROVIDER_VLAN: u16 = 0x88a8;
+const OLD_PROVIDER_VLAN: u16 = 0x9100;
+const MPLS: u16 = 0x8847;
+const MPLS_UPSTREAM: u16 = 0x8848;
+const PPPOE_SESSION: u16 = 0x8864;
+/// Up to here the field is the length of an 802.3 frame.
+const LENGTH_MAX: u16 = 1500;
+/// Tags, labels and sessions that are looked through; the verifier wants to know the end.
+const LAYERS_MAX: u32 = 8;
+/// Set in the last entry of a label stack, in its third octet.
+const BOTTOM_OF_STACK: u8 = 1;
+
+/// Goes to the IP header that the EtherType names; `None` when there is none.
+#[inline(always)]
+pub(super) fn find_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    ethernet(walk)?;
+    let is_there = is_ip(walk.position.ethertype) || walk.frame.go_behind_link(&mut walk.position);
+    is_there.then_some(())
+}
+
+/// Goes on as long as something is to be looked through.
+#[inline(always)]
+pub(super) fn look_through<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    for _ in 0..LAYERS_MAX {
+        layer(walk)?;
+        if is_ip(walk.position.ethertype) {
+            return Some(());
+        }
+    }
+    walk.position.is_too_deep = 1;
+    None
+}
+
+#[inline(always)]
+const fn is_ip(ethertype: u16) -> bool {
+    matches!(ethertype, IPV4 | IPV6)
+}
+
+#[inline(always)]
+fn layer<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    match walk.position.ethertype {
+        VLAN | PROVIDER_VLAN | OLD_PROVIDER_VLAN => vlan(walk),
+        MPLS | MPLS_UPSTREAM => mpls(walk),
+        PPPOE_SESSION => pppoe(walk),
+        BRIDGED_ETHERNET => ethernet(walk),
+        1..=LENGTH_MAX => llc(walk),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn ethernet<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let header = walk.take::<14>()?;
+    walk.position.ethertype = be16(header[12], header[13]);
+    Some(())
+}
+
+/// The id of the outermost tag is the frame's.
+#[inline(always)]
+fn vlan<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let [a, b, c, d] = walk.take()?;
+    walk.position.enter_vlan(be16(a, b));
+    walk.position.ethertype = be16(c, d);
+    Some(())
+}
+
+/// One label; behind the last one, what the next octets look like.
+#[inline(always)]
+fn mpls<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let [_, _, flags, _] = walk.take()?;
+    if flags & BOTTOM_OF_STACK == 0 {
+        return Some(());
+    }
+    let [first] = walk.peek()?;
+    match first >> 4 {
+        1 => return associated_channel(walk),
+        4 => walk.position.ethertype = IPV4,
+        6 => walk.position.ethertype = IPV6,
+        _ => pseudowire(walk, first),
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn associated_channel<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let [_, _, high, low] = walk.take()?;
+    walk.position.ethertype = match be16(high, low) {
+        0x0021 => IPV4,
+        0x0057 => IPV6,
+        _ => return None,
+    };
+    Some(())
+}
+
+/// A first nibble of zero is a control word, unless an EtherType stands where it would be without one.
+#[inline(always)]
+fn pseudowire<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, first: u8) {
+    walk.position.ethertype = BRIDGED_ETHERNET;
+    let has_common_type = walk.peek_at::<2>(12).is_some_and(|[high, low]| is_common(be16(high, low)));
+    if first <= 0x0f && !has_common_type {
+        let _ = walk.skip(4);
+    }
+}
+
+const fn is_common(ethertype: u16) -> bool {
+    matches!(
+        ethertype,
+        IPV4 | IPV6 | ARP | VLAN | PROVIDER_VLAN | OLD_PROVIDER_VLAN | MPLS | MPLS_UPSTREAM | PPPOE_SESSION
+    )
+}
+
+#[inline(always)]
+fn pppoe<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let header = walk.take::<6>()?;
+    walk.limit(be16(header[4], header[5]).into());
+    let [first] = walk.take()?;
+    let is_compressed = first % 2 == 1;
+    let protocol = if is_compressed {
+        first.into()
+    } else {
+        let [second] = walk.take()?;
+        be16(first, second)
+    };
+    walk.position.ethertype = match protocol {
+        0x0021 => IPV4,
+        0x0057 => IPV6,
+        0x0281 => MPLS,
+        _ => return None,
+    };
+    Some(())
+}
+
+/// An 802.3 length, then LLC; SNAP names an EtherType.
+#[inline(always)]
+fn llc<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    walk.limit(walk.position.ethertype.into());
+    match walk.take()? {
+        [0xaa, 0xaa, 3] => snap(walk),
+        [6, _, 3] => {
+            walk.position.ethertype = IPV4;
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn snap<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let [0, 0, 0 | 0xf8, high, low] = walk.take()? else { return None };
+    walk.position.ethertype = be16(high, low);
+    Some(())
+}

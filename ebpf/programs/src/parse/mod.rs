@@ -1,0 +1,121 @@
+//! What a frame is: octets in, key and IP length out.
+//!
+//! Says the same of every frame as the user-space decoder, NULLs included, as long as the frame has no more
+//! headers than are looked through here; the tests compare the two. Any octets are legal input.
+
+mod extension;
+mod ip;
+mod link;
+mod transport;
+mod walk;
+
+use tapline_ebpf_common::{FlowKey, Network, Shape, Transport};
+pub use walk::Position;
+use walk::Walk;
+
+/// A frame whose first octets can be read.
+pub trait Octets {
+    /// `N` octets from offset `at`, if all of them can be read.
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
+
+    /// How many octets can be read.
+    fn readable_octets(&self) -> usize;
+
+    /// Goes behind tags, labels and sessions, from an EtherType to that of an IP header; whether there is one.
+    ///
+    /// Rare, and a loop: in the kernel, a function that the verifier checks for itself.
+    fn go_behind_link(&self, position: &mut Position) -> bool {
+        go_behind_link(self, position)
+    }
+
+    /// Goes behind the extension headers of IPv6; whether something follows. Rare, likewise.
+    fn go_behind_extensions(&self, position: &mut Position) -> bool {
+        go_behind_extensions(self, position)
+    }
+
+    /// The same in IPv4.
+    fn go_behind_extensions_v4(&self, position: &mut Position) -> bool {
+        go_behind_extensions_v4(self, position)
+    }
+}
+
+/// See [`Octets::go_behind_link`].
+#[inline(always)]
+pub fn go_behind_link<F: Octets + ?Sized>(frame: &F, position: &mut Position) -> bool {
+    walk_on(frame, position, link::look_through)
+}
+
+/// See [`Octets::go_behind_extensions`].
+#[inline(always)]
+pub fn go_behind_extensions<F: Octets + ?Sized>(frame: &F, position: &mut Position) -> bool {
+    walk_on(frame, position, extension::look_through)
+}
+
+/// See [`Octets::go_behind_extensions_v4`].
+#[inline(always)]
+pub fn go_behind_extensions_v4<F: Octets + ?Sized>(frame: &F, position: &mut Position) -> bool {
+    walk_on(frame, position, extension::look_through_v4)
+}
+
+/// Goes on from a position with one part of the walk.
+#[inline(always)]
+fn walk_on<F: Octets + ?Sized>(
+    frame: &F,
+    position: &mut Position,
+    part: impl FnOnce(&mut Walk<'_, F>) -> Option<()>,
+) -> bool {
+    let mut walk = Walk::resume(frame, *position);
+    let is_there = part(&mut walk).is_some();
+    *position = walk.position;
+    is_there
+}
+
+impl Octets for [u8] {
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.get(at..)?.first_chunk().copied()
+    }
+
+    fn readable_octets(&self) -> usize {
+        self.len()
+    }
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// Its flow.
+    pub key: FlowKey,
+    /// What the IP header claims, as the column `octets` defines it; zero when there is none.
+    pub octets: u32,
+    /// Whether it has an IP header, whole or not.
+    pub is_ip: bool,
+    /// Whether there are more headers than are looked through.
+    pub is_too_deep: bool,
+}
+
+/// Parses an Ethernet frame; TCP flags become part of the key when they are asked for.
+#[inline(always)]
+pub fn parse<F: Octets + ?Sized>(frame: &F, with_tcp_flags: bool) -> Parsed {
+    let mut walk = Walk::new(frame);
+    if link::find_ip(&mut walk).is_some() {
+        // Whatever stops it, what was found until then counts.
+        let _ = ip::strip(&mut walk);
+    }
+    finish(walk, with_tcp_flags)
+}
+
+#[inline(always)]
+fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Parsed {
+    if walk.transport == Transport::Tcp && !with_tcp_flags {
+        walk.transport = Transport::Ports;
+    }
+    let shape = Shape { network: walk.network, transport: walk.transport, tcp_flags: walk.tcp_flags };
+    let protocol = if walk.network.has_protocol() { walk.protocol } else { 0 };
+    walk.key.set_rest(walk.ports, protocol, walk.position.vlan(), shape);
+    Parsed {
+        key: walk.key,
+        octets: walk.octets,
+        is_ip: !matches!(walk.network, Network::None),
+        is_too_deep: walk.position.is_too_deep != 0,
+    }
+}

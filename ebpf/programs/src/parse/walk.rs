@@ -1,0 +1,144 @@
+//! The walk through a frame's headers: where it is, and what was found.
+
+use tapline_ebpf_common::{FlowKey, Network, Transport};
+
+use super::Octets;
+
+/// Where a walk is; numbers only, so that a function of its own can go on from there.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Position {
+    /// The next octet.
+    at: u32,
+    /// Behind the last octet that headers may claim.
+    end: u32,
+    /// What the next octets are, in front of the IP header.
+    pub(super) ethertype: u16,
+    /// The id of the outermost VLAN tag, or [`NO_VLAN`].
+    vlan: u16,
+    /// What the next octets are, behind the IP header.
+    pub(super) next_header: u8,
+    /// Not zero when there are more headers than are looked through.
+    pub(super) is_too_deep: u8,
+    /// Not zero in a fragment that is not the first.
+    pub(super) is_later_fragment: u8,
+    reserved: u8,
+}
+
+const NO_VLAN: u16 = u16::MAX;
+
+impl Position {
+    /// The id of the outermost VLAN tag.
+    #[inline(always)]
+    pub(super) const fn vlan(&self) -> Option<u16> {
+        if self.vlan == NO_VLAN { None } else { Some(self.vlan) }
+    }
+
+    /// Notes a VLAN tag; the first one counts.
+    #[inline(always)]
+    pub(super) const fn enter_vlan(&mut self, vlan: u16) {
+        if self.vlan == NO_VLAN {
+            self.vlan = vlan & 0xfff;
+        }
+    }
+}
+
+/// One walk.
+pub(super) struct Walk<'f, F: ?Sized> {
+    pub(super) frame: &'f F,
+    pub(super) position: Position,
+    pub(super) key: FlowKey,
+    pub(super) octets: u32,
+    pub(super) network: Network,
+    pub(super) protocol: u8,
+    pub(super) ports: [u16; 2],
+    pub(super) transport: Transport,
+    pub(super) tcp_flags: u16,
+}
+
+impl<'f, F: Octets + ?Sized> Walk<'f, F> {
+    #[inline(always)]
+    pub(super) fn new(frame: &'f F) -> Self {
+        let position = Position {
+            at: 0,
+            end: frame.readable_octets() as u32,
+            ethertype: 0,
+            vlan: NO_VLAN,
+            next_header: 0,
+            is_too_deep: 0,
+            is_later_fragment: 0,
+            reserved: 0,
+        };
+        Self::resume(frame, position)
+    }
+
+    /// A walk that has come this far.
+    #[inline(always)]
+    pub(super) fn resume(frame: &'f F, position: Position) -> Self {
+        Self {
+            frame,
+            position,
+            key: FlowKey::default(),
+            octets: 0,
+            network: Network::None,
+            protocol: 0,
+            ports: [0; 2],
+            transport: Transport::None,
+            tcp_flags: 0,
+        }
+    }
+
+    /// Octets from here to the end.
+    #[inline(always)]
+    pub(super) fn left(&self) -> u32 {
+        self.position.end.saturating_sub(self.position.at)
+    }
+
+    /// `N` octets, without going on.
+    #[inline(always)]
+    pub(super) fn peek<const N: usize>(&self) -> Option<[u8; N]> {
+        self.peek_at(0)
+    }
+
+    /// `N` octets that begin `ahead` of here.
+    #[inline(always)]
+    pub(super) fn peek_at<const N: usize>(&self, ahead: u32) -> Option<[u8; N]> {
+        let at = self.position.at.wrapping_add(ahead);
+        if at.wrapping_add(N as u32) > self.position.end {
+            return None;
+        }
+        self.frame.read(at as usize)
+    }
+
+    /// `N` octets.
+    #[inline(always)]
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let octets = self.peek()?;
+        self.position.at = self.position.at.wrapping_add(N as u32);
+        Some(octets)
+    }
+
+    /// Goes on by so many octets, if they are there.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, octets: u32) -> Option<()> {
+        if octets > self.left() {
+            return None;
+        }
+        self.position.at = self.position.at.wrapping_add(octets);
+        Some(())
+    }
+
+    /// Headers may claim no more than the next `octets` octets from now on.
+    #[inline(always)]
+    pub(super) fn limit(&mut self, octets: u32) {
+        if octets < self.left() {
+            self.position.end = self.position.at.wrapping_add(octets);
+        }
+    }
+}
+
+/// Two octets in network order.
+#[inline(always)]
+pub(super) const fn be16(high: u8, low: u8) -> u16 {
+    u16::from_be_bytes([high, low])
+}

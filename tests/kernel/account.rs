@@ -1,0 +1,53 @@
+//! What a sender sent and what came out of the programs, flow by flow.
+
+use std::collections::HashMap;
+
+use tapline_capture::kernel::{Counters, KernelFlow};
+
+/// The first flow's source address.
+pub(crate) const SRC_IP: u32 = u32::from_be_bytes([10, 0, 0, 0]);
+/// Octets of a template's frame and of its IP packet.
+pub(crate) const FRAME_OCTETS: u64 = 60;
+pub(crate) const IP_OCTETS: u64 = 46;
+
+/// A frame of UDP over IPv4.
+pub(crate) fn template() -> Vec<u8> {
+    let packet = crate::frames::ipv4(crate::frames::UDP, &crate::frames::udp(1234, 53, &[0; 18]));
+    crate::frames::ethernet(crate::frames::IPV4, &packet)
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// Frames by flow.
+    pub(crate) frames: HashMap<u32, u64>,
+    /// Frames, octets and octets of frames in all.
+    pub(crate) sums: [u64; 3],
+}
+
+impl Received {
+    pub(crate) fn take(&mut self, flow: &KernelFlow) {
+        let [.., a, b, c, d] = flow.key.src_ip().unwrap();
+        *self.frames.entry(u32::from_be_bytes([a, b, c, d]) - SRC_IP).or_default() += flow.packets;
+        let sums = [flow.packets, flow.octets, flow.frame_octets];
+        self.sums.iter_mut().zip(sums).for_each(|(sum, more)| *sum += more);
+    }
+
+    /// Asserts that what was sent came out or was counted, in all and flow by flow; `a_flow` is what each flow was
+    /// sent.
+    pub(crate) fn assert_complete(&self, counted: &Counters, flows: u32, a_flow: u64) {
+        let sent = u64::from(flows) * a_flow;
+        let [packets, octets, frame_octets] = self.sums;
+        assert_eq!(counted.seen_packets, sent, "every frame is seen: {counted:?}");
+        assert_eq!(counted.seen_octets, sent * FRAME_OCTETS);
+        assert_eq!(packets + counted.lost_packets + counted.filtered_packets, sent, "{counted:?}");
+        assert_eq!(frame_octets + counted.lost_octets + counted.filtered_octets, sent * FRAME_OCTETS);
+        assert_eq!(octets, packets * IP_OCTETS);
+        let missing = (0..flows).map(|flow| {
+            let received = self.frames.get(&flow).copied().unwrap_or(0);
+            assert!(received <= a_flow, "flow {flow} has {received} of {a_flow} frames");
+            a_flow - received
+        });
+        assert_eq!(missing.sum::<u64>(), counted.lost_packets + counted.filtered_packets);
+    }
+}

@@ -1,0 +1,67 @@
+//! The columns of the kernel's table, as it has them and as the decoder does.
+
+use tapline_capture::kernel::KernelFlow;
+use tapline_decode::{Depth, Frame, LinkType, decode};
+use tapline_record::{EventTime, PacketColumn, PacketRow};
+
+/// The key columns; `None` is NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Columns {
+    pub(crate) vlan: Option<u16>,
+    pub(crate) ip_version: Option<u8>,
+    pub(crate) src_ip: Option<[u8; 16]>,
+    pub(crate) dst_ip: Option<[u8; 16]>,
+    pub(crate) protocol: Option<u8>,
+    pub(crate) ports: Option<[u16; 2]>,
+    pub(crate) tcp_flags: Option<u16>,
+    pub(crate) icmp: Option<[u8; 2]>,
+    pub(crate) has_octets: bool,
+}
+
+/// Frames, octets of IP, octets of frames.
+pub(crate) type Sums = [u64; 3];
+
+/// What the decoder says of an Ethernet frame.
+pub(crate) fn of_frame(bytes: &[u8]) -> (Columns, Sums) {
+    let mut row = PacketRow::default();
+    let frame = Frame {
+        ts: EventTime(0),
+        link: LinkType::Ethernet,
+        direction: None,
+        interface: None,
+        original_octets: bytes.len() as u32,
+        bytes,
+    };
+    decode(&frame, Depth::Transport, &mut row);
+    let has = |column| row.has(column);
+    let has_octets = has(PacketColumn::Octets);
+    let columns = Columns {
+        vlan: has(PacketColumn::Vlan).then_some(row.vlan),
+        ip_version: has(PacketColumn::IpVersion).then_some(row.ip_version),
+        src_ip: has(PacketColumn::SrcIp).then_some(row.src_ip),
+        dst_ip: has(PacketColumn::DstIp).then_some(row.dst_ip),
+        protocol: has(PacketColumn::Protocol).then_some(row.protocol),
+        ports: has(PacketColumn::SrcPort).then_some([row.src_port, row.dst_port]),
+        tcp_flags: has(PacketColumn::TcpFlags).then_some(row.tcp_flags),
+        icmp: has(PacketColumn::IcmpType).then_some([row.icmp_type, row.icmp_code]),
+        has_octets,
+    };
+    (columns, [1, if has_octets { row.octets } else { 0 }, row.frame_octets])
+}
+
+/// What the kernel's table says.
+pub(crate) fn of_flow(flow: &KernelFlow) -> (Columns, Sums) {
+    let (key, network) = (&flow.key, flow.key.shape().network);
+    let columns = Columns {
+        vlan: key.vlan(),
+        ip_version: network.ip_version(),
+        src_ip: key.src_ip(),
+        dst_ip: key.dst_ip(),
+        protocol: key.protocol(),
+        ports: key.ports(),
+        tcp_flags: key.tcp_flags(),
+        icmp: key.icmp(),
+        has_octets: network.has_octets(),
+    };
+    (columns, [flow.packets, flow.octets, flow.frame_octets])
+}

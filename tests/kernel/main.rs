@@ -1,0 +1,19 @@
+//! The kernel programs, in the kernel: what they read, count and lose, by test runs and by frames on the wire.
+//!
+//! Every test loads its own programs and, where it needs one, makes its own network namespace, which the kernel
+//! takes away with the test's thread. Where the rights are missing, a test says so and is skipped.
+
+#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
+
+mod account;
+mod columns;
+mod filter;
+#[path = "../../userspace/decode/tests/packet/frames.rs"]
+mod frames;
+mod live;
+mod namespace;
+mod panes;
+mod parser;
+mod rights;
+#[path = "../../userspace/decode/tests/packet/samples.rs"]
+mod samples;

@@ -1,0 +1,35 @@
+//! A network namespace of a thread, with a pair of interfaces that are each other's other end.
+
+use std::process::Command;
+
+/// The end that frames are sent out of.
+pub(crate) const NEAR: &str = "near";
+/// The end that they come in on.
+pub(crate) const FAR: &str = "far";
+
+/// Gives this thread, and those that it starts, a network of their own with a pair of interfaces; the kernel takes
+/// it away with the last of them, however they end. `false`, and a line that says why, where that is not allowed.
+pub(crate) fn enter() -> bool {
+    // SAFETY: changes what this thread sees of networks, and no memory.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        println!("skipped: needs CAP_SYS_ADMIN for a network namespace");
+        return false;
+    }
+    let queues = ["numtxqueues", "2", "numrxqueues", "2"];
+    let pair =
+        [&["link", "add", NEAR][..], &queues, &["type", "veth", "peer", "name", FAR], &queues].concat();
+    if !ip(&pair) {
+        println!("skipped: no veth interfaces: ip(8) or the kernel lacks them");
+        return false;
+    }
+    for end in [NEAR, FAR] {
+        // Nobody speaks unasked: no addresses, no neighbours.
+        assert!(ip(&["link", "set", end, "addrgenmode", "none"]) && ip(&["link", "set", end, "up"]), "{end}");
+    }
+    true
+}
+
+/// Whether ip(8), in the namespace of this thread, did it.
+fn ip(arguments: &[&str]) -> bool {
+    Command::new("ip").args(arguments).status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,61 @@
+//! Panes: no entry spans two, and what has come out is all that there was until then.
+
+use std::time::Duration;
+
+use tapline_capture::kernel::{Clock, KernelFlow, KernelOptions, monotonic_ns};
+
+use crate::account::template;
+use crate::rights::load;
+
+const PANE_NS: u64 = 2_000_000;
+
+#[test]
+fn no_entry_spans_two_panes_and_none_comes_late() {
+    let now = monotonic_ns();
+    let clock = Clock::measure();
+    let options = KernelOptions { panes: clock.grid(PANE_NS, now), ..KernelOptions::default() };
+    let Some(mut kernel) = load(&options) else { return };
+    let frame = template();
+    let (mut until_ns, mut packets, mut panes) = (now, 0, std::collections::BTreeSet::new());
+    for round in 0..20 {
+        for _ in 0..200 {
+            kernel.test(&frame, 50).unwrap();
+        }
+        let grid = clock.grid(PANE_NS, monotonic_ns());
+        let check = |flow: &KernelFlow| {
+            assert!(flow.pane_start_ns <= flow.first_ns && flow.first_ns <= flow.last_ns, "{flow:?}");
+            assert!(flow.last_ns < flow.pane_start_ns + PANE_NS, "{flow:?}");
+            assert_eq!(clock.utc_ns(flow.pane_start_ns) % PANE_NS, 0);
+            assert!(flow.last_ns + 1000 > until_ns, "round {round}: {flow:?} is before {until_ns}");
+            panes.insert(flow.pane_start_ns);
+            packets += flow.packets;
+        };
+        until_ns = kernel.table().drain(grid, check).unwrap().until_ns;
+    }
+    assert_eq!(packets, 20 * 200 * 50);
+    assert!(panes.len() > 10, "{}", panes.len());
+    let counted = kernel.counters();
+    assert!(counted.restarted_entries > 0 && counted.lost_packets == 0, "{counted:?}");
+}
+
+#[test]
+fn panes_may_change_their_length_at_any_time() {
+    let clock = Clock::measure();
+    let mut grid = clock.grid(PANE_NS, monotonic_ns());
+    let Some(mut kernel) = load(&KernelOptions { panes: grid, ..KernelOptions::default() }) else { return };
+    let mut packets = 0;
+    for length_ns in [5_000_000, 1_000_000, 3_600_000_000_000, 7_000_000] {
+        kernel.test(&template(), 1000).unwrap();
+        std::thread::sleep(Duration::from_millis(3));
+        kernel.test(&template(), 1000).unwrap();
+        let next = clock.grid(length_ns, monotonic_ns());
+        let check = |flow: &KernelFlow| {
+            assert_eq!(clock.utc_ns(flow.pane_start_ns) % grid.length_ns, 0, "{flow:?} in {grid:?}");
+            assert!(flow.last_ns < flow.pane_start_ns + grid.length_ns);
+            packets += flow.packets;
+        };
+        kernel.table().drain(next, check).unwrap();
+        grid = next;
+    }
+    assert_eq!(packets, 8000);
+}

@@ -1,0 +1,94 @@
+//! What the program reads in the kernel, by test runs: the same as the decoder, of every frame.
+
+use std::collections::BTreeMap;
+
+use tapline_capture::kernel::{KernelCapture, KernelFlow, KernelOptions, PaneGrid};
+use tapline_decode::LinkType;
+use tapline_trafficgen::random::Random;
+use tapline_trafficgen::scenario::branch_office;
+
+use crate::columns::{self, Columns, Sums};
+use crate::rights::load;
+use crate::samples;
+
+/// The kernel runs a program on no shorter frame.
+const FRAME_OCTETS_MIN: usize = 14;
+
+type Table = BTreeMap<Columns, Sums>;
+
+/// Runs the program on frames and compares what stands in its table with what the decoder says of them.
+fn assert_agreement(kernel: &mut KernelCapture, frames: &[Vec<u8>]) {
+    let before = kernel.counters();
+    let (mut expected, mut found) = (Table::new(), Table::new());
+    for frame in frames.iter().filter(|frame| frame.len() >= FRAME_OCTETS_MIN) {
+        assert_eq!(kernel.test(frame, 1).unwrap().action, 2, "XDP_PASS");
+        add(&mut expected, columns::of_frame(frame));
+    }
+    drain(kernel, |flow| add(&mut found, columns::of_flow(flow)));
+    assert_eq!(found, expected);
+    let counted = kernel.counters().since(&before);
+    let packets: u64 = found.values().map(|sums| sums[0]).sum();
+    assert_eq!((counted.seen_packets, counted.lost_packets, counted.too_deep_packets), (packets, 0, 0));
+}
+
+/// Whether the program finds more headers in a frame than it looks through.
+fn is_too_deep(kernel: &mut KernelCapture, frame: &[u8]) -> bool {
+    let before = kernel.counters();
+    kernel.test(frame, 1).unwrap();
+    kernel.counters().since(&before).too_deep_packets > 0
+}
+
+fn drain(kernel: &mut KernelCapture, each: impl FnMut(&KernelFlow)) {
+    kernel.table().drain(PaneGrid::default(), each).unwrap();
+}
+
+fn add(table: &mut Table, (columns, sums): (Columns, Sums)) {
+    let cell = table.entry(columns).or_default();
+    cell.iter_mut().zip(sums).for_each(|(cell, more)| *cell += more);
+}
+
+fn sample_frames() -> Vec<Vec<u8>> {
+    let ethernet = samples::all().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet);
+    ethernet.map(|(_, _, bytes)| bytes).collect()
+}
+
+#[test]
+fn sample_frames_and_all_that_they_begin_with_are_read_alike() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    let frames = sample_frames();
+    assert_agreement(&mut kernel, &frames);
+    let cut = |frame: &Vec<u8>| (0..frame.len()).map(|octets| frame[..octets].to_vec()).collect::<Vec<_>>();
+    assert_agreement(&mut kernel, &frames.iter().flat_map(cut).collect::<Vec<_>>());
+}
+
+#[test]
+fn frames_that_lie_are_read_alike() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    let mut random = Random::new(2, "lies");
+    let mut lies = Vec::new();
+    for frame in sample_frames() {
+        for _ in 0..200 {
+            let mut lie = frame.clone();
+            let at = 14 + random.below(lie.len() as u64 - 14) as usize;
+            lie[at] = random.below(256) as u8;
+            lies.push(lie);
+        }
+    }
+    let all = lies.len();
+    lies.retain(|lie| !is_too_deep(&mut kernel, lie));
+    assert!(lies.len() > all * 99 / 100, "{} of {all}", lies.len());
+    drain(&mut kernel, |_| ());
+    assert_agreement(&mut kernel, &lies);
+}
+
+#[test]
+fn an_office_is_read_alike() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    let write = |frame: &tapline_trafficgen::scenario::TimedFrame| {
+        let mut bytes = Vec::new();
+        frame.frame.write(&mut bytes);
+        bytes
+    };
+    let frames: Vec<_> = branch_office(3).frames.iter().step_by(7).take(20_000).map(write).collect();
+    assert_agreement(&mut kernel, &frames);
+}

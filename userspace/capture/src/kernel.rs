@@ -1,0 +1,25 @@
+//! The kernel programs, from user space.
+//!
+//! Loads the programs that are compiled in, asks them for their version, attaches them to an interface and
+//! empties their flow table. Frames are counted in the kernel; what comes out are entries: one flow in one pane.
+//! Every frame that a program saw is filtered, lost or in an entry that comes out exactly once.
+
+mod clock;
+mod error;
+mod flow;
+mod mapped;
+mod object;
+mod prefilter;
+mod programs;
+mod sender;
+mod table;
+
+pub use clock::{Clock, monotonic_ns};
+pub use error::KernelError;
+pub use flow::KernelFlow;
+pub use object::is_built_in;
+pub use prefilter::{PreFilter, Rule};
+pub use programs::{AttachMode, KernelCapture, KernelOptions, TestedFrame};
+pub use sender::Sender;
+pub use table::{Drained, FlowTable};
+pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};

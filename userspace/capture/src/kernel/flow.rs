@@ -1,0 +1,44 @@
+//! What comes out of the flow table.
+
+use tapline_ebpf_common::{FlowEntry, FlowKey, RingRecord};
+
+/// One flow in one pane, or a part of it: a flow that several CPUs saw, or that left the table early, comes in
+/// parts, whose sums are the flow's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelFlow {
+    /// Whose frames they are.
+    pub key: FlowKey,
+    /// Frames.
+    pub packets: u64,
+    /// Octets of the IP packets, as the column `octets` defines it; meaningless where the key has no length.
+    pub octets: u64,
+    /// Octets of the frames.
+    pub frame_octets: u64,
+    /// Start of the pane on the programs' clock, ns.
+    pub pane_start_ns: u64,
+    /// Time of the first frame on the programs' clock, ns, whole µs after the pane's start.
+    pub first_ns: u64,
+    /// Time of the last frame, likewise.
+    pub last_ns: u64,
+}
+
+impl KernelFlow {
+    /// An entry, and the start of its pane.
+    pub(super) fn new(entry: &FlowEntry, pane_start_ns: u64) -> Self {
+        Self {
+            key: entry.key,
+            packets: entry.packets.into(),
+            octets: entry.octets.into(),
+            frame_octets: entry.frame_octets.into(),
+            pane_start_ns,
+            first_ns: pane_start_ns + u64::from(entry.first_us) * 1000,
+            last_ns: pane_start_ns + u64::from(entry.last_us) * 1000,
+        }
+    }
+}
+
+impl From<&RingRecord> for KernelFlow {
+    fn from(record: &RingRecord) -> Self {
+        Self::new(&record.entry, record.pane_start_ns)
+    }
+}

@@ -1,0 +1,26 @@
+//! The objects that are compiled in.
+
+use super::KernelError;
+
+static CAPTURE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tapline.bpf.o"));
+static LOAD: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tapline-load.bpf.o"));
+
+/// Whether the kernel programs were there when this program was built.
+#[must_use]
+pub fn is_built_in() -> bool {
+    !CAPTURE.is_empty()
+}
+
+/// The object of the capture program.
+pub(super) fn capture() -> Result<&'static [u8], KernelError> {
+    non_empty(CAPTURE)
+}
+
+/// The object of the sender and of what is measured.
+pub(super) fn load() -> Result<&'static [u8], KernelError> {
+    non_empty(LOAD)
+}
+
+fn non_empty(object: &'static [u8]) -> Result<&'static [u8], KernelError> {
+    if object.is_empty() { Err(KernelError::NotBuilt) } else { Ok(object) }
+}

@@ -1,0 +1,193 @@
+//! The capture program: loaded, checked, attached.
+
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{TestRun as _, TestRunOptions, Xdp, XdpMode};
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfLoader};
+use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSION, Verdict, flags, names};
+
+use super::mapped::Mapped;
+use super::{FlowTable, KernelError, PreFilter, Rule, object};
+
+/// Limits of the kernel's memory, taken when the programs are loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelOptions {
+    /// Entries of a CPU's half of the flow table; the next power of two is taken. An entry has 64 octets.
+    pub flow_entries_max: u32,
+    /// Octets of the ring buffer for entries that leave the table early; a power of two.
+    pub ring_octets: u32,
+    /// Panes until the table is drained for the first time.
+    pub panes: PaneGrid,
+    /// Whether TCP flags tell flows apart.
+    pub with_tcp_flags: bool,
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        Self {
+            flow_entries_max: 1 << 16,
+            ring_octets: 1 << 24,
+            panes: PaneGrid::default(),
+            with_tcp_flags: true,
+        }
+    }
+}
+
+/// Who runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// The driver, before the kernel makes a packet of the frame.
+    Native,
+    /// The kernel, for a driver that cannot.
+    Generic,
+}
+
+/// What the program did with a frame in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestedFrame {
+    /// The XDP action: 1 drop, 2 pass, 3 send back, 4 redirect.
+    pub action: u32,
+    /// What a frame took on average, ns.
+    pub ns: u64,
+}
+
+/// The capture program; it is taken off its interface when this is dropped, or when the process ends.
+pub struct KernelCapture {
+    ebpf: Ebpf,
+    table: FlowTable,
+    cpus: Mapped<CpuState>,
+    prefilter: PreFilter,
+    attached: Option<XdpLinkId>,
+}
+
+impl KernelCapture {
+    /// Loads the program and makes sure that it is the one this code was written for.
+    ///
+    /// # Errors
+    /// When it was not built in, when the rights are missing, or when the kernel refuses it.
+    pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
+        let cpus = nr_cpus().map_err(|(_, error)| error)? as u32;
+        let set_bits = options.flow_entries_max.div_ceil(SET_WAYS as u32).max(1).next_power_of_two().ilog2();
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries(names::CPUS, cpus)
+            .map_max_entries(names::FLOWS, (cpus * 2) << set_bits)
+            .map_max_entries(names::RING, options.ring_octets)
+            .load(object::capture()?)
+            .map_err(KernelError::of_load)?;
+        check_version(&mut ebpf)?;
+        let config = Config {
+            set_bits,
+            cpus,
+            flags: if options.with_tcp_flags { flags::TCP_FLAGS } else { 0 },
+            grids: [options.panes; 2],
+            ..Config::default()
+        };
+        let cpus = Mapped::new(&ebpf, names::CPUS, cpus)?;
+        let prefilter = PreFilter::new(&mut ebpf)?;
+        let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
+        program(&mut ebpf, names::CAPTURE)?;
+        Ok(Self { ebpf, table, cpus, prefilter, attached: None })
+    }
+
+    /// Attaches the program to an interface.
+    ///
+    /// # Errors
+    /// When there is no such interface, when it has a program, or when its driver refuses this one.
+    pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), KernelError> {
+        let mode = match mode {
+            AttachMode::Native => XdpMode::Driver,
+            AttachMode::Generic => XdpMode::Skb,
+        };
+        self.detach()?;
+        let program: &mut Xdp = loaded(&mut self.ebpf, names::CAPTURE)?;
+        let link =
+            program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
+        self.attached = Some(link);
+        Ok(())
+    }
+
+    /// Takes the program off its interface, if it has one.
+    ///
+    /// # Errors
+    /// When the kernel refuses that.
+    pub fn detach(&mut self) -> Result<(), KernelError> {
+        if let Some(link) = self.attached.take() {
+            loaded(&mut self.ebpf, names::CAPTURE)?.detach(link)?;
+        }
+        Ok(())
+    }
+
+    /// The flow table.
+    pub const fn table(&mut self) -> &mut FlowTable {
+        &mut self.table
+    }
+
+    /// What all CPUs have counted since the program was loaded; each number is exact, but not all are of one moment
+    /// while frames come in.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for cpu in 0..self.cpus.len() {
+            sum.add(&self.cpus.read(cpu).counters);
+        }
+        sum
+    }
+
+    /// Sets a rule of the pre-filter, or takes it away; frames that come in meanwhile see either.
+    ///
+    /// # Errors
+    /// When a map is full or cannot be written.
+    pub fn set_rule(&mut self, rule: Rule, verdict: Option<Verdict>) -> Result<(), KernelError> {
+        self.prefilter.set(&self.table, rule, verdict)
+    }
+
+    /// Whether the interface only receives copies: its frames are redirected or dropped, never passed on.
+    pub fn set_mirror(&self, is_mirror: bool) {
+        self.table.switch(flags::MIRROR, is_mirror);
+    }
+
+    /// Whether some query needs packets; a mirror's are then redirected to `AF_XDP`.
+    pub fn set_packets_wanted(&self, are_wanted: bool) {
+        self.table.switch(flags::PACKETS, are_wanted);
+    }
+
+    /// Runs the program on a frame, so many times, as if a driver had handed it over; it counts.
+    ///
+    /// # Errors
+    /// When the kernel takes no such frame: it must have 14 octets.
+    pub fn test(&mut self, frame: &[u8], times: u32) -> Result<TestedFrame, KernelError> {
+        test(loaded(&mut self.ebpf, names::CAPTURE)?, frame, times)
+    }
+}
+
+/// Asks the object for the version of the contract.
+fn check_version(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let found = test(program(ebpf, names::CONTRACT)?, &[0; 64], 1)?.action;
+    if found == VERSION { Ok(()) } else { Err(KernelError::Version { found, expected: VERSION }) }
+}
+
+/// Loads a program.
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
+    let program = loaded(ebpf, name)?;
+    program.load()?;
+    Ok(program)
+}
+
+/// A program that is loaded already, or will be.
+pub(super) fn loaded<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
+    let program = ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+    Ok(program.try_into()?)
+}
+
+/// Runs a program on a frame, so many times.
+pub(super) fn test(program: &Xdp, frame: &[u8], times: u32) -> Result<TestedFrame, KernelError> {
+    let mut out = [0; 4096];
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(&mut out),
+        repeat: times,
+        ..TestRunOptions::default()
+    };
+    let result = program.test_run(options)?;
+    Ok(TestedFrame { action: result.return_value, ns: result.duration.as_nanos() as u64 })
+}

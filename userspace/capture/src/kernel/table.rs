@@ -1,0 +1,152 @@
+//! The flow table, emptied while the programs go on.
+//!
+//! The table has two halves for each CPU, and the programs' configuration names the one in use. To empty it:
+//!
+//! 1. read the clock, write the other half's panes, name it (the *flip*);
+//! 2. wait until every program that might not have seen the flip has ended;
+//! 3. read what left the table early from the ring buffer, then the half at rest, and mark its entries as free.
+//!
+//! Step 2 is what makes this exact, whatever CPUs are at work. A program runs in a read-side section of RCU,
+//! and the kernel promises user space that replacing a map within a map returns only after all programs that ran
+//! have ended (`maybe_wait_bpf_programs`), so an array of one map is replaced by itself. Programs read the name
+//! of the half before the clock; so after step 3 everything with a time before that of step 1 has come out.
+
+use std::mem::offset_of;
+use std::sync::atomic::Ordering;
+
+use aya::maps::{Array, ArrayOfMaps, Map, MapData, RingBuf};
+use aya::{Ebpf, Pod};
+use tapline_ebpf_common::{Config, FlowSet, PaneGrid, RingRecord, names};
+
+use super::mapped::Mapped;
+use super::{KernelError, KernelFlow, monotonic_ns};
+
+/// What emptying the table gave, besides the flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// All frames before this time on the programs' clock have come out, ns.
+    pub until_ns: u64,
+    /// Entries from the table.
+    pub entries: u64,
+    /// Entries from the ring buffer.
+    pub ring_entries: u64,
+}
+
+/// The flow table.
+pub struct FlowTable {
+    config: Mapped<Config>,
+    flows: Mapped<FlowSet>,
+    ring: RingBuf<MapData>,
+    /// More records than the ring buffer can hold.
+    ring_entries_max: usize,
+    quiesce: ArrayOfMaps<MapData, Array<MapData, u32>>,
+    bystander: Array<MapData, u32>,
+    set_bits: u32,
+    cpus: usize,
+}
+
+impl FlowTable {
+    /// Sets the table up and lets the programs use it; `config` is the first one.
+    pub(super) fn new(ebpf: &mut Ebpf, config: Config, ring_octets: u32) -> Result<Self, KernelError> {
+        let mut mapped = Mapped::<Config>::new(ebpf, names::CONFIG, 1)?;
+        mapped.write(0, config);
+        let flows = Mapped::new(ebpf, names::FLOWS, (config.cpus * 2) << config.set_bits)?;
+        Ok(Self {
+            config: mapped,
+            flows,
+            ring: RingBuf::try_from(take(ebpf, names::RING)?)?,
+            ring_entries_max: ring_octets as usize / size_of::<RingRecord>(),
+            quiesce: ArrayOfMaps::try_from(take(ebpf, names::QUIESCE)?)?,
+            bystander: Array::create(1, 0)?,
+            set_bits: config.set_bits,
+            cpus: config.cpus as usize,
+        })
+    }
+
+    /// Empties the table; `each` sees every entry once. From now on panes are as `panes` says.
+    ///
+    /// # Errors
+    /// When the kernel cannot replace a map; then nothing has come out and nothing is lost.
+    pub fn drain(
+        &mut self,
+        panes: PaneGrid,
+        mut each: impl FnMut(&KernelFlow),
+    ) -> Result<Drained, KernelError> {
+        let config = self.config.read(0);
+        let old = config.epoch & 1;
+        let until_ns = monotonic_ns();
+        self.flip(config.epoch.wrapping_add(1), panes);
+        self.quiesce()?;
+        let ring_entries = self.drain_ring(&mut each);
+        let grid = config.grids[old as usize];
+        let entries =
+            (0..self.cpus).map(|cpu| self.drain_half(cpu * 2 + old as usize, grid, &mut each)).sum();
+        Ok(Drained { until_ns, entries, ring_entries })
+    }
+
+    /// Takes what left the table early; often enough that the ring buffer does not fill up.
+    pub fn drain_ring(&mut self, mut each: impl FnMut(&KernelFlow)) -> u64 {
+        let mut entries = 0;
+        while entries <= self.ring_entries_max
+            && let Some(octets) = self.ring.next()
+        {
+            if let Some(record) = value::<RingRecord>(&octets) {
+                each(&KernelFlow::from(&record));
+            }
+            entries += 1;
+        }
+        entries as u64
+    }
+
+    /// Switches of the configuration on or off, see [`tapline_ebpf_common::flags`].
+    pub(super) fn switch(&self, flags: u32, is_on: bool) {
+        let number = self.config.number(0, offset_of!(Config, flags));
+        if is_on {
+            number.fetch_or(flags, Ordering::Release);
+        } else {
+            number.fetch_and(!flags, Ordering::Release);
+        }
+    }
+
+    /// Writes the panes of the half that nobody uses, and names it.
+    fn flip(&mut self, epoch: u32, panes: PaneGrid) {
+        let mut config = self.config.read(0);
+        config.grids[(epoch & 1) as usize] = panes;
+        self.config.write(0, config);
+        self.config.number(0, offset_of!(Config, epoch)).store(epoch, Ordering::Release);
+    }
+
+    /// Waits until all programs that run now have ended.
+    fn quiesce(&mut self) -> Result<(), KernelError> {
+        Ok(self.quiesce.set(0, &self.bystander, 0)?)
+    }
+
+    /// Reads one CPU's half, which is at rest.
+    fn drain_half(&mut self, half: usize, grid: PaneGrid, each: &mut impl FnMut(&KernelFlow)) -> u64 {
+        let sets = 1 << self.set_bits;
+        // SAFETY: `drain` has named the other half and waited for all programs that knew this one.
+        let sets = unsafe { self.flows.at_rest(half * sets, sets) };
+        let mut entries = 0;
+        for entry in sets.as_flattened_mut() {
+            if entry.packets == 0 {
+                continue;
+            }
+            each(&KernelFlow::new(entry, grid.start_ns(entry.pane)));
+            entry.packets = 0;
+            entries += 1;
+        }
+        entries
+    }
+}
+
+/// A map that is used from here only.
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
+    ebpf.take_map(name).ok_or(KernelError::Missing(name))
+}
+
+/// The value that octets from the kernel are.
+fn value<T: Pod>(octets: &[u8]) -> Option<T> {
+    let octets = octets.get(..size_of::<T>())?;
+    // SAFETY: as many octets as a value has, and any octets are one.
+    Some(unsafe { octets.as_ptr().cast::<T>().read_unaligned() })
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask build-ebpf`: the kernel programs, for a target of their own.
+//!
+//! Takes whichever toolchain is there, gives the objects in `<target>/ebpf`, where the build of `tapline-capture`
+//! finds them. A build in which nothing has changed touches nothing, so that nothing else is built again.
+
+pub(crate) mod toolchain;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::setup::{self, Purpose};
+use crate::{process, style, workspace};
+use toolchain::Toolchain;
+
+const TARGET: &str = "bpfel-unknown-none";
+const PROFILE: &str = "ebpf";
+/// The programs of the package, and the names that their objects get.
+const OBJECTS: [(&str, &str); 2] =
+    [("tapline-capture-bpf", "tapline.bpf.o"), ("tapline-load-bpf", "tapline-load.bpf.o")];
+
+/// Builds the objects and says where they are.
+pub(crate) fn run() -> Result<()> {
+    let toolchain = Toolchain::find()?;
+    eprintln!("{} kernel programs with {toolchain}", style::step("Building"));
+    for object in build(&toolchain)? {
+        eprintln!("{}", object.display());
+    }
+    Ok(())
+}
+
+/// Builds the objects where a toolchain is there or can be had; what cannot be is said, and left out.
+pub(crate) fn prepare() {
+    setup::try_for(Purpose::Ebpf);
+    if let Err(error) = run() {
+        eprintln!("skipped: kernel programs: {error:#}");
+    }
+}
+
+fn build(toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
+    let folder = workspace::scratch("ebpf")?;
+    let target = workspace::scratch("ebpf-build")?;
+    let mut command = toolchain.cargo();
+    command
+        .current_dir(workspace::root())
+        .args(["build", "--package", "tapline-ebpf-programs", "--bins", "--profile", PROFILE])
+        .args(["--target", TARGET, "-Z", "build-std=core", "--target-dir"])
+        .arg(&target);
+    process::run(&mut command)?;
+    let built = target.join(TARGET).join(PROFILE);
+    let publish = |(program, object)| publish(&built.join(program), &folder.join(object));
+    OBJECTS.into_iter().map(publish).collect()
+}
+
+/// Copies an object, unless it is the same already.
+fn publish(from: &Path, to: &Path) -> Result<PathBuf> {
+    let object = fs::read(from).with_context(|| format!("{} cannot be read", from.display()))?;
+    if fs::read(to).ok().as_ref() != Some(&object) {
+        fs::write(to, object).with_context(|| format!("{} cannot be written", to.display()))?;
+    }
+    Ok(to.to_path_buf())
+}
