@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ask capture files, flow exports in files, or flow exports as they arrive.
+    /// Ask capture files, a live interface, flow exports in files, or flow exports as they arrive.
     Query(Box<QueryArguments>),
     /// Print the tables, or the columns of one, with their types, units and sources.
     Schema {
@@ -41,6 +41,8 @@ pub(crate) enum Command {
   tapline query --pcap a.pcap \"SELECT src_ip, sum(octets) AS octets FROM packets
       GROUP BY src_ip, hop('1 second', '10 seconds') ORDER BY octets DESC LIMIT 10\"
   tcpdump -w - | tapline query --pcap - \"SELECT * FROM flows\"
+  tapline query --interface eth0 \"SELECT protocol, count(*), sum(octets) FROM packets
+      GROUP BY protocol, tumble('1 second')\"
   tapline query --listen udp://0.0.0.0:2055 \"SELECT src_as, dst_as, sum(octets) AS octets FROM flows
       GROUP BY src_as, dst_as, tumble('60 seconds')\"")]
 pub(crate) struct QueryArguments {
@@ -57,6 +59,10 @@ pub(crate) struct QueryArguments {
     /// or --windows.
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
     listen: Vec<ListenerAddress>,
+    /// Count the packets of this interface in the kernel, until Ctrl-C, --for or --windows; nothing is taken from the
+    /// host.
+    #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports", "listen"])]
+    interface: Option<String>,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -132,13 +138,14 @@ pub(crate) enum InputPlan {
     Nothing,
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
+    Interface(String),
     Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize, state: Option<PathBuf> },
 }
 
 impl InputPlan {
     /// Whether it never ends by itself.
     pub(crate) const fn is_live(&self) -> bool {
-        matches!(self, Self::Listen { .. })
+        matches!(self, Self::Listen { .. } | Self::Interface(_))
     }
 }
 
@@ -185,7 +192,9 @@ impl QueryArguments {
             queries,
             duration: self.duration,
             windows: self.windows,
-            input: if !self.listen.is_empty() {
+            input: if let Some(interface) = self.interface {
+                InputPlan::Interface(interface)
+            } else if !self.listen.is_empty() {
                 InputPlan::Listen {
                     addresses: self.listen,
                     receive_buffer_octets: self.receive_buffer,

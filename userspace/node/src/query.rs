@@ -21,11 +21,12 @@ use tapline_query::{ContinuousQuery, Planner};
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let queries = plan_queries(plan)?;
+    input::check(plan, &queries)?;
+    let queries = input::place(plan, queries)?;
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries));
     }
-    input::check(plan, &queries)?;
-    let input = input::open(&plan.input)?;
+    let input = input::open(&plan.input, &queries)?;
     let named = plan.queries.iter().zip(&queries);
     let named: Vec<_> =
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();

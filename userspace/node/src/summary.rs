@@ -1,6 +1,7 @@
 //! The account of a run, on standard error.
 
 mod exports;
+mod kernel;
 
 use crate::arguments::QueryPlan;
 use tapline_capture::End;
@@ -25,6 +26,7 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
                 print_flows(flows);
             }
         }
+        SourceSummary::Kernel(report) => kernel::print(summary, report),
         SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
             exports::print(summary, accounts, strays);
             files.iter().for_each(exports::print_files);

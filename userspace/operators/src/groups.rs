@@ -6,9 +6,11 @@
 use crate::group::{FOLDED, GROUPS_MAX, GroupTable, group_table};
 use crate::one_group::OneGroup;
 use crate::steps::evaluate;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
+};
+use datafusion::arrow::compute::{cast, filter};
+use datafusion::arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -64,24 +66,44 @@ impl GroupState {
         self.rows
     }
 
-    /// Folds the rows of a batch in.
+    /// Folds the rows of a batch in; `packets` names the column that says how many records each row is, if there
+    /// is one.
     ///
     /// # Errors
     /// When an expression cannot be computed for some row.
-    pub(crate) fn update(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>) -> Result<()> {
         let fold = self.fold.clone();
         let keys: Result<Vec<ArrayRef>> = fold.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
         self.intern(&keys?, batch.num_rows())?;
-        self.count(batch.num_rows() as u64);
+        self.count(batch, packets);
         let total = self.table.len() + 1;
         for (position, aggregate) in fold.aggregates.iter().enumerate() {
             let values = self.arguments(position, aggregate, batch)?;
             let filter =
                 aggregate.filter.as_ref().map(|filter| evaluate(filter.as_ref(), batch)).transpose()?;
             let filter = filter.as_ref().map(AsArray::as_boolean);
-            self.accumulators[position].update_batch(&values, &self.groups, filter, total)?;
+            if aggregate.takes_states {
+                self.merge_some(position, &values, filter)?;
+            } else {
+                self.accumulators[position].update_batch(&values, &self.groups, filter, total)?;
+            }
         }
         Ok(())
+    }
+
+    /// Merges states, one a row, into one aggregate.
+    fn merge_some(
+        &mut self,
+        position: usize,
+        states: &[ArrayRef],
+        kept: Option<&BooleanArray>,
+    ) -> Result<()> {
+        let (accumulator, total) = (&mut self.accumulators[position], self.table.len() + 1);
+        let Some(kept) = kept else { return accumulator.merge_batch(states, &self.groups, total) };
+        let states = states.iter().map(|states| filter(states, kept)).collect::<Result<Vec<_>, _>>()?;
+        let is_kept = |row: &usize| kept.is_valid(*row) && kept.value(*row);
+        let groups: Vec<usize> = (0..kept.len()).filter(is_kept).map(|row| self.groups[row]).collect();
+        accumulator.merge_batch(&states, &groups, total)
     }
 
     /// Merges the state that another one gave.
@@ -125,10 +147,17 @@ impl GroupState {
         self.table.intern(keys, rows, &mut self.groups)
     }
 
-    fn count(&mut self, rows: u64) {
-        self.rows += rows;
+    fn count(&mut self, batch: &RecordBatch, packets: Option<usize>) {
+        self.rows += records_in(batch, packets);
         if self.table.len() == self.groups_max {
-            self.folded_rows += self.groups.iter().filter(|&&group| group == FOLDED).count() as u64;
+            let folded = self.groups.iter().enumerate().filter(|(_, group)| **group == FOLDED);
+            self.folded_rows += match packets {
+                None => folded.count() as u64,
+                Some(packets) => {
+                    let packets = batch.column(packets).as_primitive::<Int64Type>();
+                    folded.map(|(row, _)| packets.value(row).unsigned_abs()).sum()
+                }
+            };
         }
     }
 
@@ -192,6 +221,17 @@ impl GroupState {
             None
         };
         Ok(GroupBatch { groups: batch(schema, columns, groups)?, folded, rows, folded_rows })
+    }
+}
+
+/// How many records the rows of a batch are; `packets` names the column that says it of each row, if there is one.
+pub(crate) fn records_in(batch: &RecordBatch, packets: Option<usize>) -> u64 {
+    match packets {
+        None => batch.num_rows() as u64,
+        Some(packets) => {
+            let packets = batch.column(packets).as_primitive::<Int64Type>();
+            packets.values().iter().map(|packets| packets.unsigned_abs()).sum()
+        }
     }
 }
 

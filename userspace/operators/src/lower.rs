@@ -3,7 +3,7 @@
 //! Takes batches of its streams in any order of time; gives one partial aggregate per group and pane,
 //! or rows. A pane is given once, when the watermark passes its end; later records are counted as late.
 
-use crate::groups::{GroupBatch, GroupState};
+use crate::groups::{GroupBatch, GroupState, records_in};
 use crate::panes::{PaneRun, cut};
 use crate::steps::{Rows, run_steps};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -13,7 +13,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{EventTime, Stream};
+use tapline_record::{EventTime, PacketFlowColumn, Stream};
 
 /// A batch of one stream.
 #[derive(Clone, Debug)]
@@ -103,6 +103,8 @@ struct BoundBranch {
     stream: &'static Stream,
     columns: Vec<usize>,
     times: Option<usize>,
+    /// Where the batches, and where the rows behind the steps, say how many records a row is.
+    packets: (Option<usize>, Option<usize>),
     steps: Vec<Step>,
 }
 
@@ -195,7 +197,7 @@ impl LowerOperator {
         out: &mut Vec<LowerOutput>,
         rows: &mut Vec<RecordBatch>,
     ) -> Result<()> {
-        self.ledger.delivered += batch.num_rows() as u64;
+        self.ledger.delivered += records_in(batch, self.branches[branch].packets.0);
         match self.window.map(|window| (window, window.pane_width())) {
             Some((_, Some(width))) => self.process_panes(branch, batch, width),
             Some((Window::Rows { count }, None)) => {
@@ -205,7 +207,7 @@ impl LowerOperator {
             _ => {
                 let kept = self.run_branch(branch, batch)?.batch;
                 if self.fold.is_some() {
-                    return self.fold_into(Pane::ALL, &kept);
+                    return self.fold_into(Pane::ALL, &kept, self.branches[branch].packets.1);
                 }
                 self.ledger.used += kept.num_rows() as u64;
                 rows.push(kept);
@@ -224,14 +226,15 @@ impl LowerOperator {
         let batch = sorted.as_ref().unwrap_or(batch);
         for run in &runs {
             let pane = Pane { start: run.pane, end: run.pane.plus(width), index: 0, is_complete: true };
-            if pane.end <= self.closed_until {
-                self.ledger.late += run.rows as u64;
-                continue;
-            }
             let whole = run.rows == batch.num_rows();
             let part = if whole { batch.clone() } else { batch.slice(run.first, run.rows) };
+            let (before, behind) = self.branches[branch].packets;
+            if pane.end <= self.closed_until {
+                self.ledger.late += records_in(&part, before);
+                continue;
+            }
             let kept = self.run_branch(branch, &part)?.batch;
-            self.fold_into(pane, &kept)?;
+            self.fold_into(pane, &kept, behind)?;
         }
         self.runs = runs;
         Ok(())
@@ -242,12 +245,13 @@ impl LowerOperator {
         let counts_rows = matches!(self.window, Some(Window::Rows { .. }));
         let times = branch.times.filter(|_| counts_rows).map(|times| batch.column(times).clone());
         let rows = run_steps(&branch.steps, Rows { batch: batch.project(&branch.columns)?, times })?;
-        self.ledger.filtered += (batch.num_rows() - rows.batch.num_rows()) as u64;
+        let (before, behind) = branch.packets;
+        self.ledger.filtered += records_in(batch, before) - records_in(&rows.batch, behind);
         Ok(rows)
     }
 
     /// Folds rows into the pane's state, which is opened with its first row.
-    fn fold_into(&mut self, pane: Pane, batch: &RecordBatch) -> Result<()> {
+    fn fold_into(&mut self, pane: Pane, batch: &RecordBatch, packets: Option<usize>) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -259,8 +263,8 @@ impl LowerOperator {
                 position
             }
         };
-        self.open[position].1.update(batch)?;
-        self.ledger.used += batch.num_rows() as u64;
+        self.open[position].1.update(batch, packets)?;
+        self.ledger.used += records_in(batch, packets);
         Ok(())
     }
 
@@ -274,7 +278,7 @@ impl LowerOperator {
             };
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
             let rows = room.min(kept.batch.num_rows() - first);
-            state.update(&kept.batch.slice(first, rows))?;
+            state.update(&kept.batch.slice(first, rows), None)?;
             stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
             first += rows;
             self.ledger.used += rows as u64;
@@ -327,6 +331,10 @@ fn bind_branches(
             stream: branch.stream,
             columns: branch.columns.iter().map(|&column| place(column)).collect::<Result<_>>()?,
             times: if is_windowed { Some(place(Stream::TS)?) } else { None },
+            packets: (
+                branch.packets.map(|_| place(PacketFlowColumn::Packets as usize)).transpose()?,
+                branch.packets,
+            ),
             steps: branch.steps.clone(),
         })
     };

@@ -5,13 +5,13 @@
 //! closes. What went missing has no event time; it is spread as the rows around it are.
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::TimestampNanosecondType;
+use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use rtrb::{Consumer, Producer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_query::COMPLETENESS;
-use tapline_record::EventTime;
+use tapline_record::{EventTime, PACKET_FLOWS, Stream};
 
 /// Reports on the way from one source to the merger.
 pub(crate) const REPORTS_CAPACITY: usize = 1024;
@@ -56,13 +56,17 @@ impl CoverageReporter {
     }
 
     /// Notes a batch, which was delivered or dropped.
-    pub(crate) fn note(&mut self, batch: &RecordBatch, is_delivered: bool) {
+    pub(crate) fn note(&mut self, stream: &Stream, batch: &RecordBatch, is_delivered: bool) {
         let Some(times) = batch.column_by_name("ts") else { return };
         let first = self.pending.len();
         let times = times.as_primitive::<TimestampNanosecondType>().values();
-        self.deliver(times);
+        let is_packets = std::ptr::eq(stream, &raw const PACKET_FLOWS);
+        match batch.column_by_name("packets").filter(|_| is_packets) {
+            Some(packets) => self.deliver(times, packets.as_primitive::<Int64Type>().values()),
+            None => self.deliver(times, std::iter::repeat(&1)),
+        }
         let missing = std::mem::take(&mut self.missing) as f64;
-        let rows = batch.num_rows() as f64;
+        let rows: f64 = self.pending[first..].iter().map(|second| second.delivered).sum();
         for second in &mut self.pending[first..] {
             second.missing = missing * second.delivered / rows;
             if !is_delivered {
@@ -72,28 +76,28 @@ impl CoverageReporter {
         self.send();
     }
 
-    /// Counts rows by second.
-    fn deliver(&mut self, times: &[i64]) {
+    /// Counts records by second.
+    fn deliver<'a>(&mut self, times: &[i64], records: impl IntoIterator<Item = &'a i64>) {
         let first = self.pending.len();
         let base = times.iter().min().map_or(0, |time| time.div_euclid(SECOND_NS));
-        let mut near = [0_u32; SECONDS_NEAR];
-        for time in times {
+        let mut near = [0_i64; SECONDS_NEAR];
+        for (time, records) in times.iter().zip(records) {
             let second = time.div_euclid(SECOND_NS);
             match near.get_mut((second - base) as usize) {
-                Some(rows) => *rows += 1,
-                None => self.deliver_far(first, second),
+                Some(sum) => *sum += records,
+                None => self.deliver_far(first, second, *records as f64),
             }
         }
-        for (second, rows) in (base..).zip(near).filter(|(_, rows)| *rows > 0) {
-            self.pending.push(Second { second, delivered: rows.into(), ..Second::default() });
+        for (second, records) in (base..).zip(near).filter(|(_, records)| *records > 0) {
+            self.pending.push(Second { second, delivered: records as f64, ..Second::default() });
         }
     }
 
-    /// Counts a row of a second that is far from the first one.
-    fn deliver_far(&mut self, first: usize, second: i64) {
+    /// Counts records of a second that is far from the first one.
+    fn deliver_far(&mut self, first: usize, second: i64, records: f64) {
         match self.pending[first..].iter_mut().find(|known| known.second == second) {
-            Some(known) => known.delivered += 1.0,
-            None => self.pending.push(Second { second, delivered: 1.0, ..Second::default() }),
+            Some(known) => known.delivered += records,
+            None => self.pending.push(Second { second, delivered: records, ..Second::default() }),
         }
     }
 
@@ -171,6 +175,7 @@ mod tests {
     use super::*;
     use arrow_array::TimestampNanosecondArray;
     use rtrb::RingBuffer;
+    use tapline_record::FLOWS;
 
     fn batch(seconds: &[i64]) -> RecordBatch {
         let times = seconds.iter().map(|second| second * SECOND_NS + 5).collect::<Vec<_>>();
@@ -187,14 +192,14 @@ mod tests {
         let (reports, log) = RingBuffer::new(8);
         let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
         reporter.miss(4);
-        reporter.note(&batch(&[10, 10, 10, 25]), true);
-        reporter.note(&batch(&[25, 25]), false);
+        reporter.note(&FLOWS, &batch(&[10, 10, 10, 25]), true);
+        reporter.note(&FLOWS, &batch(&[25, 25]), false);
         log.collect();
         assert_eq!(window(&log, 10, 20), Some(0.5));
         assert_eq!(window(&log, 20, 30), Some(0.25));
         assert_eq!(window(&log, 30, 40), None);
         reporter.miss(-3);
-        reporter.note(&batch(&[10, 10, 10]), true);
+        reporter.note(&FLOWS, &batch(&[10, 10, 10]), true);
         log.collect();
         assert_eq!(window(&log, 10, 20), Some(1.0), "late arrivals take back what was missing");
     }
@@ -205,10 +210,10 @@ mod tests {
         let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
         for _ in 0..5 {
             reporter.miss(1);
-            reporter.note(&batch(&[7]), true);
+            reporter.note(&FLOWS, &batch(&[7]), true);
         }
         log.collect();
-        reporter.note(&batch(&[8]), true);
+        reporter.note(&FLOWS, &batch(&[8]), true);
         log.collect();
         assert_eq!(window(&log, 7, 8), Some(0.5));
     }

@@ -12,6 +12,7 @@
 
 mod coverage;
 mod exports;
+mod kernel;
 mod ledger;
 mod merger;
 mod packets;
@@ -25,6 +26,7 @@ mod wire;
 mod worker;
 
 pub use exports::{Listener, ListenerReport, TemplateReport};
+pub use kernel::{KernelInput, KernelReport};
 pub use run::{Input, RunError, RunOptions, run};
 pub use sink::{Progress, Sink};
 pub use summary::{SourceSummary, Summary};

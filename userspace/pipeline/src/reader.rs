@@ -9,7 +9,7 @@ use rtrb::{Consumer, Producer};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tapline_operators::StreamBatch;
-use tapline_record::{EventTime, FLOWS, Stream};
+use tapline_record::{EventTime, INTERFACE_COUNTERS, LEDGER, Stream};
 
 /// How far the watermark of a silent source must have come to be told again, in nanoseconds.
 const TELL_NS: i64 = 100_000_000;
@@ -56,6 +56,7 @@ pub(crate) fn read(
     progress: &ReaderProgress,
     stop: &StopFlag<'_>,
 ) -> u64 {
+    dealer.waits |= source.waits();
     let mut dealt_all = Instant::now();
     while !stop.is_set() && !stop.input_ends() {
         let step = source.step();
@@ -125,10 +126,10 @@ impl<'a> Dealer<'a> {
         let lane = self.next;
         self.next = (lane + 1) % self.lanes.len();
         let ring = &mut self.lanes[lane].batches;
-        let is_flows = std::ptr::eq(stream, &raw const FLOWS);
-        if let Some(coverage) = self.live.as_mut().filter(|_| is_flows && batch.num_rows() > 0) {
+        let is_ledger = [&LEDGER, &INTERFACE_COUNTERS].iter().any(|other| std::ptr::eq(stream, *other));
+        if let Some(coverage) = self.live.as_mut().filter(|_| !is_ledger && batch.num_rows() > 0) {
             let has_room = self.waits || !ring.is_full();
-            coverage.note(&batch, has_room);
+            coverage.note(stream, &batch, has_room);
             if !has_room {
                 self.dropped += batch.num_rows() as u64;
                 return !stop.is_set();

@@ -1,6 +1,7 @@
 //! One run of some queries over some input: build, wire, run, stop.
 
 use crate::exports::{ExportInput, ExportPlan, ExportSource, Listener, disorder_ns};
+use crate::kernel::{KernelInput, KernelSource};
 use crate::packets::{PacketPlan, PacketSource};
 use crate::reader::{Dealer, ReaderProgress, read};
 use crate::ring::StopFlag;
@@ -15,7 +16,7 @@ use tapline_capture::{CaptureSet, ExportSet, TemplateFile};
 use tapline_decode::FlowMeterLimits;
 use tapline_decode::export::ExportOptions;
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKET_FLOWS, PACKETS};
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;
@@ -62,6 +63,8 @@ pub enum Input {
     Packets(CaptureSet),
     /// Flow exports in files.
     Exports(ExportSet),
+    /// Packets of an interface, as the kernel counts them.
+    Kernel(Box<KernelInput>),
     /// Flow exports as they arrive, each listener with the file of its templates, if there is one.
     Listeners(Vec<(Listener, Option<TemplateFile>)>),
 }
@@ -180,6 +183,11 @@ fn sources(
             let disorder = again.map(|files| disorder_ns(files, options.exports));
             let plan = exports(disorder.unwrap_or(allowed(EXPORTS_LATENESS_MS)));
             (vec![exports_of(ExportInput::Files(files), &plan)], disorder)
+        }
+        Input::Kernel(input) => {
+            let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
+            let source = KernelSource::new(*input, &columns, options.batch_rows);
+            (vec![AnySource::Kernel(Box::new(source))], None)
         }
         Input::Listeners(listeners) => {
             let plan = exports(allowed(EXPORTS_LATENESS_MS));

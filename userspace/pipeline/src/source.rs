@@ -1,6 +1,7 @@
-//! What a capture thread reads: packets of files, or flow exports.
+//! What a capture thread reads: packets of files or of the kernel, or flow exports.
 
 use crate::exports::ExportSource;
+use crate::kernel::KernelSource;
 use crate::packets::PacketSource;
 use crate::sink::Progress;
 use arrow_array::RecordBatch;
@@ -37,6 +38,11 @@ pub(crate) trait Source {
     /// Notes that rows of it were dropped.
     fn note_dropped(&mut self, rows: u64);
 
+    /// Whether its rows wait for room, though it is live: it counts by itself what it loses by that.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// Makes rows of whatever waited for more input: there will be none.
     fn end(&mut self);
 
@@ -54,18 +60,24 @@ pub(crate) trait Source {
 pub(crate) enum AnySource {
     Packets(Box<PacketSource>),
     Exports(Box<ExportSource>),
+    Kernel(Box<KernelSource>),
 }
 
 impl AnySource {
     /// Whether it must never wait.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self, Self::Exports(source) if source.is_live())
+        match self {
+            Self::Packets(_) => false,
+            Self::Exports(source) => source.is_live(),
+            Self::Kernel(_) => true,
+        }
     }
 
     fn inner(&self) -> &dyn Source {
         match self {
             Self::Packets(source) => source.as_ref(),
             Self::Exports(source) => source.as_ref(),
+            Self::Kernel(source) => source.as_ref(),
         }
     }
 
@@ -73,6 +85,7 @@ impl AnySource {
         match self {
             Self::Packets(source) => source.as_mut(),
             Self::Exports(source) => source.as_mut(),
+            Self::Kernel(source) => source.as_mut(),
         }
     }
 }
@@ -96,6 +109,10 @@ impl Source for AnySource {
 
     fn note_dropped(&mut self, rows: u64) {
         self.inner_mut().note_dropped(rows);
+    }
+
+    fn waits(&self) -> bool {
+        self.inner().waits()
     }
 
     fn end(&mut self) {

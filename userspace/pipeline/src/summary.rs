@@ -1,6 +1,7 @@
 //! The account of a run.
 
 use crate::exports::{ExportReport, ListenerReport, TemplateReport};
+use crate::kernel::KernelReport;
 use crate::packets::PacketReport;
 use crate::source::AnySource;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub enum SourceSummary {
         /// Flows that were built, if some query asked for them.
         flows: Option<FlowMeterCounters>,
     },
+    /// Packets of an interface, as the kernel counted them.
+    Kernel(KernelReport),
     /// Flow exports.
     Exports {
         /// Every exporter and domain.
@@ -80,6 +83,7 @@ pub(crate) fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
         match source {
             AnySource::Packets(source) => summarise_packets(&source.report(), &mut summary),
             AnySource::Exports(source) => summarise_exports(source.report(), &mut summary),
+            AnySource::Kernel(source) => summary.source = SourceSummary::Kernel(source.report()),
         }
     }
     summary

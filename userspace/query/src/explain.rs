@@ -4,7 +4,7 @@ use crate::lower::{Fold, LowerHalf};
 use crate::planner::{ContinuousQuery, STREAMS, Upper};
 use crate::window::{Window, format_interval};
 use std::fmt::Write as _;
-use tapline_record::Stream;
+use tapline_record::{PACKET_FLOWS, Stream};
 
 impl ContinuousQuery {
     /// A description for a person, several lines.
@@ -12,7 +12,7 @@ impl ContinuousQuery {
     pub fn describe(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", self.describe_window());
-        for stream in STREAMS {
+        for stream in STREAMS.into_iter().chain([&PACKET_FLOWS]) {
             let Some(columns) = self.columns_of(stream) else { continue };
             let names: Vec<&str> = columns.iter().map(|&column| stream.columns[column].name).collect();
             let _ = writeln!(text, "columns built: {} ({})", stream.name, names.join(", "));
@@ -74,7 +74,9 @@ fn describe_lower(text: &mut String, lower: &LowerHalf) {
         Fold::Rows(_) => "rows as they are",
         Fold::Aggregate(_) => "one partial aggregate a group and pane",
     };
-    let _ = writeln!(text, "lower half, per batch on every worker: {fold}");
+    let is_in_kernel = lower.branches.iter().any(|branch| branch.packets.is_some());
+    let over = if is_in_kernel { ", over the kernel's flow table" } else { "" };
+    let _ = writeln!(text, "lower half, per batch on every worker{over}: {fold}");
     indent(text, &lower.plan.display_indent().to_string());
 }
 

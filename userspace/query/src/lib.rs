@@ -9,6 +9,7 @@ mod catalog;
 mod distinct;
 mod error;
 mod explain;
+mod flow_table;
 pub mod functions;
 mod limits;
 mod literals;

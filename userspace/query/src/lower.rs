@@ -41,6 +41,8 @@ pub struct Branch {
     pub columns: Vec<usize>,
     /// Steps in the order in which they run.
     pub steps: Vec<Step>,
+    /// Where, behind the last step, stands how many packets a row is; `None` where it is one record.
+    pub packets: Option<usize>,
 }
 
 /// One step of a branch.
@@ -85,6 +87,8 @@ pub struct Aggregate {
     pub arguments: Vec<Arc<dyn PhysicalExpr>>,
     /// Its FILTER (WHERE …).
     pub filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Whether its arguments are partial states, to be merged, instead of values.
+    pub takes_states: bool,
 }
 
 impl LowerHalf {
@@ -172,7 +176,7 @@ fn compile_scan(scan: &TableScan) -> Result<Branch, Refusal> {
     };
     let every_column = || (0..table.stream.columns.len()).collect();
     let columns = scan.projection.clone().unwrap_or_else(every_column);
-    Ok(Branch { stream: table.stream, columns, steps: vec![] })
+    Ok(Branch { stream: table.stream, columns, steps: vec![], packets: None })
 }
 
 fn compile_projection(projection: &Projection) -> Result<Step, Refusal> {
@@ -238,7 +242,7 @@ fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, R
     }
     check_mergeable(name)?;
     let arguments = function.expressions();
-    Ok(Aggregate { function, arguments, filter })
+    Ok(Aggregate { function, arguments, filter, takes_states: false })
 }
 
 /// Aggregates whose state is bounded and whose partial states merge in any order.

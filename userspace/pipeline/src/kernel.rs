@@ -1,0 +1,343 @@
+//! Packets as the kernel's flow table gives them: rows of `packet flows`.
+//!
+//! The table is emptied several times a pane, while the programs go on; all frames before that moment have come out
+//! then, so the watermark is exact and nothing is late. What the table had no room for waits in a ring buffer, which
+//! is emptied more often. Rows wait for room in the rings of the pipeline: what is in the kernel is not lost by that,
+//! and what the kernel has no room for is counted there.
+
+use crate::sink::Progress;
+use crate::source::{Send, Source, Step};
+use crate::wire::columns_of;
+use arrow_array::RecordBatch;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tapline_capture::kernel::{
+    AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, monotonic_ns,
+};
+use tapline_query::{ContinuousQuery, Window};
+use tapline_record::column::BURST_ROWS;
+use tapline_record::ledger::SourceLedger;
+use tapline_record::{BatchBuilder, EventTime, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream};
+
+/// Between two looks at the ring buffer.
+const LOOK: Duration = Duration::from_millis(10);
+/// The table is emptied so many times a pane, …
+const DRAINS_A_PANE: u64 = 4;
+/// … but within these bounds.
+const DRAIN_MIN: Duration = Duration::from_millis(50);
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// The longest pane of the table, in nanoseconds: so long its microseconds fit.
+const PANE_NS_MAX: u64 = 3_600_000_000_000;
+
+/// A program that counts packets into flows, on an interface.
+pub struct KernelInput {
+    interface: String,
+    mode: AttachMode,
+    capture: KernelCapture,
+    pane_ns: u64,
+}
+
+impl KernelInput {
+    /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`]. Where the driver cannot
+    /// run it the kernel does.
+    ///
+    /// # Errors
+    /// What stands in the way, with the mend.
+    pub fn open(interface: &str, queries: &[ContinuousQuery]) -> Result<Self, KernelError> {
+        let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
+        let pane_ns = table_pane(common_pane(queries));
+        let mut capture = KernelCapture::load(&KernelOptions {
+            panes: Clock::measure().grid(pane_ns, monotonic_ns()),
+            with_tcp_flags: columns.contains(&(PacketFlowColumn::TcpFlags as usize)),
+            ..KernelOptions::default()
+        })?;
+        let mode = match capture.attach(interface, AttachMode::Native) {
+            Ok(()) => AttachMode::Native,
+            Err(KernelError::Refused { .. }) => {
+                capture.attach(interface, AttachMode::Generic)?;
+                AttachMode::Generic
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { interface: interface.to_owned(), mode, capture, pane_ns })
+    }
+}
+
+/// The account of what the kernel counted.
+#[derive(Clone, Debug)]
+pub struct KernelReport {
+    /// Where the program was attached.
+    pub interface: String,
+    /// Who ran it.
+    pub mode: AttachMode,
+    /// What became of every frame.
+    pub counters: Counters,
+    /// Frames that became rows.
+    pub delivered: u64,
+    /// Entries that were taken from the table, and those that had left it before.
+    pub entries: u64,
+    /// Why the table could not be read any more.
+    pub failure: Option<String>,
+}
+
+impl KernelReport {
+    /// Frames and their fates; those that the pre-filter refused are none of them.
+    #[must_use]
+    pub const fn ledger(&self) -> SourceLedger {
+        let lost = self.counters.lost_packets;
+        SourceLedger {
+            offered: self.delivered + lost,
+            delivered: self.delivered,
+            control: 0,
+            undecodable: 0,
+            dropped: lost,
+            lost_before_us: 0,
+        }
+    }
+}
+
+/// Empties a flow table.
+pub(crate) struct KernelSource {
+    input: KernelInput,
+    clock: Clock,
+    drain_every: Duration,
+    drained: Instant,
+    builder: BatchBuilder,
+    batch_rows: usize,
+    /// Rows that are not yet in a batch.
+    rows: Vec<PacketFlowRow>,
+    /// Frames before this are in rows; and in batches that were handed over.
+    until: EventTime,
+    told: EventTime,
+    delivered: u64,
+    entries: u64,
+    lost: u64,
+    failure: Option<KernelError>,
+}
+
+impl KernelSource {
+    /// Builds these columns of what comes out.
+    pub(crate) fn new(input: KernelInput, columns: &[usize], batch_rows: usize) -> Self {
+        let drain_every = Duration::from_nanos(input.pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX);
+        Self {
+            input,
+            clock: Clock::measure(),
+            drain_every,
+            drained: Instant::now(),
+            builder: BatchBuilder::new(&PACKET_FLOWS, columns, batch_rows),
+            batch_rows,
+            rows: vec![],
+            until: EventTime::MIN,
+            told: EventTime::MIN,
+            delivered: 0,
+            entries: 0,
+            lost: 0,
+            failure: None,
+        }
+    }
+
+    pub(crate) fn report(self) -> KernelReport {
+        KernelReport {
+            counters: self.input.capture.counters(),
+            interface: self.input.interface,
+            mode: self.input.mode,
+            delivered: self.delivered,
+            entries: self.entries,
+            failure: self.failure.map(|error| error.to_string()),
+        }
+    }
+
+    /// Takes everything out of the table.
+    fn drain(&mut self) -> Result<(), KernelError> {
+        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, .. } = self;
+        // What was counted until now was counted by the clock as it was then.
+        let (before, pane_ns) = (*clock, *pane_ns);
+        *clock = Clock::measure();
+        let grid = clock.grid(pane_ns, monotonic_ns());
+        let drained = capture.table().drain(grid, |flow| rows.push(row_of(flow, before, pane_ns)))?;
+        self.entries += drained.entries + drained.ring_entries;
+        self.until = time_of(before.utc_ns(drained.until_ns));
+        self.drained = Instant::now();
+        Ok(())
+    }
+
+    /// Takes what left the table early.
+    fn drain_ring(&mut self) {
+        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, .. } = self;
+        self.entries += capture.table().drain_ring(|flow| rows.push(row_of(flow, *clock, *pane_ns)));
+    }
+}
+
+impl Source for KernelSource {
+    fn step(&mut self) -> Step {
+        sleep(LOOK.min(self.drain_every.saturating_sub(self.drained.elapsed())));
+        if self.drained.elapsed() < self.drain_every {
+            self.drain_ring();
+            return Step::Read;
+        }
+        match self.drain() {
+            Ok(()) => Step::Idle,
+            Err(error) => {
+                self.failure = Some(error);
+                Step::End
+            }
+        }
+    }
+
+    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
+        let mut rows = std::mem::take(&mut self.rows);
+        self.delivered += rows.iter().map(|row| row.packets).sum::<u64>();
+        for burst in rows.chunks(BURST_ROWS) {
+            self.builder
+                .append(burst.len(), |position, column| PacketFlowRow::append(burst, position, column));
+            if self.builder.rows() + BURST_ROWS > self.batch_rows
+                && !send(&PACKET_FLOWS, self.builder.finish())
+            {
+                return false;
+            }
+        }
+        rows.clear();
+        self.rows = rows;
+        if all && self.builder.rows() > 0 && !send(&PACKET_FLOWS, self.builder.finish()) {
+            return false;
+        }
+        if all {
+            self.told = self.until;
+        }
+        true
+    }
+
+    fn watermark(&mut self) -> EventTime {
+        self.told
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        let lost = self.input.capture.counters().lost_packets;
+        let before = std::mem::replace(&mut self.lost, lost);
+        i64::try_from(lost - before).unwrap_or(i64::MAX)
+    }
+
+    fn note_dropped(&mut self, _: u64) {}
+
+    fn waits(&self) -> bool {
+        true
+    }
+
+    fn end(&mut self) {
+        // Off the interface first, so that nothing comes after the last look.
+        // The second time takes what programs counted that ended after the first.
+        let ended = self.input.capture.detach().and_then(|()| self.drain()).and_then(|()| self.drain());
+        if let Err(error) = ended {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn recycle(&mut self, _: &'static Stream, batch: RecordBatch) {
+        self.builder.recycle(batch);
+    }
+
+    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
+        (&PACKET_FLOWS, RecordBatch::new_empty(self.builder.schema()))
+    }
+
+    fn progress(&self) -> Progress {
+        let counters = self.input.capture.counters();
+        Progress { octets: counters.seen_octets, total_octets: None, frames: counters.seen_packets }
+    }
+}
+
+/// The widest pane of which those of all queries that read the table consist.
+fn common_pane(queries: &[ContinuousQuery]) -> u64 {
+    let over_table = queries.iter().filter(|query| query.columns_of(&PACKET_FLOWS).is_some());
+    let widths = over_table.filter_map(|query| query.window.and_then(Window::pane_width));
+    match widths.map(i64::unsigned_abs).fold(0, greatest_divisor) {
+        0 => PANE_NS_MAX,
+        width => width,
+    }
+}
+
+/// The greatest common divisor; of 0 and another number, that number.
+const fn greatest_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The panes of the table: those of the queries, or equal parts of them that are short enough.
+fn table_pane(pane_ns: u64) -> u64 {
+    let parts = pane_ns.div_ceil(PANE_NS_MAX).max(1);
+    (parts..).find(|parts| pane_ns.is_multiple_of(*parts)).map_or(pane_ns, |parts| pane_ns / parts)
+}
+
+/// The row of an entry whose pane was made by this clock.
+fn row_of(flow: &KernelFlow, clock: Clock, pane_ns: u64) -> PacketFlowRow {
+    // The clock may have been measured anew since the pane was made; panes are whole all the same.
+    let start = clock.utc_ns(flow.pane_start_ns);
+    let start = start.saturating_add(pane_ns / 2) / pane_ns * pane_ns;
+    let at = |time_ns: u64| time_of(start + (time_ns - flow.pane_start_ns)).0;
+    let mut row = PacketFlowRow {
+        ts: at(flow.first_ns),
+        last_ts: at(flow.last_ns),
+        packets: flow.packets,
+        frame_octets: flow.frame_octets,
+        ..PacketFlowRow::default()
+    };
+    let own = [
+        PacketFlowColumn::Ts,
+        PacketFlowColumn::LastTs,
+        PacketFlowColumn::Packets,
+        PacketFlowColumn::FrameOctets,
+    ];
+    row.present = own.map(PacketFlowColumn::bit).iter().sum();
+    set_keys(&mut row, &flow.key);
+    if flow.key.shape().network.has_octets() {
+        row.octets = flow.octets;
+        row.present |= PacketFlowColumn::Octets.bit();
+    }
+    row
+}
+
+/// Fills in what the key carries.
+fn set_keys(row: &mut PacketFlowRow, key: &FlowKey) {
+    macro_rules! set {
+        ($($field:ident: $column:ident = $value:expr;)+) => {$(
+            if let Some(value) = $value {
+                row.$field = value;
+                row.present |= PacketFlowColumn::$column.bit();
+            }
+        )+};
+    }
+    let (ports, icmp) = (key.ports(), key.icmp());
+    set! {
+        vlan: Vlan = key.vlan();
+        ip_version: IpVersion = key.shape().network.ip_version();
+        src_ip: SrcIp = key.src_ip();
+        dst_ip: DstIp = key.dst_ip();
+        protocol: Protocol = key.protocol();
+        src_port: SrcPort = ports.map(|[src, _]| src);
+        dst_port: DstPort = ports.map(|[_, dst]| dst);
+        tcp_flags: TcpFlags = key.tcp_flags();
+        icmp_type: IcmpType = icmp.map(|[kind, _]| kind);
+        icmp_code: IcmpCode = icmp.map(|[_, code]| code);
+    }
+}
+
+fn time_of(utc_ns: u64) -> EventTime {
+    EventTime(i64::try_from(utc_ns).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panes_of_the_table_divide_those_of_the_queries() {
+        const HOUR: u64 = PANE_NS_MAX;
+        assert_eq!(
+            [1_000_000_000, HOUR, 2 * HOUR, 3 * HOUR / 2].map(table_pane),
+            [1_000_000_000, HOUR, HOUR, 3 * HOUR / 4]
+        );
+        assert_eq!(table_pane(2 * HOUR + 1_000_000_000) % 7, (2 * HOUR + 1_000_000_000) / 3 % 7);
+    }
+}

@@ -1,0 +1,293 @@
+//! Which lower halves can read flows of packets instead of packets.
+//!
+//! A row of a flow table stands for many packets of one key. So it is a partial aggregate already: where a lower
+//! half asks of packets nothing but their keys, how many there are, sums of their octets and their first and last
+//! times, its aggregates merge the row as they merge a part of their own. What only looks at keys, and does not
+//! care how often it sees one, takes the row as it is.
+
+use crate::lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
+use crate::planner::ContinuousQuery;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNotNullExpr};
+use datafusion::physical_expr::utils::collect_columns;
+use std::sync::Arc;
+use tapline_record::{PACKET_FLOWS, PACKETS, PacketFlowColumn};
+
+/// Aggregates of keys that are the same however often a key comes.
+const ONCE_IS_ENOUGH: [&str; 7] =
+    ["min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "approx_distinct"];
+
+/// What a column says of the packets of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    /// The same of every one.
+    Key,
+    /// The sum over them.
+    Sum,
+    /// When the first one came.
+    Time,
+}
+
+/// What the columns behind a branch's steps are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Behind {
+    /// Those that the steps give.
+    columns: Vec<Says>,
+    /// The time of the last packet is behind them, and then how many packets there are.
+    last_ts: usize,
+}
+
+impl ContinuousQuery {
+    /// The same query with as many lower halves as can be over [`PACKET_FLOWS`]; for each lower half the reason why
+    /// it is not.
+    #[must_use]
+    pub fn over_packet_flows(&self) -> (Self, Vec<Option<String>>) {
+        let (mut query, mut reasons) = (self.clone(), vec![]);
+        for lower in &mut query.lowers {
+            let over_flows = if self.window.is_some_and(|window| window.pane_width().is_none()) {
+                Err("a window that counts rows needs every packet".to_owned())
+            } else {
+                lower.over_packet_flows()
+            };
+            reasons.push(over_flows.map(|half| *lower = half).err());
+        }
+        (query, reasons)
+    }
+}
+
+impl LowerHalf {
+    /// The same half over [`PACKET_FLOWS`], or why there is none.
+    fn over_packet_flows(&self) -> Result<Self, String> {
+        let Fold::Aggregate(fold) = &self.fold else {
+            return Err("rows without an aggregate are packets".to_owned());
+        };
+        let branches = self.branches.iter().map(rewrite_branch).collect::<Result<Vec<_>, _>>()?;
+        let Some((_, behind)) = branches.first().cloned() else {
+            return Err("it reads nothing".to_owned());
+        };
+        if branches.iter().any(|(_, other)| *other != behind) {
+            return Err("the parts of UNION ALL have different columns".to_owned());
+        }
+        Ok(Self {
+            branches: branches.into_iter().map(|(branch, _)| branch).collect(),
+            fold: Fold::Aggregate(rewrite_fold(fold, &behind)?),
+            plan: self.plan.clone(),
+        })
+    }
+}
+
+fn rewrite_branch(branch: &Branch) -> Result<(Branch, Behind), String> {
+    if !std::ptr::eq(branch.stream, &raw const PACKETS) {
+        return Err(format!("{} are no packets", branch.stream.name));
+    }
+    let places = branch.columns.iter().map(|&column| place_of(PACKETS.columns[column].name));
+    let places = places.collect::<Result<Vec<_>, _>>()?;
+    let mut behind =
+        Behind { columns: places.iter().map(|&place| says(place)).collect(), last_ts: places.len() };
+    let own = [PacketFlowColumn::LastTs as usize, PacketFlowColumn::Packets as usize];
+    let columns = [places, own.to_vec()].concat();
+    let steps = branch.steps.iter().map(|step| rewrite_step(step, &mut behind));
+    let steps = steps.collect::<Result<_, _>>()?;
+    let packets = Some(behind.last_ts + 1);
+    Ok((Branch { stream: &PACKET_FLOWS, columns, steps, packets }, behind))
+}
+
+/// Where the flow table has a column of packets.
+fn place_of(name: &str) -> Result<usize, String> {
+    let place = PACKET_FLOWS.columns.iter().position(|column| column.name == name);
+    place.ok_or_else(|| format!("{name} is no key of the flow table"))
+}
+
+fn says(place: usize) -> Says {
+    match place {
+        _ if place == PacketFlowColumn::Ts as usize => Says::Time,
+        _ if place == PacketFlowColumn::Octets as usize => Says::Sum,
+        _ if place == PacketFlowColumn::FrameOctets as usize => Says::Sum,
+        _ => Says::Key,
+    }
+}
+
+fn rewrite_step(step: &Step, behind: &mut Behind) -> Result<Step, String> {
+    match step {
+        Step::Filter(predicate) => {
+            behind.reads_keys(predicate.as_ref(), "a condition")?;
+            Ok(step.clone())
+        }
+        Step::Project(expressions, schema) => {
+            let columns = expressions.iter().map(|expression| behind.says_of(expression.as_ref()));
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let own = [("last_ts", behind.last_ts), ("packets", behind.last_ts + 1)];
+            let own = own.map(|(name, place)| Arc::new(Column::new(name, place)) as Arc<dyn PhysicalExpr>);
+            *behind = Behind { last_ts: columns.len(), columns };
+            Ok(Step::Project([expressions.as_slice(), &own].concat(), with_own_columns(schema)))
+        }
+    }
+}
+
+fn with_own_columns(schema: &SchemaRef) -> SchemaRef {
+    let own = [PacketFlowColumn::LastTs, PacketFlowColumn::Packets].map(|column| {
+        let column = &PACKET_FLOWS.columns[column as usize];
+        Arc::new(Field::new(column.name, column.kind.data_type(), true))
+    });
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain(own).collect::<Vec<_>>()))
+}
+
+fn rewrite_fold(fold: &AggregateFold, behind: &Behind) -> Result<AggregateFold, String> {
+    for key in &fold.keys {
+        behind.reads_keys(key.as_ref(), "a group")?;
+    }
+    let aggregates = fold.aggregates.iter().map(|aggregate| rewrite_aggregate(aggregate, behind));
+    Ok(AggregateFold { aggregates: aggregates.collect::<Result<_, _>>()?, ..fold.clone() })
+}
+
+fn rewrite_aggregate(aggregate: &Aggregate, behind: &Behind) -> Result<Aggregate, String> {
+    let name = aggregate.function.fun().name();
+    if let Some(filter) = &aggregate.filter {
+        behind.reads_keys(filter.as_ref(), "FILTER")?;
+    }
+    let reads_keys =
+        aggregate.arguments.iter().all(|argument| behind.says_of(argument.as_ref()) == Ok(Says::Key));
+    if reads_keys && ONCE_IS_ENOUGH.contains(&name) {
+        return Ok(aggregate.clone());
+    }
+    let needs_packets = || format!("{} needs every packet", aggregate.function.name());
+    let [argument] = aggregate.arguments.as_slice() else { return Err(needs_packets()) };
+    let column = match (name, behind.plain(argument.as_ref())) {
+        ("count", _) if reads_keys => behind.last_ts + 1,
+        ("sum", Some((place, Says::Sum))) | ("min", Some((place, Says::Time))) => place,
+        ("max", Some((_, Says::Time))) => behind.last_ts,
+        _ => return Err(needs_packets()),
+    };
+    let state = aggregate.function.state_fields().map_err(|error| error.to_string())?;
+    let [state] = state.as_slice() else { return Err(needs_packets()) };
+    let counted = (name == "count").then(|| where_there_is(argument, aggregate.filter.as_ref()));
+    Ok(Aggregate {
+        function: aggregate.function.clone(),
+        arguments: vec![cast(column, state.data_type())],
+        filter: counted.unwrap_or_else(|| aggregate.filter.clone()),
+        takes_states: true,
+    })
+}
+
+/// The condition under which count(argument) counts a row.
+fn where_there_is(
+    argument: &Arc<dyn PhysicalExpr>,
+    filter: Option<&Arc<dyn PhysicalExpr>>,
+) -> Option<Arc<dyn PhysicalExpr>> {
+    if collect_columns(argument).is_empty() {
+        return filter.cloned();
+    }
+    let is_there: Arc<dyn PhysicalExpr> = Arc::new(IsNotNullExpr::new(Arc::clone(argument)));
+    Some(match filter {
+        Some(filter) => Arc::new(BinaryExpr::new(Arc::clone(filter), Operator::And, is_there)),
+        None => is_there,
+    })
+}
+
+fn cast(column: usize, data_type: &DataType) -> Arc<dyn PhysicalExpr> {
+    let column = Arc::new(Column::new("state", column));
+    Arc::new(CastExpr::new(column, data_type.clone(), None))
+}
+
+impl Behind {
+    /// Whether an expression only looks at keys; `what` it is, for the reason why not.
+    fn reads_keys(&self, expression: &dyn PhysicalExpr, what: &str) -> Result<(), String> {
+        let mut says =
+            columns_in(expression).into_iter().filter_map(|column| self.columns.get(column).copied());
+        match says.find(|says| *says != Says::Key) {
+            Some(Says::Sum) => Err(format!("{what} looks at the octets of each packet")),
+            Some(_) => Err(format!("{what} looks at the time of each packet")),
+            None => Ok(()),
+        }
+    }
+
+    /// What the value of an expression says.
+    fn says_of(&self, expression: &dyn PhysicalExpr) -> Result<Says, String> {
+        if let Some((_, says)) = self.plain(expression) {
+            return Ok(says);
+        }
+        let mut columns = columns_in(expression).into_iter();
+        if columns.all(|column| self.columns.get(column) == Some(&Says::Key)) {
+            return Ok(Says::Key);
+        }
+        Err(format!("{expression} is computed of each packet"))
+    }
+
+    /// The column that an expression is, but for its type.
+    fn plain(&self, expression: &dyn PhysicalExpr) -> Option<(usize, Says)> {
+        if let Some(cast) = expression.downcast_ref::<CastExpr>() {
+            // What fits of each packet may not fit of many.
+            let is_wide = cast.cast_type().primitive_width().is_some_and(|octets| octets >= 8);
+            return self.plain(cast.expr().as_ref()).filter(|(_, says)| is_wide || *says == Says::Key);
+        }
+        let column = expression.downcast_ref::<Column>()?.index();
+        Some((column, *self.columns.get(column)?))
+    }
+}
+
+/// The columns that an expression reads.
+fn columns_in(expression: &dyn PhysicalExpr) -> Vec<usize> {
+    if let Some(column) = expression.downcast_ref::<Column>() {
+        return vec![column.index()];
+    }
+    expression.children().into_iter().flat_map(|child| columns_in(child.as_ref())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Planner;
+
+    fn reason(sql: &str) -> Option<String> {
+        let query = Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        query.over_packet_flows().1.swap_remove(0)
+    }
+
+    #[test]
+    fn what_asks_for_keys_and_sums_reads_the_flow_table() {
+        for sql in [
+            "SELECT protocol, count(*) FROM packets GROUP BY protocol, tumble('1 second')",
+            "SELECT src_ip, sum(octets), sum(frame_octets), min(ts), max(ts) FROM packets
+             WHERE dst_port IN (80, 443) AND cidr(src_ip, '10.0.0.0/8') GROUP BY src_ip, hop('1 second', '10 seconds')",
+            "SELECT network(src_ip, 24, 64) AS net, count(vlan) FILTER (WHERE protocol = 6), approx_distinct(dst_ip),
+             max(dst_port) FROM packets GROUP BY net, tumble('1 second') HAVING count(*) > 5",
+            "SELECT service(protocol, dst_port), tcp_flags & 2, count(*) FROM packets
+             GROUP BY service(protocol, dst_port), tcp_flags & 2, tumble('1 second')",
+            "SELECT count(DISTINCT src_ip) FROM packets GROUP BY tumble('1 second')",
+            "SELECT p, sum(o) FROM (SELECT src_port AS p, octets AS o FROM packets UNION ALL
+             SELECT dst_port, octets FROM packets) GROUP BY p, tumble('1 second')",
+        ] {
+            let sql = if sql.contains("UNION") { sql.replace(", tumble('1 second')", "") } else { sql.to_owned() };
+            assert_eq!(reason(&sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_more_says_why_it_reads_packets() {
+        for (sql, expected) in [
+            ("SELECT ttl, count(*) FROM packets GROUP BY ttl", "ttl is no key of the flow table"),
+            (
+                "SELECT count(*) FROM packets WHERE octets > 100",
+                "a condition looks at the octets of each packet",
+            ),
+            (
+                "SELECT octets, count(*) FROM packets GROUP BY octets",
+                "a group looks at the octets of each packet",
+            ),
+            ("SELECT max(octets) FROM packets", "max(packets.octets) needs every packet"),
+            ("SELECT sum(octets * 8) FROM packets", "octets"),
+            ("SELECT quantile(frame_octets, 0.5) FROM packets", "needs every packet"),
+            ("SELECT sum(dst_port) FROM packets", "sum(packets.dst_port) needs every packet"),
+            ("SELECT src_ip FROM packets", "rows without an aggregate are packets"),
+            ("SELECT src_ip, count(*) FROM flows GROUP BY src_ip", "flows are no packets"),
+            (
+                "SELECT count(*) FROM packets GROUP BY tumble_rows(5)",
+                "a window that counts rows needs every packet",
+            ),
+        ] {
+            let reason = reason(sql).unwrap_or_else(|| panic!("{sql} reads the flow table"));
+            assert!(reason.contains(expected), "{sql}: {reason}");
+        }
+    }
+}
