@@ -14,6 +14,7 @@ mod live;
 mod namespace;
 mod panes;
 mod parser;
+mod queries;
 mod rights;
 #[path = "../../userspace/decode/tests/packet/samples.rs"]
 mod samples;
