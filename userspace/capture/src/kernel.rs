@@ -12,7 +12,9 @@ mod object;
 mod prefilter;
 mod programs;
 mod sender;
+mod swap;
 mod table;
+mod trial;
 
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
@@ -23,3 +25,4 @@ pub use programs::{AttachMode, KernelCapture, KernelOptions, TestedFrame};
 pub use sender::Sender;
 pub use table::{Drained, FlowTable};
 pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};
+pub use trial::{Part, Trial};

@@ -1,0 +1,113 @@
+//! What a frame costs in the kernel, part by part.
+//!
+//! Runs programs on a frame whose source address goes round so many flows, and gives what one frame took. Nothing
+//! is sent; the kernel runs a program again and again on one CPU.
+
+use aya::programs::Xdp;
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfLoader};
+use tapline_ebpf_common::{Counters, CpuState, SendState, names};
+
+use super::mapped::Mapped;
+use super::programs::{loaded, program, test};
+use super::swap::SwapTable;
+use super::{FlowTable, KernelError, KernelOptions, object};
+
+/// What a program does with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Numbers it, as all of them do.
+    Nothing,
+    /// Reads its headers.
+    Parse,
+    /// Reads its headers and the clock.
+    Clock,
+    /// All that the capture program does.
+    Table,
+    /// All of it, with swapped hash maps for a table.
+    Swap,
+}
+
+impl Part {
+    /// All parts.
+    pub const ALL: [Self; 5] = [Self::Nothing, Self::Parse, Self::Clock, Self::Table, Self::Swap];
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Nothing => names::parts::NOTHING,
+            Self::Parse => names::parts::PARSE,
+            Self::Clock => names::parts::CLOCK,
+            Self::Table => names::parts::TABLE,
+            Self::Swap => names::parts::SWAP,
+        }
+    }
+}
+
+/// The programs under trial.
+pub struct Trial {
+    ebpf: Ebpf,
+    table: FlowTable,
+    swap: SwapTable,
+    cpus: Mapped<CpuState>,
+    senders: Mapped<SendState>,
+}
+
+impl Trial {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// When they were not built in, when the rights are missing, or when the kernel refuses them.
+    pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
+        let cpus = nr_cpus().map_err(|(_, error)| error)? as u32;
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries(names::CPUS, cpus)
+            .map_max_entries(names::SENDERS, cpus)
+            .map_max_entries(names::FLOWS, (cpus * 2) << options.set_bits())
+            .map_max_entries(names::RING, options.ring_octets)
+            .load(object::load()?)
+            .map_err(KernelError::of_load)?;
+        for part in Part::ALL {
+            program(&mut ebpf, part.program())?;
+        }
+        Ok(Self {
+            cpus: Mapped::new(&ebpf, names::CPUS, cpus)?,
+            senders: Mapped::new(&ebpf, names::SENDERS, cpus)?,
+            swap: SwapTable::new(&mut ebpf, cpus, options.flow_entries_max)?,
+            table: FlowTable::new(&mut ebpf, options.config(cpus), options.ring_octets)?,
+            ebpf,
+        })
+    }
+
+    /// Runs a part on so many frames of so many flows, a power of two; gives ns per frame.
+    ///
+    /// # Errors
+    /// When the kernel refuses the frame.
+    pub fn run(&mut self, part: Part, template: &[u8], flows: u32, frames: u32) -> Result<u64, KernelError> {
+        for cpu in 0..self.senders.len() {
+            let state = self.senders.read(cpu);
+            self.senders.write(cpu, SendState { flow_mask: flows - 1, src_ip: 10 << 24, ..state });
+        }
+        let program: &mut Xdp = loaded(&mut self.ebpf, part.program())?;
+        Ok(test(program, template, frames)?.ns)
+    }
+
+    /// The flow table of [`Part::Table`]; its ring buffer serves [`Part::Swap`], too.
+    pub const fn table(&mut self) -> &mut FlowTable {
+        &mut self.table
+    }
+
+    /// The flow table of [`Part::Swap`].
+    pub const fn swap(&mut self) -> &mut SwapTable {
+        &mut self.swap
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for cpu in 0..self.cpus.len() {
+            sum.add(&self.cpus.read(cpu).counters);
+        }
+        sum
+    }
+}
