@@ -49,7 +49,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         println!();
     }
-    drains(&mut trial, panes)
+    drains(&mut trial, panes)?;
+    on_the_wire(&mut trial, panes)
+}
+
+/// Frames/s of one CPU that sends and receives over a veth pair, part by part.
+fn on_the_wire(trial: &mut Trial, panes: tapline_capture::kernel::PaneGrid) -> Result<(), Box<dyn Error>> {
+    // SAFETY: changes what this thread sees of networks, and no memory.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        println!("skipped: needs CAP_SYS_ADMIN for a network namespace");
+        return Ok(());
+    }
+    for command in ["link add near type veth peer name far", "link set near up", "link set far up"] {
+        std::process::Command::new("ip").args(command.split(' ')).status()?;
+    }
+    let mut sender = tapline_capture::kernel::Sender::load(1, 0)?;
+    sender.open("near")?;
+    let template = template();
+    for flows in [1 << 10, 1 << 16] {
+        trial.set_flows(flows);
+        for round in 0..3 {
+            for part in [Part::Parse, Part::Clock, Part::Table, Part::Swap] {
+                trial.attach(part, "far")?;
+                let before = trial.counters();
+                let start = Instant::now();
+                for _ in 0..16 {
+                    sender.send("near", &template, 1 << 17)?;
+                }
+                let rate = f64::from(1 << 21) / start.elapsed().as_secs_f64() / 1e6;
+                let counted = trial.counters().since(&before);
+                let mut packets = 0;
+                trial.table().drain(panes, |flow| packets += flow.packets)?;
+                trial.swap().drain(|_, value| packets += u64::from(value[1]))?;
+                println!(
+                    "{flows:>6} flows, round {round}: {part:?} {rate:.2} M frames/s, seen {}, drained {packets}, lost {}",
+                    counted.seen_packets, counted.lost_packets
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn measure(trial: &mut Trial, part: Part, flows: u32, cell: &mut Cell) -> Result<(), Box<dyn Error>> {

@@ -3,15 +3,19 @@
 //! Runs programs on a frame whose source address goes round so many flows, and gives what one frame took. Nothing
 //! is sent; the kernel runs a program again and again on one CPU.
 
-use aya::programs::Xdp;
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{Xdp, XdpMode};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader};
-use tapline_ebpf_common::{Counters, CpuState, SendState, names};
+use tapline_ebpf_common::{Config, Counters, CpuState, SendState, flags, names};
 
 use super::mapped::Mapped;
 use super::programs::{loaded, program, test};
 use super::swap::SwapTable;
 use super::{FlowTable, KernelError, KernelOptions, object};
+
+/// 10.0.0.0, the source address of the first flow.
+const FIRST_SRC_IP: u32 = 10 << 24;
 
 /// What a program does with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,7 @@ pub struct Trial {
     swap: SwapTable,
     cpus: Mapped<CpuState>,
     senders: Mapped<SendState>,
+    attached: Option<(Part, XdpLinkId)>,
 }
 
 impl Trial {
@@ -69,12 +74,16 @@ impl Trial {
         for part in Part::ALL {
             program(&mut ebpf, part.program())?;
         }
+        // What is received is dropped, as all other parts do.
+        let config = options.config(cpus);
+        let config = Config { flags: config.flags | flags::MIRROR, ..config };
         Ok(Self {
             cpus: Mapped::new(&ebpf, names::CPUS, cpus)?,
             senders: Mapped::new(&ebpf, names::SENDERS, cpus)?,
             swap: SwapTable::new(&mut ebpf, cpus, options.flow_entries_max)?,
-            table: FlowTable::new(&mut ebpf, options.config(cpus), options.ring_octets)?,
+            table: FlowTable::new(&mut ebpf, config, options.ring_octets)?,
             ebpf,
+            attached: None,
         })
     }
 
@@ -83,12 +92,31 @@ impl Trial {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn run(&mut self, part: Part, template: &[u8], flows: u32, frames: u32) -> Result<u64, KernelError> {
-        for cpu in 0..self.senders.len() {
-            let state = self.senders.read(cpu);
-            self.senders.write(cpu, SendState { flow_mask: flows - 1, src_ip: 10 << 24, ..state });
-        }
+        self.set_flows(flows);
         let program: &mut Xdp = loaded(&mut self.ebpf, part.program())?;
         Ok(test(program, template, frames)?.ns)
+    }
+
+    /// How many flows there are, a power of two.
+    pub fn set_flows(&mut self, flows: u32) {
+        for cpu in 0..self.senders.len() {
+            let state = self.senders.read(cpu);
+            self.senders.write(cpu, SendState { flow_mask: flows - 1, src_ip: FIRST_SRC_IP, ..state });
+        }
+    }
+
+    /// Attaches a part to an interface, so that frames on the wire run it, in place of the one before.
+    ///
+    /// # Errors
+    /// When there is no such interface, or when it refuses the program.
+    pub fn attach(&mut self, part: Part, interface: &str) -> Result<(), KernelError> {
+        if let Some((part, link)) = self.attached.take() {
+            loaded(&mut self.ebpf, part.program())?.detach(link)?;
+        }
+        let outcome = loaded(&mut self.ebpf, part.program())?.attach(interface, XdpMode::Driver);
+        let link = outcome.map_err(|error| KernelError::of_attach(interface, error))?;
+        self.attached = Some((part, link));
+        Ok(())
     }
 
     /// The flow table of [`Part::Table`]; its ring buffer serves [`Part::Swap`], too.
