@@ -41,6 +41,4 @@ pub mod parts {
     pub const CLOCK: &str = "tapline_clock";
     /// All of it.
     pub const TABLE: &str = "tapline_table";
-    /// All of it, with a map of maps for a table.
-    pub const SWAP: &str = "tapline_swap";
 }

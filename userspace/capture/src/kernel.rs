@@ -12,7 +12,6 @@ mod object;
 mod prefilter;
 mod programs;
 mod sender;
-mod swap;
 mod table;
 mod trial;
 

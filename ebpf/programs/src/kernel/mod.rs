@@ -10,12 +10,10 @@ mod parts;
 mod rules;
 mod send;
 mod stamp;
-mod swap;
 mod table;
 
 pub use capture::classify;
 pub use frame::LinearFrame;
 pub use parts::{clock_only, parse_only};
 pub use send::number;
-pub use swap::classify_swapped;
 pub use table::count;

@@ -11,7 +11,6 @@ use tapline_ebpf_common::{Config, Counters, CpuState, SendState, flags, names};
 
 use super::mapped::Mapped;
 use super::programs::{loaded, program, test};
-use super::swap::SwapTable;
 use super::{FlowTable, KernelError, KernelOptions, object};
 
 /// 10.0.0.0, the source address of the first flow.
@@ -28,13 +27,11 @@ pub enum Part {
     Clock,
     /// All that the capture program does.
     Table,
-    /// All of it, with swapped hash maps for a table.
-    Swap,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 5] = [Self::Nothing, Self::Parse, Self::Clock, Self::Table, Self::Swap];
+    pub const ALL: [Self; 4] = [Self::Nothing, Self::Parse, Self::Clock, Self::Table];
 
     const fn program(self) -> &'static str {
         match self {
@@ -42,7 +39,6 @@ impl Part {
             Self::Parse => names::parts::PARSE,
             Self::Clock => names::parts::CLOCK,
             Self::Table => names::parts::TABLE,
-            Self::Swap => names::parts::SWAP,
         }
     }
 }
@@ -51,7 +47,6 @@ impl Part {
 pub struct Trial {
     ebpf: Ebpf,
     table: FlowTable,
-    swap: SwapTable,
     cpus: Mapped<CpuState>,
     senders: Mapped<SendState>,
     attached: Option<(Part, XdpLinkId)>,
@@ -80,7 +75,6 @@ impl Trial {
         Ok(Self {
             cpus: Mapped::new(&ebpf, names::CPUS, cpus)?,
             senders: Mapped::new(&ebpf, names::SENDERS, cpus)?,
-            swap: SwapTable::new(&mut ebpf, cpus, options.flow_entries_max)?,
             table: FlowTable::new(&mut ebpf, config, options.ring_octets)?,
             ebpf,
             attached: None,
@@ -119,14 +113,9 @@ impl Trial {
         Ok(())
     }
 
-    /// The flow table of [`Part::Table`]; its ring buffer serves [`Part::Swap`], too.
+    /// The flow table of [`Part::Table`].
     pub const fn table(&mut self) -> &mut FlowTable {
         &mut self.table
-    }
-
-    /// The flow table of [`Part::Swap`].
-    pub const fn swap(&mut self) -> &mut SwapTable {
-        &mut self.swap
     }
 
     /// What was counted.
