@@ -32,8 +32,8 @@ const FRAMES_A_CALL: u32 = 1 << 16;
 /// Time between two times that the table is emptied.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Sends, empties the table meanwhile, and gives what came out; `None` where the rights are missing.
-fn run(traffic: Load) -> Option<(Received, Counters)> {
+/// Sends, empties the table meanwhile, and gives what came out, what was counted and what never came in; `None` where the rights are missing.
+fn run(traffic: Load) -> Option<(Received, Counters, u64)> {
     if !namespace::enter() {
         return None;
     }
@@ -70,7 +70,7 @@ fn run(traffic: Load) -> Option<(Received, Counters)> {
     });
     empty(&mut kernel, &mut received);
     empty(&mut kernel, &mut received);
-    Some((received, kernel.counters()))
+    Some((received, kernel.counters(), namespace::dropped()))
 }
 
 fn send(sender: &mut Sender, cpu: usize, load: Load) {
@@ -105,10 +105,10 @@ fn factor() -> u32 {
 
 fn assert_complete(load: Load) -> Option<Counters> {
     let load = Load { a_flow: load.a_flow * factor(), ..load };
-    let (received, counted) = run(load)?;
+    let (received, counted, dropped) = run(load)?;
     let a_flow = u64::from(load.a_flow) * load.cpus as u64;
-    received.assert_complete(&counted, load.flows, a_flow);
-    println!("{counted:?}");
+    received.assert_complete(&counted, load.flows, a_flow, dropped);
+    println!("{counted:?}, {dropped} dropped by the interface");
     Some(counted)
 }
 

@@ -7,7 +7,7 @@ use aya::{Ebpf, EbpfLoader};
 use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSION, Verdict, flags, names};
 
 use super::mapped::Mapped;
-use super::{FlowTable, KernelError, PreFilter, Rule, object};
+use super::{FlowTable, KernelError, PreFilter, Rule, object, stamp};
 
 /// Limits of the kernel's memory, taken when the programs are loaded.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,8 @@ pub struct TestedFrame {
     pub action: u32,
     /// What a frame took on average, ns.
     pub ns: u64,
+    /// Its arrival on the programs' clock, ns, if the program wrote it in front of the frame.
+    pub arrival_ns: Option<u64>,
 }
 
 /// The capture program; it is taken off its interface when this is dropped, or when the process ends.
@@ -201,5 +203,10 @@ pub(super) fn test(program: &Xdp, frame: &[u8], times: u32) -> Result<TestedFram
         ..TestRunOptions::default()
     };
     let result = program.test_run(options)?;
-    Ok(TestedFrame { action: result.return_value, ns: result.duration.as_nanos() as u64 })
+    let in_front = (result.data_size_out as usize).saturating_sub(frame.len());
+    Ok(TestedFrame {
+        action: result.return_value,
+        ns: result.duration.as_nanos() as u64,
+        arrival_ns: out.get(..in_front).and_then(stamp::arrival_ns),
+    })
 }
