@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tapline_capture::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelOptions, Sender, monotonic_ns,
+    AttachMode, Clock, Counters, KernelCapture, KernelOptions, Rule, Sender, Verdict, monotonic_ns,
 };
 
 use crate::account::{Received, SRC_IP, template};
@@ -25,19 +25,26 @@ struct Load {
     entries: u32,
     /// Octets of the ring buffer.
     ring_octets: u32,
+    /// Whether rules of the pre-filter, and the length of panes, come and go meanwhile.
+    is_restless: bool,
 }
+
+const CALM: Load =
+    Load { cpus: 1, flows: 1 << 12, a_flow: 500, entries: 1 << 16, ring_octets: 1 << 24, is_restless: false };
 
 /// Frames that a sending CPU makes in one call of the kernel.
 const FRAMES_A_CALL: u32 = 1 << 16;
+/// Length of a pane.
+const PANE_NS: u64 = 100_000_000;
 /// Time between two times that the table is emptied.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Sends, empties the table meanwhile, and gives what came out; `None` where the rights are missing.
-fn run(traffic: Load) -> Option<(Received, Counters)> {
+/// Sends, empties the table meanwhile, and gives what came out, what was counted and what never came in; `None` where the rights are missing.
+fn run(traffic: Load) -> Option<(Received, Counters, u64)> {
     if !namespace::enter() {
         return None;
     }
-    let panes = Clock::measure().grid(100_000_000, monotonic_ns());
+    let panes = Clock::measure().grid(PANE_NS, monotonic_ns());
     let mut kernel = load(&KernelOptions {
         flow_entries_max: traffic.entries,
         ring_octets: traffic.ring_octets,
@@ -63,14 +70,19 @@ fn run(traffic: Load) -> Option<(Received, Counters)> {
                 }
             });
         }
-        while sending.load(Ordering::Acquire) > 0 {
-            empty(&mut kernel, &mut received);
+        for round in 0.. {
+            if sending.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            let is_odd = traffic.is_restless && round % 2 == 1;
+            kernel.set_rule(Rule::Port(53), is_odd.then_some(Verdict::Deny)).unwrap();
+            empty(&mut kernel, &mut received, if is_odd { PANE_NS / 9 } else { PANE_NS });
             thread::sleep(PAUSE);
         }
     });
-    empty(&mut kernel, &mut received);
-    empty(&mut kernel, &mut received);
-    Some((received, kernel.counters()))
+    empty(&mut kernel, &mut received, PANE_NS);
+    empty(&mut kernel, &mut received, PANE_NS);
+    Some((received, kernel.counters(), namespace::dropped()))
 }
 
 fn send(sender: &mut Sender, cpu: usize, load: Load) {
@@ -84,8 +96,8 @@ fn send(sender: &mut Sender, cpu: usize, load: Load) {
     }
 }
 
-fn empty(kernel: &mut KernelCapture, received: &mut Received) {
-    let panes = Clock::measure().grid(100_000_000, monotonic_ns());
+fn empty(kernel: &mut KernelCapture, received: &mut Received, pane_ns: u64) {
+    let panes = Clock::measure().grid(pane_ns, monotonic_ns());
     kernel.table().drain(panes, |flow| received.take(flow)).unwrap();
 }
 
@@ -105,37 +117,45 @@ fn factor() -> u32 {
 
 fn assert_complete(load: Load) -> Option<Counters> {
     let load = Load { a_flow: load.a_flow * factor(), ..load };
-    let (received, counted) = run(load)?;
+    let (received, counted, dropped) = run(load)?;
     let a_flow = u64::from(load.a_flow) * load.cpus as u64;
-    received.assert_complete(&counted, load.flows, a_flow);
-    println!("{counted:?}");
+    received.assert_complete(&counted, load.flows, a_flow, dropped);
+    println!("{counted:?}, {dropped} dropped by the interface");
     Some(counted)
 }
 
 #[test]
 fn one_cpu_sends_and_nothing_is_missing() {
-    let load = Load { cpus: 1, flows: 1 << 12, a_flow: 500, entries: 1 << 16, ring_octets: 1 << 24 };
-    let Some(counted) = assert_complete(load) else { return };
+    let Some(counted) = assert_complete(CALM) else { return };
     assert_eq!(counted.lost_packets, 0);
 }
 
 #[test]
 fn two_cpus_send_and_nothing_is_missing() {
-    let load = Load { cpus: two_cpus(), flows: 1 << 12, a_flow: 500, entries: 1 << 16, ring_octets: 1 << 24 };
+    let load = Load { cpus: two_cpus(), ..CALM };
     let Some(counted) = assert_complete(load) else { return };
     assert_eq!(counted.lost_packets, 0);
 }
 
 #[test]
 fn with_ten_times_as_many_flows_as_entries_nothing_is_missing() {
-    let load = Load { cpus: two_cpus(), flows: 1 << 14, a_flow: 60, entries: 1600, ring_octets: 1 << 27 };
+    let load =
+        Load { cpus: two_cpus(), flows: 1 << 14, a_flow: 60, entries: 1600, ring_octets: 1 << 27, ..CALM };
     let Some(counted) = assert_complete(load) else { return };
     assert!(counted.evicted_entries > 0 && counted.lost_packets == 0, "{counted:?}");
 }
 
 #[test]
 fn what_finds_the_ring_buffer_full_is_counted() {
-    let load = Load { cpus: two_cpus(), flows: 1 << 14, a_flow: 30, entries: 1600, ring_octets: 1 << 12 };
+    let load =
+        Load { cpus: two_cpus(), flows: 1 << 14, a_flow: 30, entries: 1600, ring_octets: 1 << 12, ..CALM };
     let Some(counted) = assert_complete(load) else { return };
     assert!(counted.lost_packets > 0, "{counted:?}");
+}
+
+#[test]
+fn while_rules_and_panes_come_and_go_nothing_is_missing() {
+    let load = Load { cpus: two_cpus(), is_restless: true, ..CALM };
+    let Some(counted) = assert_complete(load) else { return };
+    assert!(counted.filtered_packets > 0 && counted.lost_packets == 0, "{counted:?}");
 }

@@ -7,10 +7,12 @@
 
 mod account;
 mod columns;
+mod crash;
 mod filter;
 #[path = "../../userspace/decode/tests/packet/frames.rs"]
 mod frames;
 mod live;
+mod mirror;
 mod namespace;
 mod panes;
 mod parser;

@@ -29,6 +29,20 @@ pub(crate) fn enter() -> bool {
     true
 }
 
+/// Whether a program is attached to the far end.
+pub(crate) fn is_attached() -> bool {
+    let output = Command::new("ip").args(["-j", "link", "show", FAR]).output().unwrap();
+    let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    !links[0]["xdp"].is_null()
+}
+
+/// Frames that were sent out of the near end and found its peer's queue full: the receiving CPU was not there.
+pub(crate) fn dropped() -> u64 {
+    let output = Command::new("ip").args(["-s", "-j", "link", "show", NEAR]).output().unwrap();
+    let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    links[0]["stats64"]["tx"]["dropped"].as_u64().unwrap()
+}
+
 /// Whether ip(8), in the namespace of this thread, did it.
 fn ip(arguments: &[&str]) -> bool {
     Command::new("ip").args(arguments).status().is_ok_and(|status| status.success())

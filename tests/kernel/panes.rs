@@ -8,6 +8,8 @@ use crate::account::template;
 use crate::rights::load;
 
 const PANE_NS: u64 = 2_000_000;
+/// Each of them a call of the kernel, which takes some µs.
+const FRAMES_A_ROUND: u64 = 2000;
 
 #[test]
 fn no_entry_spans_two_panes_and_none_comes_late() {
@@ -18,8 +20,8 @@ fn no_entry_spans_two_panes_and_none_comes_late() {
     let frame = template();
     let (mut until_ns, mut packets, mut panes) = (now, 0, std::collections::BTreeSet::new());
     for round in 0..20 {
-        for _ in 0..200 {
-            kernel.test(&frame, 50).unwrap();
+        for _ in 0..FRAMES_A_ROUND {
+            kernel.test(&frame, 1).unwrap();
         }
         let grid = clock.grid(PANE_NS, monotonic_ns());
         let check = |flow: &KernelFlow| {
@@ -32,7 +34,7 @@ fn no_entry_spans_two_panes_and_none_comes_late() {
         };
         until_ns = kernel.table().drain(grid, check).unwrap().until_ns;
     }
-    assert_eq!(packets, 20 * 200 * 50);
+    assert_eq!(packets, 20 * FRAMES_A_ROUND);
     assert!(panes.len() > 10, "{}", panes.len());
     let counted = kernel.counters();
     assert!(counted.restarted_entries > 0 && counted.lost_packets == 0, "{counted:?}");

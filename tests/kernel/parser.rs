@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use tapline_capture::CaptureFile;
 use tapline_capture::kernel::{KernelCapture, KernelFlow, KernelOptions, PaneGrid};
-use tapline_decode::LinkType;
+use tapline_decode::{Frame, LinkType};
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 
@@ -13,6 +14,8 @@ use crate::samples;
 
 /// The kernel runs a program on no shorter frame.
 const FRAME_OCTETS_MIN: usize = 14;
+/// A test run takes no longer frame in one piece.
+const FRAME_OCTETS_MAX: usize = 3000;
 
 type Table = BTreeMap<Columns, Sums>;
 
@@ -91,4 +94,20 @@ fn an_office_is_read_alike() {
     };
     let frames: Vec<_> = branch_office(3).frames.iter().step_by(7).take(20_000).map(write).collect();
     assert_agreement(&mut kernel, &frames);
+}
+
+#[test]
+fn real_captures_are_read_alike() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    for path in harness::captures::packet_files() {
+        let mut frames = Vec::new();
+        let mut file = CaptureFile::open(&path).unwrap();
+        let mut take = |frame: &Frame<'_>| {
+            if frame.link == LinkType::Ethernet && frame.bytes.len() <= FRAME_OCTETS_MAX {
+                frames.push(frame.bytes.to_vec());
+            }
+        };
+        while file.read(4096, &mut take) > 0 {}
+        assert_agreement(&mut kernel, &frames);
+    }
 }

@@ -2,8 +2,9 @@
 
 use crate::FlowKey;
 
-/// Entries of a set; a flow may stand in any of them.
-pub const SET_WAYS: usize = 4;
+/// Entries of a set; a flow may stand in any of them. They are taken in turn, so that none behind the first free one
+/// is in use.
+pub const SET_WAYS: usize = 8;
 
 /// One flow in one pane, as one CPU saw it; one line of the cache.
 ///
@@ -32,7 +33,7 @@ const _: () = assert!(size_of::<FlowEntry>() == 64);
 /// Where flows of the same hash stand.
 pub type FlowSet = [FlowEntry; SET_WAYS];
 
-const _: () = assert!(size_of::<FlowSet>() == 256);
+const _: () = assert!(size_of::<FlowSet>() == 512);
 
 /// An entry that left the table before it was drained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

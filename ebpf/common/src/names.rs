@@ -30,3 +30,15 @@ pub const SEND: &str = "tapline_send";
 pub const SINK: &str = "tapline_sink";
 /// One [`SendState`](crate::SendState) a CPU, mapped into user space.
 pub const SENDERS: &str = "SENDERS";
+
+/// Programs that do a part of what the capture program does, after [`SEND`] has numbered the frame, for benchmarks.
+pub mod parts {
+    /// Nothing more.
+    pub const NOTHING: &str = "tapline_nothing";
+    /// What the frame is.
+    pub const PARSE: &str = "tapline_parse";
+    /// And when it came.
+    pub const CLOCK: &str = "tapline_clock";
+    /// All of it.
+    pub const TABLE: &str = "tapline_table";
+}

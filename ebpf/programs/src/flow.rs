@@ -1,7 +1,9 @@
-//! The flow table's sets: four entries, each a line of the cache.
+//! The flow table's sets: eight entries, each a line of the cache.
 //!
-//! A flow stands in any entry of the set that its hash names. A full set gives up the entry that was used the
-//! longest time ago; the caller sends it out first, and leaves it if it cannot.
+//! A flow stands in the set that its hash names, at the first entry that was free when it came, counted from one that
+//! the hash names, too; so most flows are found at the first or second look, and the first free entry ends the search.
+//! A full set gives up the entry that was used the longest time ago; the caller sends it out first, and leaves it if
+//! it cannot. No entry becomes free but by the table's being emptied.
 
 use tapline_ebpf_common::{FlowEntry, FlowKey, FlowSet, SET_WAYS};
 
@@ -34,27 +36,35 @@ pub enum Place {
     Taken(usize),
 }
 
-/// Finds where a flow belongs.
+/// Finds where a flow belongs, in its set and from its first entry on.
 #[inline(always)]
 #[must_use]
-pub fn find(set: &FlowSet, key: &FlowKey) -> Place {
-    let mut free = SET_WAYS;
+pub fn find(set: &FlowSet, first: usize, key: &FlowKey) -> Place {
+    for step in 0..SET_WAYS {
+        let way = (first + step) % SET_WAYS;
+        let entry = &set[way];
+        if is_same(&entry.key, key) && entry.packets != 0 {
+            return Place::Own(way);
+        }
+        if entry.packets == 0 {
+            return Place::Free(way);
+        }
+    }
+    Place::Taken(oldest(set))
+}
+
+/// The entry that was used the longest time ago.
+#[inline(always)]
+fn oldest(set: &FlowSet) -> usize {
     let mut oldest = 0;
     let mut oldest_time = u64::MAX;
     for (way, entry) in set.iter().enumerate() {
-        if entry.packets == 0 {
-            free = way;
-            continue;
-        }
-        if is_same(&entry.key, key) {
-            return Place::Own(way);
-        }
         let time = u64::from(entry.pane) << 32 | u64::from(entry.last_us);
         if time < oldest_time {
             (oldest, oldest_time) = (way, time);
         }
     }
-    if free < SET_WAYS { Place::Free(free) } else { Place::Taken(oldest) }
+    oldest
 }
 
 /// Whether a frame of the entry's flow can be added to it.
@@ -106,23 +116,24 @@ mod tests {
     #[test]
     fn a_set_fills_up_and_then_gives_up_its_oldest() {
         let mut set = FlowSet::default();
-        for flow in 0..4 {
-            let Place::Free(way) = find(&set, &seen(flow, 0, 0).key) else { panic!("{flow}") };
-            set[way] = begin(&seen(flow, 0, 10 + flow as u32));
+        for flow in 0..SET_WAYS as u64 {
+            let place = find(&set, 5, &seen(flow, 0, 0).key);
+            assert_eq!(place, Place::Free((5 + flow as usize) % SET_WAYS));
+            set[(5 + flow as usize) % SET_WAYS] = begin(&seen(flow, 0, 10 + flow as u32));
         }
-        let Place::Own(way) = find(&set, &seen(0, 0, 0).key) else { panic!("{set:?}") };
-        add(&mut set[way], &seen(0, 0, 20));
-        assert_eq!((set[way].packets, set[way].octets, set[way].frame_octets), (2, 92, 120));
-        assert_eq!((set[way].first_us, set[way].last_us), (10, 20));
-        let Place::Taken(way) = find(&set, &seen(4, 0, 30).key) else { panic!("{set:?}") };
-        assert_eq!(set[way].key, seen(1, 0, 0).key);
+        assert_eq!(find(&set, 5, &seen(0, 0, 0).key), Place::Own(5));
+        add(&mut set[5], &seen(0, 0, 90));
+        assert_eq!((set[5].packets, set[5].octets, set[5].frame_octets), (2, 92, 120));
+        assert_eq!((set[5].first_us, set[5].last_us), (10, 90));
+        assert_eq!(find(&set, 5, &seen(8, 0, 91).key), Place::Taken(6));
+        assert_eq!(find(&set, 5, &seen(7, 0, 91).key), Place::Own(4));
     }
 
     #[test]
     fn an_entry_of_an_earlier_pane_is_the_oldest() {
-        let mut set = [1, 1, 0, 1].map(|pane| begin(&seen(pane.into(), pane, 5)));
-        set[2].last_us = 900;
-        assert_eq!(find(&set, &seen(9, 1, 6).key), Place::Taken(2));
+        let mut set = [1, 1, 1, 0, 1, 1, 1, 1].map(|pane| begin(&seen(pane.into(), pane, 5)));
+        set[3].last_us = 900;
+        assert_eq!(find(&set, 0, &seen(9, 1, 6).key), Place::Taken(3));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Takes frames as a network card's driver hands them over, gives flow entries, redirected frames and counters,
 //! by the contract in `tapline_ebpf_common`. All that can be decided without the kernel (what a frame is, where
 //! a flow stands, whether the pre-filter keeps it, which pane it is in) is plain code that runs on the host, too,
-//! where it is tested against the user-space decoder; [`kernel`] joins it to contexts, helpers and maps.
+//! where it is tested against the user-space decoder; the module `kernel` joins it to contexts, helpers and maps.
 //!
 //! Every frame has one fate: filtered, in an entry, or lost; entries are drained from the table or sent through
 //! the ring buffer. Nothing is deleted from a table in use.

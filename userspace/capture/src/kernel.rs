@@ -12,7 +12,9 @@ mod object;
 mod prefilter;
 mod programs;
 mod sender;
+mod stamp;
 mod table;
+mod trial;
 
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
@@ -21,5 +23,7 @@ pub use object::is_built_in;
 pub use prefilter::{PreFilter, Rule};
 pub use programs::{AttachMode, KernelCapture, KernelOptions, TestedFrame};
 pub use sender::Sender;
+pub use stamp::arrival_ns;
 pub use table::{Drained, FlowTable};
 pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};
+pub use trial::{Part, Trial};

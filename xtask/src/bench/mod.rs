@@ -3,6 +3,7 @@
 mod capture;
 mod exports;
 mod ingress;
+mod kernel;
 mod offline;
 mod peers;
 mod queries;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     BackStreamDb(ingress::backstreamdb::Arguments),
     /// CPU time of the traffic matrix over stored flow exports, tapline and nfdump in turn
     Exports(exports::Arguments),
+    /// What a frame costs in the kernel, part by part, by test runs and on the wire
+    Kernel(kernel::Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     Decode,
     /// The lower half of a query against whole-batch SQL, in memory
@@ -46,6 +49,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Ingress(arguments) => ingress::run(arguments),
         Command::BackStreamDb(arguments) => ingress::backstreamdb::run(arguments),
         Command::Exports(arguments) => exports::run(arguments),
+        Command::Kernel(arguments) => kernel::run(arguments),
         Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
         Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
     }

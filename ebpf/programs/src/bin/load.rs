@@ -6,7 +6,7 @@ mod entry {
     use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_TX};
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
-    use tapline_ebpf_programs::kernel::number;
+    use tapline_ebpf_programs::kernel::{classify, clock_only, number, parse_only};
 
     #[xdp(frags)]
     fn tapline_send(context: XdpContext) -> u32 {
@@ -16,6 +16,27 @@ mod entry {
     #[xdp(frags)]
     fn tapline_sink(_context: XdpContext) -> u32 {
         XDP_DROP
+    }
+
+    #[xdp(frags)]
+    fn tapline_nothing(context: XdpContext) -> u32 {
+        number(&context).map_or(XDP_ABORTED, |()| XDP_DROP)
+    }
+
+    #[xdp(frags)]
+    fn tapline_parse(context: XdpContext) -> u32 {
+        number(&context).and_then(|()| parse_only(&context)).map_or(XDP_ABORTED, |()| XDP_DROP)
+    }
+
+    #[xdp(frags)]
+    fn tapline_clock(context: XdpContext) -> u32 {
+        let parsed = number(&context).and_then(|()| parse_only(&context));
+        parsed.and_then(|()| clock_only()).map_or(XDP_ABORTED, |()| XDP_DROP)
+    }
+
+    #[xdp(frags)]
+    fn tapline_table(context: XdpContext) -> u32 {
+        number(&context).and_then(|()| classify(&context)).unwrap_or(XDP_ABORTED)
     }
 
     #[panic_handler]

@@ -6,6 +6,7 @@
 mod capture;
 mod frame;
 mod maps;
+mod parts;
 mod rules;
 mod send;
 mod stamp;
@@ -13,5 +14,6 @@ mod table;
 
 pub use capture::classify;
 pub use frame::LinearFrame;
+pub use parts::{clock_only, parse_only};
 pub use send::number;
 pub use table::count;

@@ -12,8 +12,9 @@ use crate::hash;
 pub fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Sighting) -> Option<()> {
     let half = wanted.epoch & 1;
     let first = (cpu << 1 | half) << (wanted.set_bits & 31);
-    let set = maps::flow_set(first + hash::set(&seen.key, wanted.set_bits))?;
-    match flow::find(set, &seen.key) {
+    let (set, entry) = hash::place(&seen.key, wanted.set_bits);
+    let set = maps::flow_set(first + set)?;
+    match flow::find(set, entry as usize, &seen.key) {
         Place::Own(way) => count_own(wanted, state, set.get_mut(way)?, seen),
         Place::Free(way) => *set.get_mut(way)? = flow::begin(seen),
         Place::Taken(way) => {

@@ -25,7 +25,7 @@ pub(super) const fn is_last(next_header: u8) -> bool {
 /// Goes behind the extension headers of IPv6; `None` in fragments but the first, and where one is not whole.
 #[inline(always)]
 pub(super) fn skip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
-    if is_last(walk.position.next_header) || walk.frame.go_behind_extensions(&mut walk.position) {
+    if is_last(walk.position.next_header) || walk.go_on(F::go_behind_extensions) {
         return Some(());
     }
     if walk.position.is_later_fragment != 0 {
@@ -38,8 +38,8 @@ pub(super) fn skip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
 /// The same in IPv4, which has its own fragments.
 #[inline(always)]
 pub(super) fn skip_v4<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
-    let is_there = !is_authentication_or_common(walk.position.next_header)
-        || walk.frame.go_behind_extensions_v4(&mut walk.position);
+    let is_there =
+        !is_authentication_or_common(walk.position.next_header) || walk.go_on(F::go_behind_extensions_v4);
     is_there.then_some(())
 }
 

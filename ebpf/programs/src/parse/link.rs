@@ -24,7 +24,7 @@ const BOTTOM_OF_STACK: u8 = 1;
 #[inline(always)]
 pub(super) fn find_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     ethernet(walk)?;
-    let is_there = is_ip(walk.position.ethertype) || walk.frame.go_behind_link(&mut walk.position);
+    let is_there = is_ip(walk.position.ethertype) || walk.go_on(F::go_behind_link);
     is_there.then_some(())
 }
 

@@ -88,6 +88,15 @@ impl<'f, F: Octets + ?Sized> Walk<'f, F> {
         }
     }
 
+    /// Goes on elsewhere; what is there works on a copy, so that all of this can stay in registers.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self, part: impl FnOnce(&F, &mut Position) -> bool) -> bool {
+        let mut position = self.position;
+        let is_there = part(self.frame, &mut position);
+        self.position = position;
+        is_there
+    }
+
     /// Octets from here to the end.
     #[inline(always)]
     pub(super) fn left(&self) -> u32 {

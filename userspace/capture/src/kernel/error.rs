@@ -79,7 +79,7 @@ impl KernelError {
 
 /// Whether the kernel's answer, somewhere below, is that this is not allowed.
 fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(os_error(error), Some(libc::EPERM | libc::EACCES))
+    os_error(error) == Some(libc::EPERM)
 }
 
 /// The kernel's answer, somewhere below.

@@ -7,7 +7,7 @@ use aya::{Ebpf, EbpfLoader};
 use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSION, Verdict, flags, names};
 
 use super::mapped::Mapped;
-use super::{FlowTable, KernelError, PreFilter, Rule, object};
+use super::{FlowTable, KernelError, PreFilter, Rule, object, stamp};
 
 /// Limits of the kernel's memory, taken when the programs are loaded.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,25 @@ impl Default for KernelOptions {
     }
 }
 
+impl KernelOptions {
+    /// Sets in a half of a CPU, as a power of two.
+    pub(super) const fn set_bits(&self) -> u32 {
+        let sets = self.flow_entries_max.div_ceil(SET_WAYS as u32);
+        if sets == 0 { 0 } else { sets.next_power_of_two().ilog2() }
+    }
+
+    /// What the programs are told first.
+    pub(super) fn config(&self, cpus: u32) -> Config {
+        Config {
+            set_bits: self.set_bits(),
+            cpus,
+            flags: if self.with_tcp_flags { flags::TCP_FLAGS } else { 0 },
+            grids: [self.panes; 2],
+            ..Config::default()
+        }
+    }
+}
+
 /// Who runs the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachMode {
@@ -49,6 +68,8 @@ pub struct TestedFrame {
     pub action: u32,
     /// What a frame took on average, ns.
     pub ns: u64,
+    /// Its arrival on the programs' clock, ns, if the program wrote it in front of the frame.
+    pub arrival_ns: Option<u64>,
 }
 
 /// The capture program; it is taken off its interface when this is dropped, or when the process ends.
@@ -67,21 +88,14 @@ impl KernelCapture {
     /// When it was not built in, when the rights are missing, or when the kernel refuses it.
     pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(_, error)| error)? as u32;
-        let set_bits = options.flow_entries_max.div_ceil(SET_WAYS as u32).max(1).next_power_of_two().ilog2();
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(names::CPUS, cpus)
-            .map_max_entries(names::FLOWS, (cpus * 2) << set_bits)
+            .map_max_entries(names::FLOWS, (cpus * 2) << options.set_bits())
             .map_max_entries(names::RING, options.ring_octets)
             .load(object::capture()?)
             .map_err(KernelError::of_load)?;
         check_version(&mut ebpf)?;
-        let config = Config {
-            set_bits,
-            cpus,
-            flags: if options.with_tcp_flags { flags::TCP_FLAGS } else { 0 },
-            grids: [options.panes; 2],
-            ..Config::default()
-        };
+        let config = options.config(cpus);
         let cpus = Mapped::new(&ebpf, names::CPUS, cpus)?;
         let prefilter = PreFilter::new(&mut ebpf)?;
         let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
@@ -189,5 +203,10 @@ pub(super) fn test(program: &Xdp, frame: &[u8], times: u32) -> Result<TestedFram
         ..TestRunOptions::default()
     };
     let result = program.test_run(options)?;
-    Ok(TestedFrame { action: result.return_value, ns: result.duration.as_nanos() as u64 })
+    let in_front = (result.data_size_out as usize).saturating_sub(frame.len());
+    Ok(TestedFrame {
+        action: result.return_value,
+        ns: result.duration.as_nanos() as u64,
+        arrival_ns: out.get(..in_front).and_then(stamp::arrival_ns),
+    })
 }

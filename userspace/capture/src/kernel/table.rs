@@ -145,7 +145,7 @@ pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelErr
 }
 
 /// The value that octets from the kernel are.
-fn value<T: Pod>(octets: &[u8]) -> Option<T> {
+pub(super) fn value<T: Pod>(octets: &[u8]) -> Option<T> {
     let octets = octets.get(..size_of::<T>())?;
     // SAFETY: as many octets as a value has, and any octets are one.
     Some(unsafe { octets.as_ptr().cast::<T>().read_unaligned() })
