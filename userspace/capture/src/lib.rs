@@ -8,6 +8,10 @@
 pub mod export;
 pub mod file;
 pub mod kernel;
+pub mod link;
+pub mod live;
+mod poll;
+mod socket_option;
 
 pub use export::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TcpOptions, TemplateFile,

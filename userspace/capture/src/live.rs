@@ -1,0 +1,31 @@
+//! Frames of a live interface.
+//!
+//! Takes the name of an interface, gives its frames, lent for one call, and counts what was lost and where. A
+//! port that only receives copies is read through `AF_XDP`, on all its queues, without copying where the driver
+//! can; everything else through `AF_PACKET`, which reads copies and takes nothing from the host. What was chosen,
+//! and why nothing better, is said. When a source is dropped, or its process ends, the interface is as it was.
+
+mod error;
+mod options;
+mod packet_ring;
+mod packet_sender;
+mod packet_socket;
+mod packet_source;
+mod source;
+
+pub use error::LiveError;
+pub use options::LiveOptions;
+pub use packet_sender::PacketSender;
+pub use packet_source::PacketSource;
+pub use source::{Description, Drops, FrameSource, LiveCounters, LiveMode};
+
+/// Longest wait of one read, so that whoever reads can do something else meanwhile.
+const WAIT_MS: u16 = 100;
+
+/// Opens an interface in the best way that it and the options allow.
+///
+/// # Errors
+/// What stands in the way, with the interface and what would help.
+pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
+    Ok(Box::new(PacketSource::open(interface, options)?))
+}
