@@ -12,12 +12,19 @@ mod packet_sender;
 mod packet_socket;
 mod packet_source;
 mod source;
+mod xdp_queue;
+mod xdp_source;
 
 pub use error::LiveError;
 pub use options::LiveOptions;
 pub use packet_sender::PacketSender;
 pub use packet_source::PacketSource;
 pub use source::{Description, Drops, FrameSource, LiveCounters, LiveMode};
+pub use xdp_source::XdpSource;
+
+use xdp_source::Obstacle;
+
+use crate::link;
 
 /// Longest wait of one read, so that whoever reads can do something else meanwhile.
 const WAIT_MS: u16 = 100;
@@ -27,5 +34,19 @@ const WAIT_MS: u16 = 100;
 /// # Errors
 /// What stands in the way, with the interface and what would help.
 pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
-    Ok(Box::new(PacketSource::open(interface, options)?))
+    let link = link::find(interface).map_err(|error| LiveError::new(interface, "asking for it", error))?;
+    let link = link.ok_or_else(|| LiveError::no_interface(interface))?;
+    if !link.is_up() {
+        return Err(LiveError::Down(link.name));
+    }
+    let reason = if options.is_mirror {
+        match XdpSource::open(&link, options) {
+            Ok(source) => return Ok(Box::new(source)),
+            Err(Obstacle::Fault(error)) => return Err(error),
+            Err(Obstacle::Unsuitable(reason)) => reason,
+        }
+    } else {
+        "the port is not said to be a mirror, so that the host gets all frames as well".to_owned()
+    };
+    Ok(Box::new(PacketSource::open(link, options, vec![reason])?))
 }

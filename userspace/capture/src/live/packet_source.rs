@@ -37,26 +37,8 @@ pub struct PacketSource {
 }
 
 impl PacketSource {
-    /// Begins to read an interface.
-    ///
-    /// # Errors
-    /// What stands in the way, with the interface and what would help.
-    pub fn open(interface: &str, options: &LiveOptions) -> Result<Self, LiveError> {
-        let link = link::find(interface)
-            .map_err(|error| LiveError::new(interface, "asking for it", error))?
-            .ok_or_else(|| LiveError::no_interface(interface))?;
-        if !link.is_up() {
-            return Err(LiveError::Down(link.name));
-        }
-        Self::open_link(link, options, Vec::new())
-    }
-
     /// Begins to read an interface that is there; `reasons` say why it is not read in a better way.
-    pub(super) fn open_link(
-        link: Link,
-        options: &LiveOptions,
-        reasons: Vec<String>,
-    ) -> Result<Self, LiveError> {
+    pub(super) fn open(link: Link, options: &LiveOptions, reasons: Vec<String>) -> Result<Self, LiveError> {
         let failed = |what, error| LiveError::new(&link.name, what, error);
         let socket = packet_socket::new().map_err(|error| failed("opening a socket", error))?;
         let shape = RingShape {

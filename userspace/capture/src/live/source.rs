@@ -71,6 +71,8 @@ pub struct LiveCounters {
     pub cut: u64,
     /// Frames that were lost.
     pub drops: Drops,
+    /// Times that an `AF_XDP` socket had no memory for a frame.
+    pub starved: u64,
     /// Times that the interface was switched off meanwhile.
     pub interruptions: u64,
 }
