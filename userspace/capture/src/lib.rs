@@ -5,6 +5,7 @@
 //! the network, gives [`tapline_decode::Datagram`]s, lent in the same way, and counts what was lost.
 //! Lets the kernel count the frames of an interface by flow, gives what it counted.
 
+pub mod doctor;
 pub mod export;
 pub mod file;
 pub mod kernel;

@@ -11,7 +11,7 @@ mod xdp_features;
 
 use std::io;
 
-pub use ethtool::{Channels, Driver, Offloads, channels, driver, offloads};
+pub use ethtool::{Channels, Driver, Offloads, ReceiveRing, channels, driver, offloads, receive_ring};
 pub use facts::{AttachedXdp, Link, XdpAttachment};
 pub use xdp_features::{XdpFeatures, xdp_features};
 

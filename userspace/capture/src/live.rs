@@ -22,9 +22,11 @@ pub use packet_source::PacketSource;
 pub use source::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 pub use xdp_source::XdpSource;
 
+pub(crate) use xdp_source::xdp_takes;
+
 use xdp_source::Obstacle;
 
-use crate::link;
+use crate::link::{self, Link};
 
 /// Longest wait of one read, so that whoever reads can do something else meanwhile.
 const WAIT_MS: u16 = 100;
@@ -34,8 +36,7 @@ const WAIT_MS: u16 = 100;
 /// # Errors
 /// What stands in the way, with the interface and what would help.
 pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
-    let link = link::find(interface).map_err(|error| LiveError::new(interface, "asking for it", error))?;
-    let link = link.ok_or_else(|| LiveError::no_interface(interface))?;
+    let link = find(interface)?;
     if !link.is_up() {
         return Err(LiveError::Down(link.name));
     }
@@ -49,4 +50,10 @@ pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSourc
         "the port is not said to be a mirror, so that the host gets all frames as well".to_owned()
     };
     Ok(Box::new(PacketSource::open(link, options, vec![reason])?))
+}
+
+/// The interface of this name.
+pub(crate) fn find(interface: &str) -> Result<Link, LiveError> {
+    let link = link::find(interface).map_err(|error| LiveError::new(interface, "asking for it", error))?;
+    link.ok_or_else(|| LiveError::no_interface(interface))
 }

@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 /// Questions (`ETHTOOL_G*`).
 const GET_DRIVER: u32 = 0x03;
+const GET_RINGS: u32 = 0x10;
 const GET_FLAGS: u32 = 0x25;
 const GET_GRO: u32 = 0x2b;
 const GET_CHANNELS: u32 = 0x3c;
@@ -43,6 +44,15 @@ pub struct Channels {
     pub receive_max: u32,
 }
 
+/// Frames that wait in the interface for the kernel, and how many there could be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveRing {
+    /// Frames of a queue.
+    pub frames: u32,
+    /// The most that it could be.
+    pub frames_max: u32,
+}
+
 /// What is done to received frames before the kernel or a capture sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offloads {
@@ -68,6 +78,13 @@ pub fn driver(interface: &str) -> Option<Driver> {
 pub fn channels(interface: &str) -> Option<Channels> {
     let [_, receive_max, _, _, combined_max, receive, _, _, combined] = ask(interface, GET_CHANNELS).ok()?;
     Some(Channels { receive: receive + combined, receive_max: receive_max.max(combined_max) })
+}
+
+/// The receive ring of an interface; `None` if its driver has no notion of it.
+#[must_use]
+pub fn receive_ring(interface: &str) -> Option<ReceiveRing> {
+    let [_, frames_max, _, _, _, frames, _, _, _] = ask(interface, GET_RINGS).ok()?;
+    Some(ReceiveRing { frames, frames_max })
 }
 
 /// What is done to received frames; `None` if the driver does not say.

@@ -6,7 +6,6 @@ use std::os::fd::AsFd as _;
 use socket2::Socket;
 
 use super::{LiveError, packet_socket};
-use crate::link;
 use crate::socket_option;
 
 /// Sends frames out of an interface as they are.
@@ -22,8 +21,7 @@ impl PacketSender {
     /// When there is no such interface, or when the rights are missing.
     pub fn open(interface: &str, skips_queue: bool) -> Result<Self, LiveError> {
         let failed = |error| LiveError::new(interface, "opening it to send", error);
-        let link = link::find(interface).map_err(failed)?;
-        let link = link.ok_or_else(|| LiveError::no_interface(interface))?;
+        let link = super::find(interface)?;
         let socket = packet_socket::new().map_err(failed)?;
         if skips_queue {
             let (level, name) = (libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS);

@@ -192,14 +192,22 @@ fn shape(link: &Link, options: &LiveOptions) -> Result<UmemShape, Obstacle> {
     if !link.is_ethernet() {
         return Err(Obstacle::Unsuitable("AF_XDP is for Ethernet alone".to_owned()));
     }
-    let frame_octets = link.mtu_octets.saturating_add(HEADER_OCTETS);
-    UmemShape::new(options.umem_frames, frame_octets).ok_or_else(|| {
+    frame_shape(options.umem_frames, link.mtu_octets).ok_or_else(|| {
         Obstacle::Unsuitable(format!(
             "an MTU of {} octets is more than AF_XDP takes in one piece; `ip link set dev {} mtu 1500` lowers it, \
              if no longer packets come in",
             link.mtu_octets, link.name
         ))
     })
+}
+
+fn frame_shape(frames: u32, mtu_octets: u32) -> Option<UmemShape> {
+    UmemShape::new(frames, mtu_octets.saturating_add(HEADER_OCTETS))
+}
+
+/// Whether packets of so many octets fit the memory of `AF_XDP` in one piece.
+pub(crate) fn xdp_takes(mtu_octets: u32) -> bool {
+    frame_shape(1, mtu_octets).is_some()
 }
 
 /// Queues that receive.
