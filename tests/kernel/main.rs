@@ -7,16 +7,21 @@
 
 mod account;
 mod columns;
+mod connection;
 mod crash;
 mod filter;
 #[path = "../../userspace/decode/tests/packet/frames.rs"]
 mod frames;
 mod live;
+mod live_errors;
+mod live_source;
 mod mirror;
 mod namespace;
+mod packet_source;
 mod panes;
 mod parser;
 mod queries;
 mod rights;
 #[path = "../../userspace/decode/tests/packet/samples.rs"]
 mod samples;
+mod xdp_source;

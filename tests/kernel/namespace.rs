@@ -10,12 +10,15 @@ pub(crate) const FAR: &str = "far";
 /// Gives this thread, and those that it starts, a network of their own with a pair of interfaces; the kernel takes
 /// it away with the last of them, however they end. `false`, and a line that says why, where that is not allowed.
 pub(crate) fn enter() -> bool {
-    // SAFETY: changes what this thread sees of networks, and no memory.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        println!("skipped: needs CAP_SYS_ADMIN for a network namespace");
+    enter_with("2")
+}
+
+/// As [`enter`]; so many queues send and receive at either end.
+pub(crate) fn enter_with(queues: &str) -> bool {
+    if !unshare() {
         return false;
     }
-    let queues = ["numtxqueues", "2", "numrxqueues", "2"];
+    let queues = ["numtxqueues", queues, "numrxqueues", queues];
     let pair =
         [&["link", "add", NEAR][..], &queues, &["type", "veth", "peer", "name", FAR], &queues].concat();
     if !ip(&pair) {
@@ -43,7 +46,18 @@ pub(crate) fn dropped() -> u64 {
     links[0]["stats64"]["tx"]["dropped"].as_u64().unwrap()
 }
 
+/// Gives this thread, and those that it starts, an empty network of their own; `false`, and a line that says why,
+/// where that is not allowed.
+pub(crate) fn unshare() -> bool {
+    // SAFETY: changes what this thread sees of networks, and no memory.
+    let is_done = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0;
+    if !is_done {
+        println!("skipped: needs CAP_SYS_ADMIN for a network namespace");
+    }
+    is_done
+}
+
 /// Whether ip(8), in the namespace of this thread, did it.
-fn ip(arguments: &[&str]) -> bool {
+pub(crate) fn ip(arguments: &[&str]) -> bool {
     Command::new("ip").args(arguments).status().is_ok_and(|status| status.success())
 }

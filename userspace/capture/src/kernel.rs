@@ -12,6 +12,7 @@ mod object;
 mod prefilter;
 mod programs;
 mod sender;
+mod signals;
 mod stamp;
 mod table;
 mod trial;

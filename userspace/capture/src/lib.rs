@@ -5,9 +5,14 @@
 //! the network, gives [`tapline_decode::Datagram`]s, lent in the same way, and counts what was lost.
 //! Lets the kernel count the frames of an interface by flow, gives what it counted.
 
+pub mod doctor;
 pub mod export;
 pub mod file;
 pub mod kernel;
+pub mod link;
+pub mod live;
+mod poll;
+mod socket_option;
 
 pub use export::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TcpOptions, TemplateFile,

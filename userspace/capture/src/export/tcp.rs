@@ -15,9 +15,9 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tapline_decode::Sender;
 use tapline_record::EventTime;
 
-use super::poll::Poll;
 use super::{ExportEvent, ListenError, WAIT_MS};
 use crate::file::is_passing;
+use crate::poll::Poll;
 use connection::{Connection, Fate};
 
 /// Octets that are read of one connection before it is the next one's turn.

@@ -16,8 +16,9 @@ use tapline_record::EventTime;
 
 use super::protocol::MESSAGE_OCTETS_MAX;
 use super::recvmmsg::{Burst, MESSAGES_MAX, Message};
-use super::{ListenError, WAIT_MS, socket_option};
+use super::{ListenError, WAIT_MS};
 use crate::file::is_passing;
+use crate::socket_option;
 
 /// A queue of so many octets takes what comes in `gather`; in a larger one, as many times as much may gather.
 const GATHER_OCTETS: usize = 8 << 20;

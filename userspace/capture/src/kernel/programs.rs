@@ -1,5 +1,8 @@
 //! The capture program: loaded, checked, attached.
 
+use std::os::fd::BorrowedFd;
+
+use aya::maps::XskMap;
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{TestRun as _, TestRunOptions, Xdp, XdpMode};
 use aya::util::nr_cpus;
@@ -7,6 +10,7 @@ use aya::{Ebpf, EbpfLoader};
 use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSION, Verdict, flags, names};
 
 use super::mapped::Mapped;
+use super::signals::without_signals;
 use super::{FlowTable, KernelError, PreFilter, Rule, object, stamp};
 
 /// Limits of the kernel's memory, taken when the programs are loaded.
@@ -165,6 +169,15 @@ impl KernelCapture {
         self.table.switch(flags::PACKETS, are_wanted);
     }
 
+    /// Gives the frames of a receive queue to an `AF_XDP` socket that is bound to it, until that is closed.
+    ///
+    /// # Errors
+    /// When there is no room for the queue, or the socket is of another kind.
+    pub fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut(names::SOCKETS).ok_or(KernelError::Missing(names::SOCKETS))?;
+        Ok(XskMap::try_from(map)?.set(queue, socket, 0)?)
+    }
+
     /// Runs the program on a frame, so many times, as if a driver had handed it over; it counts.
     ///
     /// # Errors
@@ -202,7 +215,7 @@ pub(super) fn test(program: &Xdp, frame: &[u8], times: u32) -> Result<TestedFram
         repeat: times,
         ..TestRunOptions::default()
     };
-    let result = program.test_run(options)?;
+    let result = without_signals(|| program.test_run(options))?;
     let in_front = (result.data_size_out as usize).saturating_sub(frame.len());
     Ok(TestedFrame {
         action: result.return_value,

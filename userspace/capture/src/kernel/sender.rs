@@ -12,6 +12,7 @@ use tapline_ebpf_common::{SendState, names};
 
 use super::mapped::Mapped;
 use super::programs::{loaded, program};
+use super::signals::without_signals;
 use super::{KernelError, object};
 
 /// Frames that the kernel sends at once.
@@ -68,7 +69,8 @@ impl Sender {
             attrs: TestRunAttrs::new().xdp_live_frames(BATCH_FRAMES),
             ..TestRunOptions::default()
         };
-        loaded(&mut self.ebpf, names::SEND)?.test_run(options)?;
+        let program = loaded(&mut self.ebpf, names::SEND)?;
+        without_signals(|| program.test_run(options))?;
         Ok(())
     }
 }

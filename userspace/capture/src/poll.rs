@@ -9,13 +9,13 @@ use libc::{POLLIN, pollfd};
 
 /// Sockets to wait for, and what the last wait found.
 #[derive(Default)]
-pub(super) struct Poll {
+pub(crate) struct Poll {
     looks: Vec<pollfd>,
 }
 
 impl Poll {
     /// Waits until one of `sockets` is ready, or so many milliseconds.
-    pub(super) fn wait<'a>(
+    pub(crate) fn wait<'a>(
         &mut self,
         sockets: impl Iterator<Item = BorrowedFd<'a>>,
         wait_ms: u16,
@@ -33,7 +33,7 @@ impl Poll {
     }
 
     /// Whether the socket at this place was ready.
-    pub(super) fn is_ready(&self, place: usize) -> bool {
+    pub(crate) fn is_ready(&self, place: usize) -> bool {
         self.looks.get(place).is_some_and(|look| look.revents != 0)
     }
 }

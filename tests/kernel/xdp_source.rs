@@ -1,0 +1,149 @@
+//! Frames of a mirror, read through `AF_XDP`: all of them, as they were, with the program's time.
+
+use std::thread;
+
+use tapline_capture::kernel::Sender;
+use tapline_capture::link;
+use tapline_capture::live::{FrameSource, LiveMode, LiveOptions};
+use tapline_decode::Direction;
+
+use crate::account::{FRAME_OCTETS, SRC_IP, template};
+use crate::live_source::{ReadFrame, assert_read, now_ns, numbered, open, read_all, send};
+use crate::namespace::{self, FAR, NEAR, ip};
+use crate::rights::or_skipped;
+
+const FRAMES: u32 = 5000;
+
+fn mirror() -> LiveOptions {
+    LiveOptions { is_mirror: true, is_promiscuous: true, ..LiveOptions::default() }
+}
+
+/// A pair of interfaces, the far one of which is read as a mirror.
+fn open_mirror(options: &LiveOptions) -> Option<Box<dyn FrameSource>> {
+    if !namespace::enter() {
+        return None;
+    }
+    open(FAR, options)
+}
+
+/// Sends, and reads what came in.
+fn exchange(source: &mut dyn FrameSource) -> (Vec<ReadFrame>, [i64; 2]) {
+    let before_ns = now_ns();
+    send(NEAR, 0..FRAMES);
+    let read = read_all(source);
+    let counted = source.counters().unwrap();
+    assert_eq!((counted.frames, counted.drops.sum()), (FRAMES.into(), 0), "{counted:?}");
+    assert!(read.iter().all(|frame| frame.direction == Some(Direction::Ingress)));
+    (read, [before_ns, now_ns()])
+}
+
+#[test]
+fn frames_of_one_queue_are_read_as_they_were_sent() {
+    if !namespace::enter_with("1") {
+        return;
+    }
+    let Some(mut source) = open(FAR, &mirror()) else { return };
+    let description = source.description().clone();
+    assert_eq!((description.mode, description.queues), (LiveMode::XdpCopy, 1), "{description:?}");
+    assert_eq!(description.reasons, ["the driver `veth` has no AF_XDP without copying"]);
+    let (read, span_ns) = exchange(&mut *source);
+    assert_read(&read, 0..FRAMES, span_ns);
+}
+
+#[test]
+fn frames_of_all_queues_are_read() {
+    let Some(mut source) = open_mirror(&mirror()) else { return };
+    assert_eq!(source.description().queues, 2);
+    let (mut read, _) = exchange(&mut *source);
+    let mut sent: Vec<_> = (0..FRAMES).map(numbered).collect();
+    sent.sort();
+    read.sort_by(|one, other| one.bytes.cmp(&other.bytes));
+    assert!(read.iter().map(|frame| &frame.bytes).eq(&sent));
+}
+
+#[test]
+fn frames_at_the_rate_of_the_kernel_are_read_or_counted() {
+    let options = LiveOptions { umem_frames: 1 << 11, ..mirror() };
+    let Some(mut source) = open_mirror(&options) else { return };
+    let Some(mut sender) = or_skipped(Sender::load(1 << 10, SRC_IP)) else { return };
+    sender.open(NEAR).unwrap();
+    let frames = 1_000_000_u32;
+    let (read, sender) = thread::scope(|scope| {
+        let sending = scope.spawn(move || {
+            sender.send(NEAR, &template(), frames).unwrap();
+            sender
+        });
+        let mut octets = 0;
+        while !sending.is_finished() {
+            source.read(1000, &mut |frame| octets += frame.bytes.len() as u64).unwrap();
+        }
+        let rest = read_all(&mut *source);
+        (octets + rest.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>(), sending.join().unwrap())
+    });
+    drop(sender);
+    let counted = source.counters().unwrap();
+    println!("{counted:?}");
+    assert_eq!(counted.frames + counted.drops.sum(), u64::from(frames), "{counted:?}");
+    assert_eq!((read, counted.octets), (counted.frames * FRAME_OCTETS, counted.frames * FRAME_OCTETS));
+}
+
+#[test]
+fn what_finds_no_memory_is_counted() {
+    let options = LiveOptions { umem_frames: 1 << 8, ..mirror() };
+    let Some(mut source) = open_mirror(&options) else { return };
+    send(NEAR, 0..FRAMES);
+    let read = read_all(&mut *source).len() as u64;
+    let counted = source.counters().unwrap();
+    assert!(counted.drops.memory > 0 && counted.starved > 0, "{counted:?}");
+    assert_eq!(read + counted.drops.sum(), u64::from(FRAMES), "{counted:?}");
+    send(NEAR, 0..100);
+    assert_eq!(read_all(&mut *source).len(), 100);
+}
+
+#[test]
+fn frames_wait_for_the_next_read() {
+    let Some(mut source) = open_mirror(&mirror()) else { return };
+    send(NEAR, 0..100);
+    let mut read = 0;
+    for _ in 0..100 {
+        read += source.read(1, &mut |_| ()).unwrap();
+    }
+    assert_eq!(read, 100);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    if !namespace::enter() {
+        return;
+    }
+    let before = link::find(FAR).unwrap().unwrap();
+    let Some(source) = open(FAR, &mirror()) else { return };
+    let meanwhile = link::find(FAR).unwrap().unwrap();
+    assert!(meanwhile.xdp.is_some() && meanwhile.promiscuity == before.promiscuity + 1, "{meanwhile:?}");
+    drop(source);
+    let after = link::find(FAR).unwrap().unwrap();
+    assert_eq!((after.promiscuity, after.xdp, after.flags), (before.promiscuity, None, before.flags));
+    // And the same again.
+    assert!(open(FAR, &mirror()).is_some());
+}
+
+#[test]
+fn the_end_of_an_interface_is_an_error() {
+    let Some(mut source) = open_mirror(&mirror()) else { return };
+    assert!(ip(&["link", "del", FAR]));
+    let gone = (0..5).find_map(|_| source.read(10, &mut |_| ()).err()).expect("an error");
+    assert_eq!(gone.to_string(), format!("interface `{FAR}` is gone"));
+}
+
+#[test]
+fn frames_that_are_too_long_for_it_are_read_as_copies() {
+    if !namespace::enter() {
+        return;
+    }
+    assert!(ip(&["link", "set", NEAR, "mtu", "9000"]) && ip(&["link", "set", FAR, "mtu", "9000"]));
+    let Some(mut source) = open(FAR, &mirror()) else { return };
+    assert_eq!(source.description().mode, LiveMode::Packet);
+    assert!(source.description().reasons[0].contains("an MTU of 9000 octets"), "{:?}", source.description());
+    send(NEAR, 0..100);
+    assert_eq!(read_all(&mut *source).len(), 100);
+}

@@ -1,0 +1,279 @@
+//! What an interface can do: its driver, queues, XDP, offloads, interrupts.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use super::Finding;
+use super::interrupts::{Interrupts, affinity_path};
+use crate::link::{
+    self, AttachedXdp, Channels, Driver, Link, Offloads, ReceiveRing, XdpAttachment, XdpFeatures,
+};
+use crate::live::{self, LiveError};
+
+/// What is known of an interface.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    link: Link,
+    driver: Option<Driver>,
+    channels: Option<Channels>,
+    ring: Option<ReceiveRing>,
+    features: Option<XdpFeatures>,
+    offloads: Option<Offloads>,
+    interrupts: Interrupts,
+    processors: usize,
+}
+
+impl Facts {
+    /// Asks the kernel and the driver.
+    pub(super) fn gather(name: &str) -> Result<Self, LiveError> {
+        let link = live::find(name)?;
+        Ok(Self {
+            driver: link::driver(name),
+            channels: link::channels(name),
+            ring: link::receive_ring(name),
+            features: link::xdp_features(link.index).ok(),
+            offloads: link::offloads(name),
+            interrupts: Interrupts::of(&link),
+            processors: thread::available_parallelism().map_or(1, usize::from),
+            link,
+        })
+    }
+
+    fn name(&self) -> &str {
+        &self.link.name
+    }
+
+    fn queues(&self) -> u32 {
+        self.channels.map_or(self.link.receive_queues, |channels| channels.receive)
+    }
+}
+
+/// What that means.
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![driver(facts), state(facts), native(facts), zero_copy(facts)];
+    findings.extend(attached(facts));
+    findings.extend(mtu(facts));
+    findings.push(queues(facts));
+    findings.extend(ring(facts));
+    findings.extend(offloads(facts));
+    findings.extend(interrupts(facts));
+    findings.push(Finding::note(
+        "XDP sees what the interface receives, and nothing that this host sends",
+        "read a mirrored port, or read without --mirror: AF_PACKET sees both directions",
+    ));
+    findings
+}
+
+fn driver(facts: &Facts) -> Finding {
+    Finding::fine(match &facts.driver {
+        Some(Driver { name, bus, .. }) if bus.is_empty() => format!("driver `{name}`"),
+        Some(Driver { name, bus, .. }) => format!("driver `{name}` at {bus}"),
+        None => "no driver that says its name".to_owned(),
+    })
+}
+
+fn state(facts: &Facts) -> Finding {
+    let name = facts.name();
+    if !facts.link.is_up() {
+        return Finding::problem("switched off", format!("ip link set dev {name} up"));
+    }
+    match facts.link.promiscuity {
+        0 => Finding::note(
+            "switched on; takes frames to this host alone, and to everybody while a mirror is read",
+            format!("ip link set dev {name} promisc on, if a switch mirrors traffic to it"),
+        ),
+        _ => Finding::fine("switched on; takes frames to everybody"),
+    }
+}
+
+fn native(facts: &Facts) -> Finding {
+    match facts.features {
+        _ if !facts.link.is_ethernet() => Finding::fine("not for Ethernet: read through AF_PACKET"),
+        Some(XdpFeatures { native: true, redirect: true, .. }) => {
+            Finding::fine("its driver runs XDP programs")
+        }
+        Some(_) => Finding::problem(
+            "its driver does not run XDP programs: frames are read through AF_PACKET, which costs more",
+            "use an interface whose driver has native XDP, such as ice, i40e, ixgbe, igc, mlx5 or virtio_net",
+        ),
+        None => Finding::fine("whether its driver runs XDP programs shows when one is attached"),
+    }
+}
+
+fn zero_copy(facts: &Facts) -> Finding {
+    match facts.features {
+        Some(XdpFeatures { zero_copy: true, .. }) => Finding::fine("AF_XDP without copying"),
+        Some(XdpFeatures { native: true, .. }) => Finding::note(
+            "AF_XDP with copying",
+            "an interface whose driver has zero-copy is faster, such as ice, i40e, ixgbe, igc or mlx5",
+        ),
+        _ => Finding::fine("AF_XDP without copying: unknown"),
+    }
+}
+
+fn attached(facts: &Facts) -> Option<Finding> {
+    let AttachedXdp { attachment, program } = facts.link.xdp?;
+    let how = match attachment {
+        XdpAttachment::Native => "by its driver",
+        XdpAttachment::Generic => "by the kernel",
+        XdpAttachment::Hardware => "by itself",
+        XdpAttachment::Several => "in several ways",
+    };
+    let name = facts.name();
+    Some(Finding::problem(
+        format!("has an XDP program already, number {program}, run {how}"),
+        format!("end what attached it (bpftool prog show id {program}), or: ip link set dev {name} xdp off"),
+    ))
+}
+
+fn mtu(facts: &Facts) -> Option<Finding> {
+    let mtu_octets = facts.link.mtu_octets;
+    if live::xdp_takes(mtu_octets) {
+        return Some(Finding::fine(format!("MTU {mtu_octets}")));
+    }
+    facts.link.is_ethernet().then(|| {
+        Finding::problem(
+            format!("an MTU of {mtu_octets} octets is more than AF_XDP takes: read through AF_PACKET"),
+            format!("ip link set dev {} mtu 1500, if no longer packets come in", facts.name()),
+        )
+    })
+}
+
+fn queues(facts: &Facts) -> Finding {
+    let queues = facts.queues();
+    let what = format!("{queues} receive {}", if queues == 1 { "queue" } else { "queues" });
+    let possible = facts.channels.map_or(queues, |channels| channels.receive_max);
+    let useful = possible.min(facts.processors as u32);
+    if queues < useful {
+        let mend = format!("ethtool -L {} combined {useful}", facts.name());
+        return Finding::note(format!("{what} of {possible}, for {} processors", facts.processors), mend);
+    }
+    Finding::fine(what)
+}
+
+fn ring(facts: &Facts) -> Option<Finding> {
+    let ReceiveRing { frames, frames_max } = facts.ring?;
+    let what = format!("{frames} of {frames_max} frames wait in a queue; {} were missed", facts.link.missed);
+    if frames >= frames_max {
+        return Some(Finding::fine(what));
+    }
+    let mend = format!("ethtool -G {} rx {frames_max}", facts.name());
+    Some(Finding { what, is_problem: facts.link.missed > 0, mend: Some(mend) })
+}
+
+fn offloads(facts: &Facts) -> Vec<Finding> {
+    let Some(offloads) = facts.offloads else { return Vec::new() };
+    let name = facts.name();
+    let problems = [
+        (offloads.joins_in_kernel, "the kernel joins packets before AF_PACKET sees them (GRO)", "gro"),
+        (offloads.joins_in_hardware, "the interface joins packets before anybody sees them (LRO)", "lro"),
+        (offloads.strips_vlan, "the interface takes VLAN tags away before XDP sees them", "rxvlan"),
+    ];
+    let found: Vec<_> = problems
+        .into_iter()
+        .filter(|(is_on, ..)| *is_on)
+        .map(|(_, what, feature)| Finding::problem(what, format!("ethtool -K {name} {feature} off")))
+        .collect();
+    if found.is_empty() { vec![Finding::fine("no offload hides packets")] } else { found }
+}
+
+fn interrupts(facts: &Facts) -> Option<Finding> {
+    let Interrupts { receiving, node } = &facts.interrupts;
+    let (first, _) = receiving.first()?;
+    let processors: BTreeSet<u32> =
+        receiving.iter().flat_map(|(_, processors)| processors).copied().collect();
+    let listed: Vec<_> = processors.iter().map(u32::to_string).collect();
+    let place = node.map(|node| format!(", memory node {node}")).unwrap_or_default();
+    let what = format!("{} receive interrupts, on processors {}{place}", receiving.len(), listed.join(","));
+    if receiving.len() > 1 && processors.len() == 1 && facts.processors > 1 {
+        let path = affinity_path(*first);
+        return Some(Finding::problem(
+            what,
+            format!("echo N > {}, and so on, one processor N for each; or run irqbalance", path.display()),
+        ));
+    }
+    Some(Finding::fine(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            link: Link {
+                name: "eth0".to_owned(),
+                hardware: 1,
+                flags: 1,
+                mtu_octets: 1500,
+                receive_queues: 4,
+                promiscuity: 1,
+                ..Link::default()
+            },
+            driver: Some(Driver { name: "ice".to_owned(), ..Driver::default() }),
+            channels: Some(Channels { receive: 4, receive_max: 8 }),
+            ring: Some(ReceiveRing { frames: 512, frames_max: 4096 }),
+            features: Some(XdpFeatures {
+                native: true,
+                redirect: true,
+                zero_copy: true,
+                ..XdpFeatures::default()
+            }),
+            offloads: Some(Offloads::default()),
+            interrupts: Interrupts { receiving: vec![(40, vec![0]), (41, vec![1])], node: Some(0) },
+            processors: 4,
+        }
+    }
+
+    fn problems(facts: &Facts) -> Vec<Finding> {
+        findings(facts).into_iter().filter(|found| found.is_problem).collect()
+    }
+
+    #[test]
+    fn an_interface_in_order_has_no_problems() {
+        assert_eq!(problems(&facts()), []);
+    }
+
+    #[test]
+    fn each_problem_is_found_and_has_a_mend() {
+        let link = |change: fn(&mut Link)| {
+            let mut facts = facts();
+            change(&mut facts.link);
+            facts
+        };
+        let offloads = |offloads| Facts { offloads: Some(offloads), ..facts() };
+        let default = Offloads::default();
+        let attached = AttachedXdp { attachment: XdpAttachment::Native, program: 7 };
+        let mut occupied = facts();
+        occupied.link.xdp = Some(attached);
+        let cases = [
+            (link(|link| link.flags = 0), "ip link set dev eth0 up"),
+            (link(|link| link.mtu_octets = 9000), "ip link set dev eth0 mtu 1500"),
+            (link(|link| link.missed = 3), "ethtool -G eth0 rx 4096"),
+            (occupied, "end what attached it (bpftool prog show id 7)"),
+            (offloads(Offloads { joins_in_kernel: true, ..default }), "ethtool -K eth0 gro off"),
+            (offloads(Offloads { joins_in_hardware: true, ..default }), "ethtool -K eth0 lro off"),
+            (offloads(Offloads { strips_vlan: true, ..default }), "ethtool -K eth0 rxvlan off"),
+            (Facts { features: Some(XdpFeatures::default()), ..facts() }, "use an interface whose driver"),
+            (
+                Facts {
+                    interrupts: Interrupts { receiving: vec![(40, vec![1]), (41, vec![1])], node: None },
+                    ..facts()
+                },
+                "echo N > /proc/irq/40/smp_affinity_list",
+            ),
+        ];
+        for (facts, start) in cases {
+            let problems = problems(&facts);
+            let mend = problems.first().and_then(|found| found.mend.clone()).unwrap_or_default();
+            assert!(problems.len() == 1 && mend.starts_with(start), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn fewer_queues_than_processors_are_noted() {
+        let facts = Facts { channels: Some(Channels { receive: 1, receive_max: 8 }), ..facts() };
+        let expected = Finding::note("1 receive queue of 8, for 4 processors", "ethtool -L eth0 combined 4");
+        assert!(findings(&facts).contains(&expected));
+    }
+}

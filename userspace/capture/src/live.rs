@@ -1,0 +1,59 @@
+//! Frames of a live interface.
+//!
+//! Takes the name of an interface, gives its frames, lent for one call, and counts what was lost and where. A
+//! port that only receives copies is read through `AF_XDP`, on all its queues, without copying where the driver
+//! can; everything else through `AF_PACKET`, which reads copies and takes nothing from the host. What was chosen,
+//! and why nothing better, is said. When a source is dropped, or its process ends, the interface is as it was.
+
+mod error;
+mod options;
+mod packet_ring;
+mod packet_sender;
+mod packet_socket;
+mod packet_source;
+mod source;
+mod xdp_queue;
+mod xdp_source;
+
+pub use error::LiveError;
+pub use options::LiveOptions;
+pub use packet_sender::PacketSender;
+pub use packet_source::PacketSource;
+pub use source::{Description, Drops, FrameSource, LiveCounters, LiveMode};
+pub use xdp_source::XdpSource;
+
+pub(crate) use xdp_source::xdp_takes;
+
+use xdp_source::Obstacle;
+
+use crate::link::{self, Link};
+
+/// Longest wait of one read, so that whoever reads can do something else meanwhile.
+const WAIT_MS: u16 = 100;
+
+/// Opens an interface in the best way that it and the options allow.
+///
+/// # Errors
+/// What stands in the way, with the interface and what would help.
+pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
+    let link = find(interface)?;
+    if !link.is_up() {
+        return Err(LiveError::Down(link.name));
+    }
+    let reason = if options.is_mirror {
+        match XdpSource::open(&link, options) {
+            Ok(source) => return Ok(Box::new(source)),
+            Err(Obstacle::Fault(error)) => return Err(error),
+            Err(Obstacle::Unsuitable(reason)) => reason,
+        }
+    } else {
+        "the port is not said to be a mirror, so that the host gets all frames as well".to_owned()
+    };
+    Ok(Box::new(PacketSource::open(link, options, vec![reason])?))
+}
+
+/// The interface of this name.
+pub(crate) fn find(interface: &str) -> Result<Link, LiveError> {
+    let link = link::find(interface).map_err(|error| LiveError::new(interface, "asking for it", error))?;
+    link.ok_or_else(|| LiveError::no_interface(interface))
+}

@@ -1,0 +1,107 @@
+//! What all live sources have in common.
+
+use std::fmt;
+use std::io;
+
+use tapline_decode::Frame;
+
+/// How frames reach this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveMode {
+    /// `AF_XDP`: the interface writes frames into this process's memory.
+    XdpZeroCopy,
+    /// `AF_XDP`: the kernel copies frames into this process's memory before it makes packets of them.
+    XdpCopy,
+    /// `AF_PACKET`: the kernel copies what its packets hold; the host gets them as well.
+    Packet,
+}
+
+impl fmt::Display for LiveMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::XdpZeroCopy => "AF_XDP without copying",
+            Self::XdpCopy => "AF_XDP with copying",
+            Self::Packet => "AF_PACKET",
+        })
+    }
+}
+
+/// What was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The interface.
+    pub interface: String,
+    /// How frames are read.
+    pub mode: LiveMode,
+    /// Queues of the interface that are read.
+    pub queues: u32,
+    /// Why it is not the better mode, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// Frames that were lost, by the place where that happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// In the interface, as the host was too slow for it; only where its driver counts them.
+    pub interface: u64,
+    /// In the XDP program, as no socket was there for the queue.
+    pub program: u64,
+    /// In front of an `AF_XDP` socket: no free memory, or a frame longer than a piece of it.
+    pub memory: u64,
+    /// In front of a ring or a socket that was full.
+    pub ring: u64,
+}
+
+impl Drops {
+    /// All of them.
+    #[must_use]
+    pub const fn sum(&self) -> u64 {
+        self.interface + self.program + self.memory + self.ring
+    }
+}
+
+/// What a live source read and lost since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveCounters {
+    /// Frames lent.
+    pub frames: u64,
+    /// Their octets on the wire.
+    pub octets: u64,
+    /// Frames lent that lost their end, being longer than what is read of one.
+    pub cut: u64,
+    /// Frames that were lost.
+    pub drops: Drops,
+    /// Times that an `AF_XDP` socket had no memory for a frame.
+    pub starved: u64,
+    /// Times that the interface was switched off meanwhile.
+    pub interruptions: u64,
+}
+
+impl LiveCounters {
+    /// Counts a frame that is lent.
+    pub(super) fn count(&mut self, frame: &Frame<'_>) {
+        self.frames += 1;
+        self.octets += u64::from(frame.original_octets);
+        self.cut += u64::from(frame.bytes.len() < frame.original_octets as usize);
+    }
+}
+
+/// A live source of frames; it moves to the thread that reads it.
+pub trait FrameSource: Send {
+    /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many.
+    ///
+    /// Waits a tenth of a second at most, and gives none if nothing came.
+    ///
+    /// # Errors
+    /// What the operating system says, such as that the interface is gone; not about single frames.
+    fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize>;
+
+    /// What was read so far, and what was lost. To be asked often enough for the kernel's 32 bits not to wrap.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn counters(&mut self) -> io::Result<LiveCounters>;
+
+    /// What was opened, and why nothing better.
+    fn description(&self) -> &Description;
+}
