@@ -2,16 +2,16 @@
 //! queries over a capture of the same frames.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, BufWriter};
-use std::process::Command;
+use std::io::BufWriter;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use harness::csv::Csv;
 use harness::run::tapline_during;
 use harness::tapline;
+use tapline_capture::kernel::KernelOptions;
+use tapline_capture::live::PacketSender;
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{Scenario, branch_office};
 
@@ -25,42 +25,22 @@ const NAP: Duration = Duration::from_micros(500);
 
 /// Sends the scenario's frames out of the near end.
 fn send(scenario: &Scenario) {
-    // SAFETY: makes a socket, and touches no memory.
-    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
-    assert!(socket >= 0, "{}", io::Error::last_os_error());
-    let name = CString::new(NEAR).unwrap();
-    // SAFETY: the name ends with a zero.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    // SAFETY: all zeros are an address.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_ifindex = index as i32;
+    let sender = PacketSender::open(NEAR, false).unwrap();
     let mut octets = vec![];
     for (number, timed) in scenario.frames.iter().enumerate() {
         octets.clear();
         timed.frame.write(&mut octets);
-        let length = size_of::<libc::sockaddr_ll>() as u32;
-        // SAFETY: both are of the lengths that are said.
-        let sent = unsafe {
-            libc::sendto(socket, octets.as_ptr().cast(), octets.len(), 0, (&raw const address).cast(), length)
-        };
-        assert_eq!(usize::try_from(sent).ok(), Some(octets.len()), "{}", io::Error::last_os_error());
+        sender.send(&octets).unwrap();
         if number % FRAMES_A_NAP == 0 {
             sleep(NAP);
         }
     }
-    // SAFETY: the socket is ours.
-    unsafe { libc::close(socket) };
 }
 
-fn wait_for_program() {
+fn wait_for(is_ready: fn() -> bool) {
     let start = Instant::now();
-    loop {
-        let links = Command::new("ip").args(["-d", "link", "show", FAR]).output().unwrap();
-        if String::from_utf8_lossy(&links.stdout).contains("xdp") {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "no program is attached");
+    while !is_ready() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody looks at the interface");
         sleep(Duration::from_millis(20));
     }
 }
@@ -79,43 +59,72 @@ fn totals(text: &str, keys: usize, columns: usize) -> BTreeMap<Vec<String>, Vec<
     totals
 }
 
-/// Asks the interface and the capture, with this window of the interface.
-fn check(sql: &str, window: &str, keys: usize, columns: usize) {
-    if !namespace::enter() || load(&Default::default()).is_none() {
-        return;
+/// A query, its columns, and how it is asked.
+struct Question<'a> {
+    sql: &'a str,
+    /// The window when the interface is asked; the capture is asked without.
+    window: &'a str,
+    /// Columns of keys, and of sums behind them.
+    columns: (usize, usize),
+    /// What the interface is asked with.
+    arguments: &'a [&'a str],
+    /// Whether somebody looks at the interface.
+    is_ready: fn() -> bool,
+}
+
+/// Asks the interface and the capture; gives what the run said of itself.
+fn check(question: &Question<'_>) -> Option<String> {
+    if !namespace::enter() {
+        return None;
     }
+    load(&KernelOptions::default())?;
     let mut scenario = branch_office(harness::scenario::SEED);
     scenario.frames.truncate(FRAMES);
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("frames.pcap");
     scenario.write_pcap(BufWriter::new(File::create(&capture).unwrap()), PcapFormat::default()).unwrap();
+    let (sql, (keys, sums)) = (question.sql, question.columns);
     let offline = tapline(&["query", "--pcap", capture.to_str().unwrap(), "--format", "csv", sql]);
-    let live = format!("{sql}, tumble('{window}')");
-    let run = tapline_during(&["query", "--interface", FAR, "--format", "csv", &live], || {
-        wait_for_program();
+    let live = format!("{sql}, tumble('{}')", question.window);
+    let asked = ["query", "--interface", FAR, "--format", "csv", live.as_str()];
+    let run = tapline_during(&[&asked, question.arguments].concat(), || {
+        wait_for(question.is_ready);
         send(&scenario);
     });
-    let (expected, found) = (totals(offline.success(), keys, columns), totals(run.success(), keys, columns));
+    let (expected, found) = (totals(offline.success(), keys, sums), totals(run.success(), keys, sums));
     assert!(!expected.is_empty());
     assert!(expected == found, "{live}: {} groups, {} live; {}", expected.len(), found.len(), run.stderr);
     assert!(run.stderr.contains("dropped 0"), "{}", run.stderr);
-    let links = Command::new("ip").args(["-d", "link", "show", FAR]).output().unwrap();
-    assert!(!String::from_utf8_lossy(&links.stdout).contains("xdp"), "the interface is as it was");
+    assert!(!namespace::is_attached(), "the interface is as it was");
+    Some(run.stderr)
 }
+
+/// Whether some socket reads packets of this network.
+fn has_packet_socket() -> bool {
+    let sockets = std::fs::read_to_string("/proc/thread-self/net/packet").unwrap();
+    sockets.lines().count() > 1
+}
+
+const FIVE_TUPLES: Question<'_> = Question {
+    sql: "SELECT src_ip, dst_ip, src_port, dst_port, protocol, tcp_flags, count(*), sum(octets), \
+          sum(frame_octets) FROM packets GROUP BY src_ip, dst_ip, src_port, dst_port, protocol, tcp_flags",
+    window: "1 second",
+    columns: (6, 3),
+    arguments: &[],
+    is_ready: namespace::is_attached,
+};
 
 #[test]
 fn flows_by_five_tuple_and_flags() {
-    let sql = "SELECT src_ip, dst_ip, src_port, dst_port, protocol, tcp_flags, count(*), sum(octets), \
-               sum(frame_octets) FROM packets \
-               GROUP BY src_ip, dst_ip, src_port, dst_port, protocol, tcp_flags";
-    check(sql, "1 second", 6, 3);
+    let Some(said) = check(&FIVE_TUPLES) else { return };
+    assert!(said.contains("native XDP"), "{said}");
 }
 
 #[test]
 fn what_frames_lack_is_null() {
     let sql = "SELECT ip_version, vlan, icmp_type, icmp_code, count(*), count(src_ip), count(dst_port), \
                sum(octets), sum(frame_octets) FROM packets GROUP BY ip_version, vlan, icmp_type, icmp_code";
-    check(sql, "1 second", 4, 5);
+    check(&Question { sql, columns: (4, 5), ..FIVE_TUPLES });
 }
 
 #[test]
@@ -123,5 +132,28 @@ fn conditions_expressions_and_sketches() {
     let sql = "SELECT network(src_ip, 16, 48), service(protocol, dst_port), count(*) FILTER (WHERE dst_port < 1024), \
                sum(octets), approx_distinct(dst_ip), max(dst_port) FROM packets \
                WHERE protocol IN (6, 17) GROUP BY network(src_ip, 16, 48), service(protocol, dst_port)";
-    check(sql, "24 hours", 2, 4);
+    check(&Question { sql, window: "24 hours", columns: (2, 4), ..FIVE_TUPLES });
+}
+
+/// Asks for more than the flow table has.
+const PACKETS: Question<'_> = Question {
+    sql: "SELECT ttl, dst_mac, count(*), sum(octets), max(octets), sum(tcp_window) FROM packets \
+          WHERE octets > 60 GROUP BY ttl, dst_mac",
+    window: "24 hours",
+    columns: (2, 4),
+    arguments: &[],
+    is_ready: has_packet_socket,
+};
+
+#[test]
+fn what_the_table_does_not_know_is_read_from_copies() {
+    let Some(said) = check(&PACKETS) else { return };
+    assert!(said.contains("AF_PACKET"), "{said}");
+}
+
+#[test]
+fn a_mirror_port_is_read_by_af_xdp() {
+    let question = Question { arguments: &["--mirror"], is_ready: namespace::is_attached, ..PACKETS };
+    let Some(said) = check(&question) else { return };
+    assert!(said.contains("AF_XDP"), "{said}");
 }

@@ -11,6 +11,7 @@ mod packet_ring;
 mod packet_sender;
 mod packet_socket;
 mod packet_source;
+mod promiscuous;
 mod source;
 mod xdp_queue;
 mod xdp_source;
@@ -19,6 +20,7 @@ pub use error::LiveError;
 pub use options::LiveOptions;
 pub use packet_sender::PacketSender;
 pub use packet_source::PacketSource;
+pub use promiscuous::Promiscuous;
 pub use source::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 pub use xdp_source::XdpSource;
 

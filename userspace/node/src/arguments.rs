@@ -59,10 +59,13 @@ pub(crate) struct QueryArguments {
     /// or --windows.
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
     listen: Vec<ListenerAddress>,
-    /// Count the packets of this interface in the kernel, until Ctrl-C, --for or --windows; nothing is taken from the
+    /// Watch the packets that this interface receives, until Ctrl-C, --for or --windows; nothing is taken from the
     /// host.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports", "listen"])]
     interface: Option<String>,
+    /// The interface only receives copies: its packets may be taken from the host, which is faster.
+    #[arg(long, requires = "interface")]
+    mirror: bool,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -138,14 +141,14 @@ pub(crate) enum InputPlan {
     Nothing,
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
-    Interface(String),
+    Interface { name: String, is_mirror: bool },
     Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize, state: Option<PathBuf> },
 }
 
 impl InputPlan {
     /// Whether it never ends by itself.
     pub(crate) const fn is_live(&self) -> bool {
-        matches!(self, Self::Listen { .. } | Self::Interface(_))
+        matches!(self, Self::Listen { .. } | Self::Interface { .. })
     }
 }
 
@@ -192,8 +195,8 @@ impl QueryArguments {
             queries,
             duration: self.duration,
             windows: self.windows,
-            input: if let Some(interface) = self.interface {
-                InputPlan::Interface(interface)
+            input: if let Some(name) = self.interface {
+                InputPlan::Interface { name, is_mirror: self.mirror }
             } else if !self.listen.is_empty() {
                 InputPlan::Listen {
                     addresses: self.listen,

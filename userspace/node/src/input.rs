@@ -3,17 +3,18 @@
 use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use std::path::Path;
+use tapline_capture::live::{self, LiveOptions};
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
 use tapline_pipeline::{Input, KernelInput, Listener};
 use tapline_query::{ContinuousQuery, Fold};
-use tapline_record::{INTERFACE_COUNTERS, PACKETS};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, Stream};
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
     let has_packets =
-        matches!(plan.input, InputPlan::Packets(_) | InputPlan::Interface(_) | InputPlan::Nothing);
+        matches!(plan.input, InputPlan::Packets(_) | InputPlan::Interface { .. } | InputPlan::Nothing);
     let is_live = plan.input.is_live();
     for ((name, _), query) in plan.queries.iter().zip(queries) {
         if !has_packets && query.columns_of(&PACKETS).is_some() {
@@ -41,26 +42,13 @@ fn has_aggregate(query: &ContinuousQuery) -> bool {
     query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
 }
 
-/// The queries with the lower halves that the input answers best; of an interface, the kernel's flow table.
-pub(crate) fn place(
-    plan: &QueryPlan,
-    queries: Vec<ContinuousQuery>,
-) -> Result<Vec<ContinuousQuery>, Failure> {
-    if !matches!(plan.input, InputPlan::Interface(_)) {
-        return Ok(queries);
-    }
-    let place = |((name, _), query): (&(String, String), ContinuousQuery)| {
-        let (query, reasons) = query.over_packet_flows();
-        match reasons.into_iter().flatten().next() {
-            None => Ok(query),
-            Some(reason) => Err(Failure::Usage(format!(
-                "{name}: the kernel's flow table cannot answer this: {reason}; ask for counts, sums of octets, \
-                 min(ts) and max(ts) by addresses, ports, protocol, tcp_flags, vlan, icmp_type and icmp_code, or \
-                 read a capture by --pcap"
-            ))),
-        }
-    };
-    plan.queries.iter().zip(queries).map(place).collect()
+/// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table. A
+/// mirror port has room for one reader: when some query needs packets, all get them.
+pub(crate) fn place(plan: &QueryPlan, queries: Vec<ContinuousQuery>) -> Vec<ContinuousQuery> {
+    let InputPlan::Interface { is_mirror, .. } = plan.input else { return queries };
+    let (placed, reasons): (Vec<_>, Vec<_>) = queries.iter().map(ContinuousQuery::over_packet_flows).unzip();
+    let needs_packets = reasons.iter().flatten().any(Option::is_some);
+    if is_mirror && needs_packets { queries } else { placed }
 }
 
 /// Opens the files, attaches to the interface, or binds the listeners.
@@ -75,10 +63,7 @@ pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Inpu
         InputPlan::Exports { files, ports } => {
             Ok(Input::Exports(ExportSet::open(files, ports).map_err(failed)?))
         }
-        InputPlan::Interface(interface) => {
-            let input = KernelInput::open(interface, queries);
-            Ok(Input::Kernel(Box::new(input.map_err(|error| Failure::Run(error.to_string()))?)))
-        }
+        InputPlan::Interface { name, is_mirror } => open_interface(name, *is_mirror, queries),
         InputPlan::Listen { addresses, receive_buffer_octets, state } => {
             let options =
                 UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
@@ -88,6 +73,28 @@ pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Inpu
             Ok(Input::Listeners(addresses.iter().map(open).collect::<Result<_, Failure>>()?))
         }
     }
+}
+
+/// Attaches the program that counts, where a query reads the flow table, and a reader of packets, where one needs
+/// them.
+fn open_interface(name: &str, is_mirror: bool, queries: &[ContinuousQuery]) -> Result<Input, Failure> {
+    let reads = |streams: &[&Stream]| {
+        streams.iter().any(|stream| queries.iter().any(|query| query.columns_of(stream).is_some()))
+    };
+    let failed = |error: &dyn std::error::Error| Failure::Run(error.to_string());
+    let kernel = if reads(&[&PACKET_FLOWS]) {
+        Some(Box::new(KernelInput::open(name, is_mirror, queries).map_err(|error| failed(&error))?))
+    } else {
+        None
+    };
+    let options =
+        LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
+    let frames = if reads(&[&PACKETS, &FLOWS]) || kernel.is_none() {
+        Some(live::open(name, &options).map_err(|error| failed(&error))?)
+    } else {
+        None
+    };
+    Ok(Input::Interface(kernel, frames))
 }
 
 fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {

@@ -22,7 +22,7 @@ use tapline_query::{ContinuousQuery, Planner};
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let queries = plan_queries(plan)?;
     input::check(plan, &queries)?;
-    let queries = input::place(plan, queries)?;
+    let queries = input::place(plan, queries);
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries));
     }

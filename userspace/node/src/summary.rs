@@ -1,14 +1,14 @@
 //! The account of a run, on standard error.
 
 mod exports;
-mod kernel;
+mod interface;
 
 use crate::arguments::QueryPlan;
 use tapline_capture::End;
 use tapline_decode::DamageCounts;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_pipeline::{SourceSummary, Summary};
-use tapline_record::ledger::{QueryLedger, SourceLedger};
+use tapline_pipeline::{FrameSummary, SourceSummary, Summary};
+use tapline_record::ledger::QueryLedger;
 
 /// Prints what was read, how fast, and the fate of every record.
 pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
@@ -19,14 +19,11 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
         return;
     }
     match &summary.source {
-        SourceSummary::Packets { ledger, frame_octets, damage, flows } => {
-            print_packets(summary, ledger, *frame_octets);
-            print_damage(damage);
-            if let Some(flows) = flows {
-                print_flows(flows);
-            }
+        SourceSummary::Packets(frames) => print_packets(summary, frames),
+        SourceSummary::Interface { kernel, frames } => {
+            kernel.iter().for_each(|report| interface::print_kernel(summary, report));
+            frames.iter().for_each(|frames| print_packets(summary, frames));
         }
-        SourceSummary::Kernel(report) => kernel::print(summary, report),
         SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
             exports::print(summary, accounts, strays);
             files.iter().for_each(exports::print_files);
@@ -45,21 +42,28 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
     }
 }
 
-fn print_packets(summary: &Summary, ledger: &SourceLedger, frame_octets: u64) {
+fn print_packets(summary: &Summary, frames: &FrameSummary) {
+    let FrameSummary { ledger, frame_octets, damage, flows, interface } = frames;
     let seconds = summary.elapsed.as_secs_f64();
     let rate = ledger.delivered as f64 / seconds.max(1e-9);
+    interface.iter().for_each(interface::print_reader);
     eprintln!(
         "{} packets, {} octets in {seconds:.3} s: {} packets/s",
         grouped(ledger.delivered),
-        grouped(frame_octets),
+        grouped(*frame_octets),
         grouped(rate as u64)
     );
+    let (lost, fate) =
+        if interface.is_some() { (ledger.dropped, "dropped") } else { (ledger.undecodable, "undecodable") };
     eprintln!(
-        "source: offered {} = delivered {} + undecodable {}",
+        "source: offered {} = delivered {} + {fate} {}",
         grouped(ledger.offered),
         grouped(ledger.delivered),
-        grouped(ledger.undecodable)
+        grouped(lost)
     );
+    interface.iter().for_each(interface::print_drops);
+    print_damage(damage);
+    flows.iter().for_each(print_flows);
 }
 
 fn print_flows(flows: &FlowMeterCounters) {

@@ -2,13 +2,12 @@
 
 use crate::ledger::LedgerRows;
 use crate::sink::Progress;
-use crate::source::{Send, Source, Step};
+use crate::source::{Send, Source, Step, now};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use std::ops::RangeInclusive;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tapline_capture::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TemplateFile, UdpListener,
 };
@@ -398,10 +397,4 @@ pub(crate) fn disorder_ns(mut files: ExportSet, options: ExportOptions) -> i64 {
     }
     measure(&mut decoder);
     disorder
-}
-
-/// What time it is; a clock before 1970 stands at its beginning.
-fn now() -> EventTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

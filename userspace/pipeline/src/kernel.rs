@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tapline_capture::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, monotonic_ns,
 };
+use tapline_capture::live::{LiveError, Promiscuous};
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
@@ -35,15 +36,17 @@ pub struct KernelInput {
     mode: AttachMode,
     capture: KernelCapture,
     pane_ns: u64,
+    /// Of a mirror port, asks for frames to everybody.
+    _promiscuous: Option<Promiscuous>,
 }
 
 impl KernelInput {
     /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`]. Where the driver cannot
-    /// run it the kernel does.
+    /// run it the kernel does. Frames of a mirror port are not passed on to the host.
     ///
     /// # Errors
     /// What stands in the way, with the mend.
-    pub fn open(interface: &str, queries: &[ContinuousQuery]) -> Result<Self, KernelError> {
+    pub fn open(interface: &str, is_mirror: bool, queries: &[ContinuousQuery]) -> Result<Self, LiveError> {
         let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
         let pane_ns = table_pane(common_pane(queries));
         let mut capture = KernelCapture::load(&KernelOptions {
@@ -57,9 +60,11 @@ impl KernelInput {
                 capture.attach(interface, AttachMode::Generic)?;
                 AttachMode::Generic
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
-        Ok(Self { interface: interface.to_owned(), mode, capture, pane_ns })
+        capture.set_mirror(is_mirror);
+        let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
+        Ok(Self { interface: interface.to_owned(), mode, capture, pane_ns, _promiscuous: promiscuous })
     }
 }
 

@@ -27,6 +27,7 @@ mod worker;
 
 pub use exports::{Listener, ListenerReport, TemplateReport};
 pub use kernel::{KernelInput, KernelReport};
+pub use packets::InterfaceReport;
 pub use run::{Input, RunError, RunOptions, run};
 pub use sink::{Progress, Sink};
-pub use summary::{SourceSummary, Summary};
+pub use summary::{FrameSummary, SourceSummary, Summary};

@@ -1,15 +1,20 @@
-//! Packets of capture files, and the flows that are built from them.
+//! Packets of capture files or of an interface, and the flows that are built from them.
 
 use crate::ledger::LedgerRows;
 use crate::sink::Progress;
-use crate::source::{Send, Source, Step};
+use crate::source::{Send, Source, Step, now};
 use arrow_array::RecordBatch;
+use std::time::{Duration, Instant};
+use tapline_capture::live::{Description, FrameSource, LiveCounters};
 use tapline_capture::{CaptureFile, CaptureSet};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, PacketBatcher};
+use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, Frame, PacketBatcher};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{EventTime, FLOWS, LEDGER, PACKETS, Stream};
+
+/// Between two looks at what an interface lost.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Which columns to build, in which batches.
 #[derive(Clone, Debug)]
@@ -23,19 +28,62 @@ pub(crate) struct PacketPlan {
     pub(crate) flow_limits: FlowMeterLimits,
 }
 
-/// The account of what was read from capture files.
+/// Where frames come from.
+pub(crate) enum FrameInput {
+    Files(CaptureSet),
+    Interface(Box<dyn FrameSource>),
+}
+
+impl FrameInput {
+    fn name(&self) -> String {
+        match self {
+            Self::Files(files) => files.files().iter().map(CaptureFile::name).collect::<Vec<_>>().join(", "),
+            Self::Interface(source) => source.description().interface.clone(),
+        }
+    }
+
+    /// Lends up to so many frames; gives how many, or why there will be no more.
+    fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, String> {
+        match self {
+            Self::Files(files) => Ok(files.read(frames_max, &mut |frame| visit(frame))),
+            Self::Interface(source) => source.read(frames_max, visit).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// The account of what was read of an interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceReport {
+    /// What was opened, and why nothing better.
+    pub description: Description,
+    /// What was read and lost.
+    pub counters: LiveCounters,
+    /// Why it could not be read any more.
+    pub failure: Option<String>,
+}
+
+/// The account of what was read.
 #[derive(Debug)]
 pub(crate) struct PacketReport {
     pub(crate) ledger: SourceLedger,
-    pub(crate) files: CaptureSet,
+    pub(crate) files: Option<CaptureSet>,
+    pub(crate) interface: Option<InterfaceReport>,
     pub(crate) damage: DamageCounts,
     pub(crate) frame_octets: u64,
     pub(crate) flows: Option<FlowMeterCounters>,
 }
 
-/// Reads capture files.
+/// Reads frames.
 pub(crate) struct PacketSource {
-    files: CaptureSet,
+    input: FrameInput,
+    /// Of an interface, what was read and lost until the last look.
+    live: LiveCounters,
+    looked: Instant,
+    /// Frames that were dropped between this source and the workers.
+    rows_dropped: u64,
+    /// Those that were lost, as far as was told.
+    missing: u64,
+    failure: Option<String>,
     total_octets: Option<u64>,
     packets: PacketBatcher,
     sends_packets: bool,
@@ -47,19 +95,27 @@ pub(crate) struct PacketSource {
 }
 
 impl PacketSource {
-    pub(crate) fn new(files: CaptureSet, plan: &PacketPlan) -> Self {
+    pub(crate) fn new(input: FrameInput, plan: &PacketPlan) -> Self {
         let flows = plan
             .flow_columns
             .as_ref()
             .map(|columns| (FlowMeter::new(plan.flow_limits), FlowBatcher::new(columns, plan.batch_rows)));
         let columns = plan.packet_columns.as_deref();
         let depth = if flows.is_some() { Depth::Transport } else { Depth::Frame };
-        let name = files.files().iter().map(CaptureFile::name).collect::<Vec<_>>().join(", ");
+        let name = input.name();
         let ledger = |columns: &Vec<usize>| LedgerRows::new(columns, &name, ExporterIdentity::default());
         Self {
             ledger: plan.ledger_columns.as_ref().map(ledger),
-            total_octets: files.total_octets(),
-            files,
+            total_octets: match &input {
+                FrameInput::Files(files) => files.total_octets(),
+                FrameInput::Interface(_) => None,
+            },
+            input,
+            live: LiveCounters::default(),
+            looked: Instant::now(),
+            rows_dropped: 0,
+            missing: 0,
+            failure: None,
             packets: PacketBatcher::new(columns.unwrap_or_default(), plan.batch_rows).with_depth(depth),
             sends_packets: columns.is_some(),
             flows,
@@ -71,37 +127,74 @@ impl PacketSource {
 
     /// Frames and their fates.
     pub(crate) fn account(&self) -> SourceLedger {
-        let counters = self.files.counters();
-        SourceLedger {
-            offered: counters.frames + counters.undecodable,
-            delivered: counters.frames,
-            undecodable: counters.undecodable,
-            ..SourceLedger::default()
+        match &self.input {
+            FrameInput::Files(files) => {
+                let counters = files.counters();
+                SourceLedger {
+                    offered: counters.frames + counters.undecodable,
+                    delivered: counters.frames,
+                    undecodable: counters.undecodable,
+                    ..SourceLedger::default()
+                }
+            }
+            FrameInput::Interface(_) => {
+                let (frames, lost) = (self.live.frames, self.live.drops.sum());
+                let delivered = frames.saturating_sub(self.rows_dropped);
+                let dropped = frames - delivered + lost;
+                SourceLedger { offered: frames + lost, delivered, dropped, ..SourceLedger::default() }
+            }
         }
     }
 
-    pub(crate) fn report(self) -> PacketReport {
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.input, FrameInput::Interface(_))
+    }
+
+    pub(crate) fn report(mut self) -> PacketReport {
+        self.look(true);
+        let ledger = self.account();
+        let (files, interface) = match self.input {
+            FrameInput::Files(files) => (Some(files), None),
+            FrameInput::Interface(source) => {
+                let description = source.description().clone();
+                (None, Some(InterfaceReport { description, counters: self.live, failure: self.failure }))
+            }
+        };
         PacketReport {
-            ledger: self.account(),
+            ledger,
             damage: *self.packets.damage(),
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.map(|(meter, _)| meter.counters()),
-            files: self.files,
+            files,
+            interface,
+        }
+    }
+
+    /// Asks an interface what was lost, now and then.
+    fn look(&mut self, is_end: bool) {
+        if let FrameInput::Interface(source) = &mut self.input
+            && (is_end || self.looked.elapsed() >= LOOK_EVERY)
+        {
+            self.looked = Instant::now();
+            match source.counters() {
+                Ok(counters) => self.live = counters,
+                Err(error) => self.failure = Some(error.to_string()),
+            }
         }
     }
 }
 
 impl Source for PacketSource {
     fn step(&mut self) -> Step {
-        let Self { files, packets, flows, latest, .. } = self;
+        let Self { input, packets, flows, latest, .. } = self;
         let room = (self.batch_rows - packets.rows().min(self.batch_rows)).max(1);
         let read = match flows {
-            None => files.read(room, &mut |frame| {
+            None => input.read(room, &mut |frame| {
                 *latest = (*latest).max(frame.ts);
                 packets.push(frame);
             }),
             Some((meter, batcher)) => {
-                let read = files.read(room, &mut |frame| {
+                let read = input.read(room, &mut |frame| {
                     *latest = (*latest).max(frame.ts);
                     packets.push(frame);
                     if packets.is_burst_full() {
@@ -112,10 +205,19 @@ impl Source for PacketSource {
                 read
             }
         };
+        let is_at_end = match input {
+            FrameInput::Files(files) => files.is_at_end(),
+            FrameInput::Interface(_) => false,
+        };
+        self.look(false);
         match read {
-            0 if files.is_at_end() => Step::End,
-            0 => Step::Idle,
-            _ => Step::Read,
+            Ok(0) if is_at_end => Step::End,
+            Ok(0) => Step::Idle,
+            Ok(_) => Step::Read,
+            Err(failure) => {
+                self.failure = Some(failure);
+                Step::End
+            }
         }
     }
 
@@ -137,14 +239,19 @@ impl Source for PacketSource {
 
     fn watermark(&mut self) -> EventTime {
         let flows = self.flows.as_ref().map_or(EventTime::MAX, |(meter, _)| meter.watermark());
-        self.latest.min(flows).plus(-self.lateness_ns)
+        let latest = if self.is_live() { now() } else { self.latest };
+        latest.min(flows).plus(-self.lateness_ns)
     }
 
     fn newly_missing(&mut self) -> i64 {
-        0
+        let lost = self.live.drops.sum();
+        let before = std::mem::replace(&mut self.missing, lost);
+        i64::try_from(lost - before).unwrap_or(i64::MAX)
     }
 
-    fn note_dropped(&mut self, _: u64) {}
+    fn note_dropped(&mut self, rows: u64) {
+        self.rows_dropped += rows;
+    }
 
     fn end(&mut self) {
         if let Some((meter, batcher)) = &mut self.flows {
@@ -172,9 +279,15 @@ impl Source for PacketSource {
 
     fn progress(&self) -> Progress {
         Progress {
-            octets: self.files.position_octets(),
+            octets: match &self.input {
+                FrameInput::Files(files) => files.position_octets(),
+                FrameInput::Interface(_) => self.packets.seen().frame_octets,
+            },
             total_octets: self.total_octets,
-            frames: self.files.counters().frames,
+            frames: match &self.input {
+                FrameInput::Files(files) => files.counters().frames,
+                FrameInput::Interface(_) => self.live.frames,
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::exports::{ExportInput, ExportPlan, ExportSource, Listener, disorder_ns};
 use crate::kernel::{KernelInput, KernelSource};
-use crate::packets::{PacketPlan, PacketSource};
+use crate::packets::{FrameInput, PacketPlan, PacketSource};
 use crate::reader::{Dealer, ReaderProgress, read};
 use crate::ring::StopFlag;
 use crate::sink::Sink;
@@ -12,6 +12,7 @@ use crate::wire::{Shape, columns_of, wire};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::time::Instant;
+use tapline_capture::live::FrameSource;
 use tapline_capture::{CaptureSet, ExportSet, TemplateFile};
 use tapline_decode::FlowMeterLimits;
 use tapline_decode::export::ExportOptions;
@@ -63,8 +64,8 @@ pub enum Input {
     Packets(CaptureSet),
     /// Flow exports in files.
     Exports(ExportSet),
-    /// Packets of an interface, as the kernel counts them.
-    Kernel(Box<KernelInput>),
+    /// An interface: packets as the kernel counts them, packets as they are, or both.
+    Interface(Option<Box<KernelInput>>, Option<Box<dyn FrameSource>>),
     /// Flow exports as they arrive, each listener with the file of its templates, if there is one.
     Listeners(Vec<(Listener, Option<TemplateFile>)>),
 }
@@ -165,29 +166,34 @@ fn sources(
         lateness_ns,
         options: options.exports,
     };
+    let packets = |lateness_ns| PacketPlan {
+        packet_columns: columns_of(queries, &PACKETS),
+        flow_columns: columns_of(queries, &FLOWS),
+        ledger_columns: columns_of(queries, &LEDGER),
+        batch_rows: options.batch_rows,
+        lateness_ns,
+        flow_limits: options.flows,
+    };
     Ok(match input {
         Input::Packets(files) => {
             let disorder = needs_order.then(|| files.scan_times()).flatten().map(|scan| scan.disorder_ns);
-            let plan = PacketPlan {
-                packet_columns: columns_of(queries, &PACKETS),
-                flow_columns: columns_of(queries, &FLOWS),
-                ledger_columns: columns_of(queries, &LEDGER),
-                batch_rows: options.batch_rows,
-                lateness_ns: disorder.unwrap_or(allowed(PACKETS_LATENESS_MS)),
-                flow_limits: options.flows,
-            };
-            (vec![AnySource::Packets(Box::new(PacketSource::new(files, &plan)))], disorder)
+            let plan = packets(disorder.unwrap_or(allowed(PACKETS_LATENESS_MS)));
+            (vec![packets_of(FrameInput::Files(files), &plan)], disorder)
+        }
+        Input::Interface(kernel, frames) => {
+            let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
+            let table = kernel.map(|input| {
+                AnySource::Kernel(Box::new(KernelSource::new(*input, &columns, options.batch_rows)))
+            });
+            let plan = packets(allowed(PACKETS_LATENESS_MS));
+            let frames = frames.map(|source| packets_of(FrameInput::Interface(source), &plan));
+            (table.into_iter().chain(frames).collect(), None)
         }
         Input::Exports(files) => {
             let again = needs_order.then(|| files.again()).flatten();
             let disorder = again.map(|files| disorder_ns(files, options.exports));
             let plan = exports(disorder.unwrap_or(allowed(EXPORTS_LATENESS_MS)));
             (vec![exports_of(ExportInput::Files(files), &plan)], disorder)
-        }
-        Input::Kernel(input) => {
-            let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
-            let source = KernelSource::new(*input, &columns, options.batch_rows);
-            (vec![AnySource::Kernel(Box::new(source))], None)
         }
         Input::Listeners(listeners) => {
             let plan = exports(allowed(EXPORTS_LATENESS_MS));
@@ -202,6 +208,10 @@ fn sources(
             (listeners.into_iter().map(source).collect::<Result<_, _>>()?, None)
         }
     })
+}
+
+fn packets_of(input: FrameInput, plan: &PacketPlan) -> AnySource {
+    AnySource::Packets(Box::new(PacketSource::new(input, plan)))
 }
 
 fn exports_of(input: ExportInput, plan: &ExportPlan) -> AnySource {

@@ -5,6 +5,7 @@ use crate::kernel::KernelSource;
 use crate::packets::PacketSource;
 use crate::sink::Progress;
 use arrow_array::RecordBatch;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tapline_record::{EventTime, Stream};
 
 /// How far one step of reading came.
@@ -67,7 +68,7 @@ impl AnySource {
     /// Whether it must never wait.
     pub(crate) fn is_live(&self) -> bool {
         match self {
-            Self::Packets(_) => false,
+            Self::Packets(source) => source.is_live(),
             Self::Exports(source) => source.is_live(),
             Self::Kernel(_) => true,
         }
@@ -130,4 +131,10 @@ impl Source for AnySource {
     fn no_rows(&self) -> (&'static Stream, RecordBatch) {
         self.inner().no_rows()
     }
+}
+
+/// What time it is; a clock before 1970 stands at its beginning.
+pub(crate) fn now() -> EventTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

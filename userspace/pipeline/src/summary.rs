@@ -2,7 +2,7 @@
 
 use crate::exports::{ExportReport, ListenerReport, TemplateReport};
 use crate::kernel::KernelReport;
-use crate::packets::PacketReport;
+use crate::packets::{InterfaceReport, PacketReport};
 use crate::source::AnySource;
 use std::time::Duration;
 use tapline_capture::{CaptureFile, End, ExportCounters};
@@ -30,22 +30,33 @@ pub struct Summary {
     pub files: Vec<(String, Option<End>)>,
 }
 
+/// What was read frame by frame.
+#[derive(Debug)]
+pub struct FrameSummary {
+    /// Frames and their fates.
+    pub ledger: SourceLedger,
+    /// Octets that the frames had on the wire.
+    pub frame_octets: u64,
+    /// Damaged frames by reason; they are rows all the same.
+    pub damage: DamageCounts,
+    /// Flows that were built, if some query asked for them.
+    pub flows: Option<FlowMeterCounters>,
+    /// How an interface was read; `None` of files.
+    pub interface: Option<InterfaceReport>,
+}
+
 /// What was read, by kind.
 #[derive(Debug)]
 pub enum SourceSummary {
-    /// Packets.
-    Packets {
-        /// Frames and their fates.
-        ledger: SourceLedger,
-        /// Octets that the frames had on the wire.
-        frame_octets: u64,
-        /// Damaged frames by reason; they are rows all the same.
-        damage: DamageCounts,
-        /// Flows that were built, if some query asked for them.
-        flows: Option<FlowMeterCounters>,
+    /// Packets of files.
+    Packets(FrameSummary),
+    /// Packets of an interface.
+    Interface {
+        /// As the kernel counted them.
+        kernel: Option<KernelReport>,
+        /// As they are.
+        frames: Option<FrameSummary>,
     },
-    /// Packets of an interface, as the kernel counted them.
-    Kernel(KernelReport),
     /// Flow exports.
     Exports {
         /// Every exporter and domain.
@@ -81,23 +92,27 @@ pub(crate) fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
     for (source, dropped) in readers {
         summary.rows_dropped += dropped;
         match source {
-            AnySource::Packets(source) => summarise_packets(&source.report(), &mut summary),
+            AnySource::Packets(source) => summarise_packets(source.report(), &mut summary),
             AnySource::Exports(source) => summarise_exports(source.report(), &mut summary),
-            AnySource::Kernel(source) => summary.source = SourceSummary::Kernel(source.report()),
+            AnySource::Kernel(source) => {
+                summary.source = SourceSummary::Interface { kernel: Some(source.report()), frames: None };
+            }
         }
     }
     summary
 }
 
-fn summarise_packets(report: &PacketReport, summary: &mut Summary) {
+fn summarise_packets(report: PacketReport, summary: &mut Summary) {
+    let PacketReport { ledger, files, interface, damage, frame_octets, flows } = report;
+    let is_live = interface.is_some();
+    let read = FrameSummary { ledger, frame_octets, damage, flows, interface };
     let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
-    summary.files = report.files.files().iter().map(end).collect();
-    summary.source = SourceSummary::Packets {
-        ledger: report.ledger,
-        frame_octets: report.frame_octets,
-        damage: report.damage,
-        flows: report.flows,
-    };
+    summary.files = files.iter().flat_map(|files| files.files()).map(end).collect();
+    match &mut summary.source {
+        SourceSummary::Interface { frames, .. } => *frames = Some(read),
+        source if is_live => *source = SourceSummary::Interface { kernel: None, frames: Some(read) },
+        source => *source = SourceSummary::Packets(read),
+    }
 }
 
 fn summarise_exports(report: ExportReport, summary: &mut Summary) {

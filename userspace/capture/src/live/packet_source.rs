@@ -138,7 +138,7 @@ impl FrameSource for PacketSource {
 /// Lets a socket receive.
 fn set_up(socket: &Socket, link: &Link, options: &LiveOptions) -> io::Result<()> {
     packet_socket::cut_at(socket, options.snap_octets)?;
-    if link.is_loopback() {
+    if link.is_loopback() || options.is_receive_only {
         packet_socket::ignore_outgoing(socket)?;
     }
     if options.is_promiscuous {

@@ -6,11 +6,10 @@
 
 use std::io;
 
-use socket2::Socket;
 use tapline_decode::{Direction, Frame, LinkType};
 use tapline_record::EventTime;
 
-use super::packet_socket;
+use super::Promiscuous;
 use super::xdp_queue::{QueueError, UmemShape, XdpQueue};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::file::is_passing;
@@ -48,7 +47,7 @@ pub struct XdpSource {
     program: KernelCapture,
     queues: Vec<XdpQueue>,
     /// Asks the interface for all frames as long as it is open.
-    _promiscuous: Option<Socket>,
+    _promiscuous: Option<Promiscuous>,
     /// The queue to read next.
     next: usize,
     poll: Poll,
@@ -71,7 +70,7 @@ impl XdpSource {
         for (number, queue) in (0..).zip(&queues) {
             program.set_socket(number, queue.socket()).map_err(LiveError::Kernel)?;
         }
-        let promiscuous = promiscuous(link, options)?;
+        let promiscuous = options.is_promiscuous.then(|| Promiscuous::of(link)).transpose()?;
         let description = describe(link, &queues)?;
         program.set_packets_wanted(true);
         program.set_mirror(true);
@@ -287,17 +286,6 @@ fn no_queue(link: &Link, (queue, queues): (u32, u32), shape: UmemShape, error: Q
             std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
         )),
     }
-}
-
-/// A socket that asks for all frames, if they are wanted.
-fn promiscuous(link: &Link, options: &LiveOptions) -> Result<Option<Socket>, LiveError> {
-    if !options.is_promiscuous {
-        return Ok(None);
-    }
-    let failed = |error| LiveError::new(&link.name, "asking for frames to everybody", error);
-    let socket = packet_socket::new().map_err(failed)?;
-    packet_socket::be_promiscuous(&socket, link.index).map_err(failed)?;
-    Ok(Some(socket))
 }
 
 fn describe(link: &Link, queues: &[XdpQueue]) -> Result<Description, LiveError> {

@@ -1,0 +1,74 @@
+//! The account of an interface: packets that the kernel counted, and packets that were read.
+
+use super::grouped;
+use tapline_capture::kernel::AttachMode;
+use tapline_pipeline::{InterfaceReport, KernelReport, Summary};
+
+/// Prints what came in all, and the fate of every frame.
+pub(super) fn print_kernel(summary: &Summary, report: &KernelReport) {
+    let seconds = summary.elapsed.as_secs_f64();
+    let (counters, ledger) = (&report.counters, report.ledger());
+    let mode = match report.mode {
+        AttachMode::Native => "native XDP",
+        AttachMode::Generic => "generic XDP, since the driver has none: slower",
+    };
+    eprintln!(
+        "{}: {mode}; {} frames, {} octets in {seconds:.3} s: {} frames/s",
+        report.interface,
+        grouped(counters.seen_packets),
+        grouped(counters.seen_octets),
+        grouped((counters.seen_packets as f64 / seconds.max(1e-9)) as u64)
+    );
+    eprintln!(
+        "source: offered {} = delivered {} + dropped {}",
+        grouped(ledger.offered),
+        grouped(ledger.delivered),
+        grouped(ledger.dropped)
+    );
+    let numbers = [
+        (report.entries, "entries of the flow table"),
+        (counters.evicted_entries, "made room for others early"),
+        (counters.filtered_packets, "frames refused by the pre-filter"),
+        (counters.not_ip_packets, "frames without an IP header"),
+        (counters.too_deep_packets, "frames with more headers than are looked through"),
+    ];
+    print_remarks(&numbers);
+    print_failure(&report.interface, report.failure.as_deref());
+}
+
+/// Prints how packets were read.
+pub(super) fn print_reader(report: &InterfaceReport) {
+    let description = &report.description;
+    eprintln!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
+    description.reasons.iter().for_each(|reason| eprintln!("  since {reason}"));
+}
+
+/// Prints where packets were lost, and why there were no more.
+pub(super) fn print_drops(report: &InterfaceReport) {
+    let (counters, drops) = (&report.counters, &report.counters.drops);
+    print_remarks(&[
+        (drops.interface, "frames that the interface lost"),
+        (drops.program, "frames of queues that nobody reads"),
+        (drops.memory, "frames that no memory was there for"),
+        (drops.ring, "frames that found the ring full"),
+        (counters.cut, "frames longer than what is read of one"),
+        (counters.interruptions, "times that the interface was switched off"),
+    ]);
+    print_failure(&report.description.interface, report.failure.as_deref());
+}
+
+/// Prints what there is any of.
+fn print_remarks(numbers: &[(u64, &str)]) {
+    let there_is = numbers.iter().filter(|(number, _)| *number > 0);
+    let remarks: Vec<String> =
+        there_is.map(|(number, what)| format!("{} {what}", grouped(*number))).collect();
+    if !remarks.is_empty() {
+        eprintln!("  {}", remarks.join("; "));
+    }
+}
+
+fn print_failure(interface: &str, failure: Option<&str>) {
+    if let Some(failure) = failure {
+        eprintln!("warning: {interface} could not be read any more: {failure}");
+    }
+}
