@@ -182,7 +182,11 @@ impl Domain {
 
     /// Records of it that did not become rows; see [`ExportAccount::missing_records`].
     pub(super) fn missing_records(&self) -> u64 {
-        self.counts.missing_records(self.unit, &self.sequence_counts().0)
+        let units = match self.unit {
+            Unit::Samples => self.sources.counts().missing_units(),
+            _ => self.sequence.missing_units(),
+        };
+        self.counts.missing_records(self.unit, units)
     }
 
     /// Its templates, and how often they changed.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tapline_record::{BatchBuilder, EventTime};
 
 /// Octets of the records that are gathered: they stay in the nearest cache while column after column is read.
-const GATHERED_OCTETS_MAX: usize = 16 << 10;
+const GATHERED_OCTETS_MAX: usize = 24 << 10;
 
 /// Makes rows of sets of records.
 #[derive(Debug, Default)]
@@ -34,28 +34,23 @@ impl Gatherer {
         message: &Message<'_>,
         batch: &mut BatchBuilder,
     ) {
-        let is_like_last = self
-            .last
-            .as_ref()
-            .is_some_and(|(last, origin)| Arc::ptr_eq(last, plan) && *origin == message.origin);
-        match *records {
-            Records::Fixed { body, .. }
-                if is_like_last && plan.reverse.is_none() && body.len() < GATHERED_OCTETS_MAX =>
-            {
-                self.extractor.find(&plan.forward, records, message);
-                self.body.extend_from_slice(body);
-                self.rows += records.len();
-                if self.body.len() >= GATHERED_OCTETS_MAX {
-                    self.flush(batch);
-                }
-            }
-            _ => {
+        let goes_on = self.goes_on(plan, message.origin);
+        if goes_on && let Some(body) = gatherable(plan, records) {
+            self.extractor.find(&plan.forward, records, message);
+            self.body.extend_from_slice(body);
+            self.rows += records.len();
+            if self.body.len() >= GATHERED_OCTETS_MAX {
                 self.flush(batch);
-                if !is_like_last {
-                    self.last = Some((plan.clone(), message.origin));
-                }
-                self.append_now(plan, records, message, batch);
             }
+            return;
+        }
+        self.flush(batch);
+        if !goes_on {
+            self.last = Some((plan.clone(), message.origin));
+        }
+        for side in [Some(&plan.forward), plan.reverse.as_ref()].into_iter().flatten() {
+            self.extractor.find(side, records, message);
+            self.extractor.run(side, records, message.origin, batch);
         }
     }
 
@@ -86,16 +81,14 @@ impl Gatherer {
         self.extractor.take_latest()
     }
 
-    fn append_now(
-        &mut self,
-        plan: &Plan,
-        records: &Records<'_>,
-        message: &Message<'_>,
-        batch: &mut BatchBuilder,
-    ) {
-        for side in [Some(&plan.forward), plan.reverse.as_ref()].into_iter().flatten() {
-            self.extractor.find(side, records, message);
-            self.extractor.run(side, records, message.origin, batch);
-        }
+    /// Whether a set follows one of the same plan and origin.
+    fn goes_on(&self, plan: &Arc<Plan>, origin: Origin) -> bool {
+        self.last.as_ref().is_some_and(|(last, before)| Arc::ptr_eq(last, plan) && *before == origin)
     }
+}
+
+/// The octets of records that may be put behind others: of one length, of one direction, and few.
+fn gatherable<'a>(plan: &Plan, records: &Records<'a>) -> Option<&'a [u8]> {
+    let Records::Fixed { body, .. } = *records else { return None };
+    (plan.reverse.is_none() && body.len() < GATHERED_OCTETS_MAX).then_some(body)
 }

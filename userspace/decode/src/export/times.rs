@@ -166,7 +166,8 @@ fn first_given(times: [i64; 4]) -> i64 {
 fn at_uptime(number: u64, sent: EventTime, uptime_ms: u32) -> i64 {
     // Both wrap after 49.7 days; the difference is right if the flow is no older than half of that.
     let ago_ms = i64::from(uptime_ms.wrapping_sub(number as u32).cast_signed());
-    if number < u64::from(u32::MAX) { sent.0.saturating_sub(ago_ms * 1_000_000) } else { NO_TIME }
+    // A message's own time is of 32 bits of seconds, so that nothing overflows.
+    if number < u64::from(u32::MAX) { sent.0.wrapping_sub(ago_ms * 1_000_000) } else { NO_TIME }
 }
 
 /// The instant that a number means; [`NO_TIME`] for those that stand for none.
