@@ -145,7 +145,7 @@ impl ExportAccount {
     /// Records that did not become rows: lost and undecodable; for v9 an estimate.
     #[must_use]
     pub fn missing_records(&self) -> u64 {
-        self.counts.missing_records(self.unit, &self.sequence)
+        self.counts.missing_records(self.unit, self.sequence.missing_units())
     }
 
     /// The account of those of a version that are not kept any more, to which theirs are added.
@@ -177,9 +177,9 @@ impl AddAssign<&Self> for ExportAccount {
 }
 
 impl ExportCounts {
-    /// Records that did not become rows, of an account in this unit with these losses.
-    pub(super) fn missing_records(&self, unit: Unit, sequence: &SequenceCounts) -> u64 {
-        self.records_in(unit, sequence.lost + sequence.uncertain_units + self.undecodable)
+    /// Records that did not become rows, of an account in this unit of which so many never arrived.
+    pub(super) fn missing_records(&self, unit: Unit, units: u64) -> u64 {
+        self.records_in(unit, units + self.undecodable)
     }
 
     /// Records that so many units hold; datagrams by what one of them held so far.

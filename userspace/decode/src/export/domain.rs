@@ -5,7 +5,8 @@
 
 use super::account::{ExportAccount, ExportCounts, Undecodable, Unit};
 use super::domains::DomainKey;
-use super::extract::{ExtractCounts, Extractor, Message};
+use super::extract::{ExtractCounts, Message, Origin};
+use super::gather::Gatherer;
 use super::plan::Plan;
 use super::plans::{Plans, records_of};
 use super::records::Span;
@@ -16,6 +17,7 @@ use super::sflow::counters::InterfaceRows;
 use super::sflow::sources::Sources;
 use super::template::{TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
 use super::{EventTimeSource, ExportOptions};
+use std::sync::Arc;
 use tapline_record::address::Address;
 use tapline_record::{BatchBuilder, EventTime};
 
@@ -29,7 +31,7 @@ pub(super) struct Output {
     pub(super) batch: BatchBuilder,
     /// Rows of `interface_counters`, if some query reads them.
     pub(super) interfaces: Option<InterfaceRows>,
-    pub(super) extractor: Extractor,
+    pub(super) gatherer: Gatherer,
     pub(super) spans: Vec<Span>,
     pub(super) options: ExportOptions,
     pub(super) held: Held,
@@ -180,7 +182,11 @@ impl Domain {
 
     /// Records of it that did not become rows; see [`ExportAccount::missing_records`].
     pub(super) fn missing_records(&self) -> u64 {
-        self.counts.missing_records(self.unit, &self.sequence_counts().0)
+        let units = match self.unit {
+            Unit::Samples => self.sources.counts().missing_units(),
+            _ => self.sequence.missing_units(),
+        };
+        self.counts.missing_records(self.unit, units)
     }
 
     /// Its templates, and how often they changed.
@@ -229,7 +235,7 @@ impl Domain {
     }
 
     /// Rows of the records of `body`; gives how many records there are.
-    pub(super) fn records(&mut self, plan: &Plan, body: &[u8], head: &Head, output: &mut Output) -> u32 {
+    pub(super) fn records(&mut self, plan: &Arc<Plan>, body: &[u8], head: &Head, output: &mut Output) -> u32 {
         let records = records_of(plan, body, &mut output.spans);
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         if plan.template.kind == TemplateKind::Options {
@@ -243,11 +249,9 @@ impl Domain {
             return 0;
         }
         let message = head.message(&self.sampling, &self.clock, &output.options);
-        for side in [Some(&plan.forward), plan.reverse.as_ref()].into_iter().flatten() {
-            output.extractor.append(side, &records, &message, &mut output.batch);
-        }
-        self.extract += output.extractor.take_counts();
-        self.latest = self.latest.max(output.extractor.take_latest());
+        output.gatherer.append(plan, &records, &message, &mut output.batch);
+        self.extract += output.gatherer.take_counts();
+        self.latest = self.latest.max(output.gatherer.take_latest());
         count
     }
 
@@ -366,8 +370,7 @@ impl Domain {
 impl Head {
     fn message<'a>(&self, sampling: &'a Sampling, clock: &Clock, options: &ExportOptions) -> Message<'a> {
         Message {
-            exporter: self.exporter,
-            domain: self.domain,
+            origin: Origin { exporter: self.exporter, domain: self.domain },
             sent: self.sent,
             uptime_ms: self.uptime_ms,
             shift_ns: clock.shift_ns(options.skew_ns_max),

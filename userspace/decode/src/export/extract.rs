@@ -1,6 +1,7 @@
 //! Runs a plan over the records of a set, column by column, into the batch that is being filled.
 //!
-//! Times are worked out first, since several columns share them (`times.rs`). Once warm, nothing is allocated.
+//! Times are worked out first, message by message, since several columns share them (`times.rs`); the columns
+//! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated.
 
 use super::plan::{Operation, RateSource, Side};
 use super::records::{Records, Slot};
@@ -15,8 +16,7 @@ use tapline_record::{BatchBuilder, ColumnBuilder, ColumnType, EventTime};
 /// What holds for all records of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message<'a> {
-    pub(super) exporter: Address,
-    pub(super) domain: u32,
+    pub(super) origin: Origin,
     /// When the exporter sent it, by its own clock.
     pub(super) sent: EventTime,
     /// Milliseconds since the exporter started; `None` when the message does not say.
@@ -28,11 +28,20 @@ pub(super) struct Message<'a> {
     pub(super) sampling: &'a Sampling,
 }
 
+/// Where records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) exporter: Address,
+    pub(super) domain: u32,
+}
+
 /// What is worked out once for several columns of the same records.
 #[derive(Debug, Default)]
 pub(super) struct Extractor {
     numbers: Vec<u64>,
+    /// Of the rows that were found and are not yet in the columns.
     times: RowTimes,
+    /// Of the same rows; 0 stands for an unknown one.
     rates: Vec<u64>,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.
@@ -59,22 +68,28 @@ impl AddAssign for ExtractCounts {
 }
 
 impl Extractor {
-    /// Appends the rows of one direction.
-    pub(super) fn append(
+    /// Finds what is shared by columns, of the rows that follow those found before.
+    pub(super) fn find(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
+        self.find_times(side, records, message);
+        self.find_rates(side.rate, records, message.sampling);
+    }
+
+    /// Appends the rows of one direction, all that were found.
+    pub(super) fn run(
         &mut self,
         side: &Side,
         records: &Records<'_>,
-        message: &Message<'_>,
+        origin: Origin,
         batch: &mut BatchBuilder,
     ) {
         let rows = records.len();
-        self.find_times(side, records, message);
-        self.find_rates(side.rate, records, message.sampling);
         let mut operations = side.operations.iter();
         batch.append(rows, |_, column| match operations.next() {
-            Some(operation) => self.fill(*operation, records, message, column),
+            Some(operation) => self.fill(*operation, records, origin, column),
             None => column.append_absent(rows),
         });
+        self.times.clear();
+        self.rates.clear();
     }
 
     /// What was mended since the last call.
@@ -91,7 +106,7 @@ impl Extractor {
         &mut self,
         operation: Operation,
         records: &Records<'_>,
-        message: &Message<'_>,
+        origin: Origin,
         column: &mut ColumnBuilder,
     ) {
         let rows = records.len();
@@ -120,8 +135,8 @@ impl Extractor {
             Operation::Ts => column.append_present(self.times.events().iter().copied()),
             Operation::StartTime => append_times(column, self.times.starts()),
             Operation::EndTime => append_times(column, self.times.ends()),
-            Operation::Exporter => column.append_present(same(message.exporter, rows)),
-            Operation::ObservationDomain => column.append_present(same(message.domain, rows)),
+            Operation::Exporter => column.append_present(same(origin.exporter, rows)),
+            Operation::ObservationDomain => column.append_present(same(origin.domain, rows)),
             Operation::IpVersion(version) => column.append_present(same(version, rows)),
             Operation::SamplingRate => append_rates(column, &self.rates),
             Operation::Scaled(slot) => {
@@ -161,9 +176,9 @@ impl Extractor {
         self.latest = self.latest.max(found.latest);
     }
 
-    /// Finds the sampling rate of every row; 0 stands for an unknown one.
+    /// Finds the sampling rate of every row.
     fn find_rates(&mut self, source: RateSource, records: &Records<'_>, sampling: &Sampling) {
-        self.rates.clear();
+        let first = self.rates.len();
         let overall = sampling.overall.unwrap_or(0);
         let slot = match source {
             RateSource::Unused => return,
@@ -171,7 +186,7 @@ impl Extractor {
             RateSource::Record(slot) | RateSource::Sampler(slot) | RateSource::Interface(slot) => Some(slot),
         };
         match slot {
-            None => self.rates.resize(records.len(), overall),
+            None => self.rates.resize(first + records.len(), overall),
             Some(slot) => {
                 load_into(&mut self.numbers, records, slot);
                 let rate = |&number: &u64| match source {
@@ -183,7 +198,7 @@ impl Extractor {
                 self.rates.extend(self.numbers.iter().map(rate));
             }
         }
-        self.counts.rates_unknown += self.rates.iter().filter(|&&rate| rate == 0).count() as u64;
+        self.counts.rates_unknown += self.rates[first..].iter().filter(|&&rate| rate == 0).count() as u64;
     }
 }
 

@@ -11,6 +11,7 @@ mod domain;
 mod domains;
 mod elements;
 mod extract;
+mod gather;
 mod ipfix;
 mod netflow_v5;
 mod netflow_v9;
@@ -30,10 +31,11 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use domain::{Domain, Held, Output};
 use domains::{DomainKey, Domains};
-use extract::Extractor;
+use gather::Gatherer;
 use plan::Plan;
 use sflow::counters::InterfaceRows;
 use std::ops::AddAssign;
+use std::sync::Arc;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
 use wire::u16_at;
 
@@ -114,8 +116,8 @@ impl Default for ExportOptions {
 #[derive(Debug)]
 pub struct ExportDecoder {
     domains: Domains,
-    v5: Plan,
-    v7: Plan,
+    v5: Arc<Plan>,
+    v7: Arc<Plan>,
     sflow: sflow::Sflow,
     output: Output,
     batch_rows: usize,
@@ -159,14 +161,14 @@ impl ExportDecoder {
     pub fn new(columns: &[usize], batch_rows: usize, options: ExportOptions) -> Self {
         Self {
             domains: Domains::default(),
-            v5: netflow_v5::v5_plan(columns),
-            v7: netflow_v5::v7_plan(columns),
+            v5: Arc::new(netflow_v5::v5_plan(columns)),
+            v7: Arc::new(netflow_v5::v7_plan(columns)),
             sflow: sflow::Sflow::default(),
             output: Output {
                 columns: columns.to_vec(),
                 batch: BatchBuilder::new(&FLOWS, columns, batch_rows),
                 interfaces: None,
-                extractor: Extractor::default(),
+                gatherer: Gatherer::default(),
                 spans: vec![],
                 options,
                 held: Held::default(),
@@ -269,12 +271,13 @@ impl ExportDecoder {
     /// Rows since the last batch.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.output.batch.rows() + self.sflow.pending_rows()
+        self.output.batch.rows() + self.output.gatherer.pending_rows() + self.sflow.pending_rows()
     }
 
     /// The rows since the last batch, `None` when there are none.
     pub fn finish(&mut self) -> Option<RecordBatch> {
         self.sflow.flush(&mut self.output);
+        self.output.gatherer.flush(&mut self.output.batch);
         (self.output.batch.rows() > 0).then(|| self.output.batch.finish())
     }
 

@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::template::{Element, Field, Template, TemplateKind};
 use super::wire::{u16_at, u32_at};
 use super::{Datagram, header_time};
+use std::sync::Arc;
 
 /// Octets of the header of v5 and v7.
 const HEADER_OCTETS: usize = 24;
@@ -64,7 +65,7 @@ pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
 }
 
 /// Decodes a message of v5 or v7.
-pub(super) fn decode(datagram: &Datagram<'_>, plan: &Plan, domain: &mut Domain, output: &mut Output) {
+pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Domain, output: &mut Output) {
     let payload = datagram.payload;
     let header = (u16_at(payload, 2), u32_at(payload, 4), u32_at(payload, 16), u16_at(payload, 22));
     let (Some(count), Some(uptime), Some(sequence), Some(last)) = header else {

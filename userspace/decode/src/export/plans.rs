@@ -11,6 +11,7 @@ use super::sets::Set;
 use super::template::{TEMPLATE_ID_MIN, Template};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 /// Octets behind the last record of a set that fill it up to a multiple of four.
 const PADDING_OCTETS_MAX: usize = 3;
@@ -21,7 +22,7 @@ const TEMPLATE_FIELDS: usize = 16;
 /// Compiled templates by their number.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
-    by_id: BTreeMap<u16, Plan>,
+    by_id: BTreeMap<u16, Arc<Plan>>,
     /// How often they changed.
     changes: u64,
 }
@@ -52,7 +53,7 @@ impl Plans {
         if let Some(known) = self.by_id.get_mut(&template.id)
             && known.template == template
         {
-            known.is_provisional = false;
+            Arc::make_mut(known).is_provisional = false;
             return false;
         }
         let was_provisional = self.by_id.get(&template.id).map(|known| known.is_provisional);
@@ -74,7 +75,7 @@ impl Plans {
     }
 
     /// The plan of a set. One of an earlier run goes when the set cannot be of it.
-    pub(super) fn of(&mut self, set: Set<'_>, output: &mut Output) -> Option<&Plan> {
+    pub(super) fn of(&mut self, set: Set<'_>, output: &mut Output) -> Option<&Arc<Plan>> {
         let Entry::Occupied(known) = self.by_id.entry(set.id) else { return None };
         let plan = known.get();
         if plan.is_provisional && !may_be_of(plan, set.body, &mut output.spans) {
@@ -112,7 +113,7 @@ impl Plans {
         }
         output.held.template_fields = held;
         let plan = Plan { is_provisional, ..Plan::compile(template, &output.columns) };
-        self.by_id.insert(plan.template.id, plan);
+        self.by_id.insert(plan.template.id, Arc::new(plan));
         Ok(())
     }
 

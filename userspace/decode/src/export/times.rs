@@ -1,4 +1,4 @@
-//! Start, end and event time of every row of a set, worked out once for all columns that need them.
+//! Start, end and event time of every row, worked out message by message for all columns that need them.
 //!
 //! Takes the fields that give times, in any form. Nonsense is mended: an end after the message itself, a start
 //! after its end. Once warm, nothing is allocated.
@@ -17,7 +17,7 @@ const NTP_EPOCH_SECONDS: i64 = 2_208_988_800;
 /// Stands for a time that is not given.
 pub(super) const NO_TIME: i64 = i64::MIN;
 
-/// The times of the rows of a set, in nanoseconds.
+/// The times of rows, in nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct RowTimes {
     starts: Vec<i64>,
@@ -35,20 +35,35 @@ pub(super) struct Found {
 }
 
 impl RowTimes {
-    /// Works out the times of the rows of `records`.
+    /// Works out the times of the rows of `records`, which follow those found before.
     pub(super) fn find(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) -> Found {
+        let first = self.events.len();
         load(&mut self.starts, times.start, records, message);
         load(&mut self.ends, times.end, records, message);
         load(&mut self.events, times.observed, records, message);
+        let mut rows = Rows {
+            starts: &mut self.starts[first..],
+            ends: &mut self.ends[first..],
+            events: &mut self.events[first..],
+        };
         if let Some((slot, unit_ns)) = times.duration {
-            self.add_durations(records.field(slot).map(number), unit_ns);
+            rows.add_durations(records.field(slot).map(number), unit_ns);
         }
-        let found = self.settle(message);
+        let mut found = rows.settle(message.sent);
         if message.shift_ns != 0 {
-            let shift = |time: &mut i64| *time = shifted(*time, message.shift_ns);
-            [&mut self.starts, &mut self.ends].into_iter().flatten().for_each(shift);
+            rows.shift(message.shift_ns);
+            found.latest = found.latest.map(|latest| latest.plus(message.shift_ns));
+        }
+        if let Some(time) = message.event_time {
+            rows.events.fill(time.0);
+            found.latest = found.latest.and(message.event_time);
         }
         found
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        [&mut self.starts, &mut self.ends, &mut self.events].into_iter().for_each(Vec::clear);
     }
 
     /// When the flow began, [`NO_TIME`] where that is not known.
@@ -65,30 +80,42 @@ impl RowTimes {
     pub(super) fn events(&self) -> &[i64] {
         &self.events
     }
+}
 
-    /// Mends nonsense and finds the event times.
-    fn settle(&mut self, message: &Message<'_>) -> Found {
-        let (sent, latest_end) = (message.sent.0, message.sent.plus(END_AHEAD_NS_MAX).0);
+/// The times of the rows of one message.
+struct Rows<'a> {
+    starts: &'a mut [i64],
+    ends: &'a mut [i64],
+    events: &'a mut [i64],
+}
+
+impl Rows<'_> {
+    /// Mends nonsense and finds the event times: a flow's end, or else what is there.
+    fn settle(&mut self, sent: EventTime) -> Found {
+        let (sent, latest_end) = (sent.0, sent.plus(END_AHEAD_NS_MAX).0);
         let (mut mended, mut latest) = (0, NO_TIME);
-        let rows = self.starts.iter_mut().zip(&mut self.ends).zip(&mut self.events);
-        for ((start, end), event) in rows {
+        for ((start, end), event) in self.starts.iter_mut().zip(&mut *self.ends).zip(&mut *self.events) {
             if *end > latest_end || *start > *end && *end != NO_TIME {
                 mended += 1;
                 *end = (*end).min(sent);
                 *start = (*start).min(*end);
             }
-            let given = if *event == NO_TIME { *start } else { *event };
-            let given = if *end == NO_TIME { given } else { *end };
-            let time = if given == NO_TIME { sent } else { given };
-            *event = message.event_time.map_or(time.saturating_add(message.shift_ns), |time| time.0);
+            *event = first_given([*end, *event, *start, sent]);
             latest = latest.max(*event);
         }
         Found { mended, latest: (latest != NO_TIME).then_some(EventTime(latest)) }
     }
 
+    /// Moves all of them.
+    fn shift(&mut self, shift_ns: i64) {
+        let times = [&mut *self.starts, &mut *self.ends, &mut *self.events];
+        let given = times.into_iter().flatten().filter(|time| **time != NO_TIME);
+        given.for_each(|time| *time = time.saturating_add(shift_ns));
+    }
+
     /// Fills in a start or an end that is not given but follows from the other one.
     fn add_durations(&mut self, durations: impl Iterator<Item = u64>, unit_ns: i64) {
-        for ((start, end), duration) in self.starts.iter_mut().zip(&mut self.ends).zip(durations) {
+        for ((start, end), duration) in self.starts.iter_mut().zip(&mut *self.ends).zip(durations) {
             let duration = i64::try_from(duration).unwrap_or(i64::MAX).saturating_mul(unit_ns);
             match (*start, *end) {
                 (NO_TIME, NO_TIME) => {}
@@ -102,13 +129,16 @@ impl RowTimes {
 
 /// Puts the instants of a field into `out`; where there is none, [`NO_TIME`].
 fn load(out: &mut Vec<i64>, source: Option<(Slot, Form)>, records: &Records<'_>, message: &Message<'_>) {
-    out.clear();
-    let Some((slot, form)) = source else { return out.resize(records.len(), NO_TIME) };
+    let Some((slot, form)) = source else { return out.resize(out.len() + records.len(), NO_TIME) };
+    let (sent, uptime_ms) = (message.sent, message.uptime_ms);
     // The forms of most exporters have loops of their own.
     match form {
-        Form::Uptime => extend(out, records, slot, |number| instant(number, Form::Uptime, message)),
-        Form::Millis => extend(out, records, slot, |number| instant(number, Form::Millis, message)),
-        form => extend(out, records, slot, |number| instant(number, form, message)),
+        Form::Uptime => match uptime_ms {
+            Some(uptime_ms) => extend(out, records, slot, move |number| at_uptime(number, sent, uptime_ms)),
+            None => out.resize(out.len() + records.len(), NO_TIME),
+        },
+        Form::Millis => extend(out, records, slot, move |number| instant(number, Form::Millis, sent)),
+        form => extend(out, records, slot, move |number| instant(number, form, sent)),
     }
 }
 
@@ -125,29 +155,33 @@ fn extend(out: &mut Vec<i64>, records: &Records<'_>, slot: Slot, instant: impl F
     }
 }
 
-fn shifted(time: i64, shift: i64) -> i64 {
-    if time == NO_TIME { time } else { time.saturating_add(shift) }
+/// The first of the times that is given.
+#[inline]
+fn first_given(times: [i64; 4]) -> i64 {
+    times.into_iter().find(|&time| time != NO_TIME).unwrap_or(NO_TIME)
+}
+
+/// The instant of an exporter's uptime; [`NO_TIME`] for the one that stands for none.
+#[inline]
+fn at_uptime(number: u64, sent: EventTime, uptime_ms: u32) -> i64 {
+    // Both wrap after 49.7 days; the difference is right if the flow is no older than half of that.
+    let ago_ms = i64::from(uptime_ms.wrapping_sub(number as u32).cast_signed());
+    // A message's own time is of 32 bits of seconds, so that nothing overflows.
+    if number < u64::from(u32::MAX) { sent.0.wrapping_sub(ago_ms * 1_000_000) } else { NO_TIME }
 }
 
 /// The instant that a number means; [`NO_TIME`] for those that stand for none.
 #[inline]
-fn instant(number: u64, form: Form, message: &Message<'_>) -> i64 {
-    let ago = |nanoseconds: i64| message.sent.plus(nanoseconds.saturating_neg()).0;
-    if number == 0 && form != Form::Uptime {
-        return NO_TIME;
-    }
-    match (form, message.uptime_ms) {
-        (Form::Seconds, _) => EventTime::from_parts(i64::try_from(number).unwrap_or(i64::MAX), 0).0,
-        (Form::Millis, _) => i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000_000),
-        (Form::MicrosAgo, _) => ago(i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000)),
-        (Form::Ntp, _) => {
+fn instant(number: u64, form: Form, sent: EventTime) -> i64 {
+    let nanoseconds = |unit_ns| i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(unit_ns);
+    match form {
+        _ if number == 0 => NO_TIME,
+        Form::Seconds => EventTime::from_parts(i64::try_from(number).unwrap_or(i64::MAX), 0).0,
+        Form::Millis => nanoseconds(1_000_000),
+        Form::MicrosAgo => sent.0.saturating_sub(nanoseconds(1_000)),
+        Form::Ntp => {
             let nanoseconds = ((number & 0xffff_ffff) * 1_000_000_000) >> 32;
             EventTime::from_parts((number >> 32) as i64 - NTP_EPOCH_SECONDS, nanoseconds as i64).0
-        }
-        (Form::Uptime, Some(uptime)) if number < u64::from(u32::MAX) => {
-            // Both wrap after 49.7 days; the difference is right if the flow is no older than half of that.
-            let milliseconds = uptime.wrapping_sub(number as u32).cast_signed();
-            ago(i64::from(milliseconds) * 1_000_000)
         }
         _ => NO_TIME,
     }

@@ -37,7 +37,8 @@ pub(crate) fn push(decoder: &mut ExportDecoder, payload: &[u8]) -> Vec<Row> {
     decoder.finish().map_or_else(Vec::new, |batch| rows_of(&batch))
 }
 
-fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+/// The rows of a batch.
+pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let mut rows = vec![Row::new(); batch.num_rows()];
     for (column, array) in FLOWS.columns.iter().zip(batch.columns()) {
         for (row, fields) in rows.iter_mut().enumerate().filter(|(row, _)| array.is_valid(*row)) {

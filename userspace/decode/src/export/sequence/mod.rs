@@ -175,6 +175,12 @@ impl SequenceTracker {
         counts
     }
 
+    /// Those of [`Self::counts`] that did not arrive; asked for at every message.
+    pub(super) fn missing_units(&self) -> u64 {
+        let runs = [self.run.as_ref(), self.former.as_deref()];
+        runs.into_iter().flatten().fold(self.before.missing_units(), |units, run| units + run.missing_units())
+    }
+
     /// The known run goes on, and a rival one is none.
     fn go_on(&mut self, units: u32, arrival: Arrival) -> Arrival {
         if units > 0 {
@@ -258,6 +264,11 @@ impl Rival {
 }
 
 impl SequenceCounts {
+    /// Units that did not arrive, as far as is known or may be.
+    pub(super) const fn missing_units(&self) -> u64 {
+        self.lost + self.uncertain_units
+    }
+
     const NONE: Self =
         Self { lost: 0, reordered: 0, duplicates: 0, restarts: 0, uncertain: 0, uncertain_units: 0 };
 

@@ -90,6 +90,11 @@ impl Run {
         }
     }
 
+    /// Those of its units that did not arrive, as far as is known or may be.
+    pub(super) const fn missing_units(&self) -> u64 {
+        self.gaps.lost + self.gaps.uncertain
+    }
+
     /// Notes a message; one that strays is the caller's to count.
     pub(super) fn note(&mut self, sequence: u32, units: u32) -> Fit {
         self.messages = self.messages.saturating_add(1);
