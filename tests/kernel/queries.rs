@@ -21,6 +21,7 @@ use crate::rights::load;
 const FRAMES: usize = 60_000;
 /// Frames in a row between two naps; the receiver has one core, and other work.
 const FRAMES_A_NAP: usize = 64;
+const SETTLED: Duration = Duration::from_millis(500);
 const NAP: Duration = Duration::from_micros(500);
 
 /// Sends the scenario's frames out of the near end.
@@ -43,6 +44,8 @@ fn wait_for(is_ready: fn() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(60), "nobody looks at the interface");
         sleep(Duration::from_millis(20));
     }
+    // A program is there a moment before the sockets that it sends frames to.
+    sleep(SETTLED);
 }
 
 /// Sums of the last columns by the first ones, without windows, completeness and status.
@@ -99,10 +102,15 @@ fn check(question: &Question<'_>) -> Option<String> {
     Some(run.stderr)
 }
 
-/// Whether some socket reads packets of this network.
+/// Whether some socket reads the packets of an interface of this network.
 fn has_packet_socket() -> bool {
     let sockets = std::fs::read_to_string("/proc/thread-self/net/packet").unwrap();
-    sockets.lines().count() > 1
+    let reads = |socket: &str| {
+        let fields: Vec<_> = socket.split_whitespace().collect();
+        let [_, _, _, protocol, interface, is_running, ..] = fields.as_slice() else { return false };
+        *protocol == "0003" && *interface != "0" && *is_running == "1"
+    };
+    sockets.lines().any(reads)
 }
 
 const FIVE_TUPLES: Question<'_> = Question {

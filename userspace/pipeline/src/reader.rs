@@ -16,6 +16,8 @@ const TELL_NS: i64 = 100_000_000;
 
 /// While an input is silent, what came so far waits no longer than this for a full batch.
 const HOLD: Duration = Duration::from_millis(20);
+/// How long a live source is read on, when its input is to end, for what it has received already.
+const REST: Duration = Duration::from_millis(300);
 /// Batches of a live source that a worker is woken for; fewer wait for it to look by itself. The more it takes in
 /// one turn, the less it costs.
 const WAKE_BATCHES: usize = 4;
@@ -58,9 +60,13 @@ pub(crate) fn read(
 ) -> u64 {
     dealer.waits |= source.waits();
     let mut dealt_all = Instant::now();
-    while !stop.is_set() && !stop.input_ends() {
+    let mut ends_at = None;
+    while !stop.is_set() {
+        if stop.input_ends() && Instant::now() >= *ends_at.get_or_insert_with(|| dealer.end_of_input()) {
+            break;
+        }
         let step = source.step();
-        if step == Step::End {
+        if step == Step::End || step == Step::Idle && ends_at.is_some() {
             break;
         }
         dealer.collect_used(source);
@@ -102,6 +108,11 @@ impl<'a> Dealer<'a> {
         live: Option<CoverageReporter>,
     ) -> Self {
         Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0, told: EventTime::MIN }
+    }
+
+    /// When to stop reading an input that is to end now: what a live one has received already is part of it.
+    fn end_of_input(&self) -> Instant {
+        Instant::now() + if self.live.is_some() { REST } else { Duration::ZERO }
     }
 
     /// Deals the batches of `source` that are full, or all of them; says whether to go on.
