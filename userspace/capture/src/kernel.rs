@@ -21,6 +21,6 @@ pub use flow::KernelFlow;
 pub use object::is_built_in;
 pub use prefilter::{PreFilter, Rule};
 pub use programs::{AttachMode, KernelCapture, KernelOptions, TestedFrame};
-pub use sender::Sender;
+pub use sender::{Sender, flow_of};
 pub use table::{Drained, FlowTable};
 pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};
