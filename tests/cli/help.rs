@@ -32,6 +32,15 @@ fn help_and_version_are_results() {
 }
 
 #[test]
+fn the_doctor_looks_at_the_machine_and_its_interfaces() {
+    let all = tapline(&["doctor"]);
+    assert!(["this machine\n", "kernel ", "problem"].iter().all(|part| all.success().contains(part)));
+    let one = tapline(&["doctor", "lo"]);
+    assert!(["interface lo\n", "not for Ethernet"].iter().all(|part| one.success().contains(part)));
+    assert_failed(&tapline(&["doctor", "no-such-one"]), 2, &["no-such-one", "`lo`"]);
+}
+
+#[test]
 fn the_schema_names_every_column_with_type_and_unit() {
     let tables = tapline(&["schema"]);
     assert!(["packets", "flows"].iter().all(|table| tables.success().contains(table)));

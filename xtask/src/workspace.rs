@@ -13,6 +13,9 @@ use crate::process;
 /// choose the same features of dependencies and nothing is compiled twice.
 const BUILD_TAPLINE: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline"];
 
+/// Likewise for the program that sends frames.
+const BUILD_LOAD: [&str; 6] = ["build", "--quiet", "--release", "--workspace", "--bin", "tapline-load"];
+
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR")
@@ -51,6 +54,12 @@ pub(crate) fn build_tapline() -> Result<PathBuf> {
 /// The program `tapline`, when it has been built.
 pub(crate) fn tapline() -> Result<PathBuf> {
     Ok(target()?.join("release/tapline"))
+}
+
+/// Builds the program that sends frames.
+pub(crate) fn build_load() -> Result<PathBuf> {
+    process::run(process::cargo().args(BUILD_LOAD))?;
+    Ok(target()?.join("release/tapline-load"))
 }
 
 /// The real captures: the environment's `TAPLINE_CAPTURES`, or the folder next to the checkout.

@@ -23,7 +23,7 @@ pub use flow::KernelFlow;
 pub use object::is_built_in;
 pub use prefilter::{PreFilter, Rule};
 pub use programs::{AttachMode, KernelCapture, KernelOptions, TestedFrame};
-pub use sender::Sender;
+pub use sender::{Sender, flow_of};
 pub use stamp::arrival_ns;
 pub use table::{Drained, FlowTable};
 pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};

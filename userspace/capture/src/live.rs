@@ -28,6 +28,7 @@ pub(crate) use xdp_source::xdp_takes;
 
 use xdp_source::Obstacle;
 
+use crate::kernel::KernelCapture;
 use crate::link::{self, Link};
 
 /// Longest wait of one read, so that whoever reads can do something else meanwhile.
@@ -38,12 +39,35 @@ const WAIT_MS: u16 = 100;
 /// # Errors
 /// What stands in the way, with the interface and what would help.
 pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
+    open_best(interface, options, |link| XdpSource::open(link, options))
+}
+
+/// As [`open`], of an interface that a program is attached to natively, such as to keep flows. A mirror's frames
+/// are then redirected by that program, which counts those that it cannot redirect, and goes on to want packets
+/// when the source is gone.
+///
+/// # Errors
+/// As for [`open`].
+pub fn open_on(
+    program: &mut KernelCapture,
+    interface: &str,
+    options: &LiveOptions,
+) -> Result<Box<dyn FrameSource>, LiveError> {
+    open_best(interface, options, |link| XdpSource::open_on(program, link, options))
+}
+
+/// Opens a mirror through `AF_XDP`, if that can be, and all else through `AF_PACKET`.
+fn open_best(
+    interface: &str,
+    options: &LiveOptions,
+    open_xdp: impl FnOnce(&Link) -> Result<XdpSource, Obstacle>,
+) -> Result<Box<dyn FrameSource>, LiveError> {
     let link = find(interface)?;
     if !link.is_up() {
         return Err(LiveError::Down(link.name));
     }
     let reason = if options.is_mirror {
-        match XdpSource::open(&link, options) {
+        match open_xdp(&link) {
             Ok(source) => return Ok(Box::new(source)),
             Err(Obstacle::Fault(error)) => return Err(error),
             Err(Obstacle::Unsuitable(reason)) => reason,

@@ -28,6 +28,11 @@ pub(crate) enum Command {
         /// The table.
         table: Option<String>,
     },
+    /// Say what this machine can do for a live capture, and what would help.
+    Doctor {
+        /// The interface to look at, in place of all.
+        interface: Option<String>,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod doctor;
 mod failure;
 mod input;
 mod output;
@@ -31,6 +32,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Query(arguments) => query::run(&arguments.resolve()?),
         Command::Schema { table } => schema::print(table.as_deref()),
+        Command::Doctor { interface } => doctor::print(interface.as_deref()),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "tapline", &mut std::io::stdout());

@@ -184,7 +184,9 @@ fn interrupts(facts: &Facts) -> Option<Finding> {
         receiving.iter().flat_map(|(_, processors)| processors).copied().collect();
     let listed: Vec<_> = processors.iter().map(u32::to_string).collect();
     let place = node.map(|node| format!(", memory node {node}")).unwrap_or_default();
-    let what = format!("{} receive interrupts, on processors {}{place}", receiving.len(), listed.join(","));
+    let interrupts = if receiving.len() == 1 { "interrupt" } else { "interrupts" };
+    let listed = listed.join(",");
+    let what = format!("{} receive {interrupts}, on processors {listed}{place}", receiving.len());
     if receiving.len() > 1 && processors.len() == 1 && facts.processors > 1 {
         let path = affinity_path(*first);
         return Some(Finding::problem(

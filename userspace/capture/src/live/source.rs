@@ -44,7 +44,7 @@ pub struct Description {
 pub struct Drops {
     /// In the interface, as the host was too slow for it; only where its driver counts them.
     pub interface: u64,
-    /// In the XDP program, as no socket was there for the queue.
+    /// In the XDP program, as no socket was there for the queue; where the program is the source's own.
     pub program: u64,
     /// In front of an `AF_XDP` socket: no free memory, or a frame longer than a piece of it.
     pub memory: u64,

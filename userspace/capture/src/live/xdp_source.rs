@@ -44,7 +44,7 @@ impl From<LiveError> for Obstacle {
 /// An interface that is read through `AF_XDP`.
 pub struct XdpSource {
     // In this order: the program comes off first, so that it does not look for sockets that are gone.
-    program: KernelCapture,
+    program: Option<KernelCapture>,
     queues: Vec<XdpQueue>,
     /// Asks the interface for all frames as long as it is open.
     _promiscuous: Option<Promiscuous>,
@@ -61,11 +61,30 @@ pub struct XdpSource {
 impl XdpSource {
     /// Begins to read an interface; its program is this source's own.
     pub(super) fn open(link: &Link, options: &LiveOptions) -> Result<Self, Obstacle> {
-        let shape = shape(link, options)?;
-        let queues = queue_count(link)?;
-        check_driver(link)?;
+        let plan = plan(link, options)?;
         let mut program = load(options)?;
         program.attach(&link.name, AttachMode::Native).map_err(|error| refused(&link.name, error))?;
+        let source = Self::begin(link, options, plan, &mut program)?;
+        Ok(Self { program: Some(program), ..source })
+    }
+
+    /// Begins to read an interface that a program is attached to already, whose owner keeps it.
+    pub(super) fn open_on(
+        program: &mut KernelCapture,
+        link: &Link,
+        options: &LiveOptions,
+    ) -> Result<Self, Obstacle> {
+        let plan = plan(link, options)?;
+        Self::begin(link, options, plan, program)
+    }
+
+    /// Opens so many queues, and lets the program redirect to them.
+    fn begin(
+        link: &Link,
+        options: &LiveOptions,
+        (queues, shape): (u32, UmemShape),
+        program: &mut KernelCapture,
+    ) -> Result<Self, Obstacle> {
         let queues = open_queues(link, queues, shape)?;
         for (number, queue) in (0..).zip(&queues) {
             program.set_socket(number, queue.socket()).map_err(LiveError::Kernel)?;
@@ -75,7 +94,7 @@ impl XdpSource {
         program.set_packets_wanted(true);
         program.set_mirror(true);
         Ok(Self {
-            program,
+            program: None,
             queues,
             _promiscuous: promiscuous,
             next: 0,
@@ -149,7 +168,7 @@ impl FrameSource for XdpSource {
         }
         let drops = &mut self.counters.drops;
         [drops.memory, drops.ring, self.counters.starved] = sums;
-        drops.program = self.program.counters().unredirected_packets;
+        drops.program = self.program.as_ref().map_or(0, |program| program.counters().unredirected_packets);
         if let Some(link) = link::find(&self.link.name)? {
             drops.interface = link.missed.saturating_sub(self.link.missed);
         }
@@ -184,6 +203,14 @@ impl Calendar {
         }
         self.clock
     }
+}
+
+/// How many queues to open, and the memory for each.
+fn plan(link: &Link, options: &LiveOptions) -> Result<(u32, UmemShape), Obstacle> {
+    let shape = shape(link, options)?;
+    let queues = queue_count(link)?;
+    check_driver(link)?;
+    Ok((queues, shape))
 }
 
 /// Memory for frames as long as the interface's packets.
