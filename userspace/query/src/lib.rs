@@ -7,6 +7,7 @@
 
 mod catalog;
 mod distinct;
+mod elements;
 mod error;
 mod explain;
 pub mod functions;
@@ -20,6 +21,7 @@ mod window;
 mod window_functions;
 
 pub use catalog::PartialSlot;
+pub use elements::{ELEMENTS_MAX, check_elements};
 pub use error::{Place, SqlError, split_statements};
 pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
