@@ -121,7 +121,7 @@ fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlE
         SchemaError::AmbiguousReference { field } => {
             let help = format!("qualify it with its table, e.g. t.{}", field.name);
             SqlError::new(format!("the column '{}' could be one of several", field.name), help)
-                .at_word(sql, &field.name)
+                .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
         }
         other => SqlError { message: other.to_string(), help: None, place: None },
     }

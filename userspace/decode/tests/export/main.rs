@@ -5,6 +5,7 @@
 mod captures;
 mod dissection;
 mod domains;
+mod elements;
 mod messages;
 mod oracle;
 mod properties;
