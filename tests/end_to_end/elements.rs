@@ -67,8 +67,8 @@ fn elements_stand_wherever_columns_may() {
             "SELECT p, count(*) FROM (SELECT element(7) AS p FROM flows UNION ALL SELECT element(11) FROM flows) GROUP BY p",
         ),
         (
-            "SELECT a.src_as, n, m FROM (SELECT src_as, count(*) AS n FROM flows GROUP BY src_as) a JOIN (SELECT dst_as, max(octets) AS m FROM flows GROUP BY dst_as) b ON a.src_as = b.dst_as",
-            "SELECT a.s, n, m FROM (SELECT element(16) AS s, count(*) AS n FROM flows GROUP BY 1) a JOIN (SELECT element(17) AS d, max(element(1)) AS m FROM flows GROUP BY 1) b ON a.s = b.d",
+            "SELECT a.src_as, n, m FROM (SELECT src_as, count(*) AS n FROM flows GROUP BY src_as) a JOIN (SELECT src_as, max(octets) AS m FROM flows GROUP BY src_as) b ON a.src_as = b.src_as",
+            "SELECT a.s, n, m FROM (SELECT element(16) AS s, count(*) AS n FROM flows GROUP BY 1) a JOIN (SELECT element(16) AS s, max(element(1)) AS m FROM flows GROUP BY 1) b ON a.s = b.s",
         ),
         (
             "SELECT octets FROM flows ORDER BY octets DESC LIMIT 5",
