@@ -7,16 +7,25 @@ use std::net::{IpAddr, Ipv4Addr};
 use tapline_decode::export::{
     Datagram, EventTimeSource, ExportDecoder, ExportOptions, ExporterIdentity, Sender, Transport, Unit,
 };
-use tapline_record::{EventTime, FLOWS, FlowColumn};
+use tapline_record::{ElementColumn, ElementForm, EventTime, FLOWS, FlowColumn};
 
 const DOMAINS_MAX: usize = 8;
 const WAITING_OCTETS_MAX: usize = 2048;
 const SECOND_NS: i64 = 1_000_000_000;
 
+/// Elements of every form, those that records are likely to have first.
+fn elements() -> impl Iterator<Item = usize> {
+    use ElementForm as F;
+    let forms =
+        [F::Unsigned, F::Signed, F::Float, F::Application, F::Address, F::Mac, F::Text, F::AsText, F::AsOctets];
+    let elements = (1..=12).flat_map(move |id| forms.map(|form| ElementColumn { enterprise: 0, id, form }));
+    elements.map(ElementColumn::position)
+}
+
 /// Decodes the messages of `input`, each behind `prefix`.
 pub fn check(input: &[u8], prefix: &[u8]) {
     let [choice, rest @ ..] = input else { return };
-    let every_column: Vec<usize> = (0..FLOWS.columns.len()).collect();
+    let every_column: Vec<usize> = (0..FLOWS.columns.len()).chain(elements()).collect();
     let [mut all, mut few] = [&every_column[..], &[FlowColumn::Octets as usize]]
         .map(|columns| ExportDecoder::new(columns, 64, options(*choice)));
     let (mut rest, mut rows, mut received) = (rest, [0; 2], EventTime(1_700_000_000 * SECOND_NS));

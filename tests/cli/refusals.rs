@@ -3,7 +3,7 @@
 use super::{assert_failed, capture, query};
 
 /// The query, and parts of the answer.
-const REFUSED: [(&str, &[&str]); 32] = [
+const REFUSED: [(&str, &[&str]); 45] = [
     ("SELECT src_pi FROM packets", &["src_pi", "line 1, column 8", "src_ip"]),
     ("SELECT\n  octest\nFROM packets", &["octest", "line 2, column 3", "octets"]),
     ("SELECT count(*) FROM packet", &["packet", "line 1, column 22", "packets"]),
@@ -40,6 +40,25 @@ const REFUSED: [(&str, &[&str]); 32] = [
     ("SELECT quantile(DISTINCT octets, 0.5) FROM packets", &["DISTINCT", "write it without"]),
     ("SELECT protocol FROM packets GROUP BY protocol, tumble_rows(0)", &["tumble_rows"]),
     ("SELECT src_ip FROM packets GROUP BY dst_ip", &["src_ip"]),
+    ("SELECT ts, element() FROM flows", &["element()", "line 1, column 12", "element(95)"]),
+    ("SELECT element(octets) FROM flows", &["element(octets)", "line 1, column 8", "element(9, 12235)"]),
+    ("SELECT element(-1) FROM flows", &["element(-1)", "line 1, column 8"]),
+    ("SELECT ts FROM flows WHERE element(65536) = 1", &["element(65536)", "line 1, column 28", "65535"]),
+    ("SELECT element(4294967296, 1) FROM flows", &["element(4294967296, 1)", "literals"]),
+    ("SELECT element(1, 2, 3) FROM flows", &["element(1, 2, 3)", "literals"]),
+    ("SELECT element('95') FROM flows", &["element('95')", "literals"]),
+    ("SELECT element_text(9.5) FROM flows", &["element_text(9.5)", "literals"]),
+    (
+        "SELECT count(*) FROM flows GROUP BY element(DISTINCT 1)",
+        &["element(DISTINCT 1)", "line 1, column 37"],
+    ),
+    ("SELECT ts, element(95) FROM packets", &["element(95)", "line 1, column 12", "flows only"]),
+    (
+        "SELECT element(4) FROM (SELECT element(5) AS tos FROM flows)",
+        &["element(4)", "line 1, column 8", "flows only", "AS gives it a name"],
+    ),
+    ("SELECT elment(95) FROM flows", &["elment", "did you mean element"]),
+    ("SELECT src_ip, element(4) FROM flows GROUP BY src_ip", &["element(4)", "GROUP BY", "column 16"]),
     ("SELECT 1 FROM packets; SELECT 2 FROM packets", &["--output", "--format json"]),
     ("SELECT ((((((((((((((((((((((((((((((((((((((((((((((((((((((1 FROM packets", &["nested too deeply"]),
 ];
@@ -53,6 +72,17 @@ fn a_query_may_be_long_and_no_longer() {
     };
     assert_eq!(of(490).success().lines().count(), 2);
     assert_failed(&of(600), 2, &["operators", "1000", "IN ("]);
+}
+
+#[test]
+fn a_run_names_so_many_elements_and_no_more() {
+    let of = |ids: std::ops::Range<u32>| {
+        let elements: Vec<String> = ids.map(|id| format!("element({id})")).collect();
+        format!("SELECT {} FROM flows", elements.join(", "))
+    };
+    assert_eq!(query(capture(), &["--explain", &of(0..64), &of(10..20)]).code, Some(0));
+    assert_failed(&query(capture(), &[&of(0..65)]), 2, &["65", "at most 64", "line 1, column"]);
+    assert_failed(&query(capture(), &["--explain", &of(0..40), &of(30..70)]), 2, &["70", "at most 64"]);
 }
 
 #[test]

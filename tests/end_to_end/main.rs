@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod account;
+mod elements;
 mod files;
 mod live;
 mod overload;

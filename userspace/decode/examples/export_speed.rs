@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use tapline_decode::export::{Datagram, ExportDecoder, ExportOptions, Sender};
-use tapline_record::{EventTime, FLOWS, FlowColumn};
+use tapline_record::{ElementColumn, ElementForm, EventTime, FLOWS, FlowColumn};
 use tapline_trafficgen::exports::{ExportPlan, Fleet, Outbox, Protocol};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -14,9 +14,16 @@ fn main() -> Result<(), String> {
     let millions = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(5);
     let matrix = [FlowColumn::Ts, FlowColumn::SrcAs, FlowColumn::DstAs, FlowColumn::Octets]
         .map(|column| column as usize);
+    let by_number = [16, 17, 1].map(|id| ElementColumn { enterprise: 0, id, form: ElementForm::Unsigned });
+    let elements = [&[FlowColumn::Ts as usize][..], &by_number.map(ElementColumn::position)].concat();
     let every_column: Vec<usize> = (0..FLOWS.columns.len()).collect();
     for protocol in Protocol::ALL {
-        for (name, columns) in [("traffic matrix", &matrix[..]), ("every column", &every_column)] {
+        let columns = [
+            ("traffic matrix", &matrix[..]),
+            ("the same by numbers of elements", &elements),
+            ("every column", &every_column),
+        ];
+        for (name, columns) in columns {
             let speed = measure(protocol, columns, millions * 1_000_000)?;
             println!("{protocol}, {name}: {speed:.1} M records/s");
         }

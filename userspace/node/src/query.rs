@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapline_capture::End;
 use tapline_pipeline::{Progress, RunError, Sink, Summary};
-use tapline_query::{ContinuousQuery, Planner};
+use tapline_query::{ContinuousQuery, Planner, check_elements};
 
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
@@ -99,7 +99,9 @@ fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
             Failure::Usage(format!("{which}{error}"))
         })
     };
-    plan.queries.iter().map(plan_one).collect()
+    let queries = plan.queries.iter().map(plan_one).collect::<Result<Vec<_>, _>>()?;
+    check_elements(&queries).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(queries)
 }
 
 fn describe(plan: &QueryPlan, queries: &[ContinuousQuery]) -> String {

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use comfy_table::{ContentArrangement, Table, presets};
 use tapline_query::STREAMS;
-use tapline_record::Stream;
+use tapline_record::{FLOWS, Stream};
 
 /// Prints the tables, or the columns of one.
 pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
@@ -20,8 +20,18 @@ pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
         let names = STREAMS.map(|stream| stream.name).join(", ");
         Failure::Usage(format!("there is no table '{name}'; the tables are {names}"))
     })?;
-    Output::to_stdout_text(&format!("{}\n{}\n", stream.about, columns(stream)))
+    let further = if std::ptr::eq(*stream, &raw const FLOWS) { ELEMENTS } else { "" };
+    Output::to_stdout_text(&format!("{}\n{}\n{further}", stream.about, columns(stream)))
 }
+
+/// What can be read of exported flows besides the columns.
+const ELEMENTS: &str = "
+Any other information element of exported flows is read by its number, of a vendor's elements by enterprise and
+number: element(95), element(9, 12235). Its type is the registered one: uint64, int64, float64, address, mac or
+text; what is not registered, or is octets, is uint64 where it has one to eight octets. Times and durations are the
+numbers that were sent. element_text(…) reads it as text, element_octets(…) in hexadecimal. It is NULL where a
+record lacks it, and always in flows of sFlow and of packets.
+";
 
 fn columns(stream: &Stream) -> Table {
     let mut table = Table::new();

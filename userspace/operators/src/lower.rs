@@ -323,7 +323,7 @@ fn bind_branches(
     let bind = |branch: &tapline_query::Branch| {
         let built = layout(branch.stream);
         let place = |column: usize| {
-            let name = branch.stream.columns[column].name;
+            let name = branch.stream.field(column).name().clone();
             let place = built.iter().position(|&built| built == column);
             place.ok_or_else(|| internal_datafusion_err!("the batches lack the column {name}"))
         };

@@ -3,9 +3,13 @@
 //! A stream has a schema and no rows that could be scanned: plans over it are split before they
 //! run. A partial table stands in the upper half for what a lower half gives in one window.
 
+use crate::planner::STREAMS;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider as _, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider as _, Session, TableProvider,
+};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -15,19 +19,44 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Repla
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use std::sync::{Arc, Mutex, PoisonError};
-use tapline_record::Stream;
+use tapline_record::{ElementColumn, FLOWS, Stream};
 
 /// A stream as a table.
 #[derive(Debug)]
 pub(crate) struct StreamTable {
     pub(crate) stream: &'static Stream,
+    /// Positions of its columns in lists of the stream's columns.
+    pub(crate) columns: Vec<usize>,
     schema: SchemaRef,
 }
 
 impl StreamTable {
-    pub(crate) fn new(stream: &'static Stream) -> Self {
-        Self { stream, schema: stream.schema() }
+    /// The stream's own columns, then these elements.
+    fn new(stream: &'static Stream, elements: &[ElementColumn]) -> Self {
+        let elements = elements.iter().map(|element| element.position());
+        let columns: Vec<usize> = (0..stream.columns.len()).chain(elements).collect();
+        Self { stream, schema: stream.schema_of(&columns), columns }
     }
+}
+
+/// The default catalog and the default schema in it.
+pub(crate) const CATALOG: &str = "tapline";
+pub(crate) const SCHEMA: &str = "public";
+
+/// The streams as tables, of which `flows` has columns for these elements, too.
+///
+/// # Errors
+/// Never: the names of streams are distinct.
+pub(crate) fn catalogs(elements: &[ElementColumn]) -> Result<Arc<dyn CatalogProviderList>> {
+    let schema = MemorySchemaProvider::new();
+    for stream in STREAMS {
+        let elements = if std::ptr::eq(stream, &raw const FLOWS) { elements } else { &[] };
+        schema.register_table(stream.name.to_owned(), Arc::new(StreamTable::new(stream, elements)))?;
+    }
+    let (catalog, catalogs) = (MemoryCatalogProvider::new(), MemoryCatalogProviderList::new());
+    catalog.register_schema(SCHEMA, Arc::new(schema))?;
+    let _ = catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+    Ok(Arc::new(catalogs))
 }
 
 #[async_trait::async_trait]

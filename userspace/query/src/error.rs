@@ -1,8 +1,9 @@
 //! What is wrong with a query: one sentence, the place in its text, and what would be right.
 
-use datafusion::common::{DataFusionError, SchemaError};
+use crate::elements::function_of;
+use datafusion::common::{DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use std::fmt;
 
 /// Names that are offered in place of an unknown one.
@@ -38,6 +39,12 @@ impl SqlError {
         Self { message: message.into(), help: Some(help.into()), place: None }
     }
 
+    /// The same at the token of `sql` that begins at `start`.
+    pub(crate) fn at(mut self, sql: &str, start: Location) -> Self {
+        self.place = self.place.or_else(|| place_at(sql, start.line, start.column));
+        self
+    }
+
     /// The same at the first token of `sql` that is or holds `word`.
     pub(crate) fn at_word(mut self, sql: &str, word: &str) -> Self {
         self.place = self.place.or_else(|| place_of_word(sql, word));
@@ -68,8 +75,9 @@ pub(crate) struct KnownNames<'a> {
 /// Turns what DataFusion says of `sql` into a refusal.
 pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownNames<'_>) -> SqlError {
     let root = error.find_root();
+    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
     if let DataFusionError::SchemaError(schema_error, _) = root {
-        return from_schema_error(schema_error, sql);
+        return from_schema_error(schema_error, sql, span);
     }
     let text = first_sentence(&root.strip_backtrace());
     if let Some(name) = quoted_after(&text, "table '") {
@@ -78,7 +86,7 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
     if let Some(name) = quoted_after(&text, "Invalid function '") {
         return unknown_name("function", &name, names.functions.iter().map(String::as_str), sql);
     }
-    let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| span.start);
+    let place = span.map(|span| span.start);
     let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
     SqlError {
         place: place.and_then(|(line, column)| place_at(sql, line, column)),
@@ -90,8 +98,16 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
 /// Columns that are put before the SELECT list.
 const WINDOW_COLUMNS: [&str; 2] = ["window_start", "window_end"];
 
-fn from_schema_error(error: &SchemaError, sql: &str) -> SqlError {
+fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlError {
     match error {
+        SchemaError::FieldNotFound { field, .. } if let Some(function) = function_of(&field.name) => {
+            let message = format!("{} can be read from flows only", field.name);
+            let help =
+                "write it in the SELECT whose FROM names flows; there, AS gives it a name for the others";
+            let error = SqlError::new(message, help);
+            let start = span.map(|span| Location::new(span.start.line, span.start.column));
+            start.into_iter().fold(error, |error, start| error.at(sql, start)).at_word(sql, function)
+        }
         SchemaError::FieldNotFound { field, .. } if WINDOW_COLUMNS.contains(&field.name.as_str()) => {
             let message = format!("{} cannot be named in the query", field.name);
             let help = "every row of a windowed query begins with window_start and window_end, and windows \
@@ -105,7 +121,7 @@ fn from_schema_error(error: &SchemaError, sql: &str) -> SqlError {
         SchemaError::AmbiguousReference { field } => {
             let help = format!("qualify it with its table, e.g. t.{}", field.name);
             SqlError::new(format!("the column '{}' could be one of several", field.name), help)
-                .at_word(sql, &field.name)
+                .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
         }
         other => SqlError { message: other.to_string(), help: None, place: None },
     }

@@ -14,7 +14,8 @@ impl ContinuousQuery {
         let _ = writeln!(text, "{}", self.describe_window());
         for stream in STREAMS.into_iter().chain([&PACKET_FLOWS]) {
             let Some(columns) = self.columns_of(stream) else { continue };
-            let names: Vec<&str> = columns.iter().map(|&column| stream.columns[column].name).collect();
+            let names: Vec<String> =
+                columns.iter().map(|&column| stream.field(column).name().clone()).collect();
             let _ = writeln!(text, "columns built: {} ({})", stream.name, names.join(", "));
         }
         for lower in &self.lowers {

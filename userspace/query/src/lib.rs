@@ -7,6 +7,7 @@
 
 mod catalog;
 mod distinct;
+mod elements;
 mod error;
 mod explain;
 mod flow_table;
@@ -21,6 +22,7 @@ mod window;
 mod window_functions;
 
 pub use catalog::PartialSlot;
+pub use elements::{ELEMENTS_MAX, check_elements};
 pub use error::{Place, SqlError, split_statements};
 pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};

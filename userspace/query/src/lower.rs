@@ -174,8 +174,10 @@ fn compile_scan(scan: &TableScan) -> Result<Branch, Refusal> {
     let Some(table) = provider.downcast_ref::<StreamTable>() else {
         return refuse("only a stream can be read below an aggregate", "aggregate the stream first");
     };
-    let every_column = || (0..table.stream.columns.len()).collect();
-    let columns = scan.projection.clone().unwrap_or_else(every_column);
+    let columns = match &scan.projection {
+        Some(projection) => projection.iter().map(|&column| table.columns[column]).collect(),
+        None => table.columns.clone(),
+    };
     Ok(Branch { stream: table.stream, columns, steps: vec![], packets: None })
 }
 

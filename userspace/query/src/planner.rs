@@ -1,10 +1,11 @@
 //! SQL text to a continuous query.
 //!
-//! parse → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
+//! parse → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
-use crate::catalog::{PartialSlot, StreamTable};
+use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
 use crate::distinct::expand_distinct;
+use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
 use crate::error::{KnownNames, SqlError, from_datafusion};
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::limits;
@@ -16,7 +17,7 @@ use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result, TableReference};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::registry::FunctionRegistry as _;
@@ -28,7 +29,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_record::stream::TIME_ZONE;
-use tapline_record::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
+use tapline_record::{ElementColumn, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
 pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
@@ -130,7 +131,11 @@ impl Planner {
     /// Never: the names registered here are distinct.
     #[must_use]
     pub fn new() -> Self {
-        let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema(CATALOG, SCHEMA);
         config.options_mut().sql_parser.collect_spans = true;
         // Frames without an IP header must not lead every ranking.
         config.options_mut().sql_parser.default_null_ordering = "nulls_last".to_owned();
@@ -145,15 +150,12 @@ impl Planner {
             let _ = state.register_udaf(Arc::new(function));
         }
         let _ = state.register_expr_planner(Arc::new(AddressComparisons));
-        for stream in STREAMS {
-            let schema = state.schema_for_ref(TableReference::bare(stream.name));
-            let schema = schema.expect("invariant: the default catalog has a default schema");
-            let _ = schema.register_table(stream.name.to_owned(), Arc::new(StreamTable::new(stream)));
-        }
+        state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
         let functions = [
             state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
             state.aggregate_functions().keys().cloned().collect(),
             state.window_functions().keys().cloned().collect(),
+            ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
         ];
         Self { state, functions: functions.concat() }
     }
@@ -168,8 +170,9 @@ impl Planner {
     }
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
-        let (statement, explain) = parse(sql)?;
-        let plan = block_on(self.state.statement_to_plan(statement))?;
+        let (mut statement, explain) = parse(sql)?;
+        let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
+        let plan = block_on(self.state_with(&elements)?.statement_to_plan(statement))?;
         let plan = break_ties(convert_addresses(plan)?)?;
         if !reads_stream(&plan)? {
             let names = STREAMS.map(|stream| stream.name).join(" or ");
@@ -202,6 +205,13 @@ impl Planner {
             (query.lowers, query.upper) = self.compile_rows(optimised)?;
         }
         Ok(query)
+    }
+
+    /// The state in which `flows` has columns for these elements, too.
+    fn state_with(&self, elements: &[ElementColumn]) -> Result<SessionState> {
+        let mut state = self.state.clone();
+        state.register_catalog_list(catalogs(elements)?);
+        Ok(state)
     }
 
     /// A plan without aggregate: a stream of rows, or the best of them.

@@ -24,7 +24,7 @@ impl BatchBuilder {
     /// Builds the columns at `positions` of `stream`; a batch is full at `capacity_rows`.
     #[must_use]
     pub fn new(stream: &'static Stream, positions: &[usize], capacity_rows: usize) -> Self {
-        let column = |&position: &usize| (position, ColumnBuilder::new(stream.columns[position].kind));
+        let column = |&position: &usize| (position, ColumnBuilder::new(stream.kind(position)));
         let mut builder = Self {
             schema: stream.schema_of(positions),
             columns: positions.iter().map(column).collect(),

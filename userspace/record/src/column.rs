@@ -8,7 +8,7 @@ use crate::address::{Address, Mac};
 use crate::stream::ColumnType;
 use crate::validity::Validity;
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{ArrowPrimitiveType, Int64Type, TimestampNanosecondType};
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampNanosecondType};
 use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -64,10 +64,45 @@ enum Values {
     UInt32(Vec<u32>),
     UInt64(Vec<u64>),
     Counter(Vec<i64>),
+    Float64(Vec<f64>),
     Address(Vec<i128>),
     Mac(Vec<u8>),
     Text(Vec<Symbol>),
-    Bytes { octets: Vec<u8>, ends: Vec<i32> },
+    String(Strings),
+    Bytes(Strings),
+}
+
+/// Values of any length, one behind the other.
+#[derive(Debug, Default)]
+struct Strings {
+    octets: Vec<u8>,
+    ends: Vec<i32>,
+}
+
+impl Strings {
+    /// Appends a value, nothing for NULL; says whether it is there: what goes beyond 2³¹ octets is not.
+    fn push(&mut self, value: Option<&[u8]>) -> bool {
+        let room = usize::try_from(i32::MAX).map_or(0, |limit| limit - self.octets.len());
+        let value = value.filter(|value| value.len() <= room);
+        self.octets.extend_from_slice(value.unwrap_or_default());
+        self.ends.push(self.end());
+        value.is_some()
+    }
+
+    fn push_absent(&mut self, rows: usize) {
+        self.ends.resize(self.ends.len() + rows, self.end());
+    }
+
+    fn end(&self) -> i32 {
+        i32::try_from(self.octets.len()).expect("invariant: checked when octets were added")
+    }
+
+    /// The values since the last call: where they end, from 0 on, and their octets.
+    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
+        self.ends.insert(0, 0);
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(take(&mut self.ends)));
+        (offsets, Buffer::from_vec(take(&mut self.octets)))
+    }
 }
 
 /// A value that one of the column types stores.
@@ -95,6 +130,7 @@ column_value! {
     u8 => UInt8, value: value;
     u16 => UInt16, value: value;
     u32 => UInt32, value: value;
+    f64 => Float64, value: value;
     Address => Address, value: i128::from_ne_bytes(value);
     Symbol => Text, value: value;
 }
@@ -140,11 +176,13 @@ impl ColumnBuilder {
             ColumnType::UInt16 => Values::UInt16(vec![]),
             ColumnType::UInt32 => Values::UInt32(vec![]),
             ColumnType::UInt64 => Values::UInt64(vec![]),
-            ColumnType::Counter | ColumnType::Change => Values::Counter(vec![]),
+            ColumnType::Counter | ColumnType::Change | ColumnType::Int64 => Values::Counter(vec![]),
+            ColumnType::Float64 => Values::Float64(vec![]),
             ColumnType::Address => Values::Address(vec![]),
             ColumnType::Mac => Values::Mac(vec![]),
             ColumnType::Text => Values::Text(vec![]),
-            ColumnType::Bytes => Values::Bytes { octets: vec![], ends: vec![] },
+            ColumnType::String => Values::String(Strings::default()),
+            ColumnType::Bytes => Values::Bytes(Strings::default()),
         };
         Self { data_type: kind.data_type(), values, validity: Validity::default() }
     }
@@ -169,10 +207,11 @@ impl ColumnBuilder {
             Values::UInt16(column) => column.reserve(rows),
             Values::UInt32(column) => column.reserve(rows),
             Values::UInt64(column) => column.reserve(rows),
+            Values::Float64(column) => column.reserve(rows),
             Values::Address(column) => column.reserve(rows),
             Values::Mac(column) => column.reserve(6 * rows),
             Values::Text(column) => column.reserve(rows),
-            Values::Bytes { ends, .. } => ends.reserve(rows + 1),
+            Values::String(column) | Values::Bytes(column) => column.ends.reserve(rows + 1),
         }
         self.validity.reserve(rows);
     }
@@ -213,25 +252,28 @@ impl ColumnBuilder {
             Values::UInt16(column) => column.resize(column.len() + rows, 0),
             Values::UInt32(column) => column.resize(column.len() + rows, 0),
             Values::UInt64(column) => column.resize(column.len() + rows, 0),
+            Values::Float64(column) => column.resize(column.len() + rows, 0.0),
             Values::Address(column) => column.resize(column.len() + rows, 0),
             Values::Mac(column) => column.resize(column.len() + 6 * rows, 0),
             Values::Text(column) => column.resize(column.len() + rows, Symbol::default()),
-            Values::Bytes { octets, ends } => {
-                let end = i32::try_from(octets.len()).expect("invariant: checked when octets were added");
-                ends.resize(ends.len() + rows, end);
-            }
+            Values::String(column) | Values::Bytes(column) => column.push_absent(rows),
         }
         self.validity.push_run(0, rows);
     }
 
     /// Appends one value of octets, `None` for NULL. Does nothing on a column of another type.
     pub fn push_bytes(&mut self, value: Option<&[u8]>) {
-        if let Values::Bytes { octets, ends } = &mut self.values {
-            let room = usize::try_from(i32::MAX).map_or(0, |limit| limit - octets.len());
-            let value = value.filter(|value| value.len() <= room);
-            octets.extend_from_slice(value.unwrap_or_default());
-            ends.push(i32::try_from(octets.len()).expect("invariant: checked against i32::MAX"));
-            self.validity.push(u64::from(value.is_some()), 1);
+        if let Values::Bytes(column) = &mut self.values {
+            let is_there = column.push(value);
+            self.validity.push(u64::from(is_there), 1);
+        }
+    }
+
+    /// Appends one text, `None` for NULL. Does nothing on a column of another type than [`ColumnType::String`].
+    pub fn push_text(&mut self, value: Option<&str>) {
+        if let Values::String(column) = &mut self.values {
+            let is_there = column.push(value.map(str::as_bytes));
+            self.validity.push(u64::from(is_there), 1);
         }
     }
 
@@ -248,6 +290,7 @@ impl ColumnBuilder {
             Values::UInt32(column) => Arc::new(primitive::<UInt32Type>(column, nulls)),
             Values::UInt64(column) => Arc::new(primitive::<UInt64Type>(column, nulls)),
             Values::Counter(column) => Arc::new(primitive::<Int64Type>(column, nulls)),
+            Values::Float64(column) => Arc::new(primitive::<Float64Type>(column, nulls)),
             Values::Address(column) => {
                 Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(take(column)), nulls))
             }
@@ -255,7 +298,14 @@ impl ColumnBuilder {
                 Arc::new(FixedSizeBinaryArray::new(6, Buffer::from_vec(take(column)), nulls))
             }
             Values::Text(column) => Arc::new(text(column, symbols, nulls.as_ref())),
-            Values::Bytes { octets, ends } => Arc::new(bytes(octets, ends, nulls)),
+            Values::String(column) => {
+                let (offsets, octets) = column.take();
+                Arc::new(StringArray::new(offsets, octets, nulls))
+            }
+            Values::Bytes(column) => {
+                let (offsets, octets) = column.take();
+                Arc::new(BinaryArray::new(offsets, octets, nulls))
+            }
         }
     }
 
@@ -272,9 +322,10 @@ impl ColumnBuilder {
             Values::UInt32(column) => reuse(column, primitive_values::<UInt32Type>(array)),
             Values::UInt64(column) => reuse(column, primitive_values::<UInt64Type>(array)),
             Values::Counter(column) => reuse(column, primitive_values::<Int64Type>(array)),
+            Values::Float64(column) => reuse(column, primitive_values::<Float64Type>(array)),
             Values::Address(column) => reuse(column, fixed_values(array)),
             Values::Mac(column) => reuse(column, fixed_values(array)),
-            Values::Text(_) | Values::Bytes { .. } => drop(array),
+            Values::Text(_) | Values::String(_) | Values::Bytes(_) => drop(array),
         }
         reuse(self.validity.words_mut(), validity);
     }
@@ -314,12 +365,6 @@ fn primitive<T: ArrowPrimitiveType>(
 fn text(column: &mut Vec<Symbol>, symbols: &SymbolTable, nulls: Option<&NullBuffer>) -> StringArray {
     let is_valid = |row| nulls.is_none_or(|nulls| nulls.is_valid(row));
     column.drain(..).enumerate().map(|(row, symbol)| is_valid(row).then(|| symbols.text(symbol))).collect()
-}
-
-fn bytes(octets: &mut Vec<u8>, ends: &mut Vec<i32>, nulls: Option<NullBuffer>) -> BinaryArray {
-    ends.insert(0, 0);
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(take(ends)));
-    BinaryArray::new(offsets, Buffer::from_vec(take(octets)), nulls)
 }
 
 #[cfg(test)]
@@ -409,5 +454,17 @@ mod tests {
         }
         let expected: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"ab"[..]), None, Some(b"")]));
         assert_eq!(&bytes.finish(&symbols), &expected);
+    }
+
+    #[test]
+    fn texts_of_any_value() {
+        let mut texts = ColumnBuilder::new(ColumnType::String);
+        texts.append_absent(2);
+        for value in [Some("ä"), Some(""), None] {
+            texts.push_text(value);
+        }
+        let expected: ArrayRef = Arc::new(StringArray::from(vec![None, None, Some("ä"), Some(""), None]));
+        assert_eq!(&texts.finish(&SymbolTable::default()), &expected);
+        assert!(texts.is_empty());
     }
 }

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod batch;
 pub mod column;
+pub mod element;
 pub mod flow_key;
 mod flows;
 mod interface_counters;
@@ -22,6 +23,7 @@ mod validity;
 
 pub use batch::BatchBuilder;
 pub use column::ColumnBuilder;
+pub use element::{ElementColumn, ElementForm};
 pub use flow_key::FlowKey;
 pub use flows::{FLOWS, FlowColumn, FlowRow};
 pub use interface_counters::{INTERFACE_COUNTERS, InterfaceColumn, InterfaceRow};

@@ -3,6 +3,7 @@
 //! The macro `stream!` writes, from one list, the column ids, the row that decoders fill and the
 //! code that moves a burst of rows into columns, so that the three cannot drift apart.
 
+use crate::element::ElementColumn;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
 
@@ -26,12 +27,18 @@ pub enum ColumnType {
     Counter,
     /// By how much a count changed, 64 bits with a sign.
     Change,
+    /// With a sign, 64 bits.
+    Int64,
+    /// Floating point, 64 bits.
+    Float64,
     /// IP address, 16 octets, IPv4 mapped.
     Address,
     /// MAC address, 6 octets.
     Mac,
     /// UTF-8 text from a small set of values.
     Text,
+    /// UTF-8 text of any value.
+    String,
     /// Octets of any length.
     Bytes,
 }
@@ -46,10 +53,11 @@ impl ColumnType {
             Self::UInt16 => DataType::UInt16,
             Self::UInt32 => DataType::UInt32,
             Self::UInt64 => DataType::UInt64,
-            Self::Counter | Self::Change => DataType::Int64,
+            Self::Counter | Self::Change | Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
             Self::Address => DataType::FixedSizeBinary(16),
             Self::Mac => DataType::FixedSizeBinary(6),
-            Self::Text => DataType::Utf8,
+            Self::Text | Self::String => DataType::Utf8,
             Self::Bytes => DataType::Binary,
         }
     }
@@ -63,10 +71,11 @@ impl ColumnType {
             Self::UInt16 => "uint16",
             Self::UInt32 => "uint32",
             Self::UInt64 => "uint64",
-            Self::Counter | Self::Change => "int64",
+            Self::Counter | Self::Change | Self::Int64 => "int64",
+            Self::Float64 => "float64",
             Self::Address => "address",
             Self::Mac => "mac",
-            Self::Text => "text",
+            Self::Text | Self::String => "text",
             Self::Bytes => "bytes",
         }
     }
@@ -112,11 +121,24 @@ impl Stream {
     /// The Arrow schema of some columns, given by position.
     #[must_use]
     pub fn schema_of(&self, columns: &[usize]) -> SchemaRef {
-        let fields = columns.iter().map(|&position| {
-            let column = &self.columns[position];
-            Field::new(column.name, column.kind.data_type(), column.nullable)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        Arc::new(Schema::new(columns.iter().map(|&position| self.field(position)).collect::<Vec<_>>()))
+    }
+
+    /// Name and Arrow type of the column at a position, be it a fixed one or an [`ElementColumn`].
+    #[must_use]
+    pub fn field(&self, position: usize) -> Field {
+        let data_type = self.kind(position).data_type();
+        match ElementColumn::at(position) {
+            Some(element) => Field::new(element.name(), data_type, true),
+            None => Field::new(self.columns[position].name, data_type, self.columns[position].nullable),
+        }
+    }
+
+    /// Type of the column at a position, be it a fixed one or an [`ElementColumn`].
+    #[must_use]
+    pub fn kind(&self, position: usize) -> ColumnType {
+        let element = ElementColumn::at(position);
+        element.map_or_else(|| self.columns[position].kind, |element| element.form.kind())
     }
 
     /// Position of the column with this name.
@@ -232,13 +254,14 @@ macro_rules! stream {
 
             /// Appends the column at `position` of each row of a burst.
             ///
-            /// Columns of octets are left to the caller: their values are not in the row.
+            /// Columns of octets are left to the caller: their values are not in the row. A position that is
+            /// no fixed column's has no values: NULL is appended.
             #[expect(non_upper_case_globals, reason = "constants are named after the columns")]
             pub fn append(rows: &[Self], position: usize, builder: &mut $crate::ColumnBuilder) {
                 $(const $id: usize = $column::$id as usize;)+
                 match position {
                     $($id => $crate::stream::append_field!(builder, rows, $id, $field, $kind),)+
-                    _ => {}
+                    _ => builder.append_absent(rows.len()),
                 }
             }
         }

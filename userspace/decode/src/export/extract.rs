@@ -3,6 +3,7 @@
 //! Times are worked out first, message by message, since several columns share them (`times.rs`); the columns
 //! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated.
 
+use super::element_values::append_element;
 use super::plan::{Operation, RateSource, Side};
 use super::records::{Records, Slot};
 use super::sampling::Sampling;
@@ -148,6 +149,7 @@ impl Extractor {
                     .map(|(number, rate)| number.saturating_mul(*rate.max(&1)));
                 column.append_present(scaled);
             }
+            Operation::Element(form, slot) => append_element(form, records, slot, column),
         }
     }
 
@@ -234,6 +236,8 @@ fn append_fixed(kind: ColumnType, records: &Records<'_>, slot: Slot, column: &mu
         (ColumnType::UInt32, 1) => append_as!(u8, u32),
         (ColumnType::UInt32, 2) => append_as!(u16, u32),
         (ColumnType::UInt32, 4) => append_as!(u32, u32),
+        (ColumnType::UInt64, 1) => append_as!(u8, u64),
+        (ColumnType::UInt64, 2) => append_as!(u16, u64),
         (ColumnType::UInt64 | ColumnType::Counter, 4) => append_as!(u32, u64),
         (ColumnType::UInt64 | ColumnType::Counter, 8) => append_as!(u64, u64),
         _ => None,
@@ -270,7 +274,7 @@ fn append_loaded(
 }
 
 /// Appends what `value` makes of each record's field.
-fn append_field<T: ColumnValue>(
+pub(super) fn append_field<T: ColumnValue>(
     column: &mut ColumnBuilder,
     records: &Records<'_>,
     slot: Slot,
@@ -318,7 +322,7 @@ fn same<T: Copy>(value: T, rows: usize) -> impl ExactSizeIterator<Item = T> {
 }
 
 /// Engine in the top octet, selector below, whatever its length (RFC 6759).
-fn application_id(octets: &[u8]) -> Option<u64> {
+pub(super) fn application_id(octets: &[u8]) -> Option<u64> {
     let (&engine, selector) = octets.split_first()?;
     (selector.len() <= 7).then(|| u64::from(engine) << 56 | number(selector))
 }

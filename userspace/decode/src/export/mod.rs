@@ -9,6 +9,7 @@ mod account;
 mod datagram;
 mod domain;
 mod domains;
+mod element_values;
 mod elements;
 mod extract;
 mod gather;
@@ -18,6 +19,7 @@ mod netflow_v9;
 mod plan;
 mod plans;
 mod records;
+mod registry;
 mod sampling;
 mod saved_template;
 mod sequence;
@@ -42,6 +44,7 @@ use wire::u16_at;
 pub use account::{ExportAccount, ExportCounts, Undecodable, UndecodableCounts, Unit, version_name};
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract::ExtractCounts;
+pub use registry::element_form;
 pub use saved_template::{NotATemplate, SavedTemplate};
 pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
 
@@ -156,7 +159,8 @@ impl AddAssign for Strays {
 }
 
 impl ExportDecoder {
-    /// Builds the columns at these positions of [`FLOWS`]; a batch is full at `batch_rows`.
+    /// Builds the columns at these positions of [`FLOWS`], information elements
+    /// ([`tapline_record::ElementColumn`]) among them; a batch is full at `batch_rows`.
     #[must_use]
     pub fn new(columns: &[usize], batch_rows: usize, options: ExportOptions) -> Self {
         Self {

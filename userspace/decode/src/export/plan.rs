@@ -7,7 +7,7 @@
 use super::elements::{BIFLOW, Choice, Form, choices, mirror, reverse_choices};
 use super::records::Slot;
 use super::template::{Element, Template, VARIABLE};
-use tapline_record::{ColumnType, FLOWS, FlowColumn};
+use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
 
 /// How the records of one template become rows.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub(super) enum Operation {
     SamplingRate,
     /// A counter times the sampling rate.
     Scaled(Slot),
+    /// An information element that has no column of its own.
+    Element(ElementForm, Slot),
 }
 
 /// Where the times of a row come from; which are given at all.
@@ -114,7 +116,7 @@ impl Side {
             matches!(column, C::SamplingRate | C::ScaledOctets | C::ScaledPackets)
         });
         Self {
-            operations: built().map(|column| operation(template, column, direction)).collect(),
+            operations: columns.iter().map(|&position| operation_at(template, position, direction)).collect(),
             times: Times {
                 start: pick(template, FlowColumn::StartTime, direction),
                 end: pick(template, FlowColumn::EndTime, direction),
@@ -125,6 +127,30 @@ impl Side {
             },
             rate: if needs_rate { rate_source(template) } else { RateSource::Unused },
         }
+    }
+}
+
+/// The operation for the column at a position, be it one of [`FLOWS`] or an element.
+fn operation_at(template: &Template, position: usize, direction: Direction) -> Operation {
+    let column = FlowColumn::ALL.get(position);
+    match ElementColumn::at(position) {
+        Some(element) => of_element(template, element, direction),
+        None => column.map_or(Operation::Absent, |&column| operation(template, column, direction)),
+    }
+}
+
+/// The operation for an element. A biflow's other direction has the reverse element where the template has one;
+/// a field that has none stands in the rows of both.
+fn of_element(template: &Template, column: ElementColumn, direction: Direction) -> Operation {
+    let own = Element { enterprise: column.enterprise, id: column.id };
+    let is_reversed = direction == Direction::Reverse && own.enterprise == 0;
+    let reversed = if is_reversed { find(template, Element::reverse(own.id)) } else { None };
+    match reversed.or_else(|| find(template, own)) {
+        None => Operation::Absent,
+        Some(slot) if column.form == ElementForm::Unsigned && (1..=8).contains(&slot.length) => {
+            Operation::Number(ColumnType::UInt64, slot)
+        }
+        Some(slot) => Operation::Element(column.form, slot),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tapline_decode::ExportOptions;
 
 /// Files of one exporter, templates first.
-const EXPORTERS: &[&[&str]] = &[
+pub(crate) const EXPORTERS: &[&[&str]] = &[
     &["ipfix.dat"],
     &["ipfix_test_barracuda_tpl.dat", "ipfix_test_barracuda_data256.dat"],
     &[
@@ -40,7 +40,7 @@ const EXPORTERS: &[&[&str]] = &[
     ],
 ];
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
     let folder = std::env::var_os("TAPLINE_CAPTURES").map_or(root, PathBuf::from).join("exports");
     if !folder.is_dir() {
@@ -68,7 +68,7 @@ fn messages(octets: &[u8]) -> Vec<&[u8]> {
     messages
 }
 
-fn read(folder: &Path, files: &[&str]) -> Vec<Vec<u8>> {
+pub(crate) fn read(folder: &Path, files: &[&str]) -> Vec<Vec<u8>> {
     let octets = files.iter().map(|file| std::fs::read(folder.join(file)).unwrap());
     octets.flat_map(|octets| messages(&octets).into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
 }

@@ -5,6 +5,7 @@
 mod captures;
 mod dissection;
 mod domains;
+mod elements;
 mod gathering;
 mod messages;
 mod oracle;

@@ -1,7 +1,9 @@
 //! Messages in, rows as text out.
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{
+    Float64Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -48,14 +50,16 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     rows
 }
 
-fn text(kind: ColumnType, array: &ArrayRef, row: usize) -> String {
+pub(crate) fn text(kind: ColumnType, array: &ArrayRef, row: usize) -> String {
     match kind {
         ColumnType::Timestamp => array.as_primitive::<TimestampNanosecondType>().value(row).to_string(),
         ColumnType::UInt8 => array.as_primitive::<UInt8Type>().value(row).to_string(),
         ColumnType::UInt16 => array.as_primitive::<UInt16Type>().value(row).to_string(),
         ColumnType::UInt32 => array.as_primitive::<UInt32Type>().value(row).to_string(),
         ColumnType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
-        ColumnType::Counter => array.as_primitive::<Int64Type>().value(row).to_string(),
+        ColumnType::Float64 => array.as_primitive::<Float64Type>().value(row).to_string(),
+        ColumnType::String => array.as_string::<i32>().value(row).to_owned(),
+        ColumnType::Counter | ColumnType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
         ColumnType::Address => to_ip(array.as_fixed_size_binary().value(row).try_into().unwrap()).to_string(),
         ColumnType::Mac => format_mac(array.as_fixed_size_binary().value(row).try_into().unwrap()),
         other => unreachable!("flows has no {other:?}"),

@@ -62,5 +62,6 @@ fn text(kind: ColumnType, array: &dyn Array) -> String {
         ColumnType::Mac => format_mac(array.as_fixed_size_binary().value(0).try_into().unwrap()),
         ColumnType::Text => array.as_string::<i32>().value(0).to_owned(),
         ColumnType::Bytes => array.as_binary::<i32>().value(0).escape_ascii().to_string(),
+        other => unreachable!("packets has no {other:?}"),
     }
 }

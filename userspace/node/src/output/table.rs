@@ -48,6 +48,21 @@ impl TableWriter {
     }
 }
 
+/// The text with its control characters written out: what came from the network must not steer a terminal.
+fn visible(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => visible.extend(character.escape_default()),
+            false => visible.push(character),
+        }
+    }
+    visible
+}
+
 impl Writer for TableWriter {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let batch = flat(batch)?;
@@ -58,7 +73,8 @@ impl Writer for TableWriter {
             .map(|column| ArrayFormatter::try_new(column, &options))
             .collect::<Result<_, _>>()?;
         for row in 0..batch.num_rows() {
-            self.rows.push(formatters.iter().map(|formatter| formatter.value(row).to_string()).collect());
+            let texts = formatters.iter().map(|formatter| visible(formatter.value(row).to_string()));
+            self.rows.push(texts.collect());
         }
         if self.name.is_none() && self.rows.len() >= ROWS_PER_TABLE {
             self.print()?;
