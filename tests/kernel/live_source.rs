@@ -23,12 +23,12 @@ const QUIET: Duration = Duration::from_millis(250);
 pub(crate) fn open(interface: &str, options: &LiveOptions) -> Option<Box<dyn FrameSource>> {
     match live::open(interface, options) {
         Ok(source) => Some(source),
-        Err(error @ LiveError::NoRights(_)) => {
+        Err(LiveError::Kernel(error)) => crate::rights::or_skipped(Err(error)),
+        Err(error) => {
+            assert!(matches!(error, LiveError::NoRights(_)), "{error}");
             println!("skipped: needs CAP_NET_RAW: {error}");
             None
         }
-        Err(LiveError::Kernel(error)) => crate::rights::or_skipped(Err(error)),
-        Err(error) => panic!("{error}"),
     }
 }
 

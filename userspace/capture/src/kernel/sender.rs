@@ -78,7 +78,7 @@ impl Sender {
 /// The flow of a frame that a [`Sender`] makes, from the frame's number on its CPU; `flows` is a power of two.
 #[must_use]
 pub const fn flow_of(frame: u64, flows: u32) -> u32 {
-    let state = SendState { flow_mask: flows - 1, ..SendState::default() };
+    let state = SendState { frames: 0, flow_mask: flows - 1, src_ip: 0, found: [0; 6] };
     state.flow(frame)
 }
 
