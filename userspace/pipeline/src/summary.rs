@@ -5,7 +5,7 @@ use crate::kernel::KernelReport;
 use crate::packets::{InterfaceReport, PacketReport};
 use crate::source::AnySource;
 use std::time::Duration;
-use tapline_capture::{CaptureFile, End, ExportCounters};
+use tapline_capture::{CaptureFile, CaptureSet, End, ExportCounters};
 use tapline_decode::DamageCounts;
 use tapline_decode::export::{ExportAccount, Strays};
 use tapline_decode::flow_meter::FlowMeterCounters;
@@ -107,7 +107,7 @@ fn summarise_packets(report: PacketReport, summary: &mut Summary) {
     let is_live = interface.is_some();
     let read = FrameSummary { ledger, frame_octets, damage, flows, interface };
     let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
-    summary.files = files.iter().flat_map(|files| files.files()).map(end).collect();
+    summary.files = files.iter().flat_map(CaptureSet::files).map(end).collect();
     match &mut summary.source {
         SourceSummary::Interface { frames, .. } => *frames = Some(read),
         source if is_live => *source = SourceSummary::Interface { kernel: None, frames: Some(read) },
