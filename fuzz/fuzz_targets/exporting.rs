@@ -16,8 +16,17 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// Elements of every form, those that records are likely to have first.
 fn elements() -> impl Iterator<Item = usize> {
     use ElementForm as F;
-    let forms =
-        [F::Unsigned, F::Signed, F::Float, F::Application, F::Address, F::Mac, F::Text, F::AsText, F::AsOctets];
+    let forms = [
+        F::Unsigned,
+        F::Signed,
+        F::Float,
+        F::Application,
+        F::Address,
+        F::Mac,
+        F::Text,
+        F::AsText,
+        F::AsOctets,
+    ];
     let elements = (1..=12).flat_map(move |id| forms.map(|form| ElementColumn { enterprise: 0, id, form }));
     elements.map(ElementColumn::position)
 }

@@ -99,3 +99,15 @@ fn results_are_named_after_the_call() {
     let built = "columns built: flows (element(1), element(61), element(95), element(9, 12235))";
     assert!(explained.success().contains(built), "{}", explained.text());
 }
+
+#[test]
+fn a_text_from_the_network_cannot_steer_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exports.pcap");
+    write(&path, Protocol::NetflowV5);
+    let sql = "SELECT DISTINCT element_text(4) FROM flows WHERE element(4) = 6";
+    let run = tapline(&["query", "--exports", path.to_str().unwrap(), sql]);
+    assert!(run.success().contains("| \\u{6} "), "{}", run.text());
+    let csv = tapline(&["query", "--exports", path.to_str().unwrap(), "--format", "csv", sql]);
+    assert_eq!(csv.success(), "element_text(4)\n\u{6}\n", "what programs read is as it was");
+}

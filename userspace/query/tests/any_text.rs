@@ -22,6 +22,8 @@ const QUERIES: &[&str] = &[
     "SELECT CASE WHEN octets < 100 THEN 'small' ELSE 'large' END AS size , count ( * ) FROM packets GROUP BY 1",
     "SELECT src_ip FROM packets WHERE octets > ( SELECT avg ( octets ) FROM packets ) AND EXISTS ( SELECT 1 FROM flows )",
     "SELECT date_trunc ( 'second' , ts ) , octets / 100 , - octets % 7 , octets :: varchar || 'x' FROM packets WHERE interface LIKE 'eth%'",
+    "SELECT f . element ( 95 ) , sum ( element ( 9 , 12235 ) ) , f . * FROM flows f WHERE element_text ( 82 ) LIKE 'Gi%' GROUP BY element ( 95 ) ORDER BY element ( 95 )",
+    "WITH flows AS ( SELECT * , element ( 61 ) FROM flows ) SELECT * EXCLUDE ( ts ) , element_octets ( 0 , 4 ) FROM flows",
     "EXPLAIN SELECT ip ( '10.0.0.1' ) , INTERVAL '1 day' , ARRAY [ 1 , 2 ] [ 1 ] , payload FROM packets",
 ];
 
@@ -114,6 +116,10 @@ const CALLS: &[&str] = &[
     "count()",
     "text()",
     "service(6, 'x')",
+    "element(95)",
+    "element(9, 12235)",
+    "element_octets(65535)",
+    "element(-1)",
     "INTERVAL '1'",
     "'\u{0}'",
     "\"\"",
