@@ -68,7 +68,7 @@ fn a_connection_lives_on_while_its_frames_are_read() {
     assert!(ip(&["addr", "add", "10.9.0.1/24", "dev", NEAR]));
     send_moved.send(()).unwrap();
     assert_eq!(id.recv(), Ok(0));
-    let sent: Vec<u8> = (0..OCTETS).map(|place| (place * 31 >> 7) as u8).collect();
+    let sent: Vec<u8> = (0..OCTETS).map(|place| ((place * 31) >> 7) as u8).collect();
     let mut stream = TcpStream::connect("10.9.0.2:7000").unwrap();
     stream.write_all(&sent).unwrap();
     let mut received = Vec::new();
