@@ -3,12 +3,13 @@
 //! Every test loads its own programs and, where it needs one, makes its own network namespace, which the kernel
 //! takes away with the test's thread. Where the rights are missing, a test says so and is skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod account;
 mod columns;
 mod connection;
 mod crash;
+mod doctor;
 mod filter;
 #[path = "../../userspace/decode/tests/packet/frames.rs"]
 mod frames;

@@ -3,6 +3,7 @@
 //! Looks, and changes nothing: no program is attached, no socket is bound. Gives findings, in the order in which
 //! they matter; each problem comes with the command that mends it, where there is one.
 
+mod drivers;
 mod interface;
 mod interrupts;
 mod machine;

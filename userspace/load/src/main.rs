@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 /// Puts frames on an interface, and says which.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask load", max_term_width = 100)]
+#[command(bin_name = "cargo xtask load", max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -94,9 +94,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn open(arguments: &Arguments, flows: u32) -> Result<Way> {
-    let plain = || PacketSender::open(&arguments.interface, true).map(Way::Plain);
+    let plain = PacketSender::open(&arguments.interface, true)?;
     if arguments.plain {
-        return Ok(plain()?);
+        return Ok(Way::Plain(plain));
     }
     let live = Sender::load(flows, FIRST_SRC_IP.to_bits()).and_then(|mut sender| {
         sender.open(&arguments.interface)?;
@@ -104,10 +104,10 @@ fn open(arguments: &Arguments, flows: u32) -> Result<Way> {
     });
     match live {
         Ok(sender) => Ok(Way::Live(Box::new(sender))),
-        Err(error @ (KernelError::NoInterface(_) | KernelError::Occupied(_))) => Err(error.into()),
+        Err(error @ KernelError::Occupied(_)) => Err(error.into()),
         Err(error) => {
             eprintln!("AF_PACKET, as live frames cannot be had: {error}");
-            Ok(plain()?)
+            Ok(Way::Plain(plain))
         }
     }
 }

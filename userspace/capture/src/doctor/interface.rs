@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use super::Finding;
 use super::interrupts::{Interrupts, affinity_path};
+use super::{Finding, drivers};
 use crate::link::{
     self, AttachedXdp, Channels, Driver, Link, Offloads, ReceiveRing, XdpAttachment, XdpFeatures,
 };
@@ -27,11 +27,13 @@ impl Facts {
     /// Asks the kernel and the driver.
     pub(super) fn gather(name: &str) -> Result<Self, LiveError> {
         let link = live::find(name)?;
+        let driver = link::driver(name);
+        let known = || drivers::features(&driver.as_ref()?.name);
         Ok(Self {
-            driver: link::driver(name),
             channels: link::channels(name),
             ring: link::receive_ring(name),
-            features: link::xdp_features(link.index).ok(),
+            features: link::xdp_features(link.index).ok().or_else(known),
+            driver,
             offloads: link::offloads(name),
             interrupts: Interrupts::of(&link),
             processors: thread::available_parallelism().map_or(1, usize::from),
