@@ -1,7 +1,8 @@
 //! `cargo xtask demo`: what tapline is for, in a minute.
 //!
 //! Takes a seed, builds the product, makes a capture of three minutes at a branch office, and asks three
-//! questions about it. The answers are tapline's own output; at the end stands what was hidden in the capture.
+//! questions about it; then plays it into a mirrored port and asks there. The answers are tapline's own output; at
+//! the end stands what was hidden in the capture.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -13,6 +14,8 @@ use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{SNAP_LENGTH_OCTETS, Scenario, Truth, branch_office};
 
 use crate::{ebpf, process, style, workspace};
+
+mod live;
 
 /// Show what tapline is for, on a capture made from a seed.
 #[derive(Debug, clap::Args)]
@@ -72,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for question in &QUESTIONS {
         ask(question, &tapline, &capture)?;
     }
+    live::run(&tapline, &capture)?;
     conclude(&scenario.truth, &tapline, &capture);
     Ok(())
 }
@@ -147,6 +151,7 @@ fn conclude(truth: &Truth, tapline: &Path, capture: &Path) {
         format!("{tapline} query --pcap {capture} \"SELECT * FROM packets LIMIT 10\" --format csv"),
         format!("{tapline} query --pcap {capture} --explain \"{SERVICES}\""),
         format!("{tapline} query --pcap YOUR.pcapng \"{SERVICES}\""),
+        format!("{tapline} doctor"),
     ] {
         println!("    {}", style::literal(&command));
     }

@@ -155,7 +155,7 @@ fn apt_get() -> Command {
 }
 
 /// Whether this process may install packages: who runs it owns its folder, by proc(5).
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata("/proc/self").is_ok_and(|folder| folder.uid() == 0)
 }
