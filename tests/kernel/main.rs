@@ -3,7 +3,7 @@
 //! Every test loads its own programs and, where it needs one, makes its own network namespace, which the kernel
 //! takes away with the test's thread. Where the rights are missing, a test says so and is skipped.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may end where it cannot go on")]
+#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod account;
 mod columns;

@@ -5,8 +5,9 @@
 //! is emptied more often. Rows wait for room in the rings of the pipeline: what is in the kernel is not lost by that,
 //! and what the kernel has no room for is counted there.
 
+use crate::ledger::LedgerRows;
 use crate::sink::Progress;
-use crate::source::{Send, Source, Step};
+use crate::source::{Send, Source, Step, now};
 use crate::wire::columns_of;
 use arrow_array::RecordBatch;
 use std::thread::sleep;
@@ -15,10 +16,13 @@ use tapline_capture::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, monotonic_ns,
 };
 use tapline_capture::live::{LiveError, Promiscuous};
+use tapline_decode::export::ExporterIdentity;
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{BatchBuilder, EventTime, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream};
+use tapline_record::{
+    BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream,
+};
 
 /// Between two looks at the ring buffer.
 const LOOK: Duration = Duration::from_millis(10);
@@ -88,17 +92,14 @@ pub struct KernelReport {
 impl KernelReport {
     /// Frames and their fates; those that the pre-filter refused are none of them.
     #[must_use]
-    pub const fn ledger(&self) -> SourceLedger {
-        let lost = self.counters.lost_packets;
-        SourceLedger {
-            offered: self.delivered + lost,
-            delivered: self.delivered,
-            control: 0,
-            undecodable: 0,
-            dropped: lost,
-            lost_before_us: 0,
-        }
+    pub fn ledger(&self) -> SourceLedger {
+        fates(self.delivered, &self.counters)
     }
+}
+
+fn fates(delivered: u64, counters: &Counters) -> SourceLedger {
+    let dropped = counters.lost_packets;
+    SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
 }
 
 /// Empties a flow table.
@@ -108,7 +109,7 @@ pub(crate) struct KernelSource {
     drain_every: Duration,
     drained: Instant,
     builder: BatchBuilder,
-    batch_rows: usize,
+    ledger: Option<LedgerRows>,
     /// Rows that are not yet in a batch.
     rows: Vec<PacketFlowRow>,
     /// Frames before this are in rows; and in batches that were handed over.
@@ -121,8 +122,16 @@ pub(crate) struct KernelSource {
 }
 
 impl KernelSource {
-    /// Builds these columns of what comes out.
-    pub(crate) fn new(input: KernelInput, columns: &[usize], batch_rows: usize) -> Self {
+    /// Builds these columns of what comes out, and those of the ledger.
+    pub(crate) fn new(
+        input: KernelInput,
+        columns: &[usize],
+        ledger_columns: Option<&[usize]>,
+        batch_rows: usize,
+    ) -> Self {
+        let name = format!("{} by its flow table", input.interface);
+        let ledger =
+            ledger_columns.map(|columns| LedgerRows::new(columns, &name, ExporterIdentity::default()));
         let drain_every = Duration::from_nanos(input.pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX);
         Self {
             input,
@@ -130,7 +139,7 @@ impl KernelSource {
             drain_every,
             drained: Instant::now(),
             builder: BatchBuilder::new(&PACKET_FLOWS, columns, batch_rows),
-            batch_rows,
+            ledger,
             rows: vec![],
             until: EventTime::MIN,
             told: EventTime::MIN,
@@ -154,22 +163,38 @@ impl KernelSource {
 
     /// Takes everything out of the table.
     fn drain(&mut self) -> Result<(), KernelError> {
-        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, .. } = self;
+        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, delivered, .. } = self;
         // What was counted until now was counted by the clock as it was then.
         let (before, pane_ns) = (*clock, *pane_ns);
         *clock = Clock::measure();
         let grid = clock.grid(pane_ns, monotonic_ns());
-        let drained = capture.table().drain(grid, |flow| rows.push(row_of(flow, before, pane_ns)))?;
+        let drained = capture.table().drain(grid, |flow| {
+            *delivered += flow.packets;
+            rows.push(row_of(flow, before, pane_ns));
+        })?;
         self.entries += drained.entries + drained.ring_entries;
         self.until = time_of(before.utc_ns(drained.until_ns));
         self.drained = Instant::now();
         Ok(())
     }
 
+    /// Makes a row of what changed in the account, now and then.
+    fn look_at_ledger(&mut self, is_end: bool) {
+        let (time, account) = (now(), fates(self.delivered, &self.input.capture.counters()));
+        if let Some(ledger) = self.ledger.as_mut()
+            && (is_end || ledger.is_due(time))
+        {
+            ledger.note_whole(&account, 0, "frames", time);
+        }
+    }
+
     /// Takes what left the table early.
     fn drain_ring(&mut self) {
-        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, .. } = self;
-        self.entries += capture.table().drain_ring(|flow| rows.push(row_of(flow, *clock, *pane_ns)));
+        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, delivered, .. } = self;
+        self.entries += capture.table().drain_ring(|flow| {
+            *delivered += flow.packets;
+            rows.push(row_of(flow, *clock, *pane_ns));
+        });
     }
 }
 
@@ -191,13 +216,11 @@ impl Source for KernelSource {
 
     fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
         let mut rows = std::mem::take(&mut self.rows);
-        self.delivered += rows.iter().map(|row| row.packets).sum::<u64>();
+        self.look_at_ledger(false);
         for burst in rows.chunks(BURST_ROWS) {
             self.builder
                 .append(burst.len(), |position, column| PacketFlowRow::append(burst, position, column));
-            if self.builder.rows() + BURST_ROWS > self.batch_rows
-                && !send(&PACKET_FLOWS, self.builder.finish())
-            {
+            if self.builder.is_full() && !send(&PACKET_FLOWS, self.builder.finish()) {
                 return false;
             }
         }
@@ -209,7 +232,8 @@ impl Source for KernelSource {
         if all {
             self.told = self.until;
         }
-        true
+        let batch = self.ledger.as_mut().and_then(LedgerRows::finish);
+        batch.is_none_or(|batch| send(&LEDGER, batch))
     }
 
     fn watermark(&mut self) -> EventTime {
@@ -235,6 +259,7 @@ impl Source for KernelSource {
         if let Err(error) = ended {
             self.failure.get_or_insert(error);
         }
+        self.look_at_ledger(true);
     }
 
     fn recycle(&mut self, _: &'static Stream, batch: RecordBatch) {

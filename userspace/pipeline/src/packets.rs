@@ -180,6 +180,12 @@ impl PacketSource {
                 Ok(counters) => self.live = counters,
                 Err(error) => self.failure = Some(error.to_string()),
             }
+            let (time, account) = (now(), self.account());
+            if let Some(ledger) = self.ledger.as_mut()
+                && (is_end || ledger.is_due(time))
+            {
+                ledger.note_whole(&account, 0, "frames", time);
+            }
         }
     }
 }
@@ -257,8 +263,9 @@ impl Source for PacketSource {
         if let Some((meter, batcher)) = &mut self.flows {
             meter.finish(&mut |flow| batcher.push(flow));
         }
+        self.look(true);
         let account = self.account();
-        if let Some(ledger) = &mut self.ledger {
+        if let Some(ledger) = self.ledger.as_mut().filter(|_| matches!(self.input, FrameInput::Files(_))) {
             ledger.note_whole(&account, 0, "frames", self.latest.max(EventTime(0)));
         }
     }

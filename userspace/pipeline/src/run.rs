@@ -183,7 +183,9 @@ fn sources(
         Input::Interface(kernel, frames) => {
             let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
             let table = kernel.map(|input| {
-                AnySource::Kernel(Box::new(KernelSource::new(*input, &columns, options.batch_rows)))
+                let ledger = columns_of(queries, &LEDGER);
+                let source = KernelSource::new(*input, &columns, ledger.as_deref(), options.batch_rows);
+                AnySource::Kernel(Box::new(source))
             });
             let plan = packets(allowed(PACKETS_LATENESS_MS));
             let frames = frames.map(|source| packets_of(FrameInput::Interface(source), &plan));

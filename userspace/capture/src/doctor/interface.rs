@@ -61,7 +61,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(interrupts(facts));
     findings.push(Finding::note(
         "XDP sees what the interface receives, and nothing that this host sends",
-        "read a mirrored port, or read without --mirror: AF_PACKET sees both directions",
+        "let a switch mirror both directions to a port, and read that",
     ));
     findings
 }
