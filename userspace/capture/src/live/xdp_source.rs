@@ -5,6 +5,8 @@
 //! counted: seen by the program = filtered + read + dropped + on their way.
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use socket2::Socket;
 use tapline_decode::{Direction, Frame, LinkType};
@@ -23,6 +25,8 @@ use crate::socket_option;
 const QUEUES_MAX: u32 = 256;
 /// Octets of Ethernet's header with two VLAN tags.
 const HEADER_OCTETS: u32 = 22;
+/// How long frames gather when the rings were just emptied; these have room for many times as long.
+const GATHER: Duration = Duration::from_micros(100);
 /// The calendar was set when it stands so far from where it stood.
 const CALENDAR_STEP_NS: u64 = 1_000;
 /// Time between two looks at the calendar.
@@ -52,6 +56,8 @@ pub struct XdpSource {
     /// The queue to read next.
     next: usize,
     poll: Poll,
+    /// The last read found frames.
+    is_flowing: bool,
     link: Link,
     calendar: Calendar,
     snap_octets: usize,
@@ -100,6 +106,7 @@ impl XdpSource {
             _promiscuous: promiscuous,
             next: 0,
             poll: Poll::default(),
+            is_flowing: false,
             link: link.clone(),
             calendar: Calendar::new(),
             snap_octets: options.snap_octets.max(1) as usize,
@@ -138,6 +145,10 @@ impl XdpSource {
 
     /// Waits for frames; this also tells a driver that there is memory for them.
     fn wait(&mut self) -> io::Result<()> {
+        if self.is_flowing {
+            // Waking up for each frame costs more than the frame does.
+            thread::sleep(GATHER);
+        }
         match self.poll.wait(self.queues.iter().map(XdpQueue::socket), WAIT_MS) {
             Err(error) if !is_passing(&error) => return Err(error),
             _ => {}
@@ -153,13 +164,13 @@ impl XdpSource {
 
 impl FrameSource for XdpSource {
     fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
-        match self.lend(frames_max, visit)? {
-            0 => {
-                self.wait()?;
-                self.lend(frames_max, visit)
-            }
-            frames => Ok(frames),
+        let mut frames = self.lend(frames_max, visit)?;
+        if frames == 0 {
+            self.wait()?;
+            frames = self.lend(frames_max, visit)?;
         }
+        self.is_flowing = frames > 0;
+        Ok(frames)
     }
 
     fn counters(&mut self) -> io::Result<LiveCounters> {
