@@ -1,6 +1,10 @@
 //! A network namespace of a thread, with a pair of interfaces that are each other's other end.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapline_capture::link;
 
 /// The end that frames are sent out of.
 pub(crate) const NEAR: &str = "near";
@@ -29,6 +33,7 @@ pub(crate) fn enter_with(queues: &str) -> bool {
         // Nobody speaks unasked: no addresses, no neighbours.
         assert!(ip(&["link", "set", end, "addrgenmode", "none"]) && ip(&["link", "set", end, "up"]), "{end}");
     }
+    wait_for_carrier();
     true
 }
 
@@ -44,6 +49,19 @@ pub(crate) fn dropped() -> u64 {
     let output = Command::new("ip").args(["-s", "-j", "link", "show", NEAR]).output().unwrap();
     let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     links[0]["stats64"]["tx"]["dropped"].as_u64().unwrap()
+}
+
+/// Waits until frames that are sent at one end come out of the other: the kernel finds out a little later that
+/// both are switched on.
+pub(crate) fn wait_for_carrier() {
+    let is_running = |end| link::find(end).unwrap().unwrap().flags & libc::IFF_RUNNING as u32 != 0;
+    let start = Instant::now();
+    while ![NEAR, FAR].into_iter().all(is_running) {
+        assert!(start.elapsed() < Duration::from_secs(20), "no carrier");
+        thread::sleep(Duration::from_millis(1));
+    }
+    // What it does about it follows.
+    thread::sleep(Duration::from_millis(20));
 }
 
 /// Gives this thread, and those that it starts, an empty network of their own; `false`, and a line that says why,

@@ -93,6 +93,7 @@ fn an_interface_may_be_switched_off_and_on_and_its_end_is_an_error() {
     assert!(ip(&["link", "set", FAR, "down"]));
     assert_eq!(read_all(&mut *source), []);
     assert!(ip(&["link", "set", FAR, "up"]));
+    namespace::wait_for_carrier();
     let before_ns = now_ns();
     send(NEAR, 0..50);
     assert_read(&read_all(&mut *source), 0..50, [before_ns, now_ns()]);

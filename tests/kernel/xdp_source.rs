@@ -1,10 +1,11 @@
 //! Frames of a mirror, read through `AF_XDP`: all of them, as they were, with the program's time.
 
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tapline_capture::kernel::{AttachMode, Clock, KernelOptions, PaneGrid, Sender, monotonic_ns};
-use tapline_capture::link;
+use tapline_capture::link::{self, Link};
 use tapline_capture::live::{self, FrameSource, LiveCounters, LiveMode, LiveOptions};
 use tapline_decode::Direction;
 
@@ -172,6 +173,52 @@ fn nothing_is_left_behind() {
     assert_eq!((after.promiscuity, after.xdp), (before.promiscuity, None));
     // And the same again.
     assert!(open(FAR, &mirror()).is_some());
+}
+
+/// Names the environment of the process that is killed.
+const HOLD: &str = "TAPLINE_HOLD_MIRROR";
+
+#[test]
+#[ignore = "is what the test below kills"]
+fn hold_a_mirror() {
+    if std::env::var_os(HOLD).is_none() {
+        return;
+    }
+    let mut source = open(FAR, &mirror()).unwrap();
+    loop {
+        source.read(1000, &mut |_| ()).unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_nothing_behind() {
+    if !namespace::enter() || load(&KernelOptions::default()).is_none() {
+        return;
+    }
+    let before = link::find(FAR).unwrap().unwrap();
+    let mut other = Command::new(std::env::current_exe().unwrap());
+    other.args(["--exact", "xdp_source::hold_a_mirror", "--ignored"]).env(HOLD, "1");
+    let mut other = other.stdout(Stdio::null()).spawn().unwrap();
+    wait_for(|link| link.xdp.is_some() && link.promiscuity > before.promiscuity);
+    send(NEAR, 0..100);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // The kernel clears away behind a process, though not at once.
+    wait_for(|link| link.xdp.is_none() && link.promiscuity == before.promiscuity);
+    // And another one goes on.
+    let mut source = open(FAR, &mirror()).unwrap();
+    send(NEAR, 0..100);
+    assert_eq!(read_all(&mut *source).len(), 100);
+}
+
+/// Waits until the far end is as it should be.
+fn wait_for(is_so: impl Fn(&Link) -> bool) {
+    let is_so = || is_so(&link::find(FAR).unwrap().unwrap());
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", link::find(FAR));
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! can; everything else through `AF_PACKET`, which reads copies and takes nothing from the host. What was chosen,
 //! and why nothing better, is said. When a source is dropped, or its process ends, the interface is as it was.
 
+mod calendar;
 mod error;
 mod options;
 mod packet_ring;
@@ -13,6 +14,7 @@ mod packet_socket;
 mod packet_source;
 mod promiscuous;
 mod source;
+mod xdp_plan;
 mod xdp_queue;
 mod xdp_source;
 
@@ -24,9 +26,9 @@ pub use promiscuous::Promiscuous;
 pub use source::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 pub use xdp_source::XdpSource;
 
-pub(crate) use xdp_source::xdp_takes;
+pub(crate) use xdp_plan::xdp_takes;
 
-use xdp_source::Obstacle;
+use xdp_plan::Obstacle;
 
 use crate::kernel::KernelCapture;
 use crate::link::{self, Link};

@@ -171,12 +171,21 @@ fn offloads(facts: &Facts) -> Vec<Finding> {
         (offloads.joins_in_hardware, "the interface joins packets before anybody sees them (LRO)", "lro"),
         (offloads.strips_vlan, "the interface takes VLAN tags away before XDP sees them", "rxvlan"),
     ];
-    let found: Vec<_> = problems
+    let mut found: Vec<_> = problems
         .into_iter()
         .filter(|(is_on, ..)| *is_on)
         .map(|(_, what, feature)| Finding::problem(what, format!("ethtool -K {name} {feature} off")))
         .collect();
-    if found.is_empty() { vec![Finding::fine("no offload hides packets")] } else { found }
+    if found.is_empty() {
+        found.push(Finding::fine("no offload hides received packets"));
+    }
+    if offloads.cuts_late {
+        found.push(Finding::note(
+            "what this host sends is seen before it is cut to packets (TSO, GSO)",
+            format!("ethtool -K {name} tso off gso off, if these packets are to be counted"),
+        ));
+    }
+    found
 }
 
 fn interrupts(facts: &Facts) -> Option<Finding> {

@@ -196,7 +196,7 @@ fn check_version(ebpf: &mut Ebpf) -> Result<(), KernelError> {
 /// Loads a program.
 pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
     let program = loaded(ebpf, name)?;
-    program.load()?;
+    without_signals(|| program.load())?;
     Ok(program)
 }
 

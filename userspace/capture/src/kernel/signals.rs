@@ -1,7 +1,8 @@
-//! Test runs that no signal ends early.
+//! Calls of the kernel that no signal ends early.
 //!
-//! The kernel ends a test run when a signal waits for the thread, after any number of frames, and does not say how
-//! many. So the thread takes none meanwhile; those for the whole process go to another thread, or wait.
+//! The kernel gives up checking a program when a signal waits for the thread; it ends a test run after any number
+//! of frames, and does not say how many. Any signal will do, also that a child has ended. So the thread takes none
+//! meanwhile; those for the whole process go to another thread, or wait.
 
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;

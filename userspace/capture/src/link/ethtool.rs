@@ -11,6 +11,8 @@ use socket2::{Domain, Socket, Type};
 /// Questions (`ETHTOOL_G*`).
 const GET_DRIVER: u32 = 0x03;
 const GET_RINGS: u32 = 0x10;
+const GET_TSO: u32 = 0x1e;
+const GET_GSO: u32 = 0x23;
 const GET_FLAGS: u32 = 0x25;
 const GET_GRO: u32 = 0x2b;
 const GET_CHANNELS: u32 = 0x3c;
@@ -53,7 +55,7 @@ pub struct ReceiveRing {
     pub frames_max: u32,
 }
 
-/// What is done to received frames before the kernel or a capture sees them.
+/// What is done to frames before, or after, a capture sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offloads {
     /// The kernel joins packets of a connection (GRO).
@@ -62,6 +64,8 @@ pub struct Offloads {
     pub joins_in_hardware: bool,
     /// The interface takes the VLAN tag out of the frame.
     pub strips_vlan: bool,
+    /// What this host sends is cut to packets after a capture has seen it (TSO, GSO).
+    pub cuts_late: bool,
 }
 
 /// Who drives an interface; `None` if nobody says.
@@ -87,15 +91,17 @@ pub fn receive_ring(interface: &str) -> Option<ReceiveRing> {
     Some(ReceiveRing { frames, frames_max })
 }
 
-/// What is done to received frames; `None` if the driver does not say.
+/// What is done to frames; `None` if the driver does not say.
 #[must_use]
 pub fn offloads(interface: &str) -> Option<Offloads> {
     let [_, flags] = ask(interface, GET_FLAGS).ok()?;
     let [_, gro] = ask(interface, GET_GRO).ok()?;
+    let is_on = |question| ask(interface, question).is_ok_and(|[_, is_on]| is_on != 0);
     Some(Offloads {
         joins_in_kernel: gro != 0,
         joins_in_hardware: flags & FLAG_LRO != 0,
         strips_vlan: flags & FLAG_VLAN_STRIP != 0,
+        cuts_late: is_on(GET_TSO) || is_on(GET_GSO),
     })
 }
 

@@ -16,7 +16,7 @@ pub struct LiveOptions {
     /// Octets of the ring of an `AF_PACKET` socket; whole MiB are taken.
     pub ring_octets: usize,
     /// Frames of the memory of one queue of `AF_XDP`; the next power of two is taken. A frame has 2 KiB, or 4 KiB
-    /// if the interface's packets need as much.
+    /// if the interface's packets need as much; so by default a queue has 16 MiB, and each queue has its own.
     pub umem_frames: u32,
     /// Limits of the flow table of the program that `AF_XDP` needs.
     pub kernel: KernelOptions,

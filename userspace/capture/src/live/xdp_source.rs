@@ -1,16 +1,20 @@
 //! Frames of a port that only receives copies, through `AF_XDP` on all its queues.
 //!
-//! Takes an interface, attaches the capture program, gives the frames that it redirects, queue by queue, with the
-//! program's time, in order within a queue. Frames that the program could not redirect, and those that found no memory or no room, are
-//! counted: seen by the program = filtered + read + dropped + on their way.
+//! Takes an interface, attaches the capture program, gives the frames that it redirects, with the program's time,
+//! in order within a queue. Frames that the program could not redirect, and those that found no memory or no room,
+//! are counted: seen by the program = filtered + read + dropped + on their way.
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use tapline_decode::{Direction, Frame, LinkType};
 use tapline_record::EventTime;
 
 use super::Promiscuous;
-use super::xdp_queue::{QueueError, UmemShape, XdpQueue};
+use super::calendar::Calendar;
+use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
+use super::xdp_queue::{UmemShape, XdpQueue};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::file::is_passing;
 use crate::kernel::{AttachMode, Clock, KernelCapture, KernelError, KernelOptions, PaneGrid, monotonic_ns};
@@ -18,28 +22,8 @@ use crate::link::{self, Link};
 use crate::poll::Poll;
 use crate::socket_option;
 
-/// Queues that the program's map of sockets has room for.
-const QUEUES_MAX: u32 = 256;
-/// Octets of Ethernet's header with two VLAN tags.
-const HEADER_OCTETS: u32 = 22;
-/// The calendar was set when it stands so far from where it stood.
-const CALENDAR_STEP_NS: u64 = 1_000;
-/// Time between two looks at the calendar.
-const CALENDAR_LOOK_NS: u64 = 1_000_000_000;
-
-/// Why an interface is not read through `AF_XDP`.
-pub(super) enum Obstacle {
-    /// It cannot be, so that another way must do: one sentence.
-    Unsuitable(String),
-    /// It could be, if its user helped.
-    Fault(LiveError),
-}
-
-impl From<LiveError> for Obstacle {
-    fn from(error: LiveError) -> Self {
-        Self::Fault(error)
-    }
-}
+/// How long frames gather when the rings were just emptied; these have room for many times as long.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// An interface that is read through `AF_XDP`.
 pub struct XdpSource {
@@ -51,6 +35,8 @@ pub struct XdpSource {
     /// The queue to read next.
     next: usize,
     poll: Poll,
+    /// The last read found frames.
+    is_flowing: bool,
     link: Link,
     calendar: Calendar,
     snap_octets: usize,
@@ -99,6 +85,7 @@ impl XdpSource {
             _promiscuous: promiscuous,
             next: 0,
             poll: Poll::default(),
+            is_flowing: false,
             link: link.clone(),
             calendar: Calendar::new(),
             snap_octets: options.snap_octets.max(1) as usize,
@@ -137,6 +124,10 @@ impl XdpSource {
 
     /// Waits for frames; this also tells a driver that there is memory for them.
     fn wait(&mut self) -> io::Result<()> {
+        if self.is_flowing {
+            // Waking up for each frame costs more than the frame does.
+            thread::sleep(GATHER);
+        }
         match self.poll.wait(self.queues.iter().map(XdpQueue::socket), WAIT_MS) {
             Err(error) if !is_passing(&error) => return Err(error),
             _ => {}
@@ -152,13 +143,13 @@ impl XdpSource {
 
 impl FrameSource for XdpSource {
     fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
-        match self.lend(frames_max, visit)? {
-            0 => {
-                self.wait()?;
-                self.lend(frames_max, visit)
-            }
-            frames => Ok(frames),
+        let mut frames = self.lend(frames_max, visit)?;
+        if frames == 0 {
+            self.wait()?;
+            frames = self.lend(frames_max, visit)?;
         }
+        self.is_flowing = frames > 0;
+        Ok(frames)
     }
 
     fn counters(&mut self) -> io::Result<LiveCounters> {
@@ -180,86 +171,6 @@ impl FrameSource for XdpSource {
     }
 }
 
-/// Where the calendar stands, looked at from time to time.
-struct Calendar {
-    clock: Clock,
-    looked_ns: u64,
-}
-
-impl Calendar {
-    fn new() -> Self {
-        Self { clock: Clock::measure(), looked_ns: monotonic_ns() }
-    }
-
-    /// The calendar at a time on the programs' clock; it is followed when it was set, and stands still when it is
-    /// only measured a little differently, so that frames stay in order.
-    fn clock(&mut self, now_ns: u64) -> Clock {
-        if now_ns.saturating_sub(self.looked_ns) > CALENDAR_LOOK_NS {
-            self.looked_ns = now_ns;
-            let measured = Clock::measure();
-            if measured.offset_ns.abs_diff(self.clock.offset_ns) > CALENDAR_STEP_NS {
-                self.clock = measured;
-            }
-        }
-        self.clock
-    }
-}
-
-/// How many queues to open, and the memory for each.
-fn plan(link: &Link, options: &LiveOptions) -> Result<(u32, UmemShape), Obstacle> {
-    let shape = shape(link, options)?;
-    let queues = queue_count(link)?;
-    check_driver(link)?;
-    Ok((queues, shape))
-}
-
-/// Memory for frames as long as the interface's packets.
-fn shape(link: &Link, options: &LiveOptions) -> Result<UmemShape, Obstacle> {
-    if !link.is_ethernet() {
-        return Err(Obstacle::Unsuitable("AF_XDP is for Ethernet alone".to_owned()));
-    }
-    frame_shape(options.umem_frames, link.mtu_octets).ok_or_else(|| {
-        Obstacle::Unsuitable(format!(
-            "an MTU of {} octets is more than AF_XDP takes in one piece; `ip link set dev {} mtu 1500` lowers it, \
-             if no longer packets come in",
-            link.mtu_octets, link.name
-        ))
-    })
-}
-
-fn frame_shape(frames: u32, mtu_octets: u32) -> Option<UmemShape> {
-    UmemShape::new(frames, mtu_octets.saturating_add(HEADER_OCTETS))
-}
-
-/// Whether packets of so many octets fit the memory of `AF_XDP` in one piece.
-pub(crate) fn xdp_takes(mtu_octets: u32) -> bool {
-    frame_shape(1, mtu_octets).is_some()
-}
-
-/// Queues that receive.
-fn queue_count(link: &Link) -> Result<u32, Obstacle> {
-    let queues = link::channels(&link.name).map_or(link.receive_queues, |channels| channels.receive);
-    match queues.max(1) {
-        queues @ 1..=QUEUES_MAX => Ok(queues),
-        queues => Err(Obstacle::Unsuitable(format!(
-            "{queues} receive queues are more than the {QUEUES_MAX} that the program knows; \
-             `ethtool -L {} combined {QUEUES_MAX}` lowers them",
-            link.name
-        ))),
-    }
-}
-
-/// Asks whether the driver runs programs; where the kernel does not know, attaching one will tell.
-fn check_driver(link: &Link) -> Result<(), Obstacle> {
-    match link::xdp_features(link.index) {
-        Ok(features) if !features.native || !features.redirect => {
-            let driver = driver_name(&link.name);
-            Err(Obstacle::Unsuitable(format!("the driver {driver} does not run XDP programs that redirect")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Loads the program; the frames' times are whole µs after the start of their panes, so there must be panes.
 fn load(options: &LiveOptions) -> Result<KernelCapture, Obstacle> {
     let panes = match options.kernel.panes {
@@ -272,47 +183,12 @@ fn load(options: &LiveOptions) -> Result<KernelCapture, Obstacle> {
     })
 }
 
-/// What it means that a program was not attached.
-fn refused(interface: &str, error: KernelError) -> Obstacle {
-    match error {
-        KernelError::NoInterface(_) => LiveError::no_interface(interface).into(),
-        KernelError::Refused { .. } => Obstacle::Unsuitable(error.to_string()),
-        error => Obstacle::Fault(error.into()),
-    }
-}
-
 fn open_queues(link: &Link, count: u32, shape: UmemShape) -> Result<Vec<XdpQueue>, Obstacle> {
     let open = |queue| {
         let opened = XdpQueue::open(link.index, queue, shape);
         opened.map_err(|error| no_queue(link, (queue, count), shape, error))
     };
     (0..count).map(open).collect()
-}
-
-/// What it means that a queue, one of so many, was not opened.
-fn no_queue(link: &Link, (queue, queues): (u32, u32), shape: UmemShape, error: QueueError) -> Obstacle {
-    use xdp::socket::{OptName, SocketError};
-    let interface = link.name.clone();
-    let octets = shape.octets() * u64::from(queues);
-    let code = |error: &io::Error| error.raw_os_error().unwrap_or_default();
-    match error {
-        QueueError::Memory => LiveError::NoMemory { interface, octets: octets as usize }.into(),
-        QueueError::Socket(SocketError::SetSockOpt { inner, option: OptName::UmemRegion })
-            if code(&inner) == libc::ENOBUFS =>
-        {
-            LiveError::MemoryLimit { interface, queues, octets }.into()
-        }
-        QueueError::Socket(SocketError::Bind(error)) if code(&error) == libc::EBUSY => {
-            LiveError::QueueInUse { interface, queue }.into()
-        }
-        QueueError::Socket(SocketError::SocketCreation(error)) if code(&error) == libc::EPERM => {
-            LiveError::NoRights(interface).into()
-        }
-        QueueError::Socket(error) => Obstacle::Unsuitable(format!(
-            "AF_XDP on queue {queue} failed: {}",
-            std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
-        )),
-    }
 }
 
 fn describe(link: &Link, queues: &[XdpQueue]) -> Result<Description, LiveError> {
@@ -328,11 +204,6 @@ fn describe(link: &Link, queues: &[XdpQueue]) -> Result<Description, LiveError> 
         _ => vec![format!("the driver {driver} has no AF_XDP without copying")],
     };
     Ok(Description { interface: link.name.clone(), mode, queues: queues.len() as u32, reasons })
-}
-
-/// The name of a driver for a sentence.
-fn driver_name(interface: &str) -> String {
-    link::driver(interface).map_or_else(|| format!("of `{interface}`"), |driver| format!("`{}`", driver.name))
 }
 
 /// A socket's error means that its interface is gone.
