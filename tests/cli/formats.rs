@@ -7,6 +7,7 @@ use arrow_array::types::Int64Type;
 use arrow_ipc::reader::StreamReader;
 use harness::csv::Csv;
 use harness::run::Ending;
+use harness::tapline;
 use serde_json::Value;
 
 const BY_PROTOCOL: &str = "SELECT protocol, min(src_ip) AS least, count(*) AS packets FROM packets GROUP BY protocol ORDER BY protocol";
@@ -144,6 +145,21 @@ fn results_do_not_depend_on_the_number_of_workers() {
     for workers in ["2", "3", "7"] {
         assert_eq!(sorted(run(workers).success()), sorted(one.success()), "{workers} workers");
     }
+}
+
+#[test]
+fn explain_says_what_an_interface_answers_in_the_kernel() {
+    let explain = |arguments: &[&str]| {
+        let arguments = [&["query", "--interface", "nosuch", "--explain"], arguments].concat();
+        tapline(&arguments).success().to_owned()
+    };
+    let by_table = "SELECT protocol, count(*) FROM packets GROUP BY protocol, tumble('1 second')";
+    let by_packet = "SELECT ttl, count(*) FROM packets GROUP BY ttl, tumble('1 second')";
+    let text = explain(&[by_table, by_packet]);
+    assert!(text.contains("over the kernel's flow table"), "{text}");
+    assert!(text.contains("reads packets: ttl is no key of the flow table"), "{text}");
+    let text = explain(&["--mirror", by_table, by_packet]);
+    assert!(!text.contains("over the kernel's flow table") && text.contains("another query does"), "{text}");
 }
 
 #[test]

@@ -42,13 +42,29 @@ fn has_aggregate(query: &ContinuousQuery) -> bool {
     query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
 }
 
-/// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table. A
-/// mirror port has room for one reader: when some query needs packets, all get them.
-pub(crate) fn place(plan: &QueryPlan, queries: Vec<ContinuousQuery>) -> Vec<ContinuousQuery> {
-    let InputPlan::Interface { is_mirror, .. } = plan.input else { return queries };
-    let (placed, reasons): (Vec<_>, Vec<_>) = queries.iter().map(ContinuousQuery::over_packet_flows).unzip();
-    let needs_packets = reasons.iter().flatten().any(Option::is_some);
-    if is_mirror && needs_packets { queries } else { placed }
+/// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table. With
+/// them, for each query, the reasons why it is not answered so. A mirror port has room for one reader: when some
+/// query needs packets, all get them.
+pub(crate) fn place(
+    plan: &QueryPlan,
+    queries: Vec<ContinuousQuery>,
+) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
+    let InputPlan::Interface { is_mirror, .. } = plan.input else {
+        let reasons = vec![vec![]; queries.len()];
+        return (queries, reasons);
+    };
+    let (placed, mut reasons): (Vec<_>, Vec<Vec<String>>) = queries
+        .iter()
+        .map(ContinuousQuery::over_packet_flows)
+        .map(|(query, reasons)| (query, reasons.into_iter().flatten().collect()))
+        .unzip();
+    if !is_mirror || reasons.iter().all(Vec::is_empty) {
+        return (placed, reasons);
+    }
+    for reasons in reasons.iter_mut().filter(|reasons| reasons.is_empty()) {
+        reasons.push("another query does, and a mirror port has room for one reader".to_owned());
+    }
+    (queries, reasons)
 }
 
 /// Opens the files, attaches to the interface, or binds the listeners.

@@ -22,9 +22,9 @@ use tapline_query::{ContinuousQuery, Planner, check_elements};
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let queries = plan_queries(plan)?;
     input::check(plan, &queries)?;
-    let queries = input::place(plan, queries);
+    let (queries, reasons) = input::place(plan, queries);
     if plan.explain || queries.iter().any(|query| query.explain) {
-        return Output::to_stdout_text(&describe(plan, &queries));
+        return Output::to_stdout_text(&describe(plan, &queries, &reasons));
     }
     let input = input::open(&plan.input, &queries)?;
     let named = plan.queries.iter().zip(&queries);
@@ -104,11 +104,13 @@ fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
     Ok(queries)
 }
 
-fn describe(plan: &QueryPlan, queries: &[ContinuousQuery]) -> String {
-    let named = plan.queries.iter().zip(queries);
-    let describe = |((name, _), query): (&(String, String), &ContinuousQuery)| {
+/// What each query does, and why it reads packets where a flow table is.
+fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String>]) -> String {
+    let named = plan.queries.iter().zip(queries).zip(reasons);
+    let describe = |(((name, _), query), reasons): ((&(String, String), &ContinuousQuery), &Vec<String>)| {
         let title = if queries.len() > 1 { format!("{name}\n") } else { String::new() };
-        format!("{title}{}", query.describe())
+        let reasons = reasons.iter().map(|reason| format!("reads packets: {reason}\n"));
+        format!("{title}{}{}", query.describe(), reasons.collect::<String>())
     };
     named.map(describe).collect::<Vec<_>>().join("\n")
 }
