@@ -3,7 +3,7 @@
 use tapline_capture::doctor;
 use tapline_capture::kernel::{AttachMode, KernelOptions};
 
-use crate::namespace::{self, FAR, ip};
+use crate::namespace::{self, FAR, ip, wait_for};
 use crate::rights::load;
 
 /// Texts of all findings, or of the problems and what mends them.
@@ -45,5 +45,6 @@ fn a_program_that_is_there_is_found() {
     program.attach(FAR, AttachMode::Native).unwrap();
     assert!(found(true).contains("has an XDP program already, number "), "{}", found(true));
     drop(program);
+    wait_for(|link| link.xdp.is_none());
     assert!(!found(true).contains("XDP program"), "{}", found(true));
 }

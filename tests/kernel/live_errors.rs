@@ -60,7 +60,8 @@ fn an_interface_that_has_a_program() {
     }
     let Some(mut other) = load(&KernelOptions::default()) else { return };
     other.attach(FAR, AttachMode::Native).unwrap();
-    let expected = "interface `far` has an XDP program already; `ip link set dev far xdp off` takes it off";
+    let expected = "interface `far` has an XDP program already; end what attached it, which `bpftool link` names, \
+                    or take it off with `ip link set dev far xdp off`";
     assert_eq!(message(FAR, &mirror()), expected);
     // What reads copies is not in its way.
     assert!(open(FAR, &LiveOptions::default()).is_some());

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapline_capture::link;
+use tapline_capture::link::{self, Link};
 
 /// The end that frames are sent out of.
 pub(crate) const NEAR: &str = "near";
@@ -62,6 +62,16 @@ pub(crate) fn wait_for_carrier() {
     }
     // What it does about it follows.
     thread::sleep(Duration::from_millis(20));
+}
+
+/// Waits until the far end is as it should be. A program or a socket goes with its last descriptor, and processes
+/// that other tests start have copies of all of them for a moment.
+pub(crate) fn wait_for(is_so: impl Fn(&Link) -> bool) {
+    let start = Instant::now();
+    while !is_so(&link::find(FAR).unwrap().unwrap()) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", link::find(FAR));
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Gives this thread, and those that it starts, an empty network of their own; `false`, and a line that says why,

@@ -2,16 +2,16 @@
 
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tapline_capture::kernel::{AttachMode, Clock, KernelOptions, PaneGrid, Sender, monotonic_ns};
-use tapline_capture::link::{self, Link};
+use tapline_capture::link;
 use tapline_capture::live::{self, FrameSource, LiveCounters, LiveMode, LiveOptions};
 use tapline_decode::Direction;
 
 use crate::account::{FRAME_OCTETS, SRC_IP, template};
 use crate::live_source::{ReadFrame, assert_read, now_ns, numbered, open, read_all, send};
-use crate::namespace::{self, FAR, NEAR, ip};
+use crate::namespace::{self, FAR, NEAR, ip, wait_for};
 use crate::rights::{load, or_skipped};
 
 const FRAMES: u32 = 5000;
@@ -169,8 +169,7 @@ fn nothing_is_left_behind() {
     let meanwhile = link::find(FAR).unwrap().unwrap();
     assert!(meanwhile.xdp.is_some() && meanwhile.promiscuity == before.promiscuity + 1, "{meanwhile:?}");
     drop(source);
-    let after = link::find(FAR).unwrap().unwrap();
-    assert_eq!((after.promiscuity, after.xdp), (before.promiscuity, None));
+    wait_for(|link| link.xdp.is_none() && link.promiscuity == before.promiscuity);
     // And the same again.
     assert!(open(FAR, &mirror()).is_some());
 }
@@ -209,16 +208,6 @@ fn a_process_that_is_killed_leaves_nothing_behind() {
     let mut source = open(FAR, &mirror()).unwrap();
     send(NEAR, 0..100);
     assert_eq!(read_all(&mut *source).len(), 100);
-}
-
-/// Waits until the far end is as it should be.
-fn wait_for(is_so: impl Fn(&Link) -> bool) {
-    let is_so = || is_so(&link::find(FAR).unwrap().unwrap());
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", link::find(FAR));
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn attached(facts: &Facts) -> Option<Finding> {
     let name = facts.name();
     Some(Finding::problem(
         format!("has an XDP program already, number {program}, run {how}"),
-        format!("end what attached it (bpftool prog show id {program}), or: ip link set dev {name} xdp off"),
+        format!("end what attached it (bpftool link names it), or: ip link set dev {name} xdp off"),
     ))
 }
 
@@ -263,7 +263,7 @@ mod tests {
             (link(|link| link.flags = 0), "ip link set dev eth0 up"),
             (link(|link| link.mtu_octets = 9000), "ip link set dev eth0 mtu 1500"),
             (link(|link| link.missed = 3), "ethtool -G eth0 rx 4096"),
-            (occupied, "end what attached it (bpftool prog show id 7)"),
+            (occupied, "end what attached it (bpftool link"),
             (offloads(Offloads { joins_in_kernel: true, ..default }), "ethtool -K eth0 gro off"),
             (offloads(Offloads { joins_in_hardware: true, ..default }), "ethtool -K eth0 lro off"),
             (offloads(Offloads { strips_vlan: true, ..default }), "ethtool -K eth0 rxvlan off"),

@@ -33,7 +33,10 @@ pub enum KernelError {
     #[error("there is no interface `{0}`; `ip link` lists those that there are")]
     NoInterface(String),
     /// Another program is attached.
-    #[error("interface `{0}` has an XDP program already; `ip link set dev {0} xdp off` takes it off")]
+    #[error(
+        "interface `{0}` has an XDP program already; end what attached it, which `bpftool link` names, or take it \
+         off with `ip link set dev {0} xdp off`"
+    )]
     Occupied(String),
     /// The driver does not run such programs itself.
     #[error("interface `{interface}` refuses the program: {cause}")]
