@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::{ebpf, process, workspace};
 
-/// The whole workspace is named for the same reason as in [`workspace::BUILD_TAPLINE`].
+/// The whole workspace is named for the same reason as by [`workspace::build_tapline`].
 const BUILD: [&str; 5] = ["build", "--release", "--workspace", "--example", "kernel_parts"];
 
 /// What a frame costs in the kernel, part by part.
