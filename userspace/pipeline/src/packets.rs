@@ -43,9 +43,9 @@ impl FrameInput {
     }
 
     /// Lends up to so many frames; gives how many, or why there will be no more.
-    fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, String> {
+    fn read(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> Result<usize, String> {
         match self {
-            Self::Files(files) => Ok(files.read(frames_max, &mut |frame| visit(frame))),
+            Self::Files(files) => Ok(files.read(frames_max, visit)),
             Self::Interface(source) => source.read(frames_max, visit).map_err(|error| error.to_string()),
         }
     }
