@@ -165,3 +165,12 @@ fn a_mirror_port_is_read_by_af_xdp() {
     let Some(said) = check(&question) else { return };
     assert!(said.contains("AF_XDP"), "{said}");
 }
+
+#[test]
+fn a_rule_leaves_frames_out_in_the_kernel() {
+    let sql = "SELECT src_port, dst_port, count(*), sum(octets) FROM packets \
+               WHERE src_port <> 443 AND dst_port <> 443 GROUP BY src_port, dst_port";
+    let question = Question { sql, columns: (2, 2), arguments: &["--deny", "port:443"], ..FIVE_TUPLES };
+    let Some(said) = check(&question) else { return };
+    assert!(said.contains("refused by the pre-filter"), "{said}");
+}

@@ -3,6 +3,7 @@
 use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use std::path::Path;
+use tapline_capture::kernel::{Rule, Verdict};
 use tapline_capture::live::{self, LiveOptions};
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
@@ -79,7 +80,7 @@ pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Inpu
         InputPlan::Exports { files, ports } => {
             Ok(Input::Exports(ExportSet::open(files, ports).map_err(failed)?))
         }
-        InputPlan::Interface { name, is_mirror } => open_interface(name, *is_mirror, queries),
+        InputPlan::Interface { name, is_mirror, rules } => open_interface(name, *is_mirror, rules, queries),
         InputPlan::Listen { addresses, receive_buffer_octets, state } => {
             let options =
                 UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
@@ -93,23 +94,31 @@ pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Inpu
 
 /// Attaches the program that counts, where a query reads the flow table, and a reader of packets, where one needs
 /// them.
-fn open_interface(name: &str, is_mirror: bool, queries: &[ContinuousQuery]) -> Result<Input, Failure> {
+fn open_interface(
+    name: &str,
+    is_mirror: bool,
+    rules: &[(Rule, Verdict)],
+    queries: &[ContinuousQuery],
+) -> Result<Input, Failure> {
     let reads = |streams: &[&Stream]| {
         streams.iter().any(|stream| queries.iter().any(|query| query.columns_of(stream).is_some()))
     };
     let failed = |error: &dyn std::error::Error| Failure::Run(error.to_string());
+    let reads_packets = reads(&[&PACKETS, &FLOWS]) || !reads(&[&PACKET_FLOWS]);
+    if reads_packets && !rules.is_empty() {
+        let message = "--allow and --deny hold for the kernel's flow table, and some query reads packets (--explain \
+                       says which and why); write its condition into WHERE instead";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let kernel = if reads(&[&PACKET_FLOWS]) {
-        Some(Box::new(KernelInput::open(name, is_mirror, queries).map_err(|error| failed(&error))?))
+        Some(Box::new(KernelInput::open(name, is_mirror, rules, queries).map_err(|error| failed(&error))?))
     } else {
         None
     };
     let options =
         LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
-    let frames = if reads(&[&PACKETS, &FLOWS]) || kernel.is_none() {
-        Some(live::open(name, &options).map_err(|error| failed(&error))?)
-    } else {
-        None
-    };
+    let frames =
+        if reads_packets { Some(live::open(name, &options).map_err(|error| failed(&error))?) } else { None };
     Ok(Input::Interface(kernel, frames))
 }
 

@@ -13,7 +13,8 @@ use arrow_array::RecordBatch;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_capture::kernel::{
-    AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, monotonic_ns,
+    AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
+    Verdict, monotonic_ns,
 };
 use tapline_capture::live::{LiveError, Promiscuous};
 use tapline_decode::export::ExporterIdentity;
@@ -46,11 +47,17 @@ pub struct KernelInput {
 
 impl KernelInput {
     /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`]. Where the driver cannot
-    /// run it the kernel does. Frames of a mirror port are not passed on to the host.
+    /// run it the kernel does. Frames of a mirror port are not passed on to the host; what `rules` refuse is only
+    /// counted.
     ///
     /// # Errors
     /// What stands in the way, with the mend.
-    pub fn open(interface: &str, is_mirror: bool, queries: &[ContinuousQuery]) -> Result<Self, LiveError> {
+    pub fn open(
+        interface: &str,
+        is_mirror: bool,
+        rules: &[(Rule, Verdict)],
+        queries: &[ContinuousQuery],
+    ) -> Result<Self, LiveError> {
         let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
         let pane_ns = table_pane(common_pane(queries));
         let mut capture = KernelCapture::load(&KernelOptions {
@@ -58,6 +65,9 @@ impl KernelInput {
             with_tcp_flags: columns.contains(&(PacketFlowColumn::TcpFlags as usize)),
             ..KernelOptions::default()
         })?;
+        for (rule, verdict) in rules {
+            capture.set_rule(*rule, Some(*verdict))?;
+        }
         let mode = match capture.attach(interface, AttachMode::Native) {
             Ok(()) => AttachMode::Native,
             Err(KernelError::Refused { .. }) => {
