@@ -373,11 +373,15 @@ mod tests {
 
     #[test]
     fn panes_of_the_table_divide_those_of_the_queries() {
+        const SECOND: u64 = 1_000_000_000;
         const HOUR: u64 = PANE_NS_MAX;
         assert_eq!(
-            [1_000_000_000, HOUR, 2 * HOUR, 3 * HOUR / 2].map(table_pane),
-            [1_000_000_000, HOUR, HOUR, 3 * HOUR / 4]
+            [SECOND, HOUR, 2 * HOUR, 3 * HOUR / 2].map(table_pane),
+            [SECOND, HOUR, HOUR, 3 * HOUR / 4]
         );
-        assert_eq!(table_pane(2 * HOUR + 1_000_000_000) % 7, (2 * HOUR + 1_000_000_000) / 3 % 7);
+        for pane in [1, 2 * HOUR + SECOND, 24 * HOUR, 1000 * HOUR + 7] {
+            let table = table_pane(pane);
+            assert!(table <= HOUR && pane % table == 0, "{pane} in parts of {table}");
+        }
     }
 }
