@@ -165,15 +165,13 @@ impl Field {
             keys.iter_mut().for_each(|key| key[bit / 64] |= 1 << (bit % 64));
             return true;
         }
-        let values_fit = match (self.kept, nulls) {
-            (Kept::Whole, _) => {
+        let values_fit = match self.kept {
+            Kept::Whole => {
                 self.pack_whole(keys, column);
                 true
             }
-            (Kept::Narrow, None) => self.pack_narrow(keys, column, std::iter::repeat(true), unfit),
-            (Kept::Narrow, Some(valid)) => self.pack_narrow(keys, column, valid.iter(), unfit),
-            (Kept::Mapped, None) => self.pack_mapped(keys, column, std::iter::repeat(true), unfit),
-            (Kept::Mapped, Some(valid)) => self.pack_mapped(keys, column, valid.iter(), unfit),
+            Kept::Mapped => self.pack_parts(keys, column, unfit, mapped_part),
+            Kept::Narrow => self.pack_parts(keys, column, unfit, narrow_part),
         };
         match (nulls, self.null_bit) {
             (None, _) => values_fit,
@@ -191,46 +189,30 @@ impl Field {
         }
     }
 
-    /// Writes addresses, of which those that are `valid` must be mapped; says whether they are.
+    /// Writes a part of each value, which must be one that has such a part, unless it is NULL; says whether they
+    /// are.
     #[inline]
-    fn pack_mapped<const W: usize>(
+    fn pack_parts<const W: usize, const N: usize>(
         &self,
         keys: &mut [[u64; W]],
         column: &ArrayRef,
-        valid: impl Iterator<Item = bool>,
         unfit: &mut [bool],
+        part_of: impl Fn(&[u8; N]) -> (u32, bool),
     ) -> bool {
         let (word, shift) = (self.word(), self.shift());
-        let (values, _) = octets_of(column).as_chunks::<16>();
+        let (values, _) = octets_of(column).as_chunks::<N>();
+        let rows = keys.iter_mut().zip(values).zip(unfit);
         let mut all_fit = true;
-        let rows = keys.iter_mut().zip(values).zip(valid.zip(unfit));
-        for ((key, [prefix @ .., a, b, c, d]), (valid, unfit)) in rows {
-            key[word] |= u64::from(u32::from_ne_bytes([*a, *b, *c, *d])) << shift;
-            let fits = !valid || *prefix == MAPPED_PREFIX;
+        let mut pack = |((key, value), unfit): ((&mut [u64; W], _), &mut bool), valid: bool| {
+            let (part, has_part) = part_of(value);
+            key[word] |= u64::from(part) << shift;
+            let fits = !valid | has_part;
             *unfit |= !fits;
             all_fit &= fits;
-        }
-        all_fit
-    }
-
-    /// Writes 32-bit numbers, of which those that are `valid` must have a narrow form; says whether they do.
-    #[inline]
-    fn pack_narrow<const W: usize>(
-        &self,
-        keys: &mut [[u64; W]],
-        column: &ArrayRef,
-        valid: impl Iterator<Item = bool>,
-        unfit: &mut [bool],
-    ) -> bool {
-        let (word, shift) = (self.word(), self.shift());
-        let (values, _) = octets_of(column).as_chunks::<4>();
-        let mut all_fit = true;
-        for ((key, value), (valid, unfit)) in keys.iter_mut().zip(values).zip(valid.zip(unfit)) {
-            let value = narrow(u32::from_ne_bytes(*value));
-            key[word] |= u64::from(value & NARROW_MASK) << shift;
-            let fits = !valid | (value <= NARROW_MASK);
-            *unfit |= !fits;
-            all_fit &= fits;
+        };
+        match column.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => rows.for_each(|row| pack(row, true)),
+            Some(valid) => rows.zip(valid.iter()).for_each(|(row, valid)| pack(row, valid)),
         }
         all_fit
     }
@@ -304,6 +286,19 @@ impl Field {
     pub(super) fn is_null<const W: usize>(&self, key: &[u64; W]) -> bool {
         self.null_bit.is_some_and(|bit| key[bit / 64] >> (bit % 64) & 1 == 1)
     }
+}
+
+/// The last four octets of an address, and whether it is IPv4-mapped.
+#[inline]
+fn mapped_part([prefix @ .., a, b, c, d]: &[u8; 16]) -> (u32, bool) {
+    (u32::from_ne_bytes([*a, *b, *c, *d]), *prefix == MAPPED_PREFIX)
+}
+
+/// The narrow form of a number, and whether it has one.
+#[inline]
+fn narrow_part(number: &[u8; 4]) -> (u32, bool) {
+    let narrow = narrow(u32::from_ne_bytes(*number));
+    (narrow & NARROW_MASK, narrow <= NARROW_MASK)
 }
 
 /// The narrow form of a number, more than [`NARROW_MASK`] where it has none.
