@@ -144,11 +144,7 @@ impl KernelCapture {
     /// while frames come in.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        for cpu in 0..self.cpus.len() {
-            sum.add(&self.cpus.read(cpu).counters);
-        }
-        sum
+        counted_by(&self.cpus)
     }
 
     /// Sets a rule of the pre-filter, or takes it away; frames that come in meanwhile see either.
@@ -185,6 +181,15 @@ impl KernelCapture {
     pub fn test(&mut self, frame: &[u8], times: u32) -> Result<TestedFrame, KernelError> {
         test(loaded(&mut self.ebpf, names::CAPTURE)?, frame, times)
     }
+}
+
+/// What all CPUs have counted.
+pub(super) fn counted_by(cpus: &Mapped<CpuState>) -> Counters {
+    let mut sum = Counters::default();
+    for cpu in 0..cpus.len() {
+        sum.add(&cpus.read(cpu).counters);
+    }
+    sum
 }
 
 /// Asks the object for the version of the contract.

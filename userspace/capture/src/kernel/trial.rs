@@ -10,7 +10,7 @@ use aya::{Ebpf, EbpfLoader};
 use tapline_ebpf_common::{Config, Counters, CpuState, SendState, flags, names};
 
 use super::mapped::Mapped;
-use super::programs::{loaded, program, test};
+use super::programs::{counted_by, loaded, program, test};
 use super::{FlowTable, KernelError, KernelOptions, object};
 
 /// 10.0.0.0, the source address of the first flow.
@@ -121,10 +121,6 @@ impl Trial {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        for cpu in 0..self.cpus.len() {
-            sum.add(&self.cpus.read(cpu).counters);
-        }
-        sum
+        counted_by(&self.cpus)
     }
 }
