@@ -62,21 +62,28 @@ fn totals(text: &str, keys: usize, columns: usize) -> BTreeMap<Vec<String>, Vec<
     totals
 }
 
-/// A query, its columns, and how it is asked.
-struct Question<'a> {
-    sql: &'a str,
-    /// The window when the interface is asked; the capture is asked without.
-    window: &'a str,
+/// A query and its columns.
+#[derive(Clone, Copy)]
+struct Question {
+    sql: &'static str,
     /// Columns of keys, and of sums behind them.
     columns: (usize, usize),
-    /// What the interface is asked with.
+}
+
+/// How an interface is asked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// The window of every query; the capture is asked without.
+    window: &'a str,
     arguments: &'a [&'a str],
     /// Whether somebody looks at the interface.
     is_ready: fn() -> bool,
 }
 
+const BY_TABLE: Asked<'_> = Asked { window: "1 second", arguments: &[], is_ready: namespace::is_attached };
+
 /// Asks the interface and the capture; gives what the run said of itself.
-fn check(question: &Question<'_>) -> Option<String> {
+fn check(asked: &Asked<'_>, questions: &[Question]) -> Option<String> {
     if !namespace::enter() {
         return None;
     }
@@ -86,17 +93,26 @@ fn check(question: &Question<'_>) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("frames.pcap");
     scenario.write_pcap(BufWriter::new(File::create(&capture).unwrap()), PcapFormat::default()).unwrap();
-    let (sql, (keys, sums)) = (question.sql, question.columns);
-    let offline = tapline(&["query", "--pcap", capture.to_str().unwrap(), "--format", "csv", sql]);
-    let live = format!("{sql}, tumble('{}')", question.window);
-    let asked = ["query", "--interface", FAR, "--format", "csv", live.as_str()];
-    let run = tapline_during(&[&asked, question.arguments].concat(), || {
-        wait_for(question.is_ready);
+    let live: Vec<_> =
+        questions.iter().map(|question| format!("{}, tumble('{}')", question.sql, asked.window)).collect();
+    let output = folder.path().to_str().unwrap();
+    let mut arguments = vec!["query", "--interface", FAR, "--format", "csv", "--output", output];
+    arguments.extend(asked.arguments);
+    arguments.extend(live.iter().map(String::as_str));
+    let run = tapline_during(&arguments, || {
+        wait_for(asked.is_ready);
         send(&scenario);
     });
-    let (expected, found) = (totals(offline.success(), keys, sums), totals(run.success(), keys, sums));
-    assert!(!expected.is_empty());
-    assert!(expected == found, "{live}: {} groups, {} live; {}", expected.len(), found.len(), run.stderr);
+    let _ = run.success();
+    for (number, question) in (1..).zip(questions) {
+        let (sql, (keys, sums)) = (question.sql, question.columns);
+        let offline = tapline(&["query", "--pcap", capture.to_str().unwrap(), "--format", "csv", sql]);
+        let name = if questions.len() == 1 { "query.csv".to_owned() } else { format!("query_{number}.csv") };
+        let found = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let (expected, found) = (totals(offline.success(), keys, sums), totals(&found, keys, sums));
+        assert!(!expected.is_empty());
+        assert!(expected == found, "{sql}: {} groups, {} live; {}", expected.len(), found.len(), run.stderr);
+    }
     assert!(run.stderr.contains("dropped 0"), "{}", run.stderr);
     assert!(!namespace::is_attached(), "the interface is as it was");
     Some(run.stderr)
@@ -113,18 +129,15 @@ fn has_packet_socket() -> bool {
     sockets.lines().any(reads)
 }
 
-const FIVE_TUPLES: Question<'_> = Question {
+const FIVE_TUPLES: Question = Question {
     sql: "SELECT src_ip, dst_ip, src_port, dst_port, protocol, tcp_flags, count(*), sum(octets), \
           sum(frame_octets) FROM packets GROUP BY src_ip, dst_ip, src_port, dst_port, protocol, tcp_flags",
-    window: "1 second",
     columns: (6, 3),
-    arguments: &[],
-    is_ready: namespace::is_attached,
 };
 
 #[test]
 fn flows_by_five_tuple_and_flags() {
-    let Some(said) = check(&FIVE_TUPLES) else { return };
+    let Some(said) = check(&BY_TABLE, &[FIVE_TUPLES]) else { return };
     assert!(said.contains("native XDP"), "{said}");
 }
 
@@ -132,7 +145,7 @@ fn flows_by_five_tuple_and_flags() {
 fn what_frames_lack_is_null() {
     let sql = "SELECT ip_version, vlan, icmp_type, icmp_code, count(*), count(src_ip), count(dst_port), \
                sum(octets), sum(frame_octets) FROM packets GROUP BY ip_version, vlan, icmp_type, icmp_code";
-    check(&Question { sql, columns: (4, 5), ..FIVE_TUPLES });
+    check(&BY_TABLE, &[Question { sql, columns: (4, 5) }]);
 }
 
 #[test]
@@ -140,37 +153,65 @@ fn conditions_expressions_and_sketches() {
     let sql = "SELECT network(src_ip, 16, 48), service(protocol, dst_port), count(*) FILTER (WHERE dst_port < 1024), \
                sum(octets), approx_distinct(dst_ip), max(dst_port) FROM packets \
                WHERE protocol IN (6, 17) GROUP BY network(src_ip, 16, 48), service(protocol, dst_port)";
-    check(&Question { sql, window: "24 hours", columns: (2, 4), ..FIVE_TUPLES });
+    check(&Asked { window: "24 hours", ..BY_TABLE }, &[Question { sql, columns: (2, 4) }]);
 }
 
 /// Asks for more than the flow table has.
-const PACKETS: Question<'_> = Question {
+const PACKETS: Question = Question {
     sql: "SELECT ttl, dst_mac, count(*), sum(octets), max(octets), sum(tcp_window) FROM packets \
           WHERE octets > 60 GROUP BY ttl, dst_mac",
-    window: "24 hours",
     columns: (2, 4),
-    arguments: &[],
-    is_ready: has_packet_socket,
 };
+
+const BY_COPIES: Asked<'_> = Asked { window: "24 hours", arguments: &[], is_ready: has_packet_socket };
 
 #[test]
 fn what_the_table_does_not_know_is_read_from_copies() {
-    let Some(said) = check(&PACKETS) else { return };
+    let Some(said) = check(&BY_COPIES, &[PACKETS]) else { return };
     assert!(said.contains("AF_PACKET"), "{said}");
 }
 
+const BY_MIRROR: Asked<'_> = Asked { window: "24 hours", arguments: &["--mirror"], ..BY_TABLE };
+
 #[test]
 fn a_mirror_port_is_read_by_af_xdp() {
-    let question = Question { arguments: &["--mirror"], is_ready: namespace::is_attached, ..PACKETS };
-    let Some(said) = check(&question) else { return };
-    assert!(said.contains("AF_XDP"), "{said}");
+    let Some(said) = check(&BY_MIRROR, &[PACKETS]) else { return };
+    assert!(said.contains("AF_XDP") && !said.contains("native XDP"), "{said}");
 }
 
 #[test]
+fn the_table_and_packets_are_read_at_once() {
+    for (asked, packets) in [(BY_MIRROR, "AF_XDP"), (BY_COPIES, "AF_PACKET")] {
+        let Some(said) = check(&asked, &[FIVE_TUPLES, PACKETS]) else { return };
+        assert!(said.contains("native XDP") && said.contains(packets), "{said}");
+    }
+}
+
+/// What `--deny port:443` leaves.
+const WITHOUT_443: Question = Question {
+    sql: "SELECT src_port, dst_port, count(*), sum(octets) FROM packets \
+          WHERE src_port <> 443 AND dst_port <> 443 GROUP BY src_port, dst_port",
+    columns: (2, 2),
+};
+
+#[test]
 fn a_rule_leaves_frames_out_in_the_kernel() {
-    let sql = "SELECT src_port, dst_port, count(*), sum(octets) FROM packets \
-               WHERE src_port <> 443 AND dst_port <> 443 GROUP BY src_port, dst_port";
-    let question = Question { sql, columns: (2, 2), arguments: &["--deny", "port:443"], ..FIVE_TUPLES };
-    let Some(said) = check(&question) else { return };
+    let said = check(&Asked { arguments: &["--deny", "port:443"], ..BY_TABLE }, &[WITHOUT_443]);
+    let Some(said) = said else { return };
     assert!(said.contains("refused by the pre-filter"), "{said}");
+}
+
+#[test]
+fn a_rule_holds_for_the_packets_of_a_mirror_port() {
+    let packets = Question {
+        sql: "SELECT ttl, count(*), sum(octets) FROM packets \
+              WHERE src_port <> 443 AND dst_port <> 443 GROUP BY ttl",
+        columns: (1, 2),
+    };
+    let ports_only = ["--mirror", "--deny", "port:443", "--allow", "protocol:6", "--allow", "protocol:17"];
+    let asked = Asked { arguments: &ports_only, ..BY_MIRROR };
+    for questions in [vec![packets], vec![WITHOUT_443, packets]] {
+        let Some(said) = check(&asked, &questions) else { return };
+        assert!(said.contains("refused by the pre-filter"), "{said}");
+    }
 }

@@ -10,7 +10,7 @@ use std::{fs, iter};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::ebpf::toolchain::{self, Compiler};
+use crate::ebpf::toolchain::{self, Compiler, Toolchain};
 use crate::process;
 use crate::style;
 
@@ -101,7 +101,11 @@ fn install_for_ebpf() -> Result<()> {
     }
     install(&packages)
         .with_context(|| format!("kernel programs need a compiler: {EBPF_ELSEWHERE}, or else"))?;
-    if lacks_linker { install_linker() } else { Ok(()) }
+    if lacks_linker {
+        install_linker()?;
+    }
+    Toolchain::find().context("all packages are installed, yet files of theirs are missing")?;
+    Ok(())
 }
 
 fn install_linker() -> Result<()> {

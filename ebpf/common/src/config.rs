@@ -8,6 +8,8 @@ pub mod flags {
     pub const PACKETS: u32 = 1 << 1;
     /// TCP flags tell flows apart.
     pub const TCP_FLAGS: u32 = 1 << 2;
+    /// Some query reads the flow table: frames are counted into it.
+    pub const FLOWS: u32 = 1 << 3;
     /// The pre-filter has prefixes.
     pub const FILTER_PREFIXES: u32 = 1 << 8;
     /// The pre-filter has ports.

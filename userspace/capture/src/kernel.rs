@@ -22,7 +22,7 @@ pub use error::KernelError;
 pub use flow::KernelFlow;
 pub use object::is_built_in;
 pub use prefilter::{PreFilter, Rule};
-pub use programs::{AttachMode, KernelCapture, KernelOptions, TestedFrame};
+pub use programs::{AttachMode, KernelCapture, KernelOptions, Tally, TestedFrame};
 pub use sender::{Sender, flow_of};
 pub use stamp::arrival_ns;
 pub use table::{Drained, FlowTable};

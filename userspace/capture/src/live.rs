@@ -44,9 +44,8 @@ pub fn open(interface: &str, options: &LiveOptions) -> Result<Box<dyn FrameSourc
     open_best(interface, options, |link| XdpSource::open(link, options))
 }
 
-/// As [`open`], of an interface that a program is attached to natively, such as to keep flows. A mirror's frames
-/// are then redirected by that program, which counts those that it cannot redirect, and goes on to want packets
-/// when the source is gone.
+/// As [`open`], of an interface that a program is attached to, such as to keep flows. A mirror's frames are then
+/// redirected by that program, which goes on to want packets when the source is gone.
 ///
 /// # Errors
 /// As for [`open`].

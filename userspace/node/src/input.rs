@@ -4,7 +4,7 @@ use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use std::path::Path;
 use tapline_capture::kernel::{Rule, Verdict};
-use tapline_capture::live::{self, LiveOptions};
+use tapline_capture::live::{self, LiveError, LiveMode, LiveOptions};
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
@@ -44,28 +44,17 @@ fn has_aggregate(query: &ContinuousQuery) -> bool {
 }
 
 /// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table. With
-/// them, for each query, the reasons why it is not answered so. A mirror port has room for one reader: when some
-/// query needs packets, all get them.
+/// them, for each query, the reasons why it is not answered so.
 pub(crate) fn place(
     plan: &QueryPlan,
     queries: Vec<ContinuousQuery>,
 ) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
-    let InputPlan::Interface { is_mirror, .. } = plan.input else {
+    if !matches!(plan.input, InputPlan::Interface { .. }) {
         let reasons = vec![vec![]; queries.len()];
         return (queries, reasons);
-    };
-    let (placed, mut reasons): (Vec<_>, Vec<Vec<String>>) = queries
-        .iter()
-        .map(ContinuousQuery::over_packet_flows)
-        .map(|(query, reasons)| (query, reasons.into_iter().flatten().collect()))
-        .unzip();
-    if !is_mirror || reasons.iter().all(Vec::is_empty) {
-        return (placed, reasons);
     }
-    for reasons in reasons.iter_mut().filter(|reasons| reasons.is_empty()) {
-        reasons.push("another query does, and a mirror port has room for one reader".to_owned());
-    }
-    (queries, reasons)
+    let placed = queries.iter().map(ContinuousQuery::over_packet_flows);
+    placed.map(|(query, reasons)| (query, reasons.into_iter().flatten().collect())).unzip()
 }
 
 /// Opens the files, attaches to the interface, or binds the listeners.
@@ -103,22 +92,27 @@ fn open_interface(
     let reads = |streams: &[&Stream]| {
         streams.iter().any(|stream| queries.iter().any(|query| query.columns_of(stream).is_some()))
     };
-    let failed = |error: &dyn std::error::Error| Failure::Run(error.to_string());
+    let failed = |error: LiveError| Failure::Run(error.to_string());
     let reads_packets = reads(&[&PACKETS, &FLOWS]) || !reads(&[&PACKET_FLOWS]);
-    if reads_packets && !rules.is_empty() {
-        let message = "--allow and --deny hold for the kernel's flow table, and some query reads packets (--explain \
-                       says which and why); write its condition into WHERE instead";
-        return Err(Failure::Usage(message.to_owned()));
-    }
-    let kernel = if reads(&[&PACKET_FLOWS]) {
-        Some(Box::new(KernelInput::open(name, is_mirror, rules, queries).map_err(|error| failed(&error))?))
+    let mut kernel = if reads(&[&PACKET_FLOWS]) {
+        Some(Box::new(KernelInput::open(name, is_mirror, rules, queries).map_err(failed)?))
     } else {
         None
     };
-    let options =
+    let mut options =
         LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
-    let frames =
-        if reads_packets { Some(live::open(name, &options).map_err(|error| failed(&error))?) } else { None };
+    options.kernel.rules = rules.to_vec();
+    let frames = match &mut kernel {
+        _ if !reads_packets => None,
+        Some(kernel) => Some(kernel.open_packets(&options).map_err(failed)?),
+        None => Some(live::open(name, &options).map_err(failed)?),
+    };
+    let has_copies = frames.as_ref().is_some_and(|frames| frames.description().mode == LiveMode::Packet);
+    if has_copies && !rules.is_empty() {
+        let message = "--allow and --deny do not hold for AF_PACKET, by which some query reads packets (--explain says \
+                       which and why); write its condition into WHERE instead, or say --mirror if the port is one";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     Ok(Input::Interface(kernel, frames))
 }
 

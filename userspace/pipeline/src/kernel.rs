@@ -16,7 +16,7 @@ use tapline_capture::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
     Verdict, monotonic_ns,
 };
-use tapline_capture::live::{LiveError, Promiscuous};
+use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
 use tapline_decode::export::ExporterIdentity;
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::column::BURST_ROWS;
@@ -47,8 +47,7 @@ pub struct KernelInput {
 
 impl KernelInput {
     /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`]. Where the driver cannot
-    /// run it the kernel does. Frames of a mirror port are not passed on to the host; what `rules` refuse is only
-    /// counted.
+    /// run it the kernel does. Frames of a mirror port are not passed on to the host.
     ///
     /// # Errors
     /// What stands in the way, with the mend.
@@ -63,11 +62,9 @@ impl KernelInput {
         let mut capture = KernelCapture::load(&KernelOptions {
             panes: Clock::measure().grid(pane_ns, monotonic_ns()),
             with_tcp_flags: columns.contains(&(PacketFlowColumn::TcpFlags as usize)),
+            rules: rules.to_vec(),
             ..KernelOptions::default()
         })?;
-        for (rule, verdict) in rules {
-            capture.set_rule(*rule, Some(*verdict))?;
-        }
         let mode = match capture.attach(interface, AttachMode::Native) {
             Ok(()) => AttachMode::Native,
             Err(KernelError::Refused { .. }) => {
@@ -79,6 +76,19 @@ impl KernelInput {
         capture.set_mirror(is_mirror);
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
         Ok(Self { interface: interface.to_owned(), mode, capture, pane_ns, _promiscuous: promiscuous })
+    }
+
+    /// Reads the packets of the same interface besides: those of a mirror port come through the same program, where
+    /// that can be; where not, they are passed on to the host for `AF_PACKET` to find them there.
+    ///
+    /// # Errors
+    /// As for [`live::open`].
+    pub fn open_packets(&mut self, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
+        let source = live::open_on(&mut self.capture, &self.interface, options)?;
+        if source.description().mode == LiveMode::Packet {
+            self.capture.set_mirror(false);
+        }
+        Ok(source)
     }
 }
 

@@ -31,10 +31,12 @@ pub fn classify(context: &XdpContext) -> Option<u32> {
         return Some(verdict(&wanted));
     }
     let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, now_ns);
-    let seen = Sighting { key: parsed.key, octets: parsed.octets, frame_octets, at };
-    if table::count(&wanted, cpu, state, &seen).is_none() {
-        state.counters.lost_packets += 1;
-        state.counters.lost_octets += u64::from(frame_octets);
+    if wanted.flags & flags::FLOWS != 0 {
+        let seen = Sighting { key: parsed.key, octets: parsed.octets, frame_octets, at };
+        if table::count(&wanted, cpu, state, &seen).is_none() {
+            state.counters.lost_packets += 1;
+            state.counters.lost_octets += u64::from(frame_octets);
+        }
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         return Some(redirect(context, state, at));

@@ -1,6 +1,7 @@
 //! The capture program: loaded, checked, attached.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use aya::maps::XskMap;
 use aya::programs::xdp::XdpLinkId;
@@ -13,9 +14,11 @@ use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{FlowTable, KernelError, PreFilter, Rule, object, stamp};
 
-/// Limits of the kernel's memory, taken when the programs are loaded.
-#[derive(Clone, Copy, Debug)]
+/// What the programs are to do, and limits of the kernel's memory, taken when they are loaded.
+#[derive(Clone, Debug)]
 pub struct KernelOptions {
+    /// Whether flows are kept in the table.
+    pub keeps_flows: bool,
     /// Entries of a CPU's half of the flow table; the next power of two is taken. An entry has 64 octets.
     pub flow_entries_max: u32,
     /// Octets of the ring buffer for entries that leave the table early; a power of two.
@@ -24,15 +27,19 @@ pub struct KernelOptions {
     pub panes: PaneGrid,
     /// Whether TCP flags tell flows apart.
     pub with_tcp_flags: bool,
+    /// Rules of the pre-filter.
+    pub rules: Vec<(Rule, Verdict)>,
 }
 
 impl Default for KernelOptions {
     fn default() -> Self {
         Self {
+            keeps_flows: true,
             flow_entries_max: 1 << 16,
             ring_octets: 1 << 24,
             panes: PaneGrid::default(),
             with_tcp_flags: true,
+            rules: Vec::new(),
         }
     }
 }
@@ -40,16 +47,18 @@ impl Default for KernelOptions {
 impl KernelOptions {
     /// Sets in a half of a CPU, as a power of two.
     pub(super) const fn set_bits(&self) -> u32 {
-        let sets = self.flow_entries_max.div_ceil(SET_WAYS as u32);
+        let entries = if self.keeps_flows { self.flow_entries_max } else { 0 };
+        let sets = entries.div_ceil(SET_WAYS as u32);
         if sets == 0 { 0 } else { sets.next_power_of_two().ilog2() }
     }
 
     /// What the programs are told first.
     pub(super) fn config(&self, cpus: u32) -> Config {
+        let switches = [(self.keeps_flows, flags::FLOWS), (self.with_tcp_flags, flags::TCP_FLAGS)];
         Config {
             set_bits: self.set_bits(),
             cpus,
-            flags: if self.with_tcp_flags { flags::TCP_FLAGS } else { 0 },
+            flags: switches.into_iter().filter_map(|(is_on, flag)| is_on.then_some(flag)).sum(),
             grids: [self.panes; 2],
             ..Config::default()
         }
@@ -76,11 +85,24 @@ pub struct TestedFrame {
     pub arrival_ns: Option<u64>,
 }
 
+/// The counters of a program, which goes on counting.
+#[derive(Clone)]
+pub struct Tally(Arc<Mapped<CpuState>>);
+
+impl Tally {
+    /// What all CPUs have counted since the program was loaded; each number is exact, but not all are of one moment
+    /// while frames come in.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        counted_by(&self.0)
+    }
+}
+
 /// The capture program; it is taken off its interface when this is dropped, or when the process ends.
 pub struct KernelCapture {
     ebpf: Ebpf,
     table: FlowTable,
-    cpus: Mapped<CpuState>,
+    tally: Tally,
     prefilter: PreFilter,
     attached: Option<XdpLinkId>,
 }
@@ -100,11 +122,15 @@ impl KernelCapture {
             .map_err(KernelError::of_load)?;
         check_version(&mut ebpf)?;
         let config = options.config(cpus);
-        let cpus = Mapped::new(&ebpf, names::CPUS, cpus)?;
+        let tally = Tally(Arc::new(Mapped::new(&ebpf, names::CPUS, cpus)?));
         let prefilter = PreFilter::new(&mut ebpf)?;
         let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
         program(&mut ebpf, names::CAPTURE)?;
-        Ok(Self { ebpf, table, cpus, prefilter, attached: None })
+        let mut capture = Self { ebpf, table, tally, prefilter, attached: None };
+        for (rule, verdict) in &options.rules {
+            capture.set_rule(*rule, Some(*verdict))?;
+        }
+        Ok(capture)
     }
 
     /// Attaches the program to an interface.
@@ -140,11 +166,16 @@ impl KernelCapture {
         &mut self.table
     }
 
-    /// What all CPUs have counted since the program was loaded; each number is exact, but not all are of one moment
-    /// while frames come in.
+    /// What all CPUs have counted since the program was loaded.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        counted_by(&self.cpus)
+        self.tally.counters()
+    }
+
+    /// The counters for another thread to look at.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// Sets a rule of the pre-filter, or takes it away; frames that come in meanwhile see either.

@@ -3,7 +3,7 @@
 use crate::kernel::KernelOptions;
 
 /// How to read an interface. Memory is taken when it is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LiveOptions {
     /// The port only receives copies: its frames may be taken from the host, which `AF_XDP` does.
     pub is_mirror: bool,
@@ -18,7 +18,7 @@ pub struct LiveOptions {
     /// Frames of the memory of one queue of `AF_XDP`; the next power of two is taken. A frame has 2 KiB, or 4 KiB
     /// if the interface's packets need as much; so by default a queue has 16 MiB, and each queue has its own.
     pub umem_frames: u32,
-    /// Limits of the flow table of the program that `AF_XDP` needs.
+    /// The program that `AF_XDP` needs, where none is attached yet.
     pub kernel: KernelOptions,
 }
 
@@ -31,7 +31,7 @@ impl Default for LiveOptions {
             snap_octets: 1 << 18,
             ring_octets: 64 << 20,
             umem_frames: 1 << 13,
-            kernel: KernelOptions::default(),
+            kernel: KernelOptions { keeps_flows: false, ..KernelOptions::default() },
         }
     }
 }

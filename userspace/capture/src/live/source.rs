@@ -44,7 +44,7 @@ pub struct Description {
 pub struct Drops {
     /// In the interface, as the host was too slow for it; only where its driver counts them.
     pub interface: u64,
-    /// In the XDP program, as no socket was there for the queue; where the program is the source's own.
+    /// In the XDP program, as no socket was there for the queue.
     pub program: u64,
     /// In front of an `AF_XDP` socket: no free memory, or a frame longer than a piece of it.
     pub memory: u64,
@@ -69,6 +69,8 @@ pub struct LiveCounters {
     pub octets: u64,
     /// Frames lent that lost their end, being longer than what is read of one.
     pub cut: u64,
+    /// Frames that the rules of the program's pre-filter refused.
+    pub filtered: u64,
     /// Frames that were lost.
     pub drops: Drops,
     /// Times that an `AF_XDP` socket had no memory for a frame.

@@ -17,7 +17,9 @@ use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
 use super::xdp_queue::{UmemShape, XdpQueue};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::file::is_passing;
-use crate::kernel::{AttachMode, Clock, KernelCapture, KernelError, KernelOptions, PaneGrid, monotonic_ns};
+use crate::kernel::{
+    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, Tally, monotonic_ns,
+};
 use crate::link::{self, Link};
 use crate::poll::Poll;
 use crate::socket_option;
@@ -28,7 +30,7 @@ const GATHER: Duration = Duration::from_micros(100);
 /// An interface that is read through `AF_XDP`.
 pub struct XdpSource {
     // In this order: the program comes off first, so that it does not look for sockets that are gone.
-    program: Option<KernelCapture>,
+    _program: Option<KernelCapture>,
     queues: Vec<XdpQueue>,
     /// Asks the interface for all frames as long as it is open.
     _promiscuous: Option<Promiscuous>,
@@ -39,6 +41,9 @@ pub struct XdpSource {
     is_flowing: bool,
     link: Link,
     calendar: Calendar,
+    /// What the program counts, and had counted before this source was there.
+    tally: Tally,
+    before: Counters,
     snap_octets: usize,
     description: Description,
     counters: LiveCounters,
@@ -51,7 +56,7 @@ impl XdpSource {
         let mut program = load(options)?;
         program.attach(&link.name, AttachMode::Native).map_err(|error| refused(&link.name, error))?;
         let source = Self::begin(link, options, plan, &mut program)?;
-        Ok(Self { program: Some(program), ..source })
+        Ok(Self { _program: Some(program), ..source })
     }
 
     /// Begins to read an interface that a program is attached to already, whose owner keeps it.
@@ -80,7 +85,7 @@ impl XdpSource {
         program.set_packets_wanted(true);
         program.set_mirror(true);
         Ok(Self {
-            program: None,
+            _program: None,
             queues,
             _promiscuous: promiscuous,
             next: 0,
@@ -88,6 +93,8 @@ impl XdpSource {
             is_flowing: false,
             link: link.clone(),
             calendar: Calendar::new(),
+            tally: program.tally(),
+            before: program.counters(),
             snap_octets: options.snap_octets.max(1) as usize,
             description,
             counters: LiveCounters::default(),
@@ -159,7 +166,9 @@ impl FrameSource for XdpSource {
         }
         let drops = &mut self.counters.drops;
         [drops.memory, drops.ring, self.counters.starved] = sums;
-        drops.program = self.program.as_ref().map_or(0, |program| program.counters().unredirected_packets);
+        let (seen, before) = (self.tally.counters(), self.before);
+        drops.program = seen.unredirected_packets - before.unredirected_packets;
+        self.counters.filtered = seen.filtered_packets - before.filtered_packets;
         if let Some(link) = link::find(&self.link.name)? {
             drops.interface = link.missed.saturating_sub(self.link.missed);
         }
@@ -177,7 +186,7 @@ fn load(options: &LiveOptions) -> Result<KernelCapture, Obstacle> {
         PaneGrid { length_ns: 0, .. } => Clock::measure().grid(PaneGrid::LENGTH_NS_MAX, monotonic_ns()),
         panes => panes,
     };
-    KernelCapture::load(&KernelOptions { panes, ..options.kernel }).map_err(|error| match error {
+    KernelCapture::load(&KernelOptions { panes, ..options.kernel.clone() }).map_err(|error| match error {
         KernelError::NotBuilt => Obstacle::Unsuitable(error.to_string()),
         error => Obstacle::Fault(error.into()),
     })

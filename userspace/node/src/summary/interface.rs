@@ -47,6 +47,7 @@ pub(super) fn print_reader(report: &InterfaceReport) {
 pub(super) fn print_drops(report: &InterfaceReport) {
     let (counters, drops) = (&report.counters, &report.counters.drops);
     print_remarks(&[
+        (counters.filtered, "frames refused by the pre-filter"),
         (drops.interface, "frames that the interface lost"),
         (drops.program, "frames of queues that nobody reads"),
         (drops.memory, "frames that no memory was there for"),
