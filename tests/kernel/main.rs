@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod account;
+#[path = "../../ebpf/programs/tests/agreement/columns.rs"]
 mod columns;
 mod connection;
 mod crash;

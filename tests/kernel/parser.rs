@@ -8,7 +8,7 @@ use tapline_decode::{Frame, LinkType};
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 
-use crate::columns::{self, Columns, Sums};
+use crate::columns::{self, Columns};
 use crate::rights::load;
 use crate::samples;
 
@@ -16,6 +16,9 @@ use crate::samples;
 const FRAME_OCTETS_MIN: usize = 14;
 /// A test run takes no longer frame in one piece.
 const FRAME_OCTETS_MAX: usize = 3000;
+
+/// Frames, octets of IP, octets of frames.
+type Sums = [u64; 3];
 
 type Table = BTreeMap<Columns, Sums>;
 
@@ -25,9 +28,12 @@ fn assert_agreement(kernel: &mut KernelCapture, frames: &[Vec<u8>]) {
     let (mut expected, mut found) = (Table::new(), Table::new());
     for frame in frames.iter().filter(|frame| frame.len() >= FRAME_OCTETS_MIN) {
         assert_eq!(kernel.test(frame, 1).unwrap().action, 2, "XDP_PASS");
-        add(&mut expected, columns::of_frame(frame));
+        let (columns, octets) = columns::of_frame(frame);
+        add(&mut expected, columns, [1, octets, frame.len() as u64]);
     }
-    drain(kernel, |flow| add(&mut found, columns::of_flow(flow)));
+    drain(kernel, |flow| {
+        add(&mut found, columns::of_key(&flow.key), [flow.packets, flow.octets, flow.frame_octets]);
+    });
     assert_eq!(found, expected);
     let counted = kernel.counters().since(&before);
     let packets: u64 = found.values().map(|sums| sums[0]).sum();
@@ -45,7 +51,7 @@ fn drain(kernel: &mut KernelCapture, each: impl FnMut(&KernelFlow)) {
     kernel.table().drain(PaneGrid::default(), each).unwrap();
 }
 
-fn add(table: &mut Table, (columns, sums): (Columns, Sums)) {
+fn add(table: &mut Table, columns: Columns, sums: Sums) {
     let cell = table.entry(columns).or_default();
     cell.iter_mut().zip(sums).for_each(|(cell, more)| *cell += more);
 }

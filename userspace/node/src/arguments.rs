@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapline_capture::kernel::{Rule, Verdict};
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
-use tapline_pipeline::RunOptions;
+use tapline_pipeline::{RunOptions, workers_for};
 use tapline_query::split_statements;
 
 /// SQL at line rate on live network traffic.
@@ -112,6 +112,10 @@ pub(crate) struct QueryArguments {
     /// Print both halves of each query, its panes and the columns that are built, and run nothing.
     #[arg(long)]
     explain: bool,
+    /// Run on these cores, such as 2 or 0,4-7: the first is for the first source, the next for the operators
+    /// [default: a core for each thread, where there are enough].
+    #[arg(long, value_name = "LIST", value_parser = parse_cores)]
+    cores: Option<Cores>,
     /// Operator threads [default: cores but one, at most 4].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -129,6 +133,10 @@ pub(crate) struct QueryArguments {
     #[arg(value_name = "SQL")]
     sql: Vec<String>,
 }
+
+/// Numbers of cores, each of which this process may run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cores(Vec<usize>);
 
 /// How exporters are told apart.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -247,8 +255,11 @@ impl QueryArguments {
             ..ExportOptions::default()
         };
         let defaults = RunOptions::default();
+        let cores = self.cores.as_ref().map_or_else(Vec::new, |Cores(cores)| cores.clone());
+        let workers = if cores.is_empty() { defaults.workers } else { workers_for(cores.len()) };
         RunOptions {
-            workers: self.workers.map_or(defaults.workers, usize::from),
+            workers: self.workers.map_or(workers, usize::from),
+            cores,
             groups_max: self.groups_max as usize,
             allowed_lateness_ms: self.allowed_lateness_ms,
             exports,
@@ -306,6 +317,27 @@ fn parse_prefix(text: &str) -> Option<Rule> {
     (bits <= bits_max).then_some(Rule::Prefix(address, bits))
 }
 
+/// Numbers and ranges of cores, such as `0,4-7`.
+fn parse_cores(text: &str) -> Result<Cores, String> {
+    let there: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let wrong = || "write numbers of cores, such as 2 or 0,4-7".to_owned();
+    let mut cores = vec![];
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(wrong());
+        }
+        if let Some(missing) = [first, last].into_iter().find(|core| !there.contains(core)) {
+            return Err(format!("core {missing} is none of those that this process may run on: {there:?}"));
+        }
+        cores.extend((first..=last).filter(|core| there.contains(core)));
+    }
+    Ok(Cores(cores))
+}
+
 /// A time such as `30s`, `5m`, `1h` or `500ms`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -337,6 +369,19 @@ fn stem(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cores_are_numbers_and_ranges_of_those_that_are_there() {
+        let there = core_affinity::get_core_ids().unwrap();
+        let (first, last) = (there[0].id, there[there.len() - 1].id);
+        let all = there.iter().map(|core| core.id).collect();
+        assert_eq!(parse_cores(&format!("{first}-{last}")), Ok(Cores(all)));
+        assert_eq!(parse_cores(&format!("{last}, {first}")), Ok(Cores(vec![last, first])));
+        for wrong in ["", "x", "0-", "-", "1-0", "0,,1"] {
+            assert_eq!(parse_cores(wrong), Err("write numbers of cores, such as 2 or 0,4-7".to_owned()));
+        }
+        assert!(parse_cores("999999").unwrap_err().starts_with("core 999999 is none of those"));
+    }
 
     #[test]
     fn rules_name_prefixes_ports_protocols_and_vlans() {

@@ -28,6 +28,6 @@ mod worker;
 pub use exports::{Listener, ListenerReport, TemplateReport};
 pub use kernel::{KernelInput, KernelReport};
 pub use packets::InterfaceReport;
-pub use run::{Input, RunError, RunOptions, run};
+pub use run::{Input, RunError, RunOptions, run, workers_for};
 pub use sink::{Progress, Sink};
 pub use summary::{FrameSummary, SourceSummary, Summary};

@@ -9,6 +9,7 @@ use crate::sink::Sink;
 use crate::source::{AnySource, Source as _};
 use crate::summary::{Summary, summarise};
 use crate::wire::{Shape, columns_of, wire};
+use core_affinity::CoreId;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::time::Instant;
@@ -24,10 +25,13 @@ const PACKETS_LATENESS_MS: u32 = 2_000;
 const EXPORTS_LATENESS_MS: u32 = 60_000;
 
 /// Limits of a run, all taken at its start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// Operator threads.
     pub workers: usize,
+    /// The cores for the first source, the operator threads and the other sources, in this order; when there are
+    /// fewer than threads, it begins anew. Without any, each thread has a core of its own where there are enough.
+    pub cores: Vec<usize>,
     /// Rows of a batch.
     pub batch_rows: usize,
     /// Batches on the way to one worker.
@@ -47,7 +51,8 @@ impl Default for RunOptions {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            workers: cores.saturating_sub(1).clamp(1, 4),
+            workers: workers_for(cores),
+            cores: vec![],
             batch_rows: 8192,
             ring_capacity_batches: 16,
             groups_max: 1 << 20,
@@ -56,6 +61,12 @@ impl Default for RunOptions {
             flows: FlowMeterLimits::default(),
         }
     }
+}
+
+/// Operator threads on so many cores: all but one, at most four.
+#[must_use]
+pub fn workers_for(cores: usize) -> usize {
+    cores.saturating_sub(1).clamp(1, 4)
 }
 
 /// What a run reads.
@@ -118,12 +129,12 @@ pub fn run(
     let wired = wire(queries, &shape, options)?;
     let (stop, progress) = (StopFlag::new(input_ends), ReaderProgress::default());
     let read_so_far = || progress.of(total_octets);
-    let threads = workers + sources.len();
+    let seats = Seats { chosen: &options.cores, threads: workers + sources.len() };
     let (ledgers, readers) = std::thread::scope(|scope| {
         let (stop, progress) = (&stop, &progress);
         for (number, worker) in wired.workers.into_iter().enumerate() {
             let work = move || {
-                pin(number + 1, threads);
+                seats.take(number + 1);
                 worker.run(stop);
             };
             start(scope, format!("operator-{number}"), work, stop)?;
@@ -133,7 +144,7 @@ pub fn run(
         for (number, ((mut source, lanes), coverage)) in ends.enumerate() {
             let sequence = &wired.sequence;
             let work = move || {
-                pin(if number == 0 { 0 } else { workers + number }, threads);
+                seats.take(if number == 0 { 0 } else { workers + number });
                 let dealer = Dealer::new(lanes, sequence, coverage);
                 let dropped = read(&mut source, dealer, progress, stop);
                 (source, dropped)
@@ -233,13 +244,23 @@ fn start<'scope, T: Send + 'scope>(
     })
 }
 
-/// Keeps this thread on a core of its own, when there are enough for all `threads`.
-fn pin(number: usize, threads: usize) {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    if cores.len() >= threads
-        && let Some(core) = cores.get(number)
-    {
-        core_affinity::set_for_current(*core);
+/// Where threads run.
+#[derive(Clone, Copy)]
+struct Seats<'a> {
+    chosen: &'a [usize],
+    threads: usize,
+}
+
+impl Seats<'_> {
+    /// Keeps this thread, the one of this number, on its core.
+    fn take(self, number: usize) {
+        let there = core_affinity::get_core_ids().unwrap_or_default();
+        let core = match self.chosen {
+            [] if there.len() < self.threads => None,
+            [] => there.get(number).copied(),
+            chosen => Some(CoreId { id: chosen[number % chosen.len()] }),
+        };
+        core.map(core_affinity::set_for_current);
     }
 }
 
@@ -249,4 +270,30 @@ fn has_time_window(queries: &[ContinuousQuery]) -> bool {
 
 fn counts_rows(queries: &[ContinuousQuery]) -> bool {
     queries.iter().any(|query| matches!(query.window, Some(Window::Rows { .. })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cores that a thread may run on after it took its seat.
+    fn cores_of(chosen: &[usize], threads: usize, number: usize) -> Vec<usize> {
+        let seat = move || {
+            Seats { chosen, threads }.take(number);
+            core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect()
+        };
+        std::thread::scope(|scope| scope.spawn(seat).join().unwrap_or_default())
+    }
+
+    #[test]
+    fn threads_take_the_cores_that_were_chosen() {
+        let there: Vec<usize> =
+            core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+        let [first, .., last] = there[..] else { return println!("skipped: a machine of one core") };
+        assert_eq!(cores_of(&[last], 3, 0), [last]);
+        assert_eq!(cores_of(&[last, first], 3, 1), [first]);
+        assert_eq!(cores_of(&[last, first], 3, 2), [last]);
+        assert_eq!(cores_of(&[], 2, 1), [there[1]]);
+        assert_eq!(cores_of(&[], there.len() + 1, 1), there, "not enough for all");
+    }
 }

@@ -3,72 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
-#[path = "../../../userspace/decode/tests/packet/frames.rs"]
+mod columns;
+#[path = "../../../../userspace/decode/tests/packet/frames.rs"]
 mod frames;
-#[path = "../../../userspace/decode/tests/packet/samples.rs"]
+#[path = "../../../../userspace/decode/tests/packet/samples.rs"]
 mod samples;
 
-use tapline_decode::{Depth, Frame, LinkType, decode};
-use tapline_ebpf_common::FlowKey;
+use tapline_decode::LinkType;
 use tapline_ebpf_programs::parse::parse;
-use tapline_record::{EventTime, PacketColumn, PacketRow};
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
-
-/// The columns that the kernel's table has; `None` is NULL.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Columns {
-    vlan: Option<u16>,
-    ip_version: Option<u8>,
-    src_ip: Option<[u8; 16]>,
-    dst_ip: Option<[u8; 16]>,
-    protocol: Option<u8>,
-    ports: Option<[u16; 2]>,
-    tcp_flags: Option<u16>,
-    icmp: Option<[u8; 2]>,
-    octets: Option<u64>,
-}
-
-/// What the decoder says.
-fn decoded(bytes: &[u8]) -> Columns {
-    let mut row = PacketRow::default();
-    let frame = Frame {
-        ts: EventTime(0),
-        link: LinkType::Ethernet,
-        direction: None,
-        interface: None,
-        original_octets: bytes.len() as u32,
-        bytes,
-    };
-    decode(&frame, Depth::Transport, &mut row);
-    let has = |column| row.has(column);
-    Columns {
-        vlan: has(PacketColumn::Vlan).then_some(row.vlan),
-        ip_version: has(PacketColumn::IpVersion).then_some(row.ip_version),
-        src_ip: has(PacketColumn::SrcIp).then_some(row.src_ip),
-        dst_ip: has(PacketColumn::DstIp).then_some(row.dst_ip),
-        protocol: has(PacketColumn::Protocol).then_some(row.protocol),
-        ports: has(PacketColumn::SrcPort).then_some([row.src_port, row.dst_port]),
-        tcp_flags: has(PacketColumn::TcpFlags).then_some(row.tcp_flags),
-        icmp: has(PacketColumn::IcmpType).then_some([row.icmp_type, row.icmp_code]),
-        octets: has(PacketColumn::Octets).then_some(row.octets),
-    }
-}
-
-fn columns(key: &FlowKey, octets: u32) -> Columns {
-    let network = key.shape().network;
-    Columns {
-        vlan: key.vlan(),
-        ip_version: network.ip_version(),
-        src_ip: key.src_ip(),
-        dst_ip: key.dst_ip(),
-        protocol: key.protocol(),
-        ports: key.ports(),
-        tcp_flags: key.tcp_flags(),
-        icmp: key.icmp(),
-        octets: network.has_octets().then_some(octets.into()),
-    }
-}
 
 /// Whether the two agree; a frame with more headers than the kernel looks through is left out.
 #[track_caller]
@@ -77,7 +21,8 @@ fn assert_agreement(name: &str, bytes: &[u8]) -> bool {
     if parsed.is_too_deep {
         return false;
     }
-    assert_eq!(columns(&parsed.key, parsed.octets), decoded(bytes), "{name}: {bytes:02x?}");
+    let found = (columns::of_key(&parsed.key), parsed.octets.into());
+    assert_eq!(found, columns::of_frame(bytes), "{name}: {bytes:02x?}");
     true
 }
 

@@ -1,7 +1,7 @@
-//! The columns of the kernel's table, as it has them and as the decoder does.
+//! The columns of the kernel's table, as it has them and as the decoder does; for every test that compares the two.
 
-use tapline_capture::kernel::KernelFlow;
 use tapline_decode::{Depth, Frame, LinkType, decode};
+use tapline_ebpf_common::FlowKey;
 use tapline_record::{EventTime, PacketColumn, PacketRow};
 
 /// The key columns; `None` is NULL.
@@ -18,11 +18,8 @@ pub(crate) struct Columns {
     pub(crate) has_octets: bool,
 }
 
-/// Frames, octets of IP, octets of frames.
-pub(crate) type Sums = [u64; 3];
-
-/// What the decoder says of an Ethernet frame.
-pub(crate) fn of_frame(bytes: &[u8]) -> (Columns, Sums) {
+/// What the decoder says of an Ethernet frame; and its octets of IP, 0 where that is NULL.
+pub(crate) fn of_frame(bytes: &[u8]) -> (Columns, u64) {
     let mut row = PacketRow::default();
     let frame = Frame {
         ts: EventTime(0),
@@ -46,13 +43,13 @@ pub(crate) fn of_frame(bytes: &[u8]) -> (Columns, Sums) {
         icmp: has(PacketColumn::IcmpType).then_some([row.icmp_type, row.icmp_code]),
         has_octets,
     };
-    (columns, [1, if has_octets { row.octets } else { 0 }, row.frame_octets])
+    (columns, if has_octets { row.octets } else { 0 })
 }
 
-/// What the kernel's table says.
-pub(crate) fn of_flow(flow: &KernelFlow) -> (Columns, Sums) {
-    let (key, network) = (&flow.key, flow.key.shape().network);
-    let columns = Columns {
+/// What the kernel's key says.
+pub(crate) fn of_key(key: &FlowKey) -> Columns {
+    let network = key.shape().network;
+    Columns {
         vlan: key.vlan(),
         ip_version: network.ip_version(),
         src_ip: key.src_ip(),
@@ -62,6 +59,5 @@ pub(crate) fn of_flow(flow: &KernelFlow) -> (Columns, Sums) {
         tcp_flags: key.tcp_flags(),
         icmp: key.icmp(),
         has_octets: network.has_octets(),
-    };
-    (columns, [flow.packets, flow.octets, flow.frame_octets])
+    }
 }
