@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cable;
 mod check;
 mod conformance;
 mod csv;

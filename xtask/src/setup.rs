@@ -52,6 +52,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
+    Tool { program: "ethtool", package: "ethtool", purposes: &[Purpose::Bench] },
 ];
 
 /// What Debian has for kernel programs: a compiler with the sources of its library, and what bpf-linker is built

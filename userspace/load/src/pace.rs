@@ -5,8 +5,6 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Frames that are made at once, at the most.
-pub(crate) const BATCH_FRAMES: u64 = 1 << 14;
 /// Time between two batches of a set rate, at the least.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -34,13 +32,13 @@ impl FromStr for Rate {
 }
 
 impl Rate {
-    /// Frames to send now, when so many were sent by a time; none when it is too early.
-    pub(crate) fn due(self, elapsed: Duration, sent: u64) -> u64 {
+    /// Frames to send now, when so many were sent by a time, and so many at the most; none when it is too early.
+    pub(crate) fn due(self, elapsed: Duration, sent: u64, frames_max: u64) -> u64 {
         match self {
-            Self::Max => BATCH_FRAMES,
+            Self::Max => frames_max,
             Self::PerSecond(rate) => {
                 let by_now = u128::from(rate) * (elapsed + STEP).as_nanos() / 1_000_000_000;
-                u64::try_from(by_now).unwrap_or(u64::MAX).saturating_sub(sent).min(BATCH_FRAMES)
+                u64::try_from(by_now).unwrap_or(u64::MAX).saturating_sub(sent).min(frames_max)
             }
         }
     }
@@ -91,10 +89,10 @@ mod tests {
         assert_eq!("max".parse(), Ok(Rate::Max));
         assert!("0".parse::<Rate>().is_err() && "fast".parse::<Rate>().is_err());
         let rate = Rate::PerSecond(1000);
-        assert_eq!(rate.due(Duration::ZERO, 0), 1);
-        assert_eq!(rate.due(Duration::ZERO, 1), 0);
-        assert_eq!(rate.due(Duration::from_secs(1), 1), 1000);
-        assert_eq!(rate.due(Duration::from_secs(1000), 1), BATCH_FRAMES);
+        assert_eq!(rate.due(Duration::ZERO, 0, 9000), 1);
+        assert_eq!(rate.due(Duration::ZERO, 1, 9000), 0);
+        assert_eq!(rate.due(Duration::from_secs(1), 1, 9000), 1000);
+        assert_eq!(rate.due(Duration::from_secs(1000), 1, 9000), 9000);
     }
 
     #[test]

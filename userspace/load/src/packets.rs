@@ -14,7 +14,7 @@ use tapline_capture::live::PacketSender;
 use tapline_trafficgen::frame::{Body, Frame, Link, Mac, Packet, Transport, Udp};
 use tapline_trafficgen::payload::Payload;
 
-use crate::pace::{BATCH_FRAMES, Rate};
+use crate::pace::Rate;
 use crate::sender::send;
 
 /// The source address of the first flow, and the destination of all.
@@ -24,6 +24,10 @@ const DST_IP: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 254);
 const HEADERS_OCTETS: u32 = 42;
 const IP_AT: usize = 14;
 const SRC_IP_AT: usize = IP_AT + 12;
+/// Frames that are sent at once, at the most: a call for live frames costs the kernel some 20 ms whatever their
+/// number, since it makes the program the one that all of XDP expects, and back.
+const LIVE_FRAMES_MAX: u64 = 1 << 17;
+const PLAIN_FRAMES_MAX: u64 = 1 << 12;
 /// Time between two looks at what is due.
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -81,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let end = Duration::from_secs(arguments.seconds);
     let mut sent = 0;
     while start.elapsed() < end {
-        let due = arguments.rate.due(start.elapsed(), sent);
+        let due = arguments.rate.due(start.elapsed(), sent, way.frames_max());
         if due == 0 {
             thread::sleep(PAUSE);
             continue;
@@ -113,7 +117,15 @@ fn open(arguments: &Arguments, flows: u32) -> Result<Way> {
 }
 
 impl Way {
-    /// Sends the frames of these numbers, at most [`BATCH_FRAMES`].
+    /// Frames that are sent at once, at the most.
+    const fn frames_max(&self) -> u64 {
+        match self {
+            Self::Live(_) => LIVE_FRAMES_MAX,
+            Self::Plain(_) => PLAIN_FRAMES_MAX,
+        }
+    }
+
+    /// Sends the frames of these numbers, at most as many as at once.
     fn send(
         &mut self,
         arguments: &Arguments,
@@ -121,7 +133,7 @@ impl Way {
         numbers: std::ops::Range<u64>,
         flows: u32,
     ) -> Result<()> {
-        debug_assert!(numbers.end - numbers.start <= BATCH_FRAMES);
+        debug_assert!(numbers.end - numbers.start <= self.frames_max());
         let sent = match self {
             Self::Live(sender) => {
                 let frames = (numbers.end - numbers.start) as u32;

@@ -4,6 +4,7 @@ mod capture;
 mod exports;
 mod ingress;
 mod kernel;
+mod live;
 mod offline;
 mod peers;
 mod queries;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Exports(exports::Arguments),
     /// What a frame costs in the kernel, part by part, by test runs and on the wire
     Kernel(kernel::Arguments),
+    /// Packets counted on an interface, tapline and other programs in turn; and what SQL costs over AF_XDP
+    Live(live::Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     Decode,
     /// The lower half of a query against whole-batch SQL, in memory
@@ -50,6 +53,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::BackStreamDb(arguments) => ingress::backstreamdb::run(arguments),
         Command::Exports(arguments) => exports::run(arguments),
         Command::Kernel(arguments) => kernel::run(arguments),
+        Command::Live(arguments) => live::run(arguments),
         Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
         Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
     }

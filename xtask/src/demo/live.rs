@@ -1,25 +1,20 @@
 //! The live part of the demonstration: the capture is played into a mirrored port, and asked there.
 //!
-//! Makes two network namespaces, a cable between them (a pair of veth interfaces), and takes them away again at the
-//! end, also after a failure. tapline watches the far end through an XDP program; nothing else sees the frames.
+//! tapline watches the far end of a cable through an XDP program; nothing else sees the frames.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 
 use anyhow::{Result, bail};
 
+use crate::cable::{Cable, FAR, NEAR};
 use crate::{process, setup, style, workspace};
 
 /// Three minutes are played so many times as fast, and watched for a while longer.
 const SPEED: &str = "45";
 const WATCHED: &str = "7s";
-/// tapline has attached its program after this time, or never will.
-const ATTACHED_WITHIN: Duration = Duration::from_secs(20);
-
-const NEAR: &str = "tapline-near";
-const FAR: &str = "tapline-far";
+/// The capture has frames as long as that.
+const MTU_OCTETS: u32 = 9000;
 
 const SQL: &str = "\
 SELECT protocol, count(*) AS packets, sum(octets) AS octets
@@ -46,11 +41,11 @@ pub(super) fn run(tapline: &Path, capture: &Path) -> Result<()> {
         println!("    {}", style::literal(line));
     }
     println!();
-    let cable = Cable::lay()?;
+    let cable = Cable::lay(MTU_OCTETS)?;
     let mut watching = cable.far(tapline);
     watching.args(["query", "--interface", FAR, "--mirror", "--for", WATCHED, SQL]);
     let mut watching = Watching(watching.spawn()?);
-    if !cable.is_watched(&mut watching)? {
+    if !cable.is_watched(|| !matches!(watching.0.try_wait(), Ok(None)))? {
         bail!("tapline did not watch the interface");
     }
     let mut play = cable.near(&load);
@@ -69,68 +64,4 @@ impl Drop for Watching {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Two namespaces of the same names as their ends of a cable; this process's number keeps them apart from others.
-struct Cable {
-    near: String,
-    far: String,
-}
-
-impl Cable {
-    fn lay() -> Result<Self> {
-        let name = |end: &str| format!("{end}-{}", std::process::id());
-        let cable = Self { near: name(NEAR), far: name(FAR) };
-        let (near, far) = (cable.near.as_str(), cable.far.as_str());
-        ip(&["netns", "add", near])?;
-        ip(&["netns", "add", far])?;
-        ip(&["link", "add", NEAR, "netns", near, "type", "veth", "peer", "name", FAR, "netns", far])?;
-        for (namespace, end) in [(near, NEAR), (far, FAR)] {
-            // Nobody speaks unasked: no addresses, no neighbours.
-            ip(&["-n", namespace, "link", "set", end, "addrgenmode", "none", "mtu", "9000"])?;
-            ip(&["-n", namespace, "link", "set", end, "up"])?;
-        }
-        Ok(cable)
-    }
-
-    /// A program at the near end.
-    fn near(&self, program: &Path) -> Command {
-        inside(&self.near, program)
-    }
-
-    /// A program at the far end.
-    fn far(&self, program: &Path) -> Command {
-        inside(&self.far, program)
-    }
-
-    /// Waits until an XDP program is attached to the far end; `false` when whoever should do that has ended.
-    fn is_watched(&self, watching: &mut Watching) -> Result<bool> {
-        let started = Instant::now();
-        while started.elapsed() < ATTACHED_WITHIN && watching.0.try_wait()?.is_none() {
-            let links = Command::new("ip").args(["-n", &self.far, "-d", "link", "show", FAR]).output()?;
-            if String::from_utf8_lossy(&links.stdout).contains("prog/xdp") {
-                return Ok(true);
-            }
-            sleep(Duration::from_millis(50));
-        }
-        Ok(false)
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for namespace in [&self.near, &self.far] {
-            let _ = Command::new("ip").args(["netns", "delete", namespace]).stderr(Stdio::null()).status();
-        }
-    }
-}
-
-fn inside(namespace: &str, program: &Path) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).arg(program);
-    command
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    process::run(Command::new("ip").args(arguments))
 }

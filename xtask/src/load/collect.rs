@@ -49,7 +49,7 @@ fn feed(running: &Running, address: SocketAddr, send: impl FnOnce() -> Result<Se
 }
 
 /// Waits until the collector has nothing more to do: it may hand over what it reads to a process of its own.
-fn settle(running: &Running) {
+pub(crate) fn settle(running: &Running) {
     const LOOKS_MAX: usize = 100;
     const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
     const IDLE_TICKS: u64 = 1;
