@@ -1,12 +1,12 @@
 //! Exports as they arrive.
 
 use super::account::{fates, matrix, matrix_query, records, remark, truth_matrix};
-use super::sender::{Load, faulty, free_port, wait_for_listener};
+use super::sender::{Load, faulty, free_port, now_ns, wait_for_listener};
 use harness::csv::Csv;
-use harness::run::tapline_during;
+use harness::run::{tapline_during, tapline_while};
 use harness::{Finished, tapline};
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 use tapline_trafficgen::exports::{ExportPlan, Faults, Fleet, Outbox, Protocol, Truth};
 
@@ -100,6 +100,27 @@ fn windows_of_a_silent_source_close_by_the_wall_clock() {
     assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
     let counted: u64 = csv.rows.iter().map(|row| row[2].parse::<u64>().unwrap()).sum();
     assert!(counted <= sent.unwrap().sent.records);
+}
+
+#[test]
+fn windows_come_while_records_trickle_in() {
+    let port = free_port();
+    let url = format!("udp://127.0.0.1:{port}");
+    let sql = "SELECT count(*) AS records FROM flows GROUP BY tumble('1 second')";
+    let arguments = ["query", "--listen", &url, "--format", "csv", "--allowed-lateness-ms", "200"];
+    let mut fleet = Fleet::new(&plan(Protocol::NetflowV5), 0..1).unwrap();
+    let (socket, mut outbox) = (UdpSocket::bind("127.0.0.1:0").unwrap(), Outbox::default());
+    let run = tapline_while(&[&arguments[..], &["--windows", "1", sql]].concat(), || {
+        fleet.emit(0, now_ns(), &mut outbox);
+        for datagram in outbox.datagrams() {
+            socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
+        }
+        outbox.clear();
+        // A batch would be full after minutes.
+        std::thread::sleep(Duration::from_millis(400));
+    });
+    let csv = Csv::parse(run.success());
+    assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
 }
 
 #[test]

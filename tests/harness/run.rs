@@ -125,6 +125,20 @@ pub fn tapline_during<A: AsRef<OsStr>>(arguments: &[A], work: impl FnOnce()) -> 
     running.finish()
 }
 
+/// Runs `tapline` with these arguments and no input; does `work` again and again until it ends by itself.
+///
+/// # Panics
+/// When there is no binary, or it does not end in time.
+#[must_use]
+pub fn tapline_while<A: AsRef<OsStr>>(arguments: &[A], mut work: impl FnMut()) -> Finished {
+    let mut running = Running::start(command(arguments).stdin(Stdio::null()));
+    while running.child.try_wait().expect("the child can be waited for").is_none() {
+        running.nap();
+        work();
+    }
+    running.finish()
+}
+
 /// How a run is brought to its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {

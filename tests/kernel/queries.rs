@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use harness::csv::Csv;
-use harness::run::tapline_during;
+use harness::run::{tapline_during, tapline_while};
 use harness::tapline;
 use tapline_capture::kernel::KernelOptions;
 use tapline_capture::live::PacketSender;
@@ -185,6 +185,45 @@ fn the_table_and_packets_are_read_at_once() {
         let Some(said) = check(&asked, &[FIVE_TUPLES, PACKETS]) else { return };
         assert!(said.contains("native XDP") && said.contains(packets), "{said}");
     }
+}
+
+#[test]
+fn windows_come_while_frames_trickle_in() {
+    if !namespace::enter() || load(&KernelOptions::default()).is_none() {
+        return;
+    }
+    let frame = crate::account::template();
+    let sender = PacketSender::open(NEAR, false).unwrap();
+    for ways in [&[][..], &["--mirror"]] {
+        let sql = "SELECT count(ttl) FROM packets GROUP BY tumble('1 second')";
+        let arguments = ["query", "--interface", FAR, "--format", "csv", "--windows", "1", sql];
+        let run = tapline_while(&[&arguments[..], ways].concat(), || {
+            sender.send(&frame).unwrap();
+            sleep(Duration::from_millis(20));
+        });
+        let csv = Csv::parse(run.success());
+        assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
+    }
+}
+
+#[test]
+fn flows_end_on_a_silent_interface() {
+    if !namespace::enter() || load(&KernelOptions::default()).is_none() {
+        return;
+    }
+    let frame = crate::account::template();
+    let sender = PacketSender::open(NEAR, false).unwrap();
+    let sql = "SELECT packets FROM flows LIMIT 1";
+    let mut has_sent = false;
+    let run = tapline_while(&["query", "--interface", FAR, "--format", "csv", sql], || {
+        if !has_sent && has_packet_socket() {
+            has_sent = true;
+            sleep(SETTLED);
+            sender.send(&frame).unwrap();
+        }
+        sleep(Duration::from_millis(100));
+    });
+    assert!(run.success().starts_with("packets\n1\n"), "{}", run.text());
 }
 
 /// What `--deny port:443` leaves.

@@ -192,6 +192,7 @@ impl PacketSource {
 
 impl Source for PacketSource {
     fn step(&mut self) -> Step {
+        let before = self.is_live().then(now);
         let Self { input, packets, flows, latest, .. } = self;
         let room = (self.batch_rows - packets.rows().min(self.batch_rows)).max(1);
         let read = match flows {
@@ -215,6 +216,12 @@ impl Source for PacketSource {
             FrameInput::Files(files) => files.is_at_end(),
             FrameInput::Interface(_) => false,
         };
+        // On an interface that has nothing more to give now, time goes on without packets: flows end.
+        if let (Some(before), Some((meter, batcher)), Ok(frames)) = (before, flows, &read)
+            && *frames < room
+        {
+            meter.advance(before.plus(-self.lateness_ns), &mut |flow| batcher.push(flow));
+        }
         self.look(false);
         match read {
             Ok(0) if is_at_end => Step::End,

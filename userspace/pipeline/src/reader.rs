@@ -14,8 +14,10 @@ use tapline_record::{EventTime, INTERFACE_COUNTERS, LEDGER, Stream};
 /// How far the watermark of a silent source must have come to be told again, in nanoseconds.
 const TELL_NS: i64 = 100_000_000;
 
-/// While an input is silent, what came so far waits no longer than this for a full batch.
+/// While an input is silent, what came so far waits no longer than this for a full batch; …
 const HOLD: Duration = Duration::from_millis(20);
+/// … while it is not, no longer than this.
+const HOLD_MAX: Duration = Duration::from_millis(200);
 /// How long a live source is read on, when its input is to end, for what it has received already.
 const REST: Duration = Duration::from_millis(300);
 /// Batches of a live source that a worker is woken for; fewer wait for it to look by itself. The more it takes in
@@ -70,7 +72,7 @@ pub(crate) fn read(
             break;
         }
         dealer.collect_used(source);
-        let all = step == Step::Idle && dealt_all.elapsed() >= HOLD;
+        let all = dealt_all.elapsed() >= if step == Step::Idle { HOLD } else { HOLD_MAX };
         // A watermark may be told when no rows are left that are older.
         if !dealer.deal(source, all, stop) || all && !dealer.tell_watermark(source, stop) {
             return dealer.dropped;
