@@ -16,6 +16,8 @@ use toolchain::Toolchain;
 
 const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
+/// What `Cargo.toml` cannot say, where the library is no package.
+const OPTIMISED_CORE: &str = "profile.ebpf.package.core.opt-level=3";
 /// The programs of the package, and the names that their objects get.
 const OBJECTS: [(&str, &str); 2] =
     [("tapline-capture-bpf", "tapline.bpf.o"), ("tapline-load-bpf", "tapline-load.bpf.o")];
@@ -45,7 +47,7 @@ fn build(toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
     command
         .current_dir(workspace::root())
         .args(["build", "--package", "tapline-ebpf-programs", "--bins", "--profile", PROFILE])
-        .args(["--target", TARGET, "-Z", "build-std=core", "--target-dir"])
+        .args(["--config", OPTIMISED_CORE, "--target", TARGET, "-Z", "build-std=core", "--target-dir"])
         .arg(&target);
     process::run(&mut command)?;
     let built = target.join(TARGET).join(PROFILE);
