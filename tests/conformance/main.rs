@@ -1,7 +1,7 @@
 //! The same packets, counted by tshark, by capinfos and by tapline.
 //!
 //! Every capture file is grouped by every column that tshark has too; counts, IP octets and frame
-//! octets must be equal, group by group. A difference that is known and explained is in [`KNOWN`].
+//! octets must be equal, group by group. A difference that is known and explained is in `harness::captures`.
 
 #![forbid(unsafe_code)]
 
@@ -14,39 +14,13 @@ use harness::{Table, captures, tapline};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// A frame of which tshark says something else, and why tapline is right.
-struct Known {
-    file: &'static str,
-    /// From 1, as tshark counts.
-    frame: usize,
-    column: &'static str,
-    value: &'static str,
-    reason: &'static str,
-}
-
-const KNOWN: [Known; 1] = [Known {
-    file: "fuzz-2006-06-26-2594.pcap",
-    frame: 669,
-    column: "protocol",
-    value: "",
-    reason: "the hop-by-hop options are longer than the packet, so nothing is behind them",
-}];
-
 pub(crate) struct Capture {
     pub(crate) path: PathBuf,
     pub(crate) frames: Vec<Frame>,
 }
 
 pub(crate) static CAPTURES: LazyLock<Vec<Capture>> = LazyLock::new(|| {
-    let read = |path: PathBuf| {
-        let mut frames = tshark::frames(&path)?;
-        let file = captures::name(&path);
-        for known in KNOWN.iter().filter(|known| known.file == file) {
-            println!("{file}, frame {}, {}: {}", known.frame, known.column, known.reason);
-            frames[known.frame - 1].correct(known.column, known.value);
-        }
-        Some(Capture { path, frames })
-    };
+    let read = |path: PathBuf| Some(Capture { frames: captures::dissected(&path)?, path });
     captures::packet_files().into_iter().filter_map(read).collect()
 });
 

@@ -23,6 +23,7 @@ mod packet_source;
 mod panes;
 mod parser;
 mod queries;
+mod replay;
 mod rights;
 #[path = "../../userspace/decode/tests/packet/samples.rs"]
 mod samples;

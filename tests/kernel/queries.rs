@@ -20,9 +20,9 @@ use crate::rights::load;
 
 const FRAMES: usize = 60_000;
 /// Frames in a row between two naps; the receiver has one core, and other work.
-const FRAMES_A_NAP: usize = 64;
+pub(crate) const FRAMES_A_NAP: usize = 64;
 const SETTLED: Duration = Duration::from_millis(500);
-const NAP: Duration = Duration::from_micros(500);
+pub(crate) const NAP: Duration = Duration::from_micros(500);
 
 /// Sends the scenario's frames out of the near end.
 fn send(scenario: &Scenario) {
@@ -38,7 +38,7 @@ fn send(scenario: &Scenario) {
     }
 }
 
-fn wait_for(is_ready: fn() -> bool) {
+pub(crate) fn wait_for(is_ready: fn() -> bool) {
     let start = Instant::now();
     while !is_ready() {
         assert!(start.elapsed() < Duration::from_secs(60), "nobody looks at the interface");
@@ -49,7 +49,7 @@ fn wait_for(is_ready: fn() -> bool) {
 }
 
 /// Sums of the last columns by the first ones, without windows, completeness and status.
-fn totals(text: &str, keys: usize, columns: usize) -> BTreeMap<Vec<String>, Vec<i64>> {
+pub(crate) fn totals(text: &str, keys: usize, columns: usize) -> BTreeMap<Vec<String>, Vec<i64>> {
     let csv = Csv::parse(text);
     let first = if csv.header[0] == "window_start" { 2 } else { 0 };
     let mut totals: BTreeMap<Vec<String>, Vec<i64>> = BTreeMap::new();
