@@ -139,6 +139,17 @@ pub fn tapline_while<A: AsRef<OsStr>>(arguments: &[A], mut work: impl FnMut()) -
     running.finish()
 }
 
+/// A command of `tapline-load`, the program behind `cargo xtask load`, which is built beside `tapline`.
+///
+/// # Panics
+/// When there is no binary.
+#[must_use]
+pub fn tapline_load() -> Command {
+    let program = BINARY.with_file_name("tapline-load");
+    assert!(program.is_file(), "no binary: cargo build --release --workspace --bin tapline-load");
+    Command::new(program)
+}
+
 /// How a run is brought to its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {

@@ -17,6 +17,7 @@ mod frames;
 mod live;
 mod live_errors;
 mod live_source;
+mod load;
 mod mirror;
 mod namespace;
 mod packet_source;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod outlet;
 mod pace;
 mod packets;
 mod replay;

@@ -32,6 +32,15 @@ impl FromStr for Rate {
 }
 
 impl Rate {
+    /// The part of one of several senders.
+    pub(crate) fn share(self, number: usize, senders: usize) -> Self {
+        let (number, senders) = (number as u64, senders as u64);
+        match self {
+            Self::Max => Self::Max,
+            Self::PerSecond(rate) => Self::PerSecond(rate / senders + u64::from(number < rate % senders)),
+        }
+    }
+
     /// Frames to send now, when so many were sent by a time, and so many at the most; none when it is too early.
     pub(crate) fn due(self, elapsed: Duration, sent: u64, frames_max: u64) -> u64 {
         match self {
@@ -93,6 +102,9 @@ mod tests {
         assert_eq!(rate.due(Duration::ZERO, 1, 9000), 0);
         assert_eq!(rate.due(Duration::from_secs(1), 1, 9000), 1000);
         assert_eq!(rate.due(Duration::from_secs(1000), 1, 9000), 9000);
+        let shares = [0, 1, 2].map(|number| Rate::PerSecond(8).share(number, 3));
+        assert_eq!(shares, [3, 3, 2].map(Rate::PerSecond));
+        assert_eq!(Rate::Max.share(1, 3), Rate::Max);
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tapline_capture::kernel::{KernelError, Sender, flow_of};
 use tapline_capture::live::PacketSender;
 use tapline_trafficgen::frame::{Body, Frame, Link, Mac, Packet, Transport, Udp};
 use tapline_trafficgen::payload::Payload;
 
+use crate::outlet::{Outlet, Target};
 use crate::pace::Rate;
 use crate::sender::send;
 
@@ -42,9 +43,8 @@ Native XDP on veth takes frames only if a program runs on the other end.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The interface that they are sent out of
-    #[arg(long, value_name = "IF")]
-    interface: String,
+    #[command(flatten)]
+    target: Target,
     /// Flows; the next power of two is taken
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
     flows: u32,
@@ -57,9 +57,9 @@ pub(crate) struct Arguments {
     /// End after so many seconds
     #[arg(long, value_name = "S", default_value_t = 10)]
     seconds: u64,
-    /// The processor that sends
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    cpu: usize,
+    /// The processors that send, such as 0 or 0,1
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "0")]
+    cpu: Vec<usize>,
     /// Send through AF_PACKET, even if live frames could be had
     #[arg(long)]
     plain: bool,
@@ -74,43 +74,80 @@ enum Way {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    // What was sent is kept by processor, so that it must stay the same.
-    if !core_affinity::set_for_current(core_affinity::CoreId { id: arguments.cpu }) {
-        anyhow::bail!("there is no processor {}, or this process may not run there", arguments.cpu);
-    }
+    let outlet = arguments.target.open()?;
     let flows = arguments.flows.next_power_of_two();
-    let template = template(arguments.size);
-    let mut way = open(arguments, flows)?;
+    let mut ways = vec![];
+    for number in 0..arguments.cpu.len() {
+        ways.push(open(arguments, &outlet, flows, number == 0)?);
+    }
     let start = Instant::now();
-    let end = Duration::from_secs(arguments.seconds);
+    let sent = thread::scope(|scope| {
+        let threads = ways.iter_mut().zip(&arguments.cpu).enumerate();
+        let threads: Vec<_> = threads
+            .map(|(number, (way, &cpu))| {
+                let rate = arguments.rate.share(number, arguments.cpu.len());
+                let outlet = &outlet;
+                scope.spawn(move || send_on(cpu, way, rate, arguments, outlet))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow!("a thread that sends died"))?)
+            .collect::<Result<Vec<_>>>()
+    })?;
+    report(&sent, flows, arguments.size, start.elapsed());
+    Ok(())
+}
+
+/// Sends on a processor until the time is over; gives how many frames.
+fn send_on(cpu: usize, way: &mut Way, rate: Rate, arguments: &Arguments, outlet: &Outlet) -> Result<u64> {
+    // What was sent is kept by processor, so that it must stay the same.
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+        bail!("there is no processor {cpu}, or this process may not run there");
+    }
+    let (flows, template) = (arguments.flows.next_power_of_two(), template(arguments.size));
+    let (start, end) = (Instant::now(), Duration::from_secs(arguments.seconds));
     let mut sent = 0;
-    while start.elapsed() < end {
-        let due = arguments.rate.due(start.elapsed(), sent, way.frames_max());
+    while start.elapsed() < end && !outlet.is_over() {
+        let due = rate.due(start.elapsed(), sent, way.frames_max());
         if due == 0 {
             thread::sleep(PAUSE);
             continue;
         }
-        way.send(arguments, &template, sent..sent + due, flows)?;
+        way.send(&outlet.interface, &template, sent..sent + due, flows)?;
         sent += due;
     }
-    report(sent, flows, arguments.size, start.elapsed());
-    Ok(())
+    Ok(sent)
 }
 
-fn open(arguments: &Arguments, flows: u32) -> Result<Way> {
-    let plain = PacketSender::open(&arguments.interface, true)?;
+/// What sends from one processor; the first one lets the interface take frames.
+fn open(arguments: &Arguments, outlet: &Outlet, flows: u32, is_first: bool) -> Result<Way> {
+    let interface = outlet.interface.as_str();
+    let plain = PacketSender::open(interface, true)?;
     if arguments.plain {
         return Ok(Way::Plain(plain));
     }
+    if !outlet.takes_live_frames {
+        if is_first {
+            eprintln!(
+                "AF_PACKET, as whoever watches runs no XDP program, without which live frames do not come in"
+            );
+        }
+        return Ok(Way::Plain(plain));
+    }
     let live = Sender::load(flows, FIRST_SRC_IP.to_bits()).and_then(|mut sender| {
-        sender.open(&arguments.interface)?;
+        if is_first {
+            sender.open(interface)?;
+        }
         Ok(sender)
     });
     match live {
         Ok(sender) => Ok(Way::Live(Box::new(sender))),
         Err(error @ KernelError::Occupied(_)) => Err(error.into()),
         Err(error) => {
-            eprintln!("AF_PACKET, as live frames cannot be had: {error}");
+            if is_first {
+                eprintln!("AF_PACKET, as live frames cannot be had: {error}");
+            }
             Ok(Way::Plain(plain))
         }
     }
@@ -128,7 +165,7 @@ impl Way {
     /// Sends the frames of these numbers, at most as many as at once.
     fn send(
         &mut self,
-        arguments: &Arguments,
+        interface: &str,
         template: &[u8],
         numbers: std::ops::Range<u64>,
         flows: u32,
@@ -137,11 +174,11 @@ impl Way {
         let sent = match self {
             Self::Live(sender) => {
                 let frames = (numbers.end - numbers.start) as u32;
-                sender.send(&arguments.interface, template, frames).map_err(anyhow::Error::from)
+                sender.send(interface, template, frames).map_err(anyhow::Error::from)
             }
             Self::Plain(sender) => send_plain(sender, template, numbers, flows).map_err(Into::into),
         };
-        sent.with_context(|| format!("sending on {}", arguments.interface))
+        sent.with_context(|| format!("sending on {interface}"))
     }
 }
 
@@ -175,12 +212,16 @@ fn template(octets: u32) -> Vec<u8> {
     frame
 }
 
-/// The truth on standard output, how it went on standard error.
-fn report(sent: u64, flows: u32, octets: u32, wall: Duration) {
-    let mut packets = vec![sent / u64::from(flows); flows as usize];
-    for number in 0..sent % u64::from(flows) {
-        packets[flow_of(number, flows) as usize] += 1;
+/// The truth about what each processor sent on standard output, how it went on standard error.
+fn report(sent: &[u64], flows: u32, octets: u32, wall: Duration) {
+    let mut packets = vec![0; flows as usize];
+    for &sent in sent {
+        packets.iter_mut().for_each(|packets| *packets += sent / u64::from(flows));
+        for number in 0..sent % u64::from(flows) {
+            packets[flow_of(number, flows) as usize] += 1;
+        }
     }
+    let sent: u64 = sent.iter().sum();
     let mut table = String::from("src_ip,packets,frame_octets\n");
     for (src_ip, packets) in (FIRST_SRC_IP.to_bits()..).zip(&packets).filter(|(_, packets)| **packets > 0) {
         let address = Ipv4Addr::from_bits(src_ip);

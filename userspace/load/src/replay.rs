@@ -12,6 +12,7 @@ use tapline_capture::live::PacketSender;
 use tapline_capture::{CaptureFile, End};
 use tapline_decode::{Frame, LinkType};
 
+use crate::outlet::Target;
 use crate::pace::Speed;
 use crate::sender::send;
 
@@ -27,9 +28,8 @@ const TOO_LONG: i32 = 90;
 pub(crate) struct Arguments {
     /// The capture: pcap or pcapng, also .gz and .zst; - reads standard input
     file: PathBuf,
-    /// The interface that its frames are sent out of
-    #[arg(long, value_name = "IF")]
-    interface: String,
+    #[command(flatten)]
+    target: Target,
     /// How many times as fast as it was captured, or max
     #[arg(long, value_name = "X|max", default_value = "1")]
     speed: Speed,
@@ -57,18 +57,19 @@ struct Player {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut file = CaptureFile::open(&arguments.file)?;
-    let sender = PacketSender::open(&arguments.interface, true)?;
+    let outlet = arguments.target.open()?;
+    let sender = PacketSender::open(&outlet.interface, true)?;
     let start = Instant::now();
     let mut player =
         Player { sender, speed: arguments.speed, start, first_ns: None, played: Played::default() };
-    while file.end().is_none() {
+    while file.end().is_none() && !outlet.is_over() {
         let mut outcome = Ok(());
         file.read(FRAMES_A_READ, &mut |frame| {
-            if outcome.is_ok() {
+            if outcome.is_ok() && !outlet.is_over() {
                 outcome = player.play(frame);
             }
         });
-        outcome.with_context(|| format!("sending on {}", arguments.interface))?;
+        outcome.with_context(|| format!("sending on {}", outlet.interface))?;
     }
     report(&player.played, player.start.elapsed());
     match file.end() {

@@ -16,6 +16,7 @@ use tapline_capture::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
     Verdict, monotonic_ns,
 };
+use tapline_capture::link;
 use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
 use tapline_decode::export::ExporterIdentity;
 use tapline_query::{ContinuousQuery, Window};
@@ -38,6 +39,8 @@ const PANE_NS_MAX: u64 = 3_600_000_000_000;
 /// A program that counts packets into flows, on an interface.
 pub struct KernelInput {
     interface: String,
+    /// The interface's number, which another one of its name has not.
+    index: u32,
     mode: AttachMode,
     capture: KernelCapture,
     pane_ns: u64,
@@ -75,7 +78,8 @@ impl KernelInput {
         };
         capture.set_mirror(is_mirror);
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
-        Ok(Self { interface: interface.to_owned(), mode, capture, pane_ns, _promiscuous: promiscuous })
+        let index = index_of(interface).unwrap_or_default();
+        Ok(Self { interface: interface.to_owned(), index, mode, capture, pane_ns, _promiscuous: promiscuous })
     }
 
     /// Reads the packets of the same interface besides: those of a mirror port come through the same program, where
@@ -90,6 +94,11 @@ impl KernelInput {
         }
         Ok(source)
     }
+}
+
+/// The number of the interface of this name, if there is one.
+fn index_of(interface: &str) -> Option<u32> {
+    link::find(interface).ok().flatten().map(|link| link.index)
 }
 
 /// The account of what the kernel counted.
@@ -138,7 +147,7 @@ pub(crate) struct KernelSource {
     delivered: u64,
     entries: u64,
     lost: u64,
-    failure: Option<KernelError>,
+    failure: Option<String>,
 }
 
 impl KernelSource {
@@ -177,7 +186,7 @@ impl KernelSource {
             mode: self.input.mode,
             delivered: self.delivered,
             entries: self.entries,
-            failure: self.failure.map(|error| error.to_string()),
+            failure: self.failure,
         }
     }
 
@@ -225,13 +234,10 @@ impl Source for KernelSource {
             self.drain_ring();
             return Step::Read;
         }
-        match self.drain() {
-            Ok(()) => Step::Idle,
-            Err(error) => {
-                self.failure = Some(error);
-                Step::End
-            }
-        }
+        let KernelInput { interface, index, .. } = &self.input;
+        let gone = (index_of(interface) != Some(*index)).then(|| format!("interface `{interface}` is gone"));
+        self.failure = gone.or(self.drain().err().map(|error| error.to_string()));
+        if self.failure.is_some() { Step::End } else { Step::Idle }
     }
 
     fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
@@ -277,7 +283,7 @@ impl Source for KernelSource {
         // The second time takes what programs counted that ended after the first.
         let ended = self.input.capture.detach().and_then(|()| self.drain()).and_then(|()| self.drain());
         if let Err(error) = ended {
-            self.failure.get_or_insert(error);
+            self.failure.get_or_insert(error.to_string());
         }
         self.look_at_ledger(true);
     }

@@ -40,10 +40,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     run_and_report(&mut command, skips_fail(arguments.no_skips))
 }
 
-/// `cargo test` in the product's profile, with a fresh product for the tests that drive it.
+/// `cargo test` in the product's profile, with a fresh product and a fresh sender for the tests that drive them.
 pub(crate) fn cargo_test() -> Result<Command> {
     ebpf::prepare();
     let tapline = workspace::build_tapline()?;
+    workspace::build_load()?;
     let mut command = process::cargo();
     command.args(["test", "--release"]).env("TAPLINE_BIN", tapline);
     Ok(command)
