@@ -4,13 +4,15 @@ use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use std::path::Path;
 use tapline_capture::kernel::{Rule, Verdict};
+use tapline_capture::link;
 use tapline_capture::live::{self, LiveError, LiveMode, LiveOptions};
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
 use tapline_pipeline::{Input, KernelInput, Listener};
 use tapline_query::{ContinuousQuery, Fold};
-use tapline_record::{FLOWS, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, Stream};
+use tapline_record::{FLOWS, FlowColumn, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, PacketColumn};
+use tapline_record::{PacketFlowColumn, Stream};
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
@@ -113,7 +115,26 @@ fn open_interface(
                        which and why); write its condition into WHERE instead, or say --mirror if the port is one";
         return Err(Failure::Usage(message.to_owned()));
     }
+    let is_seen_by_xdp = kernel.is_some() || !has_copies;
+    let are_tags_stripped = link::offloads(name).is_some_and(|offloads| offloads.strips_vlan);
+    if is_seen_by_xdp && are_tags_stripped && needs_vlan(rules, queries) {
+        eprintln!(
+            "warning: {name} may take VLAN tags away before XDP sees them: `vlan` is NULL then; \
+             `ethtool -K {name} rxvlan off` mends it"
+        );
+    }
     Ok(Input::Interface(kernel, frames))
+}
+
+/// Whether some rule or query looks at VLAN tags.
+fn needs_vlan(rules: &[(Rule, Verdict)], queries: &[ContinuousQuery]) -> bool {
+    let reads = |stream: &Stream, column: usize| {
+        queries.iter().any(|query| query.columns_of(stream).is_some_and(|columns| columns.contains(&column)))
+    };
+    rules.iter().any(|(rule, _)| matches!(rule, Rule::Vlan(_)))
+        || reads(&PACKET_FLOWS, PacketFlowColumn::Vlan as usize)
+        || reads(&PACKETS, PacketColumn::Vlan as usize)
+        || reads(&FLOWS, FlowColumn::Vlan as usize)
 }
 
 fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {
