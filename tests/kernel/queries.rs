@@ -242,6 +242,43 @@ fn a_rule_leaves_frames_out_in_the_kernel() {
 }
 
 #[test]
+fn rules_in_a_file_change_while_a_query_runs() {
+    if !namespace::enter() || load(&KernelOptions::default()).is_none() {
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let rules = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        sleep(Duration::from_millis(1500));
+    };
+    let (frame, sender) = (crate::account::template(), PacketSender::open(NEAR, false).unwrap());
+    let send = |frames| (0..frames).for_each(|_| sender.send(&frame).unwrap());
+    for (column, ways) in [("*", &[][..]), ("ttl", &["--mirror"])] {
+        rules("deny protocol:17 # UDP\n");
+        let sql = format!("SELECT count({column}) FROM packets GROUP BY tumble('24 hours')");
+        let file = file.path().to_str().unwrap();
+        let arguments = ["query", "--interface", FAR, "--format", "csv", "--rules", file, &sql];
+        let run = tapline_during(&[&arguments[..], ways].concat(), || {
+            wait_for(namespace::is_attached);
+            send(100);
+            rules("deny port:1\ndeny port:2\n");
+            send(50);
+            rules("deny everything\n");
+            send(7);
+        });
+        assert_eq!(totals(run.success(), 0, 1).into_values().collect::<Vec<_>>(), [[57]], "{}", run.stderr);
+        for said in [
+            "100 frames refused by the pre-filter",
+            "2 rules of the pre-filter hold from now on",
+            "stay as they were: --rules ",
+            ": line 1: everything: write a prefix",
+        ] {
+            assert!(run.stderr.contains(said), "{said}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_rule_holds_for_the_packets_of_a_mirror_port() {
     let packets = Question {
         sql: "SELECT ttl, count(*), sum(octets) FROM packets \

@@ -38,4 +38,4 @@ macro_rules! pod {
 }
 
 #[cfg(feature = "user")]
-pod!(Config, CpuState, FlowEntry, FrameStamp, RingRecord, SendState);
+pod!(Config, CpuState, FlowEntry, FrameStamp, PaneGrid, RingRecord, SendState);

@@ -2,9 +2,10 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
+use crate::rules::RulePlan;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapline_capture::kernel::{Rule, Verdict};
@@ -74,11 +75,14 @@ pub(crate) struct QueryArguments {
     mirror: bool,
     /// Keep only frames that this names: a prefix such as 10.0.0.0/8, port:53, protocol:17, vlan:100 or vlan:none;
     /// the program in the kernel leaves the others out. Several of one kind add up, several kinds must all agree.
-    #[arg(long, value_name = "RULE", requires = "interface", value_parser = parse_rule)]
+    #[arg(long, value_name = "RULE", requires = "interface")]
     allow: Vec<Rule>,
     /// Leave out frames that this names, likewise.
-    #[arg(long, value_name = "RULE", requires = "interface", value_parser = parse_rule)]
+    #[arg(long, value_name = "RULE", requires = "interface")]
     deny: Vec<Rule>,
+    /// Read such rules from a file too, a line each: allow RULE or deny RULE. Changes of the file hold at once.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "interface")]
+    rules: Option<PathBuf>,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -162,7 +166,7 @@ pub(crate) enum InputPlan {
     Nothing,
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
-    Interface { name: String, is_mirror: bool, rules: Vec<(Rule, Verdict)> },
+    Interface { name: String, is_mirror: bool, rules: RulePlan },
     Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize, state: Option<PathBuf> },
 }
 
@@ -219,7 +223,8 @@ impl QueryArguments {
             input: if let Some(name) = self.interface {
                 let allowed = self.allow.into_iter().map(|rule| (rule, Verdict::Allow));
                 let denied = self.deny.into_iter().map(|rule| (rule, Verdict::Deny));
-                InputPlan::Interface { name, is_mirror: self.mirror, rules: allowed.chain(denied).collect() }
+                let rules = RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules };
+                InputPlan::Interface { name, is_mirror: self.mirror, rules }
             } else if !self.listen.is_empty() {
                 InputPlan::Listen {
                     addresses: self.listen,
@@ -293,30 +298,6 @@ fn parse_listener(text: &str) -> Result<ListenerAddress, String> {
     addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))
 }
 
-/// A rule of the pre-filter: an address, a prefix, or `port:`, `protocol:` or `vlan:` with a number.
-fn parse_rule(text: &str) -> Result<Rule, String> {
-    let example = "write a prefix such as 10.0.0.0/8, port:53, protocol:17, vlan:100 or vlan:none";
-    let wrong = |_| example.to_owned();
-    match text.split_once(':') {
-        Some(("port", port)) => port.parse().map(Rule::Port).map_err(wrong),
-        Some(("protocol", protocol)) => protocol.parse().map(Rule::Protocol).map_err(wrong),
-        Some(("vlan", "none")) => Ok(Rule::Vlan(None)),
-        Some(("vlan", vlan)) => match vlan.parse() {
-            Ok(id @ 0..4096) => Ok(Rule::Vlan(Some(id))),
-            _ => Err("VLAN ids are 0 to 4095, or none".to_owned()),
-        },
-        _ => parse_prefix(text).ok_or_else(|| example.to_owned()),
-    }
-}
-
-fn parse_prefix(text: &str) -> Option<Rule> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let address: IpAddr = address.parse().ok()?;
-    let bits_max = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
-    (bits <= bits_max).then_some(Rule::Prefix(address, bits))
-}
-
 /// Numbers and ranges of cores, such as `0,4-7`.
 fn parse_cores(text: &str) -> Result<Cores, String> {
     let there: Vec<usize> =
@@ -381,22 +362,5 @@ mod tests {
             assert_eq!(parse_cores(wrong), Err("write numbers of cores, such as 2 or 0,4-7".to_owned()));
         }
         assert!(parse_cores("999999").unwrap_err().starts_with("core 999999 is none of those"));
-    }
-
-    #[test]
-    fn rules_name_prefixes_ports_protocols_and_vlans() {
-        let prefix = |address: &str, bits| Ok(Rule::Prefix(address.parse().unwrap(), bits));
-        assert_eq!(parse_rule("10.0.0.0/8"), prefix("10.0.0.0", 8));
-        assert_eq!(parse_rule("2001:db8::/32"), prefix("2001:db8::", 32));
-        assert_eq!(parse_rule("::1"), prefix("::1", 128));
-        assert_eq!(parse_rule("port:53"), Ok(Rule::Port(53)));
-        assert_eq!(parse_rule("protocol:6"), Ok(Rule::Protocol(6)));
-        assert_eq!(
-            [parse_rule("vlan:none"), parse_rule("vlan:7")].map(Result::ok),
-            [Some(Rule::Vlan(None)), Some(Rule::Vlan(Some(7)))]
-        );
-        for wrong in ["10.0.0.0/33", "port:70000", "protocol:tcp", "vlan:4096", "x", "", "2001:db8::/129"] {
-            assert!(parse_rule(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
+use crate::rules::RulePlan;
 use std::path::Path;
 use tapline_capture::kernel::{Rule, Verdict};
 use tapline_capture::link;
@@ -60,9 +61,9 @@ pub(crate) fn place(
 }
 
 /// Opens the files, attaches to the interface, or binds the listeners.
-pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Input, Failure> {
+pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Input, Failure> {
     let failed = |error: OpenError| Failure::Run(error.to_string());
-    match plan {
+    match &plan.input {
         InputPlan::Nothing => Err(Failure::Usage(
             "no input; give --pcap FILE, --interface IF, --exports FILE or --listen udp://HOST:PORT"
                 .to_owned(),
@@ -71,7 +72,9 @@ pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Inpu
         InputPlan::Exports { files, ports } => {
             Ok(Input::Exports(ExportSet::open(files, ports).map_err(failed)?))
         }
-        InputPlan::Interface { name, is_mirror, rules } => open_interface(name, *is_mirror, rules, queries),
+        InputPlan::Interface { name, is_mirror, rules } => {
+            open_interface(name, *is_mirror, rules, queries, plan.quiet)
+        }
         InputPlan::Listen { addresses, receive_buffer_octets, state } => {
             let options =
                 UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
@@ -88,40 +91,47 @@ pub(crate) fn open(plan: &InputPlan, queries: &[ContinuousQuery]) -> Result<Inpu
 fn open_interface(
     name: &str,
     is_mirror: bool,
-    rules: &[(Rule, Verdict)],
+    plan: &RulePlan,
     queries: &[ContinuousQuery],
+    is_quiet: bool,
 ) -> Result<Input, Failure> {
+    let rules: Vec<_> = plan.read()?.into_iter().collect();
     let reads = |streams: &[&Stream]| {
         streams.iter().any(|stream| queries.iter().any(|query| query.columns_of(stream).is_some()))
     };
     let failed = |error: LiveError| Failure::Run(error.to_string());
     let reads_packets = reads(&[&PACKETS, &FLOWS]) || !reads(&[&PACKET_FLOWS]);
     let mut kernel = if reads(&[&PACKET_FLOWS]) {
-        Some(Box::new(KernelInput::open(name, is_mirror, rules, queries).map_err(failed)?))
+        Some(Box::new(KernelInput::open(name, is_mirror, &rules, queries).map_err(failed)?))
     } else {
         None
     };
     let mut options =
         LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
-    options.kernel.rules = rules.to_vec();
+    options.kernel.rules.clone_from(&rules);
     let frames = match &mut kernel {
         _ if !reads_packets => None,
         Some(kernel) => Some(kernel.open_packets(&options).map_err(failed)?),
         None => Some(live::open(name, &options).map_err(failed)?),
     };
     let has_copies = frames.as_ref().is_some_and(|frames| frames.description().mode == LiveMode::Packet);
-    if has_copies && !rules.is_empty() {
-        let message = "--allow and --deny do not hold for AF_PACKET, by which some query reads packets (--explain says \
+    if has_copies && !plan.is_empty() {
+        let message = "--allow, --deny and --rules do not hold for AF_PACKET, by which some query reads packets (--explain says \
                        which and why); write its condition into WHERE instead, or say --mirror if the port is one";
         return Err(Failure::Usage(message.to_owned()));
     }
     let is_seen_by_xdp = kernel.is_some() || !has_copies;
     let are_tags_stripped = link::offloads(name).is_some_and(|offloads| offloads.strips_vlan);
-    if is_seen_by_xdp && are_tags_stripped && needs_vlan(rules, queries) {
+    if is_seen_by_xdp && are_tags_stripped && needs_vlan(&rules, queries) {
         eprintln!(
             "warning: {name} may take VLAN tags away before XDP sees them: `vlan` is NULL then; \
              `ethtool -K {name} rxvlan off` mends it"
         );
+    }
+    let program = kernel.as_ref().map(|kernel| kernel.prefilter());
+    let prefilter = program.or_else(|| frames.as_ref().and_then(|frames| frames.prefilter()));
+    if let Some(prefilter) = prefilter {
+        plan.follow(prefilter, is_quiet);
     }
     Ok(Input::Interface(kernel, frames))
 }

@@ -9,6 +9,7 @@ mod input;
 mod output;
 mod progress;
 mod query;
+mod rules;
 mod schema;
 mod summary;
 mod windows;

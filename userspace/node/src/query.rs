@@ -26,7 +26,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries, &reasons));
     }
-    let input = input::open(&plan.input, &queries)?;
+    let input = input::open(plan, &queries)?;
     let named = plan.queries.iter().zip(&queries);
     let named: Vec<_> =
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();

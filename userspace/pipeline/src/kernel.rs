@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_capture::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
-    Verdict, monotonic_ns,
+    SharedPreFilter, Verdict, monotonic_ns,
 };
 use tapline_capture::link;
 use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
@@ -80,6 +80,12 @@ impl KernelInput {
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
         let index = index_of(interface).unwrap_or_default();
         Ok(Self { interface: interface.to_owned(), index, mode, capture, pane_ns, _promiscuous: promiscuous })
+    }
+
+    /// The program's pre-filter.
+    #[must_use]
+    pub fn prefilter(&self) -> SharedPreFilter {
+        self.capture.prefilter()
     }
 
     /// Reads the packets of the same interface besides: those of a mirror port come through the same program, where

@@ -51,6 +51,13 @@ impl<T: Pod> Mapped<T> {
         unsafe { self.place(entry).write_volatile(value) }
     }
 
+    /// Overwrites a part of an entry, at an offset, that no program reads or writes now.
+    pub(super) fn write_part<U: Pod>(&mut self, entry: usize, offset: usize, value: U) {
+        assert!(offset + size_of::<U>() <= size_of::<T>(), "invariant: a part of the entry");
+        // SAFETY: within the entry, and any octets are a value.
+        unsafe { self.place(entry).cast::<u8>().wrapping_add(offset).cast::<U>().write_unaligned(value) }
+    }
+
     /// Entries that no program writes to as long as they are borrowed.
     ///
     /// # Safety

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, MapData};
-use tapline_ebpf_common::{Verdict, flags, names, rule};
+use tapline_ebpf_common::{Config, Verdict, flags, names, rule};
 
-use super::table::take;
-use super::{FlowTable, KernelError};
+use super::KernelError;
+use super::mapped::Mapped;
+use super::table::{switch, take};
 
 /// What a rule names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,10 +32,11 @@ pub enum Rule {
 
 /// The rules.
 pub struct PreFilter {
+    config: Mapped<Config>,
     places: Array<MapData, u8>,
     prefixes_v4: LpmTrie<MapData, [u8; 4], u8>,
     prefixes_v6: LpmTrie<MapData, [u8; 16], u8>,
-    rules: BTreeMap<Rule, u8>,
+    rules: BTreeMap<Rule, Verdict>,
 }
 
 impl Rule {
@@ -48,9 +51,48 @@ impl Rule {
     }
 }
 
+/// Why a text names no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// It is of no kind.
+    #[error("write a prefix such as 10.0.0.0/8, port:53, protocol:17, vlan:100 or vlan:none")]
+    Form,
+    /// There is no such VLAN.
+    #[error("VLAN ids are 0 to 4095, or none")]
+    Vlan,
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    /// An address, a prefix, or `port:`, `protocol:` or `vlan:` with a number.
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let wrong = |_| RuleError::Form;
+        match text.split_once(':') {
+            Some(("port", port)) => port.parse().map(Self::Port).map_err(wrong),
+            Some(("protocol", protocol)) => protocol.parse().map(Self::Protocol).map_err(wrong),
+            Some(("vlan", "none")) => Ok(Self::Vlan(None)),
+            Some(("vlan", vlan)) => match vlan.parse() {
+                Ok(id @ 0..4096) => Ok(Self::Vlan(Some(id))),
+                _ => Err(RuleError::Vlan),
+            },
+            _ => parse_prefix(text).ok_or(RuleError::Form),
+        }
+    }
+}
+
+fn parse_prefix(text: &str) -> Option<Rule> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address: IpAddr = address.parse().ok()?;
+    let bits_max = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
+    (bits <= bits_max).then_some(Rule::Prefix(address, bits))
+}
+
 impl PreFilter {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
+            config: Mapped::new(ebpf, names::CONFIG, 1)?,
             places: Array::try_from(take(ebpf, names::RULES)?)?,
             prefixes_v4: LpmTrie::try_from(take(ebpf, names::PREFIXES_V4)?)?,
             prefixes_v6: LpmTrie::try_from(take(ebpf, names::PREFIXES_V6)?)?,
@@ -58,24 +100,19 @@ impl PreFilter {
         })
     }
 
-    /// Sets a rule, or takes it away.
+    /// Sets a rule, or takes it away; frames that come in meanwhile see either.
     ///
     /// # Errors
     /// When a map is full or cannot be written; then the rule is as it was.
-    pub(super) fn set(
-        &mut self,
-        table: &FlowTable,
-        rule: Rule,
-        verdict: Option<Verdict>,
-    ) -> Result<(), KernelError> {
+    pub fn set(&mut self, rule: Rule, verdict: Option<Verdict>) -> Result<(), KernelError> {
         match verdict {
             Some(verdict) => {
                 self.write(rule, verdict as u8)?;
-                self.rules.insert(rule, verdict as u8);
-                self.switch(table, rule);
+                self.rules.insert(rule, verdict);
+                self.switch(rule);
             }
             None if self.rules.remove(&rule).is_some() => {
-                self.switch(table, rule);
+                self.switch(rule);
                 self.write(rule, 0)?;
             }
             None => {}
@@ -83,13 +120,27 @@ impl PreFilter {
         Ok(())
     }
 
+    /// Lets these rules hold and no others: new ones are set before old ones are taken away.
+    ///
+    /// # Errors
+    /// When a map is full or cannot be written; then some rules are as they were.
+    pub fn replace(&mut self, rules: &BTreeMap<Rule, Verdict>) -> Result<(), KernelError> {
+        for (&rule, &verdict) in rules {
+            if self.rules.get(&rule) != Some(&verdict) {
+                self.set(rule, Some(verdict))?;
+            }
+        }
+        let old: Vec<_> = self.rules.keys().filter(|rule| !rules.contains_key(rule)).copied().collect();
+        old.into_iter().try_for_each(|rule| self.set(rule, None))
+    }
+
     /// Switches a rule's kind on or off, as the rules want it.
-    fn switch(&self, table: &FlowTable, rule: Rule) {
+    fn switch(&self, rule: Rule) {
         let kind = rule.kind();
         let of_kind = || self.rules.iter().filter(|(rule, _)| rule.kind() == kind);
-        let allows = of_kind().any(|(_, verdict)| *verdict == Verdict::Allow as u8);
-        table.switch(kind << 4, allows);
-        table.switch(kind, of_kind().next().is_some());
+        let allows = of_kind().any(|(_, verdict)| *verdict == Verdict::Allow);
+        switch(&self.config, kind << 4, allows);
+        switch(&self.config, kind, of_kind().next().is_some());
     }
 
     fn write(&mut self, rule: Rule, verdict: u8) -> Result<(), KernelError> {
@@ -119,4 +170,26 @@ where
 {
     let key = Key::new(bits.into(), address);
     if verdict == 0 { Ok(trie.remove(&key)?) } else { Ok(trie.insert(&key, verdict, 0)?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_name_prefixes_ports_protocols_and_vlans() {
+        let prefix = |address: &str, bits| Ok(Rule::Prefix(address.parse().unwrap(), bits));
+        assert_eq!(Rule::from_str("10.0.0.0/8"), prefix("10.0.0.0", 8));
+        assert_eq!(Rule::from_str("2001:db8::/32"), prefix("2001:db8::", 32));
+        assert_eq!(Rule::from_str("::1"), prefix("::1", 128));
+        assert_eq!(Rule::from_str("port:53"), Ok(Rule::Port(53)));
+        assert_eq!(Rule::from_str("protocol:6"), Ok(Rule::Protocol(6)));
+        assert_eq!(
+            [Rule::from_str("vlan:none"), Rule::from_str("vlan:7")].map(Result::ok),
+            [Some(Rule::Vlan(None)), Some(Rule::Vlan(Some(7)))]
+        );
+        for wrong in ["10.0.0.0/33", "port:70000", "protocol:tcp", "vlan:4096", "x", "", "2001:db8::/129"] {
+            assert!(Rule::from_str(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The capture program: loaded, checked, attached.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::XskMap;
 use aya::programs::xdp::XdpLinkId;
@@ -85,6 +85,9 @@ pub struct TestedFrame {
     pub arrival_ns: Option<u64>,
 }
 
+/// The pre-filter of a program that may be attached meanwhile.
+pub type SharedPreFilter = Arc<Mutex<PreFilter>>;
+
 /// The counters of a program, which goes on counting.
 #[derive(Clone)]
 pub struct Tally(Arc<Mapped<CpuState>>);
@@ -103,7 +106,7 @@ pub struct KernelCapture {
     ebpf: Ebpf,
     table: FlowTable,
     tally: Tally,
-    prefilter: PreFilter,
+    prefilter: SharedPreFilter,
     attached: Option<XdpLinkId>,
 }
 
@@ -123,14 +126,14 @@ impl KernelCapture {
         check_version(&mut ebpf)?;
         let config = options.config(cpus);
         let tally = Tally(Arc::new(Mapped::new(&ebpf, names::CPUS, cpus)?));
-        let prefilter = PreFilter::new(&mut ebpf)?;
         let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
-        program(&mut ebpf, names::CAPTURE)?;
-        let mut capture = Self { ebpf, table, tally, prefilter, attached: None };
+        let mut prefilter = PreFilter::new(&mut ebpf)?;
         for (rule, verdict) in &options.rules {
-            capture.set_rule(*rule, Some(*verdict))?;
+            prefilter.set(*rule, Some(*verdict))?;
         }
-        Ok(capture)
+        let prefilter = Arc::new(Mutex::new(prefilter));
+        program(&mut ebpf, names::CAPTURE)?;
+        Ok(Self { ebpf, table, tally, prefilter, attached: None })
     }
 
     /// Attaches the program to an interface.
@@ -178,12 +181,18 @@ impl KernelCapture {
         self.tally.clone()
     }
 
-    /// Sets a rule of the pre-filter, or takes it away; frames that come in meanwhile see either.
+    /// The pre-filter, for any thread to change.
+    #[must_use]
+    pub fn prefilter(&self) -> SharedPreFilter {
+        Arc::clone(&self.prefilter)
+    }
+
+    /// Sets a rule of the pre-filter, or takes it away, see [`PreFilter::set`].
     ///
     /// # Errors
     /// When a map is full or cannot be written.
-    pub fn set_rule(&mut self, rule: Rule, verdict: Option<Verdict>) -> Result<(), KernelError> {
-        self.prefilter.set(&self.table, rule, verdict)
+    pub fn set_rule(&self, rule: Rule, verdict: Option<Verdict>) -> Result<(), KernelError> {
+        self.prefilter.lock().unwrap_or_else(PoisonError::into_inner).set(rule, verdict)
     }
 
     /// Whether the interface only receives copies: its frames are redirected or dropped, never passed on.

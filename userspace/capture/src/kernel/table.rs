@@ -100,19 +100,13 @@ impl FlowTable {
 
     /// Switches of the configuration on or off, see [`tapline_ebpf_common::flags`].
     pub(super) fn switch(&self, flags: u32, is_on: bool) {
-        let number = self.config.number(0, offset_of!(Config, flags));
-        if is_on {
-            number.fetch_or(flags, Ordering::Release);
-        } else {
-            number.fetch_and(!flags, Ordering::Release);
-        }
+        switch(&self.config, flags, is_on);
     }
 
     /// Writes the panes of the half that nobody uses, and names it.
     fn flip(&mut self, epoch: u32, panes: PaneGrid) {
-        let mut config = self.config.read(0);
-        config.grids[(epoch & 1) as usize] = panes;
-        self.config.write(0, config);
+        let grid = offset_of!(Config, grids) + (epoch & 1) as usize * size_of::<PaneGrid>();
+        self.config.write_part(0, grid, panes);
         self.config.number(0, offset_of!(Config, epoch)).store(epoch, Ordering::Release);
     }
 
@@ -136,6 +130,16 @@ impl FlowTable {
             entries += 1;
         }
         entries
+    }
+}
+
+/// Switches of the configuration on or off; other threads may do so at the same time.
+pub(super) fn switch(config: &Mapped<Config>, flags: u32, is_on: bool) {
+    let number = config.number(0, offset_of!(Config, flags));
+    if is_on {
+        number.fetch_or(flags, Ordering::Release);
+    } else {
+        number.fetch_and(!flags, Ordering::Release);
     }
 }
 

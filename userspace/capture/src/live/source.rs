@@ -5,6 +5,8 @@ use std::io;
 
 use tapline_decode::Frame;
 
+use crate::kernel::SharedPreFilter;
+
 /// How frames reach this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiveMode {
@@ -106,4 +108,9 @@ pub trait FrameSource: Send {
 
     /// What was opened, and why nothing better.
     fn description(&self) -> &Description;
+
+    /// The pre-filter of the program in front of it; `None` if there is no program.
+    fn prefilter(&self) -> Option<SharedPreFilter> {
+        None
+    }
 }

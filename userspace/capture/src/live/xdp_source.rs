@@ -5,6 +5,7 @@
 //! are counted: seen by the program = filtered + read + dropped + on their way.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use super::xdp_queue::{UmemShape, XdpQueue};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::file::is_passing;
 use crate::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, Tally, monotonic_ns,
+    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedPreFilter, Tally,
+    monotonic_ns,
 };
 use crate::link::{self, Link};
 use crate::poll::Poll;
@@ -44,6 +46,7 @@ pub struct XdpSource {
     /// What the program counts, and had counted before this source was there.
     tally: Tally,
     before: Counters,
+    prefilter: SharedPreFilter,
     snap_octets: usize,
     description: Description,
     counters: LiveCounters,
@@ -95,6 +98,7 @@ impl XdpSource {
             calendar: Calendar::new(),
             tally: program.tally(),
             before: program.counters(),
+            prefilter: program.prefilter(),
             snap_octets: options.snap_octets.max(1) as usize,
             description,
             counters: LiveCounters::default(),
@@ -177,6 +181,10 @@ impl FrameSource for XdpSource {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn prefilter(&self) -> Option<SharedPreFilter> {
+        Some(Arc::clone(&self.prefilter))
     }
 }
 
