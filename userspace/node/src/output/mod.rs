@@ -17,6 +17,7 @@ use std::fs::{File, create_dir_all};
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use table::Company;
 use tapline_query::ContinuousQuery;
 
 /// How results are printed.
@@ -52,11 +53,12 @@ impl Format {
 pub(crate) struct QueryOutput {
     name: String,
     schema: SchemaRef,
+    is_live: bool,
 }
 
 impl QueryOutput {
     pub(crate) fn new(name: &str, query: &ContinuousQuery, is_live: bool) -> Self {
-        Self { name: name.to_owned(), schema: query.result_schema(is_live) }
+        Self { name: name.to_owned(), schema: query.result_schema(is_live), is_live }
     }
 }
 
@@ -142,10 +144,13 @@ fn writer(
     query: QueryOutput,
     is_shared: bool,
 ) -> Result<Box<dyn Writer>, Failure> {
-    let QueryOutput { name, schema } = query;
+    let QueryOutput { name, schema, is_live } = query;
     let name = is_shared.then_some(name);
     Ok(match format {
-        Format::Table => Box::new(table::TableWriter::new(target, name, schema)),
+        Format::Table => {
+            let company = name.map_or(Company::Alone, |name| Company::Others { name, is_live });
+            Box::new(table::TableWriter::new(target, company, schema))
+        }
         Format::Csv => Box::new(csv::CsvWriter::new(target, &schema)),
         Format::Json => Box::new(json::JsonWriter::new(target, name)),
         Format::Arrow => Box::new(arrow::ArrowWriter::new(target, &schema)?),
