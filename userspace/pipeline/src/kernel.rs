@@ -78,8 +78,14 @@ impl KernelInput {
         };
         capture.set_mirror(is_mirror);
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
-        let index = index_of(interface).unwrap_or_default();
+        let link = link::find(interface).ok().flatten();
+        let index = link.ok_or_else(|| KernelError::NoInterface(interface.to_owned()))?.index;
         Ok(Self { interface: interface.to_owned(), index, mode, capture, pane_ns, _promiscuous: promiscuous })
+    }
+
+    /// Whether the interface is there no more; not when the kernel just does not say.
+    fn is_gone(&self) -> bool {
+        link::find(&self.interface).is_ok_and(|found| found.is_none_or(|link| link.index != self.index))
     }
 
     /// The program's pre-filter.
@@ -100,11 +106,6 @@ impl KernelInput {
         }
         Ok(source)
     }
-}
-
-/// The number of the interface of this name, if there is one.
-fn index_of(interface: &str) -> Option<u32> {
-    link::find(interface).ok().flatten().map(|link| link.index)
 }
 
 /// The account of what the kernel counted.
@@ -240,8 +241,7 @@ impl Source for KernelSource {
             self.drain_ring();
             return Step::Read;
         }
-        let KernelInput { interface, index, .. } = &self.input;
-        let gone = (index_of(interface) != Some(*index)).then(|| format!("interface `{interface}` is gone"));
+        let gone = self.input.is_gone().then(|| format!("interface `{}` is gone", self.input.interface));
         self.failure = gone.or(self.drain().err().map(|error| error.to_string()));
         if self.failure.is_some() { Step::End } else { Step::Idle }
     }

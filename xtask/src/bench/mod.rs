@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::process;
+use crate::{process, style};
 
 /// The whole workspace is named for the same reason as where tapline is built.
 const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
@@ -63,6 +63,18 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 fn median<T>(mut values: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> T {
     values.sort_by(order);
     values.swap_remove(values.len() / 2)
+}
+
+/// Adds a run to those before; the first failure stays, and is told.
+fn add_run<T>(runs: &mut Result<Vec<T>>, outcome: Result<T>) {
+    match (&mut *runs, outcome) {
+        (Ok(runs), Ok(outcome)) => runs.push(outcome),
+        (Ok(_), Err(error)) => {
+            eprintln!("{} {error:#}", style::error("error:"));
+            *runs = Err(error);
+        }
+        (Err(_), _) => {}
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! tapline is to need less CPU time.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
@@ -150,13 +150,15 @@ fn tapline(setting: &Setting, mut command: Command, sql: &str) -> Command {
     command
 }
 
-/// pmacctd takes all but its configuration's path from its configuration.
-fn pmacctd(setting: &Setting, mut command: Command) -> Result<Command> {
-    let configuration = setting.scratch.join("pmacctd.conf");
-    let text = format!(
+/// The file that pmacctd prints its table to, in a folder.
+pub(super) const PMACCTD_TABLE: &str = "pmacctd.csv";
+
+/// What pmacctd is to read and to group by; it prints once, at its end, into a folder.
+pub(super) fn pmacctd_configuration(source: &str, keys: &str, folder: &Path) -> String {
+    format!(
         "daemonize: false\n\
-         pcap_savefile: {}\n\
-         aggregate: src_host,dst_host,src_port,dst_port,proto\n\
+         {source}\n\
+         aggregate: {keys}\n\
          plugins: print\n\
          print_output: csv\n\
          print_output_file: {}\n\
@@ -164,9 +166,15 @@ fn pmacctd(setting: &Setting, mut command: Command) -> Result<Command> {
          print_cache_entries: 131071\n\
          plugin_pipe_size: 67108864\n\
          plugin_buffer_size: 65536\n",
-        setting.capture.display(),
-        setting.scratch.join("pmacctd.csv").display()
-    );
+        folder.join(PMACCTD_TABLE).display()
+    )
+}
+
+/// pmacctd takes all but its configuration's path from its configuration.
+fn pmacctd(setting: &Setting, mut command: Command) -> Result<Command> {
+    let configuration = setting.scratch.join("pmacctd.conf");
+    let source = format!("pcap_savefile: {}", setting.capture.display());
+    let text = pmacctd_configuration(&source, "src_host,dst_host,src_port,dst_port,proto", &setting.scratch);
     fs::write(&configuration, text)
         .with_context(|| format!("{} cannot be written", configuration.display()))?;
     command.arg("-f").arg(configuration);
@@ -178,7 +186,7 @@ fn check_softflowd(setting: &Setting, output: &Output) -> Result<()> {
 }
 
 fn check_pmacctd(setting: &Setting, _: &Output) -> Result<()> {
-    let file = setting.scratch.join("pmacctd.csv");
+    let file = setting.scratch.join(PMACCTD_TABLE);
     let text = fs::read_to_string(&file).with_context(|| format!("{} was not written", file.display()))?;
     check_rows(&text, &[("PACKETS", setting.workload.packets)], setting.workload.flows)
 }

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use collector::Collector;
-use live::{Outcome, Setting};
+use live::Setting;
 use table::{Case, Series};
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
-use super::offline;
+use super::{add_run, offline};
 use crate::load::pace::{Limit, Rate};
 use crate::load::sender::Options;
 use crate::setup::{self, Purpose};
@@ -82,22 +82,10 @@ fn measure(case: Case, setting: &Setting, arguments: &Arguments) -> Vec<Series> 
             eprintln!("{} {} {case}, run {turn}", style::step("Running"), series.collector.name());
             let options = slowed(options, series.collector.rate_max());
             let outcome = live::run(series.collector, setting, &options);
-            add(series, outcome);
+            add_run(&mut series.runs, outcome);
         }
     }
     series
-}
-
-/// Adds a run; the first failure stays.
-fn add(series: &mut Series, outcome: Result<Outcome>) {
-    match (&mut series.runs, outcome) {
-        (Ok(runs), Ok(outcome)) => runs.push(outcome),
-        (Ok(_), Err(error)) => {
-            eprintln!("{} {error:#}", style::error("error:"));
-            series.runs = Err(error);
-        }
-        (Err(_), _) => {}
-    }
 }
 
 fn options(case: Case, arguments: &Arguments) -> Options {

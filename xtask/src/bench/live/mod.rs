@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use watcher::Watcher;
 
-use super::offline;
+use super::{add_run, offline};
 use crate::bench::ingress::collector::find;
 use crate::cable::{Cable, FAR, NEAR};
 use crate::csv::Table;
@@ -107,26 +107,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for turn in 1..=arguments.runs {
         for series in &mut series {
             eprintln!("{} {}, run {turn}", style::step("Running"), series.watcher.name());
-            series.add(one_run(series.watcher, &setting));
+            add_run(&mut series.runs, one_run(series.watcher, &setting));
         }
     }
     print!("{}", table::markdown(&series));
     let failed = series.iter().filter(|series| series.runs.is_err()).count();
     if failed > 0 { bail!("{failed} watchers are without figures; the table says why") } else { Ok(()) }
-}
-
-impl Series {
-    /// Adds a run; the first failure stays.
-    fn add(&mut self, outcome: Result<Outcome>) {
-        match (&mut self.runs, outcome) {
-            (Ok(runs), Ok(outcome)) => runs.push(outcome),
-            (Ok(_), Err(error)) => {
-                eprintln!("{} {error:#}", style::error("error:"));
-                self.runs = Err(error);
-            }
-            (Err(_), _) => {}
-        }
-    }
 }
 
 /// Starts a watcher, sends, lets it count all that waits, and ends it.

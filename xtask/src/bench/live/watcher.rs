@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{Setting, WATCHES};
 use crate::bench::ingress::collector::find;
+use crate::bench::peers::{PMACCTD_TABLE, pmacctd_configuration};
 use crate::cable::{Cable, FAR};
 use crate::csv::Table;
 
@@ -93,7 +94,9 @@ impl Watcher {
             }
             Self::Pmacctd => {
                 let configuration = setting.folder.join("pmacctd.conf");
-                fs::write(&configuration, pmacctd_configuration(setting))
+                let source = format!("pcap_interface: {FAR}");
+                let text = pmacctd_configuration(&source, "src_host", &setting.folder);
+                fs::write(&configuration, text)
                     .with_context(|| format!("{} cannot be written", configuration.display()))?;
                 command.arg("-f").arg(configuration)
             }
@@ -121,7 +124,7 @@ impl Watcher {
                     .with_context(|| format!("it told: {told}"))
             }
             Self::Pmacctd => {
-                let file = setting.folder.join("pmacctd.csv");
+                let file = setting.folder.join(PMACCTD_TABLE);
                 let text = fs::read_to_string(&file)
                     .with_context(|| format!("{} was not written", file.display()))?;
                 Table::parse(&text)?.sum("PACKETS")
@@ -133,20 +136,4 @@ impl Watcher {
 
 fn tapline<'a>(command: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
     command.args(["query", "--interface", FAR, "--cores", WATCHES, "--format", "csv"]).args(arguments)
-}
-
-fn pmacctd_configuration(setting: &Setting) -> String {
-    format!(
-        "daemonize: false\n\
-         pcap_interface: {FAR}\n\
-         aggregate: src_host\n\
-         plugins: print\n\
-         print_output: csv\n\
-         print_output_file: {}\n\
-         print_refresh_time: 3600\n\
-         print_cache_entries: 131071\n\
-         plugin_pipe_size: 67108864\n\
-         plugin_buffer_size: 65536\n",
-        setting.folder.join("pmacctd.csv").display()
-    )
 }
