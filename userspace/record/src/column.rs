@@ -244,6 +244,14 @@ impl ColumnBuilder {
         self.validity.push_present(rows);
     }
 
+    /// As [`Self::append_present`], four values at a time, which costs less each.
+    #[inline]
+    pub fn append_fours<T: ColumnValue>(&mut self, values: impl ExactSizeIterator<Item = [T; 4]>) {
+        let rows = 4 * values.len();
+        T::extend(self, values.flatten());
+        self.validity.push_present(rows);
+    }
+
     /// Appends `rows` times NULL.
     pub fn append_absent(&mut self, rows: usize) {
         match &mut self.values {

@@ -5,7 +5,7 @@
 
 use super::element_values::append_element;
 use super::plan::{Operation, RateSource, Side};
-use super::records::{Records, Slot};
+use super::records::{Arrays, Records, Slot};
 use super::sampling::Sampling;
 use super::times::{NO_TIME, RowTimes};
 use super::wire::{array_at, number};
@@ -124,18 +124,18 @@ impl Extractor {
                 append_field(column, records, slot, application_id);
             }
             Operation::V4(slot) => match records.arrays::<4>(slot) {
-                Some(addresses) => column.append_present(addresses.map(mapped_v4)),
+                Some(addresses) => append_arrays(column, addresses, mapped_v4),
                 None => append_field(column, records, slot, |octets| array_at(octets, 0).map(mapped_v4)),
             },
             Operation::V6(slot) => match records.arrays::<16>(slot) {
-                Some(addresses) => column.append_present(addresses),
+                Some(addresses) => append_arrays(column, addresses, |address| address),
                 None => append_field(column, records, slot, |octets| array_at::<16>(octets, 0)),
             },
             Operation::Either(v4, v6) => append_either(column, records, v4, v6),
             Operation::Mac(slot) => append_field(column, records, slot, |octets| array_at::<6>(octets, 0)),
             Operation::Ts => column.append_present(self.times.events().iter().copied()),
-            Operation::StartTime => append_times(column, self.times.starts()),
-            Operation::EndTime => append_times(column, self.times.ends()),
+            Operation::StartTime => append_times(column, self.times.starts(), self.times.has_gaps()),
+            Operation::EndTime => append_times(column, self.times.ends(), self.times.has_gaps()),
             Operation::Exporter => column.append_present(same(origin.exporter, rows)),
             Operation::ObservationDomain => column.append_present(same(origin.domain, rows)),
             Operation::IpVersion(version) => column.append_present(same(version, rows)),
@@ -208,17 +208,39 @@ fn load_into(numbers: &mut Vec<u64>, records: &Records<'_>, slot: Slot) {
     numbers.clear();
     match slot.length {
         1 if let Some(values) = records.arrays::<1>(slot) => {
-            numbers.extend(values.map(|[octet]| u64::from(octet)));
+            extend_arrays(numbers, values, |[octet]| octet.into());
         }
         2 if let Some(values) = records.arrays(slot) => {
-            numbers.extend(values.map(|value| u64::from(u16::from_be_bytes(value))));
+            extend_arrays(numbers, values, |value| u16::from_be_bytes(value).into());
         }
         4 if let Some(values) = records.arrays(slot) => {
-            numbers.extend(values.map(|value| u64::from(u32::from_be_bytes(value))));
+            extend_arrays(numbers, values, |value| u32::from_be_bytes(value).into());
         }
-        8 if let Some(values) = records.arrays(slot) => numbers.extend(values.map(u64::from_be_bytes)),
+        8 if let Some(values) = records.arrays(slot) => extend_arrays(numbers, values, u64::from_be_bytes),
         _ => numbers.extend(records.field(slot).map(number)),
     }
+}
+
+/// Appends what `value` makes of a field that every record has.
+#[inline]
+fn append_arrays<T: ColumnValue, const N: usize>(
+    column: &mut ColumnBuilder,
+    fields: Arrays<'_, N>,
+    value: impl Fn([u8; N]) -> T + Copy,
+) {
+    column.append_fours(fields.fours().map(move |fields| fields.map(value)));
+    column.append_present(fields.rest().map(value));
+}
+
+/// As [`append_arrays`], into a vector.
+#[inline]
+pub(super) fn extend_arrays<T, const N: usize>(
+    out: &mut Vec<T>,
+    fields: Arrays<'_, N>,
+    value: impl Fn([u8; N]) -> T + Copy,
+) {
+    out.extend(fields.fours().flat_map(move |fields| fields.map(value)));
+    out.extend(fields.rest().map(value));
 }
 
 /// Appends numbers that are all of one width, the column's or less; says whether they are.
@@ -226,7 +248,7 @@ fn append_fixed(kind: ColumnType, records: &Records<'_>, slot: Slot, column: &mu
     macro_rules! append_as {
         ($wire:ty, $native:ty) => {{
             let native = |octets| <$native>::from(<$wire>::from_be_bytes(octets));
-            records.arrays(slot).map(|values| column.append_present(values.map(native)))
+            records.arrays(slot).map(|values| append_arrays(column, values, native))
         }};
     }
     let appended = match (kind, slot.length) {
@@ -305,8 +327,8 @@ fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6
     });
 }
 
-fn append_times(column: &mut ColumnBuilder, times: &[i64]) {
-    if times.contains(&NO_TIME) {
+fn append_times(column: &mut ColumnBuilder, times: &[i64], has_gaps: bool) {
+    if has_gaps {
         append_rows(column, times.len(), |row| Some(times[row]).filter(|&time| time != NO_TIME));
     } else {
         column.append_present(times.iter().copied());

@@ -57,9 +57,10 @@ impl Gatherer {
     /// Moves all rows into the columns.
     pub(super) fn flush(&mut self, batch: &mut BatchBuilder) {
         if let Some((plan, origin)) = &self.last
+            && let Some(stride) = plan.stride
             && self.rows > 0
         {
-            let records = Records::fixed(&self.body, plan.template.octets_min());
+            let records = Records::fixed(&self.body, stride);
             self.extractor.run(&plan.forward, &records, *origin, batch);
             self.body.clear();
             self.rows = 0;

@@ -27,6 +27,7 @@ mod sets;
 mod sflow;
 mod template;
 mod times;
+mod uptimes;
 mod wire;
 
 use arrow_array::RecordBatch;

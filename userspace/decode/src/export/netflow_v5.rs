@@ -72,7 +72,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
         return domain.counts.reasons.count(Undecodable::Header);
     };
     let body = payload.get(HEADER_OCTETS..).unwrap_or_default();
-    let claimed = usize::from(count) * plan.template.octets_min();
+    let claimed = usize::from(count) * plan.stride.unwrap_or_default();
     if claimed > body.len() {
         domain.counts.reasons.count(Undecodable::Length);
     }

@@ -17,8 +17,8 @@ pub(super) struct Slot {
 /// The records of a set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Records<'a> {
-    /// All of one length.
-    Fixed { body: &'a [u8], stride: usize },
+    /// All of one length: the body holds nothing else.
+    Fixed { body: &'a [u8], stride: usize, rows: usize },
     /// Each field of each record by where it begins and ends, record after record.
     Varying { body: &'a [u8], ends: &'a [Span], fields: usize },
 }
@@ -30,7 +30,7 @@ impl<'a> Records<'a> {
     /// Records of this stride; what is left over is padding.
     pub(super) fn fixed(body: &'a [u8], stride: usize) -> Self {
         let rows = body.len().checked_div(stride).unwrap_or(0);
-        Self::Fixed { body: &body[..rows * stride], stride: stride.max(1) }
+        Self::Fixed { body: &body[..rows * stride], stride: stride.max(1), rows }
     }
 
     /// Finds the fields of records whose length varies, in `spans`, which is cleared first.
@@ -51,7 +51,7 @@ impl<'a> Records<'a> {
     /// How many records there are.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Fixed { body, stride } => body.len() / stride,
+            Self::Fixed { rows, .. } => *rows,
             Self::Varying { ends, fields, .. } => ends.len().checked_div(*fields).unwrap_or(0),
         }
     }
@@ -66,13 +66,10 @@ impl<'a> Records<'a> {
 
     /// The field of every record, where all have `N` octets of it.
     #[inline]
-    pub(super) fn arrays<const N: usize>(
-        &self,
-        slot: Slot,
-    ) -> Option<impl ExactSizeIterator<Item = [u8; N]> + use<'a, N>> {
-        let Self::Fixed { body, stride } = *self else { return None };
-        let value = move |record: &[u8]| array_at(record, slot.offset).unwrap_or([0; N]);
-        (slot.length == N && slot.offset + N <= stride).then(|| body.chunks_exact(stride).map(value))
+    pub(super) fn arrays<const N: usize>(&self, slot: Slot) -> Option<Arrays<'a, N>> {
+        let Self::Fixed { body, stride, rows } = *self else { return None };
+        let offset = slot.offset;
+        (slot.length == N && offset + N <= stride).then_some(Arrays { body, stride, rows, offset })
     }
 
     /// The field of every record.
@@ -85,7 +82,7 @@ impl<'a> Records<'a> {
     #[inline]
     pub(super) fn field_of(&self, row: usize, slot: Slot) -> &'a [u8] {
         match *self {
-            Self::Fixed { body, stride } => {
+            Self::Fixed { body, stride, .. } => {
                 let first = row * stride + slot.offset;
                 body.get(first..first + slot.length).unwrap_or_default()
             }
@@ -95,6 +92,43 @@ impl<'a> Records<'a> {
                 octets.unwrap_or_default()
             }
         }
+    }
+}
+
+/// A field of every record, all of them there and `N` octets long.
+///
+/// They are to be read four at a time, and one at a time in the end: so a turn's own cost is shared by four.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrays<'a, const N: usize> {
+    body: &'a [u8],
+    stride: usize,
+    rows: usize,
+    offset: usize,
+}
+
+impl<'a, const N: usize> Arrays<'a, N> {
+    /// The fields of four records a turn.
+    #[inline]
+    pub(super) fn fours(self) -> impl ExactSizeIterator<Item = [[u8; N]; 4]> + use<'a, N> {
+        self.body.chunks_exact(4 * self.stride).map(move |records| {
+            let (first, records) = records.split_at(self.stride);
+            let (second, records) = records.split_at(self.stride);
+            let (third, fourth) = records.split_at(self.stride);
+            [first, second, third, fourth].map(|record| self.of(record))
+        })
+    }
+
+    /// Those of the up to three records after them.
+    #[inline]
+    pub(super) fn rest(self) -> impl ExactSizeIterator<Item = [u8; N]> + use<'a, N> {
+        let rows = self.rows - self.rows % 4..self.rows;
+        rows.map(move |row| self.of(&self.body[row * self.stride..]))
+    }
+
+    /// The field of the record that these octets begin with.
+    #[inline]
+    fn of(self, record: &[u8]) -> [u8; N] {
+        array_at(record, self.offset).unwrap_or([0; N])
     }
 }
 

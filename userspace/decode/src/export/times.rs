@@ -4,14 +4,15 @@
 //! after its end. Once warm, nothing is allocated.
 
 use super::elements::Form;
-use super::extract::Message;
+use super::extract::{Message, extend_arrays};
 use super::plan::Times;
 use super::records::{Records, Slot};
+use super::uptimes::{HALF_WRAP_MS, Uptimes};
 use super::wire::number;
 use tapline_record::EventTime;
 
 /// How far a flow's end may lie after its message was sent: exporters round the one and not the other.
-const END_AHEAD_NS_MAX: i64 = 2_000_000_000;
+const END_AHEAD_MS_MAX: u32 = 2_000;
 /// Seconds between NTP's epoch and Unix's.
 const NTP_EPOCH_SECONDS: i64 = 2_208_988_800;
 /// Stands for a time that is not given.
@@ -23,6 +24,9 @@ pub(super) struct RowTimes {
     starts: Vec<i64>,
     ends: Vec<i64>,
     events: Vec<i64>,
+    /// Whether some start or end is not given.
+    has_gaps: bool,
+    uptimes: Uptimes,
 }
 
 /// What was found about all rows.
@@ -38,18 +42,9 @@ impl RowTimes {
     /// Works out the times of the rows of `records`, which follow those found before.
     pub(super) fn find(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) -> Found {
         let first = self.events.len();
-        load(&mut self.starts, times.start, records, message);
-        load(&mut self.ends, times.end, records, message);
-        load(&mut self.events, times.observed, records, message);
-        let mut rows = Rows {
-            starts: &mut self.starts[first..],
-            ends: &mut self.ends[first..],
-            events: &mut self.events[first..],
-        };
-        if let Some((slot, unit_ns)) = times.duration {
-            rows.add_durations(records.field(slot).map(number), unit_ns);
-        }
-        let mut found = rows.settle(message.sent);
+        let found = self.extend_by_uptimes(times, records, message);
+        let mut found = found.unwrap_or_else(|| self.extend_by_fields(times, records, message));
+        let mut rows = self.rows(first);
         if message.shift_ns != 0 {
             rows.shift(message.shift_ns);
             found.latest = found.latest.map(|latest| latest.plus(message.shift_ns));
@@ -61,9 +56,57 @@ impl RowTimes {
         found
     }
 
+    /// Appends rows that all have a start and an end by the exporter's uptime, none of which needs mending, as
+    /// is so for nearly all messages of NetFlow; `None` for other rows. The loops have no branches and become
+    /// vectors.
+    fn extend_by_uptimes(
+        &mut self,
+        times: &Times,
+        records: &Records<'_>,
+        message: &Message<'_>,
+    ) -> Option<Found> {
+        let first = self.ends.len();
+        self.uptimes.load(times, records)?;
+        // Uptimes wrap after 49.7 days; those of the half before the latest end that is believed are told apart.
+        let earliest_uptime = message.uptime_ms?.wrapping_add(END_AHEAD_MS_MAX).wrapping_sub(HALF_WRAP_MS);
+        let latest = self.uptimes.latest_after(earliest_uptime)?;
+        let earliest = latest_end(message.sent).wrapping_sub(i64::from(HALF_WRAP_MS) * 1_000_000);
+        let instant = |after_ms: u32| earliest.wrapping_add_unsigned(u64::from(after_ms) * 1_000_000);
+        let instant_of = |&uptime: &u32| instant(uptime.wrapping_sub(earliest_uptime));
+        self.starts.extend(self.uptimes.starts.iter().map(instant_of));
+        self.ends.extend(self.uptimes.ends.iter().map(instant_of));
+        self.events.extend_from_slice(&self.ends[first..]);
+        Some(Found { mended: 0, latest: Some(EventTime(instant(latest))) })
+    }
+
+    /// Appends rows by fields of any form.
+    fn extend_by_fields(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) -> Found {
+        let first = self.events.len();
+        load(&mut self.starts, times.start, records, message);
+        load(&mut self.ends, times.end, records, message);
+        load(&mut self.events, times.observed, records, message);
+        let mut rows = self.rows(first);
+        if let Some((slot, unit_ns)) = times.duration {
+            rows.add_durations(records.field(slot).map(number), unit_ns);
+        }
+        let found = rows.settle(message.sent);
+        self.has_gaps |= [&self.starts, &self.ends].iter().any(|times| times[first..].contains(&NO_TIME));
+        found
+    }
+
+    /// The rows from this one on.
+    fn rows(&mut self, first: usize) -> Rows<'_> {
+        Rows {
+            starts: &mut self.starts[first..],
+            ends: &mut self.ends[first..],
+            events: &mut self.events[first..],
+        }
+    }
+
     /// Forgets all of them.
     pub(super) fn clear(&mut self) {
         [&mut self.starts, &mut self.ends, &mut self.events].into_iter().for_each(Vec::clear);
+        self.has_gaps = false;
     }
 
     /// When the flow began, [`NO_TIME`] where that is not known.
@@ -74,6 +117,11 @@ impl RowTimes {
     /// When the flow ended, [`NO_TIME`] where that is not known.
     pub(super) fn ends(&self) -> &[i64] {
         &self.ends
+    }
+
+    /// Whether some start or end is not known.
+    pub(super) const fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     /// The event time.
@@ -92,7 +140,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Mends nonsense and finds the event times: a flow's end, or else what is there.
     fn settle(&mut self, sent: EventTime) -> Found {
-        let (sent, latest_end) = (sent.0, sent.plus(END_AHEAD_NS_MAX).0);
+        let (sent, latest_end) = (sent.0, latest_end(sent));
         let (mut mended, mut latest) = (0, NO_TIME);
         for ((start, end), event) in self.starts.iter_mut().zip(&mut *self.ends).zip(&mut *self.events) {
             if *end > latest_end || *start > *end && *end != NO_TIME {
@@ -131,28 +179,33 @@ impl Rows<'_> {
 fn load(out: &mut Vec<i64>, source: Option<(Slot, Form)>, records: &Records<'_>, message: &Message<'_>) {
     let Some((slot, form)) = source else { return out.resize(out.len() + records.len(), NO_TIME) };
     let (sent, uptime_ms) = (message.sent, message.uptime_ms);
-    // The forms of most exporters have loops of their own.
     match form {
         Form::Uptime => match uptime_ms {
             Some(uptime_ms) => extend(out, records, slot, move |number| at_uptime(number, sent, uptime_ms)),
             None => out.resize(out.len() + records.len(), NO_TIME),
         },
+        // The form of most IPFIX exporters has a loop of its own.
         Form::Millis => extend(out, records, slot, move |number| instant(number, Form::Millis, sent)),
         form => extend(out, records, slot, move |number| instant(number, form, sent)),
     }
 }
 
 #[inline]
-fn extend(out: &mut Vec<i64>, records: &Records<'_>, slot: Slot, instant: impl Fn(u64) -> i64) {
+fn extend(out: &mut Vec<i64>, records: &Records<'_>, slot: Slot, instant: impl Fn(u64) -> i64 + Copy) {
     match slot.length {
         4 if let Some(values) = records.arrays(slot) => {
-            out.extend(values.map(|value| instant(u32::from_be_bytes(value).into())));
+            extend_arrays(out, values, |value| instant(u32::from_be_bytes(value).into()));
         }
         8 if let Some(values) = records.arrays(slot) => {
-            out.extend(values.map(|value| instant(u64::from_be_bytes(value))));
+            extend_arrays(out, values, |value| instant(u64::from_be_bytes(value)));
         }
         _ => out.extend(records.field(slot).map(|octets| instant(number(octets)))),
     }
+}
+
+/// The latest end that is believed, of a flow that was told of then.
+fn latest_end(sent: EventTime) -> i64 {
+    sent.plus(i64::from(END_AHEAD_MS_MAX) * 1_000_000).0
 }
 
 /// The first of the times that is given.
@@ -184,5 +237,70 @@ fn instant(number: u64, form: Form, sent: EventTime) -> i64 {
             EventTime::from_parts((number >> 32) as i64 - NTP_EPOCH_SECONDS, nanoseconds as i64).0
         }
         _ => NO_TIME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::extract::Origin;
+    use super::super::sampling::Sampling;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Start and end by uptime, one behind the other in records of eight octets.
+    fn by_uptime() -> Times {
+        let slot = |field| Slot { field, offset: 4 * field, length: 4 };
+        let [start, end] = [0, 1].map(|field| Some((slot(field), Form::Uptime)));
+        Times { start, end, ..Times::default() }
+    }
+
+    fn at(uptime_ms: u32, sampling: &Sampling) -> Message<'_> {
+        let origin = Origin { exporter: [0; 16], domain: 0 };
+        let sent = EventTime(1_700_000_000_000_000_000);
+        Message { origin, sent, uptime_ms: Some(uptime_ms), shift_ns: 0, event_time: None, sampling }
+    }
+
+    /// Uptimes around the message's own, around half a wrap from it, and those that stand for none.
+    fn near(uptime: u32) -> impl Strategy<Value = u32> {
+        prop_oneof![
+            12 => (0..600_000_u32).prop_map(move |ago| uptime.wrapping_sub(ago)),
+            1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_add(after)),
+            1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_add(HALF_WRAP_MS).wrapping_sub(after)),
+            1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_add(HALF_WRAP_MS).wrapping_add(after)),
+            1 => Just(0),
+            1 => Just(u32::MAX),
+        ]
+    }
+
+    fn message() -> impl Strategy<Value = (u32, Vec<[u32; 2]>)> {
+        let uptime = prop_oneof![any::<u32>(), 0..5_000_u32, u32::MAX - 5_000..=u32::MAX];
+        uptime
+            .prop_flat_map(|uptime| (Just(uptime), prop::collection::vec([near(uptime), near(uptime)], 0..9)))
+    }
+
+    proptest! {
+        #[test]
+        fn sound_rows_have_the_times_that_all_rows_have((uptime, rows) in message(), is_sorted: bool) {
+            let sorted = |mut row: [u32; 2]| {
+                row.sort_by_key(|&time| std::cmp::Reverse(uptime.wrapping_sub(time).cast_signed()));
+                row
+            };
+            let rows = rows.into_iter().map(|row| if is_sorted { sorted(row) } else { row });
+            let body: Vec<u8> = rows.flatten().flat_map(u32::to_be_bytes).collect();
+            let (records, sampling) = (Records::fixed(&body, 8), Sampling::new(None));
+            let message = at(uptime, &sampling);
+            let [mut all, mut sound] = [(); 2].map(|()| RowTimes::default());
+            let expected = all.extend_by_fields(&by_uptime(), &records, &message);
+            if let Some(found) = sound.extend_by_uptimes(&by_uptime(), &records, &message) {
+                prop_assert_eq!((found.mended, found.latest), (expected.mended, expected.latest));
+                prop_assert_eq!((sound.starts(), sound.ends()), (all.starts(), all.ends()));
+                prop_assert_eq!(sound.events(), all.events());
+                prop_assert!(!all.has_gaps());
+            } else {
+                let oldest = at(uptime, &sampling).sent.0 - i64::from(HALF_WRAP_MS - END_AHEAD_MS_MAX) * 1_000_000;
+                let is_old = all.starts().iter().any(|&start| start < oldest);
+                prop_assert!(expected.mended > 0 || all.has_gaps() || is_old || records.len() == 0);
+            }
+        }
     }
 }
