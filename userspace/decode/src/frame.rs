@@ -21,6 +21,8 @@ pub enum LinkType {
     Ipv4,
     /// `LINKTYPE_IPV6` (229).
     Ipv6,
+    /// `LINKTYPE_MPLS` (219): a label stack first.
+    Mpls,
     /// Any other one: frames are counted, their headers are not read.
     Other(u32),
 }

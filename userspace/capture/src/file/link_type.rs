@@ -12,6 +12,7 @@ pub(super) const fn from_number(number: u32) -> LinkType {
         12 | 14 | 101 => LinkType::RawIp,
         108 => LinkType::BsdLoop,
         113 => LinkType::LinuxSll,
+        219 => LinkType::Mpls,
         228 => LinkType::Ipv4,
         229 => LinkType::Ipv6,
         276 => LinkType::LinuxSll2,

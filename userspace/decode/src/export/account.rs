@@ -48,7 +48,9 @@ reasons! {
     NoTemplate "template of a set never came";
     Record "set is shorter than one record of its template";
     Reserved "set has a reserved number";
-    Sample "sFlow sample is cut short or has an unknown format";
+    Sample "sFlow sample is cut short";
+    /// Discarded packets and vendors' own, say.
+    SampleFormat "sFlow sample is neither of a flow nor of counters";
     /// The cap on exporters, domains or templates was reached.
     Cap "cap on exporters or templates was reached";
 }

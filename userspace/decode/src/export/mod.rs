@@ -20,6 +20,7 @@ mod plan;
 mod plans;
 mod records;
 mod registry;
+mod sampled_packet;
 mod sampling;
 mod saved_template;
 mod sequence;

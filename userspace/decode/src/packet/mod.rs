@@ -105,6 +105,10 @@ fn strip_link<'a>(frame: &Frame<'a>, walk: &mut Walk<'_, '_>) -> Option<&'a [u8]
             walk.ethertype = ethertype::IPV6;
             Some(frame.bytes)
         }
+        LinkType::Mpls => {
+            walk.ethertype = ethertype::MPLS;
+            Some(frame.bytes)
+        }
         LinkType::Other(_) => None,
     }
 }

@@ -94,6 +94,9 @@ fn a_header_may_be_of_any_protocol() {
     let expected = ["2020:2020:2020:2020:2020:2020:2020:2020", "100", "5353", "-"];
     assert_eq!(values(&[header(12, 104, &v6)], &names), expected);
     assert_eq!(values(&[header(3, 104, &[1, 2, 3])], &names), ["-", "100", "-", "-"], "token ring");
+    let mpls = octets().u32(16_001 << 12 | 0x1ff).and(&FRAME[18..]).0;
+    let labelled = values(&[header(13, 1508, &mpls)], &["mpls_label", "src_ip", "octets", "dst_port"]);
+    assert_eq!(labelled, ["16001", "10.0.0.1", "1500", "443"]);
     let arp = [&FRAME[..12], &[8, 6, 0, 1]].concat();
     assert_eq!(values(&[header(1, 64, &arp)], &names), ["-", "60", "-", "02:00:00:00:00:02"]);
 }
@@ -112,6 +115,19 @@ fn headers_may_come_without_their_packet() {
     let expected = ["02:00:00:00:00:01", "02:00:00:00:00:02", "64", "-"];
     assert_eq!(values(&[block(2, &ethernet)], &names), expected);
     assert_eq!(values(&[block(2, &ethernet), block(3, &v4)], &names)[2], "1500");
+}
+
+#[test]
+fn a_header_leaves_what_it_does_not_carry() {
+    let untagged = [&FRAME[..12], &FRAME[16..]].concat();
+    let switch = block(1001, &octets().u32(5).u32(0).u32(6).u32(0));
+    let mpls = block(1006, &octets().u32(1).and(&[10, 2, 2, 2]).u32(1).u32(77 << 12 | 0x1ff).u32(0));
+    let names = ["vlan", "post_vlan", "mpls_label", "src_ip"];
+    let records = [switch, mpls, header(1, 1518, &untagged)];
+    assert_eq!(values(&records, &names), ["5", "6", "77", "10.0.0.1"]);
+    let ethernet = octets().u32(64).and(&[2, 0, 0, 0, 0, 3, 0, 0]).and(&[2, 0, 0, 0, 0, 4, 0, 0]).u32(0x800);
+    let records = [block(2, &ethernet), header(11, 1504, &FRAME[18..])];
+    assert_eq!(values(&records, &["src_mac", "octets"]), ["02:00:00:00:00:03", "1500"]);
 }
 
 #[test]
@@ -192,6 +208,25 @@ fn counters_fill_a_table_of_their_own() {
 }
 
 #[test]
+fn counters_may_be_unknown() {
+    let words = |count| std::iter::repeat_n(u32::MAX, count).fold(octets(), Octets::u32);
+    let known = octets().u32(7).u32(6).u64(u64::MAX).u32(0).u32(3);
+    let record = known.u64(1 << 40).u32(20).and(&words(5).0).u64(u64::MAX).and(&words(4).0).u32(34).u32(0);
+    let sample = block(2, &octets().u32(1).u32(7).u32(1).and(&block(1, &record)));
+    let every_column: Vec<usize> = (0..INTERFACE_COUNTERS.columns.len()).collect();
+    let mut decoder = decoder().with_interface_counters(&every_column);
+    push(&mut decoder, &sflow(1, 1000, &[sample]));
+    let batch = decoder.finish_interface_counters().unwrap();
+    let known = |&(_, column): &(_, &arrow_array::ArrayRef)| column.is_valid(0);
+    let fields = batch.schema();
+    let known = fields.fields().iter().zip(batch.columns()).filter(known).skip(3);
+    let names: Vec<_> = known.map(|(field, _)| field.name().as_str()).collect();
+    let expected =
+        ["interface", "interface_type", "admin_up", "oper_up", "in_octets", "in_unicast", "out_errors"];
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn a_rate_may_be_unknown() {
     let mut sample = flow(1, &[header(1, 1522, FRAME)]);
     sample[16..20].fill(0);
@@ -239,7 +274,8 @@ fn samples_that_are_not_understood_are_undecodable() {
     assert_eq!(push(&mut decoder, &sflow(1, 1000, &samples)).len(), 1);
     let account = account(&decoder);
     assert_eq!((account.ledger().undecodable, account.ledger().lost_before_us), (3, 0));
-    assert_eq!(account.counts.reasons.of(Undecodable::Sample), 3);
+    let reasons = account.counts.reasons;
+    assert_eq!([Undecodable::SampleFormat, Undecodable::Sample].map(|reason| reasons.of(reason)), [2, 1]);
 }
 
 /// A datagram that is cut after every octet: each sample whose number was read has its fate, and what was cut off

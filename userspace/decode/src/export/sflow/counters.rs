@@ -4,6 +4,9 @@ use super::xdr::{Block, Xdr};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{BatchBuilder, INTERFACE_COUNTERS, InterfaceColumn, InterfaceRow};
 
+/// What an agent says of a counter that it does not have: all bits set, in either width.
+const UNKNOWN: u64 = u64::MAX;
+
 /// The record of generic counters, which every interface has.
 const GENERIC: u32 = 1;
 
@@ -49,10 +52,7 @@ pub(super) fn read(record: Block<'_>, row: &InterfaceRow) -> Option<InterfaceRow
         packets(&mut xdr)?;
     let out_octets = u64_of(&mut xdr)?;
     let [out_unicast, out_multicast, out_broadcast, out_discards, out_errors] = packets(&mut xdr)?;
-    let has_duplex = (1..=4).contains(&duplex);
-    let present = (1 << INTERFACE_COUNTERS.columns.len()) - 1;
-    Some(InterfaceRow {
-        present: if has_duplex { present } else { present & !InterfaceColumn::Duplex.bit() },
+    let mut row = InterfaceRow {
         interface,
         interface_type,
         speed,
@@ -73,7 +73,35 @@ pub(super) fn read(record: Block<'_>, row: &InterfaceRow) -> Option<InterfaceRow
         out_discards,
         out_errors,
         ..*row
-    })
+    };
+    row.present = (1 << INTERFACE_COUNTERS.columns.len()) - 1;
+    if !(1..=4).contains(&duplex) {
+        row.present &= !InterfaceColumn::Duplex.bit();
+    }
+    let unknown = counters_of(&row).into_iter().filter(|&(_, count)| count == UNKNOWN);
+    row.present = unknown.fold(row.present, |present, (column, _)| present & !column.bit());
+    Some(row)
+}
+
+/// The columns whose counts an agent may not know.
+const fn counters_of(row: &InterfaceRow) -> [(InterfaceColumn, u64); 14] {
+    use InterfaceColumn as C;
+    [
+        (C::Speed, row.speed),
+        (C::InOctets, row.in_octets),
+        (C::InUnicast, row.in_unicast),
+        (C::InMulticast, row.in_multicast),
+        (C::InBroadcast, row.in_broadcast),
+        (C::InDiscards, row.in_discards),
+        (C::InErrors, row.in_errors),
+        (C::InUnknownProtocols, row.in_unknown_protocols),
+        (C::OutOctets, row.out_octets),
+        (C::OutUnicast, row.out_unicast),
+        (C::OutMulticast, row.out_multicast),
+        (C::OutBroadcast, row.out_broadcast),
+        (C::OutDiscards, row.out_discards),
+        (C::OutErrors, row.out_errors),
+    ]
 }
 
 fn u64_of(xdr: &mut Xdr<'_>) -> Option<u64> {
@@ -81,5 +109,6 @@ fn u64_of(xdr: &mut Xdr<'_>) -> Option<u64> {
 }
 
 fn packets<const N: usize>(xdr: &mut Xdr<'_>) -> Option<[u64; N]> {
-    xdr.numbers().map(|numbers: [u32; N]| numbers.map(u64::from))
+    let count = |number: u32| if number == u32::MAX { UNKNOWN } else { number.into() };
+    xdr.numbers().map(|numbers| numbers.map(count))
 }

@@ -14,7 +14,8 @@ mod xdr;
 use super::Datagram;
 use super::account::Undecodable;
 use super::domain::{Domain, Head, Output};
-use records::{Sampled, set};
+use super::sampled_packet::set;
+use records::Sampled;
 use sample::{FlowHead, Form, Kind, Source};
 use tapline_record::address::Address;
 use tapline_record::column::BURST_ROWS;
@@ -104,9 +105,13 @@ impl Sflow {
 
     /// Gives a sample its fate.
     fn sample(&mut self, sample: Block<'_>, arriving: &mut Arriving<'_>) {
-        let Some(form) = Form::of(sample.format) else { return arriving.refuse(1) };
+        let Some(form) = Form::of(sample.format) else {
+            return arriving.refuse(1, Undecodable::SampleFormat);
+        };
         let mut body = sample.body;
-        let Some((sequence, source)) = form.numbering(&mut body) else { return arriving.refuse(0) };
+        let Some((sequence, source)) = form.numbering(&mut body) else {
+            return arriving.refuse(0, Undecodable::Sample);
+        };
         arriving.follow((form.kind, source), sequence);
         let is_read = sample.is_whole
             && match form.kind {
@@ -114,7 +119,7 @@ impl Sflow {
                 Kind::Counters => arriving.counter_sample(body).is_some(),
             };
         match form.kind {
-            _ if !is_read => arriving.refuse(1),
+            _ if !is_read => arriving.refuse(1, Undecodable::Sample),
             Kind::Flow => arriving.domain.counts.delivered += 1,
             Kind::Counters => arriving.domain.counts.control += 1,
         }
@@ -197,9 +202,9 @@ impl Arriving<'_> {
     }
 
     /// Notes a sample that gives no row; so many units of it are not among those that gaps tell of.
-    fn refuse(&mut self, units: u64) {
+    fn refuse(&mut self, units: u64, reason: Undecodable) {
         self.domain.counts.undecodable += units;
-        self.domain.counts.reasons.count(Undecodable::Sample);
+        self.domain.counts.reasons.count(reason);
     }
 }
 

@@ -3,26 +3,14 @@
 //! A record that is cut short fills what it can; of two that tell the same, the later one counts. Where records
 //! do not hold an IP packet, the frame tells how many octets there were.
 
+use super::super::sampled_packet::{fill_from_frame, set};
 use super::xdr::{Block, Xdr};
-use crate::flow_meter::columns_of;
-use crate::packet::{Depth, decode};
-use crate::{Frame, LinkType};
+use crate::LinkType;
 use tapline_record::address::{Address, mapped_v4};
-use tapline_record::{EventTime, FlowColumn, FlowRow, PacketColumn, PacketRow};
+use tapline_record::{FlowColumn, FlowRow, PacketRow};
 
 /// A VLAN id has twelve bits.
 const VLAN_MAX: u32 = 0xfff;
-
-/// Sets fields of a row, and that they are there.
-macro_rules! set {
-    ($row:expr, $($field:ident: $column:ident = $value:expr),+ $(,)?) => {{
-        let row = &mut *$row;
-        $(row.$field = $value;)+
-        row.present |= $(FlowColumn::$column.bit())|+;
-    }};
-}
-
-pub(super) use set;
 
 /// What the records of one sample have told so far.
 #[derive(Debug)]
@@ -61,18 +49,10 @@ impl Sampled<'_> {
             1 => LinkType::Ethernet,
             11 => LinkType::Ipv4,
             12 => LinkType::Ipv6,
+            13 => LinkType::Mpls,
             other => LinkType::Other(other),
         };
-        let frame = Frame {
-            ts: EventTime(0),
-            link,
-            direction: None,
-            interface: None,
-            original_octets,
-            bytes: xdr.take(header_octets)?,
-        };
-        decode(&frame, Depth::Transport, self.packet);
-        fill_from_packet(self.row, self.packet);
+        fill_from_frame(self.row, self.packet, link, original_octets, xdr.take(header_octets)?);
         Some(())
     }
 
@@ -188,27 +168,5 @@ impl Sampled<'_> {
         let [src_port, dst_port] = xdr.numbers()?.map(u16::try_from);
         set!(self.row, nat_src_port: NatSrcPort = src_port.ok()?, nat_dst_port: NatDstPort = dst_port.ok()?);
         Some(())
-    }
-}
-
-/// Moves what a packet carries; it does not tell its direction.
-fn fill_from_packet(row: &mut FlowRow, packet: &PacketRow) {
-    row.present |= columns_of(packet.present);
-    row.src_ip = packet.src_ip;
-    row.dst_ip = packet.dst_ip;
-    row.src_port = packet.src_port;
-    row.dst_port = packet.dst_port;
-    row.protocol = packet.protocol;
-    row.tcp_flags = packet.tcp_flags;
-    row.tos = packet.dscp << 2 | packet.ecn & 3;
-    row.vlan = packet.vlan;
-    row.mpls_label = packet.mpls_label;
-    row.src_mac = packet.src_mac;
-    row.dst_mac = packet.dst_mac;
-    row.icmp_type = packet.icmp_type;
-    row.icmp_code = packet.icmp_code;
-    row.ip_version = packet.ip_version;
-    if packet.has(PacketColumn::Octets) {
-        set!(row, octets: Octets = packet.octets);
     }
 }
