@@ -9,13 +9,15 @@ use super::extract::{ExtractCounts, Message, Origin};
 use super::gather::Gatherer;
 use super::plan::Plan;
 use super::plans::{Plans, records_of};
-use super::records::Span;
+use super::records::{Records, Span};
 use super::sampling::Sampling;
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::{Set, Sets};
 use super::sflow::counters::InterfaceRows;
 use super::sflow::sources::Sources;
 use super::template::{TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
+use super::times::uptime_at;
+use super::wire::number;
 use super::{EventTimeSource, ExportOptions};
 use std::sync::Arc;
 use tapline_record::address::Address;
@@ -46,6 +48,8 @@ pub(super) struct Held {
     pub(super) template_fields: usize,
     /// Sources of sFlow's samples.
     pub(super) sources: usize,
+    /// Sampling rates of samplers and interfaces.
+    pub(super) rates: usize,
 }
 
 /// One exporter and domain.
@@ -86,6 +90,8 @@ pub(super) struct Clock {
     boot_ms: Option<i64>,
     /// How far its clock is behind ours, the way of the messages included.
     behind_ns: Option<i64>,
+    /// When it started in milliseconds, as it announced itself.
+    init_ms: Option<u64>,
 }
 
 /// Sets of one message without their templates.
@@ -133,6 +139,14 @@ impl Clock {
     /// How far the exporter's clock is behind ours.
     pub(super) const fn behind_ns(&self) -> Option<i64> {
         self.behind_ns
+    }
+
+    /// Learns from options records when the exporter started (systemInitTimeMilliseconds).
+    fn learn(&mut self, plan: &Plan, records: &Records<'_>) {
+        if let Some(slot) = plan.forward.times.init {
+            self.init_ms =
+                records.field(slot).map(number).filter(|&init_ms| init_ms > 0).last().or(self.init_ms);
+        }
     }
 
     /// Says whether the exporter has started anew since its last message.
@@ -200,6 +214,7 @@ impl Domain {
         self.plans.clear(output);
         self.sources.clear(output);
         self.sequence.end_run();
+        output.held.rates -= self.sampling.len();
         self.sampling = Sampling::new(output.options.sampling_rate);
         self.clock = Clock::default();
         self.received = EventTime::MIN;
@@ -239,7 +254,8 @@ impl Domain {
         let records = records_of(plan, body, &mut output.spans);
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         if plan.template.kind == TemplateKind::Options {
-            self.sampling.learn(&plan.template, &records);
+            self.sampling.learn(&plan.template, &records, &mut output.held.rates);
+            self.clock.learn(plan, &records);
             self.counts.options_records += u64::from(count);
             return count;
         }
@@ -372,7 +388,7 @@ impl Head {
         Message {
             origin: Origin { exporter: self.exporter, domain: self.domain },
             sent: self.sent,
-            uptime_ms: self.uptime_ms,
+            uptime_ms: self.uptime_ms.or_else(|| uptime_at(self.sent, clock.init_ms?)),
             shift_ns: clock.shift_ns(options.skew_ns_max),
             event_time: match options.event_time {
                 EventTimeSource::Flow => None,

@@ -8,6 +8,7 @@
 use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
+use super::sampling::Sampling;
 use std::collections::{BTreeMap, HashMap};
 use tapline_record::EventTime;
 use tapline_record::address::Address;
@@ -22,6 +23,13 @@ pub(super) struct DomainKey {
     pub(super) domain: u32,
     /// The agent that a sFlow datagram names, where somebody else sent it.
     pub(super) agent: Option<Address>,
+}
+
+impl DomainKey {
+    /// Whether both are of one exporter.
+    fn is_of_exporter_of(&self, other: &Self) -> bool {
+        *self == Self { domain: self.domain, ..*other }
+    }
 }
 
 /// All domains.
@@ -66,6 +74,13 @@ impl Domains {
         Ok(&mut self.kept[self.last])
     }
 
+    /// Tells the domains of the last message's exporter what samplers it has announced in any of them.
+    pub(super) fn share_samplers(&mut self) {
+        let Some(key) = self.kept.get(self.last).map(|last| last.key) else { return };
+        let of_exporter = self.kept.iter_mut().filter(|kept| kept.key.is_of_exporter_of(&key));
+        Sampling::share(of_exporter.map(|kept| &mut kept.domain.sampling));
+    }
+
     /// Notes that these messages' connection has ended.
     pub(super) fn close(&mut self, is_of_sender: impl Fn(&DomainKey) -> bool, output: &mut Output) {
         let ended: Vec<_> = self.index.extract_if(|key, _| is_of_sender(key)).collect();
@@ -103,7 +118,10 @@ impl Domains {
             self.kept[place].key = key;
             place
         } else {
-            let domain = Domain::new(unit, output.options.sampling_rate);
+            let mut domain = Domain::new(unit, output.options.sampling_rate);
+            if let Some(other) = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key)) {
+                domain.sampling = other.domain.sampling.share_of(output.options.sampling_rate);
+            }
             let kept = Kept { key, domain, id: self.next_id };
             let place = self.room(now, output)?;
             self.next_id += 1;

@@ -31,6 +31,8 @@ pub(super) enum Form {
     Ntp,
     /// Microseconds before the message was sent.
     MicrosAgo,
+    /// The upper six bits of a type of service.
+    Dscp,
 }
 
 /// An element that may fill a column.
@@ -42,6 +44,11 @@ const fn number(id: u16) -> Choice {
 
 const fn iana(id: u16, form: Form) -> Choice {
     (Element::iana(id), form)
+}
+
+/// An element of Cisco's own, of its application visibility.
+const fn cisco(id: u16, form: Form) -> Choice {
+    (Element { enterprise: 9, id }, form)
 }
 
 const fn reverse(id: u16, form: Form) -> Choice {
@@ -84,13 +91,13 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
                 ]
             }
         }
-        C::SrcIp => const { &[iana(8, Form::V4), iana(27, Form::V6)] },
-        C::DstIp => const { &[iana(12, Form::V4), iana(28, Form::V6)] },
-        C::SrcPort => const { &[number(7), number(180), number(182)] },
-        C::DstPort => const { &[number(11), number(181), number(183)] },
+        C::SrcIp => const { &[iana(8, Form::V4), iana(27, Form::V6), cisco(12236, Form::V4)] },
+        C::DstIp => const { &[iana(12, Form::V4), iana(28, Form::V6), cisco(12237, Form::V4)] },
+        C::SrcPort => const { &[number(7), number(180), number(182), cisco(12240, Form::Number)] },
+        C::DstPort => const { &[number(11), number(181), number(183), cisco(12241, Form::Number)] },
         C::Protocol => const { &[number(4)] },
         C::TcpFlags => const { &[number(6)] },
-        C::Tos => const { &[number(5)] },
+        C::Tos => const { &[number(5), iana(195, Form::Dscp)] },
         C::Packets => const { &[number(2), number(298)] },
         C::Octets => const { &[number(1), number(231)] },
         C::SamplingRate => const { &[number(34), number(50)] },

@@ -4,11 +4,11 @@
 //! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated.
 
 use super::element_values::append_element;
-use super::plan::{Operation, RateSource, Side};
+use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, RateSource, Side};
 use super::records::{Arrays, Records, Slot};
 use super::sampling::Sampling;
 use super::times::{NO_TIME, RowTimes};
-use super::wire::{array_at, number};
+use super::wire::{array_at, number, u16_at};
 use std::ops::AddAssign;
 use tapline_record::address::{Address, mapped_v4};
 use tapline_record::column::{BURST_ROWS, ColumnValue};
@@ -138,7 +138,11 @@ impl Extractor {
             Operation::EndTime => append_times(column, self.times.ends(), self.times.has_gaps()),
             Operation::Exporter => column.append_present(same(origin.exporter, rows)),
             Operation::ObservationDomain => column.append_present(same(origin.domain, rows)),
-            Operation::IpVersion(version) => column.append_present(same(version, rows)),
+            Operation::Octet(octet) => column.append_present(same(octet, rows)),
+            Operation::Dscp(slot) => {
+                append_field(column, records, slot, |octets| octets.last().map(|dscp| (dscp & 0x3f) << 2));
+            }
+            Operation::IcmpOfPort(place) => append_icmp(column, records, place),
             Operation::SamplingRate => append_rates(column, &self.rates),
             Operation::Scaled(slot) => {
                 self.load(records, slot);
@@ -324,6 +328,14 @@ fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6
             Some([0, 0, 0, 0]) | None => v6.or(short.map(mapped_v4)),
             Some(address) => Some(mapped_v4(address)),
         }
+    });
+}
+
+fn append_icmp(column: &mut ColumnBuilder, records: &Records<'_>, place: IcmpOfPort) {
+    append_rows(column, records.len(), |row| {
+        let is_icmp = matches!(records.field_of(row, place.protocol), [ICMP | ICMP_V6]);
+        let port = u16_at(records.field_of(row, place.port), 0).filter(|_| is_icmp)?;
+        (port > 0 || place.is_always_told).then_some((port >> place.shift) as u8)
     });
 }
 

@@ -229,6 +229,9 @@ impl ExportDecoder {
         }
         self.missing = self.missing - missing + domain.missing_records();
         self.latest = self.latest.max(domain.latest);
+        if domain.sampling.has_news() {
+            domains.share_samplers();
+        }
     }
 
     /// Forgets what a connection's end makes void.

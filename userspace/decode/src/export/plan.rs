@@ -6,8 +6,12 @@
 
 use super::elements::{BIFLOW, Choice, Form, choices, mirror, reverse_choices};
 use super::records::Slot;
-use super::template::{Element, Template, VARIABLE};
+use super::template::{Element, TEMPLATE_ID_MIN, Template, VARIABLE};
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
+
+/// Protocol numbers of ICMP and ICMPv6.
+pub(super) const ICMP: u8 = 1;
+pub(super) const ICMP_V6: u8 = 58;
 
 /// How the records of one template become rows.
 #[derive(Clone, Debug)]
@@ -52,12 +56,27 @@ pub(super) enum Operation {
     EndTime,
     Exporter,
     ObservationDomain,
-    IpVersion(u8),
+    /// The same octet in all rows.
+    Octet(u8),
+    Dscp(Slot),
+    /// Type or code of ICMP, where the destination port stands for both.
+    IcmpOfPort(IcmpOfPort),
     SamplingRate,
     /// A counter times the sampling rate.
     Scaled(Slot),
     /// An information element that has no column of its own.
     Element(ElementForm, Slot),
+}
+
+/// Where a message of ICMP stands in records that have no field for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IcmpOfPort {
+    pub(super) protocol: Slot,
+    pub(super) port: Slot,
+    /// The type stands in the upper octet, the code in the lower.
+    pub(super) shift: u8,
+    /// Whether a port of zero is an echo reply, and not a port that is not told.
+    pub(super) is_always_told: bool,
 }
 
 /// Where the times of a row come from; which are given at all.
@@ -67,6 +86,8 @@ pub(super) struct Times {
     pub(super) end: Option<(Slot, Form)>,
     /// When something was observed that has no duration.
     pub(super) observed: Option<(Slot, Form)>,
+    /// When the exporter started, for the times by its uptime.
+    pub(super) init: Option<Slot>,
     /// Between start and end, and how many nanoseconds its unit has.
     pub(super) duration: Option<(Slot, i64)>,
 }
@@ -121,6 +142,7 @@ impl Side {
                 start: pick(template, FlowColumn::StartTime, direction),
                 end: pick(template, FlowColumn::EndTime, direction),
                 observed: pick(template, FlowColumn::Ts, direction),
+                init: find(template, Element::iana(160)),
                 duration: [(161, 1_000_000), (162, 1_000)]
                     .into_iter()
                     .find_map(|(id, unit_ns)| Some((find(template, Element::iana(id))?, unit_ns))),
@@ -187,6 +209,7 @@ fn of_field(template: &Template, column: FlowColumn, (slot, form): (Slot, Form))
         }
         Form::V6 => Operation::V6(slot),
         Form::Mac => Operation::Mac(slot),
+        Form::Dscp => Operation::Dscp(slot),
         _ => Operation::Number(kind, slot),
     }
 }
@@ -195,7 +218,27 @@ fn of_field(template: &Template, column: FlowColumn, (slot, form): (Slot, Form))
 fn implied(template: &Template, column: FlowColumn) -> Operation {
     let has = |id| find(template, Element::iana(id)).is_some();
     match column {
-        FlowColumn::IpVersion if has(8) != has(27) => Operation::IpVersion(if has(8) { 4 } else { 6 }),
+        FlowColumn::IpVersion if has(8) != has(27) => Operation::Octet(if has(8) { 4 } else { 6 }),
+        FlowColumn::Protocol => match ([32, 176].map(has), [139, 178].map(has)) {
+            ([true, _] | [_, true], [false, false]) => Operation::Octet(ICMP),
+            ([false, false], [true, _] | [_, true]) => Operation::Octet(ICMP_V6),
+            _ => Operation::Absent,
+        },
+        FlowColumn::IcmpType => icmp_of_port(template, 8),
+        FlowColumn::IcmpCode => icmp_of_port(template, 0),
+        _ => Operation::Absent,
+    }
+}
+
+/// Type or code of ICMP by protocol and destination port. Versions 5 and 7 have no other place for it; other
+/// exporters may tell nothing.
+fn icmp_of_port(template: &Template, shift: u8) -> Operation {
+    let of_length = |id, length| find(template, Element::iana(id)).filter(|slot| slot.length == length);
+    match (of_length(4, 1), of_length(11, 2)) {
+        (Some(protocol), Some(port)) => {
+            let is_always_told = template.id < TEMPLATE_ID_MIN;
+            Operation::IcmpOfPort(IcmpOfPort { protocol, port, shift, is_always_told })
+        }
         _ => Operation::Absent,
     }
 }

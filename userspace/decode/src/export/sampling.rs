@@ -1,20 +1,37 @@
 //! Sampling rates that an exporter announced: for all, by sampler, by interface.
+//!
+//! Some exporters announce their samplers in one observation domain and name them in the records of others
+//! (Cisco's IOS XE). So the domains of an exporter share what they know, as long as they agree.
 
 use super::records::Records;
 use super::template::{Element, Template, V9_SCOPE};
 use super::wire::number;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Samplers or interfaces of one exporter that are told apart; further ones count as unknown.
+/// Samplers or interfaces of one domain that are told apart; further ones count as unknown.
 const RATES_MAX: usize = 4096;
+
+/// The same of all domains together.
+const RATES_ALL_MAX: usize = 1 << 16;
+
+/// Samplers of one domain that others of its exporter learn of; with more, none.
+const SHARED_MAX: usize = 64;
+
+/// Rates by the number of a sampler or an interface.
+type Rates = HashMap<u64, u64>;
 
 /// What one exporter and domain said of its sampling.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sampling {
     /// For everything that has no rate of its own.
     pub(super) overall: Option<u64>,
-    by_sampler: HashMap<u64, u64>,
-    by_interface: HashMap<u64, u64>,
+    by_sampler: Rates,
+    by_interface: Rates,
+    /// What the exporter's domains say together; `None` where they do not agree.
+    shared: Arc<HashMap<u64, Option<u64>>>,
+    /// Whether `by_sampler` has changed since it was shared.
+    has_news: bool,
 }
 
 impl Sampling {
@@ -24,21 +41,61 @@ impl Sampling {
     }
 
     pub(super) fn of_sampler(&self, sampler: u64) -> Option<u64> {
-        self.by_sampler.get(&sampler).copied().or(self.overall)
+        let shared = || self.shared.get(&sampler).copied().flatten();
+        self.by_sampler.get(&sampler).copied().or_else(shared).or(self.overall)
     }
 
     pub(super) fn of_interface(&self, interface: u64) -> Option<u64> {
         self.by_interface.get(&interface).copied().or(self.overall)
     }
 
-    /// Learns from options records.
-    pub(super) fn learn(&mut self, template: &Template, records: &Records<'_>) {
+    /// Samplers and interfaces that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.by_sampler.len() + self.by_interface.len()
+    }
+
+    /// Tells the domains of one exporter what all of them say.
+    pub(super) fn share<'a>(domains: impl Iterator<Item = &'a mut Self>) {
+        let mut domains: Vec<_> = domains.collect();
+        let mut shared = HashMap::new();
+        let known = domains.iter().map(|domain| &domain.by_sampler).filter(|known| known.len() <= SHARED_MAX);
+        for (&sampler, &rate) in known.flatten() {
+            let agreed = shared.entry(sampler).or_insert(Some(rate));
+            *agreed = agreed.filter(|&agreed| agreed == rate);
+        }
+        let shared = Arc::new(shared);
+        for domain in &mut domains {
+            domain.shared = shared.clone();
+            domain.has_news = false;
+        }
+    }
+
+    /// A domain that nothing is known of but what others of its exporter say.
+    pub(super) fn share_of(&self, overall: Option<u64>) -> Self {
+        Self { shared: self.shared.clone(), ..Self::new(overall) }
+    }
+
+    /// Whether other domains of the exporter are to be told.
+    pub(super) const fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// Learns from options records; `held` is how many rates all domains keep.
+    pub(super) fn learn(&mut self, template: &Template, records: &Records<'_>, held: &mut usize) {
+        let before = self.len();
+        let room = RATES_ALL_MAX.saturating_sub(*held);
         for row in 0..records.len() {
             let announced = Announcement::read(template, records, row);
             let Some(rate) = announced.rate() else { continue };
             match (announced.sampler, announced.interface) {
-                (Some(sampler), _) => insert(&mut self.by_sampler, sampler, rate),
-                (None, Some(interface)) => insert(&mut self.by_interface, interface, rate),
+                (Some(sampler), _) => {
+                    let has_room = self.len() - before < room;
+                    self.has_news |= insert(&mut self.by_sampler, sampler, rate, has_room);
+                }
+                (None, Some(interface)) => {
+                    let has_room = self.len() - before < room;
+                    insert(&mut self.by_interface, interface, rate, has_room);
+                }
                 (None, None) => self.overall = Some(rate),
             }
             // An exporter with a single sampler may leave its number out of the records.
@@ -46,13 +103,14 @@ impl Sampling {
                 self.overall = Some(rate);
             }
         }
+        *held += self.len() - before;
     }
 }
 
-fn insert(rates: &mut HashMap<u64, u64>, key: u64, rate: u64) {
-    if rates.len() < RATES_MAX || rates.contains_key(&key) {
-        rates.insert(key, rate);
-    }
+/// Notes a rate, of something new only where there is room; says whether that changes anything.
+fn insert(rates: &mut Rates, key: u64, rate: u64, has_room: bool) -> bool {
+    let has_room = has_room && rates.len() < RATES_MAX || rates.contains_key(&key);
+    has_room && rates.insert(key, rate) != Some(rate)
 }
 
 /// The fields of an options record that have to do with sampling.
@@ -136,7 +194,7 @@ mod tests {
         let template = Template { id: 256, kind: TemplateKind::Options, fields };
         let body: Vec<u8> = records.iter().copied().flatten().flat_map(|word| word.to_be_bytes()).collect();
         let mut sampling = Sampling::default();
-        sampling.learn(&template, &Records::fixed(&body, 2 * elements.len()));
+        sampling.learn(&template, &Records::fixed(&body, 2 * elements.len()), &mut 0);
         sampling
     }
 

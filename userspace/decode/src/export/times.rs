@@ -82,9 +82,9 @@ impl RowTimes {
     /// Appends rows by fields of any form.
     fn extend_by_fields(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) -> Found {
         let first = self.events.len();
-        load(&mut self.starts, times.start, records, message);
-        load(&mut self.ends, times.end, records, message);
-        load(&mut self.events, times.observed, records, message);
+        load(&mut self.starts, times.start, times.init, records, message);
+        load(&mut self.ends, times.end, times.init, records, message);
+        load(&mut self.events, times.observed, times.init, records, message);
         let mut rows = self.rows(first);
         if let Some((slot, unit_ns)) = times.duration {
             rows.add_durations(records.field(slot).map(number), unit_ns);
@@ -176,11 +176,24 @@ impl Rows<'_> {
 }
 
 /// Puts the instants of a field into `out`; where there is none, [`NO_TIME`].
-fn load(out: &mut Vec<i64>, source: Option<(Slot, Form)>, records: &Records<'_>, message: &Message<'_>) {
+fn load(
+    out: &mut Vec<i64>,
+    source: Option<(Slot, Form)>,
+    init: Option<Slot>,
+    records: &Records<'_>,
+    message: &Message<'_>,
+) {
     let Some((slot, form)) = source else { return out.resize(out.len() + records.len(), NO_TIME) };
     let (sent, uptime_ms) = (message.sent, message.uptime_ms);
     match form {
         Form::Uptime => match uptime_ms {
+            _ if let Some(init) = init => {
+                let instant = |row| {
+                    let [init_ms, uptime] = [init, slot].map(|slot| number(records.field_of(row, slot)));
+                    uptime_at(sent, init_ms).map_or(NO_TIME, |uptime_ms| at_uptime(uptime, sent, uptime_ms))
+                };
+                out.extend((0..records.len()).map(instant));
+            }
             Some(uptime_ms) => extend(out, records, slot, move |number| at_uptime(number, sent, uptime_ms)),
             None => out.resize(out.len() + records.len(), NO_TIME),
         },
@@ -206,6 +219,13 @@ fn extend(out: &mut Vec<i64>, records: &Records<'_>, slot: Slot, instant: impl F
 /// The latest end that is believed, of a flow that was told of then.
 fn latest_end(sent: EventTime) -> i64 {
     sent.plus(i64::from(END_AHEAD_MS_MAX) * 1_000_000).0
+}
+
+/// An exporter's uptime when it sent a message, by when it started; `None` when that is not given.
+pub(super) fn uptime_at(sent: EventTime, init_ms: u64) -> Option<u32> {
+    let init_ms = i64::try_from(init_ms).ok().filter(|&init_ms| init_ms > 0)?;
+    // As exporters do, it starts anew after 49.7 days.
+    Some((sent.0.div_euclid(1_000_000)).wrapping_sub(init_ms) as u32)
 }
 
 /// The first of the times that is given.

@@ -19,7 +19,9 @@ pub(super) struct Uptimes {
 impl Uptimes {
     /// Takes those of other records in, if these have both.
     pub(super) fn load(&mut self, times: &Times, records: &Records<'_>) -> Option<()> {
-        let (Some((start, Form::Uptime)), Some((end, Form::Uptime))) = (times.start, times.end) else {
+        let Times { start: Some((start, Form::Uptime)), end: Some((end, Form::Uptime)), init: None, .. } =
+            *times
+        else {
             return None;
         };
         let (starts, ends) = (records.arrays(start)?, records.arrays(end)?);

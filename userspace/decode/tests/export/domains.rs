@@ -1,7 +1,7 @@
 //! Exporters that come and go: what is kept of them has limits, and nothing that was counted is lost.
 
-use crate::messages::{ipfix, set, template, v5, v9};
-use crate::rows::{RECEIVED, decoder_with};
+use crate::messages::{ipfix, octets, set, template, v5, v9};
+use crate::rows::{RECEIVED, columns, decoder_with};
 use std::net::{IpAddr, Ipv4Addr};
 use tapline_decode::export::{
     Datagram, ExportAccount, ExportDecoder, ExportOptions, Sender, Transport, Undecodable,
@@ -119,4 +119,45 @@ fn the_fields_of_all_templates_have_a_limit() {
     assert_eq!(refused(&decoder), 1, "a withdrawal makes room");
     push_udp(&mut decoder, 0, 2, &ipfix(0, &[set(2, &template(257, &[(12, 4)]))]));
     assert_eq!((refused(&decoder), decoder.templates().count()), (1, 3), "so does a new meaning");
+}
+
+/// A v9 message of this source id.
+fn of_domain(domain: u8, sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
+    let mut message = v9(sequence, sets);
+    message[19] = domain;
+    message
+}
+
+/// Announces the rate of a sampler.
+fn sampler(domain: u8, sequence: u32, sampler: u32, rate: u32) -> Vec<u8> {
+    let options = octets().u16(400).u16(4).u16(8).u16(1).u16(4).u16(48).u16(4).u16(50).u16(4).0;
+    let announced = octets().u32(0).u32(sampler).u32(rate).0;
+    of_domain(domain, sequence, &[set(1, &options), set(400, &announced)])
+}
+
+#[test]
+fn samplers_may_be_announced_in_another_domain() {
+    let flow = |domain, sequence, sampler: u32| {
+        let record = octets().u32(100).u32(sampler).0;
+        of_domain(domain, sequence, &[set(0, &template(256, &[(1, 4), (48, 4)])), set(256, &record)])
+    };
+    let mut decoder = crate::rows::decoder();
+    let mut rate = |message: &[u8]| {
+        let rows = crate::rows::push(&mut decoder, message);
+        rows.first().map(|row| columns(row, &["sampling_rate"])[0].to_owned())
+    };
+    assert_eq!(rate(&flow(1, 0, 9)).as_deref(), Some("-"));
+    assert_eq!(rate(&sampler(6, 0, 9, 50)), None);
+    assert_eq!(rate(&flow(1, 1, 9)).as_deref(), Some("50"), "a domain that was known before");
+    assert_eq!(rate(&flow(2, 0, 9)).as_deref(), Some("50"), "one that was not");
+    assert_eq!(rate(&flow(2, 1, 10)).as_deref(), Some("-"), "another sampler");
+    assert_eq!(rate(&sampler(7, 0, 9, 70)), None);
+    assert_eq!(rate(&flow(1, 2, 9)).as_deref(), Some("-"), "they do not agree");
+    assert_eq!(rate(&flow(7, 1, 9)).as_deref(), Some("70"), "its own domain is right");
+    assert_eq!(rate(&sampler(6, 1, 9, 70)), None);
+    assert_eq!(rate(&flow(1, 3, 9)).as_deref(), Some("70"), "they do again");
+    let flow = flow(1, 0, 9);
+    decoder.push(&Datagram { received: RECEIVED, sender: sender(9999, Transport::Udp), payload: &flow });
+    let batch = decoder.finish().unwrap();
+    assert_eq!(columns(&crate::rows::rows_of(&batch)[0], &["sampling_rate"]), ["-"], "another exporter");
 }

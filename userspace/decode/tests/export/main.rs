@@ -6,6 +6,7 @@ mod captures;
 mod dissection;
 mod domains;
 mod elements;
+mod fields;
 mod gathering;
 mod messages;
 mod oracle;
