@@ -185,7 +185,7 @@ impl Extractor {
     /// Finds the sampling rate of every row.
     fn find_rates(&mut self, source: RateSource, records: &Records<'_>, sampling: &Sampling) {
         let first = self.rates.len();
-        let overall = sampling.overall.unwrap_or(0);
+        let overall = sampling.overall().unwrap_or(0);
         let slot = match source {
             RateSource::Unused => return,
             RateSource::Exporter => None,

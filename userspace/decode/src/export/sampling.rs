@@ -25,7 +25,9 @@ type Rates = HashMap<u64, u64>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sampling {
     /// For everything that has no rate of its own.
-    pub(super) overall: Option<u64>,
+    pub(super) announced: Option<u64>,
+    /// As long as the exporter says nothing.
+    assumed: Option<u64>,
     by_sampler: Rates,
     by_interface: Rates,
     /// What the exporter's domains say together; `None` where they do not agree.
@@ -36,17 +38,24 @@ pub(super) struct Sampling {
 
 impl Sampling {
     /// What is assumed of an exporter that has said nothing yet.
-    pub(super) fn new(overall: Option<u64>) -> Self {
-        Self { overall, ..Self::default() }
+    pub(super) fn new(assumed: Option<u64>) -> Self {
+        Self { assumed, ..Self::default() }
+    }
+
+    /// The rate of what has none of its own. An exporter with a single sampler may leave its number out of the
+    /// records.
+    pub(super) fn overall(&self) -> Option<u64> {
+        let single = || self.by_sampler.values().next().copied().filter(|_| self.by_sampler.len() == 1);
+        self.announced.or_else(single).or(self.assumed)
     }
 
     pub(super) fn of_sampler(&self, sampler: u64) -> Option<u64> {
         let shared = || self.shared.get(&sampler).copied().flatten();
-        self.by_sampler.get(&sampler).copied().or_else(shared).or(self.overall)
+        self.by_sampler.get(&sampler).copied().or_else(shared).or(self.announced).or(self.assumed)
     }
 
     pub(super) fn of_interface(&self, interface: u64) -> Option<u64> {
-        self.by_interface.get(&interface).copied().or(self.overall)
+        self.by_interface.get(&interface).copied().or_else(|| self.overall())
     }
 
     /// Samplers and interfaces that are kept.
@@ -71,8 +80,8 @@ impl Sampling {
     }
 
     /// A domain that nothing is known of but what others of its exporter say.
-    pub(super) fn share_of(&self, overall: Option<u64>) -> Self {
-        Self { shared: self.shared.clone(), ..Self::new(overall) }
+    pub(super) fn share_of(&self, assumed: Option<u64>) -> Self {
+        Self { shared: self.shared.clone(), ..Self::new(assumed) }
     }
 
     /// Whether other domains of the exporter are to be told.
@@ -96,11 +105,7 @@ impl Sampling {
                     let has_room = self.len() - before < room;
                     insert(&mut self.by_interface, interface, rate, has_room);
                 }
-                (None, None) => self.overall = Some(rate),
-            }
-            // An exporter with a single sampler may leave its number out of the records.
-            if self.by_sampler.len() == 1 && announced.sampler.is_some() {
-                self.overall = Some(rate);
+                (None, None) => self.announced = Some(rate),
             }
         }
         *held += self.len() - before;
@@ -200,17 +205,19 @@ mod tests {
 
     #[test]
     fn every_way_of_saying_it() {
-        assert_eq!(learned(&[(V9_SCOPE, 1), (0, 34)], &[&[0, 100]]).overall, Some(100));
-        assert_eq!(learned(&[(0, 144), (0, 305), (0, 306)], &[&[1, 1, 999]]).overall, Some(1000));
-        assert_eq!(learned(&[(0, 309), (0, 310)], &[&[10, 5000]]).overall, Some(500));
-        assert_eq!(learned(&[(0, 34)], &[&[0]]).overall, None, "zero says nothing");
-        assert_eq!(learned(&[(0, 305), (0, 306)], &[&[0, 5]]).overall, None);
+        assert_eq!(learned(&[(V9_SCOPE, 1), (0, 34)], &[&[0, 100]]).overall(), Some(100));
+        assert_eq!(learned(&[(0, 144), (0, 305), (0, 306)], &[&[1, 1, 999]]).overall(), Some(1000));
+        assert_eq!(learned(&[(0, 309), (0, 310)], &[&[10, 5000]]).overall(), Some(500));
+        assert_eq!(learned(&[(0, 34)], &[&[0]]).overall(), None, "zero says nothing");
+        assert_eq!(learned(&[(0, 305), (0, 306)], &[&[0, 5]]).overall(), None);
     }
 
     #[test]
     fn samplers_and_interfaces_have_their_own() {
         let sampling = learned(&[(V9_SCOPE, 1), (0, 48), (0, 50)], &[&[0, 1, 100], &[0, 2, 200]]);
         assert_eq!([1, 2].map(|sampler| sampling.of_sampler(sampler)), [Some(100), Some(200)]);
+        assert_eq!(sampling.overall(), None, "of two, none speaks for all");
+        assert_eq!(learned(&[(V9_SCOPE, 1), (0, 48), (0, 50)], &[&[0, 1, 100]]).overall(), Some(100));
         let sampling = learned(&[(V9_SCOPE, 2), (0, 34)], &[&[7, 100], &[8, 200]]);
         assert_eq!([7, 8, 9].map(|interface| sampling.of_interface(interface)), [Some(100), Some(200), None]);
     }

@@ -169,7 +169,7 @@ impl Arriving<'_> {
             set!(row, output_interface: OutputInterface = interface);
         }
         let said = Some(u64::from(head.sampling_rate)).filter(|&rate| rate > 0);
-        let rate = said.or(self.domain.sampling.overall);
+        let rate = said.or(self.domain.sampling.overall());
         if let Some(rate) = rate {
             set!(row, sampling_rate: SamplingRate = rate);
         }
