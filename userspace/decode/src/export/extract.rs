@@ -7,6 +7,7 @@ use super::element_values::append_element;
 use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, RateSource, Side};
 use super::records::{Arrays, Records, Slot};
 use super::sampling::Sampling;
+use super::section::SectionRows;
 use super::times::{NO_TIME, RowTimes};
 use super::wire::{array_at, number, u16_at};
 use std::ops::AddAssign;
@@ -44,6 +45,8 @@ pub(super) struct Extractor {
     times: RowTimes,
     /// Of the same rows; 0 stands for an unknown one.
     rates: Vec<u64>,
+    /// Of records that hold packets.
+    sections: SectionRows,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.
     latest: Option<EventTime>,
@@ -84,6 +87,9 @@ impl Extractor {
         batch: &mut BatchBuilder,
     ) {
         let rows = records.len();
+        if let Some(section) = side.section {
+            self.sections.read(section, records, &self.rates);
+        }
         let mut operations = side.operations.iter();
         batch.append(rows, |_, column| match operations.next() {
             Some(operation) => self.fill(*operation, records, origin, column),
@@ -153,6 +159,7 @@ impl Extractor {
                     .map(|(number, rate)| number.saturating_mul(*rate.max(&1)));
                 column.append_present(scaled);
             }
+            Operation::OfPacket(position) => self.sections.append(position, column),
             Operation::Element(form, slot) => append_element(form, records, slot, column),
         }
     }

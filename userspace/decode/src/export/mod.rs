@@ -23,6 +23,7 @@ mod registry;
 mod sampled_packet;
 mod sampling;
 mod saved_template;
+mod section;
 mod sequence;
 mod sets;
 mod sflow;

@@ -6,6 +6,7 @@
 
 use super::elements::{BIFLOW, Choice, Form, choices, mirror, reverse_choices};
 use super::records::Slot;
+use super::section::Section;
 use super::template::{Element, TEMPLATE_ID_MIN, Template, VARIABLE};
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
 
@@ -32,6 +33,8 @@ pub(super) struct Side {
     pub(super) operations: Vec<Operation>,
     pub(super) times: Times,
     pub(super) rate: RateSource,
+    /// The beginning of a packet, where records hold one that is needed.
+    pub(super) section: Option<Section>,
 }
 
 /// What fills a column.
@@ -64,6 +67,8 @@ pub(super) enum Operation {
     SamplingRate,
     /// A counter times the sampling rate.
     Scaled(Slot),
+    /// What the packet says that a record holds the beginning of.
+    OfPacket(FlowColumn),
     /// An information element that has no column of its own.
     Element(ElementForm, Slot),
 }
@@ -136,8 +141,20 @@ impl Side {
             use FlowColumn as C;
             matches!(column, C::SamplingRate | C::ScaledOctets | C::ScaledPackets)
         });
+        let section = Section::of(template).filter(|_| direction == Direction::Forward);
+        let of_packet = |position: usize| {
+            let column = FlowColumn::ALL.get(position).filter(|&&column| Section::tells(column));
+            section.and(column).map_or(Operation::Absent, |&column| Operation::OfPacket(column))
+        };
+        let operation = |&position: &usize| match operation_at(template, position, direction) {
+            Operation::Absent => of_packet(position),
+            operation => operation,
+        };
+        let operations: Vec<_> = columns.iter().map(operation).collect();
+        let needs_packet = operations.iter().any(|operation| matches!(operation, Operation::OfPacket(_)));
         Self {
-            operations: columns.iter().map(|&position| operation_at(template, position, direction)).collect(),
+            operations,
+            section: section.filter(|_| needs_packet),
             times: Times {
                 start: pick(template, FlowColumn::StartTime, direction),
                 end: pick(template, FlowColumn::EndTime, direction),
@@ -271,7 +288,7 @@ fn fits(template: &Template, slot: Slot, form: Form) -> bool {
 }
 
 /// Where a template has an element, for the first time.
-fn find(template: &Template, element: Element) -> Option<Slot> {
+pub(super) fn find(template: &Template, element: Element) -> Option<Slot> {
     let field = template.fields.iter().position(|field| field.element == element)?;
     let length = |length: u16| if length == VARIABLE { 0 } else { usize::from(length) };
     let offset = template.fields[..field].iter().map(|field| length(field.length)).sum();

@@ -91,3 +91,42 @@ fn clients_and_servers_of_application_visibility_are_ends_of_a_flow() {
     assert_eq!(columns(&rows[0], &names), ["10.0.0.1", "10.0.0.2", "40000", "443", "100"]);
     assert_eq!(columns(&rows[1], &names), ["10.0.0.2", "10.0.0.1", "443", "40000", "9000"]);
 }
+
+/// Ethernet with VLAN 100, IPv4 of 1500 octets, UDP; as many octets of it as samplers keep.
+const FRAME: &[u8] = &[
+    2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 100, 8, 0, // Ethernet, VLAN 100
+    0x45, 0xb8, 5, 0xdc, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
+    0x30, 0x39, 1, 0xbb, 5, 0xc8, 0, 0, // UDP
+];
+
+#[test]
+fn a_record_may_hold_the_beginning_of_a_packet() {
+    let names = ["src_ip", "dst_port", "vlan", "tos", "src_mac", "packets", "octets", "input_interface"];
+    let expected = ["10.0.0.1", "443", "100", "184", "02:00:00:00:00:02", "1", "1500", "5"];
+    let fields = [(10, 4), (312, 2), (315, 65535)];
+    let length = u8::try_from(FRAME.len()).unwrap();
+    let record = octets().u32(5).u16(1518).u8(length).and(FRAME).0;
+    let found = rows(&fields, &record.repeat(70));
+    assert_eq!(found.len(), 70);
+    assert!(found.iter().all(|row| columns(row, &names) == expected), "{:?}", found[69]);
+    let found = rows(&[(10, 4), (104, u16::from(length))], &[&[0, 0, 0, 5], FRAME].concat());
+    assert_eq!(columns(&found[0], &names), expected);
+    let found = rows(&[(313, u16::from(length) - 18)], &FRAME[18..]);
+    assert_eq!(columns(&found[0], &names), ["10.0.0.1", "443", "-", "184", "-", "1", "1500", "-"]);
+    let found = rows(&fields, &octets().u32(5).u16(60).u8(14).and(&FRAME[..12]).u16(0x0806).0);
+    assert_eq!(columns(&found[0], &["octets", "src_mac", "ip_version"]), ["60", "02:00:00:00:00:02", "-"]);
+    let found = rows(&fields, &octets().u32(5).u16(60).u8(0).0);
+    assert_eq!(columns(&found[0], &names), ["-", "-", "-", "-", "-", "1", "60", "5"], "nothing was kept");
+}
+
+#[test]
+fn fields_of_a_record_count_before_its_packet() {
+    let length = u16::try_from(FRAME.len()).unwrap();
+    let record = octets().u32(3000).u8(3).u32(40).and(FRAME).0;
+    let found = rows(&[(1, 4), (2, 1), (34, 4), (315, length)], &record);
+    let names = ["octets", "packets", "sampling_rate", "scaled_octets", "src_port"];
+    assert_eq!(columns(&found[0], &names), ["3000", "3", "40", "120000", "12345"]);
+    let record = octets().u32(40).and(FRAME).0;
+    let found = rows(&[(34, 4), (315, length)], &record);
+    assert_eq!(columns(&found[0], &names), ["1500", "1", "40", "60000", "12345"]);
+}
