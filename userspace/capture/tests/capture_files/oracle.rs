@@ -5,9 +5,8 @@ use std::process::{Command, Output};
 
 /// Packet captures from real networks; says so and gives none where the folder is missing.
 pub(crate) fn captures() -> Vec<PathBuf> {
-    let folder = std::env::var_os("TAPLINE_CAPTURES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from)
-        .join("packets");
+    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../../shared/captures".into());
+    let folder = PathBuf::from(root).join("packets");
     let Ok(entries) = std::fs::read_dir(folder) else {
         println!("skipped: captures not found");
         return Vec::new();

@@ -57,9 +57,8 @@ pub(crate) fn payloads(read: &Read) -> Vec<Vec<u8>> {
 
 /// Files from real devices and networks; says so and gives none where the folder is missing.
 pub(crate) fn captures(kind: &str) -> Vec<PathBuf> {
-    let folder = std::env::var_os("TAPLINE_CAPTURES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from)
-        .join(kind);
+    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../../shared/captures".into());
+    let folder = PathBuf::from(root).join(kind);
     let Ok(entries) = std::fs::read_dir(folder) else {
         println!("skipped: captures not found");
         return Vec::new();

@@ -41,8 +41,8 @@ pub(crate) const EXPORTERS: &[&[&str]] = &[
 ];
 
 pub(crate) fn folder() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
-    let folder = std::env::var_os("TAPLINE_CAPTURES").map_or(root, PathBuf::from).join("exports");
+    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../../shared/captures".into());
+    let folder = PathBuf::from(root).join("exports");
     if !folder.is_dir() {
         println!("skipped: captures not found");
         return None;
