@@ -15,7 +15,7 @@ const RATES_MAX: usize = 4096;
 /// The same of all domains together.
 const RATES_ALL_MAX: usize = 1 << 16;
 
-/// Samplers of one domain that others of its exporter learn of; with more, none.
+/// Samplers of one domain that others of its exporter learn of; with more, none. And domains that share.
 const SHARED_MAX: usize = 64;
 
 /// Rates by the number of a sampler or an interface.
@@ -66,8 +66,10 @@ impl Sampling {
     /// Tells the domains of one exporter what all of them say.
     pub(super) fn share<'a>(domains: impl Iterator<Item = &'a mut Self>) {
         let mut domains: Vec<_> = domains.collect();
+        let has_few = domains.len() <= SHARED_MAX;
+        let known = domains.iter().map(|domain| &domain.by_sampler);
+        let known = known.filter(|known| has_few && known.len() <= SHARED_MAX);
         let mut shared = HashMap::new();
-        let known = domains.iter().map(|domain| &domain.by_sampler).filter(|known| known.len() <= SHARED_MAX);
         for (&sampler, &rate) in known.flatten() {
             let agreed = shared.entry(sampler).or_insert(Some(rate));
             *agreed = agreed.filter(|&agreed| agreed == rate);
