@@ -98,13 +98,12 @@ impl Sampling {
         for row in 0..records.len() {
             let announced = Announcement::read(template, records, row);
             let Some(rate) = announced.rate() else { continue };
+            let has_room = self.len() - before < room;
             match (announced.sampler, announced.interface) {
                 (Some(sampler), _) => {
-                    let has_room = self.len() - before < room;
                     self.has_news |= insert(&mut self.by_sampler, sampler, rate, has_room);
                 }
                 (None, Some(interface)) => {
-                    let has_room = self.len() - before < room;
                     insert(&mut self.by_interface, interface, rate, has_room);
                 }
                 (None, None) => self.announced = Some(rate),
@@ -196,12 +195,16 @@ mod tests {
     use super::*;
 
     fn learned(elements: &[(u32, u16)], records: &[&[u16]]) -> Sampling {
+        learned_beside(&mut 0, elements, records)
+    }
+
+    fn learned_beside(held: &mut usize, elements: &[(u32, u16)], records: &[&[u16]]) -> Sampling {
         let field = |&(enterprise, id): &(u32, u16)| Field { element: Element { enterprise, id }, length: 2 };
         let fields = elements.iter().map(field).collect();
         let template = Template { id: 256, kind: TemplateKind::Options, fields };
         let body: Vec<u8> = records.iter().copied().flatten().flat_map(|word| word.to_be_bytes()).collect();
         let mut sampling = Sampling::default();
-        sampling.learn(&template, &Records::fixed(&body, 2 * elements.len()), &mut 0);
+        sampling.learn(&template, &Records::fixed(&body, 2 * elements.len()), held);
         sampling
     }
 
@@ -222,5 +225,19 @@ mod tests {
         assert_eq!(learned(&[(V9_SCOPE, 1), (0, 48), (0, 50)], &[&[0, 1, 100]]).overall(), Some(100));
         let sampling = learned(&[(V9_SCOPE, 2), (0, 34)], &[&[7, 100], &[8, 200]]);
         assert_eq!([7, 8, 9].map(|interface| sampling.of_interface(interface)), [Some(100), Some(200), None]);
+    }
+
+    #[test]
+    fn all_domains_together_keep_so_many() {
+        let (samplers, records) = ([(0, 48), (0, 50)], [[1, 100], [2, 200], [1, 150]]);
+        let records = records.each_ref().map(|record| &record[..]);
+        let mut held = RATES_ALL_MAX - 1;
+        let sampling = learned_beside(&mut held, &samplers, &records);
+        assert_eq!((held, sampling.len()), (RATES_ALL_MAX, 1));
+        assert_eq!(
+            [1, 2].map(|sampler| sampling.of_sampler(sampler)),
+            [Some(150), None],
+            "what is known changes"
+        );
     }
 }
