@@ -236,6 +236,7 @@ impl ExportSource {
                 ..SourceLedger::default()
             };
             ledger.note_whole(&whole, socket_drops, "rows", now);
+            ledger.note_strays(&self.decoder.strays(), now);
             ledger.note_exporters(self.decoder.accounts(), now);
         }
     }

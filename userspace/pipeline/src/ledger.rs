@@ -5,7 +5,7 @@
 
 use arrow_array::RecordBatch;
 use std::collections::HashMap;
-use tapline_decode::export::{ExportAccount, ExporterIdentity, version_name};
+use tapline_decode::export::{ExportAccount, ExporterIdentity, Strays, Unit, version_name};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
@@ -23,6 +23,7 @@ type Amounts = [i64; CHANGES];
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     version: u8,
+    unit: Unit,
     amounts: Amounts,
     /// The number of that look.
     look: u64,
@@ -36,8 +37,9 @@ pub(crate) struct LedgerRows {
     /// How the accounts of exporters stood at the last look, by their number.
     exporters: HashMap<u64, Seen>,
     looks: u64,
-    /// How that of the source stood.
+    /// How that of the source stood, and that of messages of no exporter.
     whole: Amounts,
+    strays: Amounts,
     rows: Vec<LedgerRow>,
     next_look: EventTime,
 }
@@ -53,6 +55,7 @@ impl LedgerRows {
             exporters: HashMap::new(),
             looks: 0,
             whole: [0; CHANGES],
+            strays: [0; CHANGES],
             rows: vec![],
             next_look: EventTime::MIN,
         }
@@ -76,16 +79,19 @@ impl LedgerRows {
             }
             let amounts = amounts_of(&account);
             let seen = self.seen(&account);
+            let former = std::mem::replace(&mut seen.unit, account.unit);
+            let taken_back =
+                if former == account.unit { [0; CHANGES] } else { changes(&[0; CHANGES], &mut seen.amounts) };
             let changes = changes(&amounts, &mut seen.amounts);
-            if changes != [0; CHANGES] {
-                self.push_exporter(&account, &changes, now);
-            }
+            self.push_exporter(&account, former, &taken_back, now);
+            self.push_exporter(&account, account.unit, &changes, now);
         }
     }
 
     fn seen(&mut self, account: &ExportAccount) -> &mut Seen {
-        let (version, look) = (account.version, self.looks);
-        let seen = self.exporters.entry(account.id).or_insert(Seen { version, amounts: [0; CHANGES], look });
+        let (version, unit, look) = (account.version, account.unit, self.looks);
+        let new = Seen { version, unit, amounts: [0; CHANGES], look };
+        let seen = self.exporters.entry(account.id).or_insert(new);
         seen.look = look;
         seen
     }
@@ -93,9 +99,12 @@ impl LedgerRows {
     /// What was seen of accounts that are gone is part of this one.
     fn merge_given_up(&mut self, account: &ExportAccount) {
         let look = self.looks;
-        let gone = self
-            .exporters
-            .extract_if(|id, seen| *id != account.id && seen.version == account.version && seen.look < look);
+        let is_gone = |id: &u64, seen: &mut Seen| {
+            *id != account.id
+                && (seen.version, seen.unit) == (account.version, account.unit)
+                && seen.look < look
+        };
+        let gone = self.exporters.extract_if(is_gone);
         let gone = gone.fold([0; CHANGES], |sum, (_, seen)| add(&sum, &seen.amounts));
         let seen = self.seen(account);
         seen.amounts = add(&seen.amounts, &gone);
@@ -121,28 +130,54 @@ impl LedgerRows {
         }
     }
 
+    /// Notes how many messages were of no exporter: their records are not known, so they are counted themselves.
+    pub(crate) fn note_strays(&mut self, strays: &Strays, now: EventTime) {
+        use LedgerColumn as C;
+        let whole = SourceLedger {
+            offered: strays.messages,
+            undecodable: strays.messages,
+            ..SourceLedger::default()
+        };
+        let mut amounts = [0; CHANGES];
+        amounts[..6].copy_from_slice(&fates(&whole));
+        amounts[6] = signed(strays.messages);
+        let changes = changes(&amounts, &mut self.strays);
+        if changes != [0; CHANGES] {
+            let unit = self.builder.intern(Unit::Messages.name());
+            let row = LedgerRow { ts: now.0, source: self.source, unit, ..LedgerRow::default() };
+            self.push(row, C::Messages.bit(), &changes);
+        }
+    }
+
     /// The rows since the last call, `None` when there are none.
     pub(crate) fn finish(&mut self) -> Option<RecordBatch> {
         self.append();
         (self.builder.rows() > 0).then(|| self.builder.finish())
     }
 
-    fn push_exporter(&mut self, account: &ExportAccount, changes: &Amounts, now: EventTime) {
+    /// Appends what changed in an exporter's account, if anything.
+    fn push_exporter(&mut self, account: &ExportAccount, unit: Unit, changes: &Amounts, now: EventTime) {
         use LedgerColumn as C;
+        if *changes == [0; CHANGES] {
+            return;
+        }
+        let sender = account.sent_by.one();
         let row = LedgerRow {
             ts: now.0,
             source: self.source,
             exporter: account.exporter.unwrap_or_default(),
+            sender: sender.unwrap_or_default(),
             port: account.port,
             observation_domain: account.domain,
             protocol: self.builder.intern(version_name(account.version)),
-            unit: self.builder.intern(account.unit.name()),
+            unit: self.builder.intern(unit.name()),
             ..LedgerRow::default()
         };
         let is_kept = account.exporter.is_some();
-        let has_port = is_kept && self.identity == ExporterIdentity::AddressAndPort;
+        let has_port = account.port > 0 && self.identity == ExporterIdentity::AddressAndPort;
         let columns = [
             (C::Exporter, is_kept),
+            (C::Sender, sender.is_some()),
             (C::Port, has_port),
             (C::ObservationDomain, is_kept),
             (C::Protocol, true),

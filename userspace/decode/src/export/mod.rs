@@ -6,6 +6,7 @@
 //! kept for exporters has a limit.
 
 mod account;
+mod counting;
 mod datagram;
 mod domain;
 mod domains;
@@ -20,6 +21,7 @@ mod plan;
 mod plans;
 mod records;
 mod registry;
+mod room;
 mod sampled_packet;
 mod sampling;
 mod saved_template;
@@ -44,7 +46,9 @@ use std::sync::Arc;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
 use wire::u16_at;
 
-pub use account::{ExportAccount, ExportCounts, Undecodable, UndecodableCounts, Unit, version_name};
+pub use account::{
+    ExportAccount, ExportCounts, SampleCounts, SentBy, Undecodable, UndecodableCounts, Unit, version_name,
+};
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract::ExtractCounts;
 pub use registry::element_form;
@@ -219,6 +223,7 @@ impl ExportDecoder {
         let (version, domain) = (kept.key.version, &mut kept.domain);
         let missing = domain.missing_records();
         domain.received = datagram.received;
+        domain.sent_by.note(datagram.sender.address);
         domain.counts.messages += 1;
         domain.counts.octets += datagram.payload.len() as u64;
         match version {
@@ -269,7 +274,7 @@ impl ExportDecoder {
         };
         let Self { domains, output, .. } = self;
         let kept = domains.get(saved.key, unit, EventTime::MIN, output);
-        kept.is_ok_and(|kept| kept.domain.restore(saved.template, output))
+        kept.is_ok_and(|kept| kept.domain.restore(Arc::unwrap_or_clone(saved.template), output))
     }
 
     /// Whether it is time for [`Self::finish`].
@@ -333,7 +338,7 @@ impl ExportDecoder {
     /// Octets that the sets take which wait for their template.
     #[must_use]
     pub const fn waiting_octets(&self) -> usize {
-        self.output.held.waiting_octets
+        self.output.held.waiting_octets.taken()
     }
 
     /// Messages that belong to no exporter.
@@ -347,9 +352,8 @@ impl ExportDecoder {
 fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(DomainKey, Unit), Undecodable> {
     let (payload, sender) = (datagram.payload, datagram.sender);
     let version = u16_at(payload, 0).ok_or(Undecodable::Header)?;
-    let agent = if sflow::is_sflow(payload) { sflow::agent_of(payload) } else { None };
     let (domain, unit) = match version {
-        0 if sflow::is_sflow(payload) => (agent.map(|(_, sub_agent)| sub_agent), Unit::Samples),
+        0 if sflow::is_sflow(payload) => return sflow::identify(datagram).ok_or(Undecodable::Header),
         5 | 7 => (netflow_v5::domain_of(payload), Unit::Flows),
         9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
         10 => (ipfix::domain_of(payload), Unit::Records),
@@ -360,9 +364,8 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         address: sender.address,
         port: if by_port { sender.port } else { 0 },
         transport: sender.transport,
-        version: if unit == Unit::Samples { sflow::ACCOUNT_VERSION } else { version as u8 },
+        version: version as u8,
         domain: domain.ok_or(Undecodable::Header)?,
-        agent: agent.and_then(|(agent, _)| agent).filter(|agent| *agent != sender.address),
     };
     Ok((key, unit))
 }

@@ -5,6 +5,7 @@
 use super::account::Undecodable;
 use super::domain::{Domain, Head, Output};
 use super::plan::Plan;
+use super::records::Records;
 use super::template::{Element, Field, Template, TemplateKind};
 use super::wire::{u16_at, u32_at};
 use super::{Datagram, header_time};
@@ -83,6 +84,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
     let head = Head {
         exporter: datagram.sender.address,
         domain: domain_of(payload).unwrap_or(0),
+        sequence,
         sent: header_time(seconds, u32_at(payload, 12).unwrap_or(0)),
         received: datagram.received,
         uptime_ms: Some(uptime),
@@ -90,7 +92,8 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
     domain.clock.note(&head);
     domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
     let body = &body[..claimed.min(body.len())];
-    let records = domain.records(plan, body, &head, output);
+    let records = Records::fixed(body, plan.stride.unwrap_or_default());
+    let records = domain.records(plan, &records, &head, output);
     domain.counts.delivered += u64::from(records);
     domain.counts.undecodable += u64::from(count) - u64::from(records);
     let restarted = domain.clock.has_restarted(&head);

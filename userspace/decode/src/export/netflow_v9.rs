@@ -3,7 +3,7 @@
 //! Sequence numbers count the datagrams of a source id.
 
 use super::account::Undecodable;
-use super::domain::{Domain, Head, Output, Tally, Waiting};
+use super::domain::{Domain, Head, Output};
 use super::sets::Sets;
 use super::template::{TemplateReader, v9_options_templates, v9_templates};
 use super::wire::u32_at;
@@ -27,28 +27,15 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     let head = Head {
         exporter: datagram.sender.address,
         domain: source,
+        sequence,
         sent: header_time(seconds, 0),
         received: datagram.received,
         uptime_ms: Some(uptime),
     };
     domain.clock.note(&head);
     let restarted = domain.clock.has_restarted(&head);
-    domain.sequence.observe(sequence, 1, restarted);
     let tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);
-    let counts = &mut domain.counts;
-    *match tally {
-        Tally { records: 1.., .. } => &mut counts.delivered,
-        Tally { ref waiting, templates, options_records, .. }
-            if waiting.is_empty() && templates + options_records > 0 =>
-        {
-            &mut counts.control
-        }
-        _ => &mut counts.undecodable,
-    } += 1;
-    if !tally.waiting.is_empty() {
-        let is_undecoded = tally.records == 0;
-        domain.wait(Waiting { head, sets: tally.waiting, is_undecoded, first: 0 }, output);
-    }
+    domain.settle(&head, tally, restarted, output);
 }
 
 /// Reads the sets with this number.

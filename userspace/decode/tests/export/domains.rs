@@ -121,6 +121,34 @@ fn the_fields_of_all_templates_have_a_limit() {
     assert_eq!((refused(&decoder), decoder.templates().count()), (1, 3), "so does a new meaning");
 }
 
+#[test]
+fn one_exporters_templates_leave_room_for_those_of_others() {
+    let options = ExportOptions { templates_max: usize::MAX, ..ExportOptions::default() };
+    let mut decoder = decoder_with(options);
+    let fields = [(210, 1); 500];
+    for (port, id) in (1..4_u16).flat_map(|port| (256..1256).map(move |id| (port, id))) {
+        push_udp(&mut decoder, 0, port, &ipfix(0, &[set(2, &template(id, &fields))]));
+    }
+    let kept = decoder.templates().count();
+    assert!((200..300).contains(&kept), "{kept} templates of 516, of a ninth of a million");
+    let sender = Sender { address: [7; 16], ..sender(1, Transport::Udp) };
+    let message = ipfix(0, &[set(2, &template(256, &[(8, 4)])), set(256, &[1, 2, 3, 4])]);
+    assert_eq!(push(&mut decoder, 0, sender, &message), 1, "another exporter");
+}
+
+#[test]
+fn sets_of_one_exporter_that_wait_leave_room_for_those_of_others() {
+    let mut decoder = decoder_with(ExportOptions { waiting_octets_max: 300_000, ..ExportOptions::default() });
+    for port in 0..400 {
+        push_udp(&mut decoder, 0, port, &v9(0, &[set(300, &[0; 1000])]));
+    }
+    let waiting = decoder.waiting_octets();
+    assert!((98_000..=100_000).contains(&waiting), "{waiting} of a third");
+    let sender = Sender { address: [7; 16], ..sender(1, Transport::Udp) };
+    push(&mut decoder, 0, sender, &v9(0, &[set(300, &[0; 1000])]));
+    assert_eq!(decoder.waiting_octets(), waiting + 1128);
+}
+
 /// A v9 message of this source id.
 fn of_domain(domain: u8, sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
     let mut message = v9(sequence, sets);
