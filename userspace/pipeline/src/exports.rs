@@ -243,9 +243,9 @@ impl ExportSource {
 
     /// Keeps the templates, now and then before the end; where that fails, goes on without.
     fn keep_templates(&mut self, is_end: bool) {
-        if let Some(file) = &mut self.templates
-            && let Err(error) = file.keep(&self.decoder, if is_end { EventTime::MAX } else { now() })
-        {
+        let Some(file) = &mut self.templates else { return };
+        let kept = if is_end { file.end(&self.decoder) } else { file.keep(&self.decoder, now()) };
+        if let Err(error) = kept {
             self.templates = None;
             self.template_failure = Some(error.to_string());
         }

@@ -8,6 +8,7 @@
 //! numbers of datagrams are an annotation.
 
 pub(super) mod counters;
+mod header_protocol;
 mod records;
 mod sample;
 pub(super) mod sources;
