@@ -316,7 +316,7 @@ impl ExportSource {
             ExportInput::Listener(mut listener) => (None, Some(listener.report(failure))),
         };
         ExportReport {
-            accounts: self.decoder.accounts().collect(),
+            accounts: self.decoder.report(),
             strays: self.decoder.strays(),
             templates: (self.templates.is_some() || self.template_failure.is_some())
                 .then_some(TemplateReport { restored: self.restored, failure: self.template_failure }),

@@ -108,6 +108,8 @@ pub struct ExportCounts {
     pub octets: u64,
     /// Data records that became rows.
     pub records: u64,
+    /// Records of datagrams that gave no rows, as their headers have it.
+    pub(super) records_claimed: u64,
     /// Rows; a biflow's record makes two.
     pub rows: u64,
     /// Records about the exporter itself.
@@ -182,6 +184,8 @@ pub struct ExportAccount {
     pub sequence: SequenceCounts,
     /// The same of sFlow's datagrams, which have numbers besides those of their samples.
     pub datagrams: SequenceCounts,
+    /// Sets without a template whose number was announced from another port of the same address.
+    pub sets_of_other_ports: u64,
     /// What was mended in the rows.
     pub extract: ExtractCounts,
     /// How far the exporter's clock is behind ours, in nanoseconds, the way of its messages included.
@@ -230,6 +234,7 @@ impl ExportAccount {
             counts: ExportCounts::default(),
             sequence: SequenceCounts::default(),
             datagrams: SequenceCounts::default(),
+            sets_of_other_ports: 0,
             extract: ExtractCounts::default(),
             clock_behind_ns: None,
         }
@@ -249,7 +254,7 @@ impl ExportCounts {
     /// Records that did not become rows, of an account in this unit of which so many never arrived.
     pub(super) fn missing_records(&self, unit: Unit, units: u64) -> u64 {
         let [_, _, undecodable] = self.fates(unit);
-        self.records_in(unit, units + undecodable)
+        self.records_in(unit, units) + self.records_in(unit, undecodable).max(self.records_claimed)
     }
 
     /// Units delivered, control and undecodable. Of records that are counted themselves, the numbers alone tell which
@@ -261,12 +266,12 @@ impl ExportCounts {
         }
     }
 
-    /// Records that so many units hold; datagrams by what one of them held so far.
+    /// Records that so many units hold; datagrams and messages by what one of them held so far.
     fn records_in(&self, unit: Unit, units: u64) -> u64 {
         if !unit.holds_records() {
             return units;
         }
-        let records = u128::from(units) * u128::from(self.records);
+        let records = u128::from(units) * u128::from(self.records + self.records_claimed);
         u64::try_from(records / u128::from(self.messages.max(1))).unwrap_or(u64::MAX)
     }
 }
@@ -276,6 +281,7 @@ impl AddAssign for ExportCounts {
         self.messages += other.messages;
         self.octets += other.octets;
         self.records += other.records;
+        self.records_claimed += other.records_claimed;
         self.rows += other.rows;
         self.options_records += other.options_records;
         self.templates += other.templates;

@@ -116,6 +116,8 @@ struct Waiting {
     sets: Vec<WaitingSet>,
     /// Whether the message counts as undecodable as long as none of its sets is decoded.
     is_undecoded: bool,
+    /// Records that it claims as long as that is so.
+    claimed: u64,
     /// The number of their first record, where records have numbers.
     first: u32,
 }
@@ -141,6 +143,8 @@ pub(super) struct Tally {
     is_refused: bool,
     /// Why the sets ended before the message did.
     pub(super) broken: Option<Undecodable>,
+    /// Records of the message as its header has it, where it says how many.
+    pub(super) claimed: u64,
 }
 
 impl Clock {
@@ -219,6 +223,7 @@ impl Domain {
             counts: self.counts,
             sequence,
             datagrams,
+            sets_of_other_ports: 0,
             extract: self.extract,
             clock_behind_ns: self.clock.behind_ns(),
         }
@@ -293,7 +298,9 @@ impl Domain {
         } += 1;
         self.note_number(Numbered { sequence: head.sequence, records, is_known }, restarted);
         let (first, is_undecoded) = (head.sequence.wrapping_add(records), tally.records == 0);
-        let waiting = Waiting { head: *head, sets: tally.waiting, is_undecoded, first };
+        let claimed = if is_undecoded && !is_whole { tally.claimed } else { 0 };
+        self.counts.records_claimed += claimed;
+        let waiting = Waiting { head: *head, sets: tally.waiting, is_undecoded, claimed, first };
         let waits = is_waiting && self.wait(waiting, output);
         if self.unit == Unit::Records && !is_known {
             self.sequence.lose_track(waits && !tally.is_refused && tally.broken.is_none());
@@ -463,6 +470,7 @@ impl Domain {
         self.counts.sets_replayed += 1;
         if std::mem::take(&mut message.is_undecoded) {
             self.counts.undecodable -= 1;
+            self.counts.records_claimed -= std::mem::take(&mut message.claimed);
             let is_control = tally.records == 0 && tally.options_records > 0;
             *(if is_control { &mut self.counts.control } else { &mut self.counts.delivered }) += 1;
         }

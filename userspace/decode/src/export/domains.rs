@@ -9,7 +9,7 @@ use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tapline_record::EventTime;
 use tapline_record::address::Address;
 
@@ -103,6 +103,21 @@ impl Domains {
     /// All accounts; those of what was given up come last.
     pub(super) fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
+    }
+
+    /// The same, and what is only known of all of them together: whose templates seem to come from another port.
+    pub(super) fn report(&self) -> Vec<ExportAccount> {
+        let announces =
+            |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
+        let announced: HashSet<_> =
+            self.kept.iter().filter(announces).map(|kept| without_port(kept.key)).collect();
+        let account = |kept: &Kept| {
+            let counts = &kept.domain.counts;
+            let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
+            let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
+            ExportAccount { sets_of_other_ports: sets, ..kept.account() }
+        };
+        self.kept.iter().map(account).chain(self.given_up.values().cloned()).collect()
     }
 
     /// A place for a domain that is not known.

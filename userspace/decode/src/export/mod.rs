@@ -328,6 +328,12 @@ impl ExportDecoder {
         self.domains.accounts()
     }
 
+    /// The accounts at the end, which tell besides whose templates seem to come from another port.
+    #[must_use]
+    pub fn report(&self) -> Vec<ExportAccount> {
+        self.domains.report()
+    }
+
     /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, and for
     /// v9 by estimate.
     #[must_use]

@@ -6,11 +6,14 @@ use super::account::Undecodable;
 use super::domain::{Domain, Head, Output};
 use super::sets::Sets;
 use super::template::{TemplateReader, v9_options_templates, v9_templates};
-use super::wire::u32_at;
+use super::wire::{u16_at, u32_at};
 use super::{Datagram, header_time};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 20;
+
+/// Octets that a flow record has at least where a header is believed as to how many there are.
+const RECORD_OCTETS: usize = 16;
 
 /// The source id of a message.
 pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
@@ -34,8 +37,15 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     };
     domain.clock.note(&head);
     let restarted = domain.clock.has_restarted(&head);
-    let tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);
+    let mut tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);
+    tally.claimed = claimed(payload).saturating_sub(tally.templates.into());
     domain.settle(&head, tally, restarted, output);
+}
+
+/// Records of all kinds, templates among them, that the header says there are; no more than there is room for.
+fn claimed(payload: &[u8]) -> u64 {
+    let records_max = payload.len() / RECORD_OCTETS;
+    u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
 }
 
 /// Reads the sets with this number.
