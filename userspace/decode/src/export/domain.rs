@@ -278,6 +278,9 @@ impl Domain {
                 (_, None) => self.counts.reasons.count(Undecodable::Reserved),
             }
         }
+        if tally.templates > 0 {
+            self.data_sets_before(head, &mut tally, output);
+        }
         self.counts.trailing_octets += sets.padding() as u64;
         tally.broken = sets.broken();
         tally.broken.into_iter().for_each(|reason| self.counts.reasons.count(reason));
@@ -376,6 +379,16 @@ impl Domain {
             Err(NoPlan::Refused(reason)) => {
                 self.counts.reasons.count(reason);
                 tally.is_refused = true;
+            }
+        }
+    }
+
+    /// Decodes the sets of a message whose templates came behind them.
+    fn data_sets_before(&mut self, head: &Head, tally: &mut Tally, output: &mut Output) {
+        for set in std::mem::take(&mut tally.waiting) {
+            match self.decode_set(Set { id: set.id, body: &set.body }, head, tally, output) {
+                Ok(()) => self.counts.sets_replayed += 1,
+                Err(_) => tally.waiting.push(set),
             }
         }
     }

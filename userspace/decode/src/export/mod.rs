@@ -145,6 +145,8 @@ pub struct Strays {
     pub messages: u64,
     /// Their octets.
     pub octets: u64,
+    /// Records of those for which there was no room, as far as their headers tell.
+    pub records: u64,
     /// Why they gave no rows.
     pub reasons: UndecodableCounts,
 }
@@ -153,6 +155,7 @@ impl Strays {
     fn note(&mut self, datagram: &Datagram<'_>, reason: Undecodable) {
         self.messages += 1;
         self.octets += datagram.payload.len() as u64;
+        self.records += if reason == Undecodable::Cap { claimed_records(datagram.payload) } else { 0 };
         self.reasons.count(reason);
     }
 }
@@ -161,6 +164,7 @@ impl AddAssign for Strays {
     fn add_assign(&mut self, other: Self) {
         self.messages += other.messages;
         self.octets += other.octets;
+        self.records += other.records;
         self.reasons += other.reasons;
     }
 }
@@ -334,11 +338,11 @@ impl ExportDecoder {
         self.domains.report()
     }
 
-    /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, and for
-    /// v9 by estimate.
+    /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, refused, and
+    /// for v9 by estimate.
     #[must_use]
     pub const fn missing_records(&self) -> u64 {
-        self.missing
+        self.missing + self.strays.records
     }
 
     /// Octets that the sets take which wait for their template.
@@ -374,6 +378,16 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         domain: domain.ok_or(Undecodable::Header)?,
     };
     Ok((key, unit))
+}
+
+/// Records of a message that was not decoded, as its header has it; IPFIX does not say how many they are.
+fn claimed_records(payload: &[u8]) -> u64 {
+    match u16_at(payload, 0) {
+        Some(0) => sflow::claimed(payload),
+        Some(5 | 7) => netflow_v5::claimed(payload),
+        Some(9) => netflow_v9::claimed(payload),
+        _ => 0,
+    }
 }
 
 /// The time in a message's header.

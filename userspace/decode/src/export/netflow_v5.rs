@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Octets of the header of v5 and v7.
 const HEADER_OCTETS: usize = 24;
 
+/// Octets of a record of v5, and fewer than v7's.
+const RECORD_OCTETS: usize = 48;
+
 /// Stands for octets without meaning (paddingOctets).
 const PADDING: u16 = 210;
 
@@ -63,6 +66,12 @@ pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
         5 => u16_at(payload, 20).map(u32::from),
         _ => Some(0),
     }
+}
+
+/// Records that a header says there are; no more than there is room for.
+pub(super) fn claimed(payload: &[u8]) -> u64 {
+    let records_max = payload.len().saturating_sub(HEADER_OCTETS) / RECORD_OCTETS;
+    u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
 }
 
 /// Decodes a message of v5 or v7.

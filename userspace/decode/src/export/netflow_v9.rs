@@ -43,7 +43,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
 }
 
 /// Records of all kinds, templates among them, that the header says there are; no more than there is room for.
-fn claimed(payload: &[u8]) -> u64 {
+pub(super) fn claimed(payload: &[u8]) -> u64 {
     let records_max = payload.len() / RECORD_OCTETS;
     u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
 }

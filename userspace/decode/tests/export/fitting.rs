@@ -74,6 +74,19 @@ fn what_never_fits_is_undecodable_with_its_reason() {
 }
 
 #[test]
+fn a_template_may_stand_behind_its_data() {
+    for (message, templates) in KINDS {
+        let mut decoder = decoder();
+        push(&mut decoder, &message(0, &[announce(templates, OLD), set(256, &old(1))]));
+        let rows = push(&mut decoder, &message(1, &[set(256, &new(3)), announce(templates, NEW)]));
+        assert_eq!(rows.len(), 3);
+        let account = account(&decoder);
+        assert_eq!((account.counts.sets_waited, account.counts.sets_replayed), (1, 1));
+        assert_eq!((account.ledger().undecodable, account.sequence.uncertain), (0, 0));
+    }
+}
+
+#[test]
 fn a_template_that_is_announced_again_is_believed() {
     let mut decoder = decoder();
     push(&mut decoder, &v9(0, &[announce(0, OLD), set(256, &new(1))]));

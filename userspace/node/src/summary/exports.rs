@@ -104,7 +104,7 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (sequence.uncertain, "stretches of unknown length"),
         (counts.sets_provisional, "sets by a template of an earlier run"),
         (counts.sets_replayed, "sets that waited for their template"),
-        (counts.sets_expired, "sets that waited for their template in vain"),
+        (counts.sets_expired, "sets whose template never came"),
         (counts.redefined, "templates redefined"),
         (counts.withdrawn, "templates withdrawn"),
         (counts.trailing_octets, "octets behind the last set"),

@@ -29,6 +29,9 @@ use xdr::{Block, Xdr};
 /// The version in the account of an agent, to tell it from NetFlow v5.
 pub(super) const ACCOUNT_VERSION: u8 = 105;
 
+/// Octets that a flow sample has at least.
+const SAMPLE_OCTETS: usize = 40;
+
 /// What all agents share.
 #[derive(Debug, Default)]
 pub(super) struct Sflow {
@@ -85,6 +88,12 @@ pub(super) fn identify(datagram: &Datagram<'_>) -> Option<(DomainKey, Unit)> {
         domain: header.sub_agent,
     };
     Some((key, Unit::Samples))
+}
+
+/// Samples that a header says there are; no more than there is room for.
+pub(super) fn claimed(payload: &[u8]) -> u64 {
+    let samples_max = payload.len() / SAMPLE_OCTETS;
+    Header::read(&mut Xdr(payload)).map_or(0, |header| u64::from(header.samples).min(samples_max as u64))
 }
 
 impl Sflow {
