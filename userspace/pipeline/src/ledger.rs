@@ -265,7 +265,7 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::Int64Array;
+    use arrow_array::{Int64Array, StringArray};
     use std::net::{IpAddr, Ipv4Addr};
     use tapline_decode::export::{Datagram, ExportDecoder, ExportOptions, Sender};
 
@@ -302,5 +302,53 @@ mod tests {
         assert!(decoder.accounts().any(|account| account.exporter.is_none()), "some were given up");
         assert_eq!((sums, lost > 0), ([signed(lost), pushed], true));
         assert_eq!(decoder.strays().messages, 0);
+    }
+
+    /// An IPFIX message of so many records of one octet; the first one has their template.
+    fn ipfix(sequence: u32, records: usize) -> Vec<u8> {
+        let template = [0, 2, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1];
+        let template: &[u8] = if sequence == 0 { &template } else { &[] };
+        let set = [&[1, 0, 0, 4 + records as u8][..], &vec![6; records]].concat();
+        let length = (16 + template.len() + set.len()) as u8;
+        let head = [&[0, 10, 0, length, 0, 0, 0, 1][..], &sequence.to_be_bytes(), &[0, 0, 0, 7]].concat();
+        [&head, template, &set].concat()
+    }
+
+    #[test]
+    fn an_account_that_changes_its_unit_is_taken_back_in_the_old_one() {
+        let mut decoder = ExportDecoder::new(&[], 8, ExportOptions::default());
+        let columns = [LedgerColumn::Unit as usize, LedgerColumn::Delivered as usize];
+        let mut ledger = LedgerRows::new(&columns, "udp", ExporterIdentity::AddressAndPort);
+        let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        for number in 0..10 {
+            let received = EventTime(i64::from(number));
+            decoder.push(&Datagram { received, sender, payload: &ipfix(number, 5) });
+            ledger.note_exporters(decoder.accounts(), received);
+        }
+        let mut sums = HashMap::new();
+        while let Some(batch) = ledger.finish() {
+            let units = batch.column(0).as_any().downcast_ref::<StringArray>().unwrap().iter().flatten();
+            let delivered = batch.column(1).as_any().downcast_ref::<Int64Array>().unwrap().values();
+            units.zip(delivered).for_each(|(unit, delivered)| {
+                *sums.entry(unit.to_owned()).or_default() += delivered;
+            });
+        }
+        assert_eq!(sums, HashMap::from([("records".to_owned(), 0), ("messages".to_owned(), 10)]));
+    }
+
+    #[test]
+    fn messages_of_no_exporter_have_rows() {
+        let columns = [LedgerColumn::Undecodable as usize, LedgerColumn::Messages as usize];
+        let mut ledger = LedgerRows::new(&columns, "udp", ExporterIdentity::AddressAndPort);
+        let mut strays = Strays { messages: 100, ..Strays::default() };
+        ledger.note_strays(&strays, EventTime(0));
+        ledger.note_strays(&strays, EventTime(1));
+        strays.messages = 104;
+        ledger.note_strays(&strays, EventTime(2));
+        let batch = ledger.finish().unwrap();
+        for column in batch.columns() {
+            let changes = column.as_any().downcast_ref::<Int64Array>().unwrap().values();
+            assert_eq!(changes[..], [100, 4]);
+        }
     }
 }
