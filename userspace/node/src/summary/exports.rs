@@ -2,12 +2,16 @@
 
 use super::grouped;
 use tapline_capture::{ExportCounters, TcpCounters};
-use tapline_decode::export::{ExportAccount, Strays, UndecodableCounts, Unit, version_name};
+use tapline_decode::export::{ExportAccount, SentBy, Strays, UndecodableCounts, Unit, version_name};
 use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
 
 /// Exporters that are printed one by one; more are only counted.
 const EXPORTERS_PRINTED_MAX: usize = 16;
+
+/// What may help an exporter that sends its templates from another port.
+const OTHER_PORT: &str =
+    "sets whose template came from another port of that address: --exporter-identity address takes it";
 
 /// Prints what came in all, and the fates of every exporter's units.
 pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Strays) {
@@ -60,9 +64,14 @@ fn print_account(account: &ExportAccount) {
 
 fn whose(account: &ExportAccount) -> String {
     let (port, domain) = (account.port, account.domain);
+    let by = match account.sent_by {
+        SentBy::One(sender) if Some(sender) != account.exporter => format!(", sent by {}", to_ip(sender)),
+        SentBy::Several => ", sent by several addresses".to_owned(),
+        _ => String::new(),
+    };
     match account.exporter.map(to_ip) {
         Some(exporter) if port > 0 => format!("{exporter} port {port} domain {domain}"),
-        Some(exporter) => format!("{exporter} domain {domain}"),
+        Some(exporter) => format!("{exporter} domain {domain}{by}"),
         None => "exporters that were silent for long".to_owned(),
     }
 }
@@ -70,11 +79,25 @@ fn whose(account: &ExportAccount) -> String {
 /// What else is to be said of an exporter, if anything.
 fn remarks(account: &ExportAccount) -> Vec<String> {
     let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
-    let lost_records = if account.unit == Unit::Datagrams { account.lost_records() } else { 0 };
+    let is_estimate = matches!(account.unit, Unit::Datagrams | Unit::Messages);
+    let lost_records = if is_estimate { account.lost_records() } else { 0 };
+    let odd = |unit| account.unit == unit && unit.is_odd_for(account.version);
     let clock_off_s =
         account.clock_behind_ns.filter(|_| extract.rows_shifted > 0).unwrap_or(0) / 1_000_000_000;
     let numbers = [
         (lost_records, "records lost, by estimate"),
+        (
+            u64::from(odd(Unit::Messages)) * counts.messages,
+            "messages, which it numbers instead of their records",
+        ),
+        (
+            u64::from(odd(Unit::Records)) * counts.records,
+            "records, which it numbers instead of its datagrams",
+        ),
+        (account.sets_of_other_ports, OTHER_PORT),
+        (counts.samples.counters, "samples of counters"),
+        (counts.samples.drops, "notifications of discarded packets"),
+        (counts.samples.others, "samples of vendors' formats"),
         (sequence.reordered, "messages out of order"),
         (sequence.duplicates, "messages that came twice"),
         (sequence.restarts, "restarts"),
