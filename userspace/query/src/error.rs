@@ -52,6 +52,30 @@ impl SqlError {
     }
 }
 
+impl SqlError {
+    /// The same at the first literal of `sql` that the message quotes, or at the window function that it names.
+    pub(crate) fn at_what_it_names(mut self, sql: &str) -> Self {
+        let is_named = |token: &Token| match token {
+            Token::SingleQuotedString(text) => !text.is_empty() && self.message.contains(&format!("'{text}'")),
+            Token::Word(word) => {
+                let word = word.value.to_ascii_lowercase();
+                WINDOW_FUNCTIONS.contains(&word.as_str()) && self.message.contains(&word)
+            }
+            _ => false,
+        };
+        if self.place.is_none() {
+            let tokens = tokens(sql);
+            let literals_first = |token: &&TokenWithSpan| !matches!(token.token, Token::SingleQuotedString(_));
+            let named = tokens.iter().filter(|token| is_named(&token.token)).min_by_key(literals_first);
+            self.place = named.and_then(|token| place_at(sql, token.span.start.line, token.span.start.column));
+        }
+        self
+    }
+}
+
+/// The functions whose names are looked for in the text of a query.
+const WINDOW_FUNCTIONS: [&str; 3] = ["tumble", "hop", "tumble_rows"];
+
 impl std::error::Error for SqlError {}
 
 impl fmt::Display for SqlError {

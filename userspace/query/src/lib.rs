@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 mod catalog;
+mod clauses;
 mod distinct;
 mod elements;
 mod error;
@@ -15,6 +17,7 @@ pub mod functions;
 mod limits;
 mod literals;
 mod lower;
+mod names;
 mod ordering;
 mod planner;
 mod split;

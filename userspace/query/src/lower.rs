@@ -6,8 +6,10 @@
 
 use crate::catalog::StreamTable;
 use crate::error::SqlError;
+use crate::split::{misplaced_window, names_window};
 use crate::window_functions::window_of;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::execution_props::ExecutionProps;
@@ -94,6 +96,10 @@ pub struct Aggregate {
 impl LowerHalf {
     /// Compiles a lowest aggregate.
     pub(crate) fn of_aggregate(node: &AggregateNode) -> Result<Self, Refusal> {
+        let in_aggregate = |one: &Expr| one.exists(|inner| Ok(window_of(inner).is_some())).unwrap_or(false);
+        if names_window(&node.input)? || node.aggr_expr.iter().any(in_aggregate) {
+            return Err(Refusal::Because(misplaced_window()));
+        }
         let branches = compile_branches(&node.input)?;
         let fold = Fold::Aggregate(compile_fold(node)?);
         Ok(Self { branches, fold, plan: LogicalPlan::Aggregate(node.clone()) })

@@ -1,9 +1,12 @@
 //! SQL text to a continuous query.
 //!
-//! parse → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
+//! parse → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → check overflow → split → compile
+//! both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
+use crate::arithmetic::{WideIntegers, check_overflow};
 use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
+use crate::clauses::check_clauses;
 use crate::distinct::expand_distinct;
 use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
 use crate::error::{KnownNames, SqlError, from_datafusion};
@@ -11,11 +14,13 @@ use crate::functions::{aggregate_functions, scalar_functions};
 use crate::limits;
 use crate::literals::{AddressComparisons, NOT_AN_ADDRESS, convert_addresses};
 use crate::lower::{LowerHalf, Refusal};
+use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
@@ -29,7 +34,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_record::stream::TIME_ZONE;
-use tapline_record::{ElementColumn, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
+use tapline_record::{ElementColumn, EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
 pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
@@ -150,6 +155,7 @@ impl Planner {
             let _ = state.register_udaf(Arc::new(function));
         }
         let _ = state.register_expr_planner(Arc::new(AddressComparisons));
+        let _ = state.register_expr_planner(Arc::new(WideIntegers));
         state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
         let functions = [
             state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
@@ -157,7 +163,15 @@ impl Planner {
             state.window_functions().keys().cloned().collect(),
             ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
         ];
-        Self { state, functions: functions.concat() }
+        Self { state, functions: functions.concat() }.starting(EventTime(0))
+    }
+
+    /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
+    #[must_use]
+    pub fn starting(mut self, now: EventTime) -> Self {
+        let now = timestamp_ns_to_datetime(now.0).map(|now| now.and_utc());
+        self.state.execution_props_mut().query_execution_start_time = now;
+        self
     }
 
     /// Plans the query in `sql`.
@@ -181,7 +195,8 @@ impl Planner {
                 format!("add FROM {names}"),
             )));
         }
-        let optimised = self.state.optimize(&expand_distinct(plan.clone())?)?;
+        check_names(plan.schema(), sql)?;
+        let optimised = check_overflow(self.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
             sql: sql.to_owned(),
             explain,
@@ -204,6 +219,7 @@ impl Planner {
         } else {
             (query.lowers, query.upper) = self.compile_rows(optimised)?;
         }
+        query.schema = retyped(&query);
         Ok(query)
     }
 
@@ -240,6 +256,7 @@ impl Planner {
             return Ok((lowers, Upper::Best { half: self.compile_upper(split)?, prune }));
         }
         let (plan, skip, fetch) = peel_limit(plan)?;
+        let plan = without_wider_limits(plan, fetch.map(|fetch| skip.saturating_add(fetch)))?;
         Ok((vec![LowerHalf::of_rows(&plan)?], Upper::Stream { skip, fetch }))
     }
 
@@ -256,7 +273,7 @@ impl Planner {
 
     fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
         let error = match refusal {
-            Refusal::Because(error) => return error,
+            Refusal::Because(error) => return error.at_what_it_names(sql),
             Refusal::DataFusion(error) => error,
         };
         if let Some(text) = bad_address(&error) {
@@ -282,6 +299,7 @@ fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
     };
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
+            check_clauses(inner, sql).map_err(Refusal::Because)?;
             Ok((statement, explain))
         }
         other => {
@@ -325,6 +343,26 @@ fn peel_limit(plan: LogicalPlan) -> Result<(LogicalPlan, usize, Option<usize>), 
         return Err(Refusal::Because(SqlError::new("LIMIT and OFFSET must be numbers", help)));
     }
     Ok((peeled.data, skip, fetch))
+}
+
+/// Takes off what the optimiser put below UNION ALL: limits that allow as many rows as are wanted in all.
+fn without_wider_limits(plan: LogicalPlan, wanted: Option<usize>) -> Result<LogicalPlan> {
+    let Some(wanted) = wanted else { return Ok(plan) };
+    let bare = plan.transform_down(|node| match node {
+        LogicalPlan::Limit(limit) => {
+            let (mut skip, mut fetch) = (0, None);
+            let is_wider = read_limit(&limit, &mut skip, &mut fetch)? && skip == 0;
+            if is_wider && fetch.is_some_and(|fetch| fetch >= wanted) {
+                return Ok(Transformed::yes(Arc::unwrap_or_clone(limit.input)));
+            }
+            Ok(Transformed::new(LogicalPlan::Limit(limit), false, TreeNodeRecursion::Stop))
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) => {
+            Ok(Transformed::no(node))
+        }
+        other => Ok(Transformed::new(other, false, TreeNodeRecursion::Jump)),
+    })?;
+    Ok(bare.data)
 }
 
 fn read_limit(limit: &Limit, skip: &mut usize, fetch: &mut Option<usize>) -> Result<bool> {
