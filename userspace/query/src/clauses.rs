@@ -5,14 +5,19 @@
 
 use crate::error::SqlError;
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Fetch, GroupByExpr, Join, JoinOperator, LimitClause, OrderBy, OrderByKind, Query, Select,
-    Statement, TableFactor, Top, TopQuantity, Visit, Visitor,
+    Distinct, Expr, Fetch, GroupByExpr, Join, JoinOperator, LimitClause, OrderBy, OrderByKind, Query, Select,
+    SelectItem, Statement, TableFactor, Top, TopQuantity, Value, Visit, Visitor, visit_expressions,
 };
+use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
 
-/// Refuses the first clause that means nothing here.
-pub(crate) fn check_clauses(statement: &Statement, sql: &str) -> Result<(), SqlError> {
-    match statement.visit(&mut Clauses { sql }) {
+/// Refuses the first clause that means nothing here, or groups by what `is_aggregate` says of functions' names.
+pub(crate) fn check_clauses(
+    statement: &Statement,
+    sql: &str,
+    is_aggregate: &dyn Fn(&str) -> bool,
+) -> Result<(), SqlError> {
+    match statement.visit(&mut Clauses { sql, is_aggregate }) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -20,6 +25,7 @@ pub(crate) fn check_clauses(statement: &Statement, sql: &str) -> Result<(), SqlE
 
 struct Clauses<'a> {
     sql: &'a str,
+    is_aggregate: &'a dyn Fn(&str) -> bool,
 }
 
 /// A clause: whether it is there, its words, and what to do instead.
@@ -38,6 +44,51 @@ impl Clauses<'_> {
         let first = words.split(' ').next().unwrap_or(words);
         ControlFlow::Break(SqlError::new(message, instead).at_word(self.sql, first))
     }
+}
+
+impl Clauses<'_> {
+    /// Refuses GROUP BY 1 where the first column is an aggregate.
+    fn check_places(&self, select: &Select) -> ControlFlow<SqlError> {
+        let GroupByExpr::Expressions(keys, _) = &select.group_by else { return ControlFlow::Continue(()) };
+        let column = |place: usize| select.projection.get(place.checked_sub(1)?).and_then(expression_of);
+        for key in keys {
+            let Some((place, start)) = place_of(key) else { continue };
+            let Some(aggregate) = column(place).filter(|column| self.has_aggregate(column)) else { continue };
+            let other = (1..=select.projection.len())
+                .find(|&place| column(place).is_some_and(|column| !self.has_aggregate(column)));
+            let help = other.map_or("leave it out".to_owned(), |other| format!("write GROUP BY {other}"));
+            let message = format!("GROUP BY {place} is {aggregate}, which is known of groups only");
+            return ControlFlow::Break(SqlError::new(message, help).at(self.sql, start));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn has_aggregate(&self, expression: &Expr) -> bool {
+        visit_expressions(expression, |inner| match inner {
+            Expr::Function(call)
+                if call.over.is_none() && (self.is_aggregate)(&call.name.to_string().to_ascii_lowercase()) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+    }
+}
+
+/// The expression of a column.
+fn expression_of(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => Some(expression),
+        _ => None,
+    }
+}
+
+/// The number of a column, and where it is written.
+fn place_of(key: &Expr) -> Option<(usize, Location)> {
+    let Expr::Value(value) = key else { return None };
+    let Value::Number(number, _) = &value.value else { return None };
+    Some((number.parse().ok()?, value.span.start))
 }
 
 impl Visitor for Clauses<'_> {
@@ -98,6 +149,7 @@ impl Visitor for Clauses<'_> {
             value_table_mode,
             flavor: _,
         } = select;
+        self.check_places(select)?;
         let joins = from.iter().flat_map(|table| &table.joins).filter_map(refused_join);
         self.refuse(joins.map(|words| clause(true, words, "write JOIN … ON …, of aggregates by the same window")))?;
         let order_by = "order what the query gives, with ORDER BY and LIMIT at its end";

@@ -147,8 +147,15 @@ fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlE
             SqlError::new(format!("the column '{}' could be one of several", field.name), help)
                 .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
         }
-        other => SqlError { message: other.to_string(), help: None, place: None },
+        SchemaError::DuplicateUnqualifiedField { name } => two_columns(name, sql),
+        SchemaError::DuplicateQualifiedField { name, .. } => two_columns(name, sql),
     }
+}
+
+fn two_columns(name: &str, sql: &str) -> SqlError {
+    let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
+    let help = "give one of them a name of its own: AS other";
+    SqlError::new(format!("two columns are called '{name}'"), help).at_word(sql, name)
 }
 
 fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {

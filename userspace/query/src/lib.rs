@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod arithmetic;
+mod casts;
 mod catalog;
 mod clauses;
 mod distinct;
@@ -21,6 +22,7 @@ mod names;
 mod ordering;
 mod planner;
 mod split;
+mod subqueries;
 mod window;
 mod window_functions;
 

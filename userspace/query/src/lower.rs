@@ -330,13 +330,17 @@ fn refuse_node<T>(node: &LogicalPlan) -> Result<T, Refusal> {
             "OVER (…) below the lowest aggregate would have to keep every row",
             "aggregate first, and use OVER on the result",
         ),
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => refuse(
+            "the first rows of an order are known when the input ends, and cannot be counted, joined or united before",
+            "leave what is around ORDER BY … LIMIT out, or aggregate first",
+        ),
         LogicalPlan::Sort(_) => refuse(
             "ORDER BY without LIMIT over a stream would have to keep every row",
             "add LIMIT n, or aggregate first",
         ),
         LogicalPlan::Limit(_) => refuse(
-            "LIMIT below an aggregate depends on the order of arrival",
-            "leave the inner LIMIT out; filter with WHERE, or use tumble_rows(n)",
+            "LIMIT inside of a query depends on the order of arrival",
+            "put one LIMIT at the end of the whole query; filter with WHERE, or use tumble_rows(n)",
         ),
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
             refuse("rows that are no stream cannot be mixed with one here", "aggregate the stream first")

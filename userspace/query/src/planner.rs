@@ -5,6 +5,7 @@
 //! Whatever cannot be split is refused here, with the place in the text.
 
 use crate::arithmetic::{WideIntegers, check_overflow};
+use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
 use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
 use crate::clauses::check_clauses;
 use crate::distinct::expand_distinct;
@@ -17,6 +18,7 @@ use crate::lower::{LowerHalf, Refusal};
 use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -154,6 +156,7 @@ impl Planner {
         for function in aggregate_functions() {
             let _ = state.register_udaf(Arc::new(function));
         }
+        let _ = state.register_udf(Arc::new(NamedCast::new().into()));
         let _ = state.register_expr_planner(Arc::new(AddressComparisons));
         let _ = state.register_expr_planner(Arc::new(WideIntegers));
         state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
@@ -185,9 +188,13 @@ impl Planner {
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
         let (mut statement, explain) = parse(sql)?;
+        if let Statement::Statement(inner) = &statement {
+            let is_aggregate = |name: &str| self.state.aggregate_functions().contains_key(name);
+            check_clauses(inner, sql, &is_aggregate).map_err(Refusal::Because)?;
+        }
         let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
-        let plan = block_on(self.state_with(&elements)?.statement_to_plan(statement))?;
-        let plan = break_ties(convert_addresses(plan)?)?;
+        let plan = plan_of(&self.state_with(&elements)?, statement)?;
+        let plan = break_ties(name_subqueries(convert_addresses(plan)?)?)?;
         if !reads_stream(&plan)? {
             let names = STREAMS.map(|stream| stream.name).join(" or ");
             return Err(Refusal::Because(SqlError::new(
@@ -196,6 +203,7 @@ impl Planner {
             )));
         }
         check_names(plan.schema(), sql)?;
+        check_subqueries(&plan)?;
         let optimised = check_overflow(self.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
             sql: sql.to_owned(),
@@ -286,6 +294,17 @@ impl Planner {
     }
 }
 
+/// The statement's plan, its casts named where they must be.
+fn plan_of(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+    match block_on(state.statement_to_plan(statement.clone())) {
+        Err(error) if has_one_name_for_two(&error) => {
+            name_casts(&mut statement);
+            block_on(state.statement_to_plan(statement)).map_err(|_| error)
+        }
+        other => other,
+    }
+}
+
 /// The one statement in `sql`, which must be a query; and whether it is explained.
 fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
     let mut statements = DFParserBuilder::new(sql).build()?.parse_statements()?;
@@ -299,7 +318,6 @@ fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
     };
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
-            check_clauses(inner, sql).map_err(Refusal::Because)?;
             Ok((statement, explain))
         }
         other => {

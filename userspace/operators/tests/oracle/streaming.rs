@@ -51,10 +51,7 @@ pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<Stri
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1, is_live: false };
     let layout = |_: &Stream| columns.clone();
     let mut workers: Vec<Vec<LowerOperator>> = (0..case.workers)
-        .map(|_| {
-            let operator = |lower| LowerOperator::new(query, lower, &layout, limits).unwrap();
-            (0..query.lowers.len()).map(operator).collect()
-        })
+        .map(|_| LowerOperator::all(query, &layout, limits).unwrap())
         .collect();
     let mut shuffle = Shuffle(case.shuffle);
     let mut outputs = vec![];
@@ -69,6 +66,9 @@ pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<Stri
         assert!(operator.ledger().adds_up(), "{:?}", operator.ledger());
         assert_eq!(operator.ledger().late, 0);
     }
+    let delivered: u64 = workers.iter().flatten().map(|operator| operator.ledger().delivered).sum();
+    let is_asked = query.columns_of(&PACKETS).is_some();
+    assert_eq!(delivered, if is_asked { rows.len() as u64 } else { 0 }, "each row counts once");
     super::batch::lines(&merge(query, case.workers, limits, outputs, &mut shuffle))
 }
 
