@@ -50,12 +50,12 @@ impl Account {
     /// The account of one of `halves`, which share `pending`.
     pub(crate) fn new(halves: &[LowerHalf], pending: Pending) -> Self {
         let reads = |half: &LowerHalf, stream: &Stream| {
-            half.branches.iter().filter(|branch| std::ptr::eq(branch.stream, stream)).count()
+            half.branches.iter().filter(|branch| branch.stream.id == stream.id).count()
         };
         let mut shared: Vec<(&'static Stream, usize)> = vec![];
         for stream in halves.iter().flat_map(|half| &half.branches).map(|branch| branch.stream) {
             let readers = halves.iter().map(|half| reads(half, stream));
-            let is_known = shared.iter().any(|(known, _)| std::ptr::eq(*known, stream));
+            let is_known = shared.iter().any(|(known, _)| known.id == stream.id);
             if !is_known && readers.clone().sum::<usize>() > 1 {
                 shared.push((stream, readers.filter(|branches| *branches > 0).count()));
             }
@@ -67,18 +67,14 @@ impl Account {
         &self.ledger
     }
 
-    /// The batch, its rows numbered in a last column where several branches read them.
+    /// The batch with its rows numbered in a last column, where several branches read them.
     ///
     /// # Errors
     /// Only when Arrow refuses the column.
-    pub(crate) fn begin(&mut self, input: &StreamBatch) -> Result<RecordBatch> {
-        self.fates = None;
-        if self.halves_of(input.stream).is_none() {
-            return Ok(input.batch.clone());
-        }
-        let rows = input.batch.num_rows();
-        self.fates = Some(vec![Fate::Filtered; rows]);
-        numbered(&input.batch)
+    pub(crate) fn begin(&mut self, input: &StreamBatch) -> Result<Option<RecordBatch>> {
+        let is_shared = self.halves_of(input.stream).is_some();
+        self.fates = is_shared.then(|| vec![Fate::Filtered; input.batch.num_rows()]);
+        is_shared.then(|| numbered(&input.batch)).transpose()
     }
 
     /// Says that this lower half has seen the batch; `packets` names the column that says how many records a row is.
@@ -106,7 +102,7 @@ impl Account {
     }
 
     fn halves_of(&self, stream: &Stream) -> Option<usize> {
-        self.shared.iter().find(|(shared, _)| std::ptr::eq(*shared, stream)).map(|(_, halves)| *halves)
+        self.shared.iter().find(|(shared, _)| shared.id == stream.id).map(|(_, halves)| *halves)
     }
 
     /// The numbers of the rows of a piece of the batch at hand, where they have some.

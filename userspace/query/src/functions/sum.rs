@@ -111,12 +111,14 @@ fn beyond(name: &str) -> DataFusionError {
     exec_datafusion_err!("{name} is beyond 64 bits; sum floating-point numbers: sum(CAST(x AS DOUBLE))")
 }
 
-/// Whether all are positive and so small that no sum of them is beyond 64 bits.
-fn are_small(values: &Int64Array) -> bool {
-    // None has a bit that is not among these.
-    let bits = values.values().iter().fold(0, |bits, value| bits | value);
+/// The sum, where all are positive and so small that no sum of some of them is beyond 64 bits; NULL is what stands
+/// below it.
+fn small_sum(values: &Int64Array) -> Option<i64> {
+    let add = |(bits, sum): (i64, i64), value: &i64| (bits | value, sum.wrapping_add(*value));
+    let (bits, sum) = values.values().iter().fold((0, 0), add);
+    // No number has a bit that is not among these.
     let rows = i64::try_from(values.len()).unwrap_or(i64::MAX);
-    bits >= 0 && bits.checked_mul(rows).is_some()
+    (bits >= 0 && bits.checked_mul(rows).is_some()).then_some(sum)
 }
 
 /// No sum of some of these is further from zero than this; `None` when that is beyond 64 bits.
@@ -138,8 +140,8 @@ impl GroupSums {
     /// Adds these to the bound; sums become wide when it does not hold any longer.
     fn raise_bound(&mut self, values: &Int64Array) -> Result<()> {
         let Some(bound) = self.bound else { return Ok(()) };
-        let more = if are_small(values) { Some(values.values().iter().sum()) } else { bound_of(values) };
-        self.bound = more.and_then(|more: i64| bound.checked_add(more));
+        let more = small_sum(values).or_else(|| bound_of(values));
+        self.bound = more.and_then(|more| bound.checked_add(more));
         if self.bound.is_some() {
             return Ok(());
         }
@@ -217,10 +219,11 @@ impl OneSum {
 
 /// The sum of these, whatever it is.
 fn exact_sum(values: &Int64Array) -> i128 {
-    if are_small(values) {
-        return sum(values).map_or(0, i128::from);
+    match small_sum(values) {
+        Some(small) if values.null_count() == 0 => i128::from(small),
+        Some(_) => sum(values).map_or(0, i128::from),
+        None => values.iter().flatten().map(i128::from).sum(),
     }
-    values.iter().flatten().map(i128::from).sum()
 }
 
 impl Accumulator for OneSum {
