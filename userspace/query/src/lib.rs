@@ -5,19 +5,26 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
+mod borrowed;
 mod catalog;
+mod contexts;
+mod convert;
 mod distinct;
 mod elements;
 mod error;
 mod explain;
+mod expressions;
 mod flow_table;
 pub mod functions;
 mod limits;
 mod literals;
 mod lower;
 mod ordering;
+mod places;
 mod planner;
 mod split;
+mod syntax;
 mod window;
 mod window_functions;
 

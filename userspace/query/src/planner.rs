@@ -3,21 +3,24 @@
 //! parse → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
+use crate::borrowed::borrowed_functions;
 use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
+use crate::convert::convert_values;
 use crate::distinct::expand_distinct;
 use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
 use crate::error::{KnownNames, SqlError, from_datafusion};
+use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::limits;
-use crate::literals::{AddressComparisons, NOT_AN_ADDRESS, convert_addresses};
 use crate::lower::{LowerHalf, Refusal};
 use crate::ordering::break_ties;
 use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::syntax::rewrite_syntax;
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::registry::FunctionRegistry as _;
@@ -38,6 +41,8 @@ pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGE
 #[derive(Debug)]
 pub struct Planner {
     state: SessionState,
+    /// The same with borrowed functions, in which SQL becomes a plan.
+    sql_state: SessionState,
     functions: Vec<String>,
 }
 
@@ -142,14 +147,16 @@ impl Planner {
         config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
         // As joins, scalar subqueries are split like any other part of the plan.
         config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let builder = SessionStateBuilder::new().with_config(config);
+        let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
+        let mut state = builder.with_default_features().build();
+        let borrowed = borrowed_functions(&state);
         for function in scalar_functions().into_iter().chain(window_functions()) {
             let _ = state.register_udf(Arc::new(function));
         }
         for function in aggregate_functions() {
             let _ = state.register_udaf(Arc::new(function));
         }
-        let _ = state.register_expr_planner(Arc::new(AddressComparisons));
         state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
         let functions = [
             state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
@@ -157,7 +164,11 @@ impl Planner {
             state.window_functions().keys().cloned().collect(),
             ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
         ];
-        Self { state, functions: functions.concat() }
+        let mut sql_state = state.clone();
+        for function in borrowed {
+            let _ = sql_state.register_udf(function);
+        }
+        Self { state, sql_state, functions: functions.concat() }
     }
 
     /// Plans the query in `sql`.
@@ -171,9 +182,10 @@ impl Planner {
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
         let (mut statement, explain) = parse(sql)?;
+        rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
         let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
         let plan = block_on(self.state_with(&elements)?.statement_to_plan(statement))?;
-        let plan = break_ties(convert_addresses(plan)?)?;
+        let plan = break_ties(convert_values(plan)?)?;
         if !reads_stream(&plan)? {
             let names = STREAMS.map(|stream| stream.name).join(" or ");
             return Err(Refusal::Because(SqlError::new(
@@ -209,7 +221,7 @@ impl Planner {
 
     /// The state in which `flows` has columns for these elements, too.
     fn state_with(&self, elements: &[ElementColumn]) -> Result<SessionState> {
-        let mut state = self.state.clone();
+        let mut state = self.sql_state.clone();
         state.register_catalog_list(catalogs(elements)?);
         Ok(state)
     }
@@ -256,14 +268,9 @@ impl Planner {
 
     fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
         let error = match refusal {
-            Refusal::Because(error) => return error,
+            Refusal::Because(error) => return error.placed(sql),
             Refusal::DataFusion(error) => error,
         };
-        if let Some(text) = bad_address(&error) {
-            let message = format!("'{text}' is not an address");
-            return SqlError::new(message, "write e.g. '10.0.0.1', '2001:db8::1' or '00:11:22:33:44:55'")
-                .at_word(sql, &text);
-        }
         let tables = STREAMS.map(|stream| stream.name);
         from_datafusion(&error, sql, &KnownNames { tables: &tables, functions: &self.functions })
     }
@@ -356,11 +363,4 @@ fn bare_select_list(split: &Split) -> Result<Option<LogicalPlan>> {
     };
     let other = bare.data.exists(|node| Ok(!is_plain(node)))?;
     Ok((!other).then_some(bare.data))
-}
-
-/// The text that was taken for an address.
-fn bad_address(error: &DataFusionError) -> Option<String> {
-    let text = error.find_root().strip_backtrace();
-    let (_, rest) = text.split_once(NOT_AN_ADDRESS)?;
-    rest.lines().next()?.strip_suffix('\'').map(str::to_owned)
 }
