@@ -39,28 +39,33 @@ impl Fault {
         let text = std::fs::read_to_string(path).unwrap();
         let document: Document<String> = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
         for (key, _) in document.iter() {
-            assert!(["kind", "seen", "case"].contains(&key), "{name}: unknown key {key}");
+            let is_known = ["kind", "seen", "case"].contains(&key) || Input::KEYS.contains(&key);
+            assert!(is_known, "{name}: unknown key {key}");
         }
         assert!(!texts(document.get("seen")).is_empty(), "{name}: where it was seen");
         let cases = document["case"].as_array_of_tables().unwrap_or_else(|| panic!("{name}: no [[case]]"));
         Self {
             kind: document["kind"].as_str().unwrap().to_owned(),
-            cases: cases.iter().map(|case| Case::of(&name, case)).collect(),
+            cases: cases.iter().map(|case| Case::of(&name, case, document.as_table())).collect(),
             name,
         }
     }
 }
 
 impl Case {
-    fn of(name: &str, case: &Table) -> Self {
+    /// Reads a case; one that says nothing of its input has that of the file.
+    fn of(name: &str, case: &Table, file: &Table) -> Self {
         const KEYS: [&str; 6] = ["sql", "arguments", "answer", "told", "untold", "code"];
         for (key, _) in case {
             assert!(KEYS.contains(&key) || Input::KEYS.contains(&key), "{name}: unknown key {key}");
         }
+        let has_input = Input::KEYS.iter().any(|key| case.contains_key(key));
         let read = Self {
-            input: Input::of(name, case),
+            input: Input::of(name, if has_input { case } else { file }),
             sql: texts(case.get("sql")),
-            arguments: case.get("arguments").map_or(vec!["--format".into(), "csv".into()], |list| texts(Some(list))),
+            arguments: case
+                .get("arguments")
+                .map_or(vec!["--format".into(), "csv".into()], |list| texts(Some(list))),
             answer: case.get("answer").and_then(Item::as_str).map(str::to_owned),
             told: texts(case.get("told")),
             untold: texts(case.get("untold")),
@@ -75,6 +80,7 @@ impl Case {
 /// A text, or several; none when there is no such key.
 pub(crate) fn texts(item: Option<&Item>) -> Vec<String> {
     let Some(item) = item else { return vec![] };
-    let list = item.as_array().map(|list| list.iter().map(|text| text.as_str().unwrap().to_owned()).collect());
+    let list =
+        item.as_array().map(|list| list.iter().map(|text| text.as_str().unwrap().to_owned()).collect());
     list.unwrap_or_else(|| vec![item.as_str().unwrap().to_owned()])
 }

@@ -48,7 +48,9 @@ pub(crate) fn bad_address(bad: &BadAddress) -> SqlError {
         Together::Compared if is_prefix => format!("write cidr({column}, '{text}')"),
         Together::Compared if text.contains('%') => format!("write {column} LIKE '{text}'"),
         Together::Compared => format!("write e.g. {example}"),
-        Together::Chosen => format!("write e.g. {example}, or text({column}) where other texts are mixed with addresses"),
+        Together::Chosen => {
+            format!("write e.g. {example}, or text({column}) where other texts are mixed with addresses")
+        }
     };
     SqlError::new(format!("'{text}' is not {message}"), help)
 }
@@ -68,22 +70,91 @@ pub(crate) fn unread_literal(message: &str) -> Option<SqlError> {
     })
 }
 
-/// A message in words of SQL: no types of Arrow, no parts of DataFusion.
+/// A function that was given what it does not take.
+pub(crate) fn wrong_argument(message: &str) -> Option<SqlError> {
+    let (_, rest) = message.split_once("Function '")?;
+    let (function, rest) = rest.split_once('\'')?;
+    let (_, rest) = rest.split_once("but received ")?;
+    let given = rest.split(" (").next()?;
+    let help = match given {
+        "address" | "mac" => {
+            "addresses can be counted, ranked and compared: count, approx_distinct, top_k, min, max"
+        }
+        "bytes" => "hex(x) and text(x) make text of octets",
+        _ => {
+            return Some(SqlError {
+                message: format!("{function} takes no {given}"),
+                help: None,
+                place: None,
+            });
+        }
+    };
+    Some(SqlError::new(format!("{function} takes no {given}"), help))
+}
+
+/// A message in words of SQL: types as `tapline schema` names them, no parts of DataFusion.
 pub(crate) fn plain_words(message: &str) -> String {
     const WORDS: [(&str, &str); 8] = [
         ("FixedSizeBinary(16)", "address"),
-        ("FixedSizeBinary(6)", "MAC address"),
+        ("FixedSizeBinary(6)", "mac"),
         ("LargeUtf8", "text"),
         ("Utf8View", "text"),
         ("Utf8", "text"),
-        ("LargeBinary", "octets"),
-        ("Binary", "octets"),
+        ("LargeBinary", "bytes"),
+        ("Binary", "bytes"),
         ("Duration(ns)", "duration"),
     ];
     let message = message.split(" Hint:").next().unwrap_or_default();
     let message = message.split(" by ExprPlanner").next().unwrap_or_default();
+    let message = message.split(". No function matches").next().unwrap_or_default();
+    let message = message.rsplit("coercion failed with: Error during planning: ").next().unwrap_or_default();
     let message = message.strip_prefix("Could not plan array literal.").map_or(message, |_| NO_LISTS);
     WORDS.iter().fold(message.to_owned(), |text, (arrow, sql)| text.replace(arrow, sql))
 }
 
 const NO_LISTS: &str = "lists cannot be written in a query";
+
+#[cfg(test)]
+mod tests {
+    use crate::Planner;
+
+    /// A query, what its refusal proposes, and the query with that in it.
+    const MENDED: [(&str, &str, &str); 20] = [
+        ("src_ip = '10.0.0.0/8'", "cidr(src_ip, '10.0.0.0/8')", "cidr(src_ip, '10.0.0.0/8')"),
+        ("src_ip = '10.%'", "src_ip LIKE '10.%'", "src_ip LIKE '10.%'"),
+        ("src_ip = '10.0.0'", "'10.0.0.1' or '2001:db8::1'", "src_ip = '10.0.0.1' OR src_ip = '2001:db8::1'"),
+        ("src_mac = '10.0.0.1'", "'00:11:22:33:44:55'", "src_mac = '00:11:22:33:44:55'"),
+        ("coalesce(src_ip, 'none')", "text(src_ip)", "coalesce(text(src_ip), 'none')"),
+        ("ts > '2026-13-40'", "'2026-01-31 12:00:00'", "ts > '2026-01-31 12:00:00'"),
+        ("dst_port = 'https'", "a number, without quotes", "dst_port = 443"),
+        ("ts - ts > interval 'long'", "INTERVAL '60 seconds'", "ts - ts > INTERVAL '60 seconds'"),
+        ("mode(octets)", "top_k(x, 1)", "top_k(octets, 1)"),
+        ("percentile(octets, 95)", "quantile(x, 0.95)", "quantile(octets, 0.95)"),
+        ("percentile_cont(0.5) WITHIN GROUP (ORDER BY octets)", "quantile(x, q)", "quantile(octets, 0.5)"),
+        (
+            "percentile_disc(0.5) WITHIN GROUP (ORDER BY octets)",
+            "quantile(x, 0.95)",
+            "quantile(octets, 0.95)",
+        ),
+        ("uniq(src_ip)", "approx_distinct(x)", "approx_distinct(src_ip)"),
+        ("count_distinct(src_ip)", "count(DISTINCT x)", "count(DISTINCT src_ip)"),
+        ("inet_ntoa(src_ip)", "text(src_ip)", "text(src_ip)"),
+        ("inet_aton('10.0.0.1')", "ip('10.0.0.1')", "ip('10.0.0.1')"),
+        ("macaddr('00:11:22:33:44:55')", "mac('00:11:22:33:44:55')", "mac('00:11:22:33:44:55')"),
+        ("masklen(src_ip)", "network(src_ip, 24, 64)", "network(src_ip, 24, 64)"),
+        ("to_hex(tcp_flags)", "hex(x)", "hex(tcp_flags)"),
+        ("0x1ffffffffffffffff", "0x1f", "0x1f"),
+    ];
+
+    #[test]
+    fn every_proposal_works() {
+        let planner = Planner::new();
+        for (wrong, proposed, right) in MENDED {
+            let query = |expression: &str| format!("SELECT {expression} FROM packets");
+            let error = planner.plan(&query(wrong)).expect_err(wrong);
+            let help = error.help.clone().unwrap_or_default();
+            assert!(help.contains(proposed) && error.place.is_some(), "{wrong}: {error}");
+            planner.plan(&query(right)).unwrap_or_else(|error| panic!("{right}: {error}"));
+        }
+    }
+}

@@ -8,15 +8,16 @@ use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, internal_err};
 use datafusion::execution::SessionState;
+use datafusion::functions::unicode::character_length;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature,
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TypeSignature,
 };
 use std::sync::Arc;
 
 /// Functions that take values of every type as they are.
-const OF_ANYTHING: [&str; 14] = [
+const OF_ANYTHING: [&str; 13] = [
     "arrow_cast",
     "arrow_field",
     "arrow_metadata",
@@ -26,7 +27,6 @@ const OF_ANYTHING: [&str; 14] = [
     "cast_to_type",
     "get_field",
     "named_struct",
-    "octet_length",
     "row",
     "struct",
     "try_cast_to_type",
@@ -58,7 +58,8 @@ pub(crate) fn borrowed_functions(state: &SessionState) -> Vec<Arc<ScalarUDF>> {
 
 impl Borrowed {
     pub(crate) fn new(function: Arc<ScalarUDF>) -> Self {
-        let signature = Signature { type_signature: TypeSignature::UserDefined, ..function.signature().clone() };
+        let signature =
+            Signature { type_signature: TypeSignature::UserDefined, ..function.signature().clone() };
         Self { function, signature }
     }
 
@@ -89,6 +90,9 @@ impl Borrowed {
             self.plain(pairs.map(|(value, kind)| if of(kind) { to(value) } else { value }).collect())
         };
         let as_text = convert(text, |kind| AddressKind::of(kind).is_some() || is_octets(kind));
+        if self.function.name() == "octet_length" && types.iter().any(is_octets) {
+            return Ok(character_length().call(arguments.into_iter().map(characters).collect()));
+        }
         if types.iter().any(is_octets) && !gives_text(&as_text.get_type(schema)?) {
             return Ok(convert(characters, |kind| is_octets(kind) || is_text(kind)));
         }

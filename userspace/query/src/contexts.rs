@@ -11,7 +11,9 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InList, WindowFunction};
-use datafusion::logical_expr::{Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, Like, Operator, TryCast};
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, Like, Operator, TryCast,
+};
 
 /// Converts what an expression consists of; its parts are converted already.
 ///
@@ -95,7 +97,8 @@ fn match_text(value: &mut Expr, pattern: &mut Expr, schema: &DFSchema) -> bool {
 
 /// Makes addresses and octets text, by `convert`; says whether they were any.
 fn make_text(value: &mut Expr, schema: &DFSchema, convert: fn(Expr) -> Expr) -> bool {
-    let is_ours = value.get_type(schema).is_ok_and(|kind| AddressKind::of(&kind).is_some() || is_octets(&kind));
+    let is_ours =
+        value.get_type(schema).is_ok_and(|kind| AddressKind::of(&kind).is_some() || is_octets(&kind));
     if is_ours {
         *value = convert(value.clone());
     }

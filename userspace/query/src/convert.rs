@@ -24,10 +24,8 @@ pub(crate) fn convert_values(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn convert_node(node: LogicalPlan) -> Result<LogicalPlan> {
     let schema = schema_below(&node)?;
-    let is_named = matches!(
-        node,
-        LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)
-    );
+    let is_named =
+        matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
     let names = NamePreserver::new_for_projection();
     let converted = node.map_expressions(|expression| {
         let name = names.save(&expression);
@@ -109,4 +107,57 @@ fn with_column(plan: LogicalPlan, column: usize, value: Expr) -> Result<LogicalP
     })?;
     columns[column] = value.data.alias_qualified(relation, name);
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Planner;
+
+    fn plan_of(sql: &str) -> String {
+        let query = Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        query.describe()
+    }
+
+    #[test]
+    fn literals_are_folded_where_addresses_are_expected() {
+        for condition in [
+            "src_ip = '10.0.0.1'",
+            "'10.0.0.1' <> src_ip",
+            "src_ip IN ('10.0.0.1', '2001:db8::1')",
+            "src_ip BETWEEN '10.0.0.1' AND '10.0.0.9'",
+            "'10.0.0.1' IN (src_ip, dst_ip)",
+            "(src_ip, dst_port) IN (('10.0.0.1', 80))",
+            "coalesce(src_ip, '0.0.0.0') = '10.0.0.1'",
+            "src_mac = '00:11:22:33:44:55'",
+            "src_ip = CASE WHEN dst_port = 80 THEN '10.0.0.1' ELSE dst_ip END",
+        ] {
+            for place in [
+                format!("SELECT count(*) FROM packets WHERE {condition}"),
+                format!("SELECT count(*) FILTER (WHERE {condition}) FROM packets"),
+                format!(
+                    "SELECT {condition}, count(*) FROM packets GROUP BY {condition} ORDER BY {condition}"
+                ),
+            ] {
+                let plan = plan_of(&place);
+                let lower = plan.split("upper half").next().unwrap_or_default();
+                for conversion in ["ip(", "mac(", "text("] {
+                    let found = lower.replace("src_ip(", "").contains(&format!(" {conversion}"));
+                    assert!(!found, "{place}: {plan}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_keep_their_names_and_types() {
+        let query = |sql| Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let packets = query("SELECT src_ip::text, coalesce(src_ip, '::') FROM packets GROUP BY src_ip");
+        let fields: Vec<String> = packets
+            .schema
+            .fields()
+            .iter()
+            .map(|field| format!("{} {}", field.name(), field.data_type()))
+            .collect();
+        assert_eq!(fields, ["src_ip Utf8View", "coalesce(packets.src_ip,Utf8(\"::\")) FixedSizeBinary(16)"]);
+    }
 }

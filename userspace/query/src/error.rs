@@ -1,6 +1,6 @@
 //! What is wrong with a query: one sentence, the place in its text, and what would be right.
 
-use crate::advice::{bad_address, instead_of, plain_words, unread_literal};
+use crate::advice::{bad_address, instead_of, plain_words, unread_literal, wrong_argument};
 use crate::elements::function_of;
 use crate::literals::BadAddress;
 use crate::places::place_of_message;
@@ -101,7 +101,7 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
     if let Some(name) = quoted_after(&text, "Invalid function '") {
         return unknown_function(&name, sql, names);
     }
-    if let Some(error) = unread_literal(&text) {
+    if let Some(error) = unread_literal(&text).or_else(|| wrong_argument(&text)) {
         return error.placed(sql);
     }
     let place = span.map(|span| span.start);

@@ -19,11 +19,7 @@ use std::sync::Arc;
 pub(crate) struct Expressions;
 
 impl ExprPlanner for Expressions {
-    fn plan_binary_op(
-        &self,
-        raw: RawBinaryExpr,
-        schema: &DFSchema,
-    ) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let Some(op) = operator(&raw.op) else { return Ok(PlannerResult::Original(raw)) };
         let [left, right] = [raw.left, raw.right].map(|operand| match operand {
             // Its type is that of its first result, which may be a literal.

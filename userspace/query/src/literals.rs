@@ -59,7 +59,9 @@ impl AddressKind {
     pub(crate) fn literal(self, text: &str) -> Option<ScalarValue> {
         match self {
             Self::Ip => address::parse_ip(text).map(|ip| ScalarValue::FixedSizeBinary(16, Some(ip.into()))),
-            Self::Mac => address::parse_mac(text).map(|mac| ScalarValue::FixedSizeBinary(6, Some(mac.into()))),
+            Self::Mac => {
+                address::parse_mac(text).map(|mac| ScalarValue::FixedSizeBinary(6, Some(mac.into())))
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 pub(crate) fn place_of_message(message: &str, sql: &str) -> Option<Location> {
     let tokens: Vec<TokenWithSpan> =
         tokens(sql).into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    // What is proposed behind the fault is no part of it.
+    let message = message.split("; write").next().unwrap_or_default();
     let is_end = |character: char| !(character.is_alphanumeric() || character == '_');
     let function = message.split(is_end).next().filter(|word| !word.is_empty());
     let in_call = function.and_then(|function| place_in_calls(&tokens, function, message));
@@ -19,8 +21,7 @@ pub(crate) fn place_of_message(message: &str, sql: &str) -> Option<Location> {
 /// The first window, for messages about windows.
 fn window_in(tokens: &[TokenWithSpan], message: &str) -> Option<Location> {
     let is_about = WINDOWS.iter().any(|window| message.contains(window));
-    let first = |window: &&str| place_in_calls(tokens, window, "");
-    is_about.then(|| WINDOWS.iter().find_map(|window| first(&window)))?
+    is_about.then(|| WINDOWS.iter().find_map(|window| place_in_calls(tokens, window, "")))?
 }
 
 const WINDOWS: [&str; 3] = ["tumble", "hop", "tumble_rows"];
@@ -56,8 +57,8 @@ fn literal_in(tokens: &[TokenWithSpan], message: &str) -> Option<Location> {
     let is_named = |token: &&TokenWithSpan| match &token.token {
         Token::SingleQuotedString(text) => message.contains(&format!("'{text}'")),
         Token::Number(digits, _) => {
-            let said = [format!(" is {digits};"), format!(" is -{digits};"), format!(" not {digits}"), format!(" not -{digits}")];
-            said.iter().any(|said| message.contains(said))
+            let said = [" is ", " is -", " not ", " not -"].map(|before| format!("{before}{digits}"));
+            said.iter().any(|said| message.ends_with(said))
         }
         _ => false,
     };

@@ -1,6 +1,7 @@
 //! SQL text to a continuous query.
 //!
-//! parse → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
+//! parse → rewrite syntax → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile
+//! both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
 use crate::borrowed::borrowed_functions;
@@ -19,8 +20,8 @@ use crate::syntax::rewrite_syntax;
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::registry::FunctionRegistry as _;

@@ -126,7 +126,12 @@ fn equal(left: &[Expr], right: &[Expr]) -> Result<Expr, SqlError> {
 }
 
 /// The first columns that differ decide, by `strict`; the last ones by `op`.
-fn ordered(left: &[Expr], strict: BinaryOperator, op: &BinaryOperator, right: &[Expr]) -> Result<Expr, SqlError> {
+fn ordered(
+    left: &[Expr],
+    strict: BinaryOperator,
+    op: &BinaryOperator,
+    right: &[Expr],
+) -> Result<Expr, SqlError> {
     check_number(left.len().saturating_mul(left.len()))?;
     if left.len() != right.len() {
         return Err(not_as_long(left, right));
@@ -145,7 +150,10 @@ fn ordered(left: &[Expr], strict: BinaryOperator, op: &BinaryOperator, right: &[
 
 fn not_as_long(left: &[Expr], right: &[Expr]) -> SqlError {
     let message = format!("a row of {} cannot be compared with one of {}", columns(left), columns(right));
-    SqlError::new(message, "write as many values in every bracket, e.g. (src_ip, dst_port) IN (('10.0.0.1', 80))")
+    SqlError::new(
+        message,
+        "write as many values in every bracket, e.g. (src_ip, dst_port) IN (('10.0.0.1', 80))",
+    )
 }
 
 fn columns(row: &[Expr]) -> String {

@@ -43,10 +43,12 @@ impl ScalarUDFImpl for ArrayElement {
             [DataType::List(element), place] if place.is_integer() || place.is_null() => {
                 Ok(element.data_type().clone())
             }
-            [DataType::List(_), place] => {
-                refuse(format!("an element of a list is named by its number, not by {place}; write [1] for the first"))
-            }
-            [other, _] => refuse(format!("{other} is no list and has no elements; [1] is for lists such as those of top_k")),
+            [DataType::List(_), place] => refuse(format!(
+                "an element of a list is named by its number, not by {place}; write [1] for the first"
+            )),
+            [other, _] => refuse(format!(
+                "{other} is no list and has no elements; [1] is for lists such as those of top_k"
+            )),
             _ => refuse("an element of a list is named by its number; write [1] for the first"),
         }
     }

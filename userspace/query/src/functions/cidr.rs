@@ -110,7 +110,9 @@ impl Prefix {
             );
         };
         let Some((first, last)) = parse_prefix(text) else {
-            return refuse(format!("cidr: '{text}' is not a prefix; write e.g. '10.0.0.0/8' or '2001:db8::/32'"));
+            return refuse(format!(
+                "cidr: '{text}' is not a prefix; write e.g. '10.0.0.0/8' or '2001:db8::/32'"
+            ));
         };
         let range = Range::between(first, last);
         Ok(match text.contains(':') {

@@ -92,7 +92,9 @@ fn seconds(nanoseconds: i64) -> f64 {
 
 fn part_of(literal: Option<&ScalarValue>) -> Result<Part> {
     let Some(text) = text_literal(literal) else {
-        return refuse("date_part: the first argument is not a literal; write e.g. date_part('epoch', end_time - start_time)");
+        return refuse(
+            "date_part: the first argument is not a literal; write e.g. date_part('epoch', end_time - start_time)",
+        );
     };
     let wanted = text.trim_matches(['\'', '"']).to_ascii_lowercase();
     if wanted == "epoch" {

@@ -62,7 +62,10 @@ mod tests {
     fn octets_are_shown_matched_and_written() {
         let octets = b"GET /\r\n\x1b[2J\xff\xc3\xa9\xe2\x82\0";
         for (write, expected) in [
-            (write_printable as fn(&[u8], &mut String), "GET /\r\n\u{fffd}[2J\u{fffd}é\u{fffd}\u{fffd}\u{fffd}"),
+            (
+                write_printable as fn(&[u8], &mut String),
+                "GET /\r\n\u{fffd}[2J\u{fffd}é\u{fffd}\u{fffd}\u{fffd}",
+            ),
             (write_characters, "GET /\r\n\u{1b}[2J\u{ff}\u{c3}\u{a9}\u{e2}\u{82}\0"),
             (write_hex, "474554202f0d0a1b5b324affc3a9e28200"),
         ] {

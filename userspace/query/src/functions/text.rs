@@ -84,7 +84,9 @@ impl ScalarUDFImpl for Written {
             Form::Text => format!(
                 "text: the argument is {kind}, not an address; write CAST(… AS VARCHAR) for other values"
             ),
-            _ => format!("{name}: the argument is {kind}, neither octets nor a whole number; write e.g. hex(payload)"),
+            _ => format!(
+                "{name}: the argument is {kind}, neither octets nor a whole number; write e.g. hex(payload)"
+            ),
         })
     }
 
