@@ -5,8 +5,8 @@
 
 use crate::functions::{characters, duration_part, text};
 use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Fields, Schema};
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, internal_err};
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, internal_err};
 use datafusion::execution::SessionState;
 use datafusion::functions::unicode::character_length;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, TypeSignature,
 };
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Functions that take values of every type as they are.
@@ -131,13 +132,13 @@ impl ScalarUDFImpl for Borrowed {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let name = |place: usize| format!("argument_{place}");
-        let renamed = |(place, field): (usize, &FieldRef)| field.as_ref().clone().with_name(name(place));
-        let fields: Fields = args.arg_fields.iter().enumerate().map(renamed).collect();
-        let schema = DFSchema::try_from(Schema::new(fields))?;
+        let table = |place: usize| TableReference::bare(format!("argument_{place}"));
+        let fields = args.arg_fields.iter().enumerate();
+        let fields = fields.map(|(place, field)| (Some(table(place)), Arc::clone(field))).collect();
+        let schema = DFSchema::new_with_metadata(fields, HashMap::new())?;
         let argument = |(place, literal): (usize, &Option<&ScalarValue>)| match literal {
             Some(literal) => Expr::Literal((*literal).clone(), None),
-            None => Expr::Column(Column::from_name(name(place))),
+            None => Expr::Column(schema.qualified_field(place).into()),
         };
         let arguments = args.scalar_arguments.iter().enumerate().map(argument).collect();
         Ok(self.call(arguments, &schema)?.to_field(&schema)?.1)

@@ -5,9 +5,9 @@
 //! character, so that nothing of them is lost. Everything else stays as it is.
 
 use crate::borrowed::Borrowed;
+use crate::convert::unify_subquery;
 use crate::functions::{characters, text};
 use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InList, WindowFunction};
@@ -42,10 +42,7 @@ pub(crate) fn convert(mut expression: Expr, schema: &DFSchema) -> Result<Transfo
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             is_text(field.data_type()) && make_text(expr, schema, text)
         }
-        Expr::InSubquery(within) => {
-            let column = within.subquery.subquery.schema().field(0);
-            convert_beside(&mut within.expr, column.data_type(), schema)?
-        }
+        Expr::InSubquery(within) => unify_subquery(&mut within.expr, &mut within.subquery.subquery, schema)?,
         Expr::WindowFunction(call) => convert_default(call, schema)?,
         _ => false,
     };
@@ -114,12 +111,6 @@ fn convert_case(case: &mut Case, schema: &DFSchema) -> Result<bool> {
     chosen.extend(else_expr.as_deref_mut());
     let compared = is_base && unify(&mut compared, schema, Together::Compared)?;
     Ok(unify(&mut chosen, schema, Together::Chosen)? || compared)
-}
-
-/// A value that is compared with one of this type, which stands elsewhere.
-fn convert_beside(value: &mut Expr, other: &DataType, schema: &DFSchema) -> Result<bool> {
-    let mut other = Expr::Literal(other.try_into()?, None);
-    unify(&mut [value, &mut other], schema, Together::Compared)
 }
 
 /// The default of `lag` and `lead` is a value as they give.

@@ -6,11 +6,12 @@
 
 use crate::contexts;
 use crate::literals::{Together, text_literal, unify};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, TableReference};
+use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Join, Projection, Union};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -86,6 +87,29 @@ fn unify_column(inputs: &mut [LogicalPlan], column: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a value and the column of a subquery, in which it is looked for, values of one type.
+///
+/// # Errors
+/// When a literal that must be an address is none.
+pub(crate) fn unify_subquery(
+    value: &mut Expr,
+    subquery: &mut Arc<LogicalPlan>,
+    schema: &DFSchema,
+) -> Result<bool> {
+    let other = |kind: &DataType| Ok::<_, DataFusionError>(Expr::Literal(kind.try_into()?, None));
+    let mut like_value = other(&value.get_type(schema)?)?;
+    let mut like_column = other(subquery.schema().field(0).data_type())?;
+    let mut column = literal_in(subquery, 0)
+        .cloned()
+        .unwrap_or_else(|| Expr::Column(subquery.schema().qualified_field(0).into()));
+    let changed = unify(&mut [value, &mut like_column], schema, Together::Compared)?;
+    if unify(&mut [&mut like_value, &mut column], subquery.schema(), Together::Compared)? {
+        *subquery = Arc::new(with_column(LogicalPlan::clone(subquery), 0, column)?);
+        return Ok(true);
+    }
+    Ok(changed)
 }
 
 /// The text literal that is a column of a plan.

@@ -55,6 +55,13 @@ impl AddressKind {
         }
     }
 
+    const fn null(self) -> ScalarValue {
+        match self {
+            Self::Ip => ScalarValue::FixedSizeBinary(16, None),
+            Self::Mac => ScalarValue::FixedSizeBinary(6, None),
+        }
+    }
+
     /// The literal for a text; `None` when it is no such address.
     pub(crate) fn literal(self, text: &str) -> Option<ScalarValue> {
         match self {
@@ -115,6 +122,7 @@ fn unify_addresses(values: &mut [&mut Expr], types: &[DataType], among: &Address
         let converted = match (as_text, is_text(kind)) {
             (true, false) => AddressKind::of(kind).map(|_| text(value.clone())),
             (false, true) => Some(among.read(value)?),
+            (false, false) if matches!(value, Expr::Literal(ScalarValue::Null, _)) => Some(among.null()),
             _ => None,
         };
         changed |= converted.is_some();
@@ -126,6 +134,11 @@ fn unify_addresses(values: &mut [&mut Expr], types: &[DataType], among: &Address
 }
 
 impl Addresses {
+    /// NULL, as an address.
+    const fn null(&self) -> Expr {
+        Expr::Literal(self.kind.null(), None)
+    }
+
     /// The address that a text names.
     fn read(&self, value: &Expr) -> Result<Expr> {
         let Some(text) = text_literal(value) else {
