@@ -19,11 +19,14 @@ use std::ops::ControlFlow;
 
 /// Whether a statement was refused because two of its columns have one name.
 pub(crate) fn has_one_name_for_two(error: &DataFusionError) -> bool {
-    matches!(
-        error.find_root(),
-        DataFusionError::SchemaError(kind, _)
-            if matches!(**kind, SchemaError::DuplicateUnqualifiedField { .. } | SchemaError::DuplicateQualifiedField { .. })
-    )
+    match error.find_root() {
+        DataFusionError::SchemaError(kind, _) => matches!(
+            **kind,
+            SchemaError::DuplicateUnqualifiedField { .. } | SchemaError::DuplicateQualifiedField { .. }
+        ),
+        DataFusionError::Plan(text) => text.contains("unique expression names"),
+        _ => false,
+    }
 }
 
 /// Puts a call around every cast of the statement.

@@ -1,6 +1,9 @@
 //! What is wrong with a query: one sentence, the place in its text, and what would be right.
 
+use crate::advice::{bad_address, instead_of, plain_words, unread_literal, wrong_argument};
 use crate::elements::function_of;
+use crate::literals::BadAddress;
+use crate::places::place_of_message;
 use datafusion::common::{DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -45,36 +48,20 @@ impl SqlError {
         self
     }
 
+    /// The same where its message belongs, as far as that can be said.
+    pub(crate) fn placed(self, sql: &str) -> Self {
+        match place_of_message(&self.message, sql) {
+            Some(start) if self.place.is_none() => self.at(sql, start),
+            _ => self,
+        }
+    }
+
     /// The same at the first token of `sql` that is or holds `word`.
     pub(crate) fn at_word(mut self, sql: &str, word: &str) -> Self {
         self.place = self.place.or_else(|| place_of_word(sql, word));
         self
     }
 }
-
-impl SqlError {
-    /// The same at the first literal of `sql` that the message quotes, or at the window function that it names.
-    pub(crate) fn at_what_it_names(mut self, sql: &str) -> Self {
-        let is_named = |token: &Token| match token {
-            Token::SingleQuotedString(text) => !text.is_empty() && self.message.contains(&format!("'{text}'")),
-            Token::Word(word) => {
-                let word = word.value.to_ascii_lowercase();
-                WINDOW_FUNCTIONS.contains(&word.as_str()) && self.message.contains(&word)
-            }
-            _ => false,
-        };
-        if self.place.is_none() {
-            let tokens = tokens(sql);
-            let literals_first = |token: &&TokenWithSpan| !matches!(token.token, Token::SingleQuotedString(_));
-            let named = tokens.iter().filter(|token| is_named(&token.token)).min_by_key(literals_first);
-            self.place = named.and_then(|token| place_at(sql, token.span.start.line, token.span.start.column));
-        }
-        self
-    }
-}
-
-/// The functions whose names are looked for in the text of a query.
-const WINDOW_FUNCTIONS: [&str; 3] = ["tumble", "hop", "tumble_rows"];
 
 impl std::error::Error for SqlError {}
 
@@ -100,23 +87,30 @@ pub(crate) struct KnownNames<'a> {
 pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownNames<'_>) -> SqlError {
     let root = error.find_root();
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    if let DataFusionError::SchemaError(schema_error, _) = root {
-        return from_schema_error(schema_error, sql, span);
+    match root {
+        DataFusionError::SchemaError(error, _) => return from_schema_error(error, sql, span),
+        DataFusionError::External(error) if let Some(bad) = error.downcast_ref::<BadAddress>() => {
+            return bad_address(bad).at_word(sql, &bad.text);
+        }
+        _ => {}
     }
-    let text = first_sentence(&root.strip_backtrace());
+    let text = plain_words(&first_sentence(&root.strip_backtrace()));
+    if let Some((_, rest)) = text.split_once("unique expression names but the expression \"") {
+        return two_columns(rest.split('"').next().unwrap_or_default(), sql);
+    }
     if let Some(name) = quoted_after(&text, "table '") {
         return unknown_table(&name, sql, names);
     }
     if let Some(name) = quoted_after(&text, "Invalid function '") {
-        return unknown_name("function", &name, names.functions.iter().map(String::as_str), sql);
+        return unknown_function(&name, sql, names);
+    }
+    if let Some(error) = unread_literal(&text).or_else(|| wrong_argument(&text)) {
+        return error.placed(sql);
     }
     let place = span.map(|span| span.start);
     let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
-    SqlError {
-        place: place.and_then(|(line, column)| place_at(sql, line, column)),
-        message: without_place(&text),
-        help: None,
-    }
+    let place = place.and_then(|(line, column)| place_at(sql, line, column));
+    SqlError { place, message: without_place(&text), help: None }.placed(sql)
 }
 
 /// Columns that are put before the SELECT list.
@@ -163,6 +157,13 @@ fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
     let mut error = unknown_name("table", table, names.tables.iter().copied(), sql);
     error.help = error.help.or_else(|| Some(format!("the tables are {}", names.tables.join(", "))));
     error
+}
+
+fn unknown_function(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
+    let known = names.functions.iter().map(String::as_str);
+    let error = unknown_name("function", name, known, sql);
+    let instead = instead_of(name).map(|instead| format!("use {instead}"));
+    SqlError { help: instead.or(error.help), ..error }
 }
 
 fn unknown_name<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>, sql: &str) -> SqlError {

@@ -257,6 +257,9 @@ mod tests {
             "SELECT service(protocol, dst_port), tcp_flags & 2, count(*) FROM packets
              GROUP BY service(protocol, dst_port), tcp_flags & 2, tumble('1 second')",
             "SELECT count(DISTINCT src_ip) FROM packets GROUP BY tumble('1 second')",
+            "SELECT text(src_ip), hex(tcp_flags & 0x12), coalesce(dst_ip, '0.0.0.0') AS d, count(*) FROM packets
+             WHERE (src_ip, dst_port) IN (('10.0.0.1', 80), ('10.0.0.2', 443)) OR src_ip LIKE '10.%'
+             GROUP BY text(src_ip), hex(tcp_flags & 0x12), d, tumble('1 second')",
             "SELECT p, sum(o) FROM (SELECT src_port AS p, octets AS o FROM packets UNION ALL
              SELECT dst_port, octets FROM packets) GROUP BY p, tumble('1 second')",
         ] {
@@ -278,6 +281,11 @@ mod tests {
                 "a group looks at the octets of each packet",
             ),
             ("SELECT max(octets) FROM packets", "max(packets.octets) needs every packet"),
+            (
+                "SELECT count(*) FROM packets WHERE payload LIKE '%GET%'",
+                "payload is no key of the flow table",
+            ),
+            ("SELECT sum(extract(second FROM ts)) FROM packets", "needs every packet"),
             ("SELECT sum(octets * 8) FROM packets", "octets"),
             ("SELECT quantile(frame_octets, 0.5) FROM packets", "needs every packet"),
             ("SELECT sum(dst_port) FROM packets", "sum(packets.dst_port) needs every packet"),

@@ -241,6 +241,7 @@ fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, R
     let builder = LoweredAggregateBuilder::new(expression, input, input.as_arrow(), &properties, &context);
     let LoweredAggregate { aggregate: function, filter, order_bys } = builder.build()?;
     let name = function.fun().name();
+    check_mergeable(name)?;
     if !order_bys.is_empty() {
         return refuse(
             format!("{name} with ORDER BY depends on the order of arrival"),
@@ -253,7 +254,6 @@ fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, R
             "use count(DISTINCT x), or approx_distinct(x), which merges",
         );
     }
-    check_mergeable(name)?;
     let arguments = function.expressions();
     Ok(Aggregate { function, arguments, filter, takes_states: false })
 }

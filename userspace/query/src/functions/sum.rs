@@ -111,8 +111,8 @@ fn beyond(name: &str) -> DataFusionError {
     exec_datafusion_err!("{name} is beyond 64 bits; sum floating-point numbers: sum(CAST(x AS DOUBLE))")
 }
 
-/// The sum, where all are positive and so small that no sum of some of them is beyond 64 bits; NULL is what stands
-/// below it.
+/// The sum, where all are positive and so small that no sum of some of them is beyond 64 bits; what stands below NULL
+/// is added, too.
 fn small_sum(values: &Int64Array) -> Option<i64> {
     let add = |(bits, sum): (i64, i64), value: &i64| (bits | value, sum.wrapping_add(*value));
     let (bits, sum) = values.values().iter().fold((0, 0), add);
