@@ -140,7 +140,7 @@ impl Account {
         }
     }
 
-    /// Notes that so many of the rows used are in the folded row.
+    /// Notes that so many of the rows used are of groups beyond the cap.
     pub(crate) const fn fold(&mut self, records: u64) {
         self.ledger.folded += records;
     }

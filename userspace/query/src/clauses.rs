@@ -115,7 +115,9 @@ impl Visitor for Clauses<'_> {
             clause(
                 limit_clause.as_ref().is_some_and(has_limit_by),
                 "LIMIT BY",
-                "number the rows: SELECT * FROM (SELECT …, row_number() OVER (PARTITION BY x ORDER BY y) AS place …) WHERE place <= n",
+                "number groups and keep the first ones: SELECT * FROM (SELECT protocol, src_ip, row_number() OVER \
+                    (PARTITION BY protocol ORDER BY sum(octets) DESC) AS place FROM packets GROUP BY protocol, src_ip) \
+                    WHERE place <= 3",
             ),
         ])?;
         self.refuse(order_by.iter().flat_map(of_order))

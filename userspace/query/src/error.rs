@@ -107,10 +107,23 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
     if let Some(error) = unread_literal(&text).or_else(|| wrong_argument(&text)) {
         return error.placed(sql);
     }
+    if let Some(name) = ungrouped(&text) {
+        let message = format!("the column '{name}' must be in GROUP BY, or within an aggregate");
+        let error = SqlError::new(message, "group by it, or take one of its values, such as max(x)");
+        let start = span.map(|span| Location::new(span.start.line, span.start.column));
+        return start.into_iter().fold(error, |error, start| error.at(sql, start)).at_word(sql, name);
+    }
     let place = span.map(|span| span.start);
     let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
     let place = place.and_then(|(line, column)| place_at(sql, line, column));
     SqlError { place, message: without_place(&text), help: None }.placed(sql)
+}
+
+/// The column that is neither grouped nor aggregated.
+fn ungrouped(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("column \"").filter(|_| text.contains("must be in GROUP BY"))?;
+    let name = rest.split_once("\" must appear").map(|(name, _)| name)?;
+    Some(name.split_once('.').map_or(name, |(_, name)| name))
 }
 
 /// Columns that are put before the SELECT list.

@@ -5,35 +5,20 @@ use crate::lower::Refusal;
 use crate::planner::{COMPLETENESS, ContinuousQuery, Upper};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What results have besides the SELECT list.
 const OURS: [&str; 4] = ["window_start", "window_end", COMPLETENESS, "status"];
 
-/// Refuses a SELECT list in which a column would have the name of another one, or of ours.
+/// Refuses a SELECT list in which a column would have the name of one of ours.
 pub(crate) fn check_names(schema: &DFSchema, sql: &str) -> Result<(), Refusal> {
-    let mut known: HashSet<&str> = HashSet::new();
-    for field in schema.fields() {
-        let name = field.name().as_str();
-        if OURS.contains(&name) {
-            let message = format!("a column of the result cannot be called {name}: results have one of that name");
-            let help = format!("call it something else: AS {name}_2");
-            return Err(Refusal::Because(SqlError::new(message, help).at_word(sql, name)));
-        }
-        if !known.insert(name) {
-            let message = format!("two columns of the result are called '{name}'");
-            let help = format!("give one of them a name of its own: AS {}", another(name));
-            return Err(Refusal::Because(SqlError::new(message, help).at_word(sql, name)));
-        }
-    }
-    Ok(())
-}
-
-/// A name like that one.
-fn another(name: &str) -> String {
-    let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if is_word { format!("{name}_2") } else { "other".to_owned() }
+    let Some(field) = schema.fields().iter().find(|field| OURS.contains(&field.name().as_str())) else {
+        return Ok(());
+    };
+    let name = field.name();
+    let message = format!("a column of the query cannot be called {name}: results have one of that name");
+    let help = format!("call it something else: AS {name}_2");
+    Err(Refusal::Because(SqlError::new(message, help).at_word(sql, name)))
 }
 
 /// The SELECT list with the types of what is executed: optimisation may have changed those of the plan.
