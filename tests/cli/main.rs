@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
+mod advice;
 mod files;
 mod formats;
 mod help;

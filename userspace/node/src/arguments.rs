@@ -5,6 +5,7 @@ use crate::output::Format;
 use crate::rules::RulePlan;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -278,12 +279,31 @@ impl QueryArguments {
         for file in &self.query_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::Usage(format!("--query-file {}: {error}", file.display())))?;
-            name_all(&stem(file), split_statements(&text), &mut queries);
+            name_all(&stem(file), split_statements(without_mark(&text)), &mut queries);
         }
-        let statements = self.sql.iter().flat_map(|sql| split_statements(sql)).collect();
+        let statements = self.sql.iter().flat_map(|sql| split_statements(without_mark(sql))).collect();
         name_all("query", statements, &mut queries);
         Ok(queries)
     }
+}
+
+/// The text without the mark of its encoding that editors put before it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The arguments, so that SQL which begins with a comment is no option: those have no white space in their names.
+pub(crate) fn with_comments(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    arguments.map(|argument| {
+        let name = argument.to_string_lossy();
+        let name = name.split('=').next().unwrap_or_default();
+        if name.starts_with("--") && name.contains(char::is_whitespace) {
+            let mut sql = OsString::from(" ");
+            sql.push(&argument);
+            return sql;
+        }
+        argument
+    })
 }
 
 /// The address of `udp://HOST:PORT` or `tcp://HOST:PORT`.

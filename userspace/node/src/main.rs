@@ -14,13 +14,13 @@ mod schema;
 mod summary;
 mod windows;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, with_comments};
 use clap::{CommandFactory as _, Parser as _};
 use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(Arguments::parse_from(with_comments(std::env::args_os()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");

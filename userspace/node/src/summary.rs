@@ -15,6 +15,7 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
     for (name, end) in &summary.files {
         warn_of_end(name, end.as_ref());
     }
+    warn_of_folds(plan, summary);
     if plan.quiet {
         return;
     }
@@ -39,6 +40,15 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
     }
     for ((name, _), ledger) in plan.queries.iter().zip(&summary.queries) {
         print_query(name, ledger);
+    }
+}
+
+/// Results without a window have no column that says it.
+fn warn_of_folds(plan: &QueryPlan, summary: &Summary) {
+    for ((name, _), ledger) in plan.queries.iter().zip(&summary.queries) {
+        if ledger.folded > 0 {
+            eprintln!("warning: {name} has more groups than --groups-max; what rests on those beyond it is not exact");
+        }
     }
 }
 
@@ -103,7 +113,7 @@ fn print_damage(damage: &DamageCounts) {
 fn print_query(name: &str, ledger: &QueryLedger) {
     let folded = match ledger.folded {
         0 => String::new(),
-        rows => format!("; {} of the rows used are in the folded row, raise --groups-max", grouped(rows)),
+        rows => format!("; {} of the rows used are of groups beyond the cap, raise --groups-max", grouped(rows)),
     };
     eprintln!(
         "{name}: delivered {} = used {} + filtered {} + late {}{folded}",
