@@ -34,7 +34,8 @@ def answer(database, sql):
 
 
 def main(arguments):
-    database = duckdb.connect()
+    database = duckdb.connect(config={"threads": 2})
+    database.execute("SET enable_progress_bar = false")
     for name, path, columns in zip(arguments[0::3], arguments[1::3], arguments[2::3]):
         load(database, name, path, columns)
     for line in sys.stdin:

@@ -22,8 +22,6 @@ pub(super) struct Question {
     pub(super) kinds: Vec<Kind>,
     /// Whether the order of the rows is part of the answer.
     pub(super) is_ordered: bool,
-    /// The stream that it reads, or the first of them.
-    pub(super) stream: &'static str,
 }
 
 /// A stream and what may be said of it.
@@ -84,12 +82,12 @@ pub(super) fn question(random: &mut Random, sources: &[Source]) -> Question {
 /// Rows of the stream, filtered and projected.
 fn rows(random: &mut Random, source: &Source) -> Question {
     let block = select(random, source, "SELECT {} FROM {} WHERE {}");
-    with_order(random, block, source, None)
+    with_order(random, block, None)
 }
 
 fn distinct(random: &mut Random, source: &Source) -> Question {
     let block = select(random, source, "SELECT DISTINCT {} FROM {} WHERE {}");
-    unordered(block, source, None)
+    unordered(block, None)
 }
 
 fn select(random: &mut Random, source: &Source, template: &str) -> Block {
@@ -109,10 +107,10 @@ fn finished(
     window: Option<Window>,
 ) -> Question {
     let block = shape(random, source, window);
-    if random.percent(35) { with_order(random, block, source, window) } else { unordered(block, source, window) }
+    if random.percent(35) { with_order(random, block, window) } else { unordered(block, window) }
 }
 
-fn unordered(block: Block, source: &Source, window: Option<Window>) -> Question {
+fn unordered(block: Block, window: Option<Window>) -> Question {
     let kinds = kinds(&block, window);
     let names = names(&block);
     let theirs = match window {
@@ -121,11 +119,11 @@ fn unordered(block: Block, source: &Source, window: Option<Window>) -> Question 
             format!("SELECT {}, {names}, 'final' FROM ({})", bounds(size), block.sql.theirs)
         }
     };
-    Question { sql: Both::new(block.sql.ours, theirs), kinds, is_ordered: false, stream: source.stream }
+    Question { sql: Both::new(block.sql.ours, theirs), kinds, is_ordered: false }
 }
 
 /// Orders by all columns, some of them first, so that nothing is left open.
-fn with_order(random: &mut Random, block: Block, source: &Source, window: Option<Window>) -> Question {
+fn with_order(random: &mut Random, block: Block, window: Option<Window>) -> Question {
     let mut columns: Vec<_> = block.fields.iter().collect();
     random.shuffle(&mut columns);
     // What is computed in another order differs in its last digits, and must decide nothing.
@@ -146,7 +144,7 @@ fn with_order(random: &mut Random, block: Block, source: &Source, window: Option
         ),
     };
     let ours = format!("{ours} ORDER BY {order} LIMIT {limit}");
-    Question { sql: Both::new(ours, theirs), kinds, is_ordered: true, stream: source.stream }
+    Question { sql: Both::new(ours, theirs), kinds, is_ordered: true }
 }
 
 fn bounds(size: u64) -> String {
