@@ -6,6 +6,7 @@ string; for each of them one line on standard output: {"rows": [...]} or {"error
 
 import decimal
 import json
+import math
 import sys
 
 import duckdb
@@ -22,6 +23,8 @@ def load(database, name, path, columns):
 def plain(value):
     if isinstance(value, decimal.Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None  # as tapline writes it in JSON
     return value
 
 

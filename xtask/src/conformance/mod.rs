@@ -2,9 +2,12 @@
 //!
 //! Takes nothing and runs what every check runs: the test target `conformance` over the folder of real captures, and
 //! some hundred queries beside `DuckDB`. Where something is not there, it says so and succeeds: nothing was claimed,
-//! nothing was tested. With `sql`, asks as many queries as are wanted.
+//! nothing was tested. With `sql`, asks as many queries as are wanted; with folders, compares whatever is in them.
 
+mod folder;
 mod sql;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,6 +19,9 @@ use crate::{test, workspace};
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    /// Captures and exports to compare with tshark and capinfos, recursively
+    #[arg(value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -29,6 +35,7 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Some(Command::Sql(arguments)) => sql::run(arguments),
+        None if !arguments.folders.is_empty() => folder::run(&arguments.folders),
         None => {
             captures()?;
             sql::run(&sql::CHECKED)

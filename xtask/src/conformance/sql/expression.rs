@@ -122,7 +122,7 @@ impl Draw<'_> {
             2 => Both::join("{} IN ({}, {})", &[&column, sample, &other]),
             3 => Both::join("{} NOT IN ({}, {})", &[&column, sample, &other]),
             4 => Both::join("{} BETWEEN {} AND {}", &[&column, sample, &other]),
-            5 => Both::join("{} IS DISTINCT FROM {}", &[&column, sample]),
+            5 => Both::join("({} IS DISTINCT FROM {})", &[&column, sample]),
             _ => Both::join(&format!("{{}} {comparison} {{}}"), &[&column, sample]),
         }
     }
