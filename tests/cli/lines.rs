@@ -18,8 +18,7 @@ const QUERIES: [&str; 5] = [
 fn by_query(lines: &str) -> BTreeMap<String, Vec<Value>> {
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in lines.lines() {
-        let mut row: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let mut row: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         let name = row.as_object_mut().unwrap().remove("query").unwrap();
         rows.entry(name.as_str().unwrap().to_owned()).or_default().push(row);
     }
@@ -49,7 +48,8 @@ fn each_line_is_an_object_and_says_whose_it_is() {
 #[test]
 fn the_account_behind_the_same_pipe_stands_on_a_line_of_its_own() {
     let file = capture().to_str().unwrap();
-    let arguments = [&["query", "--pcap", file, "--format", "json", "--summary", "json"], &QUERIES[..]].concat();
+    let arguments =
+        [&["query", "--pcap", file, "--format", "json", "--summary", "json"], &QUERIES[..]].concat();
     let all = tapline_in_one(&arguments);
     let (rows, account) = all.success().trim_end().rsplit_once('\n').unwrap();
     assert_eq!(by_query(rows)["query_3"].len(), 1);

@@ -61,7 +61,9 @@ fn the_account_is_an_object_too() {
         assert_eq!(source[key], count, "{key}: {account}");
     }
     let query = &account["queries"][0];
-    for (key, count) in [("delivered", packets), ("used", packets), ("filtered", 0), ("late", 0), ("folded", 0)] {
+    for (key, count) in
+        [("delivered", packets), ("used", packets), ("filtered", 0), ("late", 0), ("folded", 0)]
+    {
         assert_eq!(query[key], count, "{key}: {account}");
     }
     assert_eq!((&query["query"], &account["files"][0]["end"]), (&"query".into(), &"complete".into()));

@@ -60,7 +60,11 @@ fn compare_columns(
         }
         match exports_class(account, &ours, theirs) {
             Some(name) => *outcome.explained.entry(name).or_default() += 1,
-            None => outcome.different.push(format!("{column}: tapline {}, tshark {}", shown(&ours), shown(theirs))),
+            None => outcome.different.push(format!(
+                "{column}: tapline {}, tshark {}",
+                shown(&ours),
+                shown(theirs)
+            )),
         }
     }
     outcome

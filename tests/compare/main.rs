@@ -75,7 +75,9 @@ fn main() -> ExitCode {
 /// All files below a path, sorted; notes about them are left out.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = path.read_dir() else {
-        let is_note = path.extension().is_some_and(|extension| ["md", "txt", "toml"].iter().any(|note| extension == *note));
+        let is_note = path
+            .extension()
+            .is_some_and(|extension| ["md", "txt", "toml"].iter().any(|note| extension == *note));
         if !is_note {
             files.push(path.to_owned());
         }

@@ -72,7 +72,8 @@ fn ask(file: &Path, folder: &Path) -> Finished {
         format!("SELECT {keys}, count(*), sum(octets), sum(frame_octets) FROM packets GROUP BY {keys}")
     };
     let queries: Vec<_> = std::iter::once(frames).chain(GROUPS.map(grouped)).collect();
-    let mut arguments: Vec<&OsStr> = ["query", "--workers", "1", "--format", "csv", "--output"].map(OsStr::new).into();
+    let mut arguments: Vec<&OsStr> =
+        ["query", "--workers", "1", "--format", "csv", "--output"].map(OsStr::new).into();
     arguments.extend([folder.as_os_str(), "--pcap".as_ref(), file.as_os_str()]);
     arguments.extend(queries.iter().map(OsStr::new));
     tapline(&arguments)

@@ -19,7 +19,8 @@ fn every_record_of_a_capture_is_found() {
         let path = path.to_str().unwrap();
         for window in ["", ", tumble('5 seconds')", ", hop('5 seconds', '5 seconds')"] {
             let query = matrix_query(window);
-            let run = tapline(&[&["query", "--exports", path, "--format", "csv", &query], &AS_JSON[..]].concat());
+            let run =
+                tapline(&[&["query", "--exports", path, "--format", "csv", &query], &AS_JSON[..]].concat());
             assert!(matrix(&run) == truth_matrix(&truth), "{protocol}{window}: {}", run.stderr);
             assert_eq!(summary(&run)["queries"][0]["late"], 0, "nothing is late in a file: {}", run.stderr);
         }

@@ -16,7 +16,8 @@ pub(crate) fn listen(load: &Load, arguments: &[&str]) -> (Finished, Truth) {
     let url = format!("udp://127.0.0.1:{port}");
     let query = matrix_query(", tumble('10 seconds')");
     let arguments =
-        [&["query", "--listen", &url, "--format", "csv"], &AS_JSON[..], arguments, &[query.as_str()]].concat();
+        [&["query", "--listen", &url, "--format", "csv"], &AS_JSON[..], arguments, &[query.as_str()]]
+            .concat();
     let mut truth = None;
     let run = tapline_during(&arguments, || {
         wait_for_listener(port);
@@ -137,17 +138,18 @@ fn ipfix_comes_by_connections_too() {
     let url = format!("tcp://127.0.0.1:{port}");
     let query = matrix_query(", tumble('10 seconds')");
     let mut fleet = Fleet::new(&plan(Protocol::Ipfix), 0..2).unwrap();
-    let run = tapline_during(&["query", "--listen", &url, "--format", "csv", "--summary", "json", &query], || {
-        for exporter in 0..2 {
-            let mut stream = connect(port);
-            let mut outbox = Outbox::default();
-            for _ in 0..200 {
-                fleet.emit(exporter, 1_800_000_000_000_000_000, &mut outbox);
+    let run =
+        tapline_during(&["query", "--listen", &url, "--format", "csv", "--summary", "json", &query], || {
+            for exporter in 0..2 {
+                let mut stream = connect(port);
+                let mut outbox = Outbox::default();
+                for _ in 0..200 {
+                    fleet.emit(exporter, 1_800_000_000_000_000_000, &mut outbox);
+                }
+                outbox.datagrams().for_each(|message| stream.write_all(message).unwrap());
             }
-            outbox.datagrams().for_each(|message| stream.write_all(message).unwrap());
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    });
+            std::thread::sleep(Duration::from_millis(500));
+        });
     let truth = fleet.truth();
     assert!(matrix(&run) == truth_matrix(&truth), "{}", run.stderr);
     assert_eq!(records(&matrix(&run)), truth.sent.records);

@@ -55,7 +55,9 @@ pub fn write_capture(capture: &Path, files: &[PathBuf]) {
         let link = Link { src_mac: Mac::local(1), dst_mac: Mac::local(2), vlan: None };
         let mut octets = vec![];
         Frame { link, body: Body::Ip(packet) }.write(&mut octets);
-        writer.write((1_700_000_000 + second as u64) * 1_000_000_000, &octets).expect("files can be read and written");
+        writer
+            .write((1_700_000_000 + second as u64) * 1_000_000_000, &octets)
+            .expect("files can be read and written");
     }
     writer.finish().expect("files can be read and written");
 }
@@ -103,7 +105,14 @@ pub fn by_tapline(file: &Path) -> Result<BTreeMap<String, Counts>, String> {
     let columns = Vec::from_iter(columns).join(", ");
     let sql = format!("SELECT {columns} FROM flows");
     let (format, sql) = (OsStr::new("csv"), OsStr::new(&sql));
-    let run = tapline(&["query".as_ref(), "--exports".as_ref(), file.as_os_str(), "--format".as_ref(), format, sql]);
+    let run = tapline(&[
+        "query".as_ref(),
+        "--exports".as_ref(),
+        file.as_os_str(),
+        "--format".as_ref(),
+        format,
+        sql,
+    ]);
     if run.code != Some(0) {
         return Err(run.stderr);
     }

@@ -18,7 +18,8 @@ impl Summary {
     /// The account, which is the last line.
     pub(crate) fn of(said: &str) -> Result<Self> {
         let line = said.trim_end().lines().last().unwrap_or_default();
-        let account = serde_json::from_str(line).with_context(|| format!("there is no account in: {said}"))?;
+        let account =
+            serde_json::from_str(line).with_context(|| format!("there is no account in: {said}"))?;
         Ok(Self(account))
     }
 
@@ -51,7 +52,8 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_account() {
-        let said = "warning: a line before\n{\"queries\":[{\"query\":\"a\",\"late\":7}],\"warnings\":[\"w\"]}\n";
+        let said =
+            "warning: a line before\n{\"queries\":[{\"query\":\"a\",\"late\":7}],\"warnings\":[\"w\"]}\n";
         let summary = Summary::of(said).expect("it is one");
         assert_eq!(summary.of_query("a", "late").expect("it is there"), 7);
         assert_eq!(summary.text(), "query: {\"late\":7,\"query\":\"a\"}\nwarning: w\n");

@@ -364,8 +364,9 @@ fn check_names(queries: &[(String, String)]) -> Result<(), Failure> {
     match queries.iter().find(|(name, _)| !names.insert(name)) {
         None => Ok(()),
         Some((name, _)) => {
-            let message =
-                format!("two queries are called {name}; give their files other names, which are the queries' names too");
+            let message = format!(
+                "two queries are called {name}; give their files other names, which are the queries' names too"
+            );
             Err(Failure::Usage(message))
         }
     }

@@ -106,9 +106,8 @@ impl Given {
     /// Refuses the first flag that means nothing for what is read.
     pub(crate) fn check(&self, input: &InputPlan) -> Result<(), Failure> {
         let kinds = kinds(input);
-        let is_ignored = |flag: &&Flag| {
-            self.0.contains(&flag.name) && !flag.kinds.iter().any(|kind| kinds.contains(kind))
-        };
+        let is_ignored =
+            |flag: &&Flag| self.0.contains(&flag.name) && !flag.kinds.iter().any(|kind| kinds.contains(kind));
         match FLAGS.iter().find(is_ignored) {
             None => Ok(()),
             Some(flag) => Err(Failure::Usage(refusal(flag, &kinds))),

@@ -24,10 +24,7 @@ pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Stra
     );
     accounts.iter().take(EXPORTERS_PRINTED_MAX).for_each(print_account);
     if accounts.len() > EXPORTERS_PRINTED_MAX {
-        say!(
-            "and {} exporters and domains more",
-            grouped((accounts.len() - EXPORTERS_PRINTED_MAX) as u64)
-        );
+        say!("and {} exporters and domains more", grouped((accounts.len() - EXPORTERS_PRINTED_MAX) as u64));
     }
     if strays.messages > 0 {
         say!("{} messages of no exporter: {}", grouped(strays.messages), reasons(&strays.reasons));

@@ -67,8 +67,7 @@ fn sources(source: &SourceSummary) -> Vec<Value> {
 
 fn of_frames(kind: &str, frames: &FrameSummary) -> Value {
     let mut remarks: Vec<(u64, String)> = vec![];
-    let damage: Vec<Remark> =
-        frames.damage.iter().map(|(damage, frames)| (frames, damage.text())).collect();
+    let damage: Vec<Remark> = frames.damage.iter().map(|(damage, frames)| (frames, damage.text())).collect();
     remarks.extend(prefixed("damaged: ", &damage));
     remarks.extend(frames.interface.iter().flat_map(interface::of_reader).map(owned));
     let mut object = fates(&frames.ledger);

@@ -74,7 +74,10 @@ impl Collector {
         match self {
             Self::Tapline => {
                 let listen = format!("udp://{address}");
-                command.args(["query", "--listen", &listen, "--format", "csv"]).args(summary::ARGUMENTS).arg(SQL);
+                command
+                    .args(["query", "--listen", &listen, "--format", "csv"])
+                    .args(summary::ARGUMENTS)
+                    .arg(SQL);
             }
             Self::Nfcapd => {
                 let queue = QUEUE_OCTETS.to_string();

@@ -33,7 +33,9 @@ impl Cell {
             (Value::Number(number), _) => Self::number(&number.to_string()),
             (Value::String(text), Kind::Int | Kind::Float) => Self::number(text),
             (Value::String(text), Kind::Address) => Self::Text(hex(text)),
-            (Value::String(text), Kind::Time) => nanoseconds(text).map_or(Self::Text(text.clone()), Self::Int),
+            (Value::String(text), Kind::Time) => {
+                nanoseconds(text).map_or(Self::Text(text.clone()), Self::Int)
+            }
             (Value::String(text), _) => Self::Text(text.clone()),
             (other, _) => Self::Text(other.to_string()),
         }

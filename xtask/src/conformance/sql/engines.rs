@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn the_query_that_stops_a_run_is_named() {
-        let Run::Stopped(at, error) = stopped("error: query_3: no such column\nhelp: x", 5).expect("it is named") else {
+        let Run::Stopped(at, error) =
+            stopped("error: query_3: no such column\nhelp: x", 5).expect("it is named")
+        else {
             panic!("it stopped");
         };
         assert_eq!((at, error.as_str()), (2, "no such column"));

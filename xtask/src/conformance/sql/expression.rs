@@ -186,9 +186,7 @@ impl Draw<'_> {
             }
             3 => (Both::join("coalesce({}, 0)", &[&first]), Kind::Int),
             4 => (Both::join("({} * {})", &[&first, &small]), Kind::Int),
-            _ => {
-                (Both::join("CASE WHEN count(*) > {} THEN {} ELSE 0 END", &[&small, &first]), Kind::Int)
-            }
+            _ => (Both::join("CASE WHEN count(*) > {} THEN {} ELSE 0 END", &[&small, &first]), Kind::Int),
         }
     }
 

@@ -228,15 +228,13 @@ fn with_groups(sql: &Both, mut groups: Vec<Both>, window: Option<Window>) -> Bot
 
 /// Groups by some columns of a subquery, whose windows are the subquery's.
 fn above(random: &mut Random, inner: &Block, alias: &str, window: Option<Window>) -> Block {
-    let scope: Vec<_> =
-        inner.fields.iter().map(|(name, kind)| Field::derived(name.clone(), *kind)).collect();
+    let scope: Vec<_> = inner.fields.iter().map(|(name, kind)| Field::derived(name.clone(), *kind)).collect();
     let keys: Vec<_> = match random.percent(70) {
         true => scope[..1].iter().map(|field| (field.sql(), field.kind)).collect(),
         false => vec![],
     };
     let groups: Vec<_> = keys.iter().map(|(key, _)| key.clone()).collect();
-    let outcomes: Vec<_> =
-        (0..2).map(|_| Draw { random, scope: &scope }.outcome()).collect();
+    let outcomes: Vec<_> = (0..2).map(|_| Draw { random, scope: &scope }.outcome()).collect();
     let (list, fields) = named("b", keys.into_iter().chain(outcomes).collect());
     let sql =
         Both::join(&format!("SELECT {{}} FROM ({{}}) AS {alias}"), &[&selected(list, window), &inner.sql]);
@@ -245,7 +243,11 @@ fn above(random: &mut Random, inner: &Block, alias: &str, window: Option<Window>
         None if groups.is_empty() => sql,
         None => Both::join("{} GROUP BY {}", &[&sql, &Both::list(&groups)]),
         Some(_) => {
-            let ours = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", Both::list(&groups).ours) };
+            let ours = if groups.is_empty() {
+                String::new()
+            } else {
+                format!(" GROUP BY {}", Both::list(&groups).ours)
+            };
             groups.push(Both::same("w"));
             Both::new(sql.ours + &ours, format!("{} GROUP BY {}", sql.theirs, Both::list(&groups).theirs))
         }
@@ -282,7 +284,8 @@ fn joined(random: &mut Random, source: &Source, window: Option<Window>) -> Block
     let values = ["l.a0", "l.a1", "l.a2", "r.a1"].map(Both::same);
     let kinds = [Kind::Address, Kind::Int, Kind::Int, Kind::Int];
     let (list, fields) = named("b", values.into_iter().zip(kinds).collect());
-    let on = Both::new("l.a0 = r.a0", if window.is_some() { "l.a0 = r.a0 AND l.w = r.w" } else { "l.a0 = r.a0" });
+    let on =
+        Both::new("l.a0 = r.a0", if window.is_some() { "l.a0 = r.a0 AND l.w = r.w" } else { "l.a0 = r.a0" });
     let list = match window {
         None => list,
         Some(_) => Both { theirs: format!("{}, l.w AS w", list.theirs), ..list },
@@ -305,4 +308,73 @@ fn united(random: &mut Random, source: &Source, window: Option<Window>) -> Block
 fn derived_aggregate(random: &mut Random, source: &Source, window: Option<Window>) -> Block {
     let inner = select(random, source, "SELECT {} FROM {} WHERE {}");
     above(random, &inner, "d", window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::field::STREAMS;
+    use super::*;
+
+    /// Queries over streams whose columns have a few values each.
+    fn queries(seed: u64) -> Vec<Both> {
+        let sample = |kind| match kind {
+            Kind::Int => vec![Both::same("1"), Both::same("2")],
+            _ => vec![Both::new("'a'", "'b'")],
+        };
+        let fields = |columns: &[(&str, Kind)]| {
+            let field = |(name, kind): &(&str, Kind)| Field {
+                name: (*name).to_owned(),
+                kind: *kind,
+                samples: sample(*kind),
+            };
+            columns.iter().map(field).collect()
+        };
+        let sources =
+            STREAMS.each_ref().map(|stream| Source { stream: stream.name, fields: fields(stream.columns) });
+        let mut random = Random::new(seed, "queries");
+        (0..300).map(|_| question(&mut random, &sources).sql).collect()
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_queries_of_every_shape() {
+        let all = queries(1);
+        assert_eq!(all, queries(1));
+        assert_ne!(all, queries(2));
+        let shapes = [
+            "UNION ALL",
+            " JOIN ",
+            "LEFT JOIN",
+            "tumble(",
+            "hop(",
+            "SELECT DISTINCT",
+            "HAVING",
+            "FILTER (WHERE",
+            "CASE WHEN",
+            "BETWEEN",
+            "IS NULL",
+            "NOT IN",
+            "ORDER BY",
+            "avg(",
+            "count(DISTINCT",
+            "cidr(",
+            "network(",
+            "coalesce(",
+            "nullif(",
+            "AS s",
+            " % ",
+            "* 100.0 / count(*)",
+        ];
+        for shape in shapes {
+            assert!(all.iter().any(|sql| sql.ours.contains(shape)), "no query has {shape}");
+        }
+    }
+
+    #[test]
+    fn windows_are_keys_of_the_other_engine() {
+        for sql in queries(3) {
+            let is_windowed = sql.ours.contains("tumble(") || sql.ours.contains("hop(");
+            assert_eq!(is_windowed, sql.theirs.starts_with("SELECT w, w + "), "{sql:?}");
+            assert!(!sql.theirs.contains("tumble(") && !sql.theirs.contains("hop("), "{sql:?}");
+        }
+    }
 }
