@@ -72,7 +72,9 @@ pub(crate) fn check_overflow(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn check(expression: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = &expression else { return Transformed::no(expression) };
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = &expression else {
+        return Transformed::no(expression);
+    };
     let may_wrap = matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply);
     let is_wide = |side: &Expr| side.get_type(schema).is_ok_and(|data_type| data_type == DataType::Int64);
     if !may_wrap || !is_wide(left) || !is_wide(right) {

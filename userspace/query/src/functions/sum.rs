@@ -92,7 +92,8 @@ impl AggregateUDFImpl for Sum {
         let name = args.name.to_owned();
         let wide = AccumulatorArgs { return_field: Arc::new(Field::new("wide", WIDE, true)), ..args };
         let wide = self.plain.create_groups_accumulator(wide)?;
-        let narrow = AccumulatorArgs { return_field: Arc::new(Field::new("sum", DataType::Int64, true)), ..args };
+        let narrow =
+            AccumulatorArgs { return_field: Arc::new(Field::new("sum", DataType::Int64, true)), ..args };
         let narrow = self.plain.create_groups_accumulator(narrow)?;
         Ok(Box::new(GroupSums { name, narrow, wide, bound: Some(0) }))
     }
@@ -161,7 +162,8 @@ impl GroupSums {
         }
         let sums = self.wide.evaluate(emit)?;
         let sums = sums.as_primitive::<Decimal128Type>();
-        let narrow = sums.try_unary::<_, Int64Type, _>(|sum| i64::try_from(sum).map_err(|_| beyond(&self.name)));
+        let narrow =
+            sums.try_unary::<_, Int64Type, _>(|sum| i64::try_from(sum).map_err(|_| beyond(&self.name)));
         Ok(Arc::new(narrow?))
     }
 }
