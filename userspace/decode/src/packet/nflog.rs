@@ -1,6 +1,5 @@
 //! Packets that Linux's netfilter logged (`LINKTYPE_NFLOG`): attributes, of which one is the packet.
 
-use super::fields::Fields as _;
 use super::walk::Walk;
 use super::{Damage, Unread, ethertype};
 
@@ -34,7 +33,7 @@ pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a 
                     walk,
                 );
             }
-            PACKET_HEADER => protocol = rest.first_chunk::<2>().map(|field| field.be16::<0>()),
+            PACKET_HEADER => protocol = rest.first_chunk().map(|protocol| u16::from_be_bytes(*protocol)),
             _ => {}
         }
         let padding_octets = value_octets.next_multiple_of(4) - value_octets;
