@@ -249,6 +249,7 @@ impl Domain {
         self.plans.clear(output);
         self.sources.clear(output);
         self.sequence.end_run();
+        self.counting.end_run();
         output.held.rates -= self.sampling.len();
         self.sampling = Sampling::new(output.options.sampling_rate);
         self.clock = Clock::default();
