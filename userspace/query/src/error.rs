@@ -95,6 +95,9 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
         _ => {}
     }
     let text = plain_words(&first_sentence(&root.strip_backtrace()));
+    if let Some((_, rest)) = text.split_once("unique expression names but the expression \"") {
+        return two_columns(rest.split('"').next().unwrap_or_default(), sql);
+    }
     if let Some(name) = quoted_after(&text, "table '") {
         return unknown_table(&name, sql, names);
     }
@@ -104,10 +107,23 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
     if let Some(error) = unread_literal(&text).or_else(|| wrong_argument(&text)) {
         return error.placed(sql);
     }
+    if let Some(name) = ungrouped(&text) {
+        let message = format!("the column '{name}' must be in GROUP BY, or within an aggregate");
+        let error = SqlError::new(message, "group by it, or take one of its values, such as max(x)");
+        let start = span.map(|span| Location::new(span.start.line, span.start.column));
+        return start.into_iter().fold(error, |error, start| error.at(sql, start)).at_word(sql, name);
+    }
     let place = span.map(|span| span.start);
     let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
     let place = place.and_then(|(line, column)| place_at(sql, line, column));
     SqlError { place, message: without_place(&text), help: None }.placed(sql)
+}
+
+/// The column that is neither grouped nor aggregated.
+fn ungrouped(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("column \"").filter(|_| text.contains("must be in GROUP BY"))?;
+    let name = rest.split_once("\" must appear").map(|(name, _)| name)?;
+    Some(name.split_once('.').map_or(name, |(_, name)| name))
 }
 
 /// Columns that are put before the SELECT list.
@@ -138,8 +154,15 @@ fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlE
             SqlError::new(format!("the column '{}' could be one of several", field.name), help)
                 .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
         }
-        other => SqlError { message: other.to_string(), help: None, place: None },
+        SchemaError::DuplicateUnqualifiedField { name } => two_columns(name, sql),
+        SchemaError::DuplicateQualifiedField { name, .. } => two_columns(name, sql),
     }
+}
+
+fn two_columns(name: &str, sql: &str) -> SqlError {
+    let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
+    let help = "give one of them a name of its own: AS other";
+    SqlError::new(format!("two columns are called '{name}'"), help).at_word(sql, name)
 }
 
 fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {

@@ -40,18 +40,20 @@ struct Behind {
 }
 
 impl ContinuousQuery {
-    /// The same query with as many lower halves as can be over [`PACKET_FLOWS`]; for each lower half the reason why
-    /// it is not.
+    /// The same query over [`PACKET_FLOWS`], where all of its lower halves can be; for each lower half the reason why
+    /// it cannot. Halves over both would count each packet twice.
     #[must_use]
     pub fn over_packet_flows(&self) -> (Self, Vec<Option<String>>) {
-        let (mut query, mut reasons) = (self.clone(), vec![]);
-        for lower in &mut query.lowers {
-            let over_flows = if self.window.is_some_and(|window| window.pane_width().is_none()) {
-                Err("a window that counts rows needs every packet".to_owned())
-            } else {
-                lower.over_packet_flows()
-            };
-            reasons.push(over_flows.map(|half| *lower = half).err());
+        let counts_rows = self.window.is_some_and(|window| window.pane_width().is_none());
+        let over_flows = |lower: &LowerHalf| match counts_rows {
+            true => Err("a window that counts rows needs every packet".to_owned()),
+            false => lower.over_packet_flows(),
+        };
+        let halves: Vec<_> = self.lowers.iter().map(over_flows).collect();
+        let reasons = halves.iter().map(|half| half.as_ref().err().cloned()).collect();
+        let mut query = self.clone();
+        if let Ok(lowers) = halves.into_iter().collect() {
+            query.lowers = lowers;
         }
         (query, reasons)
     }

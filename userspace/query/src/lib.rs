@@ -6,8 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod arithmetic;
 mod borrowed;
+mod casts;
 mod catalog;
+mod clauses;
 mod contexts;
 mod convert;
 mod distinct;
@@ -20,10 +23,12 @@ pub mod functions;
 mod limits;
 mod literals;
 mod lower;
+mod names;
 mod ordering;
 mod places;
 mod planner;
 mod split;
+mod subqueries;
 mod syntax;
 mod window;
 mod window_functions;

@@ -1,11 +1,14 @@
 //! SQL text to a continuous query.
 //!
-//! parse → rewrite syntax → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile
-//! both halves.
+//! parse → rewrite syntax → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → check overflow →
+//! split → compile both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
+use crate::arithmetic::{WideIntegers, check_overflow};
 use crate::borrowed::borrowed_functions;
+use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
 use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
+use crate::clauses::check_clauses;
 use crate::convert::convert_values;
 use crate::distinct::expand_distinct;
 use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
@@ -14,12 +17,15 @@ use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::limits;
 use crate::lower::{LowerHalf, Refusal};
+use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
@@ -33,7 +39,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_record::stream::TIME_ZONE;
-use tapline_record::{ElementColumn, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
+use tapline_record::{ElementColumn, EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
 pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
@@ -158,6 +164,8 @@ impl Planner {
         for function in aggregate_functions() {
             let _ = state.register_udaf(Arc::new(function));
         }
+        let _ = state.register_udf(Arc::new(NamedCast::new().into()));
+        let _ = state.register_expr_planner(Arc::new(WideIntegers));
         state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
         let functions = [
             state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
@@ -169,7 +177,15 @@ impl Planner {
         for function in borrowed {
             let _ = sql_state.register_udf(function);
         }
-        Self { state, sql_state, functions: functions.concat() }
+        Self { state, sql_state, functions: functions.concat() }.starting(EventTime(0))
+    }
+
+    /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
+    #[must_use]
+    pub fn starting(mut self, now: EventTime) -> Self {
+        let now = timestamp_ns_to_datetime(now.0).map(|now| now.and_utc());
+        self.state.execution_props_mut().query_execution_start_time = now;
+        self
     }
 
     /// Plans the query in `sql`.
@@ -183,10 +199,14 @@ impl Planner {
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
         let (mut statement, explain) = parse(sql)?;
+        if let Statement::Statement(inner) = &statement {
+            let is_aggregate = |name: &str| self.state.aggregate_functions().contains_key(name);
+            check_clauses(inner, sql, &is_aggregate).map_err(Refusal::Because)?;
+        }
         rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
         let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
-        let plan = block_on(self.state_with(&elements)?.statement_to_plan(statement))?;
-        let plan = break_ties(convert_values(plan)?)?;
+        let plan = plan_of(&self.state_with(&elements)?, statement)?;
+        let plan = break_ties(name_subqueries(convert_values(plan)?)?)?;
         if !reads_stream(&plan)? {
             let names = STREAMS.map(|stream| stream.name).join(" or ");
             return Err(Refusal::Because(SqlError::new(
@@ -194,7 +214,9 @@ impl Planner {
                 format!("add FROM {names}"),
             )));
         }
-        let optimised = self.state.optimize(&expand_distinct(plan.clone())?)?;
+        check_names(plan.schema(), sql)?;
+        check_subqueries(&plan)?;
+        let optimised = check_overflow(self.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
             sql: sql.to_owned(),
             explain,
@@ -217,6 +239,7 @@ impl Planner {
         } else {
             (query.lowers, query.upper) = self.compile_rows(optimised)?;
         }
+        query.schema = retyped(&query);
         Ok(query)
     }
 
@@ -253,6 +276,7 @@ impl Planner {
             return Ok((lowers, Upper::Best { half: self.compile_upper(split)?, prune }));
         }
         let (plan, skip, fetch) = peel_limit(plan)?;
+        let plan = without_wider_limits(plan, fetch.map(|fetch| skip.saturating_add(fetch)))?;
         Ok((vec![LowerHalf::of_rows(&plan)?], Upper::Stream { skip, fetch }))
     }
 
@@ -274,6 +298,17 @@ impl Planner {
         };
         let tables = STREAMS.map(|stream| stream.name);
         from_datafusion(&error, sql, &KnownNames { tables: &tables, functions: &self.functions })
+    }
+}
+
+/// The statement's plan, its casts named where they must be.
+fn plan_of(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+    match block_on(state.statement_to_plan(statement.clone())) {
+        Err(error) if has_one_name_for_two(&error) => {
+            name_casts(&mut statement);
+            block_on(state.statement_to_plan(statement)).map_err(|_| error)
+        }
+        other => other,
     }
 }
 
@@ -333,6 +368,26 @@ fn peel_limit(plan: LogicalPlan) -> Result<(LogicalPlan, usize, Option<usize>), 
         return Err(Refusal::Because(SqlError::new("LIMIT and OFFSET must be numbers", help)));
     }
     Ok((peeled.data, skip, fetch))
+}
+
+/// Takes off what the optimiser put below UNION ALL: limits that allow as many rows as are wanted in all.
+fn without_wider_limits(plan: LogicalPlan, wanted: Option<usize>) -> Result<LogicalPlan> {
+    let Some(wanted) = wanted else { return Ok(plan) };
+    let bare = plan.transform_down(|node| match node {
+        LogicalPlan::Limit(limit) => {
+            let (mut skip, mut fetch) = (0, None);
+            let is_wider = read_limit(&limit, &mut skip, &mut fetch)? && skip == 0;
+            if is_wider && fetch.is_some_and(|fetch| fetch >= wanted) {
+                return Ok(Transformed::yes(Arc::unwrap_or_clone(limit.input)));
+            }
+            Ok(Transformed::new(LogicalPlan::Limit(limit), false, TreeNodeRecursion::Stop))
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) => {
+            Ok(Transformed::no(node))
+        }
+        other => Ok(Transformed::new(other, false, TreeNodeRecursion::Jump)),
+    })?;
+    Ok(bare.data)
 }
 
 fn read_limit(limit: &Limit, skip: &mut usize, fetch: &mut Option<usize>) -> Result<bool> {

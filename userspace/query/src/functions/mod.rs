@@ -22,6 +22,7 @@ mod quantile;
 mod service;
 mod service_names;
 mod sketch;
+mod sum;
 mod text;
 mod top_k;
 mod varint;
@@ -46,12 +47,13 @@ pub fn scalar_functions() -> Vec<ScalarUDF> {
     ]
 }
 
-/// `approx_distinct`, `quantile` and `top_k`.
+/// `approx_distinct`, `quantile`, `sum` and `top_k`.
 #[must_use]
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
     vec![
         approx_distinct::ApproxDistinct::new().into(),
         quantile::Quantile::new().into(),
+        sum::Sum::new().into(),
         top_k::TopK::new().into(),
     ]
 }
