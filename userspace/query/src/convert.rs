@@ -64,7 +64,8 @@ fn convert_join(mut join: Join, schema: &DFSchema) -> Result<LogicalPlan> {
 
 fn convert_union(union: Union) -> Result<LogicalPlan> {
     let mut inputs: Vec<LogicalPlan> = union.inputs.into_iter().map(Arc::unwrap_or_clone).collect();
-    for column in 0..union.schema.fields().len() {
+    let width = inputs.iter().map(|input| input.schema().fields().len()).min().unwrap_or_default();
+    for column in 0..width {
         unify_column(&mut inputs, column)?;
     }
     let inputs = inputs.into_iter().map(Arc::new).collect();
@@ -98,6 +99,9 @@ pub(crate) fn unify_subquery(
     subquery: &mut Arc<LogicalPlan>,
     schema: &DFSchema,
 ) -> Result<bool> {
+    if subquery.schema().fields().is_empty() {
+        return Ok(false);
+    }
     let other = |kind: &DataType| Ok::<_, DataFusionError>(Expr::Literal(kind.try_into()?, None));
     let mut like_value = other(&value.get_type(schema)?)?;
     let mut like_column = other(subquery.schema().field(0).data_type())?;
