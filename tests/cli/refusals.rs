@@ -74,10 +74,16 @@ pub(crate) const REFUSED: [(&str, &[&str]); 63] = [
     ("SELECT octets, octets FROM packets", &["octets", "AS other"]),
     ("SELECT count(*) FROM packets WHERE octets > (SELECT avg(octets) FROM packets)", &["HAVING"]),
     ("SELECT count(*) FROM (SELECT ts FROM packets ORDER BY octets LIMIT 5)", &["aggregate first"]),
-    ("SELECT count(*) FROM packets GROUP BY tumble_rows(5) UNION ALL SELECT count(*) FROM flows GROUP BY tumble_rows(5)", &["tumble_rows", "tumble('60 seconds')"]),
+    (
+        "SELECT count(*) FROM packets GROUP BY tumble_rows(5) UNION ALL SELECT count(*) FROM flows GROUP BY tumble_rows(5)",
+        &["tumble_rows", "tumble('60 seconds')"],
+    ),
     ("SELECT count(*) FROM packets GROUP BY hop('1 ms', '1 day')", &["panes", "hop('10 seconds', '1 day')"]),
     ("SELECT count(*) FROM packets GROUP BY hop('7 ms', '1 day')", &["panes"]),
-    ("SELECT count(*) FROM packets GROUP BY hop('60 s', '60001 ms')", &["panes", "hop('1 minute', '1 minute')"]),
+    (
+        "SELECT count(*) FROM packets GROUP BY hop('60 s', '60001 ms')",
+        &["panes", "hop('1 minute', '1 minute')"],
+    ),
     ("SELECT sum(octets) FROM packets GROUP BY src_ip, tumble(5)", &["tumble('60 seconds')"]),
 ];
 

@@ -79,7 +79,9 @@ impl Account {
 
     /// Says that this lower half has seen the batch; `packets` names the column that says how many records a row is.
     pub(crate) fn end(&mut self, input: &StreamBatch, packets: Option<usize>) {
-        let (Some(mut fates), Some(halves)) = (self.fates.take(), self.halves_of(input.stream)) else { return };
+        let (Some(mut fates), Some(halves)) = (self.fates.take(), self.halves_of(input.stream)) else {
+            return;
+        };
         if halves > 1 {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
             let seen = pending.entry(input.sequence).or_insert(Seen { fates: vec![], halves: 0 });
@@ -133,7 +135,12 @@ impl Account {
     }
 
     /// Notes that these rows, with the numbers that they have, count in a result.
-    pub(crate) fn use_rows(&mut self, rows: &RecordBatch, numbers: Option<&ArrayRef>, packets: Option<usize>) {
+    pub(crate) fn use_rows(
+        &mut self,
+        rows: &RecordBatch,
+        numbers: Option<&ArrayRef>,
+        packets: Option<usize>,
+    ) {
         match numbers {
             Some(numbers) => self.mark(numbers, Fate::Used),
             None => self.ledger.used += records_in(rows, packets),

@@ -212,13 +212,16 @@ impl QueryMerger {
             };
             let lowers = self.folds.len();
             let open = self.open.entry(key);
-            let open = open.or_insert_with(|| OpenWindow { pane: window, parts: vec![Parts::default(); lowers] });
+            let open =
+                open.or_insert_with(|| OpenWindow { pane: window, parts: vec![Parts::default(); lowers] });
             open.pane.is_complete &= pane.is_complete;
             let parts = &mut open.parts[lower];
             parts.given.push((Arc::clone(&groups), finished));
             // The panes of a hop are in many windows: merged, they would be in each of them for itself.
             let is_hop = matches!(self.query.window, Some(Window::Hop { .. }));
-            if let Some(fold) = self.folds[lower].as_ref().filter(|_| !is_hop && parts.given.len() > PARTS_MAX) {
+            if let Some(fold) =
+                self.folds[lower].as_ref().filter(|_| !is_hop && parts.given.len() > PARTS_MAX)
+            {
                 parts.merge(fold, self.limits.groups_max)?;
             }
         }

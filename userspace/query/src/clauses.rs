@@ -66,7 +66,8 @@ impl Clauses<'_> {
     fn has_aggregate(&self, expression: &Expr) -> bool {
         visit_expressions(expression, |inner| match inner {
             Expr::Function(call)
-                if call.over.is_none() && (self.is_aggregate)(&call.name.to_string().to_ascii_lowercase()) =>
+                if call.over.is_none()
+                    && (self.is_aggregate)(&call.name.to_string().to_ascii_lowercase()) =>
             {
                 ControlFlow::Break(())
             }
@@ -79,7 +80,9 @@ impl Clauses<'_> {
 /// The expression of a column.
 fn expression_of(item: &SelectItem) -> Option<&Expr> {
     match item {
-        SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => Some(expression),
+        SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => {
+            Some(expression)
+        }
         _ => None,
     }
 }
@@ -153,7 +156,9 @@ impl Visitor for Clauses<'_> {
         } = select;
         self.check_places(select)?;
         let joins = from.iter().flat_map(|table| &table.joins).filter_map(refused_join);
-        self.refuse(joins.map(|words| clause(true, words, "write JOIN … ON …, of aggregates by the same window")))?;
+        self.refuse(
+            joins.map(|words| clause(true, words, "write JOIN … ON …, of aggregates by the same window")),
+        )?;
         let order_by = "order what the query gives, with ORDER BY and LIMIT at its end";
         self.refuse([
             (top.is_some(), "TOP", limit_instead(top.as_ref().and_then(rows_of_top))),
@@ -167,7 +172,11 @@ impl Visitor for Clauses<'_> {
             clause(!cluster_by.is_empty(), "CLUSTER BY", order_by),
             clause(!distribute_by.is_empty(), "DISTRIBUTE BY", order_by),
             clause(!sort_by.is_empty(), "SORT BY", order_by),
-            clause(!connect_by.is_empty(), "CONNECT BY", "leave it out: the rows of a stream have no parents"),
+            clause(
+                !connect_by.is_empty(),
+                "CONNECT BY",
+                "leave it out: the rows of a stream have no parents",
+            ),
             clause(!lateral_views.is_empty(), "LATERAL VIEW", "leave it out"),
             clause(exclude.is_some(), "EXCLUDE", "put it right behind the star: SELECT * EXCLUDE (x)"),
             clause(value_table_mode.is_some(), "SELECT AS", "leave AS STRUCT or AS VALUE out"),
@@ -196,7 +205,11 @@ impl Visitor for Clauses<'_> {
                 index_hints,
             } => self.refuse([
                 clause(sample.is_some(), "TABLESAMPLE", sampling),
-                clause(version.is_some(), "FOR or AS OF", "leave it out; WHERE ts < '2026-01-01' chooses a time"),
+                clause(
+                    version.is_some(),
+                    "FOR or AS OF",
+                    "leave it out; WHERE ts < '2026-01-01' chooses a time",
+                ),
                 clause(!with_hints.is_empty(), "WITH", "leave the hints out"),
                 clause(!index_hints.is_empty(), "an index", "leave it out: a stream has none"),
                 clause(!partitions.is_empty(), "PARTITION", "leave it out: a stream has none"),

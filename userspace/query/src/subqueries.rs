@@ -6,8 +6,8 @@
 use crate::error::SqlError;
 use crate::lower::Refusal;
 use crate::split::reads_stream;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -28,14 +28,19 @@ pub(crate) fn name_subqueries(plan: LogicalPlan) -> Result<LogicalPlan> {
                 }
                 other => Ok(Transformed::no(other)),
             })?;
-            Ok(if keeps_names && named.transformed { named.update_data(|one| name.restore(one)) } else { named })
+            Ok(if keeps_names && named.transformed {
+                named.update_data(|one| name.restore(one))
+            } else {
+                named
+            })
         })
     })?;
     Ok(named.data)
 }
 
 fn named(subquery: Subquery, number: usize) -> Result<Subquery> {
-    let columns: Vec<Expr> = subquery.subquery.schema().iter().map(|column| Expr::Column(column.into())).collect();
+    let columns: Vec<Expr> =
+        subquery.subquery.schema().iter().map(|column| Expr::Column(column.into())).collect();
     let columns = columns.into_iter().map(|column| column.alias(format!("subquery_{number}")));
     let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone()).project(columns)?.build()?;
     Ok(Subquery { subquery: Arc::new(plan), ..subquery })

@@ -124,7 +124,9 @@ fn nearest_hop(slide: i64, size: i64) -> String {
     let whole = size - size % slide;
     if whole / slide <= PANES_PER_WINDOW_MAX {
         let (slide, size) = (format_interval(slide), format_interval(whole));
-        return format!("the nearest size that is a multiple of the slide is '{size}': write hop('{slide}', '{size}')");
+        return format!(
+            "the nearest size that is a multiple of the slide is '{size}': write hop('{slide}', '{size}')"
+        );
     }
     let slide = round_up(size.div_euclid(PANES_PER_WINDOW_MAX) + 1);
     let (slide, size) = (format_interval(slide), format_interval(size - size % slide));
@@ -170,8 +172,9 @@ pub fn parse_interval(text: &str) -> Result<i64, String> {
         rest = behind.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
     }
     let longest = i64::MAX / UNITS[1].2;
-    i64::try_from(nanoseconds)
-        .map_err(|_| format!("the interval '{text}' is longer than '{longest} days', the longest that there is"))
+    i64::try_from(nanoseconds).map_err(|_| {
+        format!("the interval '{text}' is longer than '{longest} days', the longest that there is")
+    })
 }
 
 /// Nanoseconds of a number of units.
@@ -183,13 +186,18 @@ fn term(number: &str, unit: &str) -> Option<i128> {
     let unit = i128::from(UNITS.iter().find(is_named)?.2);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
-    if !(is_number(whole) && is_number(fraction)) || whole.len() + fraction.len() == 0 || fraction.len() > 15 {
+    if !(is_number(whole) && is_number(fraction)) || whole.len() + fraction.len() == 0 || fraction.len() > 15
+    {
         return None;
     }
     let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
     // More digits are longer than all of time.
     let digits = format!("{whole}{fraction}");
-    let digits: i128 = if digits.len() > 20 + fraction.len() { i128::from(i64::MAX) * scale } else { digits.parse().ok()? };
+    let digits: i128 = if digits.len() > 20 + fraction.len() {
+        i128::from(i64::MAX) * scale
+    } else {
+        digits.parse().ok()?
+    };
     let nanoseconds = digits.checked_mul(unit)?;
     (nanoseconds % scale == 0).then_some(nanoseconds / scale)
 }
@@ -238,7 +246,8 @@ mod tests {
             assert_eq!(parse_interval(text), Ok(nanoseconds));
             assert_eq!(format_interval(nanoseconds), written);
         }
-        for text in ["", "seconds", "0 seconds", "-1 s", "1 parsec", "1.2.3 s", ". s", "1.5 ns", "é", "1 s 2"] {
+        for text in ["", "seconds", "0 seconds", "-1 s", "1 parsec", "1.2.3 s", ". s", "1.5 ns", "é", "1 s 2"]
+        {
             assert!(parse_interval(text).is_err(), "{text}");
         }
         for text in ["99999999999 days", "106752 days", "99999999999999999999999999999999999999999999 s"] {

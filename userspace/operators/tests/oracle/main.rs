@@ -110,7 +110,8 @@ proptest! {
 /// More panes are open than there is room for: a pane comes in parts, and each row counts once all the same.
 #[test]
 fn panes_that_leave_early_add_up() {
-    let query = Planner::new().plan("SELECT protocol, count(*), sum(octets) FROM packets GROUP BY protocol, tumble('1 ms')");
+    let query = Planner::new()
+        .plan("SELECT protocol, count(*), sum(octets) FROM packets GROUP BY protocol, tumble('1 ms')");
     let query = query.unwrap();
     for workers in [1, 2] {
         let results = streaming::scattered_answer(&query, workers, 700, 2100);

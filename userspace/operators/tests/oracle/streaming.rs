@@ -7,7 +7,9 @@ use datafusion::arrow::datatypes::Int64Type;
 use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, QueryMerger, StreamBatch};
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;
-use tapline_record::{BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks};
+use tapline_record::{
+    BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
+};
 
 /// A small generator of numbers, for the order in which parts are merged.
 struct Shuffle(u64);
@@ -57,9 +59,8 @@ pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<Stri
     let columns = query.columns_of(&PACKETS).unwrap_or_default();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1, is_live: false };
     let layout = |_: &Stream| columns.clone();
-    let mut workers: Vec<Vec<LowerOperator>> = (0..case.workers)
-        .map(|_| LowerOperator::all(query, &layout, limits).unwrap())
-        .collect();
+    let mut workers: Vec<Vec<LowerOperator>> =
+        (0..case.workers).map(|_| LowerOperator::all(query, &layout, limits).unwrap()).collect();
     let mut shuffle = Shuffle(case.shuffle);
     let mut outputs = vec![];
     for (batch, watermarks) in batches_of(&rows, &columns, case.batch_rows) {
@@ -110,7 +111,8 @@ pub(crate) fn scattered_answer(
     rows: i64,
 ) -> Vec<(i64, i64)> {
     let row = |number: i64| {
-        let mut row = PacketRow { ts: number % panes * 1_000_000, protocol: 6, octets: 100, ..PacketRow::default() };
+        let mut row =
+            PacketRow { ts: number % panes * 1_000_000, protocol: 6, octets: 100, ..PacketRow::default() };
         row.present = PacketColumn::Ts.bit() | PacketColumn::Protocol.bit() | PacketColumn::Octets.bit();
         row
     };
