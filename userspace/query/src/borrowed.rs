@@ -3,6 +3,7 @@
 //! While SQL becomes a plan, each function is replaced by one of the same name that says which type comes of
 //! addresses and octets. [`convert`](crate::contexts::convert) puts the function itself back, over converted arguments.
 
+use crate::contexts::convert;
 use crate::functions::{characters, duration_part, text};
 use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
@@ -12,7 +13,7 @@ use datafusion::functions::unicode::character_length;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, TypeSignature,
+    Signature, TypeSignature, when,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,14 +35,13 @@ const OF_ANYTHING: [&str; 13] = [
     "with_metadata",
 ];
 
-/// Functions whose arguments are of one type, how many stand before those, and why they stand together.
-const CHOOSING: [(&str, usize, Together); 6] = [
-    ("coalesce", 0, Together::Chosen),
-    ("greatest", 0, Together::Chosen),
-    ("least", 0, Together::Chosen),
-    ("nullif", 0, Together::Compared),
-    ("nvl", 0, Together::Chosen),
-    ("nvl2", 1, Together::Chosen),
+/// Functions whose arguments are of one type, and why they stand together.
+const CHOOSING: [(&str, Together); 5] = [
+    ("coalesce", Together::Chosen),
+    ("greatest", Together::Chosen),
+    ("least", Together::Chosen),
+    ("nullif", Together::Compared),
+    ("nvl", Together::Chosen),
 ];
 
 /// A function of DataFusion's for SQL that names addresses.
@@ -70,10 +70,16 @@ impl Borrowed {
         if OF_ANYTHING.contains(&name) {
             return Ok(self.plain(arguments));
         }
-        let chosen = CHOOSING.iter().find(|(choosing, ..)| *choosing == name);
-        let Some((_, before, together)) = chosen else { return self.call_with_text(arguments, schema) };
-        let mut values: Vec<&mut Expr> = arguments.iter_mut().skip(*before).collect();
-        unify(&mut values, schema, *together)?;
+        if name == "nvl2"
+            && let [tested, there, absent] = arguments.as_slice()
+        {
+            let chosen = when(tested.clone().is_not_null(), there.clone()).otherwise(absent.clone())?;
+            return Ok(convert(chosen, schema)?.data);
+        }
+        let Some((_, together)) = CHOOSING.iter().find(|(choosing, _)| *choosing == name) else {
+            return self.call_with_text(arguments, schema);
+        };
+        unify(&mut arguments.iter_mut().collect::<Vec<_>>(), schema, *together)?;
         Ok(self.plain(arguments))
     }
 

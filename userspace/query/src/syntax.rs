@@ -1,6 +1,6 @@
 //! What is written otherwise than it is planned.
 //!
-//! `0x1f` is a number (`X'1f'` are octets). Rows in brackets are compared column by column: `(a, b) IN ((1, 2), …)`,
+//! `0x1f` is a number (`X'1f'` are octets). IS DISTINCT FROM is an operator. Rows in brackets are compared column by column: `(a, b) IN ((1, 2), …)`,
 //! `(a, b) = (1, 2)`, `(a, b) < (1, 2)`.
 
 use crate::error::SqlError;
@@ -56,6 +56,13 @@ impl Syntax<'_> {
                 let Some(row) = row(expr) else { return Ok(None) };
                 let found = rows_in(row, list)?;
                 Ok(Some(if *negated { not(found) } else { found }))
+            }
+            // Operators are converted, see `expressions`; these are written as one.
+            Expr::IsNotDistinctFrom(left, right) => {
+                Ok(Some(binary((**left).clone(), BinaryOperator::Spaceship, (**right).clone())))
+            }
+            Expr::IsDistinctFrom(left, right) => {
+                Ok(Some(not(binary((**left).clone(), BinaryOperator::Spaceship, (**right).clone()))))
             }
             Expr::BinaryOp { left, op, right } => match (row(left), row(right)) {
                 (Some(left), Some(right)) => compared(left, op, right),
@@ -161,7 +168,7 @@ fn columns(row: &[Expr]) -> String {
 }
 
 fn not(expression: Expr) -> Expr {
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expression))) }
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expression) }
 }
 
 fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {

@@ -3,17 +3,18 @@
 //! Takes the key of each message, gives the domain that it belongs to. Their number is limited: when there is no
 //! room for a new one, the one that was silent for longest is given up, once it was silent for long enough. A
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
-//! that is given up stays, in one account a protocol version.
+//! that is given up stays, in one account a protocol version and unit.
 
 use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tapline_record::EventTime;
 use tapline_record::address::Address;
 
-/// Whose messages have one account.
+/// Whose messages have one account. An agent of sFlow is known by what its datagrams say, whichever way they come;
+/// it has no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DomainKey {
     pub(super) address: Address,
@@ -21,8 +22,6 @@ pub(super) struct DomainKey {
     pub(super) transport: Transport,
     pub(super) version: u8,
     pub(super) domain: u32,
-    /// The agent that a sFlow datagram names, where somebody else sent it.
-    pub(super) agent: Option<Address>,
 }
 
 impl DomainKey {
@@ -41,8 +40,8 @@ pub(super) struct Domains {
     closed: HashMap<DomainKey, Vec<usize>>,
     /// The domain of the last message, which is most often the next one's too; none after a connection's end.
     last: usize,
-    /// The accounts of those that were given up, by version.
-    given_up: BTreeMap<u8, ExportAccount>,
+    /// The accounts of those that were given up.
+    given_up: BTreeMap<(u8, Unit), ExportAccount>,
     /// When there is no room, none can be given up before.
     full_until: EventTime,
     next_id: u64,
@@ -106,6 +105,21 @@ impl Domains {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
     }
 
+    /// The same, and what is only known of all of them together: whose templates seem to come from another port.
+    pub(super) fn report(&self) -> Vec<ExportAccount> {
+        let announces =
+            |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
+        let announced: HashSet<_> =
+            self.kept.iter().filter(announces).map(|kept| without_port(kept.key)).collect();
+        let account = |kept: &Kept| {
+            let counts = &kept.domain.counts;
+            let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
+            let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
+            ExportAccount { sets_of_other_ports: sets, ..kept.account() }
+        };
+        self.kept.iter().map(account).chain(self.given_up.values().cloned()).collect()
+    }
+
     /// A place for a domain that is not known.
     fn place_for(
         &mut self,
@@ -118,7 +132,7 @@ impl Domains {
             self.kept[place].key = key;
             place
         } else {
-            let mut domain = Domain::new(unit, output.options.sampling_rate);
+            let mut domain = Domain::new(&key, unit, output.options.sampling_rate);
             if let Some(other) = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key)) {
                 domain.sampling = other.domain.sampling.share_of(output.options.sampling_rate);
             }
@@ -164,7 +178,7 @@ impl Domains {
         }
         self.closed.retain(|_, places| !places.is_empty());
         let account = self.kept[place].account();
-        let all = self.given_up.entry(account.version);
+        let all = self.given_up.entry((account.version, account.unit));
         *all.or_insert_with(|| ExportAccount::of_given_up(account.version, account.unit)) += &account;
     }
 }

@@ -11,6 +11,9 @@ use datafusion::arrow::error::ArrowError;
 use std::io::Write;
 use std::sync::Arc;
 
+/// Where an object says whose it is.
+pub(super) const QUERY: &str = "query";
+
 pub(super) struct JsonWriter {
     writer: LineDelimitedWriter<Box<dyn Write>>,
     query: Option<String>,
@@ -48,7 +51,7 @@ fn with_query(batch: &RecordBatch, query: &str) -> Result<RecordBatch, ArrowErro
     let names = std::iter::repeat_n(query, batch.num_rows());
     let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(names))];
     columns.extend(batch.columns().iter().cloned());
-    let mut fields = vec![Arc::new(Field::new("query", DataType::Utf8, false))];
+    let mut fields = vec![Arc::new(Field::new(QUERY, DataType::Utf8, false))];
     fields.extend(batch.schema().fields().iter().cloned());
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
@@ -62,6 +65,7 @@ fn with_own_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         names.extend(candidates.find(|name| !names.contains(name)));
     }
     let schema = batch.schema();
-    let fields = schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
+    let fields =
+        schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), batch.columns().to_vec())
 }
