@@ -183,8 +183,9 @@ impl Planner {
     /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
     #[must_use]
     pub fn starting(mut self, now: EventTime) -> Self {
-        let now = timestamp_ns_to_datetime(now.0).map(|now| now.and_utc());
-        self.state.execution_props_mut().query_execution_start_time = now;
+        if let Some(now) = timestamp_ns_to_datetime(now.0) {
+            self.state.execution_props_mut().query_execution_start_time = Some(now.and_utc());
+        }
         self
     }
 
