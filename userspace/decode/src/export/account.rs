@@ -1,6 +1,7 @@
 //! What became of the messages of one exporter and domain.
 
 use super::extract::ExtractCounts;
+use super::sampling::RateRemarks;
 use super::sequence::SequenceCounts;
 use crate::reasons::reasons;
 use std::ops::AddAssign;
@@ -117,6 +118,8 @@ pub struct ExportAccount {
     pub datagrams: SequenceCounts,
     /// What was mended in the rows.
     pub extract: ExtractCounts,
+    /// What became of announced sampling rates that hold for no record.
+    pub rates: RateRemarks,
     /// How far the exporter's clock is behind ours, in nanoseconds, the way of its messages included.
     pub clock_behind_ns: Option<i64>,
 }
@@ -164,6 +167,7 @@ impl ExportAccount {
             sequence: SequenceCounts::default(),
             datagrams: SequenceCounts::default(),
             extract: ExtractCounts::default(),
+            rates: RateRemarks::default(),
             clock_behind_ns: None,
         }
     }
@@ -175,6 +179,7 @@ impl AddAssign<&Self> for ExportAccount {
         self.sequence += other.sequence;
         self.datagrams += other.datagrams;
         self.extract += other.extract;
+        self.rates += &other.rates;
     }
 }
 

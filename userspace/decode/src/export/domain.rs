@@ -10,7 +10,7 @@ use super::gather::Gatherer;
 use super::plan::Plan;
 use super::plans::{Plans, records_of};
 use super::records::{Records, Span};
-use super::sampling::Sampling;
+use super::sampling::{RateRemarks, Sampling};
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::{Set, Sets};
 use super::sflow::counters::InterfaceRows;
@@ -68,6 +68,8 @@ pub(super) struct Domain {
     pub(super) latest: Option<EventTime>,
     /// When its last message arrived.
     pub(super) received: EventTime,
+    /// What became of rates in connections that have ended.
+    ended_rates: RateRemarks,
     plans: Plans,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
@@ -159,17 +161,18 @@ impl Clock {
 }
 
 impl Domain {
-    pub(super) fn new(unit: Unit, sampling_rate: Option<u64>) -> Self {
+    pub(super) fn new(unit: Unit, sampling: Sampling) -> Self {
         Self {
             unit,
             counts: ExportCounts::default(),
             extract: ExtractCounts::default(),
             sequence: SequenceTracker::default(),
             sources: Sources::default(),
-            sampling: Sampling::new(sampling_rate),
+            sampling,
             clock: Clock::default(),
             latest: None,
             received: EventTime::MIN,
+            ended_rates: RateRemarks::default(),
             plans: Plans::default(),
             waiting: vec![],
         }
@@ -190,6 +193,7 @@ impl Domain {
             sequence,
             datagrams,
             extract: self.extract,
+            rates: RateRemarks::default(),
             clock_behind_ns: self.clock.behind_ns(),
         }
     }
@@ -208,14 +212,25 @@ impl Domain {
         &self.plans
     }
 
+    /// What became of sampling rates that hold for no record, when those of its exporter are of these templates.
+    pub(super) fn rate_remarks<'a>(
+        &self,
+        templates: impl Iterator<Item = &'a Template> + Clone,
+    ) -> RateRemarks {
+        let mut remarks = self.sampling.remarks(templates);
+        remarks += &self.ended_rates;
+        remarks
+    }
+
     /// Forgets what was agreed upon with an exporter that is gone; what it sent stays in the account.
     pub(super) fn end_session(&mut self, output: &mut Output) {
         self.expire(EventTime::MAX, output);
+        self.ended_rates += &self.sampling.remarks(self.plans.templates());
         self.plans.clear(output);
         self.sources.clear(output);
         self.sequence.end_run();
         output.held.rates -= self.sampling.len();
-        self.sampling = Sampling::new(output.options.sampling_rate);
+        self.sampling.forget();
         self.clock = Clock::default();
         self.received = EventTime::MIN;
     }
@@ -253,7 +268,7 @@ impl Domain {
     pub(super) fn records(&mut self, plan: &Arc<Plan>, body: &[u8], head: &Head, output: &mut Output) -> u32 {
         let records = records_of(plan, body, &mut output.spans);
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        if plan.template.kind == TemplateKind::Options {
+        if plan.template.kind.is_options() {
             self.sampling.learn(&plan.template, &records, &mut output.held.rates);
             self.clock.learn(plan, &records);
             self.counts.options_records += u64::from(count);
@@ -261,10 +276,11 @@ impl Domain {
         }
         self.counts.records += u64::from(count);
         self.counts.rows += u64::from(count) * plan.rows_per_record() as u64;
+        self.extract.totals_only += if plan.tells_totals_only { u64::from(count) } else { 0 };
         if count == 0 {
             return 0;
         }
-        let message = head.message(&self.sampling, &self.clock, &output.options);
+        let message = head.message(&self.sampling, &self.clock, &plan.template, &output.options);
         output.gatherer.append(plan, &records, &message, &mut output.batch);
         self.extract += output.gatherer.take_counts();
         self.latest = self.latest.max(output.gatherer.take_latest());
@@ -301,7 +317,7 @@ impl Domain {
             }
             *match plan.template.kind {
                 TemplateKind::Data => &mut tally.records,
-                TemplateKind::Options => &mut tally.options_records,
+                TemplateKind::Options { .. } => &mut tally.options_records,
             } += records;
         } else {
             self.counts.sets_waited += 1;
@@ -384,7 +400,13 @@ impl Domain {
 }
 
 impl Head {
-    fn message<'a>(&self, sampling: &'a Sampling, clock: &Clock, options: &ExportOptions) -> Message<'a> {
+    fn message<'a>(
+        &self,
+        sampling: &'a Sampling,
+        clock: &Clock,
+        template: &'a Template,
+        options: &ExportOptions,
+    ) -> Message<'a> {
         Message {
             origin: Origin { exporter: self.exporter, domain: self.domain },
             sent: self.sent,
@@ -396,6 +418,7 @@ impl Head {
                 EventTimeSource::Receive => Some(self.received),
             },
             sampling,
+            template,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
+use super::template::Template;
 use std::collections::{BTreeMap, HashMap};
 use tapline_record::EventTime;
 use tapline_record::address::Address;
@@ -103,7 +104,16 @@ impl Domains {
 
     /// All accounts; those of what was given up come last.
     pub(super) fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
-        self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
+        self.kept
+            .iter()
+            .map(|kept| kept.account(self.templates_beside(kept)))
+            .chain(self.given_up.values().cloned())
+    }
+
+    /// The templates of all domains of its exporter.
+    fn templates_beside<'a>(&'a self, kept: &'a Kept) -> impl Iterator<Item = &'a Template> + Clone {
+        let of_exporter = self.kept.iter().filter(|other| other.key.is_of_exporter_of(&kept.key));
+        of_exporter.flat_map(|other| other.domain.plans().templates())
     }
 
     /// A place for a domain that is not known.
@@ -118,10 +128,12 @@ impl Domains {
             self.kept[place].key = key;
             place
         } else {
-            let mut domain = Domain::new(unit, output.options.sampling_rate);
-            if let Some(other) = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key)) {
-                domain.sampling = other.domain.sampling.share_of(output.options.sampling_rate);
-            }
+            let sibling = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key));
+            let sampling = match sibling {
+                Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
+                None => Sampling::new(key.domain, key.version == 10, output.options.sampling_rate),
+            };
+            let domain = Domain::new(unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };
             let place = self.room(now, output)?;
             self.next_id += 1;
@@ -163,15 +175,16 @@ impl Domains {
             closed.retain(|known| *known != place);
         }
         self.closed.retain(|_, places| !places.is_empty());
-        let account = self.kept[place].account();
+        let account = self.kept[place].account(std::iter::empty());
         let all = self.given_up.entry(account.version);
         *all.or_insert_with(|| ExportAccount::of_given_up(account.version, account.unit)) += &account;
     }
 }
 
 impl Kept {
-    fn account(&self) -> ExportAccount {
-        self.domain.account(self.id, &self.key)
+    fn account<'a>(&self, templates: impl Iterator<Item = &'a Template> + Clone) -> ExportAccount {
+        let account = self.domain.account(self.id, &self.key);
+        ExportAccount { rates: self.domain.rate_remarks(templates), ..account }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Runs a plan over the records of a set, column by column, into the batch that is being filled.
 //!
 //! Times are worked out first, message by message, since several columns share them (`times.rs`); the columns
-//! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated.
+//! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated, but where an exporter's
+//! rates tell rows apart.
 
 use super::element_values::append_element;
-use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, RateSource, Side};
+use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, Part, RateSource, Side};
+use super::rate_tables::RowFields;
 use super::records::{Arrays, Records, Slot};
 use super::sampling::Sampling;
 use super::section::SectionRows;
+use super::template::Template;
 use super::times::{NO_TIME, RowTimes};
 use super::wire::{array_at, number, u16_at};
 use std::ops::AddAssign;
@@ -28,6 +31,8 @@ pub(super) struct Message<'a> {
     /// The event time of all rows, where it is not that of each flow.
     pub(super) event_time: Option<EventTime>,
     pub(super) sampling: &'a Sampling,
+    /// What its records are of.
+    pub(super) template: &'a Template,
 }
 
 /// Where records come from.
@@ -47,6 +52,8 @@ pub(super) struct Extractor {
     rates: Vec<u64>,
     /// Of records that hold packets.
     sections: SectionRows,
+    /// Of records that may hold addresses of either family: 4, 6, or 0 where there are none.
+    families: Vec<u8>,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.
     latest: Option<EventTime>,
@@ -61,6 +68,8 @@ pub struct ExtractCounts {
     pub rows_shifted: u64,
     /// Rows whose counters were scaled by 1, since nobody said the sampling rate.
     pub rates_unknown: u64,
+    /// Records that tell octets or packets only as totals, which are no deltas.
+    pub totals_only: u64,
 }
 
 impl AddAssign for ExtractCounts {
@@ -68,6 +77,7 @@ impl AddAssign for ExtractCounts {
         self.times_mended += other.times_mended;
         self.rows_shifted += other.rows_shifted;
         self.rates_unknown += other.rates_unknown;
+        self.totals_only += other.totals_only;
     }
 }
 
@@ -75,7 +85,7 @@ impl Extractor {
     /// Finds what is shared by columns, of the rows that follow those found before.
     pub(super) fn find(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
         self.find_times(side, records, message);
-        self.find_rates(side.rate, records, message.sampling);
+        self.find_rates(side, records, message);
     }
 
     /// Appends the rows of one direction, all that were found.
@@ -90,8 +100,18 @@ impl Extractor {
         if let Some(section) = side.section {
             self.sections.read(section, records, &self.rates);
         }
+        if let Some(families) = &side.families {
+            families.read(records, &mut self.families);
+        }
         let mut operations = side.operations.iter();
         batch.append(rows, |_, column| match operations.next() {
+            Some(Operation::First(kind, place)) => {
+                self.append_first(*kind, side.parts(*place), records, column);
+            }
+            Some(Operation::ScaledFirst(place)) => {
+                self.load_first(side.parts(*place), records);
+                self.append_scaled(column);
+            }
             Some(operation) => self.fill(*operation, records, origin, column),
             None => column.append_absent(rows),
         });
@@ -152,13 +172,14 @@ impl Extractor {
             Operation::SamplingRate => append_rates(column, &self.rates),
             Operation::Scaled(slot) => {
                 self.load(records, slot);
-                let scaled = self
-                    .numbers
-                    .iter()
-                    .zip(&self.rates)
-                    .map(|(number, rate)| number.saturating_mul(*rate.max(&1)));
-                column.append_present(scaled);
+                self.append_scaled(column);
             }
+            Operation::OfFamily(v4, v6) => append_of_family(column, records, &self.families, [v4, v6]),
+            Operation::Family => {
+                append_rows(column, rows, |row| self.families.get(row).copied().filter(|&family| family > 0));
+            }
+            // Those need more than their operation.
+            Operation::First(..) | Operation::ScaledFirst(_) => column.append_absent(rows),
             Operation::OfPacket(position) => self.sections.append(position, column),
             Operation::Element(form, slot) => append_element(form, records, slot, column),
         }
@@ -177,6 +198,34 @@ impl Extractor {
         }
     }
 
+    /// Appends the first of several numbers that is not zero; absent where no field of it has octets.
+    fn append_first(
+        &mut self,
+        kind: ColumnType,
+        parts: &[Part],
+        records: &Records<'_>,
+        column: &mut ColumnBuilder,
+    ) {
+        self.load_first(parts, records);
+        let is_there = |row| parts.iter().any(|part: &Part| !records.field_of(row, part.slot).is_empty());
+        append_present(kind, &self.numbers, is_there, column);
+    }
+
+    fn load_first(&mut self, parts: &[Part], records: &Records<'_>) {
+        self.numbers.clear();
+        self.numbers.resize(records.len(), 0);
+        for part in parts {
+            let zeros = self.numbers.iter_mut().enumerate().filter(|(_, number)| **number == 0);
+            zeros.for_each(|(row, number)| *number = part.of_record(records, row));
+        }
+    }
+
+    /// Appends the numbers that were loaded, times the sampling rate.
+    fn append_scaled(&self, column: &mut ColumnBuilder) {
+        let numbers = self.numbers.iter().zip(&self.rates);
+        column.append_present(numbers.map(|(number, rate)| number.saturating_mul(*rate.max(&1))));
+    }
+
     /// The numbers in a field of every record.
     fn load(&mut self, records: &Records<'_>, slot: Slot) {
         load_into(&mut self.numbers, records, slot);
@@ -190,28 +239,29 @@ impl Extractor {
     }
 
     /// Finds the sampling rate of every row.
-    fn find_rates(&mut self, source: RateSource, records: &Records<'_>, sampling: &Sampling) {
-        let first = self.rates.len();
-        let overall = sampling.overall().unwrap_or(0);
-        let slot = match source {
-            RateSource::Unused => return,
-            RateSource::Exporter => None,
-            RateSource::Record(slot) | RateSource::Sampler(slot) | RateSource::Interface(slot) => Some(slot),
-        };
-        match slot {
-            None => self.rates.resize(first + records.len(), overall),
-            Some(slot) => {
-                load_into(&mut self.numbers, records, slot);
-                let rate = |&number: &u64| match source {
-                    RateSource::Sampler(_) => sampling.of_sampler(number).unwrap_or(0),
-                    RateSource::Interface(_) => sampling.of_interface(number).unwrap_or(0),
-                    _ if number == 0 => overall,
-                    _ => number,
-                };
-                self.rates.extend(self.numbers.iter().map(rate));
+    fn find_rates(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
+        let RateSource::Told(own) = &side.rate else { return };
+        let (first, rows, sampling) = (self.rates.len(), records.len(), message.sampling);
+        let is_same = own.is_none() && sampling.is_same_for_all();
+        match own.as_deref().map(|own| (own, own.plain())) {
+            None => {
+                let overall = sampling.overall().filter(|_| is_same);
+                self.rates.resize(first + rows, overall.unwrap_or(0));
+            }
+            Some((_, Some(plain))) => {
+                load_into(&mut self.numbers, records, plain);
+                self.rates.extend_from_slice(&self.numbers);
+            }
+            Some((own, None)) => {
+                self.rates.extend((0..rows).map(|row| own.rate(records, row).unwrap_or(0)));
             }
         }
-        self.counts.rates_unknown += self.rates[first..].iter().filter(|&&rate| rate == 0).count() as u64;
+        let rates = &mut self.rates[first..];
+        if !is_same {
+            let fields = RowFields { template: message.template, is_reverse: side.is_reverse };
+            sampling.fill(fields, records, rates);
+        }
+        self.counts.rates_unknown += rates.iter().filter(|&&rate| rate == 0).count() as u64;
     }
 }
 
@@ -286,9 +336,19 @@ fn append_loaded(
     slot: Slot,
     column: &mut ColumnBuilder,
 ) {
+    append_present(kind, numbers, |row| !records.field_of(row, slot).is_empty(), column);
+}
+
+/// Appends numbers; those that are not there, and those beyond the column's width, are absent.
+fn append_present(
+    kind: ColumnType,
+    numbers: &[u64],
+    is_there: impl Fn(usize) -> bool,
+    column: &mut ColumnBuilder,
+) {
     let bursts = numbers.chunks(BURST_ROWS).enumerate();
     for (burst, numbers) in bursts {
-        let is_there = |row: usize| !records.field_of(burst * BURST_ROWS + row, slot).is_empty();
+        let is_there = |row: usize| is_there(burst * BURST_ROWS + row);
         macro_rules! append_as {
             ($native:ty) => {
                 column.append(numbers.iter().enumerate().map(|(row, &number)| {
@@ -335,6 +395,15 @@ fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6
             Some([0, 0, 0, 0]) | None => v6.or(short.map(mapped_v4)),
             Some(address) => Some(mapped_v4(address)),
         }
+    });
+}
+
+/// As [`append_either`], by the family of each record.
+fn append_of_family(column: &mut ColumnBuilder, records: &Records<'_>, families: &[u8], [v4, v6]: [Slot; 2]) {
+    append_rows(column, records.len(), |row| {
+        let short = || array_at::<4>(records.field_of(row, v4), 0).map(mapped_v4);
+        let long = || array_at::<16>(records.field_of(row, v6), 0);
+        if families.get(row) == Some(&6) { long() } else { short().or_else(long) }
     });
 }
 

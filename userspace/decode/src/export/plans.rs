@@ -34,7 +34,7 @@ impl Plans {
     }
 
     /// The templates, in the order of their numbers.
-    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> + Clone {
         self.by_id.values().map(|plan| &plan.template)
     }
 
@@ -122,7 +122,7 @@ impl Plans {
         let before = self.by_id.len();
         self.retain(output, |known| match template.id {
             TEMPLATE_ID_MIN.. => known.id != template.id,
-            _ => known.kind != template.kind,
+            _ => known.kind.is_options() != template.kind.is_options(),
         });
         before - self.by_id.len()
     }

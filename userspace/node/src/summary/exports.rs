@@ -2,7 +2,7 @@
 
 use super::grouped;
 use tapline_capture::{ExportCounters, TcpCounters};
-use tapline_decode::export::{ExportAccount, Strays, UndecodableCounts, Unit, version_name};
+use tapline_decode::export::{ExportAccount, ScopeName, Strays, UndecodableCounts, Unit, version_name};
 use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
 
@@ -87,14 +87,23 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (counts.trailing_octets, "octets behind the last set"),
         (extract.times_mended, "rows with times out of order, mended"),
         (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
+        (account.rates.refused, "announcements of sampling rates beyond what is kept"),
+        (extract.totals_only, "records with totals only, which are no deltas: ask element(85) and element(86)"),
         (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
         (clock_off_s.unsigned_abs(), "seconds by which it is off"),
     ];
     let mut remarks = not_zero(&numbers);
+    remarks.extend(account.rates.unfollowed.iter().map(unfollowed));
     if counts.reasons != UndecodableCounts::default() {
         remarks.push(format!("undecodable: {}", reasons(&counts.reasons)));
     }
     remarks
+}
+
+/// What is said of sampling rates whose scope no record tells.
+fn unfollowed((scope, rates): (&ScopeName, &u64)) -> String {
+    let (rates, scope) = (grouped(*rates), scope.text());
+    format!("{rates} sampling rates by {scope}, which no record tells, hence applied to nothing")
 }
 
 /// The numbers that are not 0, each with what it counts.
