@@ -100,8 +100,9 @@ impl Extractor {
         if let Some(section) = side.section {
             self.sections.read(section, records, &self.rates);
         }
-        if let Some(families) = &side.families {
-            families.read(records, &mut self.families);
+        match &side.families {
+            Some(families) => families.read(records, &mut self.families),
+            None => self.families.clear(),
         }
         let mut operations = side.operations.iter();
         batch.append(rows, |_, column| match operations.next() {
@@ -157,7 +158,7 @@ impl Extractor {
                 Some(addresses) => append_arrays(column, addresses, |address| address),
                 None => append_field(column, records, slot, |octets| array_at::<16>(octets, 0)),
             },
-            Operation::Either(v4, v6) => append_either(column, records, v4, v6),
+            Operation::Either(v4, v6) => append_either(column, records, &self.families, [v4, v6]),
             Operation::Mac(slot) => append_field(column, records, slot, |octets| array_at::<6>(octets, 0)),
             Operation::Ts => column.append_present(self.times.events().iter().copied()),
             Operation::StartTime => append_times(column, self.times.starts(), self.times.has_gaps()),
@@ -386,14 +387,17 @@ fn append_rows<T: ColumnValue>(column: &mut ColumnBuilder, rows: usize, value: i
     }
 }
 
-fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6: Slot) {
+/// Appends whichever address is not all zero; where both are, that of the record's family.
+fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, families: &[u8], [v4, v6]: [Slot; 2]) {
     append_rows(column, records.len(), |row| {
         let short = array_at::<4>(records.field_of(row, v4), 0);
         let long = array_at::<16>(records.field_of(row, v6), 0);
-        let v6 = long.filter(|address| *address != Address::default());
+        let is_told = long.is_some_and(|address| address != Address::default());
+        let is_v6 = families.get(row) == Some(&6);
         match short {
-            Some([0, 0, 0, 0]) | None => v6.or(short.map(mapped_v4)),
+            Some([0, 0, 0, 0]) if is_told || is_v6 => long.or(short.map(mapped_v4)),
             Some(address) => Some(mapped_v4(address)),
+            None => long.filter(|_| is_told || is_v6),
         }
     });
 }

@@ -178,9 +178,9 @@ impl Side {
         };
         let operations: Vec<_> = columns.iter().map(operation).collect();
         let needs_packet = operations.iter().any(|operation| matches!(operation, Operation::OfPacket(_)));
-        let needs_family = operations
-            .iter()
-            .any(|operation| matches!(operation, Operation::Family | Operation::OfFamily(..)));
+        let needs_family = operations.iter().any(|operation| {
+            matches!(operation, Operation::Family | Operation::OfFamily(..) | Operation::Either(..))
+        });
         Self {
             several: compiler.several,
             families: Families::of(template).filter(|_| needs_family),

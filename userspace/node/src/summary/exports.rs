@@ -88,7 +88,10 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (extract.times_mended, "rows with times out of order, mended"),
         (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
         (account.rates.refused, "announcements of sampling rates beyond what is kept"),
-        (extract.totals_only, "records with totals only, which are no deltas: ask element(85) and element(86)"),
+        (
+            extract.totals_only,
+            "records with totals only, which are no deltas: ask element(85) and element(86)",
+        ),
         (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
         (clock_off_s.unsigned_abs(), "seconds by which it is off"),
     ];
