@@ -280,7 +280,7 @@ impl Domain {
         if count == 0 {
             return 0;
         }
-        let message = head.message(&self.sampling, &self.clock, &plan.template, &output.options);
+        let message = head.message(&self.sampling, &self.clock, &output.options);
         output.gatherer.append(plan, &records, &message, &mut output.batch);
         self.extract += output.gatherer.take_counts();
         self.latest = self.latest.max(output.gatherer.take_latest());
@@ -400,13 +400,7 @@ impl Domain {
 }
 
 impl Head {
-    fn message<'a>(
-        &self,
-        sampling: &'a Sampling,
-        clock: &Clock,
-        template: &'a Template,
-        options: &ExportOptions,
-    ) -> Message<'a> {
+    fn message<'a>(&self, sampling: &'a Sampling, clock: &Clock, options: &ExportOptions) -> Message<'a> {
         Message {
             origin: Origin { exporter: self.exporter, domain: self.domain },
             sent: self.sent,
@@ -418,7 +412,6 @@ impl Head {
                 EventTimeSource::Receive => Some(self.received),
             },
             sampling,
-            template,
         }
     }
 }

@@ -131,7 +131,7 @@ impl Domains {
             let sibling = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key));
             let sampling = match sibling {
                 Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
-                None => Sampling::new(key.domain, key.version == 10, output.options.sampling_rate),
+                None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
             };
             let domain = Domain::new(unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };

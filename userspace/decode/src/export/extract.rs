@@ -31,8 +31,6 @@ pub(super) struct Message<'a> {
     /// The event time of all rows, where it is not that of each flow.
     pub(super) event_time: Option<EventTime>,
     pub(super) sampling: &'a Sampling,
-    /// What its records are of.
-    pub(super) template: &'a Template,
 }
 
 /// Where records come from.
@@ -83,9 +81,16 @@ impl AddAssign for ExtractCounts {
 
 impl Extractor {
     /// Finds what is shared by columns, of the rows that follow those found before.
-    pub(super) fn find(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
+    pub(super) fn find(
+        &mut self,
+        template: &Template,
+        side: &Side,
+        records: &Records<'_>,
+        message: &Message<'_>,
+    ) {
         self.find_times(side, records, message);
-        self.find_rates(side, records, message);
+        let fields = RowFields { template, is_reverse: side.is_reverse };
+        self.find_rates(&side.rate, fields, records, message.sampling);
     }
 
     /// Appends the rows of one direction, all that were found.
@@ -240,9 +245,15 @@ impl Extractor {
     }
 
     /// Finds the sampling rate of every row.
-    fn find_rates(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
-        let RateSource::Told(own) = &side.rate else { return };
-        let (first, rows, sampling) = (self.rates.len(), records.len(), message.sampling);
+    fn find_rates(
+        &mut self,
+        source: &RateSource,
+        fields: RowFields<'_>,
+        records: &Records<'_>,
+        sampling: &Sampling,
+    ) {
+        let RateSource::Told(own) = source else { return };
+        let (first, rows) = (self.rates.len(), records.len());
         let is_same = own.is_none() && sampling.is_same_for_all();
         match own.as_deref().map(|own| (own, own.plain())) {
             None => {
@@ -259,7 +270,6 @@ impl Extractor {
         }
         let rates = &mut self.rates[first..];
         if !is_same {
-            let fields = RowFields { template: message.template, is_reverse: side.is_reverse };
             sampling.fill(fields, records, rates);
         }
         self.counts.rates_unknown += rates.iter().filter(|&&rate| rate == 0).count() as u64;

@@ -92,19 +92,24 @@ struct Known {
 
 impl Sampling {
     /// What is assumed of a domain that has said nothing yet.
-    pub(super) fn new(domain: u32, is_ipfix: bool, assumed: Option<u64>) -> Self {
-        Self { assumed, ..Self { domain, is_ipfix, ..Self::default() } }.settled()
+    pub(super) fn new(assumed: Option<u64>) -> Self {
+        Self { assumed, ..Self::default() }.settled()
+    }
+
+    /// The same of the domain with this number.
+    pub(super) fn of_domain(self, domain: u32, is_ipfix: bool) -> Self {
+        Self { domain, is_ipfix, ..self }
     }
 
     /// Another domain of the same exporter, of which nothing is known but what the others say.
     pub(super) fn of_sibling(&self, domain: u32) -> Self {
-        let new = Self::new(domain, self.is_ipfix, self.assumed);
+        let new = Self::new(self.assumed).of_domain(domain, self.is_ipfix);
         Self { shared: self.shared.clone(), ..new }.settled()
     }
 
     /// Forgets what its exporter said.
     pub(super) fn forget(&mut self) {
-        *self = Self::new(self.domain, self.is_ipfix, self.assumed);
+        *self = Self::new(self.assumed).of_domain(self.domain, self.is_ipfix);
     }
 
     /// The rate of what has none of its own.
@@ -307,7 +312,7 @@ mod tests {
 
     /// The first element is the scope.
     fn learned_beside(held: &mut usize, elements: &[(u32, u16)], records: &[&[u16]]) -> Sampling {
-        let mut sampling = Sampling::new(7, true, None);
+        let mut sampling = Sampling::new(None).of_domain(7, true);
         learn(&mut sampling, held, elements, records);
         sampling
     }
@@ -419,7 +424,7 @@ mod tests {
 
     #[test]
     fn domains_share_what_they_agree_on() {
-        let mut domains = [0, 5, 6].map(|number| Sampling::new(number, false, None));
+        let mut domains = [0, 5, 6].map(|number| Sampling::new(None).of_domain(number, false));
         learn(&mut domains[0], &mut 0, &[(V9_SCOPE, 1), (0, 34)], &[&[0, 100]]);
         Sampling::share(domains.iter_mut());
         assert_eq!(domains.each_ref().map(Sampling::overall), [Some(100); 3]);
@@ -435,7 +440,7 @@ mod tests {
 
     #[test]
     fn the_domain_without_number_is_the_whole_exporter() {
-        let mut domains = [0, 5, 6].map(|number| Sampling::new(number, true, None));
+        let mut domains = [0, 5, 6].map(|number| Sampling::new(None).of_domain(number, true));
         learn(&mut domains[0], &mut 0, &[(0, 144), (0, 34)], &[&[0, 100]]);
         learn(&mut domains[1], &mut 0, &[(0, 144), (0, 34)], &[&[0, 200]]);
         Sampling::share(domains.iter_mut());
