@@ -144,7 +144,10 @@ impl Extractor {
     ) {
         let rows = records.len();
         match operation {
-            Operation::Absent => column.append_absent(rows),
+            // The last two were filled before, since they need more than their operation.
+            Operation::Absent | Operation::First(..) | Operation::ScaledFirst(_) => {
+                column.append_absent(rows);
+            }
             Operation::Number(kind, slot) => self.append_numbers(kind, records, slot, column),
             Operation::Bits { kind, slot, shift, bits } => {
                 self.load(records, slot);
@@ -184,8 +187,6 @@ impl Extractor {
             Operation::Family => {
                 append_rows(column, rows, |row| self.families.get(row).copied().filter(|&family| family > 0));
             }
-            // Those need more than their operation.
-            Operation::First(..) | Operation::ScaledFirst(_) => column.append_absent(rows),
             Operation::OfPacket(position) => self.sections.append(position, column),
             Operation::Element(form, slot) => append_element(form, records, slot, column),
         }

@@ -158,10 +158,10 @@ impl Sampling {
     /// What holds for no record, when those of its exporter are of these templates.
     pub(super) fn remarks<'a>(&self, templates: impl Iterator<Item = &'a Template> + Clone) -> RateRemarks {
         let templates = templates.filter(|template| !template.kind.is_options());
-        RateRemarks { unfollowed: self.unfollowed(templates), refused: self.refused }
+        RateRemarks { unfollowed: self.unfollowed(&templates), refused: self.refused }
     }
 
-    fn unfollowed<'a>(&self, templates: impl Iterator<Item = &'a Template> + Clone) -> UnfollowedRates {
+    fn unfollowed<'a>(&self, templates: &(impl Iterator<Item = &'a Template> + Clone)) -> UnfollowedRates {
         let fields = |template| RowFields { template, is_reverse: false };
         let tells = |name| templates.clone().any(|template| fields(template).tells(name));
         let of_others = self.of_others.values().flat_map(Tables::iter);
@@ -415,7 +415,7 @@ mod tests {
         assert_eq!(sampling.overall(), Some(100));
         let unfollowed = |ids: &[(u32, u16)]| {
             let template = template(TemplateKind::Data, ids);
-            let unfollowed = sampling.unfollowed([&template].into_iter());
+            let unfollowed = sampling.unfollowed(&[&template].into_iter());
             unfollowed.into_iter().map(|(name, count)| format!("{} {count}", name.text())).collect::<Vec<_>>()
         };
         assert_eq!(unfollowed(&[(0, 8)]), ["line card 2", "cache 1"]);
