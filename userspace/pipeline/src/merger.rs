@@ -92,11 +92,11 @@ impl Merger {
                 merger.accept(output, &mut self.results).map_err(|error| failed(query, &error))?;
                 self.give(query, sink)
             }
-            Message::Watermark(watermark) => {
+            Message::Watermarks(watermarks) => {
                 for query in 0..self.queries.len() {
                     let merger = &mut self.queries[query];
                     merger
-                        .advance(worker, watermark, &mut self.results)
+                        .advance(worker, &watermarks, &mut self.results)
                         .map_err(|error| failed(query, &error))?;
                     self.give(query, sink)?;
                 }
@@ -112,8 +112,8 @@ impl Merger {
     }
 
     fn give(&mut self, query: usize, sink: &mut dyn Sink) -> Result<(), RunError> {
-        let coverage = &self.coverage;
-        let complete = |batch| sink.write(query, &coverage.complete(batch));
+        let (coverage, streams) = (&self.coverage, self.queries[query].streams());
+        let complete = |batch| sink.write(query, &coverage.complete(streams, batch));
         self.results.drain(..).try_for_each(complete).map_err(RunError::Sink)
     }
 }
