@@ -276,7 +276,8 @@ impl Domain {
         }
         self.counts.records += u64::from(count);
         self.counts.rows += u64::from(count) * plan.rows_per_record() as u64;
-        self.extract.totals_only += if plan.tells_totals_only { u64::from(count) } else { 0 };
+        self.extract.totals_only += u64::from(count) * u64::from(plan.tells_totals_only);
+        self.extract.frames_only += u64::from(count) * u64::from(plan.tells_frames_only);
         if count == 0 {
             return 0;
         }

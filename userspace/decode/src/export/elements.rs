@@ -215,6 +215,9 @@ pub(super) const OF_RESPONDER: [Element; 2] = [Element::iana(232), Element::iana
 pub(super) const PAIRS: [(FlowColumn, [u16; 2]); 2] =
     [(FlowColumn::Octets, [231, 232]), (FlowColumn::Packets, [298, 299])];
 
+/// Octets of the frames, and not only of their IP packets (`layer2OctetDeltaCount`).
+pub(super) const OF_FRAMES: Element = Element::iana(352);
+
 /// Counts of all that was seen of a flow so far, which are no deltas, by the column.
 pub(super) const TOTALS: [(FlowColumn, u16); 2] = [(FlowColumn::Octets, 85), (FlowColumn::Packets, 86)];
 

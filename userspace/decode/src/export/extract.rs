@@ -68,6 +68,8 @@ pub struct ExtractCounts {
     pub rates_unknown: u64,
     /// Records that tell octets or packets only as totals, which are no deltas.
     pub totals_only: u64,
+    /// Records that tell octets only of frames, headers of the link layer included.
+    pub frames_only: u64,
 }
 
 impl AddAssign for ExtractCounts {
@@ -76,6 +78,7 @@ impl AddAssign for ExtractCounts {
         self.rows_shifted += other.rows_shifted;
         self.rates_unknown += other.rates_unknown;
         self.totals_only += other.totals_only;
+        self.frames_only += other.frames_only;
     }
 }
 

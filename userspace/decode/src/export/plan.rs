@@ -5,7 +5,7 @@
 //! rows of the other direction.
 
 use super::elements::{
-    ADDRESSES, Choice, Form, OF_RESPONDER, PAIRS, TOTALS, choices, mirror, reverse_choices,
+    ADDRESSES, Choice, Form, OF_FRAMES, OF_RESPONDER, PAIRS, TOTALS, choices, mirror, reverse_choices,
 };
 use super::family::Families;
 use super::rate_fields::RateFields;
@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) is_provisional: bool,
     /// Whether a count is told only as a total, which is no delta.
     pub(super) tells_totals_only: bool,
+    /// Whether octets are told only of frames, headers of the link layer included.
+    pub(super) tells_frames_only: bool,
 }
 
 /// How the rows of one direction are made.
@@ -141,10 +143,19 @@ impl Plan {
         let stride = (!template.is_variable()).then(|| template.octets_min());
         let is_reverse = |element: Element| element.enterprise == REVERSE || OF_RESPONDER.contains(&element);
         let is_biflow = template.fields.iter().any(|field| is_reverse(field.element));
-        let tells_totals_only = tells_totals_only(&template);
+        let (tells_totals_only, tells_frames_only) =
+            (tells_totals_only(&template), tells_frames_only(&template));
         let forward = Side::compile(&template, columns, Direction::Forward);
         let reverse = is_biflow.then(|| Side::compile(&template, columns, Direction::Reverse));
-        Self { template, stride, forward, reverse, is_provisional: false, tells_totals_only }
+        Self {
+            template,
+            stride,
+            forward,
+            reverse,
+            is_provisional: false,
+            tells_totals_only,
+            tells_frames_only,
+        }
     }
 
     /// Rows that a record makes.
@@ -356,6 +367,12 @@ fn tells_totals_only(template: &Template) -> bool {
         find(template, Element::iana(total)).is_some()
             && fields(template, column, Direction::Forward).next().is_none()
     })
+}
+
+/// Whether octets are told, but with the headers of the link layer.
+fn tells_frames_only(template: &Template) -> bool {
+    let mut octets = fields(template, FlowColumn::Octets, Direction::Forward);
+    octets.next().is_some_and(|(slot, _)| template.fields[slot.field].element == OF_FRAMES)
 }
 
 /// The fields that may fill a column, in order of preference: those among its choices that the template holds in a

@@ -92,6 +92,7 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
             extract.totals_only,
             "records with totals only, which are no deltas: ask element(85) and element(86)",
         ),
+        (extract.frames_only, "records whose octets are those of frames, link layer included"),
         (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
         (clock_off_s.unsigned_abs(), "seconds by which it is off"),
     ];
