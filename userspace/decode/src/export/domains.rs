@@ -3,18 +3,20 @@
 //! Takes the key of each message, gives the domain that it belongs to. Their number is limited: when there is no
 //! room for a new one, the one that was silent for longest is given up, once it was silent for long enough. A
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
-//! that is given up stays, in one account a protocol version.
+//! that is given up stays, in one account a protocol version and unit.
 
 use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
 use super::template::Template;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use tapline_record::EventTime;
 use tapline_record::address::Address;
 
-/// Whose messages have one account.
+/// Whose messages have one account. An agent of sFlow is known by what its datagrams say, whichever way they come;
+/// it has no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DomainKey {
     pub(super) address: Address,
@@ -22,8 +24,6 @@ pub(super) struct DomainKey {
     pub(super) transport: Transport,
     pub(super) version: u8,
     pub(super) domain: u32,
-    /// The agent that a sFlow datagram names, where somebody else sent it.
-    pub(super) agent: Option<Address>,
 }
 
 impl DomainKey {
@@ -42,8 +42,8 @@ pub(super) struct Domains {
     closed: HashMap<DomainKey, Vec<usize>>,
     /// The domain of the last message, which is most often the next one's too; none after a connection's end.
     last: usize,
-    /// The accounts of those that were given up, by version.
-    given_up: BTreeMap<u8, ExportAccount>,
+    /// The accounts of those that were given up.
+    given_up: BTreeMap<(u8, Unit), ExportAccount>,
     /// When there is no room, none can be given up before.
     full_until: EventTime,
     next_id: u64,
@@ -104,16 +104,30 @@ impl Domains {
 
     /// All accounts; those of what was given up come last.
     pub(super) fn accounts(&self) -> impl Iterator<Item = ExportAccount> + '_ {
-        self.kept
-            .iter()
-            .map(|kept| kept.account(self.templates_beside(kept)))
-            .chain(self.given_up.values().cloned())
+        self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
+    }
+
+    /// The same, and what is only known of all of them together: whose templates seem to come from another
+    /// port, and which sampling rates no record of an exporter can have.
+    pub(super) fn report(&self) -> Vec<ExportAccount> {
+        let announces =
+            |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
+        let announced: HashSet<_> =
+            self.kept.iter().filter(announces).map(|kept| without_port(kept.key)).collect();
+        let account = |kept: &Kept| {
+            let counts = &kept.domain.counts;
+            let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
+            let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
+            let rates = kept.domain.rate_remarks(self.templates_beside(kept));
+            ExportAccount { sets_of_other_ports: sets, rates, ..kept.account() }
+        };
+        self.kept.iter().map(account).chain(self.given_up.values().cloned()).collect()
     }
 
     /// The templates of all domains of its exporter.
     fn templates_beside<'a>(&'a self, kept: &'a Kept) -> impl Iterator<Item = &'a Template> + Clone {
         let of_exporter = self.kept.iter().filter(|other| other.key.is_of_exporter_of(&kept.key));
-        of_exporter.flat_map(|other| other.domain.plans().templates())
+        of_exporter.flat_map(|other| other.domain.plans().templates()).map(Arc::as_ref)
     }
 
     /// A place for a domain that is not known.
@@ -133,7 +147,7 @@ impl Domains {
                 Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
                 None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
             };
-            let domain = Domain::new(unit, sampling);
+            let domain = Domain::new(&key, unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };
             let place = self.room(now, output)?;
             self.next_id += 1;
@@ -175,16 +189,15 @@ impl Domains {
             closed.retain(|known| *known != place);
         }
         self.closed.retain(|_, places| !places.is_empty());
-        let account = self.kept[place].account(std::iter::empty());
-        let all = self.given_up.entry(account.version);
+        let account = self.kept[place].account();
+        let all = self.given_up.entry((account.version, account.unit));
         *all.or_insert_with(|| ExportAccount::of_given_up(account.version, account.unit)) += &account;
     }
 }
 
 impl Kept {
-    fn account<'a>(&self, templates: impl Iterator<Item = &'a Template> + Clone) -> ExportAccount {
-        let account = self.domain.account(self.id, &self.key);
-        ExportAccount { rates: self.domain.rate_remarks(templates), ..account }
+    fn account(&self) -> ExportAccount {
+        self.domain.account(self.id, &self.key)
     }
 }
 

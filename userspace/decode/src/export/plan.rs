@@ -9,10 +9,11 @@ use super::elements::{
 };
 use super::family::Families;
 use super::rate_fields::RateFields;
-use super::records::{Records, Slot};
+use super::records::{Records, Slot, Span};
 use super::section::Section;
 use super::template::{Element, REVERSE, TEMPLATE_ID_MIN, Template, VARIABLE};
 use super::wire::number;
+use std::sync::Arc;
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
 
 /// Protocol numbers of ICMP and ICMPv6.
@@ -22,18 +23,41 @@ pub(super) const ICMP_V6: u8 = 58;
 /// How the records of one template become rows.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) template: Template,
+    pub(super) template: Arc<Template>,
     /// Octets of a record, `None` when they vary.
     pub(super) stride: Option<usize>,
     pub(super) forward: Side,
     /// The other direction of a biflow.
     pub(super) reverse: Option<Side>,
-    /// Whether the exporter has not announced it since the start.
-    pub(super) is_provisional: bool,
     /// Whether a count is told only as a total, which is no delta.
     pub(super) tells_totals_only: bool,
     /// Whether octets are told only of frames, headers of the link layer included.
     pub(super) tells_frames_only: bool,
+    pub(super) standing: Standing,
+}
+
+/// How far a template is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is of an earlier run, and its exporter has not announced it since.
+    Provisional,
+    /// It was announced.
+    Announced,
+    /// A set came that it does not fit, so that its number must have got another meaning, which was missed.
+    Doubted,
+    /// It was announced again after such a set, or no other one can have been missed: sets that it does not fit are
+    /// left out, one by one.
+    Confirmed,
+}
+
+impl Standing {
+    /// What it is when the same template is announced again.
+    pub(super) const fn announced_again(self) -> Self {
+        match self {
+            Self::Provisional | Self::Announced => Self::Announced,
+            Self::Doubted | Self::Confirmed => Self::Confirmed,
+        }
+    }
 }
 
 /// How the rows of one direction are made.
@@ -147,14 +171,16 @@ impl Plan {
             (tells_totals_only(&template), tells_frames_only(&template));
         let forward = Side::compile(&template, columns, Direction::Forward);
         let reverse = is_biflow.then(|| Side::compile(&template, columns, Direction::Reverse));
-        Self {
-            template,
-            stride,
-            forward,
-            reverse,
-            is_provisional: false,
-            tells_totals_only,
-            tells_frames_only,
+        let standing = Standing::Announced;
+        let template = Arc::new(template);
+        Self { template, stride, forward, reverse, standing, tells_totals_only, tells_frames_only }
+    }
+
+    /// The records of a set's body.
+    pub(super) fn records<'a>(&self, body: &'a [u8], spans: &'a mut Vec<Span>) -> Records<'a> {
+        match self.stride {
+            Some(stride) => Records::fixed(body, stride),
+            None => Records::varying(body, &self.template, spans),
         }
     }
 
@@ -266,7 +292,7 @@ impl Compiler<'_> {
             FlowColumn::Ts => Operation::Ts,
             FlowColumn::StartTime => Operation::StartTime,
             FlowColumn::EndTime => Operation::EndTime,
-            FlowColumn::Exporter => Operation::Exporter,
+            FlowColumn::Exporter | FlowColumn::Sender => Operation::Exporter,
             FlowColumn::ObservationDomain => Operation::ObservationDomain,
             FlowColumn::SamplingRate => Operation::SamplingRate,
             FlowColumn::ScaledPackets => self.scaled(FlowColumn::Packets),
