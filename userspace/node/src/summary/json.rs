@@ -142,6 +142,7 @@ fn of_listener(report: &ListenerReport) -> Value {
 fn exporter(account: &ExportAccount) -> Value {
     let mut object = fates(&account.ledger());
     let mut remarks: Vec<_> = exports::of_account(account).into_iter().map(owned).collect();
+    remarks.extend(exports::of_rates(account));
     remarks.extend(prefixed("undecodable: ", &exports::of_reasons(&account.counts.reasons)));
     object.extend([
         ("exporter".to_owned(), json!(account.exporter.map(|address| to_ip(address).to_string()))),
