@@ -9,7 +9,7 @@ use crate::arguments::QueryPlan;
 use serde_json::{Map, Value, json};
 use tapline_capture::End;
 use tapline_capture::kernel::AttachMode;
-use tapline_decode::export::{ExportAccount, version_name};
+use tapline_decode::export::{ExportAccount, SentBy, version_name};
 use tapline_pipeline::{
     FrameSummary, InterfaceReport, KernelReport, ListenerReport, SourceSummary, Summary, TemplateReport,
 };
@@ -146,9 +146,11 @@ fn of_listener(report: &ListenerReport) -> Value {
 fn exporter(account: &ExportAccount) -> Value {
     let mut object = fates(&account.ledger());
     let mut remarks: Vec<_> = exports::of_account(account).into_iter().map(owned).collect();
+    remarks.extend(exports::of_rates(account));
     remarks.extend(prefixed("undecodable: ", &exports::of_reasons(&account.counts.reasons)));
     object.extend([
         ("exporter".to_owned(), json!(account.exporter.map(|address| to_ip(address).to_string()))),
+        ("sender".to_owned(), json!(sender(account))),
         ("port".to_owned(), json!(account.port)),
         ("domain".to_owned(), json!(account.domain)),
         ("protocol".to_owned(), json!(version_name(account.version))),
@@ -160,6 +162,14 @@ fn exporter(account: &ExportAccount) -> Value {
         ("remarks".to_owned(), list(remarks)),
     ]);
     Value::Object(object)
+}
+
+/// The one address that sent its messages; none where they were several.
+fn sender(account: &ExportAccount) -> Option<String> {
+    match account.sent_by {
+        SentBy::One(sender) => Some(to_ip(sender).to_string()),
+        _ => None,
+    }
 }
 
 fn of_templates(report: &TemplateReport) -> [Remark; 2] {
