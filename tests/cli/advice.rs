@@ -7,13 +7,13 @@ use super::{capture, query};
 const FOLLOWED: [(&str, &[&str]); 40] = [
     (
         "the tables are packets, flows, interface_counters, ledger",
-        &["SELECT count(*) FROM flows", "SELECT count(*) FROM interface_counters"],
+        &["SELECT count(*) FROM flows"],
     ),
     ("streams can only be asked: write SELECT … FROM packets", &["SELECT * FROM packets LIMIT 1"]),
     (
-        "write e.g. '10.0.0.1', '2001:db8::1' or '00:11:22:33:44:55'",
+        "write e.g. '10.0.0.1' or '2001:db8::1'",
         &[
-            "SELECT ts FROM packets WHERE src_ip IN ('10.0.0.1', '2001:db8::1') OR src_mac = '00:11:22:33:44:55' LIMIT 1",
+            "SELECT ts FROM packets WHERE src_ip IN ('10.0.0.1', '2001:db8::1') LIMIT 1",
         ],
     ),
     (
