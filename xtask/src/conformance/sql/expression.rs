@@ -34,7 +34,9 @@ impl Draw<'_> {
 
     /// A number.
     pub(super) fn int(&mut self, depth: u32) -> Both {
-        let Some(field) = self.of_kind(Kind::Int) else { return Both::same("1") };
+        let Some(field) = self.of_kind(Kind::Int) else {
+            return Both::join("CASE WHEN {} THEN 1 ELSE 0 END", &[&self.condition(DEPTH_MAX)]);
+        };
         let column = field.sql();
         if depth >= DEPTH_MAX || self.random.percent(50) {
             return column;
