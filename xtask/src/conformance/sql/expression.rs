@@ -136,7 +136,7 @@ impl Draw<'_> {
     }
 
     fn comparison(&mut self) -> &'static str {
-        *self.random.choose::<&str>(&["=", "<>", "<", "<=", ">", ">="])
+        self.random.choose::<&str>(&["=", "<>", "<", "<=", ">", ">="])
     }
 
     /// An aggregate, and the kind of what it gives.
@@ -158,12 +158,11 @@ impl Draw<'_> {
             5 => (Both::join("count({})", &[&self.value().0]), Kind::Int),
             _ => {
                 let name = *self.random.choose(&["min", "max"]);
-                let (value, kind) = match self.random.percent(40) {
-                    true => (self.int(1), Kind::Int),
-                    false => {
-                        let field = self.random.choose(self.scope).clone();
-                        (field.sql(), field.kind)
-                    }
+                let (value, kind) = if self.random.percent(40) {
+                    (self.int(1), Kind::Int)
+                } else {
+                    let field = self.random.choose(self.scope).clone();
+                    (field.sql(), field.kind)
                 };
                 let is_ordered = !matches!(kind, Kind::Bool);
                 let value = if is_ordered { value } else { self.int(1) };
