@@ -139,7 +139,7 @@ mod tests {
 
     /// The class of a difference in a frame of these protocols.
     fn class_of(protocols: &str, column: &str, ours: &str, theirs: &str) -> Option<&'static str> {
-        let frame = Frame { protocols: protocols.to_owned(), ..Frame::default() };
+        let frame = Frame::of_protocols(protocols);
         class(&Difference { file: "a.pcap", number: 1, column, ours, theirs, frame: &frame })
     }
 

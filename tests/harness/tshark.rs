@@ -27,6 +27,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// A frame of which only the protocols are known.
+    #[must_use]
+    pub fn of_protocols(protocols: &str) -> Self {
+        Self { protocols: protocols.to_owned(), ..Self::default() }
+    }
+
     /// Says that tshark is wrong about a column.
     pub fn correct(&mut self, column: &'static str, value: &str) {
         self.columns.insert(column, value.to_owned());

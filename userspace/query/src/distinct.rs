@@ -48,6 +48,7 @@ fn distinct_arguments(expression: &Expr) -> Option<&[Expr]> {
 }
 
 fn expand(aggregate: &Aggregate) -> Result<LogicalPlan> {
+    let aggregate = &with_keys_once(aggregate)?;
     let classes = classes_of(aggregate)?;
     let mut parts = classes.iter().enumerate().map(|(number, class)| part(aggregate, class, number));
     let first = parts.next().unwrap_or_else(|| Ok(LogicalPlan::Aggregate(aggregate.clone())))?;
@@ -55,6 +56,17 @@ fn expand(aggregate: &Aggregate) -> Result<LogicalPlan> {
         join_on_keys(left, right?, aggregate.group_expr.len(), number + 1)
     })?;
     joined.project(original_columns(aggregate, &classes))?.build()
+}
+
+/// The same aggregate, whose keys are as many as its columns of keys: a key that is named twice has one.
+fn with_keys_once(aggregate: &Aggregate) -> Result<Aggregate> {
+    let mut keys: Vec<Expr> = vec![];
+    for key in &aggregate.group_expr {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    Aggregate::try_new(Arc::clone(&aggregate.input), keys, aggregate.aggr_expr.clone())
 }
 
 fn classes_of(aggregate: &Aggregate) -> Result<Vec<Class>> {

@@ -90,12 +90,11 @@ fn stopped(said: &str, questions: usize) -> Result<Run> {
 /// A row of the query that it names.
 fn row(line: &str, questions: &[&Question]) -> Option<(usize, Vec<Cell>)> {
     let mut fields = split(line)?;
-    let at = match questions.len() {
-        1 => 0,
-        _ => {
-            let (_, name) = fields.remove(0);
-            name.as_str()?.strip_prefix("query_")?.parse::<usize>().ok()?.checked_sub(1)?
-        }
+    let at = if questions.len() == 1 {
+        0
+    } else {
+        let (_, name) = fields.remove(0);
+        name.as_str()?.strip_prefix("query_")?.parse::<usize>().ok()?.checked_sub(1)?
     };
     let kinds = &questions.get(at)?.kinds;
     Some((at, fields.iter().zip(kinds).map(|((_, value), kind)| Cell::of(value, *kind)).collect()))

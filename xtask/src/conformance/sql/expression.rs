@@ -34,7 +34,9 @@ impl Draw<'_> {
 
     /// A number.
     pub(super) fn int(&mut self, depth: u32) -> Both {
-        let Some(field) = self.of_kind(Kind::Int) else { return Both::same("1") };
+        let Some(field) = self.of_kind(Kind::Int) else {
+            return Both::join("CASE WHEN {} THEN 1 ELSE 0 END", &[&self.condition(DEPTH_MAX)]);
+        };
         let column = field.sql();
         if depth >= DEPTH_MAX || self.random.percent(50) {
             return column;
@@ -134,7 +136,7 @@ impl Draw<'_> {
     }
 
     fn comparison(&mut self) -> &'static str {
-        *self.random.choose::<&str>(&["=", "<>", "<", "<=", ">", ">="])
+        self.random.choose::<&str>(&["=", "<>", "<", "<=", ">", ">="])
     }
 
     /// An aggregate, and the kind of what it gives.
@@ -156,12 +158,11 @@ impl Draw<'_> {
             5 => (Both::join("count({})", &[&self.value().0]), Kind::Int),
             _ => {
                 let name = *self.random.choose(&["min", "max"]);
-                let (value, kind) = match self.random.percent(40) {
-                    true => (self.int(1), Kind::Int),
-                    false => {
-                        let field = self.random.choose(self.scope).clone();
-                        (field.sql(), field.kind)
-                    }
+                let (value, kind) = if self.random.percent(40) {
+                    (self.int(1), Kind::Int)
+                } else {
+                    let field = self.random.choose(self.scope).clone();
+                    (field.sql(), field.kind)
                 };
                 let is_ordered = !matches!(kind, Kind::Bool);
                 let value = if is_ordered { value } else { self.int(1) };

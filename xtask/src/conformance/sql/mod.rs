@@ -74,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     {
         let ours = tapline.answer(questions)?;
         for (at, (question, (ours, theirs))) in questions.iter().zip(ours.iter().zip(theirs)).enumerate() {
-            report.take(arguments.seed, number * QUERIES_A_RUN + at, question, ours, theirs);
+            let name = format!("seed {}, query {}", arguments.seed, number * QUERIES_A_RUN + at);
+            report.take(&name, question, ours, theirs);
         }
     }
     report.end()
@@ -87,7 +88,7 @@ fn draw(arguments: &Arguments, sources: &[Source]) -> Vec<Question> {
 }
 
 impl Report {
-    fn take(&mut self, seed: u64, number: usize, question: &Question, ours: &Answer, theirs: &Answer) {
+    fn take(&mut self, name: &str, question: &Question, ours: &Answer, theirs: &Answer) {
         self.rows += ours.as_ref().map_or(0, Vec::len);
         if agree(ours, theirs, question.is_ordered) {
             self.equal += 1;
@@ -95,7 +96,7 @@ impl Report {
             self.explained.entry(class.name).or_insert((0, class.reason)).0 += 1;
         } else {
             self.different += 1;
-            println!("\nseed {seed}, query {number}");
+            println!("\n{name}");
             println!("  tapline: {}\n  DuckDB:  {}", question.sql.ours, question.sql.theirs);
             println!("  tapline answers: {}", shown(ours));
             println!("  DuckDB answers:  {}", shown(theirs));
