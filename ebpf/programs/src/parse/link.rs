@@ -1,4 +1,4 @@
-//! Everything in front of an IP header: Ethernet, VLAN tags, MPLS labels, PPPoE, LLC and SNAP.
+//! Everything in front of an IP header: Ethernet, VLAN tags, MPLS labels, PPPoE, LLC and SNAP, or nothing.
 
 use super::Octets;
 use super::walk::{Walk, be16};
@@ -39,6 +39,13 @@ pub(super) fn look_through<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option
     }
     walk.position.is_too_deep = 1;
     None
+}
+
+/// The IP header is the first; its version tells which it is.
+#[inline(always)]
+pub(super) fn enter_raw_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    walk.position.ethertype = IPV4;
+    Some(())
 }
 
 #[inline(always)]
