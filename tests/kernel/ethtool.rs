@@ -1,4 +1,4 @@
-//! What ethtool(8) does, done: `ethtool -K NAME FEATURE off …`.
+//! What ethtool(8) does, done: `ethtool -K NAME FEATURE on|off …`.
 
 use std::mem::MaybeUninit;
 use std::net::UdpSocket;
@@ -13,14 +13,14 @@ const BLOCKS: usize = FEATURES / 32;
 /// `ETH_SS_FEATURES`.
 const FEATURE_NAMES: u32 = 4;
 
-/// Carries a command of ethtool(8) out that switches features off.
+/// Carries a command of ethtool(8) out that switches features on or off.
 pub(crate) fn run(command: &str) {
     let words: Vec<_> = command.split_whitespace().collect();
     let ["ethtool", "-K", interface, ref switches @ ..] = words[..] else { panic!("{command}") };
     for switch in switches.chunks(2) {
-        let [feature, "off"] = *switch else { panic!("{command}") };
+        let [feature, state @ ("on" | "off")] = *switch else { panic!("{command}") };
         for name in long_names(feature) {
-            switch_off(interface, name);
+            set(interface, name, state == "on");
         }
     }
 }
@@ -37,7 +37,7 @@ fn long_names(feature: &str) -> Vec<&str> {
     }
 }
 
-fn switch_off(interface: &str, name: &str) {
+fn set(interface: &str, name: &str, is_on: bool) {
     let place = names(interface).iter().position(|known| known == name).expect("a feature of this name");
     let mut known = [GET_FEATURES, 0];
     call(interface, &mut known);
@@ -45,6 +45,7 @@ fn switch_off(interface: &str, name: &str) {
     request[..2].copy_from_slice(&[SET_FEATURES, known[1]]);
     // Of each block, which features are meant, and which of them are to be on.
     request[2 + place / 32 * 2] = 1 << (place % 32);
+    request[3 + place / 32 * 2] = u32::from(is_on) << (place % 32);
     call(interface, &mut request);
 }
 

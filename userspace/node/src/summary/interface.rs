@@ -88,8 +88,12 @@ fn warning_of_joined(interface: &str, frames: u64, has_program: bool) -> String 
         grouped(frames)
     );
     let link = link::find(interface).ok().flatten();
-    for Tampering { what, mend } in link.iter().flat_map(|link| link::joined_packets(link, has_program)) {
+    let found = link.map(|link| link::joined_packets(&link, has_program)).unwrap_or_default();
+    for Tampering { what, mend } in &found {
         let _ = write!(warning, "; {what}; to mend it: {mend}");
+    }
+    if found.is_empty() {
+        let _ = write!(warning, "; `tapline doctor {interface}` says what joins them, while it is watched");
     }
     warning
 }
