@@ -4,8 +4,9 @@
 //! accounts again.
 
 use arrow_array::RecordBatch;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tapline_decode::export::{ExportAccount, ExporterIdentity, Strays, Unit, version_name};
+use tapline_decode::{Unread, UnreadCounts};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
@@ -14,7 +15,10 @@ use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
 const LOOK_EVERY_NS: i64 = 1_000_000_000;
 
 /// Columns that hold changes.
-const CHANGES: usize = 16;
+const CHANGES: usize = 17;
+/// Where among them those stand that no exporter has.
+const SOCKET_DROPS: usize = 15;
+const UNREAD: usize = 16;
 
 /// The values of [`LedgerColumn::Offered`] and the columns behind it.
 type Amounts = [i64; CHANGES];
@@ -40,6 +44,8 @@ pub(crate) struct LedgerRows {
     /// How that of the source stood, and that of messages of no exporter.
     whole: Amounts,
     strays: Amounts,
+    /// Frames that were not read at the last look.
+    unread: BTreeMap<Unread, Amounts>,
     rows: Vec<LedgerRow>,
     next_look: EventTime,
 }
@@ -56,6 +62,7 @@ impl LedgerRows {
             looks: 0,
             whole: [0; CHANGES],
             strays: [0; CHANGES],
+            unread: BTreeMap::new(),
             rows: vec![],
             next_look: EventTime::MIN,
         }
@@ -120,13 +127,30 @@ impl LedgerRows {
     ) {
         let mut amounts = [0; CHANGES];
         amounts[..6].copy_from_slice(&fates(ledger));
-        amounts[CHANGES - 1] = signed(socket_drops);
+        amounts[SOCKET_DROPS] = signed(socket_drops);
         let changes = changes(&amounts, &mut self.whole);
         if changes != [0; CHANGES] {
             let unit = self.builder.intern(unit);
             let present = LedgerColumn::SocketDrops.bit();
             let row = LedgerRow { ts: now.0, source: self.source, unit, ..LedgerRow::default() };
             self.push(row, present, &changes);
+        }
+    }
+
+    /// Notes which frames were not read until now; they are delivered all the same, so that their row has no fates.
+    pub(crate) fn note_unread(&mut self, counts: &UnreadCounts, now: EventTime) {
+        for (what, frames) in counts.iter() {
+            let mut amounts = [0; CHANGES];
+            amounts[UNREAD] = signed(frames);
+            let changes = changes(&amounts, self.unread.entry(what).or_insert([0; CHANGES]));
+            if changes != [0; CHANGES] {
+                let (unit, protocol) =
+                    (self.builder.intern("frames"), self.builder.intern(&what.to_string()));
+                let present = LedgerColumn::Unread.bit() | LedgerColumn::Protocol.bit();
+                let row =
+                    LedgerRow { ts: now.0, source: self.source, unit, protocol, ..LedgerRow::default() };
+                self.push(row, present, &changes);
+            }
         }
     }
 
@@ -208,6 +232,7 @@ impl LedgerRows {
             row.sets_replayed,
             row.sets_expired,
             row.socket_drops,
+            row.unread,
         ] = *changes;
         let fates = (C::Offered as usize..=C::Lost as usize).map(|position| 1 << position).sum::<u64>();
         row.present = present | fates | C::Ts.bit() | C::Source.bit() | C::Unit.bit();
@@ -254,7 +279,7 @@ fn amounts_of(account: &ExportAccount) -> Amounts {
         counts.sets_replayed,
         counts.sets_expired,
     ];
-    amounts[6..CHANGES - 1].copy_from_slice(&counters.map(signed));
+    amounts[6..SOCKET_DROPS].copy_from_slice(&counters.map(signed));
     amounts
 }
 

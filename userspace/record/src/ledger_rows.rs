@@ -12,7 +12,7 @@ stream! {
         Sender sender: Address, true, "", "Address that the messages came from; NULL where there are several, and without an exporter";
         Port port: UInt16, true, "", "The exporter's port; NULL where exporters are told apart by address alone";
         ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
-        Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …";
+        Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …; of frames that are not read, their EtherType or link type";
         Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples, messages; rows between capture and operators; frames";
         Offered offered: Change, false, "units", "Sum of the fates: delivered + control + undecodable + dropped + lost";
         Delivered delivered: Change, false, "units", "Became rows";
@@ -30,5 +30,6 @@ stream! {
         SetsReplayed sets_replayed: Change, true, "sets", "Of these, those whose template came";
         SetsExpired sets_expired: Change, true, "sets", "Of these, those that gave up waiting";
         SocketDrops socket_drops: Change, true, "packets", "Packets that the kernel dropped for want of room in the listener's queue; they are among the lost";
+        Unread unread: Change, true, "frames", "Frames of a kind that is not read, which protocol names; they are among the delivered";
     }
 }

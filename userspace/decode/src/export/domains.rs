@@ -9,7 +9,9 @@ use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
+use super::template::Template;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use tapline_record::EventTime;
 use tapline_record::address::Address;
 
@@ -105,7 +107,8 @@ impl Domains {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
     }
 
-    /// The same, and what is only known of all of them together: whose templates seem to come from another port.
+    /// The same, and what is only known of all of them together: whose templates seem to come from another
+    /// port, and which sampling rates no record of an exporter can have.
     pub(super) fn report(&self) -> Vec<ExportAccount> {
         let announces =
             |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
@@ -115,9 +118,16 @@ impl Domains {
             let counts = &kept.domain.counts;
             let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
             let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
-            ExportAccount { sets_of_other_ports: sets, ..kept.account() }
+            let rates = kept.domain.rate_remarks(self.templates_beside(kept));
+            ExportAccount { sets_of_other_ports: sets, rates, ..kept.account() }
         };
         self.kept.iter().map(account).chain(self.given_up.values().cloned()).collect()
+    }
+
+    /// The templates of all domains of its exporter.
+    fn templates_beside<'a>(&'a self, kept: &'a Kept) -> impl Iterator<Item = &'a Template> + Clone {
+        let of_exporter = self.kept.iter().filter(|other| other.key.is_of_exporter_of(&kept.key));
+        of_exporter.flat_map(|other| other.domain.plans().templates()).map(Arc::as_ref)
     }
 
     /// A place for a domain that is not known.
@@ -132,10 +142,12 @@ impl Domains {
             self.kept[place].key = key;
             place
         } else {
-            let mut domain = Domain::new(&key, unit, output.options.sampling_rate);
-            if let Some(other) = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key)) {
-                domain.sampling = other.domain.sampling.share_of(output.options.sampling_rate);
-            }
+            let sibling = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key));
+            let sampling = match sibling {
+                Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
+                None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
+            };
+            let domain = Domain::new(&key, unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };
             let place = self.room(now, output)?;
             self.next_id += 1;
