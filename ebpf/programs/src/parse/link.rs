@@ -26,9 +26,14 @@ const LAYERS_MAX: u32 = 8;
 /// Set in the last entry of a label stack, in its third octet.
 const BOTTOM_OF_STACK: u8 = 1;
 
-/// Goes to the IP header that the EtherType names; `None` when there is none.
+/// Goes to the IP header that the EtherType names; `None` when there is none. A frame of bare IP begins with it, and
+/// its version tells which it is.
 #[inline(always)]
-pub(super) fn find_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+pub(super) fn find_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, is_bare_ip: bool) -> Option<()> {
+    if is_bare_ip {
+        walk.position.ethertype = IPV4;
+        return Some(());
+    }
     ethernet(walk)?;
     let is_there = is_ip(walk.position.ethertype) || walk.go_on(F::go_behind_link);
     is_there.then_some(())
@@ -45,13 +50,6 @@ pub(super) fn look_through<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option
     }
     walk.position.is_too_deep = 1;
     None
-}
-
-/// The IP header is the first; its version tells which it is.
-#[inline(always)]
-pub(super) fn enter_raw_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
-    walk.position.ethertype = IPV4;
-    Some(())
 }
 
 #[inline(always)]

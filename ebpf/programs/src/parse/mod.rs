@@ -92,9 +92,7 @@ pub struct Parsed {
 #[inline(always)]
 pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) -> Parsed {
     let mut walk = Walk::new(frame, frame_octets);
-    let is_raw_ip = switches & flags::RAW_IP != 0;
-    let ip = if is_raw_ip { link::enter_raw_ip(&mut walk) } else { link::find_ip(&mut walk) };
-    if ip.is_some() {
+    if link::find_ip(&mut walk, switches & flags::RAW_IP != 0).is_some() {
         // Whatever stops it, what was found until then counts.
         let _ = ip::strip(&mut walk);
     }
