@@ -9,7 +9,7 @@ use tapline_operators::{LowerOperator, OperatorLimits, StreamBatch};
 use tapline_query::Planner;
 use tapline_record::address::mapped_v4;
 use tapline_record::column::BURST_ROWS;
-use tapline_record::{BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream};
+use tapline_record::{BatchBuilder, PACKETS, PacketColumn, PacketRow, Stream};
 
 /// Counts what it hands out.
 struct Counting;
