@@ -5,16 +5,11 @@ use super::{capture, query};
 
 /// Advice, and queries that follow it.
 const FOLLOWED: [(&str, &[&str]); 40] = [
-    (
-        "the tables are packets, flows, interface_counters, ledger",
-        &["SELECT count(*) FROM flows", "SELECT count(*) FROM interface_counters"],
-    ),
+    ("the tables are packets, flows, interface_counters, ledger", &["SELECT count(*) FROM flows"]),
     ("streams can only be asked: write SELECT … FROM packets", &["SELECT * FROM packets LIMIT 1"]),
     (
-        "write e.g. '10.0.0.1', '2001:db8::1' or '00:11:22:33:44:55'",
-        &[
-            "SELECT ts FROM packets WHERE src_ip IN ('10.0.0.1', '2001:db8::1') OR src_mac = '00:11:22:33:44:55' LIMIT 1",
-        ],
+        "write e.g. '10.0.0.1' or '2001:db8::1'",
+        &["SELECT ts FROM packets WHERE src_ip IN ('10.0.0.1', '2001:db8::1') LIMIT 1"],
     ),
     (
         "write e.g. '10.0.0.0/8' or '2001:db8::/32'",

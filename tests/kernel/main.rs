@@ -6,14 +6,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod account;
+mod answers;
 #[path = "../../ebpf/programs/tests/agreement/columns.rs"]
 mod columns;
 mod connection;
 mod crash;
 mod doctor;
+mod ethtool;
 mod filter;
 #[path = "../../userspace/decode/tests/packet/frames.rs"]
 mod frames;
+mod interfaces;
+mod joined;
 mod live;
 mod live_errors;
 mod live_source;
@@ -28,4 +32,6 @@ mod replay;
 mod rights;
 #[path = "../../userspace/decode/tests/packet/samples.rs"]
 mod samples;
+mod tags;
+mod tun;
 mod xdp_source;

@@ -24,11 +24,15 @@ type Table = BTreeMap<Columns, Sums>;
 
 /// Runs the program on frames and compares what stands in its table with what the decoder says of them.
 fn assert_agreement(kernel: &mut KernelCapture, frames: &[Vec<u8>]) {
+    assert_agreement_on(kernel, LinkType::Ethernet, frames);
+}
+
+fn assert_agreement_on(kernel: &mut KernelCapture, link: LinkType, frames: &[Vec<u8>]) {
     let before = kernel.counters();
     let (mut expected, mut found) = (Table::new(), Table::new());
     for frame in frames.iter().filter(|frame| frame.len() >= FRAME_OCTETS_MIN) {
         assert_eq!(kernel.test(frame, 1).unwrap().action, 2, "XDP_PASS");
-        let (columns, octets) = columns::of_frame(frame);
+        let (columns, octets) = columns::of_frame(link, frame, frame.len() as u32);
         add(&mut expected, columns, [1, octets, frame.len() as u64]);
     }
     drain(kernel, |flow| {
@@ -57,8 +61,35 @@ fn add(table: &mut Table, columns: Columns, sums: Sums) {
 }
 
 fn sample_frames() -> Vec<Vec<u8>> {
-    let ethernet = samples::all().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet);
-    ethernet.map(|(_, _, bytes)| bytes).collect()
+    samples_of(LinkType::Ethernet)
+}
+
+fn samples_of(wanted: LinkType) -> Vec<Vec<u8>> {
+    samples::all().into_iter().filter(|(_, link, _)| *link == wanted).map(|(_, _, bytes)| bytes).collect()
+}
+
+/// The kernel runs a program on frames in several parts, as drivers hand jumbo frames over.
+#[test]
+fn a_length_of_zero_is_that_of_all_parts() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    let mut packet = crate::frames::ipv4(crate::frames::UDP, &crate::frames::udp(1234, 53, &[0; 4054]));
+    packet[2..4].fill(0);
+    let frame = crate::frames::ethernet(crate::frames::IPV4, &packet);
+    assert_eq!(frame.len(), 4096);
+    assert_agreement(&mut kernel, &[frame]);
+}
+
+#[test]
+fn bare_ip_packets_are_read_alike() {
+    let raw = KernelOptions { is_raw_ip: true, ..KernelOptions::default() };
+    let Some(mut kernel) = load(&raw) else { return };
+    let is_ip = |frame: &Vec<u8>| matches!(frame[12..14], [0x08, 0] | [0x86, 0xdd]);
+    let without_link = |frame: Vec<u8>| frame[14..].to_vec();
+    let mut packets = samples_of(LinkType::RawIp);
+    packets.extend(sample_frames().into_iter().filter(is_ip).map(without_link));
+    assert_agreement_on(&mut kernel, LinkType::RawIp, &packets);
+    // Frames of Ethernet are damaged packets here.
+    assert_agreement_on(&mut kernel, LinkType::RawIp, &sample_frames());
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub mod flags {
     pub const TCP_FLAGS: u32 = 1 << 2;
     /// Some query reads the flow table: frames are counted into it.
     pub const FLOWS: u32 = 1 << 3;
+    /// Frames of the interface begin with their IP header, and not with Ethernet's.
+    pub const RAW_IP: u32 = 1 << 4;
     /// The pre-filter has prefixes.
     pub const FILTER_PREFIXES: u32 = 1 << 8;
     /// The pre-filter has ports.

@@ -7,12 +7,14 @@
 mod ethtool;
 mod facts;
 mod netlink;
+mod tampering;
 mod xdp_features;
 
 use std::io;
 
 pub use ethtool::{Channels, Driver, Offloads, ReceiveRing, channels, driver, offloads, receive_ring};
-pub use facts::{AttachedXdp, Link, XdpAttachment};
+pub use facts::{AttachedXdp, Carries, Link, OtherEnd, XdpAttachment};
+pub use tampering::{Tampering, hidden_tags, joined_packets};
 pub use xdp_features::{XdpFeatures, xdp_features};
 
 /// All interfaces of this namespace, in the order of their numbers.

@@ -4,17 +4,16 @@ use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use crate::message::say;
 use crate::rules::RulePlan;
+use crate::tags;
 use std::path::Path;
-use tapline_capture::kernel::{Rule, Verdict};
-use tapline_capture::link;
+use tapline_capture::link::{self, Tampering};
 use tapline_capture::live::{self, LiveError, LiveMode, LiveOptions};
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
 use tapline_pipeline::{Input, KernelInput, Listener};
 use tapline_query::{ContinuousQuery, Fold};
-use tapline_record::{FLOWS, FlowColumn, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, PacketColumn};
-use tapline_record::{PacketFlowColumn, Stream};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, Stream};
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
@@ -59,14 +58,19 @@ fn has_aggregate(query: &ContinuousQuery) -> bool {
     query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
 }
 
-/// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table. With
-/// them, for each query, the reasons why it is not answered so.
+/// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table, if the
+/// program can read its frames. With them, for each query, the reasons why it is not answered so.
 pub(crate) fn place(
     plan: &QueryPlan,
     queries: Vec<ContinuousQuery>,
 ) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
-    if !matches!(plan.input, InputPlan::Interface { .. }) {
+    let InputPlan::Interface { name, .. } = &plan.input else {
         let reasons = vec![vec![]; queries.len()];
+        return (queries, reasons);
+    };
+    // What is wrong with an interface that is not found shows when it is opened.
+    if let Ok(Some(Err(reason))) = link::find(name).map(|link| link.map(|link| link.check_xdp())) {
+        let reasons = vec![vec![reason]; queries.len()];
         return (queries, reasons);
     }
     let placed = queries.iter().map(ContinuousQuery::over_packet_flows);
@@ -133,13 +137,11 @@ fn open_interface(
                        which and why); write its condition into WHERE instead, or say --mirror if the port is one";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let is_seen_by_xdp = kernel.is_some() || !has_copies;
-    let are_tags_stripped = link::offloads(name).is_some_and(|offloads| offloads.strips_vlan);
-    if is_seen_by_xdp && are_tags_stripped && needs_vlan(&rules, queries) {
-        say!(
-            "warning: {name} may take VLAN tags away before XDP sees them: `vlan` is NULL then; \
-             `ethtool -K {name} rxvlan off` mends it"
-        );
+    let is_read_by_xdp = frames.as_ref().is_some_and(|frames| frames.description().mode != LiveMode::Packet);
+    let hidden = link::find(name).ok().flatten().and_then(|link| link::hidden_tags(&link));
+    if let Some((hidden, places)) = hidden.zip(tags::left_out_of(&rules, queries, is_read_by_xdp)) {
+        let Tampering { what, mend } = hidden;
+        say!("warning: VLAN tags may be left out of account in {places}: {what}; to mend it: {mend}");
     }
     let program = kernel.as_ref().map(|kernel| kernel.prefilter());
     let prefilter = program.or_else(|| frames.as_ref().and_then(|frames| frames.prefilter()));
@@ -147,17 +149,6 @@ fn open_interface(
         plan.follow(prefilter, is_quiet);
     }
     Ok(Input::Interface(kernel, frames))
-}
-
-/// Whether some rule or query looks at VLAN tags.
-fn needs_vlan(rules: &[(Rule, Verdict)], queries: &[ContinuousQuery]) -> bool {
-    let reads = |stream: &Stream, column: usize| {
-        queries.iter().any(|query| query.columns_of(stream).is_some_and(|columns| columns.contains(&column)))
-    };
-    rules.iter().any(|(rule, _)| matches!(rule, Rule::Vlan(_)))
-        || reads(&PACKET_FLOWS, PacketFlowColumn::Vlan as usize)
-        || reads(&PACKETS, PacketColumn::Vlan as usize)
-        || reads(&FLOWS, FlowColumn::Vlan as usize)
 }
 
 fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {

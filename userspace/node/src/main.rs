@@ -15,6 +15,7 @@ mod query;
 mod rules;
 mod schema;
 mod summary;
+mod tags;
 mod windows;
 
 use arguments::{Arguments, Command, with_comments};

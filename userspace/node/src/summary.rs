@@ -6,11 +6,16 @@ mod json;
 
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::message::say;
+use std::time::Duration;
 use tapline_capture::End;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, UnreadCounts};
 use tapline_pipeline::{FrameSummary, SourceSummary, Summary};
 use tapline_record::ledger::QueryLedger;
+
+/// Of fewer, and of slower ones, no rate is given.
+const COUNT_WITH_RATE_MIN: u64 = 1000;
+const RATE_MIN: f64 = 10.0;
 
 /// How often something occurred, and what.
 type Remark = (u64, &'static str);
@@ -58,7 +63,8 @@ fn warnings(plan: &QueryPlan, summary: &Summary) -> Vec<String> {
     let named = plan.queries.iter().zip(&summary.queries);
     let ends = summary.files.iter().filter_map(warning_of_end);
     let folds = named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger));
-    ends.chain(warning_of_clock(&summary.source)).chain(folds).collect()
+    let joined = interface::warnings_of_joined(&summary.source);
+    ends.chain(warning_of_clock(&summary.source)).chain(folds).chain(joined).collect()
 }
 
 /// Flows do not go on over a step of the clock.
@@ -84,13 +90,12 @@ fn warning_of_folds(name: &str, ledger: &QueryLedger) -> Option<String> {
 fn print_packets(summary: &Summary, frames: &FrameSummary) {
     let FrameSummary { ledger, frame_octets, damage, unread, flows, interface } = frames;
     let seconds = summary.elapsed.as_secs_f64();
-    let rate = ledger.delivered as f64 / seconds.max(1e-9);
     interface.iter().for_each(interface::print_reader);
     say!(
-        "{} packets, {} octets in {seconds:.3} s: {} packets/s",
+        "{} packets, {} octets in {seconds:.3} s{}",
         grouped(ledger.delivered),
         grouped(*frame_octets),
-        grouped(rate as u64)
+        rate(ledger.delivered, summary.elapsed, "packets")
     );
     let (lost, fate) =
         if interface.is_some() { (ledger.dropped, "dropped") } else { (ledger.undecodable, "undecodable") };
@@ -108,10 +113,11 @@ fn print_packets(summary: &Summary, frames: &FrameSummary) {
 
 fn print_flows(flows: &FlowMeterCounters) {
     say!(
-        "flows: {} from {} packets; {} frames without an IP header belong to none",
+        "flows: {} from {} packets; {} frames without an IP header and {} with a damaged one belong to none",
         grouped(flows.flows),
         grouped(flows.packets),
-        grouped(flows.frames_without_ip)
+        grouped(flows.frames_without_ip),
+        grouped(flows.frames_with_damaged_ip)
     );
 }
 
@@ -162,6 +168,15 @@ fn texts(remarks: &[Remark]) -> Vec<String> {
     there_is.map(|(count, what)| format!("{} {what}", grouped(*count))).collect()
 }
 
+/// How many a second, to follow the time that they took; nothing of few, whose rate says how long nothing came.
+fn rate(count: u64, elapsed: Duration, what: &str) -> String {
+    let rate = count as f64 / elapsed.as_secs_f64().max(1e-9);
+    if count < COUNT_WITH_RATE_MIN || rate < RATE_MIN {
+        return String::new();
+    }
+    format!(": {} {what}/s", grouped(rate as u64))
+}
+
 /// `1234567` as `1 234 567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -178,6 +193,16 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    #[test]
+    fn few_have_no_rate() {
+        let rate = |count, seconds| super::rate(count, Duration::from_secs(seconds), "packets");
+        assert_eq!([rate(3, 1), rate(999, 1), rate(5000, 3600)], [""; 3]);
+        assert!(rate(1000, 0).ends_with(" packets/s"));
+        assert_eq!(rate(240_000, 2), ": 120 000 packets/s");
+    }
+
     #[test]
     fn digits_are_grouped_by_three() {
         let texts = [0, 12, 123, 1234, 1_234_567].map(super::grouped);

@@ -16,7 +16,7 @@ use tapline_capture::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
     SharedPreFilter, Verdict, monotonic_ns,
 };
-use tapline_capture::link;
+use tapline_capture::link::{self, Carries};
 use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
 use tapline_decode::export::ExporterIdentity;
 use tapline_query::{ContinuousQuery, Window};
@@ -37,6 +37,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// The longest pane of the table, in nanoseconds: so long its microseconds fit.
 const PANE_NS_MAX: u64 = 3_600_000_000_000;
 
+/// Octets of a link header, with two VLAN tags.
+const HEADER_OCTETS_MAX: u64 = 22;
+
 /// A program that counts packets into flows, on an interface.
 pub struct KernelInput {
     interface: String,
@@ -45,6 +48,8 @@ pub struct KernelInput {
     mode: AttachMode,
     capture: KernelCapture,
     pane_ns: u64,
+    /// Octets of the longest frame that holds one packet of the interface.
+    frame_octets_max: u64,
     /// Of a mirror port, asks for frames to everybody.
     _promiscuous: Option<Promiscuous>,
 }
@@ -61,11 +66,14 @@ impl KernelInput {
         rules: &[(Rule, Verdict)],
         queries: &[ContinuousQuery],
     ) -> Result<Self, LiveError> {
+        let link = link::find(interface).ok().flatten();
+        let link = link.ok_or_else(|| KernelError::NoInterface(interface.to_owned()))?;
         let columns = columns_of(queries, &PACKET_FLOWS).unwrap_or_default();
         let pane_ns = table_pane(common_pane(queries));
         let mut capture = KernelCapture::load(&KernelOptions {
             panes: Clock::measure().grid(pane_ns, monotonic_ns()),
             with_tcp_flags: columns.contains(&(PacketFlowColumn::TcpFlags as usize)),
+            is_raw_ip: link.carries() == Carries::RawIp,
             rules: rules.to_vec(),
             ..KernelOptions::default()
         })?;
@@ -79,9 +87,9 @@ impl KernelInput {
         };
         capture.set_mirror(is_mirror);
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
-        let link = link::find(interface).ok().flatten();
-        let index = link.ok_or_else(|| KernelError::NoInterface(interface.to_owned()))?.index;
-        Ok(Self { interface: interface.to_owned(), index, mode, capture, pane_ns, _promiscuous: promiscuous })
+        let frame_octets_max = u64::from(link.mtu_octets) + HEADER_OCTETS_MAX;
+        let (interface, index) = (link.name, link.index);
+        Ok(Self { interface, index, mode, capture, pane_ns, frame_octets_max, _promiscuous: promiscuous })
     }
 
     /// Whether the interface is there no more; not when the kernel just does not say.
@@ -120,6 +128,8 @@ pub struct KernelReport {
     pub counters: Counters,
     /// Frames that became rows.
     pub delivered: u64,
+    /// Frames of flows whose frames are, on average, longer than a packet of the interface: several are in one.
+    pub joined: u64,
     /// Entries that were taken from the table, and those that had left it before.
     pub entries: u64,
     /// Why the table could not be read any more.
@@ -131,6 +141,14 @@ impl KernelReport {
     #[must_use]
     pub fn ledger(&self) -> SourceLedger {
         fates(self.delivered, &self.counters)
+    }
+}
+
+/// Counts the frames of an entry, and those of them that hold several packets.
+fn count([delivered, joined]: &mut [u64; 2], flow: &KernelFlow, frame_octets_max: u64) {
+    *delivered += flow.packets;
+    if flow.frame_octets > flow.packets.saturating_mul(frame_octets_max) {
+        *joined += flow.packets;
     }
 }
 
@@ -155,6 +173,7 @@ pub(crate) struct KernelSource {
     watermarks: Watermarks,
     has_ended: bool,
     delivered: u64,
+    joined: u64,
     entries: u64,
     lost: u64,
     failure: Option<String>,
@@ -185,6 +204,7 @@ impl KernelSource {
             watermarks: Watermarks::BEGINNING,
             has_ended: false,
             delivered: 0,
+            joined: 0,
             entries: 0,
             lost: 0,
             failure: None,
@@ -197,6 +217,7 @@ impl KernelSource {
             interface: self.input.interface,
             mode: self.input.mode,
             delivered: self.delivered,
+            joined: self.joined,
             entries: self.entries,
             failure: self.failure,
         }
@@ -204,15 +225,18 @@ impl KernelSource {
 
     /// Takes everything out of the table.
     fn drain(&mut self) -> Result<(), KernelError> {
-        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, delivered, .. } = self;
+        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
         // What was counted until now was counted by the clock as it was then.
         let (before, pane_ns) = (*clock, *pane_ns);
         *clock = Clock::measure();
         let grid = clock.grid(pane_ns, monotonic_ns());
+        let mut sums = [0; 2];
         let drained = capture.table().drain(grid, |flow| {
-            *delivered += flow.packets;
+            count(&mut sums, flow, *frame_octets_max);
             rows.push(row_of(flow, before, pane_ns));
-        })?;
+        });
+        self.note(sums);
+        let drained = drained?;
         self.entries += drained.entries + drained.ring_entries;
         self.until = time_of(before.utc_ns(drained.until_ns));
         self.drained = Instant::now();
@@ -255,11 +279,18 @@ impl KernelSource {
 
     /// Takes what left the table early.
     fn drain_ring(&mut self) {
-        let Self { input: KernelInput { capture, pane_ns, .. }, clock, rows, delivered, .. } = self;
+        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
+        let mut sums = [0; 2];
         self.entries += capture.table().drain_ring(|flow| {
-            *delivered += flow.packets;
+            count(&mut sums, flow, *frame_octets_max);
             rows.push(row_of(flow, *clock, *pane_ns));
         });
+        self.note(sums);
+    }
+
+    fn note(&mut self, [delivered, joined]: [u64; 2]) {
+        self.delivered += delivered;
+        self.joined += joined;
     }
 }
 
@@ -408,6 +439,25 @@ fn time_of(utc_ns: u64) -> EventTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_of_frames_that_are_several_packets_are_counted() {
+        let key = FlowKey::default();
+        let flow = |packets, frame_octets| KernelFlow {
+            key,
+            packets,
+            octets: 0,
+            frame_octets,
+            pane_start_ns: 0,
+            first_ns: 0,
+            last_ns: 0,
+        };
+        let mut sums = [0; 2];
+        for flow in [flow(2, 2 * 1522), flow(3, 3 * 1522 + 1), flow(5, 300)] {
+            count(&mut sums, &flow, 1522);
+        }
+        assert_eq!(sums, [10, 3]);
+    }
 
     #[test]
     fn panes_of_the_table_divide_those_of_the_queries() {

@@ -5,7 +5,7 @@ use crate::literals::{AddressKind, BadAddress, Together};
 use tapline_record::address::parse_prefix;
 
 /// What to use instead of functions that other engines have.
-const INSTEAD: [(&str, &str); 21] = [
+const INSTEAD: [(&str, &str); 20] = [
     ("approx_count_distinct", "approx_distinct(x)"),
     ("approx_quantile", "quantile(x, 0.95)"),
     ("approx_top_k", "top_k(x, 10)"),
@@ -22,7 +22,6 @@ const INSTEAD: [(&str, &str); 21] = [
     ("mode", "top_k(x, 1)"),
     ("percentile", "quantile(x, 0.95)"),
     ("percentile_disc", "quantile(x, 0.95)"),
-    ("quantile_cont", "quantile(x, 0.95)"),
     ("quantile_disc", "quantile(x, 0.95)"),
     ("set_masklen", "network(src_ip, 24, 64)"),
     ("time_bucket", "GROUP BY tumble('60 seconds')"),
@@ -73,6 +72,7 @@ pub(crate) fn unread_literal(message: &str) -> Option<SqlError> {
 pub(crate) fn wrong_argument(message: &str) -> Option<SqlError> {
     let (_, rest) = message.split_once("Function '")?;
     let (function, rest) = rest.split_once('\'')?;
+    let (_, rest) = rest.split_once(" requires ")?;
     let (_, rest) = rest.split_once("but received ")?;
     let given = rest.split(" (").next()?;
     let help = match given {

@@ -24,7 +24,7 @@ pub(crate) fn convert_values(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn convert_node(node: LogicalPlan) -> Result<LogicalPlan> {
-    let schema = schema_below(&node)?;
+    let schema = schema_below(&node);
     let is_named =
         matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
     let names = NamePreserver::new_for_projection();
@@ -44,7 +44,7 @@ fn convert_node(node: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// What expressions of a node can name.
-fn schema_below(node: &LogicalPlan) -> Result<DFSchema> {
+fn schema_below(node: &LogicalPlan) -> DFSchema {
     let mut schema = DFSchema::empty();
     for input in node.inputs() {
         schema.merge(input.schema());
@@ -52,7 +52,7 @@ fn schema_below(node: &LogicalPlan) -> Result<DFSchema> {
     if let LogicalPlan::TableScan(scan) = node {
         schema.merge(&scan.projected_schema);
     }
-    Ok(schema)
+    schema
 }
 
 fn convert_join(mut join: Join, schema: &DFSchema) -> Result<LogicalPlan> {

@@ -45,25 +45,25 @@ impl ExprPlanner for Expressions {
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        borrowed(datetime::date_part(), args)
+        Ok(borrowed(datetime::date_part(), args))
     }
 
     fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        borrowed(unicode::strpos(), args)
+        Ok(borrowed(unicode::strpos(), args))
     }
 
     fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        borrowed(unicode::substr(), args)
+        Ok(borrowed(unicode::substr(), args))
     }
 
     fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        borrowed(core::overlay(), args)
+        Ok(borrowed(core::overlay(), args))
     }
 }
 
-fn borrowed(function: Arc<ScalarUDF>, arguments: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+fn borrowed(function: Arc<ScalarUDF>, arguments: Vec<Expr>) -> PlannerResult<Vec<Expr>> {
     let function = Arc::new(Borrowed::new(function).into());
-    Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments))))
+    PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
 }
 
 /// The operators whose operands are converted.

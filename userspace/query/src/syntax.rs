@@ -105,10 +105,8 @@ fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Option
     Ok(Some(match op {
         BinaryOperator::Eq => equal(left, right)?,
         BinaryOperator::NotEq => not(equal(left, right)?),
-        BinaryOperator::Lt => ordered(left, BinaryOperator::Lt, op, right)?,
-        BinaryOperator::LtEq => ordered(left, BinaryOperator::Lt, op, right)?,
-        BinaryOperator::Gt => ordered(left, BinaryOperator::Gt, op, right)?,
-        BinaryOperator::GtEq => ordered(left, BinaryOperator::Gt, op, right)?,
+        BinaryOperator::Lt | BinaryOperator::LtEq => ordered(left, &BinaryOperator::Lt, op, right)?,
+        BinaryOperator::Gt | BinaryOperator::GtEq => ordered(left, &BinaryOperator::Gt, op, right)?,
         _ => return Ok(None),
     }))
 }
@@ -135,7 +133,7 @@ fn equal(left: &[Expr], right: &[Expr]) -> Result<Expr, SqlError> {
 /// The first columns that differ decide, by `strict`; the last ones by `op`.
 fn ordered(
     left: &[Expr],
-    strict: BinaryOperator,
+    strict: &BinaryOperator,
     op: &BinaryOperator,
     right: &[Expr],
 ) -> Result<Expr, SqlError> {

@@ -23,7 +23,7 @@ pub fn classify(context: &XdpContext) -> Option<u32> {
     let (cpu, now_ns) = unsafe { (bpf_get_smp_processor_id(), bpf_ktime_get_ns()) };
     let state = maps::cpu_state(cpu)?;
     let frame_octets = frame::octets(context);
-    let parsed = parse(&LinearFrame::new(context), wanted.flags & flags::TCP_FLAGS != 0);
+    let parsed = parse(&LinearFrame::new(context), frame_octets, wanted.flags);
     note(&mut state.counters, &parsed, frame_octets);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
         state.counters.filtered_packets += 1;

@@ -40,11 +40,6 @@ impl Octets for LinearFrame {
     }
 
     #[inline(always)]
-    fn readable_octets(&self) -> usize {
-        self.end - self.start
-    }
-
-    #[inline(always)]
     fn go_behind_link(&self, position: &mut Position) -> bool {
         tapline_link(self.context, position) != 0
     }

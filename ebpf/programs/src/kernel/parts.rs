@@ -2,6 +2,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
+use tapline_ebpf_common::flags;
 
 use super::frame::LinearFrame;
 use super::maps;
@@ -10,7 +11,8 @@ use crate::parse::parse;
 /// Parses the frame and keeps what it is.
 #[inline(always)]
 pub fn parse_only(context: &XdpContext) -> Option<()> {
-    let parsed = parse(&LinearFrame::new(context), true);
+    let octets = (context.data_end() - context.data()) as u32;
+    let parsed = parse(&LinearFrame::new(context), octets, flags::TCP_FLAGS);
     let [a, b, c, d, e] = *parsed.key.words();
     note([a, b, c, d, e, parsed.octets.into()])
 }

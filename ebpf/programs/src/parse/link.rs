@@ -1,5 +1,5 @@
 //! Everything in front of an IP header: Ethernet, VLAN tags, MPLS labels, PPPoE, LLC and SNAP, backbone and fabric
-//! headers, service chains.
+//! headers, service chains; or nothing.
 
 use super::Octets;
 use super::walk::{Walk, be16};
@@ -26,9 +26,14 @@ const LAYERS_MAX: u32 = 8;
 /// Set in the last entry of a label stack, in its third octet.
 const BOTTOM_OF_STACK: u8 = 1;
 
-/// Goes to the IP header that the EtherType names; `None` when there is none.
+/// Goes to the IP header that the EtherType names; `None` when there is none. A frame of bare IP begins with it, and
+/// its version tells which it is.
 #[inline(always)]
-pub(super) fn find_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+pub(super) fn find_ip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, is_bare_ip: bool) -> Option<()> {
+    if is_bare_ip {
+        walk.position.ethertype = IPV4;
+        return Some(());
+    }
     ethernet(walk)?;
     let is_there = is_ip(walk.position.ethertype) || walk.go_on(F::go_behind_link);
     is_there.then_some(())

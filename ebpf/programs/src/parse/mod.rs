@@ -1,4 +1,5 @@
-//! What a frame is: octets in, key and IP length out.
+//! What a frame is: octets in, key and IP length out. It begins as its interface's frames do, with Ethernet's header
+//! or with that of IP.
 //!
 //! Says the same of every frame as the user-space decoder, NULLs included, as long as the frame has no more
 //! headers than are looked through here; the tests compare the two. Any octets are legal input.
@@ -9,17 +10,14 @@ mod link;
 mod transport;
 mod walk;
 
-use tapline_ebpf_common::{FlowKey, Network, Shape, Transport};
+use tapline_ebpf_common::{FlowKey, Network, Shape, Transport, flags};
 pub use walk::Position;
 use walk::Walk;
 
-/// A frame whose first octets can be read.
+/// The octets of a frame that can be read: all, or the first ones.
 pub trait Octets {
     /// `N` octets from offset `at`, if all of them can be read.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
-
-    /// How many octets can be read.
-    fn readable_octets(&self) -> usize;
 
     /// Goes behind tags, labels and sessions, from an EtherType to that of an IP header; whether there is one.
     ///
@@ -74,10 +72,6 @@ impl Octets for [u8] {
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         self.get(at..)?.first_chunk().copied()
     }
-
-    fn readable_octets(&self) -> usize {
-        self.len()
-    }
 }
 
 /// What a frame is.
@@ -93,15 +87,16 @@ pub struct Parsed {
     pub is_too_deep: bool,
 }
 
-/// Parses an Ethernet frame; TCP flags become part of the key when they are asked for.
+/// Parses a frame of so many octets, of which some can be read, as the configuration's switches say: `RAW_IP`, that
+/// it begins with the IP header, and `TCP_FLAGS`, that these become part of the key.
 #[inline(always)]
-pub fn parse<F: Octets + ?Sized>(frame: &F, with_tcp_flags: bool) -> Parsed {
-    let mut walk = Walk::new(frame);
-    if link::find_ip(&mut walk).is_some() {
+pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) -> Parsed {
+    let mut walk = Walk::new(frame, frame_octets);
+    if link::find_ip(&mut walk, switches & flags::RAW_IP != 0).is_some() {
         // Whatever stops it, what was found until then counts.
         let _ = ip::strip(&mut walk);
     }
-    finish(walk, with_tcp_flags)
+    finish(walk, switches & flags::TCP_FLAGS != 0)
 }
 
 #[inline(always)]

@@ -58,10 +58,10 @@ pub(super) struct Walk<'f, F: ?Sized> {
 
 impl<'f, F: Octets + ?Sized> Walk<'f, F> {
     #[inline(always)]
-    pub(super) fn new(frame: &'f F) -> Self {
+    pub(super) fn new(frame: &'f F, frame_octets: u32) -> Self {
         let position = Position {
             at: 0,
-            end: frame.readable_octets() as u32,
+            end: frame_octets,
             ethertype: 0,
             vlan: NO_VLAN,
             next_header: 0,
@@ -97,7 +97,7 @@ impl<'f, F: Octets + ?Sized> Walk<'f, F> {
         is_there
     }
 
-    /// Octets from here to the end.
+    /// Octets from here to the end, of which not all need be readable.
     #[inline(always)]
     pub(super) fn left(&self) -> u32 {
         self.position.end.saturating_sub(self.position.at)

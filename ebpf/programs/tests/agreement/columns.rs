@@ -18,17 +18,11 @@ pub(crate) struct Columns {
     pub(crate) has_octets: bool,
 }
 
-/// What the decoder says of an Ethernet frame; and its octets of IP, 0 where that is NULL.
-pub(crate) fn of_frame(bytes: &[u8]) -> (Columns, u64) {
+/// What the decoder says of a frame of so many octets, of which the first are there; and its octets of IP, 0 where
+/// that is NULL.
+pub(crate) fn of_frame(link: LinkType, bytes: &[u8], original_octets: u32) -> (Columns, u64) {
     let mut row = PacketRow::default();
-    let frame = Frame {
-        ts: EventTime(0),
-        link: LinkType::Ethernet,
-        direction: None,
-        interface: None,
-        original_octets: bytes.len() as u32,
-        bytes,
-    };
+    let frame = Frame { ts: EventTime(0), link, direction: None, interface: None, original_octets, bytes };
     decode(&frame, Depth::Transport, &mut row);
     let has = |column| row.has(column);
     let has_octets = has(PacketColumn::Octets);

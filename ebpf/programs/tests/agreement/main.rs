@@ -10,42 +10,74 @@ mod frames;
 mod samples;
 
 use tapline_decode::LinkType;
+use tapline_ebpf_common::flags;
 use tapline_ebpf_programs::parse::parse;
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 
 /// Whether the two agree; a frame with more headers than the kernel looks through is left out.
 #[track_caller]
-fn assert_agreement(name: &str, bytes: &[u8]) -> bool {
-    let parsed = parse(bytes, true);
+fn assert_agreement(name: &str, link: LinkType, bytes: &[u8]) -> bool {
+    assert_agreement_on_part(name, link, bytes, bytes.len() as u32)
+}
+
+/// The same of a frame of so many octets, of which the first can be read.
+#[track_caller]
+fn assert_agreement_on_part(name: &str, link: LinkType, bytes: &[u8], octets: u32) -> bool {
+    let switches = flags::TCP_FLAGS | if link == LinkType::RawIp { flags::RAW_IP } else { 0 };
+    let parsed = parse(bytes, octets, switches);
     if parsed.is_too_deep {
         return false;
     }
     let found = (columns::of_key(&parsed.key), parsed.octets.into());
-    assert_eq!(found, columns::of_frame(bytes), "{name}: {bytes:02x?}");
+    assert_eq!(found, columns::of_frame(link, bytes, octets), "{name} of {octets} octets: {bytes:02x?}");
     true
 }
 
-/// Frames of every protocol and combination that the decoder's tests know.
-fn sample_frames() -> Vec<(&'static str, Vec<u8>)> {
-    let ethernet = samples::all().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet);
-    ethernet.map(|(name, _, bytes)| (name, bytes)).collect()
+/// Frames of every protocol and combination that the decoder's tests know: of Ethernet, and without its header.
+fn sample_frames() -> Vec<samples::Sample> {
+    let known = [LinkType::Ethernet, LinkType::RawIp];
+    let samples: Vec<_> = samples::all().into_iter().filter(|(_, link, _)| known.contains(link)).collect();
+    let is_ip = |bytes: &[u8]| matches!(bytes[12..14], [0x08, 0] | [0x86, 0xdd]);
+    let ethernet = samples.iter().filter(|(_, link, bytes)| *link == LinkType::Ethernet && is_ip(bytes));
+    let without: Vec<_> =
+        ethernet.map(|(name, _, bytes)| (*name, LinkType::RawIp, bytes[14..].to_vec())).collect();
+    [samples, without].concat()
 }
 
 #[test]
 fn sample_frames_are_read_alike() {
     let frames = sample_frames();
-    assert!(frames.len() > 60, "{}", frames.len());
-    for (name, bytes) in &frames {
-        assert!(assert_agreement(name, bytes), "{name} is too deep");
+    assert!(frames.len() > 100, "{}", frames.len());
+    for (name, link, bytes) in &frames {
+        assert!(assert_agreement(name, *link, bytes), "{name} is too deep");
     }
 }
 
 #[test]
+fn frames_in_parts_are_read_alike() {
+    for (name, link, bytes) in sample_frames() {
+        for beyond in [1, 4000, 70_000] {
+            assert!(assert_agreement_on_part(name, link, &bytes, bytes.len() as u32 + beyond), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_length_of_zero_is_all_that_is_left_of_the_frame_whatever_can_be_read() {
+    let mut packet = frames::ipv4(frames::UDP, &frames::udp(1234, 53, b""));
+    packet[2..4].fill(0);
+    let frame = frames::ethernet(frames::IPV4, &packet);
+    let octets = |bytes: &[u8], octets, switches| parse(bytes, octets, switches).octets;
+    assert_eq!(octets(&frame, 4096, 0), 4096 - 14);
+    assert_eq!(octets(&packet, 4082, flags::RAW_IP), 4082);
+}
+
+#[test]
 fn frames_that_are_cut_short_are_read_alike() {
-    for (name, bytes) in sample_frames() {
+    for (name, link, bytes) in sample_frames() {
         for octets in 0..bytes.len() {
-            assert_agreement(name, &bytes[..octets]);
+            assert_agreement(name, link, &bytes[..octets]);
         }
     }
 }
@@ -54,14 +86,14 @@ fn frames_that_are_cut_short_are_read_alike() {
 fn frames_that_lie_are_read_alike() {
     let mut random = Random::new(1, "lies");
     let mut too_deep = 0;
-    for (name, bytes) in sample_frames() {
+    for (name, link, bytes) in sample_frames() {
         for _ in 0..3000 {
             let mut lie = bytes.clone();
             for _ in 0..=random.below(3) {
                 lie[random.below(bytes.len() as u64) as usize] = random.below(256) as u8;
             }
             lie.truncate(bytes.len() - random.below(8).saturating_sub(4) as usize);
-            too_deep += usize::from(!assert_agreement(name, &lie));
+            too_deep += usize::from(!assert_agreement(name, link, &lie));
         }
     }
     assert!(too_deep < 1000, "{too_deep}");
@@ -73,14 +105,15 @@ fn an_afternoon_at_the_office_is_read_alike() {
     for frame in branch_office(7).frames.iter().take(100_000) {
         bytes.clear();
         frame.frame.write(&mut bytes);
-        assert!(assert_agreement("office", &bytes));
+        assert!(assert_agreement("office", LinkType::Ethernet, &bytes));
     }
 }
 
 #[test]
 fn tcp_flags_are_part_of_the_key_when_asked_for() {
     let segment = frames::ethernet(frames::IPV4, &frames::ipv4(6, &frames::tcp(b"")));
-    let (with, without) = (parse(segment.as_slice(), true).key, parse(segment.as_slice(), false).key);
+    let key = |switches| parse(segment.as_slice(), segment.len() as u32, switches).key;
+    let (with, without) = (key(flags::TCP_FLAGS), key(0));
     assert_eq!((with.tcp_flags(), without.tcp_flags()), (Some(0x112), None));
     assert_eq!((with.ports(), with.protocol()), (without.ports(), without.protocol()));
 }
@@ -94,7 +127,8 @@ fn what_is_too_deep_says_so() {
         };
         frames::ethernet(0x8100, &(0..count).fold(frames::small_ipv4(), tagged))
     };
-    assert!(!parse(tags(8).as_slice(), true).is_too_deep);
-    let deep = parse(tags(9).as_slice(), true);
+    let parsed = |frame: Vec<u8>| parse(frame.as_slice(), frame.len() as u32, flags::TCP_FLAGS);
+    assert!(!parsed(tags(8)).is_too_deep);
+    let deep = parsed(tags(9));
     assert!(deep.is_too_deep && !deep.is_ip && deep.key.vlan() == Some(7));
 }

@@ -6,7 +6,7 @@ use std::thread;
 use super::interrupts::{Interrupts, affinity_path};
 use super::{Finding, drivers};
 use crate::link::{
-    self, AttachedXdp, Channels, Driver, Link, Offloads, ReceiveRing, XdpAttachment, XdpFeatures,
+    self, AttachedXdp, Carries, Channels, Driver, Link, ReceiveRing, Tampering, XdpAttachment, XdpFeatures,
 };
 use crate::live::{self, LiveError};
 
@@ -18,7 +18,10 @@ pub(super) struct Facts {
     channels: Option<Channels>,
     ring: Option<ReceiveRing>,
     features: Option<XdpFeatures>,
-    offloads: Option<Offloads>,
+    /// What happens to received frames before they are seen.
+    tampering: Vec<Tampering>,
+    /// What this host sends is cut to packets after a capture has seen it.
+    cuts_late: bool,
     interrupts: Interrupts,
     processors: usize,
 }
@@ -34,7 +37,8 @@ impl Facts {
             ring: link::receive_ring(name),
             features: link::xdp_features(link.index).ok().or_else(known),
             driver,
-            offloads: link::offloads(name),
+            tampering: tampering(&link),
+            cuts_late: link::offloads(name).is_some_and(|offloads| offloads.cuts_late),
             interrupts: Interrupts::of(&link),
             processors: thread::available_parallelism().map_or(1, usize::from),
             link,
@@ -48,6 +52,11 @@ impl Facts {
     fn queues(&self) -> u32 {
         self.channels.map_or(self.link.receive_queues, |channels| channels.receive)
     }
+}
+
+fn tampering(link: &Link) -> Vec<Tampering> {
+    let joined = link::joined_packets(link, link.xdp.is_some());
+    joined.into_iter().chain(link::hidden_tags(link)).collect()
 }
 
 /// What that means.
@@ -90,6 +99,9 @@ fn state(facts: &Facts) -> Finding {
 
 fn native(facts: &Facts) -> Finding {
     match facts.features {
+        _ if facts.link.carries() == Carries::RawIp => {
+            Finding::fine("for bare IP packets: counted by XDP, read through AF_PACKET")
+        }
         _ if !facts.link.is_ethernet() => Finding::fine("not for Ethernet: read through AF_PACKET"),
         Some(XdpFeatures { native: true, redirect: true, .. }) => {
             Finding::fine("its driver runs XDP programs")
@@ -164,25 +176,15 @@ fn ring(facts: &Facts) -> Option<Finding> {
 }
 
 fn offloads(facts: &Facts) -> Vec<Finding> {
-    let Some(offloads) = facts.offloads else { return Vec::new() };
-    let name = facts.name();
-    let problems = [
-        (offloads.joins_in_kernel, "the kernel joins packets before AF_PACKET sees them (GRO)", "gro"),
-        (offloads.joins_in_hardware, "the interface joins packets before anybody sees them (LRO)", "lro"),
-        (offloads.strips_vlan, "the interface takes VLAN tags away before XDP sees them", "rxvlan"),
-    ];
-    let mut found: Vec<_> = problems
-        .into_iter()
-        .filter(|(is_on, ..)| *is_on)
-        .map(|(_, what, feature)| Finding::problem(what, format!("ethtool -K {name} {feature} off")))
-        .collect();
+    let problem = |found: &Tampering| Finding::problem(found.what.clone(), found.mend.clone());
+    let mut found: Vec<_> = facts.tampering.iter().map(problem).collect();
     if found.is_empty() {
-        found.push(Finding::fine("no offload hides received packets"));
+        found.push(Finding::fine("no offload hides received packets or their tags"));
     }
-    if offloads.cuts_late {
+    if facts.cuts_late {
         found.push(Finding::note(
             "what this host sends is seen before it is cut to packets (TSO, GSO)",
-            format!("ethtool -K {name} tso off gso off, if these packets are to be counted"),
+            format!("ethtool -K {} tso off gso off, if these packets are to be counted", facts.name()),
         ));
     }
     found
@@ -232,7 +234,6 @@ mod tests {
                 zero_copy: true,
                 ..XdpFeatures::default()
             }),
-            offloads: Some(Offloads::default()),
             interrupts: Interrupts { receiving: vec![(40, vec![0]), (41, vec![1])], node: Some(0) },
             processors: 4,
         }
@@ -254,8 +255,7 @@ mod tests {
             change(&mut facts.link);
             facts
         };
-        let offloads = |offloads| Facts { offloads: Some(offloads), ..facts() };
-        let default = Offloads::default();
+        let tampered = Tampering { what: "joins".to_owned(), mend: "ethtool -K eth0 gro off".to_owned() };
         let attached = AttachedXdp { attachment: XdpAttachment::Native, program: 7 };
         let mut occupied = facts();
         occupied.link.xdp = Some(attached);
@@ -264,9 +264,7 @@ mod tests {
             (link(|link| link.mtu_octets = 9000), "ip link set dev eth0 mtu 1500"),
             (link(|link| link.missed = 3), "ethtool -G eth0 rx 4096"),
             (occupied, "end what attached it (bpftool link"),
-            (offloads(Offloads { joins_in_kernel: true, ..default }), "ethtool -K eth0 gro off"),
-            (offloads(Offloads { joins_in_hardware: true, ..default }), "ethtool -K eth0 lro off"),
-            (offloads(Offloads { strips_vlan: true, ..default }), "ethtool -K eth0 rxvlan off"),
+            (Facts { tampering: vec![tampered], ..facts() }, "ethtool -K eth0 gro off"),
             (Facts { features: Some(XdpFeatures::default()), ..facts() }, "use an interface whose driver"),
             (
                 Facts {

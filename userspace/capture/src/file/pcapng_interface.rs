@@ -80,7 +80,7 @@ impl Interface {
                 self.name = Some(String::from_utf8_lossy(name).into());
             }
             (OPTION_FCS_LENGTH, &[fcs_octets]) => {
-                self.link = link_type::with_fcs(self.number, fcs_octets.into())
+                self.link = link_type::with_fcs(self.number, fcs_octets.into());
             }
             (OPTION_RESOLUTION, &[resolution]) => self.resolution = Resolution::new(resolution),
             (OPTION_OFFSET, seconds) => {

@@ -27,6 +27,8 @@ pub struct KernelOptions {
     pub panes: PaneGrid,
     /// Whether TCP flags tell flows apart.
     pub with_tcp_flags: bool,
+    /// Whether frames begin with the IP header, as on interfaces that carry nothing else.
+    pub is_raw_ip: bool,
     /// Rules of the pre-filter.
     pub rules: Vec<(Rule, Verdict)>,
 }
@@ -39,6 +41,7 @@ impl Default for KernelOptions {
             ring_octets: 1 << 24,
             panes: PaneGrid::default(),
             with_tcp_flags: true,
+            is_raw_ip: false,
             rules: Vec::new(),
         }
     }
@@ -54,7 +57,11 @@ impl KernelOptions {
 
     /// What the programs are told first.
     pub(super) fn config(&self, cpus: u32) -> Config {
-        let switches = [(self.keeps_flows, flags::FLOWS), (self.with_tcp_flags, flags::TCP_FLAGS)];
+        let switches = [
+            (self.keeps_flows, flags::FLOWS),
+            (self.with_tcp_flags, flags::TCP_FLAGS),
+            (self.is_raw_ip, flags::RAW_IP),
+        ];
         Config {
             set_bits: self.set_bits(),
             cpus,

@@ -7,8 +7,11 @@ use super::netlink::{LINK_HEADER_OCTETS, attribute, number_16, number_32, number
 
 /// Kinds of frames (`ARPHRD_*`).
 const ETHERNET: u16 = 1;
-const LOOPBACK: u16 = 772;
 const RAW_IP: u16 = 519;
+const TUNNEL: u16 = 768;
+const TUNNEL6: u16 = 769;
+const LOOPBACK: u16 = 772;
+const SIT: u16 = 776;
 const NO_HEADER: u16 = 0xfffe;
 
 /// Kinds of attributes within that about XDP.
@@ -21,6 +24,17 @@ const ATTACHED_HARDWARE: u8 = 3;
 
 /// Where the frames that the interface missed stand in `rtnl_link_stats64`.
 const MISSED_AT: usize = 15 * 8;
+
+/// What the frames of an interface begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Ethernet's header.
+    Ethernet,
+    /// The IP header: tunnels, such as those of tun, WireGuard, IP in IP.
+    RawIp,
+    /// Another header, or one at times and at times none, such as PPP and GRE: only the kernel knows where it ends.
+    Other,
+}
 
 /// How an XDP program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +58,15 @@ pub struct AttachedXdp {
     pub program: u32,
 }
 
+/// Where the other end of an interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherEnd {
+    /// Its number.
+    pub index: u32,
+    /// Whether it is in this network namespace.
+    pub is_here: bool,
+}
+
 /// An interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
@@ -53,6 +76,10 @@ pub struct Link {
     pub index: u32,
     /// What its frames begin with (`ARPHRD_*`).
     pub hardware: u16,
+    /// Which kind of interface it is, by its name in ip(8), such as `veth`; empty for most that have hardware.
+    pub kind: String,
+    /// The number of its other end, or of the interface that it lies upon, if it has one.
+    pub other_end: Option<OtherEnd>,
     /// `IFF_*`.
     pub flags: u32,
     /// The longest IP packet, octets.
@@ -79,6 +106,8 @@ impl Link {
             name: String::from_utf8_lossy(name).into_owned(),
             index: number_32(&header[4..])?,
             hardware: number_16(&header[2..])?,
+            kind: attribute(rest, libc::IFLA_LINKINFO).and_then(kind).unwrap_or_default(),
+            other_end: other_end(rest),
             flags: number_32(&header[8..])?,
             mtu_octets: number(libc::IFLA_MTU),
             receive_queues: number(libc::IFLA_NUM_RX_QUEUES),
@@ -106,11 +135,40 @@ impl Link {
         self.hardware == ETHERNET
     }
 
-    /// Whether its frames are IP packets with nothing in front.
+    /// What its frames begin with.
     #[must_use]
-    pub const fn is_raw_ip(&self) -> bool {
-        matches!(self.hardware, RAW_IP | NO_HEADER)
+    pub const fn carries(&self) -> Carries {
+        match self.hardware {
+            ETHERNET | LOOPBACK => Carries::Ethernet,
+            RAW_IP | NO_HEADER | TUNNEL | TUNNEL6 | SIT => Carries::RawIp,
+            _ => Carries::Other,
+        }
     }
+
+    /// Whether a program of XDP finds the IP header in its frames; if not, why not.
+    ///
+    /// # Errors
+    /// The reason, in a sentence without its full stop.
+    pub fn check_xdp(&self) -> Result<(), String> {
+        match self.carries() {
+            Carries::Ethernet | Carries::RawIp => Ok(()),
+            Carries::Other => Err(format!(
+                "only AF_PACKET knows where the IP header is on `{}`, which is no interface for Ethernet or for bare IP \
+                 (hardware type {})",
+                self.name, self.hardware
+            )),
+        }
+    }
+}
+
+fn kind(attributes: &[u8]) -> Option<String> {
+    let name = attribute(attributes, libc::IFLA_INFO_KIND)?;
+    Some(String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned())
+}
+
+fn other_end(attributes: &[u8]) -> Option<OtherEnd> {
+    let index = attribute(attributes, libc::IFLA_LINK).and_then(number_32).filter(|index| *index != 0)?;
+    Some(OtherEnd { index, is_here: attribute(attributes, libc::IFLA_LINK_NETNSID).is_none() })
 }
 
 fn attached(attributes: &[u8]) -> Option<AttachedXdp> {
@@ -147,6 +205,8 @@ mod tests {
             with(libc::IFLA_IFNAME, b"eth0\0"),
             with(libc::IFLA_MTU, &1500_u32.to_ne_bytes()),
             with(libc::IFLA_XDP, &xdp),
+            with(libc::IFLA_LINK, &8_u32.to_ne_bytes()),
+            with(libc::IFLA_LINKINFO, &with(libc::IFLA_INFO_KIND, b"veth\0")),
         ];
         parts.concat()
     }
@@ -157,6 +217,20 @@ mod tests {
         let xdp = Some(AttachedXdp { attachment: XdpAttachment::Generic, program: 42 });
         assert_eq!((link.name.as_str(), link.index, link.mtu_octets, link.xdp), ("eth0", 7, 1500, xdp));
         assert!(link.is_up() && link.is_ethernet());
+        let other_end = Some(OtherEnd { index: 8, is_here: true });
+        assert_eq!((link.kind.as_str(), link.other_end), ("veth", other_end));
+        let elsewhere = [message(), with(libc::IFLA_LINK_NETNSID, &[0; 4])].concat();
+        let other_end = Link::of_message(&elsewhere).and_then(|link| link.other_end);
+        assert_eq!(other_end, Some(OtherEnd { index: 8, is_here: false }));
+    }
+
+    #[test]
+    fn frames_begin_as_the_hardware_says() {
+        let carries = |hardware| Link { hardware, ..Link::default() }.carries();
+        assert_eq!([1, 772].map(carries), [Carries::Ethernet; 2]);
+        assert_eq!([519, 768, 769, 776, 0xfffe].map(carries), [Carries::RawIp; 5]);
+        // Infiniband, PPP, IEEE 802.11, GRE over IPv4 and IPv6.
+        assert_eq!([32, 512, 801, 778, 823].map(carries), [Carries::Other; 5]);
     }
 
     #[test]

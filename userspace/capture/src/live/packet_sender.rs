@@ -5,7 +5,8 @@ use std::os::fd::AsFd as _;
 
 use socket2::Socket;
 
-use super::{LiveError, packet_socket};
+use super::LiveError;
+use super::packet_socket::{self, FrameStart};
 use crate::socket_option;
 
 /// Sends frames out of an interface as they are.
@@ -22,7 +23,7 @@ impl PacketSender {
     pub fn open(interface: &str, skips_queue: bool) -> Result<Self, LiveError> {
         let failed = |error| LiveError::new(interface, "opening it to send", error);
         let link = super::find(interface)?;
-        let socket = packet_socket::new().map_err(failed)?;
+        let socket = packet_socket::new(FrameStart::Link).map_err(failed)?;
         if skips_queue {
             let (level, name) = (libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS);
             socket_option::set(socket.as_fd(), level, name, &1_i32).map_err(failed)?;

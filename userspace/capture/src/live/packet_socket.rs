@@ -15,6 +15,15 @@ use crate::socket_option;
 /// Octets that the kernel leaves free in front of each frame, for the VLAN tag that it took out.
 pub(super) const RESERVE_OCTETS: usize = 4;
 
+/// Where the frames that a socket receives begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FrameStart {
+    /// At their link header.
+    Link,
+    /// At their network header: what is in front of it, only the kernel knows.
+    Network,
+}
+
 /// A ring that the kernel fills: blocks of frames, each handed over when it is full or when its time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RingShape {
@@ -27,8 +36,12 @@ pub(super) struct RingShape {
 }
 
 /// A socket that receives nothing yet.
-pub(super) fn new() -> io::Result<Socket> {
-    Socket::new(Domain::PACKET, Type::RAW, None)
+pub(super) fn new(start: FrameStart) -> io::Result<Socket> {
+    let kind = match start {
+        FrameStart::Link => Type::RAW,
+        FrameStart::Network => Type::DGRAM,
+    };
+    Socket::new(Domain::PACKET, kind, None)
 }
 
 /// Gives the socket a ring, which is to be mapped, and room in front of each frame.

@@ -5,7 +5,8 @@
 
 use socket2::Socket;
 
-use super::{LiveError, find, packet_socket};
+use super::packet_socket::{self, FrameStart};
+use super::{LiveError, find};
 use crate::link::Link;
 
 /// Asks an interface for frames to everybody, as long as it lives.
@@ -24,7 +25,7 @@ impl Promiscuous {
 
     pub(super) fn of(link: &Link) -> Result<Self, LiveError> {
         let failed = |error| LiveError::new(&link.name, "asking for frames to everybody", error);
-        let socket = packet_socket::new().map_err(failed)?;
+        let socket = packet_socket::new(FrameStart::Link).map_err(failed)?;
         packet_socket::be_promiscuous(&socket, link.index).map_err(failed)?;
         Ok(Self { _socket: socket })
     }

@@ -71,6 +71,9 @@ pub struct LiveCounters {
     pub octets: u64,
     /// Frames lent that lost their end, being longer than what is read of one.
     pub cut: u64,
+    /// Frames lent that hold several packets of a connection, joined before or not yet cut: longer than the
+    /// interface's packets, or the kernel says so.
+    pub joined: u64,
     /// Frames that the rules of the program's pre-filter refused.
     pub filtered: u64,
     /// Frames that were lost.

@@ -39,7 +39,7 @@ pub(crate) use update::columns_of;
 use entry::{FlowEntry, Timeouts};
 use std::ops::RangeInclusive;
 use table::{FlowTable, Node};
-use tapline_record::{EventTime, FlowRow, PacketRow};
+use tapline_record::{EventTime, FlowRow, PacketColumn, PacketRow};
 use update::key_of;
 use wheel::{WHEEL_TICKS, Wheel};
 
@@ -70,6 +70,8 @@ pub struct FlowMeterCounters {
     pub packets: u64,
     /// Frames without an IP header.
     pub frames_without_ip: u64,
+    /// Frames whose IP header ends, or is not to be trusted, before its addresses.
+    pub frames_with_damaged_ip: u64,
     /// Records given.
     pub flows: u64,
     /// Of these, those given early because the table was full.
@@ -202,7 +204,9 @@ impl FlowMeter {
         if let Some(update) = FlowUpdate::of_packet(packet) {
             self.add_hashed(&update, hash, emit);
         } else {
-            self.counters.frames_without_ip += 1;
+            let has_ip = packet.has(PacketColumn::IpVersion);
+            self.counters.frames_without_ip += u64::from(!has_ip);
+            self.counters.frames_with_damaged_ip += u64::from(has_ip);
             self.follow(EventTime(packet.ts), emit);
         }
     }

@@ -1,6 +1,6 @@
 //! The rules of the meter, one case each, and the meter against naive models.
 
-use super::{FlowEndReason, FlowMeter, FlowMeterLimits, FlowUpdate};
+use super::{FlowEndReason, FlowMeter, FlowMeterCounters, FlowMeterLimits, FlowUpdate};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use tapline_record::address::mapped_v4;
@@ -298,13 +298,15 @@ fn columns_are_present_where_the_packet_has_them() {
 #[test]
 fn frames_without_ip_are_counted() {
     let mut meter = FlowMeter::new(FlowMeterLimits::default());
-    let arp = without(tcp(0, 1, 0), &[PacketColumn::SrcIp, PacketColumn::DstIp]);
-    let cut_off = without(tcp(0, 1, 0), &[PacketColumn::DstIp]);
+    let arp = without(tcp(0, 1, 0), &[PacketColumn::IpVersion, PacketColumn::SrcIp, PacketColumn::DstIp]);
+    let mut cut_off = without(tcp(0, 1, 0), &[PacketColumn::DstIp]);
+    cut_off.present |= PacketColumn::IpVersion.bit();
     for packet in [arp, tcp(0, 1, 0), cut_off] {
         meter.update(&packet, &mut |row| panic!("{row:?}"));
     }
     let counters = meter.counters();
-    assert_eq!((counters.packets, counters.frames_without_ip), (1, 2));
+    let FlowMeterCounters { packets, frames_without_ip, frames_with_damaged_ip, .. } = counters;
+    assert_eq!((packets, frames_without_ip, frames_with_damaged_ip), (1, 1, 1));
 }
 
 #[test]

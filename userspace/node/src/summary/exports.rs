@@ -1,6 +1,6 @@
 //! The account of flow exports.
 
-use super::{Remark, grouped, texts};
+use super::{Remark, grouped, rate, texts};
 use crate::message::say;
 use tapline_capture::{ExportCounters, TcpCounters};
 use tapline_decode::export::{
@@ -22,11 +22,11 @@ pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Stra
     let sum = |of: fn(&ExportAccount) -> u64| accounts.iter().map(of).sum::<u64>();
     let rows = sum(|account| account.counts.rows);
     say!(
-        "{} flow records in {} messages, {} octets in {seconds:.3} s: {} rows/s",
+        "{} flow records in {} messages, {} octets in {seconds:.3} s{}",
         grouped(sum(|account| account.counts.records)),
         grouped(sum(|account| account.counts.messages)),
         grouped(sum(|account| account.counts.octets)),
-        grouped((rows as f64 / seconds.max(1e-9)) as u64)
+        rate(rows, summary.elapsed, "rows")
     );
     accounts.iter().take(EXPORTERS_PRINTED_MAX).for_each(print_account);
     if accounts.len() > EXPORTERS_PRINTED_MAX {

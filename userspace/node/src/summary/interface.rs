@@ -1,9 +1,11 @@
 //! The account of an interface: packets that the kernel counted, and packets that were read.
 
-use super::{Remark, grouped, texts};
+use super::{Remark, grouped, rate, texts};
 use crate::message::say;
+use std::fmt::Write as _;
 use tapline_capture::kernel::AttachMode;
-use tapline_pipeline::{InterfaceReport, KernelReport, Summary};
+use tapline_capture::link::{self, Tampering};
+use tapline_pipeline::{InterfaceReport, KernelReport, SourceSummary, Summary};
 
 /// Prints what came in all, and the fate of every frame.
 pub(super) fn print_kernel(summary: &Summary, report: &KernelReport) {
@@ -14,11 +16,11 @@ pub(super) fn print_kernel(summary: &Summary, report: &KernelReport) {
         AttachMode::Generic => "generic XDP, since the driver has none: slower",
     };
     say!(
-        "{}: {mode}; {} frames, {} octets in {seconds:.3} s: {} frames/s",
+        "{}: {mode}; {} frames, {} octets in {seconds:.3} s{}",
         report.interface,
         grouped(counters.seen_packets),
         grouped(counters.seen_octets),
-        grouped((counters.seen_packets as f64 / seconds.max(1e-9)) as u64)
+        rate(counters.seen_packets, summary.elapsed, "frames")
     );
     say!(
         "source: offered {} = delivered {} + dropped {}",
@@ -67,6 +69,33 @@ pub(super) fn of_reader(report: &InterfaceReport) -> Vec<Remark> {
         (counters.cut, "frames longer than what is read of one"),
         (counters.interruptions, "times that the interface was switched off"),
     ]
+}
+
+/// That frames were several packets, what joined them, and what would end it.
+pub(super) fn warnings_of_joined(source: &SourceSummary) -> Vec<String> {
+    let SourceSummary::Interface { kernel, frames } = source else { return vec![] };
+    let counted = kernel.iter().map(|report| (report.interface.as_str(), report.joined));
+    let reports = frames.iter().filter_map(|frames| frames.interface.as_ref());
+    let read = reports.map(|report| (report.description.interface.as_str(), report.counters.joined));
+    let joined = counted.chain(read).filter(|(_, frames)| *frames > 0);
+    joined.map(|(interface, frames)| warning_of_joined(interface, frames, kernel.is_some())).collect()
+}
+
+fn warning_of_joined(interface: &str, frames: u64, has_program: bool) -> String {
+    let mut warning = format!(
+        "{} frames are longer than the packets of {interface}, or the kernel says that they are several: each of them \
+         counts as one packet",
+        grouped(frames)
+    );
+    let link = link::find(interface).ok().flatten();
+    let found = link.map(|link| link::joined_packets(&link, has_program)).unwrap_or_default();
+    for Tampering { what, mend } in &found {
+        let _ = write!(warning, "; {what}; to mend it: {mend}");
+    }
+    if found.is_empty() {
+        let _ = write!(warning, "; `tapline doctor {interface}` says what joins them, while it is watched");
+    }
+    warning
 }
 
 /// Prints what there is any of.

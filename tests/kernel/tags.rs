@@ -1,0 +1,119 @@
+//! VLAN tags beside the frames: put back, or what leaves them out is told with what really mends it.
+//!
+//! A bridge takes the tag out of each frame that comes in, and hands it on beside the frame.
+
+use harness::run::Finished;
+use tapline_capture::doctor;
+use tapline_capture::live::PacketSender;
+
+use crate::answers::{By, ask, rows};
+use crate::namespace::{FAR, NEAR, ip, unshare, wait_for_carrier};
+use crate::{ethtool, frames};
+
+/// Far's other end, a port of the bridge.
+const FAR_PORT: &str = "farport";
+
+/// Connects near and far by a bridge.
+fn enter() -> bool {
+    if !unshare() {
+        return false;
+    }
+    let made = [
+        &["link", "add", NEAR, "type", "veth", "peer", "name", "nearport"][..],
+        &["link", "add", FAR, "type", "veth", "peer", "name", FAR_PORT],
+        &["link", "add", "middle", "type", "bridge", "mcast_snooping", "0"],
+        &["link", "set", "nearport", "master", "middle"],
+        &["link", "set", FAR_PORT, "master", "middle"],
+    ];
+    if !made.iter().all(|arguments| ip(arguments)) {
+        println!("skipped: no veth interfaces or bridges: ip(8) or the kernel lacks them");
+        return false;
+    }
+    // Some kernels let the firewall look at bridged packets, and drop those without a checksum.
+    let _ = std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0");
+    for link in [NEAR, "nearport", FAR, FAR_PORT, "middle"] {
+        assert!(
+            ip(&["link", "set", link, "addrgenmode", "none"]) && ip(&["link", "set", link, "up"]),
+            "{link}"
+        );
+    }
+    wait_for_carrier();
+    true
+}
+
+/// Two frames without a tag, three in VLAN 100, five in VLAN 7 within 200 of a provider.
+fn send() {
+    let packet = frames::ipv4(frames::UDP, &frames::udp(1000, 53, &[b'x'; 60]));
+    let inner = frames::tag(7, frames::IPV4, &packet);
+    let kinds = [
+        (2, frames::ethernet(frames::IPV4, &packet)),
+        (3, frames::ethernet(0x8100, &frames::tag(100, frames::IPV4, &packet))),
+        (5, frames::ethernet(0x88a8, &frames::tag(200, 0x8100, &inner))),
+    ];
+    let sender = PacketSender::open(NEAR, false).unwrap();
+    for (count, frame) in kinds {
+        assert_eq!(packet.len(), 88);
+        (0..count).for_each(|_| sender.send(&frame).unwrap());
+    }
+}
+
+const BY_VLAN: &str = "SELECT vlan, count(*), sum(octets), sum(frame_octets) FROM packets GROUP BY vlan";
+const BY_BOTH: &str = "SELECT vlan, inner_vlan, ttl, count(*), sum(frame_octets) FROM packets \
+                       GROUP BY vlan, inner_vlan, ttl";
+const FLOWS: &str = "SELECT vlan, sum(packets), sum(octets) FROM flows GROUP BY vlan";
+const WITHOUT_TAGS: &str = "SELECT dst_port, count(*), sum(octets) FROM packets GROUP BY dst_port";
+
+const MEND: &str = "ethtool -K farport txvlan off tx-vlan-stag-hw-insert off";
+
+fn is_warned(run: &Finished) -> bool {
+    run.stderr.contains("VLAN tags may be left out of account in") && run.stderr.contains(MEND)
+}
+
+#[test]
+fn copies_have_their_tags_back() {
+    if !enter() {
+        return;
+    }
+    let run = ask(BY_BOTH, By::Copies, send);
+    assert_eq!(rows(&run, 3, 2), [",,64,2,204", "100,,64,3,318", "200,7,64,5,550"], "{}", run.stderr);
+    let flows = ask(FLOWS, By::Copies, send);
+    assert_eq!(rows(&flows, 1, 2), [",2,176", "100,3,264", "200,5,440"], "{}", flows.stderr);
+    assert!(!is_warned(&run) && !is_warned(&flows), "{}", run.stderr);
+}
+
+#[test]
+fn what_xdp_leaves_out_is_told_until_it_is_mended() {
+    let asked = [
+        (BY_VLAN, By::Table, (1, 3), [",2,176,204", "100,3,264,318", "200,5,440,550"]),
+        (BY_BOTH, By::Mirror, (3, 2), [",,64,2,204", "100,,64,3,318", "200,7,64,5,550"]),
+        (FLOWS, By::Mirror, (1, 2), [",2,176", "100,3,264", "200,5,440"]),
+    ];
+    for (sql, by, (keys, sums), expected) in asked {
+        if !enter() {
+            return;
+        }
+        // What takes tags out of received frames has nothing to do with it.
+        ethtool::run(&format!("ethtool -K {FAR} rxvlan off rx-vlan-stag-hw-parse off"));
+        let run = ask(sql, by, send);
+        assert!(is_warned(&run) && rows(&run, keys, sums) != expected, "{sql}: {}", run.stderr);
+        let findings = doctor::interface(FAR).unwrap();
+        let mend = findings.into_iter().filter_map(|found| found.mend).find(|mend| mend.contains("vlan"));
+        assert_eq!(mend.as_deref(), Some(MEND));
+        ethtool::run(MEND);
+        let run = ask(sql, by, send);
+        assert_eq!(rows(&run, keys, sums), expected, "{}", run.stderr);
+        assert!(!is_warned(&run), "{}", run.stderr);
+        let findings = doctor::interface(FAR).unwrap();
+        assert!(findings.iter().all(|found| !found.what.contains("VLAN")), "{findings:?}");
+    }
+}
+
+#[test]
+fn nothing_is_told_of_answers_that_do_not_look_at_tags() {
+    if !enter() {
+        return;
+    }
+    let run = ask(WITHOUT_TAGS, By::Table, send);
+    assert_eq!(rows(&run, 1, 2), ["53,10,880"], "{}", run.stderr);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
