@@ -35,7 +35,10 @@ struct Class<T> {
     applies: T,
 }
 
-const CLASSES: [Class<fn(&Difference<'_>) -> bool>; 5] = [
+/// Looks at a difference in one frame.
+type OfFrames = fn(&Difference<'_>) -> bool;
+
+const CLASSES: [Class<OfFrames>; 5] = [
     Class {
         name: "extension header beyond its packet",
         reason: "the options are longer than the packet, so nothing is behind them",

@@ -50,7 +50,7 @@ pub(crate) fn compare(file: &Path) -> Outcome {
         return Outcome { different: vec![format!("tapline cannot read it: {said}")], ..Outcome::default() };
     };
     let mut outcome = Outcome { compared: theirs.len(), is_capture: true, ..Outcome::default() };
-    let theirs = compare_frames(captures::name(file), theirs, &rows, &mut outcome);
+    let theirs = compare_frames(&captures::name(file), theirs, &rows, &mut outcome);
     compare_totals(file, &theirs, &rows, &mut outcome);
     if !outcome.different.is_empty() {
         return outcome;
@@ -80,7 +80,7 @@ fn ask(file: &Path, folder: &Path) -> Finished {
 }
 
 /// Compares each frame; gives tshark's frames with what is explained put right.
-fn compare_frames(file: String, mut theirs: Vec<Frame>, rows: &Csv, outcome: &mut Outcome) -> Vec<Frame> {
+fn compare_frames(file: &str, mut theirs: Vec<Frame>, rows: &Csv, outcome: &mut Outcome) -> Vec<Frame> {
     for (number, (frame, row)) in (1..).zip(theirs.iter_mut().zip(&rows.rows)) {
         let pairs = compared(frame).into_iter().zip(row).zip(&rows.header);
         let differing: Vec<_> = pairs
@@ -88,7 +88,7 @@ fn compare_frames(file: String, mut theirs: Vec<Frame>, rows: &Csv, outcome: &mu
             .map(|((theirs, ours), column)| (column.as_str(), ours.clone(), theirs))
             .collect();
         for (column, ours, their) in &differing {
-            let difference = Difference { file: &file, number, column, ours, theirs: their, frame };
+            let difference = Difference { file, number, column, ours, theirs: their, frame };
             match class(&difference) {
                 Some(name) => *outcome.explained.entry(name).or_default() += 1,
                 None => outcome.different.push(difference.to_string()),
