@@ -7,7 +7,6 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
-use std::ops::RangeInclusive;
 use tapline_capture::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TemplateFile, UdpListener,
 };
@@ -17,12 +16,8 @@ use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
-/// An exporter that was silent for the allowed lateness holds no window open, but within these bounds.
-const IDLE_NS: RangeInclusive<i64> = 1_000_000_000..=30_000_000_000;
 /// Rows of a batch when only times are looked at.
 const SCAN_ROWS: usize = 8192;
-/// How long the watermark of a listener may be told again before it is worked out anew, over all exporters.
-const WATERMARK_NS: i64 = 10_000_000;
 /// Reads of a listener in one step, at most.
 const READS_A_STEP: usize = 64;
 
@@ -36,8 +31,10 @@ pub(crate) struct ExportPlan {
     /// Columns of `ledger`, if some query reads it.
     pub(crate) ledger_columns: Option<Vec<usize>>,
     pub(crate) batch_rows: usize,
-    /// How far a record may lie behind the latest one.
+    /// How far a record of files may lie behind the latest one, and one of a listener behind its arrival.
     pub(crate) lateness_ns: i64,
+    /// The widths of the panes of all queries that read `flows`.
+    pub(crate) pane_widths_ns: Vec<i64>,
     pub(crate) options: ExportOptions,
 }
 
@@ -173,12 +170,11 @@ pub(crate) struct ExportSource {
     /// Rows dropped between this source and the workers.
     rows_dropped: u64,
     lateness_ns: i64,
+    pane_widths_ns: Vec<i64>,
     /// Records that went missing until the last look.
     missing: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
-    /// When the watermark was worked out, and what it was.
-    watermark: (EventTime, EventTime),
     failure: Option<io::Error>,
     template_failure: Option<String>,
 }
@@ -199,11 +195,11 @@ impl ExportSource {
                 .map(|columns| LedgerRows::new(columns, &input.name(), plan.options.identity)),
             input,
             lateness_ns: plan.lateness_ns,
+            pane_widths_ns: plan.pane_widths_ns.clone(),
             missing: 0,
             rows_dropped: 0,
             templates: None,
             restored: Restored::default(),
-            watermark: (EventTime::MIN, EventTime::MIN),
             failure: None,
             template_failure: None,
         }
@@ -327,16 +323,17 @@ impl Source for ExportSource {
         batch.is_none_or(|batch| send(&LEDGER, batch))
     }
 
+    /// Of a listener it follows our clock, whatever any exporter's says: rows that come later than is allowed are
+    /// late, and hold up nobody.
     fn watermark(&mut self) -> EventTime {
-        if let ExportInput::Files(_) = self.input {
-            return self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns);
-        }
-        let now = now();
-        if now >= self.watermark.0.plus(WATERMARK_NS) || now < self.watermark.0 {
-            let idle_ns = self.lateness_ns.clamp(*IDLE_NS.start(), *IDLE_NS.end());
-            self.watermark = (now, self.decoder.watermark(now, idle_ns).plus(-self.lateness_ns));
-        }
-        self.watermark.1
+        let reached = match self.input {
+            ExportInput::Files(_) => self.decoder.latest().unwrap_or(EventTime::MIN),
+            ExportInput::Listener(_) => now(),
+        };
+        let watermark = reached.plus(-self.lateness_ns);
+        let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
+        self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
+        watermark
     }
 
     fn newly_missing(&mut self) -> i64 {

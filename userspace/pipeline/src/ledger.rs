@@ -14,7 +14,7 @@ use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
 const LOOK_EVERY_NS: i64 = 1_000_000_000;
 
 /// Columns that hold changes.
-const CHANGES: usize = 16;
+const CHANGES: usize = 20;
 
 /// The values of [`LedgerColumn::Offered`] and the columns behind it.
 type Amounts = [i64; CHANGES];
@@ -172,6 +172,10 @@ impl LedgerRows {
             row.sets_waited,
             row.sets_replayed,
             row.sets_expired,
+            row.late_rows,
+            row.moved_rows,
+            row.mended_rows,
+            row.clock_behind_ms,
             row.socket_drops,
         ] = *changes;
         let fates = (C::Offered as usize..=C::Lost as usize).map(|position| 1 << position).sum::<u64>();
@@ -205,7 +209,7 @@ fn fates(ledger: &SourceLedger) -> [i64; 6] {
 }
 
 fn amounts_of(account: &ExportAccount) -> Amounts {
-    let (counts, sequence) = (&account.counts, &account.sequence);
+    let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
     let mut amounts = [0; CHANGES];
     amounts[..6].copy_from_slice(&fates(&account.ledger()));
     let counters = [
@@ -218,8 +222,12 @@ fn amounts_of(account: &ExportAccount) -> Amounts {
         counts.sets_waited,
         counts.sets_replayed,
         counts.sets_expired,
+        extract.rows_late,
+        extract.rows_shifted,
+        extract.times_mended,
     ];
-    amounts[6..CHANGES - 1].copy_from_slice(&counters.map(signed));
+    amounts[6..CHANGES - 2].copy_from_slice(&counters.map(signed));
+    amounts[CHANGES - 2] = account.clock_behind_ns.unwrap_or(0) / 1_000_000;
     amounts
 }
 

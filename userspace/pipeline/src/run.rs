@@ -175,6 +175,7 @@ fn sources(
         ledger_columns: columns_of(queries, &LEDGER),
         batch_rows: options.batch_rows,
         lateness_ns,
+        pane_widths_ns: pane_widths_ns(queries),
         options: options.exports,
     };
     let packets = |lateness_ns| PacketPlan {
@@ -262,6 +263,12 @@ impl Seats<'_> {
         };
         core.map(core_affinity::set_for_current);
     }
+}
+
+/// Of the queries that read `flows`.
+fn pane_widths_ns(queries: &[ContinuousQuery]) -> Vec<i64> {
+    let of_flows = queries.iter().filter(|query| query.columns_of(&FLOWS).is_some());
+    of_flows.filter_map(|query| query.window.and_then(Window::pane_width)).collect()
 }
 
 fn has_time_window(queries: &[ContinuousQuery]) -> bool {

@@ -84,13 +84,13 @@ pub(super) struct IcmpOfPort {
     pub(super) is_always_told: bool,
 }
 
-/// Where the times of a row come from; which are given at all.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where the times of a row come from: of each, all fields that may tell it, the best one first.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Times {
-    pub(super) start: Option<(Slot, Form)>,
-    pub(super) end: Option<(Slot, Form)>,
+    pub(super) start: Vec<(Slot, Form)>,
+    pub(super) end: Vec<(Slot, Form)>,
     /// When something was observed that has no duration.
-    pub(super) observed: Option<(Slot, Form)>,
+    pub(super) observed: Vec<(Slot, Form)>,
     /// When the exporter started, for the times by its uptime.
     pub(super) init: Option<Slot>,
     /// Between start and end, and how many nanoseconds its unit has.
@@ -156,9 +156,9 @@ impl Side {
             operations,
             section: section.filter(|_| needs_packet),
             times: Times {
-                start: pick(template, FlowColumn::StartTime, direction),
-                end: pick(template, FlowColumn::EndTime, direction),
-                observed: pick(template, FlowColumn::Ts, direction),
+                start: pick_all(template, FlowColumn::StartTime, direction),
+                end: pick_all(template, FlowColumn::EndTime, direction),
+                observed: pick_all(template, FlowColumn::Ts, direction),
                 init: find(template, Element::iana(160)),
                 duration: [(161, 1_000_000), (162, 1_000)]
                     .into_iter()
@@ -262,14 +262,21 @@ fn icmp_of_port(template: &Template, shift: u8) -> Operation {
 
 /// The first of a column's choices that the template holds in a length that fits.
 fn pick(template: &Template, column: FlowColumn, direction: Direction) -> Option<(Slot, Form)> {
-    let among = |choices: &[Choice]| {
+    pick_all(template, column, direction).first().copied()
+}
+
+/// All of them, in their order.
+fn pick_all(template: &Template, column: FlowColumn, direction: Direction) -> Vec<(Slot, Form)> {
+    let among = |choices: &[Choice]| -> Vec<_> {
         let fitting = |&(element, form): &Choice| Some((find(template, element)?, form));
-        choices.iter().filter_map(fitting).find(|&(slot, form)| fits(template, slot, form))
+        choices.iter().filter_map(fitting).filter(|&(slot, form)| fits(template, slot, form)).collect()
     };
     match direction {
         Direction::Forward => among(choices(column)),
-        Direction::Reverse => among(reverse_choices(column))
-            .or_else(|| mirror(column).and_then(|mirrored| among(choices(mirrored)))),
+        Direction::Reverse => match among(reverse_choices(column)) {
+            none if none.is_empty() => mirror(column).map_or(none, |mirrored| among(choices(mirrored))),
+            picked => picked,
+        },
     }
 }
 

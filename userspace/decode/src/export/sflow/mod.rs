@@ -161,7 +161,9 @@ impl Arriving<'_> {
         let counts = &mut self.domain.counts;
         counts.records += 1;
         counts.rows += 1;
-        self.domain.latest = self.domain.latest.max(Some(EventTime(row.ts)));
+        let (ts, closed_until) = (EventTime(row.ts), self.output.closed_until);
+        self.output.latest = self.output.latest.max(Some(ts));
+        self.domain.extract.note_late(u64::from(ts < closed_until), ts, closed_until);
         if let Some(interface) = head.input {
             set!(row, input_interface: InputInterface = interface);
         }
@@ -211,14 +213,7 @@ impl Arriving<'_> {
 /// Notes the number of a datagram, and whether its agent has started anew. There is no clock in it: what was
 /// received now happened now.
 fn note_header(header: &Header, datagram: &Datagram<'_>, domain: &mut Domain) {
-    let received = datagram.received;
-    let head = Head {
-        exporter: datagram.sender.address,
-        domain: header.sub_agent,
-        sent: received,
-        received,
-        uptime_ms: Some(header.uptime_ms),
-    };
+    let head = Head::new(datagram, header.sub_agent, datagram.received, Some(header.uptime_ms));
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(header.sequence, 1, restarted);
 }
