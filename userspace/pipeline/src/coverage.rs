@@ -2,13 +2,14 @@
 //!
 //! The capture thread of a live source says of each batch in which seconds its rows lie, and how many records
 //! went missing meanwhile. The merger adds it up by second of event time and says it of a window when that
-//! closes. What went missing has no event time; it is spread as the rows around it are.
+//! closes. What went missing has no event time; it is spread as the rows around it are. What came too late for a
+//! query is missing among the latest rows of that moment: the windows that it belongs to were given already.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use rtrb::{Consumer, Producer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tapline_query::COMPLETENESS;
 use tapline_record::{EventTime, PACKET_FLOWS, Stream};
@@ -78,27 +79,20 @@ impl CoverageReporter {
 
     /// Counts records by second.
     fn deliver<'a>(&mut self, times: &[i64], records: impl IntoIterator<Item = &'a i64>) {
-        let first = self.pending.len();
-        let base = times.iter().min().map_or(0, |time| time.div_euclid(SECOND_NS));
+        let latest = times.iter().max().map_or(0, |time| time.div_euclid(SECOND_NS));
+        let base = latest.saturating_sub(SECONDS_NEAR as i64 - 1);
         let mut near = [0_i64; SECONDS_NEAR];
+        let mut far = HashMap::new();
         for (time, records) in times.iter().zip(records) {
             let second = time.div_euclid(SECOND_NS);
-            match near.get_mut((second - base) as usize) {
+            match near.get_mut(second.wrapping_sub(base) as usize) {
                 Some(sum) => *sum += records,
-                None => self.deliver_far(first, second, *records as f64),
+                None => *far.entry(second).or_default() += records,
             }
         }
-        for (second, records) in (base..).zip(near).filter(|(_, records)| *records > 0) {
-            self.pending.push(Second { second, delivered: records as f64, ..Second::default() });
-        }
-    }
-
-    /// Counts records of a second that is far from the first one.
-    fn deliver_far(&mut self, first: usize, second: i64, records: f64) {
-        match self.pending[first..].iter_mut().find(|known| known.second == second) {
-            Some(known) => known.delivered += records,
-            None => self.pending.push(Second { second, delivered: records, ..Second::default() }),
-        }
+        let near = (base..).zip(near).filter(|(_, records)| *records > 0);
+        let delivered = |(second, records)| Second { second, delivered: records as f64, ..Second::default() };
+        self.pending.extend(far.into_iter().chain(near).map(delivered));
     }
 
     fn send(&mut self) {
@@ -113,17 +107,29 @@ impl CoverageReporter {
 pub(crate) struct CoverageLog {
     reports: Vec<Consumer<Report>>,
     by_second: BTreeMap<i64, (f64, f64)>,
+    /// Rows that came too late for each query, by the second of the latest rows of that moment.
+    late: HashMap<usize, BTreeMap<i64, u64>>,
 }
 
 impl CoverageLog {
     /// The log of these sources; without any, nothing is said.
-    pub(crate) const fn new(reports: Vec<Consumer<Report>>) -> Self {
-        Self { reports, by_second: BTreeMap::new() }
+    pub(crate) fn new(reports: Vec<Consumer<Report>>) -> Self {
+        Self { reports, by_second: BTreeMap::new(), late: HashMap::new() }
+    }
+
+    /// Notes rows that came too late for a query.
+    pub(crate) fn note_late(&mut self, query: usize, rows: u64) {
+        let latest = self.by_second.last_key_value().map_or(0, |(second, _)| *second);
+        let by_second = self.late.entry(query).or_default();
+        *by_second.entry(latest).or_default() += rows;
+        while by_second.len() > SECONDS_MAX {
+            by_second.pop_first();
+        }
     }
 
     /// Takes what the sources reported.
     pub(crate) fn collect(&mut self) {
-        let Self { reports, by_second } = self;
+        let Self { reports, by_second, .. } = self;
         for report in reports.iter_mut() {
             while let Ok(report) = report.pop() {
                 add(by_second, &report);
@@ -131,8 +137,8 @@ impl CoverageLog {
         }
     }
 
-    /// The result with its completeness filled in, if it has that column.
-    pub(crate) fn complete(&self, batch: RecordBatch) -> RecordBatch {
+    /// The result of a query with its completeness filled in, if it has that column.
+    pub(crate) fn complete(&self, query: usize, batch: RecordBatch) -> RecordBatch {
         let Ok(position) = batch.schema_ref().index_of(COMPLETENESS) else { return batch };
         if self.reports.is_empty() || batch.num_rows() == 0 {
             return batch;
@@ -142,19 +148,22 @@ impl CoverageLog {
             Some(EventTime(times.value(0)))
         };
         let (Some(start), Some(end)) = (window("window_start"), window("window_end")) else { return batch };
-        let completeness = Float64Array::from(vec![self.of(start, end); batch.num_rows()]);
+        let completeness = Float64Array::from(vec![self.of(query, start, end); batch.num_rows()]);
         let (schema, mut columns, _) = batch.into_parts();
         columns[position] = Arc::new(completeness) as ArrayRef;
         RecordBatch::try_new(schema, columns).expect("invariant: the column has its type and length")
     }
 
-    /// Which part of the window's records arrived; `None` when nothing is known of it.
-    fn of(&self, start: EventTime, end: EventTime) -> Option<f64> {
+    /// Which part of the window's records arrived, and in time for this query; `None` when nothing is known of it.
+    fn of(&self, query: usize, start: EventTime, end: EventTime) -> Option<f64> {
         let last = end.0.saturating_sub(1).div_euclid(SECOND_NS);
-        let seconds = self.by_second.range(start.0.div_euclid(SECOND_NS)..=last);
-        let (delivered, missing) = seconds
+        let seconds = || start.0.div_euclid(SECOND_NS)..=last;
+        let (delivered, missing) = self
+            .by_second
+            .range(seconds())
             .fold((0.0, 0.0), |(sum, lost), (_, (delivered, missing))| (sum + delivered, lost + missing));
-        let offered = delivered + f64::max(missing, 0.0);
+        let late = self.late.get(&query).map_or(0, |late| late.range(seconds()).map(|(_, rows)| rows).sum());
+        let offered = delivered + f64::max(missing, 0.0) + late as f64;
         (offered > 0.0).then(|| delivered / offered)
     }
 }
@@ -184,7 +193,7 @@ mod tests {
     }
 
     fn window(log: &CoverageLog, start: i64, end: i64) -> Option<f64> {
-        log.of(EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
+        log.of(0, EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
     }
 
     #[test]
@@ -202,6 +211,22 @@ mod tests {
         reporter.note(&FLOWS, &batch(&[10, 10, 10]), true);
         log.collect();
         assert_eq!(window(&log, 10, 20), Some(1.0), "late arrivals take back what was missing");
+    }
+
+    #[test]
+    fn what_came_too_late_is_missing_among_the_latest_rows() {
+        let (reports, log) = RingBuffer::new(8);
+        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        reporter.note(&FLOWS, &batch(&[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]), true);
+        log.collect();
+        log.note_late(0, 1);
+        log.note_late(1, 9);
+        reporter.note(&FLOWS, &batch(&[25, -1]), true);
+        log.collect();
+        log.note_late(0, 3);
+        assert_eq!(window(&log, 10, 20), Some(0.75));
+        assert_eq!(window(&log, 20, 30), Some(0.25));
+        assert_eq!(log.of(2, EventTime(0), EventTime(30 * SECOND_NS)), Some(1.0), "another query had none");
     }
 
     #[test]

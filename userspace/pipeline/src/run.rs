@@ -38,8 +38,8 @@ pub struct RunOptions {
     pub ring_capacity_batches: usize,
     /// Groups of one aggregate in one pane; more are folded into one row.
     pub groups_max: usize,
-    /// How far a record may lie behind the latest one, where that cannot be measured beforehand; `None` for
-    /// 2 s of packets and 60 s of exports.
+    /// How far a record may lie behind the latest one, where that cannot be measured beforehand, and behind its
+    /// arrival, where it is exported live; `None` for 2 s of packets and 60 s of exports.
     pub allowed_lateness_ms: Option<u32>,
     /// How exports are decoded.
     pub exports: ExportOptions,
@@ -60,6 +60,14 @@ impl Default for RunOptions {
             exports: ExportOptions::default(),
             flows: FlowMeterLimits::default(),
         }
+    }
+}
+
+impl RunOptions {
+    /// How far the event time of an exported record may lie behind its arrival.
+    #[must_use]
+    pub fn exports_lateness_ms(&self) -> u32 {
+        self.allowed_lateness_ms.unwrap_or(EXPORTS_LATENESS_MS)
     }
 }
 

@@ -14,4 +14,5 @@ mod properties;
 mod rows;
 mod sflow;
 mod templates;
+mod times;
 mod truth;

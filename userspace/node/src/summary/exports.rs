@@ -58,7 +58,8 @@ fn print_account(account: &ExportAccount) {
     }
 }
 
-fn whose(account: &ExportAccount) -> String {
+/// Who sent the messages.
+pub(super) fn whose(account: &ExportAccount) -> String {
     let (port, domain) = (account.port, account.domain);
     match account.exporter.map(to_ip) {
         Some(exporter) if port > 0 => format!("{exporter} port {port} domain {domain}"),
@@ -71,8 +72,6 @@ fn whose(account: &ExportAccount) -> String {
 fn remarks(account: &ExportAccount) -> Vec<String> {
     let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
     let lost_records = if account.unit == Unit::Datagrams { account.lost_records() } else { 0 };
-    let clock_off_s =
-        account.clock_behind_ns.filter(|_| extract.rows_shifted > 0).unwrap_or(0) / 1_000_000_000;
     let numbers = [
         (lost_records, "records lost, by estimate"),
         (sequence.reordered, "messages out of order"),
@@ -85,10 +84,7 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (counts.redefined, "templates redefined"),
         (counts.withdrawn, "templates withdrawn"),
         (counts.trailing_octets, "octets behind the last set"),
-        (extract.times_mended, "rows with times out of order, mended"),
         (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
-        (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
-        (clock_off_s.unsigned_abs(), "seconds by which it is off"),
     ];
     let mut remarks = not_zero(&numbers);
     if counts.reasons != UndecodableCounts::default() {
