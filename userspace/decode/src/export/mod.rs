@@ -81,6 +81,8 @@ pub struct ExportOptions {
     pub domains_max: usize,
     /// How long one of them must have been silent to be given up for a new one, in nanoseconds.
     pub domain_idle_ns: i64,
+    /// The same of one that sent no more than a few messages, as forged senders do.
+    pub guest_idle_ns: i64,
     /// Templates of one domain.
     pub templates_max: usize,
     /// Fields of one template.
@@ -106,6 +108,7 @@ impl Default for ExportOptions {
         Self {
             domains_max: 4096,
             domain_idle_ns: 1_800_000_000_000,
+            guest_idle_ns: 60_000_000_000,
             templates_max: 1024,
             template_fields_max: 512,
             template_fields_all_max: 1 << 20,

@@ -165,22 +165,17 @@ impl Rows<'_> {
     /// Mends nonsense and finds the event times: a flow's end, or else what is there and believed, or else when the
     /// message was `sent`. Without `has_times` there is nothing to mend.
     fn settle(&mut self, sent: i64, believed: Believed, has_times: bool) -> Found {
-        let mut found = Found::default();
+        let (mut mended, mut earliest, mut latest) = (0, i64::MAX, i64::MIN);
         for ((start, end), event) in self.starts.iter_mut().zip(&mut *self.ends).zip(&mut *self.events) {
-            let mut is_mended = false;
-            for time in [&mut *start, &mut *end, &mut *event].into_iter().filter(|time| **time > believed.latest) {
-                (*time, is_mended) = (sent, true);
+            if believed.has(*end) && *start <= *end && *event <= believed.latest {
+                *event = *end;
+            } else {
+                mended += u64::from(settle_row([start, end, event], sent, believed) && has_times);
             }
-            if *start > *end && *end != NO_TIME {
-                (*start, is_mended) = (*end, true);
-            }
-            let told = [*end, *event, *start].into_iter().find(|&time| believed.has(time));
-            *event = told.unwrap_or(sent);
-            found.mended += u64::from(is_mended || told.is_none() && has_times);
-            let (earliest, latest) = found.span.unwrap_or((*event, *event));
-            found.span = Some((earliest.min(*event), latest.max(*event)));
+            earliest = earliest.min(*event);
+            latest = latest.max(*event);
         }
-        found
+        Found { mended, span: (earliest <= latest).then_some((earliest, latest)), late: 0 }
     }
 
     /// Moves all of them.
@@ -202,6 +197,20 @@ impl Rows<'_> {
             }
         }
     }
+}
+
+/// Mends the start, the end and the event time of a row; says whether there was anything to mend.
+fn settle_row([start, end, event]: [&mut i64; 3], sent: i64, believed: Believed) -> bool {
+    let mut is_mended = false;
+    for time in [&mut *start, &mut *end, &mut *event].into_iter().filter(|time| **time > believed.latest) {
+        (*time, is_mended) = (sent, true);
+    }
+    if *start > *end && *end != NO_TIME {
+        (*start, is_mended) = (*end, true);
+    }
+    let told = [*end, *event, *start].into_iter().find(|&time| believed.has(time));
+    *event = told.unwrap_or(sent);
+    is_mended || told.is_none()
 }
 
 /// From when to when an event is believed to have happened that a message tells of.

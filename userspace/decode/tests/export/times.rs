@@ -91,7 +91,7 @@ fn times_of(decoder: &mut ExportDecoder, message: &[u8]) -> ([Option<i64>; 3], u
 fn absolute_times_are_mended() {
     const NTP_1970: u64 = 2_208_988_800 << 32;
     let ago = |ms: u64| SENT_MS - ms;
-    let cases: [(&str, &[(u16, u16, u64)], _); 14] = [
+    let cases: [(&str, &[(u16, u16, u64)], _); 15] = [
         ("as it should be", &[(152, 8, ago(9000)), (153, 8, ago(2000))], ([Some(-9000), Some(-2000), Some(-2000)], 0)),
         ("only a start", &[(152, 8, ago(9000))], ([Some(-9000), None, Some(-9000)], 0)),
         ("only a start, ahead", &[(152, 8, SENT_MS + 7_200_000)], ([Some(0), None, Some(0)], 1)),
@@ -105,6 +105,7 @@ fn absolute_times_are_mended() {
         ("a year ago", &[(153, 8, ago(365 * DAY_MS))], ([None, Some(-365 * DAY_MS as i64), Some(0)], 1)),
         ("hours ago", &[(153, 8, ago(10_000_000))], ([None, Some(-10_000_000), Some(-10_000_000)], 0)),
         ("ended just now", &[(158, 4, 3_000_000), (159, 4, 0)], ([Some(-3000), Some(0), Some(0)], 0)),
+        ("uptimes of nobody knows what", &[(22, 4, 5000), (21, 4, 6000)], ([None, None, Some(0)], 1)),
         ("no time at all", &[(1, 4, 7)], ([None, None, Some(0)], 0)),
     ];
     for (what, fields, expected) in cases {
