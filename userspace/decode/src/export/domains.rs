@@ -6,10 +6,10 @@
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
 //! that is given up stays, in one account a protocol version.
 
-use super::{ExportOptions, Transport};
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
+use super::{ExportOptions, Transport};
 use std::collections::{BTreeMap, HashMap};
 use tapline_record::EventTime;
 use tapline_record::address::Address;
@@ -124,7 +124,8 @@ impl Domains {
         } else {
             let place = self.room(now, output)?;
             let mut domain = Domain::new(unit, output.options.sampling_rate);
-            let is_kin = |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
+            let is_kin =
+                |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
             if let Some(other) = self.kept.iter().find(is_kin) {
                 domain.sampling = other.domain.sampling.share_of(output.options.sampling_rate);
             }

@@ -234,7 +234,8 @@ impl Believed {
 
     /// Puts other times, where they are believed, in place of those that are not.
     fn prefer(self, times: &mut [i64], others: &[i64]) {
-        let worse = times.iter_mut().zip(others).filter(|(time, other)| !self.has(**time) && self.has(**other));
+        let worse =
+            times.iter_mut().zip(others).filter(|(time, other)| !self.has(**time) && self.has(**other));
         worse.for_each(|(time, other)| *time = *other);
     }
 }

@@ -16,7 +16,8 @@ pub(super) struct Uptimes {
 impl Uptimes {
     /// Takes those of other records in, if these have both.
     pub(super) fn load(&mut self, times: &Times, records: &Records<'_>) -> Option<()> {
-        let ([(start, Form::Uptime)], [(end, Form::Uptime)], None) = (&times.start[..], &times.end[..], times.init)
+        let ([(start, Form::Uptime)], [(end, Form::Uptime)], None) =
+            (&times.start[..], &times.end[..], times.init)
         else {
             return None;
         };

@@ -74,8 +74,10 @@ fn the_event_time_may_be_that_of_the_message() {
 /// An IPFIX message whose only record has these fields, each of this length and with this number.
 fn of_fields(fields: &[(u16, u16, u64)]) -> Vec<u8> {
     let layout: Vec<_> = fields.iter().map(|&(id, length, _)| (id, length)).collect();
-    let record: Vec<u8> =
-        fields.iter().flat_map(|&(_, length, number)| number.to_be_bytes()[8 - usize::from(length)..].to_vec()).collect();
+    let record: Vec<u8> = fields
+        .iter()
+        .flat_map(|&(_, length, number)| number.to_be_bytes()[8 - usize::from(length)..].to_vec())
+        .collect();
     ipfix(0, &[set(2, &template(256, &layout)), set(256, &record)])
 }
 
@@ -92,7 +94,11 @@ fn absolute_times_are_mended() {
     const NTP_1970: u64 = 2_208_988_800 << 32;
     let ago = |ms: u64| SENT_MS - ms;
     let cases: [(&str, &[(u16, u16, u64)], _); 15] = [
-        ("as it should be", &[(152, 8, ago(9000)), (153, 8, ago(2000))], ([Some(-9000), Some(-2000), Some(-2000)], 0)),
+        (
+            "as it should be",
+            &[(152, 8, ago(9000)), (153, 8, ago(2000))],
+            ([Some(-9000), Some(-2000), Some(-2000)], 0),
+        ),
         ("only a start", &[(152, 8, ago(9000))], ([Some(-9000), None, Some(-9000)], 0)),
         ("only a start, ahead", &[(152, 8, SENT_MS + 7_200_000)], ([Some(0), None, Some(0)], 1)),
         ("only a start, a century ahead", &[(152, 8, u64::MAX)], ([Some(0), None, Some(0)], 1)),
@@ -124,7 +130,9 @@ fn of_several_fields_the_one_that_is_believed_counts() {
         v9[21] = 0;
         v9
     };
-    let both = |absolute| v9_of(&[(152, 8, absolute), (153, 8, absolute), (22, 4, uptime(9000)), (21, 4, uptime(2000))]);
+    let both = |absolute| {
+        v9_of(&[(152, 8, absolute), (153, 8, absolute), (22, 4, uptime(9000)), (21, 4, uptime(2000))])
+    };
     let by_uptime = ([Some(-9000), Some(-2000), Some(-2000)], 0);
     for absolute in [0, 864_000_000, u64::MAX] {
         assert_eq!(times_of(&mut decoder(), &both(absolute)), by_uptime, "{absolute}");
@@ -152,7 +160,10 @@ fn an_archive_may_be_old() {
     let mut decoder = decoder();
     decoder.push(&Datagram { received: EventTime(SENT_NS), sender, payload: &message });
     let year = 365 * DAY_MS as i64 * 1_000_000;
-    assert_eq!((decoder.latest(), account(&decoder).extract.times_mended), (Some(EventTime(SENT_NS - year)), 0));
+    assert_eq!(
+        (decoder.latest(), account(&decoder).extract.times_mended),
+        (Some(EventTime(SENT_NS - year)), 0)
+    );
 }
 
 /// A v5 message whose exporter's clock shows so many seconds.

@@ -22,7 +22,10 @@ fn lines(accounts: &[ExportAccount], allowed_lateness_ms: u32) -> Vec<String> {
     let named = troubled.iter().take(EXPORTERS_NAMED_MAX);
     let mut lines: Vec<_> = named.map(|account| line(account, allowed_lateness_ms)).collect();
     if let Some(more) = troubled.len().checked_sub(EXPORTERS_NAMED_MAX).filter(|more| *more > 0) {
-        lines.push(format!("times of {} exporters and domains more were too late, or of no use", grouped(more as u64)));
+        lines.push(format!(
+            "times of {} exporters and domains more were too late, or of no use",
+            grouped(more as u64)
+        ));
     }
     lines
 }
@@ -39,7 +42,8 @@ fn line(account: &ExportAccount, allowed_lateness_ms: u32) -> String {
         clock(account),
         count(extract.rows_shifted, "rows moved by that"),
         count(extract.times_mended, "rows with times of no use, or out of order, mended"),
-        count(extract.rows_late, "rows too late").map(|late| format!("{late}, {}", advice(account, allowed_lateness_ms))),
+        count(extract.rows_late, "rows too late")
+            .map(|late| format!("{late}, {}", advice(account, allowed_lateness_ms))),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     format!("times of {}, {}: {}", whose(account), version_name(account.version), parts.join("; "))
@@ -112,7 +116,8 @@ mod tests {
             "its clock is 7 200 s ahead of ours; 1 rows moved by that",
             "1 rows with times of no use, or out of order, mended",
         ];
-        let expected: Vec<_> = [4, 1, 2, 3].into_iter().zip(expected).map(|(port, text)| whose(port) + text).collect();
+        let expected: Vec<_> =
+            [4, 1, 2, 3].into_iter().zip(expected).map(|(port, text)| whose(port) + text).collect();
         assert_eq!(told(&messages), expected);
     }
 

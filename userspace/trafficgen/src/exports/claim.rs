@@ -28,14 +28,8 @@ pub(super) enum Claim {
 impl Claim {
     /// The nonsense of the exporter with this number among those that claim any.
     pub(super) fn nonsense(number: u32) -> Self {
-        const ALL: [Claim; 6] = [
-            Claim::Zero,
-            Claim::SinceBoot,
-            Claim::Ahead,
-            Claim::Behind,
-            Claim::Stepping,
-            Claim::OldFlows,
-        ];
+        const ALL: [Claim; 6] =
+            [Claim::Zero, Claim::SinceBoot, Claim::Ahead, Claim::Behind, Claim::Stepping, Claim::OldFlows];
         ALL[number as usize % ALL.len()]
     }
 
@@ -66,7 +60,8 @@ mod tests {
         let moments = (0..6).map(|number| Claim::nonsense(number).moment(now_s * 1_000_000_000, 90_000));
         let seconds: Vec<_> = moments.map(|moment| (moment.seconds(), moment.flows_ago_ms)).collect();
         let now_s = now_s as u32;
-        let expected = [(0, 0), (90, 0), (now_s + 7200, 0), (now_s - 500, 0), (now_s - 3600, 0), (now_s, 3_600_000)];
+        let expected =
+            [(0, 0), (90, 0), (now_s + 7200, 0), (now_s - 500, 0), (now_s - 3600, 0), (now_s, 3_600_000)];
         assert_eq!(seconds, expected);
         assert_eq!(Claim::Stepping.moment(1_750_000_002_000_000_000, 0).seconds(), now_s + 2);
     }
