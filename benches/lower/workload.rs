@@ -61,7 +61,7 @@ fn build<R>(
             builder.append(BURST_ROWS, |position, column| append(&burst, position, column));
         }
         let sequence = sequence as u64;
-        StreamBatch { stream, batch: builder.finish(), sequence, watermark: EventTime::MIN }
+        StreamBatch { stream, batch: builder.finish(), sequence }
     };
     (0..ROWS / BATCH_ROWS).map(batch).collect()
 }

@@ -60,7 +60,9 @@ impl Case {
         let read = Self {
             input: Input::of(name, case),
             sql: texts(case.get("sql")),
-            arguments: case.get("arguments").map_or(vec!["--format".into(), "csv".into()], |list| texts(Some(list))),
+            arguments: case
+                .get("arguments")
+                .map_or(vec!["--format".into(), "csv".into()], |list| texts(Some(list))),
             answer: case.get("answer").and_then(Item::as_str).map(str::to_owned),
             told: texts(case.get("told")),
             untold: texts(case.get("untold")),
@@ -75,6 +77,7 @@ impl Case {
 /// A text, or several; none when there is no such key.
 pub(crate) fn texts(item: Option<&Item>) -> Vec<String> {
     let Some(item) = item else { return vec![] };
-    let list = item.as_array().map(|list| list.iter().map(|text| text.as_str().unwrap().to_owned()).collect());
+    let list =
+        item.as_array().map(|list| list.iter().map(|text| text.as_str().unwrap().to_owned()).collect());
     list.unwrap_or_else(|| vec![item.as_str().unwrap().to_owned()])
 }

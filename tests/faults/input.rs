@@ -115,8 +115,11 @@ fn octets_of(one: &toml_edit::InlineTable, number: usize) -> Octets {
 
 /// Octets of hexadecimal digits; white space means nothing.
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.chars().filter(|digit| !digit.is_whitespace()).map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|digit| !digit.is_whitespace())
+        .map(|digit| digit.to_digit(16).unwrap() as u8)
+        .collect();
     assert!(digits.len().is_multiple_of(2), "an octet is two digits");
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

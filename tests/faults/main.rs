@@ -21,7 +21,13 @@ const FOLDER: &str = "faults/data";
 fn every_fault_is_mended() {
     let faults = faults();
     let wrong: Vec<String> = faults.iter().flat_map(wrong).collect();
-    assert!(wrong.is_empty(), "{} cases of {} faults go wrong\n{}", wrong.len(), faults.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cases of {} faults go wrong\n{}",
+        wrong.len(),
+        faults.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -62,9 +68,17 @@ fn ask(case: &Case) -> Result<(), String> {
     {
         wrong.push(format!("  expected:\n{answer}\n  given:\n{}", run.text()));
     }
-    wrong.extend(case.told.iter().filter(|part| !run.stderr.contains(*part)).map(|part| format!("  not told: {part}")));
-    wrong.extend(case.untold.iter().filter(|part| run.stderr.contains(*part)).map(|part| format!("  told: {part}")));
-    if wrong.is_empty() { Ok(()) } else { Err(format!("{}\n  standard error:\n{}", wrong.join("\n"), run.stderr)) }
+    wrong.extend(
+        case.told.iter().filter(|part| !run.stderr.contains(*part)).map(|part| format!("  not told: {part}")),
+    );
+    wrong.extend(
+        case.untold.iter().filter(|part| run.stderr.contains(*part)).map(|part| format!("  told: {part}")),
+    );
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}\n  standard error:\n{}", wrong.join("\n"), run.stderr))
+    }
 }
 
 /// The lines, in an order of their own, the first one before all.

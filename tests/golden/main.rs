@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
+mod independence;
 mod truth;
 
 use harness::csv::Csv;
@@ -60,13 +61,13 @@ fn answer(query: &[&str]) -> String {
     tapline(&[&["query", "--pcap", capture, "--format", "csv"], query].concat()).success().to_owned()
 }
 
-fn names(folder: &str, extension: &str) -> BTreeSet<String> {
+pub(crate) fn names(folder: &str, extension: &str) -> BTreeSet<String> {
     let files = Path::new(FOLDER).join(folder).read_dir().unwrap().map(|entry| entry.unwrap().path());
     let wanted = files.filter(|path| path.extension().is_some_and(|found| found == extension));
     wanted.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-fn file(folder: &str, name: &str, extension: &str) -> PathBuf {
+pub(crate) fn file(folder: &str, name: &str, extension: &str) -> PathBuf {
     Path::new(FOLDER).join(folder).join(format!("{name}.{extension}"))
 }
 
@@ -79,7 +80,7 @@ fn canonical(sql: &str, mut csv: Csv) -> Csv {
 }
 
 /// Whether `ORDER BY` stands outside of all parentheses.
-fn is_ordered(sql: &str) -> bool {
+pub(crate) fn is_ordered(sql: &str) -> bool {
     let mut depth = 0;
     let mut outside = String::new();
     for character in sql.chars() {

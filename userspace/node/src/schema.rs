@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use comfy_table::{ContentArrangement, Table, presets};
 use tapline_query::STREAMS;
-use tapline_record::{FLOWS, Stream};
+use tapline_record::{Stream, StreamId};
 
 /// Prints the tables, or the columns of one.
 pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
@@ -20,7 +20,7 @@ pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
         let names = STREAMS.map(|stream| stream.name).join(", ");
         Failure::Usage(format!("there is no table '{name}'; the tables are {names}"))
     })?;
-    let further = if std::ptr::eq(*stream, &raw const FLOWS) { ELEMENTS } else { "" };
+    let further = if stream.id == StreamId::Flows { ELEMENTS } else { "" };
     Output::to_stdout_text(&format!("{}\n{}\n{further}", stream.about, columns(stream)))
 }
 

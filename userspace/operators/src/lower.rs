@@ -1,6 +1,6 @@
 //! Runs one lower half on one worker.
 //!
-//! Takes batches of its streams in any order of time; gives one partial aggregate per group and pane,
+//! Takes batches of its streams in any order of time, and how far these have come; gives one partial aggregate per group and pane,
 //! or rows. A pane is given once, when the watermark passes its end; later records are counted as late.
 
 use crate::groups::{GroupBatch, GroupState, records_in};
@@ -13,7 +13,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{EventTime, PacketFlowColumn, Stream};
+use tapline_record::{EventTime, PacketFlowColumn, Stream, Watermarks};
 
 /// A batch of one stream.
 #[derive(Clone, Debug)]
@@ -24,8 +24,6 @@ pub struct StreamBatch {
     pub batch: RecordBatch,
     /// Position among all batches of the run.
     pub sequence: u64,
-    /// No record of any batch that comes after this one is older.
-    pub watermark: EventTime,
 }
 
 /// What a worker gives for a query.
@@ -144,31 +142,32 @@ impl LowerOperator {
         &self.ledger
     }
 
-    /// Folds a batch in, then closes the panes that its watermark passes.
+    /// Folds a batch in.
     ///
     /// # Errors
     /// When an expression cannot be computed for some row.
     pub fn process(&mut self, input: &StreamBatch, out: &mut Vec<LowerOutput>) -> Result<()> {
         let mut rows = vec![];
         for branch in 0..self.branches.len() {
-            if std::ptr::eq(self.branches[branch].stream, input.stream) {
+            if self.branches[branch].stream.id == input.stream.id {
                 self.process_branch(branch, &input.batch, out, &mut rows)?;
             }
         }
         if self.fold.is_none() {
             out.push(LowerOutput::Rows { sequence: input.sequence, batches: rows });
         }
-        self.advance(input.watermark, out)
+        Ok(())
     }
 
-    /// Gives the panes that end at `watermark` or earlier.
+    /// Gives the panes that end where its streams have come to, or earlier.
     ///
     /// # Errors
     /// When an aggregate fails.
-    pub fn advance(&mut self, watermark: EventTime, out: &mut Vec<LowerOutput>) -> Result<()> {
+    pub fn advance(&mut self, watermarks: &Watermarks, out: &mut Vec<LowerOutput>) -> Result<()> {
         if self.window.and_then(Window::pane_width).is_none() {
             return Ok(());
         }
+        let watermark = watermarks.least_of(self.branches.iter().map(|branch| branch.stream.id));
         while self.open.first().is_some_and(|(pane, _)| pane.end <= watermark) {
             let (pane, state) = self.open.remove(0);
             self.give(pane, state, out)?;

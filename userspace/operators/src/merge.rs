@@ -12,9 +12,9 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Result, ScalarValue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, Window};
-use tapline_record::EventTime;
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Upper, Window};
 use tapline_record::stream::TIME_ZONE;
+use tapline_record::{EventTime, StreamId, Watermarks};
 
 /// Rows kept by a query for the best rows before it sorts out the others.
 const BEST_ROWS_KEPT: usize = 64 * 1024;
@@ -43,6 +43,9 @@ pub struct QueryMerger {
     schema: SchemaRef,
     folds: Vec<Option<Arc<AggregateFold>>>,
     limits: OperatorLimits,
+    /// The streams that the query reads.
+    streams: Vec<StreamId>,
+    /// How far each worker has come with them.
     watermarks: Vec<EventTime>,
     /// Windows that have rows, by their start, or by their number.
     open: BTreeMap<i64, OpenWindow>,
@@ -71,6 +74,7 @@ impl QueryMerger {
             schema: query.result_schema(limits.is_live),
             folds: folds.collect(),
             limits,
+            streams: query.lowers.iter().flat_map(LowerHalf::streams).collect(),
             watermarks: vec![EventTime::MIN; workers],
             open: BTreeMap::new(),
             rows: RowsInOrder::new(&query.upper),
@@ -84,6 +88,12 @@ impl QueryMerger {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    /// The streams that the query reads.
+    #[must_use]
+    pub fn streams(&self) -> &[StreamId] {
+        &self.streams
     }
 
     /// Whether nothing that may still come can change the result: LIMIT is reached.
@@ -109,11 +119,17 @@ impl QueryMerger {
         }
     }
 
-    /// Says that `worker` will give no pane that ends at `watermark` or earlier.
+    /// Says that `worker` will give no pane that ends where its streams have come to, or earlier.
     ///
     /// # Errors
     /// When the upper half fails.
-    pub fn advance(&mut self, worker: usize, watermark: EventTime, out: &mut Vec<RecordBatch>) -> Result<()> {
+    pub fn advance(
+        &mut self,
+        worker: usize,
+        watermarks: &Watermarks,
+        out: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        let watermark = watermarks.least_of(self.streams.iter().copied());
         let known = &mut self.watermarks[worker];
         if watermark <= *known || self.query.window.and_then(Window::pane_width).is_none() {
             return Ok(());

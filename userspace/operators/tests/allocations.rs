@@ -57,7 +57,7 @@ fn cost_of(sql: &str) -> (u64, u64) {
             builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
         }
         let batch = builder.finish();
-        let batch = StreamBatch { stream: &PACKETS, batch, sequence, watermark: EventTime::MIN };
+        let batch = StreamBatch { stream: &PACKETS, batch, sequence };
         operator.process(&batch, &mut out).unwrap();
         builder.recycle(batch.batch);
     }

@@ -1,18 +1,20 @@
 //! How much of a window's records arrived.
 //!
 //! The capture thread of a live source says of each batch in which seconds its rows lie, and how many records
-//! went missing meanwhile. The merger adds it up by second of event time and says it of a window when that
-//! closes. What went missing has no event time; it is spread as the rows around it are. What came too late for a
-//! query is missing among the latest rows of that moment: the windows that it belongs to were given already.
+//! went missing meanwhile. The merger adds it up by stream and second of event time and says it of a window when
+//! that closes. What went missing has no event time; it is spread as the rows around it are, in each stream that
+//! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
+//! that it belongs to were given already.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use rtrb::{Consumer, Producer};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tapline_query::COMPLETENESS;
-use tapline_record::{EventTime, PACKET_FLOWS, Stream};
+use tapline_record::{EventTime, StreamId};
 
 /// Reports on the way from one source to the merger.
 pub(crate) const REPORTS_CAPACITY: usize = 1024;
@@ -25,48 +27,64 @@ const SECONDS_NEAR: usize = 128;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// Rows that were delivered and records that went missing, by second of event time.
+/// Records that were delivered and that went missing, by stream and second of event time.
 pub(crate) type Report = Vec<Second>;
 
-/// What is known of a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What is known of a second of a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Second {
+    stream: StreamId,
     /// Number since the epoch.
     second: i64,
     delivered: f64,
     missing: f64,
 }
 
+impl Second {
+    const fn delivered(stream: StreamId, second: i64, records: i64) -> Self {
+        Self { stream, second, delivered: records as f64, missing: 0.0 }
+    }
+}
+
+/// What is known of each second of a stream: records delivered, and missing.
+type BySecond = BTreeMap<i64, (f64, f64)>;
+
 /// The source's side.
 pub(crate) struct CoverageReporter {
     reports: Producer<Report>,
     /// What there was no room for yet.
     pending: Report,
-    /// Records that went missing since a batch had rows.
-    missing: i64,
+    /// Records that went missing since a batch had rows, by stream.
+    missing: [i64; StreamId::COUNT],
 }
 
 impl CoverageReporter {
     pub(crate) const fn new(reports: Producer<Report>) -> Self {
-        Self { reports, pending: vec![], missing: 0 }
+        Self { reports, pending: vec![], missing: [0; StreamId::COUNT] }
     }
 
     /// Notes that so many records went missing; late arrivals take them back.
-    pub(crate) const fn miss(&mut self, records: i64) {
-        self.missing += records;
+    pub(crate) fn miss(&mut self, records: i64) {
+        self.missing.iter_mut().for_each(|missing| *missing += records);
     }
 
-    /// Notes a batch, which was delivered or dropped.
-    pub(crate) fn note(&mut self, stream: &Stream, batch: &RecordBatch, is_delivered: bool) {
+    /// Notes a batch, which was delivered or dropped; a row of it stands for one record, or `by_packets` for as many
+    /// as it has packets.
+    pub(crate) fn note(
+        &mut self,
+        stream: StreamId,
+        batch: &RecordBatch,
+        by_packets: bool,
+        is_delivered: bool,
+    ) {
         let Some(times) = batch.column_by_name("ts") else { return };
         let first = self.pending.len();
         let times = times.as_primitive::<TimestampNanosecondType>().values();
-        let is_packets = std::ptr::eq(stream, &raw const PACKET_FLOWS);
-        match batch.column_by_name("packets").filter(|_| is_packets) {
-            Some(packets) => self.deliver(times, packets.as_primitive::<Int64Type>().values()),
-            None => self.deliver(times, std::iter::repeat(&1)),
+        match batch.column_by_name("packets").filter(|_| by_packets) {
+            Some(packets) => self.deliver(stream, times, packets.as_primitive::<Int64Type>().values()),
+            None => self.deliver(stream, times, std::iter::repeat(&1)),
         }
-        let missing = std::mem::take(&mut self.missing) as f64;
+        let missing = std::mem::take(&mut self.missing[stream as usize]) as f64;
         let rows: f64 = self.pending[first..].iter().map(|second| second.delivered).sum();
         for second in &mut self.pending[first..] {
             second.missing = missing * second.delivered / rows;
@@ -78,7 +96,7 @@ impl CoverageReporter {
     }
 
     /// Counts records by second.
-    fn deliver<'a>(&mut self, times: &[i64], records: impl IntoIterator<Item = &'a i64>) {
+    fn deliver<'a>(&mut self, stream: StreamId, times: &[i64], records: impl IntoIterator<Item = &'a i64>) {
         let latest = times.iter().max().map_or(0, |time| time.div_euclid(SECOND_NS));
         let base = latest.saturating_sub(SECONDS_NEAR as i64 - 1);
         let mut near = [0_i64; SECONDS_NEAR];
@@ -91,8 +109,8 @@ impl CoverageReporter {
             }
         }
         let near = (base..).zip(near).filter(|(_, records)| *records > 0);
-        let delivered = |(second, records)| Second { second, delivered: records as f64, ..Second::default() };
-        self.pending.extend(far.into_iter().chain(near).map(delivered));
+        let seconds = far.into_iter().chain(near);
+        self.pending.extend(seconds.map(|(second, records)| Second::delivered(stream, second, records)));
     }
 
     fn send(&mut self) {
@@ -106,7 +124,7 @@ impl CoverageReporter {
 /// The merger's side.
 pub(crate) struct CoverageLog {
     reports: Vec<Consumer<Report>>,
-    by_second: BTreeMap<i64, (f64, f64)>,
+    streams: [BySecond; StreamId::COUNT],
     /// Rows that came too late for each query, by the second of the latest rows of that moment.
     late: HashMap<usize, BTreeMap<i64, u64>>,
 }
@@ -114,31 +132,33 @@ pub(crate) struct CoverageLog {
 impl CoverageLog {
     /// The log of these sources; without any, nothing is said.
     pub(crate) fn new(reports: Vec<Consumer<Report>>) -> Self {
-        Self { reports, by_second: BTreeMap::new(), late: HashMap::new() }
+        let streams = [const { BTreeMap::new() }; StreamId::COUNT];
+        Self { reports, streams, late: HashMap::new() }
     }
 
-    /// Notes rows that came too late for a query.
-    pub(crate) fn note_late(&mut self, query: usize, rows: u64) {
-        let latest = self.by_second.last_key_value().map_or(0, |(second, _)| *second);
-        let by_second = self.late.entry(query).or_default();
-        *by_second.entry(latest).or_default() += rows;
-        while by_second.len() > SECONDS_MAX {
-            by_second.pop_first();
+    /// Notes rows that came too late for a query over `streams`.
+    pub(crate) fn note_late(&mut self, query: usize, streams: &[StreamId], rows: u64) {
+        let seconds = streams.iter().filter_map(|stream| self.streams[*stream as usize].last_key_value());
+        let latest = seconds.map(|(second, _)| *second).max().unwrap_or(0);
+        let late = self.late.entry(query).or_default();
+        *late.entry(latest).or_default() += rows;
+        while late.len() > SECONDS_MAX {
+            late.pop_first();
         }
     }
 
     /// Takes what the sources reported.
     pub(crate) fn collect(&mut self) {
-        let Self { reports, by_second, .. } = self;
+        let Self { reports, streams, .. } = self;
         for report in reports.iter_mut() {
             while let Ok(report) = report.pop() {
-                add(by_second, &report);
+                report.iter().for_each(|second| add(&mut streams[second.stream as usize], second));
             }
         }
     }
 
-    /// The result of a query with its completeness filled in, if it has that column.
-    pub(crate) fn complete(&self, query: usize, batch: RecordBatch) -> RecordBatch {
+    /// A result of a query over `streams` with its completeness filled in, if it has that column.
+    pub(crate) fn complete(&self, query: usize, streams: &[StreamId], batch: RecordBatch) -> RecordBatch {
         let Ok(position) = batch.schema_ref().index_of(COMPLETENESS) else { return batch };
         if self.reports.is_empty() || batch.num_rows() == 0 {
             return batch;
@@ -148,32 +168,37 @@ impl CoverageLog {
             Some(EventTime(times.value(0)))
         };
         let (Some(start), Some(end)) = (window("window_start"), window("window_end")) else { return batch };
-        let completeness = Float64Array::from(vec![self.of(query, start, end); batch.num_rows()]);
+        let completeness = Float64Array::from(vec![self.of(query, streams, start, end); batch.num_rows()]);
         let (schema, mut columns, _) = batch.into_parts();
         columns[position] = Arc::new(completeness) as ArrayRef;
         RecordBatch::try_new(schema, columns).expect("invariant: the column has its type and length")
     }
 
-    /// Which part of the window's records arrived, and in time for this query; `None` when nothing is known of it.
-    fn of(&self, query: usize, start: EventTime, end: EventTime) -> Option<f64> {
-        let last = end.0.saturating_sub(1).div_euclid(SECOND_NS);
-        let seconds = || start.0.div_euclid(SECOND_NS)..=last;
-        let (delivered, missing) = self
-            .by_second
-            .range(seconds())
-            .fold((0.0, 0.0), |(sum, lost), (_, (delivered, missing))| (sum + delivered, lost + missing));
-        let late = self.late.get(&query).map_or(0, |late| late.range(seconds()).map(|(_, rows)| rows).sum());
-        let offered = delivered + f64::max(missing, 0.0) + late as f64;
-        (offered > 0.0).then(|| delivered / offered)
+    /// Which part of the window's records arrived in time for this query, of that stream of which the least did;
+    /// `None` when nothing is known of it.
+    fn of(&self, query: usize, streams: &[StreamId], start: EventTime, end: EventTime) -> Option<f64> {
+        let seconds = start.0.div_euclid(SECOND_NS)..=end.0.saturating_sub(1).div_euclid(SECOND_NS);
+        let late = self.late.get(&query).map(|late| late.range(seconds.clone()).map(|(_, rows)| rows).sum());
+        let late = late.unwrap_or(0_u64) as f64;
+        let parts = streams.iter().filter_map(|stream| {
+            let (delivered, missing) = sums(&self.streams[*stream as usize], seconds.clone());
+            let offered = delivered + f64::max(missing, 0.0) + late;
+            (offered > 0.0).then(|| delivered / offered)
+        });
+        parts.reduce(f64::min)
     }
 }
 
-fn add(by_second: &mut BTreeMap<i64, (f64, f64)>, report: &[Second]) {
-    for second in report {
-        let (delivered, missing) = by_second.entry(second.second).or_default();
-        *delivered += second.delivered;
-        *missing += second.missing;
-    }
+/// Records delivered in these seconds, and missing.
+fn sums(by_second: &BySecond, seconds: RangeInclusive<i64>) -> (f64, f64) {
+    let seconds = by_second.range(seconds).map(|(_, sums)| sums);
+    seconds.fold((0.0, 0.0), |sum, (delivered, missing)| (sum.0 + delivered, sum.1 + missing))
+}
+
+fn add(by_second: &mut BySecond, second: &Second) {
+    let (delivered, missing) = by_second.entry(second.second).or_default();
+    *delivered += second.delivered;
+    *missing += second.missing;
     while by_second.len() > SECONDS_MAX {
         by_second.pop_first();
     }
@@ -184,8 +209,6 @@ mod tests {
     use super::*;
     use arrow_array::TimestampNanosecondArray;
     use rtrb::RingBuffer;
-    use tapline_record::FLOWS;
-
     fn batch(seconds: &[i64]) -> RecordBatch {
         let times = seconds.iter().map(|second| second * SECOND_NS + 5).collect::<Vec<_>>();
         let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(times));
@@ -193,7 +216,7 @@ mod tests {
     }
 
     fn window(log: &CoverageLog, start: i64, end: i64) -> Option<f64> {
-        log.of(0, EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
+        log.of(0, &[StreamId::Flows], EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
     }
 
     #[test]
@@ -201,14 +224,14 @@ mod tests {
         let (reports, log) = RingBuffer::new(8);
         let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
         reporter.miss(4);
-        reporter.note(&FLOWS, &batch(&[10, 10, 10, 25]), true);
-        reporter.note(&FLOWS, &batch(&[25, 25]), false);
+        reporter.note(StreamId::Flows, &batch(&[10, 10, 10, 25]), false, true);
+        reporter.note(StreamId::Flows, &batch(&[25, 25]), false, false);
         log.collect();
         assert_eq!(window(&log, 10, 20), Some(0.5));
         assert_eq!(window(&log, 20, 30), Some(0.25));
         assert_eq!(window(&log, 30, 40), None);
         reporter.miss(-3);
-        reporter.note(&FLOWS, &batch(&[10, 10, 10]), true);
+        reporter.note(StreamId::Flows, &batch(&[10, 10, 10]), false, true);
         log.collect();
         assert_eq!(window(&log, 10, 20), Some(1.0), "late arrivals take back what was missing");
     }
@@ -217,16 +240,36 @@ mod tests {
     fn what_came_too_late_is_missing_among_the_latest_rows() {
         let (reports, log) = RingBuffer::new(8);
         let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
-        reporter.note(&FLOWS, &batch(&[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]), true);
-        log.collect();
-        log.note_late(0, 1);
-        log.note_late(1, 9);
-        reporter.note(&FLOWS, &batch(&[25, -1]), true);
-        log.collect();
-        log.note_late(0, 3);
+        let mut note = |log: &mut CoverageLog, seconds: &[i64]| {
+            reporter.note(StreamId::Flows, &batch(seconds), false, true);
+            log.collect();
+        };
+        let flows = &[StreamId::Flows];
+        note(&mut log, &[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]);
+        log.note_late(0, flows, 1);
+        log.note_late(1, flows, 9);
+        note(&mut log, &[25, -1]);
+        log.note_late(0, flows, 3);
         assert_eq!(window(&log, 10, 20), Some(0.75));
         assert_eq!(window(&log, 20, 30), Some(0.25));
-        assert_eq!(log.of(2, EventTime(0), EventTime(30 * SECOND_NS)), Some(1.0), "another query had none");
+        let other = log.of(2, flows, EventTime(0), EventTime(30 * SECOND_NS));
+        assert_eq!(other, Some(1.0), "another query had none");
+    }
+
+    #[test]
+    fn streams_are_complete_by_themselves() {
+        let (reports, log) = RingBuffer::new(8);
+        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        reporter.note(StreamId::Packets, &batch(&[10, 10, 10, 10]), false, true);
+        reporter.note(StreamId::Packets, &batch(&[10]), false, false);
+        reporter.miss(1);
+        reporter.note(StreamId::Flows, &batch(&[10]), false, true);
+        log.collect();
+        let of = |streams: &[StreamId]| log.of(0, streams, EventTime(10 * SECOND_NS), EventTime(11 * SECOND_NS));
+        assert_eq!(of(&[StreamId::Packets]), Some(0.8));
+        assert_eq!(of(&[StreamId::Flows]), Some(0.5));
+        assert_eq!(of(&[StreamId::Flows, StreamId::Packets]), Some(0.5), "the worse of both");
+        assert_eq!(of(&[StreamId::Ledger]), None);
     }
 
     #[test]
@@ -235,10 +278,10 @@ mod tests {
         let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
         for _ in 0..5 {
             reporter.miss(1);
-            reporter.note(&FLOWS, &batch(&[7]), true);
+            reporter.note(StreamId::Flows, &batch(&[7]), false, true);
         }
         log.collect();
-        reporter.note(&FLOWS, &batch(&[8]), true);
+        reporter.note(StreamId::Flows, &batch(&[8]), false, true);
         log.collect();
         assert_eq!(window(&log, 7, 8), Some(0.5));
     }

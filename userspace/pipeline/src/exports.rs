@@ -2,7 +2,7 @@
 
 use crate::ledger::LedgerRows;
 use crate::sink::Progress;
-use crate::source::{Send, Source, Step, now};
+use crate::source::{Source, Step, now};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
@@ -12,7 +12,7 @@ use tapline_capture::{
 };
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream};
+use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream, StreamId, Watermarks};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
@@ -166,15 +166,19 @@ pub(crate) struct ExportSource {
     input: ExportInput,
     decoder: ExportDecoder,
     sends_flows: bool,
+    sends_counters: bool,
     ledger: Option<LedgerRows>,
-    /// Rows dropped between this source and the workers.
+    /// Rows of flows, and of counters, dropped between this source and the workers.
     rows_dropped: u64,
+    counters_dropped: u64,
     lateness_ns: i64,
     pane_widths_ns: Vec<i64>,
     /// Records that went missing until the last look.
     missing: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
+    watermarks: Watermarks,
+    has_ended: bool,
     failure: Option<io::Error>,
     template_failure: Option<String>,
 }
@@ -189,6 +193,7 @@ impl ExportSource {
         Self {
             decoder,
             sends_flows: plan.columns.is_some(),
+            sends_counters: plan.interface_columns.is_some(),
             ledger: plan
                 .ledger_columns
                 .as_ref()
@@ -198,8 +203,11 @@ impl ExportSource {
             pane_widths_ns: plan.pane_widths_ns.clone(),
             missing: 0,
             rows_dropped: 0,
+            counters_dropped: 0,
             templates: None,
             restored: Restored::default(),
+            watermarks: Watermarks::BEGINNING,
+            has_ended: false,
             failure: None,
             template_failure: None,
         }
@@ -215,25 +223,64 @@ impl ExportSource {
         Ok(self)
     }
 
-    /// Makes rows of what changed in the account: of a live source now and then, of files at their end.
-    fn look_at_ledger(&mut self, is_end: bool) {
-        let Some(ledger) = &mut self.ledger else { return };
+    /// Rows of what changed in the account: of a live source now and then, of files at their end.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let ledger = self.ledger.as_mut()?;
         let (now, socket_drops) = match &mut self.input {
             ExportInput::Files(_) => (self.decoder.latest().unwrap_or(EventTime(0)), 0),
             ExportInput::Listener(listener) => (now(), listener.socket_drops()),
         };
         let is_live = matches!(self.input, ExportInput::Listener(_));
-        if is_end || is_live && ledger.is_due(now) {
+        if self.has_ended || is_live && ledger.is_due(now) {
             let rows = self.decoder.accounts().map(|account| account.counts.rows).sum::<u64>();
+            let dropped = self.rows_dropped.min(rows);
             let whole = SourceLedger {
-                offered: rows,
-                delivered: rows - self.rows_dropped.min(rows),
-                dropped: self.rows_dropped.min(rows),
+                offered: rows + self.counters_dropped,
+                delivered: rows - dropped,
+                dropped: dropped + self.counters_dropped,
                 ..SourceLedger::default()
             };
             ledger.note_whole(&whole, socket_drops, "rows", now);
             ledger.note_exporters(self.decoder.accounts(), now);
         }
+        self.watermarks.set(StreamId::Ledger, if is_live { now } else { EventTime::MIN });
+        ledger.finish()
+    }
+
+    /// The rows of `flows`; without a query for them they are done with.
+    fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
+        let is_due = all || self.decoder.is_full();
+        let batch = is_due.then(|| self.decoder.finish()).flatten();
+        if !self.sends_flows {
+            batch.into_iter().for_each(|batch| self.decoder.recycle(batch));
+            return None;
+        }
+        if is_due {
+            self.advance_flows();
+        }
+        batch
+    }
+
+    /// The rows of `interface_counters`.
+    fn take_counters(&mut self) -> Option<RecordBatch> {
+        let batch = self.decoder.finish_interface_counters();
+        let time = if self.is_live() { now() } else { self.files_watermark() };
+        self.watermarks.set(StreamId::InterfaceCounters, time);
+        batch
+    }
+
+    /// No row of `flows` waits: later ones are not older than this. The watermark of a listener follows our clock,
+    /// whatever any exporter's says: rows that come later than is allowed are late, and hold up nobody.
+    fn advance_flows(&mut self) {
+        let watermark =
+            if self.is_live() { now().plus(-self.lateness_ns) } else { self.files_watermark() };
+        self.watermarks.set(StreamId::Flows, watermark);
+        let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
+        self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
+    }
+
+    fn files_watermark(&self) -> EventTime {
+        self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns)
     }
 
     /// Keeps the templates, now and then before the end; where that fails, goes on without.
@@ -294,6 +341,7 @@ impl ExportSource {
 
 impl Source for ExportSource {
     fn step(&mut self) -> Step {
+        self.keep_templates(false);
         let Self { input, decoder, failure, .. } = self;
         match input {
             ExportInput::Files(files) => Self::step_files(files, decoder),
@@ -306,34 +354,23 @@ impl Source for ExportSource {
         }
     }
 
-    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
-        self.keep_templates(false);
-        if (all || self.decoder.is_full())
-            && let Some(batch) = self.decoder.finish().filter(|_| self.sends_flows)
-            && !send(&FLOWS, batch)
-        {
-            return false;
-        }
-        let batch = self.decoder.finish_interface_counters();
-        if !batch.is_none_or(|batch| send(&INTERFACE_COUNTERS, batch)) {
-            return false;
-        }
-        self.look_at_ledger(false);
-        let batch = self.ledger.as_mut().and_then(LedgerRows::finish);
-        batch.is_none_or(|batch| send(&LEDGER, batch))
+    fn streams(&self) -> Vec<&'static Stream> {
+        let counters = self.sends_counters.then_some(&INTERFACE_COUNTERS);
+        let ledger = self.ledger.as_ref().map(|_| &LEDGER);
+        [Some(&FLOWS), counters, ledger].into_iter().flatten().collect()
     }
 
-    /// Of a listener it follows our clock, whatever any exporter's says: rows that come later than is allowed are
-    /// late, and hold up nobody.
-    fn watermark(&mut self) -> EventTime {
-        let reached = match self.input {
-            ExportInput::Files(_) => self.decoder.latest().unwrap_or(EventTime::MIN),
-            ExportInput::Listener(_) => now(),
-        };
-        let watermark = reached.plus(-self.lateness_ns);
-        let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
-        self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
-        watermark
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        match stream {
+            StreamId::Flows => self.take_flows(all),
+            StreamId::InterfaceCounters => self.take_counters(),
+            StreamId::Ledger => self.take_ledger(),
+            StreamId::Packets | StreamId::PacketFlows => None,
+        }
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -342,24 +379,23 @@ impl Source for ExportSource {
         i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
     }
 
-    fn note_dropped(&mut self, rows: u64) {
-        self.rows_dropped += rows;
+    fn note_dropped(&mut self, stream: StreamId, rows: u64) {
+        match stream {
+            StreamId::InterfaceCounters => self.counters_dropped += rows,
+            _ => self.rows_dropped += rows,
+        }
     }
 
     fn end(&mut self) {
         self.decoder.give_up_waiting();
         self.keep_templates(true);
-        self.look_at_ledger(true);
+        self.has_ended = true;
     }
 
-    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch) {
-        if std::ptr::eq(stream, &raw const FLOWS) {
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
+        if stream == StreamId::Flows {
             self.decoder.recycle(batch);
         }
-    }
-
-    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
-        (&FLOWS, RecordBatch::new_empty(self.decoder.schema()))
     }
 
     fn progress(&self) -> Progress {

@@ -7,7 +7,7 @@
 
 use crate::ledger::LedgerRows;
 use crate::sink::Progress;
-use crate::source::{Send, Source, Step, now};
+use crate::source::{Source, Step, now};
 use crate::wire::columns_of;
 use arrow_array::RecordBatch;
 use std::thread::sleep;
@@ -23,7 +23,8 @@ use tapline_query::{ContinuousQuery, Window};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
-    BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream,
+    BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream, StreamId,
+    Watermarks,
 };
 
 /// Between two looks at the ring buffer.
@@ -146,11 +147,13 @@ pub(crate) struct KernelSource {
     drained: Instant,
     builder: BatchBuilder,
     ledger: Option<LedgerRows>,
-    /// Rows that are not yet in a batch.
+    /// What was taken out of the table, the first `appended` rows of it being in the batch that is built.
     rows: Vec<PacketFlowRow>,
-    /// Frames before this are in rows; and in batches that were handed over.
+    appended: usize,
+    /// Frames before this are in rows; and in batches that were taken.
     until: EventTime,
-    told: EventTime,
+    watermarks: Watermarks,
+    has_ended: bool,
     delivered: u64,
     entries: u64,
     lost: u64,
@@ -177,8 +180,10 @@ impl KernelSource {
             builder: BatchBuilder::new(&PACKET_FLOWS, columns, batch_rows),
             ledger,
             rows: vec![],
+            appended: 0,
             until: EventTime::MIN,
-            told: EventTime::MIN,
+            watermarks: Watermarks::BEGINNING,
+            has_ended: false,
             delivered: 0,
             entries: 0,
             lost: 0,
@@ -214,14 +219,38 @@ impl KernelSource {
         Ok(())
     }
 
-    /// Makes a row of what changed in the account, now and then.
-    fn look_at_ledger(&mut self, is_end: bool) {
+    /// A row of what changed in the account, now and then.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
         let (time, account) = (now(), fates(self.delivered, &self.input.capture.counters()));
-        if let Some(ledger) = self.ledger.as_mut()
-            && (is_end || ledger.is_due(time))
-        {
+        let ledger = self.ledger.as_mut()?;
+        if self.has_ended || ledger.is_due(time) {
             ledger.note_whole(&account, 0, "frames", time);
         }
+        self.watermarks.set(StreamId::Ledger, time);
+        ledger.finish()
+    }
+
+    /// The rows that were taken out of the table.
+    fn take_rows(&mut self, all: bool) -> Option<RecordBatch> {
+        for burst in self.rows[self.appended..].chunks(BURST_ROWS) {
+            self.builder
+                .append(burst.len(), |position, column| PacketFlowRow::append(burst, position, column));
+            self.appended += burst.len();
+            if self.builder.is_full() {
+                break;
+            }
+        }
+        let has_all = self.appended == self.rows.len();
+        if has_all {
+            self.rows.clear();
+            self.appended = 0;
+        }
+        let is_due = self.builder.is_full() || all && self.builder.rows() > 0;
+        let batch = is_due.then(|| self.builder.finish());
+        if has_all && self.builder.rows() == 0 {
+            self.watermarks.set(StreamId::PacketFlows, self.until);
+        }
+        batch
     }
 
     /// Takes what left the table early.
@@ -246,30 +275,20 @@ impl Source for KernelSource {
         if self.failure.is_some() { Step::End } else { Step::Idle }
     }
 
-    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
-        let mut rows = std::mem::take(&mut self.rows);
-        self.look_at_ledger(false);
-        for burst in rows.chunks(BURST_ROWS) {
-            self.builder
-                .append(burst.len(), |position, column| PacketFlowRow::append(burst, position, column));
-            if self.builder.is_full() && !send(&PACKET_FLOWS, self.builder.finish()) {
-                return false;
-            }
-        }
-        rows.clear();
-        self.rows = rows;
-        if all && self.builder.rows() > 0 && !send(&PACKET_FLOWS, self.builder.finish()) {
-            return false;
-        }
-        if all {
-            self.told = self.until;
-        }
-        let batch = self.ledger.as_mut().and_then(LedgerRows::finish);
-        batch.is_none_or(|batch| send(&LEDGER, batch))
+    fn streams(&self) -> Vec<&'static Stream> {
+        [Some(&PACKET_FLOWS), self.ledger.as_ref().map(|_| &LEDGER)].into_iter().flatten().collect()
     }
 
-    fn watermark(&mut self) -> EventTime {
-        self.told
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        match stream {
+            StreamId::PacketFlows => self.take_rows(all),
+            StreamId::Ledger => self.take_ledger(),
+            StreamId::Packets | StreamId::Flows | StreamId::InterfaceCounters => None,
+        }
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -278,7 +297,7 @@ impl Source for KernelSource {
         i64::try_from(lost - before).unwrap_or(i64::MAX)
     }
 
-    fn note_dropped(&mut self, _: u64) {}
+    fn note_dropped(&mut self, _: StreamId, _: u64) {}
 
     fn waits(&self) -> bool {
         true
@@ -291,15 +310,13 @@ impl Source for KernelSource {
         if let Err(error) = ended {
             self.failure.get_or_insert(error.to_string());
         }
-        self.look_at_ledger(true);
+        self.has_ended = true;
     }
 
-    fn recycle(&mut self, _: &'static Stream, batch: RecordBatch) {
-        self.builder.recycle(batch);
-    }
-
-    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
-        (&PACKET_FLOWS, RecordBatch::new_empty(self.builder.schema()))
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
+        if stream == StreamId::PacketFlows {
+            self.builder.recycle(batch);
+        }
     }
 
     fn progress(&self) -> Progress {

@@ -92,18 +92,18 @@ impl Merger {
                 merger.accept(output, &mut self.results).map_err(|error| failed(query, &error))?;
                 self.give(query, sink)
             }
-            Message::Watermark(watermark) => {
+            Message::Watermarks(watermarks) => {
                 for query in 0..self.queries.len() {
                     let merger = &mut self.queries[query];
                     merger
-                        .advance(worker, watermark, &mut self.results)
+                        .advance(worker, &watermarks, &mut self.results)
                         .map_err(|error| failed(query, &error))?;
                     self.give(query, sink)?;
                 }
                 Ok(())
             }
             Message::Late { query, rows } => {
-                self.coverage.note_late(query, rows);
+                self.coverage.note_late(query, self.queries[query].streams(), rows);
                 Ok(())
             }
             Message::Done(ledgers) => {
@@ -116,8 +116,8 @@ impl Merger {
     }
 
     fn give(&mut self, query: usize, sink: &mut dyn Sink) -> Result<(), RunError> {
-        let coverage = &self.coverage;
-        let complete = |batch| sink.write(query, &coverage.complete(query, batch));
+        let (coverage, streams) = (&self.coverage, self.queries[query].streams());
+        let complete = |batch| sink.write(query, &coverage.complete(query, streams, batch));
         self.results.drain(..).try_for_each(complete).map_err(RunError::Sink)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ledger::LedgerRows;
 use crate::sink::Progress;
-use crate::source::{Send, Source, Step, now};
+use crate::source::{Source, Step, now};
 use arrow_array::RecordBatch;
 use std::time::{Duration, Instant};
 use tapline_capture::live::{Description, FrameSource, LiveCounters};
@@ -11,7 +11,7 @@ use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, Frame, PacketBatcher};
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{EventTime, FLOWS, LEDGER, PACKETS, Stream};
+use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, Stream, StreamId, Watermarks};
 
 /// Between two looks at what an interface lost.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -26,6 +26,17 @@ pub(crate) struct PacketPlan {
     /// How far a record may lie behind the latest one.
     pub(crate) lateness_ns: i64,
     pub(crate) flow_limits: FlowMeterLimits,
+}
+
+impl PacketPlan {
+    /// Lets flows say how many packets they are, behind the columns that queries read: completeness is counted in
+    /// frames.
+    pub(crate) fn count_flows_in_packets(&mut self) {
+        const PACKETS: usize = FlowColumn::Packets as usize;
+        if let Some(columns) = self.flow_columns.as_mut().filter(|columns| !columns.contains(&PACKETS)) {
+            columns.push(PACKETS);
+        }
+    }
 }
 
 /// Where frames come from.
@@ -92,6 +103,8 @@ pub(crate) struct PacketSource {
     batch_rows: usize,
     lateness_ns: i64,
     latest: EventTime,
+    watermarks: Watermarks,
+    has_ended: bool,
 }
 
 impl PacketSource {
@@ -122,7 +135,42 @@ impl PacketSource {
             batch_rows: plan.batch_rows,
             lateness_ns: plan.lateness_ns,
             latest: EventTime::MIN,
+            watermarks: Watermarks::BEGINNING,
+            has_ended: false,
         }
+    }
+
+    /// How far the packets have come.
+    fn packets_watermark(&self) -> EventTime {
+        let latest = if self.is_live() { now() } else { self.latest };
+        latest.plus(-self.lateness_ns)
+    }
+
+    /// The rows of `packets`; without a query for them they are done with.
+    fn take_packets(&mut self, all: bool) -> Option<RecordBatch> {
+        let is_due = all || self.packets.is_full();
+        let batch = is_due.then(|| self.packets.finish()).flatten();
+        if !self.sends_packets {
+            batch.into_iter().for_each(|batch| self.packets.recycle(batch));
+            return None;
+        }
+        if self.packets.rows() == 0 {
+            self.watermarks.set(StreamId::Packets, self.packets_watermark());
+        }
+        batch
+    }
+
+    /// The rows of `flows`.
+    fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
+        let packets = self.packets_watermark();
+        let (meter, flows) = self.flows.as_mut()?;
+        let is_due = all || flows.is_full();
+        let batch = is_due.then(|| flows.finish()).flatten();
+        if flows.rows() == 0 {
+            let metered = meter.watermark().plus(-self.lateness_ns);
+            self.watermarks.set(StreamId::Flows, packets.min(metered));
+        }
+        batch
     }
 
     /// Frames and their fates.
@@ -180,13 +228,19 @@ impl PacketSource {
                 Ok(counters) => self.live = counters,
                 Err(error) => self.failure = Some(error.to_string()),
             }
-            let (time, account) = (now(), self.account());
-            if let Some(ledger) = self.ledger.as_mut()
-                && (is_end || ledger.is_due(time))
-            {
-                ledger.note_whole(&account, 0, "frames", time);
-            }
         }
+    }
+
+    /// Rows of what changed in the account: of an interface now and then, of files at their end.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let (is_live, account) = (self.is_live(), self.account());
+        let time = if is_live { now() } else { self.latest.max(EventTime(0)) };
+        let ledger = self.ledger.as_mut()?;
+        if self.has_ended || is_live && ledger.is_due(time) {
+            ledger.note_whole(&account, 0, "frames", time);
+        }
+        self.watermarks.set(StreamId::Ledger, if is_live { time } else { EventTime::MIN });
+        ledger.finish()
     }
 }
 
@@ -234,26 +288,28 @@ impl Source for PacketSource {
         }
     }
 
-    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
-        if all || self.packets.is_full() {
-            let batch = self.packets.finish().filter(|_| self.sends_packets);
-            if !batch.is_none_or(|batch| send(&PACKETS, batch)) {
-                return false;
-            }
-        }
-        let batch = self.flows.as_mut().filter(|(_, flows)| all || flows.is_full());
-        let batch = batch.and_then(|(_, flows)| flows.finish());
-        if !batch.is_none_or(|batch| send(&FLOWS, batch)) {
-            return false;
-        }
-        let batch = self.ledger.as_mut().and_then(LedgerRows::finish);
-        batch.is_none_or(|batch| send(&LEDGER, batch))
+    fn streams(&self) -> Vec<&'static Stream> {
+        let flows = self.flows.as_ref().map(|_| &FLOWS);
+        let ledger = self.ledger.as_ref().map(|_| &LEDGER);
+        // Packets are read for the flows' sake too.
+        [Some(&PACKETS), flows, ledger].into_iter().flatten().collect()
     }
 
-    fn watermark(&mut self) -> EventTime {
-        let flows = self.flows.as_ref().map_or(EventTime::MAX, |(meter, _)| meter.watermark());
-        let latest = if self.is_live() { now() } else { self.latest };
-        latest.min(flows).plus(-self.lateness_ns)
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        match stream {
+            StreamId::Packets => self.take_packets(all),
+            StreamId::Flows => self.take_flows(all),
+            StreamId::Ledger => self.take_ledger(),
+            StreamId::PacketFlows | StreamId::InterfaceCounters => None,
+        }
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
+    }
+
+    fn counts_packets(&self, stream: StreamId) -> bool {
+        stream == StreamId::Flows
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -262,7 +318,7 @@ impl Source for PacketSource {
         i64::try_from(lost - before).unwrap_or(i64::MAX)
     }
 
-    fn note_dropped(&mut self, rows: u64) {
+    fn note_dropped(&mut self, _: StreamId, rows: u64) {
         self.rows_dropped += rows;
     }
 
@@ -271,24 +327,15 @@ impl Source for PacketSource {
             meter.finish(&mut |flow| batcher.push(flow));
         }
         self.look(true);
-        let account = self.account();
-        if let Some(ledger) = self.ledger.as_mut().filter(|_| matches!(self.input, FrameInput::Files(_))) {
-            ledger.note_whole(&account, 0, "frames", self.latest.max(EventTime(0)));
-        }
+        self.has_ended = true;
     }
 
-    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch) {
-        if std::ptr::eq(stream, &raw const PACKETS) {
-            self.packets.recycle(batch);
-        } else if let Some((_, flows)) =
-            self.flows.as_mut().filter(|_| std::ptr::eq(stream, &raw const FLOWS))
-        {
-            flows.recycle(batch);
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
+        match (stream, &mut self.flows) {
+            (StreamId::Packets, _) => self.packets.recycle(batch),
+            (StreamId::Flows, Some((_, flows))) => flows.recycle(batch),
+            _ => {}
         }
-    }
-
-    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
-        (&PACKETS, RecordBatch::new_empty(self.packets.schema()))
     }
 
     fn progress(&self) -> Progress {

@@ -9,9 +9,9 @@ use rtrb::{Consumer, Producer};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tapline_operators::StreamBatch;
-use tapline_record::{EventTime, INTERFACE_COUNTERS, LEDGER, Stream};
+use tapline_record::{Stream, Watermarks};
 
-/// How far the watermark of a silent source must have come to be told again, in nanoseconds.
+/// How far a watermark must have come to be told without a batch, in nanoseconds.
 const TELL_NS: i64 = 100_000_000;
 
 /// While an input is silent, what came so far waits no longer than this for a full batch; …
@@ -24,12 +24,34 @@ const REST: Duration = Duration::from_millis(300);
 /// one turn, the less it costs.
 const WAKE_BATCHES: usize = 4;
 
+/// What a worker is given of a source.
+pub(crate) enum Feed {
+    /// Rows, and how far the source has come with them.
+    Batch(StreamBatch, Watermarks),
+    /// How far it has come since.
+    Watermarks(Watermarks),
+}
+
 /// The reader's ends of one worker's rings.
 pub(crate) struct Lane {
-    pub(crate) batches: Producer<StreamBatch>,
+    pub(crate) feed: Producer<Feed>,
     pub(crate) used: Consumer<StreamBatch>,
     /// Wakes the worker.
     pub(crate) worker: Cord,
+    /// The last watermarks that the worker was told.
+    pub(crate) told: Watermarks,
+}
+
+impl Lane {
+    /// Tells the worker how far the source has come, unless that is hardly further than it was told, or there is no
+    /// room now: what holds later says more.
+    fn tell(&mut self, watermarks: Watermarks) {
+        if watermarks.have_moved(&self.told, TELL_NS) && self.feed.push(Feed::Watermarks(watermarks)).is_ok()
+        {
+            self.told = watermarks;
+            self.worker.ring();
+        }
+    }
 }
 
 /// What the reader has done so far, for whoever shows it.
@@ -73,8 +95,7 @@ pub(crate) fn read(
         }
         dealer.collect_used(source);
         let all = dealt_all.elapsed() >= if step == Step::Idle { HOLD } else { HOLD_MAX };
-        // A watermark may be told when no rows are left that are older.
-        if !dealer.deal(source, all, stop) || all && !dealer.tell_watermark(source, stop) {
+        if !dealer.deal(source, all, stop) {
             return dealer.dropped;
         }
         if all {
@@ -99,8 +120,6 @@ pub(crate) struct Dealer<'a> {
     /// The number of the next batch of any source.
     sequence: &'a AtomicU64,
     dropped: u64,
-    /// The last watermark that every worker was told.
-    told: EventTime,
 }
 
 impl<'a> Dealer<'a> {
@@ -109,7 +128,7 @@ impl<'a> Dealer<'a> {
         sequence: &'a AtomicU64,
         live: Option<CoverageReporter>,
     ) -> Self {
-        Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0, told: EventTime::MIN }
+        Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0 }
     }
 
     /// When to stop reading an input that is to end now: what a live one has received already is part of it.
@@ -117,62 +136,70 @@ impl<'a> Dealer<'a> {
         Instant::now() + if self.live.is_some() { REST } else { Duration::ZERO }
     }
 
-    /// Deals the batches of `source` that are full, or all of them; says whether to go on.
+    /// Deals the batches of `source` that are full, or all of them, and tells how far it has come; says whether to go on.
     fn deal(&mut self, source: &mut dyn Source, all: bool, stop: &StopFlag<'_>) -> bool {
-        let watermark = source.watermark();
         if let Some(coverage) = &mut self.live {
             coverage.miss(source.newly_missing());
         }
-        let dropped_before = self.dropped;
-        let goes_on = source.hand_over(all, &mut |stream, batch| self.send(stream, batch, watermark, stop));
-        source.note_dropped(self.dropped - dropped_before);
-        goes_on
-    }
-
-    fn send(
-        &mut self,
-        stream: &'static Stream,
-        batch: RecordBatch,
-        watermark: EventTime,
-        stop: &StopFlag<'_>,
-    ) -> bool {
-        let lane = self.next;
-        self.next = (lane + 1) % self.lanes.len();
-        let ring = &mut self.lanes[lane].batches;
-        let is_ledger = [&LEDGER, &INTERFACE_COUNTERS].iter().any(|other| std::ptr::eq(stream, *other));
-        if let Some(coverage) = self.live.as_mut().filter(|_| !is_ledger && batch.num_rows() > 0) {
-            let has_room = self.waits || !ring.is_full();
-            coverage.note(stream, &batch, has_room);
-            if !has_room {
-                self.dropped += batch.num_rows() as u64;
-                return !stop.is_set();
+        for stream in source.streams() {
+            while self.may_take(stream)
+                && let Some(batch) = source.take(stream.id, all)
+            {
+                if !self.send(source, stream, batch, stop) {
+                    return false;
+                }
             }
         }
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        let is_sent = send(ring, StreamBatch { stream, batch, sequence, watermark }, stop);
-        let capacity = ring.buffer().capacity();
-        if self.waits || capacity - ring.slots() >= WAKE_BATCHES.min(capacity) {
-            self.lanes[lane].worker.ring();
-        }
-        is_sent
+        let watermarks = source.watermarks();
+        self.lanes.iter_mut().for_each(|lane| lane.tell(watermarks));
+        true
     }
 
-    /// Tells every worker how far a silent source has come, by a batch without rows.
-    fn tell_watermark(&mut self, source: &mut dyn Source, stop: &StopFlag<'_>) -> bool {
-        let watermark = source.watermark();
-        if self.live.is_none() || watermark < self.told.plus(TELL_NS) {
-            return true;
+    /// Whether a batch of `stream` may be taken from its source now: what must not be lost stays there until there is
+    /// room for it.
+    fn may_take(&self, stream: &Stream) -> bool {
+        !stream.id.is_lossless() || self.waits || !self.lanes[self.next].feed.is_full()
+    }
+
+    /// Sends a batch to the next worker; one that there is no room for is dropped and counted, unless the source waits.
+    fn send(
+        &mut self,
+        source: &mut dyn Source,
+        stream: &'static Stream,
+        batch: RecordBatch,
+        stop: &StopFlag<'_>,
+    ) -> bool {
+        let number = self.next;
+        self.next = (number + 1) % self.lanes.len();
+        let lane = &mut self.lanes[number];
+        let has_room = self.waits || !lane.feed.is_full();
+        if let Some(coverage) = self.live.as_mut().filter(|_| !stream.id.is_lossless()) {
+            coverage.note(stream.id, &batch, source.counts_packets(stream.id), has_room);
         }
-        self.told = watermark;
-        let (stream, batch) = source.no_rows();
-        (0..self.lanes.len()).all(|_| self.send(stream, batch.clone(), watermark, stop))
+        if !has_room {
+            let rows = batch.num_rows() as u64;
+            self.dropped += rows;
+            source.note_dropped(stream.id, rows);
+            source.recycle(stream.id, batch);
+            return !stop.is_set();
+        }
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let watermarks = source.watermarks();
+        lane.told = watermarks;
+        let is_sent =
+            send(&mut lane.feed, Feed::Batch(StreamBatch { stream, batch, sequence }, watermarks), stop);
+        let capacity = lane.feed.buffer().capacity();
+        if self.waits || capacity - lane.feed.slots() >= WAKE_BATCHES.min(capacity) {
+            lane.worker.ring();
+        }
+        is_sent
     }
 
     /// Takes back the batches that the workers are done with.
     fn collect_used(&mut self, source: &mut dyn Source) {
         for lane in &mut self.lanes {
             while let Ok(used) = lane.used.pop() {
-                source.recycle(used.stream, used.batch);
+                source.recycle(used.stream.id, used.batch);
             }
         }
     }

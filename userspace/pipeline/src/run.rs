@@ -207,7 +207,8 @@ fn sources(
                 let source = KernelSource::new(*input, &columns, ledger.as_deref(), options.batch_rows);
                 AnySource::Kernel(Box::new(source))
             });
-            let plan = packets(allowed(PACKETS_LATENESS_MS));
+            let mut plan = packets(allowed(PACKETS_LATENESS_MS));
+            plan.count_flows_in_packets();
             let frames = frames.map(|source| packets_of(FrameInput::Interface(source), &plan));
             (table.into_iter().chain(frames).collect(), None)
         }

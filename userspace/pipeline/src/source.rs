@@ -6,7 +6,7 @@ use crate::packets::PacketSource;
 use crate::sink::Progress;
 use arrow_array::RecordBatch;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tapline_record::{EventTime, Stream};
+use tapline_record::{EventTime, Stream, StreamId, Watermarks};
 
 /// How far one step of reading came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,25 +19,30 @@ pub(crate) enum Step {
     End,
 }
 
-/// Takes a batch of a stream; says whether to go on.
-pub(crate) type Send<'a> = dyn FnMut(&'static Stream, RecordBatch) -> bool + 'a;
-
 /// Makes batches of whatever it reads.
 pub(crate) trait Source {
     /// Reads until a batch is full or nothing more comes for now.
     fn step(&mut self) -> Step;
 
-    /// Sends the batches that are full, or all of them; says whether to go on.
-    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool;
+    /// The streams that some query reads of it.
+    fn streams(&self) -> Vec<&'static Stream>;
 
-    /// No record of any stream that is still to come is older.
-    fn watermark(&mut self) -> EventTime;
+    /// The rows of `stream` that wait, where they fill a batch, or `all` are asked for.
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch>;
+
+    /// How far its streams have come with the batches that were taken: no row that is taken later is older.
+    fn watermarks(&self) -> Watermarks;
+
+    /// Whether a row of `stream` stands for as many records as it has packets.
+    fn counts_packets(&self, stream: StreamId) -> bool {
+        stream == StreamId::PacketFlows
+    }
 
     /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
     fn newly_missing(&mut self) -> i64;
 
-    /// Notes that rows of it were dropped.
-    fn note_dropped(&mut self, rows: u64);
+    /// Notes that rows of `stream` were dropped.
+    fn note_dropped(&mut self, stream: StreamId, rows: u64);
 
     /// Whether its rows wait for room, though it is live: it counts by itself what it loses by that.
     fn waits(&self) -> bool {
@@ -48,13 +53,10 @@ pub(crate) trait Source {
     fn end(&mut self);
 
     /// Takes back a batch that the workers are done with.
-    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch);
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch);
 
     /// How far the input was read.
     fn progress(&self) -> Progress;
-
-    /// A batch without rows, to say by it how far a silent source has come.
-    fn no_rows(&self) -> (&'static Stream, RecordBatch);
 }
 
 /// A source of either kind.
@@ -96,20 +98,28 @@ impl Source for AnySource {
         self.inner_mut().step()
     }
 
-    fn hand_over(&mut self, all: bool, send: &mut Send<'_>) -> bool {
-        self.inner_mut().hand_over(all, send)
+    fn streams(&self) -> Vec<&'static Stream> {
+        self.inner().streams()
     }
 
-    fn watermark(&mut self) -> EventTime {
-        self.inner_mut().watermark()
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        self.inner_mut().take(stream, all)
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.inner().watermarks()
+    }
+
+    fn counts_packets(&self, stream: StreamId) -> bool {
+        self.inner().counts_packets(stream)
     }
 
     fn newly_missing(&mut self) -> i64 {
         self.inner_mut().newly_missing()
     }
 
-    fn note_dropped(&mut self, rows: u64) {
-        self.inner_mut().note_dropped(rows);
+    fn note_dropped(&mut self, stream: StreamId, rows: u64) {
+        self.inner_mut().note_dropped(stream, rows);
     }
 
     fn waits(&self) -> bool {
@@ -120,16 +130,12 @@ impl Source for AnySource {
         self.inner_mut().end();
     }
 
-    fn recycle(&mut self, stream: &'static Stream, batch: RecordBatch) {
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
         self.inner_mut().recycle(stream, batch);
     }
 
     fn progress(&self) -> Progress {
         self.inner().progress()
-    }
-
-    fn no_rows(&self) -> (&'static Stream, RecordBatch) {
-        self.inner().no_rows()
     }
 }
 

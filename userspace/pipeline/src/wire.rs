@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use tapline_operators::{LowerOperator, OperatorLimits, QueryMerger};
 use tapline_query::ContinuousQuery;
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{EventTime, Stream};
+use tapline_record::{Stream, Watermarks};
 
 /// Messages on the way from one worker to the merger.
 const MESSAGES_CAPACITY: usize = 256;
@@ -78,7 +78,7 @@ pub(crate) fn wire(
             outputs: vec![],
             bell,
             merger: Cord(Arc::clone(&merger_bell)),
-            told: EventTime::MIN,
+            told: Watermarks::BEGINNING,
             told_late: vec![],
         });
     }
@@ -87,11 +87,12 @@ pub(crate) fn wire(
 
 /// The rings between one source, whose `lanes` get their ends, and one worker.
 fn ring_of_batches(lanes: &mut Vec<Lane>, worker: &Arc<Bell>, options: &RunOptions) -> WorkerInput {
-    let (to_worker, batches) = RingBuffer::new(options.ring_capacity_batches.max(1));
+    let (to_worker, feed) = RingBuffer::new(options.ring_capacity_batches.max(1));
     // Batches may be in the ring, with the worker, which takes a ring of them, or on their way back.
     let (to_reader, used) = RingBuffer::new(2 * options.ring_capacity_batches + 2);
-    lanes.push(Lane { batches: to_worker, used, worker: Cord(Arc::clone(worker)) });
-    WorkerInput { batches, used: to_reader, watermark: EventTime::MIN }
+    let (worker, told) = (Cord(Arc::clone(worker)), Watermarks::BEGINNING);
+    lanes.push(Lane { feed: to_worker, used, worker, told });
+    WorkerInput { feed, used: to_reader, watermarks: Watermarks::BEGINNING }
 }
 
 /// The lower operators of all queries, each with its query's number.

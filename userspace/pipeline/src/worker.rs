@@ -3,12 +3,13 @@
 //! Batches are taken in turns: all that wait, which one operator after the other processes. An operator's group
 //! table is in the cache only while it works, so its turn should last.
 
+use crate::reader::Feed;
 use crate::ring::{Bell, Cord, StopFlag, send};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, StreamBatch};
-use tapline_record::EventTime;
+use tapline_record::Watermarks;
 use tapline_record::ledger::QueryLedger;
 
 /// A worker that waits looks again after so long: the bell rings when there is much to do.
@@ -21,8 +22,8 @@ const TELL_NS: i64 = 50_000_000;
 pub(crate) enum Message {
     /// Something for query `query`.
     Output { query: usize, output: LowerOutput },
-    /// This worker will give no pane that ends earlier.
-    Watermark(EventTime),
+    /// This worker will give no pane that ends where its streams have come to, or earlier.
+    Watermarks(Watermarks),
     /// So many more rows came too late for query `query`.
     Late { query: usize, rows: u64 },
     /// All is said; the fates of each query's rows.
@@ -33,10 +34,18 @@ pub(crate) enum Message {
 
 /// One worker's ends of the rings to one source.
 pub(crate) struct WorkerInput {
-    pub(crate) batches: Consumer<StreamBatch>,
+    pub(crate) feed: Consumer<Feed>,
     pub(crate) used: Producer<StreamBatch>,
-    /// How far the source has come; the end of time when it has ended.
-    pub(crate) watermark: EventTime,
+    /// How far the source has come.
+    pub(crate) watermarks: Watermarks,
+}
+
+/// One thing to do.
+struct Task {
+    /// Rows of the source of this number.
+    batch: Option<(usize, StreamBatch)>,
+    /// How far all sources have come with them.
+    watermarks: Watermarks,
 }
 
 /// One worker's ends of the rings, and its operators.
@@ -51,8 +60,8 @@ pub(crate) struct Worker {
     pub(crate) bell: Arc<Bell>,
     /// Wakes the merger.
     pub(crate) merger: Cord,
-    /// The last watermark that the merger was told.
-    pub(crate) told: EventTime,
+    /// The last watermarks that the merger was told.
+    pub(crate) told: Watermarks,
     /// The late rows of each operator that the merger was told of.
     pub(crate) told_late: Vec<u64>,
 }
@@ -65,7 +74,7 @@ impl Worker {
             if stop.is_set() || !self.process(&turn, stop) {
                 return;
             }
-            for (input, batch) in turn.drain(..) {
+            for (input, batch) in turn.drain(..).filter_map(|task| task.batch) {
                 // A full ring of used batches only costs their memory.
                 let _ = self.inputs[input].used.push(batch);
             }
@@ -73,43 +82,54 @@ impl Worker {
         self.finish(stop);
     }
 
-    /// Takes the batches that wait, each with its source's number, and waits for the first one; says whether there
-    /// are any, which is not so when all sources have ended.
-    fn take_turn(&mut self, turn: &mut Vec<(usize, StreamBatch)>) -> bool {
+    /// Takes what waits, and waits for the first of it; says whether there is anything, which is not so when all
+    /// sources have ended.
+    fn take_turn(&mut self, turn: &mut Vec<Task>) -> bool {
         loop {
             // A source that ends may still push its last batch between the two looks.
-            let have_ended = self.inputs.iter().all(|input| input.batches.is_abandoned());
+            let have_ended = self.inputs.iter().all(|input| input.feed.is_abandoned());
             (0..self.inputs.len()).for_each(|input| self.take_from(input, turn));
             if have_ended || !turn.is_empty() {
                 return !turn.is_empty();
             }
             let inputs = &self.inputs;
             self.bell.wait(WAIT_MAX, || {
-                inputs.iter().any(|input| !input.batches.is_empty())
-                    || inputs.iter().all(|input| input.batches.is_abandoned())
+                inputs.iter().any(|input| !input.feed.is_empty())
+                    || inputs.iter().all(|input| input.feed.is_abandoned())
             });
         }
     }
 
-    /// Takes the batches that wait of one source; how far they have come is how far all sources have.
-    fn take_from(&mut self, input: usize, turn: &mut Vec<(usize, StreamBatch)>) {
-        let has_ended = self.inputs[input].batches.is_abandoned();
-        while let Ok(mut batch) = self.inputs[input].batches.pop() {
-            self.inputs[input].watermark = batch.watermark;
-            batch.watermark = self.inputs.iter().map(|input| input.watermark).min().unwrap_or(EventTime::MIN);
-            turn.push((input, batch));
+    /// Takes what waits of one source.
+    fn take_from(&mut self, input: usize, turn: &mut Vec<Task>) {
+        let has_ended = self.inputs[input].feed.is_abandoned();
+        while let Ok(feed) = self.inputs[input].feed.pop() {
+            let (batch, watermarks) = match feed {
+                Feed::Batch(batch, watermarks) => (Some((input, batch)), watermarks),
+                Feed::Watermarks(watermarks) => (None, watermarks),
+            };
+            self.inputs[input].watermarks = watermarks;
+            turn.push(Task { batch, watermarks: self.watermarks() });
         }
         if has_ended {
-            self.inputs[input].watermark = EventTime::MAX;
+            self.inputs[input].watermarks = Watermarks::END;
         }
     }
 
-    fn process(&mut self, turn: &[(usize, StreamBatch)], stop: &StopFlag<'_>) -> bool {
+    /// How far all sources have come.
+    fn watermarks(&self) -> Watermarks {
+        self.inputs.iter().fold(Watermarks::END, |all, input| all.and(input.watermarks))
+    }
+
+    fn process(&mut self, turn: &[Task], stop: &StopFlag<'_>) -> bool {
         let process = |operator: &mut LowerOperator, out: &mut Vec<_>| {
-            turn.iter().try_for_each(|(_, batch)| operator.process(batch, out))
+            turn.iter().try_for_each(|task| {
+                task.batch.iter().try_for_each(|(_, batch)| operator.process(batch, out))?;
+                operator.advance(&task.watermarks, out)
+            })
         };
-        let watermark = turn.iter().map(|(_, batch)| batch.watermark).max().unwrap_or(EventTime::MIN);
-        self.each_operator(process, stop) && self.tell_late(stop) && self.tell(watermark, stop)
+        let watermarks = turn.last().map_or(Watermarks::BEGINNING, |task| task.watermarks);
+        self.each_operator(process, stop) && self.tell_late(stop) && self.tell(watermarks, stop)
     }
 
     /// Tells the merger how many rows came too late since it was told last.
@@ -127,12 +147,12 @@ impl Worker {
     }
 
     /// Tells the merger how far this worker has come, unless that is hardly further than it was told.
-    fn tell(&mut self, watermark: EventTime, stop: &StopFlag<'_>) -> bool {
-        if watermark < self.told.plus(TELL_NS) {
+    fn tell(&mut self, watermarks: Watermarks, stop: &StopFlag<'_>) -> bool {
+        if !watermarks.have_moved(&self.told, TELL_NS) {
             return true;
         }
-        self.told = watermark;
-        self.say(Message::Watermark(watermark), stop)
+        self.told = watermarks;
+        self.say(Message::Watermarks(watermarks), stop)
     }
 
     fn finish(&mut self, stop: &StopFlag<'_>) {

@@ -19,7 +19,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Repla
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use std::sync::{Arc, Mutex, PoisonError};
-use tapline_record::{ElementColumn, FLOWS, Stream};
+use tapline_record::{ElementColumn, Stream, StreamId};
 
 /// A stream as a table.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) const SCHEMA: &str = "public";
 pub(crate) fn catalogs(elements: &[ElementColumn]) -> Result<Arc<dyn CatalogProviderList>> {
     let schema = MemorySchemaProvider::new();
     for stream in STREAMS {
-        let elements = if std::ptr::eq(stream, &raw const FLOWS) { elements } else { &[] };
+        let elements = if stream.id == StreamId::Flows { elements } else { &[] };
         schema.register_table(stream.name.to_owned(), Arc::new(StreamTable::new(stream, elements)))?;
     }
     let (catalog, catalogs) = (MemoryCatalogProvider::new(), MemoryCatalogProviderList::new());

@@ -59,7 +59,7 @@ impl ContinuousQuery {
     pub fn columns_of(&self, stream: &Stream) -> Option<Vec<usize>> {
         let branches = self.lowers.iter().flat_map(|lower| &lower.branches);
         let mut read: Option<Vec<usize>> = None;
-        for branch in branches.filter(|branch| std::ptr::eq(branch.stream, stream)) {
+        for branch in branches.filter(|branch| branch.stream.id == stream.id) {
             read.get_or_insert_default().extend(&branch.columns);
         }
         let mut columns = read?;

@@ -13,7 +13,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNotNullExpr};
 use datafusion::physical_expr::utils::collect_columns;
 use std::sync::Arc;
-use tapline_record::{PACKET_FLOWS, PACKETS, PacketFlowColumn};
+use tapline_record::{PACKET_FLOWS, PACKETS, PacketFlowColumn, StreamId};
 
 /// Aggregates of keys that are the same however often a key comes.
 const ONCE_IS_ENOUGH: [&str; 7] =
@@ -79,7 +79,7 @@ impl LowerHalf {
 }
 
 fn rewrite_branch(branch: &Branch) -> Result<(Branch, Behind), String> {
-    if !std::ptr::eq(branch.stream, &raw const PACKETS) {
+    if branch.stream.id != StreamId::Packets {
         return Err(format!("{} are no packets", branch.stream.name));
     }
     let places = branch.columns.iter().map(|&column| place_of(PACKETS.columns[column].name));

@@ -19,7 +19,7 @@ use datafusion::physical_expr::aggregate::{
 };
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use std::sync::Arc;
-use tapline_record::Stream;
+use tapline_record::{Stream, StreamId};
 
 /// One lowest aggregate with all that is below it, or a whole query without aggregate.
 #[derive(Clone, Debug)]
@@ -92,6 +92,11 @@ pub struct Aggregate {
 }
 
 impl LowerHalf {
+    /// The streams that it reads, one a branch.
+    pub fn streams(&self) -> impl Iterator<Item = StreamId> + '_ {
+        self.branches.iter().map(|branch| branch.stream.id)
+    }
+
     /// Compiles a lowest aggregate.
     pub(crate) fn of_aggregate(node: &AggregateNode) -> Result<Self, Refusal> {
         let branches = compile_branches(&node.input)?;

@@ -4,7 +4,7 @@ use crate::stream::stream;
 
 stream! {
     /// One row a flow record, unidirectional.
-    FLOWS "flows" "One row a flow record, unidirectional; what the source does not carry is NULL.",
+    FLOWS: Flows "flows" "One row a flow record, unidirectional; what the source does not carry is NULL.",
     FlowColumn, FlowRow {
         Ts ts: Timestamp, false, "ns", "Event time of the record: the flow's end";
         StartTime start_time: Timestamp, true, "ns", "Time of the first packet (IE 22, 150, 152, 154, 156)";

@@ -4,7 +4,7 @@ use crate::stream::stream;
 
 stream! {
     /// One row a counter sample of an interface.
-    INTERFACE_COUNTERS "interface_counters" "One row a sFlow counter sample of an interface; counts are since the agent started, NULL where it does not know them.",
+    INTERFACE_COUNTERS: InterfaceCounters "interface_counters" "One row a sFlow counter sample of an interface; counts are since the agent started, NULL where it does not know them.",
     InterfaceColumn, InterfaceRow {
         Ts ts: Timestamp, false, "ns", "When the datagram was received; sFlow carries no time of day";
         Exporter exporter: Address, false, "", "Address that sent the datagram";

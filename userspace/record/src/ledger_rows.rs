@@ -4,7 +4,7 @@ use crate::stream::stream;
 
 stream! {
     /// One row a source and second in which something changed.
-    LEDGER "ledger" "One row a source and second in which something changed; all numbers are changes since the row before.",
+    LEDGER: Ledger "ledger" "One row a source and second in which something changed; all numbers are changes since the row before.",
     LedgerColumn, LedgerRow {
         Ts ts: Timestamp, false, "ns", "When it was counted: by the wall clock for a live source, by the last record for files";
         Source source: Text, false, "", "The listener's URL, or file";

@@ -20,6 +20,7 @@ mod packets;
 pub mod stream;
 pub mod time;
 mod validity;
+mod watermarks;
 
 pub use batch::BatchBuilder;
 pub use column::ColumnBuilder;
@@ -30,5 +31,6 @@ pub use interface_counters::{INTERFACE_COUNTERS, InterfaceColumn, InterfaceRow};
 pub use ledger_rows::{LEDGER, LedgerColumn, LedgerRow};
 pub use packet_flows::{PACKET_FLOWS, PacketFlowColumn, PacketFlowRow};
 pub use packets::{PACKETS, PacketColumn, PacketRow};
-pub use stream::{Column, ColumnType, Stream};
+pub use stream::{Column, ColumnType, Stream, StreamId};
 pub use time::EventTime;
+pub use watermarks::Watermarks;

@@ -6,7 +6,7 @@ stream! {
     /// One row a flow and pane, or a part of it; rows of one key add up. Columns of a name that [`crate::PACKETS`]
     /// has, too, are those of every packet of the row, but for octets, which are sums, and the event time, which is
     /// that of the first one. No query names this stream: the planner reads it where it may stand for packets.
-    PACKET_FLOWS "packet flows" "One row a flow of packets in one pane, or a part of it.",
+    PACKET_FLOWS: PacketFlows "packet flows" "One row a flow of packets in one pane, or a part of it.",
     PacketFlowColumn, PacketFlowRow {
         Ts ts: Timestamp, false, "ns", "Time of the first packet";
         Vlan vlan: UInt16, true, "", "As of packets";

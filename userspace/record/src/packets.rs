@@ -4,7 +4,7 @@ use crate::stream::stream;
 
 stream! {
     /// One row a captured frame, damaged and non-IP frames too.
-    PACKETS "packets" "One row a captured frame; what the frame does not carry is NULL.",
+    PACKETS: Packets "packets" "One row a captured frame; what the frame does not carry is NULL.",
     PacketColumn, PacketRow {
         Ts ts: Timestamp, false, "ns", "Capture time, from the capture file or the kernel's clock";
         Interface interface: Text, true, "", "Name of the capturing interface (pcapng if_name, or the live interface)";

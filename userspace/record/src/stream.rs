@@ -96,9 +96,38 @@ pub struct Column {
     pub about: &'static str,
 }
 
+/// Which stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StreamId {
+    /// [`crate::PACKETS`].
+    Packets,
+    /// [`crate::FLOWS`].
+    Flows,
+    /// [`crate::PACKET_FLOWS`].
+    PacketFlows,
+    /// [`crate::INTERFACE_COUNTERS`].
+    InterfaceCounters,
+    /// [`crate::LEDGER`].
+    Ledger,
+}
+
+impl StreamId {
+    /// How many streams there are.
+    pub const COUNT: usize = Self::Ledger as usize + 1;
+
+    /// Whether none of its rows may be dropped: an account of what was lost is not lost itself.
+    #[must_use]
+    pub const fn is_lossless(self) -> bool {
+        matches!(self, Self::Ledger)
+    }
+}
+
 /// A table of records that never ends.
 #[derive(Debug)]
 pub struct Stream {
+    /// Which one it is.
+    pub id: StreamId,
     /// Name in SQL.
     pub name: &'static str,
     /// What one row is.
@@ -199,12 +228,13 @@ macro_rules! append_field {
 macro_rules! stream {
     (
         $(#[$about:meta])*
-        $stream:ident $name:literal $row_about:literal, $column:ident, $row:ident {
+        $stream:ident: $stream_id:ident $name:literal $row_about:literal, $column:ident, $row:ident {
             $($id:ident $field:ident: $kind:ident, $nullable:literal, $unit:literal, $text:literal;)+
         }
     ) => {
         $(#[$about])*
         pub static $stream: $crate::stream::Stream = $crate::stream::Stream {
+            id: $crate::stream::StreamId::$stream_id,
             name: $name,
             about: $row_about,
             columns: &[$($crate::stream::Column {

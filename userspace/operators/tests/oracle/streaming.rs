@@ -6,7 +6,7 @@ use datafusion::arrow::array::RecordBatch;
 use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, QueryMerger, StreamBatch};
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;
-use tapline_record::{BatchBuilder, EventTime, PACKETS, PacketRow, Stream};
+use tapline_record::{BatchBuilder, EventTime, PACKETS, PacketRow, Stream, StreamId, Watermarks};
 
 /// A small generator of numbers, for the order in which parts are merged.
 struct Shuffle(u64);
@@ -18,8 +18,12 @@ impl Shuffle {
     }
 }
 
-/// Batches of the rows, with watermarks that no later row is behind.
-pub(crate) fn batches_of(rows: &[PacketRow], columns: &[usize], batch_rows: usize) -> Vec<StreamBatch> {
+/// Batches of the rows, each with watermarks that no later row is behind.
+pub(crate) fn batches_of(
+    rows: &[PacketRow],
+    columns: &[usize],
+    batch_rows: usize,
+) -> Vec<(StreamBatch, Watermarks)> {
     let mut earliest_after = vec![EventTime::MAX; rows.len() + 1];
     for row in (0..rows.len()).rev() {
         earliest_after[row] = earliest_after[row + 1].min(EventTime(rows[row].ts));
@@ -30,7 +34,9 @@ pub(crate) fn batches_of(rows: &[PacketRow], columns: &[usize], batch_rows: usiz
         .map(|(chunk, sequence)| {
             read += chunk.len();
             let batch = build(chunk, columns);
-            StreamBatch { stream: &PACKETS, batch, sequence, watermark: earliest_after[read] }
+            let mut watermarks = Watermarks::END;
+            watermarks.set(StreamId::Packets, earliest_after[read]);
+            (StreamBatch { stream: &PACKETS, batch, sequence }, watermarks)
         })
         .collect()
 }
@@ -58,10 +64,11 @@ pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<Stri
         .collect();
     let mut shuffle = Shuffle(case.shuffle);
     let mut outputs = vec![];
-    for batch in batches_of(&rows, &columns, case.batch_rows) {
+    for (batch, watermarks) in batches_of(&rows, &columns, case.batch_rows) {
         let worker = shuffle.below(case.workers);
         for operator in &mut workers[worker] {
             operator.process(&batch, &mut outputs).unwrap();
+            operator.advance(&watermarks, &mut outputs).unwrap();
         }
     }
     for operator in workers.iter_mut().flatten() {
@@ -87,7 +94,7 @@ fn merge(
         merger.accept(output, &mut results).unwrap();
     }
     for worker in 0..workers {
-        merger.advance(worker, EventTime::MAX, &mut results).unwrap();
+        merger.advance(worker, &Watermarks::END, &mut results).unwrap();
     }
     merger.finish(false, &mut results).unwrap();
     results

@@ -1,0 +1,76 @@
+//! How far the streams of a source have come.
+//!
+//! A watermark is a promise about one stream: no record of it that is still to come is older. A stream that a source
+//! does not carry, or that has ended, is at the end of time, so that the least of several watermarks holds for all.
+
+use crate::{EventTime, StreamId};
+
+/// The watermark of each stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks([EventTime; StreamId::COUNT]);
+
+impl Watermarks {
+    /// Nothing is promised yet.
+    pub const BEGINNING: Self = Self([EventTime::MIN; StreamId::COUNT]);
+    /// Nothing more will come.
+    pub const END: Self = Self([EventTime::MAX; StreamId::COUNT]);
+
+    /// That of `stream`.
+    #[must_use]
+    pub const fn of(&self, stream: StreamId) -> EventTime {
+        self.0[stream as usize]
+    }
+
+    /// Sets that of `stream`.
+    pub const fn set(&mut self, stream: StreamId, time: EventTime) {
+        self.0[stream as usize] = time;
+    }
+
+    /// What holds for all of `streams`.
+    #[must_use]
+    pub fn least_of(&self, streams: impl IntoIterator<Item = StreamId>) -> EventTime {
+        streams.into_iter().map(|stream| self.of(stream)).min().unwrap_or(EventTime::MAX)
+    }
+
+    /// What holds for both, stream by stream.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|stream| self.0[stream].min(other.0[stream])))
+    }
+
+    /// Whether some stream has come so many nanoseconds further than `before`.
+    #[must_use]
+    pub fn have_moved(&self, before: &Self, by_ns: i64) -> bool {
+        self.0.iter().zip(&before.0).any(|(now, before)| now.0.saturating_sub(before.0) >= by_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_go_their_own_ways() {
+        let mut packets = Watermarks::END;
+        packets.set(StreamId::Packets, EventTime(70));
+        packets.set(StreamId::Flows, EventTime(10));
+        assert_eq!(packets.least_of([StreamId::Packets]), EventTime(70));
+        assert_eq!(packets.least_of([StreamId::Packets, StreamId::Flows]), EventTime(10));
+        assert_eq!(packets.least_of([StreamId::Ledger]), EventTime::MAX, "a stream that is not carried");
+        assert_eq!(packets.and(Watermarks::END), packets);
+        assert_eq!(packets.and(Watermarks::BEGINNING), Watermarks::BEGINNING);
+    }
+
+    #[test]
+    fn what_stands_still_has_not_moved() {
+        let mut later = Watermarks::END;
+        assert!(later.have_moved(&Watermarks::BEGINNING, 50));
+        assert!(!later.have_moved(&Watermarks::END, 50));
+        later.set(StreamId::Flows, EventTime(60));
+        let before = later;
+        later.set(StreamId::Flows, EventTime(109));
+        assert!(!later.have_moved(&before, 50));
+        later.set(StreamId::Flows, EventTime(110));
+        assert!(later.have_moved(&before, 50));
+    }
+}
