@@ -265,7 +265,8 @@ mod tests {
         reporter.miss(1);
         reporter.note(StreamId::Flows, &batch(&[10]), false, true);
         log.collect();
-        let of = |streams: &[StreamId]| log.of(0, streams, EventTime(10 * SECOND_NS), EventTime(11 * SECOND_NS));
+        let of =
+            |streams: &[StreamId]| log.of(0, streams, EventTime(10 * SECOND_NS), EventTime(11 * SECOND_NS));
         assert_eq!(of(&[StreamId::Packets]), Some(0.8));
         assert_eq!(of(&[StreamId::Flows]), Some(0.5));
         assert_eq!(of(&[StreamId::Flows, StreamId::Packets]), Some(0.5), "the worse of both");

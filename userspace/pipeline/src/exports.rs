@@ -272,8 +272,7 @@ impl ExportSource {
     /// No row of `flows` waits: later ones are not older than this. The watermark of a listener follows our clock,
     /// whatever any exporter's says: rows that come later than is allowed are late, and hold up nobody.
     fn advance_flows(&mut self) {
-        let watermark =
-            if self.is_live() { now().plus(-self.lateness_ns) } else { self.files_watermark() };
+        let watermark = if self.is_live() { now().plus(-self.lateness_ns) } else { self.files_watermark() };
         self.watermarks.set(StreamId::Flows, watermark);
         let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
         self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));

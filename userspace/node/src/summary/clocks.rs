@@ -4,7 +4,7 @@ use super::exports::whose;
 use super::grouped;
 use tapline_decode::export::{ExportAccount, version_name};
 
-/// Exporters that are named; the worst come first, more are only counted.
+/// Exporters that are named of those whose rows are late, and of the others; the worst come first, more are only counted.
 const EXPORTERS_NAMED_MAX: usize = 16;
 /// Clocks that are off by less are not worth a word.
 const CLOCK_NS_MIN: u64 = 2_000_000_000;
@@ -19,9 +19,11 @@ pub(super) fn print(accounts: &[ExportAccount], allowed_lateness_ms: u32) {
 fn lines(accounts: &[ExportAccount], allowed_lateness_ms: u32) -> Vec<String> {
     let mut troubled: Vec<_> = accounts.iter().filter(|account| rows(account) > 0).collect();
     troubled.sort_by_key(|account| std::cmp::Reverse((account.extract.rows_late, rows(account))));
-    let named = troubled.iter().take(EXPORTERS_NAMED_MAX);
+    let (late, others) = troubled.split_at(troubled.partition_point(|account| account.extract.rows_late > 0));
+    let named = [late, others].into_iter().flat_map(|accounts| accounts.iter().take(EXPORTERS_NAMED_MAX));
     let mut lines: Vec<_> = named.map(|account| line(account, allowed_lateness_ms)).collect();
-    if let Some(more) = troubled.len().checked_sub(EXPORTERS_NAMED_MAX).filter(|more| *more > 0) {
+    let more = troubled.len() - lines.len();
+    if more > 0 {
         lines.push(format!(
             "times of {} exporters and domains more were too late, or of no use",
             grouped(more as u64)
