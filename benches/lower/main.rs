@@ -79,7 +79,8 @@ fn measure(scenario: &Scenario) {
 fn run_lower(query: &ContinuousQuery, columns: &[usize], batches: &[StreamBatch]) -> Duration {
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true, is_live: false };
     let layout = |_: &Stream| columns.to_vec();
-    let mut operator = LowerOperator::new(query, 0, &layout, limits).expect("all columns are there");
+    let operators = LowerOperator::all(query, &layout, limits).expect("all columns are there");
+    let mut operator = operators.into_iter().next().expect("one half");
     let mut out = vec![];
     let started = Instant::now();
     for batch in batches {

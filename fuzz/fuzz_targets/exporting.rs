@@ -94,7 +94,8 @@ fn check_accounts(decoder: &ExportDecoder, rows: u64) {
         let (ledger, counts) = (account.ledger(), account.counts);
         assert!(ledger.adds_up(), "{account:?}");
         assert!(counts.records <= counts.rows && counts.rows <= 2 * counts.records, "{account:?}");
-        let delivered = if account.unit == Unit::Datagrams { counts.messages } else { counts.records };
+        let counts_messages = matches!(account.unit, Unit::Datagrams | Unit::Messages);
+        let delivered = if counts_messages { counts.messages } else { counts.records };
         assert!(ledger.delivered <= delivered, "{account:?}");
         assert!(counts.sets_replayed + counts.sets_expired <= counts.sets_waited, "{account:?}");
     }

@@ -1,12 +1,16 @@
 //! The command line as its users meet it: what is refused and how, exit codes, formats, outputs.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end where it cannot go on")]
 
+mod advice;
 mod files;
+mod flags;
 mod formats;
 mod help;
+mod lines;
 mod refusals;
+mod standard_error;
 
 use harness::scenario::Office;
 use harness::{Finished, tapline};

@@ -3,7 +3,7 @@
 use super::{assert_failed, capture, query};
 
 /// The query, and parts of the answer.
-const REFUSED: [(&str, &[&str]); 45] = [
+pub(crate) const REFUSED: [(&str, &[&str]); 63] = [
     ("SELECT src_pi FROM packets", &["src_pi", "line 1, column 8", "src_ip"]),
     ("SELECT\n  octest\nFROM packets", &["octest", "line 2, column 3", "octets"]),
     ("SELECT count(*) FROM packet", &["packet", "line 1, column 22", "packets"]),
@@ -61,6 +61,30 @@ const REFUSED: [(&str, &[&str]); 45] = [
     ("SELECT src_ip, element(4) FROM flows GROUP BY src_ip", &["element(4)", "GROUP BY", "column 16"]),
     ("SELECT 1 FROM packets; SELECT 2 FROM packets", &["--output", "--format json"]),
     ("SELECT ((((((((((((((((((((((((((((((((((((((((((((((((((((((1 FROM packets", &["nested too deeply"]),
+    ("SELECT * FROM packets TABLESAMPLE (10)", &["TABLESAMPLE", "LIMIT n"]),
+    ("SELECT count(*) FROM packets FOR UPDATE", &["FOR", "leave it out"]),
+    ("SELECT TOP 3 src_ip FROM packets", &["TOP", "LIMIT 3"]),
+    ("SELECT src_ip FROM packets LIMIT 3 BY protocol", &["LIMIT BY", "row_number()"]),
+    ("SELECT src_ip FROM packets PREWHERE protocol = 6", &["PREWHERE", "WHERE"]),
+    ("SELECT DISTINCT ON (src_ip) src_ip, dst_ip FROM packets", &["DISTINCT ON", "GROUP BY"]),
+    ("SELECT src_ip FROM packets SORT BY src_ip", &["SORT BY", "ORDER BY"]),
+    ("SELECT src_ip FROM packets FORMAT JSON", &["FORMAT", "--format"]),
+    ("SELECT count(*), src_ip FROM packets GROUP BY 1", &["GROUP BY 2"]),
+    ("SELECT count(*) AS status FROM packets", &["status_2"]),
+    ("SELECT octets, octets FROM packets", &["octets", "AS other"]),
+    ("SELECT count(*) FROM packets WHERE octets > (SELECT avg(octets) FROM packets)", &["HAVING"]),
+    ("SELECT count(*) FROM (SELECT ts FROM packets ORDER BY octets LIMIT 5)", &["aggregate first"]),
+    (
+        "SELECT count(*) FROM packets GROUP BY tumble_rows(5) UNION ALL SELECT count(*) FROM flows GROUP BY tumble_rows(5)",
+        &["tumble_rows", "tumble('60 seconds')"],
+    ),
+    ("SELECT count(*) FROM packets GROUP BY hop('1 ms', '1 day')", &["panes", "hop('10 seconds', '1 day')"]),
+    ("SELECT count(*) FROM packets GROUP BY hop('7 ms', '1 day')", &["panes"]),
+    (
+        "SELECT count(*) FROM packets GROUP BY hop('60 s', '60001 ms')",
+        &["panes", "hop('1 minute', '1 minute')"],
+    ),
+    ("SELECT sum(octets) FROM packets GROUP BY src_ip, tumble(5)", &["tumble('60 seconds')"]),
 ];
 
 #[test]

@@ -6,15 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end where it cannot go on")]
 
 use harness::captures;
-use harness::csv::Csv;
-use harness::tapline;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use harness::cflow::{self, Counts};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use tapline_trafficgen::frame::{Body, Frame, Link, Mac, Packet, Transport, Udp};
-use tapline_trafficgen::payload::Payload;
-use tapline_trafficgen::pcap::{PcapFormat, PcapWriter};
 
 /// Files of one exporter, by what their names begin with and have in them; templates first.
 const EXPORTERS: [(&str, &[&str]); 19] = [
@@ -37,26 +30,6 @@ const EXPORTERS: [(&str, &[&str]); 19] = [
     ("netflow9_test_paloalto", &["_tpl256-263.", "_data257_"]),
     ("netflow9_test_softflowd", &["_tpl_data."]),
     ("netflow9_test_ubnt", &["_tpl.", "_data1024.", "_data1025."]),
-];
-
-/// tshark's fields and the columns that hold the same.
-const FIELDS: [(&str, &str); 16] = [
-    ("cflow.srcaddr", "src_ip"),
-    ("cflow.dstaddr", "dst_ip"),
-    ("cflow.srcaddrv6", "src_ip"),
-    ("cflow.dstaddrv6", "dst_ip"),
-    ("cflow.srcport", "src_port"),
-    ("cflow.dstport", "dst_port"),
-    ("cflow.protocol", "protocol"),
-    ("cflow.tos", "tos"),
-    ("cflow.inputint", "input_interface"),
-    ("cflow.outputint", "output_interface"),
-    ("cflow.srcas", "src_as"),
-    ("cflow.dstas", "dst_as"),
-    ("cflow.srcmask", "src_mask"),
-    ("cflow.dstmask", "dst_mask"),
-    ("cflow.nexthop", "next_hop"),
-    ("cflow.nexthopv6", "next_hop"),
 ];
 
 /// Its records hold both directions of a connection, and each makes two rows.
@@ -82,9 +55,6 @@ const KNOWN: [Known; 2] = [
     },
 ];
 
-/// How often a value occurs.
-type Counts = BTreeMap<String, usize>;
-
 #[test]
 fn every_value_of_real_exporters_is_found() {
     let Some(folder) = captures::export_folder() else { return };
@@ -93,9 +63,11 @@ fn every_value_of_real_exporters_is_found() {
     for (exporter, parts) in EXPORTERS {
         let capture = scratch.path().join(format!("{exporter}.pcap"));
         let files: Vec<_> = parts.iter().map(|part| find(&folder, exporter, part)).collect();
-        write_capture(&capture, &files);
-        let Some(expected) = by_tshark(&capture) else { return };
-        let found = by_tapline(&capture);
+        cflow::write_capture(&capture, &files);
+        let Some(expected) = cflow::by_tshark(&capture, &[cflow::PORT]) else {
+            return println!("skipped: tshark not found");
+        };
+        let found = cflow::by_tapline(&capture).unwrap();
         for (column, expected) in expected {
             let found = found.get(column).cloned().unwrap_or_default();
             values += expected.values().sum::<usize>();
@@ -130,65 +102,4 @@ fn find(folder: &Path, exporter: &str, part: &str) -> PathBuf {
         rest.contains(part) && (exporter.contains("extended") || !rest.contains("extended"))
     };
     paths.into_iter().find(fits).unwrap_or_else(|| panic!("no file of {exporter} with {part}"))
-}
-
-/// Puts each file's octets into a datagram, a second apart.
-fn write_capture(capture: &Path, files: &[PathBuf]) {
-    let file = std::fs::File::create(capture).unwrap();
-    let mut writer = PcapWriter::new(file, PcapFormat::default()).unwrap();
-    for (second, path) in files.iter().enumerate() {
-        let packet = Packet {
-            src_ip: Ipv4Addr::new(192, 0, 2, 1).into(),
-            dst_ip: Ipv4Addr::new(192, 0, 2, 2).into(),
-            ttl: 64,
-            transport: Transport::Udp(Udp { src_port: 2055, dst_port: 2055 }),
-            payload: Payload::from(std::fs::read(path).unwrap()),
-        };
-        let link = Link { src_mac: Mac::local(1), dst_mac: Mac::local(2), vlan: None };
-        let mut octets = vec![];
-        Frame { link, body: Body::Ip(packet) }.write(&mut octets);
-        writer.write((1_700_000_000 + second as u64) * 1_000_000_000, &octets).unwrap();
-    }
-    writer.finish().unwrap();
-}
-
-fn by_tshark(capture: &Path) -> Option<BTreeMap<&'static str, Counts>> {
-    let mut command = Command::new("tshark");
-    command.args(["-n", "-d", "udp.port==2055,cflow", "-T", "fields", "-E", "aggregator=|"]);
-    for (field, _) in FIELDS {
-        command.args(["-e", field]);
-    }
-    let Ok(output) = command.arg("-r").arg(capture).output() else {
-        println!("skipped: tshark not found");
-        return None;
-    };
-    let text = String::from_utf8(output.stdout).expect("tshark prints UTF-8");
-    let mut columns: BTreeMap<&str, Counts> = BTreeMap::new();
-    for line in text.lines() {
-        for ((_, column), values) in FIELDS.iter().zip(line.split('\t')) {
-            for value in values.split('|').filter(|value| !value.is_empty()) {
-                let value = value
-                    .strip_prefix("0x")
-                    .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-                    .map_or_else(|| value.to_owned(), |number| number.to_string());
-                *columns.entry(column).or_default().entry(value).or_default() += 1;
-            }
-        }
-    }
-    Some(columns)
-}
-
-fn by_tapline(capture: &Path) -> BTreeMap<String, Counts> {
-    let columns = BTreeSet::from(FIELDS.map(|(_, column)| column));
-    let columns = Vec::from_iter(columns).join(", ");
-    let sql = format!("SELECT {columns} FROM flows");
-    let run = tapline(&["query", "--exports", capture.to_str().unwrap(), "--format", "csv", &sql]);
-    let csv = Csv::parse(run.success());
-    let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
-    for row in &csv.rows {
-        for (column, value) in csv.header.iter().zip(row).filter(|(_, value)| !value.is_empty()) {
-            *counts.entry(column.clone()).or_default().entry(value.clone()).or_default() += 1;
-        }
-    }
-    counts
 }

@@ -2,19 +2,28 @@
 
 use harness::Finished;
 use harness::csv::Csv;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use tapline_trafficgen::exports::Truth;
 
 /// Fates of an exporter's units: offered, delivered, control, undecodable, lost.
 pub(crate) type Fates = [u64; 5];
 
+/// Asks for the account as JSON, which [`fates`] and [`remark`] read.
+pub(crate) const AS_JSON: [&str; 2] = ["--summary", "json"];
+
+/// The account, which is the last line of standard error.
+pub(crate) fn summary(run: &Finished) -> Value {
+    let line = run.stderr.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", run.stderr))
+}
+
 /// The fates of all exporters together.
 pub(crate) fn fates(run: &Finished) -> Fates {
     let mut sum = [0; 5];
-    for line in run.stderr.lines().filter(|line| line.contains(": offered ") && line.contains(" + lost ")) {
-        let (_, account) = line.split_once(": offered ").unwrap();
-        let numbers = numbers_in(&format!("offered {account}"));
-        assert_eq!(numbers.len(), 5, "{line}");
+    for exporter in summary(run)["exporters"].as_array().unwrap() {
+        let names = ["offered", "delivered", "control", "undecodable", "lost"];
+        let numbers = names.map(|name| exporter[name].as_u64().unwrap());
         sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
     }
     let [offered, fates @ ..] = sum;
@@ -22,25 +31,13 @@ pub(crate) fn fates(run: &Finished) -> Fates {
     sum
 }
 
-/// The number before `text` in the summary, 0 if it is not there.
+/// How often the remark of this text was made, of whatever.
 pub(crate) fn remark(run: &Finished, text: &str) -> u64 {
-    let parts = run.stderr.split([';', '\n', ':']).filter(|part| part.contains(text));
-    parts.filter_map(|part| numbers_in(part).first().copied()).sum()
-}
-
-/// Numbers of a text, whose digits are grouped by spaces.
-fn numbers_in(text: &str) -> Vec<u64> {
-    let mut numbers = vec![];
-    let mut digits = String::new();
-    for word in text.split_ascii_whitespace().chain(["end"]) {
-        if word.chars().all(|letter| letter.is_ascii_digit()) {
-            digits.push_str(word);
-        } else if !digits.is_empty() {
-            numbers.extend(digits.parse::<u64>());
-            digits.clear();
-        }
-    }
-    numbers
+    let summary = summary(run);
+    let of = |owner: &Value| owner["remarks"].as_array().cloned().unwrap_or_default();
+    let owners = ["sources", "exporters"].iter().flat_map(|list| summary[list].as_array().unwrap());
+    let remarks = owners.flat_map(of).chain(of(&summary)).filter(|remark| remark["what"] == text);
+    remarks.map(|remark| remark["count"].as_u64().unwrap()).sum()
 }
 
 /// Records, packets and octets by pair of autonomous systems.

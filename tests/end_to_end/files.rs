@@ -1,6 +1,6 @@
 //! Exports in capture files.
 
-use super::account::{fates, matrix, matrix_query, remark, truth_matrix};
+use super::account::{AS_JSON, fates, matrix, matrix_query, remark, summary, truth_matrix};
 use super::sender::faulty;
 use harness::tapline;
 use tapline_trafficgen::exports::{ExportCapture, ExportPlan, Faults, Fleet, Outbox, Protocol};
@@ -18,9 +18,11 @@ fn every_record_of_a_capture_is_found() {
         let (_, truth) = capture.write_pcap(std::fs::File::create(&path).unwrap()).unwrap();
         let path = path.to_str().unwrap();
         for window in ["", ", tumble('5 seconds')", ", hop('5 seconds', '5 seconds')"] {
-            let run = tapline(&["query", "--exports", path, "--format", "csv", &matrix_query(window)]);
+            let query = matrix_query(window);
+            let run =
+                tapline(&[&["query", "--exports", path, "--format", "csv", &query], &AS_JSON[..]].concat());
             assert!(matrix(&run) == truth_matrix(&truth), "{protocol}{window}: {}", run.stderr);
-            assert!(run.stderr.contains("late 0"), "nothing is late in a file: {}", run.stderr);
+            assert_eq!(summary(&run)["queries"][0]["late"], 0, "nothing is late in a file: {}", run.stderr);
         }
     }
 }
@@ -36,8 +38,8 @@ fn faults_in_a_capture_are_accounted_for() {
         let path = folder.path().join("exports.pcap");
         let capture = capture_of(faulty(ExportPlan::new(protocol, 11), faults));
         let (_, truth) = capture.write_pcap(std::fs::File::create(&path).unwrap()).unwrap();
-        let run =
-            tapline(&["query", "--exports", path.to_str().unwrap(), "--format", "csv", &matrix_query("")]);
+        let (path, query) = (path.to_str().unwrap(), matrix_query(""));
+        let run = tapline(&[&["query", "--exports", path, "--format", "csv", &query], &AS_JSON[..]].concat());
         assert!(matrix(&run) == truth_matrix(&truth), "{protocol}: {}", run.stderr);
         let [_, delivered, _, undecodable, lost] = fates(&run);
         let of = |amount: tapline_trafficgen::exports::Amount| [amount.records, amount.datagrams][unit];
@@ -80,6 +82,7 @@ fn what_is_cut_off_is_said() {
     fleet.emit(0, 1_800_000_000_000_000_000, &mut outbox);
     let octets = outbox.datagrams().collect::<Vec<_>>().concat();
     std::fs::write(&path, &octets[..octets.len() - 1]).unwrap();
-    let run = tapline(&["query", "--exports", path.to_str().unwrap(), &matrix_query("")]);
+    let (path, query) = (path.to_str().unwrap(), matrix_query(""));
+    let run = tapline(&[&["query", "--exports", path, &query], &AS_JSON[..]].concat());
     assert_eq!(remark(&run, "messages and segments cut short"), 1, "{}", run.stderr);
 }

@@ -1,6 +1,6 @@
 //! Exports as they arrive.
 
-use super::account::{fates, matrix, matrix_query, records, remark, truth_matrix};
+use super::account::{AS_JSON, fates, matrix, matrix_query, records, remark, summary, truth_matrix};
 use super::sender::{Load, faulty, free_port, now_ns, wait_for_listener};
 use harness::csv::Csv;
 use harness::run::{tapline_during, tapline_while};
@@ -15,7 +15,9 @@ pub(crate) fn listen(load: &Load, arguments: &[&str]) -> (Finished, Truth) {
     let port = free_port();
     let url = format!("udp://127.0.0.1:{port}");
     let query = matrix_query(", tumble('10 seconds')");
-    let arguments = [&["query", "--listen", &url, "--format", "csv"], arguments, &[query.as_str()]].concat();
+    let arguments =
+        [&["query", "--listen", &url, "--format", "csv"], &AS_JSON[..], arguments, &[query.as_str()]]
+            .concat();
     let mut truth = None;
     let run = tapline_during(&arguments, || {
         wait_for_listener(port);
@@ -136,21 +138,22 @@ fn ipfix_comes_by_connections_too() {
     let url = format!("tcp://127.0.0.1:{port}");
     let query = matrix_query(", tumble('10 seconds')");
     let mut fleet = Fleet::new(&plan(Protocol::Ipfix), 0..2).unwrap();
-    let run = tapline_during(&["query", "--listen", &url, "--format", "csv", &query], || {
-        for exporter in 0..2 {
-            let mut stream = connect(port);
-            let mut outbox = Outbox::default();
-            for _ in 0..200 {
-                fleet.emit(exporter, 1_800_000_000_000_000_000, &mut outbox);
+    let run =
+        tapline_during(&["query", "--listen", &url, "--format", "csv", "--summary", "json", &query], || {
+            for exporter in 0..2 {
+                let mut stream = connect(port);
+                let mut outbox = Outbox::default();
+                for _ in 0..200 {
+                    fleet.emit(exporter, 1_800_000_000_000_000_000, &mut outbox);
+                }
+                outbox.datagrams().for_each(|message| stream.write_all(message).unwrap());
             }
-            outbox.datagrams().for_each(|message| stream.write_all(message).unwrap());
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    });
+            std::thread::sleep(Duration::from_millis(500));
+        });
     let truth = fleet.truth();
     assert!(matrix(&run) == truth_matrix(&truth), "{}", run.stderr);
     assert_eq!(records(&matrix(&run)), truth.sent.records);
-    assert!(run.stderr.contains("of 2 connections"), "{}", run.stderr);
+    assert_eq!(summary(&run)["sources"][0]["connections"]["accepted"], 2, "{}", run.stderr);
 }
 
 #[test]
@@ -158,7 +161,8 @@ fn a_message_that_breaks_off_is_counted() {
     let port = free_port();
     let url = format!("tcp://127.0.0.1:{port}");
     let mut fleet = Fleet::new(&plan(Protocol::Ipfix), 0..1).unwrap();
-    let run = tapline_during(&["query", "--listen", &url, &matrix_query(", tumble('10 seconds')")], || {
+    let query = matrix_query(", tumble('10 seconds')");
+    let run = tapline_during(&[&["query", "--listen", &url, &query], &AS_JSON[..]].concat(), || {
         let mut outbox = Outbox::default();
         fleet.emit(0, 1_800_000_000_000_000_000, &mut outbox);
         let messages: Vec<_> = outbox.datagrams().collect();

@@ -25,6 +25,8 @@ fn nothing_is_lost_by_starting_anew() {
             "csv",
             "--exporter-identity",
             "address",
+            "--summary",
+            "json",
             &query,
         ];
         // One exporter goes on while the collector starts anew; its template is not sent again.

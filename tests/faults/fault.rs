@@ -39,26 +39,29 @@ impl Fault {
         let text = std::fs::read_to_string(path).unwrap();
         let document: Document<String> = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
         for (key, _) in document.iter() {
-            assert!(["kind", "seen", "case"].contains(&key), "{name}: unknown key {key}");
+            let is_known = ["kind", "seen", "case"].contains(&key) || Input::KEYS.contains(&key);
+            assert!(is_known, "{name}: unknown key {key}");
         }
         assert!(!texts(document.get("seen")).is_empty(), "{name}: where it was seen");
         let cases = document["case"].as_array_of_tables().unwrap_or_else(|| panic!("{name}: no [[case]]"));
         Self {
             kind: document["kind"].as_str().unwrap().to_owned(),
-            cases: cases.iter().map(|case| Case::of(&name, case)).collect(),
+            cases: cases.iter().map(|case| Case::of(&name, case, document.as_table())).collect(),
             name,
         }
     }
 }
 
 impl Case {
-    fn of(name: &str, case: &Table) -> Self {
+    /// Reads a case; one that says nothing of its input has that of the file.
+    fn of(name: &str, case: &Table, file: &Table) -> Self {
         const KEYS: [&str; 6] = ["sql", "arguments", "answer", "told", "untold", "code"];
         for (key, _) in case {
             assert!(KEYS.contains(&key) || Input::KEYS.contains(&key), "{name}: unknown key {key}");
         }
+        let has_input = Input::KEYS.iter().any(|key| case.contains_key(key));
         let read = Self {
-            input: Input::of(name, case),
+            input: Input::of(name, if has_input { case } else { file }),
             sql: texts(case.get("sql")),
             arguments: case
                 .get("arguments")

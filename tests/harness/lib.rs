@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod captures;
+pub mod cflow;
 pub mod csv;
 pub mod run;
 pub mod scenario;

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -139,6 +139,59 @@ pub fn tapline_while<A: AsRef<OsStr>>(arguments: &[A], mut work: impl FnMut()) -
     running.finish()
 }
 
+/// Where output goes that nobody takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Stream {
+    /// A device that is full.
+    Full,
+    /// A pipe whose reader has gone.
+    Closed,
+}
+
+impl Stream {
+    fn open(self) -> Stdio {
+        match self {
+            Self::Full => File::options().write(true).open("/dev/full").expect("a full device").into(),
+            Self::Closed => std::io::pipe().expect("a pipe").1.into(),
+        }
+    }
+}
+
+/// Runs `tapline` with these arguments and no input, standard output or standard error being such a stream.
+///
+/// # Panics
+/// When there is no binary, or it does not end in time.
+#[must_use]
+pub fn tapline_into<A: AsRef<OsStr>>(
+    arguments: &[A],
+    stdout: Option<Stream>,
+    stderr: Option<Stream>,
+) -> Finished {
+    let mut command = command(arguments);
+    Running::start_into(command.stdin(Stdio::null()), [stdout, stderr].map(|stream| stream.map(Stream::open)))
+        .finish()
+}
+
+/// Runs `tapline` with these arguments and no input; what it writes to either stream comes as standard output, through
+/// one pipe.
+///
+/// # Panics
+/// When there is no binary, or it does not end.
+#[must_use]
+pub fn tapline_in_one<A: AsRef<OsStr>>(arguments: &[A]) -> Finished {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = command(arguments);
+    let both = writer.try_clone().expect("a pipe");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(writer).stderr(both).spawn().expect("the binary starts");
+    // The command keeps the ends that the child writes to.
+    drop(command);
+    let mut stdout = vec![];
+    reader.read_to_end(&mut stdout).expect("a pipe");
+    let code = child.wait().expect("the child can be waited for").code();
+    Finished { code, stdout, stderr: String::new() }
+}
+
 /// A command of `tapline-load`, the program behind `cargo xtask load`, which is built beside `tapline`.
 ///
 /// # Panics
@@ -179,9 +232,15 @@ struct Running {
 
 impl Running {
     fn start(command: &mut Command) -> Self {
+        Self::start_into(command, [None, None])
+    }
+
+    fn start_into(command: &mut Command, [stdout, stderr]: [Option<Stdio>; 2]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let create = |name: &str| File::create(folder.path().join(name)).expect("a temporary file");
-        let child = command.stdout(create("out")).stderr(create("err")).spawn().expect("the binary starts");
+        let create = |name: &str| File::create(folder.path().join(name)).expect("a temporary file").into();
+        let [out, err] = ["out", "err"].map(create);
+        command.stdout(stdout.unwrap_or(out)).stderr(stderr.unwrap_or(err));
+        let child = command.spawn().expect("the binary starts");
         Self { child, folder, started: Instant::now() }
     }
 

@@ -17,8 +17,13 @@ pub struct Frame {
     pub ts: i64,
     /// Octets of the IP packet, `None` without an IP header.
     pub octets: Option<u64>,
+    /// tshark's list of protocols.
+    pub protocols: String,
+    /// Octets on the wire.
+    pub frame_octets: u64,
+    /// Whether the capture has less of it.
+    pub is_cut: bool,
     columns: BTreeMap<&'static str, String>,
-    frame_octets: u64,
 }
 
 impl Frame {
@@ -40,6 +45,19 @@ impl Frame {
 /// When tshark prints what it should not.
 #[must_use]
 pub fn frames(file: &Path) -> Option<Vec<Frame>> {
+    let Some(read) = read(file) else {
+        println!("skipped: tshark not found");
+        return None;
+    };
+    Some(read.unwrap_or_default())
+}
+
+/// Frames of a file, as far as it can be read, or why it cannot be read at all; `None` without tshark.
+///
+/// # Panics
+/// When tshark prints what it should not.
+#[must_use]
+pub fn read(file: &Path) -> Option<Result<Vec<Frame>, String>> {
     let mut command = Command::new("tshark");
     command.args(["-n", "-T", "fields", "-E", "aggregator=|"]);
     for preference in ["ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE"] {
@@ -48,16 +66,17 @@ pub fn frames(file: &Path) -> Option<Vec<Frame>> {
     for field in FIELDS {
         command.args(["-e", field]);
     }
-    let output = command.arg("-r").arg(file).output();
-    let Ok(output) = output else {
-        println!("skipped: tshark not found");
-        return None;
-    };
+    let output = command.arg("-r").arg(file).output().ok()?;
+    if !output.status.success() && output.stdout.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let reason = said.lines().find(|line| line.starts_with("tshark:")).unwrap_or("tshark cannot read it");
+        return Some(Err(reason.to_owned()));
+    }
     let text = String::from_utf8(output.stdout).expect("tshark prints UTF-8");
-    Some(text.lines().map(|line| Dissection::new(line).frame()).collect())
+    Some(Ok(text.lines().map(|line| Dissection::new(line).frame()).collect()))
 }
 
-/// Packets and octets on the wire, from capinfos; `None` without it.
+/// Packets and octets on the wire, from capinfos; `None` without it, and of files that it does not read to the end.
 ///
 /// # Panics
 /// When capinfos prints what it should not.
@@ -66,8 +85,7 @@ pub fn capinfos(file: &Path) -> Option<(u64, u64)> {
     let output =
         Command::new("capinfos").args(["-T", "-M", "-r", "-B", "-c", "-d"]).arg(file).output().ok()?;
     let text = String::from_utf8(output.stdout).expect("capinfos prints UTF-8");
-    let mut numbers =
-        text.trim_end().rsplit('\t').map(|field| field.parse().expect("capinfos prints numbers"));
+    let mut numbers = text.trim_end().rsplit('\t').map_while(|field| field.parse().ok());
     let octets = numbers.next()?;
     Some((numbers.next()?, octets))
 }
@@ -91,7 +109,7 @@ pub fn grouped(frames: &[Frame], keys: &[&str]) -> Table {
     table
 }
 
-const FIELDS: [&str; 35] = [
+const FIELDS: [&str; 36] = [
     "frame.protocols",
     "frame.len",
     "frame.cap_len",
@@ -100,6 +118,7 @@ const FIELDS: [&str; 35] = [
     "sll.src.eth",
     "vlan.id",
     "ieee8021ad.id",
+    "mpls.label",
     "ip.version",
     "ip.src",
     "ip.dst",
@@ -188,13 +207,17 @@ impl<'a> Dissection<'a> {
     fn frame(&self) -> Frame {
         let frame_octets = self.number("frame.len").unwrap_or(0);
         let ts = self.nth("frame.time_epoch", 0).map_or(0, nanoseconds);
-        let mut frame = Frame { ts, frame_octets, ..Frame::default() };
+        let is_cut = self.number("frame.cap_len").is_some_and(|captured| captured < frame_octets);
+        let mut frame = Frame { ts, frame_octets, is_cut, ..Frame::default() };
+        self.protocols.join(":").clone_into(&mut frame.protocols);
         let headers = self.headers();
         let link = &self.protocols[..headers.first().copied().unwrap_or(self.protocols.len())];
         for (column, headers) in LINK_COLUMNS {
             let header = link.iter().find_map(|protocol| headers.iter().find(|(name, _)| name == protocol));
             frame.set(column, header.and_then(|(_, field)| self.nth(field, 0)));
         }
+        frame.set("inner_vlan", self.inner_vlan(link));
+        frame.set("mpls_label", self.nth("mpls.label", 0).filter(|_| link.contains(&"mpls")));
         match headers[..] {
             [] => frame.set("ip_version", self.nth("ip.version", 0).filter(|&version| version == "4")),
             [outer] => self.read_ip(&mut frame, outer),
@@ -204,6 +227,18 @@ impl<'a> Dissection<'a> {
             }
         }
         frame
+    }
+
+    /// The id of the second tag.
+    fn inner_vlan(&self, link: &[&str]) -> Option<&'a str> {
+        let field = |protocol: &&str| match *protocol {
+            "vlan" => Some("vlan.id"),
+            "ieee8021ad" => Some("ieee8021ad.id"),
+            _ => None,
+        };
+        let tags: Vec<_> = link.iter().filter_map(field).collect();
+        let [first, second, ..] = tags[..] else { return None };
+        self.nth(second, usize::from(first == second))
     }
 
     /// Places of the IP headers in the list of protocols; a header without addresses is none.
@@ -276,8 +311,8 @@ impl<'a> Dissection<'a> {
         let link_octets =
             |protocol: &&str| LINK_HEADERS.iter().find(|(name, _)| name == protocol).map_or(0, |link| link.1);
         let captured = || {
-            self.number("frame.cap_len").unwrap_or(0)
-                - self.protocols[..at].iter().map(link_octets).sum::<u64>()
+            let before = self.protocols[..at].iter().map(link_octets).sum::<u64>();
+            self.number("frame.cap_len").unwrap_or(0).saturating_sub(before)
         };
         claim.filter(|&claim| claim > 0).unwrap_or_else(captured)
     }

@@ -188,6 +188,25 @@ fn the_table_and_packets_are_read_at_once() {
     }
 }
 
+/// Flows of the packets; how many there are depends on how fast they come.
+const FLOWS: Question = Question {
+    sql: "SELECT src_ip, dst_ip, protocol, sum(packets), sum(octets) FROM flows GROUP BY src_ip, dst_ip, protocol",
+    columns: (3, 2),
+};
+
+#[test]
+fn no_query_hears_of_another_on_an_interface() {
+    for (asked, question) in [(BY_TABLE, FIVE_TUPLES), (BY_COPIES, PACKETS), (BY_COPIES, FLOWS)] {
+        let Some(_) = check(&Asked { window: "24 hours", ..asked }, &[question]) else { return };
+    }
+    for workers in ["1", "2", "4"] {
+        for arguments in [&["--workers", workers][..], &["--mirror", "--workers", workers]] {
+            let is_ready = if arguments.len() > 2 { namespace::is_attached } else { has_packet_socket };
+            check(&Asked { window: "24 hours", arguments, is_ready }, &[FIVE_TUPLES, PACKETS, FLOWS]);
+        }
+    }
+}
+
 #[test]
 fn windows_come_while_frames_trickle_in() {
     if !namespace::enter() || load(&KernelOptions::default()).is_none() {

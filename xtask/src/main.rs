@@ -15,6 +15,7 @@ mod load;
 mod process;
 mod setup;
 mod style;
+mod summary;
 mod test;
 mod tidy;
 mod usage;
@@ -52,8 +53,8 @@ enum Command {
     /// Send synthetic traffic and say what was sent
     #[command(subcommand)]
     Load(load::Command),
-    /// Run the conformance tests against real captures
-    Conformance,
+    /// Compare with independent readers of captures and another SQL engine
+    Conformance(conformance::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(command) => bench::run(&command),
         Command::Load(command) => load::run(&command),
-        Command::Conformance => conformance::run(),
+        Command::Conformance(arguments) => conformance::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

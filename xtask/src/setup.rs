@@ -4,15 +4,15 @@
 //! descendants), else says what to type. The table below is the only place that knows which programs these are.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::{fs, iter};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::ebpf::toolchain::{self, Compiler, Toolchain};
-use crate::process;
-use crate::style;
+use crate::{process, style, workspace};
 
 /// What a program is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
+    /// `cargo xtask conformance`: independent readers of captures, and another SQL engine
+    Conformance,
     /// `cargo xtask build-ebpf`: a compiler and a linker of kernel programs
     Ebpf,
 }
@@ -42,9 +44,13 @@ struct Tool {
     purposes: &'static [Purpose],
 }
 
+/// What needs independent readers of captures.
+const READERS: &[Purpose] = &[Purpose::Test, Purpose::Bench, Purpose::Conformance];
+
 const TOOLS: &[Tool] = &[
-    Tool { program: "tshark", package: "tshark", purposes: &[Purpose::Test, Purpose::Bench] },
-    Tool { program: "capinfos", package: "wireshark-common", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "tshark", package: "tshark", purposes: READERS },
+    Tool { program: "capinfos", package: "wireshark-common", purposes: READERS },
+    Tool { program: "python3", package: "python3", purposes: &[Purpose::Conformance] },
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Bench] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
@@ -54,6 +60,10 @@ const TOOLS: &[Tool] = &[
     Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "ethtool", package: "ethtool", purposes: &[Purpose::Bench] },
 ];
+
+/// The other SQL engine, a package of Python's, and the Debian package that brings the means to install it.
+const DUCKDB: &str = "duckdb==2.0.1";
+const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
 /// What Debian has for kernel programs: a compiler with the sources of its library, and what bpf-linker is built
 /// of.
@@ -72,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let purposes = arguments.purpose.map_or(Purpose::value_variants().to_vec(), |purpose| vec![purpose]);
     let missing: BTreeSet<_> = purposes.iter().copied().flat_map(missing_packages).collect();
     install(&missing)?;
+    if purposes.contains(&Purpose::Conformance) {
+        duckdb()?;
+    }
     if purposes.contains(&Purpose::Ebpf) {
         install_for_ebpf()?;
     }
@@ -88,6 +101,46 @@ pub(crate) fn try_for(purpose: Purpose) {
     if let Err(error) = outcome {
         eprintln!("{} {error:#}", style::warning("warning:"));
     }
+}
+
+/// The Python that has `DuckDB`, in a folder of its own in the target folder; installed where it is not there yet.
+pub(crate) fn duckdb() -> Result<PathBuf> {
+    let folder = workspace::target()?.join("duckdb");
+    let python = folder.join("bin/python");
+    if has_duckdb(&python) {
+        return Ok(python);
+    }
+    if process::find("python3").is_none() {
+        install(&missing_packages(Purpose::Conformance))?;
+    }
+    if !has_module("ensurepip") {
+        install(&BTreeSet::from([VIRTUAL_ENVIRONMENTS]))?;
+    }
+    let typed = format!("python3 -m venv {0} && {0}/bin/pip install {DUCKDB}", folder.display());
+    eprintln!("{} {DUCKDB}", style::step("Installing"));
+    process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+        .and_then(|()| process::run(Command::new(folder.join("bin/pip")).args(PIP).arg(DUCKDB)))
+        .with_context(|| format!("please type: {typed}"))?;
+    Ok(python)
+}
+
+/// How pip installs a package.
+const PIP: [&str; 3] = ["install", "--quiet", "--disable-pip-version-check"];
+
+/// Whether this Python has the other engine, in the version that is wanted.
+fn has_duckdb(python: &Path) -> bool {
+    let version = DUCKDB.split("==").nth(1).unwrap_or_default();
+    let script = format!("import duckdb, sys; sys.exit(duckdb.__version__ != '{version}')");
+    ends_well(Command::new(python).args(["-c", &script]))
+}
+
+fn has_module(name: &str) -> bool {
+    ends_well(Command::new("python3").args(["-c", &format!("import {name}")]))
+}
+
+fn ends_well(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// Installs a compiler and a linker of kernel programs, or says how.
@@ -113,7 +166,7 @@ fn install_linker() -> Result<()> {
     eprintln!("{} bpf-linker, which takes a minute or two", style::step("Installing"));
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let folders = iter::once(LLVM_PROGRAMS.into()).chain(std::env::split_paths(&folders));
-    let target = crate::workspace::scratch("ebpf-build")?.join("bpf-linker");
+    let target = workspace::scratch("ebpf-build")?.join("bpf-linker");
     let mut command = process::cargo();
     command.args(INSTALL_LINKER).arg("--target-dir").arg(target);
     process::run(command.env("PATH", std::env::join_paths(folders)?))
@@ -155,7 +208,7 @@ fn install(packages: &BTreeSet<&str>) -> Result<()> {
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
     command
 }
 

@@ -1,10 +1,13 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
 use crate::failure::Failure;
+use crate::flags::Given;
 use crate::output::Format;
 use crate::rules::RulePlan;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,7 +63,7 @@ pub(crate) struct QueryArguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "pcap")]
     exports: Vec<PathBuf>,
     /// Take only exports that were sent to this port, of captures.
-    #[arg(long, value_name = "PORT", requires = "exports")]
+    #[arg(long, value_name = "PORT")]
     port: Vec<u16>,
     /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT, until Ctrl-C, --for
     /// or --windows.
@@ -71,29 +74,29 @@ pub(crate) struct QueryArguments {
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports", "listen"])]
     interface: Option<String>,
     /// The interface only receives copies: its packets may be taken from the host, which is faster.
-    #[arg(long, requires = "interface")]
+    #[arg(long)]
     mirror: bool,
     /// Keep only frames that this names: a prefix such as 10.0.0.0/8, port:53, protocol:17, vlan:100 or vlan:none;
     /// the program in the kernel leaves the others out. Several of one kind add up, several kinds must all agree.
-    #[arg(long, value_name = "RULE", requires = "interface")]
+    #[arg(long, value_name = "RULE")]
     allow: Vec<Rule>,
     /// Leave out frames that this names, likewise.
-    #[arg(long, value_name = "RULE", requires = "interface")]
+    #[arg(long, value_name = "RULE")]
     deny: Vec<Rule>,
     /// Read such rules from a file too, a line each: allow RULE or deny RULE. Changes of the file hold at once.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "interface")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     rules: Option<PathBuf>,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
-    duration: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    r#for: Option<Duration>,
     /// End when every query has given so many final windows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     windows: Option<u64>,
     /// Octets of the kernel's queue of each listener.
-    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20, requires = "listen")]
+    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20)]
     receive_buffer: usize,
     /// Keep the templates of exporters in this folder, and start with those that are there.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "listen")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state: Option<PathBuf>,
     /// How exporters are told apart: by address and source port, or by address alone.
     #[arg(long, value_enum, default_value_t = Identity::AddressAndPort)]
@@ -132,6 +135,9 @@ pub(crate) struct QueryArguments {
     /// and some seconds more, or say --event-time receive.
     #[arg(long, value_name = "MS")]
     allowed_lateness_ms: Option<u32>,
+    /// How the account of the run is printed on standard error.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Text, conflicts_with = "quiet")]
+    summary: SummaryFormat,
     /// No progress bar and no summary.
     #[arg(long, short)]
     quiet: bool,
@@ -160,6 +166,15 @@ enum EventTime {
     Export,
     /// When its message was received, by ours.
     Receive,
+}
+
+/// How the account of a run is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Sentences for a person.
+    Text,
+    /// One object on one line, the last one of standard error.
+    Json,
 }
 
 /// What a run reads.
@@ -199,13 +214,14 @@ pub(crate) struct QueryPlan {
     pub(crate) format: Format,
     pub(crate) output: Option<PathBuf>,
     pub(crate) explain: bool,
+    pub(crate) summary: SummaryFormat,
     pub(crate) quiet: bool,
     pub(crate) options: RunOptions,
 }
 
 impl QueryArguments {
     /// Reads query files and checks what belongs together.
-    pub(crate) fn resolve(self) -> Result<QueryPlan, Failure> {
+    pub(crate) fn resolve(self, given: &Given) -> Result<QueryPlan, Failure> {
         let queries = self.queries()?;
         if queries.is_empty() {
             let help =
@@ -217,34 +233,34 @@ impl QueryArguments {
                 "several queries in csv or arrow need a file each; add --output DIR, or take --format json";
             return Err(Failure::Usage(message.to_owned()));
         }
-        Ok(QueryPlan {
-            options: self.options(),
-            queries,
-            duration: self.duration,
-            windows: self.windows,
-            input: if let Some(name) = self.interface {
-                let allowed = self.allow.into_iter().map(|rule| (rule, Verdict::Allow));
-                let denied = self.deny.into_iter().map(|rule| (rule, Verdict::Deny));
-                let rules = RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules };
-                InputPlan::Interface { name, is_mirror: self.mirror, rules }
-            } else if !self.listen.is_empty() {
-                InputPlan::Listen {
-                    addresses: self.listen,
-                    receive_buffer_octets: self.receive_buffer,
-                    state: self.state,
-                }
-            } else if !self.exports.is_empty() {
-                InputPlan::Exports { files: self.exports, ports: self.port }
-            } else if self.pcap.is_empty() {
-                InputPlan::Nothing
-            } else {
-                InputPlan::Packets(self.pcap)
-            },
-            format: self.format,
-            output: self.output,
-            explain: self.explain,
-            quiet: self.quiet,
-        })
+        check_names(&queries)?;
+        let options = self.options();
+        let (format, output, summary) = (self.format, self.output.clone(), self.summary);
+        let (duration, windows, explain, quiet) = (self.r#for, self.windows, self.explain, self.quiet);
+        let input = self.input();
+        given.check(&input)?;
+        Ok(QueryPlan { input, duration, windows, queries, format, output, explain, summary, quiet, options })
+    }
+
+    /// What is to be read.
+    fn input(self) -> InputPlan {
+        if let Some(name) = self.interface {
+            let allowed = self.allow.into_iter().map(|rule| (rule, Verdict::Allow));
+            let denied = self.deny.into_iter().map(|rule| (rule, Verdict::Deny));
+            let rules = RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules };
+            return InputPlan::Interface { name, is_mirror: self.mirror, rules };
+        }
+        if !self.listen.is_empty() {
+            return InputPlan::Listen {
+                addresses: self.listen,
+                receive_buffer_octets: self.receive_buffer,
+                state: self.state,
+            };
+        }
+        if !self.exports.is_empty() {
+            return InputPlan::Exports { files: self.exports, ports: self.port };
+        }
+        if self.pcap.is_empty() { InputPlan::Nothing } else { InputPlan::Packets(self.pcap) }
     }
 
     fn options(&self) -> RunOptions {
@@ -280,12 +296,31 @@ impl QueryArguments {
         for file in &self.query_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::Usage(format!("--query-file {}: {error}", file.display())))?;
-            name_all(&stem(file), split_statements(&text), &mut queries);
+            name_all(&stem(file), split_statements(without_mark(&text)), &mut queries);
         }
-        let statements = self.sql.iter().flat_map(|sql| split_statements(sql)).collect();
+        let statements = self.sql.iter().flat_map(|sql| split_statements(without_mark(sql))).collect();
         name_all("query", statements, &mut queries);
         Ok(queries)
     }
+}
+
+/// The text without the mark of its encoding that editors put before it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The arguments, so that SQL which begins with a comment is no option: those have no white space in their names.
+pub(crate) fn with_comments(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    arguments.map(|argument| {
+        let name = argument.to_string_lossy();
+        let name = name.split('=').next().unwrap_or_default();
+        if name.starts_with("--") && name.contains(char::is_whitespace) {
+            let mut sql = OsString::from(" ");
+            sql.push(&argument);
+            return sql;
+        }
+        argument
+    })
 }
 
 /// The address of `udp://HOST:PORT` or `tcp://HOST:PORT`.
@@ -342,6 +377,20 @@ fn name_all(name: &str, texts: Vec<String>, queries: &mut Vec<(String, String)>)
     for (number, text) in texts.into_iter().enumerate() {
         let name = if is_one { name.to_owned() } else { format!("{name}_{}", number + 1) };
         queries.push((name, text));
+    }
+}
+
+/// Refuses two queries of one name: their results could not be told apart.
+fn check_names(queries: &[(String, String)]) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    match queries.iter().find(|(name, _)| !names.insert(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!(
+                "two queries are called {name}; give their files other names, which are the queries' names too"
+            );
+            Err(Failure::Usage(message))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
+use crate::message::say;
 use crate::rules::RulePlan;
 use std::path::Path;
 use tapline_capture::kernel::{Rule, Verdict};
@@ -40,6 +41,18 @@ pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Refuses `--windows` where no query has any, and rules that cannot be read.
+pub(crate) fn check_flags(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
+    if plan.windows.is_some() && queries.iter().all(|query| query.window.is_none()) {
+        let message = "--windows counts windows, and no query has any; add to GROUP BY: tumble('60 seconds')";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    match &plan.input {
+        InputPlan::Interface { rules, .. } => rules.read().map(drop),
+        _ => Ok(()),
+    }
 }
 
 fn has_aggregate(query: &ContinuousQuery) -> bool {
@@ -123,7 +136,7 @@ fn open_interface(
     let is_seen_by_xdp = kernel.is_some() || !has_copies;
     let are_tags_stripped = link::offloads(name).is_some_and(|offloads| offloads.strips_vlan);
     if is_seen_by_xdp && are_tags_stripped && needs_vlan(&rules, queries) {
-        eprintln!(
+        say!(
             "warning: {name} may take VLAN tags away before XDP sees them: `vlan` is NULL then; \
              `ethtool -K {name} rxvlan off` mends it"
         );

@@ -1,11 +1,14 @@
 //! `tapline`: SQL at line rate on live network traffic.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod arguments;
 mod doctor;
 mod failure;
+mod flags;
 mod input;
+mod message;
 mod output;
 mod progress;
 mod query;
@@ -14,30 +17,35 @@ mod schema;
 mod summary;
 mod windows;
 
-use arguments::{Arguments, Command};
-use clap::{CommandFactory as _, Parser as _};
+use arguments::{Arguments, Command, with_comments};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use failure::Failure;
+use flags::Given;
+use message::say;
+use output::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let matches = Arguments::command().get_matches_from(with_comments(std::env::args_os()));
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(arguments, &Given::of(&matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            say!("error: {failure}");
             failure.exit_code()
         }
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments, given: &Given) -> Result<(), Failure> {
     match arguments.command {
-        Command::Query(arguments) => query::run(&arguments.resolve()?),
+        Command::Query(arguments) => query::run(&arguments.resolve(given)?),
         Command::Schema { table } => schema::print(table.as_deref()),
         Command::Doctor { interface } => doctor::print(interface.as_deref()),
         Command::Completions { shell } => {
-            let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "tapline", &mut std::io::stdout());
-            Ok(())
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Arguments::command(), "tapline", &mut script);
+            Output::to_stdout_text(&String::from_utf8_lossy(&script))
         }
     }
 }

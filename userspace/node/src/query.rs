@@ -13,15 +13,17 @@ use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tapline_capture::End;
 use tapline_pipeline::{Progress, RunError, Sink, Summary};
 use tapline_query::{ContinuousQuery, Planner, check_elements};
+use tapline_record::EventTime;
 
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let queries = plan_queries(plan)?;
     input::check(plan, &queries)?;
+    input::check_flags(plan, &queries)?;
     let (queries, reasons) = input::place(plan, queries);
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries, &reasons));
@@ -92,7 +94,7 @@ impl Sink for Screen {
 }
 
 fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
-    let planner = Planner::new();
+    let planner = Planner::new().starting(now());
     let plan_one = |(name, sql): &(String, String)| {
         planner.plan(sql).map_err(|error| {
             let which = if plan.queries.len() > 1 { format!("{name}: ") } else { String::new() };
@@ -102,6 +104,12 @@ fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
     let queries = plan.queries.iter().map(plan_one).collect::<Result<Vec<_>, _>>()?;
     check_elements(&queries).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(queries)
+}
+
+/// The time by this machine's clock.
+fn now() -> EventTime {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// What each query does, and why it reads packets where a flow table is.

@@ -4,6 +4,7 @@
 //! says holds whatever the file says.
 
 use crate::failure::Failure;
+use crate::message::say;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -52,9 +53,9 @@ impl RulePlan {
                 }
                 seen = now;
                 match plan.apply(&prefilter) {
-                    Ok(rules) if !is_quiet => eprintln!("{rules} rules of the pre-filter hold from now on"),
+                    Ok(rules) if !is_quiet => say!("{rules} rules of the pre-filter hold from now on"),
                     Ok(_) => {}
-                    Err(message) => eprintln!("warning: the pre-filter's rules stay as they were: {message}"),
+                    Err(message) => say!("warning: the pre-filter's rules stay as they were: {message}"),
                 }
             }
         });

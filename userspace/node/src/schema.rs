@@ -11,7 +11,7 @@ pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
     let Some(name) = table else {
         let lines = STREAMS.map(|stream| format!("{}: {}\n", stream.name, stream.about));
         return Output::to_stdout_text(&format!(
-            "{}\nColumns of one: tapline schema {}\n",
+            "{}\nColumns of one: tapline schema {}\n{FUNCTIONS}",
             lines.concat(),
             STREAMS[0].name
         ));
@@ -23,6 +23,24 @@ pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
     let further = if stream.id == StreamId::Flows { ELEMENTS } else { "" };
     Output::to_stdout_text(&format!("{}\n{}\n{further}", stream.about, columns(stream)))
 }
+
+/// What SQL has besides DataFusion's functions.
+const FUNCTIONS: &str = "
+Functions beside those of DataFusion:
+  cidr(ip, '10.0.0.0/8')      whether an address lies in a prefix, of its own family
+  network(ip, 24, 48)         the address without its last bits: those kept of IPv4, of IPv6
+  ip('10.0.0.1'), mac('…')    the address that a text names; addresses may also be written as text
+  text(x)                     addresses as they are written; octets as UTF-8, what cannot be shown as U+FFFD
+  hex(x)                      octets, addresses and whole numbers in hexadecimal
+  service(protocol, port)     the name of a registered service
+  quantile(x, 0.95)           of numbers or durations, within 0.78 %
+  top_k(x, 10)                the most frequent values; t[1]['value'] and t[1]['count'] are the first one's
+  approx_distinct(x)          how many different values
+  tumble, hop, tumble_rows    windows, in the GROUP BY that reads a stream
+LIKE, ~, contains, starts_with and length see each octet of a payload as one character; X'1603' are octets, 0x02 is a
+number. Of a duration, such as max(ts) - min(ts), date_part gives all of it in whole units, or seconds with their
+fraction for 'epoch'.
+";
 
 /// What can be read of exported flows besides the columns.
 const ELEMENTS: &str = "

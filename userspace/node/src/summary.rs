@@ -1,24 +1,35 @@
-//! The account of a run, on standard error.
+//! The account of a run, on standard error: sentences for a person, or one JSON object.
 
 mod clocks;
 mod exports;
 mod interface;
+mod json;
 
-use crate::arguments::QueryPlan;
+use crate::arguments::{QueryPlan, SummaryFormat};
+use crate::message::say;
 use tapline_capture::End;
 use tapline_decode::DamageCounts;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_pipeline::{FrameSummary, SourceSummary, Summary};
 use tapline_record::ledger::QueryLedger;
 
+/// How often something occurred, and what.
+type Remark = (u64, &'static str);
+
 /// Prints what was read, how fast, and the fate of every record.
 pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
-    for (name, end) in &summary.files {
-        warn_of_end(name, end.as_ref());
+    if plan.summary == SummaryFormat::Json {
+        return say!("{}", json::of(plan, summary));
     }
-    if plan.quiet {
-        return;
+    for warning in warnings(plan, summary) {
+        say!("warning: {warning}");
     }
+    if !plan.quiet {
+        print_text(plan, summary);
+    }
+}
+
+fn print_text(plan: &QueryPlan, summary: &Summary) {
     match &summary.source {
         SourceSummary::Packets(frames) => print_packets(summary, frames),
         SourceSummary::Interface { kernel, frames } => {
@@ -34,14 +45,29 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
         }
     }
     if summary.is_cut {
-        eprintln!("ended before the input did; windows that were open are marked partial");
+        say!("ended before the input did; windows that were open are marked partial");
     }
     if summary.queries.is_empty() {
-        eprintln!("every LIMIT is reached; the rest was not read");
+        say!("every LIMIT is reached; the rest was not read");
     }
     for ((name, _), ledger) in plan.queries.iter().zip(&summary.queries) {
         print_query(name, ledger);
     }
+}
+
+/// What went wrong on the way, in sentences.
+fn warnings(plan: &QueryPlan, summary: &Summary) -> Vec<String> {
+    let named = plan.queries.iter().zip(&summary.queries);
+    let ends = summary.files.iter().filter_map(warning_of_end);
+    ends.chain(named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger))).collect()
+}
+
+/// Results without a window have no column that says it.
+fn warning_of_folds(name: &str, ledger: &QueryLedger) -> Option<String> {
+    let is_folded = ledger.folded > 0;
+    is_folded.then(|| {
+        format!("{name} has more groups than --groups-max; what rests on those beyond it is not exact")
+    })
 }
 
 fn print_packets(summary: &Summary, frames: &FrameSummary) {
@@ -49,7 +75,7 @@ fn print_packets(summary: &Summary, frames: &FrameSummary) {
     let seconds = summary.elapsed.as_secs_f64();
     let rate = ledger.delivered as f64 / seconds.max(1e-9);
     interface.iter().for_each(interface::print_reader);
-    eprintln!(
+    say!(
         "{} packets, {} octets in {seconds:.3} s: {} packets/s",
         grouped(ledger.delivered),
         grouped(*frame_octets),
@@ -57,7 +83,7 @@ fn print_packets(summary: &Summary, frames: &FrameSummary) {
     );
     let (lost, fate) =
         if interface.is_some() { (ledger.dropped, "dropped") } else { (ledger.undecodable, "undecodable") };
-    eprintln!(
+    say!(
         "source: offered {} = delivered {} + {fate} {}",
         grouped(ledger.offered),
         grouped(ledger.delivered),
@@ -69,7 +95,7 @@ fn print_packets(summary: &Summary, frames: &FrameSummary) {
 }
 
 fn print_flows(flows: &FlowMeterCounters) {
-    eprintln!(
+    say!(
         "flows: {} from {} packets; {} frames without an IP header belong to none",
         grouped(flows.flows),
         grouped(flows.packets),
@@ -77,43 +103,43 @@ fn print_flows(flows: &FlowMeterCounters) {
     );
 }
 
-fn warn_of_end(name: &str, end: Option<&End>) {
-    match end {
-        Some(End::CutOff { at_octet }) => eprintln!(
-            "warning: {name} is cut off within the record at octet {at_octet}; everything before it was read"
-        ),
-        Some(End::Damaged { at_octet, reason }) => {
-            eprintln!(
-                "warning: {name} is damaged at octet {at_octet}: {reason}; everything before it was read"
-            );
-        }
-        Some(End::Complete) | None => {}
-    }
+/// What is to be said of a file that was not read to its end, if that is so.
+fn warning_of_end((name, end): &(String, Option<End>)) -> Option<String> {
+    let how = match end.as_ref()? {
+        End::CutOff { at_octet } => format!("cut off within the record at octet {at_octet}"),
+        End::Damaged { at_octet, reason } => format!("damaged at octet {at_octet}: {reason}"),
+        End::Complete => return None,
+    };
+    Some(format!("{name} is {how}; everything before it was read"))
 }
 
 fn print_damage(damage: &DamageCounts) {
-    let reasons: Vec<String> = damage
-        .iter()
-        .filter(|(_, frames)| *frames > 0)
-        .map(|(damage, frames)| format!("{} {}", grouped(frames), damage.text()))
-        .collect();
+    let reasons = texts(&damage.iter().map(|(damage, frames)| (frames, damage.text())).collect::<Vec<_>>());
     if !reasons.is_empty() {
-        eprintln!("damaged frames, delivered all the same: {}", reasons.join(", "));
+        say!("damaged frames, delivered all the same: {}", reasons.join(", "));
     }
 }
 
 fn print_query(name: &str, ledger: &QueryLedger) {
     let folded = match ledger.folded {
         0 => String::new(),
-        rows => format!("; {} of the rows used are in the folded row, raise --groups-max", grouped(rows)),
+        rows => {
+            format!("; {} of the rows used are of groups beyond the cap, raise --groups-max", grouped(rows))
+        }
     };
-    eprintln!(
+    say!(
         "{name}: delivered {} = used {} + filtered {} + late {}{folded}",
         grouped(ledger.delivered),
         grouped(ledger.used),
         grouped(ledger.filtered),
         grouped(ledger.late)
     );
+}
+
+/// What there is any of, in words.
+fn texts(remarks: &[Remark]) -> Vec<String> {
+    let there_is = remarks.iter().filter(|(count, _)| *count > 0);
+    there_is.map(|(count, what)| format!("{} {what}", grouped(*count))).collect()
 }
 
 /// `1234567` as `1 234 567`.

@@ -61,6 +61,11 @@ impl GroupState {
         Ok(Self { fold, table, accumulators, literals, groups: vec![], groups_max, rows: 0, folded_rows: 0 })
     }
 
+    /// Groups without the folded one.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// Rows folded in since the state was last taken out.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
@@ -222,6 +227,12 @@ impl GroupState {
         };
         Ok(GroupBatch { groups: batch(schema, columns, groups)?, folded, rows, folded_rows })
     }
+}
+
+/// How many records each row of a batch is; `packets` names the column that says it, if there is one.
+pub(crate) fn records_of(batch: &RecordBatch, packets: Option<usize>) -> impl Iterator<Item = u64> {
+    let packets = packets.map(|packets| batch.column(packets).as_primitive::<Int64Type>());
+    (0..batch.num_rows()).map(move |row| packets.map_or(1, |packets| packets.value(row).unsigned_abs()))
 }
 
 /// How many records the rows of a batch are; `packets` names the column that says it of each row, if there is one.

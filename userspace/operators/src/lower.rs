@@ -1,8 +1,10 @@
 //! Runs one lower half on one worker.
 //!
-//! Takes batches of its streams in any order of time, and how far these have come; gives one partial aggregate per group and pane,
-//! or rows. A pane is given once, when the watermark passes its end; later records are counted as late.
+//! Takes batches of its streams in any order of time, and how far these have come; gives partial aggregates per group
+//! and pane, or rows. A pane is given when the watermark passes its end; later records are counted as late. When more
+//! are open than there is room for, the earliest one is given in parts.
 
+use crate::account::{Account, Pending};
 use crate::groups::{GroupBatch, GroupState, records_in};
 use crate::panes::{PaneRun, cut};
 use crate::steps::{Rows, run_steps};
@@ -26,6 +28,12 @@ pub struct StreamBatch {
     pub sequence: u64,
 }
 
+/// Panes of one lower half that are open at once.
+const OPEN_PANES_MAX: usize = 256;
+
+/// Groups of all open panes of one lower half, in multiples of those that one pane may have.
+const OPEN_GROUPS_PANES: usize = 4;
+
 /// What a worker gives for a query.
 #[derive(Debug)]
 pub enum LowerOutput {
@@ -37,7 +45,7 @@ pub enum LowerOutput {
         pane: Pane,
         /// Partial states, or results where `finished`.
         groups: GroupBatch,
-        /// Whether the groups hold finished aggregates.
+        /// Whether the groups hold finished aggregates, and are all of the pane.
         finished: bool,
     },
     /// Rows of one input batch, perhaps none.
@@ -87,12 +95,16 @@ pub struct LowerOperator {
     limits: OperatorLimits,
     /// Open panes, earliest first.
     open: Vec<(Pane, GroupState)>,
+    /// Groups in all of them.
+    open_groups: usize,
+    /// Whether a pane was given before its end, so that more parts of it may come.
+    gives_parts: bool,
     spare: Option<GroupState>,
     /// Panes that end here or earlier are closed.
     closed_until: EventTime,
     /// Next number of a window that counts rows.
     next_index: u64,
-    ledger: QueryLedger,
+    account: Account,
     runs: Vec<PaneRun>,
 }
 
@@ -107,39 +119,54 @@ struct BoundBranch {
 }
 
 impl LowerOperator {
-    /// The operator of lower half `lower` of `query`, over batches whose columns `layout` names.
+    /// The operators of all lower halves of `query`, over batches whose columns `layout` names. Each must see every
+    /// batch of its streams: their ledgers together count each row once.
     ///
     /// # Errors
     /// When a batch would lack a column that the query reads.
-    pub fn new(
+    pub fn all(
         query: &ContinuousQuery,
-        lower: usize,
         layout: &dyn Fn(&Stream) -> Vec<usize>,
         limits: OperatorLimits,
-    ) -> Result<Self> {
-        let half = &query.lowers[lower];
-        Ok(Self {
+    ) -> Result<Vec<Self>> {
+        let pending = Pending::default();
+        let account = || Account::new(&query.lowers, Arc::clone(&pending));
+        let bind = |half: &LowerHalf| bind_branches(half, query.window.is_some(), layout);
+        let new = |(lower, half)| Ok(Self::new(query, lower, bind(half)?, limits, account()));
+        query.lowers.iter().enumerate().map(new).collect()
+    }
+
+    fn new(
+        query: &ContinuousQuery,
+        lower: usize,
+        branches: Vec<BoundBranch>,
+        limits: OperatorLimits,
+        account: Account,
+    ) -> Self {
+        Self {
             lower,
-            branches: bind_branches(half, query.window.is_some(), layout)?,
-            fold: match &half.fold {
+            branches,
+            fold: match &query.lowers[lower].fold {
                 Fold::Rows(_) => None,
                 Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
             },
             window: query.window,
             limits,
             open: vec![],
+            open_groups: 0,
+            gives_parts: false,
             spare: None,
             closed_until: EventTime::MIN,
             next_index: 0,
-            ledger: QueryLedger::default(),
+            account,
             runs: vec![],
-        })
+        }
     }
 
     /// Fates of the rows so far.
     #[must_use]
     pub const fn ledger(&self) -> &QueryLedger {
-        &self.ledger
+        self.account.ledger()
     }
 
     /// Folds a batch in.
@@ -147,12 +174,15 @@ impl LowerOperator {
     /// # Errors
     /// When an expression cannot be computed for some row.
     pub fn process(&mut self, input: &StreamBatch, out: &mut Vec<LowerOutput>) -> Result<()> {
-        let mut rows = vec![];
+        let (mut rows, mut packets) = (vec![], None);
+        let numbered = self.account.begin(input)?;
         for branch in 0..self.branches.len() {
             if self.branches[branch].stream.id == input.stream.id {
-                self.process_branch(branch, &input.batch, out, &mut rows)?;
+                packets = self.branches[branch].packets.0;
+                self.process_branch(branch, numbered.as_ref().unwrap_or(&input.batch), out, &mut rows)?;
             }
         }
+        self.account.end(input, packets);
         if self.fold.is_none() {
             out.push(LowerOutput::Rows { sequence: input.sequence, batches: rows });
         }
@@ -196,27 +226,33 @@ impl LowerOperator {
         out: &mut Vec<LowerOutput>,
         rows: &mut Vec<RecordBatch>,
     ) -> Result<()> {
-        self.ledger.delivered += records_in(batch, self.branches[branch].packets.0);
+        self.account.deliver(batch, self.branches[branch].packets.0);
         match self.window.map(|window| (window, window.pane_width())) {
-            Some((_, Some(width))) => self.process_panes(branch, batch, width),
+            Some((_, Some(width))) => self.process_panes(branch, batch, width, out),
             Some((Window::Rows { count }, None)) => {
                 let kept = self.run_branch(branch, batch)?;
                 self.fold_counted(&kept, count, out)
             }
             _ => {
-                let kept = self.run_branch(branch, batch)?.batch;
+                let kept = self.run_branch(branch, batch)?;
                 if self.fold.is_some() {
-                    return self.fold_into(Pane::ALL, &kept, self.branches[branch].packets.1);
+                    return self.fold_into(Pane::ALL, &kept, self.branches[branch].packets.1, out);
                 }
-                self.ledger.used += kept.num_rows() as u64;
-                rows.push(kept);
+                self.account.use_rows(&kept.batch, kept.numbers.as_ref(), None);
+                rows.push(kept.batch);
                 Ok(())
             }
         }
     }
 
     /// Cuts a batch at the borders of panes.
-    fn process_panes(&mut self, branch: usize, batch: &RecordBatch, width: i64) -> Result<()> {
+    fn process_panes(
+        &mut self,
+        branch: usize,
+        batch: &RecordBatch,
+        width: i64,
+        out: &mut Vec<LowerOutput>,
+    ) -> Result<()> {
         let times = self.branches[branch].times.map(|times| batch.column(times).clone());
         let times = times.ok_or_else(|| internal_datafusion_err!("a window needs the event time"))?;
         let times = times.as_primitive::<TimestampNanosecondType>().values();
@@ -229,11 +265,11 @@ impl LowerOperator {
             let part = if whole { batch.clone() } else { batch.slice(run.first, run.rows) };
             let (before, behind) = self.branches[branch].packets;
             if pane.end <= self.closed_until {
-                self.ledger.late += records_in(&part, before);
+                self.account.leave_late(&part, before);
                 continue;
             }
-            let kept = self.run_branch(branch, &part)?.batch;
-            self.fold_into(pane, &kept, behind)?;
+            let kept = self.run_branch(branch, &part)?;
+            self.fold_into(pane, &kept, behind, out)?;
         }
         self.runs = runs;
         Ok(())
@@ -243,18 +279,30 @@ impl LowerOperator {
         let branch = &self.branches[branch];
         let counts_rows = matches!(self.window, Some(Window::Rows { .. }));
         let times = branch.times.filter(|_| counts_rows).map(|times| batch.column(times).clone());
-        let rows = run_steps(&branch.steps, Rows { batch: batch.project(&branch.columns)?, times })?;
+        let numbers = self.account.numbers(batch);
+        let rows = run_steps(&branch.steps, Rows { batch: batch.project(&branch.columns)?, times, numbers })?;
         let (before, behind) = branch.packets;
-        self.ledger.filtered += records_in(batch, before) - records_in(&rows.batch, behind);
+        self.account.filter(records_in(batch, before) - records_in(&rows.batch, behind));
         Ok(rows)
     }
 
     /// Folds rows into the pane's state, which is opened with its first row.
-    fn fold_into(&mut self, pane: Pane, batch: &RecordBatch, packets: Option<usize>) -> Result<()> {
-        if batch.num_rows() == 0 {
+    fn fold_into(
+        &mut self,
+        pane: Pane,
+        rows: &Rows,
+        packets: Option<usize>,
+        out: &mut Vec<LowerOutput>,
+    ) -> Result<()> {
+        if rows.batch.num_rows() == 0 {
             return Ok(());
         }
-        let position = match self.open.binary_search_by_key(&pane.start, |(open, _)| open.start) {
+        let mut found = self.open.binary_search_by_key(&pane.start, |(open, _)| open.start);
+        if found.is_err() && self.open.len() >= OPEN_PANES_MAX {
+            self.give_earliest(out)?;
+            found = self.open.binary_search_by_key(&pane.start, |(open, _)| open.start);
+        }
+        let position = match found {
             Ok(position) => position,
             Err(position) => {
                 let state = self.new_state()?;
@@ -262,14 +310,28 @@ impl LowerOperator {
                 position
             }
         };
-        self.open[position].1.update(batch, packets)?;
-        self.ledger.used += records_in(batch, packets);
+        let state = &mut self.open[position].1;
+        let before = state.len();
+        state.update(&rows.batch, packets)?;
+        self.open_groups += state.len() - before;
+        self.account.use_rows(&rows.batch, rows.numbers.as_ref(), packets);
+        while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {
+            self.give_earliest(out)?;
+        }
         Ok(())
+    }
+
+    /// Gives the earliest open pane away, though more of its records may come.
+    fn give_earliest(&mut self, out: &mut Vec<LowerOutput>) -> Result<()> {
+        self.gives_parts = true;
+        let (pane, state) = self.open.remove(0);
+        self.give(pane, state, out)
     }
 
     /// Folds rows into windows of `count` rows each.
     fn fold_counted(&mut self, kept: &Rows, count: u64, out: &mut Vec<LowerOutput>) -> Result<()> {
         let mut first = 0;
+        self.account.use_rows(&kept.batch, kept.numbers.as_ref(), None);
         while first < kept.batch.num_rows() {
             let (mut pane, mut state) = match self.open.pop() {
                 Some(open) => open,
@@ -280,7 +342,6 @@ impl LowerOperator {
             state.update(&kept.batch.slice(first, rows), None)?;
             stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
             first += rows;
-            self.ledger.used += rows as u64;
             if state.rows() == count {
                 self.give(pane, state, out)?;
             } else {
@@ -305,9 +366,11 @@ impl LowerOperator {
     }
 
     fn give(&mut self, pane: Pane, mut state: GroupState, out: &mut Vec<LowerOutput>) -> Result<()> {
-        let finished = self.limits.is_only_worker && !matches!(self.window, Some(Window::Hop { .. }));
+        let is_whole = self.limits.is_only_worker && !self.gives_parts;
+        let finished = is_whole && !matches!(self.window, Some(Window::Hop { .. }));
+        self.open_groups = self.open_groups.saturating_sub(state.len());
         let groups = if finished { state.take_results()? } else { state.take_states()? };
-        self.ledger.folded += groups.folded_rows;
+        self.account.fold(groups.folded_rows);
         self.spare = Some(state);
         out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });
         Ok(())

@@ -19,11 +19,17 @@ use tapline_record::{EventTime, StreamId, Watermarks};
 /// Rows kept by a query for the best rows before it sorts out the others.
 const BEST_ROWS_KEPT: usize = 64 * 1024;
 
-/// Whether a result saw all of its window.
+/// Parts that one lower half has given for a window beyond which they are merged.
+const PARTS_MAX: usize = 32;
+
+/// What a result saw of its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
+    /// All of it.
     Final,
+    /// Not all of it: it ended before its end.
     Partial,
+    /// It is the folded row, or rests on groups beyond the cap.
     Folded,
 }
 
@@ -57,7 +63,33 @@ pub struct QueryMerger {
 struct OpenWindow {
     pane: Pane,
     /// What came for each lower half.
-    parts: Vec<Vec<(GroupBatch, bool)>>,
+    parts: Vec<Parts>,
+}
+
+/// What came of one lower half.
+#[derive(Clone, Default)]
+struct Parts {
+    /// Each with whether it is finished.
+    given: Vec<(Arc<GroupBatch>, bool)>,
+    /// Whether groups of those that were merged may lack rows.
+    lack_rows: bool,
+}
+
+impl Parts {
+    /// Whether groups may lack rows: what one part has in a group, another one may have folded.
+    fn may_lack_rows(&self) -> bool {
+        let any_is_folded = self.given.iter().any(|(groups, _)| groups.folded.is_some());
+        self.lack_rows || (self.given.len() > 1 && any_is_folded)
+    }
+
+    /// Merges them into one.
+    fn merge(&mut self, fold: &Arc<AggregateFold>, groups_max: usize) -> Result<()> {
+        self.lack_rows = self.may_lack_rows();
+        let mut state = GroupState::new(Arc::clone(fold), groups_max)?;
+        self.given.drain(..).try_for_each(|(groups, _)| state.merge(&groups))?;
+        self.given.push((Arc::new(state.take_states()?), false));
+        Ok(())
+    }
 }
 
 impl QueryMerger {
@@ -109,7 +141,7 @@ impl QueryMerger {
     pub fn accept(&mut self, output: LowerOutput, out: &mut Vec<RecordBatch>) -> Result<()> {
         match output {
             LowerOutput::Pane { lower, pane, groups, finished } => {
-                self.accept_pane(lower, pane, &groups, finished);
+                self.accept_pane(lower, pane, groups, finished)?;
                 if matches!(self.query.window, Some(Window::Rows { .. })) {
                     self.close_counted(false, out)?;
                 }
@@ -156,7 +188,7 @@ impl QueryMerger {
                 Ok(())
             }
             Upper::Windows(_) if self.query.window.is_none() => {
-                let empty = OpenWindow { pane: Pane::ALL, parts: vec![vec![]; self.folds.len()] };
+                let empty = OpenWindow { pane: Pane::ALL, parts: vec![Parts::default(); self.folds.len()] };
                 let window = self.open.pop_first().map_or(empty, |(_, window)| window);
                 self.close(&window, out)
             }
@@ -170,7 +202,8 @@ impl QueryMerger {
         }
     }
 
-    fn accept_pane(&mut self, lower: usize, pane: Pane, groups: &GroupBatch, finished: bool) {
+    fn accept_pane(&mut self, lower: usize, pane: Pane, groups: GroupBatch, finished: bool) -> Result<()> {
+        let groups = Arc::new(groups);
         for window in windows_of(self.query.window, pane) {
             let key = if pane.index > 0 || self.counts_rows() {
                 i64::try_from(pane.index).unwrap_or(i64::MAX)
@@ -179,10 +212,20 @@ impl QueryMerger {
             };
             let lowers = self.folds.len();
             let open = self.open.entry(key);
-            let open = open.or_insert_with(|| OpenWindow { pane: window, parts: vec![vec![]; lowers] });
+            let open =
+                open.or_insert_with(|| OpenWindow { pane: window, parts: vec![Parts::default(); lowers] });
             open.pane.is_complete &= pane.is_complete;
-            open.parts[lower].push((groups.clone(), finished));
+            let parts = &mut open.parts[lower];
+            parts.given.push((Arc::clone(&groups), finished));
+            // The panes of a hop are in many windows: merged, they would be in each of them for itself.
+            let is_hop = matches!(self.query.window, Some(Window::Hop { .. }));
+            if let Some(fold) =
+                self.folds[lower].as_ref().filter(|_| !is_hop && parts.given.len() > PARTS_MAX)
+            {
+                parts.merge(fold, self.limits.groups_max)?;
+            }
         }
+        Ok(())
     }
 
     fn counts_rows(&self) -> bool {
@@ -191,7 +234,7 @@ impl QueryMerger {
 
     /// Closes the windows that count rows for which every lower half has given its part.
     fn close_counted(&mut self, all: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
-        let is_whole = |window: &OpenWindow| window.parts.iter().all(|parts| !parts.is_empty());
+        let is_whole = |window: &OpenWindow| window.parts.iter().all(|parts| !parts.given.is_empty());
         while let Some(window) = self.open.first_entry().filter(|window| all || is_whole(window.get())) {
             let window = window.remove();
             self.close(&window, out)?;
@@ -222,11 +265,16 @@ impl QueryMerger {
         let Upper::Windows(half) = self.query.upper.clone() else { return Ok(()) };
         let (mut groups, mut folded) = (vec![], vec![]);
         for (lower, parts) in window.parts.iter().enumerate() {
-            let (rows, beyond) = self.merge_parts(lower, parts, window.pane)?;
+            let (rows, beyond) = self.merge_parts(lower, &parts.given, window.pane)?;
             groups.push(rows);
             folded.push(beyond);
         }
-        let status = if window.pane.is_complete { Status::Final } else { Status::Partial };
+        let status = match window.pane.is_complete {
+            false => Status::Partial,
+            true if half.folded.is_none() && folded.iter().any(|rows| !rows.is_empty()) => Status::Folded,
+            true if window.parts.iter().any(Parts::may_lack_rows) => Status::Folded,
+            true => Status::Final,
+        };
         let rows = self.runner.run(&half, &half.physical, groups)?;
         self.give(&rows, window.pane, status, out)?;
         if let Some(plan) = &half.folded
@@ -242,13 +290,13 @@ impl QueryMerger {
     fn merge_parts(
         &self,
         lower: usize,
-        parts: &[(GroupBatch, bool)],
+        parts: &[(Arc<GroupBatch>, bool)],
         pane: Pane,
     ) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>)> {
         let Some(fold) = &self.folds[lower] else { return Ok((vec![], vec![])) };
         let is_one_row = fold.keys.is_empty() && fold.window_position.is_none();
         let whole = match parts {
-            [(groups, true)] => groups.clone(),
+            [(groups, true)] => groups.as_ref().clone(),
             [] if is_one_row => results_of_nothing(fold)?,
             [] => return Ok((vec![], vec![])),
             parts => {

@@ -6,10 +6,11 @@ use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use tapline_query::Step;
 
-/// Rows on their way through a branch, with the event times that belong to them when those are needed.
+/// Rows on their way through a branch, with the event times and the numbers that belong to them when those are needed.
 pub(crate) struct Rows {
     pub(crate) batch: RecordBatch,
     pub(crate) times: Option<ArrayRef>,
+    pub(crate) numbers: Option<ArrayRef>,
 }
 
 /// Runs `steps` in order; no rows may be left.
@@ -26,7 +27,7 @@ pub(crate) fn run_steps(steps: &[Step], rows: Rows) -> Result<Rows> {
                 expressions.iter().map(|expression| evaluate(expression.as_ref(), &rows.batch)).collect();
             let options = RecordBatchOptions::new().with_row_count(Some(count));
             let batch = RecordBatch::try_new_with_options(schema.clone(), columns?, &options)?;
-            Ok(Rows { batch, times: rows.times })
+            Ok(Rows { batch, ..rows })
         }
     })
 }
@@ -48,7 +49,8 @@ fn filter(rows: Rows, predicate: &dyn PhysicalExpr) -> Result<Rows> {
     }
     let keep = FilterBuilder::new(&mask).optimize().build();
     let times = rows.times.map(|times| keep.filter(&times)).transpose()?;
-    Ok(Rows { batch: filter_batch(&rows.batch, &keep, kept)?, times })
+    let numbers = rows.numbers.map(|numbers| keep.filter(&numbers)).transpose()?;
+    Ok(Rows { batch: filter_batch(&rows.batch, &keep, kept)?, times, numbers })
 }
 
 fn filter_batch(batch: &RecordBatch, keep: &FilterPredicate, kept: usize) -> Result<RecordBatch> {

@@ -44,7 +44,8 @@ fn cost_of(sql: &str) -> (u64, u64) {
     let query = Planner::new().plan(sql).unwrap();
     let columns = query.columns_of(&PACKETS).unwrap();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true, is_live: false };
-    let mut operator = LowerOperator::new(&query, 0, &|_: &Stream| columns.clone(), limits).unwrap();
+    let operators = LowerOperator::all(&query, &|_: &Stream| columns.clone(), limits).unwrap();
+    let mut operator = operators.into_iter().next().unwrap();
     let mut builder = BatchBuilder::new(&PACKETS, &columns, BATCH_ROWS);
     let rows: Vec<PacketRow> = (0..BATCH_ROWS).map(row).collect();
     let mut out = vec![];

@@ -241,6 +241,7 @@ impl ExportSource {
                 ..SourceLedger::default()
             };
             ledger.note_whole(&whole, socket_drops, "rows", now);
+            ledger.note_strays(&self.decoder.strays(), now);
             ledger.note_exporters(self.decoder.accounts(), now);
         }
         self.watermarks.set(StreamId::Ledger, if is_live { now } else { EventTime::MIN });
@@ -284,9 +285,9 @@ impl ExportSource {
 
     /// Keeps the templates, now and then before the end; where that fails, goes on without.
     fn keep_templates(&mut self, is_end: bool) {
-        if let Some(file) = &mut self.templates
-            && let Err(error) = file.keep(&self.decoder, if is_end { EventTime::MAX } else { now() })
-        {
+        let Some(file) = &mut self.templates else { return };
+        let kept = if is_end { file.end(&self.decoder) } else { file.keep(&self.decoder, now()) };
+        if let Err(error) = kept {
             self.templates = None;
             self.template_failure = Some(error.to_string());
         }
@@ -306,7 +307,7 @@ impl ExportSource {
             ExportInput::Listener(mut listener) => (None, Some(listener.report(failure))),
         };
         ExportReport {
-            accounts: self.decoder.accounts().collect(),
+            accounts: self.decoder.report(),
             strays: self.decoder.strays(),
             templates: (self.templates.is_some() || self.template_failure.is_some())
                 .then_some(TemplateReport { restored: self.restored, failure: self.template_failure }),

@@ -5,7 +5,7 @@
 
 use arrow_array::RecordBatch;
 use std::collections::HashMap;
-use tapline_decode::export::{ExportAccount, ExporterIdentity, version_name};
+use tapline_decode::export::{ExportAccount, ExporterIdentity, Strays, Unit, version_name};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
@@ -23,6 +23,7 @@ type Amounts = [i64; CHANGES];
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     version: u8,
+    unit: Unit,
     amounts: Amounts,
     /// The number of that look.
     look: u64,
@@ -36,8 +37,9 @@ pub(crate) struct LedgerRows {
     /// How the accounts of exporters stood at the last look, by their number.
     exporters: HashMap<u64, Seen>,
     looks: u64,
-    /// How that of the source stood.
+    /// How that of the source stood, and that of messages of no exporter.
     whole: Amounts,
+    strays: Amounts,
     rows: Vec<LedgerRow>,
     next_look: EventTime,
 }
@@ -53,6 +55,7 @@ impl LedgerRows {
             exporters: HashMap::new(),
             looks: 0,
             whole: [0; CHANGES],
+            strays: [0; CHANGES],
             rows: vec![],
             next_look: EventTime::MIN,
         }
@@ -76,16 +79,19 @@ impl LedgerRows {
             }
             let amounts = amounts_of(&account);
             let seen = self.seen(&account);
+            let former = std::mem::replace(&mut seen.unit, account.unit);
+            let taken_back =
+                if former == account.unit { [0; CHANGES] } else { changes(&[0; CHANGES], &mut seen.amounts) };
             let changes = changes(&amounts, &mut seen.amounts);
-            if changes != [0; CHANGES] {
-                self.push_exporter(&account, &changes, now);
-            }
+            self.push_exporter(&account, former, &taken_back, now);
+            self.push_exporter(&account, account.unit, &changes, now);
         }
     }
 
     fn seen(&mut self, account: &ExportAccount) -> &mut Seen {
-        let (version, look) = (account.version, self.looks);
-        let seen = self.exporters.entry(account.id).or_insert(Seen { version, amounts: [0; CHANGES], look });
+        let (version, unit, look) = (account.version, account.unit, self.looks);
+        let new = Seen { version, unit, amounts: [0; CHANGES], look };
+        let seen = self.exporters.entry(account.id).or_insert(new);
         seen.look = look;
         seen
     }
@@ -93,9 +99,12 @@ impl LedgerRows {
     /// What was seen of accounts that are gone is part of this one.
     fn merge_given_up(&mut self, account: &ExportAccount) {
         let look = self.looks;
-        let gone = self
-            .exporters
-            .extract_if(|id, seen| *id != account.id && seen.version == account.version && seen.look < look);
+        let is_gone = |id: &u64, seen: &mut Seen| {
+            *id != account.id
+                && (seen.version, seen.unit) == (account.version, account.unit)
+                && seen.look < look
+        };
+        let gone = self.exporters.extract_if(is_gone);
         let gone = gone.fold([0; CHANGES], |sum, (_, seen)| add(&sum, &seen.amounts));
         let seen = self.seen(account);
         seen.amounts = add(&seen.amounts, &gone);
@@ -121,28 +130,54 @@ impl LedgerRows {
         }
     }
 
+    /// Notes how many messages were of no exporter: their records are not known, so they are counted themselves.
+    pub(crate) fn note_strays(&mut self, strays: &Strays, now: EventTime) {
+        use LedgerColumn as C;
+        let whole = SourceLedger {
+            offered: strays.messages,
+            undecodable: strays.messages,
+            ..SourceLedger::default()
+        };
+        let mut amounts = [0; CHANGES];
+        amounts[..6].copy_from_slice(&fates(&whole));
+        amounts[6] = signed(strays.messages);
+        let changes = changes(&amounts, &mut self.strays);
+        if changes != [0; CHANGES] {
+            let unit = self.builder.intern(Unit::Messages.name());
+            let row = LedgerRow { ts: now.0, source: self.source, unit, ..LedgerRow::default() };
+            self.push(row, C::Messages.bit(), &changes);
+        }
+    }
+
     /// The rows since the last call, `None` when there are none.
     pub(crate) fn finish(&mut self) -> Option<RecordBatch> {
         self.append();
         (self.builder.rows() > 0).then(|| self.builder.finish())
     }
 
-    fn push_exporter(&mut self, account: &ExportAccount, changes: &Amounts, now: EventTime) {
+    /// Appends what changed in an exporter's account, if anything.
+    fn push_exporter(&mut self, account: &ExportAccount, unit: Unit, changes: &Amounts, now: EventTime) {
         use LedgerColumn as C;
+        if *changes == [0; CHANGES] {
+            return;
+        }
+        let sender = account.sent_by.one();
         let row = LedgerRow {
             ts: now.0,
             source: self.source,
             exporter: account.exporter.unwrap_or_default(),
+            sender: sender.unwrap_or_default(),
             port: account.port,
             observation_domain: account.domain,
             protocol: self.builder.intern(version_name(account.version)),
-            unit: self.builder.intern(account.unit.name()),
+            unit: self.builder.intern(unit.name()),
             ..LedgerRow::default()
         };
         let is_kept = account.exporter.is_some();
-        let has_port = is_kept && self.identity == ExporterIdentity::AddressAndPort;
+        let has_port = account.port > 0 && self.identity == ExporterIdentity::AddressAndPort;
         let columns = [
             (C::Exporter, is_kept),
+            (C::Sender, sender.is_some()),
             (C::Port, has_port),
             (C::ObservationDomain, is_kept),
             (C::Protocol, true),
@@ -238,7 +273,7 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::Int64Array;
+    use arrow_array::{Int64Array, StringArray};
     use std::net::{IpAddr, Ipv4Addr};
     use tapline_decode::export::{Datagram, ExportDecoder, ExportOptions, Sender};
 
@@ -275,5 +310,53 @@ mod tests {
         assert!(decoder.accounts().any(|account| account.exporter.is_none()), "some were given up");
         assert_eq!((sums, lost > 0), ([signed(lost), pushed], true));
         assert_eq!(decoder.strays().messages, 0);
+    }
+
+    /// An IPFIX message of so many records of one octet; the first one has their template.
+    fn ipfix(sequence: u32, records: usize) -> Vec<u8> {
+        let template = [0, 2, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1];
+        let template: &[u8] = if sequence == 0 { &template } else { &[] };
+        let set = [&[1, 0, 0, 4 + records as u8][..], &vec![6; records]].concat();
+        let length = (16 + template.len() + set.len()) as u8;
+        let head = [&[0, 10, 0, length, 0, 0, 0, 1][..], &sequence.to_be_bytes(), &[0, 0, 0, 7]].concat();
+        [&head, template, &set].concat()
+    }
+
+    #[test]
+    fn an_account_that_changes_its_unit_is_taken_back_in_the_old_one() {
+        let mut decoder = ExportDecoder::new(&[], 8, ExportOptions::default());
+        let columns = [LedgerColumn::Unit as usize, LedgerColumn::Delivered as usize];
+        let mut ledger = LedgerRows::new(&columns, "udp", ExporterIdentity::AddressAndPort);
+        let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        for number in 0..10 {
+            let received = EventTime(i64::from(number));
+            decoder.push(&Datagram { received, sender, payload: &ipfix(number, 5) });
+            ledger.note_exporters(decoder.accounts(), received);
+        }
+        let mut sums = HashMap::new();
+        while let Some(batch) = ledger.finish() {
+            let units = batch.column(0).as_any().downcast_ref::<StringArray>().unwrap().iter().flatten();
+            let delivered = batch.column(1).as_any().downcast_ref::<Int64Array>().unwrap().values();
+            units.zip(delivered).for_each(|(unit, delivered)| {
+                *sums.entry(unit.to_owned()).or_default() += delivered;
+            });
+        }
+        assert_eq!(sums, HashMap::from([("records".to_owned(), 0), ("messages".to_owned(), 10)]));
+    }
+
+    #[test]
+    fn messages_of_no_exporter_have_rows() {
+        let columns = [LedgerColumn::Undecodable as usize, LedgerColumn::Messages as usize];
+        let mut ledger = LedgerRows::new(&columns, "udp", ExporterIdentity::AddressAndPort);
+        let mut strays = Strays { messages: 100, ..Strays::default() };
+        ledger.note_strays(&strays, EventTime(0));
+        ledger.note_strays(&strays, EventTime(1));
+        strays.messages = 104;
+        ledger.note_strays(&strays, EventTime(2));
+        let batch = ledger.finish().unwrap();
+        for column in batch.columns() {
+            let changes = column.as_any().downcast_ref::<Int64Array>().unwrap().values();
+            assert_eq!(changes[..], [100, 4]);
+        }
     }
 }

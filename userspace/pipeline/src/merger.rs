@@ -123,6 +123,6 @@ impl Merger {
 }
 
 pub(crate) fn failed(query: usize, error: &tapline_operators::QueryFailure) -> RunError {
-    let text = error.find_root().strip_backtrace();
+    let text = error.find_root().message().into_owned();
     RunError::Query { query, message: text.lines().next().unwrap_or_default().to_owned() }
 }

@@ -204,3 +204,105 @@ impl<'a> Dealer<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Bell;
+    use arrow_array::{ArrayRef, TimestampNanosecondArray};
+    use rtrb::RingBuffer;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use tapline_record::{EventTime, LEDGER, PACKETS, StreamId};
+
+    /// Has a batch of two packets ready at each call of [`Source::step`], and a row of the ledger.
+    #[derive(Default)]
+    struct Ready {
+        packets: u32,
+        ledger_rows: u32,
+        dropped: u64,
+    }
+
+    fn rows(rows: usize) -> RecordBatch {
+        let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![7; rows]));
+        RecordBatch::try_from_iter([("ts", times)]).unwrap()
+    }
+
+    impl Source for Ready {
+        fn step(&mut self) -> Step {
+            self.packets += 1;
+            self.ledger_rows += 1;
+            Step::Read
+        }
+
+        fn streams(&self) -> Vec<&'static Stream> {
+            vec![&PACKETS, &LEDGER]
+        }
+
+        fn take(&mut self, stream: StreamId, _: bool) -> Option<RecordBatch> {
+            let batches = if stream == StreamId::Packets {
+                std::mem::take(&mut self.packets)
+            } else {
+                std::mem::take(&mut self.ledger_rows)
+            };
+            (batches > 0).then(|| rows(2 * batches as usize))
+        }
+
+        fn watermarks(&self) -> Watermarks {
+            let mut watermarks = Watermarks::END;
+            watermarks.set(StreamId::Packets, EventTime(7));
+            watermarks
+        }
+
+        fn newly_missing(&mut self) -> i64 {
+            0
+        }
+
+        fn note_dropped(&mut self, _: StreamId, rows: u64) {
+            self.dropped += rows;
+        }
+
+        fn end(&mut self) {}
+
+        fn recycle(&mut self, _: StreamId, _: RecordBatch) {}
+
+        fn progress(&self) -> Progress {
+            Progress { octets: 0, total_octets: None, frames: 0 }
+        }
+    }
+
+    #[test]
+    fn a_live_source_never_waits_for_a_worker_that_hangs() {
+        let (feed, mut hangs) = RingBuffer::new(2);
+        let (_back, used) = RingBuffer::new(2);
+        let (reports, _log) = RingBuffer::new(64);
+        let lane = Lane { feed, used, worker: Cord(Arc::new(Bell::default())), told: Watermarks::BEGINNING };
+        let (sequence, input_ends) = (AtomicU64::new(0), AtomicBool::new(false));
+        let stop = StopFlag::new(&input_ends);
+        let mut dealer = Dealer::new(vec![lane], &sequence, Some(CoverageReporter::new(reports)));
+        let mut source = Ready::default();
+        let mut deal = |source: &mut Ready| {
+            source.step();
+            assert!(dealer.deal(source, true, &stop));
+        };
+        (0..10).for_each(|_| deal(&mut source));
+        assert_eq!(
+            (source.dropped, source.ledger_rows),
+            (2 * 9, 9),
+            "rows of packets and turns of the ledger"
+        );
+        while hangs.pop().is_ok() {}
+        deal(&mut source);
+        let given = std::iter::from_fn(|| hangs.pop().ok());
+        let streams: Vec<_> = given.filter_map(|feed| stream_of(&feed)).collect();
+        assert_eq!(streams, [StreamId::Packets, StreamId::Ledger], "what waited comes when there is room");
+        assert_eq!(source.ledger_rows, 0);
+    }
+
+    fn stream_of(feed: &Feed) -> Option<StreamId> {
+        match feed {
+            Feed::Batch(batch, _) => Some(batch.stream.id),
+            Feed::Watermarks(_) => None,
+        }
+    }
+}

@@ -101,15 +101,12 @@ fn operators(
     limits: OperatorLimits,
 ) -> Result<Vec<(usize, LowerOperator)>, RunError> {
     let layout = |stream: &Stream| columns_of(queries, stream).unwrap_or_default();
-    let every_half = queries
-        .iter()
-        .enumerate()
-        .flat_map(|(number, query)| (0..query.lowers.len()).map(move |lower| (number, query, lower)));
-    let operator = |(number, query, lower)| match LowerOperator::new(query, lower, &layout, limits) {
-        Ok(operator) => Ok((number, operator)),
+    let operators = |(number, query)| match LowerOperator::all(query, &layout, limits) {
+        Ok(operators) => Ok(operators.into_iter().map(|operator| (number, operator)).collect::<Vec<_>>()),
         Err(error) => Err(failed(number, &error)),
     };
-    every_half.map(operator).collect()
+    let operators: Vec<_> = queries.iter().enumerate().map(operators).collect::<Result<_, _>>()?;
+    Ok(operators.into_iter().flatten().collect())
 }
 
 /// Columns of `stream` that some query reads, ascending; `None` when none reads the stream.

@@ -1,6 +1,9 @@
 //! What is wrong with a query: one sentence, the place in its text, and what would be right.
 
+use crate::advice::{bad_address, instead_of, plain_words, unread_literal, wrong_argument};
 use crate::elements::function_of;
+use crate::literals::BadAddress;
+use crate::places::place_of_message;
 use datafusion::common::{DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -45,6 +48,14 @@ impl SqlError {
         self
     }
 
+    /// The same where its message belongs, as far as that can be said.
+    pub(crate) fn placed(self, sql: &str) -> Self {
+        match place_of_message(&self.message, sql) {
+            Some(start) if self.place.is_none() => self.at(sql, start),
+            _ => self,
+        }
+    }
+
     /// The same at the first token of `sql` that is or holds `word`.
     pub(crate) fn at_word(mut self, sql: &str, word: &str) -> Self {
         self.place = self.place.or_else(|| place_of_word(sql, word));
@@ -76,23 +87,43 @@ pub(crate) struct KnownNames<'a> {
 pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownNames<'_>) -> SqlError {
     let root = error.find_root();
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    if let DataFusionError::SchemaError(schema_error, _) = root {
-        return from_schema_error(schema_error, sql, span);
+    match root {
+        DataFusionError::SchemaError(error, _) => return from_schema_error(error, sql, span),
+        DataFusionError::External(error) if let Some(bad) = error.downcast_ref::<BadAddress>() => {
+            return bad_address(bad).at_word(sql, &bad.text);
+        }
+        _ => {}
     }
-    let text = first_sentence(&root.strip_backtrace());
+    let text = plain_words(&first_sentence(&root.strip_backtrace()));
+    if let Some((_, rest)) = text.split_once("unique expression names but the expression \"") {
+        return two_columns(rest.split('"').next().unwrap_or_default(), sql);
+    }
     if let Some(name) = quoted_after(&text, "table '") {
         return unknown_table(&name, sql, names);
     }
     if let Some(name) = quoted_after(&text, "Invalid function '") {
-        return unknown_name("function", &name, names.functions.iter().map(String::as_str), sql);
+        return unknown_function(&name, sql, names);
+    }
+    if let Some(error) = unread_literal(&text).or_else(|| wrong_argument(&text)) {
+        return error.placed(sql);
+    }
+    if let Some(name) = ungrouped(&text) {
+        let message = format!("the column '{name}' must be in GROUP BY, or within an aggregate");
+        let error = SqlError::new(message, "group by it, or take one of its values, such as max(x)");
+        let start = span.map(|span| Location::new(span.start.line, span.start.column));
+        return start.into_iter().fold(error, |error, start| error.at(sql, start)).at_word(sql, name);
     }
     let place = span.map(|span| span.start);
     let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
-    SqlError {
-        place: place.and_then(|(line, column)| place_at(sql, line, column)),
-        message: without_place(&text),
-        help: None,
-    }
+    let place = place.and_then(|(line, column)| place_at(sql, line, column));
+    SqlError { place, message: without_place(&text), help: None }.placed(sql)
+}
+
+/// The column that is neither grouped nor aggregated.
+fn ungrouped(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("column \"").filter(|_| text.contains("must be in GROUP BY"))?;
+    let name = rest.split_once("\" must appear").map(|(name, _)| name)?;
+    Some(name.split_once('.').map_or(name, |(_, name)| name))
 }
 
 /// Columns that are put before the SELECT list.
@@ -123,8 +154,15 @@ fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlE
             SqlError::new(format!("the column '{}' could be one of several", field.name), help)
                 .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
         }
-        other => SqlError { message: other.to_string(), help: None, place: None },
+        SchemaError::DuplicateUnqualifiedField { name } => two_columns(name, sql),
+        SchemaError::DuplicateQualifiedField { name, .. } => two_columns(name, sql),
     }
+}
+
+fn two_columns(name: &str, sql: &str) -> SqlError {
+    let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
+    let help = "give one of them a name of its own: AS other";
+    SqlError::new(format!("two columns are called '{name}'"), help).at_word(sql, name)
 }
 
 fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
@@ -132,6 +170,13 @@ fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
     let mut error = unknown_name("table", table, names.tables.iter().copied(), sql);
     error.help = error.help.or_else(|| Some(format!("the tables are {}", names.tables.join(", "))));
     error
+}
+
+fn unknown_function(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
+    let known = names.functions.iter().map(String::as_str);
+    let error = unknown_name("function", name, known, sql);
+    let instead = instead_of(name).map(|instead| format!("use {instead}"));
+    SqlError { help: instead.or(error.help), ..error }
 }
 
 fn unknown_name<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>, sql: &str) -> SqlError {

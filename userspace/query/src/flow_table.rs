@@ -40,18 +40,20 @@ struct Behind {
 }
 
 impl ContinuousQuery {
-    /// The same query with as many lower halves as can be over [`PACKET_FLOWS`]; for each lower half the reason why
-    /// it is not.
+    /// The same query over [`PACKET_FLOWS`], where all of its lower halves can be; for each lower half the reason why
+    /// it cannot. Halves over both would count each packet twice.
     #[must_use]
     pub fn over_packet_flows(&self) -> (Self, Vec<Option<String>>) {
-        let (mut query, mut reasons) = (self.clone(), vec![]);
-        for lower in &mut query.lowers {
-            let over_flows = if self.window.is_some_and(|window| window.pane_width().is_none()) {
-                Err("a window that counts rows needs every packet".to_owned())
-            } else {
-                lower.over_packet_flows()
-            };
-            reasons.push(over_flows.map(|half| *lower = half).err());
+        let counts_rows = self.window.is_some_and(|window| window.pane_width().is_none());
+        let over_flows = |lower: &LowerHalf| match counts_rows {
+            true => Err("a window that counts rows needs every packet".to_owned()),
+            false => lower.over_packet_flows(),
+        };
+        let halves: Vec<_> = self.lowers.iter().map(over_flows).collect();
+        let reasons = halves.iter().map(|half| half.as_ref().err().cloned()).collect();
+        let mut query = self.clone();
+        if let Ok(lowers) = halves.into_iter().collect() {
+            query.lowers = lowers;
         }
         (query, reasons)
     }
@@ -255,6 +257,9 @@ mod tests {
             "SELECT service(protocol, dst_port), tcp_flags & 2, count(*) FROM packets
              GROUP BY service(protocol, dst_port), tcp_flags & 2, tumble('1 second')",
             "SELECT count(DISTINCT src_ip) FROM packets GROUP BY tumble('1 second')",
+            "SELECT text(src_ip), hex(tcp_flags & 0x12), coalesce(dst_ip, '0.0.0.0') AS d, count(*) FROM packets
+             WHERE (src_ip, dst_port) IN (('10.0.0.1', 80), ('10.0.0.2', 443)) OR src_ip LIKE '10.%'
+             GROUP BY text(src_ip), hex(tcp_flags & 0x12), d, tumble('1 second')",
             "SELECT p, sum(o) FROM (SELECT src_port AS p, octets AS o FROM packets UNION ALL
              SELECT dst_port, octets FROM packets) GROUP BY p, tumble('1 second')",
         ] {
@@ -276,6 +281,11 @@ mod tests {
                 "a group looks at the octets of each packet",
             ),
             ("SELECT max(octets) FROM packets", "max(packets.octets) needs every packet"),
+            (
+                "SELECT count(*) FROM packets WHERE payload LIKE '%GET%'",
+                "payload is no key of the flow table",
+            ),
+            ("SELECT sum(extract(second FROM ts)) FROM packets", "needs every packet"),
             ("SELECT sum(octets * 8) FROM packets", "octets"),
             ("SELECT quantile(frame_octets, 0.5) FROM packets", "needs every packet"),
             ("SELECT sum(dst_port) FROM packets", "sum(packets.dst_port) needs every packet"),

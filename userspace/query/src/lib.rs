@@ -5,19 +5,31 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
+mod arithmetic;
+mod borrowed;
+mod casts;
 mod catalog;
+mod clauses;
+mod contexts;
+mod convert;
 mod distinct;
 mod elements;
 mod error;
 mod explain;
+mod expressions;
 mod flow_table;
 pub mod functions;
 mod limits;
 mod literals;
 mod lower;
+mod names;
 mod ordering;
+mod places;
 mod planner;
 mod split;
+mod subqueries;
+mod syntax;
 mod window;
 mod window_functions;
 

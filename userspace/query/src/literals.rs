@@ -1,101 +1,170 @@
-//! Addresses written as text: `src_ip = '10.0.0.1'`, `src_ip IN (…)`, `src_mac = 'aa:…'`.
+//! Addresses and octets written as text: `src_ip = '10.0.0.1'`, `src_mac IN ('aa:…')`, `payload = 'GET'`.
 //!
-//! A text literal that is compared with an address column becomes a literal of the column's type;
-//! one that is no address is refused. Everything else stays as it is.
+//! Where values stand together, to be compared or to be chosen from, a text literal beside an address becomes an
+//! address, and one that is none is refused. A text that is no literal is read row by row where it is compared;
+//! where a value is chosen, the addresses become text instead, since the text may be anything.
 
+use crate::functions::{ip, mac, text};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{Expr, ExprSchemable};
+use std::fmt;
 use tapline_record::address;
 
-/// What stands before the text of a literal that is no address, in the error's message.
-pub(crate) const NOT_AN_ADDRESS: &str = "not an address: '";
+/// What a column of addresses holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressKind {
+    Ip,
+    Mac,
+}
 
-/// Converts comparisons while SQL is turned into a plan, before their types are checked.
-#[derive(Debug)]
-pub(crate) struct AddressComparisons;
+/// Why values stand together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Together {
+    /// They are compared with one another.
+    Compared,
+    /// One of them is the result.
+    Chosen,
+}
 
-impl ExprPlanner for AddressComparisons {
-    fn plan_binary_op(
-        &self,
-        mut raw: RawBinaryExpr,
-        schema: &DFSchema,
-    ) -> Result<PlannerResult<RawBinaryExpr>> {
-        convert_pair(&mut raw.left, &mut raw.right, schema)?;
-        Ok(PlannerResult::Original(raw))
+/// A text literal where an address is expected, which is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadAddress {
+    pub(crate) text: String,
+    pub(crate) kind: AddressKind,
+    pub(crate) together: Together,
+    /// The column beside it, if it is one.
+    pub(crate) column: Option<String>,
+}
+
+impl std::error::Error for BadAddress {}
+
+impl fmt::Display for BadAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' is not an address", self.text)
     }
 }
 
-/// Converts the literals of IN, BETWEEN and CASE, which that hook does not see.
-///
-/// # Errors
-/// When a literal that must be an address is none.
-pub(crate) fn convert_addresses(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let converted = plan.transform_up_with_subqueries(|node| {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
+impl AddressKind {
+    /// The kind that columns of this type hold.
+    pub(crate) const fn of(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::FixedSizeBinary(16) => Some(Self::Ip),
+            DataType::FixedSizeBinary(6) => Some(Self::Mac),
+            _ => None,
         }
-        if let LogicalPlan::TableScan(scan) = &node {
-            schema.merge(&scan.projected_schema);
+    }
+
+    const fn null(self) -> ScalarValue {
+        match self {
+            Self::Ip => ScalarValue::FixedSizeBinary(16, None),
+            Self::Mac => ScalarValue::FixedSizeBinary(6, None),
         }
-        node.map_expressions(|expression| expression.transform_up(|inner| convert(inner, &schema)))
-    })?;
-    converted.data.recompute_schema()
+    }
+
+    /// The literal for a text; `None` when it is no such address.
+    pub(crate) fn literal(self, text: &str) -> Option<ScalarValue> {
+        match self {
+            Self::Ip => address::parse_ip(text).map(|ip| ScalarValue::FixedSizeBinary(16, Some(ip.into()))),
+            Self::Mac => {
+                address::parse_mac(text).map(|mac| ScalarValue::FixedSizeBinary(6, Some(mac.into())))
+            }
+        }
+    }
 }
 
-fn convert(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let changed = match &mut expression {
-        Expr::BinaryExpr(BinaryExpr { left, right, .. }) => convert_pair(left, right, schema)?,
-        Expr::InList(InList { expr, list, .. }) => convert_list(expr, list.iter_mut(), schema)?,
-        Expr::Between(Between { expr, low, high, .. }) => {
-            convert_list(expr, [&mut **low, &mut **high].into_iter(), schema)?
-        }
-        Expr::Case(Case { expr: Some(base), when_then_expr, .. }) => {
-            convert_list(base, when_then_expr.iter_mut().map(|(when, _)| &mut **when), schema)?
-        }
-        _ => false,
-    };
-    Ok(if changed { Transformed::yes(expression) } else { Transformed::no(expression) })
+/// Whether values of this type are text.
+pub(crate) const fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-fn convert_pair(left: &mut Expr, right: &mut Expr, schema: &DFSchema) -> Result<bool> {
-    Ok(convert_list(left, [&mut *right].into_iter(), schema)?
-        || convert_list(right, [left].into_iter(), schema)?)
+/// Whether values of this type are octets of any length.
+pub(crate) const fn is_octets(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
-/// Converts the text literals among `others` to the type of `column`; says whether there was one.
-fn convert_list<'a>(
-    column: &Expr,
-    others: impl Iterator<Item = &'a mut Expr>,
-    schema: &DFSchema,
-) -> Result<bool> {
-    let Ok(DataType::FixedSizeBinary(width)) = column.get_type(schema) else {
-        return Ok(false);
-    };
+/// The text of a literal.
+pub(crate) fn text_literal(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Alias(alias) => text_literal(&alias.expr),
+        Expr::Literal(literal, _) => literal.try_as_str().flatten(),
+        _ => None,
+    }
+}
+
+/// Makes values that stand together values of one type; says whether any had to change.
+pub(crate) fn unify(values: &mut [&mut Expr], schema: &DFSchema, together: Together) -> Result<bool> {
+    let types: Vec<DataType> =
+        values.iter().map(|value| value.get_type(schema).unwrap_or(DataType::Null)).collect();
+    let address = types.iter().position(|kind| AddressKind::of(kind).is_some());
+    if let Some(place) = address
+        && let Some(kind) = AddressKind::of(&types[place])
+    {
+        let column = values[place].try_as_col().map(|column| column.name.clone());
+        return unify_addresses(values, &types, &Addresses { kind, together, column });
+    }
+    Ok(types.iter().any(is_octets) && unify_octets(values))
+}
+
+/// What the addresses among some values are.
+struct Addresses {
+    kind: AddressKind,
+    together: Together,
+    column: Option<String>,
+}
+
+fn unify_addresses(values: &mut [&mut Expr], types: &[DataType], among: &Addresses) -> Result<bool> {
+    let is_column = |(value, kind): (&&mut Expr, &DataType)| is_text(kind) && text_literal(value).is_none();
+    let has_columns = values.iter().zip(types).any(is_column);
     let mut changed = false;
-    for other in others {
-        if let Expr::Literal(literal, metadata) = other
-            && let Some(Some(text)) = literal.try_as_str()
-        {
-            *other = Expr::Literal(address_literal(width, text)?, metadata.clone());
-            changed = true;
+    for (value, kind) in values.iter_mut().zip(types) {
+        let as_text = has_columns && among.together == Together::Chosen;
+        let converted = match (as_text, is_text(kind)) {
+            (true, false) => AddressKind::of(kind).map(|_| text(value.clone())),
+            (false, true) => Some(among.read(value)?),
+            (false, false) if matches!(value, Expr::Literal(ScalarValue::Null, _)) => Some(among.null()),
+            _ => None,
+        };
+        changed |= converted.is_some();
+        if let Some(converted) = converted {
+            **value = converted;
         }
     }
     Ok(changed)
 }
 
-fn address_literal(width: i32, text: &str) -> Result<ScalarValue> {
-    let octets = match width {
-        16 => address::parse_ip(text).map(Vec::from),
-        6 => address::parse_mac(text).map(Vec::from),
-        _ => None,
-    };
-    if octets.is_none() {
-        return plan_err!("{NOT_AN_ADDRESS}{text}'");
+impl Addresses {
+    /// NULL, as an address.
+    const fn null(&self) -> Expr {
+        Expr::Literal(self.kind.null(), None)
     }
-    Ok(ScalarValue::FixedSizeBinary(width, octets))
+
+    /// The address that a text names.
+    fn read(&self, value: &Expr) -> Result<Expr> {
+        let Some(text) = text_literal(value) else {
+            return Ok(match self.kind {
+                AddressKind::Ip => ip(value.clone()),
+                AddressKind::Mac => mac(value.clone()),
+            });
+        };
+        let literal = self.kind.literal(text).ok_or_else(|| {
+            let (text, column) = (text.to_owned(), self.column.clone());
+            let bad = BadAddress { text, kind: self.kind, together: self.together, column };
+            DataFusionError::External(Box::new(bad))
+        })?;
+        Ok(Expr::Literal(literal, None))
+    }
+}
+
+/// Makes text literals beside octets the octets of their text.
+fn unify_octets(values: &mut [&mut Expr]) -> bool {
+    let mut changed = false;
+    for value in values {
+        if let Some(text) = text_literal(value) {
+            let octets = ScalarValue::Binary(Some(text.as_bytes().to_vec()));
+            **value = Expr::Literal(octets, None);
+            changed = true;
+        }
+    }
+    changed
 }

@@ -6,8 +6,10 @@
 
 use crate::catalog::StreamTable;
 use crate::error::SqlError;
+use crate::split::{misplaced_window, names_window};
 use crate::window_functions::window_of;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::execution_props::ExecutionProps;
@@ -99,6 +101,10 @@ impl LowerHalf {
 
     /// Compiles a lowest aggregate.
     pub(crate) fn of_aggregate(node: &AggregateNode) -> Result<Self, Refusal> {
+        let in_aggregate = |one: &Expr| one.exists(|inner| Ok(window_of(inner).is_some())).unwrap_or(false);
+        if names_window(&node.input)? || node.aggr_expr.iter().any(in_aggregate) {
+            return Err(Refusal::Because(misplaced_window()));
+        }
         let branches = compile_branches(&node.input)?;
         let fold = Fold::Aggregate(compile_fold(node)?);
         Ok(Self { branches, fold, plan: LogicalPlan::Aggregate(node.clone()) })
@@ -235,6 +241,7 @@ fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, R
     let builder = LoweredAggregateBuilder::new(expression, input, input.as_arrow(), &properties, &context);
     let LoweredAggregate { aggregate: function, filter, order_bys } = builder.build()?;
     let name = function.fun().name();
+    check_mergeable(name)?;
     if !order_bys.is_empty() {
         return refuse(
             format!("{name} with ORDER BY depends on the order of arrival"),
@@ -247,7 +254,6 @@ fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, R
             "use count(DISTINCT x), or approx_distinct(x), which merges",
         );
     }
-    check_mergeable(name)?;
     let arguments = function.expressions();
     Ok(Aggregate { function, arguments, filter, takes_states: false })
 }
@@ -329,13 +335,17 @@ fn refuse_node<T>(node: &LogicalPlan) -> Result<T, Refusal> {
             "OVER (…) below the lowest aggregate would have to keep every row",
             "aggregate first, and use OVER on the result",
         ),
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => refuse(
+            "the first rows of an order are known when the input ends, and cannot be counted, joined or united before",
+            "leave what is around ORDER BY … LIMIT out, or aggregate first",
+        ),
         LogicalPlan::Sort(_) => refuse(
             "ORDER BY without LIMIT over a stream would have to keep every row",
             "add LIMIT n, or aggregate first",
         ),
         LogicalPlan::Limit(_) => refuse(
-            "LIMIT below an aggregate depends on the order of arrival",
-            "leave the inner LIMIT out; filter with WHERE, or use tumble_rows(n)",
+            "LIMIT inside of a query depends on the order of arrival",
+            "put one LIMIT at the end of the whole query; filter with WHERE, or use tumble_rows(n)",
         ),
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
             refuse("rows that are no stream cannot be mixed with one here", "aggregate the stream first")

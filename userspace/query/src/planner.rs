@@ -1,23 +1,33 @@
 //! SQL text to a continuous query.
 //!
-//! parse → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → split → compile both halves.
+//! parse → rewrite syntax → name elements → plan → rewrite (addresses, ties, DISTINCT) → optimise → check overflow →
+//! split → compile both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
+use crate::arithmetic::{WideIntegers, check_overflow};
+use crate::borrowed::borrowed_functions;
+use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
 use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
+use crate::clauses::check_clauses;
+use crate::convert::convert_values;
 use crate::distinct::expand_distinct;
 use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
 use crate::error::{KnownNames, SqlError, from_datafusion};
+use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::limits;
-use crate::literals::{AddressComparisons, NOT_AN_ADDRESS, convert_addresses};
 use crate::lower::{LowerHalf, Refusal};
+use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::subqueries::{check_subqueries, name_subqueries};
+use crate::syntax::rewrite_syntax;
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
+use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::registry::FunctionRegistry as _;
@@ -29,7 +39,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_record::stream::TIME_ZONE;
-use tapline_record::{ElementColumn, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
+use tapline_record::{ElementColumn, EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
 pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
@@ -38,6 +48,8 @@ pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGE
 #[derive(Debug)]
 pub struct Planner {
     state: SessionState,
+    /// The same with borrowed functions, in which SQL becomes a plan.
+    sql_state: SessionState,
     functions: Vec<String>,
 }
 
@@ -142,14 +154,18 @@ impl Planner {
         config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
         // As joins, scalar subqueries are split like any other part of the plan.
         config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let builder = SessionStateBuilder::new().with_config(config);
+        let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
+        let mut state = builder.with_default_features().build();
+        let borrowed = borrowed_functions(&state);
         for function in scalar_functions().into_iter().chain(window_functions()) {
             let _ = state.register_udf(Arc::new(function));
         }
         for function in aggregate_functions() {
             let _ = state.register_udaf(Arc::new(function));
         }
-        let _ = state.register_expr_planner(Arc::new(AddressComparisons));
+        let _ = state.register_udf(Arc::new(NamedCast::new().into()));
+        let _ = state.register_expr_planner(Arc::new(WideIntegers));
         state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
         let functions = [
             state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
@@ -157,7 +173,19 @@ impl Planner {
             state.window_functions().keys().cloned().collect(),
             ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
         ];
-        Self { state, functions: functions.concat() }
+        let mut sql_state = state.clone();
+        for function in borrowed {
+            let _ = sql_state.register_udf(function);
+        }
+        Self { state, sql_state, functions: functions.concat() }.starting(EventTime(0))
+    }
+
+    /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
+    #[must_use]
+    pub fn starting(mut self, now: EventTime) -> Self {
+        let now = timestamp_ns_to_datetime(now.0).map(|now| now.and_utc());
+        self.state.execution_props_mut().query_execution_start_time = now;
+        self
     }
 
     /// Plans the query in `sql`.
@@ -171,9 +199,14 @@ impl Planner {
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
         let (mut statement, explain) = parse(sql)?;
+        if let Statement::Statement(inner) = &statement {
+            let is_aggregate = |name: &str| self.state.aggregate_functions().contains_key(name);
+            check_clauses(inner, sql, &is_aggregate).map_err(Refusal::Because)?;
+        }
+        rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
         let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
-        let plan = block_on(self.state_with(&elements)?.statement_to_plan(statement))?;
-        let plan = break_ties(convert_addresses(plan)?)?;
+        let plan = plan_of(&self.state_with(&elements)?, statement)?;
+        let plan = break_ties(name_subqueries(convert_values(plan)?)?)?;
         if !reads_stream(&plan)? {
             let names = STREAMS.map(|stream| stream.name).join(" or ");
             return Err(Refusal::Because(SqlError::new(
@@ -181,7 +214,9 @@ impl Planner {
                 format!("add FROM {names}"),
             )));
         }
-        let optimised = self.state.optimize(&expand_distinct(plan.clone())?)?;
+        check_names(plan.schema(), sql)?;
+        check_subqueries(&plan)?;
+        let optimised = check_overflow(self.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
             sql: sql.to_owned(),
             explain,
@@ -204,12 +239,13 @@ impl Planner {
         } else {
             (query.lowers, query.upper) = self.compile_rows(optimised)?;
         }
+        query.schema = retyped(&query);
         Ok(query)
     }
 
     /// The state in which `flows` has columns for these elements, too.
     fn state_with(&self, elements: &[ElementColumn]) -> Result<SessionState> {
-        let mut state = self.state.clone();
+        let mut state = self.sql_state.clone();
         state.register_catalog_list(catalogs(elements)?);
         Ok(state)
     }
@@ -240,6 +276,7 @@ impl Planner {
             return Ok((lowers, Upper::Best { half: self.compile_upper(split)?, prune }));
         }
         let (plan, skip, fetch) = peel_limit(plan)?;
+        let plan = without_wider_limits(plan, fetch.map(|fetch| skip.saturating_add(fetch)))?;
         Ok((vec![LowerHalf::of_rows(&plan)?], Upper::Stream { skip, fetch }))
     }
 
@@ -256,16 +293,22 @@ impl Planner {
 
     fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
         let error = match refusal {
-            Refusal::Because(error) => return error,
+            Refusal::Because(error) => return error.placed(sql),
             Refusal::DataFusion(error) => error,
         };
-        if let Some(text) = bad_address(&error) {
-            let message = format!("'{text}' is not an address");
-            return SqlError::new(message, "write e.g. '10.0.0.1', '2001:db8::1' or '00:11:22:33:44:55'")
-                .at_word(sql, &text);
-        }
         let tables = STREAMS.map(|stream| stream.name);
         from_datafusion(&error, sql, &KnownNames { tables: &tables, functions: &self.functions })
+    }
+}
+
+/// The statement's plan, its casts named where they must be.
+fn plan_of(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+    match block_on(state.statement_to_plan(statement.clone())) {
+        Err(error) if has_one_name_for_two(&error) => {
+            name_casts(&mut statement);
+            block_on(state.statement_to_plan(statement)).map_err(|_| error)
+        }
+        other => other,
     }
 }
 
@@ -327,6 +370,26 @@ fn peel_limit(plan: LogicalPlan) -> Result<(LogicalPlan, usize, Option<usize>), 
     Ok((peeled.data, skip, fetch))
 }
 
+/// Takes off what the optimiser put below UNION ALL: limits that allow as many rows as are wanted in all.
+fn without_wider_limits(plan: LogicalPlan, wanted: Option<usize>) -> Result<LogicalPlan> {
+    let Some(wanted) = wanted else { return Ok(plan) };
+    let bare = plan.transform_down(|node| match node {
+        LogicalPlan::Limit(limit) => {
+            let (mut skip, mut fetch) = (0, None);
+            let is_wider = read_limit(&limit, &mut skip, &mut fetch)? && skip == 0;
+            if is_wider && fetch.is_some_and(|fetch| fetch >= wanted) {
+                return Ok(Transformed::yes(Arc::unwrap_or_clone(limit.input)));
+            }
+            Ok(Transformed::new(LogicalPlan::Limit(limit), false, TreeNodeRecursion::Stop))
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) => {
+            Ok(Transformed::no(node))
+        }
+        other => Ok(Transformed::new(other, false, TreeNodeRecursion::Jump)),
+    })?;
+    Ok(bare.data)
+}
+
 fn read_limit(limit: &Limit, skip: &mut usize, fetch: &mut Option<usize>) -> Result<bool> {
     match (limit.get_skip_type()?, limit.get_fetch_type()?) {
         (SkipType::Literal(rows), FetchType::Literal(limit)) => {
@@ -356,11 +419,4 @@ fn bare_select_list(split: &Split) -> Result<Option<LogicalPlan>> {
     };
     let other = bare.data.exists(|node| Ok(!is_plain(node)))?;
     Ok((!other).then_some(bare.data))
-}
-
-/// The text that was taken for an address.
-fn bad_address(error: &DataFusionError) -> Option<String> {
-    let text = error.find_root().strip_backtrace();
-    let (_, rest) = text.split_once(NOT_AN_ADDRESS)?;
-    rest.lines().next()?.strip_suffix('\'').map(str::to_owned)
 }

@@ -12,8 +12,10 @@ use crate::window_functions::window_of;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::logical_expr::logical_plan::Aggregate;
+use datafusion::logical_expr::logical_plan::{Aggregate, Union};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A plan in two halves.
@@ -50,9 +52,14 @@ pub(crate) fn split(plan: LogicalPlan) -> Result<Split, Refusal> {
     if let Some(refusal) = refusal {
         return Err(refusal);
     }
-    split.upper =
-        split.upper.transform_up_with_subqueries(|node| node.recompute_schema().map(Transformed::yes))?.data;
+    split.upper = split.upper.transform_up_with_subqueries(recompute_schema)?.data;
     split.window = one_window(&windows)?;
+    if matches!(split.window, Some(Window::Rows { .. })) && !read_the_same_rows(&split.lowers)? {
+        return Err(Refusal::Because(SqlError::new(
+            "tumble_rows over several streams, or several WHERE, would pair windows of different times",
+            "take a window of time, tumble('60 seconds'), or one query for each",
+        )));
+    }
     check_upper(&split.upper)?;
     Ok(split)
 }
@@ -71,6 +78,37 @@ impl Split {
         self.slots.push(slot);
         LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.project(columns)?.build()
     }
+}
+
+/// The node with the schema that its inputs have now: what a partial table gives may be NULL.
+fn recompute_schema(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let node = match node {
+        LogicalPlan::Union(union) => LogicalPlan::Union(Union::try_new(union.inputs)?),
+        other => other.recompute_schema()?,
+    };
+    Ok(Transformed::yes(node))
+}
+
+/// Whether all lower halves see the same rows of one stream, in the same order.
+fn read_the_same_rows(lowers: &[LowerHalf]) -> Result<bool> {
+    let mut conditions = vec![];
+    for lower in lowers {
+        let [branch] = lower.branches.as_slice() else { return Ok(false) };
+        conditions.push((branch.stream.name, conditions_of(&lower.plan)?));
+    }
+    Ok(conditions.windows(2).all(|pair| pair[0] == pair[1]))
+}
+
+/// The conditions of all filters, in any order.
+fn conditions_of(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
+    let mut conditions = BTreeSet::new();
+    plan.apply(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            conditions.extend(split_conjunction(&filter.predicate).into_iter().map(ToString::to_string));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(conditions)
 }
 
 /// Whether `plan` reads a stream anywhere.
@@ -128,14 +166,19 @@ fn check_upper(upper: &LogicalPlan) -> Result<(), Refusal> {
             "aggregate every stream that is joined, united or asked in a subquery",
         )));
     }
-    let mut misplaced = false;
-    upper.apply_with_subqueries(|node| {
+    if names_window(upper)? { Err(Refusal::Because(misplaced_window())) } else { Ok(()) }
+}
+
+/// Whether some expression of a plan, or of what is below it, is a window or computes with one.
+pub(crate) fn names_window(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
-            misplaced |= expression.exists(|inner| Ok(window_of(inner).is_some()))?;
+            found |= expression.exists(|inner| Ok(window_of(inner).is_some()))?;
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
-    if misplaced { Err(Refusal::Because(misplaced_window())) } else { Ok(()) }
+    Ok(found)
 }
 
 /// A window function where no stream is grouped.

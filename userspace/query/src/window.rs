@@ -54,14 +54,13 @@ impl Window {
         }
         let pane = greatest_common_divisor(slide, size);
         if size / pane > PANES_PER_WINDOW_MAX {
-            let better = size - size % slide;
             return Err(format!(
-                "hop('{}', '{}') needs {} panes of {} a window, more than {PANES_PER_WINDOW_MAX}; take a size that is a multiple of a longer slide, the nearest is '{}'",
+                "hop('{}', '{}') needs {} panes of {} a window, more than {PANES_PER_WINDOW_MAX}; {}",
                 format_interval(slide),
                 format_interval(size),
                 size / pane,
                 format_interval(pane),
-                format_interval(better.max(slide * (size / PANES_PER_WINDOW_MAX / slide).max(1)))
+                nearest_hop(slide, size)
             ));
         }
         Ok(Self::Hop { slide, size })
@@ -102,8 +101,9 @@ impl Window {
     pub fn starts_of(self, pane: EventTime) -> impl Iterator<Item = EventTime> {
         let (size, slide) = self.size_and_slide().unwrap_or((1, 1));
         let last = pane.align_down(slide);
-        let count = (last.0.saturating_sub(pane.0).saturating_add(size) + slide - 1) / slide;
-        (0..count).rev().map(move |back| last.plus(-back * slide))
+        // The latest window begins at or before the pane; so many earlier ones still reach it.
+        let earlier = size.saturating_sub(1).saturating_sub(pane.0.saturating_sub(last.0)).max(0) / slide;
+        (0..=earlier).rev().map(move |back| last.plus(-back * slide))
     }
 }
 
@@ -119,44 +119,100 @@ impl std::fmt::Display for Window {
     }
 }
 
+/// A hop like that one, of few panes enough: the size is kept if it can be, else the slide.
+fn nearest_hop(slide: i64, size: i64) -> String {
+    let whole = size - size % slide;
+    if whole / slide <= PANES_PER_WINDOW_MAX {
+        let (slide, size) = (format_interval(slide), format_interval(whole));
+        return format!(
+            "the nearest size that is a multiple of the slide is '{size}': write hop('{slide}', '{size}')"
+        );
+    }
+    let slide = round_up(size.div_euclid(PANES_PER_WINDOW_MAX) + 1);
+    let (slide, size) = (format_interval(slide), format_interval(size - size % slide));
+    format!("take a longer slide: write hop('{slide}', '{size}')")
+}
+
+/// The interval, or the next longer one that is 1, 2 or 5 times a power of ten of its unit.
+fn round_up(interval: i64) -> i64 {
+    let unit = UNITS.iter().map(|(_, _, unit)| *unit).find(|unit| *unit <= interval).unwrap_or(1);
+    let powers = std::iter::successors(Some(unit), |power| power.checked_mul(10));
+    let mut round = powers.flat_map(|power| [power, power.saturating_mul(2), power.saturating_mul(5)]);
+    round.find(|round| *round >= interval).unwrap_or(interval)
+}
+
 /// Unit names, their short forms and their nanoseconds, longest first.
-const UNITS: [(&str, &[&str], i64); 7] = [
+const UNITS: [(&str, &[&str], i64); 8] = [
+    ("week", &["w"], 604_800_000_000_000),
     ("day", &["d"], 86_400_000_000_000),
-    ("hour", &["h"], 3_600_000_000_000),
-    ("minute", &["min", "m"], 60_000_000_000),
-    ("second", &["sec", "s"], 1_000_000_000),
-    ("millisecond", &["ms"], 1_000_000),
-    ("microsecond", &["us", "µs"], 1_000),
+    ("hour", &["h", "hr", "hrs"], 3_600_000_000_000),
+    ("minute", &["min", "mins", "m"], 60_000_000_000),
+    ("second", &["sec", "secs", "s"], 1_000_000_000),
+    ("millisecond", &["ms", "msec", "msecs"], 1_000_000),
+    ("microsecond", &["us", "µs", "usec", "usecs"], 1_000),
     ("nanosecond", &["ns"], 1),
 ];
 
-/// Nanoseconds of a text such as `60 seconds`, `1m` or `500 milliseconds`.
+/// Nanoseconds of a text such as `60 seconds`, `1m`, `1.5 hours` or `1 hour 30 minutes`.
 ///
 /// # Errors
 /// A sentence that names the text and what would be right.
 pub fn parse_interval(text: &str) -> Result<i64, String> {
     let wrong = || format!("'{text}' is not an interval; write e.g. '60 seconds', '5 minutes' or '500 ms'");
-    let trimmed = text.trim();
-    let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let number: i64 = trimmed[..digits].parse().map_err(|_| wrong())?;
-    let unit = trimmed[digits..].trim().to_ascii_lowercase();
-    let matches = |(name, short, _): &&(&str, &[&str], i64)| {
+    let mut nanoseconds: i128 = 0;
+    let mut rest = text.trim();
+    while nanoseconds == 0 || !rest.is_empty() {
+        let (number, behind) = split_where(rest, |c| !c.is_ascii_digit() && c != '.');
+        let (unit, behind) = split_where(behind.trim_start(), |c| !c.is_alphabetic());
+        let term = term(number, unit).ok_or_else(wrong)?;
+        if term == 0 && behind.trim().is_empty() && nanoseconds == 0 {
+            return Err(format!("the interval '{text}' is empty; write e.g. '1 second'"));
+        }
+        nanoseconds = nanoseconds.saturating_add(term);
+        rest = behind.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+    }
+    let longest = i64::MAX / UNITS[1].2;
+    i64::try_from(nanoseconds).map_err(|_| {
+        format!("the interval '{text}' is longer than '{longest} days', the longest that there is")
+    })
+}
+
+/// Nanoseconds of a number of units.
+fn term(number: &str, unit: &str) -> Option<i128> {
+    let unit = unit.to_lowercase();
+    let is_named = |(name, short, _): &&(&str, &[&str], i64)| {
         unit.strip_suffix('s').unwrap_or(&unit) == *name || short.contains(&unit.as_str())
     };
-    let (_, _, nanoseconds) = UNITS.iter().find(matches).ok_or_else(wrong)?;
-    let interval = number.checked_mul(*nanoseconds).ok_or_else(wrong)?;
-    if interval > 0 {
-        Ok(interval)
-    } else {
-        Err(format!("the interval '{text}' is empty; write e.g. '1 second'"))
+    let unit = i128::from(UNITS.iter().find(is_named)?.2);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+    if !(is_number(whole) && is_number(fraction)) || whole.len() + fraction.len() == 0 || fraction.len() > 15
+    {
+        return None;
     }
+    let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
+    // More digits are longer than all of time.
+    let digits = format!("{whole}{fraction}");
+    let digits: i128 = if digits.len() > 20 + fraction.len() {
+        i128::from(i64::MAX) * scale
+    } else {
+        digits.parse().ok()?
+    };
+    let nanoseconds = digits.checked_mul(unit)?;
+    (nanoseconds % scale == 0).then_some(nanoseconds / scale)
+}
+
+/// The text up to the first character of a kind, and the rest.
+fn split_where(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(is_end).unwrap_or(text.len()))
 }
 
 /// The interval in the largest unit that divides it: `60 seconds` is `1 minute`.
 #[must_use]
 pub fn format_interval(nanoseconds: i64) -> String {
     let divides = |(_, _, unit): &&(&str, &[&str], i64)| nanoseconds % unit == 0;
-    let (name, _, unit) = UNITS.iter().find(divides).unwrap_or(&UNITS[UNITS.len() - 1]);
+    // Days are what everybody counts with; a week is only read.
+    let (name, _, unit) = UNITS[1..].iter().find(divides).unwrap_or(&UNITS[UNITS.len() - 1]);
     let count = nanoseconds / unit;
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
@@ -180,12 +236,22 @@ mod tests {
             (" 5  Minutes ", 300_000_000_000, "5 minutes"),
             ("1500ms", 1_500_000_000, "1500 milliseconds"),
             ("2 days", 172_800_000_000_000, "2 days"),
+            ("1 week", 604_800_000_000_000, "7 days"),
+            ("1.5 seconds", 1_500_000_000, "1500 milliseconds"),
+            (".25 h", 900_000_000_000, "15 minutes"),
+            ("1 hour 30 minutes", 5_400_000_000_000, "90 minutes"),
+            ("1h30m", 5_400_000_000_000, "90 minutes"),
+            ("106751 days", 9_223_286_400_000_000_000, "106751 days"),
         ] {
             assert_eq!(parse_interval(text), Ok(nanoseconds));
             assert_eq!(format_interval(nanoseconds), written);
         }
-        for text in ["", "seconds", "0 seconds", "-1 s", "1 parsec", "1.5 s", "99999999999 days", "é"] {
+        for text in ["", "seconds", "0 seconds", "-1 s", "1 parsec", "1.2.3 s", ". s", "1.5 ns", "é", "1 s 2"]
+        {
             assert!(parse_interval(text).is_err(), "{text}");
+        }
+        for text in ["99999999999 days", "106752 days", "99999999999999999999999999999999999999999999 s"] {
+            assert!(parse_interval(text).unwrap_err().contains("106751 days"), "{text}");
         }
     }
 
@@ -201,12 +267,27 @@ mod tests {
         assert_eq!(starts(hop(4, 6), 4), [0, 4]);
         assert_eq!(starts(hop(4, 6), 6), [4]);
         assert_eq!(starts(hop(4, 6), -2), [-4]);
+        let days = |days: i64| days * 86_400_000_000_000;
+        assert_eq!(starts(Window::Tumble { size: days(60_000) }, 0), [0]);
+        assert_eq!(starts(Window::Tumble { size: i64::MAX }, 0), [0]);
+        assert_eq!(starts(hop(days(30_000), days(90_000)), days(30_000)), [days(-30_000), 0, days(30_000)]);
     }
 
     #[test]
     fn unreasonable_windows_are_refused() {
         assert!(Window::hop("2 s", "1 s").is_err());
-        assert!(Window::hop("1 ms", "1 day").unwrap_err().contains("panes"));
+        for (slide, size, better) in [
+            ("1 ms", "1 day", "hop('10 seconds', '1 day')"),
+            ("7 s", "86401 s", "hop('10 seconds', '1 day')"),
+            ("9 s", "86401 s", "hop('9 seconds', '1 day')"),
+            ("1 ns", "1 s", "hop('200 microseconds', '1 second')"),
+            ("60 s", "60000000001 ns", "hop('1 minute', '1 minute')"),
+        ] {
+            let refusal = Window::hop(slide, size).unwrap_err();
+            assert!(refusal.contains("panes") && refusal.contains(better), "{refusal}");
+            let arguments: Vec<&str> = better.split('\'').collect();
+            assert!(Window::hop(arguments[1], arguments[3]).is_ok(), "{better}");
+        }
         assert!(Window::rows(0).is_err());
     }
 }

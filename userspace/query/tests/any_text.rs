@@ -24,6 +24,8 @@ const QUERIES: &[&str] = &[
     "SELECT date_trunc ( 'second' , ts ) , octets / 100 , - octets % 7 , octets :: varchar || 'x' FROM packets WHERE interface LIKE 'eth%'",
     "SELECT f . element ( 95 ) , sum ( element ( 9 , 12235 ) ) , f . * FROM flows f WHERE element_text ( 82 ) LIKE 'Gi%' GROUP BY element ( 95 ) ORDER BY element ( 95 )",
     "WITH flows AS ( SELECT * , element ( 61 ) FROM flows ) SELECT * EXCLUDE ( ts ) , element_octets ( 0 , 4 ) FROM flows",
+    "SELECT coalesce ( src_ip , '0.0.0.0' ) || ':' || dst_port , t [ 1 ] [ 'value' ] FROM ( SELECT src_ip , dst_port , top_k ( src_mac , 2 ) AS t FROM packets WHERE ( src_ip , dst_port ) IN ( ( '10.0.0.1' , 0x50 ) ) AND payload LIKE '%GET%' GROUP BY src_ip , dst_port )",
+    "SELECT extract ( epoch FROM max ( ts ) - min ( ts ) ) , quantile ( end_time - start_time , 0.5 ) , CASE src_ip WHEN '::1' THEN dst_ip ELSE '::2' END FROM flows WHERE '10.0.0.1' IN ( src_ip , dst_ip ) AND src_ip :: text ~ '1' GROUP BY src_ip , dst_ip",
     "EXPLAIN SELECT ip ( '10.0.0.1' ) , INTERVAL '1 day' , ARRAY [ 1 , 2 ] [ 1 ] , payload FROM packets",
 ];
 
@@ -121,6 +123,14 @@ const CALLS: &[&str] = &[
     "element_octets(65535)",
     "element(-1)",
     "INTERVAL '1'",
+    "hex(payload)",
+    "mac('x')",
+    "nullif(src_ip, 'x')",
+    "greatest(src_mac, '10.0.0.1')",
+    "(src_ip, dst_ip)",
+    "0xffff",
+    "[1]['value']",
+    "date_part('epoch', ts - ts)",
     "'\u{0}'",
     "\"\"",
 ];

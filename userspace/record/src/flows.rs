@@ -9,7 +9,8 @@ stream! {
         Ts ts: Timestamp, false, "ns", "Event time of the record: the flow's end";
         StartTime start_time: Timestamp, true, "ns", "Time of the first packet (IE 22, 150, 152, 154, 156)";
         EndTime end_time: Timestamp, true, "ns", "Time of the last packet (IE 21, 151, 153, 155, 157)";
-        Exporter exporter: Address, true, "", "Address that sent the export; NULL for flows built from packets";
+        Exporter exporter: Address, true, "", "Address that made the record, which in sFlow is the agent's; NULL for flows built from packets";
+        Sender sender: Address, true, "", "Address that the record came from, which in sFlow may be another one; NULL for flows built from packets";
         ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
         SrcIp src_ip: Address, true, "", "Source address (IE 8, 27)";
         DstIp dst_ip: Address, true, "", "Destination address (IE 12, 28)";

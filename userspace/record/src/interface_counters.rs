@@ -7,7 +7,8 @@ stream! {
     INTERFACE_COUNTERS: InterfaceCounters "interface_counters" "One row a sFlow counter sample of an interface; counts are since the agent started, NULL where it does not know them.",
     InterfaceColumn, InterfaceRow {
         Ts ts: Timestamp, false, "ns", "When the datagram was received; sFlow carries no time of day";
-        Exporter exporter: Address, false, "", "Address that sent the datagram";
+        Exporter exporter: Address, false, "", "Address of the agent";
+        Sender sender: Address, false, "", "Address that sent the datagram";
         ObservationDomain observation_domain: UInt32, false, "", "Sub-agent";
         Interface interface: UInt32, false, "", "SNMP index (ifIndex)";
         InterfaceType interface_type: UInt32, false, "", "IANA interface type (ifType)";

@@ -8,11 +8,12 @@ stream! {
     LedgerColumn, LedgerRow {
         Ts ts: Timestamp, false, "ns", "When it was counted: by the wall clock for a live source, by the last record for files";
         Source source: Text, false, "", "The listener's URL, or file";
-        Exporter exporter: Address, true, "", "Address that sent the export; NULL for what concerns the source as a whole, and for exporters that are not kept any more";
+        Exporter exporter: Address, true, "", "Address that made the records, which in sFlow is the agent's; NULL for what concerns the source as a whole, and for exporters that are not kept any more";
+        Sender sender: Address, true, "", "Address that the messages came from; NULL where there are several, and without an exporter";
         Port port: UInt16, true, "", "The exporter's port; NULL where exporters are told apart by address alone";
         ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
         Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …";
-        Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples; rows between capture and operators; frames";
+        Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples, messages; rows between capture and operators; frames";
         Offered offered: Change, false, "units", "Sum of the fates: delivered + control + undecodable + dropped + lost";
         Delivered delivered: Change, false, "units", "Became rows";
         Control control: Change, false, "units", "Templates and options";

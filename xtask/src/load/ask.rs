@@ -16,6 +16,7 @@ use super::compare::{self, Pairs};
 use super::sender::{self, Options, Sent};
 use super::socket;
 use crate::csv::Table;
+use crate::summary::{self, Summary};
 use crate::{process, workspace};
 
 /// What was sent, as tapline sees it.
@@ -49,12 +50,13 @@ pub(super) fn ask(tapline: &Path, address: SocketAddr, options: &Options) -> Res
     workspace::clear(&folder)?;
     let mut command = Command::new(tapline);
     command.args(["query", "--listen", &format!("udp://{address}"), "--format", "csv", "--output"]);
-    command.arg(&folder).args([MATRIX, ACCOUNT]);
+    command.arg(&folder).args(summary::ARGUMENTS).args([MATRIX, ACCOUNT]);
     // What is lost at the very end shows only by what comes behind it, when there is room again.
     let send = || sender::send_in_sight(address, options, || socket::drain(address).map(drop));
     let Collected { measured, sent, .. } = collect(&mut command, address, "INT", send)?;
     process::succeeded(&command, measured.output.status).with_context(|| measured.said())?;
-    eprintln!("{}", measured.said());
+    let summary = Summary::of(&measured.said())?;
+    eprint!("{}", summary.text());
     let file = |name: &str| {
         let path = folder.join(name);
         fs::read_to_string(&path).with_context(|| format!("{} was not written", path.display()))
@@ -62,7 +64,7 @@ pub(super) fn ask(tapline: &Path, address: SocketAddr, options: &Options) -> Res
     let answer = Answer {
         protocol: options.plan.protocol,
         pairs: compare::parse(&file("query_1.csv")?)?,
-        missing: Missing::of(&file("query_2.csv")?, &measured.said())?,
+        missing: Missing::of(&file("query_2.csv")?, summary.of_query("query_1", "late")?)?,
     };
     Ok((sent, answer))
 }
@@ -75,13 +77,10 @@ impl Answer {
 }
 
 impl Missing {
-    /// From the account and from the summary, which says how many rows were late.
-    fn of(account: &str, summary: &str) -> Result<Self> {
-        let lines = summary.lines().filter_map(|line| line.strip_prefix("query_1: "));
-        let late = lines.filter_map(|line| line.split(" + late ").nth(1)?.split(';').next());
-        let late: i64 = late.filter_map(|number| number.replace(' ', "").parse::<i64>().ok()).sum();
+    /// From the account, and how many rows were late.
+    fn of(account: &str, late: u64) -> Result<Self> {
         let windows = Table::parse(account)?.numbers(["units", "rows"])?;
-        let none = Self { units: 0, rows: late };
+        let none = Self { units: 0, rows: i64::try_from(late)? };
         Ok(windows.into_iter().fold(none, |sum, [units, rows]: [i64; 2]| Self {
             units: sum.units + units,
             rows: sum.rows + rows,
@@ -114,8 +113,7 @@ mod tests {
     #[test]
     fn windows_of_the_account_add_up_and_what_was_lost_on_purpose_was_not_sent() {
         let account = "window_start,units,rows\na,9,2\nb,-3,\n";
-        let summary = "query_1: delivered 9 = used 8 + filtered 0 + late 1 000; 5 of them\nquery_2: late 7";
-        let missing = Missing::of(account, summary).unwrap();
+        let missing = Missing::of(account, 1000).unwrap();
         assert_eq!(missing, Missing { units: 6, rows: 1002 });
         let amount = |datagrams| Amount { datagrams, records: 24 * datagrams, ..Amount::default() };
         let truth = Truth { generated: amount(100), lost: amount(2), ..Truth::default() };

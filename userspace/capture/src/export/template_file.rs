@@ -1,11 +1,14 @@
 //! Templates on disk, so that a collector that starts anew need not wait for them.
 //!
 //! Takes a folder, gives a decoder the templates of an earlier run, and keeps those of this one: a file that is
-//! written anew as a whole, beside the old one, and put into its place at once.
+//! written anew as a whole, beside the old one, and put into its place at once. A thread of its own writes and waits
+//! for the disk, which may be slow; after a loss of power either the old file is there or the new one.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{Builder, JoinHandle};
 
 use tapline_decode::ExportDecoder;
 use tapline_decode::export::SavedTemplate;
@@ -17,6 +20,9 @@ const FILE_OCTETS_MAX: u64 = 64 << 20;
 /// Nanoseconds between two writes, at least.
 const WRITE_EVERY_NS: i64 = 1_000_000_000;
 
+/// Writes that wait for the one that is going on; later ones have what those have and more.
+const WRITES_WAITING_MAX: usize = 1;
+
 /// First line of the file.
 const HEADER: &str =
     "# tapline templates 1: address port transport version domain kind number enterprise.element.length…";
@@ -25,8 +31,16 @@ const HEADER: &str =
 #[derive(Debug)]
 pub struct TemplateFile {
     path: PathBuf,
-    /// Changes of templates that the file knows of, and when it was written.
-    written: (u64, EventTime),
+    /// Changes of templates that the writer knows of, and when it was told.
+    told: (u64, EventTime),
+    writer: Option<Writer>,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+struct Writer {
+    orders: SyncSender<Vec<SavedTemplate>>,
+    thread: JoinHandle<io::Result<()>>,
 }
 
 /// What came of an earlier run's templates.
@@ -45,7 +59,7 @@ impl TemplateFile {
     /// What the operating system says.
     pub fn in_folder(folder: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { path: folder.join(name), written: (0, EventTime::MIN) })
+        Ok(Self { path: folder.join(name), told: (0, EventTime::MIN), writer: None })
     }
 
     /// Gives the decoder the templates of the file; none if there is no file.
@@ -68,34 +82,78 @@ impl TemplateFile {
         Ok(restored)
     }
 
-    /// Writes the decoder's templates if they changed, now and then; at the end of time, at once.
+    /// Has the decoder's templates written if they changed, now and then.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system said of an earlier write.
     pub fn keep(&mut self, decoder: &ExportDecoder, now: EventTime) -> io::Result<()> {
-        if now < self.written.1.plus(WRITE_EVERY_NS) {
+        if now < self.told.1.plus(WRITE_EVERY_NS) {
             return Ok(());
         }
         let changes = decoder.template_changes();
-        if changes == self.written.0 {
+        if changes == self.told.0 {
             return Ok(());
         }
-        self.written = (changes, now);
-        self.write(decoder)
+        match self.writer()?.orders.try_send(decoder.templates().collect()) {
+            Ok(()) => self.told = (changes, now),
+            Err(TrySendError::Full(_)) => self.told.1 = now,
+            Err(TrySendError::Disconnected(_)) => return self.close(),
+        }
+        Ok(())
     }
 
-    /// Writes the decoder's templates.
-    fn write(&self, decoder: &ExportDecoder) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let mut file = BufWriter::new(File::create(&beside)?);
-        writeln!(file, "{HEADER}")?;
-        for template in decoder.templates() {
-            writeln!(file, "{template}")?;
+    /// Has the decoder's templates written if they changed, and waits until they are.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn end(&mut self, decoder: &ExportDecoder) -> io::Result<()> {
+        if decoder.template_changes() != self.told.0 {
+            // A writer that is gone says why when it is closed.
+            let _ = self.writer()?.orders.send(decoder.templates().collect());
         }
-        file.flush()?;
-        drop(file);
-        fs::rename(&beside, &self.path)
+        self.close()
     }
+
+    /// The writer, which is started when it is needed.
+    fn writer(&mut self) -> io::Result<&Writer> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => Writer::start(self.path.clone())?,
+        };
+        Ok(self.writer.insert(writer))
+    }
+
+    /// Lets the writer end what it was told, and waits for that.
+    fn close(&mut self) -> io::Result<()> {
+        let Some(Writer { orders, thread }) = self.writer.take() else { return Ok(()) };
+        drop(orders);
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes them died")))
+    }
+}
+
+impl Writer {
+    fn start(path: PathBuf) -> io::Result<Self> {
+        let (orders, to_write) = sync_channel(WRITES_WAITING_MAX);
+        let thread = Builder::new().name("templates".into()).spawn(move || write_all(&path, &to_write))?;
+        Ok(Self { orders, thread })
+    }
+}
+
+fn write_all(path: &Path, orders: &Receiver<Vec<SavedTemplate>>) -> io::Result<()> {
+    orders.iter().try_for_each(|templates| write(path, &templates))
+}
+
+/// Puts a new file into the place of the old one. It is on the disk before its name is, and its name before this ends.
+fn write(path: &Path, templates: &[SavedTemplate]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = BufWriter::new(File::create(&beside)?);
+    writeln!(file, "{HEADER}")?;
+    for template in templates {
+        writeln!(file, "{template}")?;
+    }
+    file.into_inner()?.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -127,6 +185,7 @@ mod tests {
         let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 2055);
         before.push(&Datagram { received: EventTime(0), sender, payload: &MESSAGE });
         file.keep(&before, EventTime(5)).unwrap();
+        file.end(&before).unwrap();
         let mut after = decoder();
         assert_eq!(file.load(&mut after).unwrap(), Restored { templates: 1, refused: 0 });
         assert_eq!(template_of(&after), template_of(&before));
@@ -138,12 +197,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = TemplateFile::in_folder(folder.path(), "templates").unwrap();
         let mut decoder = decoder();
-        for (port, now) in [(1, EventTime(5)), (2, EventTime(6)), (2, EventTime::MAX)] {
+        for (port, now) in [(1, EventTime(5)), (2, EventTime(6))] {
             let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
             decoder.push(&Datagram { received: EventTime(0), sender, payload: &MESSAGE });
             file.keep(&decoder, now).unwrap();
         }
+        file.end(&decoder).unwrap();
         assert_eq!(file.load(&mut self::decoder()).unwrap().templates, 2);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let mut file = TemplateFile::in_folder(&state, "templates").unwrap();
+        fs::remove_dir(&state).unwrap();
+        let mut decoder = decoder();
+        let mut failure = None;
+        for second in 0..1000 {
+            let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), second);
+            decoder.push(&Datagram { received: EventTime(0), sender, payload: &MESSAGE });
+            failure = failure.or(file.keep(&decoder, EventTime(i64::from(second) * WRITE_EVERY_NS)).err());
+        }
+        let failure = failure.or(file.end(&decoder).err());
+        assert_eq!(failure.map(|failure| failure.kind()), Some(ErrorKind::NotFound));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tapline_record::address::Address;
 use tapline_record::ledger::SourceLedger;
 
 /// What an export protocol counts its losses in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
     /// Flow records: NetFlow v5 and v7.
     Flows,
@@ -18,6 +18,8 @@ pub enum Unit {
     Records,
     /// Samples: sFlow v5.
     Samples,
+    /// Messages: IPFIX of exporters that number those instead of their records.
+    Messages,
 }
 
 impl Unit {
@@ -29,6 +31,50 @@ impl Unit {
             Self::Datagrams => "datagrams",
             Self::Records => "records",
             Self::Samples => "samples",
+            Self::Messages => "messages",
+        }
+    }
+
+    /// Whether records are not what is counted, but what each unit holds some of.
+    const fn holds_records(self) -> bool {
+        matches!(self, Self::Datagrams | Self::Messages)
+    }
+
+    /// Whether an exporter of this protocol should count something else.
+    #[must_use]
+    pub const fn is_odd_for(self, version: u8) -> bool {
+        matches!((version, self), (9, Self::Records) | (10, Self::Messages))
+    }
+}
+
+/// Who sent the messages of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SentBy {
+    /// None came yet.
+    #[default]
+    Nobody,
+    /// Always this address.
+    One(Address),
+    /// Several addresses: an agent of sFlow with more than one way to us.
+    Several,
+}
+
+impl SentBy {
+    /// Notes a message.
+    pub(super) fn note(&mut self, sender: Address) {
+        *self = match *self {
+            Self::Nobody => Self::One(sender),
+            Self::One(known) if known == sender => return,
+            _ => Self::Several,
+        };
+    }
+
+    /// The address, if it is always the same.
+    #[must_use]
+    pub const fn one(self) -> Option<Address> {
+        match self {
+            Self::One(address) => Some(address),
+            Self::Nobody | Self::Several => None,
         }
     }
 }
@@ -44,13 +90,11 @@ reasons! {
     Header "message ends within its header";
     Length "message claims more octets or records than it has";
     SetLength "length of a set is below 4 or beyond its message";
-    Template "template has no fields, no octets or more of them than is allowed";
+    Template "template is cut short, has no octets, or has more of them or of fields than is allowed";
     NoTemplate "template of a set never came";
-    Record "set is shorter than one record of its template";
+    Record "set does not end with a record of its template";
     Reserved "set has a reserved number";
     Sample "sFlow sample is cut short";
-    /// Discarded packets and vendors' own, say.
-    SampleFormat "sFlow sample is neither of a flow nor of counters";
     /// The cap on exporters, domains or templates was reached.
     Cap "cap on exporters or templates was reached";
 }
@@ -64,6 +108,8 @@ pub struct ExportCounts {
     pub octets: u64,
     /// Data records that became rows.
     pub records: u64,
+    /// Records of datagrams that gave no rows, as their headers have it.
+    pub(super) records_claimed: u64,
     /// Rows; a biflow's record makes two.
     pub rows: u64,
     /// Records about the exporter itself.
@@ -84,7 +130,10 @@ pub struct ExportCounts {
     pub sets_provisional: u64,
     /// Octets behind the end of a message.
     pub trailing_octets: u64,
-    /// Units delivered, control and undecodable; see [`ExportAccount::ledger`].
+    /// Samples of sFlow that are not of flows, by kind.
+    pub samples: SampleCounts,
+    /// Units delivered, control and undecodable; where records are counted, messages; see
+    /// [`ExportAccount::ledger`].
     pub(super) delivered: u64,
     pub(super) control: u64,
     pub(super) undecodable: u64,
@@ -92,14 +141,36 @@ pub struct ExportCounts {
     pub reasons: UndecodableCounts,
 }
 
+/// Samples of sFlow that are not of flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleCounts {
+    /// Counters of interfaces and the like.
+    pub counters: u64,
+    /// Notifications of discarded packets.
+    pub drops: u64,
+    /// Samples of formats that vendors, or later versions, have.
+    pub others: u64,
+}
+
+impl AddAssign for SampleCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.counters += other.counters;
+        self.drops += other.drops;
+        self.others += other.others;
+    }
+}
+
 /// The account of one exporter and domain, or of all of a version that are not kept any more.
 #[derive(Clone, Debug)]
 pub struct ExportAccount {
     /// The number of this account among all that there ever were.
     pub id: u64,
-    /// Address that sent the messages; `None` for those that are not kept any more.
+    /// Address that made the records, which is the agent's in sFlow and the sender's elsewhere; `None` for those
+    /// that are not kept any more.
     pub exporter: Option<Address>,
-    /// Its port; 0 where exporters are told apart by address alone.
+    /// Who sent them.
+    pub sent_by: SentBy,
+    /// The sender's port; 0 where exporters are told apart by address alone.
     pub port: u16,
     /// 5, 7, 9 or 10 as in the message; 105 for sFlow v5.
     pub version: u8,
@@ -109,12 +180,12 @@ pub struct ExportAccount {
     pub unit: Unit,
     /// What arrived.
     pub counts: ExportCounts,
-    /// The agent that sFlow datagrams name, where it is not who sent them.
-    pub agent: Option<Address>,
     /// What did not arrive, came late, or twice.
     pub sequence: SequenceCounts,
     /// The same of sFlow's datagrams, which have numbers besides those of their samples.
     pub datagrams: SequenceCounts,
+    /// Sets without a template whose number was announced from another port of the same address.
+    pub sets_of_other_ports: u64,
     /// What was mended in the rows.
     pub extract: ExtractCounts,
     /// How far the exporter's clock is behind ours, in nanoseconds, the way of its messages included.
@@ -125,7 +196,7 @@ impl ExportAccount {
     /// The fates, in the protocol's unit; nothing is dropped between the message and the rows.
     #[must_use]
     pub const fn ledger(&self) -> SourceLedger {
-        let ExportCounts { delivered, control, undecodable, .. } = self.counts;
+        let [delivered, control, undecodable] = self.counts.fates(self.unit);
         let undecodable = undecodable + self.sequence.uncertain_units;
         let lost_before_us = self.sequence.lost;
         SourceLedger {
@@ -138,13 +209,13 @@ impl ExportAccount {
         }
     }
 
-    /// Records lost; for v9, which counts datagrams, an estimate from the records a datagram held so far.
+    /// Records lost; where datagrams or messages are counted, an estimate from the records that each held so far.
     #[must_use]
     pub fn lost_records(&self) -> u64 {
         self.counts.records_in(self.unit, self.sequence.lost)
     }
 
-    /// Records that did not become rows: lost and undecodable; for v9 an estimate.
+    /// Records that did not become rows: lost and undecodable; an estimate where [`Self::lost_records`] is one.
     #[must_use]
     pub fn missing_records(&self) -> u64 {
         self.counts.missing_records(self.unit, self.sequence.missing_units())
@@ -153,16 +224,17 @@ impl ExportAccount {
     /// The account of those of a version that are not kept any more, to which theirs are added.
     pub(super) fn of_given_up(version: u8, unit: Unit) -> Self {
         Self {
-            id: u64::MAX - u64::from(version),
+            id: u64::MAX - (unit as u64 * 256 + version as u64),
             exporter: None,
+            sent_by: SentBy::Nobody,
             port: 0,
             version,
             domain: 0,
             unit,
             counts: ExportCounts::default(),
-            agent: None,
             sequence: SequenceCounts::default(),
             datagrams: SequenceCounts::default(),
+            sets_of_other_ports: 0,
             extract: ExtractCounts::default(),
             clock_behind_ns: None,
         }
@@ -181,15 +253,25 @@ impl AddAssign<&Self> for ExportAccount {
 impl ExportCounts {
     /// Records that did not become rows, of an account in this unit of which so many never arrived.
     pub(super) fn missing_records(&self, unit: Unit, units: u64) -> u64 {
-        self.records_in(unit, units + self.undecodable)
+        let [_, _, undecodable] = self.fates(unit);
+        self.records_in(unit, units) + self.records_in(unit, undecodable).max(self.records_claimed)
     }
 
-    /// Records that so many units hold; datagrams by what one of them held so far.
+    /// Units delivered, control and undecodable. Of records that are counted themselves, the numbers alone tell which
+    /// were not decoded.
+    const fn fates(&self, unit: Unit) -> [u64; 3] {
+        match unit {
+            Unit::Records => [self.records, self.options_records, 0],
+            _ => [self.delivered, self.control, self.undecodable],
+        }
+    }
+
+    /// Records that so many units hold; datagrams and messages by what one of them held so far.
     fn records_in(&self, unit: Unit, units: u64) -> u64 {
-        if unit != Unit::Datagrams {
+        if !unit.holds_records() {
             return units;
         }
-        let records = u128::from(units) * u128::from(self.records);
+        let records = u128::from(units) * u128::from(self.records + self.records_claimed);
         u64::try_from(records / u128::from(self.messages.max(1))).unwrap_or(u64::MAX)
     }
 }
@@ -199,6 +281,7 @@ impl AddAssign for ExportCounts {
         self.messages += other.messages;
         self.octets += other.octets;
         self.records += other.records;
+        self.records_claimed += other.records_claimed;
         self.rows += other.rows;
         self.options_records += other.options_records;
         self.templates += other.templates;
@@ -209,6 +292,7 @@ impl AddAssign for ExportCounts {
         self.sets_expired += other.sets_expired;
         self.sets_provisional += other.sets_provisional;
         self.trailing_octets += other.trailing_octets;
+        self.samples += other.samples;
         self.delivered += other.delivered;
         self.control += other.control;
         self.undecodable += other.undecodable;

@@ -81,6 +81,7 @@ mod tests {
         Head {
             exporter: [0; 16],
             domain: 0,
+            sequence: 0,
             believed: Believed::of(sent, false),
             sent,
             received,

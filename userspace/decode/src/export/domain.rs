@@ -3,20 +3,22 @@
 //! Takes the sets of its messages in order. Each set is decoded at once, or waits, within limits, until its
 //! template comes; what waited in vain is counted.
 
-use super::account::{ExportAccount, ExportCounts, Undecodable, Unit};
+use super::account::{ExportAccount, ExportCounts, SentBy, Undecodable, Unit};
 use super::clock::Clock;
+use super::counting::{Counting, Numbered};
 use super::domains::DomainKey;
 use super::extract::{ExtractCounts, Message, Origin};
 use super::gather::Gatherer;
-use super::plan::Plan;
-use super::plans::{Plans, records_of};
+use super::plan::{Plan, Standing};
+use super::plans::{NoPlan, Plans};
 use super::records::{Records, Span};
+use super::room::{Limit, Room};
 use super::sampling::Sampling;
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::{Set, Sets};
 use super::sflow::counters::InterfaceRows;
 use super::sflow::sources::Sources;
-use super::template::{TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
+use super::template::{Announced, TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
 use super::times::{Believed, uptime_at};
 use super::wire::number;
 use super::{Datagram, EventTimeSource, ExportOptions, Transport};
@@ -26,6 +28,9 @@ use tapline_record::{BatchBuilder, EventTime};
 
 /// What a set that waits takes besides its octets, its share of the message included.
 const SET_OCTETS: usize = 128;
+
+/// Octets of sets that may wait of any exporter, as long as there is room; beyond, half of what is free.
+const EXPORTER_WAITING_OCTETS: usize = 64 << 10;
 
 /// Where rows go, and what is shared by all domains.
 #[derive(Debug)]
@@ -45,12 +50,12 @@ pub(super) struct Output {
 }
 
 /// What all domains hold together; each has its limit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Held {
     /// Octets of sets that wait for their template.
-    pub(super) waiting_octets: usize,
+    pub(super) waiting_octets: Room,
     /// Fields of templates.
-    pub(super) template_fields: usize,
+    pub(super) template_fields: Room,
     /// Sources of sFlow's samples.
     pub(super) sources: usize,
     /// Sampling rates of samplers and interfaces.
@@ -60,11 +65,19 @@ pub(super) struct Held {
 /// One exporter and domain.
 #[derive(Debug)]
 pub(super) struct Domain {
-    pub(super) unit: Unit,
+    /// What its numbers count, as far as is known.
+    unit: Unit,
+    /// Multiples of so many octets at which its sets may begin.
+    alignment: usize,
+    /// Who makes the records.
+    pub(super) exporter: Address,
+    /// Who sent the messages.
+    pub(super) sent_by: SentBy,
     pub(super) counts: ExportCounts,
     pub(super) extract: ExtractCounts,
     /// The numbers of its messages; of sFlow, those of its datagrams.
     pub(super) sequence: SequenceTracker,
+    counting: Counting,
     /// The numbers of sFlow's samples.
     pub(super) sources: Sources,
     pub(super) sampling: Sampling,
@@ -81,6 +94,8 @@ pub(super) struct Domain {
 pub(super) struct Head {
     pub(super) exporter: Address,
     pub(super) domain: u32,
+    /// The number of the message.
+    pub(super) sequence: u32,
     /// Event times that are believed, by the exporter's clock.
     pub(super) believed: Believed,
     pub(super) sent: EventTime,
@@ -90,13 +105,24 @@ pub(super) struct Head {
 
 /// Sets of one message without their templates.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) head: Head,
-    pub(super) sets: Vec<(u16, Vec<u8>)>,
+struct Waiting {
+    head: Head,
+    sets: Vec<WaitingSet>,
     /// Whether the message counts as undecodable as long as none of its sets is decoded.
-    pub(super) is_undecoded: bool,
+    is_undecoded: bool,
+    /// Records that it claims as long as that is so.
+    claimed: u64,
     /// The number of their first record, where records have numbers.
-    pub(super) first: u32,
+    first: u32,
+}
+
+/// A set that could not be decoded yet.
+#[derive(Debug)]
+pub(super) struct WaitingSet {
+    id: u16,
+    body: Vec<u8>,
+    /// Why it could not.
+    reason: Undecodable,
 }
 
 /// What the sets of a message came to.
@@ -106,23 +132,31 @@ pub(super) struct Tally {
     pub(super) options_records: u32,
     pub(super) templates: u32,
     /// Sets that have no template yet.
-    pub(super) waiting: Vec<(u16, Vec<u8>)>,
+    waiting: Vec<WaitingSet>,
+    /// Whether there were sets that never will.
+    is_refused: bool,
     /// Why the sets ended before the message did.
     pub(super) broken: Option<Undecodable>,
+    /// Records of the message as its header has it, where it says how many.
+    pub(super) claimed: u64,
 }
 
 impl Domain {
-    pub(super) fn new(unit: Unit, sampling_rate: Option<u64>) -> Self {
+    pub(super) fn new(key: &DomainKey, unit: Unit, sampling_rate: Option<u64>) -> Self {
         Self {
             unit,
+            alignment: if unit == Unit::Records { 8 } else { 4 },
+            exporter: key.address,
+            sent_by: SentBy::default(),
             counts: ExportCounts::default(),
             extract: ExtractCounts::default(),
             sequence: SequenceTracker::default(),
+            counting: Counting::new(unit),
             sources: Sources::default(),
             sampling: Sampling::new(sampling_rate),
             clock: Clock::default(),
             received: EventTime::MIN,
-            plans: Plans::default(),
+            plans: Plans::new(key.address, key.transport != Transport::Udp),
             waiting: vec![],
         }
     }
@@ -136,11 +170,12 @@ impl Domain {
             port: key.port,
             version: key.version,
             domain: key.domain,
-            agent: key.agent,
+            sent_by: self.sent_by,
             unit: self.unit,
             counts: self.counts,
             sequence,
             datagrams,
+            sets_of_other_ports: 0,
             extract: self.extract,
             clock_behind_ns: self.clock.behind_ns(),
         }
@@ -190,10 +225,13 @@ impl Domain {
             match (set.id, reader_of(set.id)) {
                 (TEMPLATE_ID_MIN.., _) => self.data_set(set, head, &mut tally, output),
                 (_, Some(read)) => {
-                    read(set.body, &mut |template| self.learn(template, &mut tally, output));
+                    read(set.body, &mut |announced| self.learn(announced, &mut tally, output));
                 }
                 (_, None) => self.counts.reasons.count(Undecodable::Reserved),
             }
+        }
+        if tally.templates > 0 {
+            self.data_sets_before(head, &mut tally, output);
         }
         self.counts.trailing_octets += sets.padding() as u64;
         tally.broken = sets.broken();
@@ -201,13 +239,41 @@ impl Domain {
         tally
     }
 
-    /// Rows of the records of `body`; gives how many records there are.
-    pub(super) fn records(&mut self, plan: &Arc<Plan>, body: &[u8], head: &Head, output: &mut Output) -> u32 {
-        let records = records_of(plan, body, &mut output.spans);
+    /// Gives a message its fate by what its sets came to, notes its number, and keeps what waits; `restarted` says
+    /// that its exporter is known to have started anew.
+    pub(super) fn settle(&mut self, head: &Head, tally: Tally, restarted: bool, output: &mut Output) {
+        let is_waiting = !tally.waiting.is_empty();
+        let is_whole = !is_waiting && !tally.is_refused;
+        let is_known = is_whole && tally.broken.is_none();
+        let records = tally.records + tally.options_records;
+        *match tally {
+            Tally { records: 1.., .. } => &mut self.counts.delivered,
+            _ if is_whole && records + tally.templates > 0 => &mut self.counts.control,
+            _ => &mut self.counts.undecodable,
+        } += 1;
+        self.note_number(Numbered { sequence: head.sequence, records, is_known }, restarted);
+        let (first, is_undecoded) = (head.sequence.wrapping_add(records), tally.records == 0);
+        let claimed = if is_undecoded && !is_whole { tally.claimed } else { 0 };
+        self.counts.records_claimed += claimed;
+        let waiting = Waiting { head: *head, sets: tally.waiting, is_undecoded, claimed, first };
+        let waits = is_waiting && self.wait(waiting, output);
+        if self.unit == Unit::Records && !is_known {
+            self.sequence.lose_track(waits && !tally.is_refused && tally.broken.is_none());
+        }
+    }
+
+    /// Rows of records, if they are of flows; gives how many there are.
+    pub(super) fn records(
+        &mut self,
+        plan: &Arc<Plan>,
+        records: &Records<'_>,
+        head: &Head,
+        output: &mut Output,
+    ) -> u32 {
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         if plan.template.kind == TemplateKind::Options {
-            self.sampling.learn(&plan.template, &records, &mut output.held.rates);
-            self.learn_start(plan, &records);
+            self.sampling.learn(&plan.template, records, &mut output.held.rates);
+            self.learn_start(plan, records);
             self.counts.options_records += u64::from(count);
             return count;
         }
@@ -217,7 +283,7 @@ impl Domain {
             return 0;
         }
         let message = head.message(&self.sampling, &self.clock, &output.options, output.closed_until);
-        output.gatherer.append(plan, &records, &message, &mut output.batch);
+        output.gatherer.append(plan, records, &message, &mut output.batch);
         self.extract += output.gatherer.take_counts();
         output.latest = output.latest.max(output.gatherer.take_latest());
         count
@@ -240,44 +306,86 @@ impl Domain {
         }
     }
 
-    /// Takes a template, and decodes what waited for it.
-    fn learn(&mut self, template: Template, tally: &mut Tally, output: &mut Output) {
+    /// Notes the number of a message. Where numbers turn out to count something else, so does the account.
+    fn note_number(&mut self, message: Numbered, restarted: bool) {
+        self.sequence.observe(message.sequence, message.units(self.unit), restarted);
+        if let Some((unit, sequence)) = self.counting.note(self.unit, message, restarted) {
+            (self.unit, self.sequence) = (unit, sequence);
+        }
+    }
+
+    /// Takes in what is announced, and decodes what waited for it.
+    fn learn(&mut self, announced: Announced, tally: &mut Tally, output: &mut Output) {
         tally.templates += 1;
-        let id = template.id;
-        if self.plans.learn(template, &mut self.counts, output) {
+        let (Announced::Template(Template { id, .. }) | Announced::Cut(id)) = announced;
+        if self.plans.learn(announced, &mut self.counts, output) {
             self.replay(id, output);
         }
     }
 
     /// Decodes a data set, or keeps it for later when its template is not known.
     fn data_set(&mut self, set: Set<'_>, head: &Head, tally: &mut Tally, output: &mut Output) {
-        let mut plans = std::mem::take(&mut self.plans);
-        if let Some(plan) = plans.of(set, output) {
-            let records = self.records(plan, set.body, head, output);
-            self.counts.sets_provisional += u64::from(plan.is_provisional);
-            if records == 0 && !set.body.is_empty() {
-                self.counts.reasons.count(Undecodable::Record);
+        match self.decode_set(set, head, tally, output) {
+            Ok(()) => {}
+            Err(NoPlan::Yet(reason)) => {
+                // What was sent before the template says nothing of it.
+                if reason == Undecodable::Record && !self.sequence.is_missing(head.sequence) {
+                    self.plans.doubt(set.id, output);
+                }
+                self.counts.sets_waited += 1;
+                tally.waiting.push(WaitingSet { id: set.id, body: set.body.to_vec(), reason });
             }
+            Err(NoPlan::Refused(reason)) => {
+                self.counts.reasons.count(reason);
+                tally.is_refused = true;
+            }
+        }
+    }
+
+    /// Decodes the sets of a message whose templates came behind them.
+    fn data_sets_before(&mut self, head: &Head, tally: &mut Tally, output: &mut Output) {
+        for set in std::mem::take(&mut tally.waiting) {
+            match self.decode_set(Set { id: set.id, body: &set.body }, head, tally, output) {
+                Ok(()) => self.counts.sets_replayed += 1,
+                Err(_) => tally.waiting.push(set),
+            }
+        }
+    }
+
+    /// Decodes a data set, unless there is no template that fits it.
+    fn decode_set(
+        &mut self,
+        set: Set<'_>,
+        head: &Head,
+        tally: &mut Tally,
+        output: &mut Output,
+    ) -> Result<(), NoPlan> {
+        let (plans, mut spans) = (std::mem::take(&mut self.plans), std::mem::take(&mut output.spans));
+        let decoded = plans.of(set.id).and_then(|plan| {
+            let records = plan.records(set.body, &mut spans);
+            if !records.fill(set.body, self.alignment) {
+                return Err(NoPlan::Yet(Undecodable::Record));
+            }
+            self.counts.sets_provisional += u64::from(plan.standing == Standing::Provisional);
             *match plan.template.kind {
                 TemplateKind::Data => &mut tally.records,
                 TemplateKind::Options => &mut tally.options_records,
-            } += records;
-        } else {
-            self.counts.sets_waited += 1;
-            tally.waiting.push((set.id, set.body.to_vec()));
-        }
-        self.plans = plans;
+            } += self.records(plan, &records, head, output);
+            Ok(())
+        });
+        (self.plans, output.spans) = (plans, spans);
+        decoded
     }
 
     /// Keeps the sets of a message that have no template yet; says whether there is room.
-    pub(super) fn wait(&mut self, waiting: Waiting, output: &mut Output) -> bool {
+    fn wait(&mut self, waiting: Waiting, output: &mut Output) -> bool {
         self.expire(waiting.head.received.plus(-output.options.waiting_ns_max), output);
-        let octets = octets_of(&waiting.sets);
-        if output.held.waiting_octets + octets > output.options.waiting_octets_max {
-            self.give_up(waiting.sets.len());
+        let all = output.options.waiting_octets_max;
+        let limit = Limit { all, each: EXPORTER_WAITING_OCTETS, parts: 2 };
+        if !output.held.waiting_octets.take(self.exporter, octets_of(&waiting.sets), limit) {
+            self.give_up(&waiting.sets);
             return false;
         }
-        output.held.waiting_octets += octets;
         self.waiting.push(waiting);
         true
     }
@@ -288,28 +396,32 @@ impl Domain {
         let rest = self.waiting.split_off(expired);
         let expired = std::mem::replace(&mut self.waiting, rest);
         for (place, waiting) in expired.iter().enumerate() {
-            output.held.waiting_octets -= octets_of(&waiting.sets);
+            output.held.waiting_octets.give_back(self.exporter, octets_of(&waiting.sets));
             let next = expired.get(place + 1).or(self.waiting.first());
             self.sequence.give_up(waiting.first, next.map(|next| next.first));
-            self.give_up(waiting.sets.len());
+            self.give_up(&waiting.sets);
         }
     }
 
-    fn give_up(&mut self, sets: usize) {
-        self.counts.sets_expired += sets as u64;
-        (0..sets).for_each(|_| self.counts.reasons.count(Undecodable::NoTemplate));
+    fn give_up(&mut self, sets: &[WaitingSet]) {
+        self.counts.sets_expired += sets.len() as u64;
+        sets.iter().for_each(|set| self.counts.reasons.count(set.reason));
     }
 
-    /// Decodes what waited for the template with this number.
+    /// Decodes what waited for the template with this number; what it does not fit waits on.
     fn replay(&mut self, id: u16, output: &mut Output) {
         let mut waiting = std::mem::take(&mut self.waiting);
         for message in &mut waiting {
-            let (ready, rest): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut message.sets).into_iter().partition(|(set, _)| *set == id);
-            message.sets = rest;
-            output.held.waiting_octets -= octets_of(&ready);
-            for (id, body) in ready {
-                self.replay_set(id, &body, message, output);
+            for mut set in std::mem::take(&mut message.sets) {
+                if set.id == id
+                    && let Err(no_plan) = self.replay_set(&set, message, output)
+                {
+                    set.reason = no_plan.reason();
+                } else if set.id == id {
+                    output.held.waiting_octets.give_back(self.exporter, octets_of(&[set]));
+                    continue;
+                }
+                message.sets.push(set);
             }
         }
         waiting.retain(|message| !message.sets.is_empty());
@@ -319,37 +431,44 @@ impl Domain {
         self.waiting = waiting;
     }
 
-    fn replay_set(&mut self, id: u16, body: &[u8], message: &mut Waiting, output: &mut Output) {
+    fn replay_set(
+        &mut self,
+        set: &WaitingSet,
+        message: &mut Waiting,
+        output: &mut Output,
+    ) -> Result<(), NoPlan> {
         let mut tally = Tally::default();
-        self.data_set(Set { id, body }, &message.head, &mut tally, output);
+        self.decode_set(Set { id: set.id, body: &set.body }, &message.head, &mut tally, output)?;
         self.counts.sets_replayed += 1;
-        match self.unit {
-            Unit::Datagrams if message.is_undecoded => {
-                message.is_undecoded = false;
-                self.counts.undecodable -= 1;
-                let is_control = tally.records == 0 && tally.options_records > 0;
-                *(if is_control { &mut self.counts.control } else { &mut self.counts.delivered }) += 1;
-            }
-            Unit::Records => {
-                let units = tally.records + tally.options_records;
-                self.sequence.settle(message.first, units);
-                message.first = message.first.wrapping_add(units);
-                self.counts.delivered += u64::from(tally.records);
-                self.counts.control += u64::from(tally.options_records);
-            }
-            _ => {}
+        if std::mem::take(&mut message.is_undecoded) {
+            self.counts.undecodable -= 1;
+            self.counts.records_claimed -= std::mem::take(&mut message.claimed);
+            let is_control = tally.records == 0 && tally.options_records > 0;
+            *(if is_control { &mut self.counts.control } else { &mut self.counts.delivered }) += 1;
         }
+        if self.unit == Unit::Records {
+            let units = tally.records + tally.options_records;
+            self.sequence.settle(message.first, units);
+            message.first = message.first.wrapping_add(units);
+        }
+        Ok(())
     }
 }
 
 impl Head {
-    /// The head of a message that was sent then. Records of files may be as old as they like: they come out of
+    /// The head of a message of a domain, with this number there, that was sent then. Records of files may be as old as they like: they come out of
     /// archives.
-    pub(super) fn new(datagram: &Datagram<'_>, domain: u32, sent: EventTime, uptime_ms: Option<u32>) -> Self {
+    pub(super) fn new(
+        datagram: &Datagram<'_>,
+        (domain, sequence): (u32, u32),
+        sent: EventTime,
+        uptime_ms: Option<u32>,
+    ) -> Self {
         let is_file = datagram.sender.transport == Transport::File;
         Self {
             exporter: datagram.sender.address,
             domain,
+            sequence,
             believed: Believed::of(sent, is_file),
             sent,
             received: datagram.received,
@@ -383,6 +502,6 @@ impl Head {
 }
 
 /// What sets take while they wait, so that many that are empty have a limit, too.
-fn octets_of(sets: &[(u16, Vec<u8>)]) -> usize {
-    sets.iter().map(|(_, body)| SET_OCTETS + body.len()).sum()
+fn octets_of(sets: &[WaitingSet]) -> usize {
+    sets.iter().map(|set| SET_OCTETS + set.body.len()).sum()
 }

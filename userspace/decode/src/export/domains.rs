@@ -4,20 +4,21 @@
 //! room for a new one, one that was silent for long enough is given up; a guest, of which a few messages came, is so
 //! sooner, so that many forged senders do not keep others out for long, nor cost them more than a look. A
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
-//! that is given up stays, in one account a protocol version.
+//! that is given up stays, in one account a protocol version and unit.
 
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
 use super::{ExportOptions, Transport};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tapline_record::EventTime;
 use tapline_record::address::Address;
 
 /// A domain of which no more messages came is a guest.
 const GUEST_MESSAGES_MAX: u64 = 3;
 
-/// Whose messages have one account.
+/// Whose messages have one account. An agent of sFlow is known by what its datagrams say, whichever way they come;
+/// it has no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DomainKey {
     pub(super) address: Address,
@@ -25,8 +26,6 @@ pub(super) struct DomainKey {
     pub(super) transport: Transport,
     pub(super) version: u8,
     pub(super) domain: u32,
-    /// The agent that a sFlow datagram names, where somebody else sent it.
-    pub(super) agent: Option<Address>,
 }
 
 impl DomainKey {
@@ -45,8 +44,8 @@ pub(super) struct Domains {
     closed: HashMap<DomainKey, Vec<usize>>,
     /// The domain of the last message, which is most often the next one's too; none after a connection's end.
     last: usize,
-    /// The accounts of those that were given up, by version.
-    given_up: BTreeMap<u8, ExportAccount>,
+    /// The accounts of those that were given up.
+    given_up: BTreeMap<(u8, Unit), ExportAccount>,
     /// When there is no room, none can be given up before.
     full_until: EventTime,
     next_id: u64,
@@ -110,6 +109,21 @@ impl Domains {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
     }
 
+    /// The same, and what is only known of all of them together: whose templates seem to come from another port.
+    pub(super) fn report(&self) -> Vec<ExportAccount> {
+        let announces =
+            |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
+        let announced: HashSet<_> =
+            self.kept.iter().filter(announces).map(|kept| without_port(kept.key)).collect();
+        let account = |kept: &Kept| {
+            let counts = &kept.domain.counts;
+            let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
+            let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
+            ExportAccount { sets_of_other_ports: sets, ..kept.account() }
+        };
+        self.kept.iter().map(account).chain(self.given_up.values().cloned()).collect()
+    }
+
     /// A place for a domain that is not known.
     fn place_for(
         &mut self,
@@ -123,7 +137,7 @@ impl Domains {
             place
         } else {
             let place = self.room(now, output)?;
-            let mut domain = Domain::new(unit, output.options.sampling_rate);
+            let mut domain = Domain::new(&key, unit, output.options.sampling_rate);
             let is_kin =
                 |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
             if let Some(other) = self.kept.iter().find(is_kin) {
@@ -171,7 +185,7 @@ impl Domains {
         }
         self.closed.retain(|_, places| !places.is_empty());
         let account = self.kept[place].account();
-        let all = self.given_up.entry(account.version);
+        let all = self.given_up.entry((account.version, account.unit));
         *all.or_insert_with(|| ExportAccount::of_given_up(account.version, account.unit)) += &account;
     }
 }

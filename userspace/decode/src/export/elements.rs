@@ -128,7 +128,7 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
         C::NatSrcPort => const { &[number(227)] },
         C::NatDstPort => const { &[number(228)] },
         C::ApplicationId => const { &[iana(95, Form::Application)] },
-        C::Exporter | C::ObservationDomain | C::ScaledPackets | C::ScaledOctets => &[],
+        C::Exporter | C::Sender | C::ObservationDomain | C::ScaledPackets | C::ScaledOctets => &[],
     }
 }
 

@@ -5,7 +5,7 @@
 //! many they were.
 
 use super::account::Undecodable;
-use super::domain::{Domain, Head, Output, Waiting};
+use super::domain::{Domain, Head, Output};
 use super::sets::Sets;
 use super::template::{TemplateReader, ipfix_options_templates, ipfix_templates};
 use super::wire::{u16_at, u32_at};
@@ -26,7 +26,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     let (Some(length), Some(seconds), Some(sequence), Some(number)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };
-    let head = Head::new(datagram, number, header_time(seconds, 0), None);
+    let head = Head::new(datagram, (number, sequence), header_time(seconds, 0), None);
     domain.clock.note(&head);
     let length = usize::from(length);
     if length > payload.len() || length < HEADER_OCTETS {
@@ -35,17 +35,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     let message = payload.get(..length).filter(|_| length >= HEADER_OCTETS).unwrap_or(payload);
     domain.counts.trailing_octets += (payload.len() - message.len()) as u64;
     let tally = domain.sets(Sets::new(message, HEADER_OCTETS), &head, reader_of, output);
-    domain.counts.delivered += u64::from(tally.records);
-    domain.counts.control += u64::from(tally.options_records);
-    let units = tally.records + tally.options_records;
-    domain.sequence.observe(sequence, units, false);
-    let (first, is_broken) = (sequence.wrapping_add(units), tally.broken.is_some());
-    let is_unknown = !tally.waiting.is_empty();
-    let waits =
-        is_unknown && domain.wait(Waiting { head, sets: tally.waiting, is_undecoded: false, first }, output);
-    if is_unknown || is_broken {
-        domain.sequence.lose_track(waits && !is_broken);
-    }
+    domain.settle(&head, tally, false, output);
 }
 
 /// Reads the sets with this number; some exporters keep v9's numbers for v9's templates.

@@ -7,6 +7,7 @@
 
 mod account;
 mod clock;
+mod counting;
 mod datagram;
 mod domain;
 mod domains;
@@ -21,6 +22,7 @@ mod plan;
 mod plans;
 mod records;
 mod registry;
+mod room;
 mod sampled_packet;
 mod sampling;
 mod saved_template;
@@ -45,7 +47,9 @@ use std::sync::Arc;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
 use wire::u16_at;
 
-pub use account::{ExportAccount, ExportCounts, Undecodable, UndecodableCounts, Unit, version_name};
+pub use account::{
+    ExportAccount, ExportCounts, SampleCounts, SentBy, Undecodable, UndecodableCounts, Unit, version_name,
+};
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract::ExtractCounts;
 pub use registry::element_form;
@@ -143,6 +147,8 @@ pub struct Strays {
     pub messages: u64,
     /// Their octets.
     pub octets: u64,
+    /// Records of those for which there was no room, as far as their headers tell.
+    pub records: u64,
     /// Why they gave no rows.
     pub reasons: UndecodableCounts,
 }
@@ -151,6 +157,7 @@ impl Strays {
     fn note(&mut self, datagram: &Datagram<'_>, reason: Undecodable) {
         self.messages += 1;
         self.octets += datagram.payload.len() as u64;
+        self.records += if reason == Undecodable::Cap { claimed_records(datagram.payload) } else { 0 };
         self.reasons.count(reason);
     }
 }
@@ -159,6 +166,7 @@ impl AddAssign for Strays {
     fn add_assign(&mut self, other: Self) {
         self.messages += other.messages;
         self.octets += other.octets;
+        self.records += other.records;
         self.reasons += other.reasons;
     }
 }
@@ -222,6 +230,7 @@ impl ExportDecoder {
         let (version, domain) = (kept.key.version, &mut kept.domain);
         let missing = domain.missing_records();
         domain.received = datagram.received;
+        domain.sent_by.note(datagram.sender.address);
         domain.counts.messages += 1;
         domain.counts.octets += datagram.payload.len() as u64;
         match version {
@@ -271,7 +280,7 @@ impl ExportDecoder {
         };
         let Self { domains, output, .. } = self;
         let kept = domains.get(saved.key, unit, EventTime::MIN, output);
-        kept.is_ok_and(|kept| kept.domain.restore(saved.template, output))
+        kept.is_ok_and(|kept| kept.domain.restore(Arc::unwrap_or_clone(saved.template), output))
     }
 
     /// Whether it is time for [`Self::finish`].
@@ -322,17 +331,23 @@ impl ExportDecoder {
         self.domains.accounts()
     }
 
-    /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, and for
-    /// v9 by estimate.
+    /// The accounts at the end, which tell besides whose templates seem to come from another port.
+    #[must_use]
+    pub fn report(&self) -> Vec<ExportAccount> {
+        self.domains.report()
+    }
+
+    /// Data records that did not become rows, as far as the exporters' numbers tell: lost, undecodable, refused, and
+    /// for v9 by estimate.
     #[must_use]
     pub const fn missing_records(&self) -> u64 {
-        self.missing
+        self.missing + self.strays.records
     }
 
     /// Octets that the sets take which wait for their template.
     #[must_use]
     pub const fn waiting_octets(&self) -> usize {
-        self.output.held.waiting_octets
+        self.output.held.waiting_octets.taken()
     }
 
     /// Messages that belong to no exporter.
@@ -346,9 +361,8 @@ impl ExportDecoder {
 fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(DomainKey, Unit), Undecodable> {
     let (payload, sender) = (datagram.payload, datagram.sender);
     let version = u16_at(payload, 0).ok_or(Undecodable::Header)?;
-    let agent = if sflow::is_sflow(payload) { sflow::agent_of(payload) } else { None };
     let (domain, unit) = match version {
-        0 if sflow::is_sflow(payload) => (agent.map(|(_, sub_agent)| sub_agent), Unit::Samples),
+        0 if sflow::is_sflow(payload) => return sflow::identify(datagram).ok_or(Undecodable::Header),
         5 | 7 => (netflow_v5::domain_of(payload), Unit::Flows),
         9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
         10 => (ipfix::domain_of(payload), Unit::Records),
@@ -359,11 +373,20 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         address: sender.address,
         port: if by_port { sender.port } else { 0 },
         transport: sender.transport,
-        version: if unit == Unit::Samples { sflow::ACCOUNT_VERSION } else { version as u8 },
+        version: version as u8,
         domain: domain.ok_or(Undecodable::Header)?,
-        agent: agent.and_then(|(agent, _)| agent).filter(|agent| *agent != sender.address),
     };
     Ok((key, unit))
+}
+
+/// Records of a message that was not decoded, as its header has it; IPFIX does not say how many they are.
+fn claimed_records(payload: &[u8]) -> u64 {
+    match u16_at(payload, 0) {
+        Some(0) => sflow::claimed(payload),
+        Some(5 | 7) => netflow_v5::claimed(payload),
+        Some(9) => netflow_v9::claimed(payload),
+        _ => 0,
+    }
 }
 
 /// The time in a message's header.

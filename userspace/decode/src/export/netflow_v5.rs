@@ -5,6 +5,7 @@
 use super::account::Undecodable;
 use super::domain::{Domain, Head, Output};
 use super::plan::Plan;
+use super::records::Records;
 use super::template::{Element, Field, Template, TemplateKind};
 use super::wire::{u16_at, u32_at};
 use super::{Datagram, header_time};
@@ -12,6 +13,9 @@ use std::sync::Arc;
 
 /// Octets of the header of v5 and v7.
 const HEADER_OCTETS: usize = 24;
+
+/// Octets of a record of v5, and fewer than v7's.
+const RECORD_OCTETS: usize = 48;
 
 /// Stands for octets without meaning (paddingOctets).
 const PADDING: u16 = 210;
@@ -64,6 +68,12 @@ pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
     }
 }
 
+/// Records that a header says there are; no more than there is room for.
+pub(super) fn claimed(payload: &[u8]) -> u64 {
+    let records_max = payload.len().saturating_sub(HEADER_OCTETS) / RECORD_OCTETS;
+    u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
+}
+
 /// Decodes a message of v5 or v7.
 pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Domain, output: &mut Output) {
     let payload = datagram.payload;
@@ -81,11 +91,13 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
     }
     let seconds = u32_at(payload, 8).unwrap_or(0);
     let sent = header_time(seconds, u32_at(payload, 12).unwrap_or(0));
-    let head = Head::new(datagram, domain_of(payload).unwrap_or(0), sent, Some(uptime));
+    let engine = domain_of(payload).unwrap_or(0);
+    let head = Head::new(datagram, (engine, sequence), sent, Some(uptime));
     domain.clock.note(&head);
     domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
     let body = &body[..claimed.min(body.len())];
-    let records = domain.records(plan, body, &head, output);
+    let records = Records::fixed(body, plan.stride.unwrap_or_default());
+    let records = domain.records(plan, &records, &head, output);
     domain.counts.delivered += u64::from(records);
     domain.counts.undecodable += u64::from(count) - u64::from(records);
     let restarted = domain.clock.has_restarted(&head);

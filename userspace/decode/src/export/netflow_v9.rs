@@ -3,14 +3,17 @@
 //! Sequence numbers count the datagrams of a source id.
 
 use super::account::Undecodable;
-use super::domain::{Domain, Head, Output, Tally, Waiting};
+use super::domain::{Domain, Head, Output};
 use super::sets::Sets;
 use super::template::{TemplateReader, v9_options_templates, v9_templates};
-use super::wire::u32_at;
+use super::wire::{u16_at, u32_at};
 use super::{Datagram, header_time};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 20;
+
+/// Octets that a flow record has at least where a header is believed as to how many there are.
+const RECORD_OCTETS: usize = 16;
 
 /// The source id of a message.
 pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
@@ -24,25 +27,18 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     let (Some(uptime), Some(seconds), Some(sequence), Some(source)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };
-    let head = Head::new(datagram, source, header_time(seconds, 0), Some(uptime));
+    let head = Head::new(datagram, (source, sequence), header_time(seconds, 0), Some(uptime));
     domain.clock.note(&head);
     let restarted = domain.clock.has_restarted(&head);
-    domain.sequence.observe(sequence, 1, restarted);
-    let tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);
-    let counts = &mut domain.counts;
-    *match tally {
-        Tally { records: 1.., .. } => &mut counts.delivered,
-        Tally { ref waiting, templates, options_records, .. }
-            if waiting.is_empty() && templates + options_records > 0 =>
-        {
-            &mut counts.control
-        }
-        _ => &mut counts.undecodable,
-    } += 1;
-    if !tally.waiting.is_empty() {
-        let is_undecoded = tally.records == 0;
-        domain.wait(Waiting { head, sets: tally.waiting, is_undecoded, first: 0 }, output);
-    }
+    let mut tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);
+    tally.claimed = claimed(payload).saturating_sub(tally.templates.into());
+    domain.settle(&head, tally, restarted, output);
+}
+
+/// Records of all kinds, templates among them, that the header says there are; no more than there is room for.
+pub(super) fn claimed(payload: &[u8]) -> u64 {
+    let records_max = payload.len() / RECORD_OCTETS;
+    u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
 }
 
 /// Reads the sets with this number.

@@ -5,9 +5,10 @@
 //! rows of the other direction.
 
 use super::elements::{BIFLOW, Choice, Form, choices, mirror, reverse_choices};
-use super::records::Slot;
+use super::records::{Records, Slot, Span};
 use super::section::Section;
 use super::template::{Element, TEMPLATE_ID_MIN, Template, VARIABLE};
+use std::sync::Arc;
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
 
 /// Protocol numbers of ICMP and ICMPv6.
@@ -17,14 +18,37 @@ pub(super) const ICMP_V6: u8 = 58;
 /// How the records of one template become rows.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) template: Template,
+    pub(super) template: Arc<Template>,
     /// Octets of a record, `None` when they vary.
     pub(super) stride: Option<usize>,
     pub(super) forward: Side,
     /// The other direction of a biflow.
     pub(super) reverse: Option<Side>,
-    /// Whether the exporter has not announced it since the start.
-    pub(super) is_provisional: bool,
+    pub(super) standing: Standing,
+}
+
+/// How far a template is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is of an earlier run, and its exporter has not announced it since.
+    Provisional,
+    /// It was announced.
+    Announced,
+    /// A set came that it does not fit, so that its number must have got another meaning, which was missed.
+    Doubted,
+    /// It was announced again after such a set, or no other one can have been missed: sets that it does not fit are
+    /// left out, one by one.
+    Confirmed,
+}
+
+impl Standing {
+    /// What it is when the same template is announced again.
+    pub(super) const fn announced_again(self) -> Self {
+        match self {
+            Self::Provisional | Self::Announced => Self::Announced,
+            Self::Doubted | Self::Confirmed => Self::Confirmed,
+        }
+    }
 }
 
 /// How the rows of one direction are made.
@@ -119,7 +143,15 @@ impl Plan {
         let is_biflow = BIFLOW.iter().any(|&element| find(&template, element).is_some());
         let forward = Side::compile(&template, columns, Direction::Forward);
         let reverse = is_biflow.then(|| Side::compile(&template, columns, Direction::Reverse));
-        Self { template, stride, forward, reverse, is_provisional: false }
+        Self { template: Arc::new(template), stride, forward, reverse, standing: Standing::Announced }
+    }
+
+    /// The records of a set's body.
+    pub(super) fn records<'a>(&self, body: &'a [u8], spans: &'a mut Vec<Span>) -> Records<'a> {
+        match self.stride {
+            Some(stride) => Records::fixed(body, stride),
+            None => Records::varying(body, &self.template, spans),
+        }
     }
 
     /// Rows that a record makes.
@@ -199,7 +231,7 @@ fn operation(template: &Template, column: FlowColumn, direction: Direction) -> O
         FlowColumn::Ts => Operation::Ts,
         FlowColumn::StartTime => Operation::StartTime,
         FlowColumn::EndTime => Operation::EndTime,
-        FlowColumn::Exporter => Operation::Exporter,
+        FlowColumn::Exporter | FlowColumn::Sender => Operation::Exporter,
         FlowColumn::ObservationDomain => Operation::ObservationDomain,
         FlowColumn::SamplingRate => Operation::SamplingRate,
         FlowColumn::ScaledPackets => {

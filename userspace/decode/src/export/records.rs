@@ -1,5 +1,6 @@
 //! The data records of one set, of fixed or of varying length, as columns of slices.
 
+use super::sets::SET_HEADER_OCTETS;
 use super::template::{Template, VARIABLE};
 use super::wire::{array_at, u16_at};
 
@@ -56,12 +57,18 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Octets of the set's body that no record takes.
-    pub(super) fn octets_left(&self, set: &[u8]) -> usize {
-        match *self {
-            Self::Fixed { body, .. } => set.len() - body.len(),
-            Self::Varying { ends, .. } => set.len() - ends.last().map_or(0, |&(_, end)| end as usize),
-        }
+    /// Whether they are all that the body of their set holds, but for padding behind them.
+    ///
+    /// Padding fills a set up to a multiple of four octets, whatever its octets are (RFC 3954 §5.3); where sets may
+    /// begin at multiples of eight, zeros do so too (RFC 7011 §3.3.1). An empty set has no records to be missed.
+    #[inline]
+    pub(super) fn fill(&self, set: &[u8], alignment: usize) -> bool {
+        let octets = match *self {
+            Self::Fixed { body, .. } => body.len(),
+            Self::Varying { ends, .. } => ends.last().map_or(0, |&(_, end)| end as usize),
+        };
+        let left = set.len() - octets;
+        left == 0 || octets > 0 && (left < 4 || is_wide_padding(&set[octets..], set.len(), alignment))
     }
 
     /// The field of every record, where all have `N` octets of it.
@@ -132,6 +139,13 @@ impl<'a, const N: usize> Arrays<'a, N> {
     }
 }
 
+/// Whether so many octets fill their set, header included, up to the alignment of sets, where that is a wide one.
+#[cold]
+fn is_wide_padding(rest: &[u8], set_octets: usize, alignment: usize) -> bool {
+    let ends_aligned = (SET_HEADER_OCTETS + set_octets).is_multiple_of(alignment);
+    rest.len() < alignment && ends_aligned && rest.iter().all(|&octet| octet == 0)
+}
+
 /// Appends the spans of the fields of the record at `first`; gives where it ends, `None` when it is cut short.
 fn find_fields(body: &[u8], first: usize, template: &Template, spans: &mut Vec<Span>) -> Option<usize> {
     let mut next = first;
@@ -177,6 +191,34 @@ mod tests {
         assert_eq!(records.field(slot(0, 1, 2)).collect::<Vec<_>>(), [&[2, 3], &[5, 6]]);
         assert_eq!(Records::fixed(&body, 0).len(), 0);
         assert_eq!(Records::fixed(&body, 9).len(), 0);
+    }
+
+    #[test]
+    fn records_fill_their_set_but_for_padding() {
+        let fills = |octets: usize, stride: usize, alignment: usize, padding: u8| {
+            let mut body = vec![1; octets - octets % stride];
+            body.resize(octets, padding);
+            Records::fixed(&body, stride).fill(&body, alignment)
+        };
+        assert!(
+            fills(0, 29, 4, 0) && fills(58, 29, 4, 0) && fills(61, 29, 4, 9),
+            "up to three of any octets"
+        );
+        assert!(!fills(62, 29, 4, 0) && !fills(86, 29, 4, 0) && !fills(3, 29, 4, 0));
+        assert!(
+            fills(60, 28, 8, 0) && !fills(60, 28, 8, 1) && !fills(60, 28, 4, 0),
+            "up to a multiple of eight"
+        );
+        assert!(!fills(62, 28, 8, 0) && !fills(68, 28, 8, 0), "and no further");
+        assert!(fills(3, 2, 4, 0) && fills(3, 1, 4, 0), "short records");
+    }
+
+    #[test]
+    fn records_of_varying_length_fill_their_set_too() {
+        let (template, mut spans) = (template(&[2, VARIABLE]), vec![]);
+        let mut fills = |body: &[u8]| Records::varying(body, &template, &mut spans).fill(body, 4);
+        assert!(fills(&[1, 2, 1, 9, 1, 2, 0]) && fills(&[1, 2, 1, 9, 0, 0]) && fills(&[]));
+        assert!(!fills(&[1, 2, 1, 9, 1, 2, 200, 1]) && !fills(&[1, 2, 200, 9]));
     }
 
     #[test]

@@ -12,13 +12,14 @@ use super::{DomainKey, Transport};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use tapline_record::address::{from_ip, to_ip};
 
 /// A template and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedTemplate {
     pub(super) key: DomainKey,
-    pub(super) template: Template,
+    pub(super) template: Arc<Template>,
 }
 
 /// A line that is no template.
@@ -63,7 +64,6 @@ fn parse(line: &str) -> Option<SavedTemplate> {
         transport: transport_of(words.next()?)?,
         version: words.next()?.parse().ok()?,
         domain: words.next()?.parse().ok()?,
-        agent: None,
     };
     let kind = match words.next()? {
         "data" => TemplateKind::Data,
@@ -72,7 +72,7 @@ fn parse(line: &str) -> Option<SavedTemplate> {
     };
     let id = words.next()?.parse().ok()?;
     let fields = words.map(field).collect::<Option<Vec<_>>>()?;
-    Some(SavedTemplate { key, template: Template { id, kind, fields } })
+    Some(SavedTemplate { key, template: Arc::new(Template { id, kind, fields }) })
 }
 
 fn field(text: &str) -> Option<Field> {

@@ -7,7 +7,7 @@ use super::account::Undecodable;
 use super::wire::u16_at;
 
 /// Octets of a set's header.
-const SET_HEADER_OCTETS: usize = 4;
+pub(super) const SET_HEADER_OCTETS: usize = 4;
 
 /// A set: its number, and what follows its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Templates: what the octets of a data record mean.
 //!
 //! Takes the body of a template set, gives its templates in their order. The octets are taken apart by
-//! `netflow_parser`; a record that is cut short ends the set, and what came before it counts.
+//! `netflow_parser`; a record that is cut short ends the set: what came before it counts, and its number is told.
 
 use super::wire::u16_at;
 use netflow_parser::variable_versions::{ipfix, v9};
@@ -78,27 +78,36 @@ impl Template {
     }
 }
 
+/// What a template set says of a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Announced {
+    /// What it means from now on.
+    Template(Template),
+    /// That it means something, which the set is too short to say.
+    Cut(u16),
+}
+
 /// Reads the body of a template set.
-pub(super) type TemplateReader = fn(&[u8], &mut dyn FnMut(Template));
+pub(super) type TemplateReader = fn(&[u8], &mut dyn FnMut(Announced));
 
 /// Templates of a v9 set with number 0.
-pub(super) fn v9_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+pub(super) fn v9_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
-        let Ok((rest, template)) = v9::Template::parse(body) else { return };
+        let Ok((rest, template)) = v9::Template::parse(body) else { return cut_short(body, visit) };
         let field = |field: &v9::TemplateField| Field {
             element: Element::iana(field.field_type_number),
             length: field.field_length,
         };
         let fields = template.fields.iter().map(field).collect();
-        visit(Template { id: template.template_id, kind: TemplateKind::Data, fields });
+        visit(Announced::Template(Template { id: template.template_id, kind: TemplateKind::Data, fields }));
         body = rest;
     }
 }
 
 /// Templates of a v9 set with number 1.
-pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
-        let Ok((rest, template)) = v9::OptionsTemplate::parse(body) else { return };
+        let Ok((rest, template)) = v9::OptionsTemplate::parse(body) else { return cut_short(body, visit) };
         let scope = |scope: &v9::OptionsTemplateScopeField| Field {
             element: Element { enterprise: V9_SCOPE, id: scope.field_type_number },
             length: scope.field_length,
@@ -109,33 +118,41 @@ pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Templa
         };
         let scopes = template.scope_fields.iter().map(scope);
         let fields = scopes.chain(template.option_fields.iter().map(field)).collect();
-        visit(Template { id: template.template_id, kind: TemplateKind::Options, fields });
+        visit(Announced::Template(Template {
+            id: template.template_id,
+            kind: TemplateKind::Options,
+            fields,
+        }));
         body = rest;
     }
 }
 
 /// Templates of an IPFIX set with number 2.
-pub(super) fn ipfix_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+pub(super) fn ipfix_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
-        let Ok((rest, template)) = ipfix::Template::parse(body) else { return };
+        let Ok((rest, template)) = ipfix::Template::parse(body) else { return cut_short(body, visit) };
         let fields = template.fields.iter().map(ipfix_field).collect();
-        visit(Template { id: template.template_id, kind: TemplateKind::Data, fields });
+        visit(Announced::Template(Template { id: template.template_id, kind: TemplateKind::Data, fields }));
         body = rest;
     }
 }
 
 /// Templates of an IPFIX set with number 3.
-pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Template)) {
+pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
         // A withdrawal has no scope count.
         if let (Some(id), Some(0)) = (u16_at(body, 0), u16_at(body, 2)) {
-            visit(Template { id, kind: TemplateKind::Options, fields: vec![] });
+            visit(Announced::Template(Template { id, kind: TemplateKind::Options, fields: vec![] }));
             body = &body[4..];
             continue;
         }
-        let Ok((rest, template)) = ipfix::OptionsTemplate::parse(body) else { return };
+        let Ok((rest, template)) = ipfix::OptionsTemplate::parse(body) else { return cut_short(body, visit) };
         let fields = template.fields.iter().map(ipfix_field).collect();
-        visit(Template { id: template.template_id, kind: TemplateKind::Options, fields });
+        visit(Announced::Template(Template {
+            id: template.template_id,
+            kind: TemplateKind::Options,
+            fields,
+        }));
         body = rest;
     }
 }
@@ -143,6 +160,13 @@ pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Tem
 fn ipfix_field(field: &ipfix::TemplateField) -> Field {
     let enterprise = field.enterprise_number.unwrap_or(0);
     Field { element: Element { enterprise, id: field.field_type_number }, length: field.field_length }
+}
+
+/// Tells the number of a template record that is not whole; without a count of fields it may be padding.
+fn cut_short(body: &[u8], visit: &mut dyn FnMut(Announced)) {
+    if let (Some(id), Some(_)) = (u16_at(body, 0), u16_at(body, 2)) {
+        visit(Announced::Cut(id));
+    }
 }
 
 /// Whether a template record may begin here; what begins otherwise is padding. An IPFIX set may withdraw
@@ -156,11 +180,19 @@ fn has_template(body: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn collect(parse: fn(&[u8], &mut dyn FnMut(Template)), words: &[u16]) -> Vec<Template> {
+    fn announced(parse: TemplateReader, words: &[u16]) -> Vec<Announced> {
         let body: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-        let mut templates = vec![];
-        parse(&body, &mut |template| templates.push(template));
-        templates
+        let mut all = vec![];
+        parse(&body, &mut |announced| all.push(announced));
+        all
+    }
+
+    fn collect(parse: TemplateReader, words: &[u16]) -> Vec<Template> {
+        let template = |announced| match announced {
+            Announced::Template(template) => template,
+            Announced::Cut(id) => panic!("{id} is cut short"),
+        };
+        announced(parse, words).into_iter().map(template).collect()
     }
 
     fn field(id: u16, length: u16) -> Field {
@@ -198,8 +230,10 @@ mod tests {
 
     #[test]
     fn a_template_that_is_cut_short_ends_the_set() {
-        assert_eq!(collect(v9_templates, &[256, 1, 8, 4, 257, 3, 8, 4]).len(), 1);
-        assert_eq!(collect(ipfix_templates, &[256, 40_000, 8, 4]).len(), 0);
-        assert_eq!(collect(v9_options_templates, &[256]).len(), 0);
+        let cut = announced(v9_templates, &[256, 1, 8, 4, 257, 3, 8, 4]);
+        assert_eq!((cut.len(), &cut[1]), (2, &Announced::Cut(257)));
+        assert_eq!(announced(ipfix_templates, &[256, 40_000, 8, 4]), [Announced::Cut(256)]);
+        assert_eq!(announced(v9_options_templates, &[256, 4, 8, 1]), [Announced::Cut(256)]);
+        assert_eq!(announced(v9_options_templates, &[256]), [], "that may be padding");
     }
 }

@@ -5,6 +5,7 @@ use crate::rows::{Row, decoder, decoder_with, push};
 use netflow_parser::NetflowParser;
 use std::path::{Path, PathBuf};
 use tapline_decode::ExportOptions;
+use tapline_decode::export::Undecodable;
 
 /// Files of one exporter, templates first.
 pub(crate) const EXPORTERS: &[&[&str]] = &[
@@ -31,7 +32,7 @@ pub(crate) const EXPORTERS: &[&[&str]] = &[
     &["netflow9_test_huawei_netstream_tpl.dat", "netflow9_test_huawei_netstream_data.dat"],
     &["netflow9_test_iptnetflow_reduced_size_encoding_tpldata260.dat"],
     &["netflow9_test_juniper_srx_tplopt.dat"],
-    &["netflow9_test_nprobe_tpl.dat", "netflow9_test_nprobe_data.dat", "netflow9_test_nprobe_dpi.dat"],
+    &["netflow9_test_nprobe_tpl.dat", "netflow9_test_nprobe_data.dat"],
     &["netflow9_test_softflowd_tpl_data.dat"],
     &[
         "netflow9_test_ubnt_edgerouter_tpl.dat",
@@ -120,4 +121,30 @@ fn v5_messages_back_to_back() {
     assert_eq!(rows, 30);
     let messages = read(&folder, &["netflow5_test_juniper_mx80.dat"]);
     assert_eq!(push(&mut decoder, &messages[0]).len(), 29);
+}
+
+/// Its record has 100 octets, of which the template beside it tells 83, in another order: 239.255.255.250, whom it
+/// was sent to, stands where the template has no address.
+#[test]
+fn a_record_that_its_own_template_does_not_fit_gives_no_row() {
+    let Some(folder) = folder() else { return };
+    let messages = read(&folder, &["netflow9_test_nprobe_dpi.dat"]);
+    assert!(messages[0][0xa2..].starts_with(&[239, 255, 255, 250]));
+    let mut decoder = decoder();
+    assert!(push(&mut decoder, &messages[0]).is_empty());
+    decoder.give_up_waiting();
+    let counts = decoder.accounts().next().unwrap().counts;
+    assert_eq!(counts.reasons.of(Undecodable::Record), 1);
+}
+
+#[test]
+fn zeros_fill_the_message_of_a_firewall_up() {
+    let Some(folder) = folder() else { return };
+    let files = [
+        "netflow9_test_paloalto_81_tpl256-263.dat",
+        "netflow9_test_paloalto_81_data257_1flowset_in_large_zerofilled_packet.dat",
+    ];
+    let mut decoder = decoder();
+    let rows: usize = read(&folder, &files).iter().map(|message| push(&mut decoder, message).len()).sum();
+    assert_eq!((rows, decoder.accounts().next().unwrap().counts.reasons.total()), (1, 0));
 }

@@ -138,6 +138,74 @@ fn the_fields_of_all_templates_have_a_limit() {
     assert_eq!((refused(&decoder), decoder.templates().count()), (1, 3), "so does a new meaning");
 }
 
+#[test]
+fn templates_from_another_port_are_noticed() {
+    let mut decoder = limited(10);
+    push_udp(&mut decoder, 0, 1, &v9(0, &[set(0, &template(256, &[(8, 4)]))]));
+    let data = v9(1, &[set(256, &[10, 0, 0, 1])]);
+    [2, 2, 3].iter().for_each(|port| assert_eq!(push_udp(&mut decoder, 0, *port, &data), 0));
+    push_udp(&mut decoder, 0, 3, &v9(2, &[set(0, &template(256, &[(8, 4)]))]));
+    push_udp(&mut decoder, 0, 4, &of_domain(8, 1, &[set(256, &[10, 0, 0, 1])]));
+    let mut other = sender(2, Transport::Udp);
+    other.address[15] = 9;
+    push(&mut decoder, 0, other, &data);
+    let found: Vec<_> = decoder.report().iter().map(|account| account.sets_of_other_ports).collect();
+    assert_eq!(found, [0, 2, 0, 0, 0], "not of who has its own, of another domain, of another exporter");
+}
+
+#[test]
+fn what_is_not_decoded_counts_as_its_header_has_it() {
+    let mut decoder = limited(10);
+    let mut data = v9(1, &[set(256, &[0; 400])]);
+    data[2..4].copy_from_slice(&25_u16.to_be_bytes());
+    push_udp(&mut decoder, 0, 1, &data);
+    assert_eq!(decoder.missing_records(), 25);
+    data[2..4].copy_from_slice(&60_000_u16.to_be_bytes());
+    push_udp(&mut decoder, 0, 2, &data);
+    assert_eq!(decoder.missing_records(), 25 + 26, "no more than there is room for");
+    push_udp(&mut decoder, 0, 1, &v9(2, &[set(0, &template(256, &[(210, 16)]))]));
+    assert_eq!(decoder.missing_records(), 26);
+}
+
+#[test]
+fn what_is_refused_counts_as_its_header_has_it() {
+    let mut decoder = limited(1);
+    push_udp(&mut decoder, 0, 1, &v5(0, 2, 0));
+    push_udp(&mut decoder, 0, 2, &v5(0, 3, 0));
+    push_udp(&mut decoder, 0, 3, &one_record(0));
+    assert_eq!((decoder.strays().messages, decoder.strays().records, decoder.missing_records()), (2, 3, 3));
+    decoder.push(&Datagram { received: RECEIVED, sender: sender(4, Transport::Udp), payload: &[0, 6, 0, 9] });
+    assert_eq!(decoder.missing_records(), 3, "not of what nobody knows");
+}
+
+#[test]
+fn one_exporters_templates_leave_room_for_those_of_others() {
+    let options = ExportOptions { templates_max: usize::MAX, ..ExportOptions::default() };
+    let mut decoder = decoder_with(options);
+    let fields = [(210, 1); 500];
+    for (port, id) in (1..4_u16).flat_map(|port| (256..1256).map(move |id| (port, id))) {
+        push_udp(&mut decoder, 0, port, &ipfix(0, &[set(2, &template(id, &fields))]));
+    }
+    let kept = decoder.templates().count();
+    assert!((200..300).contains(&kept), "{kept} templates of 516, of a ninth of a million");
+    let sender = Sender { address: [7; 16], ..sender(1, Transport::Udp) };
+    let message = ipfix(0, &[set(2, &template(256, &[(8, 4)])), set(256, &[1, 2, 3, 4])]);
+    assert_eq!(push(&mut decoder, 0, sender, &message), 1, "another exporter");
+}
+
+#[test]
+fn sets_of_one_exporter_that_wait_leave_room_for_those_of_others() {
+    let mut decoder = decoder_with(ExportOptions { waiting_octets_max: 300_000, ..ExportOptions::default() });
+    for port in 0..400 {
+        push_udp(&mut decoder, 0, port, &v9(0, &[set(300, &[0; 1000])]));
+    }
+    let waiting = decoder.waiting_octets();
+    assert!((98_000..=100_000).contains(&waiting), "{waiting} of a third");
+    let sender = Sender { address: [7; 16], ..sender(1, Transport::Udp) };
+    push(&mut decoder, 0, sender, &v9(0, &[set(300, &[0; 1000])]));
+    assert_eq!(decoder.waiting_octets(), waiting + 1128);
+}
+
 /// A v9 message of this source id.
 fn of_domain(domain: u8, sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
     let mut message = v9(sequence, sets);

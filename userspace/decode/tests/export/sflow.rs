@@ -1,11 +1,13 @@
 //! sFlow datagrams, made by hand: every kind of sample and record, whole and cut short.
 
 use crate::messages::{Octets, octets};
-use crate::rows::{RECEIVED, columns, datagram, decoder, decoder_with, push};
+use crate::rows::{RECEIVED, Row, columns, datagram, decoder, decoder_with, push, rows_of};
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, UInt8Type};
-use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Undecodable, Unit};
+use tapline_decode::export::{
+    Datagram, ExportAccount, ExportDecoder, ExportOptions, SampleCounts, Sender, SentBy, Undecodable, Unit,
+};
 use tapline_record::INTERFACE_COUNTERS;
 
 const FRAME: &[u8] = &[
@@ -219,7 +221,7 @@ fn counters_may_be_unknown() {
     let batch = decoder.finish_interface_counters().unwrap();
     let known = |&(_, column): &(_, &arrow_array::ArrayRef)| column.is_valid(0);
     let fields = batch.schema();
-    let known = fields.fields().iter().zip(batch.columns()).filter(known).skip(3);
+    let known = fields.fields().iter().zip(batch.columns()).filter(known).skip(4);
     let names: Vec<_> = known.map(|(field, _)| field.name().as_str()).collect();
     let expected =
         ["interface", "interface_type", "admin_up", "oper_up", "in_octets", "in_unicast", "out_errors"];
@@ -249,11 +251,62 @@ fn samples_are_counted_by_agent_and_source() {
     let counted = account(&decoder);
     assert_eq!((counted.sequence.lost, counted.sequence.reordered), (2, 1));
     assert_eq!((counted.datagrams.lost, counted.datagrams.reordered), (0, 1));
-    let mut relayed = sflow(1, 1000, &[flow(1, &[])]);
-    relayed[11] = 99;
-    push(&mut decoder, &relayed);
-    let agents: Vec<_> = decoder.accounts().map(|account| account.agent.map(|agent| agent[15])).collect();
-    assert_eq!(agents, [None, Some(99)]);
+}
+
+/// The datagrams of agents, each with the last octet of the agent's address and of the sender's, and the sender's port.
+fn relayed(datagrams: &[(u8, u8, u16, Vec<u8>)]) -> (Vec<ExportAccount>, Vec<Row>) {
+    let mut decoder = decoder();
+    for (agent, sender, port, payload) in datagrams {
+        let mut payload = payload.clone();
+        payload[11] = *agent;
+        let sender = Sender::udp([192, 0, 2, *sender].into(), *port);
+        decoder.push(&Datagram { received: RECEIVED, sender, payload: &payload });
+    }
+    let rows = decoder.finish().map_or_else(Vec::new, |batch| rows_of(&batch));
+    (decoder.accounts().collect(), rows)
+}
+
+#[test]
+fn an_agent_is_one_whichever_way_its_datagrams_come() {
+    let datagram = |sequence: u32| sflow(sequence, 1000, &[flow(sequence, &[])]);
+    let ways = [(1, 5000), (2, 5000), (1, 6000), (2, 7000)];
+    let sent: Vec<_> =
+        (1..).zip(ways).map(|(number, (way, port))| (99, way, port, datagram(number))).collect();
+    let (accounts, rows) = relayed(&sent);
+    let [account] = &accounts[..] else { unreachable!("{accounts:?}") };
+    assert_eq!((account.ledger().delivered, account.ledger().lost_before_us), (4, 0));
+    assert_eq!((account.exporter.map(|address| address[15]), account.port), (Some(99), 0));
+    assert_eq!(account.sent_by, SentBy::Several);
+    let found: Vec<_> = rows.iter().map(|row| columns(row, &["exporter", "sender"])).collect();
+    assert_eq!(found[0], ["192.0.2.99", "192.0.2.1"]);
+    assert_eq!(found[3], ["192.0.2.99", "192.0.2.2"]);
+}
+
+#[test]
+fn agents_behind_a_relay_stay_apart() {
+    let datagram = |sequence: u32| sflow(sequence, 1000, &[flow(sequence, &[]), counters(sequence)]);
+    let agents = [(10, 1), (20, 500), (10, 2), (20, 501)];
+    let sent: Vec<_> = agents.map(|(agent, sequence)| (agent, 1, 5000, datagram(sequence))).into();
+    let (accounts, rows) = relayed(&sent);
+    let found: Vec<_> = accounts.iter().map(|account| account.ledger().lost_before_us).collect();
+    assert_eq!((found, rows.len()), (vec![0, 0], 4));
+    assert!(accounts.iter().all(|account| account.sent_by.one().is_some_and(|sender| sender[15] == 1)));
+    let mut second = datagram(1);
+    second[15] = 4;
+    let (accounts, _) = relayed(&[(10, 1, 1, datagram(7)), (10, 1, 1, second)]);
+    assert_eq!(accounts.len(), 2, "so do the parts of one");
+}
+
+#[test]
+fn an_agent_without_an_address_of_its_own_is_who_sent_it() {
+    for agent in [[0, 0, 0, 0], [127, 0, 0, 1]] {
+        let mut payload = sflow(1, 1000, &[flow(1, &[])]);
+        payload[8..12].copy_from_slice(&agent);
+        let rows = push(&mut decoder(), &payload);
+        assert_eq!(columns(&rows[0], &["exporter", "sender"]), ["192.0.2.1", "192.0.2.1"]);
+    }
+    let unknown = octets().u32(5).u32(0).u32(3).u32(1).u32(1000).u32(1).and(&flow(1, &[])).0;
+    assert_eq!(columns(&push(&mut decoder(), &unknown)[0], &["exporter"]), ["192.0.2.1"]);
 }
 
 #[test]
@@ -266,16 +319,45 @@ fn an_agent_that_starts_anew_loses_nothing() {
     assert_eq!((account.sequence.lost, account.sequence.restarts, account.datagrams.restarts), (1, 1, 1));
 }
 
+/// The notification of a discarded packet.
+fn dropped(sequence: u32, records: &[Vec<u8>]) -> Vec<u8> {
+    let head = octets().u32(sequence).u32(0).u32(7).u32(0).u32(1).u32(0).u32(0x102);
+    block(5, &head.u32(records.len().try_into().unwrap()).and(&records.concat()))
+}
+
 #[test]
-fn samples_that_are_not_understood_are_undecodable() {
+fn samples_that_are_not_of_flows_are_control() {
+    let mut decoder = decoder();
+    let vendors =
+        [block(4300 << 12 | 1, &octets().u32(1)), block(9, &octets()), block(0xffff_ffff, &octets())];
+    for number in [1, 2, 4] {
+        let drops = [dropped(2 * number, &[header(1, 1522, FRAME)]), dropped(2 * number + 1, &[])];
+        let samples = [vec![flow(number, &[]), counters(number)], drops.to_vec(), vendors.to_vec()].concat();
+        assert_eq!(push(&mut decoder, &sflow(number, 1000, &samples)).len(), 1);
+    }
+    let account = account(&decoder);
+    let ledger = account.ledger();
+    assert_eq!((ledger.delivered, ledger.control, ledger.undecodable), (3, 18, 0));
+    assert_eq!(ledger.lost_before_us, 4, "a flow, counters and two drops are missing");
+    assert_eq!(account.counts.samples, SampleCounts { counters: 3, drops: 6, others: 9 });
+    assert_eq!(account.counts.reasons.total(), 0);
+}
+
+#[test]
+fn samples_that_are_cut_short_are_undecodable() {
     let mut decoder = decoder();
     let longer = block(1, &octets().u32(2).u32(7).u32(100).u32(0).u32(0).u32(7).u32(8).u32(9));
-    let samples = [block(5, &octets().u32(1)), block(1 << 12 | 1, &octets().u32(1)), longer, flow(3, &[])];
+    let mut cut = dropped(1, &[header(1, 1522, FRAME)]);
+    cut.truncate(60);
+    cut[7] = 52;
+    let samples = [block(5, &octets().u32(1)), cut, longer, flow(3, &[])];
     assert_eq!(push(&mut decoder, &sflow(1, 1000, &samples)).len(), 1);
+    let mut vendor = sflow(2, 1000, &[block(1 << 12 | 1, &octets().u32(1).u32(2))]);
+    vendor.truncate(40);
+    push(&mut decoder, &vendor);
     let account = account(&decoder);
     assert_eq!((account.ledger().undecodable, account.ledger().lost_before_us), (3, 0));
-    let reasons = account.counts.reasons;
-    assert_eq!([Undecodable::SampleFormat, Undecodable::Sample].map(|reason| reasons.of(reason)), [2, 1]);
+    assert_eq!((account.counts.reasons.of(Undecodable::Sample), account.ledger().control), (4, 0));
 }
 
 /// A datagram that is cut after every octet: each sample whose number was read has its fate, and what was cut off

@@ -11,6 +11,9 @@ use datafusion::arrow::error::ArrowError;
 use std::io::Write;
 use std::sync::Arc;
 
+/// Where an object says whose it is.
+pub(super) const QUERY: &str = "query";
+
 pub(super) struct JsonWriter {
     writer: LineDelimitedWriter<Box<dyn Write>>,
     query: Option<String>,
@@ -26,10 +29,11 @@ impl JsonWriter {
 impl Writer for JsonWriter {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let batch = printable(batch)?;
-        match &self.query {
-            None => self.writer.write(&batch),
-            Some(query) => self.writer.write(&with_query(&batch, query)?),
-        }
+        let batch = match &self.query {
+            None => batch,
+            Some(query) => with_query(&batch, query)?,
+        };
+        self.writer.write(&with_own_names(&batch)?)
     }
 
     fn flush(&mut self) -> Result<(), ArrowError> {
@@ -47,7 +51,21 @@ fn with_query(batch: &RecordBatch, query: &str) -> Result<RecordBatch, ArrowErro
     let names = std::iter::repeat_n(query, batch.num_rows());
     let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(names))];
     columns.extend(batch.columns().iter().cloned());
-    let mut fields = vec![Arc::new(Field::new("query", DataType::Utf8, false))];
+    let mut fields = vec![Arc::new(Field::new(QUERY, DataType::Utf8, false))];
     fields.extend(batch.schema().fields().iter().cloned());
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// The batch with a name of its own for each column: an object has no key twice.
+fn with_own_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let mut names: Vec<String> = vec![];
+    for field in batch.schema().fields() {
+        let numbered = (2..).map(|number| format!("{}_{number}", field.name()));
+        let mut candidates = std::iter::once(field.name().clone()).chain(numbered);
+        names.extend(candidates.find(|name| !names.contains(name)));
+    }
+    let schema = batch.schema();
+    let fields =
+        schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
+    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), batch.columns().to_vec())
 }

@@ -5,14 +5,17 @@
 mod arrow;
 mod csv;
 mod json;
+mod page;
 mod printable;
 mod table;
 
 use crate::failure::Failure;
+use crate::message;
 use clap::ValueEnum;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
+use page::Page;
 use std::fs::{File, create_dir_all};
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::Path;
@@ -75,6 +78,8 @@ trait Writer {
 /// Where the results of all queries go.
 pub(crate) struct Output {
     writers: Vec<Box<dyn Writer>>,
+    /// Standard output, as far as they write there.
+    page: Page,
     /// When the first result came that nobody was shown yet.
     waiting_since: Option<Instant>,
 }
@@ -93,9 +98,13 @@ impl Output {
             create_dir_all(folder).map_err(|error| cannot_create(folder, &error))?;
         }
         let is_shared = queries.len() > 1 && folder.is_none();
+        if is_shared && format == Format::Json {
+            queries.iter().try_for_each(check_names)?;
+        }
+        let page = Page::default();
         let open = |query: QueryOutput| {
             let target: Box<dyn Write> = match folder {
-                None => Box::new(BufWriter::new(stdout())),
+                None => Box::new(page.clone()),
                 Some(folder) => {
                     let path = folder.join(format!("{}.{}", query.name, format.extension()));
                     Box::new(BufWriter::new(
@@ -106,13 +115,14 @@ impl Output {
             writer(format, target, query, is_shared)
         };
         let writers = queries.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { writers, waiting_since: None })
+        Ok(Self { writers, page, waiting_since: None })
     }
 
     /// Writes rows of one query.
     pub(crate) fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
         self.waiting_since.get_or_insert_with(Instant::now);
-        self.writers[query].write(batch).map_err(into_io)
+        self.writers[query].write(batch).map_err(into_io)?;
+        self.page.turn_over()
     }
 
     /// Shows results that have waited long enough; for when there is nothing else to do.
@@ -131,11 +141,31 @@ impl Output {
 
     /// Prints text that is the whole output; a reader who has seen enough is no failure.
     pub(crate) fn to_stdout_text(text: &str) -> Result<(), Failure> {
-        match stdout().write_all(text.as_bytes()) {
+        let _turn = message::turn();
+        match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Run(error.to_string())),
             _ => Ok(()),
         }
     }
+}
+
+/// A run that failed shows what came before, as far as it still can.
+impl Drop for Output {
+    fn drop(&mut self) {
+        let _ = self.page.flush();
+    }
+}
+
+/// Refuses a column of the name under which each object says whose it is.
+fn check_names(query: &QueryOutput) -> Result<(), Failure> {
+    if query.schema.column_with_name(json::QUERY).is_none() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{}: of several queries, each JSON object says in `{}` whose it is; give the column of that name another one by AS",
+        query.name,
+        json::QUERY
+    )))
 }
 
 fn writer(

@@ -2,6 +2,7 @@
 
 use super::exports::whose;
 use super::grouped;
+use crate::message::say;
 use tapline_decode::export::{ExportAccount, version_name};
 
 /// Exporters that are named of those whose rows are late, and of the others; the worst come first, more are only counted.
@@ -13,7 +14,7 @@ const LATENESS_MS_MAX: u64 = 600_000;
 
 /// Prints a line for each of them.
 pub(super) fn print(accounts: &[ExportAccount], allowed_lateness_ms: u32) {
-    lines(accounts, allowed_lateness_ms).iter().for_each(|line| eprintln!("{line}"));
+    lines(accounts, allowed_lateness_ms).iter().for_each(|line| say!("{line}"));
 }
 
 fn lines(accounts: &[ExportAccount], allowed_lateness_ms: u32) -> Vec<String> {

@@ -1,20 +1,25 @@
 //! The account of flow exports.
 
-use super::grouped;
+use super::{Remark, grouped, texts};
+use crate::message::say;
 use tapline_capture::{ExportCounters, TcpCounters};
-use tapline_decode::export::{ExportAccount, Strays, UndecodableCounts, Unit, version_name};
+use tapline_decode::export::{ExportAccount, SentBy, Strays, UndecodableCounts, Unit, version_name};
 use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
 
 /// Exporters that are printed one by one; more are only counted.
 const EXPORTERS_PRINTED_MAX: usize = 16;
 
+/// What may help an exporter that sends its templates from another port.
+const OTHER_PORT: &str =
+    "sets whose template came from another port of that address: --exporter-identity address takes it";
+
 /// Prints what came in all, and the fates of every exporter's units.
 pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Strays) {
     let seconds = summary.elapsed.as_secs_f64();
     let sum = |of: fn(&ExportAccount) -> u64| accounts.iter().map(of).sum::<u64>();
     let rows = sum(|account| account.counts.rows);
-    eprintln!(
+    say!(
         "{} flow records in {} messages, {} octets in {seconds:.3} s: {} rows/s",
         grouped(sum(|account| account.counts.records)),
         grouped(sum(|account| account.counts.messages)),
@@ -23,16 +28,13 @@ pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Stra
     );
     accounts.iter().take(EXPORTERS_PRINTED_MAX).for_each(print_account);
     if accounts.len() > EXPORTERS_PRINTED_MAX {
-        eprintln!(
-            "and {} exporters and domains more",
-            grouped((accounts.len() - EXPORTERS_PRINTED_MAX) as u64)
-        );
+        say!("and {} exporters and domains more", grouped((accounts.len() - EXPORTERS_PRINTED_MAX) as u64));
     }
     if strays.messages > 0 {
-        eprintln!("{} messages of no exporter: {}", grouped(strays.messages), reasons(&strays.reasons));
+        say!("{} messages of no exporter: {}", grouped(strays.messages), reasons(&strays.reasons));
     }
     if summary.rows_dropped > 0 {
-        eprintln!(
+        say!(
             "dropped: {} rows between capture and operators, since those were too slow",
             grouped(summary.rows_dropped)
         );
@@ -41,7 +43,7 @@ pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Stra
 
 fn print_account(account: &ExportAccount) {
     let ledger = account.ledger();
-    eprintln!(
+    say!(
         "{} of {}, in {}: offered {} = delivered {} + control {} + undecodable {} + lost {}",
         version_name(account.version),
         whose(account),
@@ -52,28 +54,50 @@ fn print_account(account: &ExportAccount) {
         grouped(ledger.undecodable),
         grouped(ledger.lost_before_us)
     );
-    let remarks = remarks(account);
+    let mut remarks = texts(&of_account(account));
+    if account.counts.reasons != UndecodableCounts::default() {
+        remarks.push(format!("undecodable: {}", reasons(&account.counts.reasons)));
+    }
     if !remarks.is_empty() {
-        eprintln!("  {}", remarks.join("; "));
+        say!("  {}", remarks.join("; "));
     }
 }
 
 /// Who sent the messages.
 pub(super) fn whose(account: &ExportAccount) -> String {
     let (port, domain) = (account.port, account.domain);
+    let by = match account.sent_by {
+        SentBy::One(sender) if Some(sender) != account.exporter => format!(", sent by {}", to_ip(sender)),
+        SentBy::Several => ", sent by several addresses".to_owned(),
+        _ => String::new(),
+    };
     match account.exporter.map(to_ip) {
         Some(exporter) if port > 0 => format!("{exporter} port {port} domain {domain}"),
-        Some(exporter) => format!("{exporter} domain {domain}"),
+        Some(exporter) => format!("{exporter} domain {domain}{by}"),
         None => "exporters that were silent for long".to_owned(),
     }
 }
 
 /// What else is to be said of an exporter, if anything.
-fn remarks(account: &ExportAccount) -> Vec<String> {
+pub(super) fn of_account(account: &ExportAccount) -> Vec<Remark> {
     let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
-    let lost_records = if account.unit == Unit::Datagrams { account.lost_records() } else { 0 };
-    let numbers = [
+    let is_estimate = matches!(account.unit, Unit::Datagrams | Unit::Messages);
+    let lost_records = if is_estimate { account.lost_records() } else { 0 };
+    let odd = |unit| account.unit == unit && unit.is_odd_for(account.version);
+    vec![
         (lost_records, "records lost, by estimate"),
+        (
+            u64::from(odd(Unit::Messages)) * counts.messages,
+            "messages, which it numbers instead of their records",
+        ),
+        (
+            u64::from(odd(Unit::Records)) * counts.records,
+            "records, which it numbers instead of its datagrams",
+        ),
+        (account.sets_of_other_ports, OTHER_PORT),
+        (counts.samples.counters, "samples of counters"),
+        (counts.samples.drops, "notifications of discarded packets"),
+        (counts.samples.others, "samples of vendors' formats"),
         (sequence.reordered, "messages out of order"),
         (sequence.duplicates, "messages that came twice"),
         (sequence.restarts, "restarts"),
@@ -85,29 +109,22 @@ fn remarks(account: &ExportAccount) -> Vec<String> {
         (counts.withdrawn, "templates withdrawn"),
         (counts.trailing_octets, "octets behind the last set"),
         (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
-    ];
-    let mut remarks = not_zero(&numbers);
-    if counts.reasons != UndecodableCounts::default() {
-        remarks.push(format!("undecodable: {}", reasons(&counts.reasons)));
-    }
-    remarks
-}
-
-/// The numbers that are not 0, each with what it counts.
-fn not_zero(numbers: &[(u64, &str)]) -> Vec<String> {
-    let there_is = numbers.iter().filter(|(number, _)| *number > 0);
-    there_is.map(|(number, what)| format!("{} {what}", grouped(*number))).collect()
+    ]
 }
 
 fn reasons(counts: &UndecodableCounts) -> String {
-    let texts = counts.iter().map(|(reason, count)| format!("{} {}", grouped(count), reason.text()));
-    texts.collect::<Vec<_>>().join(", ")
+    texts(&of_reasons(counts)).join(", ")
+}
+
+/// Why octets of exports gave no rows.
+pub(super) fn of_reasons(counts: &UndecodableCounts) -> Vec<Remark> {
+    counts.iter().map(|(reason, count)| (count, reason.text())).collect()
 }
 
 /// Prints what capture files held besides exports, and what files of any kind held of them in part only.
 pub(super) fn print_files(counters: &ExportCounters) {
     if counters.frames > 0 {
-        eprintln!(
+        say!(
             "frames: {} = datagrams {} + fragments {} + TCP segments {} + others {}",
             grouped(counters.frames),
             grouped(counters.datagrams),
@@ -116,33 +133,33 @@ pub(super) fn print_files(counters: &ExportCounters) {
             grouped(counters.other)
         );
     }
-    let parts = parts(counters);
+    let parts = texts(&parts(counters));
     if !parts.is_empty() {
-        eprintln!("not whole in the files: {}", parts.join("; "));
+        say!("not whole in the files: {}", parts.join("; "));
     }
 }
 
 /// What files held in part only, if anything.
-fn parts(counters: &ExportCounters) -> Vec<String> {
-    not_zero(&[
+pub(super) fn parts(counters: &ExportCounters) -> Vec<Remark> {
+    vec![
         (counters.fragments_lost, "fragments of datagrams whose other fragments are missing"),
         (counters.cut, "messages and segments cut short"),
         (counters.stream_gaps, "gaps in TCP streams"),
         (counters.stream_lost_octets, "octets of TCP streams in no whole message"),
-    ])
+    ]
 }
 
 /// Prints how well a listener kept up.
 pub(super) fn print_listener(listener: &ListenerReport) {
     let messages = grouped(listener.messages);
     match (listener.receive_buffer_octets, &listener.connections) {
-        (Some(octets), _) => eprintln!(
+        (Some(octets), _) => say!(
             "{}: {messages} messages read, {} packets dropped by the kernel (queue of {} octets)",
             listener.address,
             grouped(listener.socket_drops),
             grouped(octets as u64)
         ),
-        (None, Some(counters)) => eprintln!(
+        (None, Some(counters)) => say!(
             "{}: {messages} messages read of {} connections; {} turned away, {} sent something else, {} were too slow{}",
             listener.address,
             grouped(counters.connections),
@@ -154,25 +171,27 @@ pub(super) fn print_listener(listener: &ListenerReport) {
         (None, None) => {}
     }
     if let Some(failure) = &listener.failure {
-        eprintln!("warning: {} could not be read any more: {failure}", listener.address);
+        say!("warning: {} could not be read any more: {failure}", listener.address);
     }
 }
 
+/// What connections ended in the middle of.
+pub(super) const fn of_connections(counters: &TcpCounters) -> Remark {
+    (counters.half_messages, "messages broke off")
+}
+
 fn half_messages(counters: &TcpCounters) -> String {
-    not_zero(&[(counters.half_messages, "messages broke off")])
-        .iter()
-        .map(|text| format!("; {text}"))
-        .collect()
+    texts(&[of_connections(counters)]).iter().map(|text| format!("; {text}")).collect()
 }
 
 /// Prints what became of the templates of an earlier run.
 pub(super) fn print_templates(report: &TemplateReport) {
     let (templates, refused) = (report.restored.templates, report.restored.refused);
     if templates + refused > 0 {
-        eprintln!("{} templates of an earlier run, {} lines of no use", grouped(templates), grouped(refused));
+        say!("{} templates of an earlier run, {} lines of no use", grouped(templates), grouped(refused));
     }
     if let Some(failure) = &report.failure {
-        eprintln!("warning: templates could not be kept: {failure}");
+        say!("warning: templates could not be kept: {failure}");
     }
 }
 
@@ -183,12 +202,12 @@ mod tests {
     #[test]
     fn what_is_not_whole_is_said() {
         let mut counters = ExportCounters { frames: 9, datagrams: 9, ..ExportCounters::default() };
-        assert!(parts(&counters).is_empty());
+        assert!(texts(&parts(&counters)).is_empty());
         (counters.fragments_lost, counters.cut) = (1, 2);
         (counters.stream_gaps, counters.stream_lost_octets) = (3, 4000);
         let expected = "1 fragments of datagrams whose other fragments are missing; 2 messages and segments cut short; \
              3 gaps in TCP streams; 4 000 octets of TCP streams in no whole message";
-        assert_eq!(parts(&counters).join("; "), expected);
+        assert_eq!(texts(&parts(&counters)).join("; "), expected);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The account of an interface: packets that the kernel counted, and packets that were read.
 
-use super::grouped;
+use super::{Remark, grouped, texts};
+use crate::message::say;
 use tapline_capture::kernel::AttachMode;
 use tapline_pipeline::{InterfaceReport, KernelReport, Summary};
 
@@ -12,41 +13,52 @@ pub(super) fn print_kernel(summary: &Summary, report: &KernelReport) {
         AttachMode::Native => "native XDP",
         AttachMode::Generic => "generic XDP, since the driver has none: slower",
     };
-    eprintln!(
+    say!(
         "{}: {mode}; {} frames, {} octets in {seconds:.3} s: {} frames/s",
         report.interface,
         grouped(counters.seen_packets),
         grouped(counters.seen_octets),
         grouped((counters.seen_packets as f64 / seconds.max(1e-9)) as u64)
     );
-    eprintln!(
+    say!(
         "source: offered {} = delivered {} + dropped {}",
         grouped(ledger.offered),
         grouped(ledger.delivered),
         grouped(ledger.dropped)
     );
-    let numbers = [
+    print_remarks(&of_kernel(report));
+    print_failure(&report.interface, report.failure.as_deref());
+}
+
+/// What else the kernel counted.
+pub(super) fn of_kernel(report: &KernelReport) -> Vec<Remark> {
+    let counters = &report.counters;
+    vec![
         (report.entries, "entries of the flow table"),
         (counters.evicted_entries, "made room for others early"),
         (counters.filtered_packets, "frames refused by the pre-filter"),
         (counters.not_ip_packets, "frames without an IP header"),
         (counters.too_deep_packets, "frames with more headers than are looked through"),
-    ];
-    print_remarks(&numbers);
-    print_failure(&report.interface, report.failure.as_deref());
+    ]
 }
 
 /// Prints how packets were read.
 pub(super) fn print_reader(report: &InterfaceReport) {
     let description = &report.description;
-    eprintln!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
-    description.reasons.iter().for_each(|reason| eprintln!("  since {reason}"));
+    say!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
+    description.reasons.iter().for_each(|reason| say!("  since {reason}"));
 }
 
 /// Prints where packets were lost, and why there were no more.
 pub(super) fn print_drops(report: &InterfaceReport) {
+    print_remarks(&of_reader(report));
+    print_failure(&report.description.interface, report.failure.as_deref());
+}
+
+/// What else the reader counted.
+pub(super) fn of_reader(report: &InterfaceReport) -> Vec<Remark> {
     let (counters, drops) = (&report.counters, &report.counters.drops);
-    print_remarks(&[
+    vec![
         (counters.filtered, "frames refused by the pre-filter"),
         (drops.interface, "frames that the interface lost"),
         (drops.program, "frames of queues that nobody reads"),
@@ -54,22 +66,19 @@ pub(super) fn print_drops(report: &InterfaceReport) {
         (drops.ring, "frames that found the ring full"),
         (counters.cut, "frames longer than what is read of one"),
         (counters.interruptions, "times that the interface was switched off"),
-    ]);
-    print_failure(&report.description.interface, report.failure.as_deref());
+    ]
 }
 
 /// Prints what there is any of.
-fn print_remarks(numbers: &[(u64, &str)]) {
-    let there_is = numbers.iter().filter(|(number, _)| *number > 0);
-    let remarks: Vec<String> =
-        there_is.map(|(number, what)| format!("{} {what}", grouped(*number))).collect();
+fn print_remarks(remarks: &[Remark]) {
+    let remarks = texts(remarks);
     if !remarks.is_empty() {
-        eprintln!("  {}", remarks.join("; "));
+        say!("  {}", remarks.join("; "));
     }
 }
 
 fn print_failure(interface: &str, failure: Option<&str>) {
     if let Some(failure) = failure {
-        eprintln!("warning: {interface} could not be read any more: {failure}");
+        say!("warning: {interface} could not be read any more: {failure}");
     }
 }

@@ -17,6 +17,9 @@ pub(crate) struct DirectGroups {
 }
 
 impl DirectGroups {
+    /// Groups up to which it takes less time to free their places than all places.
+    const FEW_GROUPS: usize = 1024;
+
     pub(crate) fn new(schema: &SchemaRef, groups_max: usize) -> Option<Self> {
         let [field] = &schema.fields()[..] else { return None };
         let values = match field.data_type() {
@@ -48,6 +51,17 @@ impl DirectGroups {
         if known != 0 { known } else { self.add(place, value) }
     }
 
+    /// Makes all places free again.
+    fn clear_places(&mut self) {
+        if self.values.len() > Self::FEW_GROUPS {
+            return self.places.fill(0);
+        }
+        let null = self.places.len() - 1;
+        for value in &self.values {
+            self.places[value.map_or(null, usize::from)] = 0;
+        }
+    }
+
     #[cold]
     fn add(&mut self, place: usize, value: Option<u16>) -> usize {
         let group = next_group(self.values.len(), self.groups_max);
@@ -76,7 +90,7 @@ impl GroupTable for DirectGroups {
     }
 
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
-        self.places.fill(0);
+        self.clear_places();
         let values = self.values.drain(..);
         Ok(vec![match self.data_type {
             DataType::UInt8 => {

@@ -17,7 +17,7 @@ use streaming::streaming_answer;
 use tapline_query::Planner;
 
 /// Shapes that a splitter of plans gets wrong.
-const SHAPES: [&str; 38] = [
+const SHAPES: [&str; 44] = [
     "SELECT protocol, count(*) FROM packets GROUP BY protocol",
     "SELECT count(*), sum(octets), min(ts), max(ts), avg(octets) FROM packets",
     "SELECT count(*) FROM packets WHERE protocol = 99",
@@ -55,6 +55,12 @@ const SHAPES: [&str; 38] = [
     "SELECT src_ip, n, rank() OVER (ORDER BY n DESC) FROM (SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('10 seconds'))",
     "SELECT protocol, text(src_ip) AS t, count(*) FROM packets GROUP BY protocol, text(src_ip), tumble('10 seconds')",
     "SELECT date_trunc('second', ts) AS second, count(*) FROM packets GROUP BY 1",
+    "SELECT sum(n), min(n) FROM (SELECT count(*) AS n FROM packets WHERE protocol = 6 UNION ALL SELECT count(*) FROM packets)",
+    "SELECT count(*) AS n FROM packets GROUP BY tumble('10 seconds') UNION SELECT sum(octets) FROM packets GROUP BY tumble('10 seconds')",
+    "SELECT sum(protocol) - 1 AS a, sum(dst_port) * 2 AS b, sum(protocol) / count(*) AS c, max(dst_port) - min(dst_port) AS d FROM packets GROUP BY tumble('10 seconds')",
+    "SELECT src_ip, sum(octets) OVER (ORDER BY src_ip ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS o FROM (SELECT src_ip, sum(octets) AS octets FROM packets GROUP BY src_ip)",
+    "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 ms')",
+    "SELECT ip, count(*) AS n FROM (SELECT src_ip AS ip FROM packets WHERE protocol = 6 UNION ALL SELECT dst_ip FROM packets WHERE protocol = 6) GROUP BY ip, hop('5 seconds', '10 seconds')",
     "SELECT src_ip, sum(octets) * 8.0 / 10 AS rate FROM packets WHERE src_ip IS NOT NULL GROUP BY src_ip, tumble('10 seconds')",
 ];
 
@@ -98,5 +104,17 @@ proptest! {
     #[test]
     fn generated_queries_answer_as_batch_sql_does(case in case(), sql in generate::query()) {
         check(&Planner::new(), &sql, &case)?;
+    }
+}
+
+/// More panes are open than there is room for: a pane comes in parts, and each row counts once all the same.
+#[test]
+fn panes_that_leave_early_add_up() {
+    let query = Planner::new()
+        .plan("SELECT protocol, count(*), sum(octets) FROM packets GROUP BY protocol, tumble('1 ms')");
+    let query = query.unwrap();
+    for workers in [1, 2] {
+        let results = streaming::scattered_answer(&query, workers, 700, 2100);
+        assert_eq!(results, vec![(3, 300); 700], "every pane has three rows of a hundred octets");
     }
 }

@@ -2,11 +2,14 @@
 
 use super::Case;
 use super::generate::packet_row;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray as _, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
 use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, QueryMerger, StreamBatch};
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;
-use tapline_record::{BatchBuilder, EventTime, PACKETS, PacketRow, Stream, StreamId, Watermarks};
+use tapline_record::{
+    BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
+};
 
 /// A small generator of numbers, for the order in which parts are merged.
 struct Shuffle(u64);
@@ -56,12 +59,8 @@ pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<Stri
     let columns = query.columns_of(&PACKETS).unwrap_or_default();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1, is_live: false };
     let layout = |_: &Stream| columns.clone();
-    let mut workers: Vec<Vec<LowerOperator>> = (0..case.workers)
-        .map(|_| {
-            let operator = |lower| LowerOperator::new(query, lower, &layout, limits).unwrap();
-            (0..query.lowers.len()).map(operator).collect()
-        })
-        .collect();
+    let mut workers: Vec<Vec<LowerOperator>> =
+        (0..case.workers).map(|_| LowerOperator::all(query, &layout, limits).unwrap()).collect();
     let mut shuffle = Shuffle(case.shuffle);
     let mut outputs = vec![];
     for (batch, watermarks) in batches_of(&rows, &columns, case.batch_rows) {
@@ -76,6 +75,9 @@ pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<Stri
         assert!(operator.ledger().adds_up(), "{:?}", operator.ledger());
         assert_eq!(operator.ledger().late, 0);
     }
+    let delivered: u64 = workers.iter().flatten().map(|operator| operator.ledger().delivered).sum();
+    let is_asked = query.columns_of(&PACKETS).is_some();
+    assert_eq!(delivered, if is_asked { rows.len() as u64 } else { 0 }, "each row counts once");
     super::batch::lines(&merge(query, case.workers, limits, outputs, &mut shuffle))
 }
 
@@ -98,4 +100,35 @@ fn merge(
     }
     merger.finish(false, &mut results).unwrap();
     results
+}
+
+/// Counts and octets of each window, of so many rows of a hundred octets that are dealt out to so many panes of a
+/// millisecond in turn, none of which can be closed before the end.
+pub(crate) fn scattered_answer(
+    query: &ContinuousQuery,
+    workers: usize,
+    panes: i64,
+    rows: i64,
+) -> Vec<(i64, i64)> {
+    let row = |number: i64| {
+        let mut row =
+            PacketRow { ts: number % panes * 1_000_000, protocol: 6, octets: 100, ..PacketRow::default() };
+        row.present = PacketColumn::Ts.bit() | PacketColumn::Protocol.bit() | PacketColumn::Octets.bit();
+        row
+    };
+    let rows: Vec<PacketRow> = (0..rows).map(row).collect();
+    let columns = query.columns_of(&PACKETS).unwrap();
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: workers == 1, is_live: false };
+    let new = |_| LowerOperator::all(query, &|_: &Stream| columns.clone(), limits).unwrap().swap_remove(0);
+    let mut operators: Vec<LowerOperator> = (0..workers).map(new).collect();
+    let (mut outputs, mut given_early) = (vec![], 0);
+    for (batch, _) in batches_of(&rows, &columns, 100) {
+        operators[batch.sequence as usize % workers].process(&batch, &mut outputs).unwrap();
+        given_early = outputs.len();
+    }
+    assert!(given_early > 0, "some panes leave early");
+    operators.iter_mut().for_each(|operator| operator.finish(&mut outputs).unwrap());
+    let results = merge(query, workers, limits, outputs, &mut Shuffle(7));
+    let column = |batch: &RecordBatch, place: usize| batch.column(place).as_primitive::<Int64Type>().value(0);
+    results.iter().map(|batch| (column(batch, 3), column(batch, 4))).collect()
 }

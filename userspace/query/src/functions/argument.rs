@@ -3,11 +3,14 @@
 //! Every check runs while a query is planned; an error is one sentence that names the function, what
 //! it was given and what would be right.
 
+pub(super) use crate::literals::{is_octets, is_text};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, new_null_array};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs};
 use std::sync::Arc;
+use tapline_record::address::parse_ip;
 
 /// Octets of an address value.
 pub(super) const ADDRESS_OCTETS: i32 = 16;
@@ -15,18 +18,24 @@ pub(super) const ADDRESS_OCTETS: i32 = 16;
 /// The type of an address value.
 pub(super) const ADDRESS: DataType = DataType::FixedSizeBinary(ADDRESS_OCTETS);
 
-/// Whether values of this type are text.
-pub(super) const fn is_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
+/// Octets of a MAC address.
+pub(super) const MAC_OCTETS: i32 = 6;
+
+/// The type of a MAC address.
+pub(super) const MAC: DataType = DataType::FixedSizeBinary(MAC_OCTETS);
 
 /// A refusal while planning.
 pub(super) fn refuse<T>(sentence: impl Into<String>) -> Result<T> {
     Err(DataFusionError::Plan(sentence.into()))
 }
 
-/// Refuses a first argument that is not an address; a bare NULL is one.
+/// Refuses a first argument that is not an address; a bare NULL is one, and a literal that names one.
 pub(super) fn expect_address(function: &str, args: &ReturnFieldArgs<'_>) -> Result<()> {
+    if let Some(text) = text_literal(args.scalar_arguments[0]) {
+        let help = "write e.g. '10.0.0.1' or '2001:db8::1'";
+        let bad = || refuse(format!("{function}: '{text}' is not an address; {help}"));
+        return if parse_ip(text).is_some() { Ok(()) } else { bad() };
+    }
     match args.arg_fields[0].data_type() {
         DataType::Null => Ok(()),
         kind if *kind == ADDRESS => Ok(()),
@@ -65,10 +74,15 @@ pub(super) fn rows(value: &ColumnarValue) -> Result<ArrayRef> {
     value.to_array(1)
 }
 
-/// The argument as addresses; a bare NULL is a NULL address.
+/// The argument as addresses; a bare NULL is a NULL address, and so is a text that names none.
 pub(super) fn addresses(value: &ColumnarValue) -> Result<FixedSizeBinaryArray> {
     let array = rows(value)?;
     match array.data_type() {
+        kind if is_text(kind) => {
+            let text = cast(&array, &DataType::Utf8)?;
+            let addresses = text.as_string::<i32>().iter().map(|text| text.and_then(parse_ip));
+            Ok(FixedSizeBinaryArray::try_from_sparse_iter_with_size(addresses, ADDRESS_OCTETS)?)
+        }
         DataType::Null => Ok(new_null_array(&ADDRESS, array.len()).as_fixed_size_binary().clone()),
         kind if *kind == ADDRESS => Ok(array.as_fixed_size_binary().clone()),
         kind => internal_err!("expected addresses, got {kind}"),

@@ -1,7 +1,8 @@
 //! `cidr(ip, 'prefix')`: whether an address lies in a prefix; NULL for a NULL address.
 //!
-//! The prefix is a literal of either family. Its leading bits are compared, as two words a row: a comparison
-//! with its first and last address would compare octet by octet, twice.
+//! The prefix is a literal of either family, and holds addresses of its own family only: what is written as IPv6 holds
+//! no IPv4 address, although columns hold those as mapped ones. Its leading bits are compared, as two words a row: a
+//! comparison with its first and last address would compare octet by octet, twice.
 
 use super::argument::{addresses, expect_address, nullable_like_arguments, refuse, text_literal};
 use datafusion::arrow::array::{Array, BooleanArray};
@@ -12,7 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
-use tapline_record::address::{Address, parse_prefix};
+use tapline_record::address::{Address, mapped_v4, parse_prefix};
 
 const NAME: &str = "cidr";
 
@@ -42,7 +43,7 @@ impl ScalarUDFImpl for Cidr {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         expect_address(NAME, &args)?;
-        range_of(args.scalar_arguments[1])?;
+        Prefix::of(args.scalar_arguments[1])?;
         Ok(nullable_like_arguments(NAME, DataType::Boolean, &args))
     }
 
@@ -50,26 +51,74 @@ impl ScalarUDFImpl for Cidr {
         let [ip, ColumnarValue::Scalar(prefix)] = args.args.as_slice() else {
             return internal_err!("cidr was planned without a literal prefix");
         };
-        let (first, last) = range_of(Some(prefix))?;
-        let (first, last) = (u128::from_ne_bytes(first), u128::from_ne_bytes(last));
-        let leading_bits = !(first ^ last);
+        let prefix = Prefix::of(Some(prefix))?;
         let ips = addresses(ip)?;
         let (octets, _) = ips.value_data().as_chunks::<16>();
-        let inside = |row: usize| (u128::from_ne_bytes(octets[row]) ^ first) & leading_bits == 0;
-        let inside = BooleanBuffer::collect_bool(ips.len(), inside);
+        let inside = match prefix {
+            Prefix::Of(range) => {
+                BooleanBuffer::collect_bool(ips.len(), |row| range.holds(u128::from_ne_bytes(octets[row])))
+            }
+            Prefix::AroundMapped(range) => BooleanBuffer::collect_bool(ips.len(), |row| {
+                let number = u128::from_ne_bytes(octets[row]);
+                range.holds(number) && !MAPPED.holds(number)
+            }),
+            Prefix::Mapped => BooleanBuffer::new_unset(ips.len()),
+        };
         Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(inside, ips.nulls().cloned()))))
     }
 }
 
-/// First and last address of a literal prefix.
-fn range_of(prefix: Option<&ScalarValue>) -> Result<(Address, Address)> {
-    let Some(text) = text_literal(prefix) else {
-        return refuse(
-            "cidr: the second argument is not a literal prefix; write e.g. cidr(src_ip, '10.0.0.0/8')",
-        );
-    };
-    match parse_prefix(text) {
-        Some(range) => Ok(range),
-        None => refuse(format!("cidr: '{text}' is not a prefix; write e.g. '10.0.0.0/8' or '2001:db8::/32'")),
+/// Addresses whose leading bits are the same, as numbers in this machine's order of octets.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    first: u128,
+    leading_bits: u128,
+}
+
+/// The IPv4 addresses as columns hold them, `::ffff:0:0/96`.
+const MAPPED: Range = Range::between(mapped_v4([0; 4]), mapped_v4([u8::MAX; 4]));
+
+impl Range {
+    const fn between(first: Address, last: Address) -> Self {
+        let (first, last) = (u128::from_ne_bytes(first), u128::from_ne_bytes(last));
+        Self { first, leading_bits: !(first ^ last) }
+    }
+
+    #[inline]
+    const fn holds(self, number: u128) -> bool {
+        (number ^ self.first) & self.leading_bits == 0
+    }
+}
+
+/// A prefix, by what it has to do with IPv4.
+#[derive(Clone, Copy, Debug)]
+enum Prefix {
+    /// An IPv4 prefix, or an IPv6 one that is apart from mapped addresses.
+    Of(Range),
+    /// An IPv6 prefix that mapped addresses would lie in.
+    AroundMapped(Range),
+    /// An IPv6 prefix of mapped addresses alone: no IPv6 address lies in it.
+    Mapped,
+}
+
+impl Prefix {
+    /// A literal prefix.
+    fn of(prefix: Option<&ScalarValue>) -> Result<Self> {
+        let Some(text) = text_literal(prefix) else {
+            return refuse(
+                "cidr: the second argument is not a literal prefix; write e.g. cidr(src_ip, '10.0.0.0/8')",
+            );
+        };
+        let Some((first, last)) = parse_prefix(text) else {
+            return refuse(format!(
+                "cidr: '{text}' is not a prefix; write e.g. '10.0.0.0/8' or '2001:db8::/32'"
+            ));
+        };
+        let range = Range::between(first, last);
+        Ok(match text.contains(':') {
+            true if MAPPED.holds(range.first) => Self::Mapped,
+            true if range.holds(MAPPED.first) => Self::AroundMapped(range),
+            _ => Self::Of(range),
+        })
     }
 }

@@ -6,19 +6,23 @@
 mod aggregate;
 mod approx_distinct;
 mod argument;
+mod array_element;
 mod buckets;
 mod cidr;
 mod ddsketch;
+mod duration_part;
 mod frequent;
 mod hash;
 mod hyperloglog;
 mod ip;
 mod keys;
 mod network;
+mod octets;
 mod quantile;
 mod service;
 mod service_names;
 mod sketch;
+mod sum;
 mod text;
 mod top_k;
 mod varint;
@@ -26,26 +30,70 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
+use std::sync::{Arc, LazyLock};
 
-/// `cidr`, `ip`, `network`, `service` and `text`.
+/// `cidr`, `hex`, `ip`, `mac`, `network`, `service` and `text`.
 #[must_use]
 pub fn scalar_functions() -> Vec<ScalarUDF> {
     vec![
         cidr::Cidr::new().into(),
-        ip::Ip::new().into(),
+        text::Written::hex().into(),
+        ip::Named::ip().into(),
+        ip::Named::mac().into(),
         network::Network::new().into(),
         service::Service::new().into(),
-        text::Text::new().into(),
+        text::Written::text().into(),
     ]
 }
 
-/// `approx_distinct`, `quantile` and `top_k`.
+/// `approx_distinct`, `quantile`, `sum` and `top_k`.
 #[must_use]
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
     vec![
         approx_distinct::ApproxDistinct::new().into(),
         quantile::Quantile::new().into(),
+        sum::Sum::new().into(),
         top_k::TopK::new().into(),
     ]
+}
+
+/// A function that planning itself calls.
+type Known = LazyLock<Arc<ScalarUDF>>;
+
+static IP: Known = LazyLock::new(|| Arc::new(ip::Named::ip().into()));
+static MAC: Known = LazyLock::new(|| Arc::new(ip::Named::mac().into()));
+static TEXT: Known = LazyLock::new(|| Arc::new(text::Written::text().into()));
+static CHARACTERS: Known = LazyLock::new(|| Arc::new(text::Written::characters().into()));
+static ARRAY_ELEMENT: Known = LazyLock::new(|| Arc::new(array_element::ArrayElement::new().into()));
+static DURATION_PART: Known = LazyLock::new(|| Arc::new(duration_part::DurationPart::new().into()));
+
+/// `ip(x)`
+pub(crate) fn ip(x: Expr) -> Expr {
+    IP.call(vec![x])
+}
+
+/// `mac(x)`
+pub(crate) fn mac(x: Expr) -> Expr {
+    MAC.call(vec![x])
+}
+
+/// `text(x)`
+pub(crate) fn text(x: Expr) -> Expr {
+    TEXT.call(vec![x])
+}
+
+/// Octets, or those of a text, each as the character of its number.
+pub(crate) fn characters(x: Expr) -> Expr {
+    CHARACTERS.call(vec![x])
+}
+
+/// `list[n]`
+pub(crate) fn array_element(arguments: Vec<Expr>) -> Expr {
+    ARRAY_ELEMENT.call(arguments)
+}
+
+/// `date_part(part, duration)`
+pub(crate) fn duration_part(arguments: Vec<Expr>) -> Expr {
+    DURATION_PART.call(arguments)
 }

@@ -1,6 +1,6 @@
-//! `quantile(x, q)`: the number that the share `q` of the numbers does not exceed, within 0.78 %.
+//! `quantile(x, q)`: the number, or the duration, that the share `q` of them does not exceed, within 0.78 %.
 //!
-//! `q` is a literal from 0 to 1. NULL and what is not finite are ignored; without numbers the result
+//! `q` is a literal from 0 to 1. A duration is a difference of times; it is counted in nanoseconds. NULL and what is not finite are ignored; without numbers the result
 //! is NULL. The partial state is one [`DdSketch`] and does not depend on `q`.
 
 use super::aggregate::{checked, second_literal};
@@ -9,8 +9,9 @@ use super::ddsketch::DdSketch;
 use super::sketch::{
     Groups, Rows, SketchAccumulator, SketchFunction, SketchGroups, binary_states, merge_binary,
 };
-use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::arrow::array::{ArrayRef, AsArray, DurationNanosecondArray, Float64Array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
@@ -18,6 +19,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator,
 use std::sync::Arc;
 
 const NAME: &str = "quantile";
+const NANOSECONDS: DataType = DataType::Duration(TimeUnit::Nanosecond);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Quantile {
@@ -42,8 +44,10 @@ impl AggregateUDFImpl for Quantile {
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
         match arguments {
             [x, q] if is_number(x) && is_number(q) => Ok(vec![DataType::Float64; 2]),
+            [DataType::Duration(_), q] if is_number(q) => Ok(vec![NANOSECONDS, DataType::Float64]),
             [x, q] if is_number(q) => refuse(format!(
-                "quantile: the first argument is {x}, not a number; write e.g. quantile(octets, 0.95)"
+                "quantile: the first argument is {x}, neither a number nor a duration; \
+                 write e.g. quantile(octets, 0.95) or quantile(end_time - start_time, 0.95)"
             )),
             [_, q] => refuse(format!("quantile: q is {q}, not a number; write e.g. quantile(octets, 0.95)")),
             _ => refuse(format!(
@@ -53,8 +57,11 @@ impl AggregateUDFImpl for Quantile {
         }
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(match arguments {
+            [NANOSECONDS, ..] => NANOSECONDS,
+            _ => DataType::Float64,
+        })
     }
 
     fn simplify(&self) -> Option<AggregateFunctionSimplification> {
@@ -71,7 +78,7 @@ impl AggregateUDFImpl for Quantile {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(SketchAccumulator::new(QuantileOf { q: q_of(second_literal(&args))? })))
+        Ok(Box::new(SketchAccumulator::new(QuantileOf::planned(&args)?)))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
@@ -79,7 +86,7 @@ impl AggregateUDFImpl for Quantile {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(SketchGroups::new(QuantileOf { q: q_of(second_literal(&args))? })))
+        Ok(Box::new(SketchGroups::new(QuantileOf::planned(&args)?)))
     }
 }
 
@@ -99,6 +106,13 @@ fn q_of(value: Option<&ScalarValue>) -> Result<f64> {
 #[derive(Clone, Debug)]
 struct QuantileOf {
     q: f64,
+    of_durations: bool,
+}
+
+impl QuantileOf {
+    fn planned(args: &AccumulatorArgs<'_>) -> Result<Self> {
+        Ok(Self { q: q_of(second_literal(args))?, of_durations: *args.return_type() == NANOSECONDS })
+    }
 }
 
 impl SketchFunction for QuantileOf {
@@ -110,7 +124,8 @@ impl SketchFunction for QuantileOf {
         rows: &Rows<'_>,
         groups: &mut Groups<DdSketch>,
     ) -> Result<()> {
-        let numbers = arguments[0].as_primitive::<Float64Type>().values();
+        let numbers = numbers(&arguments[0])?;
+        let numbers = numbers.as_primitive::<Float64Type>().values();
         let mut count_run = |(number, group, length): (f64, usize, u64)| {
             if length > 0 {
                 groups.change(group, |sketch| sketch.add(number, length));
@@ -139,7 +154,19 @@ impl SketchFunction for QuantileOf {
     }
 
     fn evaluate(&self, sketches: &[DdSketch]) -> Result<ArrayRef> {
-        let quantiles: Float64Array = sketches.iter().map(|sketch| sketch.quantile(self.q)).collect();
-        Ok(Arc::new(quantiles))
+        let quantiles = sketches.iter().map(|sketch| sketch.quantile(self.q));
+        if self.of_durations {
+            let nanoseconds = quantiles.map(|quantile| quantile.map(|quantile| quantile.round() as i64));
+            return Ok(Arc::new(nanoseconds.collect::<DurationNanosecondArray>()));
+        }
+        Ok(Arc::new(quantiles.collect::<Float64Array>()))
     }
+}
+
+/// The values as numbers, durations by their nanoseconds.
+fn numbers(values: &ArrayRef) -> Result<ArrayRef> {
+    if *values.data_type() != NANOSECONDS {
+        return Ok(Arc::clone(values));
+    }
+    Ok(cast(&cast(values, &DataType::Int64)?, &DataType::Float64)?)
 }

@@ -1,34 +1,71 @@
-//! `text(address)`: an IP or MAC address as it is written; NULL for NULL.
+//! `text(x)` and `hex(x)`: addresses and octets as people write them; NULL for NULL.
 //!
-//! Results print addresses this way by themselves; the function is for comparing and joining texts.
+//! Results print addresses this way by themselves; `text` is for comparing and joining texts. Octets are shown as
+//! [`octets`](super::octets) has it. `hex` writes octets, of addresses too, and numbers in hexadecimal.
+//! `characters`, which SQL cannot name, is what patterns look at.
 
-use super::argument::{ADDRESS, nullable_like_arguments, refuse, rows};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray, new_null_array};
-use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, internal_err};
+use super::argument::{ADDRESS, MAC, is_octets, is_text, nullable_like_arguments, refuse, rows};
+use super::octets::{each_row, octets, write_characters, write_hex, write_printable};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray, StringBuilder};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type, UInt64Type};
+use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use tapline_record::address::{format_mac, to_ip};
 
-const NAME: &str = "text";
-const MAC: DataType = DataType::FixedSizeBinary(6);
-
+/// One of the functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Text {
+pub(super) struct Written {
+    form: Form,
     signature: Signature,
 }
 
-impl Text {
-    pub(super) fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    Text,
+    Hex,
+    Characters,
+}
+
+impl Written {
+    pub(super) fn text() -> Self {
+        Self::new(Form::Text)
+    }
+
+    pub(super) fn hex() -> Self {
+        Self::new(Form::Hex)
+    }
+
+    pub(super) fn characters() -> Self {
+        Self::new(Form::Characters)
+    }
+
+    fn new(form: Form) -> Self {
+        Self { form, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    fn takes(&self, kind: &DataType) -> bool {
+        let is_address = *kind == ADDRESS || *kind == MAC;
+        match self.form {
+            _ if is_octets(kind) || is_text(kind) || kind.is_null() => true,
+            Form::Text => is_address,
+            Form::Hex => is_address || kind.is_integer(),
+            Form::Characters => false,
+        }
     }
 }
 
-impl ScalarUDFImpl for Text {
+impl ScalarUDFImpl for Written {
     fn name(&self) -> &str {
-        NAME
+        match self.form {
+            Form::Text => "text",
+            Form::Hex => "hex",
+            Form::Characters => "characters",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -40,31 +77,63 @@ impl ScalarUDFImpl for Text {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        match args.arg_fields[0].data_type() {
-            kind if *kind == ADDRESS || *kind == MAC || kind.is_null() => {
-                Ok(nullable_like_arguments(NAME, DataType::Utf8, &args))
-            }
-            kind => refuse(format!(
-                "text: the argument is {kind}, not an address; write CAST(… AS VARCHAR) for other values"
-            )),
+        let (name, kind) = (self.name(), args.arg_fields[0].data_type());
+        if self.takes(kind) {
+            return Ok(nullable_like_arguments(name, DataType::Utf8, &args));
         }
+        refuse(match self.form {
+            Form::Text => format!(
+                "text: the argument is {kind}, not an address; write CAST(… AS VARCHAR) for other values"
+            ),
+            _ => format!(
+                "{name}: the argument is {kind}, neither octets nor a whole number; write e.g. hex(payload)"
+            ),
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let values = rows(&args.args[0])?;
-        let texts: ArrayRef = match values.data_type() {
-            DataType::Null => new_null_array(&DataType::Utf8, values.len()),
-            kind if *kind == ADDRESS => {
-                Arc::new(each_row(values.as_fixed_size_binary(), |octets| to_ip(octets).to_string()))
-            }
-            kind if *kind == MAC => Arc::new(each_row(values.as_fixed_size_binary(), format_mac)),
-            kind => return internal_err!("expected addresses, got {kind}"),
+        let kind = values.data_type();
+        let texts: ArrayRef = match self.form {
+            Form::Text if *kind == ADDRESS => Arc::new(each_address(values.as_fixed_size_binary(), to_ip)),
+            Form::Text if *kind == MAC => Arc::new(each_address(values.as_fixed_size_binary(), format_mac)),
+            Form::Text if is_text(kind) => cast(&values, &DataType::Utf8)?,
+            Form::Text => Arc::new(each_row(&octets(&values)?, write_printable)),
+            Form::Hex if kind.is_integer() => Arc::new(hex_numbers(&values)?),
+            Form::Hex => Arc::new(each_row(&octets(&values)?, write_hex)),
+            Form::Characters => Arc::new(each_row(&octets(&values)?, write_characters)),
         };
         Ok(ColumnarValue::Array(texts))
     }
 }
 
-/// Formats the rows of a column of `N` octets a value.
-fn each_row<const N: usize>(values: &FixedSizeBinaryArray, format: fn([u8; N]) -> String) -> StringArray {
-    values.iter().map(|octets| octets.and_then(|octets| octets.try_into().ok()).map(format)).collect()
+/// Writes the rows of a column of `N` octets a value.
+fn each_address<const N: usize, T: Display>(
+    values: &FixedSizeBinaryArray,
+    address: impl Fn([u8; N]) -> T,
+) -> StringArray {
+    let mut texts = StringBuilder::with_capacity(values.len(), values.len() * N);
+    for octets in values {
+        match octets.and_then(|octets| octets.try_into().ok()) {
+            Some(octets) => {
+                // Writing to a builder cannot fail.
+                let _ = write!(texts, "{}", address(octets));
+                texts.append_value("");
+            }
+            None => texts.append_null(),
+        }
+    }
+    texts.finish()
+}
+
+/// Whole numbers in hexadecimal; negative ones as their 64 bits are.
+fn hex_numbers(values: &ArrayRef) -> Result<StringArray> {
+    if values.data_type().is_signed_integer() {
+        let numbers = cast(values, &DataType::Int64)?;
+        let numbers = numbers.as_primitive::<Int64Type>().iter();
+        return Ok(numbers.map(|number| number.map(|number| format!("{number:x}"))).collect());
+    }
+    let numbers = cast(values, &DataType::UInt64)?;
+    let numbers = numbers.as_primitive::<UInt64Type>().iter();
+    Ok(numbers.map(|number| number.map(|number| format!("{number:x}"))).collect())
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use tapline_trafficgen::exports::Amount;
 
 use crate::csv::Table;
+use crate::summary::{self, Summary};
 use crate::{process, setup};
 
 /// Octets of the queue that peers are asked to have, which is what the kernel grants without asking back.
@@ -73,7 +74,10 @@ impl Collector {
         match self {
             Self::Tapline => {
                 let listen = format!("udp://{address}");
-                command.args(["query", "--listen", &listen, "--format", "csv", SQL]);
+                command
+                    .args(["query", "--listen", &listen, "--format", "csv"])
+                    .args(summary::ARGUMENTS)
+                    .arg(SQL);
             }
             Self::Nfcapd => {
                 let queue = QUEUE_OCTETS.to_string();
@@ -128,12 +132,8 @@ fn nfacctd_configuration(address: SocketAddr, folder: &Path) -> String {
 
 /// The summary counts records, the windows add up to octets.
 fn found_by_tapline(output: &Output) -> Result<Found> {
-    let (summary, windows) =
-        (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    let delivered = summary.lines().find_map(|line| line.strip_prefix("query: delivered "));
-    let records = delivered.and_then(|line| digits(line.split('=').next()?));
-    let records =
-        records.with_context(|| format!("its summary does not say what it delivered: {summary}"))?;
+    let [said, windows] = [&output.stderr, &output.stdout].map(|octets| String::from_utf8_lossy(octets));
+    let records = Summary::of(&said)?.of_query("query", "delivered")?;
     Ok(Found { records, octets: Table::parse(&windows)?.sum("octets")? })
 }
 

@@ -45,6 +45,11 @@ impl Gaps {
         self.list.push_back(gap);
     }
 
+    /// Whether a unit is missing.
+    pub(super) fn hold(&self, unit: u32) -> bool {
+        self.list.iter().any(|gap| gap.holds(unit, 1))
+    }
+
     /// Counts units that nobody will ever know more about.
     pub(super) const fn note_unknown(&mut self, units: u32) {
         self.uncertain += units as u64;

@@ -166,6 +166,11 @@ impl SequenceTracker {
         self.run.as_ref().map(Run::next)
     }
 
+    /// Whether this number is missing so far, so that its message comes late.
+    pub(super) fn is_missing(&self, sequence: u32) -> bool {
+        self.run.as_ref().is_some_and(|run| run.is_missing(sequence))
+    }
+
     /// What was seen so far.
     #[must_use]
     pub fn counts(&self) -> SequenceCounts {

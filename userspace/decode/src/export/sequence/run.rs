@@ -78,6 +78,11 @@ impl Run {
         sequence.wrapping_sub(self.next) <= GAP_UNITS_MAX
     }
 
+    /// Whether the number lies in a gap.
+    pub(super) fn is_missing(&self, sequence: u32) -> bool {
+        self.gaps.hold(sequence)
+    }
+
     /// What this run has come to.
     pub(super) const fn counts(&self) -> SequenceCounts {
         SequenceCounts {

@@ -1,29 +1,36 @@
 //! sFlow version 5 (sflow.org, July 2004): sampled packets, and counters of interfaces.
 //!
-//! Takes a datagram, gives one row a flow sample; counter samples are control, and rows of a table of their own.
+//! Takes a datagram, gives one row a flow sample; all others are control, and counters are rows of a table of their
+//! own. An agent is known by the address and the number that it gives itself, whoever sends its datagrams.
+//!
 //! Samples are numbered by source and kind, and so are losses: a sample whose number is known is delivered,
 //! control or undecodable, and never lost; one whose number is beyond the datagram's end shows as a gap. The
 //! numbers of datagrams are an annotation.
 
 pub(super) mod counters;
+mod header_protocol;
 mod records;
 mod sample;
 pub(super) mod sources;
 mod xdr;
 
-use super::Datagram;
-use super::account::Undecodable;
+use super::account::{Undecodable, Unit};
 use super::domain::{Domain, Head, Output};
+use super::domains::DomainKey;
 use super::sampled_packet::set;
+use super::{Datagram, Transport};
 use records::Sampled;
 use sample::{FlowHead, Form, Kind, Source};
-use tapline_record::address::Address;
+use tapline_record::address::{Address, to_ip};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{EventTime, FlowColumn, FlowRow, InterfaceRow, PacketRow};
 use xdr::{Block, Xdr};
 
 /// The version in the account of an agent, to tell it from NetFlow v5.
 pub(super) const ACCOUNT_VERSION: u8 = 105;
+
+/// Octets that a flow sample has at least.
+const SAMPLE_OCTETS: usize = 40;
 
 /// What all agents share.
 #[derive(Debug, Default)]
@@ -66,10 +73,27 @@ pub(super) fn is_sflow(payload: &[u8]) -> bool {
     payload.starts_with(&[0, 0, 0, 5])
 }
 
-/// The agent that a datagram names, and its part.
-pub(super) fn agent_of(payload: &[u8]) -> Option<(Option<Address>, u32)> {
-    let header = Header::read(&mut Xdr(payload))?;
-    Some((header.agent, header.sub_agent))
+/// Whose datagram it is: the agent's that it names, or the sender's where that is no address of its own.
+pub(super) fn identify(datagram: &Datagram<'_>) -> Option<(DomainKey, Unit)> {
+    let header = Header::read(&mut Xdr(datagram.payload))?;
+    let is_own = |agent: &Address| {
+        let agent = to_ip(*agent);
+        !agent.is_unspecified() && !agent.is_loopback()
+    };
+    let key = DomainKey {
+        address: header.agent.filter(is_own).unwrap_or(datagram.sender.address),
+        port: 0,
+        transport: Transport::Udp,
+        version: ACCOUNT_VERSION,
+        domain: header.sub_agent,
+    };
+    Some((key, Unit::Samples))
+}
+
+/// Samples that a header says there are; no more than there is room for.
+pub(super) fn claimed(payload: &[u8]) -> u64 {
+    let samples_max = payload.len() / SAMPLE_OCTETS;
+    Header::read(&mut Xdr(payload)).map_or(0, |header| u64::from(header.samples).min(samples_max as u64))
 }
 
 impl Sflow {
@@ -80,7 +104,7 @@ impl Sflow {
             return domain.counts.reasons.count(Undecodable::Header);
         };
         note_header(&header, datagram, domain);
-        let mut arriving = Arriving { row: shared_row(&header, datagram), domain, output };
+        let mut arriving = Arriving { row: shared_row(&header, datagram, domain), domain, output };
         for _ in 0..header.samples {
             let Some(sample) = xdr.block() else {
                 arriving.domain.counts.reasons.count(Undecodable::Length);
@@ -106,7 +130,7 @@ impl Sflow {
     /// Gives a sample its fate.
     fn sample(&mut self, sample: Block<'_>, arriving: &mut Arriving<'_>) {
         let Some(form) = Form::of(sample.format) else {
-            return arriving.refuse(1, Undecodable::SampleFormat);
+            return arriving.pass_over(sample);
         };
         let mut body = sample.body;
         let Some((sequence, source)) = form.numbering(&mut body) else {
@@ -117,12 +141,16 @@ impl Sflow {
             && match form.kind {
                 Kind::Flow => self.flow_sample(form, body, arriving).is_some(),
                 Kind::Counters => arriving.counter_sample(body).is_some(),
+                Kind::Drops => drop_sample(body).is_some(),
             };
+        let counts = &mut arriving.domain.counts;
         match form.kind {
-            _ if !is_read => arriving.refuse(1, Undecodable::Sample),
-            Kind::Flow => arriving.domain.counts.delivered += 1,
-            Kind::Counters => arriving.domain.counts.control += 1,
+            _ if !is_read => return arriving.refuse(1, Undecodable::Sample),
+            Kind::Flow => return counts.delivered += 1,
+            Kind::Counters => counts.samples.counters += 1,
+            Kind::Drops => counts.samples.drops += 1,
         }
+        counts.control += 1;
     }
 
     /// Appends the row of a flow sample.
@@ -189,6 +217,7 @@ impl Arriving<'_> {
         let shared = InterfaceRow {
             ts: self.row.ts,
             exporter: self.row.exporter,
+            sender: self.row.sender,
             observation_domain: self.row.observation_domain,
             ..InterfaceRow::default()
         };
@@ -203,6 +232,15 @@ impl Arriving<'_> {
         Some(())
     }
 
+    /// Counts a sample that is of a vendor or of a later version.
+    fn pass_over(&mut self, sample: Block<'_>) {
+        if !sample.is_whole {
+            return self.refuse(1, Undecodable::Sample);
+        }
+        self.domain.counts.samples.others += 1;
+        self.domain.counts.control += 1;
+    }
+
     /// Notes a sample that gives no row; so many units of it are not among those that gaps tell of.
     fn refuse(&mut self, units: u64, reason: Undecodable) {
         self.domain.counts.undecodable += units;
@@ -210,23 +248,32 @@ impl Arriving<'_> {
     }
 }
 
+/// Reads the notification of a discarded packet, to its end.
+fn drop_sample(mut body: Xdr<'_>) -> Option<()> {
+    let [_drops, _input, _output, _reason, records] = body.numbers()?;
+    (0..records).try_for_each(|_| body.block().filter(|record| record.is_whole).map(drop))
+}
+
 /// Notes the number of a datagram, and whether its agent has started anew. There is no clock in it: what was
 /// received now happened now.
 fn note_header(header: &Header, datagram: &Datagram<'_>, domain: &mut Domain) {
-    let head = Head::new(datagram, header.sub_agent, datagram.received, Some(header.uptime_ms));
+    let (number, uptime_ms) = ((header.sub_agent, header.sequence), Some(header.uptime_ms));
+    let head = Head::new(datagram, number, datagram.received, uptime_ms);
+    let head = Head { exporter: domain.exporter, ..head };
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(header.sequence, 1, restarted);
 }
 
 /// What all rows of a datagram have in common.
-fn shared_row(header: &Header, datagram: &Datagram<'_>) -> FlowRow {
+fn shared_row(header: &Header, datagram: &Datagram<'_>, domain: &Domain) -> FlowRow {
     let mut row = FlowRow::default();
     set!(
         &mut row,
         ts: Ts = datagram.received.0,
         start_time: StartTime = datagram.received.0,
         end_time: EndTime = datagram.received.0,
-        exporter: Exporter = datagram.sender.address,
+        exporter: Exporter = domain.exporter,
+        sender: Sender = datagram.sender.address,
         observation_domain: ObservationDomain = header.sub_agent,
     );
     row

@@ -4,8 +4,8 @@
 //! do not hold an IP packet, the frame tells how many octets there were.
 
 use super::super::sampled_packet::{fill_from_frame, set};
+use super::header_protocol::find_packet;
 use super::xdr::{Block, Xdr};
-use crate::LinkType;
 use tapline_record::address::{Address, mapped_v4};
 use tapline_record::{FlowColumn, FlowRow, PacketRow};
 
@@ -45,14 +45,13 @@ impl Sampled<'_> {
         let header_octets = usize::try_from(header_octets).ok()?.min(xdr.0.len());
         let original_octets = frame_octets.saturating_sub(stripped);
         self.frame_octets = Some(original_octets);
-        let link = match protocol {
-            1 => LinkType::Ethernet,
-            11 => LinkType::Ipv4,
-            12 => LinkType::Ipv6,
-            13 => LinkType::Mpls,
-            other => LinkType::Other(other),
-        };
-        fill_from_frame(self.row, self.packet, link, original_octets, xdr.take(header_octets)?);
+        let header = xdr.take(header_octets)?;
+        let start = find_packet(protocol, header)?;
+        let packet_octets = original_octets.saturating_sub(u32::try_from(start.octets).ok()?);
+        fill_from_frame(self.row, self.packet, start.link, packet_octets, &header[start.octets..]);
+        if let Some([src_mac, dst_mac]) = start.macs {
+            set!(self.row, src_mac: SrcMac = src_mac, dst_mac: DstMac = dst_mac);
+        }
         Some(())
     }
 

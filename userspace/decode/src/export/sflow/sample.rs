@@ -9,6 +9,8 @@ pub(super) enum Kind {
     Flow,
     /// The counters of an interface.
     Counters,
+    /// A packet that was discarded (sflow.org, "sFlow Dropped Packet Notification Structures").
+    Drops,
 }
 
 /// How a sample is written.
@@ -45,6 +47,7 @@ impl Form {
             2 => (Kind::Counters, false),
             3 => (Kind::Flow, true),
             4 => (Kind::Counters, true),
+            5 => (Kind::Drops, true),
             _ => return None,
         };
         Some(Self { kind, is_expanded })

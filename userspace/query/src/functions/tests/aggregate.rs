@@ -130,6 +130,10 @@ fn numbers_of_every_type_agree() {
         assert_eq!(quantile(&format!("CAST(u8 AS {kind})")), quantile("u8"), "{kind}");
     }
     assert_eq!(rows(&table, "SELECT quantile(u8, 0), quantile(u8, 1) FROM t"), ["0.0 | 255.0"]);
+    let durations = "SELECT arrow_cast(quantile(d, 0.0), 'Int64'), \
+        arrow_cast(quantile(d, 1), 'Int64') BETWEEN 253000000 AND 257000000, arrow_typeof(quantile(d, 1)) \
+        FROM (SELECT arrow_cast(CAST(u8 AS BIGINT) * 1000, 'Duration(Microsecond)') AS d FROM t)";
+    assert_eq!(rows(&table, durations), ["0 | true | Duration(ns)"]);
 }
 
 #[test]
@@ -207,9 +211,12 @@ fn a_refusal_says_what_would_be_right() {
         ("quantile(u32, f64)", "quantile: q is not a literal; write a number from 0 to 1, e.g. 0.95"),
         (
             "quantile(txt, 0.5)",
-            "quantile: the first argument is Utf8, not a number; write e.g. quantile(octets, 0.95)",
+            "quantile: the first argument is Utf8, neither a number nor a duration; write e.g. quantile(octets, 0.95)",
         ),
-        ("quantile(ts, 0.5)", "quantile: the first argument is Timestamp(ns, \"UTC\"), not a number"),
+        (
+            "quantile(ts, 0.5)",
+            "quantile: the first argument is Timestamp(ns, \"UTC\"), neither a number nor a duration",
+        ),
         ("quantile(u32, 'half')", "quantile: q is Utf8, not a number"),
         ("quantile(u32)", "quantile: 1 arguments were given, two are needed"),
         ("quantile(DISTINCT u32, 0.5)", "quantile: DISTINCT has no meaning here; write it without"),

@@ -48,17 +48,28 @@ fn cidr_covers_its_prefix_and_no_other_family() {
     assert_eq!(column("cidr(ip, '10.0.0.0/8')"), ["true", "false", "false", "false", "", ""]);
     assert_eq!(column("cidr(ip, '0.0.0.0/0')"), ["true", "false", "true", "false", "", ""]);
     assert_eq!(column("cidr(ip, '2001:db8::/32')"), ["false", "true", "false", "false", "", ""]);
-    assert_eq!(column("cidr(ip, '::/0')"), ["true", "true", "true", "true", "", ""]);
+    for (prefix, of_v6, of_unspecified) in [
+        ("::/0", "true", "true"),
+        ("::/80", "false", "true"),
+        ("::fffe:0:0/95", "false", "false"),
+        ("::ffff:0:0/96", "false", "false"),
+        ("::ffff:10.0.0.0/104", "false", "false"),
+        ("2000::/3", "true", "false"),
+    ] {
+        let expected = ["false", of_v6, "false", of_unspecified, "", ""];
+        assert_eq!(column(&format!("cidr(ip, '{prefix}')")), expected, "{prefix}");
+    }
     assert_eq!(column("cidr(ip, '11.0.0.0')"), ["false", "false", "true", "false", "", ""]);
 }
 
 #[test]
 fn cidr_takes_any_address() {
-    for prefix in ["10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32", "::/0", "11.0.0.0"] {
+    for prefix in ["10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32", "::/0", "::ffff:0:0/96", "11.0.0.0"] {
         let computed = format!("cidr(coalesce(ip, ip), '{prefix}')");
         assert_eq!(column(&computed), column(&format!("cidr(ip, '{prefix}')")), "{prefix}");
     }
     assert_eq!(column("cidr(ip('10.0.0.1'), '10.0.0.0/8')")[0], "true");
+    assert_eq!(column("cidr('10.0.0.1', '10.0.0.0/8')")[0], "true");
     assert_eq!(column("cidr(NULL, '10.0.0.0/8')")[0], "");
 }
 
@@ -71,6 +82,13 @@ fn ip_reads_text_and_keeps_addresses() {
     assert_eq!(column("ip = ip('::ffff:10.1.2.3')")[0], "true");
     assert_eq!(column("ip(NULL)")[0], "");
     assert_eq!(column("ip(arrow_cast(txt, 'Utf8View')) = ip"), same);
+}
+
+#[test]
+fn mac_reads_text_and_keeps_addresses() {
+    assert_eq!(column("mac('02-00-00-00-00-0A') = mac"), ["true", "", "", "", "", ""]);
+    assert_eq!(column("mac(mac) = mac")[0], "true");
+    assert_eq!(column("mac(txt)")[0], "");
 }
 
 #[test]
@@ -107,6 +125,18 @@ fn text_prints_ip_and_mac_addresses() {
 }
 
 #[test]
+fn octets_and_numbers_are_written() {
+    assert_eq!(column("text(X'474554201bff')")[0], "GET \u{fffd}\u{fffd}");
+    assert_eq!(column("hex(X'00ff1b')")[0], "00ff1b");
+    assert_eq!(column("hex(mac)"), ["02000000000a", "", "", "", "", ""]);
+    assert_eq!(column("hex(port)"), ["1bb", "35", "202", "50", "", "0"]);
+    assert_eq!(column("hex(-1)")[0], "ffffffffffffffff");
+    assert_eq!(column("hex(18446744073709551615)")[0], "ffffffffffffffff");
+    assert_eq!(column("hex('é')")[0], "c3a9");
+    assert_eq!(column("text(txt) = txt")[5], "true");
+}
+
+#[test]
 fn a_refusal_says_what_would_be_right() {
     let cases = [
         (
@@ -123,6 +153,12 @@ fn a_refusal_says_what_would_be_right() {
         ("cidr(mac, '10.0.0.0/8')", "cidr: the first argument is FixedSizeBinary(6), not an address"),
         ("ip('10.0.0')", "ip: '10.0.0' is not an address; write e.g. ip('10.0.0.1') or ip('2001:db8::1')"),
         ("ip(port)", "ip: the argument is UInt16, not text"),
+        ("mac('10.0.0.1')", "mac: '10.0.0.1' is not an address; write e.g. mac('00:11:22:33:44:55')"),
+        (
+            "hex(ip = ip)",
+            "hex: the argument is Boolean, neither octets nor a whole number; write e.g. hex(payload)",
+        ),
+        ("cidr('10.0.0', '10.0.0.0/8')", "cidr: '10.0.0' is not an address; write e.g. '10.0.0.1'"),
         (
             "network(ip, 33, 48)",
             "network: v4_bits is 33; write a number from 0 to 32, e.g. network(src_ip, 24, 48)",

@@ -1,0 +1,228 @@
+//! The account of a run as one JSON object, for programs.
+//!
+//! Keys never change their meaning; new ones may come. Counts are numbers, fates are named as everywhere: offered,
+//! delivered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late of a
+//! query. What else was counted stands under `remarks`, each with its count and what it is.
+
+use super::{Remark, exports, interface};
+use crate::arguments::QueryPlan;
+use serde_json::{Map, Value, json};
+use tapline_capture::End;
+use tapline_capture::kernel::AttachMode;
+use tapline_decode::export::{ExportAccount, version_name};
+use tapline_pipeline::{
+    FrameSummary, InterfaceReport, KernelReport, ListenerReport, SourceSummary, Summary, TemplateReport,
+};
+use tapline_record::address::to_ip;
+use tapline_record::ledger::{QueryLedger, SourceLedger};
+
+/// The whole account.
+pub(super) fn of(plan: &QueryPlan, summary: &Summary) -> Value {
+    let named = plan.queries.iter().zip(&summary.queries);
+    let mut object = json!({
+        "elapsed_seconds": summary.elapsed.as_secs_f64(),
+        "ended_early": summary.is_cut,
+        "limits_reached": summary.queries.is_empty(),
+        "disorder_ns": summary.disorder_ns,
+        "rows_dropped": summary.rows_dropped,
+        "sources": sources(&summary.source),
+        "exporters": [],
+        "files": summary.files.iter().map(file).collect::<Vec<_>>(),
+        "queries": named.map(|((name, _), ledger)| query(name, ledger)).collect::<Vec<_>>(),
+        "remarks": [],
+        "warnings": warnings(plan, summary),
+    });
+    if let SourceSummary::Exports { accounts, strays, files, templates, .. } = &summary.source {
+        let mut remarks = prefixed("message of no exporter: ", &exports::of_reasons(&strays.reasons));
+        remarks.extend(files.iter().flat_map(exports::parts).map(owned));
+        remarks.extend(templates.iter().flat_map(of_templates).map(owned));
+        object["remarks"] = list(remarks);
+        object["exporters"] = accounts.iter().map(exporter).collect();
+        object["strays"] = json!({ "messages": strays.messages, "octets": strays.octets });
+    }
+    object
+}
+
+/// What was read, each source apart.
+fn sources(source: &SourceSummary) -> Vec<Value> {
+    match source {
+        SourceSummary::Packets(frames) => vec![of_frames("captures", frames)],
+        SourceSummary::Interface { kernel, frames } => {
+            let packets = frames.iter().map(|frames| of_frames("packets", frames));
+            kernel.iter().map(of_kernel).chain(packets).collect()
+        }
+        SourceSummary::Exports { files, listeners, .. } => {
+            let files = files.iter().map(|counters| {
+                json!({
+                    "kind": "exports",
+                    "messages": counters.messages,
+                    "frames": counters.frames,
+                    "frames_without_exports": counters.other,
+                })
+            });
+            files.chain(listeners.iter().map(of_listener)).collect()
+        }
+    }
+}
+
+fn of_frames(kind: &str, frames: &FrameSummary) -> Value {
+    let mut remarks: Vec<(u64, String)> = vec![];
+    let damage: Vec<Remark> = frames.damage.iter().map(|(damage, frames)| (frames, damage.text())).collect();
+    remarks.extend(prefixed("damaged: ", &damage));
+    remarks.extend(frames.interface.iter().flat_map(interface::of_reader).map(owned));
+    let mut object = fates(&frames.ledger);
+    object.extend([
+        ("kind".to_owned(), json!(kind)),
+        ("frame_octets".to_owned(), json!(frames.frame_octets)),
+        ("remarks".to_owned(), list(remarks)),
+    ]);
+    if let Some(report) = &frames.interface {
+        object.extend(of_reader(report));
+    }
+    if let Some(flows) = &frames.flows {
+        let without_ip = flows.frames_without_ip;
+        let flows =
+            json!({ "flows": flows.flows, "packets": flows.packets, "frames_without_ip": without_ip });
+        object.insert("flows".to_owned(), flows);
+    }
+    Value::Object(object)
+}
+
+fn of_reader(report: &InterfaceReport) -> [(String, Value); 5] {
+    let description = &report.description;
+    [
+        ("interface".to_owned(), json!(description.interface)),
+        ("by".to_owned(), json!(description.mode.to_string())),
+        ("queues".to_owned(), json!(description.queues)),
+        ("reasons".to_owned(), json!(description.reasons)),
+        ("failure".to_owned(), json!(report.failure)),
+    ]
+}
+
+fn of_kernel(report: &KernelReport) -> Value {
+    let mut object = fates(&report.ledger());
+    let mode = match report.mode {
+        AttachMode::Native => "native XDP",
+        AttachMode::Generic => "generic XDP",
+    };
+    object.extend([
+        ("kind".to_owned(), json!("flow table")),
+        ("interface".to_owned(), json!(report.interface)),
+        ("by".to_owned(), json!(mode)),
+        ("frame_octets".to_owned(), json!(report.counters.seen_octets)),
+        ("remarks".to_owned(), list(interface::of_kernel(report).into_iter().map(owned))),
+        ("failure".to_owned(), json!(report.failure)),
+    ]);
+    Value::Object(object)
+}
+
+fn of_listener(report: &ListenerReport) -> Value {
+    let mut object = json!({
+        "kind": "listener",
+        "address": report.address,
+        "messages": report.messages,
+        "octets": report.octets,
+        "packets_dropped_by_kernel": report.socket_drops,
+        "receive_buffer_octets": report.receive_buffer_octets,
+        "failure": report.failure,
+        "remarks": [],
+    });
+    if let Some(counters) = &report.connections {
+        object["remarks"] = list([owned(exports::of_connections(counters))]);
+        object["connections"] = json!({
+            "accepted": counters.connections,
+            "refused": counters.refused,
+            "foreign": counters.foreign,
+            "timed_out": counters.timed_out,
+        });
+    }
+    object
+}
+
+fn exporter(account: &ExportAccount) -> Value {
+    let mut object = fates(&account.ledger());
+    let mut remarks: Vec<_> = exports::of_account(account).into_iter().map(owned).collect();
+    remarks.extend(prefixed("undecodable: ", &exports::of_reasons(&account.counts.reasons)));
+    object.extend([
+        ("exporter".to_owned(), json!(account.exporter.map(|address| to_ip(address).to_string()))),
+        ("port".to_owned(), json!(account.port)),
+        ("domain".to_owned(), json!(account.domain)),
+        ("protocol".to_owned(), json!(version_name(account.version))),
+        ("unit".to_owned(), json!(account.unit.name())),
+        ("messages".to_owned(), json!(account.counts.messages)),
+        ("octets".to_owned(), json!(account.counts.octets)),
+        ("records".to_owned(), json!(account.counts.records)),
+        ("rows".to_owned(), json!(account.counts.rows)),
+        ("late_rows".to_owned(), json!(account.extract.rows_late)),
+        ("moved_rows".to_owned(), json!(account.extract.rows_shifted)),
+        ("mended_rows".to_owned(), json!(account.extract.times_mended)),
+        ("clock_behind_ns".to_owned(), json!(account.clock_behind_ns)),
+        ("remarks".to_owned(), list(remarks)),
+    ]);
+    Value::Object(object)
+}
+
+fn of_templates(report: &TemplateReport) -> [Remark; 2] {
+    [
+        (report.restored.templates, "templates of an earlier run"),
+        (report.restored.refused, "lines of no use among the templates of an earlier run"),
+    ]
+}
+
+fn file((name, end): &(String, Option<End>)) -> Value {
+    match end {
+        None => json!({ "name": name, "end": "not reached" }),
+        Some(End::Complete) => json!({ "name": name, "end": "complete" }),
+        Some(End::CutOff { at_octet }) => json!({ "name": name, "end": "cut off", "at_octet": at_octet }),
+        Some(End::Damaged { at_octet, reason }) => {
+            json!({ "name": name, "end": "damaged", "at_octet": at_octet, "reason": reason.to_string() })
+        }
+    }
+}
+
+fn query(name: &str, ledger: &QueryLedger) -> Value {
+    json!({
+        "query": name,
+        "delivered": ledger.delivered,
+        "used": ledger.used,
+        "filtered": ledger.filtered,
+        "late": ledger.late,
+        "folded": ledger.folded,
+    })
+}
+
+/// What went wrong on the way, in sentences.
+fn warnings(plan: &QueryPlan, summary: &Summary) -> Vec<String> {
+    let mut warnings = super::warnings(plan, summary);
+    if let SourceSummary::Exports { templates, .. } = &summary.source {
+        let failures = templates.iter().filter_map(|report| report.failure.as_ref());
+        warnings.extend(failures.map(|failure| format!("templates could not be kept: {failure}")));
+    }
+    warnings
+}
+
+fn fates(ledger: &SourceLedger) -> Map<String, Value> {
+    let fates = [
+        ("offered", ledger.offered),
+        ("delivered", ledger.delivered),
+        ("control", ledger.control),
+        ("undecodable", ledger.undecodable),
+        ("dropped", ledger.dropped),
+        ("lost", ledger.lost_before_us),
+    ];
+    fates.map(|(name, count)| (name.to_owned(), json!(count))).into_iter().collect()
+}
+
+fn owned((count, what): Remark) -> (u64, String) {
+    (count, what.to_owned())
+}
+
+fn prefixed(prefix: &str, remarks: &[Remark]) -> Vec<(u64, String)> {
+    remarks.iter().map(|(count, what)| (*count, format!("{prefix}{what}"))).collect()
+}
+
+/// What there is any of.
+fn list(remarks: impl IntoIterator<Item = (u64, String)>) -> Value {
+    let there_is = remarks.into_iter().filter(|(count, _)| *count > 0);
+    there_is.map(|(count, what)| json!({ "count": count, "what": what })).collect()
+}

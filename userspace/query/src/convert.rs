@@ -1,0 +1,187 @@
+//! Gives a plan, as SQL says it, its meaning for addresses and octets.
+//!
+//! Every expression of every node is converted by its [contexts](crate::contexts); a column keeps its name whatever
+//! becomes of its expression. Columns that UNION puts below one another, and those that USING joins, stand together
+//! as values in an expression do.
+
+use crate::contexts;
+use crate::literals::{Together, text_literal, unify};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::{Join, Projection, Union};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Converts a plan and its subqueries.
+///
+/// # Errors
+/// When a literal that must be an address is none.
+pub(crate) fn convert_values(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(plan.transform_up_with_subqueries(|node| Ok(Transformed::yes(convert_node(node)?)))?.data)
+}
+
+fn convert_node(node: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = schema_below(&node)?;
+    let is_named =
+        matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
+    let names = NamePreserver::new_for_projection();
+    let converted = node.map_expressions(|expression| {
+        let name = names.save(&expression);
+        let converted = expression.transform_up(|inner| contexts::convert(inner, &schema))?;
+        Ok(match is_named && converted.transformed {
+            true => converted.update_data(|expression| name.restore(expression)),
+            false => converted,
+        })
+    })?;
+    match converted.data {
+        LogicalPlan::Union(union) => convert_union(union),
+        LogicalPlan::Join(join) => convert_join(join, &schema)?.recompute_schema(),
+        other => other.recompute_schema(),
+    }
+}
+
+/// What expressions of a node can name.
+fn schema_below(node: &LogicalPlan) -> Result<DFSchema> {
+    let mut schema = DFSchema::empty();
+    for input in node.inputs() {
+        schema.merge(input.schema());
+    }
+    if let LogicalPlan::TableScan(scan) = node {
+        schema.merge(&scan.projected_schema);
+    }
+    Ok(schema)
+}
+
+fn convert_join(mut join: Join, schema: &DFSchema) -> Result<LogicalPlan> {
+    for (left, right) in &mut join.on {
+        unify(&mut [left, right], schema, Together::Compared)?;
+    }
+    Ok(LogicalPlan::Join(join))
+}
+
+fn convert_union(union: Union) -> Result<LogicalPlan> {
+    let mut inputs: Vec<LogicalPlan> = union.inputs.into_iter().map(Arc::unwrap_or_clone).collect();
+    for column in 0..union.schema.fields().len() {
+        unify_column(&mut inputs, column)?;
+    }
+    let inputs = inputs.into_iter().map(Arc::new).collect();
+    Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
+}
+
+/// Makes the values of one column values of one type.
+fn unify_column(inputs: &mut [LogicalPlan], column: usize) -> Result<()> {
+    let fields = inputs.iter().zip(0..).map(|(input, place)| {
+        let table = TableReference::bare(format!("input_{place}"));
+        (Some(table), Arc::clone(&input.schema().fields()[column]))
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect(), HashMap::new())?;
+    let columns = schema.iter().map(|pair| Expr::Column(pair.into()));
+    let value = |(input, other): (&LogicalPlan, Expr)| literal_in(input, column).cloned().unwrap_or(other);
+    let mut values: Vec<Expr> = inputs.iter().zip(columns).map(value).collect();
+    if unify(&mut values.iter_mut().collect::<Vec<_>>(), &schema, Together::Chosen)? {
+        for (input, value) in inputs.iter_mut().zip(values) {
+            *input = with_column(input.clone(), column, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a value and the column of a subquery, in which it is looked for, values of one type.
+///
+/// # Errors
+/// When a literal that must be an address is none.
+pub(crate) fn unify_subquery(
+    value: &mut Expr,
+    subquery: &mut Arc<LogicalPlan>,
+    schema: &DFSchema,
+) -> Result<bool> {
+    let other = |kind: &DataType| Ok::<_, DataFusionError>(Expr::Literal(kind.try_into()?, None));
+    let mut like_value = other(&value.get_type(schema)?)?;
+    let mut like_column = other(subquery.schema().field(0).data_type())?;
+    let mut column = literal_in(subquery, 0)
+        .cloned()
+        .unwrap_or_else(|| Expr::Column(subquery.schema().qualified_field(0).into()));
+    let changed = unify(&mut [value, &mut like_column], schema, Together::Compared)?;
+    if unify(&mut [&mut like_value, &mut column], subquery.schema(), Together::Compared)? {
+        *subquery = Arc::new(with_column(LogicalPlan::clone(subquery), 0, column)?);
+        return Ok(true);
+    }
+    Ok(changed)
+}
+
+/// The text literal that is a column of a plan.
+fn literal_in(plan: &LogicalPlan, column: usize) -> Option<&Expr> {
+    let LogicalPlan::Projection(projection) = plan else { return None };
+    projection.expr.get(column).filter(|value| text_literal(value).is_some())
+}
+
+/// The plan with `value`, which names the column of the plan if any, in the place of a column.
+fn with_column(plan: LogicalPlan, column: usize, value: Expr) -> Result<LogicalPlan> {
+    if value.try_as_col().is_some() {
+        return Ok(plan);
+    }
+    let mut columns: Vec<Expr> = plan.schema().iter().map(|pair| Expr::Column(pair.into())).collect();
+    let own = columns[column].clone();
+    let (relation, name) = own.qualified_name();
+    let value = value.transform_up(|inner| {
+        Ok(if inner.try_as_col().is_some() { Transformed::yes(own.clone()) } else { Transformed::no(inner) })
+    })?;
+    columns[column] = value.data.alias_qualified(relation, name);
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Planner;
+
+    fn plan_of(sql: &str) -> String {
+        let query = Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        query.describe()
+    }
+
+    #[test]
+    fn literals_are_folded_where_addresses_are_expected() {
+        for condition in [
+            "src_ip = '10.0.0.1'",
+            "'10.0.0.1' <> src_ip",
+            "src_ip IN ('10.0.0.1', '2001:db8::1')",
+            "src_ip BETWEEN '10.0.0.1' AND '10.0.0.9'",
+            "'10.0.0.1' IN (src_ip, dst_ip)",
+            "(src_ip, dst_port) IN (('10.0.0.1', 80))",
+            "coalesce(src_ip, '0.0.0.0') = '10.0.0.1'",
+            "src_mac = '00:11:22:33:44:55'",
+            "src_ip = CASE WHEN dst_port = 80 THEN '10.0.0.1' ELSE dst_ip END",
+        ] {
+            for place in [
+                format!("SELECT count(*) FROM packets WHERE {condition}"),
+                format!("SELECT count(*) FILTER (WHERE {condition}) FROM packets"),
+                format!(
+                    "SELECT {condition}, count(*) FROM packets GROUP BY {condition} ORDER BY {condition}"
+                ),
+            ] {
+                let plan = plan_of(&place);
+                let lower = plan.split("upper half").next().unwrap_or_default();
+                for conversion in ["ip(", "mac(", "text("] {
+                    let found = lower.replace("src_ip(", "").contains(&format!(" {conversion}"));
+                    assert!(!found, "{place}: {plan}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_keep_their_names_and_types() {
+        let query = |sql| Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let packets = query("SELECT src_ip::text, coalesce(src_ip, '::') FROM packets GROUP BY src_ip");
+        let fields: Vec<String> = packets
+            .schema
+            .fields()
+            .iter()
+            .map(|field| format!("{} {}", field.name(), field.data_type()))
+            .collect();
+        assert_eq!(fields, ["src_ip Utf8View", "coalesce(packets.src_ip,Utf8(\"::\")) FixedSizeBinary(16)"]);
+    }
+}
