@@ -8,8 +8,13 @@ use std::cell::RefCell;
 use tapline_decode::{Depth, Frame, LinkType, PacketBatcher, decode};
 use tapline_record::{EventTime, PACKETS, PacketColumn, PacketRow};
 
-const LINKS: [LinkType; 9] = [
+const LINKS: [LinkType; 14] = [
     LinkType::Ethernet,
+    LinkType::EthernetWithFcs,
+    LinkType::Ppp,
+    LinkType::PppOverEthernet,
+    LinkType::PppWithDirection,
+    LinkType::Nflog,
     LinkType::RawIp,
     LinkType::LinuxSll,
     LinkType::LinuxSll2,

@@ -109,10 +109,9 @@ pub fn grouped(frames: &[Frame], keys: &[&str]) -> Table {
     table
 }
 
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 35] = [
     "frame.protocols",
     "frame.len",
-    "frame.cap_len",
     "frame.time_epoch",
     "eth.src",
     "sll.src.eth",
@@ -302,19 +301,22 @@ impl<'a> Dissection<'a> {
         Some(ip.to_canonical().to_string())
     }
 
-    /// What the header claims; when that is nothing, what was captured of the packet.
+    /// What the header claims; when that is nothing, what is left of the frame, but for IPv6 that nothing follows.
     fn octets(&self, at: usize) -> u64 {
         let claim = match self.protocols[at] {
             "ip" => self.number("ip.len"),
+            _ if self.nth("ipv6.nxt", 0) == Some("59") => {
+                self.number("ipv6.plen").map(|payload| 40 + payload)
+            }
             _ => self.number("ipv6.plen").filter(|&payload| payload > 0).map(|payload| 40 + payload),
         };
         let link_octets =
             |protocol: &&str| LINK_HEADERS.iter().find(|(name, _)| name == protocol).map_or(0, |link| link.1);
-        let captured = || {
+        let left = || {
             let before = self.protocols[..at].iter().map(link_octets).sum::<u64>();
-            self.number("frame.cap_len").unwrap_or(0).saturating_sub(before)
+            self.number("frame.len").unwrap_or(0).saturating_sub(before)
         };
-        claim.filter(|&claim| claim > 0).unwrap_or_else(captured)
+        claim.filter(|&claim| claim > 0).unwrap_or_else(left)
     }
 
     /// The protocol after the extension headers, which IPv4 may have too; `None` when they are cut.

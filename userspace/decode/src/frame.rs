@@ -7,6 +7,8 @@ use tapline_record::EventTime;
 pub enum LinkType {
     /// `LINKTYPE_ETHERNET` (1).
     Ethernet,
+    /// `LINKTYPE_ETHERNET` of a capture that says that each frame ends with its frame check sequence of 4 octets.
+    EthernetWithFcs,
     /// `LINKTYPE_RAW` (101, and 12 or 14 on some systems): IPv4 or IPv6 by the version nibble.
     RawIp,
     /// `LINKTYPE_LINUX_SLL` (113).
@@ -23,6 +25,14 @@ pub enum LinkType {
     Ipv6,
     /// `LINKTYPE_MPLS` (219): a label stack first.
     Mpls,
+    /// `LINKTYPE_PPP` (9) and `LINKTYPE_PPP_HDLC` (50): PPP, with or without address and control.
+    Ppp,
+    /// `LINKTYPE_PPP_ETHER` (51): a PPPoE session.
+    PppOverEthernet,
+    /// `LINKTYPE_PPP_PPPD` (166) and `LINKTYPE_PPP_WITH_DIR` (204): an octet for the direction, then PPP.
+    PppWithDirection,
+    /// `LINKTYPE_NFLOG` (239): what Linux's netfilter logs.
+    Nflog,
     /// Any other one: frames are counted, their headers are not read.
     Other(u32),
 }

@@ -11,4 +11,4 @@ mod reasons;
 pub use export::{Datagram, ExportDecoder, ExportOptions, Sender, Transport};
 pub use flow_meter::{FlowBatcher, FlowMeter, FlowMeterLimits};
 pub use frame::{Direction, Frame, LinkType};
-pub use packet::{Damage, DamageCounts, Decoded, Depth, PacketBatcher, Seen, decode};
+pub use packet::{Damage, DamageCounts, Decoded, Depth, PacketBatcher, Seen, Unread, UnreadCounts, decode};

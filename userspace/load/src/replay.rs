@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 impl Player {
     /// Sends a frame when it is due.
     fn play(&mut self, frame: &Frame<'_>) -> Result<()> {
-        if frame.link != LinkType::Ethernet {
+        if !matches!(frame.link, LinkType::Ethernet | LinkType::EthernetWithFcs) {
             self.played.other_links += 1;
             return Ok(());
         }

@@ -8,8 +8,8 @@ mod json;
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::message::say;
 use tapline_capture::End;
-use tapline_decode::DamageCounts;
 use tapline_decode::flow_meter::FlowMeterCounters;
+use tapline_decode::{DamageCounts, UnreadCounts};
 use tapline_pipeline::{FrameSummary, SourceSummary, Summary};
 use tapline_record::ledger::QueryLedger;
 
@@ -59,7 +59,20 @@ fn print_text(plan: &QueryPlan, summary: &Summary) {
 fn warnings(plan: &QueryPlan, summary: &Summary) -> Vec<String> {
     let named = plan.queries.iter().zip(&summary.queries);
     let ends = summary.files.iter().filter_map(warning_of_end);
-    ends.chain(named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger))).collect()
+    let folds = named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger));
+    ends.chain(warning_of_clock(&summary.source)).chain(folds).collect()
+}
+
+/// Flows do not go on over a step of the clock.
+fn warning_of_clock(source: &SourceSummary) -> Option<String> {
+    let frames = match source {
+        SourceSummary::Packets(frames) => Some(frames),
+        SourceSummary::Interface { frames, .. } => frames.as_ref(),
+        SourceSummary::Exports { .. } => None,
+    };
+    let flows = frames?.flows.as_ref().filter(|flows| flows.clock_steps > 0)?;
+    let (steps, seconds) = (grouped(flows.clock_steps), flows.clock_step_max_ns as f64 / 1e9);
+    Some(format!("steps of the clock back: {steps}, by up to {seconds:.0} s; every flow ends there"))
 }
 
 /// Results without a window have no column that says it.
@@ -71,7 +84,7 @@ fn warning_of_folds(name: &str, ledger: &QueryLedger) -> Option<String> {
 }
 
 fn print_packets(summary: &Summary, frames: &FrameSummary) {
-    let FrameSummary { ledger, frame_octets, damage, flows, interface } = frames;
+    let FrameSummary { ledger, frame_octets, damage, unread, flows, interface } = frames;
     let seconds = summary.elapsed.as_secs_f64();
     let rate = ledger.delivered as f64 / seconds.max(1e-9);
     interface.iter().for_each(interface::print_reader);
@@ -91,6 +104,7 @@ fn print_packets(summary: &Summary, frames: &FrameSummary) {
     );
     interface.iter().for_each(interface::print_drops);
     print_damage(damage);
+    print_unread(unread);
     flows.iter().for_each(print_flows);
 }
 
@@ -101,6 +115,14 @@ fn print_flows(flows: &FlowMeterCounters) {
         grouped(flows.packets),
         grouped(flows.frames_without_ip)
     );
+}
+
+fn print_unread(unread: &UnreadCounts) {
+    let kinds: Vec<String> =
+        unread.iter().map(|(what, frames)| format!("{} {what}", grouped(frames))).collect();
+    if !kinds.is_empty() {
+        say!("frames of kinds that are not read, delivered all the same: {}", kinds.join(", "));
+    }
 }
 
 /// What is to be said of a file that was not read to its end, if that is so.

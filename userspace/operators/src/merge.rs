@@ -27,9 +27,9 @@ const PARTS_MAX: usize = 32;
 enum Status {
     /// All of it.
     Final,
-    /// Not all of it: it ended before its end.
+    /// Not all of it: it ended before its end, or rows may be in the folded row.
     Partial,
-    /// It is the folded row, or rests on groups beyond the cap.
+    /// It is the folded row, or rests on groups of which some are beyond the cap.
     Folded,
 }
 
@@ -272,7 +272,7 @@ impl QueryMerger {
         let status = match window.pane.is_complete {
             false => Status::Partial,
             true if half.folded.is_none() && folded.iter().any(|rows| !rows.is_empty()) => Status::Folded,
-            true if window.parts.iter().any(Parts::may_lack_rows) => Status::Folded,
+            true if window.parts.iter().any(Parts::may_lack_rows) => Status::Partial,
             true => Status::Final,
         };
         let rows = self.runner.run(&half, &half.physical, groups)?;

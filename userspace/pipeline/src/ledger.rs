@@ -4,8 +4,9 @@
 //! accounts again.
 
 use arrow_array::RecordBatch;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tapline_decode::export::{ExportAccount, ExporterIdentity, Strays, Unit, version_name};
+use tapline_decode::{Unread, UnreadCounts};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
@@ -14,7 +15,11 @@ use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
 const LOOK_EVERY_NS: i64 = 1_000_000_000;
 
 /// Columns that hold changes.
-const CHANGES: usize = 20;
+const CHANGES: usize = 21;
+/// Where among them the exporter's clock stands, and those that no exporter has.
+const CLOCK: usize = 18;
+const SOCKET_DROPS: usize = 19;
+const UNREAD: usize = 20;
 
 /// The values of [`LedgerColumn::Offered`] and the columns behind it.
 type Amounts = [i64; CHANGES];
@@ -40,6 +45,8 @@ pub(crate) struct LedgerRows {
     /// How that of the source stood, and that of messages of no exporter.
     whole: Amounts,
     strays: Amounts,
+    /// Frames that were not read at the last look.
+    unread: BTreeMap<Unread, Amounts>,
     rows: Vec<LedgerRow>,
     next_look: EventTime,
 }
@@ -56,6 +63,7 @@ impl LedgerRows {
             looks: 0,
             whole: [0; CHANGES],
             strays: [0; CHANGES],
+            unread: BTreeMap::new(),
             rows: vec![],
             next_look: EventTime::MIN,
         }
@@ -120,13 +128,30 @@ impl LedgerRows {
     ) {
         let mut amounts = [0; CHANGES];
         amounts[..6].copy_from_slice(&fates(ledger));
-        amounts[CHANGES - 1] = signed(socket_drops);
+        amounts[SOCKET_DROPS] = signed(socket_drops);
         let changes = changes(&amounts, &mut self.whole);
         if changes != [0; CHANGES] {
             let unit = self.builder.intern(unit);
             let present = LedgerColumn::SocketDrops.bit();
             let row = LedgerRow { ts: now.0, source: self.source, unit, ..LedgerRow::default() };
             self.push(row, present, &changes);
+        }
+    }
+
+    /// Notes which frames were not read until now; they are delivered all the same, so that their row has no fates.
+    pub(crate) fn note_unread(&mut self, counts: &UnreadCounts, now: EventTime) {
+        for (what, frames) in counts.iter() {
+            let mut amounts = [0; CHANGES];
+            amounts[UNREAD] = signed(frames);
+            let changes = changes(&amounts, self.unread.entry(what).or_insert([0; CHANGES]));
+            if changes != [0; CHANGES] {
+                let (unit, protocol) =
+                    (self.builder.intern("frames"), self.builder.intern(&what.to_string()));
+                let present = LedgerColumn::Unread.bit() | LedgerColumn::Protocol.bit();
+                let row =
+                    LedgerRow { ts: now.0, source: self.source, unit, protocol, ..LedgerRow::default() };
+                self.push(row, present, &changes);
+            }
         }
     }
 
@@ -212,6 +237,7 @@ impl LedgerRows {
             row.mended_rows,
             row.clock_behind_ms,
             row.socket_drops,
+            row.unread,
         ] = *changes;
         let fates = (C::Offered as usize..=C::Lost as usize).map(|position| 1 << position).sum::<u64>();
         row.present = present | fates | C::Ts.bit() | C::Source.bit() | C::Unit.bit();
@@ -261,8 +287,8 @@ fn amounts_of(account: &ExportAccount) -> Amounts {
         extract.rows_shifted,
         extract.times_mended,
     ];
-    amounts[6..CHANGES - 2].copy_from_slice(&counters.map(signed));
-    amounts[CHANGES - 2] = account.clock_behind_ns.unwrap_or(0) / 1_000_000;
+    amounts[6..CLOCK].copy_from_slice(&counters.map(signed));
+    amounts[CLOCK] = account.clock_behind_ns.unwrap_or(0) / 1_000_000;
     amounts
 }
 

@@ -9,7 +9,9 @@ use tapline_capture::live::{Description, FrameSource, LiveCounters};
 use tapline_capture::{CaptureFile, CaptureSet};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, Frame, PacketBatcher};
+use tapline_decode::{
+    DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, Frame, PacketBatcher, UnreadCounts,
+};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, Stream, StreamId, Watermarks};
 
@@ -80,6 +82,7 @@ pub(crate) struct PacketReport {
     pub(crate) files: Option<CaptureSet>,
     pub(crate) interface: Option<InterfaceReport>,
     pub(crate) damage: DamageCounts,
+    pub(crate) unread: UnreadCounts,
     pub(crate) frame_octets: u64,
     pub(crate) flows: Option<FlowMeterCounters>,
 }
@@ -114,7 +117,12 @@ impl PacketSource {
             .as_ref()
             .map(|columns| (FlowMeter::new(plan.flow_limits), FlowBatcher::new(columns, plan.batch_rows)));
         let columns = plan.packet_columns.as_deref();
-        let depth = if flows.is_some() { Depth::Transport } else { Depth::Frame };
+        let depth = match (&flows, &plan.ledger_columns) {
+            (Some(_), _) => Depth::Transport,
+            // The ledger tells what is not read, whatever else is asked.
+            (None, Some(_)) => Depth::Link,
+            (None, None) => Depth::Frame,
+        };
         let name = input.name();
         let ledger = |columns: &Vec<usize>| LedgerRows::new(columns, &name, ExporterIdentity::default());
         Self {
@@ -211,6 +219,7 @@ impl PacketSource {
         PacketReport {
             ledger,
             damage: *self.packets.damage(),
+            unread: self.packets.unread().clone(),
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.map(|(meter, _)| meter.counters()),
             files,
@@ -238,6 +247,7 @@ impl PacketSource {
         let ledger = self.ledger.as_mut()?;
         if self.has_ended || is_live && ledger.is_due(time) {
             ledger.note_whole(&account, 0, "frames", time);
+            ledger.note_unread(self.packets.unread(), time);
         }
         self.watermarks.set(StreamId::Ledger, if is_live { time } else { EventTime::MIN });
         ledger.finish()

@@ -6,9 +6,9 @@ use crate::packets::{InterfaceReport, PacketReport};
 use crate::source::AnySource;
 use std::time::Duration;
 use tapline_capture::{CaptureFile, CaptureSet, End, ExportCounters};
-use tapline_decode::DamageCounts;
 use tapline_decode::export::{ExportAccount, Strays};
 use tapline_decode::flow_meter::FlowMeterCounters;
+use tapline_decode::{DamageCounts, UnreadCounts};
 use tapline_record::ledger::{QueryLedger, SourceLedger};
 
 /// The account of a run.
@@ -39,6 +39,8 @@ pub struct FrameSummary {
     pub frame_octets: u64,
     /// Damaged frames by reason; they are rows all the same.
     pub damage: DamageCounts,
+    /// Frames of link types, EtherTypes and the like that are not read; they are rows all the same.
+    pub unread: UnreadCounts,
     /// Flows that were built, if some query asked for them.
     pub flows: Option<FlowMeterCounters>,
     /// How an interface was read; `None` of files.
@@ -103,9 +105,9 @@ pub(crate) fn summarise(readers: Vec<(AnySource, u64)>) -> Summary {
 }
 
 fn summarise_packets(report: PacketReport, summary: &mut Summary) {
-    let PacketReport { ledger, files, interface, damage, frame_octets, flows } = report;
+    let PacketReport { ledger, files, interface, damage, unread, frame_octets, flows } = report;
     let is_live = interface.is_some();
-    let read = FrameSummary { ledger, frame_octets, damage, flows, interface };
+    let read = FrameSummary { ledger, frame_octets, damage, unread, flows, interface };
     let end = |file: &CaptureFile| (file.name().to_owned(), file.end().cloned());
     summary.files = files.iter().flat_map(CaptureSet::files).map(end).collect();
     match &mut summary.source {

@@ -17,7 +17,9 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility, cast,
 };
 use datafusion::physical_expr_common::datum::apply;
-use datafusion::sql::sqlparser::ast::BinaryOperator;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, VisitMut, VisitorMut};
+use std::ops::ControlFlow;
 
 /// Widens integers while SQL is turned into a plan.
 #[derive(Debug)]
@@ -49,6 +51,36 @@ impl ExprPlanner for WideIntegers {
 fn widened(expression: Expr, schema: &DFSchema) -> Result<Expr> {
     let is_wide = expression.get_type(schema)? == DataType::Int64;
     Ok(if is_wide { expression } else { cast(expression, DataType::Int64) })
+}
+
+/// Whether a statement was refused because a number without a sign is negated.
+pub(crate) fn negates_unsigned(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::Plan(text) if text.starts_with("Unary operator '-'"))
+}
+
+/// Writes `0 - x` for `-x`, which makes a number with a sign of every integer.
+pub(crate) fn subtract_from_zero(statement: &mut Statement) {
+    if let Statement::Statement(statement) = statement {
+        let _ = statement.visit(&mut Negations);
+    }
+}
+
+struct Negations;
+
+impl VisitorMut for Negations {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } = expression
+            && !matches!(**expr, ast::Expr::Value(_))
+        {
+            let zero = ast::Expr::value(ast::Value::Number("0".to_owned(), false));
+            let right = Box::new(ast::Expr::Nested(expr.clone()));
+            let difference = ast::Expr::BinaryOp { left: Box::new(zero), op: BinaryOperator::Minus, right };
+            *expression = ast::Expr::Nested(Box::new(difference));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Makes every addition, subtraction and multiplication of integers in an optimised plan fail where it would wrap.

@@ -92,16 +92,16 @@ impl Borrowed {
         if self.function.name() == "date_part" && matches!(types.get(1), Some(DataType::Duration(_))) {
             return Ok(duration_part(arguments));
         }
-        let convert = |to: fn(Expr) -> Expr, of: fn(&DataType) -> bool| {
+        let converted = |to: fn(Expr) -> Expr, of: fn(&DataType) -> bool| {
             let pairs = arguments.iter().cloned().zip(&types);
             self.plain(pairs.map(|(value, kind)| if of(kind) { to(value) } else { value }).collect())
         };
-        let as_text = convert(text, |kind| AddressKind::of(kind).is_some() || is_octets(kind));
+        let as_text = converted(text, |kind| AddressKind::of(kind).is_some() || is_octets(kind));
         if self.function.name() == "octet_length" && types.iter().any(is_octets) {
             return Ok(character_length().call(arguments.into_iter().map(characters).collect()));
         }
         if types.iter().any(is_octets) && !gives_text(&as_text.get_type(schema)?) {
-            return Ok(convert(characters, |kind| is_octets(kind) || is_text(kind)));
+            return Ok(converted(characters, |kind| is_octets(kind) || is_text(kind)));
         }
         Ok(as_text)
     }

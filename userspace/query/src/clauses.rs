@@ -247,7 +247,7 @@ fn refused_join(join: &Join) -> Option<&'static str> {
 
 /// What to write instead of another way to say how many rows.
 fn limit_instead(rows: Option<String>) -> String {
-    format!("write LIMIT {} at the end of the query", rows.as_deref().unwrap_or("10"))
+    format!("write LIMIT {} at the end of the query", rows.unwrap_or_else(|| "10".to_owned()))
 }
 
 fn rows_of_fetch(fetch: &Fetch) -> Option<String> {

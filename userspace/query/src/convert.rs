@@ -64,7 +64,8 @@ fn convert_join(mut join: Join, schema: &DFSchema) -> Result<LogicalPlan> {
 
 fn convert_union(union: Union) -> Result<LogicalPlan> {
     let mut inputs: Vec<LogicalPlan> = union.inputs.into_iter().map(Arc::unwrap_or_clone).collect();
-    for column in 0..union.schema.fields().len() {
+    let width = inputs.iter().map(|input| input.schema().fields().len()).min().unwrap_or_default();
+    for column in 0..width {
         unify_column(&mut inputs, column)?;
     }
     let inputs = inputs.into_iter().map(Arc::new).collect();
@@ -98,6 +99,9 @@ pub(crate) fn unify_subquery(
     subquery: &mut Arc<LogicalPlan>,
     schema: &DFSchema,
 ) -> Result<bool> {
+    if subquery.schema().fields().is_empty() {
+        return Ok(false);
+    }
     let other = |kind: &DataType| Ok::<_, DataFusionError>(Expr::Literal(kind.try_into()?, None));
     let mut like_value = other(&value.get_type(schema)?)?;
     let mut like_column = other(subquery.schema().field(0).data_type())?;
@@ -135,11 +139,13 @@ fn with_column(plan: LogicalPlan, column: usize, value: Expr) -> Result<LogicalP
 
 #[cfg(test)]
 mod tests {
-    use crate::Planner;
+    use crate::{ContinuousQuery, Planner};
+    use std::sync::LazyLock;
 
-    fn plan_of(sql: &str) -> String {
-        let query = Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        query.describe()
+    static PLANNER: LazyLock<Planner> = LazyLock::new(Planner::new);
+
+    fn planned(sql: &str) -> ContinuousQuery {
+        PLANNER.plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     #[test]
@@ -162,7 +168,7 @@ mod tests {
                     "SELECT {condition}, count(*) FROM packets GROUP BY {condition} ORDER BY {condition}"
                 ),
             ] {
-                let plan = plan_of(&place);
+                let plan = planned(&place).describe();
                 let lower = plan.split("upper half").next().unwrap_or_default();
                 for conversion in ["ip(", "mac(", "text("] {
                     let found = lower.replace("src_ip(", "").contains(&format!(" {conversion}"));
@@ -174,14 +180,16 @@ mod tests {
 
     #[test]
     fn columns_keep_their_names_and_types() {
-        let query = |sql| Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let packets = query("SELECT src_ip::text, coalesce(src_ip, '::') FROM packets GROUP BY src_ip");
+        let packets = planned("SELECT src_ip::text, coalesce(src_ip, '::') FROM packets GROUP BY src_ip");
         let fields: Vec<String> = packets
             .schema
             .fields()
             .iter()
             .map(|field| format!("{} {}", field.name(), field.data_type()))
             .collect();
-        assert_eq!(fields, ["src_ip Utf8View", "coalesce(packets.src_ip,Utf8(\"::\")) FixedSizeBinary(16)"]);
+        assert_eq!(
+            fields,
+            ["packets.src_ip Utf8View", "coalesce(packets.src_ip,Utf8(\"::\")) FixedSizeBinary(16)"]
+        );
     }
 }

@@ -154,8 +154,9 @@ fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlE
             SqlError::new(format!("the column '{}' could be one of several", field.name), help)
                 .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
         }
-        SchemaError::DuplicateUnqualifiedField { name } => two_columns(name, sql),
-        SchemaError::DuplicateQualifiedField { name, .. } => two_columns(name, sql),
+        SchemaError::DuplicateUnqualifiedField { name } | SchemaError::DuplicateQualifiedField { name, .. } => {
+            two_columns(name, sql)
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! split → compile both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
-use crate::arithmetic::{WideIntegers, check_overflow};
+use crate::arithmetic::{WideIntegers, check_overflow, negates_unsigned, subtract_from_zero};
 use crate::borrowed::borrowed_functions;
 use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
 use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
@@ -183,8 +183,9 @@ impl Planner {
     /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
     #[must_use]
     pub fn starting(mut self, now: EventTime) -> Self {
-        let now = timestamp_ns_to_datetime(now.0).map(|now| now.and_utc());
-        self.state.execution_props_mut().query_execution_start_time = now;
+        if let Some(now) = timestamp_ns_to_datetime(now.0) {
+            self.state.execution_props_mut().query_execution_start_time = Some(now.and_utc());
+        }
         self
     }
 
@@ -301,15 +302,21 @@ impl Planner {
     }
 }
 
-/// The statement's plan, its casts named where they must be.
-fn plan_of(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
-    match block_on(state.statement_to_plan(statement.clone())) {
-        Err(error) if has_one_name_for_two(&error) => {
-            name_casts(&mut statement);
-            block_on(state.statement_to_plan(statement)).map_err(|_| error)
-        }
-        other => other,
+/// The statement's plan; where DataFusion refuses what can be written otherwise, that of the other text.
+fn plan_of(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    let mut other = statement.clone();
+    let refusal = match block_on(state.statement_to_plan(statement)) {
+        Ok(plan) => return Ok(plan),
+        Err(refusal) => refusal,
+    };
+    if has_one_name_for_two(&refusal) {
+        name_casts(&mut other);
+    } else if negates_unsigned(&refusal) {
+        subtract_from_zero(&mut other);
+    } else {
+        return Err(refusal);
     }
+    block_on(state.statement_to_plan(other)).map_err(|_| refusal)
 }
 
 /// The one statement in `sql`, which must be a query; and whether it is explained.

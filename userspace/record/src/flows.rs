@@ -19,8 +19,8 @@ stream! {
         Protocol protocol: UInt8, true, "", "IP protocol (IE 4)";
         TcpFlags tcp_flags: UInt16, true, "", "TCP flags of all packets, joined by OR (IE 6)";
         Tos tos: UInt8, true, "", "Type of service or traffic class of the first packet (IE 5)";
-        Packets packets: Counter, true, "packets", "Packets, before sampling correction (IE 2)";
-        Octets octets: Counter, true, "octets", "Octets of the IP packets, before sampling correction (IE 1)";
+        Packets packets: Counter, true, "packets", "Packets, before sampling correction (IE 2, else 298, 24)";
+        Octets octets: Counter, true, "octets", "Octets of the IP packets, before sampling correction (IE 1, else 231, 23; of frames, 352)";
         SamplingRate sampling_rate: Counter, true, "packets", "One packet in so many was sampled; NULL when the source does not say";
         ScaledPackets scaled_packets: Counter, true, "packets", "Packets times sampling rate";
         ScaledOctets scaled_octets: Counter, true, "octets", "Octets times sampling rate";

@@ -12,7 +12,7 @@ stream! {
         Sender sender: Address, true, "", "Address that the messages came from; NULL where there are several, and without an exporter";
         Port port: UInt16, true, "", "The exporter's port; NULL where exporters are told apart by address alone";
         ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
-        Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …";
+        Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …; of frames that are not read, their EtherType or link type";
         Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples, messages; rows between capture and operators; frames";
         Offered offered: Change, false, "units", "Sum of the fates: delivered + control + undecodable + dropped + lost";
         Delivered delivered: Change, false, "units", "Became rows";
@@ -34,5 +34,6 @@ stream! {
         MendedRows mended_rows: Change, true, "rows", "Rows with times of no use, or out of order, which were mended";
         ClockBehindMs clock_behind_ms: Change, true, "ms", "How much more the exporter's clock is behind ours than at the row before; the sum is how far it is behind";
         SocketDrops socket_drops: Change, true, "packets", "Packets that the kernel dropped for want of room in the listener's queue; they are among the lost";
+        Unread unread: Change, true, "frames", "Frames of a kind that is not read, which protocol names; they are among the delivered";
     }
 }

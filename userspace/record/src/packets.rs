@@ -33,7 +33,7 @@ stream! {
         TcpWindow tcp_window: UInt16, true, "", "TCP window, unscaled";
         IcmpType icmp_type: UInt8, true, "", "ICMP or ICMPv6 type";
         IcmpCode icmp_code: UInt8, true, "", "ICMP or ICMPv6 code";
-        Octets octets: Counter, true, "octets", "IP packet, header included, as its header claims (IPv6: 40 + payload length); a claim of zero: what was captured";
+        Octets octets: Counter, true, "octets", "IP packet, header included, as its header claims (IPv6: 40 + payload length); a claim of zero: what is left of the frame, or what a jumbogram says";
         FrameOctets frame_octets: Counter, false, "octets", "Frame on the wire, before any snap length";
         TunnelKind tunnel_kind: Text, true, "", "vxlan, geneve, gre, ipip, gtpu: the outermost tunnel";
         TunnelId tunnel_id: UInt32, true, "", "VNI, GRE key or TEID of that tunnel";

@@ -10,6 +10,12 @@ use super::walk::{Walk, be16};
 const V4_OCTETS: u32 = 20;
 const V6_OCTETS: u32 = 40;
 const IPV4: u16 = 0x0800;
+const HOP_BY_HOP: u8 = 0;
+const NO_NEXT_HEADER: u8 = 59;
+/// The hop-by-hop option of a jumbogram, and its length.
+const JUMBO_PAYLOAD: [u8; 2] = [0xc2, 4];
+/// What no link carries at once is no length.
+const JUMBO_OCTETS_MAX: u32 = 1 << 30;
 
 /// Takes the IP header, and what is behind it unless that is not to be had.
 ///
@@ -84,7 +90,10 @@ fn v4_start<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, octets: u32) -> Option<(
 #[inline(always)]
 fn v6<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     let Some(header) = walk.peek::<{ V6_OCTETS as usize }>() else { return v6_start(walk, walk.left()) };
-    let octets = v6_octets(be16(header[4], header[5]), walk.left());
+    let octets = match be16(header[4], header[5]) {
+        0 => v6_unclaimed_octets(walk, header[6]),
+        payload_length => V6_OCTETS + u32::from(payload_length),
+    };
     walk.key.set_src_ip(words(walk.peek_at(8)?, walk.peek_at(16)?));
     walk.key.set_dst_ip(words(walk.peek_at(24)?, walk.peek_at(32)?));
     walk.octets = octets;
@@ -103,13 +112,13 @@ fn v6<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
 #[inline(always)]
 fn v6_start<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, octets: u32) -> Option<()> {
     walk.network = Network::V6Version;
-    if octets < 6 {
-        return None;
-    }
-    let [high, low] = walk.peek_at(4)?;
+    let [high, low, next] = walk.peek_at(4)?;
     walk.network = Network::V6Octets;
-    walk.octets = v6_octets(be16(high, low), octets);
-    let protocol = walk.peek_at::<1>(6).map(|[next]| next).filter(|next| extension::is_last(*next));
+    walk.octets = match be16(high, low) {
+        0 => v6_unclaimed_octets(walk, next),
+        payload_length => V6_OCTETS + u32::from(payload_length),
+    };
+    let protocol = Some(next).filter(|next| extension::is_last(*next));
     walk.protocol = protocol.unwrap_or(0);
     if protocol.is_some() {
         walk.network = Network::V6Protocol;
@@ -122,10 +131,25 @@ fn v6_start<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, octets: u32) -> Option<(
     None
 }
 
-/// What a payload length claims; when that is nothing, all that there is.
+/// What there is when the header claims nothing: no payload where nothing follows, what a jumbogram says in its first
+/// option, and otherwise all that there is. Behind other options a jumbogram's is not looked for.
+#[cold]
 #[inline(always)]
-const fn v6_octets(payload_length: u16, readable: u32) -> u32 {
-    if payload_length == 0 { readable } else { V6_OCTETS + payload_length as u32 }
+fn v6_unclaimed_octets<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, next_header: u8) -> u32 {
+    match (next_header, walk.peek_at::<8>(V6_OCTETS)) {
+        (NO_NEXT_HEADER, _) => V6_OCTETS,
+        (HOP_BY_HOP, Some([_, _, kind, length, a, b, c, d])) if [kind, length] == JUMBO_PAYLOAD => {
+            match u32::from_be_bytes([a, b, c, d]) {
+                payload @ 0..=JUMBO_OCTETS_MAX => V6_OCTETS + payload,
+                _ => walk.left(),
+            }
+        }
+        (HOP_BY_HOP, Some(_)) => {
+            walk.position.is_too_deep = 1;
+            walk.left()
+        }
+        _ => walk.left(),
+    }
 }
 
 /// An IPv4 address, mapped, as two words.

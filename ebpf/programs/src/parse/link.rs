@@ -1,4 +1,5 @@
-//! Everything in front of an IP header: Ethernet, VLAN tags, MPLS labels, PPPoE, LLC and SNAP.
+//! Everything in front of an IP header: Ethernet, VLAN tags, MPLS labels, PPPoE, LLC and SNAP, backbone and fabric
+//! headers, service chains.
 
 use super::Octets;
 use super::walk::{Walk, be16};
@@ -13,6 +14,11 @@ const OLD_PROVIDER_VLAN: u16 = 0x9100;
 const MPLS: u16 = 0x8847;
 const MPLS_UPSTREAM: u16 = 0x8848;
 const PPPOE_SESSION: u16 = 0x8864;
+const PROVIDER_BACKBONE: u16 = 0x88e7;
+const FABRIC_PATH: u16 = 0x8903;
+const NSH: u16 = 0x894f;
+/// Octets of NSH's base header and service path.
+const NSH_OCTETS: u32 = 8;
 /// Up to here the field is the length of an 802.3 frame.
 const LENGTH_MAX: u16 = 1500;
 /// Tags, labels and sessions that are looked through; the verifier wants to know the end.
@@ -53,6 +59,9 @@ fn layer<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
         MPLS | MPLS_UPSTREAM => mpls(walk),
         PPPOE_SESSION => pppoe(walk),
         BRIDGED_ETHERNET => ethernet(walk),
+        PROVIDER_BACKBONE => bridged_behind::<4, F>(walk),
+        FABRIC_PATH => bridged_behind::<2, F>(walk),
+        NSH => nsh(walk),
         1..=LENGTH_MAX => llc(walk),
         _ => None,
     }
@@ -63,6 +72,32 @@ fn ethernet<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     let header = walk.take::<14>()?;
     walk.position.ethertype = be16(header[12], header[13]);
     Some(())
+}
+
+/// A frame behind a tag of `N` octets.
+#[inline(always)]
+fn bridged_behind<const N: usize, F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    walk.skip(N as u32)?;
+    walk.position.ethertype = BRIDGED_ETHERNET;
+    Some(())
+}
+
+#[inline(always)]
+fn nsh<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    let [version, length, _, next_protocol, ..] = walk.peek::<{ NSH_OCTETS as usize }>()?;
+    let octets = u32::from(length & 0x3f) * 4;
+    if version >> 6 != 0 || octets < NSH_OCTETS {
+        return None;
+    }
+    walk.position.ethertype = match next_protocol {
+        1 => IPV4,
+        2 => IPV6,
+        3 => BRIDGED_ETHERNET,
+        4 => NSH,
+        5 => MPLS,
+        _ => return None,
+    };
+    walk.skip(octets)
 }
 
 /// The id of the outermost tag is the frame's.

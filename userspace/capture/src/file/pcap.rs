@@ -2,9 +2,10 @@
 //!
 //! Takes records after the file header, gives frames. Timestamps in microseconds and nanoseconds,
 //! both byte orders, and Kuznetzov's variant with a longer record header. Lengths are those of the
-//! record header; one beyond the snapshot length and any usual frame is damage.
+//! record header, which versions before 2.4 may have in the other order; one beyond the snapshot length and
+//! any usual frame is damage.
 //!
-//! Source: draft-ietf-opsawg-pcap.
+//! Source: draft-ietf-opsawg-pcap; of old versions, libpcap's sf-pcap.c.
 
 use std::hint::black_box;
 
@@ -32,8 +33,47 @@ const USUAL_FRAME_OCTETS_MAX: u32 = 256 << 10;
 /// How far ahead memory is asked for: about a page.
 const AHEAD_OCTETS: usize = 4096;
 
-/// The upper bits of the link type state the length of the frame check sequence.
+/// The upper bits of the link type state the length of the frame check sequence, in units of two octets, and
+/// whether they do.
 const LINK_TYPE_MASK: u32 = 0x03ff_ffff;
+const HAS_FCS_LENGTH: u32 = 0x0400_0000;
+const FCS_LENGTH_SHIFT: u32 = 28;
+
+/// The version of all files of today, and that of DG/UX.
+const MAJOR: u16 = 2;
+const DG_UX: (u16, u16) = (543, 0);
+
+/// In which order a record states the captured and the original length.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lengths {
+    /// The captured one first.
+    InOrder,
+    /// The original one first, unless that contradicts them.
+    MayBeInterchanged,
+    /// The original one first.
+    Interchanged,
+}
+
+impl Lengths {
+    /// By the file's version: the order changed with 2.3, but some wrote the version and not the order.
+    const fn of_version(major: u16, minor: u16) -> Self {
+        match (major, minor) {
+            (MAJOR, 3) => Self::MayBeInterchanged,
+            (MAJOR, 4..) => Self::InOrder,
+            _ => Self::Interchanged,
+        }
+    }
+
+    /// The captured and the original length, of what stands in a record.
+    #[inline]
+    const fn in_order(self, first: u32, second: u32) -> (u32, u32) {
+        match self {
+            Self::InOrder => (first, second),
+            Self::MayBeInterchanged if first <= second => (first, second),
+            _ => (second, first),
+        }
+    }
+}
 
 /// A pcap file, by its header.
 pub(super) struct Pcap {
@@ -43,6 +83,7 @@ pub(super) struct Pcap {
     record_header_octets: usize,
     nanoseconds_a_unit: i64,
     captured_max: u32,
+    lengths: Lengths,
     link: LinkType,
 }
 
@@ -54,8 +95,9 @@ impl Pcap {
         let mut header = [0; FILE_HEADER_OCTETS];
         let known = start.len().min(FILE_HEADER_OCTETS);
         header[..known].copy_from_slice(&start[..known]);
-        let major = order.u16([header[4], header[5]]);
-        if known >= 6 && major != 2 {
+        let version = (order.u16([header[4], header[5]]), order.u16([header[6], header[7]]));
+        let (major, minor) = version;
+        if known >= 8 && major != MAJOR && version != DG_UX {
             return Some(Err(format!("pcap version {major}; version 2 is expected")));
         }
         Some(Ok(Self {
@@ -64,7 +106,8 @@ impl Pcap {
             record_header_octets: record_header_octets(magic),
             nanoseconds_a_unit: if magic == MAGIC_NANOSECONDS { 1 } else { 1000 },
             captured_max: order.word(&header, 4).clamp(USUAL_FRAME_OCTETS_MAX, RECORD_OCTETS_MAX),
-            link: link_type::from_number(order.word(&header, 5) & LINK_TYPE_MASK),
+            lengths: Lengths::of_version(major, minor),
+            link: link_of(order.word(&header, 5)),
         }))
     }
 
@@ -88,7 +131,8 @@ impl Parser for Pcap {
         let Some(header) = octets.first_chunk::<RECORD_HEADER_OCTETS>() else {
             return Err(Stop::Short(RECORD_HEADER_OCTETS));
         };
-        let captured = self.order.word(header, 2);
+        let (captured, original) =
+            self.lengths.in_order(self.order.word(header, 2), self.order.word(header, 3));
         if captured > self.captured_max {
             let captured_max = self.captured_max;
             return Err(Stop::Damaged(Damage::FrameTooLong { captured, captured_max }));
@@ -102,7 +146,7 @@ impl Parser for Pcap {
             link: self.link,
             direction: None,
             interface: None,
-            original_octets: self.order.word(header, 3),
+            original_octets: original,
             bytes,
         };
         Ok(Record { octets: end, content: Content::Frame(frame) })
@@ -122,6 +166,11 @@ fn magic(octets: [u8; 4]) -> Option<(ByteOrder, u32)> {
         .map(|order| (order, order.u32(octets)))
         .into_iter()
         .find(|(_, magic)| matches!(*magic, MAGIC_MICROSECONDS | MAGIC_NANOSECONDS | MAGIC_KUZNETZOV))
+}
+
+const fn link_of(word: u32) -> LinkType {
+    let fcs_octets = if word & HAS_FCS_LENGTH == 0 { 0 } else { (word >> FCS_LENGTH_SHIFT) * 2 };
+    link_type::with_fcs(word & LINK_TYPE_MASK, fcs_octets)
 }
 
 const fn record_header_octets(magic: u32) -> usize {

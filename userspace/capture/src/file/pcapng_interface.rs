@@ -15,6 +15,7 @@ use super::link_type;
 const OPTION_END: u16 = 0;
 const OPTION_NAME: u16 = 2;
 const OPTION_RESOLUTION: u16 = 9;
+const OPTION_FCS_LENGTH: u16 = 13;
 const OPTION_OFFSET: u16 = 14;
 
 /// Names longer than this are not kept.
@@ -26,6 +27,8 @@ const NANOSECONDS: i128 = 1_000_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
     pub(super) link: LinkType,
+    /// The number of the link type.
+    number: u32,
     pub(super) name: Option<Arc<str>>,
     /// Most octets that are captured of a frame.
     pub(super) captured_max: u32,
@@ -48,8 +51,10 @@ impl Interface {
     /// By the body of its description; `None` if that is too short.
     pub(super) fn new(order: ByteOrder, body: &[u8]) -> Option<Self> {
         let (header, options) = body.split_first_chunk::<8>()?;
+        let number = order.u16([header[0], header[1]]).into();
         let mut interface = Self {
-            link: link_type::from_number(order.u16([header[0], header[1]]).into()),
+            number,
+            link: link_type::from_number(number),
             name: None,
             captured_max: match order.word(header, 1) {
                 0 => u32::MAX,
@@ -73,6 +78,9 @@ impl Interface {
         match (option.code, option.value) {
             (OPTION_NAME, name) if !name.is_empty() && name.len() <= NAME_OCTETS_MAX => {
                 self.name = Some(String::from_utf8_lossy(name).into());
+            }
+            (OPTION_FCS_LENGTH, &[fcs_octets]) => {
+                self.link = link_type::with_fcs(self.number, fcs_octets.into())
             }
             (OPTION_RESOLUTION, &[resolution]) => self.resolution = Resolution::new(resolution),
             (OPTION_OFFSET, seconds) => {

@@ -61,7 +61,15 @@ fn link_types_are_known_by_number_without_the_bits_above() {
         (229, LinkType::Ipv6),
         (276, LinkType::LinuxSll2),
         (105, LinkType::Other(105)),
-        (0x2400_0001, LinkType::Ethernet),
+        (9, LinkType::Ppp),
+        (50, LinkType::Ppp),
+        (51, LinkType::PppOverEthernet),
+        (166, LinkType::PppWithDirection),
+        (204, LinkType::PppWithDirection),
+        (239, LinkType::Nflog),
+        (0x2400_0001, LinkType::EthernetWithFcs),
+        (0x2000_0001, LinkType::Ethernet),
+        (0x1400_0001, LinkType::Ethernet),
         (0xfc00_0065, LinkType::RawIp),
     ];
     for (number, link) in cases {
@@ -78,6 +86,33 @@ fn a_cut_frame_keeps_its_length_on_the_wire() {
     assert_eq!(reading.frames[0].original_octets, 1514);
     let counters = Counters { frames: 1, captured_octets: 5, original_octets: 1514, undecodable: 0 };
     assert_eq!(reading.counters, counters);
+}
+
+#[test]
+fn versions_before_2_4_may_have_the_lengths_in_the_other_order() {
+    let cases = [
+        ((2, 4), [5, 1514], Some(1514)),
+        ((2, 5), [5, 1514], Some(1514)),
+        ((2, 3), [5, 1514], Some(1514)),
+        ((2, 3), [1514, 5], Some(1514)),
+        ((2, 2), [1514, 5], Some(1514)),
+        ((2, 0), [1514, 5], Some(1514)),
+        ((543, 0), [1514, 5], Some(1514)),
+        ((2, 4), [1514, 5], None),
+        ((2, 2), [5, 1514], None),
+    ];
+    for order in [Little, Big] {
+        for ((major, minor), lengths, original) in cases {
+            let mut header = pcap_header(order, MICROSECONDS, 65_535, 1);
+            header[4..8].copy_from_slice(&[order.u16(major), order.u16(minor)].concat());
+            let mut record = pcap_record(order, 1, 0, b"12345");
+            record[8..16].copy_from_slice(&lengths.map(|octets| order.u32(octets)).concat());
+            let reading = both(&[header, record].concat());
+            let found = reading.frames.first().map(|frame| frame.original_octets);
+            assert_eq!(found, original, "{major}.{minor} {lengths:?}");
+            assert_eq!(reading.end == End::Complete, original.is_some(), "{major}.{minor} {lengths:?}");
+        }
+    }
 }
 
 #[test]

@@ -125,6 +125,21 @@ fn flags_say_the_direction() {
 }
 
 #[test]
+fn an_interface_says_whether_frames_end_with_their_check_sequence() {
+    let cases = [
+        (1, 4, LinkType::EthernetWithFcs),
+        (1, 0, LinkType::Ethernet),
+        (1, 255, LinkType::Ethernet),
+        (101, 4, LinkType::RawIp),
+    ];
+    for (number, fcs_octets, link) in cases {
+        let options = option(Big, 13, &[fcs_octets]);
+        let file = [section(Big), interface(Big, number, 0, &options), packet(Big, 0, 0, b"x")].concat();
+        assert_eq!(both(&file).frames[0].link, link, "{number} {fcs_octets}");
+    }
+}
+
+#[test]
 fn the_older_packet_block_is_read() {
     for order in [Little, Big] {
         let interfaces = [interface(order, 1, 0, &[]), interface(order, 101, 0, &[])].concat();

@@ -1,6 +1,7 @@
 //! What became of the messages of one exporter and domain.
 
 use super::extract::ExtractCounts;
+use super::sampling::RateRemarks;
 use super::sequence::SequenceCounts;
 use crate::reasons::reasons;
 use std::ops::AddAssign;
@@ -188,6 +189,8 @@ pub struct ExportAccount {
     pub sets_of_other_ports: u64,
     /// What was mended in the rows.
     pub extract: ExtractCounts,
+    /// What became of announced sampling rates that hold for no record.
+    pub rates: RateRemarks,
     /// How far the exporter's clock is behind ours, in nanoseconds, the way of its messages included.
     pub clock_behind_ns: Option<i64>,
 }
@@ -236,6 +239,7 @@ impl ExportAccount {
             datagrams: SequenceCounts::default(),
             sets_of_other_ports: 0,
             extract: ExtractCounts::default(),
+            rates: RateRemarks::default(),
             clock_behind_ns: None,
         }
     }
@@ -247,6 +251,7 @@ impl AddAssign<&Self> for ExportAccount {
         self.sequence += other.sequence;
         self.datagrams += other.datagrams;
         self.extract += other.extract;
+        self.rates += &other.rates;
     }
 }
 

@@ -81,6 +81,14 @@ impl Counting {
         Some((other_unit, *other))
     }
 
+    /// Notes that the sender is gone: the next message begins anew.
+    pub(super) fn end_run(&mut self) {
+        self.last = None;
+        if let Some(other) = &mut self.other {
+            other.end_run();
+        }
+    }
+
     /// Notes which way a number follows the last one, where they differ.
     fn step(&mut self, unit: Unit, last: &Numbered, sequence: u32) {
         let step = sequence.wrapping_sub(last.sequence);

@@ -13,7 +13,7 @@ use super::plan::{Plan, Standing};
 use super::plans::{NoPlan, Plans};
 use super::records::{Records, Span};
 use super::room::{Limit, Room};
-use super::sampling::Sampling;
+use super::sampling::{RateRemarks, Sampling};
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::{Set, Sets};
 use super::sflow::counters::InterfaceRows;
@@ -84,6 +84,8 @@ pub(super) struct Domain {
     pub(super) clock: Clock,
     /// When its last message arrived.
     pub(super) received: EventTime,
+    /// What became of rates in connections that have ended.
+    ended_rates: RateRemarks,
     plans: Plans,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
@@ -142,7 +144,7 @@ pub(super) struct Tally {
 }
 
 impl Domain {
-    pub(super) fn new(key: &DomainKey, unit: Unit, sampling_rate: Option<u64>) -> Self {
+    pub(super) fn new(key: &DomainKey, unit: Unit, sampling: Sampling) -> Self {
         Self {
             unit,
             alignment: if unit == Unit::Records { 8 } else { 4 },
@@ -153,9 +155,10 @@ impl Domain {
             sequence: SequenceTracker::default(),
             counting: Counting::new(unit),
             sources: Sources::default(),
-            sampling: Sampling::new(sampling_rate),
+            sampling,
             clock: Clock::default(),
             received: EventTime::MIN,
+            ended_rates: RateRemarks::default(),
             plans: Plans::new(key.address, key.transport != Transport::Udp),
             waiting: vec![],
         }
@@ -177,6 +180,7 @@ impl Domain {
             datagrams,
             sets_of_other_ports: 0,
             extract: self.extract,
+            rates: self.ended_rates.clone(),
             clock_behind_ns: self.clock.behind_ns(),
         }
     }
@@ -195,14 +199,26 @@ impl Domain {
         &self.plans
     }
 
+    /// What became of sampling rates that hold for no record, when those of its exporter are of these templates.
+    pub(super) fn rate_remarks<'a>(
+        &self,
+        templates: impl Iterator<Item = &'a Template> + Clone,
+    ) -> RateRemarks {
+        let mut remarks = self.sampling.remarks(templates);
+        remarks += &self.ended_rates;
+        remarks
+    }
+
     /// Forgets what was agreed upon with an exporter that is gone; what it sent stays in the account.
     pub(super) fn end_session(&mut self, output: &mut Output) {
         self.expire(EventTime::MAX, output);
+        self.ended_rates += &self.sampling.remarks(self.plans.templates().map(Arc::as_ref));
         self.plans.clear(output);
         self.sources.clear(output);
         self.sequence.end_run();
+        self.counting.end_run();
         output.held.rates -= self.sampling.len();
-        self.sampling = Sampling::new(output.options.sampling_rate);
+        self.sampling.forget();
         self.clock = Clock::default();
         self.received = EventTime::MIN;
     }
@@ -271,7 +287,7 @@ impl Domain {
         output: &mut Output,
     ) -> u32 {
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        if plan.template.kind == TemplateKind::Options {
+        if plan.template.kind.is_options() {
             self.sampling.learn(&plan.template, records, &mut output.held.rates);
             self.learn_start(plan, records);
             self.counts.options_records += u64::from(count);
@@ -279,6 +295,8 @@ impl Domain {
         }
         self.counts.records += u64::from(count);
         self.counts.rows += u64::from(count) * plan.rows_per_record() as u64;
+        self.extract.totals_only += u64::from(count) * u64::from(plan.tells_totals_only);
+        self.extract.frames_only += u64::from(count) * u64::from(plan.tells_frames_only);
         if count == 0 {
             return 0;
         }
@@ -369,7 +387,7 @@ impl Domain {
             self.counts.sets_provisional += u64::from(plan.standing == Standing::Provisional);
             *match plan.template.kind {
                 TemplateKind::Data => &mut tally.records,
-                TemplateKind::Options => &mut tally.options_records,
+                TemplateKind::Options { .. } => &mut tally.options_records,
             } += self.records(plan, &records, head, output);
             Ok(())
         });

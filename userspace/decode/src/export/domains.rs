@@ -9,8 +9,10 @@
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
+use super::template::Template;
 use super::{ExportOptions, Transport};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use tapline_record::EventTime;
 use tapline_record::address::Address;
 
@@ -109,7 +111,8 @@ impl Domains {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
     }
 
-    /// The same, and what is only known of all of them together: whose templates seem to come from another port.
+    /// The same, and what is only known of all of them together: whose templates seem to come from another
+    /// port, and which sampling rates no record of an exporter can have.
     pub(super) fn report(&self) -> Vec<ExportAccount> {
         let announces =
             |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
@@ -119,9 +122,16 @@ impl Domains {
             let counts = &kept.domain.counts;
             let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
             let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
-            ExportAccount { sets_of_other_ports: sets, ..kept.account() }
+            let rates = kept.domain.rate_remarks(self.templates_beside(kept));
+            ExportAccount { sets_of_other_ports: sets, rates, ..kept.account() }
         };
         self.kept.iter().map(account).chain(self.given_up.values().cloned()).collect()
+    }
+
+    /// The templates of all domains of its exporter.
+    fn templates_beside<'a>(&'a self, kept: &'a Kept) -> impl Iterator<Item = &'a Template> + Clone {
+        let of_exporter = self.kept.iter().filter(|other| other.key.is_of_exporter_of(&kept.key));
+        of_exporter.flat_map(|other| other.domain.plans().templates()).map(Arc::as_ref)
     }
 
     /// A place for a domain that is not known.
@@ -137,12 +147,13 @@ impl Domains {
             place
         } else {
             let place = self.room(now, output)?;
-            let mut domain = Domain::new(&key, unit, output.options.sampling_rate);
-            let is_kin =
+            let is_sibling =
                 |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
-            if let Some(other) = self.kept.iter().find(is_kin) {
-                domain.sampling = other.domain.sampling.share_of(output.options.sampling_rate);
-            }
+            let sampling = match self.kept.iter().find(is_sibling) {
+                Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
+                None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
+            };
+            let domain = Domain::new(&key, unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };
             self.next_id += 1;
             if place == self.kept.len() {

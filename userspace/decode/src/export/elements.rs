@@ -1,6 +1,7 @@
 //! Which information elements fill which columns of `flows`.
 //!
-//! Of a column's choices the first that a template holds is taken. The numbers are IANA's (RFC 5102, RFC 7012
+//! Of a column's choices the first that a template holds is taken; where it holds several numbers, the first that is
+//! not zero. The numbers are IANA's (RFC 5102, RFC 7012
 //! and the registry), which NetFlow v9 shares below 128.
 
 use super::template::Element;
@@ -98,9 +99,8 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
         C::Protocol => const { &[number(4)] },
         C::TcpFlags => const { &[number(6)] },
         C::Tos => const { &[number(5), iana(195, Form::Dscp)] },
-        C::Packets => const { &[number(2), number(298)] },
-        C::Octets => const { &[number(1), number(231)] },
-        C::SamplingRate => const { &[number(34), number(50)] },
+        C::Packets => const { &[number(2), number(298), number(24)] },
+        C::Octets => const { &[number(1), number(231), number(23), number(352)] },
         C::SrcAs => const { &[number(16)] },
         C::DstAs => const { &[number(17)] },
         C::SrcMask => const { &[number(9), number(29)] },
@@ -128,7 +128,12 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
         C::NatSrcPort => const { &[number(227)] },
         C::NatDstPort => const { &[number(228)] },
         C::ApplicationId => const { &[iana(95, Form::Application)] },
-        C::Exporter | C::Sender | C::ObservationDomain | C::ScaledPackets | C::ScaledOctets => &[],
+        C::Exporter
+        | C::Sender
+        | C::ObservationDomain
+        | C::SamplingRate
+        | C::ScaledPackets
+        | C::ScaledOctets => &[],
     }
 }
 
@@ -160,8 +165,17 @@ pub(super) const fn reverse_choices(column: FlowColumn) -> &'static [Choice] {
                 ]
             }
         }
-        C::Packets => const { &[reverse(2, Form::Number), number(299)] },
-        C::Octets => const { &[reverse(1, Form::Number), number(232)] },
+        C::Packets => const { &[reverse(2, Form::Number), number(299), reverse(24, Form::Number)] },
+        C::Octets => {
+            const {
+                &[
+                    reverse(1, Form::Number),
+                    number(232),
+                    reverse(23, Form::Number),
+                    reverse(352, Form::Number),
+                ]
+            }
+        }
         C::TcpFlags => const { &[reverse(6, Form::Number)] },
         C::Tos => const { &[reverse(5, Form::Number)] },
         C::Vlan => const { &[reverse(58, Form::Number)] },
@@ -199,6 +213,18 @@ pub(super) const fn mirror(column: FlowColumn) -> Option<FlowColumn> {
     })
 }
 
-/// Elements that make a record count for both directions.
-pub(super) const BIFLOW: [Element; 4] =
-    [Element::reverse(1), Element::reverse(2), Element::iana(232), Element::iana(299)];
+/// Elements that make a record count for both directions, as any reverse one does (RFC 5103).
+pub(super) const OF_RESPONDER: [Element; 2] = [Element::iana(232), Element::iana(299)];
+
+/// What counts both directions of a connection apart, by the column: the initiator's, the responder's.
+pub(super) const PAIRS: [(FlowColumn, [u16; 2]); 2] =
+    [(FlowColumn::Octets, [231, 232]), (FlowColumn::Packets, [298, 299])];
+
+/// Octets of the frames, and not only of their IP packets (`layer2OctetDeltaCount`).
+pub(super) const OF_FRAMES: Element = Element::iana(352);
+
+/// Counts of all that was seen of a flow so far, which are no deltas, by the column.
+pub(super) const TOTALS: [(FlowColumn, u16); 2] = [(FlowColumn::Octets, 85), (FlowColumn::Packets, 86)];
+
+/// Addresses of both ends, IPv4 and IPv6.
+pub(super) const ADDRESSES: [[u16; 2]; 2] = [[8, 12], [27, 28]];

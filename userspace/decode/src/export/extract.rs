@@ -1,13 +1,16 @@
 //! Runs a plan over the records of a set, column by column, into the batch that is being filled.
 //!
 //! Times are worked out first, message by message, since several columns share them (`times.rs`); the columns
-//! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated.
+//! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated, but where an exporter's
+//! rates tell rows apart.
 
 use super::element_values::append_element;
-use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, RateSource, Side};
+use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, Part, RateSource, Side};
+use super::rate_tables::RowFields;
 use super::records::{Arrays, Records, Slot};
 use super::sampling::Sampling;
 use super::section::SectionRows;
+use super::template::Template;
 use super::times::{Believed, NO_TIME, RowTimes};
 use super::wire::{array_at, number, u16_at};
 use std::ops::AddAssign;
@@ -51,6 +54,8 @@ pub(super) struct Extractor {
     rates: Vec<u64>,
     /// Of records that hold packets.
     sections: SectionRows,
+    /// Of records that may hold addresses of either family: 4, 6, or 0 where there are none.
+    families: Vec<u8>,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.
     latest: Option<EventTime>,
@@ -69,6 +74,10 @@ pub struct ExtractCounts {
     pub late_ns_max: i64,
     /// Rows whose counters were scaled by 1, since nobody said the sampling rate.
     pub rates_unknown: u64,
+    /// Records that tell octets or packets only as totals, which are no deltas.
+    pub totals_only: u64,
+    /// Records that tell octets only of frames, headers of the link layer included.
+    pub frames_only: u64,
 }
 
 impl ExtractCounts {
@@ -88,14 +97,23 @@ impl AddAssign for ExtractCounts {
         self.rows_late += other.rows_late;
         self.late_ns_max = self.late_ns_max.max(other.late_ns_max);
         self.rates_unknown += other.rates_unknown;
+        self.totals_only += other.totals_only;
+        self.frames_only += other.frames_only;
     }
 }
 
 impl Extractor {
     /// Finds what is shared by columns, of the rows that follow those found before.
-    pub(super) fn find(&mut self, side: &Side, records: &Records<'_>, message: &Message<'_>) {
+    pub(super) fn find(
+        &mut self,
+        template: &Template,
+        side: &Side,
+        records: &Records<'_>,
+        message: &Message<'_>,
+    ) {
         self.find_times(side, records, message);
-        self.find_rates(side.rate, records, message.sampling);
+        let fields = RowFields { template, is_reverse: side.is_reverse };
+        self.find_rates(&side.rate, fields, records, message.sampling);
     }
 
     /// Appends the rows of one direction, all that were found.
@@ -110,8 +128,19 @@ impl Extractor {
         if let Some(section) = side.section {
             self.sections.read(section, records, &self.rates);
         }
+        match &side.families {
+            Some(families) => families.read(records, &mut self.families),
+            None => self.families.clear(),
+        }
         let mut operations = side.operations.iter();
         batch.append(rows, |_, column| match operations.next() {
+            Some(Operation::First(kind, place)) => {
+                self.append_first(*kind, side.parts(*place), records, column);
+            }
+            Some(Operation::ScaledFirst(place)) => {
+                self.load_first(side.parts(*place), records);
+                self.append_scaled(column);
+            }
             Some(operation) => self.fill(*operation, records, origin, column),
             None => column.append_absent(rows),
         });
@@ -138,7 +167,10 @@ impl Extractor {
     ) {
         let rows = records.len();
         match operation {
-            Operation::Absent => column.append_absent(rows),
+            // The last two were filled before, since they need more than their operation.
+            Operation::Absent | Operation::First(..) | Operation::ScaledFirst(_) => {
+                column.append_absent(rows);
+            }
             Operation::Number(kind, slot) => self.append_numbers(kind, records, slot, column),
             Operation::Bits { kind, slot, shift, bits } => {
                 self.load(records, slot);
@@ -157,7 +189,7 @@ impl Extractor {
                 Some(addresses) => append_arrays(column, addresses, |address| address),
                 None => append_field(column, records, slot, |octets| array_at::<16>(octets, 0)),
             },
-            Operation::Either(v4, v6) => append_either(column, records, v4, v6),
+            Operation::Either(v4, v6) => append_either(column, records, &self.families, [v4, v6]),
             Operation::Mac(slot) => append_field(column, records, slot, |octets| array_at::<6>(octets, 0)),
             Operation::Ts => column.append_present(self.times.events().iter().copied()),
             Operation::StartTime => append_times(column, self.times.starts(), self.times.has_gaps()),
@@ -172,12 +204,11 @@ impl Extractor {
             Operation::SamplingRate => append_rates(column, &self.rates),
             Operation::Scaled(slot) => {
                 self.load(records, slot);
-                let scaled = self
-                    .numbers
-                    .iter()
-                    .zip(&self.rates)
-                    .map(|(number, rate)| number.saturating_mul(*rate.max(&1)));
-                column.append_present(scaled);
+                self.append_scaled(column);
+            }
+            Operation::OfFamily(v4, v6) => append_of_family(column, records, &self.families, [v4, v6]),
+            Operation::Family => {
+                append_rows(column, rows, |row| self.families.get(row).copied().filter(|&family| family > 0));
             }
             Operation::OfPacket(position) => self.sections.append(position, column),
             Operation::Element(form, slot) => append_element(form, records, slot, column),
@@ -197,6 +228,34 @@ impl Extractor {
         }
     }
 
+    /// Appends the first of several numbers that is not zero; absent where no field of it has octets.
+    fn append_first(
+        &mut self,
+        kind: ColumnType,
+        parts: &[Part],
+        records: &Records<'_>,
+        column: &mut ColumnBuilder,
+    ) {
+        self.load_first(parts, records);
+        let is_there = |row| parts.iter().any(|part: &Part| !records.field_of(row, part.slot).is_empty());
+        append_present(kind, &self.numbers, is_there, column);
+    }
+
+    fn load_first(&mut self, parts: &[Part], records: &Records<'_>) {
+        self.numbers.clear();
+        self.numbers.resize(records.len(), 0);
+        for part in parts {
+            let zeros = self.numbers.iter_mut().enumerate().filter(|(_, number)| **number == 0);
+            zeros.for_each(|(row, number)| *number = part.of_record(records, row));
+        }
+    }
+
+    /// Appends the numbers that were loaded, times the sampling rate.
+    fn append_scaled(&self, column: &mut ColumnBuilder) {
+        let numbers = self.numbers.iter().zip(&self.rates);
+        column.append_present(numbers.map(|(number, rate)| number.saturating_mul(*rate.max(&1))));
+    }
+
     /// The numbers in a field of every record.
     fn load(&mut self, records: &Records<'_>, slot: Slot) {
         load_into(&mut self.numbers, records, slot);
@@ -212,28 +271,34 @@ impl Extractor {
     }
 
     /// Finds the sampling rate of every row.
-    fn find_rates(&mut self, source: RateSource, records: &Records<'_>, sampling: &Sampling) {
-        let first = self.rates.len();
-        let overall = sampling.overall().unwrap_or(0);
-        let slot = match source {
-            RateSource::Unused => return,
-            RateSource::Exporter => None,
-            RateSource::Record(slot) | RateSource::Sampler(slot) | RateSource::Interface(slot) => Some(slot),
-        };
-        match slot {
-            None => self.rates.resize(first + records.len(), overall),
-            Some(slot) => {
-                load_into(&mut self.numbers, records, slot);
-                let rate = |&number: &u64| match source {
-                    RateSource::Sampler(_) => sampling.of_sampler(number).unwrap_or(0),
-                    RateSource::Interface(_) => sampling.of_interface(number).unwrap_or(0),
-                    _ if number == 0 => overall,
-                    _ => number,
-                };
-                self.rates.extend(self.numbers.iter().map(rate));
+    fn find_rates(
+        &mut self,
+        source: &RateSource,
+        fields: RowFields<'_>,
+        records: &Records<'_>,
+        sampling: &Sampling,
+    ) {
+        let RateSource::Told(own) = source else { return };
+        let (first, rows) = (self.rates.len(), records.len());
+        let is_same = own.is_none() && sampling.is_same_for_all();
+        match own.as_deref().map(|own| (own, own.plain())) {
+            None => {
+                let overall = sampling.overall().filter(|_| is_same);
+                self.rates.resize(first + rows, overall.unwrap_or(0));
+            }
+            Some((_, Some(plain))) => {
+                load_into(&mut self.numbers, records, plain);
+                self.rates.extend_from_slice(&self.numbers);
+            }
+            Some((own, None)) => {
+                self.rates.extend((0..rows).map(|row| own.rate(records, row).unwrap_or(0)));
             }
         }
-        self.counts.rates_unknown += self.rates[first..].iter().filter(|&&rate| rate == 0).count() as u64;
+        let rates = &mut self.rates[first..];
+        if !is_same {
+            sampling.fill(fields, records, rates);
+        }
+        self.counts.rates_unknown += rates.iter().filter(|&&rate| rate == 0).count() as u64;
     }
 }
 
@@ -308,9 +373,19 @@ fn append_loaded(
     slot: Slot,
     column: &mut ColumnBuilder,
 ) {
+    append_present(kind, numbers, |row| !records.field_of(row, slot).is_empty(), column);
+}
+
+/// Appends numbers; those that are not there, and those beyond the column's width, are absent.
+fn append_present(
+    kind: ColumnType,
+    numbers: &[u64],
+    is_there: impl Fn(usize) -> bool,
+    column: &mut ColumnBuilder,
+) {
     let bursts = numbers.chunks(BURST_ROWS).enumerate();
     for (burst, numbers) in bursts {
-        let is_there = |row: usize| !records.field_of(burst * BURST_ROWS + row, slot).is_empty();
+        let is_there = |row: usize| is_there(burst * BURST_ROWS + row);
         macro_rules! append_as {
             ($native:ty) => {
                 column.append(numbers.iter().enumerate().map(|(row, &number)| {
@@ -348,15 +423,27 @@ fn append_rows<T: ColumnValue>(column: &mut ColumnBuilder, rows: usize, value: i
     }
 }
 
-fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, v4: Slot, v6: Slot) {
+/// Appends whichever address is not all zero; where both are, that of the record's family.
+fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, families: &[u8], [v4, v6]: [Slot; 2]) {
     append_rows(column, records.len(), |row| {
         let short = array_at::<4>(records.field_of(row, v4), 0);
         let long = array_at::<16>(records.field_of(row, v6), 0);
-        let v6 = long.filter(|address| *address != Address::default());
+        let is_told = long.is_some_and(|address| address != Address::default());
+        let is_v6 = families.get(row) == Some(&6);
         match short {
-            Some([0, 0, 0, 0]) | None => v6.or(short.map(mapped_v4)),
+            Some([0, 0, 0, 0]) if is_told || is_v6 => long.or(short.map(mapped_v4)),
             Some(address) => Some(mapped_v4(address)),
+            None => long.filter(|_| is_told || is_v6),
         }
+    });
+}
+
+/// As [`append_either`], by the family of each record.
+fn append_of_family(column: &mut ColumnBuilder, records: &Records<'_>, families: &[u8], [v4, v6]: [Slot; 2]) {
+    append_rows(column, records.len(), |row| {
+        let short = || array_at::<4>(records.field_of(row, v4), 0).map(mapped_v4);
+        let long = || array_at::<16>(records.field_of(row, v6), 0);
+        if families.get(row) == Some(&6) { long() } else { short().or_else(long) }
     });
 }
 

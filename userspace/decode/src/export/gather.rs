@@ -36,7 +36,7 @@ impl Gatherer {
     ) {
         let goes_on = self.goes_on(plan, message.origin);
         if goes_on && let Some(body) = gatherable(plan, records) {
-            self.extractor.find(&plan.forward, records, message);
+            self.extractor.find(&plan.template, &plan.forward, records, message);
             self.body.extend_from_slice(body);
             self.rows += records.len();
             if self.body.len() >= GATHERED_OCTETS_MAX {
@@ -49,7 +49,7 @@ impl Gatherer {
             self.last = Some((plan.clone(), message.origin));
         }
         for side in [Some(&plan.forward), plan.reverse.as_ref()].into_iter().flatten() {
-            self.extractor.find(side, records, message);
+            self.extractor.find(&plan.template, side, records, message);
             self.extractor.run(side, records, message.origin, batch);
         }
     }

@@ -14,12 +14,16 @@ mod domains;
 mod element_values;
 mod elements;
 mod extract;
+mod family;
 mod gather;
 mod ipfix;
 mod netflow_v5;
 mod netflow_v9;
 mod plan;
 mod plans;
+mod rate_fields;
+mod rate_scopes;
+mod rate_tables;
 mod records;
 mod registry;
 mod room;
@@ -52,7 +56,9 @@ pub use account::{
 };
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract::ExtractCounts;
+pub use rate_tables::ScopeName;
 pub use registry::element_form;
+pub use sampling::{RateRemarks, UnfollowedRates};
 pub use saved_template::{NotATemplate, SavedTemplate};
 pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
 

@@ -87,7 +87,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
         domain.counts.reasons.count(Undecodable::Length);
     }
     if payload[1] == 5 && last & 0x3fff > 0 {
-        domain.sampling.announced = Some(u64::from(last & 0x3fff));
+        domain.sampling.note_header(u64::from(last & 0x3fff));
     }
     let seconds = u32_at(payload, 8).unwrap_or(0);
     let sent = header_time(seconds, u32_at(payload, 12).unwrap_or(0));

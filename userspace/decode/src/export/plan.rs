@@ -4,10 +4,15 @@
 //! one operation a built column, in the order of the batch's columns; a biflow's has a second list, for the
 //! rows of the other direction.
 
-use super::elements::{BIFLOW, Choice, Form, choices, mirror, reverse_choices};
+use super::elements::{
+    ADDRESSES, Choice, Form, OF_FRAMES, OF_RESPONDER, PAIRS, TOTALS, choices, mirror, reverse_choices,
+};
+use super::family::Families;
+use super::rate_fields::RateFields;
 use super::records::{Records, Slot, Span};
 use super::section::Section;
-use super::template::{Element, TEMPLATE_ID_MIN, Template, VARIABLE};
+use super::template::{Element, REVERSE, TEMPLATE_ID_MIN, Template, VARIABLE};
+use super::wire::number;
 use std::sync::Arc;
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
 
@@ -24,6 +29,10 @@ pub(super) struct Plan {
     pub(super) forward: Side,
     /// The other direction of a biflow.
     pub(super) reverse: Option<Side>,
+    /// Whether a count is told only as a total, which is no delta.
+    pub(super) tells_totals_only: bool,
+    /// Whether octets are told only of frames, headers of the link layer included.
+    pub(super) tells_frames_only: bool,
     pub(super) standing: Standing,
 }
 
@@ -57,6 +66,12 @@ pub(super) struct Side {
     pub(super) operations: Vec<Operation>,
     pub(super) times: Times,
     pub(super) rate: RateSource,
+    /// Fields of which the first that is not zero counts, for each column that has several.
+    pub(super) several: Vec<Vec<Part>>,
+    /// Of records that hold addresses of both families, which of them counts.
+    pub(super) families: Option<Families>,
+    /// Whether the rows are of a biflow's other direction.
+    pub(super) is_reverse: bool,
     /// The beginning of a packet, where records hold one that is needed.
     pub(super) section: Option<Section>,
 }
@@ -72,11 +87,17 @@ pub(super) enum Operation {
         shift: u8,
         bits: u8,
     },
+    /// The first of several numbers that is not zero, by the place in [`Side::several`].
+    First(ColumnType, usize),
     Application(Slot),
     V4(Slot),
     V6(Slot),
     /// Whichever of an IPv4 and an IPv6 address is not all zero.
     Either(Slot, Slot),
+    /// Whichever of an IPv4 and an IPv6 address is of the record's family.
+    OfFamily(Slot, Slot),
+    /// The record's family.
+    Family,
     Mac(Slot),
     Ts,
     StartTime,
@@ -91,10 +112,20 @@ pub(super) enum Operation {
     SamplingRate,
     /// A counter times the sampling rate.
     Scaled(Slot),
+    /// The same of the first of several that is not zero.
+    ScaledFirst(usize),
     /// What the packet says that a record holds the beginning of.
     OfPacket(FlowColumn),
     /// An information element that has no column of its own.
     Element(ElementForm, Slot),
+}
+
+/// Some bits of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) slot: Slot,
+    pub(super) shift: u8,
+    pub(super) bits: u8,
 }
 
 /// Where a message of ICMP stands in records that have no field for it.
@@ -122,28 +153,27 @@ pub(super) struct Times {
 }
 
 /// Where the sampling rate of a row comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RateSource {
     /// No column asks for it.
     Unused,
-    /// The record's own field.
-    Record(Slot),
-    /// The rate that the exporter announced for this sampler.
-    Sampler(Slot),
-    /// The rate that the exporter announced for this input interface, or for all.
-    Interface(Slot),
-    /// The rate that the exporter announced.
-    Exporter,
+    /// The record's own fields, if it has any; else what the exporter announced.
+    Told(Option<Box<RateFields>>),
 }
 
 impl Plan {
     /// The plan of `template` for the columns at these positions of [`FLOWS`].
     pub(super) fn compile(template: Template, columns: &[usize]) -> Self {
         let stride = (!template.is_variable()).then(|| template.octets_min());
-        let is_biflow = BIFLOW.iter().any(|&element| find(&template, element).is_some());
+        let is_reverse = |element: Element| element.enterprise == REVERSE || OF_RESPONDER.contains(&element);
+        let is_biflow = template.fields.iter().any(|field| is_reverse(field.element));
+        let (tells_totals_only, tells_frames_only) =
+            (tells_totals_only(&template), tells_frames_only(&template));
         let forward = Side::compile(&template, columns, Direction::Forward);
         let reverse = is_biflow.then(|| Side::compile(&template, columns, Direction::Reverse));
-        Self { template: Arc::new(template), stride, forward, reverse, standing: Standing::Announced }
+        let standing = Standing::Announced;
+        let template = Arc::new(template);
+        Self { template, stride, forward, reverse, standing, tells_totals_only, tells_frames_only }
     }
 
     /// The records of a set's body.
@@ -178,88 +208,149 @@ impl Side {
             let column = FlowColumn::ALL.get(position).filter(|&&column| Section::tells(column));
             section.and(column).map_or(Operation::Absent, |&column| Operation::OfPacket(column))
         };
-        let operation = |&position: &usize| match operation_at(template, position, direction) {
+        let mut compiler = Compiler { template, direction, several: vec![] };
+        let operation = |&position: &usize| match compiler.operation_at(position) {
             Operation::Absent => of_packet(position),
             operation => operation,
         };
         let operations: Vec<_> = columns.iter().map(operation).collect();
         let needs_packet = operations.iter().any(|operation| matches!(operation, Operation::OfPacket(_)));
+        let needs_family = operations.iter().any(|operation| {
+            matches!(operation, Operation::Family | Operation::OfFamily(..) | Operation::Either(..))
+        });
         Self {
-            operations,
+            several: compiler.several,
+            families: Families::of(template).filter(|_| needs_family),
             section: section.filter(|_| needs_packet),
-            times: Times {
-                start: pick_all(template, FlowColumn::StartTime, direction),
-                end: pick_all(template, FlowColumn::EndTime, direction),
-                observed: pick_all(template, FlowColumn::Ts, direction),
-                init: find(template, Element::iana(160)),
-                duration: [(161, 1_000_000), (162, 1_000)]
-                    .into_iter()
-                    .find_map(|(id, unit_ns)| Some((find(template, Element::iana(id))?, unit_ns))),
-            },
-            rate: if needs_rate { rate_source(template) } else { RateSource::Unused },
+            is_reverse: direction == Direction::Reverse,
+            times: times(template, direction),
+            rate: if needs_rate { RateSource::of(template) } else { RateSource::Unused },
+            operations,
         }
     }
 }
 
-/// The operation for the column at a position, be it one of [`FLOWS`] or an element.
-fn operation_at(template: &Template, position: usize, direction: Direction) -> Operation {
-    let column = FlowColumn::ALL.get(position);
-    match ElementColumn::at(position) {
-        Some(element) => of_element(template, element, direction),
-        None => column.map_or(Operation::Absent, |&column| operation(template, column, direction)),
+impl Side {
+    /// The fields that an operation with this place may take its numbers from.
+    pub(super) fn parts(&self, place: usize) -> &[Part] {
+        self.several.get(place).map_or(&[], Vec::as_slice)
     }
 }
 
-/// The operation for an element. A biflow's other direction has the reverse element where the template has one;
-/// a field that has none stands in the rows of both.
-fn of_element(template: &Template, column: ElementColumn, direction: Direction) -> Operation {
-    let own = Element { enterprise: column.enterprise, id: column.id };
-    let is_reversed = direction == Direction::Reverse && own.enterprise == 0;
-    let reversed = if is_reversed { find(template, Element::reverse(own.id)) } else { None };
-    match reversed.or_else(|| find(template, own)) {
-        None => Operation::Absent,
-        Some(slot) if column.form == ElementForm::Unsigned && (1..=8).contains(&slot.length) => {
-            Operation::Number(ColumnType::UInt64, slot)
-        }
-        Some(slot) => Operation::Element(column.form, slot),
+impl RateSource {
+    fn of(template: &Template) -> Self {
+        Self::Told(RateFields::of(template).map(Box::new))
     }
 }
 
-fn operation(template: &Template, column: FlowColumn, direction: Direction) -> Operation {
-    let counter = |column| pick(template, column, direction).map(|(slot, _)| slot);
-    match column {
-        FlowColumn::Ts => Operation::Ts,
-        FlowColumn::StartTime => Operation::StartTime,
-        FlowColumn::EndTime => Operation::EndTime,
-        FlowColumn::Exporter | FlowColumn::Sender => Operation::Exporter,
-        FlowColumn::ObservationDomain => Operation::ObservationDomain,
-        FlowColumn::SamplingRate => Operation::SamplingRate,
-        FlowColumn::ScaledPackets => {
-            counter(FlowColumn::Packets).map_or(Operation::Absent, Operation::Scaled)
-        }
-        FlowColumn::ScaledOctets => counter(FlowColumn::Octets).map_or(Operation::Absent, Operation::Scaled),
-        column => pick(template, column, direction)
-            .map_or_else(|| implied(template, column), |choice| of_field(template, column, choice)),
+fn times(template: &Template, direction: Direction) -> Times {
+    let all = |column| fields(template, column, direction).collect();
+    Times {
+        start: all(FlowColumn::StartTime),
+        end: all(FlowColumn::EndTime),
+        observed: all(FlowColumn::Ts),
+        init: find(template, Element::iana(160)),
+        duration: [(161, 1_000_000), (162, 1_000)]
+            .into_iter()
+            .find_map(|(id, unit_ns)| Some((find(template, Element::iana(id))?, unit_ns))),
     }
 }
 
-/// The operation for a column that a field fills.
-fn of_field(template: &Template, column: FlowColumn, (slot, form): (Slot, Form)) -> Operation {
-    let kind = FLOWS.columns[column as usize].kind;
-    match form {
-        Form::Bits(shift, bits) => Operation::Bits { kind, slot, shift, bits },
-        Form::Application => Operation::Application(slot),
-        Form::V4 => {
-            let other = choices(column).iter().filter(|(_, form)| *form == Form::V6);
-            other
-                .filter_map(|&(element, _)| find(template, element))
-                .next()
-                .map_or(Operation::V4(slot), |v6| Operation::Either(slot, v6))
+/// Finds the operations for the rows of one direction.
+struct Compiler<'a> {
+    template: &'a Template,
+    direction: Direction,
+    several: Vec<Vec<Part>>,
+}
+
+impl Compiler<'_> {
+    /// The operation for the column at a position, be it one of [`FLOWS`] or an element.
+    fn operation_at(&mut self, position: usize) -> Operation {
+        match ElementColumn::at(position) {
+            Some(element) => self.of_element(element),
+            None => FlowColumn::ALL.get(position).map_or(Operation::Absent, |&column| self.operation(column)),
         }
-        Form::V6 => Operation::V6(slot),
-        Form::Mac => Operation::Mac(slot),
-        Form::Dscp => Operation::Dscp(slot),
-        _ => Operation::Number(kind, slot),
+    }
+
+    /// The operation for an element. A biflow's other direction has the reverse element where the template has
+    /// one; a field that has none stands in the rows of both.
+    fn of_element(&self, column: ElementColumn) -> Operation {
+        let own = Element { enterprise: column.enterprise, id: column.id };
+        let is_reversed = self.direction == Direction::Reverse && own.enterprise == 0;
+        let reversed = if is_reversed { find(self.template, Element::reverse(own.id)) } else { None };
+        match reversed.or_else(|| find(self.template, own)) {
+            None => Operation::Absent,
+            Some(slot) if column.form == ElementForm::Unsigned && (1..=8).contains(&slot.length) => {
+                Operation::Number(ColumnType::UInt64, slot)
+            }
+            Some(slot) => Operation::Element(column.form, slot),
+        }
+    }
+
+    fn operation(&mut self, column: FlowColumn) -> Operation {
+        match column {
+            FlowColumn::Ts => Operation::Ts,
+            FlowColumn::StartTime => Operation::StartTime,
+            FlowColumn::EndTime => Operation::EndTime,
+            FlowColumn::Exporter | FlowColumn::Sender => Operation::Exporter,
+            FlowColumn::ObservationDomain => Operation::ObservationDomain,
+            FlowColumn::SamplingRate => Operation::SamplingRate,
+            FlowColumn::ScaledPackets => self.scaled(FlowColumn::Packets),
+            FlowColumn::ScaledOctets => self.scaled(FlowColumn::Octets),
+            FlowColumn::IpVersion if Families::of(self.template).is_some() => Operation::Family,
+            column => self.of_fields(column).unwrap_or_else(|| implied(self.template, column)),
+        }
+    }
+
+    fn scaled(&mut self, counter: FlowColumn) -> Operation {
+        match self.of_fields(counter) {
+            Some(Operation::Number(_, slot)) => Operation::Scaled(slot),
+            Some(Operation::First(_, place)) => Operation::ScaledFirst(place),
+            _ => Operation::Absent,
+        }
+    }
+
+    /// The operation for a column that a field fills, or several do.
+    fn of_fields(&mut self, column: FlowColumn) -> Option<Operation> {
+        let fields: Vec<_> = fields(self.template, column, self.direction).collect();
+        let &(slot, form) = fields.first()?;
+        let kind = FLOWS.columns[column as usize].kind;
+        let numbers: Vec<_> = fields.iter().filter_map(|&(slot, form)| Part::of(slot, form)).collect();
+        Some(match form {
+            Form::Number | Form::Bits(..) if numbers.len() > 1 => {
+                self.several.push(numbers);
+                Operation::First(kind, self.several.len() - 1)
+            }
+            Form::Bits(shift, bits) => Operation::Bits { kind, slot, shift, bits },
+            Form::Application => Operation::Application(slot),
+            Form::V4 => {
+                let v6 = fields.iter().find(|(_, form)| *form == Form::V6);
+                let is_end = matches!(column, FlowColumn::SrcIp | FlowColumn::DstIp);
+                v6.map_or(Operation::V4(slot), |&(v6, _)| {
+                    if is_end { Operation::OfFamily(slot, v6) } else { Operation::Either(slot, v6) }
+                })
+            }
+            Form::V6 => Operation::V6(slot),
+            Form::Mac => Operation::Mac(slot),
+            Form::Dscp => Operation::Dscp(slot),
+            _ => Operation::Number(kind, slot),
+        })
+    }
+}
+
+impl Part {
+    /// The number that a field of this form holds, if it does.
+    const fn of(slot: Slot, form: Form) -> Option<Self> {
+        match form {
+            Form::Number => Some(Self { slot, shift: 0, bits: 64 }),
+            Form::Bits(shift, bits) => Some(Self { slot, shift, bits }),
+            _ => None,
+        }
+    }
+
+    /// The number in a record's field.
+    pub(super) fn of_record(self, records: &Records<'_>, row: usize) -> u64 {
+        number(records.field_of(row, self.slot)) >> self.shift & u64::MAX >> (64 - self.bits)
     }
 }
 
@@ -267,7 +358,11 @@ fn of_field(template: &Template, column: FlowColumn, (slot, form): (Slot, Form))
 fn implied(template: &Template, column: FlowColumn) -> Operation {
     let has = |id| find(template, Element::iana(id)).is_some();
     match column {
-        FlowColumn::IpVersion if has(8) != has(27) => Operation::Octet(if has(8) { 4 } else { 6 }),
+        FlowColumn::IpVersion => match ADDRESSES.map(|ids| ids.into_iter().any(has)) {
+            [true, false] => Operation::Octet(4),
+            [false, true] => Operation::Octet(6),
+            _ => Operation::Absent,
+        },
         FlowColumn::Protocol => match ([32, 176].map(has), [139, 178].map(has)) {
             ([true, _] | [_, true], [false, false]) => Operation::Octet(ICMP),
             ([false, false], [true, _] | [_, true]) => Operation::Octet(ICMP_V6),
@@ -292,24 +387,52 @@ fn icmp_of_port(template: &Template, shift: u8) -> Operation {
     }
 }
 
-/// The first of a column's choices that the template holds in a length that fits.
-fn pick(template: &Template, column: FlowColumn, direction: Direction) -> Option<(Slot, Form)> {
-    pick_all(template, column, direction).first().copied()
+/// Whether octets or packets are told, but only all of a flow's so far.
+fn tells_totals_only(template: &Template) -> bool {
+    TOTALS.into_iter().any(|(column, total)| {
+        find(template, Element::iana(total)).is_some()
+            && fields(template, column, Direction::Forward).next().is_none()
+    })
 }
 
-/// All of them, in their order.
-fn pick_all(template: &Template, column: FlowColumn, direction: Direction) -> Vec<(Slot, Form)> {
-    let among = |choices: &[Choice]| -> Vec<_> {
-        let fitting = |&(element, form): &Choice| Some((find(template, element)?, form));
-        choices.iter().filter_map(fitting).filter(|&(slot, form)| fits(template, slot, form)).collect()
+/// Whether octets are told, but with the headers of the link layer.
+fn tells_frames_only(template: &Template) -> bool {
+    let mut octets = fields(template, FlowColumn::Octets, Direction::Forward);
+    octets.next().is_some_and(|(slot, _)| template.fields[slot.field].element == OF_FRAMES)
+}
+
+/// The fields that may fill a column, in order of preference: those among its choices that the template holds in a
+/// length that fits.
+fn fields(
+    template: &Template,
+    column: FlowColumn,
+    direction: Direction,
+) -> impl Iterator<Item = (Slot, Form)> + use<'_> {
+    const NONE: &[Choice] = &[];
+    let fits = |choice: &Choice| {
+        Some((find(template, choice.0)?, choice.1)).filter(|&(slot, form)| fits(template, slot, form))
     };
-    match direction {
-        Direction::Forward => among(choices(column)),
-        Direction::Reverse => match among(reverse_choices(column)) {
-            none if none.is_empty() => mirror(column).map_or(none, |mirrored| among(choices(mirrored))),
-            picked => picked,
-        },
+    let has_any = |choices: &[Choice]| choices.iter().any(|choice| fits(choice).is_some());
+    let choices = match direction {
+        Direction::Forward => initiators(template, column).unwrap_or(choices(column)),
+        Direction::Reverse if has_any(reverse_choices(column)) => reverse_choices(column),
+        Direction::Reverse => mirror(column).map_or(NONE, |mirrored| choices(mirrored)),
+    };
+    choices.iter().filter_map(fits)
+}
+
+/// The only choice where counts of initiator and responder are apart: what else is counted may be both together.
+fn initiators(template: &Template, column: FlowColumn) -> Option<&'static [Choice]> {
+    let has = |element| find(template, element).is_some();
+    let (_, pair) = PAIRS.into_iter().find(|(counter, _)| *counter == column)?;
+    let is_reverse_told = has(Element::reverse(choices(column).first()?.0.id));
+    if is_reverse_told || !pair.into_iter().all(|id| has(Element::iana(id))) {
+        return None;
     }
+    choices(column)
+        .iter()
+        .position(|(element, _)| element.id == pair[0])
+        .map(|place| &choices(column)[place..=place])
 }
 
 /// Whether a field of this length can hold a value of this form.
@@ -332,13 +455,4 @@ pub(super) fn find(template: &Template, element: Element) -> Option<Slot> {
     let length = |length: u16| if length == VARIABLE { 0 } else { usize::from(length) };
     let offset = template.fields[..field].iter().map(|field| length(field.length)).sum();
     Some(Slot { field, offset, length: length(template.fields[field].length) })
-}
-
-fn rate_source(template: &Template) -> RateSource {
-    let first = |ids: &[u16]| ids.iter().find_map(|&id| find(template, Element::iana(id)));
-    if let Some(slot) = first(&[34, 50]) {
-        return RateSource::Record(slot);
-    }
-    let sampler = first(&[48, 302]).map(RateSource::Sampler);
-    sampler.or_else(|| first(&[10]).map(RateSource::Interface)).unwrap_or(RateSource::Exporter)
 }

@@ -65,7 +65,7 @@ impl Plans {
     }
 
     /// The templates that are not in doubt, in the order of their numbers.
-    pub(super) fn templates(&self) -> impl Iterator<Item = &Arc<Template>> {
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Arc<Template>> + Clone {
         let believed = self.by_id.values().filter(|plan| plan.standing != Standing::Doubted);
         believed.map(|plan| &plan.template)
     }
@@ -185,7 +185,7 @@ impl Plans {
         let before = self.by_id.len();
         self.retain(output, |known| match template.id {
             TEMPLATE_ID_MIN.. => known.id != template.id,
-            _ => known.kind != template.kind,
+            _ => known.kind.is_options() != template.kind.is_options(),
         });
         before - self.by_id.len()
     }

@@ -74,10 +74,10 @@ mod tests {
         let taken: Vec<_> = (0..10).map(|exporter| fill(&mut room, exporter)).collect();
         assert_eq!(taken[0], 1000);
         assert!(taken.is_sorted_by(|one, next| one >= next) && taken[9] > 250, "{taken:?}");
-        (10..200).for_each(|exporter| assert!(fill(&mut room, exporter) <= 250));
+        (10..200).for_each(|exporter| assert!(fill(&mut room, exporter) <= taken[9]));
         assert_eq!(room.taken(), 9000, "what each may have is all there is in the end");
         room.give_back([0; 16], 1000);
-        assert_eq!(fill(&mut room, 250), 120);
+        assert_eq!(fill(&mut room, 250), 110);
     }
 
     #[test]

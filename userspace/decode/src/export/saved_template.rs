@@ -1,10 +1,11 @@
 //! Templates that outlive the process: a line of text each.
 //!
 //! A line names the exporter and domain as they are told apart, what the template describes, its number and its
-//! fields as `enterprise.element.length`:
+//! fields as `enterprise.element.length`; of options also how many of the fields are their scope:
 //!
 //! ```text
 //! 192.0.2.1 2055 udp 9 7 data 256 0.8.4 0.12.4 0.1.8
+//! 192.0.2.1 2055 udp 10 7 options:1 257 0.149.4 0.34.4
 //! ```
 
 use super::template::{Element, Field, Template, TemplateKind};
@@ -38,9 +39,12 @@ impl fmt::Display for SavedTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DomainKey { address, port, transport, version, domain, .. } = self.key;
         let transport = name_of(transport);
-        let kind = if self.template.kind == TemplateKind::Data { "data" } else { "options" };
-        let id = self.template.id;
-        write!(f, "{} {port} {transport} {version} {domain} {kind} {id}", to_ip(address))?;
+        write!(f, "{} {port} {transport} {version} {domain} ", to_ip(address))?;
+        match self.template.kind {
+            TemplateKind::Data => f.write_str("data"),
+            TemplateKind::Options { scopes } => write!(f, "options:{scopes}"),
+        }?;
+        write!(f, " {}", self.template.id)?;
         let fields = self.template.fields.iter();
         fields
             .map(|field| (field.element.enterprise, field.element.id, field.length))
@@ -67,8 +71,7 @@ fn parse(line: &str) -> Option<SavedTemplate> {
     };
     let kind = match words.next()? {
         "data" => TemplateKind::Data,
-        "options" => TemplateKind::Options,
-        _ => return None,
+        options => TemplateKind::Options { scopes: options.strip_prefix("options:")?.parse().ok()? },
     };
     let id = words.next()?.parse().ok()?;
     let fields = words.map(field).collect::<Option<Vec<_>>>()?;
@@ -104,13 +107,17 @@ mod tests {
     fn a_line_is_read_as_it_was_written() {
         for line in [
             "192.0.2.1 2055 udp 9 7 data 256 0.8.4 0.12.4 0.1.8",
-            "2001:db8::1 0 udp 10 0 options 400 4294967295.1.4 29305.2.65535",
+            "2001:db8::1 0 udp 10 0 options:1 400 4294967295.1.4 29305.2.65535",
         ] {
             assert_eq!(line.parse::<SavedTemplate>().unwrap().to_string(), line);
         }
-        for line in
-            ["", "192.0.2.1 2055 udp 9 7 data", "x 2055 udp 9 7 data 256", "1.2.3.4 1 udp 9 7 data 256 8.4"]
-        {
+        for line in [
+            "",
+            "192.0.2.1 2055 udp 9 7 data",
+            "x 2055 udp 9 7 data 256",
+            "1.2.3.4 1 udp 9 7 data 256 8.4",
+            "192.0.2.1 2055 udp 10 7 options 256 0.149.4 0.34.4",
+        ] {
             assert_eq!(line.parse::<SavedTemplate>(), Err(NotATemplate), "{line}");
         }
     }

@@ -20,7 +20,7 @@ pub(super) const REVERSE: u32 = 29305;
 pub(super) const V9_SCOPE: u32 = u32::MAX;
 
 /// An information element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Element {
     /// Private enterprise number, 0 for IANA's own.
     pub(super) enterprise: u32,
@@ -52,8 +52,15 @@ pub(super) struct Field {
 pub(super) enum TemplateKind {
     /// Flow records.
     Data,
-    /// Records about the exporter; the first fields say about which part of it.
-    Options,
+    /// Records about the exporter; so many fields, the first ones, say about which part of it.
+    Options { scopes: u16 },
+}
+
+impl TemplateKind {
+    /// Whether records are about the exporter.
+    pub(super) const fn is_options(self) -> bool {
+        matches!(self, Self::Options { .. })
+    }
 }
 
 /// One template record.
@@ -116,13 +123,10 @@ pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Announ
             element: Element::iana(field.field_type_number),
             length: field.field_length,
         };
-        let scopes = template.scope_fields.iter().map(scope);
-        let fields = scopes.chain(template.option_fields.iter().map(field)).collect();
-        visit(Announced::Template(Template {
-            id: template.template_id,
-            kind: TemplateKind::Options,
-            fields,
-        }));
+        let scopes: Vec<_> = template.scope_fields.iter().map(scope).collect();
+        let kind = TemplateKind::Options { scopes: u16::try_from(scopes.len()).unwrap_or(u16::MAX) };
+        let fields = scopes.into_iter().chain(template.option_fields.iter().map(field)).collect();
+        visit(Announced::Template(Template { id: template.template_id, kind, fields }));
         body = rest;
     }
 }
@@ -142,17 +146,15 @@ pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Ann
     while has_template(body) {
         // A withdrawal has no scope count.
         if let (Some(id), Some(0)) = (u16_at(body, 0), u16_at(body, 2)) {
-            visit(Announced::Template(Template { id, kind: TemplateKind::Options, fields: vec![] }));
+            let kind = TemplateKind::Options { scopes: 0 };
+            visit(Announced::Template(Template { id, kind, fields: vec![] }));
             body = &body[4..];
             continue;
         }
         let Ok((rest, template)) = ipfix::OptionsTemplate::parse(body) else { return cut_short(body, visit) };
         let fields = template.fields.iter().map(ipfix_field).collect();
-        visit(Announced::Template(Template {
-            id: template.template_id,
-            kind: TemplateKind::Options,
-            fields,
-        }));
+        let kind = TemplateKind::Options { scopes: template.scope_field_count };
+        visit(Announced::Template(Template { id: template.template_id, kind, fields }));
         body = rest;
     }
 }
@@ -213,7 +215,7 @@ mod tests {
         let templates = collect(v9_options_templates, &[260, 4, 8, 1, 4, 34, 4, 35, 1, 0]);
         let scope = Field { element: Element { enterprise: V9_SCOPE, id: 1 }, length: 4 };
         assert_eq!(templates[0].fields, [scope, field(34, 4), field(35, 1)]);
-        assert_eq!(templates[0].kind, TemplateKind::Options);
+        assert_eq!(templates[0].kind, TemplateKind::Options { scopes: 1 });
     }
 
     #[test]
@@ -226,6 +228,7 @@ mod tests {
         let options = collect(ipfix_options_templates, &[258, 0, 259, 2, 1, 149, 4, 305, 4]);
         assert_eq!(options[0].fields, []);
         assert_eq!(options[1].fields, [field(149, 4), field(305, 4)]);
+        assert_eq!(options[1].kind, TemplateKind::Options { scopes: 1 });
     }
 
     #[test]

@@ -108,6 +108,15 @@ impl FlowEntry {
         self.total.last ^ self.closes_at
     }
 
+    /// Whether these packets belong to this record: none may come at the deadline or later, and none so long
+    /// before the last one that the record would last for the active timeout.
+    #[inline]
+    pub(super) fn takes(&self, update: &FlowUpdate, timeouts: &Timeouts) -> bool {
+        update.first < self.deadline(timeouts)
+            && (update.first >= self.total.first
+                || update.first > self.total.last.saturating_sub(timeouts.active))
+    }
+
     /// A packet at this time or later belongs to another record.
     #[inline]
     pub(super) fn deadline(&self, timeouts: &Timeouts) -> i64 {
@@ -160,7 +169,7 @@ impl FlowEntry {
             icmp_code: key.icmp_code,
             flow_end_reason: reason as u8,
             direction: self.total.direction,
-            ip_version: self.total.ip_version,
+            ip_version: key.ip_version,
             ..FlowRow::default()
         }
     }

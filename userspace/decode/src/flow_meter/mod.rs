@@ -12,6 +12,9 @@
 //! - the first packet + active timeout (60 s),
 //! - the first FIN or RST + linger (2 s), so that the last ACK is no flow of its own.
 //!
+//! A packet that is older than the watermark says that the clock stepped back: every flow ends there, and time goes
+//! on from that packet. So no flow lasts for longer than the active timeout, whatever the clock does.
+//!
 //! Flows whose deadline has passed are given when time enters a new tick: 1/128 to 1/64 of the inactive timeout. Ticks belong to event time, so the same
 //! packets give the same records in the same order, however they are cut into batches.
 //!
@@ -71,6 +74,10 @@ pub struct FlowMeterCounters {
     pub flows: u64,
     /// Of these, those given early because the table was full.
     pub flows_given_early: u64,
+    /// Times that the clock stepped back by more than the inactive timeout.
+    pub clock_steps: u64,
+    /// The furthest of these steps, in nanoseconds, to within a tick.
+    pub clock_step_max_ns: u64,
 }
 
 /// Flows from packets.
@@ -86,6 +93,8 @@ pub struct FlowMeter {
     tick: i64,
     /// No flow is scheduled before this tick.
     earliest: i64,
+    /// The watermark when the clock last stepped back.
+    watermark_before: EventTime,
     counters: FlowMeterCounters,
 }
 
@@ -109,6 +118,7 @@ impl FlowMeter {
             tick_bits: tick_ns.ilog2(),
             tick: NO_TICK,
             earliest: NO_TICK,
+            watermark_before: EventTime::MIN,
             counters: FlowMeterCounters::default(),
         }
     }
@@ -149,6 +159,10 @@ impl FlowMeter {
 
     /// The input has ended: every flow goes to `emit`.
     pub fn finish(&mut self, emit: &mut impl FnMut(&FlowRow)) {
+        self.end_all(emit);
+    }
+
+    fn end_all(&mut self, emit: &mut impl FnMut(&FlowRow)) {
         for tick in self.coming_ticks() {
             self.wheel.take(tick);
             while let Some(node) = self.wheel.pop_taken() {
@@ -159,7 +173,12 @@ impl FlowMeter {
 
     /// No flow ends before this time, but for packets that are themselves older.
     #[must_use]
-    pub const fn watermark(&self) -> EventTime {
+    pub fn watermark(&self) -> EventTime {
+        self.own_watermark().max(self.watermark_before)
+    }
+
+    /// The watermark of what came since the clock last stepped back.
+    const fn own_watermark(&self) -> EventTime {
         if self.tick == NO_TICK {
             return EventTime::MIN;
         }
@@ -184,13 +203,13 @@ impl FlowMeter {
             self.add_hashed(&update, hash, emit);
         } else {
             self.counters.frames_without_ip += 1;
-            self.advance(EventTime(packet.ts), emit);
+            self.follow(EventTime(packet.ts), emit);
         }
     }
 
     #[inline]
     fn add_hashed(&mut self, update: &FlowUpdate, hash: u32, emit: &mut impl FnMut(&FlowRow)) {
-        self.advance(EventTime(update.first), emit);
+        self.follow(EventTime(update.first), emit);
         self.counters.packets = self.counters.packets.saturating_add(update.packets);
         match self.table.find(hash, &update.key) {
             Some(node) => self.continue_flow(node, update, emit),
@@ -198,10 +217,32 @@ impl FlowMeter {
         }
     }
 
+    /// Goes to the time of a packet, which may be back.
+    #[inline]
+    fn follow(&mut self, time: EventTime, emit: &mut impl FnMut(&FlowRow)) {
+        let tick = time.0 >> self.tick_bits;
+        if tick > self.tick {
+            self.enter(tick, emit);
+        } else if tick < self.tick && time < self.own_watermark() {
+            self.step_back(tick, emit);
+        }
+    }
+
+    /// The clock stepped back: what was metered until now has ended.
+    #[cold]
+    fn step_back(&mut self, tick: i64, emit: &mut impl FnMut(&FlowRow)) {
+        let step_ns = self.tick.abs_diff(tick).saturating_mul(1 << self.tick_bits);
+        self.counters.clock_steps += 1;
+        self.counters.clock_step_max_ns = self.counters.clock_step_max_ns.max(step_ns);
+        self.watermark_before = self.watermark();
+        self.end_all(emit);
+        self.tick = tick;
+    }
+
     #[inline]
     fn continue_flow(&mut self, node: Node, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
         let entry = &mut self.table[node];
-        if update.first < entry.deadline(&self.timeouts) {
+        if entry.takes(update, &self.timeouts) {
             entry.absorb(update, &self.timeouts);
         } else {
             let row = entry.row(entry.timeout_reason(&self.timeouts));

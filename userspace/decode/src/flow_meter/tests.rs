@@ -71,7 +71,7 @@ fn flows_of(rows: &[FlowRow]) -> Vec<Flow> {
 
 #[test]
 fn one_flow_ends_as_the_rules_say() {
-    let cases: [Case; 11] = [
+    let cases: [Case; 14] = [
         ("a packet just before the inactive timeout", &[(0, ACK), (14_999, ACK)], &[(0, 14_999, 2, 4)]),
         (
             "a packet at the inactive timeout",
@@ -107,6 +107,21 @@ fn one_flow_ends_as_the_rules_say() {
             &[(-20_000, -5_001, 2, 1), (9_999, 9_999, 1, 4)],
         ),
         ("nothing", &[], &[]),
+        (
+            "a clock that steps back ends the flow",
+            &[(3_600_000, ACK), (3_600_100, ACK), (0, ACK), (100, ACK)],
+            &[(3_600_000, 3_600_100, 2, 4), (0, 100, 2, 4)],
+        ),
+        (
+            "so does one packet that is a day ahead, in both directions",
+            &[(0, ACK), (1_000, ACK), (86_400_000, ACK), (2_000, ACK), (3_000, FIN)],
+            &[(0, 1_000, 2, 1), (86_400_000, 86_400_000, 1, 4), (2_000, 3_000, 2, 3)],
+        ),
+        (
+            "a step within the inactive timeout does not",
+            &[(20_000, ACK), (5_100, ACK), (15_000, ACK)],
+            &[(5_100, 20_000, 3, 4)],
+        ),
     ];
     for (what, packets, expected) in cases {
         let packets: Vec<_> = packets.iter().map(|&(ms, flags)| tcp(ms, 1000, flags)).collect();
@@ -141,6 +156,40 @@ fn a_deadline_at_the_start_of_a_tick_is_passed_with_it() {
 }
 
 #[test]
+fn steps_of_the_clock_are_counted_and_hold_no_flow_back() {
+    let mut meter = FlowMeter::new(FlowMeterLimits::default());
+    let mut rows = vec![];
+    let mut told = EventTime::MIN;
+    for (hour, expected) in [(1, 0), (0, 1), (0, 1), (3, 1), (2, 2)] {
+        meter.update(&tcp(hour * 3_600_000, hour as u16, ACK), &mut |row| rows.push(*row));
+        assert_eq!(meter.counters().clock_steps, expected, "hour {hour}");
+        assert!(meter.watermark() >= told, "the watermark does not step back");
+        told = meter.watermark();
+    }
+    assert_eq!(rows.iter().map(|row| row.src_port).collect::<Vec<_>>(), [1, 0, 3]);
+    let step_ms = i64::try_from(meter.counters().clock_step_max_ns).unwrap() / MS;
+    assert!((3_599_800..=3_600_200).contains(&step_ms), "{step_ms}");
+}
+
+#[test]
+fn time_that_is_told_steps_nothing_back() {
+    let mut meter = FlowMeter::new(FlowMeterLimits::default());
+    meter.update(&tcp(3_600_000, 1, ACK), &mut |row| panic!("{row:?}"));
+    meter.advance(EventTime(0), &mut |row| panic!("{row:?}"));
+    assert_eq!((meter.counters().clock_steps, meter.flows()), (0, 1));
+}
+
+#[test]
+fn an_active_timeout_below_the_inactive_one_holds_backwards_too() {
+    let limits = FlowMeterLimits { active_timeout_ms: 5_000, ..FlowMeterLimits::default() };
+    let packets = [tcp(10_000, 1, ACK), tcp(6_000, 1, ACK), tcp(5_000, 1, ACK), tcp(0, 1, ACK)];
+    assert_eq!(
+        flows_of(&metered(limits, &packets)),
+        [(6_000, 10_000, 2, 2), (5_000, 5_000, 1, 2), (0, 0, 1, 4)]
+    );
+}
+
+#[test]
 fn every_part_of_the_key_tells_flows_apart() {
     let base = tcp(0, 1000, ACK);
     let others = [
@@ -155,6 +204,7 @@ fn every_part_of_the_key_tells_flows_apart() {
         with(base, PacketColumn::IcmpType, |packet| packet.icmp_type = 8),
         with(base, PacketColumn::IcmpCode, |packet| packet.icmp_code = 1),
         without(base, &[PacketColumn::SrcPort, PacketColumn::DstPort, PacketColumn::TcpFlags]),
+        with(base, PacketColumn::IpVersion, |packet| packet.ip_version = 6),
     ];
     for other in others {
         assert_eq!(metered(FlowMeterLimits::default(), &[base, other]).len(), 2, "{other:?}");
@@ -169,6 +219,32 @@ fn every_part_of_the_key_tells_flows_apart() {
     }
 }
 
+/// What a packet lacks is not what another one has as zero, whichever of them comes first.
+#[test]
+fn what_is_absent_equals_nothing_else() {
+    let zero = PacketRow { protocol: 0, ..tcp(0, 0, ACK) };
+    let mut zero = PacketRow { dst_port: 0, ..zero };
+    for column in [PacketColumn::Vlan, PacketColumn::IcmpType, PacketColumn::IcmpCode] {
+        zero = with(zero, column, |_| ());
+    }
+    let columns = [
+        (PacketColumn::SrcPort, FlowColumn::SrcPort),
+        (PacketColumn::DstPort, FlowColumn::DstPort),
+        (PacketColumn::Vlan, FlowColumn::Vlan),
+        (PacketColumn::Protocol, FlowColumn::Protocol),
+        (PacketColumn::IcmpType, FlowColumn::IcmpType),
+        (PacketColumn::IcmpCode, FlowColumn::IcmpCode),
+    ];
+    for (column, of_flow) in columns {
+        let absent = without(zero, &[column]);
+        for packets in [[zero, absent], [absent, zero]] {
+            let rows = metered(FlowMeterLimits::default(), &packets);
+            let carried: Vec<_> = rows.iter().map(|row| row.has(of_flow)).collect();
+            assert_eq!(carried, packets.map(|packet| packet.has(column)), "{column:?}");
+        }
+    }
+}
+
 #[test]
 fn a_row_has_what_its_first_packet_has() {
     let mut first = tcp(1, 1000, SYN);
@@ -179,7 +255,7 @@ fn a_row_has_what_its_first_packet_has() {
     first = with(first, PacketColumn::MplsLabel, |packet| packet.mpls_label = 77);
     first = with(first, PacketColumn::IpVersion, |packet| packet.ip_version = 4);
     first = with(first, PacketColumn::Direction, |packet| packet.direction = 1);
-    let mut second = tcp(2, 1000, ACK);
+    let mut second = with(tcp(2, 1000, ACK), PacketColumn::IpVersion, |packet| packet.ip_version = 4);
     second = with(second, PacketColumn::Dscp, |packet| packet.dscp = 1);
     second = with(second, PacketColumn::SrcMac, |packet| packet.src_mac = [3; 6]);
     let rows = metered(FlowMeterLimits::default(), &[first, second]);
@@ -333,12 +409,27 @@ impl Model {
         }
     }
 
+    /// The clock stepped back by more than the inactive timeout.
+    fn step_back(&mut self, tick: i64) {
+        self.tick = Some(tick);
+        for (port, (_, closing)) in self.open.clone() {
+            self.end(port, if closing.is_some() { 3 } else { 4 });
+        }
+    }
+
     fn packet(&mut self, packet: &PacketRow) {
         let tick = packet.ts.div_euclid(TICK_NS);
         if self.tick.is_none_or(|known| tick > known) {
             self.tick = Some(tick);
             self.end_those_before(tick * TICK_NS);
         }
+        if self.tick.is_some_and(|known| packet.ts < known.saturating_mul(TICK_NS) - 15_000 * MS) {
+            self.step_back(tick);
+        }
+        self.count(packet);
+    }
+
+    fn count(&mut self, packet: &PacketRow) {
         let PacketRow { ts, src_port, octets, tcp_flags, .. } = *packet;
         if let Some(reason) = self.open.get(&src_port).and_then(|flow| Self::ended_by(flow, ts)) {
             self.end(src_port, reason);
@@ -362,9 +453,9 @@ impl Model {
 
 /// The definition for packets in order: each key by itself, no time but the packets' own.
 fn split_by_key(packets: &[PacketRow]) -> Vec<Record> {
-    let mut model = Model { tick: Some(i64::MAX), ..Model::default() };
+    let mut model = Model::default();
     for packet in packets {
-        model.packet(packet);
+        model.count(packet);
     }
     model.finish()
 }
@@ -389,11 +480,24 @@ proptest! {
     }
 
     #[test]
-    fn packets_in_any_order_agree_with_the_model(steps in steps(-9_000..20_000)) {
+    fn packets_in_any_order_agree_with_the_model(steps in steps(-40_000..20_000)) {
         let packets = packets_of(&steps);
         let mut model = Model::default();
         packets.iter().for_each(|packet| model.packet(packet));
         prop_assert_eq!(sorted(&metered(FlowMeterLimits::default(), &packets)), model.finish());
+    }
+
+    #[test]
+    fn no_flow_lasts_longer_than_the_active_timeout(
+        steps in steps(-100_000..100_000),
+        timeouts in any::<[u16; 3]>(),
+    ) {
+        let [active_timeout_ms, inactive_timeout_ms, linger_ms] = timeouts.map(|ms| u32::from(ms) + 1);
+        let limits =
+            FlowMeterLimits { active_timeout_ms, inactive_timeout_ms, linger_ms, ..FlowMeterLimits::default() };
+        for row in metered(limits, &packets_of(&steps)) {
+            prop_assert!(row.end_time - row.start_time < i64::from(active_timeout_ms) * MS);
+        }
     }
 
     #[test]

@@ -28,8 +28,6 @@ pub struct FlowUpdate {
     pub tcp_flags: u16,
     /// Type of service or traffic class of the first packet.
     pub tos: u8,
-    /// 4 or 6.
-    pub ip_version: u8,
     /// 0 ingress, 1 egress.
     pub direction: u8,
     /// Topmost MPLS label of the first packet.
@@ -59,7 +57,6 @@ impl FlowUpdate {
             last: packet.ts,
             tcp_flags: when(PacketColumn::TcpFlags, packet.tcp_flags),
             tos: octet(PacketColumn::Dscp, packet.dscp << 2) | octet(PacketColumn::Ecn, packet.ecn & 3),
-            ip_version: packet.ip_version,
             direction: packet.direction,
             mpls_label: packet.mpls_label,
             src_mac: packet.src_mac,
@@ -75,21 +72,39 @@ impl FlowUpdate {
     }
 }
 
-/// Later fragments have no ports: the key's ports are zero then.
+/// Later fragments have no ports; that is a key of its own, whatever the fields hold.
 #[inline]
 pub(super) fn key_of(packet: &PacketRow) -> FlowKey {
-    let port = |column, value| if packet.has(column) { value } else { 0 };
+    let wide = |column, value| if packet.has(column) { value } else { 0 };
     let octet = |column, value| if packet.has(column) { value } else { 0 };
     FlowKey {
         src_ip: packet.src_ip,
         dst_ip: packet.dst_ip,
-        src_port: port(PacketColumn::SrcPort, packet.src_port),
-        dst_port: port(PacketColumn::DstPort, packet.dst_port),
-        vlan: if packet.has(PacketColumn::Vlan) { packet.vlan } else { FlowKey::NO_VLAN },
+        src_port: wide(PacketColumn::SrcPort, packet.src_port),
+        dst_port: wide(PacketColumn::DstPort, packet.dst_port),
+        vlan: wide(PacketColumn::Vlan, packet.vlan),
         protocol: octet(PacketColumn::Protocol, packet.protocol),
         icmp_type: octet(PacketColumn::IcmpType, packet.icmp_type),
         icmp_code: octet(PacketColumn::IcmpCode, packet.icmp_code),
+        ip_version: octet(PacketColumn::IpVersion, packet.ip_version),
+        carried: carried(packet.present),
     }
+}
+
+/// Columns of the key that a packet may lack, and their bits in it.
+const KEY_COLUMNS: [(PacketColumn, u8); 6] = [
+    (PacketColumn::SrcPort, FlowKey::SRC_PORT),
+    (PacketColumn::DstPort, FlowKey::DST_PORT),
+    (PacketColumn::Vlan, FlowKey::VLAN),
+    (PacketColumn::Protocol, FlowKey::PROTOCOL),
+    (PacketColumn::IcmpType, FlowKey::ICMP_TYPE),
+    (PacketColumn::IcmpCode, FlowKey::ICMP_CODE),
+];
+
+#[inline]
+fn carried(packet: u64) -> u8 {
+    let bits = KEY_COLUMNS.map(|(column, bit)| (packet >> column as u8 & 1) as u8 * bit);
+    bits.iter().fold(0, |carried, bit| carried | bit)
 }
 
 const ADDRESSES: u64 = PacketColumn::SrcIp.bit() | PacketColumn::DstIp.bit();

@@ -5,7 +5,7 @@
 //! is allocated but text and payload.
 
 use super::tunnel::Kind;
-use super::{DamageCounts, Depth, decode};
+use super::{DamageCounts, Depth, UnreadCounts, decode};
 use crate::Frame;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -32,6 +32,7 @@ pub struct PacketBatcher {
     /// Names seen so far, when the interface column is built.
     interfaces: Option<HashMap<Box<str>, Symbol>>,
     damage: DamageCounts,
+    unread: UnreadCounts,
     seen: Seen,
 }
 
@@ -62,6 +63,7 @@ impl PacketBatcher {
             payload_octets: builder.builds(PacketColumn::Payload as usize).then_some(0),
             interfaces: builder.builds(PacketColumn::Interface as usize).then(HashMap::new),
             damage: DamageCounts::default(),
+            unread: UnreadCounts::default(),
             seen: Seen::default(),
             builder,
         }
@@ -94,6 +96,9 @@ impl PacketBatcher {
         self.seen.octets += if row.has(PacketColumn::Octets) { row.octets } else { 0 };
         if let Some(damage) = decoded.damage {
             self.damage.count(damage);
+        }
+        if let Some(what) = decoded.unread {
+            self.unread.count(what);
         }
         if let Some(interfaces) = &mut self.interfaces
             && let Some(symbol) = symbol_of(frame.interface, interfaces, &mut self.builder)
@@ -156,6 +161,12 @@ impl PacketBatcher {
     #[must_use]
     pub fn damage(&self) -> &DamageCounts {
         &self.damage
+    }
+
+    /// Frames so far of link types, EtherTypes and the like that are not read.
+    #[must_use]
+    pub fn unread(&self) -> &UnreadCounts {
+        &self.unread
     }
 
     /// Totals over all frames so far.

@@ -1,8 +1,7 @@
 //! BSD loopback frames (LINKTYPE_NULL and LINKTYPE_LOOP): an address family, then a packet.
 
-use super::Damage;
-use super::ethertype;
 use super::walk::Walk;
+use super::{Damage, Unread, ethertype};
 
 /// Gives the packet whose address family is in the byte order of the capturing host.
 ///
@@ -27,7 +26,7 @@ fn packet<'a>(family: u32, bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&
         2 => ethertype::IPV4,
         // AF_INET6 of NetBSD and OpenBSD, FreeBSD, and macOS.
         24 | 28 | 30 => ethertype::IPV6,
-        _ => return None,
+        other => return walk.leave(Unread::AddressFamily(other)),
     };
     Some(bytes)
 }

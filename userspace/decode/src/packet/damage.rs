@@ -23,6 +23,11 @@ reasons! {
     PppoeTruncated "PPPoE header is cut short";
     PppoeLengthTooLong "PPPoE length is more than the frame holds";
     PppTruncated "PPP header is cut short";
+    PbbTruncated "provider backbone tag is cut short";
+    FabricPathTruncated "FabricPath header is cut short";
+    NshTruncated "network service header is cut short";
+    NshLengthTooShort "network service header length is below 8 octets";
+    NflogTruncated "NFLOG attribute is cut short";
     ArpTruncated "ARP packet is cut short";
     IpEmpty "IP packet has no octets";
     IpVersionUnknown "IP version is not the expected one";

@@ -4,7 +4,17 @@ use super::ethertype;
 use super::fields::Fields as _;
 use super::walk::Walk;
 use super::{Damage, present};
+use crate::Frame;
 use tapline_record::PacketColumn::{DstMac, SrcMac};
+
+/// Length of the frame check sequence.
+const FCS_OCTETS: usize = 4;
+
+/// As [`strip`], of a frame that ends with its check sequence.
+pub(super) fn strip_with_fcs<'a>(frame: &Frame<'a>, walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
+    let octets = (frame.original_octets as usize).saturating_sub(FCS_OCTETS);
+    strip(walk.bound(frame.bytes, octets, Damage::EthernetTruncated), walk)
+}
 
 /// Takes the MAC addresses, unless a header further out had some, and gives what follows.
 #[inline]

@@ -1,7 +1,7 @@
 //! Looks through everything that an EtherType may name before an IP header.
 
 use super::walk::Walk;
-use super::{Damage, arp, ethernet, llc, mpls, pppoe, present, vlan};
+use super::{Damage, Unread, arp, ethernet, fabric_path, llc, mpls, nsh, pbb, pppoe, present, vlan};
 use tapline_record::PacketColumn::Ethertype;
 
 pub(super) const IPV4: u16 = 0x0800;
@@ -15,6 +15,9 @@ const PROVIDER_VLAN: u16 = 0x88a8;
 const OLD_PROVIDER_VLAN: u16 = 0x9100;
 const MPLS_UPSTREAM: u16 = 0x8848;
 const PPPOE_SESSION: u16 = 0x8864;
+const PROVIDER_BACKBONE: u16 = 0x88e7;
+const FABRIC_PATH: u16 = 0x8903;
+pub(super) const NSH: u16 = 0x894f;
 /// No length of a frame; taken for a type that nobody knows.
 const NOTHING: u16 = 0;
 /// Up to here the field is the length of an 802.3 frame.
@@ -72,13 +75,16 @@ fn look_through<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]
         PPPOE_SESSION => pppoe::strip(bytes, walk),
         BRIDGED_ETHERNET => ethernet::strip(bytes, walk),
         length @ 1..=LENGTH_MAX => {
-            let bytes = walk.limit(bytes, length.into(), Damage::EthernetLengthTooLong);
+            let bytes = walk.bound(bytes, length.into(), Damage::EthernetLengthTooLong);
             llc::strip(bytes, walk)
         }
         ARP => {
             arp::check(bytes, walk);
             None
         }
-        _ => None,
+        PROVIDER_BACKBONE => pbb::strip(bytes, walk),
+        FABRIC_PATH => fabric_path::strip(bytes, walk),
+        NSH => nsh::strip(bytes, walk),
+        other => walk.leave(Unread::Ethertype(other)),
     }
 }

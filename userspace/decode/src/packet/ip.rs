@@ -18,6 +18,7 @@ pub(super) mod protocol {
     pub(in super::super) const GRE: u8 = 47;
     pub(in super::super) const AUTHENTICATION: u8 = 51;
     pub(in super::super) const ICMPV6: u8 = 58;
+    pub(in super::super) const NO_NEXT_HEADER: u8 = 59;
     pub(in super::super) const DESTINATION_OPTIONS: u8 = 60;
     pub(in super::super) const SCTP: u8 = 132;
     pub(in super::super) const MOBILITY: u8 = 135;

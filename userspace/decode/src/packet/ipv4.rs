@@ -34,7 +34,7 @@ pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a 
         return fill_start(bytes, bytes.len(), walk);
     };
     let header_octets = header_octets(header);
-    let octets = claimed_octets(header, bytes);
+    let octets = claimed_octets(header, bytes, walk);
     if header_octets < HEADER_OCTETS || (octets < header_octets && header.be16::<2>() != 0) {
         return distrust(header, walk);
     }
@@ -72,11 +72,11 @@ const fn offset_octets(fragment: u16) -> u16 {
     fragment << 3
 }
 
-/// What the header claims; when that is nothing, for the card will cut the packet up, all that there is.
+/// What the header claims; when that is nothing, for the card will cut the packet up, all that is left of the frame.
 #[inline]
-fn claimed_octets(header: &[u8; HEADER_OCTETS], captured: &[u8]) -> usize {
+fn claimed_octets(header: &[u8; HEADER_OCTETS], captured: &[u8], walk: &Walk<'_, '_>) -> usize {
     match header.be16::<2>() {
-        0 => captured.len(),
+        0 => walk.sent_octets(captured),
         total_length => total_length.into(),
     }
 }
@@ -102,7 +102,7 @@ fn distrust<'a>(header: &[u8; HEADER_OCTETS], walk: &mut Walk<'_, '_>) -> Option
 fn fill_start<'a>(bytes: &[u8], octets: usize, walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     let mut header = [0; HEADER_OCTETS];
     header[..bytes.len()].copy_from_slice(bytes);
-    fill(&header, claimed_octets(&header, bytes), walk);
+    fill(&header, claimed_octets(&header, bytes, walk), walk);
     walk.row.present &= !COLUMNS | columns_within(&FIELDS, octets);
     None
 }

@@ -3,7 +3,7 @@
 use super::ethertype;
 use super::fields::Fields as _;
 use super::walk::Walk;
-use super::{Damage, llc, present};
+use super::{Damage, Unread, llc, present};
 use crate::Direction;
 use tapline_record::PacketColumn::{self, SrcMac};
 
@@ -51,7 +51,7 @@ pub(super) fn strip_v2<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&
 fn follow<'a>(protocol: u16, bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     match protocol {
         PROTOCOL_LLC => llc::strip(bytes, walk),
-        0..ethertype::TYPE_MIN => None,
+        0..ethertype::TYPE_MIN => walk.leave(Unread::Cooked(protocol)),
         _ => {
             ethertype::enter(protocol, walk);
             Some(bytes)

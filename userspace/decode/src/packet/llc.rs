@@ -1,9 +1,8 @@
 //! IEEE 802.2 LLC, as it follows an 802.3 length, and SNAP (RFC 1042).
 
-use super::Damage;
-use super::ethertype;
 use super::fields::Fields as _;
 use super::walk::Walk;
+use super::{Damage, Unread, ethertype};
 
 /// Service access point of SNAP, as destination and as source.
 const SAP_SNAP: u8 = 0xaa;
@@ -24,14 +23,14 @@ pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a 
             walk.ethertype = ethertype::IPV4;
             Some(rest)
         }
-        _ => None,
+        [destination, ..] => walk.leave(Unread::Llc(destination)),
     }
 }
 
 fn snap<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     let (header, bytes) = walk.header::<5>(bytes, Damage::LlcTruncated)?;
     if !ETHERTYPE_ORGANISATIONS.contains(&header.octets::<0, 3>()) {
-        return None;
+        return walk.leave(Unread::Llc(SAP_SNAP));
     }
     ethertype::enter(header.be16::<3>(), walk);
     Some(bytes)

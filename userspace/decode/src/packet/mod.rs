@@ -2,13 +2,15 @@
 //!
 //! Any octets are legal input. A frame that is cut short, that lies or that is not IP gives a row
 //! with fewer columns, and at most one [`Damage`]. The main columns are those of the outermost IP
-//! header behind VLAN tags, MPLS labels and PPPoE, `inner_*` those of the first tunnelled packet.
+//! header behind VLAN tags, MPLS labels, PPPoE, backbone and fabric headers and service chains, `inner_*` those of the
+//! first tunnelled packet. What stands there instead and is not read, is named by [`Unread`].
 //!
 //! tshark 4.0 says the same of sound frames and of most damaged ones. Where it does not:
 //! - an IPv6 extension header that is not whole leaves no protocol, since what is behind is not known;
 //! - an IP version that is neither 4 nor 6 is no version;
 //! - mobility and HIP headers are looked through as RFC 7045 says, options are not checked;
-//! - a payload length of zero is no empty packet but one of unknown length;
+//! - an IPv6 payload length of zero is no empty packet unless nothing follows: it is what the jumbo option says, or one of
+//!   unknown length;
 //! - UDP tunnels are known by the destination port, VXLAN by its flag too;
 //! - a pseudowire has a control word unless an EtherType stands where it would be without one.
 
@@ -20,6 +22,7 @@ mod dccp;
 mod depth;
 mod ethernet;
 mod ethertype;
+mod fabric_path;
 mod fields;
 mod geneve;
 mod gre;
@@ -30,9 +33,13 @@ mod ip_extension;
 mod ip_in_ip;
 mod ipv4;
 mod ipv6;
+mod jumbo;
 mod linux_sll;
 mod llc;
 mod mpls;
+mod nflog;
+mod nsh;
+mod pbb;
 mod ppp;
 mod pppoe;
 mod sctp;
@@ -40,6 +47,7 @@ mod tcp;
 mod transport;
 mod tunnel;
 mod udp;
+mod unread;
 mod vlan;
 mod vxlan;
 mod walk;
@@ -47,6 +55,7 @@ mod walk;
 pub use batcher::{PacketBatcher, Seen};
 pub use damage::{Damage, DamageCounts};
 pub use depth::Depth;
+pub use unread::{Unread, UnreadCounts};
 
 use crate::{Frame, LinkType};
 use tapline_record::PacketColumn::{self, FrameOctets, Ts};
@@ -58,6 +67,8 @@ use walk::Walk;
 pub struct Decoded<'a> {
     /// What stopped the decoder, or what it had to distrust.
     pub damage: Option<Damage>,
+    /// What stands in front of an IP header that is not read, so that there are no further columns.
+    pub unread: Option<Unread>,
     /// Captured octets behind the outermost transport header.
     pub payload: Option<&'a [u8]>,
 }
@@ -78,8 +89,10 @@ pub fn decode<'a>(frame: &Frame<'a>, depth: Depth, row: &mut PacketRow) -> Decod
     let mut walk = Walk::new(row, frame.bytes, frame.original_octets);
     if depth > Depth::Frame {
         fill_frame(frame, depth, &mut walk);
+    } else if let LinkType::Other(number) = frame.link {
+        walk.unread = Some(Unread::LinkType(number));
     }
-    Decoded { damage: walk.damage, payload: walk.payload }
+    Decoded { damage: walk.damage, unread: walk.unread, payload: walk.payload }
 }
 
 #[inline]
@@ -93,6 +106,7 @@ fn fill_frame<'a>(frame: &Frame<'a>, depth: Depth, walk: &mut Walk<'_, 'a>) {
 fn strip_link<'a>(frame: &Frame<'a>, walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     match frame.link {
         LinkType::Ethernet => ethernet::strip(frame.bytes, walk),
+        LinkType::EthernetWithFcs => ethernet::strip_with_fcs(frame, walk),
         LinkType::LinuxSll => linux_sll::strip(frame.bytes, walk),
         LinkType::LinuxSll2 => linux_sll::strip_v2(frame.bytes, walk),
         LinkType::BsdNull => bsd_loopback::strip_null(frame.bytes, walk),
@@ -109,7 +123,11 @@ fn strip_link<'a>(frame: &Frame<'a>, walk: &mut Walk<'_, '_>) -> Option<&'a [u8]
             walk.ethertype = ethertype::MPLS;
             Some(frame.bytes)
         }
-        LinkType::Other(_) => None,
+        LinkType::Ppp => ppp::strip_serial(frame.bytes, walk),
+        LinkType::PppOverEthernet => pppoe::strip(frame.bytes, walk),
+        LinkType::PppWithDirection => ppp::strip_directed(frame.bytes, walk),
+        LinkType::Nflog => nflog::strip(frame.bytes, walk),
+        LinkType::Other(number) => walk.leave(Unread::LinkType(number)),
     }
 }
 

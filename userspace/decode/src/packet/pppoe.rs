@@ -7,6 +7,6 @@ use super::{Damage, ppp};
 /// Gives the network packet of a session.
 pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     let (header, bytes) = walk.header::<6>(bytes, Damage::PppoeTruncated)?;
-    let bytes = walk.limit(bytes, header.be16::<4>().into(), Damage::PppoeLengthTooLong);
+    let bytes = walk.bound(bytes, header.be16::<4>().into(), Damage::PppoeLengthTooLong);
     ppp::strip(bytes, walk)
 }

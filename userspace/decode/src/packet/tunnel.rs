@@ -50,6 +50,8 @@ pub(super) fn fill<'a>(bytes: &'a [u8], walk: &mut Walk<'_, 'a>) {
     if let Some(bytes) = open(bytes, walk) {
         fill_inner(bytes, walk);
     }
+    // What is not read inside is not said of the frame: who looks less deep does not see it.
+    walk.unread = None;
 }
 
 #[inline]

@@ -5,7 +5,7 @@
 //! (Slices travel in registers; a struct of slice and kind would not.) A slice that ends where the
 //! captured octets end may be short for the snap length alone; that is told from a lying frame here.
 
-use super::Damage;
+use super::{Damage, Unread};
 use tapline_record::PacketRow;
 
 /// One walk; the row's fields count only where `present` has their bit.
@@ -14,6 +14,8 @@ pub(super) struct Walk<'row, 'frame> {
     /// Octets behind the outermost transport header.
     pub(super) payload: Option<&'frame [u8]>,
     pub(super) damage: Option<Damage>,
+    /// What stands in front of an IP header that is not read.
+    pub(super) unread: Option<Unread>,
     /// What the next octets are, in front of the IP header: an EtherType, or an 802.3 length.
     pub(super) ethertype: u16,
     /// What the next octets are, behind the IP header.
@@ -34,6 +36,7 @@ impl<'row, 'frame> Walk<'row, 'frame> {
             row,
             payload: None,
             damage: None,
+            unread: None,
             ethertype: 0,
             protocol: 0,
             is_fragmented: false,
@@ -80,6 +83,20 @@ impl<'row, 'frame> Walk<'row, 'frame> {
         })
     }
 
+    /// As [`Self::limit`], of what ends before the frame does: what the snap length cut off behind it does not count.
+    pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], claim: usize, damage: Damage) -> &'a [u8] {
+        let bounded = self.limit(bytes, claim, damage);
+        self.cut_octets = self.cut_octets.min(claim.saturating_sub(bounded.len()));
+        bounded
+    }
+
+    /// Ends the walk at something that is not read.
+    #[cold]
+    pub(super) fn leave<T>(&mut self, what: Unread) -> Option<T> {
+        self.unread = Some(what);
+        None
+    }
+
     /// Notes a damage, unless there is one already.
     #[cold]
     pub(super) fn note(&mut self, damage: Damage) {
@@ -107,7 +124,7 @@ impl<'row, 'frame> Walk<'row, 'frame> {
     }
 
     /// Length of `bytes` before the snap length cut the frame.
-    fn sent_octets(&self, bytes: &[u8]) -> usize {
+    pub(super) fn sent_octets(&self, bytes: &[u8]) -> usize {
         let reaches_the_end = bytes.as_ptr_range().end == self.end;
         bytes.len() + if reaches_the_end { self.cut_octets } else { 0 }
     }

@@ -70,6 +70,41 @@ fn fields_of_icmp_tell_the_protocol() {
 }
 
 #[test]
+fn of_several_numbers_the_first_that_is_not_zero_counts() {
+    let names = ["octets", "packets", "scaled_octets"];
+    let records = [[10, 1, 20, 2], [0, 0, 20, 2], [0, 1, 0, 2]].as_flattened();
+    let found = rows(&[(1, 1), (2, 1), (23, 1), (24, 1)], records);
+    let found: Vec<_> = found.iter().map(|row| columns(row, &names)).collect();
+    assert_eq!(found, [["10", "1", "10"], ["20", "2", "20"], ["0", "1", "0"]]);
+    let found = rows(&[(1, 65535), (23, 65535)], &[0, 1, 7, 0, 0]);
+    let found: Vec<_> = found.iter().map(|row| columns(row, &names[..1])).collect();
+    assert_eq!(found, [["7"], ["-"]], "fields without octets are none");
+    let found = rows(&[(32, 2), (139, 2)], &[0, 0, 128, 1]);
+    assert_eq!(columns(&found[0], &["icmp_type", "icmp_code"]), ["128", "1"]);
+}
+
+#[test]
+fn both_ends_of_a_record_are_of_one_family() {
+    let names = ["ip_version", "src_ip", "dst_ip", "next_hop"];
+    let record = |src: u8, dst: u8, src6: u8, dst6: u8| {
+        let long = |last: u8| [[0; 15].as_slice(), &[last]].concat();
+        let short = |last: u8| [0, 0, 0, last];
+        [&short(src)[..], &short(dst), &long(src6), &long(dst6), &short(0), &long(0)].concat()
+    };
+    let records = [record(1, 0, 0, 0), record(0, 0, 0, 2), record(0, 0, 0, 0), record(3, 0, 4, 0)].concat();
+    let found = rows(&[(8, 4), (12, 4), (27, 16), (28, 16), (15, 4), (62, 16)], &records);
+    let found: Vec<_> = found.iter().map(|row| columns(row, &names)).collect();
+    let none = "0.0.0.0";
+    let expected = [
+        ["4", "0.0.0.1", none, none],
+        ["6", "::", "::2", "::"],
+        ["-", none, none, none],
+        ["4", "0.0.0.3", none, none],
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_dscp_is_the_upper_part_of_a_type_of_service() {
     let message = v9(0, &[set(0, &template(256, &[(195, 1)])), set(256, &[46])]);
     assert_eq!(columns(&push(&mut decoder(), &message)[0], &["tos"]), ["184"]);

@@ -1,8 +1,8 @@
 //! Exporters that number something else than their protocol says.
 
 use crate::messages::{ipfix, octets, set, template, v9};
-use crate::rows::{decoder, push};
-use tapline_decode::export::{ExportAccount, Unit};
+use crate::rows::{RECEIVED, decoder, push};
+use tapline_decode::export::{Datagram, ExportAccount, Sender, Transport, Unit};
 
 /// So many records of template 256.
 fn records(count: usize) -> Vec<u8> {
@@ -30,6 +30,24 @@ fn ipfix_may_number_messages() {
     assert_eq!((ledger.offered, ledger.delivered, ledger.lost_before_us), (60, 57, 3));
     assert_eq!((account.sequence.duplicates, account.sequence.restarts), (0, 0));
     assert_eq!((account.lost_records(), account.counts.records), (72, 57 * 24));
+}
+
+#[test]
+fn connections_that_number_messages_begin_anew() {
+    let mut decoder = decoder();
+    for connection in 0..2 {
+        let sender =
+            Sender { transport: Transport::Tcp, ..Sender::udp([192, 0, 2, 1].into(), 5000 + connection) };
+        for number in 0..4 {
+            let template = set(2, &template(256, &[(1, 4)]));
+            let payload = ipfix(number, &[template, records(3)]);
+            decoder.push(&Datagram { received: RECEIVED, sender, payload: &payload });
+        }
+        decoder.close(sender);
+    }
+    let account = decoder.accounts().next().unwrap();
+    assert_eq!((account.unit, account.ledger().delivered), (Unit::Messages, 8));
+    assert_eq!((account.sequence.duplicates, account.sequence.restarts), (0, 0));
 }
 
 #[test]

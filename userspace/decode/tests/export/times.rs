@@ -71,8 +71,11 @@ fn the_event_time_may_be_that_of_the_message() {
     assert_eq!(of(EventTimeSource::Receive), RECEIVED.0);
 }
 
+/// Number, octets and value of a field.
+type Field = (u16, u16, u64);
+
 /// An IPFIX message whose only record has these fields, each of this length and with this number.
-fn of_fields(fields: &[(u16, u16, u64)]) -> Vec<u8> {
+fn of_fields(fields: &[Field]) -> Vec<u8> {
     let layout: Vec<_> = fields.iter().map(|&(id, length, _)| (id, length)).collect();
     let record: Vec<u8> = fields
         .iter()
@@ -93,7 +96,7 @@ fn times_of(decoder: &mut ExportDecoder, message: &[u8]) -> ([Option<i64>; 3], u
 fn absolute_times_are_mended() {
     const NTP_1970: u64 = 2_208_988_800 << 32;
     let ago = |ms: u64| SENT_MS - ms;
-    let cases: [(&str, &[(u16, u16, u64)], _); 15] = [
+    let cases: [(&str, &[Field], _); 15] = [
         (
             "as it should be",
             &[(152, 8, ago(9000)), (153, 8, ago(2000))],
@@ -122,7 +125,7 @@ fn absolute_times_are_mended() {
 #[test]
 fn of_several_fields_the_one_that_is_believed_counts() {
     let uptime = |ago: u64| u64::from(UPTIME) - ago;
-    let v9_of = |fields: &[(u16, u16, u64)]| {
+    let v9_of = |fields: &[Field]| {
         let message = of_fields(fields);
         let mut v9 = v9(0, &[]);
         v9.extend(&message[16..]);

@@ -1,13 +1,13 @@
 //! Every reason of damage has a frame, and what is left of its row.
 
 use crate::frames::{
-    IPV4, UDP, after, arp, ethernet, hex, inner_ethernet, ipv4, ipv4_with_options, ipv6, label, llc, patched,
-    pppoe, small_ipv4, small_ipv6, tag, tcp, udp, udp_tunnel,
+    IPV4, IPV6, UDP, after, arp, ethernet, hex, inner_ethernet, ipv4, ipv4_with_options, ipv6, jumbogram,
+    label, llc, nflog, patched, pppoe, small_ipv4, small_ipv6, tag, tcp, udp, udp_tunnel,
 };
 use crate::rows::{cut, decode, whole, words};
 use std::collections::HashSet;
 use tapline_decode::Damage::{self, *};
-use tapline_decode::LinkType;
+use tapline_decode::{Frame, LinkType};
 
 /// Reason, link type, frame, and the columns from the IP version on that are left.
 type Case = (Damage, LinkType, Vec<u8>, &'static str);
@@ -30,6 +30,18 @@ fn link_cases() -> Vec<Case> {
         on_ethernet(PppoeLengthTooLong, patched(ethernet(0x8864, &pppoe("c021", &[])), 18, "0009")),
         on_ethernet(PppTruncated, ethernet(0x8864, &pppoe("00", &[]))),
         on_ethernet(ArpTruncated, ethernet(0x0806, &arp()[..27])),
+        on_ethernet(PbbTruncated, ethernet(0x88e7, &[0; 3])),
+        on_ethernet(FabricPathTruncated, ethernet(0x8903, &[0])),
+        on_ethernet(NshTruncated, ethernet(0x894f, &hex("0fc20201 000001"))),
+        on_ethernet(NshTruncated, ethernet(0x894f, &hex("0fc60101 000001ff 0000"))),
+        on_ethernet(NshLengthTooShort, ethernet(0x894f, &hex("0fc10201 000001ff"))),
+        (NflogTruncated, LinkType::Nflog, vec![2; 3], ""),
+        (NflogTruncated, LinkType::Nflog, hex("02000000 0800"), ""),
+        (NflogTruncated, LinkType::Nflog, hex("02000000 0300 0a00"), ""),
+        (NflogTruncated, LinkType::Nflog, hex("02000000 0900 0a00 00000000"), ""),
+        (NflogTruncated, LinkType::Nflog, after("02000000 2300 0900", &small_ipv4()), V4),
+        (PppTruncated, LinkType::PppWithDirection, vec![], ""),
+        (EthernetTruncated, LinkType::EthernetWithFcs, vec![0; 17], ""),
         (LinuxSllTruncated, LinkType::LinuxSll, vec![0; 15], ""),
         (LinuxSllTruncated, LinkType::LinuxSll2, vec![0; 19], ""),
         (BsdLoopbackTruncated, LinkType::BsdNull, vec![0; 3], ""),
@@ -161,13 +173,68 @@ fn ip_headers_that_are_cut_short_keep_their_whole_fields() {
     assert_eq!(left(&ipv6(0, &v6), 7), "ip_version=6 dscp=46 ecn=1 flow_label=344865 octets=90");
 }
 
+/// Link type, frame, and how many octets its IP packet has whose header claims none.
+type Unclaimed = (LinkType, Vec<u8>, usize);
+
+/// Wherever the snap length cuts: what follows the IP header's beginning on the wire, but for known trailers.
 #[test]
-fn a_zero_claim_is_what_was_captured() {
-    let octets = |packet: Vec<u8>, octets| decode(&cut(LinkType::RawIp, &packet, octets)).0.remove("octets");
-    for captured in [15, 25] {
-        assert_eq!(octets(patched(small_ipv4(), 2, "0000"), captured), Some(captured.to_string()));
-        assert_eq!(octets(patched(small_ipv6(), 4, "0000"), captured), Some(captured.to_string()));
+fn a_zero_claim_is_what_is_left_of_the_frame_on_the_wire() {
+    let (v4, v6) = (patched(small_ipv4(), 2, "0000"), patched(small_ipv6(), 4, "0000"));
+    let padded = |mut frame: Vec<u8>| {
+        frame.resize(frame.len() + 9, 0xff);
+        frame
+    };
+    let cases: [Unclaimed; 15] = [
+        (LinkType::RawIp, v4.clone(), 30),
+        (LinkType::RawIp, v6.clone(), 50),
+        (LinkType::Ethernet, ethernet(IPV4, &v4), 30),
+        (LinkType::Ethernet, ethernet(0x8100, &tag(5, IPV6, &v6)), 50),
+        (LinkType::Ethernet, padded(ethernet(IPV4, &v4)), 39),
+        (LinkType::EthernetWithFcs, [ethernet(IPV4, &v4), vec![1; 4]].concat(), 30),
+        (LinkType::Ethernet, padded(llc("aaaa03 000000 0800", &v4)), 30),
+        (LinkType::Ethernet, padded(ethernet(0x8864, &pppoe("0057", &v6))), 50),
+        (LinkType::Ethernet, ethernet(0x88e7, &after("00000064", &inner_ethernet(IPV4, &v4))), 30),
+        (LinkType::Nflog, padded(nflog(2, &[(9, &v4)])), 30),
+        (LinkType::Ethernet, ethernet(IPV6, &jumbogram("1100 010400000000")), 58),
+        (LinkType::Ethernet, ethernet(IPV6, &jumbogram("1100 c204 00000012")), 58),
+        (LinkType::Ethernet, ethernet(IPV6, &jumbogram("1101 0000 0102 0000 c204 0000001a 0100")), 66),
+        (LinkType::Ethernet, padded(ethernet(IPV6, &ipv6(59, &[]))), 40),
+        (LinkType::Ethernet, padded(ethernet(IPV6, &patched(ipv6(59, b"ab"), 4, "0000"))), 40),
+    ];
+    for (link, frame, expected) in cases {
+        for octets in 0..=frame.len() {
+            let (mut row, damage) = decode(&cut(link, &frame, octets));
+            let known = row.remove("octets");
+            assert!(
+                known.is_none_or(|known| known == expected.to_string()),
+                "{octets} of {link:?} {frame:02x?}"
+            );
+            assert!(
+                matches!(damage, None | Some(SnapLength)),
+                "{octets} of {link:?} {frame:02x?}: {damage:?}"
+            );
+        }
+        assert_eq!(decode(&whole(link, &frame)).0["octets"], expected.to_string(), "{link:?} {frame:02x?}");
     }
+}
+
+#[test]
+fn a_jumbogram_claims_what_its_option_says() {
+    let packet = patched(jumbogram("1100 c204 00000012"), 44, "00011170");
+    for octets in 48..=packet.len() {
+        let frame = Frame { original_octets: 40 + 70_000, ..cut(LinkType::RawIp, &packet, octets) };
+        assert_eq!(decode(&frame).0["octets"], "70040");
+    }
+    let (row, damage) = decode(&whole(LinkType::RawIp, &packet));
+    assert_eq!((row["octets"].as_str(), damage), ("70040", Some(Ipv6PayloadLengthTooLong)));
+    let absurd = patched(packet.clone(), 44, "40000001");
+    assert_eq!(decode(&whole(LinkType::RawIp, &absurd)).0["octets"], "58");
+    let claiming = patched(packet, 4, "0012");
+    assert_eq!(
+        decode(&whole(LinkType::RawIp, &claiming)).0["octets"],
+        "58",
+        "who claims a length is no jumbogram"
+    );
 }
 
 #[test]

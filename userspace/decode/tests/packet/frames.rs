@@ -116,6 +116,23 @@ pub(crate) fn sll2(packet_type: u8, protocol: u16, payload: &[u8]) -> Vec<u8> {
     ])
 }
 
+/// A packet that netfilter logged on this machine: address family, and attributes by type.
+pub(crate) fn nflog(family: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut packet = vec![family, 0, 0, 0];
+    for (kind, value) in attributes {
+        packet.extend(u16::try_from(4 + value.len()).unwrap().to_le_bytes());
+        packet.extend(kind.to_le_bytes());
+        packet.extend(*value);
+        packet.resize(packet.len().next_multiple_of(4), 0);
+    }
+    packet
+}
+
+/// As [`small_ipv6`], of payload length zero and with this hop-by-hop header.
+pub(crate) fn jumbogram(header: &str) -> Vec<u8> {
+    patched(ipv6(0, &after(header, &udp(53, 1000, b"hi"))), 4, "0000")
+}
+
 /// The usual packet inside: from 10.0.0.1 port 53 to 10.0.0.2 port 1000, data `hi`.
 pub(crate) fn small_ipv4() -> Vec<u8> {
     ipv4(UDP, &udp(53, 1000, b"hi"))

@@ -2,10 +2,10 @@
 
 use crate::frames::{
     IPV4, IPV6, UDP, after, arp, ethernet, hex, icmp, inner_ethernet, ipv4, ipv4_with_options, ipv6, label,
-    llc, patched, pppoe, sll, sll2, small_ipv4, small_ipv6, tag, tcp, udp,
+    llc, nflog, patched, pppoe, sll, sll2, small_ipv4, small_ipv6, tag, tcp, udp, udp_tunnel,
 };
 use crate::rows::{decode, whole, words};
-use tapline_decode::{Direction, Frame, LinkType};
+use tapline_decode::{Depth, Direction, Frame, LinkType, PacketBatcher, Unread};
 
 /// The ports of [`small_ipv4`] and [`small_ipv6`], which show that the packet was found.
 const FOUND: &str = "src_port=53 dst_port=1000";
@@ -184,6 +184,61 @@ fn unknown_links_are_rows_without_headers() {
         row.remove("direction");
         assert_eq!(row.into_keys().collect::<Vec<_>>(), ["frame_octets", "ts"], "{link:?}");
         assert_eq!(damage, None);
+    }
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let (v4, v6) = (small_ipv4(), small_ipv6());
+    let ethernet = |kind, payload: &[u8]| (LinkType::Ethernet, ethernet(kind, payload));
+    let lcp = hex("c021 01010004");
+    let vxlan = udp_tunnel(4789, "08000000 00002a00", &inner_ethernet(0x88cc, &[0; 2]));
+    let cases = [
+        (ethernet(0x8926, &after("00010002 0800", &v4)), "1 EtherType 0x8926 (VN-Tag)"),
+        (ethernet(0x8100, &tag(5, 0x88cc, &[0; 2])), "1 EtherType 0x88cc (LLDP)"),
+        (ethernet(0x05dd, &v4), "1 EtherType 0x05dd"),
+        (ethernet(0x894f, &after("4fc20201 000001ff", &v4)), "1 EtherType 0x894f (NSH of another version)"),
+        (ethernet(0x894f, &hex("0fc20200 000001ff")), "1 NSH protocol 0"),
+        ((LinkType::Ethernet, llc("424203", &[0; 35])), "1 LLC 0x42 (spanning tree)"),
+        ((LinkType::Ethernet, llc("aaaa03 00000c 2000", &[0; 4])), "1 LLC 0xaa (SNAP of an organisation)"),
+        (ethernet(0x8864, &pppoe("c021", &hex("01010004"))), "1 PPP protocol 0xc021 (LCP)"),
+        ((LinkType::Ppp, lcp.clone()), "1 PPP protocol 0xc021 (LCP)"),
+        ((LinkType::Ppp, after("0f000800", &v4)), "1 link type 104 (Cisco HDLC)"),
+        ((LinkType::Other(127), v4.clone()), "1 link type 127 (802.11 with radiotap header)"),
+        ((LinkType::LinuxSll, sll(0, 0x000c, &[0; 16])), "1 cooked protocol 0x000c"),
+        ((LinkType::BsdLoop, after("00000007", &v4)), "1 address family 7"),
+        ((LinkType::Nflog, nflog(3, &[(9, &v4)])), "1 NFLOG family 3"),
+        (ethernet(0x0806, &arp()), ""),
+        (ethernet(IPV4, &v4), ""),
+        (ethernet(0x86dd, &v6), ""),
+        (ethernet(IPV4, &vxlan), ""),
+        (ethernet(IPV4, &ipv4(47, &after("2001 880b 0006 0009", &lcp))), ""),
+    ];
+    for ((link, frame), expected) in cases {
+        let mut batcher = PacketBatcher::new(&[], 64).with_depth(Depth::Tunnel);
+        batcher.push(&whole(link, &frame));
+        let unread: Vec<_> =
+            batcher.unread().iter().map(|(what, frames)| format!("{frames} {what}")).collect();
+        assert_eq!(unread.join(", "), expected, "{frame:02x?}");
+    }
+}
+
+#[test]
+fn a_link_type_that_is_not_read_is_named_at_any_depth() {
+    let mut batcher = PacketBatcher::new(&[], 64);
+    batcher.push(&whole(LinkType::Other(127), &[]));
+    batcher.push(&whole(LinkType::Ethernet, &ethernet(0x8926, &[])));
+    assert_eq!(batcher.unread().iter().collect::<Vec<_>>(), [(Unread::LinkType(127), 1)]);
+}
+
+#[test]
+fn netfilters_log_is_read_in_either_byte_order_and_of_bridges_too() {
+    let v4 = small_ipv4();
+    let bridged = nflog(7, &[(1, &hex("08000300")), (0x8012, &[1, 2, 3]), (9, &v4)]);
+    let swapped = after("02000000 0005 000a 78000000 0022 0009", &v4);
+    for frame in [bridged, swapped] {
+        let (row, damage) = decode(&whole(LinkType::Nflog, &frame));
+        assert_eq!((words(&row, "src_port", "dst_port").as_str(), damage), (FOUND, None), "{frame:02x?}");
     }
 }
 

@@ -5,10 +5,15 @@ use crate::samples;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tapline_decode::{Depth, Frame, LinkType, decode as decode_row};
-use tapline_record::PacketRow;
+use tapline_record::{PacketColumn, PacketRow};
 
-const LINKS: [LinkType; 9] = [
+const LINKS: [LinkType; 14] = [
     LinkType::Ethernet,
+    LinkType::EthernetWithFcs,
+    LinkType::Ppp,
+    LinkType::PppOverEthernet,
+    LinkType::PppWithDirection,
+    LinkType::Nflog,
     LinkType::RawIp,
     LinkType::LinuxSll,
     LinkType::LinuxSll2,
@@ -35,15 +40,17 @@ fn every_prefix_of_a_frame_has_a_subset_of_its_columns() {
     }
 }
 
-/// Columns at each depth; stale fields must not shine through.
+/// Columns at each depth; stale fields must not shine through. What is not read is so at any depth.
 fn present_at_all_depths(frame: &Frame<'_>) -> Vec<u64> {
-    let depths = [Depth::Frame, Depth::Link, Depth::Network, Depth::Transport, Depth::Tunnel];
-    let present = |depth| {
+    let decoded = |depth| {
         let mut row = PacketRow { present: u64::MAX, ..PacketRow::default() };
-        decode_row(frame, depth, &mut row);
-        row.present
+        let unread = decode_row(frame, depth, &mut row).unread;
+        assert!(unread.is_none() || !row.has(PacketColumn::IpVersion), "{unread:?}");
+        (row.present, unread)
     };
-    depths.into_iter().map(present).collect()
+    let depths = [Depth::Link, Depth::Network, Depth::Transport, Depth::Tunnel].map(decoded);
+    assert!(depths.iter().all(|(_, unread)| *unread == depths[0].1), "{depths:?}");
+    [decoded(Depth::Frame)].into_iter().chain(depths).map(|(present, _)| present).collect()
 }
 
 proptest! {

@@ -1,8 +1,9 @@
 //! Sound frames of every protocol and combination that the decoder knows, by name.
 
 use crate::frames::{
-    IPV4, IPV6, UDP, after, arp, ethernet, hex, icmp, inner_ethernet, ipv4, ipv4_with_options, ipv6, label,
-    llc, patched, pppoe, sll, sll2, small_ipv4, small_ipv6, tag, tcp, udp, udp_tunnel,
+    IPV4, IPV6, UDP, after, arp, ethernet, hex, icmp, inner_ethernet, ipv4, ipv4_with_options, ipv6,
+    jumbogram, label, llc, nflog, patched, pppoe, sll, sll2, small_ipv4, small_ipv6, tag, tcp, udp,
+    udp_tunnel,
 };
 use tapline_decode::LinkType;
 
@@ -33,6 +34,17 @@ fn links() -> Vec<Sample> {
         ("null, big-endian", LinkType::BsdNull, after("0000001e", &v6)),
         ("loop", LinkType::BsdLoop, after("00000002", &v4)),
         ("loop, IPv6", LinkType::BsdLoop, after("00000018", &v6)),
+        ("PPP", LinkType::Ppp, after("0021", &v4)),
+        ("PPP, framed", LinkType::Ppp, after("ff030057", &v6)),
+        ("PPP, compressed protocol", LinkType::Ppp, after("21", &v4)),
+        ("PPP with MPLS", LinkType::Ppp, after("ff030281", &label(9, true, &v4))),
+        ("LCP", LinkType::Ppp, after("ff03c021", &hex("01010004"))),
+        ("PPPoE without Ethernet", LinkType::PppOverEthernet, pppoe("0021", &v4)),
+        ("PPP, received", LinkType::PppWithDirection, after("00ff030021", &v4)),
+        ("PPP, sent", LinkType::PppWithDirection, after("010057", &v6)),
+        ("NFLOG", LinkType::Nflog, nflog(2, &[(1, &hex("08000300")), (10, b"up: \0"), (9, &v4)])),
+        ("NFLOG with IPv6", LinkType::Nflog, nflog(10, &[(9, &v6)])),
+        ("NFLOG without a packet", LinkType::Nflog, nflog(2, &[(10, b"x\0")])),
     ]
 }
 
@@ -64,6 +76,14 @@ fn ethernet_frames() -> Vec<Sample> {
         on_ethernet("PPPoE with MPLS", 0x8864, &pppoe("0281", &label(9, true, &v4))),
         on_ethernet("PPPoE behind tags", 0x8100, &tag(5, 0x8100, &tag(6, 0x8864, &pppoe("0021", &v4)))),
         on_ethernet("bridged", 0x6558, &bridged),
+        on_ethernet("provider backbone", 0x88e7, &after("00000064", &bridged)),
+        on_ethernet("provider backbone, tagged", 0x88a8, &tag(8, 0x88e7, &after("00000064", &bridged))),
+        on_ethernet("FabricPath", 0x8903, &after("0041", &bridged)),
+        on_ethernet("service chain", 0x894f, &after("0fc20201 000001ff", &v6)),
+        on_ethernet("service chain of type 1", 0x894f, &after(&format!("0fc60101 000001ff {:032x}", 0), &v4)),
+        on_ethernet("service chain, bridged", 0x894f, &after("0fc20203 000001ff", &bridged)),
+        on_ethernet("service chains", 0x894f, &after("0fc20204 000001ff 0fc20201 000001ff", &v4)),
+        on_ethernet("service chain, MPLS", 0x894f, &after("0fc20205 000001ff", &label(9, true, &v4))),
     ]
 }
 
@@ -86,6 +106,9 @@ fn extensions() -> Vec<Sample> {
         v6("fragment, destination", 44, "3c00 0001 00000abc 1100010400000000"),
         v6("encrypted", 50, ""),
         v6("no next header", 59, ""),
+        on_ethernet("nothing at all", IPV6, &ipv6(59, &[])),
+        on_ethernet("nothing at all, padded", IPV6, &[ipv6(59, &[]), vec![0; 6]].concat()),
+        on_ethernet("jumbogram", IPV6, &jumbogram("1100 c204 00000012")),
         on_ethernet("IPv4 options", IPV4, &ipv4_with_options(UDP, "94040000", &udp)),
         on_ethernet("IPv4 authentication", IPV4, &ipv4(51, &after(&format!("11 {authentication}"), &udp))),
         on_ethernet("IPv4 hop by hop", IPV4, &ipv4(0, &after("1100010400000000", &udp))),

@@ -12,6 +12,7 @@ use std::process::Command;
 const FIELDS: &[&str] = &[
     "frame.protocols",
     "frame.len",
+    "frame.p2p_dir",
     "eth.src",
     "eth.dst",
     "eth.type",
@@ -170,6 +171,10 @@ impl<'a> Dissection<'a> {
         self.put_text(row, "dst_mac", "eth.dst", 0);
         if let Some(kind) = self.number("sll.pkttype", 0) {
             row.insert("direction", u64::from(kind == 4).to_string());
+        }
+        // 0 is sent there.
+        if let Some(direction) = self.number("frame.p2p_dir", 0) {
+            row.insert("direction", (1 - direction).to_string());
         }
         let types = ["eth.type", "sll.etype", "vlan.etype", "llc.type"];
         let mut types = types.iter().flat_map(|field| self.fields.get(field).into_iter().flatten());

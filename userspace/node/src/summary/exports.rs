@@ -3,7 +3,9 @@
 use super::{Remark, grouped, texts};
 use crate::message::say;
 use tapline_capture::{ExportCounters, TcpCounters};
-use tapline_decode::export::{ExportAccount, SentBy, Strays, UndecodableCounts, Unit, version_name};
+use tapline_decode::export::{
+    ExportAccount, ScopeName, SentBy, Strays, UndecodableCounts, Unit, version_name,
+};
 use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
 
@@ -55,6 +57,8 @@ fn print_account(account: &ExportAccount) {
         grouped(ledger.lost_before_us)
     );
     let mut remarks = texts(&of_account(account));
+    let rates = of_rates(account);
+    remarks.extend(rates.iter().map(|(rates, what)| format!("{} {what}", grouped(*rates))));
     if account.counts.reasons != UndecodableCounts::default() {
         remarks.push(format!("undecodable: {}", reasons(&account.counts.reasons)));
     }
@@ -109,7 +113,21 @@ pub(super) fn of_account(account: &ExportAccount) -> Vec<Remark> {
         (counts.withdrawn, "templates withdrawn"),
         (counts.trailing_octets, "octets behind the last set"),
         (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
+        (account.rates.refused, "announcements of sampling rates beyond what is kept"),
+        (
+            extract.totals_only,
+            "records with totals only, which are no deltas: ask element(85) and element(86)",
+        ),
+        (extract.frames_only, "records whose octets are those of frames, link layer included"),
     ]
+}
+
+/// Sampling rates whose scope no record tells.
+pub(super) fn of_rates(account: &ExportAccount) -> Vec<(u64, String)> {
+    let text = |scope: &ScopeName| {
+        format!("sampling rates by {}, which no record tells, hence applied to nothing", scope.text())
+    };
+    account.rates.unfollowed.iter().map(|(scope, &rates)| (rates, text(scope))).collect()
 }
 
 fn reasons(counts: &UndecodableCounts) -> String {

@@ -9,7 +9,7 @@ use crate::arguments::QueryPlan;
 use serde_json::{Map, Value, json};
 use tapline_capture::End;
 use tapline_capture::kernel::AttachMode;
-use tapline_decode::export::{ExportAccount, version_name};
+use tapline_decode::export::{ExportAccount, SentBy, version_name};
 use tapline_pipeline::{
     FrameSummary, InterfaceReport, KernelReport, ListenerReport, SourceSummary, Summary, TemplateReport,
 };
@@ -69,6 +69,7 @@ fn of_frames(kind: &str, frames: &FrameSummary) -> Value {
     let mut remarks: Vec<(u64, String)> = vec![];
     let damage: Vec<Remark> = frames.damage.iter().map(|(damage, frames)| (frames, damage.text())).collect();
     remarks.extend(prefixed("damaged: ", &damage));
+    remarks.extend(frames.unread.iter().map(|(what, frames)| (frames, format!("not read: {what}"))));
     remarks.extend(frames.interface.iter().flat_map(interface::of_reader).map(owned));
     let mut object = fates(&frames.ledger);
     object.extend([
@@ -80,9 +81,12 @@ fn of_frames(kind: &str, frames: &FrameSummary) -> Value {
         object.extend(of_reader(report));
     }
     if let Some(flows) = &frames.flows {
-        let without_ip = flows.frames_without_ip;
-        let flows =
-            json!({ "flows": flows.flows, "packets": flows.packets, "frames_without_ip": without_ip });
+        let flows = json!({
+            "flows": flows.flows,
+            "packets": flows.packets,
+            "frames_without_ip": flows.frames_without_ip,
+            "clock_steps": flows.clock_steps,
+        });
         object.insert("flows".to_owned(), flows);
     }
     Value::Object(object)
@@ -142,9 +146,11 @@ fn of_listener(report: &ListenerReport) -> Value {
 fn exporter(account: &ExportAccount) -> Value {
     let mut object = fates(&account.ledger());
     let mut remarks: Vec<_> = exports::of_account(account).into_iter().map(owned).collect();
+    remarks.extend(exports::of_rates(account));
     remarks.extend(prefixed("undecodable: ", &exports::of_reasons(&account.counts.reasons)));
     object.extend([
         ("exporter".to_owned(), json!(account.exporter.map(|address| to_ip(address).to_string()))),
+        ("sender".to_owned(), json!(sender(account))),
         ("port".to_owned(), json!(account.port)),
         ("domain".to_owned(), json!(account.domain)),
         ("protocol".to_owned(), json!(version_name(account.version))),
@@ -160,6 +166,14 @@ fn exporter(account: &ExportAccount) -> Value {
         ("remarks".to_owned(), list(remarks)),
     ]);
     Value::Object(object)
+}
+
+/// The one address that sent its messages; none where they were several.
+fn sender(account: &ExportAccount) -> Option<String> {
+    match account.sent_by {
+        SentBy::One(sender) => Some(to_ip(sender).to_string()),
+        _ => None,
+    }
 }
 
 fn of_templates(report: &TemplateReport) -> [Remark; 2] {

@@ -112,18 +112,16 @@ fn beyond(name: &str) -> DataFusionError {
     exec_datafusion_err!("{name} is beyond 64 bits; sum floating-point numbers: sum(CAST(x AS DOUBLE))")
 }
 
-/// The sum, where all are positive and so small that no sum of some of them is beyond 64 bits; what stands below NULL
-/// is added, too.
-fn small_sum(values: &Int64Array) -> Option<i64> {
-    let add = |(bits, sum): (i64, i64), value: &i64| (bits | value, sum.wrapping_add(*value));
-    let (bits, sum) = values.values().iter().fold((0, 0), add);
+/// A bound of the sums of some of these, where all are positive and small: only their bits are looked at.
+fn small_bound(values: &Int64Array) -> Option<i64> {
     // No number has a bit that is not among these.
+    let bits = values.values().iter().fold(0, |bits, value| bits | value);
     let rows = i64::try_from(values.len()).unwrap_or(i64::MAX);
-    (bits >= 0 && bits.checked_mul(rows).is_some()).then_some(sum)
+    bits.checked_mul(rows).filter(|bound| *bound >= 0)
 }
 
 /// No sum of some of these is further from zero than this; `None` when that is beyond 64 bits.
-fn bound_of(values: &Int64Array) -> Option<i64> {
+fn exact_bound(values: &Int64Array) -> Option<i64> {
     let mut values = values.values().iter();
     values.try_fold(0_i64, |sum, value| sum.checked_add(value.checked_abs()?))
 }
@@ -141,8 +139,8 @@ impl GroupSums {
     /// Adds these to the bound; sums become wide when it does not hold any longer.
     fn raise_bound(&mut self, values: &Int64Array) -> Result<()> {
         let Some(bound) = self.bound else { return Ok(()) };
-        let more = small_sum(values).or_else(|| bound_of(values));
-        self.bound = more.and_then(|more| bound.checked_add(more));
+        let raised = |more: Option<i64>| more.and_then(|more| bound.checked_add(more));
+        self.bound = raised(small_bound(values)).or_else(|| raised(exact_bound(values)));
         if self.bound.is_some() {
             return Ok(());
         }
@@ -221,8 +219,7 @@ impl OneSum {
 
 /// The sum of these, whatever it is.
 fn exact_sum(values: &Int64Array) -> i128 {
-    match small_sum(values) {
-        Some(small) if values.null_count() == 0 => i128::from(small),
+    match small_bound(values) {
         Some(_) => sum(values).map_or(0, i128::from),
         None => values.iter().flatten().map(i128::from).sum(),
     }

@@ -64,7 +64,8 @@ pub(super) fn question(random: &mut Random, sources: &[Source]) -> Question {
     match random.below(20) {
         0..=2 => rows(random, source),
         3 => distinct(random, source),
-        4 => finished(random, derived_aggregate, source, None),
+        4 if random.percent(50) => finished(random, derived_aggregate, source, None),
+        4 => finished(random, shares, source, None),
         shape => {
             let windowed = random.percent(50);
             let (slide, size) = *random.choose(&WINDOWS);
@@ -302,6 +303,14 @@ fn united(random: &mut Random, source: &Source, window: Option<Window>) -> Block
         fields: first.fields.clone(),
     };
     above(random, &both, "u", window)
+}
+
+/// What part of all each key has.
+fn shares(random: &mut Random, source: &Source, window: Option<Window>) -> Block {
+    let key = Draw { random, scope: &source.fields }.value();
+    let whole = format!("(SELECT sum(octets) FROM {})", source.stream);
+    let share = Both::new(format!("sum(octets) * 100.0 / {whole}"), format!("sum(octets) * 100e0 / {whole}"));
+    grouped(random, source, window, vec![key], vec![(share, Kind::Float)])
 }
 
 /// An aggregate of what is computed of rows first.

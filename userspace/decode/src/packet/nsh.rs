@@ -1,0 +1,31 @@
+//! The network service header (RFC 8300).
+
+use super::ethertype::{self, BRIDGED_ETHERNET};
+use super::fields::Fields as _;
+use super::walk::Walk;
+use super::{Damage, Unread};
+
+/// Octets of the base header and the service path.
+const HEADER_OCTETS: usize = 8;
+
+/// Gives what the service chain carries; only version 0 exists.
+pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
+    let (header, _) = walk.header::<HEADER_OCTETS>(bytes, Damage::NshTruncated)?;
+    let (version, header_octets) = (header[0] >> 6, usize::from(header[1] & 0x3f) * 4);
+    if version != 0 {
+        return walk.leave(Unread::Ethertype(ethertype::NSH));
+    }
+    if header_octets < HEADER_OCTETS {
+        return walk.stop(Damage::NshLengthTooShort);
+    }
+    let [next_protocol] = header.octets::<3, 1>();
+    walk.ethertype = match next_protocol {
+        1 => ethertype::IPV4,
+        2 => ethertype::IPV6,
+        3 => BRIDGED_ETHERNET,
+        4 => ethertype::NSH,
+        5 => ethertype::MPLS,
+        other => return walk.leave(Unread::Nsh(other)),
+    };
+    walk.skip(bytes, header_octets, Damage::NshTruncated)
+}
