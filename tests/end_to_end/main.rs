@@ -13,3 +13,4 @@ mod live;
 mod overload;
 mod sender;
 mod state;
+mod times;

@@ -104,7 +104,8 @@ pub(crate) struct QueryArguments {
     /// One packet in so many was sampled, by exporters that do not say.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     sampling_rate: Option<u64>,
-    /// What the event time of an exported flow is.
+    /// What the event time of an exported flow is; export and receive do without the times of flows, where an
+    /// exporter tells none of any use.
     #[arg(long, value_enum, default_value_t = EventTime::Flow)]
     event_time: EventTime,
     /// Read queries from a file, separated by semicolons.
@@ -129,8 +130,9 @@ pub(crate) struct QueryArguments {
     /// Groups of one aggregate in one pane; rows beyond go into one folded row.
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     groups_max: u32,
-    /// How far records of a live source or of standard input may be out of order [default: 2000 for packets,
-    /// 60000 for exports].
+    /// How far records of a live source or of standard input may be late [default: 2000 for packets, 60000 for
+    /// exports]. A flow is exported after the inactive timeout of its exporter, often 15 s: for exports, allow that
+    /// and some seconds more, or say --event-time receive.
     #[arg(long, value_name = "MS")]
     allowed_lateness_ms: Option<u32>,
     /// How the account of the run is printed on standard error.
@@ -158,11 +160,11 @@ enum Identity {
 /// What the event time of an exported flow is.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum EventTime {
-    /// Its end, by the exporter's clock, corrected when that is off by more than ten minutes.
+    /// Its end, by the exporter's clock, corrected when that is off by more than 30 s.
     Flow,
-    /// When its message was sent, by the exporter's clock.
+    /// When its message was sent, by the same clock.
     Export,
-    /// When its message was received.
+    /// When its message was received, by ours.
     Receive,
 }
 

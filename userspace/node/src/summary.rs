@@ -1,5 +1,6 @@
 //! The account of a run, on standard error: sentences for a person, or one JSON object.
 
+mod clocks;
 mod exports;
 mod interface;
 mod json;
@@ -42,6 +43,7 @@ fn print_text(plan: &QueryPlan, summary: &Summary) {
         }
         SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
             exports::print(summary, accounts, strays);
+            clocks::print(accounts, plan.options.exports_lateness_ms());
             files.iter().for_each(exports::print_files);
             listeners.iter().for_each(exports::print_listener);
             templates.iter().for_each(exports::print_templates);

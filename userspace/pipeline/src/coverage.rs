@@ -3,13 +3,15 @@
 //! The capture thread of a live source says of each batch in which seconds its rows lie, and how many records
 //! went missing meanwhile. The merger adds it up by stream and second of event time and says it of a window when
 //! that closes. What went missing has no event time; it is spread as the rows around it are, in each stream that
-//! the source carries.
+//! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
+//! that it belongs to were given already.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use rtrb::{Consumer, Producer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tapline_query::COMPLETENESS;
 use tapline_record::{EventTime, StreamId};
@@ -95,27 +97,20 @@ impl CoverageReporter {
 
     /// Counts records by second.
     fn deliver<'a>(&mut self, stream: StreamId, times: &[i64], records: impl IntoIterator<Item = &'a i64>) {
-        let first = self.pending.len();
-        let base = times.iter().min().map_or(0, |time| time.div_euclid(SECOND_NS));
+        let latest = times.iter().max().map_or(0, |time| time.div_euclid(SECOND_NS));
+        let base = latest.saturating_sub(SECONDS_NEAR as i64 - 1);
         let mut near = [0_i64; SECONDS_NEAR];
+        let mut far = HashMap::new();
         for (time, records) in times.iter().zip(records) {
             let second = time.div_euclid(SECOND_NS);
-            match near.get_mut((second - base) as usize) {
+            match near.get_mut(second.wrapping_sub(base) as usize) {
                 Some(sum) => *sum += records,
-                None => self.deliver_far(first, Second::delivered(stream, second, *records)),
+                None => *far.entry(second).or_default() += records,
             }
         }
-        for (second, records) in (base..).zip(near).filter(|(_, records)| *records > 0) {
-            self.pending.push(Second::delivered(stream, second, records));
-        }
-    }
-
-    /// Counts records of a second that is far from the first one.
-    fn deliver_far(&mut self, first: usize, far: Second) {
-        match self.pending[first..].iter_mut().find(|known| known.second == far.second) {
-            Some(known) => known.delivered += far.delivered,
-            None => self.pending.push(far),
-        }
+        let near = (base..).zip(near).filter(|(_, records)| *records > 0);
+        let seconds = far.into_iter().chain(near);
+        self.pending.extend(seconds.map(|(second, records)| Second::delivered(stream, second, records)));
     }
 
     fn send(&mut self) {
@@ -130,17 +125,31 @@ impl CoverageReporter {
 pub(crate) struct CoverageLog {
     reports: Vec<Consumer<Report>>,
     streams: [BySecond; StreamId::COUNT],
+    /// Rows that came too late for each query, by the second of the latest rows of that moment.
+    late: HashMap<usize, BTreeMap<i64, u64>>,
 }
 
 impl CoverageLog {
     /// The log of these sources; without any, nothing is said.
-    pub(crate) const fn new(reports: Vec<Consumer<Report>>) -> Self {
-        Self { reports, streams: [const { BTreeMap::new() }; StreamId::COUNT] }
+    pub(crate) fn new(reports: Vec<Consumer<Report>>) -> Self {
+        let streams = [const { BTreeMap::new() }; StreamId::COUNT];
+        Self { reports, streams, late: HashMap::new() }
+    }
+
+    /// Notes rows that came too late for a query over `streams`.
+    pub(crate) fn note_late(&mut self, query: usize, streams: &[StreamId], rows: u64) {
+        let seconds = streams.iter().filter_map(|stream| self.streams[*stream as usize].last_key_value());
+        let latest = seconds.map(|(second, _)| *second).max().unwrap_or(0);
+        let late = self.late.entry(query).or_default();
+        *late.entry(latest).or_default() += rows;
+        while late.len() > SECONDS_MAX {
+            late.pop_first();
+        }
     }
 
     /// Takes what the sources reported.
     pub(crate) fn collect(&mut self) {
-        let Self { reports, streams } = self;
+        let Self { reports, streams, .. } = self;
         for report in reports.iter_mut() {
             while let Ok(report) = report.pop() {
                 report.iter().for_each(|second| add(&mut streams[second.stream as usize], second));
@@ -149,7 +158,7 @@ impl CoverageLog {
     }
 
     /// A result of a query over `streams` with its completeness filled in, if it has that column.
-    pub(crate) fn complete(&self, streams: &[StreamId], batch: RecordBatch) -> RecordBatch {
+    pub(crate) fn complete(&self, query: usize, streams: &[StreamId], batch: RecordBatch) -> RecordBatch {
         let Ok(position) = batch.schema_ref().index_of(COMPLETENESS) else { return batch };
         if self.reports.is_empty() || batch.num_rows() == 0 {
             return batch;
@@ -159,28 +168,31 @@ impl CoverageLog {
             Some(EventTime(times.value(0)))
         };
         let (Some(start), Some(end)) = (window("window_start"), window("window_end")) else { return batch };
-        let completeness = Float64Array::from(vec![self.of(streams, start, end); batch.num_rows()]);
+        let completeness = Float64Array::from(vec![self.of(query, streams, start, end); batch.num_rows()]);
         let (schema, mut columns, _) = batch.into_parts();
         columns[position] = Arc::new(completeness) as ArrayRef;
         RecordBatch::try_new(schema, columns).expect("invariant: the column has its type and length")
     }
 
-    /// Which part of the window's records arrived, of that stream of which the least did; `None` when nothing is known
-    /// of it.
-    fn of(&self, streams: &[StreamId], start: EventTime, end: EventTime) -> Option<f64> {
-        let parts = streams.iter().filter_map(|stream| part_of(&self.streams[*stream as usize], start, end));
+    /// Which part of the window's records arrived in time for this query, of that stream of which the least did;
+    /// `None` when nothing is known of it.
+    fn of(&self, query: usize, streams: &[StreamId], start: EventTime, end: EventTime) -> Option<f64> {
+        let seconds = start.0.div_euclid(SECOND_NS)..=end.0.saturating_sub(1).div_euclid(SECOND_NS);
+        let late = self.late.get(&query).map(|late| late.range(seconds.clone()).map(|(_, rows)| rows).sum());
+        let late = late.unwrap_or(0_u64) as f64;
+        let parts = streams.iter().filter_map(|stream| {
+            let (delivered, missing) = sums(&self.streams[*stream as usize], seconds.clone());
+            let offered = delivered + f64::max(missing, 0.0) + late;
+            (offered > 0.0).then(|| delivered / offered)
+        });
         parts.reduce(f64::min)
     }
 }
 
-/// Which part of a window's records arrived.
-fn part_of(by_second: &BySecond, start: EventTime, end: EventTime) -> Option<f64> {
-    let last = end.0.saturating_sub(1).div_euclid(SECOND_NS);
-    let seconds = by_second.range(start.0.div_euclid(SECOND_NS)..=last);
-    let (delivered, missing) =
-        seconds.fold((0.0, 0.0), |(sum, lost), (_, (delivered, missing))| (sum + delivered, lost + missing));
-    let offered = delivered + f64::max(missing, 0.0);
-    (offered > 0.0).then(|| delivered / offered)
+/// Records delivered in these seconds, and missing.
+fn sums(by_second: &BySecond, seconds: RangeInclusive<i64>) -> (f64, f64) {
+    let seconds = by_second.range(seconds).map(|(_, sums)| sums);
+    seconds.fold((0.0, 0.0), |sum, (delivered, missing)| (sum.0 + delivered, sum.1 + missing))
 }
 
 fn add(by_second: &mut BySecond, second: &Second) {
@@ -204,7 +216,7 @@ mod tests {
     }
 
     fn window(log: &CoverageLog, start: i64, end: i64) -> Option<f64> {
-        log.of(&[StreamId::Flows], EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
+        log.of(0, &[StreamId::Flows], EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
     }
 
     #[test]
@@ -225,6 +237,26 @@ mod tests {
     }
 
     #[test]
+    fn what_came_too_late_is_missing_among_the_latest_rows() {
+        let (reports, log) = RingBuffer::new(8);
+        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        let mut note = |log: &mut CoverageLog, seconds: &[i64]| {
+            reporter.note(StreamId::Flows, &batch(seconds), false, true);
+            log.collect();
+        };
+        let flows = &[StreamId::Flows];
+        note(&mut log, &[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]);
+        log.note_late(0, flows, 1);
+        log.note_late(1, flows, 9);
+        note(&mut log, &[25, -1]);
+        log.note_late(0, flows, 3);
+        assert_eq!(window(&log, 10, 20), Some(0.75));
+        assert_eq!(window(&log, 20, 30), Some(0.25));
+        let other = log.of(2, flows, EventTime(0), EventTime(30 * SECOND_NS));
+        assert_eq!(other, Some(1.0), "another query had none");
+    }
+
+    #[test]
     fn streams_are_complete_by_themselves() {
         let (reports, log) = RingBuffer::new(8);
         let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
@@ -233,7 +265,8 @@ mod tests {
         reporter.miss(1);
         reporter.note(StreamId::Flows, &batch(&[10]), false, true);
         log.collect();
-        let of = |streams: &[StreamId]| log.of(streams, EventTime(10 * SECOND_NS), EventTime(11 * SECOND_NS));
+        let of =
+            |streams: &[StreamId]| log.of(0, streams, EventTime(10 * SECOND_NS), EventTime(11 * SECOND_NS));
         assert_eq!(of(&[StreamId::Packets]), Some(0.8));
         assert_eq!(of(&[StreamId::Flows]), Some(0.5));
         assert_eq!(of(&[StreamId::Flows, StreamId::Packets]), Some(0.5), "the worse of both");

@@ -7,7 +7,6 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
-use std::ops::RangeInclusive;
 use tapline_capture::{
     ExportCounters, ExportEvent, ExportSet, IpfixListener, Restored, TcpCounters, TemplateFile, UdpListener,
 };
@@ -17,12 +16,8 @@ use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream, Strea
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
-/// An exporter that was silent for the allowed lateness holds no window open, but within these bounds.
-const IDLE_NS: RangeInclusive<i64> = 1_000_000_000..=30_000_000_000;
 /// Rows of a batch when only times are looked at.
 const SCAN_ROWS: usize = 8192;
-/// How long the watermark of a listener may be told again before it is worked out anew, over all exporters.
-const WATERMARK_NS: i64 = 10_000_000;
 /// Reads of a listener in one step, at most.
 const READS_A_STEP: usize = 64;
 
@@ -36,8 +31,10 @@ pub(crate) struct ExportPlan {
     /// Columns of `ledger`, if some query reads it.
     pub(crate) ledger_columns: Option<Vec<usize>>,
     pub(crate) batch_rows: usize,
-    /// How far a record may lie behind the latest one.
+    /// How far a record of files may lie behind the latest one, and one of a listener behind its arrival.
     pub(crate) lateness_ns: i64,
+    /// The widths of the panes of all queries that read `flows`.
+    pub(crate) pane_widths_ns: Vec<i64>,
     pub(crate) options: ExportOptions,
 }
 
@@ -175,13 +172,12 @@ pub(crate) struct ExportSource {
     rows_dropped: u64,
     counters_dropped: u64,
     lateness_ns: i64,
+    pane_widths_ns: Vec<i64>,
     /// Records that went missing until the last look.
     missing: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
     watermarks: Watermarks,
-    /// When the watermark of the flows of a listener was worked out.
-    watermark_time: EventTime,
     has_ended: bool,
     failure: Option<io::Error>,
     template_failure: Option<String>,
@@ -204,13 +200,13 @@ impl ExportSource {
                 .map(|columns| LedgerRows::new(columns, &input.name(), plan.options.identity)),
             input,
             lateness_ns: plan.lateness_ns,
+            pane_widths_ns: plan.pane_widths_ns.clone(),
             missing: 0,
             rows_dropped: 0,
             counters_dropped: 0,
             templates: None,
             restored: Restored::default(),
             watermarks: Watermarks::BEGINNING,
-            watermark_time: EventTime::MIN,
             has_ended: false,
             failure: None,
             template_failure: None,
@@ -274,18 +270,13 @@ impl ExportSource {
         batch
     }
 
-    /// No row of `flows` waits: later ones are not older than this.
+    /// No row of `flows` waits: later ones are not older than this. The watermark of a listener follows our clock,
+    /// whatever any exporter's says: rows that come later than is allowed are late, and hold up nobody.
     fn advance_flows(&mut self) {
-        if !self.is_live() {
-            return self.watermarks.set(StreamId::Flows, self.files_watermark());
-        }
-        let now = now();
-        if now >= self.watermark_time.plus(WATERMARK_NS) || now < self.watermark_time {
-            self.watermark_time = now;
-            let idle_ns = self.lateness_ns.clamp(*IDLE_NS.start(), *IDLE_NS.end());
-            let latest = self.decoder.watermark(now, idle_ns);
-            self.watermarks.set(StreamId::Flows, latest.plus(-self.lateness_ns));
-        }
+        let watermark = if self.is_live() { now().plus(-self.lateness_ns) } else { self.files_watermark() };
+        self.watermarks.set(StreamId::Flows, watermark);
+        let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
+        self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
     }
 
     fn files_watermark(&self) -> EventTime {

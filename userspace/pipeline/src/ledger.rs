@@ -15,10 +15,11 @@ use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
 const LOOK_EVERY_NS: i64 = 1_000_000_000;
 
 /// Columns that hold changes.
-const CHANGES: usize = 17;
-/// Where among them those stand that no exporter has.
-const SOCKET_DROPS: usize = 15;
-const UNREAD: usize = 16;
+const CHANGES: usize = 21;
+/// Where among them the exporter's clock stands, and those that no exporter has.
+const CLOCK: usize = 18;
+const SOCKET_DROPS: usize = 19;
+const UNREAD: usize = 20;
 
 /// The values of [`LedgerColumn::Offered`] and the columns behind it.
 type Amounts = [i64; CHANGES];
@@ -231,6 +232,10 @@ impl LedgerRows {
             row.sets_waited,
             row.sets_replayed,
             row.sets_expired,
+            row.late_rows,
+            row.moved_rows,
+            row.mended_rows,
+            row.clock_behind_ms,
             row.socket_drops,
             row.unread,
         ] = *changes;
@@ -265,7 +270,7 @@ fn fates(ledger: &SourceLedger) -> [i64; 6] {
 }
 
 fn amounts_of(account: &ExportAccount) -> Amounts {
-    let (counts, sequence) = (&account.counts, &account.sequence);
+    let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
     let mut amounts = [0; CHANGES];
     amounts[..6].copy_from_slice(&fates(&account.ledger()));
     let counters = [
@@ -278,8 +283,12 @@ fn amounts_of(account: &ExportAccount) -> Amounts {
         counts.sets_waited,
         counts.sets_replayed,
         counts.sets_expired,
+        extract.rows_late,
+        extract.rows_shifted,
+        extract.times_mended,
     ];
-    amounts[6..SOCKET_DROPS].copy_from_slice(&counters.map(signed));
+    amounts[6..CLOCK].copy_from_slice(&counters.map(signed));
+    amounts[CLOCK] = account.clock_behind_ns.unwrap_or(0) / 1_000_000;
     amounts
 }
 

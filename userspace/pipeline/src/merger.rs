@@ -102,6 +102,10 @@ impl Merger {
                 }
                 Ok(())
             }
+            Message::Late { query, rows } => {
+                self.coverage.note_late(query, self.queries[query].streams(), rows);
+                Ok(())
+            }
             Message::Done(ledgers) => {
                 self.done += 1;
                 self.ledgers.iter_mut().zip(ledgers).for_each(|(sum, ledger)| *sum += ledger);
@@ -113,7 +117,7 @@ impl Merger {
 
     fn give(&mut self, query: usize, sink: &mut dyn Sink) -> Result<(), RunError> {
         let (coverage, streams) = (&self.coverage, self.queries[query].streams());
-        let complete = |batch| sink.write(query, &coverage.complete(streams, batch));
+        let complete = |batch| sink.write(query, &coverage.complete(query, streams, batch));
         self.results.drain(..).try_for_each(complete).map_err(RunError::Sink)
     }
 }

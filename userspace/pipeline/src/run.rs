@@ -38,8 +38,8 @@ pub struct RunOptions {
     pub ring_capacity_batches: usize,
     /// Groups of one aggregate in one pane; more are folded into one row.
     pub groups_max: usize,
-    /// How far a record may lie behind the latest one, where that cannot be measured beforehand; `None` for
-    /// 2 s of packets and 60 s of exports.
+    /// How far a record may lie behind the latest one, where that cannot be measured beforehand, and behind its
+    /// arrival, where it is exported live; `None` for 2 s of packets and 60 s of exports.
     pub allowed_lateness_ms: Option<u32>,
     /// How exports are decoded.
     pub exports: ExportOptions,
@@ -60,6 +60,14 @@ impl Default for RunOptions {
             exports: ExportOptions::default(),
             flows: FlowMeterLimits::default(),
         }
+    }
+}
+
+impl RunOptions {
+    /// How far the event time of an exported record may lie behind its arrival.
+    #[must_use]
+    pub fn exports_lateness_ms(&self) -> u32 {
+        self.allowed_lateness_ms.unwrap_or(EXPORTS_LATENESS_MS)
     }
 }
 
@@ -175,6 +183,7 @@ fn sources(
         ledger_columns: columns_of(queries, &LEDGER),
         batch_rows: options.batch_rows,
         lateness_ns,
+        pane_widths_ns: pane_widths_ns(queries),
         options: options.exports,
     };
     let packets = |lateness_ns| PacketPlan {
@@ -263,6 +272,12 @@ impl Seats<'_> {
         };
         core.map(core_affinity::set_for_current);
     }
+}
+
+/// Of the queries that read `flows`.
+fn pane_widths_ns(queries: &[ContinuousQuery]) -> Vec<i64> {
+    let of_flows = queries.iter().filter(|query| query.columns_of(&FLOWS).is_some());
+    of_flows.filter_map(|query| query.window.and_then(Window::pane_width)).collect()
 }
 
 fn has_time_window(queries: &[ContinuousQuery]) -> bool {

@@ -79,6 +79,7 @@ pub(crate) fn wire(
             bell,
             merger: Cord(Arc::clone(&merger_bell)),
             told: Watermarks::BEGINNING,
+            told_late: vec![],
         });
     }
     Ok(wired)

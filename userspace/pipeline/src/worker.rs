@@ -24,6 +24,8 @@ pub(crate) enum Message {
     Output { query: usize, output: LowerOutput },
     /// This worker will give no pane that ends where its streams have come to, or earlier.
     Watermarks(Watermarks),
+    /// So many more rows came too late for query `query`.
+    Late { query: usize, rows: u64 },
     /// All is said; the fates of each query's rows.
     Done(Vec<QueryLedger>),
     /// A query cannot go on.
@@ -60,6 +62,8 @@ pub(crate) struct Worker {
     pub(crate) merger: Cord,
     /// The last watermarks that the merger was told.
     pub(crate) told: Watermarks,
+    /// The late rows of each operator that the merger was told of.
+    pub(crate) told_late: Vec<u64>,
 }
 
 impl Worker {
@@ -125,7 +129,21 @@ impl Worker {
             })
         };
         let watermarks = turn.last().map_or(Watermarks::BEGINNING, |task| task.watermarks);
-        self.each_operator(process, stop) && self.tell(watermarks, stop)
+        self.each_operator(process, stop) && self.tell_late(stop) && self.tell(watermarks, stop)
+    }
+
+    /// Tells the merger how many rows came too late since it was told last.
+    fn tell_late(&mut self, stop: &StopFlag<'_>) -> bool {
+        self.told_late.resize(self.operators.len(), 0);
+        let late = self.operators.iter().map(|(query, operator)| (*query, operator.ledger().late));
+        let news = late.zip(&mut self.told_late).filter(|((_, late), told)| late > told);
+        for ((query, late), told) in news {
+            let rows = late - std::mem::replace(told, late);
+            if !send(&mut self.messages, Message::Late { query, rows }, stop) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Tells the merger how far this worker has come, unless that is hardly further than it was told.

@@ -29,6 +29,10 @@ stream! {
         SetsWaited sets_waited: Change, true, "sets", "Sets that had to wait for their template";
         SetsReplayed sets_replayed: Change, true, "sets", "Of these, those whose template came";
         SetsExpired sets_expired: Change, true, "sets", "Of these, those that gave up waiting";
+        LateRows late_rows: Change, true, "rows", "Rows that came when the windows they belong to were closed";
+        MovedRows moved_rows: Change, true, "rows", "Rows whose times were moved, since the exporter's clock is off";
+        MendedRows mended_rows: Change, true, "rows", "Rows with times of no use, or out of order, which were mended";
+        ClockBehindMs clock_behind_ms: Change, true, "ms", "How much more the exporter's clock is behind ours than at the row before; the sum is how far it is behind";
         SocketDrops socket_drops: Change, true, "packets", "Packets that the kernel dropped for want of room in the listener's queue; they are among the lost";
         Unread unread: Change, true, "frames", "Frames of a kind that is not read, which protocol names; they are among the delivered";
     }

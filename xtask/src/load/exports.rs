@@ -101,6 +101,10 @@ struct FaultArguments {
     /// Send no template before so many datagrams of an exporter
     #[arg(long, value_name = "N", default_value_t = 0)]
     withhold: u64,
+    /// Let so many of a hundred exporters claim times of no use: clocks never set, ahead, behind or stepping, flows
+    /// of long ago
+    #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+    nonsense: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -188,6 +192,7 @@ impl FaultArguments {
             restart_every_datagrams: self.restart_every,
             redefine_every_datagrams: self.redefine_every,
             withhold_datagrams: self.withhold,
+            nonsense_percent: self.nonsense,
         }
     }
 }

@@ -23,7 +23,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Flow exports of synthetic routers, over UDP or into a capture file
-    Exports(exports::Arguments),
+    Exports(Box<exports::Arguments>),
     /// Play a capture file out of an interface, with its timing
     #[command(disable_help_flag = true)]
     Replay(frames::Arguments),

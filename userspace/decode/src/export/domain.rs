@@ -4,6 +4,7 @@
 //! template comes; what waited in vain is counted.
 
 use super::account::{ExportAccount, ExportCounts, SentBy, Undecodable, Unit};
+use super::clock::Clock;
 use super::counting::{Counting, Numbered};
 use super::domains::DomainKey;
 use super::extract::{ExtractCounts, Message, Origin};
@@ -18,9 +19,9 @@ use super::sets::{Set, Sets};
 use super::sflow::counters::InterfaceRows;
 use super::sflow::sources::Sources;
 use super::template::{Announced, TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
-use super::times::uptime_at;
+use super::times::{Believed, uptime_at};
 use super::wire::number;
-use super::{EventTimeSource, ExportOptions, Transport};
+use super::{Datagram, EventTimeSource, ExportOptions, Transport};
 use std::sync::Arc;
 use tapline_record::address::Address;
 use tapline_record::{BatchBuilder, EventTime};
@@ -42,6 +43,10 @@ pub(super) struct Output {
     pub(super) spans: Vec<Span>,
     pub(super) options: ExportOptions,
     pub(super) held: Held,
+    /// The latest event time of any row.
+    pub(super) latest: Option<EventTime>,
+    /// Rows before then come too late.
+    pub(super) closed_until: EventTime,
 }
 
 /// What all domains hold together; each has its limit.
@@ -77,8 +82,6 @@ pub(super) struct Domain {
     pub(super) sources: Sources,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
-    /// The latest event time of its rows.
-    pub(super) latest: Option<EventTime>,
     /// When its last message arrived.
     pub(super) received: EventTime,
     /// What became of rates in connections that have ended.
@@ -95,20 +98,11 @@ pub(super) struct Head {
     pub(super) domain: u32,
     /// The number of the message.
     pub(super) sequence: u32,
+    /// Event times that are believed, by the exporter's clock.
+    pub(super) believed: Believed,
     pub(super) sent: EventTime,
     pub(super) received: EventTime,
     pub(super) uptime_ms: Option<u32>,
-}
-
-/// What the exporter's clock says.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Clock {
-    /// When it started, by its own clock.
-    boot_ms: Option<i64>,
-    /// How far its clock is behind ours, the way of the messages included.
-    behind_ns: Option<i64>,
-    /// When it started in milliseconds, as it announced itself.
-    init_ms: Option<u64>,
 }
 
 /// Sets of one message without their templates.
@@ -149,47 +143,6 @@ pub(super) struct Tally {
     pub(super) claimed: u64,
 }
 
-impl Clock {
-    /// How far an exporter's start may seem to move without its having started anew.
-    const BOOT_SLACK_MS: i64 = 30_000;
-    /// After so long, the milliseconds since its start begin anew by themselves.
-    const WRAP_MS: i64 = 1 << 32;
-
-    /// Notes when a message was sent and received.
-    pub(super) fn note(&mut self, head: &Head) {
-        let behind = head.received.0.saturating_sub(head.sent.0);
-        // The fastest way tells the clock best; a clock that is set is followed slowly.
-        let known = self.behind_ns.unwrap_or(behind);
-        self.behind_ns = Some(behind.min(known.saturating_add((behind.saturating_sub(known)) / 64)));
-    }
-
-    /// How far the exporter's times are to be moved, when its clock is off by more than `skew_ns_max`.
-    pub(super) fn shift_ns(&self, skew_ns_max: i64) -> i64 {
-        self.behind_ns.filter(|behind| behind.saturating_abs() > skew_ns_max).unwrap_or(0)
-    }
-
-    /// How far the exporter's clock is behind ours.
-    pub(super) const fn behind_ns(&self) -> Option<i64> {
-        self.behind_ns
-    }
-
-    /// Learns from options records when the exporter started (systemInitTimeMilliseconds).
-    fn learn(&mut self, plan: &Plan, records: &Records<'_>) {
-        if let Some(slot) = plan.forward.times.init {
-            self.init_ms =
-                records.field(slot).map(number).filter(|&init_ms| init_ms > 0).last().or(self.init_ms);
-        }
-    }
-
-    /// Says whether the exporter has started anew since its last message.
-    pub(super) fn has_restarted(&mut self, head: &Head) -> bool {
-        let Some(uptime_ms) = head.uptime_ms else { return false };
-        let boot_ms = head.sent.0 / 1_000_000 - i64::from(uptime_ms);
-        let moved = boot_ms - self.boot_ms.replace(boot_ms).unwrap_or(boot_ms);
-        moved > Self::BOOT_SLACK_MS && (moved - Self::WRAP_MS).abs() > Self::BOOT_SLACK_MS
-    }
-}
-
 impl Domain {
     pub(super) fn new(key: &DomainKey, unit: Unit, sampling: Sampling) -> Self {
         Self {
@@ -204,7 +157,6 @@ impl Domain {
             sources: Sources::default(),
             sampling,
             clock: Clock::default(),
-            latest: None,
             received: EventTime::MIN,
             ended_rates: RateRemarks::default(),
             plans: Plans::new(key.address, key.transport != Transport::Udp),
@@ -337,7 +289,7 @@ impl Domain {
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         if plan.template.kind.is_options() {
             self.sampling.learn(&plan.template, records, &mut output.held.rates);
-            self.clock.learn(plan, records);
+            self.learn_start(plan, records);
             self.counts.options_records += u64::from(count);
             return count;
         }
@@ -348,11 +300,18 @@ impl Domain {
         if count == 0 {
             return 0;
         }
-        let message = head.message(&self.sampling, &self.clock, &output.options);
+        let message = head.message(&self.sampling, &self.clock, &output.options, output.closed_until);
         output.gatherer.append(plan, records, &message, &mut output.batch);
         self.extract += output.gatherer.take_counts();
-        self.latest = self.latest.max(output.gatherer.take_latest());
+        output.latest = output.latest.max(output.gatherer.take_latest());
         count
+    }
+
+    /// Learns from options records when the exporter started (systemInitTimeMilliseconds).
+    fn learn_start(&mut self, plan: &Plan, records: &Records<'_>) {
+        let Some(slot) = plan.forward.times.init else { return };
+        let told = records.field(slot).map(number).filter(|&init_ms| init_ms > 0).last();
+        self.clock.init_ms = told.or(self.clock.init_ms);
     }
 
     /// What the sequence numbers say, in the protocol's unit, and what those of datagrams say where they are
@@ -515,17 +474,46 @@ impl Domain {
 }
 
 impl Head {
-    fn message<'a>(&self, sampling: &'a Sampling, clock: &Clock, options: &ExportOptions) -> Message<'a> {
+    /// The head of a message of a domain, with this number there, that was sent then. Records of files may be as old as they like: they come out of
+    /// archives.
+    pub(super) fn new(
+        datagram: &Datagram<'_>,
+        (domain, sequence): (u32, u32),
+        sent: EventTime,
+        uptime_ms: Option<u32>,
+    ) -> Self {
+        let is_file = datagram.sender.transport == Transport::File;
+        Self {
+            exporter: datagram.sender.address,
+            domain,
+            sequence,
+            believed: Believed::of(sent, is_file),
+            sent,
+            received: datagram.received,
+            uptime_ms,
+        }
+    }
+
+    fn message<'a>(
+        &self,
+        sampling: &'a Sampling,
+        clock: &Clock,
+        options: &ExportOptions,
+        closed_until: EventTime,
+    ) -> Message<'a> {
+        let shift_ns = clock.shift_ns(self, options.skew_ns_max);
         Message {
             origin: Origin { exporter: self.exporter, domain: self.domain },
             sent: self.sent,
+            believed: self.believed,
             uptime_ms: self.uptime_ms.or_else(|| uptime_at(self.sent, clock.init_ms?)),
-            shift_ns: clock.shift_ns(options.skew_ns_max),
+            shift_ns,
             event_time: match options.event_time {
                 EventTimeSource::Flow => None,
-                EventTimeSource::Export => Some(self.sent),
+                EventTimeSource::Export => Some(self.sent.plus(shift_ns)),
                 EventTimeSource::Receive => Some(self.received),
             },
+            closed_until,
             sampling,
         }
     }

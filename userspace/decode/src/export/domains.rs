@@ -1,19 +1,23 @@
 //! The exporters and domains that are kept.
 //!
 //! Takes the key of each message, gives the domain that it belongs to. Their number is limited: when there is no
-//! room for a new one, the one that was silent for longest is given up, once it was silent for long enough. A
+//! room for a new one, one that was silent for long enough is given up; a guest, of which a few messages came, is so
+//! sooner, so that many forged senders do not keep others out for long, nor cost them more than a look. A
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
 //! that is given up stays, in one account a protocol version and unit.
 
-use super::Transport;
 use super::account::{ExportAccount, Undecodable, Unit};
 use super::domain::{Domain, Output};
 use super::sampling::Sampling;
 use super::template::Template;
+use super::{ExportOptions, Transport};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tapline_record::EventTime;
 use tapline_record::address::Address;
+
+/// A domain of which no more messages came is a guest.
+const GUEST_MESSAGES_MAX: u64 = 3;
 
 /// Whose messages have one account. An agent of sFlow is known by what its datagrams say, whichever way they come;
 /// it has no port.
@@ -142,14 +146,15 @@ impl Domains {
             self.kept[place].key = key;
             place
         } else {
-            let sibling = self.kept.iter().find(|kept| kept.key.is_of_exporter_of(&key));
-            let sampling = match sibling {
+            let place = self.room(now, output)?;
+            let is_sibling =
+                |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
+            let sampling = match self.kept.iter().find(is_sibling) {
                 Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
                 None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
             };
             let domain = Domain::new(&key, unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };
-            let place = self.room(now, output)?;
             self.next_id += 1;
             if place == self.kept.len() {
                 self.kept.push(kept);
@@ -170,9 +175,10 @@ impl Domains {
         if now < self.full_until {
             return Err(Undecodable::Cap);
         }
-        let places = 0..self.kept.len();
-        let oldest = places.min_by_key(|&place| self.kept[place].domain.received).ok_or(Undecodable::Cap)?;
-        self.full_until = self.kept[oldest].domain.received.plus(output.options.domain_idle_ns);
+        let until = |place: usize| self.kept[place].kept_until(&output.options);
+        let (until, oldest) =
+            (0..self.kept.len()).map(|place| (until(place), place)).min().ok_or(Undecodable::Cap)?;
+        self.full_until = until;
         if now < self.full_until {
             return Err(Undecodable::Cap);
         }
@@ -198,6 +204,12 @@ impl Domains {
 impl Kept {
     fn account(&self) -> ExportAccount {
         self.domain.account(self.id, &self.key)
+    }
+
+    /// Until when it is not given up for another one.
+    const fn kept_until(&self, options: &ExportOptions) -> EventTime {
+        let is_guest = self.domain.counts.messages <= GUEST_MESSAGES_MAX;
+        self.domain.received.plus(if is_guest { options.guest_idle_ns } else { options.domain_idle_ns })
     }
 }
 

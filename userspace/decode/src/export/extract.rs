@@ -11,7 +11,7 @@ use super::records::{Arrays, Records, Slot};
 use super::sampling::Sampling;
 use super::section::SectionRows;
 use super::template::Template;
-use super::times::{NO_TIME, RowTimes};
+use super::times::{Believed, NO_TIME, RowTimes};
 use super::wire::{array_at, number, u16_at};
 use std::ops::AddAssign;
 use tapline_record::address::{Address, mapped_v4};
@@ -24,12 +24,16 @@ pub(super) struct Message<'a> {
     pub(super) origin: Origin,
     /// When the exporter sent it, by its own clock.
     pub(super) sent: EventTime,
+    /// Event times that are believed, by the same clock.
+    pub(super) believed: Believed,
     /// Milliseconds since the exporter started; `None` when the message does not say.
     pub(super) uptime_ms: Option<u32>,
     /// By how much the exporter's times are moved, since its clock is off.
     pub(super) shift_ns: i64,
     /// The event time of all rows, where it is not that of each flow.
     pub(super) event_time: Option<EventTime>,
+    /// Rows before then come too late: their windows are closed.
+    pub(super) closed_until: EventTime,
     pub(super) sampling: &'a Sampling,
 }
 
@@ -60,10 +64,14 @@ pub(super) struct Extractor {
 /// What was mended or made up on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtractCounts {
-    /// Rows with a start after their end, or an end after their message was sent.
+    /// Rows with a start after their end, a time after their message was sent, or none of any use.
     pub times_mended: u64,
     /// Rows whose times were moved since the exporter's clock is off.
     pub rows_shifted: u64,
+    /// Rows that came when their windows were closed already.
+    pub rows_late: u64,
+    /// How long before they came, at the most, in nanoseconds.
+    pub late_ns_max: i64,
     /// Rows whose counters were scaled by 1, since nobody said the sampling rate.
     pub rates_unknown: u64,
     /// Records that tell octets or packets only as totals, which are no deltas.
@@ -72,10 +80,22 @@ pub struct ExtractCounts {
     pub frames_only: u64,
 }
 
+impl ExtractCounts {
+    /// Notes rows before `closed_until`, the earliest of them then.
+    pub(super) fn note_late(&mut self, rows: u64, earliest: EventTime, closed_until: EventTime) {
+        if rows > 0 {
+            self.rows_late += rows;
+            self.late_ns_max = self.late_ns_max.max(closed_until.0.saturating_sub(earliest.0));
+        }
+    }
+}
+
 impl AddAssign for ExtractCounts {
     fn add_assign(&mut self, other: Self) {
         self.times_mended += other.times_mended;
         self.rows_shifted += other.rows_shifted;
+        self.rows_late += other.rows_late;
+        self.late_ns_max = self.late_ns_max.max(other.late_ns_max);
         self.rates_unknown += other.rates_unknown;
         self.totals_only += other.totals_only;
         self.frames_only += other.frames_only;
@@ -245,7 +265,9 @@ impl Extractor {
         let found = self.times.find(&side.times, records, message);
         self.counts.times_mended += found.mended;
         self.counts.rows_shifted += if message.shift_ns == 0 { 0 } else { records.len() as u64 };
-        self.latest = self.latest.max(found.latest);
+        let Some((earliest, latest)) = found.span else { return };
+        self.latest = self.latest.max(Some(EventTime(latest)));
+        self.counts.note_late(found.late, EventTime(earliest), message.closed_until);
     }
 
     /// Finds the sampling rate of every row.

@@ -6,6 +6,7 @@
 //! kept for exporters has a limit.
 
 mod account;
+mod clock;
 mod counting;
 mod datagram;
 mod domain;
@@ -40,7 +41,7 @@ mod wire;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use domain::{Domain, Held, Output};
+use domain::{Held, Output};
 use domains::{DomainKey, Domains};
 use gather::Gatherer;
 use plan::Plan;
@@ -77,7 +78,7 @@ pub enum EventTimeSource {
     /// The flow's end, by the exporter's clock; moved when that clock is off.
     #[default]
     Flow,
-    /// When the message was sent, by the exporter's clock.
+    /// When the message was sent, by the exporter's clock; moved when that clock is off.
     Export,
     /// When the message was received; always so for sFlow, which tells no time.
     Receive,
@@ -90,6 +91,8 @@ pub struct ExportOptions {
     pub domains_max: usize,
     /// How long one of them must have been silent to be given up for a new one, in nanoseconds.
     pub domain_idle_ns: i64,
+    /// The same of one that sent no more than a few messages, as forged senders do.
+    pub guest_idle_ns: i64,
     /// Templates of one domain.
     pub templates_max: usize,
     /// Fields of one template.
@@ -115,6 +118,7 @@ impl Default for ExportOptions {
         Self {
             domains_max: 4096,
             domain_idle_ns: 1_800_000_000_000,
+            guest_idle_ns: 60_000_000_000,
             templates_max: 1024,
             template_fields_max: 512,
             template_fields_all_max: 1 << 20,
@@ -123,7 +127,7 @@ impl Default for ExportOptions {
             identity: ExporterIdentity::default(),
             sampling_rate: None,
             event_time: EventTimeSource::default(),
-            skew_ns_max: 600_000_000_000,
+            skew_ns_max: 30_000_000_000,
         }
     }
 }
@@ -140,8 +144,6 @@ pub struct ExportDecoder {
     strays: Strays,
     /// Records of all exporters that did not become rows.
     missing: u64,
-    /// The latest event time of any row.
-    latest: Option<EventTime>,
 }
 
 /// Messages that belong to no exporter.
@@ -193,11 +195,12 @@ impl ExportDecoder {
                 spans: vec![],
                 options,
                 held: Held::default(),
+                latest: None,
+                closed_until: EventTime::MIN,
             },
             batch_rows,
             strays: Strays::default(),
             missing: 0,
-            latest: None,
         }
     }
 
@@ -244,7 +247,6 @@ impl ExportDecoder {
             _ => ipfix::decode(datagram, domain, output),
         }
         self.missing = self.missing - missing + domain.missing_records();
-        self.latest = self.latest.max(domain.latest);
         if domain.sampling.has_news() {
             domains.share_samplers();
         }
@@ -314,16 +316,13 @@ impl ExportDecoder {
     /// The latest event time of any row so far.
     #[must_use]
     pub const fn latest(&self) -> Option<EventTime> {
-        self.latest
+        self.output.latest
     }
 
-    /// How far all exporters have come that sent something in the last `idle_ns`; no further than `now`,
-    /// and just there when all are silent.
-    #[must_use]
-    pub fn watermark(&self, now: EventTime, idle_ns: i64) -> EventTime {
-        let is_active = |domain: &&Domain| domain.received >= now.plus(-idle_ns);
-        let domains = self.domains.iter().map(|kept| &kept.domain).filter(is_active);
-        domains.filter_map(|domain| domain.latest).fold(now, EventTime::min)
+    /// Notes that the windows of all rows before then are closed: those of them that come from now on are late, and
+    /// counted so in the accounts of their exporters.
+    pub const fn note_closed(&mut self, until: EventTime) {
+        self.output.closed_until = until;
     }
 
     /// Gives up on every set that still waits for its template: no more messages will come.

@@ -90,14 +90,9 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
         domain.sampling.note_header(u64::from(last & 0x3fff));
     }
     let seconds = u32_at(payload, 8).unwrap_or(0);
-    let head = Head {
-        exporter: datagram.sender.address,
-        domain: domain_of(payload).unwrap_or(0),
-        sequence,
-        sent: header_time(seconds, u32_at(payload, 12).unwrap_or(0)),
-        received: datagram.received,
-        uptime_ms: Some(uptime),
-    };
+    let sent = header_time(seconds, u32_at(payload, 12).unwrap_or(0));
+    let engine = domain_of(payload).unwrap_or(0);
+    let head = Head::new(datagram, (engine, sequence), sent, Some(uptime));
     domain.clock.note(&head);
     domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
     let body = &body[..claimed.min(body.len())];

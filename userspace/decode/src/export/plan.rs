@@ -139,13 +139,13 @@ pub(super) struct IcmpOfPort {
     pub(super) is_always_told: bool,
 }
 
-/// Where the times of a row come from; which are given at all.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where the times of a row come from: of each, all fields that may tell it, the best one first.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Times {
-    pub(super) start: Option<(Slot, Form)>,
-    pub(super) end: Option<(Slot, Form)>,
+    pub(super) start: Vec<(Slot, Form)>,
+    pub(super) end: Vec<(Slot, Form)>,
     /// When something was observed that has no duration.
-    pub(super) observed: Option<(Slot, Form)>,
+    pub(super) observed: Vec<(Slot, Form)>,
     /// When the exporter started, for the times by its uptime.
     pub(super) init: Option<Slot>,
     /// Between start and end, and how many nanoseconds its unit has.
@@ -244,11 +244,11 @@ impl RateSource {
 }
 
 fn times(template: &Template, direction: Direction) -> Times {
-    let pick = |column| fields(template, column, direction).next();
+    let all = |column| fields(template, column, direction).collect();
     Times {
-        start: pick(FlowColumn::StartTime),
-        end: pick(FlowColumn::EndTime),
-        observed: pick(FlowColumn::Ts),
+        start: all(FlowColumn::StartTime),
+        end: all(FlowColumn::EndTime),
+        observed: all(FlowColumn::Ts),
         init: find(template, Element::iana(160)),
         duration: [(161, 1_000_000), (162, 1_000)]
             .into_iter()

@@ -1,18 +1,25 @@
 //! Start, end and event time of every row, worked out message by message for all columns that need them.
 //!
-//! Takes the fields that give times, in any form. Nonsense is mended: an end after the message itself, a start
-//! after its end. Once warm, nothing is allocated.
+//! Takes the fields that give times, in any form; of several that tell the same, the first that is believed.
+//! Nonsense is mended: a time after the message itself, a start after its end. A row whose times are of no use has
+//! the message's own, as its event time. Once warm, nothing is allocated.
+//!
+//! So no event time lies after its message; how far that one may lie after its arrival is the exporter's clock's
+//! matter (`clock.rs`).
 
 use super::elements::Form;
 use super::extract::{Message, extend_arrays};
 use super::plan::Times;
 use super::records::{Records, Slot};
-use super::uptimes::{HALF_WRAP_MS, Uptimes};
+use super::uptimes::Uptimes;
 use super::wire::number;
 use tapline_record::EventTime;
 
 /// How far a flow's end may lie after its message was sent: exporters round the one and not the other.
 const END_AHEAD_MS_MAX: u32 = 2_000;
+/// How far from that an event may lie in the past: a day, longer than any exporter keeps a flow. What is older was
+/// counted from another beginning.
+const AGE_MS_MAX: u32 = 86_400_000;
 /// Seconds between NTP's epoch and Unix's.
 const NTP_EPOCH_SECONDS: i64 = 2_208_988_800;
 /// Stands for a time that is not given.
@@ -24,18 +31,22 @@ pub(super) struct RowTimes {
     starts: Vec<i64>,
     ends: Vec<i64>,
     events: Vec<i64>,
+    /// What another field says of the same.
+    others: Vec<i64>,
     /// Whether some start or end is not given.
     has_gaps: bool,
     uptimes: Uptimes,
 }
 
 /// What was found about all rows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Rows with a start after their end, or an end after their message was sent.
+    /// Rows with a start after their end, a time after their message was sent, or none of any use.
     pub(super) mended: u64,
-    /// The latest event time, `None` when there is no row.
-    pub(super) latest: Option<EventTime>,
+    /// The earliest and the latest event time, `None` when there is no row.
+    pub(super) span: Option<(i64, i64)>,
+    /// Rows whose windows are closed.
+    pub(super) late: u64,
 }
 
 impl RowTimes {
@@ -47,11 +58,16 @@ impl RowTimes {
         let mut rows = self.rows(first);
         if message.shift_ns != 0 {
             rows.shift(message.shift_ns);
-            found.latest = found.latest.map(|latest| latest.plus(message.shift_ns));
+            let shifted = |time: i64| time.saturating_add(message.shift_ns);
+            found.span = found.span.map(|(earliest, latest)| (shifted(earliest), shifted(latest)));
         }
-        if let Some(time) = message.event_time {
-            rows.events.fill(time.0);
-            found.latest = found.latest.and(message.event_time);
+        if let Some(EventTime(time)) = message.event_time {
+            rows.events.fill(time);
+            found.span = found.span.map(|_| (time, time));
+        }
+        let closed_until = message.closed_until.0;
+        if found.span.is_some_and(|(earliest, _)| earliest < closed_until) {
+            found.late = rows.events.iter().filter(|&&event| event < closed_until).count() as u64;
         }
         found
     }
@@ -67,29 +83,37 @@ impl RowTimes {
     ) -> Option<Found> {
         let first = self.ends.len();
         self.uptimes.load(times, records)?;
-        // Uptimes wrap after 49.7 days; those of the half before the latest end that is believed are told apart.
-        let earliest_uptime = message.uptime_ms?.wrapping_add(END_AHEAD_MS_MAX).wrapping_sub(HALF_WRAP_MS);
-        let latest = self.uptimes.latest_after(earliest_uptime)?;
-        let earliest = latest_end(message.sent).wrapping_sub(i64::from(HALF_WRAP_MS) * 1_000_000);
+        // Uptimes wrap after 49.7 days; those that are believed are all of one day.
+        let earliest_uptime = message.uptime_ms?.wrapping_add(END_AHEAD_MS_MAX).wrapping_sub(AGE_MS_MAX);
+        let span = self.uptimes.span_within(earliest_uptime, AGE_MS_MAX)?;
+        let Believed { earliest, .. } = Believed::of(message.sent, false);
         let instant = |after_ms: u32| earliest.wrapping_add_unsigned(u64::from(after_ms) * 1_000_000);
         let instant_of = |&uptime: &u32| instant(uptime.wrapping_sub(earliest_uptime));
         self.starts.extend(self.uptimes.starts.iter().map(instant_of));
         self.ends.extend(self.uptimes.ends.iter().map(instant_of));
         self.events.extend_from_slice(&self.ends[first..]);
-        Some(Found { mended: 0, latest: Some(EventTime(instant(latest))) })
+        Some(Found { span: Some((instant(span.0), instant(span.1))), ..Found::default() })
     }
 
     /// Appends rows by fields of any form.
     fn extend_by_fields(&mut self, times: &Times, records: &Records<'_>, message: &Message<'_>) -> Found {
         let first = self.events.len();
-        load(&mut self.starts, times.start, times.init, records, message);
-        load(&mut self.ends, times.end, times.init, records, message);
-        load(&mut self.events, times.observed, times.init, records, message);
+        let columns = [&mut self.starts, &mut self.ends, &mut self.events];
+        for (column, sources) in columns.into_iter().zip([&times.start, &times.end, &times.observed]) {
+            load(column, sources.first().copied(), times.init, records, message);
+            for &other in sources.iter().skip(1) {
+                if column[first..].iter().any(|&time| !message.believed.has(time)) {
+                    self.others.clear();
+                    load(&mut self.others, Some(other), times.init, records, message);
+                    message.believed.prefer(&mut column[first..], &self.others);
+                }
+            }
+        }
         let mut rows = self.rows(first);
         if let Some((slot, unit_ns)) = times.duration {
             rows.add_durations(records.field(slot).map(number), unit_ns);
         }
-        let found = rows.settle(message.sent);
+        let found = rows.settle(message.sent.0, message.believed, times.has_any());
         self.has_gaps |= [&self.starts, &self.ends].iter().any(|times| times[first..].contains(&NO_TIME));
         found
     }
@@ -138,20 +162,20 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Mends nonsense and finds the event times: a flow's end, or else what is there.
-    fn settle(&mut self, sent: EventTime) -> Found {
-        let (sent, latest_end) = (sent.0, latest_end(sent));
-        let (mut mended, mut latest) = (0, NO_TIME);
+    /// Mends nonsense and finds the event times: a flow's end, or else what is there and believed, or else when the
+    /// message was `sent`. Without `has_times` there is nothing to mend.
+    fn settle(&mut self, sent: i64, believed: Believed, has_times: bool) -> Found {
+        let (mut mended, mut earliest, mut latest) = (0, i64::MAX, i64::MIN);
         for ((start, end), event) in self.starts.iter_mut().zip(&mut *self.ends).zip(&mut *self.events) {
-            if *end > latest_end || *start > *end && *end != NO_TIME {
-                mended += 1;
-                *end = (*end).min(sent);
-                *start = (*start).min(*end);
+            if believed.has(*end) && *start <= *end && *event <= believed.latest {
+                *event = *end;
+            } else {
+                mended += u64::from(settle_row([start, end, event], sent, believed) && has_times);
             }
-            *event = first_given([*end, *event, *start, sent]);
+            earliest = earliest.min(*event);
             latest = latest.max(*event);
         }
-        Found { mended, latest: (latest != NO_TIME).then_some(EventTime(latest)) }
+        Found { mended, span: (earliest <= latest).then_some((earliest, latest)), late: 0 }
     }
 
     /// Moves all of them.
@@ -172,6 +196,54 @@ impl Rows<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+/// Mends the start, the end and the event time of a row; says whether there was anything to mend.
+fn settle_row([start, end, event]: [&mut i64; 3], sent: i64, believed: Believed) -> bool {
+    let mut is_mended = false;
+    for time in [&mut *start, &mut *end, &mut *event].into_iter().filter(|time| **time > believed.latest) {
+        (*time, is_mended) = (sent, true);
+    }
+    if *start > *end && *end != NO_TIME {
+        (*start, is_mended) = (*end, true);
+    }
+    let told = [*end, *event, *start].into_iter().find(|&time| believed.has(time));
+    *event = told.unwrap_or(sent);
+    is_mended || told.is_none()
+}
+
+/// From when to when an event is believed to have happened that a message tells of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Believed {
+    earliest: i64,
+    latest: i64,
+}
+
+impl Believed {
+    /// For a message that was sent then; one out of an archive may tell of anything that happened before.
+    pub(super) const fn of(sent: EventTime, is_archive: bool) -> Self {
+        let latest = sent.plus(END_AHEAD_MS_MAX as i64 * 1_000_000);
+        let day = latest.plus(-(AGE_MS_MAX as i64) * 1_000_000);
+        Self { earliest: if is_archive { NO_TIME } else { day.0 }, latest: latest.0 }
+    }
+
+    const fn has(self, time: i64) -> bool {
+        self.earliest <= time && time <= self.latest && time != NO_TIME
+    }
+
+    /// Puts other times, where they are believed, in place of those that are not.
+    fn prefer(self, times: &mut [i64], others: &[i64]) {
+        let worse =
+            times.iter_mut().zip(others).filter(|(time, other)| !self.has(**time) && self.has(**other));
+        worse.for_each(|(time, other)| *time = *other);
+    }
+}
+
+impl Times {
+    /// Whether there is a field of any time.
+    fn has_any(&self) -> bool {
+        [&self.start, &self.end, &self.observed].iter().any(|sources| !sources.is_empty())
     }
 }
 
@@ -216,11 +288,6 @@ fn extend(out: &mut Vec<i64>, records: &Records<'_>, slot: Slot, instant: impl F
     }
 }
 
-/// The latest end that is believed, of a flow that was told of then.
-fn latest_end(sent: EventTime) -> i64 {
-    sent.plus(i64::from(END_AHEAD_MS_MAX) * 1_000_000).0
-}
-
 /// An exporter's uptime when it sent a message, by when it started; `None` when that is not given.
 pub(super) fn uptime_at(sent: EventTime, init_ms: u64) -> Option<u32> {
     let init_ms = i64::try_from(init_ms).ok().filter(|&init_ms| init_ms > 0)?;
@@ -228,19 +295,13 @@ pub(super) fn uptime_at(sent: EventTime, init_ms: u64) -> Option<u32> {
     Some((sent.0.div_euclid(1_000_000)).wrapping_sub(init_ms) as u32)
 }
 
-/// The first of the times that is given.
-#[inline]
-fn first_given(times: [i64; 4]) -> i64 {
-    times.into_iter().find(|&time| time != NO_TIME).unwrap_or(NO_TIME)
-}
-
-/// The instant of an exporter's uptime; [`NO_TIME`] for the one that stands for none.
+/// The instant of an exporter's uptime; [`NO_TIME`] for those that stand for none: 0, and all bits set.
 #[inline]
 fn at_uptime(number: u64, sent: EventTime, uptime_ms: u32) -> i64 {
     // Both wrap after 49.7 days; the difference is right if the flow is no older than half of that.
     let ago_ms = i64::from(uptime_ms.wrapping_sub(number as u32).cast_signed());
     // A message's own time is of 32 bits of seconds, so that nothing overflows.
-    if number < u64::from(u32::MAX) { sent.0.wrapping_sub(ago_ms * 1_000_000) } else { NO_TIME }
+    if (1..u64::from(u32::MAX)).contains(&number) { sent.0.wrapping_sub(ago_ms * 1_000_000) } else { NO_TIME }
 }
 
 /// The instant that a number means; [`NO_TIME`] for those that stand for none.
@@ -248,10 +309,10 @@ fn at_uptime(number: u64, sent: EventTime, uptime_ms: u32) -> i64 {
 fn instant(number: u64, form: Form, sent: EventTime) -> i64 {
     let nanoseconds = |unit_ns| i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(unit_ns);
     match form {
+        Form::MicrosAgo => sent.0.saturating_sub(nanoseconds(1_000)),
         _ if number == 0 => NO_TIME,
         Form::Seconds => EventTime::from_parts(i64::try_from(number).unwrap_or(i64::MAX), 0).0,
         Form::Millis => nanoseconds(1_000_000),
-        Form::MicrosAgo => sent.0.saturating_sub(nanoseconds(1_000)),
         Form::Ntp => {
             let nanoseconds = ((number & 0xffff_ffff) * 1_000_000_000) >> 32;
             EventTime::from_parts((number >> 32) as i64 - NTP_EPOCH_SECONDS, nanoseconds as i64).0
@@ -265,26 +326,40 @@ mod tests {
     use super::super::extract::Origin;
     use super::super::sampling::Sampling;
     use super::*;
+
+    /// Half of the milliseconds after which an uptime of 32 bits starts anew.
+    const HALF_WRAP_MS: u32 = i32::MAX as u32;
     use proptest::prelude::*;
 
     /// Start and end by uptime, one behind the other in records of eight octets.
     fn by_uptime() -> Times {
         let slot = |field| Slot { field, offset: 4 * field, length: 4 };
-        let [start, end] = [0, 1].map(|field| Some((slot(field), Form::Uptime)));
+        let [start, end] = [0, 1].map(|field| vec![(slot(field), Form::Uptime)]);
         Times { start, end, ..Times::default() }
     }
 
     fn at(uptime_ms: u32, sampling: &Sampling) -> Message<'_> {
         let origin = Origin { exporter: [0; 16], domain: 0 };
         let sent = EventTime(1_700_000_000_000_000_000);
-        Message { origin, sent, uptime_ms: Some(uptime_ms), shift_ns: 0, event_time: None, sampling }
+        let closed_until = sent.plus(-300_000_000_000);
+        Message {
+            origin,
+            sent,
+            believed: Believed::of(sent, false),
+            uptime_ms: Some(uptime_ms),
+            shift_ns: 0,
+            event_time: None,
+            closed_until,
+            sampling,
+        }
     }
 
-    /// Uptimes around the message's own, around half a wrap from it, and those that stand for none.
+    /// Uptimes around the message's own, around a day and half a wrap from it, and those that stand for none.
     fn near(uptime: u32) -> impl Strategy<Value = u32> {
         prop_oneof![
             12 => (0..600_000_u32).prop_map(move |ago| uptime.wrapping_sub(ago)),
             1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_add(after)),
+            1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_sub(AGE_MS_MAX).wrapping_add(after)),
             1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_add(HALF_WRAP_MS).wrapping_sub(after)),
             1 => (0..4_500_u32).prop_map(move |after| uptime.wrapping_add(HALF_WRAP_MS).wrapping_add(after)),
             1 => Just(0),
@@ -312,13 +387,12 @@ mod tests {
             let [mut all, mut sound] = [(); 2].map(|()| RowTimes::default());
             let expected = all.extend_by_fields(&by_uptime(), &records, &message);
             if let Some(found) = sound.extend_by_uptimes(&by_uptime(), &records, &message) {
-                prop_assert_eq!((found.mended, found.latest), (expected.mended, expected.latest));
+                prop_assert_eq!(found, expected);
                 prop_assert_eq!((sound.starts(), sound.ends()), (all.starts(), all.ends()));
                 prop_assert_eq!(sound.events(), all.events());
                 prop_assert!(!all.has_gaps());
             } else {
-                let oldest = at(uptime, &sampling).sent.0 - i64::from(HALF_WRAP_MS - END_AHEAD_MS_MAX) * 1_000_000;
-                let is_old = all.starts().iter().any(|&start| start < oldest);
+                let is_old = all.starts().iter().any(|&start| start < message.believed.earliest);
                 prop_assert!(expected.mended > 0 || all.has_gaps() || is_old || records.len() == 0);
             }
         }

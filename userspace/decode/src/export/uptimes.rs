@@ -6,9 +6,6 @@ use super::extract::extend_arrays;
 use super::plan::Times;
 use super::records::Records;
 
-/// Half of the milliseconds after which an uptime of 32 bits starts anew.
-pub(super) const HALF_WRAP_MS: u32 = i32::MAX as u32;
-
 /// Times of one message's rows in milliseconds since the exporter started.
 #[derive(Debug, Default)]
 pub(super) struct Uptimes {
@@ -19,12 +16,12 @@ pub(super) struct Uptimes {
 impl Uptimes {
     /// Takes those of other records in, if these have both.
     pub(super) fn load(&mut self, times: &Times, records: &Records<'_>) -> Option<()> {
-        let Times { start: Some((start, Form::Uptime)), end: Some((end, Form::Uptime)), init: None, .. } =
-            *times
+        let ([(start, Form::Uptime)], [(end, Form::Uptime)], None) =
+            (&times.start[..], &times.end[..], times.init)
         else {
             return None;
         };
-        let (starts, ends) = (records.arrays(start)?, records.arrays(end)?);
+        let (starts, ends) = (records.arrays(*start)?, records.arrays(*end)?);
         self.starts.clear();
         self.ends.clear();
         extend_arrays(&mut self.starts, starts, u32::from_be_bytes);
@@ -32,18 +29,21 @@ impl Uptimes {
         Some(())
     }
 
-    /// How many milliseconds after `earliest` the latest end lies; `None` when one lies before it or half a wrap
-    /// after it, when a start lies after its end, and when one of them is not given.
-    pub(super) fn latest_after(&self, earliest: u32) -> Option<u32> {
+    /// How many milliseconds after `earliest` the first and the latest end lie; `None` when one lies before it or more
+    /// than `width_ms` after it, when a start lies before it or after its end, and when one of them is not given.
+    pub(super) fn span_within(&self, earliest: u32, width_ms: u32) -> Option<(u32, u32)> {
         // Negative once a row is not sound.
         let mut soundness = if self.ends.is_empty() { -1 } else { 0 };
-        let mut latest = 0;
+        let (mut first, mut latest) = (i32::MAX, 0);
         for (&start, &end) in self.starts.iter().zip(&self.ends) {
-            let not_given = -i32::from((start == u32::MAX) | (end == u32::MAX));
+            // 0 and all bits set stand for none.
+            let not_given = -i32::from((start.wrapping_add(1) < 2) | (end.wrapping_add(1) < 2));
             let [start, end] = [start, end].map(|uptime| uptime.wrapping_sub(earliest).cast_signed());
-            soundness |= start | end | end.wrapping_sub(start) | not_given;
+            let until_end = width_ms.cast_signed().wrapping_sub(end);
+            soundness |= start | end | end.wrapping_sub(start) | until_end | not_given;
+            first = first.min(end);
             latest = latest.max(end);
         }
-        (soundness >= 0).then_some(latest.cast_unsigned())
+        (soundness >= 0).then_some((first.cast_unsigned(), latest.cast_unsigned()))
     }
 }

@@ -89,6 +89,23 @@ fn who_was_silent_for_long_is_given_up_for_a_new_one() {
 }
 
 #[test]
+fn forged_senders_keep_nobody_out_for_long() {
+    let options = ExportOptions { domains_max: 100, ..ExportOptions::default() };
+    let mut decoder = decoder_with(options);
+    for second in 0..5 {
+        push_udp(&mut decoder, second, 1, &v5(second as u32, 1, 0));
+    }
+    for forged in 0..5000 {
+        push_udp(&mut decoder, 10 + i64::from(forged) / 1000, 1000 + forged, &v5(7, 1, 0));
+    }
+    assert_eq!(push_udp(&mut decoder, 30, 2, &v5(0, 1, 0)), 0, "there is no room");
+    assert_eq!(push_udp(&mut decoder, 30, 1, &v5(5, 1, 0)), 1, "who was known stays");
+    assert_eq!(push_udp(&mut decoder, 70, 2, &v5(1, 1, 0)), 1, "a minute later there is");
+    let known = accounts(&decoder).into_iter().find(|account| account.port == 1);
+    assert_eq!(known.map(|account| account.counts.records), Some(6));
+}
+
+#[test]
 fn what_is_given_up_leaves_its_room() {
     let mut decoder = limited(1);
     for exporter in 0..100 {

@@ -16,4 +16,5 @@ mod properties;
 mod rows;
 mod sflow;
 mod templates;
+mod times;
 mod truth;

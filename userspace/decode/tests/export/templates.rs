@@ -1,8 +1,8 @@
 //! What templates do: reduced lengths, biflows, options, late arrival, new meanings, caps.
 
-use crate::messages::{SENT, UPTIME, ipfix, octets, set, template, v5, v9};
-use crate::rows::{RECEIVED, columns, decoder, decoder_with, push};
-use tapline_decode::export::{EventTimeSource, ExportAccount, ExportDecoder, ExportOptions, Undecodable};
+use crate::messages::{SENT, ipfix, octets, set, template, v5, v9};
+use crate::rows::{columns, decoder, decoder_with, push};
+use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Undecodable};
 
 const SENT_NS: i64 = SENT as i64 * 1_000_000_000;
 
@@ -216,58 +216,6 @@ fn templates_outlive_the_process_until_others_come() {
     assert!(push(&mut decoder, &v9(1, &[set(256, &[1, 2, 3, 4, 5, 6, 7])])).is_empty(), "data do not fit");
     let rows = push(&mut decoder, &v9(2, &[set(0, &template(256, &[(7, 2), (8, 4), (4, 1)]))]));
     assert_eq!(columns(&rows[0], &["src_ip", "protocol"]), ["3.4.5.6", "7"], "they waited for the right one");
-}
-
-#[test]
-fn nonsense_in_times_is_mended() {
-    let fields = [(22, 4), (21, 4)];
-    let record = |start: u32, end: u32| octets().u32(start).u32(end).0;
-    let records = [
-        record(u32::MAX, UPTIME),
-        record(UPTIME, UPTIME - 1000),
-        record(UPTIME, UPTIME + 60_000),
-        record(UPTIME.wrapping_sub(1 << 31).wrapping_add(5), UPTIME),
-    ];
-    let mut decoder = decoder();
-    let rows = push(&mut decoder, &v9(0, &[set(0, &template(256, &fields)), set(256, &records.concat())]));
-    let seconds = |row: usize| {
-        let times = columns(&rows[row], &["start_time", "end_time", "ts"]);
-        times
-            .iter()
-            .map(|time| time.parse().map_or(0, |time: i64| time - SENT_NS) / 1_000_000)
-            .collect::<Vec<_>>()
-    };
-    assert!(!rows[0].contains_key("start_time"));
-    assert_eq!(seconds(1), [-1000, -1000, -1000]);
-    assert_eq!(seconds(2), [0, 0, 0]);
-    assert_eq!(seconds(3)[1..], [0, 0]);
-    assert_eq!(account(&decoder).extract.times_mended, 2);
-}
-
-#[test]
-fn a_clock_that_is_off_is_corrected() {
-    let year = 365 * 86_400;
-    let mut message = v5(0, 1, 0);
-    message[8..12].copy_from_slice(&(SENT - year).to_be_bytes());
-    let mut decoder = decoder();
-    let rows = push(&mut decoder, &message);
-    let end = RECEIVED.0 - 3_000_000_000;
-    assert_eq!(columns(&rows[0], &["end_time"]), [end.to_string()]);
-    let account = account(&decoder);
-    assert_eq!(account.clock_behind_ns, Some(i64::from(year) * 1_000_000_000 + 500_000_000));
-    assert_eq!(account.extract.rows_shifted, 1);
-}
-
-#[test]
-fn the_event_time_may_be_that_of_the_message() {
-    let of = |event_time| {
-        let mut decoder = decoder_with(ExportOptions { event_time, ..ExportOptions::default() });
-        let rows = push(&mut decoder, &v5(0, 1, 0));
-        assert_eq!(decoder.latest().map(|latest| latest.0.to_string()), rows[0].get("ts").cloned());
-        rows[0]["ts"].parse::<i64>().unwrap()
-    };
-    assert_eq!(of(EventTimeSource::Export), SENT_NS + 500_000_000);
-    assert_eq!(of(EventTimeSource::Receive), RECEIVED.0);
 }
 
 #[test]

@@ -155,5 +155,6 @@ fn everything_goes_wrong() {
         restart_every_datagrams: 150,
         redefine_every_datagrams: if protocol.has_templates() { 35 } else { 0 },
         withhold_datagrams: if protocol.has_templates() { 60 } else { 0 },
+        ..Faults::default()
     });
 }

@@ -67,7 +67,8 @@ fn print_account(account: &ExportAccount) {
     }
 }
 
-fn whose(account: &ExportAccount) -> String {
+/// Who sent the messages.
+pub(super) fn whose(account: &ExportAccount) -> String {
     let (port, domain) = (account.port, account.domain);
     let by = match account.sent_by {
         SentBy::One(sender) if Some(sender) != account.exporter => format!(", sent by {}", to_ip(sender)),
@@ -87,8 +88,6 @@ pub(super) fn of_account(account: &ExportAccount) -> Vec<Remark> {
     let is_estimate = matches!(account.unit, Unit::Datagrams | Unit::Messages);
     let lost_records = if is_estimate { account.lost_records() } else { 0 };
     let odd = |unit| account.unit == unit && unit.is_odd_for(account.version);
-    let clock_off_s =
-        account.clock_behind_ns.filter(|_| extract.rows_shifted > 0).unwrap_or(0) / 1_000_000_000;
     vec![
         (lost_records, "records lost, by estimate"),
         (
@@ -113,7 +112,6 @@ pub(super) fn of_account(account: &ExportAccount) -> Vec<Remark> {
         (counts.redefined, "templates redefined"),
         (counts.withdrawn, "templates withdrawn"),
         (counts.trailing_octets, "octets behind the last set"),
-        (extract.times_mended, "rows with times out of order, mended"),
         (extract.rates_unknown, "rows scaled by 1, for want of a sampling rate"),
         (account.rates.refused, "announcements of sampling rates beyond what is kept"),
         (
@@ -121,8 +119,6 @@ pub(super) fn of_account(account: &ExportAccount) -> Vec<Remark> {
             "records with totals only, which are no deltas: ask element(85) and element(86)",
         ),
         (extract.frames_only, "records whose octets are those of frames, link layer included"),
-        (extract.rows_shifted, "rows moved in time, since the exporter's clock is off"),
-        (clock_off_s.unsigned_abs(), "seconds by which it is off"),
     ]
 }
 

@@ -159,6 +159,10 @@ fn exporter(account: &ExportAccount) -> Value {
         ("octets".to_owned(), json!(account.counts.octets)),
         ("records".to_owned(), json!(account.counts.records)),
         ("rows".to_owned(), json!(account.counts.rows)),
+        ("late_rows".to_owned(), json!(account.extract.rows_late)),
+        ("moved_rows".to_owned(), json!(account.extract.rows_shifted)),
+        ("mended_rows".to_owned(), json!(account.extract.times_mended)),
+        ("clock_behind_ns".to_owned(), json!(account.clock_behind_ns)),
         ("remarks".to_owned(), list(remarks)),
     ]);
     Value::Object(object)

@@ -22,6 +22,8 @@ pub(super) struct Moment {
     pub(super) time_ns: u64,
     /// Milliseconds since the exporter started.
     pub(super) uptime_ms: u32,
+    /// Flows are told of as if this were so much earlier.
+    pub(super) flows_ago_ms: u32,
 }
 
 impl Moment {
@@ -35,9 +37,14 @@ impl Moment {
         (self.time_ns % 1_000_000_000) as u32
     }
 
-    /// Milliseconds since 1970.
-    pub(super) fn milliseconds(self) -> u64 {
-        self.time_ns / 1_000_000
+    /// Milliseconds since 1970, as flows have it.
+    pub(super) fn flow_milliseconds(self) -> u64 {
+        (self.time_ns / 1_000_000).wrapping_sub(self.flows_ago_ms.into())
+    }
+
+    /// Milliseconds since the exporter started, as flows have it.
+    pub(super) fn flow_uptime_ms(self) -> u32 {
+        self.uptime_ms.wrapping_sub(self.flows_ago_ms)
     }
 }
 

@@ -4,6 +4,7 @@
 //! due. It restarts and redefines its template where the plan says so; nothing is lost here.
 
 use super::block::Block;
+use super::claim::Claim;
 use super::dialect::{Dialect, Moment, dialect};
 use super::plan::ExportPlan;
 use super::truth::Control;
@@ -21,6 +22,7 @@ pub(super) enum Emission {
 #[derive(Debug)]
 pub(super) struct Exporter {
     plan: ExportPlan,
+    claim: Claim,
     dialect: Box<dyn Dialect>,
     /// The datagram of the block that comes next.
     index: usize,
@@ -50,6 +52,7 @@ impl Exporter {
         let has_control = plan.protocol.has_control() && plan.faults.withhold_datagrams == 0;
         Self {
             plan,
+            claim: plan.faults.nonsense_of(number).map_or(Claim::Right, Claim::nonsense),
             dialect: dialect(&plan, number),
             index: number as usize * STRIDE % block.datagrams(),
             generated: 0,
@@ -130,7 +133,7 @@ impl Exporter {
 
     fn moment(&self, time_ns: u64) -> Moment {
         let uptime_ns = time_ns.saturating_sub(self.boot_ns.unwrap_or_default());
-        Moment { time_ns, uptime_ms: (uptime_ns / 1_000_000) as u32 }
+        self.claim.moment(time_ns, (uptime_ns / 1_000_000) as u32)
     }
 
     /// What is due after so many datagrams with records.

@@ -52,7 +52,7 @@ impl Dialect for Ipfix {
         let records = &mut datagram[HEADER_OCTETS + SET_HEADER_OCTETS..];
         for record in records.chunks_exact_mut(layout.record_octets()) {
             for offset in layout.time_offsets() {
-                age_to_time_u64(record, offset, moment.milliseconds());
+                age_to_time_u64(record, offset, moment.flow_milliseconds());
             }
         }
     }

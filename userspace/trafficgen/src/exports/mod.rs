@@ -8,6 +8,7 @@
 mod block;
 mod capture;
 mod channel;
+mod claim;
 mod dialect;
 mod exporter;
 mod fleet;

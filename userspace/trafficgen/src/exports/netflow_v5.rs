@@ -49,7 +49,7 @@ impl Dialect for NetflowV5 {
         stamp_header(datagram, self.sequence, moment);
         let records = datagram[HEADER_OCTETS..].chunks_exact_mut(self.record_octets);
         self.sequence = self.sequence.wrapping_add(records.len() as u32);
-        records.for_each(|record| stamp_record(record, moment.uptime_ms));
+        records.for_each(|record| stamp_record(record, moment.flow_uptime_ms()));
     }
 
     fn restart(&mut self) {

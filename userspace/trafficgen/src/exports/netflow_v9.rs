@@ -53,7 +53,7 @@ impl Dialect for NetflowV9 {
         let records = &mut datagram[HEADER_OCTETS + SET_HEADER_OCTETS..];
         for record in records.chunks_exact_mut(layout.record_octets()).take(RECORDS) {
             for offset in layout.time_offsets() {
-                age_to_time_u32(record, offset, moment.uptime_ms);
+                age_to_time_u32(record, offset, moment.flow_uptime_ms());
             }
         }
     }

@@ -79,6 +79,9 @@ pub struct Faults {
     pub redefine_every_datagrams: u64,
     /// So many datagrams with records come before the first template.
     pub withhold_datagrams: u64,
+    /// Of a hundred exporters, so many claim times of no use: clocks that were never set, are ahead, behind or step,
+    /// flows of long ago.
+    pub nonsense_percent: u32,
 }
 
 /// What exporters export.
@@ -145,10 +148,21 @@ impl ExportPlan {
 }
 
 impl Faults {
+    /// The number of an exporter among those that claim times of no use; `None` where it claims the right ones.
+    #[must_use]
+    pub fn nonsense_of(&self, exporter: u32) -> Option<u32> {
+        let before = |exporters: u32| (u64::from(exporters) * u64::from(self.nonsense_percent) / 100) as u32;
+        let number = before(exporter);
+        (before(exporter + 1) > number).then_some(number)
+    }
+
     fn check(&self, protocol: Protocol) -> Result<(), String> {
         let percents = self.lose_percent + self.reorder_percent + self.duplicate_percent;
         if percents > 100 {
             return Err(format!("{percents} % of the datagrams are to be lost, reordered or duplicated"));
+        }
+        if self.nonsense_percent > 100 {
+            return Err(format!("{} % of the exporters are to claim times of no use", self.nonsense_percent));
         }
         let of_templates = self.redefine_every_datagrams + self.withhold_datagrams;
         if of_templates > 0 && !protocol.has_templates() {

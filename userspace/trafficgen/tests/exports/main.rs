@@ -35,6 +35,7 @@ fn faults(protocol: Protocol) -> Faults {
         restart_every_datagrams: 150,
         redefine_every_datagrams: if protocol.has_templates() { 35 } else { 0 },
         withhold_datagrams: 0,
+        nonsense_percent: 0,
     }
 }
 

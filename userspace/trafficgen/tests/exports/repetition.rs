@@ -93,6 +93,7 @@ fn numbers_that_cannot_be_are_refused() {
     for faults in [
         Faults { lose_percent: 60, reorder_percent: 60, ..Faults::default() },
         Faults { withhold_datagrams: 1, ..Faults::default() },
+        Faults { nonsense_percent: 101, ..Faults::default() },
     ] {
         assert!(Fleet::new(&ExportPlan { faults, ..plan }, 0..1).is_err());
     }

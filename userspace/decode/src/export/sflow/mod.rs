@@ -189,7 +189,9 @@ impl Arriving<'_> {
         let counts = &mut self.domain.counts;
         counts.records += 1;
         counts.rows += 1;
-        self.domain.latest = self.domain.latest.max(Some(EventTime(row.ts)));
+        let (ts, closed_until) = (EventTime(row.ts), self.output.closed_until);
+        self.output.latest = self.output.latest.max(Some(ts));
+        self.domain.extract.note_late(u64::from(ts < closed_until), ts, closed_until);
         if let Some(interface) = head.input {
             set!(row, input_interface: InputInterface = interface);
         }
@@ -255,15 +257,9 @@ fn drop_sample(mut body: Xdr<'_>) -> Option<()> {
 /// Notes the number of a datagram, and whether its agent has started anew. There is no clock in it: what was
 /// received now happened now.
 fn note_header(header: &Header, datagram: &Datagram<'_>, domain: &mut Domain) {
-    let received = datagram.received;
-    let head = Head {
-        exporter: domain.exporter,
-        domain: header.sub_agent,
-        sequence: header.sequence,
-        sent: received,
-        received,
-        uptime_ms: Some(header.uptime_ms),
-    };
+    let (number, uptime_ms) = ((header.sub_agent, header.sequence), Some(header.uptime_ms));
+    let head = Head::new(datagram, number, datagram.received, uptime_ms);
+    let head = Head { exporter: domain.exporter, ..head };
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(header.sequence, 1, restarted);
 }
