@@ -6,8 +6,7 @@ use tapline_operators::StreamBatch;
 use tapline_record::address::mapped_v4;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{
-    BatchBuilder, ColumnBuilder, FLOWS, FlowColumn, FlowRow, PACKETS, PacketColumn, PacketRow,
-    Stream,
+    BatchBuilder, ColumnBuilder, FLOWS, FlowColumn, FlowRow, PACKETS, PacketColumn, PacketRow, Stream,
 };
 
 /// Rows of every workload.

@@ -234,6 +234,8 @@ mod tests {
                 zero_copy: true,
                 ..XdpFeatures::default()
             }),
+            tampering: vec![],
+            cuts_late: false,
             interrupts: Interrupts { receiving: vec![(40, vec![0]), (41, vec![1])], node: Some(0) },
             processors: 4,
         }
