@@ -16,12 +16,10 @@ const FEATURE_NAMES: u32 = 4;
 /// Carries a command of ethtool(8) out that switches features on or off.
 pub(crate) fn run(command: &str) {
     let words: Vec<_> = command.split_whitespace().collect();
-    let ["ethtool", "-K", interface, ref switches @ ..] = words[..] else { panic!("{command}") };
-    for switch in switches.chunks(2) {
-        let [feature, state @ ("on" | "off")] = *switch else { panic!("{command}") };
-        for name in long_names(feature) {
-            set(interface, name, state == "on");
-        }
+    assert!(words.len() >= 5 && words[..2] == ["ethtool", "-K"], "{command}");
+    for switch in words[3..].chunks_exact(2) {
+        assert!(["on", "off"].contains(&switch[1]), "{command}");
+        long_names(switch[0]).into_iter().for_each(|name| set(words[2], name, switch[1] == "on"));
     }
 }
 
