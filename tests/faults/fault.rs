@@ -37,13 +37,13 @@ impl Fault {
     pub(crate) fn read(path: &Path) -> Self {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(path).unwrap();
-        let document: Document<String> = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let document: Document<String> = text.parse().map_err(|error| format!("{name}: {error}")).unwrap();
         for (key, _) in document.iter() {
             let is_known = ["kind", "seen", "case"].contains(&key) || Input::KEYS.contains(&key);
             assert!(is_known, "{name}: unknown key {key}");
         }
         assert!(!texts(document.get("seen")).is_empty(), "{name}: where it was seen");
-        let cases = document["case"].as_array_of_tables().unwrap_or_else(|| panic!("{name}: no [[case]]"));
+        let cases = document["case"].as_array_of_tables().expect("a fault has [[case]]s");
         Self {
             kind: document["kind"].as_str().unwrap().to_owned(),
             cases: cases.iter().map(|case| Case::of(&name, case, document.as_table())).collect(),
