@@ -115,9 +115,10 @@ pub fn grouped(frames: &[Frame], keys: &[&str]) -> Table {
     table
 }
 
-const FIELDS: [&str; 35] = [
+const FIELDS: [&str; 36] = [
     "frame.protocols",
     "frame.len",
+    "frame.cap_len",
     "frame.time_epoch",
     "eth.src",
     "sll.src.eth",

@@ -83,6 +83,8 @@ pub(crate) fn read(
     stop: &StopFlag<'_>,
 ) -> u64 {
     dealer.waits |= source.waits();
+    // Workers hear how far a live source has come before its first rows, which may be late as well.
+    dealer.deal(source, true, stop);
     let mut dealt_all = Instant::now();
     let mut ends_at = None;
     while !stop.is_set() {

@@ -108,12 +108,19 @@ fn check(expression: Expr, schema: &DFSchema) -> Transformed<Expr> {
         return Transformed::no(expression);
     };
     let may_wrap = matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply);
-    let is_wide = |side: &Expr| side.get_type(schema).is_ok_and(|data_type| data_type == DataType::Int64);
+    // The type of what is checked already is known; asking for it walks all that is below, names included.
+    let is_wide = |side: &Expr| {
+        is_checked(side) || side.get_type(schema).is_ok_and(|data_type| data_type == DataType::Int64)
+    };
     if !may_wrap || !is_wide(left) || !is_wide(right) {
         return Transformed::no(expression);
     }
     let function = ScalarUDF::from(Checked::new(*op));
     Transformed::yes(function.call(vec![left.as_ref().clone(), right.as_ref().clone()]))
+}
+
+fn is_checked(expression: &Expr) -> bool {
+    matches!(expression, Expr::ScalarFunction(call) if call.func.inner().is::<Checked>())
 }
 
 /// One operation with two integers.

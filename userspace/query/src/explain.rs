@@ -1,5 +1,6 @@
 //! What `--explain` prints: both halves, the panes between them, and the columns that are built.
 
+use crate::limits;
 use crate::lower::{Fold, LowerHalf};
 use crate::planner::{ContinuousQuery, STREAMS, Upper};
 use crate::window::{Window, format_interval};
@@ -10,6 +11,10 @@ impl ContinuousQuery {
     /// A description for a person, several lines.
     #[must_use]
     pub fn describe(&self) -> String {
+        limits::with_stack(|| self.describe_all())
+    }
+
+    fn describe_all(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", self.describe_window());
         for stream in STREAMS.into_iter().chain([&PACKET_FLOWS]) {

@@ -216,6 +216,9 @@ pub(super) const fn mirror(column: FlowColumn) -> Option<FlowColumn> {
 /// Elements that make a record count for both directions, as any reverse one does (RFC 5103).
 pub(super) const OF_RESPONDER: [Element; 2] = [Element::iana(232), Element::iana(299)];
 
+/// Types and codes of ICMP and ICMPv6: keys of a flow of which a biflow may have two.
+pub(super) const ICMP_KEYS: [u16; 6] = [32, 139, 176, 177, 178, 179];
+
 /// What counts both directions of a connection apart, by the column: the initiator's, the responder's.
 pub(super) const PAIRS: [(FlowColumn, [u16; 2]); 2] =
     [(FlowColumn::Octets, [231, 232]), (FlowColumn::Packets, [298, 299])];

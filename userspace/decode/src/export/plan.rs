@@ -5,7 +5,8 @@
 //! rows of the other direction.
 
 use super::elements::{
-    ADDRESSES, Choice, Form, OF_FRAMES, OF_RESPONDER, PAIRS, TOTALS, choices, mirror, reverse_choices,
+    ADDRESSES, Choice, Form, ICMP_KEYS, OF_FRAMES, OF_RESPONDER, PAIRS, TOTALS, choices, mirror,
+    reverse_choices,
 };
 use super::family::Families;
 use super::rate_fields::RateFields;
@@ -152,6 +153,13 @@ pub(super) struct Times {
     pub(super) duration: Option<(Slot, i64)>,
 }
 
+/// Whether an element says that something went the other way. The reverse of a key, which exporters have of ICMP types,
+/// only says what the key would be.
+fn tells_the_other_direction(element: Element) -> bool {
+    let is_key = ICMP_KEYS.contains(&element.id);
+    element.enterprise == REVERSE && !is_key || OF_RESPONDER.contains(&element)
+}
+
 /// Where the sampling rate of a row comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RateSource {
@@ -165,8 +173,7 @@ impl Plan {
     /// The plan of `template` for the columns at these positions of [`FLOWS`].
     pub(super) fn compile(template: Template, columns: &[usize]) -> Self {
         let stride = (!template.is_variable()).then(|| template.octets_min());
-        let is_reverse = |element: Element| element.enterprise == REVERSE || OF_RESPONDER.contains(&element);
-        let is_biflow = template.fields.iter().any(|field| is_reverse(field.element));
+        let is_biflow = template.fields.iter().any(|field| tells_the_other_direction(field.element));
         let (tells_totals_only, tells_frames_only) =
             (tells_totals_only(&template), tells_frames_only(&template));
         let forward = Side::compile(&template, columns, Direction::Forward);
