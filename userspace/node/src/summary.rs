@@ -114,12 +114,15 @@ fn print_packets(summary: &Summary, frames: &FrameSummary) {
 }
 
 fn print_flows(flows: &FlowMeterCounters) {
+    let damaged = match flows.frames_with_damaged_ip {
+        0 => String::new(),
+        frames => format!(" and {} with a damaged one", grouped(frames)),
+    };
     say!(
-        "flows: {} from {} packets; {} frames without an IP header and {} with a damaged one belong to none",
+        "flows: {} from {} packets; {} frames without an IP header{damaged} belong to none",
         grouped(flows.flows),
         grouped(flows.packets),
-        grouped(flows.frames_without_ip),
-        grouped(flows.frames_with_damaged_ip)
+        grouped(flows.frames_without_ip)
     );
 }
 
