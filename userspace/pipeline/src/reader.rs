@@ -83,6 +83,7 @@ pub(crate) fn read(
     stop: &StopFlag<'_>,
 ) -> u64 {
     dealer.waits |= source.waits();
+    dealer.streams = source.streams();
     // Workers hear how far a live source has come before its first rows, which may be late as well.
     dealer.deal(source, true, stop);
     let mut dealt_all = Instant::now();
@@ -122,6 +123,8 @@ pub(crate) struct Dealer<'a> {
     /// The number of the next batch of any source.
     sequence: &'a AtomicU64,
     dropped: u64,
+    /// Those of the source, asked for once.
+    streams: Vec<&'static Stream>,
 }
 
 impl<'a> Dealer<'a> {
@@ -130,7 +133,7 @@ impl<'a> Dealer<'a> {
         sequence: &'a AtomicU64,
         live: Option<CoverageReporter>,
     ) -> Self {
-        Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0 }
+        Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0, streams: vec![] }
     }
 
     /// When to stop reading an input that is to end now: what a live one has received already is part of it.
@@ -143,7 +146,8 @@ impl<'a> Dealer<'a> {
         if let Some(coverage) = &mut self.live {
             coverage.miss(source.newly_missing());
         }
-        for stream in source.streams() {
+        for position in 0..self.streams.len() {
+            let stream = self.streams[position];
             while self.may_take(stream)
                 && let Some(batch) = source.take(stream.id, all)
             {
@@ -283,6 +287,7 @@ mod tests {
         let stop = StopFlag::new(&input_ends);
         let mut dealer = Dealer::new(vec![lane], &sequence, Some(CoverageReporter::new(reports)));
         let mut source = Ready::default();
+        dealer.streams = source.streams();
         let mut deal = |source: &mut Ready| {
             source.step();
             assert!(dealer.deal(source, true, &stop));
