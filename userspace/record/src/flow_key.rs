@@ -1,5 +1,6 @@
 //! What makes two packets belong to one flow.
 
+use crate::PacketColumn;
 use crate::address::Address;
 
 /// The key of a unidirectional flow.
@@ -26,21 +27,20 @@ pub struct FlowKey {
     pub icmp_code: u8,
     /// 4 or 6; zero where it is not known.
     pub ip_version: u8,
-    /// Which of ports, VLAN, protocol, ICMP type and code there are, see the constants.
-    pub carried: u8,
+    /// Which of the columns of a key the packets carry: bits of [`PacketColumn`], those in [`FlowKey::MAY_LACK`].
+    pub carried: u32,
 }
 
 impl FlowKey {
-    /// There is a source port.
-    pub const SRC_PORT: u8 = 1;
-    /// There is a destination port.
-    pub const DST_PORT: u8 = 1 << 1;
-    /// There is a VLAN tag.
-    pub const VLAN: u8 = 1 << 2;
-    /// There is a protocol.
-    pub const PROTOCOL: u8 = 1 << 3;
-    /// There is an ICMP type.
-    pub const ICMP_TYPE: u8 = 1 << 4;
-    /// There is an ICMP code.
-    pub const ICMP_CODE: u8 = 1 << 5;
+    /// The columns of a key that a packet may lack.
+    pub const MAY_LACK: u32 = {
+        let columns = PacketColumn::SrcPort.bit()
+            | PacketColumn::DstPort.bit()
+            | PacketColumn::Vlan.bit()
+            | PacketColumn::Protocol.bit()
+            | PacketColumn::IcmpType.bit()
+            | PacketColumn::IcmpCode.bit();
+        assert!(columns <= u32::MAX as u64, "they are among the first columns");
+        columns as u32
+    };
 }

@@ -4,8 +4,9 @@
 //! of three: silence, age, and the linger after FIN or RST.
 
 use super::FlowMeterLimits;
-use super::update::FlowUpdate;
-use tapline_record::{FlowColumn, FlowKey, FlowRow};
+use super::update::{FlowUpdate, columns_of};
+use std::mem::offset_of;
+use tapline_record::{FlowColumn, FlowKey, FlowRow, PacketColumn};
 
 /// Why a flow ended (IPFIX flowEndReason, IE 136).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,12 @@ pub(super) struct FlowEntry {
     pub(super) scheduled: i64,
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 128, "a flow takes two cache lines");
+const CACHE_LINE: usize = 64;
+const _: () = assert!(size_of::<FlowEntry>() == 2 * CACHE_LINE, "a flow takes two cache lines");
+const _: () = {
+    let touched = [offset_of!(FlowEntry, total.key.src_ip), offset_of!(FlowEntry, scheduled)];
+    assert!(touched[0] / CACHE_LINE != touched[1] / CACHE_LINE, "FlowEntry::touch reads both of them");
+};
 
 /// Set in every row.
 const ALWAYS: u64 = FlowColumn::Ts.bit()
@@ -85,7 +91,7 @@ impl FlowEntry {
         total.first = total.first.min(update.first);
         total.last = total.last.max(update.last);
         total.tcp_flags |= update.tcp_flags;
-        total.present |= update.present & FlowColumn::TcpFlags.bit();
+        total.present |= update.present & PacketColumn::TcpFlags.bit();
         self.note_closing(update, timeouts);
     }
 
@@ -105,7 +111,7 @@ impl FlowEntry {
     /// Reads both cache lines.
     #[inline]
     pub(super) const fn touch(&self) -> i64 {
-        self.total.last ^ self.closes_at
+        self.total.key.src_ip[0] as i64 ^ self.scheduled
     }
 
     /// Whether these packets belong to this record: none may come at the deadline or later, and none so long
@@ -145,7 +151,7 @@ impl FlowEntry {
     pub(super) fn row(&self, reason: FlowEndReason) -> FlowRow {
         let FlowUpdate { key, .. } = self.total;
         FlowRow {
-            present: self.total.present | ALWAYS,
+            present: columns_of(self.total.present) | ALWAYS,
             ts: self.total.last,
             start_time: self.total.first,
             end_time: self.total.last,

@@ -39,8 +39,8 @@ pub(crate) use update::columns_of;
 use entry::{FlowEntry, Timeouts};
 use std::ops::RangeInclusive;
 use table::{FlowTable, Node};
-use tapline_record::{EventTime, FlowRow, PacketColumn, PacketRow};
-use update::key_of;
+use tapline_record::{EventTime, FlowKey, FlowRow, PacketColumn, PacketRow};
+use update::{has_addresses, key_of};
 use wheel::{WHEEL_TICKS, Wheel};
 
 /// Timeouts, and the size of the table.
@@ -134,13 +134,15 @@ impl FlowMeter {
     /// burst's flows are looked up together first, so that their memory is waited for at once.
     pub fn update_burst(&mut self, packets: &[PacketRow], emit: &mut impl FnMut(&FlowRow)) {
         for packets in packets.chunks(LOOKAHEAD_PACKETS) {
+            let mut keys = [FlowKey::default(); LOOKAHEAD_PACKETS];
             let mut hashes = [0; LOOKAHEAD_PACKETS];
-            for (hash, packet) in hashes.iter_mut().zip(packets) {
-                *hash = self.table.hash(&key_of(packet));
+            for ((key, hash), packet) in keys.iter_mut().zip(&mut hashes).zip(packets) {
+                *key = key_of(packet);
+                *hash = self.table.hash(key);
             }
             self.table.warm(&hashes[..packets.len()]);
-            for (packet, &hash) in packets.iter().zip(&hashes) {
-                self.count(packet, hash, emit);
+            for ((packet, key), &hash) in packets.iter().zip(&keys).zip(&hashes) {
+                self.count(packet, key, hash, emit);
             }
         }
     }
@@ -200,9 +202,9 @@ impl FlowMeter {
     }
 
     #[inline]
-    fn count(&mut self, packet: &PacketRow, hash: u32, emit: &mut impl FnMut(&FlowRow)) {
-        if let Some(update) = FlowUpdate::of_packet(packet) {
-            self.add_hashed(&update, hash, emit);
+    fn count(&mut self, packet: &PacketRow, key: &FlowKey, hash: u32, emit: &mut impl FnMut(&FlowRow)) {
+        if has_addresses(packet) {
+            self.add_hashed(&FlowUpdate::of_packet(packet, *key), hash, emit);
         } else {
             let has_ip = packet.has(PacketColumn::IpVersion);
             self.counters.frames_without_ip += u64::from(!has_ip);

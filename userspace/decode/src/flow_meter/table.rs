@@ -53,9 +53,9 @@ impl FlowTable {
         let (src_low, src_high) = halves(key.src_ip);
         let (dst_low, dst_high) = halves(key.dst_ip);
         let ports = u64::from(key.src_port) | u64::from(key.dst_port) << 16 | u64::from(key.vlan) << 32;
-        let [version, carried] = [key.ip_version, key.carried].map(u64::from);
-        let ports = ports | version << 48 | carried << 56;
+        let ports = ports | u64::from(key.ip_version) << 48;
         let kind = u64::from(key.protocol) | u64::from(key.icmp_type) << 8 | u64::from(key.icmp_code) << 16;
+        let kind = kind | u64::from(key.carried) << 32;
         let src = folded(src_low ^ s0, src_high ^ s1);
         let dst = folded(dst_low ^ s2, dst_high ^ s3);
         let mixed = folded(src ^ ports ^ s2, dst ^ kind ^ s0);

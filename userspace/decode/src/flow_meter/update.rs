@@ -14,7 +14,7 @@ const CLOSING_FLAGS: u16 = 0x01 | 0x04;
 pub struct FlowUpdate {
     /// The flow.
     pub key: FlowKey,
-    /// The columns of `flows` that these packets carry, one [`FlowColumn::bit`] each.
+    /// The columns that these packets carry, one [`PacketColumn::bit`] each.
     pub present: u64,
     /// Packets.
     pub packets: u64,
@@ -39,18 +39,14 @@ pub struct FlowUpdate {
 }
 
 impl FlowUpdate {
-    /// One packet; `None` when the frame has no IP header and so belongs to no flow.
-    #[must_use]
+    /// One packet of this key, which is [`key_of`] it.
     #[inline]
-    pub fn of_packet(packet: &PacketRow) -> Option<Self> {
-        if packet.present & ADDRESSES != ADDRESSES {
-            return None;
-        }
+    pub(super) fn of_packet(packet: &PacketRow, key: FlowKey) -> Self {
         let when = |column: PacketColumn, value: u16| if packet.has(column) { value } else { 0 };
         let octet = |column, value: u8| when(column, value.into()).to_le_bytes()[0];
-        Some(Self {
-            key: key_of(packet),
-            present: columns_of(packet.present),
+        Self {
+            key,
+            present: packet.present,
             packets: 1,
             octets: if packet.has(PacketColumn::Octets) { packet.octets } else { 0 },
             first: packet.ts,
@@ -61,7 +57,7 @@ impl FlowUpdate {
             mpls_label: packet.mpls_label,
             src_mac: packet.src_mac,
             dst_mac: packet.dst_mac,
-        })
+        }
     }
 
     /// Whether one of the packets ends the flow.
@@ -87,24 +83,14 @@ pub(super) fn key_of(packet: &PacketRow) -> FlowKey {
         icmp_type: octet(PacketColumn::IcmpType, packet.icmp_type),
         icmp_code: octet(PacketColumn::IcmpCode, packet.icmp_code),
         ip_version: octet(PacketColumn::IpVersion, packet.ip_version),
-        carried: carried(packet.present),
+        carried: packet.present as u32 & FlowKey::MAY_LACK,
     }
 }
 
-/// Columns of the key that a packet may lack, and their bits in it.
-const KEY_COLUMNS: [(PacketColumn, u8); 6] = [
-    (PacketColumn::SrcPort, FlowKey::SRC_PORT),
-    (PacketColumn::DstPort, FlowKey::DST_PORT),
-    (PacketColumn::Vlan, FlowKey::VLAN),
-    (PacketColumn::Protocol, FlowKey::PROTOCOL),
-    (PacketColumn::IcmpType, FlowKey::ICMP_TYPE),
-    (PacketColumn::IcmpCode, FlowKey::ICMP_CODE),
-];
-
+/// Whether a packet belongs to a flow: it has an IP header that names both ends.
 #[inline]
-fn carried(packet: u64) -> u8 {
-    let bits = KEY_COLUMNS.map(|(column, bit)| (packet >> column as u8 & 1) as u8 * bit);
-    bits.iter().fold(0, |carried, bit| carried | bit)
+pub(super) const fn has_addresses(packet: &PacketRow) -> bool {
+    packet.present & ADDRESSES == ADDRESSES
 }
 
 const ADDRESSES: u64 = PacketColumn::SrcIp.bit() | PacketColumn::DstIp.bit();
