@@ -136,18 +136,19 @@ fn v6_start<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, octets: u32) -> Option<(
 #[cold]
 #[inline(always)]
 fn v6_unclaimed_octets<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, next_header: u8) -> u32 {
-    match (next_header, walk.peek_at::<8>(V6_OCTETS)) {
-        (NO_NEXT_HEADER, _) => V6_OCTETS,
-        (HOP_BY_HOP, Some([_, _, kind, length, a, b, c, d])) if [kind, length] == JUMBO_PAYLOAD => {
-            match u32::from_be_bytes([a, b, c, d]) {
-                payload @ 0..=JUMBO_OCTETS_MAX => V6_OCTETS + payload,
-                _ => walk.left(),
-            }
-        }
-        (HOP_BY_HOP, Some(_)) => {
-            walk.position.is_too_deep = 1;
-            walk.left()
-        }
+    if next_header == NO_NEXT_HEADER {
+        return V6_OCTETS;
+    }
+    if next_header != HOP_BY_HOP {
+        return walk.left();
+    }
+    let Some([_, _, kind, length, a, b, c, d]) = walk.peek_at(V6_OCTETS) else { return walk.left() };
+    if [kind, length] != JUMBO_PAYLOAD {
+        walk.position.is_too_deep = 1;
+        return walk.left();
+    }
+    match u32::from_be_bytes([a, b, c, d]) {
+        payload @ 0..=JUMBO_OCTETS_MAX => V6_OCTETS + payload,
         _ => walk.left(),
     }
 }
