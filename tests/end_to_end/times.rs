@@ -172,6 +172,14 @@ fn times_of_no_use_hold_up_nobody() {
         // The fourth of those that claim nonsense is 500 s behind: exporter 39, of domain 40.
         let behind_ms = watched.sums(1, "behind")[&40];
         assert!((499_000..502_000).contains(&behind_ms), "{protocol}: {behind_ms}");
+        // The account is the last line; what stands before it was said while the run went on.
+        let said = "warning: times of 127.0.0.1 port ";
+        let warnings: Vec<_> = stderr.lines().filter(|line| line.starts_with(said)).collect();
+        assert!(
+            warnings.iter().any(|line| line.contains(" domain 40, ") && line.contains(" s behind ours")),
+            "{stderr}"
+        );
+        assert_eq!(warnings.len(), 16, "further ones are not named: {stderr}");
         let csv = &watched.results[0];
         let mut completeness: Vec<f64> =
             csv.rows.iter().map(|row| row[row.len() - 2].parse().unwrap()).collect();

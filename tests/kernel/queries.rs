@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use harness::csv::Csv;
 use harness::run::{tapline_during, tapline_while};
 use harness::tapline;
+use serde_json::Value;
 use tapline_capture::kernel::KernelOptions;
 use tapline_capture::live::PacketSender;
 use tapline_trafficgen::pcap::PcapFormat;
@@ -97,6 +98,7 @@ fn check(asked: &Asked<'_>, questions: &[Question]) -> Option<String> {
         questions.iter().map(|question| format!("{}, tumble('{}')", question.sql, asked.window)).collect();
     let output = folder.path().to_str().unwrap();
     let mut arguments = vec!["query", "--interface", FAR, "--format", "csv", "--output", output];
+    arguments.extend(["--summary", "json"]);
     arguments.extend(asked.arguments);
     arguments.extend(live.iter().map(String::as_str));
     let run = tapline_during(&arguments, || {
@@ -113,7 +115,9 @@ fn check(asked: &Asked<'_>, questions: &[Question]) -> Option<String> {
         assert!(!expected.is_empty());
         assert!(expected == found, "{sql}: {} groups, {} live; {}", expected.len(), found.len(), run.stderr);
     }
-    assert!(run.stderr.contains("dropped 0"), "{}", run.stderr);
+    let account: Value = serde_json::from_str(run.stderr.lines().last().unwrap_or_default()).unwrap();
+    let sources = account["sources"].as_array().unwrap();
+    assert!(sources.iter().all(|source| source["dropped"] == 0), "{account}");
     assert!(!namespace::is_attached(), "the interface is as it was");
     Some(run.stderr)
 }

@@ -23,6 +23,14 @@ impl ProgressBar {
         bar.set_position(now.octets);
     }
 
+    /// Lets something be said, with the bar out of the way.
+    pub(crate) fn aside(&self, say: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -3,6 +3,7 @@
 use crate::arguments::QueryPlan;
 use crate::failure::Failure;
 use crate::input;
+use crate::message::say;
 use crate::output::{Output, QueryOutput};
 use crate::progress::ProgressBar;
 use crate::summary;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tapline_capture::End;
-use tapline_pipeline::{Progress, RunError, Sink, Summary};
+use tapline_pipeline::{Notice, Progress, RunError, Sink, Summary};
 use tapline_query::{ContinuousQuery, Planner, check_elements};
 use tapline_record::EventTime;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
         output,
         progress: ProgressBar::new(plan.quiet),
         windows: plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends))),
+        allowed_lateness_ms: plan.options.exports_lateness_ms(),
     };
     if let Some(duration) = plan.duration {
         end_after(duration, Arc::clone(&input_ends));
@@ -77,6 +79,7 @@ struct Screen {
     output: Output,
     progress: ProgressBar,
     windows: Option<WindowCount>,
+    allowed_lateness_ms: u32,
 }
 
 impl Sink for Screen {
@@ -85,6 +88,11 @@ impl Sink for Screen {
             windows.note(query, batch);
         }
         self.output.write(query, batch)
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        let text = summary::notice(notice, self.allowed_lateness_ms);
+        self.progress.aside(|| say!("warning: {text}"));
     }
 
     fn idle(&mut self, now: Progress) -> io::Result<()> {

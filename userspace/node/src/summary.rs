@@ -11,7 +11,7 @@ use std::time::Duration;
 use tapline_capture::End;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, UnreadCounts};
-use tapline_pipeline::{FrameSummary, SourceSummary, Summary};
+use tapline_pipeline::{FrameSummary, Notice, SourceSummary, Summary};
 use tapline_record::ledger::QueryLedger;
 
 /// Of fewer, and of slower ones, no rate is given.
@@ -31,6 +31,16 @@ pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
     }
     if !plan.quiet {
         print_text(plan, summary);
+    }
+}
+
+/// What somebody should hear of while a run goes on.
+pub(crate) fn notice(notice: &Notice, allowed_lateness_ms: u32) -> String {
+    match notice {
+        Notice::Times(account) => clocks::line(account, allowed_lateness_ms),
+        Notice::TimesOfMore => {
+            "times of more exporters are too late, or of no use; ledger tells of each".to_owned()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Flow exports, of files or as they arrive.
 
 use crate::ledger::LedgerRows;
+use crate::notice::{Notice, Notices};
 use crate::sink::Progress;
 use crate::source::{Source, Step, now};
 use arrow_array::RecordBatch;
@@ -178,6 +179,7 @@ pub(crate) struct ExportSource {
     templates: Option<TemplateFile>,
     restored: Restored,
     watermarks: Watermarks,
+    notices: Notices,
     has_ended: bool,
     failure: Option<io::Error>,
     template_failure: Option<String>,
@@ -207,6 +209,7 @@ impl ExportSource {
             templates: None,
             restored: Restored::default(),
             watermarks: Watermarks::BEGINNING,
+            notices: Notices::default(),
             has_ended: false,
             failure: None,
             template_failure: None,
@@ -377,6 +380,13 @@ impl Source for ExportSource {
         let missing = self.decoder.missing_records();
         let before = std::mem::replace(&mut self.missing, missing);
         i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
+    }
+
+    fn notice(&mut self) -> Option<Notice> {
+        if self.is_live() {
+            self.notices.look(now(), || self.decoder.accounts());
+        }
+        self.notices.next()
     }
 
     fn note_dropped(&mut self, stream: StreamId, rows: u64) {

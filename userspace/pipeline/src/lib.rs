@@ -15,6 +15,7 @@ mod exports;
 mod kernel;
 mod ledger;
 mod merger;
+mod notice;
 mod packets;
 mod reader;
 mod ring;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use exports::{Listener, ListenerReport, TemplateReport};
 pub use kernel::{KernelInput, KernelReport};
+pub use notice::Notice;
 pub use packets::InterfaceReport;
 pub use run::{Input, RunError, RunOptions, run, workers_for};
 pub use sink::{Progress, Sink};

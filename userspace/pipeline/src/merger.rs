@@ -1,6 +1,7 @@
 //! The merger: what the workers give in, results out, on the thread that started the run.
 
 use crate::coverage::CoverageLog;
+use crate::notice::Notice;
 use crate::ring::{Bell, StopFlag};
 use crate::run::RunError;
 use crate::sink::{Progress, Sink};
@@ -26,6 +27,8 @@ pub(crate) struct Merger {
     pub(crate) done: usize,
     pub(crate) results: Vec<RecordBatch>,
     pub(crate) coverage: CoverageLog,
+    /// Of each live source.
+    pub(crate) notices: Vec<Consumer<Notice>>,
     /// Rings when there are messages.
     pub(crate) bell: Arc<Bell>,
 }
@@ -75,6 +78,11 @@ impl Merger {
     fn take_messages(&mut self, sink: &mut dyn Sink) -> Result<bool, RunError> {
         let mut any = false;
         self.coverage.collect();
+        for notices in &mut self.notices {
+            while let Ok(notice) = notices.pop() {
+                sink.notice(&notice);
+            }
+        }
         for worker in 0..self.workers.len() {
             for _ in 0..MESSAGES_PER_TURN {
                 let Ok(message) = self.workers[worker].pop() else { break };

@@ -1,6 +1,7 @@
 //! The capture thread: whatever a source reads in, batches dealt out to the workers.
 
 use crate::coverage::CoverageReporter;
+use crate::notice::Notice;
 use crate::ring::{Cord, StopFlag, send};
 use crate::sink::Progress;
 use crate::source::{Source, Step};
@@ -50,6 +51,26 @@ impl Lane {
         {
             self.told = watermarks;
             self.worker.ring();
+        }
+    }
+}
+
+/// The reader's ends of the rings to the merger, of a live source.
+pub(crate) struct LiveEnds {
+    /// How much of it arrived.
+    pub(crate) coverage: CoverageReporter,
+    /// What somebody should hear of.
+    pub(crate) notices: Producer<Notice>,
+}
+
+impl LiveEnds {
+    /// What there is no room for waits in the source.
+    fn pass_on_notices(&mut self, source: &mut dyn Source) {
+        while !self.notices.is_full()
+            && let Some(notice) = source.notice()
+        {
+            // There is room: this thread alone fills the ring.
+            let _ = self.notices.push(notice);
         }
     }
 }
@@ -115,8 +136,8 @@ pub(crate) fn read(
 /// Deals batches out to the lanes, one after the other.
 pub(crate) struct Dealer<'a> {
     lanes: Vec<Lane>,
-    /// Whom to tell how much of a live source arrived; its rows are dropped when a lane is full.
-    live: Option<CoverageReporter>,
+    /// Whom to tell of a live source; its rows are dropped when a lane is full.
+    live: Option<LiveEnds>,
     /// Whether it waits for room in a lane.
     waits: bool,
     next: usize,
@@ -128,11 +149,7 @@ pub(crate) struct Dealer<'a> {
 }
 
 impl<'a> Dealer<'a> {
-    pub(crate) const fn new(
-        lanes: Vec<Lane>,
-        sequence: &'a AtomicU64,
-        live: Option<CoverageReporter>,
-    ) -> Self {
+    pub(crate) const fn new(lanes: Vec<Lane>, sequence: &'a AtomicU64, live: Option<LiveEnds>) -> Self {
         Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0, streams: vec![] }
     }
 
@@ -143,8 +160,9 @@ impl<'a> Dealer<'a> {
 
     /// Deals the batches of `source` that are full, or all of them, and tells how far it has come; says whether to go on.
     fn deal(&mut self, source: &mut dyn Source, all: bool, stop: &StopFlag<'_>) -> bool {
-        if let Some(coverage) = &mut self.live {
-            coverage.miss(source.newly_missing());
+        if let Some(live) = &mut self.live {
+            live.coverage.miss(source.newly_missing());
+            live.pass_on_notices(source);
         }
         for position in 0..self.streams.len() {
             let stream = self.streams[position];
@@ -179,8 +197,8 @@ impl<'a> Dealer<'a> {
         self.next = (number + 1) % self.lanes.len();
         let lane = &mut self.lanes[number];
         let has_room = self.waits || !lane.feed.is_full();
-        if let Some(coverage) = self.live.as_mut().filter(|_| !stream.id.is_lossless()) {
-            coverage.note(stream.id, &batch, source.counts_packets(stream.id), has_room);
+        if let Some(live) = self.live.as_mut().filter(|_| !stream.id.is_lossless()) {
+            live.coverage.note(stream.id, &batch, source.counts_packets(stream.id), has_room);
         }
         if !has_room {
             let rows = batch.num_rows() as u64;
@@ -283,9 +301,11 @@ mod tests {
         let (_back, used) = RingBuffer::new(2);
         let (reports, _log) = RingBuffer::new(64);
         let lane = Lane { feed, used, worker: Cord(Arc::new(Bell::default())), told: Watermarks::BEGINNING };
+        let (notices, _told) = RingBuffer::new(1);
+        let live = LiveEnds { coverage: CoverageReporter::new(reports), notices };
         let (sequence, input_ends) = (AtomicU64::new(0), AtomicBool::new(false));
         let stop = StopFlag::new(&input_ends);
-        let mut dealer = Dealer::new(vec![lane], &sequence, Some(CoverageReporter::new(reports)));
+        let mut dealer = Dealer::new(vec![lane], &sequence, Some(live));
         let mut source = Ready::default();
         dealer.streams = source.streams();
         let mut deal = |source: &mut Ready| {

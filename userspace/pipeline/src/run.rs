@@ -148,12 +148,12 @@ pub fn run(
             start(scope, format!("operator-{number}"), work, stop)?;
         }
         let mut readers = vec![];
-        let ends = sources.into_iter().zip(wired.lanes).zip(wired.coverage);
-        for (number, ((mut source, lanes), coverage)) in ends.enumerate() {
+        let ends = sources.into_iter().zip(wired.lanes).zip(wired.live);
+        for (number, ((mut source, lanes), live)) in ends.enumerate() {
             let sequence = &wired.sequence;
             let work = move || {
                 seats.take(if number == 0 { 0 } else { workers + number });
-                let dealer = Dealer::new(lanes, sequence, coverage);
+                let dealer = Dealer::new(lanes, sequence, live);
                 let dropped = read(&mut source, dealer, progress, stop);
                 (source, dropped)
             };

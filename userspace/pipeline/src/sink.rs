@@ -1,5 +1,6 @@
 //! Where results go.
 
+use crate::notice::Notice;
 use arrow_array::RecordBatch;
 use std::io;
 
@@ -10,6 +11,9 @@ pub trait Sink {
     /// # Errors
     /// When they cannot be written.
     fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()>;
+
+    /// Takes what somebody should hear of while the run goes on.
+    fn notice(&mut self, _notice: &Notice) {}
 
     /// Called now and then while there are no results: a moment to show the ones before.
     ///

@@ -2,6 +2,7 @@
 
 use crate::exports::ExportSource;
 use crate::kernel::KernelSource;
+use crate::notice::Notice;
 use crate::packets::PacketSource;
 use crate::sink::Progress;
 use arrow_array::RecordBatch;
@@ -40,6 +41,11 @@ pub(crate) trait Source {
 
     /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
     fn newly_missing(&mut self) -> i64;
+
+    /// What somebody should hear of, one after the other.
+    fn notice(&mut self) -> Option<Notice> {
+        None
+    }
 
     /// Notes that rows of `stream` were dropped.
     fn note_dropped(&mut self, stream: StreamId, rows: u64);
@@ -116,6 +122,10 @@ impl Source for AnySource {
 
     fn newly_missing(&mut self) -> i64 {
         self.inner_mut().newly_missing()
+    }
+
+    fn notice(&mut self) -> Option<Notice> {
+        self.inner_mut().notice()
     }
 
     fn note_dropped(&mut self, stream: StreamId, rows: u64) {

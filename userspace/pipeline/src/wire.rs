@@ -2,7 +2,7 @@
 
 use crate::coverage::{CoverageLog, CoverageReporter, REPORTS_CAPACITY};
 use crate::merger::{Merger, failed};
-use crate::reader::Lane;
+use crate::reader::{Lane, LiveEnds};
 use crate::ring::{Bell, Cord};
 use crate::run::{RunError, RunOptions};
 use crate::worker::{Worker, WorkerInput};
@@ -16,6 +16,8 @@ use tapline_record::{Stream, Watermarks};
 
 /// Messages on the way from one worker to the merger.
 const MESSAGES_CAPACITY: usize = 256;
+/// Notices on the way from one source to the merger.
+const NOTICES_CAPACITY: usize = 16;
 
 /// How many threads of each kind there are.
 pub(crate) struct Shape {
@@ -31,8 +33,8 @@ pub(crate) struct Wired {
     pub(crate) lanes: Vec<Vec<Lane>>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) merger: Merger,
-    /// For each source, whom it tells how much of it arrived.
-    pub(crate) coverage: Vec<Option<CoverageReporter>>,
+    /// For each source, whom it tells of itself, if it is live.
+    pub(crate) live: Vec<Option<LiveEnds>>,
     /// The number of the next batch of any source.
     pub(crate) sequence: AtomicU64,
 }
@@ -48,13 +50,21 @@ pub(crate) fn wire(
     let mergers = queries.iter().enumerate().map(|(number, query)| {
         QueryMerger::new(query.clone(), workers, limits).map_err(|error| failed(number, &error))
     });
-    let (reporters, reports): (Vec<_>, Vec<_>) =
-        (0..if is_live { sources } else { 0 }).map(|_| RingBuffer::new(REPORTS_CAPACITY)).unzip();
-    let mut coverage: Vec<_> = reporters.into_iter().map(|ring| Some(CoverageReporter::new(ring))).collect();
-    coverage.resize_with(sources, || None);
+    let (mut reports, mut told) = (vec![], vec![]);
+    let live = || {
+        let ((coverage, report), (notices, notice)) =
+            (RingBuffer::new(REPORTS_CAPACITY), RingBuffer::new(NOTICES_CAPACITY));
+        reports.push(report);
+        told.push(notice);
+        LiveEnds { coverage: CoverageReporter::new(coverage), notices }
+    };
+    let mut live: Vec<_> =
+        std::iter::repeat_with(live).take(if is_live { sources } else { 0 }).map(Some).collect();
+    live.resize_with(sources, || None);
     let merger_bell = Arc::new(Bell::default());
     let merger = Merger {
         coverage: CoverageLog::new(reports),
+        notices: told,
         bell: Arc::clone(&merger_bell),
         queries: mergers.collect::<Result<_, _>>()?,
         workers: vec![],
@@ -63,7 +73,7 @@ pub(crate) fn wire(
         results: vec![],
     };
     let lanes = (0..sources).map(|_| vec![]).collect();
-    let mut wired = Wired { lanes, workers: vec![], merger, coverage, sequence: AtomicU64::new(0) };
+    let mut wired = Wired { lanes, workers: vec![], merger, live, sequence: AtomicU64::new(0) };
     for _ in 0..workers {
         let bell = Arc::new(Bell::default());
         let lanes = wired.lanes.iter_mut();

@@ -3,7 +3,9 @@
 //! An IP address is 16 octets in network order; IPv4 is mapped to `::ffff:a.b.c.d` (RFC 4291
 //! §2.5.5.2), so that both families share one column and sort in one order.
 
-use std::fmt::Write as _;
+use arrow_array::builder::StringBuilder;
+use arrow_array::{Array as _, FixedSizeBinaryArray, StringArray};
+use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// 16 octets in network order, IPv4 mapped.
@@ -94,6 +96,25 @@ pub const fn network(address: Address, v4_bits: u8, v6_bits: u8) -> Address {
     };
     let mask = if bits == 0 { 0 } else { u128::MAX << (128 - bits) };
     (u128::from_be_bytes(address) & mask).to_be_bytes()
+}
+
+/// A column of addresses as text, each of `N` octets written by `format`; NULL stays NULL.
+pub fn texts<const N: usize, T: Display>(
+    addresses: &FixedSizeBinaryArray,
+    format: impl Fn([u8; N]) -> T,
+) -> StringArray {
+    let mut texts = StringBuilder::with_capacity(addresses.len(), addresses.len() * N);
+    for octets in addresses {
+        match octets.and_then(|octets| octets.try_into().ok()) {
+            Some(octets) => {
+                // Writing to a builder cannot fail.
+                let _ = write!(texts, "{}", format(octets));
+                texts.append_value("");
+            }
+            None => texts.append_null(),
+        }
+    }
+    texts.finish()
 }
 
 #[cfg(test)]

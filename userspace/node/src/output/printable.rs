@@ -1,15 +1,14 @@
 //! Columns as people write them: addresses and times as text, also inside lists and structures.
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryArray, ListArray, RecordBatch, RecordBatchOptions, StringArray,
-    StringBuilder, StructArray,
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StringArray, StringBuilder,
+    StructArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, TimestampNanosecondType};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use std::fmt::{Display, Write as _};
 use std::sync::Arc;
-use tapline_record::address::{format_mac, to_ip};
+use tapline_record::address::{self, format_mac, to_ip};
 
 /// The batch with addresses and times as text.
 pub(crate) fn printable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
@@ -47,10 +46,8 @@ fn retyped(field: &Field, data_type: &DataType) -> Field {
 
 fn with_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(match array.data_type() {
-        DataType::FixedSizeBinary(16) => {
-            addresses(array.as_fixed_size_binary(), |octets: [u8; 16]| to_ip(octets))
-        }
-        DataType::FixedSizeBinary(6) => addresses(array.as_fixed_size_binary(), format_mac),
+        DataType::FixedSizeBinary(16) => Arc::new(address::texts(array.as_fixed_size_binary(), to_ip)),
+        DataType::FixedSizeBinary(6) => Arc::new(address::texts(array.as_fixed_size_binary(), format_mac)),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => times(array)?,
         DataType::List(field) => {
             let list = array.as_list::<i32>();
@@ -68,24 +65,6 @@ fn with_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         }
         _ => array.clone(),
     })
-}
-
-fn addresses<const N: usize, T: Display>(
-    array: &FixedSizeBinaryArray,
-    address: impl Fn([u8; N]) -> T,
-) -> ArrayRef {
-    let mut texts = StringBuilder::with_capacity(array.len(), array.len() * N);
-    for octets in array {
-        match octets.and_then(|octets| octets.try_into().ok()) {
-            Some(octets) => {
-                // Writing to a builder cannot fail.
-                let _ = write!(texts, "{}", address(octets));
-                texts.append_value("");
-            }
-            None => texts.append_null(),
-        }
-    }
-    Arc::new(texts.finish())
 }
 
 /// Times as text; rows of one window have the same, which is made once.

@@ -39,7 +39,8 @@ const fn rows(account: &ExportAccount) -> u64 {
     extract.rows_late + extract.rows_shifted + extract.times_mended
 }
 
-fn line(account: &ExportAccount, allowed_lateness_ms: u32) -> String {
+/// What is wrong with the times of an exporter, and what helps.
+pub(super) fn line(account: &ExportAccount, allowed_lateness_ms: u32) -> String {
     let extract = &account.extract;
     let parts = [
         clock(account),

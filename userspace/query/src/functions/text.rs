@@ -6,16 +6,15 @@
 
 use super::argument::{ADDRESS, MAC, is_octets, is_text, nullable_like_arguments, refuse, rows};
 use super::octets::{each_row, octets, write_characters, write_hex, write_printable};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray, StringBuilder};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type, UInt64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
-use std::fmt::{Display, Write as _};
 use std::sync::Arc;
-use tapline_record::address::{format_mac, to_ip};
+use tapline_record::address::{self, format_mac, to_ip};
 
 /// One of the functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -95,8 +94,8 @@ impl ScalarUDFImpl for Written {
         let values = rows(&args.args[0])?;
         let kind = values.data_type();
         let texts: ArrayRef = match self.form {
-            Form::Text if *kind == ADDRESS => Arc::new(each_address(values.as_fixed_size_binary(), to_ip)),
-            Form::Text if *kind == MAC => Arc::new(each_address(values.as_fixed_size_binary(), format_mac)),
+            Form::Text if *kind == ADDRESS => Arc::new(address::texts(values.as_fixed_size_binary(), to_ip)),
+            Form::Text if *kind == MAC => Arc::new(address::texts(values.as_fixed_size_binary(), format_mac)),
             Form::Text if is_text(kind) => cast(&values, &DataType::Utf8)?,
             Form::Text => Arc::new(each_row(&octets(&values)?, write_printable)),
             Form::Hex if kind.is_integer() => Arc::new(hex_numbers(&values)?),
@@ -105,25 +104,6 @@ impl ScalarUDFImpl for Written {
         };
         Ok(ColumnarValue::Array(texts))
     }
-}
-
-/// Writes the rows of a column of `N` octets a value.
-fn each_address<const N: usize, T: Display>(
-    values: &FixedSizeBinaryArray,
-    address: impl Fn([u8; N]) -> T,
-) -> StringArray {
-    let mut texts = StringBuilder::with_capacity(values.len(), values.len() * N);
-    for octets in values {
-        match octets.and_then(|octets| octets.try_into().ok()) {
-            Some(octets) => {
-                // Writing to a builder cannot fail.
-                let _ = write!(texts, "{}", address(octets));
-                texts.append_value("");
-            }
-            None => texts.append_null(),
-        }
-    }
-    texts.finish()
 }
 
 /// Whole numbers in hexadecimal; negative ones as their 64 bits are.
