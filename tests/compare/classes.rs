@@ -38,7 +38,10 @@ struct Class<T> {
 /// Looks at a difference in one frame.
 type OfFrames = fn(&Difference<'_>) -> bool;
 
-const CLASSES: [Class<OfFrames>; 5] = [
+/// Link layers that tapline counts by name, and does not look into.
+const UNREAD: [&str; 6] = ["vntag", "cmd", "hsr", "ieee8021cb", "macsec", "wlan"];
+
+const CLASSES: [Class<OfFrames>; 6] = [
     Class {
         name: "extension header beyond its packet",
         reason: "the options are longer than the packet, so nothing is behind them",
@@ -72,6 +75,13 @@ const CLASSES: [Class<OfFrames>; 5] = [
         },
     },
     Class {
+        name: "link layer that is not read",
+        reason: "the frame is a row whose columns are NULL, and its kind is counted by name",
+        applies: |difference| {
+            difference.ours.is_empty() && UNREAD.iter().any(|name| is_in(difference.frame, name))
+        },
+    },
+    Class {
         name: "IPv6 announced as IPv4",
         reason: "protocol 4 with a packet of version 6 in it: tshark lists both headers, and only the second has addresses",
         applies: |difference| {
@@ -89,7 +99,7 @@ fn is_in(frame: &Frame, protocol: &str) -> bool {
 /// Looks at the account of a run, our values of a column and theirs.
 type OfExports = fn(&Value, &Counts, &Counts) -> bool;
 
-const EXPORTS: [Class<OfExports>; 2] = [UNUSED_FAMILY, MORE_ROWS];
+const EXPORTS: [Class<OfExports>; 3] = [UNUSED_FAMILY, MORE_ROWS, MISFITS];
 
 const UNUSED_FAMILY: Class<OfExports> = Class {
     name: "fields of the other address family",
@@ -113,11 +123,29 @@ const MORE_ROWS: Class<OfExports> = Class {
         let has_more_rows =
             exporters().any(|exporter| number(exporter, "rows") > number(exporter, "records"));
         let has_waited = exporters().any(|exporter| exporter["remarks"].to_string().contains("waited"));
-        let holds_all =
-            theirs.iter().all(|(value, count)| ours.get(value).is_some_and(|found| found >= count));
-        (has_more_rows || has_waited) && holds_all
+        (has_more_rows || has_waited) && holds_all(ours, theirs)
     },
 };
+
+const MISFITS: Class<OfExports> = Class {
+    name: "sets that their template does not fill",
+    reason: "tshark reads records of them all the same; they wait for a template that fits, and are counted if none comes",
+    applies: |account, ours, theirs| {
+        let exporters = account["exporters"].as_array().into_iter().flatten();
+        let told = [
+            "set does not end with a record of its template",
+            "sets whose template never came",
+            "template is cut short",
+        ];
+        let mut remarks = exporters.map(|exporter| exporter["remarks"].to_string());
+        remarks.any(|remarks| told.iter().any(|told| remarks.contains(told))) && holds_all(theirs, ours)
+    },
+};
+
+/// Whether the first has every value of the second, as often at least.
+fn holds_all(counts: &Counts, others: &Counts) -> bool {
+    others.iter().all(|(value, count)| counts.get(value).is_some_and(|found| found >= count))
+}
 
 /// The class of a frame's difference.
 pub(crate) fn class(difference: &Difference<'_>) -> Option<&'static str> {
@@ -139,6 +167,7 @@ pub(crate) fn reason(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// The class of a difference in a frame of these protocols.
     fn class_of(protocols: &str, column: &str, ours: &str, theirs: &str) -> Option<&'static str> {
@@ -160,6 +189,9 @@ mod tests {
             (tunnel, "src_ip", "", "10.0.0.1", None),
             ("eth:ethertype:ip:ip:ipv6:tcp", "inner_src_ip", "::1", "", Some("IPv6 announced as IPv4")),
             ("eth:ethertype:ip:ipv6:tcp", "inner_src_ip", "::1", "", None),
+            ("eth:ethertype:cmd:ethertype:ip:udp", "ttl", "", "64", Some("link layer that is not read")),
+            ("eth:ethertype:cmd:ethertype:ip:udp", "ttl", "63", "64", None),
+            ("eth:ethertype:vlan:ethertype:ip:udp", "ttl", "", "64", None),
         ];
         for (protocols, column, ours, theirs, expected) in cases {
             assert_eq!(class_of(protocols, column, ours, theirs), expected, "{protocols} {column}");
@@ -174,6 +206,19 @@ mod tests {
         let class = |theirs: &[&str]| exports_class(&Value::Null, &ours, &counts(theirs));
         assert_eq!(class(&["10.0.0.1", "0.0.0.0", "::"]), Some("fields of the other address family"));
         assert_eq!(class(&["10.0.0.2", "::"]), None);
+    }
+
+    #[test]
+    fn what_a_misfit_hides_is_explained_only_where_it_is_told() {
+        let counts =
+            |values: &[&str]| -> Counts { values.iter().map(|value| ((*value).to_owned(), 1)).collect() };
+        let told = json!({"exporters": [{"remarks": ["1 sets whose template never came"]}]});
+        let class = |account: &Value, ours: &[&str]| {
+            exports_class(account, &counts(ours), &counts(&["10.0.0.1", "10.0.0.2"]))
+        };
+        assert_eq!(class(&told, &["10.0.0.1"]), Some("sets that their template does not fill"));
+        assert_eq!(class(&told, &["10.0.0.3"]), None);
+        assert_eq!(class(&Value::Null, &["10.0.0.1"]), None);
     }
 
     #[test]
