@@ -79,6 +79,8 @@ fn strip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
         AUTHENTICATION => (u32::from(header[1]) + 2) * 4,
         _ => (u32::from(header[1]) + 1) * 8,
     };
+    // All of it has to be there to be read, as of the headers before it.
+    walk.peek_at::<1>(octets - 1)?;
     walk.skip(octets)?;
     walk.position.next_header = header[0];
     if is_fragment && be16(header[2], header[3]) & !0b111 != 0 {

@@ -1,0 +1,379 @@
+//! Flow exports, of files or as they arrive.
+
+use crate::demand::Demand;
+use crate::ledger::LedgerRows;
+use crate::listener::{Listener, ListenerReport, take};
+use crate::notice::{Notice, Notices};
+use crate::options::SourceOptions;
+use crate::report::Reported;
+use crate::source::{Progress, Source, Step, now};
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::TimestampNanosecondType;
+use std::io;
+use tapline_capture::{End, ExportCounters, ExportSet, Restored, TemplateFile};
+use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
+use tapline_record::ledger::SourceLedger;
+use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream, StreamId, Watermarks};
+
+/// Messages that are read of files in one step.
+const MESSAGES_A_STEP: usize = 256;
+/// Rows of a batch when only times are looked at.
+const SCAN_ROWS: usize = 8192;
+/// Reads of a listener in one step, at most.
+const READS_A_STEP: usize = 64;
+
+/// Where messages come from.
+enum ExportInput {
+    Files(ExportSet),
+    Listener(Box<Listener>),
+}
+
+impl ExportInput {
+    fn name(&self) -> String {
+        match self {
+            Self::Files(files) => files.files().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+            Self::Listener(listener) => listener.url(),
+        }
+    }
+}
+
+/// What became of the templates of an earlier run.
+#[derive(Clone, Debug)]
+pub struct TemplateReport {
+    /// What was restored.
+    pub restored: Restored,
+    /// Why this run's templates could not be kept.
+    pub failure: Option<String>,
+}
+
+/// The account of an export source.
+#[derive(Clone, Debug)]
+pub struct ExportReport {
+    /// Every exporter and domain.
+    pub accounts: Vec<ExportAccount>,
+    /// Messages that belong to no exporter.
+    pub strays: Strays,
+    /// How each file ended; `None` when it was not read to its end.
+    pub files: Vec<(String, Option<End>)>,
+    /// What files held.
+    pub counters: Option<ExportCounters>,
+    /// What was listened on.
+    pub listener: Option<ListenerReport>,
+    /// What became of the templates of an earlier run, where they are kept.
+    pub templates: Option<TemplateReport>,
+}
+
+/// Reads export messages.
+pub struct ExportSource {
+    input: ExportInput,
+    options: SourceOptions,
+    decoder: ExportDecoder,
+    sends_flows: bool,
+    sends_counters: bool,
+    ledger: Option<LedgerRows>,
+    /// Rows of flows, and of counters, dropped between this source and the workers.
+    rows_dropped: u64,
+    counters_dropped: u64,
+    /// How far a record of files may lie behind the latest one, and one of a listener behind its arrival.
+    lateness_ns: i64,
+    /// The widths of the panes of all queries that read `flows`.
+    pane_widths_ns: Vec<i64>,
+    /// Records that went missing until the last look.
+    missing: u64,
+    templates: Option<TemplateFile>,
+    restored: Restored,
+    watermarks: Watermarks,
+    notices: Notices,
+    has_ended: bool,
+    failure: Option<io::Error>,
+    template_failure: Option<String>,
+    reported: Reported<ExportReport>,
+}
+
+impl ExportSource {
+    /// Reads files, whose records lie so far behind the latest one; see [`disorder_ns`].
+    #[must_use]
+    pub fn of_files(files: ExportSet, lateness_ns: i64, options: &SourceOptions) -> Self {
+        Self::new(ExportInput::Files(files), lateness_ns, options)
+    }
+
+    /// Reads what arrives; with a file, takes the templates of an earlier run from it, and keeps those of this one
+    /// there.
+    #[must_use]
+    pub fn of_listener(listener: Listener, templates: Option<TemplateFile>, options: &SourceOptions) -> Self {
+        let input = ExportInput::Listener(Box::new(listener));
+        Self { templates, ..Self::new(input, options.exports_lateness_ns(), options) }
+    }
+
+    fn new(input: ExportInput, lateness_ns: i64, options: &SourceOptions) -> Self {
+        Self {
+            decoder: ExportDecoder::new(&[], options.batch_rows, options.exports),
+            options: options.clone(),
+            sends_flows: false,
+            sends_counters: false,
+            ledger: None,
+            input,
+            lateness_ns,
+            pane_widths_ns: vec![],
+            missing: 0,
+            rows_dropped: 0,
+            counters_dropped: 0,
+            templates: None,
+            restored: Restored::default(),
+            watermarks: Watermarks::BEGINNING,
+            notices: Notices::default(),
+            has_ended: false,
+            failure: None,
+            template_failure: None,
+            reported: Reported::default(),
+        }
+    }
+
+    /// Where its account is told.
+    #[must_use]
+    pub fn reported(&self) -> Reported<ExportReport> {
+        self.reported.clone()
+    }
+
+    /// Rows of what changed in the account: of a live source now and then, of files at their end.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let ledger = self.ledger.as_mut()?;
+        let (now, socket_drops) = match &mut self.input {
+            ExportInput::Files(_) => (self.decoder.latest().unwrap_or(EventTime(0)), 0),
+            ExportInput::Listener(listener) => (now(), listener.socket_drops()),
+        };
+        let is_live = matches!(self.input, ExportInput::Listener(_));
+        if self.has_ended || is_live && ledger.is_due(now) {
+            let rows = self.decoder.accounts().map(|account| account.counts.rows).sum::<u64>();
+            let dropped = self.rows_dropped.min(rows);
+            let whole = SourceLedger {
+                offered: rows + self.counters_dropped,
+                delivered: rows - dropped,
+                dropped: dropped + self.counters_dropped,
+                ..SourceLedger::default()
+            };
+            ledger.note_whole(&whole, socket_drops, "rows", now);
+            ledger.note_strays(&self.decoder.strays(), now);
+            ledger.note_exporters(self.decoder.accounts(), now);
+        }
+        self.watermarks.set(StreamId::Ledger, if is_live { now } else { EventTime::MIN });
+        ledger.finish()
+    }
+
+    /// The rows of `flows`; without a query for them they are done with.
+    fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
+        let is_due = all || self.decoder.is_full();
+        let batch = is_due.then(|| self.decoder.finish()).flatten();
+        if !self.sends_flows {
+            batch.into_iter().for_each(|batch| self.decoder.recycle(batch));
+            return None;
+        }
+        if is_due {
+            self.advance_flows();
+        }
+        batch
+    }
+
+    /// The rows of `interface_counters`.
+    fn take_counters(&mut self) -> Option<RecordBatch> {
+        let batch = self.decoder.finish_interface_counters();
+        let time = if self.is_live() { now() } else { self.files_watermark() };
+        self.watermarks.set(StreamId::InterfaceCounters, time);
+        batch
+    }
+
+    /// No row of `flows` waits: later ones are not older than this. The watermark of a listener follows our clock,
+    /// whatever any exporter's says: rows that come later than is allowed are late, and hold up nobody.
+    fn advance_flows(&mut self) {
+        let watermark = if self.is_live() { now().plus(-self.lateness_ns) } else { self.files_watermark() };
+        self.watermarks.set(StreamId::Flows, watermark);
+        let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
+        self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
+    }
+
+    fn files_watermark(&self) -> EventTime {
+        self.decoder.latest().unwrap_or(EventTime::MIN).plus(-self.lateness_ns)
+    }
+
+    /// Keeps the templates, now and then before the end; where that fails, goes on without.
+    fn keep_templates(&mut self, is_end: bool) {
+        let Some(file) = &mut self.templates else { return };
+        let kept = if is_end { file.end(&self.decoder) } else { file.keep(&self.decoder, now()) };
+        if let Err(error) = kept {
+            self.templates = None;
+            self.template_failure = Some(error.to_string());
+        }
+    }
+
+    fn step_files(files: &mut ExportSet, decoder: &mut ExportDecoder) -> Step {
+        while !decoder.is_full() {
+            let read = files.read(MESSAGES_A_STEP, &mut |event| take(event, decoder));
+            if read == 0 {
+                return if files.is_at_end() { Step::End } else { Step::Idle };
+            }
+        }
+        Step::Read
+    }
+
+    fn step_listener(listener: &mut Listener, decoder: &mut ExportDecoder) -> io::Result<Step> {
+        for _ in 0..READS_A_STEP {
+            if listener.read(decoder)? == 0 {
+                return Ok(Step::Idle);
+            }
+            if decoder.is_full() {
+                break;
+            }
+        }
+        Ok(Step::Read)
+    }
+}
+
+impl Source for ExportSource {
+    fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        let columns = demand.columns(StreamId::Flows);
+        let (batch_rows, options) = (self.options.batch_rows, self.options.exports);
+        let decoder = ExportDecoder::new(columns.unwrap_or_default(), batch_rows, options);
+        self.sends_flows = columns.is_some();
+        let counters = demand.columns(StreamId::InterfaceCounters);
+        self.sends_counters = counters.is_some();
+        self.decoder = match counters {
+            Some(columns) => decoder.with_interface_counters(columns),
+            None => decoder,
+        };
+        let name = self.input.name();
+        let ledger = |columns| LedgerRows::new(columns, &name, options.identity);
+        self.ledger = demand.columns(StreamId::Ledger).map(ledger);
+        self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
+        if let Some(file) = &self.templates {
+            let cannot =
+                |error| io::Error::other(format!("the templates of an earlier run cannot be read: {error}"));
+            self.restored = file.load(&mut self.decoder).map_err(cannot)?;
+        }
+        Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.input, ExportInput::Listener(_))
+    }
+
+    fn step(&mut self) -> Step {
+        self.keep_templates(false);
+        let Self { input, decoder, failure, .. } = self;
+        match input {
+            ExportInput::Files(files) => Self::step_files(files, decoder),
+            ExportInput::Listener(listener) => {
+                Self::step_listener(listener, decoder).unwrap_or_else(|error| {
+                    *failure = Some(error);
+                    Step::End
+                })
+            }
+        }
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        let counters = self.sends_counters.then_some(&INTERFACE_COUNTERS);
+        let ledger = self.ledger.as_ref().map(|_| &LEDGER);
+        [Some(&FLOWS), counters, ledger].into_iter().flatten().collect()
+    }
+
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        match stream {
+            StreamId::Flows => self.take_flows(all),
+            StreamId::InterfaceCounters => self.take_counters(),
+            StreamId::Ledger => self.take_ledger(),
+            StreamId::Packets | StreamId::PacketFlows => None,
+        }
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        let missing = self.decoder.missing_records();
+        let before = std::mem::replace(&mut self.missing, missing);
+        i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
+    }
+
+    fn notice(&mut self) -> Option<Notice> {
+        if self.is_live() {
+            self.notices.look(now(), || self.decoder.accounts());
+        }
+        self.notices.next()
+    }
+
+    fn note_dropped(&mut self, stream: StreamId, rows: u64) {
+        match stream {
+            StreamId::InterfaceCounters => self.counters_dropped += rows,
+            _ => self.rows_dropped += rows,
+        }
+    }
+
+    fn end(&mut self) {
+        self.decoder.give_up_waiting();
+        self.keep_templates(true);
+        self.has_ended = true;
+    }
+
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
+        if stream == StreamId::Flows {
+            self.decoder.recycle(batch);
+        }
+    }
+
+    fn report(&mut self) {
+        let failure = self.failure.as_ref().map(ToString::to_string);
+        let (files, counters, listener) = match &mut self.input {
+            ExportInput::Files(files) => {
+                let ends = files.files().map(|(name, end)| (name.to_owned(), end.cloned()));
+                (ends.collect(), Some(files.counters()), None)
+            }
+            ExportInput::Listener(listener) => (vec![], None, Some(listener.report(failure))),
+        };
+        let keeps_templates = self.templates.is_some() || self.template_failure.is_some();
+        let templates = || TemplateReport { restored: self.restored, failure: self.template_failure.clone() };
+        self.reported.tell(ExportReport {
+            accounts: self.decoder.report(),
+            strays: self.decoder.strays(),
+            templates: keeps_templates.then(templates),
+            files,
+            counters,
+            listener,
+        });
+    }
+
+    fn progress(&self) -> Progress {
+        match &self.input {
+            ExportInput::Files(files) => Progress {
+                octets: files.position_octets(),
+                total_octets: files.total_octets(),
+                frames: files.counters().messages,
+            },
+            ExportInput::Listener(listener) => {
+                let (frames, octets) = listener.received();
+                Progress { octets, total_octets: None, frames }
+            }
+        }
+    }
+}
+
+/// How far the records of files lie behind the latest one, in nanoseconds.
+#[must_use]
+pub fn disorder_ns(mut files: ExportSet, options: ExportOptions) -> i64 {
+    let mut decoder = ExportDecoder::new(&[Stream::TS], SCAN_ROWS, options);
+    let (mut latest, mut disorder) = (i64::MIN, 0);
+    let mut measure = |decoder: &mut ExportDecoder| {
+        let Some(batch) = decoder.finish() else { return };
+        for &time in batch.column(0).as_primitive::<TimestampNanosecondType>().values() {
+            latest = latest.max(time);
+            disorder = disorder.max(latest.saturating_sub(time));
+        }
+        decoder.recycle(batch);
+    };
+    while ExportSource::step_files(&mut files, &mut decoder) != Step::End {
+        measure(&mut decoder);
+    }
+    measure(&mut decoder);
+    disorder
+}

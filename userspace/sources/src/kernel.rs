@@ -1,0 +1,487 @@
+//! Packets as the kernel's flow table gives them: rows of `packet flows`.
+//!
+//! The table is emptied several times a pane, while the programs go on; all frames before that moment have come out
+//! then, so the watermark is exact and nothing is late. What the table had no room for waits in a ring buffer, which
+//! is emptied more often. Rows wait for room in the rings of the pipeline: what is in the kernel is not lost by that,
+//! and what the kernel has no room for is counted there.
+
+use crate::demand::Demand;
+use crate::ledger::LedgerRows;
+use crate::options::SourceOptions;
+use crate::report::Reported;
+use crate::source::{Progress, Source, Step, now};
+use arrow_array::RecordBatch;
+use std::io;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tapline_capture::kernel::{
+    AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
+    SharedPreFilter, Verdict, monotonic_ns,
+};
+use tapline_capture::link::{self, Carries};
+use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
+use tapline_decode::export::ExporterIdentity;
+use tapline_record::column::BURST_ROWS;
+use tapline_record::ledger::SourceLedger;
+use tapline_record::{
+    BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream, StreamId,
+    Watermarks,
+};
+
+/// Between two looks at the ring buffer.
+const LOOK: Duration = Duration::from_millis(10);
+/// The table is emptied so many times a pane.
+const DRAINS_A_PANE: u64 = 4;
+/// It is emptied no more often than this, and no less often than that.
+const DRAIN_MIN: Duration = Duration::from_millis(50);
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// The longest pane of the table, in nanoseconds: so long its microseconds fit.
+const PANE_NS_MAX: u64 = 3_600_000_000_000;
+
+/// Octets of a link header, with two VLAN tags.
+const HEADER_OCTETS_MAX: u64 = 22;
+
+/// A program that counts packets into flows, on an interface.
+pub struct KernelInput {
+    interface: String,
+    /// The interface's number, which another one of its name has not.
+    index: u32,
+    mode: AttachMode,
+    capture: KernelCapture,
+    pane_ns: u64,
+    /// Octets of the longest frame that holds one packet of the interface.
+    frame_octets_max: u64,
+    /// Of a mirror port, asks for frames to everybody.
+    _promiscuous: Option<Promiscuous>,
+}
+
+impl KernelInput {
+    /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`]. Where the driver cannot
+    /// run it the kernel does. Frames of a mirror port are not passed on to the host.
+    ///
+    /// # Errors
+    /// What stands in the way, with the mend.
+    pub fn open(
+        interface: &str,
+        is_mirror: bool,
+        rules: &[(Rule, Verdict)],
+        demand: &Demand,
+    ) -> Result<Self, LiveError> {
+        let link = link::find(interface).ok().flatten();
+        let link = link.ok_or_else(|| KernelError::NoInterface(interface.to_owned()))?;
+        let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
+        let pane_ns = table_pane(common_pane(demand.pane_widths_ns(StreamId::PacketFlows)));
+        let mut capture = KernelCapture::load(&KernelOptions {
+            panes: Clock::measure().grid(pane_ns, monotonic_ns()),
+            with_tcp_flags: columns.contains(&(PacketFlowColumn::TcpFlags as usize)),
+            is_raw_ip: link.carries() == Carries::RawIp,
+            rules: rules.to_vec(),
+            ..KernelOptions::default()
+        })?;
+        let mode = match capture.attach(interface, AttachMode::Native) {
+            Ok(()) => AttachMode::Native,
+            Err(KernelError::Refused { .. }) => {
+                capture.attach(interface, AttachMode::Generic)?;
+                AttachMode::Generic
+            }
+            Err(error) => return Err(error.into()),
+        };
+        capture.set_mirror(is_mirror);
+        let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
+        let frame_octets_max = u64::from(link.mtu_octets) + HEADER_OCTETS_MAX;
+        let (interface, index) = (link.name, link.index);
+        Ok(Self { interface, index, mode, capture, pane_ns, frame_octets_max, _promiscuous: promiscuous })
+    }
+
+    /// Whether the interface is there no more; not when the kernel just does not say.
+    fn is_gone(&self) -> bool {
+        link::find(&self.interface).is_ok_and(|found| found.is_none_or(|link| link.index != self.index))
+    }
+
+    /// The program's pre-filter.
+    #[must_use]
+    pub fn prefilter(&self) -> SharedPreFilter {
+        self.capture.prefilter()
+    }
+
+    /// Reads the packets of the same interface besides: those of a mirror port come through the same program, where
+    /// that can be; where not, they are passed on to the host for `AF_PACKET` to find them there.
+    ///
+    /// # Errors
+    /// As for [`live::open`].
+    pub fn open_packets(&mut self, options: &LiveOptions) -> Result<Box<dyn FrameSource>, LiveError> {
+        let source = live::open_on(&mut self.capture, &self.interface, options)?;
+        if source.description().mode == LiveMode::Packet {
+            self.capture.set_mirror(false);
+        }
+        Ok(source)
+    }
+}
+
+/// The account of what the kernel counted.
+#[derive(Clone, Debug)]
+pub struct KernelReport {
+    /// Where the program was attached.
+    pub interface: String,
+    /// Who ran it.
+    pub mode: AttachMode,
+    /// What became of every frame.
+    pub counters: Counters,
+    /// Frames that became rows.
+    pub delivered: u64,
+    /// Frames of flows whose frames are, on average, longer than a packet of the interface: several are in one.
+    pub joined: u64,
+    /// Entries that were taken from the table, and those that had left it before.
+    pub entries: u64,
+    /// Why the table could not be read any more.
+    pub failure: Option<String>,
+}
+
+impl KernelReport {
+    /// Frames and their fates; those that the pre-filter refused are none of them.
+    #[must_use]
+    pub fn ledger(&self) -> SourceLedger {
+        fates(self.delivered, &self.counters)
+    }
+}
+
+/// Counts the frames of an entry, and those of them that hold several packets.
+fn count([delivered, joined]: &mut [u64; 2], flow: &KernelFlow, frame_octets_max: u64) {
+    *delivered += flow.packets;
+    if flow.frame_octets > flow.packets.saturating_mul(frame_octets_max) {
+        *joined += flow.packets;
+    }
+}
+
+fn fates(delivered: u64, counters: &Counters) -> SourceLedger {
+    let dropped = counters.lost_packets;
+    SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
+}
+
+/// Empties a flow table.
+pub struct KernelSource {
+    input: KernelInput,
+    batch_rows: usize,
+    clock: Clock,
+    drain_every: Duration,
+    drained: Instant,
+    builder: BatchBuilder,
+    ledger: Option<LedgerRows>,
+    /// What was taken out of the table, the first `appended` rows of it being in the batch that is built.
+    rows: Vec<PacketFlowRow>,
+    appended: usize,
+    /// Frames before this are in rows; and in batches that were taken.
+    until: EventTime,
+    watermarks: Watermarks,
+    has_ended: bool,
+    delivered: u64,
+    joined: u64,
+    entries: u64,
+    lost: u64,
+    failure: Option<String>,
+    reported: Reported<KernelReport>,
+}
+
+impl KernelSource {
+    /// Reads what the program of `input` counts.
+    #[must_use]
+    pub fn new(input: KernelInput, options: &SourceOptions) -> Self {
+        let drain_every = Duration::from_nanos(input.pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX);
+        Self {
+            input,
+            batch_rows: options.batch_rows,
+            clock: Clock::measure(),
+            drain_every,
+            drained: Instant::now(),
+            builder: BatchBuilder::new(&PACKET_FLOWS, &[], options.batch_rows),
+            ledger: None,
+            rows: vec![],
+            appended: 0,
+            until: EventTime::MIN,
+            watermarks: Watermarks::BEGINNING,
+            has_ended: false,
+            delivered: 0,
+            joined: 0,
+            entries: 0,
+            lost: 0,
+            failure: None,
+            reported: Reported::default(),
+        }
+    }
+
+    /// Where its account is told.
+    #[must_use]
+    pub fn reported(&self) -> Reported<KernelReport> {
+        self.reported.clone()
+    }
+
+    /// Takes everything out of the table.
+    fn drain(&mut self) -> Result<(), KernelError> {
+        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
+        // What was counted until now was counted by the clock as it was then.
+        let (before, pane_ns) = (*clock, *pane_ns);
+        *clock = Clock::measure();
+        let grid = clock.grid(pane_ns, monotonic_ns());
+        let mut sums = [0; 2];
+        let drained = capture.table().drain(grid, |flow| {
+            count(&mut sums, flow, *frame_octets_max);
+            rows.push(row_of(flow, before, pane_ns));
+        });
+        self.note(sums);
+        let drained = drained?;
+        self.entries += drained.entries + drained.ring_entries;
+        self.until = time_of(before.utc_ns(drained.until_ns));
+        self.drained = Instant::now();
+        Ok(())
+    }
+
+    /// A row of what changed in the account, now and then.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let (time, account) = (now(), fates(self.delivered, &self.input.capture.counters()));
+        let ledger = self.ledger.as_mut()?;
+        if self.has_ended || ledger.is_due(time) {
+            ledger.note_whole(&account, 0, "frames", time);
+        }
+        self.watermarks.set(StreamId::Ledger, time);
+        ledger.finish()
+    }
+
+    /// The rows that were taken out of the table.
+    fn take_rows(&mut self, all: bool) -> Option<RecordBatch> {
+        for burst in self.rows[self.appended..].chunks(BURST_ROWS) {
+            self.builder
+                .append(burst.len(), |position, column| PacketFlowRow::append(burst, position, column));
+            self.appended += burst.len();
+            if self.builder.is_full() {
+                break;
+            }
+        }
+        let has_all = self.appended == self.rows.len();
+        if has_all {
+            self.rows.clear();
+            self.appended = 0;
+        }
+        let is_due = self.builder.is_full() || all && self.builder.rows() > 0;
+        let batch = is_due.then(|| self.builder.finish());
+        if has_all && self.builder.rows() == 0 {
+            self.watermarks.set(StreamId::PacketFlows, self.until);
+        }
+        batch
+    }
+
+    /// Takes what left the table early.
+    fn drain_ring(&mut self) {
+        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
+        let mut sums = [0; 2];
+        self.entries += capture.table().drain_ring(|flow| {
+            count(&mut sums, flow, *frame_octets_max);
+            rows.push(row_of(flow, *clock, *pane_ns));
+        });
+        self.note(sums);
+    }
+
+    fn note(&mut self, [delivered, joined]: [u64; 2]) {
+        self.delivered += delivered;
+        self.joined += joined;
+    }
+}
+
+impl Source for KernelSource {
+    fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
+        self.builder = BatchBuilder::new(&PACKET_FLOWS, columns, self.batch_rows);
+        let name = format!("{} by its flow table", self.input.interface);
+        let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
+        self.ledger = demand.columns(StreamId::Ledger).map(ledger);
+        Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn step(&mut self) -> Step {
+        sleep(LOOK.min(self.drain_every.saturating_sub(self.drained.elapsed())));
+        if self.drained.elapsed() < self.drain_every {
+            self.drain_ring();
+            return Step::Read;
+        }
+        let gone = self.input.is_gone().then(|| format!("interface `{}` is gone", self.input.interface));
+        self.failure = gone.or(self.drain().err().map(|error| error.to_string()));
+        if self.failure.is_some() { Step::End } else { Step::Idle }
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        [Some(&PACKET_FLOWS), self.ledger.as_ref().map(|_| &LEDGER)].into_iter().flatten().collect()
+    }
+
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        match stream {
+            StreamId::PacketFlows => self.take_rows(all),
+            StreamId::Ledger => self.take_ledger(),
+            StreamId::Packets | StreamId::Flows | StreamId::InterfaceCounters => None,
+        }
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        let lost = self.input.capture.counters().lost_packets;
+        let before = std::mem::replace(&mut self.lost, lost);
+        i64::try_from(lost - before).unwrap_or(i64::MAX)
+    }
+
+    fn note_dropped(&mut self, _: StreamId, _: u64) {}
+
+    fn waits(&self) -> bool {
+        true
+    }
+
+    fn end(&mut self) {
+        // Off the interface first, so that nothing comes after the last look.
+        // The second time takes what programs counted that ended after the first.
+        let ended = self.input.capture.detach().and_then(|()| self.drain()).and_then(|()| self.drain());
+        if let Err(error) = ended {
+            self.failure.get_or_insert(error.to_string());
+        }
+        self.has_ended = true;
+    }
+
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
+        if stream == StreamId::PacketFlows {
+            self.builder.recycle(batch);
+        }
+    }
+
+    fn report(&mut self) {
+        self.reported.tell(KernelReport {
+            counters: self.input.capture.counters(),
+            interface: self.input.interface.clone(),
+            mode: self.input.mode,
+            delivered: self.delivered,
+            joined: self.joined,
+            entries: self.entries,
+            failure: self.failure.clone(),
+        });
+    }
+
+    fn progress(&self) -> Progress {
+        let counters = self.input.capture.counters();
+        Progress { octets: counters.seen_octets, total_octets: None, frames: counters.seen_packets }
+    }
+}
+
+/// The widest pane of which those of all queries that read the table consist.
+fn common_pane(widths_ns: &[i64]) -> u64 {
+    match widths_ns.iter().map(|width| width.unsigned_abs()).fold(0, greatest_divisor) {
+        0 => PANE_NS_MAX,
+        width => width,
+    }
+}
+
+/// The greatest common divisor; of 0 and another number, that number.
+const fn greatest_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The panes of the table: those of the queries, or parts of them that fit into an hour.
+const fn table_pane(pane_ns: u64) -> u64 {
+    if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_divisor(pane_ns, PANE_NS_MAX) }
+}
+
+/// The row of an entry whose pane was made by this clock.
+fn row_of(flow: &KernelFlow, clock: Clock, pane_ns: u64) -> PacketFlowRow {
+    // The clock may have been measured anew since the pane was made; panes are whole all the same.
+    let start = clock.utc_ns(flow.pane_start_ns);
+    let start = start.saturating_add(pane_ns / 2) / pane_ns * pane_ns;
+    let at = |time_ns: u64| time_of(start + (time_ns - flow.pane_start_ns)).0;
+    let mut row = PacketFlowRow {
+        ts: at(flow.first_ns),
+        last_ts: at(flow.last_ns),
+        packets: flow.packets,
+        frame_octets: flow.frame_octets,
+        ..PacketFlowRow::default()
+    };
+    let own = [
+        PacketFlowColumn::Ts,
+        PacketFlowColumn::LastTs,
+        PacketFlowColumn::Packets,
+        PacketFlowColumn::FrameOctets,
+    ];
+    row.present = own.map(PacketFlowColumn::bit).iter().sum();
+    set_keys(&mut row, &flow.key);
+    if flow.key.shape().network.has_octets() {
+        row.octets = flow.octets;
+        row.present |= PacketFlowColumn::Octets.bit();
+    }
+    row
+}
+
+/// Fills in what the key carries.
+fn set_keys(row: &mut PacketFlowRow, key: &FlowKey) {
+    macro_rules! set {
+        ($($field:ident: $column:ident = $value:expr;)+) => {$(
+            if let Some(value) = $value {
+                row.$field = value;
+                row.present |= PacketFlowColumn::$column.bit();
+            }
+        )+};
+    }
+    let (ports, icmp) = (key.ports(), key.icmp());
+    set! {
+        vlan: Vlan = key.vlan();
+        ip_version: IpVersion = key.shape().network.ip_version();
+        src_ip: SrcIp = key.src_ip();
+        dst_ip: DstIp = key.dst_ip();
+        protocol: Protocol = key.protocol();
+        src_port: SrcPort = ports.map(|[src, _]| src);
+        dst_port: DstPort = ports.map(|[_, dst]| dst);
+        tcp_flags: TcpFlags = key.tcp_flags();
+        icmp_type: IcmpType = icmp.map(|[kind, _]| kind);
+        icmp_code: IcmpCode = icmp.map(|[_, code]| code);
+    }
+}
+
+fn time_of(utc_ns: u64) -> EventTime {
+    EventTime(i64::try_from(utc_ns).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_frames_that_are_several_packets_are_counted() {
+        let key = FlowKey::default();
+        let flow = |packets, frame_octets| KernelFlow {
+            key,
+            packets,
+            octets: 0,
+            frame_octets,
+            pane_start_ns: 0,
+            first_ns: 0,
+            last_ns: 0,
+        };
+        let mut sums = [0; 2];
+        for flow in [flow(2, 2 * 1522), flow(3, 3 * 1522 + 1), flow(5, 300)] {
+            count(&mut sums, &flow, 1522);
+        }
+        assert_eq!(sums, [10, 3]);
+    }
+
+    #[test]
+    fn panes_of_the_table_divide_those_of_the_queries() {
+        const SECOND: u64 = 1_000_000_000;
+        const HOUR: u64 = PANE_NS_MAX;
+        assert_eq!([SECOND, HOUR, 2 * HOUR, 3 * HOUR / 2].map(table_pane), [SECOND, HOUR, HOUR, HOUR / 2]);
+        for pane in [1, 2 * HOUR + SECOND, 24 * HOUR, 1000 * HOUR + 7] {
+            let table = table_pane(pane);
+            assert!(table <= HOUR && pane % table == 0, "{pane} in parts of {table}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Packets of capture files or of an interface, and the flows that are built from them.
+
+use crate::demand::Demand;
+use crate::ledger::LedgerRows;
+use crate::options::SourceOptions;
+use crate::report::Reported;
+use crate::source::{Progress, Source, Step, now};
+use arrow_array::RecordBatch;
+use std::io;
+use std::time::{Duration, Instant};
+use tapline_capture::live::{Description, FrameSource, LiveCounters};
+use tapline_capture::{CaptureFile, CaptureSet, End};
+use tapline_decode::export::ExporterIdentity;
+use tapline_decode::flow_meter::FlowMeterCounters;
+use tapline_decode::{
+    DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, Frame, PacketBatcher, UnreadCounts,
+};
+use tapline_record::ledger::SourceLedger;
+use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, Stream, StreamId, Watermarks};
+
+/// Between two looks at what an interface lost.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Where frames come from.
+enum FrameInput {
+    Files(CaptureSet),
+    Interface(Box<dyn FrameSource>),
+}
+
+impl FrameInput {
+    fn name(&self) -> String {
+        match self {
+            Self::Files(files) => files.files().iter().map(CaptureFile::name).collect::<Vec<_>>().join(", "),
+            Self::Interface(source) => source.description().interface.clone(),
+        }
+    }
+
+    /// Lends up to so many frames; gives how many, or why there will be no more.
+    fn read(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> Result<usize, String> {
+        match self {
+            Self::Files(files) => Ok(files.read(frames_max, visit)),
+            Self::Interface(source) => source.read(frames_max, visit).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// The account of what was read of an interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceReport {
+    /// What was opened, and why nothing better.
+    pub description: Description,
+    /// What was read and lost.
+    pub counters: LiveCounters,
+    /// Why it could not be read any more.
+    pub failure: Option<String>,
+}
+
+/// The account of what was read frame by frame.
+#[derive(Clone, Debug)]
+pub struct PacketReport {
+    /// Frames and their fates.
+    pub ledger: SourceLedger,
+    /// How each file ended; `None` when it was not read to its end.
+    pub files: Vec<(String, Option<End>)>,
+    /// How an interface was read; `None` of files.
+    pub interface: Option<InterfaceReport>,
+    /// Damaged frames by reason; they are rows all the same.
+    pub damage: DamageCounts,
+    /// Frames of link types, EtherTypes and the like that are not read; they are rows all the same.
+    pub unread: UnreadCounts,
+    /// Octets that the frames had on the wire.
+    pub frame_octets: u64,
+    /// Flows that were built, if some query asked for them.
+    pub flows: Option<FlowMeterCounters>,
+}
+
+/// Reads frames.
+pub struct PacketSource {
+    input: FrameInput,
+    options: SourceOptions,
+    /// Of an interface, what was read and lost until the last look.
+    live: LiveCounters,
+    looked: Instant,
+    /// Frames that were dropped between this source and the workers.
+    rows_dropped: u64,
+    /// Those that were lost, as far as was told.
+    missing: u64,
+    failure: Option<String>,
+    total_octets: Option<u64>,
+    packets: PacketBatcher,
+    sends_packets: bool,
+    flows: Option<(FlowMeter, FlowBatcher)>,
+    ledger: Option<LedgerRows>,
+    /// How far a record may lie behind the latest one.
+    lateness_ns: i64,
+    latest: EventTime,
+    watermarks: Watermarks,
+    has_ended: bool,
+    reported: Reported<PacketReport>,
+}
+
+impl PacketSource {
+    /// Reads capture files, whose packets lie so far behind the latest one.
+    #[must_use]
+    pub fn of_files(files: CaptureSet, lateness_ns: i64, options: &SourceOptions) -> Self {
+        Self::new(FrameInput::Files(files), lateness_ns, options)
+    }
+
+    /// Reads an interface.
+    #[must_use]
+    pub fn of_interface(source: Box<dyn FrameSource>, options: &SourceOptions) -> Self {
+        Self::new(FrameInput::Interface(source), options.packets_lateness_ns(), options)
+    }
+
+    fn new(input: FrameInput, lateness_ns: i64, options: &SourceOptions) -> Self {
+        Self {
+            ledger: None,
+            total_octets: match &input {
+                FrameInput::Files(files) => files.total_octets(),
+                FrameInput::Interface(_) => None,
+            },
+            input,
+            live: LiveCounters::default(),
+            looked: Instant::now(),
+            rows_dropped: 0,
+            missing: 0,
+            failure: None,
+            packets: PacketBatcher::new(&[], options.batch_rows),
+            sends_packets: false,
+            flows: None,
+            options: options.clone(),
+            lateness_ns,
+            latest: EventTime::MIN,
+            watermarks: Watermarks::BEGINNING,
+            has_ended: false,
+            reported: Reported::default(),
+        }
+    }
+
+    /// Where its account is told.
+    #[must_use]
+    pub fn reported(&self) -> Reported<PacketReport> {
+        self.reported.clone()
+    }
+
+    /// The meter and the batches of `flows`, if some query reads it.
+    fn flows_for(&self, demand: &Demand) -> Option<(FlowMeter, FlowBatcher)> {
+        const PACKETS: usize = FlowColumn::Packets as usize;
+        let mut columns = demand.columns(StreamId::Flows)?.to_vec();
+        // Of an interface completeness is counted in frames: flows say how many they are, behind what queries read.
+        if self.is_live() && !columns.contains(&PACKETS) {
+            columns.push(PACKETS);
+        }
+        let batcher = FlowBatcher::new(&columns, self.options.batch_rows);
+        Some((FlowMeter::new(self.options.flows), batcher))
+    }
+
+    /// How far the packets have come.
+    fn packets_watermark(&self) -> EventTime {
+        let latest = if self.is_live() { now() } else { self.latest };
+        latest.plus(-self.lateness_ns)
+    }
+
+    /// The rows of `packets`; without a query for them they are done with.
+    fn take_packets(&mut self, all: bool) -> Option<RecordBatch> {
+        let is_due = all || self.packets.is_full();
+        let batch = is_due.then(|| self.packets.finish()).flatten();
+        if !self.sends_packets {
+            batch.into_iter().for_each(|batch| self.packets.recycle(batch));
+            return None;
+        }
+        if self.packets.rows() == 0 {
+            self.watermarks.set(StreamId::Packets, self.packets_watermark());
+        }
+        batch
+    }
+
+    /// The rows of `flows`.
+    fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
+        let packets = self.packets_watermark();
+        let (meter, flows) = self.flows.as_mut()?;
+        let is_due = all || flows.is_full();
+        let batch = is_due.then(|| flows.finish()).flatten();
+        if flows.rows() == 0 {
+            let metered = meter.watermark().plus(-self.lateness_ns);
+            self.watermarks.set(StreamId::Flows, packets.min(metered));
+        }
+        batch
+    }
+
+    /// Frames and their fates.
+    fn account(&self) -> SourceLedger {
+        match &self.input {
+            FrameInput::Files(files) => {
+                let counters = files.counters();
+                SourceLedger {
+                    offered: counters.frames + counters.undecodable,
+                    delivered: counters.frames,
+                    undecodable: counters.undecodable,
+                    ..SourceLedger::default()
+                }
+            }
+            FrameInput::Interface(_) => {
+                let (frames, lost) = (self.live.frames, self.live.drops.sum());
+                let delivered = frames.saturating_sub(self.rows_dropped);
+                let dropped = frames - delivered + lost;
+                SourceLedger { offered: frames + lost, delivered, dropped, ..SourceLedger::default() }
+            }
+        }
+    }
+
+    /// Asks an interface what was lost, now and then.
+    fn look(&mut self, is_end: bool) {
+        if let FrameInput::Interface(source) = &mut self.input
+            && (is_end || self.looked.elapsed() >= LOOK_EVERY)
+        {
+            self.looked = Instant::now();
+            match source.counters() {
+                Ok(counters) => self.live = counters,
+                Err(error) => self.failure = Some(error.to_string()),
+            }
+        }
+    }
+
+    /// Rows of what changed in the account: of an interface now and then, of files at their end.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let (is_live, account) = (self.is_live(), self.account());
+        let time = if is_live { now() } else { self.latest.max(EventTime(0)) };
+        let ledger = self.ledger.as_mut()?;
+        if self.has_ended || is_live && ledger.is_due(time) {
+            ledger.note_whole(&account, 0, "frames", time);
+            ledger.note_unread(self.packets.unread(), time);
+        }
+        self.watermarks.set(StreamId::Ledger, if is_live { time } else { EventTime::MIN });
+        ledger.finish()
+    }
+}
+
+impl Source for PacketSource {
+    fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        self.flows = self.flows_for(demand);
+        let ledger_columns = demand.columns(StreamId::Ledger);
+        let depth = match (&self.flows, ledger_columns) {
+            (Some(_), _) => Depth::Transport,
+            // The ledger tells what is not read, whatever else is asked.
+            (None, Some(_)) => Depth::Link,
+            (None, None) => Depth::Frame,
+        };
+        let columns = demand.columns(StreamId::Packets);
+        let batcher = PacketBatcher::new(columns.unwrap_or_default(), self.options.batch_rows);
+        self.packets = batcher.with_depth(depth);
+        self.sends_packets = columns.is_some();
+        let name = self.input.name();
+        let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
+        self.ledger = ledger_columns.map(ledger);
+        Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.input, FrameInput::Interface(_))
+    }
+
+    fn step(&mut self) -> Step {
+        let before = self.is_live().then(now);
+        let Self { input, packets, flows, latest, options, .. } = self;
+        let room = (options.batch_rows - packets.rows().min(options.batch_rows)).max(1);
+        let read = match flows {
+            None => input.read(room, &mut |frame| {
+                *latest = (*latest).max(frame.ts);
+                packets.push(frame);
+            }),
+            Some((meter, batcher)) => {
+                let read = input.read(room, &mut |frame| {
+                    *latest = (*latest).max(frame.ts);
+                    packets.push(frame);
+                    if packets.is_burst_full() {
+                        meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
+                    }
+                });
+                meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
+                read
+            }
+        };
+        let is_at_end = match input {
+            FrameInput::Files(files) => files.is_at_end(),
+            FrameInput::Interface(_) => false,
+        };
+        // On an interface that has nothing more to give now, time goes on without packets: flows end.
+        if let (Some(before), Some((meter, batcher)), Ok(frames)) = (before, flows, &read)
+            && *frames < room
+        {
+            meter.advance(before.plus(-self.lateness_ns), &mut |flow| batcher.push(flow));
+        }
+        self.look(false);
+        match read {
+            Ok(0) if is_at_end => Step::End,
+            Ok(0) => Step::Idle,
+            Ok(_) => Step::Read,
+            Err(failure) => {
+                self.failure = Some(failure);
+                Step::End
+            }
+        }
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        let flows = self.flows.as_ref().map(|_| &FLOWS);
+        let ledger = self.ledger.as_ref().map(|_| &LEDGER);
+        // Packets are read for the flows' sake too.
+        [Some(&PACKETS), flows, ledger].into_iter().flatten().collect()
+    }
+
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        match stream {
+            StreamId::Packets => self.take_packets(all),
+            StreamId::Flows => self.take_flows(all),
+            StreamId::Ledger => self.take_ledger(),
+            StreamId::PacketFlows | StreamId::InterfaceCounters => None,
+        }
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
+    }
+
+    fn counts_packets(&self, stream: StreamId) -> bool {
+        stream == StreamId::Flows
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        let lost = self.live.drops.sum();
+        let before = std::mem::replace(&mut self.missing, lost);
+        i64::try_from(lost - before).unwrap_or(i64::MAX)
+    }
+
+    fn note_dropped(&mut self, _: StreamId, rows: u64) {
+        self.rows_dropped += rows;
+    }
+
+    fn end(&mut self) {
+        if let Some((meter, batcher)) = &mut self.flows {
+            meter.finish(&mut |flow| batcher.push(flow));
+        }
+        self.look(true);
+        self.has_ended = true;
+    }
+
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
+        match (stream, &mut self.flows) {
+            (StreamId::Packets, _) => self.packets.recycle(batch),
+            (StreamId::Flows, Some((_, flows))) => flows.recycle(batch),
+            _ => {}
+        }
+    }
+
+    fn report(&mut self) {
+        self.look(true);
+        let ledger = self.account();
+        let (files, interface) = match &self.input {
+            FrameInput::Files(files) => {
+                let ends = files.files().iter().map(|file| (file.name().to_owned(), file.end().cloned()));
+                (ends.collect(), None)
+            }
+            FrameInput::Interface(source) => {
+                let (description, failure) = (source.description().clone(), self.failure.clone());
+                (vec![], Some(InterfaceReport { description, counters: self.live.clone(), failure }))
+            }
+        };
+        self.reported.tell(PacketReport {
+            ledger,
+            damage: *self.packets.damage(),
+            unread: self.packets.unread().clone(),
+            frame_octets: self.packets.seen().frame_octets,
+            flows: self.flows.as_ref().map(|(meter, _)| meter.counters()),
+            files,
+            interface,
+        });
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            octets: match &self.input {
+                FrameInput::Files(files) => files.position_octets(),
+                FrameInput::Interface(_) => self.packets.seen().frame_octets,
+            },
+            total_octets: self.total_octets,
+            frames: match &self.input {
+                FrameInput::Files(files) => files.counters().frames,
+                FrameInput::Interface(_) => self.live.frames,
+            },
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a capture thread reads.
+
+use crate::demand::Demand;
+use crate::notice::Notice;
+use arrow_array::RecordBatch;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tapline_record::{EventTime, Stream, StreamId, Watermarks};
+
+/// How far one step of reading came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There was something.
+    Read,
+    /// Nothing for now; more may come.
+    Idle,
+    /// Nothing more will come.
+    End,
+}
+
+/// How far a source has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Octets of the files that were read, after decompression where there is one; of frames or messages elsewhere.
+    pub octets: u64,
+    /// Octets in all, where known.
+    pub total_octets: Option<u64>,
+    /// Frames or messages that were read.
+    pub frames: u64,
+}
+
+/// Makes batches of whatever it reads.
+pub trait Source: Send {
+    /// Prepares for what queries need of it, before the first step.
+    ///
+    /// # Errors
+    /// When something that it needs for that cannot be read.
+    fn bind(&mut self, demand: &Demand) -> io::Result<()>;
+
+    /// Whether it must never wait: what there is no room for is dropped, and counted.
+    fn is_live(&self) -> bool;
+
+    /// Reads until a batch is full or nothing more comes for now.
+    fn step(&mut self) -> Step;
+
+    /// The streams that some query reads of it.
+    fn streams(&self) -> Vec<&'static Stream>;
+
+    /// The rows of `stream` that wait, where they fill a batch, or `all` are asked for.
+    fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch>;
+
+    /// How far its streams have come with the batches that were taken: no row that is taken later is older.
+    fn watermarks(&self) -> Watermarks;
+
+    /// Whether a row of `stream` stands for as many records as it has packets.
+    fn counts_packets(&self, stream: StreamId) -> bool {
+        stream == StreamId::PacketFlows
+    }
+
+    /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
+    fn newly_missing(&mut self) -> i64;
+
+    /// What somebody should hear of, one after the other.
+    fn notice(&mut self) -> Option<Notice> {
+        None
+    }
+
+    /// Notes that rows of `stream` were dropped.
+    fn note_dropped(&mut self, stream: StreamId, rows: u64);
+
+    /// Whether its rows wait for room, though it is live: it counts by itself what it loses by that.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Makes rows of whatever waited for more input: there will be none.
+    fn end(&mut self);
+
+    /// Takes back a batch that the workers are done with.
+    fn recycle(&mut self, stream: StreamId, batch: RecordBatch);
+
+    /// How far the input was read.
+    fn progress(&self) -> Progress;
+
+    /// Tells its account, as it stands now, to whoever asks for it.
+    fn report(&mut self);
+}
+
+/// What time it is; a clock before 1970 stands at its beginning.
+pub(crate) fn now() -> EventTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
