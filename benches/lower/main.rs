@@ -77,7 +77,7 @@ fn measure(scenario: &Scenario) {
 }
 
 fn run_lower(query: &ContinuousQuery, columns: &[usize], batches: &[StreamBatch]) -> Duration {
-    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true, is_live: false };
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true };
     let layout = |_: &Stream| columns.to_vec();
     let operators = LowerOperator::all(query, &layout, limits).expect("all columns are there");
     let mut operator = operators.into_iter().next().expect("one half");

@@ -15,6 +15,7 @@ use tapline_capture::kernel::{Rule, Verdict};
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
 use tapline_pipeline::{RunOptions, workers_for};
 use tapline_query::split_statements;
+use tapline_sources::SourceOptions;
 
 /// SQL at line rate on live network traffic.
 #[derive(Debug, Parser)]
@@ -217,6 +218,7 @@ pub(crate) struct QueryPlan {
     pub(crate) summary: SummaryFormat,
     pub(crate) quiet: bool,
     pub(crate) options: RunOptions,
+    pub(crate) source_options: SourceOptions,
 }
 
 impl QueryArguments {
@@ -234,12 +236,24 @@ impl QueryArguments {
             return Err(Failure::Usage(message.to_owned()));
         }
         check_names(&queries)?;
-        let options = self.options();
+        let (options, source_options) = (self.options(), self.source_options());
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, explain, quiet) = (self.r#for, self.windows, self.explain, self.quiet);
         let input = self.input();
         given.check(&input)?;
-        Ok(QueryPlan { input, duration, windows, queries, format, output, explain, summary, quiet, options })
+        Ok(QueryPlan {
+            input,
+            duration,
+            windows,
+            queries,
+            format,
+            output,
+            explain,
+            summary,
+            quiet,
+            options,
+            source_options,
+        })
     }
 
     /// What is to be read.
@@ -264,6 +278,18 @@ impl QueryArguments {
     }
 
     fn options(&self) -> RunOptions {
+        let defaults = RunOptions::default();
+        let cores = self.cores.as_ref().map_or_else(Vec::new, |Cores(cores)| cores.clone());
+        let workers = if cores.is_empty() { defaults.workers } else { workers_for(cores.len()) };
+        RunOptions {
+            workers: self.workers.map_or(workers, usize::from),
+            cores,
+            groups_max: self.groups_max as usize,
+            ..defaults
+        }
+    }
+
+    fn source_options(&self) -> SourceOptions {
         let exports = ExportOptions {
             identity: match self.exporter_identity {
                 Identity::AddressAndPort => ExporterIdentity::AddressAndPort,
@@ -277,17 +303,7 @@ impl QueryArguments {
             },
             ..ExportOptions::default()
         };
-        let defaults = RunOptions::default();
-        let cores = self.cores.as_ref().map_or_else(Vec::new, |Cores(cores)| cores.clone());
-        let workers = if cores.is_empty() { defaults.workers } else { workers_for(cores.len()) };
-        RunOptions {
-            workers: self.workers.map_or(workers, usize::from),
-            cores,
-            groups_max: self.groups_max as usize,
-            allowed_lateness_ms: self.allowed_lateness_ms,
-            exports,
-            ..defaults
-        }
+        SourceOptions { allowed_lateness_ms: self.allowed_lateness_ms, exports, ..SourceOptions::default() }
     }
 
     /// Every query with its name: the file's, or its place on the command line.

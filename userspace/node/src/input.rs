@@ -4,16 +4,21 @@ use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
 use crate::failure::Failure;
 use crate::message::say;
 use crate::rules::RulePlan;
+use crate::summary::Accounts;
 use crate::tags;
 use std::path::Path;
 use tapline_capture::link::{self, Tampering};
-use tapline_capture::live::{self, LiveError, LiveMode, LiveOptions};
+use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions};
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
-use tapline_pipeline::{Input, KernelInput, Listener};
+use tapline_pipeline::demand_of;
 use tapline_query::{ContinuousQuery, Fold};
 use tapline_record::{FLOWS, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, Stream};
+use tapline_sources::{
+    Demand, ExportSource, KernelInput, KernelSource, Listener, PacketSource, Source, SourceOptions,
+    disorder_ns,
+};
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
@@ -77,30 +82,67 @@ pub(crate) fn place(
     placed.map(|(query, reasons)| (query, reasons.into_iter().flatten().collect())).unzip()
 }
 
+/// What a run reads.
+pub(crate) struct Opened {
+    pub(crate) sources: Vec<Box<dyn Source>>,
+    /// Where they tell their accounts.
+    pub(crate) accounts: Accounts,
+    /// How far the records of files lie behind the latest one, in nanoseconds, where that was measured.
+    pub(crate) disorder_ns: Option<i64>,
+}
+
 /// Opens the files, attaches to the interface, or binds the listeners.
-pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Input, Failure> {
+pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Opened, Failure> {
     let failed = |error: OpenError| Failure::Run(error.to_string());
+    let (demand, options) = (demand_of(queries), &plan.source_options);
     match &plan.input {
         InputPlan::Nothing => Err(Failure::Usage(
             "no input; give --pcap FILE, --interface IF, --exports FILE or --listen udp://HOST:PORT"
                 .to_owned(),
         )),
-        InputPlan::Packets(files) => Ok(Input::Packets(CaptureSet::open(files).map_err(failed)?)),
+        InputPlan::Packets(files) => {
+            Ok(open_packets(CaptureSet::open(files).map_err(failed)?, &demand, options))
+        }
         InputPlan::Exports { files, ports } => {
-            Ok(Input::Exports(ExportSet::open(files, ports).map_err(failed)?))
+            Ok(open_exports(ExportSet::open(files, ports).map_err(failed)?, &demand, options))
         }
         InputPlan::Interface { name, is_mirror, rules } => {
-            open_interface(name, *is_mirror, rules, queries, plan.quiet)
+            open_interface(name, *is_mirror, rules, queries, plan)
         }
         InputPlan::Listen { addresses, receive_buffer_octets, state } => {
-            let options =
-                UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
+            let udp = UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
             let open = |address: &ListenerAddress| {
-                Ok((bind(*address, &options)?, templates_of(*address, state.as_deref())?))
+                let templates = templates_of(*address, state.as_deref())?;
+                Ok(ExportSource::of_listener(bind(*address, &udp)?, templates, options))
             };
-            Ok(Input::Listeners(addresses.iter().map(open).collect::<Result<_, Failure>>()?))
+            let sources = addresses.iter().map(open).collect::<Result<Vec<_>, Failure>>()?;
+            Ok(of_exports(sources, None))
         }
     }
+}
+
+/// The files, whose packets are read twice where some query has windows: first for how far they lie behind.
+fn open_packets(files: CaptureSet, demand: &Demand, options: &SourceOptions) -> Opened {
+    let scan = demand.has_panes().then(|| files.scan_times()).flatten();
+    let disorder_ns = scan.map(|scan| scan.disorder_ns);
+    let lateness_ns = disorder_ns.unwrap_or_else(|| options.packets_lateness_ns());
+    let source = PacketSource::of_files(files, lateness_ns, options);
+    let accounts = Accounts::Packets(source.reported());
+    Opened { sources: vec![Box::new(source)], accounts, disorder_ns }
+}
+
+/// Likewise for exports.
+fn open_exports(files: ExportSet, demand: &Demand, options: &SourceOptions) -> Opened {
+    let again = demand.has_panes().then(|| files.again()).flatten();
+    let disorder_ns = again.map(|files| disorder_ns(files, options.exports));
+    let lateness_ns = disorder_ns.unwrap_or_else(|| options.exports_lateness_ns());
+    of_exports(vec![ExportSource::of_files(files, lateness_ns, options)], disorder_ns)
+}
+
+fn of_exports(sources: Vec<ExportSource>, disorder_ns: Option<i64>) -> Opened {
+    let accounts = Accounts::Exports(sources.iter().map(ExportSource::reported).collect());
+    let boxed = sources.into_iter().map(|source| Box::new(source) as Box<dyn Source>);
+    Opened { sources: boxed.collect(), accounts, disorder_ns }
 }
 
 /// Attaches the program that counts, where a query reads the flow table, and a reader of packets, where one needs
@@ -108,18 +150,18 @@ pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Inpu
 fn open_interface(
     name: &str,
     is_mirror: bool,
-    plan: &RulePlan,
+    rule_plan: &RulePlan,
     queries: &[ContinuousQuery],
-    is_quiet: bool,
-) -> Result<Input, Failure> {
-    let rules: Vec<_> = plan.read()?.into_iter().collect();
+    plan: &QueryPlan,
+) -> Result<Opened, Failure> {
+    let rules: Vec<_> = rule_plan.read()?.into_iter().collect();
     let reads = |streams: &[&Stream]| {
         streams.iter().any(|stream| queries.iter().any(|query| query.columns_of(stream).is_some()))
     };
     let failed = |error: LiveError| Failure::Run(error.to_string());
     let reads_packets = reads(&[&PACKETS, &FLOWS]) || !reads(&[&PACKET_FLOWS]);
     let mut kernel = if reads(&[&PACKET_FLOWS]) {
-        Some(Box::new(KernelInput::open(name, is_mirror, &rules, queries).map_err(failed)?))
+        Some(KernelInput::open(name, is_mirror, &rules, &demand_of(queries)).map_err(failed)?)
     } else {
         None
     };
@@ -132,7 +174,7 @@ fn open_interface(
         None => Some(live::open(name, &options).map_err(failed)?),
     };
     let has_copies = frames.as_ref().is_some_and(|frames| frames.description().mode == LiveMode::Packet);
-    if has_copies && !plan.is_empty() {
+    if has_copies && !rule_plan.is_empty() {
         let message = "--allow, --deny and --rules do not hold for AF_PACKET, by which some query reads packets (--explain says \
                        which and why); write its condition into WHERE instead, or say --mirror if the port is one";
         return Err(Failure::Usage(message.to_owned()));
@@ -146,9 +188,25 @@ fn open_interface(
     let program = kernel.as_ref().map(|kernel| kernel.prefilter());
     let prefilter = program.or_else(|| frames.as_ref().and_then(|frames| frames.prefilter()));
     if let Some(prefilter) = prefilter {
-        plan.follow(prefilter, is_quiet);
+        rule_plan.follow(prefilter, plan.quiet);
     }
-    Ok(Input::Interface(kernel, frames))
+    Ok(of_interface(kernel, frames, &plan.source_options))
+}
+
+fn of_interface(
+    kernel: Option<KernelInput>,
+    frames: Option<Box<dyn FrameSource>>,
+    options: &SourceOptions,
+) -> Opened {
+    let table = kernel.map(|input| KernelSource::new(input, options));
+    let packets = frames.map(|frames| PacketSource::of_interface(frames, options));
+    let accounts = Accounts::Interface {
+        kernel: table.as_ref().map(KernelSource::reported),
+        frames: packets.as_ref().map(PacketSource::reported),
+    };
+    let table = table.map(|source| Box::new(source) as Box<dyn Source>);
+    let packets = packets.map(|source| Box::new(source) as Box<dyn Source>);
+    Opened { sources: table.into_iter().chain(packets).collect(), accounts, disorder_ns: None }
 }
 
 fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {

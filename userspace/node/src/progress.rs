@@ -1,7 +1,7 @@
 //! The progress bar, when standard error is a terminal.
 
 use std::io::IsTerminal as _;
-use tapline_pipeline::Progress;
+use tapline_sources::Progress;
 
 /// Shows how far a run has come.
 pub(crate) struct ProgressBar {

@@ -6,9 +6,8 @@ use crate::input;
 use crate::message::say;
 use crate::output::{Output, QueryOutput};
 use crate::progress::ProgressBar;
-use crate::summary;
+use crate::summary::{self, Account};
 use crate::windows::WindowCount;
-use datafusion::arrow::array::RecordBatch;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, ErrorKind};
@@ -16,9 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tapline_capture::End;
-use tapline_pipeline::{Notice, Progress, RunError, Sink, Summary};
+use tapline_pipeline::{RunError, Sink, WindowResult};
 use tapline_query::{ContinuousQuery, Planner, check_elements};
 use tapline_record::EventTime;
+use tapline_sources::{Notice, Progress};
 
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries, &reasons));
     }
-    let input = input::open(plan, &queries)?;
+    let input::Opened { sources, accounts, disorder_ns } = input::open(plan, &queries)?;
     let named = plan.queries.iter().zip(&queries);
     let named: Vec<_> =
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
@@ -39,16 +39,16 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
         output,
         progress: ProgressBar::new(plan.quiet),
         windows: plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends))),
-        allowed_lateness_ms: plan.options.exports_lateness_ms(),
+        allowed_lateness_ms: plan.source_options.exports_lateness_ms(),
     };
     if let Some(duration) = plan.duration {
         end_after(duration, Arc::clone(&input_ends));
     }
-    let result = tapline_pipeline::run(input, &queries, &plan.options, &input_ends, &mut screen);
+    let result = tapline_pipeline::run(sources, &queries, &plan.options, &input_ends, &mut screen);
     screen.progress.clear();
     let result = result.and_then(|summary| {
         screen.output.finish().map_err(RunError::Sink)?;
-        Ok(summary)
+        Account::of(summary, &accounts, disorder_ns).ok_or(RunError::WorkerDied)
     });
     report(plan, result)
 }
@@ -83,11 +83,11 @@ struct Screen {
 }
 
 impl Sink for Screen {
-    fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
+    fn write(&mut self, result: &WindowResult) -> io::Result<()> {
         if let Some(windows) = &mut self.windows {
-            windows.note(query, batch);
+            windows.note(result);
         }
-        self.output.write(query, batch)
+        self.output.write(result)
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -132,11 +132,11 @@ fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String
 }
 
 /// Prints the account, and says what went wrong.
-fn report(plan: &QueryPlan, result: Result<Summary, RunError>) -> Result<(), Failure> {
+fn report(plan: &QueryPlan, result: Result<Account, RunError>) -> Result<(), Failure> {
     match result {
-        Ok(summary) => {
-            summary::print(plan, &summary);
-            let damaged = summary.files.iter().find(|(_, end)| matches!(end, Some(End::Damaged { .. })));
+        Ok(account) => {
+            summary::print(plan, &account);
+            let damaged = account.files.iter().find(|(_, end)| matches!(end, Some(End::Damaged { .. })));
             match damaged {
                 None => Ok(()),
                 Some((name, _)) => Err(Failure::Run(format!("{name} is damaged; its rest was not read"))),

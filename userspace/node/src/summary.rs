@@ -1,18 +1,22 @@
 //! The account of a run, on standard error: sentences for a person, or one JSON object.
 
+mod account;
 mod clocks;
 mod exports;
 mod interface;
 mod json;
 
+pub(crate) use account::{Account, Accounts};
+
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::message::say;
+use account::SourceSummary;
 use std::time::Duration;
 use tapline_capture::End;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, UnreadCounts};
-use tapline_pipeline::{FrameSummary, Notice, SourceSummary, Summary};
 use tapline_record::ledger::QueryLedger;
+use tapline_sources::{Notice, PacketReport};
 
 /// Of fewer, and of slower ones, no rate is given.
 const COUNT_WITH_RATE_MIN: u64 = 1000;
@@ -22,7 +26,7 @@ const RATE_MIN: f64 = 10.0;
 type Remark = (u64, &'static str);
 
 /// Prints what was read, how fast, and the fate of every record.
-pub(crate) fn print(plan: &QueryPlan, summary: &Summary) {
+pub(crate) fn print(plan: &QueryPlan, summary: &Account) {
     if plan.summary == SummaryFormat::Json {
         return say!("{}", json::of(plan, summary));
     }
@@ -44,7 +48,7 @@ pub(crate) fn notice(notice: &Notice, allowed_lateness_ms: u32) -> String {
     }
 }
 
-fn print_text(plan: &QueryPlan, summary: &Summary) {
+fn print_text(plan: &QueryPlan, summary: &Account) {
     match &summary.source {
         SourceSummary::Packets(frames) => print_packets(summary, frames),
         SourceSummary::Interface { kernel, frames } => {
@@ -53,7 +57,7 @@ fn print_text(plan: &QueryPlan, summary: &Summary) {
         }
         SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
             exports::print(summary, accounts, strays);
-            clocks::print(accounts, plan.options.exports_lateness_ms());
+            clocks::print(accounts, plan.source_options.exports_lateness_ms());
             files.iter().for_each(exports::print_files);
             listeners.iter().for_each(exports::print_listener);
             templates.iter().for_each(exports::print_templates);
@@ -71,7 +75,7 @@ fn print_text(plan: &QueryPlan, summary: &Summary) {
 }
 
 /// What went wrong on the way, in sentences.
-fn warnings(plan: &QueryPlan, summary: &Summary) -> Vec<String> {
+fn warnings(plan: &QueryPlan, summary: &Account) -> Vec<String> {
     let named = plan.queries.iter().zip(&summary.queries);
     let ends = summary.files.iter().filter_map(warning_of_end);
     let folds = named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger));
@@ -99,8 +103,8 @@ fn warning_of_folds(name: &str, ledger: &QueryLedger) -> Option<String> {
     })
 }
 
-fn print_packets(summary: &Summary, frames: &FrameSummary) {
-    let FrameSummary { ledger, frame_octets, damage, unread, flows, interface } = frames;
+fn print_packets(summary: &Account, frames: &PacketReport) {
+    let PacketReport { ledger, frame_octets, damage, unread, flows, interface, .. } = frames;
     let seconds = summary.elapsed.as_secs_f64();
     interface.iter().for_each(interface::print_reader);
     say!(

@@ -13,12 +13,14 @@ mod lower;
 mod merge;
 mod one_group;
 mod panes;
+mod result;
 mod steps;
 mod upper;
 
 pub use groups::GroupBatch;
 pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
 pub use merge::QueryMerger;
+pub use result::{QueryId, ResultColumns, Span, Status, WindowResult};
 
 /// Why a query cannot go on: an expression that cannot be computed for some row.
 pub use datafusion::common::DataFusionError as QueryFailure;

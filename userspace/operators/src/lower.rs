@@ -82,8 +82,6 @@ pub struct OperatorLimits {
     pub groups_max: usize,
     /// Whether this worker sees all of the stream, so that it may finish tumbling panes itself.
     pub is_only_worker: bool,
-    /// Whether results have a column for their completeness, which whoever knows it fills in.
-    pub is_live: bool,
 }
 
 /// One lower half of a query.

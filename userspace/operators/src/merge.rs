@@ -6,14 +6,14 @@
 
 use crate::groups::{GroupBatch, GroupState, results_of_nothing};
 use crate::lower::{LowerOutput, OperatorLimits, Pane};
+use crate::result::{QueryId, Span, Status, WindowResult, instants, rows_schema, with_columns};
 use crate::upper::UpperRunner;
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Upper, Window};
-use tapline_record::stream::TIME_ZONE;
 use tapline_record::{EventTime, StreamId, Watermarks};
 
 /// Rows kept by a query for the best rows before it sorts out the others.
@@ -22,30 +22,11 @@ const BEST_ROWS_KEPT: usize = 64 * 1024;
 /// Parts that one lower half has given for a window beyond which they are merged.
 const PARTS_MAX: usize = 32;
 
-/// What a result saw of its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
-    /// All of it.
-    Final,
-    /// Not all of it: it ended before its end, or rows may be in the folded row.
-    Partial,
-    /// It is the folded row, or rests on groups of which some are beyond the cap.
-    Folded,
-}
-
-impl Status {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Final => "final",
-            Self::Partial => "partial",
-            Self::Folded => "folded",
-        }
-    }
-}
-
 /// Merges what the workers give for one query.
 pub struct QueryMerger {
+    id: QueryId,
     query: ContinuousQuery,
+    /// Of the SELECT list.
     schema: SchemaRef,
     folds: Vec<Option<Arc<AggregateFold>>>,
     limits: OperatorLimits,
@@ -93,17 +74,18 @@ impl Parts {
 }
 
 impl QueryMerger {
-    /// The merger of `query` for so many workers.
+    /// The merger of `query`, which has this number, for so many workers.
     ///
     /// # Errors
     /// When the system has no room for a runtime.
-    pub fn new(query: ContinuousQuery, workers: usize, limits: OperatorLimits) -> Result<Self> {
+    pub fn new(id: QueryId, query: ContinuousQuery, workers: usize, limits: OperatorLimits) -> Result<Self> {
         let folds = query.lowers.iter().map(|lower| match &lower.fold {
             Fold::Rows(_) => None,
             Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
         });
         Ok(Self {
-            schema: query.result_schema(limits.is_live),
+            id,
+            schema: rows_schema(&query),
             folds: folds.collect(),
             limits,
             streams: query.lowers.iter().flat_map(LowerHalf::streams).collect(),
@@ -114,12 +96,6 @@ impl QueryMerger {
             runner: UpperRunner::new()?,
             query,
         })
-    }
-
-    /// Columns of the results.
-    #[must_use]
-    pub fn schema(&self) -> SchemaRef {
-        self.schema.clone()
     }
 
     /// The streams that the query reads.
@@ -138,7 +114,7 @@ impl QueryMerger {
     ///
     /// # Errors
     /// When the upper half fails.
-    pub fn accept(&mut self, output: LowerOutput, out: &mut Vec<RecordBatch>) -> Result<()> {
+    pub fn accept(&mut self, output: LowerOutput, out: &mut Vec<WindowResult>) -> Result<()> {
         match output {
             LowerOutput::Pane { lower, pane, groups, finished } => {
                 self.accept_pane(lower, pane, groups, finished)?;
@@ -159,7 +135,7 @@ impl QueryMerger {
         &mut self,
         worker: usize,
         watermarks: &Watermarks,
-        out: &mut Vec<RecordBatch>,
+        out: &mut Vec<WindowResult>,
     ) -> Result<()> {
         let watermark = watermarks.least_of(self.streams.iter().copied());
         let known = &mut self.watermarks[worker];
@@ -179,13 +155,13 @@ impl QueryMerger {
     ///
     /// # Errors
     /// When the upper half fails.
-    pub fn finish(&mut self, is_cut: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
+    pub fn finish(&mut self, is_cut: bool, out: &mut Vec<WindowResult>) -> Result<()> {
         match self.query.upper.clone() {
             Upper::Stream { .. } => Ok(()),
             Upper::Best { half, .. } => {
                 let rows = std::mem::take(&mut self.best);
-                out.extend(self.runner.run(&half, &half.physical, vec![rows])?);
-                Ok(())
+                let rows = self.runner.run(&half, &half.physical, vec![rows])?;
+                self.give(&rows, None, Status::Final, out)
             }
             Upper::Windows(_) if self.query.window.is_none() => {
                 let empty = OpenWindow { pane: Pane::ALL, parts: vec![Parts::default(); self.folds.len()] };
@@ -233,7 +209,7 @@ impl QueryMerger {
     }
 
     /// Closes the windows that count rows for which every lower half has given its part.
-    fn close_counted(&mut self, all: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn close_counted(&mut self, all: bool, out: &mut Vec<WindowResult>) -> Result<()> {
         let is_whole = |window: &OpenWindow| window.parts.iter().all(|parts| !parts.given.is_empty());
         while let Some(window) = self.open.first_entry().filter(|window| all || is_whole(window.get())) {
             let window = window.remove();
@@ -246,10 +222,11 @@ impl QueryMerger {
         &mut self,
         sequence: u64,
         batches: Vec<RecordBatch>,
-        out: &mut Vec<RecordBatch>,
+        out: &mut Vec<WindowResult>,
     ) -> Result<()> {
         let Upper::Best { half, prune } = &self.query.upper else {
-            return self.rows.accept(sequence, batches, &self.schema, out);
+            let rows = self.rows.accept(sequence, batches);
+            return self.give(&rows, None, Status::Final, out);
         };
         self.best.extend(batches);
         let kept: usize = self.best.iter().map(RecordBatch::num_rows).sum();
@@ -261,7 +238,7 @@ impl QueryMerger {
     }
 
     /// Runs the upper half over one window.
-    fn close(&self, window: &OpenWindow, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn close(&self, window: &OpenWindow, out: &mut Vec<WindowResult>) -> Result<()> {
         let Upper::Windows(half) = self.query.upper.clone() else { return Ok(()) };
         let (mut groups, mut folded) = (vec![], vec![]);
         for (lower, parts) in window.parts.iter().enumerate() {
@@ -275,13 +252,14 @@ impl QueryMerger {
             true if window.parts.iter().any(Parts::may_lack_rows) => Status::Partial,
             true => Status::Final,
         };
+        let span = self.query.window.map(|_| Span { start: window.pane.start, end: window.pane.end });
         let rows = self.runner.run(&half, &half.physical, groups)?;
-        self.give(&rows, window.pane, status, out)?;
+        self.give(&rows, span, status, out)?;
         if let Some(plan) = &half.folded
             && folded.iter().any(|batches| !batches.is_empty())
         {
             let rows = self.runner.run(&half, plan, folded)?;
-            self.give(&rows, window.pane, Status::Folded, out)?;
+            self.give(&rows, span, Status::Folded, out)?;
         }
         Ok(())
     }
@@ -310,33 +288,21 @@ impl QueryMerger {
         Ok((vec![groups], whole.folded.iter().map(with_window).collect::<Result<_>>()?))
     }
 
+    /// Gives rows under the names of the SELECT list, if there are any.
     fn give(
         &self,
         rows: &[RecordBatch],
-        pane: Pane,
+        window: Option<Span>,
         status: Status,
-        out: &mut Vec<RecordBatch>,
+        out: &mut Vec<WindowResult>,
     ) -> Result<()> {
-        for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
-            out.push(self.with_result_columns(batch, pane, status)?);
+        let some = rows.iter().filter(|batch| batch.num_rows() > 0);
+        let named = some.map(|batch| with_columns(&self.schema, batch.columns().to_vec(), batch.num_rows()));
+        let rows: Vec<_> = named.collect::<Result<_, _>>()?;
+        if !rows.is_empty() {
+            out.push(WindowResult { query: self.id, window, status, completeness: None, rows });
         }
         Ok(())
-    }
-
-    /// Puts the window before the SELECT list and the status behind it.
-    fn with_result_columns(&self, batch: &RecordBatch, pane: Pane, status: Status) -> Result<RecordBatch> {
-        let rows = batch.num_rows();
-        let mut columns = batch.columns().to_vec();
-        if self.query.window.is_some() {
-            columns.insert(0, instants(pane.start, rows)?);
-            columns.insert(1, instants(pane.end, rows)?);
-            if self.limits.is_live {
-                columns.push(new_null_array(&DataType::Float64, rows));
-            }
-            columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(status.name(), rows))));
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
 }
 
@@ -361,34 +327,24 @@ impl RowsInOrder {
         self.left == Some(0)
     }
 
-    fn accept(
-        &mut self,
-        sequence: u64,
-        batches: Vec<RecordBatch>,
-        schema: &SchemaRef,
-        out: &mut Vec<RecordBatch>,
-    ) -> Result<()> {
+    /// Takes the rows of one batch, gives those whose turn it is.
+    fn accept(&mut self, sequence: u64, batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
         self.waiting.insert(sequence, batches);
+        let mut rows = vec![];
         while let Some(batches) = self.waiting.remove(&self.next) {
             self.next += 1;
-            for batch in batches {
-                let skipped = self.skip.min(batch.num_rows());
-                self.skip -= skipped;
-                let rows = self.left.unwrap_or(usize::MAX).min(batch.num_rows() - skipped);
-                self.left = self.left.map(|left| left - rows);
-                if rows > 0 {
-                    out.push(renamed(&batch.slice(skipped, rows), schema)?);
-                }
-            }
+            rows.extend(batches.iter().map(|batch| self.within_limits(batch)));
         }
-        Ok(())
+        rows
     }
-}
 
-/// The batch under the names of the SELECT list.
-fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)?)
+    fn within_limits(&mut self, batch: &RecordBatch) -> RecordBatch {
+        let skipped = self.skip.min(batch.num_rows());
+        self.skip -= skipped;
+        let rows = self.left.unwrap_or(usize::MAX).min(batch.num_rows() - skipped);
+        self.left = self.left.map(|left| left - rows);
+        batch.slice(skipped, rows)
+    }
 }
 
 /// The windows that hold `pane`.
@@ -408,10 +364,5 @@ fn insert_window(fold: &AggregateFold, batch: &RecordBatch, start: EventTime) ->
     if let Some(position) = fold.window_position {
         columns.insert(position, instants(start, batch.num_rows())?);
     }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(fold.output_schema.clone(), columns, &options)?)
-}
-
-fn instants(time: EventTime, rows: usize) -> Result<ArrayRef> {
-    ScalarValue::TimestampNanosecond(Some(time.0), Some(TIME_ZONE.into())).to_array_of_size(rows)
+    Ok(with_columns(&fold.output_schema, columns, batch.num_rows())?)
 }

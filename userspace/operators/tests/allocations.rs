@@ -43,7 +43,7 @@ const BATCHES: u64 = 100;
 fn cost_of(sql: &str) -> (u64, u64) {
     let query = Planner::new().plan(sql).unwrap();
     let columns = query.columns_of(&PACKETS).unwrap();
-    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true, is_live: false };
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true };
     let operators = LowerOperator::all(&query, &|_: &Stream| columns.clone(), limits).unwrap();
     let mut operator = operators.into_iter().next().unwrap();
     let mut builder = BatchBuilder::new(&PACKETS, &columns, BATCH_ROWS);

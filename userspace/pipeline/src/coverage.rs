@@ -6,15 +6,14 @@
 //! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
 //! that it belongs to were given already.
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
-use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use rtrb::{Consumer, Producer};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use tapline_query::COMPLETENESS;
-use tapline_record::{EventTime, StreamId};
+use tapline_operators::{QueryId, Span};
+use tapline_record::StreamId;
 
 /// Reports on the way from one source to the merger.
 pub(crate) const REPORTS_CAPACITY: usize = 1024;
@@ -126,7 +125,7 @@ pub(crate) struct CoverageLog {
     reports: Vec<Consumer<Report>>,
     streams: [BySecond; StreamId::COUNT],
     /// Rows that came too late for each query, by the second of the latest rows of that moment.
-    late: HashMap<usize, BTreeMap<i64, u64>>,
+    late: HashMap<QueryId, BTreeMap<i64, u64>>,
 }
 
 impl CoverageLog {
@@ -137,7 +136,7 @@ impl CoverageLog {
     }
 
     /// Notes rows that came too late for a query over `streams`.
-    pub(crate) fn note_late(&mut self, query: usize, streams: &[StreamId], rows: u64) {
+    pub(crate) fn note_late(&mut self, query: QueryId, streams: &[StreamId], rows: u64) {
         let seconds = streams.iter().filter_map(|stream| self.streams[*stream as usize].last_key_value());
         let latest = seconds.map(|(second, _)| *second).max().unwrap_or(0);
         let late = self.late.entry(query).or_default();
@@ -157,27 +156,11 @@ impl CoverageLog {
         }
     }
 
-    /// A result of a query over `streams` with its completeness filled in, if it has that column.
-    pub(crate) fn complete(&self, query: usize, streams: &[StreamId], batch: RecordBatch) -> RecordBatch {
-        let Ok(position) = batch.schema_ref().index_of(COMPLETENESS) else { return batch };
-        if self.reports.is_empty() || batch.num_rows() == 0 {
-            return batch;
-        }
-        let window = |name| {
-            let times = batch.column_by_name(name)?.as_primitive_opt::<TimestampNanosecondType>()?;
-            Some(EventTime(times.value(0)))
-        };
-        let (Some(start), Some(end)) = (window("window_start"), window("window_end")) else { return batch };
-        let completeness = Float64Array::from(vec![self.of(query, streams, start, end); batch.num_rows()]);
-        let (schema, mut columns, _) = batch.into_parts();
-        columns[position] = Arc::new(completeness) as ArrayRef;
-        RecordBatch::try_new(schema, columns).expect("invariant: the column has its type and length")
-    }
-
     /// Which part of the window's records arrived in time for this query, of that stream of which the least did;
     /// `None` when nothing is known of it.
-    fn of(&self, query: usize, streams: &[StreamId], start: EventTime, end: EventTime) -> Option<f64> {
-        let seconds = start.0.div_euclid(SECOND_NS)..=end.0.saturating_sub(1).div_euclid(SECOND_NS);
+    pub(crate) fn of(&self, query: QueryId, streams: &[StreamId], window: Span) -> Option<f64> {
+        let last = window.end.0.saturating_sub(1);
+        let seconds = window.start.0.div_euclid(SECOND_NS)..=last.div_euclid(SECOND_NS);
         let late = self.late.get(&query).map(|late| late.range(seconds.clone()).map(|(_, rows)| rows).sum());
         let late = late.unwrap_or(0_u64) as f64;
         let parts = streams.iter().filter_map(|stream| {
@@ -207,16 +190,23 @@ fn add(by_second: &mut BySecond, second: &Second) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::TimestampNanosecondArray;
+    use arrow_array::{ArrayRef, TimestampNanosecondArray};
     use rtrb::RingBuffer;
+    use std::sync::Arc;
+    use tapline_record::EventTime;
+
     fn batch(seconds: &[i64]) -> RecordBatch {
         let times = seconds.iter().map(|second| second * SECOND_NS + 5).collect::<Vec<_>>();
         let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(times));
         RecordBatch::try_from_iter([("ts", times)]).unwrap()
     }
 
+    fn span(start: i64, end: i64) -> Span {
+        Span { start: EventTime(start * SECOND_NS), end: EventTime(end * SECOND_NS) }
+    }
+
     fn window(log: &CoverageLog, start: i64, end: i64) -> Option<f64> {
-        log.of(0, &[StreamId::Flows], EventTime(start * SECOND_NS), EventTime(end * SECOND_NS))
+        log.of(QueryId(0), &[StreamId::Flows], span(start, end))
     }
 
     #[test]
@@ -246,13 +236,13 @@ mod tests {
         };
         let flows = &[StreamId::Flows];
         note(&mut log, &[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]);
-        log.note_late(0, flows, 1);
-        log.note_late(1, flows, 9);
+        log.note_late(QueryId(0), flows, 1);
+        log.note_late(QueryId(1), flows, 9);
         note(&mut log, &[25, -1]);
-        log.note_late(0, flows, 3);
+        log.note_late(QueryId(0), flows, 3);
         assert_eq!(window(&log, 10, 20), Some(0.75));
         assert_eq!(window(&log, 20, 30), Some(0.25));
-        let other = log.of(2, flows, EventTime(0), EventTime(30 * SECOND_NS));
+        let other = log.of(QueryId(2), flows, span(0, 30));
         assert_eq!(other, Some(1.0), "another query had none");
     }
 
@@ -265,8 +255,7 @@ mod tests {
         reporter.miss(1);
         reporter.note(StreamId::Flows, &batch(&[10]), false, true);
         log.collect();
-        let of =
-            |streams: &[StreamId]| log.of(0, streams, EventTime(10 * SECOND_NS), EventTime(11 * SECOND_NS));
+        let of = |streams: &[StreamId]| log.of(QueryId(0), streams, span(10, 11));
         assert_eq!(of(&[StreamId::Packets]), Some(0.8));
         assert_eq!(of(&[StreamId::Flows]), Some(0.5));
         assert_eq!(of(&[StreamId::Flows, StreamId::Packets]), Some(0.5), "the worse of both");

@@ -11,25 +11,17 @@
 #![forbid(unsafe_code)]
 
 mod coverage;
-mod exports;
-mod kernel;
-mod ledger;
 mod merger;
-mod notice;
-mod packets;
 mod reader;
 mod ring;
 mod run;
 mod sink;
-mod source;
 mod summary;
 mod wire;
 mod worker;
 
-pub use exports::{Listener, ListenerReport, TemplateReport};
-pub use kernel::{KernelInput, KernelReport};
-pub use notice::Notice;
-pub use packets::InterfaceReport;
-pub use run::{Input, RunError, RunOptions, run, workers_for};
-pub use sink::{Progress, Sink};
-pub use summary::{FrameSummary, SourceSummary, Summary};
+pub use run::{RunError, RunOptions, run, workers_for};
+pub use sink::Sink;
+pub use summary::Summary;
+pub use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
+pub use wire::demand_of;

@@ -1,17 +1,16 @@
 //! The merger: what the workers give in, results out, on the thread that started the run.
 
 use crate::coverage::CoverageLog;
-use crate::notice::Notice;
 use crate::ring::{Bell, StopFlag};
 use crate::run::RunError;
-use crate::sink::{Progress, Sink};
+use crate::sink::Sink;
 use crate::worker::Message;
-use arrow_array::RecordBatch;
 use rtrb::Consumer;
 use std::sync::Arc;
 use std::time::Duration;
-use tapline_operators::QueryMerger;
+use tapline_operators::{QueryId, QueryMerger, WindowResult};
 use tapline_record::ledger::QueryLedger;
+use tapline_sources::{Notice, Progress};
 
 /// A merger that waits looks after so long whether results are to be shown, or a worker has died.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -25,7 +24,7 @@ pub(crate) struct Merger {
     pub(crate) workers: Vec<Consumer<Message>>,
     pub(crate) ledgers: Vec<QueryLedger>,
     pub(crate) done: usize,
-    pub(crate) results: Vec<RecordBatch>,
+    pub(crate) results: Vec<WindowResult>,
     pub(crate) coverage: CoverageLog,
     /// Of each live source.
     pub(crate) notices: Vec<Consumer<Notice>>,
@@ -111,7 +110,8 @@ impl Merger {
                 Ok(())
             }
             Message::Late { query, rows } => {
-                self.coverage.note_late(query, self.queries[query].streams(), rows);
+                let streams = self.queries[query].streams();
+                self.coverage.note_late(QueryId(query as u32), streams, rows);
                 Ok(())
             }
             Message::Done(ledgers) => {
@@ -125,8 +125,11 @@ impl Merger {
 
     fn give(&mut self, query: usize, sink: &mut dyn Sink) -> Result<(), RunError> {
         let (coverage, streams) = (&self.coverage, self.queries[query].streams());
-        let complete = |batch| sink.write(query, &coverage.complete(query, streams, batch));
-        self.results.drain(..).try_for_each(complete).map_err(RunError::Sink)
+        let write = |mut result: WindowResult| {
+            result.completeness = result.window.and_then(|window| coverage.of(result.query, streams, window));
+            sink.write(&result)
+        };
+        self.results.drain(..).try_for_each(write).map_err(RunError::Sink)
     }
 }
 

@@ -1,16 +1,14 @@
 //! The capture thread: whatever a source reads in, batches dealt out to the workers.
 
 use crate::coverage::CoverageReporter;
-use crate::notice::Notice;
 use crate::ring::{Cord, StopFlag, send};
-use crate::sink::Progress;
-use crate::source::{Source, Step};
 use arrow_array::RecordBatch;
 use rtrb::{Consumer, Producer};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tapline_operators::StreamBatch;
 use tapline_record::{Stream, Watermarks};
+use tapline_sources::{Notice, Progress, Source, Step};
 
 /// How far a watermark must have come to be told without a batch, in nanoseconds.
 const TELL_NS: i64 = 100_000_000;
@@ -235,9 +233,11 @@ mod tests {
     use crate::ring::Bell;
     use arrow_array::{ArrayRef, TimestampNanosecondArray};
     use rtrb::RingBuffer;
+    use std::io;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
     use tapline_record::{EventTime, LEDGER, PACKETS, StreamId};
+    use tapline_sources::Demand;
 
     /// Has a batch of two packets ready at each call of [`Source::step`], and a row of the ledger.
     #[derive(Default)]
@@ -253,6 +253,14 @@ mod tests {
     }
 
     impl Source for Ready {
+        fn bind(&mut self, _: &Demand) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn is_live(&self) -> bool {
+            true
+        }
+
         fn step(&mut self) -> Step {
             self.packets += 1;
             self.ledger_rows += 1;
@@ -291,8 +299,10 @@ mod tests {
         fn recycle(&mut self, _: StreamId, _: RecordBatch) {}
 
         fn progress(&self) -> Progress {
-            Progress { octets: 0, total_octets: None, frames: 0 }
+            Progress::default()
         }
+
+        fn report(&mut self) {}
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Where results go.
 
-use crate::notice::Notice;
-use arrow_array::RecordBatch;
 use std::io;
+use tapline_operators::WindowResult;
+use tapline_sources::{Notice, Progress};
 
 /// Takes the results of a run's queries, on the thread that started the run. An error ends the run.
 pub trait Sink {
-    /// Takes rows of the query with this number.
+    /// Takes what a query answers; queries are numbered from 0 in the order in which they were given.
     ///
     /// # Errors
-    /// When they cannot be written.
-    fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()>;
+    /// When it cannot be written.
+    fn write(&mut self, result: &WindowResult) -> io::Result<()>;
 
     /// Takes what somebody should hear of while the run goes on.
     fn notice(&mut self, _notice: &Notice) {}
@@ -20,15 +20,4 @@ pub trait Sink {
     /// # Errors
     /// When they cannot be shown.
     fn idle(&mut self, progress: Progress) -> io::Result<()>;
-}
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Octets of the files that were read, after decompression where there is one.
-    pub octets: u64,
-    /// Octets in all, where known.
-    pub total_octets: Option<u64>,
-    /// Frames that were read.
-    pub frames: u64,
 }

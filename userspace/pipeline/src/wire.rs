@@ -9,15 +9,22 @@ use crate::worker::{Worker, WorkerInput};
 use rtrb::RingBuffer;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tapline_operators::{LowerOperator, OperatorLimits, QueryMerger};
-use tapline_query::ContinuousQuery;
+use tapline_operators::{LowerOperator, OperatorLimits, QueryId, QueryMerger};
+use tapline_query::{ContinuousQuery, Window};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{Stream, Watermarks};
+use tapline_record::{
+    FLOWS, INTERFACE_COUNTERS, LEDGER, PACKET_FLOWS, PACKETS, Stream, StreamId, Watermarks,
+};
+use tapline_sources::Demand;
 
 /// Messages on the way from one worker to the merger.
 const MESSAGES_CAPACITY: usize = 256;
 /// Notices on the way from one source to the merger.
 const NOTICES_CAPACITY: usize = 16;
+
+/// All streams that sources carry.
+const ALL_STREAMS: [&Stream; StreamId::COUNT] =
+    [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER, &PACKET_FLOWS];
 
 /// How many threads of each kind there are.
 pub(crate) struct Shape {
@@ -42,13 +49,15 @@ pub(crate) struct Wired {
 /// The rings for queries over sources, and who holds their ends.
 pub(crate) fn wire(
     queries: &[ContinuousQuery],
+    demand: &Demand,
     shape: &Shape,
     options: &RunOptions,
 ) -> Result<Wired, RunError> {
     let &Shape { sources, workers, is_live } = shape;
-    let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1, is_live };
+    let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1 };
     let mergers = queries.iter().enumerate().map(|(number, query)| {
-        QueryMerger::new(query.clone(), workers, limits).map_err(|error| failed(number, &error))
+        QueryMerger::new(QueryId(number as u32), query.clone(), workers, limits)
+            .map_err(|error| failed(number, &error))
     });
     let (mut reports, mut told) = (vec![], vec![]);
     let live = || {
@@ -81,7 +90,7 @@ pub(crate) fn wire(
         let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);
         wired.merger.workers.push(messages);
         wired.workers.push(Worker {
-            operators: operators(queries, limits)?,
+            operators: operators(queries, demand, limits)?,
             queries: queries.len(),
             inputs,
             messages: to_merger,
@@ -108,9 +117,10 @@ fn ring_of_batches(lanes: &mut Vec<Lane>, worker: &Arc<Bell>, options: &RunOptio
 /// The lower operators of all queries, each with its query's number.
 fn operators(
     queries: &[ContinuousQuery],
+    demand: &Demand,
     limits: OperatorLimits,
 ) -> Result<Vec<(usize, LowerOperator)>, RunError> {
-    let layout = |stream: &Stream| columns_of(queries, stream).unwrap_or_default();
+    let layout = |stream: &Stream| demand.columns(stream.id).unwrap_or_default().to_vec();
     let operators = |(number, query)| match LowerOperator::all(query, &layout, limits) {
         Ok(operators) => Ok(operators.into_iter().map(|operator| (number, operator)).collect::<Vec<_>>()),
         Err(error) => Err(failed(number, &error)),
@@ -119,14 +129,17 @@ fn operators(
     Ok(operators.into_iter().flatten().collect())
 }
 
-/// Columns of `stream` that some query reads, ascending; `None` when none reads the stream.
-pub(crate) fn columns_of(queries: &[ContinuousQuery], stream: &Stream) -> Option<Vec<usize>> {
-    let columns = queries.iter().filter_map(|query| query.columns_of(stream));
-    let mut union = columns.reduce(|mut union, columns| {
-        union.extend(columns);
-        union
-    })?;
-    union.sort_unstable();
-    union.dedup();
-    Some(union)
+/// What queries need of sources.
+#[must_use]
+pub fn demand_of(queries: &[ContinuousQuery]) -> Demand {
+    let mut demand = Demand::default();
+    for query in queries {
+        let pane_width_ns = query.window.and_then(Window::pane_width);
+        for stream in ALL_STREAMS {
+            if let Some(columns) = query.columns_of(stream) {
+                demand.add(stream, &columns, pane_width_ns);
+            }
+        }
+    }
+    demand
 }

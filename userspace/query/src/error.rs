@@ -3,6 +3,7 @@
 use crate::advice::{bad_address, instead_of, plain_words, unread_literal, wrong_argument};
 use crate::elements::function_of;
 use crate::literals::BadAddress;
+use crate::names::{WINDOW_END, WINDOW_START};
 use crate::places::place_of_message;
 use datafusion::common::{DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -127,7 +128,7 @@ fn ungrouped(text: &str) -> Option<&str> {
 }
 
 /// Columns that are put before the SELECT list.
-const WINDOW_COLUMNS: [&str; 2] = ["window_start", "window_end"];
+const WINDOW_COLUMNS: [&str; 2] = [WINDOW_START, WINDOW_END];
 
 fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlError {
     match error {

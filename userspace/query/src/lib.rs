@@ -38,5 +38,6 @@ pub use elements::{ELEMENTS_MAX, check_elements};
 pub use error::{Place, SqlError, split_statements};
 pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
-pub use planner::{COMPLETENESS, ContinuousQuery, Planner, STREAMS, Upper, UpperHalf};
+pub use names::{COMPLETENESS, STATUS, WINDOW_END, WINDOW_START};
+pub use planner::{ContinuousQuery, Planner, STREAMS, Upper, UpperHalf};
 pub use window::{Window, format_interval, parse_interval};

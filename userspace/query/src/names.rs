@@ -2,13 +2,22 @@
 
 use crate::error::SqlError;
 use crate::lower::Refusal;
-use crate::planner::{COMPLETENESS, ContinuousQuery, Upper};
+use crate::planner::{ContinuousQuery, Upper};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use std::sync::Arc;
 
+/// The column of a result that holds the first instant of its window.
+pub const WINDOW_START: &str = "window_start";
+/// That of the instant after the window's last.
+pub const WINDOW_END: &str = "window_end";
+/// That of how much of the window's records arrived, from 0 to 1; NULL is unknown.
+pub const COMPLETENESS: &str = "completeness";
+/// That of what the result saw of its window.
+pub const STATUS: &str = "status";
+
 /// What results have besides the SELECT list.
-const OURS: [&str; 4] = ["window_start", "window_end", COMPLETENESS, "status"];
+const OURS: [&str; 4] = [WINDOW_START, WINDOW_END, COMPLETENESS, STATUS];
 
 /// Refuses a SELECT list in which a column would have the name of one of ours.
 pub(crate) fn check_names(schema: &DFSchema, sql: &str) -> Result<(), Refusal> {

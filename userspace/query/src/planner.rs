@@ -24,7 +24,7 @@ use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -38,7 +38,6 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
-use tapline_record::stream::TIME_ZONE;
 use tapline_record::{ElementColumn, EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
 
 /// The streams that SQL can name.
@@ -52,9 +51,6 @@ pub struct Planner {
     sql_state: SessionState,
     functions: Vec<String>,
 }
-
-/// The column that says how much of a window's records arrived, from 0 to 1; NULL is unknown.
-pub const COMPLETENESS: &str = "completeness";
 
 /// A query that is ready to run.
 #[derive(Clone, Debug)]
@@ -108,26 +104,6 @@ pub struct UpperHalf {
     pub folded: Option<Arc<dyn ExecutionPlan>>,
     /// What the execution needs.
     pub context: Arc<TaskContext>,
-}
-
-impl ContinuousQuery {
-    /// Columns of the results: window, SELECT list, over a live source completeness, and status; the SELECT
-    /// list alone without a window.
-    #[must_use]
-    pub fn result_schema(&self, is_live: bool) -> SchemaRef {
-        let nullable = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
-        let mut fields: Vec<Arc<Field>> = self.schema.fields().iter().map(nullable).collect();
-        if self.window.is_some() {
-            let instant = DataType::Timestamp(TimeUnit::Nanosecond, Some(TIME_ZONE.into()));
-            fields.insert(0, Arc::new(Field::new("window_start", instant.clone(), false)));
-            fields.insert(1, Arc::new(Field::new("window_end", instant, false)));
-            if is_live {
-                fields.push(Arc::new(Field::new(COMPLETENESS, DataType::Float64, true)));
-            }
-            fields.push(Arc::new(Field::new("status", DataType::Utf8, false)));
-        }
-        Arc::new(Schema::new(fields))
-    }
 }
 
 impl Default for Planner {

@@ -12,9 +12,7 @@ use tapline_capture::live::{Description, FrameSource, LiveCounters};
 use tapline_capture::{CaptureFile, CaptureSet, End};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{
-    DamageCounts, Depth, FlowBatcher, FlowMeter, FlowMeterLimits, Frame, PacketBatcher, UnreadCounts,
-};
+use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, Frame, PacketBatcher, UnreadCounts};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, Stream, StreamId, Watermarks};
 

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/record"],
     &["userspace/decode", "userspace/trafficgen"],
     &["userspace/capture", "userspace/query"],
-    &["userspace/operators"],
+    &["userspace/operators", "userspace/sources"],
     &["userspace/pipeline"],
     &["userspace/forward"],
     &["userspace/serve"],

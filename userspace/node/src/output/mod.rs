@@ -13,14 +13,15 @@ use crate::failure::Failure;
 use crate::message;
 use clap::ValueEnum;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use page::Page;
 use std::fs::{File, create_dir_all};
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Company;
+use tapline_pipeline::{ResultColumns, WindowResult};
 use tapline_query::ContinuousQuery;
 
 /// How results are printed.
@@ -55,13 +56,13 @@ impl Format {
 /// A query's name and the columns of its results.
 pub(crate) struct QueryOutput {
     name: String,
-    schema: SchemaRef,
+    columns: ResultColumns,
     is_live: bool,
 }
 
 impl QueryOutput {
     pub(crate) fn new(name: &str, query: &ContinuousQuery, is_live: bool) -> Self {
-        Self { name: name.to_owned(), schema: query.result_schema(is_live), is_live }
+        Self { name: name.to_owned(), columns: ResultColumns::of(query, is_live), is_live }
     }
 }
 
@@ -77,7 +78,8 @@ trait Writer {
 
 /// Where the results of all queries go.
 pub(crate) struct Output {
-    writers: Vec<Box<dyn Writer>>,
+    /// Of each query, and what it makes columns of results by.
+    writers: Vec<(ResultColumns, Box<dyn Writer>)>,
     /// Standard output, as far as they write there.
     page: Page,
     /// When the first result came that nobody was shown yet.
@@ -112,16 +114,19 @@ impl Output {
                     ))
                 }
             };
-            writer(format, target, query, is_shared)
+            let columns = query.columns.clone();
+            writer(format, target, query, is_shared).map(|writer| (columns, writer))
         };
         let writers = queries.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { writers, page, waiting_since: None })
     }
 
-    /// Writes rows of one query.
-    pub(crate) fn write(&mut self, query: usize, batch: &RecordBatch) -> io::Result<()> {
+    /// Writes what a query answers.
+    pub(crate) fn write(&mut self, result: &WindowResult) -> io::Result<()> {
         self.waiting_since.get_or_insert_with(Instant::now);
-        self.writers[query].write(batch).map_err(into_io)?;
+        let (columns, writer) = &mut self.writers[result.query.place()];
+        let batches = columns.batches(result).map_err(into_io)?;
+        batches.iter().try_for_each(|batch| writer.write(batch)).map_err(into_io)?;
         self.page.turn_over()
     }
 
@@ -131,12 +136,12 @@ impl Output {
             return Ok(());
         }
         self.waiting_since = None;
-        self.writers.iter_mut().try_for_each(|writer| writer.flush()).map_err(into_io)
+        self.writers.iter_mut().try_for_each(|(_, writer)| writer.flush()).map_err(into_io)
     }
 
     /// Writes what is left.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        self.writers.iter_mut().try_for_each(|writer| writer.finish()).map_err(into_io)
+        self.writers.iter_mut().try_for_each(|(_, writer)| writer.finish()).map_err(into_io)
     }
 
     /// Prints text that is the whole output; a reader who has seen enough is no failure.
@@ -158,7 +163,7 @@ impl Drop for Output {
 
 /// Refuses a column of the name under which each object says whose it is.
 fn check_names(query: &QueryOutput) -> Result<(), Failure> {
-    if query.schema.column_with_name(json::QUERY).is_none() {
+    if query.columns.schema().column_with_name(json::QUERY).is_none() {
         return Ok(());
     }
     Err(Failure::Usage(format!(
@@ -174,7 +179,8 @@ fn writer(
     query: QueryOutput,
     is_shared: bool,
 ) -> Result<Box<dyn Writer>, Failure> {
-    let QueryOutput { name, schema, is_live } = query;
+    let QueryOutput { name, columns, is_live } = query;
+    let schema = Arc::clone(columns.schema());
     let name = is_shared.then_some(name);
     Ok(match format {
         Format::Table => {

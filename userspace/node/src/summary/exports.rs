@@ -1,13 +1,14 @@
 //! The account of flow exports.
 
+use super::account::Account;
 use super::{Remark, grouped, rate, texts};
 use crate::message::say;
 use tapline_capture::{ExportCounters, TcpCounters};
 use tapline_decode::export::{
     ExportAccount, ScopeName, SentBy, Strays, UndecodableCounts, Unit, version_name,
 };
-use tapline_pipeline::{ListenerReport, Summary, TemplateReport};
 use tapline_record::address::to_ip;
+use tapline_sources::{ListenerReport, TemplateReport};
 
 /// Exporters that are printed one by one; more are only counted.
 const EXPORTERS_PRINTED_MAX: usize = 16;
@@ -17,7 +18,7 @@ const OTHER_PORT: &str =
     "sets whose template came from another port of that address: --exporter-identity address takes it";
 
 /// Prints what came in all, and the fates of every exporter's units.
-pub(super) fn print(summary: &Summary, accounts: &[ExportAccount], strays: &Strays) {
+pub(super) fn print(summary: &Account, accounts: &[ExportAccount], strays: &Strays) {
     let seconds = summary.elapsed.as_secs_f64();
     let sum = |of: fn(&ExportAccount) -> u64| accounts.iter().map(of).sum::<u64>();
     let rows = sum(|account| account.counts.rows);

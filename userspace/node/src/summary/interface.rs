@@ -1,14 +1,15 @@
 //! The account of an interface: packets that the kernel counted, and packets that were read.
 
+use super::account::{Account, SourceSummary};
 use super::{Remark, grouped, rate, texts};
 use crate::message::say;
 use std::fmt::Write as _;
 use tapline_capture::kernel::AttachMode;
 use tapline_capture::link::{self, Tampering};
-use tapline_pipeline::{InterfaceReport, KernelReport, SourceSummary, Summary};
+use tapline_sources::{InterfaceReport, KernelReport};
 
 /// Prints what came in all, and the fate of every frame.
-pub(super) fn print_kernel(summary: &Summary, report: &KernelReport) {
+pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
     let seconds = summary.elapsed.as_secs_f64();
     let (counters, ledger) = (&report.counters, report.ledger());
     let mode = match report.mode {

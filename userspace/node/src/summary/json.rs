@@ -4,20 +4,19 @@
 //! delivered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late of a
 //! query. What else was counted stands under `remarks`, each with its count and what it is.
 
+use super::account::{Account, SourceSummary};
 use super::{Remark, exports, interface};
 use crate::arguments::QueryPlan;
 use serde_json::{Map, Value, json};
 use tapline_capture::End;
 use tapline_capture::kernel::AttachMode;
 use tapline_decode::export::{ExportAccount, SentBy, version_name};
-use tapline_pipeline::{
-    FrameSummary, InterfaceReport, KernelReport, ListenerReport, SourceSummary, Summary, TemplateReport,
-};
 use tapline_record::address::to_ip;
 use tapline_record::ledger::{QueryLedger, SourceLedger};
+use tapline_sources::{InterfaceReport, KernelReport, ListenerReport, PacketReport, TemplateReport};
 
 /// The whole account.
-pub(super) fn of(plan: &QueryPlan, summary: &Summary) -> Value {
+pub(super) fn of(plan: &QueryPlan, summary: &Account) -> Value {
     let named = plan.queries.iter().zip(&summary.queries);
     let mut object = json!({
         "elapsed_seconds": summary.elapsed.as_secs_f64(),
@@ -65,7 +64,7 @@ fn sources(source: &SourceSummary) -> Vec<Value> {
     }
 }
 
-fn of_frames(kind: &str, frames: &FrameSummary) -> Value {
+fn of_frames(kind: &str, frames: &PacketReport) -> Value {
     let mut remarks: Vec<(u64, String)> = vec![];
     let damage: Vec<Remark> = frames.damage.iter().map(|(damage, frames)| (frames, damage.text())).collect();
     remarks.extend(prefixed("damaged: ", &damage));
@@ -206,7 +205,7 @@ fn query(name: &str, ledger: &QueryLedger) -> Value {
 }
 
 /// What went wrong on the way, in sentences.
-fn warnings(plan: &QueryPlan, summary: &Summary) -> Vec<String> {
+fn warnings(plan: &QueryPlan, summary: &Account) -> Vec<String> {
     let mut warnings = super::warnings(plan, summary);
     if let SourceSummary::Exports { templates, .. } = &summary.source {
         let failures = templates.iter().filter_map(|report| report.failure.as_ref());

@@ -4,7 +4,9 @@ use super::Case;
 use super::generate::packet_row;
 use datafusion::arrow::array::{AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
-use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, QueryMerger, StreamBatch};
+use tapline_operators::{
+    LowerOperator, LowerOutput, OperatorLimits, QueryId, QueryMerger, ResultColumns, StreamBatch,
+};
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{
@@ -57,7 +59,7 @@ pub(crate) fn build(rows: &[PacketRow], columns: &[usize]) -> RecordBatch {
 pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<String> {
     let rows: Vec<PacketRow> = case.rows.iter().map(packet_row).collect();
     let columns = query.columns_of(&PACKETS).unwrap_or_default();
-    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1, is_live: false };
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1 };
     let layout = |_: &Stream| columns.clone();
     let mut workers: Vec<Vec<LowerOperator>> =
         (0..case.workers).map(|_| LowerOperator::all(query, &layout, limits).unwrap()).collect();
@@ -89,7 +91,7 @@ fn merge(
     mut outputs: Vec<LowerOutput>,
     shuffle: &mut Shuffle,
 ) -> Vec<RecordBatch> {
-    let mut merger = QueryMerger::new(query.clone(), workers, limits).unwrap();
+    let mut merger = QueryMerger::new(QueryId(0), query.clone(), workers, limits).unwrap();
     let mut results = vec![];
     while !outputs.is_empty() {
         let output = outputs.swap_remove(shuffle.below(outputs.len()));
@@ -99,7 +101,8 @@ fn merge(
         merger.advance(worker, &Watermarks::END, &mut results).unwrap();
     }
     merger.finish(false, &mut results).unwrap();
-    results
+    let columns = ResultColumns::of(query, false);
+    results.iter().flat_map(|result| columns.batches(result).unwrap()).collect()
 }
 
 /// Counts and octets of each window, of so many rows of a hundred octets that are dealt out to so many panes of a
@@ -118,7 +121,7 @@ pub(crate) fn scattered_answer(
     };
     let rows: Vec<PacketRow> = (0..rows).map(row).collect();
     let columns = query.columns_of(&PACKETS).unwrap();
-    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: workers == 1, is_live: false };
+    let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: workers == 1 };
     let new = |_| LowerOperator::all(query, &|_: &Stream| columns.clone(), limits).unwrap().swap_remove(0);
     let mut operators: Vec<LowerOperator> = (0..workers).map(new).collect();
     let (mut outputs, mut given_early) = (vec![], 0);

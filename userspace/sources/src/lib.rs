@@ -1,0 +1,27 @@
+//! Joins capture and decode: each kind of input as a source of batches.
+//!
+//! A [`Source`] reads, on a thread that is its own, and gives batches of the streams that it carries, how far they
+//! have come, and an account of its own. Whoever runs it knows nothing else of it.
+
+#![forbid(unsafe_code)]
+
+mod demand;
+mod exports;
+mod kernel;
+mod ledger;
+mod listener;
+mod notice;
+mod options;
+mod packets;
+mod report;
+mod source;
+
+pub use demand::Demand;
+pub use exports::{ExportReport, ExportSource, TemplateReport, disorder_ns};
+pub use kernel::{KernelInput, KernelReport, KernelSource};
+pub use listener::{Listener, ListenerReport};
+pub use notice::Notice;
+pub use options::SourceOptions;
+pub use packets::{InterfaceReport, PacketReport, PacketSource};
+pub use report::Reported;
+pub use source::{Progress, Source, Step};
