@@ -1,7 +1,9 @@
 //! BSD loopback frames (LINKTYPE_NULL and LINKTYPE_LOOP): an address family, then a packet.
 
+use super::damage::Damage;
+use super::ethertype;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, ethertype};
 
 /// Gives the packet whose address family is in the byte order of the capturing host.
 ///

@@ -1,9 +1,10 @@
 //! MPLS label stacks (RFC 3032), and what the bottom label leaves to be guessed (RFC 4928).
 
+use super::columns::present;
+use super::damage::Damage;
 use super::ethertype;
 use super::fields::Fields as _;
 use super::walk::Walk;
-use super::{Damage, present};
 use tapline_record::PacketColumn::MplsLabel;
 
 /// Set in the last entry of the stack.

@@ -1,9 +1,10 @@
 //! The network service header (RFC 8300).
 
+use super::damage::Damage;
 use super::ethertype::{self, BRIDGED_ETHERNET};
 use super::fields::Fields as _;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread};
 
 /// Octets of the base header and the service path.
 const HEADER_OCTETS: usize = 8;

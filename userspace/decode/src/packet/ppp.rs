@@ -1,8 +1,11 @@
 //! The protocol field of PPP (RFC 1661), compressed or not.
 
+use super::columns::present;
+use super::damage::Damage;
+use super::ethertype;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, ethertype, present};
-use crate::Direction;
+use crate::frame::Direction;
 use tapline_record::PacketColumn;
 
 /// Address and control of PPP in HDLC-like framing (RFC 1662).
