@@ -1,52 +1,13 @@
 //! What became of the messages of one exporter and domain.
 
-use super::extract::ExtractCounts;
-use super::sampling::RateRemarks;
+use super::extract_counts::ExtractCounts;
+use super::rate_remarks::RateRemarks;
 use super::sequence::SequenceCounts;
-use crate::reasons::reasons;
+use super::undecodable::UndecodableCounts;
+use super::unit::Unit;
 use std::ops::AddAssign;
 use tapline_record::address::Address;
 use tapline_record::ledger::SourceLedger;
-
-/// What an export protocol counts its losses in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Unit {
-    /// Flow records: NetFlow v5 and v7.
-    Flows,
-    /// Datagrams: NetFlow v9 (RFC 3954 §5.1).
-    Datagrams,
-    /// Data records: IPFIX (RFC 7011 §3.1).
-    Records,
-    /// Samples: sFlow v5.
-    Samples,
-    /// Messages: IPFIX of exporters that number those instead of their records.
-    Messages,
-}
-
-impl Unit {
-    /// The unit's name in the plural.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flows => "flows",
-            Self::Datagrams => "datagrams",
-            Self::Records => "records",
-            Self::Samples => "samples",
-            Self::Messages => "messages",
-        }
-    }
-
-    /// Whether records are not what is counted, but what each unit holds some of.
-    const fn holds_records(self) -> bool {
-        matches!(self, Self::Datagrams | Self::Messages)
-    }
-
-    /// Whether an exporter of this protocol should count something else.
-    #[must_use]
-    pub const fn is_odd_for(self, version: u8) -> bool {
-        matches!((version, self), (9, Self::Records) | (10, Self::Messages))
-    }
-}
 
 /// Who sent the messages of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,26 +39,6 @@ impl SentBy {
             Self::Nobody | Self::Several => None,
         }
     }
-}
-
-reasons! {
-    /// Why octets of an export message gave no rows.
-    Undecodable,
-    /// How often export messages gave no rows, by reason.
-    UndecodableCounts;
-
-    /// Neither NetFlow v5, v7, v9, IPFIX nor sFlow v5.
-    Version "version is unknown";
-    Header "message ends within its header";
-    Length "message claims more octets or records than it has";
-    SetLength "length of a set is below 4 or beyond its message";
-    Template "template is cut short, has no octets, or has more of them or of fields than is allowed";
-    NoTemplate "template of a set never came";
-    Record "set does not end with a record of its template";
-    Reserved "set has a reserved number";
-    Sample "sFlow sample is cut short";
-    /// The cap on exporters, domains or templates was reached.
-    Cap "cap on exporters or templates was reached";
 }
 
 /// Counters of one exporter and domain, without the sequence's.

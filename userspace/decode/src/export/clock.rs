@@ -4,7 +4,7 @@
 //! A clock that is off by more than is allowed is put right by when its messages arrive: one that was never set, that
 //! steps while it runs or tells another time in each message costs its exporter nothing but the way of the message.
 
-use super::domain::Head;
+use super::head::Head;
 
 /// A clock that is off by so much more or less than before was set, or stands still; anything below is the way of the
 /// messages, and the whole seconds in which some of them tell time.
@@ -69,7 +69,7 @@ const fn behind_ns(head: &Head) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::times::Believed;
+    use super::super::believed::Believed;
     use super::*;
     use tapline_record::EventTime;
 

@@ -4,8 +4,8 @@
 //! other way round. Takes the number of each message and how many records it holds, and says when the numbers can
 //! only be understood the other way. What is missing by it is known from the first message on.
 
-use super::account::Unit;
 use super::sequence::SequenceTracker;
+use super::unit::Unit;
 
 /// Messages that must follow as one way has it, and as the other has not.
 const STEPS: u8 = 4;

@@ -6,36 +6,22 @@
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
 //! that is given up stays, in one account a protocol version and unit.
 
-use super::account::{ExportAccount, Undecodable, Unit};
-use super::domain::{Domain, Output};
+use super::account::ExportAccount;
+use super::datagram::Transport;
+use super::domain::Domain;
+use super::domain_key::DomainKey;
+use super::options::ExportOptions;
+use super::output::Output;
 use super::sampling::Sampling;
 use super::template::Template;
-use super::{ExportOptions, Transport};
+use super::undecodable::Undecodable;
+use super::unit::Unit;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tapline_record::EventTime;
-use tapline_record::address::Address;
 
 /// A domain of which no more messages came is a guest.
 const GUEST_MESSAGES_MAX: u64 = 3;
-
-/// Whose messages have one account. An agent of sFlow is known by what its datagrams say, whichever way they come;
-/// it has no port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DomainKey {
-    pub(super) address: Address,
-    pub(super) port: u16,
-    pub(super) transport: Transport,
-    pub(super) version: u8,
-    pub(super) domain: u32,
-}
-
-impl DomainKey {
-    /// Whether both are of one exporter.
-    fn is_of_exporter_of(&self, other: &Self) -> bool {
-        *self == Self { domain: self.domain, ..*other }
-    }
-}
 
 /// All domains.
 #[derive(Debug, Default)]
@@ -91,7 +77,7 @@ impl Domains {
         let ended: Vec<_> = self.index.extract_if(|key, _| is_of_sender(key)).collect();
         for (key, place) in ended {
             self.kept[place].domain.end_session(output);
-            self.closed.entry(without_port(key)).or_default().push(place);
+            self.closed.entry(key.without_port()).or_default().push(place);
         }
         self.last = usize::MAX;
     }
@@ -117,10 +103,10 @@ impl Domains {
         let announces =
             |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
         let announced: HashSet<_> =
-            self.kept.iter().filter(announces).map(|kept| without_port(kept.key)).collect();
+            self.kept.iter().filter(announces).map(|kept| kept.key.without_port()).collect();
         let account = |kept: &Kept| {
             let counts = &kept.domain.counts;
-            let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
+            let is_elsewhere = counts.templates == 0 && announced.contains(&kept.key.without_port());
             let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
             let rates = kept.domain.rate_remarks(self.templates_beside(kept));
             ExportAccount { sets_of_other_ports: sets, rates, ..kept.account() }
@@ -142,7 +128,7 @@ impl Domains {
         now: EventTime,
         output: &mut Output,
     ) -> Result<usize, Undecodable> {
-        let place = if let Some(place) = self.closed.get_mut(&without_port(key)).and_then(Vec::pop) {
+        let place = if let Some(place) = self.closed.get_mut(&key.without_port()).and_then(Vec::pop) {
             self.kept[place].key = key;
             place
         } else {
@@ -191,7 +177,7 @@ impl Domains {
         let Kept { key, domain, .. } = &mut self.kept[place];
         domain.end_session(output);
         self.index.remove(key);
-        if let Some(closed) = self.closed.get_mut(&without_port(*key)) {
+        if let Some(closed) = self.closed.get_mut(&key.without_port()) {
             closed.retain(|known| *known != place);
         }
         self.closed.retain(|_, places| !places.is_empty());
@@ -211,8 +197,4 @@ impl Kept {
         let is_guest = self.domain.counts.messages <= GUEST_MESSAGES_MAX;
         self.domain.received.plus(if is_guest { options.guest_idle_ns } else { options.domain_idle_ns })
     }
-}
-
-const fn without_port(key: DomainKey) -> DomainKey {
-    DomainKey { port: 0, ..key }
 }

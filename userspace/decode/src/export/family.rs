@@ -4,8 +4,8 @@
 //! some address is not all zero; 0 when there is none.
 
 use super::elements::ADDRESSES;
-use super::plan::find;
-use super::records::{Records, Slot};
+use super::records::Records;
+use super::slot::{Slot, find};
 use super::template::{Element, Template};
 
 /// Where records have their addresses.

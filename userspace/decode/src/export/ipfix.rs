@@ -4,12 +4,15 @@
 //! too. Where some records of a message are not known, the next number is not either: what follows tells how
 //! many they were.
 
-use super::account::Undecodable;
-use super::domain::{Domain, Head, Output};
+use super::datagram::Datagram;
+use super::domain::Domain;
+use super::head::{Head, header_time};
+use super::netflow_v9;
+use super::output::Output;
 use super::sets::Sets;
 use super::template::{TemplateReader, ipfix_options_templates, ipfix_templates};
+use super::undecodable::Undecodable;
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time, netflow_v9};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 16;

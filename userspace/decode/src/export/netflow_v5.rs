@@ -2,13 +2,15 @@
 //!
 //! Sequence numbers count flows: each message tells how many were exported before it.
 
-use super::account::Undecodable;
-use super::domain::{Domain, Head, Output};
+use super::datagram::Datagram;
+use super::domain::Domain;
+use super::head::{Head, header_time};
+use super::output::Output;
 use super::plan::Plan;
 use super::records::Records;
 use super::template::{Element, Field, Template, TemplateKind};
+use super::undecodable::Undecodable;
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time};
 use std::sync::Arc;
 
 /// Octets of the header of v5 and v7.

@@ -2,12 +2,14 @@
 //!
 //! Sequence numbers count the datagrams of a source id.
 
-use super::account::Undecodable;
-use super::domain::{Domain, Head, Output};
+use super::datagram::Datagram;
+use super::domain::Domain;
+use super::head::{Head, header_time};
+use super::output::Output;
 use super::sets::Sets;
 use super::template::{TemplateReader, v9_options_templates, v9_templates};
+use super::undecodable::Undecodable;
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 20;

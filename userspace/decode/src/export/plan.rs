@@ -10,8 +10,9 @@ use super::elements::{
 };
 use super::family::Families;
 use super::rate_fields::RateFields;
-use super::records::{Records, Slot, Span};
+use super::records::{Records, Span};
 use super::section::Section;
+use super::slot::{Slot, find};
 use super::template::{Element, REVERSE, TEMPLATE_ID_MIN, Template, VARIABLE};
 use super::wire::number;
 use std::sync::Arc;
@@ -454,12 +455,4 @@ fn fits(template: &Template, slot: Slot, form: Form) -> bool {
         Form::Ntp => slot.length == 8,
         _ => (1..=8).contains(&slot.length),
     }
-}
-
-/// Where a template has an element, for the first time.
-pub(super) fn find(template: &Template, element: Element) -> Option<Slot> {
-    let field = template.fields.iter().position(|field| field.element == element)?;
-    let length = |length: u16| if length == VARIABLE { 0 } else { usize::from(length) };
-    let offset = template.fields[..field].iter().map(|field| length(field.length)).sum();
-    Some(Slot { field, offset, length: length(template.fields[field].length) })
 }

@@ -4,11 +4,12 @@
 //! in doubt has none: nothing is decoded by it until its exporter announces it again. What all domains hold
 //! together has a limit, of which an exporter may have a part.
 
-use super::account::{ExportCounts, Undecodable};
-use super::domain::Output;
+use super::account::ExportCounts;
+use super::output::Output;
 use super::plan::{Plan, Standing};
 use super::room::Limit;
 use super::template::{Announced, TEMPLATE_ID_MIN, Template};
+use super::undecodable::Undecodable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_record::address::Address;

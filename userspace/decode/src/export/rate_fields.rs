@@ -3,8 +3,8 @@
 //! Takes a template, finds which of its fields say of how many packets one was taken, in any of the ways that
 //! IANA's registry and RFC 5477 have for it. Gives the rate of each record; one of zero tells nothing.
 
-use super::plan::find;
-use super::records::{Records, Slot};
+use super::records::Records;
+use super::slot::{Slot, find};
 use super::template::{Element, Template};
 use super::wire::{array_at, number};
 

@@ -5,8 +5,10 @@
 //! the scope, fields count that name something which has a rate: NetFlow v9 has no scope for a sampler.
 
 use super::rate_fields::RateFields;
-use super::rate_tables::{ScopeName, value_of};
-use super::records::{Records, Slot};
+use super::rate_tables::value_of;
+use super::records::Records;
+use super::scope_name::ScopeName;
+use super::slot::Slot;
 use super::template::{Element, Template, TemplateKind, V9_SCOPE, VARIABLE};
 
 /// What the records of an options template tell of rates.

@@ -3,9 +3,10 @@
 //! Takes rates with the names and values of their scope; gives the rates of rows whose records tell the same
 //! values. Rates whose scope has the same names are a table; what narrows a rate down more goes first.
 
-use super::plan::find;
-use super::records::{Records, Slot};
-use super::template::{Element, Template, V9_SCOPE};
+use super::records::Records;
+use super::scope_name::ScopeName;
+use super::slot::{Slot, find};
+use super::template::{Element, Template};
 use super::wire::number;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -19,26 +20,6 @@ const RATES_MAX: usize = 4096;
 
 /// Names of one scope; rates of one with more are not kept.
 const NAMES_MAX: usize = 8;
-
-/// Scopes by which an exporter speaks of itself, whatever the number: addresses and processes. Where all say the
-/// same, it holds for records that do not tell which of them made it.
-const ITSELF: [u16; 4] = [130, 131, 143, 144];
-
-/// What decides which rows a rate is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ScopeName {
-    /// What took the packets (`samplerId`, `selectorId`).
-    Sampler,
-    /// The template of the records.
-    Template,
-    /// The interface that a flow was observed at: the output where its direction says so, the input else.
-    Interface,
-    /// The output interface of a flow that was observed there.
-    OutputInterface,
-    /// A field of the records: its enterprise and number. Of what NetFlow v9 calls scopes, the enterprise is
-    /// `u32::MAX`; no record has them.
-    Element(u32, u16),
-}
 
 /// What came of noting a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,33 +65,6 @@ pub(super) struct Lookup<'t> {
     table: &'t Table,
     places: Vec<Place>,
     order: (u8, Reverse<usize>),
-}
-
-impl ScopeName {
-    /// The name in a report.
-    #[must_use]
-    pub fn text(self) -> String {
-        match self {
-            Self::Sampler => "sampler".into(),
-            Self::Template => "template".into(),
-            Self::Interface => "interface".into(),
-            Self::OutputInterface => "output interface".into(),
-            Self::Element(0, 130 | 131) => "exporter address".into(),
-            Self::Element(0, 138) => "observation point".into(),
-            Self::Element(0, 141) => "line card".into(),
-            Self::Element(0, 143) => "metering process".into(),
-            Self::Element(0, 144) => "exporting process".into(),
-            Self::Element(0, 301) => "selection sequence".into(),
-            Self::Element(V9_SCOPE, 4) => "cache".into(),
-            Self::Element(V9_SCOPE, id) => format!("scope {id}"),
-            Self::Element(0, id) => format!("element {id}"),
-            Self::Element(enterprise, id) => format!("element {id} of enterprise {enterprise}"),
-        }
-    }
-
-    fn is_itself(self) -> bool {
-        matches!(self, Self::Element(0, id) if ITSELF.contains(&id))
-    }
 }
 
 impl Table {

@@ -1,19 +1,9 @@
 //! The data records of one set, of fixed or of varying length, as columns of slices.
 
 use super::sets::SET_HEADER_OCTETS;
+use super::slot::Slot;
 use super::template::{Template, VARIABLE};
 use super::wire::{array_at, u16_at};
-
-/// Where a field stands in a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// Position among the template's fields.
-    pub(super) field: usize,
-    /// First octet, where no field before it varies in length.
-    pub(super) offset: usize,
-    /// Octets, where they do not vary.
-    pub(super) length: usize,
-}
 
 /// The records of a set.
 #[derive(Clone, Copy, Debug)]

@@ -7,12 +7,13 @@
 //! Of several rates the first of these holds: the record's own, that of its sampler, its template, its interface,
 //! of what else its scope names; the domain's; the exporter's; the one that is assumed.
 
+use super::rate_remarks::{RateRemarks, UnfollowedRates};
 use super::rate_scopes::RateScopes;
-use super::rate_tables::{Lookup, Noted, RowFields, ScopeName, Tables};
+use super::rate_tables::{Lookup, Noted, RowFields, Tables};
 use super::records::Records;
+use super::scope_name::ScopeName;
 use super::template::Template;
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 use std::sync::Arc;
 
 /// Rates that all domains together keep.
@@ -26,27 +27,6 @@ const SHARED_ALL_MAX: usize = 4096;
 
 /// Domains that share, and domains that one of them may speak of.
 const DOMAINS_MAX: usize = 256;
-
-/// Rates whose scope no record tells, by the name of that scope.
-pub type UnfollowedRates = BTreeMap<ScopeName, u64>;
-
-/// What became of announced rates that hold for no record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RateRemarks {
-    /// Those whose scope no record tells.
-    pub unfollowed: UnfollowedRates,
-    /// Announcements that there was no room for.
-    pub refused: u64,
-}
-
-impl AddAssign<&Self> for RateRemarks {
-    fn add_assign(&mut self, other: &Self) {
-        for (&name, count) in &other.unfollowed {
-            *self.unfollowed.entry(name).or_default() += count;
-        }
-        self.refused += other.refused;
-    }
-}
 
 /// What one exporter and domain said of its sampling.
 #[derive(Clone, Debug, Default)]

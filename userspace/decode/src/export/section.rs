@@ -3,13 +3,13 @@
 //! Takes the section of each record, gives the columns that no field of the template fills. One record is one
 //! packet.
 
-use super::plan::find;
-use super::records::{Records, Slot};
+use super::records::Records;
 use super::sampled_packet::{fill_from_frame, set};
+use super::slot::{Slot, find};
 use super::template::{Element, Template};
 use super::wire::number;
-use crate::LinkType;
 use crate::flow_meter::columns_of;
+use crate::frame::LinkType;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{ColumnBuilder, FlowColumn, FlowRow, PacketRow};
 

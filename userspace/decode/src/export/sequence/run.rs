@@ -1,6 +1,6 @@
 //! One run of numbers, from a beginning on: how far it has come, and what is missing of it.
 
-use super::SequenceCounts;
+use super::counts::SequenceCounts;
 use super::gaps::{Gap, Gaps};
 
 /// A gap larger than this is no loss but another beginning.

@@ -4,8 +4,8 @@
 //! left to the decoder of packets, and so is what follows PPP, Frame Relay, ATM, FDDI, Token Ring and 802.11; of
 //! protocols that are not read, and of headers that are cut short, nothing is given.
 
-use crate::LinkType;
 use crate::export::wire::{array_at, u16_at};
+use crate::frame::LinkType;
 use tapline_record::address::Mac;
 
 /// Organisation codes behind which an EtherType stands: RFC 1042 and 802.1H.

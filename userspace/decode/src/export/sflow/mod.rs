@@ -14,11 +14,14 @@ mod sample;
 pub(super) mod sources;
 mod xdr;
 
-use super::account::{Undecodable, Unit};
-use super::domain::{Domain, Head, Output};
-use super::domains::DomainKey;
+use super::domain::Domain;
 use super::sampled_packet::set;
-use super::{Datagram, Transport};
+use crate::export::datagram::{Datagram, Transport};
+use crate::export::domain_key::DomainKey;
+use crate::export::head::Head;
+use crate::export::output::Output;
+use crate::export::undecodable::Undecodable;
+use crate::export::unit::Unit;
 use records::Sampled;
 use sample::{FlowHead, Form, Kind, Source};
 use tapline_record::address::{Address, to_ip};
