@@ -245,15 +245,3 @@ impl AddAssign for ExportCounts {
         self.reasons += other.reasons;
     }
 }
-
-/// The name of a protocol version in [`ExportAccount::version`].
-#[must_use]
-pub const fn version_name(version: u8) -> &'static str {
-    match version {
-        5 => "NetFlow v5",
-        7 => "NetFlow v7",
-        9 => "NetFlow v9",
-        10 => "IPFIX",
-        _ => "sFlow v5",
-    }
-}

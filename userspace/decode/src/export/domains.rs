@@ -16,6 +16,7 @@ use super::sampling::Sampling;
 use super::template::Template;
 use super::undecodable::Undecodable;
 use super::unit::Unit;
+use super::version::IPFIX;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tapline_record::EventTime;
@@ -137,7 +138,9 @@ impl Domains {
                 |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
             let sampling = match self.kept.iter().find(is_sibling) {
                 Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
-                None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
+                None => {
+                    Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == IPFIX)
+                }
             };
             let domain = Domain::new(&key, unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };

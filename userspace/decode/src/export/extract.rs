@@ -9,7 +9,7 @@ use super::believed::NO_TIME;
 use super::element_values::{append_element, application_id};
 use super::extract_counts::ExtractCounts;
 use super::message::{Message, Origin};
-use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, Part, RateSource, Side};
+use super::plan::{IcmpOfPort, Operation, Part, RateSource, Side};
 use super::rate_tables::RowFields;
 use super::records::Records;
 use super::sampling::Sampling;
@@ -18,6 +18,7 @@ use super::slot::Slot;
 use super::template::Template;
 use super::times::RowTimes;
 use super::wire::{array_at, number, u16_at};
+use crate::packet::protocol;
 use tapline_record::address::{Address, mapped_v4};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{BatchBuilder, ColumnBuilder, ColumnType, EventTime};
@@ -344,7 +345,7 @@ fn append_of_family(column: &mut ColumnBuilder, records: &Records<'_>, families:
 
 fn append_icmp(column: &mut ColumnBuilder, records: &Records<'_>, place: IcmpOfPort) {
     append_rows(column, records.len(), |row| {
-        let is_icmp = matches!(records.field_of(row, place.protocol), [ICMP | ICMP_V6]);
+        let is_icmp = matches!(records.field_of(row, place.protocol), [protocol::ICMP | protocol::ICMPV6]);
         let port = u16_at(records.field_of(row, place.port), 0).filter(|_| is_icmp)?;
         (port > 0 || place.is_always_told).then_some((port >> place.shift) as u8)
     });

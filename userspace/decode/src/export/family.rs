@@ -4,6 +4,7 @@
 //! some address is not all zero; 0 when there is none.
 
 use super::elements::ADDRESSES;
+use super::information_element as ie;
 use super::records::Records;
 use super::slot::{Slot, find};
 use super::template::{Element, Template};
@@ -22,7 +23,7 @@ impl Families {
         let slot = |id| find(template, Element::iana(id));
         let [v4, v6] = ADDRESSES.map(|ids| ids.map(slot));
         let has_both = [v4, v6].iter().all(|slots| slots.iter().any(Option::is_some));
-        has_both.then_some(Self { version: slot(60), v4, v6 })
+        has_both.then_some(Self { version: slot(ie::IP_VERSION), v4, v6 })
     }
 
     /// The family of every record.

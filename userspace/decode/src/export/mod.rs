@@ -16,11 +16,13 @@ mod domain_key;
 mod domains;
 mod element_values;
 mod elements;
+mod enterprise;
 mod extract;
 mod extract_counts;
 mod family;
 mod gather;
 mod head;
+mod information_element;
 mod ipfix;
 mod message;
 mod netflow_v5;
@@ -41,7 +43,9 @@ mod sampling;
 mod saved_template;
 mod scope_name;
 mod section;
+mod selector_algorithm;
 mod sequence;
+mod set_id;
 mod sets;
 mod sflow;
 mod slot;
@@ -50,6 +54,8 @@ mod times;
 mod undecodable;
 mod unit;
 mod uptimes;
+mod v9_scope;
+mod version;
 mod wire;
 
 use arrow_array::RecordBatch;
@@ -63,9 +69,10 @@ use sflow::counters::InterfaceRows;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
+use version::{IPFIX, NETFLOW_V5, NETFLOW_V7, NETFLOW_V9, SFLOW_V5};
 use wire::u16_at;
 
-pub use account::{ExportAccount, ExportCounts, SampleCounts, SentBy, version_name};
+pub use account::{ExportAccount, ExportCounts, SampleCounts, SentBy};
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract_counts::ExtractCounts;
 pub use options::{EventTimeSource, ExportOptions, ExporterIdentity};
@@ -76,6 +83,7 @@ pub use scope_name::ScopeName;
 pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
 pub use undecodable::{Undecodable, UndecodableCounts};
 pub use unit::Unit;
+pub use version::version_name;
 
 /// Decodes export messages into batches of `flows`.
 #[derive(Debug)]
@@ -185,10 +193,10 @@ impl ExportDecoder {
         domain.counts.messages += 1;
         domain.counts.octets += datagram.payload.len() as u64;
         match version {
-            5 => netflow_v5::decode(datagram, &self.v5, domain, output),
-            7 => netflow_v5::decode(datagram, &self.v7, domain, output),
-            9 => netflow_v9::decode(datagram, domain, output),
-            sflow::ACCOUNT_VERSION => self.sflow.decode(datagram, domain, output),
+            NETFLOW_V5 => netflow_v5::decode(datagram, &self.v5, domain, output),
+            NETFLOW_V7 => netflow_v5::decode(datagram, &self.v7, domain, output),
+            NETFLOW_V9 => netflow_v9::decode(datagram, domain, output),
+            SFLOW_V5 => self.sflow.decode(datagram, domain, output),
             _ => ipfix::decode(datagram, domain, output),
         }
         self.missing = self.missing - missing + domain.missing_records();
@@ -225,8 +233,8 @@ impl ExportDecoder {
     /// one, or when data do not fit. Gives `false` when there is no room for it.
     pub fn restore(&mut self, saved: SavedTemplate) -> bool {
         let unit = match saved.key.version {
-            9 => Unit::Datagrams,
-            10 => Unit::Records,
+            NETFLOW_V9 => Unit::Datagrams,
+            IPFIX => Unit::Records,
             _ => return false,
         };
         let Self { domains, output, .. } = self;
@@ -312,11 +320,14 @@ impl ExportDecoder {
 fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(DomainKey, Unit), Undecodable> {
     let (payload, sender) = (datagram.payload, datagram.sender);
     let version = u16_at(payload, 0).ok_or(Undecodable::Header)?;
+    if sflow::is_sflow(payload) {
+        return sflow::identify(datagram).ok_or(Undecodable::Header);
+    }
+    let version = u8::try_from(version).map_err(|_| Undecodable::Version)?;
     let (domain, unit) = match version {
-        0 if sflow::is_sflow(payload) => return sflow::identify(datagram).ok_or(Undecodable::Header),
-        5 | 7 => (netflow_v5::domain_of(payload), Unit::Flows),
-        9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
-        10 => (ipfix::domain_of(payload), Unit::Records),
+        NETFLOW_V5 | NETFLOW_V7 => (netflow_v5::domain_of(payload), Unit::Flows),
+        NETFLOW_V9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
+        IPFIX => (ipfix::domain_of(payload), Unit::Records),
         _ => return Err(Undecodable::Version),
     };
     let by_port = identity == ExporterIdentity::AddressAndPort || sender.transport != Transport::Udp;
@@ -324,7 +335,7 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         address: sender.address,
         port: if by_port { sender.port } else { 0 },
         transport: sender.transport,
-        version: version as u8,
+        version,
         domain: domain.ok_or(Undecodable::Header)?,
     };
     Ok((key, unit))
@@ -332,10 +343,12 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
 
 /// Records of a message that was not decoded, as its header has it; IPFIX does not say how many they are.
 fn claimed_records(payload: &[u8]) -> u64 {
-    match u16_at(payload, 0) {
-        Some(0) => sflow::claimed(payload),
-        Some(5 | 7) => netflow_v5::claimed(payload),
-        Some(9) => netflow_v9::claimed(payload),
+    if sflow::is_sflow(payload) {
+        return sflow::claimed(payload);
+    }
+    match u16_at(payload, 0).map(u8::try_from) {
+        Some(Ok(NETFLOW_V5 | NETFLOW_V7)) => netflow_v5::claimed(payload),
+        Some(Ok(NETFLOW_V9)) => netflow_v9::claimed(payload),
         _ => 0,
     }
 }

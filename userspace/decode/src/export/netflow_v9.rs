@@ -6,6 +6,7 @@ use super::datagram::Datagram;
 use super::domain::Domain;
 use super::head::{Head, header_time};
 use super::output::Output;
+use super::set_id;
 use super::sets::Sets;
 use super::template::{TemplateReader, v9_options_templates, v9_templates};
 use super::undecodable::Undecodable;
@@ -46,8 +47,8 @@ pub(super) fn claimed(payload: &[u8]) -> u64 {
 /// Reads the sets with this number.
 pub(super) fn reader_of(id: u16) -> Option<TemplateReader> {
     match id {
-        0 => Some(v9_templates),
-        1 => Some(v9_options_templates),
+        set_id::V9_TEMPLATE => Some(v9_templates),
+        set_id::V9_OPTIONS_TEMPLATE => Some(v9_options_templates),
         _ => None,
     }
 }

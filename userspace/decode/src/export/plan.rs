@@ -8,19 +8,18 @@ use super::elements::{
     ADDRESSES, Choice, Form, ICMP_KEYS, OF_FRAMES, OF_RESPONDER, PAIRS, TOTALS, choices, mirror,
     reverse_choices,
 };
+use super::enterprise::{IANA, REVERSE};
 use super::family::Families;
+use super::information_element as ie;
 use super::rate_fields::RateFields;
 use super::records::{Records, Span};
 use super::section::Section;
 use super::slot::{Slot, find};
-use super::template::{Element, REVERSE, TEMPLATE_ID_MIN, Template, VARIABLE};
+use super::template::{Element, TEMPLATE_ID_MIN, Template, VARIABLE};
 use super::wire::number;
+use crate::packet::protocol;
 use std::sync::Arc;
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
-
-/// Protocol numbers of ICMP and ICMPv6.
-pub(super) const ICMP: u8 = 1;
-pub(super) const ICMP_V6: u8 = 58;
 
 /// How the records of one template become rows.
 #[derive(Clone, Debug)]
@@ -257,8 +256,8 @@ fn times(template: &Template, direction: Direction) -> Times {
         start: all(FlowColumn::StartTime),
         end: all(FlowColumn::EndTime),
         observed: all(FlowColumn::Ts),
-        init: find(template, Element::iana(160)),
-        duration: [(161, 1_000_000), (162, 1_000)]
+        init: find(template, Element::iana(ie::SYSTEM_INIT_TIME_MILLISECONDS)),
+        duration: [(ie::FLOW_DURATION_MILLISECONDS, 1_000_000), (ie::FLOW_DURATION_MICROSECONDS, 1_000)]
             .into_iter()
             .find_map(|(id, unit_ns)| Some((find(template, Element::iana(id))?, unit_ns))),
     }
@@ -284,7 +283,7 @@ impl Compiler<'_> {
     /// one; a field that has none stands in the rows of both.
     fn of_element(&self, column: ElementColumn) -> Operation {
         let own = Element { enterprise: column.enterprise, id: column.id };
-        let is_reversed = self.direction == Direction::Reverse && own.enterprise == 0;
+        let is_reversed = self.direction == Direction::Reverse && own.enterprise == IANA;
         let reversed = if is_reversed { find(self.template, Element::reverse(own.id)) } else { None };
         match reversed.or_else(|| find(self.template, own)) {
             None => Operation::Absent,
@@ -371,9 +370,12 @@ fn implied(template: &Template, column: FlowColumn) -> Operation {
             [false, true] => Operation::Octet(6),
             _ => Operation::Absent,
         },
-        FlowColumn::Protocol => match ([32, 176].map(has), [139, 178].map(has)) {
-            ([true, _] | [_, true], [false, false]) => Operation::Octet(ICMP),
-            ([false, false], [true, _] | [_, true]) => Operation::Octet(ICMP_V6),
+        FlowColumn::Protocol => match (
+            [ie::ICMP_TYPE_CODE_IPV4, ie::ICMP_TYPE_IPV4].map(has),
+            [ie::ICMP_TYPE_CODE_IPV6, ie::ICMP_TYPE_IPV6].map(has),
+        ) {
+            ([true, _] | [_, true], [false, false]) => Operation::Octet(protocol::ICMP),
+            ([false, false], [true, _] | [_, true]) => Operation::Octet(protocol::ICMPV6),
             _ => Operation::Absent,
         },
         FlowColumn::IcmpType => icmp_of_port(template, 8),
@@ -386,7 +388,7 @@ fn implied(template: &Template, column: FlowColumn) -> Operation {
 /// exporters may tell nothing.
 fn icmp_of_port(template: &Template, shift: u8) -> Operation {
     let of_length = |id, length| find(template, Element::iana(id)).filter(|slot| slot.length == length);
-    match (of_length(4, 1), of_length(11, 2)) {
+    match (of_length(ie::PROTOCOL_IDENTIFIER, 1), of_length(ie::DESTINATION_TRANSPORT_PORT, 2)) {
         (Some(protocol), Some(port)) => {
             let is_always_told = template.id < TEMPLATE_ID_MIN;
             Operation::IcmpOfPort(IcmpOfPort { protocol, port, shift, is_always_told })

@@ -3,11 +3,13 @@
 //! Takes rates with the names and values of their scope; gives the rates of rows whose records tell the same
 //! values. Rates whose scope has the same names are a table; what narrows a rate down more goes first.
 
+use super::information_element as ie;
 use super::records::Records;
 use super::scope_name::ScopeName;
 use super::slot::{Slot, find};
 use super::template::{Element, Template};
 use super::wire::number;
+use crate::frame::Direction;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -216,8 +218,13 @@ impl<'t> Lookup<'t> {
 impl RowFields<'_> {
     /// Where rows tell the value of a name, if they do.
     fn place(self, name: ScopeName) -> Option<Place> {
-        let [input, output] = if self.is_reverse { [14, 10] } else { [10, 14] }.map(|id| self.slot(id));
-        let direction = self.slot(61);
+        let [input, output] = if self.is_reverse {
+            [ie::EGRESS_INTERFACE, ie::INGRESS_INTERFACE]
+        } else {
+            [ie::INGRESS_INTERFACE, ie::EGRESS_INTERFACE]
+        }
+        .map(|id| self.slot(id));
+        let direction = self.slot(ie::FLOW_DIRECTION);
         match name {
             ScopeName::Sampler => self.sampler().map(Place::Field),
             ScopeName::Template => Some(Place::Always(self.template.id.into())),
@@ -239,7 +246,7 @@ impl RowFields<'_> {
 
     /// Where rows name their sampler.
     pub(super) fn sampler(self) -> Option<Slot> {
-        self.slot(48).or_else(|| self.slot(302))
+        self.slot(ie::SAMPLER_ID).or_else(|| self.slot(ie::SELECTOR_ID))
     }
 
     fn slot(self, id: u16) -> Option<Slot> {
@@ -251,7 +258,7 @@ impl RowFields<'_> {
         match name {
             ScopeName::Sampler => 0,
             ScopeName::Template => 1,
-            ScopeName::OutputInterface if self.slot(61).is_some() => 2,
+            ScopeName::OutputInterface if self.slot(ie::FLOW_DIRECTION).is_some() => 2,
             ScopeName::Interface => 3,
             ScopeName::OutputInterface => 4,
             ScopeName::Element(..) => 5,
@@ -263,7 +270,9 @@ impl Place {
     /// The value of a row; `None` where it has none.
     fn value(self, records: &Records<'_>, row: usize) -> Option<u64> {
         let field = |slot| value_of(records.field_of(row, slot));
-        let is_output = |direction: Option<Slot>| direction.and_then(field).map(|direction| direction == 1);
+        let is_output = |direction: Option<Slot>| {
+            direction.and_then(field).map(|direction| direction == Direction::Egress as u64)
+        };
         match self {
             Self::Always(value) => Some(value),
             Self::Field(slot) => field(slot),

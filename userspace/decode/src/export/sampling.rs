@@ -283,7 +283,8 @@ fn takes_room(rates: usize, room: &mut usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::{Element, Field, TemplateKind, V9_SCOPE};
+    use super::super::enterprise::V9_SCOPE;
+    use super::super::template::{Element, Field, TemplateKind};
     use super::*;
 
     fn learned(elements: &[(u32, u16)], records: &[&[u16]]) -> Sampling {

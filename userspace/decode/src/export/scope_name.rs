@@ -1,10 +1,13 @@
 //! What a sampling rate is announced for, by name.
 
-use super::template::V9_SCOPE;
+use super::enterprise::{IANA, V9_SCOPE};
+use super::information_element as ie;
+use super::v9_scope;
 
 /// Scopes by which an exporter speaks of itself, whatever the number: addresses and processes. Where all say the
 /// same, it holds for records that do not tell which of them made it.
-const ITSELF: [u16; 4] = [130, 131, 143, 144];
+const ITSELF: [u16; 4] =
+    [ie::EXPORTER_IPV4_ADDRESS, ie::EXPORTER_IPV6_ADDRESS, ie::METERING_PROCESS_ID, ie::EXPORTING_PROCESS_ID];
 
 /// What decides which rows a rate is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,21 +34,23 @@ impl ScopeName {
             Self::Template => "template".into(),
             Self::Interface => "interface".into(),
             Self::OutputInterface => "output interface".into(),
-            Self::Element(0, 130 | 131) => "exporter address".into(),
-            Self::Element(0, 138) => "observation point".into(),
-            Self::Element(0, 141) => "line card".into(),
-            Self::Element(0, 143) => "metering process".into(),
-            Self::Element(0, 144) => "exporting process".into(),
-            Self::Element(0, 301) => "selection sequence".into(),
-            Self::Element(V9_SCOPE, 4) => "cache".into(),
+            Self::Element(IANA, ie::EXPORTER_IPV4_ADDRESS | ie::EXPORTER_IPV6_ADDRESS) => {
+                "exporter address".into()
+            }
+            Self::Element(IANA, ie::OBSERVATION_POINT_ID) => "observation point".into(),
+            Self::Element(IANA, ie::LINE_CARD_ID) => "line card".into(),
+            Self::Element(IANA, ie::METERING_PROCESS_ID) => "metering process".into(),
+            Self::Element(IANA, ie::EXPORTING_PROCESS_ID) => "exporting process".into(),
+            Self::Element(IANA, ie::SELECTION_SEQUENCE_ID) => "selection sequence".into(),
+            Self::Element(V9_SCOPE, v9_scope::CACHE) => "cache".into(),
             Self::Element(V9_SCOPE, id) => format!("scope {id}"),
-            Self::Element(0, id) => format!("element {id}"),
+            Self::Element(IANA, id) => format!("element {id}"),
             Self::Element(enterprise, id) => format!("element {id} of enterprise {enterprise}"),
         }
     }
 
     /// Whether the exporter speaks of itself, whatever the number.
     pub(super) fn is_itself(self) -> bool {
-        matches!(self, Self::Element(0, id) if ITSELF.contains(&id))
+        matches!(self, Self::Element(IANA, id) if ITSELF.contains(&id))
     }
 }

@@ -1,5 +1,7 @@
 //! What sequence numbers count.
 
+use super::version::{IPFIX, NETFLOW_V9};
+
 /// What an export protocol counts its losses in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
@@ -36,6 +38,6 @@ impl Unit {
     /// Whether an exporter of this protocol should count something else.
     #[must_use]
     pub const fn is_odd_for(self, version: u8) -> bool {
-        matches!((version, self), (9, Self::Records) | (10, Self::Messages))
+        matches!((version, self), (NETFLOW_V9, Self::Records) | (IPFIX, Self::Messages))
     }
 }

@@ -4,16 +4,16 @@ use super::columns::present;
 use super::walk::Walk;
 use tapline_record::PacketColumn::Ethertype;
 
-pub(super) const IPV4: u16 = 0x0800;
-pub(super) const IPV6: u16 = 0x86dd;
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const IPV6: u16 = 0x86dd;
 /// Transparent Ethernet bridging: an Ethernet frame.
 pub(super) const BRIDGED_ETHERNET: u16 = 0x6558;
-pub(super) const MPLS: u16 = 0x8847;
+pub(crate) const MPLS: u16 = 0x8847;
 pub(super) const ARP: u16 = 0x0806;
 pub(super) const VLAN: u16 = 0x8100;
 pub(super) const PROVIDER_VLAN: u16 = 0x88a8;
 pub(super) const OLD_PROVIDER_VLAN: u16 = 0x9100;
-pub(super) const MPLS_UPSTREAM: u16 = 0x8848;
+pub(crate) const MPLS_UPSTREAM: u16 = 0x8848;
 pub(super) const PPPOE_SESSION: u16 = 0x8864;
 pub(super) const PROVIDER_BACKBONE: u16 = 0x88e7;
 pub(super) const FABRIC_PATH: u16 = 0x8903;
