@@ -12,7 +12,7 @@ use tapline_record::ledger::SourceLedger;
 /// Who sent the messages of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SentBy {
-    /// None came yet.
+    /// No message came yet.
     #[default]
     Nobody,
     /// Always this address.
@@ -46,7 +46,7 @@ impl SentBy {
 pub struct ExportCounts {
     /// Messages that arrived.
     pub messages: u64,
-    /// Their octets.
+    /// Octets of the messages that arrived.
     pub octets: u64,
     /// Data records that became rows.
     pub records: u64,
@@ -58,15 +58,15 @@ pub struct ExportCounts {
     pub options_records: u64,
     /// Templates that came, again and again.
     pub templates: u64,
-    /// Of these, those that changed the meaning of their number.
+    /// Templates that changed the meaning of their number.
     pub redefined: u64,
     /// Templates that the exporter took back.
     pub withdrawn: u64,
     /// Sets that had to wait for their template.
     pub sets_waited: u64,
-    /// Of these, those whose template came in time.
+    /// Sets that had to wait, and whose template came in time.
     pub sets_replayed: u64,
-    /// Of these, those that gave up waiting.
+    /// Sets that had to wait, and gave up waiting.
     pub sets_expired: u64,
     /// Sets decoded by a template of an earlier run, which the exporter had not announced again yet.
     pub sets_provisional: u64,
@@ -110,7 +110,7 @@ pub struct ExportAccount {
     /// Address that made the records, which is the agent's in sFlow and the sender's elsewhere; `None` for those
     /// that are not kept any more.
     pub exporter: Option<Address>,
-    /// Who sent them.
+    /// Who sent the messages.
     pub sent_by: SentBy,
     /// The sender's port; 0 where exporters are told apart by address alone.
     pub port: u16,
@@ -124,7 +124,7 @@ pub struct ExportAccount {
     pub counts: ExportCounts,
     /// What did not arrive, came late, or twice.
     pub sequence: SequenceCounts,
-    /// The same of sFlow's datagrams, which have numbers besides those of their samples.
+    /// Datagrams of sFlow that did not arrive, came late, or twice: they have numbers besides those of their samples.
     pub datagrams: SequenceCounts,
     /// Sets without a template whose number was announced from another port of the same address.
     pub sets_of_other_ports: u64,

@@ -57,7 +57,7 @@ pub(super) struct Domain {
     pub(super) sources: Sources,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
-    /// When its last message arrived.
+    /// When the last message arrived.
     pub(super) received: EventTime,
     /// What became of rates in connections that have ended.
     ended_rates: RateRemarks,
@@ -84,7 +84,7 @@ struct Waiting {
 pub(super) struct WaitingSet {
     id: u16,
     body: Vec<u8>,
-    /// Why it could not.
+    /// Why the set could not be decoded.
     reason: Undecodable,
 }
 
@@ -125,7 +125,7 @@ impl Domain {
         }
     }
 
-    /// Its account.
+    /// The domain's account.
     pub(super) fn account(&self, id: u64, key: &DomainKey) -> ExportAccount {
         let (sequence, datagrams) = self.sequence_counts();
         ExportAccount {
@@ -155,7 +155,7 @@ impl Domain {
         self.counts.missing_records(self.unit, units)
     }
 
-    /// Its templates, and how often they changed.
+    /// The domain's templates, and how often they changed.
     pub(super) const fn plans(&self) -> &Plans {
         &self.plans
     }

@@ -20,7 +20,7 @@ impl DomainKey {
         *self == Self { domain: self.domain, ..*other }
     }
 
-    /// The same, whatever its port.
+    /// The key of an exporter and domain whatever their port.
     pub(super) const fn without_port(self) -> Self {
         Self { port: 0, ..self }
     }

@@ -29,18 +29,18 @@ const GUEST_MESSAGES_MAX: u64 = 3;
 pub(super) struct Domains {
     kept: Vec<Kept>,
     index: HashMap<DomainKey, usize>,
-    /// Those whose connection has ended, by their key without its port.
+    /// Domains whose connection has ended, by their key without its port.
     closed: HashMap<DomainKey, Vec<usize>>,
     /// The domain of the last message, which is most often the next one's too; none after a connection's end.
     last: usize,
-    /// The accounts of those that were given up.
+    /// The accounts of domains that were given up.
     given_up: BTreeMap<(u8, Unit), ExportAccount>,
     /// When there is no room, none can be given up before.
     full_until: EventTime,
     next_id: u64,
 }
 
-/// One of them.
+/// A domain that is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) key: DomainKey,
@@ -83,12 +83,12 @@ impl Domains {
         self.last = usize::MAX;
     }
 
-    /// Those that are kept, in the order in which they were first seen, but for those given up.
+    /// The domains that are kept, in the order in which they were first seen, but for those given up.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {
         self.kept.iter()
     }
 
-    /// The same, to be changed.
+    /// The domains that are kept, to be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Domain> {
         self.kept.iter_mut().map(|kept| &mut kept.domain)
     }
@@ -98,7 +98,7 @@ impl Domains {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
     }
 
-    /// The same, and what is only known of all of them together: whose templates seem to come from another
+    /// All accounts, and what is only known of all of them together: whose templates seem to come from another
     /// port, and which sampling rates no record of an exporter can have.
     pub(super) fn report(&self) -> Vec<ExportAccount> {
         let announces =
@@ -195,7 +195,7 @@ impl Kept {
         self.domain.account(self.id, &self.key)
     }
 
-    /// Until when it is not given up for another one.
+    /// Until when the domain is not given up for another one.
     const fn kept_until(&self, options: &ExportOptions) -> EventTime {
         let is_guest = self.domain.counts.messages <= GUEST_MESSAGES_MAX;
         self.domain.received.plus(if is_guest { options.guest_idle_ns } else { options.domain_idle_ns })

@@ -226,7 +226,7 @@ const REVERSE_START: &[Choice] = &[
     reverse(ie::FLOW_START_DELTA_MICROSECONDS, Form::MicrosAgo),
 ];
 
-/// What says when it ended.
+/// What says when the other direction of a flow ended.
 const REVERSE_END: &[Choice] = &[
     reverse(ie::FLOW_END_MILLISECONDS, Form::Millis),
     reverse(ie::FLOW_END_MICROSECONDS, Form::Ntp),

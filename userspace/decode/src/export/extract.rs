@@ -27,13 +27,13 @@ use tapline_record::{BatchBuilder, ColumnBuilder, ColumnType, EventTime};
 #[derive(Debug, Default)]
 pub(super) struct Extractor {
     numbers: Vec<u64>,
-    /// Of the rows that were found and are not yet in the columns.
+    /// Times of the rows that were found and are not yet in the columns.
     times: RowTimes,
-    /// Of the same rows; 0 stands for an unknown one.
+    /// Sampling rates of the rows that were found and are not yet in the columns; 0 stands for an unknown one.
     rates: Vec<u64>,
-    /// Of records that hold packets.
+    /// Rows of records that hold packets.
     sections: SectionRows,
-    /// Of records that may hold addresses of either family: 4, 6, or 0 where there are none.
+    /// Families of records that may hold addresses of either one: 4, 6, or 0 where there are none.
     families: Vec<u8>,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.

@@ -18,7 +18,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// Those of a template that has fields for both.
+    /// Where the addresses are in records of a template that has fields for both families.
     pub(super) fn of(template: &Template) -> Option<Self> {
         let slot = |id| find(template, Element::iana(id));
         let [v4, v6] = ADDRESSES.map(|ids| ids.map(slot));

@@ -102,13 +102,13 @@ pub struct ExportDecoder {
 /// Messages that belong to no exporter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strays {
-    /// How many.
+    /// How many messages.
     pub messages: u64,
-    /// Their octets.
+    /// Octets of these messages.
     pub octets: u64,
-    /// Records of those for which there was no room, as far as their headers tell.
+    /// Records of messages for which there was no room, as far as their headers tell.
     pub records: u64,
-    /// Why they gave no rows.
+    /// Why messages gave no rows.
     pub reasons: UndecodableCounts,
 }
 

@@ -27,9 +27,10 @@ pub enum EventTimeSource {
 pub struct ExportOptions {
     /// Exporters and domains; messages of further ones are undecodable, as long as none can be given up.
     pub domains_max: usize,
-    /// How long one of them must have been silent to be given up for a new one, in nanoseconds.
+    /// How long an exporter or domain must have been silent to be given up for a new one, in nanoseconds.
     pub domain_idle_ns: i64,
-    /// The same of one that sent no more than a few messages, as forged senders do.
+    /// How long one that sent no more than a few messages, as forged senders do, must have been silent to be given up,
+    /// in nanoseconds.
     pub guest_idle_ns: i64,
     /// Templates of one domain.
     pub templates_max: usize,

@@ -40,19 +40,19 @@ pub(super) struct Plan {
 /// How far a template is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is of an earlier run, and its exporter has not announced it since.
+    /// The template is of an earlier run, and its exporter has not announced it since.
     Provisional,
-    /// It was announced.
+    /// The template was announced.
     Announced,
-    /// A set came that it does not fit, so that its number must have got another meaning, which was missed.
+    /// A set came that the template does not fit, so that its number must have got another meaning, which was missed.
     Doubted,
-    /// It was announced again after such a set, or no other one can have been missed: sets that it does not fit are
-    /// left out, one by one.
+    /// The template was announced again after a set that it does not fit, or no other one can have been missed: sets
+    /// that it does not fit are left out, one by one.
     Confirmed,
 }
 
 impl Standing {
-    /// What it is when the same template is announced again.
+    /// What a template is when the same one is announced again.
     pub(super) const fn announced_again(self) -> Self {
         match self {
             Self::Provisional | Self::Announced => Self::Announced,
@@ -69,7 +69,7 @@ pub(super) struct Side {
     pub(super) rate: RateSource,
     /// Fields of which the first that is not zero counts, for each column that has several.
     pub(super) several: Vec<Vec<Part>>,
-    /// Of records that hold addresses of both families, which of them counts.
+    /// Which address counts in records that hold addresses of both families.
     pub(super) families: Option<Families>,
     /// Whether the rows are of a biflow's other direction.
     pub(super) is_reverse: bool,
@@ -113,7 +113,7 @@ pub(super) enum Operation {
     SamplingRate,
     /// A counter times the sampling rate.
     Scaled(Slot),
-    /// The same of the first of several that is not zero.
+    /// The first of several counters that is not zero, times the sampling rate.
     ScaledFirst(usize),
     /// What the packet says that a record holds the beginning of.
     OfPacket(FlowColumn),

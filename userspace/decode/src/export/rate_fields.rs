@@ -15,11 +15,11 @@ use super::wire::{array_at, number};
 pub(super) struct RateFields {
     /// One packet in so many: `samplingInterval`, and `samplerRandomInterval`.
     intervals: [Option<Slot>; 2],
-    /// Which of the others hold (`selectorAlgorithm`).
+    /// Which way of sampling holds where fields tell of several (`selectorAlgorithm`).
     algorithm: Option<Slot>,
     /// So many packets in a row are taken, and so many are left out then.
     counted: Option<(Slot, Slot)>,
-    /// The same in microseconds.
+    /// For so many microseconds packets are taken, and for so many they are left out then.
     timed: Option<(Slot, Slot)>,
     /// Of a population, so many are taken.
     drawn: Option<(Slot, Slot)>,
@@ -28,7 +28,7 @@ pub(super) struct RateFields {
 }
 
 impl RateFields {
-    /// Those of a template, if it has any.
+    /// The fields of a template that tell a rate, if it has any.
     pub(super) fn of(template: &Template) -> Option<Self> {
         let slot = |id| find(template, Element::iana(id));
         let pair = |first, second| Some((slot(first)?, slot(second)?));

@@ -10,7 +10,7 @@ pub type UnfollowedRates = BTreeMap<ScopeName, u64>;
 /// What became of announced rates that hold for no record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateRemarks {
-    /// Those whose scope no record tells.
+    /// Rates whose scope no record tells.
     pub unfollowed: UnfollowedRates,
     /// Announcements that there was no room for.
     pub refused: u64,

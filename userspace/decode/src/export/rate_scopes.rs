@@ -39,7 +39,7 @@ enum Says {
 }
 
 impl RateScopes {
-    /// Those of an options template, if its records tell rates at all.
+    /// The scopes of an options template, if its records tell rates at all.
     pub(super) fn of(template: &Template) -> Option<Self> {
         let rate = RateFields::of(template)?;
         let TemplateKind::Options { scopes } = template.kind else { return None };

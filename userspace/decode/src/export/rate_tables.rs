@@ -26,10 +26,10 @@ const NAMES_MAX: usize = 8;
 /// What came of noting a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noted {
-    /// It was known.
+    /// The rate was known.
     Same,
     Changed,
-    /// There is no room for it.
+    /// There is no room for the rate.
     Refused,
 }
 

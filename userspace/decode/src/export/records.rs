@@ -47,7 +47,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Whether they are all that the body of their set holds, but for padding behind them.
+    /// Whether the records are all that the body of their set holds, but for padding behind them.
     ///
     /// Padding fills a set up to a multiple of four octets, whatever its octets are (RFC 3954 §5.3); where sets may
     /// begin at multiples of eight, zeros do so too (RFC 7011 §3.3.1). An empty set has no records to be missed.
@@ -115,7 +115,7 @@ impl<'a, const N: usize> Arrays<'a, N> {
         })
     }
 
-    /// Those of the up to three records after them.
+    /// The fields of the up to three records behind all fours.
     #[inline]
     pub(super) fn rest(self) -> impl ExactSizeIterator<Item = [u8; N]> + use<'a, N> {
         let rows = self.rows - self.rows % 4..self.rows;

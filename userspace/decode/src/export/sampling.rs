@@ -34,14 +34,14 @@ pub(super) struct Sampling {
     domain: u32,
     /// Whether domain 0 stands for the whole exporter (RFC 7011 §3.1).
     is_ipfix: bool,
-    /// What the header of its last message said.
+    /// What the header of the last message said.
     header: Option<u64>,
-    /// As long as the exporter says nothing.
+    /// The rate that is assumed as long as the exporter says nothing.
     assumed: Option<u64>,
     own: Tables,
     of_others: BTreeMap<u32, Tables>,
     shared: Arc<Shared>,
-    /// Whether something changed since it was shared.
+    /// Whether something changed since the domains of the exporter last shared what they know.
     has_news: bool,
     /// Rates that there was no room for.
     refused: u64,
@@ -51,21 +51,21 @@ pub(super) struct Sampling {
 /// What the domains of one exporter say together.
 #[derive(Debug, Default)]
 struct Shared {
-    /// As far as all of them agree.
+    /// Rates that all domains agree on.
     agreed: Tables,
-    /// Of the whole exporter.
+    /// The rate of the whole exporter.
     whole: Option<u64>,
-    /// Of domains that others named.
+    /// Rates of domains that others named, by their number.
     named: BTreeMap<u32, Tables>,
 }
 
-/// What follows from all that.
+/// What follows from all that a domain and its exporter said.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// The rate of what has none of its own. An exporter with a single sampler may leave its number out of the
     /// records.
     overall: Option<u64>,
-    /// The same of records that name a sampler which nobody announced.
+    /// The rate of records that name a sampler which nobody announced.
     without_samplers: Option<u64>,
     tells_rows_apart: bool,
 }
@@ -76,7 +76,7 @@ impl Sampling {
         Self { assumed, ..Self::default() }.settled()
     }
 
-    /// The same of the domain with this number.
+    /// What is assumed of the domain with this number.
     pub(super) fn of_domain(self, domain: u32, is_ipfix: bool) -> Self {
         Self { domain, is_ipfix, ..self }
     }

@@ -29,7 +29,7 @@ impl Element {
         Self { enterprise: IANA, id }
     }
 
-    /// The same seen from the other end of a biflow.
+    /// One of IANA's elements, seen from the other end of a biflow.
     pub(super) const fn reverse(id: u16) -> Self {
         Self { enterprise: REVERSE, id }
     }
@@ -84,9 +84,9 @@ impl Template {
 /// What a template set says of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Announced {
-    /// What it means from now on.
+    /// What the number means from now on.
     Template(Template),
-    /// That it means something, which the set is too short to say.
+    /// That the number means something, which the set is too short to say.
     Cut(u16),
 }
 

@@ -122,7 +122,7 @@ impl RowTimes {
         }
     }
 
-    /// Forgets all of them.
+    /// Forgets all rows.
     pub(super) fn clear(&mut self) {
         [&mut self.starts, &mut self.ends, &mut self.events].into_iter().for_each(Vec::clear);
         self.has_gaps = false;

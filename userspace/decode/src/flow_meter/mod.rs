@@ -56,7 +56,7 @@ pub struct FlowMeterCounters {
     pub frames_with_damaged_ip: u64,
     /// Records given.
     pub flows: u64,
-    /// Of these, those given early because the table was full.
+    /// Records given early because the table was full, which are counted in `flows` too.
     pub flows_given_early: u64,
     /// Times that the clock stepped back by more than the inactive timeout.
     pub clock_steps: u64,

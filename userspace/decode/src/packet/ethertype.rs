@@ -18,11 +18,11 @@ pub(super) const PPPOE_SESSION: u16 = 0x8864;
 pub(super) const PROVIDER_BACKBONE: u16 = 0x88e7;
 pub(super) const FABRIC_PATH: u16 = 0x8903;
 pub(super) const NSH: u16 = 0x894f;
-/// No length of a frame; taken for a type that nobody knows.
+/// Zero is no length of a frame; it is taken for a type that nobody knows.
 const NOTHING: u16 = 0;
-/// Up to here the field is the length of an 802.3 frame.
+/// Up to here an EtherType's field is the length of an 802.3 frame.
 pub(super) const LENGTH_MAX: u16 = 1500;
-/// From here on it is a type.
+/// From here on an EtherType's field is a type.
 pub(super) const TYPE_MIN: u16 = 0x0600;
 
 /// An EtherType field of the frame. The first one that is not a VLAN tag is the row's.

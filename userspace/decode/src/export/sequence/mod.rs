@@ -53,13 +53,13 @@ struct Rival {
 pub enum Arrival {
     /// The first one, or the first after a restart; nothing can be said of what came before.
     First,
-    /// Just the expected one.
+    /// The message is the expected one.
     InOrder,
-    /// So many units are missing before it, or belong to messages of unknown length.
+    /// So many units are missing before the message, or belong to messages of unknown length.
     Gap(u32),
-    /// It fills a gap.
+    /// The message fills a gap.
     Late,
-    /// Its number was seen already, or makes no sense.
+    /// The message's number was seen already, or makes no sense.
     Repeated,
 }
 
@@ -165,7 +165,7 @@ impl SequenceTracker {
         counts
     }
 
-    /// Those of [`Self::counts`] that did not arrive; asked for at every message.
+    /// Units of [`Self::counts`] that did not arrive; asked for at every message.
     pub(super) fn missing_units(&self) -> u64 {
         let runs = [self.run.as_ref(), self.former.as_deref()];
         runs.into_iter().flatten().fold(self.before.missing_units(), |units, run| units + run.missing_units())
