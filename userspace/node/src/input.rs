@@ -185,7 +185,7 @@ fn open_interface(
         let Tampering { what, mend } = hidden;
         say!("warning: VLAN tags may be left out of account in {places}: {what}; to mend it: {mend}");
     }
-    let program = kernel.as_ref().map(|kernel| kernel.prefilter());
+    let program = kernel.as_ref().map(KernelInput::prefilter);
     let prefilter = program.or_else(|| frames.as_ref().and_then(|frames| frames.prefilter()));
     if let Some(prefilter) = prefilter {
         rule_plan.follow(prefilter, plan.quiet);

@@ -361,7 +361,7 @@ impl Source for PacketSource {
             }
             FrameInput::Interface(source) => {
                 let (description, failure) = (source.description().clone(), self.failure.clone());
-                (vec![], Some(InterfaceReport { description, counters: self.live.clone(), failure }))
+                (vec![], Some(InterfaceReport { description, counters: self.live, failure }))
             }
         };
         self.reported.tell(PacketReport {

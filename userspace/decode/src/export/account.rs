@@ -1,57 +1,18 @@
 //! What became of the messages of one exporter and domain.
 
-use super::extract::ExtractCounts;
-use super::sampling::RateRemarks;
+use super::extract_counts::ExtractCounts;
+use super::rate_remarks::RateRemarks;
 use super::sequence::SequenceCounts;
-use crate::reasons::reasons;
+use super::undecodable::UndecodableCounts;
+use super::unit::Unit;
 use std::ops::AddAssign;
 use tapline_record::address::Address;
 use tapline_record::ledger::SourceLedger;
 
-/// What an export protocol counts its losses in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Unit {
-    /// Flow records: NetFlow v5 and v7.
-    Flows,
-    /// Datagrams: NetFlow v9 (RFC 3954 §5.1).
-    Datagrams,
-    /// Data records: IPFIX (RFC 7011 §3.1).
-    Records,
-    /// Samples: sFlow v5.
-    Samples,
-    /// Messages: IPFIX of exporters that number those instead of their records.
-    Messages,
-}
-
-impl Unit {
-    /// The unit's name in the plural.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flows => "flows",
-            Self::Datagrams => "datagrams",
-            Self::Records => "records",
-            Self::Samples => "samples",
-            Self::Messages => "messages",
-        }
-    }
-
-    /// Whether records are not what is counted, but what each unit holds some of.
-    const fn holds_records(self) -> bool {
-        matches!(self, Self::Datagrams | Self::Messages)
-    }
-
-    /// Whether an exporter of this protocol should count something else.
-    #[must_use]
-    pub const fn is_odd_for(self, version: u8) -> bool {
-        matches!((version, self), (9, Self::Records) | (10, Self::Messages))
-    }
-}
-
 /// Who sent the messages of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SentBy {
-    /// None came yet.
+    /// No message came yet.
     #[default]
     Nobody,
     /// Always this address.
@@ -80,32 +41,12 @@ impl SentBy {
     }
 }
 
-reasons! {
-    /// Why octets of an export message gave no rows.
-    Undecodable,
-    /// How often export messages gave no rows, by reason.
-    UndecodableCounts;
-
-    /// Neither NetFlow v5, v7, v9, IPFIX nor sFlow v5.
-    Version "version is unknown";
-    Header "message ends within its header";
-    Length "message claims more octets or records than it has";
-    SetLength "length of a set is below 4 or beyond its message";
-    Template "template is cut short, has no octets, or has more of them or of fields than is allowed";
-    NoTemplate "template of a set never came";
-    Record "set does not end with a record of its template";
-    Reserved "set has a reserved number";
-    Sample "sFlow sample is cut short";
-    /// The cap on exporters, domains or templates was reached.
-    Cap "cap on exporters or templates was reached";
-}
-
 /// Counters of one exporter and domain, without the sequence's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExportCounts {
     /// Messages that arrived.
     pub messages: u64,
-    /// Their octets.
+    /// Octets of the messages that arrived.
     pub octets: u64,
     /// Data records that became rows.
     pub records: u64,
@@ -117,15 +58,15 @@ pub struct ExportCounts {
     pub options_records: u64,
     /// Templates that came, again and again.
     pub templates: u64,
-    /// Of these, those that changed the meaning of their number.
+    /// Templates that changed the meaning of their number.
     pub redefined: u64,
     /// Templates that the exporter took back.
     pub withdrawn: u64,
     /// Sets that had to wait for their template.
     pub sets_waited: u64,
-    /// Of these, those whose template came in time.
+    /// Sets that had to wait, and whose template came in time.
     pub sets_replayed: u64,
-    /// Of these, those that gave up waiting.
+    /// Sets that had to wait, and gave up waiting.
     pub sets_expired: u64,
     /// Sets decoded by a template of an earlier run, which the exporter had not announced again yet.
     pub sets_provisional: u64,
@@ -169,7 +110,7 @@ pub struct ExportAccount {
     /// Address that made the records, which is the agent's in sFlow and the sender's elsewhere; `None` for those
     /// that are not kept any more.
     pub exporter: Option<Address>,
-    /// Who sent them.
+    /// Who sent the messages.
     pub sent_by: SentBy,
     /// The sender's port; 0 where exporters are told apart by address alone.
     pub port: u16,
@@ -183,7 +124,7 @@ pub struct ExportAccount {
     pub counts: ExportCounts,
     /// What did not arrive, came late, or twice.
     pub sequence: SequenceCounts,
-    /// The same of sFlow's datagrams, which have numbers besides those of their samples.
+    /// Datagrams of sFlow that did not arrive, came late, or twice: they have numbers besides those of their samples.
     pub datagrams: SequenceCounts,
     /// Sets without a template whose number was announced from another port of the same address.
     pub sets_of_other_ports: u64,
@@ -302,17 +243,5 @@ impl AddAssign for ExportCounts {
         self.control += other.control;
         self.undecodable += other.undecodable;
         self.reasons += other.reasons;
-    }
-}
-
-/// The name of a protocol version in [`ExportAccount::version`].
-#[must_use]
-pub const fn version_name(version: u8) -> &'static str {
-    match version {
-        5 => "NetFlow v5",
-        7 => "NetFlow v7",
-        9 => "NetFlow v9",
-        10 => "IPFIX",
-        _ => "sFlow v5",
     }
 }

@@ -4,24 +4,24 @@
 //! A clock that is off by more than is allowed is put right by when its messages arrive: one that was never set, that
 //! steps while it runs or tells another time in each message costs its exporter nothing but the way of the message.
 
-use super::domain::Head;
+use super::head::Head;
 
 /// A clock that is off by so much more or less than before was set, or stands still; anything below is the way of the
 /// messages, and the whole seconds in which some of them tell time.
 const STEP_NS: i64 = 2_000_000_000;
 /// How far an exporter's start may seem to move without its having started anew.
 const BOOT_SLACK_MS: i64 = 30_000;
-/// After so long, the milliseconds since its start begin anew by themselves.
+/// After so long, the milliseconds since an exporter's start begin anew by themselves.
 const WRAP_MS: i64 = 1 << 32;
 
 /// The clock of one exporter and domain.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
-    /// When it started, by its own clock and by ours.
+    /// When the exporter started, by its own clock and by ours.
     boot_ms: Option<[i64; 2]>,
-    /// How far its clock is behind ours, the way of the messages included.
+    /// How far the exporter's clock is behind ours, the way of the messages included.
     behind_ns: Option<i64>,
-    /// When it started in milliseconds, as it announced itself.
+    /// When the exporter started in milliseconds, as it announced itself.
     pub(super) init_ms: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ const fn behind_ns(head: &Head) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::times::Believed;
+    use super::super::believed::Believed;
     use super::*;
     use tapline_record::EventTime;
 

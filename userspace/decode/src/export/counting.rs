@@ -4,13 +4,13 @@
 //! other way round. Takes the number of each message and how many records it holds, and says when the numbers can
 //! only be understood the other way. What is missing by it is known from the first message on.
 
-use super::account::Unit;
 use super::sequence::SequenceTracker;
+use super::unit::Unit;
 
 /// Messages that must follow as one way has it, and as the other has not.
 const STEPS: u8 = 4;
 
-/// The same for datagrams that seem to number records: losses might look so as long as all are alike.
+/// Datagrams that must follow each other as if they numbered records: losses might look so as long as all are alike.
 const STEPS_OF_RECORDS: u8 = 8;
 
 /// Watches how an exporter counts.
@@ -29,9 +29,9 @@ pub(super) struct Counting {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Numbered {
     pub(super) sequence: u32,
-    /// Its records, options too, as far as they are known.
+    /// Records of the message, options too, as far as they are known.
     pub(super) records: u32,
-    /// Whether that is all of them.
+    /// Whether `records` is all of the message's records.
     pub(super) is_known: bool,
 }
 

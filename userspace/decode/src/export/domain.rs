@@ -3,64 +3,39 @@
 //! Takes the sets of its messages in order. Each set is decoded at once, or waits, within limits, until its
 //! template comes; what waited in vain is counted.
 
-use super::account::{ExportAccount, ExportCounts, SentBy, Undecodable, Unit};
+use super::account::{ExportAccount, ExportCounts, SentBy};
 use super::clock::Clock;
 use super::counting::{Counting, Numbered};
-use super::domains::DomainKey;
-use super::extract::{ExtractCounts, Message, Origin};
-use super::gather::Gatherer;
+use super::datagram::Transport;
+use super::domain_key::DomainKey;
+use super::extract_counts::ExtractCounts;
+use super::head::Head;
+use super::message::{Message, Origin};
+use super::options::EventTimeSource;
+use super::output::Output;
 use super::plan::{Plan, Standing};
 use super::plans::{NoPlan, Plans};
-use super::records::{Records, Span};
-use super::room::{Limit, Room};
-use super::sampling::{RateRemarks, Sampling};
+use super::rate_remarks::RateRemarks;
+use super::records::Records;
+use super::room::Limit;
+use super::sampling::Sampling;
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::{Set, Sets};
-use super::sflow::counters::InterfaceRows;
 use super::sflow::sources::Sources;
 use super::template::{Announced, TEMPLATE_ID_MIN, Template, TemplateKind, TemplateReader};
-use super::times::{Believed, uptime_at};
+use super::times::uptime_at;
+use super::undecodable::Undecodable;
+use super::unit::Unit;
 use super::wire::number;
-use super::{Datagram, EventTimeSource, ExportOptions, Transport};
 use std::sync::Arc;
+use tapline_record::EventTime;
 use tapline_record::address::Address;
-use tapline_record::{BatchBuilder, EventTime};
 
 /// What a set that waits takes besides its octets, its share of the message included.
 const SET_OCTETS: usize = 128;
 
 /// Octets of sets that may wait of any exporter, as long as there is room; beyond, half of what is free.
 const EXPORTER_WAITING_OCTETS: usize = 64 << 10;
-
-/// Where rows go, and what is shared by all domains.
-#[derive(Debug)]
-pub(super) struct Output {
-    pub(super) columns: Vec<usize>,
-    pub(super) batch: BatchBuilder,
-    /// Rows of `interface_counters`, if some query reads them.
-    pub(super) interfaces: Option<InterfaceRows>,
-    pub(super) gatherer: Gatherer,
-    pub(super) spans: Vec<Span>,
-    pub(super) options: ExportOptions,
-    pub(super) held: Held,
-    /// The latest event time of any row.
-    pub(super) latest: Option<EventTime>,
-    /// Rows before then come too late.
-    pub(super) closed_until: EventTime,
-}
-
-/// What all domains hold together; each has its limit.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// Octets of sets that wait for their template.
-    pub(super) waiting_octets: Room,
-    /// Fields of templates.
-    pub(super) template_fields: Room,
-    /// Sources of sFlow's samples.
-    pub(super) sources: usize,
-    /// Sampling rates of samplers and interfaces.
-    pub(super) rates: usize,
-}
 
 /// One exporter and domain.
 #[derive(Debug)]
@@ -82,27 +57,13 @@ pub(super) struct Domain {
     pub(super) sources: Sources,
     pub(super) sampling: Sampling,
     pub(super) clock: Clock,
-    /// When its last message arrived.
+    /// When the last message arrived.
     pub(super) received: EventTime,
     /// What became of rates in connections that have ended.
     ended_rates: RateRemarks,
     plans: Plans,
     /// Messages of which some sets have no template yet, oldest first.
     waiting: Vec<Waiting>,
-}
-
-/// The head of a message, as far as its records need it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
-    pub(super) exporter: Address,
-    pub(super) domain: u32,
-    /// The number of the message.
-    pub(super) sequence: u32,
-    /// Event times that are believed, by the exporter's clock.
-    pub(super) believed: Believed,
-    pub(super) sent: EventTime,
-    pub(super) received: EventTime,
-    pub(super) uptime_ms: Option<u32>,
 }
 
 /// Sets of one message without their templates.
@@ -123,7 +84,7 @@ struct Waiting {
 pub(super) struct WaitingSet {
     id: u16,
     body: Vec<u8>,
-    /// Why it could not.
+    /// Why the set could not be decoded.
     reason: Undecodable,
 }
 
@@ -164,7 +125,7 @@ impl Domain {
         }
     }
 
-    /// Its account.
+    /// The domain's account.
     pub(super) fn account(&self, id: u64, key: &DomainKey) -> ExportAccount {
         let (sequence, datagrams) = self.sequence_counts();
         ExportAccount {
@@ -194,7 +155,7 @@ impl Domain {
         self.counts.missing_records(self.unit, units)
     }
 
-    /// Its templates, and how often they changed.
+    /// The domain's templates, and how often they changed.
     pub(super) const fn plans(&self) -> &Plans {
         &self.plans
     }
@@ -300,11 +261,30 @@ impl Domain {
         if count == 0 {
             return 0;
         }
-        let message = head.message(&self.sampling, &self.clock, &output.options, output.closed_until);
+        let message = self.message(head, output);
         output.gatherer.append(plan, records, &message, &mut output.batch);
         self.extract += output.gatherer.take_counts();
         output.latest = output.latest.max(output.gatherer.take_latest());
         count
+    }
+
+    /// What holds for all records of a message.
+    fn message(&self, head: &Head, output: &Output) -> Message<'_> {
+        let shift_ns = self.clock.shift_ns(head, output.options.skew_ns_max);
+        Message {
+            origin: Origin { exporter: head.exporter, domain: head.domain },
+            sent: head.sent,
+            believed: head.believed,
+            uptime_ms: head.uptime_ms.or_else(|| uptime_at(head.sent, self.clock.init_ms?)),
+            shift_ns,
+            event_time: match output.options.event_time {
+                EventTimeSource::Flow => None,
+                EventTimeSource::Export => Some(head.sent.plus(shift_ns)),
+                EventTimeSource::Receive => Some(head.received),
+            },
+            closed_until: output.closed_until,
+            sampling: &self.sampling,
+        }
     }
 
     /// Learns from options records when the exporter started (systemInitTimeMilliseconds).
@@ -470,52 +450,6 @@ impl Domain {
             message.first = message.first.wrapping_add(units);
         }
         Ok(())
-    }
-}
-
-impl Head {
-    /// The head of a message of a domain, with this number there, that was sent then. Records of files may be as old as they like: they come out of
-    /// archives.
-    pub(super) fn new(
-        datagram: &Datagram<'_>,
-        (domain, sequence): (u32, u32),
-        sent: EventTime,
-        uptime_ms: Option<u32>,
-    ) -> Self {
-        let is_file = datagram.sender.transport == Transport::File;
-        Self {
-            exporter: datagram.sender.address,
-            domain,
-            sequence,
-            believed: Believed::of(sent, is_file),
-            sent,
-            received: datagram.received,
-            uptime_ms,
-        }
-    }
-
-    fn message<'a>(
-        &self,
-        sampling: &'a Sampling,
-        clock: &Clock,
-        options: &ExportOptions,
-        closed_until: EventTime,
-    ) -> Message<'a> {
-        let shift_ns = clock.shift_ns(self, options.skew_ns_max);
-        Message {
-            origin: Origin { exporter: self.exporter, domain: self.domain },
-            sent: self.sent,
-            believed: self.believed,
-            uptime_ms: self.uptime_ms.or_else(|| uptime_at(self.sent, clock.init_ms?)),
-            shift_ns,
-            event_time: match options.event_time {
-                EventTimeSource::Flow => None,
-                EventTimeSource::Export => Some(self.sent.plus(shift_ns)),
-                EventTimeSource::Receive => Some(self.received),
-            },
-            closed_until,
-            sampling,
-        }
     }
 }
 

@@ -6,54 +6,41 @@
 //! connection's domain goes on with the account of one whose connection has ended. What was counted of a domain
 //! that is given up stays, in one account a protocol version and unit.
 
-use super::account::{ExportAccount, Undecodable, Unit};
-use super::domain::{Domain, Output};
+use super::account::ExportAccount;
+use super::datagram::Transport;
+use super::domain::Domain;
+use super::domain_key::DomainKey;
+use super::options::ExportOptions;
+use super::output::Output;
 use super::sampling::Sampling;
 use super::template::Template;
-use super::{ExportOptions, Transport};
+use super::undecodable::Undecodable;
+use super::unit::Unit;
+use super::version::IPFIX;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tapline_record::EventTime;
-use tapline_record::address::Address;
 
 /// A domain of which no more messages came is a guest.
 const GUEST_MESSAGES_MAX: u64 = 3;
-
-/// Whose messages have one account. An agent of sFlow is known by what its datagrams say, whichever way they come;
-/// it has no port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DomainKey {
-    pub(super) address: Address,
-    pub(super) port: u16,
-    pub(super) transport: Transport,
-    pub(super) version: u8,
-    pub(super) domain: u32,
-}
-
-impl DomainKey {
-    /// Whether both are of one exporter.
-    fn is_of_exporter_of(&self, other: &Self) -> bool {
-        *self == Self { domain: self.domain, ..*other }
-    }
-}
 
 /// All domains.
 #[derive(Debug, Default)]
 pub(super) struct Domains {
     kept: Vec<Kept>,
     index: HashMap<DomainKey, usize>,
-    /// Those whose connection has ended, by their key without its port.
+    /// Domains whose connection has ended, by their key without its port.
     closed: HashMap<DomainKey, Vec<usize>>,
     /// The domain of the last message, which is most often the next one's too; none after a connection's end.
     last: usize,
-    /// The accounts of those that were given up.
+    /// The accounts of domains that were given up.
     given_up: BTreeMap<(u8, Unit), ExportAccount>,
     /// When there is no room, none can be given up before.
     full_until: EventTime,
     next_id: u64,
 }
 
-/// One of them.
+/// A domain that is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) key: DomainKey,
@@ -91,17 +78,17 @@ impl Domains {
         let ended: Vec<_> = self.index.extract_if(|key, _| is_of_sender(key)).collect();
         for (key, place) in ended {
             self.kept[place].domain.end_session(output);
-            self.closed.entry(without_port(key)).or_default().push(place);
+            self.closed.entry(key.without_port()).or_default().push(place);
         }
         self.last = usize::MAX;
     }
 
-    /// Those that are kept, in the order in which they were first seen, but for those given up.
+    /// The domains that are kept, in the order in which they were first seen, but for those given up.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {
         self.kept.iter()
     }
 
-    /// The same, to be changed.
+    /// The domains that are kept, to be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Domain> {
         self.kept.iter_mut().map(|kept| &mut kept.domain)
     }
@@ -111,16 +98,16 @@ impl Domains {
         self.kept.iter().map(Kept::account).chain(self.given_up.values().cloned())
     }
 
-    /// The same, and what is only known of all of them together: whose templates seem to come from another
+    /// All accounts, and what is only known of all of them together: whose templates seem to come from another
     /// port, and which sampling rates no record of an exporter can have.
     pub(super) fn report(&self) -> Vec<ExportAccount> {
         let announces =
             |kept: &&Kept| kept.key.transport == Transport::Udp && kept.domain.counts.templates > 0;
         let announced: HashSet<_> =
-            self.kept.iter().filter(announces).map(|kept| without_port(kept.key)).collect();
+            self.kept.iter().filter(announces).map(|kept| kept.key.without_port()).collect();
         let account = |kept: &Kept| {
             let counts = &kept.domain.counts;
-            let is_elsewhere = counts.templates == 0 && announced.contains(&without_port(kept.key));
+            let is_elsewhere = counts.templates == 0 && announced.contains(&kept.key.without_port());
             let sets = if is_elsewhere { counts.sets_waited - counts.sets_replayed } else { 0 };
             let rates = kept.domain.rate_remarks(self.templates_beside(kept));
             ExportAccount { sets_of_other_ports: sets, rates, ..kept.account() }
@@ -142,7 +129,7 @@ impl Domains {
         now: EventTime,
         output: &mut Output,
     ) -> Result<usize, Undecodable> {
-        let place = if let Some(place) = self.closed.get_mut(&without_port(key)).and_then(Vec::pop) {
+        let place = if let Some(place) = self.closed.get_mut(&key.without_port()).and_then(Vec::pop) {
             self.kept[place].key = key;
             place
         } else {
@@ -151,7 +138,9 @@ impl Domains {
                 |kept: &&Kept| kept.key.is_of_exporter_of(&key) && self.index.contains_key(&kept.key);
             let sampling = match self.kept.iter().find(is_sibling) {
                 Some(sibling) => sibling.domain.sampling.of_sibling(key.domain),
-                None => Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == 10),
+                None => {
+                    Sampling::new(output.options.sampling_rate).of_domain(key.domain, key.version == IPFIX)
+                }
             };
             let domain = Domain::new(&key, unit, sampling);
             let kept = Kept { key, domain, id: self.next_id };
@@ -191,7 +180,7 @@ impl Domains {
         let Kept { key, domain, .. } = &mut self.kept[place];
         domain.end_session(output);
         self.index.remove(key);
-        if let Some(closed) = self.closed.get_mut(&without_port(*key)) {
+        if let Some(closed) = self.closed.get_mut(&key.without_port()) {
             closed.retain(|known| *known != place);
         }
         self.closed.retain(|_, places| !places.is_empty());
@@ -206,13 +195,9 @@ impl Kept {
         self.domain.account(self.id, &self.key)
     }
 
-    /// Until when it is not given up for another one.
+    /// Until when the domain is not given up for another one.
     const fn kept_until(&self, options: &ExportOptions) -> EventTime {
         let is_guest = self.domain.counts.messages <= GUEST_MESSAGES_MAX;
         self.domain.received.plus(if is_guest { options.guest_idle_ns } else { options.domain_idle_ns })
     }
-}
-
-const fn without_port(key: DomainKey) -> DomainKey {
-    DomainKey { port: 0, ..key }
 }

@@ -3,8 +3,9 @@
 //! Takes a field of every record, gives a column of the form that was asked for. A field whose length does not
 //! fit the form is NULL; text is never, since a text may be empty.
 
-use super::extract::{append_field, application_id};
-use super::records::{Records, Slot};
+use super::append::append_field;
+use super::records::Records;
+use super::slot::Slot;
 use super::wire::{array_at, number};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -39,6 +40,12 @@ pub(super) fn append_element(
             }
         }
     }
+}
+
+/// Engine in the top octet, selector below, whatever its length (RFC 6759).
+pub(super) fn application_id(octets: &[u8]) -> Option<u64> {
+    let (&engine, selector) = octets.split_first()?;
+    (selector.len() <= 7).then(|| u64::from(engine) << 56 | number(selector))
 }
 
 fn unsigned(octets: &[u8]) -> Option<u64> {

@@ -1,9 +1,10 @@
 //! Which information elements fill which columns of `flows`.
 //!
 //! Of a column's choices the first that a template holds is taken; where it holds several numbers, the first that is
-//! not zero. The numbers are IANA's (RFC 5102, RFC 7012
-//! and the registry), which NetFlow v9 shares below 128.
+//! not zero.
 
+use super::enterprise::CISCO;
+use super::information_element as ie;
 use super::template::Element;
 use tapline_record::FlowColumn;
 
@@ -49,7 +50,7 @@ const fn iana(id: u16, form: Form) -> Choice {
 
 /// An element of Cisco's own, of its application visibility.
 const fn cisco(id: u16, form: Form) -> Choice {
-    (Element { enterprise: 9, id }, form)
+    (Element { enterprise: CISCO, id }, form)
 }
 
 const fn reverse(id: u16, form: Form) -> Choice {
@@ -58,22 +59,113 @@ const fn reverse(id: u16, form: Form) -> Choice {
 
 /// What says when a flow began, the absolute forms first.
 const START: &[Choice] = &[
-    iana(152, Form::Millis),
-    iana(154, Form::Ntp),
-    iana(156, Form::Ntp),
-    iana(150, Form::Seconds),
-    iana(22, Form::Uptime),
-    iana(158, Form::MicrosAgo),
+    iana(ie::FLOW_START_MILLISECONDS, Form::Millis),
+    iana(ie::FLOW_START_MICROSECONDS, Form::Ntp),
+    iana(ie::FLOW_START_NANOSECONDS, Form::Ntp),
+    iana(ie::FLOW_START_SECONDS, Form::Seconds),
+    iana(ie::FLOW_START_SYS_UP_TIME, Form::Uptime),
+    iana(ie::FLOW_START_DELTA_MICROSECONDS, Form::MicrosAgo),
 ];
 
 /// What says when a flow ended.
 const END: &[Choice] = &[
-    iana(153, Form::Millis),
-    iana(155, Form::Ntp),
-    iana(157, Form::Ntp),
-    iana(151, Form::Seconds),
-    iana(21, Form::Uptime),
-    iana(159, Form::MicrosAgo),
+    iana(ie::FLOW_END_MILLISECONDS, Form::Millis),
+    iana(ie::FLOW_END_MICROSECONDS, Form::Ntp),
+    iana(ie::FLOW_END_NANOSECONDS, Form::Ntp),
+    iana(ie::FLOW_END_SECONDS, Form::Seconds),
+    iana(ie::FLOW_END_SYS_UP_TIME, Form::Uptime),
+    iana(ie::FLOW_END_DELTA_MICROSECONDS, Form::MicrosAgo),
+];
+
+/// When something was observed that has no duration.
+const TS: &[Choice] = &[
+    iana(ie::OBSERVATION_TIME_MILLISECONDS, Form::Millis),
+    iana(ie::OBSERVATION_TIME_MICROSECONDS, Form::Ntp),
+    iana(ie::OBSERVATION_TIME_NANOSECONDS, Form::Ntp),
+    iana(ie::OBSERVATION_TIME_SECONDS, Form::Seconds),
+];
+
+/// The source address.
+const SRC_IP: &[Choice] = &[
+    iana(ie::SOURCE_IPV4_ADDRESS, Form::V4),
+    iana(ie::SOURCE_IPV6_ADDRESS, Form::V6),
+    cisco(ie::cisco::CONNECTION_CLIENT_IPV4_ADDRESS, Form::V4),
+];
+
+/// The destination address.
+const DST_IP: &[Choice] = &[
+    iana(ie::DESTINATION_IPV4_ADDRESS, Form::V4),
+    iana(ie::DESTINATION_IPV6_ADDRESS, Form::V6),
+    cisco(ie::cisco::CONNECTION_SERVER_IPV4_ADDRESS, Form::V4),
+];
+
+/// The source port.
+const SRC_PORT: &[Choice] = &[
+    number(ie::SOURCE_TRANSPORT_PORT),
+    number(ie::UDP_SOURCE_PORT),
+    number(ie::TCP_SOURCE_PORT),
+    cisco(ie::cisco::CONNECTION_CLIENT_TRANSPORT_PORT, Form::Number),
+];
+
+/// The destination port.
+const DST_PORT: &[Choice] = &[
+    number(ie::DESTINATION_TRANSPORT_PORT),
+    number(ie::UDP_DESTINATION_PORT),
+    number(ie::TCP_DESTINATION_PORT),
+    cisco(ie::cisco::CONNECTION_SERVER_TRANSPORT_PORT, Form::Number),
+];
+
+/// Packets of a flow.
+const PACKETS: &[Choice] =
+    &[number(ie::PACKET_DELTA_COUNT), number(ie::INITIATOR_PACKETS), number(ie::POST_PACKET_DELTA_COUNT)];
+
+/// Octets of a flow.
+const OCTETS: &[Choice] = &[
+    number(ie::OCTET_DELTA_COUNT),
+    number(ie::INITIATOR_OCTETS),
+    number(ie::POST_OCTET_DELTA_COUNT),
+    number(ie::LAYER2_OCTET_DELTA_COUNT),
+];
+
+/// Bits of the source network.
+const SRC_MASK: &[Choice] = &[number(ie::SOURCE_IPV4_PREFIX_LENGTH), number(ie::SOURCE_IPV6_PREFIX_LENGTH)];
+
+/// Bits of the destination network.
+const DST_MASK: &[Choice] =
+    &[number(ie::DESTINATION_IPV4_PREFIX_LENGTH), number(ie::DESTINATION_IPV6_PREFIX_LENGTH)];
+
+/// The next hop.
+const NEXT_HOP: &[Choice] =
+    &[iana(ie::IP_NEXT_HOP_IPV4_ADDRESS, Form::V4), iana(ie::IP_NEXT_HOP_IPV6_ADDRESS, Form::V6)];
+
+/// The next hop of BGP.
+const BGP_NEXT_HOP: &[Choice] =
+    &[iana(ie::BGP_NEXT_HOP_IPV4_ADDRESS, Form::V4), iana(ie::BGP_NEXT_HOP_IPV6_ADDRESS, Form::V6)];
+
+/// The type of an ICMP message.
+const ICMP_TYPE: &[Choice] = &[
+    number(ie::ICMP_TYPE_IPV4),
+    number(ie::ICMP_TYPE_IPV6),
+    iana(ie::ICMP_TYPE_CODE_IPV4, Form::Bits(8, 8)),
+    iana(ie::ICMP_TYPE_CODE_IPV6, Form::Bits(8, 8)),
+];
+
+/// The code of an ICMP message.
+const ICMP_CODE: &[Choice] = &[
+    number(ie::ICMP_CODE_IPV4),
+    number(ie::ICMP_CODE_IPV6),
+    iana(ie::ICMP_TYPE_CODE_IPV4, Form::Bits(0, 8)),
+    iana(ie::ICMP_TYPE_CODE_IPV6, Form::Bits(0, 8)),
+];
+
+/// The source address behind a translator.
+const NAT_SRC_IP: &[Choice] =
+    &[iana(ie::POST_NAT_SOURCE_IPV4_ADDRESS, Form::V4), iana(ie::POST_NAT_SOURCE_IPV6_ADDRESS, Form::V6)];
+
+/// The destination address behind a translator.
+const NAT_DST_IP: &[Choice] = &[
+    iana(ie::POST_NAT_DESTINATION_IPV4_ADDRESS, Form::V4),
+    iana(ie::POST_NAT_DESTINATION_IPV6_ADDRESS, Form::V6),
 ];
 
 /// The choices for a column that one field fills.
@@ -82,52 +174,39 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
     match column {
         C::StartTime => START,
         C::EndTime => END,
-        C::Ts => {
-            const {
-                &[
-                    iana(323, Form::Millis),
-                    iana(324, Form::Ntp),
-                    iana(325, Form::Ntp),
-                    iana(322, Form::Seconds),
-                ]
-            }
-        }
-        C::SrcIp => const { &[iana(8, Form::V4), iana(27, Form::V6), cisco(12236, Form::V4)] },
-        C::DstIp => const { &[iana(12, Form::V4), iana(28, Form::V6), cisco(12237, Form::V4)] },
-        C::SrcPort => const { &[number(7), number(180), number(182), cisco(12240, Form::Number)] },
-        C::DstPort => const { &[number(11), number(181), number(183), cisco(12241, Form::Number)] },
-        C::Protocol => const { &[number(4)] },
-        C::TcpFlags => const { &[number(6)] },
-        C::Tos => const { &[number(5), iana(195, Form::Dscp)] },
-        C::Packets => const { &[number(2), number(298), number(24)] },
-        C::Octets => const { &[number(1), number(231), number(23), number(352)] },
-        C::SrcAs => const { &[number(16)] },
-        C::DstAs => const { &[number(17)] },
-        C::SrcMask => const { &[number(9), number(29)] },
-        C::DstMask => const { &[number(13), number(30)] },
-        C::NextHop => const { &[iana(15, Form::V4), iana(62, Form::V6)] },
-        C::BgpNextHop => const { &[iana(18, Form::V4), iana(63, Form::V6)] },
-        C::InputInterface => const { &[number(10)] },
-        C::OutputInterface => const { &[number(14)] },
-        C::Vlan => const { &[number(58), number(243)] },
-        C::PostVlan => const { &[number(59), number(254)] },
-        C::MplsLabel => const { &[iana(70, Form::Bits(4, 20))] },
-        C::SrcMac => const { &[iana(56, Form::Mac)] },
-        C::DstMac => const { &[iana(80, Form::Mac)] },
-        C::IcmpType => {
-            const { &[number(176), number(178), iana(32, Form::Bits(8, 8)), iana(139, Form::Bits(8, 8))] }
-        }
-        C::IcmpCode => {
-            const { &[number(177), number(179), iana(32, Form::Bits(0, 8)), iana(139, Form::Bits(0, 8))] }
-        }
-        C::FlowEndReason => const { &[number(136)] },
-        C::Direction => const { &[number(61)] },
-        C::IpVersion => const { &[number(60)] },
-        C::NatSrcIp => const { &[iana(225, Form::V4), iana(281, Form::V6)] },
-        C::NatDstIp => const { &[iana(226, Form::V4), iana(282, Form::V6)] },
-        C::NatSrcPort => const { &[number(227)] },
-        C::NatDstPort => const { &[number(228)] },
-        C::ApplicationId => const { &[iana(95, Form::Application)] },
+        C::Ts => TS,
+        C::SrcIp => SRC_IP,
+        C::DstIp => DST_IP,
+        C::SrcPort => SRC_PORT,
+        C::DstPort => DST_PORT,
+        C::Protocol => const { &[number(ie::PROTOCOL_IDENTIFIER)] },
+        C::TcpFlags => const { &[number(ie::TCP_CONTROL_BITS)] },
+        C::Tos => const { &[number(ie::IP_CLASS_OF_SERVICE), iana(ie::IP_DIFF_SERV_CODE_POINT, Form::Dscp)] },
+        C::Packets => PACKETS,
+        C::Octets => OCTETS,
+        C::SrcAs => const { &[number(ie::BGP_SOURCE_AS_NUMBER)] },
+        C::DstAs => const { &[number(ie::BGP_DESTINATION_AS_NUMBER)] },
+        C::SrcMask => SRC_MASK,
+        C::DstMask => DST_MASK,
+        C::NextHop => NEXT_HOP,
+        C::BgpNextHop => BGP_NEXT_HOP,
+        C::InputInterface => const { &[number(ie::INGRESS_INTERFACE)] },
+        C::OutputInterface => const { &[number(ie::EGRESS_INTERFACE)] },
+        C::Vlan => const { &[number(ie::VLAN_ID), number(ie::DOT1Q_VLAN_ID)] },
+        C::PostVlan => const { &[number(ie::POST_VLAN_ID), number(ie::POST_DOT1Q_VLAN_ID)] },
+        C::MplsLabel => const { &[iana(ie::MPLS_TOP_LABEL_STACK_SECTION, Form::Bits(4, 20))] },
+        C::SrcMac => const { &[iana(ie::SOURCE_MAC_ADDRESS, Form::Mac)] },
+        C::DstMac => const { &[iana(ie::DESTINATION_MAC_ADDRESS, Form::Mac)] },
+        C::IcmpType => ICMP_TYPE,
+        C::IcmpCode => ICMP_CODE,
+        C::FlowEndReason => const { &[number(ie::FLOW_END_REASON)] },
+        C::Direction => const { &[number(ie::FLOW_DIRECTION)] },
+        C::IpVersion => const { &[number(ie::IP_VERSION)] },
+        C::NatSrcIp => NAT_SRC_IP,
+        C::NatDstIp => NAT_DST_IP,
+        C::NatSrcPort => const { &[number(ie::POST_NAPT_SOURCE_TRANSPORT_PORT)] },
+        C::NatDstPort => const { &[number(ie::POST_NAPT_DESTINATION_TRANSPORT_PORT)] },
+        C::ApplicationId => const { &[iana(ie::APPLICATION_ID, Form::Application)] },
         C::Exporter
         | C::Sender
         | C::ObservationDomain
@@ -137,51 +216,55 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
     }
 }
 
+/// What says when the other direction of a flow began.
+const REVERSE_START: &[Choice] = &[
+    reverse(ie::FLOW_START_MILLISECONDS, Form::Millis),
+    reverse(ie::FLOW_START_MICROSECONDS, Form::Ntp),
+    reverse(ie::FLOW_START_NANOSECONDS, Form::Ntp),
+    reverse(ie::FLOW_START_SECONDS, Form::Seconds),
+    reverse(ie::FLOW_START_SYS_UP_TIME, Form::Uptime),
+    reverse(ie::FLOW_START_DELTA_MICROSECONDS, Form::MicrosAgo),
+];
+
+/// What says when the other direction of a flow ended.
+const REVERSE_END: &[Choice] = &[
+    reverse(ie::FLOW_END_MILLISECONDS, Form::Millis),
+    reverse(ie::FLOW_END_MICROSECONDS, Form::Ntp),
+    reverse(ie::FLOW_END_NANOSECONDS, Form::Ntp),
+    reverse(ie::FLOW_END_SECONDS, Form::Seconds),
+    reverse(ie::FLOW_END_SYS_UP_TIME, Form::Uptime),
+    reverse(ie::FLOW_END_DELTA_MICROSECONDS, Form::MicrosAgo),
+];
+
+/// Packets of the other direction.
+const REVERSE_PACKETS: &[Choice] = &[
+    reverse(ie::PACKET_DELTA_COUNT, Form::Number),
+    number(ie::RESPONDER_PACKETS),
+    reverse(ie::POST_PACKET_DELTA_COUNT, Form::Number),
+];
+
+/// Octets of the other direction.
+const REVERSE_OCTETS: &[Choice] = &[
+    reverse(ie::OCTET_DELTA_COUNT, Form::Number),
+    number(ie::RESPONDER_OCTETS),
+    reverse(ie::POST_OCTET_DELTA_COUNT, Form::Number),
+    reverse(ie::LAYER2_OCTET_DELTA_COUNT, Form::Number),
+];
+
 /// The choices for a column of the row that a biflow's other direction makes, before those of [`mirror`].
 pub(super) const fn reverse_choices(column: FlowColumn) -> &'static [Choice] {
     use FlowColumn as C;
     match column {
-        C::StartTime => {
-            const {
-                &[
-                    reverse(152, Form::Millis),
-                    reverse(154, Form::Ntp),
-                    reverse(156, Form::Ntp),
-                    reverse(150, Form::Seconds),
-                    reverse(22, Form::Uptime),
-                    reverse(158, Form::MicrosAgo),
-                ]
-            }
-        }
-        C::EndTime => {
-            const {
-                &[
-                    reverse(153, Form::Millis),
-                    reverse(155, Form::Ntp),
-                    reverse(157, Form::Ntp),
-                    reverse(151, Form::Seconds),
-                    reverse(21, Form::Uptime),
-                    reverse(159, Form::MicrosAgo),
-                ]
-            }
-        }
-        C::Packets => const { &[reverse(2, Form::Number), number(299), reverse(24, Form::Number)] },
-        C::Octets => {
-            const {
-                &[
-                    reverse(1, Form::Number),
-                    number(232),
-                    reverse(23, Form::Number),
-                    reverse(352, Form::Number),
-                ]
-            }
-        }
-        C::TcpFlags => const { &[reverse(6, Form::Number)] },
-        C::Tos => const { &[reverse(5, Form::Number)] },
-        C::Vlan => const { &[reverse(58, Form::Number)] },
-        C::PostVlan => const { &[reverse(59, Form::Number)] },
-        C::MplsLabel => const { &[reverse(70, Form::Bits(4, 20))] },
-        C::FlowEndReason => const { &[reverse(136, Form::Number)] },
+        C::StartTime => REVERSE_START,
+        C::EndTime => REVERSE_END,
+        C::Packets => REVERSE_PACKETS,
+        C::Octets => REVERSE_OCTETS,
+        C::TcpFlags => const { &[reverse(ie::TCP_CONTROL_BITS, Form::Number)] },
+        C::Tos => const { &[reverse(ie::IP_CLASS_OF_SERVICE, Form::Number)] },
+        C::Vlan => const { &[reverse(ie::VLAN_ID, Form::Number)] },
+        C::PostVlan => const { &[reverse(ie::POST_VLAN_ID, Form::Number)] },
+        C::MplsLabel => const { &[reverse(ie::MPLS_TOP_LABEL_STACK_SECTION, Form::Bits(4, 20))] },
+        C::FlowEndReason => const { &[reverse(ie::FLOW_END_REASON, Form::Number)] },
         _ => &[],
     }
 }
@@ -214,20 +297,34 @@ pub(super) const fn mirror(column: FlowColumn) -> Option<FlowColumn> {
 }
 
 /// Elements that make a record count for both directions, as any reverse one does (RFC 5103).
-pub(super) const OF_RESPONDER: [Element; 2] = [Element::iana(232), Element::iana(299)];
+pub(super) const OF_RESPONDER: [Element; 2] =
+    [Element::iana(ie::RESPONDER_OCTETS), Element::iana(ie::RESPONDER_PACKETS)];
 
 /// Types and codes of ICMP and ICMPv6: keys of a flow of which a biflow may have two.
-pub(super) const ICMP_KEYS: [u16; 6] = [32, 139, 176, 177, 178, 179];
+pub(super) const ICMP_KEYS: [u16; 6] = [
+    ie::ICMP_TYPE_CODE_IPV4,
+    ie::ICMP_TYPE_CODE_IPV6,
+    ie::ICMP_TYPE_IPV4,
+    ie::ICMP_CODE_IPV4,
+    ie::ICMP_TYPE_IPV6,
+    ie::ICMP_CODE_IPV6,
+];
 
 /// What counts both directions of a connection apart, by the column: the initiator's, the responder's.
-pub(super) const PAIRS: [(FlowColumn, [u16; 2]); 2] =
-    [(FlowColumn::Octets, [231, 232]), (FlowColumn::Packets, [298, 299])];
+pub(super) const PAIRS: [(FlowColumn, [u16; 2]); 2] = [
+    (FlowColumn::Octets, [ie::INITIATOR_OCTETS, ie::RESPONDER_OCTETS]),
+    (FlowColumn::Packets, [ie::INITIATOR_PACKETS, ie::RESPONDER_PACKETS]),
+];
 
 /// Octets of the frames, and not only of their IP packets (`layer2OctetDeltaCount`).
-pub(super) const OF_FRAMES: Element = Element::iana(352);
+pub(super) const OF_FRAMES: Element = Element::iana(ie::LAYER2_OCTET_DELTA_COUNT);
 
 /// Counts of all that was seen of a flow so far, which are no deltas, by the column.
-pub(super) const TOTALS: [(FlowColumn, u16); 2] = [(FlowColumn::Octets, 85), (FlowColumn::Packets, 86)];
+pub(super) const TOTALS: [(FlowColumn, u16); 2] =
+    [(FlowColumn::Octets, ie::OCTET_TOTAL_COUNT), (FlowColumn::Packets, ie::PACKET_TOTAL_COUNT)];
 
 /// Addresses of both ends, IPv4 and IPv6.
-pub(super) const ADDRESSES: [[u16; 2]; 2] = [[8, 12], [27, 28]];
+pub(super) const ADDRESSES: [[u16; 2]; 2] = [
+    [ie::SOURCE_IPV4_ADDRESS, ie::DESTINATION_IPV4_ADDRESS],
+    [ie::SOURCE_IPV6_ADDRESS, ie::DESTINATION_IPV6_ADDRESS],
+];

@@ -4,102 +4,40 @@
 //! may be filled of several messages at once (`gather.rs`). Once warm, nothing is allocated, but where an exporter's
 //! rates tell rows apart.
 
-use super::element_values::append_element;
-use super::plan::{ICMP, ICMP_V6, IcmpOfPort, Operation, Part, RateSource, Side};
+use super::append::{append_arrays, append_field, append_rows, extend_arrays};
+use super::believed::NO_TIME;
+use super::element_values::{append_element, application_id};
+use super::extract_counts::ExtractCounts;
+use super::message::{Message, Origin};
+use super::plan::{IcmpOfPort, Operation, Part, RateSource, Side};
 use super::rate_tables::RowFields;
-use super::records::{Arrays, Records, Slot};
+use super::records::Records;
 use super::sampling::Sampling;
 use super::section::SectionRows;
+use super::slot::Slot;
 use super::template::Template;
-use super::times::{Believed, NO_TIME, RowTimes};
+use super::times::RowTimes;
 use super::wire::{array_at, number, u16_at};
-use std::ops::AddAssign;
+use crate::packet::protocol;
 use tapline_record::address::{Address, mapped_v4};
-use tapline_record::column::{BURST_ROWS, ColumnValue};
+use tapline_record::column::BURST_ROWS;
 use tapline_record::{BatchBuilder, ColumnBuilder, ColumnType, EventTime};
-
-/// What holds for all records of a message.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
-    pub(super) origin: Origin,
-    /// When the exporter sent it, by its own clock.
-    pub(super) sent: EventTime,
-    /// Event times that are believed, by the same clock.
-    pub(super) believed: Believed,
-    /// Milliseconds since the exporter started; `None` when the message does not say.
-    pub(super) uptime_ms: Option<u32>,
-    /// By how much the exporter's times are moved, since its clock is off.
-    pub(super) shift_ns: i64,
-    /// The event time of all rows, where it is not that of each flow.
-    pub(super) event_time: Option<EventTime>,
-    /// Rows before then come too late: their windows are closed.
-    pub(super) closed_until: EventTime,
-    pub(super) sampling: &'a Sampling,
-}
-
-/// Where records come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) exporter: Address,
-    pub(super) domain: u32,
-}
 
 /// What is worked out once for several columns of the same records.
 #[derive(Debug, Default)]
 pub(super) struct Extractor {
     numbers: Vec<u64>,
-    /// Of the rows that were found and are not yet in the columns.
+    /// Times of the rows that were found and are not yet in the columns.
     times: RowTimes,
-    /// Of the same rows; 0 stands for an unknown one.
+    /// Sampling rates of the rows that were found and are not yet in the columns; 0 stands for an unknown one.
     rates: Vec<u64>,
-    /// Of records that hold packets.
+    /// Rows of records that hold packets.
     sections: SectionRows,
-    /// Of records that may hold addresses of either family: 4, 6, or 0 where there are none.
+    /// Families of records that may hold addresses of either one: 4, 6, or 0 where there are none.
     families: Vec<u8>,
     counts: ExtractCounts,
     /// The latest event time of any row since it was asked for.
     latest: Option<EventTime>,
-}
-
-/// What was mended or made up on the way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExtractCounts {
-    /// Rows with a start after their end, a time after their message was sent, or none of any use.
-    pub times_mended: u64,
-    /// Rows whose times were moved since the exporter's clock is off.
-    pub rows_shifted: u64,
-    /// Rows that came when their windows were closed already.
-    pub rows_late: u64,
-    /// How long before they came, at the most, in nanoseconds.
-    pub late_ns_max: i64,
-    /// Rows whose counters were scaled by 1, since nobody said the sampling rate.
-    pub rates_unknown: u64,
-    /// Records that tell octets or packets only as totals, which are no deltas.
-    pub totals_only: u64,
-    /// Records that tell octets only of frames, headers of the link layer included.
-    pub frames_only: u64,
-}
-
-impl ExtractCounts {
-    /// Notes rows before `closed_until`, the earliest of them then.
-    pub(super) fn note_late(&mut self, rows: u64, earliest: EventTime, closed_until: EventTime) {
-        if rows > 0 {
-            self.rows_late += rows;
-            self.late_ns_max = self.late_ns_max.max(closed_until.0.saturating_sub(earliest.0));
-        }
-    }
-}
-
-impl AddAssign for ExtractCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.times_mended += other.times_mended;
-        self.rows_shifted += other.rows_shifted;
-        self.rows_late += other.rows_late;
-        self.late_ns_max = self.late_ns_max.max(other.late_ns_max);
-        self.rates_unknown += other.rates_unknown;
-        self.totals_only += other.totals_only;
-        self.frames_only += other.frames_only;
-    }
 }
 
 impl Extractor {
@@ -319,28 +257,6 @@ fn load_into(numbers: &mut Vec<u64>, records: &Records<'_>, slot: Slot) {
     }
 }
 
-/// Appends what `value` makes of a field that every record has.
-#[inline]
-fn append_arrays<T: ColumnValue, const N: usize>(
-    column: &mut ColumnBuilder,
-    fields: Arrays<'_, N>,
-    value: impl Fn([u8; N]) -> T + Copy,
-) {
-    column.append_fours(fields.fours().map(move |fields| fields.map(value)));
-    column.append_present(fields.rest().map(value));
-}
-
-/// As [`append_arrays`], into a vector.
-#[inline]
-pub(super) fn extend_arrays<T, const N: usize>(
-    out: &mut Vec<T>,
-    fields: Arrays<'_, N>,
-    value: impl Fn([u8; N]) -> T + Copy,
-) {
-    out.extend(fields.fours().flat_map(move |fields| fields.map(value)));
-    out.extend(fields.rest().map(value));
-}
-
 /// Appends numbers that are all of one width, the column's or less; says whether they are.
 fn append_fixed(kind: ColumnType, records: &Records<'_>, slot: Slot, column: &mut ColumnBuilder) -> bool {
     macro_rules! append_as {
@@ -403,26 +319,6 @@ fn append_present(
     }
 }
 
-/// Appends what `value` makes of each record's field.
-pub(super) fn append_field<T: ColumnValue>(
-    column: &mut ColumnBuilder,
-    records: &Records<'_>,
-    slot: Slot,
-    value: impl Fn(&[u8]) -> Option<T>,
-) {
-    append_rows(column, records.len(), |row| value(records.field_of(row, slot)));
-}
-
-fn append_rows<T: ColumnValue>(column: &mut ColumnBuilder, rows: usize, value: impl Fn(usize) -> Option<T>) {
-    for first in (0..rows).step_by(BURST_ROWS) {
-        let burst = first..rows.min(first + BURST_ROWS);
-        column.append(burst.map(|row| {
-            let value = value(row);
-            (value.unwrap_or_default(), u64::from(value.is_some()))
-        }));
-    }
-}
-
 /// Appends whichever address is not all zero; where both are, that of the record's family.
 fn append_either(column: &mut ColumnBuilder, records: &Records<'_>, families: &[u8], [v4, v6]: [Slot; 2]) {
     append_rows(column, records.len(), |row| {
@@ -449,7 +345,7 @@ fn append_of_family(column: &mut ColumnBuilder, records: &Records<'_>, families:
 
 fn append_icmp(column: &mut ColumnBuilder, records: &Records<'_>, place: IcmpOfPort) {
     append_rows(column, records.len(), |row| {
-        let is_icmp = matches!(records.field_of(row, place.protocol), [ICMP | ICMP_V6]);
+        let is_icmp = matches!(records.field_of(row, place.protocol), [protocol::ICMP | protocol::ICMPV6]);
         let port = u16_at(records.field_of(row, place.port), 0).filter(|_| is_icmp)?;
         (port > 0 || place.is_always_told).then_some((port >> place.shift) as u8)
     });
@@ -469,10 +365,4 @@ fn append_rates(column: &mut ColumnBuilder, rates: &[u64]) {
 
 fn same<T: Copy>(value: T, rows: usize) -> impl ExactSizeIterator<Item = T> {
     std::iter::repeat_n(value, rows)
-}
-
-/// Engine in the top octet, selector below, whatever its length (RFC 6759).
-pub(super) fn application_id(octets: &[u8]) -> Option<u64> {
-    let (&engine, selector) = octets.split_first()?;
-    (selector.len() <= 7).then(|| u64::from(engine) << 56 | number(selector))
 }

@@ -4,8 +4,9 @@
 //! some address is not all zero; 0 when there is none.
 
 use super::elements::ADDRESSES;
-use super::plan::find;
-use super::records::{Records, Slot};
+use super::information_element as ie;
+use super::records::Records;
+use super::slot::{Slot, find};
 use super::template::{Element, Template};
 
 /// Where records have their addresses.
@@ -17,12 +18,12 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// Those of a template that has fields for both.
+    /// Where the addresses are in records of a template that has fields for both families.
     pub(super) fn of(template: &Template) -> Option<Self> {
         let slot = |id| find(template, Element::iana(id));
         let [v4, v6] = ADDRESSES.map(|ids| ids.map(slot));
         let has_both = [v4, v6].iter().all(|slots| slots.iter().any(Option::is_some));
-        has_both.then_some(Self { version: slot(60), v4, v6 })
+        has_both.then_some(Self { version: slot(ie::IP_VERSION), v4, v6 })
     }
 
     /// The family of every record.

@@ -5,7 +5,9 @@
 //! something else comes; only the first such set runs by itself, so that nothing is copied where exporters take
 //! turns. What depends on a message, its times and its sampling, is found as it comes. Rows keep their order.
 
-use super::extract::{ExtractCounts, Extractor, Message, Origin};
+use super::extract::Extractor;
+use super::extract_counts::ExtractCounts;
+use super::message::{Message, Origin};
 use super::plan::Plan;
 use super::records::Records;
 use std::sync::Arc;

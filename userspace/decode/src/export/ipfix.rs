@@ -4,12 +4,16 @@
 //! too. Where some records of a message are not known, the next number is not either: what follows tells how
 //! many they were.
 
-use super::account::Undecodable;
-use super::domain::{Domain, Head, Output};
+use super::datagram::Datagram;
+use super::domain::Domain;
+use super::head::{Head, header_time};
+use super::netflow_v9;
+use super::output::Output;
+use super::set_id;
 use super::sets::Sets;
 use super::template::{TemplateReader, ipfix_options_templates, ipfix_templates};
+use super::undecodable::Undecodable;
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time, netflow_v9};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 16;
@@ -41,8 +45,8 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
 /// Reads the sets with this number; some exporters keep v9's numbers for v9's templates.
 fn reader_of(id: u16) -> Option<TemplateReader> {
     match id {
-        2 => Some(ipfix_templates),
-        3 => Some(ipfix_options_templates),
+        set_id::IPFIX_TEMPLATE => Some(ipfix_templates),
+        set_id::IPFIX_OPTIONS_TEMPLATE => Some(ipfix_options_templates),
         _ => netflow_v9::reader_of(id),
     }
 }

@@ -6,22 +6,33 @@
 //! kept for exporters has a limit.
 
 mod account;
+mod append;
+mod believed;
 mod clock;
 mod counting;
 mod datagram;
 mod domain;
+mod domain_key;
 mod domains;
 mod element_values;
 mod elements;
+mod enterprise;
 mod extract;
+mod extract_counts;
 mod family;
 mod gather;
+mod head;
+mod information_element;
 mod ipfix;
+mod message;
 mod netflow_v5;
 mod netflow_v9;
+mod options;
+mod output;
 mod plan;
 mod plans;
 mod rate_fields;
+mod rate_remarks;
 mod rate_scopes;
 mod rate_tables;
 mod records;
@@ -30,107 +41,49 @@ mod room;
 mod sampled_packet;
 mod sampling;
 mod saved_template;
+mod scope_name;
 mod section;
+mod selector_algorithm;
 mod sequence;
+mod set_id;
 mod sets;
 mod sflow;
+mod slot;
 mod template;
 mod times;
+mod undecodable;
+mod unit;
 mod uptimes;
+mod v9_scope;
+mod version;
 mod wire;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use domain::{Held, Output};
-use domains::{DomainKey, Domains};
+use domain_key::DomainKey;
+use domains::Domains;
 use gather::Gatherer;
+use output::{Held, Output};
 use plan::Plan;
 use sflow::counters::InterfaceRows;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
+use version::{IPFIX, NETFLOW_V5, NETFLOW_V7, NETFLOW_V9, SFLOW_V5};
 use wire::u16_at;
 
-pub use account::{
-    ExportAccount, ExportCounts, SampleCounts, SentBy, Undecodable, UndecodableCounts, Unit, version_name,
-};
+pub use account::{ExportAccount, ExportCounts, SampleCounts, SentBy};
 pub use datagram::{Datagram, Sender, Transport};
-pub use extract::ExtractCounts;
-pub use rate_tables::ScopeName;
+pub use extract_counts::ExtractCounts;
+pub use options::{EventTimeSource, ExportOptions, ExporterIdentity};
+pub use rate_remarks::{RateRemarks, UnfollowedRates};
 pub use registry::element_form;
-pub use sampling::{RateRemarks, UnfollowedRates};
 pub use saved_template::{NotATemplate, SavedTemplate};
+pub use scope_name::ScopeName;
 pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
-
-/// How exporters are told apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ExporterIdentity {
-    /// By address and source port, as RFC 7011 has it.
-    #[default]
-    AddressAndPort,
-    /// By address alone: for exporters whose source port changes while they run.
-    Address,
-}
-
-/// What a row's event time is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EventTimeSource {
-    /// The flow's end, by the exporter's clock; moved when that clock is off.
-    #[default]
-    Flow,
-    /// When the message was sent, by the exporter's clock; moved when that clock is off.
-    Export,
-    /// When the message was received; always so for sFlow, which tells no time.
-    Receive,
-}
-
-/// Limits and assumptions of a decoder, all taken at its start.
-#[derive(Clone, Copy, Debug)]
-pub struct ExportOptions {
-    /// Exporters and domains; messages of further ones are undecodable, as long as none can be given up.
-    pub domains_max: usize,
-    /// How long one of them must have been silent to be given up for a new one, in nanoseconds.
-    pub domain_idle_ns: i64,
-    /// The same of one that sent no more than a few messages, as forged senders do.
-    pub guest_idle_ns: i64,
-    /// Templates of one domain.
-    pub templates_max: usize,
-    /// Fields of one template.
-    pub template_fields_max: usize,
-    /// Fields of all templates of all domains, and 16 more for each template.
-    pub template_fields_all_max: usize,
-    /// Octets of all sets that wait for their template, and 128 more for each set.
-    pub waiting_octets_max: usize,
-    /// How long a set waits, in nanoseconds.
-    pub waiting_ns_max: i64,
-    /// How exporters are told apart.
-    pub identity: ExporterIdentity,
-    /// The sampling rate of exporters that say none.
-    pub sampling_rate: Option<u64>,
-    /// What a row's event time is.
-    pub event_time: EventTimeSource,
-    /// How far an exporter's clock may be off before its times are moved, in nanoseconds.
-    pub skew_ns_max: i64,
-}
-
-impl Default for ExportOptions {
-    fn default() -> Self {
-        Self {
-            domains_max: 4096,
-            domain_idle_ns: 1_800_000_000_000,
-            guest_idle_ns: 60_000_000_000,
-            templates_max: 1024,
-            template_fields_max: 512,
-            template_fields_all_max: 1 << 20,
-            waiting_octets_max: 16 << 20,
-            waiting_ns_max: 1_800_000_000_000,
-            identity: ExporterIdentity::default(),
-            sampling_rate: None,
-            event_time: EventTimeSource::default(),
-            skew_ns_max: 30_000_000_000,
-        }
-    }
-}
+pub use undecodable::{Undecodable, UndecodableCounts};
+pub use unit::Unit;
+pub use version::version_name;
 
 /// Decodes export messages into batches of `flows`.
 #[derive(Debug)]
@@ -149,13 +102,13 @@ pub struct ExportDecoder {
 /// Messages that belong to no exporter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strays {
-    /// How many.
+    /// How many messages.
     pub messages: u64,
-    /// Their octets.
+    /// Octets of these messages.
     pub octets: u64,
-    /// Records of those for which there was no room, as far as their headers tell.
+    /// Records of messages for which there was no room, as far as their headers tell.
     pub records: u64,
-    /// Why they gave no rows.
+    /// Why messages gave no rows.
     pub reasons: UndecodableCounts,
 }
 
@@ -240,10 +193,10 @@ impl ExportDecoder {
         domain.counts.messages += 1;
         domain.counts.octets += datagram.payload.len() as u64;
         match version {
-            5 => netflow_v5::decode(datagram, &self.v5, domain, output),
-            7 => netflow_v5::decode(datagram, &self.v7, domain, output),
-            9 => netflow_v9::decode(datagram, domain, output),
-            sflow::ACCOUNT_VERSION => self.sflow.decode(datagram, domain, output),
+            NETFLOW_V5 => netflow_v5::decode(datagram, &self.v5, domain, output),
+            NETFLOW_V7 => netflow_v5::decode(datagram, &self.v7, domain, output),
+            NETFLOW_V9 => netflow_v9::decode(datagram, domain, output),
+            SFLOW_V5 => self.sflow.decode(datagram, domain, output),
             _ => ipfix::decode(datagram, domain, output),
         }
         self.missing = self.missing - missing + domain.missing_records();
@@ -280,8 +233,8 @@ impl ExportDecoder {
     /// one, or when data do not fit. Gives `false` when there is no room for it.
     pub fn restore(&mut self, saved: SavedTemplate) -> bool {
         let unit = match saved.key.version {
-            9 => Unit::Datagrams,
-            10 => Unit::Records,
+            NETFLOW_V9 => Unit::Datagrams,
+            IPFIX => Unit::Records,
             _ => return false,
         };
         let Self { domains, output, .. } = self;
@@ -367,11 +320,14 @@ impl ExportDecoder {
 fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(DomainKey, Unit), Undecodable> {
     let (payload, sender) = (datagram.payload, datagram.sender);
     let version = u16_at(payload, 0).ok_or(Undecodable::Header)?;
+    if sflow::is_sflow(payload) {
+        return sflow::identify(datagram).ok_or(Undecodable::Header);
+    }
+    let version = u8::try_from(version).map_err(|_| Undecodable::Version)?;
     let (domain, unit) = match version {
-        0 if sflow::is_sflow(payload) => return sflow::identify(datagram).ok_or(Undecodable::Header),
-        5 | 7 => (netflow_v5::domain_of(payload), Unit::Flows),
-        9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
-        10 => (ipfix::domain_of(payload), Unit::Records),
+        NETFLOW_V5 | NETFLOW_V7 => (netflow_v5::domain_of(payload), Unit::Flows),
+        NETFLOW_V9 => (netflow_v9::domain_of(payload), Unit::Datagrams),
+        IPFIX => (ipfix::domain_of(payload), Unit::Records),
         _ => return Err(Undecodable::Version),
     };
     let by_port = identity == ExporterIdentity::AddressAndPort || sender.transport != Transport::Udp;
@@ -379,7 +335,7 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         address: sender.address,
         port: if by_port { sender.port } else { 0 },
         transport: sender.transport,
-        version: version as u8,
+        version,
         domain: domain.ok_or(Undecodable::Header)?,
     };
     Ok((key, unit))
@@ -387,15 +343,12 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
 
 /// Records of a message that was not decoded, as its header has it; IPFIX does not say how many they are.
 fn claimed_records(payload: &[u8]) -> u64 {
-    match u16_at(payload, 0) {
-        Some(0) => sflow::claimed(payload),
-        Some(5 | 7) => netflow_v5::claimed(payload),
-        Some(9) => netflow_v9::claimed(payload),
+    if sflow::is_sflow(payload) {
+        return sflow::claimed(payload);
+    }
+    match u16_at(payload, 0).map(u8::try_from) {
+        Some(Ok(NETFLOW_V5 | NETFLOW_V7)) => netflow_v5::claimed(payload),
+        Some(Ok(NETFLOW_V9)) => netflow_v9::claimed(payload),
         _ => 0,
     }
-}
-
-/// The time in a message's header.
-fn header_time(seconds: u32, nanoseconds: u32) -> EventTime {
-    EventTime::from_parts(i64::from(seconds), i64::from(nanoseconds.min(999_999_999)))
 }

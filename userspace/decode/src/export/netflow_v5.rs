@@ -2,13 +2,17 @@
 //!
 //! Sequence numbers count flows: each message tells how many were exported before it.
 
-use super::account::Undecodable;
-use super::domain::{Domain, Head, Output};
+use super::datagram::Datagram;
+use super::domain::Domain;
+use super::head::{Head, header_time};
+use super::information_element as ie;
+use super::output::Output;
 use super::plan::Plan;
 use super::records::Records;
 use super::template::{Element, Field, Template, TemplateKind};
+use super::undecodable::Undecodable;
+use super::version::NETFLOW_V5;
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time};
 use std::sync::Arc;
 
 /// Octets of the header of v5 and v7.
@@ -17,31 +21,28 @@ const HEADER_OCTETS: usize = 24;
 /// Octets of a record of v5, and fewer than v7's.
 const RECORD_OCTETS: usize = 48;
 
-/// Stands for octets without meaning (paddingOctets).
-const PADDING: u16 = 210;
-
 /// The fields of a v5 record.
 const V5: [(u16, u16); 20] = [
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 2),
-    (14, 2),
-    (2, 4),
-    (1, 4),
-    (22, 4),
-    (21, 4),
-    (7, 2),
-    (11, 2),
-    (PADDING, 1),
-    (6, 1),
-    (4, 1),
-    (5, 1),
-    (16, 2),
-    (17, 2),
-    (9, 1),
-    (13, 1),
-    (PADDING, 2),
+    (ie::SOURCE_IPV4_ADDRESS, 4),
+    (ie::DESTINATION_IPV4_ADDRESS, 4),
+    (ie::IP_NEXT_HOP_IPV4_ADDRESS, 4),
+    (ie::INGRESS_INTERFACE, 2),
+    (ie::EGRESS_INTERFACE, 2),
+    (ie::PACKET_DELTA_COUNT, 4),
+    (ie::OCTET_DELTA_COUNT, 4),
+    (ie::FLOW_START_SYS_UP_TIME, 4),
+    (ie::FLOW_END_SYS_UP_TIME, 4),
+    (ie::SOURCE_TRANSPORT_PORT, 2),
+    (ie::DESTINATION_TRANSPORT_PORT, 2),
+    (ie::PADDING_OCTETS, 1),
+    (ie::TCP_CONTROL_BITS, 1),
+    (ie::PROTOCOL_IDENTIFIER, 1),
+    (ie::IP_CLASS_OF_SERVICE, 1),
+    (ie::BGP_SOURCE_AS_NUMBER, 2),
+    (ie::BGP_DESTINATION_AS_NUMBER, 2),
+    (ie::SOURCE_IPV4_PREFIX_LENGTH, 1),
+    (ie::DESTINATION_IPV4_PREFIX_LENGTH, 1),
+    (ie::PADDING_OCTETS, 2),
 ];
 
 /// The plan of v5 records.
@@ -51,7 +52,7 @@ pub(super) fn v5_plan(columns: &[usize]) -> Plan {
 
 /// The plan of v7 records: those of v5, and the router that the flow was shortcut for.
 pub(super) fn v7_plan(columns: &[usize]) -> Plan {
-    plan(&[V5.as_slice(), &[(PADDING, 4)]].concat(), columns)
+    plan(&[V5.as_slice(), &[(ie::PADDING_OCTETS, 4)]].concat(), columns)
 }
 
 fn plan(fields: &[(u16, u16)], columns: &[usize]) -> Plan {
@@ -62,10 +63,8 @@ fn plan(fields: &[(u16, u16)], columns: &[usize]) -> Plan {
 
 /// The engine that a message comes from: type and id.
 pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
-    match u16_at(payload, 0)? {
-        5 => u16_at(payload, 20).map(u32::from),
-        _ => Some(0),
-    }
+    let is_v5 = u16_at(payload, 0)? == u16::from(NETFLOW_V5);
+    if is_v5 { u16_at(payload, 20).map(u32::from) } else { Some(0) }
 }
 
 /// Records that a header says there are; no more than there is room for.
@@ -86,7 +85,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
     if claimed > body.len() {
         domain.counts.reasons.count(Undecodable::Length);
     }
-    if payload[1] == 5 && last & 0x3fff > 0 {
+    if payload[1] == NETFLOW_V5 && last & 0x3fff > 0 {
         domain.sampling.note_header(u64::from(last & 0x3fff));
     }
     let seconds = u32_at(payload, 8).unwrap_or(0);

@@ -2,12 +2,15 @@
 //!
 //! Sequence numbers count the datagrams of a source id.
 
-use super::account::Undecodable;
-use super::domain::{Domain, Head, Output};
+use super::datagram::Datagram;
+use super::domain::Domain;
+use super::head::{Head, header_time};
+use super::output::Output;
+use super::set_id;
 use super::sets::Sets;
 use super::template::{TemplateReader, v9_options_templates, v9_templates};
+use super::undecodable::Undecodable;
 use super::wire::{u16_at, u32_at};
-use super::{Datagram, header_time};
 
 /// Octets of the header.
 const HEADER_OCTETS: usize = 20;
@@ -44,8 +47,8 @@ pub(super) fn claimed(payload: &[u8]) -> u64 {
 /// Reads the sets with this number.
 pub(super) fn reader_of(id: u16) -> Option<TemplateReader> {
     match id {
-        0 => Some(v9_templates),
-        1 => Some(v9_options_templates),
+        set_id::V9_TEMPLATE => Some(v9_templates),
+        set_id::V9_OPTIONS_TEMPLATE => Some(v9_options_templates),
         _ => None,
     }
 }

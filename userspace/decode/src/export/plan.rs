@@ -8,18 +8,18 @@ use super::elements::{
     ADDRESSES, Choice, Form, ICMP_KEYS, OF_FRAMES, OF_RESPONDER, PAIRS, TOTALS, choices, mirror,
     reverse_choices,
 };
+use super::enterprise::{IANA, REVERSE};
 use super::family::Families;
+use super::information_element as ie;
 use super::rate_fields::RateFields;
-use super::records::{Records, Slot, Span};
+use super::records::{Records, Span};
 use super::section::Section;
-use super::template::{Element, REVERSE, TEMPLATE_ID_MIN, Template, VARIABLE};
+use super::slot::{Slot, find};
+use super::template::{Element, TEMPLATE_ID_MIN, Template, VARIABLE};
 use super::wire::number;
+use crate::packet::protocol;
 use std::sync::Arc;
 use tapline_record::{ColumnType, ElementColumn, ElementForm, FLOWS, FlowColumn};
-
-/// Protocol numbers of ICMP and ICMPv6.
-pub(super) const ICMP: u8 = 1;
-pub(super) const ICMP_V6: u8 = 58;
 
 /// How the records of one template become rows.
 #[derive(Clone, Debug)]
@@ -40,19 +40,19 @@ pub(super) struct Plan {
 /// How far a template is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is of an earlier run, and its exporter has not announced it since.
+    /// The template is of an earlier run, and its exporter has not announced it since.
     Provisional,
-    /// It was announced.
+    /// The template was announced.
     Announced,
-    /// A set came that it does not fit, so that its number must have got another meaning, which was missed.
+    /// A set came that the template does not fit, so that its number must have got another meaning, which was missed.
     Doubted,
-    /// It was announced again after such a set, or no other one can have been missed: sets that it does not fit are
-    /// left out, one by one.
+    /// The template was announced again after a set that it does not fit, or no other one can have been missed: sets
+    /// that it does not fit are left out, one by one.
     Confirmed,
 }
 
 impl Standing {
-    /// What it is when the same template is announced again.
+    /// What a template is when the same one is announced again.
     pub(super) const fn announced_again(self) -> Self {
         match self {
             Self::Provisional | Self::Announced => Self::Announced,
@@ -69,7 +69,7 @@ pub(super) struct Side {
     pub(super) rate: RateSource,
     /// Fields of which the first that is not zero counts, for each column that has several.
     pub(super) several: Vec<Vec<Part>>,
-    /// Of records that hold addresses of both families, which of them counts.
+    /// Which address counts in records that hold addresses of both families.
     pub(super) families: Option<Families>,
     /// Whether the rows are of a biflow's other direction.
     pub(super) is_reverse: bool,
@@ -113,7 +113,7 @@ pub(super) enum Operation {
     SamplingRate,
     /// A counter times the sampling rate.
     Scaled(Slot),
-    /// The same of the first of several that is not zero.
+    /// The first of several counters that is not zero, times the sampling rate.
     ScaledFirst(usize),
     /// What the packet says that a record holds the beginning of.
     OfPacket(FlowColumn),
@@ -256,8 +256,8 @@ fn times(template: &Template, direction: Direction) -> Times {
         start: all(FlowColumn::StartTime),
         end: all(FlowColumn::EndTime),
         observed: all(FlowColumn::Ts),
-        init: find(template, Element::iana(160)),
-        duration: [(161, 1_000_000), (162, 1_000)]
+        init: find(template, Element::iana(ie::SYSTEM_INIT_TIME_MILLISECONDS)),
+        duration: [(ie::FLOW_DURATION_MILLISECONDS, 1_000_000), (ie::FLOW_DURATION_MICROSECONDS, 1_000)]
             .into_iter()
             .find_map(|(id, unit_ns)| Some((find(template, Element::iana(id))?, unit_ns))),
     }
@@ -283,7 +283,7 @@ impl Compiler<'_> {
     /// one; a field that has none stands in the rows of both.
     fn of_element(&self, column: ElementColumn) -> Operation {
         let own = Element { enterprise: column.enterprise, id: column.id };
-        let is_reversed = self.direction == Direction::Reverse && own.enterprise == 0;
+        let is_reversed = self.direction == Direction::Reverse && own.enterprise == IANA;
         let reversed = if is_reversed { find(self.template, Element::reverse(own.id)) } else { None };
         match reversed.or_else(|| find(self.template, own)) {
             None => Operation::Absent,
@@ -370,9 +370,12 @@ fn implied(template: &Template, column: FlowColumn) -> Operation {
             [false, true] => Operation::Octet(6),
             _ => Operation::Absent,
         },
-        FlowColumn::Protocol => match ([32, 176].map(has), [139, 178].map(has)) {
-            ([true, _] | [_, true], [false, false]) => Operation::Octet(ICMP),
-            ([false, false], [true, _] | [_, true]) => Operation::Octet(ICMP_V6),
+        FlowColumn::Protocol => match (
+            [ie::ICMP_TYPE_CODE_IPV4, ie::ICMP_TYPE_IPV4].map(has),
+            [ie::ICMP_TYPE_CODE_IPV6, ie::ICMP_TYPE_IPV6].map(has),
+        ) {
+            ([true, _] | [_, true], [false, false]) => Operation::Octet(protocol::ICMP),
+            ([false, false], [true, _] | [_, true]) => Operation::Octet(protocol::ICMPV6),
             _ => Operation::Absent,
         },
         FlowColumn::IcmpType => icmp_of_port(template, 8),
@@ -385,7 +388,7 @@ fn implied(template: &Template, column: FlowColumn) -> Operation {
 /// exporters may tell nothing.
 fn icmp_of_port(template: &Template, shift: u8) -> Operation {
     let of_length = |id, length| find(template, Element::iana(id)).filter(|slot| slot.length == length);
-    match (of_length(4, 1), of_length(11, 2)) {
+    match (of_length(ie::PROTOCOL_IDENTIFIER, 1), of_length(ie::DESTINATION_TRANSPORT_PORT, 2)) {
         (Some(protocol), Some(port)) => {
             let is_always_told = template.id < TEMPLATE_ID_MIN;
             Operation::IcmpOfPort(IcmpOfPort { protocol, port, shift, is_always_told })
@@ -454,12 +457,4 @@ fn fits(template: &Template, slot: Slot, form: Form) -> bool {
         Form::Ntp => slot.length == 8,
         _ => (1..=8).contains(&slot.length),
     }
-}
-
-/// Where a template has an element, for the first time.
-pub(super) fn find(template: &Template, element: Element) -> Option<Slot> {
-    let field = template.fields.iter().position(|field| field.element == element)?;
-    let length = |length: u16| if length == VARIABLE { 0 } else { usize::from(length) };
-    let offset = template.fields[..field].iter().map(|field| length(field.length)).sum();
-    Some(Slot { field, offset, length: length(template.fields[field].length) })
 }

@@ -4,11 +4,12 @@
 //! in doubt has none: nothing is decoded by it until its exporter announces it again. What all domains hold
 //! together has a limit, of which an exporter may have a part.
 
-use super::account::{ExportCounts, Undecodable};
-use super::domain::Output;
+use super::account::ExportCounts;
+use super::output::Output;
 use super::plan::{Plan, Standing};
 use super::room::Limit;
 use super::template::{Announced, TEMPLATE_ID_MIN, Template};
+use super::undecodable::Undecodable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_record::address::Address;
@@ -31,16 +32,16 @@ pub(super) struct Plans {
     exporter: Address,
     /// Whether messages come all of them and in their order, so that no template can have been missed.
     is_stream: bool,
-    /// How often they changed.
+    /// How often templates changed.
     changes: u64,
 }
 
 /// Why a set cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoPlan {
-    /// Its template may come.
+    /// The set's template may come.
     Yet(Undecodable),
-    /// Its template came and was refused.
+    /// The set's template came and was refused.
     Refused(Undecodable),
 }
 
@@ -59,7 +60,7 @@ impl Plans {
         Self { exporter, is_stream, ..Self::default() }
     }
 
-    /// How often they changed.
+    /// How often templates changed.
     pub(super) const fn changes(&self) -> u64 {
         self.changes
     }
@@ -131,7 +132,7 @@ impl Plans {
         }
     }
 
-    /// Forgets all of them.
+    /// Forgets all templates.
     pub(super) fn clear(&mut self, output: &mut Output) {
         self.refused.clear();
         self.retain(output, |_| false);

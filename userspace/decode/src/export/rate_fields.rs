@@ -3,8 +3,10 @@
 //! Takes a template, finds which of its fields say of how many packets one was taken, in any of the ways that
 //! IANA's registry and RFC 5477 have for it. Gives the rate of each record; one of zero tells nothing.
 
-use super::plan::find;
-use super::records::{Records, Slot};
+use super::information_element as ie;
+use super::records::Records;
+use super::selector_algorithm;
+use super::slot::{Slot, find};
 use super::template::{Element, Template};
 use super::wire::{array_at, number};
 
@@ -13,11 +15,11 @@ use super::wire::{array_at, number};
 pub(super) struct RateFields {
     /// One packet in so many: `samplingInterval`, and `samplerRandomInterval`.
     intervals: [Option<Slot>; 2],
-    /// Which of the others hold (`selectorAlgorithm`).
+    /// Which way of sampling holds where fields tell of several (`selectorAlgorithm`).
     algorithm: Option<Slot>,
     /// So many packets in a row are taken, and so many are left out then.
     counted: Option<(Slot, Slot)>,
-    /// The same in microseconds.
+    /// For so many microseconds packets are taken, and for so many they are left out then.
     timed: Option<(Slot, Slot)>,
     /// Of a population, so many are taken.
     drawn: Option<(Slot, Slot)>,
@@ -26,17 +28,17 @@ pub(super) struct RateFields {
 }
 
 impl RateFields {
-    /// Those of a template, if it has any.
+    /// The fields of a template that tell a rate, if it has any.
     pub(super) fn of(template: &Template) -> Option<Self> {
         let slot = |id| find(template, Element::iana(id));
         let pair = |first, second| Some((slot(first)?, slot(second)?));
         let fields = Self {
-            intervals: [slot(34), slot(50)],
-            algorithm: slot(304),
-            counted: pair(305, 306),
-            timed: pair(307, 308),
-            drawn: pair(310, 309),
-            probability: slot(311),
+            intervals: [slot(ie::SAMPLING_INTERVAL), slot(ie::SAMPLER_RANDOM_INTERVAL)],
+            algorithm: slot(ie::SELECTOR_ALGORITHM),
+            counted: pair(ie::SAMPLING_PACKET_INTERVAL, ie::SAMPLING_PACKET_SPACE),
+            timed: pair(ie::SAMPLING_TIME_INTERVAL, ie::SAMPLING_TIME_SPACE),
+            drawn: pair(ie::SAMPLING_POPULATION, ie::SAMPLING_SIZE),
+            probability: slot(ie::SAMPLING_PROBABILITY),
         };
         (fields != Self { algorithm: fields.algorithm, ..Self::default() }).then_some(fields)
     }
@@ -61,10 +63,10 @@ impl RateFields {
         let drawn = || pair(self.drawn).and_then(|(population, size)| ratio(population, size));
         let probable = || self.probability.and_then(|slot| of_probability(records.field_of(row, slot)));
         let chosen = match self.algorithm.and_then(told) {
-            Some(1) => counted(),
-            Some(2) => timed(),
-            Some(3) => drawn(),
-            Some(4) => probable(),
+            Some(selector_algorithm::SYSTEMATIC_COUNT_BASED_SAMPLING) => counted(),
+            Some(selector_algorithm::SYSTEMATIC_TIME_BASED_SAMPLING) => timed(),
+            Some(selector_algorithm::RANDOM_N_OUT_OF_N_SAMPLING) => drawn(),
+            Some(selector_algorithm::UNIFORM_PROBABILISTIC_SAMPLING) => probable(),
             _ => None,
         };
         chosen.or_else(outright).or_else(counted).or_else(drawn).or_else(probable).or_else(timed)

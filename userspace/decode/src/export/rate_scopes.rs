@@ -4,10 +4,15 @@
 //! of all; a domain; or names, each with the value that rows must have. Gives these values of each record. Besides
 //! the scope, fields count that name something which has a rate: NetFlow v9 has no scope for a sampler.
 
+use super::enterprise::{IANA, V9_SCOPE};
+use super::information_element as ie;
 use super::rate_fields::RateFields;
-use super::rate_tables::{ScopeName, value_of};
-use super::records::{Records, Slot};
-use super::template::{Element, Template, TemplateKind, V9_SCOPE, VARIABLE};
+use super::rate_tables::value_of;
+use super::records::Records;
+use super::scope_name::ScopeName;
+use super::slot::Slot;
+use super::template::{Element, Template, TemplateKind, VARIABLE};
+use super::v9_scope;
 
 /// What the records of an options template tell of rates.
 #[derive(Debug)]
@@ -34,7 +39,7 @@ enum Says {
 }
 
 impl RateScopes {
-    /// Those of an options template, if its records tell rates at all.
+    /// The scopes of an options template, if its records tell rates at all.
     pub(super) fn of(template: &Template) -> Option<Self> {
         let rate = RateFields::of(template)?;
         let TemplateKind::Options { scopes } = template.kind else { return None };
@@ -101,11 +106,11 @@ impl RateScope {
     fn tell_inputs_and_outputs_apart(&mut self) {
         let pair = [ScopeName::Interface, ScopeName::OutputInterface];
         if pair.iter().all(|name| self.names.contains(name)) {
-            for (name, id) in pair.into_iter().zip([10, 14]) {
+            for (name, id) in pair.into_iter().zip([ie::INGRESS_INTERFACE, ie::EGRESS_INTERFACE]) {
                 let Some(place) = self.names.iter().position(|known| *known == name) else { return };
                 self.names.remove(place);
                 let slot = self.slots.remove(place);
-                self.add(ScopeName::Element(0, id), slot);
+                self.add(ScopeName::Element(IANA, id), slot);
             }
         }
     }
@@ -114,16 +119,16 @@ impl RateScope {
 /// What a field of an options record says, in its scope or besides.
 fn says(element: Element, is_scope: bool) -> Says {
     match (element.enterprise, element.id) {
-        (V9_SCOPE, 1) => Says::Nothing,
-        (V9_SCOPE, 2) | (0, 10) => Says::Name(ScopeName::Interface),
-        (V9_SCOPE, 3) => Says::Name(ScopeName::Element(0, 141)),
-        (V9_SCOPE, 5) | (0, 145) => Says::Name(ScopeName::Template),
+        (V9_SCOPE, v9_scope::SYSTEM) => Says::Nothing,
+        (V9_SCOPE, v9_scope::INTERFACE) | (IANA, ie::INGRESS_INTERFACE) => Says::Name(ScopeName::Interface),
+        (V9_SCOPE, v9_scope::LINE_CARD) => Says::Name(ScopeName::Element(IANA, ie::LINE_CARD_ID)),
+        (V9_SCOPE, v9_scope::TEMPLATE) | (IANA, ie::TEMPLATE_ID) => Says::Name(ScopeName::Template),
         // Numbers above NetFlow v9's own are those of elements.
-        (V9_SCOPE, id @ 6..) => says(Element::iana(id), is_scope),
-        (0, 14) => Says::Name(ScopeName::OutputInterface),
-        (0, 48 | 302) => Says::Name(ScopeName::Sampler),
-        (0, 149) => Says::Domain,
-        (0, 61) => Says::Name(ScopeName::Element(0, 61)),
+        (V9_SCOPE, id) if id > v9_scope::TEMPLATE => says(Element::iana(id), is_scope),
+        (IANA, ie::EGRESS_INTERFACE) => Says::Name(ScopeName::OutputInterface),
+        (IANA, ie::SAMPLER_ID | ie::SELECTOR_ID) => Says::Name(ScopeName::Sampler),
+        (IANA, ie::OBSERVATION_DOMAIN_ID) => Says::Domain,
+        (IANA, ie::FLOW_DIRECTION) => Says::Name(ScopeName::Element(IANA, ie::FLOW_DIRECTION)),
         (enterprise, id) if is_scope => Says::Name(ScopeName::Element(enterprise, id)),
         _ => Says::Nothing,
     }

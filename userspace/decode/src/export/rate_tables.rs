@@ -3,10 +3,13 @@
 //! Takes rates with the names and values of their scope; gives the rates of rows whose records tell the same
 //! values. Rates whose scope has the same names are a table; what narrows a rate down more goes first.
 
-use super::plan::find;
-use super::records::{Records, Slot};
-use super::template::{Element, Template, V9_SCOPE};
+use super::information_element as ie;
+use super::records::Records;
+use super::scope_name::ScopeName;
+use super::slot::{Slot, find};
+use super::template::{Element, Template};
 use super::wire::number;
+use crate::frame::Direction;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -20,33 +23,13 @@ const RATES_MAX: usize = 4096;
 /// Names of one scope; rates of one with more are not kept.
 const NAMES_MAX: usize = 8;
 
-/// Scopes by which an exporter speaks of itself, whatever the number: addresses and processes. Where all say the
-/// same, it holds for records that do not tell which of them made it.
-const ITSELF: [u16; 4] = [130, 131, 143, 144];
-
-/// What decides which rows a rate is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ScopeName {
-    /// What took the packets (`samplerId`, `selectorId`).
-    Sampler,
-    /// The template of the records.
-    Template,
-    /// The interface that a flow was observed at: the output where its direction says so, the input else.
-    Interface,
-    /// The output interface of a flow that was observed there.
-    OutputInterface,
-    /// A field of the records: its enterprise and number. Of what NetFlow v9 calls scopes, the enterprise is
-    /// `u32::MAX`; no record has them.
-    Element(u32, u16),
-}
-
 /// What came of noting a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noted {
-    /// It was known.
+    /// The rate was known.
     Same,
     Changed,
-    /// There is no room for it.
+    /// There is no room for the rate.
     Refused,
 }
 
@@ -84,33 +67,6 @@ pub(super) struct Lookup<'t> {
     table: &'t Table,
     places: Vec<Place>,
     order: (u8, Reverse<usize>),
-}
-
-impl ScopeName {
-    /// The name in a report.
-    #[must_use]
-    pub fn text(self) -> String {
-        match self {
-            Self::Sampler => "sampler".into(),
-            Self::Template => "template".into(),
-            Self::Interface => "interface".into(),
-            Self::OutputInterface => "output interface".into(),
-            Self::Element(0, 130 | 131) => "exporter address".into(),
-            Self::Element(0, 138) => "observation point".into(),
-            Self::Element(0, 141) => "line card".into(),
-            Self::Element(0, 143) => "metering process".into(),
-            Self::Element(0, 144) => "exporting process".into(),
-            Self::Element(0, 301) => "selection sequence".into(),
-            Self::Element(V9_SCOPE, 4) => "cache".into(),
-            Self::Element(V9_SCOPE, id) => format!("scope {id}"),
-            Self::Element(0, id) => format!("element {id}"),
-            Self::Element(enterprise, id) => format!("element {id} of enterprise {enterprise}"),
-        }
-    }
-
-    fn is_itself(self) -> bool {
-        matches!(self, Self::Element(0, id) if ITSELF.contains(&id))
-    }
 }
 
 impl Table {
@@ -262,8 +218,13 @@ impl<'t> Lookup<'t> {
 impl RowFields<'_> {
     /// Where rows tell the value of a name, if they do.
     fn place(self, name: ScopeName) -> Option<Place> {
-        let [input, output] = if self.is_reverse { [14, 10] } else { [10, 14] }.map(|id| self.slot(id));
-        let direction = self.slot(61);
+        let [input, output] = if self.is_reverse {
+            [ie::EGRESS_INTERFACE, ie::INGRESS_INTERFACE]
+        } else {
+            [ie::INGRESS_INTERFACE, ie::EGRESS_INTERFACE]
+        }
+        .map(|id| self.slot(id));
+        let direction = self.slot(ie::FLOW_DIRECTION);
         match name {
             ScopeName::Sampler => self.sampler().map(Place::Field),
             ScopeName::Template => Some(Place::Always(self.template.id.into())),
@@ -285,7 +246,7 @@ impl RowFields<'_> {
 
     /// Where rows name their sampler.
     pub(super) fn sampler(self) -> Option<Slot> {
-        self.slot(48).or_else(|| self.slot(302))
+        self.slot(ie::SAMPLER_ID).or_else(|| self.slot(ie::SELECTOR_ID))
     }
 
     fn slot(self, id: u16) -> Option<Slot> {
@@ -297,7 +258,7 @@ impl RowFields<'_> {
         match name {
             ScopeName::Sampler => 0,
             ScopeName::Template => 1,
-            ScopeName::OutputInterface if self.slot(61).is_some() => 2,
+            ScopeName::OutputInterface if self.slot(ie::FLOW_DIRECTION).is_some() => 2,
             ScopeName::Interface => 3,
             ScopeName::OutputInterface => 4,
             ScopeName::Element(..) => 5,
@@ -309,7 +270,9 @@ impl Place {
     /// The value of a row; `None` where it has none.
     fn value(self, records: &Records<'_>, row: usize) -> Option<u64> {
         let field = |slot| value_of(records.field_of(row, slot));
-        let is_output = |direction: Option<Slot>| direction.and_then(field).map(|direction| direction == 1);
+        let is_output = |direction: Option<Slot>| {
+            direction.and_then(field).map(|direction| direction == Direction::Egress as u64)
+        };
         match self {
             Self::Always(value) => Some(value),
             Self::Field(slot) => field(slot),

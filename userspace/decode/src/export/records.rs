@@ -1,19 +1,9 @@
 //! The data records of one set, of fixed or of varying length, as columns of slices.
 
 use super::sets::SET_HEADER_OCTETS;
+use super::slot::Slot;
 use super::template::{Template, VARIABLE};
 use super::wire::{array_at, u16_at};
-
-/// Where a field stands in a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// Position among the template's fields.
-    pub(super) field: usize,
-    /// First octet, where no field before it varies in length.
-    pub(super) offset: usize,
-    /// Octets, where they do not vary.
-    pub(super) length: usize,
-}
 
 /// The records of a set.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +47,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Whether they are all that the body of their set holds, but for padding behind them.
+    /// Whether the records are all that the body of their set holds, but for padding behind them.
     ///
     /// Padding fills a set up to a multiple of four octets, whatever its octets are (RFC 3954 §5.3); where sets may
     /// begin at multiples of eight, zeros do so too (RFC 7011 §3.3.1). An empty set has no records to be missed.
@@ -125,7 +115,7 @@ impl<'a, const N: usize> Arrays<'a, N> {
         })
     }
 
-    /// Those of the up to three records after them.
+    /// The fields of the up to three records behind all fours.
     #[inline]
     pub(super) fn rest(self) -> impl ExactSizeIterator<Item = [u8; N]> + use<'a, N> {
         let rows = self.rows - self.rows % 4..self.rows;

@@ -2,7 +2,7 @@
 //!
 //! `netflow_parser` carries the registries; what it does not know is a number, as most elements are.
 
-use super::template::REVERSE;
+use super::enterprise::{IANA, REVERSE};
 use netflow_parser::V9Field;
 use netflow_parser::variable_versions::field_value::FieldDataType as Type;
 use netflow_parser::variable_versions::ipfix::lookup::IPFixField;
@@ -29,7 +29,9 @@ pub fn element_form(enterprise: u32, id: u16) -> ElementForm {
 fn registered_type(enterprise: u32, id: u16) -> Type {
     let iana = || Type::from(IPFixField::new(id, None));
     match enterprise {
-        0 => Some(iana()).filter(|kind| *kind != Type::Unknown).unwrap_or_else(|| V9Field::from(id).into()),
+        IANA => {
+            Some(iana()).filter(|kind| *kind != Type::Unknown).unwrap_or_else(|| V9Field::from(id).into())
+        }
         REVERSE => iana(),
         _ => IPFixField::new(id, Some(enterprise)).into(),
     }

@@ -9,11 +9,11 @@ use tapline_record::address::Address;
 /// How much there is of something, and for whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
-    /// For all exporters together.
+    /// How much all exporters together may have.
     pub(super) all: usize,
-    /// What any of them may have as long as there is room.
+    /// What any exporter may have as long as there is room.
     pub(super) each: usize,
-    /// Beyond that, an exporter may have one part in so many of what is free: alone it comes to one part more, and
+    /// Beyond `each`, an exporter may have one part in so many of what is free: alone it comes to one part more, and
     /// the n-th of those that take what they get finds as much of what the others left.
     pub(super) parts: usize,
 }

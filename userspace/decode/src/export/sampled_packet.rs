@@ -1,8 +1,8 @@
 //! The beginning of a sampled packet in, columns of its row of `flows` out.
 
 use crate::flow_meter::columns_of;
+use crate::frame::{Frame, LinkType};
 use crate::packet::{Depth, decode};
-use crate::{Frame, LinkType};
 use tapline_record::{EventTime, FlowColumn, FlowRow, PacketColumn, PacketRow};
 
 /// Sets fields of a row, and that they are there.

@@ -7,12 +7,13 @@
 //! Of several rates the first of these holds: the record's own, that of its sampler, its template, its interface,
 //! of what else its scope names; the domain's; the exporter's; the one that is assumed.
 
+use super::rate_remarks::{RateRemarks, UnfollowedRates};
 use super::rate_scopes::RateScopes;
-use super::rate_tables::{Lookup, Noted, RowFields, ScopeName, Tables};
+use super::rate_tables::{Lookup, Noted, RowFields, Tables};
 use super::records::Records;
+use super::scope_name::ScopeName;
 use super::template::Template;
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 use std::sync::Arc;
 
 /// Rates that all domains together keep.
@@ -27,41 +28,20 @@ const SHARED_ALL_MAX: usize = 4096;
 /// Domains that share, and domains that one of them may speak of.
 const DOMAINS_MAX: usize = 256;
 
-/// Rates whose scope no record tells, by the name of that scope.
-pub type UnfollowedRates = BTreeMap<ScopeName, u64>;
-
-/// What became of announced rates that hold for no record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RateRemarks {
-    /// Those whose scope no record tells.
-    pub unfollowed: UnfollowedRates,
-    /// Announcements that there was no room for.
-    pub refused: u64,
-}
-
-impl AddAssign<&Self> for RateRemarks {
-    fn add_assign(&mut self, other: &Self) {
-        for (&name, count) in &other.unfollowed {
-            *self.unfollowed.entry(name).or_default() += count;
-        }
-        self.refused += other.refused;
-    }
-}
-
 /// What one exporter and domain said of its sampling.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sampling {
     domain: u32,
     /// Whether domain 0 stands for the whole exporter (RFC 7011 §3.1).
     is_ipfix: bool,
-    /// What the header of its last message said.
+    /// What the header of the last message said.
     header: Option<u64>,
-    /// As long as the exporter says nothing.
+    /// The rate that is assumed as long as the exporter says nothing.
     assumed: Option<u64>,
     own: Tables,
     of_others: BTreeMap<u32, Tables>,
     shared: Arc<Shared>,
-    /// Whether something changed since it was shared.
+    /// Whether something changed since the domains of the exporter last shared what they know.
     has_news: bool,
     /// Rates that there was no room for.
     refused: u64,
@@ -71,21 +51,21 @@ pub(super) struct Sampling {
 /// What the domains of one exporter say together.
 #[derive(Debug, Default)]
 struct Shared {
-    /// As far as all of them agree.
+    /// Rates that all domains agree on.
     agreed: Tables,
-    /// Of the whole exporter.
+    /// The rate of the whole exporter.
     whole: Option<u64>,
-    /// Of domains that others named.
+    /// Rates of domains that others named, by their number.
     named: BTreeMap<u32, Tables>,
 }
 
-/// What follows from all that.
+/// What follows from all that a domain and its exporter said.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// The rate of what has none of its own. An exporter with a single sampler may leave its number out of the
     /// records.
     overall: Option<u64>,
-    /// The same of records that name a sampler which nobody announced.
+    /// The rate of records that name a sampler which nobody announced.
     without_samplers: Option<u64>,
     tells_rows_apart: bool,
 }
@@ -96,7 +76,7 @@ impl Sampling {
         Self { assumed, ..Self::default() }.settled()
     }
 
-    /// The same of the domain with this number.
+    /// What is assumed of the domain with this number.
     pub(super) fn of_domain(self, domain: u32, is_ipfix: bool) -> Self {
         Self { domain, is_ipfix, ..self }
     }
@@ -303,7 +283,8 @@ fn takes_room(rates: usize, room: &mut usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::{Element, Field, TemplateKind, V9_SCOPE};
+    use super::super::enterprise::V9_SCOPE;
+    use super::super::template::{Element, Field, TemplateKind};
     use super::*;
 
     fn learned(elements: &[(u32, u16)], records: &[&[u16]]) -> Sampling {

@@ -8,8 +8,9 @@
 //! 192.0.2.1 2055 udp 10 7 options:1 257 0.149.4 0.34.4
 //! ```
 
+use super::datagram::Transport;
+use super::domain_key::DomainKey;
 use super::template::{Element, Field, Template, TemplateKind};
-use super::{DomainKey, Transport};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;

@@ -3,23 +3,26 @@
 //! Takes the section of each record, gives the columns that no field of the template fills. One record is one
 //! packet.
 
-use super::plan::find;
-use super::records::{Records, Slot};
+use super::information_element as ie;
+use super::records::Records;
 use super::sampled_packet::{fill_from_frame, set};
+use super::slot::{Slot, find};
 use super::template::{Element, Template};
 use super::wire::number;
-use crate::LinkType;
 use crate::flow_meter::columns_of;
+use crate::frame::LinkType;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{ColumnBuilder, FlowColumn, FlowRow, PacketRow};
 
-/// Elements that hold a section, and how it begins: `ipHeaderPacketSection`, `dataLinkFrameSection`,
-/// `layer2packetSectionData`.
-const SECTIONS: [(u16, LinkType); 3] =
-    [(313, LinkType::RawIp), (315, LinkType::Ethernet), (104, LinkType::Ethernet)];
+/// Elements that hold a section, and how it begins.
+const SECTIONS: [(u16, LinkType); 3] = [
+    (ie::IP_HEADER_PACKET_SECTION, LinkType::RawIp),
+    (ie::DATA_LINK_FRAME_SECTION, LinkType::Ethernet),
+    (ie::LAYER2_PACKET_SECTION_DATA, LinkType::Ethernet),
+];
 
-/// Elements that tell how many octets the whole frame had: `dataLinkFrameSize`, `layer2packetSectionSize`.
-const SIZES: [u16; 2] = [312, 103];
+/// Elements that tell how many octets the whole frame had.
+const SIZES: [u16; 2] = [ie::DATA_LINK_FRAME_SIZE, ie::LAYER2_PACKET_SECTION_SIZE];
 
 /// Where records have their section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Takes a message, gives its sets in order until its end, its padding, or a length that makes no sense; what
 //! came before counts.
 
-use super::account::Undecodable;
+use super::undecodable::Undecodable;
 use super::wire::u16_at;
 
 /// Octets of a set's header.

@@ -3,6 +3,8 @@
 //! Takes the body of a template set, gives its templates in their order. The octets are taken apart by
 //! `netflow_parser`; a record that is cut short ends the set: what came before it counts, and its number is told.
 
+use super::enterprise::{IANA, REVERSE, V9_SCOPE};
+use super::set_id;
 use super::wire::u16_at;
 use netflow_parser::variable_versions::{ipfix, v9};
 use nom_derive::Parse as _;
@@ -13,16 +15,10 @@ pub(super) const VARIABLE: u16 = u16::MAX;
 /// Templates have numbers from here on; lower ones name other sets.
 pub(super) const TEMPLATE_ID_MIN: u16 = 256;
 
-/// The enterprise of reverse elements of biflows (RFC 5103).
-pub(super) const REVERSE: u32 = 29305;
-
-/// Stands for the enterprise of what NetFlow v9 calls scopes, which are no information elements.
-pub(super) const V9_SCOPE: u32 = u32::MAX;
-
 /// An information element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Element {
-    /// Private enterprise number, 0 for IANA's own.
+    /// Private enterprise number (`enterprise.rs`), [`IANA`] for its own.
     pub(super) enterprise: u32,
     pub(super) id: u16,
 }
@@ -30,10 +26,10 @@ pub(super) struct Element {
 impl Element {
     /// One of IANA's elements.
     pub(super) const fn iana(id: u16) -> Self {
-        Self { enterprise: 0, id }
+        Self { enterprise: IANA, id }
     }
 
-    /// The same seen from the other end of a biflow.
+    /// One of IANA's elements, seen from the other end of a biflow.
     pub(super) const fn reverse(id: u16) -> Self {
         Self { enterprise: REVERSE, id }
     }
@@ -88,16 +84,16 @@ impl Template {
 /// What a template set says of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Announced {
-    /// What it means from now on.
+    /// What the number means from now on.
     Template(Template),
-    /// That it means something, which the set is too short to say.
+    /// That the number means something, which the set is too short to say.
     Cut(u16),
 }
 
 /// Reads the body of a template set.
 pub(super) type TemplateReader = fn(&[u8], &mut dyn FnMut(Announced));
 
-/// Templates of a v9 set with number 0.
+/// Templates of a v9 set with number [`set_id::V9_TEMPLATE`].
 pub(super) fn v9_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
         let Ok((rest, template)) = v9::Template::parse(body) else { return cut_short(body, visit) };
@@ -111,7 +107,7 @@ pub(super) fn v9_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     }
 }
 
-/// Templates of a v9 set with number 1.
+/// Templates of a v9 set with number [`set_id::V9_OPTIONS_TEMPLATE`].
 pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
         let Ok((rest, template)) = v9::OptionsTemplate::parse(body) else { return cut_short(body, visit) };
@@ -131,7 +127,7 @@ pub(super) fn v9_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Announ
     }
 }
 
-/// Templates of an IPFIX set with number 2.
+/// Templates of an IPFIX set with number [`set_id::IPFIX_TEMPLATE`].
 pub(super) fn ipfix_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
         let Ok((rest, template)) = ipfix::Template::parse(body) else { return cut_short(body, visit) };
@@ -141,7 +137,7 @@ pub(super) fn ipfix_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced))
     }
 }
 
-/// Templates of an IPFIX set with number 3.
+/// Templates of an IPFIX set with number [`set_id::IPFIX_OPTIONS_TEMPLATE`].
 pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Announced)) {
     while has_template(body) {
         // A withdrawal has no scope count.
@@ -160,7 +156,7 @@ pub(super) fn ipfix_options_templates(mut body: &[u8], visit: &mut dyn FnMut(Ann
 }
 
 fn ipfix_field(field: &ipfix::TemplateField) -> Field {
-    let enterprise = field.enterprise_number.unwrap_or(0);
+    let enterprise = field.enterprise_number.unwrap_or(IANA);
     Field { element: Element { enterprise, id: field.field_type_number }, length: field.field_length }
 }
 
@@ -174,7 +170,9 @@ fn cut_short(body: &[u8], visit: &mut dyn FnMut(Announced)) {
 /// Whether a template record may begin here; what begins otherwise is padding. An IPFIX set may withdraw
 /// all templates by its own number.
 fn has_template(body: &[u8]) -> bool {
-    let is_withdrawal = |id| matches!(id, 2 | 3) && u16_at(body, 2) == Some(0);
+    let is_withdrawal = |id| {
+        matches!(id, set_id::IPFIX_TEMPLATE | set_id::IPFIX_OPTIONS_TEMPLATE) && u16_at(body, 2) == Some(0)
+    };
     u16_at(body, 0).is_some_and(|id| id >= TEMPLATE_ID_MIN || is_withdrawal(id))
 }
 

@@ -7,24 +7,19 @@
 //! So no event time lies after its message; how far that one may lie after its arrival is the exporter's clock's
 //! matter (`clock.rs`).
 
+use super::append::extend_arrays;
+use super::believed::{AGE_MS_MAX, Believed, END_AHEAD_MS_MAX, NO_TIME};
 use super::elements::Form;
-use super::extract::{Message, extend_arrays};
+use super::message::Message;
 use super::plan::Times;
-use super::records::{Records, Slot};
+use super::records::Records;
+use super::slot::Slot;
 use super::uptimes::Uptimes;
 use super::wire::number;
 use tapline_record::EventTime;
 
-/// How far a flow's end may lie after its message was sent: exporters round the one and not the other.
-const END_AHEAD_MS_MAX: u32 = 2_000;
-/// How far from that an event may lie in the past: a day, longer than any exporter keeps a flow. What is older was
-/// counted from another beginning.
-const AGE_MS_MAX: u32 = 86_400_000;
 /// Seconds between NTP's epoch and Unix's.
 const NTP_EPOCH_SECONDS: i64 = 2_208_988_800;
-/// Stands for a time that is not given.
-pub(super) const NO_TIME: i64 = i64::MIN;
-
 /// The times of rows, in nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct RowTimes {
@@ -127,7 +122,7 @@ impl RowTimes {
         }
     }
 
-    /// Forgets all of them.
+    /// Forgets all rows.
     pub(super) fn clear(&mut self) {
         [&mut self.starts, &mut self.ends, &mut self.events].into_iter().for_each(Vec::clear);
         self.has_gaps = false;
@@ -213,33 +208,6 @@ fn settle_row([start, end, event]: [&mut i64; 3], sent: i64, believed: Believed)
     is_mended || told.is_none()
 }
 
-/// From when to when an event is believed to have happened that a message tells of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Believed {
-    earliest: i64,
-    latest: i64,
-}
-
-impl Believed {
-    /// For a message that was sent then; one out of an archive may tell of anything that happened before.
-    pub(super) const fn of(sent: EventTime, is_archive: bool) -> Self {
-        let latest = sent.plus(END_AHEAD_MS_MAX as i64 * 1_000_000);
-        let day = latest.plus(-(AGE_MS_MAX as i64) * 1_000_000);
-        Self { earliest: if is_archive { NO_TIME } else { day.0 }, latest: latest.0 }
-    }
-
-    const fn has(self, time: i64) -> bool {
-        self.earliest <= time && time <= self.latest && time != NO_TIME
-    }
-
-    /// Puts other times, where they are believed, in place of those that are not.
-    fn prefer(self, times: &mut [i64], others: &[i64]) {
-        let worse =
-            times.iter_mut().zip(others).filter(|(time, other)| !self.has(**time) && self.has(**other));
-        worse.for_each(|(time, other)| *time = *other);
-    }
-}
-
 impl Times {
     /// Whether there is a field of any time.
     fn has_any(&self) -> bool {
@@ -323,7 +291,7 @@ fn instant(number: u64, form: Form, sent: EventTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::extract::Origin;
+    use super::super::message::Origin;
     use super::super::sampling::Sampling;
     use super::*;
 

@@ -1,8 +1,8 @@
 //! Starts and ends of flows as nearly all messages of NetFlow v5 and v9 tell them: both by the exporter's uptime,
 //! neither in need of mending. The loops have no branches and become vectors; all else is `times.rs`.
 
+use super::append::extend_arrays;
 use super::elements::Form;
-use super::extract::extend_arrays;
 use super::plan::Times;
 use super::records::Records;
 

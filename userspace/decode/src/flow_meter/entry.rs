@@ -3,7 +3,7 @@
 //! Takes updates, gives the flow's deadline and, in the end, its row. The deadline is the earliest
 //! of three: silence, age, and the linger after FIN or RST.
 
-use super::FlowMeterLimits;
+use super::limits::FlowMeterLimits;
 use super::update::{FlowUpdate, columns_of};
 use std::mem::offset_of;
 use tapline_record::{FlowColumn, FlowKey, FlowRow, PacketColumn};

@@ -25,6 +25,7 @@
 
 mod batcher;
 mod entry;
+mod limits;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -33,35 +34,16 @@ mod wheel;
 
 pub use batcher::FlowBatcher;
 pub use entry::FlowEndReason;
+pub use limits::FlowMeterLimits;
 pub use update::FlowUpdate;
 pub(crate) use update::columns_of;
 
 use entry::{FlowEntry, Timeouts};
 use std::ops::RangeInclusive;
-use table::{FlowTable, Node};
+use table::{FlowTable, LOOKAHEAD_PACKETS, Node};
 use tapline_record::{EventTime, FlowKey, FlowRow, PacketColumn, PacketRow};
 use update::{has_addresses, key_of};
 use wheel::{WHEEL_TICKS, Wheel};
-
-/// Timeouts, and the size of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowMeterLimits {
-    /// A flow that lasts longer is given in pieces.
-    pub active_timeout_ms: u32,
-    /// A flow ends when nothing came for so long.
-    pub inactive_timeout_ms: u32,
-    /// A flow ends so long after its first FIN or RST.
-    pub linger_ms: u32,
-    /// Flows that are metered at once, 1 to 2^30, some 160 octets each; when there are more, those next
-    /// to end are given early.
-    pub flows_max: u32,
-}
-
-impl Default for FlowMeterLimits {
-    fn default() -> Self {
-        Self { active_timeout_ms: 60_000, inactive_timeout_ms: 15_000, linger_ms: 2_000, flows_max: 1 << 20 }
-    }
-}
 
 /// What a meter did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +56,7 @@ pub struct FlowMeterCounters {
     pub frames_with_damaged_ip: u64,
     /// Records given.
     pub flows: u64,
-    /// Of these, those given early because the table was full.
+    /// Records given early because the table was full, which are counted in `flows` too.
     pub flows_given_early: u64,
     /// Times that the clock stepped back by more than the inactive timeout.
     pub clock_steps: u64,
@@ -103,8 +85,6 @@ pub struct FlowMeter {
 /// Before the first packet.
 const NO_TICK: i64 = i64::MIN;
 const FLOWS_MAX: u32 = 1 << 30;
-/// Packets whose flows are looked up together: more than a processor has cache misses under way.
-const LOOKAHEAD_PACKETS: usize = 32;
 
 impl FlowMeter {
     /// A meter without flows.

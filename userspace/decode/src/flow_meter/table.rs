@@ -3,13 +3,15 @@
 //! Takes keys and entries, gives node numbers that stay the same for an entry's life. Numbers are
 //! given out in an order that does not depend on the hash, so nothing outside can see the seed.
 
-use super::LOOKAHEAD_PACKETS;
 use super::entry::FlowEntry;
 use std::hash::{BuildHasher as _, RandomState};
 use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 use tapline_record::FlowKey;
 use tapline_record::address::Address;
+
+/// Packets whose flows are looked up together: more than a processor has cache misses under way.
+pub(super) const LOOKAHEAD_PACKETS: usize = 32;
 
 /// Number of an entry.
 pub(super) type Node = u32;

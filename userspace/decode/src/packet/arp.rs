@@ -1,6 +1,6 @@
 //! ARP (RFC 826): no column but the EtherType; only checked to be whole.
 
-use super::Damage;
+use super::damage::Damage;
 use super::walk::Walk;
 
 /// Notes an ARP packet that is shorter than its address lengths say.

@@ -4,9 +4,12 @@
 //! burst by burst. Every frame pushed is one row of one batch, damaged ones too; once warm, nothing
 //! is allocated but text and payload.
 
-use super::tunnel::Kind;
-use super::{DamageCounts, Depth, UnreadCounts, decode};
-use crate::Frame;
+use super::damage::DamageCounts;
+use super::decode::decode;
+use super::depth::Depth;
+use super::tunnel_kind::Kind;
+use super::unread::UnreadCounts;
+use crate::frame::Frame;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::collections::HashMap;

@@ -1,7 +1,15 @@
 //! BSD loopback frames (LINKTYPE_NULL and LINKTYPE_LOOP): an address family, then a packet.
 
+use super::damage::Damage;
+use super::ethertype;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, ethertype};
+
+/// Address families of the BSDs (tcpdump.org, `LINKTYPE_NULL`).
+const AF_INET: u32 = 2;
+const AF_INET6_NETBSD_OPENBSD: u32 = 24;
+const AF_INET6_FREEBSD: u32 = 28;
+const AF_INET6_MACOS: u32 = 30;
 
 /// Gives the packet whose address family is in the byte order of the capturing host.
 ///
@@ -23,9 +31,8 @@ pub(super) fn strip_loop<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option
 
 fn packet<'a>(family: u32, bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     walk.ethertype = match family {
-        2 => ethertype::IPV4,
-        // AF_INET6 of NetBSD and OpenBSD, FreeBSD, and macOS.
-        24 | 28 | 30 => ethertype::IPV6,
+        AF_INET => ethertype::IPV4,
+        AF_INET6_NETBSD_OPENBSD | AF_INET6_FREEBSD | AF_INET6_MACOS => ethertype::IPV6,
         other => return walk.leave(Unread::AddressFamily(other)),
     };
     Some(bytes)

@@ -1,7 +1,7 @@
 //! DCCP (RFC 4340 §5.1).
 
-use super::Damage;
-use super::transport::fill_ports;
+use super::damage::Damage;
+use super::ports::fill_ports;
 use super::walk::Walk;
 
 /// Fills the ports and gives what is behind the header and its options.

@@ -1,6 +1,6 @@
 //! How far to read into a frame.
 
-use super::present;
+use super::columns::present;
 use tapline_record::PacketColumn::{
     Direction, Dscp, DstIp, DstMac, DstPort, Ecn, Ethertype, FlowLabel, FragmentOffset, FrameOctets,
     IcmpCode, IcmpType, InnerVlan, Interface, IpId, IpVersion, MplsLabel, Octets, Payload, Protocol, SrcIp,

@@ -1,10 +1,11 @@
 //! Ethernet II and IEEE 802.3: addresses, then a type or a length.
 
+use super::columns::present;
+use super::damage::Damage;
 use super::ethertype;
 use super::fields::Fields as _;
 use super::walk::Walk;
-use super::{Damage, present};
-use crate::Frame;
+use crate::frame::Frame;
 use tapline_record::PacketColumn::{DstMac, SrcMac};
 
 /// Length of the frame check sequence.

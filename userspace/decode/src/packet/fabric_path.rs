@@ -1,8 +1,9 @@
 //! Cisco FabricPath: a frame behind a header of switch numbers that looks like that of Ethernet.
 
+use super::columns::present;
+use super::damage::Damage;
 use super::ethertype::BRIDGED_ETHERNET;
 use super::walk::Walk;
-use super::{Damage, present};
 use tapline_record::PacketColumn::{DstMac, Ethertype, SrcMac};
 
 /// Gives the frame inside, whose addresses and EtherType are the row's: what stood for them names switches.

@@ -1,9 +1,9 @@
 //! Geneve (RFC 8926).
 
-use super::Damage;
+use super::damage::Damage;
 use super::ethertype;
 use super::fields::Fields as _;
-use super::tunnel::{self, Kind};
+use super::tunnel_kind::{self, Kind};
 use super::walk::Walk;
 
 /// The registered port.
@@ -16,7 +16,7 @@ pub(super) fn strip<'a>(data: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [
     if version != 0 {
         return None;
     }
-    tunnel::note(Kind::Geneve, Some(header.be32::<4>() >> 8), walk);
+    tunnel_kind::note(Kind::Geneve, Some(header.be32::<4>() >> 8), walk);
     let bytes = walk.skip(rest, options_octets, Damage::GeneveTruncated)?;
     ethertype::enter_type(header.be16::<2>(), walk)?;
     Some(bytes)

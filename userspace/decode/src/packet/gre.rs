@@ -1,10 +1,11 @@
 //! GRE (RFC 2784, RFC 2890), with ERSPAN and PPTP's version 1 (RFC 2637) inside.
 
+use super::damage::Damage;
 use super::ethertype::{self, BRIDGED_ETHERNET};
 use super::fields::Fields as _;
-use super::tunnel::{self, Kind};
+use super::ppp;
+use super::tunnel_kind::{self, Kind};
 use super::walk::Walk;
-use super::{Damage, ppp};
 
 const CHECKSUM: u16 = 0x8000;
 /// Source routes (RFC 1701), given up by RFC 2784.
@@ -22,7 +23,7 @@ const ERSPAN_III: u16 = 0x22eb;
 pub(super) fn strip<'a>(packet: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     let (header, bytes) = walk.header::<4>(packet, Damage::GreTruncated)?;
     let (flags, ethertype) = (header.be16::<0>(), header.be16::<2>());
-    tunnel::note(Kind::Gre, None, walk);
+    tunnel_kind::note(Kind::Gre, None, walk);
     let bytes = match flags & VERSION {
         0 => strip_version_0(flags, bytes, walk)?,
         1 => strip_version_1(flags, bytes, walk)?,
@@ -48,7 +49,7 @@ fn strip_version_0<'a>(flags: u16, mut bytes: &'a [u8], walk: &mut Walk<'_, '_>)
     }
     if flags & KEY != 0 {
         let (key, rest) = walk.header::<4>(bytes, Damage::GreTruncated)?;
-        tunnel::note(Kind::Gre, Some(key.be32::<0>()), walk);
+        tunnel_kind::note(Kind::Gre, Some(key.be32::<0>()), walk);
         bytes = rest;
     }
     let sequence_octets = if flags & SEQUENCE == 0 { 0 } else { 4 };
@@ -58,7 +59,7 @@ fn strip_version_0<'a>(flags: u16, mut bytes: &'a [u8], walk: &mut Walk<'_, '_>)
 /// The key of version 1 is the payload's length and the call id, which is the tunnel's id.
 fn strip_version_1<'a>(flags: u16, bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     let (key, bytes) = walk.header::<4>(bytes, Damage::GreTruncated)?;
-    tunnel::note(Kind::Gre, Some(key.be16::<2>().into()), walk);
+    tunnel_kind::note(Kind::Gre, Some(key.be16::<2>().into()), walk);
     let numbers = [SEQUENCE, ACKNOWLEDGEMENT].into_iter().filter(|flag| flags & flag != 0).count();
     let bytes = walk.skip(bytes, 4 * numbers, Damage::GreTruncated)?;
     Some(walk.limit(bytes, key.be16::<0>().into(), Damage::GreTruncated))

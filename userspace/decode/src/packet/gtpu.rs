@@ -1,9 +1,9 @@
 //! GTP-U, version 1 (3GPP TS 29.281): user packets between mobile network nodes.
 
-use super::Damage;
+use super::damage::Damage;
 use super::ethertype;
 use super::fields::Fields as _;
-use super::tunnel::{self, Kind};
+use super::tunnel_kind::{self, Kind};
 use super::walk::Walk;
 
 /// The registered port.
@@ -24,7 +24,7 @@ pub(super) fn strip<'a>(data: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [
     if flags & VERSION_MASK != VERSION_1 || message_type != G_PDU {
         return None;
     }
-    tunnel::note(Kind::Gtpu, Some(header.be32::<4>()), walk);
+    tunnel_kind::note(Kind::Gtpu, Some(header.be32::<4>()), walk);
     let rest = walk.limit(rest, header.be16::<2>().into(), Damage::GtpuTruncated);
     let bytes = skip_optional_fields(flags, rest, walk)?;
     walk.ethertype = match bytes.first()? >> 4 {

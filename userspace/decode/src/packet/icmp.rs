@@ -1,7 +1,8 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443), which begin alike.
 
+use super::columns::present;
+use super::damage::Damage;
 use super::walk::Walk;
-use super::{Damage, present};
 use tapline_record::PacketColumn::{IcmpCode, IcmpType};
 
 /// Fills type and code. ICMP is no transport: there is no payload.

@@ -1,9 +1,10 @@
 //! Extension headers between the IP header and what it carries (RFC 8200 §4, RFC 4302).
 
+use super::columns::present;
+use super::damage::Damage;
 use super::fields::Fields as _;
-use super::ip::protocol;
+use super::protocol;
 use super::walk::Walk;
-use super::{Damage, present};
 use tapline_record::PacketColumn::{FragmentOffset, IpId, Protocol};
 
 /// Set in every fragment but the last.

@@ -1,9 +1,10 @@
 //! IPv4 (RFC 791).
 
+use super::columns::{columns_within, present};
+use super::damage::Damage;
 use super::fields::Fields as _;
 use super::ip_extension;
 use super::walk::Walk;
-use super::{Damage, columns_within, present};
 use tapline_record::PacketColumn::{
     Dscp, DstIp, Ecn, FragmentOffset, IpId, IpVersion, Octets, Protocol, SrcIp, Ttl,
 };

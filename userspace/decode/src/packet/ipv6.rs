@@ -1,9 +1,11 @@
 //! IPv6 (RFC 8200).
 
+use super::columns::{columns_within, present};
+use super::damage::Damage;
 use super::fields::Fields as _;
-use super::ip::protocol;
+use super::protocol;
 use super::walk::Walk;
-use super::{Damage, columns_within, ip_extension, jumbo, present};
+use super::{ip_extension, jumbo};
 use tapline_record::PacketColumn::{Dscp, DstIp, Ecn, FlowLabel, IpVersion, Octets, Protocol, SrcIp, Ttl};
 
 /// Length of the header without extensions.

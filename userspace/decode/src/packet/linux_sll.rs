@@ -1,10 +1,13 @@
 //! Linux cooked captures, versions 1 and 2 (LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2).
 
+use super::columns::present;
+use super::damage::Damage;
 use super::ethertype;
 use super::fields::Fields as _;
+use super::llc;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, llc, present};
-use crate::Direction;
+use crate::frame::Direction;
 use tapline_record::PacketColumn::{self, SrcMac};
 
 /// Instead of an EtherType: an LLC header follows.

@@ -1,8 +1,10 @@
 //! IEEE 802.2 LLC, as it follows an 802.3 length, and SNAP (RFC 1042).
 
+use super::damage::Damage;
+use super::ethertype;
 use super::fields::Fields as _;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, ethertype};
 
 /// Service access point of SNAP, as destination and as source.
 const SAP_SNAP: u8 = 0xaa;

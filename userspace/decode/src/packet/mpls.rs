@@ -1,9 +1,10 @@
 //! MPLS label stacks (RFC 3032), and what the bottom label leaves to be guessed (RFC 4928).
 
-use super::ethertype;
+use super::columns::present;
+use super::damage::Damage;
 use super::fields::Fields as _;
 use super::walk::Walk;
-use super::{Damage, present};
+use super::{ethertype, ppp_protocol};
 use tapline_record::PacketColumn::MplsLabel;
 
 /// Set in the last entry of the stack.
@@ -42,8 +43,8 @@ fn guess_payload<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8
 fn associated_channel<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {
     let (header, bytes) = bytes.split_first_chunk::<CONTROL_WORD_OCTETS>()?;
     walk.ethertype = match header.be16::<2>() {
-        0x0021 => ethertype::IPV4,
-        0x0057 => ethertype::IPV6,
+        ppp_protocol::IPV4 => ethertype::IPV4,
+        ppp_protocol::IPV6 => ethertype::IPV6,
         _ => return None,
     };
     Some(bytes)

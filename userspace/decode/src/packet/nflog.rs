@@ -1,7 +1,9 @@
 //! Packets that Linux's netfilter logged (`LINKTYPE_NFLOG`): attributes, of which one is the packet.
 
+use super::damage::Damage;
+use super::ethertype;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, ethertype};
 
 /// Address families of Linux.
 const AF_INET: u8 = 2;

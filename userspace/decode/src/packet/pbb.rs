@@ -1,6 +1,6 @@
 //! Provider backbone bridges (IEEE 802.1ah): a customer's frame behind an instance tag.
 
-use super::Damage;
+use super::damage::Damage;
 use super::ethertype::BRIDGED_ETHERNET;
 use super::walk::Walk;
 

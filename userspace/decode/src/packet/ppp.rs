@@ -1,8 +1,11 @@
 //! The protocol field of PPP (RFC 1661), compressed or not.
 
+use super::columns::present;
+use super::damage::Damage;
+use super::unread::Unread;
 use super::walk::Walk;
-use super::{Damage, Unread, ethertype, present};
-use crate::Direction;
+use super::{ethertype, ppp_protocol};
+use crate::frame::Direction;
 use tapline_record::PacketColumn;
 
 /// Address and control of PPP in HDLC-like framing (RFC 1662).
@@ -47,9 +50,9 @@ pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a 
         (u16::from_be_bytes([first, second]), rest)
     };
     walk.ethertype = match protocol {
-        0x0021 => ethertype::IPV4,
-        0x0057 => ethertype::IPV6,
-        0x0281 => ethertype::MPLS,
+        ppp_protocol::IPV4 => ethertype::IPV4,
+        ppp_protocol::IPV6 => ethertype::IPV6,
+        ppp_protocol::MPLS => ethertype::MPLS,
         other => return walk.leave(Unread::Ppp(other)),
     };
     Some(bytes)

@@ -1,8 +1,9 @@
 //! PPPoE sessions (RFC 2516).
 
+use super::damage::Damage;
 use super::fields::Fields as _;
+use super::ppp;
 use super::walk::Walk;
-use super::{Damage, ppp};
 
 /// Gives the network packet of a session.
 pub(super) fn strip<'a>(bytes: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [u8]> {

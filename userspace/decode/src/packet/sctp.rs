@@ -1,7 +1,7 @@
 //! SCTP's common header (RFC 9260 §3.1).
 
-use super::Damage;
-use super::transport::fill_ports;
+use super::damage::Damage;
+use super::ports::fill_ports;
 use super::walk::Walk;
 
 /// Fills the ports and gives the chunks.

@@ -1,9 +1,10 @@
 //! TCP (RFC 9293).
 
+use super::columns::present;
+use super::damage::Damage;
 use super::fields::Fields as _;
-use super::transport::fill_ports;
+use super::ports::fill_ports;
 use super::walk::Walk;
-use super::{Damage, present};
 use tapline_record::PacketColumn::{TcpAck, TcpFlags, TcpSeq, TcpWindow};
 
 /// Length of the header without options.

@@ -1,36 +1,16 @@
 //! The outermost tunnel, and the first packet inside.
 
+use super::depth::Depth;
 use super::ethertype;
-use super::ip::protocol;
+use super::protocol;
 use super::walk::Walk;
-use super::{Depth, geneve, gre, gtpu, ip_in_ip, present, vxlan};
+use super::{geneve, gre, gtpu, ip_in_ip, layers, vxlan};
 use std::ops::RangeInclusive;
 use tapline_record::PacketColumn::{
     DstIp, DstPort, InnerDstIp, InnerDstPort, InnerProtocol, InnerSrcIp, InnerSrcPort, Protocol, SrcIp,
-    SrcPort, TunnelId, TunnelKind,
+    SrcPort,
 };
-use tapline_record::column::Symbol;
 use tapline_record::{PacketColumn, PacketRow};
-
-/// What kind of tunnel; a row names it by [`Kind::symbol`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Kind {
-    Vxlan,
-    Geneve,
-    Gre,
-    IpInIp,
-    Gtpu,
-}
-
-impl Kind {
-    /// Texts of the symbols, which a batch must intern first and in this order.
-    pub(super) const TEXTS: [&'static str; 5] = ["vxlan", "geneve", "gre", "ipip", "gtpu"];
-
-    const fn symbol(self) -> Symbol {
-        Symbol(self as u32)
-    }
-}
 
 /// Columns of a row inside a tunnel, and where they go in the row outside.
 const INNER_COLUMNS: [(PacketColumn, PacketColumn); 5] = [
@@ -80,21 +60,11 @@ fn open_udp<'a>(data: &'a [u8], walk: &mut Walk<'_, 'a>) -> Option<&'a [u8]> {
     }
 }
 
-/// Notes the tunnel in the row.
-pub(super) fn note(kind: Kind, id: Option<u32>, walk: &mut Walk<'_, '_>) {
-    walk.row.tunnel_kind = kind.symbol();
-    walk.row.present |= present([TunnelKind]);
-    if let Some(id) = id {
-        walk.row.tunnel_id = id;
-        walk.row.present |= present([TunnelId]);
-    }
-}
-
 /// Decodes the packet inside into a row of its own, of which five columns are kept.
 fn fill_inner<'a>(bytes: &'a [u8], walk: &mut Walk<'_, 'a>) {
     let mut inner = PacketRow::default();
     let mut inner_walk = walk.inside(&mut inner);
-    super::fill_layers(bytes, Depth::Transport, &mut inner_walk);
+    layers::fill(bytes, Depth::Transport, &mut inner_walk);
     walk.damage = inner_walk.damage;
     let row = &mut *walk.row;
     row.inner_src_ip = inner.src_ip;

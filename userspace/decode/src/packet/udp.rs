@@ -1,8 +1,8 @@
 //! UDP (RFC 768) and UDP-Lite (RFC 3828).
 
-use super::Damage;
+use super::damage::Damage;
 use super::fields::Fields as _;
-use super::transport::fill_ports;
+use super::ports::fill_ports;
 use super::walk::Walk;
 
 /// Length of the header.

@@ -1,9 +1,10 @@
 //! IEEE 802.1Q and 802.1ad tags.
 
+use super::columns::present;
+use super::damage::Damage;
 use super::ethertype;
 use super::fields::Fields as _;
 use super::walk::Walk;
-use super::{Damage, present};
 use tapline_record::PacketColumn::{InnerVlan, Vlan};
 
 /// Takes the VLAN id of the outermost tag and of the second one; further tags are looked through.

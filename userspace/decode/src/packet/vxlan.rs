@@ -1,9 +1,9 @@
 //! VXLAN (RFC 7348).
 
-use super::Damage;
+use super::damage::Damage;
 use super::ethertype::BRIDGED_ETHERNET;
 use super::fields::Fields as _;
-use super::tunnel::{self, Kind};
+use super::tunnel_kind::{self, Kind};
 use super::walk::Walk;
 
 /// The registered port.
@@ -19,7 +19,7 @@ pub(super) fn strip<'a>(data: &'a [u8], walk: &mut Walk<'_, '_>) -> Option<&'a [
     if header[0] & VALID_VNI == 0 {
         return None;
     }
-    tunnel::note(Kind::Vxlan, Some(header.be32::<4>() >> 8), walk);
+    tunnel_kind::note(Kind::Vxlan, Some(header.be32::<4>() >> 8), walk);
     walk.ethertype = BRIDGED_ETHERNET;
     Some(bytes)
 }

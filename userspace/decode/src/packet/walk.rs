@@ -5,7 +5,8 @@
 //! (Slices travel in registers; a struct of slice and kind would not.) A slice that ends where the
 //! captured octets end may be short for the snap length alone; that is told from a lying frame here.
 
-use super::{Damage, Unread};
+use super::damage::Damage;
+use super::unread::Unread;
 use tapline_record::PacketRow;
 
 /// One walk; the row's fields count only where `present` has their bit.

@@ -123,8 +123,8 @@ fn v5_messages_back_to_back() {
     assert_eq!(push(&mut decoder, &messages[0]).len(), 29);
 }
 
-/// Its record has 100 octets, of which the template beside it tells 83, in another order: 239.255.255.250, whom it
-/// was sent to, stands where the template has no address.
+/// The record has 100 octets, of which the template beside it tells 83, in another order: 239.255.255.250, whom the
+/// flow was sent to, stands where the template has no address.
 #[test]
 fn a_record_that_its_own_template_does_not_fit_gives_no_row() {
     let Some(folder) = folder() else { return };

@@ -13,7 +13,7 @@ const NEW: &[(u16, u16)] = &[(8, 4), (12, 4), (10, 4), (4, 1), (1, 4)];
 
 /// A kind of message: its number and its sets.
 type Message = fn(u32, &[Vec<u8>]) -> Vec<u8>;
-/// Both kinds, each with the number of its sets of templates.
+/// Both kinds of messages, each with the number of its sets of templates.
 const KINDS: [(Message, u16); 2] = [(v9, 0), (ipfix, 2)];
 
 fn announce(templates_id: u16, fields: &[(u16, u16)]) -> Vec<u8> {

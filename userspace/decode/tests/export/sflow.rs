@@ -33,7 +33,7 @@ fn flow(sequence: u32, records: &[Vec<u8>]) -> Vec<u8> {
     block(1, &head.u32(records.len().try_into().unwrap()).and(&records.concat()))
 }
 
-/// The same, expanded, with forms of input and output.
+/// An expanded flow sample of source 7, from interface 7 to 8 in these forms, one packet in 100.
 fn expanded_flow(sequence: u32, [input_form, output_form]: [u32; 2], records: &[Vec<u8>]) -> Vec<u8> {
     let head = octets().u32(sequence).u32(0).u32(7).u32(100).u32(1000).u32(0);
     let head = head.u32(input_form).u32(7).u32(output_form).u32(8);

@@ -5,11 +5,13 @@
 //! make no sense begin a rival run: when it goes on twice where the known one does not, the exporter has started
 //! anew, and its messages count as the rival run has it from its beginning.
 
+mod counts;
 mod gaps;
 mod run;
 
+pub use counts::SequenceCounts;
+
 use run::{Fit, Run};
-use std::ops::AddAssign;
 
 /// What is missing may come so many messages late. What comes later is rather a new beginning, or comes twice.
 const LATE_MESSAGES: u32 = 128;
@@ -46,35 +48,18 @@ struct Rival {
     messages: u64,
 }
 
-/// What a tracker has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SequenceCounts {
-    /// Units that never arrived.
-    pub lost: u64,
-    /// Messages that came after one with a higher number.
-    pub reordered: u64,
-    /// Messages whose number was seen already.
-    pub duplicates: u64,
-    /// Times that the numbers began anew.
-    pub restarts: u64,
-    /// Messages of unknown length, which made the next number unknown.
-    pub uncertain: u64,
-    /// Units of those messages, as far as the numbers after them tell; some of them may have been lost.
-    pub uncertain_units: u64,
-}
-
 /// How a message relates to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// The first one, or the first after a restart; nothing can be said of what came before.
     First,
-    /// Just the expected one.
+    /// The message is the expected one.
     InOrder,
-    /// So many units are missing before it, or belong to messages of unknown length.
+    /// So many units are missing before the message, or belong to messages of unknown length.
     Gap(u32),
-    /// It fills a gap.
+    /// The message fills a gap.
     Late,
-    /// Its number was seen already, or makes no sense.
+    /// The message's number was seen already, or makes no sense.
     Repeated,
 }
 
@@ -180,7 +165,7 @@ impl SequenceTracker {
         counts
     }
 
-    /// Those of [`Self::counts`] that did not arrive; asked for at every message.
+    /// Units of [`Self::counts`] that did not arrive; asked for at every message.
     pub(super) fn missing_units(&self) -> u64 {
         let runs = [self.run.as_ref(), self.former.as_deref()];
         runs.into_iter().flatten().fold(self.before.missing_units(), |units, run| units + run.missing_units())
@@ -265,37 +250,6 @@ impl Rival {
             Fit::Stray => return None,
         }
         Some(self)
-    }
-}
-
-impl SequenceCounts {
-    /// Units that did not arrive, as far as is known or may be.
-    pub(super) const fn missing_units(&self) -> u64 {
-        self.lost + self.uncertain_units
-    }
-
-    const NONE: Self =
-        Self { lost: 0, reordered: 0, duplicates: 0, restarts: 0, uncertain: 0, uncertain_units: 0 };
-
-    /// In a sum, puts the counts `after` in the place of those `before`.
-    pub(super) const fn replace(&mut self, before: Self, after: Self) {
-        self.lost = self.lost - before.lost + after.lost;
-        self.reordered = self.reordered - before.reordered + after.reordered;
-        self.duplicates = self.duplicates - before.duplicates + after.duplicates;
-        self.restarts = self.restarts - before.restarts + after.restarts;
-        self.uncertain = self.uncertain - before.uncertain + after.uncertain;
-        self.uncertain_units = self.uncertain_units - before.uncertain_units + after.uncertain_units;
-    }
-}
-
-impl AddAssign for SequenceCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.lost += other.lost;
-        self.reordered += other.reordered;
-        self.duplicates += other.duplicates;
-        self.restarts += other.restarts;
-        self.uncertain += other.uncertain;
-        self.uncertain_units += other.uncertain_units;
     }
 }
 

@@ -1,14 +1,15 @@
 //! One run of numbers, from a beginning on: how far it has come, and what is missing of it.
 
-use super::SequenceCounts;
+use super::counts::SequenceCounts;
 use super::gaps::{Gap, Gaps};
 
 /// A gap larger than this is no loss but another beginning.
 const GAP_UNITS_MAX: u32 = 1 << 24;
 
-/// Among so many first messages there may be some from before the first one, which are late …
+/// Among so many first messages of a run there may be some from before its first one, which are late.
 const EARLY_MESSAGES: u32 = 8;
-/// … if it is no further away than so many messages of their length.
+/// A message from before the first one is late, and no other beginning, when the first one is no further away than so
+/// many messages of its length.
 const EARLY_REACH: u32 = 16;
 /// The length that is assumed of a message whose length is not known.
 const UNKNOWN_UNITS: u32 = 64;
@@ -32,9 +33,9 @@ pub(super) struct Run {
 enum Tail {
     /// All.
     Known,
-    /// A part of it waits to be understood.
+    /// A part of the message waits to be understood.
     Waiting,
-    /// A part of it was not understood.
+    /// A part of the message was not understood.
     Unknown,
 }
 
@@ -44,7 +45,7 @@ pub(super) enum Fit {
     InOrder,
     Gap(u32),
     Late,
-    /// Its numbers are known already, or far from all others.
+    /// The message's numbers are known already, or far from all others.
     Stray,
 }
 
@@ -95,7 +96,7 @@ impl Run {
         }
     }
 
-    /// Those of its units that did not arrive, as far as is known or may be.
+    /// The run's units that did not arrive, as far as is known or may be.
     pub(super) const fn missing_units(&self) -> u64 {
         self.gaps.lost + self.gaps.uncertain
     }

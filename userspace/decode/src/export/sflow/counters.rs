@@ -1,14 +1,12 @@
 //! The counters of an interface: a record of a counter sample in, a row of `interface_counters` out.
 
+use super::numbers::IF_COUNTERS;
 use super::xdr::{Block, Xdr};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{BatchBuilder, INTERFACE_COUNTERS, InterfaceColumn, InterfaceRow};
 
 /// What an agent says of a counter that it does not have: all bits set, in either width.
 const UNKNOWN: u64 = u64::MAX;
-
-/// The record of generic counters, which every interface has.
-const GENERIC: u32 = 1;
 
 /// Rows of `interface_counters` on their way into a batch.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl InterfaceRows {
 
 /// The row of a record, on top of what `row` holds; `None` when the record is another one or is cut short.
 pub(super) fn read(record: Block<'_>, row: &InterfaceRow) -> Option<InterfaceRow> {
-    if record.format != GENERIC || !record.is_whole {
+    if record.format != IF_COUNTERS || !record.is_whole {
         return None;
     }
     let mut xdr = record.body;

@@ -4,10 +4,20 @@
 //! left to the decoder of packets, and so is what follows PPP, Frame Relay, ATM, FDDI, Token Ring and 802.11; of
 //! protocols that are not read, and of headers that are cut short, nothing is given.
 
-use crate::LinkType;
+use super::numbers;
 use crate::export::wire::{array_at, u16_at};
+use crate::frame::LinkType;
+use crate::packet::{ethertype, ppp_protocol};
 use tapline_record::address::Mac;
 
+/// Control field of an unnumbered information frame (IEEE 802.2).
+const UNNUMBERED_INFORMATION: u8 = 3;
+/// LLC with the service access points of SNAP.
+const LLC_OF_SNAP: [u8; 3] = [0xaa, 0xaa, UNNUMBERED_INFORMATION];
+/// Network layer protocol ids (ISO/IEC TR 9577) that Frame Relay has (RFC 2427).
+const NLPID_IPV4: u8 = 0xcc;
+const NLPID_IPV6: u8 = 0x8e;
+const NLPID_SNAP: u8 = 0x80;
 /// Organisation codes behind which an EtherType stands: RFC 1042 and 802.1H.
 const ETHERTYPE_ORGANISATIONS: [[u8; 3]; 2] = [[0, 0, 0], [0, 0, 0xf8]];
 
@@ -27,11 +37,11 @@ impl Start {
     }
 
     /// The packet of an EtherType.
-    fn of_ethertype(ethertype: u16, octets: usize) -> Option<Self> {
-        let link = match ethertype {
-            0x0800 => LinkType::Ipv4,
-            0x86dd => LinkType::Ipv6,
-            0x8847 | 0x8848 => LinkType::Mpls,
+    fn of_ethertype(number: u16, octets: usize) -> Option<Self> {
+        let link = match number {
+            ethertype::IPV4 => LinkType::Ipv4,
+            ethertype::IPV6 => LinkType::Ipv6,
+            ethertype::MPLS | ethertype::MPLS_UPSTREAM => LinkType::Mpls,
             _ => return None,
         };
         Some(Self::of(link, octets))
@@ -42,17 +52,19 @@ impl Start {
 pub(super) fn find_packet(protocol: u32, header: &[u8]) -> Option<Start> {
     match protocol {
         // A sub-frame of an A-MSDU begins as an 802.3 frame does.
-        1 | 17 => Some(Start::of(LinkType::Ethernet, 0)),
-        3 => token_ring(header),
-        4 => addressed(header, 1, 13),
-        5 => frame_relay(header),
-        7 | 14 => serial(header),
-        9 => llc(header, 0).or_else(|| ip(header)),
-        10 => ip(header),
-        11 => Some(Start::of(LinkType::Ipv4, 0)),
-        12 => Some(Start::of(LinkType::Ipv6, 0)),
-        13 => Some(Start::of(LinkType::Mpls, 0)),
-        15 => wireless(header),
+        numbers::HEADER_ETHERNET_ISO88023 | numbers::HEADER_IEEE80211_AMSDU_SUBFRAME => {
+            Some(Start::of(LinkType::Ethernet, 0))
+        }
+        numbers::HEADER_ISO88025_TOKENRING => token_ring(header),
+        numbers::HEADER_FDDI => addressed(header, 1, 13),
+        numbers::HEADER_FRAME_RELAY => frame_relay(header),
+        numbers::HEADER_PPP | numbers::HEADER_POS => serial(header),
+        numbers::HEADER_AAL5 => llc(header, 0).or_else(|| ip(header)),
+        numbers::HEADER_AAL5_IP => ip(header),
+        numbers::HEADER_IPV4 => Some(Start::of(LinkType::Ipv4, 0)),
+        numbers::HEADER_IPV6 => Some(Start::of(LinkType::Ipv6, 0)),
+        numbers::HEADER_MPLS => Some(Start::of(LinkType::Mpls, 0)),
+        numbers::HEADER_IEEE80211MAC => wireless(header),
         _ => None,
     }
 }
@@ -78,9 +90,9 @@ fn ppp(header: &[u8], first: usize) -> Option<Start> {
         _ => (u16_at(header, first)?, 2),
     };
     let link = match protocol {
-        0x0021 => LinkType::Ipv4,
-        0x0057 => LinkType::Ipv6,
-        0x0281 | 0x0283 => LinkType::Mpls,
+        ppp_protocol::IPV4 => LinkType::Ipv4,
+        ppp_protocol::IPV6 => LinkType::Ipv6,
+        ppp_protocol::MPLS | ppp_protocol::MPLS_MULTICAST => LinkType::Mpls,
         _ => return None,
     };
     Some(Start::of(link, first + octets))
@@ -90,10 +102,10 @@ fn ppp(header: &[u8], first: usize) -> Option<Start> {
 fn frame_relay(header: &[u8]) -> Option<Start> {
     let behind = header.iter().take(4).position(|octet| octet % 2 == 1)? + 1;
     match *header.get(behind..)? {
-        [3, 0xcc, ..] => Some(Start::of(LinkType::Ipv4, behind + 2)),
-        [3, 0x8e, ..] => Some(Start::of(LinkType::Ipv6, behind + 2)),
-        [3, 0x80, ..] => snap(header, behind + 2),
-        [3, 0, 0x80, ..] => snap(header, behind + 3),
+        [UNNUMBERED_INFORMATION, NLPID_IPV4, ..] => Some(Start::of(LinkType::Ipv4, behind + 2)),
+        [UNNUMBERED_INFORMATION, NLPID_IPV6, ..] => Some(Start::of(LinkType::Ipv6, behind + 2)),
+        [UNNUMBERED_INFORMATION, NLPID_SNAP, ..] => snap(header, behind + 2),
+        [UNNUMBERED_INFORMATION, 0, NLPID_SNAP, ..] => snap(header, behind + 3),
         _ => Start::of_ethertype(u16_at(header, behind)?, behind + 2),
     }
 }
@@ -137,7 +149,7 @@ fn wireless(header: &[u8]) -> Option<Start> {
 
 /// LLC with SNAP.
 fn llc(header: &[u8], first: usize) -> Option<Start> {
-    header.get(first..)?.starts_with(&[0xaa, 0xaa, 3]).then(|| snap(header, first + 3))?
+    header.get(first..)?.starts_with(&LLC_OF_SNAP).then(|| snap(header, first + 3))?
 }
 
 /// SNAP: an organisation, and an EtherType.

@@ -9,25 +9,27 @@
 
 pub(super) mod counters;
 mod header_protocol;
+mod numbers;
 mod records;
 mod sample;
 pub(super) mod sources;
 mod xdr;
 
-use super::account::{Undecodable, Unit};
-use super::domain::{Domain, Head, Output};
-use super::domains::DomainKey;
+use super::domain::Domain;
 use super::sampled_packet::set;
-use super::{Datagram, Transport};
+use crate::export::datagram::{Datagram, Transport};
+use crate::export::domain_key::DomainKey;
+use crate::export::head::Head;
+use crate::export::output::Output;
+use crate::export::undecodable::Undecodable;
+use crate::export::unit::Unit;
+use crate::export::version::{SFLOW_V5, SFLOW_V5_DATAGRAM};
 use records::Sampled;
 use sample::{FlowHead, Form, Kind, Source};
 use tapline_record::address::{Address, to_ip};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{EventTime, FlowColumn, FlowRow, InterfaceRow, PacketRow};
 use xdr::{Block, Xdr};
-
-/// The version in the account of an agent, to tell it from NetFlow v5.
-pub(super) const ACCOUNT_VERSION: u8 = 105;
 
 /// Octets that a flow sample has at least.
 const SAMPLE_OCTETS: usize = 40;
@@ -70,7 +72,7 @@ impl Header {
 
 /// Whether a message is sFlow's: its version has 32 bits.
 pub(super) fn is_sflow(payload: &[u8]) -> bool {
-    payload.starts_with(&[0, 0, 0, 5])
+    payload.starts_with(&SFLOW_V5_DATAGRAM.to_be_bytes())
 }
 
 /// Whose datagram it is: the agent's that it names, or the sender's where that is no address of its own.
@@ -84,7 +86,7 @@ pub(super) fn identify(datagram: &Datagram<'_>) -> Option<(DomainKey, Unit)> {
         address: header.agent.filter(is_own).unwrap_or(datagram.sender.address),
         port: 0,
         transport: Transport::Udp,
-        version: ACCOUNT_VERSION,
+        version: SFLOW_V5,
         domain: header.sub_agent,
     };
     Some((key, Unit::Samples))

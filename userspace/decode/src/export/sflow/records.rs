@@ -3,9 +3,11 @@
 //! A record that is cut short fills what it can; of two that tell the same, the later one counts. Where records
 //! do not hold an IP packet, the frame tells how many octets there were.
 
-use super::super::sampled_packet::{fill_from_frame, set};
 use super::header_protocol::find_packet;
+use super::numbers;
 use super::xdr::{Block, Xdr};
+use crate::export::sampled_packet::{fill_from_frame, set};
+use crate::packet::protocol;
 use tapline_record::address::{Address, mapped_v4};
 use tapline_record::{FlowColumn, FlowRow, PacketRow};
 
@@ -26,16 +28,16 @@ impl Sampled<'_> {
     /// Takes a record in; what is not known is left out.
     pub(super) fn note(&mut self, Block { format, body, .. }: Block<'_>) -> Option<()> {
         match format {
-            1 => self.packet_header(body),
-            2 => self.ethernet(body),
-            3 => self.ip::<4>(body, mapped_v4, 4),
-            4 => self.ip::<16>(body, |address| address, 6),
-            1001 => self.switch(body),
-            1002 => self.router(body),
-            1003 => self.gateway(body),
-            1006 => self.mpls(body),
-            1007 => self.nat(body),
-            1020 => self.nat_ports(body),
+            numbers::SAMPLED_HEADER => self.packet_header(body),
+            numbers::SAMPLED_ETHERNET => self.ethernet(body),
+            numbers::SAMPLED_IPV4 => self.ip::<4>(body, mapped_v4, 4),
+            numbers::SAMPLED_IPV6 => self.ip::<16>(body, |address| address, 6),
+            numbers::EXTENDED_SWITCH => self.switch(body),
+            numbers::EXTENDED_ROUTER => self.router(body),
+            numbers::EXTENDED_GATEWAY => self.gateway(body),
+            numbers::EXTENDED_MPLS => self.mpls(body),
+            numbers::EXTENDED_NAT => self.nat(body),
+            numbers::EXTENDED_NAT_PORT => self.nat_ports(body),
             _ => Some(()),
         }
     }
@@ -81,9 +83,9 @@ impl Sampled<'_> {
             dst_ip: DstIp = dst_ip,
         );
         let [src_port, dst_port, tcp_flags, tos] = xdr.numbers()?;
-        match protocol {
-            6 => self.ports(src_port, dst_port, Some(tcp_flags)),
-            17 | 33 | 132 => self.ports(src_port, dst_port, None),
+        match u8::try_from(protocol) {
+            Ok(protocol::TCP) => self.ports(src_port, dst_port, Some(tcp_flags)),
+            Ok(protocol::UDP | protocol::DCCP | protocol::SCTP) => self.ports(src_port, dst_port, None),
             _ => {}
         }
         set!(self.row, tos: Tos = u8::try_from(tos).ok()?);

@@ -1,5 +1,6 @@
 //! The heads of samples, compact or expanded, as far as their rows and their account need them.
 
+use super::numbers;
 use super::xdr::Xdr;
 
 /// What was sampled.
@@ -43,11 +44,11 @@ impl Form {
     /// The form of a sample of this format; `None` when it is not known.
     pub(super) const fn of(format: u32) -> Option<Self> {
         let (kind, is_expanded) = match format {
-            1 => (Kind::Flow, false),
-            2 => (Kind::Counters, false),
-            3 => (Kind::Flow, true),
-            4 => (Kind::Counters, true),
-            5 => (Kind::Drops, true),
+            numbers::FLOW_SAMPLE => (Kind::Flow, false),
+            numbers::COUNTERS_SAMPLE => (Kind::Counters, false),
+            numbers::FLOW_SAMPLE_EXPANDED => (Kind::Flow, true),
+            numbers::COUNTERS_SAMPLE_EXPANDED => (Kind::Counters, true),
+            numbers::DISCARDED_PACKET => (Kind::Drops, true),
             _ => return None,
         };
         Some(Self { kind, is_expanded })

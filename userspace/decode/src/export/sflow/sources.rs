@@ -4,7 +4,7 @@
 //! limited; samples of further ones are delivered, but nobody notices when some are missing.
 
 use super::sample::{Kind, Source};
-use crate::export::domain::Output;
+use crate::export::output::Output;
 use crate::export::sequence::{SequenceCounts, SequenceTracker};
 use std::collections::HashMap;
 

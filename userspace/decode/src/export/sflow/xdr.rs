@@ -2,6 +2,7 @@
 //!
 //! Everything is a multiple of four octets long, in network byte order. What is not whole is `None`.
 
+use super::numbers;
 use crate::export::wire::number;
 use tapline_record::address::{Address, Mac, mapped_v4};
 
@@ -45,9 +46,9 @@ impl<'a> Xdr<'a> {
     /// An address with its type before it; one of unknown type has no octets.
     pub(super) fn address(&mut self) -> Option<Option<Address>> {
         match self.u32()? {
-            0 => Some(None),
-            1 => self.array().map(mapped_v4).map(Some),
-            2 => self.array().map(Some),
+            numbers::ADDRESS_UNKNOWN => Some(None),
+            numbers::ADDRESS_IP_V4 => self.array().map(mapped_v4).map(Some),
+            numbers::ADDRESS_IP_V6 => self.array().map(Some),
             _ => None,
         }
     }
