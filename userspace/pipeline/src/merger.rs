@@ -1,7 +1,7 @@
 //! The merger: what the workers give in, results out, on the thread that started the run.
 
 use crate::coverage::CoverageLog;
-use crate::ring::{Bell, StopFlag};
+use crate::ring::{Parker, StopFlag};
 use crate::run::RunError;
 use crate::sink::Sink;
 use crate::worker::Message;
@@ -28,8 +28,8 @@ pub(crate) struct Merger {
     pub(crate) coverage: CoverageLog,
     /// Of each live source.
     pub(crate) notices: Vec<Consumer<Notice>>,
-    /// Rings when there are messages.
-    pub(crate) bell: Arc<Bell>,
+    /// Where it waits for messages.
+    pub(crate) parker: Arc<Parker>,
 }
 
 impl Merger {
@@ -50,7 +50,7 @@ impl Merger {
             }
             sink.idle(progress()).map_err(RunError::Sink)?;
             let workers = &self.workers;
-            self.bell.wait(WAIT_MAX, || workers.iter().any(|messages| !messages.is_empty()));
+            self.parker.park(WAIT_MAX, || workers.iter().any(|messages| !messages.is_empty()));
         }
         stop.stop();
         self.coverage.collect();

@@ -1,7 +1,7 @@
-//! The capture thread: whatever a source reads in, batches dealt out to the workers.
+//! The capture thread: whatever a source reads in, batches dispatched to the workers.
 
 use crate::coverage::CoverageReporter;
-use crate::ring::{Cord, StopFlag, send};
+use crate::ring::{StopFlag, Unparker, send};
 use arrow_array::RecordBatch;
 use rtrb::{Consumer, Producer};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,23 +32,23 @@ pub(crate) enum Feed {
 }
 
 /// The reader's ends of one worker's rings.
-pub(crate) struct Lane {
+pub(crate) struct WorkerLink {
     pub(crate) feed: Producer<Feed>,
     pub(crate) used: Consumer<StreamBatch>,
     /// Wakes the worker.
-    pub(crate) worker: Cord,
+    pub(crate) worker: Unparker,
     /// The last watermarks that the worker was told.
     pub(crate) told: Watermarks,
 }
 
-impl Lane {
+impl WorkerLink {
     /// Tells the worker how far the source has come, unless that is hardly further than it was told, or there is no
     /// room now: what holds later says more.
     fn tell(&mut self, watermarks: Watermarks) {
         if watermarks.have_moved(&self.told, TELL_NS) && self.feed.push(Feed::Watermarks(watermarks)).is_ok()
         {
             self.told = watermarks;
-            self.worker.ring();
+            self.worker.unpark();
         }
     }
 }
@@ -97,46 +97,46 @@ impl ReaderProgress {
 /// dropped because the workers had no room for them: a live source does not wait.
 pub(crate) fn read(
     source: &mut dyn Source,
-    mut dealer: Dealer<'_>,
+    mut dispatcher: Dispatcher<'_>,
     progress: &ReaderProgress,
     stop: &StopFlag<'_>,
 ) -> u64 {
-    dealer.waits |= source.waits();
-    dealer.streams = source.streams();
+    dispatcher.waits |= source.waits();
+    dispatcher.streams = source.streams();
     // Workers hear how far a live source has come before its first rows, which may be late as well.
-    dealer.deal(source, true, stop);
-    let mut dealt_all = Instant::now();
+    dispatcher.dispatch(source, true, stop);
+    let mut dispatched_all = Instant::now();
     let mut ends_at = None;
     while !stop.is_set() {
-        if stop.input_ends() && Instant::now() >= *ends_at.get_or_insert_with(|| dealer.end_of_input()) {
+        if stop.input_ends() && Instant::now() >= *ends_at.get_or_insert_with(|| dispatcher.end_of_input()) {
             break;
         }
         let step = source.step();
         if step == Step::End || step == Step::Idle && ends_at.is_some() {
             break;
         }
-        dealer.collect_used(source);
-        let all = dealt_all.elapsed() >= if step == Step::Idle { HOLD } else { HOLD_MAX };
-        if !dealer.deal(source, all, stop) {
-            return dealer.dropped;
+        dispatcher.collect_used(source);
+        let all = dispatched_all.elapsed() >= if step == Step::Idle { HOLD } else { HOLD_MAX };
+        if !dispatcher.dispatch(source, all, stop) {
+            return dispatcher.dropped;
         }
         if all {
-            dealt_all = Instant::now();
+            dispatched_all = Instant::now();
         }
         progress.note(source.progress());
     }
     source.end();
-    dealer.waits = true;
-    dealer.deal(source, true, stop);
-    dealer.dropped
+    dispatcher.waits = true;
+    dispatcher.dispatch(source, true, stop);
+    dispatcher.dropped
 }
 
-/// Deals batches out to the lanes, one after the other.
-pub(crate) struct Dealer<'a> {
-    lanes: Vec<Lane>,
-    /// Whom to tell of a live source; its rows are dropped when a lane is full.
+/// Dispatches batches to the workers, one after the other.
+pub(crate) struct Dispatcher<'a> {
+    links: Vec<WorkerLink>,
+    /// Whom to tell of a live source; its rows are dropped when a worker's ring is full.
     live: Option<LiveEnds>,
-    /// Whether it waits for room in a lane.
+    /// Whether it waits for room in a ring.
     waits: bool,
     next: usize,
     /// The number of the next batch of any source.
@@ -146,9 +146,9 @@ pub(crate) struct Dealer<'a> {
     streams: Vec<&'static Stream>,
 }
 
-impl<'a> Dealer<'a> {
-    pub(crate) const fn new(lanes: Vec<Lane>, sequence: &'a AtomicU64, live: Option<LiveEnds>) -> Self {
-        Self { waits: live.is_none(), lanes, live, next: 0, sequence, dropped: 0, streams: vec![] }
+impl<'a> Dispatcher<'a> {
+    pub(crate) const fn new(links: Vec<WorkerLink>, sequence: &'a AtomicU64, live: Option<LiveEnds>) -> Self {
+        Self { waits: live.is_none(), links, live, next: 0, sequence, dropped: 0, streams: vec![] }
     }
 
     /// When to stop reading an input that is to end now: what a live one has received already is part of it.
@@ -156,8 +156,8 @@ impl<'a> Dealer<'a> {
         Instant::now() + if self.live.is_some() { REST } else { Duration::ZERO }
     }
 
-    /// Deals the batches of `source` that are full, or all of them, and tells how far it has come; says whether to go on.
-    fn deal(&mut self, source: &mut dyn Source, all: bool, stop: &StopFlag<'_>) -> bool {
+    /// Dispatches the batches of `source` that are full, or all of them, and tells how far it has come; says whether to go on.
+    fn dispatch(&mut self, source: &mut dyn Source, all: bool, stop: &StopFlag<'_>) -> bool {
         if let Some(live) = &mut self.live {
             live.coverage.miss(source.newly_missing());
             live.pass_on_notices(source);
@@ -173,14 +173,14 @@ impl<'a> Dealer<'a> {
             }
         }
         let watermarks = source.watermarks();
-        self.lanes.iter_mut().for_each(|lane| lane.tell(watermarks));
+        self.links.iter_mut().for_each(|link| link.tell(watermarks));
         true
     }
 
     /// Whether a batch of `stream` may be taken from its source now: what must not be lost stays there until there is
     /// room for it.
     fn may_take(&self, stream: &Stream) -> bool {
-        !stream.id.is_lossless() || self.waits || !self.lanes[self.next].feed.is_full()
+        !stream.id.is_lossless() || self.waits || !self.links[self.next].feed.is_full()
     }
 
     /// Sends a batch to the next worker; one that there is no room for is dropped and counted, unless the source waits.
@@ -192,9 +192,9 @@ impl<'a> Dealer<'a> {
         stop: &StopFlag<'_>,
     ) -> bool {
         let number = self.next;
-        self.next = (number + 1) % self.lanes.len();
-        let lane = &mut self.lanes[number];
-        let has_room = self.waits || !lane.feed.is_full();
+        self.next = (number + 1) % self.links.len();
+        let link = &mut self.links[number];
+        let has_room = self.waits || !link.feed.is_full();
         if let Some(live) = self.live.as_mut().filter(|_| !stream.id.is_lossless()) {
             live.coverage.note(stream.id, &batch, source.counts_packets(stream.id), has_room);
         }
@@ -207,20 +207,20 @@ impl<'a> Dealer<'a> {
         }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let watermarks = source.watermarks();
-        lane.told = watermarks;
+        link.told = watermarks;
         let is_sent =
-            send(&mut lane.feed, Feed::Batch(StreamBatch { stream, batch, sequence }, watermarks), stop);
-        let capacity = lane.feed.buffer().capacity();
-        if self.waits || capacity - lane.feed.slots() >= WAKE_BATCHES.min(capacity) {
-            lane.worker.ring();
+            send(&mut link.feed, Feed::Batch(StreamBatch { stream, batch, sequence }, watermarks), stop);
+        let capacity = link.feed.buffer().capacity();
+        if self.waits || capacity - link.feed.slots() >= WAKE_BATCHES.min(capacity) {
+            link.worker.unpark();
         }
         is_sent
     }
 
     /// Takes back the batches that the workers are done with.
     fn collect_used(&mut self, source: &mut dyn Source) {
-        for lane in &mut self.lanes {
-            while let Ok(used) = lane.used.pop() {
+        for link in &mut self.links {
+            while let Ok(used) = link.used.pop() {
                 source.recycle(used.stream.id, used.batch);
             }
         }
@@ -230,7 +230,7 @@ impl<'a> Dealer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Bell;
+    use crate::ring::Parker;
     use arrow_array::{ArrayRef, TimestampNanosecondArray};
     use rtrb::RingBuffer;
     use std::io;
@@ -310,26 +310,31 @@ mod tests {
         let (feed, mut hangs) = RingBuffer::new(2);
         let (_back, used) = RingBuffer::new(2);
         let (reports, _log) = RingBuffer::new(64);
-        let lane = Lane { feed, used, worker: Cord(Arc::new(Bell::default())), told: Watermarks::BEGINNING };
+        let link = WorkerLink {
+            feed,
+            used,
+            worker: Unparker(Arc::new(Parker::default())),
+            told: Watermarks::BEGINNING,
+        };
         let (notices, _told) = RingBuffer::new(1);
         let live = LiveEnds { coverage: CoverageReporter::new(reports), notices };
         let (sequence, input_ends) = (AtomicU64::new(0), AtomicBool::new(false));
         let stop = StopFlag::new(&input_ends);
-        let mut dealer = Dealer::new(vec![lane], &sequence, Some(live));
+        let mut dispatcher = Dispatcher::new(vec![link], &sequence, Some(live));
         let mut source = Ready::default();
-        dealer.streams = source.streams();
-        let mut deal = |source: &mut Ready| {
+        dispatcher.streams = source.streams();
+        let mut dispatch = |source: &mut Ready| {
             source.step();
-            assert!(dealer.deal(source, true, &stop));
+            assert!(dispatcher.dispatch(source, true, &stop));
         };
-        (0..10).for_each(|_| deal(&mut source));
+        (0..10).for_each(|_| dispatch(&mut source));
         assert_eq!(
             (source.dropped, source.ledger_rows),
             (2 * 9, 9),
             "rows of packets and turns of the ledger"
         );
         while hangs.pop().is_ok() {}
-        deal(&mut source);
+        dispatch(&mut source);
         let given = std::iter::from_fn(|| hangs.pop().ok());
         let streams: Vec<_> = given.filter_map(|feed| stream_of(&feed)).collect();
         assert_eq!(streams, [StreamId::Packets, StreamId::Ledger], "what waited comes when there is room");

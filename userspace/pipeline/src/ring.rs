@@ -1,4 +1,4 @@
-//! Waiting on wait-free rings: a moment of spinning, then sleep, until a bell rings or, where there is no room,
+//! Waiting on wait-free rings: a moment of spinning, then sleep, until somebody unparks or, where there is no room,
 //! in naps that grow longer.
 
 use rtrb::{Producer, PushError};
@@ -62,18 +62,18 @@ impl Patience {
     }
 }
 
-/// Wakes a thread that waits for something in its rings.
+/// Where a thread waits for something in its rings.
 ///
-/// One thread waits, any number of others ring after they pushed something.
+/// One thread waits, any number of others unpark it after they pushed something.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
-    is_awaited: AtomicBool,
+pub(crate) struct Parker {
+    is_parked: AtomicBool,
     sleeper: OnceLock<Thread>,
 }
 
-impl Bell {
-    /// Waits until the bell rings or the time is over, unless something `is_there` already.
-    pub(crate) fn wait(&self, at_most: Duration, is_there: impl Fn() -> bool) {
+impl Parker {
+    /// Waits until somebody unparks it or the time is over, unless something `is_there` already.
+    pub(crate) fn park(&self, at_most: Duration, is_there: impl Fn() -> bool) {
         for _ in 0..SPINS {
             if is_there() {
                 return;
@@ -81,19 +81,19 @@ impl Bell {
             spin_loop();
         }
         self.sleeper.get_or_init(current);
-        self.is_awaited.store(true, Ordering::Relaxed);
-        // Either whoever pushes sees that the bell is awaited, or the push is seen here.
+        self.is_parked.store(true, Ordering::Relaxed);
+        // Either whoever pushes sees that somebody is parked, or the push is seen here.
         fence(Ordering::SeqCst);
         if !is_there() {
             park_timeout(at_most);
         }
-        self.is_awaited.store(false, Ordering::Relaxed);
+        self.is_parked.store(false, Ordering::Relaxed);
     }
 
     /// Wakes the thread that waits, if it does.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn unpark(&self) {
         fence(Ordering::SeqCst);
-        if self.is_awaited.load(Ordering::Relaxed)
+        if self.is_parked.load(Ordering::Relaxed)
             && let Some(sleeper) = self.sleeper.get()
         {
             sleeper.unpark();
@@ -101,21 +101,21 @@ impl Bell {
     }
 }
 
-/// The cord of a bell, held by whoever pushes; letting it go rings too. To be declared behind the end of the ring,
-/// so that this end is gone when the bell rings for the last time.
+/// Wakes whoever is parked; held by whoever pushes. Letting it go wakes too: to be declared behind the end of the
+/// ring, so that this end is gone then.
 #[derive(Clone, Debug)]
-pub(crate) struct Cord(pub(crate) Arc<Bell>);
+pub(crate) struct Unparker(pub(crate) Arc<Parker>);
 
-impl Cord {
+impl Unparker {
     /// Wakes the thread that waits, if it does.
-    pub(crate) fn ring(&self) {
-        self.0.ring();
+    pub(crate) fn unpark(&self) {
+        self.0.unpark();
     }
 }
 
-impl Drop for Cord {
+impl Drop for Unparker {
     fn drop(&mut self) {
-        self.0.ring();
+        self.0.unpark();
     }
 }
 
@@ -141,22 +141,22 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_bell_wakes_whoever_waits_for_it() {
+    fn a_parked_thread_is_woken_by_what_is_pushed() {
         const ITEMS: u32 = 2_000;
         let (mut ring, mut items) = RingBuffer::new(4);
-        let (bell, input_ends) = (&Bell::default(), AtomicBool::new(false));
+        let (parker, input_ends) = (&Parker::default(), AtomicBool::new(false));
         let stop = StopFlag::new(&input_ends);
         let started = Instant::now();
         let mut push = |item| {
             send(&mut ring, item, &stop);
-            bell.ring();
+            parker.unpark();
             sleep(Duration::from_micros(if item % 100 == 0 { 200 } else { 0 }));
         };
         std::thread::scope(|scope| {
             scope.spawn(move || (0..ITEMS).for_each(&mut push));
             for expected in 0..ITEMS {
                 while items.is_empty() {
-                    bell.wait(Duration::from_secs(10), || !items.is_empty());
+                    parker.park(Duration::from_secs(10), || !items.is_empty());
                 }
                 assert_eq!(items.pop(), Ok(expected));
             }

@@ -1,6 +1,6 @@
 //! One run of some queries over some input: build, wire, run, stop.
 
-use crate::reader::{Dealer, ReaderProgress, read};
+use crate::reader::{Dispatcher, ReaderProgress, read};
 use crate::ring::StopFlag;
 use crate::sink::Sink;
 use crate::summary::Summary;
@@ -89,23 +89,23 @@ pub fn run(
     let wired = wire(queries, &demand, &shape, options)?;
     let (stop, progress) = (StopFlag::new(input_ends), ReaderProgress::default());
     let read_so_far = || progress.of(total_octets);
-    let seats = Seats { chosen: &options.cores, threads: workers + sources.len() };
+    let affinity = Affinity { chosen: &options.cores, threads: workers + sources.len() };
     let (queries, rows_dropped) = std::thread::scope(|scope| {
         let (stop, progress) = (&stop, &progress);
         for (number, worker) in wired.workers.into_iter().enumerate() {
             let work = move || {
-                seats.take(number + 1);
+                affinity.take(number + 1);
                 worker.run(stop);
             };
             start(scope, format!("operator-{number}"), work, stop)?;
         }
         let mut readers = vec![];
-        let ends = sources.into_iter().zip(wired.lanes).zip(wired.live);
-        for (number, ((mut source, lanes), live)) in ends.enumerate() {
+        let ends = sources.into_iter().zip(wired.links).zip(wired.live);
+        for (number, ((mut source, links), live)) in ends.enumerate() {
             let sequence = &wired.sequence;
             let work = move || {
-                seats.take(if number == 0 { 0 } else { workers + number });
-                let dropped = read(source.as_mut(), Dealer::new(lanes, sequence, live), progress, stop);
+                affinity.take(if number == 0 { 0 } else { workers + number });
+                let dropped = read(source.as_mut(), Dispatcher::new(links, sequence, live), progress, stop);
                 source.report();
                 dropped
             };
@@ -136,12 +136,12 @@ fn start<'scope, T: Send + 'scope>(
 
 /// Where threads run.
 #[derive(Clone, Copy)]
-struct Seats<'a> {
+struct Affinity<'a> {
     chosen: &'a [usize],
     threads: usize,
 }
 
-impl Seats<'_> {
+impl Affinity<'_> {
     /// Keeps this thread, the one of this number, on its core.
     fn take(self, number: usize) {
         let there = core_affinity::get_core_ids().unwrap_or_default();
@@ -162,13 +162,13 @@ fn counts_rows(queries: &[ContinuousQuery]) -> bool {
 mod tests {
     use super::*;
 
-    /// The cores that a thread may run on after it took its seat.
+    /// The cores that a thread may run on after it took its core.
     fn cores_of(chosen: &[usize], threads: usize, number: usize) -> Vec<usize> {
-        let seat = move || {
-            Seats { chosen, threads }.take(number);
+        let affinity = move || {
+            Affinity { chosen, threads }.take(number);
             core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect()
         };
-        std::thread::scope(|scope| scope.spawn(seat).join().unwrap_or_default())
+        std::thread::scope(|scope| scope.spawn(affinity).join().unwrap_or_default())
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crate::coverage::{CoverageLog, CoverageReporter, REPORTS_CAPACITY};
 use crate::merger::{Merger, failed};
-use crate::reader::{Lane, LiveEnds};
-use crate::ring::{Bell, Cord};
+use crate::reader::{LiveEnds, WorkerLink};
+use crate::ring::{Parker, Unparker};
 use crate::run::{RunError, RunOptions};
 use crate::worker::{Worker, WorkerInput};
 use rtrb::RingBuffer;
@@ -37,7 +37,7 @@ pub(crate) struct Shape {
 /// Workers, merger and the rings between them.
 pub(crate) struct Wired {
     /// For each source, its ends of the rings to each worker.
-    pub(crate) lanes: Vec<Vec<Lane>>,
+    pub(crate) links: Vec<Vec<WorkerLink>>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) merger: Merger,
     /// For each source, whom it tells of itself, if it is live.
@@ -70,23 +70,23 @@ pub(crate) fn wire(
     let mut live: Vec<_> =
         std::iter::repeat_with(live).take(if is_live { sources } else { 0 }).map(Some).collect();
     live.resize_with(sources, || None);
-    let merger_bell = Arc::new(Bell::default());
+    let merger_parker = Arc::new(Parker::default());
     let merger = Merger {
         coverage: CoverageLog::new(reports),
         notices: told,
-        bell: Arc::clone(&merger_bell),
+        parker: Arc::clone(&merger_parker),
         queries: mergers.collect::<Result<_, _>>()?,
         workers: vec![],
         ledgers: vec![QueryLedger::default(); queries.len()],
         done: 0,
         results: vec![],
     };
-    let lanes = (0..sources).map(|_| vec![]).collect();
-    let mut wired = Wired { lanes, workers: vec![], merger, live, sequence: AtomicU64::new(0) };
+    let links = (0..sources).map(|_| vec![]).collect();
+    let mut wired = Wired { links, workers: vec![], merger, live, sequence: AtomicU64::new(0) };
     for _ in 0..workers {
-        let bell = Arc::new(Bell::default());
-        let lanes = wired.lanes.iter_mut();
-        let inputs = lanes.map(|lanes| ring_of_batches(lanes, &bell, options)).collect();
+        let parker = Arc::new(Parker::default());
+        let links = wired.links.iter_mut();
+        let inputs = links.map(|links| ring_of_batches(links, &parker, options)).collect();
         let (to_merger, messages) = RingBuffer::new(MESSAGES_CAPACITY);
         wired.merger.workers.push(messages);
         wired.workers.push(Worker {
@@ -95,8 +95,8 @@ pub(crate) fn wire(
             inputs,
             messages: to_merger,
             outputs: vec![],
-            bell,
-            merger: Cord(Arc::clone(&merger_bell)),
+            parker,
+            merger: Unparker(Arc::clone(&merger_parker)),
             told: Watermarks::BEGINNING,
             told_late: vec![],
         });
@@ -104,13 +104,13 @@ pub(crate) fn wire(
     Ok(wired)
 }
 
-/// The rings between one source, whose `lanes` get their ends, and one worker.
-fn ring_of_batches(lanes: &mut Vec<Lane>, worker: &Arc<Bell>, options: &RunOptions) -> WorkerInput {
+/// The rings between one source, whose `links` get their ends, and one worker.
+fn ring_of_batches(links: &mut Vec<WorkerLink>, worker: &Arc<Parker>, options: &RunOptions) -> WorkerInput {
     let (to_worker, feed) = RingBuffer::new(options.ring_capacity_batches.max(1));
     // Batches may be in the ring, with the worker, which takes a ring of them, or on their way back.
     let (to_reader, used) = RingBuffer::new(2 * options.ring_capacity_batches + 2);
-    let (worker, told) = (Cord(Arc::clone(worker)), Watermarks::BEGINNING);
-    lanes.push(Lane { feed: to_worker, used, worker, told });
+    let (worker, told) = (Unparker(Arc::clone(worker)), Watermarks::BEGINNING);
+    links.push(WorkerLink { feed: to_worker, used, worker, told });
     WorkerInput { feed, used: to_reader, watermarks: Watermarks::BEGINNING }
 }
 

@@ -4,7 +4,7 @@
 //! table is in the cache only while it works, so its turn should last.
 
 use crate::reader::Feed;
-use crate::ring::{Bell, Cord, StopFlag, send};
+use crate::ring::{Parker, StopFlag, Unparker, send};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, StreamBatch};
 use tapline_record::Watermarks;
 use tapline_record::ledger::QueryLedger;
 
-/// A worker that waits looks again after so long: the bell rings when there is much to do.
+/// A worker that waits looks again after so long: it is woken when there is much to do.
 const WAIT_MAX: Duration = Duration::from_millis(25);
 
 /// How far its watermark must have come for a worker to wake the merger for it, in nanoseconds.
@@ -56,10 +56,10 @@ pub(crate) struct Worker {
     pub(crate) inputs: Vec<WorkerInput>,
     pub(crate) messages: Producer<Message>,
     pub(crate) outputs: Vec<LowerOutput>,
-    /// Rings when there are batches.
-    pub(crate) bell: Arc<Bell>,
+    /// Where it waits for batches.
+    pub(crate) parker: Arc<Parker>,
     /// Wakes the merger.
-    pub(crate) merger: Cord,
+    pub(crate) merger: Unparker,
     /// The last watermarks that the merger was told.
     pub(crate) told: Watermarks,
     /// The late rows of each operator that the merger was told of.
@@ -93,7 +93,7 @@ impl Worker {
                 return !turn.is_empty();
             }
             let inputs = &self.inputs;
-            self.bell.wait(WAIT_MAX, || {
+            self.parker.park(WAIT_MAX, || {
                 inputs.iter().any(|input| !input.feed.is_empty())
                     || inputs.iter().all(|input| input.feed.is_abandoned())
             });
@@ -168,7 +168,7 @@ impl Worker {
     /// Tells the merger something; says whether to go on.
     fn say(&mut self, message: Message, stop: &StopFlag<'_>) -> bool {
         let is_sent = send(&mut self.messages, message, stop);
-        self.merger.ring();
+        self.merger.unpark();
         is_sent
     }
 
@@ -182,7 +182,7 @@ impl Worker {
             let query = *query;
             if let Err(error) = step(operator, &mut self.outputs) {
                 send(&mut self.messages, Message::Failed { query, error }, stop);
-                self.merger.ring();
+                self.merger.unpark();
                 return false;
             }
             let has_output = !self.outputs.is_empty();
@@ -192,7 +192,7 @@ impl Worker {
                 }
             }
             if has_output {
-                self.merger.ring();
+                self.merger.unpark();
             }
         }
         true
