@@ -14,9 +14,9 @@ const DECISION_PARTS: [&str; 4] = ["Status", "Context", "Decision", "Consequence
 
 pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
     let mut findings = change_log(root)?;
-    for file in files::below(root, "docs/decisions", "md")? {
-        findings.extend(decision(&file));
-    }
+    let records = files::below(root, "docs/decisions", "md")?;
+    findings.extend(records.iter().flat_map(decision));
+    findings.extend(unlisted(&records));
     for file in files::below(root, "configs", files::ANY)? {
         findings.extend(configuration(&file));
     }
@@ -34,6 +34,18 @@ fn change_log(root: &Path) -> Result<Vec<Finding>> {
         return Ok(Vec::new());
     }
     Ok(vec![Finding::new(PATH, 1, "write a heading `## Unreleased` above the newest release")])
+}
+
+/// The index has a line for every decision record.
+fn unlisted(records: &[File]) -> Vec<Finding> {
+    let is_index = |file: &&File| file.path.ends_with("/README.md");
+    let index = records.iter().find(is_index).map_or("", |file| file.text.as_str());
+    let missing = records.iter().filter(|file| !is_index(file)).filter_map(|file| {
+        let name = file.path.rsplit('/').next()?;
+        let says = format!("name it in README.md beside it: [0001]({name})");
+        (!index.contains(&format!("({name})"))).then(|| Finding::new(&file.path, 1, says))
+    });
+    missing.collect()
 }
 
 /// A decision record is named `0001-title.md` and has four parts.
@@ -94,6 +106,18 @@ mod tests {
         assert!(decision(&file("docs/decisions/0001-a.md", text)).is_empty());
         assert_eq!(decision(&file("docs/decisions/1-a.md", text)).len(), 1);
         assert_eq!(decision(&file("docs/decisions/0001-a.md", "# Title\n## Context\n")).len(), 3);
+    }
+
+    #[test]
+    fn the_index_names_every_record() {
+        let records = ["0001-a.md", "0002-b.md"].map(|name| file(&format!("docs/decisions/{name}"), ""));
+        let index = file("docs/decisions/README.md", "| [0001](0001-a.md) | why |");
+        let missing = unlisted(&[&records[..], &[index]].concat());
+        assert_eq!(
+            missing.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(),
+            ["docs/decisions/0002-b.md"]
+        );
+        assert_eq!(unlisted(&records).len(), 2);
     }
 
     #[test]
