@@ -82,10 +82,9 @@ pub fn run(
     let started = Instant::now();
     let demand = demand_of(queries);
     sources.iter_mut().try_for_each(|source| source.bind(&demand)).map_err(RunError::Source)?;
-    let is_live = sources.iter().any(|source| source.is_live());
     let total_octets = sources.iter().map(|source| source.progress().total_octets).sum();
     let workers = if counts_rows(queries) { 1 } else { options.workers.max(1) };
-    let shape = Shape { sources: sources.len(), workers, is_live };
+    let shape = Shape { live: sources.iter().map(|source| source.is_live()).collect(), workers };
     let wired = wire(queries, &demand, &shape, options)?;
     let (stop, progress) = (StopFlag::new(input_ends), ReaderProgress::default());
     let read_so_far = || progress.of(total_octets);

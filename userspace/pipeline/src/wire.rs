@@ -28,10 +28,9 @@ const ALL_STREAMS: [&Stream; StreamId::COUNT] =
 
 /// How many threads of each kind there are.
 pub(crate) struct Shape {
-    pub(crate) sources: usize,
+    /// Of each source, whether it is live and never waits.
+    pub(crate) live: Vec<bool>,
     pub(crate) workers: usize,
-    /// Whether sources never wait.
-    pub(crate) is_live: bool,
 }
 
 /// Workers, merger and the rings between them.
@@ -53,23 +52,22 @@ pub(crate) fn wire(
     shape: &Shape,
     options: &RunOptions,
 ) -> Result<Wired, RunError> {
-    let &Shape { sources, workers, is_live } = shape;
+    let Shape { live, workers } = shape;
+    let (sources, workers) = (live.len(), *workers);
     let limits = OperatorLimits { groups_max: options.groups_max, is_only_worker: workers == 1 };
     let mergers = queries.iter().enumerate().map(|(number, query)| {
         QueryMerger::new(QueryId(number as u32), query.clone(), workers, limits)
             .map_err(|error| failed(number, &error))
     });
     let (mut reports, mut told) = (vec![], vec![]);
-    let live = || {
+    let mut ends_of = || {
         let ((coverage, report), (notices, notice)) =
             (RingBuffer::new(REPORTS_CAPACITY), RingBuffer::new(NOTICES_CAPACITY));
         reports.push(report);
         told.push(notice);
         LiveEnds { coverage: CoverageReporter::new(coverage), notices }
     };
-    let mut live: Vec<_> =
-        std::iter::repeat_with(live).take(if is_live { sources } else { 0 }).map(Some).collect();
-    live.resize_with(sources, || None);
+    let live = live.iter().map(|is_live| is_live.then(&mut ends_of)).collect();
     let merger_parker = Arc::new(Parker::default());
     let merger = Merger {
         coverage: CoverageLog::new(reports),

@@ -114,7 +114,7 @@ mod tests {
         let index = file("docs/decisions/README.md", "| [0001](0001-a.md) | why |");
         let missing = unlisted(&[&records[..], &[index]].concat());
         assert_eq!(
-            missing.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(),
+            missing.iter().map(|finding| finding.file.as_str()).collect::<Vec<_>>(),
             ["docs/decisions/0002-b.md"]
         );
         assert_eq!(unlisted(&records).len(), 2);

@@ -1,0 +1,163 @@
+//! A source that gives what it was made of, and a sink that keeps what it gets.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow_array::RecordBatch;
+use tapline_pipeline::{Sink, WindowResult};
+use tapline_record::{
+    BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
+};
+use tapline_sources::{Demand, Progress, Source, Step};
+
+/// Packets of UDP from a port, at a second each.
+pub(crate) fn packets(seconds: impl IntoIterator<Item = i64>, src_port: u16) -> Vec<PacketRow> {
+    let carried = [PacketColumn::Ts, PacketColumn::SrcPort, PacketColumn::Octets, PacketColumn::Protocol];
+    let present = carried.iter().fold(0, |bits, column| bits | column.bit());
+    let at = |second: i64| PacketRow {
+        ts: second * 1_000_000_000,
+        src_port,
+        octets: 100,
+        protocol: 17,
+        present,
+        ..PacketRow::default()
+    };
+    seconds.into_iter().map(at).collect()
+}
+
+/// What a fake source counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) dropped: Arc<AtomicU64>,
+    pub(crate) reports: Arc<AtomicU64>,
+}
+
+/// Gives batches of packets in turn, with watermarks that no later one is behind.
+pub(crate) struct FakeSource {
+    batches: std::vec::IntoIter<Vec<PacketRow>>,
+    ready: Option<Vec<PacketRow>>,
+    columns: Vec<usize>,
+    is_live: bool,
+    /// How long a live one stays when it has given all.
+    stays: Duration,
+    ended_at: Option<Instant>,
+    pub(crate) fails_to_bind: bool,
+    watermarks: Watermarks,
+    counted: Counted,
+}
+
+impl FakeSource {
+    /// A file of these rows, some at once.
+    pub(crate) fn file(rows: &[PacketRow], batch_rows: usize) -> Self {
+        let batches: Vec<_> = rows.chunks(batch_rows).map(<[PacketRow]>::to_vec).collect();
+        Self {
+            batches: batches.into_iter(),
+            ready: None,
+            columns: vec![],
+            is_live: false,
+            stays: Duration::ZERO,
+            ended_at: None,
+            fails_to_bind: false,
+            watermarks: Watermarks::BEGINNING,
+            counted: Counted::default(),
+        }
+    }
+
+    /// The same of an interface that is silent for so long before it goes.
+    pub(crate) fn live(rows: &[PacketRow], batch_rows: usize, stays: Duration) -> Self {
+        Self { is_live: true, stays, ..Self::file(rows, batch_rows) }
+    }
+
+    pub(crate) fn counted(&self) -> Counted {
+        self.counted.clone()
+    }
+}
+
+impl Source for FakeSource {
+    fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        if self.fails_to_bind {
+            return Err(io::Error::other("there is no such thing"));
+        }
+        self.columns = demand.columns(StreamId::Packets).unwrap_or_default().to_vec();
+        Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    fn step(&mut self) -> Step {
+        self.ready = self.batches.next();
+        if self.ready.is_some() {
+            return Step::Read;
+        }
+        let ended_at = *self.ended_at.get_or_insert_with(Instant::now);
+        if ended_at.elapsed() < self.stays { Step::Idle } else { Step::End }
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        vec![&PACKETS]
+    }
+
+    fn take(&mut self, _: StreamId, _: bool) -> Option<RecordBatch> {
+        let rows = self.ready.take()?;
+        let latest = rows.iter().map(|row| row.ts).max()?;
+        self.watermarks.set(StreamId::Packets, EventTime(latest));
+        let mut builder = BatchBuilder::new(&PACKETS, &self.columns, rows.len());
+        for burst in rows.chunks(64) {
+            builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
+        }
+        Some(builder.finish())
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        self.watermarks
+    }
+
+    fn newly_missing(&mut self) -> i64 {
+        0
+    }
+
+    fn note_dropped(&mut self, _: StreamId, rows: u64) {
+        self.counted.dropped.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    fn end(&mut self) {}
+
+    fn recycle(&mut self, _: StreamId, _: RecordBatch) {}
+
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+
+    fn report(&mut self) {
+        self.counted.reports.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Keeps all results; the first one may take its time.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) results: Vec<WindowResult>,
+    pub(crate) first_takes: Duration,
+    pub(crate) fails: bool,
+}
+
+impl Sink for Kept {
+    fn write(&mut self, result: &WindowResult) -> io::Result<()> {
+        if self.fails {
+            return Err(io::Error::other("the disk is full"));
+        }
+        if self.results.is_empty() {
+            std::thread::sleep(self.first_takes);
+        }
+        self.results.push(result.clone());
+        Ok(())
+    }
+
+    fn idle(&mut self, _: Progress) -> io::Result<()> {
+        Ok(())
+    }
+}

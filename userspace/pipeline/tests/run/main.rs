@@ -1,0 +1,163 @@
+//! Whole runs over sources that are made up: what is answered, what is lost and counted, and how runs fail.
+
+mod fake;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow_array::Int64Array;
+use fake::{FakeSource, Kept, packets};
+use tapline_pipeline::{RunError, RunOptions, Status, Summary, WindowResult, run};
+use tapline_query::{ContinuousQuery, Planner};
+use tapline_sources::Source;
+
+const BY_PORT: &str = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('10 seconds')";
+const ROWS: &str = "SELECT src_port FROM packets";
+
+fn plan(queries: &[&str]) -> Vec<ContinuousQuery> {
+    let planner = Planner::new();
+    queries.iter().map(|sql| planner.plan(sql).unwrap()).collect()
+}
+
+fn boxed(sources: Vec<FakeSource>) -> Vec<Box<dyn Source>> {
+    sources.into_iter().map(|source| Box::new(source) as Box<dyn Source>).collect()
+}
+
+/// Runs queries with so many workers and batches on the way to each.
+fn run_with(
+    sources: Vec<FakeSource>,
+    queries: &[&str],
+    (workers, ring): (usize, usize),
+    kept: &mut Kept,
+) -> Result<Summary, RunError> {
+    let options = RunOptions { workers, ring_capacity_batches: ring, ..RunOptions::default() };
+    run(boxed(sources), &plan(queries), &options, &AtomicBool::new(false), kept)
+}
+
+/// The last column of a result's rows, added up.
+fn sum(result: &WindowResult) -> i64 {
+    let of = |rows: &arrow_array::RecordBatch| {
+        let last = rows.column(rows.num_columns() - 1);
+        last.as_any().downcast_ref::<Int64Array>().unwrap().values().iter().sum::<i64>()
+    };
+    result.rows.iter().map(of).sum()
+}
+
+/// Windows by their start in seconds, with what they saw and how much it was.
+fn windows(kept: &Kept, query: u32) -> Vec<(i64, Status, i64)> {
+    let of_query = kept.results.iter().filter(|result| result.query.0 == query);
+    let start = |result: &WindowResult| result.window.unwrap().start.0 / 1_000_000_000;
+    of_query.map(|result| (start(result), result.status, sum(result))).collect()
+}
+
+#[test]
+fn windows_are_the_same_for_any_number_of_workers() {
+    let rows = packets((0..30).flat_map(|second| [second; 40]), 53);
+    for workers in [1, 2, 4] {
+        let mut kept = Kept::default();
+        let source = FakeSource::file(&rows, 7);
+        let summary = run_with(vec![source], &[BY_PORT], (workers, 2), &mut kept).unwrap();
+        let expected = [0, 10, 20].map(|start| (start, Status::Final, 400));
+        assert_eq!(windows(&kept, 0), expected, "{workers} workers");
+        assert!(kept.results.iter().all(|result| result.completeness.is_none()), "a file loses nothing");
+        assert_eq!((summary.queries[0].delivered, summary.queries[0].used), (1200, 1200));
+    }
+}
+
+#[test]
+fn sources_of_one_stream_add_up() {
+    let [early, late] = [packets(0..20, 53), packets(5..25, 443)];
+    let mut kept = Kept::default();
+    let sources = vec![FakeSource::file(&early, 3), FakeSource::file(&late, 5)];
+    run_with(sources, &[BY_PORT], (2, 4), &mut kept).unwrap();
+    let expected = [(0, Status::Final, 15), (10, Status::Final, 20), (20, Status::Final, 5)];
+    assert_eq!(windows(&kept, 0), expected);
+}
+
+#[test]
+fn a_file_waits_for_a_slow_sink_and_loses_nothing() {
+    let rows = packets((0..100).flat_map(|second| [second; 20]), 53);
+    let source = FakeSource::file(&rows, 20);
+    let counted = source.counted();
+    let mut kept = Kept { first_takes: Duration::from_millis(200), ..Kept::default() };
+    run_with(vec![source], &[BY_PORT], (1, 1), &mut kept).unwrap();
+    assert_eq!(windows(&kept, 0).iter().map(|(.., rows)| rows).sum::<i64>(), 2000);
+    assert_eq!(counted.dropped.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_a_live_source_loses_is_counted_and_its_windows_say_so() {
+    // Each packet is a result of its own, so that the sink holds everything up at once.
+    let rows = packets((0..4000).flat_map(|second| [second; 5]), 53);
+    let source = FakeSource::live(&rows, 5, Duration::ZERO);
+    let counted = source.counted();
+    let mut kept = Kept { first_takes: Duration::from_millis(500), ..Kept::default() };
+    let queries = [ROWS, "SELECT count(*) AS n FROM packets GROUP BY tumble('1000 seconds')"];
+    let summary = run_with(vec![source], &queries, (1, 1), &mut kept).unwrap();
+    let dropped = counted.dropped.load(Ordering::Relaxed);
+    assert!(dropped > 0, "the sink was slower than the source");
+    assert_eq!(summary.rows_dropped, dropped);
+    let delivered = summary.queries[1].delivered;
+    assert_eq!(delivered + dropped, rows.len() as u64);
+    assert_eq!(windows(&kept, 1).iter().map(|(.., rows)| rows).sum::<i64>(), delivered as i64);
+    let of_windows = kept.results.iter().filter(|result| result.query.0 == 1);
+    let missing = of_windows.map(|result| 1.0 - result.completeness.unwrap());
+    assert!(missing.fold(0.0, f64::max) > 0.0, "some window says that it lacks rows");
+}
+
+#[test]
+fn a_file_beside_a_live_source_waits_and_the_live_one_does_not() {
+    let rows = packets((0..2000).flat_map(|second| [second; 5]), 53);
+    let sources = vec![FakeSource::file(&rows, 5), FakeSource::live(&rows, 5, Duration::ZERO)];
+    let [file, live] = [0, 1].map(|number: usize| sources[number].counted());
+    let mut kept = Kept { first_takes: Duration::from_millis(500), ..Kept::default() };
+    let summary = run_with(sources, &[ROWS], (1, 1), &mut kept).unwrap();
+    let dropped = live.dropped.load(Ordering::Relaxed);
+    assert_eq!(file.dropped.load(Ordering::Relaxed), 0);
+    assert!(dropped > 0);
+    assert_eq!(summary.queries[0].delivered, 2 * rows.len() as u64 - dropped);
+}
+
+#[test]
+fn input_that_is_ended_leaves_its_last_window_partial() {
+    let source = FakeSource::live(&packets(0..15, 53), 3, Duration::from_secs(60));
+    let (mut kept, input_ends) = (Kept::default(), AtomicBool::new(true));
+    let summary =
+        run(boxed(vec![source]), &plan(&[BY_PORT]), &RunOptions::default(), &input_ends, &mut kept).unwrap();
+    assert!(summary.is_cut);
+    assert_eq!(windows(&kept, 0), [(0, Status::Final, 10), (10, Status::Partial, 5)]);
+}
+
+#[test]
+fn every_source_tells_its_account_at_the_end() {
+    let sources = vec![FakeSource::file(&packets(0..3, 53), 1), FakeSource::file(&[], 1)];
+    let counted: Vec<_> = sources.iter().map(FakeSource::counted).collect();
+    run_with(sources, &[ROWS], (1, 4), &mut Kept::default()).unwrap();
+    assert!(counted.iter().all(|counted| counted.reports.load(Ordering::Relaxed) == 1));
+}
+
+#[test]
+fn a_limit_that_is_reached_ends_the_run() {
+    let source = FakeSource::live(&packets(0..100, 53), 10, Duration::from_secs(60));
+    let mut kept = Kept::default();
+    let limited = "SELECT octets FROM packets LIMIT 15";
+    let summary = run_with(vec![source], &[limited], (2, 4), &mut kept).unwrap();
+    assert_eq!(kept.results.iter().map(sum).sum::<i64>(), 15 * 100);
+    assert!(summary.queries.is_empty(), "the rest was not read, so there is no account of it");
+}
+
+#[test]
+fn failures_name_what_failed() {
+    let rows = packets(0..100, 53);
+    let fail = |source: FakeSource, sql: &str, fails| {
+        let mut kept = Kept { fails, ..Kept::default() };
+        run_with(vec![source], &[ROWS, sql], (1, 4), &mut kept).unwrap_err().to_string()
+    };
+    let mut source = FakeSource::file(&rows, 10);
+    source.fails_to_bind = true;
+    assert_eq!(fail(source, BY_PORT, false), "there is no such thing");
+    let division = "SELECT 1 / (src_port - 53) FROM packets";
+    assert_eq!(fail(FakeSource::file(&rows, 10), division, false), "Divide by zero error");
+    let full = "the results cannot be written: the disk is full";
+    assert_eq!(fail(FakeSource::file(&rows, 10), BY_PORT, true), full);
+}
