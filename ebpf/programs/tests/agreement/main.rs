@@ -3,12 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
-mod columns;
-#[path = "../../../../userspace/decode/tests/packet/frames.rs"]
-mod frames;
-#[path = "../../../../userspace/decode/tests/packet/samples.rs"]
-mod samples;
-
+use harness::{columns, frames, samples};
 use tapline_decode::LinkType;
 use tapline_ebpf_common::flags;
 use tapline_ebpf_programs::parse::parse;

@@ -1,8 +1,8 @@
 //! The decoder and tshark agree, frame by frame and column by column.
 
 use crate::rows::{self, Row, decode};
-use crate::samples;
 use crate::tshark::dissect;
+use harness::samples;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;

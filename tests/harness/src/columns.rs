@@ -6,21 +6,31 @@ use tapline_record::{EventTime, PacketColumn, PacketRow};
 
 /// The key columns; `None` is NULL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Columns {
-    pub(crate) vlan: Option<u16>,
-    pub(crate) ip_version: Option<u8>,
-    pub(crate) src_ip: Option<[u8; 16]>,
-    pub(crate) dst_ip: Option<[u8; 16]>,
-    pub(crate) protocol: Option<u8>,
-    pub(crate) ports: Option<[u16; 2]>,
-    pub(crate) tcp_flags: Option<u16>,
-    pub(crate) icmp: Option<[u8; 2]>,
-    pub(crate) has_octets: bool,
+pub struct Columns {
+    /// Id of the outermost tag.
+    pub vlan: Option<u16>,
+    /// 4 or 6.
+    pub ip_version: Option<u8>,
+    /// IPv4 as an IPv6 address.
+    pub src_ip: Option<[u8; 16]>,
+    /// IPv4 as an IPv6 address.
+    pub dst_ip: Option<[u8; 16]>,
+    /// The protocol after extension headers.
+    pub protocol: Option<u8>,
+    /// Source and destination.
+    pub ports: Option<[u16; 2]>,
+    /// FIN to AE.
+    pub tcp_flags: Option<u16>,
+    /// Type and code.
+    pub icmp: Option<[u8; 2]>,
+    /// Whether the octets of IP are known.
+    pub has_octets: bool,
 }
 
 /// What the decoder says of a frame of so many octets, of which the first are there; and its octets of IP, 0 where
 /// that is NULL.
-pub(crate) fn of_frame(link: LinkType, bytes: &[u8], original_octets: u32) -> (Columns, u64) {
+#[must_use]
+pub fn of_frame(link: LinkType, bytes: &[u8], original_octets: u32) -> (Columns, u64) {
     let mut row = PacketRow::default();
     let frame = Frame { ts: EventTime(0), link, direction: None, interface: None, original_octets, bytes };
     decode(&frame, Depth::Transport, &mut row);
@@ -41,7 +51,8 @@ pub(crate) fn of_frame(link: LinkType, bytes: &[u8], original_octets: u32) -> (C
 }
 
 /// What the kernel's key says.
-pub(crate) fn of_key(key: &FlowKey) -> Columns {
+#[must_use]
+pub fn of_key(key: &FlowKey) -> Columns {
     let network = key.shape().network;
     Columns {
         vlan: key.vlan(),

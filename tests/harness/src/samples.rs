@@ -7,9 +7,11 @@ use crate::frames::{
 };
 use tapline_decode::LinkType;
 
-pub(crate) type Sample = (&'static str, LinkType, Vec<u8>);
+/// A frame: its name, what it begins with, its octets.
+pub type Sample = (&'static str, LinkType, Vec<u8>);
 
-pub(crate) fn all() -> Vec<Sample> {
+/// All of them, in no particular order.
+pub fn all() -> Vec<Sample> {
     [links(), ethernet_frames(), extensions(), transports(), ip_tunnels(), udp_tunnels()].concat()
 }
 

@@ -58,9 +58,8 @@ pub fn export_folder() -> Option<PathBuf> {
 }
 
 fn folder(name: &str) -> Option<PathBuf> {
-    // Cargo runs tests in the folder of their package.
-    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../shared/captures".into());
-    let folder = PathBuf::from(root).join(name);
+    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures").into();
+    let folder = std::env::var_os("TAPLINE_CAPTURES").map_or_else(beside, PathBuf::from).join(name);
     if !folder.is_dir() {
         println!("skipped: captures not found");
         return None;
