@@ -8,7 +8,6 @@ mod bench;
 mod cable;
 mod check;
 mod conformance;
-mod csv;
 mod demo;
 mod ebpf;
 mod load;

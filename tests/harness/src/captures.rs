@@ -7,13 +7,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The capture files in folder `packets`, sorted; none, and a line that says so, without the folder.
+///
+/// # Panics
+/// When the folder is empty.
 #[must_use]
 pub fn packet_files() -> Vec<PathBuf> {
-    let Some(entries) = folder("packets").and_then(|folder| folder.read_dir().ok()) else {
-        return Vec::new();
-    };
+    files("packets")
+}
+
+/// The files of messages of flow exporters, likewise.
+///
+/// # Panics
+/// When the folder is empty.
+#[must_use]
+pub fn export_files() -> Vec<PathBuf> {
+    files("exports")
+}
+
+fn files(kind: &str) -> Vec<PathBuf> {
+    let Some(folder) = folder(kind) else { return Vec::new() };
+    let entries = folder.read_dir().expect("the folder can be read");
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.is_file());
+    assert!(!files.is_empty(), "no capture in {}", folder.display());
     files.sort();
     files
 }

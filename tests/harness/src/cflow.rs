@@ -1,12 +1,11 @@
 //! Flow records by tshark's cflow dissector and by tapline, value by value.
 
-use crate::csv::Csv;
-use crate::tapline;
+use crate::csv::read_csv;
+use crate::{tapline, wireshark};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tapline_trafficgen::frame::{Body, Frame, Link, Mac, Packet, Transport, Udp};
 use tapline_trafficgen::payload::Payload;
 use tapline_trafficgen::pcap::{PcapFormat, PcapWriter};
@@ -68,15 +67,10 @@ pub fn write_capture(capture: &Path, files: &[PathBuf]) {
 /// When tshark prints what it should not.
 #[must_use]
 pub fn by_tshark(capture: &Path, ports: &[u16]) -> Option<BTreeMap<&'static str, Counts>> {
-    let mut command = Command::new("tshark");
-    command.args(["-n", "-T", "fields", "-E", "aggregator=|"]);
-    for port in ports {
-        command.args(["-d", &format!("udp.port=={port},cflow")]);
-    }
-    for (field, _) in FIELDS {
-        command.args(["-e", field]);
-    }
-    let output = command.arg("-r").arg(capture).output().ok()?;
+    let decode_as: Vec<_> = ports.iter().map(|port| format!("udp.port=={port},cflow")).collect();
+    let options = decode_as.iter().flat_map(|port| ["-d", port]);
+    let options: Vec<_> = ["-E", "aggregator=|"].into_iter().chain(options).collect();
+    let output = wireshark::fields(capture, &options, &FIELDS.map(|(field, _)| field))?;
     let text = String::from_utf8(output.stdout).expect("tshark prints UTF-8");
     let mut columns: BTreeMap<&str, Counts> = BTreeMap::new();
     for line in text.lines() {
@@ -116,7 +110,7 @@ pub fn by_tapline(file: &Path) -> Result<BTreeMap<String, Counts>, String> {
     if run.code != Some(0) {
         return Err(run.stderr);
     }
-    let csv = Csv::parse(run.text());
+    let csv = read_csv(run.text());
     let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
     for row in &csv.rows {
         for (column, value) in csv.header.iter().zip(row).filter(|(_, value)| !value.is_empty()) {

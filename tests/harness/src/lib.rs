@@ -16,6 +16,7 @@ pub mod samples;
 pub mod scenario;
 pub mod table;
 pub mod tshark;
+pub mod wireshark;
 
 pub use run::{Finished, tapline};
 pub use table::Table;

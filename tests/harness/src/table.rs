@@ -68,10 +68,11 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::csv::read_csv;
 
     #[test]
     fn a_difference_names_the_group() {
-        let table = |text| Table::from_csv(&Csv::parse(text), 1);
+        let table = |text| Table::from_csv(&read_csv(text), 1);
         let expected = table("k,n\na,1\nb,2\n");
         assert_eq!(expected.difference(&table("k,n\nb,2\na,1\n")), None, "order does not matter");
         let report = expected.difference(&table("k,n\na,1\nb,3\nc,\n")).unwrap();

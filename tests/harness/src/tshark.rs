@@ -1,14 +1,14 @@
-//! What tshark and capinfos say about a capture file.
+//! What tshark says about the packets of a capture file.
 //!
 //! Takes a file, gives for each frame the columns of `packets` that tshark knows, as tapline prints
 //! them: outermost headers, no reassembly. The layers come from tshark's list of protocols, since a
 //! field that occurs in several layers is printed once a layer.
 
 use crate::table::Table;
+use crate::wireshark;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::Command;
 
 /// One frame: column names to values; what the frame does not carry is left out.
 #[derive(Clone, Debug, Default)]
@@ -45,17 +45,13 @@ impl Frame {
     }
 }
 
-/// Frames of a file, `None` without tshark.
+/// Frames of a file; `None`, and a line that says so, without tshark.
 ///
 /// # Panics
 /// When tshark prints what it should not.
 #[must_use]
 pub fn frames(file: &Path) -> Option<Vec<Frame>> {
-    let Some(read) = read(file) else {
-        println!("skipped: tshark not found");
-        return None;
-    };
-    Some(read.unwrap_or_default())
+    Some(read(file)?.unwrap_or_default())
 }
 
 /// Frames of a file, as far as it can be read, or why it cannot be read at all; `None` without tshark.
@@ -64,15 +60,10 @@ pub fn frames(file: &Path) -> Option<Vec<Frame>> {
 /// When tshark prints what it should not.
 #[must_use]
 pub fn read(file: &Path) -> Option<Result<Vec<Frame>, String>> {
-    let mut command = Command::new("tshark");
-    command.args(["-n", "-T", "fields", "-E", "aggregator=|"]);
-    for preference in ["ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE"] {
-        command.args(["-o", preference]);
-    }
-    for field in FIELDS {
-        command.args(["-e", field]);
-    }
-    let output = command.arg("-r").arg(file).output().ok()?;
+    let options =
+        "-E aggregator=| -o ip.defragment:FALSE -o ipv6.defragment:FALSE -o tcp.desegment_tcp_streams:FALSE";
+    let options: Vec<_> = options.split(' ').collect();
+    let output = wireshark::fields(file, &options, &FIELDS)?;
     if !output.status.success() && output.stdout.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
         let reason = said.lines().find(|line| line.starts_with("tshark:")).unwrap_or("tshark cannot read it");
@@ -80,20 +71,6 @@ pub fn read(file: &Path) -> Option<Result<Vec<Frame>, String>> {
     }
     let text = String::from_utf8(output.stdout).expect("tshark prints UTF-8");
     Some(Ok(text.lines().map(|line| Dissection::new(line).frame()).collect()))
-}
-
-/// Packets and octets on the wire, from capinfos; `None` without it, and of files that it does not read to the end.
-///
-/// # Panics
-/// When capinfos prints what it should not.
-#[must_use]
-pub fn capinfos(file: &Path) -> Option<(u64, u64)> {
-    let output =
-        Command::new("capinfos").args(["-T", "-M", "-r", "-B", "-c", "-d"]).arg(file).output().ok()?;
-    let text = String::from_utf8(output.stdout).expect("capinfos prints UTF-8");
-    let mut numbers = text.trim_end().rsplit('\t').map_while(|field| field.parse().ok());
-    let octets = numbers.next()?;
-    Some((numbers.next()?, octets))
 }
 
 /// `SELECT keys, count(*), sum(octets), sum(frame_octets) … GROUP BY keys` over the frames.

@@ -12,12 +12,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tapline_trafficgen::csv::Csv;
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
 use super::ingress::collector::{Collector, find, stored_files};
 use super::ingress::live::{self, Setting};
 use super::{median, offline};
-use crate::csv::Table;
 use crate::load::pace::{Limit, Rate};
 use crate::load::sender::{self, Options};
 use crate::setup::{self, Purpose};
@@ -150,7 +150,7 @@ fn named(text: &str) -> String {
 /// A table of source, destination and octets.
 fn parse(text: &str) -> Result<Matrix> {
     let mut matrix = Matrix::new();
-    for [src_as, dst_as, octets] in Table::parse(text)?.numbers(["src_as", "dst_as", "octets"])? {
+    for [src_as, dst_as, octets] in Csv::parse_loosely(text)?.numbers(["src_as", "dst_as", "octets"])? {
         *matrix.entry((src_as, dst_as)).or_default() += octets;
     }
     Ok(matrix)

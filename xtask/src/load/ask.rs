@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use tapline_trafficgen::csv::Csv;
 use tapline_trafficgen::exports::{Protocol, Truth};
 
 use super::collect::{Collected, collect};
 use super::compare::{self, Pairs};
 use super::sender::{self, Options, Sent};
 use super::socket;
-use crate::csv::Table;
 use crate::summary::{self, Summary};
 use crate::{process, workspace};
 
@@ -79,7 +79,7 @@ impl Answer {
 impl Missing {
     /// From the account, and how many rows were late.
     fn of(account: &str, late: u64) -> Result<Self> {
-        let windows = Table::parse(account)?.numbers(["units", "rows"])?;
+        let windows = Csv::parse_loosely(account)?.numbers(["units", "rows"])?;
         let none = Self { units: 0, rows: i64::try_from(late)? };
         Ok(windows.into_iter().fold(none, |sum, [units, rows]: [i64; 2]| Self {
             units: sum.units + units,

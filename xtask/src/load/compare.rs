@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
+use tapline_trafficgen::csv::Csv;
 use tapline_trafficgen::exports::PairAmount;
-
-use crate::csv::Table;
 
 /// Compare what was sent with what a query found.
 #[derive(Debug, clap::Args)]
@@ -111,7 +110,7 @@ fn total(pairs: &Pairs) -> PairAmount {
 pub(super) fn parse(text: &str) -> Result<Pairs> {
     let mut pairs = Pairs::new();
     for [src_as, dst_as, records, packets, octets] in
-        Table::parse(text)?.numbers::<u64, 5>(["src_as", "dst_as", "records", "packets", "octets"])?
+        Csv::parse_loosely(text)?.numbers::<u64, 5>(["src_as", "dst_as", "records", "packets", "octets"])?
     {
         let pair = (u32::try_from(src_as)?, u32::try_from(dst_as)?);
         *pairs.entry(pair).or_default() += PairAmount { records, packets, octets };

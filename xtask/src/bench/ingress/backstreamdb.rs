@@ -9,10 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tapline_trafficgen::csv::Csv;
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
 use crate::bench::offline;
-use crate::csv::Table;
 use crate::load::collect::{Collected, collect};
 use crate::load::pace::{Limit, Rate};
 use crate::load::sender::{self, Options};
@@ -62,10 +62,10 @@ fn count(tapline: &Path, rate: u64, duration: Duration) -> Result<()> {
     let send = || sender::send(address, &options);
     let Collected { measured, sent, .. } = collect(&mut command, address, "INT", send)?;
     let windows = String::from_utf8_lossy(&measured.output.stdout);
-    let windows = Table::parse(&windows).with_context(|| measured.said())?;
+    let windows = Csv::parse_loosely(&windows).with_context(|| measured.said())?;
     let (sent, counted) = (sent.truth.sent.records, windows.sum("records")?);
     let cpu = measured.cost.cpu.as_secs_f64();
-    println!("| {rate} | {sent} | {counted} | {} | {cpu:.2} |", windows.rows());
+    println!("| {rate} | {sent} | {counted} | {} | {cpu:.2} |", windows.rows.len());
     ensure!(counted == sent, "{counted} records were counted, and {sent} sent: {}", measured.said());
     Ok(())
 }

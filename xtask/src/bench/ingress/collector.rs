@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
+use tapline_trafficgen::csv::Csv;
 use tapline_trafficgen::exports::Amount;
 
-use crate::csv::Table;
 use crate::summary::{self, Summary};
 use crate::{process, setup};
 
@@ -134,7 +134,7 @@ fn nfacctd_configuration(address: SocketAddr, folder: &Path) -> String {
 fn found_by_tapline(output: &Output) -> Result<Found> {
     let [said, windows] = [&output.stderr, &output.stdout].map(|octets| String::from_utf8_lossy(octets));
     let records = Summary::of(&said)?.of_query("query", "delivered")?;
-    Ok(Found { records, octets: Table::parse(&windows)?.sum("octets")? })
+    Ok(Found { records, octets: Csv::parse_loosely(&windows)?.sum("octets")? })
 }
 
 /// The file that was written says both.
@@ -163,7 +163,7 @@ pub(in crate::bench) fn stored_files(folder: &Path) -> Result<Vec<PathBuf>> {
 fn found_by_nfacctd(folder: &Path, sent: &Amount) -> Result<Found> {
     let path = folder.join("nfacctd.csv");
     let text = fs::read_to_string(&path).with_context(|| format!("{} was not written", path.display()))?;
-    let octets = Table::parse(&text)?.sum("BYTES")?;
+    let octets = Csv::parse_loosely(&text)?.sum("BYTES")?;
     let records = u128::from(sent.records) * u128::from(octets) / u128::from(sent.octets.max(1));
     Ok(Found { records: records as u64, octets })
 }

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use tapline_trafficgen::csv::Csv;
 use watcher::Watcher;
 
 use super::{add_run, offline};
 use crate::bench::ingress::collector::find;
 use crate::cable::{Cable, FAR, NEAR};
-use crate::csv::Table;
 use crate::load::collect::settle;
 use crate::setup::{self, Purpose};
 use crate::usage::{self, Cost, Running};
@@ -149,5 +149,5 @@ fn send(cable: &Cable, setting: &Setting) -> Result<u64> {
     command.args(["packets", "--interface", NEAR, "--rate", "max", "--cpu", SENDS]);
     command.args(["--flows", &setting.flows.to_string(), "--seconds", &setting.seconds.to_string()]);
     let output = usage::measure(&mut command)?.output;
-    Table::parse(&String::from_utf8_lossy(&output.stdout))?.sum("packets")
+    Ok(Csv::parse_loosely(&String::from_utf8_lossy(&output.stdout))?.sum("packets")?)
 }

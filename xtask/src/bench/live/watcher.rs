@@ -4,12 +4,12 @@ use std::fs;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
+use tapline_trafficgen::csv::Csv;
 
 use super::{Setting, WATCHES};
 use crate::bench::ingress::collector::find;
 use crate::bench::peers::{PMACCTD_TABLE, pmacctd_configuration};
 use crate::cable::{Cable, FAR};
-use crate::csv::Table;
 
 /// A program that counts what an interface receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +127,9 @@ impl Watcher {
                 let file = setting.folder.join(PMACCTD_TABLE);
                 let text = fs::read_to_string(&file)
                     .with_context(|| format!("{} was not written", file.display()))?;
-                Table::parse(&text)?.sum("PACKETS")
+                Ok(Csv::parse_loosely(&text)?.sum("PACKETS")?)
             }
-            _ => Table::parse(&String::from_utf8_lossy(&output.stdout))?.sum("packets"),
+            _ => Ok(Csv::parse_loosely(&String::from_utf8_lossy(&output.stdout))?.sum("packets")?),
         }
     }
 }
