@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod bench;
-mod cable;
 mod check;
 mod conformance;
 mod demo;
@@ -13,16 +12,14 @@ mod ebpf;
 mod load;
 mod process;
 mod setup;
-mod style;
-mod summary;
 mod test;
 mod tidy;
-mod usage;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tapline_programs::style;
 
 /// The project's commands.
 #[derive(Debug, Parser)]

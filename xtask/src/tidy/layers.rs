@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/forward"],
     &["userspace/serve"],
     &["userspace/node"],
+    &["xtask/programs"],
     &["userspace/load", "tests/harness"],
 ];
 
