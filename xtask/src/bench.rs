@@ -79,10 +79,9 @@ fn beside_others(name: &str, arguments: &Arguments) -> Result<()> {
 
 /// Measures tapline; where it cannot be built, the others are measured without it.
 fn of_tapline(name: &str, arguments: &Arguments) -> Result<()> {
-    if !arguments.ask_for_help() && !arguments.name_tapline() {
-        if let Err(error) = workspace::build_tapline() {
-            eprintln!("{} {error:#}", style::warning("warning:"));
-        }
+    let is_wanted = !arguments.ask_for_help() && !arguments.name_tapline();
+    if is_wanted && let Err(error) = workspace::build_tapline() {
+        eprintln!("{} {error:#}", style::warning("warning:"));
     }
     start(name, arguments)
 }

@@ -1,8 +1,6 @@
 //! The kernel's parser against the user-space decoder, on the decoder's own sample frames, on synthetic traffic,
 //! and on both after they were cut short and made to lie.
 
-#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
-
 use harness::{columns, frames, samples};
 use tapline_decode::LinkType;
 use tapline_ebpf_common::flags;
