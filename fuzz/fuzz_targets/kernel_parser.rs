@@ -1,9 +1,7 @@
 //! Any octets through the parser of the kernel programs: what it says is what the decoder says.
 #![no_main]
 
-#[path = "../../ebpf/programs/tests/agreement/columns.rs"]
-mod columns;
-
+use harness::columns;
 use libfuzzer_sys::fuzz_target;
 use tapline_decode::LinkType;
 use tapline_ebpf_common::flags;

@@ -5,7 +5,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use arrow_ipc::reader::StreamReader;
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use harness::run::Ending;
 use harness::tapline;
 use serde_json::Value;
@@ -16,7 +16,7 @@ const BY_PROTOCOL: &str = "SELECT protocol, min(src_ip) AS least, count(*) AS pa
 fn every_format_tells_the_same() {
     let [csv, json, arrow] =
         ["csv", "json", "arrow"].map(|format| query(capture(), &["--format", format, BY_PROTOCOL]));
-    let rows = Csv::parse(csv.success()).rows;
+    let rows = read_csv(csv.success()).rows;
     assert!(rows.len() > 2, "{rows:?}");
 
     let lines: Vec<Value> = json.success().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -119,7 +119,7 @@ fn ctrl_c_ends_the_input_and_open_windows_are_partial() {
     let sql = "SELECT count(*) AS packets FROM packets GROUP BY tumble('1 second')";
     let arguments = ["query", "--pcap", "-", "--format", "csv", sql];
     let run = harness::run::tapline_fed_until(octets, &arguments, "final", Ending::Interrupt);
-    let rows = Csv::parse(run.success()).rows;
+    let rows = read_csv(run.success()).rows;
     let statuses: Vec<&str> = rows.iter().map(|row| row[3].as_str()).collect();
     let (last, before) = statuses.split_last().unwrap();
     assert_eq!((*last, before[0]), ("partial", "final"));
@@ -174,10 +174,10 @@ fn explain_runs_nothing_and_shows_both_halves() {
 fn groups_beyond_the_cap_fold_into_one_row_and_totals_stay() {
     let sql = "SELECT src_ip, count(*) AS packets FROM packets GROUP BY src_ip, tumble('60 seconds')";
     let total =
-        |text: &str| Csv::parse(text).rows.iter().map(|row| row[3].parse::<u64>().unwrap()).sum::<u64>();
+        |text: &str| read_csv(text).rows.iter().map(|row| row[3].parse::<u64>().unwrap()).sum::<u64>();
     let free = query(capture(), &["--format", "csv", sql]);
     let capped = query(capture(), &["--format", "csv", "--groups-max", "5", sql]);
     assert_eq!(total(capped.success()), total(free.success()));
-    let folded = Csv::parse(capped.text()).rows.into_iter().filter(|row| row.last().unwrap() == "folded");
+    let folded = read_csv(capped.text()).rows.into_iter().filter(|row| row.last().unwrap() == "folded");
     assert!(folded.inspect(|row| assert_eq!(row[2], "", "keys are NULL")).count() > 0);
 }

@@ -2,8 +2,9 @@
 
 use crate::Outcome;
 use crate::classes::{Difference, class};
-use harness::csv::Csv;
+use harness::csv::{Csv, read_csv};
 use harness::tshark::{self, Frame};
+use harness::wireshark;
 use harness::{Finished, Table, captures, tapline};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -43,7 +44,7 @@ pub(crate) fn compare(file: &Path) -> Outcome {
     };
     let answers = |number: usize| {
         let text = std::fs::read_to_string(folder.path().join(format!("query_{number}.csv"))).ok();
-        text.filter(|text| !text.is_empty()).map(|text| Csv::parse(&text))
+        text.filter(|text| !text.is_empty()).map(|text| read_csv(&text))
     };
     let Some(rows) = answers(1) else {
         let said = run.stderr.lines().next().unwrap_or_default().to_owned();
@@ -124,7 +125,7 @@ fn compare_totals(file: &Path, theirs: &[Frame], rows: &Csv, outcome: &mut Outco
     if theirs.len() != rows.rows.len() {
         outcome.different.push(format!("tshark reads {} frames, tapline {}", theirs.len(), rows.rows.len()));
     }
-    let Some((frames, octets)) = tshark::capinfos(file) else { return };
+    let Some((frames, octets)) = wireshark::capinfos(file) else { return };
     let position = rows.header.iter().position(|column| column == "frame_octets").unwrap_or_default();
     let own: u64 = rows.rows.iter().filter_map(|row| row[position].parse::<u64>().ok()).sum();
     if (frames, octets) != (rows.rows.len() as u64, own) {

@@ -3,7 +3,7 @@
 //! The definition is applied to tshark's frames by a map of open flows that is asked at every frame.
 
 use super::{CAPTURES, Capture, query};
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use harness::tshark::Frame;
 use harness::{Table, captures};
 use std::collections::HashMap;
@@ -63,7 +63,7 @@ fn is_ordered(frames: &[Frame]) -> bool {
 fn asked(file: &Path, keys: &[&str], sums: &str, from: &str) -> Table {
     let keys_sql = keys.join(", ");
     let sql = format!("SELECT {keys_sql}, {sums} FROM {from} GROUP BY {keys_sql}");
-    Table::from_csv(&Csv::parse(&query(file, &sql)), keys.len())
+    Table::from_csv(&read_csv(&query(file, &sql)), keys.len())
 }
 
 #[test]

@@ -8,8 +8,9 @@
 mod exports;
 mod flows;
 
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use harness::tshark::{self, Frame};
+use harness::wireshark;
 use harness::{Table, captures, tapline};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -27,9 +28,7 @@ pub(crate) static CAPTURES: LazyLock<Vec<Capture>> = LazyLock::new(|| {
 #[test]
 fn tshark_and_capinfos_agree() {
     for capture in &*CAPTURES {
-        let Some((packets, octets)) = tshark::capinfos(&capture.path) else {
-            return println!("skipped: capinfos not found");
-        };
+        let Some((packets, octets)) = wireshark::capinfos(&capture.path) else { return };
         let mut expected = Table::default();
         expected.insert(vec![], vec![packets.to_string(), octets.to_string()]);
         let counted = tshark::grouped(&capture.frames, &[]).without_sum(1);
@@ -83,7 +82,7 @@ fn grouped_by_tapline(file: &Path, keys: &[&str]) -> Table {
     } else {
         format!("SELECT {keys_sql}, {sums} FROM packets GROUP BY {keys_sql}")
     };
-    Table::from_csv(&Csv::parse(&query(file, &sql)), keys.len())
+    Table::from_csv(&read_csv(&query(file, &sql)), keys.len())
 }
 
 pub(crate) fn query(file: &Path, sql: &str) -> String {

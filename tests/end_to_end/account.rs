@@ -1,7 +1,7 @@
 //! The account that a run prints, and its results, as numbers.
 
 use harness::Finished;
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tapline_trafficgen::exports::Truth;
@@ -53,7 +53,7 @@ pub(crate) fn matrix_query(window: &str) -> String {
 
 /// The results, windows added up.
 pub(crate) fn matrix(run: &Finished) -> Matrix {
-    let csv = Csv::parse(run.success());
+    let csv = read_csv(run.success());
     let position = |name: &str| csv.header.iter().position(|column| column == name).unwrap();
     let mut matrix = Matrix::new();
     for row in &csv.rows {

@@ -2,7 +2,7 @@
 
 use super::account::{AS_JSON, fates, matrix, matrix_query, records, remark, summary, truth_matrix};
 use super::sender::{Load, faulty, free_port, now_ns, wait_for_listener};
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use harness::run::{tapline_during, tapline_while};
 use harness::{Finished, tapline};
 use std::io::Write as _;
@@ -38,7 +38,7 @@ fn every_record_is_delivered() {
         assert!(matrix(&run) == truth_matrix(&truth), "{protocol}: {}", run.stderr);
         let [_, _, _, undecodable, lost] = fates(&run);
         assert_eq!([undecodable, lost], [0, 0], "{protocol}: {}", run.stderr);
-        let csv = Csv::parse(run.success());
+        let csv = read_csv(run.success());
         assert_eq!(csv.header[csv.header.len() - 2..], ["completeness", "status"]);
         assert!(csv.rows.iter().all(|row| row[row.len() - 2..] == ["1.0", "partial"]), "{protocol}");
     }
@@ -67,7 +67,7 @@ fn faults_on_the_way_are_accounted_for() {
         // What is lost while the template is withheld cannot be told from what waits and is decoded later.
         assert_eq!(lost + undecodable, of(truth.lost), "{protocol}: {}", run.stderr);
         assert_eq!(remark(&run, "restarts"), truth.restarts, "{protocol}: {}", run.stderr);
-        let csv = Csv::parse(run.success());
+        let csv = read_csv(run.success());
         let completeness: f64 = csv.rows[0][csv.header.len() - 2].parse().unwrap();
         assert!((0.85..0.95).contains(&completeness), "{protocol}: {completeness}");
     }
@@ -98,7 +98,7 @@ fn windows_of_a_silent_source_close_by_the_wall_clock() {
         sent = Some(load.send(port));
         std::thread::sleep(Duration::from_secs(3));
     });
-    let csv = Csv::parse(run.success());
+    let csv = read_csv(run.success());
     assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
     let counted: u64 = csv.rows.iter().map(|row| row[2].parse::<u64>().unwrap()).sum();
     assert!(counted <= sent.unwrap().sent.records);
@@ -121,7 +121,7 @@ fn windows_come_while_records_trickle_in() {
         // A batch would be full after minutes.
         std::thread::sleep(Duration::from_millis(400));
     });
-    let csv = Csv::parse(run.success());
+    let csv = read_csv(run.success());
     assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
 }
 

@@ -3,7 +3,7 @@
 use super::account::{AS_JSON, summary};
 use super::sender::{free_port, now_ns, wait_for_listener};
 use harness::Finished;
-use harness::csv::Csv;
+use harness::csv::{Csv, read_csv};
 use harness::run::tapline_during;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -94,7 +94,7 @@ impl Crowd {
                 closed = watcher.join().unwrap();
             });
         });
-        let results = [1, 2].map(|number| Csv::parse(&std::fs::read_to_string(file(number)).unwrap()));
+        let results = [1, 2].map(|number| read_csv(&std::fs::read_to_string(file(number)).unwrap()));
         Watched { run, sent, closed, results }
     }
 }

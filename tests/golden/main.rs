@@ -11,7 +11,7 @@
 mod independence;
 mod truth;
 
-use harness::csv::Csv;
+use harness::csv::{Csv, read_csv};
 use harness::scenario::Office;
 use harness::tapline;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ fn every_query_gives_what_is_expected() {
     for name in names("queries", "sql") {
         let path = file("queries", &name, "sql");
         let sql = std::fs::read_to_string(&path).unwrap();
-        let actual = canonical(&sql, Csv::parse(&answer(&["--query-file", path.to_str().unwrap()])));
+        let actual = canonical(&sql, read_csv(&answer(&["--query-file", path.to_str().unwrap()])));
         let expected = file("expected", &name, "csv");
         if is_update {
             std::fs::write(expected, text(&actual)).unwrap();

@@ -2,14 +2,14 @@
 
 use super::{OFFICE, query};
 use harness::Table;
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use tapline_trafficgen::scenario::{Truth, Volume};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The answer to `sql`, whose first `keys` columns are the key, and the truth.
 fn asked(sql: &str, keys: usize) -> (&'static Truth, Table) {
-    (&OFFICE.truth, Table::from_csv(&Csv::parse(&query(sql)), keys))
+    (&OFFICE.truth, Table::from_csv(&read_csv(&query(sql)), keys))
 }
 
 fn volume(volume: &Volume) -> Vec<String> {

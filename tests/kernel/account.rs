@@ -12,8 +12,8 @@ pub(crate) const IP_OCTETS: u64 = 46;
 
 /// A frame of UDP over IPv4.
 pub(crate) fn template() -> Vec<u8> {
-    let packet = crate::frames::ipv4(crate::frames::UDP, &crate::frames::udp(1234, 53, &[0; 18]));
-    crate::frames::ethernet(crate::frames::IPV4, &packet)
+    let packet = harness::frames::ipv4(harness::frames::UDP, &harness::frames::udp(1234, 53, &[0; 18]));
+    harness::frames::ethernet(harness::frames::IPV4, &packet)
 }
 
 /// What came out.

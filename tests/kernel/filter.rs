@@ -3,8 +3,8 @@
 use tapline_capture::kernel::{KernelCapture, KernelOptions, Rule, Verdict};
 
 use crate::account::template;
-use crate::frames;
 use crate::rights::load;
+use harness::frames;
 
 /// Frames of the template and of IPv6 that are kept.
 fn kept(kernel: &mut KernelCapture) -> [bool; 2] {

@@ -1,8 +1,8 @@
 //! Interfaces of every kind are read as what they are: the same packets give the same answers as in a file.
 
 use crate::answers::{By, ask, ask_file, rows};
-use crate::frames;
 use crate::tun::Tun;
+use harness::frames;
 
 /// Keys of the flow table, and sums.
 const KEYS: &str = "SELECT ip_version, vlan, src_ip, dst_ip, protocol, src_port, dst_port, icmp_type, count(*), \

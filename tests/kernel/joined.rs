@@ -5,15 +5,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
+use harness::frames;
 use harness::run::{Finished, tapline_during};
 use tapline_capture::doctor;
 use tapline_capture::link;
 use tapline_capture::live::PacketSender;
 
 use crate::answers::{By, ask, rows};
+use crate::ethtool;
 use crate::namespace::{self, FAR, NEAR, ip};
 use crate::queries::{totals, wait_for};
-use crate::{ethtool, frames};
 
 /// Octets of a segment, segments of a frame, and frames.
 const SEGMENT: u16 = 1000;

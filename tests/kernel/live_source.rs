@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tapline_capture::live::{self, FrameSource, LiveError, LiveOptions, PacketSender};
 use tapline_decode::{Direction, LinkType};
 
-use crate::frames;
+use harness::frames;
 
 /// A frame as it was read.
 #[derive(Debug, PartialEq, Eq)]

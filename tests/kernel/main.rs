@@ -7,15 +7,11 @@
 
 mod account;
 mod answers;
-#[path = "../../ebpf/programs/tests/agreement/columns.rs"]
-mod columns;
 mod connection;
 mod crash;
 mod doctor;
 mod ethtool;
 mod filter;
-#[path = "../../userspace/decode/tests/packet/frames.rs"]
-mod frames;
 mod interfaces;
 mod joined;
 mod live;
@@ -30,8 +26,6 @@ mod parser;
 mod queries;
 mod replay;
 mod rights;
-#[path = "../../userspace/decode/tests/packet/samples.rs"]
-mod samples;
 mod tags;
 mod tun;
 mod xdp_source;

@@ -8,9 +8,9 @@ use tapline_decode::{Frame, LinkType};
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 
-use crate::columns::{self, Columns};
 use crate::rights::{load, or_skipped};
-use crate::samples;
+use harness::columns::{self, Columns};
+use harness::samples;
 
 /// The kernel runs a program on no shorter frame.
 const FRAME_OCTETS_MIN: usize = 14;
@@ -72,9 +72,9 @@ fn samples_of(wanted: LinkType) -> Vec<Vec<u8>> {
 #[test]
 fn a_length_of_zero_is_that_of_all_parts() {
     let Some(mut kernel) = load(&KernelOptions::default()) else { return };
-    let mut packet = crate::frames::ipv4(crate::frames::UDP, &crate::frames::udp(1234, 53, &[0; 4054]));
+    let mut packet = harness::frames::ipv4(harness::frames::UDP, &harness::frames::udp(1234, 53, &[0; 4054]));
     packet[2..4].fill(0);
-    let frame = crate::frames::ethernet(crate::frames::IPV4, &packet);
+    let frame = harness::frames::ethernet(harness::frames::IPV4, &packet);
     assert_eq!(frame.len(), 4096);
     assert_agreement(&mut kernel, &[frame]);
 }

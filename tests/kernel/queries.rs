@@ -7,7 +7,7 @@ use std::io::BufWriter;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use harness::csv::Csv;
+use harness::csv::read_csv;
 use harness::run::{tapline_during, tapline_while};
 use harness::tapline;
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub(crate) fn wait_for(is_ready: fn() -> bool) {
 
 /// Sums of the last columns by the first ones, without windows, completeness and status.
 pub(crate) fn totals(text: &str, keys: usize, columns: usize) -> BTreeMap<Vec<String>, Vec<i64>> {
-    let csv = Csv::parse(text);
+    let csv = read_csv(text);
     let first = if csv.header[0] == "window_start" { 2 } else { 0 };
     let mut totals: BTreeMap<Vec<String>, Vec<i64>> = BTreeMap::new();
     for row in csv.rows {
@@ -225,7 +225,7 @@ fn windows_come_while_frames_trickle_in() {
             sender.send(&frame).unwrap();
             sleep(Duration::from_millis(20));
         });
-        let csv = Csv::parse(run.success());
+        let csv = read_csv(run.success());
         assert_eq!(csv.rows[0].last().unwrap(), "final", "{}\n{}", run.text(), run.stderr);
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! A bridge takes the tag out of each frame that comes in, and hands it on beside the frame.
 
+use harness::frames;
 use harness::run::Finished;
 use tapline_capture::doctor;
 use tapline_capture::live::PacketSender;
 
 use crate::answers::{By, ask, rows};
+use crate::ethtool;
 use crate::namespace::{FAR, NEAR, ip, unshare, wait_for_carrier};
-use crate::{ethtool, frames};
 
 /// Far's other end, a port of the bridge.
 const FAR_PORT: &str = "farport";

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use tapline_programs::folders;
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{SNAP_LENGTH_OCTETS, Scenario, Truth, branch_office};
 
@@ -82,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Builds the product; cargo shows its own progress.
 fn build() -> Result<PathBuf> {
-    if !workspace::tapline()?.is_file() {
+    if !folders::built("tapline")?.is_file() {
         eprintln!(
             "{} tapline. The first build compiles the SQL engine DataFusion, once: \
              10 to 15 minutes on two cores. Tests and later runs use the same build.",

@@ -5,25 +5,21 @@
 #![forbid(unsafe_code)]
 
 mod bench;
-mod cable;
 mod check;
 mod conformance;
-mod csv;
 mod demo;
 mod ebpf;
 mod load;
 mod process;
 mod setup;
-mod style;
-mod summary;
 mod test;
 mod tidy;
-mod usage;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tapline_programs::style;
 
 /// The project's commands.
 #[derive(Debug, Parser)]

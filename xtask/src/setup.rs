@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: the programs that other commands need.
 //!
 //! Takes a purpose, installs what is missing where that is possible without asking (root on Debian and its
-//! descendants), else says what to type. The table below is the only place that knows which programs these are.
+//! descendants), else says what to type. Which programs these are stands in `tapline_programs::tools`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,24 +10,11 @@ use std::{fs, iter};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+pub(crate) use tapline_programs::tools::Purpose;
+use tapline_programs::tools::TOOLS;
 
 use crate::ebpf::toolchain::{self, Compiler, Toolchain};
 use crate::{process, style, workspace};
-
-/// What a program is needed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Purpose {
-    /// `cargo xtask demo`: nothing but Rust
-    Demo,
-    /// `cargo xtask test`: independent readers of captures
-    Test,
-    /// `cargo xtask bench`: the programs that tapline is compared with
-    Bench,
-    /// `cargo xtask conformance`: independent readers of captures, and another SQL engine
-    Conformance,
-    /// `cargo xtask build-ebpf`: a compiler and a linker of kernel programs
-    Ebpf,
-}
 
 /// Install the programs that a command needs.
 #[derive(Debug, clap::Args)]
@@ -36,30 +23,6 @@ pub(crate) struct Arguments {
     #[arg(long = "for", value_name = "COMMAND")]
     purpose: Option<Purpose>,
 }
-
-/// A program, the Debian package that brings it, and what it is needed for.
-struct Tool {
-    program: &'static str,
-    package: &'static str,
-    purposes: &'static [Purpose],
-}
-
-/// What needs independent readers of captures.
-const READERS: &[Purpose] = &[Purpose::Test, Purpose::Bench, Purpose::Conformance];
-
-const TOOLS: &[Tool] = &[
-    Tool { program: "tshark", package: "tshark", purposes: READERS },
-    Tool { program: "capinfos", package: "wireshark-common", purposes: READERS },
-    Tool { program: "python3", package: "python3", purposes: &[Purpose::Conformance] },
-    Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Bench] },
-    Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
-    Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
-    Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },
-    Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
-    Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Bench] },
-    Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
-    Tool { program: "ethtool", package: "ethtool", purposes: &[Purpose::Bench] },
-];
 
 /// The other SQL engine, a package of Python's, and the Debian package that brings the means to install it.
 const DUCKDB: &str = "duckdb==2.0.1";
@@ -172,15 +135,6 @@ fn install_linker() -> Result<()> {
     process::run(command.env("PATH", std::env::join_paths(folders)?))
 }
 
-/// Whether a program is there, and if not, what to do about it.
-pub(crate) fn advice(program: &str) -> Option<String> {
-    if process::find(program).is_some() {
-        return None;
-    }
-    let package = TOOLS.iter().find(|tool| tool.program == program).map_or(program, |tool| tool.package);
-    Some(format!("{program} is not installed (Debian package {package}; `cargo xtask setup` installs it)"))
-}
-
 fn missing_packages(purpose: Purpose) -> BTreeSet<&'static str> {
     let needed = TOOLS.iter().filter(|tool| tool.purposes.contains(&purpose));
     needed.filter(|tool| process::find(tool.program).is_none()).map(|tool| tool.package).collect()
@@ -248,11 +202,5 @@ mod tests {
     fn the_demonstration_needs_nothing() {
         assert!(missing_packages(Purpose::Demo).is_empty());
         assert!(!TOOLS.iter().any(|tool| tool.purposes.contains(&Purpose::Demo)));
-    }
-
-    #[test]
-    fn a_missing_program_comes_with_advice() {
-        assert!(advice("sh").is_none());
-        assert!(advice("no-such-program").is_some_and(|advice| advice.contains("not installed")));
     }
 }

@@ -11,11 +11,11 @@ use std::{io, thread};
 use anyhow::{Context as _, Result, anyhow, bail};
 use tapline_capture::kernel::{KernelError, Sender, flow_of};
 use tapline_capture::live::PacketSender;
+use tapline_load::pace::Rate;
 use tapline_trafficgen::frame::{Body, Frame, Link, Mac, Packet, Transport, Udp};
 use tapline_trafficgen::payload::Payload;
 
 use crate::outlet::{Outlet, Target};
-use crate::pace::Rate;
 use crate::sender::send;
 
 /// The source address of the first flow, and the destination of all.

@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail};
 use tapline_capture::live::PacketSender;
 use tapline_capture::{CaptureFile, End};
 use tapline_decode::{Frame, LinkType};
+use tapline_load::pace::Speed;
 
 use crate::outlet::Target;
-use crate::pace::Speed;
 use crate::sender::send;
 
 /// Frames that are read at once.

@@ -5,6 +5,7 @@
 //! Every frame is well formed and carries correct lengths and checksums.
 #![forbid(unsafe_code)]
 
+pub mod csv;
 pub mod exports;
 pub mod frame;
 pub mod payload;

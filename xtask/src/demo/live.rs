@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use anyhow::{Result, bail};
+use tapline_programs::cable::{Cable, FAR, NEAR};
 
-use crate::cable::{Cable, FAR, NEAR};
 use crate::{process, setup, style, workspace};
 
 /// Three minutes are played so many times as fast, and watched for a while longer.

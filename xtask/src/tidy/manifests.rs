@@ -20,7 +20,7 @@ const MAY_SEE_DATAFUSION: &[&str] =
     &["userspace/query", "userspace/operators", "userspace/node", "tests", "benches"];
 
 /// The folders of the packages that build in seconds, which Arrow would forbid.
-const LIGHT: &[&str] = &["userspace/trafficgen", "xtask"];
+const LIGHT: &[&str] = &["userspace/trafficgen", "xtask/programs", "xtask"];
 
 /// A package of the workspace.
 #[derive(Debug)]

@@ -61,6 +61,8 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(documents::check(root)?);
     findings.extend(features::check()?);
     findings.sort();
+    // A package may stand in the folder of another one.
+    findings.dedup();
     Ok(findings)
 }
 

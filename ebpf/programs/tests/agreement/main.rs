@@ -1,14 +1,7 @@
 //! The kernel's parser against the user-space decoder, on the decoder's own sample frames, on synthetic traffic,
 //! and on both after they were cut short and made to lie.
 
-#![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
-
-mod columns;
-#[path = "../../../../userspace/decode/tests/packet/frames.rs"]
-mod frames;
-#[path = "../../../../userspace/decode/tests/packet/samples.rs"]
-mod samples;
-
+use harness::{columns, frames, samples};
 use tapline_decode::LinkType;
 use tapline_ebpf_common::flags;
 use tapline_ebpf_programs::parse::parse;

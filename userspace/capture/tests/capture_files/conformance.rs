@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::captures::packet_files;
+use harness::wireshark::{self, capinfos};
 use tapline_capture::{CaptureFile, Counters, End};
 
-use crate::oracle::{Seen, capinfos, captures, tshark, wireshark};
+use crate::oracle::{Seen, tshark};
 
 fn frames(path: &Path) -> (Vec<Seen>, Counters, End) {
     let mut file = CaptureFile::open(path).unwrap();
@@ -34,14 +36,14 @@ fn assert_agrees(path: &Path) {
 }
 
 /// A few captures of both formats and byte orders.
-fn some_captures() -> impl Iterator<Item = PathBuf> {
+fn some_packet_files() -> impl Iterator<Item = PathBuf> {
     let names = ["6in4tunnel.pcap", "alexa-app.pcapng", "fuzz-2006-06-26-2594.pcap", "vxlan.pcap"];
-    captures().into_iter().filter(move |path| names.iter().any(|name| path.ends_with(name)))
+    packet_files().into_iter().filter(move |path| names.iter().any(|name| path.ends_with(name)))
 }
 
 #[test]
 fn every_capture_is_as_tshark_says() {
-    captures().iter().for_each(|path| assert_agrees(path));
+    packet_files().iter().for_each(|path| assert_agrees(path));
 }
 
 #[test]
@@ -58,10 +60,10 @@ fn every_form_that_editcap_writes_is_as_tshark_says() {
         &["-F", "nsecpcap", "-t", "-0.000000001"],
         &["-F", "pcapng", "-t", "2000000000"],
     ];
-    for capture in some_captures() {
+    for capture in some_packet_files() {
         for form in forms {
             let files = [capture.to_str().unwrap(), path.to_str().unwrap()];
-            let Some(output) = wireshark("editcap", &[form, &files[..]].concat()) else { return };
+            let Some(output) = wireshark::run("editcap", &[form, &files[..]].concat()) else { return };
             assert!(output.status.success(), "{form:?} {}", String::from_utf8_lossy(&output.stderr));
             assert_agrees(&path);
         }
@@ -73,7 +75,7 @@ fn raw_ip(folder: &Path) -> Option<PathBuf> {
     let (text, path) = (folder.join("text"), folder.join("raw.pcap"));
     fs::write(&text, "000000 45 00 00 14\n").unwrap();
     let files = [text.to_str().unwrap(), path.to_str().unwrap()];
-    wireshark("text2pcap", &[&["-q", "-l", "101"], &files[..]].concat())?;
+    wireshark::run("text2pcap", &[&["-q", "-l", "101"], &files[..]].concat())?;
     Some(path)
 }
 
@@ -82,12 +84,12 @@ fn captures_of_different_link_types_merged_are_as_tshark_says() {
     let folder = tempfile::tempdir().unwrap();
     let Some(raw_ip) = raw_ip(folder.path()) else { return };
     let merged = folder.path().join("merged.pcapng");
-    for capture in some_captures() {
+    for capture in some_packet_files() {
         let files = [&merged, &capture, &raw_ip].map(|path| path.to_str().unwrap());
-        wireshark("mergecap", &[&["-w"], &files[..]].concat());
+        wireshark::run("mergecap", &[&["-w"], &files[..]].concat());
         assert_agrees(&merged);
         let concatenated = [&["-a", "-w"], &files[..]].concat();
-        wireshark("mergecap", &concatenated);
+        wireshark::run("mergecap", &concatenated);
         assert_agrees(&merged);
     }
 }
@@ -105,7 +107,7 @@ fn assert_agrees_until_its_end(path: &Path) {
 fn cut_captures_are_as_tshark_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut");
-    for capture in some_captures() {
+    for capture in some_packet_files() {
         let whole = fs::read(capture).unwrap();
         for cut in [1, 33, whole.len() / 2 + 1] {
             fs::write(&path, &whole[..whole.len() - cut]).unwrap();
@@ -118,7 +120,7 @@ fn cut_captures_are_as_tshark_says() {
 fn damaged_captures_are_as_tshark_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged");
-    for capture in some_captures() {
+    for capture in some_packet_files() {
         let whole = fs::read(capture).unwrap();
         let middle = whole.len() / 2;
         for value in [0x7f, 0xff] {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use tapline_capture::{CaptureFile, CaptureSet, TimeScan};
 use tapline_record::EventTime;
 
-use crate::oracle::wireshark;
 use crate::reading::Kept;
 use crate::written::{Big, Little, MICROSECONDS, interface, packet, pcap_header, pcap_record, section};
+use harness::wireshark;
 
 /// A capture with frames at `seconds`, each holding `mark`.
 fn capture(seconds: &[u32], mark: u8) -> Vec<u8> {
@@ -132,7 +132,7 @@ fn the_merged_order_is_that_of_mergecap() {
     let paths = files(folder.path(), &captures.each_ref().map(Vec::as_slice));
     let merged = folder.path().join("merged.pcapng");
     let names: Vec<_> = [&merged].into_iter().chain(&paths).map(|path| path.to_str().unwrap()).collect();
-    if wireshark("mergecap", &[&["-w"], &names[..]].concat()).is_none() {
+    if wireshark::run("mergecap", &[&["-w"], &names[..]].concat()).is_none() {
         return;
     }
     let expected = marks(&read(CaptureSet::open(&[merged]).unwrap(), 100));

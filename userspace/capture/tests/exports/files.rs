@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use harness::captures::{export_files, packet_files};
 use tapline_capture::export::{ExportCounters, ExportEvent, ExportSet};
 use tapline_capture::{Damage, End};
 use tapline_decode::{Sender, Transport};
@@ -55,22 +56,9 @@ pub(crate) fn payloads(read: &Read) -> Vec<Vec<u8>> {
     read.messages.iter().map(|seen| seen.payload.clone()).collect()
 }
 
-/// Files from real devices and networks; says so and gives none where the folder is missing.
-pub(crate) fn captures(kind: &str) -> Vec<PathBuf> {
-    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../../shared/captures".into());
-    let folder = PathBuf::from(root).join(kind);
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        println!("skipped: captures not found");
-        return Vec::new();
-    };
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
-}
-
 #[test]
 fn real_exports_are_cut_into_their_messages() {
-    for path in captures("exports") {
+    for path in export_files() {
         let read = read(&[&path], &[]);
         let expected = match path.file_name().unwrap().to_str().unwrap() {
             "netflow5.dat" => 12,
@@ -86,7 +74,7 @@ fn real_exports_are_cut_into_their_messages() {
 
 #[test]
 fn other_traffic_holds_no_exports() {
-    for path in captures("packets") {
+    for path in packet_files() {
         let read = read(&[&path], &[]);
         assert_eq!((read.messages.len(), read.closed.len()), (0, 0), "{}", path.display());
         assert_eq!(read.ends, [End::Complete], "{}", path.display());
@@ -105,7 +93,7 @@ fn wrapped(link: Link, is_ipv6: bool, payloads: &[Vec<u8>]) -> Vec<Captured> {
 #[test]
 fn real_exports_in_captures_are_the_same_messages() {
     let folder = tempfile::tempdir().unwrap();
-    let stored: Vec<_> = captures("exports").iter().flat_map(|path| payloads(&read(&[path], &[]))).collect();
+    let stored: Vec<_> = export_files().iter().flat_map(|path| payloads(&read(&[path], &[]))).collect();
     if stored.is_empty() {
         return;
     }

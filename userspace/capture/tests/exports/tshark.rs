@@ -1,26 +1,20 @@
 //! UDP payloads of real captures, in pieces or not, are those that tshark sees.
 
 use std::path::Path;
-use std::process::Command;
 
-use crate::files::{captures, read};
+use harness::captures::packet_files;
+use harness::wireshark;
+
+use crate::files::read;
 
 /// Ports and payload length of a UDP datagram.
 type Seen = (u16, u16, usize);
 
 /// The outermost UDP datagrams as tshark sees them; says so and gives none where it is not installed.
 fn tshark(path: &Path) -> Option<Vec<Seen>> {
-    let fields = ["udp.srcport", "udp.dstport", "udp.length"].map(|field| ["-e", field]).concat();
-    let output = Command::new("tshark")
-        .args(["-n", "-o", "ip.defragment:TRUE", "-o", "ipv6.defragment:TRUE", "-r"])
-        .args([path.to_str().unwrap(), "-Y", "udp && !icmp && !icmpv6"])
-        .args(["-E", "occurrence=f", "-T", "fields"])
-        .args(fields)
-        .output();
-    let Ok(output) = output else {
-        println!("skipped: tshark not found");
-        return None;
-    };
+    let options = "-o ip.defragment:TRUE -o ipv6.defragment:TRUE -E occurrence=f".split(' ');
+    let options: Vec<_> = options.chain(["-Y", "udp && !icmp && !icmpv6"]).collect();
+    let output = wireshark::fields(path, &options, &["udp.srcport", "udp.dstport", "udp.length"])?;
     let seen = |line: &str| {
         let fields: Vec<usize> = line.split('\t').map(|field| field.parse().unwrap()).collect();
         (fields[0] as u16, fields[1] as u16, fields[2] - 8)
@@ -35,7 +29,7 @@ const NAMES: [&str; 5] =
 #[test]
 fn every_udp_payload_is_as_tshark_says() {
     let mut fragments = 0;
-    for path in captures("packets").iter().filter(|path| NAMES.iter().any(|name| path.ends_with(name))) {
+    for path in packet_files().iter().filter(|path| NAMES.iter().any(|name| path.ends_with(name))) {
         let Some(expected) = tshark(path) else { return };
         let mut ports: Vec<u16> = expected.iter().map(|(_, port, _)| *port).collect();
         ports.sort_unstable();

@@ -2,8 +2,9 @@
 
 use crate::oracle::{self, Record};
 use crate::rows::{Row, decoder, decoder_with, push};
+use harness::captures::export_folder;
 use netflow_parser::NetflowParser;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tapline_decode::ExportOptions;
 use tapline_decode::export::Undecodable;
 
@@ -41,16 +42,6 @@ pub(crate) const EXPORTERS: &[&[&str]] = &[
     ],
 ];
 
-pub(crate) fn folder() -> Option<PathBuf> {
-    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../../shared/captures".into());
-    let folder = PathBuf::from(root).join("exports");
-    if !folder.is_dir() {
-        println!("skipped: captures not found");
-        return None;
-    }
-    Some(folder)
-}
-
 /// The messages of a file: most hold one, IPFIX's say how long they are.
 fn messages(octets: &[u8]) -> Vec<&[u8]> {
     let mut rest = octets;
@@ -82,7 +73,7 @@ fn forward<'a>(rows: &'a [Row], records: &[Record]) -> &'a [Row] {
 
 #[test]
 fn records_equal_those_of_netflow_parser() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = export_folder() else { return };
     let mut compared = 0;
     for files in EXPORTERS {
         let options = ExportOptions { skew_ns_max: i64::MAX, ..ExportOptions::default() };
@@ -113,7 +104,7 @@ fn is_reverse(element: u32) -> bool {
 
 #[test]
 fn v5_messages_back_to_back() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = export_folder() else { return };
     let mut decoder = decoder();
     let messages = read(&folder, &["netflow5.dat"]);
     assert_eq!(messages.len(), 12);
@@ -127,7 +118,7 @@ fn v5_messages_back_to_back() {
 /// flow was sent to, stands where the template has no address.
 #[test]
 fn a_record_that_its_own_template_does_not_fit_gives_no_row() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = export_folder() else { return };
     let messages = read(&folder, &["netflow9_test_nprobe_dpi.dat"]);
     assert!(messages[0][0xa2..].starts_with(&[239, 255, 255, 250]));
     let mut decoder = decoder();
@@ -139,7 +130,7 @@ fn a_record_that_its_own_template_does_not_fit_gives_no_row() {
 
 #[test]
 fn zeros_fill_the_message_of_a_firewall_up() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = export_folder() else { return };
     let files = [
         "netflow9_test_paloalto_81_tpl256-263.dat",
         "netflow9_test_paloalto_81_data257_1flowset_in_large_zerofilled_packet.dat",

@@ -3,11 +3,11 @@
 //! Needs tshark; where it is missing a test says so and ends.
 
 use crate::rows::{columns, decoder, push};
+use harness::wireshark;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-use std::process::Command;
 use tapline_trafficgen::exports::{ExportCapture, ExportPlan, Faults, Fleet, Outbox, Protocol};
 
 /// What is compared: of a sample's own layers only, where tshark also prints those of the export itself.
@@ -27,16 +27,8 @@ fn plan() -> ExportPlan {
 
 /// What tshark prints of a capture, a datagram a line, its samples divided by commas.
 fn dissect(file: &Path) -> Option<String> {
-    let mut command = Command::new("tshark");
-    command
-        .args(["-n", "-d", "udp.port==6343,sflow", "-Y", "sflow_245.srcAS", "-T", "fields", "-r"])
-        .arg(file);
-    let Ok(output) = command.args(FIELDS.iter().flat_map(|field| ["-e", field])).output() else {
-        println!("skipped: tshark not found");
-        return None;
-    };
-    assert!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
+    let options = ["-d", "udp.port==6343,sflow", "-Y", "sflow_245.srcAS"];
+    wireshark::field_text(file, &options, &FIELDS)
 }
 
 fn samples_of(line: &str) -> Vec<Vec<String>> {

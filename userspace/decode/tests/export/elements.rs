@@ -1,8 +1,9 @@
 //! Information elements that have no column of their own.
 
-use crate::captures::{EXPORTERS, folder, read};
+use crate::captures::{EXPORTERS, read};
 use crate::messages::{ipfix, octets, set, template, v5, v9};
 use crate::rows::{datagram, text};
+use harness::captures::export_folder;
 use netflow_parser::variable_versions::ipfix::lookup::IPFixField;
 use netflow_parser::variable_versions::{ipfix as parsed_ipfix, v9 as parsed_v9};
 use netflow_parser::{FieldValue, NetflowPacket, NetflowParser, V9Field};
@@ -201,7 +202,7 @@ const MORE: &[&[&str]] = &[
 
 #[test]
 fn every_element_of_real_exporters_equals_that_of_netflow_parser() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = export_folder() else { return };
     let numbers = numbers();
     let (mut compared, mut named) = (0, BTreeSet::new());
     for files in EXPORTERS.iter().chain(MORE) {

@@ -1,11 +1,10 @@
 //! The decoder and tshark agree, frame by frame and column by column.
 
 use crate::rows::{self, Row, decode};
-use crate::samples;
 use crate::tshark::dissect;
+use harness::captures::packet_files;
+use harness::{samples, wireshark};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::Command;
 use tapline_decode::{Frame, LinkType};
 
 /// Columns that tshark does not have, or not in this form.
@@ -55,28 +54,22 @@ struct Captured {
 
 #[test]
 fn captures() {
-    let root = std::env::var_os("TAPLINE_CAPTURES").unwrap_or_else(|| "../../../shared/captures".into());
-    let folder = PathBuf::from(root).join("packets");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("skipped: captures not found");
-        return;
-    };
     let mut frames = 0;
-    for entry in entries {
-        let path = entry.unwrap().path();
+    let files = packet_files();
+    for path in &files {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let scratch = tempfile::tempdir().unwrap();
         let classic = scratch.path().join("classic.pcap");
-        let converted = Command::new("editcap").args(["-F", "pcap"]).arg(&path).arg(&classic).output();
-        let Ok(Some(expected)) = converted.map(|_| dissect(&classic, &[])) else {
-            println!("skipped: tshark not found");
+        let arguments = ["-F".as_ref(), "pcap".as_ref(), path.as_os_str(), classic.as_os_str()];
+        let Some(expected) = wireshark::run("editcap", &arguments).and_then(|_| dissect(&classic, &[]))
+        else {
             return;
         };
         let (link, captured) = read_classic(&name, &std::fs::read(&classic).unwrap());
         frames += captured.len();
         compare(link, &captured, &expected);
     }
-    assert!(frames > 0, "no capture in {}", folder.display());
+    assert!(frames > 0 || files.is_empty(), "no frame in any capture");
 }
 
 #[test]
@@ -87,10 +80,7 @@ fn samples_of_every_protocol() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("samples.pcap");
         std::fs::write(&path, write_classic(number, &captured)).unwrap();
-        let Some(expected) = dissect(&path, &["udp.port==8472,vxlan"]) else {
-            println!("skipped: tshark not found");
-            return;
-        };
+        let Some(expected) = dissect(&path, &["udp.port==8472,vxlan"]) else { return };
         compare(link, &captured, &expected);
     }
 }

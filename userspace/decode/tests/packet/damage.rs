@@ -1,10 +1,10 @@
 //! Every reason of damage has a frame, and what is left of its row.
 
-use crate::frames::{
+use crate::rows::{cut, decode, whole, words};
+use harness::frames::{
     IPV4, IPV6, UDP, after, arp, ethernet, hex, inner_ethernet, ipv4, ipv4_with_options, ipv6, jumbogram,
     label, llc, nflog, patched, pppoe, small_ipv4, small_ipv6, tag, tcp, udp, udp_tunnel,
 };
-use crate::rows::{cut, decode, whole, words};
 use std::collections::HashSet;
 use tapline_decode::Damage::{self, *};
 use tapline_decode::{Frame, LinkType};

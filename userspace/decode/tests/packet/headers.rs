@@ -1,10 +1,10 @@
 //! What every header but the tunnels gives.
 
-use crate::frames::{
+use crate::rows::{decode, whole, words};
+use harness::frames::{
     IPV4, IPV6, UDP, after, arp, ethernet, hex, icmp, inner_ethernet, ipv4, ipv4_with_options, ipv6, label,
     llc, nflog, patched, pppoe, sll, sll2, small_ipv4, small_ipv6, tag, tcp, udp, udp_tunnel,
 };
-use crate::rows::{decode, whole, words};
 use tapline_decode::{Depth, Direction, Frame, LinkType, PacketBatcher, Unread};
 
 /// The ports of [`small_ipv4`] and [`small_ipv6`], which show that the packet was found.

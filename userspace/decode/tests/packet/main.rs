@@ -4,10 +4,8 @@
 
 mod captures;
 mod damage;
-mod frames;
 mod headers;
 mod prefixes;
 mod rows;
-mod samples;
 mod tshark;
 mod tunnels;

@@ -1,7 +1,7 @@
 //! Properties: no octets make the decoder panic, and less of a frame gives fewer columns, not others.
 
 use crate::rows::{cut, decode, whole};
-use crate::samples;
+use harness::samples;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tapline_decode::{Depth, Frame, LinkType, decode as decode_row};

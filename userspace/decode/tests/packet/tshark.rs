@@ -4,9 +4,9 @@
 //! value belongs to which header.
 
 use crate::rows::Row;
+use harness::wireshark;
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::Command;
 
 /// Fields that are asked for.
 const FIELDS: &[&str] = &[
@@ -105,19 +105,12 @@ const VLAN_TYPES: [u64; 3] = [0x8100, 0x88a8, 0x9100];
 
 /// What tshark says of every frame of a capture file; `None` where it is not installed.
 pub(crate) fn dissect(capture: &Path, preferences: &[&str]) -> Option<Vec<Row>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["-T", "fields", "-E", "separator=/t", "-E", "aggregator=|"]);
     let fixed = ["ip.defragment:FALSE", "ipv6.defragment:FALSE"];
-    for preference in fixed.iter().chain(preferences) {
-        let switch = if preference.contains("==") { "-d" } else { "-o" };
-        command.args([switch, preference]);
-    }
-    for field in FIELDS {
-        command.args(["-e", field]);
-    }
-    let output = command.output().ok()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
+    let switch = |preference: &&str| if preference.contains("==") { "-d" } else { "-o" };
+    let preferences = fixed.iter().chain(preferences);
+    let preferences = preferences.flat_map(|preference| [switch(preference), preference]);
+    let options: Vec<_> = ["-E", "aggregator=|"].into_iter().chain(preferences).collect();
+    let text = wireshark::field_text(capture, &options, FIELDS)?;
     Some(text.lines().map(|line| Dissection::parse(line).row()).collect())
 }
 

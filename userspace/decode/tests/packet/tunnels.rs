@@ -1,10 +1,10 @@
 //! What tunnels give.
 
-use crate::frames::{
+use crate::rows::{decode, whole, words};
+use harness::frames::{
     IPV4, UDP, after, ethernet, icmp, inner_ethernet, ipv4, ipv6, label, patched, small_ipv4, small_ipv6,
     tag, udp, udp_tunnel,
 };
-use crate::rows::{decode, whole, words};
 use tapline_decode::LinkType;
 
 const V4: &str =

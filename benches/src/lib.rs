@@ -1,1 +1,0 @@
-//! Benchmarks of single stages; see `cargo xtask bench --help`.

@@ -1,0 +1,102 @@
+//! `cargo xtask bench`: measures whole processes side by side, and prints tables that can be pasted.
+//!
+//! Takes a command line, runs what was built beside this program and the programs that it is compared with.
+//! Measurements of single stages in memory stand in folders of their own.
+
+#![forbid(unsafe_code)]
+
+mod capture;
+mod exports;
+mod ingress;
+mod kernel;
+mod live;
+mod offline;
+mod peers;
+mod queries;
+mod table;
+
+use std::cmp::Ordering;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tapline_programs::style;
+
+/// Measures, and prints tables.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask bench", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// CPU time over one capture file, tapline and other programs in turn
+    Offline(offline::Arguments),
+    /// Twenty queries over one capture file, at once and one at a time
+    Queries(queries::Arguments),
+    /// CPU time of collecting flow exports, tapline and other collectors in turn
+    Ingress(ingress::Arguments),
+    /// BackStreamDB's first experiment: records counted in windows, exact at rates up to 1.2 M records/s
+    #[command(name = "backstreamdb")]
+    BackStreamDb(ingress::backstreamdb::Arguments),
+    /// CPU time of the traffic matrix over stored flow exports, tapline and nfdump in turn
+    Exports(exports::Arguments),
+    /// What a frame costs in the kernel, part by part, by test runs and on the wire
+    Kernel(kernel::Arguments),
+    /// Packets counted on an interface, tapline and other programs in turn; and what SQL costs over AF_XDP
+    Live(live::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", style::error("error:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Offline(arguments) => offline::run(arguments),
+        Command::Queries(arguments) => queries::run(arguments),
+        Command::Ingress(arguments) => ingress::run(arguments),
+        Command::BackStreamDb(arguments) => ingress::backstreamdb::run(arguments),
+        Command::Exports(arguments) => exports::run(arguments),
+        Command::Kernel(arguments) => kernel::run(arguments),
+        Command::Live(arguments) => live::run(arguments),
+    }
+}
+
+/// The value in the middle, of the two there the larger one; there is one value at least.
+fn median<T>(mut values: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> T {
+    values.sort_by(order);
+    values.swap_remove(values.len() / 2)
+}
+
+/// Adds a run to those before; the first failure stays, and is told.
+fn add_run<T>(runs: &mut Result<Vec<T>>, outcome: Result<T>) {
+    match (&mut *runs, outcome) {
+        (Ok(runs), Ok(outcome)) => runs.push(outcome),
+        (Ok(_), Err(error)) => {
+            eprintln!("{} {error:#}", style::error("error:"));
+            *runs = Err(error);
+        }
+        (Err(_), _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(
+            [vec![3], vec![3, 1], vec![9, 1, 5]].map(|values| super::median(values, Ord::cmp)),
+            [3, 3, 5]
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! `cargo xtask bench`: sees to the programs that are measured, and starts what measures them.
+//!
+//! Takes a command line, installs the programs that tapline is compared with, builds the rest and hands the arguments
+//! over.
+
+use std::ffi::OsString;
+use std::process::Command as Program;
+
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use tapline_programs::{folders, style};
+
+use crate::setup::{self, Purpose};
+use crate::{ebpf, process, workspace};
+
+/// The whole workspace is named for the same reason as where tapline is built.
+const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
+const BENCH_EXPORTS: [&str; 4] = ["bench", "--workspace", "--bench", "exports"];
+const BUILD: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline-bench"];
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// CPU time over one capture file, tapline and other programs in turn
+    #[command(disable_help_flag = true)]
+    Offline(Arguments),
+    /// Twenty queries over one capture file, at once and one at a time
+    #[command(disable_help_flag = true)]
+    Queries(Arguments),
+    /// CPU time of collecting flow exports, tapline and other collectors in turn
+    #[command(disable_help_flag = true)]
+    Ingress(Arguments),
+    /// BackStreamDB's first experiment: records counted in windows, exact at rates up to 1.2 M records/s
+    #[command(name = "backstreamdb", disable_help_flag = true)]
+    BackStreamDb(Arguments),
+    /// CPU time of the traffic matrix over stored flow exports, tapline and nfdump in turn
+    #[command(disable_help_flag = true)]
+    Exports(Arguments),
+    /// What a frame costs in the kernel, part by part, by test runs and on the wire
+    #[command(disable_help_flag = true)]
+    Kernel(Arguments),
+    /// Packets counted on an interface, tapline and other programs in turn; and what SQL costs over AF_XDP
+    #[command(disable_help_flag = true)]
+    Live(Arguments),
+    /// Decoding of flow exports against netflow_parser, in memory
+    Decode,
+    /// The lower half of a query against whole-batch SQL, in memory
+    Lower,
+}
+
+/// What the program takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How to measure; --help says more
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Offline(arguments) => beside_others("offline", arguments),
+        Command::Queries(arguments) => of_tapline("queries", arguments),
+        Command::Ingress(arguments) => beside_others("ingress", arguments),
+        Command::BackStreamDb(arguments) => of_tapline("backstreamdb", arguments),
+        Command::Exports(arguments) => beside_others("exports", arguments),
+        Command::Kernel(arguments) => kernel(arguments),
+        Command::Live(arguments) => live(arguments),
+        Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
+        Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
+    }
+}
+
+fn beside_others(name: &str, arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        setup::try_for(Purpose::Bench);
+    }
+    of_tapline(name, arguments)
+}
+
+/// Measures tapline; where it cannot be built, the others are measured without it.
+fn of_tapline(name: &str, arguments: &Arguments) -> Result<()> {
+    let is_wanted = !arguments.ask_for_help() && !arguments.name_tapline();
+    if is_wanted && let Err(error) = workspace::build_tapline() {
+        eprintln!("{} {error:#}", style::warning("warning:"));
+    }
+    start(name, arguments)
+}
+
+fn kernel(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        ebpf::prepare();
+        build_example("kernel_parts")?;
+    }
+    start("kernel", arguments)
+}
+
+fn live(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        if !setup::is_root() {
+            bail!("network namespaces and XDP programs need root: sudo cargo xtask bench live");
+        }
+        ebpf::prepare();
+        build_example("live_reader")?;
+        workspace::build_load()?;
+    }
+    beside_others("live", arguments)
+}
+
+fn build_example(name: &str) -> Result<()> {
+    process::run(process::cargo().args(["build", "--release", "--workspace", "--example", name]))
+}
+
+fn start(name: &str, arguments: &Arguments) -> Result<()> {
+    process::run(process::cargo().args(BUILD))?;
+    process::hand_over(Program::new(folders::built("tapline-bench")?).arg(name).args(&arguments.arguments))
+}
+
+impl Arguments {
+    fn ask_for_help(&self) -> bool {
+        self.arguments.iter().any(|argument| argument == "--help" || argument == "-h")
+    }
+
+    /// Whether another tapline than that of this checkout is to be measured.
+    fn name_tapline(&self) -> bool {
+        self.arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"--tapline"))
+    }
+}
