@@ -13,12 +13,11 @@ use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tapline_capture::End;
 use tapline_pipeline::{RunError, Sink, WindowResult};
 use tapline_query::{ContinuousQuery, Planner, check_elements};
-use tapline_record::EventTime;
-use tapline_sources::{Notice, Progress};
+use tapline_sources::{Clock as _, Notice, Progress, SystemClock};
 
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
@@ -102,7 +101,7 @@ impl Sink for Screen {
 }
 
 fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
-    let planner = Planner::new().starting(now());
+    let planner = Planner::new().starting(SystemClock.now());
     let plan_one = |(name, sql): &(String, String)| {
         planner.plan(sql).map_err(|error| {
             let which = if plan.queries.len() > 1 { format!("{name}: ") } else { String::new() };
@@ -112,12 +111,6 @@ fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
     let queries = plan.queries.iter().map(plan_one).collect::<Result<Vec<_>, _>>()?;
     check_elements(&queries).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(queries)
-}
-
-/// The time by this machine's clock.
-fn now() -> EventTime {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// What each query does, and why it reads packets where a flow table is.

@@ -1,12 +1,13 @@
 //! Flow exports, of files or as they arrive.
 
+use crate::clock::Clock;
 use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::listener::{Listener, ListenerReport, take};
 use crate::notice::{Notice, Notices};
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step, now};
+use crate::source::{Progress, Source, Step};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
@@ -139,9 +140,10 @@ impl ExportSource {
     /// Rows of what changed in the account: of a live source now and then, of files at their end.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
         let ledger = self.ledger.as_mut()?;
+        let time = self.options.clock.now();
         let (now, socket_drops) = match &mut self.input {
             ExportInput::Files(_) => (self.decoder.latest().unwrap_or(EventTime(0)), 0),
-            ExportInput::Listener(listener) => (now(), listener.socket_drops()),
+            ExportInput::Listener(listener) => (time, listener.socket_drops()),
         };
         let is_live = matches!(self.input, ExportInput::Listener(_));
         if self.has_ended || is_live && ledger.is_due(now) {
@@ -178,7 +180,7 @@ impl ExportSource {
     /// The rows of `interface_counters`.
     fn take_counters(&mut self) -> Option<RecordBatch> {
         let batch = self.decoder.finish_interface_counters();
-        let time = if self.is_live() { now() } else { self.files_watermark() };
+        let time = if self.is_live() { self.options.clock.now() } else { self.files_watermark() };
         self.watermarks.set(StreamId::InterfaceCounters, time);
         batch
     }
@@ -186,7 +188,8 @@ impl ExportSource {
     /// No row of `flows` waits: later ones are not older than this. The watermark of a listener follows our clock,
     /// whatever any exporter's says: rows that come later than is allowed are late, and hold up nobody.
     fn advance_flows(&mut self) {
-        let watermark = if self.is_live() { now().plus(-self.lateness_ns) } else { self.files_watermark() };
+        let now = self.options.clock.now();
+        let watermark = if self.is_live() { now.plus(-self.lateness_ns) } else { self.files_watermark() };
         self.watermarks.set(StreamId::Flows, watermark);
         let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
         self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
@@ -199,7 +202,8 @@ impl ExportSource {
     /// Keeps the templates, now and then before the end; where that fails, goes on without.
     fn keep_templates(&mut self, is_end: bool) {
         let Some(file) = &mut self.templates else { return };
-        let kept = if is_end { file.end(&self.decoder) } else { file.keep(&self.decoder, now()) };
+        let kept =
+            if is_end { file.end(&self.decoder) } else { file.keep(&self.decoder, self.options.clock.now()) };
         if let Err(error) = kept {
             self.templates = None;
             self.template_failure = Some(error.to_string());
@@ -216,9 +220,13 @@ impl ExportSource {
         Step::Read
     }
 
-    fn step_listener(listener: &mut Listener, decoder: &mut ExportDecoder) -> io::Result<Step> {
+    fn step_listener(
+        listener: &mut Listener,
+        clock: &dyn Clock,
+        decoder: &mut ExportDecoder,
+    ) -> io::Result<Step> {
         for _ in 0..READS_A_STEP {
-            if listener.read(decoder)? == 0 {
+            if listener.read(clock, decoder)? == 0 {
                 return Ok(Step::Idle);
             }
             if decoder.is_full() {
@@ -259,15 +267,14 @@ impl Source for ExportSource {
 
     fn step(&mut self) -> Step {
         self.keep_templates(false);
-        let Self { input, decoder, failure, .. } = self;
+        let Self { input, decoder, failure, options, .. } = self;
         match input {
             ExportInput::Files(files) => Self::step_files(files, decoder),
-            ExportInput::Listener(listener) => {
-                Self::step_listener(listener, decoder).unwrap_or_else(|error| {
+            ExportInput::Listener(listener) => Self::step_listener(listener, options.clock.as_ref(), decoder)
+                .unwrap_or_else(|error| {
                     *failure = Some(error);
                     Step::End
-                })
-            }
+                }),
         }
     }
 
@@ -298,7 +305,7 @@ impl Source for ExportSource {
 
     fn notice(&mut self) -> Option<Notice> {
         if self.is_live() {
-            self.notices.look(now(), || self.decoder.accounts());
+            self.notices.look(self.options.clock.now(), || self.decoder.accounts());
         }
         self.notices.next()
     }

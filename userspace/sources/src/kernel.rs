@@ -9,7 +9,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step, now};
+use crate::source::{Progress, Source, Step};
 use arrow_array::RecordBatch;
 use std::io;
 use std::thread::sleep;
@@ -161,7 +161,7 @@ fn fates(delivered: u64, counters: &Counters) -> SourceLedger {
 /// Empties a flow table.
 pub struct KernelSource {
     input: KernelInput,
-    batch_rows: usize,
+    options: SourceOptions,
     clock: Clock,
     drain_every: Duration,
     drained: Instant,
@@ -189,7 +189,7 @@ impl KernelSource {
         let drain_every = Duration::from_nanos(input.pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX);
         Self {
             input,
-            batch_rows: options.batch_rows,
+            options: options.clone(),
             clock: Clock::measure(),
             drain_every,
             drained: Instant::now(),
@@ -237,7 +237,8 @@ impl KernelSource {
 
     /// A row of what changed in the account, now and then.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
-        let (time, account) = (now(), fates(self.delivered, &self.input.capture.counters()));
+        let (time, account) =
+            (self.options.clock.now(), fates(self.delivered, &self.input.capture.counters()));
         let ledger = self.ledger.as_mut()?;
         if self.has_ended || ledger.is_due(time) {
             ledger.note_whole(&account, 0, "frames", time);
@@ -289,7 +290,7 @@ impl KernelSource {
 impl Source for KernelSource {
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
         let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
-        self.builder = BatchBuilder::new(&PACKET_FLOWS, columns, self.batch_rows);
+        self.builder = BatchBuilder::new(&PACKET_FLOWS, columns, self.options.batch_rows);
         let name = format!("{} by its flow table", self.input.interface);
         let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
         self.ledger = demand.columns(StreamId::Ledger).map(ledger);

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod demand;
 mod exports;
 mod kernel;
@@ -16,6 +17,7 @@ mod packets;
 mod report;
 mod source;
 
+pub use clock::{Clock, SystemClock};
 pub use demand::Demand;
 pub use exports::{ExportReport, ExportSource, TemplateReport, disorder_ns};
 pub use kernel::{KernelInput, KernelReport, KernelSource};

@@ -1,6 +1,6 @@
 //! Flow exports as they arrive.
 
-use crate::source::now;
+use crate::clock::Clock;
 use std::io;
 use tapline_capture::{ExportEvent, IpfixListener, TcpCounters, UdpListener};
 use tapline_decode::export::ExportDecoder;
@@ -15,10 +15,10 @@ pub enum Listener {
 
 impl Listener {
     /// Lends what came to the decoder; gives how many messages.
-    pub(crate) fn read(&mut self, decoder: &mut ExportDecoder) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, clock: &dyn Clock, decoder: &mut ExportDecoder) -> io::Result<usize> {
         match self {
-            Self::Udp(listener) => listener.read(now, &mut |datagram| decoder.push(datagram)),
-            Self::Tcp(listener) => listener.read(now, &mut |event| take(event, decoder)),
+            Self::Udp(listener) => listener.read(|| clock.now(), &mut |datagram| decoder.push(datagram)),
+            Self::Tcp(listener) => listener.read(|| clock.now(), &mut |event| take(event, decoder)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! How sources read.
 
+use crate::clock::{Clock, SystemClock};
+use std::sync::Arc;
 use tapline_decode::FlowMeterLimits;
 use tapline_decode::export::ExportOptions;
 
@@ -7,7 +9,7 @@ use tapline_decode::export::ExportOptions;
 const PACKETS_LATENESS_MS: u32 = 2_000;
 const EXPORTS_LATENESS_MS: u32 = 60_000;
 
-/// Limits of sources, taken when they are made.
+/// Limits and the clock of sources, taken when they are made.
 #[derive(Clone, Debug)]
 pub struct SourceOptions {
     /// Rows of a batch.
@@ -19,6 +21,8 @@ pub struct SourceOptions {
     pub exports: ExportOptions,
     /// How flows are built from packets.
     pub flows: FlowMeterLimits,
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for SourceOptions {
@@ -28,6 +32,7 @@ impl Default for SourceOptions {
             allowed_lateness_ms: None,
             exports: ExportOptions::default(),
             flows: FlowMeterLimits::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step, now};
+use crate::source::{Progress, Source, Step};
 use arrow_array::RecordBatch;
 use std::io;
 use std::time::{Duration, Instant};
@@ -155,7 +155,7 @@ impl PacketSource {
 
     /// How far the packets have come.
     fn packets_watermark(&self) -> EventTime {
-        let latest = if self.is_live() { now() } else { self.latest };
+        let latest = if self.is_live() { self.options.clock.now() } else { self.latest };
         latest.plus(-self.lateness_ns)
     }
 
@@ -223,7 +223,7 @@ impl PacketSource {
     /// Rows of what changed in the account: of an interface now and then, of files at their end.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
         let (is_live, account) = (self.is_live(), self.account());
-        let time = if is_live { now() } else { self.latest.max(EventTime(0)) };
+        let time = if is_live { self.options.clock.now() } else { self.latest.max(EventTime(0)) };
         let ledger = self.ledger.as_mut()?;
         if self.has_ended || is_live && ledger.is_due(time) {
             ledger.note_whole(&account, 0, "frames", time);
@@ -259,7 +259,7 @@ impl Source for PacketSource {
     }
 
     fn step(&mut self) -> Step {
-        let before = self.is_live().then(now);
+        let before = self.is_live().then(|| self.options.clock.now());
         let Self { input, packets, flows, latest, options, .. } = self;
         let room = (options.batch_rows - packets.rows().min(options.batch_rows)).max(1);
         let read = match flows {

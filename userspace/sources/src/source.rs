@@ -4,8 +4,7 @@ use crate::demand::Demand;
 use crate::notice::Notice;
 use arrow_array::RecordBatch;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
-use tapline_record::{EventTime, Stream, StreamId, Watermarks};
+use tapline_record::{Stream, StreamId, Watermarks};
 
 /// How far one step of reading came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +83,4 @@ pub trait Source: Send {
 
     /// Tells its account, as it stands now, to whoever asks for it.
     fn report(&mut self);
-}
-
-/// What time it is; a clock before 1970 stands at its beginning.
-pub(crate) fn now() -> EventTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

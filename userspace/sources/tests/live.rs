@@ -1,0 +1,196 @@
+//! A live source by a clock that is set, over an interface that is made up.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int64Type;
+use harness::frames;
+use tapline_capture::live::{Description, Drops, FrameSource, LiveCounters, LiveMode};
+use tapline_decode::{Frame, LinkType};
+use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKETS, PacketColumn, StreamId};
+use tapline_sources::{Clock, Demand, PacketSource, Source, SourceOptions, Step};
+
+const SECOND_NS: i64 = 1_000_000_000;
+/// When the tests begin.
+const START_S: i64 = 1_750_000_000;
+/// The allowed lateness of packets.
+const LATENESS_S: i64 = 2;
+
+#[derive(Debug)]
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> EventTime {
+        EventTime(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What is on its way to an interface, and what it lost.
+#[derive(Debug, Default)]
+struct Wire {
+    frames: VecDeque<(EventTime, Vec<u8>)>,
+    counters: LiveCounters,
+}
+
+/// Gives what is on the wire.
+struct Interface {
+    wire: Arc<Mutex<Wire>>,
+    description: Description,
+}
+
+impl FrameSource for Interface {
+    fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
+        let mut wire = self.wire.lock().unwrap();
+        let count = frames_max.min(wire.frames.len());
+        for (ts, bytes) in wire.frames.drain(..count) {
+            let original_octets = bytes.len() as u32;
+            let link = LinkType::Ethernet;
+            visit(&Frame { ts, link, direction: None, interface: None, original_octets, bytes: &bytes });
+        }
+        wire.counters.frames += count as u64;
+        Ok(count)
+    }
+
+    fn counters(&mut self) -> io::Result<LiveCounters> {
+        Ok(self.wire.lock().unwrap().counters)
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+}
+
+/// A source, its clock and its wire.
+struct Bench {
+    source: PacketSource,
+    clock: Arc<SetClock>,
+    wire: Arc<Mutex<Wire>>,
+}
+
+impl Bench {
+    /// At the start, for these columns.
+    fn new(demand: &Demand) -> Self {
+        let clock = Arc::new(SetClock(AtomicI64::new(START_S * SECOND_NS)));
+        let wire = Arc::new(Mutex::new(Wire::default()));
+        let description =
+            Description { interface: "made0".to_owned(), mode: LiveMode::Packet, queues: 1, reasons: vec![] };
+        let interface = Interface { wire: Arc::clone(&wire), description };
+        let given: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+        let options = SourceOptions { clock: given, batch_rows: 4, ..SourceOptions::default() };
+        let mut source = PacketSource::of_interface(Box::new(interface), &options);
+        source.bind(demand).unwrap();
+        Self { source, clock, wire }
+    }
+
+    /// Sets the clock so many seconds after the start.
+    fn set(&self, second: i64) {
+        self.clock.0.store((START_S + second) * SECOND_NS, Ordering::Relaxed);
+    }
+
+    /// Puts a frame of UDP on the wire, now.
+    fn send(&self, src_port: u16) {
+        let packet = frames::ipv4(frames::UDP, &frames::udp(src_port, 53, b"data"));
+        let frame = (self.clock.now(), frames::ethernet(frames::IPV4, &packet));
+        self.wire.lock().unwrap().frames.push_back(frame);
+    }
+
+    /// Rows of a stream that are there after a step, taken all or only in full batches.
+    fn rows(&mut self, stream: StreamId, all: bool) -> usize {
+        std::iter::from_fn(|| self.source.take(stream, all)).map(|batch| batch.num_rows()).sum()
+    }
+
+    /// The watermark of a stream, in seconds after the start.
+    fn watermark(&self, stream: StreamId) -> i64 {
+        self.source.watermarks().least_of([stream]).0 / SECOND_NS - START_S
+    }
+}
+
+fn demand(flows: bool) -> Demand {
+    let mut demand = Demand::default();
+    demand.add(&PACKETS, &[PacketColumn::Ts as usize], Some(SECOND_NS));
+    if flows {
+        demand.add(&FLOWS, &[FlowColumn::Ts as usize], Some(SECOND_NS));
+    }
+    demand
+}
+
+#[test]
+fn the_watermark_of_packets_follows_the_clock_and_covers_what_waits() {
+    let mut bench = Bench::new(&demand(false));
+    bench.set(10);
+    (0..3).for_each(|_| bench.send(1));
+    assert_eq!(bench.source.step(), Step::Read);
+    assert_eq!(bench.rows(StreamId::Packets, false), 0, "three rows fill no batch of four");
+    bench.set(20);
+    assert_eq!(bench.rows(StreamId::Packets, false), 0);
+    assert!(bench.watermark(StreamId::Packets) < 10, "three rows of second 10 wait");
+    assert_eq!(bench.rows(StreamId::Packets, true), 3);
+    assert_eq!(bench.watermark(StreamId::Packets), 20 - LATENESS_S);
+    bench.set(30);
+    assert_eq!(bench.source.step(), Step::Idle);
+    assert_eq!(bench.rows(StreamId::Packets, false), 0);
+    assert_eq!(bench.watermark(StreamId::Packets), 30 - LATENESS_S, "silence is no reason to stay behind");
+}
+
+#[test]
+fn flows_end_by_the_clock_while_nothing_comes() {
+    let mut bench = Bench::new(&demand(true));
+    [1, 2].into_iter().for_each(|port| bench.send(port));
+    bench.source.step();
+    assert_eq!(bench.rows(StreamId::Flows, true), 0, "they may go on");
+    assert!(bench.watermark(StreamId::Flows) <= 0);
+    // The inactive timeout is 15 s, and ends are looked for a quarter of a second apart.
+    for (second, ended) in [(14, 0), (15 + LATENESS_S + 1, 2), (30, 0)] {
+        bench.set(second);
+        bench.source.step();
+        assert_eq!(bench.rows(StreamId::Flows, true), ended, "second {second}");
+    }
+    let watermark = bench.watermark(StreamId::Flows);
+    assert!((30 - 15 - 2 * LATENESS_S - 1..=30 - 15 - LATENESS_S).contains(&watermark), "{watermark}");
+}
+
+#[test]
+fn what_the_interface_lost_is_missing_once() {
+    let mut bench = Bench::new(&demand(false));
+    (0..5).for_each(|_| bench.send(1));
+    bench.wire.lock().unwrap().counters.drops = Drops { ring: 7, ..Drops::default() };
+    while bench.source.step() == Step::Read {}
+    // Counters are asked for now and then, and at the end.
+    bench.source.end();
+    assert_eq!([bench.source.newly_missing(), bench.source.newly_missing()], [7, 0]);
+    bench.source.note_dropped(StreamId::Packets, 2);
+    let reported = bench.source.reported();
+    assert!(reported.last().is_none(), "it has told nothing yet");
+    bench.source.report();
+    let account = reported.last().unwrap().ledger;
+    assert_eq!((account.offered, account.delivered, account.dropped), (12, 3, 9));
+}
+
+#[test]
+fn rows_of_the_ledger_come_each_second_by_the_clock() {
+    let mut demand = demand(false);
+    demand.add(&LEDGER, &[LedgerColumn::Delivered as usize], None);
+    let mut bench = Bench::new(&demand);
+    let mut delivered = vec![];
+    for second in 0..4 {
+        bench.set(second);
+        (0..=second).for_each(|_| bench.send(1));
+        while bench.source.step() == Step::Read {
+            bench.rows(StreamId::Packets, true);
+        }
+        // The account counts what the interface says that it lent, as of the last look.
+        bench.source.end();
+        let batch = bench.source.take(StreamId::Ledger, true);
+        delivered.extend(batch.iter().flat_map(|batch| {
+            let numbers = batch.column(0).as_primitive::<Int64Type>();
+            numbers.iter().flatten().collect::<Vec<_>>()
+        }));
+        assert_eq!(bench.watermark(StreamId::Ledger), second);
+    }
+    assert_eq!(delivered, [1, 2, 3, 4], "what came since the row before");
+}
