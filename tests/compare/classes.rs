@@ -175,6 +175,11 @@ mod tests {
         class(&Difference { file: "a.pcap", number: 1, column, ours, theirs, frame: &frame })
     }
 
+    /// These values, each once.
+    fn counts(values: &[&str]) -> Counts {
+        values.iter().map(|value| ((*value).to_owned(), 1)).collect()
+    }
+
     #[test]
     fn classes_are_narrow() {
         let tunnel = "eth:ethertype:ip:udp:vxlan:eth:ethertype:ip:tcp";
@@ -200,8 +205,6 @@ mod tests {
 
     #[test]
     fn zeros_of_the_other_family_are_explained_and_nothing_else() {
-        let counts =
-            |values: &[&str]| -> Counts { values.iter().map(|value| ((*value).to_owned(), 1)).collect() };
         let ours = counts(&["10.0.0.1"]);
         let class = |theirs: &[&str]| exports_class(&Value::Null, &ours, &counts(theirs));
         assert_eq!(class(&["10.0.0.1", "0.0.0.0", "::"]), Some("fields of the other address family"));
@@ -210,8 +213,6 @@ mod tests {
 
     #[test]
     fn what_a_misfit_hides_is_explained_only_where_it_is_told() {
-        let counts =
-            |values: &[&str]| -> Counts { values.iter().map(|value| ((*value).to_owned(), 1)).collect() };
         let told = json!({"exporters": [{"remarks": ["1 sets whose template never came"]}]});
         let class = |account: &Value, ours: &[&str]| {
             exports_class(account, &counts(ours), &counts(&["10.0.0.1", "10.0.0.2"]))

@@ -14,7 +14,7 @@ use tapline_capture::{
 };
 use tapline_pipeline::demand_of;
 use tapline_query::{ContinuousQuery, Fold};
-use tapline_record::{FLOWS, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, Stream};
+use tapline_record::{INTERFACE_COUNTERS, PACKETS, StreamId};
 use tapline_sources::{
     Demand, ExportSource, KernelInput, KernelSource, Listener, PacketSource, Source, SourceOptions,
     disorder_ns,
@@ -155,13 +155,12 @@ fn open_interface(
     plan: &QueryPlan,
 ) -> Result<Opened, Failure> {
     let rules: Vec<_> = rule_plan.read()?.into_iter().collect();
-    let reads = |streams: &[&Stream]| {
-        streams.iter().any(|stream| queries.iter().any(|query| query.columns_of(stream).is_some()))
-    };
+    let demand = demand_of(queries);
+    let reads = |streams: &[StreamId]| streams.iter().any(|stream| demand.columns(*stream).is_some());
     let failed = |error: LiveError| Failure::Run(error.to_string());
-    let reads_packets = reads(&[&PACKETS, &FLOWS]) || !reads(&[&PACKET_FLOWS]);
-    let mut kernel = if reads(&[&PACKET_FLOWS]) {
-        Some(KernelInput::open(name, is_mirror, &rules, &demand_of(queries)).map_err(failed)?)
+    let reads_packets = reads(&[StreamId::Packets, StreamId::Flows]) || !reads(&[StreamId::PacketFlows]);
+    let mut kernel = if reads(&[StreamId::PacketFlows]) {
+        Some(KernelInput::open(name, is_mirror, &rules, &demand).map_err(failed)?)
     } else {
         None
     };

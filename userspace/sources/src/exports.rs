@@ -140,10 +140,9 @@ impl ExportSource {
     /// Rows of what changed in the account: of a live source now and then, of files at their end.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
         let ledger = self.ledger.as_mut()?;
-        let time = self.options.clock.now();
         let (now, socket_drops) = match &mut self.input {
             ExportInput::Files(_) => (self.decoder.latest().unwrap_or(EventTime(0)), 0),
-            ExportInput::Listener(listener) => (time, listener.socket_drops()),
+            ExportInput::Listener(listener) => (self.options.clock.now(), listener.socket_drops()),
         };
         let is_live = matches!(self.input, ExportInput::Listener(_));
         if self.has_ended || is_live && ledger.is_due(now) {
@@ -188,8 +187,11 @@ impl ExportSource {
     /// No row of `flows` waits: later ones are not older than this. The watermark of a listener follows our clock,
     /// whatever any exporter's says: rows that come later than is allowed are late, and hold up nobody.
     fn advance_flows(&mut self) {
-        let now = self.options.clock.now();
-        let watermark = if self.is_live() { now.plus(-self.lateness_ns) } else { self.files_watermark() };
+        let watermark = if self.is_live() {
+            self.options.clock.now().plus(-self.lateness_ns)
+        } else {
+            self.files_watermark()
+        };
         self.watermarks.set(StreamId::Flows, watermark);
         let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
         self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
