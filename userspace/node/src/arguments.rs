@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapline_capture::kernel::{Rule, Verdict};
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
-use tapline_pipeline::{RunOptions, workers_for};
+use tapline_engine::{EngineOptions, workers_for};
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 
@@ -217,7 +217,7 @@ pub(crate) struct QueryPlan {
     pub(crate) explain: bool,
     pub(crate) summary: SummaryFormat,
     pub(crate) quiet: bool,
-    pub(crate) options: RunOptions,
+    pub(crate) options: EngineOptions,
     pub(crate) source_options: SourceOptions,
 }
 
@@ -277,11 +277,11 @@ impl QueryArguments {
         if self.pcap.is_empty() { InputPlan::Nothing } else { InputPlan::Packets(self.pcap) }
     }
 
-    fn options(&self) -> RunOptions {
-        let defaults = RunOptions::default();
+    fn options(&self) -> EngineOptions {
+        let defaults = EngineOptions::default();
         let cores = self.cores.as_ref().map_or_else(Vec::new, |Cores(cores)| cores.clone());
         let workers = if cores.is_empty() { defaults.workers } else { workers_for(cores.len()) };
-        RunOptions {
+        EngineOptions {
             workers: self.workers.map_or(workers, usize::from),
             cores,
             groups_max: self.groups_max as usize,

@@ -12,7 +12,7 @@ use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions}
 use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
-use tapline_pipeline::demand_of;
+use tapline_engine::demand_of;
 use tapline_query::{ContinuousQuery, Fold};
 use tapline_record::{INTERFACE_COUNTERS, PACKETS, StreamId};
 use tapline_sources::{

@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod query;
 mod rules;
+mod running;
 mod schema;
 mod summary;
 mod tags;

@@ -6,6 +6,7 @@ use crate::input;
 use crate::message::say;
 use crate::output::{Output, QueryOutput};
 use crate::progress::ProgressBar;
+use crate::running::{self, RunError};
 use crate::summary::{self, Account};
 use crate::windows::WindowCount;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapline_capture::End;
-use tapline_pipeline::{RunError, Sink, WindowResult};
+use tapline_engine::{EngineError, WindowResult};
 use tapline_query::{ContinuousQuery, Planner, check_elements};
 use tapline_sources::{Clock as _, Notice, Progress, SystemClock};
 
@@ -28,7 +29,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries, &reasons));
     }
-    let input::Opened { sources, accounts, disorder_ns } = input::open(plan, &queries)?;
+    let opened = input::open(plan, &queries)?;
     let named = plan.queries.iter().zip(&queries);
     let named: Vec<_> =
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
@@ -43,13 +44,14 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     if let Some(duration) = plan.duration {
         end_after(duration, Arc::clone(&input_ends));
     }
-    let result = tapline_pipeline::run(sources, &queries, &plan.options, &input_ends, &mut screen);
+    let outcome = running::run(opened.sources, queries, plan, &input_ends, &mut screen);
     screen.progress.clear();
-    let result = result.and_then(|summary| {
-        screen.output.finish().map_err(RunError::Sink)?;
-        Account::of(summary, &accounts, disorder_ns).ok_or(RunError::WorkerDied)
+    let account = outcome.and_then(|outcome| {
+        screen.output.finish().map_err(RunError::Output)?;
+        let account = Account::of(outcome, &opened.accounts, opened.disorder_ns);
+        account.ok_or(RunError::Engine(EngineError::ThreadDied))
     });
-    report(plan, result)
+    report(plan, account)
 }
 
 /// Set by the first Ctrl-C, or SIGTERM; the second one ends the program at once.
@@ -74,27 +76,30 @@ fn end_after(duration: Duration, input_ends: Arc<AtomicBool>) {
 }
 
 /// Results and progress, as they come.
-struct Screen {
+pub(crate) struct Screen {
     output: Output,
     progress: ProgressBar,
     windows: Option<WindowCount>,
     allowed_lateness_ms: u32,
 }
 
-impl Sink for Screen {
-    fn write(&mut self, result: &WindowResult) -> io::Result<()> {
+impl Screen {
+    /// Writes a result of the query at this place.
+    pub(crate) fn write(&mut self, query: usize, result: &WindowResult) -> io::Result<()> {
         if let Some(windows) = &mut self.windows {
-            windows.note(result);
+            windows.note(query, result);
         }
-        self.output.write(result)
+        self.output.write(query, result)
     }
 
-    fn notice(&mut self, notice: &Notice) {
+    /// Tells what somebody should hear of.
+    pub(crate) fn notice(&self, notice: &Notice) {
         let text = summary::notice(notice, self.allowed_lateness_ms);
         self.progress.aside(|| say!("warning: {text}"));
     }
 
-    fn idle(&mut self, now: Progress) -> io::Result<()> {
+    /// Shows what was written, and how far the input was read: nothing comes at the moment.
+    pub(crate) fn idle(&mut self, now: Progress) -> io::Result<()> {
         self.progress.show(now);
         self.output.show()
     }
@@ -135,7 +140,7 @@ fn report(plan: &QueryPlan, result: Result<Account, RunError>) -> Result<(), Fai
                 Some((name, _)) => Err(Failure::Run(format!("{name} is damaged; its rest was not read"))),
             }
         }
-        Err(RunError::Sink(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(RunError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(RunError::Query { query, message }) => {
             let name = plan.queries.get(query).map_or("query", |(name, _)| name.as_str());
             Err(Failure::Run(format!("{name} failed on a row: {message}")))

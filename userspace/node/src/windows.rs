@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tapline_pipeline::{Status, WindowResult};
+use tapline_engine::{Status, WindowResult};
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 
@@ -20,9 +20,9 @@ impl WindowCount {
         Self { wanted, counts, input_ends }
     }
 
-    /// Counts a result.
-    pub(crate) fn note(&mut self, result: &WindowResult) {
-        let Some((count, last)) = &mut self.counts[result.query.place()] else { return };
+    /// Counts a result of the query at this place.
+    pub(crate) fn note(&mut self, query: usize, result: &WindowResult) {
+        let Some((count, last)) = &mut self.counts[query] else { return };
         let start = result.window.filter(|_| result.status == Status::Final).map(|window| window.start);
         let Some(start) = start.filter(|start| start != last) else { return };
         (*count, *last) = (*count + 1, start);

@@ -5,6 +5,7 @@
 //! batch, each row counts by the best of its fates: used before late before filtered.
 
 use crate::groups::{records_in, records_of};
+use crate::ids::SourceId;
 use crate::lower::StreamBatch;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, UInt32Type};
@@ -23,9 +24,9 @@ enum Fate {
     Used,
 }
 
-/// Batches that some lower halves have seen and others have not, by their position; shared by the lower halves of a
-/// query on one worker.
-pub(crate) type Pending = Arc<Mutex<HashMap<u64, Seen>>>;
+/// Batches that some lower halves have seen and others have not, by their source and position; shared by the lower
+/// halves of a query on one worker.
+pub(crate) type Pending = Arc<Mutex<HashMap<(SourceId, u64), Seen>>>;
 
 /// What became of a batch so far.
 #[derive(Debug)]
@@ -84,14 +85,14 @@ impl Account {
         };
         if halves > 1 {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            let seen = pending.entry(input.sequence).or_insert(Seen { fates: vec![], halves: 0 });
+            let seen = pending.entry((input.source, input.sequence)).or_insert(Seen { fates: vec![], halves: 0 });
             fates.iter_mut().zip(&seen.fates).for_each(|(fate, other)| *fate = (*fate).max(*other));
             seen.halves += 1;
             if seen.halves < halves {
                 seen.fates = fates;
                 return;
             }
-            pending.remove(&input.sequence);
+            pending.remove(&(input.source, input.sequence));
         }
         for (fate, records) in fates.into_iter().zip(records_of(&input.batch, packets)) {
             self.ledger.delivered += records;

@@ -1,26 +1,33 @@
 //! What runs over batches.
 //!
-//! On each worker, lower operators filter, project and fold batches into partial aggregates per pane;
-//! a merger puts the panes of all workers together into windows and runs the upper half over each.
-//! No I/O, no threads, no clock: batches and watermarks come in as arguments.
+//! On each worker, lower operators filter, project and fold batches into partial aggregates per pane; for each query,
+//! [`Windows`] collects what all workers give until a window closes, and a [`Finisher`] merges it and runs the upper
+//! half over it. No I/O, no threads, no clock: batches and watermarks come in as arguments.
 
 #![forbid(unsafe_code)]
 
 mod account;
+mod finish;
 mod group;
 mod groups;
+mod ids;
+mod input_order;
 mod lower;
-mod merge;
 mod one_group;
 mod panes;
+mod parts;
 mod result;
 mod steps;
 mod upper;
+mod windows;
 
+pub use finish::Finisher;
 pub use groups::GroupBatch;
+pub use ids::{QueryId, SourceId, WorkerId};
 pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
-pub use merge::QueryMerger;
-pub use result::{QueryId, ResultColumns, Span, Status, WindowResult};
+pub use parts::Parts;
+pub use result::{ResultColumns, Span, Status, WindowResult};
+pub use windows::{Closed, ClosedWindow, Windows};
 
 /// Why a query cannot go on: an expression that cannot be computed for some row.
 pub use datafusion::common::DataFusionError as QueryFailure;

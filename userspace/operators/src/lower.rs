@@ -6,6 +6,7 @@
 
 use crate::account::{Account, Pending};
 use crate::groups::{GroupBatch, GroupState, records_in};
+use crate::ids::SourceId;
 use crate::panes::{PaneRun, cut};
 use crate::steps::{Rows, run_steps};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -15,16 +16,20 @@ use datafusion::common::{Result, internal_datafusion_err};
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{EventTime, PacketFlowColumn, Stream, Watermarks};
+use tapline_record::{Epoch, EventTime, Layout, PacketFlowColumn, Stream, Watermarks};
 
 /// A batch of one stream.
 #[derive(Clone, Debug)]
 pub struct StreamBatch {
+    /// Who read it.
+    pub source: SourceId,
     /// The stream.
     pub stream: &'static Stream,
-    /// Rows; the columns are those that the stream's readers agreed on.
+    /// Which columns it has.
+    pub layout: Arc<Layout>,
+    /// The rows.
     pub batch: RecordBatch,
-    /// Position among all batches of the run.
+    /// Position among all batches of its source.
     pub sequence: u64,
 }
 
@@ -50,7 +55,9 @@ pub enum LowerOutput {
     },
     /// Rows of one input batch, perhaps none.
     Rows {
-        /// The input batch's position.
+        /// Who read the batch.
+        source: SourceId,
+        /// The batch's position among all of its source.
         sequence: u64,
         /// The rows, in input order.
         batches: Vec<RecordBatch>,
@@ -87,6 +94,9 @@ pub struct OperatorLimits {
 /// One lower half of a query.
 pub struct LowerOperator {
     lower: usize,
+    query: Arc<ContinuousQuery>,
+    /// By which layout the branches are bound.
+    epoch: Option<Epoch>,
     branches: Vec<BoundBranch>,
     fold: Option<Arc<AggregateFold>>,
     window: Option<Window>,
@@ -117,33 +127,26 @@ struct BoundBranch {
 }
 
 impl LowerOperator {
-    /// The operators of all lower halves of `query`, over batches whose columns `layout` names. Each must see every
-    /// batch of its streams: their ledgers together count each row once.
-    ///
-    /// # Errors
-    /// When a batch would lack a column that the query reads.
-    pub fn all(
-        query: &ContinuousQuery,
-        layout: &dyn Fn(&Stream) -> Vec<usize>,
-        limits: OperatorLimits,
-    ) -> Result<Vec<Self>> {
+    /// The operators of all lower halves of `query`. Each must see every batch of its streams: their ledgers together
+    /// count each row once.
+    #[must_use]
+    pub fn all(query: &Arc<ContinuousQuery>, limits: OperatorLimits) -> Vec<Self> {
         let pending = Pending::default();
         let account = || Account::new(&query.lowers, Arc::clone(&pending));
-        let bind = |half: &LowerHalf| bind_branches(half, query.window.is_some(), layout);
-        let new = |(lower, half)| Ok(Self::new(query, lower, bind(half)?, limits, account()));
-        query.lowers.iter().enumerate().map(new).collect()
+        (0..query.lowers.len()).map(|lower| Self::new(query, lower, limits, account())).collect()
     }
 
     fn new(
-        query: &ContinuousQuery,
+        query: &Arc<ContinuousQuery>,
         lower: usize,
-        branches: Vec<BoundBranch>,
         limits: OperatorLimits,
         account: Account,
     ) -> Self {
         Self {
             lower,
-            branches,
+            query: Arc::clone(query),
+            epoch: None,
+            branches: vec![],
             fold: match &query.lowers[lower].fold {
                 Fold::Rows(_) => None,
                 Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
@@ -161,6 +164,15 @@ impl LowerOperator {
         }
     }
 
+    /// Finds its columns in batches of this layout.
+    fn bind(&mut self, layout: &Layout) -> Result<()> {
+        if self.epoch != Some(layout.epoch()) {
+            self.branches = bind_branches(&self.query.lowers[self.lower], self.window.is_some(), layout)?;
+            self.epoch = Some(layout.epoch());
+        }
+        Ok(())
+    }
+
     /// Fates of the rows so far.
     #[must_use]
     pub const fn ledger(&self) -> &QueryLedger {
@@ -170,8 +182,9 @@ impl LowerOperator {
     /// Folds a batch in.
     ///
     /// # Errors
-    /// When an expression cannot be computed for some row.
+    /// When an expression cannot be computed for some row, or the batch lacks a column that the query reads.
     pub fn process(&mut self, input: &StreamBatch, out: &mut Vec<LowerOutput>) -> Result<()> {
+        self.bind(&input.layout)?;
         let (mut rows, mut packets) = (vec![], None);
         let numbered = self.account.begin(input)?;
         for branch in 0..self.branches.len() {
@@ -182,7 +195,8 @@ impl LowerOperator {
         }
         self.account.end(input, packets);
         if self.fold.is_none() {
-            out.push(LowerOutput::Rows { sequence: input.sequence, batches: rows });
+            let (source, sequence) = (input.source, input.sequence);
+            out.push(LowerOutput::Rows { source, sequence, batches: rows });
         }
         Ok(())
     }
@@ -195,7 +209,8 @@ impl LowerOperator {
         if self.window.and_then(Window::pane_width).is_none() {
             return Ok(());
         }
-        let watermark = watermarks.least_of(self.branches.iter().map(|branch| branch.stream.id));
+        let streams = self.query.lowers[self.lower].branches.iter().map(|branch| branch.stream.id);
+        let watermark = watermarks.least_of(streams);
         while self.open.first().is_some_and(|(pane, _)| pane.end <= watermark) {
             let (pane, state) = self.open.remove(0);
             self.give(pane, state, out)?;
@@ -378,10 +393,10 @@ impl LowerOperator {
 fn bind_branches(
     half: &LowerHalf,
     is_windowed: bool,
-    layout: &dyn Fn(&Stream) -> Vec<usize>,
+    layout: &Layout,
 ) -> Result<Vec<BoundBranch>> {
     let bind = |branch: &tapline_query::Branch| {
-        let built = layout(branch.stream);
+        let built = layout.columns(branch.stream.id);
         let place = |column: usize| {
             let name = branch.stream.field(column).name().clone();
             let place = built.iter().position(|&built| built == column);

@@ -3,6 +3,7 @@
 //! A result stays typed up to the edge: its window, status and completeness are values, its rows those of the SELECT
 //! list. [`ResultColumns`] puts them side by side, for whoever writes rows.
 
+use crate::ids::QueryId;
 use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
@@ -12,18 +13,6 @@ use std::sync::Arc;
 use tapline_query::{COMPLETENESS, ContinuousQuery, STATUS, WINDOW_END, WINDOW_START};
 use tapline_record::EventTime;
 use tapline_record::stream::TIME_ZONE;
-
-/// The number of a query, which belongs to no other one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueryId(pub u32);
-
-impl QueryId {
-    /// The number as a place in a list of queries that never shrinks.
-    #[must_use]
-    pub const fn place(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// A piece of time, or of a stream, that a query answers for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ const SPARE_BATCHES_MAX: usize = 64;
 /// Fills batches of a stream's columns, burst by burst.
 #[derive(Debug)]
 pub struct BatchBuilder {
+    stream: &'static Stream,
     schema: SchemaRef,
     /// Position in the stream, and the column.
     columns: Vec<(usize, ColumnBuilder)>,
@@ -24,10 +25,10 @@ impl BatchBuilder {
     /// Builds the columns at `positions` of `stream`; a batch is full at `capacity_rows`.
     #[must_use]
     pub fn new(stream: &'static Stream, positions: &[usize], capacity_rows: usize) -> Self {
-        let column = |&position: &usize| (position, ColumnBuilder::new(stream.kind(position)));
         let mut builder = Self {
+            stream,
             schema: stream.schema_of(positions),
-            columns: positions.iter().map(column).collect(),
+            columns: columns_at(stream, positions),
             symbols: SymbolTable::default(),
             rows: 0,
             capacity_rows,
@@ -35,6 +36,15 @@ impl BatchBuilder {
         };
         builder.make_room();
         builder
+    }
+
+    /// Builds the columns at these positions instead, from an empty batch on; symbols stay what they are.
+    pub fn relayout(&mut self, positions: &[usize]) {
+        debug_assert_eq!(self.rows, 0, "rows of the layout before are taken first");
+        self.schema = self.stream.schema_of(positions);
+        self.columns = columns_at(self.stream, positions);
+        self.spare.clear();
+        self.make_room();
     }
 
     /// The schema of the batches.
@@ -110,6 +120,11 @@ impl BatchBuilder {
             column.reserve(self.capacity_rows);
         }
     }
+}
+
+/// Empty columns.
+fn columns_at(stream: &Stream, positions: &[usize]) -> Vec<(usize, ColumnBuilder)> {
+    positions.iter().map(|&position| (position, ColumnBuilder::new(stream.kind(position)))).collect()
 }
 
 #[cfg(test)]

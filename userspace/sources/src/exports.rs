@@ -137,6 +137,19 @@ impl ExportSource {
         self.reported.clone()
     }
 
+    /// Builds what is demanded from now on.
+    fn build(&mut self, demand: &Demand) {
+        let columns = demand.columns(StreamId::Flows);
+        let counters = demand.columns(StreamId::InterfaceCounters);
+        self.decoder.relayout(columns.unwrap_or_default(), counters);
+        self.sends_flows = columns.is_some();
+        self.sends_counters = counters.is_some();
+        self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
+        self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
+            (self.input.name(), self.options.exports.identity)
+        });
+    }
+
     /// Rows of what changed in the account: of a live source now and then, of files at their end.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
         let ledger = self.ledger.as_mut()?;
@@ -241,25 +254,17 @@ impl ExportSource {
 
 impl Source for ExportSource {
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
-        let columns = demand.columns(StreamId::Flows);
-        let (batch_rows, options) = (self.options.batch_rows, self.options.exports);
-        let decoder = ExportDecoder::new(columns.unwrap_or_default(), batch_rows, options);
-        self.sends_flows = columns.is_some();
-        let counters = demand.columns(StreamId::InterfaceCounters);
-        self.sends_counters = counters.is_some();
-        self.decoder = match counters {
-            Some(columns) => decoder.with_interface_counters(columns),
-            None => decoder,
-        };
-        let name = self.input.name();
-        let ledger = |columns| LedgerRows::new(columns, &name, options.identity);
-        self.ledger = demand.columns(StreamId::Ledger).map(ledger);
-        self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
+        self.build(demand);
         if let Some(file) = &self.templates {
             let cannot =
                 |error| io::Error::other(format!("the templates of an earlier run cannot be read: {error}"));
             self.restored = file.load(&mut self.decoder).map_err(cannot)?;
         }
+        Ok(())
+    }
+
+    fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
+        self.build(demand);
         Ok(())
     }
 
@@ -297,6 +302,10 @@ impl Source for ExportSource {
 
     fn watermarks(&self) -> Watermarks {
         self.watermarks
+    }
+
+    fn latest(&self) -> EventTime {
+        self.decoder.latest().unwrap_or(EventTime::MIN)
     }
 
     fn newly_missing(&mut self) -> i64 {

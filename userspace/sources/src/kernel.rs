@@ -49,6 +49,7 @@ pub struct KernelInput {
     mode: AttachMode,
     capture: KernelCapture,
     pane_ns: u64,
+    with_tcp_flags: bool,
     /// Octets of the longest frame that holds one packet of the interface.
     frame_octets_max: u64,
     /// Of a mirror port, asks for frames to everybody.
@@ -70,10 +71,11 @@ impl KernelInput {
         let link = link::find(interface).ok().flatten();
         let link = link.ok_or_else(|| KernelError::NoInterface(interface.to_owned()))?;
         let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
-        let pane_ns = table_pane(common_pane(demand.pane_widths_ns(StreamId::PacketFlows)));
+        let pane_ns = pane_of(demand);
+        let with_tcp_flags = columns.contains(&(PacketFlowColumn::TcpFlags as usize));
         let mut capture = KernelCapture::load(&KernelOptions {
             panes: Clock::measure().grid(pane_ns, monotonic_ns()),
-            with_tcp_flags: columns.contains(&(PacketFlowColumn::TcpFlags as usize)),
+            with_tcp_flags,
             is_raw_ip: link.carries() == Carries::RawIp,
             rules: rules.to_vec(),
             ..KernelOptions::default()
@@ -90,7 +92,8 @@ impl KernelInput {
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
         let frame_octets_max = u64::from(link.mtu_octets) + HEADER_OCTETS_MAX;
         let (interface, index) = (link.name, link.index);
-        Ok(Self { interface, index, mode, capture, pane_ns, frame_octets_max, _promiscuous: promiscuous })
+        let _promiscuous = promiscuous;
+        Ok(Self { interface, index, mode, capture, pane_ns, with_tcp_flags, frame_octets_max, _promiscuous })
     }
 
     /// Whether the interface is there no more; not when the kernel just does not say.
@@ -163,6 +166,8 @@ pub struct KernelSource {
     input: KernelInput,
     options: SourceOptions,
     clock: Clock,
+    /// In which panes the entries of the table are counted, in nanoseconds.
+    counted_pane_ns: u64,
     drain_every: Duration,
     drained: Instant,
     builder: BatchBuilder,
@@ -186,12 +191,12 @@ impl KernelSource {
     /// Reads what the program of `input` counts.
     #[must_use]
     pub fn new(input: KernelInput, options: &SourceOptions) -> Self {
-        let drain_every = Duration::from_nanos(input.pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX);
         Self {
+            drain_every: drains_every(input.pane_ns),
+            counted_pane_ns: input.pane_ns,
             input,
             options: options.clone(),
             clock: Clock::measure(),
-            drain_every,
             drained: Instant::now(),
             builder: BatchBuilder::new(&PACKET_FLOWS, &[], options.batch_rows),
             ledger: None,
@@ -217,15 +222,16 @@ impl KernelSource {
 
     /// Takes everything out of the table.
     fn drain(&mut self) -> Result<(), KernelError> {
-        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
-        // What was counted until now was counted by the clock as it was then.
-        let (before, pane_ns) = (*clock, *pane_ns);
+        let Self { input, clock, rows, counted_pane_ns, .. } = self;
+        let KernelInput { capture, pane_ns, frame_octets_max, .. } = input;
+        // What was counted until now was counted by the clock and in the panes as they were then.
+        let (before, pane_before) = (*clock, std::mem::replace(counted_pane_ns, *pane_ns));
         *clock = Clock::measure();
-        let grid = clock.grid(pane_ns, monotonic_ns());
+        let grid = clock.grid(*pane_ns, monotonic_ns());
         let mut sums = [0; 2];
         let drained = capture.table().drain(grid, |flow| {
             count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, before, pane_ns));
+            rows.push(row_of(flow, before, pane_before));
         });
         self.note(sums);
         let drained = drained?;
@@ -272,13 +278,21 @@ impl KernelSource {
 
     /// Takes what left the table early.
     fn drain_ring(&mut self) {
-        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
+        let Self { input: KernelInput { capture, frame_octets_max, .. }, clock, rows, counted_pane_ns, .. } = self;
         let mut sums = [0; 2];
         self.entries += capture.table().drain_ring(|flow| {
             count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, *clock, *pane_ns));
+            rows.push(row_of(flow, *clock, *counted_pane_ns));
         });
         self.note(sums);
+    }
+
+    /// Builds what is demanded from now on.
+    fn build(&mut self, demand: &Demand) {
+        self.builder.relayout(demand.columns(StreamId::PacketFlows).unwrap_or_default());
+        self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
+            (format!("{} by its flow table", self.input.interface), ExporterIdentity::default())
+        });
     }
 
     fn note(&mut self, [delivered, joined]: [u64; 2]) {
@@ -289,11 +303,24 @@ impl KernelSource {
 
 impl Source for KernelSource {
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        self.build(demand);
+        Ok(())
+    }
+
+    fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
         let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
-        self.builder = BatchBuilder::new(&PACKET_FLOWS, columns, self.options.batch_rows);
-        let name = format!("{} by its flow table", self.input.interface);
-        let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
-        self.ledger = demand.columns(StreamId::Ledger).map(ledger);
+        if columns.contains(&(PacketFlowColumn::TcpFlags as usize)) && !self.input.with_tcp_flags {
+            let message = format!(
+                "the program that counts on {} was loaded without TCP flags, which no query read then; start with one that does",
+                self.input.interface
+            );
+            return Err(io::Error::other(message));
+        }
+        // What is in the table belongs to panes as they were; from here on they are as the queries now need them.
+        self.input.pane_ns = pane_of(demand);
+        self.drain_every = drains_every(self.input.pane_ns);
+        self.drain().map_err(|error| io::Error::other(error.to_string()))?;
+        self.build(demand);
         Ok(())
     }
 
@@ -326,6 +353,10 @@ impl Source for KernelSource {
 
     fn watermarks(&self) -> Watermarks {
         self.watermarks
+    }
+
+    fn latest(&self) -> EventTime {
+        self.until
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -375,6 +406,16 @@ impl Source for KernelSource {
 }
 
 /// The widest pane of which those of all queries that read the table consist.
+/// How often the table is emptied for panes of this width.
+fn drains_every(pane_ns: u64) -> Duration {
+    Duration::from_nanos(pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX)
+}
+
+/// The panes of a table that what is demanded can be made of, in nanoseconds.
+fn pane_of(demand: &Demand) -> u64 {
+    table_pane(common_pane(demand.pane_widths_ns(StreamId::PacketFlows)))
+}
+
 fn common_pane(widths_ns: &[i64]) -> u64 {
     match widths_ns.iter().map(|width| width.unsigned_abs()).fold(0, greatest_divisor) {
         0 => PANE_NS_MAX,

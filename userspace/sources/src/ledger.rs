@@ -53,7 +53,7 @@ pub(crate) struct LedgerRows {
 
 impl LedgerRows {
     /// Rows of these columns.
-    pub(crate) fn new(columns: &[usize], source: &str, identity: ExporterIdentity) -> Self {
+    fn new(columns: &[usize], source: &str, identity: ExporterIdentity) -> Self {
         let mut builder = BatchBuilder::new(&LEDGER, columns, BURST_ROWS);
         Self {
             source: builder.intern(source),
@@ -67,6 +67,26 @@ impl LedgerRows {
             rows: vec![],
             next_look: EventTime::MIN,
         }
+    }
+
+    /// Goes over from rows of other columns, if there are any, to these, if any are asked for.
+    pub(crate) fn by(
+        before: Option<Self>,
+        columns: Option<&[usize]>,
+        source: impl FnOnce() -> (String, ExporterIdentity),
+    ) -> Option<Self> {
+        let columns = columns?;
+        let Some(mut rows) = before else {
+            let (name, identity) = source();
+            return Some(Self::new(columns, &name, identity));
+        };
+        rows.relayout(columns);
+        Some(rows)
+    }
+
+    /// Rows of these columns instead; what was told already is not told again.
+    fn relayout(&mut self, columns: &[usize]) {
+        self.builder.relayout(columns);
     }
 
     /// Whether it is time for another look.

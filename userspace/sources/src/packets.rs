@@ -141,16 +141,44 @@ impl PacketSource {
         self.reported.clone()
     }
 
-    /// The meter and the batches of `flows`, if some query reads it.
-    fn flows_for(&self, demand: &Demand) -> Option<(FlowMeter, FlowBatcher)> {
+    /// The columns of `flows`, if some query reads it.
+    fn flow_columns(&self, demand: &Demand) -> Option<Vec<usize>> {
         const PACKETS: usize = FlowColumn::Packets as usize;
         let mut columns = demand.columns(StreamId::Flows)?.to_vec();
         // Of an interface completeness is counted in frames: flows say how many they are, behind what queries read.
         if self.is_live() && !columns.contains(&PACKETS) {
             columns.push(PACKETS);
         }
-        let batcher = FlowBatcher::new(&columns, self.options.batch_rows);
-        Some((FlowMeter::new(self.options.flows), batcher))
+        Some(columns)
+    }
+
+    /// Builds what is demanded from now on. A meter that nobody reads any more is let go, with the flows in it.
+    fn build(&mut self, demand: &Demand) {
+        let flow_columns = self.flow_columns(demand);
+        let batch_rows = self.options.batch_rows;
+        self.flows = match (self.flows.take(), flow_columns) {
+            (_, None) => None,
+            (None, Some(columns)) => {
+                Some((FlowMeter::new(self.options.flows), FlowBatcher::new(&columns, batch_rows)))
+            }
+            (Some((meter, mut batcher)), Some(columns)) => {
+                batcher.relayout(&columns);
+                Some((meter, batcher))
+            }
+        };
+        let ledger_columns = demand.columns(StreamId::Ledger);
+        let depth = match (&self.flows, ledger_columns) {
+            (Some(_), _) => Depth::Transport,
+            // The ledger tells what is not read, whatever else is asked.
+            (None, Some(_)) => Depth::Link,
+            (None, None) => Depth::Frame,
+        };
+        let columns = demand.columns(StreamId::Packets);
+        self.packets.relayout(columns.unwrap_or_default(), depth);
+        self.sends_packets = columns.is_some();
+        self.ledger = LedgerRows::by(self.ledger.take(), ledger_columns, || {
+            (self.input.name(), ExporterIdentity::default())
+        });
     }
 
     /// How far the packets have come.
@@ -236,21 +264,12 @@ impl PacketSource {
 
 impl Source for PacketSource {
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
-        self.flows = self.flows_for(demand);
-        let ledger_columns = demand.columns(StreamId::Ledger);
-        let depth = match (&self.flows, ledger_columns) {
-            (Some(_), _) => Depth::Transport,
-            // The ledger tells what is not read, whatever else is asked.
-            (None, Some(_)) => Depth::Link,
-            (None, None) => Depth::Frame,
-        };
-        let columns = demand.columns(StreamId::Packets);
-        let batcher = PacketBatcher::new(columns.unwrap_or_default(), self.options.batch_rows);
-        self.packets = batcher.with_depth(depth);
-        self.sends_packets = columns.is_some();
-        let name = self.input.name();
-        let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
-        self.ledger = ledger_columns.map(ledger);
+        self.build(demand);
+        Ok(())
+    }
+
+    fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
+        self.build(demand);
         Ok(())
     }
 
@@ -319,6 +338,10 @@ impl Source for PacketSource {
 
     fn watermarks(&self) -> Watermarks {
         self.watermarks
+    }
+
+    fn latest(&self) -> EventTime {
+        self.latest
     }
 
     fn counts_packets(&self, stream: StreamId) -> bool {

@@ -4,7 +4,7 @@ use crate::demand::Demand;
 use crate::notice::Notice;
 use arrow_array::RecordBatch;
 use std::io;
-use tapline_record::{Stream, StreamId, Watermarks};
+use tapline_record::{EventTime, Stream, StreamId, Watermarks};
 
 /// How far one step of reading came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub trait Source: Send {
     /// When something that it needs for that cannot be read.
     fn bind(&mut self, demand: &Demand) -> io::Result<()>;
 
+    /// Goes over to what queries need now, between two batches: all that was read was taken before. What it knows of
+    /// its input, and its account, stay.
+    ///
+    /// # Errors
+    /// When it cannot give that; then it goes on as before.
+    fn relayout(&mut self, demand: &Demand) -> io::Result<()>;
+
     /// Whether it must never wait: what there is no room for is dropped, and counted.
     fn is_live(&self) -> bool;
 
@@ -50,6 +57,9 @@ pub trait Source: Send {
 
     /// How far its streams have come with the batches that were taken: no row that is taken later is older.
     fn watermarks(&self) -> Watermarks;
+
+    /// No row that was taken so far is later than this.
+    fn latest(&self) -> EventTime;
 
     /// Whether a row of `stream` stands for as many records as it has packets.
     fn counts_packets(&self, stream: StreamId) -> bool {

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/decode", "userspace/trafficgen"],
     &["userspace/capture", "userspace/query"],
     &["userspace/operators", "userspace/sources"],
-    &["userspace/pipeline"],
+    &["userspace/engine"],
     &["userspace/forward"],
     &["userspace/serve"],
     &["userspace/node"],

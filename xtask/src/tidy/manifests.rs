@@ -179,7 +179,7 @@ license.workspace = true
     fn datafusion_is_seen_by_few() {
         let datafusion = "datafusion.workspace = true\n";
         assert_eq!(messages(member("userspace/query", "q", datafusion)), [""; 0]);
-        assert_eq!(messages(member("userspace/pipeline", "p", datafusion)).len(), 1);
+        assert_eq!(messages(member("userspace/engine", "p", datafusion)).len(), 1);
         let child = "datafusion-expr = { workspace = true, features = [\"x\"] }\n";
         assert_eq!(messages(member("userspace/decode", "d", child)).len(), 1);
     }

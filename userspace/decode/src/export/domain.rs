@@ -155,6 +155,11 @@ impl Domain {
         self.counts.missing_records(self.unit, units)
     }
 
+    /// Compiles its templates anew, for other columns.
+    pub(super) fn recompile(&mut self, columns: &[usize]) {
+        self.plans.recompile(columns);
+    }
+
     /// The domain's templates, and how often they changed.
     pub(super) const fn plans(&self) -> &Plans {
         &self.plans

@@ -164,6 +164,20 @@ impl ExportDecoder {
         self
     }
 
+    /// Builds the columns at these positions of [`FLOWS`] instead, and these of `interface_counters`, if any, from
+    /// empty batches on. Templates are compiled anew; accounts stay.
+    pub fn relayout(&mut self, columns: &[usize], interfaces: Option<&[usize]>) {
+        self.v5 = Arc::new(netflow_v5::v5_plan(columns));
+        self.v7 = Arc::new(netflow_v5::v7_plan(columns));
+        self.domains.iter_mut().for_each(|domain| domain.recompile(columns));
+        self.output.columns = columns.to_vec();
+        self.output.batch.relayout(columns);
+        match (interfaces, &mut self.output.interfaces) {
+            (Some(columns), Some(rows)) => rows.relayout(columns),
+            (columns, rows) => *rows = columns.map(InterfaceRows::new),
+        }
+    }
+
     /// The rows of `interface_counters` since the last call, `None` when there are none.
     pub fn finish_interface_counters(&mut self) -> Option<RecordBatch> {
         let interfaces = self.output.interfaces.as_mut()?;

@@ -132,6 +132,14 @@ impl Plans {
         }
     }
 
+    /// Compiles all of them anew, for other columns.
+    pub(super) fn recompile(&mut self, columns: &[usize]) {
+        for plan in self.by_id.values_mut() {
+            let (template, standing) = (plan.template.as_ref().clone(), plan.standing);
+            *plan = Arc::new(Plan { standing, ..Plan::compile(template, columns) });
+        }
+    }
+
     /// Forgets all templates.
     pub(super) fn clear(&mut self, output: &mut Output) {
         self.refused.clear();

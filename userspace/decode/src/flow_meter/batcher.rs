@@ -23,6 +23,11 @@ impl FlowBatcher {
         Self { builder, burst: Vec::with_capacity(BURST_ROWS), batch_rows }
     }
 
+    /// Builds the columns at these positions instead, from an empty batch on.
+    pub fn relayout(&mut self, columns: &[usize]) {
+        self.builder.relayout(columns);
+    }
+
     /// Adds a row.
     pub fn push(&mut self, row: &FlowRow) {
         self.burst.push(*row);

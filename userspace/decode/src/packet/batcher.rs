@@ -79,6 +79,14 @@ impl PacketBatcher {
         self
     }
 
+    /// Builds the columns at these positions instead, and reads at least down to `depth`; what was seen stays counted.
+    pub fn relayout(&mut self, columns: &[usize], depth: Depth) {
+        self.builder.relayout(columns);
+        self.depth = Depth::of_columns(columns).max(depth);
+        self.payload_octets = self.builder.builds(PacketColumn::Payload as usize).then_some(0);
+        self.interfaces = self.builder.builds(PacketColumn::Interface as usize).then(HashMap::new);
+    }
+
     /// The schema of the batches.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Company;
-use tapline_pipeline::{ResultColumns, WindowResult};
+use tapline_engine::{ResultColumns, WindowResult};
 use tapline_query::ContinuousQuery;
 
 /// How results are printed.
@@ -121,10 +121,10 @@ impl Output {
         Ok(Self { writers, page, waiting_since: None })
     }
 
-    /// Writes what a query answers.
-    pub(crate) fn write(&mut self, result: &WindowResult) -> io::Result<()> {
+    /// Writes what the query at this place answers.
+    pub(crate) fn write(&mut self, query: usize, result: &WindowResult) -> io::Result<()> {
         self.waiting_since.get_or_insert_with(Instant::now);
-        let (columns, writer) = &mut self.writers[result.query.place()];
+        let (columns, writer) = &mut self.writers[query];
         let batches = columns.batches(result).map_err(into_io)?;
         batches.iter().try_for_each(|batch| writer.write(batch)).map_err(into_io)?;
         self.page.turn_over()

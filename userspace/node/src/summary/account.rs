@@ -1,9 +1,9 @@
 //! The account of a run and of what it read.
 
+use crate::running::Outcome;
 use std::time::Duration;
 use tapline_capture::{End, ExportCounters};
 use tapline_decode::export::{ExportAccount, Strays};
-use tapline_pipeline::Summary;
 use tapline_record::ledger::QueryLedger;
 use tapline_sources::{ExportReport, KernelReport, ListenerReport, PacketReport, Reported, TemplateReport};
 
@@ -63,9 +63,9 @@ pub(crate) struct Account {
 
 impl Account {
     /// That of a run which has ended, and of what its sources told; `None` when one of them told nothing.
-    pub(crate) fn of(run: Summary, accounts: &Accounts, disorder_ns: Option<i64>) -> Option<Self> {
+    pub(crate) fn of(outcome: Outcome, accounts: &Accounts, disorder_ns: Option<i64>) -> Option<Self> {
         let (source, files) = read(accounts)?;
-        let Summary { elapsed, rows_dropped, queries, is_cut } = run;
+        let Outcome { elapsed, rows_dropped, queries, is_cut } = outcome;
         Some(Self { elapsed, source, disorder_ns, rows_dropped, queries, is_cut, files })
     }
 }

@@ -21,6 +21,11 @@ impl InterfaceRows {
         Self { batch: BatchBuilder::new(&INTERFACE_COUNTERS, columns, BURST_ROWS), rows: vec![] }
     }
 
+    /// Builds the columns at these positions instead, from an empty batch on.
+    pub(in crate::export) fn relayout(&mut self, columns: &[usize]) {
+        self.batch.relayout(columns);
+    }
+
     pub(super) fn push(&mut self, row: InterfaceRow) {
         self.rows.push(row);
         if self.rows.len() == BURST_ROWS {

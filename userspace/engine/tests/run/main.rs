@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
-use tapline_pipeline::{RunError, RunOptions, Status, Summary, WindowResult, run};
+use tapline_engine::{RunError, RunOptions, Status, Summary, WindowResult, run};
 use tapline_query::{ContinuousQuery, Planner};
 use tapline_sources::Source;
 

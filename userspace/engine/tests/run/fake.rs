@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use tapline_pipeline::{Sink, WindowResult};
+use tapline_engine::{Sink, WindowResult};
 use tapline_record::{
     BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
 };

@@ -1,22 +1,18 @@
 //! How much of a window's records arrived.
 //!
-//! The capture thread of a live source says of each batch in which seconds its rows lie, and how many records
-//! went missing meanwhile. The merger adds it up by stream and second of event time and says it of a window when
-//! that closes. What went missing has no event time; it is spread as the rows around it are, in each stream that
+//! A live source says of each batch in which seconds its rows lie, and how many records went missing meanwhile. That
+//! goes through the same rings as the rows and the watermarks, so that it is never behind a watermark. The merger adds
+//! it up by stream and second of event time and says it of a window when that closes. What went missing has no event time; it is spread as the rows around it are, in each stream that
 //! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
 //! that it belongs to were given already.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
-use rtrb::{Consumer, Producer};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use tapline_operators::{QueryId, Span};
 use tapline_record::StreamId;
-
-/// Reports on the way from one source to the merger.
-pub(crate) const REPORTS_CAPACITY: usize = 1024;
 
 /// Seconds of event time that are remembered.
 const SECONDS_MAX: usize = 200_000;
@@ -49,17 +45,20 @@ impl Second {
 type BySecond = BTreeMap<i64, (f64, f64)>;
 
 /// The source's side.
+#[derive(Debug, Default)]
 pub(crate) struct CoverageReporter {
-    reports: Producer<Report>,
-    /// What there was no room for yet.
+    /// What was not told yet.
     pending: Report,
+    /// The seconds of the batch at hand.
+    batch: Report,
     /// Records that went missing since a batch had rows, by stream.
     missing: [i64; StreamId::COUNT],
 }
 
 impl CoverageReporter {
-    pub(crate) const fn new(reports: Producer<Report>) -> Self {
-        Self { reports, pending: vec![], missing: [0; StreamId::COUNT] }
+    /// What was not told yet.
+    pub(crate) fn take(&mut self) -> Report {
+        std::mem::take(&mut self.pending)
     }
 
     /// Notes that so many records went missing; late arrivals take them back.
@@ -77,21 +76,20 @@ impl CoverageReporter {
         is_delivered: bool,
     ) {
         let Some(times) = batch.column_by_name("ts") else { return };
-        let first = self.pending.len();
         let times = times.as_primitive::<TimestampNanosecondType>().values();
         match batch.column_by_name("packets").filter(|_| by_packets) {
             Some(packets) => self.deliver(stream, times, packets.as_primitive::<Int64Type>().values()),
             None => self.deliver(stream, times, std::iter::repeat(&1)),
         }
         let missing = std::mem::take(&mut self.missing[stream as usize]) as f64;
-        let rows: f64 = self.pending[first..].iter().map(|second| second.delivered).sum();
-        for second in &mut self.pending[first..] {
+        let rows: f64 = self.batch.iter().map(|second| second.delivered).sum();
+        for mut second in self.batch.drain(..) {
             second.missing = missing * second.delivered / rows;
             if !is_delivered {
                 second.missing += std::mem::take(&mut second.delivered);
             }
+            merge(&mut self.pending, second);
         }
-        self.send();
     }
 
     /// Counts records by second.
@@ -109,30 +107,39 @@ impl CoverageReporter {
         }
         let near = (base..).zip(near).filter(|(_, records)| *records > 0);
         let seconds = far.into_iter().chain(near);
-        self.pending.extend(seconds.map(|(second, records)| Second::delivered(stream, second, records)));
+        self.batch.extend(seconds.map(|(second, records)| Second::delivered(stream, second, records)));
     }
+}
 
-    fn send(&mut self) {
-        if self.reports.slots() > 0 {
-            // There is room: this thread alone fills the ring.
-            let _ = self.reports.push(std::mem::take(&mut self.pending));
+/// Adds what is known of a second to a report: while there is no room for it, a report is no longer than it has seconds.
+fn merge(report: &mut Report, news: Second) {
+    let known = report.iter_mut().find(|known| (known.stream, known.second) == (news.stream, news.second));
+    match known {
+        Some(known) => {
+            known.delivered += news.delivered;
+            known.missing += news.missing;
         }
+        None => report.push(news),
     }
 }
 
 /// The merger's side.
+#[derive(Debug, Default)]
 pub(crate) struct CoverageLog {
-    reports: Vec<Consumer<Report>>,
     streams: [BySecond; StreamId::COUNT],
     /// Rows that came too late for each query, by the second of the latest rows of that moment.
     late: HashMap<QueryId, BTreeMap<i64, u64>>,
 }
 
 impl CoverageLog {
-    /// The log of these sources; without any, nothing is said.
-    pub(crate) fn new(reports: Vec<Consumer<Report>>) -> Self {
-        let streams = [const { BTreeMap::new() }; StreamId::COUNT];
-        Self { reports, streams, late: HashMap::new() }
+    /// Notes what a source reported.
+    pub(crate) fn note(&mut self, report: &[Second]) {
+        report.iter().for_each(|second| add(&mut self.streams[second.stream as usize], second));
+    }
+
+    /// Forgets a query.
+    pub(crate) fn forget(&mut self, query: QueryId) {
+        self.late.remove(&query);
     }
 
     /// Notes rows that came too late for a query over `streams`.
@@ -143,16 +150,6 @@ impl CoverageLog {
         *late.entry(latest).or_default() += rows;
         while late.len() > SECONDS_MAX {
             late.pop_first();
-        }
-    }
-
-    /// Takes what the sources reported.
-    pub(crate) fn collect(&mut self) {
-        let Self { reports, streams, .. } = self;
-        for report in reports.iter_mut() {
-            while let Ok(report) = report.pop() {
-                report.iter().for_each(|second| add(&mut streams[second.stream as usize], second));
-            }
         }
     }
 
@@ -191,7 +188,6 @@ fn add(by_second: &mut BySecond, second: &Second) {
 mod tests {
     use super::*;
     use arrow_array::{ArrayRef, TimestampNanosecondArray};
-    use rtrb::RingBuffer;
     use std::sync::Arc;
     use tapline_record::EventTime;
 
@@ -211,28 +207,26 @@ mod tests {
 
     #[test]
     fn what_is_missing_lies_where_the_rows_do() {
-        let (reports, log) = RingBuffer::new(8);
-        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
         reporter.miss(4);
         reporter.note(StreamId::Flows, &batch(&[10, 10, 10, 25]), false, true);
         reporter.note(StreamId::Flows, &batch(&[25, 25]), false, false);
-        log.collect();
+        log.note(&reporter.take());
         assert_eq!(window(&log, 10, 20), Some(0.5));
         assert_eq!(window(&log, 20, 30), Some(0.25));
         assert_eq!(window(&log, 30, 40), None);
         reporter.miss(-3);
         reporter.note(StreamId::Flows, &batch(&[10, 10, 10]), false, true);
-        log.collect();
+        log.note(&reporter.take());
         assert_eq!(window(&log, 10, 20), Some(1.0), "late arrivals take back what was missing");
     }
 
     #[test]
     fn what_came_too_late_is_missing_among_the_latest_rows() {
-        let (reports, log) = RingBuffer::new(8);
-        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
         let mut note = |log: &mut CoverageLog, seconds: &[i64]| {
             reporter.note(StreamId::Flows, &batch(seconds), false, true);
-            log.collect();
+            log.note(&reporter.take());
         };
         let flows = &[StreamId::Flows];
         note(&mut log, &[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]);
@@ -248,13 +242,12 @@ mod tests {
 
     #[test]
     fn streams_are_complete_by_themselves() {
-        let (reports, log) = RingBuffer::new(8);
-        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
         reporter.note(StreamId::Packets, &batch(&[10, 10, 10, 10]), false, true);
         reporter.note(StreamId::Packets, &batch(&[10]), false, false);
         reporter.miss(1);
         reporter.note(StreamId::Flows, &batch(&[10]), false, true);
-        log.collect();
+        log.note(&reporter.take());
         let of = |streams: &[StreamId]| log.of(QueryId(0), streams, span(10, 11));
         assert_eq!(of(&[StreamId::Packets]), Some(0.8));
         assert_eq!(of(&[StreamId::Flows]), Some(0.5));
@@ -263,16 +256,15 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_loses_no_report() {
-        let (reports, log) = RingBuffer::new(1);
-        let (mut reporter, mut log) = (CoverageReporter::new(reports), CoverageLog::new(vec![log]));
+    fn what_is_not_told_at_once_is_not_lost() {
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
         for _ in 0..5 {
             reporter.miss(1);
             reporter.note(StreamId::Flows, &batch(&[7]), false, true);
         }
-        log.collect();
+        log.note(&reporter.take());
         reporter.note(StreamId::Flows, &batch(&[8]), false, true);
-        log.collect();
+        log.note(&reporter.take());
         assert_eq!(window(&log, 7, 8), Some(0.5));
     }
 }

@@ -1,7 +1,6 @@
 //! Waiting on wait-free rings: a moment of spinning, then sleep, until somebody unparks or, where there is no room,
 //! in naps that grow longer.
 
-use rtrb::{Producer, PushError};
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
@@ -12,47 +11,59 @@ const SPINS: u32 = 64;
 const NAP_MIN: Duration = Duration::from_micros(20);
 const NAP_MAX: Duration = Duration::from_millis(1);
 
-/// Asks every thread of a run to end.
-#[derive(Debug)]
-pub(crate) struct StopFlag<'a> {
-    now: AtomicBool,
-    /// Whoever started the run has seen enough: the input ends here.
-    input_ends: &'a AtomicBool,
+/// What is asked of all threads of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    stop: AtomicBool,
+    input_ends: AtomicBool,
+    drains: AtomicBool,
 }
 
-impl<'a> StopFlag<'a> {
-    pub(crate) const fn new(input_ends: &'a AtomicBool) -> Self {
-        Self { now: AtomicBool::new(false), input_ends }
-    }
-
-    /// Ends the run as it is.
+impl Flags {
+    /// Asks all to end as they are.
     pub(crate) fn stop(&self) {
-        self.now.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_set(&self) -> bool {
-        self.now.load(Ordering::Relaxed)
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether the input ends before its time, and all that was read is still to be worked on.
+    /// Asks all sources to end before their time; what they have read is still to be worked on.
+    pub(crate) fn end_input(&self) {
+        self.input_ends.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn input_ends(&self) -> bool {
         self.input_ends.load(Ordering::Relaxed)
+    }
+
+    /// Says that no more sources will come: when those there are have ended, so does everything.
+    pub(crate) fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn drains(&self) -> bool {
+        self.drains.load(Ordering::Acquire)
     }
 }
 
 /// Pauses of a thread that waits for room in a ring.
 #[derive(Debug)]
-struct Patience {
+pub(crate) struct Patience {
     looks: u32,
     nap: Duration,
 }
 
-impl Patience {
-    const fn new() -> Self {
+impl Default for Patience {
+    fn default() -> Self {
         Self { looks: 0, nap: NAP_MIN }
     }
+}
 
-    fn pause(&mut self) {
+impl Patience {
+    /// Waits a moment, longer each time.
+    pub(crate) fn pause(&mut self) {
         self.looks += 1;
         if self.looks <= SPINS {
             return spin_loop();
@@ -103,7 +114,7 @@ impl Parker {
 
 /// Wakes whoever is parked; held by whoever pushes. Letting it go wakes too: to be declared behind the end of the
 /// ring, so that this end is gone then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Unparker(pub(crate) Arc<Parker>);
 
 impl Unparker {
@@ -111,26 +122,16 @@ impl Unparker {
     pub(crate) fn unpark(&self) {
         self.0.unpark();
     }
+
+    /// Waits there, as [`Parker::park`].
+    pub(crate) fn park(&self, at_most: Duration, is_there: impl Fn() -> bool) {
+        self.0.park(at_most, is_there);
+    }
 }
 
 impl Drop for Unparker {
     fn drop(&mut self) {
         self.0.unpark();
-    }
-}
-
-/// Puts `item` into the ring, waiting for room; gives up when the run stops or the reader is gone.
-pub(crate) fn send<T>(ring: &mut Producer<T>, mut item: T, stop: &StopFlag<'_>) -> bool {
-    let mut patience = Patience::new();
-    loop {
-        match ring.push(item) {
-            Ok(()) => return true,
-            Err(PushError::Full(back)) => item = back,
-        }
-        if stop.is_set() || ring.is_abandoned() {
-            return false;
-        }
-        patience.pause();
     }
 }
 
@@ -144,11 +145,13 @@ mod tests {
     fn a_parked_thread_is_woken_by_what_is_pushed() {
         const ITEMS: u32 = 2_000;
         let (mut ring, mut items) = RingBuffer::new(4);
-        let (parker, input_ends) = (&Parker::default(), AtomicBool::new(false));
-        let stop = StopFlag::new(&input_ends);
+        let parker = &Parker::default();
         let started = Instant::now();
         let mut push = |item| {
-            send(&mut ring, item, &stop);
+            let mut patience = Patience::default();
+            while ring.push(item).is_err() {
+                patience.pause();
+            }
             parker.unpark();
             sleep(Duration::from_micros(if item % 100 == 0 { 200 } else { 0 }));
         };

@@ -1,0 +1,22 @@
+//! Where a query joins a source.
+
+use tapline_operators::SourceId;
+use tapline_record::{Epoch, EventTime};
+
+/// Goes through the rings behind the last batch of one layout and before the first one of the next: queries that were
+/// added with it see everything behind, and nothing before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Barrier {
+    pub(crate) source: SourceId,
+    /// The layout that begins.
+    pub(crate) epoch: Epoch,
+    /// No row before is later than this.
+    pub(crate) latest: EventTime,
+    /// The number of the batch that comes next.
+    pub(crate) sequence: u64,
+}
+
+impl Barrier {
+    /// The one behind everything: the source has ended, so that every query has joined it.
+    pub(crate) const LAST: Epoch = Epoch(u64::MAX);
+}

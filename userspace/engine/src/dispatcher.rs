@@ -1,0 +1,214 @@
+//! Dispatches the batches of a source to the workers, one after the other.
+
+use crate::barrier::Barrier;
+use crate::coverage::CoverageReporter;
+use crate::feed::{Feed, Position};
+use crate::ring::Unparker;
+use arrow_array::RecordBatch;
+use rtrb::{Consumer, Producer};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tapline_operators::{SourceId, StreamBatch};
+use tapline_record::{Epoch, Layout, Stream, Watermarks};
+use tapline_sources::Source;
+
+/// How far a watermark must have come to be told without a batch, in nanoseconds.
+const TELL_NS: i64 = 100_000_000;
+
+/// Batches of a live source that a worker is woken for; fewer wait for it to look by itself. The more it takes in
+/// one turn, the less it costs.
+const WAKE_BATCHES: usize = 4;
+
+/// The source's ends of one worker's rings.
+pub(crate) struct WorkerLink {
+    pub(crate) feed: Producer<Feed>,
+    pub(crate) used: Consumer<StreamBatch>,
+    /// Wakes the worker.
+    pub(crate) worker: Unparker,
+    /// The last watermarks that the worker was told.
+    pub(crate) told: Watermarks,
+    /// Barriers that there was no room for yet; nothing may overtake them.
+    pub(crate) barriers: VecDeque<Barrier>,
+}
+
+impl WorkerLink {
+    /// Whether something can be pushed now.
+    fn has_room(&mut self) -> bool {
+        while let Some(barrier) = self.barriers.front()
+            && self.feed.push(Feed::Barrier(*barrier)).is_ok()
+        {
+            self.barriers.pop_front();
+        }
+        self.barriers.is_empty() && !self.feed.is_full()
+    }
+
+    /// Pushes what there is room for.
+    fn push(&mut self, feed: Feed, watermarks: Watermarks) {
+        self.told = watermarks;
+        // There is room: this thread alone fills the ring, and was told so before.
+        let _ = self.feed.push(feed);
+    }
+}
+
+/// Dispatches batches to the workers.
+pub(crate) struct Dispatcher {
+    id: SourceId,
+    links: Vec<WorkerLink>,
+    layout: Arc<Layout>,
+    /// How much of a live source arrived; its rows are dropped when a worker's ring is full.
+    coverage: Option<CoverageReporter>,
+    /// Whether it waits for room in a ring.
+    waits: bool,
+    next: usize,
+    /// The number of the next batch.
+    sequence: u64,
+    dropped: u64,
+    /// Those of the source, asked for once a layout.
+    streams: Vec<&'static Stream>,
+    has_ended: bool,
+}
+
+impl Dispatcher {
+    /// Dispatches what `source` gives by `layout`.
+    pub(crate) fn new(id: SourceId, source: &dyn Source, links: Vec<WorkerLink>, layout: Arc<Layout>) -> Self {
+        let coverage = source.is_live().then(CoverageReporter::default);
+        let waits = coverage.is_none() || source.waits();
+        let streams = source.streams();
+        Self { id, links, layout, coverage, waits, next: 0, sequence: 0, dropped: 0, streams, has_ended: false }
+    }
+
+    /// Rows that were dropped because the workers had no room for them.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether some worker is there no more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.links.iter().any(|link| link.feed.is_abandoned())
+    }
+
+    /// From now on nothing is dropped, however live the source is: it has ended.
+    pub(crate) const fn wait(&mut self) {
+        self.waits = true;
+    }
+
+    /// Dispatches the batches of `source` that are full, or all of them, and tells how far it has come; says whether
+    /// that was possible: where it waits, the rest stays in the source until there is room.
+    pub(crate) fn dispatch(&mut self, source: &mut dyn Source, all: bool) -> bool {
+        if let Some(coverage) = &mut self.coverage {
+            coverage.miss(source.newly_missing());
+        }
+        for position in 0..self.streams.len() {
+            let stream = self.streams[position];
+            loop {
+                if !self.may_take(stream) {
+                    if self.waits {
+                        return false;
+                    }
+                    break;
+                }
+                let Some(batch) = source.take(stream.id, all) else { break };
+                self.send(source, stream, batch);
+            }
+        }
+        self.tell(source.watermarks());
+        true
+    }
+
+    /// Whether a batch of `stream` may be taken from its source now: what must not be lost stays there until there is
+    /// room for it.
+    fn may_take(&mut self, stream: &Stream) -> bool {
+        !(self.waits || stream.id.is_lossless()) || self.links[self.next].has_room()
+    }
+
+    /// Sends a batch to the next worker; one that there is no room for is dropped and counted.
+    fn send(&mut self, source: &mut dyn Source, stream: &'static Stream, batch: RecordBatch) {
+        let number = self.next;
+        self.next = (number + 1) % self.links.len();
+        let link = &mut self.links[number];
+        let has_room = link.has_room();
+        let mut report = vec![];
+        if let Some(coverage) = &mut self.coverage {
+            if !stream.id.is_lossless() {
+                coverage.note(stream.id, &batch, source.counts_packets(stream.id), has_room);
+            }
+            if has_room {
+                report = coverage.take();
+            }
+        }
+        if !has_room {
+            let rows = batch.num_rows() as u64;
+            self.dropped += rows;
+            source.note_dropped(stream.id, rows);
+            return source.recycle(stream.id, batch);
+        }
+        let (source_id, layout, sequence) = (self.id, Arc::clone(&self.layout), self.sequence);
+        self.sequence += 1;
+        let batch = StreamBatch { source: source_id, stream, layout, batch, sequence };
+        let position = Position { watermarks: source.watermarks(), coverage: report };
+        link.push(Feed::Batch(batch, position), source.watermarks());
+        let capacity = link.feed.buffer().capacity();
+        if self.waits || capacity - link.feed.slots() >= WAKE_BATCHES.min(capacity) {
+            link.worker.unpark();
+        }
+    }
+
+    /// Tells each worker how far the source has come, unless that is hardly further than it was told, or there is no
+    /// room now: what holds later says more.
+    fn tell(&mut self, watermarks: Watermarks) {
+        for link in &mut self.links {
+            if link.has_room() && watermarks.have_moved(&link.told, TELL_NS) {
+                let coverage = self.coverage.as_mut().map(CoverageReporter::take).unwrap_or_default();
+                link.push(Feed::Advance(Position { watermarks, coverage }), watermarks);
+                link.worker.unpark();
+            }
+        }
+    }
+
+    /// Goes over to another layout, by which the source builds from now on. Everything before was dispatched.
+    pub(crate) fn turn_to(&mut self, layout: Arc<Layout>, source: &dyn Source) {
+        self.streams = source.streams();
+        self.put_barrier(layout.epoch(), source);
+        self.layout = layout;
+        self.tell(source.watermarks());
+    }
+
+    /// Keeps its layout when another one begins elsewhere: the source cannot build by that.
+    pub(crate) fn stay(&mut self, epoch: Epoch, source: &dyn Source) {
+        self.turn_to(Arc::new(self.layout.renumbered(epoch)), source);
+    }
+
+    fn put_barrier(&mut self, epoch: Epoch, source: &dyn Source) {
+        let latest = source.latest();
+        let barrier = Barrier { source: self.id, epoch, latest, sequence: self.sequence };
+        self.links.iter_mut().for_each(|link| link.barriers.push_back(barrier));
+    }
+
+    /// Behind the last barrier, tells each worker that nothing more comes; says whether all were told.
+    pub(crate) fn end(&mut self, source: &dyn Source) -> bool {
+        if !std::mem::replace(&mut self.has_ended, true) {
+            self.put_barrier(Barrier::LAST, source);
+        }
+        while let Some(link) = self.links.last_mut() {
+            if !link.has_room() {
+                return false;
+            }
+            let coverage = self.coverage.as_mut().map(CoverageReporter::take).unwrap_or_default();
+            let watermarks = Watermarks::END;
+            link.push(Feed::End(Position { watermarks, coverage }), watermarks);
+            self.links.pop();
+        }
+        true
+    }
+
+    /// Takes back the batches that the workers are done with.
+    pub(crate) fn collect_used(&mut self, source: &mut dyn Source) {
+        for link in &mut self.links {
+            while let Ok(used) = link.used.pop() {
+                if used.layout.epoch() == self.layout.epoch() {
+                    source.recycle(used.stream.id, used.batch);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The engine: whoever has it adds and removes sources and queries while it runs.
+
+use crate::affinity::Affinity;
+use crate::demand;
+use crate::dispatcher::{Dispatcher, WorkerLink};
+use crate::error::EngineError;
+use crate::feed::Feed;
+use crate::machine::Runner;
+use crate::merger::{Merger, MergerOrder, MergerQuery};
+use crate::options::EngineOptions;
+use crate::outlet::{OpenOutlets, Outlet};
+use crate::query_state::{EndReason, QueryState};
+use crate::reader::{Reader, SourceOrder, Surroundings};
+use crate::ring::{Flags, Patience, Unparker};
+use crate::source_state::SourceState;
+use crate::subscription::Subscriber;
+use crate::threads::Threads;
+use crate::worker::{Worker, WorkerInput, WorkerOrder, WorkerQuery};
+use rtrb::{Producer, RingBuffer};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tapline_operators::{Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, StreamBatch, Windows, WorkerId};
+use tapline_query::{ContinuousQuery, Window};
+use tapline_record::ledger::QueryLedger;
+use tapline_record::{Layout, Watermarks};
+use tapline_sources::{Clock, Demand, Progress, Source};
+
+/// Messages on the way from one worker to the merger.
+const MESSAGES_CAPACITY: usize = 256;
+/// Orders on the way to one thread.
+const ORDERS_CAPACITY: usize = 1024;
+
+/// What an engine did until its end.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Rows of live sources that were dropped since the workers had no room for them.
+    pub rows_dropped: u64,
+    /// Whether the input was ended before its time.
+    pub is_cut: bool,
+}
+
+/// Sources, queries and the threads between them.
+pub struct Engine {
+    options: EngineOptions,
+    clock: Arc<dyn Clock>,
+    /// Who hears notices of sources.
+    observer: Subscriber,
+    runner: Box<dyn Runner>,
+    affinity: Affinity,
+    flags: Arc<Flags>,
+    workers: Vec<WorkerEnd>,
+    merger: Producer<MergerOrder>,
+    merger_parker: Unparker,
+    outlets: Arc<OpenOutlets>,
+    sources: BTreeMap<SourceId, SourceEnd>,
+    queries: BTreeMap<QueryId, QueryEnd>,
+    demand: Demand,
+    layout: Arc<Layout>,
+    sources_so_far: u32,
+    queries_so_far: u32,
+}
+
+/// The engine's end of a worker.
+struct WorkerEnd {
+    orders: Producer<WorkerOrder>,
+    parker: Unparker,
+}
+
+/// The engine's end of a source.
+struct SourceEnd {
+    orders: Producer<SourceOrder>,
+    state: Arc<SourceState>,
+}
+
+/// The engine's end of a query.
+struct QueryEnd {
+    query: Arc<ContinuousQuery>,
+    state: Arc<QueryState>,
+}
+
+impl Engine {
+    /// Starts the workers and the merger; `observer` hears what somebody should hear of sources.
+    ///
+    /// # Errors
+    /// When the system has no room for threads.
+    pub fn start(
+        options: EngineOptions,
+        clock: Arc<dyn Clock>,
+        observer: Subscriber,
+    ) -> Result<Self, EngineError> {
+        let threads = Threads::new().map_err(EngineError::Thread)?;
+        Self::start_on(Box::new(threads), options, clock, observer)
+    }
+
+    /// The same, on whatever runs machines.
+    pub(crate) fn start_on(
+        mut runner: Box<dyn Runner>,
+        options: EngineOptions,
+        clock: Arc<dyn Clock>,
+        observer: Subscriber,
+    ) -> Result<Self, EngineError> {
+        let affinity = Affinity::new(&options.cores, options.workers.max(1) + options.sources.max(1));
+        let (flags, merger_parker) = (Arc::new(Flags::default()), Unparker::default());
+        let (mut workers, mut messages) = (vec![], vec![]);
+        for number in 0..options.workers.max(1) {
+            let (to_merger, from_worker) = RingBuffer::new(MESSAGES_CAPACITY);
+            let (orders, to_worker) = RingBuffer::new(ORDERS_CAPACITY);
+            let parker = Unparker::default();
+            let (id, parkers) = (WorkerId(number as u32), [parker.clone(), merger_parker.clone()]);
+            let worker = Worker::new(id, to_worker, to_merger, Arc::clone(&flags), parkers);
+            let core = affinity.core(number + 1);
+            let started = runner.start(format!("operator-{number}"), core, Box::new(worker));
+            started.map_err(EngineError::Thread)?;
+            messages.push(from_worker);
+            workers.push(WorkerEnd { orders, parker });
+        }
+        let (merger, orders) = RingBuffer::new(ORDERS_CAPACITY);
+        let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone());
+        runner.start("merger".to_owned(), None, Box::new(machine)).map_err(EngineError::Thread)?;
+        Ok(Self {
+            options,
+            clock,
+            observer,
+            runner,
+            affinity,
+            flags,
+            workers,
+            merger,
+            merger_parker,
+            outlets: Arc::default(),
+            sources: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            demand: Demand::default(),
+            layout: Arc::default(),
+            sources_so_far: 0,
+            queries_so_far: 0,
+        })
+    }
+
+    /// Adds a query, whose results go to `subscriber`. It sees what sources read from now on: a window that has begun
+    /// already is partial. Each query is to be planned for itself, not cloned from another one that runs.
+    ///
+    /// # Errors
+    /// When it cannot join what runs; then nothing changes.
+    pub fn add_query(
+        &mut self,
+        query: ContinuousQuery,
+        subscriber: Subscriber,
+    ) -> Result<QueryId, EngineError> {
+        self.check_is_open()?;
+        let workers = self.workers.len();
+        if workers > 1 && matches!(query.window, Some(Window::Rows { .. })) {
+            return Err(EngineError::CountsRows { workers });
+        }
+        let id = QueryId(self.queries_so_far);
+        let finisher = Finisher::new(id, &query, self.limits());
+        let finisher = finisher.map_err(|error| EngineError::Query(error.to_string()))?;
+        self.queries_so_far += 1;
+        self.forget_what_ended();
+        let (query, state) = (Arc::new(query), Arc::new(QueryState::new(workers)));
+        demand::add(&mut self.demand, &query);
+        self.take_next_layout();
+        self.tell_merger(id, &query, &state, finisher, subscriber);
+        self.tell_workers(id, &query, &state);
+        self.tell_sources(Some(&state));
+        self.queries.insert(id, QueryEnd { query, state });
+        Ok(id)
+    }
+
+    /// Ends a query; what it has not given yet is lost. Its subscriber is told so when all threads have left it.
+    pub fn drop_query(&mut self, query: QueryId) {
+        if let Some(dropped) = self.queries.get(&query) {
+            dropped.state.end(EndReason::Dropped);
+            self.wake_workers();
+            self.forget_what_ended();
+            self.take_next_layout();
+            self.tell_sources(None);
+        }
+    }
+
+    /// Adds sources, all before the first row of any.
+    ///
+    /// # Errors
+    /// When one of them cannot prepare for what the queries need, or there is no room for its thread.
+    pub fn add_sources(&mut self, sources: Vec<Box<dyn Source>>) -> Result<Vec<SourceId>, EngineError> {
+        self.check_is_open()?;
+        let mut sources = sources;
+        sources.iter_mut().try_for_each(|source| source.bind(&self.demand)).map_err(EngineError::Source)?;
+        let mut inputs: Vec<Vec<WorkerInput>> = self.workers.iter().map(|_| vec![]).collect();
+        let mut readers = vec![];
+        for source in sources {
+            let id = SourceId(self.sources_so_far);
+            self.sources_so_far += 1;
+            readers.push((id, self.wire(id, source, &mut inputs)));
+        }
+        for (worker, inputs) in self.workers.iter_mut().zip(inputs) {
+            order(&mut worker.orders, WorkerOrder::AddSources(inputs));
+            worker.parker.unpark();
+        }
+        let start = |(id, reader): (SourceId, Reader)| {
+            let number = id.0 as usize;
+            let core = self.affinity.core(if number == 0 { 0 } else { self.workers.len() + number });
+            let started = self.runner.start(format!("capture-{number}"), core, Box::new(reader));
+            started.map(|()| id).map_err(EngineError::Thread)
+        };
+        readers.into_iter().map(start).collect()
+    }
+
+    /// Asks a source to end; what it has read is still worked on.
+    pub fn remove_source(&mut self, source: SourceId) {
+        if let Some(removed) = self.sources.remove(&source) {
+            removed.state.leave();
+        }
+    }
+
+    /// Asks all sources to bring their accounts up to date.
+    pub fn ask_for_reports(&mut self) {
+        self.sources.values_mut().for_each(|source| order(&mut source.orders, SourceOrder::Report));
+    }
+
+    /// How far all sources were read.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let mut sum = Progress { total_octets: Some(0), ..Progress::default() };
+        for progress in self.sources.values().map(|source| source.state.progress()) {
+            sum.octets += progress.octets;
+            sum.frames += progress.frames;
+            sum.total_octets = sum.total_octets.zip(progress.total_octets).map(|(sum, octets)| sum + octets);
+        }
+        sum
+    }
+
+    /// What became of a query's rows so far; `None` of one that is over.
+    #[must_use]
+    pub fn ledger(&self, query: QueryId) -> Option<QueryLedger> {
+        self.queries.get(&query).map(|query| query.state.ledger())
+    }
+
+    /// Takes no more sources and queries: when the sources that there are have ended, each query gives what is left
+    /// of it, and ends.
+    pub fn drain(&mut self) {
+        self.flags.drain();
+        self.wake_workers();
+    }
+
+    /// Ends the input before its time: what was read so far is all of it; windows that are open then are partial.
+    pub fn end_input(&mut self) {
+        self.flags.end_input();
+        self.drain();
+    }
+
+    /// Ends everything as it is.
+    pub fn stop(&mut self) {
+        self.flags.stop();
+        self.wake_workers();
+        self.merger_parker.unpark();
+    }
+
+    /// Waits until all sources have ended, and all that they gave is worked on and told.
+    ///
+    /// # Errors
+    /// When a thread died.
+    pub fn join(mut self) -> Result<Report, EngineError> {
+        self.drain();
+        if !self.runner.join() {
+            return Err(EngineError::ThreadDied);
+        }
+        self.outlets.wait();
+        let dropped = self.sources.values().map(|source| source.state.rows_dropped());
+        Ok(Report { rows_dropped: dropped.sum(), is_cut: self.flags.input_ends() })
+    }
+
+    fn check_is_open(&self) -> Result<(), EngineError> {
+        if self.flags.drains() { Err(EngineError::Drains) } else { Ok(()) }
+    }
+
+    fn limits(&self) -> OperatorLimits {
+        let is_only_worker = self.workers.len() == 1;
+        OperatorLimits { groups_max: self.options.groups_max, is_only_worker }
+    }
+
+    /// Forgets queries that are over; what only they needed is not demanded any more.
+    fn forget_what_ended(&mut self) {
+        let before = self.queries.len();
+        self.queries.retain(|_, query| query.state.over().is_none());
+        if self.queries.len() < before {
+            self.demand = demand::demand_of(self.queries.values().map(|query| query.query.as_ref()));
+        }
+    }
+
+    /// The layout for what is demanded now.
+    fn take_next_layout(&mut self) {
+        self.layout = Arc::new(demand::layout_of(&self.demand, self.layout.epoch().next()));
+    }
+
+    fn tell_merger(
+        &mut self,
+        id: QueryId,
+        query: &ContinuousQuery,
+        state: &Arc<QueryState>,
+        finisher: Finisher,
+        subscriber: Subscriber,
+    ) {
+        let windows = Windows::new(query, self.workers.len(), self.limits());
+        let (executor, outlets) = (self.runner.executor(), Arc::clone(&self.outlets));
+        let outlet = Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets);
+        let sources = self.sources.keys().copied().collect();
+        let query = MergerQuery::new(Arc::clone(state), windows, outlet, self.layout.epoch(), sources);
+        order(&mut self.merger, MergerOrder { id, query });
+    }
+
+    fn tell_workers(&mut self, id: QueryId, query: &Arc<ContinuousQuery>, state: &Arc<QueryState>) {
+        let (limits, since) = (self.limits(), self.layout.epoch());
+        for worker in &mut self.workers {
+            let operators = LowerOperator::all(query, limits);
+            let query = WorkerQuery { id, state: Arc::clone(state), since, operators, told_late: 0 };
+            order(&mut worker.orders, WorkerOrder::AddQuery(query));
+            worker.parker.unpark();
+        }
+    }
+
+    /// Tells all sources of the layout, which they need for this query, if for any.
+    fn tell_sources(&mut self, query: Option<&Arc<QueryState>>) {
+        let demand = Arc::new(self.demand.clone());
+        for source in self.sources.values_mut() {
+            let (layout, demand) = (Arc::clone(&self.layout), Arc::clone(&demand));
+            order(&mut source.orders, SourceOrder::Layout { layout, demand, query: query.cloned() });
+        }
+    }
+
+    /// Puts the rings between a source and all workers.
+    fn wire(&mut self, id: SourceId, source: Box<dyn Source>, inputs: &mut [Vec<WorkerInput>]) -> Reader {
+        let ends = inputs.iter_mut().zip(&self.workers);
+        let links = ends.map(|(inputs, worker)| {
+            let (link, input) = ring_of_batches(id, &worker.parker, self.options.ring_capacity_batches);
+            inputs.push(input);
+            link
+        });
+        let state = Arc::new(SourceState::new(source.progress().total_octets));
+        let layout = Arc::clone(&self.layout);
+        let dispatcher = Dispatcher::new(id, source.as_ref(), links.collect(), layout);
+        let (orders, to_source) = RingBuffer::new(ORDERS_CAPACITY);
+        self.sources.insert(id, SourceEnd { orders, state: Arc::clone(&state) });
+        let surroundings = Surroundings {
+            orders: to_source,
+            state,
+            flags: Arc::clone(&self.flags),
+            clock: Arc::clone(&self.clock),
+            observer: self.observer.clone(),
+        };
+        Reader::new(id, source, dispatcher, surroundings)
+    }
+
+    fn wake_workers(&self) {
+        self.workers.iter().for_each(|worker| worker.parker.unpark());
+    }
+}
+
+impl Drop for Engine {
+    /// An engine that is let go ends as it is.
+    fn drop(&mut self) {
+        self.stop();
+        self.runner.join();
+    }
+}
+
+/// Gives an order; where many wait already, when there is room.
+fn order<T>(orders: &mut Producer<T>, order: T) {
+    let (mut order, mut patience) = (order, Patience::default());
+    while let Err(rtrb::PushError::Full(back)) = orders.push(order) {
+        if orders.is_abandoned() {
+            return;
+        }
+        order = back;
+        patience.pause();
+    }
+}
+
+/// The rings between one source and one worker.
+fn ring_of_batches(source: SourceId, worker: &Unparker, capacity_batches: usize) -> (WorkerLink, WorkerInput) {
+    let (to_worker, feed) = RingBuffer::<Feed>::new(capacity_batches.max(1));
+    // Batches may be in the ring, with the worker, which takes a ring of them, or on their way back.
+    let (used, to_source) = RingBuffer::<StreamBatch>::new(2 * capacity_batches + 2);
+    let (told, barriers) = (Watermarks::BEGINNING, VecDeque::new());
+    let link = WorkerLink { feed: to_worker, used: to_source, worker: worker.clone(), told, barriers };
+    let watermarks = Watermarks::BEGINNING;
+    (link, WorkerInput { source, feed, used, watermarks, has_ended: false })
+}

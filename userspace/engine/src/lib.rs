@@ -1,0 +1,40 @@
+//! The running system: sources, queries and subscribers, which come and go, and the threads between them.
+//!
+//! ```text
+//! source thread ──ring of feeds──► worker threads ──ring of messages──► merger ──► outlets ──► subscriptions
+//!       ▲                                │                                        (a queue a query, any thread)
+//!       └──────ring of used batches──────┘
+//! ```
+//! Each thread runs a machine that never waits within a step. A file waits: when a ring is full, its machine tries
+//! again later. A live source never does: what the ring has no room for is dropped, and counted. Orders have rings of
+//! their own, and are taken between two batches.
+
+#![forbid(unsafe_code)]
+
+mod affinity;
+mod barrier;
+mod coverage;
+mod demand;
+mod dispatcher;
+mod engine;
+mod error;
+mod feed;
+mod machine;
+mod merger;
+mod options;
+mod outlet;
+mod reader;
+mod ring;
+mod source_state;
+mod query_state;
+mod subscription;
+mod threads;
+mod worker;
+
+pub use demand::demand_of;
+pub use engine::{Engine, Report};
+pub use error::EngineError;
+pub use options::{EngineOptions, workers_for};
+pub use query_state::EndReason;
+pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
+pub use tapline_operators::{QueryId, ResultColumns, SourceId, Span, Status, WindowResult};

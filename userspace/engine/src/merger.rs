@@ -1,0 +1,311 @@
+//! The machine that merges: what the workers give in, what closed of every query out.
+
+use crate::barrier::Barrier;
+use crate::coverage::CoverageLog;
+use crate::machine::{Machine, Turn};
+use crate::outlet::{Item, Outlet};
+use crate::query_state::{EndReason, QueryState};
+use crate::ring::{Flags, Unparker};
+use crate::worker::Message;
+use rtrb::Consumer;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tapline_operators::{Closed, LowerOutput, QueryId, SourceId, Windows, WorkerId};
+use tapline_record::{Epoch, EventTime, Watermarks};
+
+/// A merger that waits looks after so long whether a worker has died.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// Messages that are taken from one worker before the next one gets its turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// What the merger is asked for: to take what comes for a query.
+pub(crate) struct MergerOrder {
+    pub(crate) id: QueryId,
+    pub(crate) query: MergerQuery,
+}
+
+/// A query as the merger knows it.
+pub(crate) struct MergerQuery {
+    pub(crate) state: Arc<QueryState>,
+    pub(crate) windows: Windows,
+    pub(crate) outlet: Arc<Outlet>,
+    /// Which layout the query came with.
+    pub(crate) since: Epoch,
+    /// The sources that were there before and have not come to that layout yet.
+    pub(crate) unjoined: Vec<SourceId>,
+    /// No row that it may have missed is later than this.
+    pub(crate) whole_after: EventTime,
+    /// Workers that it has left.
+    pub(crate) left: usize,
+    /// Whether its subscriber was told that LIMIT is reached.
+    pub(crate) is_satisfied: bool,
+}
+
+impl MergerQuery {
+    /// A query that comes to sources which run already.
+    pub(crate) fn new(
+        state: Arc<QueryState>,
+        windows: Windows,
+        outlet: Arc<Outlet>,
+        since: Epoch,
+        sources: Vec<SourceId>,
+    ) -> Self {
+        let mut query = Self {
+            state,
+            windows,
+            outlet,
+            since,
+            unjoined: sources,
+            whole_after: EventTime::MIN,
+            left: 0,
+            is_satisfied: false,
+        };
+        query.tell_whole();
+        query
+    }
+
+    /// Notes where a source came to a new layout; the first one that the query knows of counts.
+    fn join(&mut self, barrier: &Barrier, out: &mut Vec<Closed>) {
+        if barrier.epoch < self.since {
+            return;
+        }
+        if let Some(position) = self.unjoined.iter().position(|source| *source == barrier.source) {
+            self.unjoined.swap_remove(position);
+            self.whole_after = self.whole_after.max(barrier.latest);
+            self.tell_whole();
+        }
+        self.windows.begin(barrier.source, barrier.sequence, out);
+    }
+
+    /// Until all sources have come to its layout, no window is known to be whole.
+    fn tell_whole(&mut self) {
+        let has_joined = self.unjoined.is_empty();
+        self.windows.set_whole_after(if has_joined { self.whole_after } else { EventTime::MAX });
+    }
+}
+
+/// Merges what all workers give for all queries.
+pub(crate) struct Merger {
+    orders: Consumer<MergerOrder>,
+    queries: BTreeMap<QueryId, MergerQuery>,
+    workers: Vec<Consumer<Message>>,
+    /// Workers that have said all.
+    done: usize,
+    coverage: CoverageLog,
+    /// What an outlet had no room for.
+    outbox: VecDeque<(Arc<Outlet>, Item)>,
+    closed: Vec<Closed>,
+    flags: Arc<Flags>,
+    /// Where it waits for messages.
+    parker: Unparker,
+}
+
+impl Merger {
+    pub(crate) fn new(
+        orders: Consumer<MergerOrder>,
+        workers: Vec<Consumer<Message>>,
+        flags: Arc<Flags>,
+        parker: Unparker,
+    ) -> Self {
+        Self {
+            orders,
+            queries: BTreeMap::new(),
+            workers,
+            done: 0,
+            coverage: CoverageLog::default(),
+            outbox: VecDeque::new(),
+            closed: vec![],
+            flags,
+            parker,
+        }
+    }
+
+    /// Takes what has come; says whether there was anything.
+    fn take_messages(&mut self) -> bool {
+        let mut any = false;
+        for worker in 0..self.workers.len() {
+            for _ in 0..MESSAGES_PER_TURN {
+                let Ok(message) = self.workers[worker].pop() else { break };
+                any = true;
+                // An order that was given before the message is there by now.
+                self.take_orders();
+                self.take(WorkerId(worker as u32), message);
+            }
+        }
+        any
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(MergerOrder { id, query }) = self.orders.pop() {
+            self.queries.insert(id, query);
+        }
+    }
+
+    fn take(&mut self, worker: WorkerId, message: Message) {
+        match message {
+            Message::Output { query, output } => self.accept(query, output),
+            Message::Watermarks(watermarks) => self.advance(worker, &watermarks),
+            Message::Coverage(report) => self.coverage.note(&report),
+            Message::Barrier(barrier) => self.join(&barrier),
+            Message::Late { query, rows } => {
+                if let Some(merged) = self.queries.get(&query) {
+                    self.coverage.note_late(query, merged.windows.streams(), rows);
+                }
+            }
+            Message::Left(query) => self.leave(query),
+            Message::Done => self.done += 1,
+        }
+    }
+
+    fn accept(&mut self, id: QueryId, output: LowerOutput) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        if let Err(error) = query.windows.accept(output, &mut self.closed) {
+            query.state.end(EndReason::failed(&error));
+        }
+        self.give(id);
+    }
+
+    fn advance(&mut self, worker: WorkerId, watermarks: &Watermarks) {
+        let Self { queries, closed, coverage, outbox, .. } = self;
+        for (id, query) in queries {
+            query.windows.advance(worker, watermarks, closed);
+            give(*id, query, closed, coverage, outbox);
+        }
+    }
+
+    fn join(&mut self, barrier: &Barrier) {
+        let Self { queries, closed, coverage, outbox, .. } = self;
+        for (id, query) in queries {
+            query.join(barrier, closed);
+            give(*id, query, closed, coverage, outbox);
+        }
+    }
+
+    /// Notes that a query that is over has left a worker; behind the last one it is told so.
+    fn leave(&mut self, id: QueryId) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        query.left += 1;
+        if query.left == self.workers.len() {
+            self.outbox.push_back((Arc::clone(&query.outlet), Item::End));
+            self.queries.remove(&id);
+            self.coverage.forget(id);
+        }
+    }
+
+    fn give(&mut self, id: QueryId) {
+        if let Some(query) = self.queries.get_mut(&id) {
+            give(id, query, &mut self.closed, &self.coverage, &mut self.outbox);
+        }
+    }
+
+    /// Leaves what waits with the outlets; says whether they had room.
+    fn empty_outbox(&mut self) -> bool {
+        while let Some((outlet, item)) = self.outbox.pop_front() {
+            if let Err(item) = outlet.push(item) {
+                self.outbox.push_front((outlet, item));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether a worker will say nothing more, though it has not said all.
+    fn has_lost_worker(&self) -> bool {
+        let gone = self.workers.iter().filter(|worker| worker.is_abandoned() && worker.is_empty());
+        gone.count() > self.done
+    }
+
+    /// Gives what is left of all queries: the input has ended.
+    fn finish(&mut self) {
+        self.take_orders();
+        let is_cut = self.flags.input_ends();
+        let Self { queries, closed, coverage, outbox, .. } = self;
+        for (id, mut query) in std::mem::take(queries) {
+            if query.state.over().is_none() {
+                query.windows.finish(is_cut, closed);
+                give(id, &mut query, closed, coverage, outbox);
+            }
+            outbox.push_back((query.outlet, Item::End));
+        }
+    }
+
+    /// Lets go of everything: only the ends are told.
+    fn abandon(&mut self) {
+        self.take_orders();
+        let waiting = std::mem::take(&mut self.outbox).into_iter();
+        let ended = waiting.filter_map(|(outlet, item)| matches!(item, Item::End).then_some(outlet));
+        let queries = std::mem::take(&mut self.queries).into_values().map(|query| query.outlet);
+        for outlet in ended.chain(queries) {
+            // An end is never refused.
+            let _ = outlet.push(Item::End);
+        }
+    }
+
+    fn fail(&self) {
+        let reason = EndReason::Failed("a worker thread died; please report this".to_owned());
+        self.queries.values().for_each(|query| query.state.end(reason.clone()));
+    }
+}
+
+/// Leaves what closed of a query with its outlet, or in the outbox.
+fn give(
+    id: QueryId,
+    query: &mut MergerQuery,
+    closed: &mut Vec<Closed>,
+    coverage: &CoverageLog,
+    outbox: &mut VecDeque<(Arc<Outlet>, Item)>,
+) {
+    let is_satisfied = query.windows.is_satisfied() && !std::mem::replace(&mut query.is_satisfied, true);
+    if closed.is_empty() && !is_satisfied {
+        return;
+    }
+    for mut item in closed.drain(..) {
+        if let Closed::Window(window) = &mut item {
+            let streams = query.windows.streams();
+            window.completeness = window.span.and_then(|span| coverage.of(id, streams, span));
+        }
+        outbox.push_back((Arc::clone(&query.outlet), Item::Closed(item)));
+    }
+    if is_satisfied {
+        outbox.push_back((Arc::clone(&query.outlet), Item::Satisfied));
+    }
+}
+
+impl Machine for Merger {
+    fn step(&mut self) -> Turn {
+        if self.flags.is_stopped() {
+            self.abandon();
+            return Turn::Ended;
+        }
+        if !self.empty_outbox() {
+            return Turn::Blocked;
+        }
+        let has_lost_worker = self.has_lost_worker();
+        if has_lost_worker {
+            self.fail();
+        }
+        if has_lost_worker || self.done == self.workers.len() {
+            if self.queries.is_empty() && self.orders.is_empty() {
+                return Turn::Ended;
+            }
+            self.finish();
+            return Turn::Worked;
+        }
+        if self.take_messages() {
+            return Turn::Worked;
+        }
+        self.take_orders();
+        Turn::Idle
+    }
+
+    fn has_work(&self) -> bool {
+        self.workers.iter().any(|messages| !messages.is_empty() || messages.is_abandoned())
+            || self.flags.is_stopped()
+    }
+
+    fn waits_at(&self) -> Option<(&Unparker, Duration)> {
+        Some((&self.parker, WAIT_MAX))
+    }
+}

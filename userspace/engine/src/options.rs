@@ -1,0 +1,38 @@
+//! Limits of an engine, all taken at its start.
+
+use std::thread::available_parallelism;
+
+/// Limits of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Operator threads.
+    pub workers: usize,
+    /// The cores for the first source, the operator threads and the other sources, in this order; when there are
+    /// fewer than threads, it begins anew. Without any, each thread has a core of its own where there are enough.
+    pub cores: Vec<usize>,
+    /// Sources that are expected, each of which has a thread: by it the engine knows whether cores are enough.
+    pub sources: usize,
+    /// Batches on the way from one source to one worker.
+    pub ring_capacity_batches: usize,
+    /// Groups of one aggregate in one pane; more are folded into one row.
+    pub groups_max: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self {
+            workers: workers_for(cores),
+            cores: vec![],
+            sources: 1,
+            ring_capacity_batches: 16,
+            groups_max: 1 << 20,
+        }
+    }
+}
+
+/// Operator threads on so many cores: all but one, at most four.
+#[must_use]
+pub fn workers_for(cores: usize) -> usize {
+    cores.saturating_sub(1).clamp(1, 4)
+}

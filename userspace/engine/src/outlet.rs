@@ -1,0 +1,147 @@
+//! Makes and gives the results of one query, away from the merger.
+//!
+//! The merger leaves what closed in a queue; a job finishes it, whenever some thread is free: one job a query at a
+//! time. So a slow upper half, or a slow subscriber, delays its own query only. When the queue is full, what closed is
+//! lost and counted, or the merger waits, as the subscriber wants it.
+
+use crate::machine::Executor;
+use crate::query_state::{EndReason, QueryState};
+use crate::subscription::{Event, Subscriber};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tapline_operators::{Closed, Finisher, QueryId, WindowResult};
+
+/// Closed windows, or batches of rows, that wait to be finished.
+const QUEUE_CAPACITY: usize = 64;
+
+/// What is left for a query to be done.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Closed(Closed),
+    /// LIMIT is reached.
+    Satisfied,
+    /// It is over.
+    End,
+}
+
+/// The way out of one query.
+pub(crate) struct Outlet {
+    id: QueryId,
+    queue: Mutex<Queue>,
+    /// Held by the job that is at work.
+    finisher: Mutex<Finisher>,
+    subscriber: Subscriber,
+    state: Arc<QueryState>,
+    executor: Arc<dyn Executor>,
+    open: Arc<OpenOutlets>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// Whether a job is on its way to it.
+    is_attended: bool,
+}
+
+impl Outlet {
+    pub(crate) fn new(
+        (id, finisher): (QueryId, Finisher),
+        subscriber: Subscriber,
+        state: Arc<QueryState>,
+        executor: Arc<dyn Executor>,
+        open: Arc<OpenOutlets>,
+    ) -> Arc<Self> {
+        open.add();
+        let (queue, finisher) = (Mutex::default(), Mutex::new(finisher));
+        Arc::new(Self { id, queue, finisher, subscriber, state, executor, open })
+    }
+
+    /// Leaves something to be done.
+    ///
+    /// # Errors
+    /// Gives it back when there is no room, and the subscriber waits rather than to lose anything.
+    pub(crate) fn push(self: &Arc<Self>, item: Item) -> Result<(), Item> {
+        let mut queue = lock(&self.queue);
+        if queue.items.len() >= QUEUE_CAPACITY && matches!(item, Item::Closed(_)) {
+            if self.subscriber.waits() {
+                return Err(item);
+            }
+            self.subscriber.note_lost(1);
+            return Ok(());
+        }
+        queue.items.push_back(item);
+        if !std::mem::replace(&mut queue.is_attended, true) {
+            let outlet = Arc::clone(self);
+            self.executor.run(Box::new(move || outlet.work()));
+        }
+        Ok(())
+    }
+
+    /// Finishes what is there.
+    fn work(&self) {
+        let mut finisher = lock(&self.finisher);
+        let mut results = vec![];
+        while let Some(item) = self.next() {
+            match item {
+                Item::Closed(closed) => self.finish(&mut finisher, closed, &mut results),
+                Item::Satisfied => self.subscriber.tell(Event::Satisfied(self.id)),
+                Item::End => self.end(),
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Item> {
+        let mut queue = lock(&self.queue);
+        let item = queue.items.pop_front();
+        queue.is_attended = item.is_some();
+        item
+    }
+
+    /// Gives the results of what closed. A query that failed gives nothing more.
+    fn finish(&self, finisher: &mut Finisher, closed: Closed, results: &mut Vec<WindowResult>) {
+        if matches!(self.state.over(), Some(EndReason::Failed(_))) {
+            return;
+        }
+        if let Err(error) = finisher.finish(closed, results) {
+            self.state.end(EndReason::failed(&error));
+        }
+        results.drain(..).for_each(|result| self.subscriber.tell(Event::Result(result)));
+    }
+
+    fn end(&self) {
+        let reason = self.state.over().cloned().unwrap_or(EndReason::Input);
+        self.subscriber.tell(Event::Ended { query: self.id, reason, ledger: self.state.ledger() });
+        self.open.remove();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many outlets still have something to give.
+#[derive(Debug, Default)]
+pub(crate) struct OpenOutlets {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl OpenOutlets {
+    fn add(&self) {
+        *lock(&self.count) += 1;
+    }
+
+    fn remove(&self) {
+        let mut count = lock(&self.count);
+        *count -= 1;
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
+
+    /// Waits until there is none.
+    pub(crate) fn wait(&self) {
+        let count = lock(&self.count);
+        drop(self.none.wait_while(count, |count| *count > 0));
+    }
+}

@@ -1,0 +1,82 @@
+//! What everybody knows of a query: whether it is over, and the fates of its rows so far.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tapline_operators::{QueryFailure, WorkerId};
+use tapline_record::ledger::QueryLedger;
+
+/// Why a query gives nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The input ended.
+    Input,
+    /// It was dropped.
+    Dropped,
+    /// It could not be computed for some row; what could not.
+    Failed(String),
+}
+
+impl EndReason {
+    /// The first line of what went wrong at its root.
+    pub(crate) fn failed(error: &QueryFailure) -> Self {
+        let text = error.find_root().message().into_owned();
+        Self::Failed(text.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
+/// A query as the threads share it.
+#[derive(Debug)]
+pub(crate) struct QueryState {
+    over: OnceLock<EndReason>,
+    /// Of each worker.
+    ledgers: Vec<LedgerCells>,
+}
+
+impl QueryState {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { over: OnceLock::new(), ledgers: (0..workers).map(|_| LedgerCells::default()).collect() }
+    }
+
+    /// Ends the query for this reason, unless it is over: each thread leaves it when it sees that.
+    pub(crate) fn end(&self, reason: EndReason) {
+        // The first reason is the one that counts.
+        let _ = self.over.set(reason);
+    }
+
+    /// Why it is over, if it is.
+    pub(crate) fn over(&self) -> Option<&EndReason> {
+        self.over.get()
+    }
+
+    /// Tells what became of its rows on one worker.
+    pub(crate) fn tell(&self, worker: WorkerId, ledger: &QueryLedger) {
+        self.ledgers[worker.0 as usize].store(ledger);
+    }
+
+    /// What became of its rows on all workers.
+    pub(crate) fn ledger(&self) -> QueryLedger {
+        let mut sum = QueryLedger::default();
+        self.ledgers.iter().for_each(|cells| sum += cells.load());
+        sum
+    }
+}
+
+/// A ledger that one thread writes and any reads. A reader may see some fates of the last turn and miss others.
+#[derive(Debug, Default)]
+struct LedgerCells([AtomicU64; 5]);
+
+impl LedgerCells {
+    fn store(&self, ledger: &QueryLedger) {
+        let QueryLedger { delivered, used, filtered, late, folded } = *ledger;
+        for (cell, value) in self.0.iter().zip([delivered, used, filtered, late, folded]) {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn load(&self) -> QueryLedger {
+        let [delivered, used, filtered, late, folded] = &self.0;
+        let [delivered, used, filtered, late, folded] =
+            [delivered, used, filtered, late, folded].map(|cell| cell.load(Ordering::Relaxed));
+        QueryLedger { delivered, used, filtered, late, folded }
+    }
+}

@@ -1,0 +1,240 @@
+//! The machine of a source: whatever it reads in, feeds to the workers out.
+
+use crate::dispatcher::Dispatcher;
+use crate::machine::{Machine, Turn};
+use crate::query_state::{EndReason, QueryState};
+use crate::ring::{Flags, Unparker};
+use crate::source_state::SourceState;
+use crate::subscription::{Event, Subscriber};
+use rtrb::Consumer;
+use std::sync::Arc;
+use std::time::Duration;
+use tapline_operators::SourceId;
+use tapline_record::{EventTime, Layout};
+use tapline_sources::{Clock, Demand, Notice, Source, Step};
+
+/// While an input is silent, what came so far waits no longer than this for a full batch, in nanoseconds.
+const HOLD_NS: i64 = 20_000_000;
+/// While it is not silent, it waits no longer than this.
+const HOLD_MAX_NS: i64 = 200_000_000;
+/// How long a live source is read on, when its input is to end, for what it has received already.
+const REST_NS: i64 = 300_000_000;
+
+/// What a source is asked for while it runs.
+pub(crate) enum SourceOrder {
+    /// To build batches by another layout; the query that needs it fails when that cannot be.
+    Layout { layout: Arc<Layout>, demand: Arc<Demand>, query: Option<Arc<QueryState>> },
+    /// To bring its account up to date.
+    Report,
+}
+
+/// What a reader does.
+enum Phase {
+    /// It reads; since when its input is to end, if it is.
+    Reading { asked_to_end: Option<EventTime> },
+    /// What was read is dispatched.
+    Ending,
+    Ended,
+}
+
+/// Reads a source.
+pub(crate) struct Reader {
+    id: SourceId,
+    source: Box<dyn Source>,
+    dispatcher: Dispatcher,
+    orders: Consumer<SourceOrder>,
+    state: Arc<SourceState>,
+    flags: Arc<Flags>,
+    clock: Arc<dyn Clock>,
+    /// Who hears its notices.
+    observer: Subscriber,
+    notice: Option<Notice>,
+    phase: Phase,
+    /// Whether batches are to be dispatched, and whether they need not be full.
+    due: Option<bool>,
+    dispatched_all: EventTime,
+}
+
+/// What a reader knows of the engine that it is part of.
+pub(crate) struct Surroundings {
+    pub(crate) orders: Consumer<SourceOrder>,
+    pub(crate) state: Arc<SourceState>,
+    pub(crate) flags: Arc<Flags>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Subscriber,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        id: SourceId,
+        source: Box<dyn Source>,
+        dispatcher: Dispatcher,
+        surroundings: Surroundings,
+    ) -> Self {
+        let Surroundings { orders, state, flags, clock, observer } = surroundings;
+        Self {
+            id,
+            source,
+            dispatcher,
+            orders,
+            state,
+            flags,
+            observer,
+            notice: None,
+            phase: Phase::Reading { asked_to_end: None },
+            // Workers hear how far a live source has come before its first rows, which may be late as well.
+            due: Some(true),
+            dispatched_all: clock.now(),
+            clock,
+        }
+    }
+
+    /// Dispatches what is due; says whether that was possible.
+    fn dispatch(&mut self) -> bool {
+        let Some(all) = self.due else { return true };
+        if !self.dispatcher.dispatch(self.source.as_mut(), all) {
+            return false;
+        }
+        self.due = None;
+        if all {
+            self.dispatched_all = self.clock.now();
+        }
+        true
+    }
+
+    /// Takes the orders that came; says whether there was room for what had to go before.
+    fn take_orders(&mut self) -> bool {
+        while let Ok(order) = self.orders.peek() {
+            if matches!(order, SourceOrder::Layout { .. }) {
+                self.due = Some(true);
+                if !self.dispatch() {
+                    return false;
+                }
+            }
+            match self.orders.pop() {
+                Ok(SourceOrder::Layout { layout, demand, query }) => {
+                    self.relayout(layout, &demand, query.as_deref());
+                }
+                Ok(SourceOrder::Report) => self.source.report(),
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    fn relayout(&mut self, layout: Arc<Layout>, demand: &Demand, query: Option<&QueryState>) {
+        match self.source.relayout(demand) {
+            Ok(()) => self.dispatcher.turn_to(layout, self.source.as_ref()),
+            Err(error) => {
+                query.inspect(|query| query.end(EndReason::Failed(error.to_string())));
+                self.dispatcher.stay(layout.epoch(), self.source.as_ref());
+            }
+        }
+    }
+
+    /// Reads on; an input that is to end has ended when nothing more has come.
+    fn read(&mut self, is_to_end: bool) {
+        let step = self.source.step();
+        if step == Step::End || step == Step::Idle && is_to_end {
+            return self.end();
+        }
+        self.dispatcher.collect_used(self.source.as_mut());
+        let hold = if step == Step::Idle { HOLD_NS } else { HOLD_MAX_NS };
+        self.due = Some(self.has_passed(self.dispatched_all, hold));
+    }
+
+    /// Whether so much time has passed; so it has when the clock was set back.
+    fn has_passed(&self, since: EventTime, nanoseconds: i64) -> bool {
+        let elapsed = self.clock.now().0.saturating_sub(since.0);
+        elapsed >= nanoseconds || elapsed < 0
+    }
+
+    fn end(&mut self) {
+        self.source.end();
+        self.dispatcher.wait();
+        self.due = Some(true);
+        self.phase = Phase::Ending;
+    }
+
+    /// Since when the input is to end, if it is.
+    fn asked_to_end(&self, before: Option<EventTime>) -> Option<EventTime> {
+        let is_asked = self.flags.input_ends() || self.state.leaves();
+        before.or_else(|| is_asked.then(|| self.clock.now()))
+    }
+
+    /// Whether an input that is to end is read no longer: what a live one has received already is part of it.
+    fn has_rested(&self, asked_to_end: EventTime) -> bool {
+        self.has_passed(asked_to_end, if self.source.is_live() { REST_NS } else { 0 })
+    }
+
+    /// What there is no room for waits here.
+    fn pass_on_notices(&mut self) {
+        while let Some(notice) = self.notice.take().or_else(|| self.source.notice()) {
+            if !self.observer.offer(Event::Notice(self.id, notice.clone())) {
+                self.notice = Some(notice);
+                return;
+            }
+        }
+    }
+
+    fn take_turn(&mut self) -> Turn {
+        if !self.dispatch() {
+            return Turn::Blocked;
+        }
+        if matches!(self.phase, Phase::Reading { .. }) {
+            if !self.orders.is_empty() && !self.take_orders() {
+                return Turn::Blocked;
+            }
+            self.pass_on_notices();
+        }
+        let turn = self.take_phase();
+        if turn == Turn::Worked && !self.dispatch() { Turn::Blocked } else { turn }
+    }
+
+    fn take_phase(&mut self) -> Turn {
+        match self.phase {
+            Phase::Reading { asked_to_end } => {
+                let asked_to_end = self.asked_to_end(asked_to_end);
+                self.phase = Phase::Reading { asked_to_end };
+                match asked_to_end {
+                    Some(since) if self.has_rested(since) => self.end(),
+                    _ => self.read(asked_to_end.is_some()),
+                }
+                Turn::Worked
+            }
+            Phase::Ending => {
+                if !self.dispatcher.end(self.source.as_ref()) {
+                    return Turn::Blocked;
+                }
+                self.source.report();
+                self.phase = Phase::Ended;
+                Turn::Worked
+            }
+            Phase::Ended => Turn::Ended,
+        }
+    }
+}
+
+impl Machine for Reader {
+    fn step(&mut self) -> Turn {
+        if self.flags.is_stopped() {
+            self.source.report();
+            return Turn::Ended;
+        }
+        let turn = self.take_turn();
+        if turn == Turn::Blocked && self.dispatcher.is_abandoned() {
+            return Turn::Ended;
+        }
+        self.state.tell(self.source.progress(), self.dispatcher.dropped());
+        turn
+    }
+
+    fn has_work(&self) -> bool {
+        true
+    }
+
+    /// A source waits by itself.
+    fn waits_at(&self) -> Option<(&Unparker, Duration)> {
+        None
+    }
+}

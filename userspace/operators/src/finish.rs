@@ -1,0 +1,162 @@
+//! Makes the results of one query: merges what came for a closed window, and runs the upper half over it.
+
+use crate::groups::{GroupBatch, results_of_nothing};
+use crate::ids::QueryId;
+use crate::lower::OperatorLimits;
+use crate::parts::Parts;
+use crate::result::{Status, WindowResult, instants, rows_schema, with_columns};
+use crate::upper::UpperRunner;
+use crate::windows::{Closed, ClosedWindow};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use std::sync::Arc;
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, UpperHalf};
+use tapline_record::EventTime;
+
+/// Rows kept by a query for the best rows before it sorts out the others.
+const BEST_ROWS_KEPT: usize = 64 * 1024;
+
+/// Finishes what closes of one query, one thing after the other.
+pub struct Finisher {
+    id: QueryId,
+    upper: Upper,
+    /// Of the SELECT list.
+    schema: SchemaRef,
+    folds: Vec<Option<Arc<AggregateFold>>>,
+    limits: OperatorLimits,
+    /// Rows of which some may be the best.
+    best: Vec<RecordBatch>,
+    runner: UpperRunner,
+}
+
+impl Finisher {
+    /// The finisher of `query`, which has this number.
+    ///
+    /// # Errors
+    /// When the system has no room for a runtime.
+    pub fn new(id: QueryId, query: &ContinuousQuery, limits: OperatorLimits) -> Result<Self> {
+        let folds = query.lowers.iter().map(|lower| match &lower.fold {
+            Fold::Rows(_) => None,
+            Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
+        });
+        Ok(Self {
+            id,
+            upper: query.upper.clone(),
+            schema: rows_schema(query),
+            folds: folds.collect(),
+            limits,
+            best: vec![],
+            runner: UpperRunner::new()?,
+        })
+    }
+
+    /// Pushes the results of what closed to `out`, if it has any.
+    ///
+    /// # Errors
+    /// When the upper half fails.
+    pub fn finish(&mut self, closed: Closed, out: &mut Vec<WindowResult>) -> Result<()> {
+        match (closed, self.upper.clone()) {
+            (Closed::Window(window), Upper::Windows(half)) => self.finish_window(&window, &half, out),
+            (Closed::Rows(rows), Upper::Best { half, prune }) => self.keep_best(rows, &half, &prune),
+            (Closed::Rows(rows), _) => self.give(&rows, None, Status::Final, out),
+            (Closed::RowsEnd, Upper::Best { half, .. }) => {
+                let rows = std::mem::take(&mut self.best);
+                let rows = self.runner.run(&half, &half.physical, vec![rows])?;
+                self.give(&rows, None, Status::Final, out)
+            }
+            (Closed::Window(_) | Closed::RowsEnd, _) => Ok(()),
+        }
+    }
+
+    fn keep_best(
+        &mut self,
+        rows: Vec<RecordBatch>,
+        half: &UpperHalf,
+        prune: &Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+    ) -> Result<()> {
+        self.best.extend(rows);
+        let kept: usize = self.best.iter().map(RecordBatch::num_rows).sum();
+        if kept > BEST_ROWS_KEPT {
+            let rows = std::mem::take(&mut self.best);
+            self.best = self.runner.run(half, prune, vec![rows])?;
+        }
+        Ok(())
+    }
+
+    /// Runs the upper half over one window, and over its folded row, if it has one.
+    fn finish_window(
+        &self,
+        window: &ClosedWindow,
+        half: &UpperHalf,
+        out: &mut Vec<WindowResult>,
+    ) -> Result<()> {
+        let (mut groups, mut folded) = (vec![], vec![]);
+        for (fold, parts) in self.folds.iter().zip(&window.parts) {
+            let (rows, beyond) = self.merge(fold.as_ref(), parts, window.start)?;
+            groups.push(rows);
+            folded.push(beyond);
+        }
+        let any_is_folded = folded.iter().any(|rows| !rows.is_empty());
+        let status = match window.is_whole {
+            false => Status::Partial,
+            true if half.folded.is_none() && any_is_folded => Status::Folded,
+            true if window.parts.iter().any(Parts::may_lack_rows) => Status::Partial,
+            true => Status::Final,
+        };
+        let rows = self.runner.run(half, &half.physical, groups)?;
+        self.give(&rows, Some(window), status, out)?;
+        if let Some(plan) = half.folded.as_ref().filter(|_| any_is_folded) {
+            let rows = self.runner.run(half, plan, folded)?;
+            self.give(&rows, Some(window), Status::Folded, out)?;
+        }
+        Ok(())
+    }
+
+    /// The groups of one lower half in one window, and the folded row.
+    fn merge(
+        &self,
+        fold: Option<&Arc<AggregateFold>>,
+        parts: &Parts,
+        start: EventTime,
+    ) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>)> {
+        let Some(fold) = fold else { return Ok((vec![], vec![])) };
+        let is_one_row = fold.keys.is_empty() && fold.window_position.is_none();
+        let whole: GroupBatch = match parts.results(fold, self.limits)? {
+            Some(groups) => groups,
+            None if is_one_row => results_of_nothing(fold)?,
+            None => return Ok((vec![], vec![])),
+        };
+        let with_window = |batch: &RecordBatch| insert_window(fold, batch, start);
+        let groups = with_window(&whole.groups)?;
+        Ok((vec![groups], whole.folded.iter().map(with_window).collect::<Result<_>>()?))
+    }
+
+    /// Gives rows under the names of the SELECT list, if there are any.
+    fn give(
+        &self,
+        rows: &[RecordBatch],
+        window: Option<&ClosedWindow>,
+        status: Status,
+        out: &mut Vec<WindowResult>,
+    ) -> Result<()> {
+        let some = rows.iter().filter(|batch| batch.num_rows() > 0);
+        let named = some.map(|batch| with_columns(&self.schema, batch.columns().to_vec(), batch.num_rows()));
+        let rows: Vec<_> = named.collect::<Result<_, _>>()?;
+        if !rows.is_empty() {
+            let (span, completeness) =
+                window.map_or((None, None), |window| (window.span, window.completeness));
+            out.push(WindowResult { query: self.id, window: span, status, completeness, rows });
+        }
+        Ok(())
+    }
+}
+
+/// Puts the window's start among the group columns, where the SELECT list may name it.
+fn insert_window(fold: &AggregateFold, batch: &RecordBatch, start: EventTime) -> Result<RecordBatch> {
+    let mut columns = batch.columns().to_vec();
+    if let Some(position) = fold.window_position {
+        columns.insert(position, instants(start, batch.num_rows())?);
+    }
+    Ok(with_columns(&fold.output_schema, columns, batch.num_rows())?)
+}

@@ -1,0 +1,77 @@
+//! What came of one lower half for one window, in parts.
+//!
+//! A part holds the groups of one pane, or some of them; states of the same group are merged when the window closes,
+//! or before, where there are many parts.
+
+use crate::groups::{GroupBatch, GroupState};
+use crate::lower::OperatorLimits;
+use datafusion::common::Result;
+use std::sync::Arc;
+use tapline_query::AggregateFold;
+
+/// Parts of one lower half in one window beyond which they are merged.
+const PARTS_MAX: usize = 32;
+
+/// What came of one lower half.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// Each with whether it is finished.
+    given: Vec<(Arc<GroupBatch>, bool)>,
+    /// Whether groups of those that were merged may lack rows.
+    lack_rows: bool,
+}
+
+impl Parts {
+    /// Whether nothing came.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, groups: Arc<GroupBatch>, is_finished: bool) {
+        self.given.push((groups, is_finished));
+    }
+
+    /// Whether there are so many that they had better be merged now.
+    pub(crate) const fn are_many(&self) -> bool {
+        self.given.len() > PARTS_MAX
+    }
+
+    /// Whether groups may lack rows: what one part has in a group, another one may have folded.
+    pub(crate) fn may_lack_rows(&self) -> bool {
+        let any_is_folded = self.given.iter().any(|(groups, _)| groups.folded.is_some());
+        self.lack_rows || (self.given.len() > 1 && any_is_folded)
+    }
+
+    /// Merges them into one.
+    ///
+    /// # Errors
+    /// When an aggregate fails.
+    pub(crate) fn merge(&mut self, fold: &Arc<AggregateFold>, limits: OperatorLimits) -> Result<()> {
+        self.lack_rows = self.may_lack_rows();
+        let groups = self.state(fold, limits)?.take_states()?;
+        self.given = vec![(Arc::new(groups), false)];
+        Ok(())
+    }
+
+    /// The finished aggregates of all of them; `None` of no part.
+    ///
+    /// # Errors
+    /// When an aggregate fails.
+    pub(crate) fn results(
+        &self,
+        fold: &Arc<AggregateFold>,
+        limits: OperatorLimits,
+    ) -> Result<Option<GroupBatch>> {
+        match &self.given[..] {
+            [] => Ok(None),
+            [(groups, true)] => Ok(Some(groups.as_ref().clone())),
+            _ => self.state(fold, limits)?.take_results().map(Some),
+        }
+    }
+
+    fn state(&self, fold: &Arc<AggregateFold>, limits: OperatorLimits) -> Result<GroupState> {
+        let mut state = GroupState::new(Arc::clone(fold), limits.groups_max)?;
+        self.given.iter().try_for_each(|(groups, _)| state.merge(groups))?;
+        Ok(state)
+    }
+}

@@ -1,0 +1,230 @@
+//! Collects what the workers give for one query, until a window closes.
+//!
+//! Takes panes of every lower half from every worker, in any order, and how far each worker has come; gives each
+//! window once, with all that came for it, when the watermarks of all workers have passed its end. Rows of a query
+//! without an aggregate are put into the order of their input. Nothing is computed here but where parts are many:
+//! a [`Finisher`](crate::Finisher) makes results of what closed.
+
+use crate::groups::GroupBatch;
+use crate::ids::{SourceId, WorkerId};
+use crate::input_order::InputOrder;
+use crate::lower::{LowerOutput, OperatorLimits, Pane};
+use crate::parts::Parts;
+use crate::result::Span;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::Result;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Upper, Window};
+use tapline_record::{EventTime, StreamId, Watermarks};
+
+/// What results can be made of.
+#[derive(Debug)]
+pub enum Closed {
+    /// A window, and all that came for it.
+    Window(ClosedWindow),
+    /// Rows of a query without an aggregate.
+    Rows(Vec<RecordBatch>),
+    /// No more rows will come.
+    RowsEnd,
+}
+
+/// A window to which nothing is added any more.
+#[derive(Debug)]
+pub struct ClosedWindow {
+    /// When it was; `None` where the whole input is one.
+    pub span: Option<Span>,
+    /// Which part of its records arrived; to be set by whoever knows.
+    pub completeness: Option<f64>,
+    /// Whether it ended because it was full or the watermark passed, and began when the query was there.
+    pub(crate) is_whole: bool,
+    /// Its first instant.
+    pub(crate) start: EventTime,
+    /// What came for each lower half.
+    pub(crate) parts: Vec<Parts>,
+}
+
+/// The open windows of one query.
+pub struct Windows {
+    window: Option<Window>,
+    upper: Upper,
+    folds: Vec<Option<Arc<AggregateFold>>>,
+    limits: OperatorLimits,
+    /// The streams that the query reads.
+    streams: Vec<StreamId>,
+    /// How far each worker has come with them.
+    watermarks: Vec<EventTime>,
+    /// Windows that begin here or earlier may lack rows from before the query was there.
+    whole_after: EventTime,
+    /// Windows that have rows, by their start, or by their number.
+    open: BTreeMap<i64, OpenWindow>,
+    rows: InputOrder,
+}
+
+struct OpenWindow {
+    pane: Pane,
+    parts: Vec<Parts>,
+}
+
+impl Windows {
+    /// Those of `query`, for so many workers.
+    #[must_use]
+    pub fn new(query: &ContinuousQuery, workers: usize, limits: OperatorLimits) -> Self {
+        let folds = query.lowers.iter().map(|lower| match &lower.fold {
+            Fold::Rows(_) => None,
+            Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
+        });
+        Self {
+            window: query.window,
+            upper: query.upper.clone(),
+            folds: folds.collect(),
+            limits,
+            streams: query.lowers.iter().flat_map(LowerHalf::streams).collect(),
+            watermarks: vec![EventTime::MIN; workers],
+            whole_after: EventTime::MIN,
+            open: BTreeMap::new(),
+            rows: InputOrder::new(&query.upper),
+        }
+    }
+
+    /// The streams that the query reads.
+    #[must_use]
+    pub fn streams(&self) -> &[StreamId] {
+        &self.streams
+    }
+
+    /// Whether nothing that may still come can change the result: LIMIT is reached.
+    #[must_use]
+    pub fn is_satisfied(&self) -> bool {
+        self.rows.is_full()
+    }
+
+    /// Says that the query sees all rows that are later than this; windows that begin earlier are partial.
+    pub const fn set_whole_after(&mut self, time: EventTime) {
+        self.whole_after = time;
+    }
+
+    /// Says with which batch of a source the query begins.
+    pub fn begin(&mut self, source: SourceId, sequence: u64, out: &mut Vec<Closed>) {
+        let rows = self.rows.begin(source, sequence);
+        give_rows(rows, out);
+    }
+
+    /// Takes one output of a worker; what closes by it is pushed to `out`.
+    ///
+    /// # Errors
+    /// When an aggregate fails.
+    pub fn accept(&mut self, output: LowerOutput, out: &mut Vec<Closed>) -> Result<()> {
+        match output {
+            LowerOutput::Pane { lower, pane, groups, finished } => {
+                self.accept_pane(lower, pane, groups, finished)?;
+                if self.counts_rows() {
+                    self.close_counted(out);
+                }
+            }
+            // The best of all rows are chosen in any order.
+            LowerOutput::Rows { batches, .. } if matches!(self.upper, Upper::Best { .. }) => {
+                give_rows(batches, out);
+            }
+            LowerOutput::Rows { source, sequence, batches } => {
+                give_rows(self.rows.accept(source, sequence, batches), out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that `worker` will give no pane that ends where its streams have come to, or earlier.
+    pub fn advance(&mut self, worker: WorkerId, watermarks: &Watermarks, out: &mut Vec<Closed>) {
+        let watermark = watermarks.least_of(self.streams.iter().copied());
+        let known = &mut self.watermarks[worker.0 as usize];
+        if watermark <= *known || self.window.and_then(Window::pane_width).is_none() {
+            return;
+        }
+        *known = watermark;
+        let watermark = self.watermarks.iter().min().copied().unwrap_or(EventTime::MIN);
+        while let Some(window) = self.open.first_entry().filter(|window| window.get().pane.end <= watermark) {
+            let window = window.remove();
+            self.close(window, out);
+        }
+    }
+
+    /// Gives all that is left: the input has ended, before its time if it `is_cut`.
+    pub fn finish(&mut self, is_cut: bool, out: &mut Vec<Closed>) {
+        if !matches!(self.upper, Upper::Windows(_)) {
+            return out.push(Closed::RowsEnd);
+        }
+        if self.window.is_none() && self.open.is_empty() {
+            let parts = vec![Parts::default(); self.folds.len()];
+            self.open.insert(0, OpenWindow { pane: Pane::ALL, parts });
+        }
+        while let Some((_, mut window)) = self.open.pop_first() {
+            window.pane.is_complete &= !is_cut || self.window.is_none();
+            self.close(window, out);
+        }
+    }
+
+    fn accept_pane(&mut self, lower: usize, pane: Pane, groups: GroupBatch, finished: bool) -> Result<()> {
+        let groups = Arc::new(groups);
+        for window in windows_of(self.window, pane) {
+            let key = if pane.index > 0 || self.counts_rows() {
+                i64::try_from(pane.index).unwrap_or(i64::MAX)
+            } else {
+                window.start.0
+            };
+            let lowers = self.folds.len();
+            let open = self.open.entry(key);
+            let open =
+                open.or_insert_with(|| OpenWindow { pane: window, parts: vec![Parts::default(); lowers] });
+            open.pane.is_complete &= pane.is_complete;
+            let parts = &mut open.parts[lower];
+            parts.push(Arc::clone(&groups), finished);
+            // The panes of a hop are in many windows: merged, they would be in each of them for itself.
+            let is_hop = matches!(self.window, Some(Window::Hop { .. }));
+            if let Some(fold) = self.folds[lower].as_ref().filter(|_| !is_hop && parts.are_many()) {
+                parts.merge(fold, self.limits)?;
+            }
+        }
+        Ok(())
+    }
+
+    const fn counts_rows(&self) -> bool {
+        matches!(self.window, Some(Window::Rows { .. }))
+    }
+
+    /// Closes the windows that count rows for which every lower half has given its part.
+    fn close_counted(&mut self, out: &mut Vec<Closed>) {
+        let is_whole = |window: &OpenWindow| !window.parts.iter().any(Parts::is_empty);
+        while let Some(window) = self.open.first_entry().filter(|window| is_whole(window.get())) {
+            let window = window.remove();
+            self.close(window, out);
+        }
+    }
+
+    fn close(&self, OpenWindow { pane, parts }: OpenWindow, out: &mut Vec<Closed>) {
+        let is_of_time = self.window.and_then(Window::pane_width).is_some();
+        out.push(Closed::Window(ClosedWindow {
+            span: self.window.map(|_| Span { start: pane.start, end: pane.end }),
+            completeness: None,
+            is_whole: pane.is_complete && (!is_of_time || pane.start > self.whole_after),
+            start: pane.start,
+            parts,
+        }));
+    }
+}
+
+fn give_rows(rows: Vec<RecordBatch>, out: &mut Vec<Closed>) {
+    if rows.iter().any(|batch| batch.num_rows() > 0) {
+        out.push(Closed::Rows(rows));
+    }
+}
+
+/// The windows that hold `pane`.
+fn windows_of(window: Option<Window>, pane: Pane) -> Vec<Pane> {
+    match window.and_then(|window| Some((window, window.size_and_slide()?))) {
+        None => vec![pane],
+        Some((window, (size, _))) => {
+            let starts = window.starts_of(pane.start);
+            starts.map(|start| Pane { start, end: start.plus(size), ..pane }).collect()
+        }
+    }
+}
