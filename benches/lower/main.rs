@@ -8,6 +8,7 @@ mod workload;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_operators::{LowerOperator, OperatorLimits, StreamBatch};
 use tapline_query::{ContinuousQuery, Planner};
@@ -54,14 +55,14 @@ fn main() {
 }
 
 fn measure(scenario: &Scenario) {
-    let query = Planner::new().plan(scenario.sql).expect("the benchmark's SQL");
+    let query = Arc::new(Planner::new().plan(scenario.sql).expect("the benchmark's SQL"));
     let stream = query.lowers[0].branches[0].stream;
     let columns = query.columns_of(stream).expect("the query reads it");
     let batches = scenario.workload.batches(&columns);
     let baseline = Baseline::new(stream, scenario.sql, &batches);
     let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
     for _ in 0..TURNS {
-        let (lower, sql) = (run_lower(&query, &columns, &batches), baseline.run());
+        let (lower, sql) = (run_lower(&query, &batches), baseline.run());
         ours.push(rate(lower));
         theirs.push(rate(sql));
         ratios.push(sql.as_secs_f64() / lower.as_secs_f64());
@@ -76,10 +77,9 @@ fn measure(scenario: &Scenario) {
     );
 }
 
-fn run_lower(query: &ContinuousQuery, columns: &[usize], batches: &[StreamBatch]) -> Duration {
+fn run_lower(query: &Arc<ContinuousQuery>, batches: &[StreamBatch]) -> Duration {
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true };
-    let layout = |_: &Stream| columns.to_vec();
-    let operators = LowerOperator::all(query, &layout, limits).expect("all columns are there");
+    let operators = LowerOperator::all(query, limits);
     let mut operator = operators.into_iter().next().expect("one half");
     let mut out = vec![];
     let started = Instant::now();

@@ -2,11 +2,13 @@
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use tapline_operators::StreamBatch;
+use std::sync::Arc;
+use tapline_operators::{SourceId, StreamBatch};
 use tapline_record::address::mapped_v4;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{
-    BatchBuilder, ColumnBuilder, FLOWS, FlowColumn, FlowRow, PACKETS, PacketColumn, PacketRow, Stream,
+    BatchBuilder, ColumnBuilder, Epoch, FLOWS, FlowColumn, FlowRow, Layout, PACKETS, PacketColumn, PacketRow,
+    Stream, StreamId,
 };
 
 /// Rows of every workload.
@@ -54,13 +56,17 @@ fn build<R>(
 ) -> Vec<StreamBatch> {
     let mut seed = 7;
     let mut builder = BatchBuilder::new(stream, columns, BATCH_ROWS);
+    let mut of_streams = [const { None }; StreamId::COUNT];
+    of_streams[stream.id as usize] = Some(columns.to_vec());
+    let layout = Arc::new(Layout::new(Epoch(1), of_streams));
     let batch = |sequence: usize| {
         for _ in 0..BATCH_ROWS / BURST_ROWS {
             let burst: Vec<R> = (0..BURST_ROWS).map(|_| row(random(&mut seed))).collect();
             builder.append(BURST_ROWS, |position, column| append(&burst, position, column));
         }
         let sequence = sequence as u64;
-        StreamBatch { stream, batch: builder.finish(), sequence }
+        let (source, layout) = (SourceId(0), Arc::clone(&layout));
+        StreamBatch { source, stream, layout, batch: builder.finish(), sequence }
     };
     (0..ROWS / BATCH_ROWS).map(batch).collect()
 }

@@ -3,13 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout as Block, System};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tapline_operators::{LowerOperator, OperatorLimits, StreamBatch};
+use tapline_operators::{LowerOperator, OperatorLimits, SourceId, StreamBatch};
 use tapline_query::Planner;
 use tapline_record::address::mapped_v4;
 use tapline_record::column::BURST_ROWS;
-use tapline_record::{BatchBuilder, PACKETS, PacketColumn, PacketRow, Stream};
+use tapline_record::{BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, StreamId};
 
 /// Counts what it hands out.
 struct Counting;
@@ -19,14 +20,14 @@ static OCTETS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: every call goes on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);
         OCTETS.fetch_add(layout.size() as u64, Ordering::Relaxed);
         // SAFETY: the caller's promises are the same.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Block) {
         // SAFETY: the caller's promises are the same.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -44,7 +45,10 @@ fn cost_of(sql: &str) -> (u64, u64) {
     let query = Planner::new().plan(sql).unwrap();
     let columns = query.columns_of(&PACKETS).unwrap();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true };
-    let operators = LowerOperator::all(&query, &|_: &Stream| columns.clone(), limits).unwrap();
+    let operators = LowerOperator::all(&Arc::new(query), limits);
+    let mut of_streams = [const { None }; StreamId::COUNT];
+    of_streams[StreamId::Packets as usize] = Some(columns.clone());
+    let layout = Arc::new(Layout::new(Epoch(1), of_streams));
     let mut operator = operators.into_iter().next().unwrap();
     let mut builder = BatchBuilder::new(&PACKETS, &columns, BATCH_ROWS);
     let rows: Vec<PacketRow> = (0..BATCH_ROWS).map(row).collect();
@@ -58,7 +62,8 @@ fn cost_of(sql: &str) -> (u64, u64) {
             builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
         }
         let batch = builder.finish();
-        let batch = StreamBatch { stream: &PACKETS, batch, sequence };
+        let (source, layout) = (SourceId(0), Arc::clone(&layout));
+        let batch = StreamBatch { source, stream: &PACKETS, layout, batch, sequence };
         operator.process(&batch, &mut out).unwrap();
         builder.recycle(batch.batch);
     }

@@ -1,12 +1,14 @@
-//! A source that gives what it was made of, and a sink that keeps what it gets.
+//! A source that gives what it was made of, and what was kept of a run.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use tapline_engine::{Sink, WindowResult};
+use tapline_engine::{EndReason, Event, QueryId, Subscription, WindowResult};
+use tapline_record::ledger::QueryLedger;
 use tapline_record::{
     BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
 };
@@ -44,6 +46,8 @@ pub(crate) struct FakeSource {
     stays: Duration,
     ended_at: Option<Instant>,
     pub(crate) fails_to_bind: bool,
+    /// Whether a live one waits for room.
+    pub(crate) is_lossless: bool,
     watermarks: Watermarks,
     counted: Counted,
 }
@@ -60,6 +64,7 @@ impl FakeSource {
             stays: Duration::ZERO,
             ended_at: None,
             fails_to_bind: false,
+            is_lossless: false,
             watermarks: Watermarks::BEGINNING,
             counted: Counted::default(),
         }
@@ -80,6 +85,11 @@ impl Source for FakeSource {
         if self.fails_to_bind {
             return Err(io::Error::other("there is no such thing"));
         }
+        self.columns = demand.columns(StreamId::Packets).unwrap_or_default().to_vec();
+        Ok(())
+    }
+
+    fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
         self.columns = demand.columns(StreamId::Packets).unwrap_or_default().to_vec();
         Ok(())
     }
@@ -116,12 +126,20 @@ impl Source for FakeSource {
         self.watermarks
     }
 
+    fn latest(&self) -> EventTime {
+        self.watermarks.of(StreamId::Packets)
+    }
+
     fn newly_missing(&mut self) -> i64 {
         0
     }
 
     fn note_dropped(&mut self, _: StreamId, rows: u64) {
         self.counted.dropped.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    fn waits(&self) -> bool {
+        self.is_lossless
     }
 
     fn end(&mut self) {}
@@ -137,27 +155,37 @@ impl Source for FakeSource {
     }
 }
 
-/// Keeps all results; the first one may take its time.
+/// What a run of an engine gave.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     pub(crate) results: Vec<WindowResult>,
+    /// How each query ended, and the fates of its rows.
+    pub(crate) ended: BTreeMap<QueryId, (EndReason, QueryLedger)>,
+    pub(crate) satisfied: Vec<QueryId>,
+    /// How long whoever reads the results takes for the first one.
     pub(crate) first_takes: Duration,
-    pub(crate) fails: bool,
 }
 
-impl Sink for Kept {
-    fn write(&mut self, result: &WindowResult) -> io::Result<()> {
-        if self.fails {
-            return Err(io::Error::other("the disk is full"));
+impl Kept {
+    /// Reads events until so many queries have ended, or are satisfied.
+    pub(crate) fn read(&mut self, events: &Subscription, queries: usize) {
+        while self.ended.len() + self.satisfied.len() < queries {
+            match events.next(Duration::from_secs(60)).unwrap().expect("a run of a minute hangs") {
+                Event::Result(result) => {
+                    if self.results.is_empty() {
+                        std::thread::sleep(self.first_takes);
+                    }
+                    self.results.push(result);
+                }
+                Event::Ended { query, reason, ledger } => drop(self.ended.insert(query, (reason, ledger))),
+                Event::Satisfied(query) => self.satisfied.push(query),
+                Event::Notice(..) => {}
+            }
         }
-        if self.results.is_empty() {
-            std::thread::sleep(self.first_takes);
-        }
-        self.results.push(result.clone());
-        Ok(())
     }
 
-    fn idle(&mut self, _: Progress) -> io::Result<()> {
-        Ok(())
+    /// The fates of a query's rows.
+    pub(crate) fn ledger(&self, query: u32) -> QueryLedger {
+        self.ended[&QueryId(query)].1
     }
 }

@@ -4,36 +4,48 @@
 
 mod fake;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
-use tapline_engine::{RunError, RunOptions, Status, Summary, WindowResult, run};
-use tapline_query::{ContinuousQuery, Planner};
-use tapline_sources::Source;
+use tapline_engine::{
+    EndReason, Engine, EngineError, EngineOptions, QueryId, Report, Status, WhenFull, WindowResult, subscription,
+};
+use tapline_query::Planner;
+use tapline_sources::{Source, SystemClock};
 
 const BY_PORT: &str = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('10 seconds')";
 const ROWS: &str = "SELECT src_port FROM packets";
-
-fn plan(queries: &[&str]) -> Vec<ContinuousQuery> {
-    let planner = Planner::new();
-    queries.iter().map(|sql| planner.plan(sql).unwrap()).collect()
-}
 
 fn boxed(sources: Vec<FakeSource>) -> Vec<Box<dyn Source>> {
     sources.into_iter().map(|source| Box::new(source) as Box<dyn Source>).collect()
 }
 
-/// Runs queries with so many workers and batches on the way to each.
+/// An engine with so many workers and batches on the way to each.
+fn engine(workers: usize, ring: usize) -> Engine {
+    let options = EngineOptions { workers, ring_capacity_batches: ring, ..EngineOptions::default() };
+    let (observer, _) = subscription(1, WhenFull::Lose);
+    Engine::start(options, Arc::new(SystemClock), observer).unwrap()
+}
+
+/// Runs queries over sources until these end.
 fn run_with(
     sources: Vec<FakeSource>,
     queries: &[&str],
     (workers, ring): (usize, usize),
     kept: &mut Kept,
-) -> Result<Summary, RunError> {
-    let options = RunOptions { workers, ring_capacity_batches: ring, ..RunOptions::default() };
-    run(boxed(sources), &plan(queries), &options, &AtomicBool::new(false), kept)
+) -> Result<Report, EngineError> {
+    let mut engine = engine(workers, ring);
+    let (subscriber, events) = subscription(1, WhenFull::Wait);
+    for sql in queries {
+        engine.add_query(Planner::new().plan(sql).unwrap(), subscriber.clone())?;
+    }
+    engine.add_sources(boxed(sources))?;
+    engine.drain();
+    kept.read(&events, queries.len());
+    engine.join()
 }
 
 /// The last column of a result's rows, added up.
@@ -58,11 +70,12 @@ fn windows_are_the_same_for_any_number_of_workers() {
     for workers in [1, 2, 4] {
         let mut kept = Kept::default();
         let source = FakeSource::file(&rows, 7);
-        let summary = run_with(vec![source], &[BY_PORT], (workers, 2), &mut kept).unwrap();
+        run_with(vec![source], &[BY_PORT], (workers, 2), &mut kept).unwrap();
         let expected = [0, 10, 20].map(|start| (start, Status::Final, 400));
         assert_eq!(windows(&kept, 0), expected, "{workers} workers");
         assert!(kept.results.iter().all(|result| result.completeness.is_none()), "a file loses nothing");
-        assert_eq!((summary.queries[0].delivered, summary.queries[0].used), (1200, 1200));
+        let ledger = kept.ledger(0);
+        assert_eq!((ledger.delivered, ledger.used), (1200, 1200));
     }
 }
 
@@ -95,11 +108,11 @@ fn what_a_live_source_loses_is_counted_and_its_windows_say_so() {
     let counted = source.counted();
     let mut kept = Kept { first_takes: Duration::from_millis(500), ..Kept::default() };
     let queries = [ROWS, "SELECT count(*) AS n FROM packets GROUP BY tumble('1000 seconds')"];
-    let summary = run_with(vec![source], &queries, (1, 1), &mut kept).unwrap();
+    let report = run_with(vec![source], &queries, (1, 1), &mut kept).unwrap();
     let dropped = counted.dropped.load(Ordering::Relaxed);
     assert!(dropped > 0, "the sink was slower than the source");
-    assert_eq!(summary.rows_dropped, dropped);
-    let delivered = summary.queries[1].delivered;
+    assert_eq!(report.rows_dropped, dropped);
+    let delivered = kept.ledger(1).delivered;
     assert_eq!(delivered + dropped, rows.len() as u64);
     assert_eq!(windows(&kept, 1).iter().map(|(.., rows)| rows).sum::<i64>(), delivered as i64);
     // What the merger could not be told in time is unknown; of the first window it was told.
@@ -114,20 +127,23 @@ fn a_file_beside_a_live_source_waits_and_the_live_one_does_not() {
     let sources = vec![FakeSource::file(&rows, 5), FakeSource::live(&rows, 5, Duration::ZERO)];
     let [file, live] = [0, 1].map(|number: usize| sources[number].counted());
     let mut kept = Kept { first_takes: Duration::from_millis(500), ..Kept::default() };
-    let summary = run_with(sources, &[ROWS], (1, 1), &mut kept).unwrap();
+    run_with(sources, &[ROWS], (1, 1), &mut kept).unwrap();
     let dropped = live.dropped.load(Ordering::Relaxed);
     assert_eq!(file.dropped.load(Ordering::Relaxed), 0);
     assert!(dropped > 0);
-    assert_eq!(summary.queries[0].delivered, 2 * rows.len() as u64 - dropped);
+    assert_eq!(kept.ledger(0).delivered, 2 * rows.len() as u64 - dropped);
 }
 
 #[test]
 fn input_that_is_ended_leaves_its_last_window_partial() {
     let source = FakeSource::live(&packets(0..15, 53), 3, Duration::from_secs(60));
-    let (mut kept, input_ends) = (Kept::default(), AtomicBool::new(true));
-    let summary =
-        run(boxed(vec![source]), &plan(&[BY_PORT]), &RunOptions::default(), &input_ends, &mut kept).unwrap();
-    assert!(summary.is_cut);
+    let (subscriber, events) = subscription(1, WhenFull::Wait);
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 4));
+    engine.add_query(Planner::new().plan(BY_PORT).unwrap(), subscriber).unwrap();
+    engine.add_sources(boxed(vec![source])).unwrap();
+    engine.end_input();
+    kept.read(&events, 1);
+    assert!(engine.join().unwrap().is_cut);
     assert_eq!(windows(&kept, 0), [(0, Status::Final, 10), (10, Status::Partial, 5)]);
 }
 
@@ -140,27 +156,68 @@ fn every_source_tells_its_account_at_the_end() {
 }
 
 #[test]
-fn a_limit_that_is_reached_ends_the_run() {
+fn a_limit_that_is_reached_is_told() {
     let source = FakeSource::live(&packets(0..100, 53), 10, Duration::from_secs(60));
-    let mut kept = Kept::default();
-    let limited = "SELECT octets FROM packets LIMIT 15";
-    let summary = run_with(vec![source], &[limited], (2, 4), &mut kept).unwrap();
+    let (subscriber, events) = subscription(1, WhenFull::Wait);
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 4));
+    let query = Planner::new().plan("SELECT octets FROM packets LIMIT 15").unwrap();
+    engine.add_query(query, subscriber).unwrap();
+    engine.add_sources(boxed(vec![source])).unwrap();
+    kept.read(&events, 1);
+    assert_eq!(kept.satisfied, [QueryId(0)]);
     assert_eq!(kept.results.iter().map(sum).sum::<i64>(), 15 * 100);
-    assert!(summary.queries.is_empty(), "the rest was not read, so there is no account of it");
+    engine.stop();
+    engine.join().unwrap();
 }
 
 #[test]
-fn failures_name_what_failed() {
-    let rows = packets(0..100, 53);
-    let fail = |source: FakeSource, sql: &str, fails| {
-        let mut kept = Kept { fails, ..Kept::default() };
-        run_with(vec![source], &[ROWS, sql], (1, 4), &mut kept).unwrap_err().to_string()
-    };
-    let mut source = FakeSource::file(&rows, 10);
+fn a_source_that_cannot_be_bound_is_told_to_whoever_adds_it() {
+    let mut source = FakeSource::file(&packets(0..100, 53), 10);
     source.fails_to_bind = true;
-    assert_eq!(fail(source, BY_PORT, false), "there is no such thing");
-    let division = "SELECT 1 / (src_port - 53) FROM packets";
-    assert_eq!(fail(FakeSource::file(&rows, 10), division, false), "Divide by zero error");
-    let full = "the results cannot be written: the disk is full";
-    assert_eq!(fail(FakeSource::file(&rows, 10), BY_PORT, true), full);
+    let error = run_with(vec![source], &[], (1, 4), &mut Kept::default()).unwrap_err();
+    assert_eq!(error.to_string(), "there is no such thing");
+}
+
+#[test]
+fn a_query_that_fails_ends_alone() {
+    let rows = packets(0..100, 53);
+    for workers in [1, 2] {
+        let mut kept = Kept::default();
+        let division = "SELECT 1 / (src_port - 53) FROM packets";
+        let source = FakeSource::file(&rows, 10);
+        run_with(vec![source], &[BY_PORT, division], (workers, 4), &mut kept).unwrap();
+        assert_eq!(kept.ended[&QueryId(1)].0, EndReason::Failed("Divide by zero error".to_owned()));
+        assert_eq!(kept.ended[&QueryId(0)].0, EndReason::Input);
+        assert_eq!(kept.ledger(0).used, 100);
+        assert!(windows(&kept, 0).iter().all(|(_, status, rows)| (*status, *rows) == (Status::Final, 10)));
+    }
+}
+
+#[test]
+fn a_query_that_comes_later_sees_the_rest_and_others_lose_nothing() {
+    let rows = packets((0..2000).flat_map(|second| [second; 5]), 53);
+    let mut source = FakeSource::live(&rows, 5, Duration::from_secs(60));
+    source.is_lossless = true;
+    let (subscriber, events) = subscription(4096, WhenFull::Wait);
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 4));
+    let plan = |sql| Planner::new().plan(sql).unwrap();
+    let first = engine.add_query(plan(BY_PORT), subscriber.clone()).unwrap();
+    engine.add_sources(boxed(vec![source])).unwrap();
+    let by_octets = "SELECT octets, count(*) AS n FROM packets GROUP BY octets, tumble('10 seconds')";
+    let second = engine.add_query(plan(by_octets), subscriber.clone()).unwrap();
+    let third = engine.add_query(plan(BY_PORT), subscriber).unwrap();
+    engine.drop_query(third);
+    engine.end_input();
+    kept.read(&events, 3);
+    engine.join().unwrap();
+    assert_eq!(kept.ended[&third].0, EndReason::Dropped);
+    let all = windows(&kept, first.0);
+    let rest = windows(&kept, second.0);
+    assert_eq!(all.iter().map(|(.., rows)| rows).sum::<i64>() as u64, kept.ledger(first.0).used);
+    assert_eq!(rest.iter().map(|(.., rows)| rows).sum::<i64>() as u64, kept.ledger(second.0).used);
+    // Behind the window that the second query came into, both saw the same; that one it knows to be partial.
+    let whole: Vec<_> = rest.iter().filter(|(_, status, _)| *status == Status::Final).collect();
+    assert!(whole.iter().all(|window| all.contains(window)), "{whole:?}");
+    let partial = rest.iter().filter(|(_, status, _)| *status == Status::Partial).count();
+    assert!(partial <= 2, "the window that it came into, and the last one");
 }

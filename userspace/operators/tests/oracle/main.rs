@@ -13,6 +13,7 @@ mod streaming;
 use batch::batch_answer;
 use generate::{Row, rows};
 use proptest::prelude::*;
+use std::sync::Arc;
 use streaming::streaming_answer;
 use tapline_query::Planner;
 
@@ -79,7 +80,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 fn check(planner: &Planner, sql: &str, case: &Case) -> Result<(), TestCaseError> {
-    let query = planner.plan(sql).unwrap_or_else(|error| panic!("{sql}\n{error}"));
+    let query = Arc::new(planner.plan(sql).unwrap_or_else(|error| panic!("{sql}\n{error}")));
     let streaming = streaming_answer(&query, case);
     let batch = batch_answer(sql, &query, &case.rows);
     prop_assert_eq!(streaming, batch, "{}", sql);
@@ -112,7 +113,7 @@ proptest! {
 fn panes_that_leave_early_add_up() {
     let query = Planner::new()
         .plan("SELECT protocol, count(*), sum(octets) FROM packets GROUP BY protocol, tumble('1 ms')");
-    let query = query.unwrap();
+    let query = Arc::new(query.unwrap());
     for workers in [1, 2] {
         let results = streaming::scattered_answer(&query, workers, 700, 2100);
         assert_eq!(results, vec![(3, 300); 700], "every pane has three rows of a hundred octets");

@@ -4,13 +4,15 @@ use super::Case;
 use super::generate::packet_row;
 use datafusion::arrow::array::{AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
+use std::sync::Arc;
 use tapline_operators::{
-    LowerOperator, LowerOutput, OperatorLimits, QueryId, QueryMerger, ResultColumns, StreamBatch,
+    Finisher, LowerOperator, LowerOutput, OperatorLimits, QueryId, ResultColumns, SourceId, StreamBatch,
+    Windows, WorkerId,
 };
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{
-    BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
+    BatchBuilder, Epoch, EventTime, Layout, PACKETS, PacketColumn, PacketRow, StreamId, Watermarks,
 };
 
 /// A small generator of numbers, for the order in which parts are merged.
@@ -33,6 +35,7 @@ pub(crate) fn batches_of(
     for row in (0..rows.len()).rev() {
         earliest_after[row] = earliest_after[row + 1].min(EventTime(rows[row].ts));
     }
+    let layout = Arc::new(layout_of(columns));
     let mut read = 0;
     rows.chunks(batch_rows)
         .zip(0..)
@@ -41,9 +44,17 @@ pub(crate) fn batches_of(
             let batch = build(chunk, columns);
             let mut watermarks = Watermarks::END;
             watermarks.set(StreamId::Packets, earliest_after[read]);
-            (StreamBatch { stream: &PACKETS, batch, sequence }, watermarks)
+            let (source, layout) = (SourceId(0), Arc::clone(&layout));
+            (StreamBatch { source, stream: &PACKETS, layout, batch, sequence }, watermarks)
         })
         .collect()
+}
+
+/// The layout of batches of packets with these columns.
+fn layout_of(columns: &[usize]) -> Layout {
+    let mut of_streams = [const { None }; StreamId::COUNT];
+    of_streams[StreamId::Packets as usize] = Some(columns.to_vec());
+    Layout::new(Epoch(1), of_streams)
 }
 
 /// One batch of these rows.
@@ -56,13 +67,12 @@ pub(crate) fn build(rows: &[PacketRow], columns: &[usize]) -> RecordBatch {
 }
 
 /// Result rows as sorted text.
-pub(crate) fn streaming_answer(query: &ContinuousQuery, case: &Case) -> Vec<String> {
+pub(crate) fn streaming_answer(query: &Arc<ContinuousQuery>, case: &Case) -> Vec<String> {
     let rows: Vec<PacketRow> = case.rows.iter().map(packet_row).collect();
     let columns = query.columns_of(&PACKETS).unwrap_or_default();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1 };
-    let layout = |_: &Stream| columns.clone();
     let mut workers: Vec<Vec<LowerOperator>> =
-        (0..case.workers).map(|_| LowerOperator::all(query, &layout, limits).unwrap()).collect();
+        (0..case.workers).map(|_| LowerOperator::all(query, limits)).collect();
     let mut shuffle = Shuffle(case.shuffle);
     let mut outputs = vec![];
     for (batch, watermarks) in batches_of(&rows, &columns, case.batch_rows) {
@@ -91,16 +101,19 @@ fn merge(
     mut outputs: Vec<LowerOutput>,
     shuffle: &mut Shuffle,
 ) -> Vec<RecordBatch> {
-    let mut merger = QueryMerger::new(QueryId(0), query.clone(), workers, limits).unwrap();
-    let mut results = vec![];
+    let mut windows = Windows::new(query, workers, limits);
+    let mut closed = vec![];
+    windows.begin(SourceId(0), 0, &mut closed);
     while !outputs.is_empty() {
         let output = outputs.swap_remove(shuffle.below(outputs.len()));
-        merger.accept(output, &mut results).unwrap();
+        windows.accept(output, &mut closed).unwrap();
     }
     for worker in 0..workers {
-        merger.advance(worker, &Watermarks::END, &mut results).unwrap();
+        windows.advance(WorkerId(worker as u32), &Watermarks::END, &mut closed);
     }
-    merger.finish(false, &mut results).unwrap();
+    windows.finish(false, &mut closed);
+    let (mut finisher, mut results) = (Finisher::new(QueryId(0), query, limits).unwrap(), vec![]);
+    closed.into_iter().for_each(|closed| finisher.finish(closed, &mut results).unwrap());
     let columns = ResultColumns::of(query, false);
     results.iter().flat_map(|result| columns.batches(result).unwrap()).collect()
 }
@@ -108,7 +121,7 @@ fn merge(
 /// Counts and octets of each window, of so many rows of a hundred octets that are dealt out to so many panes of a
 /// millisecond in turn, none of which can be closed before the end.
 pub(crate) fn scattered_answer(
-    query: &ContinuousQuery,
+    query: &Arc<ContinuousQuery>,
     workers: usize,
     panes: i64,
     rows: i64,
@@ -122,7 +135,7 @@ pub(crate) fn scattered_answer(
     let rows: Vec<PacketRow> = (0..rows).map(row).collect();
     let columns = query.columns_of(&PACKETS).unwrap();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: workers == 1 };
-    let new = |_| LowerOperator::all(query, &|_: &Stream| columns.clone(), limits).unwrap().swap_remove(0);
+    let new = |_| LowerOperator::all(query, limits).swap_remove(0);
     let mut operators: Vec<LowerOperator> = (0..workers).map(new).collect();
     let (mut outputs, mut given_early) = (vec![], 0);
     for (batch, _) in batches_of(&rows, &columns, 100) {
