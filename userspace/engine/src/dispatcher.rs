@@ -9,7 +9,7 @@ use rtrb::{Consumer, Producer};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tapline_operators::{SourceId, StreamBatch};
-use tapline_record::{Epoch, Layout, Stream, Watermarks};
+use tapline_record::{Epoch, EventTime, Layout, Stream, Watermarks};
 use tapline_sources::Source;
 
 /// How far a watermark must have come to be told without a batch, in nanoseconds.
@@ -73,8 +73,12 @@ impl Dispatcher {
     pub(crate) fn new(id: SourceId, source: &dyn Source, links: Vec<WorkerLink>, layout: Arc<Layout>) -> Self {
         let coverage = source.is_live().then(CoverageReporter::default);
         let waits = coverage.is_none() || source.waits();
-        let streams = source.streams();
-        Self { id, links, layout, coverage, waits, next: 0, sequence: 0, dropped: 0, streams, has_ended: false }
+        let (streams, epoch) = (source.streams(), layout.epoch());
+        let (next, sequence, dropped, has_ended) = (0, 0, 0, false);
+        let mut dispatcher =
+            Self { id, links, layout, coverage, waits, next, sequence, dropped, streams, has_ended };
+        dispatcher.put_barrier(epoch, EventTime::MIN);
+        dispatcher
     }
 
     /// Rows that were dropped because the workers had no room for them.
@@ -168,7 +172,7 @@ impl Dispatcher {
     /// Goes over to another layout, by which the source builds from now on. Everything before was dispatched.
     pub(crate) fn turn_to(&mut self, layout: Arc<Layout>, source: &dyn Source) {
         self.streams = source.streams();
-        self.put_barrier(layout.epoch(), source);
+        self.put_barrier(layout.epoch(), source.latest());
         self.layout = layout;
         self.tell(source.watermarks());
     }
@@ -178,8 +182,8 @@ impl Dispatcher {
         self.turn_to(Arc::new(self.layout.renumbered(epoch)), source);
     }
 
-    fn put_barrier(&mut self, epoch: Epoch, source: &dyn Source) {
-        let latest = source.latest();
+    /// Puts a barrier behind all that was dispatched, which is no later than `latest`.
+    fn put_barrier(&mut self, epoch: Epoch, latest: EventTime) {
         let barrier = Barrier { source: self.id, epoch, latest, sequence: self.sequence };
         self.links.iter_mut().for_each(|link| link.barriers.push_back(barrier));
     }
@@ -187,7 +191,7 @@ impl Dispatcher {
     /// Behind the last barrier, tells each worker that nothing more comes; says whether all were told.
     pub(crate) fn end(&mut self, source: &dyn Source) -> bool {
         if !std::mem::replace(&mut self.has_ended, true) {
-            self.put_barrier(Barrier::LAST, source);
+            self.put_barrier(Barrier::LAST, source.latest());
         }
         while let Some(link) = self.links.last_mut() {
             if !link.has_room() {
