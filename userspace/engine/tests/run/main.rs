@@ -108,7 +108,7 @@ fn what_a_live_source_loses_is_counted_and_its_windows_say_so() {
     let counted = source.counted();
     let mut kept = Kept { first_takes: Duration::from_millis(500), ..Kept::default() };
     let queries = [ROWS, "SELECT count(*) AS n FROM packets GROUP BY tumble('1000 seconds')"];
-    let report = run_with(vec![source], &queries, (1, 1), &mut kept).unwrap();
+    let report = run_with(vec![source], &queries, (1, 16), &mut kept).unwrap();
     let dropped = counted.dropped.load(Ordering::Relaxed);
     assert!(dropped > 0, "the sink was slower than the source");
     assert_eq!(report.rows_dropped, dropped);
