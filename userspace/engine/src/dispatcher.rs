@@ -198,7 +198,8 @@ impl Dispatcher {
                 return false;
             }
             let coverage = self.coverage.as_mut().map(CoverageReporter::take).unwrap_or_default();
-            let watermarks = Watermarks::END;
+            // Where it came to, and no further: whether its last windows are whole shows at the end of all.
+            let watermarks = source.watermarks();
             link.push(Feed::End(Position { watermarks, coverage }), watermarks);
             self.links.pop();
         }

@@ -186,11 +186,8 @@ impl Worker {
             let Position { watermarks, coverage } = position;
             reports.extend(coverage);
             self.inputs[number].watermarks = watermarks;
-            // The end of the last source closes nothing: whether the input was whole shows at the end of all.
-            if self.inputs.iter().any(|input| !input.has_ended) {
-                let batch = batch.map(|batch| (self.inputs[number].source, batch));
-                self.turn.push(Task { batch, watermarks: self.watermarks() });
-            }
+            let batch = batch.map(|batch| (self.inputs[number].source, batch));
+            self.turn.push(Task { batch, watermarks: self.watermarks() });
         }
         // A source that stopped without a word has ended, too.
         self.inputs[number].has_ended |= is_abandoned;
