@@ -138,7 +138,7 @@ fn a_file_beside_a_live_source_waits_and_the_live_one_does_not() {
 fn input_that_is_ended_leaves_its_last_window_partial() {
     let source = FakeSource::live(&packets(0..15, 53), 3, Duration::from_secs(60));
     let (subscriber, events) = subscription(1, WhenFull::Wait);
-    let (mut kept, mut engine) = (Kept::default(), engine(2, 4));
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 16));
     engine.add_query(Planner::new().plan(BY_PORT).unwrap(), subscriber).unwrap();
     engine.add_sources(boxed(vec![source])).unwrap();
     engine.end_input();
@@ -159,7 +159,7 @@ fn every_source_tells_its_account_at_the_end() {
 fn a_limit_that_is_reached_is_told() {
     let source = FakeSource::live(&packets(0..100, 53), 10, Duration::from_secs(60));
     let (subscriber, events) = subscription(1, WhenFull::Wait);
-    let (mut kept, mut engine) = (Kept::default(), engine(2, 4));
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 16));
     let query = Planner::new().plan("SELECT octets FROM packets LIMIT 15").unwrap();
     engine.add_query(query, subscriber).unwrap();
     engine.add_sources(boxed(vec![source])).unwrap();
@@ -199,7 +199,7 @@ fn a_query_that_comes_later_sees_the_rest_and_others_lose_nothing() {
     let mut source = FakeSource::live(&rows, 5, Duration::from_secs(60));
     source.is_lossless = true;
     let (subscriber, events) = subscription(4096, WhenFull::Wait);
-    let (mut kept, mut engine) = (Kept::default(), engine(2, 4));
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 16));
     let plan = |sql| Planner::new().plan(sql).unwrap();
     let first = engine.add_query(plan(BY_PORT), subscriber.clone()).unwrap();
     engine.add_sources(boxed(vec![source])).unwrap();
