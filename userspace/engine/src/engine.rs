@@ -88,7 +88,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         observer: Subscriber,
     ) -> Result<Self, EngineError> {
-        let threads = Threads::new().map_err(EngineError::Thread)?;
+        let threads = Threads::new(options.finishing).map_err(EngineError::Thread)?;
         Self::start_on(Box::new(threads), options, clock, observer)
     }
 

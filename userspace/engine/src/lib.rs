@@ -34,7 +34,7 @@ mod worker;
 pub use demand::demand_of;
 pub use engine::{Engine, Report};
 pub use error::EngineError;
-pub use options::{EngineOptions, workers_for};
+pub use options::{EngineOptions, Finishing, workers_for};
 pub use query_state::EndReason;
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
 pub use tapline_operators::{QueryId, ResultColumns, SourceId, Span, Status, WindowResult};

@@ -2,6 +2,16 @@
 
 use std::thread::available_parallelism;
 
+/// Where results are made of what closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finishing {
+    /// Each query's apart from all others': a slow one delays itself only.
+    Apart,
+    /// One after the other, as windows close, and in the order of the queries: several that write into one place do
+    /// so in the same order each time. A slow one holds up all, and the files that they read.
+    InOrder,
+}
+
 /// Limits of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -16,6 +26,8 @@ pub struct EngineOptions {
     pub ring_capacity_batches: usize,
     /// Groups of one aggregate in one pane; more are folded into one row.
     pub groups_max: usize,
+    /// Where results are made.
+    pub finishing: Finishing,
 }
 
 impl Default for EngineOptions {
@@ -27,6 +39,7 @@ impl Default for EngineOptions {
             sources: 1,
             ring_capacity_batches: 16,
             groups_max: 1 << 20,
+            finishing: Finishing::Apart,
         }
     }
 }

@@ -70,7 +70,10 @@ impl Outlet {
             return Ok(());
         }
         queue.items.push_back(item);
-        if !std::mem::replace(&mut queue.is_attended, true) {
+        let is_attended = std::mem::replace(&mut queue.is_attended, true);
+        // The job may run at once, and look into the queue.
+        drop(queue);
+        if !is_attended {
             let outlet = Arc::clone(self);
             self.executor.run(Box::new(move || outlet.work()));
         }

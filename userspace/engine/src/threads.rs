@@ -1,6 +1,7 @@
 //! Machines on threads, and jobs on whichever thread is free.
 
 use crate::machine::{Executor, Machine, Runner, Turn};
+use crate::options::Finishing;
 use crate::ring::Patience;
 use core_affinity::CoreId;
 use std::io;
@@ -11,7 +12,7 @@ use tokio::runtime::{self, Runtime};
 /// A thread for each machine.
 pub(crate) struct Threads {
     running: Vec<JoinHandle<()>>,
-    jobs: Arc<Jobs>,
+    jobs: Arc<dyn Executor>,
 }
 
 /// Threads for jobs: another one where all are busy.
@@ -23,12 +24,26 @@ impl Executor for Jobs {
     }
 }
 
+/// Jobs at once, on the thread of whoever has them.
+struct AtOnce;
+
+impl Executor for AtOnce {
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
+}
+
 impl Threads {
     /// # Errors
     /// When the system has no room for a runtime.
-    pub(crate) fn new() -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().thread_name("results").build()?;
-        Ok(Self { running: vec![], jobs: Arc::new(Jobs(runtime)) })
+    pub(crate) fn new(finishing: Finishing) -> io::Result<Self> {
+        let jobs: Arc<dyn Executor> = match finishing {
+            Finishing::InOrder => Arc::new(AtOnce),
+            Finishing::Apart => {
+                Arc::new(Jobs(runtime::Builder::new_current_thread().thread_name("results").build()?))
+            }
+        };
+        Ok(Self { running: vec![], jobs })
     }
 }
 
@@ -44,7 +59,7 @@ impl Runner for Threads {
     }
 
     fn executor(&self) -> Arc<dyn Executor> {
-        Arc::clone(&self.jobs) as Arc<dyn Executor>
+        Arc::clone(&self.jobs)
     }
 
     fn join(&mut self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, Event, QueryId, Subscriber, WhenFull, subscription,
+    EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, Subscriber, WhenFull, subscription,
 };
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::ledger::QueryLedger;
@@ -63,7 +63,8 @@ pub(crate) fn run(
     let started = Instant::now();
     let counts_rows = queries.iter().any(|query| matches!(query.window, Some(Window::Rows { .. })));
     let workers = if counts_rows { 1 } else { plan.options.workers };
-    let options = EngineOptions { workers, sources: sources.len(), ..plan.options.clone() };
+    let (sources_expected, finishing) = (sources.len(), Finishing::InOrder);
+    let options = EngineOptions { workers, sources: sources_expected, finishing, ..plan.options.clone() };
     let (subscriber, results) = subscription(EVENTS_CAPACITY, WhenFull::Wait);
     let clock = Arc::clone(&plan.source_options.clock);
     let mut engine = Engine::start(options, clock, subscriber.clone())?;
