@@ -7,8 +7,9 @@
 use crate::arithmetic::{WideIntegers, check_overflow, negates_unsigned, subtract_from_zero};
 use crate::borrowed::borrowed_functions;
 use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
-use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
+use crate::catalog::{CATALOG, SCHEMA, catalogs};
 use crate::clauses::check_clauses;
+use crate::continuous::{ContinuousQuery, Upper, UpperHalf};
 use crate::convert::convert_values;
 use crate::distinct::expand_distinct;
 use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
@@ -24,11 +25,10 @@ use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
 use crate::window::Window;
 use crate::window_functions::{window_functions, window_of};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::registry::FunctionRegistry as _;
 use datafusion::logical_expr::{Limit, LogicalPlan};
@@ -50,60 +50,6 @@ pub struct Planner {
     /// The same with borrowed functions, in which SQL becomes a plan.
     sql_state: SessionState,
     functions: Vec<String>,
-}
-
-/// A query that is ready to run.
-#[derive(Clone, Debug)]
-pub struct ContinuousQuery {
-    /// Its text.
-    pub sql: String,
-    /// Whether it was written as EXPLAIN.
-    pub explain: bool,
-    /// Its window; `None` when the whole input is one.
-    pub window: Option<Window>,
-    /// What runs per batch.
-    pub lowers: Vec<LowerHalf>,
-    /// What becomes of it.
-    pub upper: Upper,
-    /// The SELECT list.
-    pub schema: SchemaRef,
-}
-
-/// What is done with what the lower halves give.
-#[derive(Clone, Debug)]
-pub enum Upper {
-    /// The only lower half's rows are the result, in input order.
-    Stream {
-        /// OFFSET.
-        skip: usize,
-        /// LIMIT.
-        fetch: Option<usize>,
-    },
-    /// Runs over the groups of each window.
-    Windows(UpperHalf),
-    /// The best rows of an ORDER BY … LIMIT.
-    Best {
-        /// Runs over the rows that were kept.
-        half: UpperHalf,
-        /// Sorts rows and keeps the best ones, as they are.
-        prune: Arc<dyn ExecutionPlan>,
-    },
-}
-
-/// The plan above the split.
-#[derive(Clone, Debug)]
-pub struct UpperHalf {
-    /// Where the rows of each lower half are put before a run.
-    pub slots: Vec<PartialSlot>,
-    /// The logical plan, for EXPLAIN.
-    pub plan: LogicalPlan,
-    /// What is executed.
-    pub physical: Arc<dyn ExecutionPlan>,
-    /// What is executed over the folded rows: the SELECT list alone. `None` when the folded row has no
-    /// place in the result, after joins and second aggregates.
-    pub folded: Option<Arc<dyn ExecutionPlan>>,
-    /// What the execution needs.
-    pub context: Arc<TaskContext>,
 }
 
 impl Default for Planner {
