@@ -3,8 +3,8 @@
 //! Planning makes it; who runs it asks which columns it reads, runs its lower halves per batch, and its upper half
 //! once per window.
 
-use crate::catalog::PartialSlot;
 use crate::lower::LowerHalf;
+use crate::partial::PartialSlot;
 use crate::window::Window;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;

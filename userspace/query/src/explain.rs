@@ -1,9 +1,9 @@
 //! What `--explain` prints: both halves, the panes between them, and the columns that are built.
 
+use crate::catalog::STREAMS;
 use crate::continuous::{ContinuousQuery, Upper};
 use crate::limits;
 use crate::lower::{Fold, LowerHalf};
-use crate::planner::STREAMS;
 use crate::window::{Window, format_interval};
 use std::fmt::Write as _;
 use tapline_record::PACKET_FLOWS;

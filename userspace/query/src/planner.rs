@@ -7,7 +7,7 @@
 use crate::arithmetic::{WideIntegers, check_overflow, negates_unsigned, subtract_from_zero};
 use crate::borrowed::borrowed_functions;
 use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
-use crate::catalog::{CATALOG, SCHEMA, catalogs};
+use crate::catalog::{CATALOG, SCHEMA, STREAMS, catalogs, reads_stream};
 use crate::clauses::check_clauses;
 use crate::continuous::{ContinuousQuery, Upper, UpperHalf};
 use crate::convert::convert_values;
@@ -20,7 +20,7 @@ use crate::limits;
 use crate::lower::{LowerHalf, Refusal};
 use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
-use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::split::{Split, has_aggregate, misplaced_window, split};
 use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
 use crate::window::Window;
@@ -38,10 +38,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
-use tapline_record::{ElementColumn, EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
-
-/// The streams that SQL can name.
-pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
+use tapline_record::{ElementColumn, EventTime};
 
 /// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
 #[derive(Debug)]

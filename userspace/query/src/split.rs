@@ -4,14 +4,15 @@
 //! reads a partial table. A stream that is still read above the split is an error, never a silent
 //! scan.
 
-use crate::catalog::{PartialSlot, PartialTable, StreamTable};
+use crate::catalog::reads_stream;
 use crate::error::SqlError;
 use crate::lower::{LowerHalf, Refusal};
+use crate::partial::{PartialSlot, PartialTable};
 use crate::window::Window;
 use crate::window_functions::window_of;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::logical_plan::{Aggregate, Union};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
@@ -109,21 +110,6 @@ fn conditions_of(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(conditions)
-}
-
-/// Whether `plan` reads a stream anywhere.
-pub(crate) fn reads_stream(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && source_as_provider(&scan.source)?.downcast_ref::<StreamTable>().is_some()
-        {
-            found = true;
-            return Ok(TreeNodeRecursion::Stop);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
 }
 
 /// Whether `plan` has an aggregate anywhere.
