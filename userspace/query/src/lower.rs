@@ -5,7 +5,7 @@
 //! rows are folded into. Anything else below the split is refused with a reason.
 
 use crate::catalog::StreamTable;
-use crate::error::SqlError;
+use crate::refusal::{Refusal, refuse};
 use crate::split::{misplaced_window, names_window};
 use crate::window_functions::window_of;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
@@ -125,24 +125,6 @@ impl LowerHalf {
             Fold::Aggregate(fold) => fold.output_schema.clone(),
         }
     }
-}
-
-/// Why a plan cannot be a lower half.
-pub(crate) enum Refusal {
-    /// A sentence, with what to write instead.
-    Because(SqlError),
-    /// DataFusion's own error.
-    DataFusion(datafusion::common::DataFusionError),
-}
-
-impl From<datafusion::common::DataFusionError> for Refusal {
-    fn from(error: datafusion::common::DataFusionError) -> Self {
-        Self::DataFusion(error)
-    }
-}
-
-fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::Because(SqlError::new(message, help)))
 }
 
 /// The schema with names that are unique by position, as partial tables have it; nullable, since the

@@ -2,7 +2,7 @@
 
 use crate::continuous::{ContinuousQuery, Upper};
 use crate::error::SqlError;
-use crate::lower::Refusal;
+use crate::refusal::Refusal;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use std::sync::Arc;

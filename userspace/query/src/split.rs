@@ -6,8 +6,9 @@
 
 use crate::catalog::reads_stream;
 use crate::error::SqlError;
-use crate::lower::{LowerHalf, Refusal};
+use crate::lower::LowerHalf;
 use crate::partial::{PartialSlot, PartialTable};
+use crate::refusal::Refusal;
 use crate::window::Window;
 use crate::window_functions::window_of;
 use datafusion::common::Result;

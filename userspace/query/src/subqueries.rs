@@ -5,7 +5,7 @@
 
 use crate::catalog::reads_stream;
 use crate::error::SqlError;
-use crate::lower::Refusal;
+use crate::refusal::Refusal;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
