@@ -25,6 +25,7 @@ pub mod functions;
 mod limits;
 mod literals;
 mod lower;
+mod mergeable;
 mod names;
 mod ordering;
 mod partial;

@@ -22,11 +22,10 @@ use crate::lower::LowerHalf;
 use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::refusal::Refusal;
-use crate::split::{Split, has_aggregate, misplaced_window, split};
+use crate::split::{Split, has_aggregate, split};
 use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
-use crate::window::Window;
-use crate::window_functions::{window_functions, window_of};
+use crate::window_functions::{misplaced_window, named_window, window_functions};
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -263,20 +262,6 @@ fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
             Err(Refusal::Because(error.at_word(sql, verb)))
         }
     }
-}
-
-/// A window that some expression of the plan says.
-fn named_window(plan: &LogicalPlan) -> Result<Option<Window>, Refusal> {
-    let mut found = None;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|inner| {
-                found = found.take().or_else(|| window_of(inner));
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    found.transpose().map_err(|message| Refusal::Because(SqlError { message, help: None, place: None }))
 }
 
 /// Takes LIMIT and OFFSET off a plan whose other nodes stream.

@@ -10,7 +10,7 @@ use crate::lower::LowerHalf;
 use crate::partial::{PartialSlot, PartialTable};
 use crate::refusal::Refusal;
 use crate::window::Window;
-use crate::window_functions::window_of;
+use crate::window_functions::{misplaced_window, names_window, window_of};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::provider_as_source;
@@ -154,24 +154,4 @@ fn check_upper(upper: &LogicalPlan) -> Result<(), Refusal> {
         )));
     }
     if names_window(upper)? { Err(Refusal::Because(misplaced_window())) } else { Ok(()) }
-}
-
-/// Whether some expression of a plan, or of what is below it, is a window or computes with one.
-pub(crate) fn names_window(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            found |= expression.exists(|inner| Ok(window_of(inner).is_some()))?;
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })?;
-    Ok(found)
-}
-
-/// A window function where no stream is grouped.
-pub(crate) fn misplaced_window() -> SqlError {
-    SqlError::new(
-        "tumble, hop and tumble_rows belong into the GROUP BY that reads the stream",
-        "write SELECT … FROM packets GROUP BY …, tumble('60 seconds'); the window is there for every part of the query",
-    )
 }
