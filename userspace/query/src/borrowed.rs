@@ -5,7 +5,8 @@
 
 use crate::contexts::convert;
 use crate::functions::{characters, duration_part, text};
-use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
+use crate::kinds::{AddressKind, is_octets, is_text};
+use crate::literals::{Together, unify};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, internal_err};
 use datafusion::execution::SessionState;

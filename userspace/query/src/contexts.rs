@@ -7,7 +7,8 @@
 use crate::borrowed::Borrowed;
 use crate::convert::unify_subquery;
 use crate::functions::{characters, text};
-use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
+use crate::kinds::{AddressKind, is_octets, is_text};
+use crate::literals::{Together, unify};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InList, WindowFunction};

@@ -22,6 +22,7 @@ mod explain;
 mod expressions;
 mod flow_table;
 pub mod functions;
+mod kinds;
 mod limits;
 mod literals;
 mod lower;
