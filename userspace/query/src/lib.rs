@@ -11,6 +11,7 @@ mod borrowed;
 mod casts;
 mod catalog;
 mod clauses;
+mod columns;
 mod contexts;
 mod continuous;
 mod convert;

@@ -8,7 +8,7 @@ use crate::functions::{ip, mac, text};
 use crate::kinds::{AddressKind, is_octets, is_text};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Case, Expr, ExprSchemable};
 use std::fmt;
 
 /// Why values stand together.
@@ -59,6 +59,18 @@ pub(crate) fn unify(values: &mut [&mut Expr], schema: &DFSchema, together: Toget
         return unify_addresses(values, &types, &Addresses { kind, together, column });
     }
     Ok(types.iter().any(is_octets) && unify_octets(values))
+}
+
+/// Makes what a CASE compares values of one type, and what it chooses from another; says whether any had to change.
+pub(crate) fn unify_case(case: &mut Case, schema: &DFSchema) -> Result<bool> {
+    let Case { expr, when_then_expr, else_expr } = case;
+    let is_base = expr.is_some();
+    let results = when_then_expr.iter_mut().map(|(when, then)| (&mut **when, &mut **then));
+    let (mut compared, mut chosen): (Vec<_>, Vec<_>) = results.unzip();
+    compared.extend(expr.as_deref_mut());
+    chosen.extend(else_expr.as_deref_mut());
+    let compared = is_base && unify(&mut compared, schema, Together::Compared)?;
+    Ok(unify(&mut chosen, schema, Together::Chosen)? || compared)
 }
 
 /// What the addresses among some values are.
