@@ -34,6 +34,8 @@ mod partial;
 mod places;
 mod planner;
 mod refusal;
+mod row_limits;
+mod session;
 mod split;
 mod subqueries;
 mod syntax;
