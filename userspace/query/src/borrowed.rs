@@ -3,9 +3,9 @@
 //! While SQL becomes a plan, each function is replaced by one of the same name that says which type comes of
 //! addresses and octets. [`convert`](crate::contexts::convert) puts the function itself back, over converted arguments.
 
-use crate::contexts::convert;
 use crate::functions::{characters, duration_part, text};
-use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
+use crate::kinds::{AddressKind, is_octets, is_text};
+use crate::literals::{Together, unify, unify_case};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, internal_err};
 use datafusion::execution::SessionState;
@@ -73,8 +73,11 @@ impl Borrowed {
         if name == "nvl2"
             && let [tested, there, absent] = arguments.as_slice()
         {
-            let chosen = when(tested.clone().is_not_null(), there.clone()).otherwise(absent.clone())?;
-            return Ok(convert(chosen, schema)?.data);
+            let mut chosen = when(tested.clone().is_not_null(), there.clone()).otherwise(absent.clone())?;
+            if let Expr::Case(case) = &mut chosen {
+                unify_case(case, schema)?;
+            }
+            return Ok(chosen);
         }
         let Some((_, together)) = CHOOSING.iter().find(|(choosing, _)| *choosing == name) else {
             return self.call_with_text(arguments, schema);

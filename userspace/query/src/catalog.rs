@@ -1,10 +1,7 @@
-//! The tables that SQL can name, as DataFusion sees them.
+//! The streams as tables that SQL can name, as DataFusion sees them.
 //!
-//! A stream has a schema and no rows that could be scanned: plans over it are split before they
-//! run. A partial table stands in the upper half for what a lower half gives in one window.
+//! A stream has a schema and no rows that could be scanned: plans over it are split before they run.
 
-use crate::planner::STREAMS;
-use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{
     CatalogProvider as _, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
@@ -12,14 +9,14 @@ use datafusion::catalog::{
 };
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_err};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::memory::MemoryStream;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use std::sync::{Arc, Mutex, PoisonError};
-use tapline_record::{ElementColumn, Stream, StreamId};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use std::sync::Arc;
+use tapline_record::{ElementColumn, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream, StreamId};
+
+/// The streams that SQL can name.
+pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
 
 /// A stream as a table.
 #[derive(Debug)]
@@ -59,6 +56,21 @@ pub(crate) fn catalogs(elements: &[ElementColumn]) -> Result<Arc<dyn CatalogProv
     Ok(Arc::new(catalogs))
 }
 
+/// Whether `plan` reads a stream anywhere.
+pub(crate) fn reads_stream(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && source_as_provider(&scan.source)?.downcast_ref::<StreamTable>().is_some()
+        {
+            found = true;
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
 #[async_trait::async_trait]
 impl TableProvider for StreamTable {
     fn schema(&self) -> SchemaRef {
@@ -77,124 +89,5 @@ impl TableProvider for StreamTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan_err!("the stream {} cannot be scanned: its plan was not split", self.stream.name)
-    }
-}
-
-/// What a lower half gave in the window that the upper half is about to read.
-#[derive(Clone, Debug, Default)]
-pub struct PartialSlot(Arc<Mutex<Vec<RecordBatch>>>);
-
-impl PartialSlot {
-    /// Puts the rows of one window in place of those of the last one.
-    pub fn put(&self, batches: Vec<RecordBatch>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = batches;
-    }
-
-    fn get(&self) -> Vec<RecordBatch> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A lower half's output as a table of the upper half.
-#[derive(Debug)]
-pub(crate) struct PartialTable {
-    schema: SchemaRef,
-    slot: PartialSlot,
-}
-
-impl PartialTable {
-    pub(crate) fn new(schema: SchemaRef, slot: PartialSlot) -> Self {
-        Self { schema, slot }
-    }
-}
-
-#[async_trait::async_trait]
-impl TableProvider for PartialTable {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Temporary
-    }
-
-    async fn scan(
-        &self,
-        _state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = match projection {
-            Some(columns) => Arc::new(self.schema.project(columns)?),
-            None => self.schema.clone(),
-        };
-        Ok(Arc::new(PartialScan::new(self.slot.clone(), schema, projection.cloned())))
-    }
-}
-
-/// Reads the slot anew at each execution, so that one physical plan serves every window.
-#[derive(Debug)]
-struct PartialScan {
-    slot: PartialSlot,
-    projection: Option<Vec<usize>>,
-    schema: SchemaRef,
-    properties: Arc<PlanProperties>,
-}
-
-impl PartialScan {
-    fn new(slot: PartialSlot, schema: SchemaRef, projection: Option<Vec<usize>>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema.clone()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        Self { slot, projection, schema, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for PartialScan {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PartialScan")
-    }
-}
-
-impl ExecutionPlan for PartialScan {
-    fn name(&self) -> &'static str {
-        "PartialScan"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn execute(&self, _partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let batches = self.slot.get();
-        let stream = MemoryStream::try_new(batches, self.schema.clone(), self.projection.clone())?;
-        Ok(Box::pin(stream))
     }
 }

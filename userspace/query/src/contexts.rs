@@ -5,15 +5,14 @@
 //! character, so that nothing of them is lost. Everything else stays as it is.
 
 use crate::borrowed::Borrowed;
-use crate::convert::unify_subquery;
+use crate::columns::unify_subquery;
 use crate::functions::{characters, text};
-use crate::literals::{AddressKind, Together, is_octets, is_text, unify};
+use crate::kinds::{AddressKind, is_octets, is_text};
+use crate::literals::{Together, unify, unify_case};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InList, WindowFunction};
-use datafusion::logical_expr::{
-    Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, Like, Operator, TryCast,
-};
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, Like, Operator, TryCast};
 
 /// Converts what an expression consists of; its parts are converted already.
 ///
@@ -38,7 +37,7 @@ pub(crate) fn convert(mut expression: Expr, schema: &DFSchema) -> Result<Transfo
         Expr::Between(Between { expr, low, high, .. }) => {
             unify(&mut [expr, low, high], schema, Together::Compared)?
         }
-        Expr::Case(case) => convert_case(case, schema)?,
+        Expr::Case(case) => unify_case(case, schema)?,
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             is_text(field.data_type()) && make_text(expr, schema, text)
         }
@@ -100,17 +99,6 @@ fn make_text(value: &mut Expr, schema: &DFSchema, convert: fn(Expr) -> Expr) -> 
         *value = convert(value.clone());
     }
     is_ours
-}
-
-fn convert_case(case: &mut Case, schema: &DFSchema) -> Result<bool> {
-    let Case { expr, when_then_expr, else_expr } = case;
-    let is_base = expr.is_some();
-    let results = when_then_expr.iter_mut().map(|(when, then)| (&mut **when, &mut **then));
-    let (mut compared, mut chosen): (Vec<_>, Vec<_>) = results.unzip();
-    compared.extend(expr.as_deref_mut());
-    chosen.extend(else_expr.as_deref_mut());
-    let compared = is_base && unify(&mut compared, schema, Together::Compared)?;
-    Ok(unify(&mut chosen, schema, Together::Chosen)? || compared)
 }
 
 /// The default of `lag` and `lead` is a value as they give.

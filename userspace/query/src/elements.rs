@@ -4,8 +4,8 @@
 //! is planned; in the place of each stands a column of `flows` that goes by the text of the call. The table has
 //! these columns while this statement is planned, and `SELECT *` leaves them out.
 
+use crate::continuous::ContinuousQuery;
 use crate::error::SqlError;
-use crate::planner::ContinuousQuery;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,

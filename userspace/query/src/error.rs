@@ -1,17 +1,9 @@
 //! What is wrong with a query: one sentence, the place in its text, and what would be right.
 
-use crate::advice::{bad_address, instead_of, plain_words, unread_literal, wrong_argument};
-use crate::elements::function_of;
-use crate::literals::BadAddress;
-use crate::names::{WINDOW_END, WINDOW_START};
 use crate::places::place_of_message;
-use datafusion::common::{DataFusionError, SchemaError, Span};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use crate::tokens::tokens;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::fmt;
-
-/// Names that are offered in place of an unknown one.
-const SUGGESTIONS_MAX: usize = 3;
 
 /// A query that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,168 +70,8 @@ impl fmt::Display for SqlError {
     }
 }
 
-/// The names that an unknown one may have been meant to be.
-pub(crate) struct KnownNames<'a> {
-    pub(crate) tables: &'a [&'static str],
-    pub(crate) functions: &'a [String],
-}
-
-/// Turns what DataFusion says of `sql` into a refusal.
-pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownNames<'_>) -> SqlError {
-    let root = error.find_root();
-    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    match root {
-        DataFusionError::SchemaError(error, _) => return from_schema_error(error, sql, span),
-        DataFusionError::External(error) if let Some(bad) = error.downcast_ref::<BadAddress>() => {
-            return bad_address(bad).at_word(sql, &bad.text);
-        }
-        _ => {}
-    }
-    let text = plain_words(&first_sentence(&root.strip_backtrace()));
-    if let Some((_, rest)) = text.split_once("unique expression names but the expression \"") {
-        return two_columns(rest.split('"').next().unwrap_or_default(), sql);
-    }
-    if let Some(name) = quoted_after(&text, "table '") {
-        return unknown_table(&name, sql, names);
-    }
-    if let Some(name) = quoted_after(&text, "Invalid function '") {
-        return unknown_function(&name, sql, names);
-    }
-    if let Some(error) = unread_literal(&text).or_else(|| wrong_argument(&text)) {
-        return error.placed(sql);
-    }
-    if let Some(name) = ungrouped(&text) {
-        let message = format!("the column '{name}' must be in GROUP BY, or within an aggregate");
-        let error = SqlError::new(message, "group by it, or take one of its values, such as max(x)");
-        let start = span.map(|span| Location::new(span.start.line, span.start.column));
-        return start.into_iter().fold(error, |error, start| error.at(sql, start)).at_word(sql, name);
-    }
-    let place = span.map(|span| span.start);
-    let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
-    let place = place.and_then(|(line, column)| place_at(sql, line, column));
-    SqlError { place, message: without_place(&text), help: None }.placed(sql)
-}
-
-/// The column that is neither grouped nor aggregated.
-fn ungrouped(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("column \"").filter(|_| text.contains("must be in GROUP BY"))?;
-    let name = rest.split_once("\" must appear").map(|(name, _)| name)?;
-    Some(name.split_once('.').map_or(name, |(_, name)| name))
-}
-
-/// Columns that are put before the SELECT list.
-const WINDOW_COLUMNS: [&str; 2] = [WINDOW_START, WINDOW_END];
-
-fn from_schema_error(error: &SchemaError, sql: &str, span: Option<Span>) -> SqlError {
-    match error {
-        SchemaError::FieldNotFound { field, .. } if let Some(function) = function_of(&field.name) => {
-            let message = format!("{} can be read from flows only", field.name);
-            let help =
-                "write it in the SELECT whose FROM names flows; there, AS gives it a name for the others";
-            let error = SqlError::new(message, help);
-            let start = span.map(|span| Location::new(span.start.line, span.start.column));
-            start.into_iter().fold(error, |error, start| error.at(sql, start)).at_word(sql, function)
-        }
-        SchemaError::FieldNotFound { field, .. } if WINDOW_COLUMNS.contains(&field.name.as_str()) => {
-            let message = format!("{} cannot be named in the query", field.name);
-            let help = "every row of a windowed query begins with window_start and window_end, and windows \
-                come in the order of time: leave it out";
-            SqlError::new(message, help).at_word(sql, &field.name)
-        }
-        SchemaError::FieldNotFound { field, valid_fields } => {
-            let known = valid_fields.iter().map(|column| column.name.as_str());
-            unknown_name("column", &field.name, known, sql)
-        }
-        SchemaError::AmbiguousReference { field } => {
-            let help = format!("qualify it with its table, e.g. t.{}", field.name);
-            SqlError::new(format!("the column '{}' could be one of several", field.name), help)
-                .at_word(sql, function_of(&field.name).unwrap_or(&field.name))
-        }
-        SchemaError::DuplicateUnqualifiedField { name }
-        | SchemaError::DuplicateQualifiedField { name, .. } => two_columns(name, sql),
-    }
-}
-
-fn two_columns(name: &str, sql: &str) -> SqlError {
-    let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
-    let help = "give one of them a name of its own: AS other";
-    SqlError::new(format!("two columns are called '{name}'"), help).at_word(sql, name)
-}
-
-fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
-    let table = name.rsplit('.').next().unwrap_or(name);
-    let mut error = unknown_name("table", table, names.tables.iter().copied(), sql);
-    error.help = error.help.or_else(|| Some(format!("the tables are {}", names.tables.join(", "))));
-    error
-}
-
-fn unknown_function(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
-    let known = names.functions.iter().map(String::as_str);
-    let error = unknown_name("function", name, known, sql);
-    let instead = instead_of(name).map(|instead| format!("use {instead}"));
-    SqlError { help: instead.or(error.help), ..error }
-}
-
-fn unknown_name<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>, sql: &str) -> SqlError {
-    let nearest = nearest_names(name, known);
-    let help = (!nearest.is_empty()).then(|| format!("did you mean {}?", nearest.join(" or ")));
-    SqlError { message: format!("there is no {kind} '{name}'"), help, place: None }.at_word(sql, name)
-}
-
-/// The known names that look most like `name`, best first.
-fn nearest_names<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let wanted = name.to_ascii_lowercase();
-    let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&wanted, candidate);
-    let mut scored: Vec<(f64, &str)> =
-        known.map(|candidate| (score(candidate), candidate)).filter(|(score, _)| *score >= 0.5).collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored.dedup();
-    scored.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// What stands between `before` and the next quote.
-fn quoted_after(text: &str, before: &str) -> Option<String> {
-    let (_, rest) = text.split_once(before)?;
-    rest.split_once('\'').map(|(name, _)| name.to_owned())
-}
-
-/// The sentence for a person: without the names of error types, without what follows the first line.
-fn first_sentence(text: &str) -> String {
-    if text.contains("RecursionLimitExceeded") {
-        return "the query is nested too deeply".to_owned();
-    }
-    const PREFIXES: [&str; 9] = [
-        "Error during planning: ",
-        "This feature is not implemented: ",
-        "SQL error: ",
-        "Schema error: ",
-        "Execution error: ",
-        "type_coercion",
-        "caused by",
-        "Optimizer rule '",
-        "Arrow error: ",
-    ];
-    let mut line = text.lines().next().unwrap_or_default();
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
-        line = rest;
-    }
-    let line = line.strip_prefix("ParserError(\"").map_or(line, |rest| rest.trim_end_matches("\")"));
-    line.strip_prefix("TokenizerError(\"").map_or(line, |rest| rest.trim_end_matches("\")")).to_owned()
-}
-
-/// The place in `… at Line: 1, Column: 8`.
-fn written_place(text: &str) -> Option<(u64, u64)> {
-    let (_, rest) = text.rsplit_once("Line: ")?;
-    let (line, column) = rest.split_once(", Column: ")?;
-    let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some((line.parse().ok()?, digits.parse().ok()?))
-}
-
-fn without_place(text: &str) -> String {
-    text.rsplit_once(" at Line: ").map_or(text, |(message, _)| message).to_owned()
-}
-
-fn place_at(sql: &str, line: u64, column: u64) -> Option<Place> {
+/// The place of the token that begins at a line and a column.
+pub(crate) fn place_at(sql: &str, line: u64, column: u64) -> Option<Place> {
     let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
     let tokens = tokens(sql);
     let here = |token: &&TokenWithSpan| {
@@ -258,27 +90,6 @@ fn place_of_word(sql: &str, word: &str) -> Option<Place> {
     })?;
     let (line, column) = (token.span.start.line, token.span.start.column);
     place(sql, usize::try_from(line).ok()?, usize::try_from(column).ok()?, token_width(token))
-}
-
-/// The tokens of `sql`, with their places; none when it cannot be parted into tokens.
-pub(crate) fn tokens(sql: &str) -> Vec<TokenWithSpan> {
-    Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default()
-}
-
-/// The statements in `sql`, parted at semicolons outside of quotes and comments; empty ones left out.
-#[must_use]
-pub fn split_statements(sql: &str) -> Vec<String> {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
-        return vec![sql.to_owned()];
-    };
-    let statements = tokens.split(|token| *token == Token::SemiColon);
-    let is_code = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::EOF);
-    let statements: Vec<_> = statements.filter(|tokens| tokens.iter().any(is_code)).collect();
-    match statements.as_slice() {
-        // Written again, a text may not be the same to the letter.
-        [_] => vec![sql.to_owned()],
-        several => several.iter().map(|tokens| tokens.iter().map(ToString::to_string).collect()).collect(),
-    }
 }
 
 fn token_width(token: &TokenWithSpan) -> usize {
@@ -302,12 +113,5 @@ mod tests {
             .at_word("SELECT src_pi\nFROM packets", "src_pi");
         let text = "there is no column 'src_pi'\n  at line 1, column 8:\n  | SELECT src_pi\n  |        ^^^^^^\n  help: did you mean src_ip?";
         assert_eq!(error.to_string(), text);
-    }
-
-    #[test]
-    fn near_names_come_best_first() {
-        let known = ["src_ip", "src_port", "dst_ip", "octets"];
-        assert_eq!(nearest_names("src_pi", known.into_iter()), ["src_ip", "src_port"]);
-        assert!(nearest_names("zzz", known.into_iter()).is_empty());
     }
 }

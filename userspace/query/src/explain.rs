@@ -1,11 +1,12 @@
 //! What `--explain` prints: both halves, the panes between them, and the columns that are built.
 
+use crate::catalog::STREAMS;
+use crate::continuous::{ContinuousQuery, Upper};
 use crate::limits;
 use crate::lower::{Fold, LowerHalf};
-use crate::planner::{ContinuousQuery, STREAMS, Upper};
 use crate::window::{Window, format_interval};
 use std::fmt::Write as _;
-use tapline_record::{PACKET_FLOWS, Stream};
+use tapline_record::PACKET_FLOWS;
 
 impl ContinuousQuery {
     /// A description for a person, several lines.
@@ -56,22 +57,6 @@ impl ContinuousQuery {
             (_, Some(pane)) => format!("window: {window}, one pane of {}", format_interval(pane)),
             (_, None) => format!("window: {window}, rows after WHERE in input order, on one worker"),
         }
-    }
-
-    /// The columns of `stream` that some lower half reads, ascending; the event time is among them when
-    /// the query has a window.
-    #[must_use]
-    pub fn columns_of(&self, stream: &Stream) -> Option<Vec<usize>> {
-        let branches = self.lowers.iter().flat_map(|lower| &lower.branches);
-        let mut read: Option<Vec<usize>> = None;
-        for branch in branches.filter(|branch| branch.stream.id == stream.id) {
-            read.get_or_insert_default().extend(&branch.columns);
-        }
-        let mut columns = read?;
-        columns.extend(self.window.map(|_| Stream::TS));
-        columns.sort_unstable();
-        columns.dedup();
-        Some(columns)
     }
 }
 

@@ -5,8 +5,8 @@
 //! times, its aggregates merge the row as they merge a part of their own. What only looks at keys, and does not
 //! care how often it sees one, takes the row as it is.
 
+use crate::continuous::ContinuousQuery;
 use crate::lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
-use crate::planner::ContinuousQuery;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;

@@ -4,7 +4,8 @@
 //! bounded before anything walks them. The parser bounds brackets; a chain such as `a OR b OR …` is as
 //! deep as it is long, and is bounded here.
 
-use crate::error::{SqlError, tokens};
+use crate::error::SqlError;
+use crate::tokens::tokens;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 

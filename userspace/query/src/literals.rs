@@ -5,18 +5,11 @@
 //! where a value is chosen, the addresses become text instead, since the text may be anything.
 
 use crate::functions::{ip, mac, text};
+use crate::kinds::{AddressKind, is_octets, is_text};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Case, Expr, ExprSchemable};
 use std::fmt;
-use tapline_record::address;
-
-/// What a column of addresses holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AddressKind {
-    Ip,
-    Mac,
-}
 
 /// Why values stand together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,44 +38,6 @@ impl fmt::Display for BadAddress {
     }
 }
 
-impl AddressKind {
-    /// The kind that columns of this type hold.
-    pub(crate) const fn of(data_type: &DataType) -> Option<Self> {
-        match data_type {
-            DataType::FixedSizeBinary(16) => Some(Self::Ip),
-            DataType::FixedSizeBinary(6) => Some(Self::Mac),
-            _ => None,
-        }
-    }
-
-    const fn null(self) -> ScalarValue {
-        match self {
-            Self::Ip => ScalarValue::FixedSizeBinary(16, None),
-            Self::Mac => ScalarValue::FixedSizeBinary(6, None),
-        }
-    }
-
-    /// The literal for a text; `None` when it is no such address.
-    pub(crate) fn literal(self, text: &str) -> Option<ScalarValue> {
-        match self {
-            Self::Ip => address::parse_ip(text).map(|ip| ScalarValue::FixedSizeBinary(16, Some(ip.into()))),
-            Self::Mac => {
-                address::parse_mac(text).map(|mac| ScalarValue::FixedSizeBinary(6, Some(mac.into())))
-            }
-        }
-    }
-}
-
-/// Whether values of this type are text.
-pub(crate) const fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-/// Whether values of this type are octets of any length.
-pub(crate) const fn is_octets(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
-}
-
 /// The text of a literal.
 pub(crate) fn text_literal(expression: &Expr) -> Option<&str> {
     match expression {
@@ -104,6 +59,18 @@ pub(crate) fn unify(values: &mut [&mut Expr], schema: &DFSchema, together: Toget
         return unify_addresses(values, &types, &Addresses { kind, together, column });
     }
     Ok(types.iter().any(is_octets) && unify_octets(values))
+}
+
+/// Makes what a CASE compares values of one type, and what it chooses from another; says whether any had to change.
+pub(crate) fn unify_case(case: &mut Case, schema: &DFSchema) -> Result<bool> {
+    let Case { expr, when_then_expr, else_expr } = case;
+    let is_base = expr.is_some();
+    let results = when_then_expr.iter_mut().map(|(when, then)| (&mut **when, &mut **then));
+    let (mut compared, mut chosen): (Vec<_>, Vec<_>) = results.unzip();
+    compared.extend(expr.as_deref_mut());
+    chosen.extend(else_expr.as_deref_mut());
+    let compared = is_base && unify(&mut compared, schema, Together::Compared)?;
+    Ok(unify(&mut chosen, schema, Together::Chosen)? || compared)
 }
 
 /// What the addresses among some values are.

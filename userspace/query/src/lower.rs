@@ -5,9 +5,9 @@
 //! rows are folded into. Anything else below the split is refused with a reason.
 
 use crate::catalog::StreamTable;
-use crate::error::SqlError;
-use crate::split::{misplaced_window, names_window};
-use crate::window_functions::window_of;
+use crate::mergeable::check_mergeable;
+use crate::refusal::{Refusal, refuse};
+use crate::window_functions::{misplaced_window, names_window, window_of};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DFSchema, Result};
@@ -127,24 +127,6 @@ impl LowerHalf {
     }
 }
 
-/// Why a plan cannot be a lower half.
-pub(crate) enum Refusal {
-    /// A sentence, with what to write instead.
-    Because(SqlError),
-    /// DataFusion's own error.
-    DataFusion(datafusion::common::DataFusionError),
-}
-
-impl From<datafusion::common::DataFusionError> for Refusal {
-    fn from(error: datafusion::common::DataFusionError) -> Self {
-        Self::DataFusion(error)
-    }
-}
-
-fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::Because(SqlError::new(message, help)))
-}
-
 /// The schema with names that are unique by position, as partial tables have it; nullable, since the
 /// folded row has no keys.
 pub(crate) fn positional(schema: &DFSchema) -> Schema {
@@ -256,68 +238,6 @@ fn compile_aggregate(expression: &Expr, input: &DFSchema) -> Result<Aggregate, R
     }
     let arguments = function.expressions();
     Ok(Aggregate { function, arguments, filter, takes_states: false })
-}
-
-/// Aggregates whose state is bounded and whose partial states merge in any order.
-const MERGEABLE: [&str; 31] = [
-    "count",
-    "sum",
-    "min",
-    "max",
-    "avg",
-    "bool_and",
-    "bool_or",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "var",
-    "var_samp",
-    "var_pop",
-    "stddev",
-    "stddev_samp",
-    "stddev_pop",
-    "covar_samp",
-    "covar_pop",
-    "corr",
-    "regr_slope",
-    "regr_intercept",
-    "regr_count",
-    "regr_r2",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_sxx",
-    "regr_syy",
-    "regr_sxy",
-    "approx_distinct",
-    "quantile",
-    "top_k",
-];
-
-/// What to use instead of an aggregate that cannot be merged.
-const INSTEAD: [(&str, &str); 11] = [
-    ("median", "quantile(x, 0.5)"),
-    ("approx_median", "quantile(x, 0.5)"),
-    ("approx_percentile_cont", "quantile(x, q)"),
-    ("approx_percentile_cont_with_weight", "quantile(x, q)"),
-    ("percentile_cont", "quantile(x, q)"),
-    ("array_agg", "top_k(x, k)"),
-    ("string_agg", "top_k(x, k)"),
-    ("first_value", "min(x)"),
-    ("last_value", "max(x)"),
-    ("nth_value", "top_k(x, k)"),
-    ("any_value", "min(x)"),
-];
-
-fn check_mergeable(name: &str) -> Result<(), Refusal> {
-    if MERGEABLE.contains(&name) {
-        return Ok(());
-    }
-    let instead = INSTEAD.iter().find(|(refused, _)| *refused == name).map(|(_, instead)| *instead);
-    let help = instead.map_or_else(
-        || format!("use one of {}", MERGEABLE.join(", ")),
-        |instead| format!("use {instead}, which merges"),
-    );
-    refuse(format!("{name} needs all rows or their order, so its parts cannot be merged"), help)
 }
 
 fn physical(expression: &Expr, input: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, Refusal> {

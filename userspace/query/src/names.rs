@@ -1,8 +1,8 @@
 //! Names and types of the columns of a result.
 
+use crate::continuous::{ContinuousQuery, Upper};
 use crate::error::SqlError;
-use crate::lower::Refusal;
-use crate::planner::{ContinuousQuery, Upper};
+use crate::refusal::Refusal;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use std::sync::Arc;

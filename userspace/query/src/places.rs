@@ -3,7 +3,7 @@
 //! A message that begins with the name of a function is about its call; what it quotes, or the number that it names,
 //! is a literal there. Other messages are about the literal that they quote.
 
-use crate::error::tokens;
+use crate::tokens::tokens;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 /// The place in `sql` that `message` is about.

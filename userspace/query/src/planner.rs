@@ -4,106 +4,41 @@
 //! split → compile both halves.
 //! Whatever cannot be split is refused here, with the place in the text.
 
-use crate::arithmetic::{WideIntegers, check_overflow, negates_unsigned, subtract_from_zero};
-use crate::borrowed::borrowed_functions;
-use crate::casts::{NamedCast, has_one_name_for_two, name_casts};
-use crate::catalog::{CATALOG, PartialSlot, SCHEMA, catalogs};
+use crate::arithmetic::{check_overflow, negates_unsigned, subtract_from_zero};
+use crate::casts::{has_one_name_for_two, name_casts};
+use crate::catalog::{STREAMS, reads_stream};
 use crate::clauses::check_clauses;
+use crate::continuous::{ContinuousQuery, Upper, UpperHalf};
 use crate::convert::convert_values;
+use crate::datafusion_error::{KnownNames, from_datafusion};
 use crate::distinct::expand_distinct;
-use crate::elements::{ELEMENT_FUNCTIONS, name_elements};
-use crate::error::{KnownNames, SqlError, from_datafusion};
-use crate::expressions::Expressions;
-use crate::functions::{aggregate_functions, scalar_functions};
+use crate::elements::name_elements;
+use crate::error::SqlError;
 use crate::limits;
-use crate::lower::{LowerHalf, Refusal};
+use crate::lower::LowerHalf;
 use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
-use crate::split::{Split, has_aggregate, misplaced_window, reads_stream, split};
+use crate::refusal::Refusal;
+use crate::row_limits::{peel_limit, without_wider_limits};
+use crate::session::Session;
+use crate::split::{Split, has_aggregate, split};
 use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
-use crate::window::Window;
-use crate::window_functions::{window_functions, window_of};
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
+use crate::window_functions::{misplaced_window, named_window};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
-use datafusion::logical_expr::registry::FunctionRegistry as _;
-use datafusion::logical_expr::{Limit, LogicalPlan};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionConfig;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
-use tapline_record::{ElementColumn, EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream};
-
-/// The streams that SQL can name.
-pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
+use tapline_record::EventTime;
 
 /// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
 #[derive(Debug)]
 pub struct Planner {
-    state: SessionState,
-    /// The same with borrowed functions, in which SQL becomes a plan.
-    sql_state: SessionState,
-    functions: Vec<String>,
-}
-
-/// A query that is ready to run.
-#[derive(Clone, Debug)]
-pub struct ContinuousQuery {
-    /// Its text.
-    pub sql: String,
-    /// Whether it was written as EXPLAIN.
-    pub explain: bool,
-    /// Its window; `None` when the whole input is one.
-    pub window: Option<Window>,
-    /// What runs per batch.
-    pub lowers: Vec<LowerHalf>,
-    /// What becomes of it.
-    pub upper: Upper,
-    /// The SELECT list.
-    pub schema: SchemaRef,
-}
-
-/// What is done with what the lower halves give.
-#[derive(Clone, Debug)]
-pub enum Upper {
-    /// The only lower half's rows are the result, in input order.
-    Stream {
-        /// OFFSET.
-        skip: usize,
-        /// LIMIT.
-        fetch: Option<usize>,
-    },
-    /// Runs over the groups of each window.
-    Windows(UpperHalf),
-    /// The best rows of an ORDER BY … LIMIT.
-    Best {
-        /// Runs over the rows that were kept.
-        half: UpperHalf,
-        /// Sorts rows and keeps the best ones, as they are.
-        prune: Arc<dyn ExecutionPlan>,
-    },
-}
-
-/// The plan above the split.
-#[derive(Clone, Debug)]
-pub struct UpperHalf {
-    /// Where the rows of each lower half are put before a run.
-    pub slots: Vec<PartialSlot>,
-    /// The logical plan, for EXPLAIN.
-    pub plan: LogicalPlan,
-    /// What is executed.
-    pub physical: Arc<dyn ExecutionPlan>,
-    /// What is executed over the folded rows: the SELECT list alone. `None` when the folded row has no
-    /// place in the result, after joins and second aggregates.
-    pub folded: Option<Arc<dyn ExecutionPlan>>,
-    /// What the execution needs.
-    pub context: Arc<TaskContext>,
+    session: Session,
 }
 
 impl Default for Planner {
@@ -119,49 +54,13 @@ impl Planner {
     /// Never: the names registered here are distinct.
     #[must_use]
     pub fn new() -> Self {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(1)
-            .with_information_schema(false)
-            .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema(CATALOG, SCHEMA);
-        config.options_mut().sql_parser.collect_spans = true;
-        // Frames without an IP header must not lead every ranking.
-        config.options_mut().sql_parser.default_null_ordering = "nulls_last".to_owned();
-        config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
-        // As joins, scalar subqueries are split like any other part of the plan.
-        config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-        let builder = SessionStateBuilder::new().with_config(config);
-        let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
-        let mut state = builder.with_default_features().build();
-        let borrowed = borrowed_functions(&state);
-        for function in scalar_functions().into_iter().chain(window_functions()) {
-            let _ = state.register_udf(Arc::new(function));
-        }
-        for function in aggregate_functions() {
-            let _ = state.register_udaf(Arc::new(function));
-        }
-        let _ = state.register_udf(Arc::new(NamedCast::new().into()));
-        let _ = state.register_expr_planner(Arc::new(WideIntegers));
-        state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
-        let functions = [
-            state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
-            state.aggregate_functions().keys().cloned().collect(),
-            state.window_functions().keys().cloned().collect(),
-            ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
-        ];
-        let mut sql_state = state.clone();
-        for function in borrowed {
-            let _ = sql_state.register_udf(function);
-        }
-        Self { state, sql_state, functions: functions.concat() }.starting(EventTime(0))
+        Self { session: Session::new() }.starting(EventTime(0))
     }
 
     /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
     #[must_use]
     pub fn starting(mut self, now: EventTime) -> Self {
-        if let Some(now) = timestamp_ns_to_datetime(now.0) {
-            self.state.execution_props_mut().query_execution_start_time = Some(now.and_utc());
-        }
+        self.session.start(now);
         self
     }
 
@@ -175,25 +74,9 @@ impl Planner {
     }
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
-        let (mut statement, explain) = parse(sql)?;
-        if let Statement::Statement(inner) = &statement {
-            let is_aggregate = |name: &str| self.state.aggregate_functions().contains_key(name);
-            check_clauses(inner, sql, &is_aggregate).map_err(Refusal::Because)?;
-        }
-        rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
-        let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
-        let plan = plan_of(&self.state_with(&elements)?, statement)?;
-        let plan = break_ties(name_subqueries(convert_values(plan)?)?)?;
-        if !reads_stream(&plan)? {
-            let names = STREAMS.map(|stream| stream.name).join(" or ");
-            return Err(Refusal::Because(SqlError::new(
-                "the query reads no stream",
-                format!("add FROM {names}"),
-            )));
-        }
-        check_names(plan.schema(), sql)?;
-        check_subqueries(&plan)?;
-        let optimised = check_overflow(self.state.optimize(&expand_distinct(plan.clone())?)?)?;
+        let (statement, explain) = parse(sql)?;
+        let plan = self.logical_plan(statement, sql)?;
+        let optimised = check_overflow(self.session.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
             sql: sql.to_owned(),
             explain,
@@ -220,11 +103,26 @@ impl Planner {
         Ok(query)
     }
 
-    /// The state in which `flows` has columns for these elements, too.
-    fn state_with(&self, elements: &[ElementColumn]) -> Result<SessionState> {
-        let mut state = self.sql_state.clone();
-        state.register_catalog_list(catalogs(elements)?);
-        Ok(state)
+    /// What the statement asks for, as it is said: not optimised yet.
+    fn logical_plan(&self, mut statement: Statement, sql: &str) -> Result<LogicalPlan, Refusal> {
+        if let Statement::Statement(inner) = &statement {
+            let is_aggregate = |name: &str| self.session.state.aggregate_functions().contains_key(name);
+            check_clauses(inner, sql, &is_aggregate).map_err(Refusal::Because)?;
+        }
+        rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
+        let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
+        let plan = plan_of(&self.session.sql_state_with(&elements)?, statement)?;
+        let plan = break_ties(name_subqueries(convert_values(plan)?)?)?;
+        if !reads_stream(&plan)? {
+            let names = STREAMS.map(|stream| stream.name).join(" or ");
+            return Err(Refusal::Because(SqlError::new(
+                "the query reads no stream",
+                format!("add FROM {names}"),
+            )));
+        }
+        check_names(plan.schema(), sql)?;
+        check_subqueries(&plan)?;
+        Ok(plan)
     }
 
     /// A plan without aggregate: a stream of rows, or the best of them.
@@ -249,7 +147,7 @@ impl Planner {
             && !reads_stream(&split.upper)?
         {
             let lowers = split.lowers.clone();
-            let prune = self.physical(&best)?;
+            let prune = self.session.physical(&best)?;
             return Ok((lowers, Upper::Best { half: self.compile_upper(split)?, prune }));
         }
         let (plan, skip, fetch) = peel_limit(plan)?;
@@ -258,14 +156,10 @@ impl Planner {
     }
 
     fn compile_upper(&self, split: Split) -> Result<UpperHalf, Refusal> {
-        let physical = self.physical(&split.upper)?;
-        let folded = bare_select_list(&split)?.map(|plan| self.physical(&plan)).transpose()?;
-        let context = self.state.task_ctx();
+        let physical = self.session.physical(&split.upper)?;
+        let folded = bare_select_list(&split)?.map(|plan| self.session.physical(&plan)).transpose()?;
+        let context = self.session.state.task_ctx();
         Ok(UpperHalf { slots: split.slots, plan: split.upper, physical, folded, context })
-    }
-
-    fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        block_on(self.state.query_planner().create_physical_plan(plan, &self.state))
     }
 
     fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
@@ -274,7 +168,7 @@ impl Planner {
             Refusal::DataFusion(error) => error,
         };
         let tables = STREAMS.map(|stream| stream.name);
-        from_datafusion(&error, sql, &KnownNames { tables: &tables, functions: &self.functions })
+        from_datafusion(&error, sql, &KnownNames { tables: &tables, functions: &self.session.functions })
     }
 }
 
@@ -317,69 +211,6 @@ fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
             let error = SqlError::new(message, "streams can only be asked: write SELECT … FROM packets");
             Err(Refusal::Because(error.at_word(sql, verb)))
         }
-    }
-}
-
-/// A window that some expression of the plan says.
-fn named_window(plan: &LogicalPlan) -> Result<Option<Window>, Refusal> {
-    let mut found = None;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|inner| {
-                found = found.take().or_else(|| window_of(inner));
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    found.transpose().map_err(|message| Refusal::Because(SqlError { message, help: None, place: None }))
-}
-
-/// Takes LIMIT and OFFSET off a plan whose other nodes stream.
-fn peel_limit(plan: LogicalPlan) -> Result<(LogicalPlan, usize, Option<usize>), Refusal> {
-    let (mut skip, mut fetch, mut unclear) = (0, None, false);
-    let peeled = plan.transform_down(|node| match node {
-        LogicalPlan::Limit(limit) if fetch.is_none() && skip == 0 => {
-            unclear = !read_limit(&limit, &mut skip, &mut fetch)?;
-            let input = Arc::unwrap_or_clone(limit.input);
-            Ok(Transformed::new(input, true, TreeNodeRecursion::Stop))
-        }
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => Ok(Transformed::no(node)),
-        other => Ok(Transformed::new(other, false, TreeNodeRecursion::Stop)),
-    })?;
-    if unclear {
-        let help = "write LIMIT 10";
-        return Err(Refusal::Because(SqlError::new("LIMIT and OFFSET must be numbers", help)));
-    }
-    Ok((peeled.data, skip, fetch))
-}
-
-/// Takes off what the optimiser put below UNION ALL: limits that allow as many rows as are wanted in all.
-fn without_wider_limits(plan: LogicalPlan, wanted: Option<usize>) -> Result<LogicalPlan> {
-    let Some(wanted) = wanted else { return Ok(plan) };
-    let bare = plan.transform_down(|node| match node {
-        LogicalPlan::Limit(limit) => {
-            let (mut skip, mut fetch) = (0, None);
-            let is_wider = read_limit(&limit, &mut skip, &mut fetch)? && skip == 0;
-            if is_wider && fetch.is_some_and(|fetch| fetch >= wanted) {
-                return Ok(Transformed::yes(Arc::unwrap_or_clone(limit.input)));
-            }
-            Ok(Transformed::new(LogicalPlan::Limit(limit), false, TreeNodeRecursion::Stop))
-        }
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) => {
-            Ok(Transformed::no(node))
-        }
-        other => Ok(Transformed::new(other, false, TreeNodeRecursion::Jump)),
-    })?;
-    Ok(bare.data)
-}
-
-fn read_limit(limit: &Limit, skip: &mut usize, fetch: &mut Option<usize>) -> Result<bool> {
-    match (limit.get_skip_type()?, limit.get_fetch_type()?) {
-        (SkipType::Literal(rows), FetchType::Literal(limit)) => {
-            (*skip, *fetch) = (rows, limit);
-            Ok(true)
-        }
-        _ => Ok(false),
     }
 }
 

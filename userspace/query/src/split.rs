@@ -4,14 +4,16 @@
 //! reads a partial table. A stream that is still read above the split is an error, never a silent
 //! scan.
 
-use crate::catalog::{PartialSlot, PartialTable, StreamTable};
+use crate::catalog::reads_stream;
 use crate::error::SqlError;
-use crate::lower::{LowerHalf, Refusal};
+use crate::lower::LowerHalf;
+use crate::partial::{PartialSlot, PartialTable};
+use crate::refusal::Refusal;
 use crate::window::Window;
-use crate::window_functions::window_of;
+use crate::window_functions::{misplaced_window, names_window, window_of};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::logical_plan::{Aggregate, Union};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
@@ -111,21 +113,6 @@ fn conditions_of(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
     Ok(conditions)
 }
 
-/// Whether `plan` reads a stream anywhere.
-pub(crate) fn reads_stream(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && source_as_provider(&scan.source)?.downcast_ref::<StreamTable>().is_some()
-        {
-            found = true;
-            return Ok(TreeNodeRecursion::Stop);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
-}
-
 /// Whether `plan` has an aggregate anywhere.
 pub(crate) fn has_aggregate(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_))))
@@ -167,24 +154,4 @@ fn check_upper(upper: &LogicalPlan) -> Result<(), Refusal> {
         )));
     }
     if names_window(upper)? { Err(Refusal::Because(misplaced_window())) } else { Ok(()) }
-}
-
-/// Whether some expression of a plan, or of what is below it, is a window or computes with one.
-pub(crate) fn names_window(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            found |= expression.exists(|inner| Ok(window_of(inner).is_some()))?;
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })?;
-    Ok(found)
-}
-
-/// A window function where no stream is grouped.
-pub(crate) fn misplaced_window() -> SqlError {
-    SqlError::new(
-        "tumble, hop and tumble_rows belong into the GROUP BY that reads the stream",
-        "write SELECT … FROM packets GROUP BY …, tumble('60 seconds'); the window is there for every part of the query",
-    )
 }

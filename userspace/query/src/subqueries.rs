@@ -3,9 +3,9 @@
 //! Optimisation turns them into joins, so their columns need names of their own, and what they are compared with must
 //! be known when they are: when the window has ended. A row of a stream is gone by then.
 
+use crate::catalog::reads_stream;
 use crate::error::SqlError;
-use crate::lower::Refusal;
-use crate::split::reads_stream;
+use crate::refusal::Refusal;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;

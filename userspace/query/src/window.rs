@@ -4,6 +4,7 @@
 //! greatest width from which every window of the query can be put together.
 
 use tapline_record::EventTime;
+use tapline_record::time::greatest_common_divisor;
 
 /// Panes that one window may be put together from.
 const PANES_PER_WINDOW_MAX: i64 = 10_000;
@@ -52,7 +53,7 @@ impl Window {
                 format_interval(size)
             ));
         }
-        let pane = greatest_common_divisor(slide, size);
+        let pane = pane_of_hop(slide, size);
         if size / pane > PANES_PER_WINDOW_MAX {
             return Err(format!(
                 "hop('{}', '{}') needs {} panes of {} a window, more than {PANES_PER_WINDOW_MAX}; {}",
@@ -82,7 +83,7 @@ impl Window {
     pub fn pane_width(self) -> Option<i64> {
         match self {
             Self::Tumble { size } => Some(size),
-            Self::Hop { slide, size } => Some(greatest_common_divisor(slide, size)),
+            Self::Hop { slide, size } => Some(pane_of_hop(slide, size)),
             Self::Rows { .. } => None,
         }
     }
@@ -217,11 +218,9 @@ pub fn format_interval(nanoseconds: i64) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
-const fn greatest_common_divisor(mut a: i64, mut b: i64) -> i64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
+/// The widest pane of which windows of this slide and size consist.
+const fn pane_of_hop(slide: i64, size: i64) -> i64 {
+    greatest_common_divisor(slide.unsigned_abs(), size.unsigned_abs()).cast_signed()
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 //! start of the window, comes back as a constant column. They are volatile so that the optimiser
 //! neither folds nor moves them.
 
+use crate::error::SqlError;
+use crate::refusal::Refusal;
 use crate::window::Window;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use tapline_record::stream::TIME_ZONE;
 
@@ -29,6 +32,40 @@ pub(crate) fn window_of(expression: &Expr) -> Option<Result<Window, String>> {
         Expr::ScalarFunction(call) => parse_call(call),
         _ => None,
     }
+}
+
+/// A window that some expression of the plan says.
+pub(crate) fn named_window(plan: &LogicalPlan) -> Result<Option<Window>, Refusal> {
+    let mut found = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|inner| {
+                found = found.take().or_else(|| window_of(inner));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    found.transpose().map_err(|message| Refusal::Because(SqlError { message, help: None, place: None }))
+}
+
+/// Whether some expression of a plan, or of what is below it, is a window or computes with one.
+pub(crate) fn names_window(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            found |= expression.exists(|inner| Ok(window_of(inner).is_some()))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
+}
+
+/// A window function where no stream is grouped.
+pub(crate) fn misplaced_window() -> SqlError {
+    SqlError::new(
+        "tumble, hop and tumble_rows belong into the GROUP BY that reads the stream",
+        "write SELECT … FROM packets GROUP BY …, tumble('60 seconds'); the window is there for every part of the query",
+    )
 }
 
 fn parse_call(call: &ScalarFunction) -> Option<Result<Window, String>> {

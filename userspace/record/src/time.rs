@@ -1,4 +1,4 @@
-//! Event time: when something happened on the network, as opposed to when it was processed.
+//! Event time: when something happened on the network, as opposed to when it was processed; and widths of intervals.
 
 /// Nanoseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +31,28 @@ impl EventTime {
     }
 }
 
+/// The greatest width of which two widths are multiples, in their unit; of zero and another, that other.
+#[must_use]
+pub const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_widths_are_multiples_of_their_greatest_common_divisor() {
+        for (a, b, divisor) in
+            [(4, 6, 2), (6, 4, 2), (10, 60, 10), (7, 86_400, 1), (0, 5, 5), (5, 0, 5), (0, 0, 0)]
+        {
+            assert_eq!(greatest_common_divisor(a, b), divisor, "{a} and {b}");
+        }
+        assert_eq!(greatest_common_divisor(u64::MAX, u64::MAX), u64::MAX);
+    }
 
     #[test]
     fn alignment_rounds_towards_the_past_before_the_epoch_too() {

@@ -23,6 +23,7 @@ use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions,
 use tapline_decode::export::ExporterIdentity;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
+use tapline_record::time::greatest_common_divisor;
 use tapline_record::{
     BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream, StreamId,
     Watermarks,
@@ -417,23 +418,15 @@ fn pane_of(demand: &Demand) -> u64 {
 }
 
 fn common_pane(widths_ns: &[i64]) -> u64 {
-    match widths_ns.iter().map(|width| width.unsigned_abs()).fold(0, greatest_divisor) {
+    match widths_ns.iter().map(|width| width.unsigned_abs()).fold(0, greatest_common_divisor) {
         0 => PANE_NS_MAX,
         width => width,
     }
 }
 
-/// The greatest common divisor; of 0 and another number, that number.
-const fn greatest_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
 /// The panes of the table: those of the queries, or parts of them that fit into an hour.
 const fn table_pane(pane_ns: u64) -> u64 {
-    if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_divisor(pane_ns, PANE_NS_MAX) }
+    if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_common_divisor(pane_ns, PANE_NS_MAX) }
 }
 
 /// The row of an entry whose pane was made by this clock.

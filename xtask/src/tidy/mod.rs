@@ -3,12 +3,15 @@
 //! Takes the workspace's files, gives findings: where, what is wrong, what would be right. It also runs as a
 //! test, so that nobody can forget it.
 
+mod circles;
 mod documents;
 mod features;
 mod files;
 mod functions;
+mod imports;
 mod layers;
 mod manifests;
+mod modules;
 mod sources;
 
 use std::fmt;
@@ -58,6 +61,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     let mut findings = manifests::check(&members);
     findings.extend(layers::check(&members));
     findings.extend(sources::check(root, &members)?);
+    findings.extend(circles::check(root, &members)?);
     findings.extend(documents::check(root)?);
     findings.extend(features::check()?);
     findings.sort();

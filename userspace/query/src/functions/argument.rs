@@ -3,7 +3,7 @@
 //! Every check runs while a query is planned; an error is one sentence that names the function, what
 //! it was given and what would be right.
 
-pub(super) use crate::literals::{is_octets, is_text};
+pub(super) use crate::kinds::{is_octets, is_text};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, new_null_array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};

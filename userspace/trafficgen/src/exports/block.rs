@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::dialect::{self, encode, records_per_datagram};
 use super::flow::{Flow, FlowSource};
 use super::layout::Layout;
 use super::plan::{ExportPlan, Protocol};
+use super::protocols::{self, encode, records_per_datagram};
 use super::truth::{Amount, PairAmount};
 
 /// All datagrams with records.
@@ -77,7 +77,7 @@ impl Block {
             datagrams(self.protocol, &self.flows).zip(times).filter(|(_, times)| **times > 0)
         {
             for flow in flows {
-                let (packets, octets) = dialect::size(self.protocol, flow);
+                let (packets, octets) = protocols::size(self.protocol, flow);
                 let pair: &mut PairAmount = pairs.entry((flow.src_as, flow.dst_as)).or_default();
                 *pair += PairAmount { records: times, packets: packets * times, octets: octets * times };
             }
@@ -92,7 +92,7 @@ impl Block {
 
 impl Encoding {
     fn new(protocol: Protocol, flows: &[Flow], is_reversed: bool) -> Self {
-        let layout = dialect::layout(protocol, is_reversed);
+        let layout = protocols::layout(protocol, is_reversed);
         let (mut octets, mut datagram_octets) = (Vec::new(), 0);
         for flows in datagrams(protocol, flows) {
             let start = octets.len();
@@ -109,7 +109,7 @@ fn datagrams(protocol: Protocol, flows: &[Flow]) -> impl Iterator<Item = &[Flow]
 }
 
 fn amount(protocol: Protocol, flows: &[Flow]) -> Amount {
-    let sizes = flows.iter().map(|flow| dialect::size(protocol, flow));
+    let sizes = flows.iter().map(|flow| protocols::size(protocol, flow));
     let (packets, octets) = sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
     Amount { datagrams: 1, records: flows.len() as u64, packets, octets }
 }

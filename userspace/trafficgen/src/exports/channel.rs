@@ -4,10 +4,10 @@
 //! without records are neither lost nor overtaken; the first and the last datagrams of a sequence are not lost.
 
 use super::block::Block;
-use super::dialect::datagrams_of_all_sequences;
 use super::exporter::{Emission, Exporter};
 use super::outbox::Outbox;
 use super::plan::{ExportPlan, Faults};
+use super::protocols::datagrams_of_all_sequences;
 use super::truth::{Amount, Truth};
 use crate::random::Random;
 

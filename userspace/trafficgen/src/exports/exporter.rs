@@ -5,8 +5,9 @@
 
 use super::block::Block;
 use super::claim::Claim;
-use super::dialect::{Dialect, Moment, dialect};
+use super::dialect::{Dialect, Moment};
 use super::plan::ExportPlan;
+use super::protocols::dialect;
 use super::truth::Control;
 
 /// What a datagram is.

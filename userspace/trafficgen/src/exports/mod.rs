@@ -21,6 +21,7 @@ mod netflow_v9;
 mod octets;
 mod outbox;
 mod plan;
+mod protocols;
 mod sflow;
 mod truth;
 

@@ -1,0 +1,86 @@
+//! A query that is ready to run, in two halves with the window between them.
+//!
+//! Planning makes it; who runs it asks which columns it reads, runs its lower halves per batch, and its upper half
+//! once per window.
+
+use crate::lower::LowerHalf;
+use crate::partial::PartialSlot;
+use crate::window::Window;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use std::sync::Arc;
+use tapline_record::Stream;
+
+/// A query that is ready to run.
+#[derive(Clone, Debug)]
+pub struct ContinuousQuery {
+    /// Its text.
+    pub sql: String,
+    /// Whether it was written as EXPLAIN.
+    pub explain: bool,
+    /// Its window; `None` when the whole input is one.
+    pub window: Option<Window>,
+    /// What runs per batch.
+    pub lowers: Vec<LowerHalf>,
+    /// What becomes of it.
+    pub upper: Upper,
+    /// The SELECT list.
+    pub schema: SchemaRef,
+}
+
+/// What is done with what the lower halves give.
+#[derive(Clone, Debug)]
+pub enum Upper {
+    /// The only lower half's rows are the result, in input order.
+    Stream {
+        /// OFFSET.
+        skip: usize,
+        /// LIMIT.
+        fetch: Option<usize>,
+    },
+    /// Runs over the groups of each window.
+    Windows(UpperHalf),
+    /// The best rows of an ORDER BY … LIMIT.
+    Best {
+        /// Runs over the rows that were kept.
+        half: UpperHalf,
+        /// Sorts rows and keeps the best ones, as they are.
+        prune: Arc<dyn ExecutionPlan>,
+    },
+}
+
+/// The plan above the split.
+#[derive(Clone, Debug)]
+pub struct UpperHalf {
+    /// Where the rows of each lower half are put before a run.
+    pub slots: Vec<PartialSlot>,
+    /// The logical plan, for EXPLAIN.
+    pub plan: LogicalPlan,
+    /// What is executed.
+    pub physical: Arc<dyn ExecutionPlan>,
+    /// What is executed over the folded rows: the SELECT list alone. `None` when the folded row has no
+    /// place in the result, after joins and second aggregates.
+    pub folded: Option<Arc<dyn ExecutionPlan>>,
+    /// What the execution needs.
+    pub context: Arc<TaskContext>,
+}
+
+impl ContinuousQuery {
+    /// The columns of `stream` that some lower half reads, ascending; the event time is among them when
+    /// the query has a window.
+    #[must_use]
+    pub fn columns_of(&self, stream: &Stream) -> Option<Vec<usize>> {
+        let branches = self.lowers.iter().flat_map(|lower| &lower.branches);
+        let mut read: Option<Vec<usize>> = None;
+        for branch in branches.filter(|branch| branch.stream.id == stream.id) {
+            read.get_or_insert_default().extend(&branch.columns);
+        }
+        let mut columns = read?;
+        columns.extend(self.window.map(|_| Stream::TS));
+        columns.sort_unstable();
+        columns.dedup();
+        Some(columns)
+    }
+}

@@ -1,0 +1,109 @@
+//! The DataFusion session in which queries are planned: its options, its functions, its tables.
+//!
+//! It never runs anything that reads a stream; what it plans is split before.
+
+use crate::arithmetic::WideIntegers;
+use crate::borrowed::borrowed_functions;
+use crate::casts::NamedCast;
+use crate::catalog::{CATALOG, SCHEMA, catalogs};
+use crate::elements::ELEMENT_FUNCTIONS;
+use crate::expressions::Expressions;
+use crate::functions::{aggregate_functions, scalar_functions};
+use crate::window_functions::window_functions;
+use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
+use datafusion::common::Result;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::registry::FunctionRegistry as _;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use futures::executor::block_on;
+use std::sync::Arc;
+use tapline_record::{ElementColumn, EventTime};
+
+/// What planning knows besides the query.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// In it, plans are optimised and compiled.
+    pub(crate) state: SessionState,
+    /// The same with borrowed functions, in which SQL becomes a plan.
+    sql_state: SessionState,
+    /// The names of all functions.
+    pub(crate) functions: Vec<String>,
+}
+
+impl Session {
+    /// A session that knows every stream and function.
+    ///
+    /// # Panics
+    /// Never: the names registered here are distinct.
+    pub(crate) fn new() -> Self {
+        let builder = SessionStateBuilder::new().with_config(options());
+        let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
+        let mut state = builder.with_default_features().build();
+        let borrowed = borrowed_functions(&state);
+        register_functions(&mut state);
+        let _ = state.register_expr_planner(Arc::new(WideIntegers));
+        state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
+        let functions = names_of_functions(&state);
+        let mut sql_state = state.clone();
+        for function in borrowed {
+            let _ = sql_state.register_udf(function);
+        }
+        Self { state, sql_state, functions }
+    }
+
+    /// Makes `now` what `now()` gives.
+    pub(crate) fn start(&mut self, now: EventTime) {
+        if let Some(now) = timestamp_ns_to_datetime(now.0) {
+            self.state.execution_props_mut().query_execution_start_time = Some(now.and_utc());
+        }
+    }
+
+    /// The state in which SQL becomes a plan, and `flows` has columns for these elements, too.
+    pub(crate) fn sql_state_with(&self, elements: &[ElementColumn]) -> Result<SessionState> {
+        let mut state = self.sql_state.clone();
+        state.register_catalog_list(catalogs(elements)?);
+        Ok(state)
+    }
+
+    /// What is executed for a plan.
+    pub(crate) fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        block_on(self.state.query_planner().create_physical_plan(plan, &self.state))
+    }
+}
+
+fn options() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA);
+    config.options_mut().sql_parser.collect_spans = true;
+    // Frames without an IP header must not lead every ranking.
+    config.options_mut().sql_parser.default_null_ordering = "nulls_last".to_owned();
+    config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+    // As joins, scalar subqueries are split like any other part of the plan.
+    config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    config
+}
+
+fn register_functions(state: &mut SessionState) {
+    for function in scalar_functions().into_iter().chain(window_functions()) {
+        let _ = state.register_udf(Arc::new(function));
+    }
+    for function in aggregate_functions() {
+        let _ = state.register_udaf(Arc::new(function));
+    }
+    let _ = state.register_udf(Arc::new(NamedCast::new().into()));
+}
+
+fn names_of_functions(state: &SessionState) -> Vec<String> {
+    let names = [
+        state.scalar_functions().keys().cloned().collect::<Vec<_>>(),
+        state.aggregate_functions().keys().cloned().collect(),
+        state.window_functions().keys().cloned().collect(),
+        ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
+    ];
+    names.concat()
+}

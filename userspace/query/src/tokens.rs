@@ -1,0 +1,27 @@
+//! The text of queries as tokens.
+//!
+//! A text that cannot be parted into tokens is no fault here: planning says what is wrong with it.
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+/// The tokens of `sql`, with their places; none when it cannot be parted into tokens.
+pub(crate) fn tokens(sql: &str) -> Vec<TokenWithSpan> {
+    Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default()
+}
+
+/// The statements in `sql`, parted at semicolons outside of quotes and comments; empty ones left out.
+#[must_use]
+pub fn split_statements(sql: &str) -> Vec<String> {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+        return vec![sql.to_owned()];
+    };
+    let statements = tokens.split(|token| *token == Token::SemiColon);
+    let is_code = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::EOF);
+    let statements: Vec<_> = statements.filter(|tokens| tokens.iter().any(is_code)).collect();
+    match statements.as_slice() {
+        // Written again, a text may not be the same to the letter.
+        [_] => vec![sql.to_owned()],
+        several => several.iter().map(|tokens| tokens.iter().map(ToString::to_string).collect()).collect(),
+    }
+}
