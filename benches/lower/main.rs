@@ -102,7 +102,7 @@ impl Baseline {
         let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
         let batches: Vec<_> = batches.iter().map(|batch| batch.batch.clone()).collect();
         let table = datafusion::datasource::MemTable::try_new(workload::schema_of(&batches), vec![batches]);
-        let table = std::sync::Arc::new(table.expect("one schema"));
+        let table = Arc::new(table.expect("one schema"));
         context.register_table(stream.name, table).expect("a new name");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { context, runtime, sql }

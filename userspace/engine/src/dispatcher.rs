@@ -70,7 +70,12 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     /// Dispatches what `source` gives by `layout`.
-    pub(crate) fn new(id: SourceId, source: &dyn Source, links: Vec<WorkerLink>, layout: Arc<Layout>) -> Self {
+    pub(crate) fn new(
+        id: SourceId,
+        source: &dyn Source,
+        links: Vec<WorkerLink>,
+        layout: Arc<Layout>,
+    ) -> Self {
         let coverage = source.is_live().then(CoverageReporter::default);
         let waits = coverage.is_none() || source.waits();
         let (streams, epoch) = (source.streams(), layout.epoch());
@@ -103,20 +108,21 @@ impl Dispatcher {
             coverage.miss(source.newly_missing());
         }
         for position in 0..self.streams.len() {
-            let stream = self.streams[position];
-            loop {
-                if !self.may_take(stream) {
-                    if self.waits {
-                        return false;
-                    }
-                    break;
-                }
-                let Some(batch) = source.take(stream.id, all) else { break };
-                self.send(source, stream, batch);
+            if !self.dispatch_stream(source, self.streams[position], all) {
+                return false;
             }
         }
         self.tell(source.watermarks());
         true
+    }
+
+    /// Dispatches the batches of one stream; whether it need not wait for room.
+    fn dispatch_stream(&mut self, source: &mut dyn Source, stream: &'static Stream, all: bool) -> bool {
+        while self.may_take(stream) {
+            let Some(batch) = source.take(stream.id, all) else { return true };
+            self.send(source, stream, batch);
+        }
+        !self.waits
     }
 
     /// Whether a batch of `stream` may be taken from its source now: what must not be lost stays there until there is

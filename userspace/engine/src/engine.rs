@@ -19,7 +19,9 @@ use crate::worker::{Worker, WorkerInput, WorkerOrder, WorkerQuery};
 use rtrb::{Producer, RingBuffer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tapline_operators::{Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, StreamBatch, Windows, WorkerId};
+use tapline_operators::{
+    Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, StreamBatch, Windows, WorkerId,
+};
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Layout, Watermarks};
@@ -157,13 +159,14 @@ impl Engine {
         let finisher = finisher.map_err(|error| EngineError::Query(error.to_string()))?;
         self.queries_so_far += 1;
         self.forget_what_ended();
-        let (query, state) = (Arc::new(query), Arc::new(QueryState::new(workers)));
-        demand::add(&mut self.demand, &query);
+        let query = QueryEnd { query: Arc::new(query), state: Arc::new(QueryState::new(workers)) };
+        demand::add(&mut self.demand, &query.query);
         self.take_next_layout();
-        self.tell_merger(id, &query, &state, finisher, subscriber);
-        self.tell_workers(id, &query, &state);
-        self.tell_sources(Some(&state));
-        self.queries.insert(id, QueryEnd { query, state });
+        // Whoever is told first hears of the query before anything that comes of it.
+        self.tell_merger((id, &query), finisher, subscriber);
+        self.tell_workers(id, &query);
+        self.tell_sources(Some(&query.state));
+        self.queries.insert(id, query);
         Ok(id)
     }
 
@@ -295,9 +298,7 @@ impl Engine {
 
     fn tell_merger(
         &mut self,
-        id: QueryId,
-        query: &ContinuousQuery,
-        state: &Arc<QueryState>,
+        (id, QueryEnd { query, state }): (QueryId, &QueryEnd),
         finisher: Finisher,
         subscriber: Subscriber,
     ) {
@@ -309,7 +310,7 @@ impl Engine {
         order(&mut self.merger, MergerOrder { id, query });
     }
 
-    fn tell_workers(&mut self, id: QueryId, query: &Arc<ContinuousQuery>, state: &Arc<QueryState>) {
+    fn tell_workers(&mut self, id: QueryId, QueryEnd { query, state }: &QueryEnd) {
         let (limits, since) = (self.limits(), self.layout.epoch());
         for worker in &mut self.workers {
             let operators = LowerOperator::all(query, limits);
@@ -377,7 +378,11 @@ fn order<T>(orders: &mut Producer<T>, order: T) {
 }
 
 /// The rings between one source and one worker.
-fn ring_of_batches(source: SourceId, worker: &Unparker, capacity_batches: usize) -> (WorkerLink, WorkerInput) {
+fn ring_of_batches(
+    source: SourceId,
+    worker: &Unparker,
+    capacity_batches: usize,
+) -> (WorkerLink, WorkerInput) {
     let (to_worker, feed) = RingBuffer::<Feed>::new(capacity_batches.max(1));
     // Batches may be in the ring, with the worker, which takes a ring of them, or on their way back.
     let (used, to_source) = RingBuffer::<StreamBatch>::new(2 * capacity_batches + 2);

@@ -31,7 +31,9 @@ pub(crate) enum SourceOrder {
 /// What a reader does.
 enum Phase {
     /// It reads; since when its input is to end, if it is.
-    Reading { asked_to_end: Option<EventTime> },
+    Reading {
+        asked_to_end: Option<EventTime>,
+    },
     /// What was read is dispatched.
     Ending,
     Ended,

@@ -3,22 +3,21 @@
 use crate::arguments::QueryPlan;
 use crate::failure::Failure;
 use crate::input;
-use crate::message::say;
 use crate::output::{Output, QueryOutput};
-use crate::progress::ProgressBar;
 use crate::running::{self, RunError};
+use crate::screen::Screen;
 use crate::summary::{self, Account};
 use crate::windows::WindowCount;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapline_capture::End;
-use tapline_engine::{EngineError, WindowResult};
+use tapline_engine::EngineError;
 use tapline_query::{ContinuousQuery, Planner, check_elements};
-use tapline_sources::{Clock as _, Notice, Progress, SystemClock};
+use tapline_sources::{Clock as _, SystemClock};
 
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
@@ -35,19 +34,15 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
     let input_ends = interrupts()?;
-    let mut screen = Screen {
-        output,
-        progress: ProgressBar::new(plan.quiet),
-        windows: plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends))),
-        allowed_lateness_ms: plan.source_options.exports_lateness_ms(),
-    };
+    let windows = plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends)));
+    let mut screen = Screen::new(plan, output, windows);
     if let Some(duration) = plan.duration {
         end_after(duration, Arc::clone(&input_ends));
     }
     let outcome = running::run(opened.sources, queries, plan, &input_ends, &mut screen);
-    screen.progress.clear();
+    let finished = screen.finish();
     let account = outcome.and_then(|outcome| {
-        screen.output.finish().map_err(RunError::Output)?;
+        finished.map_err(RunError::Output)?;
         let account = Account::of(outcome, &opened.accounts, opened.disorder_ns);
         account.ok_or(RunError::Engine(EngineError::ThreadDied))
     });
@@ -73,36 +68,6 @@ fn end_after(duration: Duration, input_ends: Arc<AtomicBool>) {
         std::thread::sleep(duration);
         input_ends.store(true, Ordering::Relaxed);
     });
-}
-
-/// Results and progress, as they come.
-pub(crate) struct Screen {
-    output: Output,
-    progress: ProgressBar,
-    windows: Option<WindowCount>,
-    allowed_lateness_ms: u32,
-}
-
-impl Screen {
-    /// Writes a result of the query at this place.
-    pub(crate) fn write(&mut self, query: usize, result: &WindowResult) -> io::Result<()> {
-        if let Some(windows) = &mut self.windows {
-            windows.note(query, result);
-        }
-        self.output.write(query, result)
-    }
-
-    /// Tells what somebody should hear of.
-    pub(crate) fn notice(&self, notice: &Notice) {
-        let text = summary::notice(notice, self.allowed_lateness_ms);
-        self.progress.aside(|| say!("warning: {text}"));
-    }
-
-    /// Shows what was written, and how far the input was read: nothing comes at the moment.
-    pub(crate) fn idle(&mut self, now: Progress) -> io::Result<()> {
-        self.progress.show(now);
-        self.output.show()
-    }
 }
 
 fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {

@@ -1,14 +1,16 @@
 //! Runs queries over sources until the input ends: starts an engine, and shows what it tells.
 
 use crate::arguments::QueryPlan;
-use crate::query::Screen;
+use crate::outcome::Outcome;
+use crate::screen::Screen;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, Subscriber, WhenFull, subscription,
+    EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, Subscriber, WhenFull,
+    subscription,
 };
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::ledger::QueryLedger;
@@ -37,18 +39,6 @@ pub(crate) enum RunError {
     /// The engine could not do it.
     #[error(transparent)]
     Engine(#[from] EngineError),
-}
-
-/// How a run ended.
-pub(crate) struct Outcome {
-    /// Wall time.
-    pub(crate) elapsed: Duration,
-    /// Rows of live sources that were dropped since the workers had no room for them.
-    pub(crate) rows_dropped: u64,
-    /// Fates of each query's rows; empty when every LIMIT was reached before the input's end.
-    pub(crate) queries: Vec<QueryLedger>,
-    /// Whether the input was ended before its time.
-    pub(crate) is_cut: bool,
 }
 
 /// Runs `queries` over `sources` in one scan; results go to `screen`. When `input_ends` is set, what was read so far
@@ -94,7 +84,12 @@ pub(crate) fn run(
     drop(results);
     let report = engine.join()?;
     let queries = open.ledgers()?;
-    Ok(Outcome { elapsed: started.elapsed(), rows_dropped: report.rows_dropped, queries, is_cut: report.is_cut })
+    Ok(Outcome {
+        elapsed: started.elapsed(),
+        rows_dropped: report.rows_dropped,
+        queries,
+        is_cut: report.is_cut,
+    })
 }
 
 /// The queries of a run, and how each has ended.

@@ -85,7 +85,8 @@ impl Account {
         };
         if halves > 1 {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            let seen = pending.entry((input.source, input.sequence)).or_insert(Seen { fates: vec![], halves: 0 });
+            let seen =
+                pending.entry((input.source, input.sequence)).or_insert(Seen { fates: vec![], halves: 0 });
             fates.iter_mut().zip(&seen.fates).for_each(|(fate, other)| *fate = (*fate).max(*other));
             seen.halves += 1;
             if seen.halves < halves {

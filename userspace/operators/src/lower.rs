@@ -136,12 +136,7 @@ impl LowerOperator {
         (0..query.lowers.len()).map(|lower| Self::new(query, lower, limits, account())).collect()
     }
 
-    fn new(
-        query: &Arc<ContinuousQuery>,
-        lower: usize,
-        limits: OperatorLimits,
-        account: Account,
-    ) -> Self {
+    fn new(query: &Arc<ContinuousQuery>, lower: usize, limits: OperatorLimits, account: Account) -> Self {
         Self {
             lower,
             query: Arc::clone(query),
@@ -390,11 +385,7 @@ impl LowerOperator {
     }
 }
 
-fn bind_branches(
-    half: &LowerHalf,
-    is_windowed: bool,
-    layout: &Layout,
-) -> Result<Vec<BoundBranch>> {
+fn bind_branches(half: &LowerHalf, is_windowed: bool, layout: &Layout) -> Result<Vec<BoundBranch>> {
     let bind = |branch: &tapline_query::Branch| {
         let built = layout.columns(branch.stream.id);
         let place = |column: usize| {

@@ -93,8 +93,16 @@ impl KernelInput {
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
         let frame_octets_max = u64::from(link.mtu_octets) + HEADER_OCTETS_MAX;
         let (interface, index) = (link.name, link.index);
-        let _promiscuous = promiscuous;
-        Ok(Self { interface, index, mode, capture, pane_ns, with_tcp_flags, frame_octets_max, _promiscuous })
+        Ok(Self {
+            interface,
+            index,
+            mode,
+            capture,
+            pane_ns,
+            with_tcp_flags,
+            frame_octets_max,
+            _promiscuous: promiscuous,
+        })
     }
 
     /// Whether the interface is there no more; not when the kernel just does not say.
@@ -279,7 +287,9 @@ impl KernelSource {
 
     /// Takes what left the table early.
     fn drain_ring(&mut self) {
-        let Self { input: KernelInput { capture, frame_octets_max, .. }, clock, rows, counted_pane_ns, .. } = self;
+        let Self {
+            input: KernelInput { capture, frame_octets_max, .. }, clock, rows, counted_pane_ns, ..
+        } = self;
         let mut sums = [0; 2];
         self.entries += capture.table().drain_ring(|flow| {
             count(&mut sums, flow, *frame_octets_max);

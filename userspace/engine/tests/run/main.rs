@@ -11,7 +11,8 @@ use std::time::Duration;
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, QueryId, Report, Status, WhenFull, WindowResult, subscription,
+    EndReason, Engine, EngineError, EngineOptions, QueryId, Report, Status, WhenFull, WindowResult,
+    subscription,
 };
 use tapline_query::Planner;
 use tapline_sources::{Source, SystemClock};

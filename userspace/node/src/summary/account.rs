@@ -1,6 +1,6 @@
 //! The account of a run and of what it read.
 
-use crate::running::Outcome;
+use crate::outcome::Outcome;
 use std::time::Duration;
 use tapline_capture::{End, ExportCounters};
 use tapline_decode::export::{ExportAccount, Strays};
