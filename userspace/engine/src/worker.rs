@@ -245,7 +245,7 @@ impl Worker {
         }
     }
 
-    /// Gives the batches back to their sources, and forgets those that have ended.
+    /// Gives the batches back to their sources.
     fn give_back(&mut self) {
         for (source, batch) in self.turn.drain(..).filter_map(|task| task.batch) {
             if let Some(input) = self.inputs.iter_mut().find(|input| input.source == source) {
@@ -253,7 +253,14 @@ impl Worker {
                 let _ = input.used.push(batch);
             }
         }
-        self.inputs.retain(|input| !input.has_ended);
+    }
+
+    /// Forgets sources that have ended, unless the input was ended: then more would have come of them, and what is
+    /// open where they stopped is not whole.
+    fn forget_ended(&mut self) {
+        if !self.flags.input_ends() {
+            self.inputs.retain(|input| !input.has_ended);
+        }
     }
 
     /// Tells the merger how far this worker has come, unless that is hardly further than it was told.
@@ -284,7 +291,7 @@ impl Worker {
 
     /// Whether no batch will come any more.
     fn is_at_end(&self) -> bool {
-        self.flags.drains() && self.orders.is_empty() && self.inputs.is_empty()
+        self.flags.drains() && self.orders.is_empty() && self.inputs.iter().all(|input| input.has_ended)
     }
 
     /// Gives what is left of every query.
@@ -317,8 +324,9 @@ impl Machine for Worker {
         }
         let is_last = self.flags.drains();
         self.take_orders();
+        self.forget_ended();
         self.take_turn();
-        if !self.turn.is_empty() || self.inputs.iter().any(|input| input.has_ended) {
+        if !self.turn.is_empty() {
             self.process();
             return Turn::Worked;
         }
@@ -332,7 +340,8 @@ impl Machine for Worker {
 
     fn has_work(&self) -> bool {
         let inputs = &self.inputs;
-        let has_input = |input: &WorkerInput| !input.feed.is_empty() || input.feed.is_abandoned();
+        let has_input =
+            |input: &WorkerInput| !input.feed.is_empty() || input.feed.is_abandoned() && !input.has_ended;
         !self.orders.is_empty() || inputs.iter().any(has_input) || self.is_at_end() || self.flags.is_stopped()
     }
 
