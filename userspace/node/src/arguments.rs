@@ -69,7 +69,7 @@ pub(crate) struct QueryArguments {
     /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT, until Ctrl-C, --for
     /// or --windows.
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
-    listen: Vec<ListenerAddress>,
+    listen: Vec<ListenerPlan>,
     /// Watch the packets that this interface receives, until Ctrl-C, --for or --windows; nothing is taken from the
     /// host.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports", "listen"])]
@@ -185,7 +185,7 @@ pub(crate) enum InputPlan {
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
     Interface { name: String, is_mirror: bool, rules: RulePlan },
-    Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize, state: Option<PathBuf> },
+    Listen { listeners: Vec<ListenerPlan>, receive_buffer_octets: usize, state: Option<PathBuf> },
 }
 
 impl InputPlan {
@@ -195,11 +195,34 @@ impl InputPlan {
     }
 }
 
+/// What to listen on.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerPlan {
+    /// As it was given.
+    pub(crate) url: String,
+    pub(crate) address: ListenerAddress,
+}
+
+impl ListenerPlan {
+    /// Its URL as it was given; `None` where that leaves the port to the kernel.
+    pub(crate) fn name(&self) -> Option<String> {
+        (self.address.port() > 0).then(|| self.url.clone())
+    }
+}
+
 /// Where to listen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ListenerAddress {
     Udp(SocketAddr),
     Tcp(SocketAddr),
+}
+
+impl ListenerAddress {
+    const fn port(self) -> u16 {
+        match self {
+            Self::Udp(address) | Self::Tcp(address) => address.port(),
+        }
+    }
 }
 
 /// What `tapline query` is to do.
@@ -266,7 +289,7 @@ impl QueryArguments {
         }
         if !self.listen.is_empty() {
             return InputPlan::Listen {
-                addresses: self.listen,
+                listeners: self.listen,
                 receive_buffer_octets: self.receive_buffer,
                 state: self.state,
             };
@@ -339,8 +362,8 @@ pub(crate) fn with_comments(arguments: impl Iterator<Item = OsString>) -> impl I
     })
 }
 
-/// The address of `udp://HOST:PORT` or `tcp://HOST:PORT`.
-fn parse_listener(text: &str) -> Result<ListenerAddress, String> {
+/// The listener of `udp://HOST:PORT` or `tcp://HOST:PORT`.
+fn parse_listener(text: &str) -> Result<ListenerPlan, String> {
     let example = "write udp://HOST:PORT or tcp://HOST:PORT, such as udp://0.0.0.0:2055 or udp://[::]:4739";
     let (kind, address): (fn(SocketAddr) -> ListenerAddress, &str) = match text.split_once("://") {
         Some(("udp", address)) => (ListenerAddress::Udp, address),
@@ -348,7 +371,8 @@ fn parse_listener(text: &str) -> Result<ListenerAddress, String> {
         _ => return Err(example.to_owned()),
     };
     let mut addresses = address.to_socket_addrs().map_err(|error| format!("{error}; {example}"))?;
-    addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))
+    let address = addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))?;
+    Ok(ListenerPlan { url: text.to_owned(), address })
 }
 
 /// Numbers and ranges of cores, such as `0,4-7`.

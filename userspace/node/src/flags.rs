@@ -3,7 +3,7 @@
 //! Takes the flags that were given and what is read; refuses every flag that would be ignored. The table below names
 //! each flag that is for some kinds of input only; [`FOR_ALL`] those that are for all.
 
-use crate::arguments::{InputPlan, ListenerAddress};
+use crate::arguments::{InputPlan, ListenerAddress, ListenerPlan};
 use crate::failure::Failure;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -139,14 +139,14 @@ fn kinds(input: &InputPlan) -> Vec<Kind> {
             files.iter().map(|file| of_file(file, Exports, ExportsPipe)).collect()
         }
         InputPlan::Interface { .. } => vec![Interface],
-        InputPlan::Listen { addresses, .. } => addresses.iter().map(of_listener).collect(),
+        InputPlan::Listen { listeners, .. } => listeners.iter().map(of_listener).collect(),
     };
     kinds.dedup();
     kinds
 }
 
-const fn of_listener(address: &ListenerAddress) -> Kind {
-    match address {
+const fn of_listener(listener: &ListenerPlan) -> Kind {
+    match listener.address {
         ListenerAddress::Udp(_) => Udp,
         ListenerAddress::Tcp(_) => Tcp,
     }

@@ -1,6 +1,6 @@
 //! Opens what a run reads, and says which queries it cannot answer.
 
-use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
+use crate::arguments::{InputPlan, ListenerAddress, ListenerPlan, QueryPlan};
 use crate::failure::Failure;
 use crate::message::say;
 use crate::rules::RulePlan;
@@ -109,13 +109,17 @@ pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Open
         InputPlan::Interface { name, is_mirror, rules } => {
             open_interface(name, *is_mirror, rules, queries, plan)
         }
-        InputPlan::Listen { addresses, receive_buffer_octets, state } => {
+        InputPlan::Listen { listeners, receive_buffer_octets, state } => {
             let udp = UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
-            let open = |address: &ListenerAddress| {
-                let templates = templates_of(*address, state.as_deref())?;
-                Ok(ExportSource::of_listener(bind(*address, &udp)?, templates, options))
+            let open = |listener: &ListenerPlan| {
+                let templates = templates_of(listener.address, state.as_deref())?;
+                let source = ExportSource::of_listener(bind(listener.address, &udp)?, templates, options);
+                Ok(match listener.name() {
+                    Some(name) => source.named(name),
+                    None => source,
+                })
             };
-            let sources = addresses.iter().map(open).collect::<Result<Vec<_>, Failure>>()?;
+            let sources = listeners.iter().map(open).collect::<Result<Vec<_>, Failure>>()?;
             Ok(of_exports(sources, None))
         }
     }

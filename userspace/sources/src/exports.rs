@@ -14,8 +14,11 @@ use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use tapline_capture::{End, ExportCounters, ExportSet, Restored, TemplateFile};
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
+use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream, StreamId, Watermarks};
+use tapline_record::{
+    EventTime, FLOWS, FlowColumn, INTERFACE_COUNTERS, InterfaceColumn, LEDGER, Stream, StreamId, Watermarks,
+};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
@@ -35,6 +38,14 @@ impl ExportInput {
         match self {
             Self::Files(files) => files.files().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
             Self::Listener(listener) => listener.url(),
+        }
+    }
+
+    /// The names of what the messages are of: the files as they were named, or the listener's URL.
+    fn sources(&self) -> Vec<String> {
+        match self {
+            Self::Files(files) => files.paths().to_vec(),
+            Self::Listener(listener) => vec![listener.url()],
         }
     }
 }
@@ -68,11 +79,15 @@ pub struct ExportReport {
 /// Reads export messages.
 pub struct ExportSource {
     input: ExportInput,
+    /// What a listener is called, where that is not the URL of its socket.
+    name: Option<String>,
     options: SourceOptions,
     decoder: ExportDecoder,
     sends_flows: bool,
     sends_counters: bool,
     ledger: Option<LedgerRows>,
+    /// Where messages are of several files and some query reads of which: the symbol of each file.
+    turns: Vec<Symbol>,
     /// Rows of flows, and of counters, dropped between this source and the workers.
     rows_dropped: u64,
     counters_dropped: u64,
@@ -107,6 +122,12 @@ impl ExportSource {
         Self { templates, ..Self::new(input, options.exports_lateness_ns(), options) }
     }
 
+    /// Calls it by this name in the column `source`, in place of the URL of its socket or the files' names.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
     fn new(input: ExportInput, lateness_ns: i64, options: &SourceOptions) -> Self {
         Self {
             decoder: ExportDecoder::new(&[], options.batch_rows, options.exports),
@@ -114,7 +135,9 @@ impl ExportSource {
             sends_flows: false,
             sends_counters: false,
             ledger: None,
+            turns: vec![],
             input,
+            name: None,
             lateness_ns,
             pane_widths_ns: vec![],
             missing: 0,
@@ -212,8 +235,38 @@ impl ExportSource {
         }
     }
 
-    fn step_files(files: &mut ExportSet, decoder: &mut ExportDecoder) -> Step {
+    /// What the ledger calls it.
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.input.name())
+    }
+
+    /// Names the sources of rows: the only one once, those of several files turn by turn, if some query reads them.
+    fn name_sources(&mut self, demand: &Demand) {
+        let reads = |stream, column| demand.columns(stream).is_some_and(|columns| columns.contains(&column));
+        if !reads(StreamId::Flows, FlowColumn::Source as usize)
+            && !reads(StreamId::InterfaceCounters, InterfaceColumn::Source as usize)
+        {
+            return;
+        }
+        let names = self.name.clone().map_or_else(|| self.input.sources(), |name| vec![name]);
+        let symbols: Vec<_> = names.iter().map(|name| self.decoder.intern_source(name)).collect();
+        symbols.first().iter().for_each(|&&source| self.decoder.set_source(source));
+        if let ExportInput::Files(files) = &mut self.input
+            && symbols.len() > 1
+        {
+            files.read_by_turns();
+            self.turns = symbols;
+        }
+    }
+
+    /// Reads until a batch is full, each turn of a file as of its symbol, where there are any.
+    fn step_files(files: &mut ExportSet, turns: &[Symbol], decoder: &mut ExportDecoder) -> Step {
         while !decoder.is_full() {
+            if !turns.is_empty()
+                && let Some(source) = files.turn().and_then(|file| turns.get(file))
+            {
+                decoder.set_source(*source);
+            }
             let read = files.read(MESSAGES_A_STEP, &mut |event| take(event, decoder));
             if read == 0 {
                 return if files.is_at_end() { Step::End } else { Step::Idle };
@@ -251,7 +304,8 @@ impl Source for ExportSource {
             Some(columns) => decoder.with_interface_counters(columns),
             None => decoder,
         };
-        let name = self.input.name();
+        self.name_sources(demand);
+        let name = self.name();
         let ledger = |columns| LedgerRows::new(columns, &name, options.identity);
         self.ledger = demand.columns(StreamId::Ledger).map(ledger);
         self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
@@ -269,9 +323,9 @@ impl Source for ExportSource {
 
     fn step(&mut self) -> Step {
         self.keep_templates(false);
-        let Self { input, decoder, failure, options, .. } = self;
+        let Self { input, decoder, failure, options, turns, .. } = self;
         match input {
-            ExportInput::Files(files) => Self::step_files(files, decoder),
+            ExportInput::Files(files) => Self::step_files(files, turns, decoder),
             ExportInput::Listener(listener) => Self::step_listener(listener, options.clock.as_ref(), decoder)
                 .unwrap_or_else(|error| {
                     *failure = Some(error);
@@ -380,7 +434,7 @@ pub fn disorder_ns(mut files: ExportSet, options: ExportOptions) -> i64 {
         }
         decoder.recycle(batch);
     };
-    while ExportSource::step_files(&mut files, &mut decoder) != Step::End {
+    while ExportSource::step_files(&mut files, &[], &mut decoder) != Step::End {
         measure(&mut decoder);
     }
     measure(&mut decoder);

@@ -21,7 +21,7 @@ use tapline_capture::kernel::{
 use tapline_capture::link::{self, Carries};
 use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
 use tapline_decode::export::ExporterIdentity;
-use tapline_record::column::BURST_ROWS;
+use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
     BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream, StreamId,
@@ -166,6 +166,8 @@ pub struct KernelSource {
     drain_every: Duration,
     drained: Instant,
     builder: BatchBuilder,
+    /// The symbol of the interface's name.
+    source: Symbol,
     ledger: Option<LedgerRows>,
     /// What was taken out of the table, the first `appended` rows of it being in the batch that is built.
     rows: Vec<PacketFlowRow>,
@@ -194,6 +196,7 @@ impl KernelSource {
             drain_every,
             drained: Instant::now(),
             builder: BatchBuilder::new(&PACKET_FLOWS, &[], options.batch_rows),
+            source: Symbol::default(),
             ledger: None,
             rows: vec![],
             appended: 0,
@@ -217,7 +220,9 @@ impl KernelSource {
 
     /// Takes everything out of the table.
     fn drain(&mut self) -> Result<(), KernelError> {
-        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
+        let Self {
+            input: KernelInput { capture, pane_ns, frame_octets_max, .. }, source, clock, rows, ..
+        } = self;
         // What was counted until now was counted by the clock as it was then.
         let (before, pane_ns) = (*clock, *pane_ns);
         *clock = Clock::measure();
@@ -225,7 +230,7 @@ impl KernelSource {
         let mut sums = [0; 2];
         let drained = capture.table().drain(grid, |flow| {
             count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, before, pane_ns));
+            rows.push(row_of(flow, *source, before, pane_ns));
         });
         self.note(sums);
         let drained = drained?;
@@ -272,11 +277,13 @@ impl KernelSource {
 
     /// Takes what left the table early.
     fn drain_ring(&mut self) {
-        let Self { input: KernelInput { capture, pane_ns, frame_octets_max, .. }, clock, rows, .. } = self;
+        let Self {
+            input: KernelInput { capture, pane_ns, frame_octets_max, .. }, source, clock, rows, ..
+        } = self;
         let mut sums = [0; 2];
         self.entries += capture.table().drain_ring(|flow| {
             count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, *clock, *pane_ns));
+            rows.push(row_of(flow, *source, *clock, *pane_ns));
         });
         self.note(sums);
     }
@@ -291,6 +298,7 @@ impl Source for KernelSource {
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
         let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
         self.builder = BatchBuilder::new(&PACKET_FLOWS, columns, self.options.batch_rows);
+        self.source = self.builder.intern(&self.input.interface);
         let name = format!("{} by its flow table", self.input.interface);
         let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
         self.ledger = demand.columns(StreamId::Ledger).map(ledger);
@@ -395,14 +403,15 @@ const fn table_pane(pane_ns: u64) -> u64 {
     if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_divisor(pane_ns, PANE_NS_MAX) }
 }
 
-/// The row of an entry whose pane was made by this clock.
-fn row_of(flow: &KernelFlow, clock: Clock, pane_ns: u64) -> PacketFlowRow {
+/// The row of an entry of this source whose pane was made by this clock.
+fn row_of(flow: &KernelFlow, source: Symbol, clock: Clock, pane_ns: u64) -> PacketFlowRow {
     // The clock may have been measured anew since the pane was made; panes are whole all the same.
     let start = clock.utc_ns(flow.pane_start_ns);
     let start = start.saturating_add(pane_ns / 2) / pane_ns * pane_ns;
     let at = |time_ns: u64| time_of(start + (time_ns - flow.pane_start_ns)).0;
     let mut row = PacketFlowRow {
         ts: at(flow.first_ns),
+        source,
         last_ts: at(flow.last_ns),
         packets: flow.packets,
         frame_octets: flow.frame_octets,
@@ -410,6 +419,7 @@ fn row_of(flow: &KernelFlow, clock: Clock, pane_ns: u64) -> PacketFlowRow {
     };
     let own = [
         PacketFlowColumn::Ts,
+        PacketFlowColumn::Source,
         PacketFlowColumn::LastTs,
         PacketFlowColumn::Packets,
         PacketFlowColumn::FrameOctets,

@@ -4,7 +4,7 @@
 //! batch that was full is not lost but longer.
 
 use arrow_array::RecordBatch;
-use tapline_record::column::BURST_ROWS;
+use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::{BatchBuilder, FLOWS, FlowRow};
 
 /// Collects rows of `flows` into batches.
@@ -21,6 +21,11 @@ impl FlowBatcher {
     pub fn new(columns: &[usize], batch_rows: usize) -> Self {
         let builder = BatchBuilder::new(&FLOWS, columns, batch_rows);
         Self { builder, burst: Vec::with_capacity(BURST_ROWS), batch_rows }
+    }
+
+    /// The symbol of a source's name, for the rows of this batcher.
+    pub fn intern_source(&mut self, name: &str) -> Symbol {
+        self.builder.intern(name)
     }
 
     /// Adds a row.
