@@ -3,7 +3,7 @@
 //! A watermark is a promise about one stream: no record of it that is still to come is older. A stream that a source
 //! does not carry, or that has ended, is at the end of time, so that the least of several watermarks holds for all.
 
-use crate::{EventTime, StreamId};
+use crate::{EventTime, Stream, StreamId};
 
 /// The watermark of each stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,14 @@ impl Watermarks {
     pub const BEGINNING: Self = Self([EventTime::MIN; StreamId::COUNT]);
     /// Nothing more will come.
     pub const END: Self = Self([EventTime::MAX; StreamId::COUNT]);
+
+    /// Nothing is promised yet of these streams, and no others are carried.
+    #[must_use]
+    pub fn beginning_of(streams: &[&Stream]) -> Self {
+        let mut watermarks = Self::END;
+        streams.iter().for_each(|stream| watermarks.set(stream.id, EventTime::MIN));
+        watermarks
+    }
 
     /// That of `stream`.
     #[must_use]
@@ -48,6 +56,7 @@ impl Watermarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PACKETS;
 
     #[test]
     fn streams_go_their_own_ways() {
@@ -59,6 +68,13 @@ mod tests {
         assert_eq!(packets.least_of([StreamId::Ledger]), EventTime::MAX, "a stream that is not carried");
         assert_eq!(packets.and(Watermarks::END), packets);
         assert_eq!(packets.and(Watermarks::BEGINNING), Watermarks::BEGINNING);
+    }
+
+    #[test]
+    fn a_stream_that_is_not_carried_holds_up_nobody() {
+        let beginning = Watermarks::beginning_of(&[&PACKETS]);
+        assert_eq!(beginning.of(StreamId::Packets), EventTime::MIN);
+        assert_eq!(beginning.of(StreamId::Flows), EventTime::MAX);
     }
 
     #[test]

@@ -309,6 +309,7 @@ impl Source for ExportSource {
         let ledger = |columns| LedgerRows::new(columns, &name, options.identity);
         self.ledger = demand.columns(StreamId::Ledger).map(ledger);
         self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
+        self.watermarks = Watermarks::beginning_of(&self.streams());
         if let Some(file) = &self.templates {
             let cannot =
                 |error| io::Error::other(format!("the templates of an earlier run cannot be read: {error}"));

@@ -302,6 +302,7 @@ impl Source for KernelSource {
         let name = format!("{} by its flow table", self.input.interface);
         let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
         self.ledger = demand.columns(StreamId::Ledger).map(ledger);
+        self.watermarks = Watermarks::beginning_of(&self.streams());
         Ok(())
     }
 

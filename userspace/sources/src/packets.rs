@@ -336,6 +336,7 @@ impl Source for PacketSource {
         let name = self.input.name();
         let ledger = |columns| LedgerRows::new(columns, &name, ExporterIdentity::default());
         self.ledger = ledger_columns.map(ledger);
+        self.watermarks = Watermarks::beginning_of(&self.streams());
         Ok(())
     }
 

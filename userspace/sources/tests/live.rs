@@ -150,6 +150,11 @@ fn rows_name_their_source_where_somebody_asks() {
         let batch = bench.source.take(stream, true).unwrap();
         assert_eq!(batch.column(0).as_string::<i32>().value(0), "made0");
     }
+    assert_eq!(
+        bench.source.watermarks().of(StreamId::PacketFlows),
+        EventTime::MAX,
+        "it does not carry those"
+    );
 }
 
 #[test]
