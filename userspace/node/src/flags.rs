@@ -138,8 +138,10 @@ fn kinds(input: &InputPlan) -> Vec<Kind> {
         InputPlan::Exports { files, .. } => {
             files.iter().map(|file| of_file(file, Exports, ExportsPipe)).collect()
         }
-        InputPlan::Interface { .. } => vec![Interface],
-        InputPlan::Listen { listeners, .. } => listeners.iter().map(of_listener).collect(),
+        InputPlan::Live(live) => {
+            let interfaces = live.interfaces.iter().map(|_| Interface);
+            interfaces.chain(live.listeners.iter().map(of_listener)).collect()
+        }
     };
     kinds.dedup();
     kinds
@@ -165,7 +167,7 @@ mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _};
 
     /// Each kind of input with the arguments that ask for it.
-    const INPUTS: [(&[Kind], &[&str]); 9] = [
+    const INPUTS: [(&[Kind], &[&str]); 11] = [
         (&[], &["--explain"]),
         (&[Capture], &["--pcap", "no-such.pcap"]),
         (&[CapturePipe], &["--pcap", "-"]),
@@ -175,6 +177,8 @@ mod tests {
         (&[Tcp], &["--listen", "tcp://127.0.0.1:4739"]),
         (&[Udp, Tcp], &["--listen", "udp://127.0.0.1:2055", "--listen", "tcp://127.0.0.1:4739"]),
         (&[Interface], &["--interface", "lo"]),
+        (&[Interface], &["--interface", "lo", "--interface", "lo0"]),
+        (&[Interface, Udp], &["--interface", "lo", "--listen", "udp://127.0.0.1:2055"]),
     ];
 
     /// A value that a flag takes.

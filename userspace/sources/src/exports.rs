@@ -62,6 +62,10 @@ pub struct TemplateReport {
 /// The account of an export source.
 #[derive(Clone, Debug)]
 pub struct ExportReport {
+    /// What rows name as their source; of several files, the names of all.
+    pub source: String,
+    /// Rows that were dropped since the workers had no room for them.
+    pub rows_dropped: u64,
     /// Every exporter and domain.
     pub accounts: Vec<ExportAccount>,
     /// Messages that belong to no exporter.
@@ -388,16 +392,21 @@ impl Source for ExportSource {
 
     fn report(&mut self) {
         let failure = self.failure.as_ref().map(ToString::to_string);
+        let (source, rows_dropped) = (self.name(), self.rows_dropped + self.counters_dropped);
         let (files, counters, listener) = match &mut self.input {
             ExportInput::Files(files) => {
                 let ends = files.files().map(|(name, end)| (name.to_owned(), end.cloned()));
                 (ends.collect(), Some(files.counters()), None)
             }
-            ExportInput::Listener(listener) => (vec![], None, Some(listener.report(failure))),
+            ExportInput::Listener(listener) => {
+                (vec![], None, Some(listener.report(source.clone(), rows_dropped, failure)))
+            }
         };
         let keeps_templates = self.templates.is_some() || self.template_failure.is_some();
         let templates = || TemplateReport { restored: self.restored, failure: self.template_failure.clone() };
         self.reported.tell(ExportReport {
+            source,
+            rows_dropped,
             accounts: self.decoder.report(),
             strays: self.decoder.strays(),
             templates: keeps_templates.then(templates),

@@ -67,6 +67,8 @@ pub struct InterfaceReport {
 /// The account of what was read frame by frame.
 #[derive(Clone, Debug)]
 pub struct PacketReport {
+    /// What rows name as their source; of several files, the names of all.
+    pub source: String,
     /// Frames and their fates.
     pub ledger: SourceLedger,
     /// How each file ended; `None` when it was not read to its end.
@@ -435,6 +437,7 @@ impl Source for PacketSource {
             }
         };
         self.reported.tell(PacketReport {
+            source: self.input.name(),
             ledger,
             damage: *self.packets.damage(),
             unread: self.packets.unread().clone(),
