@@ -129,6 +129,10 @@ fn two_interfaces_have_an_account_each() {
         account["queries"].as_array().unwrap().iter().map(|query| query["used"].as_u64()).collect();
     assert_eq!(used, [Some(800), Some(800), Some(8)], "{account}");
     assert!(![FAR, FAR_2].into_iter().any(namespace::has_program), "the interfaces are as they were");
+    for number in 1..=3 {
+        let text = std::fs::read_to_string(folder.path().join(format!("query_{number}.csv"))).unwrap();
+        assert!(read_csv(&text).rows.iter().all(|row| row.last().unwrap() == "partial"), "{number}: {text}");
+    }
 }
 
 /// A port that nobody listens on at the moment.
