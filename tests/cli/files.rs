@@ -2,7 +2,7 @@
 
 use super::{assert_failed, capture, query};
 use harness::run::tapline_reading;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const COUNT: [&str; 3] = ["--format", "csv", "SELECT count(*) AS packets FROM packets"];
 
@@ -96,4 +96,36 @@ fn the_same_file_twice_counts_twice() {
     let once = count(query(capture(), &COUNT).success());
     let arguments = [&["--pcap", capture().to_str().unwrap()], &COUNT[..]].concat();
     assert_eq!(count(query(capture(), &arguments).success()), 2 * once);
+}
+
+#[test]
+fn every_row_names_its_file() {
+    let (_folder, path) = written(|octets| octets.truncate(record_end(octets, 1000)));
+    let (whole, part) = (capture().to_str().unwrap(), path.to_str().unwrap());
+    let counted = |table: &str, capture: &Path| {
+        let sql = format!("SELECT count(*) AS rows FROM {table}");
+        query(capture, &["--format", "csv", &sql]).success().lines().nth(1).unwrap().to_owned()
+    };
+    let sql = "SELECT source, count(*) AS packets FROM packets GROUP BY source ORDER BY packets DESC";
+    for window in ["", ", tumble('1 hour')"] {
+        let sql = sql.replace("GROUP BY source", &format!("GROUP BY source{window}"));
+        let run = query(capture(), &["--pcap", part, "--format", "csv", &sql]);
+        let found: Vec<_> = run.success().lines().skip(1).collect();
+        let expected = [format!("{whole},{}", counted("packets", capture())), format!("{part},1000")];
+        let rows = found.iter().zip(&expected).filter(|(found, expected)| found.contains(expected.as_str()));
+        assert_eq!((found.len(), rows.count()), (2, 2), "{found:?}");
+    }
+    let sql = "SELECT source, count(*) AS flows FROM flows GROUP BY source";
+    let one = query(&path, &["--format", "csv", sql]);
+    assert_eq!(one.success(), format!("source,flows\n{part},{}\n", counted("flows", &path)));
+    // Every flow of the part is in the whole, too: of equal packets, those of the file that is named first come first.
+    let both = query(capture(), &["--pcap", part, "--format", "csv", sql]);
+    assert_eq!(both.success(), format!("source,flows\n{whole},{}\n", counted("flows", capture())));
+}
+
+#[test]
+fn standard_input_is_a_source_by_the_name_that_was_given() {
+    let sql = "SELECT source, count(*) > 0 AS is_there FROM packets GROUP BY source";
+    let run = tapline_reading(capture(), &["query", "--pcap", "-", "--format", "csv", sql]);
+    assert_eq!(run.success(), "source,is_there\n-,true\n");
 }

@@ -54,6 +54,16 @@ fn windows_are_counted_where_there_are_some() {
 }
 
 #[test]
+fn an_interface_that_is_named_twice_is_refused() {
+    let run = tapline(&["query", "--interface", "lo", "--interface", "lo", "--explain", FLOWS]);
+    assert_failed(&run, 2, &["--interface lo is given twice"]);
+    let both = ["query", "--interface", "lo", "--listen", "udp://127.0.0.1:2055", "--explain"];
+    assert_eq!(tapline(&[&both[..], &[FLOWS]].concat()).code, Some(0));
+    let counters = "SELECT count(*) FROM interface_counters GROUP BY tumble('1 second')";
+    assert_eq!(tapline(&[&both[..], &[counters]].concat()).code, Some(0), "a listener may have them");
+}
+
+#[test]
 fn two_queries_of_one_name_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = ["a", "b"].map(|part| folder.path().join(part).join("same.sql"));

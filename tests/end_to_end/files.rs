@@ -86,3 +86,38 @@ fn what_is_cut_off_is_said() {
     let run = tapline(&[&["query", "--exports", path, &query], &AS_JSON[..]].concat());
     assert_eq!(remark(&run, "messages and segments cut short"), 1, "{}", run.stderr);
 }
+
+/// Rows by source, which is the name of a file.
+fn rows_by_source(paths: &[&str]) -> Vec<String> {
+    let files = paths.iter().flat_map(|path| ["--exports", *path]);
+    let sql = "SELECT source, count(*) AS rows FROM flows GROUP BY source ORDER BY source";
+    let arguments: Vec<_> = ["query", "--format", "csv"].into_iter().chain(files).chain([sql]).collect();
+    tapline(&arguments).success().lines().skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_row_names_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut expected = vec![];
+    for (name, protocol, records) in [
+        ("a.pcap", Protocol::Ipfix, 20_000),
+        ("b.pcap", Protocol::NetflowV9, 10_000),
+        ("c.pcap", Protocol::Sflow, 7_000),
+    ] {
+        let capture = ExportCapture { records, ..capture_of(ExportPlan::new(protocol, 7)) };
+        let file = std::fs::File::create(path(name)).unwrap();
+        let (_, truth) = capture.write_pcap(file).unwrap();
+        expected.push(format!("{},{}", path(name), truth.sent.records));
+    }
+    let [a, b, c] = ["a.pcap", "b.pcap", "c.pcap"].map(path);
+    assert_eq!(rows_by_source(&[&a, &b, &c]), expected, "merged by time");
+    let mut outbox = Outbox::default();
+    let mut fleet = Fleet::new(&ExportPlan::new(Protocol::NetflowV5, 3), 0..1).unwrap();
+    fleet.emit(0, 1_800_000_000_000_000_000, &mut outbox);
+    let raw = path("d.dat");
+    std::fs::write(&raw, outbox.datagrams().collect::<Vec<_>>().concat()).unwrap();
+    expected.extend(rows_by_source(&[&raw]));
+    assert_eq!(expected.len(), 4);
+    assert_eq!(rows_by_source(&[&raw, &a, &b, &c]), expected, "one file after the other");
+}

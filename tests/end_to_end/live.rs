@@ -5,6 +5,7 @@ use super::sender::{Load, faulty, free_port, now_ns, wait_for_listener};
 use harness::csv::read_csv;
 use harness::run::{tapline_during, tapline_while};
 use harness::{Finished, tapline};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
@@ -71,6 +72,35 @@ fn faults_on_the_way_are_accounted_for() {
         let completeness: f64 = csv.rows[0][csv.header.len() - 2].parse().unwrap();
         assert!((0.85..0.95).contains(&completeness), "{protocol}: {completeness}");
     }
+}
+
+#[test]
+fn every_row_names_the_listener_that_it_came_by() {
+    let ports = [free_port(), free_port()];
+    let urls = ports.map(|port| format!("udp://127.0.0.1:{port}"));
+    let sql = "SELECT source, count(*) AS records FROM flows GROUP BY source, tumble('1 hour')";
+    let ledger = "SELECT source, sum(delivered) AS delivered FROM ledger WHERE unit = 'rows' GROUP BY source, tumble('1 hour')";
+    let arguments = ["query", "--listen", &urls[0], "--listen", &urls[1], "--format", "json", sql, ledger];
+    let loads = [(Protocol::NetflowV5, 20), (Protocol::Ipfix, 50)];
+    let mut sent = vec![];
+    let run = tapline_during(&arguments, || {
+        for (port, (protocol, datagrams)) in ports.into_iter().zip(loads) {
+            wait_for_listener(port);
+            let load = Load { plan: plan(protocol), exporters: 2, datagrams, datagrams_a_nap: 5 };
+            sent.push(load.send(port).sent.records);
+        }
+    });
+    let mut found = BTreeMap::new();
+    for line in run.success().lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let records = ["records", "delivered"].iter().find_map(|name| row[name].as_u64()).unwrap();
+        *found.entry((row["query"].to_string(), row["source"].as_str().unwrap().to_owned())).or_insert(0) +=
+            records;
+    }
+    let expected = ["\"query_1\"", "\"query_2\""].into_iter().flat_map(|query| {
+        urls.iter().zip(&sent).map(move |(url, records)| ((query.to_owned(), url.clone()), *records))
+    });
+    assert_eq!(found, expected.collect(), "{}", run.stderr);
 }
 
 #[test]

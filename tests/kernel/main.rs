@@ -26,6 +26,7 @@ mod parser;
 mod queries;
 mod replay;
 mod rights;
+mod several;
 mod tags;
 mod tun;
 mod xdp_source;

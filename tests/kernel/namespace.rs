@@ -22,24 +22,37 @@ pub(crate) fn enter_with(queues: &str) -> bool {
     if !unshare() {
         return false;
     }
-    let queues = ["numtxqueues", queues, "numrxqueues", queues];
-    let pair =
-        [&["link", "add", NEAR][..], &queues, &["type", "veth", "peer", "name", FAR], &queues].concat();
-    if !ip(&pair) {
+    let is_there = add_pair([NEAR, FAR], queues);
+    if !is_there {
         println!("skipped: no veth interfaces: ip(8) or the kernel lacks them");
+    }
+    is_there
+}
+
+/// Adds a pair of interfaces with so many queues to the network of this thread; says whether it could be.
+pub(crate) fn add_pair(ends: [&str; 2], queues: &str) -> bool {
+    let (queues, [near, far]) = (["numtxqueues", queues, "numrxqueues", queues], ends);
+    let pair =
+        [&["link", "add", near][..], &queues, &["type", "veth", "peer", "name", far], &queues].concat();
+    if !ip(&pair) {
         return false;
     }
-    for end in [NEAR, FAR] {
+    for end in ends {
         // Nobody speaks unasked: no addresses, no neighbours.
         assert!(ip(&["link", "set", end, "addrgenmode", "none"]) && ip(&["link", "set", end, "up"]), "{end}");
     }
-    wait_for_carrier();
+    wait_for_carrier_of(ends);
     true
 }
 
 /// Whether a program is attached to the far end.
 pub(crate) fn is_attached() -> bool {
-    let output = Command::new("ip").args(["-j", "link", "show", FAR]).output().unwrap();
+    has_program(FAR)
+}
+
+/// Whether a program is attached to an interface.
+pub(crate) fn has_program(interface: &str) -> bool {
+    let output = Command::new("ip").args(["-j", "link", "show", interface]).output().unwrap();
     let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     !links[0]["xdp"].is_null()
 }
@@ -54,9 +67,13 @@ pub(crate) fn dropped() -> u64 {
 /// Waits until frames that are sent at one end come out of the other: the kernel finds out a little later that
 /// both are switched on.
 pub(crate) fn wait_for_carrier() {
+    wait_for_carrier_of([NEAR, FAR]);
+}
+
+fn wait_for_carrier_of(ends: [&str; 2]) {
     let is_running = |end| link::find(end).unwrap().unwrap().flags & libc::IFF_RUNNING as u32 != 0;
     let start = Instant::now();
-    while ![NEAR, FAR].into_iter().all(is_running) {
+    while !ends.into_iter().all(is_running) {
         assert!(start.elapsed() < Duration::from_secs(20), "no carrier");
         thread::sleep(Duration::from_millis(1));
     }

@@ -124,13 +124,18 @@ fn check(asked: &Asked<'_>, questions: &[Question]) -> Option<String> {
 
 /// Whether some socket reads the packets of an interface of this network.
 pub(crate) fn has_packet_socket() -> bool {
+    packet_sockets() > 0
+}
+
+/// Sockets that read the packets of interfaces of this network.
+pub(crate) fn packet_sockets() -> usize {
     let sockets = std::fs::read_to_string("/proc/thread-self/net/packet").unwrap();
     let reads = |socket: &str| {
         let fields: Vec<_> = socket.split_whitespace().collect();
         let [_, _, _, protocol, interface, is_running, ..] = fields.as_slice() else { return false };
         *protocol == "0003" && *interface != "0" && *is_running == "1"
     };
-    sockets.lines().any(reads)
+    sockets.lines().filter(|socket| reads(socket)).count()
 }
 
 const FIVE_TUPLES: Question = Question {

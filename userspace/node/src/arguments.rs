@@ -54,6 +54,8 @@ pub(crate) enum Command {
   tcpdump -w - | tapline query --pcap - \"SELECT * FROM flows\"
   tapline query --interface eth0 \"SELECT protocol, count(*), sum(octets) FROM packets
       GROUP BY protocol, tumble('1 second')\"
+  tapline query --interface eth0 --interface eth1 --listen udp://0.0.0.0:2055 \"SELECT source, count(*) FROM flows
+      GROUP BY source, tumble('60 seconds')\"
   tapline query --listen udp://0.0.0.0:2055 \"SELECT src_as, dst_as, sum(octets) AS octets FROM flows
       GROUP BY src_as, dst_as, tumble('60 seconds')\"")]
 pub(crate) struct QueryArguments {
@@ -69,12 +71,12 @@ pub(crate) struct QueryArguments {
     /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT, until Ctrl-C, --for
     /// or --windows.
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
-    listen: Vec<ListenerAddress>,
+    listen: Vec<ListenerPlan>,
     /// Watch the packets that this interface receives, until Ctrl-C, --for or --windows; nothing is taken from the
-    /// host.
-    #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports", "listen"])]
-    interface: Option<String>,
-    /// The interface only receives copies: its packets may be taken from the host, which is faster.
+    /// host. Several are watched at once, beside listeners too.
+    #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports"])]
+    interface: Vec<String>,
+    /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
     #[arg(long)]
     mirror: bool,
     /// Keep only frames that this names: a prefix such as 10.0.0.0/8, port:53, protocol:17, vlan:100 or vlan:none;
@@ -184,14 +186,60 @@ pub(crate) enum InputPlan {
     Nothing,
     Packets(Vec<PathBuf>),
     Exports { files: Vec<PathBuf>, ports: Vec<u16> },
-    Interface { name: String, is_mirror: bool, rules: RulePlan },
-    Listen { addresses: Vec<ListenerAddress>, receive_buffer_octets: usize, state: Option<PathBuf> },
+    Live(LivePlan),
+}
+
+/// Interfaces and listeners, in any number.
+#[derive(Clone, Debug)]
+pub(crate) struct LivePlan {
+    pub(crate) interfaces: Vec<String>,
+    /// Of all interfaces.
+    pub(crate) is_mirror: bool,
+    pub(crate) rules: RulePlan,
+    pub(crate) listeners: Vec<ListenerPlan>,
+    /// Of each listener.
+    pub(crate) receive_buffer_octets: usize,
+    pub(crate) state: Option<PathBuf>,
 }
 
 impl InputPlan {
     /// Whether it never ends by itself.
     pub(crate) const fn is_live(&self) -> bool {
-        matches!(self, Self::Listen { .. } | Self::Interface { .. })
+        matches!(self, Self::Live(_))
+    }
+
+    /// The interfaces among it.
+    pub(crate) fn interfaces(&self) -> &[String] {
+        if let Self::Live(live) = self { &live.interfaces } else { &[] }
+    }
+
+    /// Whether it may hold packets.
+    pub(crate) fn has_packets(&self) -> bool {
+        matches!(self, Self::Nothing | Self::Packets(_)) || !self.interfaces().is_empty()
+    }
+
+    /// Whether it may hold flow exports.
+    pub(crate) fn has_exports(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Packets(_) => false,
+            Self::Exports { .. } => true,
+            Self::Live(live) => !live.listeners.is_empty(),
+        }
+    }
+}
+
+/// What to listen on.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerPlan {
+    /// As it was given.
+    pub(crate) url: String,
+    pub(crate) address: ListenerAddress,
+}
+
+impl ListenerPlan {
+    /// Its URL as it was given; `None` where that leaves the port to the kernel.
+    pub(crate) fn name(&self) -> Option<String> {
+        (self.address.port() > 0).then(|| self.url.clone())
     }
 }
 
@@ -200,6 +248,14 @@ impl InputPlan {
 pub(crate) enum ListenerAddress {
     Udp(SocketAddr),
     Tcp(SocketAddr),
+}
+
+impl ListenerAddress {
+    const fn port(self) -> u16 {
+        match self {
+            Self::Udp(address) | Self::Tcp(address) => address.port(),
+        }
+    }
 }
 
 /// What `tapline query` is to do.
@@ -236,6 +292,7 @@ impl QueryArguments {
             return Err(Failure::Usage(message.to_owned()));
         }
         check_names(&queries)?;
+        check_interfaces(&self.interface)?;
         let (options, source_options) = (self.options(), self.source_options());
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, explain, quiet) = (self.r#for, self.windows, self.explain, self.quiet);
@@ -258,18 +315,17 @@ impl QueryArguments {
 
     /// What is to be read.
     fn input(self) -> InputPlan {
-        if let Some(name) = self.interface {
+        if !self.interface.is_empty() || !self.listen.is_empty() {
             let allowed = self.allow.into_iter().map(|rule| (rule, Verdict::Allow));
             let denied = self.deny.into_iter().map(|rule| (rule, Verdict::Deny));
-            let rules = RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules };
-            return InputPlan::Interface { name, is_mirror: self.mirror, rules };
-        }
-        if !self.listen.is_empty() {
-            return InputPlan::Listen {
-                addresses: self.listen,
+            return InputPlan::Live(LivePlan {
+                interfaces: self.interface,
+                is_mirror: self.mirror,
+                rules: RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules },
+                listeners: self.listen,
                 receive_buffer_octets: self.receive_buffer,
                 state: self.state,
-            };
+            });
         }
         if !self.exports.is_empty() {
             return InputPlan::Exports { files: self.exports, ports: self.port };
@@ -339,8 +395,8 @@ pub(crate) fn with_comments(arguments: impl Iterator<Item = OsString>) -> impl I
     })
 }
 
-/// The address of `udp://HOST:PORT` or `tcp://HOST:PORT`.
-fn parse_listener(text: &str) -> Result<ListenerAddress, String> {
+/// The listener of `udp://HOST:PORT` or `tcp://HOST:PORT`.
+fn parse_listener(text: &str) -> Result<ListenerPlan, String> {
     let example = "write udp://HOST:PORT or tcp://HOST:PORT, such as udp://0.0.0.0:2055 or udp://[::]:4739";
     let (kind, address): (fn(SocketAddr) -> ListenerAddress, &str) = match text.split_once("://") {
         Some(("udp", address)) => (ListenerAddress::Udp, address),
@@ -348,7 +404,8 @@ fn parse_listener(text: &str) -> Result<ListenerAddress, String> {
         _ => return Err(example.to_owned()),
     };
     let mut addresses = address.to_socket_addrs().map_err(|error| format!("{error}; {example}"))?;
-    addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))
+    let address = addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))?;
+    Ok(ListenerPlan { url: text.to_owned(), address })
 }
 
 /// Numbers and ranges of cores, such as `0,4-7`.
@@ -393,6 +450,17 @@ fn name_all(name: &str, texts: Vec<String>, queries: &mut Vec<(String, String)>)
     for (number, text) in texts.into_iter().enumerate() {
         let name = if is_one { name.to_owned() } else { format!("{name}_{}", number + 1) };
         queries.push((name, text));
+    }
+}
+
+/// Refuses an interface that is named twice: each of its packets would count twice.
+fn check_interfaces(names: &[String]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Failure::Usage(format!("--interface {name} is given twice; name each interface once")))
+        }
     }
 }
 

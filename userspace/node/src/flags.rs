@@ -3,7 +3,7 @@
 //! Takes the flags that were given and what is read; refuses every flag that would be ignored. The table below names
 //! each flag that is for some kinds of input only; [`FOR_ALL`] those that are for all.
 
-use crate::arguments::{InputPlan, ListenerAddress};
+use crate::arguments::{InputPlan, ListenerAddress, ListenerPlan};
 use crate::failure::Failure;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -138,15 +138,17 @@ fn kinds(input: &InputPlan) -> Vec<Kind> {
         InputPlan::Exports { files, .. } => {
             files.iter().map(|file| of_file(file, Exports, ExportsPipe)).collect()
         }
-        InputPlan::Interface { .. } => vec![Interface],
-        InputPlan::Listen { addresses, .. } => addresses.iter().map(of_listener).collect(),
+        InputPlan::Live(live) => {
+            let interfaces = live.interfaces.iter().map(|_| Interface);
+            interfaces.chain(live.listeners.iter().map(of_listener)).collect()
+        }
     };
     kinds.dedup();
     kinds
 }
 
-const fn of_listener(address: &ListenerAddress) -> Kind {
-    match address {
+const fn of_listener(listener: &ListenerPlan) -> Kind {
+    match listener.address {
         ListenerAddress::Udp(_) => Udp,
         ListenerAddress::Tcp(_) => Tcp,
     }
@@ -165,7 +167,7 @@ mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _};
 
     /// Each kind of input with the arguments that ask for it.
-    const INPUTS: [(&[Kind], &[&str]); 9] = [
+    const INPUTS: [(&[Kind], &[&str]); 11] = [
         (&[], &["--explain"]),
         (&[Capture], &["--pcap", "no-such.pcap"]),
         (&[CapturePipe], &["--pcap", "-"]),
@@ -175,6 +177,8 @@ mod tests {
         (&[Tcp], &["--listen", "tcp://127.0.0.1:4739"]),
         (&[Udp, Tcp], &["--listen", "udp://127.0.0.1:2055", "--listen", "tcp://127.0.0.1:4739"]),
         (&[Interface], &["--interface", "lo"]),
+        (&[Interface], &["--interface", "lo", "--interface", "lo0"]),
+        (&[Interface, Udp], &["--interface", "lo", "--listen", "udp://127.0.0.1:2055"]),
     ];
 
     /// A value that a flag takes.

@@ -1,12 +1,12 @@
 //! Opens what a run reads, and says which queries it cannot answer.
 
-use crate::arguments::{InputPlan, ListenerAddress, QueryPlan};
+use crate::arguments::{InputPlan, ListenerAddress, ListenerPlan, LivePlan, QueryPlan};
 use crate::failure::Failure;
 use crate::message::say;
-use crate::rules::RulePlan;
-use crate::summary::Accounts;
+use crate::summary::Telling;
 use crate::tags;
 use std::path::Path;
+use tapline_capture::kernel::{Rule, Verdict};
 use tapline_capture::link::{self, Tampering};
 use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions};
 use tapline_capture::{
@@ -22,8 +22,7 @@ use tapline_sources::{
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
-    let has_packets =
-        matches!(plan.input, InputPlan::Packets(_) | InputPlan::Interface { .. } | InputPlan::Nothing);
+    let (has_packets, has_exports) = (plan.input.has_packets(), plan.input.has_exports());
     let is_live = plan.input.is_live();
     for ((name, _), query) in plan.queries.iter().zip(queries) {
         if !has_packets && query.columns_of(&PACKETS).is_some() {
@@ -31,7 +30,7 @@ pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(),
                 format!("{name}: flow exports hold no packets; ask the table flows, or give --pcap FILE");
             return Err(Failure::Usage(message));
         }
-        if has_packets && query.columns_of(&INTERFACE_COUNTERS).is_some() {
+        if !has_exports && query.columns_of(&INTERFACE_COUNTERS).is_some() {
             let message = format!(
                 "{name}: packets hold no interface counters; give sFlow by --exports FILE or --listen udp://HOST:PORT"
             );
@@ -54,7 +53,7 @@ pub(crate) fn check_flags(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Resu
         return Err(Failure::Usage(message.to_owned()));
     }
     match &plan.input {
-        InputPlan::Interface { rules, .. } => rules.read().map(drop),
+        InputPlan::Live(live) => live.rules.read().map(drop),
         _ => Ok(()),
     }
 }
@@ -63,18 +62,20 @@ fn has_aggregate(query: &ContinuousQuery) -> bool {
     query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
 }
 
-/// The queries with the lower halves that the input answers best; of an interface, by the kernel's flow table, if the
-/// program can read its frames. With them, for each query, the reasons why it is not answered so.
+/// The queries with the lower halves that the input answers best; of interfaces, by the kernel's flow tables, if the
+/// program can read the frames of each. With them, for each query, the reasons why it is not answered so.
 pub(crate) fn place(
     plan: &QueryPlan,
     queries: Vec<ContinuousQuery>,
 ) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
-    let InputPlan::Interface { name, .. } = &plan.input else {
+    let interfaces = plan.input.interfaces();
+    if interfaces.is_empty() {
         let reasons = vec![vec![]; queries.len()];
         return (queries, reasons);
-    };
+    }
     // What is wrong with an interface that is not found shows when it is opened.
-    if let Ok(Some(Err(reason))) = link::find(name).map(|link| link.map(|link| link.check_xdp())) {
+    let refusal = |name: &String| link::find(name).ok().flatten()?.check_xdp().err();
+    if let Some(reason) = interfaces.iter().find_map(refusal) {
         let reasons = vec![vec![reason]; queries.len()];
         return (queries, reasons);
     }
@@ -83,15 +84,38 @@ pub(crate) fn place(
 }
 
 /// What a run reads.
+#[derive(Default)]
 pub(crate) struct Opened {
     pub(crate) sources: Vec<Box<dyn Source>>,
-    /// Where they tell their accounts.
-    pub(crate) accounts: Accounts,
+    /// Where they tell their accounts, in the same order.
+    pub(crate) accounts: Vec<Telling>,
     /// How far the records of files lie behind the latest one, in nanoseconds, where that was measured.
     pub(crate) disorder_ns: Option<i64>,
 }
 
-/// Opens the files, attaches to the interface, or binds the listeners.
+impl Opened {
+    fn add(&mut self, source: impl Source + 'static, account: Telling) {
+        self.sources.push(Box::new(source));
+        self.accounts.push(account);
+    }
+
+    fn add_packets(&mut self, source: PacketSource) {
+        let account = Telling::Packets(source.reported());
+        self.add(source, account);
+    }
+
+    fn add_table(&mut self, source: KernelSource) {
+        let account = Telling::Table(source.reported());
+        self.add(source, account);
+    }
+
+    fn add_exports(&mut self, source: ExportSource) {
+        let account = Telling::Exports(source.reported());
+        self.add(source, account);
+    }
+}
+
+/// Opens the files, or attaches to the interfaces and binds the listeners.
 pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Opened, Failure> {
     let failed = |error: OpenError| Failure::Run(error.to_string());
     let (demand, options) = (demand_of(queries), &plan.source_options);
@@ -106,17 +130,15 @@ pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Open
         InputPlan::Exports { files, ports } => {
             Ok(open_exports(ExportSet::open(files, ports).map_err(failed)?, &demand, options))
         }
-        InputPlan::Interface { name, is_mirror, rules } => {
-            open_interface(name, *is_mirror, rules, queries, plan)
-        }
-        InputPlan::Listen { addresses, receive_buffer_octets, state } => {
-            let udp = UdpOptions { receive_buffer_octets: *receive_buffer_octets, ..UdpOptions::default() };
-            let open = |address: &ListenerAddress| {
-                let templates = templates_of(*address, state.as_deref())?;
-                Ok(ExportSource::of_listener(bind(*address, &udp)?, templates, options))
-            };
-            let sources = addresses.iter().map(open).collect::<Result<Vec<_>, Failure>>()?;
-            Ok(of_exports(sources, None))
+        InputPlan::Live(live) => {
+            let mut opened = Opened::default();
+            for name in &live.interfaces {
+                open_interface(name, live, queries, plan, &mut opened)?;
+            }
+            for listener in &live.listeners {
+                opened.add_exports(open_listener(listener, live, options)?);
+            }
+            Ok(opened)
         }
     }
 }
@@ -126,9 +148,9 @@ fn open_packets(files: CaptureSet, demand: &Demand, options: &SourceOptions) -> 
     let scan = demand.has_panes().then(|| files.scan_times()).flatten();
     let disorder_ns = scan.map(|scan| scan.disorder_ns);
     let lateness_ns = disorder_ns.unwrap_or_else(|| options.packets_lateness_ns());
-    let source = PacketSource::of_files(files, lateness_ns, options);
-    let accounts = Accounts::Packets(source.reported());
-    Opened { sources: vec![Box::new(source)], accounts, disorder_ns }
+    let mut opened = Opened { disorder_ns, ..Opened::default() };
+    opened.add_packets(PacketSource::of_files(files, lateness_ns, options));
+    opened
 }
 
 /// Likewise for exports.
@@ -136,76 +158,97 @@ fn open_exports(files: ExportSet, demand: &Demand, options: &SourceOptions) -> O
     let again = demand.has_panes().then(|| files.again()).flatten();
     let disorder_ns = again.map(|files| disorder_ns(files, options.exports));
     let lateness_ns = disorder_ns.unwrap_or_else(|| options.exports_lateness_ns());
-    of_exports(vec![ExportSource::of_files(files, lateness_ns, options)], disorder_ns)
+    let mut opened = Opened { disorder_ns, ..Opened::default() };
+    opened.add_exports(ExportSource::of_files(files, lateness_ns, options));
+    opened
 }
 
-fn of_exports(sources: Vec<ExportSource>, disorder_ns: Option<i64>) -> Opened {
-    let accounts = Accounts::Exports(sources.iter().map(ExportSource::reported).collect());
-    let boxed = sources.into_iter().map(|source| Box::new(source) as Box<dyn Source>);
-    Opened { sources: boxed.collect(), accounts, disorder_ns }
+/// Binds a listener.
+fn open_listener(
+    listener: &ListenerPlan,
+    live: &LivePlan,
+    options: &SourceOptions,
+) -> Result<ExportSource, Failure> {
+    let udp = UdpOptions { receive_buffer_octets: live.receive_buffer_octets, ..UdpOptions::default() };
+    let templates = templates_of(listener.address, live.state.as_deref())?;
+    let source = ExportSource::of_listener(bind(listener.address, &udp)?, templates, options);
+    Ok(match listener.name() {
+        Some(name) => source.named(name),
+        None => source,
+    })
 }
 
-/// Attaches the program that counts, where a query reads the flow table, and a reader of packets, where one needs
-/// them.
+/// Opens what reads an interface: the program that counts, where a query reads the flow table, and a reader of packets,
+/// where one needs them.
 fn open_interface(
     name: &str,
-    is_mirror: bool,
-    rule_plan: &RulePlan,
+    live: &LivePlan,
     queries: &[ContinuousQuery],
     plan: &QueryPlan,
-) -> Result<Opened, Failure> {
-    let rules: Vec<_> = rule_plan.read()?.into_iter().collect();
-    let demand = demand_of(queries);
-    let reads = |streams: &[StreamId]| streams.iter().any(|stream| demand.columns(*stream).is_some());
-    let failed = |error: LiveError| Failure::Run(error.to_string());
-    let reads_packets = reads(&[StreamId::Packets, StreamId::Flows]) || !reads(&[StreamId::PacketFlows]);
-    let mut kernel = if reads(&[StreamId::PacketFlows]) {
-        Some(KernelInput::open(name, is_mirror, &rules, &demand).map_err(failed)?)
-    } else {
-        None
-    };
-    let mut options =
-        LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
-    options.kernel.rules.clone_from(&rules);
-    let frames = match &mut kernel {
-        _ if !reads_packets => None,
-        Some(kernel) => Some(kernel.open_packets(&options).map_err(failed)?),
-        None => Some(live::open(name, &options).map_err(failed)?),
-    };
-    let has_copies = frames.as_ref().is_some_and(|frames| frames.description().mode == LiveMode::Packet);
-    if has_copies && !rule_plan.is_empty() {
+    opened: &mut Opened,
+) -> Result<(), Failure> {
+    let rules: Vec<_> = live.rules.read()?.into_iter().collect();
+    let attached = attach(name, live.is_mirror, &rules, &demand_of(queries));
+    let (kernel, frames) = attached.map_err(|error| Failure::Run(error.to_string()))?;
+    let mode = frames.as_ref().map(|frames| frames.description().mode);
+    if mode == Some(LiveMode::Packet) && !live.rules.is_empty() {
         let message = "--allow, --deny and --rules do not hold for AF_PACKET, by which some query reads packets (--explain says \
                        which and why); write its condition into WHERE instead, or say --mirror if the port is one";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let is_read_by_xdp = frames.as_ref().is_some_and(|frames| frames.description().mode != LiveMode::Packet);
+    warn_of_hidden_tags(name, &rules, queries, mode.is_some_and(|mode| mode != LiveMode::Packet));
+    let program = kernel.as_ref().map(KernelInput::prefilter);
+    if let Some(prefilter) = program.or_else(|| frames.as_ref()?.prefilter()) {
+        live.rules.follow(prefilter, plan.quiet);
+    }
+    if let Some(input) = kernel {
+        opened.add_table(KernelSource::new(input, &plan.source_options));
+    }
+    if let Some(frames) = frames {
+        opened.add_packets(PacketSource::of_interface(frames, &plan.source_options));
+    }
+    Ok(())
+}
+
+/// What reads an interface: the program that counts, and a reader of packets.
+type Attached = (Option<KernelInput>, Option<Box<dyn FrameSource>>);
+
+/// Attaches to an interface what the queries need of it.
+fn attach(
+    name: &str,
+    is_mirror: bool,
+    rules: &[(Rule, Verdict)],
+    demand: &Demand,
+) -> Result<Attached, LiveError> {
+    let reads = |streams: &[StreamId]| streams.iter().any(|stream| demand.columns(*stream).is_some());
+    let reads_table = reads(&[StreamId::PacketFlows]);
+    let open_table = || KernelInput::open(name, is_mirror, rules, demand);
+    let mut kernel = reads_table.then(open_table).transpose()?;
+    if reads_table && !reads(&[StreamId::Packets, StreamId::Flows]) {
+        return Ok((kernel, None));
+    }
+    let mut options =
+        LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
+    options.kernel.rules = rules.to_vec();
+    let frames = match &mut kernel {
+        Some(kernel) => kernel.open_packets(&options)?,
+        None => live::open(name, &options)?,
+    };
+    Ok((kernel, Some(frames)))
+}
+
+/// Says what of the answers looks at VLAN tags that XDP does not see.
+fn warn_of_hidden_tags(
+    name: &str,
+    rules: &[(Rule, Verdict)],
+    queries: &[ContinuousQuery],
+    is_read_by_xdp: bool,
+) {
     let hidden = link::find(name).ok().flatten().and_then(|link| link::hidden_tags(&link));
-    if let Some((hidden, places)) = hidden.zip(tags::left_out_of(&rules, queries, is_read_by_xdp)) {
+    if let Some((hidden, places)) = hidden.zip(tags::left_out_of(rules, queries, is_read_by_xdp)) {
         let Tampering { what, mend } = hidden;
         say!("warning: VLAN tags may be left out of account in {places}: {what}; to mend it: {mend}");
     }
-    let program = kernel.as_ref().map(KernelInput::prefilter);
-    let prefilter = program.or_else(|| frames.as_ref().and_then(|frames| frames.prefilter()));
-    if let Some(prefilter) = prefilter {
-        rule_plan.follow(prefilter, plan.quiet);
-    }
-    Ok(of_interface(kernel, frames, &plan.source_options))
-}
-
-fn of_interface(
-    kernel: Option<KernelInput>,
-    frames: Option<Box<dyn FrameSource>>,
-    options: &SourceOptions,
-) -> Opened {
-    let table = kernel.map(|input| KernelSource::new(input, options));
-    let packets = frames.map(|frames| PacketSource::of_interface(frames, options));
-    let accounts = Accounts::Interface {
-        kernel: table.as_ref().map(KernelSource::reported),
-        frames: packets.as_ref().map(PacketSource::reported),
-    };
-    let table = table.map(|source| Box::new(source) as Box<dyn Source>);
-    let packets = packets.map(|source| Box::new(source) as Box<dyn Source>);
-    Opened { sources: table.into_iter().chain(packets).collect(), accounts, disorder_ns: None }
 }
 
 fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {

@@ -6,11 +6,11 @@ mod exports;
 mod interface;
 mod json;
 
-pub(crate) use account::{Account, Accounts};
+pub(crate) use account::{Account, Telling};
 
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::message::say;
-use account::SourceSummary;
+use account::{ExportsRead, PacketsRead};
 use std::time::Duration;
 use tapline_capture::End;
 use tapline_decode::flow_meter::FlowMeterCounters;
@@ -49,19 +49,14 @@ pub(crate) fn notice(notice: &Notice, allowed_lateness_ms: u32) -> String {
 }
 
 fn print_text(plan: &QueryPlan, summary: &Account) {
-    match &summary.source {
-        SourceSummary::Packets(frames) => print_packets(summary, frames),
-        SourceSummary::Interface { kernel, frames } => {
-            kernel.iter().for_each(|report| interface::print_kernel(summary, report));
-            frames.iter().for_each(|frames| print_packets(summary, frames));
+    for read in &summary.packets {
+        match read {
+            PacketsRead::Table(report) => interface::print_kernel(summary, report),
+            PacketsRead::Frames(report) => print_packets(summary, report),
         }
-        SourceSummary::Exports { accounts, strays, files, listeners, templates } => {
-            exports::print(summary, accounts, strays);
-            clocks::print(accounts, plan.source_options.exports_lateness_ms());
-            files.iter().for_each(exports::print_files);
-            listeners.iter().for_each(exports::print_listener);
-            templates.iter().for_each(exports::print_templates);
-        }
+    }
+    if let Some(read) = &summary.exports {
+        print_exports(plan, summary, read);
     }
     if summary.is_cut {
         say!("ended before the input did; windows that were open are marked partial");
@@ -74,23 +69,26 @@ fn print_text(plan: &QueryPlan, summary: &Account) {
     }
 }
 
+fn print_exports(plan: &QueryPlan, summary: &Account, read: &ExportsRead) {
+    exports::print(summary.elapsed, read);
+    clocks::print(&read.accounts, plan.source_options.exports_lateness_ms());
+    read.files.iter().for_each(exports::print_files);
+    read.listeners.iter().for_each(exports::print_listener);
+    read.templates.iter().for_each(exports::print_templates);
+}
+
 /// What went wrong on the way, in sentences.
 fn warnings(plan: &QueryPlan, summary: &Account) -> Vec<String> {
     let named = plan.queries.iter().zip(&summary.queries);
     let ends = summary.files.iter().filter_map(warning_of_end);
     let folds = named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger));
-    let joined = interface::warnings_of_joined(&summary.source);
-    ends.chain(warning_of_clock(&summary.source)).chain(folds).chain(joined).collect()
+    let joined = interface::warnings_of_joined(summary);
+    ends.chain(summary.frames().filter_map(warning_of_clock)).chain(folds).chain(joined).collect()
 }
 
 /// Flows do not go on over a step of the clock.
-fn warning_of_clock(source: &SourceSummary) -> Option<String> {
-    let frames = match source {
-        SourceSummary::Packets(frames) => Some(frames),
-        SourceSummary::Interface { frames, .. } => frames.as_ref(),
-        SourceSummary::Exports { .. } => None,
-    };
-    let flows = frames?.flows.as_ref().filter(|flows| flows.clock_steps > 0)?;
+fn warning_of_clock(frames: &PacketReport) -> Option<String> {
+    let flows = frames.flows.as_ref().filter(|flows| flows.clock_steps > 0)?;
     let (steps, seconds) = (grouped(flows.clock_steps), flows.clock_step_max_ns as f64 / 1e9);
     Some(format!("steps of the clock back: {steps}, by up to {seconds:.0} s; every flow ends there"))
 }

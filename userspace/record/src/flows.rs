@@ -7,6 +7,7 @@ stream! {
     FLOWS: Flows "flows" "One row a flow record, unidirectional; what the source does not carry is NULL.",
     FlowColumn, FlowRow {
         Ts ts: Timestamp, false, "ns", "Event time of the record: the flow's end";
+        Source source: Text, false, "", "Name of the source that it came from: the listener's URL, the interface, or the file as it was named, for flows built from packets that of the first one";
         StartTime start_time: Timestamp, true, "ns", "Time of the first packet (IE 22, 150, 152, 154, 156)";
         EndTime end_time: Timestamp, true, "ns", "Time of the last packet (IE 21, 151, 153, 155, 157)";
         Exporter exporter: Address, true, "", "Address that made the record, which in sFlow is the agent's; NULL for flows built from packets";

@@ -7,6 +7,7 @@ stream! {
     INTERFACE_COUNTERS: InterfaceCounters "interface_counters" "One row a sFlow counter sample of an interface; counts are since the agent started, NULL where it does not know them.",
     InterfaceColumn, InterfaceRow {
         Ts ts: Timestamp, false, "ns", "When the datagram was received; sFlow carries no time of day";
+        Source source: Text, false, "", "Name of the source that it came from: the listener's URL, or the file as it was named";
         Exporter exporter: Address, false, "", "Address of the agent";
         Sender sender: Address, false, "", "Address that sent the datagram";
         ObservationDomain observation_domain: UInt32, false, "", "Sub-agent";

@@ -9,6 +9,7 @@ stream! {
     PACKET_FLOWS: PacketFlows "packet flows" "One row a flow of packets in one pane, or a part of it.",
     PacketFlowColumn, PacketFlowRow {
         Ts ts: Timestamp, false, "ns", "Time of the first packet";
+        Source source: Text, false, "", "As of packets";
         Vlan vlan: UInt16, true, "", "As of packets";
         IpVersion ip_version: UInt8, true, "", "As of packets";
         SrcIp src_ip: Address, true, "", "As of packets";

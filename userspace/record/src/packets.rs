@@ -7,6 +7,7 @@ stream! {
     PACKETS: Packets "packets" "One row a captured frame; what the frame does not carry is NULL.",
     PacketColumn, PacketRow {
         Ts ts: Timestamp, false, "ns", "Capture time, from the capture file or the kernel's clock";
+        Source source: Text, false, "", "Name of the source that it came from: the interface, or the capture file as it was named";
         Interface interface: Text, true, "", "Name of the capturing interface (pcapng if_name, or the live interface)";
         Direction direction: UInt8, true, "", "0 received, 1 sent, as in IPFIX flowDirection (pcapng epb_flags, SLL packet type)";
         SrcMac src_mac: Mac, true, "", "Source MAC address of the outermost Ethernet header";

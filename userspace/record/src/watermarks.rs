@@ -3,7 +3,7 @@
 //! A watermark is a promise about one stream: no record of it that is still to come is older. A stream that a source
 //! does not carry, or that has ended, is at the end of time, so that the least of several watermarks holds for all.
 
-use crate::{EventTime, StreamId};
+use crate::{EventTime, Stream, StreamId};
 
 /// The watermark of each stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,19 @@ impl Watermarks {
     pub const BEGINNING: Self = Self([EventTime::MIN; StreamId::COUNT]);
     /// Nothing more will come.
     pub const END: Self = Self([EventTime::MAX; StreamId::COUNT]);
+
+    /// The same of a source that carries these streams from now on, and no others: of those that are new to it nothing
+    /// is promised yet.
+    #[must_use]
+    pub fn carrying(self, streams: &[&Stream]) -> Self {
+        let mut watermarks = Self::END;
+        for stream in streams {
+            let before = self.of(stream.id);
+            let is_new = before == EventTime::MAX;
+            watermarks.set(stream.id, if is_new { EventTime::MIN } else { before });
+        }
+        watermarks
+    }
 
     /// That of `stream`.
     #[must_use]
@@ -48,6 +61,7 @@ impl Watermarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{FLOWS, PACKETS};
 
     #[test]
     fn streams_go_their_own_ways() {
@@ -59,6 +73,17 @@ mod tests {
         assert_eq!(packets.least_of([StreamId::Ledger]), EventTime::MAX, "a stream that is not carried");
         assert_eq!(packets.and(Watermarks::END), packets);
         assert_eq!(packets.and(Watermarks::BEGINNING), Watermarks::BEGINNING);
+    }
+
+    #[test]
+    fn a_stream_that_is_not_carried_holds_up_nobody() {
+        let mut carried = Watermarks::BEGINNING.carrying(&[&PACKETS]);
+        assert_eq!(carried.of(StreamId::Packets), EventTime::MIN);
+        assert_eq!(carried.of(StreamId::Flows), EventTime::MAX);
+        carried.set(StreamId::Packets, EventTime(7));
+        let carried = carried.carrying(&[&PACKETS, &FLOWS]);
+        assert_eq!(carried.of(StreamId::Packets), EventTime(7));
+        assert_eq!(carried.of(StreamId::Flows), EventTime::MIN, "it is new");
     }
 
     #[test]

@@ -14,8 +14,11 @@ use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use tapline_capture::{End, ExportCounters, ExportSet, Restored, TemplateFile};
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
+use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, Stream, StreamId, Watermarks};
+use tapline_record::{
+    EventTime, FLOWS, FlowColumn, INTERFACE_COUNTERS, InterfaceColumn, LEDGER, Stream, StreamId, Watermarks,
+};
 
 /// Messages that are read of files in one step.
 const MESSAGES_A_STEP: usize = 256;
@@ -37,6 +40,14 @@ impl ExportInput {
             Self::Listener(listener) => listener.url(),
         }
     }
+
+    /// The names of what the messages are of: the files as they were named, or the listener's URL.
+    fn sources(&self) -> Vec<String> {
+        match self {
+            Self::Files(files) => files.paths().to_vec(),
+            Self::Listener(listener) => vec![listener.url()],
+        }
+    }
 }
 
 /// What became of the templates of an earlier run.
@@ -51,6 +62,10 @@ pub struct TemplateReport {
 /// The account of an export source.
 #[derive(Clone, Debug)]
 pub struct ExportReport {
+    /// What rows name as their source; of several files, the names of all.
+    pub source: String,
+    /// Rows that were dropped since the workers had no room for them.
+    pub rows_dropped: u64,
     /// Every exporter and domain.
     pub accounts: Vec<ExportAccount>,
     /// Messages that belong to no exporter.
@@ -68,11 +83,15 @@ pub struct ExportReport {
 /// Reads export messages.
 pub struct ExportSource {
     input: ExportInput,
+    /// What a listener is called, where that is not the URL of its socket.
+    name: Option<String>,
     options: SourceOptions,
     decoder: ExportDecoder,
     sends_flows: bool,
     sends_counters: bool,
     ledger: Option<LedgerRows>,
+    /// Where messages are of several files and some query reads of which: the symbol of each file.
+    turns: Vec<Symbol>,
     /// Rows of flows, and of counters, dropped between this source and the workers.
     rows_dropped: u64,
     counters_dropped: u64,
@@ -107,6 +126,12 @@ impl ExportSource {
         Self { templates, ..Self::new(input, options.exports_lateness_ns(), options) }
     }
 
+    /// Calls it by this name in the column `source`, in place of the URL of its socket or the files' names.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
     fn new(input: ExportInput, lateness_ns: i64, options: &SourceOptions) -> Self {
         Self {
             decoder: ExportDecoder::new(&[], options.batch_rows, options.exports),
@@ -114,7 +139,9 @@ impl ExportSource {
             sends_flows: false,
             sends_counters: false,
             ledger: None,
+            turns: vec![],
             input,
+            name: None,
             lateness_ns,
             pane_widths_ns: vec![],
             missing: 0,
@@ -144,10 +171,12 @@ impl ExportSource {
         self.decoder.relayout(columns.unwrap_or_default(), counters);
         self.sends_flows = columns.is_some();
         self.sends_counters = counters.is_some();
+        self.name_sources(demand);
         self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
         self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
-            (self.input.name(), self.options.exports.identity)
+            (self.name(), self.options.exports.identity)
         });
+        self.watermarks = self.watermarks.carrying(&self.streams());
     }
 
     /// Rows of what changed in the account: of a live source now and then, of files at their end.
@@ -225,8 +254,38 @@ impl ExportSource {
         }
     }
 
-    fn step_files(files: &mut ExportSet, decoder: &mut ExportDecoder) -> Step {
+    /// What the ledger calls it.
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.input.name())
+    }
+
+    /// Names the sources of rows: the only one once, those of several files turn by turn, if some query reads them.
+    fn name_sources(&mut self, demand: &Demand) {
+        let reads = |stream, column| demand.columns(stream).is_some_and(|columns| columns.contains(&column));
+        if !reads(StreamId::Flows, FlowColumn::Source as usize)
+            && !reads(StreamId::InterfaceCounters, InterfaceColumn::Source as usize)
+        {
+            return;
+        }
+        let names = self.name.clone().map_or_else(|| self.input.sources(), |name| vec![name]);
+        let symbols: Vec<_> = names.iter().map(|name| self.decoder.intern_source(name)).collect();
+        symbols.first().iter().for_each(|&&source| self.decoder.set_source(source));
+        if let ExportInput::Files(files) = &mut self.input
+            && symbols.len() > 1
+        {
+            files.read_by_turns();
+            self.turns = symbols;
+        }
+    }
+
+    /// Reads until a batch is full, each turn of a file as of its symbol, where there are any.
+    fn step_files(files: &mut ExportSet, turns: &[Symbol], decoder: &mut ExportDecoder) -> Step {
         while !decoder.is_full() {
+            if !turns.is_empty()
+                && let Some(source) = files.turn().and_then(|file| turns.get(file))
+            {
+                decoder.set_source(*source);
+            }
             let read = files.read(MESSAGES_A_STEP, &mut |event| take(event, decoder));
             if read == 0 {
                 return if files.is_at_end() { Step::End } else { Step::Idle };
@@ -274,9 +333,9 @@ impl Source for ExportSource {
 
     fn step(&mut self) -> Step {
         self.keep_templates(false);
-        let Self { input, decoder, failure, options, .. } = self;
+        let Self { input, decoder, failure, options, turns, .. } = self;
         match input {
-            ExportInput::Files(files) => Self::step_files(files, decoder),
+            ExportInput::Files(files) => Self::step_files(files, turns, decoder),
             ExportInput::Listener(listener) => Self::step_listener(listener, options.clock.as_ref(), decoder)
                 .unwrap_or_else(|error| {
                     *failure = Some(error);
@@ -342,16 +401,21 @@ impl Source for ExportSource {
 
     fn report(&mut self) {
         let failure = self.failure.as_ref().map(ToString::to_string);
+        let (source, rows_dropped) = (self.name(), self.rows_dropped + self.counters_dropped);
         let (files, counters, listener) = match &mut self.input {
             ExportInput::Files(files) => {
                 let ends = files.files().map(|(name, end)| (name.to_owned(), end.cloned()));
                 (ends.collect(), Some(files.counters()), None)
             }
-            ExportInput::Listener(listener) => (vec![], None, Some(listener.report(failure))),
+            ExportInput::Listener(listener) => {
+                (vec![], None, Some(listener.report(source.clone(), rows_dropped, failure)))
+            }
         };
         let keeps_templates = self.templates.is_some() || self.template_failure.is_some();
         let templates = || TemplateReport { restored: self.restored, failure: self.template_failure.clone() };
         self.reported.tell(ExportReport {
+            source,
+            rows_dropped,
             accounts: self.decoder.report(),
             strays: self.decoder.strays(),
             templates: keeps_templates.then(templates),
@@ -389,7 +453,7 @@ pub fn disorder_ns(mut files: ExportSet, options: ExportOptions) -> i64 {
         }
         decoder.recycle(batch);
     };
-    while ExportSource::step_files(&mut files, &mut decoder) != Step::End {
+    while ExportSource::step_files(&mut files, &[], &mut decoder) != Step::End {
         measure(&mut decoder);
     }
     measure(&mut decoder);

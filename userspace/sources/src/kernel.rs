@@ -21,7 +21,7 @@ use tapline_capture::kernel::{
 use tapline_capture::link::{self, Carries};
 use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
 use tapline_decode::export::ExporterIdentity;
-use tapline_record::column::BURST_ROWS;
+use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::time::greatest_common_divisor;
 use tapline_record::{
@@ -180,6 +180,8 @@ pub struct KernelSource {
     drain_every: Duration,
     drained: Instant,
     builder: BatchBuilder,
+    /// The symbol of the interface's name.
+    source: Symbol,
     ledger: Option<LedgerRows>,
     /// What was taken out of the table, the first `appended` rows of it being in the batch that is built.
     rows: Vec<PacketFlowRow>,
@@ -208,6 +210,7 @@ impl KernelSource {
             clock: Clock::measure(),
             drained: Instant::now(),
             builder: BatchBuilder::new(&PACKET_FLOWS, &[], options.batch_rows),
+            source: Symbol::default(),
             ledger: None,
             rows: vec![],
             appended: 0,
@@ -231,7 +234,7 @@ impl KernelSource {
 
     /// Takes everything out of the table.
     fn drain(&mut self) -> Result<(), KernelError> {
-        let Self { input, clock, rows, counted_pane_ns, .. } = self;
+        let Self { input, source, clock, rows, counted_pane_ns, .. } = self;
         let KernelInput { capture, pane_ns, frame_octets_max, .. } = input;
         // What was counted until now was counted by the clock and in the panes as they were then.
         let (before, pane_before) = (*clock, std::mem::replace(counted_pane_ns, *pane_ns));
@@ -240,7 +243,7 @@ impl KernelSource {
         let mut sums = [0; 2];
         let drained = capture.table().drain(grid, |flow| {
             count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, before, pane_before));
+            rows.push(row_of(flow, *source, before, pane_before));
         });
         self.note(sums);
         let drained = drained?;
@@ -288,12 +291,17 @@ impl KernelSource {
     /// Takes what left the table early.
     fn drain_ring(&mut self) {
         let Self {
-            input: KernelInput { capture, frame_octets_max, .. }, clock, rows, counted_pane_ns, ..
+            input: KernelInput { capture, frame_octets_max, .. },
+            source,
+            clock,
+            rows,
+            counted_pane_ns,
+            ..
         } = self;
         let mut sums = [0; 2];
         self.entries += capture.table().drain_ring(|flow| {
             count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, *clock, *counted_pane_ns));
+            rows.push(row_of(flow, *source, *clock, *counted_pane_ns));
         });
         self.note(sums);
     }
@@ -301,9 +309,11 @@ impl KernelSource {
     /// Builds what is demanded from now on.
     fn build(&mut self, demand: &Demand) {
         self.builder.relayout(demand.columns(StreamId::PacketFlows).unwrap_or_default());
+        self.source = self.builder.intern(&self.input.interface);
         self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
             (format!("{} by its flow table", self.input.interface), ExporterIdentity::default())
         });
+        self.watermarks = self.watermarks.carrying(&self.streams());
     }
 
     fn note(&mut self, [delivered, joined]: [u64; 2]) {
@@ -439,14 +449,15 @@ const fn table_pane(pane_ns: u64) -> u64 {
     if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_common_divisor(pane_ns, PANE_NS_MAX) }
 }
 
-/// The row of an entry whose pane was made by this clock.
-fn row_of(flow: &KernelFlow, clock: Clock, pane_ns: u64) -> PacketFlowRow {
+/// The row of an entry of this source whose pane was made by this clock.
+fn row_of(flow: &KernelFlow, source: Symbol, clock: Clock, pane_ns: u64) -> PacketFlowRow {
     // The clock may have been measured anew since the pane was made; panes are whole all the same.
     let start = clock.utc_ns(flow.pane_start_ns);
     let start = start.saturating_add(pane_ns / 2) / pane_ns * pane_ns;
     let at = |time_ns: u64| time_of(start + (time_ns - flow.pane_start_ns)).0;
     let mut row = PacketFlowRow {
         ts: at(flow.first_ns),
+        source,
         last_ts: at(flow.last_ns),
         packets: flow.packets,
         frame_octets: flow.frame_octets,
@@ -454,6 +465,7 @@ fn row_of(flow: &KernelFlow, clock: Clock, pane_ns: u64) -> PacketFlowRow {
     };
     let own = [
         PacketFlowColumn::Ts,
+        PacketFlowColumn::Source,
         PacketFlowColumn::LastTs,
         PacketFlowColumn::Packets,
         PacketFlowColumn::FrameOctets,

@@ -47,9 +47,17 @@ impl Listener {
         address.map_or_else(|_| scheme.to_owned(), |address| format!("{scheme}://{address}"))
     }
 
-    pub(crate) fn report(&mut self, failure: Option<String>) -> ListenerReport {
+    /// Its account, as the source of this name, of which so many rows were dropped.
+    pub(crate) fn report(
+        &mut self,
+        source: String,
+        rows_dropped: u64,
+        failure: Option<String>,
+    ) -> ListenerReport {
         let (messages, octets) = self.received();
         ListenerReport {
+            source,
+            rows_dropped,
             address: self.url(),
             messages,
             octets,
@@ -78,8 +86,12 @@ pub(crate) fn take(event: &ExportEvent<'_>, decoder: &mut ExportDecoder) {
 /// The account of one listener.
 #[derive(Clone, Debug)]
 pub struct ListenerReport {
+    /// What its rows name as their source.
+    pub source: String,
     /// What it listened on.
     pub address: String,
+    /// Rows that were dropped since the workers had no room for them.
+    pub rows_dropped: u64,
     /// Messages that were read.
     pub messages: u64,
     /// Their octets.

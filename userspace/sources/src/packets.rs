@@ -13,8 +13,11 @@ use tapline_capture::{CaptureFile, CaptureSet, End};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, Frame, PacketBatcher, UnreadCounts};
+use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
-use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, Stream, StreamId, Watermarks};
+use tapline_record::{
+    EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, PacketColumn, Stream, StreamId, Watermarks,
+};
 
 /// Between two looks at what an interface lost.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -30,6 +33,14 @@ impl FrameInput {
         match self {
             Self::Files(files) => files.files().iter().map(CaptureFile::name).collect::<Vec<_>>().join(", "),
             Self::Interface(source) => source.description().interface.clone(),
+        }
+    }
+
+    /// The names of what the frames are of: the files as they were named, or the interface.
+    fn sources(&self) -> Vec<String> {
+        match self {
+            Self::Files(files) => files.paths().to_vec(),
+            Self::Interface(source) => vec![source.description().interface.clone()],
         }
     }
 
@@ -56,6 +67,8 @@ pub struct InterfaceReport {
 /// The account of what was read frame by frame.
 #[derive(Clone, Debug)]
 pub struct PacketReport {
+    /// What rows name as their source; of several files, the names of all.
+    pub source: String,
     /// Frames and their fates.
     pub ledger: SourceLedger,
     /// How each file ended; `None` when it was not read to its end.
@@ -88,6 +101,9 @@ pub struct PacketSource {
     packets: PacketBatcher,
     sends_packets: bool,
     flows: Option<(FlowMeter, FlowBatcher)>,
+    /// Where frames are of several files and some query reads of which: the symbols of each file, in packets and in
+    /// flows.
+    turns: Vec<[Symbol; 2]>,
     ledger: Option<LedgerRows>,
     /// How far a record may lie behind the latest one.
     lateness_ns: i64,
@@ -126,6 +142,7 @@ impl PacketSource {
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
+            turns: vec![],
             options: options.clone(),
             lateness_ns,
             latest: EventTime::MIN,
@@ -176,9 +193,81 @@ impl PacketSource {
         let columns = demand.columns(StreamId::Packets);
         self.packets.relayout(columns.unwrap_or_default(), depth);
         self.sends_packets = columns.is_some();
+        self.name_sources(demand);
         self.ledger = LedgerRows::by(self.ledger.take(), ledger_columns, || {
             (self.input.name(), ExporterIdentity::default())
         });
+        self.watermarks = self.watermarks.carrying(&self.streams());
+    }
+
+    /// Names the sources of rows: the only one once, those of several files turn by turn, if some query reads them.
+    fn name_sources(&mut self, demand: &Demand) {
+        let reads = |stream, column| demand.columns(stream).is_some_and(|columns| columns.contains(&column));
+        if !reads(StreamId::Packets, PacketColumn::Source as usize)
+            && !reads(StreamId::Flows, FlowColumn::Source as usize)
+        {
+            return;
+        }
+        self.turns.clear();
+        for name in self.input.sources() {
+            let of_flows = self.flows.as_mut().map(|(_, flows)| flows.intern_source(&name));
+            self.turns.push([self.packets.intern_source(&name), of_flows.unwrap_or_default()]);
+        }
+        self.begin_turn(0);
+        match &mut self.input {
+            FrameInput::Files(files) if self.turns.len() > 1 => files.read_by_turns(),
+            _ => self.turns.clear(),
+        }
+    }
+
+    /// The frames that come now are of this file.
+    fn begin_turn(&mut self, file: usize) {
+        let Some(&[of_packets, of_flows]) = self.turns.get(file) else { return };
+        self.packets.set_source(of_packets);
+        if let Some((meter, _)) = &mut self.flows {
+            meter.set_source(of_flows);
+        }
+    }
+
+    /// Reads up to so many frames into rows; gives how many, or why there will be no more.
+    fn read(&mut self, frames_max: usize) -> Result<usize, String> {
+        if self.turns.is_empty() {
+            return self.read_turn(frames_max);
+        }
+        let mut frames = 0;
+        while frames < frames_max
+            && let FrameInput::Files(files) = &mut self.input
+            && let Some(file) = files.turn()
+        {
+            self.begin_turn(file);
+            match self.read_turn(frames_max - frames)? {
+                0 => break,
+                more => frames += more,
+            }
+        }
+        Ok(frames)
+    }
+
+    /// As [`Self::read`], of one source.
+    fn read_turn(&mut self, frames_max: usize) -> Result<usize, String> {
+        let Self { input, packets, flows, latest, .. } = self;
+        match flows {
+            None => input.read(frames_max, &mut |frame| {
+                *latest = (*latest).max(frame.ts);
+                packets.push(frame);
+            }),
+            Some((meter, batcher)) => {
+                let read = input.read(frames_max, &mut |frame| {
+                    *latest = (*latest).max(frame.ts);
+                    packets.push(frame);
+                    if packets.is_burst_full() {
+                        meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
+                    }
+                });
+                meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
+                read
+            }
+        }
     }
 
     /// How far the packets have come.
@@ -279,31 +368,15 @@ impl Source for PacketSource {
 
     fn step(&mut self) -> Step {
         let before = self.is_live().then(|| self.options.clock.now());
-        let Self { input, packets, flows, latest, options, .. } = self;
-        let room = (options.batch_rows - packets.rows().min(options.batch_rows)).max(1);
-        let read = match flows {
-            None => input.read(room, &mut |frame| {
-                *latest = (*latest).max(frame.ts);
-                packets.push(frame);
-            }),
-            Some((meter, batcher)) => {
-                let read = input.read(room, &mut |frame| {
-                    *latest = (*latest).max(frame.ts);
-                    packets.push(frame);
-                    if packets.is_burst_full() {
-                        meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
-                    }
-                });
-                meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
-                read
-            }
-        };
-        let is_at_end = match input {
+        let batch_rows = self.options.batch_rows;
+        let room = (batch_rows - self.packets.rows().min(batch_rows)).max(1);
+        let read = self.read(room);
+        let is_at_end = match &self.input {
             FrameInput::Files(files) => files.is_at_end(),
             FrameInput::Interface(_) => false,
         };
         // On an interface that has nothing more to give now, time goes on without packets: flows end.
-        if let (Some(before), Some((meter, batcher)), Ok(frames)) = (before, flows, &read)
+        if let (Some(before), Some((meter, batcher)), Ok(frames)) = (before, &mut self.flows, &read)
             && *frames < room
         {
             meter.advance(before.plus(-self.lateness_ns), &mut |flow| batcher.push(flow));
@@ -388,6 +461,7 @@ impl Source for PacketSource {
             }
         };
         self.reported.tell(PacketReport {
+            source: self.input.name(),
             ledger,
             damage: *self.packets.damage(),
             unread: self.packets.unread().clone(),

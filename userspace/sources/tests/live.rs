@@ -138,6 +138,26 @@ fn the_watermark_of_packets_follows_the_clock_and_covers_what_waits() {
 }
 
 #[test]
+fn rows_name_their_source_where_somebody_asks() {
+    let mut demand = Demand::default();
+    demand.add(&PACKETS, &[PacketColumn::Source as usize], None);
+    demand.add(&FLOWS, &[FlowColumn::Source as usize], None);
+    let mut bench = Bench::new(&demand);
+    bench.send(1);
+    bench.source.step();
+    bench.source.end();
+    for stream in [StreamId::Packets, StreamId::Flows] {
+        let batch = bench.source.take(stream, true).unwrap();
+        assert_eq!(batch.column(0).as_string::<i32>().value(0), "made0");
+    }
+    assert_eq!(
+        bench.source.watermarks().of(StreamId::PacketFlows),
+        EventTime::MAX,
+        "it does not carry those"
+    );
+}
+
+#[test]
 fn flows_end_by_the_clock_while_nothing_comes() {
     let mut bench = Bench::new(&demand(true));
     [1, 2].into_iter().for_each(|port| bench.send(port));

@@ -65,6 +65,10 @@ impl AddAssign for ExportCounters {
 /// Export files, read as one.
 pub struct ExportSet {
     parts: Vec<Part>,
+    /// The files as they were named, in the order of [`ExportSet::files`].
+    paths: Vec<String>,
+    /// Whether a read ends with the turn of a file.
+    by_turns: bool,
     /// The one that is being read.
     current: usize,
 }
@@ -93,7 +97,34 @@ impl ExportSet {
     pub fn open<P: AsRef<Path>>(paths: &[P], ports: &[u16]) -> Result<Self, OpenError> {
         check_standard_input(paths)?;
         let files: Result<Vec<_>, _> = paths.iter().map(|path| Opened::open(path.as_ref())).collect();
-        Ok(Self { parts: parts(files?, ports), current: 0 })
+        let paths = paths.iter().map(|path| path.as_ref().display().to_string()).collect();
+        Ok(Self { parts: parts(files?, ports), paths, by_turns: false, current: 0 })
+    }
+
+    /// The files as they were named, in the order of [`ExportSet::files`].
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// Lets each read end with the turn of a file, so that all that it reads is of the one that
+    /// [`ExportSet::turn`] names before it.
+    pub fn read_by_turns(&mut self) {
+        self.by_turns = true;
+        for part in &mut self.parts {
+            if let Part::Captures { set, .. } = part {
+                set.read_by_turns();
+            }
+        }
+    }
+
+    /// The place of the file that is read next; `None` at the end, and while a pipe has had nothing for a while.
+    pub fn turn(&mut self) -> Option<usize> {
+        let before: usize = self.parts[..self.current].iter().map(|part| part.files().len()).sum();
+        match self.parts.get_mut(self.current)? {
+            Part::Captures { set, .. } => set.turn().map(|file| before + file),
+            Part::Raw { .. } => Some(before),
+        }
     }
 
     /// The same files from their beginning, without disturbing this reader; `None` if one of them is a pipe,
@@ -101,7 +132,7 @@ impl ExportSet {
     #[must_use]
     pub fn again(&self) -> Option<Self> {
         let parts = self.parts.iter().map(Part::again).collect::<Option<_>>()?;
-        Some(Self { parts, current: 0 })
+        Some(Self { parts, paths: self.paths.clone(), by_turns: false, current: 0 })
     }
 
     /// Lends the messages of up to `records_max` (at least 1) next frames or raw messages to `visit`;
@@ -117,6 +148,9 @@ impl ExportSet {
             }
             part.finish(visit);
             self.current += 1;
+            if self.by_turns {
+                break;
+            }
         }
         0
     }

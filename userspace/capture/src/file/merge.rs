@@ -2,7 +2,8 @@
 //!
 //! Takes files, gives their frames by time: the next frame is the earliest of the files' next
 //! frames, of equal ones that of the file named first. Within a file its own order is kept. One
-//! file costs nothing extra.
+//! file costs nothing extra. Whoever must know of which file a frame is reads turn by turn: a turn is what one
+//! file gives before it is another one's turn.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,6 +19,10 @@ use super::{CaptureFile, Counters, OpenError, TimeScan, open};
 #[derive(Debug)]
 pub struct CaptureSet {
     files: Vec<CaptureFile>,
+    /// The files as they were named.
+    paths: Vec<String>,
+    /// Whether a read ends with the turn of a file.
+    by_turns: bool,
     /// Time of the next frame of each file for which it is known, with the file's index; not used for
     /// a single file.
     heads: BinaryHeap<Reverse<(EventTime, usize)>>,
@@ -33,14 +38,31 @@ impl CaptureSet {
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, OpenError> {
         open::check_standard_input(paths)?;
         let files: Result<_, _> = paths.iter().map(|path| CaptureFile::open(path.as_ref())).collect();
-        Ok(Self::new(files?))
+        let paths = paths.iter().map(|path| path.as_ref().display().to_string()).collect();
+        Ok(Self { paths, ..Self::new(files?) })
     }
 
     /// Merges files from where they stand.
     #[must_use]
     pub fn new(files: Vec<CaptureFile>) -> Self {
         let unknown = (0..files.len()).collect();
-        Self { files, heads: BinaryHeap::new(), unknown }
+        let paths = files.iter().map(|file| file.name().to_owned()).collect();
+        Self { files, paths, by_turns: false, heads: BinaryHeap::new(), unknown }
+    }
+
+    /// Lets each read end with the turn of a file, so that all of its frames are of the one that
+    /// [`CaptureSet::turn`] names before it.
+    pub const fn read_by_turns(&mut self) {
+        self.by_turns = true;
+    }
+
+    /// The place of the file that the next frame is of; `None` at the end, and while a pipe has had none for a while.
+    pub fn turn(&mut self) -> Option<usize> {
+        if let [file] = self.files.as_slice() {
+            return file.end().is_none().then_some(0);
+        }
+        let heads = self.knows_heads().then_some(&self.heads)?;
+        heads.peek().map(|Reverse((_, file))| *file)
     }
 
     /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many.
@@ -64,6 +86,12 @@ impl CaptureSet {
     #[must_use]
     pub fn files(&self) -> &[CaptureFile] {
         &self.files
+    }
+
+    /// The files as they were named, in the same order.
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.paths
     }
 
     /// What was read of all files so far.
@@ -115,6 +143,9 @@ impl CaptureSet {
                 Some(next) => self.heads.push(Reverse((next, index))),
                 None => self.unknown.push(index),
             }
+            if self.by_turns {
+                break;
+            }
         }
         frames
     }
@@ -122,7 +153,7 @@ impl CaptureSet {
     /// Looks for the next frame of each file; `false` while a pipe has none, so that the earliest of all
     /// cannot be told.
     fn knows_heads(&mut self) -> bool {
-        let Self { files, heads, unknown } = self;
+        let Self { files, heads, unknown, .. } = self;
         unknown.retain(|&index| match files[index].next_time() {
             Some(next) => {
                 heads.push(Reverse((next, index)));

@@ -50,6 +50,30 @@ fn frames_come_by_time_and_equal_times_by_file() {
 }
 
 #[test]
+fn turns_say_of_which_file_the_frames_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let captures = [capture(&[1, 4, 4, 6], 0), capture(&[2, 4, 5, 9], 1), capture(&[], 2), capture(&[4], 3)];
+    let captures: Vec<_> = captures.iter().map(Vec::as_slice).collect();
+    let paths = files(folder.path(), &captures);
+    for (files, frames_max) in [(1, 2), (4, 1), (4, 2), (4, 100)] {
+        let paths = &paths[..files];
+        let expected = marks(&read(CaptureSet::open(paths).unwrap(), 100));
+        let mut set = CaptureSet::open(paths).unwrap();
+        assert_eq!(set.paths(), paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
+        set.read_by_turns();
+        let mut found = vec![];
+        while let Some(file) = set.turn() {
+            set.read(frames_max, &mut |frame| {
+                assert_eq!(usize::from(frame.bytes[0]), file);
+                found.push(Kept::of(frame));
+            });
+        }
+        assert!(set.is_at_end());
+        assert_eq!(marks(&found), expected, "{frames_max} at once");
+    }
+}
+
+#[test]
 fn within_a_file_its_own_order_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let paths = files(folder.path(), &[&capture(&[5, 1, 7], 0), &capture(&[4, 6, 3], 1)]);

@@ -72,6 +72,7 @@ mod tests {
     use super::super::believed::Believed;
     use super::*;
     use tapline_record::EventTime;
+    use tapline_record::column::Symbol;
 
     const SKEW_NS: i64 = 30_000_000_000;
 
@@ -79,6 +80,7 @@ mod tests {
     fn head(received_s: i64, sent_s: i64, uptime_s: i64) -> Head {
         let [received, sent] = [received_s, sent_s].map(|seconds| EventTime::from_parts(seconds, 0));
         Head {
+            source: Symbol::default(),
             exporter: [0; 16],
             domain: 0,
             sequence: 0,

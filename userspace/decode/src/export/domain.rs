@@ -277,7 +277,7 @@ impl Domain {
     fn message(&self, head: &Head, output: &Output) -> Message<'_> {
         let shift_ns = self.clock.shift_ns(head, output.options.skew_ns_max);
         Message {
-            origin: Origin { exporter: head.exporter, domain: head.domain },
+            origin: Origin { source: head.source, exporter: head.exporter, domain: head.domain },
             sent: head.sent,
             believed: head.believed,
             uptime_ms: head.uptime_ms.or_else(|| uptime_at(head.sent, self.clock.init_ms?)),

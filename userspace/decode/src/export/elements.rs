@@ -207,7 +207,8 @@ pub(super) const fn choices(column: FlowColumn) -> &'static [Choice] {
         C::NatSrcPort => const { &[number(ie::POST_NAPT_SOURCE_TRANSPORT_PORT)] },
         C::NatDstPort => const { &[number(ie::POST_NAPT_DESTINATION_TRANSPORT_PORT)] },
         C::ApplicationId => const { &[iana(ie::APPLICATION_ID, Form::Application)] },
-        C::Exporter
+        C::Source
+        | C::Exporter
         | C::Sender
         | C::ObservationDomain
         | C::SamplingRate

@@ -132,6 +132,7 @@ impl Extractor {
             Operation::Ts => column.append_present(self.times.events().iter().copied()),
             Operation::StartTime => append_times(column, self.times.starts(), self.times.has_gaps()),
             Operation::EndTime => append_times(column, self.times.ends(), self.times.has_gaps()),
+            Operation::Source => column.append_present(same(origin.source, rows)),
             Operation::Exporter => column.append_present(same(origin.exporter, rows)),
             Operation::ObservationDomain => column.append_present(same(origin.domain, rows)),
             Operation::Octet(octet) => column.append_present(same(octet, rows)),

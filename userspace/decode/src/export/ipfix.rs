@@ -30,7 +30,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     let (Some(length), Some(seconds), Some(sequence), Some(number)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };
-    let head = Head::new(datagram, (number, sequence), header_time(seconds, 0), None);
+    let head = Head::new(datagram, (number, sequence), header_time(seconds, 0), None, output.source);
     domain.clock.note(&head);
     let length = usize::from(length);
     if length > payload.len() || length < HEADER_OCTETS {

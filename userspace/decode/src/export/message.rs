@@ -4,6 +4,7 @@ use super::believed::Believed;
 use super::sampling::Sampling;
 use tapline_record::EventTime;
 use tapline_record::address::Address;
+use tapline_record::column::Symbol;
 
 /// What holds for all records of a message.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,7 @@ pub(super) struct Message<'a> {
 /// Where records come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
+    pub(super) source: Symbol,
     pub(super) exporter: Address,
     pub(super) domain: u32,
 }

@@ -68,6 +68,7 @@ use plan::Plan;
 use sflow::counters::InterfaceRows;
 use std::ops::AddAssign;
 use std::sync::Arc;
+use tapline_record::column::Symbol;
 use tapline_record::{BatchBuilder, EventTime, FLOWS};
 use version::{IPFIX, NETFLOW_V5, NETFLOW_V7, NETFLOW_V9, SFLOW_V5};
 use wire::u16_at;
@@ -147,6 +148,7 @@ impl ExportDecoder {
                 gatherer: Gatherer::default(),
                 spans: vec![],
                 options,
+                source: Symbol::default(),
                 held: Held::default(),
                 latest: None,
                 closed_until: EventTime::MIN,
@@ -189,6 +191,21 @@ impl ExportDecoder {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.output.batch.schema()
+    }
+
+    /// The symbol of a source's name, for [`Self::set_source`].
+    pub fn intern_source(&mut self, name: &str) -> Symbol {
+        let Output { batch, interfaces, .. } = &mut self.output;
+        let symbol = batch.intern(name);
+        // Both tables hold the names of sources and nothing else, so that they number them alike.
+        let other = interfaces.as_mut().map(|interfaces| interfaces.batch.intern(name));
+        debug_assert!(other.is_none_or(|other| other == symbol), "a name has one number");
+        symbol
+    }
+
+    /// Says of which source the messages are that come now.
+    pub const fn set_source(&mut self, source: Symbol) {
+        self.output.source = source;
     }
 
     /// Decodes a message.

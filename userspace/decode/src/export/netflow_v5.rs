@@ -91,7 +91,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
     let seconds = u32_at(payload, 8).unwrap_or(0);
     let sent = header_time(seconds, u32_at(payload, 12).unwrap_or(0));
     let engine = domain_of(payload).unwrap_or(0);
-    let head = Head::new(datagram, (engine, sequence), sent, Some(uptime));
+    let head = Head::new(datagram, (engine, sequence), sent, Some(uptime), output.source);
     domain.clock.note(&head);
     domain.counts.trailing_octets += body.len().saturating_sub(claimed) as u64;
     let body = &body[..claimed.min(body.len())];

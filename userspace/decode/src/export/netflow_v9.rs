@@ -30,7 +30,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
     let (Some(uptime), Some(seconds), Some(sequence), Some(source)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };
-    let head = Head::new(datagram, (source, sequence), header_time(seconds, 0), Some(uptime));
+    let head = Head::new(datagram, (source, sequence), header_time(seconds, 0), Some(uptime), output.source);
     domain.clock.note(&head);
     let restarted = domain.clock.has_restarted(&head);
     let mut tally = domain.sets(Sets::new(payload, HEADER_OCTETS), &head, reader_of, output);

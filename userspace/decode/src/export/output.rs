@@ -5,6 +5,7 @@ use super::options::ExportOptions;
 use super::records::Span;
 use super::room::Room;
 use super::sflow::counters::InterfaceRows;
+use tapline_record::column::Symbol;
 use tapline_record::{BatchBuilder, EventTime};
 
 /// Where rows go, and what is shared by all domains.
@@ -17,6 +18,8 @@ pub(super) struct Output {
     pub(super) gatherer: Gatherer,
     pub(super) spans: Vec<Span>,
     pub(super) options: ExportOptions,
+    /// What the messages that come now are of.
+    pub(super) source: Symbol,
     pub(super) held: Held,
     /// The latest event time of any row.
     pub(super) latest: Option<EventTime>,

@@ -103,6 +103,7 @@ pub(super) enum Operation {
     Ts,
     StartTime,
     EndTime,
+    Source,
     Exporter,
     ObservationDomain,
     /// The same octet in all rows.
@@ -299,6 +300,7 @@ impl Compiler<'_> {
             FlowColumn::Ts => Operation::Ts,
             FlowColumn::StartTime => Operation::StartTime,
             FlowColumn::EndTime => Operation::EndTime,
+            FlowColumn::Source => Operation::Source,
             FlowColumn::Exporter | FlowColumn::Sender => Operation::Exporter,
             FlowColumn::ObservationDomain => Operation::ObservationDomain,
             FlowColumn::SamplingRate => Operation::SamplingRate,

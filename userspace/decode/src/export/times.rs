@@ -294,6 +294,7 @@ mod tests {
     use super::super::message::Origin;
     use super::super::sampling::Sampling;
     use super::*;
+    use tapline_record::column::Symbol;
 
     /// Half of the milliseconds after which an uptime of 32 bits starts anew.
     const HALF_WRAP_MS: u32 = i32::MAX as u32;
@@ -307,7 +308,7 @@ mod tests {
     }
 
     fn at(uptime_ms: u32, sampling: &Sampling) -> Message<'_> {
-        let origin = Origin { exporter: [0; 16], domain: 0 };
+        let origin = Origin { source: Symbol::default(), exporter: [0; 16], domain: 0 };
         let sent = EventTime(1_700_000_000_000_000_000);
         let closed_until = sent.plus(-300_000_000_000);
         Message {

@@ -4,7 +4,7 @@
 //! batch that was full is not lost but longer.
 
 use arrow_array::RecordBatch;
-use tapline_record::column::BURST_ROWS;
+use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::{BatchBuilder, FLOWS, FlowRow};
 
 /// Collects rows of `flows` into batches.
@@ -26,6 +26,11 @@ impl FlowBatcher {
     /// Builds the columns at these positions instead, from an empty batch on.
     pub fn relayout(&mut self, columns: &[usize]) {
         self.builder.relayout(columns);
+    }
+
+    /// The symbol of a source's name, for the rows of this batcher.
+    pub fn intern_source(&mut self, name: &str) -> Symbol {
+        self.builder.intern(name)
     }
 
     /// Adds a row.

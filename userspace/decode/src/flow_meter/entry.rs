@@ -64,6 +64,7 @@ const _: () = {
 
 /// Set in every row.
 const ALWAYS: u64 = FlowColumn::Ts.bit()
+    | FlowColumn::Source.bit()
     | FlowColumn::StartTime.bit()
     | FlowColumn::EndTime.bit()
     | FlowColumn::Packets.bit()
@@ -153,6 +154,7 @@ impl FlowEntry {
         FlowRow {
             present: columns_of(self.total.present) | ALWAYS,
             ts: self.total.last,
+            source: self.total.source,
             start_time: self.total.first,
             end_time: self.total.last,
             src_ip: key.src_ip,

@@ -41,6 +41,7 @@ pub(crate) use update::columns_of;
 use entry::{FlowEntry, Timeouts};
 use std::ops::RangeInclusive;
 use table::{FlowTable, LOOKAHEAD_PACKETS, Node};
+use tapline_record::column::Symbol;
 use tapline_record::{EventTime, FlowKey, FlowRow, PacketColumn, PacketRow};
 use update::{has_addresses, key_of};
 use wheel::{WHEEL_TICKS, Wheel};
@@ -77,6 +78,8 @@ pub struct FlowMeter {
     tick: i64,
     /// No flow is scheduled before this tick.
     earliest: i64,
+    /// What the packets that come now are of.
+    source: Symbol,
     /// The watermark when the clock last stepped back.
     watermark_before: EventTime,
     counters: FlowMeterCounters,
@@ -100,9 +103,15 @@ impl FlowMeter {
             tick_bits: tick_ns.ilog2(),
             tick: NO_TICK,
             earliest: NO_TICK,
+            source: Symbol::default(),
             watermark_before: EventTime::MIN,
             counters: FlowMeterCounters::default(),
         }
+    }
+
+    /// Says of which source the packets are that come now; a flow is of that of its first packet.
+    pub const fn set_source(&mut self, source: Symbol) {
+        self.source = source;
     }
 
     /// Counts a packet into its flow; records that are complete by now go to `emit`.
@@ -184,7 +193,7 @@ impl FlowMeter {
     #[inline]
     fn count(&mut self, packet: &PacketRow, key: &FlowKey, hash: u32, emit: &mut impl FnMut(&FlowRow)) {
         if has_addresses(packet) {
-            self.add_hashed(&FlowUpdate::of_packet(packet, *key), hash, emit);
+            self.add_hashed(&FlowUpdate::of_packet(packet, *key, self.source), hash, emit);
         } else {
             let has_ip = packet.has(PacketColumn::IpVersion);
             self.counters.frames_without_ip += u64::from(!has_ip);

@@ -4,6 +4,7 @@ use super::{FlowEndReason, FlowMeter, FlowMeterCounters, FlowMeterLimits, FlowUp
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use tapline_record::address::mapped_v4;
+use tapline_record::column::Symbol;
 use tapline_record::{EventTime, FlowColumn, FlowKey, FlowRow, PacketColumn, PacketRow};
 
 const MS: i64 = 1_000_000;
@@ -271,6 +272,23 @@ fn a_row_has_what_its_first_packet_has() {
     for absent in [FlowColumn::Vlan, FlowColumn::IcmpType, FlowColumn::Exporter, FlowColumn::SrcAs] {
         assert!(!row.has(absent), "{absent:?}");
     }
+}
+
+#[test]
+fn a_flow_is_of_the_source_of_its_first_packet() {
+    let mut meter = FlowMeter::new(FlowMeterLimits::default());
+    let mut rows = vec![];
+    for (source, packet) in
+        [(1, tcp(0, 1, ACK)), (2, tcp(1, 1, ACK)), (2, tcp(2, 2, ACK)), (1, tcp(3, 2, ACK))]
+    {
+        meter.set_source(Symbol(source));
+        meter.update(&packet, &mut |row| rows.push(*row));
+    }
+    meter.finish(&mut |row| rows.push(*row));
+    let mut found: Vec<_> = rows.iter().map(|row| (row.src_port, row.source.0, row.packets)).collect();
+    found.sort_unstable();
+    assert_eq!(found, [(1, 1, 2), (2, 2, 2)]);
+    assert!(rows.iter().all(|row| row.has(FlowColumn::Source)));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! packets at once. A field counts only when its bit in `present` is set.
 
 use tapline_record::address::Mac;
+use tapline_record::column::Symbol;
 use tapline_record::{FlowColumn, FlowKey, PacketColumn, PacketRow};
 
 /// TCP flags that end a flow: FIN and RST.
@@ -32,6 +33,8 @@ pub struct FlowUpdate {
     pub direction: u8,
     /// Topmost MPLS label of the first packet.
     pub mpls_label: u32,
+    /// The source that the first packet came from.
+    pub source: Symbol,
     /// Source MAC address of the first packet.
     pub src_mac: Mac,
     /// Destination MAC address of the first packet.
@@ -39,9 +42,9 @@ pub struct FlowUpdate {
 }
 
 impl FlowUpdate {
-    /// One packet of this key, which is [`key_of`] it.
+    /// One packet of this source and of this key, which is [`key_of`] it.
     #[inline]
-    pub(super) fn of_packet(packet: &PacketRow, key: FlowKey) -> Self {
+    pub(super) fn of_packet(packet: &PacketRow, key: FlowKey, source: Symbol) -> Self {
         let when = |column: PacketColumn, value: u16| if packet.has(column) { value } else { 0 };
         let octet = |column, value: u8| when(column, value.into()).to_le_bytes()[0];
         Self {
@@ -55,6 +58,7 @@ impl FlowUpdate {
             tos: octet(PacketColumn::Dscp, packet.dscp << 2) | octet(PacketColumn::Ecn, packet.ecn & 3),
             direction: packet.direction,
             mpls_label: packet.mpls_label,
+            source,
             src_mac: packet.src_mac,
             dst_mac: packet.dst_mac,
         }

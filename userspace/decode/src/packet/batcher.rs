@@ -32,6 +32,8 @@ pub struct PacketBatcher {
     pending: usize,
     /// Whether the payload column is built, and its octets in this batch.
     payload_octets: Option<usize>,
+    /// What the frames that come now are of, when the source column is built.
+    source: Option<Symbol>,
     /// Names seen so far, when the interface column is built.
     interfaces: Option<HashMap<Box<str>, Symbol>>,
     damage: DamageCounts,
@@ -64,6 +66,7 @@ impl PacketBatcher {
             burst: Box::new([PacketRow::default(); BURST_ROWS]),
             pending: 0,
             payload_octets: builder.builds(PacketColumn::Payload as usize).then_some(0),
+            source: builder.builds(PacketColumn::Source as usize).then(|| builder.intern("")),
             interfaces: builder.builds(PacketColumn::Interface as usize).then(HashMap::new),
             damage: DamageCounts::default(),
             unread: UnreadCounts::default(),
@@ -91,6 +94,18 @@ impl PacketBatcher {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.builder.schema()
+    }
+
+    /// The symbol of a source's name, for [`Self::set_source`].
+    pub fn intern_source(&mut self, name: &str) -> Symbol {
+        self.builder.intern(name)
+    }
+
+    /// Says of which source the frames are that come now. The burst moves into the columns; whoever needs its rows
+    /// takes them before.
+    pub fn set_source(&mut self, source: Symbol) {
+        self.flush();
+        self.source = self.source.map(|_| source);
     }
 
     /// Appends a frame and gives its row.
@@ -187,12 +202,22 @@ impl PacketBatcher {
     }
 
     fn flush(&mut self) {
-        let rows = &self.burst[..self.pending];
+        let rows = &mut self.burst[..self.pending];
+        if let Some(source) = self.source {
+            rows.iter_mut().for_each(|row| note_source(row, source));
+        }
+        let rows = &*rows;
         if !rows.is_empty() {
             self.builder.append(rows.len(), |position, column| PacketRow::append(rows, position, column));
         }
         self.pending = 0;
     }
+}
+
+/// The source is the same of all rows of a burst: no frame need carry it.
+fn note_source(row: &mut PacketRow, source: Symbol) {
+    row.source = source;
+    row.present |= PacketColumn::Source.bit();
 }
 
 /// The symbol of an interface's name.
@@ -294,6 +319,21 @@ mod tests {
         let (interface, payload) = (batch.column(0).as_string::<i32>(), batch.column(1).as_binary::<i32>());
         assert_eq!((interface.value(0), interface.null_count(), interface.is_null(66)), ("eth0", 1, true));
         assert_eq!((payload.value(69), payload.null_count(), payload.is_null(3)), (&b"hi"[..], 1, true));
+    }
+
+    #[test]
+    fn rows_are_of_the_source_that_was_set_when_they_came() {
+        let mut batcher = PacketBatcher::new(&columns(&[PacketColumn::Source]), 256);
+        let symbols = ["a", "b"].map(|name| batcher.intern_source(name));
+        for (source, frames) in [(0, 70), (1, 3), (0, 1)] {
+            batcher.set_source(symbols[source]);
+            for _ in 0..frames {
+                batcher.push(&frame(FRAME));
+            }
+        }
+        let batch = batcher.finish().unwrap();
+        let found: Vec<_> = batch.column(0).as_string::<i32>().iter().map(Option::unwrap).collect();
+        assert_eq!(found, [vec!["a"; 70], vec!["b"; 3], vec!["a"]].concat());
     }
 
     #[test]

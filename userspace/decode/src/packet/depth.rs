@@ -3,8 +3,8 @@
 use super::columns::present;
 use tapline_record::PacketColumn::{
     Direction, Dscp, DstIp, DstMac, DstPort, Ecn, Ethertype, FlowLabel, FragmentOffset, FrameOctets,
-    IcmpCode, IcmpType, InnerVlan, Interface, IpId, IpVersion, MplsLabel, Octets, Payload, Protocol, SrcIp,
-    SrcMac, SrcPort, TcpAck, TcpFlags, TcpSeq, TcpWindow, Ts, Ttl, Vlan,
+    IcmpCode, IcmpType, InnerVlan, Interface, IpId, IpVersion, MplsLabel, Octets, Payload, Protocol, Source,
+    SrcIp, SrcMac, SrcPort, TcpAck, TcpFlags, TcpSeq, TcpWindow, Ts, Ttl, Vlan,
 };
 
 /// The deepest header that is read; damage further in is not seen.
@@ -23,7 +23,7 @@ pub enum Depth {
     Tunnel,
 }
 
-const FRAME_COLUMNS: u64 = present([Ts, Interface, FrameOctets]);
+const FRAME_COLUMNS: u64 = present([Ts, Source, Interface, FrameOctets]);
 const LINK_COLUMNS: u64 = present([Direction, SrcMac, DstMac, Ethertype, Vlan, InnerVlan, MplsLabel]);
 const NETWORK_COLUMNS: u64 =
     present([IpVersion, SrcIp, DstIp, Protocol, Ttl, Dscp, Ecn, IpId, FragmentOffset, FlowLabel, Octets]);

@@ -58,7 +58,7 @@ pub(crate) fn text(kind: ColumnType, array: &ArrayRef, row: usize) -> String {
         ColumnType::UInt32 => array.as_primitive::<UInt32Type>().value(row).to_string(),
         ColumnType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
         ColumnType::Float64 => array.as_primitive::<Float64Type>().value(row).to_string(),
-        ColumnType::String => array.as_string::<i32>().value(row).to_owned(),
+        ColumnType::String | ColumnType::Text => array.as_string::<i32>().value(row).to_owned(),
         ColumnType::Counter | ColumnType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
         ColumnType::Address => to_ip(array.as_fixed_size_binary().value(row).try_into().unwrap()).to_string(),
         ColumnType::Mac => format_mac(array.as_fixed_size_binary().value(row).try_into().unwrap()),

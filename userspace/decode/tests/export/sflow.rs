@@ -189,9 +189,12 @@ fn counters_fill_a_table_of_their_own() {
         block(2, &octets().u32(1).u32(7).u32(2).and(&block(2, &octets().u32(9))).and(&block(1, &record)));
     let every_column: Vec<usize> = (0..INTERFACE_COUNTERS.columns.len()).collect();
     let mut decoder = decoder().with_interface_counters(&every_column);
+    let source = decoder.intern_source("udp://0.0.0.0:6343");
+    decoder.set_source(source);
     assert!(push(&mut decoder, &sflow(1, 1000, &[sample, counters(2)])).is_empty());
     let batch = decoder.finish_interface_counters().unwrap();
     assert_eq!(batch.num_rows(), 2);
+    assert_eq!(batch.column_by_name("source").unwrap().as_string::<i32>().value(1), "udp://0.0.0.0:6343");
     let number = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().value(0);
     let names = [
         "speed",
@@ -221,7 +224,7 @@ fn counters_may_be_unknown() {
     let batch = decoder.finish_interface_counters().unwrap();
     let known = |&(_, column): &(_, &arrow_array::ArrayRef)| column.is_valid(0);
     let fields = batch.schema();
-    let known = fields.fields().iter().zip(batch.columns()).filter(known).skip(4);
+    let known = fields.fields().iter().zip(batch.columns()).filter(known).skip(5);
     let names: Vec<_> = known.map(|(field, _)| field.name().as_str()).collect();
     let expected =
         ["interface", "interface_type", "admin_up", "oper_up", "in_octets", "in_unicast", "out_errors"];

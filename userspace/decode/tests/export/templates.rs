@@ -1,7 +1,7 @@
 //! What templates do: reduced lengths, biflows, options, late arrival, new meanings, caps.
 
 use crate::messages::{SENT, ipfix, octets, set, template, v5, v9};
-use crate::rows::{columns, decoder, decoder_with, push};
+use crate::rows::{columns, datagram, decoder, decoder_with, push};
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Undecodable};
 
 const SENT_NS: i64 = SENT as i64 * 1_000_000_000;
@@ -147,6 +147,28 @@ fn sets_wait_for_their_template() {
     assert_eq!((account.counts.sets_waited, account.counts.sets_replayed), (2, 2));
     assert_eq!((account.ledger().delivered, account.ledger().undecodable), (3, 0));
     assert_eq!(account.sequence.uncertain, 2);
+}
+
+#[test]
+fn rows_are_of_the_source_that_their_message_came_from() {
+    let mut decoder = decoder();
+    let sources = ["a", "b"].map(|name| decoder.intern_source(name));
+    let mut push_of = |source: usize, sequence, sets: &[Vec<u8>]| {
+        decoder.set_source(sources[source]);
+        let rows = push(&mut decoder, &ipfix(sequence, sets));
+        let of_row = |row| columns(row, &["source", "src_ip"]).join(" ");
+        rows.iter().map(of_row).collect::<Vec<_>>()
+    };
+    assert!(push_of(0, 0, &[set(256, &[1, 2, 3, 4])]).is_empty());
+    let rows = push_of(1, 1, &[set(2, &template(256, &[(8, 4)])), set(256, &[9; 4])]);
+    assert_eq!(rows, ["a 1.2.3.4", "b 9.9.9.9"], "what waited, too");
+    decoder.push(&datagram(&ipfix(2, &[set(256, &[7; 4])])));
+    decoder.set_source(sources[0]);
+    let rows = push(&mut decoder, &ipfix(3, &[set(256, &[8; 4])]));
+    let found: Vec<_> = rows.iter().map(|row| columns(row, &["source"])).collect();
+    assert_eq!(found, [["b"], ["a"]], "what is gathered is of one source");
+    let rows = push(&mut decoder, &v5(0, 1, 0));
+    assert_eq!(columns(&rows[0], &["source"]), ["a"]);
 }
 
 #[test]

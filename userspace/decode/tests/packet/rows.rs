@@ -46,7 +46,8 @@ pub(crate) fn words(row: &Row, from: &str, to: &str) -> String {
 
 fn row(batch: &RecordBatch) -> Row {
     let columns = PACKETS.columns.iter().zip(batch.columns());
-    let present = columns.filter(|(_, array)| array.is_valid(0));
+    // No frame says of which source it is.
+    let present = columns.filter(|(column, array)| array.is_valid(0) && column.name != "source");
     present.map(|(column, array)| (column.name, text(column.kind, array))).collect()
 }
 

@@ -7,48 +7,51 @@ use tapline_decode::export::{ExportAccount, Strays};
 use tapline_record::ledger::QueryLedger;
 use tapline_sources::{ExportReport, KernelReport, ListenerReport, PacketReport, Reported, TemplateReport};
 
-/// Where the sources of a run tell their accounts.
-pub(crate) enum Accounts {
-    /// Packets of files.
+/// Where a source of a run tells its account.
+pub(crate) enum Telling {
+    /// Packets, of files or of an interface.
     Packets(Reported<PacketReport>),
-    /// Packets of an interface: as the kernel counted them, as they are, or both.
-    Interface { kernel: Option<Reported<KernelReport>>, frames: Option<Reported<PacketReport>> },
-    /// Flow exports, of files or of each listener.
-    Exports(Vec<Reported<ExportReport>>),
+    /// Packets of an interface, as the kernel counted them.
+    Table(Reported<KernelReport>),
+    /// Flow exports, of files or of a listener.
+    Exports(Reported<ExportReport>),
 }
 
-/// What was read, by kind.
-pub(crate) enum SourceSummary {
-    /// Packets of files.
-    Packets(PacketReport),
-    /// Packets of an interface.
-    Interface {
-        /// As the kernel counted them.
-        kernel: Option<KernelReport>,
-        /// As they are.
-        frames: Option<PacketReport>,
-    },
-    /// Flow exports.
-    Exports {
-        /// Every exporter and domain.
-        accounts: Vec<ExportAccount>,
-        /// Messages that belong to no exporter.
-        strays: Strays,
-        /// What the files held.
-        files: Option<ExportCounters>,
-        /// What was listened on.
-        listeners: Vec<ListenerReport>,
-        /// What became of the templates of an earlier run, where they are kept.
-        templates: Vec<TemplateReport>,
-    },
+/// Packets that one source read.
+pub(crate) enum PacketsRead {
+    /// As they are, of files or of an interface.
+    Frames(Box<PacketReport>),
+    /// Of an interface, as the kernel counted them.
+    Table(Box<KernelReport>),
+}
+
+/// Flow exports of all sources.
+#[derive(Default)]
+pub(crate) struct ExportsRead {
+    /// Every exporter and domain, source by source.
+    pub(crate) accounts: Vec<ExportAccount>,
+    /// The source of each.
+    pub(crate) sources: Vec<String>,
+    /// Messages that belong to no exporter.
+    pub(crate) strays: Strays,
+    /// What the files held.
+    pub(crate) files: Option<ExportCounters>,
+    /// What was listened on.
+    pub(crate) listeners: Vec<ListenerReport>,
+    /// What became of the templates of an earlier run, where they are kept.
+    pub(crate) templates: Vec<TemplateReport>,
+    /// Rows that were dropped since the workers had no room for them.
+    pub(crate) rows_dropped: u64,
 }
 
 /// The account of a run.
 pub(crate) struct Account {
     /// Wall time.
     pub(crate) elapsed: Duration,
-    /// What was read.
-    pub(crate) source: SourceSummary,
+    /// What was read of packets, each source apart.
+    pub(crate) packets: Vec<PacketsRead>,
+    /// What was read of flow exports, if anything was to be.
+    pub(crate) exports: Option<ExportsRead>,
     /// How far records lay behind the latest one, in nanoseconds, where that was measured.
     pub(crate) disorder_ns: Option<i64>,
     /// Rows of live sources that were dropped since the workers had no room for them.
@@ -63,42 +66,53 @@ pub(crate) struct Account {
 
 impl Account {
     /// That of a run which has ended, and of what its sources told; `None` when one of them told nothing.
-    pub(crate) fn of(outcome: Outcome, accounts: &Accounts, disorder_ns: Option<i64>) -> Option<Self> {
-        let (source, files) = read(accounts)?;
+    pub(crate) fn of(outcome: Outcome, told: &[Telling], disorder_ns: Option<i64>) -> Option<Self> {
         let Outcome { elapsed, rows_dropped, queries, is_cut } = outcome;
-        Some(Self { elapsed, source, disorder_ns, rows_dropped, queries, is_cut, files })
-    }
-}
-
-type Files = Vec<(String, Option<End>)>;
-
-fn read(accounts: &Accounts) -> Option<(SourceSummary, Files)> {
-    Some(match accounts {
-        Accounts::Packets(reported) => {
-            let mut report = reported.last()?;
-            let files = std::mem::take(&mut report.files);
-            (SourceSummary::Packets(report), files)
+        let (packets, exports, files) = (vec![], None, vec![]);
+        let mut account =
+            Self { elapsed, packets, exports, disorder_ns, rows_dropped, queries, is_cut, files };
+        for source in told {
+            match source {
+                Telling::Packets(reported) => account.add_packets(reported.last()?),
+                Telling::Table(reported) => {
+                    account.packets.push(PacketsRead::Table(Box::new(reported.last()?)));
+                }
+                Telling::Exports(reported) => account.add_exports(reported.last()?),
+            }
         }
-        Accounts::Interface { kernel, frames } => {
-            let (kernel, frames) = (kernel.as_ref(), frames.as_ref());
-            let (kernel, frames) = (kernel.and_then(Reported::last), frames.and_then(Reported::last));
-            (SourceSummary::Interface { kernel, frames }, vec![])
-        }
-        Accounts::Exports(reported) => exports(reported.iter().filter_map(Reported::last)),
-    })
-}
-
-/// All export sources together.
-fn exports(reports: impl Iterator<Item = ExportReport>) -> (SourceSummary, Files) {
-    let (mut accounts, mut strays) = (vec![], Strays::default());
-    let (mut counters, mut listeners, mut templates, mut files) = (None, vec![], vec![], vec![]);
-    for report in reports {
-        accounts.extend(report.accounts);
-        strays += report.strays;
-        counters = counters.or(report.counters);
-        listeners.extend(report.listener);
-        templates.extend(report.templates);
-        files.extend(report.files);
+        Some(account)
     }
-    (SourceSummary::Exports { accounts, strays, files: counters, listeners, templates }, files)
+
+    fn add_packets(&mut self, mut report: PacketReport) {
+        self.files.append(&mut report.files);
+        self.packets.push(PacketsRead::Frames(Box::new(report)));
+    }
+
+    fn add_exports(&mut self, report: ExportReport) {
+        let exports = self.exports.get_or_insert_default();
+        exports.sources.extend(report.accounts.iter().map(|_| report.source.clone()));
+        exports.accounts.extend(report.accounts);
+        exports.strays += report.strays;
+        exports.files = exports.files.or(report.counters);
+        exports.listeners.extend(report.listener);
+        exports.templates.extend(report.templates);
+        exports.rows_dropped += report.rows_dropped;
+        self.files.extend(report.files);
+    }
+
+    /// What was read packet by packet.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &PacketReport> {
+        self.packets.iter().filter_map(|read| match read {
+            PacketsRead::Frames(report) => Some(report.as_ref()),
+            PacketsRead::Table(_) => None,
+        })
+    }
+
+    /// What the kernel counted.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &KernelReport> {
+        self.packets.iter().filter_map(|read| match read {
+            PacketsRead::Table(report) => Some(report.as_ref()),
+            PacketsRead::Frames(_) => None,
+        })
+    }
 }

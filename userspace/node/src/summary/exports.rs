@@ -1,12 +1,11 @@
 //! The account of flow exports.
 
-use super::account::Account;
+use super::account::ExportsRead;
 use super::{Remark, grouped, rate, texts};
 use crate::message::say;
+use std::time::Duration;
 use tapline_capture::{ExportCounters, TcpCounters};
-use tapline_decode::export::{
-    ExportAccount, ScopeName, SentBy, Strays, UndecodableCounts, Unit, version_name,
-};
+use tapline_decode::export::{ExportAccount, ScopeName, SentBy, UndecodableCounts, Unit, version_name};
 use tapline_record::address::to_ip;
 use tapline_sources::{ListenerReport, TemplateReport};
 
@@ -18,8 +17,9 @@ const OTHER_PORT: &str =
     "sets whose template came from another port of that address: --exporter-identity address takes it";
 
 /// Prints what came in all, and the fates of every exporter's units.
-pub(super) fn print(summary: &Account, accounts: &[ExportAccount], strays: &Strays) {
-    let seconds = summary.elapsed.as_secs_f64();
+pub(super) fn print(elapsed: Duration, read: &ExportsRead) {
+    let ExportsRead { accounts, strays, rows_dropped, .. } = read;
+    let seconds = elapsed.as_secs_f64();
     let sum = |of: fn(&ExportAccount) -> u64| accounts.iter().map(of).sum::<u64>();
     let rows = sum(|account| account.counts.rows);
     say!(
@@ -27,7 +27,7 @@ pub(super) fn print(summary: &Account, accounts: &[ExportAccount], strays: &Stra
         grouped(sum(|account| account.counts.records)),
         grouped(sum(|account| account.counts.messages)),
         grouped(sum(|account| account.counts.octets)),
-        rate(rows, summary.elapsed, "rows")
+        rate(rows, elapsed, "rows")
     );
     accounts.iter().take(EXPORTERS_PRINTED_MAX).for_each(print_account);
     if accounts.len() > EXPORTERS_PRINTED_MAX {
@@ -36,10 +36,10 @@ pub(super) fn print(summary: &Account, accounts: &[ExportAccount], strays: &Stra
     if strays.messages > 0 {
         say!("{} messages of no exporter: {}", grouped(strays.messages), reasons(&strays.reasons));
     }
-    if summary.rows_dropped > 0 {
+    if *rows_dropped > 0 {
         say!(
             "dropped: {} rows between capture and operators, since those were too slow",
-            grouped(summary.rows_dropped)
+            grouped(*rows_dropped)
         );
     }
 }

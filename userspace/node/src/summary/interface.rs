@@ -1,6 +1,6 @@
 //! The account of an interface: packets that the kernel counted, and packets that were read.
 
-use super::account::{Account, SourceSummary};
+use super::account::Account;
 use super::{Remark, grouped, rate, texts};
 use crate::message::say;
 use std::fmt::Write as _;
@@ -73,13 +73,13 @@ pub(super) fn of_reader(report: &InterfaceReport) -> Vec<Remark> {
 }
 
 /// That frames were several packets, what joined them, and what would end it.
-pub(super) fn warnings_of_joined(source: &SourceSummary) -> Vec<String> {
-    let SourceSummary::Interface { kernel, frames } = source else { return vec![] };
-    let counted = kernel.iter().map(|report| (report.interface.as_str(), report.joined));
-    let reports = frames.iter().filter_map(|frames| frames.interface.as_ref());
+pub(super) fn warnings_of_joined(summary: &Account) -> Vec<String> {
+    let counted = summary.tables().map(|report| (report.interface.as_str(), report.joined));
+    let reports = summary.frames().filter_map(|frames| frames.interface.as_ref());
     let read = reports.map(|report| (report.description.interface.as_str(), report.counters.joined));
+    let has_program = |interface: &str| summary.tables().any(|report| report.interface == interface);
     let joined = counted.chain(read).filter(|(_, frames)| *frames > 0);
-    joined.map(|(interface, frames)| warning_of_joined(interface, frames, kernel.is_some())).collect()
+    joined.map(|(interface, frames)| warning_of_joined(interface, frames, has_program(interface))).collect()
 }
 
 fn warning_of_joined(interface: &str, frames: u64, has_program: bool) -> String {

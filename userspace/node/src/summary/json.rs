@@ -4,7 +4,7 @@
 //! delivered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late of a
 //! query. What else was counted stands under `remarks`, each with its count and what it is.
 
-use super::account::{Account, SourceSummary};
+use super::account::{Account, ExportsRead, PacketsRead};
 use super::{Remark, exports, interface};
 use crate::arguments::QueryPlan;
 use serde_json::{Map, Value, json};
@@ -24,47 +24,45 @@ pub(super) fn of(plan: &QueryPlan, summary: &Account) -> Value {
         "limits_reached": summary.queries.is_empty(),
         "disorder_ns": summary.disorder_ns,
         "rows_dropped": summary.rows_dropped,
-        "sources": sources(&summary.source),
+        "sources": sources(summary),
         "exporters": [],
         "files": summary.files.iter().map(file).collect::<Vec<_>>(),
         "queries": named.map(|((name, _), ledger)| query(name, ledger)).collect::<Vec<_>>(),
         "remarks": [],
         "warnings": warnings(plan, summary),
     });
-    if let SourceSummary::Exports { accounts, strays, files, templates, .. } = &summary.source {
+    if let Some(ExportsRead { accounts, sources, strays, files, templates, .. }) = &summary.exports {
         let mut remarks = prefixed("message of no exporter: ", &exports::of_reasons(&strays.reasons));
         remarks.extend(files.iter().flat_map(exports::parts).map(owned));
         remarks.extend(templates.iter().flat_map(of_templates).map(owned));
         object["remarks"] = list(remarks);
-        object["exporters"] = accounts.iter().map(exporter).collect();
+        let exporters = accounts.iter().zip(sources);
+        object["exporters"] = exporters.map(|(account, source)| exporter(account, source)).collect();
         object["strays"] = json!({ "messages": strays.messages, "octets": strays.octets });
     }
     object
 }
 
 /// What was read, each source apart.
-fn sources(source: &SourceSummary) -> Vec<Value> {
-    match source {
-        SourceSummary::Packets(frames) => vec![of_frames("captures", frames)],
-        SourceSummary::Interface { kernel, frames } => {
-            let packets = frames.iter().map(|frames| of_frames("packets", frames));
-            kernel.iter().map(of_kernel).chain(packets).collect()
-        }
-        SourceSummary::Exports { files, listeners, .. } => {
-            let files = files.iter().map(|counters| {
-                json!({
-                    "kind": "exports",
-                    "messages": counters.messages,
-                    "frames": counters.frames,
-                    "frames_without_exports": counters.other,
-                })
-            });
-            files.chain(listeners.iter().map(of_listener)).collect()
-        }
-    }
+fn sources(summary: &Account) -> Vec<Value> {
+    let packets = summary.packets.iter().map(|read| match read {
+        PacketsRead::Table(report) => of_kernel(report),
+        PacketsRead::Frames(report) => of_frames(report),
+    });
+    let files = summary.exports.iter().flat_map(|exports| &exports.files).map(|counters| {
+        json!({
+            "kind": "exports",
+            "messages": counters.messages,
+            "frames": counters.frames,
+            "frames_without_exports": counters.other,
+        })
+    });
+    let listeners = summary.exports.iter().flat_map(|exports| &exports.listeners).map(of_listener);
+    packets.chain(files).chain(listeners).collect()
 }
 
-fn of_frames(kind: &str, frames: &PacketReport) -> Value {
+fn of_frames(frames: &PacketReport) -> Value {
+    let kind = if frames.interface.is_some() { "packets" } else { "captures" };
     let mut remarks: Vec<(u64, String)> = vec![];
     let damage: Vec<Remark> = frames.damage.iter().map(|(damage, frames)| (frames, damage.text())).collect();
     remarks.extend(prefixed("damaged: ", &damage));
@@ -73,6 +71,7 @@ fn of_frames(kind: &str, frames: &PacketReport) -> Value {
     let mut object = fates(&frames.ledger);
     object.extend([
         ("kind".to_owned(), json!(kind)),
+        ("source".to_owned(), json!(frames.source)),
         ("frame_octets".to_owned(), json!(frames.frame_octets)),
         ("remarks".to_owned(), list(remarks)),
     ]);
@@ -110,6 +109,7 @@ fn of_kernel(report: &KernelReport) -> Value {
     };
     object.extend([
         ("kind".to_owned(), json!("flow table")),
+        ("source".to_owned(), json!(report.interface)),
         ("interface".to_owned(), json!(report.interface)),
         ("by".to_owned(), json!(mode)),
         ("frame_octets".to_owned(), json!(report.counters.seen_octets)),
@@ -122,7 +122,9 @@ fn of_kernel(report: &KernelReport) -> Value {
 fn of_listener(report: &ListenerReport) -> Value {
     let mut object = json!({
         "kind": "listener",
+        "source": report.source,
         "address": report.address,
+        "rows_dropped": report.rows_dropped,
         "messages": report.messages,
         "octets": report.octets,
         "packets_dropped_by_kernel": report.socket_drops,
@@ -142,12 +144,13 @@ fn of_listener(report: &ListenerReport) -> Value {
     object
 }
 
-fn exporter(account: &ExportAccount) -> Value {
+fn exporter(account: &ExportAccount, source: &str) -> Value {
     let mut object = fates(&account.ledger());
     let mut remarks: Vec<_> = exports::of_account(account).into_iter().map(owned).collect();
     remarks.extend(exports::of_rates(account));
     remarks.extend(prefixed("undecodable: ", &exports::of_reasons(&account.counts.reasons)));
     object.extend([
+        ("source".to_owned(), json!(source)),
         ("exporter".to_owned(), json!(account.exporter.map(|address| to_ip(address).to_string()))),
         ("sender".to_owned(), json!(sender(account))),
         ("port".to_owned(), json!(account.port)),
@@ -207,7 +210,7 @@ fn query(name: &str, ledger: &QueryLedger) -> Value {
 /// What went wrong on the way, in sentences.
 fn warnings(plan: &QueryPlan, summary: &Account) -> Vec<String> {
     let mut warnings = super::warnings(plan, summary);
-    if let SourceSummary::Exports { templates, .. } = &summary.source {
+    if let Some(ExportsRead { templates, .. }) = &summary.exports {
         let failures = templates.iter().filter_map(|report| report.failure.as_ref());
         warnings.extend(failures.map(|failure| format!("templates could not be kept: {failure}")));
     }

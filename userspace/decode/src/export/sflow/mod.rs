@@ -27,7 +27,7 @@ use crate::export::version::{SFLOW_V5, SFLOW_V5_DATAGRAM};
 use records::Sampled;
 use sample::{FlowHead, Form, Kind, Source};
 use tapline_record::address::{Address, to_ip};
-use tapline_record::column::BURST_ROWS;
+use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::{EventTime, FlowColumn, FlowRow, InterfaceRow, PacketRow};
 use xdr::{Block, Xdr};
 
@@ -105,8 +105,9 @@ impl Sflow {
         let Some(header) = Header::read(&mut xdr) else {
             return domain.counts.reasons.count(Undecodable::Header);
         };
-        note_header(&header, datagram, domain);
-        let mut arriving = Arriving { row: shared_row(&header, datagram, domain), domain, output };
+        note_header(&header, datagram, domain, output.source);
+        let row = shared_row(&header, datagram, domain, output.source);
+        let mut arriving = Arriving { row, domain, output };
         for _ in 0..header.samples {
             let Some(sample) = xdr.block() else {
                 arriving.domain.counts.reasons.count(Undecodable::Length);
@@ -218,6 +219,7 @@ impl Arriving<'_> {
     fn counter_sample(&mut self, mut body: Xdr<'_>) -> Option<()> {
         let shared = InterfaceRow {
             ts: self.row.ts,
+            source: self.row.source,
             exporter: self.row.exporter,
             sender: self.row.sender,
             observation_domain: self.row.observation_domain,
@@ -258,20 +260,21 @@ fn drop_sample(mut body: Xdr<'_>) -> Option<()> {
 
 /// Notes the number of a datagram, and whether its agent has started anew. There is no clock in it: what was
 /// received now happened now.
-fn note_header(header: &Header, datagram: &Datagram<'_>, domain: &mut Domain) {
+fn note_header(header: &Header, datagram: &Datagram<'_>, domain: &mut Domain, source: Symbol) {
     let (number, uptime_ms) = ((header.sub_agent, header.sequence), Some(header.uptime_ms));
-    let head = Head::new(datagram, number, datagram.received, uptime_ms);
+    let head = Head::new(datagram, number, datagram.received, uptime_ms, source);
     let head = Head { exporter: domain.exporter, ..head };
     let restarted = domain.clock.has_restarted(&head);
     domain.sequence.observe(header.sequence, 1, restarted);
 }
 
 /// What all rows of a datagram have in common.
-fn shared_row(header: &Header, datagram: &Datagram<'_>, domain: &Domain) -> FlowRow {
+fn shared_row(header: &Header, datagram: &Datagram<'_>, domain: &Domain, source: Symbol) -> FlowRow {
     let mut row = FlowRow::default();
     set!(
         &mut row,
         ts: Ts = datagram.received.0,
+        source: Source = source,
         start_time: StartTime = datagram.received.0,
         end_time: EndTime = datagram.received.0,
         exporter: Exporter = domain.exporter,
