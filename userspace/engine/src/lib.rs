@@ -26,6 +26,8 @@ mod outlet;
 mod query_state;
 mod reader;
 mod ring;
+#[cfg(test)]
+mod simulation;
 mod source_state;
 mod subscription;
 mod threads;

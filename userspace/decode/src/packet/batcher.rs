@@ -87,6 +87,8 @@ impl PacketBatcher {
         self.builder.relayout(columns);
         self.depth = Depth::of_columns(columns).max(depth);
         self.payload_octets = self.builder.builds(PacketColumn::Payload as usize).then_some(0);
+        let has_source = self.builder.builds(PacketColumn::Source as usize);
+        self.source = has_source.then(|| self.source.unwrap_or_else(|| self.builder.intern("")));
         self.interfaces = self.builder.builds(PacketColumn::Interface as usize).then(HashMap::new);
     }
 

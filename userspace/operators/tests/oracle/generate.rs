@@ -29,6 +29,7 @@ pub(crate) fn packet_row(&(ms, src, dst, protocol, port, octets): &Row) -> Packe
     };
     let present = [
         (PacketColumn::Ts, true),
+        (PacketColumn::Source, true),
         (PacketColumn::SrcIp, src.is_some()),
         (PacketColumn::DstIp, dst.is_some()),
         (PacketColumn::Protocol, protocol.is_some()),

@@ -1,0 +1,76 @@
+//! Runs machines one step after the other, in an order from a seed.
+
+use crate::machine::{Executor, Machine, Runner, Turn};
+use crate::options::EngineOptions;
+use crate::subscription::{WhenFull, subscription};
+use crate::{Engine, Subscription};
+use core_affinity::CoreId;
+use std::io;
+use std::sync::{Arc, Mutex};
+use tapline_sources::SystemClock;
+
+/// SplitMix64.
+#[derive(Debug)]
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) as usize % limit
+    }
+}
+
+/// The machines of one engine.
+#[derive(Clone, Default)]
+pub(super) struct Stage(Arc<Mutex<Vec<Box<dyn Machine>>>>);
+
+impl Stage {
+    /// An engine whose machines stand here.
+    pub(super) fn engine(&self, workers: usize, ring_capacity_batches: usize) -> (Engine, Subscription) {
+        let options = EngineOptions { workers, ring_capacity_batches, ..EngineOptions::default() };
+        let (observer, notices) = subscription(16, WhenFull::Lose);
+        let engine = Engine::start_on(Box::new(self.clone()), options, Arc::new(SystemClock), observer);
+        (engine.unwrap(), notices)
+    }
+
+    /// Lets some machine take a step; says whether any is left.
+    pub(super) fn step(&self, random: &mut Random) -> bool {
+        let mut machines = self.0.lock().unwrap();
+        if machines.is_empty() {
+            return false;
+        }
+        let number = random.below(machines.len());
+        if machines[number].step() == Turn::Ended {
+            machines.swap_remove(number);
+        }
+        true
+    }
+}
+
+impl Runner for Stage {
+    fn start(&mut self, _: String, _: Option<CoreId>, machine: Box<dyn Machine>) -> io::Result<()> {
+        self.0.lock().unwrap().push(machine);
+        Ok(())
+    }
+
+    fn executor(&self) -> Arc<dyn Executor> {
+        Arc::new(AtOnce)
+    }
+
+    fn join(&mut self) -> bool {
+        let mut random = Random(0);
+        while self.step(&mut random) {}
+        true
+    }
+}
+
+/// Runs jobs where they come from.
+struct AtOnce;
+
+impl Executor for AtOnce {
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
+}
