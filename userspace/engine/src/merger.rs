@@ -257,6 +257,10 @@ fn give(
     coverage: &CoverageLog,
     outbox: &mut VecDeque<(Arc<Outlet>, Item)>,
 ) {
+    if query.state.over().is_some() {
+        // Workers leave it one after the other: what closes now may lack rows.
+        return closed.clear();
+    }
     let is_satisfied = query.windows.is_satisfied() && !std::mem::replace(&mut query.is_satisfied, true);
     if closed.is_empty() && !is_satisfied {
         return;

@@ -7,7 +7,8 @@ use crate::{Engine, Subscription};
 use core_affinity::CoreId;
 use std::io;
 use std::sync::{Arc, Mutex};
-use tapline_sources::SystemClock;
+use tapline_record::EventTime;
+use tapline_sources::Clock;
 
 /// SplitMix64.
 #[derive(Debug)]
@@ -22,6 +23,16 @@ impl Random {
     }
 }
 
+/// A clock that does not go: nothing is done because time is over.
+#[derive(Debug)]
+struct StandingClock;
+
+impl Clock for StandingClock {
+    fn now(&self) -> EventTime {
+        EventTime(0)
+    }
+}
+
 /// The machines of one engine.
 #[derive(Clone, Default)]
 pub(super) struct Stage(Arc<Mutex<Vec<Box<dyn Machine>>>>);
@@ -31,7 +42,7 @@ impl Stage {
     pub(super) fn engine(&self, workers: usize, ring_capacity_batches: usize) -> (Engine, Subscription) {
         let options = EngineOptions { workers, ring_capacity_batches, ..EngineOptions::default() };
         let (observer, notices) = subscription(16, WhenFull::Lose);
-        let engine = Engine::start_on(Box::new(self.clone()), options, Arc::new(SystemClock), observer);
+        let engine = Engine::start_on(Box::new(self.clone()), options, Arc::new(StandingClock), observer);
         (engine.unwrap(), notices)
     }
 
