@@ -15,6 +15,7 @@ use crate::{ebpf, process, workspace};
 
 /// The whole workspace is named for the same reason as where tapline is built.
 const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
+const BENCH_CHANGES: [&str; 4] = ["bench", "--workspace", "--bench", "changes"];
 const BENCH_EXPORTS: [&str; 4] = ["bench", "--workspace", "--bench", "exports"];
 const BUILD: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline-bench"];
 
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Decode,
     /// The lower half of a query against whole-batch SQL, in memory
     Lower,
+    /// How soon a query sees its first rows beside others under full load, in memory
+    Changes,
 }
 
 /// What the program takes.
@@ -67,6 +70,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Live(arguments) => live(arguments),
         Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
         Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
+        Command::Changes => process::run(process::cargo().args(BENCH_CHANGES)),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::outlet::{OpenOutlets, Outlet};
 use crate::query_state::{EndReason, QueryState};
 use crate::reader::{Reader, SourceOrder, Surroundings};
 use crate::ring::{Flags, Patience, Unparker};
+use crate::snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 use crate::source_state::SourceState;
 use crate::subscription::Subscriber;
 use crate::threads::Threads;
@@ -23,7 +24,6 @@ use tapline_operators::{
     Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, StreamBatch, Windows, WorkerId,
 };
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::ledger::QueryLedger;
 use tapline_record::{Layout, Watermarks};
 use tapline_sources::{Clock, Demand, Progress, Source};
 
@@ -60,6 +60,8 @@ pub struct Engine {
     layout: Arc<Layout>,
     sources_so_far: u32,
     queries_so_far: u32,
+    /// Rows that sources dropped which were forgotten since.
+    rows_dropped: u64,
 }
 
 /// The engine's end of a worker.
@@ -136,6 +138,7 @@ impl Engine {
             layout: Arc::default(),
             sources_so_far: 0,
             queries_so_far: 0,
+            rows_dropped: 0,
         })
     }
 
@@ -209,9 +212,9 @@ impl Engine {
         readers.into_iter().map(start).collect()
     }
 
-    /// Asks a source to end; what it has read is still worked on.
+    /// Asks a source to end; what it has read is still worked on. It stands in snapshots until it has.
     pub fn remove_source(&mut self, source: SourceId) {
-        if let Some(removed) = self.sources.remove(&source) {
+        if let Some(removed) = self.sources.get(&source) {
             removed.state.leave();
         }
     }
@@ -219,6 +222,23 @@ impl Engine {
     /// Asks all sources to bring their accounts up to date.
     pub fn ask_for_reports(&mut self) {
         self.sources.values_mut().for_each(|source| order(&mut source.orders, SourceOrder::Report));
+    }
+
+    /// How everything stands at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let sources = self.sources.iter().map(|(id, source)| SourceSnapshot {
+            id: *id,
+            progress: source.state.progress(),
+            rows_dropped: source.state.rows_dropped(),
+            has_ended: source.state.has_ended(),
+        });
+        let queries = self.queries.iter().map(|(id, query)| QuerySnapshot {
+            id: *id,
+            ledger: query.state.ledger(),
+            over: query.state.over().cloned(),
+        });
+        Snapshot { sources: sources.collect(), queries: queries.collect() }
     }
 
     /// How far all sources were read.
@@ -231,12 +251,6 @@ impl Engine {
             sum.total_octets = sum.total_octets.zip(progress.total_octets).map(|(sum, octets)| sum + octets);
         }
         sum
-    }
-
-    /// What became of a query's rows so far; `None` of one that is over.
-    #[must_use]
-    pub fn ledger(&self, query: QueryId) -> Option<QueryLedger> {
-        self.queries.get(&query).map(|query| query.state.ledger())
     }
 
     /// Takes no more sources and queries: when the sources that there are have ended, each query gives what is left
@@ -270,7 +284,8 @@ impl Engine {
         }
         self.outlets.wait();
         let dropped = self.sources.values().map(|source| source.state.rows_dropped());
-        Ok(Report { rows_dropped: dropped.sum(), is_cut: self.flags.input_ends() })
+        let rows_dropped = self.rows_dropped + dropped.sum::<u64>();
+        Ok(Report { rows_dropped, is_cut: self.flags.input_ends() })
     }
 
     fn check_is_open(&self) -> Result<(), EngineError> {
@@ -282,8 +297,11 @@ impl Engine {
         OperatorLimits { groups_max: self.options.groups_max, is_only_worker }
     }
 
-    /// Forgets queries that are over; what only they needed is not demanded any more.
+    /// Forgets sources that have ended, and queries that are over; what only these needed is not demanded any more.
     fn forget_what_ended(&mut self) {
+        for (_, ended) in self.sources.extract_if(.., |_, source| source.state.has_ended()) {
+            self.rows_dropped += ended.state.rows_dropped();
+        }
         let before = self.queries.len();
         self.queries.retain(|_, query| query.state.over().is_none());
         if self.queries.len() < before {
@@ -305,7 +323,8 @@ impl Engine {
         let windows = Windows::new(query, self.workers.len(), self.limits());
         let (executor, outlets) = (self.runner.executor(), Arc::clone(&self.outlets));
         let outlet = Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets);
-        let sources = self.sources.keys().copied().collect();
+        // The merger knows those that have ended.
+        let sources = (0..self.sources_so_far).map(SourceId).collect();
         let query = MergerQuery::new(Arc::clone(state), windows, outlet, self.layout.epoch(), sources);
         order(&mut self.merger, MergerOrder { id, query });
     }

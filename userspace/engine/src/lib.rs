@@ -28,6 +28,7 @@ mod reader;
 mod ring;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod source_state;
 mod subscription;
 mod threads;
@@ -38,5 +39,6 @@ pub use engine::{Engine, Report};
 pub use error::EngineError;
 pub use options::{EngineOptions, Finishing, workers_for};
 pub use query_state::EndReason;
+pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
 pub use tapline_operators::{QueryId, ResultColumns, SourceId, Span, Status, WindowResult};

@@ -91,6 +91,8 @@ pub(crate) struct Merger {
     orders: Consumer<MergerOrder>,
     queries: BTreeMap<QueryId, MergerQuery>,
     workers: Vec<Consumer<Message>>,
+    /// The last barriers of sources that have ended.
+    ended: BTreeMap<SourceId, Barrier>,
     /// Workers that have said all.
     done: usize,
     coverage: CoverageLog,
@@ -113,6 +115,7 @@ impl Merger {
             orders,
             queries: BTreeMap::new(),
             workers,
+            ended: BTreeMap::new(),
             done: 0,
             coverage: CoverageLog::default(),
             outbox: VecDeque::new(),
@@ -138,7 +141,9 @@ impl Merger {
     }
 
     fn take_orders(&mut self) {
-        while let Ok(MergerOrder { id, query }) = self.orders.pop() {
+        while let Ok(MergerOrder { id, mut query }) = self.orders.pop() {
+            // A source may have ended between the order and this moment, or long ago: its barrier has passed.
+            self.ended.values().for_each(|last| query.join(last, &mut self.closed));
             self.queries.insert(id, query);
         }
     }
@@ -176,6 +181,9 @@ impl Merger {
     }
 
     fn join(&mut self, barrier: &Barrier) {
+        if barrier.epoch == Barrier::LAST {
+            self.ended.insert(barrier.source, *barrier);
+        }
         let Self { queries, closed, coverage, outbox, .. } = self;
         for (id, query) in queries {
             query.join(barrier, closed);

@@ -217,6 +217,12 @@ impl Reader {
     }
 }
 
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.state.end();
+    }
+}
+
 impl Machine for Reader {
     fn step(&mut self) -> Turn {
         if self.flags.is_stopped() {

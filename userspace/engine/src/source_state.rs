@@ -11,6 +11,7 @@ pub(crate) struct SourceState {
     frames: AtomicU64,
     total_octets: Option<u64>,
     rows_dropped: AtomicU64,
+    has_ended: AtomicBool,
 }
 
 impl SourceState {
@@ -32,6 +33,15 @@ impl SourceState {
         self.octets.store(progress.octets, Ordering::Relaxed);
         self.frames.store(progress.frames, Ordering::Relaxed);
         self.rows_dropped.store(rows_dropped, Ordering::Relaxed);
+    }
+
+    /// Tells that it has ended, whatever the reason.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -73,7 +73,9 @@ impl Play {
         let question = Question { ports_below: SOURCES, window: 10 };
         let query =
             engine.add_query(Planner::new().plan(&question.sql()).unwrap(), subscriber.clone()).unwrap();
-        let seconds: Vec<_> = (0..SOURCES).map(|_| Arc::new(times(&mut random))).collect();
+        // One source after the other ends while queries still come.
+        let seconds = |port| Arc::new(times(&mut random, ROWS / (1 + usize::from(port))));
+        let seconds: Vec<_> = (0..SOURCES).map(seconds).collect();
         let script = |(port, seconds): (u16, &Arc<Vec<i64>>)| {
             Script::new(Arc::clone(seconds), port, BATCH_ROWS, is_live)
         };
@@ -161,6 +163,10 @@ impl Play {
         truth
     }
 
+    fn rows(&self) -> u64 {
+        self.seconds.iter().map(|seconds| seconds.len() as u64).sum()
+    }
+
     fn dropped(&self) -> u64 {
         self.played.iter().map(|played| played.dropped.load(Ordering::Relaxed)).sum()
     }
@@ -201,13 +207,13 @@ impl Asked {
 }
 
 /// When each packet of a source was: some at once, then none for some seconds.
-fn times(random: &mut Random) -> Vec<i64> {
+fn times(random: &mut Random, rows: usize) -> Vec<i64> {
     let mut second = 1_000;
     let mut next = || {
         second += if random.below(3) == 0 { random.below(4) as i64 } else { 0 };
         second
     };
-    (0..ROWS).map(|_| next()).collect()
+    (0..rows).map(|_| next()).collect()
 }
 
 #[test]
@@ -216,12 +222,12 @@ fn a_thousand_changes_lose_nothing_of_any_query() {
         let mut play = Play::new(seed, workers, false);
         play.run(CHANGES);
         assert!(play.asked.len() > CHANGES / 3, "{} queries were asked", play.asked.len());
-        let joined = play.played.iter().all(|played| played.turns.lock().unwrap().len() > CHANGES / 2);
-        assert!(joined, "most changes came while the sources were read");
+        let turns = play.played[0].turns.lock().unwrap().len();
+        assert!(turns > CHANGES / 2, "most changes came while a source was read");
         play.asked.values().for_each(|asked| asked.check(&play));
         let first = &play.asked[&QueryId(0)];
         assert!(first.answers.values().all(|(status, _)| *status == Status::Final));
-        assert_eq!(first.ended.as_ref().unwrap().1.used, (ROWS * usize::from(SOURCES)) as u64);
+        assert_eq!(first.ended.as_ref().unwrap().1.used, play.rows());
     }
 }
 
@@ -244,7 +250,7 @@ fn a_query_that_came_into_a_window_calls_it_partial_and_the_next_one_whole() {
             late_ones += 1;
         }
     }
-    assert!(late_ones > 0);
+    assert!(late_ones > 0, "some saw whole windows, though sources had ended before they came");
 }
 
 #[test]
@@ -254,7 +260,7 @@ fn what_live_sources_drop_under_changes_is_counted_once() {
         play.run(CHANGES / 4);
         let ledger = play.asked[&QueryId(0)].ended.as_ref().unwrap().1;
         assert!(play.dropped() > 0, "the sources are faster than the workers");
-        assert_eq!(ledger.delivered + play.dropped(), (ROWS * usize::from(SOURCES)) as u64);
+        assert_eq!(ledger.delivered + play.dropped(), play.rows());
         assert!(play.asked.values().all(|asked| asked.ended.as_ref().unwrap().1.adds_up()));
     }
 }

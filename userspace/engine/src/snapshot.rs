@@ -1,0 +1,40 @@
+//! How an engine stands at some moment: what its threads published last.
+
+use crate::query_state::EndReason;
+use tapline_operators::{QueryId, SourceId};
+use tapline_record::ledger::QueryLedger;
+use tapline_sources::Progress;
+
+/// How an engine stands. Each number is at most a turn of its thread old; while records flow, those of different
+/// threads are not of the same instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Those that were added, the removed ones among them until queries come or go.
+    pub sources: Vec<SourceSnapshot>,
+    /// Those that were added, the ones that are over among them until others come or go.
+    pub queries: Vec<QuerySnapshot>,
+}
+
+/// How a source stands.
+#[derive(Clone, Debug)]
+pub struct SourceSnapshot {
+    /// Which one.
+    pub id: SourceId,
+    /// How far it was read.
+    pub progress: Progress,
+    /// Rows that the workers had no room for.
+    pub rows_dropped: u64,
+    /// Whether nothing more comes of it.
+    pub has_ended: bool,
+}
+
+/// How a query stands.
+#[derive(Clone, Debug)]
+pub struct QuerySnapshot {
+    /// Which one.
+    pub id: QueryId,
+    /// The fates of its rows so far, on all workers.
+    pub ledger: QueryLedger,
+    /// Why it gives nothing more, if it does not.
+    pub over: Option<EndReason>,
+}
