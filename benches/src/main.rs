@@ -35,7 +35,7 @@ struct Arguments {
 enum Command {
     /// CPU time over one capture file, tapline and other programs in turn
     Offline(offline::Arguments),
-    /// Twenty queries over one capture file, at once and one at a time
+    /// Up to a thousand queries over one capture file, at once and one at a time
     Queries(queries::Arguments),
     /// CPU time of collecting flow exports, tapline and other collectors in turn
     Ingress(ingress::Arguments),

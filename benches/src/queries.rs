@@ -1,7 +1,7 @@
 //! `cargo xtask bench queries`: what many queries over one capture cost, against one.
 //!
-//! Takes the size of the capture, asks each query alone and then all at once, and prints the CPU times. All at
-//! once must give the same results as each alone.
+//! Takes the size of the capture, asks each of twenty queries alone, then five, ten, all of them, a hundred and a
+//! thousand at once, and prints the CPU times. What is asked with others must give the same results as alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,12 @@ pub(crate) struct Arguments {
     tapline: Option<PathBuf>,
 }
 
-/// All at once may cost so many times what one costs.
-const MARK: f64 = 6.0;
+/// So many queries at once may cost so many times what one costs.
+const MARKS: [(usize, Option<f64>); 5] =
+    [(5, None), (10, None), (20, Some(2.5)), (100, Some(6.0)), (1_000, Some(40.0))];
+
+/// Of many queries, every so many-th is asked alone, too.
+const CHECKED_EACH: usize = 97;
 
 /// Twenty different queries; two of them share their keys, in different windows.
 const QUERIES: [&str; 20] = [
@@ -55,6 +59,31 @@ const QUERIES: [&str; 20] = [
     "SELECT src_ip, sum(octets) AS octets FROM packets GROUP BY src_ip, hop('2 seconds', '4 seconds') HAVING sum(octets) > 100000",
 ];
 
+/// The ten greatest by one of five keys and two aggregates, behind ten filters and more; all are different.
+fn combined(count: usize) -> Vec<String> {
+    const KEYS: [&str; 5] = ["protocol", "src_port", "dst_ip", "src_ip, dst_ip", "network(src_ip, 16, 48)"];
+    const AGGREGATES: [&str; 2] = ["count(*)", "sum(octets)"];
+    let filters = (0..).map(|number: u32| format!("dst_port >= {}", 600 * number));
+    let keyed = |filter: String| KEYS.map(|keys| (filter.clone(), keys));
+    let with_aggregates = |(filter, keys): (String, &str)| {
+        AGGREGATES.map(|aggregate| {
+            format!(
+                "SELECT {keys}, {aggregate} AS sum FROM packets WHERE {filter} GROUP BY {keys} \
+                 ORDER BY sum DESC, {keys} LIMIT 10"
+            )
+        })
+    };
+    filters.flat_map(keyed).flat_map(with_aggregates).take(count).collect()
+}
+
+/// So many queries: the first ones of the twenty, or combined ones.
+fn asked(count: usize) -> Vec<String> {
+    match QUERIES.get(..count) {
+        Some(queries) => queries.iter().map(|&query| query.to_owned()).collect(),
+        None => combined(count),
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let tapline = offline::tapline(arguments.tapline.as_deref())?;
     let workload = Workload {
@@ -65,36 +94,51 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         seed: 1,
     };
     let capture = capture::of(&workload)?;
-    let [alone, together] = ["alone", "together"].map(|name| folders::scratch(&format!("bench/{name}")));
-    let (alone, together) = (alone?, together?);
-    let ask = |queries: &[&str], folder: &Path| -> Result<Duration> {
+    let (alone, together) = (folders::scratch("bench/alone")?, folders::scratch("bench/together")?);
+    let ask = |queries: &[String], folder: &Path| -> Result<f64> {
         let runs = (0..arguments.runs).map(|_| cpu_time(&tapline, &capture, queries, folder));
-        Ok(median(runs.collect::<Result<_>>()?, Ord::cmp))
+        Ok(median(runs.collect::<Result<_>>()?, Ord::cmp).as_secs_f64())
     };
     println!("| query | CPU s |\n|---|--:|");
     let mut sum = 0.0;
-    for (number, query) in QUERIES.iter().enumerate() {
-        let cpu = ask(&[query], &alone.join((number + 1).to_string()))?.as_secs_f64();
+    for (number, query) in asked(QUERIES.len()).into_iter().enumerate() {
+        let cpu = ask(std::slice::from_ref(&query), &alone.join((number + 1).to_string()))?;
         println!("| `{query}` | {cpu:.2} |");
         sum += cpu;
     }
     let one = sum / QUERIES.len() as f64;
-    let all = ask(&QUERIES, &together)?.as_secs_f64();
-    println!("| mean of one | {one:.2} |\n| all twenty at once | {all:.2} |");
-    for number in 1..=QUERIES.len() {
-        let one = alone.join(format!("{number}/query.csv"));
-        ensure!(
-            lines(&one)? == lines(&together.join(format!("query_{number}.csv")))?,
-            "query {number} gives other results among others than alone"
-        );
+    println!(
+        "| mean of one | {one:.2} |\n\n| queries at once | CPU s | times one | mark |\n|--:|--:|--:|---|"
+    );
+    for (count, mark) in MARKS {
+        let queries = asked(count);
+        let cpu = ask(&queries, &together)?;
+        let times = cpu / one;
+        let verdict =
+            mark.map(|mark| format!("≤ {mark}: {}", if times <= mark { "reached" } else { "MISSED" }));
+        println!("| {count} | {cpu:.2} | {times:.1} | {} |", verdict.unwrap_or_default());
+        let checked = if count > QUERIES.len() { CHECKED_EACH } else { 1 };
+        for number in (0..count).step_by(checked) {
+            if count > QUERIES.len() {
+                let query = std::slice::from_ref(&queries[number]);
+                cpu_time(&tapline, &capture, query, &alone.join((number + 1).to_string()))?;
+            }
+            check(number + 1, &alone, &together)?;
+        }
     }
-    let verdict = if all <= MARK * one { "reached" } else { "MISSED" };
-    println!("\nTwenty queries cost {:.1} times one; mark ≤ {MARK}: {verdict}", all / one);
+    Ok(())
+}
+
+/// Refuses other results of a query among others than alone.
+fn check(number: usize, alone: &Path, together: &Path) -> Result<()> {
+    let one = alone.join(format!("{number}/query.csv"));
+    let same = lines(&one)? == lines(&together.join(format!("query_{number}.csv")))?;
+    ensure!(same, "query {number} gives other results among others than alone");
     Ok(())
 }
 
 /// CPU time of one run that wrote all results into `folder`.
-fn cpu_time(tapline: &Path, capture: &Path, queries: &[&str], folder: &Path) -> Result<Duration> {
+fn cpu_time(tapline: &Path, capture: &Path, queries: &[String], folder: &Path) -> Result<Duration> {
     eprintln!("{} {} queries", style::step("Running"), queries.len());
     let mut command = Command::new(tapline);
     command.args(["query", "--quiet", "--format", "csv", "--pcap"]).arg(capture);

@@ -158,7 +158,7 @@ fn explain_says_what_an_interface_answers_in_the_kernel() {
     for ways in [&[][..], &["--mirror"]] {
         let text = explain(&[ways, &[by_table, by_packet]].concat());
         assert_eq!(text.matches("over the kernel's flow table").count(), 1, "{text}");
-        assert!(text.contains("reads packets: ttl is no key of the flow table"), "{text}");
+        assert!(text.contains("reads packets: ttl is no key of the kernel's flow table"), "{text}");
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// CPU time over one capture file, tapline and other programs in turn
     #[command(disable_help_flag = true)]
     Offline(Arguments),
-    /// Twenty queries over one capture file, at once and one at a time
+    /// Up to a thousand queries over one capture file, at once and one at a time
     #[command(disable_help_flag = true)]
     Queries(Arguments),
     /// CPU time of collecting flow exports, tapline and other collectors in turn

@@ -41,6 +41,18 @@ impl Second {
     }
 }
 
+/// How many records the rows of a batch stand for: one each, or `by_packets` as many as they have packets.
+pub(crate) fn records_in(batch: &RecordBatch, by_packets: bool) -> u64 {
+    let packets = packets_of(batch, by_packets).map(|packets| packets.iter().sum::<i64>().unsigned_abs());
+    packets.unwrap_or(batch.num_rows() as u64)
+}
+
+/// How many packets each row stands for, where rows count so.
+fn packets_of(batch: &RecordBatch, by_packets: bool) -> Option<&[i64]> {
+    let packets = batch.column_by_name("packets").filter(|_| by_packets)?;
+    Some(packets.as_primitive::<Int64Type>().values())
+}
+
 /// What is known of each second of a stream: records delivered, and missing.
 type BySecond = BTreeMap<i64, (f64, f64)>;
 
@@ -77,8 +89,8 @@ impl CoverageReporter {
     ) {
         let Some(times) = batch.column_by_name("ts") else { return };
         let times = times.as_primitive::<TimestampNanosecondType>().values();
-        match batch.column_by_name("packets").filter(|_| by_packets) {
-            Some(packets) => self.deliver(stream, times, packets.as_primitive::<Int64Type>().values()),
+        match packets_of(batch, by_packets) {
+            Some(packets) => self.deliver(stream, times, packets),
             None => self.deliver(stream, times, std::iter::repeat(&1)),
         }
         let missing = std::mem::take(&mut self.missing[stream as usize]) as f64;

@@ -1,7 +1,7 @@
 //! Dispatches the batches of a source to the workers, one after the other.
 
 use crate::barrier::Barrier;
-use crate::coverage::CoverageReporter;
+use crate::coverage::{CoverageReporter, records_in};
 use crate::feed::{Feed, Position};
 use crate::ring::Unparker;
 use arrow_array::RecordBatch;
@@ -18,6 +18,17 @@ const TELL_NS: i64 = 100_000_000;
 /// Batches of a live source that a worker is woken for; fewer wait for it to look by itself. The more it takes in
 /// one turn, the less it costs.
 const WAKE_BATCHES: usize = 4;
+
+/// What is to be dispatched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Batches that are full.
+    Full,
+    /// All batches.
+    All,
+    /// The same, and even a live source waits until there is room for what it keeps.
+    Everything,
+}
 
 /// The source's ends of one worker's rings.
 pub(crate) struct WorkerLink {
@@ -86,7 +97,7 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Rows that were dropped because the workers had no room for them.
+    /// Records whose rows were dropped because the workers had no room for them.
     pub(crate) const fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -101,14 +112,14 @@ impl Dispatcher {
         self.waits = true;
     }
 
-    /// Dispatches the batches of `source` that are full, or all of them, and tells how far it has come; says whether
-    /// that was possible: where it waits, the rest stays in the source until there is room.
-    pub(crate) fn dispatch(&mut self, source: &mut dyn Source, all: bool) -> bool {
+    /// Dispatches the batches of `source` that are due, and tells how far it has come; says whether that was possible:
+    /// where it waits, the rest stays in the source until there is room.
+    pub(crate) fn dispatch(&mut self, source: &mut dyn Source, due: Due) -> bool {
         if let Some(coverage) = &mut self.coverage {
             coverage.miss(source.newly_missing());
         }
         for position in 0..self.streams.len() {
-            if !self.dispatch_stream(source, self.streams[position], all) {
+            if !self.dispatch_stream(source, self.streams[position], due) {
                 return false;
             }
         }
@@ -117,18 +128,18 @@ impl Dispatcher {
     }
 
     /// Dispatches the batches of one stream; whether it need not wait for room.
-    fn dispatch_stream(&mut self, source: &mut dyn Source, stream: &'static Stream, all: bool) -> bool {
-        while self.may_take(stream) {
-            let Some(batch) = source.take(stream.id, all) else { return true };
+    fn dispatch_stream(&mut self, source: &mut dyn Source, stream: &'static Stream, due: Due) -> bool {
+        while self.may_take(source, stream) {
+            let Some(batch) = source.take(stream.id, due != Due::Full) else { return true };
             self.send(source, stream, batch);
         }
-        !self.waits
+        !self.waits && due != Due::Everything
     }
 
-    /// Whether a batch of `stream` may be taken from its source now: what must not be lost stays there until there is
-    /// room for it.
-    fn may_take(&mut self, stream: &Stream) -> bool {
-        !(self.waits || stream.id.is_lossless()) || self.links[self.next].has_room()
+    /// Whether a batch of `stream` may be taken from its source now: what it keeps stays there until there is room for
+    /// it.
+    fn may_take(&mut self, source: &dyn Source, stream: &Stream) -> bool {
+        !(self.waits || source.keeps(stream.id)) || self.links[self.next].has_room()
     }
 
     /// Sends a batch to the next worker; one that there is no room for is dropped and counted.
@@ -147,9 +158,9 @@ impl Dispatcher {
             }
         }
         if !has_room {
-            let rows = batch.num_rows() as u64;
-            self.dropped += rows;
-            source.note_dropped(stream.id, rows);
+            let records = records_in(&batch, source.counts_packets(stream.id));
+            self.dropped += records;
+            source.note_dropped(stream.id, records);
             return source.recycle(stream.id, batch);
         }
         let (source_id, layout, sequence) = (self.id, Arc::clone(&self.layout), self.sequence);

@@ -1,12 +1,13 @@
 //! The machine of a source: whatever it reads in, feeds to the workers out.
 
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{Dispatcher, Due};
 use crate::machine::{Machine, Turn};
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
 use crate::source_state::SourceState;
 use crate::subscription::{Event, Subscriber};
 use rtrb::Consumer;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_operators::SourceId;
@@ -52,8 +53,8 @@ pub(crate) struct Reader {
     observer: Subscriber,
     notice: Option<Notice>,
     phase: Phase,
-    /// Whether batches are to be dispatched, and whether they need not be full.
-    due: Option<bool>,
+    /// Which batches are to be dispatched, if any.
+    due: Option<Due>,
     dispatched_all: EventTime,
 }
 
@@ -85,7 +86,7 @@ impl Reader {
             notice: None,
             phase: Phase::Reading { asked_to_end: None },
             // Workers hear how far a live source has come before its first rows, which may be late as well.
-            due: Some(true),
+            due: Some(Due::All),
             dispatched_all: clock.now(),
             clock,
         }
@@ -93,12 +94,12 @@ impl Reader {
 
     /// Dispatches what is due; says whether that was possible.
     fn dispatch(&mut self) -> bool {
-        let Some(all) = self.due else { return true };
-        if !self.dispatcher.dispatch(self.source.as_mut(), all) {
+        let Some(due) = self.due else { return true };
+        if !self.dispatcher.dispatch(self.source.as_mut(), due) {
             return false;
         }
         self.due = None;
-        if all {
+        if due != Due::Full {
             self.dispatched_all = self.clock.now();
         }
         true
@@ -107,15 +108,18 @@ impl Reader {
     /// Takes the orders that came; says whether there was room for what had to go before.
     fn take_orders(&mut self) -> bool {
         while let Ok(order) = self.orders.peek() {
+            let mut settled = Ok(());
             if matches!(order, SourceOrder::Layout { .. }) {
-                self.due = Some(true);
+                settled = self.source.settle();
+                self.due = Some(Due::Everything);
                 if !self.dispatch() {
                     return false;
                 }
             }
             match self.orders.pop() {
                 Ok(SourceOrder::Layout { layout, demand, query }) => {
-                    self.relayout(layout, &demand, query.as_deref());
+                    let outcome = settled.and_then(|()| self.source.relayout(&demand));
+                    self.turn_to(layout, outcome, query.as_deref());
                 }
                 Ok(SourceOrder::Report) => self.source.report(),
                 Err(_) => {}
@@ -124,8 +128,8 @@ impl Reader {
         true
     }
 
-    fn relayout(&mut self, layout: Arc<Layout>, demand: &Demand, query: Option<&QueryState>) {
-        match self.source.relayout(demand) {
+    fn turn_to(&mut self, layout: Arc<Layout>, outcome: io::Result<()>, query: Option<&QueryState>) {
+        match outcome {
             Ok(()) => self.dispatcher.turn_to(layout, self.source.as_ref()),
             Err(error) => {
                 query.inspect(|query| query.end(EndReason::Failed(error.to_string())));
@@ -142,7 +146,8 @@ impl Reader {
         }
         self.dispatcher.collect_used(self.source.as_mut());
         let hold = if step == Step::Idle { HOLD_NS } else { HOLD_MAX_NS };
-        self.due = Some(self.has_passed(self.dispatched_all, hold));
+        let is_held = !self.has_passed(self.dispatched_all, hold);
+        self.due = Some(if is_held { Due::Full } else { Due::All });
     }
 
     /// Whether so much time has passed; so it has when the clock was set back.
@@ -154,7 +159,7 @@ impl Reader {
     fn end(&mut self) {
         self.source.end();
         self.dispatcher.wait();
-        self.due = Some(true);
+        self.due = Some(Due::All);
         self.phase = Phase::Ending;
     }
 

@@ -13,7 +13,7 @@ use tapline_capture::{
     CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
 };
 use tapline_engine::demand_of;
-use tapline_query::{ContinuousQuery, Fold};
+use tapline_query::{ContinuousQuery, FlowTable, Fold};
 use tapline_record::{INTERFACE_COUNTERS, PACKETS, StreamId};
 use tapline_sources::{
     Demand, ExportSource, KernelInput, KernelSource, Listener, PacketSource, Source, SourceOptions,
@@ -62,24 +62,40 @@ fn has_aggregate(query: &ContinuousQuery) -> bool {
     query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
 }
 
-/// The queries with the lower halves that the input answers best; of interfaces, by the kernel's flow tables, if the
-/// program can read the frames of each. With them, for each query, the reasons why it is not answered so.
+/// The queries with the lower halves that the input answers best: from packets that are counted by flow, of interfaces
+/// by the kernel, if its program can read the frames of each and some query asks for no more than it counts, else by
+/// whoever reads them. With them, for each query on interfaces, the reasons why the kernel does not answer it.
 pub(crate) fn place(
     plan: &QueryPlan,
-    queries: Vec<ContinuousQuery>,
+    queries: &[ContinuousQuery],
 ) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
     let interfaces = plan.input.interfaces();
     if interfaces.is_empty() {
         let reasons = vec![vec![]; queries.len()];
-        return (queries, reasons);
+        return (over_cache(queries), reasons);
     }
     // What is wrong with an interface that is not found shows when it is opened.
     let refusal = |name: &String| link::find(name).ok().flatten()?.check_xdp().err();
     if let Some(reason) = interfaces.iter().find_map(refusal) {
         let reasons = vec![vec![reason]; queries.len()];
-        return (queries, reasons);
+        return (over_cache(queries), reasons);
     }
-    let placed = queries.iter().map(ContinuousQuery::over_packet_flows);
+    let (by_kernel, reasons) = over(FlowTable::Kernel, queries);
+    let counts_in_kernel = by_kernel.iter().any(|query| query.flow_table.is_some());
+    (if counts_in_kernel { by_kernel } else { over_cache(queries) }, reasons)
+}
+
+/// The queries over the flow cache where they can be, if several can: what one query saves by it, the thread that reads
+/// packets has to do more.
+fn over_cache(queries: &[ContinuousQuery]) -> Vec<ContinuousQuery> {
+    let (cached, _) = over(FlowTable::Cache, queries);
+    let is_shared = cached.iter().filter(|query| query.flow_table.is_some()).count() > 1;
+    if is_shared { cached } else { queries.to_vec() }
+}
+
+/// The queries over a table of flows where they can be, and the reasons why the others cannot.
+fn over(table: FlowTable, queries: &[ContinuousQuery]) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
+    let placed = queries.iter().map(|query| query.over_packet_flows(table));
     placed.map(|(query, reasons)| (query, reasons.into_iter().flatten().collect())).unzip()
 }
 
@@ -188,7 +204,8 @@ fn open_interface(
     opened: &mut Opened,
 ) -> Result<(), Failure> {
     let rules: Vec<_> = live.rules.read()?.into_iter().collect();
-    let attached = attach(name, live.is_mirror, &rules, &demand_of(queries));
+    let counts_in_kernel = queries.iter().any(|query| query.flow_table == Some(FlowTable::Kernel));
+    let attached = attach(name, live.is_mirror, &rules, &demand_of(queries), counts_in_kernel);
     let (kernel, frames) = attached.map_err(|error| Failure::Run(error.to_string()))?;
     let mode = frames.as_ref().map(|frames| frames.description().mode);
     if mode == Some(LiveMode::Packet) && !live.rules.is_empty() {
@@ -201,11 +218,12 @@ fn open_interface(
     if let Some(prefilter) = program.or_else(|| frames.as_ref()?.prefilter()) {
         live.rules.follow(prefilter, plan.quiet);
     }
+    let is_beside_table = kernel.is_some();
     if let Some(input) = kernel {
         opened.add_table(KernelSource::new(input, &plan.source_options));
     }
     if let Some(frames) = frames {
-        opened.add_packets(PacketSource::of_interface(frames, &plan.source_options));
+        opened.add_packets(PacketSource::of_interface(frames, is_beside_table, &plan.source_options));
     }
     Ok(())
 }
@@ -213,18 +231,18 @@ fn open_interface(
 /// What reads an interface: the program that counts, and a reader of packets.
 type Attached = (Option<KernelInput>, Option<Box<dyn FrameSource>>);
 
-/// Attaches to an interface what the queries need of it.
+/// Attaches to an interface what the queries need of it; some of them may read what the kernel counts.
 fn attach(
     name: &str,
     is_mirror: bool,
     rules: &[(Rule, Verdict)],
     demand: &Demand,
+    counts_in_kernel: bool,
 ) -> Result<Attached, LiveError> {
     let reads = |streams: &[StreamId]| streams.iter().any(|stream| demand.columns(*stream).is_some());
-    let reads_table = reads(&[StreamId::PacketFlows]);
     let open_table = || KernelInput::open(name, is_mirror, rules, demand);
-    let mut kernel = reads_table.then(open_table).transpose()?;
-    if reads_table && !reads(&[StreamId::Packets, StreamId::Flows]) {
+    let mut kernel = counts_in_kernel.then(open_table).transpose()?;
+    if counts_in_kernel && !reads(&[StreamId::Packets, StreamId::Flows]) {
         return Ok((kernel, None));
     }
     let mut options =

@@ -24,7 +24,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let queries = plan_queries(plan)?;
     input::check(plan, &queries)?;
     input::check_flags(plan, &queries)?;
-    let (queries, reasons) = input::place(plan, queries);
+    let (queries, reasons) = input::place(plan, &queries);
     if plan.explain || queries.iter().any(|query| query.explain) {
         return Output::to_stdout_text(&describe(plan, &queries, &reasons));
     }

@@ -4,7 +4,7 @@
 //! what is read through it is right all the same.
 
 use tapline_capture::kernel::{Rule, Verdict};
-use tapline_query::ContinuousQuery;
+use tapline_query::{ContinuousQuery, FlowTable};
 use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, Stream};
 
 /// Columns that look at the outermost tag, or count its octets.
@@ -17,9 +17,11 @@ pub(crate) fn left_out_of(
     queries: &[ContinuousQuery],
     is_read_by_xdp: bool,
 ) -> Option<String> {
-    let mut places = columns_read(queries, &PACKET_FLOWS);
+    let by_kernel = |query: &&ContinuousQuery| query.flow_table == Some(FlowTable::Kernel);
+    let mut places = columns_read(queries.iter().filter(by_kernel), &PACKET_FLOWS);
     if is_read_by_xdp {
         places.extend(columns_read(queries, &PACKETS));
+        places.extend(columns_read(queries, &PACKET_FLOWS));
         // Flows of two VLANs become one, whatever is asked of them.
         let reads_flows = queries.iter().any(|query| query.columns_of(&FLOWS).is_some());
         places.extend(reads_flows.then(|| "the table flows".to_owned()));
@@ -32,8 +34,8 @@ pub(crate) fn left_out_of(
 }
 
 /// The columns of a stream that the queries read and that look at tags.
-fn columns_read(queries: &[ContinuousQuery], stream: &Stream) -> Vec<String> {
-    let read = queries.iter().filter_map(|query| query.columns_of(stream)).flatten();
+fn columns_read<'a>(queries: impl IntoIterator<Item = &'a ContinuousQuery>, stream: &Stream) -> Vec<String> {
+    let read = queries.into_iter().filter_map(|query| query.columns_of(stream)).flatten();
     let names = read.map(|column| stream.columns[column].name);
     names.filter(|name| COLUMNS.contains(name)).map(|name| format!("`{name}`")).collect()
 }
@@ -41,11 +43,11 @@ fn columns_read(queries: &[ContinuousQuery], stream: &Stream) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_query::Planner;
+    use tapline_query::{FlowTable, Planner};
 
     fn left_out(sql: &str, is_by_table: bool, is_read_by_xdp: bool) -> Option<String> {
         let query = Planner::new().plan(sql).expect("a query");
-        let query = if is_by_table { query.over_packet_flows().0 } else { query };
+        let query = if is_by_table { query.over_packet_flows(FlowTable::Kernel).0 } else { query };
         left_out_of(&[], &[query], is_read_by_xdp)
     }
 
@@ -70,6 +72,15 @@ mod tests {
         }
         assert_eq!(left_out("SELECT ttl FROM packets", false, true), None);
         assert_eq!(left_out("SELECT packets FROM flows", false, true).as_deref(), Some("the table flows"));
+    }
+
+    #[test]
+    fn a_cache_sees_the_tags_that_its_packets_have() {
+        let query = Planner::new().plan("SELECT vlan, count(*) FROM packets GROUP BY vlan").expect("a query");
+        let query = query.over_packet_flows(FlowTable::Cache).0;
+        let left_out = |is_read_by_xdp| left_out_of(&[], std::slice::from_ref(&query), is_read_by_xdp);
+        assert_eq!(left_out(false), None);
+        assert_eq!(left_out(true).as_deref(), Some("`vlan`"));
     }
 
     #[test]

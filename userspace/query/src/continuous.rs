@@ -3,6 +3,7 @@
 //! Planning makes it; who runs it asks which columns it reads, runs its lower halves per batch, and its upper half
 //! once per window.
 
+use crate::flow_table::FlowTable;
 use crate::lower::LowerHalf;
 use crate::partial::PartialSlot;
 use crate::window::Window;
@@ -22,6 +23,8 @@ pub struct ContinuousQuery {
     pub explain: bool,
     /// Its window; `None` when the whole input is one.
     pub window: Option<Window>,
+    /// Who counts the packets that its lower halves read, where they do not read them one by one.
+    pub flow_table: Option<FlowTable>,
     /// What runs per batch.
     pub lowers: Vec<LowerHalf>,
     /// What becomes of it.

@@ -2,6 +2,7 @@
 
 use crate::catalog::STREAMS;
 use crate::continuous::{ContinuousQuery, Upper};
+use crate::flow_table::FlowTable;
 use crate::limits;
 use crate::lower::{Fold, LowerHalf};
 use crate::window::{Window, format_interval};
@@ -25,7 +26,7 @@ impl ContinuousQuery {
             let _ = writeln!(text, "columns built: {} ({})", stream.name, names.join(", "));
         }
         for lower in &self.lowers {
-            describe_lower(&mut text, lower);
+            describe_lower(&mut text, lower, self.flow_table);
         }
         match &self.upper {
             Upper::Stream { skip, fetch } => {
@@ -60,13 +61,12 @@ impl ContinuousQuery {
     }
 }
 
-fn describe_lower(text: &mut String, lower: &LowerHalf) {
+fn describe_lower(text: &mut String, lower: &LowerHalf, table: Option<FlowTable>) {
     let fold = match &lower.fold {
         Fold::Rows(_) => "rows as they are",
         Fold::Aggregate(_) => "one partial aggregate a group and pane",
     };
-    let is_in_kernel = lower.branches.iter().any(|branch| branch.packets.is_some());
-    let over = if is_in_kernel { ", over the kernel's flow table" } else { "" };
+    let over = table.map(|table| format!(", over {}", table.name())).unwrap_or_default();
     let _ = writeln!(text, "lower half, per batch on every worker{over}: {fold}");
     indent(text, &lower.plan.display_indent().to_string());
 }

@@ -39,21 +39,48 @@ struct Behind {
     last_ts: usize,
 }
 
+/// Who counts packets by flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowTable {
+    /// A program in the kernel.
+    Kernel,
+    /// The thread that reads packets.
+    Cache,
+}
+
+impl FlowTable {
+    /// Its name, for a sentence.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "the kernel's flow table",
+            Self::Cache => "the flow cache",
+        }
+    }
+
+    /// The position in [`PACKET_FLOWS`] of a column of packets that tells its flows apart, or counts their packets.
+    fn place_of(self, name: &str) -> Result<usize, String> {
+        let place = PACKET_FLOWS.columns.iter().position(|column| column.name == name);
+        let has = |place: &usize| self == Self::Cache || PacketFlowColumn::ALL[*place].is_in_kernel();
+        place.filter(has).ok_or_else(|| format!("{name} is no key of {}", self.name()))
+    }
+}
+
 impl ContinuousQuery {
-    /// The same query over [`PACKET_FLOWS`], where all of its lower halves can be; for each lower half the reason why
-    /// it cannot. Halves over both would count each packet twice.
+    /// The same query over [`PACKET_FLOWS`], as `table` gives them, where all of its lower halves can be; for each
+    /// lower half the reason why it cannot. Halves over both would count each packet twice.
     #[must_use]
-    pub fn over_packet_flows(&self) -> (Self, Vec<Option<String>>) {
+    pub fn over_packet_flows(&self, table: FlowTable) -> (Self, Vec<Option<String>>) {
         let counts_rows = self.window.is_some_and(|window| window.pane_width().is_none());
         let over_flows = |lower: &LowerHalf| match counts_rows {
             true => Err("a window that counts rows needs every packet".to_owned()),
-            false => lower.over_packet_flows(),
+            false => lower.over_packet_flows(table),
         };
         let halves: Vec<_> = self.lowers.iter().map(over_flows).collect();
         let reasons = halves.iter().map(|half| half.as_ref().err().cloned()).collect();
         let mut query = self.clone();
         if let Ok(lowers) = halves.into_iter().collect() {
             query.lowers = lowers;
+            query.flow_table = Some(table);
         }
         (query, reasons)
     }
@@ -61,11 +88,12 @@ impl ContinuousQuery {
 
 impl LowerHalf {
     /// The same half over [`PACKET_FLOWS`], or why there is none.
-    fn over_packet_flows(&self) -> Result<Self, String> {
+    fn over_packet_flows(&self, table: FlowTable) -> Result<Self, String> {
         let Fold::Aggregate(fold) = &self.fold else {
             return Err("rows without an aggregate are packets".to_owned());
         };
-        let branches = self.branches.iter().map(rewrite_branch).collect::<Result<Vec<_>, _>>()?;
+        let branches = self.branches.iter().map(|branch| rewrite_branch(branch, table));
+        let branches = branches.collect::<Result<Vec<_>, _>>()?;
         let Some((_, behind)) = branches.first().cloned() else {
             return Err("it reads nothing".to_owned());
         };
@@ -80,11 +108,11 @@ impl LowerHalf {
     }
 }
 
-fn rewrite_branch(branch: &Branch) -> Result<(Branch, Behind), String> {
+fn rewrite_branch(branch: &Branch, table: FlowTable) -> Result<(Branch, Behind), String> {
     if branch.stream.id != StreamId::Packets {
         return Err(format!("{} are no packets", branch.stream.name));
     }
-    let places = branch.columns.iter().map(|&column| place_of(PACKETS.columns[column].name));
+    let places = branch.columns.iter().map(|&column| table.place_of(PACKETS.columns[column].name));
     let places = places.collect::<Result<Vec<_>, _>>()?;
     let mut behind =
         Behind { columns: places.iter().map(|&place| says(place)).collect(), last_ts: places.len() };
@@ -94,12 +122,6 @@ fn rewrite_branch(branch: &Branch) -> Result<(Branch, Behind), String> {
     let steps = steps.collect::<Result<_, _>>()?;
     let packets = Some(behind.last_ts + 1);
     Ok((Branch { stream: &PACKET_FLOWS, columns, steps, packets }, behind))
-}
-
-/// Where the flow table has a column of packets.
-fn place_of(name: &str) -> Result<usize, String> {
-    let place = PACKET_FLOWS.columns.iter().position(|column| column.name == name);
-    place.ok_or_else(|| format!("{name} is no key of the flow table"))
 }
 
 fn says(place: usize) -> Says {
@@ -239,11 +261,21 @@ fn columns_in(expression: &dyn PhysicalExpr) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::FlowTable;
     use crate::Planner;
 
     fn reason(sql: &str) -> Option<String> {
         let query = Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        query.over_packet_flows().1.swap_remove(0)
+        query.over_packet_flows(FlowTable::Kernel).1.swap_remove(0)
+    }
+
+    #[test]
+    fn a_cache_has_more_keys_than_the_kernel() {
+        let query = Planner::new().plan("SELECT ttl, src_mac, count(*) FROM packets GROUP BY 1, 2").unwrap();
+        let (kept, reasons) = query.over_packet_flows(FlowTable::Kernel);
+        assert_eq!((kept.flow_table, reasons[0].is_some()), (None, true));
+        let (cached, reasons) = query.over_packet_flows(FlowTable::Cache);
+        assert_eq!((cached.flow_table, &reasons[0]), (Some(FlowTable::Cache), &None));
     }
 
     #[test]
@@ -271,7 +303,7 @@ mod tests {
     #[test]
     fn what_asks_for_more_says_why_it_reads_packets() {
         for (sql, expected) in [
-            ("SELECT ttl, count(*) FROM packets GROUP BY ttl", "ttl is no key of the flow table"),
+            ("SELECT ttl, count(*) FROM packets GROUP BY ttl", "ttl is no key of the kernel's flow table"),
             (
                 "SELECT count(*) FROM packets WHERE octets > 100",
                 "a condition looks at the octets of each packet",
@@ -283,7 +315,7 @@ mod tests {
             ("SELECT max(octets) FROM packets", "max(packets.octets) needs every packet"),
             (
                 "SELECT count(*) FROM packets WHERE payload LIKE '%GET%'",
-                "payload is no key of the flow table",
+                "payload is no key of the kernel's flow table",
             ),
             ("SELECT sum(extract(second FROM ts)) FROM packets", "needs every packet"),
             ("SELECT sum(octets * 8) FROM packets", "octets"),

@@ -47,6 +47,7 @@ pub use catalog::STREAMS;
 pub use continuous::{ContinuousQuery, Upper, UpperHalf};
 pub use elements::{ELEMENTS_MAX, check_elements};
 pub use error::{Place, SqlError};
+pub use flow_table::FlowTable;
 pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
 pub use names::{COMPLETENESS, STATUS, WINDOW_END, WINDOW_START};

@@ -78,6 +78,7 @@ impl Planner {
         let plan = self.logical_plan(statement, sql)?;
         let optimised = check_overflow(self.session.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
+            flow_table: None,
             sql: sql.to_owned(),
             explain,
             window: None,

@@ -1,5 +1,6 @@
 //! What queries ask of a source.
 
+use tapline_record::time::greatest_common_divisor;
 use tapline_record::{Stream, StreamId};
 
 /// Columns and panes that queries need, by stream.
@@ -32,6 +33,15 @@ impl Demand {
         &self.pane_widths_ns[stream as usize]
     }
 
+    /// The widest panes of which those of all queries that read a stream consist, in nanoseconds; `None` where none of
+    /// them has any.
+    #[must_use]
+    pub fn common_pane_ns(&self, stream: StreamId) -> Option<i64> {
+        let widths = self.pane_widths_ns(stream).iter().map(|width| width.unsigned_abs());
+        let common = widths.fold(0, greatest_common_divisor);
+        (common > 0).then_some(common.cast_signed())
+    }
+
     /// Whether some query has windows of time.
     #[must_use]
     pub fn has_panes(&self) -> bool {
@@ -51,6 +61,13 @@ mod tests {
         demand.add(&PACKETS, &[7, 1], None);
         demand.add(&PACKETS, &[1, 3], Some(60));
         demand.add(&FLOWS, &[], None);
+        assert_eq!(
+            [StreamId::Packets, StreamId::Flows].map(|of| demand.common_pane_ns(of)),
+            [Some(60), None]
+        );
+        demand.add(&FLOWS, &[], Some(4_000));
+        demand.add(&FLOWS, &[], Some(6_000));
+        assert_eq!(demand.common_pane_ns(StreamId::Flows), Some(2_000));
         assert_eq!(demand.columns(StreamId::Packets), Some(&[1, 3, 7][..]));
         assert_eq!(demand.columns(StreamId::Flows), Some(&[][..]), "read, though no column of it");
         assert_eq!((demand.pane_widths_ns(StreamId::Packets), demand.has_panes()), (&[60][..], true));

@@ -337,12 +337,16 @@ impl Source for KernelSource {
             );
             return Err(io::Error::other(message));
         }
-        // What is in the table belongs to panes as they were; from here on they are as the queries now need them.
+        // What is in the table by now is of panes as they were; from here on they are as the queries now need them.
         self.input.pane_ns = pane_of(demand);
         self.drain_every = drains_every(self.input.pane_ns);
-        self.drain().map_err(|error| io::Error::other(error.to_string()))?;
+        self.settle()?;
         self.build(demand);
         Ok(())
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.drain().map_err(|error| io::Error::other(error.to_string()))
     }
 
     fn is_live(&self) -> bool {
@@ -426,7 +430,6 @@ impl Source for KernelSource {
     }
 }
 
-/// The widest pane of which those of all queries that read the table consist.
 /// How often the table is emptied for panes of this width.
 fn drains_every(pane_ns: u64) -> Duration {
     Duration::from_nanos(pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX)
@@ -434,14 +437,8 @@ fn drains_every(pane_ns: u64) -> Duration {
 
 /// The panes of a table that what is demanded can be made of, in nanoseconds.
 fn pane_of(demand: &Demand) -> u64 {
-    table_pane(common_pane(demand.pane_widths_ns(StreamId::PacketFlows)))
-}
-
-fn common_pane(widths_ns: &[i64]) -> u64 {
-    match widths_ns.iter().map(|width| width.unsigned_abs()).fold(0, greatest_common_divisor) {
-        0 => PANE_NS_MAX,
-        width => width,
-    }
+    let common = demand.common_pane_ns(StreamId::PacketFlows);
+    common.map_or(PANE_NS_MAX, |width| table_pane(width.unsigned_abs()))
 }
 
 /// The panes of the table: those of the queries, or parts of them that fit into an hour.

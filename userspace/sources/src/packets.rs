@@ -12,15 +12,21 @@ use tapline_capture::live::{Description, FrameSource, LiveCounters};
 use tapline_capture::{CaptureFile, CaptureSet, End};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowMeter, Frame, PacketBatcher, UnreadCounts};
+use tapline_decode::{
+    DamageCounts, Depth, FlowBatcher, FlowCache, FlowMeter, Frame, PacketBatcher, UnreadCounts,
+};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
-    EventTime, FLOWS, FlowColumn, LEDGER, PACKETS, PacketColumn, Stream, StreamId, Watermarks,
+    EventTime, FLOWS, FlowColumn, LEDGER, PACKET_FLOWS, PACKETS, PacketColumn, PacketFlowColumn, PacketRow,
+    Stream, StreamId, Watermarks,
 };
 
 /// Between two looks at what an interface lost.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Batches of packets counted by flow that an interface's source keeps, until the workers have room for them.
+const KEPT_BATCHES_MAX: usize = 256;
 
 /// Where frames come from.
 enum FrameInput {
@@ -93,7 +99,7 @@ pub struct PacketSource {
     live: LiveCounters,
     looked: Instant,
     /// Frames that were dropped between this source and the workers.
-    rows_dropped: u64,
+    frames_dropped: u64,
     /// Those that were lost, as far as was told.
     missing: u64,
     failure: Option<String>,
@@ -101,9 +107,13 @@ pub struct PacketSource {
     packets: PacketBatcher,
     sends_packets: bool,
     flows: Option<(FlowMeter, FlowBatcher)>,
-    /// Where frames are of several files and some query reads of which: the symbols of each file, in packets and in
-    /// flows.
-    turns: Vec<[Symbol; 2]>,
+    /// Packets by flow, where some query reads them so.
+    cache: Option<FlowCache>,
+    /// Whether the kernel counts packets by flow, so that this source does not.
+    is_beside_table: bool,
+    /// Where frames are of several files and some query reads of which: the symbols of each file, in packets, in
+    /// flows and in packets by flow.
+    turns: Vec<[Symbol; 3]>,
     ledger: Option<LedgerRows>,
     /// How far a record may lie behind the latest one.
     lateness_ns: i64,
@@ -120,10 +130,15 @@ impl PacketSource {
         Self::new(FrameInput::Files(files), lateness_ns, options)
     }
 
-    /// Reads an interface.
+    /// Reads an interface; the kernel may count its packets by flow meanwhile.
     #[must_use]
-    pub fn of_interface(source: Box<dyn FrameSource>, options: &SourceOptions) -> Self {
-        Self::new(FrameInput::Interface(source), options.packets_lateness_ns(), options)
+    pub fn of_interface(
+        source: Box<dyn FrameSource>,
+        is_beside_table: bool,
+        options: &SourceOptions,
+    ) -> Self {
+        let source = Self::new(FrameInput::Interface(source), options.packets_lateness_ns(), options);
+        Self { is_beside_table, ..source }
     }
 
     fn new(input: FrameInput, lateness_ns: i64, options: &SourceOptions) -> Self {
@@ -136,12 +151,14 @@ impl PacketSource {
             input,
             live: LiveCounters::default(),
             looked: Instant::now(),
-            rows_dropped: 0,
+            frames_dropped: 0,
             missing: 0,
             failure: None,
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
+            cache: None,
+            is_beside_table: false,
             turns: vec![],
             options: options.clone(),
             lateness_ns,
@@ -183,6 +200,7 @@ impl PacketSource {
                 Some((meter, batcher))
             }
         };
+        self.build_cache(demand);
         let ledger_columns = demand.columns(StreamId::Ledger);
         let depth = match (&self.flows, ledger_columns) {
             (Some(_), _) => Depth::Transport,
@@ -190,6 +208,8 @@ impl PacketSource {
             (None, Some(_)) => Depth::Link,
             (None, None) => Depth::Frame,
         };
+        let by_flow = demand.columns(StreamId::PacketFlows).filter(|_| self.cache.is_some());
+        let depth = depth.max(FlowCache::depth(by_flow.unwrap_or_default()));
         let columns = demand.columns(StreamId::Packets);
         self.packets.relayout(columns.unwrap_or_default(), depth);
         self.sends_packets = columns.is_some();
@@ -200,18 +220,35 @@ impl PacketSource {
         self.watermarks = self.watermarks.carrying(&self.streams());
     }
 
+    /// Counts packets by flow, if that is demanded and the kernel does not.
+    fn build_cache(&mut self, demand: &Demand) {
+        let columns = demand.columns(StreamId::PacketFlows).filter(|_| !self.is_beside_table);
+        let pane_ns = demand.common_pane_ns(StreamId::PacketFlows);
+        self.cache = match (self.cache.take(), columns) {
+            (_, None) => None,
+            (None, Some(columns)) => Some(FlowCache::new(columns, pane_ns, self.options.batch_rows)),
+            (Some(mut cache), Some(columns)) => {
+                cache.relayout(columns, pane_ns);
+                Some(cache)
+            }
+        };
+    }
+
     /// Names the sources of rows: the only one once, those of several files turn by turn, if some query reads them.
     fn name_sources(&mut self, demand: &Demand) {
         let reads = |stream, column| demand.columns(stream).is_some_and(|columns| columns.contains(&column));
         if !reads(StreamId::Packets, PacketColumn::Source as usize)
             && !reads(StreamId::Flows, FlowColumn::Source as usize)
+            && !reads(StreamId::PacketFlows, PacketFlowColumn::Source as usize)
         {
             return;
         }
         self.turns.clear();
         for name in self.input.sources() {
+            let of_packets = self.packets.intern_source(&name);
             let of_flows = self.flows.as_mut().map(|(_, flows)| flows.intern_source(&name));
-            self.turns.push([self.packets.intern_source(&name), of_flows.unwrap_or_default()]);
+            let by_flow = self.cache.as_mut().map(|cache| cache.intern_source(&name));
+            self.turns.push([of_packets, of_flows.unwrap_or_default(), by_flow.unwrap_or_default()]);
         }
         self.begin_turn(0);
         match &mut self.input {
@@ -222,10 +259,13 @@ impl PacketSource {
 
     /// The frames that come now are of this file.
     fn begin_turn(&mut self, file: usize) {
-        let Some(&[of_packets, of_flows]) = self.turns.get(file) else { return };
+        let Some(&[of_packets, of_flows, by_flow]) = self.turns.get(file) else { return };
         self.packets.set_source(of_packets);
         if let Some((meter, _)) = &mut self.flows {
             meter.set_source(of_flows);
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.set_source(by_flow);
         }
     }
 
@@ -250,24 +290,24 @@ impl PacketSource {
 
     /// As [`Self::read`], of one source.
     fn read_turn(&mut self, frames_max: usize) -> Result<usize, String> {
-        let Self { input, packets, flows, latest, .. } = self;
-        match flows {
-            None => input.read(frames_max, &mut |frame| {
-                *latest = (*latest).max(frame.ts);
-                packets.push(frame);
-            }),
-            Some((meter, batcher)) => {
-                let read = input.read(frames_max, &mut |frame| {
-                    *latest = (*latest).max(frame.ts);
-                    packets.push(frame);
-                    if packets.is_burst_full() {
-                        meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
-                    }
-                });
-                meter.update_burst(packets.take_burst(), &mut |flow| batcher.push(flow));
-                read
+        let Self { input, packets, flows, cache, latest, .. } = self;
+        let mut count = |packets: &[PacketRow]| {
+            if let Some((meter, batcher)) = flows {
+                meter.update_burst(packets, &mut |flow| batcher.push(flow));
             }
-        }
+            if let Some(cache) = cache {
+                cache.update_burst(packets);
+            }
+        };
+        let read = input.read(frames_max, &mut |frame| {
+            *latest = (*latest).max(frame.ts);
+            packets.push(frame);
+            if packets.is_burst_full() {
+                count(packets.take_burst());
+            }
+        });
+        count(packets.take_burst());
+        read
     }
 
     /// How far the packets have come.
@@ -303,6 +343,18 @@ impl PacketSource {
         batch
     }
 
+    /// The rows of packets by flow; those that are still counted are none yet.
+    fn take_by_flow(&mut self, all: bool) -> Option<RecordBatch> {
+        let packets = self.packets_watermark();
+        let cache = self.cache.as_mut()?;
+        let batch = cache.take(all);
+        if cache.is_empty() {
+            let watermark = packets.min(cache.oldest()).max(self.watermarks.of(StreamId::PacketFlows));
+            self.watermarks.set(StreamId::PacketFlows, watermark);
+        }
+        batch
+    }
+
     /// Frames and their fates.
     fn account(&self) -> SourceLedger {
         match &self.input {
@@ -317,7 +369,7 @@ impl PacketSource {
             }
             FrameInput::Interface(_) => {
                 let (frames, lost) = (self.live.frames, self.live.drops.sum());
-                let delivered = frames.saturating_sub(self.rows_dropped);
+                let delivered = frames.saturating_sub(self.frames_dropped);
                 let dropped = frames - delivered + lost;
                 SourceLedger { offered: frames + lost, delivered, dropped, ..SourceLedger::default() }
             }
@@ -381,6 +433,10 @@ impl Source for PacketSource {
         {
             meter.advance(before.plus(-self.lateness_ns), &mut |flow| batcher.push(flow));
         }
+        // So do panes.
+        if let (Some(before), Some(cache)) = (before, &mut self.cache) {
+            cache.advance(before.plus(-self.lateness_ns));
+        }
         self.look(false);
         match read {
             Ok(0) if is_at_end => Step::End,
@@ -396,16 +452,18 @@ impl Source for PacketSource {
     fn streams(&self) -> Vec<&'static Stream> {
         let flows = self.flows.as_ref().map(|_| &FLOWS);
         let ledger = self.ledger.as_ref().map(|_| &LEDGER);
+        let by_flow = self.cache.as_ref().map(|_| &PACKET_FLOWS);
         // Packets are read for the flows' sake too.
-        [Some(&PACKETS), flows, ledger].into_iter().flatten().collect()
+        [Some(&PACKETS), flows, by_flow, ledger].into_iter().flatten().collect()
     }
 
     fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
         match stream {
             StreamId::Packets => self.take_packets(all),
             StreamId::Flows => self.take_flows(all),
+            StreamId::PacketFlows => self.take_by_flow(all),
             StreamId::Ledger => self.take_ledger(),
-            StreamId::PacketFlows | StreamId::InterfaceCounters => None,
+            StreamId::InterfaceCounters => None,
         }
     }
 
@@ -418,7 +476,7 @@ impl Source for PacketSource {
     }
 
     fn counts_packets(&self, stream: StreamId) -> bool {
-        stream == StreamId::Flows
+        matches!(stream, StreamId::Flows | StreamId::PacketFlows)
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -427,11 +485,22 @@ impl Source for PacketSource {
         i64::try_from(lost - before).unwrap_or(i64::MAX)
     }
 
-    fn note_dropped(&mut self, _: StreamId, rows: u64) {
-        self.rows_dropped += rows;
+    fn note_dropped(&mut self, _: StreamId, records: u64) {
+        self.frames_dropped += records;
+    }
+
+    fn keeps(&self, stream: StreamId) -> bool {
+        let kept = self.cache.as_ref().filter(|_| stream == StreamId::PacketFlows).map(FlowCache::batches);
+        stream.is_lossless() || kept.is_some_and(|batches| batches < KEPT_BATCHES_MAX)
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.cache.iter_mut().for_each(FlowCache::flush);
+        Ok(())
     }
 
     fn end(&mut self) {
+        self.cache.iter_mut().for_each(FlowCache::flush);
         if let Some((meter, batcher)) = &mut self.flows {
             meter.finish(&mut |flow| batcher.push(flow));
         }
@@ -440,9 +509,10 @@ impl Source for PacketSource {
     }
 
     fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
-        match (stream, &mut self.flows) {
-            (StreamId::Packets, _) => self.packets.recycle(batch),
-            (StreamId::Flows, Some((_, flows))) => flows.recycle(batch),
+        match (stream, &mut self.flows, &mut self.cache) {
+            (StreamId::Packets, _, _) => self.packets.recycle(batch),
+            (StreamId::Flows, Some((_, flows)), _) => flows.recycle(batch),
+            (StreamId::PacketFlows, _, Some(cache)) => cache.recycle(batch),
             _ => {}
         }
     }

@@ -36,8 +36,17 @@ pub trait Source: Send {
     /// When something that it needs for that cannot be read.
     fn bind(&mut self, demand: &Demand) -> io::Result<()>;
 
-    /// Goes over to what queries need now, between two batches: all that was read was taken before. What it knows of
-    /// its input, and its account, stay.
+    /// Makes rows of what it keeps to add more to: its streams get another layout next, or nothing more comes for
+    /// the queries that there are.
+    ///
+    /// # Errors
+    /// When that cannot be read any more.
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Goes over to what queries need now, between two batches: it was settled before, and all rows were taken. What
+    /// it knows of its input, and its account, stay.
     ///
     /// # Errors
     /// When it cannot give that; then it goes on as before.
@@ -74,8 +83,13 @@ pub trait Source: Send {
         None
     }
 
-    /// Notes that rows of `stream` were dropped.
-    fn note_dropped(&mut self, stream: StreamId, rows: u64);
+    /// Notes that rows of `stream` were dropped, which stand for so many records.
+    fn note_dropped(&mut self, stream: StreamId, records: u64);
+
+    /// Whether rows of `stream` stay in it until there is room for them, though it is live, and it reads on.
+    fn keeps(&self, stream: StreamId) -> bool {
+        stream.is_lossless()
+    }
 
     /// Whether its rows wait for room, though it is live: it counts by itself what it loses by that.
     fn waits(&self) -> bool {

@@ -12,7 +12,10 @@ use arrow_array::types::Int64Type;
 use harness::frames;
 use tapline_capture::live::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 use tapline_decode::{Frame, LinkType};
-use tapline_record::{EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKETS, PacketColumn, StreamId};
+use tapline_record::{
+    EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKET_FLOWS, PACKETS, PacketColumn,
+    PacketFlowColumn, StreamId,
+};
 use tapline_sources::{Clock, Demand, PacketSource, Source, SourceOptions, Step};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -82,7 +85,7 @@ impl Bench {
         let interface = Interface { wire: Arc::clone(&wire), description };
         let given: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
         let options = SourceOptions { clock: given, batch_rows: 4, ..SourceOptions::default() };
-        let mut source = PacketSource::of_interface(Box::new(interface), &options);
+        let mut source = PacketSource::of_interface(Box::new(interface), false, &options);
         source.bind(demand).unwrap();
         Self { source, clock, wire }
     }
@@ -135,6 +138,63 @@ fn the_watermark_of_packets_follows_the_clock_and_covers_what_waits() {
     assert_eq!(bench.source.step(), Step::Idle);
     assert_eq!(bench.rows(StreamId::Packets, false), 0);
     assert_eq!(bench.watermark(StreamId::Packets), 30 - LATENESS_S, "silence is no reason to stay behind");
+}
+
+/// Packets by port, in panes of a second.
+fn by_flow() -> Demand {
+    let mut demand = Demand::default();
+    let columns = [PacketFlowColumn::Ts, PacketFlowColumn::SrcPort, PacketFlowColumn::Packets];
+    demand.add(&PACKET_FLOWS, &columns.map(|column| column as usize), Some(SECOND_NS));
+    demand
+}
+
+impl Bench {
+    /// The packets of each row by flow that is there.
+    fn by_flow(&mut self, all: bool) -> Vec<i64> {
+        let batches = std::iter::from_fn(|| self.source.take(StreamId::PacketFlows, all));
+        let packets =
+            |batch: arrow_array::RecordBatch| batch.column(2).as_primitive::<Int64Type>().values().to_vec();
+        batches.flat_map(packets).collect()
+    }
+}
+
+#[test]
+fn packets_are_counted_by_flow_until_their_pane_has_ended() {
+    let mut bench = Bench::new(&by_flow());
+    [1, 2, 1].into_iter().for_each(|port| bench.send(port));
+    bench.source.step();
+    bench.set(LATENESS_S);
+    bench.source.step();
+    assert_eq!(bench.by_flow(true), [0_i64; 0], "more of that second may come");
+    assert!(bench.watermark(StreamId::PacketFlows) <= 0, "what is counted is not behind the watermark");
+    bench.set(LATENESS_S + 1);
+    bench.source.step();
+    assert_eq!(bench.by_flow(true), [2, 1]);
+    assert_eq!(bench.watermark(StreamId::PacketFlows), 1);
+    assert!(bench.source.counts_packets(StreamId::PacketFlows));
+}
+
+#[test]
+fn what_is_counted_by_flow_is_given_before_another_layout_and_at_the_end() {
+    let mut bench = Bench::new(&by_flow());
+    bench.send(1);
+    bench.source.step();
+    bench.source.settle().unwrap();
+    assert_eq!(bench.by_flow(true), [1]);
+    bench.source.relayout(&by_flow()).unwrap();
+    bench.send(1);
+    bench.source.step();
+    bench.source.end();
+    assert_eq!(bench.by_flow(true), [1]);
+    bench.source.relayout(&demand(false)).unwrap();
+    assert!(!bench.source.streams().iter().any(|stream| stream.id == StreamId::PacketFlows));
+}
+
+#[test]
+fn rows_by_flow_wait_for_room_and_packets_do_not() {
+    let bench = Bench::new(&by_flow());
+    let keeps = [StreamId::Packets, StreamId::PacketFlows, StreamId::Ledger].map(|of| bench.source.keeps(of));
+    assert_eq!(keeps, [false, true, true]);
 }
 
 #[test]

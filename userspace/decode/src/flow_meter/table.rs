@@ -4,7 +4,7 @@
 //! given out in an order that does not depend on the hash, so nothing outside can see the seed.
 
 use super::entry::FlowEntry;
-use std::hash::{BuildHasher as _, RandomState};
+use crate::folding::{folded, seed};
 use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 use tapline_record::FlowKey;
@@ -36,11 +36,9 @@ const EMPTY: Slot = Slot { hash: 0, node: Node::MAX };
 const SLOTS_MIN: usize = 1024;
 
 impl FlowTable {
-    /// An empty table. Its seed is random, so that nobody can craft packets whose keys collide.
+    /// An empty table.
     pub(super) fn new() -> Self {
-        let random = RandomState::new();
-        let seed = [0, 1, 2, 3].map(|part| random.hash_one(part));
-        Self { entries: vec![], free: vec![], slots: vec![EMPTY; SLOTS_MIN], seed }
+        Self { entries: vec![], free: vec![], slots: vec![EMPTY; SLOTS_MIN], seed: seed() }
     }
 
     /// Entries in the table.
@@ -175,13 +173,6 @@ impl IndexMut<Node> for FlowTable {
 fn halves(address: Address) -> (u64, u64) {
     let bits = u128::from_ne_bytes(address);
     (bits as u64, (bits >> 64) as u64)
-}
-
-/// The product of two words, its halves laid over each other.
-#[inline]
-fn folded(left: u64, right: u64) -> u64 {
-    let product = u128::from(left) * u128::from(right);
-    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]
