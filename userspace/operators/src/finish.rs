@@ -2,16 +2,17 @@
 
 use crate::groups::{GroupBatch, results_of_nothing};
 use crate::ids::QueryId;
-use crate::lower::OperatorLimits;
+use crate::lower::{OperatorLimits, Pane};
+use crate::pane_tree::PaneTree;
 use crate::parts::Parts;
 use crate::result::{Status, WindowResult, instants, rows_schema, with_columns};
 use crate::upper::UpperRunner;
-use crate::windows::{Closed, ClosedWindow};
+use crate::windows::{Closed, ClosedWindow, PaneParts};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use std::sync::Arc;
-use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, UpperHalf};
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, UpperHalf, Window};
 use tapline_record::EventTime;
 
 /// Rows kept by a query for the best rows before it sorts out the others.
@@ -25,6 +26,8 @@ pub struct Finisher {
     schema: SchemaRef,
     folds: Vec<Option<Arc<AggregateFold>>>,
     limits: OperatorLimits,
+    /// Where windows slide, the panes of each lower half.
+    trees: Option<SlidingPanes>,
     /// Rows of which some may be the best.
     best: Vec<RecordBatch>,
     runner: UpperRunner,
@@ -46,6 +49,7 @@ impl Finisher {
             schema: rows_schema(query),
             folds: folds.collect(),
             limits,
+            trees: SlidingPanes::of(query),
             best: vec![],
             runner: UpperRunner::new()?,
         })
@@ -57,7 +61,7 @@ impl Finisher {
     /// When the upper half fails.
     pub fn finish(&mut self, closed: Closed, out: &mut Vec<WindowResult>) -> Result<()> {
         match (closed, self.upper.clone()) {
-            (Closed::Window(window), Upper::Windows(half)) => self.finish_window(&window, &half, out),
+            (Closed::Window(window), Upper::Windows(half)) => self.finish_window(window, &half, out),
             (Closed::Rows(rows), Upper::Best { half, prune }) => self.keep_best(rows, &half, &prune),
             (Closed::Rows(rows), _) => self.give(&rows, None, Status::Final, out),
             (Closed::RowsEnd, Upper::Best { half, .. }) => {
@@ -86,14 +90,19 @@ impl Finisher {
 
     /// Runs the upper half over one window, and over its folded row, if it has one.
     fn finish_window(
-        &self,
-        window: &ClosedWindow,
+        &mut self,
+        mut window: ClosedWindow,
         half: &UpperHalf,
         out: &mut Vec<WindowResult>,
     ) -> Result<()> {
+        let panes = std::mem::take(&mut window.panes);
+        let parts = match &mut self.trees {
+            Some(trees) => trees.window(window.pane, panes, &self.folds, self.limits)?,
+            None => panes.into_iter().next().map(|(_, parts)| parts).unwrap_or_default(),
+        };
         let (mut groups, mut folded) = (vec![], vec![]);
-        for (fold, parts) in self.folds.iter().zip(&window.parts) {
-            let (rows, beyond) = self.merge(fold.as_ref(), parts, window.start)?;
+        for (fold, parts) in self.folds.iter().zip(&parts) {
+            let (rows, beyond) = self.merge(fold.as_ref(), parts, window.pane.start)?;
             groups.push(rows);
             folded.push(beyond);
         }
@@ -101,14 +110,14 @@ impl Finisher {
         let status = match window.is_whole {
             false => Status::Partial,
             true if half.folded.is_none() && any_is_folded => Status::Folded,
-            true if window.parts.iter().any(Parts::may_lack_rows) => Status::Partial,
+            true if parts.iter().any(Parts::may_lack_rows) => Status::Partial,
             true => Status::Final,
         };
         let rows = self.runner.run(half, &half.physical, groups)?;
-        self.give(&rows, Some(window), status, out)?;
+        self.give(&rows, Some(&window), status, out)?;
         if let Some(plan) = half.folded.as_ref().filter(|_| any_is_folded) {
             let rows = self.runner.run(half, plan, folded)?;
-            self.give(&rows, Some(window), Status::Folded, out)?;
+            self.give(&rows, Some(&window), Status::Folded, out)?;
         }
         Ok(())
     }
@@ -149,6 +158,46 @@ impl Finisher {
             out.push(WindowResult { query: self.id, window: span, status, completeness, rows });
         }
         Ok(())
+    }
+}
+
+/// The panes of windows that slide.
+struct SlidingPanes {
+    width: i64,
+    slide: i64,
+    /// Those of each lower half.
+    trees: Vec<PaneTree>,
+}
+
+impl SlidingPanes {
+    /// `None` where the windows of `query` do not slide.
+    fn of(query: &ContinuousQuery) -> Option<Self> {
+        let Some(window @ Window::Hop { slide, .. }) = query.window else { return None };
+        let trees = query.lowers.iter().map(|_| PaneTree::default()).collect();
+        Some(Self { width: window.pane_width()?, slide, trees })
+    }
+
+    /// What came for each lower half in a window, of which these panes are new.
+    fn window(
+        &mut self,
+        Pane { start, end, .. }: Pane,
+        new: Vec<PaneParts>,
+        folds: &[Option<Arc<AggregateFold>>],
+        limits: OperatorLimits,
+    ) -> Result<Vec<Parts>> {
+        let number = |time: EventTime| time.0.div_euclid(self.width);
+        for (pane, parts) in new {
+            for (tree, parts) in self.trees.iter_mut().zip(parts) {
+                tree.insert(number(pane), parts);
+            }
+        }
+        let panes = number(start)..number(end.plus(-1)) + 1;
+        let next = number(start.plus(self.slide));
+        let window = |(tree, fold): (&mut PaneTree, &Option<Arc<AggregateFold>>)| match fold {
+            Some(fold) => tree.window(panes.clone(), next, fold, limits),
+            None => Ok(Parts::default()),
+        };
+        self.trees.iter_mut().zip(folds).map(window).collect()
     }
 }
 

@@ -14,6 +14,7 @@ mod ids;
 mod input_order;
 mod lower;
 mod one_group;
+mod pane_tree;
 mod panes;
 mod parts;
 mod result;

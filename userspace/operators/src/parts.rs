@@ -31,6 +31,17 @@ impl Parts {
         self.given.push((groups, is_finished));
     }
 
+    /// Takes what came for other panes as well.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.given.extend(other.given);
+        self.lack_rows |= other.lack_rows;
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.given.len()
+    }
+
     /// Whether there are so many that they had better be merged now.
     pub(crate) const fn are_many(&self) -> bool {
         self.given.len() > PARTS_MAX

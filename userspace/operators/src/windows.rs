@@ -29,6 +29,9 @@ pub enum Closed {
     RowsEnd,
 }
 
+/// A pane, and what came for each lower half.
+pub(crate) type PaneParts = (EventTime, Vec<Parts>);
+
 /// A window to which nothing is added any more.
 #[derive(Debug)]
 pub struct ClosedWindow {
@@ -38,10 +41,10 @@ pub struct ClosedWindow {
     pub completeness: Option<f64>,
     /// Whether it ended because it was full or the watermark passed, and began when the query was there.
     pub(crate) is_whole: bool,
-    /// Its first instant.
-    pub(crate) start: EventTime,
-    /// What came for each lower half.
-    pub(crate) parts: Vec<Parts>,
+    /// From when to when it is.
+    pub(crate) pane: Pane,
+    /// What came for it; of a window that slides, for those of its panes that are in no window given before.
+    pub(crate) panes: Vec<PaneParts>,
 }
 
 /// The open windows of one query.
@@ -58,11 +61,14 @@ pub struct Windows {
     whole_after: EventTime,
     /// Windows that have rows, by their start, or by their number.
     open: BTreeMap<i64, OpenWindow>,
+    /// Where windows slide, the panes that are in no window given so far, by their start.
+    panes: BTreeMap<i64, Vec<Parts>>,
     rows: InputOrder,
 }
 
 struct OpenWindow {
     pane: Pane,
+    /// What came for each lower half; nothing where windows slide.
     parts: Vec<Parts>,
 }
 
@@ -83,6 +89,7 @@ impl Windows {
             watermarks: vec![EventTime::MIN; workers],
             whole_after: EventTime::MIN,
             open: BTreeMap::new(),
+            panes: BTreeMap::new(),
             rows: InputOrder::new(&query.upper),
         }
     }
@@ -164,25 +171,29 @@ impl Windows {
     }
 
     fn accept_pane(&mut self, lower: usize, pane: Pane, groups: GroupBatch, finished: bool) -> Result<()> {
-        let groups = Arc::new(groups);
-        for window in windows_of(self.window, pane) {
-            let key = if pane.index > 0 || self.counts_rows() {
-                i64::try_from(pane.index).unwrap_or(i64::MAX)
-            } else {
-                window.start.0
-            };
-            let lowers = self.folds.len();
-            let open = self.open.entry(key);
-            let open =
-                open.or_insert_with(|| OpenWindow { pane: window, parts: vec![Parts::default(); lowers] });
-            open.pane.is_complete &= pane.is_complete;
-            let parts = &mut open.parts[lower];
-            parts.push(Arc::clone(&groups), finished);
-            // The panes of a hop are in many windows: merged, they would be in each of them for itself.
-            let is_hop = matches!(self.window, Some(Window::Hop { .. }));
-            if let Some(fold) = self.folds[lower].as_ref().filter(|_| !is_hop && parts.are_many()) {
-                parts.merge(fold, self.limits)?;
+        let lowers = self.folds.len();
+        let nothing = || vec![Parts::default(); lowers];
+        let parts = if let Some(window @ Window::Hop { .. }) = self.window {
+            if !self.panes.contains_key(&pane.start.0) {
+                for window in windows_of(window, pane) {
+                    let open = OpenWindow { pane: window, parts: vec![] };
+                    self.open.entry(window.start.0).or_insert(open);
+                }
             }
+            self.panes.entry(pane.start.0).or_insert_with(nothing)
+        } else {
+            let key = match self.window {
+                Some(Window::Rows { .. }) => i64::try_from(pane.index).unwrap_or(i64::MAX),
+                _ => pane.start.0,
+            };
+            let open = self.open.entry(key).or_insert_with(|| OpenWindow { pane, parts: nothing() });
+            open.pane.is_complete &= pane.is_complete;
+            &mut open.parts
+        };
+        let parts = &mut parts[lower];
+        parts.push(Arc::new(groups), finished);
+        if let Some(fold) = self.folds[lower].as_ref().filter(|_| parts.are_many()) {
+            parts.merge(fold, self.limits)?;
         }
         Ok(())
     }
@@ -200,14 +211,21 @@ impl Windows {
         }
     }
 
-    fn close(&self, OpenWindow { pane, parts }: OpenWindow, out: &mut Vec<Closed>) {
+    fn close(&mut self, OpenWindow { pane, parts }: OpenWindow, out: &mut Vec<Closed>) {
         let is_of_time = self.window.and_then(Window::pane_width).is_some();
+        let panes = if matches!(self.window, Some(Window::Hop { .. })) {
+            let later = self.panes.split_off(&pane.end.0);
+            let panes = std::mem::replace(&mut self.panes, later);
+            panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect()
+        } else {
+            vec![(pane.start, parts)]
+        };
         out.push(Closed::Window(ClosedWindow {
             span: self.window.map(|_| Span { start: pane.start, end: pane.end }),
             completeness: None,
             is_whole: pane.is_complete && (!is_of_time || pane.start > self.whole_after),
-            start: pane.start,
-            parts,
+            pane,
+            panes,
         }));
     }
 }
@@ -219,12 +237,7 @@ fn give_rows(rows: Vec<RecordBatch>, out: &mut Vec<Closed>) {
 }
 
 /// The windows that hold `pane`.
-fn windows_of(window: Option<Window>, pane: Pane) -> Vec<Pane> {
-    match window.and_then(|window| Some((window, window.size_and_slide()?))) {
-        None => vec![pane],
-        Some((window, (size, _))) => {
-            let starts = window.starts_of(pane.start);
-            starts.map(|start| Pane { start, end: start.plus(size), ..pane }).collect()
-        }
-    }
+fn windows_of(window: Window, pane: Pane) -> impl Iterator<Item = Pane> {
+    let (size, _) = window.size_and_slide().unwrap_or_default();
+    window.starts_of(pane.start).map(move |start| Pane { start, end: start.plus(size), ..pane })
 }
