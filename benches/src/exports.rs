@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tapline_benches::floors;
 use tapline_load::exports::sender::{self, Options};
 use tapline_load::pace::{Limit, Rate};
 use tapline_programs::{folders, style, usage};
@@ -35,9 +36,6 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     tapline: Option<PathBuf>,
 }
-
-/// tapline's CPU time goes so many times into nfdump's.
-const MARK: f64 = 5.0;
 
 /// A rate at which nfcapd loses nothing.
 const STORING_RATE: u64 = 200_000;
@@ -71,10 +69,8 @@ fn report(records: u64, own: Vec<Duration>, peer: Vec<Duration>) {
         let cpu = median(cpu, Ord::cmp).as_secs_f64();
         println!("| {name} | {cpu:.2} | {:.2} |", records as f64 / cpu / 1e6);
     }
-    let verdict = if ratio >= MARK { "reached" } else { "MISSED" };
-    println!(
-        "\nThe same sums for every pair. nfdump takes {ratio:.1} times the CPU time; mark ≥ {MARK}: {verdict}"
-    );
+    let verdict = floors::verdict("exports: nfdump", ratio);
+    println!("\nThe same sums for every pair. nfdump takes {ratio:.1} times the CPU time: {verdict}");
 }
 
 /// The capture, whole and in the page cache.

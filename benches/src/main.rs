@@ -12,20 +12,25 @@ mod kernel;
 mod live;
 mod offline;
 mod peers;
+mod picture;
 mod queries;
 mod table;
 
 use std::cmp::Ordering;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
+use tapline_benches::floors;
 use tapline_programs::style;
 
 /// Measures, and prints tables.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench", max_term_width = 100)]
 struct Arguments {
+    /// Fail when a ratio misses its floor
+    #[arg(long, global = true)]
+    check: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,7 +56,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse().command) {
+    let Arguments { check, command } = Arguments::parse();
+    match run(&command).and_then(|()| if check { check_floors() } else { Ok(()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{} {error:#}", style::error("error:"));
@@ -70,6 +76,13 @@ fn run(command: &Command) -> Result<()> {
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Live(arguments) => live::run(arguments),
     }
+}
+
+/// Fails when something missed its floor.
+fn check_floors() -> Result<()> {
+    let missed = floors::missed();
+    ensure!(missed.is_empty(), "below their floors: {}", missed.join("; "));
+    Ok(())
 }
 
 /// The value in the middle, of the two there the larger one; there is one value at least.

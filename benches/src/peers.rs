@@ -38,8 +38,8 @@ pub(super) enum Query {
 pub(super) enum Role {
     /// tapline itself.
     Tapline(Query),
-    /// A program that does the work of a query; it should need at least so many times its CPU time.
-    Peer(Query, f64),
+    /// A program that does the work of a query.
+    Peer(Query),
     /// For orientation.
     Reference,
 }
@@ -71,7 +71,7 @@ pub(super) const CONTESTANTS: &[Contestant] = &[
     Contestant {
         name: "softflowd, table for all flows",
         program: "softflowd",
-        role: Role::Peer(Query::FiveTuple, 10.0),
+        role: Role::Peer(Query::FiveTuple),
         command: |setting, mut command| {
             let entries = (setting.workload.flows * 2).to_string();
             command.args(["-d", "-c", "none", "-m", &entries, "-r"]).arg(&setting.capture);
@@ -82,7 +82,7 @@ pub(super) const CONTESTANTS: &[Contestant] = &[
     Contestant {
         name: "softflowd, default table",
         program: "softflowd",
-        role: Role::Peer(Query::FiveTuple, 10.0),
+        role: Role::Peer(Query::FiveTuple),
         command: |setting, mut command| {
             command.args(["-d", "-c", "none", "-r"]).arg(&setting.capture);
             Ok(command)
@@ -92,14 +92,14 @@ pub(super) const CONTESTANTS: &[Contestant] = &[
     Contestant {
         name: "pmacctd",
         program: "pmacctd",
-        role: Role::Peer(Query::FiveTuple, 10.0),
+        role: Role::Peer(Query::FiveTuple),
         command: pmacctd,
         check: check_pmacctd,
     },
     Contestant {
         name: "nfpcapd",
         program: "nfpcapd",
-        role: Role::Peer(Query::FiveTuple, 9.0),
+        role: Role::Peer(Query::FiveTuple),
         command: |setting, mut command| {
             command.arg("-r").arg(&setting.capture).arg("-w").arg(&setting.scratch);
             Ok(command)
@@ -109,7 +109,7 @@ pub(super) const CONTESTANTS: &[Contestant] = &[
     Contestant {
         name: "tshark -z conv,udp",
         program: "tshark",
-        role: Role::Peer(Query::FiveTuple, 100.0),
+        role: Role::Peer(Query::FiveTuple),
         command: |setting, mut command| {
             command.args(["-n", "-q", "-z", "conv,udp", "-r"]).arg(&setting.capture);
             Ok(command)
@@ -119,7 +119,7 @@ pub(super) const CONTESTANTS: &[Contestant] = &[
     Contestant {
         name: "tcpdump -w /dev/null",
         program: "tcpdump",
-        role: Role::Peer(Query::Protocols, 2.0),
+        role: Role::Peer(Query::Protocols),
         command: |setting, mut command| {
             command.arg("-r").arg(&setting.capture).args(["-w", "/dev/null"]);
             Ok(command)

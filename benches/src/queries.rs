@@ -9,10 +9,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tapline_benches::floors;
 use tapline_programs::{folders, style, usage};
 use tapline_trafficgen::workload::{Spread, Workload};
 
-use super::{capture, median, offline};
+use super::{capture, median, offline, picture};
 
 /// Many queries over one capture file, at once and one at a time.
 #[derive(Debug, clap::Args)]
@@ -26,11 +27,13 @@ pub(crate) struct Arguments {
     /// Measure this tapline instead of building one
     #[arg(long, value_name = "FILE")]
     tapline: Option<PathBuf>,
+    /// Write a picture, beside what is known of PaQueT, to this file
+    #[arg(long, value_name = "SVG")]
+    picture: Option<PathBuf>,
 }
 
-/// So many queries at once may cost so many times what one costs.
-const MARKS: [(usize, Option<f64>); 5] =
-    [(5, None), (10, None), (20, Some(2.5)), (100, Some(6.0)), (1_000, Some(40.0))];
+/// How many queries are asked at once.
+const COUNTS: [usize; 5] = [5, 10, 20, 100, 1_000];
 
 /// Of many queries, every so many-th is asked alone, too.
 const CHECKED_EACH: usize = 97;
@@ -110,13 +113,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     println!(
         "| mean of one | {one:.2} |\n\n| queries at once | CPU s | times one | mark |\n|--:|--:|--:|---|"
     );
-    for (count, mark) in MARKS {
+    let mut pictured = vec![];
+    for count in COUNTS {
         let queries = asked(count);
         let cpu = ask(&queries, &together)?;
         let times = cpu / one;
-        let verdict =
-            mark.map(|mark| format!("≤ {mark}: {}", if times <= mark { "reached" } else { "MISSED" }));
-        println!("| {count} | {cpu:.2} | {times:.1} | {} |", verdict.unwrap_or_default());
+        if picture::QUERIES.contains(&count) {
+            pictured.push(cpu);
+        }
+        let verdict = floors::verdict(&format!("queries: {count}"), times);
+        println!("| {count} | {cpu:.2} | {times:.1} | {verdict} |");
         let checked = if count > QUERIES.len() { CHECKED_EACH } else { 1 };
         for number in (0..count).step_by(checked) {
             if count > QUERIES.len() {
@@ -125,6 +131,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
             check(number + 1, &alone, &together)?;
         }
+    }
+    if let (Some(path), Ok(cpu)) = (&arguments.picture, <[f64; 3]>::try_from(pictured)) {
+        fs::write(path, picture::of(cpu)).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
 }

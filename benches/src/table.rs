@@ -5,6 +5,7 @@
 
 use anyhow::Result;
 use std::fmt::Write;
+use tapline_benches::floors;
 use tapline_programs::usage::Cost;
 use tapline_trafficgen::workload::Workload;
 
@@ -41,13 +42,13 @@ pub(super) fn markdown(rows: &[Row], workload: &Workload) -> String {
 
 /// The factor to tapline and the verdict.
 fn comparison(row: &Row, rows: &[Row], cpu: f64) -> String {
-    let Role::Peer(query, mark) = row.contestant.role else { return " | ".to_owned() };
+    let Role::Peer(query) = row.contestant.role else { return " | ".to_owned() };
+    let name = format!("offline: {}", row.contestant.name);
     let Some(tapline) = tapline_cpu(rows, query) else {
-        return format!("– | ≥ {mark}, tapline was not measured");
+        return format!("– | {}, tapline was not measured", floors::asked(&name));
     };
     let factor = cpu / tapline;
-    let verdict = if factor >= mark { "reached" } else { "MISSED" };
-    format!("{factor:.1} | ≥ {mark} {verdict}")
+    format!("{factor:.1} | {}", floors::verdict(&name, factor))
 }
 
 fn tapline_cpu(rows: &[Row], query: Query) -> Option<f64> {

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::process::Command as Program;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Subcommand;
 use tapline_programs::{folders, style};
 
@@ -44,11 +44,24 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Live(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
-    Decode,
+    #[command(disable_help_flag = true)]
+    Decode(Arguments),
     /// The lower half of a query against whole-batch SQL, in memory
-    Lower,
+    #[command(disable_help_flag = true)]
+    Lower(Arguments),
     /// How soon a query sees its first rows beside others under full load, in memory
     Changes,
+}
+
+/// What to measure, and whether it has to be enough.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct Options {
+    /// Measure all that has a floor, and fail when a ratio is below its own; takes about half an hour
+    #[arg(long)]
+    check: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 /// What the program takes.
@@ -59,7 +72,36 @@ pub(crate) struct Arguments {
     arguments: Vec<OsString>,
 }
 
-pub(crate) fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
+    match &options.command {
+        Some(command) => run_one(command),
+        None => check_all(),
+    }
+}
+
+/// Measures all that has a floor; what fails does not keep the rest from being measured.
+fn check_all() -> Result<()> {
+    type Measurement = fn(Arguments) -> Command;
+    const ALL: [(&str, Measurement); 7] = [
+        ("offline", Command::Offline),
+        ("queries", Command::Queries),
+        ("exports", Command::Exports),
+        ("ingress", Command::Ingress),
+        ("live", Command::Live),
+        ("decode", Command::Decode),
+        ("lower", Command::Lower),
+    ];
+    let check = |(name, measurement): (&'static str, Measurement)| {
+        println!("\n## {name}\n");
+        let outcome = run_one(&measurement(Arguments { arguments: vec!["--check".into()] }));
+        outcome.inspect_err(|error| eprintln!("{} {error:#}", style::error("error:"))).err().map(|_| name)
+    };
+    let missed: Vec<_> = ALL.into_iter().filter_map(check).collect();
+    ensure!(missed.is_empty(), "not as it has to be: {}", missed.join(", "));
+    Ok(())
+}
+
+fn run_one(command: &Command) -> Result<()> {
     match command {
         Command::Offline(arguments) => beside_others("offline", arguments),
         Command::Queries(arguments) => of_tapline("queries", arguments),
@@ -68,10 +110,14 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Exports(arguments) => beside_others("exports", arguments),
         Command::Kernel(arguments) => kernel(arguments),
         Command::Live(arguments) => live(arguments),
-        Command::Decode => process::run(process::cargo().args(BENCH_EXPORTS)),
-        Command::Lower => process::run(process::cargo().args(BENCH_LOWER)),
+        Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
+        Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Changes => process::run(process::cargo().args(BENCH_CHANGES)),
     }
+}
+
+fn in_memory(benchmark: [&str; 4], arguments: &Arguments) -> Result<()> {
+    process::run(process::cargo().args(benchmark).arg("--").args(&arguments.arguments))
 }
 
 fn beside_others(name: &str, arguments: &Arguments) -> Result<()> {
@@ -116,7 +162,7 @@ fn build_example(name: &str) -> Result<()> {
 
 fn start(name: &str, arguments: &Arguments) -> Result<()> {
     process::run(process::cargo().args(BUILD))?;
-    process::hand_over(Program::new(folders::built("tapline-bench")?).arg(name).args(&arguments.arguments))
+    process::run(Program::new(folders::built("tapline-bench")?).arg(name).args(&arguments.arguments))
 }
 
 impl Arguments {

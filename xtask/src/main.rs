@@ -45,7 +45,7 @@ enum Command {
     Tidy,
     /// Measure
     #[command(subcommand)]
-    Bench(bench::Command),
+    Bench(bench::Options),
     /// Send synthetic traffic and say what was sent
     #[command(subcommand)]
     Load(load::Command),

@@ -7,6 +7,7 @@
 use std::fmt::{self, Write};
 
 use anyhow::Result;
+use tapline_benches::floors;
 use tapline_trafficgen::exports::Protocol;
 
 use super::collector::Collector;
@@ -35,14 +36,9 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// How many times a peer's rate tapline's is to be.
-    fn mark(self, collector: Collector) -> Option<f64> {
-        match (collector, self.protocol) {
-            (Collector::Nfcapd, Protocol::NetflowV5) => Some(1.5),
-            (Collector::Nfcapd, _) => Some(3.0),
-            (Collector::Nfacctd, Protocol::NetflowV9 | Protocol::Ipfix) => Some(8.0),
-            _ => None,
-        }
+    /// Whether tapline's rate is enough times a peer's.
+    fn verdict(self, collector: Collector, factor: f64) -> String {
+        floors::verdict(&format!("ingress: {}, {}", self.protocol, collector.name()), factor)
     }
 }
 
@@ -84,17 +80,14 @@ fn cells(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
 fn verdict(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
     if series.collector == Collector::Tapline {
         let lost: u64 = runs.iter().map(Outcome::lost_records).sum();
-        return format!(" | {}", if lost == 0 { "no loss: reached" } else { "no loss: MISSED" });
+        return format!(" | lost: {}", floors::verdict("ingress: lost", lost as f64));
     }
     let Some(tapline) = tapline_of(series.case, all) else {
         return "– | tapline was not measured".to_owned();
     };
     let factors = tapline.iter().zip(runs).map(|(own, peer)| own.rate() / peer.rate());
     let factor = median(factors.collect(), f64::total_cmp);
-    let mark = series.case.mark(series.collector).map_or_else(String::new, |mark| {
-        format!("≥ {mark} {}", if factor >= mark { "reached" } else { "MISSED" })
-    });
-    format!("{factor:.1} | {mark}")
+    format!("{factor:.1} | {}", series.case.verdict(series.collector, factor))
 }
 
 fn tapline_of(case: Case, all: &[Series]) -> Option<&[Outcome]> {
@@ -128,7 +121,7 @@ mod tests {
     fn factors_marks_and_losses_are_told() {
         let all = [series(Collector::Tapline, 200, 1_000_000), series(Collector::Nfcapd, 500, 900_000)];
         let text = markdown(&all);
-        let own = "| NetFlow v9, plain | tapline | 0.20 | 5.00 | 1.00 | 0.0 % | 3 |  | no loss: reached |\n";
+        let own = "| NetFlow v9, plain | tapline | 0.20 | 5.00 | 1.00 | 0.0 % | 3 |  | lost: ≤ 0 reached |\n";
         let peer = "| NetFlow v9, plain | nfcapd | 0.50 | 1.80 | 1.00 | 10.0 % | 3 | 2.8 | ≥ 3 MISSED |\n";
         assert!(text.contains(own) && text.contains(peer), "{text}");
     }

@@ -6,12 +6,11 @@
 
 use std::fmt::Write as _;
 
+use tapline_benches::floors;
+
 use super::watcher::Watcher;
 use super::{Outcome, Series};
 use crate::median;
-
-/// What SQL over `AF_XDP` is to reach of what reading alone does.
-const SQL_MARK: f64 = 0.9;
 
 pub(super) fn markdown(all: &[Series]) -> String {
     let mut text = "\nOne processor sends as fast as it goes, which includes what the kernel and an XDP program do with \
@@ -29,11 +28,8 @@ pub(super) fn markdown(all: &[Series]) -> String {
         let _ = writeln!(text, "| {} | {cells} |", series.watcher.name());
     }
     if let Some(ratio) = ratio(all, Watcher::XdpCount, Watcher::XdpNothing) {
-        let verdict = if ratio >= SQL_MARK { "reached" } else { "MISSED" };
-        let _ = writeln!(
-            text,
-            "\nSQL over AF_XDP counts {ratio:.2} of what reading alone does (≥ {SQL_MARK} {verdict})."
-        );
+        let verdict = floors::verdict("live: SQL over AF_XDP", ratio);
+        let _ = writeln!(text, "\nSQL over AF_XDP counts {ratio:.2} of what reading alone does ({verdict}).");
     }
     text
 }

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, Ti
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::sync::Arc;
-use tapline_record::address::{self, format_mac, to_ip};
+use tapline_record::address::{self, write_ip, write_mac};
 
 /// The batch with addresses and times as text.
 pub(crate) fn printable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
@@ -46,8 +46,8 @@ fn retyped(field: &Field, data_type: &DataType) -> Field {
 
 fn with_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(match array.data_type() {
-        DataType::FixedSizeBinary(16) => Arc::new(address::texts(array.as_fixed_size_binary(), to_ip)),
-        DataType::FixedSizeBinary(6) => Arc::new(address::texts(array.as_fixed_size_binary(), format_mac)),
+        DataType::FixedSizeBinary(16) => Arc::new(address::texts(array.as_fixed_size_binary(), write_ip)),
+        DataType::FixedSizeBinary(6) => Arc::new(address::texts(array.as_fixed_size_binary(), write_mac)),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => times(array)?,
         DataType::List(field) => {
             let list = array.as_list::<i32>();

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
-use tapline_record::address::{self, format_mac, to_ip};
+use tapline_record::address::{self, write_ip, write_mac};
 
 /// One of the functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -94,8 +94,10 @@ impl ScalarUDFImpl for Written {
         let values = rows(&args.args[0])?;
         let kind = values.data_type();
         let texts: ArrayRef = match self.form {
-            Form::Text if *kind == ADDRESS => Arc::new(address::texts(values.as_fixed_size_binary(), to_ip)),
-            Form::Text if *kind == MAC => Arc::new(address::texts(values.as_fixed_size_binary(), format_mac)),
+            Form::Text if *kind == ADDRESS => {
+                Arc::new(address::texts(values.as_fixed_size_binary(), write_ip))
+            }
+            Form::Text if *kind == MAC => Arc::new(address::texts(values.as_fixed_size_binary(), write_mac)),
             Form::Text if is_text(kind) => cast(&values, &DataType::Utf8)?,
             Form::Text => Arc::new(each_row(&octets(&values)?, write_printable)),
             Form::Hex if kind.is_integer() => Arc::new(hex_numbers(&values)?),

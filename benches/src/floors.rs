@@ -1,0 +1,111 @@
+//! What each measurement must reach, all in one place.
+//!
+//! Takes the name of a measurement and what was found, says whether that is enough, and keeps in mind what is not, for
+//! `--check`. All are ratios of what ran in turn in one run, so that they hold on any machine; a measurement without a
+//! name here is for orientation.
+
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+/// Which side of a number is enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+
+/// By the command and what it measures: how many times what tapline takes, another program takes, unless said
+/// otherwise.
+const FLOORS: [(&str, Bound); 23] = [
+    ("offline: softflowd, table for all flows", AtLeast(10.0)),
+    ("offline: softflowd, default table", AtLeast(10.0)),
+    ("offline: pmacctd", AtLeast(10.0)),
+    ("offline: nfpcapd", AtLeast(9.0)),
+    ("offline: tshark -z conv,udp", AtLeast(100.0)),
+    ("offline: tcpdump -w /dev/null", AtLeast(2.0)),
+    // What many queries at once take, as a multiple of one.
+    ("queries: 20", AtMost(2.5)),
+    ("queries: 100", AtMost(6.0)),
+    ("queries: 1000", AtMost(40.0)),
+    ("exports: nfdump", AtLeast(5.0)),
+    ("ingress: NetFlow v5, nfcapd", AtLeast(1.5)),
+    ("ingress: NetFlow v9, nfcapd", AtLeast(3.0)),
+    ("ingress: IPFIX, nfcapd", AtLeast(3.0)),
+    ("ingress: NetFlow v9, nfacctd", AtLeast(8.0)),
+    ("ingress: IPFIX, nfacctd", AtLeast(8.0)),
+    // Records that tapline lost.
+    ("ingress: lost", AtMost(0.0)),
+    // What SQL over AF_XDP counts, as a part of what reading alone does.
+    ("live: SQL over AF_XDP", AtLeast(0.9)),
+    ("decode: NetFlow v5, netflow_parser", AtLeast(2.0)),
+    ("decode: NetFlow v9, netflow_parser", AtLeast(20.0)),
+    ("decode: IPFIX, netflow_parser", AtLeast(20.0)),
+    ("lower: two integer keys, 1k groups", AtLeast(2.0)),
+    ("lower: five-tuple, 100k groups", AtLeast(3.5)),
+    ("lower: protocol, 3 groups", AtLeast(1.0)),
+];
+
+/// The measurements that missed their floors.
+static MISSED: Mutex<Vec<String>> = Mutex::new(vec![]);
+
+/// Whether what was found is enough, for a table; empty where nothing is asked.
+pub fn verdict(name: &str, found: f64) -> String {
+    let Some((_, bound)) = FLOORS.iter().find(|(known, _)| *known == name) else { return String::new() };
+    let is_enough = match bound {
+        AtLeast(floor) => found >= *floor,
+        AtMost(ceiling) => found <= *ceiling,
+    };
+    if !is_enough {
+        let mut missed = MISSED.lock().unwrap_or_else(PoisonError::into_inner);
+        missed.push(format!("{name}: {found:.2}, {}", text(*bound)));
+    }
+    format!("{} {}", text(*bound), if is_enough { "reached" } else { "MISSED" })
+}
+
+/// What is asked, for a sentence; empty where nothing is.
+#[must_use]
+pub fn asked(name: &str) -> String {
+    FLOORS.iter().find(|(known, _)| *known == name).map(|(_, bound)| text(*bound)).unwrap_or_default()
+}
+
+fn text(bound: Bound) -> String {
+    match bound {
+        AtLeast(floor) => format!("≥ {floor}"),
+        AtMost(ceiling) => format!("≤ {ceiling}"),
+    }
+}
+
+/// The measurements so far that missed their floors.
+#[must_use]
+pub fn missed() -> Vec<String> {
+    MISSED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// How a benchmark in memory ends: it fails if `--check` is on its command line and something missed its floor.
+#[must_use]
+pub fn exit_code() -> ExitCode {
+    let is_checked = std::env::args().any(|argument| argument == "--check");
+    if is_checked && !missed().is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_enough_is_kept_in_mind() {
+        assert_eq!(verdict("offline: pmacctd", 10.0), "≥ 10 reached");
+        assert_eq!(verdict("queries: 20", 2.6), "≤ 2.5 MISSED");
+        assert_eq!(verdict("offline: something new", 0.0), "");
+        assert_eq!(asked("queries: 20"), "≤ 2.5");
+        assert_eq!(missed(), ["queries: 20: 2.60, ≤ 2.5"]);
+    }
+
+    #[test]
+    fn each_name_stands_once() {
+        let names: std::collections::BTreeSet<_> = FLOORS.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), FLOORS.len());
+    }
+}
