@@ -241,6 +241,7 @@ pub(super) fn path(program: &str, setting: &Setting) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_benches::floors;
 
     #[test]
     fn rows_and_sums_are_checked() {
@@ -255,9 +256,11 @@ mod tests {
     #[test]
     fn every_query_has_its_tapline() {
         for contestant in CONTESTANTS {
-            let Role::Peer(query, _) = contestant.role else { continue };
+            let Role::Peer(query) = contestant.role else { continue };
             let is_own = |other: &Contestant| matches!(other.role, Role::Tapline(own) if own == query);
             assert!(CONTESTANTS.iter().any(is_own), "{}", contestant.name);
+            let floor = floors::asked(&format!("offline: {}", contestant.name));
+            assert!(!floor.is_empty(), "{} has a floor", contestant.name);
         }
     }
 }

@@ -44,7 +44,6 @@ enum Command {
     /// Check the rules of the project that no compiler knows
     Tidy,
     /// Measure
-    #[command(subcommand)]
     Bench(bench::Options),
     /// Send synthetic traffic and say what was sent
     #[command(subcommand)]
