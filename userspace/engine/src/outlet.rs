@@ -9,7 +9,7 @@ use crate::query_state::{EndReason, QueryState};
 use crate::subscription::{Event, Subscriber};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use tapline_operators::{Closed, Finisher, QueryId, WindowResult};
+use tapline_operators::{Closed, ClosedWindow, Finisher, QueryId, WindowResult};
 
 /// Closed windows, or batches of rows, that wait to be finished.
 const QUEUE_CAPACITY: usize = 64;
@@ -39,6 +39,8 @@ pub(crate) struct Outlet {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
+    /// The last window that there was no room for, if none came in since: the next one may hold some of it.
+    lost: Option<ClosedWindow>,
     /// Whether a job is on its way to it.
     is_attended: bool,
 }
@@ -60,13 +62,21 @@ impl Outlet {
     ///
     /// # Errors
     /// Gives it back when there is no room, and the subscriber waits rather than to lose anything.
-    pub(crate) fn push(self: &Arc<Self>, item: Item) -> Result<(), Item> {
+    pub(crate) fn push(self: &Arc<Self>, mut item: Item) -> Result<(), Item> {
         let mut queue = lock(&self.queue);
+        if let Item::Closed(Closed::Window(window)) = &mut item
+            && let Some(lost) = queue.lost.take()
+        {
+            window.take_over(lost);
+        }
         if queue.items.len() >= QUEUE_CAPACITY && matches!(item, Item::Closed(_)) {
             if self.subscriber.waits() {
                 return Err(item);
             }
             self.subscriber.note_lost(1);
+            if let Item::Closed(Closed::Window(window)) = item {
+                queue.lost = Some(window);
+            }
             return Ok(());
         }
         queue.items.push_back(item);

@@ -7,7 +7,7 @@ use crate::pane_tree::PaneTree;
 use crate::parts::Parts;
 use crate::result::{Status, WindowResult, instants, rows_schema, with_columns};
 use crate::upper::UpperRunner;
-use crate::windows::{Closed, ClosedWindow, PaneParts};
+use crate::windows::{Came, Closed, ClosedWindow, PaneParts};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -95,10 +95,11 @@ impl Finisher {
         half: &UpperHalf,
         out: &mut Vec<WindowResult>,
     ) -> Result<()> {
-        let panes = std::mem::take(&mut window.panes);
-        let parts = match &mut self.trees {
-            Some(trees) => trees.window(window.pane, panes, &self.folds, self.limits)?,
-            None => panes.into_iter().next().map(|(_, parts)| parts).unwrap_or_default(),
+        let came = std::mem::replace(&mut window.came, Came::All(vec![]));
+        let parts = match (came, &mut self.trees) {
+            (Came::New(panes), Some(trees)) => trees.window(window.pane, panes, &self.folds, self.limits)?,
+            (Came::New(_), None) => vec![],
+            (Came::All(parts), _) => parts,
         };
         let (mut groups, mut folded) = (vec![], vec![]);
         for (fold, parts) in self.folds.iter().zip(&parts) {
@@ -208,4 +209,74 @@ fn insert_window(fold: &AggregateFold, batch: &RecordBatch, start: EventTime) ->
         columns.insert(position, instants(start, batch.num_rows())?);
     }
     Ok(with_columns(&fold.output_schema, columns, batch.num_rows())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::GroupState;
+    use crate::ids::WorkerId;
+    use crate::lower::LowerOutput;
+    use crate::windows::Windows;
+    use datafusion::arrow::array::{AsArray, RecordBatchOptions};
+    use datafusion::arrow::datatypes::{Int64Type, Schema};
+    use tapline_query::Planner;
+    use tapline_record::{StreamId, Watermarks};
+
+    const LIMITS: OperatorLimits = OperatorLimits { groups_max: 100, is_only_worker: false };
+    const SECOND_NS: i64 = 1_000_000_000;
+
+    /// The windows of `query` over one second after the other, each with one row more than the one before.
+    fn windows(query: &ContinuousQuery, seconds: i64) -> Vec<ClosedWindow> {
+        let Fold::Aggregate(fold) = &query.lowers[0].fold else { panic!("it counts") };
+        let (mut windows, mut closed) = (Windows::new(query, 1, LIMITS), vec![]);
+        for second in 0..seconds {
+            let mut state = GroupState::new(Arc::new(fold.clone()), 100).unwrap();
+            let options = RecordBatchOptions::new().with_row_count(Some(1 + second as usize));
+            let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options);
+            state.update(&rows.unwrap(), None).unwrap();
+            let start = EventTime(second * SECOND_NS);
+            let pane = Pane { start, end: start.plus(SECOND_NS), index: 0, is_complete: true };
+            let groups = state.take_states().unwrap();
+            let output = LowerOutput::Pane { lower: 0, pane, groups, finished: false };
+            windows.accept(output, &mut closed).unwrap();
+            let mut watermarks = Watermarks::BEGINNING;
+            watermarks.set(StreamId::Packets, pane.end);
+            windows.advance(WorkerId(0), &watermarks, &mut closed);
+        }
+        let window = |closed| if let Closed::Window(window) = closed { Some(window) } else { None };
+        closed.into_iter().filter_map(window).collect()
+    }
+
+    /// What they count, by their start in seconds.
+    fn counts(query: &ContinuousQuery, windows: Vec<ClosedWindow>) -> Vec<(i64, i64)> {
+        let mut finisher = Finisher::new(QueryId(0), query, LIMITS).unwrap();
+        let mut results = vec![];
+        for window in windows {
+            finisher.finish(Closed::Window(window), &mut results).unwrap();
+        }
+        let count = |result: &WindowResult| {
+            let count = result.rows[0].column(0).as_primitive::<Int64Type>().value(0);
+            (result.window.unwrap().start.0 / SECOND_NS, count)
+        };
+        results.iter().map(count).collect()
+    }
+
+    #[test]
+    fn what_a_lost_window_held_is_in_those_behind_it() {
+        let sql = "SELECT count(*) FROM packets GROUP BY hop('1 second', '3 seconds')";
+        let query = Planner::new().plan(sql).unwrap();
+        let all = counts(&query, windows(&query, 12));
+        assert_eq!(all[..4], [(-2, 1), (-1, 3), (0, 6), (1, 9)]);
+        let mut kept: Vec<ClosedWindow> = vec![];
+        let mut lost: Option<ClosedWindow> = None;
+        for (number, mut window) in windows(&query, 12).into_iter().enumerate() {
+            if let Some(lost) = lost.take() {
+                window.take_over(lost);
+            }
+            if [3, 4, 7].contains(&number) { lost = Some(window) } else { kept.push(window) }
+        }
+        let expected = all.iter().enumerate().filter(|(number, _)| ![3, 4, 7].contains(number));
+        assert_eq!(counts(&query, kept), expected.map(|(_, count)| *count).collect::<Vec<_>>());
+    }
 }

@@ -43,8 +43,27 @@ pub struct ClosedWindow {
     pub(crate) is_whole: bool,
     /// From when to when it is.
     pub(crate) pane: Pane,
-    /// What came for it; of a window that slides, for those of its panes that are in no window given before.
-    pub(crate) panes: Vec<PaneParts>,
+    /// What came for it.
+    pub(crate) came: Came,
+}
+
+/// What came for a window.
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// All, for each lower half.
+    All(Vec<Parts>),
+    /// Of a window that slides, what came for those of its panes that are in no window given before.
+    New(Vec<PaneParts>),
+}
+
+impl ClosedWindow {
+    /// Takes over what only `lost`, the window before it, was given, where windows slide: nobody will have seen that.
+    pub fn take_over(&mut self, lost: Self) {
+        if let (Came::New(own), Came::New(others)) = (&mut self.came, lost.came) {
+            let start = self.pane.start;
+            own.extend(others.into_iter().filter(|(pane, _)| *pane >= start));
+        }
+    }
 }
 
 /// The open windows of one query.
@@ -213,19 +232,19 @@ impl Windows {
 
     fn close(&mut self, OpenWindow { pane, parts }: OpenWindow, out: &mut Vec<Closed>) {
         let is_of_time = self.window.and_then(Window::pane_width).is_some();
-        let panes = if matches!(self.window, Some(Window::Hop { .. })) {
+        let came = if matches!(self.window, Some(Window::Hop { .. })) {
             let later = self.panes.split_off(&pane.end.0);
             let panes = std::mem::replace(&mut self.panes, later);
-            panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect()
+            Came::New(panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect())
         } else {
-            vec![(pane.start, parts)]
+            Came::All(parts)
         };
         out.push(Closed::Window(ClosedWindow {
             span: self.window.map(|_| Span { start: pane.start, end: pane.end }),
             completeness: None,
             is_whole: pane.is_complete && (!is_of_time || pane.start > self.whole_after),
             pane,
-            panes,
+            came,
         }));
     }
 }
