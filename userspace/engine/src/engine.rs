@@ -60,7 +60,7 @@ pub struct Engine {
     layout: Arc<Layout>,
     sources_so_far: u32,
     queries_so_far: u32,
-    /// Rows that sources dropped which were forgotten since.
+    /// Records that sources dropped which were forgotten since.
     rows_dropped: u64,
 }
 

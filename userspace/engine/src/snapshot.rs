@@ -22,7 +22,7 @@ pub struct SourceSnapshot {
     pub id: SourceId,
     /// How far it was read.
     pub progress: Progress,
-    /// Rows that the workers had no room for.
+    /// Records whose rows the workers had no room for.
     pub rows_dropped: u64,
     /// Whether nothing more comes of it.
     pub has_ended: bool,

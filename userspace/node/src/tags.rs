@@ -17,11 +17,10 @@ pub(crate) fn left_out_of(
     queries: &[ContinuousQuery],
     is_read_by_xdp: bool,
 ) -> Option<String> {
-    let by_kernel = |query: &&ContinuousQuery| query.flow_table == Some(FlowTable::Kernel);
-    let mut places = columns_read(queries.iter().filter(by_kernel), &PACKET_FLOWS);
+    let by_xdp = |query: &&ContinuousQuery| is_read_by_xdp || query.flow_table == Some(FlowTable::Kernel);
+    let mut places = columns_read(queries.iter().filter(by_xdp), &PACKET_FLOWS);
     if is_read_by_xdp {
         places.extend(columns_read(queries, &PACKETS));
-        places.extend(columns_read(queries, &PACKET_FLOWS));
         // Flows of two VLANs become one, whatever is asked of them.
         let reads_flows = queries.iter().any(|query| query.columns_of(&FLOWS).is_some());
         places.extend(reads_flows.then(|| "the table flows".to_owned()));
@@ -43,7 +42,7 @@ fn columns_read<'a>(queries: impl IntoIterator<Item = &'a ContinuousQuery>, stre
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_query::{FlowTable, Planner};
+    use tapline_query::Planner;
 
     fn left_out(sql: &str, is_by_table: bool, is_read_by_xdp: bool) -> Option<String> {
         let query = Planner::new().plan(sql).expect("a query");

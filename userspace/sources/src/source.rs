@@ -36,8 +36,7 @@ pub trait Source: Send {
     /// When something that it needs for that cannot be read.
     fn bind(&mut self, demand: &Demand) -> io::Result<()>;
 
-    /// Makes rows of what it keeps to add more to: its streams get another layout next, or nothing more comes for
-    /// the queries that there are.
+    /// Makes rows of what it keeps to add more to: its streams get another layout next.
     ///
     /// # Errors
     /// When that cannot be read any more.
