@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tapline_capture::kernel::{Counters, KernelFlow};
+use tapline_interface::kernel::{Counters, KernelFlow};
 
 /// The first flow's source address.
 pub(crate) const SRC_IP: u32 = u32::from_be_bytes([10, 0, 0, 0]);

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use tapline_capture::live::{FrameSource, LiveOptions};
 use tapline_decode::Direction;
+use tapline_interface::live::{FrameSource, LiveOptions};
 
 use crate::live_source::open;
 use crate::namespace::{self, FAR, NEAR, ip};

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tapline_capture::kernel::{AttachMode, KernelError, KernelOptions, PaneGrid, Sender};
+use tapline_interface::kernel::{AttachMode, KernelError, KernelOptions, PaneGrid, Sender};
 
 use crate::account::{SRC_IP, template};
 use crate::namespace::{self, FAR, NEAR};

@@ -1,7 +1,7 @@
 //! What is found of an interface, as it is and after it has changed.
 
-use tapline_capture::doctor;
-use tapline_capture::kernel::{AttachMode, KernelOptions};
+use tapline_interface::doctor;
+use tapline_interface::kernel::{AttachMode, KernelOptions};
 
 use crate::namespace::{self, FAR, ip, wait_for};
 use crate::rights::load;

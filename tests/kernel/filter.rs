@@ -1,6 +1,6 @@
 //! The pre-filter, changed while the program is loaded.
 
-use tapline_capture::kernel::{KernelCapture, KernelOptions, Rule, Verdict};
+use tapline_interface::kernel::{KernelCapture, KernelOptions, Rule, Verdict};
 
 use crate::account::template;
 use crate::rights::load;

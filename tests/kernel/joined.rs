@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use harness::frames;
 use harness::run::{Finished, tapline_during};
-use tapline_capture::doctor;
-use tapline_capture::link;
-use tapline_capture::live::PacketSender;
+use tapline_interface::doctor;
+use tapline_interface::link;
+use tapline_interface::live::PacketSender;
 
 use crate::answers::{By, ask, rows};
 use crate::ethtool;

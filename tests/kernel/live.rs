@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tapline_capture::kernel::{
+use tapline_interface::kernel::{
     AttachMode, Clock, Counters, KernelCapture, KernelOptions, Rule, Sender, Verdict, monotonic_ns,
 };
 

@@ -1,7 +1,7 @@
 //! What stands in the way of reading an interface is said in one sentence, with what would help.
 
-use tapline_capture::kernel::{AttachMode, KernelOptions};
-use tapline_capture::live::{self, LiveMode, LiveOptions};
+use tapline_interface::kernel::{AttachMode, KernelOptions};
+use tapline_interface::live::{self, LiveMode, LiveOptions};
 
 use crate::live_source::open;
 use crate::namespace::{self, FAR, NEAR, ip};

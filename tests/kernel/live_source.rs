@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tapline_capture::live::{self, FrameSource, LiveError, LiveOptions, PacketSender};
 use tapline_decode::{Direction, LinkType};
+use tapline_interface::live::{self, FrameSource, LiveError, LiveOptions, PacketSender};
 
 use harness::frames;
 

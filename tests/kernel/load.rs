@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use harness::run::tapline_load;
 use harness::tapline;
-use tapline_capture::kernel::KernelOptions;
-use tapline_capture::link;
+use tapline_interface::kernel::KernelOptions;
+use tapline_interface::link;
 
 use crate::namespace;
 use crate::queries::totals;

@@ -1,6 +1,6 @@
 //! What becomes of a frame when it has been counted.
 
-use tapline_capture::kernel::{KernelCapture, KernelOptions, PaneGrid};
+use tapline_interface::kernel::{KernelCapture, KernelOptions, PaneGrid};
 
 use crate::account::template;
 use crate::rights::load;
@@ -42,7 +42,7 @@ fn a_redirected_frame_has_the_time_that_the_table_has() {
     for _ in 0..20 {
         let arrival_ns = kernel.test(&template(), 1).unwrap().arrival_ns;
         let mut times = Vec::new();
-        let take = |flow: &tapline_capture::kernel::KernelFlow| times.push((flow.first_ns, flow.last_ns));
+        let take = |flow: &tapline_interface::kernel::KernelFlow| times.push((flow.first_ns, flow.last_ns));
         kernel.table().drain(PaneGrid::default(), take).unwrap();
         assert_eq!(times, [arrival_ns.map(|ns| (ns, ns)).unwrap()]);
     }

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapline_capture::link::{self, Link};
+use tapline_interface::link::{self, Link};
 
 /// The end that frames are sent out of.
 pub(crate) const NEAR: &str = "near";

@@ -1,8 +1,8 @@
 //! Frames read through `AF_PACKET`: all of them, as they were, and nothing is taken from the host.
 
-use tapline_capture::link;
-use tapline_capture::live::{LiveMode, LiveOptions};
 use tapline_decode::Direction;
+use tapline_interface::link;
+use tapline_interface::live::{LiveMode, LiveOptions};
 
 use crate::live_source::{assert_read, now_ns, numbered, open, read_all, send};
 use crate::namespace::{self, FAR, NEAR, ip, wait_for};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tapline_capture::kernel::{Clock, KernelFlow, KernelOptions, monotonic_ns};
+use tapline_interface::kernel::{Clock, KernelFlow, KernelOptions, monotonic_ns};
 
 use crate::account::template;
 use crate::rights::load;

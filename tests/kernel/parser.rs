@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tapline_capture::CaptureFile;
-use tapline_capture::kernel::{KernelCapture, KernelFlow, KernelOptions, PaneGrid, Part, Trial};
 use tapline_decode::{Frame, LinkType};
+use tapline_interface::kernel::{KernelCapture, KernelFlow, KernelOptions, PaneGrid, Part, Trial};
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 

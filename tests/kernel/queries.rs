@@ -11,8 +11,8 @@ use harness::csv::read_csv;
 use harness::run::{tapline_during, tapline_while};
 use harness::tapline;
 use serde_json::Value;
-use tapline_capture::kernel::KernelOptions;
-use tapline_capture::live::PacketSender;
+use tapline_interface::kernel::KernelOptions;
+use tapline_interface::live::PacketSender;
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{Scenario, branch_office};
 

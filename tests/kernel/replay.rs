@@ -8,9 +8,9 @@ use harness::captures;
 use harness::run::tapline_during;
 use harness::tshark::Frame;
 use tapline_capture::CaptureFile;
-use tapline_capture::kernel::KernelOptions;
-use tapline_capture::live::PacketSender;
 use tapline_decode::LinkType;
+use tapline_interface::kernel::KernelOptions;
+use tapline_interface::live::PacketSender;
 
 use crate::namespace::{self, FAR, NEAR, ip};
 use crate::queries::{FRAMES_A_NAP, NAP, totals, wait_for};

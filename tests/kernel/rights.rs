@@ -1,6 +1,6 @@
 //! What this machine lets a test do.
 
-use tapline_capture::kernel::{KernelCapture, KernelError, KernelOptions};
+use tapline_interface::kernel::{KernelCapture, KernelError, KernelOptions};
 
 /// The loaded programs; `None`, and a line that says why, where they cannot be had.
 pub(crate) fn load(options: &KernelOptions) -> Option<KernelCapture> {

@@ -10,8 +10,8 @@ use harness::csv::read_csv;
 use harness::frames;
 use harness::run::{Finished, tapline_during, tapline_while};
 use serde_json::Value;
-use tapline_capture::kernel::KernelOptions;
-use tapline_capture::live::PacketSender;
+use tapline_interface::kernel::KernelOptions;
+use tapline_interface::live::PacketSender;
 use tapline_trafficgen::exports::{ExportPlan, Fleet, Outbox, Protocol};
 
 use crate::namespace::{self, FAR, NEAR};

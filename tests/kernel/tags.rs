@@ -4,8 +4,8 @@
 
 use harness::frames;
 use harness::run::Finished;
-use tapline_capture::doctor;
-use tapline_capture::live::PacketSender;
+use tapline_interface::doctor;
+use tapline_interface::live::PacketSender;
 
 use crate::answers::{By, ask, rows};
 use crate::ethtool;

@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use tapline_capture::kernel::{AttachMode, Clock, KernelOptions, PaneGrid, Sender, monotonic_ns};
-use tapline_capture::link;
-use tapline_capture::live::{self, FrameSource, LiveCounters, LiveMode, LiveOptions};
 use tapline_decode::Direction;
+use tapline_interface::kernel::{AttachMode, Clock, KernelOptions, PaneGrid, Sender, monotonic_ns};
+use tapline_interface::link;
+use tapline_interface::live::{self, FrameSource, LiveCounters, LiveMode, LiveOptions};
 
 use crate::account::{FRAME_OCTETS, SRC_IP, template};
 use crate::live_source::{ReadFrame, assert_read, now_ns, numbered, open, read_all, send};

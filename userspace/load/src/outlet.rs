@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
-use tapline_capture::link;
+use tapline_interface::link;
 
 /// The ends of a pair.
 const NEAR: &str = "tapline0";

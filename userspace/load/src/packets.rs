@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use tapline_capture::kernel::{KernelError, Sender, flow_of};
-use tapline_capture::live::PacketSender;
+use tapline_interface::kernel::{KernelError, Sender, flow_of};
+use tapline_interface::live::PacketSender;
 use tapline_load::pace::Rate;
 use tapline_trafficgen::frame::{Body, Frame, Link, Mac, Packet, Transport, Udp};
 use tapline_trafficgen::payload::Payload;

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use tapline_capture::live::PacketSender;
 use tapline_capture::{CaptureFile, End};
 use tapline_decode::{Frame, LinkType};
+use tapline_interface::live::PacketSender;
 use tapline_load::pace::Speed;
 
 use crate::outlet::Target;

@@ -2,7 +2,7 @@
 
 use std::{io, thread};
 
-use tapline_capture::live::PacketSender;
+use tapline_interface::live::PacketSender;
 
 /// Sends a frame; waits while the interface is busy.
 pub(crate) fn send(sender: &PacketSender, frame: &[u8]) -> io::Result<()> {

@@ -11,9 +11,9 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tapline_capture::kernel::{Rule, Verdict};
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
 use tapline_engine::{EngineOptions, workers_for};
+use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::output::Output;
 use std::fmt::Write as _;
-use tapline_capture::doctor::{self, Finding};
+use tapline_interface::doctor::{self, Finding};
 
 /// Prints what was found of the machine, and of one interface or all.
 pub(crate) fn print(interface: Option<&str>) -> Result<(), Failure> {

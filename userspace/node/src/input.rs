@@ -5,14 +5,14 @@ use crate::failure::Failure;
 use crate::message::say;
 use crate::summary::Telling;
 use crate::tags;
+use std::fmt::Display;
 use std::path::Path;
-use tapline_capture::kernel::{Rule, Verdict};
-use tapline_capture::link::{self, Tampering};
-use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions};
-use tapline_capture::{
-    CaptureSet, ExportSet, IpfixListener, OpenError, TcpOptions, TemplateFile, UdpListener, UdpOptions,
-};
+use tapline_capture::CaptureSet;
 use tapline_engine::demand_of;
+use tapline_exports::{ExportSet, IpfixListener, TcpOptions, TemplateFile, UdpListener, UdpOptions};
+use tapline_interface::kernel::{Rule, Verdict};
+use tapline_interface::link::{self, Tampering};
+use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions};
 use tapline_query::{ContinuousQuery, FlowTable, Fold};
 use tapline_record::{INTERFACE_COUNTERS, PACKETS, StreamId};
 use tapline_sources::{
@@ -131,9 +131,12 @@ impl Opened {
     }
 }
 
+fn failed(error: impl Display) -> Failure {
+    Failure::Run(error.to_string())
+}
+
 /// Opens the files, or attaches to the interfaces and binds the listeners.
 pub(crate) fn open(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<Opened, Failure> {
-    let failed = |error: OpenError| Failure::Run(error.to_string());
     let (demand, options) = (demand_of(queries), &plan.source_options);
     match &plan.input {
         InputPlan::Nothing => Err(Failure::Usage(

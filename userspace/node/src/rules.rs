@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, SystemTime};
-use tapline_capture::kernel::{Rule, SharedPreFilter, Verdict};
+use tapline_interface::kernel::{Rule, SharedPreFilter, Verdict};
 
 /// Between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

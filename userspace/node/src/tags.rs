@@ -3,7 +3,7 @@
 //! Takes the rules and the queries of a run, gives what of their answers looks at tags. `AF_PACKET` puts tags back, so
 //! what is read through it is right all the same.
 
-use tapline_capture::kernel::{Rule, Verdict};
+use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::{ContinuousQuery, FlowTable};
 use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, Stream};
 

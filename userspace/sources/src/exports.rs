@@ -12,8 +12,9 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
-use tapline_capture::{End, ExportCounters, ExportSet, Restored, TemplateFile};
+use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
+use tapline_exports::{ExportCounters, ExportSet, Restored, TemplateFile};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{

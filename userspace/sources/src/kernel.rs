@@ -14,13 +14,13 @@ use arrow_array::RecordBatch;
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tapline_capture::kernel::{
+use tapline_decode::export::ExporterIdentity;
+use tapline_interface::kernel::{
     AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
     SharedPreFilter, Verdict, monotonic_ns,
 };
-use tapline_capture::link::{self, Carries};
-use tapline_capture::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
-use tapline_decode::export::ExporterIdentity;
+use tapline_interface::link::{self, Carries};
+use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::time::greatest_common_divisor;

@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use std::io;
-use tapline_capture::{ExportEvent, IpfixListener, TcpCounters, UdpListener};
 use tapline_decode::export::ExportDecoder;
+use tapline_exports::{ExportEvent, IpfixListener, TcpCounters, UdpListener};
 
 /// A bound listener.
 pub enum Listener {

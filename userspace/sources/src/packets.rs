@@ -8,13 +8,13 @@ use crate::source::{Progress, Source, Step};
 use arrow_array::RecordBatch;
 use std::io;
 use std::time::{Duration, Instant};
-use tapline_capture::live::{Description, FrameSource, LiveCounters};
 use tapline_capture::{CaptureFile, CaptureSet, End};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{
     DamageCounts, Depth, FlowBatcher, FlowCache, FlowMeter, Frame, PacketBatcher, UnreadCounts,
 };
+use tapline_interface::live::{Description, FrameSource, LiveCounters};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{

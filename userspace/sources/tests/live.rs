@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use harness::frames;
-use tapline_capture::live::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 use tapline_decode::{Frame, LinkType};
+use tapline_interface::live::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 use tapline_record::{
     EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKET_FLOWS, PACKETS, PacketColumn,
     PacketFlowColumn, StreamId,

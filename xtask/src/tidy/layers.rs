@@ -9,13 +9,12 @@ use super::manifests::{Dependency, Member};
 /// The folders of the packages, lowest layer first; those of one layer do not see each other.
 const LAYERS: &[&[&str]] = &[
     &["ebpf/common"],
-    &["userspace/record"],
+    &["userspace/record", "userspace/socket"],
     &["userspace/decode", "userspace/trafficgen"],
-    &["userspace/capture", "userspace/query"],
+    &["userspace/capture", "userspace/interface", "userspace/query"],
+    &["userspace/exports"],
     &["userspace/operators", "userspace/sources"],
     &["userspace/engine"],
-    &["userspace/forward"],
-    &["userspace/serve"],
     &["userspace/node"],
     &["xtask/programs"],
     &["userspace/load", "tests/harness"],

@@ -2,8 +2,9 @@
 
 use crate::outcome::Outcome;
 use std::time::Duration;
-use tapline_capture::{End, ExportCounters};
+use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, Strays};
+use tapline_exports::ExportCounters;
 use tapline_record::ledger::QueryLedger;
 use tapline_sources::{ExportReport, KernelReport, ListenerReport, PacketReport, Reported, TemplateReport};
 

@@ -4,8 +4,8 @@ use super::account::ExportsRead;
 use super::{Remark, grouped, rate, texts};
 use crate::message::say;
 use std::time::Duration;
-use tapline_capture::{ExportCounters, TcpCounters};
 use tapline_decode::export::{ExportAccount, ScopeName, SentBy, UndecodableCounts, Unit, version_name};
+use tapline_exports::{ExportCounters, TcpCounters};
 use tapline_record::address::to_ip;
 use tapline_sources::{ListenerReport, TemplateReport};
 

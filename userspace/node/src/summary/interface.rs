@@ -4,8 +4,8 @@ use super::account::Account;
 use super::{Remark, grouped, rate, texts};
 use crate::message::say;
 use std::fmt::Write as _;
-use tapline_capture::kernel::AttachMode;
-use tapline_capture::link::{self, Tampering};
+use tapline_interface::kernel::AttachMode;
+use tapline_interface::link::{self, Tampering};
 use tapline_sources::{InterfaceReport, KernelReport};
 
 /// Prints what came in all, and the fate of every frame.

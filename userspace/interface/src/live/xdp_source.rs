@@ -1,0 +1,232 @@
+//! Frames of a port that only receives copies, through `AF_XDP` on all its queues.
+//!
+//! Takes an interface, attaches the capture program, gives the frames that it redirects, with the program's time,
+//! in order within a queue. Frames that the program could not redirect, and those that found no memory or no room,
+//! are counted: seen by the program = filtered + read + dropped + on their way.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tapline_decode::{Direction, Frame, LinkType};
+use tapline_record::EventTime;
+
+use super::Promiscuous;
+use super::calendar::Calendar;
+use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
+use super::xdp_queue::{UmemShape, XdpQueue};
+use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
+use crate::kernel::{
+    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedPreFilter, Tally,
+    monotonic_ns,
+};
+use crate::link::{self, Link};
+use tapline_socket::Poll;
+use tapline_socket::is_passing;
+use tapline_socket::option;
+
+/// How long frames gather when the rings were just emptied; these have room for many times as long.
+const GATHER: Duration = Duration::from_micros(100);
+
+/// An interface that is read through `AF_XDP`.
+pub struct XdpSource {
+    // In this order: the program comes off first, so that it does not look for sockets that are gone.
+    _program: Option<KernelCapture>,
+    queues: Vec<XdpQueue>,
+    /// Asks the interface for all frames as long as it is open.
+    _promiscuous: Option<Promiscuous>,
+    /// The queue to read next.
+    next: usize,
+    poll: Poll,
+    /// The last read found frames.
+    is_flowing: bool,
+    link: Link,
+    calendar: Calendar,
+    /// What the program counts, and had counted before this source was there.
+    tally: Tally,
+    before: Counters,
+    prefilter: SharedPreFilter,
+    snap_octets: usize,
+    description: Description,
+    counters: LiveCounters,
+}
+
+impl XdpSource {
+    /// Begins to read an interface; its program is this source's own.
+    pub(super) fn open(link: &Link, options: &LiveOptions) -> Result<Self, Obstacle> {
+        let plan = plan(link, options)?;
+        let mut program = load(options)?;
+        program.attach(&link.name, AttachMode::Native).map_err(|error| refused(&link.name, error))?;
+        let source = Self::begin(link, options, plan, &mut program)?;
+        Ok(Self { _program: Some(program), ..source })
+    }
+
+    /// Begins to read an interface that a program is attached to already, whose owner keeps it.
+    pub(super) fn open_on(
+        program: &mut KernelCapture,
+        link: &Link,
+        options: &LiveOptions,
+    ) -> Result<Self, Obstacle> {
+        let plan = plan(link, options)?;
+        Self::begin(link, options, plan, program)
+    }
+
+    /// Opens so many queues, and lets the program redirect to them.
+    fn begin(
+        link: &Link,
+        options: &LiveOptions,
+        (queues, shape): (u32, UmemShape),
+        program: &mut KernelCapture,
+    ) -> Result<Self, Obstacle> {
+        let queues = open_queues(link, queues, shape)?;
+        for (number, queue) in (0..).zip(&queues) {
+            program.set_socket(number, queue.socket()).map_err(LiveError::Kernel)?;
+        }
+        let promiscuous = options.is_promiscuous.then(|| Promiscuous::of(link)).transpose()?;
+        let description = describe(link, &queues)?;
+        program.set_packets_wanted(true);
+        program.set_mirror(true);
+        Ok(Self {
+            _program: None,
+            queues,
+            _promiscuous: promiscuous,
+            next: 0,
+            poll: Poll::default(),
+            is_flowing: false,
+            link: link.clone(),
+            calendar: Calendar::new(),
+            tally: program.tally(),
+            before: program.counters(),
+            prefilter: program.prefilter(),
+            snap_octets: options.snap_octets.max(1) as usize,
+            description,
+            counters: LiveCounters::default(),
+        })
+    }
+
+    /// Lends what is in the rings, beginning with another queue each time; returns how many frames that were.
+    fn lend(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
+        let now_ns = monotonic_ns();
+        let clock = self.calendar.clock(now_ns);
+        let mut frames = 0;
+        for _ in 0..self.queues.len() {
+            let (counters, link, snap_octets) = (&mut self.counters, &self.link, self.snap_octets);
+            let mut lend = |ts_ns: Option<u64>, bytes: &[u8]| {
+                let frame = Frame {
+                    ts: EventTime(clock.utc_ns(ts_ns.unwrap_or(now_ns)) as i64),
+                    link: LinkType::Ethernet,
+                    direction: Some(Direction::Ingress),
+                    interface: Some(&link.name),
+                    original_octets: bytes.len() as u32,
+                    bytes: bytes.get(..snap_octets).unwrap_or(bytes),
+                };
+                counters.count(&frame);
+                visit(&frame);
+            };
+            frames += self.queues[self.next].lend(frames_max - frames, &mut lend)?;
+            self.next = (self.next + 1) % self.queues.len();
+            if frames == frames_max {
+                break;
+            }
+        }
+        Ok(frames)
+    }
+
+    /// Waits for frames; this also tells a driver that there is memory for them.
+    fn wait(&mut self) -> io::Result<()> {
+        if self.is_flowing {
+            // Waking up for each frame costs more than the frame does.
+            thread::sleep(GATHER);
+        }
+        match self.poll.wait(self.queues.iter().map(XdpQueue::socket), WAIT_MS) {
+            Err(error) if !is_passing(&error) => return Err(error),
+            _ => {}
+        }
+        for queue in &self.queues {
+            if let Some(error) = option::taken_error(queue.socket())? {
+                return Err(gone(&self.link.name, error));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FrameSource for XdpSource {
+    fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
+        let mut frames = self.lend(frames_max, visit)?;
+        if frames == 0 {
+            self.wait()?;
+            frames = self.lend(frames_max, visit)?;
+        }
+        self.is_flowing = frames > 0;
+        Ok(frames)
+    }
+
+    fn counters(&mut self) -> io::Result<LiveCounters> {
+        let mut sums = [0; 3];
+        for queue in &self.queues {
+            sums.iter_mut().zip(queue.drops()?).for_each(|(sum, more)| *sum += more);
+        }
+        let drops = &mut self.counters.drops;
+        [drops.memory, drops.ring, self.counters.starved] = sums;
+        let (seen, before) = (self.tally.counters(), self.before);
+        drops.program = seen.unredirected_packets - before.unredirected_packets;
+        self.counters.filtered = seen.filtered_packets - before.filtered_packets;
+        if let Some(link) = link::find(&self.link.name)? {
+            drops.interface = link.missed.saturating_sub(self.link.missed);
+        }
+        Ok(self.counters)
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn prefilter(&self) -> Option<SharedPreFilter> {
+        Some(Arc::clone(&self.prefilter))
+    }
+}
+
+/// Loads the program; the frames' times are whole µs after the start of their panes, so there must be panes.
+fn load(options: &LiveOptions) -> Result<KernelCapture, Obstacle> {
+    let panes = match options.kernel.panes {
+        PaneGrid { length_ns: 0, .. } => Clock::measure().grid(PaneGrid::LENGTH_NS_MAX, monotonic_ns()),
+        panes => panes,
+    };
+    KernelCapture::load(&KernelOptions { panes, ..options.kernel.clone() }).map_err(|error| match error {
+        KernelError::NotBuilt => Obstacle::Unsuitable(error.to_string()),
+        error => Obstacle::Fault(error.into()),
+    })
+}
+
+fn open_queues(link: &Link, count: u32, shape: UmemShape) -> Result<Vec<XdpQueue>, Obstacle> {
+    let open = |queue| {
+        let opened = XdpQueue::open(link.index, queue, shape);
+        opened.map_err(|error| no_queue(link, (queue, count), shape, error))
+    };
+    (0..count).map(open).collect()
+}
+
+fn describe(link: &Link, queues: &[XdpQueue]) -> Result<Description, LiveError> {
+    let failed = |error| LiveError::new(&link.name, "asking its sockets", error);
+    let mut copies = 0;
+    for queue in queues {
+        copies += usize::from(!queue.is_zero_copy().map_err(failed)?);
+    }
+    let driver = driver_name(&link.name);
+    let mode = if copies == 0 { LiveMode::XdpZeroCopy } else { LiveMode::XdpCopy };
+    let reasons = match copies {
+        0 => Vec::new(),
+        _ => vec![format!("the driver {driver} has no AF_XDP without copying")],
+    };
+    Ok(Description { interface: link.name.clone(), mode, queues: queues.len() as u32, reasons })
+}
+
+/// A socket's error means that its interface is gone.
+fn gone(interface: &str, error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(libc::ENETDOWN) {
+        return io::Error::new(io::ErrorKind::NotFound, format!("interface `{interface}` is gone"));
+    }
+    error
+}
