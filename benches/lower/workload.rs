@@ -10,6 +10,7 @@ use tapline_record::{
     BatchBuilder, ColumnBuilder, Epoch, FLOWS, FlowColumn, FlowRow, Layout, PACKETS, PacketColumn, PacketRow,
     Stream, StreamId,
 };
+use tapline_trafficgen::random::Random;
 
 /// Rows of every workload.
 pub(crate) const ROWS: usize = 4 << 20;
@@ -54,14 +55,14 @@ fn build<R>(
     row: impl Fn(u64) -> R,
     append: impl Fn(&[R], usize, &mut ColumnBuilder),
 ) -> Vec<StreamBatch> {
-    let mut seed = 7;
+    let mut random = Random::new(7, "rows");
     let mut builder = BatchBuilder::new(stream, columns, BATCH_ROWS);
     let mut of_streams = [const { None }; StreamId::COUNT];
     of_streams[stream.id as usize] = Some(columns.to_vec());
     let layout = Arc::new(Layout::new(Epoch(1), of_streams));
     let batch = |sequence: usize| {
         for _ in 0..BATCH_ROWS / BURST_ROWS {
-            let burst: Vec<R> = (0..BURST_ROWS).map(|_| row(random(&mut seed))).collect();
+            let burst: Vec<R> = (0..BURST_ROWS).map(|_| row(random.bits())).collect();
             builder.append(BURST_ROWS, |position, column| append(&burst, position, column));
         }
         let sequence = sequence as u64;
@@ -69,14 +70,6 @@ fn build<R>(
         StreamBatch { source, stream, layout, batch: builder.finish(), sequence }
     };
     (0..ROWS / BATCH_ROWS).map(batch).collect()
-}
-
-/// SplitMix64.
-fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*seed ^ *seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }
 
 fn as_pair(pair: u64) -> FlowRow {

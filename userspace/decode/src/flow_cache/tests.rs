@@ -4,16 +4,7 @@ use super::*;
 use std::collections::BTreeMap;
 use tapline_record::StreamId;
 use tapline_record::address::mapped_v4;
-
-/// Numbers that look random and are the same each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
+use tapline_trafficgen::random::Random;
 
 const ALL_PACKET_COLUMNS: u64 = (1 << PacketColumn::ALL.len()) - 1;
 
@@ -143,7 +134,7 @@ const KEYS: [&str; 19] = [
 
 #[test]
 fn rows_of_any_keys_stand_for_all_packets_of_their_pane() {
-    let mut random = Random(7);
+    let mut random = Random::new(7, "packets");
     for round in 0..300 {
         let keys: Vec<_> = KEYS.into_iter().filter(|_| random.below(3) == 0).collect();
         let own = ["ts", "octets", "frame_octets", "last_ts", "packets"];

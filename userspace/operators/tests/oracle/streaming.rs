@@ -14,16 +14,7 @@ use tapline_record::column::BURST_ROWS;
 use tapline_record::{
     BatchBuilder, Epoch, EventTime, Layout, PACKETS, PacketColumn, PacketRow, StreamId, Watermarks,
 };
-
-/// A small generator of numbers, for the order in which parts are merged.
-struct Shuffle(u64);
-
-impl Shuffle {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-}
+use tapline_trafficgen::random::Random;
 
 /// Batches of the rows, each with watermarks that no later row is behind.
 pub(crate) fn batches_of(
@@ -73,10 +64,10 @@ pub(crate) fn streaming_answer(query: &Arc<ContinuousQuery>, case: &Case) -> Vec
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: case.workers == 1 };
     let mut workers: Vec<Vec<LowerOperator>> =
         (0..case.workers).map(|_| LowerOperator::all(query, limits)).collect();
-    let mut shuffle = Shuffle(case.shuffle);
+    let mut random = Random::new(case.shuffle, "shuffle");
     let mut outputs = vec![];
     for (batch, watermarks) in batches_of(&rows, &columns, case.batch_rows) {
-        let worker = shuffle.below(case.workers);
+        let worker = random.below(case.workers as u64) as usize;
         for operator in &mut workers[worker] {
             operator.process(&batch, &mut outputs).unwrap();
             operator.advance(&watermarks, &mut outputs).unwrap();
@@ -90,7 +81,7 @@ pub(crate) fn streaming_answer(query: &Arc<ContinuousQuery>, case: &Case) -> Vec
     let delivered: u64 = workers.iter().flatten().map(|operator| operator.ledger().delivered).sum();
     let is_asked = query.columns_of(&PACKETS).is_some();
     assert_eq!(delivered, if is_asked { rows.len() as u64 } else { 0 }, "each row counts once");
-    super::batch::lines(&merge(query, case.workers, limits, outputs, &mut shuffle))
+    super::batch::lines(&merge(query, case.workers, limits, outputs, &mut random))
 }
 
 /// Merges the outputs in a random order, but for rows, whose order is their own.
@@ -99,13 +90,13 @@ fn merge(
     workers: usize,
     limits: OperatorLimits,
     mut outputs: Vec<LowerOutput>,
-    shuffle: &mut Shuffle,
+    random: &mut Random,
 ) -> Vec<RecordBatch> {
     let mut windows = Windows::new(query, workers, limits);
     let mut closed = vec![];
     windows.begin(SourceId(0), 0, &mut closed);
     while !outputs.is_empty() {
-        let output = outputs.swap_remove(shuffle.below(outputs.len()));
+        let output = outputs.swap_remove(random.below(outputs.len() as u64) as usize);
         windows.accept(output, &mut closed).unwrap();
     }
     for worker in 0..workers {
@@ -144,7 +135,7 @@ pub(crate) fn scattered_answer(
     }
     assert!(given_early > 0, "some panes leave early");
     operators.iter_mut().for_each(|operator| operator.finish(&mut outputs).unwrap());
-    let results = merge(query, workers, limits, outputs, &mut Shuffle(7));
+    let results = merge(query, workers, limits, outputs, &mut Random::new(7, "shuffle"));
     let column = |batch: &RecordBatch, place: usize| batch.column(place).as_primitive::<Int64Type>().value(0);
     results.iter().map(|batch| (column(batch, 3), column(batch, 4))).collect()
 }
