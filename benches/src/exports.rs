@@ -61,6 +61,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// What is measured, by the name of its mark.
+const MEASURED: &str = "exports: nfdump";
+
 fn report(records: u64, own: Vec<Duration>, peer: Vec<Duration>) {
     let ratios = own.iter().zip(&peer).map(|(own, peer)| peer.as_secs_f64() / own.as_secs_f64());
     let ratio = median(ratios.collect(), f64::total_cmp);
@@ -69,7 +72,7 @@ fn report(records: u64, own: Vec<Duration>, peer: Vec<Duration>) {
         let cpu = median(cpu, Ord::cmp).as_secs_f64();
         println!("| {name} | {cpu:.2} | {:.2} |", records as f64 / cpu / 1e6);
     }
-    let verdict = floors::verdict("exports: nfdump", ratio);
+    let verdict = floors::verdict(MEASURED, ratio);
     println!("\nThe same sums for every pair. nfdump takes {ratio:.1} times the CPU time: {verdict}");
 }
 
@@ -130,7 +133,7 @@ fn ask_nfdump(stored: &Path) -> Result<Duration> {
     Ok(usage::measure(&mut command)?.cost.cpu)
 }
 
-/// The same in a form without rounding, which has no names of columns.
+/// The matrix of nfdump in a form without rounding, which has no names of columns.
 fn matrix_of_nfdump(stored: &Path) -> Result<Matrix> {
     let mut command = Command::new(find("nfdump")?);
     command.arg("-r").arg(stored).args(["-A", "srcas,dstas", "-o", "fmt:%sas,%das,%byt", "-q", "-N"]);
@@ -173,5 +176,9 @@ mod tests {
         assert_eq!(own, peer);
         assert!(check(&own, &peer).is_ok());
         assert!(check(&own, &parse(&named("1,2,30\n1,3,5\n")).expect("it is one")).is_err());
+    }
+    #[test]
+    fn what_is_measured_has_its_mark() {
+        assert!(floors::names_of("exports").eq(MEASURED.strip_prefix("exports: ")));
     }
 }

@@ -1,8 +1,8 @@
 //! What each measurement must reach, all in one place.
 //!
 //! Takes the name of a measurement and what was found, says whether that is enough, and keeps in mind what is not, for
-//! `--check`. All are ratios of what ran in turn in one run, so that they hold on any machine; a measurement without a
-//! name here is for orientation.
+//! `--check`. All are ratios of what ran in turn in one run, so that they hold on any machine. Every measurement has its
+//! name here, also one that is for orientation; one that has none fails.
 
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -12,13 +12,15 @@ use std::sync::{Mutex, PoisonError};
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
+    /// Both are: it is measured for orientation.
+    Either,
 }
 
-use Bound::{AtLeast, AtMost};
+use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 23] = [
+const FLOORS: [(&str, Bound); 26] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -26,6 +28,8 @@ const FLOORS: [(&str, Bound); 23] = [
     ("offline: tshark -z conv,udp", AtLeast(100.0)),
     ("offline: tcpdump -w /dev/null", AtLeast(2.0)),
     // What many queries at once take, as a multiple of one.
+    ("queries: 5", Either),
+    ("queries: 10", Either),
     ("queries: 20", AtMost(2.5)),
     ("queries: 100", AtMost(6.0)),
     ("queries: 1000", AtMost(40.0)),
@@ -33,6 +37,7 @@ const FLOORS: [(&str, Bound); 23] = [
     ("ingress: NetFlow v5, nfcapd", AtLeast(1.5)),
     ("ingress: NetFlow v9, nfcapd", AtLeast(3.0)),
     ("ingress: IPFIX, nfcapd", AtLeast(3.0)),
+    ("ingress: NetFlow v5, nfacctd", Either),
     ("ingress: NetFlow v9, nfacctd", AtLeast(8.0)),
     ("ingress: IPFIX, nfacctd", AtLeast(8.0)),
     // Records that tapline lost.
@@ -50,30 +55,47 @@ const FLOORS: [(&str, Bound); 23] = [
 /// The measurements that missed their floors.
 static MISSED: Mutex<Vec<String>> = Mutex::new(vec![]);
 
-/// Whether what was found is enough, for a table; empty where nothing is asked.
+/// Whether what was found is enough, for a table; empty where nothing is asked. A name that is not known misses.
 pub fn verdict(name: &str, found: f64) -> String {
-    let Some((_, bound)) = FLOORS.iter().find(|(known, _)| *known == name) else { return String::new() };
+    let Some(bound) = bound_of(name) else {
+        miss(format!("{name}: {found:.2}, and no measurement of this name is known"));
+        return "UNKNOWN".to_owned();
+    };
     let is_enough = match bound {
-        AtLeast(floor) => found >= *floor,
-        AtMost(ceiling) => found <= *ceiling,
+        AtLeast(floor) => found >= floor,
+        AtMost(ceiling) => found <= ceiling,
+        Either => return String::new(),
     };
     if !is_enough {
-        let mut missed = MISSED.lock().unwrap_or_else(PoisonError::into_inner);
-        missed.push(format!("{name}: {found:.2}, {}", text(*bound)));
+        miss(format!("{name}: {found:.2}, {}", text(bound)));
     }
-    format!("{} {}", text(*bound), if is_enough { "reached" } else { "MISSED" })
+    format!("{} {}", text(bound), if is_enough { "reached" } else { "MISSED" })
 }
 
 /// What is asked, for a sentence; empty where nothing is.
 #[must_use]
 pub fn asked(name: &str) -> String {
-    FLOORS.iter().find(|(known, _)| *known == name).map(|(_, bound)| text(*bound)).unwrap_or_default()
+    bound_of(name).map(text).unwrap_or_default()
+}
+
+/// The names of what a command measures, in the order of this list.
+pub fn names_of(command: &str) -> impl Iterator<Item = &'static str> {
+    FLOORS.iter().filter_map(move |(name, _)| name.strip_prefix(command)?.strip_prefix(": "))
+}
+
+fn bound_of(name: &str) -> Option<Bound> {
+    FLOORS.iter().find(|(known, _)| *known == name).map(|(_, bound)| *bound)
+}
+
+fn miss(what: String) {
+    MISSED.lock().unwrap_or_else(PoisonError::into_inner).push(what);
 }
 
 fn text(bound: Bound) -> String {
     match bound {
         AtLeast(floor) => format!("≥ {floor}"),
         AtMost(ceiling) => format!("≤ {ceiling}"),
+        Either => String::new(),
     }
 }
 
@@ -93,14 +115,38 @@ pub fn exit_code() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_trafficgen::exports::Protocol;
 
     #[test]
     fn what_is_not_enough_is_kept_in_mind() {
         assert_eq!(verdict("offline: pmacctd", 10.0), "≥ 10 reached");
         assert_eq!(verdict("queries: 20", 2.6), "≤ 2.5 MISSED");
-        assert_eq!(verdict("offline: something new", 0.0), "");
+        assert_eq!(verdict("queries: 10", 99.0), "");
+        assert_eq!(verdict("offline: something new", 3.0), "UNKNOWN");
         assert_eq!(asked("queries: 20"), "≤ 2.5");
-        assert_eq!(missed(), ["queries: 20: 2.60, ≤ 2.5"]);
+        let unknown = "offline: something new: 3.00, and no measurement of this name is known";
+        assert_eq!(missed(), ["queries: 20: 2.60, ≤ 2.5", unknown]);
+    }
+
+    #[test]
+    fn each_command_that_measures_is_compared_with_the_list() {
+        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress` and `live`.
+        let commands = ["offline", "queries", "exports", "ingress", "live", "decode", "lower"];
+        let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
+        assert_eq!(known, FLOORS.len());
+    }
+
+    #[test]
+    fn benchmarks_in_memory_measure_what_is_in_the_list() {
+        // They are programs without a harness for tests, so their text is read.
+        let lower = include_str!("../lower/main.rs")
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","));
+        assert!(lower.eq(names_of("lower")));
+        let decode = [Protocol::NetflowV5, Protocol::NetflowV9, Protocol::Ipfix];
+        let text = "[Protocol; 3] = [Protocol::NetflowV5, Protocol::NetflowV9, Protocol::Ipfix];";
+        assert!(include_str!("../exports/main.rs").contains(text));
+        assert!(decode.iter().map(|protocol| format!("{protocol}, netflow_parser")).eq(names_of("decode")));
     }
 
     #[test]

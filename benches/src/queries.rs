@@ -162,3 +162,13 @@ fn lines(path: &Path) -> Result<Vec<String>> {
     lines.sort();
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_of_queries_has_its_mark() {
+        assert!(COUNTS.map(|count| count.to_string()).iter().eq(floors::names_of("queries")));
+    }
+}

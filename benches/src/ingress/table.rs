@@ -14,6 +14,9 @@ use super::collector::Collector;
 use super::live::Outcome;
 use crate::median;
 
+/// Records that tapline lost, by the name of their mark.
+const LOST: &str = "ingress: lost";
+
 /// What is sent, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Case {
@@ -36,9 +39,9 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// Whether tapline's rate is enough times a peer's.
-    fn verdict(self, collector: Collector, factor: f64) -> String {
-        floors::verdict(&format!("ingress: {}, {}", self.protocol, collector.name()), factor)
+    /// What is measured of a peer, by the name of its mark.
+    fn measured(self, collector: Collector) -> String {
+        format!("ingress: {}, {}", self.protocol, collector.name())
     }
 }
 
@@ -80,14 +83,14 @@ fn cells(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
 fn verdict(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
     if series.collector == Collector::Tapline {
         let lost: u64 = runs.iter().map(Outcome::lost_records).sum();
-        return format!(" | lost: {}", floors::verdict("ingress: lost", lost as f64));
+        return format!(" | lost: {}", floors::verdict(LOST, lost as f64));
     }
     let Some(tapline) = tapline_of(series.case, all) else {
         return "– | tapline was not measured".to_owned();
     };
     let factors = tapline.iter().zip(runs).map(|(own, peer)| own.rate() / peer.rate());
     let factor = median(factors.collect(), f64::total_cmp);
-    format!("{factor:.1} | {}", series.case.verdict(series.collector, factor))
+    format!("{factor:.1} | {}", floors::verdict(&series.case.measured(series.collector), factor))
 }
 
 fn tapline_of(case: Case, all: &[Series]) -> Option<&[Outcome]> {
@@ -124,6 +127,16 @@ mod tests {
         let own = "| NetFlow v9, plain | tapline | 0.20 | 5.00 | 1.00 | 0.0 % | 3 |  | lost: ≤ 0 reached |\n";
         let peer = "| NetFlow v9, plain | nfcapd | 0.50 | 1.80 | 1.00 | 10.0 % | 3 | 2.8 | ≥ 3 MISSED |\n";
         assert!(text.contains(own) && text.contains(peer), "{text}");
+    }
+
+    #[test]
+    fn each_peer_has_its_mark_with_each_protocol() {
+        let protocols = || super::super::PROTOCOLS.map(|(_, protocol)| Case { protocol, is_plain: true });
+        let peers = [Collector::Nfcapd, Collector::Nfacctd];
+        let measured = peers.iter().flat_map(|&peer| protocols().map(|case| case.measured(peer)));
+        let measured: Vec<_> = measured.chain([LOST.to_owned()]).collect();
+        let known: Vec<_> = floors::names_of("ingress").map(|name| format!("ingress: {name}")).collect();
+        assert_eq!(measured, known);
     }
 
     #[test]

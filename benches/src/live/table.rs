@@ -12,6 +12,9 @@ use super::watcher::Watcher;
 use super::{Outcome, Series};
 use crate::median;
 
+/// What is compared with reading alone, by the name of its mark.
+const MEASURED: &str = "live: SQL over AF_XDP";
+
 pub(super) fn markdown(all: &[Series]) -> String {
     let mut text = "\nOne processor sends as fast as it goes, which includes what the kernel and an XDP program do with \
          a frame; the watcher has the other one. CPU time is the watcher's own with all its children, start and end \
@@ -28,7 +31,7 @@ pub(super) fn markdown(all: &[Series]) -> String {
         let _ = writeln!(text, "| {} | {cells} |", series.watcher.name());
     }
     if let Some(ratio) = ratio(all, Watcher::XdpCount, Watcher::XdpNothing) {
-        let verdict = floors::verdict("live: SQL over AF_XDP", ratio);
+        let verdict = floors::verdict(MEASURED, ratio);
         let _ = writeln!(text, "\nSQL over AF_XDP counts {ratio:.2} of what reading alone does ({verdict}).");
     }
     text
@@ -79,6 +82,11 @@ mod tests {
         assert!(text.contains("| pmacctd | 2.00 | 0.50 | 25.0 % | 1.00 | 0.25 |\n"), "{text}");
         assert!(text.contains("| AF_XDP, nothing | 2.00 | 1.00 | 50.0 % | 1.00 | 0.50 |\n"), "{text}");
         assert!(text.contains("counts 0.85 of what reading alone does (≥ 0.9 MISSED)"), "{text}");
+    }
+
+    #[test]
+    fn what_is_measured_has_its_mark() {
+        assert!(floors::names_of("live").eq(MEASURED.strip_prefix("live: ")));
     }
 
     #[test]
