@@ -14,6 +14,12 @@ pub(super) const MESSAGE_OCTETS_MAX: usize = 65_535;
 /// Octets of an IPFIX header.
 pub(super) const IPFIX_HEADER_OCTETS: usize = 16;
 
+/// Versions, as messages begin with them.
+const V5: u16 = 5;
+const V7: u16 = 7;
+const V9: u16 = 9;
+const IPFIX: u16 = 10;
+
 const V9_HEADER_OCTETS: usize = 20;
 /// NetFlow v5 and v7 have headers of the same length.
 const V5_HEADER_OCTETS: usize = 24;
@@ -21,8 +27,15 @@ const V5_RECORD_OCTETS: usize = 48;
 const V7_RECORD_OCTETS: usize = 52;
 /// The second half of the version, which has 32 bits; no set is that short.
 const SFLOW_VERSION: u16 = 5;
+/// Sets of templates and of options templates.
+const V9_TEMPLATES: [u16; 2] = [0, 1];
+const IPFIX_TEMPLATES: [u16; 2] = [2, 3];
 /// Data sets have ids above this one.
 const RESERVED_SET_MAX: u16 = 255;
+/// The kind of an agent's address in sFlow, which stands at this place of a datagram.
+const SFLOW_AGENT_AT: usize = 4;
+const SFLOW_IPV4: u32 = 1;
+const SFLOW_IPV6: u32 = 2;
 const NANOSECONDS_A_SECOND: u32 = 1_000_000_000;
 
 /// A protocol for flow exports.
@@ -40,10 +53,10 @@ impl Protocol {
     pub(super) fn of_version(octets: &[u8]) -> Option<Self> {
         match (be16(octets, 0)?, be16(octets, 2)?) {
             (0, SFLOW_VERSION) => Some(Self::Sflow),
-            (5, _) => Some(Self::NetflowV5),
-            (7, _) => Some(Self::NetflowV7),
-            (9, _) => Some(Self::NetflowV9),
-            (10, _) => Some(Self::Ipfix),
+            (V5, _) => Some(Self::NetflowV5),
+            (V7, _) => Some(Self::NetflowV7),
+            (V9, _) => Some(Self::NetflowV9),
+            (IPFIX, _) => Some(Self::Ipfix),
             _ => None,
         }
     }
@@ -112,7 +125,7 @@ fn has_set(octets: &[u8], header_octets: usize, reserved: [u16; 2], octets_max: 
 }
 
 fn is_v9(octets: &[u8], octets_max: usize) -> Option<bool> {
-    has_set(octets, V9_HEADER_OCTETS, [0, 1], octets_max)
+    has_set(octets, V9_HEADER_OCTETS, V9_TEMPLATES, octets_max)
 }
 
 fn is_ipfix(octets: &[u8], octets_max: usize) -> Option<bool> {
@@ -120,7 +133,7 @@ fn is_ipfix(octets: &[u8], octets_max: usize) -> Option<bool> {
     if message_octets == IPFIX_HEADER_OCTETS {
         return Some(octets.len() >= IPFIX_HEADER_OCTETS);
     }
-    let is_set = has_set(octets, IPFIX_HEADER_OCTETS, [2, 3], message_octets)?;
+    let is_set = has_set(octets, IPFIX_HEADER_OCTETS, IPFIX_TEMPLATES, message_octets)?;
     Some(is_set && message_octets <= octets_max)
 }
 
@@ -148,13 +161,13 @@ fn zeros_end(octets: &[u8], at: usize) -> usize {
 
 /// Where the uptime stands in an sFlow header, behind an address of either family.
 fn sflow_uptime_at(octets: &[u8]) -> usize {
-    if be32(octets, 4) == Some(2) { 32 } else { 20 }
+    if be32(octets, SFLOW_AGENT_AT) == Some(SFLOW_IPV6) { 32 } else { 20 }
 }
 
 fn is_sflow(octets: &[u8], octets_max: usize) -> Option<bool> {
     let samples_at = sflow_uptime_at(octets) + 8;
     let samples = be32(octets, samples_at - 4)? as usize;
-    let has_agent = matches!(be32(octets, 4)?, 1 | 2);
+    let has_agent = matches!(be32(octets, SFLOW_AGENT_AT)?, SFLOW_IPV4 | SFLOW_IPV6);
     if samples == 0 {
         return Some(has_agent);
     }

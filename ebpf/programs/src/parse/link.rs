@@ -17,6 +17,10 @@ const PPPOE_SESSION: u16 = 0x8864;
 const PROVIDER_BACKBONE: u16 = 0x88e7;
 const FABRIC_PATH: u16 = 0x8903;
 const NSH: u16 = 0x894f;
+/// What PPP carries, and associated channels of MPLS (IANA, "PPP DLL Protocol Numbers").
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+const PPP_MPLS: u16 = 0x0281;
 /// Octets of NSH's base header and service path.
 const NSH_OCTETS: u32 = 8;
 /// Up to here the field is the length of an 802.3 frame.
@@ -135,8 +139,8 @@ fn mpls<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
 fn associated_channel<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     let [_, _, high, low] = walk.take()?;
     walk.position.ethertype = match be16(high, low) {
-        0x0021 => IPV4,
-        0x0057 => IPV6,
+        PPP_IPV4 => IPV4,
+        PPP_IPV6 => IPV6,
         _ => return None,
     };
     Some(())
@@ -172,9 +176,9 @@ fn pppoe<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
         be16(first, second)
     };
     walk.position.ethertype = match protocol {
-        0x0021 => IPV4,
-        0x0057 => IPV6,
-        0x0281 => MPLS,
+        PPP_IPV4 => IPV4,
+        PPP_IPV6 => IPV6,
+        PPP_MPLS => MPLS,
         _ => return None,
     };
     Some(())

@@ -18,15 +18,26 @@ use super::wire::{u16_at, u32_at};
 /// Octets of the header.
 const HEADER_OCTETS: usize = 16;
 
+/// Where the fields of the header begin.
+const LENGTH_AT: usize = 2;
+const SECONDS_AT: usize = 4;
+const SEQUENCE_AT: usize = 8;
+const DOMAIN_AT: usize = 12;
+
 /// The observation domain of a message.
 pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
-    u32_at(payload, 12)
+    u32_at(payload, DOMAIN_AT)
 }
 
 /// Decodes a message.
 pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut Output) {
     let payload = datagram.payload;
-    let header = (u16_at(payload, 2), u32_at(payload, 4), u32_at(payload, 8), domain_of(payload));
+    let header = (
+        u16_at(payload, LENGTH_AT),
+        u32_at(payload, SECONDS_AT),
+        u32_at(payload, SEQUENCE_AT),
+        domain_of(payload),
+    );
     let (Some(length), Some(seconds), Some(sequence), Some(number)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };

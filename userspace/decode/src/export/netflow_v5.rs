@@ -18,6 +18,18 @@ use std::sync::Arc;
 /// Octets of the header of v5 and v7.
 const HEADER_OCTETS: usize = 24;
 
+/// Where the fields of the header begin.
+const COUNT_AT: usize = 2;
+const UPTIME_AT: usize = 4;
+const SECONDS_AT: usize = 8;
+const NANOSECONDS_AT: usize = 12;
+const SEQUENCE_AT: usize = 16;
+const ENGINE_AT: usize = 20;
+const SAMPLING_AT: usize = 22;
+
+/// The sampling rate in its field; the two bits above it say how samples are taken.
+const RATE_BITS: u16 = 0x3fff;
+
 /// Octets of a record of v5, and fewer than v7's.
 const RECORD_OCTETS: usize = 48;
 
@@ -64,20 +76,25 @@ fn plan(fields: &[(u16, u16)], columns: &[usize]) -> Plan {
 /// The engine that a message comes from: type and id.
 pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
     let is_v5 = u16_at(payload, 0)? == u16::from(NETFLOW_V5);
-    if is_v5 { u16_at(payload, 20).map(u32::from) } else { Some(0) }
+    if is_v5 { u16_at(payload, ENGINE_AT).map(u32::from) } else { Some(0) }
 }
 
 /// Records that a header says there are; no more than there is room for.
 pub(super) fn claimed(payload: &[u8]) -> u64 {
     let records_max = payload.len().saturating_sub(HEADER_OCTETS) / RECORD_OCTETS;
-    u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
+    u16_at(payload, COUNT_AT).map_or(0, |count| usize::from(count).min(records_max) as u64)
 }
 
 /// Decodes a message of v5 or v7.
 pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Domain, output: &mut Output) {
     let payload = datagram.payload;
-    let header = (u16_at(payload, 2), u32_at(payload, 4), u32_at(payload, 16), u16_at(payload, 22));
-    let (Some(count), Some(uptime), Some(sequence), Some(last)) = header else {
+    let header = (
+        u16_at(payload, COUNT_AT),
+        u32_at(payload, UPTIME_AT),
+        u32_at(payload, SEQUENCE_AT),
+        u16_at(payload, SAMPLING_AT),
+    );
+    let (Some(count), Some(uptime), Some(sequence), Some(sampling)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };
     let body = payload.get(HEADER_OCTETS..).unwrap_or_default();
@@ -85,11 +102,11 @@ pub(super) fn decode(datagram: &Datagram<'_>, plan: &Arc<Plan>, domain: &mut Dom
     if claimed > body.len() {
         domain.counts.reasons.count(Undecodable::Length);
     }
-    if payload[1] == NETFLOW_V5 && last & 0x3fff > 0 {
-        domain.sampling.note_header(u64::from(last & 0x3fff));
+    if payload[1] == NETFLOW_V5 && sampling & RATE_BITS > 0 {
+        domain.sampling.note_header(u64::from(sampling & RATE_BITS));
     }
-    let seconds = u32_at(payload, 8).unwrap_or(0);
-    let sent = header_time(seconds, u32_at(payload, 12).unwrap_or(0));
+    let seconds = u32_at(payload, SECONDS_AT).unwrap_or(0);
+    let sent = header_time(seconds, u32_at(payload, NANOSECONDS_AT).unwrap_or(0));
     let engine = domain_of(payload).unwrap_or(0);
     let head = Head::new(datagram, (engine, sequence), sent, Some(uptime), output.source);
     domain.clock.note(&head);

@@ -15,18 +15,30 @@ use super::wire::{u16_at, u32_at};
 /// Octets of the header.
 const HEADER_OCTETS: usize = 20;
 
+/// Where the fields of the header begin.
+const COUNT_AT: usize = 2;
+const UPTIME_AT: usize = 4;
+const SECONDS_AT: usize = 8;
+const SEQUENCE_AT: usize = 12;
+const SOURCE_ID_AT: usize = 16;
+
 /// Octets that a flow record has at least where a header is believed as to how many there are.
 const RECORD_OCTETS: usize = 16;
 
 /// The source id of a message.
 pub(super) fn domain_of(payload: &[u8]) -> Option<u32> {
-    u32_at(payload, 16)
+    u32_at(payload, SOURCE_ID_AT)
 }
 
 /// Decodes a message.
 pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut Output) {
     let payload = datagram.payload;
-    let header = (u32_at(payload, 4), u32_at(payload, 8), u32_at(payload, 12), domain_of(payload));
+    let header = (
+        u32_at(payload, UPTIME_AT),
+        u32_at(payload, SECONDS_AT),
+        u32_at(payload, SEQUENCE_AT),
+        domain_of(payload),
+    );
     let (Some(uptime), Some(seconds), Some(sequence), Some(source)) = header else {
         return domain.counts.reasons.count(Undecodable::Header);
     };
@@ -41,7 +53,7 @@ pub(super) fn decode(datagram: &Datagram<'_>, domain: &mut Domain, output: &mut 
 /// Records of all kinds, templates among them, that the header says there are; no more than there is room for.
 pub(super) fn claimed(payload: &[u8]) -> u64 {
     let records_max = payload.len() / RECORD_OCTETS;
-    u16_at(payload, 2).map_or(0, |count| usize::from(count).min(records_max) as u64)
+    u16_at(payload, COUNT_AT).map_or(0, |count| usize::from(count).min(records_max) as u64)
 }
 
 /// Reads the sets with this number.

@@ -14,6 +14,9 @@ pub(super) enum Records<'a> {
     Varying { body: &'a [u8], ends: &'a [Span], fields: usize },
 }
 
+/// A length of one octet that says that the length is in the two octets behind it (RFC 7011 §7).
+const LENGTH_FOLLOWS: usize = 255;
+
 /// First octet, and the octet after the last, in the body of a set.
 pub(super) type Span = (u32, u32);
 
@@ -144,7 +147,7 @@ fn find_fields(body: &[u8], first: usize, template: &Template, spans: &mut Vec<S
         if field.length == VARIABLE {
             length = usize::from(*body.get(next)?);
             next += 1;
-            if length == 255 {
+            if length == LENGTH_FOLLOWS {
                 length = usize::from(u16_at(body, next)?);
                 next += 2;
             }

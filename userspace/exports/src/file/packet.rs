@@ -16,7 +16,11 @@ pub(super) const UDP_HEADER_OCTETS: usize = 8;
 const MORE_FRAGMENTS_V4: u16 = 0x2000;
 const MORE_FRAGMENTS_V6: u16 = 1;
 const IPV6_HEADER_OCTETS: usize = 40;
+/// Extension headers of IPv6 (IANA, "Assigned Internet Protocol Numbers").
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
 const FRAGMENT_HEADER: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
 
 /// What a frame carries.
 pub(super) enum Carried<'a> {
@@ -166,7 +170,7 @@ fn ipv4_data(packet: &[u8]) -> Option<(&[u8], bool)> {
 fn ipv6_data(packet: &[u8]) -> Option<(&[u8], bool)> {
     let (mut at, mut next_header) = (IPV6_HEADER_OCTETS, *packet.get(6)?);
     while next_header != FRAGMENT_HEADER {
-        if !matches!(next_header, 0 | 43 | 60) {
+        if !matches!(next_header, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS) {
             return None;
         }
         next_header = *packet.get(at)?;
