@@ -15,7 +15,7 @@ use crate::process;
 /// choose the same features of dependencies and nothing is compiled twice.
 const BUILD_TAPLINE: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline"];
 
-/// Likewise for the program that sends frames.
+/// What cargo is asked to build the program that sends frames, with the whole workspace for the same reason.
 const BUILD_LOAD: [&str; 6] = ["build", "--quiet", "--release", "--workspace", "--bin", "tapline-load"];
 
 /// The folder of the workspace's `Cargo.toml`.

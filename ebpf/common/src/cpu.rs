@@ -28,15 +28,15 @@ macro_rules! counters {
 counters! {
     /// Frames that the program was given.
     seen_packets,
-    /// Their octets.
+    /// Octets of the frames that the program was given.
     seen_octets,
     /// Frames that the pre-filter refused.
     filtered_packets,
-    /// Their octets.
+    /// Octets of the frames that the pre-filter refused.
     filtered_octets,
     /// Frames that are in no entry, as the ring buffer was full.
     lost_packets,
-    /// Their octets.
+    /// Octets of the frames that are in no entry.
     lost_octets,
     /// Frames in entries that went through the ring buffer.
     sent_packets,

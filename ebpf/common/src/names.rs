@@ -33,12 +33,12 @@ pub const SENDERS: &str = "SENDERS";
 
 /// Programs that do a part of what the capture program does, after [`SEND`] has numbered the frame, for benchmarks.
 pub mod parts {
-    /// Nothing more.
+    /// Numbers the frame, and nothing more.
     pub const NOTHING: &str = "tapline_nothing";
     /// What the frame is.
     pub const PARSE: &str = "tapline_parse";
-    /// And when it came.
+    /// What the frame is, and when it came.
     pub const CLOCK: &str = "tapline_clock";
-    /// All of it.
+    /// What the frame is, when it came, and its entry in the table.
     pub const TABLE: &str = "tapline_table";
 }

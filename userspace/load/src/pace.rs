@@ -15,7 +15,7 @@ const FRAMES_STEP: Duration = Duration::from_millis(1);
 pub enum Rate {
     /// As fast as it goes.
     Max,
-    /// So many.
+    /// So many records a second.
     PerSecond(u64),
 }
 
@@ -66,7 +66,7 @@ pub struct Limit {
 
 impl Limit {
     /// How many records come at a rate.
-    pub fn records_at(&self, rate: u64) -> u64 {
+    pub(crate) fn records_at(&self, rate: u64) -> u64 {
         let by_time = u128::from(rate) * self.duration.as_nanos() / 1_000_000_000;
         self.records.min(u64::try_from(by_time).unwrap_or(u64::MAX))
     }

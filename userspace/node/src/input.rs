@@ -172,7 +172,7 @@ fn open_packets(files: CaptureSet, demand: &Demand, options: &SourceOptions) -> 
     opened
 }
 
-/// Likewise for exports.
+/// The files of exports, which are read twice where some query has windows, as captures are.
 fn open_exports(files: ExportSet, demand: &Demand, options: &SourceOptions) -> Opened {
     let again = demand.has_panes().then(|| files.again()).flatten();
     let disorder_ns = again.map(|files| disorder_ns(files, options.exports));

@@ -166,7 +166,7 @@ impl Finisher {
 struct SlidingPanes {
     width: i64,
     slide: i64,
-    /// Those of each lower half.
+    /// The panes of each lower half.
     trees: Vec<PaneTree>,
 }
 

@@ -24,7 +24,7 @@ use tapline_query::{Aggregate, AggregateFold};
 pub struct GroupBatch {
     /// One row a group: keys, then the columns of each aggregate.
     pub groups: RecordBatch,
-    /// The same for the rows beyond the cap, keys NULL; one row, if there were any.
+    /// What the rows beyond the cap add up to, keys NULL; one row, if there were any.
     pub folded: Option<RecordBatch>,
     /// Rows that were folded into all of it.
     pub rows: u64,

@@ -90,7 +90,7 @@ fn sorted_rows(times: &[i64], width: i64, runs: &mut Vec<PaneRun>) -> Vec<u32> {
     sorted
 }
 
-/// The same where panes are far from each other.
+/// Puts rows apart by pane where panes are far from each other.
 fn sorted_by_comparing(times: &[i64], width: i64, runs: &mut Vec<PaneRun>) -> Vec<u32> {
     let panes = times.iter().map(|&time| EventTime(time).align_down(width));
     let mut rows: Vec<(EventTime, u32)> = panes.zip(0..).collect();

@@ -35,13 +35,13 @@ impl SqlError {
         Self { message: message.into(), help: Some(help.into()), place: None }
     }
 
-    /// The same at the token of `sql` that begins at `start`.
+    /// This error at the token of `sql` that begins at `start`.
     pub(crate) fn at(mut self, sql: &str, start: Location) -> Self {
         self.place = self.place.or_else(|| place_at(sql, start.line, start.column));
         self
     }
 
-    /// The same where its message belongs, as far as that can be said.
+    /// This error where its message belongs, as far as that can be said.
     pub(crate) fn placed(self, sql: &str) -> Self {
         match place_of_message(&self.message, sql) {
             Some(start) if self.place.is_none() => self.at(sql, start),
@@ -49,7 +49,7 @@ impl SqlError {
         }
     }
 
-    /// The same at the first token of `sql` that is or holds `word`.
+    /// This error at the first token of `sql` that is or holds `word`.
     pub(crate) fn at_word(mut self, sql: &str, word: &str) -> Self {
         self.place = self.place.or_else(|| place_of_word(sql, word));
         self

@@ -22,7 +22,7 @@ const ONCE_IS_ENOUGH: [&str; 7] =
 /// What a column says of the packets of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {
-    /// The same of every one.
+    /// A key: the same of every packet.
     Key,
     /// The sum over them.
     Sum,
@@ -33,7 +33,7 @@ enum Says {
 /// What the columns behind a branch's steps are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Behind {
-    /// Those that the steps give.
+    /// The columns that the steps give.
     columns: Vec<Says>,
     /// The time of the last packet is behind them, and then how many packets there are.
     last_ts: usize,

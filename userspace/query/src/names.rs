@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 /// The column of a result that holds the first instant of its window.
 pub const WINDOW_START: &str = "window_start";
-/// That of the instant after the window's last.
+/// The column of a result that holds the instant after the window's last.
 pub const WINDOW_END: &str = "window_end";
-/// That of how much of the window's records arrived, from 0 to 1; NULL is unknown.
+/// The column of a result that says how much of the window's records arrived, from 0 to 1; NULL is unknown.
 pub const COMPLETENESS: &str = "completeness";
-/// That of what the result saw of its window.
+/// The column of a result that says what it saw of its window.
 pub const STATUS: &str = "status";
 
 /// What results have besides the SELECT list.

@@ -26,7 +26,7 @@ use tapline_record::{ElementColumn, EventTime};
 pub(crate) struct Session {
     /// In it, plans are optimised and compiled.
     pub(crate) state: SessionState,
-    /// The same with borrowed functions, in which SQL becomes a plan.
+    /// In it SQL becomes a plan; its functions are borrowed.
     sql_state: SessionState,
     /// The names of all functions.
     pub(crate) functions: Vec<String>,

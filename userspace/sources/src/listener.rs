@@ -94,7 +94,7 @@ pub struct ListenerReport {
     pub rows_dropped: u64,
     /// Messages that were read.
     pub messages: u64,
-    /// Their octets.
+    /// Octets of the messages that were read.
     pub octets: u64,
     /// Packets that the kernel dropped since nobody read them in time; their messages are lost, and missing in
     /// the exporters' numbers.

@@ -10,7 +10,7 @@ use tapline_record::EventTime;
 pub enum Notice {
     /// Rows of this exporter are too late, or its clock is off; told once, and again when its first rows are too late.
     Times(Box<ExportAccount>),
-    /// The same of further exporters, which are not named.
+    /// Rows of further exporters are too late, or their clocks are off; they are not named.
     TimesOfMore,
 }
 

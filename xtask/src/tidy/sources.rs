@@ -1,7 +1,7 @@
 //! Rules for Rust sources.
 //!
 //! Takes the members' files, gives findings: headers, sizes, no words that put work off, no unsafe code where
-//! none belongs.
+//! none belongs, no files of other packages, no sentence that goes on in the next item's documentation.
 
 use std::path::Path;
 
@@ -36,7 +36,8 @@ pub(super) fn check(root: &Path, members: &[Member]) -> Result<Vec<Finding>> {
 }
 
 fn check_file(file: &File) -> Vec<Finding> {
-    [header(file), length(file), words(file), function_lengths(file)].concat()
+    [header(file), length(file), words(file), continued(file), borrowed(file), function_lengths(file)]
+        .concat()
 }
 
 fn header(file: &File) -> Vec<Finding> {
@@ -69,6 +70,32 @@ fn words(file: &File) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The documentation of an item is read alone: it does not go on with that of the item above.
+fn continued(file: &File) -> Vec<Finding> {
+    const GOES_ON: [&str; 6] = ["And ", "But ", "Or ", "Nor ", "Likewise", "…"];
+    let documentation = |line: &str| line.trim_start().starts_with("///");
+    let mut was_documentation = false;
+    let starts = file.text.lines().enumerate().filter(|(_, line)| {
+        let is_first = documentation(line) && !was_documentation;
+        was_documentation = documentation(line);
+        let text = line.trim_start().trim_start_matches('/').trim_start();
+        is_first && GOES_ON.iter().any(|word| text.starts_with(word))
+    });
+    let right = "this goes on from the item above: write a sentence of its own";
+    starts.map(|(number, _)| Finding::new(&file.path, number + 1, right)).collect()
+}
+
+/// A file is compiled by its own package only: what two need is a package that both depend on.
+fn borrowed(file: &File) -> Vec<Finding> {
+    const BORROWS: [&str; 2] = [concat!("#[path", " = \""), concat!("include", "!(\"")];
+    let lines = file.text.lines().enumerate().filter(|(_, line)| {
+        let path = BORROWS.iter().find_map(|start| line.trim_start().strip_prefix(start));
+        path.is_some_and(|path| path.starts_with('/') || path.contains(".."))
+    });
+    let right = "this file is another module's: move what both need to where both can see it";
+    lines.map(|(number, _)| Finding::new(&file.path, number + 1, right)).collect()
 }
 
 fn function_lengths(file: &File) -> Vec<Finding> {
@@ -120,6 +147,23 @@ mod tests {
     fn words_that_put_work_off_are_found() {
         let text = format!("//! A\n// {}: later\nlet {}S = 1;\n", LATER[0], LATER[1]);
         assert_eq!(lines(&words(&file("a.rs", &text))), [2]);
+    }
+
+    #[test]
+    fn documentation_does_not_go_on_from_the_item_above() {
+        let text = "//! A\n/// What it is.\nconst A: u8 = 1;\n/// And when\n/// it came.\nconst B: u8 = 2;\n";
+        assert_eq!(lines(&continued(&file("a.rs", text))), [4]);
+        assert!(continued(&file("a.rs", "/// Andorra,\n/// And so on.\nconst A: u8 = 1;\n")).is_empty());
+    }
+
+    #[test]
+    fn files_of_others_are_not_compiled_in() {
+        let with =
+            |path: &str| borrowed(&file("a/tests/b.rs", &format!("//! A\n#[path = \"{path}\"]\nmod c;\n")));
+        assert!(with("inner/c.rs").is_empty());
+        assert_eq!(lines(&with("../../b/src/c.rs")), [2]);
+        assert_eq!(lines(&borrowed(&file("a/b.rs", "include!(\"../c.rs\");\n"))), [1]);
+        assert!(borrowed(&file("a/b.rs", "include_str!(\"../c.sql\");\n")).is_empty());
     }
 
     #[test]

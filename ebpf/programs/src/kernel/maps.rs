@@ -104,7 +104,7 @@ pub(super) fn prefix_v4(address: [u8; 4]) -> u8 {
     PREFIXES_V4.get(&aligned.key).copied().unwrap_or(0)
 }
 
-/// The same for IPv6.
+/// The verdict on the longest prefix that holds an IPv6 address; zero if there is none.
 #[inline(always)]
 pub(super) fn prefix_v6(address: [u8; 16]) -> u8 {
     let aligned = Aligned { reserved: 0, key: Key::new(128, address) };

@@ -35,7 +35,7 @@ pub(super) fn skip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     None
 }
 
-/// The same in IPv4, which has its own fragments.
+/// Goes behind the extension headers in IPv4, which has its own fragments.
 #[inline(always)]
 pub(super) fn skip_v4<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     let is_there =

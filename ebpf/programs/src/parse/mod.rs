@@ -26,12 +26,12 @@ pub trait Octets {
         go_behind_link(self, position)
     }
 
-    /// Goes behind the extension headers of IPv6; whether something follows. Rare, likewise.
+    /// Goes behind the extension headers of IPv6; whether something follows. Rare, and a loop.
     fn go_behind_extensions(&self, position: &mut Position) -> bool {
         go_behind_extensions(self, position)
     }
 
-    /// The same in IPv4.
+    /// Goes behind the extension headers that IPv4 may have; whether something follows.
     fn go_behind_extensions_v4(&self, position: &mut Position) -> bool {
         go_behind_extensions_v4(self, position)
     }

@@ -14,7 +14,7 @@ fn assert_agreement(name: &str, link: LinkType, bytes: &[u8]) -> bool {
     assert_agreement_on_part(name, link, bytes, bytes.len() as u32)
 }
 
-/// The same of a frame of so many octets, of which the first can be read.
+/// Whether the two agree on a frame of so many octets, of which the first can be read.
 #[track_caller]
 fn assert_agreement_on_part(name: &str, link: LinkType, bytes: &[u8], octets: u32) -> bool {
     let switches = flags::TCP_FLAGS | if link == LinkType::RawIp { flags::RAW_IP } else { 0 };

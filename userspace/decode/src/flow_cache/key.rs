@@ -25,7 +25,7 @@ impl Family {
     const V4_COLUMNS: u64 =
         PacketColumn::IpVersion.bit() | PacketColumn::SrcIp.bit() | PacketColumn::DstIp.bit();
 
-    /// That of a packet.
+    /// The key of a packet.
     #[inline]
     pub(super) const fn of(packet: &PacketRow) -> Self {
         let is_whole = packet.present & Self::V4_COLUMNS == Self::V4_COLUMNS;

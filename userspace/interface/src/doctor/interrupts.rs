@@ -18,7 +18,7 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Those of an interface; none for one that has no hardware.
+    /// The interrupts of an interface; none for one that has no hardware.
     pub(super) fn of(link: &Link) -> Self {
         let Some(folder) = folder(link) else { return Self::default() };
         let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();

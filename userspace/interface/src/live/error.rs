@@ -16,7 +16,7 @@ pub enum LiveError {
     NoInterface {
         /// The name as it was given.
         name: String,
-        /// Those that there are, the most similar first.
+        /// The names that there are, the most similar first.
         others: Vec<String>,
     },
     /// The interface is switched off.

@@ -67,7 +67,7 @@ impl Drops {
 pub struct LiveCounters {
     /// Frames lent.
     pub frames: u64,
-    /// Their octets on the wire.
+    /// Octets that the frames lent had on the wire.
     pub octets: u64,
     /// Frames lent that lost their end, being longer than what is read of one.
     pub cut: u64,

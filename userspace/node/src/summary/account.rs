@@ -66,7 +66,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// That of a run which has ended, and of what its sources told; `None` when one of them told nothing.
+    /// The account of a run which has ended, and of what its sources told; `None` when one of them told nothing.
     pub(crate) fn of(outcome: Outcome, told: &[Telling], disorder_ns: Option<i64>) -> Option<Self> {
         let Outcome { elapsed, rows_dropped, queries, is_cut } = outcome;
         let (packets, exports, files) = (vec![], None, vec![]);

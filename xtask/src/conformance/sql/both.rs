@@ -23,7 +23,7 @@ impl Both {
         Self::join_apart(template, template, parts)
     }
 
-    /// The same where the dialects have templates of their own.
+    /// The templates, of which each dialect has its own, with a part in the place of each `{}`.
     pub(super) fn join_apart(ours: &str, theirs: &str, parts: &[&Self]) -> Self {
         Self {
             ours: filled(ours, parts.iter().map(|part| part.ours.as_str())),
