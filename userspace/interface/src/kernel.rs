@@ -20,7 +20,7 @@ mod trial;
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
 pub use flow::KernelFlow;
-pub use object::is_built_in;
+pub(crate) use object::is_built_in;
 pub use prefilter::{PreFilter, Rule, RuleError};
 pub use programs::{AttachMode, KernelCapture, KernelOptions, SharedPreFilter, Tally, TestedFrame};
 pub use sender::{Sender, flow_of};

@@ -12,10 +12,12 @@ mod xdp_features;
 
 use std::io;
 
-pub use ethtool::{Channels, Driver, Offloads, ReceiveRing, channels, driver, offloads, receive_ring};
+pub use ethtool::{Channels, Driver, Offloads, ReceiveRing, channels, driver};
+pub(crate) use ethtool::{offloads, receive_ring};
 pub use facts::{AttachedXdp, Carries, Link, OtherEnd, XdpAttachment};
 pub use tampering::{Tampering, hidden_tags, joined_packets};
-pub use xdp_features::{XdpFeatures, xdp_features};
+pub use xdp_features::XdpFeatures;
+pub(crate) use xdp_features::xdp_features;
 
 /// All interfaces of this namespace, in the order of their numbers.
 ///

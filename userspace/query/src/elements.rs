@@ -19,7 +19,7 @@ use tapline_decode::export::element_form;
 use tapline_record::{ElementColumn, ElementForm, FLOWS};
 
 /// Elements that the queries of one run may name together; each is a column of every batch.
-pub const ELEMENTS_MAX: usize = 64;
+pub(crate) const ELEMENTS_MAX: usize = 64;
 
 /// The functions that read elements.
 pub(crate) const ELEMENT_FUNCTIONS: [&str; 3] = ["element", "element_text", "element_octets"];

@@ -45,13 +45,12 @@ mod window_functions;
 
 pub use catalog::STREAMS;
 pub use continuous::{ContinuousQuery, Upper, UpperHalf};
-pub use elements::{ELEMENTS_MAX, check_elements};
+pub use elements::check_elements;
 pub use error::{Place, SqlError};
 pub use flow_table::FlowTable;
-pub use limits::SQL_LENGTH_MAX;
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
 pub use names::{COMPLETENESS, STATUS, WINDOW_END, WINDOW_START};
 pub use partial::PartialSlot;
 pub use planner::Planner;
 pub use tokens::split_statements;
-pub use window::{Window, format_interval, parse_interval};
+pub use window::Window;

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// Characters of a query's text.
-pub const SQL_LENGTH_MAX: usize = 64 * 1024;
+pub(crate) const SQL_LENGTH_MAX: usize = 64 * 1024;
 
 /// Operators in a query's text.
 const OPERATORS_MAX: usize = 1000;

@@ -158,7 +158,7 @@ const UNITS: [(&str, &[&str], i64); 8] = [
 ///
 /// # Errors
 /// A sentence that names the text and what would be right.
-pub fn parse_interval(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_interval(text: &str) -> Result<i64, String> {
     let wrong = || format!("'{text}' is not an interval; write e.g. '60 seconds', '5 minutes' or '500 ms'");
     let mut nanoseconds: i128 = 0;
     let mut rest = text.trim();
@@ -210,7 +210,7 @@ fn split_where(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
 
 /// The interval in the largest unit that divides it: `60 seconds` is `1 minute`.
 #[must_use]
-pub fn format_interval(nanoseconds: i64) -> String {
+pub(crate) fn format_interval(nanoseconds: i64) -> String {
     let divides = |(_, _, unit): &&(&str, &[&str], i64)| nanoseconds % unit == 0;
     // Days are what everybody counts with; a week is only read.
     let (name, _, unit) = UNITS[1..].iter().find(divides).unwrap_or(&UNITS[UNITS.len() - 1]);

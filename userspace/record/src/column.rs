@@ -320,7 +320,7 @@ impl ColumnBuilder {
     /// Takes the memory of an array that this builder made, if nobody else holds it.
     ///
     /// Only into an empty builder; text and octets are not worth the trouble.
-    pub fn reclaim(&mut self, array: ArrayRef) {
+    pub(crate) fn reclaim(&mut self, array: ArrayRef) {
         debug_assert!(self.is_empty(), "rows would be lost");
         let validity = array.nulls().map(|nulls| nulls.buffer().clone());
         match &mut self.values {

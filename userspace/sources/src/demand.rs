@@ -29,14 +29,14 @@ impl Demand {
 
     /// The widths of the panes of all queries that read a stream.
     #[must_use]
-    pub fn pane_widths_ns(&self, stream: StreamId) -> &[i64] {
+    pub(crate) fn pane_widths_ns(&self, stream: StreamId) -> &[i64] {
         &self.pane_widths_ns[stream as usize]
     }
 
     /// The widest panes of which those of all queries that read a stream consist, in nanoseconds; `None` where none of
     /// them has any.
     #[must_use]
-    pub fn common_pane_ns(&self, stream: StreamId) -> Option<i64> {
+    pub(crate) fn common_pane_ns(&self, stream: StreamId) -> Option<i64> {
         let widths = self.pane_widths_ns(stream).iter().map(|width| width.unsigned_abs());
         let common = widths.fold(0, greatest_common_divisor);
         (common > 0).then_some(common.cast_signed())

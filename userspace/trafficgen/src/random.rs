@@ -43,7 +43,7 @@ impl Random {
 
     /// A size with a heavy tail: `smallest` or more, above twice as much in half of the draws, above four
     /// times as much in a quarter, and so on, up to `doublings` times doubled.
-    pub fn heavy_tail(&mut self, smallest: u64, doublings: u32) -> u64 {
+    pub(crate) fn heavy_tail(&mut self, smallest: u64, doublings: u32) -> u64 {
         let scale = smallest << self.bits().trailing_zeros().min(doublings);
         scale + self.below(scale)
     }

@@ -1,7 +1,7 @@
 //! The layers of the workspace: a package depends on lower layers only.
 //!
-//! Takes the members, gives findings. The table is the design's; packages that are not in it (xtask, tests,
-//! benches) are above all layers, and nothing may depend on them.
+//! Takes the members, gives findings. Every package stands in one of two tables: in a layer, or above all of them,
+//! where nothing may depend on it.
 
 use super::Finding;
 use super::manifests::{Dependency, Member};
@@ -20,11 +20,27 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/load", "tests/harness"],
 ];
 
+/// The folders of the packages that are above all layers.
+const ABOVE_ALL: &[&str] = &["ebpf/programs", "xtask", "tests", "benches"];
+
 /// The packages that the tests of all others may use: one makes input, one holds what tests share.
 const FOR_TESTS_OF_ALL: [&str; 2] = ["userspace/trafficgen", "tests/harness"];
 
 pub(super) fn check(members: &[Member]) -> Vec<Finding> {
-    members.iter().flat_map(|member| check_member(member, members)).collect()
+    let mut findings: Vec<_> = members.iter().flat_map(|member| check_member(member, members)).collect();
+    findings.extend(members.iter().filter(|member| !is_known(&member.folder)).map(unknown));
+    findings
+}
+
+/// Whether one of the tables names a folder.
+fn is_known(folder: &str) -> bool {
+    LAYERS.iter().copied().flatten().chain(ABOVE_ALL).any(|known| *known == folder)
+}
+
+fn unknown(member: &Member) -> Finding {
+    let right =
+        format!("{} has no layer: name it in LAYERS or ABOVE_ALL, and in ARCHITECTURE.md", member.folder);
+    Finding::new(&member.path(), 1, right)
 }
 
 fn check_member(member: &Member, members: &[Member]) -> Vec<Finding> {
@@ -82,6 +98,13 @@ mod tests {
         assert!(wrong("userspace/node", "xtask", false));
         assert!(wrong("xtask", "tests", true));
         assert!(!wrong("tests", "userspace/node", false));
+    }
+
+    #[test]
+    fn a_package_without_a_layer_is_found() {
+        let found = check(&[member("userspace/record", "record", ""), member("userspace/new", "new", "")]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].to_string().starts_with("userspace/new/Cargo.toml:1: userspace/new has no layer"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod imports;
 mod layers;
 mod manifests;
 mod modules;
+mod public;
 mod sources;
 
 use std::fmt;
@@ -62,6 +63,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(layers::check(&members));
     findings.extend(sources::check(root, &members)?);
     findings.extend(circles::check(root, &members)?);
+    findings.extend(public::check(root, &members)?);
     findings.extend(documents::check(root)?);
     findings.extend(features::check()?);
     findings.sort();

@@ -67,7 +67,7 @@ impl FlowUpdate {
     /// Whether one of the packets ends the flow.
     #[must_use]
     #[inline]
-    pub const fn closes(&self) -> bool {
+    pub(crate) const fn closes(&self) -> bool {
         self.tcp_flags & CLOSING_FLAGS != 0
     }
 }

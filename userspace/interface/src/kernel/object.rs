@@ -7,7 +7,7 @@ static LOAD: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tapl
 
 /// Whether the kernel programs were there when this program was built.
 #[must_use]
-pub fn is_built_in() -> bool {
+pub(crate) fn is_built_in() -> bool {
     !CAPTURE.is_empty()
 }
 

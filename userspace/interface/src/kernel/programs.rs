@@ -216,7 +216,7 @@ impl KernelCapture {
     ///
     /// # Errors
     /// When there is no room for the queue, or the socket is of another kind.
-    pub fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), KernelError> {
+    pub(crate) fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), KernelError> {
         let map = self.ebpf.map_mut(names::SOCKETS).ok_or(KernelError::Missing(names::SOCKETS))?;
         Ok(XskMap::try_from(map)?.set(queue, socket, 0)?)
     }

@@ -98,14 +98,14 @@ pub fn channels(interface: &str) -> Option<Channels> {
 
 /// The receive ring of an interface; `None` if its driver has no notion of it.
 #[must_use]
-pub fn receive_ring(interface: &str) -> Option<ReceiveRing> {
+pub(crate) fn receive_ring(interface: &str) -> Option<ReceiveRing> {
     let [_, frames_max, _, _, _, frames, _, _, _] = ask(interface, GET_RINGS).ok()?;
     Some(ReceiveRing { frames, frames_max })
 }
 
 /// What is done to frames; `None` if the driver does not say.
 #[must_use]
-pub fn offloads(interface: &str) -> Option<Offloads> {
+pub(crate) fn offloads(interface: &str) -> Option<Offloads> {
     let [_, flags] = ask(interface, GET_FLAGS).ok()?;
     let [_, gro] = ask(interface, GET_GRO).ok()?;
     let is_on = |question| ask(interface, question).is_ok_and(|[_, is_on]| is_on != 0);

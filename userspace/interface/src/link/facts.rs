@@ -131,7 +131,7 @@ impl Link {
 
     /// Whether it is one for Ethernet.
     #[must_use]
-    pub const fn is_ethernet(&self) -> bool {
+    pub(crate) const fn is_ethernet(&self) -> bool {
         self.hardware == ETHERNET
     }
 

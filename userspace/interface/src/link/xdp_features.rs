@@ -36,7 +36,7 @@ pub struct XdpFeatures {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn xdp_features(interface_index: u32) -> io::Result<XdpFeatures> {
+pub(crate) fn xdp_features(interface_index: u32) -> io::Result<XdpFeatures> {
     let mut features = None;
     generic(family("netdev")?, GET_DEVICE, (INTERFACE, &interface_index.to_ne_bytes()), |answer| {
         features = of_attributes(answer);

@@ -69,7 +69,7 @@ pub fn send(target: SocketAddr, options: &Options) -> Result<Sent> {
 ///
 /// # Errors
 /// When a socket or file says so.
-pub fn send_in_sight(
+pub(crate) fn send_in_sight(
     target: SocketAddr,
     options: &Options,
     wait: impl FnOnce() -> Result<()>,

@@ -28,5 +28,5 @@ mod truth;
 pub use capture::ExportCapture;
 pub use fleet::Fleet;
 pub use outbox::{Outbox, Run};
-pub use plan::{AUTONOMOUS_SYSTEMS_MAX, ExportPlan, Faults, Protocol};
+pub use plan::{ExportPlan, Faults, Protocol};
 pub use truth::{Amount, Control, PairAmount, Truth};

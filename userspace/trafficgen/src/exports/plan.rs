@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// Autonomous systems on each side that a plan can have at most, so that NetFlow v5 can carry their numbers.
-pub const AUTONOMOUS_SYSTEMS_MAX: u32 = 10_000;
+pub(crate) const AUTONOMOUS_SYSTEMS_MAX: u32 = 10_000;
 
 /// A protocol of flow exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ impl Protocol {
 
     /// Whether there are datagrams without records: templates and options, or interface counters.
     #[must_use]
-    pub fn has_control(self) -> bool {
+    pub(crate) fn has_control(self) -> bool {
         self.has_templates() || self == Self::Sflow
     }
 

@@ -74,7 +74,7 @@ pub struct Truth {
 
 impl Truth {
     /// The header of [`Truth::write_csv`]: the columns of the query that is compared.
-    pub const CSV_HEADER: &str = "src_as,dst_as,records,packets,octets";
+    pub(crate) const CSV_HEADER: &str = "src_as,dst_as,records,packets,octets";
 
     /// Adds what other exporters did.
     pub fn merge(&mut self, other: &Self) {

@@ -18,7 +18,7 @@ pub struct Mac(pub [u8; 6]);
 
 impl Mac {
     /// Everybody on the link.
-    pub const BROADCAST: Self = Self([0xff; 6]);
+    pub(crate) const BROADCAST: Self = Self([0xff; 6]);
 
     /// A locally administered address with the number in its last four octets.
     #[must_use]

@@ -17,7 +17,8 @@ use std::net::IpAddr;
 pub use arp::{Arp, ArpOperation};
 pub use echo::Echo;
 pub use ethernet::{Link, Mac};
-pub use tcp::{ACK, FIN, PSH, RST, SYN, Tcp};
+pub(crate) use tcp::PSH;
+pub use tcp::{ACK, FIN, RST, SYN, Tcp};
 pub use udp::Udp;
 
 use crate::payload::Payload;

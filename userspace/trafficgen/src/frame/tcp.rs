@@ -13,7 +13,7 @@ pub const SYN: u8 = 0x02;
 /// Reset the connection.
 pub const RST: u8 = 0x04;
 /// Push the data to the reader.
-pub const PSH: u8 = 0x08;
+pub(crate) const PSH: u8 = 0x08;
 /// The acknowledgement is valid.
 pub const ACK: u8 = 0x10;
 

@@ -38,7 +38,7 @@ impl Question {
 
     /// The message that answers it.
     #[must_use]
-    pub fn response(&self, answer: &Answer) -> Payload {
+    pub(crate) fn response(&self, answer: &Answer) -> Payload {
         const RESPONSE_BY_RECURSION: u16 = 0x8180;
         const NO_SUCH_NAME: u16 = 3;
         match answer {

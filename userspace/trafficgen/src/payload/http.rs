@@ -15,7 +15,7 @@ pub fn request(host: &str, path: &str) -> Payload {
 
 /// A response with a body of so many octets.
 #[must_use]
-pub fn response(body_octets: usize) -> Payload {
+pub(crate) fn response(body_octets: usize) -> Payload {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {body_octets}\r\n\r\n"
     );

@@ -17,7 +17,7 @@ pub fn request(time_ns: u64) -> Payload {
 
 /// What a server answers at `time_ns` to a request that was sent at `origin_ns`.
 #[must_use]
-pub fn response(origin_ns: u64, time_ns: u64) -> Payload {
+pub(crate) fn response(origin_ns: u64, time_ns: u64) -> Payload {
     const VERSION_4_SERVER: u8 = 0x24;
     const STRATUM: u8 = 1;
     const PRECISION_LOG2_S: i8 = -23;

@@ -15,7 +15,7 @@ const AES_128_GCM_SHA256: u16 = 0x1301;
 
 /// The first record of a client, which names the server that it wants.
 #[must_use]
-pub fn client_hello(server: &str, random: [u8; 32]) -> Payload {
+pub(crate) fn client_hello(server: &str, random: [u8; 32]) -> Payload {
     let name = prefixed::<2>(&[&[0][..], &prefixed::<2>(server.as_bytes())].concat());
     let extensions = [
         extension(0, &name),
@@ -31,7 +31,7 @@ pub fn client_hello(server: &str, random: [u8; 32]) -> Payload {
 
 /// The first record of a server.
 #[must_use]
-pub fn server_hello(random: [u8; 32]) -> Payload {
+pub(crate) fn server_hello(random: [u8; 32]) -> Payload {
     let extensions = [extension(43, &[0x03, 0x04]), extension(51, &x25519_share(random))];
     let body = [
         hello_start(random),
@@ -44,7 +44,7 @@ pub fn server_hello(random: [u8; 32]) -> Payload {
 
 /// One record of application data; `octets` is cut off at the most that a record may carry.
 #[must_use]
-pub fn application_data(octets: usize) -> Payload {
+pub(crate) fn application_data(octets: usize) -> Payload {
     let octets = octets.min(RECORD_OCTETS_MAX);
     Payload::new(record_header(APPLICATION_DATA, octets), octets)
 }

@@ -30,7 +30,7 @@ use traffic::Traffic;
 pub const START_NS: u64 = 1_772_442_000 * SECOND_NS;
 
 /// How long it lasts; no frame is at or after its end.
-pub const DURATION_NS: u64 = 180 * SECOND_NS;
+pub(crate) const DURATION_NS: u64 = 180 * SECOND_NS;
 
 /// The snap length with which the scenario is usually written: headers, and DNS messages whole.
 pub const SNAP_LENGTH_OCTETS: u32 = 200;

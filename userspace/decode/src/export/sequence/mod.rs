@@ -72,7 +72,7 @@ impl Default for SequenceTracker {
 impl SequenceTracker {
     /// A tracker that recognises what comes so many messages late. It remembers two gaps a message.
     #[must_use]
-    pub const fn with_late_messages(late_messages: u32) -> Self {
+    pub(crate) const fn with_late_messages(late_messages: u32) -> Self {
         Self {
             late_messages,
             run: None,
@@ -87,7 +87,7 @@ impl SequenceTracker {
 
     /// Notes a message that begins at `sequence` and holds `units`; `restarted` says that its sender is known
     /// to have started anew.
-    pub fn observe(&mut self, sequence: u32, units: u32, restarted: bool) -> Arrival {
+    pub(crate) fn observe(&mut self, sequence: u32, units: u32, restarted: bool) -> Arrival {
         self.end = sequence.wrapping_add(units);
         let never_counts = self.never_counts(sequence, units);
         let Some(run) = self.run.as_mut().filter(|_| !never_counts) else {
@@ -112,7 +112,7 @@ impl SequenceTracker {
 
     /// Notes that the length of the last message is not wholly known, so that the next number is not either;
     /// `is_waiting` says that it may become known.
-    pub fn lose_track(&mut self, is_waiting: bool) {
+    pub(crate) fn lose_track(&mut self, is_waiting: bool) {
         if let Some(run) = &mut self.run {
             run.lose_track(self.end, is_waiting);
         }
@@ -135,7 +135,7 @@ impl SequenceTracker {
     }
 
     /// Notes that no message waits any more: what is still missing was lost.
-    pub fn settle_all(&mut self) {
+    pub(crate) fn settle_all(&mut self) {
         let runs = self.run.as_mut().into_iter().chain(self.former.as_deref_mut());
         runs.for_each(Run::settle_all);
     }
