@@ -48,7 +48,10 @@ fn unlisted(records: &[File]) -> Vec<Finding> {
     missing.collect()
 }
 
-/// A decision record is named `0001-title.md` and has four parts.
+/// The part of a decision record in which tables of figures stand.
+const MEASURED: &str = "## Measured";
+
+/// A decision record is named `0001-title.md` and has four parts; what was measured stands behind them.
 fn decision(file: &File) -> Vec<Finding> {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     if name == "README.md" {
@@ -68,7 +71,16 @@ fn decision(file: &File) -> Vec<Finding> {
             findings.push(Finding::new(&file.path, 1, format!("write a part with the heading `## {part}`")));
         }
     }
+    findings.extend(figures(file));
     findings
+}
+
+/// A table is of figures, unless it stands where they belong.
+fn figures(file: &File) -> Option<Finding> {
+    let decided = file.text.lines().take_while(|line| *line != MEASURED);
+    let (line, _) = decided.enumerate().find(|(_, line)| line.starts_with("|--"))?;
+    let right = format!("a table of figures stands in a last part `{MEASURED}`");
+    Some(Finding::new(&file.path, line + 1, right))
 }
 
 /// What is in the folder of configuration files is TOML; a README may explain it.
@@ -106,6 +118,13 @@ mod tests {
         assert!(decision(&file("docs/decisions/0001-a.md", text)).is_empty());
         assert_eq!(decision(&file("docs/decisions/1-a.md", text)).len(), 1);
         assert_eq!(decision(&file("docs/decisions/0001-a.md", "# Title\n## Context\n")).len(), 3);
+    }
+
+    #[test]
+    fn figures_stand_apart_from_what_was_decided() {
+        let found = |text: &str| figures(&file("docs/decisions/0001-a.md", text)).map(|finding| finding.line);
+        assert_eq!(found("# A\n## Decision\n| a |\n|---|\n## Measured\n"), Some(4));
+        assert_eq!(found("# A\n## Decision\n## Measured\n| a |\n|---|\n"), None);
     }
 
     #[test]
