@@ -1,6 +1,7 @@
 //! Flow records by tshark's cflow dissector and by tapline, value by value.
 
 use crate::csv::read_csv;
+use crate::dissection::OPTIONS;
 use crate::{tapline, wireshark};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -69,7 +70,7 @@ pub fn write_capture(capture: &Path, files: &[PathBuf]) {
 pub fn by_tshark(capture: &Path, ports: &[u16]) -> Option<BTreeMap<&'static str, Counts>> {
     let decode_as: Vec<_> = ports.iter().map(|port| format!("udp.port=={port},cflow")).collect();
     let options = decode_as.iter().flat_map(|port| ["-d", port]);
-    let options: Vec<_> = ["-E", "aggregator=|"].into_iter().chain(options).collect();
+    let options: Vec<_> = OPTIONS.into_iter().chain(options).collect();
     let output = wireshark::fields(capture, &options, &FIELDS.map(|(field, _)| field))?;
     let text = String::from_utf8(output.stdout).expect("tshark prints UTF-8");
     let mut columns: BTreeMap<&str, Counts> = BTreeMap::new();

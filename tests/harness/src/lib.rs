@@ -10,6 +10,7 @@ pub mod captures;
 pub mod cflow;
 pub mod columns;
 pub mod csv;
+pub mod dissection;
 pub mod frames;
 pub mod run;
 pub mod samples;

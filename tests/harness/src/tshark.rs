@@ -1,9 +1,9 @@
 //! What tshark says about the packets of a capture file.
 //!
 //! Takes a file, gives for each frame the columns of `packets` that tshark knows, as tapline prints
-//! them: outermost headers, no reassembly. The layers come from tshark's list of protocols, since a
-//! field that occurs in several layers is printed once a layer.
+//! them: outermost headers, no reassembly.
 
+use crate::dissection::{Dissection, OPTIONS, PROTOCOLS};
 use crate::table::Table;
 use crate::wireshark;
 use std::collections::BTreeMap;
@@ -60,9 +60,8 @@ pub fn frames(file: &Path) -> Option<Vec<Frame>> {
 /// When tshark prints what it should not.
 #[must_use]
 pub fn read(file: &Path) -> Option<Result<Vec<Frame>, String>> {
-    let options =
-        "-E aggregator=| -o ip.defragment:FALSE -o ipv6.defragment:FALSE -o tcp.desegment_tcp_streams:FALSE";
-    let options: Vec<_> = options.split(' ').collect();
+    let preferences = "-o ip.defragment:FALSE -o ipv6.defragment:FALSE -o tcp.desegment_tcp_streams:FALSE";
+    let options: Vec<_> = OPTIONS.into_iter().chain(preferences.split(' ')).collect();
     let output = wireshark::fields(file, &options, &FIELDS)?;
     if !output.status.success() && output.stdout.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -70,7 +69,7 @@ pub fn read(file: &Path) -> Option<Result<Vec<Frame>, String>> {
         return Some(Err(reason.to_owned()));
     }
     let text = String::from_utf8(output.stdout).expect("tshark prints UTF-8");
-    Some(Ok(text.lines().map(|line| Dissection::new(line).frame()).collect()))
+    Some(Ok(text.lines().map(|line| Told(Dissection::new(line, &FIELDS)).frame()).collect()))
 }
 
 /// `SELECT keys, count(*), sum(octets), sum(frame_octets) … GROUP BY keys` over the frames.
@@ -93,7 +92,7 @@ pub fn grouped(frames: &[Frame], keys: &[&str]) -> Table {
 }
 
 const FIELDS: [&str; 36] = [
-    "frame.protocols",
+    PROTOCOLS,
     "frame.len",
     "frame.cap_len",
     "frame.time_epoch",
@@ -159,50 +158,35 @@ const LINK_HEADERS: [(&str, u64); 8] = [
 ];
 
 /// FIN to AE; tshark's field has the three reserved bits too.
-const TCP_FLAGS: u16 = 0x1ff;
+const TCP_FLAGS: u64 = 0x1ff;
 
 /// Protocols between an IP header and the packet that it tunnels.
 const TUNNELS: [&str; 4] = ["vxlan", "geneve", "gre", "gtp"];
 
-/// One line of tshark's output.
-struct Dissection<'a> {
-    protocols: Vec<&'a str>,
-    fields: BTreeMap<&'static str, Vec<&'a str>>,
-}
+/// One line of tshark's output, to be told in columns.
+struct Told<'a>(Dissection<'a>);
 
-impl<'a> Dissection<'a> {
-    fn new(line: &'a str) -> Self {
-        let values: Vec<_> = line.split('\t').collect();
-        assert_eq!(values.len(), FIELDS.len(), "fields of tshark's line {line:?}");
-        let occurrences = |value: &'a str| value.split('|').filter(|value| !value.is_empty()).collect();
-        let fields = FIELDS.into_iter().zip(values.iter().map(|value| occurrences(value))).collect();
-        Self { protocols: values[0].split(':').collect(), fields }
-    }
-
-    fn nth(&self, field: &str, occurrence: usize) -> Option<&'a str> {
-        self.fields[field].get(occurrence).copied()
-    }
-
+impl<'a> Told<'a> {
     fn number(&self, field: &str) -> Option<u64> {
-        self.nth(field, 0)?.parse().ok()
+        self.0.number(field, 0)
     }
 
     fn frame(&self) -> Frame {
         let frame_octets = self.number("frame.len").unwrap_or(0);
-        let ts = self.nth("frame.time_epoch", 0).map_or(0, nanoseconds);
+        let ts = self.0.nth("frame.time_epoch", 0).map_or(0, nanoseconds);
         let is_cut = self.number("frame.cap_len").is_some_and(|captured| captured < frame_octets);
         let mut frame = Frame { ts, frame_octets, is_cut, ..Frame::default() };
-        self.protocols.join(":").clone_into(&mut frame.protocols);
+        self.0.protocols.join(":").clone_into(&mut frame.protocols);
         let headers = self.headers();
-        let link = &self.protocols[..headers.first().copied().unwrap_or(self.protocols.len())];
+        let link = &self.0.protocols[..headers.first().copied().unwrap_or(self.0.protocols.len())];
         for (column, headers) in LINK_COLUMNS {
             let header = link.iter().find_map(|protocol| headers.iter().find(|(name, _)| name == protocol));
-            frame.set(column, header.and_then(|(_, field)| self.nth(field, 0)));
+            frame.set(column, header.and_then(|(_, field)| self.0.nth(field, 0)));
         }
         frame.set("inner_vlan", self.inner_vlan(link));
-        frame.set("mpls_label", self.nth("mpls.label", 0).filter(|_| link.contains(&"mpls")));
+        frame.set("mpls_label", self.0.nth("mpls.label", 0).filter(|_| link.contains(&"mpls")));
         match headers[..] {
-            [] => frame.set("ip_version", self.nth("ip.version", 0).filter(|&version| version == "4")),
+            [] => frame.set("ip_version", self.0.nth("ip.version", 0).filter(|&version| version == "4")),
             [outer] => self.read_ip(&mut frame, outer),
             [outer, inner, ..] => {
                 self.read_ip(&mut frame, outer);
@@ -221,17 +205,17 @@ impl<'a> Dissection<'a> {
         };
         let tags: Vec<_> = link.iter().filter_map(field).collect();
         let [first, second, ..] = tags[..] else { return None };
-        self.nth(second, usize::from(first == second))
+        self.0.nth(second, usize::from(first == second))
     }
 
     /// Places of the IP headers in the list of protocols; a header without addresses is none.
     fn headers(&self) -> Vec<usize> {
-        (0..self.protocols.len()).filter(|&at| self.address("src", at).is_some()).collect()
+        (0..self.0.protocols.len()).filter(|&at| self.address("src", at).is_some()).collect()
     }
 
     fn read_ip(&self, frame: &mut Frame, at: usize) {
-        let is_v4 = self.protocols[at] == "ip";
-        let either = |v4, v6| self.nth(if is_v4 { v4 } else { v6 }, 0);
+        let is_v4 = self.0.protocols[at] == "ip";
+        let either = |v4, v6| self.0.nth(if is_v4 { v4 } else { v6 }, 0);
         frame.set("src_ip", self.address("src", at));
         frame.set("dst_ip", self.address("dst", at));
         frame.set("ip_version", Some(if is_v4 { "4" } else { "6" }));
@@ -245,7 +229,7 @@ impl<'a> Dissection<'a> {
     }
 
     fn read_tunnelled(&self, frame: &mut Frame, outer: usize, inner: usize) {
-        let between = &self.protocols[outer + 1..inner];
+        let between = &self.0.protocols[outer + 1..inner];
         let is_extension = |protocol: &&str| protocol.starts_with("ipv6.");
         if between.iter().all(is_extension) || between.iter().any(|protocol| TUNNELS.contains(protocol)) {
             frame.set("inner_src_ip", self.address("src", inner));
@@ -262,34 +246,31 @@ impl<'a> Dissection<'a> {
             "58" => return self.read_icmp(frame, ["icmpv6.type", "icmpv6.code"]),
             _ => return,
         };
-        frame.set("src_port", self.nth(source, 0));
-        frame.set("dst_port", self.nth(destination, 0));
+        frame.set("src_port", self.0.nth(source, 0));
+        frame.set("dst_port", self.0.nth(destination, 0));
         if protocol == "6" {
-            let flags = self.nth("tcp.flags", 0).and_then(|flags| flags.strip_prefix("0x"));
-            let flags = flags.map(|digits| u16::from_str_radix(digits, 16).expect("tcp.flags is a number"));
-            frame.set("tcp_flags", flags.map(|flags| (flags & TCP_FLAGS).to_string()));
+            frame.set("tcp_flags", self.number("tcp.flags").map(|flags| (flags & TCP_FLAGS).to_string()));
         }
     }
 
     fn read_icmp(&self, frame: &mut Frame, [kind, code]: [&str; 2]) {
-        frame.set("icmp_type", self.nth(kind, 0));
-        frame.set("icmp_code", self.nth(code, 0));
+        frame.set("icmp_type", self.0.nth(kind, 0));
+        frame.set("icmp_code", self.0.nth(code, 0));
     }
 
     /// The address in the IP header at this place of the list of protocols, in canonical form.
     fn address(&self, side: &str, at: usize) -> Option<String> {
-        let family = Some(self.protocols[at]).filter(|protocol| matches!(*protocol, "ip" | "ipv6"))?;
-        let occurrence = self.protocols[..at].iter().filter(|&&protocol| protocol == family).count();
-        let text = self.nth(&format!("{family}.{side}"), occurrence)?;
+        let family = Some(self.0.protocols[at]).filter(|protocol| matches!(*protocol, "ip" | "ipv6"))?;
+        let text = self.0.nth(&format!("{family}.{side}"), self.0.occurrence(at))?;
         let ip: IpAddr = text.parse().expect("tshark prints addresses");
         Some(ip.to_canonical().to_string())
     }
 
     /// What the header claims; when that is nothing, what is left of the frame, but for IPv6 that nothing follows.
     fn octets(&self, at: usize) -> u64 {
-        let claim = match self.protocols[at] {
+        let claim = match self.0.protocols[at] {
             "ip" => self.number("ip.len"),
-            _ if self.nth("ipv6.nxt", 0) == Some("59") => {
+            _ if self.0.nth("ipv6.nxt", 0) == Some("59") => {
                 self.number("ipv6.plen").map(|payload| 40 + payload)
             }
             _ => self.number("ipv6.plen").filter(|&payload| payload > 0).map(|payload| 40 + payload),
@@ -297,7 +278,7 @@ impl<'a> Dissection<'a> {
         let link_octets =
             |protocol: &&str| LINK_HEADERS.iter().find(|(name, _)| name == protocol).map_or(0, |link| link.1);
         let left = || {
-            let before = self.protocols[..at].iter().map(link_octets).sum::<u64>();
+            let before = self.0.protocols[..at].iter().map(link_octets).sum::<u64>();
             self.number("frame.len").unwrap_or(0).saturating_sub(before)
         };
         claim.filter(|&claim| claim > 0).unwrap_or_else(left)
@@ -308,7 +289,7 @@ impl<'a> Dissection<'a> {
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         while let Some((_, field)) = EXTENSIONS.iter().find(|(number, _)| *number == protocol) {
             let occurrence = seen.entry(field).or_default();
-            protocol = self.nth(field, *occurrence)?;
+            protocol = self.0.nth(field, *occurrence)?;
             *occurrence += 1;
         }
         Some(protocol)

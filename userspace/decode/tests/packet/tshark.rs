@@ -1,11 +1,10 @@
 //! tshark as an oracle: what it says of each frame, in the words of the stream `packets`.
 //!
-//! tshark lists the values of a field in the order of the headers; its list of protocols tells which
-//! value belongs to which header.
+//! Takes a capture, gives a row for each frame; columns that tshark says nothing of are left out.
 
 use crate::rows::Row;
+use harness::dissection::{Dissection, OPTIONS, number};
 use harness::wireshark;
-use std::collections::HashMap;
 use std::path::Path;
 
 /// Fields that are asked for.
@@ -109,26 +108,15 @@ pub(crate) fn dissect(capture: &Path, preferences: &[&str]) -> Option<Vec<Row>> 
     let switch = |preference: &&str| if preference.contains("==") { "-d" } else { "-o" };
     let preferences = fixed.iter().chain(preferences);
     let preferences = preferences.flat_map(|preference| [switch(preference), preference]);
-    let options: Vec<_> = ["-E", "aggregator=|"].into_iter().chain(preferences).collect();
+    let options: Vec<_> = OPTIONS.into_iter().chain(preferences).collect();
     let text = wireshark::field_text(capture, &options, FIELDS)?;
-    Some(text.lines().map(|line| Dissection::parse(line).row()).collect())
+    Some(text.lines().map(|line| Told(Dissection::new(line, FIELDS)).row()).collect())
 }
 
-/// One frame as tshark prints it.
-struct Dissection<'a> {
-    protocols: Vec<&'a str>,
-    fields: HashMap<&'static str, Vec<&'a str>>,
-}
+/// One frame as tshark prints it, to be told in the words of the stream.
+struct Told<'a>(Dissection<'a>);
 
-impl<'a> Dissection<'a> {
-    fn parse(line: &'a str) -> Self {
-        let values =
-            line.split('\t').map(|values| values.split('|').filter(|value| !value.is_empty()).collect());
-        let mut fields: HashMap<_, Vec<_>> = FIELDS.iter().copied().zip(values).collect();
-        let protocols = fields.remove("frame.protocols").unwrap_or_default();
-        Self { protocols: protocols.iter().flat_map(|list| list.split(':')).collect(), fields }
-    }
-
+impl Told<'_> {
     fn row(&self) -> Row {
         let mut row = Row::new();
         self.fill_link(&mut row);
@@ -140,20 +128,15 @@ impl<'a> Dissection<'a> {
         row
     }
 
-    /// The value of a field in the header that is the `occurrence`-th of its kind.
-    fn number(&self, field: &str, occurrence: usize) -> Option<u64> {
-        self.fields.get(field)?.get(occurrence).map(|text| number(text))
-    }
-
     fn put(&self, row: &mut Row, column: &'static str, field: &str, occurrence: usize) {
-        if let Some(value) = self.number(field, occurrence) {
+        if let Some(value) = self.0.number(field, occurrence) {
             row.insert(column, value.to_string());
         }
     }
 
     fn put_text(&self, row: &mut Row, column: &'static str, field: &str, occurrence: usize) {
-        if let Some(text) = self.fields.get(field).and_then(|values| values.get(occurrence)) {
-            row.insert(column, (*text).to_owned());
+        if let Some(text) = self.0.nth(field, occurrence) {
+            row.insert(column, text.to_owned());
         }
     }
 
@@ -162,26 +145,24 @@ impl<'a> Dissection<'a> {
         self.put_text(row, "src_mac", "sll.src.eth", 0);
         self.put_text(row, "src_mac", "eth.src", 0);
         self.put_text(row, "dst_mac", "eth.dst", 0);
-        if let Some(kind) = self.number("sll.pkttype", 0) {
+        if let Some(kind) = self.0.number("sll.pkttype", 0) {
             row.insert("direction", u64::from(kind == 4).to_string());
         }
         // 0 is sent there.
-        if let Some(direction) = self.number("frame.p2p_dir", 0) {
+        if let Some(direction) = self.0.number("frame.p2p_dir", 0) {
             row.insert("direction", (1 - direction).to_string());
         }
         let types = ["eth.type", "sll.etype", "vlan.etype", "llc.type"];
-        let mut types = types.iter().flat_map(|field| self.fields.get(field).into_iter().flatten());
+        let mut types = types.iter().flat_map(|field| self.0.values(field));
         if let Some(ethertype) = types.find(|text| !VLAN_TYPES.contains(&number(text))) {
             row.insert("ethertype", number(ethertype).to_string());
         }
-        let outside = self.next_ip(0).unwrap_or(self.protocols.len());
-        if self.protocols[..outside].contains(&"mpls") {
+        let outside = self.next_ip(0).unwrap_or(self.0.protocols.len());
+        if self.0.protocols[..outside].contains(&"mpls") {
             self.put(row, "mpls_label", "mpls.label", 0);
         }
-        let tags = self.protocols[..outside].iter().filter(|name| ["vlan", "ieee8021ad"].contains(name));
-        let ids = ["ieee8021ad.id", "vlan.id"]
-            .iter()
-            .flat_map(|field| self.fields.get(field).into_iter().flatten());
+        let tags = self.0.protocols[..outside].iter().filter(|name| ["vlan", "ieee8021ad"].contains(name));
+        let ids = ["ieee8021ad.id", "vlan.id"].iter().flat_map(|field| self.0.values(field));
         for (column, (_, id)) in ["vlan", "inner_vlan"].into_iter().zip(tags.zip(ids)) {
             row.insert(column, number(id).to_string());
         }
@@ -191,30 +172,25 @@ impl<'a> Dissection<'a> {
     ///
     /// tshark's IPv4 hands packets of version 6 on to IPv6.
     fn next_ip(&self, from: usize) -> Option<usize> {
-        let rest = &self.protocols[from..];
+        let rest = &self.0.protocols[from..];
         let position = from + rest.iter().position(|name| ["ip", "ipv6"].contains(name))?;
         let is_handed_on =
-            self.protocols[position..].starts_with(&["ip", "ipv6"]) && !self.is_real_ipv4(position);
+            self.0.protocols[position..].starts_with(&["ip", "ipv6"]) && !self.is_real_ipv4(position);
         Some(position + usize::from(is_handed_on))
     }
 
     fn is_real_ipv4(&self, position: usize) -> bool {
-        self.number("ip.proto", self.occurrence(position)).is_some()
-    }
-
-    /// How many headers of the same protocol are before the one at `position`.
-    fn occurrence(&self, position: usize) -> usize {
-        self.protocols[..position].iter().filter(|name| **name == self.protocols[position]).count()
+        self.0.number("ip.proto", self.0.occurrence(position)).is_some()
     }
 
     /// Protocols behind the IP header at `position`, up to the next IP header.
     fn behind(&self, position: usize) -> std::ops::Range<usize> {
-        position + 1..self.next_ip(position + 1).unwrap_or(self.protocols.len())
+        position + 1..self.next_ip(position + 1).unwrap_or(self.0.protocols.len())
     }
 
     fn fill_network(&self, position: usize, row: &mut Row) {
-        let at = self.occurrence(position);
-        if self.protocols[position] == "ip" {
+        let at = self.0.occurrence(position);
+        if self.0.protocols[position] == "ip" {
             self.fill_ipv4(at, row);
         } else {
             self.fill_ipv6(position, at, row);
@@ -226,7 +202,7 @@ impl<'a> Dissection<'a> {
 
     fn fill_ipv4(&self, at: usize, row: &mut Row) {
         // An unknown version is shown; ours are 4 and 6.
-        if self.number("ip.version", 0) == Some(4) {
+        if self.0.number("ip.version", 0) == Some(4) {
             row.insert("ip_version", "4".to_owned());
         }
         for (column, field) in [("src_ip", "ip.src"), ("dst_ip", "ip.dst")] {
@@ -241,13 +217,13 @@ impl<'a> Dissection<'a> {
         ] {
             self.put(row, column, field, at);
         }
-        if let Some(units) = self.number("ip.frag_offset", at) {
+        if let Some(units) = self.0.number("ip.frag_offset", at) {
             row.insert("fragment_offset", (8 * units).to_string());
         }
     }
 
     fn fill_ipv6(&self, position: usize, at: usize, row: &mut Row) {
-        if self.number("ipv6.version", at) == Some(6) {
+        if self.0.number("ipv6.version", at) == Some(6) {
             row.insert("ip_version", "6".to_owned());
         }
         for (column, field) in [("src_ip", "ipv6.src"), ("dst_ip", "ipv6.dst")] {
@@ -261,38 +237,38 @@ impl<'a> Dissection<'a> {
         ] {
             self.put(row, column, field, at);
         }
-        if let Some(payload_length) = self.number("ipv6.plen", at) {
+        if let Some(payload_length) = self.0.number("ipv6.plen", at) {
             row.insert("octets", (40 + payload_length).to_string());
         }
-        if let Some(fragment) = self.behind(position).find(|&at| self.protocols[at] == "ipv6.fraghdr") {
-            let at = self.occurrence(fragment);
+        if let Some(fragment) = self.behind(position).find(|&at| self.0.protocols[at] == "ipv6.fraghdr") {
+            let at = self.0.occurrence(fragment);
             self.put(row, "ip_id", "ipv6.fraghdr.ident", at);
-            let units = self.number("ipv6.fraghdr.offset", at);
+            let units = self.0.number("ipv6.fraghdr.offset", at);
             row.extend(units.map(|units| ("fragment_offset", (8 * units).to_string())));
         }
     }
 
     /// The protocol of IPv4, or the last one that IPv6 and its extension headers name.
     fn protocol(&self, position: usize) -> Option<u64> {
-        let at = self.occurrence(position);
-        if self.protocols[position] == "ip" {
-            return self.number("ip.proto", at);
+        let at = self.0.occurrence(position);
+        if self.0.protocols[position] == "ip" {
+            return self.0.number("ip.proto", at);
         }
         let last = self.behind(position).rev().find_map(|extension| {
-            let (_, field) = EXTENSIONS.iter().find(|(name, _)| *name == self.protocols[extension])?;
-            self.number(field, self.occurrence(extension))
+            let (_, field) = EXTENSIONS.iter().find(|(name, _)| *name == self.0.protocols[extension])?;
+            self.0.number(field, self.0.occurrence(extension))
         });
-        last.or_else(|| self.number("ipv6.nxt", at))
+        last.or_else(|| self.0.number("ipv6.nxt", at))
     }
 
     fn fill_transport(&self, position: usize, row: &mut Row) {
         self.fill_ports(position, ["src_port", "dst_port"], row);
         for at in self.behind(position) {
-            match self.protocols[at] {
-                "tcp" => self.fill_tcp(self.occurrence(at), row),
+            match self.0.protocols[at] {
+                "tcp" => self.fill_tcp(self.0.occurrence(at), row),
                 name @ ("icmp" | "icmpv6") => {
-                    self.put(row, "icmp_type", &format!("{name}.type"), self.occurrence(at));
-                    self.put(row, "icmp_code", &format!("{name}.code"), self.occurrence(at));
+                    self.put(row, "icmp_type", &format!("{name}.type"), self.0.occurrence(at));
+                    self.put(row, "icmp_code", &format!("{name}.code"), self.0.occurrence(at));
                 }
                 _ => {}
             }
@@ -302,12 +278,12 @@ impl<'a> Dissection<'a> {
     /// Ports of the first transport header; UDP and UDP-Lite share their fields.
     fn fill_ports(&self, position: usize, [src, dst]: [&'static str; 2], row: &mut Row) {
         let transport = self.behind(position).find_map(|at| {
-            let transport = TRANSPORTS.iter().find(|(name, _)| *name == self.protocols[at])?;
+            let transport = TRANSPORTS.iter().find(|(name, _)| *name == self.0.protocols[at])?;
             Some((at, transport.1))
         });
         if let Some((at, prefix)) = transport {
-            self.put(row, src, &format!("{prefix}.srcport"), self.occurrence(at));
-            self.put(row, dst, &format!("{prefix}.dstport"), self.occurrence(at));
+            self.put(row, src, &format!("{prefix}.srcport"), self.0.occurrence(at));
+            self.put(row, dst, &format!("{prefix}.dstport"), self.0.occurrence(at));
         }
     }
 
@@ -316,15 +292,15 @@ impl<'a> Dissection<'a> {
         self.put(row, "tcp_ack", "tcp.ack_raw", at);
         self.put(row, "tcp_window", "tcp.window_size_value", at);
         // tshark counts three reserved bits among the flags.
-        let flags = self.number("tcp.flags", at);
+        let flags = self.0.number("tcp.flags", at);
         row.extend(flags.map(|flags| ("tcp_flags", (flags & 0x1ff).to_string())));
     }
 
     fn fill_tunnel(&self, outer: usize, row: &mut Row) {
         let Some(start) = self.tunnel_start(outer, row) else { return };
         let Some(inner) = self.next_ip(start) else { return };
-        let at = self.occurrence(inner);
-        let family = self.protocols[inner];
+        let at = self.0.occurrence(inner);
+        let family = self.0.protocols[inner];
         for (column, field) in [("inner_src_ip", "src"), ("inner_dst_ip", "dst")] {
             self.put_text(row, column, &format!("{family}.{field}"), at);
         }
@@ -335,10 +311,11 @@ impl<'a> Dissection<'a> {
     /// Notes the tunnel behind the IP header at `outer`, and where what it carries begins.
     fn tunnel_start(&self, outer: usize, row: &mut Row) -> Option<usize> {
         for at in self.behind(outer) {
-            let Some((name, kind, id)) = TUNNELS.iter().find(|(name, ..)| *name == self.protocols[at]) else {
+            let Some((name, kind, id)) = TUNNELS.iter().find(|(name, ..)| *name == self.0.protocols[at])
+            else {
                 continue;
             };
-            if *name == "gtp" && self.number("gtp.message", 0) != Some(255) {
+            if *name == "gtp" && self.0.number("gtp.message", 0) != Some(255) {
                 return None;
             }
             row.insert("tunnel_kind", (*kind).to_owned());
@@ -347,7 +324,7 @@ impl<'a> Dissection<'a> {
             return Some(at + 1);
         }
         let behind = self.behind(outer);
-        let is_direct = self.protocols[behind.clone()]
+        let is_direct = self.0.protocols[behind.clone()]
             .iter()
             .all(|name| EXTENSIONS.iter().any(|(extension, _)| extension == name));
         let is_tunnel = [4, 41].contains(&self.protocol(outer)?);
@@ -357,13 +334,4 @@ impl<'a> Dissection<'a> {
         }
         None
     }
-}
-
-/// Decimal or hexadecimal; tshark prints booleans in words.
-fn number(text: &str) -> u64 {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.expect("fields that are asked for are numbers or texts")
 }
