@@ -24,7 +24,7 @@ pub(crate) const ELEMENTS_MAX: usize = 64;
 /// The functions that read elements.
 pub(crate) const ELEMENT_FUNCTIONS: [&str; 3] = ["element", "element_text", "element_octets"];
 
-/// Refuses queries that name more than [`ELEMENTS_MAX`] elements together.
+/// Refuses queries that name more elements together than one run may.
 ///
 /// # Errors
 /// How many they name.

@@ -2,7 +2,7 @@
 //!
 //! A burst is at most [`BURST_ROWS`] rows, so that its validity is one word. An absent value is
 //! stored as zero, which makes equal rows equal octets. The vectors behind an array come back by
-//! [`ColumnBuilder::reclaim`] once nobody else holds it; then a batch costs no bulk allocation.
+//! `ColumnBuilder::reclaim` once nobody else holds it; then a batch costs no bulk allocation.
 
 use crate::address::{Address, Mac};
 use crate::stream::ColumnType;
