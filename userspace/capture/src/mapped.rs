@@ -18,7 +18,7 @@ const RELEASE_OCTETS: usize = 32 << 20;
 const BUFFER_OCTETS: usize = 1 << 20;
 
 /// A mapped file and a position in it.
-pub(super) struct Mapped {
+pub(crate) struct Mapped {
     map: Arc<Mmap>,
     position: usize,
     released: usize,

@@ -166,7 +166,7 @@ impl Finisher {
 struct SlidingPanes {
     width: i64,
     slide: i64,
-    /// The panes of each lower half.
+    /// Those of each lower half.
     trees: Vec<PaneTree>,
 }
 
