@@ -1,10 +1,10 @@
 //! What queries need of sources.
 
-use tapline_query::{ContinuousQuery, Window};
+use tapline_query::ContinuousQuery;
 use tapline_record::{
     Epoch, FLOWS, INTERFACE_COUNTERS, LEDGER, Layout, PACKET_FLOWS, PACKETS, Stream, StreamId,
 };
-use tapline_sources::Demand;
+use tapline_sources::{Demand, PaneWidths};
 
 /// All streams that sources carry, in the order of their numbers.
 const ALL_STREAMS: [&Stream; StreamId::COUNT] =
@@ -20,10 +20,11 @@ pub fn demand_of<'a>(queries: impl IntoIterator<Item = &'a ContinuousQuery>) -> 
 
 /// Adds what one more query needs.
 pub(crate) fn add(demand: &mut Demand, query: &ContinuousQuery) {
-    let pane_width_ns = query.window.and_then(Window::pane_width);
+    let widths = query.pane_width().zip(query.closing_width());
+    let panes = widths.map(|(width_ns, closing_ns)| PaneWidths { width_ns, closing_ns });
     for stream in ALL_STREAMS {
         if let Some(columns) = query.columns_of(stream) {
-            demand.add(stream, &columns, pane_width_ns);
+            demand.add(stream, &columns, panes);
         }
     }
 }

@@ -24,7 +24,7 @@ use tapline_operators::{
     Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, StreamBatch, Windows, WorkerId,
 };
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{Layout, Watermarks};
+use tapline_record::{Layout, StreamId, Watermarks};
 use tapline_sources::{Clock, Demand, Progress, Source};
 
 /// Messages on the way from one worker to the merger.
@@ -350,9 +350,11 @@ impl Engine {
 
     /// Puts the rings between a source and all workers.
     fn wire(&mut self, id: SourceId, source: Box<dyn Source>, inputs: &mut [Vec<WorkerInput>]) -> Reader {
+        let lateness_ns = StreamId::ALL.map(|stream| source.lateness_ns(stream));
         let ends = inputs.iter_mut().zip(&self.workers);
         let links = ends.map(|(inputs, worker)| {
-            let (link, input) = ring_of_batches(id, &worker.parker, self.options.ring_capacity_batches);
+            let capacity_batches = self.options.ring_capacity_batches;
+            let (link, input) = ring_of_batches((id, lateness_ns), &worker.parker, capacity_batches);
             inputs.push(input);
             link
         });
@@ -398,7 +400,7 @@ fn order<T>(orders: &mut Producer<T>, order: T) {
 
 /// The rings between one source and one worker.
 fn ring_of_batches(
-    source: SourceId,
+    (source, lateness_ns): (SourceId, [i64; StreamId::COUNT]),
     worker: &Unparker,
     capacity_batches: usize,
 ) -> (WorkerLink, WorkerInput) {
@@ -408,5 +410,5 @@ fn ring_of_batches(
     let (told, barriers) = (Watermarks::BEGINNING, VecDeque::new());
     let link = WorkerLink { feed: to_worker, used: to_source, worker: worker.clone(), told, barriers };
     let watermarks = Watermarks::BEGINNING;
-    (link, WorkerInput { source, feed, used, watermarks, has_ended: false })
+    (link, WorkerInput { source, feed, used, watermarks, lateness_ns, has_ended: false })
 }

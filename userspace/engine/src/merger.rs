@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_operators::{Closed, LowerOutput, QueryId, SourceId, Windows, WorkerId};
-use tapline_record::{Epoch, EventTime, Watermarks};
+use tapline_record::{Epoch, EventTime, Reach};
 
 /// A merger that waits looks after so long whether a worker has died.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -151,7 +151,7 @@ impl Merger {
     fn take(&mut self, worker: WorkerId, message: Message) {
         match message {
             Message::Output { query, output } => self.accept(query, output),
-            Message::Watermarks(watermarks) => self.advance(worker, &watermarks),
+            Message::Reach(reach) => self.advance(worker, &reach),
             Message::Coverage(report) => self.coverage.note(&report),
             Message::Barrier(barrier) => self.join(&barrier),
             Message::Late { query, rows } => {
@@ -172,10 +172,10 @@ impl Merger {
         self.give(id);
     }
 
-    fn advance(&mut self, worker: WorkerId, watermarks: &Watermarks) {
+    fn advance(&mut self, worker: WorkerId, reach: &Reach) {
         let Self { queries, closed, coverage, outbox, .. } = self;
         for (id, query) in queries {
-            query.windows.advance(worker, watermarks, closed);
+            query.windows.advance(worker, reach, closed);
             give(*id, query, closed, coverage, outbox);
         }
     }
@@ -276,7 +276,7 @@ fn give(
     for mut item in closed.drain(..) {
         if let Closed::Window(window) = &mut item {
             let streams = query.windows.streams();
-            window.completeness = window.span.and_then(|span| coverage.of(id, streams, span));
+            window.completeness = window.covered().and_then(|span| coverage.of(id, streams, span));
         }
         outbox.push_back((Arc::clone(&query.outlet), Item::Closed(item)));
     }

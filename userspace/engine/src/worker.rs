@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, QueryId, SourceId, StreamBatch, WorkerId};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{Epoch, Watermarks};
+use tapline_record::{Epoch, Reach, StreamId, Watermarks};
 
 /// A worker that waits looks again after so long: it is woken when there is much to do.
 const WAIT_MAX: Duration = Duration::from_millis(25);
@@ -28,8 +28,8 @@ const TELL_NS: i64 = 50_000_000;
 pub(crate) enum Message {
     /// Something for a query.
     Output { query: QueryId, output: LowerOutput },
-    /// This worker will give no pane that ends where its streams have come to, or earlier.
-    Watermarks(Watermarks),
+    /// This worker will give no pane that closes where its streams have come to, or earlier.
+    Reach(Reach),
     /// How much of live sources arrived.
     Coverage(Report),
     /// Where the next layout of a source begins.
@@ -57,6 +57,8 @@ pub(crate) struct WorkerInput {
     pub(crate) used: Producer<StreamBatch>,
     /// How far the source has come.
     pub(crate) watermarks: Watermarks,
+    /// How far that is behind what has arrived, by stream.
+    pub(crate) lateness_ns: [i64; StreamId::COUNT],
     pub(crate) has_ended: bool,
 }
 
@@ -85,7 +87,7 @@ impl WorkerQuery {
             turn.iter().try_for_each(|task| {
                 let batch = task.batch.as_ref().filter(|(_, batch)| batch.layout.epoch() >= *since);
                 batch.map_or(Ok(()), |(_, batch)| operator.process(batch, out))?;
-                operator.advance(&task.watermarks, out)
+                operator.advance(&task.reach, out)
             })
         })
     }
@@ -96,7 +98,7 @@ struct Task {
     /// Rows of an input.
     batch: Option<(SourceId, StreamBatch)>,
     /// How far all sources have come with them.
-    watermarks: Watermarks,
+    reach: Reach,
 }
 
 /// Runs the lower halves of all queries over every so many-th batch.
@@ -115,8 +117,8 @@ pub(crate) struct Worker {
     parker: Unparker,
     /// Wakes the merger.
     merger: Unparker,
-    /// The last watermarks that the merger was told.
-    told: Watermarks,
+    /// What the merger was told last.
+    told: Reach,
     is_done: bool,
 }
 
@@ -140,7 +142,7 @@ impl Worker {
             flags,
             parker,
             merger,
-            told: Watermarks::BEGINNING,
+            told: Reach::BEGINNING,
             is_done: false,
         }
     }
@@ -187,15 +189,19 @@ impl Worker {
             reports.extend(coverage);
             self.inputs[number].watermarks = watermarks;
             let batch = batch.map(|batch| (self.inputs[number].source, batch));
-            self.turn.push(Task { batch, watermarks: self.watermarks() });
+            self.turn.push(Task { batch, reach: self.reach() });
         }
         // A source that stopped without a word has ended, too.
         self.inputs[number].has_ended |= is_abandoned;
     }
 
     /// How far all sources have come.
-    fn watermarks(&self) -> Watermarks {
-        self.inputs.iter().fold(Watermarks::END, |all, input| all.and(input.watermarks))
+    fn reach(&self) -> Reach {
+        let reach = |input: &WorkerInput| Reach {
+            watermarks: input.watermarks,
+            heads: input.watermarks.ahead_by(&input.lateness_ns),
+        };
+        self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)))
     }
 
     /// Runs all queries over what was taken.
@@ -213,7 +219,7 @@ impl Worker {
         }
         self.let_leave();
         if let Some(last) = self.turn.last() {
-            self.tell(last.watermarks);
+            self.tell(last.reach);
         }
         self.give_back();
     }
@@ -264,10 +270,10 @@ impl Worker {
     }
 
     /// Tells the merger how far this worker has come, unless that is hardly further than it was told.
-    fn tell(&mut self, watermarks: Watermarks) {
-        if watermarks.have_moved(&self.told, TELL_NS) {
-            self.told = watermarks;
-            self.say(Message::Watermarks(watermarks));
+    fn tell(&mut self, reach: Reach) {
+        if reach.has_moved(&self.told, TELL_NS) {
+            self.told = reach;
+            self.say(Message::Reach(reach));
             self.merger.unpark();
         }
     }

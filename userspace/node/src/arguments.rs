@@ -95,6 +95,9 @@ pub(crate) struct QueryArguments {
     /// End when every query has given so many final windows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     windows: Option<u64>,
+    /// Give each window so far, each time that so much of it has passed, such as 5s; status says early.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    early: Option<Duration>,
     /// Octets of the kernel's queue of each listener.
     #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20)]
     receive_buffer: usize,
@@ -266,6 +269,8 @@ pub(crate) struct QueryPlan {
     pub(crate) duration: Option<Duration>,
     /// After how many final windows of each query to end it.
     pub(crate) windows: Option<u64>,
+    /// How often each window is given before it closes, if it is.
+    pub(crate) early: Option<Duration>,
     /// Names and texts.
     pub(crate) queries: Vec<(String, String)>,
     pub(crate) format: Format,
@@ -295,13 +300,15 @@ impl QueryArguments {
         check_interfaces(&self.interface)?;
         let (options, source_options) = (self.options(), self.source_options());
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
-        let (duration, windows, explain, quiet) = (self.r#for, self.windows, self.explain, self.quiet);
+        let (duration, windows, early) = (self.r#for, self.windows, self.early);
+        let (explain, quiet) = (self.explain, self.quiet);
         let input = self.input();
         given.check(&input)?;
         Ok(QueryPlan {
             input,
             duration,
             windows,
+            early,
             queries,
             format,
             output,

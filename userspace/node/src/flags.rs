@@ -68,13 +68,14 @@ const FLAGS: [Flag; 11] = [
 ];
 
 /// Flags that mean the same whatever is read.
-const FOR_ALL: [&str; 16] = [
+const FOR_ALL: [&str; 17] = [
     "pcap",
     "exports",
     "listen",
     "interface",
     "for",
     "windows",
+    "early",
     "query-file",
     "format",
     "output",

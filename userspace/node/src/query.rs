@@ -79,8 +79,20 @@ fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
         })
     };
     let queries = plan.queries.iter().map(plan_one).collect::<Result<Vec<_>, _>>()?;
+    let queries = with_early(plan, queries)?;
     check_elements(&queries).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(queries)
+}
+
+/// The queries, given early where that is asked for.
+fn with_early(plan: &QueryPlan, queries: Vec<ContinuousQuery>) -> Result<Vec<ContinuousQuery>, Failure> {
+    let Some(every) = plan.early else { return Ok(queries) };
+    let every = i64::try_from(every.as_nanos()).unwrap_or(i64::MAX);
+    let with_early = |(query, (name, _)): (ContinuousQuery, &(String, String))| {
+        let refused = |message: String| Failure::Usage(format!("--early: {name}: {message}"));
+        query.with_early(every).map_err(refused)
+    };
+    queries.into_iter().zip(&plan.queries).map(with_early).collect()
 }
 
 /// What each query does, and why it reads packets where a flow table is.

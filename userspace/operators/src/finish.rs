@@ -2,7 +2,7 @@
 
 use crate::groups::{GroupBatch, results_of_nothing};
 use crate::ids::QueryId;
-use crate::lower::{OperatorLimits, Pane};
+use crate::lower::OperatorLimits;
 use crate::pane_tree::PaneTree;
 use crate::parts::Parts;
 use crate::result::{Status, WindowResult, instants, rows_schema, with_columns};
@@ -26,8 +26,8 @@ pub struct Finisher {
     schema: SchemaRef,
     folds: Vec<Option<Arc<AggregateFold>>>,
     limits: OperatorLimits,
-    /// Where windows slide, the panes of each lower half.
-    trees: Option<SlidingPanes>,
+    /// Where windows slide, or are given early, the panes of each lower half.
+    trees: Option<KeptPanes>,
     /// Rows of which some may be the best.
     best: Vec<RecordBatch>,
     runner: UpperRunner,
@@ -49,7 +49,7 @@ impl Finisher {
             schema: rows_schema(query),
             folds: folds.collect(),
             limits,
-            trees: SlidingPanes::of(query),
+            trees: KeptPanes::of(query),
             best: vec![],
             runner: UpperRunner::new()?,
         })
@@ -97,7 +97,7 @@ impl Finisher {
     ) -> Result<()> {
         let came = std::mem::replace(&mut window.came, Came::All(vec![]));
         let parts = match (came, &mut self.trees) {
-            (Came::New(panes), Some(trees)) => trees.window(window.pane, panes, &self.folds, self.limits)?,
+            (Came::New(panes), Some(trees)) => trees.window(&window, panes, &self.folds, self.limits)?,
             (Came::New(_), None) => vec![],
             (Came::All(parts), _) => parts,
         };
@@ -109,6 +109,7 @@ impl Finisher {
         }
         let any_is_folded = folded.iter().any(|rows| !rows.is_empty());
         let status = match window.is_whole {
+            _ if window.until.is_some() => Status::Early,
             false => Status::Partial,
             true if half.folded.is_none() && any_is_folded => Status::Folded,
             true if parts.iter().any(Parts::may_lack_rows) => Status::Partial,
@@ -118,7 +119,9 @@ impl Finisher {
         self.give(&rows, Some(&window), status, out)?;
         if let Some(plan) = half.folded.as_ref().filter(|_| any_is_folded) {
             let rows = self.runner.run(half, plan, folded)?;
-            self.give(&rows, Some(&window), Status::Folded, out)?;
+            // Of a window that is given early, the folded row is early, too: together its rows are all that it has.
+            let status = if window.until.is_some() { Status::Early } else { Status::Folded };
+            self.give(&rows, Some(&window), status, out)?;
         }
         Ok(())
     }
@@ -155,45 +158,47 @@ impl Finisher {
         let rows: Vec<_> = named.collect::<Result<_, _>>()?;
         if !rows.is_empty() {
             let (span, completeness) =
-                window.map_or((None, None), |window| (window.span, window.completeness));
+                window.map_or((None, None), |window| (window.span(), window.completeness));
             out.push(WindowResult { query: self.id, window: span, status, completeness, rows });
         }
         Ok(())
     }
 }
 
-/// The panes of windows that slide.
-struct SlidingPanes {
+/// The panes of windows that slide, or are given early.
+struct KeptPanes {
     width: i64,
-    slide: i64,
     /// Those of each lower half.
     trees: Vec<PaneTree>,
 }
 
-impl SlidingPanes {
-    /// `None` where the windows of `query` do not slide.
+impl KeptPanes {
+    /// `None` where each pane of `query` is in one result only.
     fn of(query: &ContinuousQuery) -> Option<Self> {
-        let Some(window @ Window::Hop { slide, .. }) = query.window else { return None };
+        let keeps_panes = query.early.is_some() || matches!(query.window, Some(Window::Hop { .. }));
         let trees = query.lowers.iter().map(|_| PaneTree::default()).collect();
-        Some(Self { width: window.pane_width()?, slide, trees })
+        query.pane_width().filter(|_| keeps_panes).map(|width| Self { width, trees })
     }
 
-    /// What came for each lower half in a window, of which these panes are new.
+    /// What came for each lower half in a window, of which this is new.
     fn window(
         &mut self,
-        Pane { start, end, .. }: Pane,
+        window: &ClosedWindow,
         new: Vec<PaneParts>,
         folds: &[Option<Arc<AggregateFold>>],
         limits: OperatorLimits,
     ) -> Result<Vec<Parts>> {
         let number = |time: EventTime| time.0.div_euclid(self.width);
         for (pane, parts) in new {
-            for (tree, parts) in self.trees.iter_mut().zip(parts) {
-                tree.insert(number(pane), parts);
+            for ((tree, parts), fold) in self.trees.iter_mut().zip(parts).zip(folds) {
+                if let Some(fold) = fold {
+                    tree.insert(number(pane), parts, fold, limits)?;
+                }
             }
         }
-        let panes = number(start)..number(end.plus(-1)) + 1;
-        let next = number(start.plus(self.slide));
+        let end = window.until.unwrap_or(window.pane.end);
+        let panes = number(window.pane.start)..number(end.plus(-1)) + 1;
+        let next = number(window.next);
         let window = |(tree, fold): (&mut PaneTree, &Option<Arc<AggregateFold>>)| match fold {
             Some(fold) => tree.window(panes.clone(), next, fold, limits),
             None => Ok(Parts::default()),
@@ -216,7 +221,7 @@ mod tests {
     use super::*;
     use crate::groups::GroupState;
     use crate::ids::WorkerId;
-    use crate::lower::LowerOutput;
+    use crate::lower::{LowerOutput, Pane};
     use crate::windows::Windows;
     use datafusion::arrow::array::{AsArray, RecordBatchOptions};
     use datafusion::arrow::datatypes::{Int64Type, Schema};
@@ -242,7 +247,7 @@ mod tests {
             windows.accept(output, &mut closed).unwrap();
             let mut watermarks = Watermarks::BEGINNING;
             watermarks.set(StreamId::Packets, pane.end);
-            windows.advance(WorkerId(0), &watermarks, &mut closed);
+            windows.advance(WorkerId(0), &watermarks.into(), &mut closed);
         }
         let window = |closed| if let Closed::Window(window) = closed { Some(window) } else { None };
         closed.into_iter().filter_map(window).collect()

@@ -1,8 +1,9 @@
 //! Runs one lower half on one worker.
 //!
 //! Takes batches of its streams in any order of time, and how far these have come; gives partial aggregates per group
-//! and pane, or rows. A pane is given when the watermark passes its end; later records are counted as late. When more
-//! are open than there is room for, the earliest one is given in parts.
+//! and pane, or rows. A pane is given when the watermark passes its end; later records are counted as late. Of windows
+//! that are given early, it is given as soon as what has arrived reaches its end, and what comes for it afterwards in
+//! further parts. When more are open than there is room for, the earliest one is given in parts, too.
 
 use crate::account::{Account, Pending};
 use crate::groups::{GroupBatch, GroupState, records_in};
@@ -16,7 +17,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{Epoch, EventTime, Layout, PacketFlowColumn, Stream, Watermarks};
+use tapline_record::{Epoch, EventTime, Layout, PacketFlowColumn, Reach, Stream};
 
 /// A batch of one stream.
 #[derive(Clone, Debug)]
@@ -102,18 +103,28 @@ pub struct LowerOperator {
     window: Option<Window>,
     limits: OperatorLimits,
     /// Open panes, earliest first.
-    open: Vec<(Pane, GroupState)>,
+    open: Vec<OpenPane>,
     /// Groups in all of them.
     open_groups: usize,
     /// Whether a pane was given before its end, so that more parts of it may come.
     gives_parts: bool,
     spare: Option<GroupState>,
-    /// Panes that end here or earlier are closed.
+    /// Panes that close here or earlier are closed.
     closed_until: EventTime,
+    /// What has arrived reaches so far.
+    front: EventTime,
     /// Next number of a window that counts rows.
     next_index: u64,
     account: Account,
     runs: Vec<PaneRun>,
+}
+
+/// A pane, and what came for it since it was given last.
+struct OpenPane {
+    pane: Pane,
+    /// It is given when what has arrived reaches so far.
+    due: EventTime,
+    state: GroupState,
 }
 
 /// A branch whose columns are positions in the batches at hand.
@@ -150,9 +161,10 @@ impl LowerOperator {
             limits,
             open: vec![],
             open_groups: 0,
-            gives_parts: false,
+            gives_parts: query.early.is_some(),
             spare: None,
             closed_until: EventTime::MIN,
+            front: EventTime::MIN,
             next_index: 0,
             account,
             runs: vec![],
@@ -196,21 +208,23 @@ impl LowerOperator {
         Ok(())
     }
 
-    /// Gives the panes that end where its streams have come to, or earlier.
+    /// Gives the panes that close where its streams have come to, or earlier, and what is due early.
     ///
     /// # Errors
     /// When an aggregate fails.
-    pub fn advance(&mut self, watermarks: &Watermarks, out: &mut Vec<LowerOutput>) -> Result<()> {
-        if self.window.and_then(Window::pane_width).is_none() {
-            return Ok(());
-        }
+    pub fn advance(&mut self, reach: &Reach, out: &mut Vec<LowerOutput>) -> Result<()> {
+        let Some(closing) = self.query.closing_width() else { return Ok(()) };
         let streams = self.query.lowers[self.lower].branches.iter().map(|branch| branch.stream.id);
-        let watermark = watermarks.least_of(streams);
-        while self.open.first().is_some_and(|(pane, _)| pane.end <= watermark) {
-            let (pane, state) = self.open.remove(0);
+        let watermark = reach.watermarks.least_of(streams.clone());
+        let front = if self.query.early.is_some() { reach.heads.least_of(streams) } else { watermark };
+        self.closed_until = self.closed_until.max(watermark);
+        self.front = self.front.max(front);
+        let (closed_until, front) = (self.closed_until, self.front);
+        let is_due = |open: &OpenPane| open.due <= front || closing_end(open.pane.start, closing) <= closed_until;
+        while let Some(position) = self.open.iter().position(is_due) {
+            let OpenPane { pane, state, .. } = self.open.remove(position);
             self.give(pane, state, out)?;
         }
-        self.closed_until = self.closed_until.max(watermark);
         Ok(())
     }
 
@@ -220,7 +234,7 @@ impl LowerOperator {
     /// When an aggregate fails.
     pub fn finish(&mut self, out: &mut Vec<LowerOutput>) -> Result<()> {
         let counts_rows = matches!(self.window, Some(Window::Rows { .. }));
-        for (mut pane, state) in std::mem::take(&mut self.open) {
+        for OpenPane { mut pane, state, .. } in std::mem::take(&mut self.open) {
             pane.is_complete = !counts_rows;
             self.give(pane, state, out)?;
         }
@@ -235,7 +249,7 @@ impl LowerOperator {
         rows: &mut Vec<RecordBatch>,
     ) -> Result<()> {
         self.account.deliver(batch, self.branches[branch].packets.0);
-        match self.window.map(|window| (window, window.pane_width())) {
+        match self.window.map(|window| (window, self.query.pane_width())) {
             Some((_, Some(width))) => self.process_panes(branch, batch, width, out),
             Some((Window::Rows { count }, None)) => {
                 let kept = self.run_branch(branch, batch)?;
@@ -264,6 +278,7 @@ impl LowerOperator {
         let times = self.branches[branch].times.map(|times| batch.column(times).clone());
         let times = times.ok_or_else(|| internal_datafusion_err!("a window needs the event time"))?;
         let times = times.as_primitive::<TimestampNanosecondType>().values();
+        let closing = self.query.closing_width().unwrap_or(width);
         let mut runs = std::mem::take(&mut self.runs);
         let sorted = cut(batch, times, width, &mut runs)?;
         let batch = sorted.as_ref().unwrap_or(batch);
@@ -272,7 +287,7 @@ impl LowerOperator {
             let whole = run.rows == batch.num_rows();
             let part = if whole { batch.clone() } else { batch.slice(run.first, run.rows) };
             let (before, behind) = self.branches[branch].packets;
-            if pane.end <= self.closed_until {
+            if closing_end(pane.start, closing) <= self.closed_until {
                 self.account.leave_late(&part, before);
                 continue;
             }
@@ -305,20 +320,20 @@ impl LowerOperator {
         if rows.batch.num_rows() == 0 {
             return Ok(());
         }
-        let mut found = self.open.binary_search_by_key(&pane.start, |(open, _)| open.start);
+        let mut found = self.open.binary_search_by_key(&pane.start, |open| open.pane.start);
         if found.is_err() && self.open.len() >= OPEN_PANES_MAX {
             self.give_earliest(out)?;
-            found = self.open.binary_search_by_key(&pane.start, |(open, _)| open.start);
+            found = self.open.binary_search_by_key(&pane.start, |open| open.pane.start);
         }
         let position = match found {
             Ok(position) => position,
             Err(position) => {
-                let state = self.new_state()?;
-                self.open.insert(position, (pane, state));
+                let open = OpenPane { pane, due: self.due_of(pane), state: self.new_state()? };
+                self.open.insert(position, open);
                 position
             }
         };
-        let state = &mut self.open[position].1;
+        let state = &mut self.open[position].state;
         let before = state.len();
         state.update(&rows.batch, packets)?;
         self.open_groups += state.len() - before;
@@ -332,8 +347,18 @@ impl LowerOperator {
     /// Gives the earliest open pane away, though more of its records may come.
     fn give_earliest(&mut self, out: &mut Vec<LowerOutput>) -> Result<()> {
         self.gives_parts = true;
-        let (pane, state) = self.open.remove(0);
+        let OpenPane { pane, state, .. } = self.open.remove(0);
         self.give(pane, state, out)
+    }
+
+    /// When a pane is given that opens now: at its end, or, if that has been passed, with the next one.
+    fn due_of(&self, pane: Pane) -> EventTime {
+        match self.query.pane_width() {
+            Some(width) if self.query.early.is_some() => {
+                pane.end.max(self.front.align_down(width).plus(width))
+            }
+            _ => pane.end,
+        }
     }
 
     /// Folds rows into windows of `count` rows each.
@@ -342,7 +367,7 @@ impl LowerOperator {
         self.account.use_rows(&kept.batch, kept.numbers.as_ref(), None);
         while first < kept.batch.num_rows() {
             let (mut pane, mut state) = match self.open.pop() {
-                Some(open) => open,
+                Some(open) => (open.pane, open.state),
                 None => (self.next_counted(), self.new_state()?),
             };
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
@@ -353,7 +378,7 @@ impl LowerOperator {
             if state.rows() == count {
                 self.give(pane, state, out)?;
             } else {
-                self.open.push((pane, state));
+                self.open.push(OpenPane { pane, due: EventTime::MAX, state });
             }
         }
         Ok(())
@@ -383,6 +408,11 @@ impl LowerOperator {
         out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });
         Ok(())
     }
+}
+
+/// The end of the interval of `width` that holds `time`: after it nothing is taken that lies in it.
+fn closing_end(time: EventTime, width: i64) -> EventTime {
+    time.align_down(width).plus(width)
 }
 
 fn bind_branches(half: &LowerHalf, is_windowed: bool, layout: &Layout) -> Result<Vec<BoundBranch>> {

@@ -1,4 +1,4 @@
-//! The panes of a sliding window, of which neighbours are merged once for all windows that hold both.
+//! The panes of windows that slide, or are given early, of which neighbours are merged once for all windows that hold both.
 //!
 //! Takes what came of one lower half for each pane, gives what came for a window in few parts. Blocks of 2, 4, 8 …
 //! panes are merged when a window holds them that is not the last one to do so; a window of n panes is then put
@@ -20,12 +20,29 @@ pub(crate) struct PaneTree {
 }
 
 impl PaneTree {
-    /// Adds what came for the pane of this number.
-    pub(crate) fn insert(&mut self, pane: i64, parts: Parts) {
-        self.level(0).insert(pane, parts);
+    /// Adds what came for the pane of this number; blocks that were merged without it are no more.
+    ///
+    /// # Errors
+    /// When an aggregate fails.
+    pub(crate) fn insert(
+        &mut self,
+        pane: i64,
+        parts: Parts,
+        fold: &Arc<AggregateFold>,
+        limits: OperatorLimits,
+    ) -> Result<()> {
+        let known = self.level(0).entry(pane).or_default();
+        known.append(parts);
+        if known.are_many() {
+            known.merge(fold, limits)?;
+        }
+        for (level, blocks) in self.levels.iter_mut().enumerate().skip(1) {
+            blocks.remove(&(pane >> level));
+        }
+        Ok(())
     }
 
-    /// What came for a window of these panes, behind all those given before; the next window begins at pane `next`.
+    /// What came for a window of these panes; no window that is asked for later begins before pane `next`.
     ///
     /// # Errors
     /// When an aggregate fails.
@@ -137,7 +154,7 @@ mod tests {
             let mut given = i64::MIN;
             for start in (-200..200_i64).filter(|start| start.rem_euclid(slide) == 0) {
                 for pane in (start.max(given)..start + size).filter(|pane| rows(*pane) > 0) {
-                    tree.insert(pane, parts(rows(pane), &fold));
+                    tree.insert(pane, parts(rows(pane), &fold), &fold, LIMITS).unwrap();
                 }
                 given = start + size;
                 let window = tree.window(start..start + size, start + slide, &fold, LIMITS).unwrap();
@@ -151,10 +168,26 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_grows_holds_what_came_late_for_its_panes() {
+        let (fold, mut tree) = (counting(), PaneTree::default());
+        let mut expected = 0;
+        for end in 1..=64_i64 {
+            // Some for the new pane, some for one that was given long ago.
+            for (pane, rows) in [(end - 1, 3), ((end * 7) % end, 2)] {
+                tree.insert(pane, parts(rows, &fold), &fold, LIMITS).unwrap();
+                expected += rows as i64;
+            }
+            let window = tree.window(0..end, 0, &fold, LIMITS).unwrap();
+            assert_eq!(count(&window, &fold), expected, "up to {end}");
+        }
+        assert!(tree.blocks() <= 128, "{} blocks", tree.blocks());
+    }
+
+    #[test]
     fn panes_far_apart_are_taken() {
         let (fold, mut tree) = (counting(), PaneTree::default());
         for start in [i64::MIN / 8, -8, 0, i64::MAX / 8] {
-            tree.insert(start + 3, parts(2, &fold));
+            tree.insert(start + 3, parts(2, &fold), &fold, LIMITS).unwrap();
             let window = tree.window(start..start + 8, start + 1, &fold, LIMITS).unwrap();
             assert_eq!(count(&window, &fold), 2);
         }

@@ -30,6 +30,8 @@ pub enum Status {
     Final,
     /// Not all of it: it ended before its end, or rows may be in the folded row.
     Partial,
+    /// It is what came so far, before the window closes.
+    Early,
     /// It is the folded row, or rests on groups of which some are beyond the cap.
     Folded,
 }
@@ -41,6 +43,7 @@ impl Status {
         match self {
             Self::Final => "final",
             Self::Partial => "partial",
+            Self::Early => "early",
             Self::Folded => "folded",
         }
     }

@@ -16,7 +16,7 @@ use datafusion::common::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Upper, Window};
-use tapline_record::{EventTime, StreamId, Watermarks};
+use tapline_record::{EventTime, Reach, StreamId};
 
 /// What results can be made of.
 #[derive(Debug)]
@@ -35,10 +35,14 @@ pub(crate) type PaneParts = (EventTime, Vec<Parts>);
 /// A window to which nothing is added any more.
 #[derive(Debug)]
 pub struct ClosedWindow {
-    /// When it was; `None` where the whole input is one.
-    pub span: Option<Span>,
     /// Which part of its records arrived; to be set by whoever knows.
     pub completeness: Option<f64>,
+    /// Whether it is one of several: else the whole input is one.
+    is_windowed: bool,
+    /// It is given before it closes, with what came for its records up to here.
+    pub(crate) until: Option<EventTime>,
+    /// No window that is given later begins before this.
+    pub(crate) next: EventTime,
     /// Whether it ended because it was full or the watermark passed, and began when the query was there.
     pub(crate) is_whole: bool,
     /// From when to when it is.
@@ -52,43 +56,72 @@ pub struct ClosedWindow {
 pub(crate) enum Came {
     /// All, for each lower half.
     All(Vec<Parts>),
-    /// Of a window that slides, what came for those of its panes that are in no window given before.
+    /// Where windows share panes, or are given early, what came for their panes since the last one was given.
     New(Vec<PaneParts>),
 }
 
 impl ClosedWindow {
-    /// Takes over what only `lost`, the window before it, was given, where windows slide: nobody will have seen that.
+    /// Takes over what only `lost`, the one given before it, was given, where windows share panes: nobody will have
+    /// seen that.
     pub fn take_over(&mut self, lost: Self) {
         if let (Came::New(own), Came::New(others)) = (&mut self.came, lost.came) {
-            let start = self.pane.start;
-            own.extend(others.into_iter().filter(|(pane, _)| *pane >= start));
+            own.extend(others.into_iter().filter(|(pane, _)| *pane >= lost.next));
         }
+    }
+
+    /// When it is; `None` where the whole input is one.
+    #[must_use]
+    pub fn span(&self) -> Option<Span> {
+        self.is_windowed.then_some(Span { start: self.pane.start, end: self.pane.end })
+    }
+
+    /// The part of it that its rows are of; `None` where the whole input is one.
+    #[must_use]
+    pub fn covered(&self) -> Option<Span> {
+        self.span().map(|span| Span { end: self.until.unwrap_or(span.end), ..span })
     }
 }
 
 /// The open windows of one query.
 pub struct Windows {
     window: Option<Window>,
+    /// Each time that so many nanoseconds of a window have arrived, it is given.
+    early: Option<i64>,
     upper: Upper,
     folds: Vec<Option<Arc<AggregateFold>>>,
     limits: OperatorLimits,
     /// The streams that the query reads.
     streams: Vec<StreamId>,
-    /// How far each worker has come with them.
-    watermarks: Vec<EventTime>,
+    /// How far each worker has come with them: what it has closed, and what has arrived.
+    reached: Vec<(EventTime, EventTime)>,
     /// Windows that begin here or earlier may lack rows from before the query was there.
     whole_after: EventTime,
     /// Windows that have rows, by their start, or by their number.
     open: BTreeMap<i64, OpenWindow>,
-    /// Where windows slide, the panes that are in no window given so far, by their start.
+    /// Where windows share panes, or are given early, what came for panes since something was given, by their start.
     panes: BTreeMap<i64, Vec<Parts>>,
+    /// Where windows are given early, when something came last for each pane, by its start: its place among all that
+    /// came.
+    changed: BTreeMap<i64, u64>,
+    /// How much has come.
+    came: u64,
     rows: InputOrder,
 }
 
 struct OpenWindow {
     pane: Pane,
-    /// What came for each lower half; nothing where windows slide.
+    /// What came for each lower half; nothing where panes are kept.
     parts: Vec<Parts>,
+    /// Where it is given early next, and how much had come when it was last.
+    next_early: EventTime,
+    seen: u64,
+}
+
+impl OpenWindow {
+    fn new(pane: Pane, parts: Vec<Parts>, early: Option<i64>) -> Self {
+        let next_early = early.map_or(EventTime::MAX, |every| pane.start.plus(every));
+        Self { pane, parts, next_early, seen: 0 }
+    }
 }
 
 impl Windows {
@@ -101,14 +134,17 @@ impl Windows {
         });
         Self {
             window: query.window,
+            early: query.early,
             upper: query.upper.clone(),
             folds: folds.collect(),
             limits,
             streams: query.lowers.iter().flat_map(LowerHalf::streams).collect(),
-            watermarks: vec![EventTime::MIN; workers],
+            reached: vec![(EventTime::MIN, EventTime::MIN); workers],
             whole_after: EventTime::MIN,
             open: BTreeMap::new(),
             panes: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            came: 0,
             rows: InputOrder::new(&query.upper),
         }
     }
@@ -159,18 +195,60 @@ impl Windows {
         Ok(())
     }
 
-    /// Says that `worker` will give no pane that ends where its streams have come to, or earlier.
-    pub fn advance(&mut self, worker: WorkerId, watermarks: &Watermarks, out: &mut Vec<Closed>) {
-        let watermark = watermarks.least_of(self.streams.iter().copied());
-        let known = &mut self.watermarks[worker.0 as usize];
-        if watermark <= *known || self.window.and_then(Window::pane_width).is_none() {
+    /// Says that `worker` will give no pane that closes where its streams have come to, or earlier.
+    pub fn advance(&mut self, worker: WorkerId, reach: &Reach, out: &mut Vec<Closed>) {
+        let streams = || self.streams.iter().copied();
+        let (watermark, front) = (reach.watermarks.least_of(streams()), reach.heads.least_of(streams()));
+        let known = &mut self.reached[worker.0 as usize];
+        let has_moved = watermark > known.0 || self.early.is_some() && front > known.1;
+        if !has_moved || self.window.and_then(Window::pane_width).is_none() {
             return;
         }
-        *known = watermark;
-        let watermark = self.watermarks.iter().min().copied().unwrap_or(EventTime::MIN);
-        while let Some(window) = self.open.first_entry().filter(|window| window.get().pane.end <= watermark) {
-            let window = window.remove();
-            self.close(window, out);
+        *known = (known.0.max(watermark), known.1.max(front));
+        let watermark = self.reached.iter().map(|(watermark, _)| *watermark).min().unwrap_or(EventTime::MIN);
+        while let Some(start) = self.first_closed(watermark) {
+            self.give_early(start, EventTime::MAX, out);
+            if let Some(window) = self.open.remove(&start) {
+                self.close(window, out);
+            }
+        }
+        if self.early.is_some() {
+            let front = self.reached.iter().map(|(_, front)| *front).min().unwrap_or(EventTime::MIN);
+            let starts: Vec<i64> = self.open.keys().copied().collect();
+            starts.into_iter().for_each(|start| self.give_early(start, front, out));
+        }
+    }
+
+    /// The start of the first open window, where it has been passed.
+    fn first_closed(&self, watermark: EventTime) -> Option<i64> {
+        let (start, window) = self.open.first_key_value()?;
+        (window.pane.end <= watermark).then_some(*start)
+    }
+
+    /// Gives an open window so far, for each time that is due, where there is news.
+    fn give_early(&mut self, start: i64, front: EventTime, out: &mut Vec<Closed>) {
+        let Some(every) = self.early else { return };
+        let next = self.open.first_key_value().map_or(start, |(first, _)| *first);
+        let Some(window) = self.open.get_mut(&start) else { return };
+        while window.next_early <= front && window.next_early < window.pane.end {
+            let until = window.next_early;
+            window.next_early = until.plus(every);
+            let news = self.changed.range(start..until.0).any(|(_, came)| *came > window.seen);
+            if !news {
+                continue;
+            }
+            window.seen = self.came;
+            let later = self.panes.split_off(&until.0);
+            let panes = std::mem::replace(&mut self.panes, later);
+            out.push(Closed::Window(ClosedWindow {
+                completeness: None,
+                is_windowed: true,
+                until: Some(until),
+                next: EventTime(next),
+                is_whole: false,
+                pane: window.pane,
+                came: Came::New(panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect()),
+            }));
         }
     }
 
@@ -181,7 +259,7 @@ impl Windows {
         }
         if self.window.is_none() && self.open.is_empty() {
             let parts = vec![Parts::default(); self.folds.len()];
-            self.open.insert(0, OpenWindow { pane: Pane::ALL, parts });
+            self.open.insert(0, OpenWindow::new(Pane::ALL, parts, None));
         }
         while let Some((_, mut window)) = self.open.pop_first() {
             window.pane.is_complete &= !is_cut || self.window.is_none();
@@ -192,12 +270,16 @@ impl Windows {
     fn accept_pane(&mut self, lower: usize, pane: Pane, groups: GroupBatch, finished: bool) -> Result<()> {
         let lowers = self.folds.len();
         let nothing = || vec![Parts::default(); lowers];
-        let parts = if let Some(window @ Window::Hop { .. }) = self.window {
+        self.came += 1;
+        let parts = if let Some(window) = self.window.filter(|_| self.keeps_panes()) {
             if !self.panes.contains_key(&pane.start.0) {
                 for window in windows_of(window, pane) {
-                    let open = OpenWindow { pane: window, parts: vec![] };
+                    let open = OpenWindow::new(window, vec![], self.early);
                     self.open.entry(window.start.0).or_insert(open);
                 }
+            }
+            if self.early.is_some() {
+                self.changed.insert(pane.start.0, self.came);
             }
             self.panes.entry(pane.start.0).or_insert_with(nothing)
         } else {
@@ -205,7 +287,7 @@ impl Windows {
                 Some(Window::Rows { .. }) => i64::try_from(pane.index).unwrap_or(i64::MAX),
                 _ => pane.start.0,
             };
-            let open = self.open.entry(key).or_insert_with(|| OpenWindow { pane, parts: nothing() });
+            let open = self.open.entry(key).or_insert_with(|| OpenWindow::new(pane, nothing(), None));
             open.pane.is_complete &= pane.is_complete;
             &mut open.parts
         };
@@ -215,6 +297,11 @@ impl Windows {
             parts.merge(fold, self.limits)?;
         }
         Ok(())
+    }
+
+    /// Whether what comes is kept by pane, and not by window.
+    const fn keeps_panes(&self) -> bool {
+        self.early.is_some() || matches!(self.window, Some(Window::Hop { .. }))
     }
 
     const fn counts_rows(&self) -> bool {
@@ -230,9 +317,12 @@ impl Windows {
         }
     }
 
-    fn close(&mut self, OpenWindow { pane, parts }: OpenWindow, out: &mut Vec<Closed>) {
+    fn close(&mut self, OpenWindow { pane, parts, .. }: OpenWindow, out: &mut Vec<Closed>) {
         let is_of_time = self.window.and_then(Window::pane_width).is_some();
-        let came = if matches!(self.window, Some(Window::Hop { .. })) {
+        let (_, slide) = self.window.and_then(Window::size_and_slide).unwrap_or_default();
+        let next = pane.start.plus(slide);
+        let came = if self.keeps_panes() {
+            self.changed = self.changed.split_off(&next.0);
             let later = self.panes.split_off(&pane.end.0);
             let panes = std::mem::replace(&mut self.panes, later);
             Came::New(panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect())
@@ -240,8 +330,10 @@ impl Windows {
             Came::All(parts)
         };
         out.push(Closed::Window(ClosedWindow {
-            span: self.window.map(|_| Span { start: pane.start, end: pane.end }),
             completeness: None,
+            is_windowed: self.window.is_some(),
+            until: None,
+            next,
             is_whole: pane.is_complete && (!is_of_time || pane.start > self.whole_after),
             pane,
             came,

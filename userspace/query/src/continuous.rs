@@ -6,7 +6,7 @@
 use crate::flow_table::FlowTable;
 use crate::lower::LowerHalf;
 use crate::partial::PartialSlot;
-use crate::window::Window;
+use crate::window::{Window, common_pane};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
@@ -23,6 +23,8 @@ pub struct ContinuousQuery {
     pub explain: bool,
     /// Its window; `None` when the whole input is one.
     pub window: Option<Window>,
+    /// Each time that so many nanoseconds of a window have passed, what came for it so far is given.
+    pub early: Option<i64>,
     /// Who counts the packets that its lower halves read, where they do not read them one by one.
     pub flow_table: Option<FlowTable>,
     /// What runs per batch.
@@ -71,6 +73,30 @@ pub struct UpperHalf {
 }
 
 impl ContinuousQuery {
+    /// The same query, of which each window is given so far each time that so many nanoseconds of it have passed.
+    ///
+    /// # Errors
+    /// A sentence that says why its windows cannot be given early, and what would be right.
+    pub fn with_early(self, every: i64) -> Result<Self, String> {
+        let window = self.window.ok_or("early results are of windows of time, and the query has none: group by tumble('60 seconds') or the like, too")?;
+        window.check_early(every)?;
+        Ok(Self { early: Some(every), ..self })
+    }
+
+    /// Width of the panes that its lower halves give, in nanoseconds; `None` where it has no windows of time.
+    #[must_use]
+    pub fn pane_width(&self) -> Option<i64> {
+        let whole = self.closing_width()?;
+        Some(self.early.map_or(whole, |every| common_pane(whole, every)))
+    }
+
+    /// Width of the intervals after each of which nothing is taken for it any more, in nanoseconds: results that are
+    /// given before that do not change what is late.
+    #[must_use]
+    pub fn closing_width(&self) -> Option<i64> {
+        self.window.and_then(Window::pane_width)
+    }
+
     /// The columns of `stream` that some lower half reads, ascending; the event time is among them when
     /// the query has a window.
     #[must_use]

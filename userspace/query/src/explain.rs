@@ -50,6 +50,15 @@ impl ContinuousQuery {
         let Some(window) = self.window else {
             return "window: none, the whole input is one".to_owned();
         };
+        if let (Some(every), Some(pane), Some((size, _))) =
+            (self.early, self.pane_width(), window.size_and_slide())
+        {
+            let [every, pane_width] = [every, pane].map(format_interval);
+            return format!(
+                "window: {window}, given so far each {every}, put together from {} panes of {pane_width}",
+                size / pane
+            );
+        }
         match (window, window.pane_width()) {
             (Window::Hop { size, .. }, Some(pane)) => {
                 let pane_width = format_interval(pane);

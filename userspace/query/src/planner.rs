@@ -81,6 +81,7 @@ impl Planner {
             flow_table: None,
             sql: sql.to_owned(),
             explain,
+            early: None,
             window: None,
             lowers: vec![],
             upper: Upper::Stream { skip: 0, fetch: Some(0) },

@@ -53,7 +53,7 @@ impl Window {
                 format_interval(size)
             ));
         }
-        let pane = pane_of_hop(slide, size);
+        let pane = common_pane(slide, size);
         if size / pane > PANES_PER_WINDOW_MAX {
             return Err(format!(
                 "hop('{}', '{}') needs {} panes of {} a window, more than {PANES_PER_WINDOW_MAX}; {}",
@@ -83,7 +83,7 @@ impl Window {
     pub fn pane_width(self) -> Option<i64> {
         match self {
             Self::Tumble { size } => Some(size),
-            Self::Hop { slide, size } => Some(pane_of_hop(slide, size)),
+            Self::Hop { slide, size } => Some(common_pane(slide, size)),
             Self::Rows { .. } => None,
         }
     }
@@ -96,6 +96,33 @@ impl Window {
             Self::Hop { slide, size } => Some((size, slide)),
             Self::Rows { .. } => None,
         }
+    }
+
+    /// Whether results can be given each time that so many nanoseconds of a window have passed.
+    ///
+    /// # Errors
+    /// A sentence that says why not, and what would be right.
+    pub(crate) fn check_early(self, every: i64) -> Result<(), String> {
+        let (Some((size, _)), Some(whole)) = (self.size_and_slide(), self.pane_width()) else {
+            return Err(format!("{self} counts rows, and early results are of windows of time"));
+        };
+        let interval = format_interval(every);
+        if every <= 0 {
+            return Err("write an interval longer than nothing, such as 5s".to_owned());
+        }
+        if every >= size {
+            let window = format_interval(size);
+            return Err(format!("after {interval} a window of {window} is over: write a shorter interval"));
+        }
+        let panes = size / common_pane(whole, every);
+        if panes > PANES_PER_WINDOW_MAX {
+            let nearest = format_interval(nearest_early(every, whole, size));
+            return Err(format!(
+                "early results each {interval} of {self} need {panes} panes a window, more than \
+                 {PANES_PER_WINDOW_MAX}; the nearest interval with few enough is '{nearest}'"
+            ));
+        }
+        Ok(())
     }
 
     /// Starts of the time windows that hold the pane which starts at `pane`, earliest first.
@@ -132,6 +159,13 @@ fn nearest_hop(slide: i64, size: i64) -> String {
     let slide = round_up(size.div_euclid(PANES_PER_WINDOW_MAX) + 1);
     let (slide, size) = (format_interval(slide), format_interval(size - size % slide));
     format!("take a longer slide: write hop('{slide}', '{size}')")
+}
+
+/// The part of `whole` nearest to `every` of which few enough make `size`.
+fn nearest_early(every: i64, whole: i64, size: i64) -> i64 {
+    let parts = 1..=(PANES_PER_WINDOW_MAX / (size / whole)).max(1);
+    let widths = parts.filter(|parts| whole % parts == 0).map(|parts| whole / parts);
+    widths.min_by_key(|width| width.abs_diff(every)).unwrap_or(whole)
 }
 
 /// The interval, or the next longer one that is 1, 2 or 5 times a power of ten of its unit.
@@ -218,9 +252,9 @@ pub(crate) fn format_interval(nanoseconds: i64) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The widest pane of which windows of this slide and size consist.
-const fn pane_of_hop(slide: i64, size: i64) -> i64 {
-    greatest_common_divisor(slide.unsigned_abs(), size.unsigned_abs()).cast_signed()
+/// The widest pane of which intervals of both lengths consist.
+pub(crate) const fn common_pane(one: i64, other: i64) -> i64 {
+    greatest_common_divisor(one.unsigned_abs(), other.unsigned_abs()).cast_signed()
 }
 
 #[cfg(test)]
@@ -288,5 +322,24 @@ mod tests {
             assert!(Window::hop(arguments[1], arguments[3]).is_ok(), "{better}");
         }
         assert!(Window::rows(0).is_err());
+    }
+
+    #[test]
+    fn windows_are_given_early_by_panes_that_are_few_enough() {
+        let early = |window: Window, every: &str| window.check_early(parse_interval(every).unwrap());
+        let minute = Window::tumble("1 minute").unwrap();
+        let hop = Window::hop("10 seconds", "1 minute").unwrap();
+        for (window, every) in [(minute, "5 s"), (minute, "7 s"), (minute, "59 s"), (hop, "5 s"), (hop, "15 s")] {
+            assert_eq!(early(window, every), Ok(()));
+        }
+        for (window, every, said) in [
+            (minute, "1 minute", "after 1 minute a window of 1 minute is over"),
+            (hop, "2 minutes", "after 2 minutes a window of 1 minute is over"),
+            (minute, "999 us", "need 20000000 panes a window, more than 10000; the nearest interval with few enough is '6 milliseconds'"),
+            (Window::rows(5).unwrap(), "1 s", "tumble_rows(5) counts rows"),
+        ] {
+            let refusal = early(window, every).unwrap_err();
+            assert!(refusal.contains(said), "{refusal}");
+        }
     }
 }

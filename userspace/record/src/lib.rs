@@ -35,4 +35,4 @@ pub use packet_flows::{PACKET_FLOWS, PacketFlowColumn, PacketFlowRow};
 pub use packets::{PACKETS, PacketColumn, PacketRow};
 pub use stream::{Column, ColumnType, Stream, StreamId};
 pub use time::EventTime;
-pub use watermarks::Watermarks;
+pub use watermarks::{Reach, Watermarks};

@@ -115,6 +115,9 @@ pub enum StreamId {
 impl StreamId {
     /// How many streams there are.
     pub const COUNT: usize = Self::Ledger as usize + 1;
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Packets, Self::Flows, Self::PacketFlows, Self::InterfaceCounters, Self::Ledger];
 
     /// Whether none of its rows may be dropped: an account of what was lost is not lost itself.
     #[must_use]

@@ -51,10 +51,51 @@ impl Watermarks {
         Self(std::array::from_fn(|stream| self.0[stream].min(other.0[stream])))
     }
 
+    /// The same, so many nanoseconds further in each stream.
+    #[must_use]
+    pub fn ahead_by(self, nanoseconds: &[i64; StreamId::COUNT]) -> Self {
+        Self(std::array::from_fn(|stream| self.0[stream].plus(nanoseconds[stream])))
+    }
+
     /// Whether some stream has come so many nanoseconds further than `before`.
     #[must_use]
     pub fn have_moved(&self, before: &Self, by_ns: i64) -> bool {
         self.0.iter().zip(&before.0).any(|(now, before)| now.0.saturating_sub(before.0) >= by_ns)
+    }
+}
+
+/// How far streams have come: what is promised of them, and what has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// No record that is still to come is older, but those that are late.
+    pub watermarks: Watermarks,
+    /// What came until now reaches so far. Records that are still to come may be older, but most are not.
+    pub heads: Watermarks,
+}
+
+impl Reach {
+    /// Nothing has come yet.
+    pub const BEGINNING: Self = Self { watermarks: Watermarks::BEGINNING, heads: Watermarks::BEGINNING };
+    /// All has come.
+    pub const END: Self = Self { watermarks: Watermarks::END, heads: Watermarks::END };
+
+    /// What holds for both, stream by stream.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { watermarks: self.watermarks.and(other.watermarks), heads: self.heads.and(other.heads) }
+    }
+
+    /// Whether some stream has come so many nanoseconds further than `before`.
+    #[must_use]
+    pub fn has_moved(&self, before: &Self, by_ns: i64) -> bool {
+        self.watermarks.have_moved(&before.watermarks, by_ns) || self.heads.have_moved(&before.heads, by_ns)
+    }
+}
+
+impl From<Watermarks> for Reach {
+    /// Where nothing is late, what has arrived is what is promised.
+    fn from(watermarks: Watermarks) -> Self {
+        Self { watermarks, heads: watermarks }
     }
 }
 

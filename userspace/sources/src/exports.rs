@@ -98,8 +98,8 @@ pub struct ExportSource {
     counters_dropped: u64,
     /// How far a record of files may lie behind the latest one, and one of a listener behind its arrival.
     lateness_ns: i64,
-    /// The widths of the panes of all queries that read `flows`.
-    pane_widths_ns: Vec<i64>,
+    /// The widths of the intervals after each of which some query takes no more rows of `flows`.
+    closing_widths_ns: Vec<i64>,
     /// Records that went missing until the last look.
     missing: u64,
     templates: Option<TemplateFile>,
@@ -144,7 +144,7 @@ impl ExportSource {
             input,
             name: None,
             lateness_ns,
-            pane_widths_ns: vec![],
+            closing_widths_ns: vec![],
             missing: 0,
             rows_dropped: 0,
             counters_dropped: 0,
@@ -173,7 +173,7 @@ impl ExportSource {
         self.sends_flows = columns.is_some();
         self.sends_counters = counters.is_some();
         self.name_sources(demand);
-        self.pane_widths_ns = demand.pane_widths_ns(StreamId::Flows).to_vec();
+        self.closing_widths_ns = demand.closing_widths_ns(StreamId::Flows).collect();
         self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
             (self.name(), self.options.exports.identity)
         });
@@ -236,7 +236,7 @@ impl ExportSource {
             self.files_watermark()
         };
         self.watermarks.set(StreamId::Flows, watermark);
-        let closed_until = self.pane_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
+        let closed_until = self.closing_widths_ns.iter().map(|&width| watermark.align_down(width)).max();
         self.decoder.note_closed(closed_until.unwrap_or(EventTime::MIN));
     }
 
@@ -362,6 +362,10 @@ impl Source for ExportSource {
 
     fn watermarks(&self) -> Watermarks {
         self.watermarks
+    }
+
+    fn lateness_ns(&self, stream: StreamId) -> i64 {
+        if stream == StreamId::Flows { self.lateness_ns } else { 0 }
     }
 
     fn latest(&self) -> EventTime {

@@ -18,7 +18,7 @@ mod report;
 mod source;
 
 pub use clock::{Clock, SystemClock};
-pub use demand::Demand;
+pub use demand::{Demand, PaneWidths};
 pub use exports::{ExportReport, ExportSource, TemplateReport, disorder_ns};
 pub use kernel::{KernelInput, KernelReport, KernelSource};
 pub use listener::{Listener, ListenerReport};

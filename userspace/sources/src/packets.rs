@@ -471,6 +471,11 @@ impl Source for PacketSource {
         self.watermarks
     }
 
+    fn lateness_ns(&self, stream: StreamId) -> i64 {
+        // What is counted by flow comes when its pane has closed, and not before.
+        if matches!(stream, StreamId::Packets | StreamId::Flows) { self.lateness_ns } else { 0 }
+    }
+
     fn latest(&self) -> EventTime {
         self.latest
     }

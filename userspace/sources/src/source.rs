@@ -66,6 +66,12 @@ pub trait Source: Send {
     /// How far its streams have come with the batches that were taken: no row that is taken later is older.
     fn watermarks(&self) -> Watermarks;
 
+    /// How far the watermark of `stream` stays behind what has arrived, so that what is late is no later than that;
+    /// in nanoseconds.
+    fn lateness_ns(&self, _stream: StreamId) -> i64 {
+        0
+    }
+
     /// No row that was taken so far is later than this.
     fn latest(&self) -> EventTime;
 

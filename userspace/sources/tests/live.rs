@@ -16,9 +16,10 @@ use tapline_record::{
     EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKET_FLOWS, PACKETS, PacketColumn,
     PacketFlowColumn, StreamId,
 };
-use tapline_sources::{Clock, Demand, PacketSource, Source, SourceOptions, Step};
+use tapline_sources::{PaneWidths, Clock, Demand, PacketSource, Source, SourceOptions, Step};
 
 const SECOND_NS: i64 = 1_000_000_000;
+const SECOND: PaneWidths = PaneWidths { width_ns: SECOND_NS, closing_ns: SECOND_NS };
 /// When the tests begin.
 const START_S: i64 = 1_750_000_000;
 /// The allowed lateness of packets.
@@ -115,9 +116,9 @@ impl Bench {
 
 fn demand(flows: bool) -> Demand {
     let mut demand = Demand::default();
-    demand.add(&PACKETS, &[PacketColumn::Ts as usize], Some(SECOND_NS));
+    demand.add(&PACKETS, &[PacketColumn::Ts as usize], Some(SECOND));
     if flows {
-        demand.add(&FLOWS, &[FlowColumn::Ts as usize], Some(SECOND_NS));
+        demand.add(&FLOWS, &[FlowColumn::Ts as usize], Some(SECOND));
     }
     demand
 }
@@ -144,7 +145,7 @@ fn the_watermark_of_packets_follows_the_clock_and_covers_what_waits() {
 fn by_flow() -> Demand {
     let mut demand = Demand::default();
     let columns = [PacketFlowColumn::Ts, PacketFlowColumn::SrcPort, PacketFlowColumn::Packets];
-    demand.add(&PACKET_FLOWS, &columns.map(|column| column as usize), Some(SECOND_NS));
+    demand.add(&PACKET_FLOWS, &columns.map(|column| column as usize), Some(SECOND));
     demand
 }
 

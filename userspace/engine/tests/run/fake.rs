@@ -48,6 +48,8 @@ pub(crate) struct FakeSource {
     pub(crate) fails_to_bind: bool,
     /// Whether a live one waits for room.
     pub(crate) is_lossless: bool,
+    /// How far its rows may be behind what came before them.
+    pub(crate) lateness_ns: i64,
     watermarks: Watermarks,
     counted: Counted,
 }
@@ -65,6 +67,7 @@ impl FakeSource {
             ended_at: None,
             fails_to_bind: false,
             is_lossless: false,
+            lateness_ns: 0,
             watermarks: Watermarks::BEGINNING,
             counted: Counted::default(),
         }
@@ -114,7 +117,9 @@ impl Source for FakeSource {
     fn take(&mut self, _: StreamId, _: bool) -> Option<RecordBatch> {
         let rows = self.ready.take()?;
         let latest = rows.iter().map(|row| row.ts).max()?;
-        self.watermarks.set(StreamId::Packets, EventTime(latest));
+        let before = self.watermarks.of(StreamId::Packets);
+        let watermark = EventTime(latest).plus(-self.lateness_ns).max(before);
+        self.watermarks.set(StreamId::Packets, watermark);
         let mut builder = BatchBuilder::new(&PACKETS, &self.columns, rows.len());
         for burst in rows.chunks(64) {
             builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
@@ -126,8 +131,12 @@ impl Source for FakeSource {
         self.watermarks
     }
 
+    fn lateness_ns(&self, _: StreamId) -> i64 {
+        self.lateness_ns
+    }
+
     fn latest(&self) -> EventTime {
-        self.watermarks.of(StreamId::Packets)
+        self.watermarks.of(StreamId::Packets).plus(self.lateness_ns)
     }
 
     fn newly_missing(&mut self) -> i64 {

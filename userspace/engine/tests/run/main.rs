@@ -222,3 +222,34 @@ fn a_query_that_comes_later_sees_the_rest_and_others_lose_nothing() {
     let partial = rest.iter().filter(|(_, status, _)| *status == Status::Partial).count();
     assert!(partial <= 2, "the window that it came into, and the last one");
 }
+
+#[test]
+fn windows_are_given_early_and_at_last_the_same() {
+    // Every third row is five seconds behind.
+    let seconds = (0..60).map(|second| if second % 3 == 2 { second - 5 } else { second });
+    let rows = packets(seconds.flat_map(|second| [second.max(0); 10]), 53);
+    for workers in [1, 2] {
+        let (subscriber, events) = subscription(1, WhenFull::Wait);
+        let (mut kept, mut engine) = (Kept::default(), engine(workers, 2));
+        let sql = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('20 seconds')";
+        let plan = || Planner::new().plan(sql).unwrap();
+        let plainly = engine.add_query(plan(), subscriber.clone()).unwrap();
+        let early = engine.add_query(plan().with_early(4_000_000_000).unwrap(), subscriber).unwrap();
+        let mut source = FakeSource::file(&rows, 5);
+        source.lateness_ns = 5_000_000_000;
+        engine.add_sources(boxed(vec![source])).unwrap();
+        engine.drain();
+        kept.read(&events, 2);
+        engine.join().unwrap();
+        let (given_early, last): (Vec<_>, Vec<_>) =
+            windows(&kept, early.0).into_iter().partition(|(_, status, _)| *status == Status::Early);
+        assert_eq!(last, windows(&kept, plainly.0), "{workers} workers");
+        assert_eq!(kept.ledger(early.0), kept.ledger(plainly.0));
+        for (start, _, all) in last {
+            let of_window = given_early.iter().filter(|(early, ..)| *early == start);
+            let counts: Vec<i64> = of_window.map(|(.., rows)| *rows).collect();
+            assert!((1..=4).contains(&counts.len()), "{counts:?}");
+            assert!(counts.is_sorted() && counts.iter().all(|count| *count <= all), "{counts:?} of {all}");
+        }
+    }
+}

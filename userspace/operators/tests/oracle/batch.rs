@@ -59,6 +59,25 @@ pub(crate) fn batch_answer(sql: &str, query: &ContinuousQuery, rows: &[Row]) -> 
     sorted(all)
 }
 
+/// The rows that each window has so far, each time that so many nanoseconds of it have passed, as sorted text; each
+/// line once.
+pub(crate) fn early_answer(sql: &str, query: &ContinuousQuery, rows: &[Row], every: i64) -> BTreeSet<String> {
+    let rows: Vec<PacketRow> = rows.iter().map(packet_row).collect();
+    let mut all = BTreeSet::new();
+    for (start, end) in windows(query.window.unwrap(), &rows) {
+        for until in (start..end).step_by(every as usize).skip(1) {
+            let so_far = rows.iter().filter(|row| start <= row.ts && row.ts < until);
+            let so_far: Vec<PacketRow> = so_far.copied().collect();
+            if so_far.is_empty() || !is_reached(sql, &so_far) {
+                continue;
+            }
+            let prefix = format!("{}|{}|", instant(start), instant(end));
+            all.extend(answer(sql, &so_far, start).into_iter().map(|line| format!("{prefix}{line}|early")));
+        }
+    }
+    all
+}
+
 /// Start and end of every window that holds a row.
 fn windows(window: Window, rows: &[PacketRow]) -> BTreeSet<(i64, i64)> {
     let (size, slide) = window.size_and_slide().expect("a time window");

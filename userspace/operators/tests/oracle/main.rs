@@ -10,9 +10,10 @@ mod batch;
 mod generate;
 mod streaming;
 
-use batch::batch_answer;
+use batch::{batch_answer, early_answer};
 use generate::{Row, rows};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use streaming::streaming_answer;
 use tapline_query::Planner;
@@ -105,6 +106,29 @@ proptest! {
     #[test]
     fn generated_queries_answer_as_batch_sql_does(case in case(), sql in generate::query()) {
         check(&Planner::new(), &sql, &case)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is given early is what batch SQL says of the rows so far, and what is given at last does not change by it.
+    #[test]
+    fn windows_are_given_early(case in case(), every in prop::sample::select(vec![2_i64, 3, 7])) {
+        let (planner, every) = (Planner::new(), every * 1_000_000_000);
+        let mut tried = 0;
+        for sql in SHAPES {
+            let query = planner.plan(sql).unwrap();
+            let Ok(query) = query.with_early(every) else { continue };
+            tried += 1;
+            let query = Arc::new(query);
+            let lines = streaming_answer(&query, &case);
+            let (early, last): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.ends_with("|early"));
+            prop_assert_eq!(last, batch_answer(sql, &query, &case.rows), "{}", sql);
+            let early: BTreeSet<String> = early.into_iter().collect();
+            prop_assert_eq!(early, early_answer(sql, &query, &case.rows, every), "{}", sql);
+        }
+        prop_assert!(tried > 20, "{} shapes have windows", tried);
     }
 }
 

@@ -12,7 +12,7 @@ use tapline_operators::{
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;
 use tapline_record::{
-    BatchBuilder, Epoch, EventTime, Layout, PACKETS, PacketColumn, PacketRow, StreamId, Watermarks,
+    BatchBuilder, Epoch, EventTime, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId, Watermarks,
 };
 use tapline_trafficgen::random::Random;
 
@@ -70,7 +70,7 @@ pub(crate) fn streaming_answer(query: &Arc<ContinuousQuery>, case: &Case) -> Vec
         let worker = random.below(case.workers as u64) as usize;
         for operator in &mut workers[worker] {
             operator.process(&batch, &mut outputs).unwrap();
-            operator.advance(&watermarks, &mut outputs).unwrap();
+            operator.advance(&watermarks.into(), &mut outputs).unwrap();
         }
     }
     for operator in workers.iter_mut().flatten() {
@@ -100,7 +100,7 @@ fn merge(
         windows.accept(output, &mut closed).unwrap();
     }
     for worker in 0..workers {
-        windows.advance(WorkerId(worker as u32), &Watermarks::END, &mut closed);
+        windows.advance(WorkerId(worker as u32), &Reach::END, &mut closed);
     }
     windows.finish(false, &mut closed);
     let (mut finisher, mut results) = (Finisher::new(QueryId(0), query, limits).unwrap(), vec![]);
