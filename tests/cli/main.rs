@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end where it cannot go on")]
 
 mod advice;
+mod early;
 mod files;
 mod flags;
 mod formats;

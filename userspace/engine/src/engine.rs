@@ -12,6 +12,8 @@ use crate::outlet::{OpenOutlets, Outlet};
 use crate::query_state::{EndReason, QueryState};
 use crate::reader::{Reader, SourceOrder, Surroundings};
 use crate::ring::{Flags, Patience, Unparker};
+use crate::run::{Run, RunId};
+use crate::shared::{RunPlan, Sharing};
 use crate::snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 use crate::source_state::SourceState;
 use crate::subscription::Subscriber;
@@ -21,10 +23,10 @@ use rtrb::{Producer, RingBuffer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tapline_operators::{
-    Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, StreamBatch, Windows, WorkerId,
+    Finisher, LowerOperator, OperatorLimits, QueryFailure, QueryId, SourceId, StreamBatch, Windows, WorkerId,
 };
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{Layout, StreamId, Watermarks};
+use tapline_record::{Epoch, Layout, StreamId, Watermarks};
 use tapline_sources::{Clock, Demand, Progress, Source};
 
 /// Messages on the way from one worker to the merger.
@@ -56,6 +58,9 @@ pub struct Engine {
     outlets: Arc<OpenOutlets>,
     sources: BTreeMap<SourceId, SourceEnd>,
     queries: BTreeMap<QueryId, QueryEnd>,
+    sharing: Sharing,
+    /// Runs that still have what only queries that are over asked for.
+    stale: Vec<RunId>,
     demand: Demand,
     layout: Arc<Layout>,
     sources_so_far: u32,
@@ -134,6 +139,8 @@ impl Engine {
             outlets: Arc::default(),
             sources: BTreeMap::new(),
             queries: BTreeMap::new(),
+            sharing: Sharing::default(),
+            stale: vec![],
             demand: Demand::default(),
             layout: Arc::default(),
             sources_so_far: 0,
@@ -160,14 +167,20 @@ impl Engine {
         let id = QueryId(self.queries_so_far);
         let finisher = Finisher::new(id, &query, self.limits());
         let finisher = finisher.map_err(|error| EngineError::Query(error.to_string()))?;
-        self.queries_so_far += 1;
         self.forget_what_ended();
         let query = QueryEnd { query: Arc::new(query), state: Arc::new(QueryState::new(workers)) };
+        let plan = self.share(id, &query.query)?;
+        self.queries_so_far += 1;
         demand::add(&mut self.demand, &query.query);
         self.take_next_layout();
         // Whoever is told first hears of the query before anything that comes of it.
         self.tell_merger((id, &query), finisher, subscriber);
-        self.tell_workers(id, &query);
+        for worker in &mut self.workers {
+            let query = WorkerQuery::new(Arc::clone(&query.state));
+            order(&mut worker.orders, WorkerOrder::AddQuery(id, query));
+        }
+        self.start_run(&plan);
+        self.renew_runs();
         self.tell_sources(Some(&query.state));
         self.queries.insert(id, query);
         Ok(id)
@@ -180,6 +193,7 @@ impl Engine {
             self.wake_workers();
             self.forget_what_ended();
             self.take_next_layout();
+            self.renew_runs();
             self.tell_sources(None);
         }
     }
@@ -302,9 +316,10 @@ impl Engine {
         for (_, ended) in self.sources.extract_if(.., |_, source| source.state.has_ended()) {
             self.rows_dropped += ended.state.rows_dropped();
         }
-        let before = self.queries.len();
-        self.queries.retain(|_, query| query.state.over().is_none());
-        if self.queries.len() < before {
+        let over = self.queries.extract_if(.., |_, query| query.state.over().is_some());
+        let over: Vec<QueryId> = over.map(|(id, _)| id).collect();
+        if !over.is_empty() {
+            self.stale.extend(self.sharing.remove(&over));
             self.demand = demand::demand_of(self.queries.values().map(|query| query.query.as_ref()));
         }
     }
@@ -329,13 +344,35 @@ impl Engine {
         order(&mut self.merger, MergerOrder { id, query });
     }
 
-    fn tell_workers(&mut self, id: QueryId, QueryEnd { query, state }: &QueryEnd) {
+    /// Finds the run that a new query is part of.
+    fn share(&mut self, id: QueryId, query: &Arc<ContinuousQuery>) -> Result<RunPlan, EngineError> {
+        let run = self.sharing.add(id, query);
+        let plan = self.sharing.plan(run);
+        let plan = plan.and_then(|plan| plan.ok_or_else(|| QueryFailure::Internal("no query".to_owned())));
+        plan.map_err(|error| {
+            self.sharing.remove(&[id]);
+            EngineError::Query(error.to_string())
+        })
+    }
+
+    /// Lets workers run this from the next layout on, in place of what they ran under its number.
+    fn start_run(&mut self, plan: &RunPlan) {
         let (limits, since) = (self.limits(), self.layout.epoch());
         for worker in &mut self.workers {
-            let operators = LowerOperator::all(query, limits);
-            let query = WorkerQuery { id, state: Arc::clone(state), since, operators, told_late: 0 };
-            order(&mut worker.orders, WorkerOrder::AddQuery(query));
+            let operators = LowerOperator::all(&plan.query, limits);
+            let run = Run::new(plan.id, since, operators, plan.portions.clone());
+            order(&mut worker.orders, WorkerOrder::StartRun(run));
             worker.parker.unpark();
+        }
+        self.stale.retain(|run| *run != plan.id);
+    }
+
+    /// Starts the runs anew that have what nobody asks for any more: the next layout lacks it.
+    fn renew_runs(&mut self) {
+        for run in std::mem::take(&mut self.stale) {
+            if let Ok(Some(plan)) = self.sharing.plan(run) {
+                self.start_run(&plan);
+            }
         }
     }
 
@@ -354,7 +391,8 @@ impl Engine {
         let ends = inputs.iter_mut().zip(&self.workers);
         let links = ends.map(|(inputs, worker)| {
             let capacity_batches = self.options.ring_capacity_batches;
-            let (link, input) = ring_of_batches((id, lateness_ns), &worker.parker, capacity_batches);
+            let (link, mut input) = ring_of_batches((id, lateness_ns), &worker.parker, capacity_batches);
+            input.epoch = self.layout.epoch();
             inputs.push(input);
             link
         });
@@ -410,5 +448,6 @@ fn ring_of_batches(
     let (told, barriers) = (Watermarks::BEGINNING, VecDeque::new());
     let link = WorkerLink { feed: to_worker, used: to_source, worker: worker.clone(), told, barriers };
     let watermarks = Watermarks::BEGINNING;
-    (link, WorkerInput { source, feed, used, watermarks, lateness_ns, has_ended: false })
+    let epoch = Epoch(0);
+    (link, WorkerInput { source, feed, used, watermarks, lateness_ns, epoch, has_ended: false })
 }

@@ -26,6 +26,8 @@ mod outlet;
 mod query_state;
 mod reader;
 mod ring;
+mod run;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod snapshot;

@@ -1,7 +1,8 @@
 //! The machine of a worker: batches in, partial aggregates of every query out.
 //!
 //! Batches are taken in turns: all that wait, which one operator after the other processes. An operator's group
-//! table is in the cache only while it works, so its turn should last.
+//! table is in the cache only while it works, so its turn should last. Operators are those of a run, which one query
+//! has for itself or several share.
 
 use crate::barrier::Barrier;
 use crate::coverage::Report;
@@ -9,11 +10,12 @@ use crate::feed::{Feed, Position};
 use crate::machine::{Machine, Turn};
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
+use crate::run::Run;
 use rtrb::{Consumer, Producer};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tapline_operators::{LowerOperator, LowerOutput, QueryFailure, QueryId, SourceId, StreamBatch, WorkerId};
+use tapline_operators::{LowerOutput, QueryId, SourceId, StreamBatch, WorkerId};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Epoch, Reach, StreamId, Watermarks};
 
@@ -46,8 +48,10 @@ pub(crate) enum Message {
 pub(crate) enum WorkerOrder {
     /// To take the feeds of new sources, all of them before the first batch of any.
     AddSources(Vec<WorkerInput>),
-    /// To run a query.
-    AddQuery(WorkerQuery),
+    /// To know a query.
+    AddQuery(QueryId, WorkerQuery),
+    /// To run lower halves, in place of those of the same number for layouts before.
+    StartRun(Run),
 }
 
 /// One worker's ends of the rings to one source.
@@ -59,46 +63,34 @@ pub(crate) struct WorkerInput {
     pub(crate) watermarks: Watermarks,
     /// How far that is behind what has arrived, by stream.
     pub(crate) lateness_ns: [i64; StreamId::COUNT],
+    /// The layout of what comes next.
+    pub(crate) epoch: Epoch,
     pub(crate) has_ended: bool,
 }
 
 /// A query on one worker.
 pub(crate) struct WorkerQuery {
-    pub(crate) id: QueryId,
     pub(crate) state: Arc<QueryState>,
-    /// It sees the batches of this layout and of later ones.
-    pub(crate) since: Epoch,
-    pub(crate) operators: Vec<LowerOperator>,
+    /// The fates of its rows in runs that are over.
+    past: QueryLedger,
+    /// The fates of all its rows.
+    ledger: QueryLedger,
     /// The late rows that the merger was told of.
-    pub(crate) told_late: u64,
+    told_late: u64,
 }
 
 impl WorkerQuery {
-    fn ledger(&self) -> QueryLedger {
-        let mut sum = QueryLedger::default();
-        self.operators.iter().for_each(|operator| sum += *operator.ledger());
-        sum
-    }
-
-    /// Lets each operator process the turn.
-    fn process(&mut self, turn: &[Task], out: &mut Vec<LowerOutput>) -> Result<(), QueryFailure> {
-        let Self { operators, since, .. } = self;
-        operators.iter_mut().try_for_each(|operator| {
-            turn.iter().try_for_each(|task| {
-                let batch = task.batch.as_ref().filter(|(_, batch)| batch.layout.epoch() >= *since);
-                batch.map_or(Ok(()), |(_, batch)| operator.process(batch, out))?;
-                operator.advance(&task.reach, out)
-            })
-        })
+    pub(crate) fn new(state: Arc<QueryState>) -> Self {
+        Self { state, past: QueryLedger::default(), ledger: QueryLedger::default(), told_late: 0 }
     }
 }
 
 /// One thing to do.
-struct Task {
+pub(crate) struct Task {
     /// Rows of an input.
-    batch: Option<(SourceId, StreamBatch)>,
+    pub(crate) batch: Option<(SourceId, StreamBatch)>,
     /// How far all sources have come with them.
-    reach: Reach,
+    pub(crate) reach: Reach,
 }
 
 /// Runs the lower halves of all queries over every so many-th batch.
@@ -106,12 +98,12 @@ pub(crate) struct Worker {
     id: WorkerId,
     orders: Consumer<WorkerOrder>,
     inputs: Vec<WorkerInput>,
-    queries: Vec<WorkerQuery>,
+    queries: BTreeMap<QueryId, WorkerQuery>,
+    runs: Vec<Run>,
     messages: Producer<Message>,
     /// What there was no room for yet.
     outbox: VecDeque<Message>,
     turn: Vec<Task>,
-    outputs: Vec<LowerOutput>,
     flags: Arc<Flags>,
     /// Where it waits for batches.
     parker: Unparker,
@@ -134,11 +126,11 @@ impl Worker {
             id,
             orders,
             inputs: vec![],
-            queries: vec![],
+            queries: BTreeMap::new(),
+            runs: vec![],
             messages,
             outbox: VecDeque::new(),
             turn: vec![],
-            outputs: vec![],
             flags,
             parker,
             merger,
@@ -152,9 +144,23 @@ impl Worker {
         while let Ok(order) = self.orders.pop() {
             match order {
                 WorkerOrder::AddSources(inputs) => self.inputs.extend(inputs),
-                WorkerOrder::AddQuery(query) => self.queries.push(query),
+                WorkerOrder::AddQuery(id, query) => drop(self.queries.insert(id, query)),
+                WorkerOrder::StartRun(run) => self.start_run(run),
             }
         }
+    }
+
+    /// Starts a run; the one that it replaces goes on with what comes by layouts before.
+    fn start_run(&mut self, mut run: Run) {
+        let has_input = !self.inputs.is_empty();
+        for before in &mut self.runs {
+            // Both may have rows of one pane.
+            if before.make_room_for(&run) && has_input {
+                before.give_parts();
+                run.give_parts();
+            }
+        }
+        self.runs.push(run);
     }
 
     /// Takes what waits of all sources. Orders that were given before some of it are taken before it is looked at.
@@ -181,6 +187,7 @@ impl Worker {
                     (None, position)
                 }
                 Feed::Barrier(barrier) => {
+                    self.inputs[number].epoch = barrier.epoch;
                     self.say(Message::Barrier(barrier));
                     continue;
                 }
@@ -206,17 +213,12 @@ impl Worker {
 
     /// Runs all queries over what was taken.
     fn process(&mut self) {
-        for number in 0..self.queries.len() {
-            let query = &mut self.queries[number];
-            if query.state.over().is_some() {
-                continue;
-            }
-            if let Err(error) = query.process(&self.turn, &mut self.outputs) {
-                query.state.end(EndReason::failed(&error));
-                self.outputs.clear();
-            }
-            self.tell_query(number);
+        for run in &mut self.runs {
+            let failed = run.process(&self.turn);
+            end_failed(&self.queries, failed);
         }
+        self.tell_all();
+        self.end_runs();
         self.let_leave();
         if let Some(last) = self.turn.last() {
             self.tell(last.reach);
@@ -224,31 +226,68 @@ impl Worker {
         self.give_back();
     }
 
-    /// Passes on what a query gave, and what became of its rows.
-    fn tell_query(&mut self, number: usize) {
-        let query = &mut self.queries[number];
-        let (id, ledger) = (query.id, query.ledger());
-        query.state.tell(self.id, &ledger);
-        let late = ledger.late - std::mem::replace(&mut query.told_late, ledger.late);
-        if late > 0 {
-            self.say(Message::Late { query: id, rows: late });
-        }
-        if self.outputs.is_empty() {
+    /// Ends the runs that no batch will come for any more: others are in their place.
+    fn end_runs(&mut self) {
+        let epochs = self.inputs.iter().filter(|input| !input.has_ended).map(|input| input.epoch);
+        let passed = epochs.min().unwrap_or(Epoch(u64::MAX));
+        if self.runs.iter().all(|run| !run.has_passed(passed)) {
             return;
         }
-        let mut outputs = std::mem::take(&mut self.outputs);
-        outputs.drain(..).for_each(|output| self.say(Message::Output { query: id, output }));
-        self.outputs = outputs;
-        self.merger.unpark();
+        for run in self.runs.iter_mut().filter(|run| run.has_passed(passed)) {
+            let failed = run.finish();
+            end_failed(&self.queries, failed);
+        }
+        self.tell_all();
+        let Self { runs, queries, .. } = self;
+        runs.retain(|run| {
+            let ends = run.has_passed(passed);
+            for query in run.queries().filter(|_| ends) {
+                queries.get_mut(&query).into_iter().for_each(|query| query.past += run.ledger());
+            }
+            !ends
+        });
+    }
+
+    /// Passes on what queries gave, and what became of their rows.
+    fn tell_all(&mut self) {
+        let Self { id, queries, runs, outbox, .. } = self;
+        queries.values_mut().for_each(|query| query.ledger = query.past);
+        for run in runs.iter() {
+            let ledger = run.ledger();
+            for query in run.queries() {
+                queries.get_mut(&query).into_iter().for_each(|query| query.ledger += ledger);
+            }
+        }
+        for (query, known) in queries.iter_mut() {
+            known.state.tell(*id, &known.ledger);
+            let late = known.ledger.late - std::mem::replace(&mut known.told_late, known.ledger.late);
+            if late > 0 {
+                outbox.push_back(Message::Late { query: *query, rows: late });
+            }
+        }
+        for run in runs.iter_mut() {
+            run.take_outputs(|query, output| {
+                if queries.get(&query).is_some_and(|known| known.state.over().is_none()) {
+                    outbox.push_back(Message::Output { query, output });
+                }
+            });
+        }
+        if !outbox.is_empty() {
+            self.empty_outbox();
+            self.merger.unpark();
+        }
     }
 
     /// Takes leave of the queries that are over.
     fn let_leave(&mut self) {
-        while let Some(number) = self.queries.iter().position(|query| query.state.over().is_some()) {
-            let query = self.queries.remove(number);
-            self.say(Message::Left(query.id));
+        let over = self.queries.extract_if(.., |_, query| query.state.over().is_some());
+        let over: Vec<QueryId> = over.map(|(id, _)| id).collect();
+        for query in over {
+            self.runs.iter_mut().for_each(|run| run.leave(query));
+            self.say(Message::Left(query));
             self.merger.unpark();
         }
+        self.runs.retain(|run| !run.is_abandoned());
     }
 
     /// Gives the batches back to their sources.
@@ -303,17 +342,21 @@ impl Worker {
     /// Gives what is left of every query.
     fn finish(&mut self) {
         self.let_leave();
-        for number in 0..self.queries.len() {
-            let query = &mut self.queries[number];
-            let (operators, outputs) = (&mut query.operators, &mut self.outputs);
-            if let Err(error) = operators.iter_mut().try_for_each(|operator| operator.finish(outputs)) {
-                query.state.end(EndReason::failed(&error));
-            }
-            self.tell_query(number);
+        for run in &mut self.runs {
+            let failed = run.finish();
+            end_failed(&self.queries, failed);
         }
+        self.tell_all();
         self.say(Message::Done);
         self.is_done = true;
         self.merger.unpark();
+    }
+}
+
+/// Ends the queries that could not be computed for some row.
+fn end_failed(queries: &BTreeMap<QueryId, WorkerQuery>, failed: Vec<(QueryId, EndReason)>) {
+    for (query, reason) in failed {
+        queries.get(&query).into_iter().for_each(|query| query.state.end(reason.clone()));
     }
 }
 

@@ -11,7 +11,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::{cast, filter};
 use datafusion::arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
@@ -37,6 +37,10 @@ pub(crate) struct GroupState {
     fold: Arc<AggregateFold>,
     table: Box<dyn GroupTable>,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    /// Which of them cannot go on: some value could not be computed.
+    failed: Vec<bool>,
+    /// Why, as long as nobody has asked.
+    failures: Vec<(usize, DataFusionError)>,
     /// A column of each literal argument, such as the 1 in count(1), as long as the longest batch.
     literals: Vec<Vec<Option<ArrayRef>>>,
     groups: Vec<usize>,
@@ -58,7 +62,19 @@ impl GroupState {
         let accumulators = accumulators.collect::<Result<Vec<_>>>()?;
         let literals =
             fold.aggregates.iter().map(|aggregate| vec![None; aggregate.arguments.len()]).collect();
-        Ok(Self { fold, table, accumulators, literals, groups: vec![], groups_max, rows: 0, folded_rows: 0 })
+        let failed = vec![false; fold.aggregates.len()];
+        Ok(Self {
+            fold,
+            table,
+            accumulators,
+            failed,
+            failures: vec![],
+            literals,
+            groups: vec![],
+            groups_max,
+            rows: 0,
+            folded_rows: 0,
+        })
     }
 
     /// Groups without the folded one.
@@ -71,29 +87,48 @@ impl GroupState {
         self.rows
     }
 
+    /// Aggregates that could not be computed since the last call, by their position; they are NULL from then on, and
+    /// the others go on without them.
+    pub(crate) fn take_failures(&mut self) -> Vec<(usize, DataFusionError)> {
+        std::mem::take(&mut self.failures)
+    }
+
+    fn note_failure(&mut self, position: usize, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.failed[position] = true;
+            self.failures.push((position, error));
+        }
+    }
+
     /// Folds the rows of a batch in; `packets` names the column that says how many records each row is, if there
     /// is one.
     ///
     /// # Errors
-    /// When an expression cannot be computed for some row.
+    /// When a key cannot be computed for some row. An aggregate that cannot be is a failure of its own.
     pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>) -> Result<()> {
         let fold = self.fold.clone();
         let keys: Result<Vec<ArrayRef>> = fold.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
         self.intern(&keys?, batch.num_rows())?;
         self.count(batch, packets);
-        let total = self.table.len() + 1;
         for (position, aggregate) in fold.aggregates.iter().enumerate() {
-            let values = self.arguments(position, aggregate, batch)?;
-            let filter =
-                aggregate.filter.as_ref().map(|filter| evaluate(filter.as_ref(), batch)).transpose()?;
-            let filter = filter.as_ref().map(AsArray::as_boolean);
-            if aggregate.takes_states {
-                self.merge_some(position, &values, filter)?;
-            } else {
-                self.accumulators[position].update_batch(&values, &self.groups, filter, total)?;
+            if !self.failed[position] {
+                let outcome = self.update_one(position, aggregate, batch);
+                self.note_failure(position, outcome);
             }
         }
         Ok(())
+    }
+
+    /// Folds the rows of a batch into one aggregate.
+    fn update_one(&mut self, position: usize, aggregate: &Aggregate, batch: &RecordBatch) -> Result<()> {
+        let values = self.arguments(position, aggregate, batch)?;
+        let filter = aggregate.filter.as_ref().map(|filter| evaluate(filter.as_ref(), batch)).transpose()?;
+        let filter = filter.as_ref().map(AsArray::as_boolean);
+        if aggregate.takes_states {
+            return self.merge_some(position, &values, filter);
+        }
+        let total = self.table.len() + 1;
+        self.accumulators[position].update_batch(&values, &self.groups, filter, total)
     }
 
     /// Merges states, one a row, into one aggregate.
@@ -133,7 +168,9 @@ impl GroupState {
     /// When an accumulator fails.
     pub(crate) fn take_states(&mut self) -> Result<GroupBatch> {
         let schema = state_schema(&self.fold)?;
-        let columns = self.take_columns(&schema, |accumulator| accumulator.state(EmitTo::All))?;
+        let widths = self.fold.aggregates.iter().map(|aggregate| Ok(aggregate.function.state_fields()?.len()));
+        let widths = widths.collect::<Result<Vec<_>>>()?;
+        let columns = self.take_columns(&schema, &widths, |accumulator| accumulator.state(EmitTo::All))?;
         self.split_folded(&schema, &columns)
     }
 
@@ -143,8 +180,9 @@ impl GroupState {
     /// When an accumulator fails.
     pub(crate) fn take_results(&mut self) -> Result<GroupBatch> {
         let schema = result_schema(&self.fold);
-        let columns =
-            self.take_columns(&schema, |accumulator| Ok(vec![accumulator.evaluate(EmitTo::All)?]))?;
+        let widths = vec![1; self.fold.aggregates.len()];
+        let evaluate = |accumulator: &mut dyn GroupsAccumulator| Ok(vec![accumulator.evaluate(EmitTo::All)?]);
+        let columns = self.take_columns(&schema, &widths, evaluate)?;
         self.split_folded(&schema, &columns)
     }
 
@@ -195,15 +233,24 @@ impl GroupState {
         arguments.map(|(argument, cache)| argument_column(argument.as_ref(), cache, batch)).collect()
     }
 
-    /// Keys and aggregates of all groups, the folded one first.
+    /// Keys and aggregates of all groups, the folded one first; each aggregate has so many columns.
     fn take_columns(
         &mut self,
         schema: &SchemaRef,
+        widths: &[usize],
         take: impl Fn(&mut dyn GroupsAccumulator) -> Result<Vec<ArrayRef>>,
     ) -> Result<Vec<ArrayRef>> {
+        let groups = self.table.len() + 1;
         let mut columns = self.table.take_keys()?;
-        for accumulator in &mut self.accumulators {
-            columns.extend(take(accumulator.as_mut())?);
+        for (position, width) in widths.iter().enumerate() {
+            let taken = (!self.failed[position]).then(|| take(self.accumulators[position].as_mut()));
+            if let Some(Ok(taken)) = taken {
+                columns.extend(taken);
+                continue;
+            }
+            let fields = schema.fields()[columns.len()..][..*width].iter();
+            columns.extend(fields.map(|field| new_null_array(field.data_type(), groups)));
+            self.note_failure(position, taken.map_or(Ok(()), |taken| taken.map(drop)));
         }
         debug_assert_eq!(columns.len(), schema.fields().len());
         Ok(columns)

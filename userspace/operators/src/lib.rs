@@ -17,6 +17,7 @@ mod one_group;
 mod pane_tree;
 mod panes;
 mod parts;
+mod portion;
 mod result;
 mod steps;
 mod upper;
@@ -27,6 +28,7 @@ pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};
 pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
 pub use parts::Parts;
+pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
 pub use windows::{Closed, ClosedWindow, Windows};
 

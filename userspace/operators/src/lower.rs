@@ -13,7 +13,7 @@ use crate::steps::{Rows, run_steps};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::{max, min};
 use datafusion::arrow::datatypes::TimestampNanosecondType;
-use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
 use tapline_record::ledger::QueryLedger;
@@ -41,7 +41,7 @@ const OPEN_PANES_MAX: usize = 256;
 const OPEN_GROUPS_PANES: usize = 4;
 
 /// What a worker gives for a query.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum LowerOutput {
     /// Groups of one pane.
     Pane {
@@ -116,6 +116,8 @@ pub struct LowerOperator {
     /// Next number of a window that counts rows.
     next_index: u64,
     account: Account,
+    /// Aggregates that could not be computed, by their position.
+    failures: Vec<(usize, DataFusionError)>,
     runs: Vec<PaneRun>,
 }
 
@@ -167,6 +169,7 @@ impl LowerOperator {
             front: EventTime::MIN,
             next_index: 0,
             account,
+            failures: vec![],
             runs: vec![],
         }
     }
@@ -186,10 +189,21 @@ impl LowerOperator {
         self.account.ledger()
     }
 
+    /// Gives no pane as a whole any more: other operators have rows of the same panes.
+    pub const fn give_parts(&mut self) {
+        self.gives_parts = true;
+    }
+
+    /// Aggregates that could not be computed for some row since the last call, by their position. They are NULL from
+    /// then on; the others go on without them.
+    pub fn take_failures(&mut self) -> Vec<(usize, DataFusionError)> {
+        std::mem::take(&mut self.failures)
+    }
+
     /// Folds a batch in.
     ///
     /// # Errors
-    /// When an expression cannot be computed for some row, or the batch lacks a column that the query reads.
+    /// When a condition or a key cannot be computed for some row, or the batch lacks a column that the query reads.
     pub fn process(&mut self, input: &StreamBatch, out: &mut Vec<LowerOutput>) -> Result<()> {
         self.bind(&input.layout)?;
         let (mut rows, mut packets) = (vec![], None);
@@ -336,6 +350,7 @@ impl LowerOperator {
         let state = &mut self.open[position].state;
         let before = state.len();
         state.update(&rows.batch, packets)?;
+        self.failures.append(&mut state.take_failures());
         self.open_groups += state.len() - before;
         self.account.use_rows(&rows.batch, rows.numbers.as_ref(), packets);
         while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {
@@ -373,6 +388,7 @@ impl LowerOperator {
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
             let rows = room.min(kept.batch.num_rows() - first);
             state.update(&kept.batch.slice(first, rows), None)?;
+            self.failures.append(&mut state.take_failures());
             stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
             first += rows;
             if state.rows() == count {
@@ -403,6 +419,7 @@ impl LowerOperator {
         let finished = is_whole && !matches!(self.window, Some(Window::Hop { .. }));
         self.open_groups = self.open_groups.saturating_sub(state.len());
         let groups = if finished { state.take_results()? } else { state.take_states()? };
+        self.failures.append(&mut state.take_failures());
         self.account.fold(groups.folded_rows);
         self.spare = Some(state);
         out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });

@@ -59,7 +59,8 @@ impl Parts {
     /// When an aggregate fails.
     pub(crate) fn merge(&mut self, fold: &Arc<AggregateFold>, limits: OperatorLimits) -> Result<()> {
         self.lack_rows = self.may_lack_rows();
-        let groups = self.state(fold, limits)?.take_states()?;
+        let mut state = self.state(fold, limits)?;
+        let groups = whole(state.take_states()?, &mut state)?;
         self.given = vec![(Arc::new(groups), false)];
         Ok(())
     }
@@ -76,7 +77,10 @@ impl Parts {
         match &self.given[..] {
             [] => Ok(None),
             [(groups, true)] => Ok(Some(groups.as_ref().clone())),
-            _ => self.state(fold, limits)?.take_results().map(Some),
+            _ => {
+                let mut state = self.state(fold, limits)?;
+                whole(state.take_results()?, &mut state).map(Some)
+            }
         }
     }
 
@@ -84,5 +88,13 @@ impl Parts {
         let mut state = GroupState::new(Arc::clone(fold), limits.groups_max)?;
         self.given.iter().try_for_each(|(groups, _)| state.merge(groups))?;
         Ok(state)
+    }
+}
+
+/// What was taken of a state, if each of its aggregates could be computed.
+fn whole(groups: GroupBatch, state: &mut GroupState) -> Result<GroupBatch> {
+    match state.take_failures().pop() {
+        None => Ok(groups),
+        Some((_, error)) => Err(error),
     }
 }

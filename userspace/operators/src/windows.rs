@@ -233,7 +233,9 @@ impl Windows {
         while window.next_early <= front && window.next_early < window.pane.end {
             let until = window.next_early;
             window.next_early = until.plus(every);
-            let news = self.changed.range(start..until.0).any(|(_, came)| *came > window.seen);
+            // What lies behind the last time, and what came since for panes before it.
+            let is_new = |(pane, came): (&i64, &u64)| *pane >= until.plus(-every).0 || *came > window.seen;
+            let news = self.changed.range(start..until.0).any(is_new);
             if !news {
                 continue;
             }

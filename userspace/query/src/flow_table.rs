@@ -40,7 +40,7 @@ struct Behind {
 }
 
 /// Who counts packets by flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlowTable {
     /// A program in the kernel.
     Kernel,

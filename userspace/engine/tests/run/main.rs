@@ -253,3 +253,25 @@ fn windows_are_given_early_and_at_last_the_same() {
         }
     }
 }
+
+#[test]
+fn queries_that_share_a_fold_fail_alone() {
+    let rows = packets(0..100, 53);
+    let queries = [
+        BY_PORT,
+        "SELECT src_port, sum(1 / (src_port - 53)) AS n FROM packets GROUP BY src_port, tumble('10 seconds')",
+        "SELECT src_port, sum(octets) AS n FROM packets GROUP BY src_port, tumble('10 seconds')",
+    ];
+    for workers in [1, 2] {
+        let mut kept = Kept::default();
+        run_with(vec![FakeSource::file(&rows, 10)], &queries, (workers, 4), &mut kept).unwrap();
+        let [counts, divides, sums] = [0, 1, 2].map(|query| kept.ended[&QueryId(query)].clone());
+        assert_eq!(divides.0, EndReason::Failed("Divide by zero error".to_owned()));
+        assert_eq!([counts.0, sums.0], [EndReason::Input, EndReason::Input]);
+        assert_eq!([counts.1.used, sums.1.used], [100, 100]);
+        let all = (0..10).map(|window| (window * 10, Status::Final));
+        let expected = |rows: i64| all.clone().map(|(start, status)| (start, status, rows)).collect::<Vec<_>>();
+        assert_eq!(windows(&kept, 0), expected(10));
+        assert_eq!(windows(&kept, 2), expected(1000));
+    }
+}

@@ -1,0 +1,134 @@
+//! Lower halves on one worker, for the queries that share them.
+//!
+//! Takes turns of batches, gives what each of its queries gets of them. When queries come and go, another run takes
+//! its place at a layout: batches by layouts before go to this one, those behind to the other one, and what both have
+//! of a pane adds up.
+
+use crate::query_state::EndReason;
+use crate::worker::Task;
+use tapline_operators::{LowerOperator, LowerOutput, Portion, QueryFailure, QueryId};
+use tapline_record::Epoch;
+use tapline_record::ledger::QueryLedger;
+
+/// Number of lower halves that queries share; whoever is added to them, it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RunId(pub(crate) u32);
+
+/// Queries that could not be computed for some row, and why.
+type Failed = Vec<(QueryId, EndReason)>;
+
+/// Lower halves, and whose they are.
+pub(crate) struct Run {
+    id: RunId,
+    /// It is for batches of this layout and of later ones,
+    since: Epoch,
+    /// and of earlier ones than this.
+    until: Epoch,
+    operators: Vec<LowerOperator>,
+    /// The queries, each with its part.
+    portions: Vec<(QueryId, Portion)>,
+    outputs: Vec<LowerOutput>,
+}
+
+impl Run {
+    pub(crate) const fn new(
+        id: RunId,
+        since: Epoch,
+        operators: Vec<LowerOperator>,
+        portions: Vec<(QueryId, Portion)>,
+    ) -> Self {
+        Self { id, since, until: Epoch(u64::MAX), operators, portions, outputs: vec![] }
+    }
+
+    /// Leaves the batches from the first layout of `other` on to that one, if it is to take this one's place; says
+    /// whether it is.
+    pub(crate) fn make_room_for(&mut self, other: &Self) -> bool {
+        let makes_room = self.id == other.id && self.until > other.since;
+        if makes_room {
+            self.until = other.since;
+        }
+        makes_room
+    }
+
+    /// Whether no batch is for it any more, when all inputs have come to this layout.
+    pub(crate) fn has_passed(&self, epoch: Epoch) -> bool {
+        self.until <= epoch && self.until < Epoch(u64::MAX)
+    }
+
+    /// Gives no pane as a whole any more.
+    pub(crate) fn give_parts(&mut self) {
+        self.operators.iter_mut().for_each(LowerOperator::give_parts);
+    }
+
+    /// Its queries.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = QueryId> {
+        self.portions.iter().map(|(query, _)| *query)
+    }
+
+    /// Lets a query go.
+    pub(crate) fn leave(&mut self, query: QueryId) {
+        self.portions.retain(|(known, _)| *known != query);
+    }
+
+    /// Whether all its queries have gone.
+    pub(crate) const fn is_abandoned(&self) -> bool {
+        self.portions.is_empty()
+    }
+
+    /// The fates of its rows.
+    pub(crate) fn ledger(&self) -> QueryLedger {
+        let mut sum = QueryLedger::default();
+        self.operators.iter().for_each(|operator| sum += *operator.ledger());
+        sum
+    }
+
+    /// Lets each operator process the turn; gives the queries that fail by it.
+    pub(crate) fn process(&mut self, turn: &[Task]) -> Failed {
+        let Self { operators, outputs, since, until, .. } = self;
+        let outcome = operators.iter_mut().try_for_each(|operator| {
+            turn.iter().try_for_each(|task| {
+                let is_own = |epoch: Epoch| *since <= epoch && epoch < *until;
+                let batch = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch()));
+                batch.map_or(Ok(()), |(_, batch)| operator.process(batch, outputs))?;
+                operator.advance(&task.reach, outputs)
+            })
+        });
+        self.failed(outcome)
+    }
+
+    /// Gives all that is left; gives the queries that fail by it.
+    pub(crate) fn finish(&mut self) -> Failed {
+        let Self { operators, outputs, .. } = self;
+        let outcome = operators.iter_mut().try_for_each(|operator| operator.finish(outputs));
+        self.failed(outcome)
+    }
+
+    /// Whose queries fail: all, or those that have an aggregate which could not be computed.
+    fn failed(&mut self, outcome: Result<(), QueryFailure>) -> Failed {
+        let mut failed = vec![];
+        if let Err(error) = outcome {
+            let reason = EndReason::failed(&error);
+            failed.extend(self.portions.iter().map(|(query, _)| (*query, reason.clone())));
+        }
+        for (half, operator) in self.operators.iter_mut().enumerate() {
+            for (aggregate, error) in operator.take_failures() {
+                let reason = EndReason::failed(&error);
+                let theirs = self.portions.iter().filter(|(_, portion)| portion.has(half, aggregate));
+                failed.extend(theirs.map(|(query, _)| (*query, reason.clone())));
+            }
+        }
+        failed
+    }
+
+    /// Gives to each query its part of what has come.
+    pub(crate) fn take_outputs(&mut self, mut give: impl FnMut(QueryId, LowerOutput)) {
+        let Self { outputs, portions, .. } = self;
+        // Each portion was made for these halves.
+        let mut give = |(query, portion): &(QueryId, Portion), output| portion.of(output).map(|output| give(*query, output));
+        for output in outputs.drain(..) {
+            let Some((last, others)) = portions.split_last() else { continue };
+            let _ = others.iter().try_for_each(|one| give(one, output.clone()));
+            let _ = give(last, output);
+        }
+    }
+}
