@@ -25,6 +25,7 @@ mod windows;
 pub use finish::Finisher;
 pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};
+pub use input_order::WaitingLimits;
 pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
 pub use parts::Parts;
 pub use result::{ResultColumns, Span, Status, WindowResult};
