@@ -3,6 +3,7 @@
 //! Batches are taken in turns: all that wait, which one operator after the other processes. An operator's group
 //! table is in the cache only while it works, so its turn should last.
 
+use crate::accounts::OpenInput;
 use crate::barrier::Barrier;
 use crate::coverage::Report;
 use crate::feed::{Feed, Position};
@@ -28,8 +29,9 @@ const TELL_NS: i64 = 50_000_000;
 pub(crate) enum Message {
     /// Something for a query.
     Output { query: QueryId, output: LowerOutput },
-    /// This worker will give no pane that ends where its streams have come to, or earlier.
-    Watermarks(Watermarks),
+    /// This worker will give no pane that ends where its streams have come to, or earlier. That is said to queries which
+    /// came with this layout or before: streams that came with a later one may not be carried yet.
+    Watermarks(Watermarks, Epoch),
     /// How much of live sources arrived.
     Coverage(Report),
     /// Where the next layout of a source begins.
@@ -57,7 +59,11 @@ pub(crate) struct WorkerInput {
     pub(crate) used: Producer<StreamBatch>,
     /// How far the source has come.
     pub(crate) watermarks: Watermarks,
+    /// Its layout.
+    pub(crate) epoch: Epoch,
     pub(crate) has_ended: bool,
+    /// Until this worker is done with all that came of it.
+    pub(crate) open: Option<OpenInput>,
 }
 
 /// A query on one worker.
@@ -85,7 +91,7 @@ impl WorkerQuery {
             turn.iter().try_for_each(|task| {
                 let batch = task.batch.as_ref().filter(|(_, batch)| batch.layout.epoch() >= *since);
                 batch.map_or(Ok(()), |(_, batch)| operator.process(batch, out))?;
-                operator.advance(&task.watermarks, out)
+                if task.epoch >= *since { operator.advance(&task.watermarks, out) } else { Ok(()) }
             })
         })
     }
@@ -97,6 +103,8 @@ struct Task {
     batch: Option<(SourceId, StreamBatch)>,
     /// How far all sources have come with them.
     watermarks: Watermarks,
+    /// The layout that all of them have come to.
+    epoch: Epoch,
 }
 
 /// Runs the lower halves of all queries over every so many-th batch.
@@ -115,8 +123,8 @@ pub(crate) struct Worker {
     parker: Unparker,
     /// Wakes the merger.
     merger: Unparker,
-    /// The last watermarks that the merger was told.
-    told: Watermarks,
+    /// The last watermarks that the merger was told, and the layout.
+    told: (Watermarks, Epoch),
     is_done: bool,
 }
 
@@ -140,7 +148,7 @@ impl Worker {
             flags,
             parker,
             merger,
-            told: Watermarks::BEGINNING,
+            told: (Watermarks::BEGINNING, Epoch::default()),
             is_done: false,
         }
     }
@@ -179,6 +187,8 @@ impl Worker {
                     (None, position)
                 }
                 Feed::Barrier(barrier) => {
+                    self.inputs[number].epoch = barrier.epoch;
+                    self.inputs[number].watermarks = barrier.watermarks;
                     self.say(Message::Barrier(barrier));
                     continue;
                 }
@@ -187,7 +197,7 @@ impl Worker {
             reports.extend(coverage);
             self.inputs[number].watermarks = watermarks;
             let batch = batch.map(|batch| (self.inputs[number].source, batch));
-            self.turn.push(Task { batch, watermarks: self.watermarks() });
+            self.turn.push(Task { batch, watermarks: self.watermarks(), epoch: self.epoch() });
         }
         // A source that stopped without a word has ended, too.
         self.inputs[number].has_ended |= is_abandoned;
@@ -196,6 +206,11 @@ impl Worker {
     /// How far all sources have come.
     fn watermarks(&self) -> Watermarks {
         self.inputs.iter().fold(Watermarks::END, |all, input| all.and(input.watermarks))
+    }
+
+    /// The layout that all sources have come to.
+    fn epoch(&self) -> Epoch {
+        self.inputs.iter().map(|input| input.epoch).min().unwrap_or(Barrier::LAST)
     }
 
     /// Runs all queries over what was taken.
@@ -213,7 +228,7 @@ impl Worker {
         }
         self.let_leave();
         if let Some(last) = self.turn.last() {
-            self.tell(last.watermarks);
+            self.tell(last.watermarks, last.epoch);
         }
         self.give_back();
     }
@@ -258,16 +273,17 @@ impl Worker {
     /// Forgets sources that have ended, unless the input was ended: then more would have come of them, and what is
     /// open where they stopped is not whole.
     fn forget_ended(&mut self) {
+        self.inputs.iter_mut().filter(|input| input.has_ended).for_each(|input| input.open = None);
         if !self.flags.input_ends() {
             self.inputs.retain(|input| !input.has_ended);
         }
     }
 
     /// Tells the merger how far this worker has come, unless that is hardly further than it was told.
-    fn tell(&mut self, watermarks: Watermarks) {
-        if watermarks.have_moved(&self.told, TELL_NS) {
-            self.told = watermarks;
-            self.say(Message::Watermarks(watermarks));
+    fn tell(&mut self, watermarks: Watermarks, epoch: Epoch) {
+        if watermarks.have_moved(&self.told.0, TELL_NS) || epoch > self.told.1 {
+            self.told = (watermarks, epoch);
+            self.say(Message::Watermarks(watermarks, epoch));
             self.merger.unpark();
         }
     }

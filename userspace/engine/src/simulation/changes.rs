@@ -126,7 +126,7 @@ impl Play {
                 Event::Ended { query, reason, ledger } => {
                     self.asked.get_mut(&query).unwrap().ended = Some((reason, ledger));
                 }
-                Event::Satisfied(_) | Event::Notice(..) => {}
+                Event::Satisfied(_) | Event::Notice(..) | Event::SourceEnded { .. } => {}
             }
         }
     }
