@@ -3,7 +3,8 @@
 use super::{assert_failed, capture, query};
 use std::collections::HashMap;
 
-const BY_PROTOCOL: &str = "SELECT protocol, count(*) AS n FROM packets GROUP BY protocol, tumble('2 seconds')";
+const BY_PROTOCOL: &str =
+    "SELECT protocol, count(*) AS n FROM packets GROUP BY protocol, tumble('2 seconds')";
 
 /// Lines of a run in CSV, without the header, sorted.
 fn lines(arguments: &[&str]) -> Vec<String> {
@@ -29,7 +30,10 @@ fn early_results_come_before_the_final_ones_and_do_not_change_them() {
         };
         let last: HashMap<String, u64> = last.iter().map(|line| split(line)).collect();
         let mut given: HashMap<String, Vec<u64>> = HashMap::new();
-        early.iter().map(|line| split(line)).for_each(|(key, count)| given.entry(key).or_default().push(count));
+        early
+            .iter()
+            .map(|line| split(line))
+            .for_each(|(key, count)| given.entry(key).or_default().push(count));
         assert!(!given.is_empty());
         for (key, counts) in given {
             assert!(counts.len() <= 3, "at 0.5, 1 and 1.5 s of a window");

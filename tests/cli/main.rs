@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end where it cannot go on")]
 
+mod accounts;
 mod advice;
 mod early;
 mod files;

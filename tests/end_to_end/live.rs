@@ -212,3 +212,35 @@ fn connect(port: u16) -> TcpStream {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn the_ledger_says_second_by_second_what_becomes_of_the_rows_of_a_query() {
+    let port = free_port();
+    let url = format!("udp://127.0.0.1:{port}");
+    let ledger = "SELECT query_name, sum(query_delivered) AS delivered, sum(query_filtered) AS filtered FROM ledger \
+                  WHERE query_name = 'query_1' GROUP BY query_name, tumble('1 second')";
+    let few = "SELECT src_as, count(*) FROM flows WHERE protocol = 6 GROUP BY src_as, tumble('10 seconds')";
+    let arguments = ["query", "--listen", &url, "--format", "json", AS_JSON[0], AS_JSON[1], few, ledger];
+    let load = Load { plan: plan(Protocol::NetflowV5), exporters: 1, datagrams: 40, datagrams_a_nap: 1 };
+    let run = tapline_during(&arguments, || {
+        wait_for_listener(port);
+        for _ in 0..4 {
+            load.send(port);
+            std::thread::sleep(Duration::from_millis(600));
+        }
+    });
+    let rows = run.success().lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let rows: Vec<_> = rows.filter(|row| row["query"] == "query_2").collect();
+    let sum = |name: &str| rows.iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
+    let account = &summary(&run)["queries"][0];
+    assert_eq!(
+        (sum("delivered"), sum("filtered")),
+        (numbered(account, "delivered"), numbered(account, "filtered"))
+    );
+    assert!(rows.len() > 1 && rows[0]["status"] == "final", "they came while it ran: {}", run.text());
+    assert!(sum("filtered") > 0, "{account}");
+}
+
+fn numbered(object: &serde_json::Value, name: &str) -> u64 {
+    object[name].as_u64().unwrap()
+}

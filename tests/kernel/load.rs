@@ -32,7 +32,8 @@ fn assert_found(sender: &[&str], columns: &str, ways: &[&str]) {
     let (keys, sums) = COLUMNS;
     let sent = totals(&String::from_utf8(truth.stdout).unwrap(), keys, sums);
     assert_eq!(sent.len(), 64);
-    assert_eq!(totals(run.success(), keys, sums), sent, "{sender:?} {ways:?}: {}", run.stderr);
+    assert_eq!(totals(run.text(), keys, sums), sent, "{sender:?} {ways:?}: {}", run.stderr);
+    assert_eq!(run.code, Some(1), "what it read is gone: {}", run.stderr);
     assert!(run.stderr.contains("interface `tapline1` is gone"), "{}", run.stderr);
     assert_eq!(link::find(FAR).unwrap().map(|far| far.name), None);
 }

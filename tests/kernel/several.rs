@@ -135,6 +135,49 @@ fn two_interfaces_have_an_account_each() {
     }
 }
 
+/// What goes on when one of two interfaces is taken away: the account, and rows of `ledger` about both queries.
+fn run_while_one_vanishes(folder: &Path) -> (Finished, Value) {
+    const LEDGER: &str = "SELECT query_name, sum(query_used) FROM ledger WHERE query_name IN ('query_1', 'query_2') GROUP BY query_name, tumble('24 hours')";
+    let is_ready = || [FAR, FAR_2].into_iter().all(namespace::has_program) && packet_sockets() == 2;
+    let sources = ["--interface", FAR, "--interface", FAR_2];
+    let run = run(folder, &sources, &[BY_TABLE, BY_PACKETS, LEDGER], is_ready, || {
+        send(NEAR, 3);
+        assert!(namespace::ip(&["link", "del", NEAR]));
+        send(NEAR_2, 5);
+        // Behind the next look at whether the interface is there.
+        sleep(Duration::from_millis(1500));
+        send(NEAR_2, 5);
+    });
+    let account = serde_json::from_str(run.stderr.lines().last().unwrap_or_default()).unwrap();
+    (run, account)
+}
+
+#[test]
+fn where_one_of_two_interfaces_vanishes_the_other_is_read_on() {
+    if !enter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (run, account) = run_while_one_vanishes(folder.path());
+    let by_source = expected([(&[FAR], &[300, 300 * OCTETS]), (&[FAR_2], &[1000, 1000 * OCTETS])]);
+    assert_eq!(answer(folder.path(), 1, 1, 2), by_source, "{}", run.stderr);
+    let by_ttl = expected([(&[FAR, "64"], &[300, 300 * OCTETS]), (&[FAR_2, "64"], &[1000, 1000 * OCTETS])]);
+    assert_eq!(answer(folder.path(), 2, 2, 2), by_ttl, "{}", run.stderr);
+    let told = expected([(&["query_1"], &[1300]), (&["query_2"], &[1300])]);
+    assert_eq!(answer(folder.path(), 3, 1, 1), told, "{}", run.stderr);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let failures: Vec<_> = account["sources"].as_array().unwrap().iter().map(|of| &of["failure"]).collect();
+    let gone = Value::from("interface `far` is gone; read it anew once it is back");
+    assert_eq!(failures, [&gone, &gone, &Value::Null, &Value::Null], "{account}");
+    for (level, times) in [("warning", 1), ("error", 1)] {
+        for name in ["far by its flow table", "far"] {
+            let line = format!("{level}: {name} could not be read any more: {}", gone.as_str().unwrap());
+            let lines = run.stderr.lines().filter(|told| *told == line);
+            assert_eq!(lines.count(), times, "{line}: {}", run.stderr);
+        }
+    }
+}
+
 /// A port that nobody listens on at the moment.
 fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

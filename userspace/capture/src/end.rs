@@ -63,6 +63,9 @@ pub enum Damage {
     /// Where an export message should begin, none does.
     #[error("no export message begins here")]
     NoMessage,
+    /// The file became shorter.
+    #[error("another program shortened it while it was read; read it anew when it is whole")]
+    Shortened,
     /// The operating system or the decompression failed.
     #[error("reading failed: {0}")]
     Unreadable(String),

@@ -19,6 +19,7 @@ mod pcapng;
 mod pcapng_interface;
 mod pipe;
 mod scan;
+mod shortened;
 mod streamed;
 
 use std::fmt;
@@ -167,9 +168,10 @@ impl CaptureFile {
     }
 
     fn parse(&mut self, until: Until, visit: &mut impl FnMut(&Frame<'_>)) -> Stretch {
+        let (octets, watch) = (self.source.available(), self.source.watch());
         match &mut self.format {
-            Format::Pcap(pcap) => parser::parse(pcap, self.source.available(), until, visit),
-            Format::Pcapng(pcapng) => parser::parse(pcapng, self.source.available(), until, visit),
+            Format::Pcap(pcap) => parser::parse(pcap, octets, watch, until, visit),
+            Format::Pcapng(pcapng) => parser::parse(pcapng, octets, watch, until, visit),
         }
     }
 
@@ -177,7 +179,9 @@ impl CaptureFile {
     fn fill(&mut self, octets: usize) -> bool {
         self.end = match self.source.fill(octets) {
             Err(error) if is_passing(&error) => return false,
+            _ if self.source.has_lost_pages() => Some(self.damaged(Damage::Shortened)),
             Ok(true) => None,
+            _ if self.source.is_shortened() => Some(self.damaged(Damage::Shortened)),
             Ok(false) if self.source.available().is_empty() => Some(End::Complete),
             Ok(false) => Some(End::CutOff { at_octet: self.source.position() }),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -188,7 +192,8 @@ impl CaptureFile {
         true
     }
 
-    const fn damaged(&self, reason: Damage) -> End {
+    fn damaged(&self, reason: Damage) -> End {
+        let reason = if self.source.is_shortened() { Damage::Shortened } else { reason };
         End::Damaged { at_octet: self.source.position(), reason }
     }
 }

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 
 use super::mapped::Mapped;
+use super::shortened::Watch;
 use super::streamed::{Stored, Streamed};
 
 /// Plain octets of a capture, and a position in them.
@@ -67,6 +68,29 @@ impl Octets {
         match &mut self.0 {
             Kind::Mapped(mapped) => Ok(mapped.available().len() >= octets),
             Kind::Streamed(streamed) => streamed.fill(octets),
+        }
+    }
+
+    /// What tells whether pages of a mapped file are gone that is used in place.
+    #[inline]
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        match &self.0 {
+            Kind::Mapped(mapped) => mapped.watch(),
+            Kind::Streamed(_) => None,
+        }
+    }
+
+    /// Whether zeros were read in place of pages that are gone.
+    pub(super) fn has_lost_pages(&self) -> bool {
+        self.watch().is_some_and(Watch::is_cut)
+    }
+
+    /// Whether the file has become shorter since it was opened, as far as is known.
+    #[must_use]
+    pub fn is_shortened(&self) -> bool {
+        match &self.0 {
+            Kind::Mapped(mapped) => mapped.is_shortened(),
+            Kind::Streamed(streamed) => streamed.stored().as_mapped().is_some_and(Mapped::is_shortened),
         }
     }
 

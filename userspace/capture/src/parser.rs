@@ -4,6 +4,7 @@
 //! says why it stopped. A format only knows how to read one record. What a record is found to be
 //! never depends on how many octets beyond it are available.
 
+use super::shortened::Watch;
 use tapline_decode::Frame;
 use tapline_record::EventTime;
 
@@ -59,11 +60,13 @@ pub(super) trait Parser {
     fn record<'a>(&'a mut self, octets: &'a [u8]) -> Result<Record<'a>, Stop>;
 }
 
-/// Lends the frames of `octets` to `visit` as far as `until`, and counts them.
+/// Lends the frames of `octets` to `visit` as far as `until`, and as long as what is watched is whole, and counts
+/// them.
 #[inline]
 pub(super) fn parse(
     parser: &mut impl Parser,
     octets: &[u8],
+    watch: Option<&Watch>,
     until: Until,
     visit: &mut impl FnMut(&Frame<'_>),
 ) -> Stretch {
@@ -74,6 +77,10 @@ pub(super) fn parse(
             Err(stop) => break stop,
         };
         match record.content {
+            // Its octets may be zeros that the file never had.
+            _ if watch.is_some_and(|watch| watch.is_cut_within(&rest[..record.octets])) => {
+                break Stop::Short(0);
+            }
             Content::Frame(frame) if counters.frames == until.frames_max || frame.ts > until.latest => {
                 break Stop::Paused(frame.ts);
             }

@@ -1,7 +1,7 @@
 //! Where a query joins a source.
 
 use tapline_operators::SourceId;
-use tapline_record::{Epoch, EventTime};
+use tapline_record::{Epoch, EventTime, Watermarks};
 
 /// Goes through the rings behind the last batch of one layout and before the first one of the next: queries that were
 /// added with it see everything behind, and nothing before.
@@ -14,6 +14,10 @@ pub(crate) struct Barrier {
     pub(crate) latest: EventTime,
     /// The number of the batch that comes next.
     pub(crate) sequence: u64,
+    /// Whether the source waits for room, so that nothing of it need be dropped behind it.
+    pub(crate) waits: bool,
+    /// How far the source has come: of streams that it carries from here on, nowhere.
+    pub(crate) watermarks: Watermarks,
 }
 
 impl Barrier {

@@ -93,7 +93,7 @@ impl Dispatcher {
         let (next, sequence, dropped, has_ended) = (0, 0, 0, false);
         let mut dispatcher =
             Self { id, links, layout, coverage, waits, next, sequence, dropped, streams, has_ended };
-        dispatcher.put_barrier(epoch, EventTime::MIN);
+        dispatcher.put_barrier(epoch, EventTime::MIN, source.watermarks());
         dispatcher
     }
 
@@ -189,7 +189,7 @@ impl Dispatcher {
     /// Goes over to another layout, by which the source builds from now on. Everything before was dispatched.
     pub(crate) fn turn_to(&mut self, layout: Arc<Layout>, source: &dyn Source) {
         self.streams = source.streams();
-        self.put_barrier(layout.epoch(), source.latest());
+        self.put_barrier(layout.epoch(), source.latest(), source.watermarks());
         self.layout = layout;
         self.tell(source.watermarks());
     }
@@ -200,15 +200,20 @@ impl Dispatcher {
     }
 
     /// Puts a barrier behind all that was dispatched, which is no later than `latest`.
-    fn put_barrier(&mut self, epoch: Epoch, latest: EventTime) {
-        let barrier = Barrier { source: self.id, epoch, latest, sequence: self.sequence };
-        self.links.iter_mut().for_each(|link| link.barriers.push_back(barrier));
+    fn put_barrier(&mut self, epoch: Epoch, latest: EventTime, watermarks: Watermarks) {
+        let (source, sequence, waits) = (self.id, self.sequence, self.waits);
+        let barrier = Barrier { source, epoch, latest, sequence, waits, watermarks };
+        for link in &mut self.links {
+            link.barriers.push_back(barrier);
+            // What is new here has gone back to the beginning.
+            link.told = Watermarks::BEGINNING;
+        }
     }
 
     /// Behind the last barrier, tells each worker that nothing more comes; says whether all were told.
     pub(crate) fn end(&mut self, source: &dyn Source) -> bool {
         if !std::mem::replace(&mut self.has_ended, true) {
-            self.put_barrier(Barrier::LAST, source.latest());
+            self.put_barrier(Barrier::LAST, source.latest(), source.watermarks());
         }
         while let Some(link) = self.links.last_mut() {
             if !link.has_room() {

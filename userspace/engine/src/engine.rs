@@ -1,5 +1,7 @@
 //! The engine: whoever has it adds and removes sources and queries while it runs.
 
+use crate::account_source::AccountSource;
+use crate::accounts::{Accounts, NamedQuery};
 use crate::affinity::Affinity;
 use crate::demand;
 use crate::dispatcher::{Dispatcher, WorkerLink};
@@ -26,7 +28,7 @@ use tapline_operators::{
     Finisher, LowerOperator, OperatorLimits, QueryFailure, QueryId, SourceId, StreamBatch, Windows, WorkerId,
 };
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{Epoch, Layout, StreamId, Watermarks};
+use tapline_record::{Epoch, LEDGER, Layout, StreamId, Watermarks};
 use tapline_sources::{Clock, Demand, Progress, Source};
 
 /// Messages on the way from one worker to the merger.
@@ -34,9 +36,14 @@ const MESSAGES_CAPACITY: usize = 256;
 /// Orders on the way to one thread.
 const ORDERS_CAPACITY: usize = 1024;
 
+/// The number of what makes rows of the accounts of queries, which is no source to anybody else.
+const ACCOUNTS: SourceId = SourceId(u32::MAX);
+
 /// What an engine did until its end.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// How everything stood at the end.
+    pub snapshot: Snapshot,
     /// Rows of live sources that were dropped since the workers had no room for them.
     pub rows_dropped: u64,
     /// Whether the input was ended before its time.
@@ -61,6 +68,9 @@ pub struct Engine {
     sharing: Sharing,
     /// Runs that still have what only queries that are over asked for.
     stale: Vec<RunId>,
+    accounts: Arc<Accounts>,
+    /// What makes rows of them, once some query has read `ledger`.
+    account_source: Option<SourceEnd>,
     demand: Demand,
     layout: Arc<Layout>,
     sources_so_far: u32,
@@ -83,6 +93,7 @@ struct SourceEnd {
 
 /// The engine's end of a query.
 struct QueryEnd {
+    name: Arc<str>,
     query: Arc<ContinuousQuery>,
     state: Arc<QueryState>,
 }
@@ -141,6 +152,8 @@ impl Engine {
             queries: BTreeMap::new(),
             sharing: Sharing::default(),
             stale: vec![],
+            accounts: Arc::default(),
+            account_source: None,
             demand: Demand::default(),
             layout: Arc::default(),
             sources_so_far: 0,
@@ -149,13 +162,27 @@ impl Engine {
         })
     }
 
-    /// Adds a query, whose results go to `subscriber`. It sees what sources read from now on: a window that has begun
-    /// already is partial. Each query is to be planned for itself, not cloned from another one that runs.
+    /// Adds a query that is called by its number; see [`Self::add_named_query`].
     ///
     /// # Errors
     /// When it cannot join what runs; then nothing changes.
     pub fn add_query(
         &mut self,
+        query: ContinuousQuery,
+        subscriber: Subscriber,
+    ) -> Result<QueryId, EngineError> {
+        let name = self.queries_so_far.to_string();
+        self.add_named_query(&name, query, subscriber)
+    }
+
+    /// Adds a query, whose results go to `subscriber`, and which `ledger` calls by this name. It sees what sources read from now on: a window that has begun
+    /// already is partial. Each query is to be planned for itself, not cloned from another one that runs.
+    ///
+    /// # Errors
+    /// When it cannot join what runs; then nothing changes.
+    pub fn add_named_query(
+        &mut self,
+        name: &str,
         query: ContinuousQuery,
         subscriber: Subscriber,
     ) -> Result<QueryId, EngineError> {
@@ -167,10 +194,18 @@ impl Engine {
         let id = QueryId(self.queries_so_far);
         let finisher = Finisher::new(id, &query, self.limits());
         let finisher = finisher.map_err(|error| EngineError::Query(error.to_string()))?;
+        if reads_ledger(&query) && self.sources_so_far > 0 {
+            let mut inputs = self.no_inputs();
+            self.tell_of_accounts(&mut inputs)?;
+            self.give_to_workers(inputs);
+        }
         self.forget_what_ended();
-        let query = QueryEnd { query: Arc::new(query), state: Arc::new(QueryState::new(workers)) };
+        let state = Arc::new(QueryState::new(workers));
+        let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };
         let plan = self.share(id, &query.query)?;
         self.queries_so_far += 1;
+        let QueryEnd { name, state, .. } = &query;
+        self.accounts.add_query(NamedQuery { id, name: Arc::clone(name), state: Arc::clone(state) });
         demand::add(&mut self.demand, &query.query);
         self.take_next_layout();
         // Whoever is told first hears of the query before anything that comes of it.
@@ -206,17 +241,20 @@ impl Engine {
         self.check_is_open()?;
         let mut sources = sources;
         sources.iter_mut().try_for_each(|source| source.bind(&self.demand)).map_err(EngineError::Source)?;
-        let mut inputs: Vec<Vec<WorkerInput>> = self.workers.iter().map(|_| vec![]).collect();
-        let mut readers = vec![];
+        let (mut inputs, mut readers) = (self.no_inputs(), vec![]);
         for source in sources {
             let id = SourceId(self.sources_so_far);
             self.sources_so_far += 1;
-            readers.push((id, self.wire(id, source, &mut inputs)));
+            let (reader, end) = self.wire(id, source, &mut inputs, None);
+            self.accounts.add_source(Arc::clone(&end.state));
+            self.sources.insert(id, end);
+            readers.push((id, reader));
         }
-        for (worker, inputs) in self.workers.iter_mut().zip(inputs) {
-            order(&mut worker.orders, WorkerOrder::AddSources(inputs));
-            worker.parker.unpark();
+        if self.demand.columns(StreamId::Ledger).is_some() {
+            // Not before the others: what it does not carry would be at the end of time.
+            self.tell_of_accounts(&mut inputs)?;
         }
+        self.give_to_workers(inputs);
         let start = |(id, reader): (SourceId, Reader)| {
             let number = id.0 as usize;
             let core = self.affinity.core(if number == 0 { 0 } else { self.workers.len() + number });
@@ -243,13 +281,19 @@ impl Engine {
     pub fn snapshot(&self) -> Snapshot {
         let sources = self.sources.iter().map(|(id, source)| SourceSnapshot {
             id: *id,
+            name: source.state.name().to_owned(),
+            ledger: source.state.fates(),
+            unit: source.state.unit(),
             progress: source.state.progress(),
             rows_dropped: source.state.rows_dropped(),
             has_ended: source.state.has_ended(),
+            failure: source.state.failure().map(str::to_owned),
         });
         let queries = self.queries.iter().map(|(id, query)| QuerySnapshot {
             id: *id,
+            name: Arc::clone(&query.name),
             ledger: query.state.ledger(),
+            results_lost: query.state.results_lost(),
             over: query.state.over().cloned(),
         });
         Snapshot { sources: sources.collect(), queries: queries.collect() }
@@ -299,7 +343,7 @@ impl Engine {
         self.outlets.wait();
         let dropped = self.sources.values().map(|source| source.state.rows_dropped());
         let rows_dropped = self.rows_dropped + dropped.sum::<u64>();
-        Ok(Report { rows_dropped, is_cut: self.flags.input_ends() })
+        Ok(Report { snapshot: self.snapshot(), rows_dropped, is_cut: self.flags.input_ends() })
     }
 
     fn check_is_open(&self) -> Result<(), EngineError> {
@@ -331,15 +375,17 @@ impl Engine {
 
     fn tell_merger(
         &mut self,
-        (id, QueryEnd { query, state }): (QueryId, &QueryEnd),
+        (id, QueryEnd { query, state, .. }): (QueryId, &QueryEnd),
         finisher: Finisher,
         subscriber: Subscriber,
     ) {
-        let windows = Windows::new(query, self.workers.len(), self.limits());
+        let windows =
+            Windows::new(query, self.workers.len(), self.limits()).with_waiting(self.options.waiting);
         let (executor, outlets) = (self.runner.executor(), Arc::clone(&self.outlets));
         let outlet = Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets);
         // The merger knows those that have ended.
-        let sources = (0..self.sources_so_far).map(SourceId).collect();
+        let accounts = self.account_source.as_ref().filter(|_| reads_ledger(query)).map(|_| ACCOUNTS);
+        let sources = (0..self.sources_so_far).map(SourceId).chain(accounts).collect();
         let query = MergerQuery::new(Arc::clone(state), windows, outlet, self.layout.epoch(), sources);
         order(&mut self.merger, MergerOrder { id, query });
     }
@@ -379,36 +425,72 @@ impl Engine {
     /// Tells all sources of the layout, which they need for this query, if for any.
     fn tell_sources(&mut self, query: Option<&Arc<QueryState>>) {
         let demand = Arc::new(self.demand.clone());
-        for source in self.sources.values_mut() {
+        for source in self.sources.values_mut().chain(&mut self.account_source) {
             let (layout, demand) = (Arc::clone(&self.layout), Arc::clone(&demand));
             order(&mut source.orders, SourceOrder::Layout { layout, demand, query: query.cloned() });
         }
     }
 
-    /// Puts the rings between a source and all workers.
-    fn wire(&mut self, id: SourceId, source: Box<dyn Source>, inputs: &mut [Vec<WorkerInput>]) -> Reader {
+    /// Starts what makes rows of the accounts of queries, unless it runs.
+    fn tell_of_accounts(&mut self, inputs: &mut [Vec<WorkerInput>]) -> Result<(), EngineError> {
+        if self.account_source.is_some() {
+            return Ok(());
+        }
+        let (accounts, flags) = (Arc::clone(&self.accounts), Arc::clone(&self.flags));
+        let mut source = Box::new(AccountSource::new(accounts, flags, Arc::clone(&self.clock)));
+        source.bind(&self.demand).map_err(EngineError::Source)?;
+        let (reader, end) = self.wire(ACCOUNTS, source, inputs, Some(Unparker::default()));
+        let started = self.runner.start("accounts".to_owned(), None, Box::new(reader));
+        started.map_err(EngineError::Thread)?;
+        self.account_source = Some(end);
+        Ok(())
+    }
+
+    /// Of each worker, its ends of the rings of new sources.
+    fn no_inputs(&self) -> Vec<Vec<WorkerInput>> {
+        self.workers.iter().map(|_| vec![]).collect()
+    }
+
+    /// Gives each worker its ends of the rings of new sources.
+    fn give_to_workers(&mut self, inputs: Vec<Vec<WorkerInput>>) {
+        for (worker, inputs) in self.workers.iter_mut().zip(inputs) {
+            order(&mut worker.orders, WorkerOrder::AddSources(inputs));
+            worker.parker.unpark();
+        }
+    }
+
+    /// Puts the rings between a source and all workers; one that waits here, not by itself, is no input.
+    fn wire(
+        &self,
+        id: SourceId,
+        source: Box<dyn Source>,
+        inputs: &mut [Vec<WorkerInput>],
+        parker: Option<Unparker>,
+    ) -> (Reader, SourceEnd) {
         let lateness_ns = StreamId::ALL.map(|stream| source.lateness_ns(stream));
         let ends = inputs.iter_mut().zip(&self.workers);
         let links = ends.map(|(inputs, worker)| {
             let capacity_batches = self.options.ring_capacity_batches;
             let (link, mut input) = ring_of_batches((id, lateness_ns), &worker.parker, capacity_batches);
             input.epoch = self.layout.epoch();
+            input.open = parker.is_none().then(|| self.accounts.open_input());
             inputs.push(input);
             link
         });
-        let state = Arc::new(SourceState::new(source.progress().total_octets));
+        let state = Arc::new(SourceState::new(source.as_ref()));
         let layout = Arc::clone(&self.layout);
         let dispatcher = Dispatcher::new(id, source.as_ref(), links.collect(), layout);
         let (orders, to_source) = RingBuffer::new(ORDERS_CAPACITY);
-        self.sources.insert(id, SourceEnd { orders, state: Arc::clone(&state) });
+        let end = SourceEnd { orders, state: Arc::clone(&state) };
         let surroundings = Surroundings {
             orders: to_source,
             state,
             flags: Arc::clone(&self.flags),
             clock: Arc::clone(&self.clock),
             observer: self.observer.clone(),
+            parker,
         };
-        Reader::new(id, source, dispatcher, surroundings)
+        (Reader::new(id, source, dispatcher, surroundings), end)
     }
 
     fn wake_workers(&self) {
@@ -422,6 +504,10 @@ impl Drop for Engine {
         self.stop();
         self.runner.join();
     }
+}
+
+fn reads_ledger(query: &ContinuousQuery) -> bool {
+    query.columns_of(&LEDGER).is_some()
 }
 
 /// Gives an order; where many wait already, when there is room.
@@ -448,6 +534,6 @@ fn ring_of_batches(
     let (told, barriers) = (Watermarks::BEGINNING, VecDeque::new());
     let link = WorkerLink { feed: to_worker, used: to_source, worker: worker.clone(), told, barriers };
     let watermarks = Watermarks::BEGINNING;
-    let epoch = Epoch(0);
-    (link, WorkerInput { source, feed, used, watermarks, lateness_ns, epoch, has_ended: false })
+    let epoch = Epoch::default();
+    (link, WorkerInput { source, feed, used, watermarks, lateness_ns, epoch, has_ended: false, open: None })
 }

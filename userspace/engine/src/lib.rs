@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+mod account_source;
+mod accounts;
 mod affinity;
 mod barrier;
 mod coverage;
@@ -43,4 +45,4 @@ pub use options::{EngineOptions, Finishing, workers_for};
 pub use query_state::EndReason;
 pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
-pub use tapline_operators::{QueryId, ResultColumns, SourceId, Span, Status, WindowResult};
+pub use tapline_operators::{QueryId, ResultColumns, SourceId, Span, Status, WaitingLimits, WindowResult};

@@ -76,6 +76,9 @@ impl MergerQuery {
             self.whole_after = self.whole_after.max(barrier.latest);
             self.tell_whole();
         }
+        if !barrier.waits {
+            self.windows.set_live(barrier.source);
+        }
         self.windows.begin(barrier.source, barrier.sequence, out);
     }
 
@@ -151,7 +154,7 @@ impl Merger {
     fn take(&mut self, worker: WorkerId, message: Message) {
         match message {
             Message::Output { query, output } => self.accept(query, output),
-            Message::Reach(reach) => self.advance(worker, &reach),
+            Message::Reach(reach, epoch) => self.advance(worker, &reach, epoch),
             Message::Coverage(report) => self.coverage.note(&report),
             Message::Barrier(barrier) => self.join(&barrier),
             Message::Late { query, rows } => {
@@ -169,12 +172,13 @@ impl Merger {
         if let Err(error) = query.windows.accept(output, &mut self.closed) {
             query.state.end(EndReason::failed(&error));
         }
+        query.state.tell_dropped(query.windows.rows_dropped());
         self.give(id);
     }
 
-    fn advance(&mut self, worker: WorkerId, reach: &Reach) {
+    fn advance(&mut self, worker: WorkerId, reach: &Reach, epoch: Epoch) {
         let Self { queries, closed, coverage, outbox, .. } = self;
-        for (id, query) in queries {
+        for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
             query.windows.advance(worker, reach, closed);
             give(*id, query, closed, coverage, outbox);
         }

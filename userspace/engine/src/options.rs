@@ -1,6 +1,7 @@
 //! Limits of an engine, all taken at its start.
 
 use std::thread::available_parallelism;
+use tapline_operators::WaitingLimits;
 
 /// Where results are made of what closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct EngineOptions {
     pub ring_capacity_batches: usize,
     /// Groups of one aggregate in one pane; more are folded into one row.
     pub groups_max: usize,
+    /// What may wait of one query without an aggregate for rows that come before it, where these are of live sources.
+    pub waiting: WaitingLimits,
     /// Where results are made.
     pub finishing: Finishing,
 }
@@ -39,6 +42,7 @@ impl Default for EngineOptions {
             sources: 1,
             ring_capacity_batches: 16,
             groups_max: 1 << 20,
+            waiting: WaitingLimits::default(),
             finishing: Finishing::Apart,
         }
     }

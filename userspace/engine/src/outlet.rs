@@ -74,6 +74,7 @@ impl Outlet {
                 return Err(item);
             }
             self.subscriber.note_lost(1);
+            self.state.lose_results(1);
             if let Item::Closed(Closed::Window(window)) = item {
                 queue.lost = Some(window);
             }
@@ -97,7 +98,9 @@ impl Outlet {
         while let Some(item) = self.next() {
             match item {
                 Item::Closed(closed) => self.finish(&mut finisher, closed, &mut results),
-                Item::Satisfied => self.subscriber.tell(Event::Satisfied(self.id)),
+                Item::Satisfied => {
+                    self.subscriber.tell(Event::Satisfied(self.id));
+                }
                 Item::End => self.end(),
             }
         }
@@ -118,11 +121,15 @@ impl Outlet {
         if let Err(error) = finisher.finish(closed, results) {
             self.state.end(EndReason::failed(&error));
         }
-        results.drain(..).for_each(|result| self.subscriber.tell(Event::Result(result)));
+        for result in results.drain(..) {
+            let is_told = self.subscriber.tell(Event::Result(result));
+            self.state.lose_results(u64::from(!is_told));
+        }
     }
 
     fn end(&self) {
         let reason = self.state.over().cloned().unwrap_or(EndReason::Input);
+        self.state.close();
         self.subscriber.tell(Event::Ended { query: self.id, reason, ledger: self.state.ledger() });
         self.open.remove();
     }

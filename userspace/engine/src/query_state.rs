@@ -1,7 +1,7 @@
 //! What everybody knows of a query: whether it is over, and the fates of its rows so far.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tapline_operators::{QueryFailure, WorkerId};
 use tapline_record::ledger::QueryLedger;
 
@@ -30,11 +30,23 @@ pub(crate) struct QueryState {
     over: OnceLock<EndReason>,
     /// Of each worker.
     ledgers: Vec<LedgerCells>,
+    /// Of the rows that workers used, those that came when their turn was over.
+    rows_dropped: AtomicU64,
+    /// Results that there was no room for with whoever reads them.
+    results_lost: AtomicU64,
+    /// Whether nothing of all this changes any more.
+    is_closed: AtomicBool,
 }
 
 impl QueryState {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { over: OnceLock::new(), ledgers: (0..workers).map(|_| LedgerCells::default()).collect() }
+        Self {
+            over: OnceLock::new(),
+            ledgers: (0..workers).map(|_| LedgerCells::default()).collect(),
+            rows_dropped: AtomicU64::new(0),
+            results_lost: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+        }
     }
 
     /// Ends the query for this reason, unless it is over: each thread leaves it when it sees that.
@@ -57,7 +69,33 @@ impl QueryState {
     pub(crate) fn ledger(&self) -> QueryLedger {
         let mut sum = QueryLedger::default();
         self.ledgers.iter().for_each(|cells| sum += cells.load());
+        let dropped = self.rows_dropped.load(Ordering::Relaxed).min(sum.used);
+        sum.used -= dropped;
+        sum.dropped += dropped;
         sum
+    }
+
+    /// Tells how many rows came in all when their turn was over.
+    pub(crate) fn tell_dropped(&self, rows: u64) {
+        self.rows_dropped.store(rows, Ordering::Relaxed);
+    }
+
+    /// Counts results that never reach whoever reads them.
+    pub(crate) fn lose_results(&self, results: u64) {
+        self.results_lost.fetch_add(results, Ordering::Relaxed);
+    }
+
+    pub(crate) fn results_lost(&self) -> u64 {
+        self.results_lost.load(Ordering::Relaxed)
+    }
+
+    /// Says that no thread has anything more to tell of it.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 }
 
@@ -67,7 +105,8 @@ struct LedgerCells([AtomicU64; 5]);
 
 impl LedgerCells {
     fn store(&self, ledger: &QueryLedger) {
-        let QueryLedger { delivered, used, filtered, late, folded } = *ledger;
+        // Workers drop nothing.
+        let QueryLedger { delivered, used, filtered, late, dropped: _, folded } = *ledger;
         for (cell, value) in self.0.iter().zip([delivered, used, filtered, late, folded]) {
             cell.store(value, Ordering::Relaxed);
         }
@@ -77,6 +116,6 @@ impl LedgerCells {
         let [delivered, used, filtered, late, folded] = &self.0;
         let [delivered, used, filtered, late, folded] =
             [delivered, used, filtered, late, folded].map(|cell| cell.load(Ordering::Relaxed));
-        QueryLedger { delivered, used, filtered, late, folded }
+        QueryLedger { delivered, used, filtered, late, dropped: 0, folded }
     }
 }

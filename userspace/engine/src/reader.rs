@@ -21,6 +21,9 @@ const HOLD_MAX_NS: i64 = 200_000_000;
 /// How long a live source is read on, when its input is to end, for what it has received already.
 const REST_NS: i64 = 300_000_000;
 
+/// How soon a source that waits here is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// What a source is asked for while it runs.
 pub(crate) enum SourceOrder {
     /// To build batches by another layout; the query that needs it fails when that cannot be.
@@ -56,6 +59,8 @@ pub(crate) struct Reader {
     /// Which batches are to be dispatched, if any.
     due: Option<Due>,
     dispatched_all: EventTime,
+    /// Where it waits for a source that does not wait by itself, and is asked for nothing: it ends when it has ended.
+    parker: Option<Unparker>,
 }
 
 /// What a reader knows of the engine that it is part of.
@@ -65,6 +70,7 @@ pub(crate) struct Surroundings {
     pub(crate) flags: Arc<Flags>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Subscriber,
+    pub(crate) parker: Option<Unparker>,
 }
 
 impl Reader {
@@ -74,7 +80,7 @@ impl Reader {
         dispatcher: Dispatcher,
         surroundings: Surroundings,
     ) -> Self {
-        let Surroundings { orders, state, flags, clock, observer } = surroundings;
+        let Surroundings { orders, state, flags, clock, observer, parker } = surroundings;
         Self {
             id,
             source,
@@ -89,6 +95,7 @@ impl Reader {
             due: Some(Due::All),
             dispatched_all: clock.now(),
             clock,
+            parker,
         }
     }
 
@@ -139,7 +146,7 @@ impl Reader {
     }
 
     /// Reads on; an input that is to end has ended when nothing more has come.
-    fn read(&mut self, is_to_end: bool) {
+    fn read(&mut self, is_to_end: bool) -> Turn {
         let step = self.source.step();
         if step == Step::End || step == Step::Idle && is_to_end {
             return self.end();
@@ -148,6 +155,7 @@ impl Reader {
         let hold = if step == Step::Idle { HOLD_NS } else { HOLD_MAX_NS };
         let is_held = !self.has_passed(self.dispatched_all, hold);
         self.due = Some(if is_held { Due::Full } else { Due::All });
+        if step == Step::Idle && self.parker.is_some() { Turn::Idle } else { Turn::Worked }
     }
 
     /// Whether so much time has passed; so it has when the clock was set back.
@@ -156,16 +164,17 @@ impl Reader {
         elapsed >= nanoseconds || elapsed < 0
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Turn {
         self.source.end();
         self.dispatcher.wait();
         self.due = Some(Due::All);
         self.phase = Phase::Ending;
+        Turn::Worked
     }
 
     /// Since when the input is to end, if it is.
     fn asked_to_end(&self, before: Option<EventTime>) -> Option<EventTime> {
-        let is_asked = self.flags.input_ends() || self.state.leaves();
+        let is_asked = (self.flags.input_ends() || self.state.leaves()) && self.parker.is_none();
         before.or_else(|| is_asked.then(|| self.clock.now()))
     }
 
@@ -184,6 +193,12 @@ impl Reader {
         }
     }
 
+    /// Tells that nothing more comes of it; says whether there was room for that.
+    fn tell_end(&self) -> bool {
+        let failure = self.state.failure().map(str::to_owned);
+        self.parker.is_some() || self.observer.settle(Event::SourceEnded { source: self.id, failure })
+    }
+
     fn take_turn(&mut self) -> Turn {
         if !self.dispatch() {
             return Turn::Blocked;
@@ -195,7 +210,8 @@ impl Reader {
             self.pass_on_notices();
         }
         let turn = self.take_phase();
-        if turn == Turn::Worked && !self.dispatch() { Turn::Blocked } else { turn }
+        let has_more = matches!(turn, Turn::Worked | Turn::Idle);
+        if has_more && !self.dispatch() { Turn::Blocked } else { turn }
     }
 
     fn take_phase(&mut self) -> Turn {
@@ -207,17 +223,18 @@ impl Reader {
                     Some(since) if self.has_rested(since) => self.end(),
                     _ => self.read(asked_to_end.is_some()),
                 }
-                Turn::Worked
             }
             Phase::Ending => {
                 if !self.dispatcher.end(self.source.as_ref()) {
                     return Turn::Blocked;
                 }
                 self.source.report();
+                self.source.failure().into_iter().for_each(|failure| self.state.fail(failure));
                 self.phase = Phase::Ended;
                 Turn::Worked
             }
-            Phase::Ended => Turn::Ended,
+            Phase::Ended if self.tell_end() => Turn::Ended,
+            Phase::Ended => Turn::Blocked,
         }
     }
 }
@@ -232,22 +249,23 @@ impl Machine for Reader {
     fn step(&mut self) -> Turn {
         if self.flags.is_stopped() {
             self.source.report();
+            self.state.tell(self.source.as_ref(), self.dispatcher.dropped());
             return Turn::Ended;
         }
         let turn = self.take_turn();
         if turn == Turn::Blocked && self.dispatcher.is_abandoned() {
             return Turn::Ended;
         }
-        self.state.tell(self.source.progress(), self.dispatcher.dropped());
+        self.state.tell(self.source.as_ref(), self.dispatcher.dropped());
         turn
     }
 
     fn has_work(&self) -> bool {
-        true
+        self.parker.is_none() || !self.orders.is_empty() || self.flags.is_stopped()
     }
 
-    /// A source waits by itself.
+    /// Most sources wait by themselves.
     fn waits_at(&self) -> Option<(&Unparker, Duration)> {
-        None
+        self.parker.as_ref().map(|parker| (parker, LOOK_AGAIN))
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Run {
     since: Epoch,
     /// and of earlier ones than this.
     until: Epoch,
+    /// Its streams are carried since this layout: before, nobody knows how far they have come.
+    carried_since: Epoch,
     operators: Vec<LowerOperator>,
     /// The queries, each with its part.
     portions: Vec<(QueryId, Portion)>,
@@ -37,15 +39,16 @@ impl Run {
         operators: Vec<LowerOperator>,
         portions: Vec<(QueryId, Portion)>,
     ) -> Self {
-        Self { id, since, until: Epoch(u64::MAX), operators, portions, outputs: vec![] }
+        Self { id, since, until: Epoch(u64::MAX), carried_since: since, operators, portions, outputs: vec![] }
     }
 
     /// Leaves the batches from the first layout of `other` on to that one, if it is to take this one's place; says
     /// whether it is.
-    pub(crate) fn make_room_for(&mut self, other: &Self) -> bool {
+    pub(crate) fn make_room_for(&mut self, other: &mut Self) -> bool {
         let makes_room = self.id == other.id && self.until > other.since;
         if makes_room {
             self.until = other.since;
+            other.carried_since = self.carried_since;
         }
         makes_room
     }
@@ -84,13 +87,13 @@ impl Run {
 
     /// Lets each operator process the turn; gives the queries that fail by it.
     pub(crate) fn process(&mut self, turn: &[Task]) -> Failed {
-        let Self { operators, outputs, since, until, .. } = self;
+        let Self { operators, outputs, since, until, carried_since, .. } = self;
         let outcome = operators.iter_mut().try_for_each(|operator| {
             turn.iter().try_for_each(|task| {
                 let is_own = |epoch: Epoch| *since <= epoch && epoch < *until;
                 let batch = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch()));
                 batch.map_or(Ok(()), |(_, batch)| operator.process(batch, outputs))?;
-                operator.advance(&task.reach, outputs)
+                if task.epoch >= *carried_since { operator.advance(&task.reach, outputs) } else { Ok(()) }
             })
         });
         self.failed(outcome)
@@ -124,7 +127,9 @@ impl Run {
     pub(crate) fn take_outputs(&mut self, mut give: impl FnMut(QueryId, LowerOutput)) {
         let Self { outputs, portions, .. } = self;
         // Each portion was made for these halves.
-        let mut give = |(query, portion): &(QueryId, Portion), output| portion.of(output).map(|output| give(*query, output));
+        let mut give = |(query, portion): &(QueryId, Portion), output| {
+            portion.of(output).map(|output| give(*query, output))
+        };
         for output in outputs.drain(..) {
             let Some((last, others)) = portions.split_last() else { continue };
             let _ = others.iter().try_for_each(|one| give(one, output.clone()));

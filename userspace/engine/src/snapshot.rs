@@ -1,8 +1,9 @@
 //! How an engine stands at some moment: what its threads published last.
 
 use crate::query_state::EndReason;
+use std::sync::Arc;
 use tapline_operators::{QueryId, SourceId};
-use tapline_record::ledger::QueryLedger;
+use tapline_record::ledger::{QueryLedger, SourceLedger};
 use tapline_sources::Progress;
 
 /// How an engine stands. Each number is at most a turn of its thread old; while records flow, those of different
@@ -20,12 +21,20 @@ pub struct Snapshot {
 pub struct SourceSnapshot {
     /// Which one.
     pub id: SourceId,
+    /// What its rows name as their source.
+    pub name: String,
+    /// The fates of what it read so far, as the table `ledger` has them of the source as a whole.
+    pub ledger: SourceLedger,
+    /// What they are counted in: frames, or rows.
+    pub unit: &'static str,
     /// How far it was read.
     pub progress: Progress,
     /// Records whose rows the workers had no room for.
     pub rows_dropped: u64,
     /// Whether nothing more comes of it.
     pub has_ended: bool,
+    /// Why it ended before its input did, if that is so, and what to do about it.
+    pub failure: Option<String>,
 }
 
 /// How a query stands.
@@ -33,8 +42,12 @@ pub struct SourceSnapshot {
 pub struct QuerySnapshot {
     /// Which one.
     pub id: QueryId,
+    /// What it is called.
+    pub name: Arc<str>,
     /// The fates of its rows so far, on all workers.
     pub ledger: QueryLedger,
+    /// Results that whoever reads them did not take in time.
+    pub results_lost: u64,
     /// Why it gives nothing more, if it does not.
     pub over: Option<EndReason>,
 }

@@ -27,6 +27,13 @@ pub enum Event {
     },
     /// What somebody should hear of a source.
     Notice(SourceId, Notice),
+    /// Nothing more comes of a source. It is told once.
+    SourceEnded {
+        /// Which one.
+        source: SourceId,
+        /// Why it ended before its input did, if that is so, and what to do about it.
+        failure: Option<String>,
+    },
 }
 
 /// What happens to an event that the queue has no room for.
@@ -68,13 +75,29 @@ impl Subscriber {
         self.when_full == WhenFull::Wait
     }
 
-    /// Tells something. Whoever has gone is told nothing.
-    pub(crate) fn tell(&self, event: Event) {
+    /// Tells something; says whether it is not lost. Whoever has gone is told nothing, and loses nothing.
+    pub(crate) fn tell(&self, event: Event) -> bool {
         if self.waits() {
             // Only fails when the reader has gone.
             let _ = self.events.send(event);
-        } else if matches!(self.events.try_send(event), Err(TrySendError::Full(_))) {
+            return true;
+        }
+        let is_lost = matches!(self.events.try_send(event), Err(TrySendError::Full(_)));
+        if is_lost {
             self.note_lost(1);
+        }
+        !is_lost
+    }
+
+    /// Tells something if that need not wait; says whether it is settled: told, or lost, which is counted.
+    pub(crate) fn settle(&self, event: Event) -> bool {
+        match self.events.try_send(event) {
+            Err(TrySendError::Full(_)) if self.waits() => false,
+            Err(TrySendError::Full(_)) => {
+                self.note_lost(1);
+                true
+            }
+            Ok(()) | Err(TrySendError::Disconnected(_)) => true,
         }
     }
 

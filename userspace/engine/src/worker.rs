@@ -4,6 +4,7 @@
 //! table is in the cache only while it works, so its turn should last. Operators are those of a run, which one query
 //! has for itself or several share.
 
+use crate::accounts::OpenInput;
 use crate::barrier::Barrier;
 use crate::coverage::Report;
 use crate::feed::{Feed, Position};
@@ -30,8 +31,9 @@ const TELL_NS: i64 = 50_000_000;
 pub(crate) enum Message {
     /// Something for a query.
     Output { query: QueryId, output: LowerOutput },
-    /// This worker will give no pane that closes where its streams have come to, or earlier.
-    Reach(Reach),
+    /// This worker will give no pane that closes where its streams have come to, or earlier. That is said to queries
+    /// which came with this layout or before: streams that came with a later one may not be carried yet.
+    Reach(Reach, Epoch),
     /// How much of live sources arrived.
     Coverage(Report),
     /// Where the next layout of a source begins.
@@ -66,6 +68,8 @@ pub(crate) struct WorkerInput {
     /// The layout of what comes next.
     pub(crate) epoch: Epoch,
     pub(crate) has_ended: bool,
+    /// Until this worker is done with all that came of it.
+    pub(crate) open: Option<OpenInput>,
 }
 
 /// A query on one worker.
@@ -91,6 +95,8 @@ pub(crate) struct Task {
     pub(crate) batch: Option<(SourceId, StreamBatch)>,
     /// How far all sources have come with them.
     pub(crate) reach: Reach,
+    /// The layout that all of them have come to.
+    pub(crate) epoch: Epoch,
 }
 
 /// Runs the lower halves of all queries over every so many-th batch.
@@ -109,8 +115,8 @@ pub(crate) struct Worker {
     parker: Unparker,
     /// Wakes the merger.
     merger: Unparker,
-    /// What the merger was told last.
-    told: Reach,
+    /// What the merger was told last, and the layout.
+    told: (Reach, Epoch),
     is_done: bool,
 }
 
@@ -134,7 +140,7 @@ impl Worker {
             flags,
             parker,
             merger,
-            told: Reach::BEGINNING,
+            told: (Reach::BEGINNING, Epoch::default()),
             is_done: false,
         }
     }
@@ -155,7 +161,7 @@ impl Worker {
         let has_input = !self.inputs.is_empty();
         for before in &mut self.runs {
             // Both may have rows of one pane.
-            if before.make_room_for(&run) && has_input {
+            if before.make_room_for(&mut run) && has_input {
                 before.give_parts();
                 run.give_parts();
             }
@@ -188,6 +194,7 @@ impl Worker {
                 }
                 Feed::Barrier(barrier) => {
                     self.inputs[number].epoch = barrier.epoch;
+                    self.inputs[number].watermarks = barrier.watermarks;
                     self.say(Message::Barrier(barrier));
                     continue;
                 }
@@ -196,7 +203,7 @@ impl Worker {
             reports.extend(coverage);
             self.inputs[number].watermarks = watermarks;
             let batch = batch.map(|batch| (self.inputs[number].source, batch));
-            self.turn.push(Task { batch, reach: self.reach() });
+            self.turn.push(Task { batch, reach: self.reach(), epoch: self.epoch() });
         }
         // A source that stopped without a word has ended, too.
         self.inputs[number].has_ended |= is_abandoned;
@@ -211,6 +218,11 @@ impl Worker {
         self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)))
     }
 
+    /// The layout that all sources have come to.
+    fn epoch(&self) -> Epoch {
+        self.inputs.iter().map(|input| input.epoch).min().unwrap_or(Barrier::LAST)
+    }
+
     /// Runs all queries over what was taken.
     fn process(&mut self) {
         for run in &mut self.runs {
@@ -221,7 +233,7 @@ impl Worker {
         self.end_runs();
         self.let_leave();
         if let Some(last) = self.turn.last() {
-            self.tell(last.reach);
+            self.tell(last.reach, last.epoch);
         }
         self.give_back();
     }
@@ -303,16 +315,17 @@ impl Worker {
     /// Forgets sources that have ended, unless the input was ended: then more would have come of them, and what is
     /// open where they stopped is not whole.
     fn forget_ended(&mut self) {
+        self.inputs.iter_mut().filter(|input| input.has_ended).for_each(|input| input.open = None);
         if !self.flags.input_ends() {
             self.inputs.retain(|input| !input.has_ended);
         }
     }
 
     /// Tells the merger how far this worker has come, unless that is hardly further than it was told.
-    fn tell(&mut self, reach: Reach) {
-        if reach.has_moved(&self.told, TELL_NS) {
-            self.told = reach;
-            self.say(Message::Reach(reach));
+    fn tell(&mut self, reach: Reach, epoch: Epoch) {
+        if reach.has_moved(&self.told.0, TELL_NS) || epoch > self.told.1 {
+            self.told = (reach, epoch);
+            self.say(Message::Reach(reach, epoch));
             self.merger.unpark();
         }
     }

@@ -12,7 +12,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
-use tapline_engine::{EngineOptions, workers_for};
+use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
@@ -136,6 +136,10 @@ pub(crate) struct QueryArguments {
     /// Groups of one aggregate in one pane; rows beyond go into one folded row.
     #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     groups_max: u32,
+    /// Rows of a query without an aggregate that may wait for rows of a live source that come before them; where
+    /// more wait, those before them are dropped when they come.
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    waiting_rows_max: u32,
     /// How far records of a live source or of standard input may be late [default: 2000 for packets, 60000 for
     /// exports]. A flow is exported after the inactive timeout of its exporter, often 15 s: for exports, allow that
     /// and some seconds more, or say --event-time receive.
@@ -348,6 +352,7 @@ impl QueryArguments {
             workers: self.workers.map_or(workers, usize::from),
             cores,
             groups_max: self.groups_max as usize,
+            waiting: WaitingLimits { rows_max: self.waiting_rows_max as usize, ..defaults.waiting },
             ..defaults
         }
     }

@@ -11,13 +11,16 @@ pub(crate) enum Failure {
     /// Something failed while it ran.
     #[error("{0}")]
     Run(String),
+    /// The same, of which was told already.
+    #[error("told already")]
+    Told,
 }
 
 impl Failure {
     /// 1 failed while running, 2 wrong usage or SQL.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Run(_) => ExitCode::from(1),
+            Self::Run(_) | Self::Told => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
         }
     }

@@ -49,7 +49,7 @@ struct Flag {
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
 const IN_KERNEL: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 11] = [
+const FLAGS: [Flag; 12] = [
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },
     Flag { name: "allow", kinds: &[Interface], instead: IN_KERNEL },
@@ -60,6 +60,11 @@ const FLAGS: [Flag; 11] = [
     Flag { name: "exporter-identity", kinds: EXPORTERS, instead: "" },
     Flag { name: "sampling-rate", kinds: EXPORTERS, instead: "multiply in the query" },
     Flag { name: "event-time", kinds: EXPORTERS, instead: "" },
+    Flag {
+        name: "waiting-rows-max",
+        kinds: &[Udp, Tcp, Interface],
+        instead: "rows of files wait as long as it takes",
+    },
     Flag {
         name: "allowed-lateness-ms",
         kinds: &[CapturePipe, ExportsPipe, Udp, Tcp, Interface],

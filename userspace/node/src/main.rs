@@ -35,7 +35,9 @@ fn main() -> ExitCode {
     match run(arguments, &Given::of(&matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            say!("error: {failure}");
+            if !matches!(failure, Failure::Told) {
+                say!("error: {failure}");
+            }
             failure.exit_code()
         }
     }

@@ -1,8 +1,9 @@
 //! `tapline query`: plan the queries, open the input, run, print.
 
-use crate::arguments::QueryPlan;
+use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::failure::Failure;
 use crate::input;
+use crate::message::say;
 use crate::output::{Output, QueryOutput};
 use crate::running::{self, RunError};
 use crate::screen::Screen;
@@ -106,16 +107,33 @@ fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String
     named.map(describe).collect::<Vec<_>>().join("\n")
 }
 
+/// What was not read to its end, for other reasons than that somebody ended it.
+fn failures_of(account: &Account) -> Vec<String> {
+    let damaged = account.files.iter().filter(|(_, end)| matches!(end, Some(End::Damaged { .. })));
+    let damaged = damaged.map(|(name, _)| format!("{name} is damaged; its rest was not read"));
+    let failed = account.failures.iter();
+    damaged.chain(failed.map(|(name, failure)| summary::of_failure(name, failure))).collect()
+}
+
+fn tell(failures: &[String]) {
+    failures.iter().for_each(|failure| say!("error: {failure}"));
+}
+
 /// Prints the account, and says what went wrong.
 fn report(plan: &QueryPlan, result: Result<Account, RunError>) -> Result<(), Failure> {
     match result {
         Ok(account) => {
-            summary::print(plan, &account);
-            let damaged = account.files.iter().find(|(_, end)| matches!(end, Some(End::Damaged { .. })));
-            match damaged {
-                None => Ok(()),
-                Some((name, _)) => Err(Failure::Run(format!("{name} is damaged; its rest was not read"))),
+            let failures = failures_of(&account);
+            // As JSON, the account is the last line.
+            let is_json = plan.summary == SummaryFormat::Json;
+            if is_json {
+                tell(&failures);
             }
+            summary::print(plan, &account);
+            if !is_json {
+                tell(&failures);
+            }
+            if failures.is_empty() { Ok(()) } else { Err(Failure::Told) }
         }
         Err(RunError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(RunError::Query { query, message }) => {

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, Subscriber, WhenFull,
-    subscription,
+    EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, QuerySnapshot, SourceId,
+    Subscriber, WhenFull, subscription,
 };
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::ledger::QueryLedger;
 use tapline_sources::Source;
 
 /// Results that wait to be written.
@@ -58,8 +57,10 @@ pub(crate) fn run(
     let (subscriber, results) = subscription(EVENTS_CAPACITY, WhenFull::Wait);
     let clock = Arc::clone(&plan.source_options.clock);
     let mut engine = Engine::start(options, clock, subscriber.clone())?;
-    let mut open = OpenQueries::add(&mut engine, queries, &subscriber)?;
-    engine.add_sources(sources)?;
+    let named = plan.queries.iter().map(|(name, _)| name.as_str()).zip(queries);
+    let mut open = OpenQueries::add(&mut engine, named, &subscriber)?;
+    let names: Vec<String> = sources.iter().map(|source| source.name()).collect();
+    open.sources = engine.add_sources(sources)?.into_iter().zip(names).collect();
     engine.drain();
     let mut is_cut = false;
     while !open.are_over() {
@@ -83,11 +84,11 @@ pub(crate) fn run(
     engine.stop();
     drop(results);
     let report = engine.join()?;
-    let queries = open.ledgers()?;
     Ok(Outcome {
         elapsed: started.elapsed(),
         rows_dropped: report.rows_dropped,
-        queries,
+        queries: open.accounts(report.snapshot.queries)?,
+        sources: report.snapshot.sources,
         is_cut: report.is_cut,
     })
 }
@@ -95,20 +96,23 @@ pub(crate) fn run(
 /// The queries of a run, and how each has ended.
 struct OpenQueries {
     places: HashMap<QueryId, usize>,
-    ended: Vec<Option<(EndReason, QueryLedger)>>,
+    /// What sources are called.
+    sources: HashMap<SourceId, String>,
+    ended: Vec<Option<EndReason>>,
     satisfied: Vec<bool>,
 }
 
 impl OpenQueries {
-    fn add(
+    fn add<'a>(
         engine: &mut Engine,
-        queries: Vec<ContinuousQuery>,
+        queries: impl Iterator<Item = (&'a str, ContinuousQuery)>,
         subscriber: &Subscriber,
     ) -> Result<Self, EngineError> {
-        let (ended, satisfied) = (vec![None; queries.len()], vec![false; queries.len()]);
-        let add = |(place, query)| Ok((engine.add_query(query, subscriber.clone())?, place));
-        let places = queries.into_iter().enumerate().map(add).collect::<Result<_, EngineError>>()?;
-        Ok(Self { places, ended, satisfied })
+        let add =
+            |(place, (name, query))| Ok((engine.add_named_query(name, query, subscriber.clone())?, place));
+        let places = queries.enumerate().map(add).collect::<Result<HashMap<_, _>, EngineError>>()?;
+        let (ended, satisfied) = (vec![None; places.len()], vec![false; places.len()]);
+        Ok(Self { places, sources: HashMap::new(), ended, satisfied })
     }
 
     /// Shows a result, or notes what became of a query.
@@ -117,9 +121,11 @@ impl OpenQueries {
             Event::Result(result) => return screen.write(self.places[&result.query], &result),
             Event::Notice(_, notice) => screen.notice(&notice),
             Event::Satisfied(query) => self.satisfied[self.places[&query]] = true,
-            Event::Ended { query, reason, ledger } => {
-                self.ended[self.places[&query]] = Some((reason, ledger));
+            Event::Ended { query, reason, .. } => self.ended[self.places[&query]] = Some(reason),
+            Event::SourceEnded { source, failure: Some(failure) } => {
+                screen.source_failed(&self.sources[&source], &failure);
             }
+            Event::SourceEnded { failure: None, .. } => {}
         }
         Ok(())
     }
@@ -133,16 +139,16 @@ impl OpenQueries {
         self.satisfied.iter().all(|is_satisfied| *is_satisfied)
     }
 
-    /// The fates of all rows; none when not all were read.
-    fn ledgers(self) -> Result<Vec<QueryLedger>, RunError> {
+    /// How the queries stand at the end; none of them when not all rows were read.
+    fn accounts(self, queries: Vec<QuerySnapshot>) -> Result<Vec<QuerySnapshot>, RunError> {
         if self.are_satisfied() {
             return Ok(vec![]);
         }
-        let ended = self.ended.into_iter().flatten().enumerate();
-        let ledger = |(query, (reason, ledger))| match reason {
-            EndReason::Failed(message) => Err(RunError::Query { query, message }),
-            EndReason::Input | EndReason::Dropped => Ok(ledger),
-        };
-        ended.map(ledger).collect()
+        for (query, reason) in self.ended.into_iter().flatten().enumerate() {
+            if let EndReason::Failed(message) = reason {
+                return Err(RunError::Query { query, message });
+            }
+        }
+        Ok(queries)
     }
 }

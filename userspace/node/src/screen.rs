@@ -45,6 +45,11 @@ impl Screen {
         self.progress.aside(|| say!("warning: {text}"));
     }
 
+    /// Tells that a source ended before its input did, while others may go on.
+    pub(crate) fn source_failed(&self, name: &str, failure: &str) {
+        self.progress.aside(|| say!("warning: {}", summary::of_failure(name, failure)));
+    }
+
     /// Shows what was written, and how far the input was read: nothing comes at the moment.
     pub(crate) fn idle(&mut self, now: Progress) -> io::Result<()> {
         self.progress.show(now);

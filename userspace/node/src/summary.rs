@@ -15,7 +15,8 @@ use std::time::Duration;
 use tapline_capture::End;
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_decode::{DamageCounts, UnreadCounts};
-use tapline_record::ledger::QueryLedger;
+
+use tapline_engine::QuerySnapshot;
 use tapline_sources::{Notice, PacketReport};
 
 /// Of fewer, and of slower ones, no rate is given.
@@ -28,9 +29,9 @@ type Remark = (u64, &'static str);
 /// Prints what was read, how fast, and the fate of every record.
 pub(crate) fn print(plan: &QueryPlan, summary: &Account) {
     if plan.summary == SummaryFormat::Json {
-        return say!("{}", json::of(plan, summary));
+        return say!("{}", json::of(summary));
     }
-    for warning in warnings(plan, summary) {
+    for warning in warnings(summary) {
         say!("warning: {warning}");
     }
     if !plan.quiet {
@@ -46,6 +47,11 @@ pub(crate) fn notice(notice: &Notice, allowed_lateness_ms: u32) -> String {
             "times of more exporters are too late, or of no use; ledger tells of each".to_owned()
         }
     }
+}
+
+/// What is said of a source that ended before its input did.
+pub(crate) fn of_failure(name: &str, failure: &str) -> String {
+    format!("{name} could not be read any more: {failure}")
 }
 
 fn print_text(plan: &QueryPlan, summary: &Account) {
@@ -64,9 +70,7 @@ fn print_text(plan: &QueryPlan, summary: &Account) {
     if summary.queries.is_empty() {
         say!("every LIMIT is reached; the rest was not read");
     }
-    for ((name, _), ledger) in plan.queries.iter().zip(&summary.queries) {
-        print_query(name, ledger);
-    }
+    summary.queries.iter().for_each(print_query);
 }
 
 fn print_exports(plan: &QueryPlan, summary: &Account, read: &ExportsRead) {
@@ -78,10 +82,9 @@ fn print_exports(plan: &QueryPlan, summary: &Account, read: &ExportsRead) {
 }
 
 /// What went wrong on the way, in sentences.
-fn warnings(plan: &QueryPlan, summary: &Account) -> Vec<String> {
-    let named = plan.queries.iter().zip(&summary.queries);
+fn warnings(summary: &Account) -> Vec<String> {
     let ends = summary.files.iter().filter_map(warning_of_end);
-    let folds = named.filter_map(|((name, _), ledger)| warning_of_folds(name, ledger));
+    let folds = summary.queries.iter().filter_map(warning_of_folds);
     let joined = interface::warnings_of_joined(summary);
     ends.chain(summary.frames().filter_map(warning_of_clock)).chain(folds).chain(joined).collect()
 }
@@ -94,7 +97,7 @@ fn warning_of_clock(frames: &PacketReport) -> Option<String> {
 }
 
 /// Results without a window have no column that says it.
-fn warning_of_folds(name: &str, ledger: &QueryLedger) -> Option<String> {
+fn warning_of_folds(QuerySnapshot { name, ledger, .. }: &QuerySnapshot) -> Option<String> {
     let is_folded = ledger.folded > 0;
     is_folded.then(|| {
         format!("{name} has more groups than --groups-max; what rests on those beyond it is not exact")
@@ -163,15 +166,18 @@ fn print_damage(damage: &DamageCounts) {
     }
 }
 
-fn print_query(name: &str, ledger: &QueryLedger) {
-    let folded = match ledger.folded {
+fn print_query(QuerySnapshot { name, ledger, results_lost, .. }: &QuerySnapshot) {
+    let there_is = |count: u64, text: fn(String) -> String| match count {
         0 => String::new(),
-        rows => {
-            format!("; {} of the rows used are of groups beyond the cap, raise --groups-max", grouped(rows))
-        }
+        count => text(grouped(count)),
     };
+    let dropped = there_is(ledger.dropped, |rows| format!(" + dropped {rows}, raise --waiting-rows-max"));
+    let folded = there_is(ledger.folded, |rows| {
+        format!("; {rows} of the rows used are of groups beyond the cap, raise --groups-max")
+    });
+    let lost = there_is(*results_lost, |results| format!("; {results} results were not taken in time"));
     say!(
-        "{name}: delivered {} = used {} + filtered {} + late {}{folded}",
+        "{name}: delivered {} = used {} + filtered {} + late {}{dropped}{folded}{lost}",
         grouped(ledger.delivered),
         grouped(ledger.used),
         grouped(ledger.filtered),

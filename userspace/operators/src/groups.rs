@@ -168,7 +168,8 @@ impl GroupState {
     /// When an accumulator fails.
     pub(crate) fn take_states(&mut self) -> Result<GroupBatch> {
         let schema = state_schema(&self.fold)?;
-        let widths = self.fold.aggregates.iter().map(|aggregate| Ok(aggregate.function.state_fields()?.len()));
+        let widths =
+            self.fold.aggregates.iter().map(|aggregate| Ok(aggregate.function.state_fields()?.len()));
         let widths = widths.collect::<Result<Vec<_>>>()?;
         let columns = self.take_columns(&schema, &widths, |accumulator| accumulator.state(EmitTo::All))?;
         self.split_folded(&schema, &columns)

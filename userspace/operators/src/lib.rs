@@ -26,6 +26,7 @@ mod windows;
 pub use finish::Finisher;
 pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};
+pub use input_order::WaitingLimits;
 pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
 pub use parts::Parts;
 pub use portion::Portion;

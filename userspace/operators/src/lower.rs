@@ -234,7 +234,8 @@ impl LowerOperator {
         self.closed_until = self.closed_until.max(watermark);
         self.front = self.front.max(front);
         let (closed_until, front) = (self.closed_until, self.front);
-        let is_due = |open: &OpenPane| open.due <= front || closing_end(open.pane.start, closing) <= closed_until;
+        let is_due =
+            |open: &OpenPane| open.due <= front || closing_end(open.pane.start, closing) <= closed_until;
         while let Some(position) = self.open.iter().position(is_due) {
             let OpenPane { pane, state, .. } = self.open.remove(position);
             self.give(pane, state, out)?;

@@ -7,7 +7,7 @@
 
 use crate::groups::GroupBatch;
 use crate::ids::{SourceId, WorkerId};
-use crate::input_order::InputOrder;
+use crate::input_order::{InputOrder, WaitingLimits};
 use crate::lower::{LowerOutput, OperatorLimits, Pane};
 use crate::parts::Parts;
 use crate::result::Span;
@@ -164,6 +164,24 @@ impl Windows {
     /// Says that the query sees all rows that are later than this; windows that begin earlier are partial.
     pub const fn set_whole_after(&mut self, time: EventTime) {
         self.whole_after = time;
+    }
+
+    /// The same windows where so much may wait for rows of live sources that come before it.
+    #[must_use]
+    pub const fn with_waiting(mut self, limits: WaitingLimits) -> Self {
+        self.rows.set_limits(limits);
+        self
+    }
+
+    /// Says that a source does not wait for anything.
+    pub fn set_live(&mut self, source: SourceId) {
+        self.rows.set_live(source);
+    }
+
+    /// Of the rows that workers used, those that were in no result since their turn was over.
+    #[must_use]
+    pub const fn rows_dropped(&self) -> u64 {
+        self.rows.dropped()
     }
 
     /// Says with which batch of a source the query begins.

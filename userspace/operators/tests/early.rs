@@ -6,7 +6,8 @@ use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::datatypes::Int64Type;
 use std::sync::Arc;
 use tapline_operators::{
-    Closed, Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, Status, StreamBatch, Windows, WorkerId,
+    Closed, Finisher, LowerOperator, OperatorLimits, QueryId, SourceId, Status, StreamBatch, Windows,
+    WorkerId,
 };
 use tapline_query::Planner;
 use tapline_record::{
@@ -33,7 +34,8 @@ fn results(sql: &str, every: i64, lateness: i64, seconds: &[i64]) -> (Vec<Vec<Re
     let (mut latest, mut all) = (i64::MIN, vec![]);
     for (sequence, &second) in (0..).zip(seconds) {
         latest = latest.max(second);
-        let row = PacketRow { ts: second * SECOND_NS, present: PacketColumn::Ts.bit(), ..PacketRow::default() };
+        let row =
+            PacketRow { ts: second * SECOND_NS, present: PacketColumn::Ts.bit(), ..PacketRow::default() };
         let mut builder = BatchBuilder::new(&PACKETS, &columns, 1);
         builder.append(1, |position, column| PacketRow::append(&[row], position, column));
         let (source, layout, batch) = (SourceId(0), Arc::clone(&layout), builder.finish());
@@ -47,10 +49,15 @@ fn results(sql: &str, every: i64, lateness: i64, seconds: &[i64]) -> (Vec<Vec<Re
         outputs.into_iter().for_each(|output| windows.accept(output, &mut closed).unwrap());
         windows.advance(WorkerId(0), &reach, &mut closed);
         closed.into_iter().for_each(|closed: Closed| finisher.finish(closed, &mut given).unwrap());
-        all.push(given.iter().map(|result| {
-            let count = result.rows[0].column(0).as_primitive::<Int64Type>().value(0);
-            (result.window.unwrap().start.0 / SECOND_NS, result.status.name(), count)
-        }).collect());
+        all.push(
+            given
+                .iter()
+                .map(|result| {
+                    let count = result.rows[0].column(0).as_primitive::<Int64Type>().value(0);
+                    (result.window.unwrap().start.0 / SECOND_NS, result.status.name(), count)
+                })
+                .collect(),
+        );
     }
     (all, lower.ledger().late)
 }

@@ -141,9 +141,8 @@ pub fn share(queries: &[Arc<ContinuousQuery>]) -> Result<Option<SharedHalves>> {
 /// A half like `model` with these aggregates, over as few columns as they need.
 fn put_together(model: &LowerHalf, named: &Named, aggregates: Vec<NamedAggregate>) -> Result<LowerHalf> {
     let Fold::Aggregate(fold) = &model.fold else { return Ok(model.clone()) };
-    let arguments = aggregates.iter().flat_map(|named| {
-        named.aggregate.arguments.iter().chain(&named.aggregate.filter)
-    });
+    let arguments =
+        aggregates.iter().flat_map(|named| named.aggregate.arguments.iter().chain(&named.aggregate.filter));
     let mut columns: BTreeSet<usize> = named.packets.into_iter().collect();
     named.filters.iter().chain(&named.keys).chain(arguments).for_each(|of| add_columns(of, &mut columns));
     let columns: Vec<usize> = columns.into_iter().collect();
@@ -180,7 +179,8 @@ impl Named {
     fn of(lower: &LowerHalf) -> Option<Self> {
         let (Fold::Aggregate(fold), [branch]) = (&lower.fold, &lower.branches[..]) else { return None };
         let name = |&column: &usize| {
-            Arc::new(Column::new(branch.stream.columns.get(column).map_or("", |column| column.name), column)) as Expression
+            Arc::new(Column::new(branch.stream.columns.get(column).map_or("", |column| column.name), column))
+                as Expression
         };
         let mut behind: Vec<Expression> = branch.columns.iter().map(name).collect();
         let mut filters = vec![];
@@ -196,7 +196,13 @@ impl Named {
             Some(place) => Some(behind.get(place)?.downcast_ref::<Column>()?.index()),
             None => None,
         };
-        Some(Self { stream: branch.stream, filters, keys, aggregates: aggregates.collect::<Option<_>>()?, packets })
+        Some(Self {
+            stream: branch.stream,
+            filters,
+            keys,
+            aggregates: aggregates.collect::<Option<_>>()?,
+            packets,
+        })
     }
 }
 
@@ -294,7 +300,8 @@ mod tests {
 
     #[test]
     fn what_is_computed_on_the_way_is_only_like_its_equal() {
-        let one = "SELECT ip, count(*) FROM (SELECT src_ip AS ip FROM packets UNION ALL SELECT dst_ip FROM packets)
+        let one =
+            "SELECT ip, count(*) FROM (SELECT src_ip AS ip FROM packets UNION ALL SELECT dst_ip FROM packets)
                    GROUP BY ip, tumble('10 seconds')";
         assert!(are_alike(one, &format!("{one} HAVING count(*) > 3")));
         assert!(!are_alike(one, &one.replace("count(*)", "min(ip)")));

@@ -329,13 +329,19 @@ mod tests {
         let early = |window: Window, every: &str| window.check_early(parse_interval(every).unwrap());
         let minute = Window::tumble("1 minute").unwrap();
         let hop = Window::hop("10 seconds", "1 minute").unwrap();
-        for (window, every) in [(minute, "5 s"), (minute, "7 s"), (minute, "59 s"), (hop, "5 s"), (hop, "15 s")] {
+        for (window, every) in
+            [(minute, "5 s"), (minute, "7 s"), (minute, "59 s"), (hop, "5 s"), (hop, "15 s")]
+        {
             assert_eq!(early(window, every), Ok(()));
         }
         for (window, every, said) in [
             (minute, "1 minute", "after 1 minute a window of 1 minute is over"),
             (hop, "2 minutes", "after 2 minutes a window of 1 minute is over"),
-            (minute, "999 us", "need 20000000 panes a window, more than 10000; the nearest interval with few enough is '6 milliseconds'"),
+            (
+                minute,
+                "999 us",
+                "need 20000000 panes a window, more than 10000; the nearest interval with few enough is '6 milliseconds'",
+            ),
             (Window::rows(5).unwrap(), "1 s", "tumble_rows(5) counts rows"),
         ] {
             let refusal = early(window, every).unwrap_err();

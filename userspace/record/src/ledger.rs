@@ -1,7 +1,7 @@
 //! The account of every record: one fate each, and the fates add up.
 //!
 //! For a source, offered = delivered + control + undecodable + dropped + lost before us.
-//! For a query, delivered = used + filtered + late.
+//! For a query, delivered = used + filtered + late + dropped.
 //!
 //! Counters are plain cells of one thread; sums of them are merged when a thread reports.
 
@@ -54,6 +54,8 @@ pub struct QueryLedger {
     pub filtered: u64,
     /// Rows whose window was closed already.
     pub late: u64,
+    /// Rows that are in no result for want of room: they came when others waited no longer for their turn.
+    pub dropped: u64,
     /// Of the rows used, those whose group is beyond the cap and counts in the folded row.
     pub folded: u64,
 }
@@ -62,7 +64,7 @@ impl QueryLedger {
     /// Whether every row has one fate.
     #[must_use]
     pub const fn adds_up(&self) -> bool {
-        self.delivered == self.used + self.filtered + self.late && self.folded <= self.used
+        self.delivered == self.used + self.filtered + self.late + self.dropped && self.folded <= self.used
     }
 }
 
@@ -72,6 +74,7 @@ impl AddAssign for QueryLedger {
         self.used += other.used;
         self.filtered += other.filtered;
         self.late += other.late;
+        self.dropped += other.dropped;
         self.folded += other.folded;
     }
 }

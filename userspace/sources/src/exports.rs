@@ -7,7 +7,7 @@ use crate::listener::{Listener, ListenerReport, take};
 use crate::notice::{Notice, Notices};
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step};
+use crate::source::{Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
@@ -27,6 +27,9 @@ const MESSAGES_A_STEP: usize = 256;
 const SCAN_ROWS: usize = 8192;
 /// Reads of a listener in one step, at most.
 const READS_A_STEP: usize = 64;
+
+/// What the fates of the source as a whole are counted in.
+const UNIT: &str = "rows";
 
 /// Where messages come from.
 enum ExportInput {
@@ -65,8 +68,8 @@ pub struct TemplateReport {
 pub struct ExportReport {
     /// What rows name as their source; of several files, the names of all.
     pub source: String,
-    /// Rows that were dropped since the workers had no room for them.
-    pub rows_dropped: u64,
+    /// Rows and their fates; dropped are those that the workers had no room for.
+    pub rows: SourceLedger,
     /// Every exporter and domain.
     pub accounts: Vec<ExportAccount>,
     /// Messages that belong to no exporter.
@@ -182,6 +185,7 @@ impl ExportSource {
 
     /// Rows of what changed in the account: of a live source now and then, of files at their end.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let fates = self.fates();
         let ledger = self.ledger.as_mut()?;
         let (now, socket_drops) = match &mut self.input {
             ExportInput::Files(_) => (self.decoder.latest().unwrap_or(EventTime(0)), 0),
@@ -189,15 +193,7 @@ impl ExportSource {
         };
         let is_live = matches!(self.input, ExportInput::Listener(_));
         if self.has_ended || is_live && ledger.is_due(now) {
-            let rows = self.decoder.accounts().map(|account| account.counts.rows).sum::<u64>();
-            let dropped = self.rows_dropped.min(rows);
-            let whole = SourceLedger {
-                offered: rows + self.counters_dropped,
-                delivered: rows - dropped,
-                dropped: dropped + self.counters_dropped,
-                ..SourceLedger::default()
-            };
-            ledger.note_whole(&whole, socket_drops, "rows", now);
+            ledger.note_whole(&fates, socket_drops, UNIT, now);
             ledger.note_strays(&self.decoder.strays(), now);
             ledger.note_exporters(self.decoder.accounts(), now);
         }
@@ -255,11 +251,6 @@ impl ExportSource {
         }
     }
 
-    /// What the ledger calls it.
-    fn name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.input.name())
-    }
-
     /// Names the sources of rows: the only one once, those of several files turn by turn, if some query reads them.
     fn name_sources(&mut self, demand: &Demand) {
         let reads = |stream, column| demand.columns(stream).is_some_and(|columns| columns.contains(&column));
@@ -313,6 +304,29 @@ impl ExportSource {
 }
 
 impl Source for ExportSource {
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.input.name())
+    }
+
+    fn unit(&self) -> &'static str {
+        UNIT
+    }
+
+    fn fates(&self) -> SourceLedger {
+        let rows = self.decoder.rows_decoded();
+        let dropped = self.rows_dropped.min(rows);
+        SourceLedger {
+            offered: rows + self.counters_dropped,
+            delivered: rows - dropped,
+            dropped: dropped + self.counters_dropped,
+            ..SourceLedger::default()
+        }
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.as_ref().map(|error| gone_wrong(&error.to_string()))
+    }
+
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
         if let Some(file) = &self.templates {
@@ -405,22 +419,22 @@ impl Source for ExportSource {
     }
 
     fn report(&mut self) {
-        let failure = self.failure.as_ref().map(ToString::to_string);
-        let (source, rows_dropped) = (self.name(), self.rows_dropped + self.counters_dropped);
+        let failure = self.failure();
+        let (source, rows) = (self.name(), self.fates());
         let (files, counters, listener) = match &mut self.input {
             ExportInput::Files(files) => {
                 let ends = files.files().map(|(name, end)| (name.to_owned(), end.cloned()));
                 (ends.collect(), Some(files.counters()), None)
             }
             ExportInput::Listener(listener) => {
-                (vec![], None, Some(listener.report(source.clone(), rows_dropped, failure)))
+                (vec![], None, Some(listener.report(source.clone(), rows, failure)))
             }
         };
         let keeps_templates = self.templates.is_some() || self.template_failure.is_some();
         let templates = || TemplateReport { restored: self.restored, failure: self.template_failure.clone() };
         self.reported.tell(ExportReport {
             source,
-            rows_dropped,
+            rows,
             accounts: self.decoder.report(),
             strays: self.decoder.strays(),
             templates: keeps_templates.then(templates),

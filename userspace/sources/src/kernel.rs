@@ -9,7 +9,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step};
+use crate::source::{Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
 use std::thread::sleep;
@@ -41,6 +41,9 @@ const PANE_NS_MAX: u64 = 3_600_000_000_000;
 
 /// Octets of a link header, with two VLAN tags.
 const HEADER_OCTETS_MAX: u64 = 22;
+
+/// What the fates are counted in.
+const UNIT: &str = "frames";
 
 /// A program that counts packets into flows, on an interface.
 pub struct KernelInput {
@@ -137,10 +140,10 @@ pub struct KernelReport {
     pub interface: String,
     /// Who ran it.
     pub mode: AttachMode,
+    /// Frames and their fates; those that the pre-filter refused are none of them.
+    pub ledger: SourceLedger,
     /// What became of every frame.
     pub counters: Counters,
-    /// Frames that became rows.
-    pub delivered: u64,
     /// Frames of flows whose frames are, on average, longer than a packet of the interface: several are in one.
     pub joined: u64,
     /// Entries that were taken from the table, and those that had left it before.
@@ -149,25 +152,12 @@ pub struct KernelReport {
     pub failure: Option<String>,
 }
 
-impl KernelReport {
-    /// Frames and their fates; those that the pre-filter refused are none of them.
-    #[must_use]
-    pub fn ledger(&self) -> SourceLedger {
-        fates(self.delivered, &self.counters)
-    }
-}
-
 /// Counts the frames of an entry, and those of them that hold several packets.
 fn count([delivered, joined]: &mut [u64; 2], flow: &KernelFlow, frame_octets_max: u64) {
     *delivered += flow.packets;
     if flow.frame_octets > flow.packets.saturating_mul(frame_octets_max) {
         *joined += flow.packets;
     }
-}
-
-fn fates(delivered: u64, counters: &Counters) -> SourceLedger {
-    let dropped = counters.lost_packets;
-    SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
 }
 
 /// Empties a flow table.
@@ -255,11 +245,10 @@ impl KernelSource {
 
     /// A row of what changed in the account, now and then.
     fn take_ledger(&mut self) -> Option<RecordBatch> {
-        let (time, account) =
-            (self.options.clock.now(), fates(self.delivered, &self.input.capture.counters()));
+        let (time, account) = (self.options.clock.now(), self.fates());
         let ledger = self.ledger.as_mut()?;
         if self.has_ended || ledger.is_due(time) {
-            ledger.note_whole(&account, 0, "frames", time);
+            ledger.note_whole(&account, 0, UNIT, time);
         }
         self.watermarks.set(StreamId::Ledger, time);
         ledger.finish()
@@ -311,7 +300,7 @@ impl KernelSource {
         self.builder.relayout(demand.columns(StreamId::PacketFlows).unwrap_or_default());
         self.source = self.builder.intern(&self.input.interface);
         self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
-            (format!("{} by its flow table", self.input.interface), ExporterIdentity::default())
+            (table_of(&self.input.interface), ExporterIdentity::default())
         });
         self.watermarks = self.watermarks.carrying(&self.streams());
     }
@@ -322,7 +311,29 @@ impl KernelSource {
     }
 }
 
+/// What the ledger calls the table of an interface.
+fn table_of(interface: &str) -> String {
+    format!("{interface} by its flow table")
+}
+
 impl Source for KernelSource {
+    fn name(&self) -> String {
+        table_of(&self.input.interface)
+    }
+
+    fn unit(&self) -> &'static str {
+        UNIT
+    }
+
+    fn fates(&self) -> SourceLedger {
+        let (delivered, dropped) = (self.delivered, self.input.capture.counters().lost_packets);
+        SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.as_deref().map(gone_wrong)
+    }
+
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
         Ok(())
@@ -417,10 +428,10 @@ impl Source for KernelSource {
             counters: self.input.capture.counters(),
             interface: self.input.interface.clone(),
             mode: self.input.mode,
-            delivered: self.delivered,
+            ledger: self.fates(),
             joined: self.joined,
             entries: self.entries,
-            failure: self.failure.clone(),
+            failure: self.failure(),
         });
     }
 

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use std::io;
 use tapline_decode::export::ExportDecoder;
 use tapline_exports::{ExportEvent, IpfixListener, TcpCounters, UdpListener};
+use tapline_record::ledger::SourceLedger;
 
 /// A bound listener.
 pub enum Listener {
@@ -47,17 +48,17 @@ impl Listener {
         address.map_or_else(|_| scheme.to_owned(), |address| format!("{scheme}://{address}"))
     }
 
-    /// Its account, as the source of this name, of which so many rows were dropped.
+    /// Its account, as the source of this name, whose rows had these fates.
     pub(crate) fn report(
         &mut self,
         source: String,
-        rows_dropped: u64,
+        rows: SourceLedger,
         failure: Option<String>,
     ) -> ListenerReport {
         let (messages, octets) = self.received();
         ListenerReport {
             source,
-            rows_dropped,
+            rows,
             address: self.url(),
             messages,
             octets,
@@ -90,8 +91,8 @@ pub struct ListenerReport {
     pub source: String,
     /// What it listened on.
     pub address: String,
-    /// Rows that were dropped since the workers had no room for them.
-    pub rows_dropped: u64,
+    /// Rows and their fates; dropped are those that the workers had no room for.
+    pub rows: SourceLedger,
     /// Messages that were read.
     pub messages: u64,
     /// Octets of the messages that were read.

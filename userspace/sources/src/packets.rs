@@ -4,7 +4,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step};
+use crate::source::{Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
 use std::time::{Duration, Instant};
@@ -27,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Batches of packets counted by flow that an interface's source keeps, until the workers have room for them.
 const KEPT_BATCHES_MAX: usize = 256;
+
+/// What the fates are counted in.
+const UNIT: &str = "frames";
 
 /// Where frames come from.
 enum FrameInput {
@@ -355,8 +358,43 @@ impl PacketSource {
         batch
     }
 
-    /// Frames and their fates.
-    fn account(&self) -> SourceLedger {
+    /// Asks an interface what was lost, now and then.
+    fn look(&mut self, is_end: bool) {
+        if let FrameInput::Interface(source) = &mut self.input
+            && (is_end || self.looked.elapsed() >= LOOK_EVERY)
+        {
+            self.looked = Instant::now();
+            match source.counters() {
+                Ok(counters) => self.live = counters,
+                Err(error) => self.failure = Some(error.to_string()),
+            }
+        }
+    }
+
+    /// Rows of what changed in the account: of an interface now and then, of files at their end.
+    fn take_ledger(&mut self) -> Option<RecordBatch> {
+        let (is_live, account) = (self.is_live(), self.fates());
+        let time = if is_live { self.options.clock.now() } else { self.latest.max(EventTime(0)) };
+        let ledger = self.ledger.as_mut()?;
+        if self.has_ended || is_live && ledger.is_due(time) {
+            ledger.note_whole(&account, 0, UNIT, time);
+            ledger.note_unread(self.packets.unread(), time);
+        }
+        self.watermarks.set(StreamId::Ledger, if is_live { time } else { EventTime::MIN });
+        ledger.finish()
+    }
+}
+
+impl Source for PacketSource {
+    fn name(&self) -> String {
+        self.input.name()
+    }
+
+    fn unit(&self) -> &'static str {
+        UNIT
+    }
+
+    fn fates(&self) -> SourceLedger {
         match &self.input {
             FrameInput::Files(files) => {
                 let counters = files.counters();
@@ -376,34 +414,10 @@ impl PacketSource {
         }
     }
 
-    /// Asks an interface what was lost, now and then.
-    fn look(&mut self, is_end: bool) {
-        if let FrameInput::Interface(source) = &mut self.input
-            && (is_end || self.looked.elapsed() >= LOOK_EVERY)
-        {
-            self.looked = Instant::now();
-            match source.counters() {
-                Ok(counters) => self.live = counters,
-                Err(error) => self.failure = Some(error.to_string()),
-            }
-        }
+    fn failure(&self) -> Option<String> {
+        self.failure.as_deref().map(gone_wrong)
     }
 
-    /// Rows of what changed in the account: of an interface now and then, of files at their end.
-    fn take_ledger(&mut self) -> Option<RecordBatch> {
-        let (is_live, account) = (self.is_live(), self.account());
-        let time = if is_live { self.options.clock.now() } else { self.latest.max(EventTime(0)) };
-        let ledger = self.ledger.as_mut()?;
-        if self.has_ended || is_live && ledger.is_due(time) {
-            ledger.note_whole(&account, 0, "frames", time);
-            ledger.note_unread(self.packets.unread(), time);
-        }
-        self.watermarks.set(StreamId::Ledger, if is_live { time } else { EventTime::MIN });
-        ledger.finish()
-    }
-}
-
-impl Source for PacketSource {
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
         Ok(())
@@ -524,14 +538,14 @@ impl Source for PacketSource {
 
     fn report(&mut self) {
         self.look(true);
-        let ledger = self.account();
+        let ledger = self.fates();
         let (files, interface) = match &self.input {
             FrameInput::Files(files) => {
                 let ends = files.files().iter().map(|file| (file.name().to_owned(), file.end().cloned()));
                 (ends.collect(), None)
             }
             FrameInput::Interface(source) => {
-                let (description, failure) = (source.description().clone(), self.failure.clone());
+                let (description, failure) = (source.description().clone(), self.failure());
                 (vec![], Some(InterfaceReport { description, counters: self.live, failure }))
             }
         };

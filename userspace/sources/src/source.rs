@@ -4,6 +4,7 @@ use crate::demand::Demand;
 use crate::notice::Notice;
 use arrow_array::RecordBatch;
 use std::io;
+use tapline_record::ledger::SourceLedger;
 use tapline_record::{EventTime, Stream, StreamId, Watermarks};
 
 /// How far one step of reading came.
@@ -28,8 +29,34 @@ pub struct Progress {
     pub frames: u64,
 }
 
+/// What went wrong with a live input, and the mend.
+pub(crate) fn gone_wrong(failure: &str) -> String {
+    format!("{failure}; read it anew once it is back")
+}
+
 /// Makes batches of whatever it reads.
 pub trait Source: Send {
+    /// What its rows name as their source; of several files, the names of all.
+    fn name(&self) -> String {
+        String::new()
+    }
+
+    /// What [`Self::fates`] counts: frames, or rows.
+    fn unit(&self) -> &'static str {
+        "rows"
+    }
+
+    /// The fates of what it read so far, as the table `ledger` has them of the source as a whole. It is asked after
+    /// every step.
+    fn fates(&self) -> SourceLedger {
+        SourceLedger::default()
+    }
+
+    /// Why it ended before its input did, if that is so, and what to do about it.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// Prepares for what queries need of it, before the first step.
     ///
     /// # Errors

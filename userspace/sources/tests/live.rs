@@ -16,7 +16,7 @@ use tapline_record::{
     EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKET_FLOWS, PACKETS, PacketColumn,
     PacketFlowColumn, StreamId,
 };
-use tapline_sources::{PaneWidths, Clock, Demand, PacketSource, Source, SourceOptions, Step};
+use tapline_sources::{Clock, Demand, PacketSource, PaneWidths, Source, SourceOptions, Step};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const SECOND: PaneWidths = PaneWidths { width_ns: SECOND_NS, closing_ns: SECOND_NS };

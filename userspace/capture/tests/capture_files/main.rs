@@ -13,5 +13,6 @@ mod pcap;
 mod pcapng;
 mod property;
 mod reading;
+mod shortened;
 mod standard_input;
 mod written;

@@ -98,6 +98,8 @@ pub struct ExportDecoder {
     strays: Strays,
     /// Records of all exporters that did not become rows.
     missing: u64,
+    /// Rows of flows so far, of all exporters.
+    rows_decoded: u64,
 }
 
 /// Messages that belong to no exporter.
@@ -156,6 +158,7 @@ impl ExportDecoder {
             batch_rows,
             strays: Strays::default(),
             missing: 0,
+            rows_decoded: 0,
         }
     }
 
@@ -218,7 +221,7 @@ impl ExportDecoder {
             Err(reason) => return self.strays.note(datagram, reason),
         };
         let (version, domain) = (kept.key.version, &mut kept.domain);
-        let missing = domain.missing_records();
+        let (missing, rows) = (domain.missing_records(), domain.counts.rows);
         domain.received = datagram.received;
         domain.sent_by.note(datagram.sender.address);
         domain.counts.messages += 1;
@@ -231,6 +234,7 @@ impl ExportDecoder {
             _ => ipfix::decode(datagram, domain, output),
         }
         self.missing = self.missing - missing + domain.missing_records();
+        self.rows_decoded += domain.counts.rows - rows;
         if domain.sampling.has_news() {
             domains.share_samplers();
         }
@@ -332,6 +336,12 @@ impl ExportDecoder {
     #[must_use]
     pub const fn missing_records(&self) -> u64 {
         self.missing + self.strays.records
+    }
+
+    /// Rows of flows so far, of all exporters; those of `interface_counters` are not among them.
+    #[must_use]
+    pub const fn rows_decoded(&self) -> u64 {
+        self.rows_decoded
     }
 
     /// Octets that the sets take which wait for their template.

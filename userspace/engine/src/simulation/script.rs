@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tapline_record::ledger::SourceLedger;
 use tapline_record::{
     BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
 };
@@ -29,13 +30,30 @@ pub(super) struct Script {
     taken: usize,
     ready: usize,
     columns: Vec<usize>,
+    /// Whether it vanishes when all was read, instead of ending.
+    vanishes: bool,
     played: Played,
 }
 
 impl Script {
     pub(super) fn new(seconds: Arc<Vec<i64>>, src_port: u16, batch_rows: usize, is_live: bool) -> Self {
         let played = Played::default();
-        Self { seconds, src_port, batch_rows, is_live, taken: 0, ready: 0, columns: vec![], played }
+        Self {
+            seconds,
+            src_port,
+            batch_rows,
+            is_live,
+            taken: 0,
+            ready: 0,
+            columns: vec![],
+            vanishes: false,
+            played,
+        }
+    }
+
+    /// The same, which is gone behind its last packet.
+    pub(super) fn that_vanishes(self) -> Self {
+        Self { vanishes: true, ..self }
     }
 
     pub(super) fn played(&self) -> Played {
@@ -59,6 +77,19 @@ impl Script {
 }
 
 impl Source for Script {
+    fn name(&self) -> String {
+        format!("port {}", self.src_port)
+    }
+
+    fn fates(&self) -> SourceLedger {
+        let (offered, dropped) = (self.taken as u64, self.played.dropped.load(Ordering::Relaxed));
+        SourceLedger { offered, delivered: offered - dropped, dropped, ..SourceLedger::default() }
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.vanishes.then(|| "it is gone; bring it back".to_owned())
+    }
+
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
         Ok(())

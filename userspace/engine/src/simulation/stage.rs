@@ -6,6 +6,7 @@ use crate::subscription::{WhenFull, subscription};
 use crate::{Engine, Subscription};
 use core_affinity::CoreId;
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tapline_record::EventTime;
 use tapline_sources::Clock;
@@ -33,16 +34,37 @@ impl Clock for StandingClock {
     }
 }
 
+/// A clock that goes when it is told to.
+#[derive(Debug, Default)]
+pub(super) struct SetClock(AtomicI64);
+
+impl SetClock {
+    pub(super) fn advance(&self, nanoseconds: i64) {
+        self.0.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> EventTime {
+        EventTime(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// The machines of one engine.
 #[derive(Clone, Default)]
 pub(super) struct Stage(Arc<Mutex<Vec<Box<dyn Machine>>>>);
 
 impl Stage {
-    /// An engine whose machines stand here.
+    /// An engine whose machines stand here, and whose clock does not go.
     pub(super) fn engine(&self, workers: usize, ring_capacity_batches: usize) -> (Engine, Subscription) {
         let options = EngineOptions { workers, ring_capacity_batches, ..EngineOptions::default() };
+        self.engine_by(Arc::new(StandingClock), options)
+    }
+
+    /// The same by this clock, with these limits.
+    pub(super) fn engine_by(&self, clock: Arc<dyn Clock>, options: EngineOptions) -> (Engine, Subscription) {
         let (observer, notices) = subscription(16, WhenFull::Lose);
-        let engine = Engine::start_on(Box::new(self.clone()), options, Arc::new(StandingClock), observer);
+        let engine = Engine::start_on(Box::new(self.clone()), options, clock, observer);
         (engine.unwrap(), notices)
     }
 

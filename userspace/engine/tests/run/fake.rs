@@ -188,7 +188,7 @@ impl Kept {
                 }
                 Event::Ended { query, reason, ledger } => drop(self.ended.insert(query, (reason, ledger))),
                 Event::Satisfied(query) => self.satisfied.push(query),
-                Event::Notice(..) => {}
+                Event::Notice(..) | Event::SourceEnded { .. } => {}
             }
         }
     }

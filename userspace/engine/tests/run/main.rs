@@ -270,7 +270,8 @@ fn queries_that_share_a_fold_fail_alone() {
         assert_eq!([counts.0, sums.0], [EndReason::Input, EndReason::Input]);
         assert_eq!([counts.1.used, sums.1.used], [100, 100]);
         let all = (0..10).map(|window| (window * 10, Status::Final));
-        let expected = |rows: i64| all.clone().map(|(start, status)| (start, status, rows)).collect::<Vec<_>>();
+        let expected =
+            |rows: i64| all.clone().map(|(start, status)| (start, status, rows)).collect::<Vec<_>>();
         assert_eq!(windows(&kept, 0), expected(10));
         assert_eq!(windows(&kept, 2), expected(1000));
     }

@@ -112,6 +112,7 @@ impl RawFile {
     fn end_here(&self) -> End {
         let at_octet = self.source.position();
         match &self.source_end {
+            _ if self.source.is_shortened() => End::Damaged { at_octet, reason: Damage::Shortened },
             End::Complete => End::Complete,
             End::CutOff { .. } => End::CutOff { at_octet },
             End::Damaged { reason, .. } => End::Damaged { at_octet, reason: reason.clone() },

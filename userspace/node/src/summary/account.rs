@@ -4,8 +4,9 @@ use crate::outcome::Outcome;
 use std::time::Duration;
 use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, Strays};
+use tapline_engine::{QuerySnapshot, SourceSnapshot};
 use tapline_exports::ExportCounters;
-use tapline_record::ledger::QueryLedger;
+use tapline_record::ledger::SourceLedger;
 use tapline_sources::{ExportReport, KernelReport, ListenerReport, PacketReport, Reported, TemplateReport};
 
 /// Where a source of a run tells its account.
@@ -41,8 +42,8 @@ pub(crate) struct ExportsRead {
     pub(crate) listeners: Vec<ListenerReport>,
     /// What became of the templates of an earlier run, where they are kept.
     pub(crate) templates: Vec<TemplateReport>,
-    /// Rows that were dropped since the workers had no room for them.
-    pub(crate) rows_dropped: u64,
+    /// Rows of all sources, and their fates; dropped are those that the workers had no room for.
+    pub(crate) rows: SourceLedger,
 }
 
 /// The account of a run.
@@ -57,8 +58,10 @@ pub(crate) struct Account {
     pub(crate) disorder_ns: Option<i64>,
     /// Rows of live sources that were dropped since the workers had no room for them.
     pub(crate) rows_dropped: u64,
-    /// Fates of each query's rows; empty when every LIMIT was reached before the input's end.
-    pub(crate) queries: Vec<QueryLedger>,
+    /// How each query stood at the end; empty when every LIMIT was reached before the input's end.
+    pub(crate) queries: Vec<QuerySnapshot>,
+    /// Why sources ended before their input did, each with its name.
+    pub(crate) failures: Vec<(String, String)>,
     /// Whether the input was ended before its time.
     pub(crate) is_cut: bool,
     /// How each file ended; `None` when it was not read to its end.
@@ -68,20 +71,37 @@ pub(crate) struct Account {
 impl Account {
     /// The account of a run which has ended, and of what its sources told; `None` when one of them told nothing.
     pub(crate) fn of(outcome: Outcome, told: &[Telling], disorder_ns: Option<i64>) -> Option<Self> {
-        let Outcome { elapsed, rows_dropped, queries, is_cut } = outcome;
-        let (packets, exports, files) = (vec![], None, vec![]);
-        let mut account =
-            Self { elapsed, packets, exports, disorder_ns, rows_dropped, queries, is_cut, files };
-        for source in told {
-            match source {
-                Telling::Packets(reported) => account.add_packets(reported.last()?),
-                Telling::Table(reported) => {
-                    account.packets.push(PacketsRead::Table(Box::new(reported.last()?)));
-                }
-                Telling::Exports(reported) => account.add_exports(reported.last()?),
-            }
+        let Outcome { elapsed, rows_dropped, sources, queries, is_cut } = outcome;
+        let mut account = Self {
+            elapsed,
+            packets: vec![],
+            exports: None,
+            disorder_ns,
+            rows_dropped,
+            queries,
+            failures: vec![],
+            is_cut,
+            files: vec![],
+        };
+        for (source, told) in sources.into_iter().zip(told) {
+            account.add(source, told)?;
         }
         Some(account)
+    }
+
+    /// Adds a source: its fates as they were published, and what it tells besides.
+    fn add(&mut self, source: SourceSnapshot, told: &Telling) -> Option<()> {
+        let SourceSnapshot { name, ledger, failure, .. } = source;
+        match told {
+            Telling::Packets(reported) => self.add_packets(PacketReport { ledger, ..reported.last()? }),
+            Telling::Table(reported) => {
+                let report = KernelReport { ledger, ..reported.last()? };
+                self.packets.push(PacketsRead::Table(Box::new(report)));
+            }
+            Telling::Exports(reported) => self.add_exports(ExportReport { rows: ledger, ..reported.last()? }),
+        }
+        self.failures.extend(failure.map(|failure| (name, failure)));
+        Some(())
     }
 
     fn add_packets(&mut self, mut report: PacketReport) {
@@ -89,7 +109,8 @@ impl Account {
         self.packets.push(PacketsRead::Frames(Box::new(report)));
     }
 
-    fn add_exports(&mut self, report: ExportReport) {
+    fn add_exports(&mut self, mut report: ExportReport) {
+        report.listener.iter_mut().for_each(|listener| listener.rows = report.rows);
         let exports = self.exports.get_or_insert_default();
         exports.sources.extend(report.accounts.iter().map(|_| report.source.clone()));
         exports.accounts.extend(report.accounts);
@@ -97,7 +118,7 @@ impl Account {
         exports.files = exports.files.or(report.counters);
         exports.listeners.extend(report.listener);
         exports.templates.extend(report.templates);
-        exports.rows_dropped += report.rows_dropped;
+        exports.rows += report.rows;
         self.files.extend(report.files);
     }
 

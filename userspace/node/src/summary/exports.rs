@@ -18,16 +18,16 @@ const OTHER_PORT: &str =
 
 /// Prints what came in all, and the fates of every exporter's units.
 pub(super) fn print(elapsed: Duration, read: &ExportsRead) {
-    let ExportsRead { accounts, strays, rows_dropped, .. } = read;
+    let ExportsRead { accounts, strays, rows, .. } = read;
+    let dropped = rows.dropped;
     let seconds = elapsed.as_secs_f64();
     let sum = |of: fn(&ExportAccount) -> u64| accounts.iter().map(of).sum::<u64>();
-    let rows = sum(|account| account.counts.rows);
     say!(
         "{} flow records in {} messages, {} octets in {seconds:.3} s{}",
         grouped(sum(|account| account.counts.records)),
         grouped(sum(|account| account.counts.messages)),
         grouped(sum(|account| account.counts.octets)),
-        rate(rows, elapsed, "rows")
+        rate(rows.delivered + dropped, elapsed, "rows")
     );
     accounts.iter().take(EXPORTERS_PRINTED_MAX).for_each(print_account);
     if accounts.len() > EXPORTERS_PRINTED_MAX {
@@ -36,11 +36,8 @@ pub(super) fn print(elapsed: Duration, read: &ExportsRead) {
     if strays.messages > 0 {
         say!("{} messages of no exporter: {}", grouped(strays.messages), reasons(&strays.reasons));
     }
-    if *rows_dropped > 0 {
-        say!(
-            "dropped: {} rows between capture and operators, since those were too slow",
-            grouped(*rows_dropped)
-        );
+    if dropped > 0 {
+        say!("dropped: {} rows between capture and operators, since those were too slow", grouped(dropped));
     }
 }
 
@@ -188,9 +185,6 @@ pub(super) fn print_listener(listener: &ListenerReport) {
             half_messages(counters)
         ),
         (None, None) => {}
-    }
-    if let Some(failure) = &listener.failure {
-        say!("warning: {} could not be read any more: {failure}", listener.address);
     }
 }
 

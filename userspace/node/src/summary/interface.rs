@@ -11,7 +11,7 @@ use tapline_sources::{InterfaceReport, KernelReport};
 /// Prints what came in all, and the fate of every frame.
 pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
     let seconds = summary.elapsed.as_secs_f64();
-    let (counters, ledger) = (&report.counters, report.ledger());
+    let (counters, ledger) = (&report.counters, report.ledger);
     let mode = match report.mode {
         AttachMode::Native => "native XDP",
         AttachMode::Generic => "generic XDP, since the driver has none: slower",
@@ -30,7 +30,6 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
         grouped(ledger.dropped)
     );
     print_remarks(&of_kernel(report));
-    print_failure(&report.interface, report.failure.as_deref());
 }
 
 /// What else the kernel counted.
@@ -52,10 +51,9 @@ pub(super) fn print_reader(report: &InterfaceReport) {
     description.reasons.iter().for_each(|reason| say!("  since {reason}"));
 }
 
-/// Prints where packets were lost, and why there were no more.
+/// Prints where packets were lost.
 pub(super) fn print_drops(report: &InterfaceReport) {
     print_remarks(&of_reader(report));
-    print_failure(&report.description.interface, report.failure.as_deref());
 }
 
 /// What else the reader counted.
@@ -104,11 +102,5 @@ fn print_remarks(remarks: &[Remark]) {
     let remarks = texts(remarks);
     if !remarks.is_empty() {
         say!("  {}", remarks.join("; "));
-    }
-}
-
-fn print_failure(interface: &str, failure: Option<&str>) {
-    if let Some(failure) = failure {
-        say!("warning: {interface} could not be read any more: {failure}");
     }
 }

@@ -1,23 +1,22 @@
 //! The account of a run as one JSON object, for programs.
 //!
 //! Keys never change their meaning; new ones may come. Counts are numbers, fates are named as everywhere: offered,
-//! delivered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late of a
+//! delivered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late, dropped of a
 //! query. What else was counted stands under `remarks`, each with its count and what it is.
 
 use super::account::{Account, ExportsRead, PacketsRead};
 use super::{Remark, exports, interface};
-use crate::arguments::QueryPlan;
 use serde_json::{Map, Value, json};
 use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, SentBy, version_name};
+use tapline_engine::QuerySnapshot;
 use tapline_interface::kernel::AttachMode;
 use tapline_record::address::to_ip;
-use tapline_record::ledger::{QueryLedger, SourceLedger};
+use tapline_record::ledger::SourceLedger;
 use tapline_sources::{InterfaceReport, KernelReport, ListenerReport, PacketReport, TemplateReport};
 
 /// The whole account.
-pub(super) fn of(plan: &QueryPlan, summary: &Account) -> Value {
-    let named = plan.queries.iter().zip(&summary.queries);
+pub(super) fn of(summary: &Account) -> Value {
     let mut object = json!({
         "elapsed_seconds": summary.elapsed.as_secs_f64(),
         "ended_early": summary.is_cut,
@@ -27,9 +26,9 @@ pub(super) fn of(plan: &QueryPlan, summary: &Account) -> Value {
         "sources": sources(summary),
         "exporters": [],
         "files": summary.files.iter().map(file).collect::<Vec<_>>(),
-        "queries": named.map(|((name, _), ledger)| query(name, ledger)).collect::<Vec<_>>(),
+        "queries": summary.queries.iter().map(query).collect::<Vec<_>>(),
         "remarks": [],
-        "warnings": warnings(plan, summary),
+        "warnings": warnings(summary),
     });
     if let Some(ExportsRead { accounts, sources, strays, files, templates, .. }) = &summary.exports {
         let mut remarks = prefixed("message of no exporter: ", &exports::of_reasons(&strays.reasons));
@@ -102,7 +101,7 @@ fn of_reader(report: &InterfaceReport) -> [(String, Value); 5] {
 }
 
 fn of_kernel(report: &KernelReport) -> Value {
-    let mut object = fates(&report.ledger());
+    let mut object = fates(&report.ledger);
     let mode = match report.mode {
         AttachMode::Native => "native XDP",
         AttachMode::Generic => "generic XDP",
@@ -124,7 +123,8 @@ fn of_listener(report: &ListenerReport) -> Value {
         "kind": "listener",
         "source": report.source,
         "address": report.address,
-        "rows_dropped": report.rows_dropped,
+        "rows_delivered": report.rows.delivered,
+        "rows_dropped": report.rows.dropped,
         "messages": report.messages,
         "octets": report.octets,
         "packets_dropped_by_kernel": report.socket_drops,
@@ -196,20 +196,22 @@ fn file((name, end): &(String, Option<End>)) -> Value {
     }
 }
 
-fn query(name: &str, ledger: &QueryLedger) -> Value {
+fn query(QuerySnapshot { name, ledger, results_lost, .. }: &QuerySnapshot) -> Value {
     json!({
-        "query": name,
+        "query": name.as_ref(),
         "delivered": ledger.delivered,
         "used": ledger.used,
         "filtered": ledger.filtered,
         "late": ledger.late,
+        "dropped": ledger.dropped,
         "folded": ledger.folded,
+        "results_lost": results_lost,
     })
 }
 
 /// What went wrong on the way, in sentences.
-fn warnings(plan: &QueryPlan, summary: &Account) -> Vec<String> {
-    let mut warnings = super::warnings(plan, summary);
+fn warnings(summary: &Account) -> Vec<String> {
+    let mut warnings = super::warnings(summary);
     if let Some(ExportsRead { templates, .. }) = &summary.exports {
         let failures = templates.iter().filter_map(|report| report.failure.as_ref());
         warnings.extend(failures.map(|failure| format!("templates could not be kept: {failure}")));

@@ -126,7 +126,9 @@ proptest! {
             let (early, last): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.ends_with("|early"));
             prop_assert_eq!(last, batch_answer(sql, &query, &case.rows), "{}", sql);
             let early: BTreeSet<String> = early.into_iter().collect();
-            prop_assert_eq!(early, early_answer(sql, &query, &case.rows, every), "{}", sql);
+            let expected = early_answer(sql, &query, &case.rows, every);
+            let different: Vec<_> = early.symmetric_difference(&expected).collect();
+            prop_assert!(different.is_empty(), "{}: {:?}", sql, different);
         }
         prop_assert!(tried > 20, "{} shapes have windows", tried);
     }
