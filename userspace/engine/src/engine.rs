@@ -135,7 +135,8 @@ impl Engine {
             workers.push(WorkerEnd { orders, parker });
         }
         let (merger, orders) = RingBuffer::new(ORDERS_CAPACITY);
-        let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone());
+        let (for_merger, octets) = (Arc::clone(&flags), options.octets_held_max);
+        let machine = Merger::new(orders, messages, for_merger, merger_parker.clone(), octets);
         runner.start("merger".to_owned(), None, Box::new(machine)).map_err(EngineError::Thread)?;
         Ok(Self {
             options,
@@ -381,6 +382,7 @@ impl Engine {
     ) {
         let windows =
             Windows::new(query, self.workers.len(), self.limits()).with_waiting(self.options.waiting);
+        let windows = windows.holding(self.options.held);
         let (executor, outlets) = (self.runner.executor(), Arc::clone(&self.outlets));
         let outlet = Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets);
         // The merger knows those that have ended.

@@ -45,4 +45,6 @@ pub use options::{EngineOptions, Finishing, workers_for};
 pub use query_state::EndReason;
 pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
-pub use tapline_operators::{QueryId, ResultColumns, SourceId, Span, Status, WaitingLimits, WindowResult};
+pub use tapline_operators::{
+    HeldLimits, QueryId, ResultColumns, SourceId, Span, Status, WaitingLimits, WindowResult,
+};

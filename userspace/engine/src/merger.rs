@@ -99,6 +99,9 @@ pub(crate) struct Merger {
     /// Workers that have said all.
     done: usize,
     coverage: CoverageLog,
+    /// Octets of what is held for open windows of all queries, or more: what closed since is taken off now and then.
+    octets_held: usize,
+    octets_held_max: usize,
     /// What an outlet had no room for.
     outbox: VecDeque<(Arc<Outlet>, Item)>,
     closed: Vec<Closed>,
@@ -113,6 +116,7 @@ impl Merger {
         workers: Vec<Consumer<Message>>,
         flags: Arc<Flags>,
         parker: Unparker,
+        octets_held_max: usize,
     ) -> Self {
         Self {
             orders,
@@ -121,6 +125,8 @@ impl Merger {
             ended: BTreeMap::new(),
             done: 0,
             coverage: CoverageLog::default(),
+            octets_held: 0,
+            octets_held_max,
             outbox: VecDeque::new(),
             closed: vec![],
             flags,
@@ -169,11 +175,33 @@ impl Merger {
 
     fn accept(&mut self, id: QueryId, output: LowerOutput) {
         let Some(query) = self.queries.get_mut(&id) else { return };
+        let before = query.windows.octets_held();
         if let Err(error) = query.windows.accept(output, &mut self.closed) {
             query.state.end(EndReason::failed(&error));
         }
         query.state.tell_dropped(query.windows.rows_dropped());
+        self.octets_held = (self.octets_held + query.windows.octets_held()).saturating_sub(before);
         self.give(id);
+        if self.octets_held > self.octets_held_max {
+            self.make_room();
+        }
+    }
+
+    /// Closes the earliest windows of whoever holds most, until all hold no more than they may.
+    fn make_room(&mut self) {
+        let held = |queries: &BTreeMap<QueryId, MergerQuery>| -> usize {
+            queries.values().map(|query| query.windows.octets_held()).sum()
+        };
+        self.octets_held = held(&self.queries);
+        while self.octets_held > self.octets_held_max {
+            let most = self.queries.iter_mut().max_by_key(|(_, query)| query.windows.octets_held());
+            let Some((&id, query)) = most else { return };
+            if !query.windows.close_earliest(&mut self.closed) {
+                return;
+            }
+            self.give(id);
+            self.octets_held = held(&self.queries);
+        }
     }
 
     fn advance(&mut self, worker: WorkerId, reach: &Reach, epoch: Epoch) {

@@ -1,7 +1,7 @@
 //! Limits of an engine, all taken at its start.
 
 use std::thread::available_parallelism;
-use tapline_operators::WaitingLimits;
+use tapline_operators::{HeldLimits, WaitingLimits};
 
 /// Where results are made of what closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,11 @@ pub struct EngineOptions {
     pub groups_max: usize,
     /// What may wait of one query without an aggregate for rows that come before it, where these are of live sources.
     pub waiting: WaitingLimits,
+    /// What may be held of one query for windows that are open; beyond it the earliest ones are closed, and marked
+    /// partial.
+    pub held: HeldLimits,
+    /// Octets that may be held of all queries together.
+    pub octets_held_max: usize,
     /// Where results are made.
     pub finishing: Finishing,
 }
@@ -43,6 +48,8 @@ impl Default for EngineOptions {
             ring_capacity_batches: 16,
             groups_max: 1 << 20,
             waiting: WaitingLimits::default(),
+            held: HeldLimits::default(),
+            octets_held_max: 4 << 30,
             finishing: Finishing::Apart,
         }
     }

@@ -31,7 +31,7 @@ pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
 pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
-pub use windows::{Closed, ClosedWindow, Windows};
+pub use windows::{Closed, ClosedWindow, HeldLimits, Windows};
 
 /// Why a query cannot go on: an expression that cannot be computed for some row.
 pub use datafusion::common::DataFusionError as QueryFailure;

@@ -17,6 +17,8 @@ const PARTS_MAX: usize = 32;
 pub struct Parts {
     /// Each with whether it is finished.
     given: Vec<(Arc<GroupBatch>, bool)>,
+    /// Octets of all of them.
+    octets: usize,
     /// Whether groups of those that were merged may lack rows.
     lack_rows: bool,
 }
@@ -28,13 +30,20 @@ impl Parts {
     }
 
     pub(crate) fn push(&mut self, groups: Arc<GroupBatch>, is_finished: bool) {
+        self.octets += octets_of(&groups);
         self.given.push((groups, is_finished));
     }
 
     /// Takes what came for other panes as well.
     pub(crate) fn append(&mut self, other: Self) {
+        self.octets += other.octets;
         self.given.extend(other.given);
         self.lack_rows |= other.lack_rows;
+    }
+
+    /// Octets that they take.
+    pub(crate) const fn octets(&self) -> usize {
+        self.octets
     }
 
     /// How many there are.
@@ -61,6 +70,7 @@ impl Parts {
         self.lack_rows = self.may_lack_rows();
         let mut state = self.state(fold, limits)?;
         let groups = whole(state.take_states()?, &mut state)?;
+        self.octets = octets_of(&groups);
         self.given = vec![(Arc::new(groups), false)];
         Ok(())
     }
@@ -97,4 +107,9 @@ fn whole(groups: GroupBatch, state: &mut GroupState) -> Result<GroupBatch> {
         None => Ok(groups),
         Some((_, error)) => Err(error),
     }
+}
+
+/// Octets that groups take: of each part at least what it needs to be one.
+fn octets_of(groups: &GroupBatch) -> usize {
+    size_of::<GroupBatch>() + groups.groups.get_array_memory_size()
 }

@@ -82,6 +82,21 @@ impl ClosedWindow {
     }
 }
 
+/// What may be held of one query for windows that are open; beyond it the earliest one is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldLimits {
+    /// Windows, and panes of windows that share some.
+    pub windows_max: usize,
+    /// Octets of what came for them.
+    pub octets_max: usize,
+}
+
+impl Default for HeldLimits {
+    fn default() -> Self {
+        Self { windows_max: 1 << 16, octets_max: 2 << 30 }
+    }
+}
+
 /// The open windows of one query.
 pub struct Windows {
     window: Option<Window>,
@@ -105,6 +120,13 @@ pub struct Windows {
     changed: BTreeMap<i64, u64>,
     /// How much has come.
     came: u64,
+    held: HeldLimits,
+    /// Octets of what came for windows that are open.
+    octets: usize,
+    /// Windows that begin before this are closed: there was no room for more.
+    cut: i64,
+    /// Rows that came for those afterwards.
+    rows_cut: u64,
     rows: InputOrder,
 }
 
@@ -145,6 +167,10 @@ impl Windows {
             panes: BTreeMap::new(),
             changed: BTreeMap::new(),
             came: 0,
+            held: HeldLimits::default(),
+            octets: 0,
+            cut: i64::MIN,
+            rows_cut: 0,
             rows: InputOrder::new(&query.upper),
         }
     }
@@ -173,15 +199,29 @@ impl Windows {
         self
     }
 
+    /// The same windows where so much may be held for those that are open.
+    #[must_use]
+    pub const fn holding(mut self, limits: HeldLimits) -> Self {
+        self.held = limits;
+        self
+    }
+
+    /// Octets of what is held for windows that are open.
+    #[must_use]
+    pub const fn octets_held(&self) -> usize {
+        self.octets
+    }
+
     /// Says that a source does not wait for anything.
     pub fn set_live(&mut self, source: SourceId) {
         self.rows.set_live(source);
     }
 
-    /// Of the rows that workers used, those that were in no result since their turn was over.
+    /// Of the rows that workers used, those that were in no result since their turn was over, or since their window
+    /// had been closed to make room.
     #[must_use]
     pub const fn rows_dropped(&self) -> u64 {
-        self.rows.dropped()
+        self.rows.dropped() + self.rows_cut
     }
 
     /// Says with which batch of a source the query begins.
@@ -198,6 +238,7 @@ impl Windows {
         match output {
             LowerOutput::Pane { lower, pane, groups, finished } => {
                 self.accept_pane(lower, pane, groups, finished)?;
+                while self.is_too_much() && self.close_earliest(out) {}
                 if self.counts_rows() {
                     self.close_counted(out);
                 }
@@ -247,8 +288,10 @@ impl Windows {
     fn give_early(&mut self, start: i64, front: EventTime, out: &mut Vec<Closed>) {
         let Some(every) = self.early else { return };
         let next = self.open.first_key_value().map_or(start, |(first, _)| *first);
-        let Some(window) = self.open.get_mut(&start) else { return };
-        while window.next_early <= front && window.next_early < window.pane.end {
+        while let Some(window) = self.open.get_mut(&start)
+            && window.next_early <= front
+            && window.next_early < window.pane.end
+        {
             let until = window.next_early;
             window.next_early = until.plus(every);
             // What lies behind the last time, and what came since for panes before it.
@@ -258,16 +301,16 @@ impl Windows {
                 continue;
             }
             window.seen = self.came;
-            let later = self.panes.split_off(&until.0);
-            let panes = std::mem::replace(&mut self.panes, later);
+            let pane = window.pane;
+            let came = Came::New(self.take_panes(until));
             out.push(Closed::Window(ClosedWindow {
                 completeness: None,
                 is_windowed: true,
                 until: Some(until),
                 next: EventTime(next),
                 is_whole: false,
-                pane: window.pane,
-                came: Came::New(panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect()),
+                pane,
+                came,
             }));
         }
     }
@@ -290,10 +333,14 @@ impl Windows {
     fn accept_pane(&mut self, lower: usize, pane: Pane, groups: GroupBatch, finished: bool) -> Result<()> {
         let lowers = self.folds.len();
         let nothing = || vec![Parts::default(); lowers];
+        if self.is_cut(pane) {
+            self.rows_cut += groups.rows;
+            return Ok(());
+        }
         self.came += 1;
         let parts = if let Some(window) = self.window.filter(|_| self.keeps_panes()) {
             if !self.panes.contains_key(&pane.start.0) {
-                for window in windows_of(window, pane) {
+                for window in windows_of(window, pane).filter(|window| window.start.0 >= self.cut) {
                     let open = OpenWindow::new(window, vec![], self.early);
                     self.open.entry(window.start.0).or_insert(open);
                 }
@@ -312,11 +359,38 @@ impl Windows {
             &mut open.parts
         };
         let parts = &mut parts[lower];
+        let before = parts.octets();
         parts.push(Arc::new(groups), finished);
         if let Some(fold) = self.folds[lower].as_ref().filter(|_| parts.are_many()) {
             parts.merge(fold, self.limits)?;
         }
+        self.octets = self.octets + parts.octets() - before;
         Ok(())
+    }
+
+    /// Whether every window of a pane was closed to make room.
+    fn is_cut(&self, pane: Pane) -> bool {
+        match self.window.filter(|_| self.keeps_panes()) {
+            Some(window) => windows_of(window, pane).all(|window| window.start.0 < self.cut),
+            None => self.window.is_some() && !self.counts_rows() && pane.start.0 < self.cut,
+        }
+    }
+
+    /// Whether more is held than may be.
+    fn is_too_much(&self) -> bool {
+        self.open.len() + self.panes.len() > self.held.windows_max || self.octets > self.held.octets_max
+    }
+
+    /// Closes the earliest open window, though more may come for it; says whether there was another one.
+    pub fn close_earliest(&mut self, out: &mut Vec<Closed>) -> bool {
+        if self.open.len() < 2 || self.window.and_then(Window::pane_width).is_none() {
+            return false;
+        }
+        let Some((start, mut window)) = self.open.pop_first() else { return false };
+        window.pane.is_complete = false;
+        self.cut = start.saturating_add(1);
+        self.close(window, out);
+        true
     }
 
     /// Whether what comes is kept by pane, and not by window.
@@ -337,16 +411,23 @@ impl Windows {
         }
     }
 
+    /// Takes out what came for panes that begin before this.
+    fn take_panes(&mut self, until: EventTime) -> Vec<PaneParts> {
+        let later = self.panes.split_off(&until.0);
+        let panes = std::mem::replace(&mut self.panes, later);
+        self.octets -= panes.values().flatten().map(Parts::octets).sum::<usize>();
+        panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect()
+    }
+
     fn close(&mut self, OpenWindow { pane, parts, .. }: OpenWindow, out: &mut Vec<Closed>) {
         let is_of_time = self.window.and_then(Window::pane_width).is_some();
         let (_, slide) = self.window.and_then(Window::size_and_slide).unwrap_or_default();
         let next = pane.start.plus(slide);
         let came = if self.keeps_panes() {
             self.changed = self.changed.split_off(&next.0);
-            let later = self.panes.split_off(&pane.end.0);
-            let panes = std::mem::replace(&mut self.panes, later);
-            Came::New(panes.into_iter().map(|(start, parts)| (EventTime(start), parts)).collect())
+            Came::New(self.take_panes(pane.end))
         } else {
+            self.octets -= parts.iter().map(Parts::octets).sum::<usize>();
             Came::All(parts)
         };
         out.push(Closed::Window(ClosedWindow {

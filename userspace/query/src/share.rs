@@ -109,33 +109,32 @@ pub fn share(queries: &[Arc<ContinuousQuery>]) -> Result<Option<SharedHalves>> {
     let mut places = vec![vec![]; queries.len()];
     let mut lowers = vec![];
     for half in 0..first.lowers.len() {
-        let named = queries.iter().map(|query| Named::of(&query.lowers[half]));
-        let named: Option<Vec<Named>> = named.collect();
-        let Some(named) = named.filter(|_| queries.len() > 1) else {
-            let Fold::Aggregate(fold) = &first.lowers[half].fold else {
-                lowers.push(first.lowers[half].clone());
-                places.iter_mut().for_each(|places| places.push(vec![]));
-                continue;
-            };
-            places.iter_mut().for_each(|places| places.push((0..fold.aggregates.len()).collect()));
-            lowers.push(first.lowers[half].clone());
-            continue;
-        };
-        let mut all: Vec<NamedAggregate> = vec![];
-        for (named, places) in named.iter().zip(&mut places) {
-            let place = |one: &NamedAggregate| {
-                let known = all.iter().position(|other| other.identity == one.identity);
-                known.unwrap_or_else(|| {
-                    all.push(one.clone());
-                    all.len() - 1
-                })
-            };
-            places.push(named.aggregates.iter().map(place).collect());
-        }
-        lowers.push(put_together(&first.lowers[half], &named[0], all)?);
+        let halves: Vec<&LowerHalf> = queries.iter().map(|query| &query.lowers[half]).collect();
+        let (shared, of_queries) = share_half(&halves)?;
+        lowers.push(shared);
+        places.iter_mut().zip(of_queries).for_each(|(places, of_half)| places.push(of_half));
     }
     let query = ContinuousQuery { lowers, ..model.as_ref().clone() };
     Ok(Some(SharedHalves { query: Arc::new(query), places }))
+}
+
+/// One half for all of these, and which of its aggregates are those of each.
+fn share_half(halves: &[&LowerHalf]) -> Result<(LowerHalf, Vec<Vec<usize>>)> {
+    let named: Option<Vec<Named>> = halves.iter().map(|half| Named::of(half)).collect();
+    let Some(named) = named.filter(|named| named.len() > 1) else {
+        // They are equal.
+        let aggregates = if let Fold::Aggregate(fold) = &halves[0].fold { fold.aggregates.len() } else { 0 };
+        return Ok((halves[0].clone(), vec![(0..aggregates).collect(); halves.len()]));
+    };
+    let mut all: Vec<NamedAggregate> = vec![];
+    let mut place = |one: &NamedAggregate| {
+        all.iter().position(|known| known.identity == one.identity).unwrap_or_else(|| {
+            all.push(one.clone());
+            all.len() - 1
+        })
+    };
+    let places = named.iter().map(|named| named.aggregates.iter().map(&mut place).collect()).collect();
+    Ok((put_together(halves[0], &named[0], all)?, places))
 }
 
 /// A half like `model` with these aggregates, over as few columns as they need.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, QueryId, Report, Status, WhenFull, WindowResult,
-    subscription,
+    EndReason, Engine, EngineError, EngineOptions, HeldLimits, QueryId, Report, Status, WhenFull,
+    WindowResult, subscription,
 };
 use tapline_query::Planner;
 use tapline_sources::{Source, SystemClock};
@@ -274,5 +274,53 @@ fn queries_that_share_a_fold_fail_alone() {
             |rows: i64| all.clone().map(|(start, status)| (start, status, rows)).collect::<Vec<_>>();
         assert_eq!(windows(&kept, 0), expected(10));
         assert_eq!(windows(&kept, 2), expected(1000));
+    }
+}
+
+/// Rows of so many seconds in disorder, none of them late.
+fn scattered(seconds: i64) -> FakeSource {
+    let rows = packets((0..10 * seconds).map(|row| (row * 7_919) % seconds), 53);
+    let mut source = FakeSource::file(&rows, 20);
+    source.lateness_ns = seconds * 1_000_000_000;
+    source
+}
+
+#[test]
+fn windows_that_there_is_no_room_for_are_closed_and_what_comes_for_them_is_counted() {
+    const BY_SECOND: &str = "SELECT count(*) AS n FROM packets GROUP BY tumble('1 second')";
+    const SLIDING: &str = "SELECT count(*) AS n FROM packets GROUP BY hop('1 second', '2 seconds')";
+    let roomy = EngineOptions { workers: 1, ..EngineOptions::default() };
+    let few =
+        EngineOptions { held: HeldLimits { windows_max: 100, ..HeldLimits::default() }, ..roomy.clone() };
+    let little =
+        EngineOptions { held: HeldLimits { octets_max: 100_000, ..HeldLimits::default() }, ..roomy.clone() };
+    let little_in_all = EngineOptions { octets_held_max: 200_000, ..roomy.clone() };
+    for (options, has_room) in [(roomy, true), (few, false), (little, false), (little_in_all, false)] {
+        let (observer, _) = subscription(1, WhenFull::Lose);
+        let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
+        let (subscriber, events) = subscription(1, WhenFull::Wait);
+        for sql in [BY_SECOND, SLIDING] {
+            engine.add_query(Planner::new().plan(sql).unwrap(), subscriber.clone()).unwrap();
+        }
+        engine.add_sources(boxed(vec![scattered(1_000)])).unwrap();
+        engine.drain();
+        let mut kept = Kept::default();
+        kept.read(&events, 2);
+        engine.join().unwrap();
+        for (query, times_seen) in [(0, 1), (1, 2)] {
+            let (given, ledger) = (windows(&kept, query), kept.ledger(query));
+            assert!(ledger.adds_up() && ledger.delivered == 10_000, "{ledger:?}");
+            assert_eq!(ledger.dropped == 0, has_room, "{ledger:?}");
+            let mut starts: Vec<i64> = given.iter().map(|(start, ..)| *start).collect();
+            assert!(starts.len() <= 1_001);
+            starts.dedup();
+            assert_eq!(starts.len(), given.len(), "a window is given once");
+            assert!(given.iter().all(|(_, status, rows)| *status != Status::Final || *rows >= 10));
+            let rows: i64 = given.iter().map(|(.., rows)| rows).sum();
+            assert!(rows <= times_seen * ledger.used as i64);
+            if query == 0 {
+                assert_eq!(rows, ledger.used as i64, "what is used is in a result");
+            }
+        }
     }
 }
