@@ -3,10 +3,11 @@
 //! Takes queries and sources as they are added, gives how each stands at this moment. Nothing of the data path waits
 //! for it: its locks are taken by the engine, when something comes, and by one reader, once a second.
 
+use crate::lock::lock;
 use crate::query_state::QueryState;
 use crate::source_state::SourceState;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tapline_operators::QueryId;
 use tapline_record::EventTime;
 
@@ -113,8 +114,4 @@ impl Drop for OpenInput {
         // Whoever sees it closed sees the accounts as they were told before.
         self.0.open.fetch_sub(1, Ordering::Release);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,6 +21,7 @@ mod dispatcher;
 mod engine;
 mod error;
 mod feed;
+mod lock;
 mod machine;
 mod merger;
 mod options;

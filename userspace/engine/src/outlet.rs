@@ -4,11 +4,12 @@
 //! time. So a slow upper half, or a slow subscriber, delays its own query only. When the queue is full, what closed is
 //! lost and counted, or the merger waits, as the subscriber wants it.
 
+use crate::lock::lock;
 use crate::machine::Executor;
 use crate::query_state::{EndReason, QueryState};
 use crate::subscription::{Event, Subscriber};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use tapline_operators::{Closed, ClosedWindow, Finisher, QueryId, WindowResult};
 
 /// Closed windows, or batches of rows, that wait to be finished.
@@ -133,10 +134,6 @@ impl Outlet {
         self.subscriber.tell(Event::Ended { query: self.id, reason, ledger: self.state.ledger() });
         self.open.remove();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many outlets still have something to give.

@@ -20,9 +20,9 @@ type Failed = Vec<(QueryId, EndReason)>;
 /// Lower halves, and whose they are.
 pub(crate) struct Run {
     id: RunId,
-    /// It is for batches of this layout and of later ones,
+    /// The layout of the first batches that are for it.
     since: Epoch,
-    /// and of earlier ones than this.
+    /// The layout of the first batches that are not any more.
     until: Epoch,
     /// Its streams are carried since this layout: before, nobody knows how far they have come.
     carried_since: Epoch,

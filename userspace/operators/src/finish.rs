@@ -12,7 +12,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use std::sync::Arc;
-use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, UpperHalf, Window};
+use tapline_query::{AggregateFold, ContinuousQuery, Fold, Upper, UpperHalf};
 use tapline_record::EventTime;
 
 /// Rows kept by a query for the best rows before it sorts out the others.
@@ -175,9 +175,8 @@ struct KeptPanes {
 impl KeptPanes {
     /// `None` where each pane of `query` is in one result only.
     fn of(query: &ContinuousQuery) -> Option<Self> {
-        let keeps_panes = query.early.is_some() || matches!(query.window, Some(Window::Hop { .. }));
         let trees = query.lowers.iter().map(|_| PaneTree::default()).collect();
-        query.pane_width().filter(|_| keeps_panes).map(|width| Self { width, trees })
+        query.pane_width().filter(|_| query.reuses_panes()).map(|width| Self { width, trees })
     }
 
     /// What came for each lower half in a window, of which this is new.

@@ -106,7 +106,7 @@ pub struct LowerOperator {
     open: Vec<OpenPane>,
     /// Groups in all of them.
     open_groups: usize,
-    /// Whether a pane was given before its end, so that more parts of it may come.
+    /// Whether states are given, to be merged with others: panes are in several results, or come in several parts.
     gives_parts: bool,
     spare: Option<GroupState>,
     /// Panes that close here or earlier are closed.
@@ -163,7 +163,7 @@ impl LowerOperator {
             limits,
             open: vec![],
             open_groups: 0,
-            gives_parts: query.early.is_some(),
+            gives_parts: query.reuses_panes(),
             spare: None,
             closed_until: EventTime::MIN,
             front: EventTime::MIN,
@@ -235,7 +235,7 @@ impl LowerOperator {
         self.front = self.front.max(front);
         let (closed_until, front) = (self.closed_until, self.front);
         let is_due =
-            |open: &OpenPane| open.due <= front || closing_end(open.pane.start, closing) <= closed_until;
+            |open: &OpenPane| open.due <= front || interval_end(open.pane.start, closing) <= closed_until;
         while let Some(position) = self.open.iter().position(is_due) {
             let OpenPane { pane, state, .. } = self.open.remove(position);
             self.give(pane, state, out)?;
@@ -302,7 +302,7 @@ impl LowerOperator {
             let whole = run.rows == batch.num_rows();
             let part = if whole { batch.clone() } else { batch.slice(run.first, run.rows) };
             let (before, behind) = self.branches[branch].packets;
-            if closing_end(pane.start, closing) <= self.closed_until {
+            if interval_end(pane.start, closing) <= self.closed_until {
                 self.account.leave_late(&part, before);
                 continue;
             }
@@ -370,9 +370,7 @@ impl LowerOperator {
     /// When a pane is given that opens now: at its end, or, if that has been passed, with the next one.
     fn due_of(&self, pane: Pane) -> EventTime {
         match self.query.pane_width() {
-            Some(width) if self.query.early.is_some() => {
-                pane.end.max(self.front.align_down(width).plus(width))
-            }
+            Some(width) if self.query.early.is_some() => pane.end.max(interval_end(self.front, width)),
             _ => pane.end,
         }
     }
@@ -416,8 +414,7 @@ impl LowerOperator {
     }
 
     fn give(&mut self, pane: Pane, mut state: GroupState, out: &mut Vec<LowerOutput>) -> Result<()> {
-        let is_whole = self.limits.is_only_worker && !self.gives_parts;
-        let finished = is_whole && !matches!(self.window, Some(Window::Hop { .. }));
+        let finished = self.limits.is_only_worker && !self.gives_parts;
         self.open_groups = self.open_groups.saturating_sub(state.len());
         let groups = if finished { state.take_results()? } else { state.take_states()? };
         self.failures.append(&mut state.take_failures());
@@ -428,8 +425,8 @@ impl LowerOperator {
     }
 }
 
-/// The end of the interval of `width` that holds `time`: after it nothing is taken that lies in it.
-fn closing_end(time: EventTime, width: i64) -> EventTime {
+/// The end of the interval of `width` that holds `time`.
+fn interval_end(time: EventTime, width: i64) -> EventTime {
     time.align_down(width).plus(width)
 }
 

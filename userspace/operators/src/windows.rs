@@ -102,6 +102,8 @@ pub struct Windows {
     window: Option<Window>,
     /// Each time that so many nanoseconds of a window have arrived, it is given.
     early: Option<i64>,
+    /// Whether what comes is kept by pane, and not by window.
+    keeps_panes: bool,
     upper: Upper,
     folds: Vec<Option<Arc<AggregateFold>>>,
     limits: OperatorLimits,
@@ -157,6 +159,7 @@ impl Windows {
         Self {
             window: query.window,
             early: query.early,
+            keeps_panes: query.reuses_panes(),
             upper: query.upper.clone(),
             folds: folds.collect(),
             limits,
@@ -338,7 +341,7 @@ impl Windows {
             return Ok(());
         }
         self.came += 1;
-        let parts = if let Some(window) = self.window.filter(|_| self.keeps_panes()) {
+        let parts = if let Some(window) = self.window.filter(|_| self.keeps_panes) {
             if !self.panes.contains_key(&pane.start.0) {
                 for window in windows_of(window, pane).filter(|window| window.start.0 >= self.cut) {
                     let open = OpenWindow::new(window, vec![], self.early);
@@ -370,7 +373,7 @@ impl Windows {
 
     /// Whether every window of a pane was closed to make room.
     fn is_cut(&self, pane: Pane) -> bool {
-        match self.window.filter(|_| self.keeps_panes()) {
+        match self.window.filter(|_| self.keeps_panes) {
             Some(window) => windows_of(window, pane).all(|window| window.start.0 < self.cut),
             None => self.window.is_some() && !self.counts_rows() && pane.start.0 < self.cut,
         }
@@ -391,11 +394,6 @@ impl Windows {
         self.cut = start.saturating_add(1);
         self.close(window, out);
         true
-    }
-
-    /// Whether what comes is kept by pane, and not by window.
-    const fn keeps_panes(&self) -> bool {
-        self.early.is_some() || matches!(self.window, Some(Window::Hop { .. }))
     }
 
     const fn counts_rows(&self) -> bool {
@@ -423,7 +421,7 @@ impl Windows {
         let is_of_time = self.window.and_then(Window::pane_width).is_some();
         let (_, slide) = self.window.and_then(Window::size_and_slide).unwrap_or_default();
         let next = pane.start.plus(slide);
-        let came = if self.keeps_panes() {
+        let came = if self.keeps_panes {
             self.changed = self.changed.split_off(&next.0);
             Came::New(self.take_panes(pane.end))
         } else {

@@ -90,6 +90,12 @@ impl ContinuousQuery {
         Some(self.early.map_or(whole, |every| common_pane(whole, every)))
     }
 
+    /// Whether a pane is in several results: windows slide, or are given early.
+    #[must_use]
+    pub const fn reuses_panes(&self) -> bool {
+        self.early.is_some() || matches!(self.window, Some(Window::Hop { .. }))
+    }
+
     /// Width of the intervals after each of which nothing is taken for it any more, in nanoseconds: results that are
     /// given before that do not change what is late.
     #[must_use]

@@ -103,9 +103,8 @@ impl ContinuousQuery {
 /// Only when DataFusion refuses to put a column in another place.
 pub fn share(queries: &[Arc<ContinuousQuery>]) -> Result<Option<SharedHalves>> {
     let Some(first) = queries.first() else { return Ok(None) };
-    let slides = |query: &&Arc<ContinuousQuery>| matches!(query.window, Some(Window::Hop { .. }));
-    // Of windows that slide, parts of panes are wanted.
-    let model = queries.iter().find(slides).unwrap_or(first);
+    // Where one needs states, all are given them.
+    let model = queries.iter().find(|query| query.reuses_panes()).unwrap_or(first);
     let mut places = vec![vec![]; queries.len()];
     let mut lowers = vec![];
     for half in 0..first.lowers.len() {
