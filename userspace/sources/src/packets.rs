@@ -106,6 +106,8 @@ pub struct PacketSource {
     /// Those that were lost, as far as was told.
     missing: u64,
     failure: Option<String>,
+    /// Whether its interface fails: what it holds still is all that will come.
+    is_gone: bool,
     total_octets: Option<u64>,
     packets: PacketBatcher,
     sends_packets: bool,
@@ -157,6 +159,7 @@ impl PacketSource {
             frames_dropped: 0,
             missing: 0,
             failure: None,
+            is_gone: false,
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
@@ -453,12 +456,14 @@ impl Source for PacketSource {
         }
         self.look(false);
         match read {
-            Ok(0) if is_at_end => Step::End,
+            Ok(0) if is_at_end || self.is_gone => Step::End,
             Ok(0) => Step::Idle,
             Ok(_) => Step::Read,
+            Err(_) if self.is_gone => Step::End,
             Err(failure) => {
-                self.failure = Some(failure);
-                Step::End
+                // What was received before may not have been handed over yet.
+                (self.failure, self.is_gone) = (Some(failure), true);
+                Step::Read
             }
         }
     }
