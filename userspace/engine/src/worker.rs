@@ -117,6 +117,8 @@ pub(crate) struct Worker {
     merger: Unparker,
     /// What the merger was told last, and the layout.
     told: (Reach, Epoch),
+    /// How far each stream had come when some source carried it last.
+    carried: Reach,
     is_done: bool,
 }
 
@@ -141,6 +143,7 @@ impl Worker {
             parker,
             merger,
             told: (Reach::BEGINNING, Epoch::default()),
+            carried: Reach::BEGINNING,
             is_done: false,
         }
     }
@@ -203,19 +206,26 @@ impl Worker {
             reports.extend(coverage);
             self.inputs[number].watermarks = watermarks;
             let batch = batch.map(|batch| (self.inputs[number].source, batch));
-            self.turn.push(Task { batch, reach: self.reach(), epoch: self.epoch() });
+            let reach = self.reach();
+            self.turn.push(Task { batch, reach, epoch: self.epoch() });
         }
         // A source that stopped without a word has ended, too.
         self.inputs[number].has_ended |= is_abandoned;
     }
 
-    /// How far all sources have come.
-    fn reach(&self) -> Reach {
+    /// How far all sources have come. A stream that none carries stays where it was while sources may still be added:
+    /// what another one brings of it goes on from there.
+    fn reach(&mut self) -> Reach {
         let reach = |input: &WorkerInput| Reach {
             watermarks: input.watermarks,
             heads: input.watermarks.ahead_by(&input.lateness_ns),
         };
-        self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)))
+        let all = self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)));
+        if self.flags.drains() {
+            return all;
+        }
+        self.carried = all.or_where_at_end(&self.carried);
+        self.carried
     }
 
     /// The layout that all sources have come to.

@@ -51,6 +51,14 @@ impl Watermarks {
         Self(std::array::from_fn(|stream| self.0[stream].min(other.0[stream])))
     }
 
+    /// The same, but those of `other` for the streams that are at their end.
+    #[must_use]
+    pub fn or_where_at_end(self, other: &Self) -> Self {
+        let or =
+            |stream: usize| if self.0[stream] == EventTime::MAX { other.0[stream] } else { self.0[stream] };
+        Self(std::array::from_fn(or))
+    }
+
     /// The same, so many nanoseconds further in each stream.
     #[must_use]
     pub fn ahead_by(self, nanoseconds: &[i64; StreamId::COUNT]) -> Self {
@@ -85,6 +93,15 @@ impl Reach {
         Self { watermarks: self.watermarks.and(other.watermarks), heads: self.heads.and(other.heads) }
     }
 
+    /// The same, but `other` for the streams that are at their end.
+    #[must_use]
+    pub fn or_where_at_end(self, other: &Self) -> Self {
+        Self {
+            watermarks: self.watermarks.or_where_at_end(&other.watermarks),
+            heads: self.heads.or_where_at_end(&other.heads),
+        }
+    }
+
     /// Whether some stream has come so many nanoseconds further than `before`.
     #[must_use]
     pub fn has_moved(&self, before: &Self, by_ns: i64) -> bool {
@@ -114,6 +131,18 @@ mod tests {
         assert_eq!(packets.least_of([StreamId::Ledger]), EventTime::MAX, "a stream that is not carried");
         assert_eq!(packets.and(Watermarks::END), packets);
         assert_eq!(packets.and(Watermarks::BEGINNING), Watermarks::BEGINNING);
+    }
+
+    #[test]
+    fn a_stream_at_its_end_may_stay_where_it_was() {
+        let (mut before, mut now) = (Watermarks::BEGINNING, Watermarks::END);
+        before.set(StreamId::Packets, EventTime(70));
+        before.set(StreamId::Flows, EventTime(10));
+        now.set(StreamId::Flows, EventTime(5));
+        let or = now.or_where_at_end(&before);
+        let of = |stream| or.of(stream);
+        let expected = (EventTime(70), EventTime(5), EventTime::MIN);
+        assert_eq!((of(StreamId::Packets), of(StreamId::Flows), of(StreamId::Ledger)), expected);
     }
 
     #[test]

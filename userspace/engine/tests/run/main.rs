@@ -6,12 +6,13 @@ mod fake;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::sleep;
 use std::time::Duration;
 
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, HeldLimits, QueryId, Report, Status, WhenFull,
+    EndReason, Engine, EngineError, EngineOptions, Event, HeldLimits, QueryId, Report, Status, WhenFull,
     WindowResult, subscription,
 };
 use tapline_query::Planner;
@@ -221,6 +222,34 @@ fn a_query_that_comes_later_sees_the_rest_and_others_lose_nothing() {
     assert!(whole.iter().all(|window| all.contains(window)), "{whole:?}");
     let partial = rest.iter().filter(|(_, status, _)| *status == Status::Partial).count();
     assert!(partial <= 2, "the window that it came into, and the last one");
+}
+
+#[test]
+fn a_stream_goes_on_where_another_source_takes_it_up() {
+    let accounts = "SELECT count(*) AS n FROM ledger GROUP BY tumble('1 day')";
+    for workers in [1, 2] {
+        let (subscriber, events) = subscription(64, WhenFull::Wait);
+        let (observer, told) = subscription(64, WhenFull::Wait);
+        let options = EngineOptions { workers, ..EngineOptions::default() };
+        let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
+        let plan = |sql| Planner::new().plan(sql).unwrap();
+        let by_port = engine.add_query(plan(BY_PORT), subscriber.clone()).unwrap();
+        // Its rows come of no source, and go on when those have ended.
+        engine.add_query(plan(accounts), subscriber).unwrap();
+        engine.add_sources(boxed(vec![FakeSource::live(&packets(0..15, 53), 3, Duration::ZERO)])).unwrap();
+        let ended = told.next(Duration::from_secs(60)).unwrap();
+        assert!(matches!(ended, Some(Event::SourceEnded { failure: None, .. })), "{ended:?}");
+        // Longer than workers take to hear of the accounts' watermark.
+        sleep(Duration::from_millis(300));
+        engine.add_sources(boxed(vec![FakeSource::live(&packets(15..25, 53), 3, Duration::ZERO)])).unwrap();
+        engine.drain();
+        let mut kept = Kept::default();
+        kept.read(&events, 2);
+        engine.join().unwrap();
+        let expected = [(0, Status::Final, 10), (10, Status::Final, 10), (20, Status::Final, 5)];
+        assert_eq!(windows(&kept, by_port.0), expected, "{workers} workers");
+        assert_eq!(kept.ledger(by_port.0).late, 0);
+    }
 }
 
 #[test]
