@@ -15,6 +15,7 @@ mod protocol;
 mod tcp;
 mod template_file;
 mod udp;
+mod url;
 
 pub use event::ExportEvent;
 pub use file::{ExportCounters, ExportSet};
@@ -23,6 +24,7 @@ pub use open_error::OpenError;
 pub use tcp::{IpfixListener, TcpCounters, TcpOptions};
 pub use template_file::{Restored, TemplateFile};
 pub use udp::{UdpCounters, UdpListener, UdpOptions};
+pub use url::{ListenerAddress, ListenerUrl};
 
 /// Longest wait of one read of a listener, so that whoever reads can do something else meanwhile.
 const WAIT_MS: u16 = 100;

@@ -8,11 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tapline_catalog::parse_duration;
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
 use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
+use tapline_exports::ListenerUrl;
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
@@ -70,8 +71,8 @@ pub(crate) struct QueryArguments {
     port: Vec<u16>,
     /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT, until Ctrl-C, --for
     /// or --windows.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"], value_parser = parse_listener)]
-    listen: Vec<ListenerPlan>,
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"])]
+    listen: Vec<ListenerUrl>,
     /// Watch the packets that this interface receives, until Ctrl-C, --for or --windows; nothing is taken from the
     /// host. Several are watched at once, beside listeners too.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports"])]
@@ -203,7 +204,7 @@ pub(crate) struct LivePlan {
     /// Of all interfaces.
     pub(crate) is_mirror: bool,
     pub(crate) rules: RulePlan,
-    pub(crate) listeners: Vec<ListenerPlan>,
+    pub(crate) listeners: Vec<ListenerUrl>,
     /// Of each listener.
     pub(crate) receive_buffer_octets: usize,
     pub(crate) state: Option<PathBuf>,
@@ -231,36 +232,6 @@ impl InputPlan {
             Self::Nothing | Self::Packets(_) => false,
             Self::Exports { .. } => true,
             Self::Live(live) => !live.listeners.is_empty(),
-        }
-    }
-}
-
-/// What to listen on.
-#[derive(Clone, Debug)]
-pub(crate) struct ListenerPlan {
-    /// As it was given.
-    pub(crate) url: String,
-    pub(crate) address: ListenerAddress,
-}
-
-impl ListenerPlan {
-    /// Its URL as it was given; `None` where that leaves the port to the kernel.
-    pub(crate) fn name(&self) -> Option<String> {
-        (self.address.port() > 0).then(|| self.url.clone())
-    }
-}
-
-/// Where to listen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ListenerAddress {
-    Udp(SocketAddr),
-    Tcp(SocketAddr),
-}
-
-impl ListenerAddress {
-    const fn port(self) -> u16 {
-        match self {
-            Self::Udp(address) | Self::Tcp(address) => address.port(),
         }
     }
 }
@@ -407,19 +378,6 @@ pub(crate) fn with_comments(arguments: impl Iterator<Item = OsString>) -> impl I
     })
 }
 
-/// The listener of `udp://HOST:PORT` or `tcp://HOST:PORT`.
-fn parse_listener(text: &str) -> Result<ListenerPlan, String> {
-    let example = "write udp://HOST:PORT or tcp://HOST:PORT, such as udp://0.0.0.0:2055 or udp://[::]:4739";
-    let (kind, address): (fn(SocketAddr) -> ListenerAddress, &str) = match text.split_once("://") {
-        Some(("udp", address)) => (ListenerAddress::Udp, address),
-        Some(("tcp", address)) => (ListenerAddress::Tcp, address),
-        _ => return Err(example.to_owned()),
-    };
-    let mut addresses = address.to_socket_addrs().map_err(|error| format!("{error}; {example}"))?;
-    let address = addresses.next().map(kind).ok_or_else(|| format!("{address} has no address"))?;
-    Ok(ListenerPlan { url: text.to_owned(), address })
-}
-
 /// Numbers and ranges of cores, such as `0,4-7`.
 fn parse_cores(text: &str) -> Result<Cores, String> {
     let there: Vec<usize> =
@@ -439,21 +397,6 @@ fn parse_cores(text: &str) -> Result<Cores, String> {
         cores.extend((first..=last).filter(|core| there.contains(core)));
     }
     Ok(Cores(cores))
-}
-
-/// A time such as `30s`, `5m`, `1h` or `500ms`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" | "" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err("write a number with ms, s, m or h, such as 30s".to_owned()),
-    };
-    let number: u64 = number.parse().map_err(|_| "write a number with ms, s, m or h, such as 30s")?;
-    Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
 }
 
 /// One query keeps the name, several get numbers.

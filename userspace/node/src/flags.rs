@@ -3,11 +3,12 @@
 //! Takes the flags that were given and what is read; refuses every flag that would be ignored. The table below names
 //! each flag that is for some kinds of input only; [`FOR_ALL`] those that are for all.
 
-use crate::arguments::{InputPlan, ListenerAddress, ListenerPlan};
+use crate::arguments::InputPlan;
 use crate::failure::Failure;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::path::{Path, PathBuf};
+use tapline_exports::{ListenerAddress, ListenerUrl};
 
 /// What can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +154,7 @@ fn kinds(input: &InputPlan) -> Vec<Kind> {
     kinds
 }
 
-const fn of_listener(listener: &ListenerPlan) -> Kind {
+const fn of_listener(listener: &ListenerUrl) -> Kind {
     match listener.address {
         ListenerAddress::Udp(_) => Udp,
         ListenerAddress::Tcp(_) => Tcp,

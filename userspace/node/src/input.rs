@@ -1,6 +1,6 @@
 //! Opens what a run reads, and says which queries it cannot answer.
 
-use crate::arguments::{InputPlan, ListenerAddress, ListenerPlan, LivePlan, QueryPlan};
+use crate::arguments::{InputPlan, LivePlan, QueryPlan};
 use crate::failure::Failure;
 use crate::message::say;
 use crate::summary::Telling;
@@ -9,11 +9,11 @@ use std::fmt::Display;
 use std::path::Path;
 use tapline_capture::CaptureSet;
 use tapline_engine::demand_of;
-use tapline_exports::{ExportSet, IpfixListener, TcpOptions, TemplateFile, UdpListener, UdpOptions};
+use tapline_exports::{ExportSet, ListenerUrl, TemplateFile, UdpOptions};
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_interface::link::{self, Tampering};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions};
-use tapline_query::{ContinuousQuery, FlowTable, Fold};
+use tapline_query::{ContinuousQuery, FlowTable};
 use tapline_record::{INTERFACE_COUNTERS, PACKETS, StreamId};
 use tapline_sources::{
     Demand, ExportSource, KernelInput, KernelSource, Listener, PacketSource, Source, SourceOptions,
@@ -36,11 +36,8 @@ pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(),
             );
             return Err(Failure::Usage(message));
         }
-        if is_live && query.window.is_none() && has_aggregate(query) {
-            let message = format!(
-                "{name}: a live source never ends, so an aggregate over it needs a window; add to GROUP BY: tumble('60 seconds')"
-            );
-            return Err(Failure::Usage(message));
+        if is_live {
+            query.check_live().map_err(|message| Failure::Usage(format!("{name}: {message}")))?;
         }
     }
     Ok(())
@@ -56,10 +53,6 @@ pub(crate) fn check_flags(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Resu
         InputPlan::Live(live) => live.rules.read().map(drop),
         _ => Ok(()),
     }
-}
-
-fn has_aggregate(query: &ContinuousQuery) -> bool {
-    query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)))
 }
 
 /// The queries with the lower halves that the input answers best: from packets that are counted by flow, of interfaces
@@ -184,13 +177,14 @@ fn open_exports(files: ExportSet, demand: &Demand, options: &SourceOptions) -> O
 
 /// Binds a listener.
 fn open_listener(
-    listener: &ListenerPlan,
+    listener: &ListenerUrl,
     live: &LivePlan,
     options: &SourceOptions,
 ) -> Result<ExportSource, Failure> {
     let udp = UdpOptions { receive_buffer_octets: live.receive_buffer_octets, ..UdpOptions::default() };
-    let templates = templates_of(listener.address, live.state.as_deref())?;
-    let source = ExportSource::of_listener(bind(listener.address, &udp)?, templates, options);
+    let templates = templates_of(listener, live.state.as_deref())?;
+    let bound = Listener::bind(listener.address, &udp).map_err(failed)?;
+    let source = ExportSource::of_listener(bound, templates, options);
     Ok(match listener.name() {
         Some(name) => source.named(name),
         None => source,
@@ -272,20 +266,9 @@ fn warn_of_hidden_tags(
     }
 }
 
-fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Listener, Failure> {
-    let listener = match address {
-        ListenerAddress::Udp(address) => UdpListener::bind(address, options).map(Listener::Udp),
-        ListenerAddress::Tcp(address) => {
-            IpfixListener::bind(address, &TcpOptions::default()).map(Listener::Tcp)
-        }
-    };
-    listener.map_err(|error| Failure::Run(error.to_string()))
-}
-
-/// The file of a listener's templates; those of connections end with them.
-fn templates_of(address: ListenerAddress, state: Option<&Path>) -> Result<Option<TemplateFile>, Failure> {
-    let (ListenerAddress::Udp(address), Some(folder)) = (address, state) else { return Ok(None) };
-    let name = format!("templates-udp-{}", address.port());
-    let file = TemplateFile::in_folder(folder, &name);
-    file.map(Some).map_err(|error| Failure::Run(format!("--state {}: {error}", folder.display())))
+/// The file of a listener's templates, where they are kept.
+fn templates_of(listener: &ListenerUrl, state: Option<&Path>) -> Result<Option<TemplateFile>, Failure> {
+    let Some(folder) = state else { return Ok(None) };
+    let said = |error| Failure::Run(format!("--state {}: {error}", folder.display()));
+    listener.templates(folder).map_err(said)
 }

@@ -4,7 +4,7 @@
 //! once per window.
 
 use crate::flow_table::FlowTable;
-use crate::lower::LowerHalf;
+use crate::lower::{Fold, LowerHalf};
 use crate::partial::PartialSlot;
 use crate::window::{Window, common_pane};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -81,6 +81,19 @@ impl ContinuousQuery {
         let window = self.window.ok_or("early results are of windows of time, and the query has none: group by tumble('60 seconds') or the like, too")?;
         window.check_early(every)?;
         Ok(Self { early: Some(every), ..self })
+    }
+
+    /// Refuses an aggregate that would never be given, where the input never ends.
+    ///
+    /// # Errors
+    /// A sentence that says so, and the clause to add.
+    pub fn check_live(&self) -> Result<(), String> {
+        let has_aggregate = self.lowers.iter().any(|lower| matches!(lower.fold, Fold::Aggregate(_)));
+        if self.window.is_none() && has_aggregate {
+            let message = "a live source never ends, so an aggregate over it needs a window; add to GROUP BY: tumble('60 seconds')";
+            return Err(message.to_owned());
+        }
+        Ok(())
     }
 
     /// Width of the panes that its lower halves give, in nanoseconds; `None` where it has no windows of time.

@@ -28,8 +28,8 @@ pub(crate) const ELEMENT_FUNCTIONS: [&str; 3] = ["element", "element_text", "ele
 ///
 /// # Errors
 /// How many they name.
-pub fn check_elements(queries: &[ContinuousQuery]) -> Result<(), SqlError> {
-    let columns = queries.iter().filter_map(|query| query.columns_of(&FLOWS)).flatten();
+pub fn check_elements<'a>(queries: impl IntoIterator<Item = &'a ContinuousQuery>) -> Result<(), SqlError> {
+    let columns = queries.into_iter().filter_map(|query| query.columns_of(&FLOWS)).flatten();
     let elements: BTreeSet<usize> =
         columns.filter(|&position| ElementColumn::at(position).is_some()).collect();
     if elements.len() > ELEMENTS_MAX { Err(too_many(elements.len())) } else { Ok(()) }

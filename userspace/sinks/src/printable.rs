@@ -2,21 +2,29 @@
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StringArray, StringBuilder,
-    StructArray,
+    StructArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, TimestampNanosecondType};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::sync::Arc;
+use tapline_record::EventTime;
 use tapline_record::address::{self, write_ip, write_mac};
+use tapline_record::stream::TIME_ZONE;
 
 /// The batch with addresses and times as text.
-pub(crate) fn printable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+///
+/// # Errors
+/// When a value cannot be written.
+pub fn printable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     map_columns(batch, &with_text)
 }
 
 /// The batch with every column that is no plain value as text too.
-pub(crate) fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+///
+/// # Errors
+/// When a value cannot be written.
+pub fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     map_columns(&printable(batch)?, &|array| {
         if !array.data_type().is_nested() {
             return Ok(array.clone());
@@ -65,6 +73,14 @@ fn with_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         }
         _ => array.clone(),
     })
+}
+
+/// A time as columns have it.
+#[must_use]
+pub fn time_text(time: EventTime) -> String {
+    let array = TimestampNanosecondArray::from(vec![time.0]).with_timezone(TIME_ZONE);
+    let text = ArrayFormatter::try_new(&array, &FormatOptions::default());
+    text.map_or_else(|_| time.0.to_string(), |formatter| formatter.value(0).to_string())
 }
 
 /// Times as text; rows of one window have the same, which is made once.

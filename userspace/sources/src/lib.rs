@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod absent;
 mod clock;
 mod demand;
 mod exports;
@@ -17,6 +18,7 @@ mod packets;
 mod report;
 mod source;
 
+pub use absent::AbsentSource;
 pub use clock::{Clock, SystemClock};
 pub use demand::{Demand, PaneWidths};
 pub use exports::{ExportReport, ExportSource, TemplateReport, disorder_ns};

@@ -3,7 +3,10 @@
 use crate::clock::Clock;
 use std::io;
 use tapline_decode::export::ExportDecoder;
-use tapline_exports::{ExportEvent, IpfixListener, TcpCounters, UdpListener};
+use tapline_exports::{
+    ExportEvent, IpfixListener, ListenError, ListenerAddress, TcpCounters, TcpOptions, UdpListener,
+    UdpOptions,
+};
 use tapline_record::ledger::SourceLedger;
 
 /// A bound listener.
@@ -15,6 +18,19 @@ pub enum Listener {
 }
 
 impl Listener {
+    /// Binds to an address.
+    ///
+    /// # Errors
+    /// What stands in the way, with the mend.
+    pub fn bind(address: ListenerAddress, options: &UdpOptions) -> Result<Self, ListenError> {
+        match address {
+            ListenerAddress::Udp(address) => UdpListener::bind(address, options).map(Self::Udp),
+            ListenerAddress::Tcp(address) => {
+                IpfixListener::bind(address, &TcpOptions::default()).map(Self::Tcp)
+            }
+        }
+    }
+
     /// Lends what came to the decoder; gives how many messages.
     pub(crate) fn read(&mut self, clock: &dyn Clock, decoder: &mut ExportDecoder) -> io::Result<usize> {
         match self {

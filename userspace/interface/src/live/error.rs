@@ -76,7 +76,8 @@ pub enum LiveError {
 
 impl LiveError {
     /// No such interface, and the names that there are.
-    pub(super) fn no_interface(name: &str) -> Self {
+    #[must_use]
+    pub fn no_interface(name: &str) -> Self {
         let others = link::nearest(name, &link::all().unwrap_or_default());
         Self::NoInterface { name: name.to_owned(), others }
     }

@@ -1,12 +1,12 @@
 //! Comma-separated values; the header line comes even when there is no row.
 
 use super::Writer;
-use super::printable::flat;
 use arrow_csv::WriterBuilder;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use std::io::Write;
+use tapline_sinks::flat;
 
 pub(super) struct CsvWriter {
     /// None when it is finished.

@@ -1,7 +1,6 @@
 //! One JSON object a line; with several queries in one output, each says which.
 
 use super::Writer;
-use super::printable::printable;
 use arrow_json::LineDelimitedWriter;
 use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
@@ -10,6 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::error::ArrowError;
 use std::io::Write;
 use std::sync::Arc;
+use tapline_sinks::{printable, with_own_names};
 
 /// Where an object says whose it is.
 pub(super) const QUERY: &str = "query";
@@ -54,18 +54,4 @@ fn with_query(batch: &RecordBatch, query: &str) -> Result<RecordBatch, ArrowErro
     let mut fields = vec![Arc::new(Field::new(QUERY, DataType::Utf8, false))];
     fields.extend(batch.schema().fields().iter().cloned());
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-}
-
-/// The batch with a name of its own for each column: an object has no key twice.
-fn with_own_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let mut names: Vec<String> = vec![];
-    for field in batch.schema().fields() {
-        let numbered = (2..).map(|number| format!("{}_{number}", field.name()));
-        let mut candidates = std::iter::once(field.name().clone()).chain(numbered);
-        names.extend(candidates.find(|name| !names.contains(name)));
-    }
-    let schema = batch.schema();
-    let fields =
-        schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
-    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), batch.columns().to_vec())
 }

@@ -6,7 +6,6 @@ mod arrow;
 mod csv;
 mod json;
 mod page;
-mod printable;
 mod table;
 
 use crate::failure::Failure;

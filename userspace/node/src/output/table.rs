@@ -5,12 +5,12 @@
 //! rows of a live one come under its name and a header whenever there are some, those of others at the end.
 
 use super::Writer;
-use super::printable::flat;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::io::{self, Write};
+use tapline_sinks::flat;
 use unicode_width::UnicodeWidthStr as _;
 
 /// Rows whose widths are balanced together.

@@ -1,0 +1,521 @@
+//! The queries of a node by name, and the engine that runs them.
+
+use crate::definition::Definition;
+use crate::error::{CatalogError, nearest};
+use crate::folder::QueryFolder;
+use crate::input::Input;
+use crate::inputs::Inputs;
+use crate::query::{self, Explained, Planned};
+use crate::results::Results;
+use crate::status::{QueryRunState, QueryStatus, Snapshot};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tapline_engine::{
+    EndReason, Engine, EngineOptions, Event, QueryId, Report, ResultColumns, Subscriber, Subscription,
+    WhenFull, demand_of, subscription,
+};
+use tapline_query::{ContinuousQuery, FlowTable, check_elements};
+use tapline_record::ledger::QueryLedger;
+use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKET_FLOWS, PACKETS, StreamId};
+use tapline_sources::{Clock, Notice};
+
+/// Results that wait to be kept.
+const EVENTS_CAPACITY: usize = 4096;
+/// Between two looks at what is not there.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How much something matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Somebody may want to know.
+    Info,
+    /// Something is not as it should be.
+    Warning,
+    /// Records are being lost.
+    Error,
+}
+
+/// Where a node tells what happens, in sentences.
+pub trait Tell: Send + Sync {
+    /// Tells a sentence, without its full stop.
+    fn say(&self, level: Level, what: &str);
+
+    /// Tells what somebody should hear of a source.
+    fn notice(&self, notice: &Notice);
+}
+
+/// The same, as several have it.
+pub type Log = Arc<dyn Tell>;
+
+/// What a catalog is started with.
+pub struct CatalogOptions {
+    /// Limits of its engine.
+    pub engine: EngineOptions,
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Queries that may run at once.
+    pub queries_max: usize,
+    /// Who counts the packets of interfaces by flow.
+    pub table: Option<FlowTable>,
+    /// Where queries are kept; without it they are forgotten at the end.
+    pub folder: Option<QueryFolder>,
+    /// Where it tells what happens.
+    pub log: Log,
+}
+
+/// Queries by name, while they run.
+pub struct Catalog {
+    core: Mutex<Core>,
+    results: RwLock<HashMap<QueryId, Arc<Results>>>,
+    has_ended: AtomicBool,
+    collector: Mutex<Option<JoinHandle<()>>>,
+    clock: Arc<dyn Clock>,
+    log: Log,
+    table: Option<FlowTable>,
+    started: EventTime,
+}
+
+/// What whoever changes something has to himself.
+struct Core {
+    /// Until the end.
+    engine: Option<Engine>,
+    inputs: Inputs,
+    queries: BTreeMap<String, Entry>,
+    subscriber: Subscriber,
+    queries_max: usize,
+    folder: Option<QueryFolder>,
+}
+
+/// A query of the catalog.
+struct Entry {
+    definition: Definition,
+    id: QueryId,
+    query: Arc<ContinuousQuery>,
+    results: Arc<Results>,
+    since: EventTime,
+    ledger: QueryLedger,
+    results_lost: u64,
+    failure: Option<String>,
+}
+
+/// What reading the folder anew changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Names of queries that came.
+    pub added: Vec<String>,
+    /// Those that are others now.
+    pub replaced: Vec<String>,
+    /// Those that went.
+    pub dropped: Vec<String>,
+    /// What could not be done, and why.
+    pub refused: Vec<String>,
+}
+
+impl Catalog {
+    /// Starts an engine that reads these inputs, and the queries of the folder.
+    ///
+    /// # Errors
+    /// When an input cannot be opened, or there is no room for threads; a query that cannot be run is only told.
+    pub fn start(options: CatalogOptions, inputs: Vec<Box<dyn Input>>) -> Result<Arc<Self>, String> {
+        let CatalogOptions { engine, clock, queries_max, table, folder, log } = options;
+        let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
+        let engine = EngineOptions { sources: inputs.len(), ..engine };
+        let mut engine = Engine::start(engine, Arc::clone(&clock), subscriber.clone())
+            .map_err(|error| error.to_string())?;
+        let mut inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
+        inputs.start(&mut engine)?;
+        let (engine, queries) = (Some(engine), BTreeMap::new());
+        let core = Core { engine, inputs, queries, subscriber, queries_max, folder };
+        let catalog = Arc::new(Self {
+            core: Mutex::new(core),
+            results: RwLock::default(),
+            has_ended: AtomicBool::new(false),
+            collector: Mutex::default(),
+            started: clock.now(),
+            clock,
+            log,
+            table,
+        });
+        let collector = Arc::clone(&catalog);
+        let spawned =
+            thread::Builder::new().name("results".to_owned()).spawn(move || collector.collect(&events));
+        let spawned = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
+        *lock(&catalog.collector) = Some(spawned);
+        Ok(catalog)
+    }
+
+    /// Adds a query, which runs from the next batches on.
+    ///
+    /// # Errors
+    /// When it is wrong, its name is taken, or it cannot be kept; then nothing changes.
+    pub fn add(&self, definition: Definition) -> Result<Explained, CatalogError> {
+        let planned = query::plan(&definition, self.table, self.clock.now())?;
+        let mut core = self.core();
+        if core.queries.contains_key(&definition.name) {
+            return Err(CatalogError::Exists(definition.name));
+        }
+        if core.queries.len() >= core.queries_max {
+            return Err(CatalogError::Full(core.queries_max));
+        }
+        core.save(&definition)?;
+        let name = definition.name.clone();
+        let explained = self.run(&mut core, definition, planned);
+        if explained.is_err() {
+            core.forget_saved(&name)?;
+        }
+        explained
+    }
+
+    /// Puts a query in the place of another one of its name; says what it does.
+    ///
+    /// # Errors
+    /// As for [`Self::add`], or when there is none; then the other one runs on.
+    pub fn replace(&self, definition: Definition) -> Result<Explained, CatalogError> {
+        let planned = query::plan(&definition, self.table, self.clock.now())?;
+        let mut core = self.core();
+        let Some(before) = core.queries.get(&definition.name) else {
+            return Err(core.unknown(&definition.name));
+        };
+        let (before, old) = (before.id, before.definition.clone());
+        core.save(&definition)?;
+        match self.run(&mut core, definition, planned) {
+            Ok(explained) => {
+                self.end(&mut core, before);
+                Ok(explained)
+            }
+            Err(error) => {
+                core.save(&old)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Drops a query.
+    ///
+    /// # Errors
+    /// When there is none of this name, or its file cannot be removed; then it runs on.
+    pub fn drop_query(&self, name: &str) -> Result<(), CatalogError> {
+        let mut core = self.core();
+        if !core.queries.contains_key(name) {
+            return Err(core.unknown(name));
+        }
+        core.forget_saved(name)?;
+        if let Some(dropped) = core.queries.remove(name) {
+            self.end(&mut core, dropped.id);
+        }
+        Ok(())
+    }
+
+    /// What a query would do.
+    ///
+    /// # Errors
+    /// When it is wrong.
+    pub fn explain(&self, definition: &Definition) -> Result<Explained, CatalogError> {
+        let planned = query::plan(definition, self.table, self.clock.now())?;
+        let core = self.core();
+        core.check_elements(&planned.query)?;
+        Ok(core.explained(&planned, &streams_of(&planned.query)))
+    }
+
+    /// The results of a query.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn results(&self, name: &str) -> Result<Arc<Results>, CatalogError> {
+        let core = self.core();
+        let entry = core.queries.get(name).ok_or_else(|| core.unknown(name))?;
+        Ok(Arc::clone(&entry.results))
+    }
+
+    /// How one query stands.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn query(&self, name: &str) -> Result<QueryStatus, CatalogError> {
+        let mut core = self.core();
+        core.look();
+        let entry = core.queries.get(name).ok_or_else(|| core.unknown(name))?;
+        Ok(core.status(entry))
+    }
+
+    /// How everything stands.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut core = self.core();
+        core.look();
+        Snapshot {
+            now: self.clock.now(),
+            started: self.started,
+            sources: core.inputs.statuses(),
+            queries: core.queries.values().map(|entry| core.status(entry)).collect(),
+        }
+    }
+
+    /// Reads the folder anew: what is there and does not run is added, what is another one is replaced, what is not
+    /// there any more is dropped.
+    ///
+    /// # Errors
+    /// When there is no folder, or it cannot be read; then nothing changes.
+    pub fn reload(&self) -> Result<Reloaded, CatalogError> {
+        let folder = self.core().folder.clone();
+        let none =
+            "this node keeps no queries, so that there is nothing to read anew; start it with --state DIR";
+        let folder = folder.ok_or_else(|| CatalogError::Failed(none.to_owned()))?;
+        let found = folder.load().map_err(CatalogError::Failed)?;
+        let (mut reloaded, mut there) = (Reloaded::default(), vec![]);
+        for definition in found {
+            match definition {
+                Ok(definition) => {
+                    there.push(definition.name.clone());
+                    self.take_up(definition, &mut reloaded);
+                }
+                Err(refused) => reloaded.refused.push(refused),
+            }
+        }
+        // Where a file cannot be read, nobody knows whose it is.
+        let is_read_whole = reloaded.refused.is_empty();
+        let running: Vec<String> = self.core().queries.keys().cloned().collect();
+        for name in running.into_iter().filter(|name| is_read_whole && !there.contains(name)) {
+            match self.drop_query(&name) {
+                Ok(()) => reloaded.dropped.push(name),
+                Err(error) => reloaded.refused.push(error.to_string()),
+            }
+        }
+        Ok(reloaded)
+    }
+
+    /// Adds what is there and does not run, replaces what is another one.
+    fn take_up(&self, definition: Definition, reloaded: &mut Reloaded) {
+        let running = self.core().queries.get(&definition.name).map(|entry| entry.definition.clone());
+        let name = definition.name.clone();
+        let (outcome, done) = match running {
+            Some(running) if running == definition => return,
+            Some(_) => (self.replace(definition), &mut reloaded.replaced),
+            None => (self.add(definition), &mut reloaded.added),
+        };
+        match outcome {
+            Ok(_) => done.push(name),
+            Err(error) => reloaded.refused.push(format!("{name}: {error}")),
+        }
+    }
+
+    /// Ends the input, waits until all that was read is worked on, and ends all queries: windows that were open are
+    /// given as partial.
+    ///
+    /// # Errors
+    /// When a thread died, or it has ended before.
+    pub fn stop(&self) -> Result<Report, String> {
+        let engine = self.core().engine.take();
+        let mut engine = engine.ok_or("the node has ended already")?;
+        engine.end_input();
+        let report = engine.join();
+        self.has_ended.store(true, Ordering::Release);
+        let collector = lock(&self.collector).take();
+        if collector.is_some_and(|collector| collector.join().is_err()) {
+            return Err("the thread that keeps results died; please report this".to_owned());
+        }
+        report.map_err(|error| error.to_string())
+    }
+
+    /// Runs a query under its name, in the place of one that is there.
+    fn run(
+        &self,
+        core: &mut Core,
+        definition: Definition,
+        planned: Planned,
+    ) -> Result<Explained, CatalogError> {
+        core.check_elements(&planned.query)?;
+        core.look();
+        let explained = core.explained(&planned, &streams_of(&planned.query));
+        let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
+        let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
+        let engine = core.engine.as_mut().ok_or_else(ended)?;
+        let added = engine.add_named_query(&definition.name, planned.query, subscriber);
+        let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
+        self.results_mut().insert(id, Arc::clone(&results));
+        let (name, since) = (definition.name.clone(), self.clock.now());
+        let (ledger, results_lost, failure) = (QueryLedger::default(), 0, None);
+        let entry = Entry { definition, id, query, results, since, ledger, results_lost, failure };
+        core.queries.insert(name, entry);
+        core.settle();
+        Ok(explained)
+    }
+
+    /// Ends what ran under a name that is free, or another one's, by now.
+    fn end(&self, core: &mut Core, query: QueryId) {
+        core.look();
+        if let Some(engine) = &mut core.engine {
+            engine.drop_query(query);
+        }
+        self.results_mut().remove(&query);
+        core.settle();
+    }
+
+    /// Takes what the engine tells, until it has ended.
+    fn collect(&self, events: &Subscription) {
+        loop {
+            match events.next(LOOK_EVERY) {
+                Ok(Some(event)) => self.take(event),
+                Ok(None) if self.has_ended.load(Ordering::Acquire) => return,
+                Ok(None) => self.look_after_inputs(),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn look_after_inputs(&self) {
+        let core = &mut *self.core();
+        let demand = core.demand();
+        if let Some(engine) = &mut core.engine {
+            core.inputs.try_again(engine, &demand);
+        }
+    }
+
+    fn take(&self, event: Event) {
+        match event {
+            Event::Result(result) => {
+                if let Some(results) = self.results_of(result.query) {
+                    results.take(result);
+                }
+            }
+            Event::Notice(_, notice) => self.log.notice(&notice),
+            Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),
+            Event::SourceEnded { source, failure } => {
+                let core = &mut *self.core();
+                core.look();
+                if let Some(engine) = &mut core.engine {
+                    core.inputs.note_ended(engine, source, failure);
+                }
+            }
+            Event::Satisfied(_) => {}
+        }
+    }
+
+    fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {
+        let mut core = self.core();
+        let Some(entry) = core.queries.values_mut().find(|entry| entry.id == query) else { return };
+        entry.ledger = ledger;
+        if let EndReason::Failed(why) = reason {
+            self.log.say(Level::Error, &format!("the query `{}` has ended: {why}", entry.definition.name));
+            entry.failure = Some(why);
+        }
+    }
+
+    fn results_of(&self, query: QueryId) -> Option<Arc<Results>> {
+        let find = || self.results.read().unwrap_or_else(PoisonError::into_inner).get(&query).cloned();
+        find().or_else(|| {
+            // Who adds it has it in hand still.
+            drop(self.core());
+            find()
+        })
+    }
+
+    fn results_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<QueryId, Arc<Results>>> {
+        self.results.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+}
+
+impl Core {
+    /// What all queries need.
+    fn demand(&self) -> tapline_sources::Demand {
+        let running = self.queries.values().filter(|entry| entry.failure.is_none());
+        demand_of(running.map(|entry| entry.query.as_ref()))
+    }
+
+    /// Opens and closes inputs as the queries need them.
+    fn settle(&mut self) {
+        let demand = self.demand();
+        if let Some(engine) = &mut self.engine {
+            self.inputs.settle(engine, &demand);
+        }
+    }
+
+    /// Keeps how everything stands, before the engine forgets what has ended.
+    fn look(&mut self) {
+        let Some(engine) = &self.engine else { return };
+        let snapshot = engine.snapshot();
+        self.inputs.note(&snapshot);
+        for query in &snapshot.queries {
+            if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
+                (entry.ledger, entry.results_lost) = (query.ledger, query.results_lost);
+            }
+        }
+    }
+
+    fn check_elements(&self, query: &ContinuousQuery) -> Result<(), CatalogError> {
+        let running = self.queries.values().map(|entry| entry.query.as_ref());
+        Ok(check_elements(running.chain([query]))?)
+    }
+
+    fn explained(&self, planned: &Planned, streams: &[StreamId]) -> Explained {
+        Explained {
+            text: planned.describe(),
+            columns: ResultColumns::of(&planned.query, true),
+            streams: streams.iter().map(|stream| name_of(*stream)).collect(),
+            sources: self.inputs.carrying(streams),
+        }
+    }
+
+    fn status(&self, entry: &Entry) -> QueryStatus {
+        let streams = streams_of(&entry.query);
+        let state = match &entry.failure {
+            Some(why) => QueryRunState::Failed(why.clone()),
+            None if self.inputs.has_open(&streams) => QueryRunState::Running,
+            None => QueryRunState::Waiting(self.inputs.carrying(&streams)),
+        };
+        QueryStatus {
+            definition: entry.definition.clone(),
+            state,
+            since: entry.since,
+            ledger: entry.ledger,
+            results_lost: entry.results_lost,
+            last_window: entry.results.last_window(),
+            streams: streams.into_iter().map(name_of).collect(),
+        }
+    }
+
+    fn save(&self, definition: &Definition) -> Result<(), CatalogError> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.save(definition))
+    }
+
+    fn forget_saved(&self, name: &str) -> Result<(), CatalogError> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.remove(name))
+    }
+
+    fn unknown(&self, name: &str) -> CatalogError {
+        let nearest = nearest(name, self.queries.keys().map(String::as_str));
+        CatalogError::Unknown { name: name.to_owned(), nearest }
+    }
+}
+
+fn ended() -> CatalogError {
+    CatalogError::Failed("the node is about to end".to_owned())
+}
+
+/// The streams that a query reads.
+fn streams_of(query: &ContinuousQuery) -> Vec<StreamId> {
+    let all = [&PACKETS, &FLOWS, &PACKET_FLOWS, &INTERFACE_COUNTERS, &LEDGER];
+    all.into_iter().filter(|stream| query.columns_of(stream).is_some()).map(|stream| stream.id).collect()
+}
+
+/// A stream as people know it.
+fn name_of(stream: StreamId) -> &'static str {
+    match stream {
+        StreamId::Packets => PACKETS.name,
+        StreamId::Flows => FLOWS.name,
+        StreamId::PacketFlows => PACKET_FLOWS.name,
+        StreamId::InterfaceCounters => INTERFACE_COUNTERS.name,
+        StreamId::Ledger => LEDGER.name,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,157 @@
+//! What a query is called, what it asks, and what was said besides.
+//!
+//! As text, comments stand before the statement: lines of the note, and options, a line each, such as
+//! `-- early: 10s`.
+
+use crate::duration::{duration_text, parse_duration};
+use crate::error::{CatalogError, nearest};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Octets of a name, and of a statement with its note.
+const NAME_OCTETS_MAX: usize = 64;
+const TEXT_OCTETS_MAX: usize = 1 << 20;
+
+/// The options that a text may name.
+const OPTIONS: [&str; 1] = ["early"];
+
+/// What was said of a query besides its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// Each time that so much of a window has passed, the window so far is given.
+    pub early: Option<Duration>,
+    /// What it is for; may have several lines.
+    pub note: String,
+}
+
+/// A query as somebody wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// What it is called.
+    pub name: String,
+    /// One statement.
+    pub sql: String,
+    /// What was said besides.
+    pub options: QueryOptions,
+}
+
+impl Definition {
+    /// A query of this name.
+    ///
+    /// # Errors
+    /// When the name, or the text's length, is not allowed.
+    pub fn new(name: &str, sql: &str, options: QueryOptions) -> Result<Self, CatalogError> {
+        check_name(name)?;
+        let octets = sql.len() + options.note.len();
+        if octets > TEXT_OCTETS_MAX {
+            let message =
+                format!("a query of {octets} octets is too long; at most {TEXT_OCTETS_MAX} are read");
+            return Err(CatalogError::wrong(message));
+        }
+        Ok(Self { name: name.to_owned(), sql: sql.trim().to_owned(), options })
+    }
+
+    /// The query of a text.
+    ///
+    /// # Errors
+    /// When the name is not allowed, or an option cannot be read; with the line.
+    pub fn of_text(name: &str, text: &str) -> Result<Self, CatalogError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (mut options, mut notes, mut rest) = (QueryOptions::default(), vec![], text);
+        for (number, line) in (1..).zip(text.lines()) {
+            let Some(comment) = line.trim().strip_prefix("--") else { break };
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+            let comment = comment.strip_prefix(' ').unwrap_or(comment).trim_end();
+            let said = |message| CatalogError::wrong(format!("line {number}: {message}"));
+            if !options.take(comment).map_err(said)? {
+                notes.push(comment);
+            }
+        }
+        options.note = notes.join("\n");
+        Self::new(name, rest, options)
+    }
+
+    /// As text; [`Self::of_text`] reads it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for line in self.options.note.lines() {
+            text.push_str(if line.is_empty() { "--" } else { "-- " });
+            text.push_str(line);
+            text.push('\n');
+        }
+        if let Some(early) = self.options.early {
+            let _ = writeln!(text, "-- early: {}", duration_text(early));
+        }
+        text.push_str(&self.sql);
+        text.push('\n');
+        text
+    }
+}
+
+impl QueryOptions {
+    /// Takes a comment if it is an option; says whether it is.
+    fn take(&mut self, comment: &str) -> Result<bool, String> {
+        let Some((key, value)) = comment.split_once(':') else { return Ok(false) };
+        if key == "early" {
+            let early = parse_duration(value.trim()).map_err(|wrong| format!("early: {wrong}"))?;
+            self.early = Some(early);
+            return Ok(true);
+        }
+        let is_word = !key.is_empty() && key.chars().all(|character| character.is_ascii_lowercase());
+        match nearest(key, OPTIONS.into_iter()).filter(|_| is_word) {
+            Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
+            None => Ok(false),
+        }
+    }
+}
+
+/// Refuses names that are no file's, or that a command line takes for something else.
+fn check_name(name: &str) -> Result<(), CatalogError> {
+    let is_fine = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if begins_well && name.len() <= NAME_OCTETS_MAX && name.chars().all(is_fine) {
+        return Ok(());
+    }
+    let message = format!(
+        "`{name}` cannot be a query's name; take up to {NAME_OCTETS_MAX} letters, digits, - and _, and begin with a letter or a digit"
+    );
+    Err(CatalogError::wrong(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_reads_as_it_was_written() {
+        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\nSELECT 1\n-- inside\nFROM flows;\n";
+        let query = Definition::of_text("top-talkers_2", text).unwrap();
+        assert_eq!(query.options.note, "Who talks most.\n\nLook for: strangers.");
+        assert_eq!(query.options.early, Some(Duration::from_secs(10)));
+        assert_eq!(query.sql, "SELECT 1\n-- inside\nFROM flows;");
+        assert_eq!(query.to_text(), text);
+        let plain = Definition::of_text("a", "\u{feff}SELECT 1").unwrap();
+        assert_eq!((plain.sql.as_str(), &plain.options), ("SELECT 1", &QueryOptions::default()));
+        assert_eq!(Definition::of_text("a", &plain.to_text()).unwrap(), plain);
+    }
+
+    #[test]
+    fn what_is_mistyped_is_named() {
+        let message = |text: &str| Definition::of_text("a", text).unwrap_err().to_string();
+        assert_eq!(
+            message("-- A note.\n-- erly: 10s\n"),
+            "line 2: there is no option `erly`; did you mean `early`?"
+        );
+        assert_eq!(
+            message("-- early: soon\n"),
+            "line 1: early: write a number with ms, s, m or h, such as 30s"
+        );
+        for name in ["", "a b", "../a", "-a", ".sql", "ä", &"a".repeat(65)] {
+            let message = Definition::of_text(name, "").unwrap_err().to_string();
+            assert!(message.contains("cannot be a query's name"), "{message}");
+        }
+        let long = Definition::new("a", &"x".repeat(TEXT_OCTETS_MAX + 1), QueryOptions::default());
+        assert!(long.unwrap_err().to_string().contains("too long"));
+    }
+}

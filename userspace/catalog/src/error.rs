@@ -1,0 +1,74 @@
+//! Why a catalog does not do what it was asked for.
+
+use tapline_query::{Place, SqlError};
+
+/// Why a catalog does not do what it was asked for; nothing changes then.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The query, or what was said of it, is wrong.
+    #[error("{message}")]
+    Wrong {
+        /// What is wrong, where, and what would be right.
+        message: String,
+        /// Where in the text.
+        place: Option<Place>,
+    },
+    /// There is no query of this name.
+    #[error("there is no query `{name}`{}", nearest_text(.nearest.as_deref()))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The most similar one that there is.
+        nearest: Option<String>,
+    },
+    /// There is a query of this name.
+    #[error("there is a query `{0}` already; replace it, drop it, or take another name")]
+    Exists(String),
+    /// There are as many queries as may be.
+    #[error("{0} queries are running, and no more may; drop one, or start the node with --queries-max")]
+    Full(usize),
+    /// The catalog cannot be written, or the system gives nothing more.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CatalogError {
+    /// Something that is wrong in no place of a text.
+    pub(crate) fn wrong(message: impl Into<String>) -> Self {
+        Self::Wrong { message: message.into(), place: None }
+    }
+}
+
+impl From<SqlError> for CatalogError {
+    fn from(error: SqlError) -> Self {
+        Self::Wrong { message: error.to_string(), place: error.place }
+    }
+}
+
+fn nearest_text(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"))
+}
+
+/// The most similar of some names, where one is similar.
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let distances = names.map(|known| (strsim::damerau_levenshtein(name, known), known));
+    let (distance, known) = distances.min()?;
+    (distance <= name.len().max(3) / 3).then(|| known.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_said() {
+        let names = || ["top_talkers", "protocols"].into_iter();
+        let unknown =
+            |name: &str| CatalogError::Unknown { name: name.to_owned(), nearest: nearest(name, names()) };
+        assert_eq!(
+            unknown("protocol").to_string(),
+            "there is no query `protocol`; did you mean `protocols`?"
+        );
+        assert_eq!(unknown("dns").to_string(), "there is no query `dns`");
+    }
+}

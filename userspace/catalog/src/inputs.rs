@@ -1,0 +1,244 @@
+//! The inputs of a node while it runs: opened when a query needs them, closed when none does, and opened anew when
+//! they are back. For one that is not there, something stands in that lets time go on.
+
+use crate::catalog::{Level, Log};
+use crate::input::Input;
+use crate::status::{SourceState, SourceStatus};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tapline_engine::{Engine, Snapshot, SourceId, SourceSnapshot};
+use tapline_record::ledger::SourceLedger;
+use tapline_record::{EventTime, StreamId};
+use tapline_sources::{AbsentSource, Clock, Demand, Source};
+
+/// Between two tries to open what is not there.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The inputs of a node.
+pub(crate) struct Inputs {
+    slots: Vec<Slot>,
+    clock: Arc<dyn Clock>,
+    log: Log,
+}
+
+struct Slot {
+    input: Box<dyn Input>,
+    state: SourceState,
+    since: EventTime,
+    /// What reads it, or stands in for it.
+    sources: Vec<SourceId>,
+    tried: Instant,
+    past: Counted,
+    now: Vec<(SourceId, Counted)>,
+    unit: &'static str,
+}
+
+/// What was counted of a source.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    ledger: SourceLedger,
+    octets: u64,
+    messages: u64,
+    rows_dropped: u64,
+}
+
+impl Counted {
+    fn of(source: &SourceSnapshot) -> Self {
+        Self {
+            ledger: source.ledger,
+            octets: source.progress.octets,
+            messages: source.progress.frames,
+            rows_dropped: source.rows_dropped,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.ledger += other.ledger;
+        self.octets += other.octets;
+        self.messages += other.messages;
+        self.rows_dropped += other.rows_dropped;
+    }
+}
+
+impl Inputs {
+    pub(crate) fn new(inputs: Vec<Box<dyn Input>>, clock: Arc<dyn Clock>, log: Log) -> Self {
+        let since = clock.now();
+        let slot = |input| Slot {
+            input,
+            state: SourceState::Unused,
+            since,
+            sources: vec![],
+            tried: Instant::now(),
+            past: Counted::default(),
+            now: vec![],
+            unit: "",
+        };
+        Self { slots: inputs.into_iter().map(slot).collect(), clock, log }
+    }
+
+    /// Looks whether all can be opened, and opens those that are always open.
+    ///
+    /// # Errors
+    /// The first that cannot, and why.
+    pub(crate) fn start(&mut self, engine: &mut Engine) -> Result<(), String> {
+        self.slots.iter().try_for_each(|slot| slot.input.check())?;
+        self.settle(engine, &Demand::default());
+        let absent = self.slots.iter().find_map(|slot| match &slot.state {
+            SourceState::Absent(why) => Some(why.clone()),
+            SourceState::Open | SourceState::Unused => None,
+        });
+        absent.map_or(Ok(()), Err)
+    }
+
+    /// Opens what queries need now, and closes what they do not.
+    pub(crate) fn settle(&mut self, engine: &mut Engine, demand: &Demand) {
+        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
+        for slot in &mut self.slots {
+            let is_needed = slot.is_needed(demand);
+            match (&slot.state, is_needed) {
+                (SourceState::Unused, true) => slot.open(engine, demand, &log, &clock),
+                (SourceState::Open | SourceState::Absent(_), false) => {
+                    slot.close(engine);
+                    slot.turn_to(SourceState::Unused, clock.now());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Tries those that are not there, now and then.
+    pub(crate) fn try_again(&mut self, engine: &mut Engine, demand: &Demand) {
+        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
+        for slot in &mut self.slots {
+            if matches!(slot.state, SourceState::Absent(_)) && slot.tried.elapsed() >= TRY_EVERY {
+                slot.open(engine, demand, &log, &clock);
+            }
+        }
+    }
+
+    /// Notes that a source has ended; where nobody asked it to, its input is not there any more.
+    pub(crate) fn note_ended(&mut self, engine: &mut Engine, source: SourceId, failure: Option<String>) {
+        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.sources.contains(&source)) else { return };
+        slot.sources.retain(|known| *known != source);
+        let why = failure.unwrap_or_else(|| "it has ended".to_owned());
+        slot.close(engine);
+        slot.be_absent(engine, why, &log, &clock);
+    }
+
+    /// Keeps what was counted of each source so far.
+    pub(crate) fn note(&mut self, snapshot: &Snapshot) {
+        for source in &snapshot.sources {
+            self.slots.iter_mut().for_each(|slot| slot.note(source));
+        }
+    }
+
+    /// The names of those that carry one of these streams.
+    pub(crate) fn carrying(&self, streams: &[StreamId]) -> Vec<String> {
+        let carries = |slot: &&Slot| slot.input.streams().iter().any(|stream| streams.contains(&stream.id));
+        let mut names: Vec<String> =
+            self.slots.iter().filter(carries).map(|slot| slot.input.name()).collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether one that is open carries one of these streams, or all do.
+    pub(crate) fn has_open(&self, streams: &[StreamId]) -> bool {
+        let carries = |slot: &Slot| {
+            streams.contains(&StreamId::Ledger)
+                || slot.input.streams().iter().any(|stream| streams.contains(&stream.id))
+        };
+        self.slots.iter().any(|slot| slot.state == SourceState::Open && carries(slot))
+    }
+
+    /// How they stand.
+    pub(crate) fn statuses(&self) -> Vec<SourceStatus> {
+        self.slots.iter().map(Slot::status).collect()
+    }
+}
+
+impl Slot {
+    fn is_needed(&self, demand: &Demand) -> bool {
+        !self.input.is_on_demand()
+            || self.input.streams().iter().any(|stream| demand.columns(stream.id).is_some())
+    }
+
+    fn open(&mut self, engine: &mut Engine, demand: &Demand, log: &Log, clock: &Arc<dyn Clock>) {
+        self.tried = Instant::now();
+        let opened = self.input.open(demand);
+        let added = opened.and_then(|sources| {
+            let (unit, ids) =
+                (sources.first().map_or("", |source| source.unit()), engine.add_sources(sources));
+            Ok((unit, ids.map_err(|error| error.to_string())?))
+        });
+        match added {
+            Ok((unit, ids)) => {
+                // What stood in goes when the source is there.
+                self.close(engine);
+                if matches!(self.state, SourceState::Absent(_)) {
+                    log.say(Level::Info, &format!("{} is back", self.input.name()));
+                }
+                (self.sources, self.unit) = (ids, unit);
+                self.turn_to(SourceState::Open, clock.now());
+            }
+            Err(why) if self.state == SourceState::Absent(why.clone()) => {}
+            Err(why) => {
+                self.close(engine);
+                self.be_absent(engine, why, log, clock);
+            }
+        }
+    }
+
+    /// Lets something stand in for it.
+    fn be_absent(&mut self, engine: &mut Engine, why: String, log: &Log, clock: &Arc<dyn Clock>) {
+        let name = self.input.name();
+        log.say(Level::Error, &format!("{name} is not read: {why}; it is tried again each second"));
+        let (streams, lateness_ns) = (self.input.streams(), self.input.lateness_ns());
+        let source: Box<dyn Source> =
+            Box::new(AbsentSource::new(&name, streams, lateness_ns, Arc::clone(clock)));
+        // Without it, time does not go on here: windows wait for the source.
+        self.sources = engine.add_sources(vec![source]).unwrap_or_default();
+        self.tried = Instant::now();
+        self.turn_to(SourceState::Absent(why), clock.now());
+    }
+
+    /// Asks what reads it to end.
+    fn close(&mut self, engine: &mut Engine) {
+        self.sources.drain(..).for_each(|source| engine.remove_source(source));
+    }
+
+    fn turn_to(&mut self, state: SourceState, now: EventTime) {
+        (self.state, self.since) = (state, now);
+    }
+
+    fn note(&mut self, source: &SourceSnapshot) {
+        let is_read = self.state == SourceState::Open && self.sources.contains(&source.id);
+        match self.now.iter_mut().find(|(id, _)| *id == source.id) {
+            Some((_, counted)) => *counted = Counted::of(source),
+            None if is_read => self.now.push((source.id, Counted::of(source))),
+            None => {}
+        }
+        if source.has_ended
+            && let Some(place) = self.now.iter().position(|(id, _)| *id == source.id)
+        {
+            let (_, counted) = self.now.swap_remove(place);
+            self.past.add(&counted);
+        }
+    }
+
+    fn status(&self) -> SourceStatus {
+        let mut all = self.past;
+        self.now.iter().for_each(|(_, counted)| all.add(counted));
+        SourceStatus {
+            name: self.input.name(),
+            kind: self.input.kind(),
+            state: self.state.clone(),
+            since: self.since,
+            ledger: all.ledger,
+            unit: self.unit,
+            octets: all.octets,
+            messages: all.messages,
+            rows_dropped: all.rows_dropped,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! An interface as inputs: what the kernel counts of it, and its packets.
+//!
+//! Either is attached to the interface while some query reads it. What a mirror port gives is not shared by two
+//! programs, so its packets and its table are one input.
+
+use crate::input::Input;
+use tapline_interface::link;
+use tapline_interface::live::{self, LiveOptions};
+use tapline_query::FlowTable;
+use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream};
+use tapline_sources::{Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions};
+
+/// What is read of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// What the kernel counts by flow.
+    Table,
+    /// Packets, as copies.
+    Packets,
+    /// Both, of a port that only receives copies.
+    Mirror,
+}
+
+/// A part of an interface.
+#[derive(Clone, Debug)]
+struct InterfaceInput {
+    interface: String,
+    part: Part,
+    options: SourceOptions,
+}
+
+/// The inputs of these interfaces, which may be mirror ports, and who counts their packets by flow: the kernel, if it
+/// can on all of them.
+#[must_use]
+pub fn interface_inputs(
+    interfaces: &[String],
+    is_mirror: bool,
+    options: &SourceOptions,
+) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
+    // One that is not there may be one that can.
+    let is_refused =
+        |name: &String| link::find(name).ok().flatten().is_some_and(|link| link.check_xdp().is_err());
+    let by_kernel = !interfaces.iter().any(is_refused);
+    let parts: &[Part] = match (by_kernel, is_mirror) {
+        (true, true) => &[Part::Mirror],
+        (true, false) => &[Part::Table, Part::Packets],
+        (false, _) => &[Part::Packets],
+    };
+    let input = |interface: &String, part| -> Box<dyn Input> {
+        Box::new(InterfaceInput { interface: interface.clone(), part, options: options.clone() })
+    };
+    let inputs = interfaces.iter().flat_map(|name| parts.iter().map(|part| input(name, *part))).collect();
+    (inputs, by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty()))
+}
+
+impl InterfaceInput {
+    fn open_table(&self, demand: &Demand) -> Result<KernelInput, String> {
+        let mut demand = demand.clone();
+        // The program is loaded once, and queries that come later may read them.
+        demand.add(&PACKET_FLOWS, &[PacketFlowColumn::TcpFlags as usize], None);
+        let is_mirror = self.part == Part::Mirror;
+        KernelInput::open(&self.interface, is_mirror, &[], &demand).map_err(|error| error.to_string())
+    }
+
+    fn live_options(&self) -> LiveOptions {
+        let is_mirror = self.part == Part::Mirror;
+        LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() }
+    }
+}
+
+impl Input for InterfaceInput {
+    fn name(&self) -> String {
+        self.interface.clone()
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.part {
+            Part::Table => "flow table",
+            Part::Packets => "packets",
+            Part::Mirror => "mirror port",
+        }
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        match self.part {
+            Part::Table => vec![&PACKET_FLOWS],
+            Part::Packets => vec![&PACKETS, &FLOWS],
+            Part::Mirror => vec![&PACKET_FLOWS, &PACKETS, &FLOWS],
+        }
+    }
+
+    fn is_on_demand(&self) -> bool {
+        true
+    }
+
+    fn lateness_ns(&self) -> i64 {
+        self.options.packets_lateness_ns()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match link::find(&self.interface) {
+            Ok(None) => Err(live::LiveError::no_interface(&self.interface).to_string()),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
+        let said = |error: live::LiveError| error.to_string();
+        let packets = |frames, is_beside_table| -> Box<dyn Source> {
+            Box::new(PacketSource::of_interface(frames, is_beside_table, &self.options))
+        };
+        Ok(match self.part {
+            Part::Table => vec![Box::new(KernelSource::new(self.open_table(demand)?, &self.options))],
+            Part::Packets => {
+                let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
+                vec![packets(frames, true)]
+            }
+            Part::Mirror => {
+                let mut table = self.open_table(demand)?;
+                let frames = table.open_packets(&self.live_options()).map_err(said)?;
+                vec![Box::new(KernelSource::new(table, &self.options)), packets(frames, true)]
+            }
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Queries by name, while they run and on disk; what a node reads, and its newest results.
+//!
+//! ```text
+//! command, file ──► Definition ──► Catalog ──► engine ──► events ──► Results (newest windows, whoever watches)
+//!                                    │  ▲
+//!                      folder of .sql ◄┘  └── Inputs: opened when a query needs them, anew when they are back
+//! ```
+//! Who changes something holds the catalog's lock; results never wait for it.
+
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod definition;
+mod duration;
+mod error;
+mod folder;
+mod input;
+mod inputs;
+mod interface;
+mod listener;
+mod query;
+mod results;
+mod status;
+
+pub use catalog::{Catalog, CatalogOptions, Level, Log, Reloaded, Tell};
+pub use definition::{Definition, QueryOptions};
+pub use duration::{duration_text, parse_duration};
+pub use error::CatalogError;
+pub use folder::{QueryFolder, StateFolder};
+pub use input::Input;
+pub use interface::interface_inputs;
+pub use listener::ListenerInput;
+pub use query::Explained;
+pub use results::{Kept, Results};
+pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};

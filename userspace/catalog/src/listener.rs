@@ -1,0 +1,56 @@
+//! A listener for flow exports, as an input.
+
+use crate::input::Input;
+use std::path::PathBuf;
+use tapline_exports::{ListenerUrl, UdpOptions};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, Stream};
+use tapline_sources::{Demand, ExportSource, Listener, Source, SourceOptions};
+
+/// A listener for flow exports. It listens all the time: templates are learnt, and gaps are seen, whatever is asked.
+#[derive(Clone, Debug)]
+pub struct ListenerInput {
+    /// What its rows name as their source; `None` for the URL.
+    pub name: Option<String>,
+    /// Where to listen.
+    pub url: ListenerUrl,
+    /// How its socket is set up.
+    pub udp: UdpOptions,
+    /// Where templates are kept.
+    pub templates: Option<PathBuf>,
+    /// How exports are read.
+    pub options: SourceOptions,
+}
+
+impl Input for ListenerInput {
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.url.url.clone())
+    }
+
+    fn kind(&self) -> &'static str {
+        "flow exports"
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        vec![&FLOWS, &INTERFACE_COUNTERS]
+    }
+
+    fn is_on_demand(&self) -> bool {
+        false
+    }
+
+    fn lateness_ns(&self) -> i64 {
+        self.options.exports_lateness_ns()
+    }
+
+    fn open(&mut self, _: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
+        let listener = Listener::bind(self.url.address, &self.udp).map_err(|error| error.to_string())?;
+        let templates = self.templates.as_deref().map(|folder| self.url.templates(folder)).transpose()?;
+        let source = ExportSource::of_listener(listener, templates.flatten(), &self.options);
+        let name = self.name.clone().or_else(|| self.url.name());
+        let source = match name {
+            Some(name) => source.named(name),
+            None => source,
+        };
+        Ok(vec![Box::new(source)])
+    }
+}

@@ -1,0 +1,63 @@
+//! A query on its way into the catalog: planned, and placed where it is answered best.
+
+use crate::definition::{Definition, QueryOptions};
+use crate::error::CatalogError;
+use std::fmt::Write as _;
+use std::time::Duration;
+use tapline_engine::ResultColumns;
+use tapline_query::{ContinuousQuery, FlowTable, Planner};
+use tapline_record::EventTime;
+
+/// What a query would do.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Both halves, panes and columns, in lines.
+    pub text: String,
+    /// The columns of its results.
+    pub columns: ResultColumns,
+    /// The streams that it reads.
+    pub streams: Vec<&'static str>,
+    /// The sources that carry them.
+    pub sources: Vec<String>,
+}
+
+/// A query that is ready to be added.
+pub(crate) struct Planned {
+    pub(crate) query: ContinuousQuery,
+    /// Why the kernel does not answer it, where it could.
+    reasons: Vec<String>,
+}
+
+/// Plans a query that begins now; over the flow table of interfaces, where they have one and it can be.
+pub(crate) fn plan(
+    definition: &Definition,
+    table: Option<FlowTable>,
+    now: EventTime,
+) -> Result<Planned, CatalogError> {
+    let query = Planner::new().starting(now).plan(&definition.sql)?;
+    query.check_live().map_err(CatalogError::wrong)?;
+    let query = with_options(query, &definition.options)?;
+    let Some(table) = table else { return Ok(Planned { query, reasons: vec![] }) };
+    let (query, reasons) = query.over_packet_flows(table);
+    Ok(Planned { query, reasons: reasons.into_iter().flatten().collect() })
+}
+
+fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<ContinuousQuery, CatalogError> {
+    let Some(every) = options.early else { return Ok(query) };
+    if every == Duration::ZERO {
+        return Err(CatalogError::wrong("early: write a time that is longer than nothing, such as 10s"));
+    }
+    let every = i64::try_from(every.as_nanos()).unwrap_or(i64::MAX);
+    query.with_early(every).map_err(|message| CatalogError::wrong(format!("early: {message}")))
+}
+
+impl Planned {
+    /// What it does, in lines.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = self.query.describe();
+        for reason in &self.reasons {
+            let _ = writeln!(text, "reads packets: {reason}");
+        }
+        text
+    }
+}

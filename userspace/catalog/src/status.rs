@@ -1,0 +1,83 @@
+//! How a node stands, as whoever asks is told.
+
+use crate::definition::Definition;
+use tapline_engine::Span;
+use tapline_record::EventTime;
+use tapline_record::ledger::{QueryLedger, SourceLedger};
+
+/// How a node stands.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When that was.
+    pub now: EventTime,
+    /// When it was started.
+    pub started: EventTime,
+    /// What it reads.
+    pub sources: Vec<SourceStatus>,
+    /// What it is asked, by name.
+    pub queries: Vec<QueryStatus>,
+}
+
+/// Whether a source is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// It is.
+    Open,
+    /// No query needs it.
+    Unused,
+    /// It is not there, or cannot be opened; why. It is tried again and again.
+    Absent(String),
+}
+
+/// How a source stands.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    /// What its rows name as their source.
+    pub name: String,
+    /// What it is, in a word or two.
+    pub kind: &'static str,
+    /// Whether it is read.
+    pub state: SourceState,
+    /// Since when.
+    pub since: EventTime,
+    /// The fates of all that it read, also before it was opened anew.
+    pub ledger: SourceLedger,
+    /// What they are counted in; empty as long as it was never opened.
+    pub unit: &'static str,
+    /// Octets, and frames or messages, that were read.
+    pub octets: u64,
+    /// The frames or messages.
+    pub messages: u64,
+    /// Records that the workers had no room for; they are among those that were dropped.
+    pub rows_dropped: u64,
+}
+
+/// Whether a query gives results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryRunState {
+    /// It does.
+    Running,
+    /// No source that is open carries what it reads; these would.
+    Waiting(Vec<String>),
+    /// It has ended; why.
+    Failed(String),
+}
+
+/// How a query stands.
+#[derive(Clone, Debug)]
+pub struct QueryStatus {
+    /// What was asked.
+    pub definition: Definition,
+    /// Whether it gives results.
+    pub state: QueryRunState,
+    /// Since when it runs.
+    pub since: EventTime,
+    /// The fates of its rows.
+    pub ledger: QueryLedger,
+    /// Results that were lost on their way.
+    pub results_lost: u64,
+    /// The newest window that was given as a whole.
+    pub last_window: Option<Span>,
+    /// The streams that it reads.
+    pub streams: Vec<&'static str>,
+}

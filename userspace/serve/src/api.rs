@@ -1,0 +1,206 @@
+//! The requests that a node answers.
+
+use crate::problem::Problem;
+use crate::shapes::{Added, ExplainedShape, NewQuery, QueryBody, QueryShape, StatusShape, columns};
+use crate::stream::{self, StreamFormat};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use tapline_catalog::{Catalog, Definition, SourceState};
+use tapline_sinks::window;
+use tokio::task::spawn_blocking;
+
+/// Octets of a request's body.
+const BODY_OCTETS_MAX: usize = 2 << 20;
+/// Windows that are given where nothing is said.
+const WINDOWS: usize = 10;
+
+type Node = State<Arc<Catalog>>;
+type Body = Result<Bytes, BytesRejection>;
+
+/// All requests.
+pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/api/v1/queries", get(queries).post(add))
+        .route("/api/v1/queries/{name}", get(query).put(replace).delete(drop_query))
+        .route("/api/v1/queries/{name}/results", get(results))
+        .route("/api/v1/queries/{name}/stream", get(watch))
+        .route("/api/v1/explain", post(explain))
+        .route("/api/v1/sources", get(sources))
+        .route("/api/v1/ledger", get(ledger))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/reload", post(reload))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(catalog)
+}
+
+/// Which results are asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Which {
+    windows: Option<u64>,
+    kept: Option<u64>,
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether all sources that are needed are read.
+async fn readyz(node: Node) -> Result<Response, Problem> {
+    let snapshot = on(node, Catalog::snapshot).await?;
+    let absent = snapshot.sources.iter().filter_map(|source| match &source.state {
+        SourceState::Absent(why) => Some(format!("{}: {why}", source.name)),
+        SourceState::Open | SourceState::Unused => None,
+    });
+    let absent: Vec<String> = absent.collect();
+    if absent.is_empty() {
+        return Ok("ready\n".into_response());
+    }
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, absent.join("; ")))
+}
+
+async fn queries(node: Node) -> Result<Response, Problem> {
+    let status = StatusShape::from(on(node, Catalog::snapshot).await?);
+    Ok(Json(json!({ "queries": status.queries })).into_response())
+}
+
+async fn add(node: Node, body: Body) -> Result<Response, Problem> {
+    let NewQuery { name, sql, options } = read(body)?;
+    let definition = definition(&name, &sql, options.read())?;
+    let explained = on(node, move |catalog| catalog.add(definition)).await??;
+    let location = [(header::LOCATION, format!("/api/v1/queries/{name}"))];
+    let added = Added { name, explained: explained.into() };
+    Ok((StatusCode::CREATED, location, Json(added)).into_response())
+}
+
+async fn query(node: Node, Path(name): Path<String>) -> Result<Json<QueryShape>, Problem> {
+    Ok(Json(on(node, move |catalog| catalog.query(&name)).await??.into()))
+}
+
+async fn replace(node: Node, Path(name): Path<String>, body: Body) -> Result<Json<Added>, Problem> {
+    let QueryBody { sql, options } = read(body)?;
+    let definition = definition(&name, &sql, options.read())?;
+    let explained = on(node, move |catalog| catalog.replace(definition)).await??;
+    Ok(Json(Added { name, explained: explained.into() }))
+}
+
+async fn drop_query(node: Node, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    on(node, move |catalog| catalog.drop_query(&name)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn explain(node: Node, body: Body) -> Result<Json<ExplainedShape>, Problem> {
+    let QueryBody { sql, options } = read(body)?;
+    let definition = definition("explained", &sql, options.read())?;
+    Ok(Json(on(node, move |catalog| catalog.explain(&definition)).await??.into()))
+}
+
+async fn results(
+    node: Node,
+    Path(name): Path<String>,
+    which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let which = asked(which)?;
+    let windows = which.windows.map_or(WINDOWS, |windows| usize::try_from(windows).unwrap_or(usize::MAX));
+    let of = name.clone();
+    let results = on(node, move |catalog| catalog.results(&of)).await??;
+    let head = json!({ "query": name, "schema": columns(results.columns()) }).to_string();
+    let mut text = head.trim_end_matches('}').to_owned();
+    text.push_str(",\"windows\":[");
+    for (number, result) in results.newest(windows).iter().enumerate() {
+        let result = window(result).map_err(|error| Problem::internal(&error))?;
+        let _ = write!(text, "{}{result}", if number == 0 { "" } else { "," });
+    }
+    text.push_str("]}");
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+async fn watch(
+    node: Node,
+    Path(name): Path<String>,
+    which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let which = asked(which)?;
+    let results = on(node, move |catalog| catalog.results(&name)).await??;
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let kept = which.kept.map_or(1, |kept| usize::try_from(kept).unwrap_or(usize::MAX));
+    stream::answer(&results, StreamFormat::accepted(accept), kept, which.windows)
+}
+
+async fn sources(node: Node) -> Result<Response, Problem> {
+    let status = StatusShape::from(on(node, Catalog::snapshot).await?);
+    Ok(Json(json!({ "sources": status.sources })).into_response())
+}
+
+async fn ledger(node: Node) -> Result<Response, Problem> {
+    let status = StatusShape::from(on(node, Catalog::snapshot).await?);
+    Ok(Json(json!({ "sources": status.sources, "queries": status.queries })).into_response())
+}
+
+async fn status(node: Node) -> Result<Json<StatusShape>, Problem> {
+    Ok(Json(on(node, Catalog::snapshot).await?.into()))
+}
+
+async fn reload(node: Node) -> Result<Response, Problem> {
+    let reloaded = on(node, Catalog::reload).await??;
+    let answer = json!({
+        "added": reloaded.added,
+        "replaced": reloaded.replaced,
+        "dropped": reloaded.dropped,
+        "refused": reloaded.refused,
+    });
+    Ok(Json(answer).into_response())
+}
+
+async fn unknown() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is nothing at this path; /api/v1/status says how the node stands",
+    )
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not answer requests of this kind")
+}
+
+/// Does something that may take its time.
+async fn on<T: Send + 'static>(
+    State(catalog): Node,
+    what: impl FnOnce(&Catalog) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    spawn_blocking(move || what(&catalog)).await.map_err(|error| Problem::internal(&error))
+}
+
+/// The body of a request.
+fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::wrong(format!("the body is no such JSON object: {error}")))
+}
+
+fn asked(which: Result<Query<Which>, axum::extract::rejection::QueryRejection>) -> Result<Which, Problem> {
+    which.map(|Query(which)| which).map_err(|rejection| Problem::wrong(rejection.body_text()))
+}
+
+fn definition(
+    name: &str,
+    sql: &str,
+    options: Result<tapline_catalog::QueryOptions, String>,
+) -> Result<Definition, Problem> {
+    Ok(Definition::new(name, sql, options.map_err(Problem::wrong)?)?)
+}

@@ -1,0 +1,227 @@
+//! What requests and answers look like.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tapline_catalog::{
+    Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus,
+    duration_text, parse_duration,
+};
+use tapline_engine::ResultColumns;
+use tapline_sinks::time_text;
+
+/// A query to add.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewQuery {
+    pub(crate) name: String,
+    pub(crate) sql: String,
+    #[serde(default)]
+    pub(crate) options: Options,
+}
+
+/// A query to put in the place of another one, or to explain.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryBody {
+    pub(crate) sql: String,
+    #[serde(default)]
+    pub(crate) options: Options,
+}
+
+/// What is said of a query besides its text.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// Such as `10s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) early: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
+}
+
+impl Options {
+    pub(crate) fn read(self) -> Result<QueryOptions, String> {
+        let early = self.early.as_deref().map(parse_duration).transpose();
+        let early: Option<Duration> = early.map_err(|wrong| format!("early: {wrong}"))?;
+        Ok(QueryOptions { early, note: self.note })
+    }
+
+    fn of(options: &QueryOptions) -> Self {
+        Self { early: options.early.map(duration_text), note: options.note.clone() }
+    }
+}
+
+/// A column of results.
+#[derive(Debug, Serialize)]
+pub(crate) struct ColumnShape {
+    name: String,
+    r#type: String,
+}
+
+/// The columns of results, with Arrow's names of types.
+pub(crate) fn columns(columns: &ResultColumns) -> Vec<ColumnShape> {
+    let fields = columns.schema().fields().iter();
+    fields
+        .map(|field| ColumnShape { name: field.name().clone(), r#type: field.data_type().to_string() })
+        .collect()
+}
+
+/// What a query does.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainedShape {
+    /// For a person, in lines.
+    text: String,
+    schema: Vec<ColumnShape>,
+    streams: Vec<&'static str>,
+    sources: Vec<String>,
+}
+
+impl From<Explained> for ExplainedShape {
+    fn from(explained: Explained) -> Self {
+        let Explained { text, columns: of, streams, sources } = explained;
+        Self { text, schema: columns(&of), streams, sources }
+    }
+}
+
+/// How a query stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct QueryShape {
+    name: String,
+    sql: String,
+    options: Options,
+    /// `running`, `waiting` or `failed`.
+    state: &'static str,
+    /// Why it does not run; for `waiting`, what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    since: String,
+    streams: Vec<&'static str>,
+    delivered: u64,
+    used: u64,
+    filtered: u64,
+    late: u64,
+    dropped: u64,
+    folded: u64,
+    results_lost: u64,
+    last_window_start: Option<String>,
+    last_window_end: Option<String>,
+}
+
+impl From<QueryStatus> for QueryShape {
+    fn from(status: QueryStatus) -> Self {
+        let Definition { name, sql, options } = status.definition;
+        let (state, reason) = match status.state {
+            QueryRunState::Running => ("running", None),
+            QueryRunState::Waiting(sources) => ("waiting", Some(waits_for(&sources))),
+            QueryRunState::Failed(why) => ("failed", Some(why)),
+        };
+        let [last_window_start, last_window_end] = match status.last_window {
+            Some(window) => [window.start, window.end].map(|time| Some(time_text(time))),
+            None => [None, None],
+        };
+        let ledger = status.ledger;
+        Self {
+            name,
+            sql,
+            options: Options::of(&options),
+            state,
+            reason,
+            since: time_text(status.since),
+            streams: status.streams,
+            delivered: ledger.delivered,
+            used: ledger.used,
+            filtered: ledger.filtered,
+            late: ledger.late,
+            dropped: ledger.dropped,
+            folded: ledger.folded,
+            results_lost: status.results_lost,
+            last_window_start,
+            last_window_end,
+        }
+    }
+}
+
+fn waits_for(sources: &[String]) -> String {
+    match sources {
+        [] => "no source of this node carries what it reads".to_owned(),
+        sources => format!("waits for {}", sources.join(", ")),
+    }
+}
+
+/// How a source stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct SourceShape {
+    name: String,
+    kind: &'static str,
+    /// `open`, `unused` or `absent`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    since: String,
+    unit: &'static str,
+    offered: u64,
+    delivered: u64,
+    control: u64,
+    undecodable: u64,
+    dropped: u64,
+    lost: u64,
+    octets: u64,
+    messages: u64,
+}
+
+impl From<SourceStatus> for SourceShape {
+    fn from(status: SourceStatus) -> Self {
+        let (state, reason) = match status.state {
+            SourceState::Open => ("open", None),
+            SourceState::Unused => ("unused", None),
+            SourceState::Absent(why) => ("absent", Some(why)),
+        };
+        let ledger = status.ledger;
+        Self {
+            name: status.name,
+            kind: status.kind,
+            state,
+            reason,
+            since: time_text(status.since),
+            unit: status.unit,
+            offered: ledger.offered,
+            delivered: ledger.delivered,
+            control: ledger.control,
+            undecodable: ledger.undecodable,
+            dropped: ledger.dropped,
+            lost: ledger.lost_before_us,
+            octets: status.octets,
+            messages: status.messages,
+        }
+    }
+}
+
+/// How a node stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusShape {
+    version: &'static str,
+    now: String,
+    started: String,
+    pub(crate) sources: Vec<SourceShape>,
+    pub(crate) queries: Vec<QueryShape>,
+}
+
+impl From<Snapshot> for StatusShape {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            now: time_text(snapshot.now),
+            started: time_text(snapshot.started),
+            sources: snapshot.sources.into_iter().map(SourceShape::from).collect(),
+            queries: snapshot.queries.into_iter().map(QueryShape::from).collect(),
+        }
+    }
+}
+
+/// A query that was added or replaced.
+#[derive(Debug, Serialize)]
+pub(crate) struct Added {
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) explained: ExplainedShape,
+}

@@ -1,0 +1,199 @@
+//! The results of a query as they come: Server-Sent Events, rows as lines of JSON, or Arrow's stream.
+
+use crate::problem::Problem;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::ArrowError;
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tapline_catalog::Results;
+use tapline_engine::{ResultColumns, Status, WindowResult};
+use tapline_sinks::{lines, window};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+/// After so long without a result, whoever waits hears that the node is still there, where there is a way to say it.
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamFormat {
+    /// Server-Sent Events: a window an event.
+    Events,
+    /// A row a line, as JSON.
+    Lines,
+    /// Arrow's stream.
+    Arrow,
+}
+
+impl StreamFormat {
+    /// The one that a request accepts.
+    pub(crate) fn accepted(accept: &str) -> Self {
+        let accepts = |kind: &Self| accept.contains(kind.content_type());
+        [Self::Lines, Self::Arrow].into_iter().find(accepts).unwrap_or(Self::Events)
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Events => "text/event-stream",
+            Self::Lines => "application/x-ndjson",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+        }
+    }
+}
+
+/// The newest so many windows of a query, and those that come; it ends behind so many that are given as a whole.
+pub(crate) fn answer(
+    results: &Results,
+    format: StreamFormat,
+    kept: usize,
+    windows: Option<u64>,
+) -> Result<Response, Problem> {
+    let (kept, news) = results.watch(kept);
+    let encoder = Encoder::new(format, results.columns()).map_err(|error| Problem::internal(&error))?;
+    let feed = Feed { encoder, kept: kept.into(), news, left: windows, is_over: false };
+    let chunks = stream::unfold(feed, |mut feed| async move {
+        let chunk = feed.next().await?;
+        Some((Ok::<Bytes, Infallible>(Bytes::from(chunk)), feed))
+    });
+    let kind = [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
+    Ok((kind, Body::from_stream(chunks)).into_response())
+}
+
+/// Results on their way to one reader.
+struct Feed {
+    encoder: Encoder,
+    kept: VecDeque<Arc<WindowResult>>,
+    news: Receiver<Arc<WindowResult>>,
+    /// Windows that are still to be given as a whole, where that is limited.
+    left: Option<u64>,
+    is_over: bool,
+}
+
+impl Feed {
+    /// The next octets; none when it is over.
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        if self.is_over {
+            return None;
+        }
+        loop {
+            let octets = self.encoder.take();
+            if !octets.is_empty() {
+                return Some(octets);
+            }
+            if let Some(result) = self.kept.pop_front() {
+                self.write(&result);
+            } else {
+                self.hear().await;
+            }
+            if self.is_over {
+                return Some(self.encoder.take());
+            }
+        }
+    }
+
+    /// Waits for what comes.
+    async fn hear(&mut self) {
+        match timeout(ALIVE_EVERY, self.news.recv()).await {
+            Ok(Ok(result)) => self.write(&result),
+            Ok(Err(RecvError::Lagged(lost))) => self.encoder.lose(lost),
+            Ok(Err(RecvError::Closed)) => self.end(),
+            Err(_) => self.encoder.stay(),
+        }
+    }
+
+    fn write(&mut self, result: &WindowResult) {
+        // What cannot be written ends the answer.
+        self.is_over |= self.encoder.write(result).is_err();
+        let is_whole = matches!(result.status, Status::Final | Status::Partial);
+        if let Some(left) = self.left.as_mut().filter(|_| is_whole) {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.end();
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.is_over = true;
+        self.encoder.finish();
+    }
+}
+
+/// Makes octets of results.
+struct Encoder {
+    columns: ResultColumns,
+    kind: Kind,
+}
+
+enum Kind {
+    Events(Vec<u8>),
+    Lines(Vec<u8>),
+    Arrow(Box<StreamWriter<Vec<u8>>>),
+}
+
+impl Encoder {
+    fn new(format: StreamFormat, columns: &ResultColumns) -> Result<Self, ArrowError> {
+        let kind = match format {
+            StreamFormat::Events => Kind::Events(b": results\n\n".to_vec()),
+            StreamFormat::Lines => Kind::Lines(vec![]),
+            StreamFormat::Arrow => Kind::Arrow(Box::new(StreamWriter::try_new(vec![], columns.schema())?)),
+        };
+        Ok(Self { columns: columns.clone(), kind })
+    }
+
+    fn write(&mut self, result: &WindowResult) -> Result<(), ArrowError> {
+        match &mut self.kind {
+            Kind::Events(octets) => {
+                octets.extend_from_slice(b"event: window\ndata: ");
+                octets.extend_from_slice(window(result)?.as_bytes());
+                octets.extend_from_slice(b"\n\n");
+            }
+            Kind::Lines(octets) => {
+                octets.extend(lines(&self.columns.batches(result)?)?);
+            }
+            Kind::Arrow(writer) => {
+                for batch in self.columns.batches(result)? {
+                    writer.write(&batch)?;
+                }
+                writer.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that so many results were lost to this reader, where there is a way to say it.
+    fn lose(&mut self, results: u64) {
+        if let Kind::Events(octets) = &mut self.kind {
+            octets.extend_from_slice(format!("event: lost\ndata: {{\"results\":{results}}}\n\n").as_bytes());
+        }
+    }
+
+    /// Says that there is nothing now.
+    fn stay(&mut self) {
+        if let Kind::Events(octets) = &mut self.kind {
+            octets.extend_from_slice(b": alive\n\n");
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Kind::Arrow(writer) = &mut self.kind {
+            // Fails where it was finished before.
+            let _ = writer.finish();
+        }
+    }
+
+    /// What was made since.
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(match &mut self.kind {
+            Kind::Events(octets) | Kind::Lines(octets) => octets,
+            Kind::Arrow(writer) => writer.get_mut(),
+        })
+    }
+}
