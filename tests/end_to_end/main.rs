@@ -10,6 +10,7 @@ mod account;
 mod elements;
 mod files;
 mod live;
+mod node;
 mod overload;
 mod sender;
 mod state;

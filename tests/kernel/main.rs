@@ -20,6 +20,7 @@ mod live_source;
 mod load;
 mod mirror;
 mod namespace;
+mod node;
 mod packet_source;
 mod panes;
 mod parser;

@@ -36,7 +36,7 @@ const OCTETS: i64 = 20 + 8 + 4;
 type Totals = BTreeMap<Vec<String>, Vec<i64>>;
 
 /// Gives this thread a network of two pairs and a loopback; `false` where that is not allowed.
-fn enter() -> bool {
+pub(crate) fn enter() -> bool {
     namespace::enter() && load(&KernelOptions::default()).is_some() && {
         assert!(namespace::add_pair([NEAR_2, FAR_2], "1") && namespace::ip(&["link", "set", "lo", "up"]));
         true
@@ -44,7 +44,7 @@ fn enter() -> bool {
 }
 
 /// Sends frames of UDP out of an interface, a hundred of each of so many flows.
-fn send(interface: &str, flows: u16) {
+pub(crate) fn send(interface: &str, flows: u16) {
     let sender = PacketSender::open(interface, false).unwrap();
     for number in 0..100 * flows {
         let datagram = frames::udp(1 + number % flows, 53, b"data");

@@ -12,6 +12,7 @@ pub mod columns;
 pub mod csv;
 pub mod dissection;
 pub mod frames;
+pub mod node;
 pub mod run;
 pub mod samples;
 pub mod scenario;

@@ -97,7 +97,7 @@ pub fn tapline_fed_until<A: AsRef<OsStr>>(
     let goes_on = writer.try_clone().expect("a pipe");
     std::thread::spawn(move || writer.write_all(&octets));
     let running = Running::start(command(arguments).stdin(reader));
-    running.wait_for(text);
+    running.wait_for("out", text);
     let goes_on = match how {
         Ending::Input => {
             drop(goes_on);
@@ -212,7 +212,7 @@ pub enum Ending {
     Interrupt,
 }
 
-fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+pub(crate) fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
     let mut command = Command::new(&*BINARY);
     command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
     command
@@ -223,7 +223,7 @@ fn finish(command: &mut Command) -> Finished {
 }
 
 /// A run that may still go on; it ends with this value.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     /// Output goes to files, so that neither pipe can fill up and stop the child.
     folder: TempDir,
@@ -231,7 +231,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         Self::start_into(command, [None, None])
     }
 
@@ -244,7 +244,7 @@ impl Running {
         Self { child, folder, started: Instant::now() }
     }
 
-    fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         let code = loop {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 break status.code();
@@ -256,14 +256,24 @@ impl Running {
     }
 
     fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.signal("INT");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal can be sent");
     }
 
-    fn wait_for(&self, text: &str) {
-        while !String::from_utf8_lossy(&self.output("out")).contains(text) {
-            self.nap();
+    /// Waits until standard output, `out`, or standard error, `err`, shows a text.
+    pub(crate) fn wait_for(&self, stream: &str, text: &str) {
+        while !self.text(stream).contains(text) {
+            assert!(self.started.elapsed() < TIME_LIMIT, "not said: {text}; but: {}", self.text(stream));
+            sleep(Duration::from_millis(2));
         }
+    }
+
+    pub(crate) fn text(&self, stream: &str) -> String {
+        String::from_utf8_lossy(&self.output(stream)).into_owned()
     }
 
     fn output(&self, name: &str) -> Vec<u8> {

@@ -169,6 +169,19 @@ impl Catalog {
         explained
     }
 
+    /// Adds a query if some source of this node carries what it reads; says whether it was added.
+    ///
+    /// # Errors
+    /// As for [`Self::add`].
+    pub fn add_if_carried(&self, definition: Definition) -> Result<bool, CatalogError> {
+        let planned = query::plan(&definition, self.table, self.clock.now())?;
+        let is_carried = self.core().inputs.are_carried(&streams_of(&planned.query));
+        if is_carried {
+            self.add(definition)?;
+        }
+        Ok(is_carried)
+    }
+
     /// Puts a query in the place of another one of its name; says what it does.
     ///
     /// # Errors

@@ -142,6 +142,18 @@ impl Inputs {
         names
     }
 
+    /// Whether there is one for each of these streams.
+    pub(crate) fn are_carried(&self, streams: &[StreamId]) -> bool {
+        let is_carried = |stream: &StreamId| {
+            *stream == StreamId::Ledger
+                || self
+                    .slots
+                    .iter()
+                    .any(|slot| slot.input.streams().iter().any(|carried| carried.id == *stream))
+        };
+        streams.iter().all(is_carried)
+    }
+
     /// Whether one that is open carries one of these streams, or all do.
     pub(crate) fn has_open(&self, streams: &[StreamId]) -> bool {
         let carries = |slot: &Slot| {

@@ -1,18 +1,20 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
+use crate::client::NodeArguments;
 use crate::failure::Failure;
 use crate::flags::Given;
+use crate::limits::{EngineArguments, ReadingArguments};
 use crate::output::Format;
 use crate::rules::RulePlan;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapline_catalog::parse_duration;
-use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
-use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
+use tapline_engine::EngineOptions;
 use tapline_exports::ListenerUrl;
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::split_statements;
@@ -30,6 +32,44 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Ask capture files, a live interface, flow exports in files, or flow exports as they arrive.
     Query(Box<QueryArguments>),
+    /// Run a node: read interfaces and listeners until it is stopped, and answer queries that come and go.
+    Run(Box<RunArguments>),
+    /// Add, list, show, watch, replace and drop the queries of a node that runs.
+    Queries {
+        #[command(subcommand)]
+        command: QueriesCommand,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Say what a node reads, and whether it is there.
+    Sources {
+        #[command(flatten)]
+        node: NodeArguments,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
+    /// Say what became of every record that a node read, by source and by query.
+    Ledger {
+        #[command(flatten)]
+        node: NodeArguments,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
+    /// Say how a node stands: its sources, its queries, and what is wrong.
+    Status {
+        #[command(flatten)]
+        node: NodeArguments,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
+    /// Let a node read its folder of queries anew.
+    Reload {
+        #[command(flatten)]
+        node: NodeArguments,
+    },
     /// Print the tables, or the columns of one, with their types, units and sources.
     Schema {
         /// The table.
@@ -45,6 +85,117 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// How what a node says is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shape {
+    /// For a person.
+    Table,
+    /// One object.
+    Json,
+}
+
+/// What to do with the queries of a node.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueriesCommand {
+    /// Add a query; it runs from now on, and nothing else is disturbed.
+    Add(NewQueryArguments),
+    /// Put a query in the place of another one of its name.
+    Replace(NewQueryArguments),
+    /// List all queries with their states.
+    List {
+        /// How they are printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
+    /// Show one query: its text, its state, and what became of its rows.
+    Show {
+        /// Its name.
+        name: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
+    /// Say what a query would do: both halves, panes, columns, and the sources that it reads.
+    Explain {
+        /// The query.
+        sql: String,
+    },
+    /// Print the newest window of a query, and those that come, until Ctrl-C or --windows.
+    Watch {
+        /// Its name.
+        name: String,
+        /// How results are printed.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// End behind so many windows that are whole.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        windows: Option<u64>,
+    },
+    /// Drop a query.
+    Drop {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A query for a node.
+#[derive(Debug, Args)]
+pub(crate) struct NewQueryArguments {
+    /// What it is called: letters, digits, - and _.
+    pub(crate) name: String,
+    /// The query; without it, it is read from --file.
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) sql: Option<String>,
+    /// Read it from a file, with its note and options in comments before it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Give each window so far, each time that so much of it has passed, such as 10s; status says early.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "file")]
+    pub(crate) early: Option<Duration>,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT", conflicts_with = "file")]
+    pub(crate) note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tapline run --listen udp://0.0.0.0:2055
+  tapline run --interface eth0 --listen udp://0.0.0.0:2055 --state /var/lib/tapline
+  tapline queries list
+  tapline queries watch top_talkers
+  tapline queries add dns \"SELECT src_ip, count(*) AS n FROM flows WHERE dst_port = 53
+      GROUP BY src_ip, tumble('10 seconds')\"")]
+pub(crate) struct RunArguments {
+    /// Watch the packets that this interface receives; nothing is taken from the host. Several may be given.
+    #[arg(long, value_name = "IF")]
+    pub(crate) interface: Vec<String>,
+    /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
+    #[arg(long, requires = "interface")]
+    pub(crate) mirror: bool,
+    /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT. Several may be given.
+    #[arg(long, value_name = "URL")]
+    pub(crate) listen: Vec<ListenerUrl>,
+    /// Keep queries, and templates of exporters, in this folder; without it they are forgotten at the end.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state: Option<PathBuf>,
+    /// Where the API listens. Whoever can reach it may change what runs.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8790")]
+    pub(crate) api: SocketAddr,
+    /// Begin without the starting set of queries; a state folder that has queries begins with those.
+    #[arg(long)]
+    pub(crate) bare: bool,
+    /// Queries that may run at once.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) queries_max: u32,
+    /// End after so long, such as 30s, 5m or 1h; windows that are open then are given as partial.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) r#for: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
 }
 
 #[derive(Debug, Args)]
@@ -99,22 +250,13 @@ pub(crate) struct QueryArguments {
     /// Give each window so far, each time that so much of it has passed, such as 5s; status says early.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     early: Option<Duration>,
-    /// Octets of the kernel's queue of each listener.
-    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20)]
-    receive_buffer: usize,
     /// Keep the templates of exporters in this folder, and start with those that are there.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state: Option<PathBuf>,
-    /// How exporters are told apart: by address and source port, or by address alone.
-    #[arg(long, value_enum, default_value_t = Identity::AddressAndPort)]
-    exporter_identity: Identity,
-    /// One packet in so many was sampled, by exporters that do not say.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    sampling_rate: Option<u64>,
-    /// What the event time of an exported flow is; export and receive do without the times of flows, where an
-    /// exporter tells none of any use.
-    #[arg(long, value_enum, default_value_t = EventTime::Flow)]
-    event_time: EventTime,
+    #[command(flatten)]
+    reading: ReadingArguments,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// Read queries from a file, separated by semicolons.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     query_file: Vec<PathBuf>,
@@ -127,25 +269,6 @@ pub(crate) struct QueryArguments {
     /// Print both halves of each query, its panes and the columns that are built, and run nothing.
     #[arg(long)]
     explain: bool,
-    /// Run on these cores, such as 2 or 0,4-7: the first is for the first source, the next for the operators
-    /// [default: a core for each thread, where there are enough].
-    #[arg(long, value_name = "LIST", value_parser = parse_cores)]
-    cores: Option<Cores>,
-    /// Operator threads [default: cores but one, at most 4].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: Option<u16>,
-    /// Groups of one aggregate in one pane; rows beyond go into one folded row.
-    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
-    groups_max: u32,
-    /// Rows of a query without an aggregate that may wait for rows of a live source that come before them; where
-    /// more wait, those before them are dropped when they come.
-    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
-    waiting_rows_max: u32,
-    /// How far records of a live source or of standard input may be late [default: 2000 for packets, 60000 for
-    /// exports]. A flow is exported after the inactive timeout of its exporter, often 15 s: for exports, allow that
-    /// and some seconds more, or say --event-time receive.
-    #[arg(long, value_name = "MS")]
-    allowed_lateness_ms: Option<u32>,
     /// How the account of the run is printed on standard error.
     #[arg(long, value_enum, default_value_t = SummaryFormat::Text, conflicts_with = "quiet")]
     summary: SummaryFormat,
@@ -155,28 +278,6 @@ pub(crate) struct QueryArguments {
     /// The queries.
     #[arg(value_name = "SQL")]
     sql: Vec<String>,
-}
-
-/// Numbers of cores, each of which this process may run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Cores(Vec<usize>);
-
-/// How exporters are told apart.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Identity {
-    AddressAndPort,
-    Address,
-}
-
-/// What the event time of an exported flow is.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum EventTime {
-    /// Its end, by the exporter's clock, corrected when that is off by more than 30 s.
-    Flow,
-    /// When its message was sent, by the same clock.
-    Export,
-    /// When its message was received, by ours.
-    Receive,
 }
 
 /// How the account of a run is printed.
@@ -273,7 +374,7 @@ impl QueryArguments {
         }
         check_names(&queries)?;
         check_interfaces(&self.interface)?;
-        let (options, source_options) = (self.options(), self.source_options());
+        let (options, source_options) = (self.engine.options(), self.reading.source_options());
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, early) = (self.r#for, self.windows, self.early);
         let (explain, quiet) = (self.explain, self.quiet);
@@ -305,7 +406,7 @@ impl QueryArguments {
                 is_mirror: self.mirror,
                 rules: RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules },
                 listeners: self.listen,
-                receive_buffer_octets: self.receive_buffer,
+                receive_buffer_octets: self.reading.receive_buffer,
                 state: self.state,
             });
         }
@@ -313,36 +414,6 @@ impl QueryArguments {
             return InputPlan::Exports { files: self.exports, ports: self.port };
         }
         if self.pcap.is_empty() { InputPlan::Nothing } else { InputPlan::Packets(self.pcap) }
-    }
-
-    fn options(&self) -> EngineOptions {
-        let defaults = EngineOptions::default();
-        let cores = self.cores.as_ref().map_or_else(Vec::new, |Cores(cores)| cores.clone());
-        let workers = if cores.is_empty() { defaults.workers } else { workers_for(cores.len()) };
-        EngineOptions {
-            workers: self.workers.map_or(workers, usize::from),
-            cores,
-            groups_max: self.groups_max as usize,
-            waiting: WaitingLimits { rows_max: self.waiting_rows_max as usize, ..defaults.waiting },
-            ..defaults
-        }
-    }
-
-    fn source_options(&self) -> SourceOptions {
-        let exports = ExportOptions {
-            identity: match self.exporter_identity {
-                Identity::AddressAndPort => ExporterIdentity::AddressAndPort,
-                Identity::Address => ExporterIdentity::Address,
-            },
-            sampling_rate: self.sampling_rate,
-            event_time: match self.event_time {
-                EventTime::Flow => EventTimeSource::Flow,
-                EventTime::Export => EventTimeSource::Export,
-                EventTime::Receive => EventTimeSource::Receive,
-            },
-            ..ExportOptions::default()
-        };
-        SourceOptions { allowed_lateness_ms: self.allowed_lateness_ms, exports, ..SourceOptions::default() }
     }
 
     /// Every query with its name: the file's, or its place on the command line.
@@ -378,27 +449,6 @@ pub(crate) fn with_comments(arguments: impl Iterator<Item = OsString>) -> impl I
     })
 }
 
-/// Numbers and ranges of cores, such as `0,4-7`.
-fn parse_cores(text: &str) -> Result<Cores, String> {
-    let there: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
-    let wrong = || "write numbers of cores, such as 2 or 0,4-7".to_owned();
-    let mut cores = vec![];
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
-        let (first, last) = (number(first)?, number(last)?);
-        if first > last {
-            return Err(wrong());
-        }
-        if let Some(missing) = [first, last].into_iter().find(|core| !there.contains(core)) {
-            return Err(format!("core {missing} is none of those that this process may run on: {there:?}"));
-        }
-        cores.extend((first..=last).filter(|core| there.contains(core)));
-    }
-    Ok(Cores(cores))
-}
-
 /// One query keeps the name, several get numbers.
 fn name_all(name: &str, texts: Vec<String>, queries: &mut Vec<(String, String)>) {
     let is_one = texts.len() == 1;
@@ -409,7 +459,7 @@ fn name_all(name: &str, texts: Vec<String>, queries: &mut Vec<(String, String)>)
 }
 
 /// Refuses an interface that is named twice: each of its packets would count twice.
-fn check_interfaces(names: &[String]) -> Result<(), Failure> {
+pub(crate) fn check_interfaces(names: &[String]) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     match names.iter().find(|name| !seen.insert(*name)) {
         None => Ok(()),
@@ -435,22 +485,4 @@ fn check_names(queries: &[(String, String)]) -> Result<(), Failure> {
 
 fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| "query".to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cores_are_numbers_and_ranges_of_those_that_are_there() {
-        let there = core_affinity::get_core_ids().unwrap();
-        let (first, last) = (there[0].id, there[there.len() - 1].id);
-        let all = there.iter().map(|core| core.id).collect();
-        assert_eq!(parse_cores(&format!("{first}-{last}")), Ok(Cores(all)));
-        assert_eq!(parse_cores(&format!("{last}, {first}")), Ok(Cores(vec![last, first])));
-        for wrong in ["", "x", "0-", "-", "1-0", "0,,1"] {
-            assert_eq!(parse_cores(wrong), Err("write numbers of cores, such as 2 or 0,4-7".to_owned()));
-        }
-        assert!(parse_cores("999999").unwrap_err().starts_with("core 999999 is none of those"));
-    }
 }

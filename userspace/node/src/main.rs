@@ -4,20 +4,29 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod arguments;
+mod client;
 mod doctor;
 mod failure;
 mod flags;
 mod input;
+mod limits;
+mod log;
 mod message;
 mod outcome;
 mod output;
 mod progress;
+mod queries;
 mod query;
 mod rules;
+mod run;
 mod running;
 mod schema;
 mod screen;
+mod signals;
+mod standing;
+mod starting_set;
 mod summary;
+mod supervisor;
 mod tags;
 mod windows;
 
@@ -32,7 +41,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let matches = Arguments::command().get_matches_from(with_comments(std::env::args_os()));
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match run(arguments, &Given::of(&matches)) {
+    match execute(arguments, &Given::of(&matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !matches!(failure, Failure::Told) {
@@ -43,9 +52,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments, given: &Given) -> Result<(), Failure> {
+fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
     match arguments.command {
         Command::Query(arguments) => query::run(&arguments.resolve(given)?),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Queries { command, node } => queries::run(command, &node),
+        Command::Sources { node, format } => standing::print_sources(&node, format),
+        Command::Ledger { node, format } => standing::print_ledger(&node, format),
+        Command::Status { node, format } => standing::print_status(&node, format),
+        Command::Reload { node } => standing::reload(&node),
         Command::Schema { table } => schema::print(table.as_deref()),
         Command::Doctor { interface } => doctor::print(interface.as_deref()),
         Command::Completions { shell } => {

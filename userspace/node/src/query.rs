@@ -7,10 +7,9 @@ use crate::message::say;
 use crate::output::{Output, QueryOutput};
 use crate::running::{self, RunError};
 use crate::screen::Screen;
+use crate::signals;
 use crate::summary::{self, Account};
 use crate::windows::WindowCount;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +33,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let named: Vec<_> =
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
-    let input_ends = interrupts()?;
+    let input_ends = signals::interrupts()?;
     let windows = plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends)));
     let mut screen = Screen::new(plan, output, windows);
     if let Some(duration) = plan.duration {
@@ -48,19 +47,6 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
         account.ok_or(RunError::Engine(EngineError::ThreadDied))
     });
     report(plan, account)
-}
-
-/// Set by the first Ctrl-C, or SIGTERM; the second one ends the program at once.
-fn interrupts() -> Result<Arc<AtomicBool>, Failure> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let first_ends_input = || {
-            register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))?;
-            register(signal, Arc::clone(&flag))
-        };
-        first_ends_input().map_err(|error| Failure::Run(format!("signals cannot be handled: {error}")))?;
-    }
-    Ok(flag)
 }
 
 /// Ends the input when the time is over.

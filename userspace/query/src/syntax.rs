@@ -1,12 +1,14 @@
 //! What is written otherwise than it is planned.
 //!
 //! `0x1f` is a number (`X'1f'` are octets). IS DISTINCT FROM is an operator. Rows in brackets are compared column by column: `(a, b) IN ((1, 2), …)`,
-//! `(a, b) = (1, 2)`, `(a, b) < (1, 2)`.
+//! `(a, b) = (1, 2)`, `(a, b) < (1, 2)`. What ORDER BY repeats of the SELECT list is called by the name that it has there:
+//! DataFusion takes the columns in it for those of the result, which may have their names.
 
 use crate::error::SqlError;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Spanned as _, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Ident, OrderByKind, Query, SelectItem, SetExpr, Spanned as _, UnaryOperator, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -33,6 +35,11 @@ struct Syntax<'a> {
 impl VisitorMut for Syntax<'_> {
     type Break = SqlError;
 
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        name_repeated(query);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<SqlError> {
         match self.rewritten(expression) {
             Ok(None) => {}
@@ -41,6 +48,31 @@ impl VisitorMut for Syntax<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Puts its name in the place of what ORDER BY repeats of the SELECT list.
+fn name_repeated(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), query.order_by.as_mut()) else {
+        return;
+    };
+    let OrderByKind::Expressions(sorted) = &mut order.kind else { return };
+    let mut named = vec![];
+    for item in &select.projection {
+        if let SelectItem::ExprWithAlias { expr, alias } = item {
+            named.push((expr, alias));
+        }
+    }
+    for by in sorted {
+        let mut found = named.iter().filter(|(expression, _)| **expression == by.expr);
+        if let Some((_, name)) = found.next().filter(|(_, name)| is_only(name, &named)) {
+            by.expr = Expr::Identifier((*name).clone());
+        }
+    }
+}
+
+/// Whether nothing else of the SELECT list has this name.
+fn is_only(name: &Ident, named: &[(&Expr, &Ident)]) -> bool {
+    named.iter().filter(|(_, other)| other.value.eq_ignore_ascii_case(&name.value)).count() == 1
 }
 
 impl Syntax<'_> {
@@ -182,5 +214,28 @@ fn chain(op: BinaryOperator, mut expressions: Vec<Expr>) -> Expr {
             let rest = expressions.split_off(length / 2);
             binary(chain(op.clone(), expressions), op.clone(), chain(op, rest))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Planner;
+
+    #[test]
+    fn what_order_by_repeats_is_the_column_of_the_result() {
+        let plan = |order: &str| {
+            let sql = format!(
+                "SELECT src_ip, sum(octets) AS octets, count(*) AS n FROM flows
+                 GROUP BY src_ip, tumble('1 minute') ORDER BY {order} DESC, n LIMIT 3"
+            );
+            Planner::new().plan(&sql).map(|query| query.describe())
+        };
+        assert!(plan("octets").is_ok());
+        for repeated in ["sum(octets)", "SUM( octets )"] {
+            assert_eq!(plan(repeated), plan("octets"), "{repeated}");
+        }
+        assert_ne!(plan("count(*)"), plan("octets"));
+        let twice = "SELECT sum(octets) AS x, src_port AS x FROM flows GROUP BY src_port ORDER BY sum(octets)";
+        assert!(Planner::new().plan(twice).is_err(), "two columns of one name");
     }
 }

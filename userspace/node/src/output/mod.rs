@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::message;
 use clap::ValueEnum;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use page::Page;
 use std::fs::{File, create_dir_all};
@@ -113,8 +114,9 @@ impl Output {
                     ))
                 }
             };
-            let columns = query.columns.clone();
-            writer(format, target, query, is_shared).map(|writer| (columns, writer))
+            let QueryOutput { name, columns, is_live } = query;
+            let shared = is_shared.then_some((name, is_live));
+            writer(format, target, columns.schema(), shared).map(|writer| (columns, writer))
         };
         let writers = queries.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { writers, page, waiting_since: None })
@@ -172,24 +174,49 @@ fn check_names(query: &QueryOutput) -> Result<(), Failure> {
     )))
 }
 
+/// Writes batches of these columns; where several queries share the output, with the name of this one, and whether it is
+/// live.
 fn writer(
     format: Format,
     target: Box<dyn Write>,
-    query: QueryOutput,
-    is_shared: bool,
+    schema: &SchemaRef,
+    shared: Option<(String, bool)>,
 ) -> Result<Box<dyn Writer>, Failure> {
-    let QueryOutput { name, columns, is_live } = query;
-    let schema = Arc::clone(columns.schema());
-    let name = is_shared.then_some(name);
     Ok(match format {
         Format::Table => {
-            let company = name.map_or(Company::Alone, |name| Company::Others { name, is_live });
-            Box::new(table::TableWriter::new(target, company, schema))
+            let company = shared.map_or(Company::Alone, |(name, is_live)| Company::Others { name, is_live });
+            Box::new(table::TableWriter::new(target, company, Arc::clone(schema)))
         }
-        Format::Csv => Box::new(csv::CsvWriter::new(target, &schema)),
-        Format::Json => Box::new(json::JsonWriter::new(target, name)),
-        Format::Arrow => Box::new(arrow::ArrowWriter::new(target, &schema)?),
+        Format::Csv => Box::new(csv::CsvWriter::new(target, schema)),
+        Format::Json => Box::new(json::JsonWriter::new(target, shared.map(|(name, _)| name))),
+        Format::Arrow => Box::new(arrow::ArrowWriter::new(target, schema)?),
     })
+}
+
+/// Standard output for batches of one kind, each of which is shown at once.
+pub(crate) struct BatchOutput {
+    writer: Box<dyn Writer>,
+    page: Page,
+}
+
+impl BatchOutput {
+    /// For batches of these columns.
+    pub(crate) fn new(format: Format, schema: &SchemaRef) -> Result<Self, Failure> {
+        let page = Page::default();
+        Ok(Self { writer: writer(format, Box::new(page.clone()), schema, None)?, page })
+    }
+
+    /// Writes a batch.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        self.writer.write(batch).and_then(|()| self.writer.flush()).map_err(into_io)?;
+        self.page.flush()
+    }
+
+    /// Writes what is left.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.writer.finish().map_err(into_io)?;
+        self.page.flush()
+    }
 }
 
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {

@@ -1,0 +1,77 @@
+//! A node that runs beside a test.
+
+use crate::run::{Finished, Running, command, tapline};
+use std::process::Stdio;
+
+/// A node; it ends with this value.
+pub struct Node {
+    running: Running,
+    url: String,
+}
+
+impl Node {
+    /// Starts `tapline run` with these arguments, on a port of the API that is free, and waits until it answers.
+    ///
+    /// # Panics
+    /// When there is no binary, or the node does not begin in time.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        let arguments = [&["run", "--api", "127.0.0.1:0"], arguments].concat();
+        let running = Running::start(command(&arguments).stdin(Stdio::null()));
+        running.wait_for("err", "tapline queries list");
+        let told = running.text("err");
+        let (_, url) = told.split_once("the API is at ").expect("the node says where its API is");
+        let url = url.lines().next().unwrap_or_default().to_owned();
+        Self { running, url }
+    }
+
+    /// Where its API is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs a command that asks this node.
+    ///
+    /// # Panics
+    /// As for [`tapline`].
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> Finished {
+        tapline(&[arguments, &["--node", &self.url]].concat())
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        self.running.signal(name);
+    }
+
+    /// Waits until it has said this.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn wait_for(&self, text: &str) {
+        self.running.wait_for("err", text);
+    }
+
+    /// Ends it as systemd does.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[must_use]
+    pub fn stop(self) -> Finished {
+        self.running.signal("TERM");
+        self.running.finish()
+    }
+
+    /// Ends it as a power cut does.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(self) {
+        self.running.signal("KILL");
+        let _ = self.running.finish();
+    }
+}

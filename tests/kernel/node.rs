@@ -1,0 +1,96 @@
+//! A node on an interface: what it needs of it is attached when a query comes, and let go with the last one; an
+//! interface that was taken away is read on when it is back.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use harness::node::Node;
+use serde_json::Value;
+
+use crate::namespace::{self, FAR, NEAR};
+use crate::queries::packet_sockets;
+use crate::several::{enter, send};
+
+const BY_TABLE: &str =
+    "SELECT source, count(*) AS n, sum(octets) AS octets FROM packets GROUP BY source, tumble('1 second')";
+const BY_PACKETS: &str =
+    "SELECT source, ttl, count(*) AS n FROM packets GROUP BY source, ttl, tumble('1 second')";
+
+fn json(node: &Node, arguments: &[&str]) -> Value {
+    serde_json::from_str(node.ask(&[arguments, &["--format", "json"]].concat()).success()).unwrap()
+}
+
+/// Waits until something is so.
+fn until(node: &Node, what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", json(node, &["status"]));
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until both queries have used so many packets.
+fn wait_for_packets(node: &Node, packets: u64) {
+    let has_used = |query: &Value| query["used"] == packets;
+    until(node, || json(node, &["queries", "list"]).as_array().unwrap().iter().all(has_used));
+}
+
+/// The states of all sources.
+fn states(node: &Node) -> Vec<String> {
+    let sources = json(node, &["sources"]);
+    sources.as_array().unwrap().iter().map(|source| source["state"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_interface_is_read_while_a_query_needs_it_and_anew_when_it_is_back() {
+    if !enter() {
+        return;
+    }
+    let node = Node::start(&["--interface", FAR, "--bare", "--allowed-lateness-ms", "200"]);
+    assert_eq!(states(&node), ["unused", "unused"]);
+    assert!(!namespace::has_program(FAR) && packet_sockets() == 0, "nothing is attached that nobody needs");
+    for (name, sql) in [("by_table", BY_TABLE), ("by_packets", BY_PACKETS)] {
+        assert_eq!(node.ask(&["queries", "add", name, sql]).code, Some(0));
+    }
+    until(&node, || namespace::has_program(FAR) && packet_sockets() == 1);
+    send(NEAR, 3);
+    wait_for_packets(&node, 300);
+    assert!(namespace::ip(&["link", "del", NEAR]));
+    until(&node, || states(&node) == ["absent", "absent"]);
+    let status = node.ask(&["status"]);
+    assert!(status.success().contains("interface `far` is gone"), "{}", status.text());
+    // Windows close by the clock meanwhile.
+    let newest = |name: &str| {
+        let shown = json(&node, &["queries", "show", name]);
+        shown["last_window_start"].as_str().map(str::to_owned)
+    };
+    until(&node, || newest("by_table").is_some() && newest("by_packets").is_some());
+    assert!(namespace::add_pair([NEAR, FAR], "2"));
+    until(&node, || states(&node) == ["open", "open"]);
+    until(&node, || namespace::has_program(FAR) && packet_sockets() == 1);
+    send(NEAR, 5);
+    wait_for_packets(&node, 800);
+    let sources = json(&node, &["sources"]);
+    for source in sources.as_array().unwrap() {
+        assert_eq!((&source["delivered"], &source["dropped"]), (&800.into(), &0.into()), "{sources}");
+    }
+    for name in ["by_table", "by_packets"] {
+        assert_eq!(node.ask(&["queries", "drop", name]).code, Some(0));
+    }
+    until(&node, || !namespace::has_program(FAR) && packet_sockets() == 0);
+    assert_eq!(states(&node), ["unused", "unused"]);
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_told_at_the_start() {
+    if !enter() {
+        return;
+    }
+    let run = harness::tapline(&["run", "--interface", "fra", "--api", "127.0.0.1:0"]);
+    assert!(
+        run.code == Some(1) && run.stderr.contains("there is no interface `fra`; there are `far`"),
+        "{}",
+        run.stderr
+    );
+}

@@ -1,0 +1,145 @@
+//! Flags that say how exports are read and what the engine may take, the same for all commands that run queries.
+
+use clap::{Args, ValueEnum};
+use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
+use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
+use tapline_sources::SourceOptions;
+
+/// How exports are read.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArguments {
+    /// Octets of the kernel's queue of each listener.
+    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20)]
+    pub(crate) receive_buffer: usize,
+    /// How exporters are told apart: by address and source port, or by address alone.
+    #[arg(long, value_enum, default_value_t = Identity::AddressAndPort)]
+    exporter_identity: Identity,
+    /// One packet in so many was sampled, by exporters that do not say.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    sampling_rate: Option<u64>,
+    /// What the event time of an exported flow is; export and receive do without the times of flows, where an
+    /// exporter tells none of any use.
+    #[arg(long, value_enum, default_value_t = EventTime::Flow)]
+    event_time: EventTime,
+    /// How far records of a live source or of standard input may be late [default: 2000 for packets, 60000 for
+    /// exports]. A flow is exported after the inactive timeout of its exporter, often 15 s: for exports, allow that
+    /// and some seconds more, or say --event-time receive.
+    #[arg(long, value_name = "MS")]
+    allowed_lateness_ms: Option<u32>,
+}
+
+/// What the engine may take.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArguments {
+    /// Run on these cores, such as 2 or 0,4-7: the first is for the first source, the next for the operators
+    /// [default: a core for each thread, where there are enough].
+    #[arg(long, value_name = "LIST", value_parser = parse_cores)]
+    cores: Option<Cores>,
+    /// Operator threads [default: cores but one, at most 4].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Groups of one aggregate in one pane; rows beyond go into one folded row.
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    groups_max: u32,
+    /// Rows of a query without an aggregate that may wait for rows of a live source that come before them; where
+    /// more wait, those before them are dropped when they come.
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    waiting_rows_max: u32,
+}
+
+/// Numbers of cores, each of which this process may run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cores(Vec<usize>);
+
+/// How exporters are told apart.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Identity {
+    AddressAndPort,
+    Address,
+}
+
+/// What the event time of an exported flow is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EventTime {
+    /// Its end, by the exporter's clock, corrected when that is off by more than 30 s.
+    Flow,
+    /// When its message was sent, by the same clock.
+    Export,
+    /// When its message was received, by ours.
+    Receive,
+}
+
+impl ReadingArguments {
+    /// How sources read.
+    pub(crate) fn source_options(&self) -> SourceOptions {
+        let exports = ExportOptions {
+            identity: match self.exporter_identity {
+                Identity::AddressAndPort => ExporterIdentity::AddressAndPort,
+                Identity::Address => ExporterIdentity::Address,
+            },
+            sampling_rate: self.sampling_rate,
+            event_time: match self.event_time {
+                EventTime::Flow => EventTimeSource::Flow,
+                EventTime::Export => EventTimeSource::Export,
+                EventTime::Receive => EventTimeSource::Receive,
+            },
+            ..ExportOptions::default()
+        };
+        SourceOptions { allowed_lateness_ms: self.allowed_lateness_ms, exports, ..SourceOptions::default() }
+    }
+}
+
+impl EngineArguments {
+    /// Limits of the engine.
+    pub(crate) fn options(&self) -> EngineOptions {
+        let defaults = EngineOptions::default();
+        let cores = self.cores.as_ref().map_or_else(Vec::new, |Cores(cores)| cores.clone());
+        let workers = if cores.is_empty() { defaults.workers } else { workers_for(cores.len()) };
+        EngineOptions {
+            workers: self.workers.map_or(workers, usize::from),
+            cores,
+            groups_max: self.groups_max as usize,
+            waiting: WaitingLimits { rows_max: self.waiting_rows_max as usize, ..defaults.waiting },
+            ..defaults
+        }
+    }
+}
+
+/// Numbers and ranges of cores, such as `0,4-7`.
+fn parse_cores(text: &str) -> Result<Cores, String> {
+    let there: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let wrong = || "write numbers of cores, such as 2 or 0,4-7".to_owned();
+    let mut cores = vec![];
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(wrong());
+        }
+        if let Some(missing) = [first, last].into_iter().find(|core| !there.contains(core)) {
+            return Err(format!("core {missing} is none of those that this process may run on: {there:?}"));
+        }
+        cores.extend((first..=last).filter(|core| there.contains(core)));
+    }
+    Ok(Cores(cores))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_numbers_and_ranges_of_those_that_are_there() {
+        let there = core_affinity::get_core_ids().unwrap();
+        let (first, last) = (there[0].id, there[there.len() - 1].id);
+        let all = there.iter().map(|core| core.id).collect();
+        assert_eq!(parse_cores(&format!("{first}-{last}")), Ok(Cores(all)));
+        assert_eq!(parse_cores(&format!("{last}, {first}")), Ok(Cores(vec![last, first])));
+        for wrong in ["", "x", "0-", "-", "1-0", "0,,1"] {
+            assert_eq!(parse_cores(wrong), Err("write numbers of cores, such as 2 or 0,4-7".to_owned()));
+        }
+        assert!(parse_cores("999999").unwrap_err().starts_with("core 999999 is none of those"));
+    }
+}

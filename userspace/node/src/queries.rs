@@ -1,0 +1,133 @@
+//! `tapline queries`: the queries of a node that runs.
+
+use crate::arguments::{NewQueryArguments, QueriesCommand, Shape};
+use crate::client::{Client, NodeArguments, part};
+use crate::failure::Failure;
+use crate::message::say;
+use crate::output::{BatchOutput, Format, Output};
+use crate::standing;
+use arrow_ipc::reader::StreamReader;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::path::Path;
+use tapline_catalog::{Definition, QueryOptions, duration_text};
+use ureq::http::Method;
+
+const QUERIES: &str = "/api/v1/queries";
+
+/// Runs the command.
+pub(crate) fn run(command: QueriesCommand, node: &NodeArguments) -> Result<(), Failure> {
+    let client = Client::new(node)?;
+    match command {
+        QueriesCommand::Add(arguments) => add(&client, &arguments),
+        QueriesCommand::Replace(arguments) => replace(&client, &arguments),
+        QueriesCommand::List { format } => list(&client, format),
+        QueriesCommand::Show { name, format } => show(&client, &name, format),
+        QueriesCommand::Explain { sql } => explain(&client, &sql),
+        QueriesCommand::Watch { name, format, windows } => watch(&client, &name, format, windows),
+        QueriesCommand::Drop { name } => {
+            client.ask(Method::DELETE, &path_of(&name), None)?;
+            say!("{name} is dropped");
+            Ok(())
+        }
+    }
+}
+
+fn path_of(name: &str) -> String {
+    format!("{QUERIES}/{}", part(name))
+}
+
+fn add(client: &Client, arguments: &NewQueryArguments) -> Result<(), Failure> {
+    let mut body = body_of(arguments)?;
+    body["name"] = arguments.name.clone().into();
+    let added = client.ask(Method::POST, QUERIES, Some(&body))?;
+    say!("{} runs; `tapline queries watch {}` shows its results", arguments.name, arguments.name);
+    Output::to_stdout_text(&explanation(&added))
+}
+
+fn replace(client: &Client, arguments: &NewQueryArguments) -> Result<(), Failure> {
+    let replaced = client.ask(Method::PUT, &path_of(&arguments.name), Some(&body_of(arguments)?))?;
+    say!("{} is another one from now on", arguments.name);
+    Output::to_stdout_text(&explanation(&replaced))
+}
+
+/// A query as a node takes it.
+fn body_of(arguments: &NewQueryArguments) -> Result<Value, Failure> {
+    let NewQueryArguments { name, sql, file, early, note } = arguments;
+    let options = QueryOptions { early: *early, note: note.clone().unwrap_or_default() };
+    let given = || Ok(Definition { name: name.clone(), sql: sql.clone().unwrap_or_default(), options });
+    let Definition { sql, options, .. } = file.as_ref().map_or_else(given, |file| read(name, file))?;
+    let mut said = json!({ "note": options.note });
+    if let Some(early) = options.early {
+        said["early"] = duration_text(early).into();
+    }
+    Ok(json!({ "sql": sql, "options": said }))
+}
+
+fn read(name: &str, file: &Path) -> Result<Definition, Failure> {
+    let said = |what: String| Failure::Usage(format!("--file {}: {what}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| said(error.to_string()))?;
+    Definition::of_text(name, &text).map_err(|error| said(error.to_string()))
+}
+
+fn explain(client: &Client, sql: &str) -> Result<(), Failure> {
+    let explained = client.ask(Method::POST, "/api/v1/explain", Some(&json!({ "sql": sql })))?;
+    Output::to_stdout_text(&explanation(&explained))
+}
+
+/// What a query does, for a person.
+fn explanation(explained: &Value) -> String {
+    let mut text = explained["text"].as_str().unwrap_or_default().to_owned();
+    let sources = standing::texts(&explained["sources"]);
+    let sources = if sources.is_empty() { "none of this node".to_owned() } else { sources.join(", ") };
+    let _ = writeln!(text, "sources: {sources}");
+    for column in explained["schema"].as_array().into_iter().flatten() {
+        let (name, kind) = (standing::text(&column["name"]), standing::text(&column["type"]));
+        let _ = writeln!(text, "result: {name} {kind}");
+    }
+    text
+}
+
+fn list(client: &Client, format: Shape) -> Result<(), Failure> {
+    let answer = client.get(QUERIES)?;
+    match format {
+        Shape::Json => standing::print_json(&answer["queries"]),
+        Shape::Table => Output::to_stdout_text(&standing::queries(&answer["queries"])),
+    }
+}
+
+fn show(client: &Client, name: &str, format: Shape) -> Result<(), Failure> {
+    let query = client.get(&path_of(name))?;
+    match format {
+        Shape::Json => standing::print_json(&query),
+        Shape::Table => Output::to_stdout_text(&standing::query(&query)),
+    }
+}
+
+/// Prints the newest window, and those that come.
+fn watch(client: &Client, name: &str, format: Format, windows: Option<u64>) -> Result<(), Failure> {
+    let limit = windows.map_or_else(String::new, |windows| format!("&windows={windows}"));
+    let path = format!("{}/stream?kept=1{limit}", path_of(name));
+    let octets = client.stream(&path, "application/vnd.apache.arrow.stream")?;
+    let broken =
+        |error: &dyn std::fmt::Display| Failure::Run(format!("the node's answer broke off: {error}"));
+    let batches = StreamReader::try_new(octets, None).map_err(|error| broken(&error))?;
+    let mut output = BatchOutput::new(format, &batches.schema())?;
+    for batch in batches {
+        let batch = batch.map_err(|error| broken(&error))?;
+        match output.write(&batch) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(|error| unwritten(&error))?,
+        }
+    }
+    output.finish().map_err(|error| unwritten(&error))?;
+    if windows.is_none() {
+        say!("{name} gives nothing more: it was dropped or replaced, or the node has ended");
+    }
+    Ok(())
+}
+
+fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::Run(format!("the results cannot be written: {error}"))
+}

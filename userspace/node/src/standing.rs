@@ -1,0 +1,143 @@
+//! How a node stands, for a person: what its API says, in tables.
+
+use crate::arguments::Shape;
+use crate::client::{Client, NodeArguments};
+use crate::failure::Failure;
+use crate::output::Output;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Prints the sources of a node.
+pub(crate) fn print_sources(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
+    let answer = Client::new(node)?.get("/api/v1/sources")?;
+    match format {
+        Shape::Json => print_json(&answer["sources"]),
+        Shape::Table => Output::to_stdout_text(&sources(&answer["sources"])),
+    }
+}
+
+/// Prints what became of every record.
+pub(crate) fn print_ledger(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
+    let answer = Client::new(node)?.get("/api/v1/ledger")?;
+    if format == Shape::Json {
+        return print_json(&answer);
+    }
+    let fates = ["offered", "delivered", "control", "undecodable", "dropped", "lost"];
+    let of_sources = table(&answer["sources"], &["name", "kind", "unit"], &fates);
+    let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
+    let of_queries = table(&answer["queries"], &["name"], &fates);
+    Output::to_stdout_text(&format!("{of_sources}\n\n{of_queries}\n"))
+}
+
+/// Prints how a node stands.
+pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
+    let status = Client::new(node)?.get("/api/v1/status")?;
+    if format == Shape::Json {
+        return print_json(&status);
+    }
+    let mut all = format!("tapline {}, up since {}\n\n", text(&status["version"]), text(&status["started"]));
+    let _ = writeln!(all, "{}\n{}", sources(&status["sources"]), queries(&status["queries"]));
+    for wrong in wrongs(&status) {
+        let _ = writeln!(all, "! {wrong}");
+    }
+    Output::to_stdout_text(&all)
+}
+
+/// Lets a node read its folder of queries anew.
+pub(crate) fn reload(node: &NodeArguments) -> Result<(), Failure> {
+    let answer = Client::new(node)?.ask(ureq::http::Method::POST, "/api/v1/reload", None)?;
+    let mut all = String::new();
+    for what in ["added", "replaced", "dropped", "refused"] {
+        for name in texts(&answer[what]) {
+            let _ = writeln!(all, "{what}: {name}");
+        }
+    }
+    if all.is_empty() {
+        all.push_str("nothing has changed\n");
+    }
+    Output::to_stdout_text(&all)?;
+    let is_whole = texts(&answer["refused"]).is_empty();
+    if is_whole {
+        Ok(())
+    } else {
+        Err(Failure::Run("not all could be taken up; the rest runs as it did".to_owned()))
+    }
+}
+
+/// One object on a line.
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+    Output::to_stdout_text(&format!("{value}\n"))
+}
+
+/// Queries, a line each.
+pub(crate) fn queries(queries: &Value) -> String {
+    let words = ["name", "state", "last_window_start"];
+    let counts = ["delivered", "used", "late", "dropped", "results_lost"];
+    format!("{}\n", table(queries, &words, &counts))
+}
+
+/// One query in lines.
+pub(crate) fn query(query: &Value) -> String {
+    let options = &query["options"];
+    let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
+    let mut all = String::new();
+    for (name, value) in [
+        ("name", text(&query["name"])),
+        ("note", text(&options["note"])),
+        ("early", text(&options["early"])),
+        ("state", text(&query["state"])),
+        ("reason", text(&query["reason"])),
+        ("since", text(&query["since"])),
+        ("reads", texts(&query["streams"]).join(", ")),
+        ("last window", text(&query["last_window_start"])),
+        ("rows", fates.map(|fate| format!("{} {fate}", query[fate])).join(", ")),
+    ] {
+        if !value.is_empty() {
+            let _ = writeln!(all, "{name:<12}{}", value.replace('\n', "\n            "));
+        }
+    }
+    let _ = writeln!(all, "\n{}", text(&query["sql"]));
+    all
+}
+
+/// Sources, a line each.
+fn sources(sources: &Value) -> String {
+    let counts = ["offered", "delivered", "dropped", "lost", "undecodable"];
+    format!("{}\n", table(sources, &["name", "kind", "state", "unit"], &counts))
+}
+
+/// What is wrong, in sentences.
+fn wrongs(status: &Value) -> Vec<String> {
+    let of = |list: &str| status[list].as_array().cloned().unwrap_or_default();
+    let with_reason = of("sources").into_iter().chain(of("queries")).filter(|one| one["reason"].is_string());
+    with_reason.map(|one| format!("{}: {}", text(&one["name"]), text(&one["reason"]))).collect()
+}
+
+/// Objects as lines of a table: words on the left, numbers on the right.
+fn table(objects: &Value, words: &[&str], counts: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(words.iter().chain(counts));
+    for object in objects.as_array().into_iter().flatten() {
+        let cells = words.iter().map(|word| text(&object[*word]));
+        table.add_row(cells.chain(counts.iter().map(|count| object[*count].to_string())));
+    }
+    for number in words.len()..words.len() + counts.len() {
+        table
+            .column_mut(number)
+            .into_iter()
+            .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    }
+    table
+}
+
+/// A text; nothing where it is none.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The texts of an array.
+pub(crate) fn texts(values: &Value) -> Vec<String> {
+    values.as_array().into_iter().flatten().map(text).collect()
+}
