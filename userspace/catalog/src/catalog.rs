@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tapline_engine::{
     EndReason, Engine, EngineOptions, Event, QueryId, Report, ResultColumns, Subscriber, Subscription,
     WhenFull, demand_of, subscription,
@@ -26,6 +26,10 @@ use tapline_sources::{Clock, Notice};
 const EVENTS_CAPACITY: usize = 4096;
 /// Between two looks at what is not there.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long whoever adds a query waits for sources to send what it reads, and between two looks.
+const JOINS_WITHIN: Duration = Duration::from_millis(250);
+const JOIN_LOOK: Duration = Duration::from_millis(1);
 
 /// How much something matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,11 +166,17 @@ impl Catalog {
         }
         core.save(&definition)?;
         let name = definition.name.clone();
-        let explained = self.run(&mut core, definition, planned);
-        if explained.is_err() {
-            core.forget_saved(&name)?;
+        match self.run(&mut core, definition, planned) {
+            Ok((id, explained)) => {
+                drop(core);
+                self.wait_for(id);
+                Ok(explained)
+            }
+            Err(error) => {
+                core.forget_saved(&name)?;
+                Err(error)
+            }
         }
-        explained
     }
 
     /// Adds a query if some source of this node carries what it reads; says whether it was added.
@@ -195,8 +205,10 @@ impl Catalog {
         let (before, old) = (before.id, before.definition.clone());
         core.save(&definition)?;
         match self.run(&mut core, definition, planned) {
-            Ok(explained) => {
+            Ok((id, explained)) => {
                 self.end(&mut core, before);
+                drop(core);
+                self.wait_for(id);
                 Ok(explained)
             }
             Err(error) => {
@@ -333,13 +345,23 @@ impl Catalog {
         report.map_err(|error| error.to_string())
     }
 
+    /// Waits until a query sees all that comes, so that whoever added it may count on that; no longer than a source
+    /// may take.
+    fn wait_for(&self, query: QueryId) {
+        let begun = Instant::now();
+        let has_joined = || self.core().engine.as_ref().is_none_or(|engine| engine.has_joined(query));
+        while !has_joined() && begun.elapsed() < JOINS_WITHIN {
+            thread::sleep(JOIN_LOOK);
+        }
+    }
+
     /// Runs a query under its name, in the place of one that is there.
     fn run(
         &self,
         core: &mut Core,
         definition: Definition,
         planned: Planned,
-    ) -> Result<Explained, CatalogError> {
+    ) -> Result<(QueryId, Explained), CatalogError> {
         core.check_elements(&planned.query)?;
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
@@ -354,7 +376,7 @@ impl Catalog {
         let entry = Entry { definition, id, query, results, since, ledger, results_lost, failure };
         core.queries.insert(name, entry);
         core.settle();
-        Ok(explained)
+        Ok((id, explained))
     }
 
     /// Ends what ran under a name that is free, or another one's, by now.

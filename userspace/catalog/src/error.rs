@@ -50,7 +50,8 @@ fn nearest_text(nearest: Option<&str>) -> String {
 }
 
 /// The most similar of some names, where one is similar.
-pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let distances = names.map(|known| (strsim::damerau_levenshtein(name, known), known));
     let (distance, known) = distances.min()?;
     (distance <= name.len().max(3) / 3).then(|| known.to_owned())

@@ -21,6 +21,17 @@ enum Part {
     Mirror,
 }
 
+/// An interface that is to be read.
+#[derive(Clone, Debug)]
+pub struct InterfacePlan {
+    /// Its name.
+    pub interface: String,
+    /// Whether it only receives copies: its packets may be taken from the host.
+    pub is_mirror: bool,
+    /// How it is read.
+    pub options: SourceOptions,
+}
+
 /// A part of an interface.
 #[derive(Clone, Debug)]
 struct InterfaceInput {
@@ -29,28 +40,26 @@ struct InterfaceInput {
     options: SourceOptions,
 }
 
-/// The inputs of these interfaces, which may be mirror ports, and who counts their packets by flow: the kernel, if it
-/// can on all of them.
+/// The inputs of these interfaces, and who counts their packets by flow: the kernel, if it can on all of them.
 #[must_use]
-pub fn interface_inputs(
-    interfaces: &[String],
-    is_mirror: bool,
-    options: &SourceOptions,
-) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
+pub fn interface_inputs(interfaces: &[InterfacePlan]) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
     // One that is not there may be one that can.
-    let is_refused =
-        |name: &String| link::find(name).ok().flatten().is_some_and(|link| link.check_xdp().is_err());
+    let is_refused = |plan: &InterfacePlan| {
+        link::find(&plan.interface).ok().flatten().is_some_and(|link| link.check_xdp().is_err())
+    };
     let by_kernel = !interfaces.iter().any(is_refused);
-    let parts: &[Part] = match (by_kernel, is_mirror) {
-        (true, true) => &[Part::Mirror],
-        (true, false) => &[Part::Table, Part::Packets],
-        (false, _) => &[Part::Packets],
-    };
-    let input = |interface: &String, part| -> Box<dyn Input> {
-        Box::new(InterfaceInput { interface: interface.clone(), part, options: options.clone() })
-    };
-    let inputs = interfaces.iter().flat_map(|name| parts.iter().map(|part| input(name, *part))).collect();
-    (inputs, by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty()))
+    let inputs = interfaces.iter().flat_map(|plan| {
+        let parts: &[Part] = match (by_kernel, plan.is_mirror) {
+            (true, true) => &[Part::Mirror],
+            (true, false) => &[Part::Table, Part::Packets],
+            (false, _) => &[Part::Packets],
+        };
+        parts.iter().map(|part| {
+            let (interface, options) = (plan.interface.clone(), plan.options.clone());
+            Box::new(InterfaceInput { interface, part: *part, options }) as Box<dyn Input>
+        })
+    });
+    (inputs.collect(), by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty()))
 }
 
 impl InterfaceInput {

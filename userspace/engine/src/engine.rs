@@ -300,6 +300,13 @@ impl Engine {
         Snapshot { sources: sources.collect(), queries: queries.collect() }
     }
 
+    /// Whether all sources that were there before it send what this query reads: from then on it misses nothing. So
+    /// it is with one that is over.
+    #[must_use]
+    pub fn has_joined(&self, query: QueryId) -> bool {
+        self.queries.get(&query).is_none_or(|query| query.state.has_joined() || query.state.over().is_some())
+    }
+
     /// How far all sources were read.
     #[must_use]
     pub fn progress(&self) -> Progress {

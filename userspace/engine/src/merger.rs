@@ -85,6 +85,9 @@ impl MergerQuery {
     /// Until all sources have come to its layout, no window is known to be whole.
     fn tell_whole(&mut self) {
         let has_joined = self.unjoined.is_empty();
+        if has_joined {
+            self.state.join();
+        }
         self.windows.set_whole_after(if has_joined { self.whole_after } else { EventTime::MAX });
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct QueryState {
     rows_dropped: AtomicU64,
     /// Results that there was no room for with whoever reads them.
     results_lost: AtomicU64,
+    /// Whether all sources that were there before it have come to its layout.
+    has_joined: AtomicBool,
     /// Whether nothing of all this changes any more.
     is_closed: AtomicBool,
 }
@@ -45,6 +47,7 @@ impl QueryState {
             ledgers: (0..workers).map(|_| LedgerCells::default()).collect(),
             rows_dropped: AtomicU64::new(0),
             results_lost: AtomicU64::new(0),
+            has_joined: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -87,6 +90,15 @@ impl QueryState {
 
     pub(crate) fn results_lost(&self) -> u64 {
         self.results_lost.load(Ordering::Relaxed)
+    }
+
+    /// Says that all sources have come to its layout.
+    pub(crate) fn join(&self) {
+        self.has_joined.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_joined(&self) -> bool {
+        self.has_joined.load(Ordering::Acquire)
     }
 
     /// Says that no thread has anything more to tell of it.

@@ -26,5 +26,5 @@ pub use template_file::{Restored, TemplateFile};
 pub use udp::{UdpCounters, UdpListener, UdpOptions};
 pub use url::{ListenerAddress, ListenerUrl};
 
-/// Longest wait of one read of a listener, so that whoever reads can do something else meanwhile.
-const WAIT_MS: u16 = 100;
+/// Longest wait of one read of a listener: so long an order waits that comes meanwhile, such as a query that is new.
+const WAIT_MS: u16 = 10;

@@ -33,8 +33,8 @@ use xdp_plan::Obstacle;
 use crate::kernel::KernelCapture;
 use crate::link::{self, Link};
 
-/// Longest wait of one read, so that whoever reads can do something else meanwhile.
-const WAIT_MS: u16 = 100;
+/// Longest wait of one read: so long an order waits that comes meanwhile, such as a query that is new.
+const WAIT_MS: u16 = 10;
 
 /// Opens an interface in the best way that it and the options allow.
 ///

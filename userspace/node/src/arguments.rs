@@ -65,6 +65,16 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Shape::Table)]
         format: Shape,
     },
+    /// Show a node, refreshed each second: rates, what is wrong, and the newest windows of some queries.
+    Watch {
+        /// Queries to show in place of top_talkers and protocols.
+        names: Vec<String>,
+        #[command(flatten)]
+        node: NodeArguments,
+        /// Show it so many times, a second apart [default: until Ctrl-C].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        times: Option<u64>,
+    },
     /// Let a node read its folder of queries anew.
     Reload {
         #[command(flatten)]
@@ -163,6 +173,7 @@ pub(crate) struct NewQueryArguments {
 #[command(after_help = "Examples:
   tapline run --listen udp://0.0.0.0:2055
   tapline run --interface eth0 --listen udp://0.0.0.0:2055 --state /var/lib/tapline
+  tapline run --config configs/collector.toml
   tapline queries list
   tapline queries watch top_talkers
   tapline queries add dns \"SELECT src_ip, count(*) AS n FROM flows WHERE dst_port = 53
@@ -180,15 +191,21 @@ pub(crate) struct RunArguments {
     /// Keep queries, and templates of exporters, in this folder; without it they are forgotten at the end.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
-    /// Where the API listens. Whoever can reach it may change what runs.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8790")]
-    pub(crate) api: SocketAddr,
+    /// Where the API listens [default: 127.0.0.1:8790]. Whoever can reach it may change what runs.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) api: Option<SocketAddr>,
+    /// Read all of this from a file; configs/ has examples.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "interface", "mirror", "listen", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
+        "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "waiting_rows_max",
+    ])]
+    pub(crate) config: Option<PathBuf>,
     /// Begin without the starting set of queries; a state folder that has queries begins with those.
     #[arg(long)]
     pub(crate) bare: bool,
-    /// Queries that may run at once.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) queries_max: u32,
+    /// Queries that may run at once [default: 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) queries_max: Option<u32>,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are given as partial.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) r#for: Option<Duration>,

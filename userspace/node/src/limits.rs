@@ -1,15 +1,20 @@
 //! Flags that say how exports are read and what the engine may take, the same for all commands that run queries.
 
+use crate::config::{LimitsTable, SourceTable};
 use clap::{Args, ValueEnum};
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
 use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
 use tapline_sources::SourceOptions;
 
+const RECEIVE_BUFFER: usize = 64 << 20;
+const GROUPS_MAX: u32 = 1 << 20;
+const WAITING_ROWS_MAX: u32 = 1 << 20;
+
 /// How exports are read.
 #[derive(Debug, Args)]
 pub(crate) struct ReadingArguments {
     /// Octets of the kernel's queue of each listener.
-    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 20)]
+    #[arg(long, value_name = "OCTETS", default_value_t = RECEIVE_BUFFER)]
     pub(crate) receive_buffer: usize,
     /// How exporters are told apart: by address and source port, or by address alone.
     #[arg(long, value_enum, default_value_t = Identity::AddressAndPort)]
@@ -39,11 +44,11 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// Groups of one aggregate in one pane; rows beyond go into one folded row.
-    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = GROUPS_MAX, value_parser = clap::value_parser!(u32).range(1..))]
     groups_max: u32,
     /// Rows of a query without an aggregate that may wait for rows of a live source that come before them; where
     /// more wait, those before them are dropped when they come.
-    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = WAITING_ROWS_MAX, value_parser = clap::value_parser!(u32).range(1..))]
     waiting_rows_max: u32,
 }
 
@@ -70,6 +75,29 @@ enum EventTime {
 }
 
 impl ReadingArguments {
+    /// What a file says of a source.
+    pub(crate) fn of(source: &SourceTable) -> Result<Self, String> {
+        let wrong = |key: &str, known: &str| format!("{key}: write {known}");
+        let event_time =
+            source.event_time.as_deref().map(|text| EventTime::from_str(text, false)).transpose();
+        let identity =
+            source.exporter_identity.as_deref().map(|text| Identity::from_str(text, false)).transpose();
+        if source.sampling_rate == Some(0) {
+            return Err(wrong("sampling_rate", "a number from 1"));
+        }
+        Ok(Self {
+            receive_buffer: source.receive_buffer.unwrap_or(RECEIVE_BUFFER),
+            exporter_identity: identity
+                .map_err(|_| wrong("exporter_identity", "\"address-and-port\" or \"address\""))?
+                .unwrap_or(Identity::AddressAndPort),
+            sampling_rate: source.sampling_rate,
+            event_time: event_time
+                .map_err(|_| wrong("event_time", "\"flow\", \"export\" or \"receive\""))?
+                .unwrap_or(EventTime::Flow),
+            allowed_lateness_ms: source.allowed_lateness_ms,
+        })
+    }
+
     /// How sources read.
     pub(crate) fn source_options(&self) -> SourceOptions {
         let exports = ExportOptions {
@@ -90,6 +118,26 @@ impl ReadingArguments {
 }
 
 impl EngineArguments {
+    /// What a file says.
+    pub(crate) fn of(limits: &LimitsTable) -> Result<Self, String> {
+        let zero = [
+            ("workers", limits.workers.map(u32::from)),
+            ("groups_max", limits.groups_max),
+            ("waiting_rows_max", limits.waiting_rows_max),
+            ("queries_max", limits.queries_max),
+        ];
+        if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == Some(0)) {
+            return Err(format!("[limits] {key}: write a number from 1"));
+        }
+        let cores = limits.cores.as_deref().map(parse_cores).transpose();
+        Ok(Self {
+            cores: cores.map_err(|wrong| format!("[limits] cores: {wrong}"))?,
+            workers: limits.workers,
+            groups_max: limits.groups_max.unwrap_or(GROUPS_MAX),
+            waiting_rows_max: limits.waiting_rows_max.unwrap_or(WAITING_ROWS_MAX),
+        })
+    }
+
     /// Limits of the engine.
     pub(crate) fn options(&self) -> EngineOptions {
         let defaults = EngineOptions::default();

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod client;
+mod config;
 mod doctor;
 mod failure;
 mod flags;
@@ -12,8 +13,10 @@ mod input;
 mod limits;
 mod log;
 mod message;
+mod node_plan;
 mod outcome;
 mod output;
+mod overview;
 mod progress;
 mod queries;
 mod query;
@@ -60,6 +63,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
         Command::Sources { node, format } => standing::print_sources(&node, format),
         Command::Ledger { node, format } => standing::print_ledger(&node, format),
         Command::Status { node, format } => standing::print_status(&node, format),
+        Command::Watch { names, node, times } => overview::run(&node, &names, times),
         Command::Reload { node } => standing::reload(&node),
         Command::Schema { table } => schema::print(table.as_deref()),
         Command::Doctor { interface } => doctor::print(interface.as_deref()),

@@ -1,56 +1,50 @@
 //! `tapline run`: a node.
 
-use crate::arguments::{RunArguments, check_interfaces};
+use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::log::NodeLog;
 use crate::message::say;
+use crate::node_plan::NodePlan;
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tapline_catalog::{
-    Catalog, CatalogOptions, Definition, Input, Level, ListenerInput, Log, QueryFolder, StateFolder,
-    interface_inputs,
-};
-use tapline_exports::UdpOptions;
-use tapline_interface::link;
-use tapline_query::FlowTable;
+use tapline_catalog::{Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, StateFolder, Tell};
 use tapline_serve::Server;
+use tapline_sources::SystemClock;
 
 /// Between two looks at signals.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
-    check(arguments)?;
+    let plan = NodePlan::resolve(arguments)?;
     let signals = signals::listen()?;
-    let state = arguments.state.as_deref().map(StateFolder::open).transpose().map_err(Failure::Run)?;
-    let folder = state.as_ref().map(|state| QueryFolder::open(&state.queries())).transpose();
-    let folder = folder.map_err(Failure::Run)?;
-    let log: Log = Arc::new(NodeLog::new(arguments.reading.source_options().exports_lateness_ms()));
-    let (inputs, table) = inputs_of(arguments);
+    let state = plan.state.as_deref().map(StateFolder::open).transpose().map_err(Failure::Run)?;
+    let queries = plan.folder.clone().or_else(|| state.as_ref().map(StateFolder::queries));
+    let folder = queries.as_deref().map(QueryFolder::open).transpose().map_err(Failure::Run)?;
+    let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
+    let (inputs, table) = plan.inputs();
     let options = CatalogOptions {
-        engine: arguments.engine.options(),
-        clock: arguments.reading.source_options().clock,
-        queries_max: arguments.queries_max as usize,
+        engine: plan.engine.clone(),
+        clock: Arc::new(SystemClock),
+        queries_max: plan.queries_max,
         table,
         folder: folder.clone(),
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
-    let is_first = state.as_ref().is_none_or(StateFolder::is_new);
-    begin(&catalog, folder.is_some(), is_first && !arguments.bare, log.as_ref());
-    let server = Server::start(arguments.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
+    let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
+    let server = Server::start(plan.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
+    begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
     let supervisor = Supervisor::of_environment();
-    announce(&catalog, &server, arguments.state.as_deref());
+    announce(&catalog, &server, folder.is_some());
     supervisor.ready();
     let started = Instant::now();
-    while !signals.ends.load(Ordering::Relaxed) && arguments.r#for.is_none_or(|time| started.elapsed() < time)
-    {
+    while !signals.ends.load(Ordering::Relaxed) && plan.duration.is_none_or(|time| started.elapsed() < time) {
         if signals.reloads.swap(false, Ordering::Relaxed) {
             reload(&catalog, log.as_ref());
         }
@@ -67,34 +61,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(arguments: &RunArguments) -> Result<(), Failure> {
-    if arguments.interface.is_empty() && arguments.listen.is_empty() {
-        let interfaces = link::all().unwrap_or_default();
-        let names: Vec<&str> = interfaces.iter().map(|link| link.name.as_str()).collect();
-        let message = format!(
-            "nothing to read; give --listen udp://0.0.0.0:2055 for exports of routers, --interface IF for packets, or several \
-             of them. The interfaces here are {}; `tapline doctor` says what each can do",
-            names.join(", ")
-        );
-        return Err(Failure::Usage(message));
-    }
-    check_interfaces(&arguments.interface)
-}
-
-/// What is to be read, and who counts packets by flow.
-fn inputs_of(arguments: &RunArguments) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
-    let options = arguments.reading.source_options();
-    let (mut inputs, table) = interface_inputs(&arguments.interface, arguments.mirror, &options);
-    let udp = UdpOptions { receive_buffer_octets: arguments.reading.receive_buffer, ..UdpOptions::default() };
-    for url in &arguments.listen {
-        let (url, templates) = (url.clone(), arguments.state.clone());
-        inputs.push(Box::new(ListenerInput { name: None, url, udp, templates, options: options.clone() }));
-    }
-    (inputs, table)
-}
-
 /// Adds the queries that a node begins with: those of its folder, or the starting set.
-fn begin(catalog: &Catalog, has_folder: bool, with_starting_set: bool, log: &dyn tapline_catalog::Tell) {
+fn begin(catalog: &Catalog, has_folder: bool, with_starting_set: bool, log: &dyn Tell) {
     if with_starting_set {
         for (name, text) in STARTING_SET {
             let added = Definition::of_text(name, text).and_then(|query| catalog.add_if_carried(query));
@@ -109,7 +77,7 @@ fn begin(catalog: &Catalog, has_folder: bool, with_starting_set: bool, log: &dyn
 }
 
 /// Reads the folder of queries anew.
-fn reload(catalog: &Catalog, log: &dyn tapline_catalog::Tell) {
+fn reload(catalog: &Catalog, log: &dyn Tell) {
     match catalog.reload() {
         Ok(reloaded) => {
             for (what, names) in
@@ -124,7 +92,7 @@ fn reload(catalog: &Catalog, log: &dyn tapline_catalog::Tell) {
 }
 
 /// Says what runs, and what to do next.
-fn announce(catalog: &Catalog, server: &Server, state: Option<&Path>) {
+fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
     let snapshot = catalog.snapshot();
     let names: Vec<&str> = snapshot.sources.iter().map(|source| source.name.as_str()).collect();
     say!(
@@ -133,7 +101,7 @@ fn announce(catalog: &Catalog, server: &Server, state: Option<&Path>) {
         snapshot.queries.len(),
         server.address()
     );
-    if state.is_none() {
+    if !keeps_queries {
         say!("without --state DIR, queries that are added are forgotten at the end");
     }
     say!("next: tapline status; tapline queries list; tapline queries watch NAME");

@@ -108,7 +108,7 @@ fn sources(sources: &Value) -> String {
 }
 
 /// What is wrong, in sentences.
-fn wrongs(status: &Value) -> Vec<String> {
+pub(crate) fn wrongs(status: &Value) -> Vec<String> {
     let of = |list: &str| status[list].as_array().cloned().unwrap_or_default();
     let with_reason = of("sources").into_iter().chain(of("queries")).filter(|one| one["reason"].is_string());
     with_reason.map(|one| format!("{}: {}", text(&one["name"]), text(&one["reason"]))).collect()

@@ -235,7 +235,8 @@ mod tests {
             assert_eq!(plan(repeated), plan("octets"), "{repeated}");
         }
         assert_ne!(plan("count(*)"), plan("octets"));
-        let twice = "SELECT sum(octets) AS x, src_port AS x FROM flows GROUP BY src_port ORDER BY sum(octets)";
+        let twice =
+            "SELECT sum(octets) AS x, src_port AS x FROM flows GROUP BY src_port ORDER BY sum(octets)";
         assert!(Planner::new().plan(twice).is_err(), "two columns of one name");
     }
 }

@@ -15,7 +15,7 @@ use tapline_record::EventTime;
 
 use super::packet_ring::{PacketRing, RingFrame};
 use super::packet_socket::{self, FrameStart, RingShape};
-use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
+use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions};
 use crate::link::{self, Carries, Link};
 use tapline_socket::Poll;
 use tapline_socket::is_passing;
@@ -27,6 +27,8 @@ const BLOCK_OCTETS: usize = 1 << 20;
 const TAGS_OCTETS: u32 = 8;
 /// Longest time that a frame waits for others, ms.
 const BLOCK_WAIT_MS: u32 = 20;
+/// Longest wait of one read, ms: where nothing comes within it, no frame waits for others any more.
+const WAIT_MS: u16 = 100;
 
 /// What may be behind a link header (`ETH_P_*`).
 const IPV4: u16 = libc::ETH_P_IP as u16;

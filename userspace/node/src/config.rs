@@ -1,0 +1,198 @@
+//! The configuration of a node, from a file.
+//!
+//! Takes TOML, gives what the command line gives. Nothing that is mistyped is passed over: the key, the line and what
+//! would be right are named.
+
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tapline_catalog::nearest;
+use tapline_exports::ListenerUrl;
+
+/// What a file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    pub(crate) node: NodeTable,
+    #[serde(rename = "source")]
+    pub(crate) sources: Vec<SourceTable>,
+    pub(crate) limits: LimitsTable,
+    pub(crate) queries: QueriesTable,
+}
+
+/// `[node]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NodeTable {
+    /// Where queries and templates are kept.
+    pub(crate) state: Option<PathBuf>,
+    /// Where the API listens.
+    pub(crate) api: Option<SocketAddr>,
+}
+
+/// `[[source]]`: an interface or a listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SourceTable {
+    /// What the rows of a listener name as their source; interfaces are called by their own names.
+    pub(crate) name: Option<String>,
+    pub(crate) interface: Option<String>,
+    /// Whether the interface only receives copies.
+    pub(crate) mirror: bool,
+    pub(crate) listen: Option<Listen>,
+    /// Octets of the kernel's queue of a listener.
+    pub(crate) receive_buffer: Option<usize>,
+    pub(crate) allowed_lateness_ms: Option<u32>,
+    pub(crate) event_time: Option<String>,
+    pub(crate) exporter_identity: Option<String>,
+    pub(crate) sampling_rate: Option<u64>,
+}
+
+/// A URL to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Listen(pub(crate) ListenerUrl);
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LimitsTable {
+    pub(crate) cores: Option<String>,
+    pub(crate) workers: Option<u16>,
+    pub(crate) groups_max: Option<u32>,
+    pub(crate) waiting_rows_max: Option<u32>,
+    pub(crate) queries_max: Option<u32>,
+}
+
+/// `[queries]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QueriesTable {
+    /// Where queries are, in place of the state folder's.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let said = |what: String| Failure::Usage(format!("--config {}: {what}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| said(error.to_string()))?;
+        Self::parse(&text).map_err(said)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml_edit::de::from_str(text).map_err(|error| of_error(&error, text))?;
+        for (number, source) in (1..).zip(&config.sources) {
+            source.check().map_err(|wrong| format!("[[source]] {number}: {wrong}"))?;
+        }
+        Ok(config)
+    }
+}
+
+impl SourceTable {
+    /// Refuses what belongs to the other kind of source, and would be passed over.
+    fn check(&self) -> Result<(), String> {
+        let of_listeners = [
+            ("name", self.name.is_some()),
+            ("receive_buffer", self.receive_buffer.is_some()),
+            ("event_time", self.event_time.is_some()),
+            ("exporter_identity", self.exporter_identity.is_some()),
+            ("sampling_rate", self.sampling_rate.is_some()),
+        ];
+        match (&self.interface, &self.listen) {
+            (Some(_), Some(_)) => {
+                Err("it is an interface or a listener; give each a [[source]] of its own".to_owned())
+            }
+            (None, None) => {
+                Err("it reads nothing; give it interface = \"eth0\" or listen = \"udp://0.0.0.0:2055\""
+                    .to_owned())
+            }
+            (None, Some(_)) if self.mirror => Err("mirror is for interfaces; leave it out".to_owned()),
+            (Some(_), None) => match of_listeners.into_iter().find(|(_, is_given)| *is_given) {
+                Some((key, _)) => Err(format!("{key} is for listeners; leave it out")),
+                None => Ok(()),
+            },
+            (None, Some(_)) => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a text, where, and what would be right.
+fn of_error(error: &toml_edit::de::Error, text: &str) -> String {
+    let place = error.span().map_or_else(String::new, |span| {
+        let before = &text[..span.start.min(text.len())];
+        let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
+        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+    });
+    format!("{place}{}", said_better(error.message()))
+}
+
+/// What the parser says of an unknown key, in our words; else its own.
+fn said_better(message: &str) -> String {
+    // "unknown field `x`, expected one of `a`, `b`"
+    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match (message.strip_prefix("unknown field"), words.split_first()) {
+        (Some(_), Some((key, known))) => {
+            let right = match nearest(key, known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("here may be {}", known.join(", ")),
+            };
+            format!("there is no key `{key}`; {right}")
+        }
+        _ => message.trim_end().replace('\n', ", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_configuration_that_comes_with_us_loads() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let configs: Vec<PathBuf> =
+            entries.filter(|path| path.extension().is_some_and(|of| of == "toml")).collect();
+        assert!(configs.len() >= 2, "{configs:?}");
+        for config in configs {
+            let read = ConfigFile::read(&config).unwrap();
+            assert!(!read.sources.is_empty(), "{}", config.display());
+        }
+    }
+
+    #[test]
+    fn what_is_mistyped_is_named_with_its_place() {
+        let cases = [
+            ("[nod]\n", "line 1, column 2: there is no key `nod`; did you mean `node`?"),
+            ("[node]\nstat = 1", "line 2, column 1: there is no key `stat`; did you mean `state`?"),
+            (
+                "[[source]]\nhost = true",
+                "line 2, column 1: there is no key `host`; here may be name, interface",
+            ),
+            ("[limits]\nworkers = \"x\"", "line 2, column 11: invalid type: string \"x\", expected u16"),
+            (
+                "[[source]]\nlisten = \"0.0.0.0:2055\"",
+                "line 2, column 10: write udp://HOST:PORT or tcp://HOST:PORT",
+            ),
+            ("[[source]]\n", "[[source]] 1: it reads nothing; give it interface = \"eth0\""),
+            (
+                "[[source]]\ninterface = \"a\"\nname = \"b\"",
+                "[[source]] 1: name is for listeners; leave it out",
+            ),
+            ("[node\n", "line 1, column 6: "),
+        ];
+        for (text, expected) in cases {
+            let said = ConfigFile::parse(text).unwrap_err();
+            assert!(said.starts_with(expected) && !said.contains('\n'), "{text}: {said}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a node is to do, as the command line or a file of it says.
+
+use crate::arguments::{RunArguments, check_interfaces};
+use crate::config::{ConfigFile, Listen, SourceTable};
+use crate::failure::Failure;
+use crate::limits::{EngineArguments, ReadingArguments};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tapline_catalog::{Input, InterfacePlan, ListenerInput, interface_inputs};
+use tapline_engine::EngineOptions;
+use tapline_exports::UdpOptions;
+use tapline_interface::link;
+use tapline_query::FlowTable;
+use tapline_sources::SourceOptions;
+
+/// Where the API listens, unless something else is said.
+const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
+/// Queries that may run at once, likewise.
+const QUERIES_MAX: u32 = 1000;
+
+/// What a node is to do.
+pub(crate) struct NodePlan {
+    pub(crate) interfaces: Vec<InterfacePlan>,
+    pub(crate) listeners: Vec<ListenerInput>,
+    pub(crate) state: Option<PathBuf>,
+    /// Where queries are, in place of the state folder's.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) api: SocketAddr,
+    pub(crate) queries_max: usize,
+    pub(crate) engine: EngineOptions,
+    /// How far records may be late, in milliseconds, where a source does not say; for what is said of late ones.
+    pub(crate) lateness_ms: u32,
+    /// Whether it begins without the starting set.
+    pub(crate) is_bare: bool,
+    /// After how long it ends.
+    pub(crate) duration: Option<Duration>,
+}
+
+impl NodePlan {
+    /// What these arguments say, and the file that they name.
+    pub(crate) fn resolve(arguments: &RunArguments) -> Result<Self, Failure> {
+        let config = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
+        let plan = match &config {
+            Some(config) => Self::of_file(arguments, config)?,
+            None => Self::of_arguments(arguments),
+        };
+        if plan.interfaces.is_empty() && plan.listeners.is_empty() {
+            return Err(nothing_to_read());
+        }
+        let names: Vec<String> = plan.interfaces.iter().map(|plan| plan.interface.clone()).collect();
+        check_interfaces(&names)?;
+        Ok(plan)
+    }
+
+    fn of_arguments(arguments: &RunArguments) -> Self {
+        let source = |interface: Option<&String>, listen| SourceTable {
+            interface: interface.cloned(),
+            mirror: arguments.mirror,
+            listen,
+            ..SourceTable::default()
+        };
+        let interfaces = arguments.interface.iter().map(|name| source(Some(name), None));
+        let listeners = arguments.listen.iter().map(|url| source(None, Some(Listen(url.clone()))));
+        let mut plan = Self::new(arguments, &arguments.engine, arguments.queries_max.unwrap_or(QUERIES_MAX));
+        plan.lateness_ms = arguments.reading.source_options().exports_lateness_ms();
+        interfaces.chain(listeners).for_each(|source| plan.add(&source, &arguments.reading));
+        plan
+    }
+
+    fn of_file(arguments: &RunArguments, config: &ConfigFile) -> Result<Self, Failure> {
+        let file = arguments.config.as_deref().unwrap_or(Path::new(""));
+        let said = |wrong: String| Failure::Usage(format!("--config {}: {wrong}", file.display()));
+        let engine = EngineArguments::of(&config.limits).map_err(said)?;
+        let mut plan = Self::new(arguments, &engine, config.limits.queries_max.unwrap_or(QUERIES_MAX));
+        plan.state = plan.state.or_else(|| config.node.state.clone());
+        plan.api = arguments.api.or(config.node.api).unwrap_or(API);
+        plan.folder.clone_from(&config.queries.folder);
+        for (number, source) in (1..).zip(&config.sources) {
+            let reading = ReadingArguments::of(source)
+                .map_err(|wrong| said(format!("[[source]] {number}: {wrong}")))?;
+            plan.add(source, &reading);
+        }
+        Ok(plan)
+    }
+
+    fn new(arguments: &RunArguments, engine: &EngineArguments, queries_max: u32) -> Self {
+        Self {
+            interfaces: vec![],
+            listeners: vec![],
+            state: arguments.state.clone(),
+            folder: None,
+            api: arguments.api.unwrap_or(API),
+            queries_max: queries_max as usize,
+            engine: engine.options(),
+            lateness_ms: SourceOptions::default().exports_lateness_ms(),
+            is_bare: arguments.bare,
+            duration: arguments.r#for,
+        }
+    }
+
+    fn add(&mut self, source: &SourceTable, reading: &ReadingArguments) {
+        let options = reading.source_options();
+        if let Some(interface) = source.interface.clone() {
+            self.interfaces.push(InterfacePlan { interface, is_mirror: source.mirror, options });
+        } else if let Some(listen) = &source.listen {
+            let udp = UdpOptions { receive_buffer_octets: reading.receive_buffer, ..UdpOptions::default() };
+            let (name, url, templates) = (source.name.clone(), listen.0.clone(), self.state.clone());
+            self.listeners.push(ListenerInput { name, url, udp, templates, options });
+        }
+    }
+
+    /// What is to be read, and who counts packets by flow.
+    pub(crate) fn inputs(&self) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
+        let (mut inputs, table) = interface_inputs(&self.interfaces);
+        inputs.extend(self.listeners.iter().map(|listener| Box::new(listener.clone()) as Box<dyn Input>));
+        (inputs, table)
+    }
+}
+
+fn nothing_to_read() -> Failure {
+    let interfaces = link::all().unwrap_or_default();
+    let names: Vec<&str> = interfaces.iter().map(|link| link.name.as_str()).collect();
+    Failure::Usage(format!(
+        "nothing to read; give --listen udp://0.0.0.0:2055 for exports of routers, --interface IF for packets, several of \
+         them, or --config FILE. The interfaces here are {}; `tapline doctor` says what each can do",
+        names.join(", ")
+    ))
+}
