@@ -152,7 +152,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     assert_eq!(node.ask(&["queries", "add", "talkers", BY_SECOND]).code, Some(0));
     fails(&["queries", "add", "talkers", BY_SECOND], 2, "there is a query `talkers` already");
     fails(&["queries", "show", "talker"], 2, "did you mean `talkers`?");
-    fails(&["queries", "replace", "talkers", "SELECT 1 FROM"], 2, "line 1");
+    fails(&["queries", "replace", "talkers", "SELECT 1 FROM"], 2, "Expected: identifier");
     assert_eq!(node.ask(&["queries", "add", "b", BY_SECOND]).code, Some(0));
     fails(&["queries", "add", "c", BY_SECOND], 1, "2 queries are running, and no more may");
     assert_eq!(names(&node), ["b", "talkers"]);

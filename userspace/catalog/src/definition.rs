@@ -72,8 +72,7 @@ impl Definition {
     }
 
     /// As text; [`Self::of_text`] reads it.
-    #[must_use]
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         for line in self.options.note.lines() {
             text.push_str(if line.is_empty() { "--" } else { "-- " });

@@ -57,7 +57,7 @@ impl TemplateFile {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn in_folder(folder: &Path, name: &str) -> io::Result<Self> {
+    pub(crate) fn in_folder(folder: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Ok(Self { path: folder.join(name), told: (0, EventTime::MIN), writer: None })
     }

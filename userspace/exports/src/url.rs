@@ -41,7 +41,7 @@ impl ListenerUrl {
     /// The file of its templates in a folder; those of connections end with them.
     ///
     /// # Errors
-    /// As for [`TemplateFile::in_folder`].
+    /// When the folder cannot be made.
     pub fn templates(&self, folder: &Path) -> Result<Option<TemplateFile>, String> {
         let ListenerAddress::Udp(address) = self.address else { return Ok(None) };
         let name = format!("templates-udp-{}", address.port());

@@ -83,13 +83,16 @@ fn figures(file: &File) -> Option<Finding> {
     Some(Finding::new(&file.path, line + 1, right))
 }
 
-/// What is in the folder of configuration files is TOML; a README may explain it.
+/// What is in the folder of configuration files is TOML, a query of the starting set, or a unit of systemd; a README may
+/// explain it.
 fn configuration(file: &File) -> Vec<Finding> {
-    if file.path.ends_with("README.md") {
+    let is_query = file.path.starts_with("configs/queries/") && file.path.ends_with(".sql");
+    if is_query || file.path.ends_with("README.md") || file.path.ends_with(".service") {
         return Vec::new();
     }
     if !file.path.ends_with(".toml") {
-        return vec![Finding::new(&file.path, 1, "configuration files are TOML and are named `*.toml`")];
+        let right = "configuration files are named `*.toml`, queries `queries/*.sql`, units `*.service`";
+        return vec![Finding::new(&file.path, 1, right)];
     }
     let Err(error) = Document::parse(file.text.as_str()) else { return Vec::new() };
     let start = error.span().map_or(0, |span| span.start);

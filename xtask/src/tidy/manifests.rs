@@ -17,7 +17,7 @@ pub(super) const DEPENDENCY_TABLES: &[&str] = &["dependencies", "dev-dependencie
 
 /// The folders of the only packages that may depend on DataFusion.
 const MAY_SEE_DATAFUSION: &[&str] =
-    &["userspace/query", "userspace/operators", "userspace/node", "tests", "benches"];
+    &["userspace/query", "userspace/operators", "userspace/sinks", "userspace/node", "tests", "benches"];
 
 /// The folders of the packages that build in seconds, which Arrow would forbid.
 const LIGHT: &[&str] = &["userspace/trafficgen", "xtask/programs", "xtask"];

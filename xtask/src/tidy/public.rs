@@ -24,13 +24,8 @@ const FUZZ_TARGETS: &str = "fuzz";
 const THIS_FILE: &str = "xtask/src/tidy/public.rs";
 
 /// Public for users who are not here yet, and why.
-const NOT_YET_NAMED: &[(&str, &str)] = &[
-    (
-        "remove_source",
-        "sources come and go as queries do (0022); the program that lets them is not written yet",
-    ),
-    ("ask_for_reports", "whoever runs sources that come and go asks for their accounts (0022)"),
-];
+const NOT_YET_NAMED: &[(&str, &str)] =
+    &[("ask_for_reports", "whoever runs sources that come and go asks for their accounts (0022)")];
 
 /// An item that is declared public.
 #[derive(Debug)]
