@@ -3,7 +3,7 @@
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
 use crate::folder::QueryFolder;
-use crate::input::Input;
+use crate::input::InputSet;
 use crate::inputs::Inputs;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
@@ -54,6 +54,9 @@ pub trait Tell: Send + Sync {
 /// The same, as several have it.
 pub type Log = Arc<dyn Tell>;
 
+/// Tells what is to be read, as a file says it now, and in sentences what of it does not hold before the next start.
+pub type Reread = Box<dyn Fn() -> Result<(InputSet, Vec<String>), String> + Send + Sync>;
+
 /// What a catalog is started with.
 pub struct CatalogOptions {
     /// Limits of its engine.
@@ -62,8 +65,8 @@ pub struct CatalogOptions {
     pub clock: Arc<dyn Clock>,
     /// Queries that may run at once.
     pub queries_max: usize,
-    /// Who counts the packets of interfaces by flow.
-    pub table: Option<FlowTable>,
+    /// What tells anew what is to be read, where a file says it.
+    pub reread: Option<Reread>,
     /// Where queries are kept; without it they are forgotten at the end.
     pub folder: Option<QueryFolder>,
     /// Where it tells what happens.
@@ -78,7 +81,7 @@ pub struct Catalog {
     collector: Mutex<Option<JoinHandle<()>>>,
     clock: Arc<dyn Clock>,
     log: Log,
-    table: Option<FlowTable>,
+    reread: Option<Reread>,
     started: EventTime,
 }
 
@@ -87,6 +90,7 @@ struct Core {
     /// Until the end.
     engine: Option<Engine>,
     inputs: Inputs,
+    table: Option<FlowTable>,
     queries: BTreeMap<String, Entry>,
     subscriber: Subscriber,
     queries_max: usize,
@@ -105,9 +109,15 @@ struct Entry {
     failure: Option<String>,
 }
 
-/// What reading the folder anew changed.
+/// What reading everything anew changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reloaded {
+    /// Names of sources that came.
+    pub sources_added: Vec<String>,
+    /// Those that went.
+    pub sources_removed: Vec<String>,
+    /// What does not hold before the next start, in sentences.
+    pub later: Vec<String>,
     /// Names of queries that came.
     pub added: Vec<String>,
     /// Those that are others now.
@@ -123,8 +133,9 @@ impl Catalog {
     ///
     /// # Errors
     /// When an input cannot be opened, or there is no room for threads; a query that cannot be run is only told.
-    pub fn start(options: CatalogOptions, inputs: Vec<Box<dyn Input>>) -> Result<Arc<Self>, String> {
-        let CatalogOptions { engine, clock, queries_max, table, folder, log } = options;
+    pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
+        let CatalogOptions { engine, clock, queries_max, reread, folder, log } = options;
+        let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let engine = EngineOptions { sources: inputs.len(), ..engine };
         let mut engine = Engine::start(engine, Arc::clone(&clock), subscriber.clone())
@@ -132,7 +143,7 @@ impl Catalog {
         let mut inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
         inputs.start(&mut engine)?;
         let (engine, queries) = (Some(engine), BTreeMap::new());
-        let core = Core { engine, inputs, queries, subscriber, queries_max, folder };
+        let core = Core { engine, inputs, table, queries, subscriber, queries_max, folder };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
             results: RwLock::default(),
@@ -141,7 +152,7 @@ impl Catalog {
             started: clock.now(),
             clock,
             log,
-            table,
+            reread,
         });
         let collector = Arc::clone(&catalog);
         let spawned =
@@ -156,7 +167,7 @@ impl Catalog {
     /// # Errors
     /// When it is wrong, its name is taken, or it cannot be kept; then nothing changes.
     pub fn add(&self, definition: Definition) -> Result<Explained, CatalogError> {
-        let planned = query::plan(&definition, self.table, self.clock.now())?;
+        let planned = self.plan(&definition)?;
         let mut core = self.core();
         if core.queries.contains_key(&definition.name) {
             return Err(CatalogError::Exists(definition.name));
@@ -184,7 +195,7 @@ impl Catalog {
     /// # Errors
     /// As for [`Self::add`].
     pub fn add_if_carried(&self, definition: Definition) -> Result<bool, CatalogError> {
-        let planned = query::plan(&definition, self.table, self.clock.now())?;
+        let planned = self.plan(&definition)?;
         let is_carried = self.core().inputs.are_carried(&streams_of(&planned.query));
         if is_carried {
             self.add(definition)?;
@@ -197,7 +208,7 @@ impl Catalog {
     /// # Errors
     /// As for [`Self::add`], or when there is none; then the other one runs on.
     pub fn replace(&self, definition: Definition) -> Result<Explained, CatalogError> {
-        let planned = query::plan(&definition, self.table, self.clock.now())?;
+        let planned = self.plan(&definition)?;
         let mut core = self.core();
         let Some(before) = core.queries.get(&definition.name) else {
             return Err(core.unknown(&definition.name));
@@ -239,7 +250,7 @@ impl Catalog {
     /// # Errors
     /// When it is wrong.
     pub fn explain(&self, definition: &Definition) -> Result<Explained, CatalogError> {
-        let planned = query::plan(definition, self.table, self.clock.now())?;
+        let planned = self.plan(definition)?;
         let core = self.core();
         core.check_elements(&planned.query)?;
         Ok(core.explained(&planned, &streams_of(&planned.query)))
@@ -279,23 +290,56 @@ impl Catalog {
         }
     }
 
-    /// Reads the folder anew: what is there and does not run is added, what is another one is replaced, what is not
-    /// there any more is dropped.
+    /// Reads anew what is to be read, and the folder of queries: what is there and does not run is added, what is another
+    /// one is replaced, what is not there any more is dropped.
     ///
     /// # Errors
-    /// When there is no folder, or it cannot be read; then nothing changes.
+    /// When there is neither, or one cannot be read; then nothing changes.
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
         let folder = self.core().folder.clone();
-        let none =
-            "this node keeps no queries, so that there is nothing to read anew; start it with --state DIR";
-        let folder = folder.ok_or_else(|| CatalogError::Failed(none.to_owned()))?;
-        let found = folder.load().map_err(CatalogError::Failed)?;
-        let (mut reloaded, mut there) = (Reloaded::default(), vec![]);
+        if folder.is_none() && self.reread.is_none() {
+            let none = "this node keeps no queries, so that there is nothing to read anew; start it with --state DIR";
+            return Err(CatalogError::Failed(none.to_owned()));
+        }
+        let found = folder.as_ref().map(QueryFolder::load).transpose().map_err(CatalogError::Failed)?;
+        let mut reloaded = Reloaded::default();
+        if let Some(reread) = &self.reread {
+            let (inputs, later) = reread().map_err(CatalogError::wrong)?;
+            self.change_inputs(inputs, &mut reloaded)?;
+            reloaded.later = later;
+        }
+        if let Some(found) = found {
+            self.change_queries(found, &mut reloaded);
+        }
+        Ok(reloaded)
+    }
+
+    /// Reads other inputs from now on.
+    fn change_inputs(&self, inputs: InputSet, reloaded: &mut Reloaded) -> Result<(), CatalogError> {
+        let core = &mut *self.core();
+        let demand = core.demand();
+        let needs_table = demand.columns(StreamId::PacketFlows).is_some();
+        if needs_table && inputs.table.is_none() && core.table.is_some() {
+            let message = "some query reads what the kernel counts by flow, which not all of these interfaces can; \
+                 start the node anew with them";
+            return Err(CatalogError::wrong(message));
+        }
+        core.look();
+        let Some(engine) = &mut core.engine else { return Err(ended()) };
+        let [came, gone] = core.inputs.change_to(inputs.inputs, engine, &demand);
+        core.table = inputs.table;
+        (reloaded.sources_added, reloaded.sources_removed) = (came, gone);
+        Ok(())
+    }
+
+    /// Runs the queries of a folder, and no others.
+    fn change_queries(&self, found: Vec<Result<Definition, String>>, reloaded: &mut Reloaded) {
+        let mut there = vec![];
         for definition in found {
             match definition {
                 Ok(definition) => {
                     there.push(definition.name.clone());
-                    self.take_up(definition, &mut reloaded);
+                    self.take_up(definition, reloaded);
                 }
                 Err(refused) => reloaded.refused.push(refused),
             }
@@ -309,7 +353,6 @@ impl Catalog {
                 Err(error) => reloaded.refused.push(error.to_string()),
             }
         }
-        Ok(reloaded)
     }
 
     /// Adds what is there and does not run, replaces what is another one.
@@ -343,6 +386,11 @@ impl Catalog {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
         report.map_err(|error| error.to_string())
+    }
+
+    fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
+        let table = self.core().table;
+        query::plan(definition, table, self.clock.now())
     }
 
     /// Waits until a query sees all that comes, so that whoever added it may count on that; no longer than a source

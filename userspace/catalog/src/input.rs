@@ -1,5 +1,6 @@
 //! Something that a node reads.
 
+use tapline_query::FlowTable;
 use tapline_record::Stream;
 use tapline_sources::{Demand, Source};
 
@@ -7,6 +8,9 @@ use tapline_sources::{Demand, Source};
 pub trait Input: Send {
     /// What its rows name as their source.
     fn name(&self) -> String;
+
+    /// What is the same for another one that reads the same in the same way.
+    fn identity(&self) -> String;
 
     /// What it is, in a word or two.
     fn kind(&self) -> &'static str;
@@ -33,4 +37,12 @@ pub trait Input: Send {
     /// # Errors
     /// What stands in the way, with the mend.
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String>;
+}
+
+/// What a node reads, as its configuration says.
+pub struct InputSet {
+    /// All of it.
+    pub inputs: Vec<Box<dyn Input>>,
+    /// Who counts the packets of interfaces by flow.
+    pub table: Option<FlowTable>,
 }

@@ -62,18 +62,33 @@ impl Counted {
 
 impl Inputs {
     pub(crate) fn new(inputs: Vec<Box<dyn Input>>, clock: Arc<dyn Clock>, log: Log) -> Self {
-        let since = clock.now();
-        let slot = |input| Slot {
-            input,
-            state: SourceState::Unused,
-            since,
-            sources: vec![],
-            tried: Instant::now(),
-            past: Counted::default(),
-            now: vec![],
-            unit: "",
-        };
-        Self { slots: inputs.into_iter().map(slot).collect(), clock, log }
+        let slots = inputs.into_iter().map(|input| Slot::new(input, clock.now())).collect();
+        Self { slots, clock, log }
+    }
+
+    /// Reads these from now on: those that were read before in the same way stay as they are. Gives the names of those
+    /// that came, and of those that went.
+    pub(crate) fn change_to(
+        &mut self,
+        inputs: Vec<Box<dyn Input>>,
+        engine: &mut Engine,
+        demand: &Demand,
+    ) -> [Vec<String>; 2] {
+        let stay: Vec<String> = inputs.iter().map(|input| input.identity()).collect();
+        let gone = self.slots.extract_if(.., |slot| !stay.contains(&slot.input.identity()));
+        let gone = gone.map(|mut slot| {
+            slot.close(engine);
+            slot.input.name()
+        });
+        let gone = gone.collect();
+        let known: Vec<String> = self.slots.iter().map(|slot| slot.input.identity()).collect();
+        let (mut came, now) = (vec![], self.clock.now());
+        for input in inputs.into_iter().filter(|input| !known.contains(&input.identity())) {
+            came.push(input.name());
+            self.slots.push(Slot::new(input, now));
+        }
+        self.settle(engine, demand);
+        [came, gone]
     }
 
     /// Looks whether all can be opened, and opens those that are always open.
@@ -170,6 +185,19 @@ impl Inputs {
 }
 
 impl Slot {
+    fn new(input: Box<dyn Input>, since: EventTime) -> Self {
+        Self {
+            input,
+            state: SourceState::Unused,
+            since,
+            sources: vec![],
+            tried: Instant::now(),
+            past: Counted::default(),
+            now: vec![],
+            unit: "",
+        }
+    }
+
     fn is_needed(&self, demand: &Demand) -> bool {
         !self.input.is_on_demand()
             || self.input.streams().iter().any(|stream| demand.columns(stream.id).is_some())

@@ -3,7 +3,7 @@
 //! Either is attached to the interface while some query reads it. What a mirror port gives is not shared by two
 //! programs, so its packets and its table are one input.
 
-use crate::input::Input;
+use crate::input::{Input, InputSet};
 use tapline_interface::link;
 use tapline_interface::live::{self, LiveOptions};
 use tapline_query::FlowTable;
@@ -42,7 +42,7 @@ struct InterfaceInput {
 
 /// The inputs of these interfaces, and who counts their packets by flow: the kernel, if it can on all of them.
 #[must_use]
-pub fn interface_inputs(interfaces: &[InterfacePlan]) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
+pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
     // One that is not there may be one that can.
     let is_refused = |plan: &InterfacePlan| {
         link::find(&plan.interface).ok().flatten().is_some_and(|link| link.check_xdp().is_err())
@@ -59,7 +59,8 @@ pub fn interface_inputs(interfaces: &[InterfacePlan]) -> (Vec<Box<dyn Input>>, O
             Box::new(InterfaceInput { interface, part: *part, options }) as Box<dyn Input>
         })
     });
-    (inputs.collect(), by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty()))
+    let table = by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty());
+    InputSet { inputs: inputs.collect(), table }
 }
 
 impl InterfaceInput {
@@ -80,6 +81,10 @@ impl InterfaceInput {
 impl Input for InterfaceInput {
     fn name(&self) -> String {
         self.interface.clone()
+    }
+
+    fn identity(&self) -> String {
+        format!("{self:?}")
     }
 
     fn kind(&self) -> &'static str {

@@ -22,12 +22,12 @@ mod query;
 mod results;
 mod status;
 
-pub use catalog::{Catalog, CatalogOptions, Level, Log, Reloaded, Tell};
+pub use catalog::{Catalog, CatalogOptions, Level, Log, Reloaded, Reread, Tell};
 pub use definition::{Definition, QueryOptions};
 pub use duration::{duration_text, parse_duration};
 pub use error::{CatalogError, nearest};
 pub use folder::{QueryFolder, StateFolder};
-pub use input::Input;
+pub use input::{Input, InputSet};
 pub use interface::{InterfacePlan, interface_inputs};
 pub use listener::ListenerInput;
 pub use query::Explained;

@@ -26,6 +26,10 @@ impl Input for ListenerInput {
         self.name.clone().unwrap_or_else(|| self.url.url.clone())
     }
 
+    fn identity(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn kind(&self) -> &'static str {
         "flow exports"
     }

@@ -14,7 +14,7 @@ pub enum Finishing {
 }
 
 /// Limits of an engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Operator threads.
     pub workers: usize,

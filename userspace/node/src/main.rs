@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
     match arguments.command {
         Command::Query(arguments) => query::run(&arguments.resolve(given)?),
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Queries { command, node } => queries::run(command, &node),
         Command::Sources { node, format } => standing::print_sources(&node, format),
         Command::Ledger { node, format } => standing::print_ledger(&node, format),

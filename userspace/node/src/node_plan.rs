@@ -7,11 +7,10 @@ use crate::limits::{EngineArguments, ReadingArguments};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tapline_catalog::{Input, InterfacePlan, ListenerInput, interface_inputs};
+use tapline_catalog::{Input, InputSet, InterfacePlan, ListenerInput, interface_inputs};
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
 use tapline_interface::link;
-use tapline_query::FlowTable;
 use tapline_sources::SourceOptions;
 
 /// Where the API listens, unless something else is said.
@@ -110,11 +109,23 @@ impl NodePlan {
         }
     }
 
-    /// What is to be read, and who counts packets by flow.
-    pub(crate) fn inputs(&self) -> (Vec<Box<dyn Input>>, Option<FlowTable>) {
-        let (mut inputs, table) = interface_inputs(&self.interfaces);
-        inputs.extend(self.listeners.iter().map(|listener| Box::new(listener.clone()) as Box<dyn Input>));
-        (inputs, table)
+    /// What is to be read.
+    pub(crate) fn inputs(&self) -> InputSet {
+        let mut set = interface_inputs(&self.interfaces);
+        set.inputs.extend(self.listeners.iter().map(|listener| Box::new(listener.clone()) as Box<dyn Input>));
+        set
+    }
+
+    /// What another plan says that this node does not do before its next start, in sentences.
+    pub(crate) fn later(&self, other: &Self) -> Vec<String> {
+        let differences = [
+            ("[node] state", self.state != other.state),
+            ("[node] api", self.api != other.api),
+            ("[queries] folder", self.folder != other.folder),
+            ("[limits]", self.queries_max != other.queries_max || self.engine != other.engine),
+        ];
+        let differ = differences.into_iter().filter(|(_, differs)| *differs);
+        differ.map(|(what, _)| format!("{what} holds from the next start on")).collect()
     }
 }
 

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tapline_catalog::{Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, StateFolder, Tell};
+use tapline_catalog::{
+    Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, Reread, StateFolder, Tell,
+};
 use tapline_serve::Server;
 use tapline_sources::SystemClock;
 
@@ -20,23 +22,22 @@ use tapline_sources::SystemClock;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the command.
-pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
-    let plan = NodePlan::resolve(arguments)?;
+pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
+    let plan = Arc::new(NodePlan::resolve(&arguments)?);
     let signals = signals::listen()?;
     let state = plan.state.as_deref().map(StateFolder::open).transpose().map_err(Failure::Run)?;
     let queries = plan.folder.clone().or_else(|| state.as_ref().map(StateFolder::queries));
     let folder = queries.as_deref().map(QueryFolder::open).transpose().map_err(Failure::Run)?;
     let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
-    let (inputs, table) = plan.inputs();
     let options = CatalogOptions {
         engine: plan.engine.clone(),
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
-        table,
+        reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan))),
         folder: folder.clone(),
         log: Arc::clone(&log),
     };
-    let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
+    let catalog = Catalog::start(options, plan.inputs()).map_err(Failure::Run)?;
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server = Server::start(plan.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
@@ -61,6 +62,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Reads the file of a node anew.
+fn reread(arguments: RunArguments, plan: Arc<NodePlan>) -> Reread {
+    Box::new(move || {
+        let now = NodePlan::resolve(&arguments).map_err(|failure| failure.to_string())?;
+        Ok((now.inputs(), plan.later(&now)))
+    })
+}
+
 /// Adds the queries that a node begins with: those of its folder, or the starting set.
 fn begin(catalog: &Catalog, has_folder: bool, with_starting_set: bool, log: &dyn Tell) {
     if with_starting_set {
@@ -80,11 +89,16 @@ fn begin(catalog: &Catalog, has_folder: bool, with_starting_set: bool, log: &dyn
 fn reload(catalog: &Catalog, log: &dyn Tell) {
     match catalog.reload() {
         Ok(reloaded) => {
-            for (what, names) in
-                [("added", &reloaded.added), ("replaced", &reloaded.replaced), ("dropped", &reloaded.dropped)]
-            {
+            for (what, names) in [
+                ("read from now on", &reloaded.sources_added),
+                ("not read any more", &reloaded.sources_removed),
+                ("added", &reloaded.added),
+                ("replaced", &reloaded.replaced),
+                ("dropped", &reloaded.dropped),
+            ] {
                 names.iter().for_each(|name| log.say(Level::Info, &format!("{name} is {what}")));
             }
+            reloaded.later.iter().for_each(|later| log.say(Level::Info, later));
             reloaded.refused.iter().for_each(|refused| log.say(Level::Warning, refused));
         }
         Err(error) => log.say(Level::Warning, &error.to_string()),

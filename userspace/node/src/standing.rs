@@ -48,9 +48,9 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
 pub(crate) fn reload(node: &NodeArguments) -> Result<(), Failure> {
     let answer = Client::new(node)?.ask(ureq::http::Method::POST, "/api/v1/reload", None)?;
     let mut all = String::new();
-    for what in ["added", "replaced", "dropped", "refused"] {
+    for what in ["sources_added", "sources_removed", "added", "replaced", "dropped", "later", "refused"] {
         for name in texts(&answer[what]) {
-            let _ = writeln!(all, "{what}: {name}");
+            let _ = writeln!(all, "{}: {name}", what.replace('_', " "));
         }
     }
     if all.is_empty() {

@@ -14,7 +14,7 @@ use tapline_query::Upper;
 const BATCH_OCTETS: usize = 128;
 
 /// What may wait of one query without an aggregate for rows of live sources that come before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingLimits {
     /// Rows.
     pub rows_max: usize,

@@ -159,6 +159,9 @@ async fn status(node: Node) -> Result<Json<StatusShape>, Problem> {
 async fn reload(node: Node) -> Result<Response, Problem> {
     let reloaded = on(node, Catalog::reload).await??;
     let answer = json!({
+        "sources_added": reloaded.sources_added,
+        "sources_removed": reloaded.sources_removed,
+        "later": reloaded.later,
         "added": reloaded.added,
         "replaced": reloaded.replaced,
         "dropped": reloaded.dropped,

@@ -1,0 +1,201 @@
+//! A catalog in process, over inputs that are made up.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tapline_catalog::{
+    Catalog, CatalogError, CatalogOptions, Definition, Input, InputSet, Level, QueryFolder, QueryOptions,
+    QueryRunState, SourceState, Tell,
+};
+use tapline_engine::EngineOptions;
+use tapline_record::{FLOWS, PACKETS, Stream};
+use tapline_sources::{AbsentSource, Demand, Notice, Source, SystemClock};
+
+/// What is told, line by line.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Tell for Told {
+    fn say(&self, _: Level, what: &str) {
+        self.0.lock().unwrap().push(what.to_owned());
+    }
+
+    fn notice(&self, _: &Notice) {}
+}
+
+/// Something that gives no rows, and is there or not.
+#[derive(Clone)]
+struct MadeUp {
+    name: &'static str,
+    stream: &'static Stream,
+    is_on_demand: bool,
+    is_there: Arc<AtomicBool>,
+    opened: Arc<AtomicU32>,
+}
+
+impl MadeUp {
+    fn new(name: &'static str, stream: &'static Stream, is_on_demand: bool) -> Self {
+        Self { name, stream, is_on_demand, is_there: Arc::new(AtomicBool::new(true)), opened: Arc::default() }
+    }
+
+    fn opened(&self) -> u32 {
+        self.opened.load(Ordering::Relaxed)
+    }
+}
+
+impl Input for MadeUp {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn identity(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn kind(&self) -> &'static str {
+        "made up"
+    }
+
+    fn streams(&self) -> Vec<&'static Stream> {
+        vec![self.stream]
+    }
+
+    fn is_on_demand(&self) -> bool {
+        self.is_on_demand
+    }
+
+    fn lateness_ns(&self) -> i64 {
+        0
+    }
+
+    fn open(&mut self, _: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
+        if !self.is_there.load(Ordering::Relaxed) {
+            return Err("it is not there".to_owned());
+        }
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![Box::new(AbsentSource::new(self.name, vec![self.stream], 0, Arc::new(SystemClock)))])
+    }
+}
+
+fn set(inputs: &[&MadeUp]) -> InputSet {
+    let boxed = |input: &&MadeUp| Box::new((*input).clone()) as Box<dyn Input>;
+    InputSet { inputs: inputs.iter().map(boxed).collect(), table: None }
+}
+
+fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
+    CatalogOptions {
+        engine: EngineOptions { workers: 2, ..EngineOptions::default() },
+        clock: Arc::new(SystemClock),
+        queries_max: 500,
+        reread: None,
+        folder,
+        log: told.clone(),
+    }
+}
+
+fn catalog(inputs: &[&MadeUp], folder: Option<QueryFolder>) -> (Arc<Catalog>, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    (Catalog::start(options(folder, &told), set(inputs)).unwrap(), told)
+}
+
+fn query(name: &str, table: &str) -> Definition {
+    let sql = format!("SELECT count(*) AS n FROM {table} GROUP BY tumble('1 second')");
+    Definition::new(name, &sql, QueryOptions::default()).unwrap()
+}
+
+fn states(catalog: &Catalog) -> Vec<SourceState> {
+    catalog.snapshot().sources.into_iter().map(|source| source.state).collect()
+}
+
+fn until(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < Duration::from_secs(30));
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn an_input_is_open_while_a_query_needs_it() {
+    let (packets, flows) = (MadeUp::new("eth0", &PACKETS, true), MadeUp::new("udp", &FLOWS, false));
+    let (catalog, _) = catalog(&[&packets, &flows], None);
+    assert_eq!(states(&catalog), [SourceState::Unused, SourceState::Open]);
+    let explained = catalog.add(query("a", "packets")).unwrap();
+    assert_eq!((explained.streams, explained.sources), (vec!["packets"], vec!["eth0".to_owned()]));
+    catalog.add(query("b", "packets")).unwrap();
+    assert_eq!((packets.opened(), flows.opened()), (1, 1));
+    catalog.drop_query("a").unwrap();
+    assert_eq!(states(&catalog), [SourceState::Open, SourceState::Open]);
+    catalog.replace(query("b", "flows")).unwrap();
+    assert_eq!(states(&catalog), [SourceState::Unused, SourceState::Open]);
+    assert_eq!(catalog.query("b").unwrap().state, QueryRunState::Running);
+    catalog.stop().unwrap();
+    assert!(catalog.stop().is_err());
+    assert!(matches!(catalog.add(query("c", "flows")), Err(CatalogError::Failed(_))));
+}
+
+#[test]
+fn what_is_not_there_is_told_and_tried_again() {
+    let packets = MadeUp::new("eth0", &PACKETS, true);
+    packets.is_there.store(false, Ordering::Relaxed);
+    let (catalog, told) = catalog(&[&packets], None);
+    catalog.add(query("a", "packets")).unwrap();
+    catalog.add(query("b", "flows")).unwrap();
+    assert_eq!(states(&catalog), [SourceState::Absent("it is not there".to_owned())]);
+    assert_eq!(catalog.query("a").unwrap().state, QueryRunState::Waiting(vec!["eth0".to_owned()]));
+    assert_eq!(catalog.query("b").unwrap().state, QueryRunState::Waiting(vec![]));
+    packets.is_there.store(true, Ordering::Relaxed);
+    until(|| states(&catalog) == [SourceState::Open]);
+    assert_eq!(catalog.query("a").unwrap().state, QueryRunState::Running);
+    let lines = told.0.lock().unwrap().clone();
+    assert_eq!(lines, ["eth0 is not read: it is not there; it is tried again each second", "eth0 is back"]);
+    catalog.stop().unwrap();
+    let flows = MadeUp::new("udp", &FLOWS, false);
+    flows.is_there.store(false, Ordering::Relaxed);
+    let refused = Catalog::start(options(None, &told), set(&[&flows])).map(drop);
+    assert_eq!(refused, Err("it is not there".to_owned()), "what is always open is to be there at the start");
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queries");
+    let queries = QueryFolder::open(&path).unwrap();
+    let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], Some(queries));
+    catalog.add(query("kept", "flows")).unwrap();
+    assert!(path.join("kept.sql").is_file());
+    std::fs::remove_dir_all(&path).unwrap();
+    assert!(matches!(catalog.add(query("lost", "flows")), Err(CatalogError::Failed(_))));
+    assert!(matches!(catalog.replace(query("kept", "flows")), Err(CatalogError::Failed(_))));
+    let names: Vec<String> =
+        catalog.snapshot().queries.into_iter().map(|query| query.definition.name).collect();
+    assert_eq!(names, ["kept"]);
+    catalog.stop().unwrap();
+}
+
+#[test]
+fn many_change_it_at_once() {
+    let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], None);
+    catalog.add(query("stays", "flows")).unwrap();
+    let change = |client: usize| {
+        for number in 0..25 {
+            let name = format!("q{client}_{number}");
+            catalog.add(query(&name, "flows")).unwrap();
+            assert!(matches!(catalog.add(query(&name, "flows")), Err(CatalogError::Exists(_))));
+            catalog.replace(query(&name, "flows")).unwrap();
+            assert!(catalog.results(&name).is_ok());
+            if number % 5 > 0 {
+                catalog.drop_query(&name).unwrap();
+            }
+        }
+    };
+    thread::scope(|scope| (0..4).for_each(|client| drop(scope.spawn(move || change(client)))));
+    let snapshot = catalog.snapshot();
+    assert_eq!(snapshot.queries.len(), 1 + 4 * 5);
+    assert!(snapshot.queries.iter().all(|query| query.state == QueryRunState::Running));
+    let report = catalog.stop().unwrap();
+    assert_eq!(report.snapshot.queries.len(), 21);
+}
