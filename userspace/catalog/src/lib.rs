@@ -22,7 +22,8 @@ mod query;
 mod results;
 mod status;
 
-pub use catalog::{Catalog, CatalogOptions, Level, Log, Reloaded, Reread, Tell};
+pub use catalog::reload::Reloaded;
+pub use catalog::{Catalog, CatalogOptions, Level, Log, Reread, Tell};
 pub use definition::{Definition, QueryOptions};
 pub use duration::{duration_text, parse_duration};
 pub use error::{CatalogError, nearest};
