@@ -1,5 +1,6 @@
 //! The requests that a node answers.
 
+use crate::openapi::DOCUMENT;
 use crate::problem::Problem;
 use crate::shapes::{Added, ExplainedShape, NewQuery, QueryBody, QueryShape, StatusShape, columns};
 use crate::stream::{self, StreamFormat};
@@ -8,7 +9,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,20 +28,30 @@ const WINDOWS: usize = 10;
 type Node = State<Arc<Catalog>>;
 type Body = Result<Bytes, BytesRejection>;
 
+/// What answers the requests of a path.
+type Answers = fn() -> MethodRouter<Arc<Catalog>>;
+
+/// All paths.
+pub(crate) const ROUTES: [(&str, Answers); 12] = [
+    ("/healthz", || get(healthz)),
+    ("/readyz", || get(readyz)),
+    ("/api/v1/queries", || get(queries).post(add)),
+    ("/api/v1/queries/{name}", || get(query).put(replace).delete(drop_query)),
+    ("/api/v1/queries/{name}/results", || get(results)),
+    ("/api/v1/queries/{name}/stream", || get(watch)),
+    ("/api/v1/explain", || post(explain)),
+    ("/api/v1/sources", || get(sources)),
+    ("/api/v1/ledger", || get(ledger)),
+    ("/api/v1/status", || get(status)),
+    ("/api/v1/reload", || post(reload)),
+    ("/api/v1/openapi.json", || get(document)),
+];
+
 /// All requests.
 pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/api/v1/queries", get(queries).post(add))
-        .route("/api/v1/queries/{name}", get(query).put(replace).delete(drop_query))
-        .route("/api/v1/queries/{name}/results", get(results))
-        .route("/api/v1/queries/{name}/stream", get(watch))
-        .route("/api/v1/explain", post(explain))
-        .route("/api/v1/sources", get(sources))
-        .route("/api/v1/ledger", get(ledger))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/reload", post(reload))
+    let routes =
+        ROUTES.into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
+    routes
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
@@ -168,6 +179,10 @@ async fn reload(node: Node) -> Result<Response, Problem> {
         "refused": reloaded.refused,
     });
     Ok(Json(answer).into_response())
+}
+
+async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }
 
 async fn unknown() -> Problem {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod openapi;
 mod problem;
 mod server;
 mod shapes;

@@ -1,0 +1,196 @@
+//! The description of the API, for programs.
+
+/// By OpenAPI 3.1.
+pub(crate) const DOCUMENT: &str = include_str!("openapi.json");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{ROUTES, router};
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode};
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use tapline_catalog::{Catalog, CatalogOptions, InputSet, Level, Tell};
+    use tapline_engine::EngineOptions;
+    use tapline_sources::{Notice, SystemClock};
+    use tower::ServiceExt as _;
+
+    const SQL: &str = "SELECT count(*) AS n FROM flows GROUP BY tumble('1 second')";
+    const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
+
+    struct Silent;
+
+    impl Tell for Silent {
+        fn say(&self, _: Level, _: &str) {}
+
+        fn notice(&self, _: &Notice) {}
+    }
+
+    fn catalog() -> Arc<Catalog> {
+        let options = CatalogOptions {
+            engine: EngineOptions { workers: 1, ..EngineOptions::default() },
+            clock: Arc::new(SystemClock),
+            queries_max: 10,
+            reread: None,
+            folder: None,
+            log: Arc::new(Silent),
+        };
+        Catalog::start(options, InputSet { inputs: vec![], table: None }).unwrap()
+    }
+
+    /// The status and the body of an answer.
+    fn ask(catalog: &Arc<Catalog>, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+            let method = method.to_uppercase();
+            let request = Request::builder().method(method.as_str()).uri(path).body(body).unwrap();
+            let answer = router(Arc::clone(catalog)).oneshot(request).await.unwrap();
+            let status = answer.status();
+            // A stream has no end while its query runs.
+            if path.contains("/stream") && status == StatusCode::OK {
+                return (status.as_u16(), Value::Null);
+            }
+            let octets = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+            (status.as_u16(), serde_json::from_slice(&octets).unwrap_or(Value::Null))
+        })
+    }
+
+    fn document() -> Value {
+        serde_json::from_str(DOCUMENT).unwrap()
+    }
+
+    /// What of a value is not as its schema says.
+    fn wrongs(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+        if let Some(name) = schema["$ref"].as_str() {
+            let pointer = name.trim_start_matches('#');
+            return wrongs(document, document.pointer(pointer).unwrap(), value, place);
+        }
+        let kinds = match &schema["type"] {
+            Value::Array(kinds) => kinds.clone(),
+            kind => vec![kind.clone()],
+        };
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        if !kinds.contains(&json!(kind)) {
+            return vec![format!("{place} is {value}, not {kinds:?}")];
+        }
+        if schema["enum"].as_array().is_some_and(|known| !known.contains(value)) {
+            return vec![format!("{place} is {value}")];
+        }
+        let mut found = vec![];
+        for (number, item) in value.as_array().into_iter().flatten().enumerate() {
+            found.extend(wrongs(document, &schema["items"], item, &format!("{place}[{number}]")));
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            if value.get(name.as_str().unwrap()).is_none() {
+                found.push(format!("{place} has no {name}"));
+            }
+        }
+        for (name, part) in value.as_object().into_iter().flatten() {
+            match schema["properties"].get(name) {
+                Some(property) => found.extend(wrongs(document, property, part, &format!("{place}.{name}"))),
+                None if schema["additionalProperties"] == false => found.push(format!("{place} has {name}")),
+                None => {}
+            }
+        }
+        found
+    }
+
+    /// Whatever a path answers to a method is described; gives the status.
+    fn check(catalog: &Arc<Catalog>, method: &str, path: &str, body: &Value) -> u16 {
+        let document = document();
+        let name = path.split('/').nth(4).filter(|_| path.starts_with("/api/v1/queries/"));
+        let described = match name {
+            Some(name) => path.replacen(name, "{name}", 1),
+            None => path.to_owned(),
+        };
+        let described = described.split('?').next().unwrap();
+        let (status, answer) = ask(catalog, method, path, body);
+        let response = &document["paths"][described][method]["responses"][status.to_string()];
+        assert!(response.is_object(), "{method} {path}: {status} {answer}");
+        for kind in ["application/json", "application/problem+json"] {
+            let schema = &response["content"][kind]["schema"];
+            if schema.is_object() {
+                assert_eq!(wrongs(&document, schema, &answer, "it"), Vec::<String>::new(), "{method} {path}");
+            }
+        }
+        status
+    }
+
+    #[test]
+    fn every_path_and_method_is_described_and_no_other() {
+        let document = document();
+        let described: BTreeSet<&str> =
+            document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(described, ROUTES.iter().map(|(path, _)| *path).collect());
+        let catalog = catalog();
+        for path in described {
+            for method in METHODS {
+                let (status, _) = ask(&catalog, method, &path.replace("{name}", "nobody"), &Value::Null);
+                let is_described = document["paths"][path][method].is_object();
+                assert_eq!(status != 405, is_described, "{method} {path}: {status}");
+            }
+        }
+        catalog.stop().unwrap();
+    }
+
+    #[test]
+    fn every_answer_is_as_it_is_described() {
+        let catalog = catalog();
+        let query = |name: &str, sql: &str| json!({ "name": name, "sql": sql });
+        let cases = [
+            ("post", "/api/v1/queries", query("a", SQL), 201),
+            ("post", "/api/v1/queries", query("a", SQL), 409),
+            ("post", "/api/v1/queries", query("b", "SELECT x FROM flows"), 400),
+            (
+                "post",
+                "/api/v1/queries",
+                json!({ "name": "c", "sql": SQL, "options": { "early": "1 day" } }),
+                400,
+            ),
+            ("get", "/api/v1/queries", Value::Null, 200),
+            ("get", "/api/v1/queries/a", Value::Null, 200),
+            ("get", "/api/v1/queries/b", Value::Null, 404),
+            ("put", "/api/v1/queries/a", json!({ "sql": SQL, "options": { "note": "n" } }), 200),
+            ("put", "/api/v1/queries/b", json!({ "sql": SQL }), 404),
+            ("get", "/api/v1/queries/a/results", Value::Null, 200),
+            ("get", "/api/v1/queries/a/results?windows=-1", Value::Null, 400),
+            ("get", "/api/v1/queries/a/stream?windows=1", Value::Null, 200),
+            ("get", "/api/v1/queries/b/stream", Value::Null, 404),
+            ("post", "/api/v1/explain", json!({ "sql": SQL }), 200),
+            ("post", "/api/v1/explain", json!({ "sql": SQL, "sq": 1 }), 400),
+            ("get", "/api/v1/sources", Value::Null, 200),
+            ("get", "/api/v1/ledger", Value::Null, 200),
+            ("get", "/api/v1/status", Value::Null, 200),
+            ("get", "/api/v1/openapi.json", Value::Null, 200),
+            ("post", "/api/v1/reload", Value::Null, 500),
+            ("delete", "/api/v1/queries/a", Value::Null, 204),
+            ("delete", "/api/v1/queries/a", Value::Null, 404),
+            ("get", "/healthz", Value::Null, 200),
+            ("get", "/readyz", Value::Null, 200),
+        ];
+        for (method, path, body, expected) in cases {
+            assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path}");
+        }
+        catalog.stop().unwrap();
+        assert_eq!(check(&catalog, "post", "/api/v1/queries", &query("late", SQL)), 500);
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_refused() {
+        let catalog = catalog();
+        let body = json!({ "sql": "x".repeat(3 << 20) });
+        assert_eq!(check(&catalog, "post", "/api/v1/explain", &body), 413);
+        catalog.stop().unwrap();
+    }
+}
