@@ -7,8 +7,8 @@
 use crate::error::SqlError;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, OrderByKind, Query, SelectItem, SetExpr, Spanned as _, UnaryOperator, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned as _,
+    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -63,10 +63,46 @@ fn name_repeated(query: &mut Query) {
         }
     }
     for by in sorted {
-        let mut found = named.iter().filter(|(expression, _)| **expression == by.expr);
+        let repeated = in_lower_case(&by.expr);
+        let mut found = named.iter().filter(|(expression, _)| in_lower_case(expression) == repeated);
         if let Some((_, name)) = found.next().filter(|(_, name)| is_only(name, &named)) {
             by.expr = Expr::Identifier((*name).clone());
         }
+    }
+}
+
+/// The same expression, as names are read that are not quoted.
+fn in_lower_case(expression: &Expr) -> Expr {
+    let mut lowered = expression.clone();
+    let _ = lowered.visit(&mut LowerCase);
+    lowered
+}
+
+struct LowerCase;
+
+impl VisitorMut for LowerCase {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Identifier(name) => lower(name),
+            Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),
+            Expr::Function(function) => {
+                for part in &mut function.name.0 {
+                    if let ObjectNamePart::Identifier(name) = part {
+                        lower(name);
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn lower(name: &mut Ident) {
+    if name.quote_style.is_none() {
+        name.value.make_ascii_lowercase();
     }
 }
 
