@@ -340,22 +340,29 @@ impl Catalog {
         core.settle();
     }
 
-    /// Takes what the engine tells, until it has ended.
+    /// Takes what the engine tells, until it has ended, and looks after the inputs now and then.
     fn collect(&self, events: &Subscription) {
+        let mut looked = Instant::now();
         loop {
             match events.next(LOOK_EVERY) {
                 Ok(Some(event)) => self.take(event),
                 Ok(None) if self.has_ended.load(Ordering::Acquire) => return,
-                Ok(None) => self.look_after_inputs(),
+                Ok(None) => {}
                 Err(_) => return,
+            }
+            if looked.elapsed() >= LOOK_EVERY {
+                self.look_after_inputs();
+                looked = Instant::now();
             }
         }
     }
 
     fn look_after_inputs(&self) {
         let core = &mut *self.core();
+        core.look();
         let demand = core.demand();
         if let Some(engine) = &mut core.engine {
+            core.inputs.look(engine, &engine.snapshot());
             core.inputs.try_again(engine, &demand);
         }
     }
@@ -369,13 +376,7 @@ impl Catalog {
             }
             Event::Notice(_, notice) => self.log.notice(&notice),
             Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),
-            Event::SourceEnded { source, failure } => {
-                let core = &mut *self.core();
-                core.look();
-                if let Some(engine) = &mut core.engine {
-                    core.inputs.note_ended(engine, source, failure);
-                }
-            }
+            Event::SourceEnded { .. } => self.look_after_inputs(),
             Event::Satisfied(_) => {}
         }
     }
@@ -387,6 +388,7 @@ impl Catalog {
         if let EndReason::Failed(why) = reason {
             self.log.say(Level::Error, &format!("the query `{}` has ended: {why}", entry.definition.name));
             entry.failure = Some(why);
+            core.settle();
         }
     }
 
@@ -431,6 +433,9 @@ impl Core {
         for query in &snapshot.queries {
             if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
                 (entry.ledger, entry.results_lost) = (query.ledger, query.results_lost);
+                if let Some(EndReason::Failed(why)) = &query.over {
+                    entry.failure.get_or_insert_with(|| why.clone());
+                }
             }
         }
     }

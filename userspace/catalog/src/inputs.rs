@@ -28,6 +28,7 @@ struct Slot {
     /// What reads it, or stands in for it.
     sources: Vec<SourceId>,
     tried: Instant,
+    /// What was counted by sources that have ended, and by others.
     past: Counted,
     now: Vec<(SourceId, Counted)>,
     unit: &'static str,
@@ -131,20 +132,22 @@ impl Inputs {
         }
     }
 
-    /// Notes that a source has ended; where nobody asked it to, its input is not there any more.
-    pub(crate) fn note_ended(&mut self, engine: &mut Engine, source: SourceId, failure: Option<String>) {
-        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.sources.contains(&source)) else { return };
-        slot.sources.retain(|known| *known != source);
-        let why = failure.unwrap_or_else(|| "it has ended".to_owned());
-        slot.close(engine);
-        slot.be_absent(engine, why, &log, &clock);
-    }
-
     /// Keeps what was counted of each source so far.
     pub(crate) fn note(&mut self, snapshot: &Snapshot) {
         for source in &snapshot.sources {
             self.slots.iter_mut().for_each(|slot| slot.note(source));
+        }
+    }
+
+    /// Looks for sources that have ended though nobody asked them to: their inputs are not there any more.
+    pub(crate) fn look(&mut self, engine: &mut Engine, snapshot: &Snapshot) {
+        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
+        for source in snapshot.sources.iter().filter(|source| source.has_ended) {
+            for slot in self.slots.iter_mut().filter(|slot| slot.sources.contains(&source.id)) {
+                let why = source.failure.clone().unwrap_or_else(|| "it has ended".to_owned());
+                slot.close(engine);
+                slot.be_absent(engine, why, &log, &clock);
+            }
         }
     }
 
@@ -252,17 +255,17 @@ impl Slot {
     }
 
     fn note(&mut self, source: &SourceSnapshot) {
-        let is_read = self.state == SourceState::Open && self.sources.contains(&source.id);
-        match self.now.iter_mut().find(|(id, _)| *id == source.id) {
-            Some((_, counted)) => *counted = Counted::of(source),
-            None if is_read => self.now.push((source.id, Counted::of(source))),
+        let is_ours = self.sources.contains(&source.id);
+        match self.now.iter().position(|(id, _)| *id == source.id) {
+            Some(place) if source.has_ended && !is_ours => {
+                self.now.swap_remove(place);
+                self.past.add(&Counted::of(source));
+            }
+            Some(place) => self.now[place].1 = Counted::of(source),
+            None if is_ours && self.state == SourceState::Open => {
+                self.now.push((source.id, Counted::of(source)));
+            }
             None => {}
-        }
-        if source.has_ended
-            && let Some(place) = self.now.iter().position(|(id, _)| *id == source.id)
-        {
-            let (_, counted) = self.now.swap_remove(place);
-            self.past.add(&counted);
         }
     }
 
