@@ -33,6 +33,8 @@ Functions beside those of DataFusion:
   text(x)                     addresses as they are written; octets as UTF-8, what cannot be shown as U+FFFD
   hex(x)                      octets, addresses and whole numbers in hexadecimal
   service(protocol, port)     the name of a registered service
+  protocol_name(protocol)     TCP, UDP, IPv6-ICMP; a number without a name as it is
+  tcp_flags_text(tcp_flags)   SYN, SYN ACK, PSH ACK
   quantile(x, 0.95)           of numbers or durations, within 0.78 %
   top_k(x, 10)                the most frequent values; t[1]['value'] and t[1]['count'] are the first one's
   approx_distinct(x)          how many different values

@@ -6,8 +6,9 @@ use crate::shapes::{Added, ExplainedShape, NewQuery, QueryBody, QueryShape, Stat
 use crate::stream::{self, StreamFormat};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
@@ -54,6 +55,7 @@ pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
     routes
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn(refuse_strangers))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(catalog)
 }
@@ -183,6 +185,21 @@ async fn reload(node: Node) -> Result<Response, Problem> {
 
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
+}
+
+/// Refuses what a page of another origin asks by way of a browser on this machine.
+async fn refuse_strangers(request: Request, next: Next) -> Response {
+    if is_of_stranger(request.headers()) {
+        let message = "a page of another origin may not ask this node";
+        return Problem::new(StatusCode::FORBIDDEN, message).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_of_stranger(headers: &HeaderMap) -> bool {
+    let of = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host_of = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_owned());
+    of(header::ORIGIN).is_some_and(|origin| host_of(origin).as_deref() != of(header::HOST))
 }
 
 async fn unknown() -> Problem {

@@ -109,9 +109,10 @@ mod tests {
     /// Whatever a path answers to a method is described; gives the status.
     fn check(catalog: &Arc<Catalog>, method: &str, path: &str, body: &Value) -> u16 {
         let document = document();
-        let name = path.split('/').nth(4).filter(|_| path.starts_with("/api/v1/queries/"));
-        let described = match name {
-            Some(name) => path.replacen(name, "{name}", 1),
+        let described = match path.strip_prefix("/api/v1/queries/") {
+            Some(rest) => {
+                format!("/api/v1/queries/{{name}}{}", rest.find('/').map_or("", |end| &rest[end..]))
+            }
             None => path.to_owned(),
         };
         let described = described.split('?').next().unwrap();
@@ -184,6 +185,26 @@ mod tests {
         }
         catalog.stop().unwrap();
         assert_eq!(check(&catalog, "post", "/api/v1/queries", &query("late", SQL)), 500);
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let catalog = catalog();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let origins = [
+            (None, 200),
+            (Some("http://localhost:8790"), 200),
+            (Some("http://evil.example"), 403),
+            (Some("null"), 403),
+        ];
+        for (origin, expected) in origins {
+            let request = Request::builder().uri("/healthz").header("host", "localhost:8790");
+            let request =
+                origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
+            let answer = router(Arc::clone(&catalog)).oneshot(request.body(Body::empty()).unwrap());
+            assert_eq!(runtime.block_on(answer).unwrap().status().as_u16(), expected, "{origin:?}");
+        }
+        catalog.stop().unwrap();
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod hyperloglog;
 mod ip;
 mod keys;
 mod network;
+mod number_text;
 mod octets;
 mod quantile;
 mod service;
@@ -33,7 +34,7 @@ mod tests;
 use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
 use std::sync::{Arc, LazyLock};
 
-/// `cidr`, `hex`, `ip`, `mac`, `network`, `service` and `text`.
+/// `cidr`, `hex`, `ip`, `mac`, `network`, `protocol_name`, `service`, `tcp_flags_text` and `text`.
 #[must_use]
 pub fn scalar_functions() -> Vec<ScalarUDF> {
     vec![
@@ -42,6 +43,8 @@ pub fn scalar_functions() -> Vec<ScalarUDF> {
         ip::Named::ip().into(),
         ip::Named::mac().into(),
         network::Network::new().into(),
+        number_text::NumberText::protocol_name().into(),
+        number_text::NumberText::tcp_flags_text().into(),
         service::Service::new().into(),
         text::Written::text().into(),
     ]

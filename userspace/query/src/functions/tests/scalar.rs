@@ -107,6 +107,29 @@ fn network_masks_by_family() {
 }
 
 #[test]
+fn numbers_of_headers_are_written_as_people_do() {
+    assert_eq!(column("protocol_name(protocol)"), ["TCP", "UDP", "UDP", "", "TCP", "ICMP"]);
+    for (number, name) in
+        [(58, "IPv6-ICMP"), (89, "OSPF"), (132, "SCTP"), (145, "NSH"), (61, "61"), (255, "255"), (256, "")]
+    {
+        assert_eq!(column(&format!("protocol_name({number})"))[0], name, "{number}");
+    }
+    let flags = [
+        (0, ""),
+        (2, "SYN"),
+        (18, "SYN ACK"),
+        (24, "PSH ACK"),
+        (17, "FIN ACK"),
+        (511, "FIN SYN RST PSH ACK URG ECE CWR AE"),
+    ];
+    for (number, text) in flags {
+        assert_eq!(column(&format!("tcp_flags_text({number})"))[0], text, "{number}");
+    }
+    assert_eq!(column("tcp_flags_text(n) IS NULL"), ["false"; 6]);
+    assert_eq!(column("tcp_flags_text(512) IS NULL")[0], "true");
+}
+
+#[test]
 fn service_names_a_port() {
     assert_eq!(column("service(protocol, port)"), ["https", "dns", "syslog", "", "", ""]);
     assert_eq!(column("service(6, 22)")[0], "ssh");
@@ -167,6 +190,10 @@ fn a_refusal_says_what_would_be_right() {
         ("network(ip, port, 48)", "network: v4_bits is not a literal; write a number from 0 to 32"),
         ("network(ip, 24.5, 48)", "network: v4_bits is 24.5; write a number"),
         ("network(txt, 24, 48)", "network: the first argument is Utf8, not an address"),
+        (
+            "protocol_name(txt)",
+            "protocol_name: the argument is Utf8, not a number; write e.g. protocol_name(protocol)",
+        ),
         ("service(txt, 443)", "service: an argument is Utf8, not a number"),
         ("text(port)", "text: the argument is UInt16, not an address"),
     ];
