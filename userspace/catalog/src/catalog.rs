@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineOptions, Event, QueryId, Report, ResultColumns, Subscriber, Subscription,
-    WhenFull, demand_of, subscription,
+    EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, Report, ResultColumns, Subscriber,
+    Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
@@ -106,9 +106,16 @@ struct Entry {
     query: Arc<ContinuousQuery>,
     results: Arc<Results>,
     since: EventTime,
-    ledger: QueryLedger,
-    results_lost: u64,
+    counted: Counted,
     failure: Option<String>,
+}
+
+/// What was counted of a query so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    ledger: QueryLedger,
+    octets_held: u64,
+    results_lost: u64,
 }
 
 impl Catalog {
@@ -323,8 +330,8 @@ impl Catalog {
         let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
         self.results_mut().insert(id, Arc::clone(&results));
         let (name, since) = (definition.name.clone(), self.clock.now());
-        let (ledger, results_lost, failure) = (QueryLedger::default(), 0, None);
-        let entry = Entry { definition, id, query, results, since, ledger, results_lost, failure };
+        let (counted, failure) = (Counted::default(), None);
+        let entry = Entry { definition, id, query, results, since, counted, failure };
         core.queries.insert(name, entry);
         core.settle();
         Ok((id, explained))
@@ -384,7 +391,7 @@ impl Catalog {
     fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {
         let mut core = self.core();
         let Some(entry) = core.queries.values_mut().find(|entry| entry.id == query) else { return };
-        entry.ledger = ledger;
+        entry.counted.ledger = ledger;
         if let EndReason::Failed(why) = reason {
             self.log.say(Level::Error, &format!("the query `{}` has ended: {why}", entry.definition.name));
             entry.failure = Some(why);
@@ -432,7 +439,8 @@ impl Core {
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
-                (entry.ledger, entry.results_lost) = (query.ledger, query.results_lost);
+                let QuerySnapshot { ledger, octets_held, results_lost, .. } = *query;
+                entry.counted = Counted { ledger, octets_held, results_lost };
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }
@@ -465,8 +473,9 @@ impl Core {
             definition: entry.definition.clone(),
             state,
             since: entry.since,
-            ledger: entry.ledger,
-            results_lost: entry.results_lost,
+            ledger: entry.counted.ledger,
+            octets_held: entry.counted.octets_held,
+            results_lost: entry.counted.results_lost,
             last_window: entry.results.last_window(),
             streams: streams.into_iter().map(name_of).collect(),
         }

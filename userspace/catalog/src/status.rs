@@ -74,6 +74,8 @@ pub struct QueryStatus {
     pub since: EventTime,
     /// The fates of its rows.
     pub ledger: QueryLedger,
+    /// Octets of what came for windows that are open.
+    pub octets_held: u64,
     /// Results that were lost on their way.
     pub results_lost: u64,
     /// The newest window that was given as a whole.

@@ -294,6 +294,7 @@ impl Engine {
             id: *id,
             name: Arc::clone(&query.name),
             ledger: query.state.ledger(),
+            octets_held: query.state.octets_held(),
             results_lost: query.state.results_lost(),
             over: query.state.over().cloned(),
         });

@@ -183,6 +183,7 @@ impl Merger {
             query.state.end(EndReason::failed(&error));
         }
         query.state.tell_dropped(query.windows.rows_dropped());
+        query.state.tell_held(query.windows.octets_held());
         self.octets_held = (self.octets_held + query.windows.octets_held()).saturating_sub(before);
         self.give(id);
         if self.octets_held > self.octets_held_max {
@@ -211,6 +212,7 @@ impl Merger {
         let Self { queries, closed, coverage, outbox, .. } = self;
         for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
             query.windows.advance(worker, reach, closed);
+            query.state.tell_held(query.windows.octets_held());
             give(*id, query, closed, coverage, outbox);
         }
     }

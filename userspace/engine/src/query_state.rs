@@ -32,6 +32,8 @@ pub(crate) struct QueryState {
     ledgers: Vec<LedgerCells>,
     /// Of the rows that workers used, those that came when their turn was over.
     rows_dropped: AtomicU64,
+    /// Octets of what came for windows that are open.
+    octets_held: AtomicU64,
     /// Results that there was no room for with whoever reads them.
     results_lost: AtomicU64,
     /// Whether all sources that were there before it have come to its layout.
@@ -46,6 +48,7 @@ impl QueryState {
             over: OnceLock::new(),
             ledgers: (0..workers).map(|_| LedgerCells::default()).collect(),
             rows_dropped: AtomicU64::new(0),
+            octets_held: AtomicU64::new(0),
             results_lost: AtomicU64::new(0),
             has_joined: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -81,6 +84,15 @@ impl QueryState {
     /// Tells how many rows came in all when their turn was over.
     pub(crate) fn tell_dropped(&self, rows: u64) {
         self.rows_dropped.store(rows, Ordering::Relaxed);
+    }
+
+    /// Tells how many octets are held for windows that are open.
+    pub(crate) fn tell_held(&self, octets: usize) {
+        self.octets_held.store(octets as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn octets_held(&self) -> u64 {
+        self.octets_held.load(Ordering::Relaxed)
     }
 
     /// Counts results that never reach whoever reads them.

@@ -46,6 +46,8 @@ pub struct QuerySnapshot {
     pub name: Arc<str>,
     /// The fates of its rows so far, on all workers.
     pub ledger: QueryLedger,
+    /// Octets of what came for windows that are open.
+    pub octets_held: u64,
     /// Results that whoever reads them did not take in time.
     pub results_lost: u64,
     /// Why it gives nothing more, if it does not.

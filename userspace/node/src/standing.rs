@@ -91,6 +91,7 @@ pub(crate) fn query(query: &Value) -> String {
         ("since", text(&query["since"])),
         ("reads", texts(&query["streams"]).join(", ")),
         ("last window", text(&query["last_window_start"])),
+        ("holds", format!("{} octets for open windows", query["octets_held"])),
         ("rows", fates.map(|fate| format!("{} {fate}", query[fate])).join(", ")),
     ] {
         if !value.is_empty() {
