@@ -78,6 +78,8 @@ pub struct CatalogOptions {
 /// Queries by name, while they run.
 pub struct Catalog {
     core: Mutex<Core>,
+    /// One query is planned at a time: what is read needs the other cores.
+    planning: Mutex<()>,
     results: RwLock<HashMap<QueryId, Arc<Results>>>,
     has_ended: AtomicBool,
     collector: Mutex<Option<JoinHandle<()>>>,
@@ -136,6 +138,7 @@ impl Catalog {
         let core = Core { engine, inputs, table, queries, subscriber, queries_max, folder };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
+            planning: Mutex::default(),
             results: RwLock::default(),
             has_ended: AtomicBool::new(false),
             collector: Mutex::default(),
@@ -300,6 +303,7 @@ impl Catalog {
 
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
         let table = self.core().table;
+        let _turn = lock(&self.planning);
         query::plan(definition, table, self.clock.now())
     }
 
