@@ -129,7 +129,7 @@ impl SourceTable {
 /// What is wrong with a text, where, and what would be right.
 fn of_error(error: &toml_edit::de::Error, text: &str) -> String {
     let place = error.span().map_or_else(String::new, |span| {
-        let before = &text[..span.start.min(text.len())];
+        let before = text.get(..span.start).unwrap_or(text);
         let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
         format!("line {}, column {column}: ", before.matches('\n').count() + 1)
     });

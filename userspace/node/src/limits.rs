@@ -7,6 +7,7 @@ use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
 use tapline_sources::SourceOptions;
 
 const RECEIVE_BUFFER: usize = 64 << 20;
+const WORKERS_MAX: u16 = 256;
 const GROUPS_MAX: u32 = 1 << 20;
 const WAITING_ROWS_MAX: u32 = 1 << 20;
 
@@ -41,7 +42,7 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]
     cores: Option<Cores>,
     /// Operator threads [default: cores but one, at most 4].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     workers: Option<u16>,
     /// Groups of one aggregate in one pane; rows beyond go into one folded row.
     #[arg(long, value_name = "N", default_value_t = GROUPS_MAX, value_parser = clap::value_parser!(u32).range(1..))]
@@ -129,6 +130,9 @@ impl EngineArguments {
         if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == Some(0)) {
             return Err(format!("[limits] {key}: write a number from 1"));
         }
+        if limits.workers.is_some_and(|workers| workers > WORKERS_MAX) {
+            return Err(format!("[limits] workers: write a number from 1 to {WORKERS_MAX}"));
+        }
         let cores = limits.cores.as_deref().map(parse_cores).transpose();
         Ok(Self {
             cores: cores.map_err(|wrong| format!("[limits] cores: {wrong}"))?,
@@ -189,5 +193,14 @@ mod tests {
             assert_eq!(parse_cores(wrong), Err("write numbers of cores, such as 2 or 0,4-7".to_owned()));
         }
         assert!(parse_cores("999999").unwrap_err().starts_with("core 999999 is none of those"));
+    }
+
+    #[test]
+    fn a_file_has_the_bounds_of_the_command_line() {
+        let workers =
+            |workers| EngineArguments::of(&LimitsTable { workers: Some(workers), ..LimitsTable::default() });
+        assert!([1, 256].into_iter().all(|of| workers(of).is_ok()));
+        assert_eq!(workers(257).map(drop), Err("[limits] workers: write a number from 1 to 256".to_owned()));
+        assert_eq!(workers(0).map(drop), Err("[limits] workers: write a number from 1".to_owned()));
     }
 }
