@@ -13,14 +13,5 @@ SELECT
     count(*) AS frames,
     sum(frame_octets) AS octets
 FROM packets
-GROUP BY
-    CASE
-        WHEN frame_octets <= 64 THEN 64
-        WHEN frame_octets <= 128 THEN 128
-        WHEN frame_octets <= 256 THEN 256
-        WHEN frame_octets <= 512 THEN 512
-        WHEN frame_octets <= 1024 THEN 1024
-        WHEN frame_octets <= 1518 THEN 1518
-    END,
-    tumble('60 seconds')
+GROUP BY at_most, tumble('60 seconds')
 ORDER BY at_most;

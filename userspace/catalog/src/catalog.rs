@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, Report, ResultColumns, Subscriber,
-    Subscription, WhenFull, demand_of, subscription,
+    EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, Report, ResultColumns,
+    Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
@@ -121,10 +121,10 @@ struct Counted {
 }
 
 impl Catalog {
-    /// Starts an engine that reads these inputs, and the queries of the folder.
+    /// Starts an engine that reads these inputs; the queries of the folder are taken up by [`Self::reload`].
     ///
     /// # Errors
-    /// When an input cannot be opened, or there is no room for threads; a query that cannot be run is only told.
+    /// When an input cannot be opened, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
         let CatalogOptions { engine, clock, queries_max, reread, folder, log } = options;
         let InputSet { inputs, table } = inputs;
@@ -161,6 +161,10 @@ impl Catalog {
     /// When it is wrong, its name is taken, or it cannot be kept; then nothing changes.
     pub fn add(&self, definition: Definition) -> Result<Explained, CatalogError> {
         let planned = self.plan(&definition)?;
+        self.add_planned(definition, planned)
+    }
+
+    fn add_planned(&self, definition: Definition, planned: Planned) -> Result<Explained, CatalogError> {
         let mut core = self.core();
         if core.queries.contains_key(&definition.name) {
             return Err(CatalogError::Exists(definition.name));
@@ -191,7 +195,7 @@ impl Catalog {
         let planned = self.plan(&definition)?;
         let is_carried = self.core().inputs.are_carried(&streams_of(&planned.query));
         if is_carried {
-            self.add(definition)?;
+            self.add_planned(definition, planned)?;
         }
         Ok(is_carried)
     }
@@ -370,11 +374,12 @@ impl Catalog {
 
     fn look_after_inputs(&self) {
         let core = &mut *self.core();
-        core.look();
-        let demand = core.demand();
-        if let Some(engine) = &mut core.engine {
-            core.inputs.look(engine, &engine.snapshot());
-            core.inputs.try_again(engine, &demand);
+        let Some(snapshot) = core.look() else { return };
+        let Some(engine) = &mut core.engine else { return };
+        core.inputs.look(engine, &snapshot);
+        if core.inputs.is_any_absent() {
+            let demand = core.demand();
+            core.engine.iter_mut().for_each(|engine| core.inputs.try_again(engine, &demand));
         }
     }
 
@@ -436,10 +441,9 @@ impl Core {
         }
     }
 
-    /// Keeps how everything stands, before the engine forgets what has ended.
-    fn look(&mut self) {
-        let Some(engine) = &self.engine else { return };
-        let snapshot = engine.snapshot();
+    /// Keeps how everything stands, before the engine forgets what has ended; gives it, until the end.
+    fn look(&mut self) -> Option<EngineSnapshot> {
+        let snapshot = self.engine.as_ref()?.snapshot();
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
@@ -450,6 +454,7 @@ impl Core {
                 }
             }
         }
+        Some(snapshot)
     }
 
     fn check_elements(&self, query: &ContinuousQuery) -> Result<(), CatalogError> {

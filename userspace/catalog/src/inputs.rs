@@ -122,6 +122,11 @@ impl Inputs {
         }
     }
 
+    /// Whether some are not there.
+    pub(crate) fn is_any_absent(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.state, SourceState::Absent(_)))
+    }
+
     /// Tries those that are not there, now and then.
     pub(crate) fn try_again(&mut self, engine: &mut Engine, demand: &Demand) {
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));

@@ -3,8 +3,7 @@
 use crate::client::{Client, NodeArguments, part};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::standing::{self, text};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use crate::standing::{self, table, text, to_the_right};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -138,22 +137,6 @@ fn cell(value: &Value) -> String {
 /// A time without its fraction.
 fn short(time: &str) -> String {
     time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
-}
-
-fn table(header: impl Iterator<Item = impl Into<String>>) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.map(Into::into).collect::<Vec<String>>());
-    table
-}
-
-fn to_the_right(table: &mut Table, columns: std::ops::Range<usize>) {
-    for number in columns {
-        table
-            .column_mut(number)
-            .into_iter()
-            .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    }
 }
 
 #[cfg(test)]

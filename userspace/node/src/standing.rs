@@ -7,6 +7,7 @@ use crate::output::Output;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// Prints the sources of a node.
 pub(crate) fn print_sources(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
@@ -24,9 +25,9 @@ pub(crate) fn print_ledger(node: &NodeArguments, format: Shape) -> Result<(), Fa
         return print_json(&answer);
     }
     let fates = ["offered", "delivered", "control", "undecodable", "dropped", "lost"];
-    let of_sources = table(&answer["sources"], &["name", "kind", "unit"], &fates);
+    let of_sources = table_of(&answer["sources"], &["name", "kind", "unit"], &fates);
     let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
-    let of_queries = table(&answer["queries"], &["name"], &fates);
+    let of_queries = table_of(&answer["queries"], &["name"], &fates);
     Output::to_stdout_text(&format!("{of_sources}\n\n{of_queries}\n"))
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
 pub(crate) fn queries(queries: &Value) -> String {
     let words = ["name", "state", "last_window_start"];
     let counts = ["delivered", "used", "late", "dropped", "results_lost"];
-    format!("{}\n", table(queries, &words, &counts))
+    format!("{}\n", table_of(queries, &words, &counts))
 }
 
 /// One query in lines.
@@ -105,7 +106,7 @@ pub(crate) fn query(query: &Value) -> String {
 /// Sources, a line each.
 fn sources(sources: &Value) -> String {
     let counts = ["offered", "delivered", "dropped", "lost", "undecodable"];
-    format!("{}\n", table(sources, &["name", "kind", "state", "unit"], &counts))
+    format!("{}\n", table_of(sources, &["name", "kind", "state", "unit"], &counts))
 }
 
 /// What is wrong, in sentences.
@@ -116,21 +117,32 @@ pub(crate) fn wrongs(status: &Value) -> Vec<String> {
 }
 
 /// Objects as lines of a table: words on the left, numbers on the right.
-fn table(objects: &Value, words: &[&str], counts: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(words.iter().chain(counts));
+fn table_of(objects: &Value, words: &[&str], counts: &[&str]) -> Table {
+    let mut lines = table(words.iter().chain(counts).copied());
     for object in objects.as_array().into_iter().flatten() {
         let cells = words.iter().map(|word| text(&object[*word]));
-        table.add_row(cells.chain(counts.iter().map(|count| object[*count].to_string())));
+        lines.add_row(cells.chain(counts.iter().map(|count| object[*count].to_string())));
     }
-    for number in words.len()..words.len() + counts.len() {
+    to_the_right(&mut lines, words.len()..words.len() + counts.len());
+    lines
+}
+
+/// A table without lines, as wide as it needs to be.
+pub(crate) fn table(header: impl Iterator<Item = impl Into<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.map(Into::into).collect::<Vec<String>>());
+    table
+}
+
+/// Puts columns of numbers on the right.
+pub(crate) fn to_the_right(table: &mut Table, columns: Range<usize>) {
+    for number in columns {
         table
             .column_mut(number)
             .into_iter()
             .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     }
-    table
 }
 
 /// A text; nothing where it is none.
