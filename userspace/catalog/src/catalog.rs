@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, Report, ResultColumns,
+    Beginning, EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, Report, ResultColumns,
     Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
@@ -334,7 +334,7 @@ impl Catalog {
         let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
         let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
-        let added = engine.add_named_query(&definition.name, planned.query, subscriber);
+        let added = engine.add_named_query(&definition.name, planned.query, subscriber, Beginning::Anew);
         let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
         self.results_mut().insert(id, Arc::clone(&results));
         let (name, since) = (definition.name.clone(), self.clock.now());

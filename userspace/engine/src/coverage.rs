@@ -23,19 +23,35 @@ const SECONDS_NEAR: usize = 128;
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// Records that were delivered and that went missing, by stream and second of event time.
-pub(crate) type Report = Vec<Second>;
+pub(crate) type Report = Vec<CoveredSecond>;
 
 /// What is known of a second of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Second {
-    stream: StreamId,
+pub struct CoveredSecond {
+    /// Which stream.
+    pub stream: StreamId,
     /// Number since the epoch.
-    second: i64,
-    delivered: f64,
-    missing: f64,
+    pub second: i64,
+    /// Records that were delivered.
+    pub delivered: f64,
+    /// Records that went missing.
+    pub missing: f64,
 }
 
-impl Second {
+impl CoveredSecond {
+    /// So many records that went missing in a span of event time; where in it, nobody knows.
+    pub fn missing(stream: StreamId, span: Span, records: f64) -> impl Iterator<Item = Self> {
+        let (start, end) = (span.start.0, span.end.0.max(span.start.0.saturating_add(1)));
+        let width = end.saturating_sub(start) as f64;
+        let last = (end - 1).div_euclid(SECOND_NS);
+        let first = start.div_euclid(SECOND_NS).max(last.saturating_sub(SECONDS_MAX as i64 - 1));
+        (first..=last).map(move |second| {
+            let begin = start.max(second.saturating_mul(SECOND_NS));
+            let inside = end.min((second + 1).saturating_mul(SECOND_NS)).saturating_sub(begin);
+            Self { stream, second, delivered: 0.0, missing: records * inside as f64 / width }
+        })
+    }
+
     const fn delivered(stream: StreamId, second: i64, records: i64) -> Self {
         Self { stream, second, delivered: records as f64, missing: 0.0 }
     }
@@ -119,12 +135,12 @@ impl CoverageReporter {
         }
         let near = (base..).zip(near).filter(|(_, records)| *records > 0);
         let seconds = far.into_iter().chain(near);
-        self.batch.extend(seconds.map(|(second, records)| Second::delivered(stream, second, records)));
+        self.batch.extend(seconds.map(|(second, records)| CoveredSecond::delivered(stream, second, records)));
     }
 }
 
 /// Adds what is known of a second to a report: while there is no room for it, a report is no longer than it has seconds.
-fn merge(report: &mut Report, news: Second) {
+fn merge(report: &mut Report, news: CoveredSecond) {
     let known = report.iter_mut().find(|known| (known.stream, known.second) == (news.stream, news.second));
     match known {
         Some(known) => {
@@ -145,8 +161,36 @@ pub(crate) struct CoverageLog {
 
 impl CoverageLog {
     /// Notes what a source reported.
-    pub(crate) fn note(&mut self, report: &[Second]) {
+    pub(crate) fn note(&mut self, report: &[CoveredSecond]) {
         report.iter().for_each(|second| add(&mut self.streams[second.stream as usize], second));
+    }
+
+    /// What is known of the seconds from this one on.
+    pub(crate) fn since(&self, second: i64) -> Vec<CoveredSecond> {
+        let of = |(stream, seconds): (StreamId, &BySecond)| {
+            let seconds = seconds.range(second..);
+            let covered = seconds.map(move |(second, (delivered, missing))| CoveredSecond {
+                stream,
+                second: *second,
+                delivered: *delivered,
+                missing: *missing,
+            });
+            covered.collect::<Vec<_>>()
+        };
+        StreamId::ALL.into_iter().zip(&self.streams).flat_map(of).collect()
+    }
+
+    /// Rows that came too late for a query, by second.
+    pub(crate) fn late_of(&self, query: QueryId) -> Vec<(i64, u64)> {
+        let late = self.late.get(&query).into_iter().flatten();
+        late.map(|(second, rows)| (*second, *rows)).collect()
+    }
+
+    /// Goes on with what was known of rows that came too late for a query.
+    pub(crate) fn resume_late(&mut self, query: QueryId, late: Vec<(i64, u64)>) {
+        if !late.is_empty() {
+            self.late.entry(query).or_default().extend(late);
+        }
     }
 
     /// Forgets a query.
@@ -187,7 +231,7 @@ fn sums(by_second: &BySecond, seconds: RangeInclusive<i64>) -> (f64, f64) {
     seconds.fold((0.0, 0.0), |sum, (delivered, missing)| (sum.0 + delivered, sum.1 + missing))
 }
 
-fn add(by_second: &mut BySecond, second: &Second) {
+fn add(by_second: &mut BySecond, second: &CoveredSecond) {
     let (delivered, missing) = by_second.entry(second.second).or_default();
     *delivered += second.delivered;
     *missing += second.missing;
@@ -265,6 +309,31 @@ mod tests {
         assert_eq!(of(&[StreamId::Flows]), Some(0.5));
         assert_eq!(of(&[StreamId::Flows, StreamId::Packets]), Some(0.5), "the worse of both");
         assert_eq!(of(&[StreamId::Ledger]), None);
+    }
+
+    #[test]
+    fn what_went_missing_while_nobody_looked_is_spread_over_that_time() {
+        let mut log = CoverageLog::default();
+        let span = Span { start: EventTime(9_500_000_000), end: EventTime(12_000_000_000) };
+        log.note(&CoveredSecond::missing(StreamId::Flows, span, 50.0).collect::<Vec<_>>());
+        let known = log.since(9);
+        assert_eq!(
+            known.iter().map(|second| (second.second, second.missing)).collect::<Vec<_>>(),
+            [(9, 10.0), (10, 20.0), (11, 20.0)]
+        );
+        let mut other = CoverageLog::default();
+        other.note(&known);
+        other.resume_late(QueryId(7), vec![(9, 10)]);
+        other.note(&[CoveredSecond::delivered(StreamId::Flows, 9, 20)]);
+        assert_eq!(other.of(QueryId(7), &[StreamId::Flows], self::span(9, 10)), Some(0.5));
+        assert_eq!(other.late_of(QueryId(7)), [(9, 10)]);
+        let always = Span { start: EventTime::MIN, end: EventTime::MAX };
+        assert_eq!(CoveredSecond::missing(StreamId::Flows, always, 1.0).count(), SECONDS_MAX);
+        let never = Span { start: EventTime(5), end: EventTime(5) };
+        assert_eq!(
+            CoveredSecond::missing(StreamId::Flows, never, 3.0).map(|second| second.missing).sum::<f64>(),
+            3.0
+        );
     }
 
     #[test]

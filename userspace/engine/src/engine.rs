@@ -1,8 +1,11 @@
 //! The engine: whoever has it adds and removes sources and queries while it runs.
 
+mod suspend;
+
 use crate::account_source::AccountSource;
 use crate::accounts::{Accounts, NamedQuery};
 use crate::affinity::Affinity;
+use crate::coverage::CoveredSecond;
 use crate::demand;
 use crate::dispatcher::{Dispatcher, WorkerLink};
 use crate::error::EngineError;
@@ -19,13 +22,14 @@ use crate::shared::{RunPlan, Sharing};
 use crate::snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 use crate::source_state::SourceState;
 use crate::subscription::Subscriber;
+use crate::suspended::Beginning;
 use crate::threads::Threads;
 use crate::worker::{Worker, WorkerInput, WorkerOrder, WorkerQuery};
 use rtrb::{Producer, RingBuffer};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tapline_operators::{
-    Finisher, LowerOperator, OperatorLimits, QueryFailure, QueryId, SourceId, StreamBatch, Windows, WorkerId,
+    Finisher, LowerOperator, OperatorLimits, QueryFailure, QueryId, SourceId, StreamBatch, WorkerId,
 };
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::{Epoch, LEDGER, Layout, StreamId, Watermarks};
@@ -65,6 +69,8 @@ pub struct Engine {
     outlets: Arc<OpenOutlets>,
     sources: BTreeMap<SourceId, SourceEnd>,
     queries: BTreeMap<QueryId, QueryEnd>,
+    /// What the merger knew, at its end, of how much arrived.
+    covered: Arc<Mutex<Vec<CoveredSecond>>>,
     sharing: Sharing,
     /// Runs that still have what only queries that are over asked for.
     stale: Vec<RunId>,
@@ -135,8 +141,9 @@ impl Engine {
             workers.push(WorkerEnd { orders, parker });
         }
         let (merger, orders) = RingBuffer::new(ORDERS_CAPACITY);
-        let (for_merger, octets) = (Arc::clone(&flags), options.octets_held_max);
-        let machine = Merger::new(orders, messages, for_merger, merger_parker.clone(), octets);
+        let covered: Arc<Mutex<Vec<CoveredSecond>>> = Arc::default();
+        let for_merger = (options.octets_held_max, Arc::clone(&covered));
+        let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone(), for_merger);
         runner.start("merger".to_owned(), None, Box::new(machine)).map_err(EngineError::Thread)?;
         Ok(Self {
             options,
@@ -151,6 +158,7 @@ impl Engine {
             outlets: Arc::default(),
             sources: BTreeMap::new(),
             queries: BTreeMap::new(),
+            covered,
             sharing: Sharing::default(),
             stale: vec![],
             accounts: Arc::default(),
@@ -173,11 +181,12 @@ impl Engine {
         subscriber: Subscriber,
     ) -> Result<QueryId, EngineError> {
         let name = self.queries_so_far.to_string();
-        self.add_named_query(&name, query, subscriber)
+        self.add_named_query(&name, query, subscriber, Beginning::Anew)
     }
 
-    /// Adds a query, whose results go to `subscriber`, and which `ledger` calls by this name. It sees what sources read from now on: a window that has begun
-    /// already is partial. Each query is to be planned for itself, not cloned from another one that runs.
+    /// Adds a query, whose results go to `subscriber`, and which `ledger` calls by this name. It sees what sources read
+    /// from now on: a window that has begun already is partial, unless it goes on `from` where another one was
+    /// suspended. Each query is to be planned for itself, not cloned from another one that runs.
     ///
     /// # Errors
     /// When it cannot join what runs; then nothing changes.
@@ -186,6 +195,7 @@ impl Engine {
         name: &str,
         query: ContinuousQuery,
         subscriber: Subscriber,
+        from: Beginning,
     ) -> Result<QueryId, EngineError> {
         self.check_is_open()?;
         let workers = self.workers.len();
@@ -200,6 +210,7 @@ impl Engine {
             self.tell_of_accounts(&mut inputs)?;
             self.give_to_workers(inputs);
         }
+        let (whole_after, windows, late) = self.begin(&query, from)?;
         self.forget_what_ended();
         let state = Arc::new(QueryState::new(workers));
         let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };
@@ -210,7 +221,11 @@ impl Engine {
         demand::add(&mut self.demand, &query.query);
         self.take_next_layout();
         // Whoever is told first hears of the query before anything that comes of it.
-        self.tell_merger((id, &query), finisher, subscriber);
+        let outlet = self.outlet((id, finisher), subscriber, &query.state);
+        let sources = self.sources_before(&query.query);
+        let since = (self.layout.epoch(), whole_after);
+        let merged = MergerQuery::new(Arc::clone(&query.state), windows, outlet, since, sources);
+        order(&mut self.merger, MergerOrder::AddQuery { id, query: Box::new(merged), late });
         for worker in &mut self.workers {
             let query = WorkerQuery::new(Arc::clone(&query.state));
             order(&mut worker.orders, WorkerOrder::AddQuery(id, query));
@@ -382,22 +397,20 @@ impl Engine {
         self.layout = Arc::new(demand::layout_of(&self.demand, self.layout.epoch().next()));
     }
 
-    fn tell_merger(
-        &mut self,
-        (id, QueryEnd { query, state, .. }): (QueryId, &QueryEnd),
-        finisher: Finisher,
+    fn outlet(
+        &self,
+        (id, finisher): (QueryId, Finisher),
         subscriber: Subscriber,
-    ) {
-        let windows =
-            Windows::new(query, self.workers.len(), self.limits()).with_waiting(self.options.waiting);
-        let windows = windows.holding(self.options.held);
+        state: &Arc<QueryState>,
+    ) -> Arc<Outlet> {
         let (executor, outlets) = (self.runner.executor(), Arc::clone(&self.outlets));
-        let outlet = Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets);
-        // The merger knows those that have ended.
+        Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets)
+    }
+
+    /// The sources that a new query has to join; the merger knows those that have ended.
+    fn sources_before(&self, query: &ContinuousQuery) -> Vec<SourceId> {
         let accounts = self.account_source.as_ref().filter(|_| reads_ledger(query)).map(|_| ACCOUNTS);
-        let sources = (0..self.sources_so_far).map(SourceId).chain(accounts).collect();
-        let query = MergerQuery::new(Arc::clone(state), windows, outlet, self.layout.epoch(), sources);
-        order(&mut self.merger, MergerOrder { id, query });
+        (0..self.sources_so_far).map(SourceId).chain(accounts).collect()
     }
 
     /// Finds the run that a new query is part of.

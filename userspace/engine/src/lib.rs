@@ -36,9 +36,11 @@ mod simulation;
 mod snapshot;
 mod source_state;
 mod subscription;
+mod suspended;
 mod threads;
 mod worker;
 
+pub use coverage::CoveredSecond;
 pub use demand::demand_of;
 pub use engine::{Engine, Report};
 pub use error::EngineError;
@@ -46,6 +48,8 @@ pub use options::{EngineOptions, Finishing, workers_for};
 pub use query_state::EndReason;
 pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
+pub use suspended::{Beginning, Held, Suspended};
 pub use tapline_operators::{
-    HeldLimits, QueryId, ResultColumns, SourceId, Span, Status, WaitingLimits, WindowResult,
+    HeldLimits, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status, SuspendedHead,
+    SuspendedWindows, WaitingLimits, WindowResult,
 };

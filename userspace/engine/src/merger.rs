@@ -1,15 +1,17 @@
 //! The machine that merges: what the workers give in, what closed of every query out.
 
 use crate::barrier::Barrier;
-use crate::coverage::CoverageLog;
+use crate::coverage::{CoverageLog, CoveredSecond};
+use crate::lock::lock;
 use crate::machine::{Machine, Turn};
 use crate::outlet::{Item, Outlet};
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
+use crate::suspended::Held;
 use crate::worker::Message;
 use rtrb::Consumer;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tapline_operators::{Closed, LowerOutput, QueryId, SourceId, Windows, WorkerId};
 use tapline_record::{Epoch, EventTime, Reach};
@@ -20,10 +22,12 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Messages that are taken from one worker before the next one gets its turn.
 const MESSAGES_PER_TURN: usize = 64;
 
-/// What the merger is asked for: to take what comes for a query.
-pub(crate) struct MergerOrder {
-    pub(crate) id: QueryId,
-    pub(crate) query: MergerQuery,
+/// What the merger is asked for.
+pub(crate) enum MergerOrder {
+    /// To take what comes for a query, of which so many rows came too late before, by second.
+    AddQuery { id: QueryId, query: Box<MergerQuery>, late: Vec<(i64, u64)> },
+    /// To know that so much arrived before anything came.
+    Cover(Vec<CoveredSecond>),
 }
 
 /// A query as the merger knows it.
@@ -44,12 +48,12 @@ pub(crate) struct MergerQuery {
 }
 
 impl MergerQuery {
-    /// A query that comes to sources which run already.
+    /// A query that comes to sources which run already, and may have missed rows before `whole_after` anyhow.
     pub(crate) fn new(
         state: Arc<QueryState>,
         windows: Windows,
         outlet: Arc<Outlet>,
-        since: Epoch,
+        (since, whole_after): (Epoch, EventTime),
         sources: Vec<SourceId>,
     ) -> Self {
         let mut query = Self {
@@ -58,7 +62,7 @@ impl MergerQuery {
             outlet,
             since,
             unjoined: sources,
-            whole_after: EventTime::MIN,
+            whole_after,
             left: 0,
             is_satisfied: false,
         };
@@ -102,6 +106,8 @@ pub(crate) struct Merger {
     /// Workers that have said all.
     done: usize,
     coverage: CoverageLog,
+    /// Where it leaves what it knows of that when all is suspended.
+    covered: Arc<Mutex<Vec<CoveredSecond>>>,
     /// Octets of what is held for open windows of all queries, or more: what closed since is taken off now and then.
     octets_held: usize,
     octets_held_max: usize,
@@ -119,7 +125,7 @@ impl Merger {
         workers: Vec<Consumer<Message>>,
         flags: Arc<Flags>,
         parker: Unparker,
-        octets_held_max: usize,
+        (octets_held_max, covered): (usize, Arc<Mutex<Vec<CoveredSecond>>>),
     ) -> Self {
         Self {
             orders,
@@ -128,6 +134,7 @@ impl Merger {
             ended: BTreeMap::new(),
             done: 0,
             coverage: CoverageLog::default(),
+            covered,
             octets_held: 0,
             octets_held_max,
             outbox: VecDeque::new(),
@@ -153,10 +160,16 @@ impl Merger {
     }
 
     fn take_orders(&mut self) {
-        while let Ok(MergerOrder { id, mut query }) = self.orders.pop() {
-            // A source may have ended between the order and this moment, or long ago: its barrier has passed.
-            self.ended.values().for_each(|last| query.join(last, &mut self.closed));
-            self.queries.insert(id, query);
+        while let Ok(order) = self.orders.pop() {
+            match order {
+                MergerOrder::AddQuery { id, mut query, late } => {
+                    // A source may have ended between the order and this moment, or long ago: its barrier has passed.
+                    self.ended.values().for_each(|last| query.join(last, &mut self.closed));
+                    self.coverage.resume_late(id, late);
+                    self.queries.insert(id, *query);
+                }
+                MergerOrder::Cover(seconds) => self.coverage.note(&seconds),
+            }
         }
     }
 
@@ -262,15 +275,23 @@ impl Merger {
         gone.count() > self.done
     }
 
-    /// Gives what is left of all queries: the input has ended.
+    /// Gives what is left of all queries, or keeps what can be gone on with: the input has ended.
     fn finish(&mut self) {
         self.take_orders();
-        let is_cut = self.flags.input_ends();
+        let (is_cut, suspends) = (self.flags.input_ends(), self.flags.suspends());
+        if suspends {
+            *lock(&self.covered) = self.coverage.since(i64::MIN);
+        }
         let Self { queries, closed, coverage, outbox, .. } = self;
         for (id, mut query) in std::mem::take(queries) {
             if query.state.over().is_none() {
-                query.windows.finish(is_cut, closed);
+                let held = suspends.then(|| query.windows.suspend(closed)).flatten();
+                if held.is_none() {
+                    query.windows.finish(is_cut, closed);
+                }
                 give(id, &mut query, closed, coverage, outbox);
+                let held = held.map(|windows| Box::new(Held { windows, late: coverage.late_of(id) }));
+                outbox.extend(held.map(|held| (Arc::clone(&query.outlet), Item::Suspended(held))));
             }
             outbox.push_back((query.outlet, Item::End));
         }

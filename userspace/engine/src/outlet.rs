@@ -8,6 +8,7 @@ use crate::lock::lock;
 use crate::machine::Executor;
 use crate::query_state::{EndReason, QueryState};
 use crate::subscription::{Event, Subscriber};
+use crate::suspended::Held;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use tapline_operators::{Closed, ClosedWindow, Finisher, QueryId, WindowResult};
@@ -19,6 +20,8 @@ const QUEUE_CAPACITY: usize = 64;
 #[derive(Debug)]
 pub(crate) enum Item {
     Closed(Closed),
+    /// What is held of it is kept.
+    Suspended(Box<Held>),
     /// LIMIT is reached.
     Satisfied,
     /// It is over.
@@ -70,6 +73,11 @@ impl Outlet {
         {
             window.take_over(lost);
         }
+        if let Item::Suspended(held) = &mut item
+            && let Some(lost) = queue.lost.take()
+        {
+            held.windows.take_over(lost);
+        }
         if queue.items.len() >= QUEUE_CAPACITY && matches!(item, Item::Closed(_)) {
             if self.subscriber.waits() {
                 return Err(item);
@@ -99,6 +107,10 @@ impl Outlet {
         while let Some(item) = self.next() {
             match item {
                 Item::Closed(closed) => self.finish(&mut finisher, closed, &mut results),
+                Item::Suspended(mut held) => {
+                    finisher.suspend(&mut held.windows);
+                    self.state.suspend(*held);
+                }
                 Item::Satisfied => {
                     self.subscriber.tell(Event::Satisfied(self.id));
                 }

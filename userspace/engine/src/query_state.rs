@@ -1,7 +1,9 @@
 //! What everybody knows of a query: whether it is over, and the fates of its rows so far.
 
-use std::sync::OnceLock;
+use crate::lock::lock;
+use crate::suspended::Held;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use tapline_operators::{QueryFailure, WorkerId};
 use tapline_record::ledger::QueryLedger;
 
@@ -38,6 +40,8 @@ pub(crate) struct QueryState {
     results_lost: AtomicU64,
     /// Whether all sources that were there before it have come to its layout.
     has_joined: AtomicBool,
+    /// What was held of it when it was suspended.
+    suspended: Mutex<Option<Held>>,
     /// Whether nothing of all this changes any more.
     is_closed: AtomicBool,
 }
@@ -51,6 +55,7 @@ impl QueryState {
             octets_held: AtomicU64::new(0),
             results_lost: AtomicU64::new(0),
             has_joined: AtomicBool::new(false),
+            suspended: Mutex::default(),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -111,6 +116,15 @@ impl QueryState {
 
     pub(crate) fn has_joined(&self) -> bool {
         self.has_joined.load(Ordering::Acquire)
+    }
+
+    /// Leaves what was held of it.
+    pub(crate) fn suspend(&self, held: Held) {
+        *lock(&self.suspended) = Some(held);
+    }
+
+    pub(crate) fn take_suspended(&self) -> Option<Held> {
+        lock(&self.suspended).take()
     }
 
     /// Says that no thread has anything more to tell of it.

@@ -16,6 +16,7 @@ const NAP_MAX: Duration = Duration::from_millis(1);
 pub(crate) struct Flags {
     stop: AtomicBool,
     input_ends: AtomicBool,
+    suspends: AtomicBool,
     drains: AtomicBool,
 }
 
@@ -36,6 +37,15 @@ impl Flags {
 
     pub(crate) fn input_ends(&self) -> bool {
         self.input_ends.load(Ordering::Relaxed)
+    }
+
+    /// Asks that what is held for open windows be kept, when the input has ended.
+    pub(crate) fn suspend(&self) {
+        self.suspends.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn suspends(&self) -> bool {
+        self.suspends.load(Ordering::Acquire)
     }
 
     /// Says that no more sources will come: when those there are have ended, so does everything.

@@ -366,6 +366,10 @@ impl Worker {
     fn finish(&mut self) {
         self.let_leave();
         for run in &mut self.runs {
+            if self.flags.suspends() {
+                // Somebody else will have rows of the same panes.
+                run.give_parts();
+            }
             let failed = run.finish();
             end_failed(&self.queries, failed);
         }

@@ -6,6 +6,7 @@ use crate::lower::OperatorLimits;
 use crate::pane_tree::PaneTree;
 use crate::parts::Parts;
 use crate::result::{Status, WindowResult, instants, rows_schema, with_columns};
+use crate::suspended::SuspendedWindows;
 use crate::upper::UpperRunner;
 use crate::windows::{Came, Closed, ClosedWindow, PaneParts};
 use datafusion::arrow::array::RecordBatch;
@@ -70,6 +71,13 @@ impl Finisher {
                 self.give(&rows, None, Status::Final, out)
             }
             (Closed::Window(_) | Closed::RowsEnd, _) => Ok(()),
+        }
+    }
+
+    /// Adds the panes that it keeps for windows to come to what was held of the others.
+    pub fn suspend(&mut self, suspended: &mut SuspendedWindows) {
+        if let Some(trees) = self.trees.take() {
+            trees.suspend(suspended);
         }
     }
 
@@ -177,6 +185,19 @@ impl KeptPanes {
     fn of(query: &ContinuousQuery) -> Option<Self> {
         let trees = query.lowers.iter().map(|_| PaneTree::default()).collect();
         query.pane_width().filter(|_| query.reuses_panes()).map(|width| Self { width, trees })
+    }
+
+    /// Adds those of windows that have not closed.
+    fn suspend(self, suspended: &mut SuspendedWindows) {
+        let (width, cut) = (self.width, suspended.cut);
+        for (lower, tree) in self.trees.into_iter().enumerate() {
+            for (number, parts) in tree.into_panes() {
+                let start = EventTime(number.saturating_mul(width));
+                if start >= cut {
+                    suspended.add(lower, start, parts);
+                }
+            }
+        }
     }
 
     /// What came for each lower half in a window, of which this is new.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tapline_query::{Aggregate, AggregateFold};
 
 /// Group keys with their aggregates, partial or finished.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GroupBatch {
     /// One row a group: keys, then the columns of each aggregate.
     pub groups: RecordBatch,
@@ -354,7 +354,11 @@ fn schema_of(fold: &AggregateFold, of: impl Fn(&Aggregate) -> Result<Vec<Arc<Fie
     Ok(Arc::new(Schema::new(fields)))
 }
 
-fn state_schema(fold: &AggregateFold) -> Result<SchemaRef> {
+/// The columns of the partial states: keys, then those of each aggregate.
+///
+/// # Errors
+/// When an aggregate cannot tell its own.
+pub(crate) fn state_schema(fold: &AggregateFold) -> Result<SchemaRef> {
     schema_of(fold, |aggregate| aggregate.function.state_fields())
 }
 

@@ -20,6 +20,7 @@ mod parts;
 mod portion;
 mod result;
 mod steps;
+mod suspended;
 mod upper;
 mod windows;
 
@@ -31,6 +32,7 @@ pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
 pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
+pub use suspended::{STATES_VERSION, SuspendedHead, SuspendedWindows};
 pub use windows::{Closed, ClosedWindow, HeldLimits, Windows};
 
 /// Why a query cannot go on: an expression that cannot be computed for some row.

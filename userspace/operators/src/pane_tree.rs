@@ -64,6 +64,11 @@ impl PaneTree {
         Ok(whole)
     }
 
+    /// Each pane by its number.
+    pub(crate) fn into_panes(self) -> impl Iterator<Item = (i64, Parts)> {
+        self.levels.into_iter().next().into_iter().flatten()
+    }
+
     /// What came for a block: merged, if it was before, or if the next window, which begins at pane `next`, holds it.
     fn block(
         &mut self,

@@ -34,6 +34,21 @@ impl Parts {
         self.given.push((groups, is_finished));
     }
 
+    /// What others held.
+    pub(crate) fn suspended(groups: Arc<GroupBatch>, lack_rows: bool) -> Self {
+        Self { octets: octets_of(&groups), given: vec![(groups, false)], lack_rows }
+    }
+
+    /// Whether some are finished: these cannot be merged.
+    pub(crate) fn has_finished(&self) -> bool {
+        self.given.iter().any(|(_, is_finished)| *is_finished)
+    }
+
+    /// The groups of each of them.
+    pub(crate) fn into_groups(self) -> impl Iterator<Item = GroupBatch> {
+        self.given.into_iter().map(|(groups, _)| Arc::unwrap_or_clone(groups))
+    }
+
     /// Takes what came for other panes as well.
     pub(crate) fn append(&mut self, other: Self) {
         self.octets += other.octets;

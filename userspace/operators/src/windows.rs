@@ -5,6 +5,8 @@
 //! without an aggregate are put into the order of their input. Nothing is computed here but where parts are many:
 //! a [`Finisher`](crate::Finisher) makes results of what closed.
 
+mod suspend;
+
 use crate::groups::GroupBatch;
 use crate::ids::{SourceId, WorkerId};
 use crate::input_order::{InputOrder, WaitingLimits};
@@ -69,6 +71,12 @@ impl ClosedWindow {
         }
     }
 
+    /// What came for the panes that it shares with others, since the one before it was given.
+    pub(crate) fn into_shared_panes(self) -> impl Iterator<Item = PaneParts> {
+        let panes = if let Came::New(panes) = self.came { panes } else { vec![] };
+        panes.into_iter()
+    }
+
     /// When it is; `None` where the whole input is one.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
@@ -100,6 +108,8 @@ impl Default for HeldLimits {
 /// The open windows of one query.
 pub struct Windows {
     window: Option<Window>,
+    /// Width of its panes.
+    pane_width: Option<i64>,
     /// Each time that so many nanoseconds of a window have arrived, it is given.
     early: Option<i64>,
     /// Whether what comes is kept by pane, and not by window.
@@ -158,6 +168,7 @@ impl Windows {
         });
         Self {
             window: query.window,
+            pane_width: query.pane_width(),
             early: query.early,
             keeps_panes: query.reuses_panes(),
             upper: query.upper.clone(),
@@ -334,12 +345,19 @@ impl Windows {
     }
 
     fn accept_pane(&mut self, lower: usize, pane: Pane, groups: GroupBatch, finished: bool) -> Result<()> {
-        let lowers = self.folds.len();
-        let nothing = || vec![Parts::default(); lowers];
         if self.is_cut(pane) {
             self.rows_cut += groups.rows;
             return Ok(());
         }
+        let mut parts = Parts::default();
+        parts.push(Arc::new(groups), finished);
+        self.keep(lower, pane, parts)
+    }
+
+    /// Keeps what came of a lower half for a pane.
+    fn keep(&mut self, lower: usize, pane: Pane, news: Parts) -> Result<()> {
+        let lowers = self.folds.len();
+        let nothing = || vec![Parts::default(); lowers];
         self.came += 1;
         let parts = if let Some(window) = self.window.filter(|_| self.keeps_panes) {
             if !self.panes.contains_key(&pane.start.0) {
@@ -363,7 +381,7 @@ impl Windows {
         };
         let parts = &mut parts[lower];
         let before = parts.octets();
-        parts.push(Arc::new(groups), finished);
+        parts.append(news);
         if let Some(fold) = self.folds[lower].as_ref().filter(|_| parts.are_many()) {
             parts.merge(fold, self.limits)?;
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fake;
+mod suspended;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,0 +1,46 @@
+//! What an engine holds when it is suspended, for another one to go on with.
+
+use crate::coverage::CoveredSecond;
+use tapline_operators::{QueryId, SuspendedWindows};
+use tapline_record::EventTime;
+
+/// What an engine held when it was suspended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Suspended {
+    /// How much arrived of what open windows are of.
+    pub covered: Vec<CoveredSecond>,
+    /// What was held of each query that has windows of time.
+    pub queries: Vec<(QueryId, Held)>,
+}
+
+/// What is held of one query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Its open windows.
+    pub windows: SuspendedWindows,
+    /// Rows that came too late for it, by the second since the epoch of the latest rows of that moment.
+    pub late: Vec<(i64, u64)>,
+}
+
+/// Where a query begins.
+#[derive(Clone, Debug, Default)]
+pub enum Beginning {
+    /// With the first rows that sources give it.
+    #[default]
+    Anew,
+    /// Likewise, though there was something to see before then: windows that have begun already are partial.
+    After(EventTime),
+    /// Where another one was suspended.
+    With(Held),
+}
+
+impl Beginning {
+    /// No row that it may have missed is later than this.
+    pub(crate) const fn whole_after(&self) -> EventTime {
+        match self {
+            Self::Anew => EventTime::MIN,
+            Self::After(time) => *time,
+            Self::With(held) => held.windows.whole_after(),
+        }
+    }
+}
