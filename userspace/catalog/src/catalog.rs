@@ -21,7 +21,7 @@ use tapline_engine::{
 };
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{EventTime, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKET_FLOWS, PACKETS, StreamId};
+use tapline_record::{EventTime, StreamId};
 use tapline_sources::{Clock, Notice};
 
 /// Results that wait to be kept.
@@ -466,7 +466,7 @@ impl Core {
         Explained {
             text: planned.describe(),
             columns: ResultColumns::of(&planned.query, true),
-            streams: streams.iter().map(|stream| name_of(*stream)).collect(),
+            streams: streams.iter().map(|id| id.stream().name).collect(),
             sources: self.inputs.carrying(streams),
         }
     }
@@ -510,19 +510,7 @@ fn ended() -> CatalogError {
 
 /// The streams that a query reads.
 fn streams_of(query: &ContinuousQuery) -> Vec<StreamId> {
-    let all = [&PACKETS, &FLOWS, &PACKET_FLOWS, &INTERFACE_COUNTERS, &LEDGER];
-    all.into_iter().filter(|stream| query.columns_of(stream).is_some()).map(|stream| stream.id).collect()
-}
-
-/// A stream as people know it.
-fn name_of(stream: StreamId) -> &'static str {
-    match stream {
-        StreamId::Packets => PACKETS.name,
-        StreamId::Flows => FLOWS.name,
-        StreamId::PacketFlows => PACKET_FLOWS.name,
-        StreamId::InterfaceCounters => INTERFACE_COUNTERS.name,
-        StreamId::Ledger => LEDGER.name,
-    }
+    StreamId::ALL.into_iter().filter(|id| query.columns_of(id.stream()).is_some()).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -13,12 +13,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use tapline_operators::{QueryId, Span};
 use tapline_record::StreamId;
+use tapline_sources::Missed;
 
 /// Seconds of event time that are remembered.
 const SECONDS_MAX: usize = 200_000;
 
 /// Seconds that the rows of a batch mostly lie in.
 const SECONDS_NEAR: usize = 128;
+
+/// Seconds that what went missing over a longer time is said of, at most: each stands for those behind it, too.
+const STEPS_MAX: i64 = 512;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -45,9 +49,10 @@ impl CoveredSecond {
         let width = end.saturating_sub(start) as f64;
         let last = (end - 1).div_euclid(SECOND_NS);
         let first = start.div_euclid(SECOND_NS).max(last.saturating_sub(SECONDS_MAX as i64 - 1));
-        (first..=last).map(move |second| {
+        let stride = (last - first) / STEPS_MAX + 1;
+        (first..=last).step_by(stride as usize).map(move |second| {
             let begin = start.max(second.saturating_mul(SECOND_NS));
-            let inside = end.min((second + 1).saturating_mul(SECOND_NS)).saturating_sub(begin);
+            let inside = end.min((second + stride).saturating_mul(SECOND_NS)).saturating_sub(begin);
             Self { stream, second, delivered: 0.0, missing: records * inside as f64 / width }
         })
     }
@@ -92,6 +97,14 @@ impl CoverageReporter {
     /// Notes that so many records went missing; late arrivals take them back.
     pub(crate) fn miss(&mut self, records: i64) {
         self.missing.iter_mut().for_each(|missing| *missing += records);
+    }
+
+    /// Notes records that went missing in a span of time of their own.
+    pub(crate) fn miss_in(&mut self, missed: &Missed) {
+        let span = Span { start: missed.since, end: missed.until };
+        let seconds = CoveredSecond::missing(missed.stream, span, missed.records as f64);
+        // Whoever adds them up merges them.
+        self.pending.extend(seconds);
     }
 
     /// Notes a batch, which was delivered or dropped; a row of it stands for one record, or `by_packets` for as many
@@ -328,7 +341,7 @@ mod tests {
         assert_eq!(other.of(QueryId(7), &[StreamId::Flows], self::span(9, 10)), Some(0.5));
         assert_eq!(other.late_of(QueryId(7)), [(9, 10)]);
         let always = Span { start: EventTime::MIN, end: EventTime::MAX };
-        assert_eq!(CoveredSecond::missing(StreamId::Flows, always, 1.0).count(), SECONDS_MAX);
+        assert_eq!(CoveredSecond::missing(StreamId::Flows, always, 1.0).count(), STEPS_MAX as usize);
         let never = Span { start: EventTime(5), end: EventTime(5) };
         assert_eq!(
             CoveredSecond::missing(StreamId::Flows, never, 3.0).map(|second| second.missing).sum::<f64>(),

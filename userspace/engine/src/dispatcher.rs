@@ -116,6 +116,8 @@ impl Dispatcher {
     /// where it waits, the rest stays in the source until there is room.
     pub(crate) fn dispatch(&mut self, source: &mut dyn Source, due: Due) -> bool {
         if let Some(coverage) = &mut self.coverage {
+            // What it found out of before comes first: it is not among what is missing then.
+            source.missed_before().iter().for_each(|missed| coverage.miss_in(missed));
             coverage.miss(source.newly_missing());
         }
         for position in 0..self.streams.len() {

@@ -4,6 +4,7 @@
 //! written anew as a whole, beside the old one, and put into its place at once. A thread of its own writes and waits
 //! for the disk, which may be slow; after a loss of power either the old file is there or the new one.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use tapline_decode::ExportDecoder;
-use tapline_decode::export::SavedTemplate;
+use tapline_decode::export::{SavedNumber, SavedTemplate};
 use tapline_record::EventTime;
 
 /// Octets of the file that are read; it holds text of a few hundred a template.
@@ -27,10 +28,15 @@ const WRITES_WAITING_MAX: usize = 1;
 const HEADER: &str =
     "# tapline templates 1: address port transport version domain kind number enterprise.element.length…";
 
+/// First line of the file of numbers.
+const NUMBERS_HEADER: &str = "# tapline numbers 1: address port transport version domain what next received";
+
 /// The file of an exporter's templates.
 #[derive(Debug)]
 pub struct TemplateFile {
     path: PathBuf,
+    /// Whether numbers are kept besides, so that what is sent between two runs is missing.
+    keeps_numbers: bool,
     /// Changes of templates that the writer knows of, and when it was told.
     told: (u64, EventTime),
     writer: Option<Writer>,
@@ -48,7 +54,9 @@ struct Writer {
 pub struct Restored {
     /// Templates taken in, provisionally.
     pub templates: u64,
-    /// Lines that are no template, or for which there is no room.
+    /// Numbers of exporters that are gone on with.
+    pub numbers: u64,
+    /// Lines that are neither, or for which there is no room.
     pub refused: u64,
 }
 
@@ -59,26 +67,46 @@ impl TemplateFile {
     /// What the operating system says.
     pub(crate) fn in_folder(folder: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { path: folder.join(name), told: (0, EventTime::MIN), writer: None })
+        let (path, told) = (folder.join(name), (0, EventTime::MIN));
+        Ok(Self { path, keeps_numbers: false, told, writer: None })
     }
 
-    /// Gives the decoder the templates of the file; none if there is no file.
+    /// Keeps the exporters' numbers, too, at the end, and goes on with those of an earlier run: what is sent between
+    /// the two is missing then.
+    #[must_use]
+    pub fn with_numbers(self) -> Self {
+        Self { keeps_numbers: true, ..self }
+    }
+
+    /// Whether an earlier run left numbers to go on with.
+    #[must_use]
+    pub fn has_numbers(&self) -> bool {
+        self.numbers().exists()
+    }
+
+    fn numbers(&self) -> PathBuf {
+        self.path.with_extension("numbers")
+    }
+
+    /// Gives the decoder the templates of the file, none if there is no file; and numbers, which are of the end of that
+    /// run only, and are gone afterwards.
     ///
     /// # Errors
-    /// When the file is there but cannot be read.
+    /// When a file is there but cannot be read.
     pub fn load(&self, decoder: &mut ExportDecoder) -> io::Result<Restored> {
-        let mut octets = vec![];
-        match File::open(&self.path) {
-            Ok(file) => file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Restored::default()),
-            Err(error) => return Err(error),
-        };
         let mut restored = Restored::default();
-        let text = String::from_utf8_lossy(&octets);
-        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        for line in lines_of(&self.path)?.lines().filter(is_content) {
             let is_taken = line.parse::<SavedTemplate>().is_ok_and(|saved| decoder.restore(saved));
             *(if is_taken { &mut restored.templates } else { &mut restored.refused }) += 1;
         }
+        if !self.keeps_numbers || !self.has_numbers() {
+            return Ok(restored);
+        }
+        for line in lines_of(&self.numbers())?.lines().filter(is_content) {
+            let is_taken = line.parse::<SavedNumber>().is_ok_and(|saved| decoder.resume(&saved));
+            *(if is_taken { &mut restored.numbers } else { &mut restored.refused }) += 1;
+        }
+        fs::remove_file(self.numbers())?;
         Ok(restored)
     }
 
@@ -102,7 +130,7 @@ impl TemplateFile {
         Ok(())
     }
 
-    /// Has the decoder's templates written if they changed, and waits until they are.
+    /// Has the decoder's templates written if they changed, and numbers, and waits until they are.
     ///
     /// # Errors
     /// What the operating system says.
@@ -111,7 +139,11 @@ impl TemplateFile {
             // A writer that is gone says why when it is closed.
             let _ = self.writer()?.orders.send(decoder.templates().collect());
         }
-        self.close()
+        self.close()?;
+        if self.keeps_numbers {
+            write(&self.numbers(), NUMBERS_HEADER, decoder.numbers())?;
+        }
+        Ok(())
     }
 
     /// The writer, which is started when it is needed.
@@ -139,17 +171,33 @@ impl Writer {
     }
 }
 
+/// The text of a file; nothing where there is none.
+fn lines_of(path: &Path) -> io::Result<String> {
+    let mut octets = vec![];
+    match File::open(path) {
+        Ok(file) => file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// Whether a line is more than a remark.
+fn is_content(line: &&str) -> bool {
+    !line.starts_with('#') && !line.is_empty()
+}
+
 fn write_all(path: &Path, orders: &Receiver<Vec<SavedTemplate>>) -> io::Result<()> {
-    orders.iter().try_for_each(|templates| write(path, &templates))
+    orders.iter().try_for_each(|templates| write(path, HEADER, templates))
 }
 
 /// Puts a new file into the place of the old one. It is on the disk before its name is, and its name before this ends.
-fn write(path: &Path, templates: &[SavedTemplate]) -> io::Result<()> {
+fn write(path: &Path, header: &str, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = BufWriter::new(File::create(&beside)?);
-    writeln!(file, "{HEADER}")?;
-    for template in templates {
-        writeln!(file, "{template}")?;
+    writeln!(file, "{header}")?;
+    for line in lines {
+        writeln!(file, "{line}")?;
     }
     file.into_inner()?.sync_all()?;
     fs::rename(&beside, path)?;
@@ -187,9 +235,32 @@ mod tests {
         file.keep(&before, EventTime(5)).unwrap();
         file.end(&before).unwrap();
         let mut after = decoder();
-        assert_eq!(file.load(&mut after).unwrap(), Restored { templates: 1, refused: 0 });
+        assert_eq!(file.load(&mut after).unwrap(), Restored { templates: 1, ..Restored::default() });
         assert_eq!(template_of(&after), template_of(&before));
         assert_eq!(template_of(&after), ["127.0.0.1 2055 udp 9 7 data 256 0.8.4"]);
+    }
+
+    #[test]
+    fn numbers_are_gone_on_with_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = || TemplateFile::in_folder(folder.path(), "templates").unwrap().with_numbers();
+        let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 2055);
+        let mut message = MESSAGE;
+        let mut before = decoder();
+        before.push(&Datagram { received: EventTime(5), sender, payload: &message });
+        file().end(&before).unwrap();
+        assert!(file().has_numbers());
+        let mut after = decoder();
+        let restored = file().load(&mut after).unwrap();
+        assert_eq!(restored, Restored { templates: 1, numbers: 1, refused: 0 });
+        assert!(!file().has_numbers(), "they are of one moment");
+        // Three datagrams later.
+        message[15] = 5;
+        after.push(&Datagram { received: EventTime(9), sender, payload: &message });
+        assert_eq!(after.accounts().map(|account| account.sequence.lost).sum::<u64>(), 3);
+        let [missed] = after.take_missed()[..] else { panic!("nothing is missed") };
+        assert_eq!((missed.since, missed.until), (EventTime(5), EventTime(9)));
+        assert!(after.take_missed().is_empty());
     }
 
     #[test]
@@ -230,6 +301,9 @@ mod tests {
             "# x\n1.2.3.4 1 udp 9 7 data 256 0.8.4\nnonsense\n1.2.3.4 1 udp 5 7 data 256 0.8.4\n1.2.3";
         fs::write(folder.path().join("templates"), [lines.as_bytes(), &[0xff]].concat()).unwrap();
         let file = TemplateFile::in_folder(folder.path(), "templates").unwrap();
-        assert_eq!(file.load(&mut decoder()).unwrap(), Restored { templates: 1, refused: 3 });
+        assert_eq!(
+            file.load(&mut decoder()).unwrap(),
+            Restored { templates: 1, refused: 3, ..Restored::default() }
+        );
     }
 }

@@ -7,13 +7,13 @@ use crate::listener::{Listener, ListenerReport, take};
 use crate::notice::{Notice, Notices};
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step, gone_wrong};
+use crate::source::{Missed, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use tapline_capture::End;
-use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, Strays};
+use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, MissedRecords, Strays};
 use tapline_exports::{ExportCounters, ExportSet, Restored, TemplateFile};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
@@ -103,8 +103,9 @@ pub struct ExportSource {
     lateness_ns: i64,
     /// The widths of the intervals after each of which some query takes no more rows of `flows`.
     closing_widths_ns: Vec<i64>,
-    /// Records that went missing until the last look.
+    /// Records that went missing until the last look, and those of them that did before this run.
     missing: u64,
+    missed: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
     watermarks: Watermarks,
@@ -149,6 +150,7 @@ impl ExportSource {
             lateness_ns,
             closing_widths_ns: vec![],
             missing: 0,
+            missed: 0,
             rows_dropped: 0,
             counters_dropped: 0,
             templates: None,
@@ -389,9 +391,17 @@ impl Source for ExportSource {
     }
 
     fn newly_missing(&mut self) -> i64 {
-        let missing = self.decoder.missing_records();
+        let missing = self.decoder.missing_records().saturating_sub(self.missed);
         let before = std::mem::replace(&mut self.missing, missing);
         i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
+    }
+
+    fn missed_before(&mut self) -> Vec<Missed> {
+        let missed = self.decoder.take_missed().into_iter().map(|missed| {
+            let MissedRecords { since, until, records } = missed;
+            Missed { stream: StreamId::Flows, since, until, records }
+        });
+        missed.inspect(|missed| self.missed += missed.records).collect()
     }
 
     fn notice(&mut self) -> Option<Notice> {

@@ -9,7 +9,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step, gone_wrong};
+use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
 use std::thread::sleep;
@@ -180,6 +180,7 @@ pub struct KernelSource {
     until: EventTime,
     watermarks: Watermarks,
     has_ended: bool,
+    at_end: Option<AtEnd>,
     delivered: u64,
     joined: u64,
     entries: u64,
@@ -207,6 +208,7 @@ impl KernelSource {
             until: EventTime::MIN,
             watermarks: Watermarks::BEGINNING,
             has_ended: false,
+            at_end: None,
             delivered: 0,
             joined: 0,
             entries: 0,
@@ -214,6 +216,12 @@ impl KernelSource {
             failure: None,
             reported: Reported::default(),
         }
+    }
+
+    /// Does this when its input has ended.
+    #[must_use]
+    pub fn at_end(self, at_end: AtEnd) -> Self {
+        Self { at_end: Some(at_end), ..self }
     }
 
     /// Where its account is told.
@@ -414,6 +422,7 @@ impl Source for KernelSource {
         if let Err(error) = ended {
             self.failure.get_or_insert(error.to_string());
         }
+        self.at_end.take().into_iter().for_each(|at_end| at_end());
         self.has_ended = true;
     }
 

@@ -28,4 +28,4 @@ pub use notice::Notice;
 pub use options::SourceOptions;
 pub use packets::{InterfaceReport, PacketReport, PacketSource};
 pub use report::Reported;
-pub use source::{Progress, Source, Step};
+pub use source::{AtEnd, Missed, Progress, Source, Step};

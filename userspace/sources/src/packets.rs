@@ -4,7 +4,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
-use crate::source::{Progress, Source, Step, gone_wrong};
+use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
 use std::time::{Duration, Instant};
@@ -108,6 +108,7 @@ pub struct PacketSource {
     failure: Option<String>,
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
+    at_end: Option<AtEnd>,
     total_octets: Option<u64>,
     packets: PacketBatcher,
     sends_packets: bool,
@@ -146,6 +147,12 @@ impl PacketSource {
         Self { is_beside_table, ..source }
     }
 
+    /// Does this when its input has ended.
+    #[must_use]
+    pub fn at_end(self, at_end: AtEnd) -> Self {
+        Self { at_end: Some(at_end), ..self }
+    }
+
     fn new(input: FrameInput, lateness_ns: i64, options: &SourceOptions) -> Self {
         Self {
             ledger: None,
@@ -160,6 +167,7 @@ impl PacketSource {
             missing: 0,
             failure: None,
             is_gone: false,
+            at_end: None,
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
@@ -529,6 +537,7 @@ impl Source for PacketSource {
             meter.finish(&mut |flow| batcher.push(flow));
         }
         self.look(true);
+        self.at_end.take().into_iter().for_each(|at_end| at_end());
         self.has_ended = true;
     }
 

@@ -34,6 +34,22 @@ pub(crate) fn gone_wrong(failure: &str) -> String {
     format!("{failure}; read it anew once it is back")
 }
 
+/// What is done when an input has ended, on the thread that read it.
+pub type AtEnd = Box<dyn FnOnce() + Send>;
+
+/// Records that went missing while nobody looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// Of which stream.
+    pub stream: StreamId,
+    /// In which span of time: from then on,
+    pub since: EventTime,
+    /// and before then.
+    pub until: EventTime,
+    /// How many.
+    pub records: u64,
+}
+
 /// Makes batches of whatever it reads.
 pub trait Source: Send {
     /// What its rows name as their source; of several files, the names of all.
@@ -109,6 +125,12 @@ pub trait Source: Send {
 
     /// Records that went missing since the last call, by the exporters' numbers; late arrivals take them back.
     fn newly_missing(&mut self) -> i64;
+
+    /// Records that went missing between an earlier run and this one, as far as it found out since the last call; they
+    /// are not among those of [`Self::newly_missing`].
+    fn missed_before(&mut self) -> Vec<Missed> {
+        vec![]
+    }
 
     /// What somebody should hear of, one after the other.
     fn notice(&mut self) -> Option<Notice> {

@@ -213,7 +213,7 @@ impl ExportCounts {
     }
 
     /// Records that so many units hold; datagrams and messages by what one of them held so far.
-    fn records_in(&self, unit: Unit, units: u64) -> u64 {
+    pub(super) fn records_in(&self, unit: Unit, units: u64) -> u64 {
         if !unit.holds_records() {
             return units;
         }

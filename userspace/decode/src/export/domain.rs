@@ -19,6 +19,7 @@ use super::rate_remarks::RateRemarks;
 use super::records::Records;
 use super::room::Limit;
 use super::sampling::Sampling;
+use super::saved_number::{Numbering, SavedNumber};
 use super::sequence::{SequenceCounts, SequenceTracker};
 use super::sets::{Set, Sets};
 use super::sflow::sources::Sources;
@@ -59,6 +60,8 @@ pub(super) struct Domain {
     pub(super) clock: Clock,
     /// When the last message arrived.
     pub(super) received: EventTime,
+    /// When the last message of an earlier run did, from which it goes on.
+    pub(super) resumed_from: EventTime,
     /// What became of rates in connections that have ended.
     ended_rates: RateRemarks,
     plans: Plans,
@@ -119,6 +122,7 @@ impl Domain {
             sampling,
             clock: Clock::default(),
             received: EventTime::MIN,
+            resumed_from: EventTime::MIN,
             ended_rates: RateRemarks::default(),
             plans: Plans::new(key.address, key.transport != Transport::Udp),
             waiting: vec![],
@@ -144,6 +148,36 @@ impl Domain {
             rates: self.ended_rates.clone(),
             clock_behind_ns: self.clock.behind_ns(),
         }
+    }
+
+    /// Goes on where the numbers of an earlier run were; says whether there is room.
+    pub(super) fn resume(&mut self, saved: &SavedNumber, output: &mut Output) -> bool {
+        self.resumed_from = saved.received;
+        match saved.of {
+            Numbering::Messages => {
+                self.sequence.resume(saved.next);
+                true
+            }
+            Numbering::Samples(source) => self.sources.resume(source, saved.next, output),
+        }
+    }
+
+    /// What it numbers, as far as is known.
+    pub(super) const fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// Units that went missing since an earlier run, before the first message of this one.
+    pub(super) const fn missed_units(&self) -> u64 {
+        match self.unit {
+            Unit::Samples => self.sources.missed_units(),
+            _ => self.sequence.missed_units(),
+        }
+    }
+
+    /// Records that so many of its units hold; an estimate where [`Self::missing_records`] is one.
+    pub(super) fn records_in(&self, units: u64) -> u64 {
+        self.counts.records_in(self.unit, units)
     }
 
     /// Records of it that did not become rows; see [`ExportAccount::missing_records`].

@@ -13,9 +13,11 @@ use super::domain_key::DomainKey;
 use super::options::ExportOptions;
 use super::output::Output;
 use super::sampling::Sampling;
+use super::saved_number::{Numbering, SavedNumber};
 use super::template::Template;
 use super::undecodable::Undecodable;
 use super::unit::Unit;
+use super::unit_of;
 use super::version::IPFIX;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -46,6 +48,19 @@ pub(super) struct Kept {
     pub(super) key: DomainKey,
     pub(super) domain: Domain,
     id: u64,
+}
+
+impl Kept {
+    /// Where the numbers of a UDP exporter are, unless they turned out to count something else than they should.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = SavedNumber> {
+        let Self { key, domain, .. } = self;
+        let is_kept = key.transport == Transport::Udp && Some(domain.unit()) == unit_of(key.version);
+        let saved = |of, next| SavedNumber { key: *key, of, next, received: domain.received };
+        let messages = domain.sequence.next().map(|next| saved(Numbering::Messages, next));
+        let samples =
+            domain.sources.numbers().map(move |(source, next)| saved(Numbering::Samples(source), next));
+        messages.into_iter().chain(samples).filter(move |_| is_kept)
+    }
 }
 
 impl Domains {

@@ -40,6 +40,7 @@ mod registry;
 mod room;
 mod sampled_packet;
 mod sampling;
+mod saved_number;
 mod saved_template;
 mod scope_name;
 mod section;
@@ -61,7 +62,7 @@ mod wire;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use domain_key::DomainKey;
-use domains::Domains;
+use domains::{Domains, Kept};
 use gather::Gatherer;
 use output::{Held, Output};
 use plan::Plan;
@@ -79,6 +80,7 @@ pub use extract_counts::ExtractCounts;
 pub use options::{EventTimeSource, ExportOptions, ExporterIdentity};
 pub use rate_remarks::{RateRemarks, UnfollowedRates};
 pub use registry::element_form;
+pub use saved_number::{NotANumber, SavedNumber};
 pub use saved_template::{NotATemplate, SavedTemplate};
 pub use scope_name::ScopeName;
 pub use sequence::{Arrival, SequenceCounts, SequenceTracker};
@@ -98,8 +100,21 @@ pub struct ExportDecoder {
     strays: Strays,
     /// Records of all exporters that did not become rows.
     missing: u64,
+    /// What exporters sent between an earlier run and this one, as it was found.
+    missed: Vec<MissedRecords>,
     /// Rows of flows so far, of all exporters.
     rows_decoded: u64,
+}
+
+/// Records that an exporter sent while nobody listened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissedRecords {
+    /// When the last message before came.
+    pub since: EventTime,
+    /// When the first message behind came.
+    pub until: EventTime,
+    /// How many; an estimate where messages are numbered.
+    pub records: u64,
 }
 
 /// Messages that belong to no exporter.
@@ -158,6 +173,7 @@ impl ExportDecoder {
             batch_rows,
             strays: Strays::default(),
             missing: 0,
+            missed: vec![],
             rows_decoded: 0,
         }
     }
@@ -222,6 +238,7 @@ impl ExportDecoder {
         };
         let (version, domain) = (kept.key.version, &mut kept.domain);
         let (missing, rows) = (domain.missing_records(), domain.counts.rows);
+        let missed = domain.missed_units();
         domain.received = datagram.received;
         domain.sent_by.note(datagram.sender.address);
         domain.counts.messages += 1;
@@ -235,6 +252,11 @@ impl ExportDecoder {
         }
         self.missing = self.missing - missing + domain.missing_records();
         self.rows_decoded += domain.counts.rows - rows;
+        let missed = domain.missed_units() - missed;
+        if missed > 0 {
+            let (since, records) = (domain.resumed_from, domain.records_in(missed));
+            self.missed.push(MissedRecords { since, until: datagram.received, records });
+        }
         if domain.sampling.has_news() {
             domains.share_samplers();
         }
@@ -275,6 +297,26 @@ impl ExportDecoder {
         let Self { domains, output, .. } = self;
         let kept = domains.get(saved.key, unit, EventTime::MIN, output);
         kept.is_ok_and(|kept| kept.domain.restore(Arc::unwrap_or_clone(saved.template), output))
+    }
+
+    /// Where the numbers of UDP exporters are, for the next start.
+    pub fn numbers(&self) -> impl Iterator<Item = SavedNumber> + '_ {
+        self.domains.iter().flat_map(Kept::numbers)
+    }
+
+    /// Goes on where the numbers of an earlier run were, so that what was sent meanwhile is missing. Gives `false` when
+    /// there is no room for it, or its protocol has no numbers.
+    pub fn resume(&mut self, saved: &SavedNumber) -> bool {
+        let Some(unit) = unit_of(saved.key.version) else { return false };
+        let Self { domains, output, .. } = self;
+        let Ok(kept) = domains.get(saved.key, unit, EventTime::MIN, output) else { return false };
+        kept.domain.resume(saved, output)
+    }
+
+    /// Records that exporters sent between an earlier run and this one, found since the last call; they are among
+    /// those of [`Self::missing_records`].
+    pub fn take_missed(&mut self) -> Vec<MissedRecords> {
+        std::mem::take(&mut self.missed)
     }
 
     /// Whether it is time for [`Self::finish`].
@@ -380,6 +422,17 @@ fn identify(datagram: &Datagram<'_>, identity: ExporterIdentity) -> Result<(Doma
         domain: domain.ok_or(Undecodable::Header)?,
     };
     Ok((key, unit))
+}
+
+/// What a protocol counts in.
+const fn unit_of(version: u8) -> Option<Unit> {
+    match version {
+        NETFLOW_V5 | NETFLOW_V7 => Some(Unit::Flows),
+        NETFLOW_V9 => Some(Unit::Datagrams),
+        IPFIX => Some(Unit::Records),
+        SFLOW_V5 => Some(Unit::Samples),
+        _ => None,
+    }
 }
 
 /// Records of a message that was not decoded, as its header has it; IPFIX does not say how many they are.

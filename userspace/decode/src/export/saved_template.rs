@@ -8,14 +8,11 @@
 //! 192.0.2.1 2055 udp 10 7 options:1 257 0.149.4 0.34.4
 //! ```
 
-use super::datagram::Transport;
 use super::domain_key::DomainKey;
 use super::template::{Element, Field, Template, TemplateKind};
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use tapline_record::address::{from_ip, to_ip};
 
 /// A template and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +35,7 @@ impl std::error::Error for NotATemplate {}
 
 impl fmt::Display for SavedTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DomainKey { address, port, transport, version, domain, .. } = self.key;
-        let transport = name_of(transport);
-        write!(f, "{} {port} {transport} {version} {domain} ", to_ip(address))?;
+        write!(f, "{} ", self.key)?;
         match self.template.kind {
             TemplateKind::Data => f.write_str("data"),
             TemplateKind::Options { scopes } => write!(f, "options:{scopes}"),
@@ -63,13 +58,7 @@ impl FromStr for SavedTemplate {
 
 fn parse(line: &str) -> Option<SavedTemplate> {
     let mut words = line.split_ascii_whitespace();
-    let key = DomainKey {
-        address: from_ip(words.next()?.parse::<IpAddr>().ok()?),
-        port: words.next()?.parse().ok()?,
-        transport: transport_of(words.next()?)?,
-        version: words.next()?.parse().ok()?,
-        domain: words.next()?.parse().ok()?,
-    };
+    let key = DomainKey::of_words(&mut words)?;
     let kind = match words.next()? {
         "data" => TemplateKind::Data,
         options => TemplateKind::Options { scopes: options.strip_prefix("options:")?.parse().ok()? },
@@ -84,20 +73,6 @@ fn field(text: &str) -> Option<Field> {
     let (id, length) = rest.split_once('.')?;
     let element = Element { enterprise: enterprise.parse().ok()?, id: id.parse().ok()? };
     Some(Field { element, length: length.parse().ok()? })
-}
-
-const fn name_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-        Transport::File => "file",
-    }
-}
-
-fn transport_of(name: &str) -> Option<Transport> {
-    [Transport::Udp, Transport::Tcp, Transport::File]
-        .into_iter()
-        .find(|&transport| name_of(transport) == name)
 }
 
 #[cfg(test)]

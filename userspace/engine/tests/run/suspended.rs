@@ -67,7 +67,7 @@ fn copied(held: &Held, query: &ContinuousQuery) -> Held {
 
 /// Reads these rows in engines that are suspended behind each part of them, but for the last one.
 fn run(query: (&str, Option<i64>), parts: &[&[PacketRow]], workers: usize) -> Vec<WindowResult> {
-    let (mut held, mut kept, mut ledgers) = (None, Kept::default(), vec![]);
+    let (mut held, mut results, mut used) = (None, vec![], 0);
     for (number, rows) in parts.iter().enumerate() {
         let mut engine = engine(workers, 10_000);
         let (subscriber, events) = subscription(10_000, WhenFull::Wait);
@@ -88,12 +88,13 @@ fn run(query: (&str, Option<i64>), parts: &[&[PacketRow]], workers: usize) -> Ve
             assert_eq!(of, id);
             held = Some(windows);
         }
+        let mut kept = Kept::default();
         kept.read(&events, 1);
-        ledgers.push(kept.ledger(0));
+        used += kept.ledger(0).used;
+        results.extend(kept.results);
     }
-    let used: u64 = ledgers.iter().map(|ledger| ledger.used).sum();
     assert_eq!(used, parts.iter().map(|rows| rows.len() as u64).sum::<u64>());
-    kept.results
+    results
 }
 
 fn wait_for(engine: &Engine, rows: u64) {

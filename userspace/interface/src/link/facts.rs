@@ -88,6 +88,8 @@ pub struct Link {
     pub receive_queues: u32,
     /// How many ask it to take frames for everybody.
     pub promiscuity: u32,
+    /// Frames that it received since it was made.
+    pub received: u64,
     /// Frames that it could not hand over since it was made, as the host was too slow for it.
     pub missed: u64,
     /// Its XDP program.
@@ -101,7 +103,8 @@ impl Link {
         let number = |kind| attribute(rest, kind).and_then(number_32).unwrap_or_default();
         let name = attribute(rest, libc::IFLA_IFNAME)?;
         let name = name.strip_suffix(&[0]).unwrap_or(name);
-        let missed = attribute(rest, libc::IFLA_STATS64).and_then(|counts| counts.get(MISSED_AT..));
+        let counts = attribute(rest, libc::IFLA_STATS64);
+        let missed = counts.and_then(|counts| counts.get(MISSED_AT..));
         Some(Self {
             name: String::from_utf8_lossy(name).into_owned(),
             index: number_32(&header[4..])?,
@@ -112,6 +115,7 @@ impl Link {
             mtu_octets: number(libc::IFLA_MTU),
             receive_queues: number(libc::IFLA_NUM_RX_QUEUES),
             promiscuity: number(libc::IFLA_PROMISCUITY),
+            received: counts.and_then(number_64).unwrap_or_default(),
             missed: missed.and_then(number_64).unwrap_or_default(),
             xdp: attribute(rest, libc::IFLA_XDP).and_then(attached),
         })

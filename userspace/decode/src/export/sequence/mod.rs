@@ -37,6 +37,10 @@ pub struct SequenceTracker {
     repeats: u32,
     /// Where the last message ended, as far as it is known.
     end: u32,
+    /// Whether it goes on from an earlier run, and no message has come since.
+    is_resumed: bool,
+    /// Units that went missing since that earlier run, before the first message of this one.
+    missed: u64,
 }
 
 /// A run that would explain numbers which make no sense.
@@ -82,6 +86,8 @@ impl SequenceTracker {
             last: None,
             repeats: 0,
             end: 0,
+            is_resumed: false,
+            missed: 0,
         }
     }
 
@@ -102,12 +108,29 @@ impl SequenceTracker {
         if !is_expected && self.rival.as_deref().is_some_and(rival_expects) {
             return self.note_stray(sequence, units);
         }
-        match run.note(sequence, units) {
+        let fit = run.note(sequence, units);
+        if std::mem::take(&mut self.is_resumed)
+            && let Fit::Gap(missing) = fit
+        {
+            self.missed += u64::from(missing);
+        }
+        match fit {
             Fit::Stray => self.note_stray(sequence, units),
             Fit::Late => Arrival::Late,
             Fit::InOrder => self.go_on(units, Arrival::InOrder),
             Fit::Gap(missing) => self.go_on(units, Arrival::Gap(missing)),
         }
+    }
+
+    /// Goes on where another one was: the next message should have this number.
+    pub(super) fn resume(&mut self, next: u32) {
+        self.run = Some(Run::new(next, 0, self.late_messages));
+        self.is_resumed = true;
+    }
+
+    /// Units that went missing between the tracker that it was resumed from and its first message.
+    pub(super) const fn missed_units(&self) -> u64 {
+        self.missed
     }
 
     /// Notes that the length of the last message is not wholly known, so that the next number is not either;
@@ -311,6 +334,22 @@ mod tests {
         let counts = lost_of(&[(500, 10), (0, 10), (30, 10), (10, 10), (40, 10), (50, 10)]);
         assert_eq!((counts.lost, counts.reordered, counts.restarts), (10, 1, 1));
         assert_eq!(counts.duplicates, 0);
+    }
+
+    #[test]
+    fn what_went_missing_between_two_runs_is_known() {
+        let resumed = |next: u32, messages: &[(u32, u32)]| {
+            let mut tracker = SequenceTracker::default();
+            tracker.resume(next);
+            for &(sequence, units) in messages {
+                tracker.observe(sequence, units, false);
+            }
+            (tracker.missed_units(), tracker.counts().lost, tracker.counts().restarts)
+        };
+        assert_eq!(resumed(100, &[(100, 10), (110, 10)]), (0, 0, 0));
+        assert_eq!(resumed(100, &[(150, 10), (160, 10), (175, 5)]), (50, 55, 0));
+        assert_eq!(resumed(u32::MAX, &[(9, 10)]), (10, 10, 0), "numbers wrap");
+        assert_eq!(resumed(1 << 30, &[(0, 10), (10, 10), (20, 10)]), (0, 0, 1), "the exporter began anew");
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(super) mod counters;
 mod header_protocol;
 mod numbers;
 mod records;
-mod sample;
+pub(super) mod sample;
 pub(super) mod sources;
 mod xdr;
 
@@ -139,7 +139,7 @@ impl Sflow {
         let Some((sequence, source)) = form.numbering(&mut body) else {
             return arriving.refuse(0, Undecodable::Sample);
         };
-        arriving.follow((form.kind, source), sequence);
+        arriving.follow(SampleSource { kind: form.kind, source }, sequence);
         let is_read = sample.is_whole
             && match form.kind {
                 Kind::Flow => self.flow_sample(form, body, arriving).is_some(),
@@ -180,7 +180,7 @@ impl Sflow {
 
 impl Arriving<'_> {
     /// Notes the number of a sample.
-    fn follow(&mut self, source: (Kind, Source), sequence: u32) {
+    fn follow(&mut self, source: SampleSource, sequence: u32) {
         let restarts = self.domain.sequence.counts().restarts;
         if !self.domain.sources.observe(source, sequence, restarts, self.output) {
             self.domain.counts.reasons.count(Undecodable::Cap);

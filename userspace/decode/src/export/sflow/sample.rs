@@ -2,6 +2,8 @@
 
 use super::numbers;
 use super::xdr::Xdr;
+use std::fmt;
+use std::str::FromStr;
 
 /// What was sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +29,37 @@ pub(super) struct Form {
 pub(super) struct Source {
     class: u32,
     index: u32,
+}
+
+/// What numbers samples of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::export) struct SampleSource {
+    pub(super) kind: Kind,
+    pub(super) source: Source,
+}
+
+impl fmt::Display for SampleSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, source: Source { class, index } } = self;
+        write!(f, "{}:{class}:{index}", *kind as u8)
+    }
+}
+
+impl FromStr for SampleSource {
+    type Err = ();
+
+    /// Reads what was written, such as `0:0:17`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let parse = || {
+            let mut numbers = text.split(':').map(|number| number.parse::<u32>().ok());
+            let mut next = || numbers.next().flatten();
+            let (kind, class, index) = (next()?, next()?, next()?);
+            let kind =
+                [Kind::Flow, Kind::Counters, Kind::Drops].into_iter().find(|known| *known as u32 == kind)?;
+            Some(Self { kind, source: Source { class, index } })
+        };
+        parse().ok_or(())
+    }
 }
 
 /// The head of a flow sample behind its source.

@@ -3,7 +3,7 @@
 //! Takes each sample's number, gives the sums of its agent. The number of sources is
 //! limited; samples of further ones are delivered, but nobody notices when some are missing.
 
-use super::sample::{Kind, Source};
+use super::sample::SampleSource;
 use crate::export::output::Output;
 use crate::export::sequence::{SequenceCounts, SequenceTracker};
 use std::collections::HashMap;
@@ -16,9 +16,11 @@ const LATE_SAMPLES: u32 = 16;
 /// The sources of one agent.
 #[derive(Debug, Default)]
 pub(in crate::export) struct Sources {
-    followed: HashMap<(Kind, Source), Followed>,
+    followed: HashMap<SampleSource, Followed>,
     /// The sums over all of them, those that are followed no more among them.
     counts: SequenceCounts,
+    /// Samples that went missing since an earlier run, before the first one of their source.
+    missed: u64,
 }
 
 #[derive(Debug)]
@@ -33,25 +35,48 @@ impl Sources {
     /// Notes a sample of an agent that has started anew so often; says whether its source is followed.
     pub(super) fn observe(
         &mut self,
-        key: (Kind, Source),
+        key: SampleSource,
         sequence: u32,
         restarts: u64,
         output: &mut Output,
     ) -> bool {
+        let Some(followed) = self.follow(key, restarts, output) else { return false };
+        let (before, missed) = (followed.tracker.counts(), followed.tracker.missed_units());
+        followed.tracker.observe(sequence, 1, restarts > followed.restarts);
+        let after = followed.tracker.counts();
+        followed.restarts = restarts.max(followed.restarts + after.restarts - before.restarts);
+        let missed = followed.tracker.missed_units() - missed;
+        self.counts.replace(before, after);
+        self.missed += missed;
+        true
+    }
+
+    /// The source, which is followed from now on if there is room.
+    fn follow(&mut self, key: SampleSource, restarts: u64, output: &mut Output) -> Option<&mut Followed> {
         if !self.followed.contains_key(&key) {
             if output.held.sources >= SOURCES_MAX {
-                return false;
+                return None;
             }
             output.held.sources += 1;
         }
         let new = || Followed { tracker: SequenceTracker::with_late_messages(LATE_SAMPLES), restarts };
-        let followed = self.followed.entry(key).or_insert_with(new);
-        let before = followed.tracker.counts();
-        followed.tracker.observe(sequence, 1, restarts > followed.restarts);
-        let after = followed.tracker.counts();
-        followed.restarts = restarts.max(followed.restarts + after.restarts - before.restarts);
-        self.counts.replace(before, after);
-        true
+        Some(self.followed.entry(key).or_insert_with(new))
+    }
+
+    /// Goes on where an earlier run was; says whether there is room.
+    pub(in crate::export) fn resume(&mut self, key: SampleSource, next: u32, output: &mut Output) -> bool {
+        let followed = self.follow(key, 0, output);
+        followed.map(|followed| followed.tracker.resume(next)).is_some()
+    }
+
+    /// The numbers that come next, by source.
+    pub(in crate::export) fn numbers(&self) -> impl Iterator<Item = (SampleSource, u32)> {
+        self.followed.iter().filter_map(|(key, followed)| Some((*key, followed.tracker.next()?)))
+    }
+
+    /// Samples that went missing since an earlier run, before the first one of their source.
+    pub(in crate::export) const fn missed_units(&self) -> u64 {
+        self.missed
     }
 
     /// What the numbers say of all of them.
