@@ -1,22 +1,25 @@
 //! The queries of a node by name, and the engine that runs them.
 
 pub(crate) mod reload;
+mod resume;
 
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
 use crate::folder::QueryFolder;
 use crate::input::InputSet;
 use crate::inputs::Inputs;
+use crate::kept::Kept;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
 use crate::status::{QueryRunState, QueryStatus, Snapshot};
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    Beginning, EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, Report, ResultColumns,
+    EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, ResultColumns,
     Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
@@ -71,6 +74,8 @@ pub struct CatalogOptions {
     pub reread: Option<Reread>,
     /// Where queries are kept; without it they are forgotten at the end.
     pub folder: Option<QueryFolder>,
+    /// The file in which open windows are kept from one run to the next; without it they are given at the end.
+    pub windows: Option<PathBuf>,
     /// Where it tells what happens.
     pub log: Log,
 }
@@ -86,6 +91,7 @@ pub struct Catalog {
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
+    windows: Option<PathBuf>,
     started: EventTime,
 }
 
@@ -99,6 +105,8 @@ struct Core {
     subscriber: Subscriber,
     queries_max: usize,
     folder: Option<QueryFolder>,
+    /// What an earlier run held, until inputs are opened.
+    kept: Option<Kept>,
 }
 
 /// A query of the catalog.
@@ -121,21 +129,23 @@ struct Counted {
 }
 
 impl Catalog {
-    /// Starts an engine that reads these inputs; the queries of the folder are taken up by [`Self::reload`].
+    /// Starts an engine that reads these inputs from [`Self::open`] on; queries that are added before go on where they
+    /// were in an earlier run. Those of the folder are taken up by [`Self::reload`].
     ///
     /// # Errors
-    /// When an input cannot be opened, or there is no room for threads.
+    /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
-        let CatalogOptions { engine, clock, queries_max, reread, folder, log } = options;
+        let CatalogOptions { engine, clock, queries_max, reread, folder, windows, log } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let engine = EngineOptions { sources: inputs.len(), ..engine };
-        let mut engine = Engine::start(engine, Arc::clone(&clock), subscriber.clone())
+        let engine = Engine::start(engine, Arc::clone(&clock), subscriber.clone())
             .map_err(|error| error.to_string())?;
-        let mut inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
-        inputs.start(&mut engine)?;
+        let inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
+        inputs.check()?;
+        let kept = resume::load(windows.as_deref(), clock.now(), log.as_ref());
         let (engine, queries) = (Some(engine), BTreeMap::new());
-        let core = Core { engine, inputs, table, queries, subscriber, queries_max, folder };
+        let core = Core { engine, inputs, table, queries, subscriber, queries_max, folder, kept };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
             planning: Mutex::default(),
@@ -146,6 +156,7 @@ impl Catalog {
             clock,
             log,
             reread,
+            windows,
         });
         let collector = Arc::clone(&catalog);
         let spawned =
@@ -287,24 +298,6 @@ impl Catalog {
         }
     }
 
-    /// Ends the input, waits until all that was read is worked on, and ends all queries: windows that were open are
-    /// given as partial.
-    ///
-    /// # Errors
-    /// When a thread died, or it has ended before.
-    pub fn stop(&self) -> Result<Report, String> {
-        let engine = self.core().engine.take();
-        let mut engine = engine.ok_or("the node has ended already")?;
-        engine.end_input();
-        let report = engine.join();
-        self.has_ended.store(true, Ordering::Release);
-        let collector = lock(&self.collector).take();
-        if collector.is_some_and(|collector| collector.join().is_err()) {
-            return Err("the thread that keeps results died; please report this".to_owned());
-        }
-        report.map_err(|error| error.to_string())
-    }
-
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
         let table = self.core().table;
         let _turn = lock(&self.planning);
@@ -333,8 +326,9 @@ impl Catalog {
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
         let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
+        let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
         let engine = core.engine.as_mut().ok_or_else(ended)?;
-        let added = engine.add_named_query(&definition.name, planned.query, subscriber, Beginning::Anew);
+        let added = engine.add_named_query(&definition.name, planned.query, subscriber, beginning);
         let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
         self.results_mut().insert(id, Arc::clone(&results));
         let (name, since) = (definition.name.clone(), self.clock.now());
@@ -486,7 +480,7 @@ impl Core {
             octets_held: entry.counted.octets_held,
             results_lost: entry.counted.results_lost,
             last_window: entry.results.last_window(),
-            streams: streams.into_iter().map(name_of).collect(),
+            streams: streams.into_iter().map(|id| id.stream().name).collect(),
         }
     }
 

@@ -63,6 +63,12 @@ impl StateFolder {
         self.is_new
     }
 
+    /// The file of windows that are open while no node runs.
+    #[must_use]
+    pub fn windows(&self) -> PathBuf {
+        self.path.join("open-windows")
+    }
+
     /// Where its queries are, unless another folder was named.
     #[must_use]
     pub fn queries(&self) -> PathBuf {

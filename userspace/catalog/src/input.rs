@@ -4,6 +4,17 @@ use tapline_query::FlowTable;
 use tapline_record::Stream;
 use tapline_sources::{Demand, Source};
 
+/// What is known of what an input would have brought between two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Nothing.
+    Unknown,
+    /// Its sources will tell what went missing.
+    Told,
+    /// So many records went missing.
+    Missed(u64),
+}
+
 /// Something that a node reads: it is opened, and opened anew when it was gone.
 pub trait Input: Send {
     /// What its rows name as their source.
@@ -30,6 +41,16 @@ pub trait Input: Send {
     /// What stands in the way, with the mend.
     fn check(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    /// What it wants to know at the next start, to say what went missing until then; `None` as long as it is open.
+    fn memory(&self) -> Option<String> {
+        None
+    }
+
+    /// What is known of the time since an earlier run, which left this memory.
+    fn gap(&self, _memory: Option<&str>) -> Gap {
+        Gap::Unknown
     }
 
     /// Opens it for what queries need.

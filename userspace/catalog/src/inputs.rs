@@ -2,11 +2,12 @@
 //! they are back. For one that is not there, something stands in that lets time go on.
 
 use crate::catalog::{Level, Log};
-use crate::input::Input;
+use crate::input::{Gap, Input};
+use crate::kept::Kept;
 use crate::status::{SourceState, SourceStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tapline_engine::{Engine, Snapshot, SourceId, SourceSnapshot};
+use tapline_engine::{CoveredSecond, Engine, Snapshot, SourceId, SourceSnapshot, Span};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{EventTime, StreamId};
 use tapline_sources::{AbsentSource, Clock, Demand, Source};
@@ -17,6 +18,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// The inputs of a node.
 pub(crate) struct Inputs {
     slots: Vec<Slot>,
+    /// Whether they may be opened yet.
+    is_started: bool,
     clock: Arc<dyn Clock>,
     log: Log,
 }
@@ -64,7 +67,32 @@ impl Counted {
 impl Inputs {
     pub(crate) fn new(inputs: Vec<Box<dyn Input>>, clock: Arc<dyn Clock>, log: Log) -> Self {
         let slots = inputs.into_iter().map(|input| Slot::new(input, clock.now())).collect();
-        Self { slots, clock, log }
+        Self { slots, is_started: false, clock, log }
+    }
+
+    /// Whether all that carry one of these streams can say what went missing since what was kept.
+    pub(crate) fn know_gap(&self, streams: &[StreamId], kept: &Kept) -> bool {
+        let mut slots = self.slots.iter().filter(|slot| slot.carries(streams));
+        slots.all(|slot| slot.input.gap(kept.memory_of(&slot.key())) != Gap::Unknown)
+    }
+
+    /// What they want to know at the next start.
+    pub(crate) fn memories(&self) -> Vec<(String, String)> {
+        self.slots.iter().filter_map(|slot| Some((slot.key(), slot.input.memory()?))).collect()
+    }
+
+    /// Tells what went missing since what was kept, of those that were opened now.
+    fn tell_missed(&self, engine: &mut Engine, kept: &Kept) {
+        let now = self.clock.now();
+        for slot in self.slots.iter().filter(|slot| slot.state == SourceState::Open) {
+            let Gap::Missed(records) = slot.input.gap(kept.memory_of(&slot.key())) else { continue };
+            let span = Span { start: kept.stopped(), end: now };
+            for stream in slot.input.streams() {
+                engine.cover(CoveredSecond::missing(stream.id, span, records as f64).collect());
+            }
+            let name = slot.input.name();
+            self.log.say(Level::Info, &format!("{records} frames passed {name} since the node stopped"));
+        }
     }
 
     /// Reads these from now on: those that were read before in the same way stay as they are. Gives the names of those
@@ -92,13 +120,28 @@ impl Inputs {
         [came, gone]
     }
 
-    /// Looks whether all can be opened, and opens those that are always open.
+    /// Looks whether all can be opened, as far as that can be said before.
     ///
     /// # Errors
     /// The first that cannot, and why.
-    pub(crate) fn start(&mut self, engine: &mut Engine) -> Result<(), String> {
-        self.slots.iter().try_for_each(|slot| slot.input.check())?;
-        self.settle(engine, &Demand::default());
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.slots.iter().try_for_each(|slot| slot.input.check())
+    }
+
+    /// Opens those that are always open, and those that queries need, from now on; with what was kept of an earlier
+    /// run, tells what went missing since.
+    ///
+    /// # Errors
+    /// The first that cannot, and why.
+    pub(crate) fn start(
+        &mut self,
+        engine: &mut Engine,
+        demand: &Demand,
+        kept: Option<&Kept>,
+    ) -> Result<(), String> {
+        self.is_started = true;
+        self.settle(engine, demand);
+        kept.into_iter().for_each(|kept| self.tell_missed(engine, kept));
         let absent = self.slots.iter().find_map(|slot| match &slot.state {
             SourceState::Absent(why) => Some(why.clone()),
             SourceState::Open | SourceState::Unused => None,
@@ -108,6 +151,9 @@ impl Inputs {
 
     /// Opens what queries need now, and closes what they do not.
     pub(crate) fn settle(&mut self, engine: &mut Engine, demand: &Demand) {
+        if !self.is_started {
+            return;
+        }
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
         for slot in &mut self.slots {
             let is_needed = slot.is_needed(demand);
@@ -158,9 +204,8 @@ impl Inputs {
 
     /// The names of those that carry one of these streams.
     pub(crate) fn carrying(&self, streams: &[StreamId]) -> Vec<String> {
-        let carries = |slot: &&Slot| slot.input.streams().iter().any(|stream| streams.contains(&stream.id));
-        let mut names: Vec<String> =
-            self.slots.iter().filter(carries).map(|slot| slot.input.name()).collect();
+        let carrying = self.slots.iter().filter(|slot| slot.carries(streams));
+        let mut names: Vec<String> = carrying.map(|slot| slot.input.name()).collect();
         names.dedup();
         names
     }
@@ -179,10 +224,7 @@ impl Inputs {
 
     /// Whether one that is open carries one of these streams, or all do.
     pub(crate) fn has_open(&self, streams: &[StreamId]) -> bool {
-        let carries = |slot: &Slot| {
-            streams.contains(&StreamId::Ledger)
-                || slot.input.streams().iter().any(|stream| streams.contains(&stream.id))
-        };
+        let carries = |slot: &Slot| streams.contains(&StreamId::Ledger) || slot.carries(streams);
         self.slots.iter().any(|slot| slot.state == SourceState::Open && carries(slot))
     }
 
@@ -204,6 +246,15 @@ impl Slot {
             now: vec![],
             unit: "",
         }
+    }
+
+    /// What is the same in another run.
+    fn key(&self) -> String {
+        format!("{} {}", self.input.kind(), self.input.name())
+    }
+
+    fn carries(&self, streams: &[StreamId]) -> bool {
+        self.input.streams().iter().any(|stream| streams.contains(&stream.id))
     }
 
     fn is_needed(&self, demand: &Demand) -> bool {

@@ -3,12 +3,17 @@
 //! Either is attached to the interface while some query reads it. What a mirror port gives is not shared by two
 //! programs, so its packets and its table are one input.
 
-use crate::input::{Input, InputSet};
+use crate::input::{Gap, Input, InputSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, fs};
 use tapline_interface::link;
 use tapline_interface::live::{self, LiveOptions};
 use tapline_query::FlowTable;
 use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream};
-use tapline_sources::{Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions};
+use tapline_sources::{AtEnd, Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions};
+
+/// What names this start of the system.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What is read of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,44 @@ struct InterfaceInput {
     interface: String,
     part: Part,
     options: SourceOptions,
+    /// What its counters said when it was read last.
+    last: Arc<Mutex<Option<Passed>>>,
+}
+
+/// Which frames an interface had received at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Passed {
+    /// Since which start of the system, and of which interface of that name.
+    boot: String,
+    index: u32,
+    frames: u64,
+}
+
+impl Passed {
+    /// Those of now; `None` where they cannot be told.
+    fn now(interface: &str) -> Option<Self> {
+        let boot = fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
+        let link = link::find(interface).ok().flatten()?;
+        Some(Self { boot, index: link.index, frames: link.received })
+    }
+
+    /// Frames between then and now; `None` where the interface is another one.
+    fn frames_since(&self, before: &Self) -> Option<u64> {
+        let is_same = (&self.boot, self.index) == (&before.boot, before.index);
+        self.frames.checked_sub(before.frames).filter(|_| is_same)
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (boot, index, frames) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { boot: boot.to_owned(), index: index.parse().ok()?, frames: frames.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.boot, self.index, self.frames)
+    }
 }
 
 /// The inputs of these interfaces, and who counts their packets by flow: the kernel, if it can on all of them.
@@ -56,7 +99,8 @@ pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
         };
         parts.iter().map(|part| {
             let (interface, options) = (plan.interface.clone(), plan.options.clone());
-            Box::new(InterfaceInput { interface, part: *part, options }) as Box<dyn Input>
+            Box::new(InterfaceInput { interface, part: *part, options, last: Arc::default() })
+                as Box<dyn Input>
         })
     });
     let table = by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty());
@@ -72,6 +116,12 @@ impl InterfaceInput {
         KernelInput::open(&self.interface, is_mirror, &[], &demand).map_err(|error| error.to_string())
     }
 
+    /// Notes what its counters say, at the moment when it is read no longer.
+    fn at_end(&self) -> AtEnd {
+        let (interface, last) = (self.interface.clone(), Arc::clone(&self.last));
+        Box::new(move || *last.lock().unwrap_or_else(PoisonError::into_inner) = Passed::now(&interface))
+    }
+
     fn live_options(&self) -> LiveOptions {
         let is_mirror = self.part == Part::Mirror;
         LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() }
@@ -84,7 +134,7 @@ impl Input for InterfaceInput {
     }
 
     fn identity(&self) -> String {
-        format!("{self:?}")
+        format!("{} {:?} {:?}", self.interface, self.part, self.options)
     }
 
     fn kind(&self) -> &'static str {
@@ -118,21 +168,34 @@ impl Input for InterfaceInput {
         }
     }
 
+    fn memory(&self) -> Option<String> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(Passed::to_string)
+    }
+
+    fn gap(&self, memory: Option<&str>) -> Gap {
+        let before = memory.and_then(Passed::of_text);
+        let now = before.as_ref().and_then(|_| Passed::now(&self.interface));
+        let missed = now.zip(before).and_then(|(now, before)| now.frames_since(&before));
+        missed.map_or(Gap::Unknown, Gap::Missed)
+    }
+
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         let said = |error: live::LiveError| error.to_string();
         let packets = |frames, is_beside_table| -> Box<dyn Source> {
-            Box::new(PacketSource::of_interface(frames, is_beside_table, &self.options))
+            Box::new(PacketSource::of_interface(frames, is_beside_table, &self.options).at_end(self.at_end()))
         };
+        let table = |input| Box::new(KernelSource::new(input, &self.options).at_end(self.at_end()));
         Ok(match self.part {
-            Part::Table => vec![Box::new(KernelSource::new(self.open_table(demand)?, &self.options))],
+            Part::Table => vec![table(self.open_table(demand)?)],
             Part::Packets => {
                 let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
                 vec![packets(frames, true)]
             }
             Part::Mirror => {
-                let mut table = self.open_table(demand)?;
-                let frames = table.open_packets(&self.live_options()).map_err(said)?;
-                vec![Box::new(KernelSource::new(table, &self.options)), packets(frames, true)]
+                let mut input = self.open_table(demand)?;
+                let frames = input.open_packets(&self.live_options()).map_err(said)?;
+                vec![table(input), packets(frames, true)]
             }
         })
     }

@@ -187,8 +187,9 @@ fn read(octets: Vec<u8>) -> Result<Kept, String> {
     }
     let mut next = octets.len() - rest.len() + length;
     let mut range = |length: &usize| {
-        let begin = std::mem::replace(&mut next, next.checked_add(*length)?);
-        (next <= octets.len()).then_some(begin..next)
+        let (begin, end) = (next, next.checked_add(*length)?);
+        next = end;
+        (end <= octets.len()).then_some(begin..end)
     };
     let mut states = vec![];
     for query in &head.queries {

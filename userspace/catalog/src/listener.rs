@@ -1,8 +1,8 @@
 //! A listener for flow exports, as an input.
 
-use crate::input::Input;
+use crate::input::{Gap, Input};
 use std::path::PathBuf;
-use tapline_exports::{ListenerUrl, UdpOptions};
+use tapline_exports::{ListenerUrl, TemplateFile, UdpOptions};
 use tapline_record::{FLOWS, INTERFACE_COUNTERS, Stream};
 use tapline_sources::{Demand, ExportSource, Listener, Source, SourceOptions};
 
@@ -19,6 +19,14 @@ pub struct ListenerInput {
     pub templates: Option<PathBuf>,
     /// How exports are read.
     pub options: SourceOptions,
+}
+
+impl ListenerInput {
+    /// Where templates and numbers of exporters are kept.
+    fn template_file(&self) -> Result<Option<TemplateFile>, String> {
+        let file = self.templates.as_deref().map(|folder| self.url.templates(folder)).transpose()?;
+        Ok(file.flatten().map(TemplateFile::with_numbers))
+    }
 }
 
 impl Input for ListenerInput {
@@ -46,10 +54,14 @@ impl Input for ListenerInput {
         self.options.exports_lateness_ns()
     }
 
+    fn gap(&self, _: Option<&str>) -> Gap {
+        let has_numbers = matches!(self.template_file(), Ok(Some(file)) if file.has_numbers());
+        if has_numbers { Gap::Told } else { Gap::Unknown }
+    }
+
     fn open(&mut self, _: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         let listener = Listener::bind(self.url.address, &self.udp).map_err(|error| error.to_string())?;
-        let templates = self.templates.as_deref().map(|folder| self.url.templates(folder)).transpose()?;
-        let source = ExportSource::of_listener(listener, templates.flatten(), &self.options);
+        let source = ExportSource::of_listener(listener, self.template_file()?, &self.options);
         let name = self.name.clone().or_else(|| self.url.name());
         let source = match name {
             Some(name) => source.named(name),

@@ -92,13 +92,16 @@ fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
         queries_max: 500,
         reread: None,
         folder,
+        windows: None,
         log: told.clone(),
     }
 }
 
 fn catalog(inputs: &[&MadeUp], folder: Option<QueryFolder>) -> (Arc<Catalog>, Arc<Told>) {
     let told = Arc::new(Told::default());
-    (Catalog::start(options(folder, &told), set(inputs)).unwrap(), told)
+    let catalog = Catalog::start(options(folder, &told), set(inputs)).unwrap();
+    catalog.open().unwrap();
+    (catalog, told)
 }
 
 fn query(name: &str, table: &str) -> Definition {
@@ -155,7 +158,7 @@ fn what_is_not_there_is_told_and_tried_again() {
     catalog.stop().unwrap();
     let flows = MadeUp::new("udp", &FLOWS, false);
     flows.is_there.store(false, Ordering::Relaxed);
-    let refused = Catalog::start(options(None, &told), set(&[&flows])).map(drop);
+    let refused = Catalog::start(options(None, &told), set(&[&flows])).unwrap().open();
     assert_eq!(refused, Err("it is not there".to_owned()), "what is always open is to be there at the start");
 }
 
@@ -196,6 +199,6 @@ fn many_change_it_at_once() {
     let snapshot = catalog.snapshot();
     assert_eq!(snapshot.queries.len(), 1 + 4 * 5);
     assert!(snapshot.queries.iter().all(|query| query.state == QueryRunState::Running));
-    let report = catalog.stop().unwrap();
+    let (report, _) = catalog.stop().unwrap();
     assert_eq!(report.snapshot.queries.len(), 21);
 }

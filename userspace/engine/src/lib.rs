@@ -50,6 +50,6 @@ pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
 pub use suspended::{Beginning, Held, Suspended};
 pub use tapline_operators::{
-    HeldLimits, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status, SuspendedHead,
-    SuspendedWindows, WaitingLimits, WindowResult,
+    DATAFUSION_VERSION, HeldLimits, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status,
+    SuspendedHead, SuspendedWindows, WaitingLimits, WindowResult,
 };

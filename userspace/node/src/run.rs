@@ -35,12 +35,14 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         queries_max: plan.queries_max,
         reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan))),
         folder: folder.clone(),
+        windows: state.as_ref().map(StateFolder::windows),
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, plan.inputs()).map_err(Failure::Run)?;
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server = Server::start(plan.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
+    catalog.open().map_err(Failure::Run)?;
     let supervisor = Supervisor::of_environment();
     announce(&catalog, &server, folder.is_some());
     supervisor.ready();
@@ -53,12 +55,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         sleep(LOOK);
     }
     supervisor.stopping();
-    let report = catalog.stop().map_err(Failure::Run)?;
+    let (report, is_kept) = catalog.stop().map_err(Failure::Run)?;
     drop(server);
     let queries = report.snapshot.queries.len();
-    say!(
-        "ended; what was read is worked on, and the open windows of {queries} queries were given as partial"
-    );
+    let fate = if is_kept { "are kept for the next start" } else { "were given as partial" };
+    say!("ended; what was read is worked on, and the open windows of {queries} queries {fate}");
     Ok(())
 }
 

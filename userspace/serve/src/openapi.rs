@@ -35,9 +35,12 @@ mod tests {
             queries_max: 10,
             reread: None,
             folder: None,
+            windows: None,
             log: Arc::new(Silent),
         };
-        Catalog::start(options, InputSet { inputs: vec![], table: None }).unwrap()
+        let catalog = Catalog::start(options, InputSet { inputs: vec![], table: None }).unwrap();
+        catalog.open().unwrap();
+        catalog
     }
 
     /// The status and the body of an answer.

@@ -25,7 +25,7 @@ use crate::export::undecodable::Undecodable;
 use crate::export::unit::Unit;
 use crate::export::version::{SFLOW_V5, SFLOW_V5_DATAGRAM};
 use records::Sampled;
-use sample::{FlowHead, Form, Kind, Source};
+use sample::{FlowHead, Form, Kind, SampleSource};
 use tapline_record::address::{Address, to_ip};
 use tapline_record::column::{BURST_ROWS, Symbol};
 use tapline_record::{EventTime, FlowColumn, FlowRow, InterfaceRow, PacketRow};
