@@ -328,7 +328,7 @@ impl Catalog {
         let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
         let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
         let engine = core.engine.as_mut().ok_or_else(ended)?;
-        let added = engine.add_named_query(&definition.name, planned.query, subscriber, beginning);
+        let added = engine.add_query_from(beginning, &definition.name, planned.query, subscriber);
         let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
         self.results_mut().insert(id, Arc::clone(&results));
         let (name, since) = (definition.name.clone(), self.clock.now());

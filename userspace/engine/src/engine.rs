@@ -32,7 +32,7 @@ use tapline_operators::{
     Finisher, LowerOperator, OperatorLimits, QueryFailure, QueryId, SourceId, StreamBatch, WorkerId,
 };
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{Epoch, LEDGER, Layout, StreamId, Watermarks};
+use tapline_record::{Epoch, EventTime, LEDGER, Layout, StreamId, Watermarks};
 use tapline_sources::{Clock, Demand, Progress, Source};
 
 /// Messages on the way from one worker to the merger.
@@ -181,12 +181,12 @@ impl Engine {
         subscriber: Subscriber,
     ) -> Result<QueryId, EngineError> {
         let name = self.queries_so_far.to_string();
-        self.add_named_query(&name, query, subscriber, Beginning::Anew)
+        self.add_named_query(&name, query, subscriber)
     }
 
     /// Adds a query, whose results go to `subscriber`, and which `ledger` calls by this name. It sees what sources read
-    /// from now on: a window that has begun already is partial, unless it goes on `from` where another one was
-    /// suspended. Each query is to be planned for itself, not cloned from another one that runs.
+    /// from now on: a window that has begun already is partial. Each query is to be planned for itself, not cloned from
+    /// another one that runs.
     ///
     /// # Errors
     /// When it cannot join what runs; then nothing changes.
@@ -195,7 +195,20 @@ impl Engine {
         name: &str,
         query: ContinuousQuery,
         subscriber: Subscriber,
+    ) -> Result<QueryId, EngineError> {
+        self.add_query_from(Beginning::Anew, name, query, subscriber)
+    }
+
+    /// The same for a query that goes on from somewhere.
+    ///
+    /// # Errors
+    /// When it cannot join what runs; then nothing changes.
+    pub fn add_query_from(
+        &mut self,
         from: Beginning,
+        name: &str,
+        query: ContinuousQuery,
+        subscriber: Subscriber,
     ) -> Result<QueryId, EngineError> {
         self.check_is_open()?;
         let workers = self.workers.len();
@@ -210,6 +223,7 @@ impl Engine {
             self.tell_of_accounts(&mut inputs)?;
             self.give_to_workers(inputs);
         }
+        let parts_before = from.parts_before();
         let (whole_after, windows, late) = self.begin(&query, from)?;
         self.forget_what_ended();
         let state = Arc::new(QueryState::new(workers));
@@ -230,7 +244,7 @@ impl Engine {
             let query = WorkerQuery::new(Arc::clone(&query.state));
             order(&mut worker.orders, WorkerOrder::AddQuery(id, query));
         }
-        self.start_run(&plan);
+        self.start_run(&plan, parts_before);
         self.renew_runs();
         self.tell_sources(Some(&query.state));
         self.queries.insert(id, query);
@@ -424,12 +438,14 @@ impl Engine {
         })
     }
 
-    /// Lets workers run this from the next layout on, in place of what they ran under its number.
-    fn start_run(&mut self, plan: &RunPlan) {
+    /// Lets workers run this from the next layout on, in place of what they ran under its number; panes that begin before
+    /// some time come in parts.
+    fn start_run(&mut self, plan: &RunPlan, parts_before: EventTime) {
         let (limits, since) = (self.limits(), self.layout.epoch());
         for worker in &mut self.workers {
             let operators = LowerOperator::all(&plan.query, limits);
-            let run = Run::new(plan.id, since, operators, plan.portions.clone());
+            let mut run = Run::new(plan.id, since, operators, plan.portions.clone());
+            run.give_parts_before(parts_before);
             order(&mut worker.orders, WorkerOrder::StartRun(run));
             worker.parker.unpark();
         }
@@ -440,7 +456,7 @@ impl Engine {
     fn renew_runs(&mut self) {
         for run in std::mem::take(&mut self.stale) {
             if let Ok(Some(plan)) = self.sharing.plan(run) {
-                self.start_run(&plan);
+                self.start_run(&plan, EventTime::MIN);
             }
         }
     }

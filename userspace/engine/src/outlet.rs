@@ -10,11 +10,15 @@ use crate::query_state::{EndReason, QueryState};
 use crate::subscription::{Event, Subscriber};
 use crate::suspended::Held;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use tapline_operators::{Closed, ClosedWindow, Finisher, QueryId, WindowResult};
 
 /// Closed windows, or batches of rows, that wait to be finished.
 const QUEUE_CAPACITY: usize = 64;
+
+/// Why a query is over whose results nobody could make.
+const DIED: &str = "its results could not be made; please report this";
 
 /// What is left for a query to be done.
 #[derive(Debug)]
@@ -131,8 +135,11 @@ impl Outlet {
         if matches!(self.state.over(), Some(EndReason::Failed(_))) {
             return;
         }
-        if let Err(error) = finisher.finish(closed, results) {
-            self.state.end(EndReason::failed(&error));
+        // What DataFusion cannot compute may end in a panic: that is the end of this query, too, and of no other.
+        match catch_unwind(AssertUnwindSafe(|| finisher.finish(closed, results))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.state.end(EndReason::failed(&error)),
+            Err(_) => self.state.end(EndReason::Failed(DIED.to_owned())),
         }
         for result in results.drain(..) {
             let is_told = self.subscriber.tell(Event::Result(result));

@@ -7,8 +7,8 @@
 use crate::query_state::EndReason;
 use crate::worker::Task;
 use tapline_operators::{LowerOperator, LowerOutput, Portion, QueryFailure, QueryId};
-use tapline_record::Epoch;
 use tapline_record::ledger::QueryLedger;
+use tapline_record::{Epoch, EventTime};
 
 /// Number of lower halves that queries share; whoever is added to them, it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,17 +29,20 @@ pub(crate) struct Run {
     operators: Vec<LowerOperator>,
     /// The queries, each with its part.
     portions: Vec<(QueryId, Portion)>,
+    /// Panes that begin before this come in parts.
+    parts_before: EventTime,
     outputs: Vec<LowerOutput>,
 }
 
 impl Run {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         id: RunId,
         since: Epoch,
         operators: Vec<LowerOperator>,
         portions: Vec<(QueryId, Portion)>,
     ) -> Self {
-        Self { id, since, until: Epoch(u64::MAX), carried_since: since, operators, portions, outputs: vec![] }
+        let (until, parts_before) = (Epoch(u64::MAX), EventTime::MIN);
+        Self { id, since, until, carried_since: since, operators, portions, parts_before, outputs: vec![] }
     }
 
     /// Leaves the batches from the first layout of `other` on to that one, if it is to take this one's place; says
@@ -49,6 +52,7 @@ impl Run {
         if makes_room {
             self.until = other.since;
             other.carried_since = self.carried_since;
+            other.give_parts_before(self.parts_before);
         }
         makes_room
     }
@@ -58,9 +62,15 @@ impl Run {
         self.until <= epoch && self.until < Epoch(u64::MAX)
     }
 
+    /// Gives no pane as a whole that begins before this.
+    pub(crate) fn give_parts_before(&mut self, time: EventTime) {
+        self.parts_before = self.parts_before.max(time);
+        self.operators.iter_mut().for_each(|operator| operator.give_parts_before(time));
+    }
+
     /// Gives no pane as a whole any more.
     pub(crate) fn give_parts(&mut self) {
-        self.operators.iter_mut().for_each(LowerOperator::give_parts);
+        self.give_parts_before(EventTime::MAX);
     }
 
     /// Its queries.

@@ -43,4 +43,12 @@ impl Beginning {
             Self::With(held) => held.windows.whole_after(),
         }
     }
+
+    /// Of panes that begin before this, somebody else may have had rows.
+    pub(crate) fn parts_before(&self) -> EventTime {
+        match self {
+            Self::Anew | Self::After(_) => EventTime::MIN,
+            Self::With(held) => held.windows.latest().map_or(EventTime::MIN, |latest| latest.plus(1)),
+        }
+    }
 }

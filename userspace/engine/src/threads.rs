@@ -16,11 +16,20 @@ pub(crate) struct Threads {
 }
 
 /// Threads for jobs: another one where all are busy.
-struct Jobs(Runtime);
+struct Jobs(Option<Runtime>);
 
 impl Executor for Jobs {
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        self.0.spawn_blocking(job);
+        if let Some(runtime) = &self.0 {
+            runtime.spawn_blocking(job);
+        }
+    }
+}
+
+impl Drop for Jobs {
+    /// A job may be the last that knows of them: its thread must not wait for its own end.
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
@@ -40,7 +49,7 @@ impl Threads {
         let jobs: Arc<dyn Executor> = match finishing {
             Finishing::InOrder => Arc::new(AtOnce),
             Finishing::Apart => {
-                Arc::new(Jobs(runtime::Builder::new_current_thread().thread_name("results").build()?))
+                Arc::new(Jobs(Some(runtime::Builder::new_current_thread().thread_name("results").build()?)))
             }
         };
         Ok(Self { running: vec![], jobs })

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    Beginning, EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, QuerySnapshot,
-    SourceId, Subscriber, WhenFull, subscription,
+    EndReason, Engine, EngineError, EngineOptions, Event, Finishing, QueryId, QuerySnapshot, SourceId,
+    Subscriber, WhenFull, subscription,
 };
 use tapline_query::{ContinuousQuery, Window};
 use tapline_sources::Source;
@@ -108,9 +108,8 @@ impl OpenQueries {
         queries: impl Iterator<Item = (&'a str, ContinuousQuery)>,
         subscriber: &Subscriber,
     ) -> Result<Self, EngineError> {
-        let add = |(place, (name, query))| {
-            Ok((engine.add_named_query(name, query, subscriber.clone(), Beginning::Anew)?, place))
-        };
+        let add =
+            |(place, (name, query))| Ok((engine.add_named_query(name, query, subscriber.clone())?, place));
         let places = queries.enumerate().map(add).collect::<Result<HashMap<_, _>, EngineError>>()?;
         let (ended, satisfied) = (vec![None; places.len()], vec![false; places.len()]);
         Ok(Self { places, sources: HashMap::new(), ended, satisfied })

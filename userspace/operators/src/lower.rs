@@ -106,8 +106,9 @@ pub struct LowerOperator {
     open: Vec<OpenPane>,
     /// Groups in all of them.
     open_groups: usize,
-    /// Whether states are given, to be merged with others: panes are in several results, or come in several parts.
-    gives_parts: bool,
+    /// Of panes that begin before this, states are given, to be merged with others: panes are in several results, or
+    /// come in several parts.
+    parts_before: EventTime,
     spare: Option<GroupState>,
     /// Panes that close here or earlier are closed.
     closed_until: EventTime,
@@ -163,7 +164,7 @@ impl LowerOperator {
             limits,
             open: vec![],
             open_groups: 0,
-            gives_parts: query.reuses_panes(),
+            parts_before: if query.reuses_panes() { EventTime::MAX } else { EventTime::MIN },
             spare: None,
             closed_until: EventTime::MIN,
             front: EventTime::MIN,
@@ -189,9 +190,9 @@ impl LowerOperator {
         self.account.ledger()
     }
 
-    /// Gives no pane as a whole any more: other operators have rows of the same panes.
-    pub const fn give_parts(&mut self) {
-        self.gives_parts = true;
+    /// Gives no pane as a whole that begins before this: others have, or had, rows of the same panes.
+    pub fn give_parts_before(&mut self, time: EventTime) {
+        self.parts_before = self.parts_before.max(time);
     }
 
     /// Aggregates that could not be computed for some row since the last call, by their position. They are NULL from
@@ -362,7 +363,7 @@ impl LowerOperator {
 
     /// Gives the earliest open pane away, though more of its records may come.
     fn give_earliest(&mut self, out: &mut Vec<LowerOutput>) -> Result<()> {
-        self.gives_parts = true;
+        self.parts_before = EventTime::MAX;
         let OpenPane { pane, state, .. } = self.open.remove(0);
         self.give(pane, state, out)
     }
@@ -414,7 +415,7 @@ impl LowerOperator {
     }
 
     fn give(&mut self, pane: Pane, mut state: GroupState, out: &mut Vec<LowerOutput>) -> Result<()> {
-        let finished = self.limits.is_only_worker && !self.gives_parts;
+        let finished = self.limits.is_only_worker && pane.start >= self.parts_before;
         self.open_groups = self.open_groups.saturating_sub(state.len());
         let groups = if finished { state.take_results()? } else { state.take_states()? };
         self.failures.append(&mut state.take_failures());

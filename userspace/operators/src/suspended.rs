@@ -73,6 +73,12 @@ impl SuspendedWindows {
         self.parts.iter().map(|part| part.pane).min()
     }
 
+    /// When the latest pane begins of which something came.
+    #[must_use]
+    pub fn latest(&self) -> Option<EventTime> {
+        self.parts.iter().map(|part| part.pane).max()
+    }
+
     /// Windows that begin here or earlier may lack rows from before the query was there.
     #[must_use]
     pub const fn whole_after(&self) -> EventTime {

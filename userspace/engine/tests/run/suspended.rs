@@ -73,7 +73,7 @@ fn run(query: (&str, Option<i64>), parts: &[&[PacketRow]], workers: usize) -> Ve
         let (subscriber, events) = subscription(10_000, WhenFull::Wait);
         let beginning =
             held.take().map_or(Beginning::Anew, |held| Beginning::With(copied(&held, &plan(query))));
-        let id = engine.add_named_query("it", plan(query), subscriber, beginning).unwrap();
+        let id = engine.add_query_from(beginning, "it", plan(query), subscriber).unwrap();
         let is_last = number + 1 == parts.len();
         let stays = if is_last { Duration::ZERO } else { Duration::from_secs(60) };
         engine.add_sources(boxed(vec![FakeSource::live(rows, 7, stays)])).unwrap();
