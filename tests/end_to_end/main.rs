@@ -12,6 +12,7 @@ mod files;
 mod live;
 mod node;
 mod overload;
+mod restart;
 mod sender;
 mod state;
 mod times;
