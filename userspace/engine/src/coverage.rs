@@ -6,6 +6,7 @@
 //! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
 //! that it belongs to were given already.
 
+use crate::suspended::LateRows;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
@@ -194,13 +195,13 @@ impl CoverageLog {
     }
 
     /// Rows that came too late for a query, by second.
-    pub(crate) fn late_of(&self, query: QueryId) -> Vec<(i64, u64)> {
+    pub(crate) fn late_of(&self, query: QueryId) -> LateRows {
         let late = self.late.get(&query).into_iter().flatten();
         late.map(|(second, rows)| (*second, *rows)).collect()
     }
 
     /// Goes on with what was known of rows that came too late for a query.
-    pub(crate) fn resume_late(&mut self, query: QueryId, late: Vec<(i64, u64)>) {
+    pub(crate) fn resume_late(&mut self, query: QueryId, late: LateRows) {
         if !late.is_empty() {
             self.late.entry(query).or_default().extend(late);
         }

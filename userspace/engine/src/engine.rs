@@ -224,7 +224,8 @@ impl Engine {
             self.give_to_workers(inputs);
         }
         let parts_before = from.parts_before();
-        let (whole_after, windows, late) = self.begin(&query, from)?;
+        let whole_after = from.whole_after();
+        let (windows, late) = self.begin(&query, from)?;
         self.forget_what_ended();
         let state = Arc::new(QueryState::new(workers));
         let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };

@@ -48,7 +48,7 @@ pub use options::{EngineOptions, Finishing, workers_for};
 pub use query_state::EndReason;
 pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
-pub use suspended::{Beginning, Held, Suspended};
+pub use suspended::{Beginning, Held, LateRows, Suspended};
 pub use tapline_operators::{
     DATAFUSION_VERSION, HeldLimits, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status,
     SuspendedHead, SuspendedWindows, WaitingLimits, WindowResult,

@@ -7,7 +7,7 @@ use crate::machine::{Machine, Turn};
 use crate::outlet::{Item, Outlet};
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
-use crate::suspended::Held;
+use crate::suspended::{Held, LateRows};
 use crate::worker::Message;
 use rtrb::Consumer;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,7 +25,7 @@ const MESSAGES_PER_TURN: usize = 64;
 /// What the merger is asked for.
 pub(crate) enum MergerOrder {
     /// To take what comes for a query, of which so many rows came too late before, by second.
-    AddQuery { id: QueryId, query: Box<MergerQuery>, late: Vec<(i64, u64)> },
+    AddQuery { id: QueryId, query: Box<MergerQuery>, late: LateRows },
     /// To know that so much arrived before anything came.
     Cover(Vec<CoveredSecond>),
 }

@@ -13,13 +13,16 @@ pub struct Suspended {
     pub queries: Vec<(QueryId, Held)>,
 }
 
+/// Rows that came too late, by the second since the epoch of the latest rows of that moment.
+pub type LateRows = Vec<(i64, u64)>;
+
 /// What is held of one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
     /// Its open windows.
     pub windows: SuspendedWindows,
-    /// Rows that came too late for it, by the second since the epoch of the latest rows of that moment.
-    pub late: Vec<(i64, u64)>,
+    /// What came too late for it.
+    pub late: LateRows,
 }
 
 /// Where a query begins.
@@ -28,7 +31,7 @@ pub enum Beginning {
     /// With the first rows that sources give it.
     #[default]
     Anew,
-    /// Likewise, though there was something to see before then: windows that have begun already are partial.
+    /// With the first rows, too, though there was something to see before then: windows that have begun are partial.
     After(EventTime),
     /// Where another one was suspended.
     With(Held),

@@ -5,11 +5,10 @@ use crate::coverage::CoveredSecond;
 use crate::error::EngineError;
 use crate::lock::lock;
 use crate::merger::MergerOrder;
-use crate::suspended::{Beginning, Suspended};
+use crate::suspended::{Beginning, LateRows, Suspended};
 use std::sync::Arc;
 use tapline_operators::Windows;
 use tapline_query::ContinuousQuery;
-use tapline_record::EventTime;
 
 impl Engine {
     /// Tells how much arrived of seconds before anything is read, or what went missing in some that nobody looked at.
@@ -34,21 +33,20 @@ impl Engine {
         Ok((report, Suspended { queries: queries.collect(), covered: std::mem::take(&mut *lock(&covered)) }))
     }
 
-    /// The windows of a query that begins somewhere, since when it misses nothing, and what came too late for it
-    /// before.
+    /// The windows of a query that begins somewhere, and what came too late for it before.
     pub(super) fn begin(
         &self,
         query: &ContinuousQuery,
         from: Beginning,
-    ) -> Result<(EventTime, Windows, Vec<(i64, u64)>), EngineError> {
+    ) -> Result<(Windows, LateRows), EngineError> {
         let windows =
             Windows::new(query, self.workers.len(), self.limits()).with_waiting(self.options.waiting);
         let mut windows = windows.holding(self.options.held);
-        let (whole_after, mut late) = (from.whole_after(), vec![]);
+        let mut late = vec![];
         if let Beginning::With(held) = from {
             windows.resume(held.windows).map_err(|error| EngineError::Query(error.to_string()))?;
             late = held.late;
         }
-        Ok((whole_after, windows, late))
+        Ok((windows, late))
     }
 }
