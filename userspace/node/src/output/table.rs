@@ -340,7 +340,7 @@ mod tests {
         let (table, notes) = shown(|| 200, &columns);
         assert_eq!(
             (table.lines().next().unwrap().len(), notes),
-            (62, vec!["NULL in every row: vlan".to_owned()])
+            (61, vec!["NULL in every row: vlan".to_owned()])
         );
     }
 
