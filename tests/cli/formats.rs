@@ -5,10 +5,14 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use arrow_ipc::reader::StreamReader;
+use arrow_schema::DataType;
 use harness::csv::read_csv;
 use harness::run::Ending;
 use harness::tapline;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
+use std::fs::File;
+use std::path::Path;
 
 const BY_PROTOCOL: &str = "SELECT protocol, min(src_ip) AS least, count(*) AS packets FROM packets GROUP BY protocol ORDER BY protocol";
 
@@ -46,6 +50,70 @@ fn every_format_tells_the_same() {
         let all_in = |line: &str| row.iter().all(|field| line.contains(field));
         assert!(table.success().lines().any(all_in), "{row:?} is not in\n{}", table.text());
     }
+}
+
+/// All rows of a Parquet file.
+fn rows_of(file: &Path) -> Vec<RecordBatch> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap();
+    reader.build().unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_parquet_file_holds_what_csv_says_in_types_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "SELECT ts, src_ip, src_mac, octets, octets / 2.0 AS half, octets AS octets FROM packets";
+    let output = folder.path().to_str().unwrap();
+    let written = query(
+        capture(),
+        &["--format", "parquet", "--output", output, &sql.replace(", octets AS octets", "")],
+    );
+    assert_eq!(written.success(), "");
+    let batches = rows_of(&folder.path().join("query.parquet"));
+    let schema = batches[0].schema();
+    let types: Vec<&DataType> = schema.fields().iter().map(|field| field.data_type()).collect();
+    assert!(matches!(types[0], DataType::Timestamp(..)), "{types:?}");
+    assert_eq!(types[1..], [&DataType::Utf8, &DataType::Utf8, &DataType::Int64, &DataType::Float64]);
+    let csv = query(capture(), &["--format", "csv", "SELECT src_ip, src_mac, octets FROM packets"]);
+    let rows = read_csv(csv.success()).rows;
+    let text =
+        |column: usize| batches.iter().flat_map(move |batch| batch.column(column).as_string::<i32>().iter());
+    let octets = batches.iter().flat_map(|batch| batch.column(3).as_primitive::<Int64Type>().iter());
+    let found = text(1).zip(text(2)).zip(octets).map(|((ip, mac), octets)| {
+        let number = octets.map_or_else(String::new, |octets| octets.to_string());
+        [ip.unwrap_or_default().to_owned(), mac.unwrap_or_default().to_owned(), number].to_vec()
+    });
+    assert!(found.eq(rows.iter().cloned()), "{} rows", rows.len());
+}
+
+#[test]
+fn a_parquet_file_is_whole_whatever_ended_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.parquet");
+    let nothing =
+        query(capture(), &["--format", "parquet", "SELECT src_ip FROM packets WHERE protocol = 250"]);
+    assert_eq!(nothing.code, Some(0), "{}", nothing.stderr);
+    std::fs::write(&file, &nothing.stdout).unwrap();
+    assert_eq!(rows_of(&file).len(), 0, "no row is a file with columns");
+
+    let octets = std::fs::read(capture()).unwrap();
+    let output = folder.path().to_str().unwrap();
+    let sql = "SELECT count(*) FROM packets GROUP BY tumble('1 second')";
+    let arguments = ["query", "--pcap", "-", "--format", "parquet", "--output", output, sql];
+    let run = harness::run::tapline_fed_and_interrupted(&octets, &arguments);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let batches = rows_of(&folder.path().join("query.parquet"));
+    let names: Vec<String> = batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["window_start", "window_end", "count(*)", "status"]);
+    let statuses: Vec<&str> =
+        batches.iter().flat_map(|batch| batch.column(3).as_string::<i32>().iter().flatten()).collect();
+    assert_eq!((statuses.first(), statuses.last()), (Some(&"final"), Some(&"partial")));
+}
+
+#[test]
+fn a_row_may_be_lines() {
+    let run = query(capture(), &["--format", "lines", "SELECT 1 AS first, NULL AS b FROM packets LIMIT 2"]);
+    let row = |number: u8| format!("-[ row {number} ]-------------------\nfirst | 1\nb     | \n");
+    assert_eq!(run.success(), row(1) + &row(2));
 }
 
 #[test]

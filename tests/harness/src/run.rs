@@ -113,6 +113,20 @@ pub fn tapline_fed_until<A: AsRef<OsStr>>(
     finished
 }
 
+/// Runs `tapline` with these arguments and a standard input that holds `octets` and goes on. When all but what a pipe
+/// holds is read, the run gets Ctrl-C's signal.
+///
+/// # Panics
+/// When there is no binary, it does not read, or it does not end in time.
+#[must_use]
+pub fn tapline_fed_and_interrupted<A: AsRef<OsStr>>(octets: &[u8], arguments: &[A]) -> Finished {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let running = Running::start(command(arguments).stdin(reader));
+    writer.write_all(octets).expect("the run reads");
+    running.interrupt();
+    running.finish()
+}
+
 /// Runs `tapline` with these arguments and no input; gives it Ctrl-C's signal when `work` is done.
 ///
 /// # Panics
@@ -201,6 +215,15 @@ pub fn tapline_load() -> Command {
     let program = BINARY.with_file_name("tapline-load");
     assert!(program.is_file(), "no binary: cargo build --release --workspace --bin tapline-load");
     Command::new(program)
+}
+
+/// The binary.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn binary() -> &'static Path {
+    &BINARY
 }
 
 /// How a run is brought to its end.

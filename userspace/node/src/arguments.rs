@@ -2,10 +2,11 @@
 
 use crate::client::NodeArguments;
 use crate::failure::Failure;
-use crate::flags::Given;
+use crate::flags::{Given, is_pipe};
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::output::Format;
 use crate::rules::RulePlan;
+use crate::terminal;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::collections::BTreeSet;
@@ -77,6 +78,11 @@ pub(crate) enum Command {
     },
     /// Let a node read its folder of queries anew.
     Reload {
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Ask a node line by line, on a terminal.
+    Shell {
         #[command(flatten)]
         node: NodeArguments,
     },
@@ -292,7 +298,7 @@ pub(crate) struct QueryArguments {
     /// No progress bar and no summary.
     #[arg(long, short)]
     quiet: bool,
-    /// The queries.
+    /// The queries; without one, files are asked line by line on a terminal.
     #[arg(value_name = "SQL")]
     sql: Vec<String>,
 }
@@ -371,25 +377,36 @@ pub(crate) struct QueryPlan {
     pub(crate) explain: bool,
     pub(crate) summary: SummaryFormat,
     pub(crate) quiet: bool,
+    /// Whether it is shown how far the input was read.
+    pub(crate) has_progress: bool,
     pub(crate) options: EngineOptions,
     pub(crate) source_options: SourceOptions,
+}
+
+impl QueryPlan {
+    /// Refuses queries of one name, and several in one file that can hold one table only.
+    pub(crate) fn check_queries(&self) -> Result<(), Failure> {
+        if self.queries.len() > 1
+            && self.output.is_none()
+            && self.format.is_one_table_a_file()
+            && !self.explain
+        {
+            let message = "several queries in csv, arrow or parquet need a file each; add --output DIR, or take --format json";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        check_names(&self.queries)
+    }
 }
 
 impl QueryArguments {
     /// Reads query files and checks what belongs together.
     pub(crate) fn resolve(self, given: &Given) -> Result<QueryPlan, Failure> {
         let queries = self.queries()?;
-        if queries.is_empty() {
+        if queries.is_empty() && !self.opens_prompt() {
             let help =
                 "no query; give one, e.g. \"SELECT protocol, count(*) FROM packets GROUP BY protocol\"";
             return Err(Failure::Usage(help.to_owned()));
         }
-        if queries.len() > 1 && self.output.is_none() && self.format.is_one_table_a_file() && !self.explain {
-            let message =
-                "several queries in csv or arrow need a file each; add --output DIR, or take --format json";
-            return Err(Failure::Usage(message.to_owned()));
-        }
-        check_names(&queries)?;
         check_interfaces(&self.interface)?;
         let (options, source_options) = (self.engine.options(), self.reading.source_options());
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
@@ -397,7 +414,7 @@ impl QueryArguments {
         let (explain, quiet) = (self.explain, self.quiet);
         let input = self.input();
         given.check(&input)?;
-        Ok(QueryPlan {
+        let plan = QueryPlan {
             input,
             duration,
             windows,
@@ -408,9 +425,22 @@ impl QueryArguments {
             explain,
             summary,
             quiet,
+            has_progress: !quiet,
             options,
             source_options,
-        })
+        };
+        plan.check_queries()?;
+        Ok(plan)
+    }
+
+    /// Whether there is no query, and somebody at a terminal who may ask about files.
+    fn opens_prompt(&self) -> bool {
+        let files = || self.pcap.iter().chain(&self.exports);
+        let is_asked =
+            self.sql.is_empty() && self.query_file.is_empty() && self.output.is_none() && !self.explain;
+        // What is read once answers once.
+        let has_files = files().next().is_some() && !files().any(|file| is_pipe(file));
+        is_asked && has_files && terminal::is_interactive()
     }
 
     /// What is to be read.
@@ -445,6 +475,13 @@ impl QueryArguments {
         name_all("query", statements, &mut queries);
         Ok(queries)
     }
+}
+
+/// The statements of a text, with names.
+pub(crate) fn name_statements(sql: &str) -> Vec<(String, String)> {
+    let mut queries = vec![];
+    name_all("query", split_statements(sql), &mut queries);
+    queries
 }
 
 /// The text without the mark of its encoding that editors put before it.

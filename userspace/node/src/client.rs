@@ -44,6 +44,11 @@ impl Client {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), agent: agent.into() })
     }
 
+    /// Where the node is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// What a node answers to a question.
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
         self.ask(Method::GET, path, None)

@@ -7,7 +7,7 @@ use crate::arguments::InputPlan;
 use crate::failure::Failure;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tapline_exports::{ListenerAddress, ListenerUrl};
 
 /// What can be read.
@@ -162,9 +162,13 @@ const fn of_listener(listener: &ListenerUrl) -> Kind {
 }
 
 /// A file can be read twice; standard input, a pipe or a device cannot.
-fn of_file(file: &PathBuf, whole: Kind, piped: Kind) -> Kind {
-    let is_pipe = file == Path::new("-") || file.metadata().is_ok_and(|found| !found.is_file());
-    if is_pipe { piped } else { whole }
+fn of_file(file: &Path, whole: Kind, piped: Kind) -> Kind {
+    if is_pipe(file) { piped } else { whole }
+}
+
+/// Whether a file can be read once only.
+pub(crate) fn is_pipe(file: &Path) -> bool {
+    file == Path::new("-") || file.metadata().is_ok_and(|found| !found.is_file())
 }
 
 #[cfg(test)]

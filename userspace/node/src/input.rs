@@ -92,6 +92,15 @@ fn over(table: FlowTable, queries: &[ContinuousQuery]) -> (Vec<ContinuousQuery>,
     placed.map(|(query, reasons)| (query, reasons.into_iter().flatten().collect())).unzip()
 }
 
+/// Refuses files that cannot be opened.
+pub(crate) fn check_files(plan: &QueryPlan) -> Result<(), Failure> {
+    match &plan.input {
+        InputPlan::Packets(files) => CaptureSet::open(files).map(drop).map_err(failed),
+        InputPlan::Exports { files, ports } => ExportSet::open(files, ports).map(drop).map_err(failed),
+        InputPlan::Nothing | InputPlan::Live(_) => Ok(()),
+    }
+}
+
 /// What a run reads.
 #[derive(Default)]
 pub(crate) struct Opened {

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod following;
 mod input;
 mod limits;
 mod log;
@@ -18,6 +19,7 @@ mod outcome;
 mod output;
 mod overview;
 mod progress;
+mod prompt;
 mod queries;
 mod query;
 mod rules;
@@ -31,6 +33,7 @@ mod starting_set;
 mod summary;
 mod supervisor;
 mod tags;
+mod terminal;
 mod windows;
 
 use arguments::{Arguments, Command, with_comments};
@@ -57,7 +60,11 @@ fn main() -> ExitCode {
 
 fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
     match arguments.command {
-        Command::Query(arguments) => query::run(&arguments.resolve(given)?),
+        Command::Query(arguments) => {
+            let plan = arguments.resolve(given)?;
+            if plan.queries.is_empty() { prompt::over_files(plan) } else { query::run(&plan) }
+        }
+        Command::Shell { node } => prompt::over_node(&node),
         Command::Run(arguments) => run::run(*arguments),
         Command::Queries { command, node } => queries::run(command, &node),
         Command::Sources { node, format } => standing::print_sources(&node, format),

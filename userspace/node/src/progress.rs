@@ -9,9 +9,9 @@ pub(crate) struct ProgressBar {
 }
 
 impl ProgressBar {
-    /// A bar that shows nothing when `quiet`, or when nobody would see it.
-    pub(crate) fn new(quiet: bool) -> Self {
-        let visible = !quiet && std::io::stderr().is_terminal();
+    /// A bar, if it is wanted and somebody would see it.
+    pub(crate) fn new(is_wanted: bool) -> Self {
+        let visible = is_wanted && std::io::stderr().is_terminal();
         Self { bar: visible.then(|| indicatif::ProgressBar::new(0)) }
     }
 

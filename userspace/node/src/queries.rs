@@ -3,18 +3,19 @@
 use crate::arguments::{NewQueryArguments, QueriesCommand, Shape};
 use crate::client::{Client, NodeArguments, part};
 use crate::failure::Failure;
+use crate::following::{Followed, follow};
 use crate::message::say;
-use crate::output::{BatchOutput, Format, Output};
-use crate::standing;
-use arrow_ipc::reader::StreamReader;
+use crate::output::{Format, Output};
+use crate::{signals, standing};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use tapline_catalog::{Definition, QueryOptions, duration_text};
 use ureq::http::Method;
 
-const QUERIES: &str = "/api/v1/queries";
+/// Where the API has its queries.
+pub(crate) const QUERIES: &str = "/api/v1/queries";
 
 /// Runs the command.
 pub(crate) fn run(command: QueriesCommand, node: &NodeArguments) -> Result<(), Failure> {
@@ -34,7 +35,8 @@ pub(crate) fn run(command: QueriesCommand, node: &NodeArguments) -> Result<(), F
     }
 }
 
-fn path_of(name: &str) -> String {
+/// Where the API has a query.
+pub(crate) fn path_of(name: &str) -> String {
     format!("{QUERIES}/{}", part(name))
 }
 
@@ -71,7 +73,8 @@ fn read(name: &str, file: &Path) -> Result<Definition, Failure> {
     Definition::of_text(name, &text).map_err(|error| said(error.to_string()))
 }
 
-fn explain(client: &Client, sql: &str) -> Result<(), Failure> {
+/// Says what a query would do.
+pub(crate) fn explain(client: &Client, sql: &str) -> Result<(), Failure> {
     let explained = client.ask(Method::POST, "/api/v1/explain", Some(&json!({ "sql": sql })))?;
     Output::to_stdout_text(&explanation(&explained))
 }
@@ -105,29 +108,14 @@ fn show(client: &Client, name: &str, format: Shape) -> Result<(), Failure> {
     }
 }
 
-/// Prints the newest window, and those that come.
+/// Prints the newest window, and those that come, until Ctrl-C.
 fn watch(client: &Client, name: &str, format: Format, windows: Option<u64>) -> Result<(), Failure> {
     let limit = windows.map_or_else(String::new, |windows| format!("&windows={windows}"));
-    let path = format!("{}/stream?kept=1{limit}", path_of(name));
-    let octets = client.stream(&path, "application/vnd.apache.arrow.stream")?;
-    let broken =
-        |error: &dyn std::fmt::Display| Failure::Run(format!("the node's answer broke off: {error}"));
-    let batches = StreamReader::try_new(octets, None).map_err(|error| broken(&error))?;
-    let mut output = BatchOutput::new(format, &batches.schema())?;
-    for batch in batches {
-        let batch = batch.map_err(|error| broken(&error))?;
-        match output.write(&batch) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(|error| unwritten(&error))?,
-        }
-    }
-    output.finish().map_err(|error| unwritten(&error))?;
-    if windows.is_none() {
+    let interrupts = signals::interrupts()?;
+    let ends = || interrupts.load(Ordering::Relaxed);
+    let followed = follow(client, name, &format!("kept=1{limit}"), format, &ends)?;
+    if windows.is_none() && followed == Followed::ToItsEnd {
         say!("{name} gives nothing more: it was dropped or replaced, or the node has ended");
     }
     Ok(())
-}
-
-fn unwritten(error: &std::io::Error) -> Failure {
-    Failure::Run(format!("the results cannot be written: {error}"))
 }

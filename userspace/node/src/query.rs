@@ -21,6 +21,14 @@ use tapline_sources::{Clock as _, SystemClock};
 
 /// Runs the command.
 pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
+    run_until(plan, signals::interrupts)
+}
+
+/// Runs the queries until the input ends, or what `interrupts` gives is set.
+pub(crate) fn run_until(
+    plan: &QueryPlan,
+    interrupts: impl FnOnce() -> Result<Arc<AtomicBool>, Failure>,
+) -> Result<(), Failure> {
     let queries = plan_queries(plan)?;
     input::check(plan, &queries)?;
     input::check_flags(plan, &queries)?;
@@ -33,7 +41,7 @@ pub(crate) fn run(plan: &QueryPlan) -> Result<(), Failure> {
     let named: Vec<_> =
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
-    let input_ends = signals::interrupts()?;
+    let input_ends = interrupts()?;
     let windows = plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends)));
     let mut screen = Screen::new(plan, output, windows);
     if let Some(duration) = plan.duration {

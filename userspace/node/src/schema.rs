@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal;
 use comfy_table::{ContentArrangement, Table, presets};
 use tapline_query::STREAMS;
 use tapline_record::{Stream, StreamId};
@@ -9,10 +10,9 @@ use tapline_record::{Stream, StreamId};
 /// Prints the tables, or the columns of one.
 pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
     let Some(name) = table else {
-        let lines = STREAMS.map(|stream| format!("{}: {}\n", stream.name, stream.about));
         return Output::to_stdout_text(&format!(
             "{}\nColumns of one: tapline schema {}\n{FUNCTIONS}",
-            lines.concat(),
+            tables(),
             STREAMS[0].name
         ));
     };
@@ -22,6 +22,11 @@ pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
     })?;
     let further = if stream.id == StreamId::Flows { ELEMENTS } else { "" };
     Output::to_stdout_text(&format!("{}\n{}\n{further}", stream.about, columns(stream)))
+}
+
+/// The tables, a line each.
+pub(crate) fn tables() -> String {
+    STREAMS.map(|stream| format!("{}: {}\n", stream.name, stream.about)).concat()
 }
 
 /// What SQL has besides DataFusion's functions.
@@ -56,6 +61,9 @@ record lacks it, and always in flows of sFlow and of packets.
 fn columns(stream: &Stream) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = terminal::width().and_then(|width| u16::try_from(width).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     table.set_header(["column", "type", "null", "unit", "meaning and source"]);
     for column in stream.columns {
         let null = if column.nullable { "yes" } else { "no" };

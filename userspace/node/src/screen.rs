@@ -22,7 +22,7 @@ impl Screen {
     /// A screen for results in `output`, which are counted where `--windows` asks for so many.
     pub(crate) fn new(plan: &QueryPlan, output: Output, windows: Option<WindowCount>) -> Self {
         let allowed_lateness_ms = plan.source_options.exports_lateness_ms();
-        Self { output, progress: ProgressBar::new(plan.quiet), windows, allowed_lateness_ms }
+        Self { output, progress: ProgressBar::new(plan.has_progress), windows, allowed_lateness_ms }
     }
 
     /// Writes what is left.

@@ -1,11 +1,13 @@
 //! Signals that a node takes.
 
 use crate::failure::Failure;
+use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
+use signal_hook::flag::{register, register_conditional_default, register_conditional_shutdown};
+use signal_hook::low_level::unregister;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What was asked for by signals.
 #[derive(Debug, Default)]
@@ -35,6 +37,75 @@ fn ends() -> io::Result<Arc<AtomicBool>> {
         register(signal, Arc::clone(&flag))?;
     }
     Ok(flag)
+}
+
+/// Ctrl-C, which ends one thing and not the program, until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Interrupt {
+    flag: Arc<AtomicBool>,
+    id: SigId,
+}
+
+impl Interrupt {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let id = register(SIGINT, Arc::clone(&flag)).map_err(|error| cannot(&error))?;
+        Ok(Self { flag, id })
+    }
+
+    pub(crate) const fn flag(&self) -> &Arc<AtomicBool> {
+        &self.flag
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        unregister(self.id);
+    }
+}
+
+/// SIGTERM and SIGHUP, which end the program at once, but while something is held that is to be given back before.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    is_free: Arc<AtomicBool>,
+    is_asked: Arc<AtomicBool>,
+}
+
+impl Leaving {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let leaving = Self { is_free: Arc::new(AtomicBool::new(true)), is_asked: Arc::default() };
+        for signal in [SIGTERM, SIGHUP] {
+            register_conditional_default(signal, Arc::clone(&leaving.is_free))
+                .map_err(|error| cannot(&error))?;
+            register(signal, Arc::clone(&leaving.is_asked)).map_err(|error| cannot(&error))?;
+        }
+        Ok(leaving)
+    }
+
+    /// Whether such a signal came while something was held.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed)
+    }
+
+    /// Something is held until what this gives is dropped.
+    pub(crate) fn hold(&self) -> Held {
+        self.is_free.store(false, Ordering::Relaxed);
+        Held(Arc::clone(&self.is_free))
+    }
+}
+
+/// Something that is to be given back before the program ends.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<AtomicBool>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn cannot(error: &io::Error) -> Failure {

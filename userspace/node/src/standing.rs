@@ -104,7 +104,7 @@ pub(crate) fn query(query: &Value) -> String {
 }
 
 /// Sources, a line each.
-fn sources(sources: &Value) -> String {
+pub(crate) fn sources(sources: &Value) -> String {
     let counts = ["offered", "delivered", "dropped", "lost", "undecodable"];
     format!("{}\n", table_of(sources, &["name", "kind", "state", "unit"], &counts))
 }

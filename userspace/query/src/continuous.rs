@@ -33,6 +33,8 @@ pub struct ContinuousQuery {
     pub upper: Upper,
     /// The SELECT list.
     pub schema: SchemaRef,
+    /// Of each of its columns, whether a star stands for it, and nobody named it.
+    pub starred: Vec<bool>,
 }
 
 /// What is done with what the lower halves give.

@@ -121,9 +121,6 @@ mod tests {
             .iter()
             .map(|field| format!("{} {}", field.name(), field.data_type()))
             .collect();
-        assert_eq!(
-            fields,
-            ["packets.src_ip Utf8View", "coalesce(packets.src_ip,Utf8(\"::\")) FixedSizeBinary(16)"]
-        );
+        assert_eq!(fields, ["src_ip::TEXT Utf8View", "coalesce(src_ip, '::') FixedSizeBinary(16)"]);
     }
 }

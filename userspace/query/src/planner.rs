@@ -14,6 +14,7 @@ use crate::datafusion_error::{KnownNames, from_datafusion};
 use crate::distinct::expand_distinct;
 use crate::elements::name_elements;
 use crate::error::SqlError;
+use crate::item_names::ItemNames;
 use crate::limits;
 use crate::lower::LowerHalf;
 use crate::names::{check_names, retyped};
@@ -64,6 +65,12 @@ impl Planner {
         self
     }
 
+    /// The names of all functions that a query may call.
+    #[must_use]
+    pub fn functions(&self) -> &[String] {
+        &self.session.functions
+    }
+
     /// Plans the query in `sql`.
     ///
     /// # Errors
@@ -75,6 +82,7 @@ impl Planner {
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
         let (statement, explain) = parse(sql)?;
+        let names = ItemNames::of(&statement, sql);
         let plan = self.logical_plan(statement, sql)?;
         let optimised = check_overflow(self.session.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
@@ -85,7 +93,8 @@ impl Planner {
             window: None,
             lowers: vec![],
             upper: Upper::Stream { skip: 0, fetch: Some(0) },
-            schema: Arc::new(plan.schema().as_arrow().clone()),
+            schema: names.applied(&Arc::new(plan.schema().as_arrow().clone())),
+            starred: names.starred(plan.schema().fields().len()),
         };
         let named = named_window(&plan)?;
         if named.is_some() && !reads_stream(&optimised)? {

@@ -50,6 +50,29 @@ impl VisitorMut for Syntax<'_> {
     }
 }
 
+/// The expression with its numbers in hexadecimal as they were written: parsed, they are octets.
+pub(crate) fn hexadecimal_numbers(expression: &Expr, sql: &str) -> Expr {
+    let mut written = expression.clone();
+    let _ = written.visit(&mut Hexadecimal(Syntax { sql }));
+    written
+}
+
+struct Hexadecimal<'a>(Syntax<'a>);
+
+impl VisitorMut for Hexadecimal<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Value(ValueWithSpan { value, span }) = expression
+            && let Value::HexStringLiteral(digits) = value
+            && self.0.character(span.start) == Some('0')
+        {
+            *value = Value::Number(format!("0x{digits}"), false);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Puts its name in the place of what ORDER BY repeats of the SELECT list.
 fn name_repeated(query: &mut Query) {
     let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), query.order_by.as_mut()) else {

@@ -25,3 +25,26 @@ pub fn split_statements(sql: &str) -> Vec<String> {
         several => several.iter().map(|tokens| tokens.iter().map(ToString::to_string).collect()).collect(),
     }
 }
+
+/// Whether `sql` ends with a semicolon, outside of quotes and comments.
+#[must_use]
+pub fn is_ended(sql: &str) -> bool {
+    let tokens = tokens(sql);
+    let mut code = tokens.iter().rev().map(|token| &token.token);
+    code.find(|token| !matches!(token, Token::Whitespace(_) | Token::EOF)) == Some(&Token::SemiColon)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ended;
+
+    #[test]
+    fn a_statement_ends_with_a_semicolon() {
+        for ended in ["SELECT 1;", "SELECT 1;\n -- that is all", "SELECT ';';", ";"] {
+            assert!(is_ended(ended), "{ended}");
+        }
+        for open in ["", "SELECT 1", "SELECT 1 -- ;", "SELECT ';", "SELECT 1 /* ; */", "SELECT 1; SELECT"] {
+            assert!(!is_ended(open), "{open}");
+        }
+    }
+}

@@ -8,4 +8,4 @@ mod json;
 mod printable;
 
 pub use json::{lines, window, with_own_names};
-pub use printable::{flat, printable, time_text};
+pub use printable::{flat, printable, time_text, with_addresses_as_text};

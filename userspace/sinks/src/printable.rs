@@ -17,7 +17,22 @@ use tapline_record::stream::TIME_ZONE;
 /// # Errors
 /// When a value cannot be written.
 pub fn printable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    map_columns(batch, &with_text)
+    map_columns(batch, &|array| with_text(array, Texts::AddressesAndTimes))
+}
+
+/// The batch with addresses as text, and everything else as it is.
+///
+/// # Errors
+/// When a value cannot be written.
+pub fn with_addresses_as_text(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    map_columns(batch, &|array| with_text(array, Texts::Addresses))
+}
+
+/// What becomes text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Texts {
+    Addresses,
+    AddressesAndTimes,
 }
 
 /// The batch with every column that is no plain value as text too.
@@ -52,21 +67,21 @@ fn retyped(field: &Field, data_type: &DataType) -> Field {
     field.clone().with_data_type(data_type.clone()).with_nullable(true)
 }
 
-fn with_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+fn with_text(array: &ArrayRef, texts: Texts) -> Result<ArrayRef, ArrowError> {
     Ok(match array.data_type() {
         DataType::FixedSizeBinary(16) => Arc::new(address::texts(array.as_fixed_size_binary(), write_ip)),
         DataType::FixedSizeBinary(6) => Arc::new(address::texts(array.as_fixed_size_binary(), write_mac)),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => times(array)?,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) if texts == Texts::AddressesAndTimes => times(array)?,
         DataType::List(field) => {
             let list = array.as_list::<i32>();
-            let values = with_text(list.values())?;
+            let values = with_text(list.values(), texts)?;
             let field = Arc::new(retyped(field, values.data_type()));
             Arc::new(ListArray::new(field, list.offsets().clone(), values, list.nulls().cloned()))
         }
         DataType::Struct(fields) => {
             let structure = array.as_struct();
-            let columns: Vec<ArrayRef> =
-                structure.columns().iter().map(with_text).collect::<Result<_, _>>()?;
+            let columns = structure.columns().iter().map(|column| with_text(column, texts));
+            let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
             let fields = fields.iter().zip(&columns);
             let fields: Fields = fields.map(|(field, column)| retyped(field, column.data_type())).collect();
             Arc::new(StructArray::new(fields, columns, structure.nulls().cloned()))

@@ -18,6 +18,24 @@ def load(database, name, path, columns):
         f"CREATE TABLE {name} AS SELECT * FROM read_csv(?, header = true, nullstr = '', columns = {columns})",
         [path],
     )
+    check_parquet(database, name, path, columns)
+
+
+def check_parquet(database, name, path, columns):
+    """Ends where the Parquet file beside a CSV file says something else; of text, how many values differ is compared,
+    since addresses are written otherwise in CSV."""
+    file = path.removesuffix(".csv") + ".parquet"
+    described = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [file]).fetchall()
+    is_time = {column: kind.startswith("TIMESTAMP") for column, kind, *_ in described}
+    numbers = [column for column, kind in columns.items() if kind != "VARCHAR"]
+    texts = [column for column, kind in columns.items() if kind == "VARCHAR"]
+    rows = ", ".join(f"epoch_ns({column})" if is_time[column] else column for column in numbers)
+    here, there = f"SELECT {rows} FROM read_parquet('{file}')", f"SELECT {', '.join(numbers)} FROM {name}"
+    differing = f"SELECT count(*) FROM (({here} EXCEPT ALL {there}) UNION ALL ({there} EXCEPT ALL {here}))"
+    counts = "SELECT count(*), " + ", ".join(f"count({text}), count(DISTINCT {text})" for text in texts)
+    found = [database.execute(f"{counts} FROM {table}").fetchone() for table in (name, f"read_parquet('{file}')")]
+    if database.execute(differing).fetchone()[0] or found[0] != found[1]:
+        sys.exit(f"{file} says something else than {path}: {found}")
 
 
 def plain(value):

@@ -5,22 +5,26 @@
 mod arrow;
 mod csv;
 mod json;
+mod layout;
+mod lines;
 mod page;
+mod parquet;
 mod table;
 
 use crate::failure::Failure;
 use crate::message;
+use crate::terminal;
 use clap::ValueEnum;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use page::Page;
 use std::fs::{File, create_dir_all};
-use std::io::{self, BufWriter, Write, stdout};
+use std::io::{self, BufWriter, IsTerminal as _, Write, stdout};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use table::Company;
+use table::{Company, Room};
 use tapline_engine::{ResultColumns, WindowResult};
 use tapline_query::ContinuousQuery;
 
@@ -35,20 +39,40 @@ pub(crate) enum Format {
     Json,
     /// Arrow's IPC stream; addresses stay binary.
     Arrow,
+    /// A Parquet file; addresses are text.
+    Parquet,
+    /// A row in as many lines as it has columns.
+    Lines,
 }
 
 impl Format {
     /// Whether results of several queries cannot share one output.
     pub(crate) const fn is_one_table_a_file(self) -> bool {
-        matches!(self, Self::Csv | Self::Arrow)
+        matches!(self, Self::Csv | Self::Arrow | Self::Parquet)
+    }
+
+    /// Refuses standard output where a terminal would get what no person can read.
+    pub(crate) fn check_stdout(self) -> Result<(), Failure> {
+        let name = match self {
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
+            Self::Table | Self::Csv | Self::Json | Self::Lines => return Ok(()),
+        };
+        if !stdout().is_terminal() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "--format {name} is not for a terminal; send it to a file, by > FILE or --output DIR, or into a pipe"
+        )))
     }
 
     const fn extension(self) -> &'static str {
         match self {
-            Self::Table => "txt",
+            Self::Table | Self::Lines => "txt",
             Self::Csv => "csv",
             Self::Json => "jsonl",
             Self::Arrow => "arrows",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -57,12 +81,19 @@ impl Format {
 pub(crate) struct QueryOutput {
     name: String,
     columns: ResultColumns,
+    /// Of each column, whether a star stands for it.
+    starred: Vec<bool>,
     is_live: bool,
 }
 
 impl QueryOutput {
     pub(crate) fn new(name: &str, query: &ContinuousQuery, is_live: bool) -> Self {
-        Self { name: name.to_owned(), columns: ResultColumns::of(query, is_live), is_live }
+        let columns = ResultColumns::of(query, is_live);
+        // Before the SELECT list stand the columns of the window, behind it those that tell what it saw of it.
+        let mut starred = vec![false; if query.window.is_some() { 2 } else { 0 }];
+        starred.extend(&query.starred);
+        starred.resize(columns.schema().fields().len(), false);
+        Self { name: name.to_owned(), columns, starred, is_live }
     }
 }
 
@@ -99,6 +130,9 @@ impl Output {
         if let Some(folder) = folder {
             create_dir_all(folder).map_err(|error| cannot_create(folder, &error))?;
         }
+        if folder.is_none() {
+            format.check_stdout()?;
+        }
         let is_shared = queries.len() > 1 && folder.is_none();
         if is_shared && format == Format::Json {
             queries.iter().try_for_each(check_names)?;
@@ -114,9 +148,10 @@ impl Output {
                     ))
                 }
             };
-            let QueryOutput { name, columns, is_live } = query;
+            let QueryOutput { name, columns, starred, is_live } = query;
             let shared = is_shared.then_some((name, is_live));
-            writer(format, target, columns.schema(), shared).map(|writer| (columns, writer))
+            let room = if folder.is_none() { room(starred) } else { None };
+            writer(format, target, columns.schema(), shared, room).map(|writer| (columns, writer))
         };
         let writers = queries.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { writers, page, waiting_since: None })
@@ -174,6 +209,11 @@ fn check_names(query: &QueryOutput) -> Result<(), Failure> {
     )))
 }
 
+/// The terminal that standard output is, for columns of which a star stands for some.
+fn room(starred: Vec<bool>) -> Option<Room> {
+    terminal::width().map(|_| Room { width: || terminal::width().unwrap_or(usize::MAX), starred })
+}
+
 /// Writes batches of these columns; where several queries share the output, with the name of this one, and whether it is
 /// live.
 fn writer(
@@ -181,15 +221,18 @@ fn writer(
     target: Box<dyn Write>,
     schema: &SchemaRef,
     shared: Option<(String, bool)>,
+    room: Option<Room>,
 ) -> Result<Box<dyn Writer>, Failure> {
     Ok(match format {
         Format::Table => {
             let company = shared.map_or(Company::Alone, |(name, is_live)| Company::Others { name, is_live });
-            Box::new(table::TableWriter::new(target, company, Arc::clone(schema)))
+            Box::new(table::TableWriter::new(target, company, Arc::clone(schema), room))
         }
         Format::Csv => Box::new(csv::CsvWriter::new(target, schema)),
         Format::Json => Box::new(json::JsonWriter::new(target, shared.map(|(name, _)| name))),
         Format::Arrow => Box::new(arrow::ArrowWriter::new(target, schema)?),
+        Format::Parquet => Box::new(parquet::ParquetWriter::new(target, schema)?),
+        Format::Lines => Box::new(lines::LinesWriter::new(target, shared.map(|(name, _)| name))),
     })
 }
 
@@ -202,8 +245,9 @@ pub(crate) struct BatchOutput {
 impl BatchOutput {
     /// For batches of these columns.
     pub(crate) fn new(format: Format, schema: &SchemaRef) -> Result<Self, Failure> {
-        let page = Page::default();
-        Ok(Self { writer: writer(format, Box::new(page.clone()), schema, None)?, page })
+        format.check_stdout()?;
+        let (page, room) = (Page::default(), room(vec![false; schema.fields().len()]));
+        Ok(Self { writer: writer(format, Box::new(page.clone()), schema, None, room)?, page })
     }
 
     /// Writes a batch.

@@ -1,7 +1,8 @@
 //! The rows that both engines are asked about.
 //!
 //! Takes the capture of the branch office, lets tapline export the columns that are asked, and writes them as the
-//! other engine reads them: addresses in hexadecimal, so that they sort as octets do, times in nanoseconds.
+//! other engine reads them: addresses in hexadecimal, so that they sort as octets do, times in nanoseconds. Beside each
+//! such file stands a Parquet file by tapline, which the other engine compares with it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -58,20 +59,26 @@ pub(super) fn export(tapline: &Path, capture: &Path, folder: &Path) -> Result<(V
 fn export_one(tapline: &Path, capture: &Path, folder: &Path, stream: &Stream) -> Result<(Table, Source)> {
     let names: Vec<_> = stream.columns.iter().map(|(name, _)| *name).collect();
     let sql = format!("SELECT {} FROM {}", names.join(", "), stream.name);
-    let mut command = Command::new(tapline);
-    command.args(["query", "--quiet", "--format", "csv", "--pcap"]).arg(capture).arg(sql);
-    let output = command.output().with_context(|| process::does_not_start(&command))?;
-    process::succeeded(&command, output.status)
-        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-    let text = String::from_utf8(output.stdout).context("the export is no text")?;
+    let text = String::from_utf8(rows_as("csv", tapline, capture, &sql)?).context("the export is no text")?;
     let rows = text.lines().skip(1).map(|line| line.split(',').collect()).collect::<Vec<Vec<&str>>>();
     ensure!(!rows.is_empty(), "{} has no rows", stream.name);
     let file = folder.join(format!("{}.csv", stream.name));
     fs::write(&file, converted(stream, &names, &rows)?)?;
+    fs::write(file.with_extension("parquet"), rows_as("parquet", tapline, capture, &sql)?)?;
     let types = stream.columns.iter().map(|(name, kind)| (*name, type_of(*kind))).collect::<Vec<_>>();
     let columns = serde_json::to_string(&types)?;
     let fields = stream.columns.iter().enumerate().map(|(at, column)| field(at, *column, &rows)).collect();
     Ok((Table { name: stream.name, file, columns }, Source { stream: stream.name, fields }))
+}
+
+/// What a query answers, in a format.
+fn rows_as(format: &str, tapline: &Path, capture: &Path, sql: &str) -> Result<Vec<u8>> {
+    let mut command = Command::new(tapline);
+    command.args(["query", "--quiet", "--format", format, "--pcap"]).arg(capture).arg(sql);
+    let output = command.output().with_context(|| process::does_not_start(&command))?;
+    process::succeeded(&command, output.status)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    Ok(output.stdout)
 }
 
 const fn type_of(kind: Kind) -> &'static str {
