@@ -53,18 +53,14 @@ pub(crate) fn load(octets: &[u8], key: Option<&str>, before: Option<&Table>) -> 
     };
     let keys = keys::read(&sheet.names[place], &sheet.columns[place], &sheet.lines, before)?;
     let mut columns = vec![];
-    for (name, cells) in sheet.names.iter().zip(&sheet.columns) {
-        if *name != sheet.names[place] {
-            let kind = before.and_then(|before| before.column_type(name));
-            let values = typed::read(name, cells, &sheet.lines, kind)?;
-            columns.push(Column { name: name.clone(), values });
-        }
-    }
-    if columns.is_empty() {
-        return Err(format!(
-            ": it has keys and no values; add a column to look up, such as {},name",
-            sheet.names[place]
-        ));
+    let others = (0..sheet.names.len()).filter(|column| *column != place);
+    // What a key is may be asked for, too: of prefixes, which one it was.
+    for column in others.chain([place]) {
+        let (name, cells) = (&sheet.names[column], &sheet.columns[column]);
+        let known = before.and_then(|before| before.column_type(name)).cloned();
+        let kind = if column == place { Some(keys.text_or_integer()) } else { known };
+        let values = typed::read(name, cells, &sheet.lines, kind.as_ref())?;
+        columns.push(Column { name: name.clone(), values });
     }
     Ok(Table::new(keys, columns, sheet.lines.len()))
 }
@@ -178,10 +174,12 @@ mod tests {
         let table = loaded(
             "port,name,share,is_open,code,note\r\n22,ssh,1.5,true,007,\r\n\r\n443,https,2,false,8,\"a \"\"b\"\"\"\r\n",
         );
+        assert_eq!(table.column_names().last(), Some("port"));
+        assert_eq!(*table.column_type("port").unwrap(), DataType::Int64);
         let types: Vec<_> =
             table.column_names().map(|name| table.column_type(name).unwrap().clone()).collect();
         let text = DataType::Utf8View;
-        assert_eq!(types, [text.clone(), DataType::Float64, DataType::Boolean, text.clone(), text]);
+        assert_eq!(types[..5], [text.clone(), DataType::Float64, DataType::Boolean, text.clone(), text]);
         let keys: ArrayRef = Arc::new(Int64Array::from(vec![Some(443), Some(1), None]));
         let notes = table.values(&keys, "note").unwrap();
         assert_eq!(notes.as_string_view().iter().collect::<Vec<_>>(), [Some("a \"b\""), None, None]);
@@ -190,7 +188,9 @@ mod tests {
         let names = loaded("interface,site\neth0,a\neth1,b\n");
         assert_eq!(texts(&names, &["eth1", "eth2"], "site"), [Some("b".to_owned()), None]);
         let by_name = load(b"id,name\n1,a\n2,b\n", Some("name"), None).unwrap();
-        assert_eq!(by_name.column_names().collect::<Vec<_>>(), ["id"]);
+        assert_eq!(by_name.column_names().collect::<Vec<_>>(), ["id", "name"]);
+        let list = loaded("blocked\n10.0.0.0/8\n10.1.0.0/16\n");
+        assert_eq!(texts(&list, &["10.1.0.1", "11.0.0.1"], "blocked"), [Some("10.1.0.0/16".to_owned()), None]);
     }
 
     #[test]
@@ -200,11 +200,11 @@ mod tests {
             ("a;b\n", ", line 1: its columns are separated by `;`; separate them by commas"),
             ("a,\n", ", line 1: a column has no name"),
             ("a,b,a\n", ", line 1: two columns are called 'a'; rename one of them"),
-            ("a\n1\n", ": it has keys and no values; add a column"),
             ("a,b\n1,2\n3,4,5\n", ", line 3: it has 3 fields, and the first line names 2 columns; put what"),
             ("a,b\n1\n", ", line 2: it has 1 fields, and the first line names 2 columns; what is unknown"),
             ("a,b\n1,\"x\ny,\n", ", line 2: a quotation mark is not closed"),
             ("a,b\n1,\"x\"y\n", ", line 2: behind a closing quotation mark stands 'y'"),
+            ("a,b\n1, \"x\"\n", ", line 2: a quotation mark stands within a field; begin the field with one"),
             ("a,b\n1,x\n,y\n", ", line 3: its key is empty"),
             ("a,b\n1,x\n2,y\n1,z\n", ", line 4: the key '1' stands in line 2 already; leave one of them out"),
             (

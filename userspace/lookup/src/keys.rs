@@ -83,6 +83,11 @@ impl Keys {
         }
     }
 
+    /// The type of the keys as a column of values, of a file of texts.
+    pub(crate) const fn text_or_integer(&self) -> DataType {
+        if matches!(self, Self::Integers(_)) { DataType::Int64 } else { DataType::Utf8View }
+    }
+
     /// The row of each key; NULL where there is none, and for NULL.
     pub(crate) fn find(&self, keys: &ArrayRef) -> Result<UInt32Array, ArrowError> {
         if keys.data_type().is_null() {

@@ -11,6 +11,7 @@ mod file;
 mod index;
 mod keys;
 mod maxmind;
+mod nearest;
 mod parquet;
 mod prefixes;
 mod radix;

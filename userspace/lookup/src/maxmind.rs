@@ -15,7 +15,6 @@ use serde::de::{
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use tapline_record::address::parse_prefix;
 
 /// Networks of one file; the largest ones that are sold have some ten million.
 const NETWORKS_MAX: usize = 1 << 27;
@@ -48,9 +47,8 @@ pub(crate) fn load(octets: Vec<u8>, before: Option<&Table>) -> Result<Table, Str
                 row
             }
         };
-        let network = found.network().map_err(unreadable)?.to_string();
-        let Some((first, last)) = parse_prefix(&network) else { continue };
-        prefixes.push(first, last, row);
+        let network = found.network().map_err(unreadable)?;
+        prefixes.push_network(network.ip(), network.prefix(), row);
         entries += 1;
         if entries > NETWORKS_MAX {
             return Err(format!(": it has more than {NETWORKS_MAX} networks"));

@@ -33,12 +33,10 @@ pub(crate) fn load(path: &Path, key: Option<&str>) -> Result<Table, String> {
     };
     let Some(name) = names.get(place) else { return Err(": it has no columns".to_owned()) };
     let keys = keys_of(name, batch.column(place))?;
-    let others = names.iter().zip(batch.columns()).enumerate().filter(|(column, _)| *column != place);
-    let columns =
-        others.map(|(_, (name, values))| value_column(name, values)).collect::<Result<Vec<_>, _>>()?;
-    if columns.is_empty() {
-        return Err(": it has keys and no values; add a column to look up".to_owned());
-    }
+    let others = (0..names.len()).filter(|column| *column != place);
+    // What a key is may be asked for, too.
+    let columns = others.chain([place]).map(|column| value_column(names[column], batch.column(column)));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(Table::new(keys, columns, batch.num_rows()))
 }
 
@@ -217,7 +215,6 @@ mod tests {
             (vec![("k", texts(&["1.0.0.0/8", "2.0.0.0/8", "x"])), names()], ", row 3: 'x' is no address"),
             (vec![("k", texts(&["x", "y", "x"])), names()], ", row 3: its key stands in row 1 already"),
             (vec![("k", nulls), names()], ", row 2: its key is NULL; fill in 'k'"),
-            (vec![("k", texts(&["x"]))], ": it has keys and no values"),
             (vec![("k", texts(&["x"])), ("l", lists)], ": the column 'l' is List"),
         ];
         for (columns, expected) in cases {

@@ -5,7 +5,8 @@
 
 use crate::radix::{NOTHING, Radix};
 use crate::ranges::{Prefix, Ranges};
-use tapline_record::address::{Address, mapped_v4};
+use std::net::IpAddr;
+use tapline_record::address::{Address, from_ip, mapped_v4};
 
 /// Above the bits of an IPv4 address in its mapped form.
 const MAPPED: u128 = 0xffff;
@@ -33,6 +34,17 @@ impl PrefixList {
         } else {
             self.v6.push(Prefix { first, last, row });
         }
+    }
+}
+
+impl PrefixList {
+    /// Adds the network of so many leading bits of an address, likewise.
+    pub(crate) fn push_network(&mut self, address: IpAddr, bits: u8, row: u32) {
+        let all_bits = if address.is_ipv4() { 32 } else { 128 };
+        let host_bits = all_bits - all_bits.min(u32::from(bits));
+        let host_mask = 1_u128.checked_shl(host_bits).map_or(u128::MAX, |bit| bit - 1);
+        let first = u128::from_be_bytes(from_ip(address)) & !host_mask;
+        self.push(first.to_be_bytes(), (first | host_mask).to_be_bytes(), row);
     }
 }
 

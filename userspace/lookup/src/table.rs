@@ -1,9 +1,12 @@
 //! A table: keys, and for each of them a row of values.
 
 use crate::keys::{KeyKind, Keys};
+use crate::nearest::nearest;
+use arrow_array::cast::AsArray as _;
 use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow_schema::{ArrowError, DataType};
 use arrow_select::take::take;
+use std::sync::Arc;
 
 /// Rows of values by key; what was loaded never changes.
 #[derive(Debug)]
@@ -49,6 +52,12 @@ impl Table {
         self.columns.iter().find(|column| column.name == name).map(|column| column.values.data_type())
     }
 
+    /// The column that may have been meant by a name that none has.
+    #[must_use]
+    pub fn nearest_column(&self, name: &str) -> Option<String> {
+        nearest(name, self.column_names())
+    }
+
     /// For each key its value of a column; NULL where there is none, and for NULL.
     ///
     /// # Errors
@@ -60,7 +69,12 @@ impl Table {
         if column.values.is_empty() || rows.null_count() == rows.len() {
             return Ok(new_null_array(column.values.data_type(), keys.len()));
         }
-        take(&column.values, &rows, None)
+        let found = take(&column.values, &rows, None)?;
+        Ok(match found.as_string_view_opt() {
+            // Whoever keeps or writes what was found must not have all texts of the table with it.
+            Some(texts) if !texts.data_buffers().is_empty() => Arc::new(texts.gc()),
+            _ => found,
+        })
     }
 
     /// For each key its row; NULL where there is none, and for NULL.

@@ -4,10 +4,12 @@
 //! taken leaves the table as it was, and says why.
 
 use crate::file::TableFile;
+use crate::nearest::nearest;
 use crate::stamp::Stamp;
 use crate::table::Table;
 use crate::vendors::Vendors;
 use arrow_schema::DataType;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Tables by name.
@@ -44,6 +46,15 @@ pub enum Refreshed {
     Taken(String, usize),
     /// It was not, and why; the table is as it was.
     Refused(String),
+}
+
+impl fmt::Display for Refreshed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(name, keys) => write!(f, "the table `{name}` was read anew; it has {keys} keys"),
+            Self::Refused(why) => f.write_str(why),
+        }
+    }
 }
 
 /// How a table stands.
@@ -93,12 +104,9 @@ impl Tables {
     /// # Errors
     /// When there is none: which one may have been meant.
     pub fn get(&self, name: &str) -> Result<&Loaded, NoTable> {
-        let score = |loaded: &&Loaded| strsim::normalized_damerau_levenshtein(name, &loaded.file.name);
-        self.loaded.iter().find(|loaded| loaded.file.name == name).ok_or_else(|| {
-            let near = self.loaded.iter().filter(|loaded| score(loaded) >= 0.5);
-            let nearest = near.max_by(|a, b| score(a).total_cmp(&score(b)));
-            NoTable { nearest: nearest.map(|loaded| loaded.file.name.clone()) }
-        })
+        let names = || self.loaded.iter().map(Loaded::name);
+        let found = self.loaded.iter().find(|loaded| loaded.name() == name);
+        found.ok_or_else(|| NoTable { nearest: nearest(name, names()) })
     }
 
     /// The first MaxMind table that has one of these columns, and which of them.

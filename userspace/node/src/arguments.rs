@@ -4,6 +4,7 @@ use crate::client::NodeArguments;
 use crate::failure::Failure;
 use crate::flags::Given;
 use crate::limits::{EngineArguments, ReadingArguments};
+use crate::lookups::{self, LookupArguments};
 use crate::output::Format;
 use crate::rules::RulePlan;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -12,11 +13,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tapline_catalog::parse_duration;
 use tapline_engine::EngineOptions;
 use tapline_exports::ListenerUrl;
 use tapline_interface::kernel::{Rule, Verdict};
+use tapline_lookup::Tables;
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 
@@ -196,7 +199,7 @@ pub(crate) struct RunArguments {
     pub(crate) api: Option<SocketAddr>,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "interface", "mirror", "listen", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
+        "interface", "mirror", "listen", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
         "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "waiting_rows_max",
     ])]
     pub(crate) config: Option<PathBuf>,
@@ -209,6 +212,8 @@ pub(crate) struct RunArguments {
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are given as partial.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) r#for: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) lookups: LookupArguments,
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
     #[command(flatten)]
@@ -270,6 +275,8 @@ pub(crate) struct QueryArguments {
     /// Keep the templates of exporters in this folder, and start with those that are there.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    lookups: LookupArguments,
     #[command(flatten)]
     reading: ReadingArguments,
     #[command(flatten)]
@@ -373,6 +380,8 @@ pub(crate) struct QueryPlan {
     pub(crate) quiet: bool,
     pub(crate) options: EngineOptions,
     pub(crate) source_options: SourceOptions,
+    /// What may be looked up.
+    pub(crate) tables: Arc<Tables>,
 }
 
 impl QueryArguments {
@@ -395,8 +404,10 @@ impl QueryArguments {
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, early) = (self.r#for, self.windows, self.early);
         let (explain, quiet) = (self.explain, self.quiet);
+        let lookups = self.lookups.lookup.clone();
         let input = self.input();
         given.check(&input)?;
+        let tables = lookups::open(lookups)?;
         Ok(QueryPlan {
             input,
             duration,
@@ -410,6 +421,7 @@ impl QueryArguments {
             quiet,
             options,
             source_options,
+            tables,
         })
     }
 

@@ -74,7 +74,7 @@ const FLAGS: [Flag; 12] = [
 ];
 
 /// Flags that mean the same whatever is read.
-const FOR_ALL: [&str; 17] = [
+const FOR_ALL: [&str; 18] = [
     "pcap",
     "exports",
     "listen",
@@ -82,6 +82,7 @@ const FOR_ALL: [&str; 17] = [
     "for",
     "windows",
     "early",
+    "lookup",
     "query-file",
     "format",
     "output",

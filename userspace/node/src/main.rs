@@ -12,6 +12,7 @@ mod flags;
 mod input;
 mod limits;
 mod log;
+mod lookups;
 mod message;
 mod node_plan;
 mod outcome;

@@ -62,6 +62,12 @@ impl<'a> Rows<'a> {
         let end = self.rest.bytes().position(|octet| matches!(octet, b',' | b'\r' | b'\n'));
         let (text, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
+        if text.contains('"') {
+            return Err(Wrong::new(
+                self.line,
+                "a quotation mark stands within a field; begin the field with one, and write those within it twice",
+            ));
+        }
         Ok(Cell { text: Cow::Borrowed(text.trim()), is_quoted: false })
     }
 
