@@ -50,7 +50,8 @@ fn longest(prefixes: &BTreeMap<String, String>, address: IpAddr) -> String {
 fn run(lookups: &[&str], sql: &str) -> Finished {
     let capture = OFFICE.capture.to_str().unwrap();
     let lookups = lookups.iter().flat_map(|lookup| ["--lookup", lookup]);
-    let arguments: Vec<&str> = ["query", "--pcap", capture, "--format", "csv"].into_iter().chain(lookups).collect();
+    let arguments: Vec<&str> =
+        ["query", "--pcap", capture, "--format", "csv"].into_iter().chain(lookups).collect();
     tapline(&[&arguments[..], &[sql]].concat())
 }
 
@@ -107,7 +108,10 @@ fn networks_of_maxmind_files_are_asked_by_name() {
     let sql = "SELECT asn(src_ip) AS asn, as_name(src_ip) AS name, country(src_ip) AS country, count(*) AS n
         FROM packets WHERE asn(src_ip) IS NOT NULL GROUP BY 1, 2, 3";
     let found = run(&[&lookups[0], &lookups[1]], sql);
-    assert_eq!(found.success(), format!("asn,name,country,n\n64500,Example Networks,DE,{}\n", volume.packets));
+    assert_eq!(
+        found.success(),
+        format!("asn,name,country,n\n64500,Example Networks,DE,{}\n", volume.packets)
+    );
 }
 
 #[test]

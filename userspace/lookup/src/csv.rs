@@ -190,7 +190,10 @@ mod tests {
         let by_name = load(b"id,name\n1,a\n2,b\n", Some("name"), None).unwrap();
         assert_eq!(by_name.column_names().collect::<Vec<_>>(), ["id", "name"]);
         let list = loaded("blocked\n10.0.0.0/8\n10.1.0.0/16\n");
-        assert_eq!(texts(&list, &["10.1.0.1", "11.0.0.1"], "blocked"), [Some("10.1.0.0/16".to_owned()), None]);
+        assert_eq!(
+            texts(&list, &["10.1.0.1", "11.0.0.1"], "blocked"),
+            [Some("10.1.0.0/16".to_owned()), None]
+        );
     }
 
     #[test]

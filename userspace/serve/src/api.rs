@@ -2,7 +2,9 @@
 
 use crate::openapi::DOCUMENT;
 use crate::problem::Problem;
-use crate::shapes::{Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, columns};
+use crate::shapes::{
+    Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, columns,
+};
 use crate::stream::{self, StreamFormat};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;

@@ -157,7 +157,9 @@ fn column_of(name: &str, table: &Table, column: Option<Option<&ScalarValue>>) ->
         return Ok(column.to_owned());
     }
     match table.nearest_column(column) {
-        Some(nearest) => refuse(format!("lookup: '{column}' is no column of '{name}'; did you mean '{nearest}'?")),
+        Some(nearest) => {
+            refuse(format!("lookup: '{column}' is no column of '{name}'; did you mean '{nearest}'?"))
+        }
         None => {
             let columns: Vec<&str> = table.column_names().collect();
             refuse(format!("lookup: '{column}' is no column of '{name}', which has {}", columns.join(", ")))

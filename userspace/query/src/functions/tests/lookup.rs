@@ -2,7 +2,9 @@
 
 use super::session::{rows, session_with};
 use crate::{ContinuousQuery, Planner, Step};
-use datafusion::arrow::array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt16Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt16Array,
+};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,7 +58,10 @@ impl Given {
     /// A table `t` of three rows, in the middle IPv6, at the end NULL.
     fn session(&self) -> SessionContext {
         let texts = [Some("10.1.2.3"), Some("2001:db8::1"), None];
-        let ips = FixedSizeBinaryArray::try_from_sparse_iter_with_size(texts.map(|text| text.and_then(parse_ip)).into_iter(), 16);
+        let ips = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+            texts.map(|text| text.and_then(parse_ip)).into_iter(),
+            16,
+        );
         let macs = [parse_mac("00:11:22:33:44:55"), parse_mac("52:54:00:00:00:01"), None];
         let macs = FixedSizeBinaryArray::try_from_sparse_iter_with_size(macs.into_iter(), 6);
         let columns: Vec<(&str, ArrayRef)> = vec![
@@ -115,17 +120,38 @@ fn a_refusal_says_what_would_be_right() {
     for (expression, sentence) in [
         ("lookup('nts', src_ip)", "lookup: 'nts' is no lookup table; did you mean 'nets'?"),
         ("lookup('zzz', src_ip)", "lookup: 'zzz' is no lookup table; give it with --lookup zzz=FILE"),
-        ("lookup(src_ip, 'nets')", "lookup: the first argument is not a literal name; write lookup('table', key)"),
+        (
+            "lookup(src_ip, 'nets')",
+            "lookup: the first argument is not a literal name; write lookup('table', key)",
+        ),
         ("lookup('nets')", "lookup: it takes two or three arguments; write lookup('table', key)"),
         ("lookup('nets', src_ip, 'nme')", "lookup: 'nme' is no column of 'nets'; did you mean 'name'?"),
-        ("lookup('nets', src_ip, 'zzz')", "lookup: 'zzz' is no column of 'nets', which has name, weight, prefix"),
+        (
+            "lookup('nets', src_ip, 'zzz')",
+            "lookup: 'zzz' is no column of 'nets', which has name, weight, prefix",
+        ),
         ("lookup('nets', src_ip, protocol)", "lookup: the third argument is not a literal name"),
-        ("lookup('nets', '10.0.0')", "lookup: '10.0.0' is not one of the addresses and prefixes that are the keys of 'nets'"),
-        ("lookup('nets', dst_port)", "lookup: the key is UInt16, and the keys of 'nets' are addresses and prefixes"),
-        ("lookup('nets', src_mac)", "lookup: the key is mac, and the keys of 'nets' are addresses and prefixes"),
+        (
+            "lookup('nets', '10.0.0')",
+            "lookup: '10.0.0' is not one of the addresses and prefixes that are the keys of 'nets'",
+        ),
+        (
+            "lookup('nets', dst_port)",
+            "lookup: the key is UInt16, and the keys of 'nets' are addresses and prefixes",
+        ),
+        (
+            "lookup('nets', src_mac)",
+            "lookup: the key is mac, and the keys of 'nets' are addresses and prefixes",
+        ),
         ("lookup('ports', src_ip)", "lookup: the key is address, and the keys of 'ports' are whole numbers"),
-        ("lookup('ports', 'https')", "lookup: 'https' is not one of the whole numbers that are the keys of 'ports'"),
-        ("lookup('texts', dst_port)", "lookup: the key is UInt16, and the keys of 'texts' are texts; text(x) makes text"),
+        (
+            "lookup('ports', 'https')",
+            "lookup: 'https' is not one of the whole numbers that are the keys of 'ports'",
+        ),
+        (
+            "lookup('texts', dst_port)",
+            "lookup: the key is UInt16, and the keys of 'texts' are texts; text(x) makes text",
+        ),
         ("asn(dst_port)", "asn: the first argument is UInt16, not an address"),
         ("country('x')", "country: 'x' is not an address"),
         ("mac_vendor('x')", "mac_vendor: 'x' is not a MAC address; write e.g."),
@@ -136,7 +162,10 @@ fn a_refusal_says_what_would_be_right() {
         assert!(refusal.contains("at line 1, column"), "{expression}: {refusal}");
     }
     let none = Planner::new().plan("SELECT asn(src_ip) FROM packets").unwrap_err().to_string();
-    assert!(none.starts_with("asn: there is no MaxMind file that says it; give one with --lookup asn="), "{none}");
+    assert!(
+        none.starts_with("asn: there is no MaxMind file that says it; give one with --lookup asn="),
+        "{none}"
+    );
 }
 
 /// What the only expression of a query over packets gives for one row of an address.
@@ -163,7 +192,10 @@ fn queries_that_run_see_a_new_table() {
     assert_eq!(projected(&of_column, "10.1.2.3"), "other!");
     assert_eq!(projected(&of_literal, "10.1.2.3"), "10.1.2.3other");
     let refused = given.rewrite("prefix,name,weight,more\n10.1.0.0/16,mine,heavy,x\n");
-    assert!(matches!(&refused[..], [Refreshed::Refused(why)] if why.contains("line 2: 'heavy' is no whole number")), "{refused:?}");
+    assert!(
+        matches!(&refused[..], [Refreshed::Refused(why)] if why.contains("line 2: 'heavy' is no whole number")),
+        "{refused:?}"
+    );
     assert_eq!(projected(&of_column, "10.1.2.3"), "other!");
 }
 
@@ -188,7 +220,9 @@ fn lookups_stand_wherever_an_expression_may() {
 fn queries_share_folds_when_they_look_up_the_same_in_the_same_tables() {
     let (given, others) = (given(), given());
     let sql = |table: &str, more: &str| {
-        format!("SELECT lookup('{table}', src_ip) AS x, count(*) AS n{more} FROM packets GROUP BY 1, tumble('10 seconds')")
+        format!(
+            "SELECT lookup('{table}', src_ip) AS x, count(*) AS n{more} FROM packets GROUP BY 1, tumble('10 seconds')"
+        )
     };
     let one = given.plan(&sql("nets", "")).shape();
     assert!(one.is_some() && one == given.plan(&sql("nets", ", sum(octets) AS o")).shape());
