@@ -1,9 +1,11 @@
 //! What a table is asked by, and which row that is.
 
 use crate::prefixes::Prefixes;
+use crate::radix::NOTHING;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, UInt32Array, new_null_array};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType};
 use hashbrown::HashMap;
@@ -95,11 +97,13 @@ impl Keys {
         }
         Ok(match self {
             Self::Prefixes(prefixes) => match keys.as_fixed_size_binary_opt() {
-                Some(addresses) => rows_of(addresses, |octets| prefixes.find(octets)),
+                Some(addresses) => rows_of(addresses, |octets| prefixes.row(octets)),
                 None => by_text(keys, |text| prefixes.find(parse_ip(text)?))?,
             },
             Self::Macs(macs) => match keys.as_fixed_size_binary_opt() {
-                Some(addresses) => rows_of(addresses, |octets: Mac| macs.get(&octets).copied()),
+                Some(addresses) => {
+                    rows_of(addresses, |octets: Mac| macs.get(&octets).copied().unwrap_or(NOTHING))
+                }
                 None => by_text(keys, |text| macs.get(&parse_mac(text)?).copied())?,
             },
             Self::Integers(integers) => {
@@ -112,19 +116,15 @@ impl Keys {
     }
 }
 
-/// The rows of addresses of `N` octets.
-fn rows_of<const N: usize>(
-    addresses: &FixedSizeBinaryArray,
-    find: impl Fn([u8; N]) -> Option<u32>,
-) -> UInt32Array {
+/// The rows of addresses of `N` octets, where `find` gives [`NOTHING`] for those that have none.
+fn rows_of<const N: usize>(addresses: &FixedSizeBinaryArray, find: impl Fn([u8; N]) -> u32) -> UInt32Array {
     let (octets, _) = addresses.value_data().as_chunks::<N>();
-    match addresses.nulls() {
-        None => octets.iter().map(|octets| find(*octets)).collect(),
-        Some(nulls) => {
-            let valid = nulls.iter().zip(octets);
-            valid.map(|(is_valid, octets)| if is_valid { find(*octets) } else { None }).collect()
-        }
-    }
+    let mut rows: Vec<u32> = octets.iter().map(|octets| find(*octets)).collect();
+    let found = BooleanBuffer::collect_bool(rows.len(), |place| rows[place] != NOTHING);
+    // A row that is NULL is looked at all the same by whoever takes values, and must be one.
+    rows.iter_mut().for_each(|row| *row = if *row == NOTHING { 0 } else { *row });
+    let nulls = NullBuffer::union(Some(&NullBuffer::new(found)), addresses.nulls());
+    UInt32Array::new(rows.into(), nulls.filter(|nulls| nulls.null_count() > 0))
 }
 
 fn by_text(keys: &ArrayRef, find: impl Fn(&str) -> Option<u32>) -> Result<UInt32Array, ArrowError> {

@@ -62,9 +62,15 @@ impl Prefixes {
     #[must_use]
     #[inline]
     pub fn find(&self, address: Address) -> Option<u32> {
-        let number = u128::from_be_bytes(address);
-        let row = if number >> 32 == MAPPED { self.v4.find(number as u32) } else { self.v6.find(number) };
+        let row = self.row(address);
         (row != NOTHING).then_some(row)
+    }
+
+    /// The same; [`NOTHING`] where there is none.
+    #[inline]
+    pub(crate) fn row(&self, address: Address) -> u32 {
+        let number = u128::from_be_bytes(address);
+        if number >> 32 == MAPPED { self.v4.find(number as u32) } else { self.v6.find(number) }
     }
 }
 

@@ -2,11 +2,9 @@
 
 use crate::keys::{KeyKind, Keys};
 use crate::nearest::nearest;
-use arrow_array::cast::AsArray as _;
 use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow_schema::{ArrowError, DataType};
 use arrow_select::take::take;
-use std::sync::Arc;
 
 /// Rows of values by key; what was loaded never changes.
 #[derive(Debug)]
@@ -58,7 +56,8 @@ impl Table {
         nearest(name, self.column_names())
     }
 
-    /// For each key its value of a column; NULL where there is none, and for NULL.
+    /// For each key its value of a column; NULL where there is none, and for NULL. Texts are views into those of the
+    /// table.
     ///
     /// # Errors
     /// When the keys are of a type that [`KeyKind::is_asked_by`] denies, or there is no such column.
@@ -69,12 +68,7 @@ impl Table {
         if column.values.is_empty() || rows.null_count() == rows.len() {
             return Ok(new_null_array(column.values.data_type(), keys.len()));
         }
-        let found = take(&column.values, &rows, None)?;
-        Ok(match found.as_string_view_opt() {
-            // Whoever keeps or writes what was found must not have all texts of the table with it.
-            Some(texts) if !texts.data_buffers().is_empty() => Arc::new(texts.gc()),
-            _ => found,
-        })
+        take(&column.values, &rows, None)
     }
 
     /// For each key its row; NULL where there is none, and for NULL.
