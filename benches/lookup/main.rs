@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let (table, ours_took) = timed(|| table_of(&prefixes));
     let hashed = Hashed::new(&prefixes);
     let (maxmind, _) = timed(|| maxmind_of(&prefixes));
-    println!("{PREFIXES} prefixes, loaded from CSV in {:.2} s\n", ours_took);
+    println!("{PREFIXES} prefixes, loaded from CSV in {ours_took:.2} s\n");
     println!(
         "| addresses | tapline, ns/row | rows alone | hash table | ratio | maxminddb | ratio | floors |"
     );

@@ -26,10 +26,10 @@ fn prefixes() -> BTreeMap<String, String> {
     let mut random = Random::new(5, "prefixes");
     let sources: Vec<IpAddr> = OFFICE.truth.sources.keys().copied().collect();
     let mut prefixes = BTreeMap::new();
-    for number in 0..400 {
+    for number in 0..60 {
         let address = *random.choose(&sources);
         let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits = all - random.below(u64::from(all) / 2 + 1) as u32;
+        let bits = all - random.below(u64::from(all) / 4 + 1) as u32;
         let (first, _) = parse_prefix(&format!("{address}/{bits}")).unwrap();
         let first = tapline_record::address::to_ip(first);
         prefixes.insert(format!("{first}/{bits}"), format!("net {number}"));
@@ -72,7 +72,7 @@ fn volumes_by_the_longest_prefix_are_those_of_a_scan() {
         *packets += volume.packets;
         *octets += volume.octets;
     }
-    assert!(sums.len() > 50 && sums.contains_key(""), "{} names", sums.len());
+    assert!(sums.len() > 15 && sums.contains_key(""), "{} names", sums.len());
     let mut expected = Table::default();
     for (name, sums) in &sums {
         expected.insert(vec![name.clone()], sums.map(|sum| sum.to_string()).to_vec());

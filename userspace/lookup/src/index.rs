@@ -33,9 +33,11 @@ impl KeyKind {
             }
         }
         let is_most = |count: usize| count * 2 > all;
-        if is_most(prefixes) {
+        // Nothing but an address looks like one, so that half of them are enough.
+        let is_half = |count: usize| count > 0 && count * 2 >= all;
+        if is_half(prefixes) {
             Self::Prefix
-        } else if is_most(macs) {
+        } else if is_half(macs) {
             Self::Mac
         } else if is_most(integers) && quoted == 0 {
             Self::Integer
@@ -113,7 +115,7 @@ impl KeyIndex {
             Self::Prefixes(prefixes) => {
                 let mut list = PrefixList::default();
                 prefixes.into_iter().for_each(|((first, last), row)| list.push(first, last, row));
-                Keys::Prefixes(Prefixes::new(list))
+                Keys::Prefixes(Box::new(Prefixes::new(list)))
             }
             Self::Macs(macs) => Keys::Macs(macs),
             Self::Integers(integers) => Keys::Integers(integers),

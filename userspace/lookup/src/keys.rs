@@ -35,8 +35,8 @@ impl KeyKind {
     pub fn is_asked_by(self, kind: &DataType) -> bool {
         let is_text = matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         match (self, kind) {
-            (_, DataType::Null) => true,
-            (Self::Prefix, DataType::FixedSizeBinary(IP_OCTETS))
+            (_, DataType::Null)
+            | (Self::Prefix, DataType::FixedSizeBinary(IP_OCTETS))
             | (Self::Mac, DataType::FixedSizeBinary(MAC_OCTETS)) => true,
             (Self::Integer, kind) => kind.is_integer(),
             _ => is_text,
@@ -69,7 +69,7 @@ impl fmt::Display for KeyKind {
 /// The rows of a table by key.
 #[derive(Debug)]
 pub(crate) enum Keys {
-    Prefixes(Prefixes),
+    Prefixes(Box<Prefixes>),
     Macs(HashMap<Mac, u32>),
     Integers(HashMap<i64, u32>),
     Texts(HashMap<Box<str>, u32>),

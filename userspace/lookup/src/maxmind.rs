@@ -38,14 +38,13 @@ pub(crate) fn load(octets: Vec<u8>, before: Option<&Table>) -> Result<Table, Str
     for network in networks {
         let found = network.map_err(unreadable)?;
         let Some(offset) = found.offset() else { continue };
-        let row = match rows.get(&offset) {
-            Some(row) => *row,
-            None => {
-                let record: Option<Record> = found.decode().map_err(unreadable)?;
-                let row = records.add(record.unwrap_or_default());
-                rows.insert(offset, row);
-                row
-            }
+        let row = if let Some(row) = rows.get(&offset) {
+            *row
+        } else {
+            let record: Option<Record> = found.decode().map_err(unreadable)?;
+            let row = records.add(record.unwrap_or_default());
+            rows.insert(offset, row);
+            row
         };
         let network = found.network().map_err(unreadable)?;
         prefixes.push_network(network.ip(), network.prefix(), row);
@@ -55,7 +54,7 @@ pub(crate) fn load(octets: Vec<u8>, before: Option<&Table>) -> Result<Table, Str
         }
     }
     let columns = records.finish(before.map(Table::columns).unwrap_or_default())?;
-    Ok(Table::new(Keys::Prefixes(Prefixes::new(prefixes)), columns, entries))
+    Ok(Table::new(Keys::Prefixes(Box::new(Prefixes::new(prefixes))), columns, entries))
 }
 
 /// A value of a record.
@@ -83,14 +82,11 @@ struct Records {
 impl Records {
     fn add(&mut self, record: Record) -> u32 {
         for (path, scalar) in record.0 {
-            let place = match self.places.get(&path) {
-                Some(place) => *place,
-                None => {
-                    self.places.insert(path.clone(), self.columns.len());
-                    self.columns.push((path, vec![]));
-                    self.columns.len() - 1
-                }
-            };
+            let next = self.columns.len();
+            let place = *self.places.entry(path.clone()).or_insert(next);
+            if place == next {
+                self.columns.push((path, vec![]));
+            }
             self.columns[place].1.push((self.rows, scalar));
         }
         self.rows += 1;
@@ -189,12 +185,9 @@ impl Record {
             Part::Scalar(scalar) => self.0.push((path.to_owned(), scalar)),
             Part::Map(parts) => {
                 let is_names = path == NAMES || path.ends_with(&format!(".{NAMES}"));
-                for (key, part) in parts {
-                    if !is_names || key == LANGUAGE {
-                        let dot = if path.is_empty() { "" } else { "." };
-                        self.add(&format!("{path}{dot}{key}"), part);
-                    }
-                }
+                let dot = if path.is_empty() { "" } else { "." };
+                let read = parts.into_iter().filter(|(key, _)| !is_names || key == LANGUAGE);
+                read.for_each(|(key, part)| self.add(&format!("{path}{dot}{key}"), part));
             }
             Part::Other => {}
         }

@@ -107,13 +107,12 @@ impl<A: Address> Radix<A> {
             // A range that begins with the slot reaches into no other before it.
             let begins_here = end < ranges.end && self.ranges.starts[end] == first;
             let start = if begins_here { end } else { end - 1 };
-            end = match is_last {
-                true => ranges.end,
-                false => {
-                    let next = base.with(slot + 1, shift);
-                    let rest = &self.ranges.starts[end..ranges.end];
-                    end + rest.iter().take_while(|start| **start < next).count()
-                }
+            end = if is_last {
+                ranges.end
+            } else {
+                let next = base.with(slot + 1, shift);
+                let rest = &self.ranges.starts[end..ranges.end];
+                end + rest.iter().take_while(|start| **start < next).count()
             };
             entries.push(self.entry(first, start..end, shift));
         }

@@ -84,16 +84,12 @@ impl<'a> Rows<'a> {
             };
             self.line += part.bytes().filter(|octet| *octet == b'\n').count() as u32;
             text += part;
-            match behind.strip_prefix('"') {
-                Some(further) => {
-                    text += "\"";
-                    rest = further;
-                }
-                None => {
-                    self.rest = behind;
-                    return Ok(Cell { text, is_quoted: true });
-                }
-            }
+            let Some(further) = behind.strip_prefix('"') else {
+                self.rest = behind;
+                return Ok(Cell { text, is_quoted: true });
+            };
+            text += "\"";
+            rest = further;
         }
     }
 }
