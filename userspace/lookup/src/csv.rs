@@ -214,6 +214,7 @@ mod tests {
                 "a,b\n10.0.0.0/8,x\n10.0.0.0/33,y\n1.0.0.0/8,z\n",
                 ", line 3: '10.0.0.0/33' is no address and no prefix",
             ),
+            ("a,b\n10.0.0.0/8,x\n10.0.0.0/33,y\n", ", line 3: '10.0.0.0/33' is no address and no prefix"),
             ("a,b\n10.1.0.0/8,x\n", ", line 2: '10.1.0.0/8' has bits behind its length; write 10.0.0.0/8"),
             ("a,b\n10.0.0.0/8,x\n10.0.0.0/8,y\n", ", line 3: the key '10.0.0.0/8' stands in line 2 already"),
             (
