@@ -214,9 +214,9 @@ mod tests {
     }
 
     fn names() -> Vec<&'static str> {
-        let inputs = ["pcap", "exports", "listen", "interface", "query-file", "help"];
+        let files = ["pcap", "exports", "listen", "interface", "lookup", "query-file", "help"];
         let names = FLAGS.iter().map(|flag| flag.name).chain(FOR_ALL);
-        names.filter(|name| !inputs.contains(name)).collect()
+        names.filter(|name| !files.contains(name)).collect()
     }
 
     #[test]
