@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 26] = [
+const FLOORS: [(&str, Bound); 30] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -50,6 +50,11 @@ const FLOORS: [(&str, Bound); 26] = [
     ("lower: two integer keys, 1k groups", AtLeast(2.0)),
     ("lower: five-tuple, 100k groups", AtLeast(3.5)),
     ("lower: protocol, 3 groups", AtLeast(1.0)),
+    // Nanoseconds a row.
+    ("lookup: any address", AtMost(30.0)),
+    ("lookup: the addresses of flows", AtMost(30.0)),
+    ("lookup: any address, hash table", AtLeast(2.0)),
+    ("lookup: any address, maxminddb", AtLeast(2.0)),
 ];
 
 /// The measurements that missed their floors.
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn each_command_that_measures_is_compared_with_the_list() {
         // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress` and `live`.
-        let commands = ["offline", "queries", "exports", "ingress", "live", "decode", "lower"];
+        let commands = ["offline", "queries", "exports", "ingress", "live", "decode", "lower", "lookup"];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());
     }

@@ -43,7 +43,9 @@ fn the_doctor_looks_at_the_machine_and_its_interfaces() {
 #[test]
 fn the_schema_names_every_column_with_type_and_unit() {
     let tables = tapline(&["schema"]);
-    assert!(["packets", "flows"].iter().all(|table| tables.success().contains(table)));
+    assert!(
+        ["packets", "flows", "lookup('table', key)"].iter().all(|table| tables.success().contains(table))
+    );
     let packets = tapline(&["schema", "packets"]);
     for part in ["src_ip", "address", "inner_dst_port", "frame_octets", "timestamp", "uint16"] {
         assert!(packets.success().contains(part), "{part}");

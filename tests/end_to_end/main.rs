@@ -10,6 +10,7 @@ mod account;
 mod elements;
 mod files;
 mod live;
+mod lookups;
 mod node;
 mod overload;
 mod restart;

@@ -14,7 +14,7 @@ const BY_SECOND: &str =
     "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('1 second')";
 
 /// A node without queries that listens on this port.
-fn node(port: u16, arguments: &[&str]) -> Node {
+pub(super) fn node(port: u16, arguments: &[&str]) -> Node {
     let url = format!("udp://127.0.0.1:{port}");
     let node = Node::start(&[&["--listen", &url], &SOON[..], arguments].concat());
     wait_for_listener(port);
@@ -26,12 +26,12 @@ fn load(datagrams: u32) -> Load {
     Load { plan, exporters: 2, datagrams, datagrams_a_nap: 5 }
 }
 
-fn json(run: &Finished) -> Value {
+pub(super) fn json(run: &Finished) -> Value {
     serde_json::from_str(run.success()).unwrap()
 }
 
 /// How a query stands.
-fn query(node: &Node, name: &str) -> Value {
+pub(super) fn query(node: &Node, name: &str) -> Value {
     json(&node.ask(&["queries", "show", name, "--format", "json"]))
 }
 
@@ -42,7 +42,7 @@ fn names(node: &Node) -> Vec<String> {
 }
 
 /// Waits until a query has used so many rows, and given the window of the last one.
-fn wait_for(node: &Node, name: &str, rows: u64) {
+pub(super) fn wait_for(node: &Node, name: &str, rows: u64) {
     let started = Instant::now();
     while query(node, name)["used"] != rows {
         assert!(started.elapsed() < Duration::from_secs(30), "{}", query(node, name));
@@ -51,19 +51,21 @@ fn wait_for(node: &Node, name: &str, rows: u64) {
 
 /// The sum of a column over the windows that a node has kept of a query.
 fn kept(node: &Node, name: &str, column: &str) -> u64 {
+    kept_rows(node, name).iter().map(|row| row[column].as_u64().unwrap()).sum()
+}
+
+/// The rows of the windows that a node has kept of a query.
+pub(super) fn kept_rows(node: &Node, name: &str) -> Vec<Value> {
     let path = format!("/api/v1/queries/{name}/results?windows=1000");
     let (status, answer) = http(node, "GET", &path, "");
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(&answer).unwrap();
     let windows = answer["windows"].as_array().unwrap().iter();
-    windows
-        .flat_map(|window| window["rows"].as_array().unwrap())
-        .map(|row| row[column].as_u64().unwrap())
-        .sum()
+    windows.flat_map(|window| window["rows"].as_array().unwrap().clone()).collect()
 }
 
 /// The status and the body that a node answers with.
-fn http(node: &Node, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(super) fn http(node: &Node, method: &str, path: &str, body: &str) -> (u16, String) {
     use std::io::{Read as _, Write as _};
     let host = node.url().trim_start_matches("http://");
     let mut stream = std::net::TcpStream::connect(host).unwrap();

@@ -15,6 +15,7 @@ use crate::{ebpf, process, workspace};
 
 /// The whole workspace is named for the same reason as where tapline is built.
 const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
+const BENCH_LOOKUP: [&str; 4] = ["bench", "--workspace", "--bench", "lookup"];
 const BENCH_CHANGES: [&str; 4] = ["bench", "--workspace", "--bench", "changes"];
 const BENCH_EXPORTS: [&str; 4] = ["bench", "--workspace", "--bench", "exports"];
 const BUILD: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline-bench"];
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     /// The lower half of a query against whole-batch SQL, in memory
     #[command(disable_help_flag = true)]
     Lower(Arguments),
+    /// Addresses in a table of a million prefixes, against a hash table and maxminddb, in memory
+    #[command(disable_help_flag = true)]
+    Lookup(Arguments),
     /// How soon a query sees its first rows beside others under full load, in memory
     Changes,
 }
@@ -82,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 7] = [
+    const ALL: [(&str, Measurement); 8] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
@@ -90,6 +94,7 @@ fn check_all() -> Result<()> {
         ("live", Command::Live),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
+        ("lookup", Command::Lookup),
     ];
     let check = |(name, measurement): (&'static str, Measurement)| {
         println!("\n## {name}\n");
@@ -112,6 +117,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Live(arguments) => live(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
+        Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
         Command::Changes => process::run(process::cargo().args(BENCH_CHANGES)),
     }
 }

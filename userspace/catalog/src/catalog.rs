@@ -22,6 +22,7 @@ use tapline_engine::{
     EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, ResultColumns,
     Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
+use tapline_lookup::{TableStatus, Tables};
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
@@ -66,6 +67,8 @@ pub type Reread = Box<dyn Fn() -> Result<(InputSet, Vec<String>), String> + Send
 pub struct CatalogOptions {
     /// Limits of its engine.
     pub engine: EngineOptions,
+    /// What queries may look up.
+    pub tables: Arc<Tables>,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// Queries that may run at once.
@@ -88,6 +91,7 @@ pub struct Catalog {
     results: RwLock<HashMap<QueryId, Arc<Results>>>,
     has_ended: AtomicBool,
     collector: Mutex<Option<JoinHandle<()>>>,
+    tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
@@ -135,7 +139,7 @@ impl Catalog {
     /// # Errors
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
-        let CatalogOptions { engine, clock, queries_max, reread, folder, windows, log } = options;
+        let CatalogOptions { engine, tables, clock, queries_max, reread, folder, windows, log } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let engine = EngineOptions { sources: inputs.len(), ..engine };
@@ -152,6 +156,7 @@ impl Catalog {
             results: RwLock::default(),
             has_ended: AtomicBool::new(false),
             collector: Mutex::default(),
+            tables,
             started: clock.now(),
             clock,
             log,
@@ -298,10 +303,16 @@ impl Catalog {
         }
     }
 
+    /// How all lookup tables stand.
+    #[must_use]
+    pub fn lookups(&self) -> Vec<TableStatus> {
+        self.tables.statuses()
+    }
+
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
         let table = self.core().table;
         let _turn = lock(&self.planning);
-        query::plan(definition, table, self.clock.now())
+        query::plan(definition, table, &self.tables, self.clock.now())
     }
 
     /// Waits until a query sees all that comes, so that whoever added it may count on that; no longer than a source

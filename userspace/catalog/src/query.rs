@@ -3,8 +3,10 @@
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
+use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, Planner};
 use tapline_record::EventTime;
 
@@ -32,9 +34,10 @@ pub(crate) struct Planned {
 pub(crate) fn plan(
     definition: &Definition,
     table: Option<FlowTable>,
+    tables: &Arc<Tables>,
     now: EventTime,
 ) -> Result<Planned, CatalogError> {
-    let query = Planner::new().starting(now).plan(&definition.sql)?;
+    let query = Planner::with_tables(tables).starting(now).plan(&definition.sql)?;
     query.check_live().map_err(CatalogError::wrong)?;
     let query = with_options(query, &definition.options)?;
     let Some(table) = table else { return Ok(Planned { query, reasons: vec![] }) };

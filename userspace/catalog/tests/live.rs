@@ -88,6 +88,7 @@ fn set(inputs: &[&MadeUp]) -> InputSet {
 fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
     CatalogOptions {
         engine: EngineOptions { workers: 2, ..EngineOptions::default() },
+        tables: Arc::default(),
         clock: Arc::new(SystemClock),
         queries_max: 500,
         reread: None,

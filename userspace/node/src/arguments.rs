@@ -4,6 +4,7 @@ use crate::client::NodeArguments;
 use crate::failure::Failure;
 use crate::flags::{Given, is_pipe};
 use crate::limits::{EngineArguments, ReadingArguments};
+use crate::lookups::{self, LookupArguments};
 use crate::output::Format;
 use crate::rules::RulePlan;
 use crate::terminal;
@@ -13,11 +14,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tapline_catalog::parse_duration;
 use tapline_engine::EngineOptions;
 use tapline_exports::ListenerUrl;
 use tapline_interface::kernel::{Rule, Verdict};
+use tapline_lookup::Tables;
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 
@@ -202,7 +205,7 @@ pub(crate) struct RunArguments {
     pub(crate) api: Option<SocketAddr>,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "interface", "mirror", "listen", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
+        "interface", "mirror", "listen", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
         "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "waiting_rows_max",
     ])]
     pub(crate) config: Option<PathBuf>,
@@ -215,6 +218,8 @@ pub(crate) struct RunArguments {
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are given as partial.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) r#for: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) lookups: LookupArguments,
     #[command(flatten)]
     pub(crate) reading: ReadingArguments,
     #[command(flatten)]
@@ -276,6 +281,8 @@ pub(crate) struct QueryArguments {
     /// Keep the templates of exporters in this folder, and start with those that are there.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    lookups: LookupArguments,
     #[command(flatten)]
     reading: ReadingArguments,
     #[command(flatten)]
@@ -381,6 +388,8 @@ pub(crate) struct QueryPlan {
     pub(crate) has_progress: bool,
     pub(crate) options: EngineOptions,
     pub(crate) source_options: SourceOptions,
+    /// What may be looked up.
+    pub(crate) tables: Arc<Tables>,
 }
 
 impl QueryPlan {
@@ -412,8 +421,10 @@ impl QueryArguments {
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, early) = (self.r#for, self.windows, self.early);
         let (explain, quiet) = (self.explain, self.quiet);
+        let lookups = self.lookups.lookup.clone();
         let input = self.input();
         given.check(&input)?;
+        let tables = lookups::open(lookups)?;
         let plan = QueryPlan {
             input,
             duration,
@@ -428,6 +439,7 @@ impl QueryArguments {
             has_progress: !quiet,
             options,
             source_options,
+            tables,
         };
         plan.check_queries()?;
         Ok(plan)

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tapline_catalog::nearest;
 use tapline_exports::ListenerUrl;
+use tapline_lookup::TableFile;
 
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -17,6 +18,8 @@ pub(crate) struct ConfigFile {
     pub(crate) node: NodeTable,
     #[serde(rename = "source")]
     pub(crate) sources: Vec<SourceTable>,
+    #[serde(rename = "lookup")]
+    pub(crate) lookups: Vec<LookupTable>,
     pub(crate) limits: LimitsTable,
     pub(crate) queries: QueriesTable,
 }
@@ -62,6 +65,16 @@ impl TryFrom<String> for Listen {
     }
 }
 
+/// `[[lookup]]`: a table that queries may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LookupTable {
+    pub(crate) name: Option<String>,
+    pub(crate) file: Option<PathBuf>,
+    /// The column of keys, in place of the first one.
+    pub(crate) key: Option<String>,
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -94,7 +107,27 @@ impl ConfigFile {
         for (number, source) in (1..).zip(&config.sources) {
             source.check().map_err(|wrong| format!("[[source]] {number}: {wrong}"))?;
         }
+        config.tables()?;
         Ok(config)
+    }
+}
+
+impl ConfigFile {
+    /// The files of lookup tables.
+    pub(crate) fn tables(&self) -> Result<Vec<TableFile>, String> {
+        let file = |(number, table): (u32, &LookupTable)| {
+            table.file().map_err(|wrong| format!("[[lookup]] {number}: {wrong}"))
+        };
+        (1..).zip(&self.lookups).map(file).collect()
+    }
+}
+
+impl LookupTable {
+    fn file(&self) -> Result<TableFile, String> {
+        match (&self.name, &self.file) {
+            (Some(name), Some(file)) => TableFile::new(name, file.clone(), self.key.clone()),
+            _ => Err("it needs a name and a file: name = \"nets\" and file = \"/etc/nets.csv\"".to_owned()),
+        }
     }
 }
 
@@ -188,6 +221,12 @@ mod tests {
                 "[[source]]\ninterface = \"a\"\nname = \"b\"",
                 "[[source]] 1: name is for listeners; leave it out",
             ),
+            ("[[lookup]]\nname = \"a\"", "[[lookup]] 1: it needs a name and a file"),
+            (
+                "[[lookup]]\nname = \"a\"\nfile = \"a.txt\"",
+                "[[lookup]] 1: a.txt ends with none of .csv, .parquet and .mmdb",
+            ),
+            ("[[lookup]]\nnam = \"a\"", "line 2, column 1: there is no key `nam`; did you mean `name`?"),
             ("[node\n", "line 1, column 6: "),
         ];
         for (text, expected) in cases {

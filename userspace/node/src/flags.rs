@@ -74,7 +74,7 @@ const FLAGS: [Flag; 12] = [
 ];
 
 /// Flags that mean the same whatever is read.
-const FOR_ALL: [&str; 17] = [
+const FOR_ALL: [&str; 18] = [
     "pcap",
     "exports",
     "listen",
@@ -82,6 +82,7 @@ const FOR_ALL: [&str; 17] = [
     "for",
     "windows",
     "early",
+    "lookup",
     "query-file",
     "format",
     "output",
@@ -217,9 +218,9 @@ mod tests {
     }
 
     fn names() -> Vec<&'static str> {
-        let inputs = ["pcap", "exports", "listen", "interface", "query-file", "help"];
+        let files = ["pcap", "exports", "listen", "interface", "lookup", "query-file", "help"];
         let names = FLAGS.iter().map(|flag| flag.name).chain(FOR_ALL);
-        names.filter(|name| !inputs.contains(name)).collect()
+        names.filter(|name| !files.contains(name)).collect()
     }
 
     #[test]

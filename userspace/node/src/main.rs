@@ -13,6 +13,7 @@ mod following;
 mod input;
 mod limits;
 mod log;
+mod lookups;
 mod message;
 mod node_plan;
 mod outcome;

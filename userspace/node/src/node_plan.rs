@@ -11,6 +11,7 @@ use tapline_catalog::{Input, InputSet, InterfacePlan, ListenerInput, interface_i
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
 use tapline_interface::link;
+use tapline_lookup::TableFile;
 use tapline_sources::SourceOptions;
 
 /// Where the API listens, unless something else is said.
@@ -28,6 +29,8 @@ pub(crate) struct NodePlan {
     pub(crate) api: SocketAddr,
     pub(crate) queries_max: usize,
     pub(crate) engine: EngineOptions,
+    /// The files of lookup tables.
+    pub(crate) lookups: Vec<TableFile>,
     /// How far records may be late, in milliseconds, where a source does not say; for what is said of late ones.
     pub(crate) lateness_ms: u32,
     /// Whether it begins without the starting set.
@@ -75,6 +78,7 @@ impl NodePlan {
         plan.state = plan.state.or_else(|| config.node.state.clone());
         plan.api = arguments.api.or(config.node.api).unwrap_or(API);
         plan.folder.clone_from(&config.queries.folder);
+        plan.lookups = config.tables().map_err(said)?;
         for (number, source) in (1..).zip(&config.sources) {
             let reading = ReadingArguments::of(source)
                 .map_err(|wrong| said(format!("[[source]] {number}: {wrong}")))?;
@@ -92,6 +96,7 @@ impl NodePlan {
             api: arguments.api.unwrap_or(API),
             queries_max: queries_max as usize,
             engine: engine.options(),
+            lookups: arguments.lookups.lookup.clone(),
             lateness_ms: SourceOptions::default().exports_lateness_ms(),
             is_bare: arguments.bare,
             duration: arguments.r#for,
@@ -122,6 +127,7 @@ impl NodePlan {
             ("[node] state", self.state != other.state),
             ("[node] api", self.api != other.api),
             ("[queries] folder", self.folder != other.folder),
+            ("[[lookup]]", self.lookups != other.lookups),
             ("[limits]", self.queries_max != other.queries_max || self.engine != other.engine),
         ];
         let differ = differences.into_iter().filter(|(_, differs)| *differs);

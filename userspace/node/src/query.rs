@@ -3,6 +3,8 @@
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::failure::Failure;
 use crate::input;
+use crate::log::NodeLog;
+use crate::lookups;
 use crate::message::say;
 use crate::output::{Output, QueryOutput};
 use crate::running::{self, RunError};
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapline_capture::End;
+use tapline_catalog::Log;
 use tapline_engine::EngineError;
 use tapline_query::{ContinuousQuery, Planner, check_elements};
 use tapline_sources::{Clock as _, SystemClock};
@@ -42,6 +45,10 @@ pub(crate) fn run_until(
         named.map(|((name, _), query)| QueryOutput::new(name, query, plan.input.is_live())).collect();
     let output = Output::open(plan.format, plan.output.as_deref(), named)?;
     let input_ends = interrupts()?;
+    if plan.input.is_live() {
+        let log: Log = Arc::new(NodeLog::new(plan.source_options.exports_lateness_ms()));
+        lookups::follow(&plan.tables, &log);
+    }
     let windows = plan.windows.map(|wanted| WindowCount::new(wanted, &queries, Arc::clone(&input_ends)));
     let mut screen = Screen::new(plan, output, windows);
     if let Some(duration) = plan.duration {
@@ -66,7 +73,7 @@ fn end_after(duration: Duration, input_ends: Arc<AtomicBool>) {
 }
 
 fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
-    let planner = Planner::new().starting(SystemClock.now());
+    let planner = Planner::with_tables(&plan.tables).starting(SystemClock.now());
     let plan_one = |(name, sql): &(String, String)| {
         planner.plan(sql).map_err(|error| {
             let which = if plan.queries.len() > 1 { format!("{name}: ") } else { String::new() };

@@ -3,6 +3,7 @@
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::log::NodeLog;
+use crate::lookups;
 use crate::message::say;
 use crate::node_plan::NodePlan;
 use crate::signals;
@@ -29,7 +30,9 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let queries = plan.folder.clone().or_else(|| state.as_ref().map(StateFolder::queries));
     let folder = queries.as_deref().map(QueryFolder::open).transpose().map_err(Failure::Run)?;
     let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
+    let tables = lookups::open(plan.lookups.clone())?;
     let options = CatalogOptions {
+        tables: Arc::clone(&tables),
         engine: plan.engine.clone(),
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
@@ -41,6 +44,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let catalog = Catalog::start(options, plan.inputs()).map_err(Failure::Run)?;
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server = Server::start(plan.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
+    lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
     catalog.open().map_err(Failure::Run)?;
     let supervisor = Supervisor::of_environment();
@@ -93,6 +97,7 @@ fn reload(catalog: &Catalog, log: &dyn Tell) {
             for (what, names) in [
                 ("read from now on", &reloaded.sources_added),
                 ("not read any more", &reloaded.sources_removed),
+                ("read anew", &reloaded.lookups),
                 ("added", &reloaded.added),
                 ("replaced", &reloaded.replaced),
                 ("dropped", &reloaded.dropped),

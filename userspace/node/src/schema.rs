@@ -40,6 +40,11 @@ Functions beside those of DataFusion:
   service(protocol, port)     the name of a registered service
   protocol_name(protocol)     TCP, UDP, IPv6-ICMP; a number without a name as it is
   tcp_flags_text(tcp_flags)   SYN, SYN ACK, PSH ACK
+  lookup('table', key)        what a table of --lookup says of a key: its first column, or the one that is named:
+                              lookup('table', key, 'column'); of addresses by the longest prefix
+  asn(ip), as_name(ip), country(ip)
+                              of the autonomous system, and the country's code, from MaxMind files of --lookup
+  mac_vendor(mac)             who made the network card: the registry of this machine, and what is met most
   quantile(x, 0.95)           of numbers or durations, within 0.78 %
   top_k(x, 10)                the most frequent values; t[1]['value'] and t[1]['count'] are the first one's
   approx_distinct(x)          how many different values

@@ -49,7 +49,9 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
 pub(crate) fn reload(node: &NodeArguments) -> Result<(), Failure> {
     let answer = Client::new(node)?.ask(ureq::http::Method::POST, "/api/v1/reload", None)?;
     let mut all = String::new();
-    for what in ["sources_added", "sources_removed", "added", "replaced", "dropped", "later", "refused"] {
+    for what in
+        ["sources_added", "sources_removed", "lookups", "added", "replaced", "dropped", "later", "refused"]
+    {
         for name in texts(&answer[what]) {
             let _ = writeln!(all, "{}: {name}", what.replace('_', " "));
         }

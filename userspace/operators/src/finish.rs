@@ -5,7 +5,7 @@ use crate::ids::QueryId;
 use crate::lower::OperatorLimits;
 use crate::pane_tree::PaneTree;
 use crate::parts::Parts;
-use crate::result::{Status, WindowResult, instants, rows_schema, with_columns};
+use crate::result::{Status, WindowResult, compact, instants, rows_schema, with_columns};
 use crate::suspended::SuspendedWindows;
 use crate::upper::UpperRunner;
 use crate::windows::{Came, Closed, ClosedWindow, PaneParts};
@@ -162,7 +162,7 @@ impl Finisher {
         out: &mut Vec<WindowResult>,
     ) -> Result<()> {
         let some = rows.iter().filter(|batch| batch.num_rows() > 0);
-        let named = some.map(|batch| with_columns(&self.schema, batch.columns().to_vec(), batch.num_rows()));
+        let named = some.map(|batch| with_columns(&self.schema, compact(batch.columns()), batch.num_rows()));
         let rows: Vec<_> = named.collect::<Result<_, _>>()?;
         if !rows.is_empty() {
             let (span, completeness) =

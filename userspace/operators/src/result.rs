@@ -4,7 +4,9 @@
 //! list. [`ResultColumns`] puts them side by side, for whoever writes rows.
 
 use crate::ids::QueryId;
-use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray as _, Float64Array, RecordBatch, RecordBatchOptions, StringArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue};
@@ -133,6 +135,16 @@ pub(crate) fn with_columns(
 ) -> Result<RecordBatch, ArrowError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+}
+
+/// Columns without what they do not need: texts that are views may be a few of a large table that was looked up, and
+/// whoever keeps or writes them would have all of it.
+pub(crate) fn compact(columns: &[ArrayRef]) -> Vec<ArrayRef> {
+    let compact = |column: &ArrayRef| match column.as_string_view_opt() {
+        Some(texts) if !texts.data_buffers().is_empty() => Arc::new(texts.gc()) as ArrayRef,
+        _ => Arc::clone(column),
+    };
+    columns.iter().map(compact).collect()
 }
 
 /// The same instant so often.

@@ -34,6 +34,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use futures::executor::block_on;
 use std::sync::Arc;
+use tapline_lookup::Tables;
 use tapline_record::EventTime;
 
 /// Plans queries; made once, since DataFusion's catalog of functions takes a while to fill.
@@ -55,7 +56,16 @@ impl Planner {
     /// Never: the names registered here are distinct.
     #[must_use]
     pub fn new() -> Self {
-        Self { session: Session::new() }.starting(EventTime(0))
+        Self::with_tables(&Arc::default())
+    }
+
+    /// The same, for queries that look something up in these tables.
+    ///
+    /// # Panics
+    /// Never, as above.
+    #[must_use]
+    pub fn with_tables(tables: &Arc<Tables>) -> Self {
+        Self { session: Session::new(tables) }.starting(EventTime(0))
     }
 
     /// The same, for queries that start at `now`, which is what `now()` gives in all of them.

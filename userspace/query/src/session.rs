@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use futures::executor::block_on;
 use std::sync::Arc;
+use tapline_lookup::Tables;
 use tapline_record::{ElementColumn, EventTime};
 
 /// What planning knows besides the query.
@@ -33,16 +34,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session that knows every stream and function.
+    /// A session that knows every stream and function, and looks up in these tables.
     ///
     /// # Panics
     /// Never: the names registered here are distinct.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(tables: &Arc<Tables>) -> Self {
         let builder = SessionStateBuilder::new().with_config(options());
         let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
         let mut state = builder.with_default_features().build();
         let borrowed = borrowed_functions(&state);
-        register_functions(&mut state);
+        register_functions(&mut state, tables);
         let _ = state.register_expr_planner(Arc::new(WideIntegers));
         state.register_catalog_list(catalogs(&[]).expect("invariant: the names of streams are distinct"));
         let functions = names_of_functions(&state);
@@ -88,8 +89,8 @@ fn options() -> SessionConfig {
     config
 }
 
-fn register_functions(state: &mut SessionState) {
-    for function in scalar_functions().into_iter().chain(window_functions()) {
+fn register_functions(state: &mut SessionState, tables: &Arc<Tables>) {
+    for function in scalar_functions(tables).into_iter().chain(window_functions()) {
         let _ = state.register_udf(Arc::new(function));
     }
     for function in aggregate_functions() {

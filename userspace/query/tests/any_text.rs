@@ -17,7 +17,7 @@ const QUERIES: &[&str] = &[
     "SELECT DISTINCT protocol , dst_port FROM packets WHERE octets > 500 ORDER BY 1 LIMIT 5 OFFSET 2",
     "SELECT count ( DISTINCT src_ip ) FILTER ( WHERE protocol = 6 ) , quantile ( octets , 0.5 ) , top_k ( dst_port , 3 ) FROM packets",
     "WITH web AS ( SELECT src_ip , octets FROM packets WHERE dst_port IN ( 80 , 443 ) ) SELECT src_ip , sum ( octets ) FROM web GROUP BY src_ip , tumble_rows ( 100 )",
-    "SELECT network ( src_ip , 24 , 48 ) , service ( protocol , dst_port ) , text ( dst_ip ) FROM packets WHERE cidr ( src_ip , '10.0.0.0/8' ) AND src_ip = '10.0.0.1'",
+    "SELECT network ( src_ip , 24 , 48 ) , service ( protocol , dst_port ) , text ( dst_ip ) , mac_vendor ( src_mac ) FROM packets WHERE cidr ( src_ip , '10.0.0.0/8' ) AND src_ip = '10.0.0.1'",
     "SELECT src_ip , rank ( ) OVER ( ORDER BY n DESC ) FROM ( SELECT src_ip , count ( * ) AS n FROM packets GROUP BY src_ip )",
     "SELECT CASE WHEN octets < 100 THEN 'small' ELSE 'large' END AS size , count ( * ) FROM packets GROUP BY 1",
     "SELECT src_ip FROM packets WHERE octets > ( SELECT avg ( octets ) FROM packets ) AND EXISTS ( SELECT 1 FROM flows )",

@@ -2,7 +2,9 @@
 
 use crate::openapi::DOCUMENT;
 use crate::problem::Problem;
-use crate::shapes::{Added, ExplainedShape, NewQuery, QueryBody, QueryShape, StatusShape, columns};
+use crate::shapes::{
+    Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, columns,
+};
 use crate::stream::{self, StreamFormat};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -33,7 +35,7 @@ type Body = Result<Bytes, BytesRejection>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 12] = [
+pub(crate) const ROUTES: [(&str, Answers); 13] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/api/v1/queries", || get(queries).post(add)),
@@ -43,6 +45,7 @@ pub(crate) const ROUTES: [(&str, Answers); 12] = [
     ("/api/v1/explain", || post(explain)),
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
+    ("/api/v1/lookups", || get(lookups)),
     ("/api/v1/status", || get(status)),
     ("/api/v1/reload", || post(reload)),
     ("/api/v1/openapi.json", || get(document)),
@@ -165,6 +168,12 @@ async fn ledger(node: Node) -> Result<Response, Problem> {
     Ok(Json(json!({ "sources": status.sources, "queries": status.queries })).into_response())
 }
 
+async fn lookups(node: Node) -> Result<Response, Problem> {
+    let lookups = on(node, Catalog::lookups).await?;
+    let lookups: Vec<LookupShape> = lookups.into_iter().map(LookupShape::from).collect();
+    Ok(Json(json!({ "lookups": lookups })).into_response())
+}
+
 async fn status(node: Node) -> Result<Json<StatusShape>, Problem> {
     Ok(Json(on(node, Catalog::snapshot).await?.into()))
 }
@@ -174,6 +183,7 @@ async fn reload(node: Node) -> Result<Response, Problem> {
     let answer = json!({
         "sources_added": reloaded.sources_added,
         "sources_removed": reloaded.sources_removed,
+        "lookups": reloaded.lookups,
         "later": reloaded.later,
         "added": reloaded.added,
         "replaced": reloaded.replaced,

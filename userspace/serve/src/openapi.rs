@@ -14,6 +14,7 @@ mod tests {
     use std::sync::Arc;
     use tapline_catalog::{Catalog, CatalogOptions, InputSet, Level, Tell};
     use tapline_engine::EngineOptions;
+    use tapline_lookup::Tables;
     use tapline_sources::{Notice, SystemClock};
     use tower::ServiceExt as _;
 
@@ -28,9 +29,21 @@ mod tests {
         fn notice(&self, _: &Notice) {}
     }
 
+    fn tables() -> Arc<Tables> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nets.csv");
+        std::fs::write(&path, "prefix,name\n10.0.0.0/8,ours\n").unwrap();
+        let tables = Tables::open(vec![format!("nets={}", path.display()).parse().unwrap()]).unwrap();
+        drop(folder);
+        // It is gone now, which is a reason to name.
+        assert_eq!(tables.reload().len(), 1);
+        Arc::new(tables)
+    }
+
     fn catalog() -> Arc<Catalog> {
         let options = CatalogOptions {
             engine: EngineOptions { workers: 1, ..EngineOptions::default() },
+            tables: tables(),
             clock: Arc::new(SystemClock),
             queries_max: 10,
             reread: None,
@@ -175,9 +188,10 @@ mod tests {
             ("post", "/api/v1/explain", json!({ "sql": SQL, "sq": 1 }), 400),
             ("get", "/api/v1/sources", Value::Null, 200),
             ("get", "/api/v1/ledger", Value::Null, 200),
+            ("get", "/api/v1/lookups", Value::Null, 200),
             ("get", "/api/v1/status", Value::Null, 200),
             ("get", "/api/v1/openapi.json", Value::Null, 200),
-            ("post", "/api/v1/reload", Value::Null, 500),
+            ("post", "/api/v1/reload", Value::Null, 200),
             ("delete", "/api/v1/queries/a", Value::Null, 204),
             ("delete", "/api/v1/queries/a", Value::Null, 404),
             ("get", "/healthz", Value::Null, 200),

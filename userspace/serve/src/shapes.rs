@@ -7,6 +7,7 @@ use tapline_catalog::{
     duration_text, parse_duration,
 };
 use tapline_engine::ResultColumns;
+use tapline_lookup::TableStatus;
 use tapline_sinks::time_text;
 
 /// A query to add.
@@ -48,6 +49,23 @@ impl Options {
 
     fn of(options: &QueryOptions) -> Self {
         Self { early: options.early.map(duration_text), note: options.note.clone() }
+    }
+}
+
+/// How a lookup table stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct LookupShape {
+    name: String,
+    file: String,
+    keys: usize,
+    /// Why the file as it is was not taken.
+    refused: Option<String>,
+}
+
+impl From<TableStatus> for LookupShape {
+    fn from(status: TableStatus) -> Self {
+        let TableStatus { name, file, keys, refused } = status;
+        Self { name, file, keys, refused }
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod csv;
 pub mod exports;
 pub mod frame;
+pub mod mmdb;
 pub mod payload;
 pub mod pcap;
 pub mod random;

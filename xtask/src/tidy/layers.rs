@@ -10,7 +10,7 @@ use super::manifests::{Dependency, Member};
 const LAYERS: &[&[&str]] = &[
     &["ebpf/common"],
     &["userspace/record", "userspace/socket"],
-    &["userspace/decode", "userspace/trafficgen"],
+    &["userspace/decode", "userspace/lookup", "userspace/trafficgen"],
     &["userspace/capture", "userspace/interface", "userspace/query"],
     &["userspace/exports"],
     &["userspace/operators", "userspace/sources"],

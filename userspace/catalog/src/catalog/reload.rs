@@ -5,6 +5,7 @@ use crate::definition::Definition;
 use crate::error::CatalogError;
 use crate::folder::QueryFolder;
 use crate::input::InputSet;
+use tapline_lookup::Refreshed;
 use tapline_record::StreamId;
 
 /// What reading everything anew changed.
@@ -14,6 +15,8 @@ pub struct Reloaded {
     pub sources_added: Vec<String>,
     /// Those that went.
     pub sources_removed: Vec<String>,
+    /// Names of lookup tables whose files have changed.
+    pub lookups: Vec<String>,
     /// What does not hold before the next start, in sentences.
     pub later: Vec<String>,
     /// Names of queries that came.
@@ -27,14 +30,14 @@ pub struct Reloaded {
 }
 
 impl Catalog {
-    /// Reads anew what is to be read, and the folder of queries: what is there and does not run is added, what is another
+    /// Reads anew what is to be read, lookup tables that have changed, and the folder of queries: what is there and does not run is added, what is another
     /// one is replaced, what is not there any more is dropped.
     ///
     /// # Errors
     /// When there is neither, or one cannot be read; then nothing changes.
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
         let folder = self.core().folder.clone();
-        if folder.is_none() && self.reread.is_none() {
+        if folder.is_none() && self.reread.is_none() && self.tables.is_empty() {
             let none = "this node keeps no queries, so that there is nothing to read anew; start it with --state DIR";
             return Err(CatalogError::Failed(none.to_owned()));
         }
@@ -44,6 +47,12 @@ impl Catalog {
             let (inputs, later) = reread().map_err(CatalogError::wrong)?;
             self.change_inputs(inputs, &mut reloaded)?;
             reloaded.later = later;
+        }
+        for refreshed in self.tables.reload() {
+            match refreshed {
+                Refreshed::Taken(name, _) => reloaded.lookups.push(name),
+                Refreshed::Refused(why) => reloaded.refused.push(why),
+            }
         }
         if let Some(found) = found {
             self.change_queries(found, &mut reloaded);
@@ -71,7 +80,7 @@ impl Catalog {
 
     /// Runs the queries of a folder, and no others.
     fn change_queries(&self, found: Vec<Result<Definition, String>>, reloaded: &mut Reloaded) {
-        let mut there = vec![];
+        let (mut there, refused_before) = (vec![], reloaded.refused.len());
         for definition in found {
             match definition {
                 Ok(definition) => {
@@ -82,7 +91,7 @@ impl Catalog {
             }
         }
         // Where a file cannot be read, nobody knows whose it is.
-        let is_read_whole = reloaded.refused.is_empty();
+        let is_read_whole = reloaded.refused.len() == refused_before;
         let running: Vec<String> = self.core().queries.keys().cloned().collect();
         for name in running.into_iter().filter(|name| is_read_whole && !there.contains(name)) {
             match self.drop_query(&name) {

@@ -110,7 +110,7 @@ fn answer(sql: &str, rows: &[PacketRow], start: i64) -> Vec<String> {
         let signature = Signature::variadic_any(Volatility::Volatile);
         context.register_udf(ScalarUDF::from(WindowStart { name, start, signature }));
     }
-    scalar_functions().into_iter().for_each(|function| context.register_udf(function));
+    scalar_functions(&Default::default()).into_iter().for_each(|function| context.register_udf(function));
     aggregate_functions().into_iter().for_each(|function| context.register_udaf(function));
     let but_octets: Vec<usize> = (0..PacketColumn::Payload as usize).collect();
     context.register_batch("packets", build(rows, &but_octets)).unwrap();

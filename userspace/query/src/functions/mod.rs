@@ -3,6 +3,7 @@
 //! Scalar functions read and write addresses as the streams hold them: 16 octets in network order,
 //! IPv4 mapped. Aggregates are sketches whose partial states merge in any order.
 
+mod address_facts;
 mod aggregate;
 mod approx_distinct;
 mod argument;
@@ -16,6 +17,8 @@ mod hash;
 mod hyperloglog;
 mod ip;
 mod keys;
+mod lookup;
+mod mac_vendor;
 mod network;
 mod number_text;
 mod octets;
@@ -33,21 +36,39 @@ mod tests;
 
 use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
 use std::sync::{Arc, LazyLock};
+use tapline_lookup::Tables;
 
-/// `cidr`, `hex`, `ip`, `mac`, `network`, `protocol_name`, `service`, `tcp_flags_text` and `text`.
+/// `as_name`, `asn`, `cidr`, `country`, `hex`, `ip`, `lookup`, `mac`, `mac_vendor`, `network`, `protocol_name`, `service`,
+/// `tcp_flags_text` and `text`; what is looked up is looked up in `tables`.
 #[must_use]
-pub fn scalar_functions() -> Vec<ScalarUDF> {
+pub fn scalar_functions(tables: &Arc<Tables>) -> Vec<ScalarUDF> {
+    let tables = lookup::SharedTables(Arc::clone(tables));
+    let [asn, as_name, country] = address_facts::AddressFact::all(&tables);
     vec![
+        asn,
+        as_name,
         cidr::Cidr::new().into(),
+        country,
         text::Written::hex().into(),
         ip::Named::ip().into(),
+        lookup::Lookup::new(tables.clone()).into(),
         ip::Named::mac().into(),
+        mac_vendor::MacVendor::new(tables).into(),
         network::Network::new().into(),
         number_text::NumberText::protocol_name().into(),
         number_text::NumberText::tcp_flags_text().into(),
         service::Service::new().into(),
         text::Written::text().into(),
     ]
+}
+
+/// The function that a call in which no column is named calls instead, so that it is not computed once and for all; of
+/// those that look something up.
+pub(crate) fn standing(function: &ScalarUDF) -> Option<ScalarUDF> {
+    let function = function.inner();
+    let lookup = function.downcast_ref::<lookup::Lookup>().map(lookup::Lookup::standing);
+    let fact = || function.downcast_ref().map(address_facts::AddressFact::standing);
+    lookup.or_else(fact)
 }
 
 /// `approx_distinct`, `quantile`, `sum` and `top_k`.

@@ -2,5 +2,6 @@
 
 mod accumulators;
 mod aggregate;
+mod lookup;
 mod scalar;
 mod session;

@@ -6,11 +6,21 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
+use tapline_lookup::Tables;
 
 /// A session with the functions and a table `t`.
 pub(super) fn session(config: SessionConfig, partitions: Vec<Vec<RecordBatch>>) -> SessionContext {
+    session_with(&Arc::default(), config, partitions)
+}
+
+/// The same, where something is looked up in tables.
+pub(super) fn session_with(
+    tables: &Arc<Tables>,
+    config: SessionConfig,
+    partitions: Vec<Vec<RecordBatch>>,
+) -> SessionContext {
     let session = SessionContext::new_with_config(config);
-    scalar_functions().into_iter().for_each(|function| session.register_udf(function));
+    scalar_functions(tables).into_iter().for_each(|function| session.register_udf(function));
     aggregate_functions().into_iter().for_each(|function| session.register_udaf(function));
     let schema = partitions[0][0].schema();
     session.register_table("t", Arc::new(MemTable::try_new(schema, partitions).unwrap())).unwrap();
