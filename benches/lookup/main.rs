@@ -156,7 +156,7 @@ fn table_of(prefixes: &[Prefix]) -> Arc<Table> {
     std::fs::write(&path, text).expect("room");
     let file = format!("nets={}", path.display()).parse().expect("it is right");
     let tables = Tables::open(vec![file]).expect("it is right");
-    tables.get("nets").map(|loaded| loaded.table()).expect("it is there")
+    tables.get("nets").map(tapline_lookup::Loaded::table).expect("it is there")
 }
 
 /// Prefixes of each length that there is, longest first.

@@ -156,13 +156,9 @@ fn column_of(name: &str, table: &Table, column: Option<Option<&ScalarValue>>) ->
     if table.column_type(column).is_some() {
         return Ok(column.to_owned());
     }
-    match table.nearest_column(column) {
-        Some(nearest) => {
-            refuse(format!("lookup: '{column}' is no column of '{name}'; did you mean '{nearest}'?"))
-        }
-        None => {
-            let columns: Vec<&str> = table.column_names().collect();
-            refuse(format!("lookup: '{column}' is no column of '{name}', which has {}", columns.join(", ")))
-        }
+    if let Some(nearest) = table.nearest_column(column) {
+        return refuse(format!("lookup: '{column}' is no column of '{name}'; did you mean '{nearest}'?"));
     }
+    let columns: Vec<&str> = table.column_names().collect();
+    refuse(format!("lookup: '{column}' is no column of '{name}', which has {}", columns.join(", ")))
 }
