@@ -10,6 +10,7 @@ mod exports;
 mod ingress;
 mod kernel;
 mod live;
+mod node;
 mod offline;
 mod peers;
 mod picture;
@@ -53,6 +54,8 @@ enum Command {
     Kernel(kernel::Arguments),
     /// Packets counted on an interface, tapline and other programs in turn; and what SQL costs over AF_XDP
     Live(live::Arguments),
+    /// A day in the life of a node, compressed: what it says must be what was sent
+    Node(node::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Exports(arguments) => exports::run(arguments),
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Live(arguments) => live::run(arguments),
+        Command::Node(arguments) => node::run(arguments),
     }
 }
 

@@ -174,5 +174,7 @@ fn a_file_that_cannot_be_taken_up_is_put_aside() {
     fs::write(&path, &whole).unwrap();
     fs::write(folder.path().join("queries/all.sql"), COUNT.replace("16", "8")).unwrap();
     let node = node(port, folder.path());
-    node.wait_for("the open windows of `all` are given up: it is not the query that it was");
+    node.wait_for(
+        "the open windows of `all` are put aside: it does not run, or is another query than it was",
+    );
 }

@@ -40,7 +40,7 @@ fn sql_is_answered_line_by_line_until_somebody_leaves() {
     assert!(found.contains("| count(*) |"), "two lines are one statement: {found}");
     let found = terminal.answer("SELECT 1 AS a FROM packets LIMIT 1; SELECT 2 AS b FROM packets LIMIT 1;");
     assert!(found.contains("| a |") && found.contains("query_2"), "{found}");
-    assert!(terminal.answer("").contains("tapline> "), "an empty line asks nothing");
+    assert!(!terminal.answer("").contains("error"), "an empty line asks nothing");
     terminal.press("SELECT nothing of this");
     terminal.press(CTRL_C);
     terminal.shown_before_prompt();
@@ -58,7 +58,7 @@ fn what_is_wrong_is_said_at_its_place_and_the_next_line_is_read() {
     let lines: Vec<&str> = found.lines().map(str::trim_end).collect();
     let place = lines.iter().position(|line| *line == "  | SELECT src_pi FROM packets;").expect(&found);
     assert_eq!(lines[place + 1], "  |        ^^^^^^");
-    assert!(found.contains("did you mean src_ip?") || found.contains("src_ip"), "{found}");
+    assert!(found.contains("did you mean src_ip"), "{found}");
     terminal.press("SELECT ttl,\r");
     let found = terminal.answer("  nosuch(ttl) FROM packets;");
     assert!(found.contains("at line 2, column 3"), "{found}");

@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// Packets counted on an interface, tapline and other programs in turn; and what SQL costs over AF_XDP
     #[command(disable_help_flag = true)]
     Live(Arguments),
+    /// A day in the life of a node, compressed: what it says must be what was sent
+    #[command(disable_help_flag = true)]
+    Node(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -115,6 +118,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Exports(arguments) => beside_others("exports", arguments),
         Command::Kernel(arguments) => kernel(arguments),
         Command::Live(arguments) => live(arguments),
+        Command::Node(arguments) => node(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
@@ -160,6 +164,20 @@ fn live(arguments: &Arguments) -> Result<()> {
         workspace::build_load()?;
     }
     beside_others("live", arguments)
+}
+
+fn node(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        if !setup::is_root() {
+            bail!("network namespaces and XDP programs need root: sudo cargo xtask bench node");
+        }
+        ebpf::prepare();
+        workspace::build_load()?;
+        if !arguments.name_tapline() {
+            workspace::build_tapline()?;
+        }
+    }
+    start("node", arguments)
 }
 
 fn build_example(name: &str) -> Result<()> {

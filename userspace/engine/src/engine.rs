@@ -2,6 +2,8 @@
 
 mod suspend;
 
+use suspend::Begun;
+
 use crate::account_source::AccountSource;
 use crate::accounts::{Accounts, NamedQuery};
 use crate::affinity::Affinity;
@@ -224,8 +226,7 @@ impl Engine {
             self.give_to_workers(inputs);
         }
         let parts_before = from.parts_before();
-        let whole_after = from.whole_after();
-        let (windows, late) = self.begin(&query, from)?;
+        let Begun { whole_after, windows, late, closed } = self.begin(&query, from);
         self.forget_what_ended();
         let state = Arc::new(QueryState::new(workers));
         let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };
@@ -240,7 +241,7 @@ impl Engine {
         let sources = self.sources_before(&query.query);
         let since = (self.layout.epoch(), whole_after);
         let merged = MergerQuery::new(Arc::clone(&query.state), windows, outlet, since, sources);
-        order(&mut self.merger, MergerOrder::AddQuery { id, query: Box::new(merged), late });
+        order(&mut self.merger, MergerOrder::AddQuery { id, query: Box::new(merged), late, closed });
         for worker in &mut self.workers {
             let query = WorkerQuery::new(Arc::clone(&query.state));
             order(&mut worker.orders, WorkerOrder::AddQuery(id, query));

@@ -24,8 +24,8 @@ const MESSAGES_PER_TURN: usize = 64;
 
 /// What the merger is asked for.
 pub(crate) enum MergerOrder {
-    /// To take what comes for a query, of which so many rows came too late before, by second.
-    AddQuery { id: QueryId, query: Box<MergerQuery>, late: LateRows },
+    /// To take what comes for a query, of which so many rows came too late before, by second, and to give what closed.
+    AddQuery { id: QueryId, query: Box<MergerQuery>, late: LateRows, closed: Vec<Closed> },
     /// To know that so much arrived before anything came.
     Cover(Vec<CoveredSecond>),
 }
@@ -162,11 +162,15 @@ impl Merger {
     fn take_orders(&mut self) {
         while let Ok(order) = self.orders.pop() {
             match order {
-                MergerOrder::AddQuery { id, mut query, late } => {
+                MergerOrder::AddQuery { id, mut query, late, closed } => {
                     // A source may have ended between the order and this moment, or long ago: its barrier has passed.
                     self.ended.values().for_each(|last| query.join(last, &mut self.closed));
                     self.coverage.resume_late(id, late);
+                    query.state.tell_held(query.windows.octets_held());
+                    self.octets_held += query.windows.octets_held();
                     self.queries.insert(id, *query);
+                    self.closed.extend(closed);
+                    self.give(id);
                 }
                 MergerOrder::Cover(seconds) => self.coverage.note(&seconds),
             }

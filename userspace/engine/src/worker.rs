@@ -221,7 +221,8 @@ impl Worker {
             heads: input.watermarks.ahead_by(&input.lateness_ns),
         };
         let all = self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)));
-        if self.flags.drains() {
+        // Suspended, time stays where it was, too: somebody goes on from there.
+        if self.flags.drains() && !self.flags.suspends() {
             return all;
         }
         self.carried = all.or_where_at_end(&self.carried);

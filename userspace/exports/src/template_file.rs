@@ -84,6 +84,12 @@ impl TemplateFile {
         self.numbers().exists()
     }
 
+    /// Removes numbers, so that they are gone after a loss of power, too.
+    fn forget_numbers(&self) -> io::Result<()> {
+        fs::remove_file(self.numbers())?;
+        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+
     fn numbers(&self) -> PathBuf {
         self.path.with_extension("numbers")
     }
@@ -106,7 +112,7 @@ impl TemplateFile {
             let is_taken = line.parse::<SavedNumber>().is_ok_and(|saved| decoder.resume(&saved));
             *(if is_taken { &mut restored.numbers } else { &mut restored.refused }) += 1;
         }
-        fs::remove_file(self.numbers())?;
+        self.forget_numbers()?;
         Ok(restored)
     }
 
@@ -118,8 +124,13 @@ impl TemplateFile {
         if now < self.told.1.plus(WRITE_EVERY_NS) {
             return Ok(());
         }
+        if self.told.1 == EventTime::MIN && self.keeps_numbers && self.has_numbers() {
+            // Another listener, which ended when this one had begun, left them.
+            self.forget_numbers()?;
+        }
         let changes = decoder.template_changes();
         if changes == self.told.0 {
+            self.told.1 = now;
             return Ok(());
         }
         match self.writer()?.orders.try_send(decoder.templates().collect()) {
@@ -245,21 +256,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = || TemplateFile::in_folder(folder.path(), "templates").unwrap().with_numbers();
         let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 2055);
-        let mut message = MESSAGE;
+        // Of v5, with one flow.
+        let message = |sequence: u8| {
+            let mut message = [0; 72];
+            (message[1], message[3], message[19]) = (5, 1, sequence);
+            message
+        };
         let mut before = decoder();
-        before.push(&Datagram { received: EventTime(5), sender, payload: &message });
+        before.push(&Datagram { received: EventTime(5), sender, payload: &message(1) });
         file().end(&before).unwrap();
         assert!(file().has_numbers());
+        // A run without a message leaves what it was given.
+        let mut between = decoder();
+        assert_eq!(file().load(&mut between).unwrap().numbers, 1);
+        assert!(!file().has_numbers(), "they are of one moment");
+        file().end(&between).unwrap();
         let mut after = decoder();
         let restored = file().load(&mut after).unwrap();
-        assert_eq!(restored, Restored { templates: 1, numbers: 1, refused: 0 });
-        assert!(!file().has_numbers(), "they are of one moment");
-        // Three datagrams later.
-        message[15] = 5;
-        after.push(&Datagram { received: EventTime(9), sender, payload: &message });
+        assert_eq!(restored, Restored { templates: 0, numbers: 1, refused: 0 });
+        // Three flows later.
+        after.push(&Datagram { received: EventTime(9), sender, payload: &message(5) });
         assert_eq!(after.accounts().map(|account| account.sequence.lost).sum::<u64>(), 3);
         let [missed] = after.take_missed()[..] else { panic!("nothing is missed") };
-        assert_eq!((missed.since, missed.until), (EventTime(5), EventTime(9)));
+        assert_eq!((missed.since, missed.until, missed.records), (EventTime(5), EventTime(9), 3));
+        assert_eq!(after.missing_records(), 0, "what went missing before is told by itself");
         assert!(after.take_missed().is_empty());
     }
 

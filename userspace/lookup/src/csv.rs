@@ -7,7 +7,7 @@ mod cells;
 mod keys;
 mod typed;
 
-use crate::table::{Column, Table};
+use crate::table::{Column, NO_LINES, Table};
 use cells::{Cell, Rows};
 use std::collections::HashSet;
 
@@ -40,8 +40,8 @@ struct Sheet<'a> {
     lines: Vec<u32>,
 }
 
-/// Reads a table; `key` names its column of keys, which is the first one without it. Columns that `before` has keep
-/// their types.
+/// Reads a table; `key` names its column of keys, which is the first one without it. Keys and columns that `before` has
+/// keep their types; without it, there must be a line.
 pub(crate) fn load(octets: &[u8], key: Option<&str>, before: Option<&Table>) -> Result<Table, String> {
     let text = text_of(octets)?;
     let sheet = Sheet::read(text)?;
@@ -51,6 +51,9 @@ pub(crate) fn load(octets: &[u8], key: Option<&str>, before: Option<&Table>) -> 
             format!(": there is no column '{key}' of keys; the columns are {}", sheet.names.join(", "))
         })?,
     };
+    if sheet.lines.is_empty() && before.is_none() {
+        return Err(NO_LINES.to_owned());
+    }
     let keys = keys::read(&sheet.names[place], &sheet.columns[place], &sheet.lines, before)?;
     let mut columns = vec![];
     let others = (0..sheet.names.len()).filter(|column| *column != place);
@@ -248,6 +251,26 @@ mod tests {
         assert_eq!(*table.column_type("b").unwrap(), DataType::Utf8View);
         let table = loaded("a,b\n1,1\n2,2\n\"x\",3\n");
         assert_eq!(table.key_kind(), crate::KeyKind::Text);
+    }
+
+    #[test]
+    fn a_list_may_become_empty_and_begins_with_a_line() {
+        assert_eq!(load(b"net,name\n", None, None).unwrap_err(), NO_LINES);
+        let before = loaded("net,weight\n10.0.0.0/8,1\n");
+        let empty = load(b"net,weight\n", None, Some(&before)).unwrap();
+        assert_eq!((empty.key_kind(), empty.entries()), (crate::KeyKind::Prefix, 0));
+        assert_eq!(before.refuses(&empty), None);
+    }
+
+    #[test]
+    fn keys_with_zeros_before_them_are_codes() {
+        let table = loaded("code,name\n1,a\n2,b\n3,c\n007,d\n");
+        assert_eq!(table.key_kind(), crate::KeyKind::Text);
+        assert_eq!(texts(&table, &["007", "7"], "name"), [Some("d".to_owned()), None]);
+        let numbers = loaded("code,name\n0,a\n10,b\n");
+        assert_eq!(numbers.key_kind(), crate::KeyKind::Integer);
+        let wrong = load(b"code,name\n0,a\n007,b\n", None, Some(&numbers)).unwrap_err();
+        assert!(wrong.starts_with(", line 3: '007' is no whole number"), "{wrong}");
     }
 
     #[test]

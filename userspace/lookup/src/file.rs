@@ -90,14 +90,14 @@ impl TableFile {
         Format::of(&self.path) == Some(Format::MaxMind)
     }
 
-    /// Reads the file; columns that `before` has keep their types.
+    /// Reads the file; keys and columns that `before` has keep their types.
     ///
     /// # Errors
     /// What is wrong with the file, where in it, and what would be right.
     pub(crate) fn load(&self, before: Option<&Table>) -> Result<Table, String> {
         let key = self.key.as_deref();
         let load = || match Format::of(&self.path) {
-            Some(Format::Parquet) => parquet::load(&self.path, key),
+            Some(Format::Parquet) => parquet::load(&self.path, key, before),
             Some(Format::MaxMind) => maxmind::load(self.read()?, before),
             Some(Format::Csv) | None => csv::load(&self.read()?, key, before),
         };

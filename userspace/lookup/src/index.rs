@@ -17,9 +17,10 @@ pub(crate) enum KeyIndex {
 }
 
 impl KeyKind {
-    /// What most of these texts are; one in quotation marks may be a text whatever it looks like.
+    /// What most of these texts are; one in quotation marks may be a text whatever it looks like, and where one is a
+    /// code, all are.
     pub(crate) fn of_most<'a>(texts: impl Iterator<Item = (&'a str, bool)>) -> Self {
-        let (mut all, mut prefixes, mut macs, mut integers, mut quoted) = (0_usize, 0, 0, 0, 0);
+        let (mut all, mut prefixes, mut macs, mut integers, mut texts) = (0_usize, 0, 0, 0, 0);
         for (text, is_quoted) in texts {
             all += 1;
             if parse_mac(text).is_some() {
@@ -28,8 +29,8 @@ impl KeyKind {
                 prefixes += 1;
             } else if integer(text).is_some() {
                 integers += 1;
-            } else if is_quoted {
-                quoted += 1;
+            } else if is_quoted || is_code(text) {
+                texts += 1;
             }
         }
         let is_most = |count: usize| count * 2 > all;
@@ -39,7 +40,7 @@ impl KeyKind {
             Self::Prefix
         } else if is_half(macs) {
             Self::Mac
-        } else if is_most(integers) && quoted == 0 {
+        } else if is_most(integers) && texts == 0 {
             Self::Integer
         } else {
             Self::Text
@@ -47,11 +48,15 @@ impl KeyKind {
     }
 }
 
-/// A whole number as it is commonly written: with zeros before it, it is a code.
+/// A whole number as it is commonly written, without zeros before it.
 fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_code = digits.len() > 1 && digits.starts_with('0');
-    text.parse().ok().filter(|_| !is_code)
+    let digits = text.trim_start_matches(['-', '+']);
+    text.parse().ok().filter(|_| !is_code(digits))
+}
+
+/// Whether a text consists of digits that are no number, such as `007`.
+fn is_code(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('0') && text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 impl KeyIndex {
@@ -89,7 +94,7 @@ impl KeyIndex {
                         "'{text}' is no whole number, which the other keys are; mend it, or put it in quotes if keys are texts"
                     )
                 };
-                Ok(insert(integers, text.parse().map_err(|_| no_integer())?, row))
+                Ok(insert(integers, integer(text).ok_or_else(no_integer)?, row))
             }
             Self::Texts(texts) => Ok(insert(texts, text.into(), row)),
         }

@@ -122,5 +122,9 @@ impl Column {
     }
 }
 
+/// Why a table without lines is not taken at a start; at a reload, what its keys are is known.
+pub(crate) const NO_LINES: &str =
+    ": it has no lines, by which one could see what its keys are; begin with one, such as 192.0.2.0/24";
+
 /// What mends a change that queries which run cannot follow.
-const RESTART: &str = "start tapline anew with the file as it is";
+pub(crate) const RESTART: &str = "start tapline anew with the file as it is";

@@ -26,6 +26,8 @@ pub struct Loaded {
     file: TableFile,
     table: RwLock<Arc<Table>>,
     watched: Mutex<Watched>,
+    /// Why the file as it is was not taken; whoever asks for that waits for no load, which holds `watched`.
+    refused: Mutex<Option<String>>,
 }
 
 /// What was last seen of a file.
@@ -35,8 +37,6 @@ struct Watched {
     read: Option<Stamp>,
     /// As it is since the last look; it is read when it has not changed for the time between two looks.
     seen: Option<Stamp>,
-    /// Why the file as it is was not taken.
-    refused: Option<String>,
 }
 
 /// What became of a file that has changed.
@@ -132,7 +132,7 @@ impl Tables {
         self.loaded.iter().filter_map(|loaded| loaded.look(false)).collect()
     }
 
-    /// Reads all files that have changed, at once.
+    /// Reads all files that have changed or were refused, at once; one that is written meanwhile is left to the next look.
     #[must_use]
     pub fn reload(&self) -> Vec<Refreshed> {
         self.loaded.iter().filter_map(|loaded| loaded.look(true)).collect()
@@ -149,7 +149,8 @@ impl Loaded {
     fn open(file: TableFile) -> Result<Self, String> {
         let read = Stamp::of(&file.path);
         let table = RwLock::new(Arc::new(file.load(None)?));
-        Ok(Self { file, table, watched: Mutex::new(Watched { read, seen: read, refused: None }) })
+        let watched = Mutex::new(Watched { read, seen: read });
+        Ok(Self { file, table, watched, refused: Mutex::new(None) })
     }
 
     /// The table as it is.
@@ -174,38 +175,50 @@ impl Loaded {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the file if it has changed, and either stays as it is or must be read `at_once`; says what became of it.
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file if it has changed, and either stays as it is or must be read `at_once`, as is then one that was
+    /// refused; says what became of it.
     fn look(&self, at_once: bool) -> Option<Refreshed> {
         let mut watched = self.watched();
         let now = Stamp::of(&self.file.path);
         let is_settled = at_once || watched.seen == now;
+        let is_tried_again = at_once && self.refused().is_some();
         watched.seen = now;
-        if now == watched.read || !is_settled {
+        if (now == watched.read && !is_tried_again) || !is_settled {
             return None;
         }
         let before = self.table();
         let loaded = self.file.load(Some(&before));
-        if Stamp::of(&self.file.path) != now && !at_once {
-            // Somebody writes it still.
+        watched.seen = Stamp::of(&self.file.path);
+        if watched.seen != now {
+            // Somebody writes it still; the next look takes it.
             return None;
         }
         watched.read = now;
+        Some(self.take(&before, loaded))
+    }
+
+    /// Puts what was loaded in the place of the table before, or tells why it is not.
+    fn take(&self, before: &Table, loaded: Result<Table, String>) -> Refreshed {
         let taken = loaded.and_then(|new| match before.refuses(&new) {
             None => Ok(new),
             Some(why) => Err(format!("{}: {why}", self.file)),
         });
-        Some(match taken {
+        match taken {
             Ok(table) => {
                 let keys = table.entries();
                 *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
-                watched.refused = None;
+                *self.refused() = None;
                 Refreshed::Taken(self.file.name.clone(), keys)
             }
             Err(why) => {
-                watched.refused = Some(why.clone());
+                *self.refused() = Some(why.clone());
                 Refreshed::Refused(format!("the table `{}` stays as it was: {why}", self.file.name))
             }
-        })
+        }
     }
 
     fn status(&self) -> TableStatus {
@@ -213,7 +226,7 @@ impl Loaded {
             name: self.file.name.clone(),
             file: self.file.to_string(),
             keys: self.table().entries(),
-            refused: self.watched().refused.clone(),
+            refused: self.refused().clone(),
         }
     }
 }
@@ -275,12 +288,22 @@ mod tests {
             let [Refreshed::Refused(why)] = &tables.reload()[..] else { panic!("{expected}: it was taken") };
             assert!(why.starts_with("the table `nets` stays as it was: ") && why.contains(expected), "{why}");
             assert!(tables.statuses()[0].refused.as_ref().is_some_and(|why| why.contains(expected)));
-            assert_eq!(tables.reload(), [], "it is told once");
+            assert_eq!(tables.look(), [], "it is told once");
+            assert_eq!(tables.reload().len(), 1, "whoever asks for it has it tried again");
             assert_eq!(name_of(&tables, "10.0.0.1").as_deref(), Some("a"));
         }
         std::fs::write(&path, "net,name\n10.0.0.0/8,b\n").unwrap();
         assert_eq!(tables.reload(), [Refreshed::Taken("nets".to_owned(), 1)]);
         assert_eq!(tables.statuses()[0].refused, None);
+    }
+
+    #[test]
+    fn how_tables_stand_is_told_while_one_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let tables = open(&folder.path().join("nets.csv"), "net,name\n10.0.0.0/8,a\n");
+        let loading = tables.loaded[0].watched();
+        assert_eq!(tables.statuses()[0].keys, 1);
+        drop(loading);
     }
 
     #[test]

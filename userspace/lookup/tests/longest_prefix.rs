@@ -82,9 +82,10 @@ proptest! {
 proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(2))]
 
-    /// So many that the leading bits choose the first entry, and nodes lie below nodes.
+    /// So many that in both families the leading bits choose the first entry, and nodes lie below nodes: a half are of
+    /// IPv4, of which many are equal.
     #[test]
-    fn many_prefixes_are_found_as_by_a_scan(case in case(4_100..4_300), every in 60..100_usize) {
+    fn many_prefixes_are_found_as_by_a_scan(case in case(12_000..12_500), every in 120..160_usize) {
         let index = index(&case.ranges);
         for sought in case.sought.into_iter().step_by(every) {
             prop_assert_eq!(index.find(sought.to_be_bytes()), scan(&case.ranges, sought), "{:032x}", sought);

@@ -10,6 +10,8 @@ use ureq::{Agent, Body};
 
 /// How long a node may take to be reached.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take from a request to the beginning of its answer, and from there, but for streams, to its end.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Where a node is.
 #[derive(Debug, Args)]
@@ -39,6 +41,7 @@ impl Client {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(REACHED_WITHIN))
+            .timeout_recv_response(Some(ANSWERED_WITHIN))
             .proxy(None)
             .build();
         Ok(Self { url: url.trim_end_matches('/').to_owned(), agent: agent.into() })
@@ -60,6 +63,8 @@ impl Client {
         let request = request.header("content-type", "application/json");
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(body).map_err(|error| self.unusable(&error))?;
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_recv_body(Some(ANSWERED_WITHIN)).build();
         let mut response = self.checked(self.agent.run(request))?;
         let text = response.body_mut().with_config().limit(u64::MAX).read_to_string();
         let text = text.map_err(|error| self.silent(&error))?;

@@ -71,12 +71,12 @@ fn show(pieces: &Receiver<Pieces>, format: Format, ends: &dyn Fn() -> bool) -> R
     let mut output: Option<BatchOutput> = None;
     let followed = loop {
         if ends() {
-            break Followed::Enough;
+            break Ok(Followed::Enough);
         }
         match pieces.recv_timeout(LOOK_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break Followed::ToItsEnd,
-            Ok(Err(error)) => return Err(Failure::Run(format!("the node's answer broke off: {error}"))),
+            Err(RecvTimeoutError::Disconnected) => break Ok(Followed::ToItsEnd),
+            Ok(Err(error)) => break Err(Failure::Run(format!("the node's answer broke off: {error}"))),
             Ok(Ok(Piece::Columns(schema))) => output = Some(BatchOutput::new(format, &schema)?),
             Ok(Ok(Piece::Rows(batch))) => {
                 match output.as_mut().map_or(Ok(()), |output| output.write(&batch)) {
@@ -86,8 +86,9 @@ fn show(pieces: &Receiver<Pieces>, format: Format, ends: &dyn Fn() -> bool) -> R
             }
         }
     };
-    output.map_or(Ok(()), |mut output| output.finish()).map_err(|error| unwritten(&error))?;
-    Ok(followed)
+    // Also what broke off gets its end: without one, nobody can read a Parquet file.
+    let finished = output.map_or(Ok(()), |mut output| output.finish());
+    followed.and_then(|followed| finished.map(|()| followed).map_err(|error| unwritten(&error)))
 }
 
 fn unwritten(error: &io::Error) -> Failure {

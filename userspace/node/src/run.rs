@@ -59,10 +59,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         sleep(LOOK);
     }
     supervisor.stopping();
-    let (report, is_kept) = catalog.stop().map_err(Failure::Run)?;
+    let (report, kept) = catalog.stop().map_err(Failure::Run)?;
     drop(server);
-    let queries = report.snapshot.queries.len();
-    let fate = if is_kept { "are kept for the next start" } else { "were given as partial" };
+    let all = report.snapshot.queries.len();
+    let (queries, fate) =
+        kept.map_or((all, "were given as partial"), |queries| (queries, "are kept for the next start"));
     say!("ended; what was read is worked on, and the open windows of {queries} queries {fate}");
     Ok(())
 }

@@ -67,10 +67,10 @@ struct PartHead {
 }
 
 impl SuspendedWindows {
-    /// When its earliest window begins that has rows, or one that it shares panes with.
+    /// No window that is open, or will be, begins before this.
     #[must_use]
-    pub fn earliest(&self) -> Option<EventTime> {
-        self.parts.iter().map(|part| part.pane).min()
+    pub const fn earliest(&self) -> EventTime {
+        self.cut
     }
 
     /// When the latest pane begins of which something came.

@@ -6,27 +6,19 @@
 
 use crate::borrowed::Borrowed;
 use crate::columns::unify_subquery;
-use crate::functions::{characters, standing, text};
+use crate::functions::{characters, text};
 use crate::kinds::{AddressKind, is_octets, is_text};
 use crate::literals::{Together, unify, unify_case};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InList, WindowFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, Like, Operator, TryCast};
-use std::sync::Arc;
 
 /// Converts what an expression consists of; its parts are converted already.
 ///
 /// # Errors
 /// When a literal that must be an address is none.
 pub(crate) fn convert(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    if let Expr::ScalarFunction(call) = &mut expression
-        && !call.args.iter().any(Expr::any_column_refs)
-        && let Some(standing) = standing(&call.func)
-    {
-        call.func = Arc::new(standing);
-        return Ok(Transformed::yes(expression));
-    }
     if let Expr::ScalarFunction(call) = &mut expression
         && let Some(borrowed) = call.func.inner().downcast_ref::<Borrowed>()
     {

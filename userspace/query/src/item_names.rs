@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Subqueries within each other through which names are followed.
 const DEPTH_MAX: usize = 16;
+/// Items of a list, after stars are followed, of whose names something is said.
+const ITEMS_MAX: usize = 4096;
 
 /// What an item says of the names of its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +46,16 @@ impl ItemNames {
     pub(crate) fn of(statement: &Statement, sql: &str) -> Self {
         let Statement::Statement(statement) = statement else { return Self::default() };
         match statement.as_ref() {
-            SqlStatement::Query(query) => Self(Scope { sql, subqueries: vec![], depth: 0 }.of_query(query)),
+            SqlStatement::Query(query) => {
+                Self::limited(Scope { sql, subqueries: vec![], depth: 0 }.of_query(query))
+            }
             _ => Self::default(),
         }
+    }
+
+    /// Of too many items nothing is said, so that all columns keep the names that they have.
+    fn limited(items: Vec<Item>) -> Self {
+        if items.len() > ITEMS_MAX { Self::default() } else { Self(items) }
     }
 
     /// These columns by their texts; where another column has that name, too, both keep those that they have.
@@ -110,21 +119,29 @@ impl<'a> Scope<'a> {
 
     fn of_body(self, body: &'a SetExpr) -> Vec<Item> {
         match body {
-            SetExpr::Select(select) => {
-                select.projection.iter().flat_map(|item| self.of_item(item, select)).collect()
-            }
+            SetExpr::Select(select) => self.of_list(select),
             SetExpr::Query(query) => self.of_query(query),
             SetExpr::SetOperation { left, .. } => self.of_body(left),
             _ => vec![Item::Star],
         }
     }
 
-    fn of_item(&self, item: &SelectItem, select: &'a Select) -> Vec<Item> {
+    /// Of a SELECT list, at most one more than the limit.
+    fn of_list(&self, select: &'a Select) -> Vec<Item> {
+        // Several stars are not followed: lists that read each other would have exponentially many items.
+        let is_followed = select.projection.iter().filter(|item| is_star(item)).count() == 1;
+        let items = select.projection.iter().flat_map(|item| match item {
+            SelectItem::Wildcard(options) if is_followed && is_plain(options) => self.of_tables(select),
+            other => vec![self.of_item(other)],
+        });
+        items.take(ITEMS_MAX + 1).collect()
+    }
+
+    fn of_item(&self, item: &SelectItem) -> Item {
         match item {
-            SelectItem::UnnamedExpr(expression) => vec![self.of_expression(expression)],
-            SelectItem::Wildcard(options) if is_plain(options) => self.of_tables(select),
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => vec![Item::Star],
-            _ => vec![Item::Named],
+            SelectItem::UnnamedExpr(expression) => self.of_expression(expression),
+            other if is_star(other) => Item::Star,
+            _ => Item::Named,
         }
     }
 
@@ -170,6 +187,10 @@ impl<'a> Scope<'a> {
     }
 }
 
+fn is_star(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+}
+
 fn is_plain(options: &WildcardAdditionalOptions) -> bool {
     let wildcard_token = options.wildcard_token.clone();
     *options == WildcardAdditionalOptions { wildcard_token, ..WildcardAdditionalOptions::default() }
@@ -183,7 +204,14 @@ fn is_element(function: &ObjectName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::Planner;
+    use datafusion::sql::parser::DFParser;
+
+    fn items(sql: &str) -> Vec<Item> {
+        let statements = DFParser::parse_sql(sql).unwrap();
+        ItemNames::of(&statements[0], sql).0
+    }
 
     fn names(sql: &str) -> Vec<String> {
         let query = Planner::new().plan(sql).unwrap();
@@ -248,6 +276,26 @@ mod tests {
         let found = names(twice);
         assert_eq!((found[0].as_str(), found.last().unwrap().as_str()), ("ttl + 1", "ttl + 2"));
         assert!(found.contains(&"src_ip".to_owned()));
+    }
+
+    #[test]
+    fn several_stars_of_a_list_are_not_followed() {
+        let stars = ["*"; 8].join(", ");
+        let mut with = format!("WITH a0 AS (SELECT {stars} FROM packets)");
+        for place in 1..15 {
+            with.push_str(&format!(", a{place} AS (SELECT {stars} FROM a{})", place - 1));
+        }
+        assert_eq!(items(&format!("{with} SELECT * FROM a14")), vec![Item::Star; 8]);
+        let beside = "SELECT a.*, *, 1 FROM (SELECT 2 FROM packets) AS a";
+        assert_eq!(items(beside), [Item::Star, Item::Star, Item::Unnamed("1".to_owned())]);
+    }
+
+    #[test]
+    fn of_too_many_items_nothing_is_said() {
+        let inner = |count: usize| format!("SELECT {} FROM packets", vec!["1"; count].join(", "));
+        assert_eq!(items(&format!("SELECT * FROM ({})", inner(ITEMS_MAX))).len(), ITEMS_MAX);
+        assert!(items(&format!("SELECT * FROM ({})", inner(ITEMS_MAX + 1))).is_empty());
+        assert!(items(&format!("SELECT 1, * FROM ({})", inner(ITEMS_MAX))).is_empty());
     }
 
     #[test]

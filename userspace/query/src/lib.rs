@@ -39,6 +39,7 @@ mod row_limits;
 mod session;
 mod share;
 mod split;
+mod standing;
 mod subqueries;
 mod syntax;
 mod tokens;

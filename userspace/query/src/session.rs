@@ -9,12 +9,14 @@ use crate::catalog::{CATALOG, SCHEMA, catalogs};
 use crate::elements::ELEMENT_FUNCTIONS;
 use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, scalar_functions};
+use crate::standing::StandingLookups;
 use crate::window_functions::window_functions;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::Result;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::registry::FunctionRegistry as _;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use futures::executor::block_on;
@@ -41,7 +43,9 @@ impl Session {
     pub(crate) fn new(tables: &Arc<Tables>) -> Self {
         let builder = SessionStateBuilder::new().with_config(options());
         let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
-        let mut state = builder.with_default_features().build();
+        let mut rules = Optimizer::new().rules;
+        rules.insert(0, Arc::new(StandingLookups));
+        let mut state = builder.with_default_features().with_optimizer_rules(rules).build();
         let borrowed = borrowed_functions(&state);
         register_functions(&mut state, tables);
         let _ = state.register_expr_planner(Arc::new(WideIntegers));

@@ -103,9 +103,8 @@ pub struct ExportSource {
     lateness_ns: i64,
     /// The widths of the intervals after each of which some query takes no more rows of `flows`.
     closing_widths_ns: Vec<i64>,
-    /// Records that went missing until the last look, and those of them that did before this run.
+    /// Records that went missing until the last look.
     missing: u64,
-    missed: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
     watermarks: Watermarks,
@@ -150,7 +149,6 @@ impl ExportSource {
             lateness_ns,
             closing_widths_ns: vec![],
             missing: 0,
-            missed: 0,
             rows_dropped: 0,
             counters_dropped: 0,
             templates: None,
@@ -391,17 +389,18 @@ impl Source for ExportSource {
     }
 
     fn newly_missing(&mut self) -> i64 {
-        let missing = self.decoder.missing_records().saturating_sub(self.missed);
+        let missing = self.decoder.missing_records();
         let before = std::mem::replace(&mut self.missing, missing);
         i64::try_from(i128::from(missing) - i128::from(before)).unwrap_or(0)
     }
 
     fn missed_before(&mut self) -> Vec<Missed> {
-        let missed = self.decoder.take_missed().into_iter().map(|missed| {
-            let MissedRecords { since, until, records } = missed;
-            Missed { stream: StreamId::Flows, since, until, records }
-        });
-        missed.inspect(|missed| self.missed += missed.records).collect()
+        // Nobody knows of which stream they would have been: they are missing in each, as what is lost later is.
+        let of = |MissedRecords { since, until, records }: MissedRecords| {
+            let missed = move |stream| Missed { stream, since, until, records };
+            [StreamId::Flows, StreamId::InterfaceCounters].map(missed)
+        };
+        self.decoder.take_missed().into_iter().flat_map(of).collect()
     }
 
     fn notice(&mut self) -> Option<Notice> {

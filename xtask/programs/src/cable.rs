@@ -37,6 +37,13 @@ impl Cable {
         let (near, far) = (cable.near.as_str(), cable.far.as_str());
         ip(&["netns", "add", near])?;
         ip(&["netns", "add", far])?;
+        cable.mend(mtu_octets)?;
+        Ok(cable)
+    }
+
+    /// Lays it anew between the namespaces, after it was cut.
+    pub fn mend(&self, mtu_octets: u32) -> Result<()> {
+        let (near, far) = (self.near.as_str(), self.far.as_str());
         ip(&["link", "add", NEAR, "netns", near, "type", "veth", "peer", "name", FAR, "netns", far])?;
         for (namespace, end) in [(near, NEAR), (far, FAR)] {
             // Nobody speaks unasked: no addresses, no neighbours.
@@ -44,7 +51,17 @@ impl Cable {
             ip(&["-n", namespace, "link", "set", end, "addrgenmode", "none", "mtu", &mtu])?;
             ip(&["-n", namespace, "link", "set", end, "up"])?;
         }
-        Ok(cable)
+        Ok(())
+    }
+
+    /// Takes both ends away.
+    pub fn cut(&self) -> Result<()> {
+        ip(&["-n", &self.near, "link", "delete", NEAR])
+    }
+
+    /// Lets programs at the far end talk to each other.
+    pub fn light(&self) -> Result<()> {
+        ip(&["-n", &self.far, "link", "set", "lo", "up"])
     }
 
     /// A program at the near end.

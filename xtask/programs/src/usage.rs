@@ -85,6 +85,13 @@ impl Running {
         stat.rsplit(") ").next().is_none_or(|state| state.is_empty() || state.starts_with('Z'))
     }
 
+    /// Octets that it has in memory now.
+    pub fn resident_octets(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() * 1024
+    }
+
     /// CPU time so far in ticks of the kernel's, of it and its children.
     pub fn ticks(&self) -> u64 {
         let id = self.child.id();

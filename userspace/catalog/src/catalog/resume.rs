@@ -3,7 +3,7 @@
 use super::{Catalog, Core, Level, Tell, ended, lock, streams_of};
 use crate::definition::Definition;
 use crate::kept::Kept;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use tapline_engine::{Beginning, Report, Suspended};
@@ -27,31 +27,41 @@ impl Catalog {
         let core = &mut *self.core();
         let (demand, kept) = (core.demand(), core.kept.take());
         let engine = core.engine.as_mut().ok_or_else(|| ended().to_string())?;
-        if let Some(kept) = &kept {
-            engine.cover(kept.covered());
-            for name in kept.left() {
-                let what =
-                    format!("the open windows of `{name}` are given up: it is not the query that it was");
-                self.log.say(Level::Info, &what);
-            }
-        }
+        kept.iter().for_each(|kept| engine.cover(kept.covered()));
         core.inputs.start(engine, &demand, kept.as_ref())?;
-        // From here on they are of a moment that has passed.
-        if let Some(path) = self.windows.as_deref().filter(|_| kept.is_some())
-            && let Err(error) = fs::remove_file(path)
-        {
-            self.log.say(Level::Warning, &format!("{} cannot be removed: {error}", path.display()));
+        if let (Some(kept), Some(path)) = (kept, &self.windows) {
+            self.leave(&kept, path);
         }
         Ok(())
     }
 
+    /// Leaves a file that was taken up: from here on it is of a moment that has passed. Where it holds more, it is put
+    /// aside.
+    fn leave(&self, kept: &Kept, path: &Path) {
+        for name in kept.left() {
+            let what = format!(
+                "the open windows of `{name}` are put aside: it does not run, or is another query than it was"
+            );
+            self.log.say(Level::Warning, &what);
+        }
+        let left = kept.left().next().map_or_else(
+            || fs::remove_file(path),
+            |_| fs::rename(path, path.with_extension(format!("left-{}", self.clock.now().0))),
+        );
+        // Gone after a loss of power, too.
+        let left = left.and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()));
+        if let Err(error) = left {
+            self.log.say(Level::Warning, &format!("{} cannot be removed: {error}", path.display()));
+        }
+    }
+
     /// Ends the input, waits until all that was read is worked on, and ends all queries: windows that are open are
-    /// kept for the next start, or given as partial where there is no file for them. Gives how many queries have such,
-    /// and whether they are kept.
+    /// kept for the next start, or given as partial where there is no file for them. Gives what the engine did, and
+    /// of how many queries they are kept.
     ///
     /// # Errors
     /// When a thread died, it has ended before, or open windows could not be kept.
-    pub fn stop(&self) -> Result<(Report, bool), String> {
+    pub fn stop(&self) -> Result<(Report, Option<usize>), String> {
         let engine = self.core().engine.take();
         let mut engine = engine.ok_or("the node has ended already")?;
         let stopped = if self.windows.is_some() {
@@ -67,16 +77,15 @@ impl Catalog {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
         let (report, suspended) = stopped.map_err(|error| error.to_string())?;
-        let is_kept = suspended.is_some();
-        suspended.map_or(Ok(()), |suspended| self.keep(now, suspended))?;
-        Ok((report, is_kept))
+        let kept = suspended.map(|suspended| self.keep(now, suspended)).transpose()?;
+        Ok((report, kept))
     }
 
-    /// Keeps what was held for the next start.
-    fn keep(&self, stopped: EventTime, mut suspended: Suspended) -> Result<(), String> {
-        let Some(path) = &self.windows else { return Ok(()) };
+    /// Keeps what was held for the next start; gives of how many queries.
+    fn keep(&self, stopped: EventTime, mut suspended: Suspended) -> Result<usize, String> {
+        let Some(path) = &self.windows else { return Ok(0) };
         let core = self.core();
-        let earliest = suspended.queries.iter().filter_map(|(_, held)| held.windows.earliest()).min();
+        let earliest = suspended.queries.iter().map(|(_, held)| held.windows.earliest()).min();
         let first = earliest.unwrap_or(stopped).0.div_euclid(SECOND_NS);
         suspended.covered.retain(|covered| covered.second >= first);
         let queries: Vec<_> = core
@@ -88,6 +97,7 @@ impl Catalog {
             })
             .collect();
         Kept::save(path, stopped, core.inputs.memories(), &suspended, &queries)
+            .map(|()| queries.len())
             .map_err(|why| format!("the open windows cannot be kept, and are lost: {why}"))
     }
 }

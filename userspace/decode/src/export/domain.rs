@@ -11,6 +11,7 @@ use super::domain_key::DomainKey;
 use super::extract_counts::ExtractCounts;
 use super::head::Head;
 use super::message::{Message, Origin};
+use super::missed::MissedRecords;
 use super::options::EventTimeSource;
 use super::output::Output;
 use super::plan::{Plan, Standing};
@@ -31,6 +32,9 @@ use super::wire::number;
 use std::sync::Arc;
 use tapline_record::EventTime;
 use tapline_record::address::Address;
+
+/// So many messages tell how many records one holds.
+const MESSAGES_TOLD: u64 = 16;
 
 /// What a set that waits takes besides its octets, its share of the message included.
 const SET_OCTETS: usize = 128;
@@ -62,6 +66,8 @@ pub(super) struct Domain {
     pub(super) received: EventTime,
     /// When the last message of an earlier run did, from which it goes on.
     pub(super) resumed_from: EventTime,
+    /// When the first one behind it came, and the units between them that nobody was told of yet.
+    missed: Option<(EventTime, u64)>,
     /// What became of rates in connections that have ended.
     ended_rates: RateRemarks,
     plans: Plans,
@@ -123,6 +129,7 @@ impl Domain {
             clock: Clock::default(),
             received: EventTime::MIN,
             resumed_from: EventTime::MIN,
+            missed: None,
             ended_rates: RateRemarks::default(),
             plans: Plans::new(key.address, key.transport != Transport::Udp),
             waiting: vec![],
@@ -175,9 +182,21 @@ impl Domain {
         }
     }
 
-    /// Records that so many of its units hold; an estimate where [`Self::missing_records`] is one.
-    pub(super) fn records_in(&self, units: u64) -> u64 {
-        self.counts.records_in(self.unit, units)
+    /// Notes units that were found missing since an earlier run, with a message that has come now.
+    pub(super) fn note_missed(&mut self, units: u64) {
+        if units > 0 {
+            let (since, before) = self.missed.unwrap_or((self.received, 0));
+            self.missed = Some((since, before + units));
+        }
+    }
+
+    /// The records that those hold, once it is known how many records a message holds.
+    pub(super) fn take_missed(&mut self) -> Option<MissedRecords> {
+        let is_known =
+            !self.unit.holds_records() || self.counts.records > 0 && self.counts.messages >= MESSAGES_TOLD;
+        let (until, units) = self.missed.take_if(|_| is_known)?;
+        let records = self.counts.records_in(self.unit, units);
+        Some(MissedRecords { since: self.resumed_from, until, records })
     }
 
     /// Records of it that did not become rows; see [`ExportAccount::missing_records`].
@@ -186,6 +205,8 @@ impl Domain {
             Unit::Samples => self.sources.counts().missing_units(),
             _ => self.sequence.missing_units(),
         };
+        // What went missing before this run is told by itself.
+        let units = units.saturating_sub(self.missed_units());
         self.counts.missing_records(self.unit, units)
     }
 

@@ -55,7 +55,8 @@ impl Kept {
     pub(super) fn numbers(&self) -> impl Iterator<Item = SavedNumber> {
         let Self { key, domain, .. } = self;
         let is_kept = key.transport == Transport::Udp && Some(domain.unit()) == unit_of(key.version);
-        let saved = |of, next| SavedNumber { key: *key, of, next, received: domain.received };
+        let received = domain.received.max(domain.resumed_from);
+        let saved = move |of, next| SavedNumber { key: *key, of, next, received };
         let messages = domain.sequence.next().map(|next| saved(Numbering::Messages, next));
         let samples =
             domain.sources.numbers().map(move |(source, next)| saved(Numbering::Samples(source), next));

@@ -25,6 +25,7 @@ mod head;
 mod information_element;
 mod ipfix;
 mod message;
+mod missed;
 mod netflow_v5;
 mod netflow_v9;
 mod options;
@@ -77,6 +78,7 @@ use wire::u16_at;
 pub use account::{ExportAccount, ExportCounts, SampleCounts, SentBy};
 pub use datagram::{Datagram, Sender, Transport};
 pub use extract_counts::ExtractCounts;
+pub use missed::MissedRecords;
 pub use options::{EventTimeSource, ExportOptions, ExporterIdentity};
 pub use rate_remarks::{RateRemarks, UnfollowedRates};
 pub use registry::element_form;
@@ -104,17 +106,6 @@ pub struct ExportDecoder {
     missed: Vec<MissedRecords>,
     /// Rows of flows so far, of all exporters.
     rows_decoded: u64,
-}
-
-/// Records that an exporter sent while nobody listened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MissedRecords {
-    /// When the last message before came.
-    pub since: EventTime,
-    /// When the first message behind came.
-    pub until: EventTime,
-    /// How many; an estimate where messages are numbered.
-    pub records: u64,
 }
 
 /// Messages that belong to no exporter.
@@ -252,11 +243,8 @@ impl ExportDecoder {
         }
         self.missing = self.missing - missing + domain.missing_records();
         self.rows_decoded += domain.counts.rows - rows;
-        let missed = domain.missed_units() - missed;
-        if missed > 0 {
-            let (since, records) = (domain.resumed_from, domain.records_in(missed));
-            self.missed.push(MissedRecords { since, until: datagram.received, records });
-        }
+        domain.note_missed(domain.missed_units() - missed);
+        self.missed.extend(domain.take_missed());
         if domain.sampling.has_news() {
             domains.share_samplers();
         }
@@ -313,7 +301,7 @@ impl ExportDecoder {
         kept.domain.resume(saved, output)
     }
 
-    /// Records that exporters sent between an earlier run and this one, found since the last call; they are among
+    /// Records that exporters sent between an earlier run and this one, found since the last call; they are not among
     /// those of [`Self::missing_records`].
     pub fn take_missed(&mut self) -> Vec<MissedRecords> {
         std::mem::take(&mut self.missed)

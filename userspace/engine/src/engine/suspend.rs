@@ -5,10 +5,11 @@ use crate::coverage::CoveredSecond;
 use crate::error::EngineError;
 use crate::lock::lock;
 use crate::merger::MergerOrder;
-use crate::suspended::{Beginning, LateRows, Suspended};
+use crate::suspended::{Beginning, Held, LateRows, Suspended};
 use std::sync::Arc;
-use tapline_operators::Windows;
+use tapline_operators::{Closed, Windows};
 use tapline_query::ContinuousQuery;
+use tapline_record::EventTime;
 
 impl Engine {
     /// Tells how much arrived of seconds before anything is read, or what went missing in some that nobody looked at.
@@ -33,20 +34,32 @@ impl Engine {
         Ok((report, Suspended { queries: queries.collect(), covered: std::mem::take(&mut *lock(&covered)) }))
     }
 
-    /// The windows of a query that begins somewhere, and what came too late for it before.
-    pub(super) fn begin(
-        &self,
-        query: &ContinuousQuery,
-        from: Beginning,
-    ) -> Result<(Windows, LateRows), EngineError> {
-        let windows =
-            Windows::new(query, self.workers.len(), self.limits()).with_waiting(self.options.waiting);
-        let mut windows = windows.holding(self.options.held);
-        let mut late = vec![];
-        if let Beginning::With(held) = from {
-            windows.resume(held.windows).map_err(|error| EngineError::Query(error.to_string()))?;
-            late = held.late;
+    /// What a query begins with.
+    pub(super) fn begin(&self, query: &ContinuousQuery, from: Beginning) -> Begun {
+        let anew = || {
+            let windows = Windows::new(query, self.workers.len(), self.limits());
+            windows.with_waiting(self.options.waiting).holding(self.options.held)
+        };
+        let whole_after = from.whole_after();
+        let mut begun = Begun { whole_after, windows: anew(), late: vec![], closed: vec![] };
+        if let Beginning::With(Held { windows, late }) = from {
+            begun.late = late;
+            if begun.windows.resume(windows, &mut begun.closed).is_err() {
+                // Nobody can go on with it: what was there before now is lost.
+                let whole_after = whole_after.max(self.clock.now());
+                return Begun { whole_after, windows: anew(), late: vec![], closed: vec![] };
+            }
         }
-        Ok((windows, late))
+        begun
     }
+}
+
+/// What a query begins with.
+pub(super) struct Begun {
+    /// No row that it may have missed is later than this.
+    pub(super) whole_after: EventTime,
+    pub(super) windows: Windows,
+    pub(super) late: LateRows,
+    /// Windows that there was no room for.
+    pub(super) closed: Vec<Closed>,
 }

@@ -10,7 +10,7 @@ use tapline_engine::{
     Beginning, Engine, Held, Status, SuspendedWindows, WhenFull, WindowResult, subscription,
 };
 use tapline_query::{ContinuousQuery, Planner};
-use tapline_record::PacketRow;
+use tapline_record::{EventTime, PacketRow};
 
 /// Queries of every shape that has windows of time; of the second ones, windows are given early.
 const QUERIES: [(&str, Option<i64>); 9] = [
@@ -136,4 +136,22 @@ fn what_is_gone_on_with_is_as_if_nothing_had_happened() {
             assert_eq!(texts(&run(query, &parts, workers)), whole, "{query:?} {cuts:?}");
         }
     }
+}
+
+#[test]
+fn time_stands_for_a_stream_that_nobody_carries() {
+    let rows = rows();
+    let mut engine = engine(1, 10_000);
+    let (subscriber, events) = subscription(10_000, WhenFull::Wait);
+    let queries = [QUERIES[0], ("SELECT count(*) AS n FROM flows GROUP BY tumble('10 seconds')", None)];
+    for query in queries {
+        engine.add_query(plan(query), subscriber.clone()).unwrap();
+    }
+    engine.add_sources(boxed(vec![FakeSource::live(&rows, 7, Duration::from_secs(60))])).unwrap();
+    wait_for(&engine, rows.len() as u64);
+    let (_, suspended) = engine.suspend().unwrap();
+    drop(events);
+    let [packets, flows]: [_; 2] = suspended.queries.try_into().unwrap();
+    assert!(packets.1.windows.earliest() > EventTime(0), "its windows have closed up to there");
+    assert_eq!(flows.1.windows.earliest(), EventTime::MIN, "what comes for it later is in time");
 }

@@ -56,8 +56,9 @@ impl Layout {
             let Some(widest) = widest else { break };
             widths[widest] -= 1;
         }
-        if let [only] = widths.as_mut_slice() {
-            *only = (*only).min(room.saturating_sub(FRAME_WIDTH + 2).max(1));
+        if let ([only], [need]) = (widths.as_mut_slice(), needs) {
+            let least = if need.is_text { 1 } else { need.values };
+            *only = (*only).min(room.saturating_sub(FRAME_WIDTH + 2).max(least));
         }
         Self(needs.iter().zip(widths).map(|(need, width)| (need.column, width)).collect())
     }
@@ -105,7 +106,10 @@ mod tests {
         assert_eq!(found(62), [(0, 20), (1, 16), (2, 16)]);
         assert_eq!(found(61), [(0, 20), (1, 34)]);
         assert_eq!(found(30), [(0, 20)]);
-        assert_eq!(found(10), [(0, 5)], "one column is shown, whatever the room");
+        assert_eq!(found(10), [(0, 20)], "one column is shown, whatever the room, and a number is never cut");
+        let alone = |column| Layout::fitting(&needs(&[column]), 10).0;
+        assert_eq!(alone((4, 20, true)), [(0, 5)], "text is");
+        assert_eq!(alone((30, 3, false)), [(0, 5)], "and so is a name");
     }
 
     #[test]

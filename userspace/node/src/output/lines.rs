@@ -1,7 +1,7 @@
 //! A row in as many lines as it has columns, for rows that are wider than any screen.
 
 use super::Writer;
-use super::table::visible;
+use super::table::{visible, visible_names};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -33,15 +33,15 @@ impl Writer for LinesWriter {
         let options = FormatOptions::default();
         let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
         let formatters: Vec<ArrayFormatter<'_>> = formatters.collect::<Result<_, _>>()?;
-        let schema = batch.schema();
-        let width = schema.fields().iter().map(|field| field.name().width()).max().unwrap_or(0);
+        let names = visible_names(&batch.schema());
+        let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
         for row in 0..batch.num_rows() {
             self.rows += 1;
             writeln!(self.target, "{:-<1$}", self.title(), width + 24)?;
-            for (field, formatter) in schema.fields().iter().zip(&formatters) {
-                let blanks = width - field.name().width();
+            for (name, formatter) in names.iter().zip(&formatters) {
+                let blanks = width - name.width();
                 let value = visible(formatter.value(row).to_string());
-                writeln!(self.target, "{}{:blanks$} | {value}", field.name(), "")?;
+                writeln!(self.target, "{name}{:blanks$} | {value}", "")?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::Writer;
 use super::layout::{Layout, Need, cut};
 use crate::message::say;
 use datafusion::arrow::array::{Array as _, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::io::{self, Write};
@@ -42,6 +42,8 @@ pub(super) struct TableWriter {
     target: Box<dyn Write>,
     company: Company,
     schema: SchemaRef,
+    /// Of each column, as it is shown.
+    names: Vec<String>,
     /// Where the table has to fit.
     room: Option<Room>,
     rows: Vec<Vec<String>>,
@@ -65,8 +67,8 @@ impl TableWriter {
         schema: SchemaRef,
         room: Option<Room>,
     ) -> Self {
-        let seen = vec![Seen::default(); schema.fields().len()];
-        Self { target, company, schema, room, rows: vec![], seen, layout: None }
+        let (seen, names) = (vec![Seen::default(); schema.fields().len()], visible_names(&schema));
+        Self { target, company, schema, names, room, rows: vec![], seen, layout: None }
     }
 
     /// Whether rows are printed as they come.
@@ -108,7 +110,7 @@ impl TableWriter {
         let field = self.schema.field(column);
         let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
             || field.data_type().is_nested();
-        Need { column, name: field.name().width(), values: self.seen[column].width, is_text }
+        Need { column, name: self.names[column].width(), values: self.seen[column].width, is_text }
     }
 
     /// All columns but those that say nothing and were not asked for by name.
@@ -124,8 +126,8 @@ impl TableWriter {
         if let Company::Others { name, .. } = &self.company {
             writeln!(self.target, "{name}")?;
         }
-        let schema = self.schema.clone();
-        self.print_row(layout, |column| schema.field(column).name().as_str())?;
+        let names = self.names.clone();
+        self.print_row(layout, |column| names[column].as_str())?;
         for (_, width) in &layout.0 {
             write!(self.target, "|{:-<1$}", "", width + 2)?;
         }
@@ -160,7 +162,7 @@ impl TableWriter {
     }
 
     fn names(&self, columns: impl Iterator<Item = usize>) -> String {
-        columns.map(|column| self.schema.field(column).name().as_str()).collect::<Vec<_>>().join(", ")
+        columns.map(|column| self.names[column].as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// Says below the table what is not to be seen in it.
@@ -190,6 +192,11 @@ pub(super) fn visible(text: String) -> String {
         }
     }
     visible
+}
+
+/// The names of columns in the same way: one may be the text of any literal.
+pub(super) fn visible_names(schema: &Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| visible(field.name().clone())).collect()
 }
 
 impl Writer for TableWriter {
@@ -235,7 +242,7 @@ impl Writer for TableWriter {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{Int64Array, StringArray};
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::arrow::datatypes::Field;
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::sync::Arc;
@@ -342,6 +349,14 @@ mod tests {
             (table.lines().next().unwrap().len(), notes),
             (61, vec!["NULL in every row: vlan".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_name_does_not_steer_the_terminal() {
+        let columns = [("a\x1b[2J\nb", [Some("x"), Some("y")]), ("c\nd", [None, None])];
+        let (table, notes) = shown(|| 80, &columns);
+        assert_eq!(table.lines().next(), Some("| a\\u{1b}[2J\\nb |"));
+        assert_eq!((table.lines().count(), notes), (4, vec!["NULL in every row: c\\nd".to_owned()]));
     }
 
     #[test]

@@ -47,8 +47,13 @@ static COMMANDS: [Explained; 3] = [
 
 impl Shell {
     /// Shows results until Ctrl-C.
-    fn follow(&self, name: &str, kept: u64, format: Format) -> Result<Followed, Failure> {
-        let interrupt = Interrupt::listen()?;
+    fn follow(
+        &self,
+        name: &str,
+        kept: u64,
+        format: Format,
+        interrupt: &Interrupt,
+    ) -> Result<Followed, Failure> {
         let ends = || interrupt.is_set() || self.leaving.is_asked();
         follow(&self.client, name, &format!("kept={kept}"), format, &ends)
     }
@@ -56,16 +61,25 @@ impl Shell {
     fn ask_one(&mut self, sql: &str, format: Format) -> Result<(), Failure> {
         self.asked += 1;
         let name = format!("shell_{}_{}", std::process::id(), self.asked);
+        // Both before the node is asked: no signal from then on ends the program before the query is dropped.
+        let interrupt = Interrupt::listen()?;
         let busy = self.leaving.hold();
-        let note = "Asked at a prompt, which drops it when it was seen.";
-        let body = json!({ "name": name, "sql": sql, "options": { "note": note } });
-        self.client.ask(Method::POST, queries::QUERIES, Some(&body))?;
-        let followed = self.follow(&name, KEPT_ALL, format);
+        let followed = match self.add(&name, sql) {
+            // What was refused is no query; what was not answered may be one.
+            Err(refusal @ Failure::Usage(_)) => return Err(refusal),
+            added => added.and_then(|()| self.follow(&name, KEPT_ALL, format, &interrupt)),
+        };
         let dropped = self.client.ask(Method::DELETE, &queries::path_of(&name), None);
         drop(busy);
         followed?;
         // A query that has ended may be gone.
         dropped.map(drop)
+    }
+
+    fn add(&self, name: &str, sql: &str) -> Result<(), Failure> {
+        let note = "Asked at a prompt, which drops it when it was seen.";
+        let body = json!({ "name": name, "sql": sql, "options": { "note": note } });
+        self.client.ask(Method::POST, queries::QUERIES, Some(&body)).map(drop)
     }
 
     fn queries(&self) -> Result<Value, Failure> {
@@ -85,7 +99,8 @@ impl Shell {
     }
 
     fn watch(&self, name: &str, format: Format) -> Result<(), Failure> {
-        if self.follow(name, 1, format)? == Followed::ToItsEnd {
+        let interrupt = Interrupt::listen()?;
+        if self.follow(name, 1, format, &interrupt)? == Followed::ToItsEnd {
             say!("{name} gives nothing more: it was dropped or replaced, or the node has ended");
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Takes out what is held for open windows, and goes on with it.
 
-use super::{Closed, Windows};
+use super::{Closed, OpenWindow, Windows};
 use crate::lower::Pane;
 use crate::parts::Parts;
 use crate::suspended::{SuspendedPart, SuspendedWindows};
@@ -36,31 +36,26 @@ impl Windows {
         Some(suspended)
     }
 
-    /// Closes the windows of which some worker gave finished aggregates: nothing can be merged with these.
+    /// Closes the windows of which some worker gave finished aggregates, and those before them: nothing can be merged
+    /// with these. Where other lower halves have not come so far, they are partial.
     fn close_finished(&mut self, out: &mut Vec<Closed>) {
-        let has_finished = |parts: &Vec<Parts>| parts.iter().any(Parts::has_finished);
-        let finished: Vec<i64> = self
-            .open
-            .iter()
-            .filter(|(_, window)| has_finished(&window.parts))
-            .map(|(start, _)| *start)
-            .collect();
-        for start in finished {
-            let Some(mut window) = self.open.remove(&start) else { continue };
-            // Of several lower halves, some may not have come so far.
-            window.pane.is_complete &=
-                window.parts.iter().all(|parts| parts.is_empty() || parts.has_finished());
-            self.cut = self.cut.max(start.saturating_add(1));
+        let is_finished = |window: &OpenWindow| window.parts.iter().any(Parts::has_finished);
+        let last = self.open.iter().rev().find(|(_, window)| is_finished(window)).map(|(start, _)| *start);
+        let Some(last) = last else { return };
+        while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() <= last) {
+            let mut window = entry.remove();
+            window.pane.is_complete &= window.parts.iter().all(Parts::has_finished);
             self.close(window, out);
         }
+        self.cut = self.cut.max(last.saturating_add(1));
     }
 
-    /// Goes on with what others held, before anything else comes. What comes later for windows that they gave is
-    /// counted as rows without a place.
+    /// Goes on with what others held, before anything else comes; windows that there is no room for are pushed to `out`.
+    /// What comes later for windows that they gave is counted as rows without a place.
     ///
     /// # Errors
     /// When the states are not of this query's aggregates.
-    pub fn resume(&mut self, suspended: SuspendedWindows) -> Result<()> {
+    pub fn resume(&mut self, suspended: SuspendedWindows, out: &mut Vec<Closed>) -> Result<()> {
         let SuspendedWindows { cut, whole_after, due, parts } = suspended;
         (self.cut, self.whole_after) = (cut.0, whole_after);
         let width = self.pane_width.unwrap_or_default();
@@ -75,6 +70,7 @@ impl Windows {
                 (window.next_early, window.seen) = (due, self.came);
             }
         }
+        while self.is_too_much() && self.close_earliest(out) {}
         Ok(())
     }
 }

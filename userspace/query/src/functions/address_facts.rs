@@ -2,13 +2,14 @@
 //! NULL for NULL, and for addresses that it does not know.
 
 use super::argument::{addresses, expect_address, refuse};
-use super::lookup::{FOLDED, STANDING, SharedTables, of_key};
-use datafusion::arrow::array::ArrayRef;
+use super::lookup::{FOLDED, STANDING, SharedTables, of_key, simplified};
+use datafusion::arrow::array::{ArrayRef, AsArray, StringViewArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 use std::sync::Arc;
 use tapline_lookup::Loaded;
@@ -32,7 +33,7 @@ impl Fact {
     /// The columns that say it, by what publishers call them.
     const fn columns(self) -> &'static [&'static str] {
         match self {
-            Self::Asn => &["autonomous_system_number"],
+            Self::Asn => &["autonomous_system_number", "asn"],
             Self::AsName => &["autonomous_system_organization", "as_name"],
             Self::Country => &["country.iso_code", "country_code"],
         }
@@ -103,12 +104,28 @@ impl ScalarUDFImpl for AddressFact {
         Ok(Arc::new(Field::new(self.name(), self.fact.kind(), true)))
     }
 
+    /// What becomes constant while expressions are simplified stays a call.
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Ok(simplified(&self.signature, args, || self.standing()))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (loaded, column) = self.table()?;
         let ip = &args.args[0];
         of_key(ip, |_| {
             let ips: ArrayRef = Arc::new(addresses(ip)?);
-            Ok(cast(&loaded.table().values(&ips, column)?, &self.fact.kind())?)
+            Ok(cast(&without_letters(&loaded.table().values(&ips, column)?, self.fact), &self.fact.kind())?)
         })
+    }
+}
+
+/// Numbers of autonomous systems that are written as texts, such as AS64500, without their letters.
+fn without_letters(values: &ArrayRef, fact: Fact) -> ArrayRef {
+    match values.as_string_view_opt() {
+        Some(texts) if fact == Fact::Asn => {
+            let numbers = texts.iter().map(|text| text.map(|text| text.trim_start_matches("AS")));
+            Arc::new(numbers.collect::<StringViewArray>())
+        }
+        _ => Arc::clone(values),
     }
 }

@@ -8,8 +8,9 @@ use super::argument::{refuse, text_literal};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -99,6 +100,11 @@ impl ScalarUDFImpl for Lookup {
         Ok(Arc::new(Field::new(NAME, kind, true)))
     }
 
+    /// What becomes constant while expressions are simplified stays a call.
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Ok(simplified(&self.signature, args, || self.standing()))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let literal = |value: &ColumnarValue| match value {
             ColumnarValue::Scalar(literal) => Some(literal.clone()),
@@ -113,6 +119,18 @@ impl ScalarUDFImpl for Lookup {
         let column = column_of(loaded.name(), &table, column.as_ref().map(Option::as_ref))?;
         of_key(key, |keys| Ok(table.values(keys, &column)?))
     }
+}
+
+/// A call in which no column is named any more, as one that is not computed when it is planned.
+pub(super) fn simplified(
+    signature: &Signature,
+    args: Vec<Expr>,
+    standing: impl FnOnce() -> ScalarUDF,
+) -> ExprSimplifyResult {
+    if signature.volatility == STANDING || args.iter().any(Expr::any_column_refs) {
+        return ExprSimplifyResult::Original(args);
+    }
+    ExprSimplifyResult::Simplified(standing().call(args))
 }
 
 /// What `find` gives for a key: one value where it is one, else an array.

@@ -49,7 +49,11 @@ impl ScalarUDFImpl for MacVendor {
             None if *kind != MAC && !is_text(kind) && !kind.is_null() => refuse(format!(
                 "mac_vendor: the argument is {kind}, not a MAC address; write e.g. mac_vendor(src_mac)"
             )),
-            _ => Ok(Arc::new(Field::new(NAME, DataType::Utf8View, true))),
+            _ => {
+                // The registry is read here, and not by the worker that gets the first batch.
+                let _ = self.tables.0.vendors();
+                Ok(Arc::new(Field::new(NAME, DataType::Utf8View, true)))
+            }
         }
     }
 

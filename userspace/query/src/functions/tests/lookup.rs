@@ -185,12 +185,21 @@ fn queries_that_run_see_a_new_table() {
     let given = given();
     let of_column = given.plan("SELECT lookup('nets', src_ip) || '!' AS x FROM packets");
     let of_literal = given.plan("SELECT concat(src_ip, lookup('nets', ip('10.1.0.1'))) AS x FROM packets");
+    // Literals that come together with a call while the plan is optimised.
+    let merged = [
+        "SELECT concat(src_ip, lookup('nets', ip)) AS x FROM (SELECT src_ip, ip('10.1.0.1') AS ip FROM packets)",
+        "SELECT concat(src_ip, lookup('nets', coalesce(ip('10.1.0.1'), src_ip))) AS x FROM packets",
+        "SELECT concat(src_ip, lookup('nets', CASE WHEN true THEN ip('10.1.0.1') ELSE dst_ip END)) AS x FROM packets",
+    ]
+    .map(|sql| given.plan(sql));
     assert_eq!(projected(&of_column, "10.1.2.3"), "first!");
     assert_eq!(projected(&of_literal, "10.1.2.3"), "10.1.2.3first");
+    assert!(merged.iter().all(|query| projected(query, "10.1.2.3") == "10.1.2.3first"));
     let taken = given.rewrite("prefix,name,weight,more\n10.1.0.0/16,other,5,x\n");
     assert_eq!(taken, [Refreshed::Taken("nets".to_owned(), 1)]);
     assert_eq!(projected(&of_column, "10.1.2.3"), "other!");
     assert_eq!(projected(&of_literal, "10.1.2.3"), "10.1.2.3other");
+    assert!(merged.iter().all(|query| projected(query, "10.1.2.3") == "10.1.2.3other"));
     let refused = given.rewrite("prefix,name,weight,more\n10.1.0.0/16,mine,heavy,x\n");
     assert!(
         matches!(&refused[..], [Refreshed::Refused(why)] if why.contains("line 2: 'heavy' is no whole number")),

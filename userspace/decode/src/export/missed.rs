@@ -1,0 +1,14 @@
+//! What exporters sent between two runs.
+
+use tapline_record::EventTime;
+
+/// Records that an exporter sent while nobody listened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissedRecords {
+    /// When the last message before came.
+    pub since: EventTime,
+    /// When the first message behind came.
+    pub until: EventTime,
+    /// How many; an estimate where messages are numbered.
+    pub records: u64,
+}
