@@ -3,7 +3,9 @@
 use super::screen::{CTRL_C, Terminal};
 use harness::node::Node;
 use serde_json::Value;
-use std::net::UdpSocket;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -100,4 +102,67 @@ fn a_terminal_that_goes_away_leaves_no_query_behind() {
         terminal.signal(signal);
         assert_eq!(terminal.code(), None, "{signal}");
     }
+}
+
+/// Reads a request, and gives its first line.
+fn request(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(octets) = line.strip_prefix("content-length:") {
+            length = octets.trim().parse().unwrap();
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).unwrap();
+    first
+}
+
+/// What answers as a node does, but a query only when it is told to; and what it was asked.
+fn slow_node() -> (String, Receiver<String>, Sender<()>) {
+    const ANSWER: &str = "{\"version\":\"0\",\"queries\":[]}";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ((asked, requests), (answer, told)) = (channel(), channel());
+    // It ends with the program of the tests.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let first = request(&stream);
+            let is_query = first.starts_with("POST ");
+            asked.send(first).unwrap();
+            if is_query {
+                told.recv().unwrap();
+            }
+            let length = ANSWER.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            stream.write_all(format!("{head}{ANSWER}").as_bytes()).unwrap();
+        }
+    });
+    (url, requests, answer)
+}
+
+#[test]
+fn ctrl_c_before_the_node_has_answered_leaves_no_query_behind() {
+    let ((url, requests, answer), state) = (slow_node(), tempfile::tempdir().unwrap());
+    let wait_for = |begin: &str| {
+        while !requests.recv_timeout(Duration::from_secs(20)).unwrap().starts_with(begin) {}
+    };
+    let mut terminal = Terminal::start(&["shell", "--node", &url], 120, state.path());
+    terminal.shown_before_prompt();
+    terminal.press(&format!("{BY_SECOND}\r"));
+    wait_for("POST /api/v1/queries ");
+    terminal.press(CTRL_C);
+    sleep(Duration::from_millis(100));
+    answer.send(()).unwrap();
+    wait_for("DELETE /api/v1/queries/shell_");
+    terminal.shown_before_prompt();
+    terminal.press("\\q\r");
+    assert_eq!(terminal.code(), Some(0));
 }

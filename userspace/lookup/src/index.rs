@@ -20,7 +20,7 @@ impl KeyKind {
     /// What most of these texts are; one in quotation marks may be a text whatever it looks like, and where one is a
     /// code, all are.
     pub(crate) fn of_most<'a>(texts: impl Iterator<Item = (&'a str, bool)>) -> Self {
-        let (mut all, mut prefixes, mut macs, mut integers, mut texts) = (0_usize, 0, 0, 0, 0);
+        let (mut all, mut prefixes, mut macs, mut integers, mut no_numbers) = (0_usize, 0, 0, 0, 0);
         for (text, is_quoted) in texts {
             all += 1;
             if parse_mac(text).is_some() {
@@ -30,7 +30,7 @@ impl KeyKind {
             } else if integer(text).is_some() {
                 integers += 1;
             } else if is_quoted || is_code(text) {
-                texts += 1;
+                no_numbers += 1;
             }
         }
         let is_most = |count: usize| count * 2 > all;
@@ -40,7 +40,7 @@ impl KeyKind {
             Self::Prefix
         } else if is_half(macs) {
             Self::Mac
-        } else if is_most(integers) && texts == 0 {
+        } else if is_most(integers) && no_numbers == 0 {
             Self::Integer
         } else {
             Self::Text

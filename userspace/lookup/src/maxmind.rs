@@ -8,16 +8,23 @@ use crate::prefixes::{PrefixList, Prefixes};
 use crate::table::{Column, Table};
 use arrow_array::builder::StringViewBuilder;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array};
-use maxminddb::{Reader, WithinOptions};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 use std::collections::HashMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// Networks of one file; the largest ones that are sold have some ten million.
 const NETWORKS_MAX: usize = 1 << 27;
+
+/// Columns of one table; files that are sold have less than a hundred.
+const COLUMNS_MAX: usize = 1024;
+
+/// Bits before an IPv4 address in the tree.
+const V4_DEPTH: u8 = 96;
 
 /// Maps within maps of a record; those that are sold have three.
 const DEPTH_MAX: usize = 16;
@@ -28,33 +35,82 @@ const LANGUAGE: &str = "en";
 
 /// Reads a table; columns that `before` has stay where they are, NULL where this file has none of them.
 pub(crate) fn load(octets: Vec<u8>, before: Option<&Table>) -> Result<Table, String> {
-    let unreadable = |error: maxminddb::MaxMindDbError| {
-        format!(": it cannot be read as a MaxMind database: {error}; fetch it anew")
-    };
-    let reader = Reader::from_source(octets).map_err(unreadable)?;
-    let (mut prefixes, mut entries) = (PrefixList::default(), 0);
-    let (mut rows, mut records) = (HashMap::new(), Records::default());
-    let networks = reader.networks(WithinOptions::default().skip_empty_values()).map_err(unreadable)?;
-    for network in networks {
-        let found = network.map_err(unreadable)?;
-        let Some(offset) = found.offset() else { continue };
-        let row = if let Some(row) = rows.get(&offset) {
-            *row
-        } else {
-            let record: Option<Record> = found.decode().map_err(unreadable)?;
-            let row = records.add(record.unwrap_or_default());
-            rows.insert(offset, row);
-            row
-        };
-        let network = found.network().map_err(unreadable)?;
-        prefixes.push_network(network.ip(), network.prefix(), row);
-        entries += 1;
-        if entries > NETWORKS_MAX {
+    let reader = Reader::from_source(octets).map_err(|error| unreadable(&error))?;
+    // A tree in which two branches part at each node has one leaf more than it has nodes.
+    let leaves_max = reader.metadata().node_count as usize + 1;
+    let (mut networks, mut leaves) = (Networks::default(), 0);
+    for leaf in reader.networks(all_leaves(&reader)?).map_err(|error| unreadable(&error))? {
+        leaves += 1;
+        if leaves > leaves_max {
+            return Err(": its tree has circles or shared branches; fetch it anew".to_owned());
+        }
+        networks.add(&leaf.map_err(|error| unreadable(&error))?)?;
+    }
+    networks.finish(before)
+}
+
+fn unreadable(error: &MaxMindDbError) -> String {
+    format!(": it cannot be read as a MaxMind database: {error}; fetch it anew")
+}
+
+/// Leaves without a record are among them, so that they can be counted. Other branches that lead to IPv4 addresses are
+/// passed over, unless all of those have one record: what shares it would be passed over, too.
+fn all_leaves(reader: &Reader<Vec<u8>>) -> Result<WithinOptions, String> {
+    let first_v4 = reader.lookup(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).and_then(|found| found.network());
+    let leaves = WithinOptions::default().include_networks_without_data();
+    let has_v4_branch = first_v4.map_err(|error| unreadable(&error))?.is_ipv4();
+    Ok(if has_v4_branch { leaves } else { leaves.include_aliased_networks() })
+}
+
+/// The networks of a file, and their records.
+#[derive(Default)]
+struct Networks {
+    prefixes: PrefixList,
+    entries: usize,
+    /// By where a record is; empty ones have none.
+    rows: HashMap<usize, Option<u32>>,
+    records: Records,
+}
+
+impl Networks {
+    /// Adds a leaf, if it has a record.
+    fn add(&mut self, leaf: &LookupResult<'_, Vec<u8>>) -> Result<(), String> {
+        let Some(row) = self.row(leaf)? else { return Ok(()) };
+        let network = leaf.network().map_err(|error| unreadable(&error))?;
+        let (address, bits) = (network.ip(), network.prefix());
+        // The tree has IPv4 in `::/96`, and what holds for all of that comes as IPv6.
+        let has_all_v4 = address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && bits <= V4_DEPTH;
+        if has_all_v4 {
+            self.prefixes.push_network(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, row);
+        }
+        if !has_all_v4 || bits < V4_DEPTH {
+            self.prefixes.push_network(address, bits, row);
+        }
+        self.entries += 1;
+        if self.entries > NETWORKS_MAX {
             return Err(format!(": it has more than {NETWORKS_MAX} networks"));
         }
+        Ok(())
     }
-    let columns = records.finish(before.map(Table::columns).unwrap_or_default())?;
-    Ok(Table::new(Keys::Prefixes(Box::new(Prefixes::new(prefixes))), columns, entries))
+
+    /// The row of a leaf's record; `None` where it has none, or an empty one.
+    fn row(&mut self, leaf: &LookupResult<'_, Vec<u8>>) -> Result<Option<u32>, String> {
+        let Some(offset) = leaf.offset() else { return Ok(None) };
+        if let Some(row) = self.rows.get(&offset) {
+            return Ok(*row);
+        }
+        let record: Option<Record> = leaf.decode().map_err(|error| unreadable(&error))?;
+        let record = record.filter(|record| !record.is_empty);
+        let row = record.map(|record| self.records.add(record)).transpose()?;
+        self.rows.insert(offset, row);
+        Ok(row)
+    }
+
+    fn finish(self, before: Option<&Table>) -> Result<Table, String> {
+        let columns = self.records.finish(before.map(Table::columns).unwrap_or_default())?;
+        let keys = Keys::Prefixes(Box::new(Prefixes::new(self.prefixes)));
+        Ok(Table::new(keys, columns, self.entries))
+    }
 }
 
 /// A value of a record.
@@ -68,7 +124,11 @@ enum Scalar {
 
 /// The scalars of a record, each with its path.
 #[derive(Debug, Default)]
-struct Record(Vec<(String, Scalar)>);
+struct Record {
+    scalars: Vec<(String, Scalar)>,
+    /// Whether there is nothing in it, not even what has no column.
+    is_empty: bool,
+}
 
 /// The records of a file, column by column.
 #[derive(Default)]
@@ -80,17 +140,18 @@ struct Records {
 }
 
 impl Records {
-    fn add(&mut self, record: Record) -> u32 {
-        for (path, scalar) in record.0 {
+    fn add(&mut self, record: Record) -> Result<u32, String> {
+        for (path, scalar) in record.scalars {
             let next = self.columns.len();
             let place = *self.places.entry(path.clone()).or_insert(next);
             if place == next {
                 self.columns.push((path, vec![]));
+                check_width(self.columns.len())?;
             }
             self.columns[place].1.push((self.rows, scalar));
         }
         self.rows += 1;
-        self.rows - 1
+        Ok(self.rows - 1)
     }
 
     /// The columns by name, so that their order does not depend on which record comes first.
@@ -113,8 +174,18 @@ impl Records {
                 None => columns.push(column),
             }
         }
+        check_width(columns.len())?;
         Ok(columns)
     }
+}
+
+fn check_width(columns: usize) -> Result<(), String> {
+    if columns > COLUMNS_MAX {
+        return Err(format!(
+            ": its records have values by more than {COLUMNS_MAX} names, each of which is a column; take a file with fewer"
+        ));
+    }
+    Ok(())
 }
 
 /// The values of a path, of which most rows may have none.
@@ -169,12 +240,15 @@ enum Part {
     Map(Vec<(String, Part)>),
     /// Lists have no columns.
     Other,
+    /// A map or a list with nothing in it.
+    Nothing,
 }
 
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut record = Self::default();
-        record.add("", PartVisitor { depth: 0 }.deserialize(deserializer)?);
+        let part = PartVisitor { depth: 0 }.deserialize(deserializer)?;
+        let mut record = Self { scalars: vec![], is_empty: matches!(part, Part::Nothing) };
+        record.add("", part);
         Ok(record)
     }
 }
@@ -182,14 +256,14 @@ impl<'de> Deserialize<'de> for Record {
 impl Record {
     fn add(&mut self, path: &str, part: Part) {
         match part {
-            Part::Scalar(scalar) => self.0.push((path.to_owned(), scalar)),
+            Part::Scalar(scalar) => self.scalars.push((path.to_owned(), scalar)),
             Part::Map(parts) => {
                 let is_names = path == NAMES || path.ends_with(&format!(".{NAMES}"));
                 let dot = if path.is_empty() { "" } else { "." };
                 let read = parts.into_iter().filter(|(key, _)| !is_names || key == LANGUAGE);
                 read.for_each(|(key, part)| self.add(&format!("{path}{dot}{key}"), part));
             }
-            Part::Other => {}
+            Part::Other | Part::Nothing => {}
         }
     }
 }
@@ -246,8 +320,11 @@ impl<'de> Visitor<'de> for PartVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Part, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Part::Other)
+        let mut part = Part::Nothing;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            part = Part::Other;
+        }
+        Ok(part)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
@@ -255,7 +332,7 @@ impl<'de> Visitor<'de> for PartVisitor {
         while let Some(name) = map.next_key()? {
             parts.push((name, map.next_value_seed(Self { depth: self.depth + 1 })?));
         }
-        Ok(Part::Map(parts))
+        Ok(if parts.is_empty() { Part::Nothing } else { Part::Map(parts) })
     }
 }
 
@@ -325,6 +402,67 @@ mod tests {
         let wrong =
             load(database("Country", &[("10.0.0.0".parse().unwrap(), 8, &country("DE"))]), Some(&before));
         assert!(wrong.unwrap_err().starts_with(": it has other columns than the file before"));
+    }
+
+    #[test]
+    fn a_record_for_all_of_ipv4_holds_for_its_addresses() {
+        let (one, two) = (asn(64_500, "one"), asn(64_501, "two"));
+        let (v4, v6) = ("0.0.0.0".parse().unwrap(), "2001:db8::".parse().unwrap());
+        let sought = addresses(&["0.0.0.0", "255.255.255.255", "2001:db8::1", "::1"]);
+        for (of_v6, expected) in [(&one, "one"), (&two, "two")] {
+            let table = load(database("ASN", &[(v4, 0, &one), (v6, 32, of_v6)]), None).unwrap();
+            assert_eq!(table.entries(), 2);
+            let names = table.values(&sought, "autonomous_system_organization").unwrap();
+            let names: Vec<_> = names.as_string_view().iter().collect();
+            assert_eq!(names, [Some("one"), Some("one"), Some(expected), None]);
+        }
+    }
+
+    #[test]
+    fn ipv4_networks_lie_within_those_of_ipv6_around_them() {
+        let (one, two) = (asn(64_500, "one"), asn(64_501, "two"));
+        let networks = [("10.0.0.0".parse().unwrap(), 8, &one), ("::".parse().unwrap(), 64, &two)];
+        let table = load(database("ASN", &networks), None).unwrap();
+        let sought = addresses(&["10.0.0.1", "11.0.0.1", "::1:0:0:1"]);
+        let names = table.values(&sought, "autonomous_system_organization").unwrap();
+        let expected = [Some("one"), Some("two"), Some("two")];
+        assert_eq!(names.as_string_view().iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_record_with_nothing_in_it_is_none() {
+        let (one, nothing, list) = (asn(64_500, "one"), Value::Map(vec![]), Value::List(vec![]));
+        let networks = [
+            ("10.0.0.0".parse().unwrap(), 8, &one),
+            ("11.0.0.0".parse().unwrap(), 8, &nothing),
+            ("12.0.0.0".parse().unwrap(), 8, &list),
+        ];
+        let table = load(database("ASN", &networks), None).unwrap();
+        assert_eq!(table.entries(), 1);
+        let rows = table.rows(&addresses(&["10.0.0.1", "11.0.0.1", "12.0.0.1", "13.0.0.1"])).unwrap();
+        assert_eq!(rows.iter().collect::<Vec<_>>(), [Some(0), None, None, None]);
+    }
+
+    #[test]
+    fn a_tree_with_circles_or_shared_branches_is_refused() {
+        let one = asn(64_500, "one");
+        // Two nodes, of two branches of four octets each: the first one leads to nothing and to the second.
+        let whole = database("ASN", &[("8000::".parse().unwrap(), 2, &one)]);
+        assert_eq!(load(whole.clone(), None).unwrap().entries(), 1);
+        for (place, node) in [(0, 1), (4, 0)] {
+            let mut damaged = whole.clone();
+            damaged[place..place + 4].copy_from_slice(&u32::to_be_bytes(node));
+            let wrong = load(damaged, None).unwrap_err();
+            assert!(wrong.starts_with(": its tree has circles or shared branches"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn columns_are_no_more_than_there_may_be() {
+        let scalars = (0..=COLUMNS_MAX).map(|number| (number.to_string(), Scalar::Boolean(true)));
+        let record = Record { scalars: scalars.collect(), is_empty: false };
+        let wrong = Records::default().add(record).unwrap_err();
+        assert!(wrong.starts_with(": its records have values by more than 1024 names"), "{wrong}");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// When a file was changed last, its octets, and which file it is: an editor may put another one in its place. Who may
-/// read it changes neither, but when its inode was changed.
+/// When a file was changed last, its octets, and which file it is: an editor may put another one in its place. That
+/// other people may read it shows in when its inode was changed, and in nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,

@@ -46,12 +46,17 @@ enum Branch {
 }
 
 /// A file of a kind such as `GeoLite2-ASN`; networks may lie within others.
+///
+/// # Panics
+/// When a network is all of IPv6, or longer than its family's addresses, or a text, map or list is longer than the
+/// lengths that are written here.
 #[must_use]
 pub fn database(kind: &str, networks: &[Network<'_>]) -> Vec<u8> {
     let (mut data, mut offsets) = (vec![], HashMap::new());
     let mut nodes = vec![[Branch::Nothing; 2]];
     let mut sorted: Vec<_> = networks.iter().collect();
-    sorted.sort_by_key(|(_, bits, _)| *bits);
+    // What lies within others comes behind them, of whichever family they are.
+    sorted.sort_by_key(|(address, bits, _)| depth_of(address, *bits));
     for (address, bits, value) in sorted {
         let mut encoded = vec![];
         encode(value, &mut encoded);
@@ -59,11 +64,11 @@ pub fn database(kind: &str, networks: &[Network<'_>]) -> Vec<u8> {
             data.extend_from_slice(encoded);
             (data.len() - encoded.len()) as u32
         });
-        let (number, depth) = match address {
-            IpAddr::V4(v4) => (u128::from(v4.to_bits()), V4_DEPTH + bits),
-            IpAddr::V6(v6) => (v6.to_bits(), *bits),
+        let number = match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
         };
-        insert(&mut nodes, number, depth, offset);
+        insert(&mut nodes, number, depth_of(address, *bits), offset);
     }
     let mut file = tree(&nodes);
     file.extend([0; SEPARATOR_OCTETS]);
@@ -73,7 +78,14 @@ pub fn database(kind: &str, networks: &[Network<'_>]) -> Vec<u8> {
     file
 }
 
+/// How many bits of the tree lead to a network.
+fn depth_of(address: &IpAddr, bits: u32) -> u32 {
+    if address.is_ipv4() { V4_DEPTH + bits } else { bits }
+}
+
 fn insert(nodes: &mut Vec<[Branch; 2]>, number: u128, depth: u32, offset: u32) {
+    assert!(depth > 0, "the tree begins with a node, so that no record is for all of IPv6");
+    assert!(depth <= 128, "no network is longer than its family's addresses");
     let mut node = 0;
     for level in 0..depth {
         let bit = (number >> (127 - level) & 1) as usize;
@@ -132,6 +144,7 @@ fn encode(value: &Value, file: &mut Vec<u8>) {
             file.extend(number.to_be_bytes());
         }
         Value::List(values) => {
+            assert!(values.len() < 29, "a list has less than 29 values here");
             file.extend([values.len() as u8, 11 - 7]);
             values.iter().for_each(|value| encode(value, file));
         }
@@ -155,10 +168,12 @@ fn encode(value: &Value, file: &mut Vec<u8>) {
     }
 }
 
-/// The type and the size of what follows.
+/// The type and the size of what follows, of which larger ones would need more octets.
 fn control(kind: u8, size: usize, file: &mut Vec<u8>) {
-    match size {
-        0..29 => file.push(kind << 5 | size as u8),
-        _ => file.extend([kind << 5 | 29, (size - 29) as u8]),
+    if size < 29 {
+        file.push(kind << 5 | size as u8);
+    } else {
+        let rest = u8::try_from(size - 29).expect("a text or a map has less than 285 octets or entries here");
+        file.extend([kind << 5 | 29, rest]);
     }
 }
