@@ -37,6 +37,8 @@ pub struct TemplateFile {
     path: PathBuf,
     /// Whether numbers are kept besides, so that what is sent between two runs is missing.
     keeps_numbers: bool,
+    /// Whether this run has been asked to keep anything yet.
+    has_begun: bool,
     /// Changes of templates that the writer knows of, and when it was told.
     told: (u64, EventTime),
     writer: Option<Writer>,
@@ -68,7 +70,7 @@ impl TemplateFile {
     pub(crate) fn in_folder(folder: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let (path, told) = (folder.join(name), (0, EventTime::MIN));
-        Ok(Self { path, keeps_numbers: false, told, writer: None })
+        Ok(Self { path, keeps_numbers: false, has_begun: false, told, writer: None })
     }
 
     /// Keeps the exporters' numbers, too, at the end, and goes on with those of an earlier run: what is sent between
@@ -121,16 +123,15 @@ impl TemplateFile {
     /// # Errors
     /// What the operating system said of an earlier write.
     pub fn keep(&mut self, decoder: &ExportDecoder, now: EventTime) -> io::Result<()> {
-        if now < self.told.1.plus(WRITE_EVERY_NS) {
-            return Ok(());
-        }
-        if self.told.1 == EventTime::MIN && self.keeps_numbers && self.has_numbers() {
+        if !std::mem::replace(&mut self.has_begun, true) && self.keeps_numbers && self.has_numbers() {
             // Another listener, which ended when this one had begun, left them.
             self.forget_numbers()?;
         }
+        if now < self.told.1.plus(WRITE_EVERY_NS) {
+            return Ok(());
+        }
         let changes = decoder.template_changes();
         if changes == self.told.0 {
-            self.told.1 = now;
             return Ok(());
         }
         match self.writer()?.orders.try_send(decoder.templates().collect()) {
