@@ -27,14 +27,14 @@ const MTU_OCTETS: u32 = 1500;
 const EXPORTERS: u32 = 20;
 /// How long the node is not there, and the interface.
 const AWAY: Duration = Duration::from_secs(3);
-/// What was sent last is in windows that have closed after so long.
-const CLOSED_WITHIN: Duration = Duration::from_secs(15);
+/// What was sent last is in windows that have closed after so long: flows that are made of packets come late.
+const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A day in the life of a node, compressed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Seconds that it takes
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(60..))]
+    /// Seconds that it takes; windows close within some thirty, and there are five parts
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(180..))]
     seconds: u64,
     /// Records of flow exports in a second
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1000..))]

@@ -101,8 +101,15 @@ impl Windows {
             "\nFinal windows of exports are off what was sent by {:.3} % at the most.\n",
             worst * 100.0
         );
+        text.push_str("| not whole | begins | records | completeness | status |\n|---|---|--:|--:|---|\n");
+        for ((query, start), Window { records, completeness, status }) in &self.all {
+            if status != "final" || completeness.is_none_or(|part| part < 1.0) {
+                let part = completeness.map_or_else(|| "–".to_owned(), |part| format!("{part:.4}"));
+                let _ = writeln!(text, "| {query} | {start} | {records} | {part} | {status} |");
+            }
+        }
         text.push_str(
-            "| ended by | answered after ms | queries that came and went | slowest ms | MB after a minute | least | most |\n\
+            "\n| ended by | answered after ms | queries that came and went | slowest ms | MB after a minute | least | most |\n\
              |---|--:|--:|--:|--:|--:|--:|\n",
         );
         for life in lives {
