@@ -49,7 +49,7 @@ impl StateFolder {
                 )));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                put(&version, VERSION).map_err(|error| said(&error.to_string()))?;
+                put(&version, [VERSION.as_bytes()]).map_err(|error| said(&error.to_string()))?;
                 true
             }
             Err(error) => return Err(said(&format!("version: {error}"))),
@@ -112,7 +112,7 @@ impl QueryFolder {
     /// A sentence; then what was there is there still.
     pub fn save(&self, query: &Definition) -> Result<(), CatalogError> {
         let path = self.path_of(&query.name);
-        put(&path, &query.to_text())
+        put(&path, [query.to_text().as_bytes()])
             .map_err(|error| CatalogError::Failed(format!("{} cannot be written: {error}", path.display())))
     }
 
@@ -142,14 +142,18 @@ fn load(path: &Path) -> Result<Definition, String> {
     Definition::of_text(&name, &text).map_err(|error| said(error.to_string()))
 }
 
-/// Puts a text into a file, as a whole or not at all.
-fn put(path: &Path, text: &str) -> io::Result<()> {
+/// Puts octets into a file, as a whole or not at all.
+pub(crate) fn put<'a>(path: &Path, parts: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
+    parts.into_iter().try_for_each(|part| file.write_all(part))?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    // The name is in the folder for good, too.
+    keep_names(path)
+}
+
+/// Keeps what was put beside this file, or taken away there, over a loss of power.
+pub(crate) fn keep_names(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 

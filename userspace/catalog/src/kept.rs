@@ -5,11 +5,12 @@
 //! be taken up is put aside, never overwritten.
 
 use crate::definition::Definition;
+use crate::folder::put;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tapline_engine::{
     CoveredSecond, DATAFUSION_VERSION, Held, STATES_VERSION, Suspended, SuspendedHead, SuspendedWindows,
 };
@@ -203,12 +204,6 @@ fn write(path: &Path, head: &[u8], states: &[Vec<u8>]) -> io::Result<()> {
     let mut checksum = crc32fast::Hasher::new();
     let parts = || [&length[..], head].into_iter().chain(states.iter().map(Vec::as_slice));
     parts().for_each(|part| checksum.update(part));
-    let beside: PathBuf = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(TITLE)?;
-    file.write_all(&checksum.finalize().to_le_bytes())?;
-    parts().try_for_each(|part| file.write_all(part))?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    let checksum = checksum.finalize().to_le_bytes();
+    put(path, [TITLE, &checksum[..]].into_iter().chain(parts()))
 }

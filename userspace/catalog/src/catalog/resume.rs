@@ -2,8 +2,9 @@
 
 use super::{Catalog, Core, Level, Tell, ended, lock, streams_of};
 use crate::definition::Definition;
+use crate::folder::keep_names;
 use crate::kept::Kept;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use tapline_engine::{Beginning, Report, Suspended};
@@ -48,9 +49,7 @@ impl Catalog {
             || fs::remove_file(path),
             |_| fs::rename(path, path.with_extension(format!("left-{}", self.clock.now().0))),
         );
-        // Gone after a loss of power, too.
-        let left = left.and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()));
-        if let Err(error) = left {
+        if let Err(error) = left.and_then(|()| keep_names(path)) {
             self.log.say(Level::Warning, &format!("{} cannot be removed: {error}", path.display()));
         }
     }
