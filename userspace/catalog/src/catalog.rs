@@ -2,6 +2,7 @@
 
 pub(crate) mod reload;
 mod resume;
+mod work;
 
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
@@ -9,6 +10,8 @@ use crate::folder::QueryFolder;
 use crate::input::InputSet;
 use crate::inputs::Inputs;
 use crate::kept::Kept;
+use crate::limits::Allowance;
+use crate::meter::Meter;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
 use crate::status::{QueryRunState, QueryStatus, Snapshot};
@@ -19,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineOptions, Event, QueryId, QuerySnapshot, ResultColumns,
+    EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot, ResultColumns,
     Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::{TableStatus, Tables};
@@ -73,6 +76,8 @@ pub struct CatalogOptions {
     pub clock: Arc<dyn Clock>,
     /// Queries that may run at once.
     pub queries_max: usize,
+    /// What each of them may take.
+    pub allowance: Allowance,
     /// What tells anew what is to be read, where a file says it.
     pub reread: Option<Reread>,
     /// Where queries are kept; without it they are forgotten at the end.
@@ -108,6 +113,9 @@ struct Core {
     queries: BTreeMap<String, Entry>,
     subscriber: Subscriber,
     queries_max: usize,
+    allowance: Allowance,
+    /// What the engine takes for what the allowance does not say.
+    limits: QueryLimits,
     folder: Option<QueryFolder>,
     /// What an earlier run held, until inputs are opened.
     kept: Option<Kept>,
@@ -121,6 +129,7 @@ struct Entry {
     results: Arc<Results>,
     since: EventTime,
     counted: Counted,
+    meter: Meter,
     failure: Option<String>,
 }
 
@@ -129,6 +138,7 @@ struct Entry {
 struct Counted {
     ledger: QueryLedger,
     octets_held: u64,
+    groups_held: u64,
     results_lost: u64,
 }
 
@@ -139,17 +149,19 @@ impl Catalog {
     /// # Errors
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
-        let CatalogOptions { engine, tables, clock, queries_max, reread, folder, windows, log } = options;
+        let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, folder, windows, log } =
+            options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
-        let engine = EngineOptions { sources: inputs.len(), ..engine };
+        let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
         let engine = Engine::start(engine, Arc::clone(&clock), subscriber.clone())
             .map_err(|error| error.to_string())?;
         let inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
         inputs.check()?;
         let kept = resume::load(windows.as_deref(), clock.now(), log.as_ref());
         let (engine, queries) = (Some(engine), BTreeMap::new());
-        let core = Core { engine, inputs, table, queries, subscriber, queries_max, folder, kept };
+        let core =
+            Core { engine, inputs, table, queries, subscriber, queries_max, allowance, limits, folder, kept };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
             planning: Mutex::default(),
@@ -266,6 +278,7 @@ impl Catalog {
         let planned = self.plan(definition)?;
         let core = self.core();
         core.check_elements(&planned.query)?;
+        core.allowed(definition)?;
         Ok(core.explained(&planned, &streams_of(&planned.query)))
     }
 
@@ -338,13 +351,16 @@ impl Catalog {
         let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
         let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
         let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
+        let allowance = core.allowed(&definition)?;
+        let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
-        let added = engine.add_query_from(beginning, &definition.name, planned.query, subscriber);
+        let new = NewQuery { name: &definition.name, query: planned.query, limits, from: beginning };
+        let added = engine.add(new, subscriber);
         let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
         self.results_mut().insert(id, Arc::clone(&results));
         let (name, since) = (definition.name.clone(), self.clock.now());
-        let (counted, failure) = (Counted::default(), None);
-        let entry = Entry { definition, id, query, results, since, counted, failure };
+        let (counted, meter, failure) = (Counted::default(), Meter::new(work, since), None);
+        let entry = Entry { definition, id, query, results, since, counted, meter, failure };
         core.queries.insert(name, entry);
         core.settle();
         Ok((id, explained))
@@ -380,6 +396,7 @@ impl Catalog {
     fn look_after_inputs(&self) {
         let core = &mut *self.core();
         let Some(snapshot) = core.look() else { return };
+        core.look_after_work(&snapshot, self.clock.now(), self.log.as_ref());
         let Some(engine) = &mut core.engine else { return };
         core.inputs.look(engine, &snapshot);
         if core.inputs.is_any_absent() {
@@ -452,14 +469,19 @@ impl Core {
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
-                let QuerySnapshot { ledger, octets_held, results_lost, .. } = *query;
-                entry.counted = Counted { ledger, octets_held, results_lost };
+                let QuerySnapshot { ledger, octets_held, groups_held, results_lost, .. } = *query;
+                entry.counted = Counted { ledger, octets_held, groups_held, results_lost };
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }
             }
         }
         Some(snapshot)
+    }
+
+    /// What a query may take.
+    fn allowed(&self, definition: &Definition) -> Result<Allowance, CatalogError> {
+        definition.options.allowance.within(&self.allowance).map_err(CatalogError::wrong)
     }
 
     fn check_elements(&self, query: &ContinuousQuery) -> Result<(), CatalogError> {
@@ -489,6 +511,9 @@ impl Core {
             since: entry.since,
             ledger: entry.counted.ledger,
             octets_held: entry.counted.octets_held,
+            groups_held: entry.counted.groups_held,
+            ns_a_row: entry.meter.ns_a_row(),
+            held_back: entry.meter.reason(),
             results_lost: entry.counted.results_lost,
             last_window: entry.results.last_window(),
             streams: streams.into_iter().map(|id| id.stream().name).collect(),

@@ -1,10 +1,11 @@
 //! What a query is called, what it asks, and what was said besides.
 //!
 //! As text, comments stand before the statement: lines of the note, and options, a line each, such as
-//! `-- early: 10s`.
+//! `-- early: 10s` or `-- groups_max: 100_000`.
 
 use crate::duration::{duration_text, parse_duration};
 use crate::error::{CatalogError, nearest};
+use crate::limits::Allowance;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,14 +13,13 @@ use std::time::Duration;
 const NAME_OCTETS_MAX: usize = 64;
 const TEXT_OCTETS_MAX: usize = 1 << 20;
 
-/// The options that a text may name.
-const OPTIONS: [&str; 1] = ["early"];
-
 /// What was said of a query besides its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryOptions {
     /// Each time that so much of a window has passed, the window so far is given.
     pub early: Option<Duration>,
+    /// What it may take, where that is less than all may.
+    pub allowance: Allowance,
     /// What it is for; may have several lines.
     pub note: String,
 }
@@ -82,6 +82,9 @@ impl Definition {
         if let Some(early) = self.options.early {
             let _ = writeln!(text, "-- early: {}", duration_text(early));
         }
+        for (key, value) in self.options.allowance.said() {
+            let _ = writeln!(text, "-- {key}: {value}");
+        }
         text.push_str(&self.sql);
         text.push('\n');
         text
@@ -97,8 +100,13 @@ impl QueryOptions {
             self.early = Some(early);
             return Ok(true);
         }
-        let is_word = !key.is_empty() && key.chars().all(|character| character.is_ascii_lowercase());
-        match nearest(key, OPTIONS.into_iter()).filter(|_| is_word) {
+        if Allowance::KEYS.contains(&key) {
+            self.allowance.say(key, value.trim())?;
+            return Ok(true);
+        }
+        let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
+        let is_word = !key.is_empty() && key.chars().all(is_word);
+        match nearest(key, ["early"].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
         }
@@ -124,10 +132,11 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_it_was_written() {
-        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\nSELECT 1\n-- inside\nFROM flows;\n";
+        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- groups_max: 1000\n-- beyond: fold\nSELECT 1\n-- inside\nFROM flows;\n";
         let query = Definition::of_text("top-talkers_2", text).unwrap();
         assert_eq!(query.options.note, "Who talks most.\n\nLook for: strangers.");
         assert_eq!(query.options.early, Some(Duration::from_secs(10)));
+        assert_eq!(query.options.allowance.groups_max, Some(1000));
         assert_eq!(query.sql, "SELECT 1\n-- inside\nFROM flows;");
         assert_eq!(query.to_text(), text);
         let plain = Definition::of_text("a", "\u{feff}SELECT 1").unwrap();
@@ -146,6 +155,11 @@ mod tests {
             message("-- early: soon\n"),
             "line 1: early: write a number with ms, s, m or h, such as 30s"
         );
+        assert_eq!(
+            message("-- group_max: 10\n"),
+            "line 1: there is no option `group_max`; did you mean `groups_max`?"
+        );
+        assert_eq!(message("-- beyond: x\n"), "line 1: beyond: write fold, sample or stop");
         for name in ["", "a b", "../a", "-a", ".sql", "ä", &"a".repeat(65)] {
             let message = Definition::of_text(name, "").unwrap_err().to_string();
             assert!(message.contains("cannot be a query's name"), "{message}");

@@ -13,12 +13,13 @@ use std::ops::Range;
 use std::path::Path;
 use tapline_engine::{
     CoveredSecond, DATAFUSION_VERSION, Held, STATES_VERSION, Suspended, SuspendedHead, SuspendedWindows,
+    Unread,
 };
 use tapline_query::ContinuousQuery;
 use tapline_record::{EventTime, StreamId};
 
 /// First line of the file.
-const TITLE: &[u8] = b"tapline open windows 1\n";
+const TITLE: &[u8] = b"tapline open windows 2\n";
 /// Octets behind the title: the checksum of what comes after it, and the length of the head.
 const CHECKSUM_OCTETS: usize = 4;
 const LENGTH_OCTETS: usize = 8;
@@ -56,7 +57,8 @@ struct QueryHead {
     sql: String,
     early_ns: Option<u128>,
     windows: SuspendedHead,
-    late: Vec<(i64, u64)>,
+    /// Second, and rows that came too late or were left out.
+    unread: Vec<(i64, u64, u64)>,
     /// Of the states of each lower half.
     octets: Vec<usize>,
 }
@@ -98,13 +100,14 @@ impl Kept {
     ) -> Result<(), String> {
         let (mut heads, mut states) = (vec![], vec![]);
         for (definition, query, held) in queries {
+            let unread = held.unread.iter().map(|(second, rows)| (*second, rows.late, rows.left_out));
             let (windows, halves) = held.windows.encode(query).map_err(|error| error.to_string())?;
             heads.push(QueryHead {
                 name: definition.name.clone(),
                 sql: definition.sql.clone(),
                 early_ns: definition.options.early.map(|early| early.as_nanos()),
                 windows,
-                late: held.late.clone(),
+                unread: unread.collect(),
                 octets: halves.iter().map(Vec::len).collect(),
             });
             states.extend(halves);
@@ -160,7 +163,9 @@ impl Kept {
         let (head, states) = (self.head.queries.remove(place), self.states.remove(place));
         let states: Vec<&[u8]> = states.into_iter().map(|range| &self.octets[range]).collect();
         let windows = SuspendedWindows::decode(&head.windows, &states, query)?;
-        Ok(Some(Held { windows, late: head.late }))
+        let unread = head.unread.into_iter();
+        let unread = unread.map(|(second, late, left_out)| (second, Unread { late, left_out }));
+        Ok(Some(Held { windows, unread: unread.collect() }))
     }
 
     /// The queries that nobody has taken.

@@ -74,8 +74,14 @@ pub struct QueryStatus {
     pub since: EventTime,
     /// The fates of its rows.
     pub ledger: QueryLedger,
-    /// Octets of what came for windows that are open.
+    /// Octets of what is held for windows that are open, or not yet given.
     pub octets_held: u64,
+    /// Groups of panes that are open.
+    pub groups_held: u64,
+    /// Nanoseconds of work a row, lately; `None` before there were rows.
+    pub ns_a_row: Option<u64>,
+    /// What is done about it, where it works more than it may.
+    pub held_back: Option<String>,
     /// Results that were lost on their way.
     pub results_lost: u64,
     /// The newest window that was given as a whole.

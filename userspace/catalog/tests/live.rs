@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    Catalog, CatalogError, CatalogOptions, Definition, Input, InputSet, Level, QueryFolder, QueryOptions,
-    QueryRunState, SourceState, Tell,
+    Allowance, Catalog, CatalogError, CatalogOptions, Definition, Input, InputSet, Level, QueryFolder,
+    QueryOptions, QueryRunState, SourceState, Tell,
 };
 use tapline_engine::EngineOptions;
 use tapline_record::{FLOWS, PACKETS, Stream};
@@ -91,6 +91,7 @@ fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
         tables: Arc::default(),
         clock: Arc::new(SystemClock),
         queries_max: 500,
+        allowance: Allowance::default(),
         reread: None,
         folder,
         windows: None,

@@ -6,7 +6,7 @@
 //! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
 //! that it belongs to were given already.
 
-use crate::suspended::LateRows;
+use crate::suspended::UnreadRows;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int64Type, TimestampNanosecondType};
@@ -165,12 +165,21 @@ fn merge(report: &mut Report, news: CoveredSecond) {
     }
 }
 
+/// Rows that a query did not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// They came too late: their windows were closed, and others are short of them.
+    pub late: u64,
+    /// They are not in its sample.
+    pub left_out: u64,
+}
+
 /// The merger's side.
 #[derive(Debug, Default)]
 pub(crate) struct CoverageLog {
     streams: [BySecond; StreamId::COUNT],
-    /// Rows that came too late for each query, by the second of the latest rows of that moment.
-    late: HashMap<QueryId, BTreeMap<i64, u64>>,
+    /// Rows that each query did not read, by the second of the latest rows of that moment.
+    unread: HashMap<QueryId, BTreeMap<i64, Unread>>,
 }
 
 impl CoverageLog {
@@ -194,46 +203,53 @@ impl CoverageLog {
         StreamId::ALL.into_iter().zip(&self.streams).flat_map(of).collect()
     }
 
-    /// Rows that came too late for a query, by second.
-    pub(crate) fn late_of(&self, query: QueryId) -> LateRows {
-        let late = self.late.get(&query).into_iter().flatten();
-        late.map(|(second, rows)| (*second, *rows)).collect()
+    /// Rows that a query did not read, by second.
+    pub(crate) fn unread_of(&self, query: QueryId) -> UnreadRows {
+        let unread = self.unread.get(&query).into_iter().flatten();
+        unread.map(|(second, rows)| (*second, *rows)).collect()
     }
 
-    /// Goes on with what was known of rows that came too late for a query.
-    pub(crate) fn resume_late(&mut self, query: QueryId, late: LateRows) {
-        if !late.is_empty() {
-            self.late.entry(query).or_default().extend(late);
+    /// Goes on with what was known of rows that a query did not read.
+    pub(crate) fn resume_unread(&mut self, query: QueryId, unread: UnreadRows) {
+        if !unread.is_empty() {
+            self.unread.entry(query).or_default().extend(unread);
         }
     }
 
     /// Forgets a query.
     pub(crate) fn forget(&mut self, query: QueryId) {
-        self.late.remove(&query);
+        self.unread.remove(&query);
     }
 
-    /// Notes rows that came too late for a query over `streams`.
-    pub(crate) fn note_late(&mut self, query: QueryId, streams: &[StreamId], rows: u64) {
+    /// Notes rows that a query over `streams` did not read.
+    pub(crate) fn note_unread(&mut self, query: QueryId, streams: &[StreamId], rows: Unread) {
         let seconds = streams.iter().filter_map(|stream| self.streams[*stream as usize].last_key_value());
         let latest = seconds.map(|(second, _)| *second).max().unwrap_or(0);
-        let late = self.late.entry(query).or_default();
-        *late.entry(latest).or_default() += rows;
-        while late.len() > SECONDS_MAX {
-            late.pop_first();
+        let unread = self.unread.entry(query).or_default();
+        let known = unread.entry(latest).or_default();
+        known.late += rows.late;
+        known.left_out += rows.left_out;
+        while unread.len() > SECONDS_MAX {
+            unread.pop_first();
         }
     }
 
-    /// Which part of the window's records arrived in time for this query, of that stream of which the least did;
-    /// `None` when nothing is known of it.
+    /// Which part of the window's records arrived in time for this query and was read, of that stream of which the least
+    /// was; `None` when nothing is known of it.
     pub(crate) fn of(&self, query: QueryId, streams: &[StreamId], window: Span) -> Option<f64> {
         let last = window.end.0.saturating_sub(1);
         let seconds = window.start.0.div_euclid(SECOND_NS)..=last.div_euclid(SECOND_NS);
-        let late = self.late.get(&query).map(|late| late.range(seconds.clone()).map(|(_, rows)| rows).sum());
-        let late = late.unwrap_or(0_u64) as f64;
-        let parts = streams.iter().filter_map(|stream| {
-            let (delivered, missing) = sums(&self.streams[*stream as usize], seconds.clone());
-            let offered = delivered + f64::max(missing, 0.0) + late;
-            (offered > 0.0).then(|| delivered / offered)
+        let unread = self.unread.get(&query).into_iter().flat_map(|unread| unread.range(seconds.clone()));
+        let (late, left_out) =
+            unread.fold((0, 0), |(late, left_out), (_, rows)| (late + rows.late, left_out + rows.left_out));
+        let sums = streams.iter().map(|stream| sums(&self.streams[*stream as usize], seconds.clone()));
+        let sums: Vec<(f64, f64)> = sums.collect();
+        // Of which stream they were is not known: of each the same part.
+        let all: f64 = sums.iter().map(|(delivered, _)| delivered).sum();
+        let read = if all > 0.0 { f64::max(1.0 - left_out as f64 / all, 0.0) } else { 1.0 };
+        let parts = sums.into_iter().filter_map(|(delivered, missing)| {
+            let offered = delivered + f64::max(missing, 0.0) + late as f64;
+            (offered > 0.0).then(|| delivered * read / offered)
         });
         parts.reduce(f64::min)
     }
@@ -299,15 +315,27 @@ mod tests {
             log.note(&reporter.take());
         };
         let flows = &[StreamId::Flows];
+        let late = |late| Unread { late, left_out: 0 };
         note(&mut log, &[-86_400, 10, 11, 12, i64::MIN / SECOND_NS + 1]);
-        log.note_late(QueryId(0), flows, 1);
-        log.note_late(QueryId(1), flows, 9);
+        log.note_unread(QueryId(0), flows, late(1));
+        log.note_unread(QueryId(1), flows, late(9));
         note(&mut log, &[25, -1]);
-        log.note_late(QueryId(0), flows, 3);
+        log.note_unread(QueryId(0), flows, late(3));
         assert_eq!(window(&log, 10, 20), Some(0.75));
         assert_eq!(window(&log, 20, 30), Some(0.25));
         let other = log.of(QueryId(2), flows, span(0, 30));
         assert_eq!(other, Some(1.0), "another query had none");
+    }
+
+    #[test]
+    fn a_sample_is_a_part() {
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
+        reporter.miss(4);
+        reporter.note(StreamId::Flows, &batch(&[10, 10, 10, 11]), false, true);
+        log.note(&reporter.take());
+        log.note_unread(QueryId(0), &[StreamId::Flows], Unread { late: 0, left_out: 3 });
+        assert_eq!(window(&log, 10, 12), Some(0.125), "a quarter of the half that came");
+        assert_eq!(log.of(QueryId(1), &[StreamId::Flows], span(10, 12)), Some(0.5));
     }
 
     #[test]
@@ -337,10 +365,10 @@ mod tests {
         );
         let mut other = CoverageLog::default();
         other.note(&known);
-        other.resume_late(QueryId(7), vec![(9, 10)]);
+        other.resume_unread(QueryId(7), vec![(9, Unread { late: 10, left_out: 0 })]);
         other.note(&[CoveredSecond::delivered(StreamId::Flows, 9, 20)]);
         assert_eq!(other.of(QueryId(7), &[StreamId::Flows], self::span(9, 10)), Some(0.5));
-        assert_eq!(other.late_of(QueryId(7)), [(9, 10)]);
+        assert_eq!(other.unread_of(QueryId(7)), [(9, Unread { late: 10, left_out: 0 })]);
         let always = Span { start: EventTime::MIN, end: EventTime::MAX };
         assert_eq!(CoveredSecond::missing(StreamId::Flows, always, 1.0).count(), STEPS_MAX as usize);
         let never = Span { start: EventTime(5), end: EventTime(5) };

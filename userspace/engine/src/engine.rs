@@ -1,11 +1,12 @@
 //! The engine: whoever has it adds and removes sources and queries while it runs.
 
+mod queries;
 mod suspend;
 
-use suspend::Begun;
+pub use queries::NewQuery;
 
 use crate::account_source::AccountSource;
-use crate::accounts::{Accounts, NamedQuery};
+use crate::accounts::Accounts;
 use crate::affinity::Affinity;
 use crate::coverage::CoveredSecond;
 use crate::demand;
@@ -13,28 +14,25 @@ use crate::dispatcher::{Dispatcher, WorkerLink};
 use crate::error::EngineError;
 use crate::feed::Feed;
 use crate::machine::Runner;
-use crate::merger::{Merger, MergerOrder, MergerQuery};
+use crate::merger::{Merger, MergerOrder};
 use crate::options::EngineOptions;
-use crate::outlet::{OpenOutlets, Outlet};
-use crate::query_state::{EndReason, QueryState};
+use crate::outlet::OpenOutlets;
+use crate::query_state::QueryState;
 use crate::reader::{Reader, SourceOrder, Surroundings};
 use crate::ring::{Flags, Patience, Unparker};
-use crate::run::{Run, RunId};
-use crate::shared::{RunPlan, Sharing};
+use crate::run::{Memory, RunId};
+use crate::shared::Sharing;
 use crate::snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 use crate::source_state::SourceState;
 use crate::subscription::Subscriber;
-use crate::suspended::Beginning;
 use crate::threads::Threads;
-use crate::worker::{Worker, WorkerInput, WorkerOrder, WorkerQuery};
+use crate::worker::{Worker, WorkerInput, WorkerOrder};
 use rtrb::{Producer, RingBuffer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use tapline_operators::{
-    Finisher, LowerOperator, OperatorLimits, QueryFailure, QueryId, SourceId, StreamBatch, WorkerId,
-};
-use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{Epoch, EventTime, LEDGER, Layout, StreamId, Watermarks};
+use tapline_operators::{QueryId, SourceId, StreamBatch, WorkerId};
+use tapline_query::ContinuousQuery;
+use tapline_record::{Epoch, LEDGER, Layout, StreamId, Watermarks};
 use tapline_sources::{Clock, Demand, Progress, Source};
 
 /// Messages on the way from one worker to the merger.
@@ -71,6 +69,7 @@ pub struct Engine {
     outlets: Arc<OpenOutlets>,
     sources: BTreeMap<SourceId, SourceEnd>,
     queries: BTreeMap<QueryId, QueryEnd>,
+    memory: Memory,
     /// What the merger knew, at its end, of how much arrived.
     covered: Arc<Mutex<Vec<CoveredSecond>>>,
     sharing: Sharing,
@@ -144,7 +143,8 @@ impl Engine {
         }
         let (merger, orders) = RingBuffer::new(ORDERS_CAPACITY);
         let covered: Arc<Mutex<Vec<CoveredSecond>>> = Arc::default();
-        let for_merger = (options.octets_held_max, Arc::clone(&covered));
+        let memory = Memory { held: Arc::default(), octets_max: options.octets_held_max };
+        let for_merger = (memory.octets_max, Arc::clone(&covered), Arc::clone(&clock));
         let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone(), for_merger);
         runner.start("merger".to_owned(), None, Box::new(machine)).map_err(EngineError::Thread)?;
         Ok(Self {
@@ -160,6 +160,7 @@ impl Engine {
             outlets: Arc::default(),
             sources: BTreeMap::new(),
             queries: BTreeMap::new(),
+            memory,
             covered,
             sharing: Sharing::default(),
             stale: vec![],
@@ -171,98 +172,6 @@ impl Engine {
             queries_so_far: 0,
             rows_dropped: 0,
         })
-    }
-
-    /// Adds a query that is called by its number; see [`Self::add_named_query`].
-    ///
-    /// # Errors
-    /// When it cannot join what runs; then nothing changes.
-    pub fn add_query(
-        &mut self,
-        query: ContinuousQuery,
-        subscriber: Subscriber,
-    ) -> Result<QueryId, EngineError> {
-        let name = self.queries_so_far.to_string();
-        self.add_named_query(&name, query, subscriber)
-    }
-
-    /// Adds a query, whose results go to `subscriber`, and which `ledger` calls by this name. It sees what sources read
-    /// from now on: a window that has begun already is partial. Each query is to be planned for itself, not cloned from
-    /// another one that runs.
-    ///
-    /// # Errors
-    /// When it cannot join what runs; then nothing changes.
-    pub fn add_named_query(
-        &mut self,
-        name: &str,
-        query: ContinuousQuery,
-        subscriber: Subscriber,
-    ) -> Result<QueryId, EngineError> {
-        self.add_query_from(Beginning::Anew, name, query, subscriber)
-    }
-
-    /// The same for a query that goes on from somewhere.
-    ///
-    /// # Errors
-    /// When it cannot join what runs; then nothing changes.
-    pub fn add_query_from(
-        &mut self,
-        from: Beginning,
-        name: &str,
-        query: ContinuousQuery,
-        subscriber: Subscriber,
-    ) -> Result<QueryId, EngineError> {
-        self.check_is_open()?;
-        let workers = self.workers.len();
-        if workers > 1 && matches!(query.window, Some(Window::Rows { .. })) {
-            return Err(EngineError::CountsRows { workers });
-        }
-        let id = QueryId(self.queries_so_far);
-        let finisher = Finisher::new(id, &query, self.limits());
-        let finisher = finisher.map_err(|error| EngineError::Query(error.to_string()))?;
-        if reads_ledger(&query) && self.sources_so_far > 0 {
-            let mut inputs = self.no_inputs();
-            self.tell_of_accounts(&mut inputs)?;
-            self.give_to_workers(inputs);
-        }
-        let parts_before = from.parts_before();
-        let Begun { whole_after, windows, late, closed } = self.begin(&query, from);
-        self.forget_what_ended();
-        let state = Arc::new(QueryState::new(workers));
-        let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };
-        let plan = self.share(id, &query.query)?;
-        self.queries_so_far += 1;
-        let QueryEnd { name, state, .. } = &query;
-        self.accounts.add_query(NamedQuery { id, name: Arc::clone(name), state: Arc::clone(state) });
-        demand::add(&mut self.demand, &query.query);
-        self.take_next_layout();
-        // Whoever is told first hears of the query before anything that comes of it.
-        let outlet = self.outlet((id, finisher), subscriber, &query.state);
-        let sources = self.sources_before(&query.query);
-        let since = (self.layout.epoch(), whole_after);
-        let merged = MergerQuery::new(Arc::clone(&query.state), windows, outlet, since, sources);
-        order(&mut self.merger, MergerOrder::AddQuery { id, query: Box::new(merged), late, closed });
-        for worker in &mut self.workers {
-            let query = WorkerQuery::new(Arc::clone(&query.state));
-            order(&mut worker.orders, WorkerOrder::AddQuery(id, query));
-        }
-        self.start_run(&plan, parts_before);
-        self.renew_runs();
-        self.tell_sources(Some(&query.state));
-        self.queries.insert(id, query);
-        Ok(id)
-    }
-
-    /// Ends a query; what it has not given yet is lost. Its subscriber is told so when all threads have left it.
-    pub fn drop_query(&mut self, query: QueryId) {
-        if let Some(dropped) = self.queries.get(&query) {
-            dropped.state.end(EndReason::Dropped);
-            self.wake_workers();
-            self.forget_what_ended();
-            self.take_next_layout();
-            self.renew_runs();
-            self.tell_sources(None);
-        }
     }
 
     /// Adds sources, all before the first row of any.
@@ -325,7 +234,9 @@ impl Engine {
             id: *id,
             name: Arc::clone(&query.name),
             ledger: query.state.ledger(),
-            octets_held: query.state.octets_held(),
+            octets_held: query.state.octets_held().get(),
+            groups_held: query.state.groups_held().get(),
+            work_ns: query.state.work_ns(),
             results_lost: query.state.results_lost(),
             over: query.state.over().cloned(),
         });
@@ -390,11 +301,6 @@ impl Engine {
         if self.flags.drains() { Err(EngineError::Drains) } else { Ok(()) }
     }
 
-    fn limits(&self) -> OperatorLimits {
-        let is_only_worker = self.workers.len() == 1;
-        OperatorLimits { groups_max: self.options.groups_max, is_only_worker }
-    }
-
     /// Forgets sources that have ended, and queries that are over; what only these needed is not demanded any more.
     fn forget_what_ended(&mut self) {
         for (_, ended) in self.sources.extract_if(.., |_, source| source.state.has_ended()) {
@@ -405,61 +311,6 @@ impl Engine {
         if !over.is_empty() {
             self.stale.extend(self.sharing.remove(&over));
             self.demand = demand::demand_of(self.queries.values().map(|query| query.query.as_ref()));
-        }
-    }
-
-    /// The layout for what is demanded now.
-    fn take_next_layout(&mut self) {
-        self.layout = Arc::new(demand::layout_of(&self.demand, self.layout.epoch().next()));
-    }
-
-    fn outlet(
-        &self,
-        (id, finisher): (QueryId, Finisher),
-        subscriber: Subscriber,
-        state: &Arc<QueryState>,
-    ) -> Arc<Outlet> {
-        let (executor, outlets) = (self.runner.executor(), Arc::clone(&self.outlets));
-        Outlet::new((id, finisher), subscriber, Arc::clone(state), executor, outlets)
-    }
-
-    /// The sources that a new query has to join; the merger knows those that have ended.
-    fn sources_before(&self, query: &ContinuousQuery) -> Vec<SourceId> {
-        let accounts = self.account_source.as_ref().filter(|_| reads_ledger(query)).map(|_| ACCOUNTS);
-        (0..self.sources_so_far).map(SourceId).chain(accounts).collect()
-    }
-
-    /// Finds the run that a new query is part of.
-    fn share(&mut self, id: QueryId, query: &Arc<ContinuousQuery>) -> Result<RunPlan, EngineError> {
-        let run = self.sharing.add(id, query);
-        let plan = self.sharing.plan(run);
-        let plan = plan.and_then(|plan| plan.ok_or_else(|| QueryFailure::Internal("no query".to_owned())));
-        plan.map_err(|error| {
-            self.sharing.remove(&[id]);
-            EngineError::Query(error.to_string())
-        })
-    }
-
-    /// Lets workers run this from the next layout on, in place of what they ran under its number; panes that begin before
-    /// some time come in parts.
-    fn start_run(&mut self, plan: &RunPlan, parts_before: EventTime) {
-        let (limits, since) = (self.limits(), self.layout.epoch());
-        for worker in &mut self.workers {
-            let operators = LowerOperator::all(&plan.query, limits);
-            let mut run = Run::new(plan.id, since, operators, plan.portions.clone());
-            run.give_parts_before(parts_before);
-            order(&mut worker.orders, WorkerOrder::StartRun(run));
-            worker.parker.unpark();
-        }
-        self.stale.retain(|run| *run != plan.id);
-    }
-
-    /// Starts the runs anew that have what nobody asks for any more: the next layout lacks it.
-    fn renew_runs(&mut self) {
-        for run in std::mem::take(&mut self.stale) {
-            if let Ok(Some(plan)) = self.sharing.plan(run) {
-                self.start_run(&plan, EventTime::MIN);
-            }
         }
     }
 

@@ -21,6 +21,7 @@ mod dispatcher;
 mod engine;
 mod error;
 mod feed;
+mod held;
 mod lock;
 mod machine;
 mod merger;
@@ -29,6 +30,7 @@ mod outlet;
 mod query_state;
 mod reader;
 mod ring;
+mod row_rate;
 mod run;
 mod shared;
 #[cfg(test)]
@@ -40,15 +42,15 @@ mod suspended;
 mod threads;
 mod worker;
 
-pub use coverage::CoveredSecond;
+pub use coverage::{CoveredSecond, Unread};
 pub use demand::demand_of;
-pub use engine::{Engine, Report};
+pub use engine::{Engine, NewQuery, Report};
 pub use error::EngineError;
-pub use options::{EngineOptions, Finishing, workers_for};
+pub use options::{EngineOptions, Finishing, QueryLimits, workers_for};
 pub use query_state::EndReason;
 pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
-pub use suspended::{Beginning, Held, LateRows, Suspended};
+pub use suspended::{Beginning, Held, Suspended, UnreadRows};
 pub use tapline_operators::{
     DATAFUSION_VERSION, HeldLimits, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status,
     SuspendedHead, SuspendedWindows, WaitingLimits, WindowResult,

@@ -2,19 +2,22 @@
 
 use crate::barrier::Barrier;
 use crate::coverage::{CoverageLog, CoveredSecond};
+use crate::held::Charge;
 use crate::lock::lock;
 use crate::machine::{Machine, Turn};
 use crate::outlet::{Item, Outlet};
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
-use crate::suspended::{Held, LateRows};
+use crate::row_rate::RowRate;
+use crate::suspended::{Held, UnreadRows};
 use crate::worker::Message;
 use rtrb::Consumer;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tapline_operators::{Closed, LowerOutput, QueryId, SourceId, Windows, WorkerId};
 use tapline_record::{Epoch, EventTime, Reach};
+use tapline_sources::Clock;
 
 /// A merger that waits looks after so long whether a worker has died.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -24,8 +27,8 @@ const MESSAGES_PER_TURN: usize = 64;
 
 /// What the merger is asked for.
 pub(crate) enum MergerOrder {
-    /// To take what comes for a query, of which so many rows came too late before, by second, and to give what closed.
-    AddQuery { id: QueryId, query: Box<MergerQuery>, late: LateRows, closed: Vec<Closed> },
+    /// To take what comes for a query, which did not read so many rows before, by second, and to give what closed.
+    AddQuery { id: QueryId, query: Box<MergerQuery>, unread: UnreadRows, closed: Vec<Closed> },
     /// To know that so much arrived before anything came.
     Cover(Vec<CoveredSecond>),
 }
@@ -45,6 +48,10 @@ pub(crate) struct MergerQuery {
     pub(crate) left: usize,
     /// Whether its subscriber was told that LIMIT is reached.
     pub(crate) is_satisfied: bool,
+    /// For what is held in its windows.
+    charge: Charge,
+    /// How many rows it may give.
+    rate: Option<RowRate>,
 }
 
 impl MergerQuery {
@@ -57,6 +64,8 @@ impl MergerQuery {
         sources: Vec<SourceId>,
     ) -> Self {
         let mut query = Self {
+            charge: state.charge(),
+            rate: state.limits().rows_per_second_max.filter(|_| !windows.chooses_rows()).map(RowRate::new),
             state,
             windows,
             outlet,
@@ -86,6 +95,11 @@ impl MergerQuery {
         self.windows.begin(barrier.source, barrier.sequence, out);
     }
 
+    /// Charges the query for what its windows hold.
+    fn tell_held(&mut self) {
+        self.charge.set(self.windows.octets_held());
+    }
+
     /// Until all sources have come to its layout, no window is known to be whole.
     fn tell_whole(&mut self) {
         let has_joined = self.unjoined.is_empty();
@@ -111,6 +125,7 @@ pub(crate) struct Merger {
     /// Octets of what is held for open windows of all queries, or more: what closed since is taken off now and then.
     octets_held: usize,
     octets_held_max: usize,
+    clock: Arc<dyn Clock>,
     /// What an outlet had no room for.
     outbox: VecDeque<(Arc<Outlet>, Item)>,
     closed: Vec<Closed>,
@@ -125,7 +140,7 @@ impl Merger {
         workers: Vec<Consumer<Message>>,
         flags: Arc<Flags>,
         parker: Unparker,
-        (octets_held_max, covered): (usize, Arc<Mutex<Vec<CoveredSecond>>>),
+        (octets_held_max, covered, clock): (usize, Arc<Mutex<Vec<CoveredSecond>>>, Arc<dyn Clock>),
     ) -> Self {
         Self {
             orders,
@@ -137,6 +152,7 @@ impl Merger {
             covered,
             octets_held: 0,
             octets_held_max,
+            clock,
             outbox: VecDeque::new(),
             closed: vec![],
             flags,
@@ -162,11 +178,11 @@ impl Merger {
     fn take_orders(&mut self) {
         while let Ok(order) = self.orders.pop() {
             match order {
-                MergerOrder::AddQuery { id, mut query, late, closed } => {
+                MergerOrder::AddQuery { id, mut query, unread, closed } => {
                     // A source may have ended between the order and this moment, or long ago: its barrier has passed.
                     self.ended.values().for_each(|last| query.join(last, &mut self.closed));
-                    self.coverage.resume_late(id, late);
-                    query.state.tell_held(query.windows.octets_held());
+                    self.coverage.resume_unread(id, unread);
+                    query.tell_held();
                     self.octets_held += query.windows.octets_held();
                     self.queries.insert(id, *query);
                     self.closed.extend(closed);
@@ -179,13 +195,16 @@ impl Merger {
 
     fn take(&mut self, worker: WorkerId, message: Message) {
         match message {
-            Message::Output { query, output } => self.accept(query, output),
+            Message::Output { query, output, charge } => {
+                self.accept(query, output);
+                drop(charge);
+            }
             Message::Reach(reach, epoch) => self.advance(worker, &reach, epoch),
             Message::Coverage(report) => self.coverage.note(&report),
             Message::Barrier(barrier) => self.join(&barrier),
-            Message::Late { query, rows } => {
+            Message::Unread { query, rows } => {
                 if let Some(merged) = self.queries.get(&query) {
-                    self.coverage.note_late(query, merged.windows.streams(), rows);
+                    self.coverage.note_unread(query, merged.windows.streams(), rows);
                 }
             }
             Message::Left(query) => self.leave(query),
@@ -196,11 +215,13 @@ impl Merger {
     fn accept(&mut self, id: QueryId, output: LowerOutput) {
         let Some(query) = self.queries.get_mut(&id) else { return };
         let before = query.windows.octets_held();
+        let begun = Instant::now();
         if let Err(error) = query.windows.accept(output, &mut self.closed) {
             query.state.end(EndReason::failed(&error));
         }
+        query.state.note_work(begun.elapsed());
         query.state.tell_dropped(query.windows.rows_dropped());
-        query.state.tell_held(query.windows.octets_held());
+        query.tell_held();
         self.octets_held = (self.octets_held + query.windows.octets_held()).saturating_sub(before);
         self.give(id);
         if self.octets_held > self.octets_held_max {
@@ -226,11 +247,11 @@ impl Merger {
     }
 
     fn advance(&mut self, worker: WorkerId, reach: &Reach, epoch: Epoch) {
-        let Self { queries, closed, coverage, outbox, .. } = self;
+        let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
             query.windows.advance(worker, reach, closed);
-            query.state.tell_held(query.windows.octets_held());
-            give(*id, query, closed, coverage, outbox);
+            query.tell_held();
+            give(*id, query, closed, (coverage, clock.as_ref()), outbox);
         }
     }
 
@@ -238,10 +259,10 @@ impl Merger {
         if barrier.epoch == Barrier::LAST {
             self.ended.insert(barrier.source, *barrier);
         }
-        let Self { queries, closed, coverage, outbox, .. } = self;
+        let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, query) in queries {
             query.join(barrier, closed);
-            give(*id, query, closed, coverage, outbox);
+            give(*id, query, closed, (coverage, clock.as_ref()), outbox);
         }
     }
 
@@ -258,7 +279,8 @@ impl Merger {
 
     fn give(&mut self, id: QueryId) {
         if let Some(query) = self.queries.get_mut(&id) {
-            give(id, query, &mut self.closed, &self.coverage, &mut self.outbox);
+            let known = (&self.coverage, self.clock.as_ref());
+            give(id, query, &mut self.closed, known, &mut self.outbox);
         }
     }
 
@@ -286,15 +308,15 @@ impl Merger {
         if suspends {
             *lock(&self.covered) = self.coverage.since(i64::MIN);
         }
-        let Self { queries, closed, coverage, outbox, .. } = self;
+        let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, mut query) in std::mem::take(queries) {
             if query.state.over().is_none() {
                 let held = suspends.then(|| query.windows.suspend(closed)).flatten();
                 if held.is_none() {
                     query.windows.finish(is_cut, closed);
                 }
-                give(id, &mut query, closed, coverage, outbox);
-                let held = held.map(|windows| Box::new(Held { windows, late: coverage.late_of(id) }));
+                give(id, &mut query, closed, (coverage, clock.as_ref()), outbox);
+                let held = held.map(|windows| Box::new(Held { windows, unread: coverage.unread_of(id) }));
                 outbox.extend(held.map(|held| (Arc::clone(&query.outlet), Item::Suspended(held))));
             }
             outbox.push_back((query.outlet, Item::End));
@@ -324,7 +346,7 @@ fn give(
     id: QueryId,
     query: &mut MergerQuery,
     closed: &mut Vec<Closed>,
-    coverage: &CoverageLog,
+    (coverage, clock): (&CoverageLog, &dyn Clock),
     outbox: &mut VecDeque<(Arc<Outlet>, Item)>,
 ) {
     if query.state.over().is_some() {
@@ -340,7 +362,17 @@ fn give(
             let streams = query.windows.streams();
             window.completeness = window.covered().and_then(|span| coverage.of(id, streams, span));
         }
-        outbox.push_back((Arc::clone(&query.outlet), Item::Closed(item)));
+        let charge = match &mut item {
+            Closed::Window(window) => query.state.charge().of(window.octets()),
+            Closed::Rows(rows) => {
+                if let Some(rate) = &mut query.rate {
+                    query.state.drop_beyond(rate.cut(rows, clock.now()));
+                }
+                Charge::default()
+            }
+            Closed::RowsEnd => Charge::default(),
+        };
+        outbox.push_back((Arc::clone(&query.outlet), Item::Closed(item, charge)));
     }
     if is_satisfied {
         outbox.push_back((Arc::clone(&query.outlet), Item::Satisfied));

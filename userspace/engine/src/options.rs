@@ -13,6 +13,27 @@ pub enum Finishing {
     InOrder,
 }
 
+/// What one query may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Groups of one aggregate in one pane; more are folded into one row.
+    pub groups_max: usize,
+    /// What may be held for windows that are open. Where that is all, new groups are folded; beyond it, the earliest
+    /// windows are closed, and marked partial.
+    pub held: HeldLimits,
+    /// Rows that a query without an aggregate gives in a second; more are dropped.
+    pub rows_per_second_max: Option<u64>,
+    /// Whether it works for itself where it could share with others: what is done about it is done to it alone.
+    pub is_alone: bool,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        let held = HeldLimits::default();
+        Self { groups_max: 1 << 20, held, rows_per_second_max: None, is_alone: false }
+    }
+}
+
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
@@ -25,14 +46,11 @@ pub struct EngineOptions {
     pub sources: usize,
     /// Batches on the way from one source to one worker.
     pub ring_capacity_batches: usize,
-    /// Groups of one aggregate in one pane; more are folded into one row.
-    pub groups_max: usize,
+    /// What each query may take that is added without limits of its own.
+    pub limits: QueryLimits,
     /// What may wait of one query without an aggregate for rows that come before it, where these are of live sources.
     pub waiting: WaitingLimits,
-    /// What may be held of one query for windows that are open; beyond it the earliest ones are closed, and marked
-    /// partial.
-    pub held: HeldLimits,
-    /// Octets that may be held of all queries together.
+    /// Octets that may be held of all queries together, on all threads.
     pub octets_held_max: usize,
     /// Where results are made.
     pub finishing: Finishing,
@@ -46,9 +64,8 @@ impl Default for EngineOptions {
             cores: vec![],
             sources: 1,
             ring_capacity_batches: 16,
-            groups_max: 1 << 20,
+            limits: QueryLimits::default(),
             waiting: WaitingLimits::default(),
-            held: HeldLimits::default(),
             octets_held_max: 4 << 30,
             finishing: Finishing::Apart,
         }

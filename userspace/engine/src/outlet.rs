@@ -4,6 +4,7 @@
 //! time. So a slow upper half, or a slow subscriber, delays its own query only. When the queue is full, what closed is
 //! lost and counted, or the merger waits, as the subscriber wants it.
 
+use crate::held::Charge;
 use crate::lock::lock;
 use crate::machine::Executor;
 use crate::query_state::{EndReason, QueryState};
@@ -12,6 +13,7 @@ use crate::suspended::Held;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 use tapline_operators::{Closed, ClosedWindow, Finisher, QueryId, WindowResult};
 
 /// Closed windows, or batches of rows, that wait to be finished.
@@ -23,7 +25,8 @@ const DIED: &str = "its results could not be made; please report this";
 /// What is left for a query to be done.
 #[derive(Debug)]
 pub(crate) enum Item {
-    Closed(Closed),
+    /// What closed, for which its query is charged until it is given.
+    Closed(Closed, Charge),
     /// What is held of it is kept.
     Suspended(Box<Held>),
     /// LIMIT is reached.
@@ -36,8 +39,8 @@ pub(crate) enum Item {
 pub(crate) struct Outlet {
     id: QueryId,
     queue: Mutex<Queue>,
-    /// Held by the job that is at work.
-    finisher: Mutex<Finisher>,
+    /// Held by the job that is at work, with what it is charged for panes that are kept.
+    finisher: Mutex<(Finisher, Charge)>,
     subscriber: Subscriber,
     state: Arc<QueryState>,
     executor: Arc<dyn Executor>,
@@ -62,7 +65,7 @@ impl Outlet {
         open: Arc<OpenOutlets>,
     ) -> Arc<Self> {
         open.add();
-        let (queue, finisher) = (Mutex::default(), Mutex::new(finisher));
+        let (queue, finisher) = (Mutex::default(), Mutex::new((finisher, state.charge())));
         Arc::new(Self { id, queue, finisher, subscriber, state, executor, open })
     }
 
@@ -72,7 +75,7 @@ impl Outlet {
     /// Gives it back when there is no room, and the subscriber waits rather than to lose anything.
     pub(crate) fn push(self: &Arc<Self>, mut item: Item) -> Result<(), Item> {
         let mut queue = lock(&self.queue);
-        if let Item::Closed(Closed::Window(window)) = &mut item
+        if let Item::Closed(Closed::Window(window), _) = &mut item
             && let Some(lost) = queue.lost.take()
         {
             window.take_over(lost);
@@ -82,13 +85,13 @@ impl Outlet {
         {
             held.windows.take_over(lost);
         }
-        if queue.items.len() >= QUEUE_CAPACITY && matches!(item, Item::Closed(_)) {
+        if queue.items.len() >= QUEUE_CAPACITY && matches!(item, Item::Closed(..)) {
             if self.subscriber.waits() {
                 return Err(item);
             }
             self.subscriber.note_lost(1);
             self.state.lose_results(1);
-            if let Item::Closed(Closed::Window(window)) = item {
+            if let Item::Closed(Closed::Window(window), _) = item {
                 queue.lost = Some(window);
             }
             return Ok(());
@@ -106,11 +109,14 @@ impl Outlet {
 
     /// Finishes what is there.
     fn work(&self) {
-        let mut finisher = lock(&self.finisher);
+        let (finisher, kept) = &mut *lock(&self.finisher);
         let mut results = vec![];
         while let Some(item) = self.next() {
             match item {
-                Item::Closed(closed) => self.finish(&mut finisher, closed, &mut results),
+                Item::Closed(closed, _charge) => {
+                    self.finish(finisher, closed, &mut results);
+                    kept.set(finisher.octets_held());
+                }
                 Item::Suspended(mut held) => {
                     finisher.suspend(&mut held.windows);
                     self.state.suspend(*held);
@@ -136,7 +142,10 @@ impl Outlet {
             return;
         }
         // What DataFusion cannot compute may end in a panic: that is the end of this query, too, and of no other.
-        match catch_unwind(AssertUnwindSafe(|| finisher.finish(closed, results))) {
+        let begun = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| finisher.finish(closed, results)));
+        self.state.note_work(begun.elapsed());
+        match outcome {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.state.end(EndReason::failed(&error)),
             Err(_) => self.state.end(EndReason::Failed(DIED.to_owned())),

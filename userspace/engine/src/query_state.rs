@@ -1,9 +1,12 @@
 //! What everybody knows of a query: whether it is over, and the fates of its rows so far.
 
+use crate::held::{Charge, Gauge};
 use crate::lock::lock;
+use crate::options::QueryLimits;
 use crate::suspended::Held;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 use tapline_operators::{QueryFailure, WorkerId};
 use tapline_record::ledger::QueryLedger;
 
@@ -29,13 +32,24 @@ impl EndReason {
 /// A query as the threads share it.
 #[derive(Debug)]
 pub(crate) struct QueryState {
+    limits: QueryLimits,
     over: OnceLock<EndReason>,
     /// Of each worker.
     ledgers: Vec<LedgerCells>,
     /// Of the rows that workers used, those that came when their turn was over.
     rows_dropped: AtomicU64,
-    /// Octets of what came for windows that are open.
-    octets_held: AtomicU64,
+    /// Of the rows that workers used, those that were more than it may give in a second.
+    rows_beyond: AtomicU64,
+    /// Octets of what is held for windows, by all threads; and of all queries together.
+    held: [Arc<Gauge>; 2],
+    /// Groups of panes that are open, on all workers.
+    groups: Arc<Gauge>,
+    /// Nanoseconds that threads worked for it.
+    work_ns: AtomicU64,
+    /// It reads one row of so many.
+    one_in: AtomicU32,
+    /// Whether it gets no new groups.
+    folds: AtomicBool,
     /// Results that there was no room for with whoever reads them.
     results_lost: AtomicU64,
     /// Whether all sources that were there before it have come to its layout.
@@ -47,12 +61,19 @@ pub(crate) struct QueryState {
 }
 
 impl QueryState {
-    pub(crate) fn new(workers: usize) -> Self {
+    /// A query on so many workers, which counts in `all` as well.
+    pub(crate) fn new(workers: usize, limits: QueryLimits, all: &Arc<Gauge>) -> Self {
         Self {
+            limits,
             over: OnceLock::new(),
             ledgers: (0..workers).map(|_| LedgerCells::default()).collect(),
             rows_dropped: AtomicU64::new(0),
-            octets_held: AtomicU64::new(0),
+            rows_beyond: AtomicU64::new(0),
+            held: [Arc::default(), Arc::clone(all)],
+            groups: Arc::default(),
+            work_ns: AtomicU64::new(0),
+            one_in: AtomicU32::new(1),
+            folds: AtomicBool::new(false),
             results_lost: AtomicU64::new(0),
             has_joined: AtomicBool::new(false),
             suspended: Mutex::default(),
@@ -80,7 +101,8 @@ impl QueryState {
     pub(crate) fn ledger(&self) -> QueryLedger {
         let mut sum = QueryLedger::default();
         self.ledgers.iter().for_each(|cells| sum += cells.load());
-        let dropped = self.rows_dropped.load(Ordering::Relaxed).min(sum.used);
+        let dropped = self.rows_dropped.load(Ordering::Relaxed) + self.rows_beyond.load(Ordering::Relaxed);
+        let dropped = dropped.min(sum.used);
         sum.used -= dropped;
         sum.dropped += dropped;
         sum
@@ -91,13 +113,60 @@ impl QueryState {
         self.rows_dropped.store(rows, Ordering::Relaxed);
     }
 
-    /// Tells how many octets are held for windows that are open.
-    pub(crate) fn tell_held(&self, octets: usize) {
-        self.octets_held.store(octets as u64, Ordering::Relaxed);
+    /// Counts rows that were more than it may give in a second.
+    pub(crate) fn drop_beyond(&self, rows: u64) {
+        self.rows_beyond.fetch_add(rows, Ordering::Relaxed);
     }
 
-    pub(crate) fn octets_held(&self) -> u64 {
-        self.octets_held.load(Ordering::Relaxed)
+    pub(crate) const fn limits(&self) -> &QueryLimits {
+        &self.limits
+    }
+
+    /// A charge for what a thread holds for it.
+    pub(crate) fn charge(&self) -> Charge {
+        Charge::new(self.held.to_vec())
+    }
+
+    /// The sum of these charges.
+    pub(crate) const fn octets_held(&self) -> &Arc<Gauge> {
+        &self.held[0]
+    }
+
+    pub(crate) const fn groups_held(&self) -> &Arc<Gauge> {
+        &self.groups
+    }
+
+    /// By how many octets what is held of it may grow.
+    pub(crate) fn room(&self) -> usize {
+        if self.folds.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let held = usize::try_from(self.octets_held().get()).unwrap_or(usize::MAX);
+        self.limits.held.octets_max.saturating_sub(held)
+    }
+
+    /// Notes that a thread worked so long for it.
+    pub(crate) fn note_work(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.work_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    pub(crate) fn work_ns(&self) -> u64 {
+        self.work_ns.load(Ordering::Relaxed)
+    }
+
+    /// Lets it read one row of so many.
+    pub(crate) fn sample(&self, one_in: u32) {
+        self.one_in.store(one_in.max(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn one_in(&self) -> u32 {
+        self.one_in.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it gets no new groups.
+    pub(crate) fn fold(&self, folds: bool) {
+        self.folds.store(folds, Ordering::Relaxed);
     }
 
     /// Counts results that never reach whoever reads them.
@@ -139,21 +208,19 @@ impl QueryState {
 
 /// A ledger that one thread writes and any reads. A reader may see some fates of the last turn and miss others.
 #[derive(Debug, Default)]
-struct LedgerCells([AtomicU64; 5]);
+struct LedgerCells([AtomicU64; 6]);
 
 impl LedgerCells {
     fn store(&self, ledger: &QueryLedger) {
-        // Workers drop nothing.
-        let QueryLedger { delivered, used, filtered, late, dropped: _, folded } = *ledger;
-        for (cell, value) in self.0.iter().zip([delivered, used, filtered, late, folded]) {
+        let QueryLedger { delivered, used, filtered, late, dropped, folded } = *ledger;
+        for (cell, value) in self.0.iter().zip([delivered, used, filtered, late, dropped, folded]) {
             cell.store(value, Ordering::Relaxed);
         }
     }
 
     fn load(&self) -> QueryLedger {
-        let [delivered, used, filtered, late, folded] = &self.0;
-        let [delivered, used, filtered, late, folded] =
-            [delivered, used, filtered, late, folded].map(|cell| cell.load(Ordering::Relaxed));
-        QueryLedger { delivered, used, filtered, late, dropped: 0, folded }
+        let [delivered, used, filtered, late, dropped, folded] =
+            self.0.each_ref().map(|cell| cell.load(Ordering::Relaxed));
+        QueryLedger { delivered, used, filtered, late, dropped, folded }
     }
 }

@@ -4,8 +4,11 @@
 //! its place at a layout: batches by layouts before go to this one, those behind to the other one, and what both have
 //! of a pane adds up.
 
-use crate::query_state::EndReason;
+use crate::held::{Charge, Gauge};
+use crate::query_state::{EndReason, QueryState};
 use crate::worker::Task;
+use std::sync::Arc;
+use std::time::Instant;
 use tapline_operators::{LowerOperator, LowerOutput, Portion, QueryFailure, QueryId};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Epoch, EventTime};
@@ -14,8 +17,27 @@ use tapline_record::{Epoch, EventTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunId(pub(crate) u32);
 
-/// Queries that could not be computed for some row, and why.
-type Failed = Vec<(QueryId, EndReason)>;
+/// A query of a run.
+pub(crate) struct Member {
+    pub(crate) id: QueryId,
+    pub(crate) state: Arc<QueryState>,
+    /// What of the outputs is its.
+    pub(crate) portion: Portion,
+}
+
+/// Octets that are held of all queries together, and how many may be.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    pub(crate) held: Arc<Gauge>,
+    pub(crate) octets_max: usize,
+}
+
+impl Memory {
+    /// By how many octets all may grow.
+    fn room(&self) -> usize {
+        self.octets_max.saturating_sub(usize::try_from(self.held.get()).unwrap_or(usize::MAX))
+    }
+}
 
 /// Lower halves, and whose they are.
 pub(crate) struct Run {
@@ -27,8 +49,11 @@ pub(crate) struct Run {
     /// Its streams are carried since this layout: before, nobody knows how far they have come.
     carried_since: Epoch,
     operators: Vec<LowerOperator>,
-    /// The queries, each with its part.
-    portions: Vec<(QueryId, Portion)>,
+    members: Vec<Member>,
+    memory: Memory,
+    /// What is held for panes that are open: octets and groups.
+    octets: Charge,
+    groups: Charge,
     /// Panes that begin before this come in parts.
     parts_before: EventTime,
     outputs: Vec<LowerOutput>,
@@ -39,10 +64,26 @@ impl Run {
         id: RunId,
         since: Epoch,
         operators: Vec<LowerOperator>,
-        portions: Vec<(QueryId, Portion)>,
+        members: Vec<Member>,
+        memory: Memory,
     ) -> Self {
-        let (until, parts_before) = (Epoch(u64::MAX), EventTime::MIN);
-        Self { id, since, until, carried_since: since, operators, portions, parts_before, outputs: vec![] }
+        let octets = members.iter().map(|member| member.state.octets_held()).chain([&memory.held]);
+        let octets = Charge::new(octets.cloned().collect());
+        let groups = members.iter().map(|member| member.state.groups_held());
+        let groups = Charge::new(groups.cloned().collect());
+        Self {
+            id,
+            since,
+            until: Epoch(u64::MAX),
+            carried_since: since,
+            operators,
+            members,
+            memory,
+            octets,
+            groups,
+            parts_before: EventTime::MIN,
+            outputs: vec![],
+        }
     }
 
     /// Leaves the batches from the first layout of `other` on to that one, if it is to take this one's place; says
@@ -75,17 +116,17 @@ impl Run {
 
     /// Its queries.
     pub(crate) fn queries(&self) -> impl Iterator<Item = QueryId> {
-        self.portions.iter().map(|(query, _)| *query)
+        self.members.iter().map(|member| member.id)
     }
 
     /// Lets a query go.
     pub(crate) fn leave(&mut self, query: QueryId) {
-        self.portions.retain(|(known, _)| *known != query);
+        self.members.retain(|member| member.id != query);
     }
 
     /// Whether all its queries have gone.
     pub(crate) const fn is_abandoned(&self) -> bool {
-        self.portions.is_empty()
+        self.members.is_empty()
     }
 
     /// The fates of its rows.
@@ -95,53 +136,78 @@ impl Run {
         sum
     }
 
-    /// Lets each operator process the turn; gives the queries that fail by it.
-    pub(crate) fn process(&mut self, turn: &[Task]) -> Failed {
-        let Self { operators, outputs, since, until, carried_since, .. } = self;
-        let outcome = operators.iter_mut().try_for_each(|operator| {
-            turn.iter().try_for_each(|task| {
-                let is_own = |epoch: Epoch| *since <= epoch && epoch < *until;
-                let batch = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch()));
-                batch.map_or(Ok(()), |(_, batch)| operator.process(batch, outputs))?;
-                if task.epoch >= *carried_since { operator.advance(&task.reach, outputs) } else { Ok(()) }
-            })
+    /// Lets each operator process the turn; queries that fail by it are over.
+    pub(crate) fn process(&mut self, turn: &[Task]) {
+        let begun = Instant::now();
+        let one_in = self.members.first().map_or(1, |member| member.state.one_in());
+        let outcome = (0..self.operators.len()).try_for_each(|half| {
+            self.operators[half].sample(one_in);
+            turn.iter().try_for_each(|task| self.process_one(half, task))
         });
-        self.failed(outcome)
+        self.end_failed(outcome);
+        let own = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        if let Some(each) = begun.elapsed().checked_div(own) {
+            self.members.iter().for_each(|member| member.state.note_work(each));
+        }
     }
 
-    /// Gives all that is left; gives the queries that fail by it.
-    pub(crate) fn finish(&mut self) -> Failed {
+    fn process_one(&mut self, half: usize, task: &Task) -> Result<(), QueryFailure> {
+        let is_own = |epoch: Epoch| self.since <= epoch && epoch < self.until;
+        if let Some((_, batch)) = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch())) {
+            let room = self.room();
+            let operator = &mut self.operators[half];
+            operator.set_room(room);
+            operator.process(batch, &mut self.outputs)?;
+        }
+        if task.epoch >= self.carried_since {
+            self.operators[half].advance(&task.reach, &mut self.outputs)?;
+        }
+        self.tell_held();
+        Ok(())
+    }
+
+    /// By how many octets what it holds may grow: as all of its queries may.
+    fn room(&self) -> usize {
+        let own = self.members.iter().map(|member| member.state.room());
+        own.fold(self.memory.room(), usize::min)
+    }
+
+    fn tell_held(&mut self) {
+        self.octets.set(self.operators.iter().map(LowerOperator::octets_held).sum());
+        self.groups.set(self.operators.iter().map(LowerOperator::groups_held).sum());
+    }
+
+    /// Gives all that is left; queries that fail by it are over.
+    pub(crate) fn finish(&mut self) {
         let Self { operators, outputs, .. } = self;
         let outcome = operators.iter_mut().try_for_each(|operator| operator.finish(outputs));
-        self.failed(outcome)
+        self.end_failed(outcome);
+        self.tell_held();
     }
 
-    /// Whose queries fail: all, or those that have an aggregate which could not be computed.
-    fn failed(&mut self, outcome: Result<(), QueryFailure>) -> Failed {
-        let mut failed = vec![];
+    /// Ends all queries, or those that have an aggregate which could not be computed.
+    fn end_failed(&mut self, outcome: Result<(), QueryFailure>) {
         if let Err(error) = outcome {
             let reason = EndReason::failed(&error);
-            failed.extend(self.portions.iter().map(|(query, _)| (*query, reason.clone())));
+            self.members.iter().for_each(|member| member.state.end(reason.clone()));
         }
         for (half, operator) in self.operators.iter_mut().enumerate() {
             for (aggregate, error) in operator.take_failures() {
                 let reason = EndReason::failed(&error);
-                let theirs = self.portions.iter().filter(|(_, portion)| portion.has(half, aggregate));
-                failed.extend(theirs.map(|(query, _)| (*query, reason.clone())));
+                let theirs = self.members.iter().filter(|member| member.portion.has(half, aggregate));
+                theirs.for_each(|member| member.state.end(reason.clone()));
             }
         }
-        failed
     }
 
     /// Gives to each query its part of what has come.
     pub(crate) fn take_outputs(&mut self, mut give: impl FnMut(QueryId, LowerOutput)) {
-        let Self { outputs, portions, .. } = self;
+        let Self { outputs, members, .. } = self;
         // Each portion was made for these halves.
-        let mut give = |(query, portion): &(QueryId, Portion), output| {
-            portion.of(output).map(|output| give(*query, output))
-        };
+        let mut give =
+            |member: &Member, output| member.portion.of(output).map(|output| give(member.id, output));
         for output in outputs.drain(..) {
-            let Some((last, others)) = portions.split_last() else { continue };
+            let Some((last, others)) = members.split_last() else { continue };
             let _ = others.iter().try_for_each(|one| give(one, output.clone()));
             let _ = give(last, output);
         }

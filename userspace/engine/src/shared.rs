@@ -3,6 +3,7 @@
 //! Knows the queries that run, by the shape of their lower halves; says of which lower halves a run is to consist when
 //! one comes or goes.
 
+use crate::options::QueryLimits;
 use crate::run::RunId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,11 +13,14 @@ use tapline_query::{ContinuousQuery, Shape, SharedHalves, share};
 /// The queries of one run.
 type Members = BTreeMap<QueryId, Arc<ContinuousQuery>>;
 
+/// Groups and octets of a query: those that share have the same.
+type Caps = (usize, usize);
+
 /// All queries, by the run that they are in.
 #[derive(Debug, Default)]
 pub(crate) struct Sharing {
     runs: BTreeMap<RunId, Members>,
-    shapes: HashMap<Shape, RunId>,
+    shapes: HashMap<(Shape, Caps), RunId>,
     runs_so_far: u32,
 }
 
@@ -31,13 +35,14 @@ pub(crate) struct RunPlan {
 
 impl Sharing {
     /// Adds a query; gives the run that it is in from now on.
-    pub(crate) fn add(&mut self, id: QueryId, query: &Arc<ContinuousQuery>) -> RunId {
+    pub(crate) fn add(&mut self, id: QueryId, query: &Arc<ContinuousQuery>, limits: &QueryLimits) -> RunId {
         let mut new = || {
             self.runs_so_far += 1;
             RunId(self.runs_so_far)
         };
-        let run = match query.shape() {
-            Some(shape) => *self.shapes.entry(shape).or_insert_with(new),
+        let caps = (limits.groups_max, limits.held.octets_max);
+        let run = match query.shape().filter(|_| !limits.is_alone) {
+            Some(shape) => *self.shapes.entry((shape, caps)).or_insert_with(new),
             None => new(),
         };
         self.runs.entry(run).or_default().insert(id, Arc::clone(query));

@@ -46,8 +46,12 @@ pub struct QuerySnapshot {
     pub name: Arc<str>,
     /// The fates of its rows so far, on all workers.
     pub ledger: QueryLedger,
-    /// Octets of what came for windows that are open.
+    /// Octets of what is held for windows that are open, or closed and not yet given.
     pub octets_held: u64,
+    /// Groups of panes that are open, on all workers.
+    pub groups_held: u64,
+    /// Nanoseconds that threads worked for it; where several share some work, each has an equal part.
+    pub work_ns: u64,
     /// Results that whoever reads them did not take in time.
     pub results_lost: u64,
     /// Why it gives nothing more, if it does not.

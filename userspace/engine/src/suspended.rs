@@ -1,6 +1,6 @@
 //! What an engine holds when it is suspended, for another one to go on with.
 
-use crate::coverage::CoveredSecond;
+use crate::coverage::{CoveredSecond, Unread};
 use tapline_operators::{QueryId, SuspendedWindows};
 use tapline_record::EventTime;
 
@@ -13,16 +13,16 @@ pub struct Suspended {
     pub queries: Vec<(QueryId, Held)>,
 }
 
-/// Rows that came too late, by the second since the epoch of the latest rows of that moment.
-pub type LateRows = Vec<(i64, u64)>;
+/// Rows that a query did not read, by the second since the epoch of the latest rows of that moment.
+pub type UnreadRows = Vec<(i64, Unread)>;
 
 /// What is held of one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
     /// Its open windows.
     pub windows: SuspendedWindows,
-    /// What came too late for it.
-    pub late: LateRows,
+    /// The rows that it did not read.
+    pub unread: UnreadRows,
 }
 
 /// Where a query begins.

@@ -6,10 +6,11 @@
 
 use crate::accounts::OpenInput;
 use crate::barrier::Barrier;
-use crate::coverage::Report;
+use crate::coverage::{Report, Unread};
 use crate::feed::{Feed, Position};
+use crate::held::Charge;
 use crate::machine::{Machine, Turn};
-use crate::query_state::{EndReason, QueryState};
+use crate::query_state::QueryState;
 use crate::ring::{Flags, Unparker};
 use crate::run::Run;
 use rtrb::{Consumer, Producer};
@@ -29,8 +30,8 @@ const TELL_NS: i64 = 50_000_000;
 /// What a worker says to the merger.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Something for a query.
-    Output { query: QueryId, output: LowerOutput },
+    /// Something for a query, which is charged for it on the way.
+    Output { query: QueryId, output: LowerOutput, charge: Charge },
     /// This worker will give no pane that closes where its streams have come to, or earlier. That is said to queries
     /// which came with this layout or before: streams that came with a later one may not be carried yet.
     Reach(Reach, Epoch),
@@ -38,8 +39,8 @@ pub(crate) enum Message {
     Coverage(Report),
     /// Where the next layout of a source begins.
     Barrier(Barrier),
-    /// So many more rows came too late for a query.
-    Late { query: QueryId, rows: u64 },
+    /// So many more rows were not read by a query.
+    Unread { query: QueryId, rows: Unread },
     /// A query that is over has left this worker.
     Left(QueryId),
     /// All is said.
@@ -79,13 +80,13 @@ pub(crate) struct WorkerQuery {
     past: QueryLedger,
     /// The fates of all its rows.
     ledger: QueryLedger,
-    /// The late rows that the merger was told of.
-    told_late: u64,
+    /// The rows that it did not read which the merger was told of.
+    told: Unread,
 }
 
 impl WorkerQuery {
     pub(crate) fn new(state: Arc<QueryState>) -> Self {
-        Self { state, past: QueryLedger::default(), ledger: QueryLedger::default(), told_late: 0 }
+        Self { state, past: QueryLedger::default(), ledger: QueryLedger::default(), told: Unread::default() }
     }
 }
 
@@ -236,10 +237,7 @@ impl Worker {
 
     /// Runs all queries over what was taken.
     fn process(&mut self) {
-        for run in &mut self.runs {
-            let failed = run.process(&self.turn);
-            end_failed(&self.queries, failed);
-        }
+        self.runs.iter_mut().for_each(|run| run.process(&self.turn));
         self.tell_all();
         self.end_runs();
         self.let_leave();
@@ -256,10 +254,7 @@ impl Worker {
         if self.runs.iter().all(|run| !run.has_passed(passed)) {
             return;
         }
-        for run in self.runs.iter_mut().filter(|run| run.has_passed(passed)) {
-            let failed = run.finish();
-            end_failed(&self.queries, failed);
-        }
+        self.runs.iter_mut().filter(|run| run.has_passed(passed)).for_each(Run::finish);
         self.tell_all();
         let Self { runs, queries, .. } = self;
         runs.retain(|run| {
@@ -283,15 +278,19 @@ impl Worker {
         }
         for (query, known) in queries.iter_mut() {
             known.state.tell(*id, &known.ledger);
-            let late = known.ledger.late - std::mem::replace(&mut known.told_late, known.ledger.late);
-            if late > 0 {
-                outbox.push_back(Message::Late { query: *query, rows: late });
+            let all = Unread { late: known.ledger.late, left_out: known.ledger.dropped };
+            let told = std::mem::replace(&mut known.told, all);
+            if told != all {
+                let rows = Unread { late: all.late - told.late, left_out: all.left_out - told.left_out };
+                outbox.push_back(Message::Unread { query: *query, rows });
             }
         }
         for run in runs.iter_mut() {
             run.take_outputs(|query, output| {
-                if queries.get(&query).is_some_and(|known| known.state.over().is_none()) {
-                    outbox.push_back(Message::Output { query, output });
+                if let Some(known) = queries.get(&query).filter(|known| known.state.over().is_none()) {
+                    let octets = output.octets();
+                    let charge = if octets > 0 { known.state.charge().of(octets) } else { Charge::default() };
+                    outbox.push_back(Message::Output { query, output, charge });
                 }
             });
         }
@@ -371,20 +370,12 @@ impl Worker {
                 // Somebody else will have rows of the same panes.
                 run.give_parts();
             }
-            let failed = run.finish();
-            end_failed(&self.queries, failed);
+            run.finish();
         }
         self.tell_all();
         self.say(Message::Done);
         self.is_done = true;
         self.merger.unpark();
-    }
-}
-
-/// Ends the queries that could not be computed for some row.
-fn end_failed(queries: &BTreeMap<QueryId, WorkerQuery>, failed: Vec<(QueryId, EndReason)>) {
-    for (query, reason) in failed {
-        queries.get(&query).into_iter().for_each(|query| query.state.end(reason.clone()));
     }
 }
 

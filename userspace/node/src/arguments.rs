@@ -1,5 +1,6 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
+use crate::allowance::AllowanceArguments;
 use crate::client::NodeArguments;
 use crate::failure::Failure;
 use crate::flags::{Given, is_pipe};
@@ -176,6 +177,8 @@ pub(crate) struct NewQueryArguments {
     /// What it is for.
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
     pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) allowance: AllowanceArguments,
 }
 
 #[derive(Debug, Args)]
@@ -206,7 +209,7 @@ pub(crate) struct RunArguments {
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "interface", "mirror", "listen", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
-        "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "waiting_rows_max",
+        "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "octets_max", "waiting_rows_max",
     ])]
     pub(crate) config: Option<PathBuf>,
     /// Begin without the starting set of queries; a state folder that has queries begins with those.

@@ -84,6 +84,13 @@ pub(crate) struct LimitsTable {
     pub(crate) groups_max: Option<u32>,
     pub(crate) waiting_rows_max: Option<u32>,
     pub(crate) queries_max: Option<u32>,
+    /// Octets that all queries together may hold.
+    pub(crate) octets_max: Option<u64>,
+    /// Octets that each of them may hold.
+    pub(crate) query_octets_max: Option<u64>,
+    pub(crate) rows_per_second_max: Option<u64>,
+    pub(crate) work_max_ns: Option<u64>,
+    pub(crate) beyond: Option<String>,
 }
 
 /// `[queries]`.

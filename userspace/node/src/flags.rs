@@ -74,7 +74,7 @@ const FLAGS: [Flag; 12] = [
 ];
 
 /// Flags that mean the same whatever is read.
-const FOR_ALL: [&str; 18] = [
+const FOR_ALL: [&str; 19] = [
     "pcap",
     "exports",
     "listen",
@@ -90,6 +90,7 @@ const FOR_ALL: [&str; 18] = [
     "cores",
     "workers",
     "groups-max",
+    "octets-max",
     "summary",
     "quiet",
     "help",

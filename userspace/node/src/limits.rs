@@ -3,7 +3,7 @@
 use crate::config::{LimitsTable, SourceTable};
 use clap::{Args, ValueEnum};
 use tapline_decode::export::{EventTimeSource, ExportOptions, ExporterIdentity};
-use tapline_engine::{EngineOptions, WaitingLimits, workers_for};
+use tapline_engine::{EngineOptions, QueryLimits, WaitingLimits, workers_for};
 use tapline_sources::SourceOptions;
 
 const RECEIVE_BUFFER: usize = 64 << 20;
@@ -51,6 +51,10 @@ pub(crate) struct EngineArguments {
     /// more wait, those before them are dropped when they come.
     #[arg(long, value_name = "N", default_value_t = WAITING_ROWS_MAX, value_parser = clap::value_parser!(u32).range(1..))]
     waiting_rows_max: u32,
+    /// Octets that all queries together may hold for open windows [default: 4 GiB]. Where they are full, rows of new
+    /// groups go into the folded row, too.
+    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u64).range(1..))]
+    octets_max: Option<u64>,
 }
 
 /// Numbers of cores, each of which this process may run on.
@@ -122,10 +126,11 @@ impl EngineArguments {
     /// What a file says.
     pub(crate) fn of(limits: &LimitsTable) -> Result<Self, String> {
         let zero = [
-            ("workers", limits.workers.map(u32::from)),
-            ("groups_max", limits.groups_max),
-            ("waiting_rows_max", limits.waiting_rows_max),
-            ("queries_max", limits.queries_max),
+            ("workers", limits.workers.map(u64::from)),
+            ("groups_max", limits.groups_max.map(u64::from)),
+            ("waiting_rows_max", limits.waiting_rows_max.map(u64::from)),
+            ("queries_max", limits.queries_max.map(u64::from)),
+            ("octets_max", limits.octets_max),
         ];
         if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == Some(0)) {
             return Err(format!("[limits] {key}: write a number from 1"));
@@ -139,6 +144,7 @@ impl EngineArguments {
             workers: limits.workers,
             groups_max: limits.groups_max.unwrap_or(GROUPS_MAX),
             waiting_rows_max: limits.waiting_rows_max.unwrap_or(WAITING_ROWS_MAX),
+            octets_max: limits.octets_max,
         })
     }
 
@@ -150,7 +156,10 @@ impl EngineArguments {
         EngineOptions {
             workers: self.workers.map_or(workers, usize::from),
             cores,
-            groups_max: self.groups_max as usize,
+            octets_held_max: self
+                .octets_max
+                .map_or(defaults.octets_held_max, |octets| usize::try_from(octets).unwrap_or(usize::MAX)),
+            limits: QueryLimits { groups_max: self.groups_max as usize, ..defaults.limits },
             waiting: WaitingLimits { rows_max: self.waiting_rows_max as usize, ..defaults.waiting },
             ..defaults
         }

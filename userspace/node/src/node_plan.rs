@@ -1,5 +1,6 @@
 //! What a node is to do, as the command line or a file of it says.
 
+use crate::allowance::allowance_of;
 use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
 use crate::failure::Failure;
@@ -7,7 +8,7 @@ use crate::limits::{EngineArguments, ReadingArguments};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tapline_catalog::{Input, InputSet, InterfacePlan, ListenerInput, interface_inputs};
+use tapline_catalog::{Allowance, Input, InputSet, InterfacePlan, ListenerInput, interface_inputs};
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
 use tapline_interface::link;
@@ -29,6 +30,8 @@ pub(crate) struct NodePlan {
     pub(crate) api: SocketAddr,
     pub(crate) queries_max: usize,
     pub(crate) engine: EngineOptions,
+    /// What each query may take.
+    pub(crate) allowance: Allowance,
     /// The files of lookup tables.
     pub(crate) lookups: Vec<TableFile>,
     /// How far records may be late, in milliseconds, where a source does not say; for what is said of late ones.
@@ -75,6 +78,7 @@ impl NodePlan {
         let said = |wrong: String| Failure::Usage(format!("--config {}: {wrong}", file.display()));
         let engine = EngineArguments::of(&config.limits).map_err(said)?;
         let mut plan = Self::new(arguments, &engine, config.limits.queries_max.unwrap_or(QUERIES_MAX));
+        plan.allowance = allowance_of(&config.limits).map_err(said)?;
         plan.state = plan.state.or_else(|| config.node.state.clone());
         plan.api = arguments.api.or(config.node.api).unwrap_or(API);
         plan.folder.clone_from(&config.queries.folder);
@@ -96,6 +100,7 @@ impl NodePlan {
             api: arguments.api.unwrap_or(API),
             queries_max: queries_max as usize,
             engine: engine.options(),
+            allowance: Allowance::default(),
             lookups: arguments.lookups.lookup.clone(),
             lateness_ms: SourceOptions::default().exports_lateness_ms(),
             is_bare: arguments.bare,
@@ -128,7 +133,11 @@ impl NodePlan {
             ("[node] api", self.api != other.api),
             ("[queries] folder", self.folder != other.folder),
             ("[[lookup]]", self.lookups != other.lookups),
-            ("[limits]", self.queries_max != other.queries_max || self.engine != other.engine),
+            (
+                "[limits]",
+                (self.queries_max, &self.engine, self.allowance)
+                    != (other.queries_max, &other.engine, other.allowance),
+            ),
         ];
         let differ = differences.into_iter().filter(|(_, differs)| *differs);
         differ.map(|(what, _)| format!("{what} holds from the next start on")).collect()

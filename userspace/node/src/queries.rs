@@ -56,13 +56,17 @@ fn replace(client: &Client, arguments: &NewQueryArguments) -> Result<(), Failure
 
 /// A query as a node takes it.
 fn body_of(arguments: &NewQueryArguments) -> Result<Value, Failure> {
-    let NewQueryArguments { name, sql, file, early, note } = arguments;
-    let options = QueryOptions { early: *early, note: note.clone().unwrap_or_default() };
+    let NewQueryArguments { name, sql, file, early, note, allowance } = arguments;
+    let (allowance, note) = (allowance.allowance(), note.clone().unwrap_or_default());
+    let options = QueryOptions { early: *early, allowance, note };
     let given = || Ok(Definition { name: name.clone(), sql: sql.clone().unwrap_or_default(), options });
     let Definition { sql, options, .. } = file.as_ref().map_or_else(given, |file| read(name, file))?;
     let mut said = json!({ "note": options.note });
     if let Some(early) = options.early {
         said["early"] = duration_text(early).into();
+    }
+    for (key, value) in options.allowance.said() {
+        said[key] = value.parse::<u64>().map_or_else(|_| value.clone().into(), Value::from);
     }
     Ok(json!({ "sql": sql, "options": said }))
 }

@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         engine: plan.engine.clone(),
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
+        allowance: plan.allowance,
         reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan))),
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::ops::Range;
+use tapline_catalog::Allowance;
 
 /// Prints the sources of a node.
 pub(crate) fn print_sources(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
@@ -76,7 +77,7 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
 /// Queries, a line each.
 pub(crate) fn queries(queries: &Value) -> String {
     let words = ["name", "state", "last_window_start"];
-    let counts = ["delivered", "used", "late", "dropped", "results_lost"];
+    let counts = ["delivered", "used", "late", "dropped", "groups_held", "octets_held", "ns_a_row"];
     format!("{}\n", table_of(queries, &words, &counts))
 }
 
@@ -89,12 +90,17 @@ pub(crate) fn query(query: &Value) -> String {
         ("name", text(&query["name"])),
         ("note", text(&options["note"])),
         ("early", text(&options["early"])),
+        ("may take", allowance(options)),
         ("state", text(&query["state"])),
         ("reason", text(&query["reason"])),
         ("since", text(&query["since"])),
         ("reads", texts(&query["streams"]).join(", ")),
         ("last window", text(&query["last_window_start"])),
-        ("holds", format!("{} octets for open windows", query["octets_held"])),
+        (
+            "holds",
+            format!("{} octets, {} groups for open windows", query["octets_held"], query["groups_held"]),
+        ),
+        ("works", query["ns_a_row"].as_u64().map_or_else(String::new, |ns| format!("{ns} ns a row"))),
         ("rows", fates.map(|fate| format!("{} {fate}", query[fate])).join(", ")),
     ] {
         if !value.is_empty() {
@@ -103,6 +109,13 @@ pub(crate) fn query(query: &Value) -> String {
     }
     let _ = writeln!(all, "\n{}", text(&query["sql"]));
     all
+}
+
+/// What a query may take, as far as that was said of it.
+fn allowance(options: &Value) -> String {
+    let said = Allowance::KEYS.into_iter().filter(|key| !options[*key].is_null());
+    let said = said.map(|key| format!("{key} {}", options[key].to_string().trim_matches('"')));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// Sources, a line each.

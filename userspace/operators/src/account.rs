@@ -22,6 +22,8 @@ enum Fate {
     Filtered,
     Late,
     Used,
+    /// It is not in the sample: that is so for all branches.
+    Dropped,
 }
 
 /// Batches that some lower halves have seen and others have not, by their source and position; shared by the lower
@@ -101,6 +103,7 @@ impl Account {
                 Fate::Used => self.ledger.used += records,
                 Fate::Late => self.ledger.late += records,
                 Fate::Filtered => self.ledger.filtered += records,
+                Fate::Dropped => self.ledger.dropped += records,
             }
         }
     }
@@ -127,6 +130,16 @@ impl Account {
             Some(numbers) => self.mark(&numbers, Fate::Late),
             None => self.ledger.late += records_in(piece, packets),
         }
+    }
+
+    /// Notes rows that are not in the sample, before the others are delivered.
+    pub(crate) fn leave_out(&mut self, piece: &RecordBatch, packets: Option<usize>) {
+        if let Some(numbers) = self.numbers(piece) {
+            return self.mark(&numbers, Fate::Dropped);
+        }
+        let records = records_in(piece, packets);
+        self.ledger.delivered += records;
+        self.ledger.dropped += records;
     }
 
     /// Notes that so many records were left out.

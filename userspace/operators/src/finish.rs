@@ -74,6 +74,12 @@ impl Finisher {
         }
     }
 
+    /// Octets of the panes that it keeps for windows to come.
+    #[must_use]
+    pub fn octets_held(&self) -> usize {
+        self.trees.iter().flat_map(|kept| &kept.trees).map(PaneTree::octets).sum()
+    }
+
     /// Adds the panes that it keeps for windows to come to what was held of the others.
     pub fn suspend(&mut self, suspended: &mut SuspendedWindows) {
         if let Some(trees) = self.trees.take() {
@@ -259,7 +265,7 @@ mod tests {
             let mut state = GroupState::new(Arc::new(fold.clone()), 100).unwrap();
             let options = RecordBatchOptions::new().with_row_count(Some(1 + second as usize));
             let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options);
-            state.update(&rows.unwrap(), None).unwrap();
+            state.update(&rows.unwrap(), None, usize::MAX).unwrap();
             let start = EventTime(second * SECOND_NS);
             let pane = Pane { start, end: start.plus(SECOND_NS), index: 0, is_complete: true };
             let groups = state.take_states().unwrap();

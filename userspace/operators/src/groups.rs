@@ -1,7 +1,8 @@
 //! The state of one aggregate in one pane: a group table and its accumulators.
 //!
 //! Rows are folded in on workers; states are taken out, sent, and merged into another one of the same
-//! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact.
+//! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact. Below the cap, groups are let in by
+//! powers of two, as long as there is room for what the next ones would take.
 
 use crate::group::{FOLDED, GROUPS_MAX, GroupTable, group_table};
 use crate::one_group::OneGroup;
@@ -18,6 +19,12 @@ use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
 use std::sync::Arc;
 use tapline_query::{Aggregate, AggregateFold};
+
+/// Groups that a state may always have.
+const ADMITTED_MIN: usize = 256;
+
+/// Octets that an accumulator of many groups takes for each, as long as none is known.
+const OCTETS_A_GROUP: usize = 16;
 
 /// Group keys with their aggregates, partial or finished.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +52,10 @@ pub(crate) struct GroupState {
     literals: Vec<Vec<Option<ArrayRef>>>,
     groups: Vec<usize>,
     groups_max: usize,
+    /// Groups that there is room for.
+    admitted: usize,
+    /// Octets of all accumulators a group, as far as is known.
+    octets_a_group: usize,
     rows: u64,
     folded_rows: u64,
 }
@@ -63,6 +74,8 @@ impl GroupState {
         let literals =
             fold.aggregates.iter().map(|aggregate| vec![None; aggregate.arguments.len()]).collect();
         let failed = vec![false; fold.aggregates.len()];
+        let octets_a_group = fold.aggregates.iter().map(|aggregate| least_octets(&aggregate.function));
+        let octets_a_group = octets_a_group.sum::<Result<usize>>()?;
         Ok(Self {
             fold,
             table,
@@ -72,6 +85,8 @@ impl GroupState {
             literals,
             groups: vec![],
             groups_max,
+            admitted: if has_keys { groups_max.min(ADMITTED_MIN) } else { groups_max },
+            octets_a_group,
             rows: 0,
             folded_rows: 0,
         })
@@ -80,6 +95,22 @@ impl GroupState {
     /// Groups without the folded one.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Octets that it takes.
+    pub(crate) fn octets(&self) -> usize {
+        self.table.octets_with(0) + self.accumulated()
+    }
+
+    fn accumulated(&self) -> usize {
+        self.accumulators.iter().map(|accumulator| accumulator.size()).sum()
+    }
+
+    /// Octets that it would take with so many groups.
+    fn octets_with(&self, groups: usize) -> usize {
+        let accumulated = self.accumulated();
+        let a_group = accumulated.checked_div(self.len()).map_or(self.octets_a_group, |known| known + 1);
+        self.table.octets_with(groups) + accumulated.max(a_group.saturating_mul(groups))
     }
 
     /// Rows folded in since the state was last taken out.
@@ -101,14 +132,14 @@ impl GroupState {
     }
 
     /// Folds the rows of a batch in; `packets` names the column that says how many records each row is, if there
-    /// is one.
+    /// is one. The state may grow by so many octets for new groups; beyond, their rows are folded.
     ///
     /// # Errors
     /// When a key cannot be computed for some row. An aggregate that cannot be is a failure of its own.
-    pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>) -> Result<()> {
+    pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>, room: usize) -> Result<()> {
         let fold = self.fold.clone();
         let keys: Result<Vec<ArrayRef>> = fold.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
-        self.intern(&keys?, batch.num_rows())?;
+        self.intern_admitted(&keys?, batch.num_rows(), room)?;
         self.count(batch, packets);
         for (position, aggregate) in fold.aggregates.iter().enumerate() {
             if !self.failed[position] {
@@ -191,9 +222,43 @@ impl GroupState {
         self.table.intern(keys, rows, &mut self.groups)
     }
 
+    /// The same, where new groups may take so many octets. Groups that had no room once have none until the state is
+    /// taken out: they would lack rows.
+    fn intern_admitted(&mut self, keys: &[ArrayRef], rows: usize, room: usize) -> Result<()> {
+        if self.rows == 0 && self.admitted > ADMITTED_MIN && !self.has_room(self.admitted, room) {
+            self.admitted = ADMITTED_MIN;
+        }
+        self.table.limit(self.admitted);
+        self.intern(keys, rows)?;
+        if self.table.len() >= self.admitted && self.folded_rows == 0 && self.admit(rows, room) {
+            self.table.limit(self.admitted);
+            self.intern(keys, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Lets more groups in, where some of these rows found no place; says whether there is room for any.
+    fn admit(&mut self, rows: usize, room: usize) -> bool {
+        let before = self.admitted;
+        let folded = self.groups[..rows].iter().filter(|group| **group == FOLDED).count();
+        let wanted = (before + folded).min(self.groups_max);
+        while self.admitted < wanted {
+            let next = (self.admitted * 2).min(self.groups_max);
+            if !self.has_room(next, room) {
+                break;
+            }
+            self.admitted = next;
+        }
+        self.admitted > before
+    }
+
+    fn has_room(&self, groups: usize, room: usize) -> bool {
+        self.octets_with(groups).saturating_sub(self.octets()) <= room
+    }
+
     fn count(&mut self, batch: &RecordBatch, packets: Option<usize>) {
         self.rows += records_in(batch, packets);
-        if self.table.len() == self.groups_max {
+        if self.table.len() >= self.admitted {
             let folded = self.groups.iter().enumerate().filter(|(_, group)| **group == FOLDED);
             self.folded_rows += match packets {
                 None => folded.count() as u64,
@@ -242,6 +307,7 @@ impl GroupState {
         take: impl Fn(&mut dyn GroupsAccumulator) -> Result<Vec<ArrayRef>>,
     ) -> Result<Vec<ArrayRef>> {
         let groups = self.table.len() + 1;
+        self.octets_a_group = self.accumulated().div_ceil(groups);
         let mut columns = self.table.take_keys()?;
         for (position, width) in widths.iter().enumerate() {
             let taken = (!self.failed[position]).then(|| take(self.accumulators[position].as_mut()));
@@ -342,6 +408,14 @@ fn accumulator(function: &Arc<AggregateFunctionExpr>, has_keys: bool) -> Result<
     }
     let function = function.clone();
     Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+}
+
+/// Octets that one group of an aggregate takes at least.
+fn least_octets(function: &AggregateFunctionExpr) -> Result<usize> {
+    if function.groups_accumulator_supported() {
+        return Ok(OCTETS_A_GROUP);
+    }
+    Ok(function.create_accumulator()?.size())
 }
 
 /// Keys, nullable since the folded row has none, then the fields that `of` gives for each aggregate.

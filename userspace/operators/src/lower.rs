@@ -3,15 +3,17 @@
 //! Takes batches of its streams in any order of time, and how far these have come; gives partial aggregates per group
 //! and pane, or rows. A pane is given when the watermark passes its end; later records are counted as late. Of windows
 //! that are given early, it is given as soon as what has arrived reaches its end, and what comes for it afterwards in
-//! further parts. When more are open than there is room for, the earliest one is given in parts, too.
+//! further parts. When more are open than there is room for, the earliest one is given in parts, too. What the open
+//! ones may take in octets is said from outside, batch by batch: groups that would take more are folded.
 
 use crate::account::{Account, Pending};
 use crate::groups::{GroupBatch, GroupState, records_in};
 use crate::ids::SourceId;
 use crate::panes::{PaneRun, cut};
+use crate::parts::octets_of;
 use crate::steps::{Rows, run_steps};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::compute::{max, min};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{filter_record_batch, max, min, not};
 use datafusion::arrow::datatypes::TimestampNanosecondType;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use std::sync::Arc;
@@ -78,6 +80,17 @@ pub struct Pane {
     pub is_complete: bool,
 }
 
+impl LowerOutput {
+    /// Octets that its groups take.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        match self {
+            Self::Pane { groups, .. } => octets_of(groups),
+            Self::Rows { .. } => 0,
+        }
+    }
+}
+
 impl Pane {
     /// The whole input.
     pub const ALL: Self = Self { start: EventTime::MIN, end: EventTime::MAX, index: 0, is_complete: true };
@@ -109,7 +122,14 @@ pub struct LowerOperator {
     /// Of panes that begin before this, states are given, to be merged with others: panes are in several results, or
     /// come in several parts.
     parts_before: EventTime,
+    /// The state of a pane that was given, emptied.
     spare: Option<GroupState>,
+    /// Octets of all states.
+    octets: usize,
+    /// Octets that these may still grow by.
+    room: usize,
+    /// It reads one row of so many.
+    one_in: u32,
     /// Panes that close here or earlier are closed.
     closed_until: EventTime,
     /// What has arrived reaches so far.
@@ -166,6 +186,9 @@ impl LowerOperator {
             open_groups: 0,
             parts_before: if query.reuses_panes() { EventTime::MAX } else { EventTime::MIN },
             spare: None,
+            octets: 0,
+            room: usize::MAX,
+            one_in: 1,
             closed_until: EventTime::MIN,
             front: EventTime::MIN,
             next_index: 0,
@@ -195,6 +218,28 @@ impl LowerOperator {
         self.parts_before = self.parts_before.max(time);
     }
 
+    /// Groups of all open panes.
+    #[must_use]
+    pub const fn groups_held(&self) -> usize {
+        self.open_groups
+    }
+
+    /// Octets that the states of all open panes take.
+    #[must_use]
+    pub const fn octets_held(&self) -> usize {
+        self.octets
+    }
+
+    /// Says by how many octets states may grow until this is said again; groups that would take more are folded.
+    pub const fn set_room(&mut self, octets: usize) {
+        self.room = octets;
+    }
+
+    /// Reads one row of so many from now on.
+    pub fn sample(&mut self, one_in: u32) {
+        self.one_in = one_in.max(1);
+    }
+
     /// Aggregates that could not be computed for some row since the last call, by their position. They are NULL from
     /// then on; the others go on without them.
     pub fn take_failures(&mut self) -> Vec<(usize, DataFusionError)> {
@@ -209,10 +254,13 @@ impl LowerOperator {
         self.bind(&input.layout)?;
         let (mut rows, mut packets) = (vec![], None);
         let numbered = self.account.begin(input)?;
+        let batch = numbered.as_ref().unwrap_or(&input.batch);
+        let sample = self.sample_of(input, batch)?;
+        let batch = sample.as_ref().unwrap_or(batch);
         for branch in 0..self.branches.len() {
             if self.branches[branch].stream.id == input.stream.id {
                 packets = self.branches[branch].packets.0;
-                self.process_branch(branch, numbered.as_ref().unwrap_or(&input.batch), out, &mut rows)?;
+                self.process_branch(branch, batch, out, &mut rows)?;
             }
         }
         self.account.end(input, packets);
@@ -221,6 +269,17 @@ impl LowerOperator {
             out.push(LowerOutput::Rows { source, sequence, batches: rows });
         }
         Ok(())
+    }
+
+    /// The rows of a batch that it reads, where that is not all of them; each lower half of a query reads the same.
+    fn sample_of(&mut self, input: &StreamBatch, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let branch = self.branches.iter().find(|branch| branch.stream.id == input.stream.id);
+        let Some(branch) = branch.filter(|_| self.one_in > 1) else { return Ok(None) };
+        let (first, one_in) = (input.sequence, u64::from(self.one_in));
+        let is_read = (0..batch.num_rows() as u64).map(|row| (first + row).is_multiple_of(one_in));
+        let is_read: BooleanArray = is_read.map(Some).collect();
+        self.account.leave_out(&filter_record_batch(batch, &not(&is_read)?)?, branch.packets.0);
+        Ok(Some(filter_record_batch(batch, &is_read)?))
     }
 
     /// Gives the panes that close where its streams have come to, or earlier, and what is due early.
@@ -350,10 +409,13 @@ impl LowerOperator {
             }
         };
         let state = &mut self.open[position].state;
-        let before = state.len();
-        state.update(&rows.batch, packets)?;
+        let (groups, octets) = (state.len(), state.octets());
+        state.update(&rows.batch, packets, self.room)?;
         self.failures.append(&mut state.take_failures());
-        self.open_groups += state.len() - before;
+        self.open_groups += state.len() - groups;
+        let grown = state.octets().saturating_sub(octets);
+        self.octets += grown;
+        self.room = self.room.saturating_sub(grown);
         self.account.use_rows(&rows.batch, rows.numbers.as_ref(), packets);
         while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {
             self.give_earliest(out)?;
@@ -387,7 +449,9 @@ impl LowerOperator {
             };
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
             let rows = room.min(kept.batch.num_rows() - first);
-            state.update(&kept.batch.slice(first, rows), None)?;
+            let octets = state.octets();
+            state.update(&kept.batch.slice(first, rows), None, self.room)?;
+            self.octets += state.octets().saturating_sub(octets);
             self.failures.append(&mut state.take_failures());
             stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
             first += rows;
@@ -411,16 +475,28 @@ impl LowerOperator {
             return Ok(state);
         }
         let fold = self.fold.clone().ok_or_else(|| internal_datafusion_err!("rows have no groups"))?;
-        GroupState::new(fold, self.limits.groups_max)
+        let state = GroupState::new(fold, self.limits.groups_max)?;
+        self.octets += state.octets();
+        Ok(state)
+    }
+
+    /// Keeps a state that was taken out for a pane to come, unless there is no room for it or one is there.
+    fn keep_spare(&mut self, state: GroupState) {
+        let octets = state.octets();
+        if self.spare.is_none() && octets <= self.room {
+            self.octets += octets;
+            self.spare = Some(state);
+        }
     }
 
     fn give(&mut self, pane: Pane, mut state: GroupState, out: &mut Vec<LowerOutput>) -> Result<()> {
         let finished = self.limits.is_only_worker && pane.start >= self.parts_before;
         self.open_groups = self.open_groups.saturating_sub(state.len());
+        self.octets = self.octets.saturating_sub(state.octets());
         let groups = if finished { state.take_results()? } else { state.take_states()? };
         self.failures.append(&mut state.take_failures());
         self.account.fold(groups.folded_rows);
-        self.spare = Some(state);
+        self.keep_spare(state);
         out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });
         Ok(())
     }

@@ -64,6 +64,11 @@ impl PaneTree {
         Ok(whole)
     }
 
+    /// Octets of all of them; what a pane shares with a block counts for both.
+    pub(crate) fn octets(&self) -> usize {
+        self.levels.iter().flat_map(BTreeMap::values).map(Parts::octets).sum()
+    }
+
     /// Each pane by its number.
     pub(crate) fn into_panes(self) -> impl Iterator<Item = (i64, Parts)> {
         self.levels.into_iter().next().into_iter().flatten()
@@ -138,7 +143,7 @@ mod tests {
         let mut state = GroupState::new(Arc::clone(fold), 100).unwrap();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
-        state.update(&batch, None).unwrap();
+        state.update(&batch, None, usize::MAX).unwrap();
         let mut parts = Parts::default();
         parts.push(Arc::new(state.take_states().unwrap()), false);
         parts

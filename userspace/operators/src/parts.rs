@@ -125,6 +125,6 @@ fn whole(groups: GroupBatch, state: &mut GroupState) -> Result<GroupBatch> {
 }
 
 /// Octets that groups take: of each part at least what it needs to be one.
-fn octets_of(groups: &GroupBatch) -> usize {
+pub(crate) fn octets_of(groups: &GroupBatch) -> usize {
     size_of::<GroupBatch>() + groups.groups.get_array_memory_size()
 }

@@ -77,6 +77,15 @@ impl ClosedWindow {
         panes.into_iter()
     }
 
+    /// Octets of what came for it.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        match &self.came {
+            Came::All(parts) => parts.iter().map(Parts::octets).sum(),
+            Came::New(panes) => panes.iter().flat_map(|(_, parts)| parts).map(Parts::octets).sum(),
+        }
+    }
+
     /// When it is; `None` where the whole input is one.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
@@ -193,6 +202,12 @@ impl Windows {
     #[must_use]
     pub fn streams(&self) -> &[StreamId] {
         &self.streams
+    }
+
+    /// Whether it gives the best of all rows, when these have ended.
+    #[must_use]
+    pub const fn chooses_rows(&self) -> bool {
+        matches!(self.upper, Upper::Best { .. })
     }
 
     /// Whether nothing that may still come can change the result: LIMIT is reached.

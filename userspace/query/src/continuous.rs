@@ -98,6 +98,14 @@ impl ContinuousQuery {
         Ok(())
     }
 
+    /// Whether some aggregate has keys.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        let has_keys =
+            |lower: &LowerHalf| matches!(&lower.fold, Fold::Aggregate(fold) if !fold.keys.is_empty());
+        self.lowers.iter().any(has_keys)
+    }
+
     /// Width of the panes that its lower halves give, in nanoseconds; `None` where it has no windows of time.
     #[must_use]
     pub fn pane_width(&self) -> Option<i64> {

@@ -54,7 +54,8 @@ pub struct QueryLedger {
     pub filtered: u64,
     /// Rows whose window was closed already.
     pub late: u64,
-    /// Rows that are in no result for want of room: they came when others waited no longer for their turn.
+    /// Rows that are in no result for want of room: they came when others waited no longer for their turn, were more
+    /// than the query may give in a second, or are not in its sample.
     pub dropped: u64,
     /// Of the rows used, those whose group is beyond the cap and counts in the folded row.
     pub folded: u64,

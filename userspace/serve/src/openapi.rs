@@ -12,7 +12,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
     use std::sync::Arc;
-    use tapline_catalog::{Catalog, CatalogOptions, InputSet, Level, Tell};
+    use tapline_catalog::{Allowance, Catalog, CatalogOptions, InputSet, Level, Tell};
     use tapline_engine::EngineOptions;
     use tapline_lookup::Tables;
     use tapline_sources::{Notice, SystemClock};
@@ -46,6 +46,7 @@ mod tests {
             tables: tables(),
             clock: Arc::new(SystemClock),
             queries_max: 10,
+            allowance: Allowance::default(),
             reread: None,
             folder: None,
             windows: None,
@@ -175,6 +176,22 @@ mod tests {
                 json!({ "name": "c", "sql": SQL, "options": { "early": "1 day" } }),
                 400,
             ),
+            (
+                "post",
+                "/api/v1/queries",
+                json!({ "name": "c", "sql": SQL, "options": { "groups_max": 0 } }),
+                400,
+            ),
+            (
+                "post",
+                "/api/v1/queries",
+                json!({ "name": "c", "sql": SQL, "options": {
+                    "groups_max": 10, "octets_max": 1_000_000, "rows_per_second_max": 5, "work_max_ns": 1_000_000,
+                    "beyond": "sample",
+                } }),
+                201,
+            ),
+            ("get", "/api/v1/queries/c", Value::Null, 200),
             ("get", "/api/v1/queries", Value::Null, 200),
             ("get", "/api/v1/queries/a", Value::Null, 200),
             ("get", "/api/v1/queries/b", Value::Null, 404),

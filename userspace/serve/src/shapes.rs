@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tapline_catalog::{
-    Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus,
-    duration_text, parse_duration,
+    Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
+    SourceStatus, duration_text, parse_duration,
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;
@@ -36,6 +36,17 @@ pub(crate) struct Options {
     /// Such as `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) early: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) groups_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) octets_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_per_second_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) work_max_ns: Option<u64>,
+    /// `fold`, `sample` or `stop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) beyond: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
 }
@@ -44,11 +55,26 @@ impl Options {
     pub(crate) fn read(self) -> Result<QueryOptions, String> {
         let early = self.early.as_deref().map(parse_duration).transpose();
         let early: Option<Duration> = early.map_err(|wrong| format!("early: {wrong}"))?;
-        Ok(QueryOptions { early, note: self.note })
+        let mut allowance = Allowance::default();
+        let numbers = [self.groups_max, self.octets_max, self.rows_per_second_max, self.work_max_ns];
+        let values = numbers.map(|number| number.map(|number| number.to_string())).into_iter();
+        for (key, value) in Allowance::KEYS.into_iter().zip(values.chain([self.beyond])) {
+            value.map_or(Ok(()), |value| allowance.say(key, &value))?;
+        }
+        Ok(QueryOptions { early, allowance, note: self.note })
     }
 
     fn of(options: &QueryOptions) -> Self {
-        Self { early: options.early.map(duration_text), note: options.note.clone() }
+        let QueryOptions { early, allowance, note } = options;
+        Self {
+            early: early.map(duration_text),
+            groups_max: allowance.groups_max,
+            octets_max: allowance.octets_max,
+            rows_per_second_max: allowance.rows_per_second_max,
+            work_max_ns: allowance.work_max_ns,
+            beyond: allowance.beyond.map(|beyond| beyond.to_string()),
+            note: note.clone(),
+        }
     }
 }
 
@@ -109,7 +135,7 @@ pub(crate) struct QueryShape {
     options: Options,
     /// `running`, `waiting` or `failed`.
     state: &'static str,
-    /// Why it does not run; for `waiting`, what it waits for.
+    /// Why it does not run, or not on all rows; for `waiting`, what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     since: String,
@@ -121,6 +147,8 @@ pub(crate) struct QueryShape {
     dropped: u64,
     folded: u64,
     octets_held: u64,
+    groups_held: u64,
+    ns_a_row: Option<u64>,
     results_lost: u64,
     last_window_start: Option<String>,
     last_window_end: Option<String>,
@@ -130,7 +158,7 @@ impl From<QueryStatus> for QueryShape {
     fn from(status: QueryStatus) -> Self {
         let Definition { name, sql, options } = status.definition;
         let (state, reason) = match status.state {
-            QueryRunState::Running => ("running", None),
+            QueryRunState::Running => ("running", status.held_back),
             QueryRunState::Waiting(sources) => ("waiting", Some(waits_for(&sources))),
             QueryRunState::Failed(why) => ("failed", Some(why)),
         };
@@ -154,6 +182,8 @@ impl From<QueryStatus> for QueryShape {
             dropped: ledger.dropped,
             folded: ledger.folded,
             octets_held: status.octets_held,
+            groups_held: status.groups_held,
+            ns_a_row: status.ns_a_row,
             results_lost: status.results_lost,
             last_window_start,
             last_window_end,

@@ -5,7 +5,8 @@ use crate::coverage::CoveredSecond;
 use crate::error::EngineError;
 use crate::lock::lock;
 use crate::merger::MergerOrder;
-use crate::suspended::{Beginning, Held, LateRows, Suspended};
+use crate::options::QueryLimits;
+use crate::suspended::{Beginning, Held, Suspended, UnreadRows};
 use std::sync::Arc;
 use tapline_operators::{Closed, Windows};
 use tapline_query::ContinuousQuery;
@@ -35,19 +36,19 @@ impl Engine {
     }
 
     /// What a query begins with.
-    pub(super) fn begin(&self, query: &ContinuousQuery, from: Beginning) -> Begun {
+    pub(super) fn begin(&self, query: &ContinuousQuery, limits: &QueryLimits, from: Beginning) -> Begun {
         let anew = || {
-            let windows = Windows::new(query, self.workers.len(), self.limits());
-            windows.with_waiting(self.options.waiting).holding(self.options.held)
+            let windows = Windows::new(query, self.workers.len(), self.operator_limits(limits));
+            windows.with_waiting(self.options.waiting).holding(limits.held)
         };
         let whole_after = from.whole_after();
-        let mut begun = Begun { whole_after, windows: anew(), late: vec![], closed: vec![] };
-        if let Beginning::With(Held { windows, late }) = from {
-            begun.late = late;
+        let mut begun = Begun { whole_after, windows: anew(), unread: vec![], closed: vec![] };
+        if let Beginning::With(Held { windows, unread }) = from {
+            begun.unread = unread;
             if begun.windows.resume(windows, &mut begun.closed).is_err() {
                 // Nobody can go on with it: what was there before now is lost.
                 let whole_after = whole_after.max(self.clock.now());
-                return Begun { whole_after, windows: anew(), late: vec![], closed: vec![] };
+                return Begun { whole_after, windows: anew(), unread: vec![], closed: vec![] };
             }
         }
         begun
@@ -59,7 +60,7 @@ pub(super) struct Begun {
     /// No row that it may have missed is later than this.
     pub(super) whole_after: EventTime,
     pub(super) windows: Windows,
-    pub(super) late: LateRows,
+    pub(super) unread: UnreadRows,
     /// Windows that there was no room for.
     pub(super) closed: Vec<Closed>,
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fake;
+mod limits;
 mod suspended;
 
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
 use tapline_engine::{
-    EndReason, Engine, EngineError, EngineOptions, Event, HeldLimits, QueryId, Report, Status, WhenFull,
-    WindowResult, subscription,
+    EndReason, Engine, EngineError, EngineOptions, Event, HeldLimits, QueryId, QueryLimits, Report, Status,
+    WhenFull, WindowResult, subscription,
 };
 use tapline_query::Planner;
 use tapline_sources::{Source, SystemClock};
@@ -320,10 +321,15 @@ fn windows_that_there_is_no_room_for_are_closed_and_what_comes_for_them_is_count
     const BY_SECOND: &str = "SELECT count(*) AS n FROM packets GROUP BY tumble('1 second')";
     const SLIDING: &str = "SELECT count(*) AS n FROM packets GROUP BY hop('1 second', '2 seconds')";
     let roomy = EngineOptions { workers: 1, ..EngineOptions::default() };
-    let few =
-        EngineOptions { held: HeldLimits { windows_max: 100, ..HeldLimits::default() }, ..roomy.clone() };
-    let little =
-        EngineOptions { held: HeldLimits { octets_max: 100_000, ..HeldLimits::default() }, ..roomy.clone() };
+    let held = |held| QueryLimits { held, ..QueryLimits::default() };
+    let few = EngineOptions {
+        limits: held(HeldLimits { windows_max: 100, ..HeldLimits::default() }),
+        ..roomy.clone()
+    };
+    let little = EngineOptions {
+        limits: held(HeldLimits { octets_max: 100_000, ..HeldLimits::default() }),
+        ..roomy.clone()
+    };
     let little_in_all = EngineOptions { octets_held_max: 200_000, ..roomy.clone() };
     for (options, has_room) in [(roomy, true), (few, false), (little, false), (little_in_all, false)] {
         let (observer, _) = subscription(1, WhenFull::Lose);

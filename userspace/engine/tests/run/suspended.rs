@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::fake::{FakeSource, Kept, packets};
 use crate::{boxed, engine};
 use tapline_engine::{
-    Beginning, Engine, Held, Status, SuspendedWindows, WhenFull, WindowResult, subscription,
+    Beginning, Engine, Held, NewQuery, QueryLimits, Status, SuspendedWindows, WhenFull, WindowResult,
+    subscription,
 };
 use tapline_query::{ContinuousQuery, Planner};
 use tapline_record::{EventTime, PacketRow};
@@ -62,7 +63,7 @@ fn copied(held: &Held, query: &ContinuousQuery) -> Held {
     let states: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
     let windows = SuspendedWindows::decode(&head, &states, query).unwrap();
     assert_eq!(windows, held.windows);
-    Held { windows, late: held.late.clone() }
+    Held { windows, unread: held.unread.clone() }
 }
 
 /// Reads these rows in engines that are suspended behind each part of them, but for the last one.
@@ -73,7 +74,9 @@ fn run(query: (&str, Option<i64>), parts: &[&[PacketRow]], workers: usize) -> Ve
         let (subscriber, events) = subscription(10_000, WhenFull::Wait);
         let beginning =
             held.take().map_or(Beginning::Anew, |held| Beginning::With(copied(&held, &plan(query))));
-        let id = engine.add_query_from(beginning, "it", plan(query), subscriber).unwrap();
+        let limits = QueryLimits::default();
+        let new = NewQuery { name: "it", query: plan(query), limits, from: beginning };
+        let id = engine.add(new, subscriber).unwrap();
         let is_last = number + 1 == parts.len();
         let stays = if is_last { Duration::ZERO } else { Duration::from_secs(60) };
         engine.add_sources(boxed(vec![FakeSource::live(rows, 7, stays)])).unwrap();

@@ -89,6 +89,15 @@ impl GroupTable for DirectGroups {
         self.values.len()
     }
 
+    fn limit(&mut self, groups_max: usize) {
+        self.groups_max = groups_max;
+    }
+
+    fn octets_with(&self, groups: usize) -> usize {
+        let values = self.values.capacity().max(groups.min(self.places.len()));
+        size_of_val(&self.places[..]) + values * size_of::<Option<u16>>()
+    }
+
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
         self.clear_places();
         let values = self.values.drain(..);

@@ -22,6 +22,9 @@ pub(super) trait KeyTable: Send {
     /// The last number that is taken.
     fn len(&self) -> usize;
 
+    /// Octets that it will take with so many keys, never less than it takes now.
+    fn octets_with(&self, keys: usize) -> usize;
+
     /// Appends the values of all numbers in one field.
     fn unpack(&self, field: &Field, octets: &mut Vec<u8>);
 
@@ -92,6 +95,11 @@ impl<const W: usize, S: Slots<W>> KeyTable for Keys<W, S> {
 
     fn len(&self) -> usize {
         self.keys.len() - 1
+    }
+
+    fn octets_with(&self, keys: usize) -> usize {
+        let numbered = self.keys.capacity().max((keys + 1).next_power_of_two());
+        self.slots.octets_with(keys) + (numbered + self.packed.capacity()) * size_of::<[u64; W]>()
     }
 
     fn unpack(&self, field: &Field, octets: &mut Vec<u8>) {

@@ -32,6 +32,12 @@ pub(crate) trait GroupTable: Send {
     /// Groups without the folded one.
     fn len(&self) -> usize;
 
+    /// Takes no more than so many groups from now on, of those that it was made for.
+    fn limit(&mut self, groups_max: usize);
+
+    /// Octets that it will take with so many groups, never less than it takes now.
+    fn octets_with(&self, groups: usize) -> usize;
+
     /// The keys of groups 1, 2, …; the table is empty afterwards.
     ///
     /// # Errors

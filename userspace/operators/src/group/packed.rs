@@ -72,7 +72,7 @@ struct PackedGroups {
 
 impl PackedGroups {
     fn room(&self) -> usize {
-        self.groups_max - self.len()
+        self.groups_max.saturating_sub(self.len())
     }
 
     /// Looks the block up that begins at row `first` of the batch; strays are noted, and get their group later.
@@ -160,6 +160,20 @@ impl GroupTable for PackedGroups {
 
     fn len(&self) -> usize {
         self.tight.keys.len()
+    }
+
+    fn limit(&mut self, groups_max: usize) {
+        self.groups_max = groups_max;
+    }
+
+    fn octets_with(&self, groups: usize) -> usize {
+        let loose = self.loose.keys.len();
+        let loose = if loose == 0 { 0 } else { groups };
+        let instead = self.instead_of_narrow.as_ref().map_or(0, |half| half.keys.octets_with(0));
+        self.tight.keys.octets_with(groups)
+            + self.loose.keys.octets_with(loose)
+            + instead
+            + self.loose_groups.capacity().max(loose) * size_of::<usize>()
     }
 
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {

@@ -59,6 +59,17 @@ impl GroupTable for RowGroups {
         self.groups.num_rows()
     }
 
+    fn limit(&mut self, groups_max: usize) {
+        self.groups_max = groups_max;
+    }
+
+    fn octets_with(&self, groups: usize) -> usize {
+        let known = self.groups.size() + self.table.allocation_size();
+        // Vectors and tables grow to twice what they had.
+        let growth = groups.div_ceil(self.len().max(1)).next_power_of_two();
+        known * growth + self.batch.size() + self.converter.size()
+    }
+
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
         let keys = self.converter.convert_rows(self.groups.iter())?;
         self.groups.clear();

@@ -22,6 +22,9 @@ pub(super) trait Slots<const W: usize>: Default + Send {
     /// then its number is 0.
     fn intern(&mut self, chunk: &[[u64; W]], keys: &mut Vec<[u64; W]>, limit: usize, numbers: &mut [usize]);
 
+    /// Octets that it will take with so many keys, never less than it takes now.
+    fn octets_with(&self, keys: usize) -> usize;
+
     /// Forgets all keys.
     fn clear(&mut self);
 }
@@ -36,6 +39,11 @@ pub(super) struct NumberSlots {
 impl NumberSlots {
     /// Places a key; with fewer, more keys are not in their first place.
     const PLACES_PER_KEY: usize = 4;
+
+    /// Places of a table of so many keys.
+    const fn places_for(keys: usize) -> usize {
+        (keys * Self::PLACES_PER_KEY).next_power_of_two()
+    }
 
     /// The number of a key that is not in its first place.
     #[inline(never)]
@@ -72,7 +80,7 @@ impl Default for NumberSlots {
 
 impl<const W: usize> Slots<W> for NumberSlots {
     fn make_room(&mut self, total: usize, keys: &[[u64; W]]) {
-        let places = (total * Self::PLACES_PER_KEY).next_power_of_two();
+        let places = Self::places_for(total);
         if places <= self.places.len() {
             return;
         }
@@ -110,6 +118,10 @@ impl<const W: usize> Slots<W> for NumberSlots {
         }
     }
 
+    fn octets_with(&self, keys: usize) -> usize {
+        Self::places_for(keys).max(self.places.len()) * size_of::<u32>()
+    }
+
     fn clear(&mut self) {
         self.places.fill(0);
     }
@@ -139,6 +151,11 @@ impl KeySlots {
 
     /// Keys for three buckets; with more, more keys are not in their first one.
     const KEYS_PER_3_BUCKETS: usize = 10;
+
+    /// Buckets of a table of so many keys.
+    const fn buckets_for(keys: usize) -> usize {
+        (keys * 3).div_ceil(Self::KEYS_PER_3_BUCKETS).next_power_of_two()
+    }
 
     /// The number of a key that is not in its first bucket.
     #[inline(never)]
@@ -173,7 +190,7 @@ impl Default for KeySlots {
 
 impl Slots<1> for KeySlots {
     fn make_room(&mut self, total: usize, _: &[[u64; 1]]) {
-        let buckets = (total * 3).div_ceil(Self::KEYS_PER_3_BUCKETS).next_power_of_two();
+        let buckets = Self::buckets_for(total);
         if buckets <= self.buckets.len() {
             return;
         }
@@ -210,6 +227,10 @@ impl Slots<1> for KeySlots {
                 *number = self.find_or_add(key[0], keys, limit);
             }
         }
+    }
+
+    fn octets_with(&self, keys: usize) -> usize {
+        Self::buckets_for(keys).max(self.buckets.len()) * size_of::<Bucket>()
     }
 
     fn clear(&mut self) {

@@ -1,0 +1,88 @@
+//! What queries may take, as the command line and files say it.
+
+use crate::config::LimitsTable;
+use clap::Args;
+use tapline_catalog::{Allowance, Beyond};
+
+/// What one query may take, where that is less than all may.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AllowanceArguments {
+    /// Groups of one aggregate in one pane; rows beyond go into one folded row.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "file")]
+    groups_max: Option<u64>,
+    /// Octets that are held for open windows; where they are full, new groups are folded.
+    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "file")]
+    octets_max: Option<u64>,
+    /// Rows that a query without an aggregate gives in a second; more are dropped and counted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "file")]
+    rows_per_second_max: Option<u64>,
+    /// Nanoseconds of work a row, measured second by second.
+    #[arg(long, value_name = "NS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "file")]
+    work_max_ns: Option<u64>,
+    /// What is done where the work is more: fold new groups, sample rows (completeness says which part is read), or
+    /// stop the query [default: sample].
+    #[arg(long, value_name = "WHAT", requires = "work_max_ns", conflicts_with = "file")]
+    beyond: Option<Beyond>,
+}
+
+impl AllowanceArguments {
+    /// What was said.
+    pub(crate) const fn allowance(&self) -> Allowance {
+        Allowance {
+            groups_max: self.groups_max,
+            octets_max: self.octets_max,
+            rows_per_second_max: self.rows_per_second_max,
+            work_max_ns: self.work_max_ns,
+            beyond: self.beyond,
+        }
+    }
+}
+
+/// What each query of a node may take, as a file says it.
+pub(crate) fn allowance_of(limits: &LimitsTable) -> Result<Allowance, String> {
+    let mut allowance = Allowance::default();
+    let octets = ("octets_max", limits.query_octets_max);
+    let rows = ("rows_per_second_max", limits.rows_per_second_max);
+    for (key, number) in [octets, rows, ("work_max_ns", limits.work_max_ns)] {
+        let said = number.map_or(Ok(()), |number| allowance.say(key, &number.to_string()));
+        let name = if key == "octets_max" { "query_octets_max" } else { key };
+        said.map_err(|wrong| format!("[limits] {}", wrong.replacen(key, name, 1)))?;
+    }
+    let beyond = limits.beyond.as_deref().map_or(Ok(()), |beyond| allowance.say("beyond", beyond));
+    beyond.map_err(|wrong| format!("[limits] {wrong}"))?;
+    // The engine has this one for all; no query may take more.
+    allowance.groups_max = limits.groups_max.map(u64::from);
+    Ok(allowance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_each_query_may_take() {
+        let table = LimitsTable {
+            groups_max: Some(7),
+            query_octets_max: Some(8),
+            rows_per_second_max: Some(9),
+            work_max_ns: Some(10),
+            beyond: Some("stop".to_owned()),
+            ..LimitsTable::default()
+        };
+        let allowance = allowance_of(&table).unwrap();
+        let said: Vec<String> = allowance.said().map(|(key, value)| format!("{key} {value}")).collect();
+        assert_eq!(
+            said,
+            ["groups_max 7", "octets_max 8", "rows_per_second_max 9", "work_max_ns 10", "beyond stop"]
+        );
+        let wrong = |table: &LimitsTable| allowance_of(table).unwrap_err();
+        assert_eq!(
+            wrong(&LimitsTable { query_octets_max: Some(0), ..LimitsTable::default() }),
+            "[limits] query_octets_max: write a number from 1, such as 100_000"
+        );
+        assert_eq!(
+            wrong(&LimitsTable { beyond: Some("drop".to_owned()), ..LimitsTable::default() }),
+            "[limits] beyond: write fold, sample or stop"
+        );
+    }
+}
