@@ -9,6 +9,7 @@
 mod account;
 mod elements;
 mod files;
+mod limits;
 mod live;
 mod lookups;
 mod node;

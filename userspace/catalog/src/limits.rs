@@ -42,6 +42,18 @@ impl Allowance {
     /// What may be said, in the order in which it is written.
     pub const KEYS: [&str; 5] = ["groups_max", "octets_max", "rows_per_second_max", "work_max_ns", "beyond"];
 
+    /// All that a query of an engine with these limits may take.
+    #[must_use]
+    pub fn of(limits: &QueryLimits) -> Self {
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Self {
+            groups_max: Some(number(limits.groups_max)),
+            octets_max: Some(number(limits.held.octets_max)),
+            rows_per_second_max: limits.rows_per_second_max,
+            ..Self::default()
+        }
+    }
+
     /// Says one thing, which is one of [`Self::KEYS`].
     ///
     /// # Errors

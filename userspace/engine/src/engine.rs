@@ -128,8 +128,10 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let affinity = Affinity::new(&options.cores, options.workers.max(1) + options.sources.max(1));
         let (flags, merger_parker) = (Arc::new(Flags::default()), Unparker::default());
-        let (mut workers, mut messages) = (vec![], vec![]);
-        for number in 0..options.workers.max(1) {
+        let workers = options.workers.max(1);
+        let memory = Memory { held: Arc::default(), octets_max: options.octets_held_max, workers };
+        let (mut ends, mut messages) = (vec![], vec![]);
+        for number in 0..workers {
             let (to_merger, from_worker) = RingBuffer::new(MESSAGES_CAPACITY);
             let (orders, to_worker) = RingBuffer::new(ORDERS_CAPACITY);
             let parker = Unparker::default();
@@ -139,11 +141,10 @@ impl Engine {
             let started = runner.start(format!("operator-{number}"), core, Box::new(worker));
             started.map_err(EngineError::Thread)?;
             messages.push(from_worker);
-            workers.push(WorkerEnd { orders, parker });
+            ends.push(WorkerEnd { orders, parker });
         }
         let (merger, orders) = RingBuffer::new(ORDERS_CAPACITY);
         let covered: Arc<Mutex<Vec<CoveredSecond>>> = Arc::default();
-        let memory = Memory { held: Arc::default(), octets_max: options.octets_held_max };
         let for_merger = (memory.octets_max, Arc::clone(&covered), Arc::clone(&clock));
         let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone(), for_merger);
         runner.start("merger".to_owned(), None, Box::new(machine)).map_err(EngineError::Thread)?;
@@ -154,7 +155,7 @@ impl Engine {
             runner,
             affinity,
             flags,
-            workers,
+            workers: ends,
             merger,
             merger_parker,
             outlets: Arc::default(),

@@ -38,6 +38,18 @@ impl Charge {
         }
     }
 
+    /// Holds what another one held, which is in the same sums: these do not change.
+    pub(crate) fn take_over(&mut self, mut other: Self) {
+        self.amount += std::mem::take(&mut other.amount);
+    }
+
+    /// Leaves so much of it to another one; as far as it is not more than this one held, the sums do not change.
+    pub(crate) fn split_off(&mut self, amount: usize) -> Self {
+        let part = self.amount.min(amount as u64);
+        self.amount -= part;
+        Self { gauges: self.gauges.clone(), amount: part }.of(amount)
+    }
+
     /// The same, holding so much.
     pub(crate) fn of(mut self, amount: usize) -> Self {
         self.set(amount);
@@ -65,6 +77,14 @@ mod tests {
         assert_eq!((one.get(), all.get()), (12, 17));
         growing.set(3);
         drop(other);
+        growing.take_over(charge(&one).of(4));
+        assert_eq!((one.get(), all.get()), (7, 7));
+        let part = growing.split_off(5);
+        assert_eq!((one.get(), all.get()), (7, 7));
+        let more = growing.split_off(3);
+        assert_eq!((one.get(), all.get()), (8, 8));
+        growing.set(3);
+        drop((part, more));
         assert_eq!((one.get(), all.get()), (3, 3));
         drop(growing);
         assert_eq!((one.get(), all.get()), (0, 0));

@@ -195,10 +195,7 @@ impl Merger {
 
     fn take(&mut self, worker: WorkerId, message: Message) {
         match message {
-            Message::Output { query, output, charge } => {
-                self.accept(query, output);
-                drop(charge);
-            }
+            Message::Output { query, output, charge } => self.accept(query, output, charge),
             Message::Reach(reach, epoch) => self.advance(worker, &reach, epoch),
             Message::Coverage(report) => self.coverage.note(&report),
             Message::Barrier(barrier) => self.join(&barrier),
@@ -212,7 +209,7 @@ impl Merger {
         }
     }
 
-    fn accept(&mut self, id: QueryId, output: LowerOutput) {
+    fn accept(&mut self, id: QueryId, output: LowerOutput, charge: Charge) {
         let Some(query) = self.queries.get_mut(&id) else { return };
         let before = query.windows.octets_held();
         let begun = Instant::now();
@@ -221,7 +218,7 @@ impl Merger {
         }
         query.state.note_work(begun.elapsed());
         query.state.tell_dropped(query.windows.rows_dropped());
-        query.tell_held();
+        query.charge.take_over(charge);
         self.octets_held = (self.octets_held + query.windows.octets_held()).saturating_sub(before);
         self.give(id);
         if self.octets_held > self.octets_held_max {
@@ -250,7 +247,6 @@ impl Merger {
         let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
             query.windows.advance(worker, reach, closed);
-            query.tell_held();
             give(*id, query, closed, (coverage, clock.as_ref()), outbox);
         }
     }
@@ -341,7 +337,7 @@ impl Merger {
     }
 }
 
-/// Leaves what closed of a query with its outlet, or in the outbox.
+/// Leaves what closed of a query with its outlet, or in the outbox, and what it is charged for that with it.
 fn give(
     id: QueryId,
     query: &mut MergerQuery,
@@ -355,7 +351,7 @@ fn give(
     }
     let is_satisfied = query.windows.is_satisfied() && !std::mem::replace(&mut query.is_satisfied, true);
     if closed.is_empty() && !is_satisfied {
-        return;
+        return query.tell_held();
     }
     for mut item in closed.drain(..) {
         if let Closed::Window(window) = &mut item {
@@ -363,7 +359,7 @@ fn give(
             window.completeness = window.covered().and_then(|span| coverage.of(id, streams, span));
         }
         let charge = match &mut item {
-            Closed::Window(window) => query.state.charge().of(window.octets()),
+            Closed::Window(window) => query.charge.split_off(window.octets()),
             Closed::Rows(rows) => {
                 if let Some(rate) = &mut query.rate {
                     query.state.drop_beyond(rate.cut(rows, clock.now()));
@@ -374,6 +370,7 @@ fn give(
         };
         outbox.push_back((Arc::clone(&query.outlet), Item::Closed(item, charge)));
     }
+    query.tell_held();
     if is_satisfied {
         outbox.push_back((Arc::clone(&query.outlet), Item::Satisfied));
     }

@@ -25,11 +25,12 @@ pub(crate) struct Member {
     pub(crate) portion: Portion,
 }
 
-/// Octets that are held of all queries together, and how many may be.
+/// Octets that are held of all queries together, how many may be, and on how many workers.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
     pub(crate) held: Arc<Gauge>,
     pub(crate) octets_max: usize,
+    pub(crate) workers: usize,
 }
 
 impl Memory {
@@ -166,14 +167,16 @@ impl Run {
         Ok(())
     }
 
-    /// By how many octets what it holds may grow: as all of its queries may.
+    /// By how many octets what it holds may grow: as all of its queries may. Each worker has its part of that, since all
+    /// of them may grow at once.
     fn room(&self) -> usize {
         let own = self.members.iter().map(|member| member.state.room());
-        own.fold(self.memory.room(), usize::min)
+        own.fold(self.memory.room(), usize::min) / self.memory.workers
     }
 
     fn tell_held(&mut self) {
-        self.octets.set(self.operators.iter().map(LowerOperator::octets_held).sum());
+        let waiting = self.outputs.iter().map(LowerOutput::octets);
+        self.octets.set(self.operators.iter().map(LowerOperator::octets_held).chain(waiting).sum());
         self.groups.set(self.operators.iter().map(LowerOperator::groups_held).sum());
     }
 
@@ -202,7 +205,10 @@ impl Run {
 
     /// Gives to each query its part of what has come.
     pub(crate) fn take_outputs(&mut self, mut give: impl FnMut(QueryId, LowerOutput)) {
-        let Self { outputs, members, .. } = self;
+        let mut outputs = std::mem::take(&mut self.outputs);
+        // From here on, whoever takes them is charged for them.
+        self.tell_held();
+        let members = &self.members;
         // Each portion was made for these halves.
         let mut give =
             |member: &Member, output| member.portion.of(output).map(|output| give(member.id, output));
@@ -211,5 +217,6 @@ impl Run {
             let _ = others.iter().try_for_each(|one| give(one, output.clone()));
             let _ = give(last, output);
         }
+        self.outputs = outputs;
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::LimitsTable;
 use clap::Args;
 use tapline_catalog::{Allowance, Beyond};
+use tapline_engine::EngineOptions;
 
 /// What one query may take, where that is less than all may.
 #[derive(Clone, Debug, Default, Args)]
@@ -39,8 +40,8 @@ impl AllowanceArguments {
 }
 
 /// What each query of a node may take, as a file says it.
-pub(crate) fn allowance_of(limits: &LimitsTable) -> Result<Allowance, String> {
-    let mut allowance = Allowance::default();
+pub(crate) fn allowance_of(limits: &LimitsTable, engine: &EngineOptions) -> Result<Allowance, String> {
+    let mut allowance = Allowance::of(&engine.limits);
     let octets = ("octets_max", limits.query_octets_max);
     let rows = ("rows_per_second_max", limits.rows_per_second_max);
     for (key, number) in [octets, rows, ("work_max_ns", limits.work_max_ns)] {
@@ -50,8 +51,6 @@ pub(crate) fn allowance_of(limits: &LimitsTable) -> Result<Allowance, String> {
     }
     let beyond = limits.beyond.as_deref().map_or(Ok(()), |beyond| allowance.say("beyond", beyond));
     beyond.map_err(|wrong| format!("[limits] {wrong}"))?;
-    // The engine has this one for all; no query may take more.
-    allowance.groups_max = limits.groups_max.map(u64::from);
     Ok(allowance)
 }
 
@@ -62,20 +61,19 @@ mod tests {
     #[test]
     fn a_file_says_what_each_query_may_take() {
         let table = LimitsTable {
-            groups_max: Some(7),
             query_octets_max: Some(8),
             rows_per_second_max: Some(9),
             work_max_ns: Some(10),
             beyond: Some("stop".to_owned()),
             ..LimitsTable::default()
         };
-        let allowance = allowance_of(&table).unwrap();
+        let allowance = allowance_of(&table, &EngineOptions::default()).unwrap();
         let said: Vec<String> = allowance.said().map(|(key, value)| format!("{key} {value}")).collect();
         assert_eq!(
             said,
-            ["groups_max 7", "octets_max 8", "rows_per_second_max 9", "work_max_ns 10", "beyond stop"]
+            ["groups_max 1048576", "octets_max 8", "rows_per_second_max 9", "work_max_ns 10", "beyond stop"]
         );
-        let wrong = |table: &LimitsTable| allowance_of(table).unwrap_err();
+        let wrong = |table: &LimitsTable| allowance_of(table, &EngineOptions::default()).unwrap_err();
         assert_eq!(
             wrong(&LimitsTable { query_octets_max: Some(0), ..LimitsTable::default() }),
             "[limits] query_octets_max: write a number from 1, such as 100_000"

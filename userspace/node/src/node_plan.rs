@@ -78,7 +78,7 @@ impl NodePlan {
         let said = |wrong: String| Failure::Usage(format!("--config {}: {wrong}", file.display()));
         let engine = EngineArguments::of(&config.limits).map_err(said)?;
         let mut plan = Self::new(arguments, &engine, config.limits.queries_max.unwrap_or(QUERIES_MAX));
-        plan.allowance = allowance_of(&config.limits).map_err(said)?;
+        plan.allowance = allowance_of(&config.limits, &plan.engine).map_err(said)?;
         plan.state = plan.state.or_else(|| config.node.state.clone());
         plan.api = arguments.api.or(config.node.api).unwrap_or(API);
         plan.folder.clone_from(&config.queries.folder);
@@ -92,6 +92,7 @@ impl NodePlan {
     }
 
     fn new(arguments: &RunArguments, engine: &EngineArguments, queries_max: u32) -> Self {
+        let engine = engine.options();
         Self {
             interfaces: vec![],
             listeners: vec![],
@@ -99,8 +100,8 @@ impl NodePlan {
             folder: None,
             api: arguments.api.unwrap_or(API),
             queries_max: queries_max as usize,
-            engine: engine.options(),
-            allowance: Allowance::default(),
+            allowance: Allowance::of(&engine.limits),
+            engine,
             lookups: arguments.lookups.lookup.clone(),
             lateness_ms: SourceOptions::default().exports_lateness_ms(),
             is_bare: arguments.bare,

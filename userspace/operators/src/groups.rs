@@ -20,8 +20,8 @@ use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
 use std::sync::Arc;
 use tapline_query::{Aggregate, AggregateFold};
 
-/// Groups that a state may always have.
-const ADMITTED_MIN: usize = 256;
+/// Groups that a state may always have: with the folded one a power of two, as vectors and tables grow.
+const ADMITTED_MIN: usize = 255;
 
 /// Octets that an accumulator of many groups takes for each, as long as none is known.
 const OCTETS_A_GROUP: usize = 16;
@@ -52,8 +52,9 @@ pub(crate) struct GroupState {
     literals: Vec<Vec<Option<ArrayRef>>>,
     groups: Vec<usize>,
     groups_max: usize,
-    /// Groups that there is room for.
+    /// Groups that there is room for, and how many there were when the state was taken out last.
     admitted: usize,
+    admitted_before: usize,
     /// Octets of all accumulators a group, as far as is known.
     octets_a_group: usize,
     rows: u64,
@@ -86,6 +87,7 @@ impl GroupState {
             groups: vec![],
             groups_max,
             admitted: if has_keys { groups_max.min(ADMITTED_MIN) } else { groups_max },
+            admitted_before: 0,
             octets_a_group,
             rows: 0,
             folded_rows: 0,
@@ -97,9 +99,9 @@ impl GroupState {
         self.table.len()
     }
 
-    /// Octets that it takes.
+    /// Octets that it takes with the groups that were let in, whether or not all of them have come.
     pub(crate) fn octets(&self) -> usize {
-        self.table.octets_with(0) + self.accumulated()
+        self.octets_with(if self.fold.keys.is_empty() { 1 } else { self.admitted })
     }
 
     fn accumulated(&self) -> usize {
@@ -109,8 +111,8 @@ impl GroupState {
     /// Octets that it would take with so many groups.
     fn octets_with(&self, groups: usize) -> usize {
         let accumulated = self.accumulated();
-        let a_group = accumulated.checked_div(self.len()).map_or(self.octets_a_group, |known| known + 1);
-        self.table.octets_with(groups) + accumulated.max(a_group.saturating_mul(groups))
+        let a_group = if self.rows == 0 { self.octets_a_group } else { accumulated.div_ceil(self.len() + 1) };
+        self.table.octets_with(groups) + accumulated.max(a_group.saturating_mul(groups + 1))
     }
 
     /// Rows folded in since the state was last taken out.
@@ -225,8 +227,8 @@ impl GroupState {
     /// The same, where new groups may take so many octets. Groups that had no room once have none until the state is
     /// taken out: they would lack rows.
     fn intern_admitted(&mut self, keys: &[ArrayRef], rows: usize, room: usize) -> Result<()> {
-        if self.rows == 0 && self.admitted > ADMITTED_MIN && !self.has_room(self.admitted, room) {
-            self.admitted = ADMITTED_MIN;
+        if self.rows == 0 && self.has_room(self.admitted_before, room) {
+            self.admitted = self.admitted.max(self.admitted_before);
         }
         self.table.limit(self.admitted);
         self.intern(keys, rows)?;
@@ -243,7 +245,7 @@ impl GroupState {
         let folded = self.groups[..rows].iter().filter(|group| **group == FOLDED).count();
         let wanted = (before + folded).min(self.groups_max);
         while self.admitted < wanted {
-            let next = (self.admitted * 2).min(self.groups_max);
+            let next = (self.admitted * 2 + 1).min(self.groups_max);
             if !self.has_room(next, room) {
                 break;
             }
@@ -308,6 +310,10 @@ impl GroupState {
     ) -> Result<Vec<ArrayRef>> {
         let groups = self.table.len() + 1;
         self.octets_a_group = self.accumulated().div_ceil(groups);
+        if !self.fold.keys.is_empty() {
+            self.admitted_before = self.admitted;
+            self.admitted = self.groups_max.min(ADMITTED_MIN);
+        }
         let mut columns = self.table.take_keys()?;
         for (position, width) in widths.iter().enumerate() {
             let taken = (!self.failed[position]).then(|| take(self.accumulators[position].as_mut()));
@@ -439,4 +445,66 @@ pub(crate) fn state_schema(fold: &AggregateFold) -> Result<SchemaRef> {
 fn result_schema(fold: &AggregateFold) -> SchemaRef {
     schema_of(fold, |aggregate| Ok(vec![aggregate.function.field()]))
         .expect("invariant: results need no fallible call")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{FixedSizeBinaryArray, Int64Array, UInt16Array};
+    use tapline_query::{Fold, Planner};
+
+    /// So many rows of packets, each with another address and ports.
+    fn rows(schema: &Schema, first: u32, count: u32) -> RecordBatch {
+        let numbers = first..first + count;
+        let column = |field: &Arc<Field>| -> ArrayRef {
+            match field.name().as_str() {
+                "src_ip" => {
+                    let octets = |number: u32| [[0; 12].as_slice(), &number.to_be_bytes()].concat();
+                    Arc::new(FixedSizeBinaryArray::try_from_iter(numbers.clone().map(octets)).unwrap())
+                }
+                "octets" => Arc::new(Int64Array::from_iter_values(numbers.clone().map(i64::from))),
+                _ => Arc::new(numbers.clone().map(|number| Some(number as u16)).collect::<UInt16Array>()),
+            }
+        };
+        let columns = schema.fields().iter().map(|field| cast(&column(field), field.data_type()).unwrap());
+        RecordBatch::try_new(Arc::new(schema.clone()), columns.collect()).unwrap()
+    }
+
+    #[test]
+    fn a_state_takes_no_more_than_it_has_room_for() {
+        for select in [
+            "src_port, count(*)",
+            "src_port, dst_port, count(*)",
+            "src_ip, count(*), sum(octets), min(octets), avg(octets)",
+            "src_ip, src_port, dst_port, approx_distinct(octets)",
+        ] {
+            let keys = select.split(", ").filter(|part| !part.contains('(')).collect::<Vec<_>>().join(", ");
+            let sql = format!("SELECT {select} FROM packets GROUP BY {keys}, tumble('1 second')");
+            let query = Planner::new().plan(&sql).unwrap();
+            let Fold::Aggregate(fold) = &query.lowers[0].fold else { panic!("it aggregates") };
+            let mut state = GroupState::new(Arc::new(fold.clone()), 1 << 20).unwrap();
+            for room in [500_000, 2_000_000, 10_000_000] {
+                let before = state.octets();
+                for first in 0..40 {
+                    let grown = state.octets().saturating_sub(before);
+                    let batch = rows(&fold_input(&query), first * 5_000, 5_000);
+                    state.update(&batch, None, room.saturating_sub(grown)).unwrap();
+                    let (grown, actual) =
+                        (state.octets().saturating_sub(before), state.table.octets_with(0) + state.accumulated());
+                    assert!(grown <= room, "{select}: {grown} octets of {room}");
+                    assert!(actual <= state.octets(), "{select}: {actual} octets, not {}", state.octets());
+                }
+                let (groups, uses) = (state.len(), state.octets().saturating_sub(before));
+                assert!(groups == 200_000 || uses > room / 4, "{select}: {groups} groups, {uses} of {room}");
+                state.take_states().unwrap();
+            }
+        }
+    }
+
+    /// What the fold's rows look like.
+    fn fold_input(query: &tapline_query::ContinuousQuery) -> Schema {
+        let branch = &query.lowers[0].branches[0];
+        let fields = branch.columns.iter().map(|&column| branch.stream.field(column).as_ref().clone());
+        Schema::new(fields.collect::<Vec<_>>())
+    }
 }

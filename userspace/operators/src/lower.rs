@@ -124,9 +124,7 @@ pub struct LowerOperator {
     parts_before: EventTime,
     /// The state of a pane that was given, emptied.
     spare: Option<GroupState>,
-    /// Octets of all states.
-    octets: usize,
-    /// Octets that these may still grow by.
+    /// Octets that all states may still grow by.
     room: usize,
     /// It reads one row of so many.
     one_in: u32,
@@ -186,7 +184,6 @@ impl LowerOperator {
             open_groups: 0,
             parts_before: if query.reuses_panes() { EventTime::MAX } else { EventTime::MIN },
             spare: None,
-            octets: 0,
             room: usize::MAX,
             one_in: 1,
             closed_until: EventTime::MIN,
@@ -226,8 +223,8 @@ impl LowerOperator {
 
     /// Octets that the states of all open panes take.
     #[must_use]
-    pub const fn octets_held(&self) -> usize {
-        self.octets
+    pub fn octets_held(&self) -> usize {
+        self.open.iter().map(|open| &open.state).chain(&self.spare).map(GroupState::octets).sum()
     }
 
     /// Says by how many octets states may grow until this is said again; groups that would take more are folded.
@@ -413,9 +410,7 @@ impl LowerOperator {
         state.update(&rows.batch, packets, self.room)?;
         self.failures.append(&mut state.take_failures());
         self.open_groups += state.len() - groups;
-        let grown = state.octets().saturating_sub(octets);
-        self.octets += grown;
-        self.room = self.room.saturating_sub(grown);
+        self.room = self.room.saturating_sub(state.octets().saturating_sub(octets));
         self.account.use_rows(&rows.batch, rows.numbers.as_ref(), packets);
         while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {
             self.give_earliest(out)?;
@@ -449,9 +444,7 @@ impl LowerOperator {
             };
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
             let rows = room.min(kept.batch.num_rows() - first);
-            let octets = state.octets();
             state.update(&kept.batch.slice(first, rows), None, self.room)?;
-            self.octets += state.octets().saturating_sub(octets);
             self.failures.append(&mut state.take_failures());
             stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
             first += rows;
@@ -475,16 +468,12 @@ impl LowerOperator {
             return Ok(state);
         }
         let fold = self.fold.clone().ok_or_else(|| internal_datafusion_err!("rows have no groups"))?;
-        let state = GroupState::new(fold, self.limits.groups_max)?;
-        self.octets += state.octets();
-        Ok(state)
+        GroupState::new(fold, self.limits.groups_max)
     }
 
-    /// Keeps a state that was taken out for a pane to come, unless there is no room for it or one is there.
-    fn keep_spare(&mut self, state: GroupState) {
-        let octets = state.octets();
-        if self.spare.is_none() && octets <= self.room {
-            self.octets += octets;
+    /// Keeps a state that was taken out for a pane to come, unless it takes more than there is room for, or one is there.
+    fn keep_spare(&mut self, state: GroupState, room: usize) {
+        if self.spare.is_none() && state.octets() <= room {
             self.spare = Some(state);
         }
     }
@@ -492,11 +481,11 @@ impl LowerOperator {
     fn give(&mut self, pane: Pane, mut state: GroupState, out: &mut Vec<LowerOutput>) -> Result<()> {
         let finished = self.limits.is_only_worker && pane.start >= self.parts_before;
         self.open_groups = self.open_groups.saturating_sub(state.len());
-        self.octets = self.octets.saturating_sub(state.octets());
+        let octets = state.octets();
         let groups = if finished { state.take_results()? } else { state.take_states()? };
         self.failures.append(&mut state.take_failures());
         self.account.fold(groups.folded_rows);
-        self.keep_spare(state);
+        self.keep_spare(state, self.room.saturating_add(octets).saturating_sub(octets_of(&groups)));
         out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });
         Ok(())
     }

@@ -175,6 +175,8 @@ impl Windows {
             Fold::Rows(_) => None,
             Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
         });
+        let reads =
+            |stream: &StreamId| query.lowers.iter().flat_map(LowerHalf::streams).any(|of| of == *stream);
         Self {
             window: query.window,
             pane_width: query.pane_width(),
@@ -183,7 +185,7 @@ impl Windows {
             upper: query.upper.clone(),
             folds: folds.collect(),
             limits,
-            streams: query.lowers.iter().flat_map(LowerHalf::streams).collect(),
+            streams: StreamId::ALL.into_iter().filter(reads).collect(),
             reached: vec![(EventTime::MIN, EventTime::MIN); workers],
             whole_after: EventTime::MIN,
             open: BTreeMap::new(),

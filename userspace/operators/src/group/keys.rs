@@ -99,7 +99,7 @@ impl<const W: usize, S: Slots<W>> KeyTable for Keys<W, S> {
 
     fn octets_with(&self, keys: usize) -> usize {
         let numbered = self.keys.capacity().max((keys + 1).next_power_of_two());
-        self.slots.octets_with(keys) + (numbered + self.packed.capacity()) * size_of::<[u64; W]>()
+        self.slots.octets_with(keys + 1) + (numbered + self.packed.capacity()) * size_of::<[u64; W]>()
     }
 
     fn unpack(&self, field: &Field, octets: &mut Vec<u8>) {
