@@ -38,6 +38,7 @@ mod refusal;
 mod row_limits;
 mod session;
 mod share;
+mod simplify;
 mod split;
 mod standing;
 mod subqueries;

@@ -9,6 +9,7 @@ use crate::catalog::{CATALOG, SCHEMA, catalogs};
 use crate::elements::ELEMENT_FUNCTIONS;
 use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, scalar_functions};
+use crate::simplify::Simplify;
 use crate::standing::StandingLookups;
 use crate::window_functions::window_functions;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
@@ -16,7 +17,7 @@ use datafusion::common::Result;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::registry::FunctionRegistry as _;
-use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use futures::executor::block_on;
@@ -43,9 +44,7 @@ impl Session {
     pub(crate) fn new(tables: &Arc<Tables>) -> Self {
         let builder = SessionStateBuilder::new().with_config(options());
         let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
-        let mut rules = Optimizer::new().rules;
-        rules.insert(0, Arc::new(StandingLookups));
-        let mut state = builder.with_default_features().with_optimizer_rules(rules).build();
+        let mut state = builder.with_default_features().with_optimizer_rules(rules()).build();
         let borrowed = borrowed_functions(&state);
         register_functions(&mut state, tables);
         let _ = state.register_expr_planner(Arc::new(WideIntegers));
@@ -91,6 +90,16 @@ fn options() -> SessionConfig {
     // As joins, scalar subqueries are split like any other part of the plan.
     config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     config
+}
+
+/// DataFusion's rules with ours: one before all others, one in the place of its simplifier.
+fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let simplify = Simplify::default();
+    let place = rules.iter().position(|rule| rule.name() == simplify.name());
+    rules[place.expect("invariant: DataFusion simplifies expressions")] = Arc::new(simplify);
+    rules.insert(0, Arc::new(StandingLookups));
+    rules
 }
 
 fn register_functions(state: &mut SessionState, tables: &Arc<Tables>) {
