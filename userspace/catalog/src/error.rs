@@ -27,6 +27,9 @@ pub enum CatalogError {
     /// There are as many queries as may be.
     #[error("{0} queries are running, and no more may; drop one, or start the node with --queries-max")]
     Full(usize),
+    /// There is nothing that could be read anew.
+    #[error("this node keeps no queries, so that there is nothing to read anew; start it with --state DIR")]
+    KeepsNothing,
     /// The catalog cannot be written, or the system gives nothing more.
     #[error("{0}")]
     Failed(String),

@@ -63,7 +63,7 @@ mod tests {
             let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
             let method = method.to_uppercase();
             let request = Request::builder().method(method.as_str()).uri(path).body(body).unwrap();
-            let answer = router(Arc::clone(catalog)).oneshot(request).await.unwrap();
+            let answer = router(Arc::clone(catalog), true).oneshot(request).await.unwrap();
             let status = answer.status();
             // A stream has no end while its query runs.
             if path.contains("/stream") && status == StatusCode::OK {
@@ -218,7 +218,7 @@ mod tests {
             let request = Request::builder().uri("/healthz").header("host", "localhost:8790");
             let request =
                 origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
-            let answer = router(Arc::clone(&catalog)).oneshot(request.body(Body::empty()).unwrap());
+            let answer = router(Arc::clone(&catalog), true).oneshot(request.body(Body::empty()).unwrap());
             assert_eq!(runtime.block_on(answer).unwrap().status().as_u16(), expected, "{origin:?}");
         }
         catalog.stop().unwrap();
