@@ -127,6 +127,8 @@ fn what_windows_say_is_what_was_sent() {
     assert_eq!(kept(&node, "all", "octets"), sent.octets);
     let (status, lines) = http(&node, "GET", "/api/v1/queries/all/stream?kept=1000&windows=1", "");
     assert!(status == 200 && lines.contains("event: window\ndata: {\"window_start\":\""), "{lines}");
+    let (status, nothing) = http(&node, "GET", "/api/v1/queries/all/stream?windows=0", "");
+    assert!(status == 200 && !nothing.contains("event: "), "{nothing}");
     drop(node);
 }
 

@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Which {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let which = Query::from_request_parts(parts, state).await;
+        let which = Query::<Self>::from_request_parts(parts, state).await;
         which.map(|Query(which)| which).map_err(|wrong: QueryRejection| Problem::wrong(wrong.body_text()))
     }
 }
