@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 30] = [
+const FLOORS: [(&str, Bound); 32] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -44,6 +44,10 @@ const FLOORS: [(&str, Bound); 30] = [
     ("ingress: lost", AtMost(0.0)),
     // What SQL over AF_XDP counts, as a part of what reading alone does.
     ("live: SQL over AF_XDP", AtLeast(0.9)),
+    // What a record takes with requests to the node, as a multiple of what it takes without.
+    ("api: CPU of a record", AtMost(1.02)),
+    // Records that were lost while requests came.
+    ("api: lost", AtMost(0.0)),
     ("decode: NetFlow v5, netflow_parser", AtLeast(2.0)),
     ("decode: NetFlow v9, netflow_parser", AtLeast(20.0)),
     ("decode: IPFIX, netflow_parser", AtLeast(20.0)),
@@ -135,8 +139,9 @@ mod tests {
 
     #[test]
     fn each_command_that_measures_is_compared_with_the_list() {
-        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress` and `live`.
-        let commands = ["offline", "queries", "exports", "ingress", "live", "decode", "lower", "lookup"];
+        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live` and `api`.
+        let commands =
+            ["offline", "queries", "exports", "ingress", "live", "api", "decode", "lower", "lookup"];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());
     }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod capture;
 mod exports;
 mod ingress;
@@ -56,6 +57,8 @@ enum Command {
     Live(live::Arguments),
     /// A day in the life of a node, compressed: what it says must be what was sent
     Node(node::Arguments),
+    /// What requests to a node cost its records: CPU time of one, with requests and without in turn, and losses
+    Api(api::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +82,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Live(arguments) => live::run(arguments),
         Command::Node(arguments) => node::run(arguments),
+        Command::Api(arguments) => api::run(arguments),
     }
 }
 

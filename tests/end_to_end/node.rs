@@ -127,6 +127,8 @@ fn what_windows_say_is_what_was_sent() {
     assert_eq!(kept(&node, "all", "octets"), sent.octets);
     let (status, lines) = http(&node, "GET", "/api/v1/queries/all/stream?kept=1000&windows=1", "");
     assert!(status == 200 && lines.contains("event: window\ndata: {\"window_start\":\""), "{lines}");
+    let (status, nothing) = http(&node, "GET", "/api/v1/queries/all/stream?windows=0", "");
+    assert!(status == 200 && !nothing.contains("event: "), "{nothing}");
     drop(node);
 }
 
@@ -150,7 +152,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     fails(&["queries", "add", "a/b", BY_SECOND], 2, "`a/b` cannot be a query's name");
     fails(&["queries", "add", "a", BY_SECOND, "--early", "7s"], 2, "early: ");
     fails(&["queries", "drop", "a"], 2, "there is no query `a`");
-    fails(&["reload"], 1, "start it with --state DIR");
+    fails(&["reload"], 2, "start it with --state DIR");
     assert_eq!(node.ask(&["queries", "add", "talkers", BY_SECOND]).code, Some(0));
     fails(&["queries", "add", "talkers", BY_SECOND], 2, "there is a query `talkers` already");
     fails(&["queries", "show", "talker"], 2, "did you mean `talkers`?");

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// A day in the life of a node, compressed: what it says must be what was sent
     #[command(disable_help_flag = true)]
     Node(Arguments),
+    /// What requests to a node cost its records: CPU time of one, with requests and without in turn, and losses
+    #[command(disable_help_flag = true)]
+    Api(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -89,12 +92,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 8] = [
+    const ALL: [(&str, Measurement); 9] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
         ("ingress", Command::Ingress),
         ("live", Command::Live),
+        ("api", Command::Api),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
@@ -119,6 +123,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Kernel(arguments) => kernel(arguments),
         Command::Live(arguments) => live(arguments),
         Command::Node(arguments) => node(arguments),
+        Command::Api(arguments) => api(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
@@ -178,6 +183,13 @@ fn node(arguments: &Arguments) -> Result<()> {
         }
     }
     start("node", arguments)
+}
+
+fn api(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        workspace::build_load()?;
+    }
+    of_tapline("api", arguments)
 }
 
 fn build_example(name: &str) -> Result<()> {

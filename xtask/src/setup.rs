@@ -24,8 +24,20 @@ pub(crate) struct Arguments {
     purpose: Option<Purpose>,
 }
 
-/// The other SQL engine, a package of Python's, and the Debian package that brings the means to install it.
-const DUCKDB: &str = "duckdb==2.0.1";
+/// What Python has, in a folder of its own in the target folder.
+#[derive(Debug)]
+struct Python {
+    folder: &'static str,
+    /// With their versions; the first one brings what is wanted.
+    packages: &'static [&'static str],
+}
+
+/// The other SQL engine.
+const DUCKDB: Python = Python { folder: "duckdb", packages: &["duckdb==2.0.1"] };
+/// What asks an API all that its description allows; another version of the second one asks something else.
+const SCHEMATHESIS: Python =
+    Python { folder: "schemathesis", packages: &["schemathesis==4.32.5", "hypothesis==6.170.17"] };
+/// The Debian package that brings the means to install these.
 const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
 /// What Debian has for kernel programs: a compiler with the sources of its library, and what bpf-linker is built
@@ -45,6 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let purposes = arguments.purpose.map_or(Purpose::value_variants().to_vec(), |purpose| vec![purpose]);
     let missing: BTreeSet<_> = purposes.iter().copied().flat_map(missing_packages).collect();
     install(&missing)?;
+    if purposes.contains(&Purpose::Test) {
+        SCHEMATHESIS.install()?;
+    }
     if purposes.contains(&Purpose::Conformance) {
         duckdb()?;
     }
@@ -59,6 +74,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 pub(crate) fn try_for(purpose: Purpose) {
     let outcome = match purpose {
         Purpose::Ebpf => install_for_ebpf(),
+        // One of them may be had without the other.
+        Purpose::Test => install(&missing_packages(purpose)).and(SCHEMATHESIS.install().map(drop)),
         _ => install(&missing_packages(purpose)),
     };
     if let Err(error) = outcome {
@@ -66,34 +83,44 @@ pub(crate) fn try_for(purpose: Purpose) {
     }
 }
 
-/// The Python that has `DuckDB`, in a folder of its own in the target folder; installed where it is not there yet.
+/// The Python that has `DuckDB`; installed where it is not there yet.
 pub(crate) fn duckdb() -> Result<PathBuf> {
-    let folder = workspace::target()?.join("duckdb");
-    let python = folder.join("bin/python");
-    if has_duckdb(&python) {
-        return Ok(python);
+    DUCKDB.install()
+}
+
+impl Python {
+    /// The Python that has it; installed where it is not there yet.
+    fn install(&self) -> Result<PathBuf> {
+        let folder = workspace::target()?.join(self.folder);
+        let python = folder.join("bin/python");
+        if self.packages.iter().all(|package| has_package(&python, package)) {
+            return Ok(python);
+        }
+        if process::find("python3").is_none() {
+            install(&BTreeSet::from(["python3"]))?;
+        }
+        if !has_module("ensurepip") {
+            install(&BTreeSet::from([VIRTUAL_ENVIRONMENTS]))?;
+        }
+        let packages = self.packages.join(" ");
+        let typed = format!("python3 -m venv {0} && {0}/bin/pip install {packages}", folder.display());
+        eprintln!("{} {packages}", style::step("Installing"));
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            .and_then(|()| process::run(Command::new(folder.join("bin/pip")).args(PIP).args(self.packages)))
+            .with_context(|| format!("please type: {typed}"))?;
+        Ok(python)
     }
-    if process::find("python3").is_none() {
-        install(&missing_packages(Purpose::Conformance))?;
-    }
-    if !has_module("ensurepip") {
-        install(&BTreeSet::from([VIRTUAL_ENVIRONMENTS]))?;
-    }
-    let typed = format!("python3 -m venv {0} && {0}/bin/pip install {DUCKDB}", folder.display());
-    eprintln!("{} {DUCKDB}", style::step("Installing"));
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-        .and_then(|()| process::run(Command::new(folder.join("bin/pip")).args(PIP).arg(DUCKDB)))
-        .with_context(|| format!("please type: {typed}"))?;
-    Ok(python)
 }
 
 /// How pip installs a package.
 const PIP: [&str; 3] = ["install", "--quiet", "--disable-pip-version-check"];
 
-/// Whether this Python has the other engine, in the version that is wanted.
-fn has_duckdb(python: &Path) -> bool {
-    let version = DUCKDB.split("==").nth(1).unwrap_or_default();
-    let script = format!("import duckdb, sys; sys.exit(duckdb.__version__ != '{version}')");
+/// Whether this Python has a package in the version that is wanted.
+fn has_package(python: &Path, package: &str) -> bool {
+    let (name, version) = package.split_once("==").unwrap_or((package, ""));
+    let script = format!(
+        "import sys; from importlib.metadata import version; sys.exit(version('{name}') != '{version}')"
+    );
     ends_well(Command::new(python).args(["-c", &script]))
 }
 

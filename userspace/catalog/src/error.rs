@@ -2,6 +2,9 @@
 
 use tapline_query::{Place, SqlError};
 
+/// Octets of what may be a mistyped name.
+const COMPARED_OCTETS_MAX: usize = 256;
+
 /// Why a catalog does not do what it was asked for; nothing changes then.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -27,6 +30,9 @@ pub enum CatalogError {
     /// There are as many queries as may be.
     #[error("{0} queries are running, and no more may; drop one, or start the node with --queries-max")]
     Full(usize),
+    /// There is nothing that could be read anew.
+    #[error("this node keeps no queries, so that there is nothing to read anew; start it with --state DIR")]
+    KeepsNothing,
     /// The catalog cannot be written, or the system gives nothing more.
     #[error("{0}")]
     Failed(String),
@@ -52,6 +58,10 @@ fn nearest_text(nearest: Option<&str>) -> String {
 /// The most similar of some names, where one is similar.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    // What is longer is no name with a slip in it, and takes long to compare.
+    if name.len() > COMPARED_OCTETS_MAX {
+        return None;
+    }
     let distances = names.map(|known| (strsim::damerau_levenshtein(name, known), known));
     let (distance, known) = distances.min()?;
     (distance <= name.len().max(3) / 3).then(|| known.to_owned())
@@ -71,5 +81,6 @@ mod tests {
             "there is no query `protocol`; did you mean `protocols`?"
         );
         assert_eq!(unknown("dns").to_string(), "there is no query `dns`");
+        assert_eq!(nearest(&"p".repeat(60_000), std::iter::once("protocols")), None);
     }
 }

@@ -2,20 +2,18 @@
 
 use crate::openapi::DOCUMENT;
 use crate::problem::Problem;
+use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::shapes::{
     Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, columns,
 };
+use crate::strangers;
 use crate::stream::{self, StreamFormat};
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,13 +21,10 @@ use tapline_catalog::{Catalog, Definition, SourceState};
 use tapline_sinks::window;
 use tokio::task::spawn_blocking;
 
-/// Octets of a request's body.
-const BODY_OCTETS_MAX: usize = 2 << 20;
 /// Windows that are given where nothing is said.
 const WINDOWS: usize = 10;
 
 type Node = State<Arc<Catalog>>;
-type Body = Result<Bytes, BytesRejection>;
 
 /// What answers the requests of a path.
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
@@ -51,24 +46,16 @@ pub(crate) const ROUTES: [(&str, Answers); 13] = [
     ("/api/v1/openapi.json", || get(document)),
 ];
 
-/// All requests.
-pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
+/// All requests; whether only this machine reaches the node decides what it may be called by.
+pub(crate) fn router(catalog: Arc<Catalog>, is_on_loopback: bool) -> Router {
     let routes =
         ROUTES.into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
     routes
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn(refuse_strangers))
+        .layer(from_fn(move |request: Request, next: Next| refuse_strangers(is_on_loopback, request, next)))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(catalog)
-}
-
-/// Which results are asked for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Which {
-    windows: Option<u64>,
-    kept: Option<u64>,
 }
 
 async fn healthz() -> &'static str {
@@ -94,8 +81,8 @@ async fn queries(node: Node) -> Result<Response, Problem> {
     Ok(Json(json!({ "queries": status.queries })).into_response())
 }
 
-async fn add(node: Node, body: Body) -> Result<Response, Problem> {
-    let NewQuery { name, sql, options } = read(body)?;
+async fn add(node: Node, Sent(query): Sent<NewQuery>) -> Result<Response, Problem> {
+    let NewQuery { name, sql, options } = query;
     let definition = definition(&name, &sql, options.read())?;
     let explained = on(node, move |catalog| catalog.add(definition)).await??;
     let location = [(header::LOCATION, format!("/api/v1/queries/{name}"))];
@@ -103,37 +90,37 @@ async fn add(node: Node, body: Body) -> Result<Response, Problem> {
     Ok((StatusCode::CREATED, location, Json(added)).into_response())
 }
 
-async fn query(node: Node, Path(name): Path<String>) -> Result<Json<QueryShape>, Problem> {
+async fn query(node: Node, Name(name): Name) -> Result<Json<QueryShape>, Problem> {
     Ok(Json(on(node, move |catalog| catalog.query(&name)).await??.into()))
 }
 
-async fn replace(node: Node, Path(name): Path<String>, body: Body) -> Result<Json<Added>, Problem> {
-    let QueryBody { sql, options } = read(body)?;
+async fn replace(node: Node, Name(name): Name, Sent(query): Sent<QueryBody>) -> Result<Json<Added>, Problem> {
+    let QueryBody { sql, options } = query;
     let definition = definition(&name, &sql, options.read())?;
     let explained = on(node, move |catalog| catalog.replace(definition)).await??;
     Ok(Json(Added { name, explained: explained.into() }))
 }
 
-async fn drop_query(node: Node, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+async fn drop_query(node: Node, Name(name): Name) -> Result<StatusCode, Problem> {
     on(node, move |catalog| catalog.drop_query(&name)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn explain(node: Node, body: Body) -> Result<Json<ExplainedShape>, Problem> {
-    let QueryBody { sql, options } = read(body)?;
+async fn explain(node: Node, Sent(query): Sent<QueryBody>) -> Result<Json<ExplainedShape>, Problem> {
+    let QueryBody { sql, options } = query;
     let definition = definition("explained", &sql, options.read())?;
     Ok(Json(on(node, move |catalog| catalog.explain(&definition)).await??.into()))
 }
 
-async fn results(
-    node: Node,
-    Path(name): Path<String>,
-    which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Problem> {
-    let which = asked(which)?;
+async fn results(node: Node, Name(name): Name, which: Which) -> Result<Response, Problem> {
     let windows = which.windows.map_or(WINDOWS, |windows| usize::try_from(windows).unwrap_or(usize::MAX));
-    let of = name.clone();
-    let results = on(node, move |catalog| catalog.results(&of)).await??;
+    // Others are answered while many rows are written.
+    let text = on(node, move |catalog| results_text(catalog, &name, windows)).await??;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+fn results_text(catalog: &Catalog, name: &str, windows: usize) -> Result<String, Problem> {
+    let results = catalog.results(name)?;
     let head = json!({ "query": name, "schema": columns(results.columns()) }).to_string();
     let mut text = head.trim_end_matches('}').to_owned();
     text.push_str(",\"windows\":[");
@@ -142,20 +129,14 @@ async fn results(
         let _ = write!(text, "{}{result}", if number == 0 { "" } else { "," });
     }
     text.push_str("]}");
-    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+    Ok(text)
 }
 
-async fn watch(
-    node: Node,
-    Path(name): Path<String>,
-    which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let which = asked(which)?;
+async fn watch(node: Node, Name(name): Name, which: Which, headers: HeaderMap) -> Result<Response, Problem> {
     let results = on(node, move |catalog| catalog.results(&name)).await??;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let kept = which.kept.map_or(1, |kept| usize::try_from(kept).unwrap_or(usize::MAX));
-    stream::answer(&results, StreamFormat::accepted(accept), kept, which.windows)
+    stream::answer(&results, StreamFormat::accepted(accept), kept, which.windows.map(u64::from))
 }
 
 async fn sources(node: Node) -> Result<Response, Problem> {
@@ -198,18 +179,11 @@ async fn document() -> Response {
 }
 
 /// Refuses what a page of another origin asks by way of a browser on this machine.
-async fn refuse_strangers(request: Request, next: Next) -> Response {
-    if is_of_stranger(request.headers()) {
-        let message = "a page of another origin may not ask this node";
-        return Problem::new(StatusCode::FORBIDDEN, message).into_response();
+async fn refuse_strangers(is_on_loopback: bool, request: Request, next: Next) -> Response {
+    match strangers::refusal(request.headers(), is_on_loopback) {
+        Some(message) => Problem::new(StatusCode::FORBIDDEN, message).into_response(),
+        None => next.run(request).await,
     }
-    next.run(request).await
-}
-
-fn is_of_stranger(headers: &HeaderMap) -> bool {
-    let of = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host_of = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_owned());
-    of(header::ORIGIN).is_some_and(|origin| host_of(origin).as_deref() != of(header::HOST))
 }
 
 async fn unknown() -> Problem {
@@ -229,17 +203,6 @@ async fn on<T: Send + 'static>(
     what: impl FnOnce(&Catalog) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     spawn_blocking(move || what(&catalog)).await.map_err(|error| Problem::internal(&error))
-}
-
-/// The body of a request.
-fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Problem::wrong(format!("the body is no such JSON object: {error}")))
-}
-
-fn asked(which: Result<Query<Which>, axum::extract::rejection::QueryRejection>) -> Result<Which, Problem> {
-    which.map(|Query(which)| which).map_err(|rejection| Problem::wrong(rejection.body_text()))
 }
 
 fn definition(

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod connections;
 mod openapi;
 mod problem;
+mod request;
 mod server;
 mod shapes;
+mod strangers;
 mod stream;
 
 pub use server::Server;

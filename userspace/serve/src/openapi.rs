@@ -64,7 +64,7 @@ mod tests {
             let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
             let method = method.to_uppercase();
             let request = Request::builder().method(method.as_str()).uri(path).body(body).unwrap();
-            let answer = router(Arc::clone(catalog)).oneshot(request).await.unwrap();
+            let answer = router(Arc::clone(catalog), true).oneshot(request).await.unwrap();
             let status = answer.status();
             // A stream has no end while its query runs.
             if path.contains("/stream") && status == StatusCode::OK {
@@ -203,6 +203,11 @@ mod tests {
             ("get", "/api/v1/queries/b/stream", Value::Null, 404),
             ("post", "/api/v1/explain", json!({ "sql": SQL }), 200),
             ("post", "/api/v1/explain", json!({ "sql": SQL, "sq": 1 }), 400),
+            ("post", "/api/v1/explain", json!([SQL]), 400),
+            ("post", "/api/v1/explain", json!({ "sql": SQL, "options": [] }), 400),
+            ("post", "/api/v1/explain", json!({ "sql": SQL, "options": { "early": null } }), 200),
+            ("get", "/api/v1/queries/%FF", Value::Null, 404),
+            ("get", "/api/v1/queries/a/results?windows=4294967296", Value::Null, 400),
             ("get", "/api/v1/sources", Value::Null, 200),
             ("get", "/api/v1/ledger", Value::Null, 200),
             ("get", "/api/v1/lookups", Value::Null, 200),
@@ -235,7 +240,7 @@ mod tests {
             let request = Request::builder().uri("/healthz").header("host", "localhost:8790");
             let request =
                 origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
-            let answer = router(Arc::clone(&catalog)).oneshot(request.body(Body::empty()).unwrap());
+            let answer = router(Arc::clone(&catalog), true).oneshot(request.body(Body::empty()).unwrap());
             assert_eq!(runtime.block_on(answer).unwrap().status().as_u16(), expected, "{origin:?}");
         }
         catalog.stop().unwrap();

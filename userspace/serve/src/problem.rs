@@ -35,7 +35,7 @@ impl From<CatalogError> for Problem {
         let status = match &error {
             CatalogError::Wrong { .. } => StatusCode::BAD_REQUEST,
             CatalogError::Unknown { .. } => StatusCode::NOT_FOUND,
-            CatalogError::Exists(_) => StatusCode::CONFLICT,
+            CatalogError::Exists(_) | CatalogError::KeepsNothing => StatusCode::CONFLICT,
             CatalogError::Full(_) => StatusCode::TOO_MANY_REQUESTS,
             CatalogError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

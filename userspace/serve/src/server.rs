@@ -1,14 +1,18 @@
 //! The server of a node, on a thread of its own.
 
 use crate::api::router;
+use crate::connections;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tapline_catalog::Catalog;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
+/// Threads for what may take its time; what waits for one of them waits in line.
+const THREADS_MAX: usize = 16;
 /// How long requests that are being answered may take when the server ends.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -32,13 +36,12 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let bound = listener.local_addr().map_err(said)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(said)?;
+        let runtime = runtime().map_err(said)?;
         let (end, ended) = oneshot::channel();
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-            let serving = axum::serve(listener, router(catalog));
             tokio::select! {
-                _ = serving => {}
+                () = connections::serve(listener, router(catalog, bound.ip().is_loopback())) => {}
                 _ = ended => tokio::time::sleep(END_WITHIN).await,
             }
         };
@@ -54,6 +57,12 @@ impl Server {
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// A thread for connections, and some for what may take its time, all of one name.
+fn runtime() -> io::Result<Runtime> {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(THREADS_MAX).thread_name("api").build()
 }
 
 impl Drop for Server {

@@ -1,6 +1,8 @@
 //! What requests and answers look like.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use std::time::Duration;
 use tapline_catalog::{
     Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
@@ -16,7 +18,7 @@ use tapline_sinks::time_text;
 pub(crate) struct NewQuery {
     pub(crate) name: String,
     pub(crate) sql: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub(crate) options: Options,
 }
 
@@ -25,7 +27,7 @@ pub(crate) struct NewQuery {
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryBody {
     pub(crate) sql: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub(crate) options: Options,
 }
 
@@ -76,6 +78,12 @@ impl Options {
             note: note.clone(),
         }
     }
+}
+
+/// Reads an object; a list of what its fields hold is none.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let fields = Map::<String, Value>::deserialize(from)?;
+    T::deserialize(Value::Object(fields)).map_err(D::Error::custom)
 }
 
 /// How a lookup table stands.

@@ -57,7 +57,10 @@ pub(crate) fn answer(
 ) -> Result<Response, Problem> {
     let (kept, news) = results.watch(kept);
     let encoder = Encoder::new(format, results.columns()).map_err(|error| Problem::internal(&error))?;
-    let feed = Feed { encoder, kept: kept.into(), news, left: windows, is_over: false };
+    let mut feed = Feed { encoder, kept: kept.into(), news, left: windows, is_over: false };
+    if windows == Some(0) {
+        feed.end();
+    }
     let chunks = stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
         Some((Ok::<Bytes, Infallible>(Bytes::from(chunk)), feed))
@@ -79,21 +82,18 @@ struct Feed {
 impl Feed {
     /// The next octets; none when it is over.
     async fn next(&mut self) -> Option<Vec<u8>> {
-        if self.is_over {
-            return None;
-        }
         loop {
             let octets = self.encoder.take();
             if !octets.is_empty() {
                 return Some(octets);
             }
+            if self.is_over {
+                return None;
+            }
             if let Some(result) = self.kept.pop_front() {
                 self.write(&result);
             } else {
                 self.hear().await;
-            }
-            if self.is_over {
-                return Some(self.encoder.take());
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures
+    /// `cargo xtask test`: independent readers of captures, and what asks an API all that its description allows
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
@@ -39,7 +39,7 @@ const READERS: &[Purpose] = &[Purpose::Test, Purpose::Bench, Purpose::Conformanc
 pub const TOOLS: &[Tool] = &[
     Tool { program: "tshark", package: "tshark", purposes: READERS },
     Tool { program: "capinfos", package: "wireshark-common", purposes: READERS },
-    Tool { program: "python3", package: "python3", purposes: &[Purpose::Conformance] },
+    Tool { program: "python3", package: "python3", purposes: &[Purpose::Test, Purpose::Conformance] },
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Bench] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },

@@ -4,7 +4,9 @@
 //! and its memory. The CPU time includes that of all descendants that their parents waited for, as wait4(2)
 //! accounts them; all programs that are benchmarked here do that.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -40,6 +42,15 @@ pub struct Running {
     start: Instant,
     stdout: Pipe,
     stderr: Pipe,
+}
+
+/// A thread of a program that runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Thread {
+    /// Its number in the kernel.
+    pub id: u32,
+    /// What it is called.
+    pub name: String,
 }
 
 /// Gives what was read of a pipe, at its end.
@@ -99,6 +110,12 @@ impl Running {
         ticks_of(&id.to_string()) + children.split_whitespace().map(ticks_of).sum::<u64>()
     }
 
+    /// CPU time so far of each of its threads that are there.
+    pub fn threads(&self) -> BTreeMap<Thread, Duration> {
+        let folders = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        folders.into_iter().flatten().flatten().filter_map(|folder| thread_of(&folder.path())).collect()
+    }
+
     /// Waits for its end, however that is.
     pub fn finish(self) -> Result<Measured> {
         let Self { child, start, stdout, stderr } = self;
@@ -108,6 +125,14 @@ impl Running {
         let cost = Cost { cpu: rusage.utime + rusage.stime, wall, memory_octets: rusage.maxrss };
         Ok(Measured { cost, output })
     }
+}
+
+/// A thread by its folder, and its CPU time, which the scheduler counts finer than in ticks; none when it has ended.
+fn thread_of(folder: &Path) -> Option<(Thread, Duration)> {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    let id = folder.file_name()?.to_str()?.parse().ok()?;
+    let nanoseconds = read("schedstat")?.split(' ').next()?.parse().ok()?;
+    Some((Thread { id, name: read("comm")?.trim_end().to_owned() }, Duration::from_nanos(nanoseconds)))
 }
 
 /// CPU time of a process in user and kernel, in ticks; 0 when it has ended.
@@ -143,6 +168,18 @@ mod tests {
         assert!(alone > Duration::ZERO);
         let children = cpu(&format!("({SPIN}; {SPIN}) & ({SPIN}; {SPIN}) & wait"));
         assert!(children > alone * 2, "{children:?} {alone:?}");
+    }
+
+    #[test]
+    fn threads_have_names_and_times() {
+        let running = start(Command::new("sh").args(["-c", "while :; do :; done"])).expect("it starts");
+        let begun = Instant::now();
+        while running.threads().values().sum::<Duration>() < Duration::from_millis(10) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", running.threads());
+        }
+        assert_eq!(running.threads().keys().map(|thread| thread.name.as_str()).collect::<Vec<_>>(), ["sh"]);
+        running.signal("KILL").expect("it runs");
+        running.finish().expect("it ends");
     }
 
     #[test]

@@ -38,8 +38,7 @@ impl Catalog {
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
         let folder = self.core().folder.clone();
         if folder.is_none() && self.reread.is_none() && self.tables.is_empty() {
-            let none = "this node keeps no queries, so that there is nothing to read anew; start it with --state DIR";
-            return Err(CatalogError::Failed(none.to_owned()));
+            return Err(CatalogError::KeepsNothing);
         }
         let found = folder.as_ref().map(QueryFolder::load).transpose().map_err(CatalogError::Failed)?;
         let mut reloaded = Reloaded::default();

@@ -1,0 +1,90 @@
+//! The node that is asked, and what it says of its records.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tapline_load::exports::socket;
+use tapline_programs::usage::{self, Running};
+
+use super::clients::Connection;
+
+/// What it is asked by SQL: few groups, many, and many with an order.
+const QUERIES: [(&str, &str); 3] = [
+    ("all", "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('1 second')"),
+    (
+        "matrix",
+        "SELECT src_as, dst_as, sum(octets) AS octets FROM flows GROUP BY src_as, dst_as, tumble('10 seconds') ORDER BY octets DESC LIMIT 20",
+    ),
+    (
+        "talkers",
+        "SELECT src_ip, count(*) AS records FROM flows GROUP BY src_ip, tumble('10 seconds') ORDER BY records DESC LIMIT 20",
+    ),
+];
+/// It answers so soon after its start.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// A node that collects flow exports.
+pub(super) struct Node {
+    pub(super) running: Running,
+    /// Where exports are sent.
+    pub(super) listens: SocketAddr,
+    /// Where it is asked.
+    pub(super) api: SocketAddr,
+}
+
+/// What became of records so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fates {
+    pub(super) delivered: u64,
+    /// Dropped, or gone before it.
+    pub(super) lost: u64,
+}
+
+impl Node {
+    /// Starts it with its queries.
+    pub(super) fn start(tapline: &Path) -> Result<Self> {
+        let (listens, api) = (socket::free_address()?, free_address()?);
+        let mut command = Command::new(tapline);
+        command.args(["run", "--bare", "--listen", &format!("udp://{listens}"), "--api", &api.to_string()]);
+        command.args(["--event-time", "receive", "--allowed-lateness-ms", "2000"]);
+        let running = usage::start(&mut command)?;
+        let started = Instant::now();
+        while let Err(error) = Connection::open(api).and_then(|mut node| node.get("/healthz").map(drop)) {
+            let is_awaited = started.elapsed() < ANSWERS_WITHIN && !running.has_ended();
+            ensure!(is_awaited, "the node does not answer: {error:#}");
+            sleep(Duration::from_millis(5));
+        }
+        for (name, sql) in QUERIES {
+            let mut command = Command::new(tapline);
+            command.args(["queries", "add", name, sql, "--node", &format!("http://{api}")]);
+            usage::measure(&mut command)?;
+        }
+        socket::wait_for_listener(listens, &running)?;
+        Ok(Self { running, listens, api })
+    }
+
+    pub(super) fn fates(&self) -> Result<Fates> {
+        let answer: Value = serde_json::from_slice(&Connection::open(self.api)?.get("/api/v1/sources")?)?;
+        let source = &answer["sources"][0];
+        let number = |name: &str| source[name].as_u64().with_context(|| format!("no {name}: {answer}"));
+        Ok(Fates { delivered: number("delivered")?, lost: number("lost")? + number("dropped")? })
+    }
+
+    pub(super) fn end(self) -> Result<()> {
+        self.running.signal("TERM")?;
+        let measured = self.running.finish()?;
+        ensure!(measured.output.status.success(), "the node ended badly: {}", measured.said());
+        Ok(())
+    }
+}
+
+/// An address at which nobody listens.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no TCP port is free")?;
+    Ok(listener.local_addr()?)
+}
