@@ -28,8 +28,8 @@ fn groups_beyond_what_a_query_may_have_are_folded_and_totals_stay() {
         "{}",
         refused.stderr
     );
-    add("few", "50").success();
-    node.ask(&["queries", "add", "all", BY_FLOW]).success();
+    assert_eq!(add("few", "50").code, Some(0));
+    assert_eq!(node.ask(&["queries", "add", "all", BY_FLOW]).code, Some(0));
     let sent = load(100).send(port).sent;
     for (name, groups_max) in [("few", 50), ("all", 500)] {
         wait_for(&node, name, sent.records);
@@ -84,10 +84,10 @@ fn a_query_that_works_more_than_it_may_reads_a_part_and_says_so() {
     super::sender::wait_for_listener(port);
     for (name, beyond) in [("sampled", "sample"), ("stopped", "stop"), ("folded", "fold")] {
         let own = ["queries", "add", name, BY_FLOW, "--work-max-ns", "1", "--beyond", beyond];
-        node.ask(&own).success();
+        assert_eq!(node.ask(&own).code, Some(0));
     }
-    node.ask(&["queries", "add", "whole", BY_FLOW]).success();
-    node.ask(&["queries", "add", "rows", "SELECT src_ip, octets FROM flows"]).success();
+    assert_eq!(node.ask(&["queries", "add", "whole", BY_FLOW]).code, Some(0));
+    assert_eq!(node.ask(&["queries", "add", "rows", "SELECT src_ip, octets FROM flows"]).code, Some(0));
     let sampled = wait_for_reason(&node, port, "sampled", "it reads one row of ");
     assert_eq!(sampled["state"], "running");
     let stopped = query(&node, "stopped");

@@ -15,24 +15,28 @@ impl Gauge {
     }
 }
 
+/// The sums that something counts in.
+pub(crate) type Gauges = Arc<Vec<Arc<Gauge>>>;
+
 /// What somebody holds, in several sums.
 #[derive(Debug, Default)]
 pub(crate) struct Charge {
-    gauges: Vec<Arc<Gauge>>,
+    gauges: Option<Gauges>,
     amount: u64,
 }
 
 impl Charge {
     /// Nothing yet, which these will count.
-    pub(crate) const fn new(gauges: Vec<Arc<Gauge>>) -> Self {
-        Self { gauges, amount: 0 }
+    pub(crate) const fn new(gauges: Gauges) -> Self {
+        Self { gauges: Some(gauges), amount: 0 }
     }
 
     /// Holds so much from now on.
     pub(crate) fn set(&mut self, amount: usize) {
         let amount = amount as u64;
         let before = std::mem::replace(&mut self.amount, amount);
-        for Gauge(sum) in self.gauges.iter().map(AsRef::as_ref).filter(|_| amount != before) {
+        let gauges = self.gauges.iter().flat_map(|gauges| gauges.iter());
+        for Gauge(sum) in gauges.map(AsRef::as_ref).filter(|_| amount != before) {
             // A difference below zero wraps, and so does the sum.
             sum.fetch_add(amount.wrapping_sub(before), Ordering::Relaxed);
         }
@@ -70,7 +74,7 @@ mod tests {
     #[test]
     fn what_is_let_go_is_taken_back() {
         let [one, all] = [(); 2].map(|()| Arc::new(Gauge::default()));
-        let charge = |own: &Arc<Gauge>| Charge::new(vec![Arc::clone(own), Arc::clone(&all)]);
+        let charge = |own: &Arc<Gauge>| Charge::new(Arc::new(vec![Arc::clone(own), Arc::clone(&all)]));
         let mut growing = charge(&one).of(10);
         let other = charge(&Arc::default()).of(5);
         growing.set(12);

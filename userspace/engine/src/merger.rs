@@ -368,7 +368,7 @@ fn give(
             }
             Closed::RowsEnd => Charge::default(),
         };
-        outbox.push_back((Arc::clone(&query.outlet), Item::Closed(item, charge)));
+        outbox.push_back((Arc::clone(&query.outlet), Item::Closed(Box::new(item), charge)));
     }
     query.tell_held();
     if is_satisfied {

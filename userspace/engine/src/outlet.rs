@@ -26,7 +26,7 @@ const DIED: &str = "its results could not be made; please report this";
 #[derive(Debug)]
 pub(crate) enum Item {
     /// What closed, for which its query is charged until it is given.
-    Closed(Closed, Charge),
+    Closed(Box<Closed>, Charge),
     /// What is held of it is kept.
     Suspended(Box<Held>),
     /// LIMIT is reached.
@@ -75,7 +75,8 @@ impl Outlet {
     /// Gives it back when there is no room, and the subscriber waits rather than to lose anything.
     pub(crate) fn push(self: &Arc<Self>, mut item: Item) -> Result<(), Item> {
         let mut queue = lock(&self.queue);
-        if let Item::Closed(Closed::Window(window), _) = &mut item
+        if let Item::Closed(closed, _) = &mut item
+            && let Closed::Window(window) = &mut **closed
             && let Some(lost) = queue.lost.take()
         {
             window.take_over(lost);
@@ -91,7 +92,9 @@ impl Outlet {
             }
             self.subscriber.note_lost(1);
             self.state.lose_results(1);
-            if let Item::Closed(Closed::Window(window), _) = item {
+            if let Item::Closed(closed, _) = item
+                && let Closed::Window(window) = *closed
+            {
                 queue.lost = Some(window);
             }
             return Ok(());
@@ -114,7 +117,7 @@ impl Outlet {
         while let Some(item) = self.next() {
             match item {
                 Item::Closed(closed, _charge) => {
-                    self.finish(finisher, closed, &mut results);
+                    self.finish(finisher, *closed, &mut results);
                     kept.set(finisher.octets_held());
                 }
                 Item::Suspended(mut held) => {

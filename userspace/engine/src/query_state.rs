@@ -1,13 +1,13 @@
 //! What everybody knows of a query: whether it is over, and the fates of its rows so far.
 
-use crate::held::{Charge, Gauge};
+use crate::held::{Charge, Gauge, Gauges};
 use crate::lock::lock;
 use crate::options::QueryLimits;
 use crate::suspended::Held;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tapline_operators::{QueryFailure, WorkerId};
+use tapline_operators::{LowerOutput, QueryFailure, WorkerId};
 use tapline_record::ledger::QueryLedger;
 
 /// Why a query gives nothing more.
@@ -41,7 +41,7 @@ pub(crate) struct QueryState {
     /// Of the rows that workers used, those that were more than it may give in a second.
     rows_beyond: AtomicU64,
     /// Octets of what is held for windows, by all threads; and of all queries together.
-    held: [Arc<Gauge>; 2],
+    held: Gauges,
     /// Groups of panes that are open, on all workers.
     groups: Arc<Gauge>,
     /// Nanoseconds that threads worked for it.
@@ -69,7 +69,7 @@ impl QueryState {
             ledgers: (0..workers).map(|_| LedgerCells::default()).collect(),
             rows_dropped: AtomicU64::new(0),
             rows_beyond: AtomicU64::new(0),
-            held: [Arc::default(), Arc::clone(all)],
+            held: Arc::new(vec![Arc::default(), Arc::clone(all)]),
             groups: Arc::default(),
             work_ns: AtomicU64::new(0),
             one_in: AtomicU32::new(1),
@@ -124,11 +124,19 @@ impl QueryState {
 
     /// A charge for what a thread holds for it.
     pub(crate) fn charge(&self) -> Charge {
-        Charge::new(self.held.to_vec())
+        Charge::new(Arc::clone(&self.held))
+    }
+
+    /// The same for an output on its way.
+    pub(crate) fn charge_for(&self, output: &LowerOutput) -> Charge {
+        match output.octets() {
+            0 => Charge::default(),
+            octets => self.charge().of(octets),
+        }
     }
 
     /// The sum of these charges.
-    pub(crate) const fn octets_held(&self) -> &Arc<Gauge> {
+    pub(crate) fn octets_held(&self) -> &Arc<Gauge> {
         &self.held[0]
     }
 

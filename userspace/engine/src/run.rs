@@ -69,9 +69,9 @@ impl Run {
         memory: Memory,
     ) -> Self {
         let octets = members.iter().map(|member| member.state.octets_held()).chain([&memory.held]);
-        let octets = Charge::new(octets.cloned().collect());
+        let octets = Charge::new(Arc::new(octets.cloned().collect()));
         let groups = members.iter().map(|member| member.state.groups_held());
-        let groups = Charge::new(groups.cloned().collect());
+        let groups = Charge::new(Arc::new(groups.cloned().collect()));
         Self {
             id,
             since,

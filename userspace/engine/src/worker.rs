@@ -288,8 +288,7 @@ impl Worker {
         for run in runs.iter_mut() {
             run.take_outputs(|query, output| {
                 if let Some(known) = queries.get(&query).filter(|known| known.state.over().is_none()) {
-                    let octets = output.octets();
-                    let charge = if octets > 0 { known.state.charge().of(octets) } else { Charge::default() };
+                    let charge = known.state.charge_for(&output);
                     outbox.push_back(Message::Output { query, output, charge });
                 }
             });

@@ -483,14 +483,16 @@ mod tests {
             let query = Planner::new().plan(&sql).unwrap();
             let Fold::Aggregate(fold) = &query.lowers[0].fold else { panic!("it aggregates") };
             let mut state = GroupState::new(Arc::new(fold.clone()), 1 << 20).unwrap();
-            for room in [500_000, 2_000_000, 10_000_000] {
+            for room in [500_000_usize, 2_000_000, 10_000_000] {
                 let before = state.octets();
                 for first in 0..40 {
                     let grown = state.octets().saturating_sub(before);
                     let batch = rows(&fold_input(&query), first * 5_000, 5_000);
                     state.update(&batch, None, room.saturating_sub(grown)).unwrap();
-                    let (grown, actual) =
-                        (state.octets().saturating_sub(before), state.table.octets_with(0) + state.accumulated());
+                    let (grown, actual) = (
+                        state.octets().saturating_sub(before),
+                        state.table.octets_with(0) + state.accumulated(),
+                    );
                     assert!(grown <= room, "{select}: {grown} octets of {room}");
                     assert!(actual <= state.octets(), "{select}: {actual} octets, not {}", state.octets());
                 }
