@@ -378,6 +378,8 @@ impl Catalog {
     }
 
     fn look_after_inputs(&self) {
+        let to_keep = self.core().inputs.take_unkept();
+        self.keep_files(&to_keep);
         let core = &mut *self.core();
         let Some(snapshot) = core.look() else { return };
         let Some(engine) = &mut core.engine else { return };
