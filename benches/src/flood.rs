@@ -85,8 +85,7 @@ struct Flood {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let (tapline, load) =
-        (offline::tapline(arguments.tapline.as_deref())?, folders::built("tapline-load")?);
+    let (tapline, load) = (offline::tapline(arguments.tapline.as_deref())?, folders::built("tapline-load")?);
     let mut missed = vec![];
     println!(
         "| cap | flows | frames | in rows | of them folded | said to be folded | wrong heavy hitters | held MB | resident MB |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|"
@@ -110,8 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 megabytes(flood.resident)
             );
             resident.push(flood.resident as f64);
-            let is_right =
-                flood.sent == flood.used && flood.folded == flood.folded_rows && flood.wrong == 0;
+            let is_right = flood.sent == flood.used && flood.folded == flood.folded_rows && flood.wrong == 0;
             if !is_right {
                 missed.push(format!("{} with {flows} flows is not exact", cap.name));
             }
@@ -160,16 +158,7 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
         }
         sleep(LOOK);
     }
-    let mut sent = BTreeMap::new();
-    for sender in senders {
-        let measured = sender.finish()?;
-        ensure!(measured.output.status.success(), "a sender failed: {}", measured.said());
-        let table = Csv::parse_loosely(&String::from_utf8_lossy(&measured.output.stdout))?;
-        // The address stands first.
-        for (row, [packets]) in table.rows.iter().zip(table.numbers::<u64, 1>(["packets"])?) {
-            *sent.entry(row[0].clone()).or_insert(0) += packets;
-        }
-    }
+    let sent = sent_by(senders)?;
     let all: u64 = sent.values().sum();
     let started = Instant::now();
     let told = loop {
@@ -185,7 +174,9 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
     ensure!(ended.output.status.success(), "the node ended badly: {}", ended.said());
     let [heavy_rows, folded_rows] = rows(watchers)?;
     let mut found = BTreeMap::new();
-    for (address, packets) in heavy_rows.into_iter().filter_map(|(address, packets)| Some((address?, packets))) {
+    for (address, packets) in
+        heavy_rows.into_iter().filter_map(|(address, packets)| Some((address?, packets)))
+    {
         *found.entry(address).or_insert(0) += packets;
     }
     let mut most: Vec<(&String, &u64)> = sent.iter().collect();
@@ -202,14 +193,32 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
     })
 }
 
+/// Frames by source address.
+fn sent_by(senders: [Running; 2]) -> Result<BTreeMap<String, u64>> {
+    let mut sent = BTreeMap::new();
+    for sender in senders {
+        let measured = sender.finish()?;
+        ensure!(measured.output.status.success(), "a sender failed: {}", measured.said());
+        let table = Csv::parse_loosely(&String::from_utf8_lossy(&measured.output.stdout))?;
+        // The address stands first.
+        for (row, [packets]) in table.rows.iter().zip(table.numbers::<u64, 1>(["packets"])?) {
+            *sent.entry(row[0].clone()).or_insert(0) += packets;
+        }
+    }
+    Ok(sent)
+}
+
 /// A number of what a node says of a query.
 fn query(told: &str, name: &str) -> Result<u64> {
     let value: Value = serde_json::from_str(told).with_context(|| told.to_owned())?;
     value[name].as_u64().with_context(|| format!("no {name}: {told}"))
 }
 
-/// Address and number of each row that was watched.
-fn rows(watchers: Vec<Running>) -> Result<[Vec<(Option<String>, u64)>; 2]> {
+/// Address, where it is of one, and frames.
+type Row = (Option<String>, u64);
+
+/// The rows that were watched.
+fn rows(watchers: Vec<Running>) -> Result<[Vec<Row>; 2]> {
     let mut all = [vec![], vec![]];
     for (watcher, rows) in watchers.into_iter().zip(&mut all) {
         let output = watcher.finish()?.output;

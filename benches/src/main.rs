@@ -8,6 +8,7 @@
 mod api;
 mod capture;
 mod exports;
+mod flood;
 mod ingress;
 mod kernel;
 mod live;
@@ -57,6 +58,8 @@ enum Command {
     Live(live::Arguments),
     /// A day in the life of a node, compressed: what it says must be what was sent
     Node(node::Arguments),
+    /// A node under a flood of ten times what it has room for: memory, totals and heavy hitters
+    Flood(flood::Arguments),
     /// What requests to a node cost its records: CPU time of one, with requests and without in turn, and losses
     Api(api::Arguments),
 }
@@ -82,6 +85,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Live(arguments) => live::run(arguments),
         Command::Node(arguments) => node::run(arguments),
+        Command::Flood(arguments) => flood::run(arguments),
         Command::Api(arguments) => api::run(arguments),
     }
 }

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end where it cannot go on")]
 
 mod account;
+mod captures;
 mod description;
 mod elements;
 mod files;

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// A day in the life of a node, compressed: what it says must be what was sent
     #[command(disable_help_flag = true)]
     Node(Arguments),
+    /// A node under a flood of ten times what it has room for: memory, totals and heavy hitters
+    #[command(disable_help_flag = true)]
+    Flood(Arguments),
     /// What requests to a node cost its records: CPU time of one, with requests and without in turn, and losses
     #[command(disable_help_flag = true)]
     Api(Arguments),
@@ -122,7 +125,8 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Exports(arguments) => beside_others("exports", arguments),
         Command::Kernel(arguments) => kernel(arguments),
         Command::Live(arguments) => live(arguments),
-        Command::Node(arguments) => node(arguments),
+        Command::Node(arguments) => node("node", arguments),
+        Command::Flood(arguments) => node("flood", arguments),
         Command::Api(arguments) => api(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
@@ -171,10 +175,10 @@ fn live(arguments: &Arguments) -> Result<()> {
     beside_others("live", arguments)
 }
 
-fn node(arguments: &Arguments) -> Result<()> {
+fn node(name: &str, arguments: &Arguments) -> Result<()> {
     if !arguments.ask_for_help() {
         if !setup::is_root() {
-            bail!("network namespaces and XDP programs need root: sudo cargo xtask bench node");
+            bail!("network namespaces and XDP programs need root: sudo cargo xtask bench {name}");
         }
         ebpf::prepare();
         workspace::build_load()?;
@@ -182,7 +186,7 @@ fn node(arguments: &Arguments) -> Result<()> {
             workspace::build_tapline()?;
         }
     }
-    start("node", arguments)
+    start(name, arguments)
 }
 
 fn api(arguments: &Arguments) -> Result<()> {

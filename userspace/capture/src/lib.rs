@@ -7,6 +7,7 @@
 
 mod byte_order;
 mod end;
+mod followed;
 mod link_type;
 mod looks_like;
 mod mapped;
@@ -31,6 +32,7 @@ use tapline_record::EventTime;
 use tapline_socket::is_passing;
 
 pub use end::{Counters, Damage, End};
+pub use followed::{Beginning, FollowedFile};
 pub use looks_like::looks_like;
 pub use merge::CaptureSet;
 pub use octets::Octets;

@@ -394,6 +394,8 @@ impl Catalog {
     }
 
     fn look_after_inputs(&self) {
+        let to_keep = self.core().inputs.take_unkept();
+        self.keep_files(&to_keep);
         let core = &mut *self.core();
         let Some(snapshot) = core.look() else { return };
         core.look_after_work(&snapshot, self.clock.now(), self.log.as_ref());

@@ -1,7 +1,8 @@
 //! Something that a node reads.
 
+use std::path::PathBuf;
 use tapline_query::FlowTable;
-use tapline_record::Stream;
+use tapline_record::{EventTime, Stream};
 use tapline_sources::{Demand, Source};
 
 /// What is known of what an input would have brought between two runs.
@@ -51,6 +52,21 @@ pub trait Input: Send {
     /// What is known of the time since an earlier run, which left this memory.
     fn gap(&self, _memory: Option<&str>) -> Gap {
         Gap::Unknown
+    }
+
+    /// Whether it may come later: a node starts without it, and until it is there it says nothing about time.
+    fn may_come_later(&self) -> bool {
+        false
+    }
+
+    /// No record that it gave before, or that nobody will give any more, is later; it is `now` by our clock.
+    fn given_until(&self, now: EventTime) -> EventTime {
+        now
+    }
+
+    /// What is to be kept in a file of its own, where that has changed since it was asked for last.
+    fn take_unkept(&mut self) -> Option<(PathBuf, String)> {
+        None
     }
 
     /// Opens it for what queries need.

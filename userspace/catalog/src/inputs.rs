@@ -5,6 +5,7 @@ use crate::catalog::{Level, Log};
 use crate::input::{Gap, Input};
 use crate::kept::Kept;
 use crate::status::{SourceState, SourceStatus};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_engine::{CoveredSecond, Engine, Snapshot, SourceId, SourceSnapshot, Span};
@@ -81,6 +82,17 @@ impl Inputs {
         self.slots.iter().filter_map(|slot| Some((slot.key(), slot.input.memory()?))).collect()
     }
 
+    /// No record of one of these streams that was given before, or that nobody will give any more, is later.
+    pub(crate) fn given_until(&self, streams: &[StreamId], now: EventTime) -> EventTime {
+        let carrying = self.slots.iter().filter(|slot| slot.carries(streams));
+        carrying.map(|slot| slot.input.given_until(now)).max().unwrap_or(now)
+    }
+
+    /// What is to be kept of them, in files of their own.
+    pub(crate) fn take_unkept(&mut self) -> Vec<(PathBuf, String)> {
+        self.slots.iter_mut().filter_map(|slot| slot.input.take_unkept()).collect()
+    }
+
     /// Tells what went missing since what was kept, of those that were opened now.
     fn tell_missed(&self, engine: &mut Engine, kept: &Kept) {
         let now = self.clock.now();
@@ -143,8 +155,8 @@ impl Inputs {
         self.settle(engine, demand);
         kept.into_iter().for_each(|kept| self.tell_missed(engine, kept));
         let absent = self.slots.iter().find_map(|slot| match &slot.state {
-            SourceState::Absent(why) => Some(why.clone()),
-            SourceState::Open | SourceState::Unused => None,
+            SourceState::Absent(why) if !slot.input.may_come_later() => Some(why.clone()),
+            SourceState::Absent(_) | SourceState::Open | SourceState::Unused => None,
         });
         absent.map_or(Ok(()), Err)
     }
@@ -292,7 +304,9 @@ impl Slot {
     fn be_absent(&mut self, engine: &mut Engine, why: String, log: &Log, clock: &Arc<dyn Clock>) {
         let name = self.input.name();
         log.say(Level::Error, &format!("{name} is not read: {why}; it is tried again each second"));
-        let (streams, lateness_ns) = (self.input.streams(), self.input.lateness_ns());
+        let stands_still = self.input.may_come_later();
+        let streams = if stands_still { vec![] } else { self.input.streams() };
+        let lateness_ns = self.input.lateness_ns();
         let source: Box<dyn Source> =
             Box::new(AbsentSource::new(&name, streams, lateness_ns, Arc::clone(clock)));
         // Without it, time does not go on here: windows wait for the source.

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod captures;
 mod catalog;
 mod definition;
 mod duration;
@@ -25,6 +26,7 @@ mod query;
 mod results;
 mod status;
 
+pub use captures::CapturesInput;
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Reread, Tell};
 pub use definition::{Definition, QueryOptions};

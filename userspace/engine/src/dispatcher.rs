@@ -177,10 +177,12 @@ impl Dispatcher {
     }
 
     /// Tells each worker how far the source has come, unless that is hardly further than it was told, or there is no
-    /// room now: what holds later says more.
+    /// room now: what holds later says more. A source that was at rest, and held up nobody, goes back when it goes on.
     fn tell(&mut self, watermarks: Watermarks) {
         for link in &mut self.links {
-            if link.has_room() && watermarks.have_moved(&link.told, TELL_NS) {
+            let has_moved =
+                watermarks.have_moved(&link.told, TELL_NS) || link.told.have_moved(&watermarks, TELL_NS);
+            if has_moved && link.has_room() {
                 let coverage = self.coverage.as_mut().map(CoverageReporter::take).unwrap_or_default();
                 link.push(Feed::Advance(Position { watermarks, coverage }), watermarks);
                 link.worker.unpark();

@@ -178,9 +178,11 @@ impl Reader {
         before.or_else(|| is_asked.then(|| self.clock.now()))
     }
 
-    /// Whether an input that is to end is read no longer: what a live one has received already is part of it.
+    /// Whether an input that is to end is read no longer: what a live one has received already is part of it, unless it
+    /// stays where it is until somebody reads it.
     fn has_rested(&self, asked_to_end: EventTime) -> bool {
-        self.has_passed(asked_to_end, if self.source.is_live() { REST_NS } else { 0 })
+        let has_received = self.source.is_live() && !self.source.waits();
+        self.has_passed(asked_to_end, if has_received { REST_NS } else { 0 })
     }
 
     /// What there is no room for waits here.

@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Ask capture files, a live interface, flow exports in files, or flow exports as they arrive.
     Query(Box<QueryArguments>),
-    /// Run a node: read interfaces and listeners until it is stopped, and answer queries that come and go.
+    /// Run a node: read interfaces, listeners and captures that appear until it is stopped, and answer queries that come and go.
     Run(Box<RunArguments>),
     /// Add, list, show, watch, replace and drop the queries of a node that runs.
     Queries {
@@ -185,6 +185,7 @@ pub(crate) struct NewQueryArguments {
 #[command(after_help = "Examples:
   tapline run --listen udp://0.0.0.0:2055
   tapline run --interface eth0 --listen udp://0.0.0.0:2055 --state /var/lib/tapline
+  tapline run --captures /var/captures --state /var/lib/tapline
   tapline run --config configs/collector.toml
   tapline queries list
   tapline queries watch top_talkers
@@ -200,7 +201,11 @@ pub(crate) struct RunArguments {
     /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT. Several may be given.
     #[arg(long, value_name = "URL")]
     pub(crate) listen: Vec<ListenerUrl>,
-    /// Keep queries, and templates of exporters, in this folder; without it they are forgotten at the end.
+    /// Read the captures that appear in this folder, also while they are written, such as those of tcpdump -G or dumpcap
+    /// -b. Several may be given.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) captures: Vec<PathBuf>,
+    /// Keep queries, templates of exporters, and what was read of captures in this folder; without it they are forgotten at the end.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
     /// Where the API listens [default: 127.0.0.1:8790]. Whoever can reach it may change what runs.
@@ -208,7 +213,7 @@ pub(crate) struct RunArguments {
     pub(crate) api: Option<SocketAddr>,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "interface", "mirror", "listen", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
+        "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
         "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "octets_max", "waiting_rows_max",
     ])]
     pub(crate) config: Option<PathBuf>,

@@ -34,16 +34,18 @@ pub(crate) struct NodeTable {
     pub(crate) api: Option<SocketAddr>,
 }
 
-/// `[[source]]`: an interface or a listener.
+/// `[[source]]`: an interface, a listener or a folder of captures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SourceTable {
-    /// What the rows of a listener name as their source; interfaces are called by their own names.
+    /// What the rows of a listener or of captures name as their source; interfaces are called by their own names.
     pub(crate) name: Option<String>,
     pub(crate) interface: Option<String>,
     /// Whether the interface only receives copies.
     pub(crate) mirror: bool,
     pub(crate) listen: Option<Listen>,
+    /// A folder in which captures appear.
+    pub(crate) captures: Option<PathBuf>,
     /// Octets of the kernel's queue of a listener.
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) allowed_lateness_ms: Option<u32>,
@@ -139,31 +141,47 @@ impl LookupTable {
 }
 
 impl SourceTable {
-    /// Refuses what belongs to the other kind of source, and would be passed over.
+    /// Refuses what belongs to another kind of source, and would be passed over.
     fn check(&self) -> Result<(), String> {
-        let of_listeners = [
-            ("name", self.name.is_some()),
-            ("receive_buffer", self.receive_buffer.is_some()),
-            ("event_time", self.event_time.is_some()),
-            ("exporter_identity", self.exporter_identity.is_some()),
-            ("sampling_rate", self.sampling_rate.is_some()),
+        let kind = match (&self.interface, &self.listen, &self.captures) {
+            (Some(_), None, None) => SourceKind::Interface,
+            (None, Some(_), None) => SourceKind::Listener,
+            (None, None, Some(_)) => SourceKind::Captures,
+            (None, None, None) => {
+                return Err("it reads nothing; give it interface = \"eth0\", listen = \"udp://0.0.0.0:2055\" or captures = \"/var/captures\""
+                    .to_owned());
+            }
+            _ => {
+                return Err("it is an interface, a listener or a folder of captures; give each a [[source]] of its own"
+                    .to_owned());
+            }
+        };
+        let of_one_kind = [
+            ("name", self.name.is_some(), "listeners and captures", kind != SourceKind::Interface),
+            ("mirror", self.mirror, "interfaces", kind == SourceKind::Interface),
+            ("receive_buffer", self.receive_buffer.is_some(), "listeners", kind == SourceKind::Listener),
+            ("event_time", self.event_time.is_some(), "listeners", kind == SourceKind::Listener),
+            (
+                "exporter_identity",
+                self.exporter_identity.is_some(),
+                "listeners",
+                kind == SourceKind::Listener,
+            ),
+            ("sampling_rate", self.sampling_rate.is_some(), "listeners", kind == SourceKind::Listener),
         ];
-        match (&self.interface, &self.listen) {
-            (Some(_), Some(_)) => {
-                Err("it is an interface or a listener; give each a [[source]] of its own".to_owned())
-            }
-            (None, None) => {
-                Err("it reads nothing; give it interface = \"eth0\" or listen = \"udp://0.0.0.0:2055\""
-                    .to_owned())
-            }
-            (None, Some(_)) if self.mirror => Err("mirror is for interfaces; leave it out".to_owned()),
-            (Some(_), None) => match of_listeners.into_iter().find(|(_, is_given)| *is_given) {
-                Some((key, _)) => Err(format!("{key} is for listeners; leave it out")),
-                None => Ok(()),
-            },
-            (None, Some(_)) => Ok(()),
+        match of_one_kind.into_iter().find(|(_, is_given, _, is_right)| *is_given && !is_right) {
+            Some((key, _, kinds, _)) => Err(format!("{key} is for {kinds}; leave it out")),
+            None => Ok(()),
         }
     }
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SourceKind {
+    Interface,
+    Listener,
+    Captures,
 }
 
 /// What is wrong with a text, where, and what would be right.
@@ -226,8 +244,25 @@ mod tests {
             ("[[source]]\n", "[[source]] 1: it reads nothing; give it interface = \"eth0\""),
             (
                 "[[source]]\ninterface = \"a\"\nname = \"b\"",
-                "[[source]] 1: name is for listeners; leave it out",
+                "[[source]] 1: name is for listeners and captures; leave it out",
             ),
+            (
+                "[[source]]\ncaptures = \"a\"\nsampling_rate = 1",
+                "[[source]] 1: sampling_rate is for listeners; leave it out",
+            ),
+            (
+                "[[source]]\ncaptures = \"a\"\nmirror = true",
+                "[[source]] 1: mirror is for interfaces; leave it out",
+            ),
+            (
+                "[[source]]\ncaptures = \"a\"\ninterface = \"b\"",
+                "[[source]] 1: it is an interface, a listener or a folder of captures; give each",
+            ),
+            (
+                "[[source]]\ncapture = \"a\"",
+                "line 2, column 1: there is no key `capture`; did you mean `captures`?",
+            ),
+            ("[[source]]\ncaptures = 1", "line 2, column 12: "),
             ("[[lookup]]\nname = \"a\"", "[[lookup]] 1: it needs a name and a file"),
             (
                 "[[lookup]]\nname = \"a\"\nfile = \"a.txt\"",

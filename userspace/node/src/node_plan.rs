@@ -5,15 +5,20 @@ use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
 use crate::failure::Failure;
 use crate::limits::{EngineArguments, ReadingArguments};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tapline_catalog::{Allowance, Input, InputSet, InterfacePlan, ListenerInput, interface_inputs};
+use tapline_catalog::{
+    Allowance, CapturesInput, Input, InputSet, InterfacePlan, ListenerInput, interface_inputs,
+};
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
 use tapline_interface::link;
 use tapline_lookup::TableFile;
-use tapline_sources::SourceOptions;
+use tapline_record::StreamId;
+use tapline_sources::{SharedMemory, SourceOptions};
 
 /// Where the API listens, unless something else is said.
 const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
@@ -24,6 +29,7 @@ const QUERIES_MAX: u32 = 1000;
 pub(crate) struct NodePlan {
     pub(crate) interfaces: Vec<InterfacePlan>,
     pub(crate) listeners: Vec<ListenerInput>,
+    pub(crate) captures: Vec<CapturesPlan>,
     pub(crate) state: Option<PathBuf>,
     /// Where queries are, in place of the state folder's.
     pub(crate) folder: Option<PathBuf>,
@@ -42,6 +48,18 @@ pub(crate) struct NodePlan {
     pub(crate) duration: Option<Duration>,
 }
 
+/// What a node has read of each folder of captures.
+pub(crate) type Memories = Mutex<HashMap<PathBuf, SharedMemory>>;
+
+/// A folder of captures that is to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct CapturesPlan {
+    /// What its rows name as their source; `None` for the folder.
+    name: Option<String>,
+    folder: PathBuf,
+    options: SourceOptions,
+}
+
 impl NodePlan {
     /// What these arguments say, and the file that they name.
     pub(crate) fn resolve(arguments: &RunArguments) -> Result<Self, Failure> {
@@ -50,26 +68,44 @@ impl NodePlan {
             Some(config) => Self::of_file(arguments, config)?,
             None => Self::of_arguments(arguments),
         };
-        if plan.interfaces.is_empty() && plan.listeners.is_empty() {
+        if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
             return Err(nothing_to_read());
         }
         let names: Vec<String> = plan.interfaces.iter().map(|plan| plan.interface.clone()).collect();
         check_interfaces(&names)?;
+        plan.check_captures()?;
         Ok(plan)
     }
 
+    /// Refuses a folder that is named twice: each of its packets would count twice.
+    fn check_captures(&self) -> Result<(), Failure> {
+        let folders: Vec<PathBuf> = self.captures.iter().map(|captures| whole(&captures.folder)).collect();
+        match (1..folders.len()).find(|&number| folders[..number].contains(&folders[number])) {
+            None => Ok(()),
+            Some(number) => {
+                let folder = self.captures[number].folder.display();
+                Err(Failure::Usage(format!("--captures {folder} is given twice; name each folder once")))
+            }
+        }
+    }
+
     fn of_arguments(arguments: &RunArguments) -> Self {
-        let source = |interface: Option<&String>, listen| SourceTable {
-            interface: interface.cloned(),
+        let interfaces = arguments.interface.iter().map(|name| SourceTable {
+            interface: Some(name.clone()),
             mirror: arguments.mirror,
-            listen,
             ..SourceTable::default()
-        };
-        let interfaces = arguments.interface.iter().map(|name| source(Some(name), None));
-        let listeners = arguments.listen.iter().map(|url| source(None, Some(Listen(url.clone()))));
+        });
+        let listeners = arguments
+            .listen
+            .iter()
+            .map(|url| SourceTable { listen: Some(Listen(url.clone())), ..SourceTable::default() });
+        let captures = arguments
+            .captures
+            .iter()
+            .map(|folder| SourceTable { captures: Some(folder.clone()), ..SourceTable::default() });
         let mut plan = Self::new(arguments, &arguments.engine, arguments.queries_max.unwrap_or(QUERIES_MAX));
         plan.lateness_ms = arguments.reading.source_options().exports_lateness_ms();
-        interfaces.chain(listeners).for_each(|source| plan.add(&source, &arguments.reading));
+        interfaces.chain(listeners).chain(captures).for_each(|source| plan.add(&source, &arguments.reading));
         plan
     }
 
@@ -96,6 +132,7 @@ impl NodePlan {
         Self {
             interfaces: vec![],
             listeners: vec![],
+            captures: vec![],
             state: arguments.state.clone(),
             folder: None,
             api: arguments.api.unwrap_or(API),
@@ -117,14 +154,33 @@ impl NodePlan {
             let udp = UdpOptions { receive_buffer_octets: reading.receive_buffer, ..UdpOptions::default() };
             let (name, url, templates) = (source.name.clone(), listen.0.clone(), self.state.clone());
             self.listeners.push(ListenerInput { name, url, udp, templates, options });
+        } else if let Some(folder) = source.captures.clone() {
+            self.captures.push(CapturesPlan { name: source.name.clone(), folder, options });
         }
     }
 
-    /// What is to be read.
-    pub(crate) fn inputs(&self) -> InputSet {
+    /// What is to be read; of folders that this node has read before, behind that.
+    pub(crate) fn inputs(&self, memories: &Memories) -> InputSet {
         let mut set = interface_inputs(&self.interfaces);
         set.inputs.extend(self.listeners.iter().map(|listener| Box::new(listener.clone()) as Box<dyn Input>));
+        set.inputs.extend(self.captures.iter().map(|captures| self.captures_input(captures, memories)));
         set
+    }
+
+    /// A folder of captures, which knows alone how far time has come where nobody else carries its streams.
+    fn captures_input(&self, captures: &CapturesPlan, memories: &Memories) -> Box<dyn Input> {
+        let CapturesPlan { name, folder, options } = captures.clone();
+        let alone_in: &[StreamId] = match (self.interfaces.len() + self.captures.len(), self.listeners.len())
+        {
+            (1, 0) => &[StreamId::Packets, StreamId::PacketFlows, StreamId::Flows],
+            (1, _) => &[StreamId::Packets, StreamId::PacketFlows],
+            _ => &[],
+        };
+        let mut memories = memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = memories.get(&whole(&folder)).cloned();
+        let input = CapturesInput::new(name, &folder, self.state.as_deref(), memory, options);
+        memories.insert(whole(&folder), input.shared_memory());
+        Box::new(input.alone_in(alone_in))
     }
 
     /// What another plan says that this node does not do before its next start, in sentences.
@@ -145,12 +201,17 @@ impl NodePlan {
     }
 }
 
+/// A folder by the name that it has whoever names it.
+fn whole(folder: &Path) -> PathBuf {
+    std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
 fn nothing_to_read() -> Failure {
     let interfaces = link::all().unwrap_or_default();
     let names: Vec<&str> = interfaces.iter().map(|link| link.name.as_str()).collect();
     Failure::Usage(format!(
-        "nothing to read; give --listen udp://0.0.0.0:2055 for exports of routers, --interface IF for packets, several of \
-         them, or --config FILE. The interfaces here are {}; `tapline doctor` says what each can do",
+        "nothing to read; give --listen udp://0.0.0.0:2055 for exports of routers, --interface IF for packets, --captures \
+         DIR for captures that appear in a folder, several of them, or --config FILE. The interfaces here are {}; `tapline doctor` says what each can do",
         names.join(", ")
     ))
 }

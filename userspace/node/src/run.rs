@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::log::NodeLog;
 use crate::lookups;
 use crate::message::say;
-use crate::node_plan::NodePlan;
+use crate::node_plan::{Memories, NodePlan};
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
@@ -31,18 +31,20 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let folder = queries.as_deref().map(QueryFolder::open).transpose().map_err(Failure::Run)?;
     let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
     let tables = lookups::open(plan.lookups.clone())?;
+    let memories = Arc::new(Memories::default());
+    let inputs = plan.inputs(&memories);
     let options = CatalogOptions {
         tables: Arc::clone(&tables),
         engine: plan.engine.clone(),
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
         allowance: plan.allowance,
-        reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan))),
+        reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan), memories)),
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
         log: Arc::clone(&log),
     };
-    let catalog = Catalog::start(options, plan.inputs()).map_err(Failure::Run)?;
+    let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server = Server::start(plan.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
     lookups::follow(&tables, &log);
@@ -70,10 +72,10 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
 }
 
 /// Reads the file of a node anew.
-fn reread(arguments: RunArguments, plan: Arc<NodePlan>) -> Reread {
+fn reread(arguments: RunArguments, plan: Arc<NodePlan>, memories: Arc<Memories>) -> Reread {
     Box::new(move || {
         let now = NodePlan::resolve(&arguments).map_err(|failure| failure.to_string())?;
-        Ok((now.inputs(), plan.later(&now)))
+        Ok((now.inputs(&memories), plan.later(&now)))
     })
 }
 

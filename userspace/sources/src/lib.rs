@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod captures;
 mod clock;
 mod demand;
 mod exports;
+mod frames;
 mod kernel;
 mod ledger;
 mod listener;
@@ -19,6 +21,7 @@ mod report;
 mod source;
 
 pub use absent::AbsentSource;
+pub use captures::{CaptureFolder, FolderMemory, SharedMemory, is_continued};
 pub use clock::{Clock, SystemClock};
 pub use demand::{Demand, PaneWidths};
 pub use exports::{ExportReport, ExportSource, TemplateReport, disorder_ns};

@@ -1,4 +1,5 @@
-//! What is told of a live source while it runs: exporters whose rows are late or whose clocks are off.
+//! What is told of a live source while it runs: exporters whose rows are late or whose clocks are off, captures that
+//! cannot be read.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -12,6 +13,8 @@ pub enum Notice {
     Times(Box<ExportAccount>),
     /// Rows of further exporters are too late, or their clocks are off; they are not named.
     TimesOfMore,
+    /// A sentence about captures that appear in a folder: what of them is not read, or is lost.
+    Captures(String),
 }
 
 /// Exporters that are named, of one source; spoofed ones may be any number.
@@ -93,7 +96,7 @@ mod tests {
         notices.look(NOW.plus(second * 1_000_000_000), || decoder.accounts());
         let port = |notice| match notice {
             Notice::Times(account) => account.port,
-            Notice::TimesOfMore => 0,
+            Notice::TimesOfMore | Notice::Captures(_) => 0,
         };
         std::iter::from_fn(|| notices.next()).map(port).collect()
     }

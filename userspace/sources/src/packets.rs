@@ -1,19 +1,19 @@
-//! Packets of capture files or of an interface, and the flows that are built from them.
+//! Packets of capture files, of an interface or of captures that appear, and the flows that are built from them.
 
+use crate::captures::CaptureFolder;
 use crate::demand::Demand;
+use crate::frames::{FrameInput, InterfaceFrames};
 use crate::ledger::LedgerRows;
+use crate::notice::Notice;
 use crate::options::SourceOptions;
 use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
-use std::time::{Duration, Instant};
-use tapline_capture::{CaptureFile, CaptureSet, End};
+use tapline_capture::{CaptureSet, End};
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{
-    DamageCounts, Depth, FlowBatcher, FlowCache, FlowMeter, Frame, PacketBatcher, UnreadCounts,
-};
+use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowCache, FlowMeter, PacketBatcher, UnreadCounts};
 use tapline_interface::live::{Description, FrameSource, LiveCounters};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
@@ -22,45 +22,11 @@ use tapline_record::{
     Stream, StreamId, Watermarks,
 };
 
-/// Between two looks at what an interface lost.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
 /// Batches of packets counted by flow that an interface's source keeps, until the workers have room for them.
 const KEPT_BATCHES_MAX: usize = 256;
 
 /// What the fates are counted in.
 const UNIT: &str = "frames";
-
-/// Where frames come from.
-enum FrameInput {
-    Files(CaptureSet),
-    Interface(Box<dyn FrameSource>),
-}
-
-impl FrameInput {
-    fn name(&self) -> String {
-        match self {
-            Self::Files(files) => files.files().iter().map(CaptureFile::name).collect::<Vec<_>>().join(", "),
-            Self::Interface(source) => source.description().interface.clone(),
-        }
-    }
-
-    /// The names of what the frames are of: the files as they were named, or the interface.
-    fn sources(&self) -> Vec<String> {
-        match self {
-            Self::Files(files) => files.paths().to_vec(),
-            Self::Interface(source) => vec![source.description().interface.clone()],
-        }
-    }
-
-    /// Lends up to so many frames; gives how many, or why there will be no more.
-    fn read(&mut self, frames_max: usize, visit: &mut impl FnMut(&Frame<'_>)) -> Result<usize, String> {
-        match self {
-            Self::Files(files) => Ok(files.read(frames_max, visit)),
-            Self::Interface(source) => source.read(frames_max, visit).map_err(|error| error.to_string()),
-        }
-    }
-}
 
 /// The account of what was read of an interface.
 #[derive(Clone, Debug)]
@@ -98,13 +64,8 @@ pub struct PacketReport {
 pub struct PacketSource {
     input: FrameInput,
     options: SourceOptions,
-    /// Of an interface, what was read and lost until the last look.
-    live: LiveCounters,
-    looked: Instant,
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
-    /// Those that were lost, as far as was told.
-    missing: u64,
     failure: Option<String>,
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
@@ -143,8 +104,14 @@ impl PacketSource {
         is_beside_table: bool,
         options: &SourceOptions,
     ) -> Self {
-        let source = Self::new(FrameInput::Interface(source), options.packets_lateness_ns(), options);
-        Self { is_beside_table, ..source }
+        let input = FrameInput::Interface(InterfaceFrames::new(source));
+        Self { is_beside_table, ..Self::new(input, options.packets_lateness_ns(), options) }
+    }
+
+    /// Reads a folder in which captures appear.
+    #[must_use]
+    pub fn of_folder(folder: CaptureFolder, options: &SourceOptions) -> Self {
+        Self::new(FrameInput::Folder(Box::new(folder)), options.packets_lateness_ns(), options)
     }
 
     /// Does this when its input has ended.
@@ -156,15 +123,9 @@ impl PacketSource {
     fn new(input: FrameInput, lateness_ns: i64, options: &SourceOptions) -> Self {
         Self {
             ledger: None,
-            total_octets: match &input {
-                FrameInput::Files(files) => files.total_octets(),
-                FrameInput::Interface(_) => None,
-            },
+            total_octets: input.total_octets(),
             input,
-            live: LiveCounters::default(),
-            looked: Instant::now(),
             frames_dropped: 0,
-            missing: 0,
             failure: None,
             is_gone: false,
             at_end: None,
@@ -324,10 +285,38 @@ impl PacketSource {
         read
     }
 
-    /// How far the packets have come.
-    fn packets_watermark(&self) -> EventTime {
-        let latest = if self.is_live() { self.options.clock.now() } else { self.latest };
-        latest.plus(-self.lateness_ns)
+    /// How far the packets have come, as `stream` has them.
+    fn packets_watermark(&self, stream: StreamId) -> EventTime {
+        match &self.input {
+            FrameInput::Files(_) => self.latest.plus(-self.lateness_ns),
+            FrameInput::Interface(_) => self.options.clock.now().plus(-self.lateness_ns),
+            FrameInput::Folder(folder) => folder.watermark(stream),
+        }
+    }
+
+    /// Lets time go on without packets: flows and panes end. What an interface gave before then `is_all` that there
+    /// is for now, or is not.
+    fn pass_time(&mut self, before: EventTime, is_all: bool) {
+        let (flows, by_flow) = match &self.input {
+            FrameInput::Interface(_) => {
+                let time = before.plus(-self.lateness_ns);
+                (is_all.then_some(time), time)
+            }
+            FrameInput::Folder(folder) if folder.is_silent() => {
+                let of = |stream| folder.watermark(stream);
+                (Some(of(StreamId::Flows)), of(StreamId::PacketFlows))
+            }
+            FrameInput::Files(_) | FrameInput::Folder(_) => return,
+        };
+        if let (Some(time), Some((meter, batcher))) = (flows, &mut self.flows) {
+            match time {
+                EventTime::MAX => meter.finish(&mut |flow| batcher.push(flow)),
+                _ => meter.advance(time, &mut |flow| batcher.push(flow)),
+            }
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.advance(by_flow);
+        }
     }
 
     /// The rows of `packets`; without a query for them they are done with.
@@ -339,19 +328,21 @@ impl PacketSource {
             return None;
         }
         if self.packets.rows() == 0 {
-            self.watermarks.set(StreamId::Packets, self.packets_watermark());
+            self.watermarks.set(StreamId::Packets, self.packets_watermark(StreamId::Packets));
         }
         batch
     }
 
     /// The rows of `flows`.
     fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
-        let packets = self.packets_watermark();
+        let packets = self.packets_watermark(StreamId::Flows);
         let (meter, flows) = self.flows.as_mut()?;
         let is_due = all || flows.is_full();
         let batch = is_due.then(|| flows.finish()).flatten();
         if flows.rows() == 0 {
-            let metered = meter.watermark().plus(-self.lateness_ns);
+            // Of a source at rest no flow is open.
+            let is_at_rest = packets == EventTime::MAX;
+            let metered = if is_at_rest { packets } else { meter.watermark().plus(-self.lateness_ns) };
             self.watermarks.set(StreamId::Flows, packets.min(metered));
         }
         batch
@@ -359,26 +350,23 @@ impl PacketSource {
 
     /// The rows of packets by flow; those that are still counted are none yet.
     fn take_by_flow(&mut self, all: bool) -> Option<RecordBatch> {
-        let packets = self.packets_watermark();
+        let packets = self.packets_watermark(StreamId::PacketFlows);
         let cache = self.cache.as_mut()?;
         let batch = cache.take(all);
         if cache.is_empty() {
-            let watermark = packets.min(cache.oldest()).max(self.watermarks.of(StreamId::PacketFlows));
+            let before = self.watermarks.of(StreamId::PacketFlows);
+            let watermark = packets.min(cache.oldest());
+            // One that was at rest goes on from its packets.
+            let watermark = if before == EventTime::MAX { watermark } else { watermark.max(before) };
             self.watermarks.set(StreamId::PacketFlows, watermark);
         }
         batch
     }
 
     /// Asks an interface what was lost, now and then.
-    fn look(&mut self, is_end: bool) {
-        if let FrameInput::Interface(source) = &mut self.input
-            && (is_end || self.looked.elapsed() >= LOOK_EVERY)
-        {
-            self.looked = Instant::now();
-            match source.counters() {
-                Ok(counters) => self.live = counters,
-                Err(error) => self.failure = Some(error.to_string()),
-            }
+    fn look(&mut self, at_once: bool) {
+        if let Err(failure) = self.input.look(at_once) {
+            self.failure = Some(failure);
         }
     }
 
@@ -406,23 +394,7 @@ impl Source for PacketSource {
     }
 
     fn fates(&self) -> SourceLedger {
-        match &self.input {
-            FrameInput::Files(files) => {
-                let counters = files.counters();
-                SourceLedger {
-                    offered: counters.frames + counters.undecodable,
-                    delivered: counters.frames,
-                    undecodable: counters.undecodable,
-                    ..SourceLedger::default()
-                }
-            }
-            FrameInput::Interface(_) => {
-                let (frames, lost) = (self.live.frames, self.live.drops.sum());
-                let delivered = frames.saturating_sub(self.frames_dropped);
-                let dropped = frames - delivered + lost;
-                SourceLedger { offered: frames + lost, delivered, dropped, ..SourceLedger::default() }
-            }
-        }
+        self.input.fates(self.frames_dropped)
     }
 
     fn failure(&self) -> Option<String> {
@@ -440,31 +412,24 @@ impl Source for PacketSource {
     }
 
     fn is_live(&self) -> bool {
-        matches!(self.input, FrameInput::Interface(_))
+        self.input.is_live()
+    }
+
+    fn waits(&self) -> bool {
+        self.input.waits()
     }
 
     fn step(&mut self) -> Step {
-        let before = self.is_live().then(|| self.options.clock.now());
+        let before = self.options.clock.now();
         let batch_rows = self.options.batch_rows;
         let room = (batch_rows - self.packets.rows().min(batch_rows)).max(1);
         let read = self.read(room);
-        let is_at_end = match &self.input {
-            FrameInput::Files(files) => files.is_at_end(),
-            FrameInput::Interface(_) => false,
-        };
-        // On an interface that has nothing more to give now, time goes on without packets: flows end.
-        if let (Some(before), Some((meter, batcher)), Ok(frames)) = (before, &mut self.flows, &read)
-            && *frames < room
-        {
-            meter.advance(before.plus(-self.lateness_ns), &mut |flow| batcher.push(flow));
-        }
-        // So do panes.
-        if let (Some(before), Some(cache)) = (before, &mut self.cache) {
-            cache.advance(before.plus(-self.lateness_ns));
+        if let Ok(frames) = read {
+            self.pass_time(before, frames < room);
         }
         self.look(false);
         match read {
-            Ok(0) if is_at_end || self.is_gone => Step::End,
+            Ok(0) if self.input.is_at_end() || self.is_gone => Step::End,
             Ok(0) => Step::Idle,
             Ok(_) => Step::Read,
             Err(_) if self.is_gone => Step::End,
@@ -504,7 +469,7 @@ impl Source for PacketSource {
     }
 
     fn latest(&self) -> EventTime {
-        self.latest
+        if let FrameInput::Folder(folder) = &self.input { folder.newest() } else { self.latest }
     }
 
     fn counts_packets(&self, stream: StreamId) -> bool {
@@ -512,9 +477,11 @@ impl Source for PacketSource {
     }
 
     fn newly_missing(&mut self) -> i64 {
-        let lost = self.live.drops.sum();
-        let before = std::mem::replace(&mut self.missing, lost);
-        i64::try_from(lost - before).unwrap_or(i64::MAX)
+        self.input.newly_missing()
+    }
+
+    fn notice(&mut self) -> Option<Notice> {
+        self.input.notice()
     }
 
     fn note_dropped(&mut self, _: StreamId, records: u64) {
@@ -537,6 +504,7 @@ impl Source for PacketSource {
             meter.finish(&mut |flow| batcher.push(flow));
         }
         self.look(true);
+        self.input.end();
         self.at_end.take().into_iter().for_each(|at_end| at_end());
         self.has_ended = true;
     }
@@ -552,40 +520,24 @@ impl Source for PacketSource {
 
     fn report(&mut self) {
         self.look(true);
-        let ledger = self.fates();
-        let (files, interface) = match &self.input {
-            FrameInput::Files(files) => {
-                let ends = files.files().iter().map(|file| (file.name().to_owned(), file.end().cloned()));
-                (ends.collect(), None)
-            }
-            FrameInput::Interface(source) => {
-                let (description, failure) = (source.description().clone(), self.failure());
-                (vec![], Some(InterfaceReport { description, counters: self.live, failure }))
-            }
-        };
         self.reported.tell(PacketReport {
             source: self.input.name(),
-            ledger,
+            ledger: self.fates(),
             damage: *self.packets.damage(),
             unread: self.packets.unread().clone(),
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.as_ref().map(|(meter, _)| meter.counters()),
-            files,
-            interface,
+            files: self.input.ends(),
+            interface: self.input.interface(self.failure()),
         });
     }
 
     fn progress(&self) -> Progress {
+        let SourceLedger { delivered, .. } = self.input.fates(0);
         Progress {
-            octets: match &self.input {
-                FrameInput::Files(files) => files.position_octets(),
-                FrameInput::Interface(_) => self.packets.seen().frame_octets,
-            },
+            octets: self.input.position_octets().unwrap_or(self.packets.seen().frame_octets),
             total_octets: self.total_octets,
-            frames: match &self.input {
-                FrameInput::Files(files) => files.counters().frames,
-                FrameInput::Interface(_) => self.live.frames,
-            },
+            frames: delivered,
         }
     }
 }

@@ -39,8 +39,9 @@ const READERS: &[Purpose] = &[Purpose::Test, Purpose::Bench, Purpose::Conformanc
 pub const TOOLS: &[Tool] = &[
     Tool { program: "tshark", package: "tshark", purposes: READERS },
     Tool { program: "capinfos", package: "wireshark-common", purposes: READERS },
+    Tool { program: "dumpcap", package: "wireshark-common", purposes: &[Purpose::Test] },
     Tool { program: "python3", package: "python3", purposes: &[Purpose::Test, Purpose::Conformance] },
-    Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Bench] },
+    Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test, Purpose::Bench] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },

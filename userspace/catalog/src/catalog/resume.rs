@@ -2,10 +2,10 @@
 
 use super::{Catalog, Core, Level, Tell, ended, lock, streams_of};
 use crate::definition::Definition;
-use crate::folder::keep_names;
+use crate::folder::{keep_names, put};
 use crate::kept::Kept;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use tapline_engine::{Beginning, Report, Suspended};
 use tapline_query::ContinuousQuery;
@@ -75,9 +75,20 @@ impl Catalog {
         if collector.is_some_and(|collector| collector.join().is_err()) {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
+        let to_keep = self.core().inputs.take_unkept();
+        self.keep_files(&to_keep);
         let (report, suspended) = stopped.map_err(|error| error.to_string())?;
         let kept = suspended.map(|suspended| self.keep(now, suspended)).transpose()?;
         Ok((report, kept))
+    }
+
+    /// Writes what inputs keep in files of their own; what cannot be written is told.
+    pub(super) fn keep_files(&self, files: &[(PathBuf, String)]) {
+        for (path, text) in files {
+            if let Err(error) = put(path, [text.as_bytes()]) {
+                self.log.say(Level::Error, &format!("{} cannot be written: {error}", path.display()));
+            }
+        }
     }
 
     /// Keeps what was held for the next start; gives of how many queries.
@@ -112,15 +123,17 @@ impl Core {
         now: EventTime,
         log: &dyn Tell,
     ) -> Beginning {
-        let Some(kept) = &mut self.kept else { return Beginning::After(now) };
+        let streams = streams_of(query);
+        let given_until = self.inputs.given_until(&streams, now);
+        let Some(kept) = &mut self.kept else { return Beginning::After(given_until) };
         match kept.take(definition, query) {
             Ok(Some(mut held)) => {
-                if !self.inputs.know_gap(&streams_of(query), kept) {
+                if !self.inputs.know_gap(&streams, kept) {
                     held.windows.lack_rows_before(now);
                 }
                 Beginning::With(held)
             }
-            Ok(None) => Beginning::After(now),
+            Ok(None) => Beginning::After(given_until),
             Err(why) => {
                 let name = &definition.name;
                 log.say(Level::Warning, &format!("the open windows of `{name}` are given up: {why}"));

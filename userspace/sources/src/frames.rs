@@ -1,0 +1,163 @@
+//! Where frames come from: capture files, an interface, or a folder in which captures appear.
+
+use crate::captures::CaptureFolder;
+use crate::notice::Notice;
+use crate::packets::InterfaceReport;
+use std::time::{Duration, Instant};
+use tapline_capture::{CaptureFile, CaptureSet, End};
+use tapline_decode::Frame;
+use tapline_interface::live::{FrameSource, LiveCounters};
+use tapline_record::ledger::SourceLedger;
+
+/// Between two looks at what an interface lost.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Where frames come from.
+pub(crate) enum FrameInput {
+    Files(CaptureSet),
+    Interface(InterfaceFrames),
+    Folder(Box<CaptureFolder>),
+}
+
+/// Frames of an interface.
+pub(crate) struct InterfaceFrames {
+    source: Box<dyn FrameSource>,
+    /// What was read and lost until the last look.
+    counters: LiveCounters,
+    looked: Instant,
+    /// Those that were lost, as far as was told.
+    missing: u64,
+}
+
+impl InterfaceFrames {
+    pub(crate) fn new(source: Box<dyn FrameSource>) -> Self {
+        Self { source, counters: LiveCounters::default(), looked: Instant::now(), missing: 0 }
+    }
+
+    /// Asks what was lost, now and then, or at once.
+    fn look(&mut self, at_once: bool) -> Result<(), String> {
+        if at_once || self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            self.counters = self.source.counters().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl FrameInput {
+    /// What rows name as their source; of several files, the names of all.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Files(files) => files.files().iter().map(CaptureFile::name).collect::<Vec<_>>().join(", "),
+            Self::Interface(interface) => interface.source.description().interface.clone(),
+            Self::Folder(folder) => folder.name().to_owned(),
+        }
+    }
+
+    /// The names of what the frames are of: the files as they were named, the interface, or the folder.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        match self {
+            Self::Files(files) => files.paths().to_vec(),
+            Self::Interface(_) | Self::Folder(_) => vec![self.name()],
+        }
+    }
+
+    /// Whether more may come at any time.
+    pub(crate) const fn is_live(&self) -> bool {
+        !matches!(self, Self::Files(_))
+    }
+
+    /// Whether it waits for room, though it is live: what it reads stays where it is until then.
+    pub(crate) const fn waits(&self) -> bool {
+        matches!(self, Self::Folder(_))
+    }
+
+    /// Lends up to so many frames; gives how many, or why there will be no more.
+    pub(crate) fn read(
+        &mut self,
+        frames_max: usize,
+        visit: &mut impl FnMut(&Frame<'_>),
+    ) -> Result<usize, String> {
+        match self {
+            Self::Files(files) => Ok(files.read(frames_max, visit)),
+            Self::Interface(interface) => {
+                interface.source.read(frames_max, visit).map_err(|error| error.to_string())
+            }
+            Self::Folder(folder) => Ok(folder.read(frames_max, visit)),
+        }
+    }
+
+    /// Whether all was read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self, Self::Files(files) if files.is_at_end())
+    }
+
+    /// Looks at what was lost, now and then, or at once.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn look(&mut self, at_once: bool) -> Result<(), String> {
+        if let Self::Interface(interface) = self { interface.look(at_once) } else { Ok(()) }
+    }
+
+    /// No more is read: what has to be known afterwards is noted.
+    pub(crate) fn end(&mut self) {
+        if let Self::Folder(folder) = self {
+            folder.note();
+        }
+    }
+
+    /// The fates of frames, so many of which were dropped behind it.
+    pub(crate) fn fates(&self, frames_dropped: u64) -> SourceLedger {
+        let (frames, undecodable, lost) = match self {
+            Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0),
+            Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0),
+            Self::Interface(interface) => (interface.counters.frames, 0, interface.counters.drops.sum()),
+        };
+        let delivered = frames.saturating_sub(frames_dropped);
+        let dropped = frames - delivered + lost;
+        let offered = frames + undecodable + lost;
+        SourceLedger { offered, delivered, undecodable, dropped, ..SourceLedger::default() }
+    }
+
+    /// Frames that were lost since the last call; of a folder, about how many.
+    pub(crate) fn newly_missing(&mut self) -> i64 {
+        let missing = match self {
+            Self::Files(_) => 0,
+            Self::Interface(interface) => {
+                let lost = interface.counters.drops.sum();
+                lost - std::mem::replace(&mut interface.missing, lost)
+            }
+            Self::Folder(folder) => folder.newly_missing(),
+        };
+        i64::try_from(missing).unwrap_or(i64::MAX)
+    }
+
+    /// What somebody should hear of.
+    pub(crate) fn notice(&mut self) -> Option<Notice> {
+        if let Self::Folder(folder) = self { folder.notice() } else { None }
+    }
+
+    /// Octets in all, where known.
+    pub(crate) fn total_octets(&self) -> Option<u64> {
+        if let Self::Files(files) = self { files.total_octets() } else { None }
+    }
+
+    /// Octets of files that were read; `None` where frames are what is counted.
+    pub(crate) fn position_octets(&self) -> Option<u64> {
+        if let Self::Files(files) = self { Some(files.position_octets()) } else { None }
+    }
+
+    /// How each file ended.
+    pub(crate) fn ends(&self) -> Vec<(String, Option<End>)> {
+        let Self::Files(files) = self else { return vec![] };
+        files.files().iter().map(|file| (file.name().to_owned(), file.end().cloned())).collect()
+    }
+
+    /// The account of an interface, which could not be read any more if there is a failure.
+    pub(crate) fn interface(&self, failure: Option<String>) -> Option<InterfaceReport> {
+        let Self::Interface(InterfaceFrames { source, counters, .. }) = self else { return None };
+        let description = source.description().clone();
+        Some(InterfaceReport { description, counters: *counters, failure })
+    }
+}
