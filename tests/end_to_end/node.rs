@@ -133,6 +133,34 @@ fn what_windows_say_is_what_was_sent() {
 }
 
 #[test]
+fn a_node_is_asked_by_a_socket_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let socket = path.to_str().unwrap();
+    let node = node(free_port(), &["--bare", "--socket", socket]);
+    let by_socket = format!("unix:{socket}");
+    let ask = |arguments: &[&str]| tapline(&[arguments, &["--node", &by_socket]].concat());
+    assert_eq!(ask(&["queries", "add", "all", BY_SECOND]).code, Some(0));
+    assert_eq!(names(&node), ["all"]);
+    assert!(ask(&["status"]).success().contains("all"));
+    let second = ["run", "--listen", "udp://127.0.0.1:0", "--api", "127.0.0.1:0", "--socket", socket];
+    let refused = tapline(&second);
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("another node answers there"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(node.stop().code, Some(0));
+    assert!(!path.exists());
+    let nobody = ask(&["status"]);
+    assert!(
+        nobody.code == Some(1) && nobody.stderr.contains("no node answers at unix:"),
+        "{}",
+        nobody.text()
+    );
+}
+
+#[test]
 fn what_is_wrong_is_said_and_changes_nothing() {
     let node = node(free_port(), &["--bare", "--queries-max", "2"]);
     let fails = |arguments: &[&str], code: i32, part: &str| {

@@ -211,6 +211,9 @@ pub(crate) struct RunArguments {
     /// Where the API listens [default: 127.0.0.1:8790]. Whoever can reach it may change what runs.
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: Option<SocketAddr>,
+    /// Listen at this path, too, for users of this machine whose group may write it: `--node unix:PATH` of commands.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",

@@ -1,11 +1,14 @@
 //! A node as commands reach it: requests over HTTP, answers as JSON or as streams.
 
 use crate::failure::Failure;
+use crate::local::LocalConnector;
 use clap::Args;
 use serde_json::Value;
 use std::io::Read;
+use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::{Method, Request, Response, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
 /// How long a node may take to be reached.
@@ -16,13 +19,16 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// Where a node is.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
-    /// The node's API [default: the variable TAPLINE_NODE, or http://127.0.0.1:8790].
+    /// The node's API [default: the variable TAPLINE_NODE, or http://127.0.0.1:8790]; unix:PATH is a socket.
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) node: Option<String>,
 }
 
 /// A node that is asked.
 pub(crate) struct Client {
+    /// As it was named.
+    shown: String,
+    /// What paths are put behind.
     url: String,
     agent: Agent,
 }
@@ -31,10 +37,11 @@ impl Client {
     /// The node that was named, or the one of this machine.
     pub(crate) fn new(arguments: &NodeArguments) -> Result<Self, Failure> {
         let named = arguments.node.clone().or_else(|| std::env::var("TAPLINE_NODE").ok());
-        let url = named.unwrap_or_else(|| "http://127.0.0.1:8790".to_owned());
-        if !url.starts_with("http://") {
+        let shown = named.unwrap_or_else(|| "http://127.0.0.1:8790".to_owned());
+        let socket = shown.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        if socket.is_none() && !shown.starts_with("http://") {
             let message = format!(
-                "`{url}` is no address of a node; write http://HOST:PORT, such as http://127.0.0.1:8790"
+                "`{shown}` is no address of a node; write http://HOST:PORT, such as http://127.0.0.1:8790, or unix:PATH"
             );
             return Err(Failure::Usage(message));
         }
@@ -44,12 +51,17 @@ impl Client {
             .timeout_recv_response(Some(ANSWERED_WITHIN))
             .proxy(None)
             .build();
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), agent: agent.into() })
+        if let Some(path) = socket {
+            let connector = LocalConnector(PathBuf::from(path));
+            let agent = Agent::with_parts(agent, connector, DefaultResolver::default());
+            return Ok(Self { url: "http://localhost".to_owned(), shown, agent });
+        }
+        Ok(Self { url: shown.trim_end_matches('/').to_owned(), shown, agent: agent.into() })
     }
 
     /// Where the node is.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        &self.shown
     }
 
     /// What a node answers to a question.
@@ -102,16 +114,16 @@ impl Client {
     fn silent(&self, error: &ureq::Error) -> Failure {
         Failure::Run(format!(
             "no node answers at {}: {error}; start one with `tapline run`, or give --node URL",
-            self.url
+            self.shown
         ))
     }
 
     fn stranger(&self) -> Failure {
-        Failure::Run(format!("what answers at {} is no node of tapline; give --node URL", self.url))
+        Failure::Run(format!("what answers at {} is no node of tapline; give --node URL", self.shown))
     }
 
     fn unusable(&self, error: &ureq::http::Error) -> Failure {
-        Failure::Usage(format!("`{}` is no address of a node: {error}; write http://HOST:PORT", self.url))
+        Failure::Usage(format!("`{}` is no address of a node: {error}; write http://HOST:PORT", self.shown))
     }
 }
 

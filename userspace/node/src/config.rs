@@ -32,6 +32,8 @@ pub(crate) struct NodeTable {
     pub(crate) state: Option<PathBuf>,
     /// Where the API listens.
     pub(crate) api: Option<SocketAddr>,
+    /// A socket by which users of this machine reach it besides.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// `[[source]]`: an interface, a listener or a folder of captures.

@@ -13,6 +13,7 @@ mod flags;
 mod following;
 mod input;
 mod limits;
+mod local;
 mod log;
 mod lookups;
 mod message;

@@ -34,6 +34,8 @@ pub(crate) struct NodePlan {
     /// Where queries are, in place of the state folder's.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) api: SocketAddr,
+    /// Where it is asked besides, by users of this machine.
+    pub(crate) socket: Option<PathBuf>,
     pub(crate) queries_max: usize,
     pub(crate) engine: EngineOptions,
     /// What each query may take.
@@ -117,6 +119,7 @@ impl NodePlan {
         plan.allowance = allowance_of(&config.limits, &plan.engine).map_err(said)?;
         plan.state = plan.state.or_else(|| config.node.state.clone());
         plan.api = arguments.api.or(config.node.api).unwrap_or(API);
+        plan.socket = plan.socket.or_else(|| config.node.socket.clone());
         plan.folder.clone_from(&config.queries.folder);
         plan.lookups = config.tables().map_err(said)?;
         for (number, source) in (1..).zip(&config.sources) {
@@ -136,6 +139,7 @@ impl NodePlan {
             state: arguments.state.clone(),
             folder: None,
             api: arguments.api.unwrap_or(API),
+            socket: arguments.socket.clone(),
             queries_max: queries_max as usize,
             allowance: Allowance::of(&engine.limits),
             engine,
@@ -188,6 +192,7 @@ impl NodePlan {
         let differences = [
             ("[node] state", self.state != other.state),
             ("[node] api", self.api != other.api),
+            ("[node] socket", self.socket != other.socket),
             ("[queries] folder", self.folder != other.folder),
             ("[[lookup]]", self.lookups != other.lookups),
             (

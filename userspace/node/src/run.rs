@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
-    let server = Server::start(plan.api, Arc::clone(&catalog)).map_err(Failure::Run)?;
+    let server =
+        Server::start(plan.api, plan.socket.as_deref(), Arc::clone(&catalog)).map_err(Failure::Run)?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
     catalog.open().map_err(Failure::Run)?;

@@ -4,36 +4,28 @@
 //! which no request comes for long is closed; a stream that is being read is none of these.
 
 use axum::Router;
+use axum::serve::Listener;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
 
 /// Connections at once; others wait for one of them to end.
 const CONNECTIONS_MAX: usize = 256;
 /// How long the head of a request may take, from the answer before it on.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
-/// Before the next attempt where the system gives no connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers requests for ever.
-pub(crate) async fn serve(listener: TcpListener, router: Router) {
+pub(crate) async fn serve(mut listener: impl Listener, router: Router) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     // Without a timer, no time is taken.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Nobody closes it.
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(PAUSE).await;
-            continue;
-        };
-        // What is written is whole; where that cannot be said, it is only slower.
-        let _ = stream.set_nodelay(true);
+        let (stream, _) = listener.accept().await;
         let (builder, service) = (builder.clone(), TowerToHyperService::new(router.clone()));
         tokio::spawn(async move {
             // Fails where the other side went away, or said nothing.
@@ -48,6 +40,7 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
     use std::net::{SocketAddr, TcpStream};
+    use tokio::net::TcpListener;
 
     /// Where a server listens that ends with the tests.
     fn started() -> SocketAddr {

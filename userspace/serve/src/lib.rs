@@ -7,6 +7,7 @@
 
 mod api;
 mod connections;
+mod local;
 mod openapi;
 mod problem;
 mod request;

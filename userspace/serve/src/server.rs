@@ -2,8 +2,11 @@
 
 use crate::api::router;
 use crate::connections;
+use crate::local::{LocalSocket, SocketFile};
+use axum::serve::ListenerExt as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,26 +25,38 @@ pub struct Server {
     address: SocketAddr,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Of the socket of this machine, where there is one.
+    _file: Option<SocketFile>,
 }
 
 impl Server {
-    /// Listens on an address. Whoever can reach it may change what runs.
+    /// Listens on an address, and at a path of this machine. Whoever can reach one of them may change what runs.
     ///
     /// # Errors
-    /// A sentence: the address is taken, or not ours.
-    pub fn start(address: SocketAddr, catalog: Arc<Catalog>) -> Result<Self, String> {
+    /// A sentence: the address or the path is taken, or not ours.
+    pub fn start(address: SocketAddr, socket: Option<&Path>, catalog: Arc<Catalog>) -> Result<Self, String> {
         let said = |error: io::Error| {
             format!("the API cannot listen on {address}: {error}; give another --api ADDR")
         };
         let listener = TcpListener::bind(address).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let bound = listener.local_addr().map_err(said)?;
+        let (local, file) = socket.map(LocalSocket::bind).transpose()?.map(LocalSocket::into_parts).unzip();
         let runtime = runtime().map_err(said)?;
         let (end, ended) = oneshot::channel();
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            // What is written is whole; where that cannot be said, it is only slower.
+            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+            let by_path = async {
+                match local.map(tokio::net::UnixListener::from_std) {
+                    Some(Ok(local)) => connections::serve(local, router(Arc::clone(&catalog), true)).await,
+                    _ => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = connections::serve(listener, router(catalog, bound.ip().is_loopback())) => {}
+                () = connections::serve(listener, router(Arc::clone(&catalog), bound.ip().is_loopback())) => {}
+                () = by_path => {}
                 _ = ended => tokio::time::sleep(END_WITHIN).await,
             }
         };
@@ -49,7 +64,8 @@ impl Server {
             runtime.block_on(serve);
             runtime.shutdown_timeout(END_WITHIN);
         });
-        Ok(Self { address: bound, end: Some(end), thread: Some(spawned.map_err(said)?) })
+        let thread = Some(spawned.map_err(said)?);
+        Ok(Self { address: bound, end: Some(end), thread, _file: file })
     }
 
     /// Where it listens.
