@@ -230,6 +230,31 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_for_editors_has_the_keys_that_there_are() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../../configs/node.schema.json")).unwrap();
+        let tables = [
+            ("", "/properties"),
+            ("[node]", "/properties/node/properties"),
+            ("[[source]]", "/properties/source/items/properties"),
+            ("[[lookup]]", "/properties/lookup/items/properties"),
+            ("[limits]", "/properties/limits/properties"),
+            ("[queries]", "/properties/queries/properties"),
+        ];
+        for (table, pointer) in tables {
+            // What is near to no key is answered with all of them.
+            let error = toml_edit::de::from_str::<ConfigFile>(&format!("{table}\nqqqqqqqqqqqqqqqq = 1"));
+            let message = error.unwrap_err().message().to_owned();
+            let mut known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+            let described = schema.pointer(pointer).unwrap().as_object().unwrap();
+            let mut described: Vec<&str> = described.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            described.sort_unstable();
+            assert_eq!(known, described, "{table}: {message}");
+        }
+    }
+
+    #[test]
     fn what_is_mistyped_is_named_with_its_place() {
         let cases = [
             ("[nod]\n", "line 1, column 2: there is no key `nod`; did you mean `node`?"),
