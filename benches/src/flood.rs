@@ -142,14 +142,15 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
         ask(&["queries", "add", name, sql])?;
         watchers.push(usage::start(cable.far(tapline).args(["queries", "watch", name, "--format", "json"]))?);
     }
-    let send = |flows: u32, rate: u64| {
+    let send = |flows: u32, rate: u64, how: &[&str]| {
         let mut command = cable.near(load);
         command.args(["packets", "--interface", NEAR, "--flows", &flows.to_string()]);
         command.args(["--rate", &rate.to_string(), "--seconds", &arguments.seconds.to_string()]);
-        usage::start(&mut command)
+        usage::start(command.args(how))
     };
     let heavy = arguments.frames / HEAVY_PART;
-    let senders = [send(flows, arguments.frames - heavy)?, send(HEAVY as u32, heavy)?];
+    // Live frames are one sender's only.
+    let senders = [send(flows, arguments.frames - heavy, &[])?, send(HEAVY as u32, heavy, &["--plain"])?];
     let (mut resident, mut held, started) = (0, 0, Instant::now());
     while !senders.iter().all(Running::has_ended) {
         if started.elapsed() > BUSY_AFTER {
