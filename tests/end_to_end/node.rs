@@ -56,12 +56,17 @@ fn kept(node: &Node, name: &str, column: &str) -> u64 {
 
 /// The rows of the windows that a node has kept of a query.
 pub(super) fn kept_rows(node: &Node, name: &str) -> Vec<Value> {
+    let windows = kept_windows(node, name).into_iter();
+    windows.flat_map(|window| window["rows"].as_array().unwrap().clone()).collect()
+}
+
+/// The windows that a node has kept of a query.
+pub(super) fn kept_windows(node: &Node, name: &str) -> Vec<Value> {
     let path = format!("/api/v1/queries/{name}/results?windows=1000");
     let (status, answer) = http(node, "GET", &path, "");
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(&answer).unwrap();
-    let windows = answer["windows"].as_array().unwrap().iter();
-    windows.flat_map(|window| window["rows"].as_array().unwrap().clone()).collect()
+    answer["windows"].as_array().unwrap().clone()
 }
 
 /// The status and the body that a node answers with.

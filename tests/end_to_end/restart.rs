@@ -154,7 +154,7 @@ fn a_file_that_cannot_be_taken_up_is_put_aside() {
     let whole = fs::read(&path).unwrap();
     let mut damaged = whole.clone();
     *damaged.last_mut().unwrap() ^= 1;
-    let newer = [b"tapline open windows 2\n", &whole[23..]].concat();
+    let newer = [b"tapline open windows 3\n", &whole[23..]].concat();
     let cut = whole[..whole.len() - 1].to_vec();
     for (octets, part) in [
         (damaged, "it is damaged"),

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use tapline_engine::QueryLimits;
 
+/// What every program that reads JSON takes as it is.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
+
 /// What is done about a query that works more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
@@ -63,8 +66,9 @@ impl Allowance {
             self.beyond = Some(value.parse()?);
             return Ok(());
         }
-        let number = value.replace('_', "").parse().ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| format!("{key}: write a number from 1, such as 100_000"))?;
+        let number = value.replace('_', "").parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number));
+        let number =
+            number.ok_or_else(|| format!("{key}: write a number from 1 to {NUMBER_MAX}, such as 100_000"))?;
         if let Some(place) = self.number_mut(key) {
             *place = Some(number);
         }
@@ -183,9 +187,9 @@ mod tests {
         let expected = pairs.map(|(key, value)| (key, value.replace('_', "")));
         assert_eq!(back, expected);
         for key in &Allowance::KEYS[..4] {
-            for wrong in ["", "0", "-1", "many", "1e6"] {
+            for wrong in ["", "0", "-1", "many", "1e6", "9007199254740992"] {
                 let message = said(&[(key, wrong)]).unwrap_err();
-                assert_eq!(message, format!("{key}: write a number from 1, such as 100_000"));
+                assert!(message.starts_with(&format!("{key}: write a number from 1 to 9007")), "{message}");
             }
         }
         assert_eq!(said(&[("beyond", "drop")]), Err("beyond: write fold, sample or stop".to_owned()));

@@ -76,7 +76,7 @@ mod tests {
         let wrong = |table: &LimitsTable| allowance_of(table, &EngineOptions::default()).unwrap_err();
         assert_eq!(
             wrong(&LimitsTable { query_octets_max: Some(0), ..LimitsTable::default() }),
-            "[limits] query_octets_max: write a number from 1, such as 100_000"
+            "[limits] query_octets_max: write a number from 1 to 9007199254740991, such as 100_000"
         );
         assert_eq!(
             wrong(&LimitsTable { beyond: Some("drop".to_owned()), ..LimitsTable::default() }),
