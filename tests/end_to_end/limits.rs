@@ -1,6 +1,6 @@
 //! What queries of a node may take: groups, rows a second, work; and what is done about those that take more.
 
-use super::node::{json, kept_rows, node, query, wait_for};
+use super::node::{json, kept_rows, kept_windows, node, query, wait_for};
 use super::sender::{Load, free_port};
 use harness::node::Node;
 use serde_json::Value;
@@ -42,15 +42,13 @@ fn groups_beyond_what_a_query_may_have_are_folded_and_totals_stay() {
             sleep(Duration::from_millis(20));
         }
         assert_eq!(sum("octets"), sent.octets);
-        let rows = kept_rows(&node, name);
-        let folded = rows.iter().filter(|row| row["src_ip"] == Value::Null);
-        assert!(folded.clone().all(|row| row["status"] == "folded") && folded.count() > 0);
-        assert!(query(&node, name)["folded"].as_u64().unwrap() > 0);
-        let mut starts: Vec<&Value> = rows.iter().map(|row| &row["window_start"]).collect();
-        starts.dedup();
-        let most =
-            starts.iter().map(|start| rows.iter().filter(|row| row["window_start"] == **start).count());
-        assert_eq!(most.max(), Some(groups_max + 1), "groups and the folded row");
+        let windows = kept_windows(&node, name);
+        let (folded, others): (Vec<_>, Vec<_>) =
+            windows.iter().partition(|window| window["status"] == "folded");
+        let rows = |window: &&Value| window["rows"].as_array().unwrap().clone();
+        assert!(!folded.is_empty() && query(&node, name)["folded"].as_u64().unwrap() > 0);
+        assert!(folded.iter().flat_map(rows).all(|row| row["src_ip"] == Value::Null));
+        assert_eq!(others.iter().map(|window| rows(window).len()).max(), Some(groups_max));
     }
     assert_eq!(query(&node, "few")["options"]["groups_max"], 50);
 }
@@ -102,9 +100,9 @@ fn a_query_that_works_more_than_it_may_reads_a_part_and_says_so() {
     }
     let whole = query(&node, "whole");
     assert!(whole["reason"] == Value::Null && whole["ns_a_row"].as_u64().unwrap() > 0, "{whole}");
-    let last =
-        kept_rows(&node, "sampled").iter().filter_map(|row| row["completeness"].as_f64()).fold(1.0, f64::min);
-    assert!(last < 0.9, "completeness {last}");
+    let windows = kept_windows(&node, "sampled");
+    let least = windows.iter().filter_map(|window| window["completeness"].as_f64()).fold(1.0, f64::min);
+    assert!(least < 0.9, "completeness {least}");
     let status = json(&node.ask(&["status", "--format", "json"]));
     assert_eq!(status["sources"][0]["state"], "open");
     let shown = node.ask(&["queries", "show", "sampled"]);

@@ -27,9 +27,9 @@ pub(crate) struct NodeArguments {
 /// A node that is asked.
 pub(crate) struct Client {
     /// As it was named.
-    shown: String,
-    /// What paths are put behind.
     url: String,
+    /// What paths are put behind.
+    base: String,
     agent: Agent,
 }
 
@@ -54,14 +54,14 @@ impl Client {
         if let Some(path) = socket {
             let connector = LocalConnector(PathBuf::from(path));
             let agent = Agent::with_parts(agent, connector, DefaultResolver::default());
-            return Ok(Self { url: "http://localhost".to_owned(), shown, agent });
+            return Ok(Self { base: "http://localhost".to_owned(), url: shown, agent });
         }
-        Ok(Self { url: shown.trim_end_matches('/').to_owned(), shown, agent: agent.into() })
+        Ok(Self { base: shown.trim_end_matches('/').to_owned(), url: shown, agent: agent.into() })
     }
 
     /// Where the node is.
     pub(crate) fn url(&self) -> &str {
-        &self.shown
+        &self.url
     }
 
     /// What a node answers to a question.
@@ -71,7 +71,7 @@ impl Client {
 
     /// What a node answers to an order; nothing where it has nothing to say.
     pub(crate) fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         let request = request.header("content-type", "application/json");
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(body).map_err(|error| self.unusable(&error))?;
@@ -88,7 +88,7 @@ impl Client {
 
     /// A stream that a node answers with.
     pub(crate) fn stream(&self, path: &str, accept: &str) -> Result<impl Read + use<>, Failure> {
-        let request = Request::builder().uri(format!("{}{path}", self.url)).header("accept", accept);
+        let request = Request::builder().uri(format!("{}{path}", self.base)).header("accept", accept);
         let request = request.body(()).map_err(|error| self.unusable(&error))?;
         Ok(self.checked(self.agent.run(request))?.into_body().into_reader())
     }
@@ -114,16 +114,16 @@ impl Client {
     fn silent(&self, error: &ureq::Error) -> Failure {
         Failure::Run(format!(
             "no node answers at {}: {error}; start one with `tapline run`, or give --node URL",
-            self.shown
+            self.url
         ))
     }
 
     fn stranger(&self) -> Failure {
-        Failure::Run(format!("what answers at {} is no node of tapline; give --node URL", self.shown))
+        Failure::Run(format!("what answers at {} is no node of tapline; give --node URL", self.url))
     }
 
     fn unusable(&self, error: &ureq::http::Error) -> Failure {
-        Failure::Usage(format!("`{}` is no address of a node: {error}; write http://HOST:PORT", self.shown))
+        Failure::Usage(format!("`{}` is no address of a node: {error}; write http://HOST:PORT", self.url))
     }
 }
 

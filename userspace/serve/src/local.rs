@@ -75,9 +75,9 @@ mod tests {
         let refused = LocalSocket::bind(&path).unwrap_err();
         assert!(refused.ends_with("another node answers there; give another --socket PATH"), "{refused}");
         // As after a kill: the file is there, and nobody listens.
-        let (listener, file) = first.into_parts();
-        drop(listener);
-        std::mem::forget(file);
+        drop(first);
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
         drop(LocalSocket::bind(&path).unwrap());
         assert!(!path.exists(), "it goes with its node");
         fs::write(&path, "mine").unwrap();

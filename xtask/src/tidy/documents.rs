@@ -83,15 +83,15 @@ fn figures(file: &File) -> Option<Finding> {
     Some(Finding::new(&file.path, line + 1, right))
 }
 
-/// What is in the folder of configuration files is TOML, a query of the starting set, or a unit of systemd; a README may
-/// explain it.
+/// What is in the folder of configuration files is TOML, a query of the starting set, a unit of systemd, or a schema for
+/// editors; a README may explain it.
 fn configuration(file: &File) -> Vec<Finding> {
     let is_query = file.path.starts_with("configs/queries/") && file.path.ends_with(".sql");
-    if is_query || file.path.ends_with("README.md") || file.path.ends_with(".service") {
+    if is_query || ["README.md", ".service", ".schema.json"].iter().any(|end| file.path.ends_with(end)) {
         return Vec::new();
     }
     if !file.path.ends_with(".toml") {
-        let right = "configuration files are named `*.toml`, queries `queries/*.sql`, units `*.service`";
+        let right = "configuration files are named `*.toml`, queries `queries/*.sql`, units `*.service`, schemas `*.schema.json`";
         return vec![Finding::new(&file.path, 1, right)];
     }
     let Err(error) = Document::parse(file.text.as_str()) else { return Vec::new() };
