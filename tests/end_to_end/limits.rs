@@ -108,3 +108,30 @@ fn a_query_that_works_more_than_it_may_reads_a_part_and_says_so() {
     let shown = node.ask(&["queries", "show", "sampled"]);
     assert!(shown.success().contains("may take    work_max_ns 1, beyond sample"), "{}", shown.text());
 }
+
+#[test]
+fn a_file_that_asks_for_more_than_there_is_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let queries = folder.path().join("queries");
+    fs::create_dir(&queries).unwrap();
+    let file = queries.join("mine.sql");
+    let text = format!("-- Mine.\n-- groups_max: 5000\n{BY_FLOW}\n");
+    fs::write(&file, &text).unwrap();
+    let state = folder.path().to_str().unwrap();
+    let node = node(free_port(), &["--bare", "--groups-max", "1000", "--state", state]);
+    let reloaded = node.ask(&["reload"]);
+    assert!(
+        reloaded.code == Some(1)
+            && reloaded.stdout.contains("groups_max: a query of this node may take at most 1000"),
+        "{}",
+        reloaded.text()
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    fs::write(&file, text.replace("5000", "500")).unwrap();
+    assert_eq!(node.ask(&["reload"]).code, Some(0));
+    assert_eq!(query(&node, "mine")["options"]["groups_max"], 500);
+    fs::write(&file, &text).unwrap();
+    assert_eq!(node.ask(&["reload"]).code, Some(1));
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "what runs is another one, and says so");
+    assert_eq!(query(&node, "mine")["options"]["groups_max"], 500);
+}

@@ -188,11 +188,22 @@ impl Catalog {
     /// # Errors
     /// When it is wrong, its name is taken, or it cannot be kept; then nothing changes.
     pub fn add(&self, definition: Definition) -> Result<Explained, CatalogError> {
-        let planned = self.plan(&definition)?;
-        self.add_planned(definition, planned)
+        self.add_one(definition, false)
     }
 
-    fn add_planned(&self, definition: Definition, planned: Planned) -> Result<Explained, CatalogError> {
+    /// The same; it `is_kept` where its file is there already.
+    fn add_one(&self, definition: Definition, is_kept: bool) -> Result<Explained, CatalogError> {
+        let planned = self.plan(&definition)?;
+        self.add_planned(definition, planned, is_kept)
+    }
+
+    /// Adds a query; it `is_kept` where its file is there already.
+    fn add_planned(
+        &self,
+        definition: Definition,
+        planned: Planned,
+        is_kept: bool,
+    ) -> Result<Explained, CatalogError> {
         let mut core = self.core();
         if core.queries.contains_key(&definition.name) {
             return Err(CatalogError::Exists(definition.name));
@@ -200,7 +211,9 @@ impl Catalog {
         if core.queries.len() >= core.queries_max {
             return Err(CatalogError::Full(core.queries_max));
         }
-        core.save(&definition)?;
+        if !is_kept {
+            core.save(&definition)?;
+        }
         let name = definition.name.clone();
         match self.run(&mut core, definition, planned) {
             Ok((id, explained)) => {
@@ -209,7 +222,9 @@ impl Catalog {
                 Ok(explained)
             }
             Err(error) => {
-                core.forget_saved(&name)?;
+                if !is_kept {
+                    core.forget_saved(&name)?;
+                }
                 Err(error)
             }
         }
@@ -223,7 +238,7 @@ impl Catalog {
         let planned = self.plan(&definition)?;
         let is_carried = self.core().inputs.are_carried(&streams_of(&planned.query));
         if is_carried {
-            self.add_planned(definition, planned)?;
+            self.add_planned(definition, planned, false)?;
         }
         Ok(is_carried)
     }
@@ -233,13 +248,20 @@ impl Catalog {
     /// # Errors
     /// As for [`Self::add`], or when there is none; then the other one runs on.
     pub fn replace(&self, definition: Definition) -> Result<Explained, CatalogError> {
+        self.replace_one(definition, false)
+    }
+
+    /// The same; it `is_kept` where its file is there already.
+    fn replace_one(&self, definition: Definition, is_kept: bool) -> Result<Explained, CatalogError> {
         let planned = self.plan(&definition)?;
         let mut core = self.core();
         let Some(before) = core.queries.get(&definition.name) else {
             return Err(core.unknown(&definition.name));
         };
         let (before, old) = (before.id, before.definition.clone());
-        core.save(&definition)?;
+        if !is_kept {
+            core.save(&definition)?;
+        }
         match self.run(&mut core, definition, planned) {
             Ok((id, explained)) => {
                 self.end(&mut core, before);
@@ -248,7 +270,9 @@ impl Catalog {
                 Ok(explained)
             }
             Err(error) => {
-                core.save(&old)?;
+                if !is_kept {
+                    core.save(&old)?;
+                }
                 Err(error)
             }
         }
@@ -350,8 +374,9 @@ impl Catalog {
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
         let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
-        let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
         let allowance = core.allowed(&definition)?;
+        // What is held of an earlier run is taken by who runs.
+        let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
         let new = NewQuery { name: &definition.name, query: planned.query, limits, from: beginning };

@@ -48,6 +48,12 @@ impl Definition {
                 format!("a query of {octets} octets is too long; at most {TEXT_OCTETS_MAX} are read");
             return Err(CatalogError::wrong(message));
         }
+        // In its file, it would be none of the note.
+        let is_option = |line: &&str| !matches!(QueryOptions::default().take(line), Ok(false));
+        if let Some(line) = options.note.lines().find(is_option) {
+            let message = format!("the line `{line}` of the note reads as an option; say it otherwise");
+            return Err(CatalogError::wrong(message));
+        }
         Ok(Self { name: name.to_owned(), sql: sql.trim().to_owned(), options })
     }
 
@@ -164,6 +170,9 @@ mod tests {
             let message = Definition::of_text(name, "").unwrap_err().to_string();
             assert!(message.contains("cannot be a query's name"), "{message}");
         }
+        let note = QueryOptions { note: "Mine.\nbeyond: the usual".to_owned(), ..QueryOptions::default() };
+        let refused = Definition::new("a", "SELECT 1", note).unwrap_err().to_string();
+        assert!(refused.contains("the line `beyond: the usual` of the note reads as an option"), "{refused}");
         let long = Definition::new("a", &"x".repeat(TEXT_OCTETS_MAX + 1), QueryOptions::default());
         assert!(long.unwrap_err().to_string().contains("too long"));
     }

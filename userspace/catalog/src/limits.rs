@@ -8,7 +8,7 @@ use tapline_engine::QueryLimits;
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// What is done about a query that works more than it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Beyond {
     /// It gets no new groups: their rows are folded. One without groups is sampled.
     Fold,
@@ -104,6 +104,11 @@ impl Allowance {
             }
             _ => Ok(own.or(all)),
         };
+        if let (Some(own), Some(node)) = (self.beyond, all.beyond)
+            && own < node
+        {
+            return Err(format!("beyond: this node says {node}, which is more than {own}"));
+        }
         Ok(Self {
             groups_max: less("groups_max", self.groups_max, all.groups_max)?,
             octets_max: less("octets_max", self.octets_max, all.octets_max)?,
@@ -197,7 +202,7 @@ mod tests {
 
     #[test]
     fn one_query_may_take_less_than_all_not_more() {
-        let all = said(&[("groups_max", "100"), ("work_max_ns", "50"), ("beyond", "stop")]).unwrap();
+        let all = said(&[("groups_max", "100"), ("work_max_ns", "50"), ("beyond", "fold")]).unwrap();
         let own = said(&[("groups_max", "10"), ("octets_max", "7"), ("beyond", "fold")]).unwrap();
         let both = own.within(&all).unwrap();
         assert_eq!(
@@ -211,6 +216,10 @@ mod tests {
         assert_eq!(both.work(false), Some(WorkLimit { ns_max: 50, beyond: Beyond::Sample }));
         let more = said(&[("groups_max", "101")]).unwrap().within(&all);
         assert_eq!(more, Err("groups_max: a query of this node may take at most 100".to_owned()));
+        let stops = said(&[("beyond", "stop")]).unwrap();
+        let weaker = said(&[("beyond", "sample")]).unwrap().within(&stops);
+        assert_eq!(weaker, Err("beyond: this node says stop, which is more than sample".to_owned()));
+        assert_eq!(stops.within(&all).unwrap().beyond, Some(Beyond::Stop));
         assert_eq!(Allowance::default().work(true), None);
     }
 }

@@ -70,12 +70,15 @@ impl Meter {
             return None;
         }
         self.last = (now, work_ns, rows);
-        let ns_a_row = work.checked_div(rows_new)?;
-        self.ns_a_row = Some(ns_a_row);
+        let ns_a_row = work.checked_div(rows_new);
+        self.ns_a_row = ns_a_row.or(self.ns_a_row);
         let limit = self.limit?;
-        let is_busy = work.saturating_mul(CORE_PARTS) > span.unsigned_abs();
+        let ns_a_row = ns_a_row.unwrap_or(0);
+        // What it would take if it read all.
+        let whole = work.saturating_mul(u64::from(self.one_in));
+        let is_busy = whole.saturating_mul(CORE_PARTS) > span.unsigned_abs();
         self.high = if ns_a_row > limit.ns_max && is_busy { self.high + 1 } else { 0 };
-        self.low = if ns_a_row.saturating_mul(2) < limit.ns_max { self.low + 1 } else { 0 };
+        self.low = if ns_a_row.saturating_mul(2) < limit.ns_max || !is_busy { self.low + 1 } else { 0 };
         if self.high >= HIGH_MIN {
             self.high = 0;
             return self.hold_back(limit, ns_a_row);
@@ -100,8 +103,9 @@ impl Meter {
             }
             Beyond::Sample => {
                 let times = u32::try_from(ns_a_row.div_ceil(limit.ns_max)).unwrap_or(u32::MAX);
-                self.one_in = self.one_in.saturating_mul(times).min(ONE_IN_MAX);
-                Some(Measure::Sample(self.one_in))
+                let before = self.one_in;
+                self.one_in = before.saturating_mul(times).min(ONE_IN_MAX);
+                (self.one_in > before).then_some(Measure::Sample(self.one_in))
             }
         }
     }
@@ -156,6 +160,20 @@ mod tests {
         assert_eq!(seconds(&mut folded, 10, 49), [Measure::Fold(false)]);
         let stopped = seconds(&mut meter(Beyond::Stop), 3, 101);
         assert_eq!(stopped, [Measure::Stop("it worked 101 ns a row, and may work 100".to_owned())]);
+    }
+
+    #[test]
+    fn what_was_held_back_is_let_go_when_little_comes() {
+        let mut meter = meter(Beyond::Sample);
+        assert_eq!(seconds(&mut meter, 3, 400), [Measure::Sample(4)]);
+        let mut measures = vec![];
+        for number in 1..=20 {
+            let (time, work, rows) = meter.last;
+            // Ten rows that cost much, since windows close, or none at all.
+            let come = 10 * u64::from(number <= 10);
+            measures.extend(meter.look(EventTime(time.0 + SPAN_NS), work + 9_000 * come, rows + come));
+        }
+        assert_eq!(measures, [Measure::Sample(2), Measure::Sample(1)]);
     }
 
     #[test]

@@ -363,6 +363,9 @@ fn give(
             Closed::Rows(rows) => {
                 if let Some(rate) = &mut query.rate {
                     query.state.drop_beyond(rate.cut(rows, clock.now()));
+                    if rows.is_empty() {
+                        continue;
+                    }
                 }
                 Charge::default()
             }

@@ -167,11 +167,11 @@ impl Run {
         Ok(())
     }
 
-    /// By how many octets what it holds may grow: as all of its queries may. Each worker has its part of that, since all
-    /// of them may grow at once.
+    /// By how many octets what it holds may grow: as that one of its queries may that holds least. Each worker has its part
+    /// of that, since all of them may grow at once.
     fn room(&self) -> usize {
         let own = self.members.iter().map(|member| member.state.room());
-        own.fold(self.memory.room(), usize::min) / self.memory.workers
+        own.max().unwrap_or(0).min(self.memory.room()) / self.memory.workers
     }
 
     fn tell_held(&mut self) {

@@ -13,8 +13,9 @@ use tapline_query::{ContinuousQuery, Shape, SharedHalves, share};
 /// The queries of one run.
 type Members = BTreeMap<QueryId, Arc<ContinuousQuery>>;
 
-/// Groups and octets of a query: those that share have the same.
-type Caps = (usize, usize);
+/// Groups and octets of a query, and whether its states may grow when their groups have come: those that share have the
+/// same, so that none takes the room of another one.
+type Caps = (usize, usize, bool);
 
 /// All queries, by the run that they are in.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl Sharing {
             self.runs_so_far += 1;
             RunId(self.runs_so_far)
         };
-        let caps = (limits.groups_max, limits.held.octets_max);
+        let caps = (limits.groups_max, limits.held.octets_max, query.has_growing_states());
         let run = match query.shape().filter(|_| !limits.is_alone) {
             Some(shape) => *self.shapes.entry((shape, caps)).or_insert_with(new),
             None => new(),

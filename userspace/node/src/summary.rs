@@ -101,7 +101,7 @@ fn warning_of_clock(frames: &PacketReport) -> Option<String> {
 fn warning_of_folds(QuerySnapshot { name, ledger, .. }: &QuerySnapshot) -> Option<String> {
     let is_folded = ledger.folded > 0;
     is_folded.then(|| {
-        format!("{name} has more groups than --groups-max; what rests on those beyond it is not exact")
+        format!("{name} has more groups than --groups-max, or than --octets-max has room for; what rests on those beyond it is not exact")
     })
 }
 
@@ -174,7 +174,7 @@ fn print_query(QuerySnapshot { name, ledger, results_lost, .. }: &QuerySnapshot)
     };
     let dropped = there_is(ledger.dropped, |rows| format!(" + dropped {rows}, raise --waiting-rows-max"));
     let folded = there_is(ledger.folded, |rows| {
-        format!("; {rows} of the rows used are of groups beyond the cap, raise --groups-max")
+        format!("; {rows} of the rows used are of groups beyond the cap, raise --groups-max or --octets-max")
     });
     let lost = there_is(*results_lost, |results| format!("; {results} results were not taken in time"));
     say!(

@@ -311,7 +311,9 @@ impl GroupState {
         let groups = self.table.len() + 1;
         self.octets_a_group = self.accumulated().div_ceil(groups);
         if !self.fold.keys.is_empty() {
-            self.admitted_before = self.admitted;
+            // With the folded one, a power of two.
+            let groups = (groups.next_power_of_two() - 1).max(ADMITTED_MIN);
+            self.admitted_before = groups.min(self.groups_max);
             self.admitted = self.groups_max.min(ADMITTED_MIN);
         }
         let mut columns = self.table.take_keys()?;
@@ -477,6 +479,7 @@ mod tests {
             "src_port, dst_port, count(*)",
             "src_ip, count(*), sum(octets), min(octets), avg(octets)",
             "src_ip, src_port, dst_port, approx_distinct(octets)",
+            "text(src_ip), dst_port, count(*)",
         ] {
             let keys = select.split(", ").filter(|part| !part.contains('(')).collect::<Vec<_>>().join(", ");
             let sql = format!("SELECT {select} FROM packets GROUP BY {keys}, tumble('1 second')");

@@ -106,6 +106,16 @@ impl ContinuousQuery {
         self.lowers.iter().any(has_keys)
     }
 
+    /// Whether some aggregate has a state that grows with what it is given, such as a sketch.
+    #[must_use]
+    pub fn has_growing_states(&self) -> bool {
+        let grows = |lower: &LowerHalf| {
+            let Fold::Aggregate(fold) = &lower.fold else { return false };
+            fold.aggregates.iter().any(|aggregate| !aggregate.function.groups_accumulator_supported())
+        };
+        self.lowers.iter().any(grows)
+    }
+
     /// Width of the panes that its lower halves give, in nanoseconds; `None` where it has no windows of time.
     #[must_use]
     pub fn pane_width(&self) -> Option<i64> {

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use std::collections::VecDeque;
@@ -16,6 +16,7 @@ use tapline_engine::{ResultColumns, Status, WindowResult};
 use tapline_sinks::{lines, window};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// After so long without a result, whoever waits hears that the node is still there, where there is a way to say it.
@@ -55,9 +56,13 @@ pub(crate) fn answer(
     kept: usize,
     windows: Option<u64>,
 ) -> Result<Response, Problem> {
+    let place = WATCHERS.try_acquire().map_err(|_| {
+        let message = format!("{WATCHERS_MAX} watch already, and no more may; ask for results instead");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    })?;
     let (kept, news) = results.watch(kept);
     let encoder = Encoder::new(format, results.columns()).map_err(|error| Problem::internal(&error))?;
-    let mut feed = Feed { encoder, kept: kept.into(), news, left: windows, is_over: false };
+    let mut feed = Feed { encoder, kept: kept.into(), news, left: windows, is_over: false, _place: place };
     if windows == Some(0) {
         feed.end();
     }
@@ -69,6 +74,10 @@ pub(crate) fn answer(
     Ok((kind, Body::from_stream(chunks)).into_response())
 }
 
+/// Who may watch at once: fewer than there are connections, so that others are answered.
+const WATCHERS_MAX: usize = 192;
+static WATCHERS: Semaphore = Semaphore::const_new(WATCHERS_MAX);
+
 /// Results on their way to one reader.
 struct Feed {
     encoder: Encoder,
@@ -77,6 +86,7 @@ struct Feed {
     /// Windows that are still to be given as a whole, where that is limited.
     left: Option<u64>,
     is_over: bool,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Feed {

@@ -106,8 +106,8 @@ impl Catalog {
         let name = definition.name.clone();
         let (outcome, done) = match running {
             Some(running) if running == definition => return,
-            Some(_) => (self.replace(definition), &mut reloaded.replaced),
-            None => (self.add(definition), &mut reloaded.added),
+            Some(_) => (self.replace_one(definition, true), &mut reloaded.replaced),
+            None => (self.add_one(definition, true), &mut reloaded.added),
         };
         match outcome {
             Ok(_) => done.push(name),

@@ -168,7 +168,7 @@ impl GroupTable for PackedGroups {
 
     fn octets_with(&self, groups: usize) -> usize {
         let loose = self.loose.keys.len();
-        let loose = if loose == 0 { 0 } else { groups };
+        let loose = if loose == 0 { 0 } else { (2 * loose + 1).next_power_of_two().min(groups) };
         let instead = self.instead_of_narrow.as_ref().map_or(0, |half| half.keys.octets_with(0));
         self.tight.keys.octets_with(groups)
             + self.loose.keys.octets_with(loose)

@@ -65,9 +65,9 @@ impl GroupTable for RowGroups {
 
     fn octets_with(&self, groups: usize) -> usize {
         let known = self.groups.size() + self.table.allocation_size();
-        // Vectors and tables grow to twice what they had.
-        let growth = groups.div_ceil(self.len().max(1)).next_power_of_two();
-        known * growth + self.batch.size() + self.converter.size()
+        // Nothing is known of how long keys are before there are some.
+        let a_group = known.checked_div(self.len() + 1).filter(|_| self.len() > 0).unwrap_or(0);
+        known.max(a_group * (groups + 1)) + self.batch.size() + self.converter.size()
     }
 
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
