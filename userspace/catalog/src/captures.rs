@@ -18,7 +18,7 @@ pub struct CapturesInput {
     /// Where it is kept what was read.
     file: Option<PathBuf>,
     options: SourceOptions,
-    /// Streams that nobody else carries.
+    /// Streams that nobody but folders of captures carries.
     alone_in: Vec<StreamId>,
     memory: SharedMemory,
     /// What was given to be kept last.
@@ -65,7 +65,7 @@ impl CapturesInput {
         self.memory.clone()
     }
 
-    /// Nobody else carries these streams.
+    /// Nobody but folders of captures carries these streams.
     #[must_use]
     pub fn alone_in(self, streams: &[StreamId]) -> Self {
         Self { alone_in: streams.to_vec(), ..self }
@@ -100,9 +100,18 @@ impl CapturesInput {
     }
 }
 
+/// The path of a folder by which it is told from others, whether or not it is there yet.
+#[must_use]
+pub fn whole_path(folder: &Path) -> PathBuf {
+    fs::canonicalize(folder).unwrap_or_else(|_| {
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        path.components().collect()
+    })
+}
+
 /// What a folder is called in the state folder: by its path, as far as that can be a name, and by a checksum of it.
 fn file_name(folder: &Path) -> String {
-    let path = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let path = whole_path(folder);
     let path = path.to_string_lossy();
     let plain = path.trim_matches('/').chars().map(|of| if of.is_ascii_alphanumeric() { of } else { '-' });
     let plain: String = plain.take(NAME_OCTETS_MAX).collect();
@@ -155,8 +164,12 @@ impl Input for CapturesInput {
         true
     }
 
-    fn given_until(&self, _: EventTime) -> EventTime {
-        self.memory.lock().newest
+    fn given_until(&self, now: EventTime) -> EventTime {
+        let memory = self.memory.lock();
+        // While nobody reads it, captures may come and go that nobody knows of.
+        let has_read = memory.files.values().any(|file| file.beginning.is_some());
+        let is_missed = has_read && !self.memory.is_open() && !is_continued(&self.folder, &memory);
+        if is_missed { now } else { memory.newest }
     }
 
     fn take_unkept(&mut self) -> Option<(PathBuf, String)> {

@@ -26,7 +26,7 @@ mod query;
 mod results;
 mod status;
 
-pub use captures::CapturesInput;
+pub use captures::{CapturesInput, whole_path};
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Reread, Tell};
 pub use definition::{Definition, QueryOptions};

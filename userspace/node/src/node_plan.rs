@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tapline_catalog::{
-    Allowance, CapturesInput, Input, InputSet, InterfacePlan, ListenerInput, interface_inputs,
+    Allowance, CapturesInput, Input, InputSet, InterfacePlan, ListenerInput, interface_inputs, whole_path,
 };
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
@@ -81,7 +81,8 @@ impl NodePlan {
 
     /// Refuses a folder that is named twice: each of its packets would count twice.
     fn check_captures(&self) -> Result<(), Failure> {
-        let folders: Vec<PathBuf> = self.captures.iter().map(|captures| whole(&captures.folder)).collect();
+        let folders: Vec<PathBuf> =
+            self.captures.iter().map(|captures| whole_path(&captures.folder)).collect();
         match (1..folders.len()).find(|&number| folders[..number].contains(&folders[number])) {
             None => Ok(()),
             Some(number) => {
@@ -171,19 +172,18 @@ impl NodePlan {
         set
     }
 
-    /// A folder of captures, which knows alone how far time has come where nobody else carries its streams.
+    /// A folder of captures; how far time has come, folders alone know where nobody else carries their streams.
     fn captures_input(&self, captures: &CapturesPlan, memories: &Memories) -> Box<dyn Input> {
         let CapturesPlan { name, folder, options } = captures.clone();
-        let alone_in: &[StreamId] = match (self.interfaces.len() + self.captures.len(), self.listeners.len())
-        {
-            (1, 0) => &[StreamId::Packets, StreamId::PacketFlows, StreamId::Flows],
-            (1, _) => &[StreamId::Packets, StreamId::PacketFlows],
+        let alone_in: &[StreamId] = match (self.interfaces.len(), self.listeners.len()) {
+            (0, 0) => &[StreamId::Packets, StreamId::PacketFlows, StreamId::Flows],
+            (0, _) => &[StreamId::Packets, StreamId::PacketFlows],
             _ => &[],
         };
         let mut memories = memories.lock().unwrap_or_else(PoisonError::into_inner);
-        let memory = memories.get(&whole(&folder)).cloned();
+        let memory = memories.get(&whole_path(&folder)).cloned();
         let input = CapturesInput::new(name, &folder, self.state.as_deref(), memory, options);
-        memories.insert(whole(&folder), input.shared_memory());
+        memories.insert(whole_path(&folder), input.shared_memory());
         Box::new(input.alone_in(alone_in))
     }
 
@@ -204,11 +204,6 @@ impl NodePlan {
         let differ = differences.into_iter().filter(|(_, differs)| *differs);
         differ.map(|(what, _)| format!("{what} holds from the next start on")).collect()
     }
-}
-
-/// A folder by the name that it has whoever names it.
-fn whole(folder: &Path) -> PathBuf {
-    std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 fn nothing_to_read() -> Failure {

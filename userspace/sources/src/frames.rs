@@ -103,7 +103,7 @@ impl FrameInput {
     /// No more is read: what has to be known afterwards is noted.
     pub(crate) fn end(&mut self) {
         if let Self::Folder(folder) = self {
-            folder.note();
+            folder.end();
         }
     }
 

@@ -68,6 +68,8 @@ pub(super) enum Stage {
 pub(super) struct Known {
     pub(super) memory: FileMemory,
     pub(super) stage: Stage,
+    /// The most octets that were seen of this capture: another one in its place may be shorter.
+    pub(super) held_octets: u64,
     /// What files of its series are called.
     pub(super) series: Vec<u8>,
     /// When its octets changed last, by our clock.
@@ -97,6 +99,7 @@ impl Known {
         Self {
             memory,
             stage: Stage::Unbegun,
+            held_octets: seen.octets,
             series,
             changed: seen.altered,
             is_there: true,
@@ -108,8 +111,8 @@ impl Known {
     /// A file that an earlier run knew; whether it is there still shows at the first look.
     pub(super) fn of_memory(memory: FileMemory) -> Self {
         let stage = if memory.is_done { Stage::Done } else { Stage::Unbegun };
-        let (series, changed) = (series(&memory.name), memory.altered);
-        Self { memory, stage, series, changed, is_there: false, is_tried: false, is_told: false }
+        let (series, changed, held_octets) = (series(&memory.name), memory.altered, memory.octets);
+        Self { memory, stage, held_octets, series, changed, is_there: false, is_tried: false, is_told: false }
     }
 
     /// Takes it for another capture than it was.
@@ -117,6 +120,8 @@ impl Known {
         let memory = &mut self.memory;
         (memory.beginning, memory.first, memory.is_done) = (None, None, false);
         (memory.frames, memory.undecodable) = (0, 0);
+        // The next look says how much the other one holds.
+        self.held_octets = 0;
         self.stage = Stage::Unbegun;
     }
 

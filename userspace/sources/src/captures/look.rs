@@ -21,8 +21,6 @@ const FILES_A_TURN: usize = 128;
 pub(super) struct Found {
     /// Files that may be captures.
     pub(super) files: Vec<Seen>,
-    /// Octets of hidden files, and how many there are: who copies something in may write it under such a name first.
-    pub(super) hidden: (u64, u64),
 }
 
 /// Looks at a folder, time after time.
@@ -90,13 +88,13 @@ impl Look {
 impl Found {
     fn add(&mut self, entry: &DirEntry) {
         let name = entry.file_name();
+        // Who copies something in may write it under such a name first: nobody knows whether it becomes a capture.
+        if name.as_bytes().starts_with(b".") {
+            return;
+        }
         // A file may have gone since.
         let Ok(metadata) = fs::metadata(entry.path()) else { return };
         if !metadata.is_file() {
-            return;
-        }
-        if name.as_bytes().starts_with(b".") {
-            self.hidden = (self.hidden.0.wrapping_add(metadata.len()), self.hidden.1 + 1);
             return;
         }
         self.files.push(Seen {

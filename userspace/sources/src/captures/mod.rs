@@ -28,17 +28,17 @@ use known::{FileId, Known, Stage};
 use look::Look;
 use notices::FolderNotices;
 use reading::Reading;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tapline_capture::{Counters, End, FollowedFile};
+use tapline_capture::{Beginning, Counters, End, FollowedFile};
 use tapline_decode::Frame;
 use tapline_record::{EventTime, StreamId};
 use time::FolderTime;
@@ -77,6 +77,12 @@ impl SharedMemory {
     pub fn lock(&self) -> MutexGuard<'_, FolderMemory> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether somebody reads the folder.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_open.load(Ordering::Acquire)
+    }
 }
 
 /// A folder of captures.
@@ -98,7 +104,7 @@ pub struct CaptureFolder {
     is_settled: bool,
     open: Vec<Reading>,
     polled: Instant,
-    /// Octets of all files that are captures or may become some, and how many they are.
+    /// Octets of all files that are captures or may become some, but for hidden ones, and how many they are.
     extent: (u64, u64),
     counters: Counters,
     /// What was found in files that are open no longer, whether or not it was read before.
@@ -106,7 +112,7 @@ pub struct CaptureFolder {
     /// About so many frames were in what was deleted before it was read, as far as was not told yet.
     missing: u64,
     time: FolderTime,
-    /// Streams that nobody else carries.
+    /// Streams that nobody but folders of captures carries.
     alone_in: Vec<StreamId>,
     memory: SharedMemory,
     noted: Instant,
@@ -165,7 +171,7 @@ impl CaptureFolder {
         })
     }
 
-    /// Nobody else carries these streams: how far time has come in them, this folder alone knows.
+    /// Nobody but folders of captures carries these streams: how far time has come in them, they alone know.
     #[must_use]
     pub fn alone_in(mut self, streams: &[StreamId]) -> Self {
         self.alone_in = streams.to_vec();
@@ -241,7 +247,7 @@ impl CaptureFolder {
                 break;
             }
         }
-        self.pass_time(frames, latest, has_moved || !self.waiting.is_empty());
+        self.pass_time(frames, latest, has_moved);
         if has_moved {
             self.is_changed = true;
         } else {
@@ -253,14 +259,21 @@ impl CaptureFolder {
         frames
     }
 
+    /// No more is read: looks at all open files once more, and notes what was read.
+    pub(crate) fn end(&mut self) {
+        self.look_at_open();
+        self.note();
+    }
+
     /// Notes what was read, where whoever keeps it finds it.
-    pub(crate) fn note(&mut self) {
+    fn note(&mut self) {
         (self.noted, self.is_changed) = (Instant::now(), false);
         for reading in &self.open {
             let Some(known) = self.files.get_mut(&reading.id) else { continue };
             (known.memory.frames, known.memory.undecodable) = (reading.frames, reading.undecodable);
             // As far as is known nothing more comes; if it has grown by then, it is gone on with.
-            known.memory.is_done = reading.head.is_none();
+            let is_read = reading.file.position_octets() >= known.memory.octets;
+            known.memory.is_done = reading.head.is_none() && is_read;
         }
         let files = self.files.iter().map(|(id, known)| (*id, known.memory.clone())).collect();
         let memory = FolderMemory { newest: self.time.newest(), files };
@@ -275,11 +288,18 @@ impl CaptureFolder {
         let now = self.clock.now();
         if frames > 0 {
             self.time.come(latest, now);
+        } else if self.is_any_next() {
+            self.time.expect(now);
         } else if has_moved {
             self.time.stir(now);
         } else {
             self.time.be_silent(now);
         }
+    }
+
+    /// Whether a frame is there that comes next.
+    fn is_any_next(&self) -> bool {
+        !self.waiting.is_empty() || self.open.iter().any(|reading| reading.head.is_some())
     }
 
     /// Tells something, of a file or of all.
@@ -353,6 +373,11 @@ impl CaptureFolder {
             return;
         }
         self.polled = Instant::now();
+        self.look_at_open();
+    }
+
+    /// Looks whether open files have grown.
+    fn look_at_open(&mut self) {
         for place in (0..self.open.len()).rev() {
             if self.open[place].head.is_none() {
                 let news = self.open[place].look();
@@ -373,11 +398,17 @@ impl CaptureFolder {
         if !reading.file.is_overwritten() {
             return self.tell_end(id, &reading.file);
         }
+        let path = self.path_of(id);
         let Some(known) = self.files.get_mut(&id) else { return };
+        let (octets, is_passed) = (known.held_octets, reading.left_to_pass() == 0);
         known.begin_anew();
         let is_told = std::mem::replace(&mut known.is_told, true);
         self.to_begin.push_back(id);
-        if let Some(path) = self.path_of(id).filter(|_| !is_told) {
+        let Some(path) = path else { return };
+        if !is_passed || reading.file.position_octets() < octets {
+            self.lose_overwritten(&path, octets, reading.frames);
+        }
+        if !is_told {
             self.tell(format!(
                 "{} is overwritten by one capture after the other, so that the last frames of each may be missed; let each \
                  have a name of its own, such as by -w 'NAME-%s.pcap' of tcpdump",
@@ -393,9 +424,8 @@ impl CaptureFolder {
         let memory = &mut known.memory;
         (memory.frames, memory.undecodable, memory.is_done) = (reading.frames, reading.undecodable, true);
         known.stage = Stage::Done;
-        if let Ok(metadata) = reading.file.metadata() {
-            memory.octets = metadata.len();
-            memory.altered = EventTime::from_parts(metadata.ctime(), metadata.ctime_nsec());
+        if let Some((octets, altered)) = reading.before {
+            (memory.octets, memory.altered) = (octets, altered);
         }
     }
 
@@ -427,12 +457,18 @@ impl Drop for CaptureFolder {
 }
 
 /// Whether what an earlier run remembers of a folder tells what was written there since: captures are deleted oldest
-/// first, so that nothing is missed while one of those that were known is there.
+/// first, so that nothing is missed while one of those that were known is there. Rings use the places of files again:
+/// one is the same only if it begins so, too.
 #[must_use]
 pub fn is_continued(folder: &Path, memory: &FolderMemory) -> bool {
-    let known: HashSet<u64> = memory.files.keys().map(|id| id.inode).collect();
+    let known: HashMap<u64, Beginning> =
+        memory.files.iter().filter_map(|(id, file)| Some((id.inode, file.beginning?))).collect();
     let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.any(|entry| known.contains(&entry.ino()))
+    entries.any(|entry| {
+        let path = entry.path();
+        let inode = fs::metadata(&path).map(|metadata| metadata.ino());
+        inode.is_ok_and(|inode| known.get(&inode).is_some_and(|beginning| beginning.is_at(&path)))
+    })
 }
 
 #[cfg(test)]

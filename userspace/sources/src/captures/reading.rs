@@ -1,6 +1,7 @@
 //! A capture of a folder while it is read.
 
 use super::known::FileId;
+use std::os::unix::fs::MetadataExt as _;
 use tapline_capture::{Counters, FollowedFile};
 use tapline_decode::Frame;
 use tapline_record::EventTime;
@@ -19,17 +20,21 @@ pub(super) struct Reading {
     /// than this one has passed over yet.
     pub(super) frames: u64,
     pub(super) undecodable: u64,
+    /// Its octets, and when it was altered last, before it was looked at last: what came since is not read.
+    pub(super) before: Option<(u64, EventTime)>,
 }
 
 impl Reading {
     /// A file of which so many frames were read, and so many could not be delivered.
     pub(super) fn new(id: FileId, file: FollowedFile, frames: u64, undecodable: u64) -> Self {
         let head = file.first();
-        Self { id, file, head, frames, undecodable }
+        let mut reading = Self { id, file, head, frames, undecodable, before: None };
+        reading.note_before();
+        reading
     }
 
     /// Frames that are to be passed over.
-    fn left_to_pass(&self) -> u64 {
+    pub(super) fn left_to_pass(&self) -> u64 {
         self.frames.saturating_sub(self.file.counters().frames)
     }
 
@@ -54,8 +59,17 @@ impl Reading {
 
     /// Looks whether the next frame is there; gives what was found on the way.
     pub(super) fn look(&mut self) -> Counters {
+        self.note_before();
         self.head = self.file.next_time();
         self.count()
+    }
+
+    /// Notes how the file is before it is looked at.
+    fn note_before(&mut self) {
+        if let Ok(metadata) = self.file.metadata() {
+            let altered = EventTime::from_parts(metadata.ctime(), metadata.ctime_nsec());
+            self.before = Some((metadata.len(), altered));
+        }
     }
 
     /// What is new among what was read.

@@ -5,6 +5,7 @@ use super::known::{FileId, FileMemory, Known, Seen, Stage, plain_name, series};
 use super::look::Found;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Instant;
 use tapline_capture::{FollowedFile, OpenError};
 use tapline_record::EventTime;
@@ -58,7 +59,7 @@ impl CaptureFolder {
         if self.to_begin.is_empty() {
             self.let_go();
         }
-        let mut extent = found.hidden;
+        let mut extent: (u64, u64) = (0, 0);
         for seen in found.files.iter().filter(|seen| !self.files.get(&seen.id).is_some_and(Known::is_foreign))
         {
             extent = (extent.0.wrapping_add(seen.octets), extent.1 + 1);
@@ -87,7 +88,8 @@ impl CaptureFolder {
             known.series = series(&seen.name);
         }
         (memory.octets, memory.altered) = (seen.octets, seen.altered);
-        let has_read = memory.beginning;
+        known.held_octets = known.held_octets.max(seen.octets);
+        let has_read = known.memory.beginning;
         match known.stage {
             Stage::Unbegun if is_changed || !known.is_tried => self.to_begin.push_back(seen.id),
             Stage::Done if is_changed => {
@@ -210,10 +212,10 @@ impl CaptureFolder {
             return None;
         }
         if known.memory.beginning.is_some_and(|beginning| !beginning.is_at(&path)) {
-            let is_lost = known.is_begun();
+            let lost = known.is_begun().then_some((known.held_octets, known.memory.frames));
             known.begin_anew();
-            if is_lost {
-                self.tell(format!("{} was overwritten before it was read to its end", path.display()));
+            if let Some((octets, frames)) = lost {
+                self.lose_overwritten(&path, octets, frames);
             }
         }
         let known = self.files.get_mut(&id)?;
@@ -274,6 +276,16 @@ impl CaptureFolder {
         self.tell(format!(
             "{} was deleted or moved away before it was read to its end: {octets} octets, of which {frames} frames were \
              read; let it be kept for longer",
+            path.display(),
+        ));
+    }
+
+    /// Tells of a capture of so many octets that was overwritten when so many frames of it were read.
+    pub(super) fn lose_overwritten(&mut self, path: &Path, octets: u64, frames: u64) {
+        self.missing += self.frames_in(octets).saturating_sub(frames);
+        self.tell(format!(
+            "{} was overwritten before it was read to its end: {octets} octets, of which {frames} frames were read; let \
+             it be kept for longer",
             path.display(),
         ));
     }

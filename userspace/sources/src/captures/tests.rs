@@ -197,6 +197,37 @@ fn what_goes_before_it_was_read_is_told() {
 }
 
 #[test]
+fn what_is_overwritten_before_it_was_read_is_told_and_missing() {
+    let mut bench = Bench::new();
+    bench.write("x0.pcap", &capture(1..30_001));
+    let mut read = 0;
+    while read == 0 {
+        read = bench.reader.read(2, &mut |_| {});
+    }
+    bench.write("x0.pcap", &capture(60_000..60_003));
+    let rest = bench.read();
+    assert!(rest.ends_with(&[60_000, 60_001, 60_002]));
+    let read = (read + rest.len() - 3) as u64;
+    assert_eq!(bench.reader.newly_missing(), 30_000 - read);
+    let told = bench.told().join("\n");
+    assert!(
+        told.contains("x0.pcap was overwritten before it was read to its end: 2280024 octets, of which"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_place_that_is_used_again_continues_nothing() {
+    let mut bench = Bench::new();
+    bench.write("x0.pcap", &capture(1..4));
+    bench.read();
+    bench.reader.note();
+    assert!(is_continued(bench.folder.path(), &bench.memory.lock()));
+    bench.write("x0.pcap", &capture(4..7));
+    assert!(!is_continued(bench.folder.path(), &bench.memory.lock()));
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_told_once_and_costs_no_other_one() {
     let mut bench = Bench::new();
     bench.write("a.pcap", &capture(1..4));
