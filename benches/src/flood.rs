@@ -161,14 +161,7 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
     }
     let sent = sent_by(senders)?;
     let all: u64 = sent.values().sum();
-    let started = Instant::now();
-    let told = loop {
-        let told = ask(&["queries", "show", "heavy", "--format", "json"])?;
-        if query(&told, "delivered")? >= all || started.elapsed() > CLOSED_WITHIN {
-            break told;
-        }
-        sleep(LOOK);
-    };
+    let told = when_all_closed(&ask, all)?;
     // Windows that are open are given at its end.
     node.signal("TERM")?;
     let ended = node.finish()?;
@@ -192,6 +185,20 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
         held,
         wrong: most[..HEAVY].iter().filter(is_wrong).count(),
     })
+}
+
+/// What a node says of a query when it has taken so many rows, and their windows have closed.
+fn when_all_closed(ask: &impl Fn(&[&str]) -> Result<String>, rows: u64) -> Result<String> {
+    let started = Instant::now();
+    loop {
+        let told = ask(&["queries", "show", "heavy", "--format", "json"])?;
+        // What is folded counts when a pane is given.
+        let is_all = query(&told, "delivered")? >= rows && query(&told, "groups_held")? == 0;
+        if is_all || started.elapsed() > CLOSED_WITHIN {
+            return Ok(told);
+        }
+        sleep(LOOK);
+    }
 }
 
 /// Frames by source address.
