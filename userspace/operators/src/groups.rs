@@ -55,6 +55,8 @@ pub(crate) struct GroupState {
     /// Groups that there is room for, and how many there were when the state was taken out last.
     admitted: usize,
     admitted_before: usize,
+    /// Which of them hold something of each group that grows by itself, and not a place in a vector.
+    grows: Vec<bool>,
     /// Octets of all accumulators a group, as far as is known.
     octets_a_group: usize,
     rows: u64,
@@ -77,6 +79,7 @@ impl GroupState {
         let failed = vec![false; fold.aggregates.len()];
         let octets_a_group = fold.aggregates.iter().map(|aggregate| least_octets(&aggregate.function));
         let octets_a_group = octets_a_group.sum::<Result<usize>>()?;
+        let grows = fold.aggregates.iter().map(|of| !of.function.groups_accumulator_supported()).collect();
         Ok(Self {
             fold,
             table,
@@ -88,6 +91,7 @@ impl GroupState {
             groups_max,
             admitted: if has_keys { groups_max.min(ADMITTED_MIN) } else { groups_max },
             admitted_before: 0,
+            grows,
             octets_a_group,
             rows: 0,
             folded_rows: 0,
@@ -110,9 +114,18 @@ impl GroupState {
 
     /// Octets that it would take with so many groups.
     fn octets_with(&self, groups: usize) -> usize {
-        let accumulated = self.accumulated();
-        let a_group = if self.rows == 0 { self.octets_a_group } else { accumulated.div_ceil(self.len() + 1) };
-        self.table.octets_with(groups) + accumulated.max(a_group.saturating_mul(groups + 1))
+        let (known, all) = (self.len() + 1, groups + 1);
+        let table = self.table.octets_with(groups);
+        if self.rows == 0 {
+            return table + self.accumulated().max(self.octets_a_group.saturating_mul(all));
+        }
+        let grown = self.accumulators.iter().zip(&self.grows).map(|(accumulator, grows)| {
+            let octets = accumulator.size();
+            // Vectors have room for a power of two.
+            let known = if *grows { known } else { known.next_power_of_two() };
+            octets.max(octets.div_ceil(known).saturating_mul(all))
+        });
+        table + grown.sum::<usize>()
     }
 
     /// Rows folded in since the state was last taken out.
@@ -309,7 +322,7 @@ impl GroupState {
         take: impl Fn(&mut dyn GroupsAccumulator) -> Result<Vec<ArrayRef>>,
     ) -> Result<Vec<ArrayRef>> {
         let groups = self.table.len() + 1;
-        self.octets_a_group = self.accumulated().div_ceil(groups);
+        self.octets_a_group = self.accumulated().div_ceil(groups.next_power_of_two());
         if !self.fold.keys.is_empty() {
             // With the folded one, a power of two.
             let groups = (groups.next_power_of_two() - 1).max(ADMITTED_MIN);

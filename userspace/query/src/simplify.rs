@@ -12,6 +12,7 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
@@ -33,8 +34,22 @@ impl OptimizerRule for Simplify {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let plan = plan.map_expressions(|expression| keep(expression, false).map(Transformed::yes))?.data;
-        self.0.rewrite(plan, config)?.transform_data(|plan| plan.map_expressions(give_back))
+        // An aggregate is called by the text of its condition, with the function in it.
+        let (preserver, mut names) = (NamePreserver::new(&plan), vec![]);
+        let keep_named = |expression: Expr| {
+            names.push(preserver.save(&expression));
+            keep(expression, false).map(Transformed::yes)
+        };
+        let plan = plan.map_expressions(keep_named)?.data;
+        let mut names = names.into_iter();
+        let give_back_named = |expression| {
+            let given = give_back(without_name(expression))?;
+            Ok(given.update_data(|given| match names.next() {
+                Some(name) => name.restore(given),
+                None => given,
+            }))
+        };
+        self.0.rewrite(plan, config)?.transform_data(|plan| plan.map_expressions(give_back_named))
     }
 }
 
@@ -72,6 +87,14 @@ fn may_become_list(condition: &Expr, is_in_or: bool) -> bool {
     }
 }
 
+/// An expression without the name that it was given with the function in it.
+fn without_name(expression: Expr) -> Expr {
+    match expression {
+        Expr::Alias(named) if named.name.contains(KEPT) => *named.expr,
+        other => other,
+    }
+}
+
 /// Gives each part its place again.
 fn give_back(expression: Expr) -> Result<Transformed<Expr>> {
     expression.transform_up(|part| {
@@ -83,6 +106,9 @@ fn give_back(expression: Expr) -> Result<Transformed<Expr>> {
         })
     })
 }
+
+/// What the function is called.
+const KEPT: &str = "kept";
 
 /// Gives its argument. No SQL can call it: no session knows it.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -99,7 +125,7 @@ impl Kept {
 
 impl ScalarUDFImpl for Kept {
     fn name(&self) -> &'static str {
-        "kept"
+        KEPT
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::time::Duration;
 use tapline_catalog::{
     Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
@@ -38,13 +38,13 @@ pub(crate) struct Options {
     /// Such as `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) early: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub(crate) groups_max: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub(crate) octets_max: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub(crate) rows_per_second_max: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub(crate) work_max_ns: Option<u64>,
     /// `fold`, `sample` or `stop`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +78,14 @@ impl Options {
             note: note.clone(),
         }
     }
+}
+
+/// Reads a whole number, which JSON may write as `16.0`, too.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
+    let rounded = number.as_f64().filter(|value| value.fract() == 0.0 && (0.0..1e18).contains(value));
+    let whole = number.as_u64().or_else(|| rounded.map(|value| value as u64));
+    whole.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is no whole number from 1")))
 }
 
 /// Reads an object; a list of what its fields hold is none.
