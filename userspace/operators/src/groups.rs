@@ -513,7 +513,7 @@ mod tests {
                     assert!(actual <= state.octets(), "{select}: {actual} octets, not {}", state.octets());
                 }
                 let (groups, uses) = (state.len(), state.octets().saturating_sub(before));
-                assert!(groups == 200_000 || uses > room / 4, "{select}: {groups} groups, {uses} of {room}");
+                assert!(groups >= 65_536 || uses > room / 4, "{select}: {groups} groups, {uses} of {room}");
                 state.take_states().unwrap();
             }
         }
