@@ -66,7 +66,7 @@ impl GroupTable for RowGroups {
     fn octets_with(&self, groups: usize) -> usize {
         let known = self.groups.size() + self.table.allocation_size();
         // Nothing is known of how long keys are before there are some.
-        let a_group = if self.len() == 0 { 0 } else { known.div_ceil((self.len() + 1).next_power_of_two()) };
+        let a_group = if self.len() == 0 { 0 } else { known.div_ceil(self.len() + 1) };
         known.max(a_group * (groups + 1)) + self.batch.size() + self.converter.size()
     }
 
