@@ -18,6 +18,7 @@ use tapline_record::{Epoch, EventTime};
 pub(crate) struct RunId(pub(crate) u32);
 
 /// A query of a run.
+#[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) id: QueryId,
     pub(crate) state: Arc<QueryState>,

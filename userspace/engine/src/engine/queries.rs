@@ -184,20 +184,17 @@ impl Engine {
     /// Lets workers run this from the next layout on, in place of what they ran under its number; panes that begin before
     /// some time come in parts.
     fn start_run(&mut self, plan: &RunPlan, parts_before: EventTime) {
-        let states = plan.portions.iter().filter_map(|(id, _)| self.queries.get(id));
-        let states: Vec<_> = states.map(|query| Arc::clone(&query.state)).collect();
+        let member = |(id, portion): &(QueryId, Portion)| {
+            let state = Arc::clone(&self.queries.get(id)?.state);
+            Some(Member { id: *id, state, portion: portion.clone() })
+        };
+        let members: Vec<Member> = plan.portions.iter().filter_map(member).collect();
         // Those that share have the same limits.
-        let limits = states.first().map_or(self.options.limits, |state| *state.limits());
+        let limits = members.first().map_or(self.options.limits, |member| *member.state.limits());
         let (limits, since) = (self.operator_limits(&limits), self.layout.epoch());
         for worker in &mut self.workers {
             let operators = LowerOperator::all(&plan.query, limits);
-            let member = |((id, portion), state): (&(QueryId, Portion), &Arc<QueryState>)| Member {
-                id: *id,
-                state: Arc::clone(state),
-                portion: portion.clone(),
-            };
-            let members = plan.portions.iter().zip(&states).map(member).collect();
-            let mut run = Run::new(plan.id, since, operators, members, self.memory.clone());
+            let mut run = Run::new(plan.id, since, operators, members.clone(), self.memory.clone());
             run.give_parts_before(parts_before);
             order(&mut worker.orders, WorkerOrder::StartRun(run));
             worker.parker.unpark();
