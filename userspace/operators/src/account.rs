@@ -7,7 +7,8 @@
 use crate::groups::{records_in, records_of};
 use crate::ids::SourceId;
 use crate::lower::StreamBatch;
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{filter, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 use datafusion::common::Result;
 use std::collections::HashMap;
@@ -132,14 +133,27 @@ impl Account {
         }
     }
 
-    /// Notes rows that are not in the sample, before the others are delivered.
-    pub(crate) fn leave_out(&mut self, piece: &RecordBatch, packets: Option<usize>) {
-        if let Some(numbers) = self.numbers(piece) {
-            return self.mark(&numbers, Fate::Dropped);
+    /// Notes the rows of a batch that are not in the sample, before the others are delivered.
+    ///
+    /// # Errors
+    /// Only when Arrow refuses to filter a column.
+    pub(crate) fn leave_out(
+        &mut self,
+        batch: &RecordBatch,
+        are_out: &BooleanArray,
+        packets: Option<usize>,
+    ) -> Result<()> {
+        if let Some(numbers) = self.numbers(batch) {
+            self.mark(&filter(&numbers, are_out)?, Fate::Dropped);
+            return Ok(());
         }
-        let records = records_in(piece, packets);
+        let records = match packets {
+            None => are_out.true_count() as u64,
+            Some(packets) => records_in(&filter_record_batch(&batch.project(&[packets])?, are_out)?, Some(0)),
+        };
         self.ledger.delivered += records;
         self.ledger.dropped += records;
+        Ok(())
     }
 
     /// Notes that so many records were left out.

@@ -275,7 +275,7 @@ impl LowerOperator {
         let (first, one_in) = (input.sequence, u64::from(self.one_in));
         let is_read = (0..batch.num_rows() as u64).map(|row| (first + row).is_multiple_of(one_in));
         let is_read: BooleanArray = is_read.map(Some).collect();
-        self.account.leave_out(&filter_record_batch(batch, &not(&is_read)?)?, branch.packets.0);
+        self.account.leave_out(batch, &not(&is_read)?, branch.packets.0)?;
         Ok(Some(filter_record_batch(batch, &is_read)?))
     }
 
