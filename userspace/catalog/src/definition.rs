@@ -107,7 +107,7 @@ impl QueryOptions {
             return Ok(true);
         }
         if Allowance::KEYS.contains(&key) {
-            self.allowance.say(key, value.trim())?;
+            self.allowance.say(key, value.trim()).map_err(|wrong| format!("{key}: {wrong}"))?;
             return Ok(true);
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';

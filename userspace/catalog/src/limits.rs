@@ -60,7 +60,7 @@ impl Allowance {
     /// Says one thing, which is one of [`Self::KEYS`].
     ///
     /// # Errors
-    /// When the value cannot be read, or is nothing.
+    /// What would be right, when the value cannot be read or is nothing.
     pub fn say(&mut self, key: &str, value: &str) -> Result<(), String> {
         if key == "beyond" {
             self.beyond = Some(value.parse()?);
@@ -68,7 +68,7 @@ impl Allowance {
         }
         let number = value.replace('_', "").parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number));
         let number =
-            number.ok_or_else(|| format!("{key}: write a number from 1 to {NUMBER_MAX}, such as 100_000"))?;
+            number.ok_or_else(|| format!("write a number from 1 to {NUMBER_MAX}, such as 100_000"))?;
         if let Some(place) = self.number_mut(key) {
             *place = Some(number);
         }
@@ -153,7 +153,7 @@ impl FromStr for Beyond {
             "fold" => Ok(Self::Fold),
             "sample" => Ok(Self::Sample),
             "stop" => Ok(Self::Stop),
-            _ => Err("beyond: write fold, sample or stop".to_owned()),
+            _ => Err("write fold, sample or stop".to_owned()),
         }
     }
 }
@@ -174,7 +174,10 @@ mod tests {
 
     fn said(pairs: &[(&str, &str)]) -> Result<Allowance, String> {
         let mut allowance = Allowance::default();
-        pairs.iter().try_for_each(|(key, value)| allowance.say(key, value))?;
+        let mut say = |(key, value): &(&str, &str)| {
+            allowance.say(key, value).map_err(|wrong| format!("{key}: {wrong}"))
+        };
+        pairs.iter().try_for_each(&mut say)?;
         Ok(allowance)
     }
 

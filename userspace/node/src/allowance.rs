@@ -42,15 +42,17 @@ impl AllowanceArguments {
 /// What each query of a node may take, as a file says it.
 pub(crate) fn allowance_of(limits: &LimitsTable, engine: &EngineOptions) -> Result<Allowance, String> {
     let mut allowance = Allowance::of(&engine.limits);
-    let octets = ("octets_max", limits.query_octets_max);
-    let rows = ("rows_per_second_max", limits.rows_per_second_max);
-    for (key, number) in [octets, rows, ("work_max_ns", limits.work_max_ns)] {
-        let said = number.map_or(Ok(()), |number| allowance.say(key, &number.to_string()));
-        let name = if key == "octets_max" { "query_octets_max" } else { key };
-        said.map_err(|wrong| format!("[limits] {}", wrong.replacen(key, name, 1)))?;
+    let text = |number: Option<u64>| number.map(|number| number.to_string());
+    // A file has limits of all queries together, too, so that one of them is called otherwise there.
+    for (name, key, value) in [
+        ("query_octets_max", "octets_max", text(limits.query_octets_max)),
+        ("rows_per_second_max", "rows_per_second_max", text(limits.rows_per_second_max)),
+        ("work_max_ns", "work_max_ns", text(limits.work_max_ns)),
+        ("beyond", "beyond", limits.beyond.clone()),
+    ] {
+        let said = value.map_or(Ok(()), |value| allowance.say(key, &value));
+        said.map_err(|wrong| format!("[limits] {name}: {wrong}"))?;
     }
-    let beyond = limits.beyond.as_deref().map_or(Ok(()), |beyond| allowance.say("beyond", beyond));
-    beyond.map_err(|wrong| format!("[limits] {wrong}"))?;
     Ok(allowance)
 }
 

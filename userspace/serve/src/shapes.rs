@@ -61,7 +61,8 @@ impl Options {
         let numbers = [self.groups_max, self.octets_max, self.rows_per_second_max, self.work_max_ns];
         let values = numbers.map(|number| number.map(|number| number.to_string())).into_iter();
         for (key, value) in Allowance::KEYS.into_iter().zip(values.chain([self.beyond])) {
-            value.map_or(Ok(()), |value| allowance.say(key, &value))?;
+            let said = value.map_or(Ok(()), |value| allowance.say(key, &value));
+            said.map_err(|wrong| format!("{key}: {wrong}"))?;
         }
         Ok(QueryOptions { early, allowance, note: self.note })
     }
