@@ -28,7 +28,6 @@ const GROWTH_MAX: f64 = 0.05;
 /// A node is looked at so often, and first when it has been busy for so long.
 const LOOK: Duration = Duration::from_millis(100);
 const BUSY_AFTER: Duration = Duration::from_secs(12);
-const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Whose rows are compared: the first ones, and the folded row.
@@ -131,12 +130,7 @@ fn flood(arguments: &Arguments, tapline: &Path, load: &Path, cap: &Cap, flows: u
         Ok(String::from_utf8_lossy(&measured.output.stdout).into_owned())
     };
     let node = usage::start(cable.far(tapline).args(["run", "--bare", "--interface", FAR]).args(cap.flag))?;
-    let started = Instant::now();
-    while let Err(error) = ask(&["status"]) {
-        let is_awaited = started.elapsed() < ANSWERS_WITHIN && !node.has_ended();
-        ensure!(is_awaited, "the node does not answer: {error:#}");
-        sleep(LOOK);
-    }
+    node.wait_until_it_answers(|| ask(&["status"]))?;
     let mut watchers = vec![];
     for (name, sql) in QUERIES {
         ask(&["queries", "add", name, sql])?;

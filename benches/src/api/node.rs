@@ -3,8 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -25,8 +23,6 @@ const QUERIES: [(&str, &str); 3] = [
         "SELECT src_ip, count(*) AS records FROM flows GROUP BY src_ip, tumble('10 seconds') ORDER BY records DESC LIMIT 20",
     ),
 ];
-/// It answers so soon after its start.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// A node that collects flow exports.
 pub(super) struct Node {
@@ -53,12 +49,7 @@ impl Node {
         command.args(["run", "--bare", "--listen", &format!("udp://{listens}"), "--api", &api.to_string()]);
         command.args(["--event-time", "receive", "--allowed-lateness-ms", "2000"]);
         let running = usage::start(&mut command)?;
-        let started = Instant::now();
-        while let Err(error) = Connection::open(api).and_then(|mut node| node.get("/healthz").map(drop)) {
-            let is_awaited = started.elapsed() < ANSWERS_WITHIN && !running.has_ended();
-            ensure!(is_awaited, "the node does not answer: {error:#}");
-            sleep(Duration::from_millis(5));
-        }
+        running.wait_until_it_answers(|| Connection::open(api)?.get("/healthz"))?;
         for (name, sql) in QUERIES {
             let mut command = Command::new(tapline);
             command.args(["queries", "add", name, sql, "--node", &format!("http://{api}")]);

@@ -23,8 +23,6 @@ const QUERIES: [(&str, &str); 2] = [
 /// What comes and goes.
 const GUEST: &str = "SELECT src_ip, dst_port, count(*) AS n, sum(octets) AS octets FROM flows GROUP BY src_ip, dst_port, tumble('5 seconds') ORDER BY n DESC LIMIT 10";
 
-/// It answers so soon after its start.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// Memory is as it will be after so long, and changes no more than by this part.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -57,13 +55,7 @@ impl Life {
         command.args(["--event-time", "receive", "--allowed-lateness-ms", "2000", "--state"]);
         let started = Instant::now();
         let node = usage::start(command.arg(&setting.state))?;
-        while let Err(error) = ask(setting, &["status"]) {
-            ensure!(
-                started.elapsed() < ANSWERS_WITHIN && !node.has_ended(),
-                "the node does not answer: {error}"
-            );
-            sleep(Duration::from_millis(5));
-        }
+        node.wait_until_it_answers(|| ask(setting, &["status"]))?;
         let answered = started.elapsed();
         let mut watchers = vec![];
         for (name, sql) in QUERIES {

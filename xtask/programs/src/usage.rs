@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use wait4::{ResUse, Wait4};
 
 use crate::process;
@@ -52,6 +52,10 @@ pub struct Thread {
     /// What it is called.
     pub name: String,
 }
+
+/// A program that answers does so within this time after its start, and is asked so often until then.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(5);
 
 /// Gives what was read of a pipe, at its end.
 type Pipe = Box<dyn FnOnce() -> io::Result<Vec<u8>>>;
@@ -94,6 +98,20 @@ impl Running {
         // A process that nobody waited for yet stays in the table, in state Z.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         stat.rsplit(") ").next().is_none_or(|state| state.is_empty() || state.starts_with('Z'))
+    }
+
+    /// Waits until an attempt to ask it something succeeds.
+    pub fn wait_until_it_answers<T>(&self, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            let error = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let is_awaited = started.elapsed() < ANSWERS_WITHIN && !self.has_ended();
+            ensure!(is_awaited, "it does not answer: {error:#}");
+            thread::sleep(BETWEEN_ATTEMPTS);
+        }
     }
 
     /// Octets that it has in memory now.
