@@ -150,7 +150,12 @@ impl QueryState {
             return 0;
         }
         let held = usize::try_from(self.octets_held().get()).unwrap_or(usize::MAX);
-        self.limits.held.octets_max.saturating_sub(held)
+        self.octets_max().saturating_sub(held)
+    }
+
+    /// How many octets may be held of it.
+    pub(crate) const fn octets_max(&self) -> usize {
+        self.limits.held.octets_max
     }
 
     /// Notes that a thread worked so long for it.

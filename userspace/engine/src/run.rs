@@ -41,6 +41,9 @@ impl Memory {
     }
 }
 
+/// Panes that have room at once: one that is being given, one that may still get rows, and the next one.
+const PANES_AT_ONCE: usize = 3;
+
 /// Lower halves, and whose they are.
 pub(crate) struct Run {
     id: RunId,
@@ -156,9 +159,9 @@ impl Run {
     fn process_one(&mut self, half: usize, task: &Task) -> Result<(), QueryFailure> {
         let is_own = |epoch: Epoch| self.since <= epoch && epoch < self.until;
         if let Some((_, batch)) = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch())) {
-            let room = self.room();
+            let (room, of_a_pane) = (self.room(), self.room_of_a_pane());
             let operator = &mut self.operators[half];
-            operator.set_room(room);
+            operator.set_room(room, of_a_pane);
             operator.process(batch, &mut self.outputs)?;
         }
         if task.epoch >= self.carried_since {
@@ -173,6 +176,12 @@ impl Run {
     fn room(&self) -> usize {
         let own = self.members.iter().map(|member| member.state.room());
         own.max().unwrap_or(0).min(self.memory.room()) / self.memory.workers
+    }
+
+    /// How many octets one pane may take, so that the next ones find room while it is held.
+    fn room_of_a_pane(&self) -> usize {
+        let own = self.members.iter().map(|member| member.state.octets_max());
+        own.max().unwrap_or(0).min(self.memory.octets_max) / PANES_AT_ONCE / self.memory.workers
     }
 
     fn tell_held(&mut self) {

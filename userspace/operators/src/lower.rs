@@ -124,8 +124,9 @@ pub struct LowerOperator {
     parts_before: EventTime,
     /// The state of a pane that was given, emptied.
     spare: Option<GroupState>,
-    /// Octets that all states may still grow by.
+    /// Octets that all states may still grow by, and that one of them may take.
     room: usize,
+    room_of_a_pane: usize,
     /// It reads one row of so many.
     one_in: u32,
     /// Panes that close here or earlier are closed.
@@ -185,6 +186,7 @@ impl LowerOperator {
             parts_before: if query.reuses_panes() { EventTime::MAX } else { EventTime::MIN },
             spare: None,
             room: usize::MAX,
+            room_of_a_pane: usize::MAX,
             one_in: 1,
             closed_until: EventTime::MIN,
             front: EventTime::MIN,
@@ -227,9 +229,11 @@ impl LowerOperator {
         self.open.iter().map(|open| &open.state).chain(&self.spare).map(GroupState::octets).sum()
     }
 
-    /// Says by how many octets states may grow until this is said again; groups that would take more are folded.
-    pub const fn set_room(&mut self, octets: usize) {
+    /// Says by how many octets states may grow until this is said again, and how many one of a window may take; groups
+    /// that would take more are folded.
+    pub const fn set_room(&mut self, octets: usize, of_a_pane: usize) {
         self.room = octets;
+        self.room_of_a_pane = if self.window.is_some() { of_a_pane } else { usize::MAX };
     }
 
     /// Reads one row of so many from now on.
@@ -407,7 +411,7 @@ impl LowerOperator {
         };
         let state = &mut self.open[position].state;
         let (groups, octets) = (state.len(), state.octets());
-        state.update(&rows.batch, packets, self.room)?;
+        state.update(&rows.batch, packets, self.room.min(self.room_of_a_pane.saturating_sub(octets)))?;
         self.failures.append(&mut state.take_failures());
         self.open_groups += state.len() - groups;
         self.room = self.room.saturating_sub(state.octets().saturating_sub(octets));
