@@ -62,6 +62,8 @@ enum Command {
     Flood(flood::Arguments),
     /// What requests to a node cost its records: CPU time of one, with requests and without in turn, and losses
     Api(api::Arguments),
+    /// Queries that come and go by many hands at full load: accounts, losses, and what a record takes afterwards
+    Churn(api::churn::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +89,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Node(arguments) => node::run(arguments),
         Command::Flood(arguments) => flood::run(arguments),
         Command::Api(arguments) => api::run(arguments),
+        Command::Churn(arguments) => api::churn::run(arguments),
     }
 }
 

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// What requests to a node cost its records: CPU time of one, with requests and without in turn, and losses
     #[command(disable_help_flag = true)]
     Api(Arguments),
+    /// Queries that come and go by many hands at full load: accounts, losses, and what a record takes afterwards
+    #[command(disable_help_flag = true)]
+    Churn(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -95,13 +98,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 9] = [
+    const ALL: [(&str, Measurement); 10] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
         ("ingress", Command::Ingress),
         ("live", Command::Live),
         ("api", Command::Api),
+        ("churn", Command::Churn),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
@@ -127,7 +131,8 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Live(arguments) => live(arguments),
         Command::Node(arguments) => node("node", arguments),
         Command::Flood(arguments) => node("flood", arguments),
-        Command::Api(arguments) => api(arguments),
+        Command::Api(arguments) => api("api", arguments),
+        Command::Churn(arguments) => api("churn", arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
@@ -189,11 +194,11 @@ fn node(name: &str, arguments: &Arguments) -> Result<()> {
     start(name, arguments)
 }
 
-fn api(arguments: &Arguments) -> Result<()> {
+fn api(name: &str, arguments: &Arguments) -> Result<()> {
     if !arguments.ask_for_help() {
         workspace::build_load()?;
     }
-    of_tapline("api", arguments)
+    of_tapline(name, arguments)
 }
 
 fn build_example(name: &str) -> Result<()> {

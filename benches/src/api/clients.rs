@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// What is asked, in turn.
 const PATHS: [&str; 6] = [
@@ -16,7 +17,7 @@ const PATHS: [&str; 6] = [
     "/api/v1/sources",
     "/api/v1/queries/talkers",
 ];
-const CLIENTS: u32 = 8;
+pub(super) const CLIENTS: u32 = 8;
 /// A request is answered so soon.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -36,7 +37,17 @@ impl Connection {
 
     /// The body of an answer.
     pub(super) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.node);
+        self.ask("GET", path, None)
+    }
+
+    /// The body of an answer to a request, which may have a body, too.
+    pub(super) fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.node,
+            body.len()
+        );
         self.stream.get_mut().write_all(request.as_bytes())?;
         let status = self.line()?;
         let mut octets = 0;
@@ -51,7 +62,7 @@ impl Connection {
         }
         let mut body = vec![0; octets];
         self.stream.read_exact(&mut body)?;
-        ensure!(status.starts_with("HTTP/1.1 200"), "{path}: {status} {}", String::from_utf8_lossy(&body));
+        ensure!(status.starts_with("HTTP/1.1 2"), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
 

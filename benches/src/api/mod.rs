@@ -4,6 +4,7 @@
 //! turn. What its threads take for a record, those of the API left out, is compared from one turn to the next, so that
 //! neither the machine nor what else it does counts; and close to what the machine takes, nothing may be lost.
 
+pub(crate) mod churn;
 mod clients;
 mod node;
 mod turn;
@@ -113,5 +114,7 @@ mod tests {
     fn what_is_measured_has_its_mark() {
         let measured = [CPU, LOST].map(|name| name.strip_prefix("api: "));
         assert!(floors::names_of("api").map(Some).eq(measured));
+        let measured = [churn::CPU, churn::LOST].map(|name| name.strip_prefix("churn: "));
+        assert!(floors::names_of("churn").map(Some).eq(measured));
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tapline_load::exports::socket;
 use tapline_programs::usage::{self, Running};
 
+use super::churn;
 use super::clients::Connection;
 
 /// What it is asked by SQL: few groups, many, and many with an order.
@@ -64,6 +65,18 @@ impl Node {
         let source = &answer["sources"][0];
         let number = |name: &str| source[name].as_u64().with_context(|| format!("no {name}: {answer}"));
         Ok(Fates { delivered: number("delivered")?, lost: number("lost")? + number("dropped")? })
+    }
+
+    /// Whether the account of each of its queries adds up, and each had every record that was delivered.
+    pub(super) fn check_accounts(&self) -> Result<()> {
+        let delivered = self.fates()?.delivered;
+        for (name, _) in QUERIES {
+            let told = Connection::open(self.api)?.get(&format!("/api/v1/queries/{name}"))?;
+            let told: Value = serde_json::from_slice(&told)?;
+            churn::check_account(&told)?;
+            ensure!(told["delivered"] == delivered, "{delivered} records were delivered, but to {name}: {told}");
+        }
+        Ok(())
     }
 
     pub(super) fn end(self) -> Result<()> {

@@ -52,7 +52,7 @@ impl Turn {
     }
 
     /// Nanoseconds of CPU time, of all threads but those of the API.
-    fn of_record(&self) -> f64 {
+    pub(super) fn of_record(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.records as f64
     }
 
@@ -67,6 +67,12 @@ impl Pair {
     pub(super) fn ratio(&self) -> f64 {
         self.asked.of_record() / self.alone.of_record()
     }
+}
+
+/// Milliseconds within which so many hundredths of these were, which are in order.
+pub(super) fn part_of(times: &[Duration], hundredths: usize) -> f64 {
+    let time = times.get((times.len() * hundredths / 100).min(times.len().saturating_sub(1)));
+    time.map_or(0.0, Duration::as_secs_f64) * 1e3
 }
 
 /// The head of the table.
@@ -91,10 +97,7 @@ pub(super) fn row(pairs: &[Pair]) -> String {
     let mut answers: Vec<Duration> =
         pairs.iter().flat_map(|pair| pair.asked.answers.iter().copied()).collect();
     answers.sort_unstable();
-    let late = |part: usize| {
-        let answer = answers.get((answers.len() * part / 100).min(answers.len().saturating_sub(1)));
-        answer.map_or(0.0, Duration::as_secs_f64) * 1e3
-    };
+    let late = |hundredths| part_of(&answers, hundredths);
     let lost = |turn: fn(&Pair) -> &Turn| pairs.iter().map(|pair| turn(pair).lost).sum::<u64>();
     let ratios = of(Pair::ratio);
     format!(
