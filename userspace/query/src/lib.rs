@@ -16,6 +16,7 @@ mod contexts;
 mod continuous;
 mod convert;
 mod datafusion_error;
+mod diagram;
 mod distinct;
 mod elements;
 mod error;
@@ -49,6 +50,7 @@ mod window_functions;
 
 pub use catalog::STREAMS;
 pub use continuous::{ContinuousQuery, Upper, UpperHalf};
+pub use diagram::{BoxKind, Diagram, DiagramBox, Runs};
 pub use elements::check_elements;
 pub use error::{Place, SqlError};
 pub use flow_table::FlowTable;
