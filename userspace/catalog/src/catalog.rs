@@ -1,6 +1,7 @@
 //! The queries of a node by name, and the engine that runs them.
 
 pub(crate) mod asked;
+mod edit;
 pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
