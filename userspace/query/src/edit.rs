@@ -385,7 +385,7 @@ impl Look<'_> {
         let keys_gone = gone.iter().filter_map(|&place| keys.get(place));
         let meant: Vec<String> =
             keys_gone.map(|part| self.text.normal(&select.meant(&self.text, part))).collect();
-        let items = select.gone(&self.text, |text, item| !item.is_aggregate && meant.contains(text));
+        let items = select.gone(&self.text, |text, item| !item.is_aggregate && meant.iter().any(|meant| meant == text));
         let mut edits = self.without(group, &keys, &gone);
         edits.extend(self.without_items(select, &items, &gone)?);
         Ok(edits)

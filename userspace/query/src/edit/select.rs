@@ -42,7 +42,7 @@ impl Select {
     }
 
     /// Which items go, of which text and kind are looked at.
-    pub(super) fn gone(&self, text: &Text<'_>, goes: impl Fn(&String, &Item) -> bool) -> BTreeSet<usize> {
+    pub(super) fn gone(&self, text: &Text<'_>, goes: impl Fn(&str, &Item) -> bool) -> BTreeSet<usize> {
         let items = (0..).zip(self.items.iter().zip(&self.found.items));
         let goes = |part: &Part, item: &Item| goes(&text.normal(&text.unnamed(part, item.name.is_some())), item);
         items.filter(|&(_, (part, item))| goes(part, item)).map(|(place, _)| place).collect()
