@@ -16,6 +16,7 @@ mod live;
 mod lookups;
 mod node;
 mod overload;
+mod preview;
 mod restart;
 mod sender;
 mod state;

@@ -1,7 +1,11 @@
 //! The queries of a node by name, and the engine that runs them.
 
+pub(crate) mod asked;
+mod edit;
+pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
+mod standing;
 mod work;
 
 use crate::definition::Definition;
@@ -14,7 +18,6 @@ use crate::limits::Allowance;
 use crate::meter::Meter;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
-use crate::status::{QueryRunState, QueryStatus, Snapshot};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +25,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot, ResultColumns,
+    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot, ResultColumns,
     Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
-use tapline_lookup::{TableStatus, Tables};
+use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
@@ -96,6 +99,8 @@ pub struct Catalog {
     results: RwLock<HashMap<QueryId, Arc<Results>>>,
     has_ended: AtomicBool,
     collector: Mutex<Option<JoinHandle<()>>>,
+    /// What somebody asked who has gone.
+    left: Mutex<Vec<QueryId>>,
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     log: Log,
@@ -111,6 +116,9 @@ struct Core {
     inputs: Inputs,
     table: Option<FlowTable>,
     queries: BTreeMap<String, Entry>,
+    /// What somebody asks who watches it: none of the node's queries, but for what they may take together.
+    asked: BTreeMap<QueryId, Entry>,
+    asked_so_far: u64,
     subscriber: Subscriber,
     queries_max: usize,
     allowance: Allowance,
@@ -159,15 +167,27 @@ impl Catalog {
         let inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
         inputs.check()?;
         let kept = resume::load(windows.as_deref(), clock.now(), log.as_ref());
-        let (engine, queries) = (Some(engine), BTreeMap::new());
-        let core =
-            Core { engine, inputs, table, queries, subscriber, queries_max, allowance, limits, folder, kept };
+        let core = Core {
+            engine: Some(engine),
+            inputs,
+            table,
+            queries: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            asked_so_far: 0,
+            subscriber,
+            queries_max,
+            allowance,
+            limits,
+            folder,
+            kept,
+        };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
             planning: Mutex::default(),
             results: RwLock::default(),
             has_ended: AtomicBool::new(false),
             collector: Mutex::default(),
+            left: Mutex::default(),
             tables,
             started: clock.now(),
             clock,
@@ -208,9 +228,8 @@ impl Catalog {
         if core.queries.contains_key(&definition.name) {
             return Err(CatalogError::Exists(definition.name));
         }
-        if core.queries.len() >= core.queries_max {
-            return Err(CatalogError::Full(core.queries_max));
-        }
+        self.let_go(&mut core);
+        core.check_room()?;
         if !is_kept {
             core.save(&definition)?;
         }
@@ -301,8 +320,7 @@ impl Catalog {
     pub fn explain(&self, definition: &Definition) -> Result<Explained, CatalogError> {
         let planned = self.plan(definition)?;
         let core = self.core();
-        core.check_elements(&planned.query)?;
-        core.allowed(definition)?;
+        core.allowed(definition, &planned.query)?;
         Ok(core.explained(&planned, &streams_of(&planned.query)))
     }
 
@@ -314,36 +332,6 @@ impl Catalog {
         let core = self.core();
         let entry = core.queries.get(name).ok_or_else(|| core.unknown(name))?;
         Ok(Arc::clone(&entry.results))
-    }
-
-    /// How one query stands.
-    ///
-    /// # Errors
-    /// When there is none of this name.
-    pub fn query(&self, name: &str) -> Result<QueryStatus, CatalogError> {
-        let mut core = self.core();
-        core.look();
-        let entry = core.queries.get(name).ok_or_else(|| core.unknown(name))?;
-        Ok(core.status(entry))
-    }
-
-    /// How everything stands.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let mut core = self.core();
-        core.look();
-        Snapshot {
-            now: self.clock.now(),
-            started: self.started,
-            sources: core.inputs.statuses(),
-            queries: core.queries.values().map(|entry| core.status(entry)).collect(),
-        }
-    }
-
-    /// How all lookup tables stand.
-    #[must_use]
-    pub fn lookups(&self) -> Vec<TableStatus> {
-        self.tables.statuses()
     }
 
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
@@ -369,26 +357,37 @@ impl Catalog {
         definition: Definition,
         planned: Planned,
     ) -> Result<(QueryId, Explained), CatalogError> {
-        core.check_elements(&planned.query)?;
+        let allowance = core.allowed(&definition, &planned.query)?;
+        // What is held of an earlier run is taken by who runs.
+        let from = core.beginning(&definition, &planned.query, self.clock.now(), self.log.as_ref());
+        let (entry, explained) = self.launch(core, definition, planned, (allowance, from))?;
+        let id = entry.id;
+        core.queries.insert(entry.definition.name.clone(), entry);
+        core.settle();
+        Ok((id, explained))
+    }
+
+    /// Gives a query to the engine; whoever holds the catalog puts it where it belongs.
+    fn launch(
+        &self,
+        core: &mut Core,
+        definition: Definition,
+        planned: Planned,
+        (allowance, from): (Allowance, Beginning),
+    ) -> Result<(Entry, Explained), CatalogError> {
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
         let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
-        let allowance = core.allowed(&definition)?;
-        // What is held of an earlier run is taken by who runs.
-        let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
-        let new = NewQuery { name: &definition.name, query: planned.query, limits, from: beginning };
+        let new = NewQuery { name: &definition.name, query: planned.query, limits, from };
         let added = engine.add(new, subscriber);
         let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
         self.results_mut().insert(id, Arc::clone(&results));
-        let (name, since) = (definition.name.clone(), self.clock.now());
+        let since = self.clock.now();
         let (counted, meter, failure) = (Counted::default(), Meter::new(work, since), None);
-        let entry = Entry { definition, id, query, results, since, counted, meter, failure };
-        core.queries.insert(name, entry);
-        core.settle();
-        Ok((id, explained))
+        Ok((Entry { definition, id, query, results, since, counted, meter, failure }, explained))
     }
 
     /// Ends what ran under a name that is free, or another one's, by now.
@@ -411,6 +410,9 @@ impl Catalog {
                 Ok(None) => {}
                 Err(_) => return,
             }
+            if !lock(&self.left).is_empty() {
+                self.let_go(&mut self.core());
+            }
             if looked.elapsed() >= LOOK_EVERY {
                 self.look_after_inputs();
                 looked = Instant::now();
@@ -424,6 +426,7 @@ impl Catalog {
         let core = &mut *self.core();
         let Some(snapshot) = core.look() else { return };
         core.look_after_work(&snapshot, self.clock.now(), self.log.as_ref());
+        core.tell_failed();
         let Some(engine) = &mut core.engine else { return };
         core.inputs.look(engine, &snapshot);
         if core.inputs.is_any_absent() {
@@ -442,12 +445,17 @@ impl Catalog {
             Event::Notice(_, notice) => self.log.notice(&notice),
             Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),
             Event::SourceEnded { .. } => self.look_after_inputs(),
-            Event::Satisfied(_) => {}
+            Event::Satisfied(query) => {
+                self.core().end_asked(query, &EndReason::Input);
+            }
         }
     }
 
     fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {
         let mut core = self.core();
+        if core.end_asked(query, &reason) {
+            return;
+        }
         let Some(entry) = core.queries.values_mut().find(|entry| entry.id == query) else { return };
         entry.counted.ledger = ledger;
         if let EndReason::Failed(why) = reason {
@@ -478,7 +486,7 @@ impl Catalog {
 impl Core {
     /// What all queries need.
     fn demand(&self) -> tapline_sources::Demand {
-        let running = self.queries.values().filter(|entry| entry.failure.is_none());
+        let running = self.entries().filter(|entry| entry.failure.is_none());
         demand_of(running.map(|entry| entry.query.as_ref()))
     }
 
@@ -495,7 +503,7 @@ impl Core {
         let snapshot = self.engine.as_ref()?.snapshot();
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
-            if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
+            if let Some(entry) = asked::entry_of(&mut self.queries, &mut self.asked, query) {
                 let QuerySnapshot { ledger, octets_held, groups_held, results_lost, .. } = *query;
                 entry.counted = Counted { ledger, octets_held, groups_held, results_lost };
                 if let Some(EndReason::Failed(why)) = &query.over {
@@ -506,44 +514,19 @@ impl Core {
         Some(snapshot)
     }
 
-    /// What a query may take.
-    fn allowed(&self, definition: &Definition) -> Result<Allowance, CatalogError> {
+    /// What a query may take that can run beside the others.
+    fn allowed(&self, definition: &Definition, query: &ContinuousQuery) -> Result<Allowance, CatalogError> {
+        check_elements(self.entries().map(|entry| entry.query.as_ref()).chain([query]))?;
         definition.options.allowance.within(&self.allowance).map_err(CatalogError::wrong)
-    }
-
-    fn check_elements(&self, query: &ContinuousQuery) -> Result<(), CatalogError> {
-        let running = self.queries.values().map(|entry| entry.query.as_ref());
-        Ok(check_elements(running.chain([query]))?)
     }
 
     fn explained(&self, planned: &Planned, streams: &[StreamId]) -> Explained {
         Explained {
             text: planned.describe(),
+            diagram: planned.query.diagram(),
             columns: ResultColumns::of(&planned.query, true),
             streams: streams.iter().map(|id| id.stream().name).collect(),
             sources: self.inputs.carrying(streams),
-        }
-    }
-
-    fn status(&self, entry: &Entry) -> QueryStatus {
-        let streams = streams_of(&entry.query);
-        let state = match &entry.failure {
-            Some(why) => QueryRunState::Failed(why.clone()),
-            None if self.inputs.has_open(&streams) => QueryRunState::Running,
-            None => QueryRunState::Waiting(self.inputs.carrying(&streams)),
-        };
-        QueryStatus {
-            definition: entry.definition.clone(),
-            state,
-            since: entry.since,
-            ledger: entry.counted.ledger,
-            octets_held: entry.counted.octets_held,
-            groups_held: entry.counted.groups_held,
-            ns_a_row: entry.meter.ns_a_row(),
-            held_back: entry.meter.reason(),
-            results_lost: entry.counted.results_lost,
-            last_window: entry.results.last_window(),
-            streams: streams.into_iter().map(|id| id.stream().name).collect(),
         }
     }
 

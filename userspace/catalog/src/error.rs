@@ -30,6 +30,9 @@ pub enum CatalogError {
     /// There are as many queries as may be.
     #[error("{0} queries are running, and no more may; drop one, or start the node with --queries-max")]
     Full(usize),
+    /// As many previews run as may.
+    #[error("{0} previews are running, and no more may; end one, or add by a name what is to stay")]
+    FullOfPreviews(usize),
     /// There is nothing that could be read anew.
     #[error("this node keeps no queries, so that there is nothing to read anew; start it with --state DIR")]
     KeepsNothing,

@@ -27,6 +27,8 @@ mod results;
 mod status;
 
 pub use captures::{CapturesInput, whole_path};
+pub use catalog::asked::Asked;
+pub use catalog::picture::Picture;
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Reread, Tell};
 pub use definition::{Definition, QueryOptions};

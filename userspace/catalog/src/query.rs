@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
 use tapline_lookup::Tables;
-use tapline_query::{ContinuousQuery, FlowTable, Planner};
+use tapline_query::{ContinuousQuery, Diagram, FlowTable, Planner};
 use tapline_record::EventTime;
 
 /// What a query would do.
@@ -15,6 +15,8 @@ use tapline_record::EventTime;
 pub struct Explained {
     /// Both halves, panes and columns, in lines.
     pub text: String,
+    /// The same as boxes and arrows.
+    pub diagram: Diagram,
     /// The columns of its results.
     pub columns: ResultColumns,
     /// The streams that it reads.

@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tapline_engine::{ResultColumns, Span, Status, WindowResult};
 use tapline_record::EventTime;
 use tokio::sync::broadcast;
@@ -18,8 +18,13 @@ const WATCHED_MAX: usize = 64;
 pub struct Results {
     columns: ResultColumns,
     kept: Mutex<Kept>,
-    news: broadcast::Sender<Arc<WindowResult>>,
+    /// Until it has ended.
+    news: Mutex<Option<News>>,
+    /// Why it gives nothing more, once it has ended; nothing where it did not fail.
+    ended: OnceLock<Option<String>>,
 }
+
+type News = broadcast::Sender<Arc<WindowResult>>;
 
 /// The results that are kept, the newest last.
 #[derive(Debug, Default)]
@@ -32,7 +37,8 @@ pub struct Kept {
 
 impl Results {
     pub(crate) fn new(columns: ResultColumns) -> Self {
-        Self { columns, kept: Mutex::default(), news: broadcast::channel(WATCHED_MAX).0 }
+        let news = Mutex::new(Some(broadcast::channel(WATCHED_MAX).0));
+        Self { columns, kept: Mutex::default(), news, ended: OnceLock::new() }
     }
 
     /// The columns of its results.
@@ -44,9 +50,26 @@ impl Results {
     /// Keeps a result, and shows it to whoever watches.
     pub(crate) fn take(&self, result: WindowResult) {
         let result = Arc::new(result);
-        self.kept().take(Arc::clone(&result));
-        // Fails where nobody watches.
-        let _ = self.news.send(result);
+        // Who begins to watch now has it from one of the two.
+        let mut kept = self.kept();
+        kept.take(Arc::clone(&result));
+        if let Some(news) = &*lock(&self.news) {
+            // Fails where nobody watches.
+            let _ = news.send(result);
+        }
+    }
+
+    /// Says that nothing more comes, and why, where it failed: whoever watches hears of the end behind the last result.
+    pub(crate) fn end(&self, failure: Option<String>) {
+        // The first end is the one that counts.
+        let _ = self.ended.set(failure);
+        lock(&self.news).take();
+    }
+
+    /// Why nothing more comes, where the query failed and whoever watches it is told.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.ended.get()?.as_deref()
     }
 
     /// The results of the newest so many windows, oldest first; of a query without windows, the newest so many.
@@ -60,7 +83,9 @@ impl Results {
     pub fn watch(&self, windows: usize) -> (Vec<Arc<WindowResult>>, broadcast::Receiver<Arc<WindowResult>>) {
         // Nothing comes between.
         let kept = self.kept();
-        (kept.newest(windows), self.news.subscribe())
+        let news = lock(&self.news);
+        let coming = news.as_ref().map_or_else(|| broadcast::channel(1).1, broadcast::Sender::subscribe);
+        (kept.newest(windows), coming)
     }
 
     /// The window that was given last, but early.
@@ -70,8 +95,12 @@ impl Results {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kept {
@@ -126,6 +155,7 @@ fn octets(result: &WindowResult) -> usize {
 mod tests {
     use super::*;
     use tapline_engine::QueryId;
+    use tapline_query::Planner;
 
     fn result(start: Option<i64>, status: Status) -> Arc<WindowResult> {
         let window = start.map(|start| Span { start: EventTime(start), end: EventTime(start + 10) });
@@ -156,6 +186,20 @@ mod tests {
         assert_eq!(of(&kept.newest(3)), all.map(|(start, status)| (Some(start), status)));
         assert_eq!(kept.last.map(|window| window.start), Some(EventTime(10)));
         assert!(kept.newest(0).is_empty());
+    }
+
+    #[test]
+    fn who_watches_hears_of_the_end_behind_the_last_result() {
+        let query = Planner::new().plan("SELECT count(*) FROM flows GROUP BY tumble('1 second')").unwrap();
+        let results = Results::new(ResultColumns::of(&query, true));
+        let (_, mut news) = results.watch(0);
+        results.take(WindowResult::clone(&result(Some(0), Status::Final)));
+        results.end(Some("it divided by zero".to_owned()));
+        results.end(None);
+        assert!(news.try_recv().is_ok() && news.try_recv().is_err());
+        assert_eq!(results.failure(), Some("it divided by zero"));
+        let (kept, mut late) = results.watch(5);
+        assert!(kept.len() == 1 && late.try_recv().is_err());
     }
 
     #[test]

@@ -182,6 +182,49 @@ fn what_cannot_be_kept_is_not_run() {
 }
 
 #[test]
+fn what_is_asked_runs_until_nobody_watches_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let queries = QueryFolder::open(folder.path()).unwrap();
+    let packets = MadeUp::new("eth0", &PACKETS, true);
+    let (catalog, _) = catalog(&[&packets], Some(queries));
+    let sql = query("any", "packets").sql;
+    let ask = || catalog.ask(&sql, QueryOptions::default());
+    let asked = ask().unwrap();
+    assert_eq!(asked.explained().sources, ["eth0"]);
+    assert_eq!(states(&catalog), [SourceState::Open]);
+    assert!(catalog.snapshot().queries.is_empty(), "it is none of the node's");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let (_, mut news) = asked.results().watch(0);
+    drop(asked);
+    until(|| states(&catalog) == [SourceState::Unused]);
+    assert!(news.try_recv().is_err());
+    let mut several: Vec<_> = (0..32).map(|_| ask().unwrap()).collect();
+    assert!(matches!(ask(), Err(CatalogError::FullOfPreviews(32))));
+    several.pop();
+    several.push(ask().unwrap());
+    assert!(matches!(catalog.ask("SELECT nothing FROM packets", QueryOptions::default()), Err(CatalogError::Wrong { .. })));
+    let (_, mut news) = several[0].results().watch(0);
+    catalog.stop().unwrap();
+    assert!(news.try_recv().is_err() && several[0].results().failure().is_none());
+    assert!(matches!(ask(), Err(CatalogError::FullOfPreviews(32))));
+    several.clear();
+    assert!(matches!(ask(), Err(CatalogError::Failed(_))));
+}
+
+#[test]
+fn what_runs_is_shown_with_its_numbers() {
+    let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], None);
+    catalog.add(query("a", "flows")).unwrap();
+    let picture = catalog.picture("a").unwrap();
+    assert_eq!(picture.diagram, catalog.explain(&query("a", "flows")).unwrap().diagram);
+    assert_eq!(picture.numbers.len(), picture.diagram.boxes.len());
+    assert_eq!(picture.numbers[0], [("delivered", 0)]);
+    assert_eq!(picture.numbers[1], [("used", 0), ("folded", 0), ("groups_held", 0)]);
+    assert!(matches!(catalog.picture("b"), Err(CatalogError::Unknown { .. })));
+    catalog.stop().unwrap();
+}
+
+#[test]
 fn many_change_it_at_once() {
     let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], None);
     catalog.add(query("stays", "flows")).unwrap();

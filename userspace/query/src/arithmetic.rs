@@ -120,7 +120,12 @@ fn check(expression: Expr, schema: &DFSchema) -> Transformed<Expr> {
 }
 
 fn is_checked(expression: &Expr) -> bool {
-    matches!(expression, Expr::ScalarFunction(call) if call.func.inner().is::<Checked>())
+    matches!(expression, Expr::ScalarFunction(call) if checked_operator(&call.func).is_some())
+}
+
+/// The operator in whose place a function stands that fails where the result does not fit.
+pub(crate) fn checked_operator(function: &ScalarUDF) -> Option<Operator> {
+    function.inner().downcast_ref::<Checked>().map(|checked| checked.operator)
 }
 
 /// One operation with two integers.

@@ -16,7 +16,9 @@ mod contexts;
 mod continuous;
 mod convert;
 mod datafusion_error;
+mod diagram;
 mod distinct;
+mod edit;
 mod elements;
 mod error;
 mod explain;
@@ -49,6 +51,8 @@ mod window_functions;
 
 pub use catalog::STREAMS;
 pub use continuous::{ContinuousQuery, Upper, UpperHalf};
+pub use diagram::{BoxKind, Diagram, DiagramBox, Runs};
+pub use edit::{Change, Edited, Literal, Parts};
 pub use elements::check_elements;
 pub use error::{Place, SqlError};
 pub use flow_table::FlowTable;

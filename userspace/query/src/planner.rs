@@ -127,8 +127,7 @@ impl Planner {
     /// What the statement asks for, as it is said: not optimised yet.
     fn logical_plan(&self, mut statement: Statement, sql: &str) -> Result<LogicalPlan, Refusal> {
         if let Statement::Statement(inner) = &statement {
-            let is_aggregate = |name: &str| self.session.state.aggregate_functions().contains_key(name);
-            check_clauses(inner, sql, &is_aggregate).map_err(Refusal::Because)?;
+            check_clauses(inner, sql, &|name: &str| self.is_aggregate(name)).map_err(Refusal::Because)?;
         }
         rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
         let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
@@ -183,7 +182,12 @@ impl Planner {
         Ok(UpperHalf { slots: split.slots, plan: split.upper, physical, folded, context })
     }
 
-    fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
+    /// Whether a function is an aggregate.
+    pub(crate) fn is_aggregate(&self, name: &str) -> bool {
+        self.session.state.aggregate_functions().contains_key(name)
+    }
+
+    pub(crate) fn explain_refusal(&self, refusal: Refusal, sql: &str) -> SqlError {
         let error = match refusal {
             Refusal::Because(error) => return error.placed(sql),
             Refusal::DataFusion(error) => error,
@@ -211,7 +215,7 @@ fn plan_of(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
 }
 
 /// The one statement in `sql`, which must be a query; and whether it is explained.
-fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
+pub(crate) fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
     let mut statements = DFParserBuilder::new(sql).build()?.parse_statements()?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         let help = "give each query as an argument of its own";

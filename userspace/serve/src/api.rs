@@ -1,6 +1,9 @@
 //! The requests that a node answers.
 
+use crate::diagram::PictureShape;
+use crate::edit::{EditBody, EditedShape};
 use crate::openapi::DOCUMENT;
+use crate::preview::preview;
 use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::shapes::{
@@ -18,6 +21,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tapline_catalog::{Catalog, Definition, SourceState};
+use tapline_query::Change;
 use tapline_sinks::window;
 use tokio::task::spawn_blocking;
 
@@ -30,14 +34,17 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 13] = [
+pub(crate) const ROUTES: [(&str, Answers); 16] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/api/v1/queries", || get(queries).post(add)),
     ("/api/v1/queries/{name}", || get(query).put(replace).delete(drop_query)),
     ("/api/v1/queries/{name}/results", || get(results)),
     ("/api/v1/queries/{name}/stream", || get(watch)),
+    ("/api/v1/queries/{name}/plan", || get(plan)),
     ("/api/v1/explain", || post(explain)),
+    ("/api/v1/preview", || post(preview)),
+    ("/api/v1/edit", || post(edit)),
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/lookups", || get(lookups)),
@@ -112,6 +119,17 @@ async fn explain(node: Node, Sent(query): Sent<QueryBody>) -> Result<Json<Explai
     Ok(Json(on(node, move |catalog| catalog.explain(&definition)).await??.into()))
 }
 
+async fn edit(node: Node, Sent(body): Sent<EditBody>) -> Result<Json<EditedShape>, Problem> {
+    let EditBody { sql, change, outermost } = body;
+    let change = change.map(Change::try_from).transpose().map_err(Problem::wrong)?;
+    let edited = on(node, move |catalog| catalog.edit(&sql, change.as_ref(), outermost)).await??;
+    Ok(Json(edited.into()))
+}
+
+async fn plan(node: Node, Name(name): Name) -> Result<Json<PictureShape>, Problem> {
+    Ok(Json(on(node, move |catalog| catalog.picture(&name)).await??.into()))
+}
+
 async fn results(node: Node, Name(name): Name, which: Which) -> Result<Response, Problem> {
     let windows = which.windows.map_or(WINDOWS, |windows| usize::try_from(windows).unwrap_or(usize::MAX));
     // Others are answered while many rows are written.
@@ -134,9 +152,8 @@ fn results_text(catalog: &Catalog, name: &str, windows: usize) -> Result<String,
 
 async fn watch(node: Node, Name(name): Name, which: Which, headers: HeaderMap) -> Result<Response, Problem> {
     let results = on(node, move |catalog| catalog.results(&name)).await??;
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let kept = which.kept.map_or(1, |kept| usize::try_from(kept).unwrap_or(usize::MAX));
-    stream::answer(&results, StreamFormat::accepted(accept), kept, which.windows.map(u64::from))
+    stream::answer(&results, StreamFormat::accepted(&headers), kept, which.windows.map(u64::from))
 }
 
 async fn sources(node: Node) -> Result<Response, Problem> {

@@ -7,8 +7,11 @@
 
 mod api;
 mod connections;
+mod diagram;
+mod edit;
 mod local;
 mod openapi;
+mod preview;
 mod problem;
 mod request;
 mod server;

@@ -36,7 +36,7 @@ impl From<CatalogError> for Problem {
             CatalogError::Wrong { .. } => StatusCode::BAD_REQUEST,
             CatalogError::Unknown { .. } => StatusCode::NOT_FOUND,
             CatalogError::Exists(_) | CatalogError::KeepsNothing => StatusCode::CONFLICT,
-            CatalogError::Full(_) => StatusCode::TOO_MANY_REQUESTS,
+            CatalogError::Full(_) | CatalogError::FullOfPreviews(_) => StatusCode::TOO_MANY_REQUESTS,
             CatalogError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let detail = error.to_string();

@@ -1,5 +1,6 @@
 //! What requests and answers look like.
 
+use crate::diagram::DiagramShape;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
@@ -82,7 +83,7 @@ impl Options {
 }
 
 /// Reads a whole number, which JSON may write as `16.0`, too.
-fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+pub(crate) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
     let rounded = number.as_f64().filter(|value| value.fract() == 0.0 && (0.0..1e18).contains(value));
     let whole = number.as_u64().or_else(|| rounded.map(|value| value as u64));
@@ -90,7 +91,7 @@ fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
 }
 
 /// Reads an object; a list of what its fields hold is none.
-fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
     let fields = Map::<String, Value>::deserialize(from)?;
     T::deserialize(Value::Object(fields)).map_err(D::Error::custom)
 }
@@ -132,6 +133,7 @@ pub(crate) fn columns(columns: &ResultColumns) -> Vec<ColumnShape> {
 pub(crate) struct ExplainedShape {
     /// For a person, in lines.
     text: String,
+    diagram: DiagramShape,
     schema: Vec<ColumnShape>,
     streams: Vec<&'static str>,
     sources: Vec<String>,
@@ -139,8 +141,8 @@ pub(crate) struct ExplainedShape {
 
 impl From<Explained> for ExplainedShape {
     fn from(explained: Explained) -> Self {
-        let Explained { text, columns: of, streams, sources } = explained;
-        Self { text, schema: columns(&of), streams, sources }
+        let Explained { text, diagram, columns: of, streams, sources } = explained;
+        Self { text, diagram: diagram.into(), schema: columns(&of), streams, sources }
     }
 }
 

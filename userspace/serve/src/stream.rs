@@ -1,17 +1,19 @@
 //! The results of a query as they come: Server-Sent Events, rows as lines of JSON, or Arrow's stream.
 
 use crate::problem::Problem;
+use crate::shapes::columns;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tapline_catalog::Results;
+use tapline_catalog::{Asked, Results};
 use tapline_engine::{ResultColumns, Status, WindowResult};
 use tapline_sinks::{lines, window};
 use tokio::sync::broadcast::Receiver;
@@ -35,7 +37,8 @@ pub(crate) enum StreamFormat {
 
 impl StreamFormat {
     /// The one that a request accepts.
-    pub(crate) fn accepted(accept: &str) -> Self {
+    pub(crate) fn accepted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let accepts = |kind: &Self| accept.contains(kind.content_type());
         [Self::Lines, Self::Arrow].into_iter().find(accepts).unwrap_or(Self::Events)
     }
@@ -56,22 +59,42 @@ pub(crate) fn answer(
     kept: usize,
     windows: Option<u64>,
 ) -> Result<Response, Problem> {
-    let place = WATCHERS.try_acquire().map_err(|_| {
+    let place = place()?;
+    let encoder = Encoder::new(format, results.columns()).map_err(|error| Problem::internal(&error))?;
+    Ok(respond(format, Feed::new((encoder, place), results, kept, windows)))
+}
+
+/// The same of what is asked for as long as it is read, from its first window on: its columns come first, and why it
+/// failed comes last.
+pub(crate) fn preview(
+    asked: Asked,
+    format: StreamFormat,
+    place: SemaphorePermit<'static>,
+    windows: Option<u64>,
+) -> Result<Response, Problem> {
+    let encoder = Encoder::new(format, asked.results().columns());
+    let mut encoder = encoder.map_err(|error| Problem::internal(&error))?;
+    encoder.tell("schema", &json!(columns(asked.results().columns())));
+    let mut feed = Feed::new((encoder, place), asked.results(), usize::MAX, windows);
+    feed.asked = Some(asked);
+    Ok(respond(format, feed))
+}
+
+/// Room for one who watches.
+pub(crate) fn place() -> Result<SemaphorePermit<'static>, Problem> {
+    WATCHERS.try_acquire().map_err(|_| {
         let message = format!("{WATCHERS_MAX} watch already, and no more may; ask for results instead");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)
-    })?;
-    let (kept, news) = results.watch(kept);
-    let encoder = Encoder::new(format, results.columns()).map_err(|error| Problem::internal(&error))?;
-    let mut feed = Feed { encoder, kept: kept.into(), news, left: windows, is_over: false, _place: place };
-    if windows == Some(0) {
-        feed.end();
-    }
+    })
+}
+
+fn respond(format: StreamFormat, feed: Feed) -> Response {
     let chunks = stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
-        Some((Ok::<Bytes, Infallible>(Bytes::from(chunk)), feed))
+        Some((chunk.map(Bytes::from), feed))
     });
     let kind = [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
-    Ok((kind, Body::from_stream(chunks)).into_response())
+    (kind, Body::from_stream(chunks)).into_response()
 }
 
 /// Who may watch at once: fewer than there are connections, so that others are answered.
@@ -86,19 +109,39 @@ struct Feed {
     /// Windows that are still to be given as a whole, where that is limited.
     left: Option<u64>,
     is_over: bool,
+    /// What runs for this reader alone.
+    asked: Option<Asked>,
+    /// Why that failed, where it can only be told by breaking off.
+    broken: Option<String>,
     _place: SemaphorePermit<'static>,
 }
 
 impl Feed {
-    /// The next octets; none when it is over.
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    fn new(
+        (encoder, place): (Encoder, SemaphorePermit<'static>),
+        results: &Results,
+        kept: usize,
+        windows: Option<u64>,
+    ) -> Self {
+        let (kept, news) = results.watch(kept);
+        let (is_over, asked, broken) = (false, None, None);
+        let mut feed =
+            Self { encoder, kept: kept.into(), news, left: windows, is_over, asked, broken, _place: place };
+        if windows == Some(0) {
+            feed.end();
+        }
+        feed
+    }
+
+    /// The next octets; none when it is over, an error where it breaks off.
+    async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         loop {
             let octets = self.encoder.take();
             if !octets.is_empty() {
-                return Some(octets);
+                return Some(Ok(octets));
             }
             if self.is_over {
-                return None;
+                return self.broken.take().map(|why| Err(io::Error::other(why)));
             }
             if let Some(result) = self.kept.pop_front() {
                 self.write(&result);
@@ -113,7 +156,7 @@ impl Feed {
         match timeout(ALIVE_EVERY, self.news.recv()).await {
             Ok(Ok(result)) => self.write(&result),
             Ok(Err(RecvError::Lagged(lost))) => self.encoder.lose(lost),
-            Ok(Err(RecvError::Closed)) => self.end(),
+            Ok(Err(RecvError::Closed)) => self.close(),
             Err(_) => self.encoder.stay(),
         }
     }
@@ -127,6 +170,17 @@ impl Feed {
             if *left == 0 {
                 self.end();
             }
+        }
+    }
+
+    /// Nothing more comes.
+    fn close(&mut self) {
+        let failure = self.asked.as_ref().and_then(|asked| asked.results().failure());
+        let Some(why) = failure.map(str::to_owned) else { return self.end() };
+        self.is_over = true;
+        if !self.encoder.tell("failed", &json!({ "detail": why })) {
+            // Who reads rows must not take them for all that there are.
+            self.broken = Some(why);
         }
     }
 
@@ -180,9 +234,14 @@ impl Encoder {
 
     /// Says that so many results were lost to this reader, where there is a way to say it.
     fn lose(&mut self, results: u64) {
-        if let Kind::Events(octets) = &mut self.kind {
-            octets.extend_from_slice(format!("event: lost\ndata: {{\"results\":{results}}}\n\n").as_bytes());
-        }
+        self.tell("lost", &json!({ "results": results }));
+    }
+
+    /// Tells something besides results; says whether there is a way to say it.
+    fn tell(&mut self, event: &str, data: &Value) -> bool {
+        let Kind::Events(octets) = &mut self.kind else { return false };
+        octets.extend_from_slice(format!("event: {event}\ndata: {data}\n\n").as_bytes());
+        true
     }
 
     /// Says that there is nothing now.

@@ -75,7 +75,11 @@ impl Catalog {
         if collector.is_some_and(|collector| collector.join().is_err()) {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
-        let to_keep = self.core().inputs.take_unkept();
+        let to_keep = {
+            let mut core = self.core();
+            core.end_all_asked();
+            core.inputs.take_unkept()
+        };
         self.keep_files(&to_keep);
         let (report, suspended) = stopped.map_err(|error| error.to_string())?;
         let kept = suspended.map(|suspended| self.keep(now, suspended)).transpose()?;
@@ -115,6 +119,11 @@ impl Catalog {
 const SECOND_NS: i64 = 1_000_000_000;
 
 impl Core {
+    /// Where a query begins that nobody knew before: now.
+    pub(super) fn beginning_anew(&self, query: &ContinuousQuery, now: EventTime) -> Beginning {
+        Beginning::After(self.inputs.given_until(&streams_of(query), now))
+    }
+
     /// Where a query begins: where it was in an earlier run, or now.
     pub(super) fn beginning(
         &mut self,
@@ -124,8 +133,8 @@ impl Core {
         log: &dyn Tell,
     ) -> Beginning {
         let streams = streams_of(query);
-        let given_until = self.inputs.given_until(&streams, now);
-        let Some(kept) = &mut self.kept else { return Beginning::After(given_until) };
+        let anew = self.beginning_anew(query, now);
+        let Some(kept) = &mut self.kept else { return anew };
         match kept.take(definition, query) {
             Ok(Some(mut held)) => {
                 if !self.inputs.know_gap(&streams, kept) {
@@ -133,7 +142,7 @@ impl Core {
                 }
                 Beginning::With(held)
             }
-            Ok(None) => Beginning::After(given_until),
+            Ok(None) => anew,
             Err(why) => {
                 let name = &definition.name;
                 log.say(Level::Warning, &format!("the open windows of `{name}` are given up: {why}"));

@@ -1,7 +1,7 @@
 //! What the queries of a catalog cost, and what is done about those that cost too much.
 
-use super::Core;
-use super::{Level, Tell};
+use super::asked::entry_of;
+use super::{Core, Level, Tell};
 use crate::meter::Measure;
 use tapline_engine::Snapshot;
 use tapline_record::EventTime;
@@ -11,7 +11,7 @@ impl Core {
     pub(super) fn look_after_work(&mut self, snapshot: &Snapshot, now: EventTime, log: &dyn Tell) {
         let Some(engine) = &mut self.engine else { return };
         for query in snapshot.queries.iter().filter(|query| query.over.is_none()) {
-            let entry = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id);
+            let entry = entry_of(&mut self.queries, &mut self.asked, query);
             let Some(entry) = entry else { continue };
             let Some(measure) = entry.meter.look(now, query.work_ns, query.ledger.delivered) else {
                 continue;
