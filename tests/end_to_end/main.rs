@@ -16,6 +16,7 @@ mod live;
 mod lookups;
 mod node;
 mod overload;
+mod psql;
 mod restart;
 mod sender;
 mod state;
