@@ -169,6 +169,11 @@ impl<'a> Session<'a> {
     }
 
     fn describe(&mut self, target: &Target) -> Result<(), Ended> {
+        if let Target::Portal(name) = target
+            && self.portals.get(name).is_some_and(|portal| portal.is_cursor)
+        {
+            return self.put_cursor_fields(name);
+        }
         let (prepared, format) = match target {
             Target::Statement(name) => match self.statements.get(name) {
                 Some(prepared) => (prepared.clone(), Format::UnifiedText),
