@@ -85,7 +85,12 @@ impl Wire {
 
     /// Puts a message behind what is to be written.
     pub(crate) fn put(&mut self, message: &PgWireBackendMessage) -> Result<(), Ended> {
-        message.encode(&mut self.output).map_err(|error| Ended::Because(error.into()))
+        let whole = self.output.len();
+        message.encode(&mut self.output).map_err(|error| {
+            // What is too long for the protocol has begun already.
+            self.output.truncate(whole);
+            Ended::Because(error.into())
+        })
     }
 
     /// Writes what there is, if it is much.
