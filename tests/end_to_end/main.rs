@@ -17,6 +17,7 @@ mod lookups;
 mod node;
 mod overload;
 mod preview;
+mod psql;
 mod restart;
 mod sender;
 mod state;

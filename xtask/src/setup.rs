@@ -37,6 +37,8 @@ const DUCKDB: Python = Python { folder: "duckdb", packages: &["duckdb==2.0.1"] }
 /// What asks an API all that its description allows; another version of the second one asks something else.
 const SCHEMATHESIS: Python =
     Python { folder: "schemathesis", packages: &["schemathesis==4.32.5", "hypothesis==6.170.17"] };
+/// A client of PostgreSQL's protocol.
+const PSYCOPG: Python = Python { folder: "psycopg", packages: &["psycopg==3.3.9", "psycopg-binary==3.3.9"] };
 /// The Debian package that brings the means to install these.
 const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
@@ -59,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     install(&missing)?;
     if purposes.contains(&Purpose::Test) {
         SCHEMATHESIS.install()?;
+        PSYCOPG.install()?;
     }
     if purposes.contains(&Purpose::Conformance) {
         duckdb()?;
@@ -75,7 +78,10 @@ pub(crate) fn try_for(purpose: Purpose) {
     let outcome = match purpose {
         Purpose::Ebpf => install_for_ebpf(),
         // One of them may be had without the other.
-        Purpose::Test => install(&missing_packages(purpose)).and(SCHEMATHESIS.install().map(drop)),
+        Purpose::Test => {
+            let pythons = [&SCHEMATHESIS, &PSYCOPG].map(|python| python.install().map(drop));
+            pythons.into_iter().fold(install(&missing_packages(purpose)), Result::and)
+        }
         _ => install(&missing_packages(purpose)),
     };
     if let Err(error) = outcome {

@@ -56,6 +56,24 @@ impl Node {
         self.running.wait_for("err", text);
     }
 
+    /// All that it has said.
+    ///
+    /// # Panics
+    /// When that cannot be read.
+    #[must_use]
+    pub fn told(&self) -> String {
+        self.running.text("err")
+    }
+
+    /// Octets of memory that it holds.
+    ///
+    /// # Panics
+    /// When the machine does not say.
+    #[must_use]
+    pub fn resident_octets(&self) -> u64 {
+        self.running.resident_octets()
+    }
+
     /// Ends it as systemd does.
     ///
     /// # Panics

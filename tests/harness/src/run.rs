@@ -287,6 +287,12 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "the signal can be sent");
     }
 
+    pub(crate) fn resident_octets(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("by proc(5)");
+        1024 * kibibytes.trim().trim_end_matches(" kB").parse::<u64>().expect("by proc(5)")
+    }
+
     /// Waits until standard output, `out`, or standard error, `err`, shows a text.
     pub(crate) fn wait_for(&self, stream: &str, text: &str) {
         while !self.text(stream).contains(text) {

@@ -7,6 +7,7 @@ use crate::flags::{Given, is_pipe};
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::lookups::{self, LookupArguments};
 use crate::output::Format;
+use crate::psql::PsqlArguments;
 use crate::rules::RulePlan;
 use crate::terminal;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -214,6 +215,8 @@ pub(crate) struct RunArguments {
     /// Listen at this path, too, for users of this machine whose group may write it: `--node unix:PATH` of commands.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) psql: PsqlArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",

@@ -34,6 +34,11 @@ pub(crate) struct NodeTable {
     pub(crate) api: Option<SocketAddr>,
     /// A socket by which users of this machine reach it besides.
     pub(crate) socket: Option<PathBuf>,
+    /// Where clients of PostgreSQL's protocol are answered.
+    pub(crate) psql: Option<SocketAddr>,
+    pub(crate) psql_password_file: Option<PathBuf>,
+    pub(crate) psql_certificate: Option<PathBuf>,
+    pub(crate) psql_key: Option<PathBuf>,
 }
 
 /// `[[source]]`: an interface, a listener or a folder of captures.

@@ -23,6 +23,7 @@ mod output;
 mod overview;
 mod progress;
 mod prompt;
+mod psql;
 mod queries;
 mod query;
 mod rules;

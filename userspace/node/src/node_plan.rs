@@ -5,6 +5,7 @@ use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
 use crate::failure::Failure;
 use crate::limits::{EngineArguments, ReadingArguments};
+use crate::psql::PsqlPlan;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub(crate) struct NodePlan {
     pub(crate) api: SocketAddr,
     /// Where it is asked besides, by users of this machine.
     pub(crate) socket: Option<PathBuf>,
+    /// Where it is asked over PostgreSQL's protocol.
+    pub(crate) psql: Option<PsqlPlan>,
     pub(crate) queries_max: usize,
     pub(crate) engine: EngineOptions,
     /// What each query may take.
@@ -66,10 +69,11 @@ impl NodePlan {
     /// What these arguments say, and the file that they name.
     pub(crate) fn resolve(arguments: &RunArguments) -> Result<Self, Failure> {
         let config = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
-        let plan = match &config {
+        let mut plan = match &config {
             Some(config) => Self::of_file(arguments, config)?,
             None => Self::of_arguments(arguments),
         };
+        plan.psql = arguments.psql.plan(config.as_ref().map(|config| &config.node))?;
         if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
             return Err(nothing_to_read());
         }
@@ -141,6 +145,7 @@ impl NodePlan {
             folder: None,
             api: arguments.api.unwrap_or(API),
             socket: arguments.socket.clone(),
+            psql: None,
             queries_max: queries_max as usize,
             allowance: Allowance::of(&engine.limits),
             engine,
@@ -193,6 +198,7 @@ impl NodePlan {
             ("[node] state", self.state != other.state),
             ("[node] api", self.api != other.api),
             ("[node] socket", self.socket != other.socket),
+            ("[node] psql", self.psql != other.psql),
             ("[queries] folder", self.folder != other.folder),
             ("[[lookup]]", self.lookups != other.lookups),
             (

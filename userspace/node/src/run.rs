@@ -48,11 +48,16 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server =
         Server::start(plan.api, plan.socket.as_deref(), Arc::clone(&catalog)).map_err(Failure::Run)?;
+    let psql = plan.psql.as_ref().map(|plan| {
+        tapline_psql::Server::start(plan.address, &plan.access, Arc::clone(&catalog), &tables)
+    });
+    let psql = psql.transpose().map_err(Failure::Run)?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
     catalog.open().map_err(Failure::Run)?;
     let supervisor = Supervisor::of_environment();
     announce(&catalog, &server, folder.is_some());
+    psql.iter().for_each(announce_psql);
     supervisor.ready();
     let started = Instant::now();
     while !signals.ends.load(Ordering::Relaxed) && plan.duration.is_none_or(|time| started.elapsed() < time) {
@@ -63,6 +68,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         sleep(LOOK);
     }
     supervisor.stopping();
+    drop(psql);
     let (report, kept) = catalog.stop().map_err(Failure::Run)?;
     drop(server);
     let all = report.snapshot.queries.len();
@@ -130,4 +136,11 @@ fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
         say!("without --state DIR, queries that are added are forgotten at the end");
     }
     say!("next: tapline status; tapline queries list; tapline queries watch NAME");
+}
+
+/// Says how tables are read.
+fn announce_psql(server: &tapline_psql::Server) {
+    let address = server.address();
+    let (host, port) = (address.ip(), address.port());
+    say!("psql: psql \"host={host} port={port} user=tapline dbname=tapline\"; \\dt lists the queries as tables");
 }

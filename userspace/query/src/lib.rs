@@ -56,6 +56,7 @@ pub use edit::{Change, Edited, Literal, Parts};
 pub use elements::check_elements;
 pub use error::{Place, SqlError};
 pub use flow_table::FlowTable;
+pub use limits::{check_size, with_stack};
 pub use lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
 pub use names::{COMPLETENESS, STATUS, WINDOW_END, WINDOW_START};
 pub use partial::PartialSlot;

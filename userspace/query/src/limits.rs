@@ -18,8 +18,11 @@ const OPERATORS_MAX: usize = 1000;
 /// Octets of stack that planning may use; untouched ones cost nothing.
 const PLANNING_STACK_OCTETS: usize = 64 << 20;
 
-/// Refuses a text that is too large.
-pub(crate) fn check(sql: &str) -> Result<(), SqlError> {
+/// Refuses a text that is too large: what walks it may take a stack as deep as it is long.
+///
+/// # Errors
+/// When it is.
+pub fn check_size(sql: &str) -> Result<(), SqlError> {
     if sql.len() > SQL_LENGTH_MAX {
         let message = format!("the query has {} characters, more than {SQL_LENGTH_MAX}", sql.len());
         return Err(SqlError::new(message, "split it into several queries"));
@@ -33,7 +36,7 @@ pub(crate) fn check(sql: &str) -> Result<(), SqlError> {
 }
 
 /// Plans on a stack that is large enough for every query within the limits.
-pub(crate) fn with_stack<T>(plan: impl FnOnce() -> T) -> T {
+pub fn with_stack<T>(plan: impl FnOnce() -> T) -> T {
     stacker::grow(PLANNING_STACK_OCTETS, plan)
 }
 

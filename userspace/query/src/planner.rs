@@ -86,7 +86,7 @@ impl Planner {
     /// # Errors
     /// What is wrong with it, where, and what would be right.
     pub fn plan(&self, sql: &str) -> Result<ContinuousQuery, SqlError> {
-        limits::check(sql)?;
+        limits::check_size(sql)?;
         limits::with_stack(|| self.plan_statement(sql)).map_err(|refusal| self.explain_refusal(refusal, sql))
     }
 

@@ -14,9 +14,16 @@ use crate::standing::StandingLookups;
 use crate::window_functions::window_functions;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::Result;
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
+use datafusion::functions::core::planner::CoreFunctionPlanner;
+use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
+use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
+use datafusion::functions::{core, datetime, regex, string, unicode};
+use datafusion::functions_aggregate::planner::AggregateFunctionPlanner;
+use datafusion::functions_window::planner::WindowFunctionPlanner;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::registry::FunctionRegistry as _;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
@@ -42,9 +49,13 @@ impl Session {
     /// # Panics
     /// Never: the names registered here are distinct.
     pub(crate) fn new(tables: &Arc<Tables>) -> Self {
-        let builder = SessionStateBuilder::new().with_config(options());
-        let builder = builder.with_expr_planners(vec![Arc::new(Expressions)]);
-        let mut state = builder.with_default_features().with_optimizer_rules(rules()).build();
+        let builder = SessionStateBuilder::new().with_config(options()).with_optimizer_rules(rules());
+        let builder = builder.with_expr_planners(expr_planners());
+        let builder = builder.with_scalar_functions(datafusions_scalar_functions());
+        let builder = builder.with_aggregate_functions(SessionStateDefaults::default_aggregate_functions());
+        let builder = builder.with_window_functions(SessionStateDefaults::default_window_functions());
+        let table_functions = SessionStateDefaults::default_table_functions();
+        let mut state = builder.with_table_function_list(table_functions).build();
         let borrowed = borrowed_functions(&state);
         register_functions(&mut state, tables);
         let _ = state.register_expr_planner(Arc::new(WideIntegers));
@@ -102,6 +113,25 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules
 }
 
+/// Ours before DataFusion's.
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![
+        Arc::new(Expressions),
+        Arc::new(CoreFunctionPlanner::default()),
+        Arc::new(DatetimeFunctionPlanner),
+        Arc::new(UnicodeFunctionPlanner),
+        Arc::new(AggregateFunctionPlanner),
+        Arc::new(WindowFunctionPlanner),
+    ]
+}
+
+/// DataFusion's functions that a query may call. Its own list is that of the features which any crate of the build
+/// switches on, and what a query may say must not depend on who else is built.
+fn datafusions_scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    [core::functions(), datetime::functions(), regex::functions(), unicode::functions(), string::functions()]
+        .concat()
+}
+
 fn register_functions(state: &mut SessionState, tables: &Arc<Tables>) {
     for function in scalar_functions(tables).into_iter().chain(window_functions()) {
         let _ = state.register_udf(Arc::new(function));
@@ -120,4 +150,21 @@ fn names_of_functions(state: &SessionState) -> Vec<String> {
         ELEMENT_FUNCTIONS.map(str::to_owned).to_vec(),
     ];
     names.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_else_is_built_adds_no_functions() {
+        let functions = Session::new(&Arc::default()).functions;
+        // Of DataFusion's features that are none of ours.
+        for name in ["array_length", "make_array", "md5", "sha256", "encode", "abs", "sqrt"] {
+            assert!(!functions.iter().any(|function| function == name), "{name}");
+        }
+        for name in ["lower", "date_trunc", "regexp_like", "strpos", "coalesce", "count", "row_number"] {
+            assert!(functions.iter().any(|function| function == name), "{name}");
+        }
+    }
 }

@@ -42,6 +42,8 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "dumpcap", package: "wireshark-common", purposes: &[Purpose::Test] },
     Tool { program: "python3", package: "python3", purposes: &[Purpose::Test, Purpose::Conformance] },
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "psql", package: "postgresql-client", purposes: &[Purpose::Test] },
+    Tool { program: "openssl", package: "openssl", purposes: &[Purpose::Test] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },

@@ -1,0 +1,390 @@
+//! A node over PostgreSQL's protocol: psql and psycopg get what the API gives, and nobody who may not.
+
+use super::node::{kept_rows, node, query, wait_for};
+use super::sender::{Load, free_port};
+use harness::node::Node;
+use harness::tapline;
+use serde_json::Value;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tapline_trafficgen::exports::{ExportPlan, Protocol};
+
+const BY_SECOND: &str =
+    "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('1 second')";
+const TALKERS: &str =
+    "SELECT src_ip, src_port, sum(octets) AS octets FROM flows GROUP BY src_ip, src_port, tumble('1 second')";
+/// Connections that a node answers at once.
+const CONNECTIONS_MAX: usize = 64;
+const SECRET: &str = "open sesame";
+
+/// Whether psql is there.
+fn has_psql() -> bool {
+    let is_there = Command::new("psql").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        println!("skipped: psql is not installed (`cargo xtask setup --for test` installs it)");
+    }
+    is_there
+}
+
+/// The Python that has psycopg, where `cargo xtask setup` puts it.
+fn psycopg() -> Option<PathBuf> {
+    let test = std::env::current_exe().unwrap();
+    let python = test.ancestors().nth(3)?.join("psycopg/bin/python");
+    python.is_file().then_some(python)
+}
+
+/// A file of these tests.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/psql").join(name)
+}
+
+/// A node without queries that answers clients at `psql`, and the port that it has there.
+fn started(psql: &str, arguments: &[&str]) -> (Node, u16, u16) {
+    let exports = free_port();
+    let node = node(exports, &[&["--bare", "--psql", psql], arguments].concat());
+    node.wait_for("dbname=tapline");
+    let told = node.told();
+    let (_, port) = told.split_once("psql \"host=").unwrap().1.split_once("port=").unwrap();
+    let port = port.split(' ').next().unwrap().parse().unwrap();
+    (node, port, exports)
+}
+
+/// A node with two queries, after so many records that both have used.
+fn loaded() -> (Node, u16) {
+    let (node, port, exports) = started("127.0.0.1:0", &[]);
+    assert_eq!(node.ask(&["queries", "add", "by_second", BY_SECOND]).code, Some(0));
+    assert_eq!(node.ask(&["queries", "add", "top-talkers", TALKERS]).code, Some(0));
+    let plan = ExportPlan { autonomous_systems: 20, ..ExportPlan::new(Protocol::NetflowV9, 3) };
+    let sent = Load { plan, exporters: 2, datagrams: 100, datagrams_a_nap: 5 }.send(exports).sent;
+    wait_for(&node, "by_second", sent.records);
+    wait_for(&node, "top-talkers", sent.records);
+    let begun = Instant::now();
+    for name in ["by_second", "top-talkers"] {
+        while sum(&kept_rows(&node, name), "octets") < sent.octets {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no window came");
+        }
+    }
+    (node, port)
+}
+
+fn sum(rows: &[Value], column: &str) -> u64 {
+    rows.iter().map(|row| row[column].as_u64().unwrap()).sum()
+}
+
+/// How psql is told where to connect.
+fn target(port: u16, more: &str) -> String {
+    format!("host=127.0.0.1 port={port} user=tapline dbname=tapline connect_timeout=20 {more}")
+}
+
+/// What psql says, and whether it ends well.
+fn run_psql(target: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new("psql");
+    command.args(["--no-psqlrc", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]);
+    command.arg("--dbname").arg(target).args(arguments).env("PGCLIENTENCODING", "UTF8").env_remove("PGPASSWORD");
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// What psql prints for a statement.
+fn psql(port: u16, statement: &str) -> String {
+    let (is_fine, said) = run_psql(&target(port, ""), &["--command", statement]);
+    assert!(is_fine, "{statement}: {said}");
+    said.trim_end().to_owned()
+}
+
+/// Why psql does not get an answer.
+fn refused(port: u16, statement: &str) -> String {
+    let (is_fine, said) = run_psql(&target(port, ""), &["--command", statement]);
+    assert!(!is_fine, "{statement}: {said}");
+    said
+}
+
+#[test]
+fn tables_are_what_the_api_says() {
+    if !has_psql() {
+        return;
+    }
+    let (node, port) = loaded();
+    let rows = kept_rows(&node, "by_second");
+    let sums = format!("{}|{}|{}", rows.len(), sum(&rows, "records"), sum(&rows, "octets"));
+    assert_eq!(psql(port, "SELECT count(*), sum(records), sum(octets) FROM by_second"), sums);
+    let talkers = kept_rows(&node, "top-talkers");
+    let sums = format!("{}|{}", talkers.len(), sum(&talkers, "octets"));
+    for name in ["\"top-talkers\"", "top_talkers"] {
+        assert_eq!(psql(port, &format!("SELECT count(*), sum(octets) FROM {name}")), sums);
+    }
+    // Addresses are text, numbers are numbers, and our functions know both.
+    let first = psql(port, "SELECT src_ip, src_port FROM top_talkers ORDER BY octets DESC, src_ip, src_port LIMIT 1");
+    let (address, source_port) = first.split_once('|').unwrap();
+    let of_first = |row: &&Value| row["src_ip"] == address && row["src_port"].to_string() == source_port;
+    assert!(talkers.iter().any(|row| of_first(&row)), "{first}");
+    let inside = format!("SELECT cidr(src_ip, '{address}'), network(src_ip, 32, 128) FROM top_talkers WHERE src_ip = '{address}' LIMIT 1");
+    assert_eq!(psql(port, &inside), format!("t|{address}"));
+    let used = query(&node, "by_second")["used"].to_string();
+    assert_eq!(psql(port, "SELECT used FROM queries WHERE name = 'by_second'"), used);
+    let fate = "SELECT count FROM ledger WHERE kind = 'query' AND name = 'by_second' AND fate = 'used'";
+    assert_eq!(psql(port, fate), used);
+    assert_eq!(psql(port, "SELECT state, lost FROM sources"), "open|0");
+    assert_eq!(node.ask(&["queries", "drop", "by_second"]).code, Some(0));
+    assert!(refused(port, "SELECT * FROM by_second").contains("not found"));
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn psql_finds_its_way() {
+    if !has_psql() {
+        return;
+    }
+    let (_node, port) = loaded();
+    let tables = psql(port, "\\dt");
+    for name in ["by_second", "top-talkers", "queries", "sources", "ledger"] {
+        assert!(tables.contains(&format!("public|{name}|table|tapline")), "{tables}");
+    }
+    let described = psql(port, "\\d by_second");
+    for column in ["window_start|timestamp with time zone|", "records|bigint|", "completeness|double precision|", "status|text|"] {
+        assert!(described.contains(column), "{described}");
+    }
+    assert!(psql(port, "\\l").contains("tapline|"), "{}", psql(port, "\\l"));
+    for command in ["\\df", "\\dn", "\\dv", "\\d"] {
+        let _ = psql(port, command);
+    }
+    let columns = "SELECT data_type FROM information_schema.columns WHERE table_name = 'by_second' ORDER BY ordinal_position LIMIT 3";
+    assert_eq!(psql(port, columns), "timestamp with time zone\ntimestamp with time zone\nbigint");
+    let several = "SET application_name = 'x'; SHOW application_name; BEGIN; SELECT 1; COMMIT; SELECT 'a', NULL";
+    assert_eq!(psql(port, several).lines().filter(|line| matches!(*line, "x" | "1" | "a|")).count(), 3);
+    let cursor = "BEGIN; DECLARE c CURSOR FOR SELECT * FROM (VALUES (1), (2), (3)) t(n) ORDER BY n; FETCH 2 FROM c; FETCH ALL FROM c; CLOSE c; COMMIT";
+    let fetched = psql(port, cursor);
+    assert_eq!(fetched.lines().filter(|line| matches!(*line, "1" | "2" | "3")).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert!(psql(port, "SELECT version()").starts_with("PostgreSQL 16"));
+    assert_eq!(psql(port, "SHOW timezone"), "UTC");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    if !has_psql() {
+        return;
+    }
+    let (_node, port) = loaded();
+    let long = format!("SELECT {}1", "1+".repeat(5000));
+    for (statement, expected) in [
+        ("INSERT INTO by_second VALUES (1)", "INSERT is not possible"),
+        ("CREATE TABLE t (n int)", "CREATE is not possible"),
+        ("DROP TABLE by_second", "DROP is not possible"),
+        ("COPY by_second TO '/tmp/x'", "COPY is not possible"),
+        ("SELECT * INTO t FROM by_second", "read"),
+        ("SELECT src_ip FROM packets", "packets is a stream"),
+        ("SELECT count(*) FROM flows GROUP BY tumble('1 second')", "tapline queries add NAME"),
+        ("SELECT * FROM '/etc/passwd'", "passwd"),
+        ("SELECT nothing FROM by_second", "nothing"),
+        ("SELEC", "SELEC"),
+        (&long, "operators"),
+    ] {
+        let said = refused(port, statement);
+        assert!(said.contains(expected), "{statement}: {said}");
+    }
+    // Over a connection, what comes after is answered, but for a transaction.
+    let mut lines = Command::new("psql");
+    lines.args(["--no-psqlrc", "--no-align", "--tuples-only", "--dbname", &target(port, "")]);
+    lines.args(["--command", "SELEC", "--command", "SELECT 41 + 1"]);
+    assert!(String::from_utf8_lossy(&lines.output().unwrap().stdout).contains("42"));
+    assert!(refused(port, "BEGIN; SELECT nothing; SELECT 1").contains("nothing"));
+}
+
+#[test]
+fn clients_find_what_they_begin_with() {
+    if !has_psql() {
+        return;
+    }
+    let (_node, port) = loaded();
+    for name in ["grafana.sql", "dbeaver.sql"] {
+        let (is_fine, said) = run_psql(&target(port, ""), &["--file", file(name).to_str().unwrap()]);
+        assert!(is_fine, "{name}: {said}");
+    }
+    let tables = "SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_type = 'BASE TABLE'";
+    assert!(psql(port, tables).contains("\"top-talkers\""));
+}
+
+#[test]
+fn psycopg_gets_what_the_api_says() {
+    let Some(python) = psycopg() else {
+        println!("skipped: psycopg is not installed (`cargo xtask setup --for test` installs it)");
+        return;
+    };
+    let (node, port) = loaded();
+    let rows = kept_rows(&node, "by_second");
+    let output =
+        Command::new(python).arg("-B").arg(file("psycopg_asks.py")).arg(target(port, "")).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    let got: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(got["sums"], serde_json::json!([rows.len(), sum(&rows, "records")]));
+    assert_eq!((&got["binary_rows"], &got["fetched"]), (&rows.len().into(), &rows.len().into()));
+    assert_eq!((&got["state"], &got["after"]), (&"running".into(), &1.into()));
+    assert!(got["refused"].as_str().unwrap().starts_with("INSERT is not possible"), "{got}");
+    assert!(got["cancelled_within_s"].as_f64().unwrap() < 10.0, "{got}");
+}
+
+#[test]
+fn a_password_is_asked_for_where_there_is_one() {
+    if !has_psql() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, format!("{SECRET}\nnot this\n")).unwrap();
+    let (_node, port, _) = started("127.0.0.1:0", &["--psql-password-file", password.to_str().unwrap()]);
+    let ask = |password: &str| {
+        let target = target(port, &format!("password='{password}'"));
+        run_psql(&target, &["--no-password", "--command", "SELECT 1"])
+    };
+    assert_eq!(ask(SECRET), (true, "1\n".to_owned()));
+    let (is_fine, said) = ask("open barley");
+    assert!(!is_fine && said.contains("the password of the user tapline is another one"), "{said}");
+    let (is_fine, said) = run_psql(&target(port, ""), &["--no-password", "--command", "SELECT 1"]);
+    assert!(!is_fine && said.contains("no password supplied"), "{said}");
+    let strangers = format!("host=127.0.0.1 port={port} user=root dbname=tapline password='{SECRET}'");
+    let (is_fine, said) = run_psql(&strangers, &["--no-password", "--command", "SELECT 1"]);
+    assert!(!is_fine && said.contains("the user is tapline"), "{said}");
+}
+
+/// A certificate and its key, in a folder.
+fn certificate(folder: &Path) -> [String; 2] {
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    command.args(["-days", "2", "-subj", "/CN=localhost", "-keyout", &key, "-out", &certificate]);
+    let made = command.output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    [certificate, key]
+}
+
+#[test]
+fn other_machines_need_a_password_and_tls() {
+    if !has_psql() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = certificate(folder.path());
+    let [certificate, key] = [certificate.as_str(), key.as_str()];
+    let password = folder.path().join("password");
+    fs::write(&password, SECRET).unwrap();
+    let password = password.to_str().unwrap();
+    let url = format!("udp://127.0.0.1:{}", free_port());
+    let start = |arguments: &[&str]| {
+        let all = [&["run", "--api", "127.0.0.1:0", "--bare", "--listen", &url, "--for", "1s"], arguments].concat();
+        tapline(&all)
+    };
+    let hidden = ["--psql-certificate", certificate, "--psql-key", key];
+    for arguments in [&[][..], &["--psql-password-file", password], &hidden] {
+        let ended = start(&[&["--psql", "0.0.0.0:0"][..], arguments].concat());
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains("without a password and TLS"), "{}", ended.stderr);
+    }
+    let ended = start(&["--psql", "127.0.0.1:0", "--psql-certificate", "/no/such", "--psql-key", key]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("psql_certificate /no/such cannot be read"), "{}", ended.stderr);
+    let ended = start(&["--psql-key", key]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("give --psql"), "{}", ended.stderr);
+    let arguments = [&["--psql-password-file", password], &hidden[..]].concat();
+    let (_node, port, _) = started("0.0.0.0:0", &arguments);
+    let ask = |mode: &str| {
+        let target = target(port, &format!("password='{SECRET}' sslmode={mode}"));
+        run_psql(&target, &["--no-password", "--command", "SELECT 1"])
+    };
+    assert_eq!(ask("require"), (true, "1\n".to_owned()));
+    let (is_fine, said) = ask("disable");
+    assert!(!is_fine && said.contains("are encrypted; add sslmode=require"), "{said}");
+}
+
+/// A startup packet, as psql sends it.
+fn startup() -> Vec<u8> {
+    let body = b"\0\x03\0\0user\0tapline\0database\0tapline\0\0";
+    [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], body].concat()
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    stream
+}
+
+/// Octets that look random, and are the same in each run.
+fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+#[test]
+fn whatever_is_sent_the_node_goes_on() {
+    if !has_psql() {
+        return;
+    }
+    let (node, port, _) = started("127.0.0.1:0", &[]);
+    let send = |octets: &[u8]| {
+        let mut stream = connect(port);
+        // It may be closed from the other side by now.
+        let _ = stream.write_all(octets);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut vec![]);
+    };
+    let before = node.resident_octets();
+    for seed in 0..200 {
+        send(&noise(seed, 64));
+        send(&[startup(), noise(seed, 64)].concat());
+        let kind = b"QPBDECHSXdcfp"[usize::try_from(seed).unwrap() % 13];
+        let length = u32::try_from(seed % 40).unwrap().to_be_bytes();
+        send(&[startup(), vec![kind], length.to_vec(), noise(seed, 40)].concat());
+    }
+    for end in 0..startup().len() {
+        send(&startup()[..end]);
+    }
+    // A message that says it is a gigabyte, and one that is more than two megabytes.
+    send(&[startup(), b"Q\x3f\xff\xff\xff".to_vec(), vec![b'x'; 1 << 20]].concat());
+    send(&[startup(), b"Q\x00\x20\x00\x04".to_vec(), vec![b'x'; 2 << 20]].concat());
+    assert!(node.resident_octets() < before + (256 << 20), "it grows");
+    assert_eq!(psql(port, "SELECT 1"), "1");
+    assert!(!node.told().contains("panicked"), "{}", node.told());
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn so_many_connections_are_answered_and_more_are_told() {
+    if !has_psql() {
+        return;
+    }
+    let (_node, port, _) = started("127.0.0.1:0", &[]);
+    let mut answers = vec![];
+    let streams: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = connect(port);
+            let _ = stream.write_all(&startup());
+            stream
+        })
+        .collect();
+    for mut stream in &streams {
+        let mut first = [0];
+        answers.push(stream.read(&mut first).map_or(0, |_| first[0]));
+    }
+    let answered = answers.iter().filter(|answer| **answer == b'R').count();
+    assert_eq!(answered, CONNECTIONS_MAX, "{answers:?}");
+    assert!(answers.contains(&b'E'), "{answers:?}");
+    assert!(refused(port, "SELECT 1").contains("connections to this node"));
+    drop(streams);
+    // Who says nothing is left after a while, and makes room.
+    let silent: Vec<TcpStream> = (0..CONNECTIONS_MAX).map(|_| connect(port)).collect();
+    let begun = Instant::now();
+    while !run_psql(&target(port, ""), &["--command", "SELECT 1"]).0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "there is no room");
+    }
+    drop(silent);
+}

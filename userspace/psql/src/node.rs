@@ -1,0 +1,114 @@
+//! What all connections share: the tables, and who can be asked to stop.
+
+use crate::cancel::Cancels;
+use crate::functions;
+use crate::information::Information;
+use crate::said::Said;
+use crate::startup::USER;
+use datafusion::catalog::CatalogProvider as _;
+use datafusion::common::Result;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
+use datafusion::prelude::{SQLOptions, SessionContext};
+use datafusion::sql::parser;
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion_pg_catalog::pg_catalog::context::{PgCatalogContextProvider, Role};
+use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
+use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use futures::executor::block_on;
+use std::sync::Arc;
+use tapline_catalog::Catalog;
+use tapline_lookup::Tables;
+use tapline_query::{check_size, with_stack};
+use tapline_tables::{CATALOG, SCHEMA};
+use tokio::task::spawn_blocking;
+
+/// The schema in which the SQL standard has its catalogs.
+const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// A node as connections see it.
+pub(crate) struct Node {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) cancels: Arc<Cancels>,
+    context: SessionContext,
+    parser: PostgresCompatibilityParser,
+}
+
+impl Node {
+    /// The tables of a catalog, and those by which clients find them.
+    ///
+    /// # Errors
+    /// Never: all names are distinct.
+    pub(crate) fn new(catalog: Arc<Catalog>, lookups: &Arc<Tables>) -> Result<Self> {
+        let context = tapline_tables::context(&catalog, lookups)?;
+        if let Some(tables) = context.catalog(CATALOG)
+            && let Some(schema) = tables.schema(SCHEMA)
+        {
+            tables.register_schema(INFORMATION_SCHEMA, Arc::new(Information::new(schema)))?;
+        }
+        setup_pg_catalog(&context, CATALOG, Roles).map_err(|error| *error)?;
+        functions::all().into_iter().for_each(|function| context.register_udf(function));
+        let (cancels, parser) = (Arc::default(), PostgresCompatibilityParser::new());
+        Ok(Self { catalog, cancels, context, parser })
+    }
+
+    /// The statements of a text, in words that are understood here.
+    pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Statement>, Said> {
+        check_size(sql).map_err(|error| Said::new("54001", error.to_string()))?;
+        self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))
+    }
+
+    /// What a statement does, which is to read.
+    pub(crate) fn plan(&self, statement: Statement) -> Result<LogicalPlan, Said> {
+        let statement = parser::Statement::Statement(Box::new(statement));
+        let plan = block_on(self.context.state().statement_to_plan(statement))?;
+        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reads.verify_plan(&plan).map_err(|_| Said::new("25006", "a node's tables are only read"))?;
+        Ok(plan)
+    }
+
+    /// What runs for a plan. Tables are read here.
+    pub(crate) fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, Said> {
+        Ok(block_on(self.context.state().create_physical_plan(plan))?)
+    }
+
+    /// The rows of what runs.
+    pub(crate) fn run(&self, physical: Arc<dyn ExecutionPlan>) -> Result<SendableRecordBatchStream, Said> {
+        Ok(execute_stream(physical, self.context.task_ctx())?)
+    }
+
+    /// Does something that takes its time, and a large stack. Whatever is wrong in it, the connection goes on.
+    pub(crate) async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: impl FnOnce(&Self) -> Result<T, Said> + Send + 'static,
+    ) -> Result<T, Said> {
+        let node = Arc::clone(self);
+        let done = spawn_blocking(move || with_stack(|| what(&node))).await;
+        done.unwrap_or_else(|_| Err(Said::internal()))
+    }
+}
+
+/// Who there is: one user, who reads.
+#[derive(Clone, Debug)]
+struct Roles;
+
+#[async_trait::async_trait]
+impl PgCatalogContextProvider for Roles {
+    async fn roles(&self) -> Vec<String> {
+        vec![USER.to_owned()]
+    }
+
+    async fn role(&self, name: &str) -> Option<Role> {
+        (name == USER).then(|| Role {
+            name: USER.to_owned(),
+            is_superuser: false,
+            can_login: true,
+            can_create_db: false,
+            can_create_role: false,
+            can_create_user: false,
+            can_replication: false,
+            grants: vec![],
+            inherited_roles: vec![],
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! What a statement does.
+//!
+//! A node's tables are read; beside that there are statements about the connection itself, by which clients begin,
+//! which do nothing here but what they are told of. Everything else is refused.
+
+use crate::node::Node;
+use crate::parameters::{Parameter, parameters};
+use crate::said::Said;
+use crate::settings::Settings;
+use crate::streams;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    CloseCursor, Declare, DeclareType, Expr, FetchDirection, Ident, ObjectName, Set, Statement,
+};
+
+/// A statement that was read.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) work: Work,
+    pub(crate) parameters: Vec<Parameter>,
+}
+
+/// What it does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Gives rows, under a name that clients know it by.
+    Rows(LogicalPlan, &'static str),
+    /// Keeps a statement's rows under a name, from which they are fetched.
+    Declare(String, LogicalPlan),
+    /// Gives rows of a cursor: so many, or all.
+    Fetch(String, Option<usize>),
+    /// Forgets a cursor, or all.
+    Close(Option<String>),
+    /// Forgets a statement, or all.
+    Deallocate(Option<String>),
+    /// Keeps a setting.
+    Set(String, String),
+    /// Forgets all settings.
+    Reset,
+    /// Forgets all that is kept.
+    DiscardAll,
+    /// Begins a transaction, in which nothing changes.
+    Begin,
+    /// Ends it; what it is called.
+    End(&'static str),
+    /// Goes back in it to where nothing had gone wrong.
+    GoBack,
+    /// Nothing; what it is called.
+    Nothing(&'static str),
+}
+
+impl Work {
+    /// Whether it may be done after something went wrong in a transaction.
+    pub(crate) const fn mends_transaction(&self) -> bool {
+        matches!(self, Self::End(_) | Self::GoBack)
+    }
+}
+
+/// What a statement does; of its parameters the types that the client knows, or 0.
+pub(crate) fn prepare(
+    node: &Node,
+    statement: Statement,
+    settings: &Settings,
+    known: &[u32],
+) -> Result<Prepared, Said> {
+    let work = match statement {
+        Statement::Query(_) => rows(node, statement, "SELECT")?,
+        Statement::Explain { .. } | Statement::ExplainTable { .. } => rows(node, statement, "EXPLAIN")?,
+        Statement::ShowVariable { variable } => show(node, &variable, settings)?,
+        Statement::Declare { stmts } => declare(node, stmts)?,
+        Statement::Fetch { name, direction, .. } => Work::Fetch(name.value, fetched(&direction)?),
+        Statement::Close { cursor: CloseCursor::All } => Work::Close(None),
+        Statement::Close { cursor: CloseCursor::Specific { name } } => Work::Close(Some(name.value)),
+        Statement::Deallocate { name, .. } => {
+            Work::Deallocate((!name.value.eq_ignore_ascii_case("all")).then_some(name.value))
+        }
+        Statement::Set(set) => self::set(set),
+        Statement::Reset(_) => Work::Reset,
+        Statement::Discard { .. } => Work::DiscardAll,
+        Statement::StartTransaction { .. } => Work::Begin,
+        Statement::Commit { .. } => Work::End("COMMIT"),
+        Statement::Rollback { savepoint: Some(_), .. } => Work::GoBack,
+        Statement::Rollback { .. } => Work::End("ROLLBACK"),
+        Statement::Savepoint { .. } => Work::Nothing("SAVEPOINT"),
+        Statement::ReleaseSavepoint { .. } => Work::Nothing("RELEASE"),
+        Statement::UNLISTEN { .. } => Work::Nothing("UNLISTEN"),
+        other => return Err(refused(&other)),
+    };
+    let parameters = match &work {
+        Work::Rows(plan, _) | Work::Declare(_, plan) => parameters(plan, known)?,
+        _ => vec![],
+    };
+    Ok(Prepared { work, parameters })
+}
+
+fn rows(node: &Node, statement: Statement, called: &'static str) -> Result<Work, Said> {
+    streams::refuse(node, &statement)?;
+    Ok(Work::Rows(node.plan(statement)?, called))
+}
+
+/// A setting as a row.
+fn show(node: &Node, variable: &[Ident], settings: &Settings) -> Result<Work, Said> {
+    let words: Vec<String> = variable.iter().map(|word| word.value.to_ascii_lowercase()).collect();
+    let name = match words.join(" ").as_str() {
+        "time zone" => "TimeZone".to_owned(),
+        "transaction isolation level" => "transaction_isolation".to_owned(),
+        _ => words.join("."),
+    };
+    let Some(value) = settings.get(&name) else {
+        return Err(Said::new("42704", format!("there is no setting {name:?}; SELECT * FROM pg_settings lists some")));
+    };
+    let sql = format!("SELECT '{}' AS \"{}\"", value.replace('\'', "''"), name.replace('"', "\"\""));
+    match node.statements(&sql)?.pop() {
+        Some(statement) => Ok(Work::Rows(node.plan(statement)?, "SHOW")),
+        None => Err(Said::internal()),
+    }
+}
+
+fn declare(node: &Node, declared: Vec<Declare>) -> Result<Work, Said> {
+    let declared: Result<[Declare; 1], _> = declared.try_into();
+    if let Ok([declared]) = declared
+        && declared.declare_type == Some(DeclareType::Cursor)
+        && declared.binary != Some(true)
+        && let ([name], Some(query)) = (declared.names.as_slice(), declared.for_query)
+        && let Work::Rows(plan, _) = rows(node, Statement::Query(query), "SELECT")?
+    {
+        return Ok(Work::Declare(name.value.clone(), plan));
+    }
+    Err(Said::new("0A000", "only DECLARE NAME CURSOR FOR SELECT … is possible"))
+}
+
+/// How many rows are fetched; all of them where it is `None`.
+fn fetched(direction: &FetchDirection) -> Result<Option<usize>, Said> {
+    let rows = match direction {
+        FetchDirection::Next | FetchDirection::Forward { limit: None } => return Ok(Some(1)),
+        FetchDirection::All | FetchDirection::ForwardAll => return Ok(None),
+        FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => limit.to_string(),
+        _ => return Err(Said::new("55000", "a cursor goes forward only; write FETCH 10 FROM NAME")),
+    };
+    let rows = rows.parse().map_err(|_| Said::new("22023", format!("{rows} is no number of rows")))?;
+    Ok(Some(rows))
+}
+
+fn set(set: Set) -> Work {
+    let text = |value: &Expr| value.to_string().trim_matches(['\'', '"']).to_owned();
+    match set {
+        Set::SingleAssignment { variable, values, .. } => {
+            let values: Vec<String> = values.iter().map(text).collect();
+            Work::Set(name_of(&variable), values.join(", "))
+        }
+        // Roles, time zones, characteristics of transactions: nothing here depends on them.
+        _ => Work::Nothing("SET"),
+    }
+}
+
+fn name_of(variable: &ObjectName) -> String {
+    variable.to_string().trim_matches('"').to_owned()
+}
+
+/// Why a statement is not done.
+fn refused(statement: &Statement) -> Said {
+    let text = statement.to_string();
+    let verb = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+    let how = match verb.as_str() {
+        "PREPARE" | "EXECUTE" => {
+            return Said::new("0A000", format!("{verb} is not possible as SQL; clients prepare statements by the protocol"));
+        }
+        "COPY" => "psql writes rows into a file by \\o FILE",
+        _ => "queries are added by `tapline queries add NAME SQL`",
+    };
+    Said::new("25006", format!("{verb} is not possible, since a node's tables are only read; {how}"))
+}

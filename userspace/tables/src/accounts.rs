@@ -1,0 +1,167 @@
+//! `queries`, `sources` and `ledger`: how everything stands, and what became of all records.
+
+use crate::listing::{Cells, Listing, columns, signed};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::Result;
+use std::sync::Arc;
+use tapline_catalog::{Catalog, QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
+
+/// Makes the rows of a table of what a node says of itself.
+type Shown = fn(&Snapshot) -> Result<RecordBatch>;
+
+/// The tables, by name.
+const ACCOUNTS: [(&str, Shown); 3] = [
+    ("ledger", |snapshot| ledger(&snapshot.sources, &snapshot.queries)),
+    ("queries", |snapshot| queries(&snapshot.queries)),
+    ("sources", |snapshot| sources(&snapshot.sources)),
+];
+
+/// Their names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ACCOUNTS.into_iter().map(|(name, _)| name)
+}
+
+/// The one of this name.
+pub(crate) fn table(catalog: &Arc<Catalog>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    let Some((_, shown)) = ACCOUNTS.into_iter().find(|(known, _)| *known == name) else { return Ok(None) };
+    let snapshot = catalog.snapshot();
+    let schema = shown(&Snapshot { sources: vec![], queries: vec![], ..snapshot })?.schema();
+    let catalog = Arc::clone(catalog);
+    Ok(Some(Arc::new(Listing::new(schema, move || shown(&catalog.snapshot())))))
+}
+
+fn queries(queries: &[QueryStatus]) -> Result<RecordBatch> {
+    let text = |of: fn(&QueryStatus) -> String| Cells::texts(queries.iter().map(of));
+    let number = |of: fn(&QueryStatus) -> u64| Cells::numbers(queries.iter().map(of));
+    columns([
+        ("name", text(|query| query.definition.name.clone())),
+        ("sql", text(|query| query.definition.sql.clone())),
+        ("note", text(|query| query.definition.options.note.clone())),
+        ("state", text(|query| query_state(query).0.to_owned())),
+        ("reason", Cells::Text(queries.iter().map(|query| query_state(query).1).collect())),
+        ("since", Cells::Time(queries.iter().map(|query| Some(query.since)).collect())),
+        ("streams", text(|query| query.streams.join(", "))),
+        ("delivered", number(|query| query.ledger.delivered)),
+        ("used", number(|query| query.ledger.used)),
+        ("filtered", number(|query| query.ledger.filtered)),
+        ("late", number(|query| query.ledger.late)),
+        ("dropped", number(|query| query.ledger.dropped)),
+        ("folded", number(|query| query.ledger.folded)),
+        ("octets_held", number(|query| query.octets_held)),
+        ("groups_held", number(|query| query.groups_held)),
+        ("ns_a_row", Cells::Number(queries.iter().map(|query| query.ns_a_row.map(signed)).collect())),
+        ("results_lost", number(|query| query.results_lost)),
+        (
+            "last_window_start",
+            Cells::Time(queries.iter().map(|query| query.last_window.map(|window| window.start)).collect()),
+        ),
+        (
+            "last_window_end",
+            Cells::Time(queries.iter().map(|query| query.last_window.map(|window| window.end)).collect()),
+        ),
+    ])
+}
+
+/// Whether it gives results, and why not, or not all.
+fn query_state(query: &QueryStatus) -> (&'static str, Option<String>) {
+    match &query.state {
+        QueryRunState::Running => ("running", query.held_back.clone()),
+        QueryRunState::Waiting(sources) if sources.is_empty() => {
+            ("waiting", Some("no source of this node carries what it reads".to_owned()))
+        }
+        QueryRunState::Waiting(sources) => ("waiting", Some(format!("waits for {}", sources.join(", ")))),
+        QueryRunState::Failed(why) => ("failed", Some(why.clone())),
+    }
+}
+
+fn sources(sources: &[SourceStatus]) -> Result<RecordBatch> {
+    let text = |of: fn(&SourceStatus) -> String| Cells::texts(sources.iter().map(of));
+    let number = |of: fn(&SourceStatus) -> u64| Cells::numbers(sources.iter().map(of));
+    columns([
+        ("name", text(|source| source.name.clone())),
+        ("kind", text(|source| source.kind.to_owned())),
+        ("state", text(|source| source_state(source).0.to_owned())),
+        ("reason", Cells::Text(sources.iter().map(|source| source_state(source).1).collect())),
+        ("since", Cells::Time(sources.iter().map(|source| Some(source.since)).collect())),
+        ("unit", text(|source| source.unit.to_owned())),
+        ("offered", number(|source| source.ledger.offered)),
+        ("delivered", number(|source| source.ledger.delivered)),
+        ("control", number(|source| source.ledger.control)),
+        ("undecodable", number(|source| source.ledger.undecodable)),
+        ("dropped", number(|source| source.ledger.dropped)),
+        ("lost", number(|source| source.ledger.lost_before_us)),
+        ("octets", number(|source| source.octets)),
+        ("messages", number(|source| source.messages)),
+    ])
+}
+
+fn source_state(source: &SourceStatus) -> (&'static str, Option<String>) {
+    match &source.state {
+        SourceState::Open => ("open", None),
+        SourceState::Unused => ("unused", None),
+        SourceState::Absent(why) => ("absent", Some(why.clone())),
+    }
+}
+
+/// A row a fate, so that fates can be summed, compared and drawn.
+fn ledger(sources: &[SourceStatus], queries: &[QueryStatus]) -> Result<RecordBatch> {
+    let of_sources = sources.iter().flat_map(|source| {
+        let fates = source_fates(source);
+        fates.map(move |(fate, count)| ("source", source.name.clone(), source.unit, fate, count))
+    });
+    let of_queries = queries.iter().flat_map(|query| {
+        let fates = query_fates(query);
+        fates.map(move |(fate, count)| ("query", query.definition.name.clone(), "rows", fate, count))
+    });
+    let rows: Vec<_> = of_sources.chain(of_queries).collect();
+    columns([
+        ("kind", Cells::texts(rows.iter().map(|row| row.0))),
+        ("name", Cells::texts(rows.iter().map(|row| row.1.as_str()))),
+        ("unit", Cells::texts(rows.iter().map(|row| row.2))),
+        ("fate", Cells::texts(rows.iter().map(|row| row.3))),
+        ("count", Cells::numbers(rows.iter().map(|row| row.4))),
+    ])
+}
+
+/// The sum of the others is `offered`.
+fn source_fates(source: &SourceStatus) -> [(&'static str, u64); 6] {
+    let ledger = &source.ledger;
+    [
+        ("offered", ledger.offered),
+        ("delivered", ledger.delivered),
+        ("control", ledger.control),
+        ("undecodable", ledger.undecodable),
+        ("dropped", ledger.dropped),
+        ("lost", ledger.lost_before_us),
+    ]
+}
+
+/// The sum of used, filtered, late and dropped is `delivered`; those that were folded were used.
+fn query_fates(query: &QueryStatus) -> [(&'static str, u64); 6] {
+    let ledger = &query.ledger;
+    [
+        ("delivered", ledger.delivered),
+        ("used", ledger.used),
+        ("filtered", ledger.filtered),
+        ("late", ledger.late),
+        ("dropped", ledger.dropped),
+        ("folded", ledger.folded),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_rows_there_are_columns() {
+        let names = |batch: RecordBatch| {
+            let schema = batch.schema();
+            schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(ledger(&[], &[]).unwrap()), ["kind", "name", "unit", "fate", "count"]);
+        assert_eq!(names(queries(&[]).unwrap()).len(), 19);
+        assert_eq!(names(sources(&[]).unwrap()).len(), 14);
+    }
+}
