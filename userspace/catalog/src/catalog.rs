@@ -29,6 +29,7 @@ use tapline_lookup::{TableStatus, Tables};
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
+use tapline_sinks::Outlet;
 use tapline_sources::{Clock, Notice};
 
 /// Results that wait to be kept.
@@ -84,6 +85,8 @@ pub struct CatalogOptions {
     pub folder: Option<QueryFolder>,
     /// The file in which open windows are kept from one run to the next; without it they are given at the end.
     pub windows: Option<PathBuf>,
+    /// Who stores or sends what queries answer.
+    pub outlets: Vec<Outlet>,
     /// Where it tells what happens.
     pub log: Log,
 }
@@ -101,6 +104,7 @@ pub struct Catalog {
     log: Log,
     reread: Option<Reread>,
     windows: Option<PathBuf>,
+    outlets: Vec<Outlet>,
     started: EventTime,
 }
 
@@ -149,8 +153,8 @@ impl Catalog {
     /// # Errors
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
-        let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, folder, windows, log } =
-            options;
+        let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, .. } = options;
+        let CatalogOptions { folder, windows, outlets, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
@@ -174,6 +178,7 @@ impl Catalog {
             log,
             reread,
             windows,
+            outlets,
         });
         let collector = Arc::clone(&catalog);
         let spawned =
@@ -337,6 +342,7 @@ impl Catalog {
             started: self.started,
             sources: core.inputs.statuses(),
             queries: core.queries.values().map(|entry| core.status(entry)).collect(),
+            outlets: self.outlets.iter().map(Outlet::status).collect(),
         }
     }
 
@@ -372,8 +378,9 @@ impl Catalog {
         core.check_elements(&planned.query)?;
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
-        let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
-        let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
+        let query = Arc::new(planned.query.clone());
+        let results = Arc::new(Results::new(definition.asked(&query, explained.columns.clone())));
+        let subscriber = core.subscriber.clone();
         let allowance = core.allowed(&definition)?;
         // What is held of an earlier run is taken by who runs.
         let beginning = core.beginning(&definition, &query, self.clock.now(), self.log.as_ref());
@@ -435,9 +442,10 @@ impl Catalog {
     fn take(&self, event: Event) {
         match event {
             Event::Result(result) => {
-                if let Some(results) = self.results_of(result.query) {
-                    results.take(result);
-                }
+                let Some(results) = self.results_of(result.query) else { return };
+                let result = Arc::new(result);
+                results.take(&result);
+                self.outlets.iter().for_each(|outlet| outlet.take(results.asked(), &result));
             }
             Event::Notice(_, notice) => self.log.notice(&notice),
             Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),

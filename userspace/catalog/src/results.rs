@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_engine::{ResultColumns, Span, Status, WindowResult};
 use tapline_record::EventTime;
+use tapline_sinks::Asked;
 use tokio::sync::broadcast;
 
 /// Results that are kept of a query: the newest ones, in number and in octets of their rows; one is always kept.
@@ -16,7 +17,7 @@ const WATCHED_MAX: usize = 64;
 /// What a query answered lately.
 #[derive(Debug)]
 pub struct Results {
-    columns: ResultColumns,
+    asked: Arc<Asked>,
     kept: Mutex<Kept>,
     news: broadcast::Sender<Arc<WindowResult>>,
 }
@@ -31,22 +32,26 @@ pub struct Kept {
 }
 
 impl Results {
-    pub(crate) fn new(columns: ResultColumns) -> Self {
-        Self { columns, kept: Mutex::default(), news: broadcast::channel(WATCHED_MAX).0 }
+    pub(crate) fn new(asked: Asked) -> Self {
+        Self { asked: Arc::new(asked), kept: Mutex::default(), news: broadcast::channel(WATCHED_MAX).0 }
+    }
+
+    /// The query.
+    pub(crate) const fn asked(&self) -> &Arc<Asked> {
+        &self.asked
     }
 
     /// The columns of its results.
     #[must_use]
-    pub const fn columns(&self) -> &ResultColumns {
-        &self.columns
+    pub fn columns(&self) -> &ResultColumns {
+        &self.asked.columns
     }
 
     /// Keeps a result, and shows it to whoever watches.
-    pub(crate) fn take(&self, result: WindowResult) {
-        let result = Arc::new(result);
-        self.kept().take(Arc::clone(&result));
+    pub(crate) fn take(&self, result: &Arc<WindowResult>) {
+        self.kept().take(Arc::clone(result));
         // Fails where nobody watches.
-        let _ = self.news.send(result);
+        let _ = self.news.send(Arc::clone(result));
     }
 
     /// The results of the newest so many windows, oldest first; of a query without windows, the newest so many.

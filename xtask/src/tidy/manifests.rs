@@ -16,8 +16,15 @@ const INHERITED_FIELDS: &[&str] = &["version", "edition", "rust-version", "licen
 pub(super) const DEPENDENCY_TABLES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// The folders of the only packages that may depend on DataFusion.
-const MAY_SEE_DATAFUSION: &[&str] =
-    &["userspace/query", "userspace/operators", "userspace/sinks", "userspace/node", "tests", "benches"];
+const MAY_SEE_DATAFUSION: &[&str] = &[
+    "userspace/query",
+    "userspace/operators",
+    "userspace/sinks",
+    "userspace/history",
+    "userspace/node",
+    "tests",
+    "benches",
+];
 
 /// The folders of the packages that build in seconds, which Arrow would forbid.
 const LIGHT: &[&str] = &["userspace/trafficgen", "xtask/programs", "xtask"];
