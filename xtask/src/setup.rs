@@ -37,6 +37,10 @@ const DUCKDB: Python = Python { folder: "duckdb", packages: &["duckdb==2.0.1"] }
 /// What asks an API all that its description allows; another version of the second one asks something else.
 const SCHEMATHESIS: Python =
     Python { folder: "schemathesis", packages: &["schemathesis==4.32.5", "hypothesis==6.170.17"] };
+/// ClickHouse in process, which reads what a node stores.
+const CHDB: Python = Python { folder: "chdb", packages: &["chdb==4.4.0"] };
+/// What tests ask besides programs of Debian: an API's description, and what a node stored.
+const FOR_TESTS: [&Python; 3] = [&SCHEMATHESIS, &DUCKDB, &CHDB];
 /// The Debian package that brings the means to install these.
 const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
@@ -58,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let missing: BTreeSet<_> = purposes.iter().copied().flat_map(missing_packages).collect();
     install(&missing)?;
     if purposes.contains(&Purpose::Test) {
-        SCHEMATHESIS.install()?;
+        FOR_TESTS.iter().try_for_each(|python| python.install().map(drop))?;
     }
     if purposes.contains(&Purpose::Conformance) {
         duckdb()?;
@@ -74,8 +78,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 pub(crate) fn try_for(purpose: Purpose) {
     let outcome = match purpose {
         Purpose::Ebpf => install_for_ebpf(),
-        // One of them may be had without the other.
-        Purpose::Test => install(&missing_packages(purpose)).and(SCHEMATHESIS.install().map(drop)),
+        // One of them may be had without the others.
+        Purpose::Test => FOR_TESTS.iter().fold(install(&missing_packages(purpose)), |outcome, python| {
+            outcome.and(python.install().map(drop))
+        }),
         _ => install(&missing_packages(purpose)),
     };
     if let Err(error) = outcome {
