@@ -11,6 +11,7 @@ mod captures;
 mod description;
 mod elements;
 mod files;
+mod history;
 mod limits;
 mod live;
 mod lookups;

@@ -39,6 +39,10 @@ const SCHEMATHESIS: Python =
     Python { folder: "schemathesis", packages: &["schemathesis==4.32.5", "hypothesis==6.170.17"] };
 /// A client of PostgreSQL's protocol.
 const PSYCOPG: Python = Python { folder: "psycopg", packages: &["psycopg==3.3.9", "psycopg-binary==3.3.9"] };
+/// ClickHouse in process, which reads what a node stores.
+const CHDB: Python = Python { folder: "chdb", packages: &["chdb==4.4.0"] };
+/// What tests ask besides programs of Debian: an API's description, a node's tables, and what a node stored.
+const FOR_TESTS: [&Python; 4] = [&SCHEMATHESIS, &PSYCOPG, &DUCKDB, &CHDB];
 /// The Debian package that brings the means to install these.
 const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
@@ -60,8 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let missing: BTreeSet<_> = purposes.iter().copied().flat_map(missing_packages).collect();
     install(&missing)?;
     if purposes.contains(&Purpose::Test) {
-        SCHEMATHESIS.install()?;
-        PSYCOPG.install()?;
+        FOR_TESTS.iter().try_for_each(|python| python.install().map(drop))?;
     }
     if purposes.contains(&Purpose::Conformance) {
         duckdb()?;
@@ -77,11 +80,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 pub(crate) fn try_for(purpose: Purpose) {
     let outcome = match purpose {
         Purpose::Ebpf => install_for_ebpf(),
-        // One of them may be had without the other.
-        Purpose::Test => {
-            let pythons = [&SCHEMATHESIS, &PSYCOPG].map(|python| python.install().map(drop));
-            pythons.into_iter().fold(install(&missing_packages(purpose)), Result::and)
-        }
+        // One of them may be had without the others.
+        Purpose::Test => FOR_TESTS.iter().fold(install(&missing_packages(purpose)), |outcome, python| {
+            outcome.and(python.install().map(drop))
+        }),
         _ => install(&missing_packages(purpose)),
     };
     if let Err(error) = outcome {

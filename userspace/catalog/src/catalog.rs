@@ -32,6 +32,7 @@ use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
+use tapline_sinks::Outlet;
 use tapline_sources::{Clock, Notice};
 
 /// Results that wait to be kept.
@@ -87,6 +88,8 @@ pub struct CatalogOptions {
     pub folder: Option<QueryFolder>,
     /// The file in which open windows are kept from one run to the next; without it they are given at the end.
     pub windows: Option<PathBuf>,
+    /// Who stores or sends what queries answer.
+    pub outlets: Vec<Outlet>,
     /// Where it tells what happens.
     pub log: Log,
 }
@@ -106,6 +109,7 @@ pub struct Catalog {
     log: Log,
     reread: Option<Reread>,
     windows: Option<PathBuf>,
+    outlets: Vec<Outlet>,
     started: EventTime,
 }
 
@@ -157,8 +161,8 @@ impl Catalog {
     /// # Errors
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
-        let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, folder, windows, log } =
-            options;
+        let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, .. } = options;
+        let CatalogOptions { folder, windows, outlets, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
@@ -194,6 +198,7 @@ impl Catalog {
             log,
             reread,
             windows,
+            outlets,
         });
         let collector = Arc::clone(&catalog);
         let spawned =
@@ -360,25 +365,30 @@ impl Catalog {
         let allowance = core.allowed(&definition, &planned.query)?;
         // What is held of an earlier run is taken by who runs.
         let from = core.beginning(&definition, &planned.query, self.clock.now(), self.log.as_ref());
-        let (entry, explained) = self.launch(core, definition, planned, (allowance, from))?;
+        let (entry, explained) = self.launch(core, definition, planned, (allowance, from), true)?;
         let id = entry.id;
         core.queries.insert(entry.definition.name.clone(), entry);
         core.settle();
         Ok((id, explained))
     }
 
-    /// Gives a query to the engine; whoever holds the catalog puts it where it belongs.
+    /// Gives a query to the engine, and what it answers to outlets if it is to be given; whoever holds the catalog puts it
+    /// where it belongs.
     fn launch(
         &self,
         core: &mut Core,
         definition: Definition,
         planned: Planned,
         (allowance, from): (Allowance, Beginning),
+        is_given: bool,
     ) -> Result<(Entry, Explained), CatalogError> {
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
-        let (query, results) = (Arc::new(planned.query.clone()), Results::new(explained.columns.clone()));
-        let (subscriber, results) = (core.subscriber.clone(), Arc::new(results));
+        let query = Arc::new(planned.query.clone());
+        let columns = explained.columns.clone();
+        let asked = is_given.then(|| definition.asked(&query, columns.clone()));
+        let results = Arc::new(Results::new(columns, asked));
+        let subscriber = core.subscriber.clone();
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
         let new = NewQuery { name: &definition.name, query: planned.query, limits, from };
@@ -438,9 +448,11 @@ impl Catalog {
     fn take(&self, event: Event) {
         match event {
             Event::Result(result) => {
-                if let Some(results) = self.results_of(result.query) {
-                    results.take(result);
-                }
+                let Some(results) = self.results_of(result.query) else { return };
+                let result = Arc::new(result);
+                results.take(&result);
+                let Some(asked) = results.asked() else { return };
+                self.outlets.iter().for_each(|outlet| outlet.take(asked, &result));
             }
             Event::Notice(_, notice) => self.log.notice(&notice),
             Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),

@@ -8,10 +8,15 @@ use crate::error::{CatalogError, nearest};
 use crate::limits::Allowance;
 use std::fmt::Write as _;
 use std::time::Duration;
+use tapline_engine::ResultColumns;
+use tapline_query::ContinuousQuery;
+use tapline_sinks::Asked;
 
 /// Octets of a name, and of a statement with its note.
 const NAME_OCTETS_MAX: usize = 64;
 const TEXT_OCTETS_MAX: usize = 1 << 20;
+/// The option that says whether history keeps results.
+const HISTORY: &str = "history";
 
 /// What was said of a query besides its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct QueryOptions {
     pub early: Option<Duration>,
     /// What it may take, where that is less than all may.
     pub allowance: Allowance,
+    /// Whether history keeps its results; unless something is said, those that have windows.
+    pub history: Option<bool>,
     /// What it is for; may have several lines.
     pub note: String,
 }
@@ -77,6 +84,13 @@ impl Definition {
         Self::new(name, rest, options)
     }
 
+    /// The query, for whoever stores or sends its results.
+    pub(crate) fn asked(&self, query: &ContinuousQuery, columns: ResultColumns) -> Asked {
+        // Rows of a query without an aggregate are traffic, which history is not for.
+        let is_stored = self.options.history.unwrap_or(query.window.is_some());
+        Asked { name: self.name.clone(), columns, is_stored }
+    }
+
     /// As text; [`Self::of_text`] reads it.
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
@@ -90,6 +104,9 @@ impl Definition {
         }
         for (key, value) in self.options.allowance.said() {
             let _ = writeln!(text, "-- {key}: {value}");
+        }
+        if let Some(is_on) = self.options.history {
+            let _ = writeln!(text, "-- {HISTORY}: {}", history_text(is_on));
         }
         text.push_str(&self.sql);
         text.push('\n');
@@ -106,17 +123,39 @@ impl QueryOptions {
             self.early = Some(early);
             return Ok(true);
         }
+        if key == HISTORY {
+            self.history = Some(parse_history(value.trim()).map_err(|wrong| format!("{HISTORY}: {wrong}"))?);
+            return Ok(true);
+        }
         if Allowance::KEYS.contains(&key) {
             self.allowance.say(key, value.trim()).map_err(|wrong| format!("{key}: {wrong}"))?;
             return Ok(true);
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
         let is_word = !key.is_empty() && key.chars().all(is_word);
-        match nearest(key, ["early"].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
+        match nearest(key, ["early", HISTORY].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
         }
     }
+}
+
+/// Whether history keeps results, as it is written.
+///
+/// # Errors
+/// What would be right.
+pub fn parse_history(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".to_owned()),
+    }
+}
+
+/// The same in such words.
+#[must_use]
+pub const fn history_text(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
 }
 
 /// Refuses names that are no file's, or that a command line takes for something else.
@@ -138,11 +177,11 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_it_was_written() {
-        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- groups_max: 1000\n-- beyond: fold\nSELECT 1\n-- inside\nFROM flows;\n";
+        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- groups_max: 1000\n-- beyond: fold\n-- history: off\nSELECT 1\n-- inside\nFROM flows;\n";
         let query = Definition::of_text("top-talkers_2", text).unwrap();
         assert_eq!(query.options.note, "Who talks most.\n\nLook for: strangers.");
         assert_eq!(query.options.early, Some(Duration::from_secs(10)));
-        assert_eq!(query.options.allowance.groups_max, Some(1000));
+        assert_eq!((query.options.allowance.groups_max, query.options.history), (Some(1000), Some(false)));
         assert_eq!(query.sql, "SELECT 1\n-- inside\nFROM flows;");
         assert_eq!(query.to_text(), text);
         let plain = Definition::of_text("a", "\u{feff}SELECT 1").unwrap();
@@ -166,6 +205,7 @@ mod tests {
             "line 1: there is no option `group_max`; did you mean `groups_max`?"
         );
         assert_eq!(message("-- beyond: x\n"), "line 1: beyond: write fold, sample or stop");
+        assert_eq!(message("-- history: never\n"), "line 1: history: write on or off");
         for name in ["", "a b", "../a", "-a", ".sql", "ä", &"a".repeat(65)] {
             let message = Definition::of_text(name, "").unwrap_err().to_string();
             assert!(message.contains("cannot be a query's name"), "{message}");

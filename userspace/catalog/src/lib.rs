@@ -31,7 +31,7 @@ pub use catalog::asked::Asked;
 pub use catalog::picture::Picture;
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Reread, Tell};
-pub use definition::{Definition, QueryOptions};
+pub use definition::{Definition, QueryOptions, history_text, parse_history};
 pub use duration::{duration_text, parse_duration};
 pub use error::{CatalogError, nearest};
 pub use folder::{QueryFolder, StateFolder};

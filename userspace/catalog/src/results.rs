@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tapline_engine::{ResultColumns, Span, Status, WindowResult};
 use tapline_record::EventTime;
+use tapline_sinks::Asked;
 use tokio::sync::broadcast;
 
 /// Results that are kept of a query: the newest ones, in number and in octets of their rows; one is always kept.
@@ -17,6 +18,8 @@ const WATCHED_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Results {
     columns: ResultColumns,
+    /// As outlets know it, where they get what it answers.
+    asked: Option<Arc<Asked>>,
     kept: Mutex<Kept>,
     /// Until it has ended.
     news: Mutex<Option<News>>,
@@ -36,26 +39,30 @@ pub struct Kept {
 }
 
 impl Results {
-    pub(crate) fn new(columns: ResultColumns) -> Self {
+    pub(crate) fn new(columns: ResultColumns, asked: Option<Asked>) -> Self {
         let news = Mutex::new(Some(broadcast::channel(WATCHED_MAX).0));
-        Self { columns, kept: Mutex::default(), news, ended: OnceLock::new() }
+        Self { columns, asked: asked.map(Arc::new), kept: Mutex::default(), news, ended: OnceLock::new() }
+    }
+
+    /// The query, where outlets get what it answers.
+    pub(crate) const fn asked(&self) -> Option<&Arc<Asked>> {
+        self.asked.as_ref()
     }
 
     /// The columns of its results.
     #[must_use]
-    pub const fn columns(&self) -> &ResultColumns {
+    pub fn columns(&self) -> &ResultColumns {
         &self.columns
     }
 
     /// Keeps a result, and shows it to whoever watches.
-    pub(crate) fn take(&self, result: WindowResult) {
-        let result = Arc::new(result);
+    pub(crate) fn take(&self, result: &Arc<WindowResult>) {
         // Who begins to watch now has it from one of the two.
         let mut kept = self.kept();
-        kept.take(Arc::clone(&result));
+        kept.take(Arc::clone(result));
         if let Some(news) = &*lock(&self.news) {
             // Fails where nobody watches.
-            let _ = news.send(result);
+            let _ = news.send(Arc::clone(result));
         }
     }
 

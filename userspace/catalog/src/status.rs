@@ -4,6 +4,7 @@ use crate::definition::Definition;
 use tapline_engine::Span;
 use tapline_record::EventTime;
 use tapline_record::ledger::{QueryLedger, SourceLedger};
+use tapline_sinks::OutletStatus;
 
 /// How a node stands.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Snapshot {
     pub sources: Vec<SourceStatus>,
     /// What it is asked, by name.
     pub queries: Vec<QueryStatus>,
+    /// Who stores or sends what it answers.
+    pub outlets: Vec<OutletStatus>,
 }
 
 /// Whether a source is read.

@@ -95,6 +95,7 @@ fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
         reread: None,
         folder,
         windows: None,
+        outlets: vec![],
         log: told.clone(),
     }
 }

@@ -178,6 +178,9 @@ pub(crate) struct NewQueryArguments {
     /// What it is for.
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
     pub(crate) note: Option<String>,
+    /// Whether history keeps its results: on or off [default: on where it has windows].
+    #[arg(long, value_name = "WHAT", conflicts_with = "file")]
+    pub(crate) history: Option<String>,
     #[command(flatten)]
     pub(crate) allowance: AllowanceArguments,
 }
@@ -209,6 +212,9 @@ pub(crate) struct RunArguments {
     /// Keep queries, templates of exporters, and what was read of captures in this folder; without it they are forgotten at the end.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
+    /// Store results of queries as Parquet files in this folder; `tapline query --history DIR` reads them.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) history: Option<PathBuf>,
     /// Where the API listens [default: 127.0.0.1:8790]. Whoever can reach it may change what runs.
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: Option<SocketAddr>,
@@ -270,6 +276,9 @@ pub(crate) struct QueryArguments {
     /// host. Several are watched at once, beside listeners too.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports"])]
     interface: Vec<String>,
+    /// Ask the results that a node stored in this folder; each of its queries is a table of its name.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["pcap", "exports", "listen", "interface"])]
+    history: Option<PathBuf>,
     /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
     #[arg(long)]
     mirror: bool,
@@ -457,6 +466,17 @@ impl QueryArguments {
         };
         plan.check_queries()?;
         Ok(plan)
+    }
+
+    /// Whether stored results are asked.
+    pub(crate) const fn asks_history(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// What they are asked: the folder, the statements, and how answers are printed.
+    pub(crate) fn of_history(&self) -> Result<(&Path, Vec<(String, String)>, Format), Failure> {
+        let folder = self.history.as_deref().unwrap_or(Path::new(""));
+        Ok((folder, self.queries()?, self.format))
     }
 
     /// Whether there is no query, and somebody at a terminal who may ask about files.

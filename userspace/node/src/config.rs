@@ -22,6 +22,9 @@ pub(crate) struct ConfigFile {
     pub(crate) lookups: Vec<LookupTable>,
     pub(crate) limits: LimitsTable,
     pub(crate) queries: QueriesTable,
+    pub(crate) history: HistoryTable,
+    #[serde(rename = "sink")]
+    pub(crate) sinks: Vec<SinkTable>,
 }
 
 /// `[node]`.
@@ -108,6 +111,36 @@ pub(crate) struct LimitsTable {
 pub(crate) struct QueriesTable {
     /// Where queries are, in place of the state folder's.
     pub(crate) folder: Option<PathBuf>,
+}
+
+/// `[history]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HistoryTable {
+    /// Where results are stored.
+    pub(crate) folder: Option<PathBuf>,
+    /// How long, such as `30d`.
+    pub(crate) keep: Option<String>,
+    /// Octets of all files.
+    pub(crate) octets_max: Option<u64>,
+    /// How long a result waits for others to be in a file with.
+    pub(crate) flush_after: Option<String>,
+}
+
+/// `[[sink]]`: where results go besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SinkTable {
+    pub(crate) name: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) format: Option<String>,
+    /// Patterns of queries' names.
+    pub(crate) queries: Option<Vec<String>>,
+    /// Octets of a file.
+    pub(crate) rotate_octets: Option<u64>,
+    /// How long results come into one file.
+    pub(crate) rotate_after: Option<String>,
 }
 
 impl ConfigFile {
@@ -245,6 +278,8 @@ mod tests {
             ("[[lookup]]", "/properties/lookup/items/properties"),
             ("[limits]", "/properties/limits/properties"),
             ("[queries]", "/properties/queries/properties"),
+            ("[history]", "/properties/history/properties"),
+            ("[[sink]]", "/properties/sink/items/properties"),
         ];
         for (table, pointer) in tables {
             // What is near to no key is answered with all of them.

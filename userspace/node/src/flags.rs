@@ -74,7 +74,8 @@ const FLAGS: [Flag; 12] = [
 ];
 
 /// Flags that mean the same whatever is read.
-const FOR_ALL: [&str; 19] = [
+const FOR_ALL: [&str; 20] = [
+    "history",
     "pcap",
     "exports",
     "listen",
@@ -96,6 +97,9 @@ const FOR_ALL: [&str; 19] = [
     "help",
 ];
 
+/// Flags that mean something where stored results are asked.
+const FOR_HISTORY: [&str; 4] = ["history", "query-file", "format", "quiet"];
+
 /// The flags that stand on the command line, without their dashes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given(Vec<&'static str>);
@@ -110,6 +114,16 @@ impl Given {
                 && matches.value_source(&id) == Some(ValueSource::CommandLine)
         };
         Self(FLAGS.iter().map(|flag| flag.name).chain(FOR_ALL).filter(is_given).collect())
+    }
+
+    /// Refuses the first flag that means nothing for stored results.
+    pub(crate) fn check_history(&self) -> Result<(), Failure> {
+        match self.0.iter().find(|flag| !FOR_HISTORY.contains(flag)) {
+            None => Ok(()),
+            Some(flag) => {
+                Err(Failure::Usage(format!("--{flag} means nothing with --history, which asks stored results; leave it out")))
+            }
+        }
     }
 
     /// Refuses the first flag that means nothing for what is read.
@@ -219,7 +233,7 @@ mod tests {
     }
 
     fn names() -> Vec<&'static str> {
-        let files = ["pcap", "exports", "listen", "interface", "lookup", "query-file", "help"];
+        let files = ["pcap", "exports", "listen", "interface", "history", "lookup", "query-file", "help"];
         let names = FLAGS.iter().map(|flag| flag.name).chain(FOR_ALL);
         names.filter(|name| !files.contains(name)).collect()
     }

@@ -11,6 +11,7 @@ mod doctor;
 mod failure;
 mod flags;
 mod following;
+mod history;
 mod input;
 mod limits;
 mod local;
@@ -19,6 +20,7 @@ mod lookups;
 mod message;
 mod node_plan;
 mod outcome;
+mod outlets;
 mod output;
 mod overview;
 mod progress;
@@ -64,6 +66,10 @@ fn main() -> ExitCode {
 
 fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
     match arguments.command {
+        Command::Query(arguments) if arguments.asks_history() => {
+            given.check_history()?;
+            history::ask(&arguments)
+        }
         Command::Query(arguments) => {
             let plan = arguments.resolve(given)?;
             if plan.queries.is_empty() { prompt::over_files(plan) } else { query::run(&plan) }

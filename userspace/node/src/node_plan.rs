@@ -5,6 +5,7 @@ use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
 use crate::failure::Failure;
 use crate::limits::{EngineArguments, ReadingArguments};
+use crate::outlets::{self, SinkPlan};
 use crate::psql::PsqlPlan;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +17,7 @@ use tapline_catalog::{
 };
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
+use tapline_history::HistoryOptions;
 use tapline_interface::link;
 use tapline_lookup::TableFile;
 use tapline_record::StreamId;
@@ -45,6 +47,10 @@ pub(crate) struct NodePlan {
     pub(crate) allowance: Allowance,
     /// The files of lookup tables.
     pub(crate) lookups: Vec<TableFile>,
+    /// Where results are stored.
+    pub(crate) history: Option<HistoryOptions>,
+    /// Where they go besides.
+    pub(crate) sinks: Vec<SinkPlan>,
     /// How far records may be late, in milliseconds, where a source does not say; for what is said of late ones.
     pub(crate) lateness_ms: u32,
     /// Whether it begins without the starting set.
@@ -127,6 +133,8 @@ impl NodePlan {
         plan.socket = plan.socket.or_else(|| config.node.socket.clone());
         plan.folder.clone_from(&config.queries.folder);
         plan.lookups = config.tables().map_err(said)?;
+        plan.history = outlets::history_of(&config.history, arguments.history.as_deref()).map_err(said)?;
+        plan.sinks = outlets::sinks_of(&config.sinks).map_err(said)?;
         for (number, source) in (1..).zip(&config.sources) {
             let reading = ReadingArguments::of(source)
                 .map_err(|wrong| said(format!("[[source]] {number}: {wrong}")))?;
@@ -150,6 +158,8 @@ impl NodePlan {
             allowance: Allowance::of(&engine.limits),
             engine,
             lookups: arguments.lookups.lookup.clone(),
+            history: arguments.history.as_deref().map(HistoryOptions::new),
+            sinks: vec![],
             lateness_ms: SourceOptions::default().exports_lateness_ms(),
             is_bare: arguments.bare,
             duration: arguments.r#for,
@@ -201,6 +211,8 @@ impl NodePlan {
             ("[node] psql", self.psql != other.psql),
             ("[queries] folder", self.folder != other.folder),
             ("[[lookup]]", self.lookups != other.lookups),
+            ("[history]", self.history != other.history),
+            ("[[sink]]", self.sinks != other.sinks),
             (
                 "[limits]",
                 (self.queries_max, &self.engine, self.allowance)

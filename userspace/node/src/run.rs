@@ -6,6 +6,7 @@ use crate::log::NodeLog;
 use crate::lookups;
 use crate::message::say;
 use crate::node_plan::{Memories, NodePlan};
+use crate::outlets;
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan), memories)),
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
+        outlets: outlets::open(&plan, &log)?,
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;

@@ -40,6 +40,10 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
     }
     let mut all = format!("tapline {}, up since {}\n\n", text(&status["version"]), text(&status["started"]));
     let _ = writeln!(all, "{}\n{}", sources(&status["sources"]), queries(&status["queries"]));
+    if status["outlets"].as_array().is_some_and(|outlets| !outlets.is_empty()) {
+        let counts = ["given", "waiting", "lost"];
+        let _ = writeln!(all, "{}\n", table_of(&status["outlets"], &["name", "kind", "state"], &counts));
+    }
     for wrong in wrongs(&status) {
         let _ = writeln!(all, "! {wrong}");
     }
@@ -91,6 +95,7 @@ pub(crate) fn query(query: &Value) -> String {
         ("note", text(&options["note"])),
         ("early", text(&options["early"])),
         ("may take", allowance(options)),
+        ("history", text(&options["history"])),
         ("state", text(&query["state"])),
         ("reason", text(&query["reason"])),
         ("since", text(&query["since"])),
@@ -127,7 +132,8 @@ pub(crate) fn sources(sources: &Value) -> String {
 /// What is wrong, in sentences.
 pub(crate) fn wrongs(status: &Value) -> Vec<String> {
     let of = |list: &str| status[list].as_array().cloned().unwrap_or_default();
-    let with_reason = of("sources").into_iter().chain(of("queries")).filter(|one| one["reason"].is_string());
+    let all = of("sources").into_iter().chain(of("queries")).chain(of("outlets"));
+    let with_reason = all.filter(|one| one["reason"].is_string());
     with_reason.map(|one| format!("{}: {}", text(&one["name"]), text(&one["reason"]))).collect()
 }
 

@@ -50,6 +50,7 @@ mod tests {
             reread: None,
             folder: None,
             windows: None,
+            outlets: vec![],
             log: Arc::new(Silent),
         };
         let catalog = Catalog::start(options, InputSet { inputs: vec![], table: None }).unwrap();

@@ -4,14 +4,15 @@ use crate::diagram::DiagramShape;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tapline_catalog::{
     Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
-    SourceStatus, duration_text, parse_duration,
+    SourceStatus, duration_text, history_text, parse_duration, parse_history,
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;
-use tapline_sinks::time_text;
+use tapline_sinks::{OutletState, OutletStatus, time_text};
 
 /// A query to add.
 #[derive(Debug, Deserialize)]
@@ -50,6 +51,9 @@ pub(crate) struct Options {
     /// `fold`, `sample` or `stop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) beyond: Option<String>,
+    /// `on` or `off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) history: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
 }
@@ -65,11 +69,13 @@ impl Options {
             let said = value.map_or(Ok(()), |value| allowance.say(key, &value));
             said.map_err(|wrong| format!("{key}: {wrong}"))?;
         }
-        Ok(QueryOptions { early, allowance, note: self.note })
+        let history = self.history.as_deref().map(parse_history).transpose();
+        let history = history.map_err(|wrong| format!("history: {wrong}"))?;
+        Ok(QueryOptions { early, allowance, history, note: self.note })
     }
 
     fn of(options: &QueryOptions) -> Self {
-        let QueryOptions { early, allowance, note } = options;
+        let QueryOptions { early, allowance, history, note } = options;
         Self {
             early: early.map(duration_text),
             groups_max: allowance.groups_max,
@@ -77,6 +83,7 @@ impl Options {
             rows_per_second_max: allowance.rows_per_second_max,
             work_max_ns: allowance.work_max_ns,
             beyond: allowance.beyond.map(|beyond| beyond.to_string()),
+            history: history.map(|is_on| history_text(is_on).to_owned()),
             note: note.clone(),
         }
     }
@@ -265,6 +272,41 @@ impl From<SourceStatus> for SourceShape {
     }
 }
 
+/// How an outlet of results stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct OutletShape {
+    name: String,
+    kind: &'static str,
+    /// `running` or `failing`.
+    state: &'static str,
+    /// Why it does not do its work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    given: u64,
+    lost: u64,
+    lost_by_query: BTreeMap<String, u64>,
+    waiting: u64,
+}
+
+impl From<OutletStatus> for OutletShape {
+    fn from(status: OutletStatus) -> Self {
+        let (state, reason) = match status.state {
+            OutletState::Running => ("running", None),
+            OutletState::Failing(why) => ("failing", Some(why)),
+        };
+        Self {
+            name: status.name,
+            kind: status.kind,
+            state,
+            reason,
+            given: status.given,
+            lost: status.lost.values().sum(),
+            lost_by_query: status.lost,
+            waiting: status.waiting,
+        }
+    }
+}
+
 /// How a node stands.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusShape {
@@ -273,6 +315,7 @@ pub(crate) struct StatusShape {
     started: String,
     pub(crate) sources: Vec<SourceShape>,
     pub(crate) queries: Vec<QueryShape>,
+    outlets: Vec<OutletShape>,
 }
 
 impl From<Snapshot> for StatusShape {
@@ -283,6 +326,7 @@ impl From<Snapshot> for StatusShape {
             started: time_text(snapshot.started),
             sources: snapshot.sources.into_iter().map(SourceShape::from).collect(),
             queries: snapshot.queries.into_iter().map(QueryShape::from).collect(),
+            outlets: snapshot.outlets.into_iter().map(OutletShape::from).collect(),
         }
     }
 }

@@ -44,14 +44,20 @@ pub fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         if !array.data_type().is_nested() {
             return Ok(array.clone());
         }
-        let options = FormatOptions::default();
-        let formatter = ArrayFormatter::try_new(array, &options)?;
-        let text = |row| array.is_valid(row).then(|| formatter.value(row).to_string());
-        Ok(Arc::new((0..array.len()).map(text).collect::<StringArray>()))
+        as_text(array)
     })
 }
 
-fn map_columns(
+/// Values as they are shown.
+pub(crate) fn as_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(array, &options)?;
+    let text = |row| array.is_valid(row).then(|| formatter.value(row).to_string());
+    Ok(Arc::new((0..array.len()).map(text).collect::<StringArray>()))
+}
+
+/// The batch with each column as it becomes; any of them may be NULL.
+pub(crate) fn map_columns(
     batch: &RecordBatch,
     map: &dyn Fn(&ArrayRef) -> Result<ArrayRef, ArrowError>,
 ) -> Result<RecordBatch, ArrowError> {
@@ -63,7 +69,8 @@ fn map_columns(
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
 }
 
-fn retyped(field: &Field, data_type: &DataType) -> Field {
+/// The field for columns of another type.
+pub(crate) fn retyped(field: &Field, data_type: &DataType) -> Field {
     field.clone().with_data_type(data_type.clone()).with_nullable(true)
 }
 

@@ -11,7 +11,8 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures, and what asks an API all that its description allows
+    /// `cargo xtask test`: independent readers of captures and of stored results, and what asks an API all that its
+    /// description allows
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,

@@ -22,6 +22,7 @@ const MAY_SEE_DATAFUSION: &[&str] = &[
     "userspace/sinks",
     "userspace/tables",
     "userspace/psql",
+    "userspace/history",
     "userspace/node",
     "tests",
     "benches",

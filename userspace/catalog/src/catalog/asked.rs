@@ -64,7 +64,7 @@ impl Catalog {
         definition.name = format!("preview {}", core.asked_so_far);
         let allowance = core.allowed(&definition, &planned.query)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
-        let (entry, explained) = self.launch(&mut core, definition, planned, (allowance, from))?;
+        let (entry, explained) = self.launch(&mut core, definition, planned, (allowance, from), false)?;
         let (id, results) = (entry.id, Arc::clone(&entry.results));
         core.asked.insert(id, entry);
         core.settle();

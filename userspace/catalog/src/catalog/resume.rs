@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use tapline_engine::{Beginning, Report, Suspended};
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
+use tapline_sinks::Outlet;
 
 /// What an earlier run held; where that cannot be taken up, it is told.
 pub(super) fn load(windows: Option<&Path>, now: EventTime, log: &dyn Tell) -> Option<Kept> {
@@ -75,6 +76,7 @@ impl Catalog {
         if collector.is_some_and(|collector| collector.join().is_err()) {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
+        self.outlets.iter().for_each(Outlet::finish);
         let to_keep = {
             let mut core = self.core();
             core.end_all_asked();

@@ -4,6 +4,7 @@ use super::{Catalog, Core, Entry, streams_of};
 use crate::error::CatalogError;
 use crate::status::{QueryRunState, QueryStatus, Snapshot};
 use tapline_lookup::TableStatus;
+use tapline_sinks::Outlet;
 
 impl Catalog {
     /// How one query stands.
@@ -27,6 +28,7 @@ impl Catalog {
             started: self.started,
             sources: core.inputs.statuses(),
             queries: core.queries.values().map(|entry| core.status(entry)).collect(),
+            outlets: self.outlets.iter().map(Outlet::status).collect(),
         }
     }
 

@@ -6,15 +6,10 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use tapline_sinks::{with_addresses_as_text, with_own_names};
-
-/// Rows that are kept, encoded, before they are written: as many as readers like to take at a time.
-const ROWS_PER_GROUP: usize = 1 << 17;
+use tapline_sinks::{parquet_properties, with_addresses_as_text, with_own_names};
 
 pub(super) struct ParquetWriter {
     /// None when it is finished.
@@ -26,14 +21,9 @@ pub(super) struct ParquetWriter {
 impl ParquetWriter {
     pub(super) fn new(target: Box<dyn Write>, schema: &SchemaRef) -> Result<Self, Failure> {
         let kept = Kept::default();
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
-            .set_created_by(concat!("tapline version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
         let columns = in_parquet(&RecordBatch::new_empty(Arc::clone(schema))).map(|batch| batch.schema());
         let columns = columns.map_err(|error| Failure::Run(error.to_string()))?;
-        let writer = ArrowWriter::try_new(kept.clone(), columns, Some(properties));
+        let writer = ArrowWriter::try_new(kept.clone(), columns, Some(parquet_properties()));
         let writer = writer.map_err(|error| Failure::Run(format!("as a Parquet file: {error}")))?;
         Ok(Self { writer: Some(writer), kept, target })
     }

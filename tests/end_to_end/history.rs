@@ -1,0 +1,262 @@
+//! A node that stores its results: what it gave is there once, over a power cut and a full disk, and other engines read
+//! the same.
+
+use super::node::{json, kept_windows, query};
+use super::sender::{Load, free_port, wait_for_listener};
+use harness::node::Node;
+use harness::tapline;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tapline_trafficgen::exports::{ExportPlan, Protocol};
+
+const BY_ADDRESS: &str = "SELECT src_ip, count(*) AS records, sum(octets) AS octets FROM flows \
+    GROUP BY src_ip, tumble('1 second')";
+/// Rows of `by_address` as all engines print them.
+const COLUMNS: &str = "src_ip, records, octets, status";
+const MOST: Duration = Duration::from_secs(60);
+
+/// A node that stores its results in this folder, and writes them as lines beside.
+struct Place {
+    folder: PathBuf,
+    config: PathBuf,
+    port: u16,
+}
+
+impl Place {
+    fn new(folder: &Path) -> Self {
+        let (port, config) = (free_port(), folder.join("node.toml"));
+        let text = format!(
+            r#"
+[[source]]
+listen = "udp://127.0.0.1:{port}"
+event_time = "receive"
+allowed_lateness_ms = 200
+[node]
+state = "{0}/state"
+[history]
+folder = "{0}/history"
+keep = "30d"
+flush_after = "300ms"
+[[sink]]
+name = "lines"
+kind = "file"
+folder = "{0}/lines"
+queries = ["by*"]
+"#,
+            folder.display()
+        );
+        fs::write(&config, text).unwrap();
+        Self { folder: folder.to_owned(), config, port }
+    }
+
+    fn history(&self) -> PathBuf {
+        self.folder.join("history")
+    }
+
+    fn start(&self) -> Node {
+        let node = Node::start(&["--bare", "--config", self.config.to_str().unwrap()]);
+        wait_for_listener(self.port);
+        node
+    }
+
+    /// Sends records, and waits until a query has given all windows of them.
+    fn load(&self, node: &Node, datagrams: u32) {
+        let before = query(node, "by_address")["used"].as_u64().unwrap();
+        let plan = ExportPlan { autonomous_systems: 20, ..ExportPlan::new(Protocol::NetflowV9, 3) };
+        let load = Load { plan, exporters: 2, datagrams, datagrams_a_nap: 2 };
+        let sent = load.send(self.port).sent.records;
+        wait("all records", || query(node, "by_address")["used"] == before + sent);
+        // The last window closes behind its end and the lateness.
+        sleep(Duration::from_secs(3));
+    }
+}
+
+fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < MOST, "waited in vain for {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+fn outlet(node: &Node, name: &str) -> Value {
+    let status = json(&node.ask(&["status", "--format", "json"]));
+    let outlets = status["outlets"].as_array().unwrap();
+    outlets.iter().find(|outlet| outlet["name"] == name).unwrap().clone()
+}
+
+fn is_stored(node: &Node) -> bool {
+    let history = outlet(node, "history");
+    history["waiting"] == 0 && history["lost"] == 0 && history["state"] == "running"
+}
+
+/// What a node has given of the query, a row a line: the window's start in microseconds, and the columns.
+fn given(node: &Node) -> Vec<String> {
+    let mut rows = vec![];
+    for window in kept_windows(node, "by_address") {
+        let start = window["window_start"].as_str().unwrap().trim_end_matches('Z').to_owned();
+        let status = window["status"].as_str().unwrap();
+        for row in window["rows"].as_array().unwrap() {
+            let address = row["src_ip"].as_str().unwrap();
+            rows.push(format!("{start}\t{address}\t{}\t{}\t{status}", row["records"], row["octets"]));
+        }
+    }
+    rows
+}
+
+fn sorted(mut rows: Vec<String>) -> Vec<String> {
+    rows.sort();
+    rows
+}
+
+/// What is stored, as this program reads it.
+fn stored(history: &Path) -> Vec<String> {
+    let sql = format!("SELECT window_start, {COLUMNS} FROM by_address");
+    let run = tapline(&["query", "--history", history.to_str().unwrap(), "--format", "json", &sql]);
+    let rows = run.success().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let rows = rows.map(|row| {
+        let start = text(&row["window_start"]).trim_end_matches('Z').to_owned();
+        let (address, status) = (text(&row["src_ip"]), text(&row["status"]));
+        format!("{start}\t{address}\t{}\t{}\t{status}", row["records"], row["octets"])
+    });
+    sorted(rows.collect())
+}
+
+/// The Python that has another engine, where `cargo xtask setup` puts it.
+fn python_with(engine: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().unwrap();
+    let python = test.ancestors().nth(3)?.join(engine).join("bin/python");
+    python.is_file().then_some(python)
+}
+
+/// The rows that another engine answers, or why it is not asked.
+fn asked(engine: &str, script: &str) -> Option<Vec<String>> {
+    let Some(python) = python_with(engine) else {
+        println!("skipped: {engine} is not installed (`cargo xtask setup --for test` installs it)");
+        return None;
+    };
+    let output = Command::new(python).args(["-c", script]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(sorted(text.lines().map(str::to_owned).collect()))
+}
+
+/// The query of README.md, by DuckDB.
+fn by_duckdb(history: &Path) -> Option<Vec<String>> {
+    let script = format!(
+        r#"
+import duckdb
+duckdb.sql("SET TimeZone = 'UTC'")
+rows = duckdb.sql("""
+    SELECT strftime(window_start::TIMESTAMP, '%Y-%m-%dT%H:%M:%S'), {COLUMNS}
+    FROM read_parquet('{}/query=by_address/hour=*/*.parquet', union_by_name = true)
+""").fetchall()
+for row in rows:
+    print(*row, sep="\t")
+"#,
+        history.display()
+    );
+    asked("duckdb", &script)
+}
+
+/// The same by ClickHouse, in process.
+fn by_clickhouse(history: &Path) -> Option<Vec<String>> {
+    let script = format!(
+        r#"
+import chdb
+print(chdb.query("""
+    SELECT formatDateTime(window_start, '%Y-%m-%dT%H:%i:%S', 'UTC'), {COLUMNS}
+    FROM file('{}/query=by_address/hour=*/*.parquet', 'Parquet')
+""", "TSV"), end="")
+"#,
+        history.display()
+    );
+    asked("chdb", &script)
+}
+
+#[test]
+fn what_was_given_is_stored_once_over_a_power_cut_and_read_by_other_engines() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path());
+    let first = place.start();
+    assert_eq!(first.ask(&["queries", "add", "by_address", BY_ADDRESS]).code, Some(0));
+    let unkept = ["queries", "add", "unkept", BY_ADDRESS, "--history", "off"];
+    assert_eq!(first.ask(&unkept).code, Some(0));
+    place.load(&first, 200);
+    wait("history", || is_stored(&first));
+    let mut rows = given(&first);
+    first.kill();
+    let second = place.start();
+    place.load(&second, 100);
+    wait("history", || is_stored(&second));
+    rows.extend(given(&second));
+    let rows = sorted(rows);
+    assert!(rows.len() > 10, "{rows:?}");
+    assert_eq!(stored(&place.history()), rows, "while it runs");
+    let shown = second.ask(&["status"]);
+    assert!(shown.success().contains("history") && shown.success().contains("lines"), "{}", shown.text());
+    assert_eq!(second.stop().code, Some(0));
+    assert_eq!(stored(&place.history()), rows);
+    assert!(!place.history().join("query=unkept").exists());
+    for answer in [by_duckdb(&place.history()), by_clickhouse(&place.history())].into_iter().flatten() {
+        assert_eq!(answer, rows);
+    }
+    let lines = fs::read_to_string(place.folder.join("lines/by_address.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), rows.len());
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    let unknown = tapline(&["query", "--history", place.history().to_str().unwrap(), "SELECT * FROM nobody"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("no results of `nobody` are stored here"), "{}", unknown.stderr);
+}
+
+/// A file system of its own, as long as this value lives.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// A small one at this place; `None` where that is not allowed.
+    fn mount(place: &Path) -> Option<Self> {
+        fs::create_dir(place).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tapline-test"]).arg(place).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(place.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_history_alone_and_nothing_is_lost_while_there_is_room_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path());
+    let Some(disk) = Disk::mount(&place.history()) else {
+        println!("skipped: needs CAP_SYS_ADMIN to mount a small disk");
+        return;
+    };
+    let filler = disk.0.join("filler");
+    let node = place.start();
+    assert_eq!(node.ask(&["queries", "add", "by_address", BY_ADDRESS]).code, Some(0));
+    place.load(&node, 20);
+    wait("history", || is_stored(&node));
+    // As much as there is room for.
+    let _ = fs::write(&filler, vec![1; 2 << 20]);
+    place.load(&node, 20);
+    wait("a full disk", || outlet(&node, "history")["state"] == "failing");
+    let history = outlet(&node, "history");
+    assert!(history["reason"].as_str().unwrap().contains("No space left"), "{history}");
+    node.wait_for("error: history: ");
+    assert!(node.ask(&["status"]).success().contains("! history: "));
+    assert_eq!(query(&node, "by_address")["state"], "running");
+    assert_eq!((&outlet(&node, "lines")["state"], &outlet(&node, "lines")["waiting"]), (&"running".into(), &0.into()));
+    fs::remove_file(&filler).unwrap();
+    wait("room", || is_stored(&node));
+    assert_eq!(stored(&place.history()), sorted(given(&node)));
+    assert_eq!(node.stop().code, Some(0));
+}

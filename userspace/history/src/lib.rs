@@ -1,0 +1,36 @@
+//! Results of queries as Parquet files, and SQL over them.
+//!
+//! ```text
+//! FOLDER/query=NAME/hour=2026-11-30T01/00000001-5f3a9c0d.parquet
+//!                   the hour in which   number   columns
+//!                   windows begin, UTC
+//! ```
+//! A file is there as a whole or not at all, in types that every engine reads, so that DuckDB, ClickHouse and Spark take
+//! the folder as it is. A live hour has many small files, which are merged while it lasts and when it is over: the
+//! merged folder takes the other one's place at once. Old hours go, by age and by size.
+//!
+//! Whoever asks by [`History::table`] sees each result once, whatever is merged or removed meanwhile: files that were
+//! named when it began are kept for it a while.
+
+#![forbid(unsafe_code)]
+
+mod ask;
+mod bounds;
+mod columns;
+mod history;
+mod keeper;
+mod merge;
+mod options;
+mod place;
+mod policy;
+mod shared;
+mod sink;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub use ask::Answer;
+pub use history::History;
+pub use options::HistoryOptions;

@@ -1,0 +1,99 @@
+//! Where results lie: what folders and files are called.
+
+use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
+use datafusion::arrow::datatypes::Schema;
+use std::fmt::Write as _;
+use tapline_record::EventTime;
+use tapline_sinks::time_text;
+
+const QUERY: &str = "query=";
+const HOUR: &str = "hour=";
+const EXTENSION: &str = ".parquet";
+const HOUR_NS: i64 = 3_600_000_000_000;
+/// Octets of an hour as text, such as `2026-11-30T01`.
+const HOUR_OCTETS: usize = 13;
+
+/// An hour, in UTC, by its number since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Hour(i64);
+
+impl Hour {
+    /// The hour of a moment.
+    pub(crate) const fn of(time: EventTime) -> Self {
+        Self(time.0.div_euclid(HOUR_NS))
+    }
+
+    pub(crate) const fn start(self) -> EventTime {
+        EventTime(self.0.saturating_mul(HOUR_NS))
+    }
+
+    pub(crate) const fn end(self) -> EventTime {
+        EventTime(self.0.saturating_add(1).saturating_mul(HOUR_NS))
+    }
+
+    /// What its folder is called.
+    pub(crate) fn folder(self) -> String {
+        let text = time_text(self.start());
+        format!("{HOUR}{}", text.get(..HOUR_OCTETS).unwrap_or(&text))
+    }
+
+    /// The hour of a folder.
+    pub(crate) fn of_folder(name: &str) -> Option<Self> {
+        let text = name.strip_prefix(HOUR).filter(|text| text.len() == HOUR_OCTETS)?;
+        let start = string_to_timestamp_nanos(&format!("{text}:00:00Z")).ok()?;
+        Some(Self::of(EventTime(start)))
+    }
+}
+
+/// What the folder of a query is called.
+pub(crate) fn query_folder(query: &str) -> String {
+    format!("{QUERY}{query}")
+}
+
+/// The query of a folder.
+pub(crate) fn query_of_folder(name: &str) -> Option<&str> {
+    name.strip_prefix(QUERY)
+}
+
+/// What a file of these columns is called.
+pub(crate) fn file_name(number: u64, columns: u32) -> String {
+    format!("{number:08}-{columns:08x}{EXTENSION}")
+}
+
+/// Number and columns of a file; `None` where it is none of ours.
+pub(crate) fn of_file(name: &str) -> Option<(u64, u32)> {
+    let (number, columns) = name.strip_suffix(EXTENSION)?.split_once('-')?;
+    Some((number.parse().ok()?, u32::from_str_radix(columns, 16).ok()?))
+}
+
+/// Columns by a number: files of one number have the same.
+pub(crate) fn columns_number(schema: &Schema) -> u32 {
+    let mut text = String::new();
+    for field in schema.fields() {
+        let _ = writeln!(text, "{} {}", field.name(), field.data_type());
+    }
+    crc32fast::hash(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_files_are_read_as_they_are_called() {
+        let time = EventTime(1_796_000_461_000_000_000);
+        let hour = Hour::of(time);
+        assert_eq!(hour.folder(), "hour=2026-11-30T01");
+        assert_eq!(Hour::of_folder("hour=2026-11-30T01"), Some(hour));
+        assert!(hour.start() <= time && time < hour.end());
+        for name in ["hour=2026-11-30", "hour=2026-11-30T0x", ".hour=2026-11-30T01", "2026-11-30T01"] {
+            assert_eq!(Hour::of_folder(name), None, "{name}");
+        }
+        assert_eq!(file_name(7, 0xab), "00000007-000000ab.parquet");
+        assert_eq!(of_file("00000007-000000ab.parquet"), Some((7, 0xab)));
+        for name in [".00000007-000000ab.parquet.new", "00000007.parquet", "x-000000ab.parquet"] {
+            assert_eq!(of_file(name), None, "{name}");
+        }
+        assert_eq!(query_of_folder(&query_folder("top-talkers")), Some("top-talkers"));
+    }
+}

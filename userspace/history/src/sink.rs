@@ -1,0 +1,140 @@
+//! What writes results into the folder, some seconds behind their windows.
+
+use crate::keeper::{Keeper, Told};
+use crate::place::{Hour, columns_number};
+use crate::shared::Shared;
+use crate::store::WriteLock;
+use crate::waiting::{Key, Piece};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tapline_record::EventTime;
+use tapline_sinks::{HiddenFile, Parcel, ParquetFailure, ROWS_PER_GROUP, Refusal, Sink, Turn, plain};
+use tapline_sources::Clock;
+
+/// Stores results.
+pub(crate) struct HistorySink {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    told: Told,
+    /// As soon as the folder could be written.
+    open: Option<Open>,
+    lost: BTreeMap<String, u64>,
+}
+
+/// The folder that is ours, and what keeps it in order; dropped in this order.
+struct Open {
+    _keeper: Keeper,
+    _lock: WriteLock,
+}
+
+impl HistorySink {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        told: Box<dyn Fn(Turn, &str) + Send + Sync>,
+    ) -> Self {
+        Self { shared, clock, told: Arc::from(told), open: None, lost: BTreeMap::new() }
+    }
+
+    /// Takes the folder, as soon as that can be.
+    fn open(&mut self) -> Result<(), String> {
+        if self.open.is_none() {
+            let lock = self.shared.store.lock()?;
+            let (shared, clock, told) = (&self.shared, &self.clock, &self.told);
+            let keeper = Keeper::start(Arc::clone(shared), Arc::clone(clock), Arc::clone(told))?;
+            self.open = Some(Open { _keeper: keeper, _lock: lock });
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of some keys.
+    fn flush(&mut self, wanted: impl Fn(&Piece) -> bool) -> Result<(), String> {
+        let waiting = self.shared.waiting();
+        let due = waiting.pieces().iter().filter(|(_, piece)| wanted(piece));
+        let due: Vec<Key> = due.map(|(key, _)| key.clone()).collect();
+        drop(waiting);
+        due.iter().try_for_each(|key| self.flush_one(key))
+    }
+
+    fn flush_one(&mut self, key: &Key) -> Result<(), String> {
+        self.open()?;
+        match self.write(key) {
+            Ok(()) => Ok(()),
+            Err(failure @ ParquetFailure::Disk(..)) => Err(failure.to_string()),
+            // It would stand in the way of all that comes behind it.
+            Err(failure @ ParquetFailure::Rows(..)) => {
+                let lost = self.shared.waiting().remove(key);
+                *self.lost.entry(key.query.clone()).or_default() += lost.map_or(0, |piece| piece.results);
+                (self.told)(Turn::Worse, &format!("results of `{}` are lost: {failure}", key.query));
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&self, key: &Key) -> Result<(), ParquetFailure> {
+        let store = &self.shared.store;
+        let on_disk = |error: std::io::Error| ParquetFailure::Disk(store.root().to_owned(), error.to_string());
+        let Some(piece) = self.shared.waiting().get(key).cloned() else { return Ok(()) };
+        let path = store.path_to_write().map_err(on_disk)?;
+        let file = HiddenFile::write(path, &piece.schema, piece.batches.into_iter().map(Ok))?;
+        // Nobody sees it both in the file and among what waits.
+        let mut waiting = self.shared.waiting();
+        let path = store.next_path(&key.query, key.hour, key.columns).map_err(on_disk)?;
+        file.publish(&path)?;
+        waiting.remove(key);
+        Ok(())
+    }
+}
+
+impl Sink for HistorySink {
+    fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
+        if self.shared.waiting().octets() >= self.shared.options.waiting_octets_max {
+            self.flush(|_| true).map_err(Refusal::Later)?;
+        }
+        let never = |error: &dyn std::fmt::Display| Refusal::Never(error.to_string());
+        let result = &parcel.result;
+        let batches = parcel.asked.columns.batches(result).map_err(|error| never(&error))?;
+        let batches = batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
+        let batches = batches.map_err(|error| never(&error))?;
+        // Of a query without windows, results are of the time at which they are given.
+        let hour = Hour::of(result.window.map_or(parcel.given, |window| window.start));
+        let mut waiting = self.shared.waiting();
+        for (number, batch) in batches.into_iter().enumerate() {
+            let columns = columns_number(&batch.schema());
+            let key = Key { query: parcel.asked.name.clone(), hour, columns };
+            waiting.add(key, batch, u64::from(number == 0), parcel.given);
+        }
+        Ok(())
+    }
+
+    fn tend(&mut self, now: EventTime) -> Result<(), String> {
+        self.open()?;
+        let options = &self.shared.options;
+        let after = i64::try_from(options.flush_after.as_nanos()).unwrap_or(i64::MAX);
+        let (octets, octets_max) = (self.shared.waiting().octets(), options.waiting_octets_max);
+        let is_much = octets > octets_max / 2;
+        let is_old = |piece: &Piece| now.0.saturating_sub(piece.since.0) >= after;
+        self.flush(|piece| is_much || piece.rows >= ROWS_PER_GROUP || is_old(piece))
+    }
+
+    fn held(&self) -> u64 {
+        self.shared.waiting().results()
+    }
+
+    fn lost(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn finish(&mut self, _: EventTime) -> Result<(), String> {
+        let outcome = self.flush(|_| true);
+        let mut waiting = self.shared.waiting();
+        let left: Vec<Key> = waiting.pieces().keys().cloned().collect();
+        for key in left {
+            let results = waiting.remove(&key).map_or(0, |piece| piece.results);
+            *self.lost.entry(key.query).or_default() += results;
+        }
+        drop(waiting);
+        self.open = None;
+        outcome
+    }
+}

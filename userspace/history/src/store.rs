@@ -1,0 +1,236 @@
+//! The folder of a history: who may write there, what lies there, and how files come and go.
+//!
+//! Files are written in `.new` and put into their hours. What is merged or removed goes to `.gone` for a while, where
+//! whoever knew it by name still finds it. Names that begin with a point are nobody's at a start, and go.
+
+use crate::place::{Hour, file_name, of_file, query_folder, query_of_folder};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::fs::{self, DirEntry, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Looks for a file that is on its way to another folder, and the time between two.
+const LOOKS: u32 = 50;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A folder of results.
+#[derive(Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+    /// Numbers files while they are written.
+    written: AtomicU64,
+}
+
+/// A file of results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    /// In the order in which they were written.
+    pub(crate) number: u64,
+    pub(crate) columns: u32,
+    pub(crate) octets: u64,
+}
+
+/// A store that is ours to write.
+#[derive(Debug)]
+pub(crate) struct WriteLock {
+    /// Locked as long as it is open.
+    _file: File,
+}
+
+impl Store {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), written: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes the folder to write, and removes what a crash left there.
+    pub(crate) fn lock(&self) -> Result<WriteLock, String> {
+        let said = |error: io::Error| format!("{} cannot be written: {error}", self.root.display());
+        fs::create_dir_all(&self.root).map_err(said)?;
+        let file = File::create(self.root.join(".lock")).map_err(said)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!("another node stores results in {}; take another folder", self.root.display()));
+            }
+            Err(TryLockError::Error(error)) => return Err(said(error)),
+        }
+        self.remove_leftovers().map_err(said)?;
+        Ok(WriteLock { _file: file })
+    }
+
+    fn remove_leftovers(&self) -> io::Result<()> {
+        for folder in [self.folder_of_new(), self.folder_of_gone()] {
+            remove_folder(&folder)?;
+        }
+        for query in self.queries()? {
+            let folder = self.root.join(query_folder(&query));
+            let hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+            for entry in entries(&folder)?.iter().filter(|entry| hidden(entry)) {
+                remove_folder(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The queries of which there are results, by name.
+    pub(crate) fn queries(&self) -> io::Result<Vec<String>> {
+        let names = entries(&self.root)?.into_iter().filter_map(|entry| {
+            let name = entry.file_name();
+            query_of_folder(name.to_str()?).map(str::to_owned)
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The hours in which there may be results of a query, in order.
+    pub(crate) fn hours(&self, query: &str) -> io::Result<Vec<Hour>> {
+        let entries = entries(&self.root.join(query_folder(query)))?;
+        let hours = entries.into_iter().filter_map(|entry| Hour::of_folder(entry.file_name().to_str()?));
+        let mut hours: Vec<Hour> = hours.collect();
+        hours.sort_unstable();
+        Ok(hours)
+    }
+
+    /// The files of an hour, in the order in which they were written.
+    pub(crate) fn parts(&self, query: &str, hour: Hour) -> io::Result<Vec<Part>> {
+        let part = |entry: DirEntry| {
+            let (number, columns) = of_file(entry.file_name().to_str()?)?;
+            // One that is gone meanwhile is found where it went.
+            let octets = entry.metadata().map_or(0, |found| found.len());
+            Some(Part { path: entry.path(), number, columns, octets })
+        };
+        let mut parts: Vec<Part> =
+            entries(&self.hour_folder(query, hour))?.into_iter().filter_map(part).collect();
+        parts.sort_by_key(|part| (part.number, part.columns));
+        Ok(parts)
+    }
+
+    /// Opens a file, wherever it went.
+    pub(crate) fn open(&self, part: &Part) -> io::Result<File> {
+        let gone = self.gone_path(&part.path);
+        let mut looks = 1..LOOKS;
+        loop {
+            match File::open(&part.path).or_else(|_| File::open(&gone)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && looks.next().is_some() => {
+                    thread::sleep(LOOK_EVERY);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// A path for a file that is written, on the disk of all others.
+    pub(crate) fn path_to_write(&self) -> io::Result<PathBuf> {
+        let folder = self.folder_of_new();
+        fs::create_dir_all(&folder)?;
+        Ok(folder.join(self.written.fetch_add(1, Ordering::Relaxed).to_string()))
+    }
+
+    /// A path for the next file of an hour. Whoever asks holds the lock until it is there.
+    pub(crate) fn next_path(&self, query: &str, hour: Hour, columns: u32) -> io::Result<PathBuf> {
+        let folder = self.hour_folder(query, hour);
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder)?;
+            keep_names(&self.root)?;
+            folder.parent().map_or(Ok(()), keep_names)?;
+        }
+        let last = self.parts(query, hour)?.last().map_or(0, |part| part.number);
+        Ok(folder.join(file_name(last + 1, columns)))
+    }
+
+    pub(crate) fn hour_folder(&self, query: &str, hour: Hour) -> PathBuf {
+        self.root.join(query_folder(query)).join(hour.folder())
+    }
+
+    /// A hidden folder beside that of an hour, empty.
+    pub(crate) fn folder_beside(&self, query: &str, hour: Hour) -> io::Result<PathBuf> {
+        let folder = self.hidden_hour(query, hour);
+        remove_folder(&folder)?;
+        fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
+    fn hidden_hour(&self, query: &str, hour: Hour) -> PathBuf {
+        self.root.join(query_folder(query)).join(format!(".{}", hour.folder()))
+    }
+
+    /// Lets the folder of an hour and the one beside it change places, at once.
+    pub(crate) fn exchange(&self, query: &str, hour: Hour) -> io::Result<()> {
+        let (folder, beside) = (self.hour_folder(query, hour), self.hidden_hour(query, hour));
+        keep_names(&beside)?;
+        renameat_with(CWD, &beside, CWD, &folder, RenameFlags::EXCHANGE)?;
+        folder.parent().map_or(Ok(()), keep_names)
+    }
+
+    /// Takes an hour away; gives the files that went to `.gone`.
+    pub(crate) fn remove_hour(&self, query: &str, hour: Hour) -> io::Result<Vec<PathBuf>> {
+        let hidden = self.hidden_hour(query, hour);
+        remove_folder(&hidden)?;
+        fs::rename(self.hour_folder(query, hour), &hidden)?;
+        let gone = self.put_away(query, hour)?;
+        // It stays while other hours are in it.
+        let _ = fs::remove_dir(self.root.join(query_folder(query)));
+        Ok(gone)
+    }
+
+    /// Moves what is in the folder beside an hour to `.gone`, unless the hour has it too, and removes the folder.
+    pub(crate) fn put_away(&self, query: &str, hour: Hour) -> io::Result<Vec<PathBuf>> {
+        let (hidden, folder) = (self.hidden_hour(query, hour), self.hour_folder(query, hour));
+        let mut gone = vec![];
+        for entry in entries(&hidden)? {
+            let path = folder.join(entry.file_name());
+            if !path.exists() {
+                let place = self.gone_path(&path);
+                place.parent().map_or(Ok(()), fs::create_dir_all)?;
+                fs::rename(entry.path(), &place)?;
+                gone.push(place);
+            }
+        }
+        remove_folder(&hidden)?;
+        Ok(gone)
+    }
+
+    /// Where a file is for a while that was taken out of its hour.
+    fn gone_path(&self, path: &Path) -> PathBuf {
+        self.folder_of_gone().join(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+
+    fn folder_of_new(&self) -> PathBuf {
+        self.root.join(".new")
+    }
+
+    fn folder_of_gone(&self) -> PathBuf {
+        self.root.join(".gone")
+    }
+}
+
+/// What is in a folder; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let removed = if folder.is_dir() { fs::remove_dir_all(folder) } else { fs::remove_file(folder) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the names in a folder over a loss of power.
+pub(crate) fn keep_names(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

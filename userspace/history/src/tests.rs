@@ -1,0 +1,266 @@
+//! Stored results, from what takes them to what asks them.
+
+use crate::history::History;
+use crate::keeper::Order;
+use crate::options::HistoryOptions;
+use datafusion::arrow::array::{ArrayRef, AsArray as _, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
+use tapline_query::Planner;
+use tapline_record::EventTime;
+use tapline_sinks::{Asked, Parcel, Refusal, Sink};
+use tapline_sources::Clock;
+
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3600 * SECOND;
+const BY_ADDRESS: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')";
+const BY_PORT: &str = "SELECT dst_port, count(*) AS n FROM packets GROUP BY dst_port, tumble('1 second')";
+
+/// A clock that stands.
+#[derive(Debug, Default)]
+struct Standing(AtomicI64);
+
+impl Clock for Standing {
+    fn now(&self) -> EventTime {
+        EventTime(self.0.load(Ordering::Relaxed))
+    }
+}
+
+type Said = Arc<Mutex<Vec<String>>>;
+
+/// A history in a folder, and what stores there.
+struct Stored {
+    history: History,
+    sink: Box<dyn Sink>,
+    said: Said,
+}
+
+fn stored(options: HistoryOptions) -> Stored {
+    let history = History::new(options);
+    let said = Said::default();
+    let tells = Arc::clone(&said);
+    let told = Box::new(move |_, what: &str| tells.lock().unwrap().push(what.to_owned()));
+    let sink = history.sink(Arc::new(Standing::default()), told);
+    Stored { history, sink, said }
+}
+
+fn open(folder: &Path) -> Stored {
+    stored(HistoryOptions::new(folder))
+}
+
+/// A result of one row with this number, of the window that begins then.
+fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
+    let columns = ResultColumns::of(&Planner::new().plan(sql).unwrap(), true);
+    let rows = Arc::new(columns.schema().project(&[2, 3]).unwrap());
+    let key: ArrayRef = match rows.field(0).data_type() {
+        DataType::FixedSizeBinary(16) => {
+            let address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 7];
+            Arc::new(FixedSizeBinaryArray::try_from_iter([address].into_iter()).unwrap())
+        }
+        other => datafusion::arrow::array::new_null_array(other, 1),
+    };
+    let rows = RecordBatch::try_new(rows, vec![key, Arc::new(Int64Array::from(vec![number]))]).unwrap();
+    let window = Some(Span { start: EventTime(start), end: EventTime(start + SECOND) });
+    let result = WindowResult {
+        query: QueryId(0),
+        window,
+        status: Status::Final,
+        completeness: Some(1.0),
+        rows: vec![rows],
+    };
+    let asked = Asked { name: "top-talkers".to_owned(), columns, is_stored: true };
+    Parcel { asked: Arc::new(asked), result: Arc::new(result), given: EventTime(start + SECOND) }
+}
+
+/// The numbers that a statement answers in its first column.
+fn numbers(history: &History, sql: &str) -> Vec<i64> {
+    let batches = history.ask(sql).unwrap().map(Result::unwrap);
+    batches.flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+}
+
+fn all(history: &History) -> Vec<i64> {
+    numbers(history, "SELECT n FROM \"top-talkers\" ORDER BY n")
+}
+
+/// Takes a result a second from `from` on, each into a file of its own.
+fn store(stored: &mut Stored, from: i64, results: i64) {
+    for number in from..from + results {
+        stored.sink.take(&parcel(BY_ADDRESS, number * SECOND, number)).unwrap();
+        stored.sink.tend(EventTime((number + 60) * SECOND)).unwrap();
+    }
+}
+
+fn keep(stored: &Stored, now: i64) {
+    let said = Arc::clone(&stored.said);
+    let told = Arc::new(move |_, what: &str| said.lock().unwrap().push(what.to_owned()));
+    Order::new(Arc::clone(&stored.history.shared), told).keep(EventTime(now), &AtomicBool::new(false));
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = vec![];
+    for query in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if query.file_name().unwrap().to_str().unwrap().starts_with("query=") {
+            for hour in fs::read_dir(query).unwrap().map(|entry| entry.unwrap().path()) {
+                files.extend(fs::read_dir(hour).unwrap().map(|entry| entry.unwrap().path()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_result_is_seen_once_whether_it_waits_or_lies_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    stored.sink.take(&parcel(BY_ADDRESS, 0, 1)).unwrap();
+    stored.sink.take(&parcel(BY_ADDRESS, HOUR, 2)).unwrap();
+    stored.sink.tend(EventTime(SECOND)).unwrap();
+    assert_eq!((files(folder.path()).len(), stored.sink.held()), (0, 2));
+    assert_eq!(all(&stored.history), [1, 2]);
+    stored.sink.tend(EventTime(HOUR + 11 * SECOND)).unwrap();
+    let names: Vec<_> = files(folder.path())
+        .iter()
+        .map(|path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert!(names[0].starts_with("query=top-talkers/hour=1970-01-01T00/00000001-"), "{names:?}");
+    assert!(names[1].starts_with("query=top-talkers/hour=1970-01-01T01/00000001-"), "{names:?}");
+    assert_eq!((names.len(), stored.sink.held()), (2, 0));
+    let elsewhere = History::new(HistoryOptions::new(folder.path()));
+    for history in [&stored.history, &elsewhere] {
+        assert_eq!(all(history), [1, 2]);
+        let hour = "SELECT n FROM \"top-talkers\" WHERE window_start >= '1970-01-01T01:00:00Z' AND src_ip = '192.0.2.7'";
+        assert_eq!(numbers(history, hour), [2]);
+        assert_eq!(numbers(history, "SELECT count(*) FROM \"top-talkers\" WHERE status = 'final'"), [2]);
+    }
+    let refused = elsewhere.ask("SELECT * FROM top_talkers").err().unwrap();
+    assert_eq!(refused, "no results of `top_talkers` are stored here; there are those of \"top-talkers\"");
+}
+
+#[test]
+fn many_small_files_become_one_while_somebody_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 40);
+    assert_eq!(files(folder.path()).len(), 40);
+    // This reader has looked which files there are, and opens them afterwards.
+    let (before, _) = stored.history.shared.snapshot("top-talkers", |_| true).unwrap();
+    keep(&stored, 600 * SECOND);
+    assert_eq!(files(folder.path()).len(), 1);
+    assert_eq!(all(&stored.history), (0..40).collect::<Vec<_>>());
+    let rows = |part| {
+        let reader = stored.history.shared.reader(part).unwrap().build().unwrap();
+        reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+    };
+    assert_eq!(before.iter().map(rows).sum::<usize>(), 40);
+    store(&mut stored, 40, 2);
+    assert_eq!(files(folder.path()).len(), 3);
+    keep(&stored, HOUR + 600 * SECOND);
+    assert_eq!(files(folder.path()).len(), 1, "the hour is over");
+    assert_eq!(all(&stored.history), (0..42).collect::<Vec<_>>());
+    assert_eq!(*stored.said.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_crash_left_is_nobodys_and_what_was_stored_is_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 3);
+    stored.sink.take(&parcel(BY_ADDRESS, 9 * SECOND, 9)).unwrap();
+    drop(stored);
+    let hour = folder.path().join("query=top-talkers/hour=1970-01-01T00");
+    let beside = folder.path().join("query=top-talkers/.hour=1970-01-01T00");
+    fs::create_dir(&beside).unwrap();
+    let any = fs::read_dir(&hour).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&any, beside.join("00000009-00000000.parquet")).unwrap();
+    fs::write(folder.path().join(".new/7"), "half a file").unwrap();
+    let reads = History::new(HistoryOptions::new(folder.path()));
+    assert_eq!(all(&reads), [0, 1, 2]);
+    let mut again = open(folder.path());
+    store(&mut again, 3, 1);
+    assert_eq!(all(&again.history), [0, 1, 2, 3]);
+    assert!(!beside.exists() && !folder.path().join(".new/7").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 3);
+    let torn = files(folder.path())[1].clone();
+    fs::write(&torn, "PAR1 and no end").unwrap();
+    let failed = stored.history.ask("SELECT count(*) FROM \"top-talkers\"").unwrap().next().unwrap();
+    assert!(failed.unwrap_err().contains("cannot be read"));
+    keep(&stored, 2 * HOUR);
+    assert_eq!(all(&stored.history), [0, 2]);
+    assert!(stored.said.lock().unwrap()[0].contains("was put aside as "), "{:?}", stored.said);
+}
+
+#[test]
+fn another_query_of_the_name_has_columns_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 2);
+    stored.sink.take(&parcel(BY_PORT, 2 * SECOND, 2)).unwrap();
+    stored.sink.tend(EventTime(60 * SECOND)).unwrap();
+    keep(&stored, 2 * HOUR);
+    assert_eq!(files(folder.path()).len(), 2, "one for each set of columns");
+    assert_eq!(all(&stored.history), [0, 1, 2]);
+    let with = |column: &str| format!("SELECT n FROM \"top-talkers\" WHERE {column} IS NOT NULL ORDER BY n");
+    assert_eq!(numbers(&stored.history, &with("src_ip")), [0, 1]);
+    assert_eq!(numbers(&stored.history, "SELECT count(dst_port) FROM \"top-talkers\""), [0]);
+}
+
+#[test]
+fn old_hours_go_by_age_and_by_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep_for = Some(Duration::from_secs(3 * 3600));
+    let mut old = stored(HistoryOptions { keep: keep_for, ..HistoryOptions::new(folder.path()) });
+    for hour in 0..6 {
+        old.sink.take(&parcel(BY_ADDRESS, hour * HOUR, hour)).unwrap();
+    }
+    old.sink.tend(EventTime(6 * HOUR)).unwrap();
+    keep(&old, 6 * HOUR + 1);
+    assert_eq!(all(&old.history), [3, 4, 5], "they ended at most three hours ago");
+    drop(old);
+    let octets: u64 = files(folder.path()).iter().map(|path| path.metadata().unwrap().len()).sum();
+    let octets_max = Some(octets - 1);
+    let large = stored(HistoryOptions { octets_max, ..HistoryOptions::new(folder.path()) });
+    keep(&large, 6 * HOUR);
+    assert_eq!(all(&large.history), [4, 5]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_keeps_results_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("history");
+    fs::write(&place, "a file").unwrap();
+    let options = HistoryOptions { waiting_octets_max: 1, ..HistoryOptions::new(&place) };
+    let mut stored = stored(options);
+    stored.sink.take(&parcel(BY_ADDRESS, 0, 0)).unwrap();
+    assert!(stored.sink.tend(EventTime(60 * SECOND)).unwrap_err().contains("cannot be written"));
+    let refused = stored.sink.take(&parcel(BY_ADDRESS, SECOND, 1)).unwrap_err();
+    assert!(matches!(refused, Refusal::Later(_)), "{refused}");
+    assert_eq!(stored.sink.held(), 1);
+    fs::remove_file(&place).unwrap();
+    stored.sink.take(&parcel(BY_ADDRESS, SECOND, 1)).unwrap();
+    stored.sink.finish(EventTime(60 * SECOND)).unwrap();
+    assert_eq!(all(&stored.history), [0, 1]);
+}
+
+#[test]
+fn two_nodes_do_not_store_in_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = open(folder.path());
+    first.sink.tend(EventTime(0)).unwrap();
+    let mut second = open(folder.path());
+    let refused = second.sink.tend(EventTime(0)).unwrap_err();
+    assert!(refused.starts_with("another node stores results in "), "{refused}");
+    first.sink.finish(EventTime(0)).unwrap();
+    second.sink.tend(EventTime(0)).unwrap();
+}

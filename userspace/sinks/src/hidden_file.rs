@@ -1,0 +1,103 @@
+//! Parquet files that are there as a whole or not at all.
+//!
+//! A file is written under a hidden name on the same disk, made safe, and then put into its place: no reader sees a part
+//! of it, and what a crash leaves under a hidden name is nobody's.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Rows that are kept, encoded, before they are written: as many as readers like to take at a time.
+pub const ROWS_PER_GROUP: usize = 1 << 17;
+
+/// Why a file is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ParquetFailure {
+    /// The disk has no room, or the like; it may be tried again.
+    #[error("{0} cannot be written: {1}")]
+    Disk(PathBuf, String),
+    /// No file can hold these rows.
+    #[error("{0} cannot hold these rows: {1}")]
+    Rows(PathBuf, String),
+}
+
+/// How files are written.
+#[must_use]
+pub fn parquet_properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .set_created_by(concat!("tapline version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .build()
+}
+
+/// A file that is written, and does not stand in its place yet; without [`Self::publish`] it goes.
+#[derive(Debug)]
+pub struct HiddenFile {
+    hidden: PathBuf,
+    is_there: bool,
+}
+
+impl HiddenFile {
+    /// Writes batches of these columns under a hidden name, and makes them safe.
+    ///
+    /// # Errors
+    /// When they cannot be written, or `batches` gives a failure.
+    pub fn write(
+        hidden: PathBuf,
+        schema: &SchemaRef,
+        batches: impl IntoIterator<Item = Result<RecordBatch, ParquetFailure>>,
+    ) -> Result<Self, ParquetFailure> {
+        let target = File::create(&hidden).map_err(|error| on_disk(&hidden, &error))?;
+        let file = Self { hidden, is_there: false };
+        let said = |error: ParquetError| failure(&file.hidden, error);
+        let mut writer = ArrowWriter::try_new(target, SchemaRef::clone(schema), Some(parquet_properties()))
+            .map_err(said)?;
+        for batch in batches {
+            writer.write(&batch?).map_err(said)?;
+        }
+        let target = writer.into_inner().map_err(said)?;
+        target.sync_all().map_err(|error| on_disk(&file.hidden, &error))?;
+        Ok(file)
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// When it cannot stand there; then it is gone.
+    pub fn publish(mut self, path: &Path) -> Result<(), ParquetFailure> {
+        fs::rename(&self.hidden, path).map_err(|error| on_disk(path, &error))?;
+        self.is_there = true;
+        // The file is there, whether its name is safe already or not: who wrote it again would have its rows twice.
+        if let Some(folder) = path.parent() {
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for HiddenFile {
+    fn drop(&mut self) {
+        if !self.is_there {
+            let _ = fs::remove_file(&self.hidden);
+        }
+    }
+}
+
+fn on_disk(path: &Path, error: &io::Error) -> ParquetFailure {
+    ParquetFailure::Disk(path.to_owned(), error.to_string())
+}
+
+/// Tells a full disk from rows that no file can hold.
+fn failure(path: &Path, error: ParquetError) -> ParquetFailure {
+    match error {
+        ParquetError::External(inner) => ParquetFailure::Disk(path.to_owned(), inner.to_string()),
+        other => ParquetFailure::Rows(path.to_owned(), other.to_string()),
+    }
+}

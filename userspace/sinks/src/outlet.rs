@@ -1,0 +1,519 @@
+//! Results on their way to whoever stores or sends them.
+//!
+//! ```text
+//! results thread ──take──► queue, bounded in number and octets ──► thread of the outlet ──► Sink
+//! ```
+//! Whoever gives a result never waits: what the queue has no room for is lost, and counted by query. A sink that cannot
+//! go on keeps the result at the front of its queue, and is tried again, less and less often; nobody else notices.
+
+use datafusion::arrow::array::RecordBatch;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tapline_operators::{ResultColumns, Status, WindowResult};
+use tapline_record::EventTime;
+use tapline_sources::Clock;
+
+/// Between two looks of a sink at what is due.
+const TEND_EVERY: Duration = Duration::from_millis(250);
+/// How long a sink that cannot go on is left alone, at first and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How long a sink may take for what waits when the node ends.
+const FINISH_WITHIN: Duration = Duration::from_secs(20);
+/// Between two times that somebody is told of lost results.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// A query whose results are given.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What it is called.
+    pub name: String,
+    /// The columns of its results.
+    pub columns: ResultColumns,
+    /// Whether history keeps them.
+    pub is_stored: bool,
+}
+
+/// A result on its way.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// Whose it is.
+    pub asked: Arc<Asked>,
+    /// What was answered; never early.
+    pub result: Arc<WindowResult>,
+    /// When it was given.
+    pub given: EventTime,
+}
+
+/// Why a sink does not take a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It cannot go on now; the same result is given again later.
+    #[error("{0}")]
+    Later(String),
+    /// It can never take this one, which is lost.
+    #[error("{0}")]
+    Never(String),
+}
+
+/// What stores or sends results; it may take its time.
+pub trait Sink: Send {
+    /// Takes a result.
+    ///
+    /// # Errors
+    /// A sentence that names what is wrong; the result was not taken, no part of it.
+    fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal>;
+
+    /// Does what is due by now; called several times a second.
+    ///
+    /// # Errors
+    /// What cannot be done now, and is tried again.
+    fn tend(&mut self, now: EventTime) -> Result<(), String>;
+
+    /// Results that were taken and are not safe yet.
+    fn held(&self) -> u64;
+
+    /// Results that were taken and lost since this was asked before, by query.
+    fn lost(&mut self) -> BTreeMap<String, u64>;
+
+    /// Makes safe what it holds, at its end; what is held still is lost.
+    ///
+    /// # Errors
+    /// Why not all of it is safe.
+    fn finish(&mut self, now: EventTime) -> Result<(), String>;
+}
+
+/// Whether an outlet does its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutletState {
+    /// It does.
+    Running,
+    /// It cannot; why. It is tried again and again.
+    Failing(String),
+}
+
+/// How an outlet stands; results that were given and are neither lost nor waiting have arrived.
+#[derive(Clone, Debug)]
+pub struct OutletStatus {
+    /// What it is called.
+    pub name: String,
+    /// What it is, in a word.
+    pub kind: &'static str,
+    /// Whether it does its work.
+    pub state: OutletState,
+    /// Results that it was given.
+    pub given: u64,
+    /// Results that were lost, by query.
+    pub lost: BTreeMap<String, u64>,
+    /// Results that wait to be safe.
+    pub waiting: u64,
+}
+
+/// Which way it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It cannot go on, or loses results.
+    Worse,
+    /// It goes on.
+    Better,
+}
+
+/// Who is told, in sentences.
+pub type Told = Box<dyn Fn(Turn, &str) + Send + Sync>;
+
+/// Which queries an outlet takes results of.
+pub type Wanted = Box<dyn Fn(&Asked) -> bool + Send + Sync>;
+
+/// What waits in front of a sink, at most.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Results.
+    pub results_max: usize,
+    /// Octets of their rows; one result is always let in.
+    pub octets_max: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { results_max: 16_384, octets_max: 64 << 20 }
+    }
+}
+
+/// What an outlet is started with.
+pub struct OutletOptions {
+    /// What it is called.
+    pub name: String,
+    /// What it is, in a word.
+    pub kind: &'static str,
+    /// Which queries it takes results of.
+    pub wanted: Wanted,
+    /// What may wait.
+    pub limits: QueueLimits,
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told how it goes.
+    pub told: Told,
+}
+
+/// A sink with the queue before it and the thread that feeds it.
+pub struct Outlet {
+    name: String,
+    kind: &'static str,
+    wanted: Wanted,
+    limits: QueueLimits,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Something came, or it ends.
+    news: Condvar,
+    /// The thread is done.
+    is_done: Condvar,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct Inner {
+    parcels: VecDeque<Parcel>,
+    octets: usize,
+    /// Results that the sink holds.
+    held: u64,
+    given: u64,
+    lost: BTreeMap<String, u64>,
+    reason: Option<String>,
+    ends: bool,
+    is_done: bool,
+}
+
+/// What a sink is to do next.
+enum Next {
+    Take(Parcel),
+    Tend,
+    End,
+}
+
+impl Outlet {
+    /// Starts the thread of a sink.
+    ///
+    /// # Errors
+    /// When there is no room for a thread.
+    pub fn start(options: OutletOptions, sink: Box<dyn Sink>) -> io::Result<Self> {
+        let OutletOptions { name, kind, wanted, limits, clock, told } = options;
+        let (inner, news, is_done) = (Mutex::default(), Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { inner, news, is_done, clock });
+        let worker = Worker { shared: Arc::clone(&shared), sink, told, telling: Telling::default() };
+        thread::Builder::new().name(format!("out {name}")).spawn(move || worker.run())?;
+        Ok(Self { name, kind, wanted, limits, shared })
+    }
+
+    /// Takes a result, unless it is early or of a query that is not wanted; never waits.
+    pub fn take(&self, asked: &Arc<Asked>, result: &Arc<WindowResult>) {
+        if result.status == Status::Early || !(self.wanted)(asked) {
+            return;
+        }
+        let octets = octets(result);
+        let given = self.shared.clock.now();
+        let mut inner = self.shared.lock();
+        inner.given += 1;
+        let is_full = inner.parcels.len() >= self.limits.results_max
+            || (!inner.parcels.is_empty() && inner.octets + octets > self.limits.octets_max);
+        if is_full || inner.is_done {
+            inner.lose(&asked.name, 1);
+            return;
+        }
+        inner.octets += octets;
+        inner.parcels.push_back(Parcel { asked: Arc::clone(asked), result: Arc::clone(result), given });
+        drop(inner);
+        self.shared.news.notify_one();
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> OutletStatus {
+        let inner = self.shared.lock();
+        let state = inner.reason.clone().map_or(OutletState::Running, OutletState::Failing);
+        OutletStatus {
+            name: self.name.clone(),
+            kind: self.kind,
+            state,
+            given: inner.given,
+            lost: inner.lost.clone(),
+            waiting: inner.parcels.len() as u64 + inner.held,
+        }
+    }
+
+    /// Lets the sink have what waits, and end; what it does not take in time is lost.
+    pub fn finish(&self) {
+        let mut inner = self.shared.lock();
+        inner.ends = true;
+        self.shared.news.notify_all();
+        let waited =
+            self.shared.is_done.wait_timeout_while(inner, FINISH_WITHIN, |inner| !inner.is_done);
+        inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        inner.lose_all();
+        inner.is_done = true;
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is next, behind a pause that only the end cuts short.
+    fn next(&self, pause: Duration) -> Next {
+        let mut inner = self.lock();
+        if pause > Duration::ZERO {
+            let waited = self.news.wait_timeout_while(inner, pause, |inner| !inner.ends);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let waits = |inner: &mut Inner| !inner.ends && inner.parcels.is_empty();
+        let waited = self.news.wait_timeout_while(inner, TEND_EVERY, waits);
+        inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match inner.parcels.front() {
+            Some(parcel) => Next::Take(parcel.clone()),
+            None if inner.ends => Next::End,
+            None => Next::Tend,
+        }
+    }
+}
+
+impl Inner {
+    fn lose(&mut self, query: &str, results: u64) {
+        *self.lost.entry(query.to_owned()).or_default() += results;
+    }
+
+    fn lose_all(&mut self) {
+        while let Some(parcel) = self.parcels.pop_front() {
+            self.lose(&parcel.asked.name, 1);
+        }
+        self.octets = 0;
+    }
+
+    /// The front of the queue is taken, or lost.
+    fn pop(&mut self) {
+        if let Some(parcel) = self.parcels.pop_front() {
+            self.octets = self.octets.saturating_sub(octets(&parcel.result));
+        }
+    }
+}
+
+/// What feeds a sink.
+struct Worker {
+    shared: Arc<Shared>,
+    sink: Box<dyn Sink>,
+    told: Told,
+    telling: Telling,
+}
+
+/// What was told so far.
+#[derive(Default)]
+struct Telling {
+    lost: u64,
+    last: Option<Instant>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        // A sink that panics ends alone.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        let mut inner = self.shared.lock();
+        if outcome.is_err() {
+            let held = std::mem::take(&mut inner.held);
+            inner.lose("several", held);
+            inner.reason = Some("its thread died; please report this".to_owned());
+        }
+        inner.lose_all();
+        inner.is_done = true;
+        drop(inner);
+        self.shared.is_done.notify_all();
+        if outcome.is_err() {
+            (self.told)(Turn::Worse, "its thread died; please report this");
+        }
+    }
+
+    fn serve(&mut self) {
+        let (mut pause, mut tended) = (Duration::ZERO, Instant::now());
+        loop {
+            let next = self.shared.next(pause);
+            let is_end = matches!(next, Next::End);
+            let mut outcome = self.take(next);
+            if is_end || outcome.is_err() || tended.elapsed() >= TEND_EVERY {
+                outcome = outcome.and(self.sink.tend(self.shared.clock.now()));
+                tended = Instant::now();
+            }
+            self.note(outcome.as_ref().err());
+            if is_end || (outcome.is_err() && self.shared.lock().ends) {
+                return self.finish();
+            }
+            pause = match outcome {
+                Ok(()) => Duration::ZERO,
+                Err(_) => (pause * 2).clamp(RETRY_FIRST, RETRY_MAX),
+            };
+        }
+    }
+
+    fn take(&mut self, next: Next) -> Result<(), String> {
+        let Next::Take(parcel) = next else { return Ok(()) };
+        let outcome = self.sink.take(&parcel);
+        let mut inner = self.shared.lock();
+        match outcome {
+            Ok(()) => inner.pop(),
+            Err(Refusal::Never(why)) => {
+                inner.pop();
+                inner.lose(&parcel.asked.name, 1);
+                drop(inner);
+                (self.told)(Turn::Worse, &format!("a result of `{}` is lost: {why}", parcel.asked.name));
+            }
+            Err(Refusal::Later(why)) => return Err(why),
+        }
+        Ok(())
+    }
+
+    /// Notes how it went, and tells what somebody should hear of.
+    fn note(&mut self, wrong: Option<&String>) {
+        let (held, lost) = (self.sink.held(), self.sink.lost());
+        let mut inner = self.shared.lock();
+        inner.held = held;
+        lost.iter().for_each(|(query, results)| inner.lose(query, *results));
+        let before = std::mem::replace(&mut inner.reason, wrong.cloned());
+        let lost: u64 = inner.lost.values().sum();
+        drop(inner);
+        match (before, wrong) {
+            (None, Some(why)) => (self.told)(Turn::Worse, &format!("{why}; results wait")),
+            (Some(_), None) => (self.told)(Turn::Better, &format!("it goes on; {lost} results are lost so far")),
+            _ => {}
+        }
+        let is_due = self.telling.last.is_none_or(|last| last.elapsed() >= TELL_EVERY);
+        if lost > self.telling.lost && is_due {
+            (self.told)(Turn::Worse, &format!("{} results had no room and are lost", lost - self.telling.lost));
+            self.telling = Telling { lost, last: Some(Instant::now()) };
+        }
+    }
+
+    /// Lets the sink end.
+    fn finish(&mut self) {
+        let outcome = self.sink.finish(self.shared.clock.now());
+        let lost = self.sink.lost();
+        let mut inner = self.shared.lock();
+        inner.held = 0;
+        lost.iter().for_each(|(query, results)| inner.lose(query, *results));
+        inner.lose_all();
+        let lost: u64 = inner.lost.values().sum();
+        drop(inner);
+        if let Err(why) = outcome {
+            (self.told)(Turn::Worse, &format!("{why}; {lost} results are lost"));
+        }
+    }
+}
+
+/// Octets of a result's rows.
+fn octets(result: &WindowResult) -> usize {
+    result.rows.iter().map(RecordBatch::get_array_memory_size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_results::{asked, result};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tapline_sources::SystemClock;
+
+    /// Notes what it takes, unless it is told not to.
+    #[derive(Clone, Default)]
+    struct Notes {
+        taken: Arc<Mutex<Vec<String>>>,
+        is_away: Arc<AtomicBool>,
+    }
+
+    impl Sink for Notes {
+        fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
+            if parcel.asked.name == "never" {
+                return Err(Refusal::Never("it is never taken".to_owned()));
+            }
+            if self.is_away.load(Ordering::Relaxed) {
+                return Err(Refusal::Later("it is away".to_owned()));
+            }
+            self.taken.lock().unwrap().push(parcel.asked.name.clone());
+            Ok(())
+        }
+
+        fn tend(&mut self, _: EventTime) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn held(&self) -> u64 {
+            0
+        }
+
+        fn lost(&mut self) -> BTreeMap<String, u64> {
+            BTreeMap::new()
+        }
+
+        fn finish(&mut self, _: EventTime) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn outlet(notes: &Notes, results_max: usize) -> Outlet {
+        let limits = QueueLimits { results_max, octets_max: 1 << 20 };
+        let options = OutletOptions {
+            name: "notes".to_owned(),
+            kind: "test",
+            wanted: Box::new(|asked: &Asked| asked.name != "unwanted"),
+            limits,
+            clock: Arc::new(SystemClock),
+            told: Box::new(|_, _| {}),
+        };
+        Outlet::start(options, Box::new(notes.clone())).unwrap()
+    }
+
+    fn wait(outlet: &Outlet, is_so: impl Fn(&OutletStatus) -> bool) {
+        let begun = Instant::now();
+        while !is_so(&outlet.status()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", outlet.status());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn results_come_in_their_order_and_unwanted_ones_do_not() {
+        let notes = Notes::default();
+        let outlet = outlet(&notes, 10);
+        for name in ["a", "unwanted", "b", "never", "c"] {
+            outlet.take(&asked(name), &result(0, Status::Final));
+        }
+        outlet.take(&asked("a"), &result(0, Status::Early));
+        outlet.finish();
+        assert_eq!(*notes.taken.lock().unwrap(), ["a", "b", "c"]);
+        let status = outlet.status();
+        assert_eq!((status.given, status.waiting), (4, 0));
+        assert_eq!(status.lost, BTreeMap::from([("never".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn what_has_no_room_is_lost_and_the_rest_comes_when_the_sink_is_back() {
+        let notes = Notes::default();
+        notes.is_away.store(true, Ordering::Relaxed);
+        let outlet = outlet(&notes, 3);
+        (0..5).for_each(|start| outlet.take(&asked("a"), &result(start, Status::Final)));
+        wait(&outlet, |status| status.state == OutletState::Failing("it is away".to_owned()));
+        let status = outlet.status();
+        assert_eq!((status.given, status.waiting, status.lost["a"]), (5, 3, 2));
+        notes.is_away.store(false, Ordering::Relaxed);
+        wait(&outlet, |status| status.state == OutletState::Running && status.waiting == 0);
+        assert_eq!(notes.taken.lock().unwrap().len(), 3);
+        notes.is_away.store(true, Ordering::Relaxed);
+        outlet.take(&asked("b"), &result(0, Status::Final));
+        outlet.finish();
+        let status = outlet.status();
+        assert_eq!((status.given, status.waiting, status.lost["b"]), (6, 0, 1));
+        outlet.take(&asked("b"), &result(0, Status::Final));
+        assert_eq!(outlet.status().lost["b"], 2, "nobody takes it any more");
+    }
+}

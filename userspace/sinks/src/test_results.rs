@@ -1,0 +1,30 @@
+//! Results for tests.
+
+use crate::outlet::Asked;
+use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use std::sync::Arc;
+use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
+use tapline_query::Planner;
+use tapline_record::EventTime;
+
+const SQL: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')";
+
+/// A query of this name, by address and with a count.
+pub(crate) fn asked(name: &str) -> Arc<Asked> {
+    let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
+    Arc::new(Asked { name: name.to_owned(), columns, is_stored: true })
+}
+
+/// A result of it, for the window of this second: one row, whose count is the second.
+pub(crate) fn result(second: i64, status: Status) -> Arc<WindowResult> {
+    let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
+    let schema = columns.schema();
+    let rows = Arc::new(schema.project(&[2, 3]).unwrap());
+    let address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 7];
+    let address: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter([address].into_iter()).unwrap());
+    let rows = RecordBatch::try_new(rows, vec![address, Arc::new(Int64Array::from(vec![second]))]).unwrap();
+    let at = |second: i64| EventTime(second * 1_000_000_000);
+    let window = Some(Span { start: at(second), end: at(second + 1) });
+    let result = WindowResult { query: QueryId(0), window, status, completeness: Some(1.0), rows: vec![rows] };
+    Arc::new(result)
+}
