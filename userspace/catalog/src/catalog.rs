@@ -12,6 +12,7 @@ use crate::inputs::Inputs;
 use crate::kept::Kept;
 use crate::limits::Allowance;
 use crate::meter::Meter;
+use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
 use crate::status::{QueryRunState, QueryStatus, Snapshot};
@@ -127,6 +128,7 @@ struct Entry {
     id: QueryId,
     query: Arc<ContinuousQuery>,
     results: Arc<Results>,
+    metrics: Option<Arc<Metrics>>,
     since: EventTime,
     counted: Counted,
     meter: Meter,
@@ -139,7 +141,9 @@ struct Counted {
     ledger: QueryLedger,
     octets_held: u64,
     groups_held: u64,
+    work_ns: u64,
     results_lost: u64,
+    watermark: Option<EventTime>,
 }
 
 impl Catalog {
@@ -385,7 +389,8 @@ impl Catalog {
         self.results_mut().insert(id, Arc::clone(&results));
         let (name, since) = (definition.name.clone(), self.clock.now());
         let (counted, meter, failure) = (Counted::default(), Meter::new(work, since), None);
-        let entry = Entry { definition, id, query, results, since, counted, meter, failure };
+        let metrics = planned.metrics;
+        let entry = Entry { definition, id, query, results, metrics, since, counted, meter, failure };
         core.queries.insert(name, entry);
         core.settle();
         Ok((id, explained))
@@ -496,8 +501,10 @@ impl Core {
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = self.queries.get_mut(&*query.name).filter(|entry| entry.id == query.id) {
-                let QuerySnapshot { ledger, octets_held, groups_held, results_lost, .. } = *query;
-                entry.counted = Counted { ledger, octets_held, groups_held, results_lost };
+                let QuerySnapshot { ledger, octets_held, groups_held, work_ns, .. } = *query;
+                let QuerySnapshot { results_lost, watermark, .. } = *query;
+                entry.counted =
+                    Counted { ledger, octets_held, groups_held, work_ns, results_lost, watermark };
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }
@@ -539,10 +546,14 @@ impl Core {
             ledger: entry.counted.ledger,
             octets_held: entry.counted.octets_held,
             groups_held: entry.counted.groups_held,
+            work_ns: entry.counted.work_ns,
             ns_a_row: entry.meter.ns_a_row(),
             held_back: entry.meter.reason(),
             results_lost: entry.counted.results_lost,
             last_window: entry.results.last_window(),
+            newest: entry.results.newest_whole(),
+            watermark: entry.counted.watermark,
+            metrics: entry.metrics.clone(),
             streams: streams.into_iter().map(|id| id.stream().name).collect(),
         }
     }

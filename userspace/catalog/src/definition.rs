@@ -18,6 +18,8 @@ const TEXT_OCTETS_MAX: usize = 1 << 20;
 pub struct QueryOptions {
     /// Each time that so much of a window has passed, the window so far is given.
     pub early: Option<Duration>,
+    /// Whether its newest window is given as metrics.
+    pub metrics: bool,
     /// What it may take, where that is less than all may.
     pub allowance: Allowance,
     /// What it is for; may have several lines.
@@ -88,6 +90,9 @@ impl Definition {
         if let Some(early) = self.options.early {
             let _ = writeln!(text, "-- early: {}", duration_text(early));
         }
+        if self.options.metrics {
+            text.push_str("-- metrics: on\n");
+        }
         for (key, value) in self.options.allowance.said() {
             let _ = writeln!(text, "-- {key}: {value}");
         }
@@ -106,13 +111,21 @@ impl QueryOptions {
             self.early = Some(early);
             return Ok(true);
         }
+        if key == "metrics" {
+            self.metrics = match value.trim() {
+                "on" => true,
+                "off" => false,
+                _ => return Err("metrics: write on or off".to_owned()),
+            };
+            return Ok(true);
+        }
         if Allowance::KEYS.contains(&key) {
             self.allowance.say(key, value.trim()).map_err(|wrong| format!("{key}: {wrong}"))?;
             return Ok(true);
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
         let is_word = !key.is_empty() && key.chars().all(is_word);
-        match nearest(key, ["early"].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
+        match nearest(key, ["early", "metrics"].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
         }
@@ -138,10 +151,11 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_it_was_written() {
-        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- groups_max: 1000\n-- beyond: fold\nSELECT 1\n-- inside\nFROM flows;\n";
+        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- metrics: on\n-- groups_max: 1000\n-- beyond: fold\nSELECT 1\n-- inside\nFROM flows;\n";
         let query = Definition::of_text("top-talkers_2", text).unwrap();
         assert_eq!(query.options.note, "Who talks most.\n\nLook for: strangers.");
         assert_eq!(query.options.early, Some(Duration::from_secs(10)));
+        assert!(query.options.metrics);
         assert_eq!(query.options.allowance.groups_max, Some(1000));
         assert_eq!(query.sql, "SELECT 1\n-- inside\nFROM flows;");
         assert_eq!(query.to_text(), text);
@@ -166,6 +180,7 @@ mod tests {
             "line 1: there is no option `group_max`; did you mean `groups_max`?"
         );
         assert_eq!(message("-- beyond: x\n"), "line 1: beyond: write fold, sample or stop");
+        assert_eq!(message("-- metrics: yes\n"), "line 1: metrics: write on or off");
         for name in ["", "a b", "../a", "-a", ".sql", "ä", &"a".repeat(65)] {
             let message = Definition::of_text(name, "").unwrap_err().to_string();
             assert!(message.contains("cannot be a query's name"), "{message}");
