@@ -56,12 +56,12 @@ fn replace(client: &Client, arguments: &NewQueryArguments) -> Result<(), Failure
 
 /// A query as a node takes it.
 fn body_of(arguments: &NewQueryArguments) -> Result<Value, Failure> {
-    let NewQueryArguments { name, sql, file, early, note, allowance } = arguments;
+    let NewQueryArguments { name, sql, file, early, metrics, note, allowance } = arguments;
     let (allowance, note) = (allowance.allowance(), note.clone().unwrap_or_default());
-    let options = QueryOptions { early: *early, allowance, note };
+    let options = QueryOptions { early: *early, metrics: *metrics, allowance, note };
     let given = || Ok(Definition { name: name.clone(), sql: sql.clone().unwrap_or_default(), options });
     let Definition { sql, options, .. } = file.as_ref().map_or_else(given, |file| read(name, file))?;
-    let mut said = json!({ "note": options.note });
+    let mut said = json!({ "note": options.note, "metrics": options.metrics });
     if let Some(early) = options.early {
         said["early"] = duration_text(early).into();
     }

@@ -90,6 +90,7 @@ pub(crate) fn query(query: &Value) -> String {
         ("name", text(&query["name"])),
         ("note", text(&options["note"])),
         ("early", text(&options["early"])),
+        ("metrics", if options["metrics"] == true { "on".to_owned() } else { String::new() }),
         ("may take", allowance(options)),
         ("state", text(&query["state"])),
         ("reason", text(&query["reason"])),

@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Such as `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) early: Option<String>,
+    /// Whether its newest window is given as metrics.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) metrics: bool,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub(crate) groups_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
@@ -64,13 +67,14 @@ impl Options {
             let said = value.map_or(Ok(()), |value| allowance.say(key, &value));
             said.map_err(|wrong| format!("{key}: {wrong}"))?;
         }
-        Ok(QueryOptions { early, allowance, note: self.note })
+        Ok(QueryOptions { early, metrics: self.metrics, allowance, note: self.note })
     }
 
     fn of(options: &QueryOptions) -> Self {
-        let QueryOptions { early, allowance, note } = options;
+        let QueryOptions { early, metrics, allowance, note } = options;
         Self {
             early: early.map(duration_text),
+            metrics: *metrics,
             groups_max: allowance.groups_max,
             octets_max: allowance.octets_max,
             rows_per_second_max: allowance.rows_per_second_max,
