@@ -16,6 +16,7 @@ use crate::inputs::Inputs;
 use crate::kept::Kept;
 use crate::limits::Allowance;
 use crate::meter::Meter;
+use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
 use std::collections::{BTreeMap, HashMap};
@@ -139,6 +140,7 @@ struct Entry {
     id: QueryId,
     query: Arc<ContinuousQuery>,
     results: Arc<Results>,
+    metrics: Option<Arc<Metrics>>,
     since: EventTime,
     counted: Counted,
     meter: Meter,
@@ -151,7 +153,9 @@ struct Counted {
     ledger: QueryLedger,
     octets_held: u64,
     groups_held: u64,
+    work_ns: u64,
     results_lost: u64,
+    watermark: Option<EventTime>,
 }
 
 impl Catalog {
@@ -397,7 +401,8 @@ impl Catalog {
         self.results_mut().insert(id, Arc::clone(&results));
         let since = self.clock.now();
         let (counted, meter, failure) = (Counted::default(), Meter::new(work, since), None);
-        Ok((Entry { definition, id, query, results, since, counted, meter, failure }, explained))
+        let metrics = planned.metrics;
+        Ok((Entry { definition, id, query, results, metrics, since, counted, meter, failure }, explained))
     }
 
     /// Ends what ran under a name that is free, or another one's, by now.
@@ -516,8 +521,10 @@ impl Core {
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = asked::entry_of(&mut self.queries, &mut self.asked, query) {
-                let QuerySnapshot { ledger, octets_held, groups_held, results_lost, .. } = *query;
-                entry.counted = Counted { ledger, octets_held, groups_held, results_lost };
+                let QuerySnapshot { ledger, octets_held, groups_held, work_ns, .. } = *query;
+                let QuerySnapshot { results_lost, watermark, .. } = *query;
+                entry.counted =
+                    Counted { ledger, octets_held, groups_held, work_ns, results_lost, watermark };
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }

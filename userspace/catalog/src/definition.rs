@@ -15,7 +15,8 @@ use tapline_sinks::Asked;
 /// Octets of a name, and of a statement with its note.
 const NAME_OCTETS_MAX: usize = 64;
 const TEXT_OCTETS_MAX: usize = 1 << 20;
-/// The option that says whether history keeps results.
+/// The options that say whether the newest window is given as metrics, and whether history keeps results.
+const METRICS: &str = "metrics";
 const HISTORY: &str = "history";
 
 /// What was said of a query besides its text.
@@ -23,6 +24,8 @@ const HISTORY: &str = "history";
 pub struct QueryOptions {
     /// Each time that so much of a window has passed, the window so far is given.
     pub early: Option<Duration>,
+    /// Whether its newest window is given as metrics.
+    pub metrics: bool,
     /// What it may take, where that is less than all may.
     pub allowance: Allowance,
     /// Whether history keeps its results; unless something is said, those that have windows.
@@ -102,11 +105,14 @@ impl Definition {
         if let Some(early) = self.options.early {
             let _ = writeln!(text, "-- early: {}", duration_text(early));
         }
+        if self.options.metrics {
+            let _ = writeln!(text, "-- {METRICS}: {}", switch_text(true));
+        }
         for (key, value) in self.options.allowance.said() {
             let _ = writeln!(text, "-- {key}: {value}");
         }
         if let Some(is_on) = self.options.history {
-            let _ = writeln!(text, "-- {HISTORY}: {}", history_text(is_on));
+            let _ = writeln!(text, "-- {HISTORY}: {}", switch_text(is_on));
         }
         text.push_str(&self.sql);
         text.push('\n');
@@ -124,7 +130,11 @@ impl QueryOptions {
             return Ok(true);
         }
         if key == HISTORY {
-            self.history = Some(parse_history(value.trim()).map_err(|wrong| format!("{HISTORY}: {wrong}"))?);
+            self.history = Some(parse_switch(value.trim()).map_err(|wrong| format!("{HISTORY}: {wrong}"))?);
+            return Ok(true);
+        }
+        if key == METRICS {
+            self.metrics = parse_switch(value.trim()).map_err(|wrong| format!("{METRICS}: {wrong}"))?;
             return Ok(true);
         }
         if Allowance::KEYS.contains(&key) {
@@ -133,7 +143,7 @@ impl QueryOptions {
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
         let is_word = !key.is_empty() && key.chars().all(is_word);
-        match nearest(key, ["early", HISTORY].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
+        match nearest(key, ["early", METRICS, HISTORY].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
         }
@@ -144,7 +154,7 @@ impl QueryOptions {
 ///
 /// # Errors
 /// What would be right.
-pub fn parse_history(text: &str) -> Result<bool, String> {
+pub fn parse_switch(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
@@ -154,7 +164,7 @@ pub fn parse_history(text: &str) -> Result<bool, String> {
 
 /// The same in such words.
 #[must_use]
-pub const fn history_text(is_on: bool) -> &'static str {
+pub const fn switch_text(is_on: bool) -> &'static str {
     if is_on { "on" } else { "off" }
 }
 
@@ -177,10 +187,11 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_it_was_written() {
-        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- groups_max: 1000\n-- beyond: fold\n-- history: off\nSELECT 1\n-- inside\nFROM flows;\n";
+        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- metrics: on\n-- groups_max: 1000\n-- beyond: fold\n-- history: off\nSELECT 1\n-- inside\nFROM flows;\n";
         let query = Definition::of_text("top-talkers_2", text).unwrap();
         assert_eq!(query.options.note, "Who talks most.\n\nLook for: strangers.");
         assert_eq!(query.options.early, Some(Duration::from_secs(10)));
+        assert!(query.options.metrics);
         assert_eq!((query.options.allowance.groups_max, query.options.history), (Some(1000), Some(false)));
         assert_eq!(query.sql, "SELECT 1\n-- inside\nFROM flows;");
         assert_eq!(query.to_text(), text);
@@ -206,6 +217,7 @@ mod tests {
         );
         assert_eq!(message("-- beyond: x\n"), "line 1: beyond: write fold, sample or stop");
         assert_eq!(message("-- history: never\n"), "line 1: history: write on or off");
+        assert_eq!(message("-- metrics: yes\n"), "line 1: metrics: write on or off");
         for name in ["", "a b", "../a", "-a", ".sql", "ä", &"a".repeat(65)] {
             let message = Definition::of_text(name, "").unwrap_err().to_string();
             assert!(message.contains("cannot be a query's name"), "{message}");

@@ -45,6 +45,9 @@ struct Counted {
     octets: u64,
     messages: u64,
     rows_dropped: u64,
+    records_missing: u64,
+    /// Of the source that is furthest behind.
+    batches_waiting: [u64; 2],
 }
 
 impl Counted {
@@ -54,7 +57,14 @@ impl Counted {
             octets: source.progress.octets,
             messages: source.progress.frames,
             rows_dropped: source.rows_dropped,
+            records_missing: source.records_missing,
+            batches_waiting: [source.batches_waiting, source.batches_waiting_max],
         }
+    }
+
+    /// The same of a source that has ended.
+    fn at_its_end(self) -> Self {
+        Self { batches_waiting: [0; 2], ..self }
     }
 
     fn add(&mut self, other: &Self) {
@@ -62,6 +72,8 @@ impl Counted {
         self.octets += other.octets;
         self.messages += other.messages;
         self.rows_dropped += other.rows_dropped;
+        self.records_missing += other.records_missing;
+        self.batches_waiting = self.batches_waiting.max(other.batches_waiting);
     }
 }
 
@@ -329,7 +341,7 @@ impl Slot {
         match self.now.iter().position(|(id, _)| *id == source.id) {
             Some(place) if source.has_ended && !is_ours => {
                 self.now.swap_remove(place);
-                self.past.add(&Counted::of(source));
+                self.past.add(&Counted::of(source).at_its_end());
             }
             Some(place) => self.now[place].1 = Counted::of(source),
             None if is_ours && self.state == SourceState::Open => {
@@ -352,6 +364,8 @@ impl Slot {
             octets: all.octets,
             messages: all.messages,
             rows_dropped: all.rows_dropped,
+            records_missing: all.records_missing,
+            batches_waiting: all.batches_waiting,
         }
     }
 }

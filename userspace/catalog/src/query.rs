@@ -2,6 +2,7 @@
 
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
+use crate::metrics::Metrics;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Explained {
 /// A query that is ready to be added.
 pub(crate) struct Planned {
     pub(crate) query: ContinuousQuery,
+    /// What makes metrics of its results, where that is asked for.
+    pub(crate) metrics: Option<Arc<Metrics>>,
     /// Why the kernel does not answer it, where it could.
     reasons: Vec<String>,
 }
@@ -42,9 +45,10 @@ pub(crate) fn plan(
     let query = Planner::with_tables(tables).starting(now).plan(&definition.sql)?;
     query.check_live().map_err(CatalogError::wrong)?;
     let query = with_options(query, &definition.options)?;
-    let Some(table) = table else { return Ok(Planned { query, reasons: vec![] }) };
+    let metrics = definition.options.metrics.then(|| Metrics::of(&query).map(Arc::new)).transpose()?;
+    let Some(table) = table else { return Ok(Planned { query, metrics, reasons: vec![] }) };
     let (query, reasons) = query.over_packet_flows(table);
-    Ok(Planned { query, reasons: reasons.into_iter().flatten().collect() })
+    Ok(Planned { query, metrics, reasons: reasons.into_iter().flatten().collect() })
 }
 
 fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<ContinuousQuery, CatalogError> {

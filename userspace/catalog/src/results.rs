@@ -101,6 +101,15 @@ impl Results {
         self.kept().last
     }
 
+    /// What was given of that window.
+    pub(crate) fn newest_whole(&self) -> Vec<Arc<WindowResult>> {
+        let kept = self.kept();
+        let is_of = |result: &&Arc<WindowResult>| {
+            kept.last.is_some() && result.window == kept.last && result.status != Status::Early
+        };
+        kept.results.iter().filter(is_of).cloned().collect()
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         lock(&self.kept)
     }

@@ -1,7 +1,9 @@
 //! How a node stands, as whoever asks is told.
 
 use crate::definition::Definition;
-use tapline_engine::Span;
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use tapline_engine::{Span, WindowResult};
 use tapline_record::EventTime;
 use tapline_record::ledger::{QueryLedger, SourceLedger};
 use tapline_sinks::OutletStatus;
@@ -53,6 +55,11 @@ pub struct SourceStatus {
     pub messages: u64,
     /// Records that the workers had no room for; they are among those that were dropped.
     pub rows_dropped: u64,
+    /// Records that went missing so far, by the numbers of whoever sent them: lost, or not decoded. Late arrivals take
+    /// them back.
+    pub records_missing: u64,
+    /// Batches that wait for the worker that is furthest behind, and how many may; 0 while it is not read.
+    pub batches_waiting: [u64; 2],
 }
 
 /// Whether a query gives results.
@@ -81,6 +88,8 @@ pub struct QueryStatus {
     pub octets_held: u64,
     /// Groups of panes that are open.
     pub groups_held: u64,
+    /// Nanoseconds that threads worked for it.
+    pub work_ns: u64,
     /// Nanoseconds of work a row, lately; `None` before there were rows.
     pub ns_a_row: Option<u64>,
     /// What is done about it, where it works more than it may.
@@ -89,6 +98,12 @@ pub struct QueryStatus {
     pub results_lost: u64,
     /// The newest window that was given as a whole.
     pub last_window: Option<Span>,
+    /// What was given of it.
+    pub newest: Vec<Arc<WindowResult>>,
+    /// No window that ends here or earlier is open any more, where that is known.
+    pub watermark: Option<EventTime>,
+    /// What makes metrics of its results, where somebody wants that.
+    pub metrics: Option<Arc<Metrics>>,
     /// The streams that it reads.
     pub streams: Vec<&'static str>,
 }

@@ -61,6 +61,17 @@ impl WorkerLink {
     }
 }
 
+/// What is known of the way from a source to the workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dispatched {
+    /// Records whose rows were dropped because the workers had no room for them.
+    pub(crate) rows_dropped: u64,
+    /// Records that went missing, by the numbers of whoever sent them.
+    pub(crate) records_missing: u64,
+    /// Batches that wait for the worker that is furthest behind.
+    pub(crate) batches_waiting: u64,
+}
+
 /// Dispatches batches to the workers.
 pub(crate) struct Dispatcher {
     id: SourceId,
@@ -74,6 +85,8 @@ pub(crate) struct Dispatcher {
     /// The number of the next batch.
     sequence: u64,
     dropped: u64,
+    /// Records that went missing, less those that came late.
+    missing: i64,
     /// Those of the source, asked for once a layout.
     streams: Vec<&'static Stream>,
     has_ended: bool,
@@ -90,16 +103,21 @@ impl Dispatcher {
         let coverage = source.is_live().then(CoverageReporter::default);
         let waits = coverage.is_none() || source.waits();
         let (streams, epoch) = (source.streams(), layout.epoch());
-        let (next, sequence, dropped, has_ended) = (0, 0, 0, false);
+        let (next, sequence, dropped, missing, has_ended) = (0, 0, 0, 0, false);
         let mut dispatcher =
-            Self { id, links, layout, coverage, waits, next, sequence, dropped, streams, has_ended };
+            Self { id, links, layout, coverage, waits, next, sequence, dropped, missing, streams, has_ended };
         dispatcher.put_barrier(epoch, EventTime::MIN, source.watermarks());
         dispatcher
     }
 
-    /// Records whose rows were dropped because the workers had no room for them.
-    pub(crate) const fn dropped(&self) -> u64 {
-        self.dropped
+    /// What is known of the way to the workers.
+    pub(crate) fn dispatched(&self) -> Dispatched {
+        let waiting = |link: &WorkerLink| link.feed.buffer().capacity() - link.feed.slots();
+        Dispatched {
+            rows_dropped: self.dropped,
+            records_missing: self.missing.max(0).unsigned_abs(),
+            batches_waiting: self.links.iter().map(waiting).max().unwrap_or(0) as u64,
+        }
     }
 
     /// Whether some worker is there no more.
@@ -118,7 +136,9 @@ impl Dispatcher {
         if let Some(coverage) = &mut self.coverage {
             // What it found out of before comes first: it is not among what is missing then.
             source.missed_before().iter().for_each(|missed| coverage.miss_in(missed));
-            coverage.miss(source.newly_missing());
+            let missing = source.newly_missing();
+            coverage.miss(missing);
+            self.missing = self.missing.saturating_add(missing);
         }
         for position in 0..self.streams.len() {
             if !self.dispatch_stream(source, self.streams[position], due) {

@@ -10,7 +10,7 @@ use crate::accounts::Accounts;
 use crate::affinity::Affinity;
 use crate::coverage::CoveredSecond;
 use crate::demand;
-use crate::dispatcher::{Dispatcher, WorkerLink};
+use crate::dispatcher::{Dispatched, Dispatcher, WorkerLink};
 use crate::error::EngineError;
 use crate::feed::Feed;
 use crate::machine::Runner;
@@ -221,16 +221,7 @@ impl Engine {
     /// How everything stands at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let sources = self.sources.iter().map(|(id, source)| SourceSnapshot {
-            id: *id,
-            name: source.state.name().to_owned(),
-            ledger: source.state.fates(),
-            unit: source.state.unit(),
-            progress: source.state.progress(),
-            rows_dropped: source.state.rows_dropped(),
-            has_ended: source.state.has_ended(),
-            failure: source.state.failure().map(str::to_owned),
-        });
+        let sources = self.sources.iter().map(|(id, source)| self.source_snapshot(*id, &source.state));
         let queries = self.queries.iter().map(|(id, query)| QuerySnapshot {
             id: *id,
             name: Arc::clone(&query.name),
@@ -239,9 +230,27 @@ impl Engine {
             groups_held: query.state.groups_held().get(),
             work_ns: query.state.work_ns(),
             results_lost: query.state.results_lost(),
+            watermark: query.state.watermark(),
             over: query.state.over().cloned(),
         });
         Snapshot { sources: sources.collect(), queries: queries.collect() }
+    }
+
+    fn source_snapshot(&self, id: SourceId, state: &SourceState) -> SourceSnapshot {
+        let Dispatched { rows_dropped, records_missing, batches_waiting } = state.dispatched();
+        SourceSnapshot {
+            id,
+            name: state.name().to_owned(),
+            ledger: state.fates(),
+            unit: state.unit(),
+            progress: state.progress(),
+            rows_dropped,
+            records_missing,
+            batches_waiting,
+            batches_waiting_max: self.options.ring_capacity_batches as u64,
+            has_ended: state.has_ended(),
+            failure: state.failure().map(str::to_owned),
+        }
     }
 
     /// Whether all sources that were there before it send what this query reads: from then on it misses nothing. So

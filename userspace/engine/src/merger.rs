@@ -247,6 +247,7 @@ impl Merger {
         let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
             query.windows.advance(worker, reach, closed);
+            query.state.tell_watermark(query.windows.watermark());
             give(*id, query, closed, (coverage, clock.as_ref()), outbox);
         }
     }

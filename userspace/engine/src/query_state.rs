@@ -4,10 +4,11 @@ use crate::held::{Charge, Gauge, Gauges};
 use crate::lock::lock;
 use crate::options::QueryLimits;
 use crate::suspended::Held;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tapline_operators::{LowerOutput, QueryFailure, WorkerId};
+use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
 
 /// Why a query gives nothing more.
@@ -52,6 +53,8 @@ pub(crate) struct QueryState {
     folds: AtomicBool,
     /// Results that there was no room for with whoever reads them.
     results_lost: AtomicU64,
+    /// No window that ends here or earlier is open.
+    watermark: AtomicI64,
     /// Whether all sources that were there before it have come to its layout.
     has_joined: AtomicBool,
     /// What was held of it when it was suspended.
@@ -75,6 +78,7 @@ impl QueryState {
             one_in: AtomicU32::new(1),
             folds: AtomicBool::new(false),
             results_lost: AtomicU64::new(0),
+            watermark: AtomicI64::new(EventTime::MIN.0),
             has_joined: AtomicBool::new(false),
             suspended: Mutex::default(),
             is_closed: AtomicBool::new(false),
@@ -189,6 +193,17 @@ impl QueryState {
 
     pub(crate) fn results_lost(&self) -> u64 {
         self.results_lost.load(Ordering::Relaxed)
+    }
+
+    /// Tells how far its windows are closed.
+    pub(crate) fn tell_watermark(&self, watermark: EventTime) {
+        self.watermark.store(watermark.0, Ordering::Relaxed);
+    }
+
+    /// How far its windows are closed, where that is a time.
+    pub(crate) fn watermark(&self) -> Option<EventTime> {
+        let watermark = EventTime(self.watermark.load(Ordering::Relaxed));
+        (watermark > EventTime::MIN && watermark < EventTime::MAX).then_some(watermark)
     }
 
     /// Says that all sources have come to its layout.

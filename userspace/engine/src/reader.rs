@@ -251,14 +251,14 @@ impl Machine for Reader {
     fn step(&mut self) -> Turn {
         if self.flags.is_stopped() {
             self.source.report();
-            self.state.tell(self.source.as_ref(), self.dispatcher.dropped());
+            self.state.tell(self.source.as_ref(), self.dispatcher.dispatched());
             return Turn::Ended;
         }
         let turn = self.take_turn();
         if turn == Turn::Blocked && self.dispatcher.is_abandoned() {
             return Turn::Ended;
         }
-        self.state.tell(self.source.as_ref(), self.dispatcher.dropped());
+        self.state.tell(self.source.as_ref(), self.dispatcher.dispatched());
         turn
     }
 

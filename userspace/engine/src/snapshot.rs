@@ -3,6 +3,7 @@
 use crate::query_state::EndReason;
 use std::sync::Arc;
 use tapline_operators::{QueryId, SourceId};
+use tapline_record::EventTime;
 use tapline_record::ledger::{QueryLedger, SourceLedger};
 use tapline_sources::Progress;
 
@@ -31,6 +32,12 @@ pub struct SourceSnapshot {
     pub progress: Progress,
     /// Records whose rows the workers had no room for.
     pub rows_dropped: u64,
+    /// Records that went missing so far, by the numbers of whoever sent them; late arrivals take them back.
+    pub records_missing: u64,
+    /// Batches that wait for the worker that is furthest behind.
+    pub batches_waiting: u64,
+    /// How many of them may wait.
+    pub batches_waiting_max: u64,
     /// Whether nothing more comes of it.
     pub has_ended: bool,
     /// Why it ended before its input did, if that is so, and what to do about it.
@@ -54,6 +61,9 @@ pub struct QuerySnapshot {
     pub work_ns: u64,
     /// Results that whoever reads them did not take in time.
     pub results_lost: u64,
+    /// No window that ends here or earlier is open any more; `None` as long as nobody said so, and without windows of
+    /// time.
+    pub watermark: Option<EventTime>,
     /// Why it gives nothing more, if it does not.
     pub over: Option<EndReason>,
 }

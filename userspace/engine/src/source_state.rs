@@ -1,5 +1,6 @@
 //! What everybody knows of a source: how far it was read, what became of it, and whether it is to end.
 
+use crate::dispatcher::Dispatched;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use tapline_record::EventTime;
@@ -19,6 +20,8 @@ pub(crate) struct SourceState {
     fates: [AtomicU64; 6],
     latest: AtomicI64,
     rows_dropped: AtomicU64,
+    records_missing: AtomicU64,
+    batches_waiting: AtomicU64,
     failure: OnceLock<String>,
     has_ended: AtomicBool,
 }
@@ -36,6 +39,8 @@ impl SourceState {
             fates: Default::default(),
             latest: AtomicI64::new(EventTime::MIN.0),
             rows_dropped: AtomicU64::new(0),
+            records_missing: AtomicU64::new(0),
+            batches_waiting: AtomicU64::new(0),
             failure: OnceLock::new(),
             has_ended: AtomicBool::new(false),
         }
@@ -64,8 +69,8 @@ impl SourceState {
         self.leaves.load(Ordering::Relaxed)
     }
 
-    /// Tells how far it was read, what became of that, and the rows that workers had no room for.
-    pub(crate) fn tell(&self, source: &dyn Source, rows_dropped: u64) {
+    /// Tells how far it was read, what became of that, and what is known of the way to the workers.
+    pub(crate) fn tell(&self, source: &dyn Source, dispatched: Dispatched) {
         let (progress, fates) = (source.progress(), source.fates());
         self.octets.store(progress.octets, Ordering::Relaxed);
         self.frames.store(progress.frames, Ordering::Relaxed);
@@ -73,7 +78,10 @@ impl SourceState {
         let fates = [offered, delivered, control, undecodable, dropped, lost_before_us];
         self.fates.iter().zip(fates).for_each(|(cell, value)| cell.store(value, Ordering::Relaxed));
         self.latest.store(source.latest().0, Ordering::Relaxed);
+        let Dispatched { rows_dropped, records_missing, batches_waiting } = dispatched;
         self.rows_dropped.store(rows_dropped, Ordering::Relaxed);
+        self.records_missing.store(records_missing, Ordering::Relaxed);
+        self.batches_waiting.store(batches_waiting, Ordering::Relaxed);
     }
 
     /// Tells why it ended before its input did; the first reason counts.
@@ -117,5 +125,14 @@ impl SourceState {
 
     pub(crate) fn rows_dropped(&self) -> u64 {
         self.rows_dropped.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the way to the workers.
+    pub(crate) fn dispatched(&self) -> Dispatched {
+        Dispatched {
+            rows_dropped: self.rows_dropped(),
+            records_missing: self.records_missing.load(Ordering::Relaxed),
+            batches_waiting: self.batches_waiting.load(Ordering::Relaxed),
+        }
     }
 }

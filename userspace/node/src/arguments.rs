@@ -175,6 +175,9 @@ pub(crate) struct NewQueryArguments {
     /// Give each window so far, each time that so much of it has passed, such as 10s; status says early.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "file")]
     pub(crate) early: Option<Duration>,
+    /// Give the newest window as metrics to Prometheus, at /metrics of the node: numbers as gauges, keys as labels.
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) metrics: bool,
     /// What it is for.
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
     pub(crate) note: Option<String>,

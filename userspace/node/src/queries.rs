@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use tapline_catalog::{Definition, QueryOptions, duration_text, history_text, parse_history};
+use tapline_catalog::{Definition, QueryOptions, duration_text, switch_text, parse_switch};
 use ureq::http::Method;
 
 /// Where the API has its queries.
@@ -56,19 +56,19 @@ fn replace(client: &Client, arguments: &NewQueryArguments) -> Result<(), Failure
 
 /// A query as a node takes it.
 fn body_of(arguments: &NewQueryArguments) -> Result<Value, Failure> {
-    let NewQueryArguments { name, sql, file, early, note, history, allowance } = arguments;
+    let NewQueryArguments { name, sql, file, early, metrics, note, history, allowance } = arguments;
     let (allowance, note) = (allowance.allowance(), note.clone().unwrap_or_default());
-    let history = history.as_deref().map(parse_history).transpose();
+    let history = history.as_deref().map(parse_switch).transpose();
     let history = history.map_err(|wrong| Failure::Usage(format!("--history: {wrong}")))?;
-    let options = QueryOptions { early: *early, allowance, history, note };
+    let options = QueryOptions { early: *early, metrics: *metrics, allowance, history, note };
     let given = || Ok(Definition { name: name.clone(), sql: sql.clone().unwrap_or_default(), options });
     let Definition { sql, options, .. } = file.as_ref().map_or_else(given, |file| read(name, file))?;
-    let mut said = json!({ "note": options.note });
+    let mut said = json!({ "note": options.note, "metrics": options.metrics });
     if let Some(early) = options.early {
         said["early"] = duration_text(early).into();
     }
     if let Some(is_on) = options.history {
-        said["history"] = history_text(is_on).into();
+        said["history"] = switch_text(is_on).into();
     }
     for (key, value) in options.allowance.said() {
         said[key] = value.parse::<u64>().map_or_else(|_| value.clone().into(), Value::from);

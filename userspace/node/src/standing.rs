@@ -94,6 +94,7 @@ pub(crate) fn query(query: &Value) -> String {
         ("name", text(&query["name"])),
         ("note", text(&options["note"])),
         ("early", text(&options["early"])),
+        ("metrics", if options["metrics"] == true { "on".to_owned() } else { String::new() }),
         ("may take", allowance(options)),
         ("history", text(&options["history"])),
         ("state", text(&query["state"])),

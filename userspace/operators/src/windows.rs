@@ -295,7 +295,7 @@ impl Windows {
             return;
         }
         *known = (known.0.max(watermark), known.1.max(front));
-        let watermark = self.reached.iter().map(|(watermark, _)| *watermark).min().unwrap_or(EventTime::MIN);
+        let watermark = self.watermark();
         while let Some(start) = self.first_closed(watermark) {
             self.give_early(start, EventTime::MAX, out);
             if let Some(window) = self.open.remove(&start) {
@@ -307,6 +307,12 @@ impl Windows {
             let starts: Vec<i64> = self.open.keys().copied().collect();
             starts.into_iter().for_each(|start| self.give_early(start, front, out));
         }
+    }
+
+    /// How far all workers have come with its streams: no window of time that ends here or earlier is open.
+    #[must_use]
+    pub fn watermark(&self) -> EventTime {
+        self.reached.iter().map(|(watermark, _)| *watermark).min().unwrap_or(EventTime::MIN)
     }
 
     /// The start of the first open window, where it has been passed.

@@ -41,6 +41,11 @@ impl PartialTable {
     pub(crate) fn new(schema: SchemaRef, slot: PartialSlot) -> Self {
         Self { schema, slot }
     }
+
+    /// Whether it has the rows of this slot.
+    pub(crate) fn reads(&self, slot: &PartialSlot) -> bool {
+        Arc::ptr_eq(&self.slot.0, &slot.0)
+    }
 }
 
 #[async_trait::async_trait]

@@ -2,6 +2,7 @@
 
 use crate::diagram::PictureShape;
 use crate::edit::{EditBody, EditedShape};
+use crate::metrics::{self, Format};
 use crate::openapi::DOCUMENT;
 use crate::preview::preview;
 use crate::problem::Problem;
@@ -34,9 +35,10 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 16] = [
+pub(crate) const ROUTES: [(&str, Answers); 17] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
+    ("/metrics", || get(expose)),
     ("/api/v1/queries", || get(queries).post(add)),
     ("/api/v1/queries/{name}", || get(query).put(replace).delete(drop_query)),
     ("/api/v1/queries/{name}/results", || get(results)),
@@ -81,6 +83,14 @@ async fn readyz(node: Node) -> Result<Response, Problem> {
         return Ok("ready\n".into_response());
     }
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, absent.join("; ")))
+}
+
+/// How the node stands, for Prometheus.
+async fn expose(node: Node, headers: HeaderMap) -> Result<Response, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    let text = on(node, move |catalog| metrics::expose(&catalog.snapshot(), format)).await?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 
 async fn queries(node: Node) -> Result<Response, Problem> {

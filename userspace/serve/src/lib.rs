@@ -1,6 +1,6 @@
 //! A node over HTTP: its queries, results, sources and accounts.
 //!
-//! Takes requests, gives JSON; what is wrong is told as `application/problem+json`, in the sentences of the command
+//! Takes requests, gives JSON, and metrics for Prometheus; what is wrong is told as `application/problem+json`, in the sentences of the command
 //! line. Nothing here is on the way of a record: results are taken from where the catalog keeps them.
 
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ mod connections;
 mod diagram;
 mod edit;
 mod local;
+mod metrics;
 mod openapi;
 mod preview;
 mod problem;

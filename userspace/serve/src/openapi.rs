@@ -245,6 +245,24 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_as_they_are_described() {
+        let catalog = catalog();
+        let marked = |sql: &str| json!({ "name": "m", "sql": sql, "options": { "metrics": true } });
+        let cases = [
+            ("post", "/api/v1/queries", marked("SELECT octets FROM flows"), 400),
+            ("post", "/api/v1/queries", marked(SQL), 201),
+            ("get", "/api/v1/queries/m", Value::Null, 200),
+            ("get", "/metrics", Value::Null, 200),
+        ];
+        for (method, path, body, expected) in cases {
+            assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path}");
+        }
+        let (_, query) = ask(&catalog, "get", "/api/v1/queries/m", &Value::Null);
+        assert_eq!(query["options"]["metrics"], true);
+        catalog.stop().unwrap();
+    }
+
+    #[test]
     fn pages_of_other_origins_are_refused() {
         let catalog = catalog();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tapline_catalog::{
     Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
-    SourceStatus, duration_text, history_text, parse_duration, parse_history,
+    SourceStatus, duration_text, switch_text, parse_duration, parse_switch,
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;
@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Such as `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) early: Option<String>,
+    /// Whether its newest window is given as metrics.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) metrics: bool,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub(crate) groups_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
@@ -69,21 +72,22 @@ impl Options {
             let said = value.map_or(Ok(()), |value| allowance.say(key, &value));
             said.map_err(|wrong| format!("{key}: {wrong}"))?;
         }
-        let history = self.history.as_deref().map(parse_history).transpose();
+        let history = self.history.as_deref().map(parse_switch).transpose();
         let history = history.map_err(|wrong| format!("history: {wrong}"))?;
-        Ok(QueryOptions { early, allowance, history, note: self.note })
+        Ok(QueryOptions { early, metrics: self.metrics, allowance, history, note: self.note })
     }
 
     fn of(options: &QueryOptions) -> Self {
-        let QueryOptions { early, allowance, history, note } = options;
+        let QueryOptions { early, metrics, allowance, history, note } = options;
         Self {
             early: early.map(duration_text),
+            metrics: *metrics,
             groups_max: allowance.groups_max,
             octets_max: allowance.octets_max,
             rows_per_second_max: allowance.rows_per_second_max,
             work_max_ns: allowance.work_max_ns,
             beyond: allowance.beyond.map(|beyond| beyond.to_string()),
-            history: history.map(|is_on| history_text(is_on).to_owned()),
+            history: history.map(|is_on| switch_text(is_on).to_owned()),
             note: note.clone(),
         }
     }

@@ -54,10 +54,14 @@ impl Core {
             ledger: entry.counted.ledger,
             octets_held: entry.counted.octets_held,
             groups_held: entry.counted.groups_held,
+            work_ns: entry.counted.work_ns,
             ns_a_row: entry.meter.ns_a_row(),
             held_back: entry.meter.reason(),
             results_lost: entry.counted.results_lost,
             last_window: entry.results.last_window(),
+            newest: entry.results.newest_whole(),
+            watermark: entry.counted.watermark,
+            metrics: entry.metrics.clone(),
             streams: streams.into_iter().map(|id| id.stream().name).collect(),
         }
     }

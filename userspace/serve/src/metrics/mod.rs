@@ -1,0 +1,30 @@
+//! A node as Prometheus reads it.
+//!
+//! Takes one snapshot, gives text: what became of every record, how each query stands, the newest windows of those
+//! that are marked as metrics, and what the process takes. Of what there is too much for, a count says how much it
+//! was; nothing here is kept from one request to the next.
+
+mod exposition;
+mod families;
+mod names;
+mod process;
+mod queries;
+mod results;
+mod sources;
+
+pub(crate) use exposition::Format;
+
+use exposition::Exposition;
+use families::BUILD;
+use tapline_catalog::Snapshot;
+
+/// How a node stands, as text.
+pub(crate) fn expose(snapshot: &Snapshot, format: Format) -> String {
+    let mut out = Exposition::new(format);
+    out.family(&BUILD, [([env!("CARGO_PKG_VERSION")], 1_u64)]);
+    sources::expose(&snapshot.sources, &mut out);
+    queries::expose(snapshot, &mut out);
+    results::expose(&snapshot.queries, &mut out);
+    process::expose(&mut out);
+    out.finish()
+}
