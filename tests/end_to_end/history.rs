@@ -150,14 +150,14 @@ fn asked(engine: &str, script: &str) -> Option<Vec<String>> {
 fn by_duckdb(history: &Path) -> Option<Vec<String>> {
     let script = format!(
         r#"
-import duckdb
-duckdb.sql("SET TimeZone = 'UTC'")
+import datetime, duckdb
 rows = duckdb.sql("""
-    SELECT strftime(window_start::TIMESTAMP, '%Y-%m-%dT%H:%M:%S'), {COLUMNS}
+    SELECT epoch_us(window_start), {COLUMNS}
     FROM read_parquet('{}/query=by_address/hour=*/*.parquet', union_by_name = true)
 """).fetchall()
-for row in rows:
-    print(*row, sep="\t")
+for microseconds, *row in rows:
+    start = datetime.datetime.fromtimestamp(microseconds // 1_000_000, datetime.timezone.utc)
+    print(start.strftime("%Y-%m-%dT%H:%M:%S"), *row, sep="\t")
 "#,
         history.display()
     );
