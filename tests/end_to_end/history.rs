@@ -150,14 +150,14 @@ fn asked(engine: &str, script: &str) -> Option<Vec<String>> {
 fn by_duckdb(history: &Path) -> Option<Vec<String>> {
     let script = format!(
         r#"
-import duckdb
-duckdb.sql("SET TimeZone = 'UTC'")
+import datetime, duckdb
 rows = duckdb.sql("""
-    SELECT strftime(window_start::TIMESTAMP, '%Y-%m-%dT%H:%M:%S'), {COLUMNS}
+    SELECT epoch_us(window_start), {COLUMNS}
     FROM read_parquet('{}/query=by_address/hour=*/*.parquet', union_by_name = true)
 """).fetchall()
-for row in rows:
-    print(*row, sep="\t")
+for microseconds, *row in rows:
+    start = datetime.datetime.fromtimestamp(microseconds // 1_000_000, datetime.timezone.utc)
+    print(start.strftime("%Y-%m-%dT%H:%M:%S"), *row, sep="\t")
 "#,
         history.display()
     );
@@ -221,7 +221,8 @@ impl Disk {
     /// A small one at this place; `None` where that is not allowed.
     fn mount(place: &Path) -> Option<Self> {
         fs::create_dir(place).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tapline-test"]).arg(place).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tapline-test"]).arg(place).output();
         mounted.is_ok_and(|output| output.status.success()).then(|| Self(place.to_owned()))
     }
 }
@@ -254,7 +255,10 @@ fn a_full_disk_stops_history_alone_and_nothing_is_lost_while_there_is_room_to_wa
     node.wait_for("error: history: ");
     assert!(node.ask(&["status"]).success().contains("! history: "));
     assert_eq!(query(&node, "by_address")["state"], "running");
-    assert_eq!((&outlet(&node, "lines")["state"], &outlet(&node, "lines")["waiting"]), (&"running".into(), &0.into()));
+    assert_eq!(
+        (&outlet(&node, "lines")["state"], &outlet(&node, "lines")["waiting"]),
+        (&"running".into(), &0.into())
+    );
     fs::remove_file(&filler).unwrap();
     wait("room", || is_stored(&node));
     assert_eq!(stored(&place.history()), sorted(given(&node)));

@@ -50,9 +50,8 @@ pub(crate) fn ask(history: &History, sql: &str) -> Result<Answer, String> {
     let only_asks =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let runtime = Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-    let stream = runtime.block_on(async {
-        context.sql_with_options(sql, only_asks).await?.execute_stream().await
-    });
+    let stream =
+        runtime.block_on(async { context.sql_with_options(sql, only_asks).await?.execute_stream().await });
     let stream = stream.map_err(|error| with_tables(&sentence(&error), &queries))?;
     Ok(Answer { stream, runtime })
 }

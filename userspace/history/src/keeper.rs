@@ -135,7 +135,8 @@ impl Order {
     fn keep_size(&mut self, now: EventTime) -> io::Result<()> {
         let Some(octets_max) = self.shared.options.octets_max else { return Ok(()) };
         let hours = self.sizes()?;
-        let gone: u64 = self.gone.iter().map(|(_, path)| fs::metadata(path).map_or(0, |file| file.len())).sum();
+        let gone: u64 =
+            self.gone.iter().map(|(_, path)| fs::metadata(path).map_or(0, |file| file.len())).sum();
         if hours.iter().map(|hour| hour.octets).sum::<u64>() + gone > octets_max {
             self.purge(now, 0);
         }

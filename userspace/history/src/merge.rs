@@ -106,7 +106,8 @@ struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     fn new(reader: ParquetRecordBatchReaderBuilder<File>, part: &'a Part, ends: &'a AtomicBool) -> Self {
-        let reader = reader.build().map_err(|error| Some(ParquetFailure::Disk(part.path.clone(), error.to_string())));
+        let reader =
+            reader.build().map_err(|error| Some(ParquetFailure::Disk(part.path.clone(), error.to_string())));
         Self { reader, path: &part.path, ends }
     }
 }

@@ -17,7 +17,8 @@ const MERGED_OCTETS_MAX: u64 = 256 << 20;
 /// Files of an hour to be merged into one, if there are some; all have the same columns.
 pub(crate) fn to_merge(parts: &[Part], hour: Hour, now: EventTime) -> Option<Vec<Part>> {
     let is_over = now.0 >= hour.end().0.saturating_add(OVER_AFTER_NS);
-    let (octets_max, least) = if is_over { (MERGED_OCTETS_MAX / 2, 2) } else { (SMALL_OCTETS, SMALL_FILES_MAX) };
+    let (octets_max, least) =
+        if is_over { (MERGED_OCTETS_MAX / 2, 2) } else { (SMALL_OCTETS, SMALL_FILES_MAX) };
     let mut by_columns: BTreeMap<u32, (u64, Vec<Part>)> = BTreeMap::new();
     for part in parts.iter().filter(|part| part.octets <= octets_max) {
         let (octets, parts) = by_columns.entry(part.columns).or_default();
@@ -78,7 +79,8 @@ mod tests {
         assert_eq!(merged(&parts, 64), [0; 0]);
         assert_eq!(merged(&parts, 65), [1, 3]);
         assert_eq!(merged(&parts[..2], 65), [0; 0]);
-        let large = [part(1, 7, 200 << 20), part(2, 7, 100 << 20), part(3, 7, 100 << 20), part(4, 7, 100 << 20)];
+        let large =
+            [part(1, 7, 200 << 20), part(2, 7, 100 << 20), part(3, 7, 100 << 20), part(4, 7, 100 << 20)];
         assert_eq!(merged(&large, 65), [2, 3]);
     }
 
@@ -98,7 +100,8 @@ mod tests {
         let keep = |hours: u64| Some(Duration::from_secs(hours * 3600));
         assert!(is_too_old(hour(4), keep(5), now) && !is_too_old(hour(5), keep(5), now));
         assert!(!is_too_old(hour(0), None, now));
-        let size = |number, query: &str, octets| HourSize { hour: hour(number), query: query.to_owned(), octets };
+        let size =
+            |number, query: &str, octets| HourSize { hour: hour(number), query: query.to_owned(), octets };
         let hours = vec![size(9, "a", 10), size(10, "a", 100), size(8, "b", 10), size(8, "a", 10)];
         let gone = |octets_max| too_many(hours.clone(), octets_max, now);
         assert!(gone(130).is_empty());

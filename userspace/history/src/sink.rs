@@ -73,7 +73,8 @@ impl HistorySink {
 
     fn write(&self, key: &Key) -> Result<(), ParquetFailure> {
         let store = &self.shared.store;
-        let on_disk = |error: std::io::Error| ParquetFailure::Disk(store.root().to_owned(), error.to_string());
+        let on_disk =
+            |error: std::io::Error| ParquetFailure::Disk(store.root().to_owned(), error.to_string());
         let Some(piece) = self.shared.waiting().get(key).cloned() else { return Ok(()) };
         let path = store.path_to_write().map_err(on_disk)?;
         let file = HiddenFile::write(path, &piece.schema, piece.batches.into_iter().map(Ok))?;

@@ -58,7 +58,10 @@ impl Store {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(format!("another node stores results in {}; take another folder", self.root.display()));
+                return Err(format!(
+                    "another node stores results in {}; take another folder",
+                    self.root.display()
+                ));
             }
             Err(TryLockError::Error(error)) => return Err(said(error)),
         }

@@ -87,7 +87,14 @@ impl TableProvider for StoredTable {
             Arc::new(StoredPartition(stored)) as Arc<dyn PartitionStream>
         };
         let partitions = shares.into_iter().map(partition).collect();
-        Ok(Arc::new(StreamingTableExec::try_new(Arc::clone(&schema), partitions, None, vec![], false, limit)?))
+        Ok(Arc::new(StreamingTableExec::try_new(
+            Arc::clone(&schema),
+            partitions,
+            None,
+            vec![],
+            false,
+            limit,
+        )?))
     }
 }
 
@@ -149,7 +156,11 @@ impl Stored {
         let said = |error: &dyn std::fmt::Display| {
             DataFusionError::Execution(format!("{} cannot be read: {error}", part.path.display()))
         };
-        let reader = reader.with_row_groups(groups).with_projection(projection).with_batch_size(ROWS_PER_BATCH).build();
+        let reader = reader
+            .with_row_groups(groups)
+            .with_projection(projection)
+            .with_batch_size(ROWS_PER_BATCH)
+            .build();
         for batch in reader.map_err(|error| said(&error))? {
             let batch = batch.map_err(|error| said(&error))?;
             if !give(adapt(&batch, &self.schema)?) {

@@ -38,14 +38,8 @@ impl Waiting {
     /// Adds rows of `results` results.
     pub(crate) fn add(&mut self, key: Key, batch: RecordBatch, results: u64, now: EventTime) {
         let (octets, rows) = (batch.get_array_memory_size(), batch.num_rows());
-        let new = || Piece {
-            schema: batch.schema(),
-            batches: vec![],
-            rows: 0,
-            octets: 0,
-            results: 0,
-            since: now,
-        };
+        let new =
+            || Piece { schema: batch.schema(), batches: vec![], rows: 0, octets: 0, results: 0, since: now };
         let piece = self.pieces.entry(key).or_insert_with(new);
         piece.batches.push(batch);
         piece.rows += rows;

@@ -120,9 +120,9 @@ impl Given {
     pub(crate) fn check_history(&self) -> Result<(), Failure> {
         match self.0.iter().find(|flag| !FOR_HISTORY.contains(flag)) {
             None => Ok(()),
-            Some(flag) => {
-                Err(Failure::Usage(format!("--{flag} means nothing with --history, which asks stored results; leave it out")))
-            }
+            Some(flag) => Err(Failure::Usage(format!(
+                "--{flag} means nothing with --history, which asks stored results; leave it out"
+            ))),
         }
     }
 

@@ -10,7 +10,8 @@ use tapline_history::{Answer, History, HistoryOptions};
 pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
     let (folder, statements, format) = arguments.of_history()?;
     if statements.is_empty() {
-        let help = "no query; give one, e.g. \"SELECT * FROM top_talkers ORDER BY window_start DESC LIMIT 10\"";
+        let help =
+            "no query; give one, e.g. \"SELECT * FROM top_talkers ORDER BY window_start DESC LIMIT 10\"";
         return Err(Failure::Usage(help.to_owned()));
     }
     if !folder.is_dir() {

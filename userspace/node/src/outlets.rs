@@ -75,7 +75,9 @@ fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
         None => return Err("it needs a kind: kind = \"file\"".to_owned()),
     }
     let (Some(name), Some(folder)) = (table.name.clone(), table.folder.clone()) else {
-        return Err("it needs a name and a folder: name = \"lines\" and folder = \"/var/log/tapline\"".to_owned());
+        return Err(
+            "it needs a name and a folder: name = \"lines\" and folder = \"/var/log/tapline\"".to_owned()
+        );
     };
     let time = table.rotate_after.as_deref().map(parse_age).transpose();
     let files = FileOptions {
@@ -187,7 +189,10 @@ mod tests {
             ..SinkTable::default()
         };
         let plans = sinks_of(&[table("a", "/a"), table("b", "/b")]).unwrap();
-        assert_eq!((plans[0].queries.as_slice(), plans[1].files.format), (&["*".to_owned()][..], FileFormat::Json));
+        assert_eq!(
+            (plans[0].queries.as_slice(), plans[1].files.format),
+            (&["*".to_owned()][..], FileFormat::Json)
+        );
         let wrong = |tables: &[SinkTable]| sinks_of(tables).unwrap_err();
         assert_eq!(
             wrong(&[SinkTable { format: Some("cvs".to_owned()), ..table("a", "/a") }]),

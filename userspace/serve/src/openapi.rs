@@ -192,6 +192,8 @@ mod tests {
                 } }),
                 201,
             ),
+            ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "history": "off" } }), 200),
+            ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "history": "never" } }), 400),
             ("get", "/api/v1/queries/c", Value::Null, 200),
             ("get", "/api/v1/queries", Value::Null, 200),
             ("get", "/api/v1/queries/a", Value::Null, 200),

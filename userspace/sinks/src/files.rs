@@ -124,12 +124,17 @@ impl FileSink {
         let batches = batches.map_err(|error| Refusal::Never(error.to_string()))?;
         let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
         let name = &parcel.asked.name;
-        let is_other =
-            |series: &Series| matches!(series, Series::Parquet(rows) if rows.schema != schema);
+        let is_other = |series: &Series| matches!(series, Series::Parquet(rows) if rows.schema != schema);
         if self.series.get(name).is_some_and(is_other) {
             self.rotate(name).map_err(Refusal::Later)?;
         }
-        let new = || Rows { schema: SchemaRef::clone(&schema), batches: vec![], octets: 0, results: 0, begun: parcel.given };
+        let new = || Rows {
+            schema: SchemaRef::clone(&schema),
+            batches: vec![],
+            octets: 0,
+            results: 0,
+            begun: parcel.given,
+        };
         let series = self.series.entry(name.clone()).or_insert_with(|| Series::Parquet(new()));
         let Series::Parquet(rows) = series else { return Ok(()) };
         rows.octets += batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum::<u64>();
@@ -148,7 +153,9 @@ impl FileSink {
             Series::Parquet(rows) => match rows.write(&self.options.folder, &path) {
                 Err(failure @ ParquetFailure::Disk(..)) => return Err(failure.to_string()),
                 // They would stand in the way of all that comes after them.
-                Err(ParquetFailure::Rows(..)) => *self.lost.entry(name.to_owned()).or_default() += rows.results,
+                Err(ParquetFailure::Rows(..)) => {
+                    *self.lost.entry(name.to_owned()).or_default() += rows.results
+                }
                 Ok(()) => {}
             },
         }

@@ -252,8 +252,7 @@ impl Outlet {
         let mut inner = self.shared.lock();
         inner.ends = true;
         self.shared.news.notify_all();
-        let waited =
-            self.shared.is_done.wait_timeout_while(inner, FINISH_WITHIN, |inner| !inner.is_done);
+        let waited = self.shared.is_done.wait_timeout_while(inner, FINISH_WITHIN, |inner| !inner.is_done);
         inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         inner.lose_all();
         inner.is_done = true;
@@ -386,12 +385,17 @@ impl Worker {
         drop(inner);
         match (before, wrong) {
             (None, Some(why)) => (self.told)(Turn::Worse, &format!("{why}; results wait")),
-            (Some(_), None) => (self.told)(Turn::Better, &format!("it goes on; {lost} results are lost so far")),
+            (Some(_), None) => {
+                (self.told)(Turn::Better, &format!("it goes on; {lost} results are lost so far"))
+            }
             _ => {}
         }
         let is_due = self.telling.last.is_none_or(|last| last.elapsed() >= TELL_EVERY);
         if lost > self.telling.lost && is_due {
-            (self.told)(Turn::Worse, &format!("{} results had no room and are lost", lost - self.telling.lost));
+            (self.told)(
+                Turn::Worse,
+                &format!("{} results had no room and are lost", lost - self.telling.lost),
+            );
             self.telling = Telling { lost, last: Some(Instant::now()) };
         }
     }

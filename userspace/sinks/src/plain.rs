@@ -137,7 +137,8 @@ mod tests {
         ];
         let plain = plain(&batch(columns)).unwrap();
         let kinds = types(&plain);
-        let expected = ["Utf8", "Int32", "Int64", "Decimal128(20, 0)", "Timestamp(µs, \"UTC\")", "Utf8", "Utf8"];
+        let expected =
+            ["Utf8", "Int32", "Int64", "Decimal128(20, 0)", "Timestamp(µs, \"UTC\")", "Utf8", "Utf8"];
         assert_eq!(kinds[..7], expected);
         assert!(kinds[7].starts_with("List(") && kinds[7].contains("Utf8"), "{}", kinds[7]);
         let shown = pretty_format_batches(&[plain]).unwrap().to_string();
