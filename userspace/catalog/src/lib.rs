@@ -28,7 +28,7 @@ mod status;
 
 pub use captures::{CapturesInput, whole_path};
 pub use catalog::reload::Reloaded;
-pub use catalog::{Catalog, CatalogOptions, Level, Log, Reread, Tell};
+pub use catalog::{Catalog, CatalogOptions, Level, Log, Renew, Reread, Tell};
 pub use definition::{Definition, QueryOptions};
 pub use duration::{duration_text, parse_duration};
 pub use error::{CatalogError, nearest};

@@ -7,13 +7,25 @@
 
 mod api;
 mod connections;
+mod credentials;
+mod door;
+mod entrance;
+mod failures;
 mod local;
 mod openapi;
+mod patient;
 mod problem;
 mod request;
+mod results;
 mod server;
 mod shapes;
 mod strangers;
 mod stream;
+mod tls;
+mod tokens;
+mod validity;
 
+pub use entrance::{Entrance, EntrancePlan};
 pub use server::Server;
+pub use tls::TlsFiles;
+pub use tokens::{May, Secret, TokenPlan};

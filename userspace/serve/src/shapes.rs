@@ -271,6 +271,8 @@ pub(crate) struct StatusShape {
     started: String,
     pub(crate) sources: Vec<SourceShape>,
     pub(crate) queries: Vec<QueryShape>,
+    /// Requests that brought a wrong token.
+    pub(crate) tokens_refused: u64,
 }
 
 impl From<Snapshot> for StatusShape {
@@ -281,6 +283,7 @@ impl From<Snapshot> for StatusShape {
             started: time_text(snapshot.started),
             sources: snapshot.sources.into_iter().map(SourceShape::from).collect(),
             queries: snapshot.queries.into_iter().map(QueryShape::from).collect(),
+            tokens_refused: 0,
         }
     }
 }
