@@ -1,5 +1,6 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
+use crate::access::AccessArguments;
 use crate::allowance::AllowanceArguments;
 use crate::client::NodeArguments;
 use crate::failure::Failure;
@@ -105,6 +106,12 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Write the pages of the manual into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// How what a node says is printed.
@@ -208,12 +215,15 @@ pub(crate) struct RunArguments {
     /// Keep queries, templates of exporters, and what was read of captures in this folder; without it they are forgotten at the end.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
-    /// Where the API listens [default: 127.0.0.1:8790]. Whoever can reach it may change what runs.
+    /// Where the API listens [default: 127.0.0.1:8790]. Another address than one of this machine alone needs TLS and a
+    /// token.
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: Option<SocketAddr>,
     /// Listen at this path, too, for users of this machine whose group may write it: `--node unix:PATH` of commands.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",

@@ -18,6 +18,7 @@ use tapline_exports::UdpOptions;
 use tapline_interface::link;
 use tapline_lookup::TableFile;
 use tapline_record::StreamId;
+use tapline_serve::EntrancePlan;
 use tapline_sources::{SharedMemory, SourceOptions};
 
 /// Where the API listens, unless something else is said.
@@ -36,6 +37,10 @@ pub(crate) struct NodePlan {
     pub(crate) api: SocketAddr,
     /// Where it is asked besides, by users of this machine.
     pub(crate) socket: Option<PathBuf>,
+    /// Who may ask it over the network.
+    pub(crate) access: EntrancePlan,
+    /// The file that says all this.
+    pub(crate) config: Option<PathBuf>,
     pub(crate) queries_max: usize,
     pub(crate) engine: EngineOptions,
     /// What each query may take.
@@ -66,10 +71,11 @@ impl NodePlan {
     /// What these arguments say, and the file that they name.
     pub(crate) fn resolve(arguments: &RunArguments) -> Result<Self, Failure> {
         let config = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
-        let plan = match &config {
+        let mut plan = match &config {
             Some(config) => Self::of_file(arguments, config)?,
             None => Self::of_arguments(arguments),
         };
+        plan.access = arguments.access.plan(config.as_ref()).map_err(Failure::Usage)?;
         if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
             return Err(nothing_to_read());
         }
@@ -141,6 +147,8 @@ impl NodePlan {
             folder: None,
             api: arguments.api.unwrap_or(API),
             socket: arguments.socket.clone(),
+            access: EntrancePlan::default(),
+            config: arguments.config.clone(),
             queries_max: queries_max as usize,
             allowance: Allowance::of(&engine.limits),
             engine,
@@ -202,7 +210,10 @@ impl NodePlan {
             ),
         ];
         let differ = differences.into_iter().filter(|(_, differs)| *differs);
-        differ.map(|(what, _)| format!("{what} holds from the next start on")).collect()
+        let differ = differ.map(|(what, _)| format!("{what} holds from the next start on"));
+        let lacks_rights = self.interfaces.is_empty() && !other.interfaces.is_empty();
+        let rights = "an interface needs rights that a node without one gives up when it starts; start it anew";
+        differ.chain(lacks_rights.then(|| rights.to_owned())).collect()
     }
 }
 
