@@ -17,6 +17,7 @@ mod lookups;
 mod node;
 mod overload;
 mod restart;
+mod security;
 mod sender;
 mod state;
 mod times;

@@ -80,7 +80,7 @@ impl Entrance {
             (Some(before), Some(now)) => !before.is_same(now),
             (before, now) => before.is_some() != now.is_some(),
         };
-        let changes = [("certificate", has_other_certificate), ("tokens", before.tokens != keys.tokens)];
+        let changes = [("certificate", has_other_certificate), ("list of tokens", before.tokens != keys.tokens)];
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(what, _)| what.to_owned()).collect())
     }
@@ -277,7 +277,7 @@ mod tests {
         };
         assert_eq!(entrance.renew(&with(tokens())), Ok(vec![]));
         assert_eq!((asks("reads"), asks("changes")), (Ok(()), Ok(())));
-        assert_eq!(entrance.renew(&with(tokens()[..1].to_vec())), Ok(vec!["tokens".to_owned()]));
+        assert_eq!(entrance.renew(&with(tokens()[..1].to_vec())), Ok(vec!["list of tokens".to_owned()]));
         assert_eq!((asks("reads"), asks("changes")), (Ok(()), Err(Refusal::WrongToken)));
         let twice = [tokens(), tokens()].concat();
         assert!(entrance.renew(&with(twice)).is_err());
