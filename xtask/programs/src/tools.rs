@@ -19,6 +19,8 @@ pub enum Purpose {
     Conformance,
     /// `cargo xtask build-ebpf`: a compiler and a linker of kernel programs
     Ebpf,
+    /// `cargo xtask package`: what looks at packages for Debian
+    Package,
 }
 
 /// A program, the Debian package that brings it, and what it is needed for.
@@ -52,6 +54,9 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
+    Tool { program: "adduser", package: "adduser", purposes: &[Purpose::Package] },
+    Tool { program: "lintian", package: "lintian", purposes: &[Purpose::Package] },
+    Tool { program: "strip", package: "binutils", purposes: &[Purpose::Package] },
     Tool { program: "ethtool", package: "ethtool", purposes: &[Purpose::Bench] },
 ];
 
