@@ -145,9 +145,9 @@ fn commands_ask_over_tls_with_a_token() {
     let (ca, url) = (place.authority.certificate(), url(&node));
     let ca = ca.to_str().unwrap();
     refused(&tapline(&["status", "--node", &url, "--ca", ca]), 2, "this node answers whoever brings a token");
-    let stranger = Authority::new().unwrap().certificate();
-    let stranger = ["status", "--node", &url, "--ca", stranger.to_str().unwrap()];
-    refused(&tapline(&stranger), 1, "does not prove that it is this node");
+    let stranger = Authority::new().unwrap();
+    let by_stranger = ["status", "--node", &url, "--ca", stranger.certificate().to_str().unwrap()].map(str::to_owned);
+    refused(&tapline(&by_stranger), 1, "does not prove that it is this node");
     refused(&tapline(&["status", "--node", &url.replace("https", "http")]), 2, "this node speaks TLS; ask it by https");
     let token = place.text("me.token");
     let in_the_clear = ["status", "--node", "http://192.0.2.1:8790", "--token-file", &token];

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// Where systems keep the certificates that they trust: Debian and its kin, Fedora and its kin, `SUSE`.
+/// Where systems keep the certificates that they trust: Debian and its kin, Fedora and its kin, openSUSE.
 const TRUSTED: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -90,8 +90,11 @@ fn trusted() -> Result<Vec<Certificate<'static>>, Failure> {
 
 fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let text = fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    let certificate = |item| if let Ok(PemItem::Certificate(found)) = item { Some(found) } else { None };
-    let found: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
+    let found = parse_pem(&text).filter_map(|item| match item {
+        Ok(PemItem::Certificate(found)) => Some(found),
+        _ => None,
+    });
+    let found: Vec<_> = found.collect();
     if found.is_empty() {
         return Err(format!("{} holds no certificate as PEM", file.display()));
     }

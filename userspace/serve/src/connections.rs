@@ -79,15 +79,26 @@ where
         tokio::spawn(async move {
             match acceptor {
                 None => answer(&builder, stream, router, visitor).await,
-                Some(acceptor) => {
-                    // Fails where the other side went away, or wants no keys of ours.
-                    if let Ok(Ok(Some(stream))) = timeout(KEYS_WITHIN, secured(&acceptor, stream)).await {
-                        answer(&builder, stream, router, visitor).await;
-                    }
-                }
+                Some(acceptor) => answer_over_tls(&acceptor, &builder, stream, router, visitor).await,
             }
             drop(place);
         });
+    }
+}
+
+/// Answers the requests of one connection, once both sides have agreed on keys.
+async fn answer_over_tls<S>(
+    acceptor: &TlsAcceptor,
+    builder: &Builder<TokioExecutor>,
+    stream: Patient<S>,
+    router: Router,
+    visitor: Visitor,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Fails where the other side went away, or wants no keys of ours.
+    if let Ok(Ok(Some(stream))) = timeout(KEYS_WITHIN, secured(acceptor, stream)).await {
+        answer(builder, stream, router, visitor).await;
     }
 }
 

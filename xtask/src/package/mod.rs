@@ -112,10 +112,8 @@ fn program(tree: &Tree, binary: &Path) -> Result<()> {
 fn manual(tree: &Tree, binary: &Path) -> Result<()> {
     let folder = tree.folder("usr/share/man/man1")?;
     process::run(Command::new(binary).arg("manual").arg(&folder))?;
-    for page in fs::read_dir(&folder)? {
-        compress(&page?.path())?;
-    }
-    Ok(())
+    let pages: Vec<_> = fs::read_dir(&folder)?.collect::<Result<_, _>>()?;
+    pages.iter().try_for_each(|page| compress(&page.path()))
 }
 
 fn completions(tree: &Tree, binary: &Path) -> Result<()> {
@@ -161,8 +159,9 @@ fn documents(tree: &Tree) -> Result<()> {
 
 /// What dpkg is told, and what it runs.
 fn control(tree: &Tree, binary: &Path, architecture: &str) -> Result<()> {
-    let octets = fs::read(binary).with_context(|| format!("{} cannot be read", binary.display()))?;
-    let (installed_kib, libc) = (tree.octets()?.div_ceil(1024), texts::libc_needed(&octets));
+    let versions = ["--text", "--only-matching", "--extended-regexp", "GLIBC_2\\.[0-9]+"];
+    let libc = texts::libc_needed(&output(Command::new("grep").args(versions).arg(binary))?);
+    let installed_kib = tree.octets()?.div_ceil(1024);
     tree.write("DEBIAN/control", &texts::control(architecture, installed_kib, libc))?;
     tree.write("DEBIAN/conffiles", texts::CONFFILES)?;
     for (name, text) in texts::SCRIPTS {

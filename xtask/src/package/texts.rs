@@ -60,15 +60,9 @@ pub(super) fn dependencies(tree: &str) -> String {
     others.fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// The version of the C library that a binary asks for, by the names of versions in it.
-pub(super) fn libc_needed(binary: &[u8]) -> (u32, u32) {
-    const NAME: &[u8] = b"GLIBC_2.";
-    let after = binary.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
-    let minors = after.filter_map(|(place, _)| {
-        let digits = binary.get(place + NAME.len()..)?.iter().take_while(|digit| digit.is_ascii_digit());
-        let digits: String = digits.map(|digit| char::from(*digit)).collect();
-        digits.parse().ok()
-    });
+/// The version of the C library that a binary asks for, of the names of versions in it, a line each.
+pub(super) fn libc_needed(names: &str) -> (u32, u32) {
+    let minors = names.lines().filter_map(|name| name.strip_prefix("GLIBC_2.")?.parse().ok());
     minors.fold(LIBC_MIN, |(major, most), minor: u32| (major, most.max(minor)))
 }
 
@@ -83,8 +77,8 @@ mod tests {
 
     #[test]
     fn the_newest_version_of_the_c_library_counts() {
-        assert_eq!(libc_needed(b""), LIBC_MIN);
-        assert_eq!(libc_needed(b"\0GLIBC_2.2.5\0GLIBC_2.36\0GLIBC_2.17\0GLIBC_2."), (2, 36));
+        assert_eq!(libc_needed(""), LIBC_MIN);
+        assert_eq!(libc_needed("GLIBC_2.2\nGLIBC_2.36\nGLIBC_2.17\n"), (2, 36));
     }
 
     #[test]
