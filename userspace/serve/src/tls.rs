@@ -102,7 +102,12 @@ fn read(path: &Path, what: &str) -> Result<Vec<u8>, String> {
 }
 
 fn damaged(path: &Path, error: &PemError) -> String {
-    format!("{} is no PEM: {error}", path.display())
+    let what = match error {
+        PemError::MissingSectionEnd { .. } => "a section of it has no end".to_owned(),
+        PemError::IllegalSectionStart { .. } => "a section of it has no beginning".to_owned(),
+        error => error.to_string(),
+    };
+    format!("{} is no PEM: {what}; write it anew", path.display())
 }
 
 /// Whether others than its owner and its group may read a file.
@@ -134,7 +139,7 @@ mod tests {
             ("nothing", "empty", "the TLS certificate ", "nothing cannot be read: No such file"),
             ("empty", "nothing", "the TLS key ", "nothing cannot be read: No such file"),
             ("empty", "empty", "", "empty holds no certificate; give the certificate of the node as PEM"),
-            ("cut", "empty", "", "cut is no PEM: missing section end marker"),
+            ("cut", "empty", "", "cut is no PEM: a section of it has no end"),
             ("other", "empty", "", "empty holds no private key; give the key of "),
         ];
         for (certificate, key, begin, part) in cases {
