@@ -20,6 +20,7 @@ mod overload;
 mod preview;
 mod psql;
 mod restart;
+mod security;
 mod sender;
 mod state;
 mod times;

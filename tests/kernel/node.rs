@@ -135,3 +135,55 @@ fn a_node_that_starts_again_says_which_frames_passed_meanwhile() {
         assert!((row["completeness"].as_f64().unwrap() - 0.8).abs() < 0.001, "{row}");
     }
 }
+
+/// What systemd gives a node by the unit in configs/.
+const GIVEN: &str = "+bpf,+perfmon,+net_admin,+net_raw";
+
+#[test]
+fn a_node_of_a_user_who_is_not_root_reads_an_interface_by_what_it_was_given() {
+    if !enter() {
+        return;
+    }
+    let (inheritable, ambient) = (format!("--inh-caps={GIVEN}"), format!("--ambient-caps={GIVEN}"));
+    let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", &inheritable, &ambient];
+    let node = Node::start_by(&setpriv, &["--interface", FAR, "--bare", "--allowed-lateness-ms", "200"]);
+    for (name, sql) in [("by_table", BY_TABLE), ("by_packets", BY_PACKETS)] {
+        assert_eq!(node.ask(&["queries", "add", name, sql]).code, Some(0));
+    }
+    until(&node, || namespace::has_program(FAR) && packet_sockets() == 1);
+    send(NEAR, 3);
+    wait_for_packets(&node, 300);
+    for status in threads(&node) {
+        for line in ["CapPrm: 000000c000003000", "CapEff: 000000c000003000", "CapAmb: 0000000000000000", "NoNewPrivs: 1"] {
+            assert!(says(&status, line), "{line}: {status}");
+        }
+    }
+    assert_eq!(node.stop().code, Some(0));
+}
+
+/// What the kernel says of each thread of a node.
+fn threads(node: &Node) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", node.id())).unwrap();
+    // One may have ended meanwhile.
+    threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("status")).ok()).collect()
+}
+
+/// Whether it says this, whatever is between the words.
+fn says(status: &str, line: &str) -> bool {
+    status.lines().any(|found| found.split_whitespace().eq(line.split(' ')))
+}
+
+#[test]
+fn a_node_of_root_keeps_what_interfaces_need_and_nothing_else() {
+    if !enter() {
+        return;
+    }
+    let node = Node::start(&["--interface", FAR, "--bare", "--allowed-lateness-ms", "200"]);
+    for status in threads(&node) {
+        // To lock memory, besides, which root needs no limit for.
+        for line in ["CapPrm: 000000c000007000", "CapBnd: 000000c000007000", "NoNewPrivs: 1"] {
+            assert!(says(&status, line), "{line}: {status}");
+        }
+    }
+    assert_eq!(node.stop().code, Some(0));
+}

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance`.
+//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance|package`.
 //!
 //! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
 //! failed, 2 when the command line is wrong. One command a module.
@@ -10,6 +10,7 @@ mod conformance;
 mod demo;
 mod ebpf;
 mod load;
+mod package;
 mod process;
 mod setup;
 mod test;
@@ -50,6 +51,8 @@ enum Command {
     Load(load::Command),
     /// Compare with independent readers of captures and another SQL engine
     Conformance(conformance::Arguments),
+    /// Build the package for Debian and its descendants
+    Package(package::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Load(command) => load::run(&command),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Package(arguments) => package::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

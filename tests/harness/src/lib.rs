@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod captures;
+pub mod certificates;
 pub mod cflow;
 pub mod columns;
 pub mod csv;

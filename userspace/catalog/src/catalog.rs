@@ -22,7 +22,7 @@ use crate::results::Results;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
@@ -71,6 +71,9 @@ pub type Log = Arc<dyn Tell>;
 /// Tells what is to be read, as a file says it now, and in sentences what of it does not hold before the next start.
 pub type Reread = Box<dyn Fn() -> Result<(InputSet, Vec<String>), String> + Send + Sync>;
 
+/// Reads anew what is not the catalog's, but is to be read when it is: gives what has changed, or why nothing does.
+pub type Renew = Box<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
+
 /// What a catalog is started with.
 pub struct CatalogOptions {
     /// Limits of its engine.
@@ -109,6 +112,7 @@ pub struct Catalog {
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
+    renew: OnceLock<Renew>,
     windows: Option<PathBuf>,
     outlets: Vec<Outlet>,
     started: EventTime,
@@ -201,6 +205,7 @@ impl Catalog {
             clock,
             log,
             reread,
+            renew: OnceLock::new(),
             windows,
             outlets,
         });
@@ -210,6 +215,11 @@ impl Catalog {
         let spawned = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
         *lock(&catalog.collector) = Some(spawned);
         Ok(catalog)
+    }
+
+    /// Reads this anew, too, whenever it is told to; only the first one counts.
+    pub fn renew_by(&self, renew: Renew) {
+        let _ = self.renew.set(renew);
     }
 
     /// Adds a query, which runs from the next batches on.

@@ -1,5 +1,6 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
+use crate::access::AccessArguments;
 use crate::allowance::AllowanceArguments;
 use crate::client::NodeArguments;
 use crate::failure::Failure;
@@ -105,6 +106,12 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: Shell,
+    },
+    /// Write the pages of the manual into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder.
+        folder: PathBuf,
     },
 }
 
@@ -218,7 +225,8 @@ pub(crate) struct RunArguments {
     /// Store results of queries as Parquet files in this folder; `tapline query --history DIR` reads them.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) history: Option<PathBuf>,
-    /// Where the API listens [default: 127.0.0.1:8790]. Whoever can reach it may change what runs.
+    /// Where the API listens [default: 127.0.0.1:8790]. Another address than one of this machine alone needs TLS and a
+    /// token.
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: Option<SocketAddr>,
     /// Listen at this path, too, for users of this machine whose group may write it: `--node unix:PATH` of commands.
@@ -226,6 +234,8 @@ pub(crate) struct RunArguments {
     pub(crate) socket: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) psql: PsqlArguments,
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",

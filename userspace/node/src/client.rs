@@ -2,11 +2,13 @@
 
 use crate::failure::Failure;
 use crate::local::LocalConnector;
+use crate::proof::{self, ProofArguments};
 use clap::Args;
 use serde_json::Value;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
+use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
@@ -16,12 +18,18 @@ const REACHED_WITHIN: Duration = Duration::from_secs(5);
 /// How long it may take from a request to the beginning of its answer, and from there, but for streams, to its end.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
+/// What URLs of nodes begin with that speak TLS.
+const SECURE: &str = "https://";
+
 /// Where a node is.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
-    /// The node's API [default: the variable TAPLINE_NODE, or http://127.0.0.1:8790]; unix:PATH is a socket.
+    /// The node's API [default: the variable TAPLINE_NODE, or http://127.0.0.1:8790]; https://HOST:PORT is one that speaks
+    /// TLS, unix:PATH a socket.
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) proof: ProofArguments,
 }
 
 /// A node that is asked.
@@ -30,6 +38,8 @@ pub(crate) struct Client {
     url: String,
     /// What paths are put behind.
     base: String,
+    /// What it says of who asks.
+    authorization: Option<String>,
     agent: Agent,
 }
 
@@ -39,24 +49,31 @@ impl Client {
         let named = arguments.node.clone().or_else(|| std::env::var("TAPLINE_NODE").ok());
         let shown = named.unwrap_or_else(|| "http://127.0.0.1:8790".to_owned());
         let socket = shown.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path));
-        if socket.is_none() && !shown.starts_with("http://") {
+        let is_secure = shown.starts_with(SECURE);
+        if socket.is_none() && !is_secure && !shown.starts_with("http://") {
             let message = format!(
-                "`{shown}` is no address of a node; write http://HOST:PORT, such as http://127.0.0.1:8790, or unix:PATH"
+                "`{shown}` is no address of a node; write http://HOST:PORT, such as http://127.0.0.1:8790, \
+                 https://HOST:PORT or unix:PATH"
             );
             return Err(Failure::Usage(message));
         }
-        let agent = Agent::config_builder()
+        let is_kept_secret = socket.is_some() || is_secure || proof::is_of_this_machine(&shown);
+        let authorization = arguments.proof.authorization(is_kept_secret)?;
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(REACHED_WITHIN))
             .timeout_recv_response(Some(ANSWERED_WITHIN))
-            .proxy(None)
-            .build();
+            .max_redirects(0)
+            .proxy(None);
+        let config = if is_secure { config.tls_config(arguments.proof.tls()?) } else { config };
+        let config = config.build();
         if let Some(path) = socket {
             let connector = LocalConnector(PathBuf::from(path));
-            let agent = Agent::with_parts(agent, connector, DefaultResolver::default());
-            return Ok(Self { base: "http://localhost".to_owned(), url: shown, agent });
+            let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+            return Ok(Self { base: "http://localhost".to_owned(), url: shown, authorization, agent });
         }
-        Ok(Self { base: shown.trim_end_matches('/').to_owned(), url: shown, agent: agent.into() })
+        let base = shown.trim_end_matches('/').to_owned();
+        Ok(Self { base, url: shown, authorization, agent: config.into() })
     }
 
     /// Where the node is.
@@ -72,7 +89,7 @@ impl Client {
     /// What a node answers to an order; nothing where it has nothing to say.
     pub(crate) fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        let request = request.header("content-type", "application/json");
+        let request = self.authorized(request).header("content-type", "application/json");
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(body).map_err(|error| self.unusable(&error))?;
         let request = self.agent.configure_request(request);
@@ -88,9 +105,18 @@ impl Client {
 
     /// A stream that a node answers with.
     pub(crate) fn stream(&self, path: &str, accept: &str) -> Result<impl Read + use<>, Failure> {
-        let request = Request::builder().uri(format!("{}{path}", self.base)).header("accept", accept);
+        let request = Request::builder().uri(format!("{}{path}", self.base));
+        let request = self.authorized(request).header("accept", accept);
         let request = request.body(()).map_err(|error| self.unusable(&error))?;
         Ok(self.checked(self.agent.run(request))?.into_body().into_reader())
+    }
+
+    /// A request that says who asks.
+    fn authorized(&self, request: Builder) -> Builder {
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
+        }
     }
 
     /// An answer that is none of a problem.
@@ -104,18 +130,28 @@ impl Client {
         let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
         let Some(detail) = detail else { return Err(self.stranger()) };
         Err(match answer.status() {
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::CONFLICT => {
-                Failure::Usage(detail.to_owned())
-            }
+            StatusCode::BAD_REQUEST
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::CONFLICT => Failure::Usage(detail.to_owned()),
             _ => Failure::Run(detail.to_owned()),
         })
     }
 
     fn silent(&self, error: &ureq::Error) -> Failure {
-        Failure::Run(format!(
-            "no node answers at {}: {error}; start one with `tapline run`, or give --node URL",
-            self.url
-        ))
+        let (url, why) = (&self.url, error.to_string());
+        let is_secure = url.starts_with(SECURE);
+        Failure::Run(if is_secure && why.contains("certificate") {
+            format!(
+                "what answers at {url} does not prove that it is this node: {why}; give --ca FILE with the certificate \
+                 of whoever signed the node's, and a name or an address that stands in it"
+            )
+        } else if is_secure && why.contains("InvalidContentType") {
+            format!("what answers at {url} does not speak TLS; give --node http://HOST:PORT where that is the node")
+        } else {
+            format!("no node answers at {url}: {why}; start one with `tapline run`, or give --node URL")
+        })
     }
 
     fn stranger(&self) -> Failure {

@@ -3,6 +3,7 @@
 //! Takes TOML, gives what the command line gives. Nothing that is mistyped is passed over: the key, the line and what
 //! would be right are named.
 
+use crate::access::MayText;
 use crate::failure::Failure;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ pub(crate) struct ConfigFile {
     pub(crate) sources: Vec<SourceTable>,
     #[serde(rename = "lookup")]
     pub(crate) lookups: Vec<LookupTable>,
+    #[serde(rename = "token")]
+    pub(crate) tokens: Vec<TokenTable>,
     pub(crate) limits: LimitsTable,
     pub(crate) queries: QueriesTable,
     pub(crate) history: HistoryTable,
@@ -42,6 +45,20 @@ pub(crate) struct NodeTable {
     pub(crate) psql_password_file: Option<PathBuf>,
     pub(crate) psql_certificate: Option<PathBuf>,
     pub(crate) psql_key: Option<PathBuf>,
+    /// By what it proves that it is the one, over TLS.
+    pub(crate) tls_certificate: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// `[[token]]`: whoever brings it may ask the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TokenTable {
+    pub(crate) name: Option<String>,
+    /// Where it is; or its digest, in hexadecimal digits.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) sha256: Option<String>,
+    pub(crate) may: Option<MayText>,
 }
 
 /// `[[source]]`: an interface, a listener or a folder of captures.
@@ -157,6 +174,12 @@ impl ConfigFile {
             source.check().map_err(|wrong| format!("[[source]] {number}: {wrong}"))?;
         }
         config.tables()?;
+        if config.node.tls_certificate.is_some() != config.node.tls_key.is_some() {
+            return Err("[node] tls_certificate and tls_key belong together; give both".to_owned());
+        }
+        for (number, token) in (1..).zip(&config.tokens) {
+            token.plan().map_err(|wrong| format!("[[token]] {number}: {wrong}"))?;
+        }
         Ok(config)
     }
 }
@@ -276,6 +299,7 @@ mod tests {
             ("[node]", "/properties/node/properties"),
             ("[[source]]", "/properties/source/items/properties"),
             ("[[lookup]]", "/properties/lookup/items/properties"),
+            ("[[token]]", "/properties/token/items/properties"),
             ("[limits]", "/properties/limits/properties"),
             ("[queries]", "/properties/queries/properties"),
             ("[history]", "/properties/history/properties"),
@@ -336,6 +360,10 @@ mod tests {
                 "[[lookup]] 1: a.txt ends with none of .csv, .parquet and .mmdb",
             ),
             ("[[lookup]]\nnam = \"a\"", "line 2, column 1: there is no key `nam`; did you mean `name`?"),
+            ("[node]\ntls_key = \"a\"", "[node] tls_certificate and tls_key belong together; give both"),
+            ("[[token]]\nname = \"a\"", "[[token]] 1: it needs a name and what it allows"),
+            ("[[token]]\nname = \"a\"\nmay = \"read\"", "[[token]] 1: it is in a file or known by its digest"),
+            ("[[token]]\nmay = \"write\"", "line 2, column 7: unknown variant `write`, expected `read` or `change`"),
             ("[node\n", "line 1, column 6: "),
         ];
         for (text, expected) in cases {

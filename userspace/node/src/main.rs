@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod access;
 mod allowance;
 mod arguments;
 mod client;
@@ -25,9 +26,11 @@ mod output;
 mod overview;
 mod progress;
 mod prompt;
+mod proof;
 mod psql;
 mod queries;
 mod query;
+mod rights;
 mod rules;
 mod run;
 mod running;
@@ -89,5 +92,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "tapline", &mut script);
             Output::to_stdout_text(&String::from_utf8_lossy(&script))
         }
+        Command::Manual { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|error| Failure::Run(format!("the manual cannot be written to {}: {error}", folder.display()))),
     }
 }

@@ -21,6 +21,7 @@ use tapline_history::HistoryOptions;
 use tapline_interface::link;
 use tapline_lookup::TableFile;
 use tapline_record::StreamId;
+use tapline_serve::EntrancePlan;
 use tapline_sources::{SharedMemory, SourceOptions};
 
 /// Where the API listens, unless something else is said.
@@ -41,6 +42,10 @@ pub(crate) struct NodePlan {
     pub(crate) socket: Option<PathBuf>,
     /// Where it is asked over PostgreSQL's protocol.
     pub(crate) psql: Option<PsqlPlan>,
+    /// Who may ask it over the network.
+    pub(crate) access: EntrancePlan,
+    /// The file that says all this.
+    pub(crate) config: Option<PathBuf>,
     pub(crate) queries_max: usize,
     pub(crate) engine: EngineOptions,
     /// What each query may take.
@@ -80,6 +85,7 @@ impl NodePlan {
             None => Self::of_arguments(arguments),
         };
         plan.psql = arguments.psql.plan(config.as_ref().map(|config| &config.node))?;
+        plan.access = arguments.access.plan(config.as_ref()).map_err(Failure::Usage)?;
         if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
             return Err(nothing_to_read());
         }
@@ -154,6 +160,8 @@ impl NodePlan {
             api: arguments.api.unwrap_or(API),
             socket: arguments.socket.clone(),
             psql: None,
+            access: EntrancePlan::default(),
+            config: arguments.config.clone(),
             queries_max: queries_max as usize,
             allowance: Allowance::of(&engine.limits),
             engine,
@@ -220,7 +228,10 @@ impl NodePlan {
             ),
         ];
         let differ = differences.into_iter().filter(|(_, differs)| *differs);
-        differ.map(|(what, _)| format!("{what} holds from the next start on")).collect()
+        let differ = differ.map(|(what, _)| format!("{what} holds from the next start on"));
+        let lacks_rights = self.interfaces.is_empty() && !other.interfaces.is_empty();
+        let rights = "an interface needs rights that a node without one gives up when it starts; start it anew";
+        differ.chain(lacks_rights.then(|| rights.to_owned())).collect()
     }
 }
 

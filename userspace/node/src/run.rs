@@ -7,6 +7,7 @@ use crate::lookups;
 use crate::message::say;
 use crate::node_plan::{Memories, NodePlan};
 use crate::outlets;
+use crate::rights;
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
@@ -15,9 +16,9 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, Reread, StateFolder, Tell,
+    Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, Renew, Reread, StateFolder, Tell,
 };
-use tapline_serve::Server;
+use tapline_serve::{Entrance, EntrancePlan, Server};
 use tapline_sources::SystemClock;
 
 /// Between two looks at signals.
@@ -26,11 +27,18 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Runs the command.
 pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let plan = Arc::new(NodePlan::resolve(&arguments)?);
+    let arguments = Arc::new(arguments);
+    let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
+    // Threads that are started from here on have no more rights than this one.
+    if let Err(error) = rights::keep_only_those_of(&plan) {
+        log.say(Level::Warning, &format!("rights that are not needed cannot be given up: {error}"));
+    }
+    let entrance = Entrance::open(plan.api, &plan.access, Arc::clone(&log)).map_err(Failure::Usage)?;
+    let entrance = Arc::new(entrance);
     let signals = signals::listen()?;
     let state = plan.state.as_deref().map(StateFolder::open).transpose().map_err(Failure::Run)?;
     let queries = plan.folder.clone().or_else(|| state.as_ref().map(StateFolder::queries));
     let folder = queries.as_deref().map(QueryFolder::open).transpose().map_err(Failure::Run)?;
-    let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
     let tables = lookups::open(plan.lookups.clone())?;
     let memories = Arc::new(Memories::default());
     let inputs = plan.inputs(&memories);
@@ -40,16 +48,19 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
         allowance: plan.allowance,
-        reread: arguments.config.is_some().then(|| reread(arguments, Arc::clone(&plan), memories)),
+        reread: plan.config.is_some().then(|| reread(Arc::clone(&arguments), Arc::clone(&plan), memories)),
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
         outlets: outlets::open(&plan, &log)?,
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
+    if plan.config.is_some() || plan.access != EntrancePlan::default() {
+        catalog.renew_by(renew(arguments, Arc::clone(&entrance)));
+    }
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server =
-        Server::start(plan.api, plan.socket.as_deref(), Arc::clone(&catalog)).map_err(Failure::Run)?;
+        Server::start(&entrance, plan.socket.as_deref(), Arc::clone(&catalog)).map_err(Failure::Run)?;
     let psql = plan.psql.as_ref().map(|plan| {
         tapline_psql::Server::start(plan.address, &plan.access, Arc::clone(&catalog), &tables)
     });
@@ -81,10 +92,18 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
 }
 
 /// Reads the file of a node anew.
-fn reread(arguments: RunArguments, plan: Arc<NodePlan>, memories: Arc<Memories>) -> Reread {
+fn reread(arguments: Arc<RunArguments>, plan: Arc<NodePlan>, memories: Arc<Memories>) -> Reread {
     Box::new(move || {
         let now = NodePlan::resolve(&arguments).map_err(|failure| failure.to_string())?;
         Ok((now.inputs(&memories), plan.later(&now)))
+    })
+}
+
+/// Reads anew by what a node proves that it is the one, and who may ask it.
+fn renew(arguments: Arc<RunArguments>, entrance: Arc<Entrance>) -> Renew {
+    Box::new(move || {
+        let now = NodePlan::resolve(&arguments).map_err(|failure| failure.to_string())?;
+        entrance.renew(&now.access)
     })
 }
 
@@ -111,6 +130,7 @@ fn reload(catalog: &Catalog, log: &dyn Tell) {
                 ("read from now on", &reloaded.sources_added),
                 ("not read any more", &reloaded.sources_removed),
                 ("read anew", &reloaded.lookups),
+                ("other than before", &reloaded.access),
                 ("added", &reloaded.added),
                 ("replaced", &reloaded.replaced),
                 ("dropped", &reloaded.dropped),
@@ -129,10 +149,10 @@ fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
     let snapshot = catalog.snapshot();
     let names: Vec<&str> = snapshot.sources.iter().map(|source| source.name.as_str()).collect();
     say!(
-        "reading {} with {} queries; the API is at http://{}",
+        "reading {} with {} queries; the API is at {}",
         names.join(", "),
         snapshot.queries.len(),
-        server.address()
+        server.url()
     );
     if !keeps_queries {
         say!("without --state DIR, queries that are added are forgotten at the end");

@@ -47,6 +47,9 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
     for wrong in wrongs(&status) {
         let _ = writeln!(all, "! {wrong}");
     }
+    if let Some(refused @ 1..) = status["tokens_refused"].as_u64() {
+        let _ = writeln!(all, "{refused} requests brought a wrong token");
+    }
     Output::to_stdout_text(&all)
 }
 
@@ -54,9 +57,17 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
 pub(crate) fn reload(node: &NodeArguments) -> Result<(), Failure> {
     let answer = Client::new(node)?.ask(ureq::http::Method::POST, "/api/v1/reload", None)?;
     let mut all = String::new();
-    for what in
-        ["sources_added", "sources_removed", "lookups", "added", "replaced", "dropped", "later", "refused"]
-    {
+    for what in [
+        "sources_added",
+        "sources_removed",
+        "lookups",
+        "access",
+        "added",
+        "replaced",
+        "dropped",
+        "later",
+        "refused",
+    ] {
         for name in texts(&answer[what]) {
             let _ = writeln!(all, "{}: {name}", what.replace('_', " "));
         }

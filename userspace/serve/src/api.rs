@@ -1,29 +1,26 @@
 //! The requests that a node answers.
 
 use crate::diagram::PictureShape;
+use crate::door::Door;
 use crate::edit::{EditBody, EditedShape};
 use crate::metrics::{self, Format};
 use crate::openapi::DOCUMENT;
 use crate::preview::preview;
 use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
-use crate::shapes::{
-    Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, columns,
-};
-use crate::strangers;
+use crate::results;
+use crate::shapes::{Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape};
 use crate::stream::{self, StreamFormat};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::json;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use tapline_catalog::{Catalog, Definition, SourceState};
 use tapline_query::Change;
-use tapline_sinks::window;
 use tokio::task::spawn_blocking;
 
 /// Windows that are given where nothing is said.
@@ -55,14 +52,16 @@ pub(crate) const ROUTES: [(&str, Answers); 17] = [
     ("/api/v1/openapi.json", || get(document)),
 ];
 
-/// All requests; whether only this machine reaches the node decides what it may be called by.
-pub(crate) fn router(catalog: Arc<Catalog>, is_on_loopback: bool) -> Router {
+/// All requests that come through a door.
+pub(crate) fn router(catalog: Arc<Catalog>, door: Door) -> Router {
     let routes =
         ROUTES.into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
+    let counted = Extension(door.clone());
     routes
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn(move |request: Request, next: Next| refuse_strangers(is_on_loopback, request, next)))
+        .layer(counted)
+        .layer(from_fn(move |request: Request, next: Next| door.clone().admit(request, next)))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(catalog)
 }
@@ -143,21 +142,8 @@ async fn plan(node: Node, Name(name): Name) -> Result<Json<PictureShape>, Proble
 async fn results(node: Node, Name(name): Name, which: Which) -> Result<Response, Problem> {
     let windows = which.windows.map_or(WINDOWS, |windows| usize::try_from(windows).unwrap_or(usize::MAX));
     // Others are answered while many rows are written.
-    let text = on(node, move |catalog| results_text(catalog, &name, windows)).await??;
+    let text = on(node, move |catalog| results::text(catalog, &name, windows)).await??;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
-}
-
-fn results_text(catalog: &Catalog, name: &str, windows: usize) -> Result<String, Problem> {
-    let results = catalog.results(name)?;
-    let head = json!({ "query": name, "schema": columns(results.columns()) }).to_string();
-    let mut text = head.trim_end_matches('}').to_owned();
-    text.push_str(",\"windows\":[");
-    for (number, result) in results.newest(windows).iter().enumerate() {
-        let result = window(result).map_err(|error| Problem::internal(&error))?;
-        let _ = write!(text, "{}{result}", if number == 0 { "" } else { "," });
-    }
-    text.push_str("]}");
-    Ok(text)
 }
 
 async fn watch(node: Node, Name(name): Name, which: Which, headers: HeaderMap) -> Result<Response, Problem> {
@@ -182,8 +168,10 @@ async fn lookups(node: Node) -> Result<Response, Problem> {
     Ok(Json(json!({ "lookups": lookups })).into_response())
 }
 
-async fn status(node: Node) -> Result<Json<StatusShape>, Problem> {
-    Ok(Json(on(node, Catalog::snapshot).await?.into()))
+async fn status(node: Node, Extension(door): Extension<Door>) -> Result<Json<StatusShape>, Problem> {
+    let mut status = StatusShape::from(on(node, Catalog::snapshot).await?);
+    status.tokens_refused = door.refused();
+    Ok(Json(status))
 }
 
 async fn reload(node: Node) -> Result<Response, Problem> {
@@ -192,6 +180,7 @@ async fn reload(node: Node) -> Result<Response, Problem> {
         "sources_added": reloaded.sources_added,
         "sources_removed": reloaded.sources_removed,
         "lookups": reloaded.lookups,
+        "access": reloaded.access,
         "later": reloaded.later,
         "added": reloaded.added,
         "replaced": reloaded.replaced,
@@ -203,14 +192,6 @@ async fn reload(node: Node) -> Result<Response, Problem> {
 
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
-}
-
-/// Refuses what a page of another origin asks by way of a browser on this machine.
-async fn refuse_strangers(is_on_loopback: bool, request: Request, next: Next) -> Response {
-    match strangers::refusal(request.headers(), is_on_loopback) {
-        Some(message) => Problem::new(StatusCode::FORBIDDEN, message).into_response(),
-        None => next.run(request).await,
-    }
 }
 
 async fn unknown() -> Problem {

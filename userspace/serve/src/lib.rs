@@ -7,17 +7,29 @@
 
 mod api;
 mod connections;
+mod credentials;
 mod diagram;
+mod door;
 mod edit;
+mod entrance;
+mod failures;
 mod local;
 mod metrics;
 mod openapi;
+mod patient;
 mod preview;
 mod problem;
 mod request;
+mod results;
 mod server;
 mod shapes;
 mod strangers;
 mod stream;
+mod tls;
+mod tokens;
+mod validity;
 
+pub use entrance::{Entrance, EntrancePlan};
 pub use server::Server;
+pub use tls::TlsFiles;
+pub use tokens::{May, Secret, TokenPlan};

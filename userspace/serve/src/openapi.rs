@@ -7,6 +7,7 @@ pub(crate) const DOCUMENT: &str = include_str!("openapi.json");
 mod tests {
     use super::*;
     use crate::api::{ROUTES, router};
+    use crate::door::Door;
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, StatusCode};
     use serde_json::{Value, json};
@@ -27,6 +28,11 @@ mod tests {
         fn say(&self, _: Level, _: &str) {}
 
         fn notice(&self, _: &Notice) {}
+    }
+
+    /// That of this machine.
+    fn door() -> Door {
+        Door { is_on_loopback: true, entrance: None }
     }
 
     fn tables() -> Arc<Tables> {
@@ -65,7 +71,7 @@ mod tests {
             let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
             let method = method.to_uppercase();
             let request = Request::builder().method(method.as_str()).uri(path).body(body).unwrap();
-            let answer = router(Arc::clone(catalog), true).oneshot(request).await.unwrap();
+            let answer = router(Arc::clone(catalog), door()).oneshot(request).await.unwrap();
             let status = answer.status();
             // A stream has no end while its query runs.
             if path.contains("/stream") && status == StatusCode::OK {
@@ -278,7 +284,7 @@ mod tests {
             let request = Request::builder().uri("/healthz").header("host", "localhost:8790");
             let request =
                 origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
-            let answer = router(Arc::clone(&catalog), true).oneshot(request.body(Body::empty()).unwrap());
+            let answer = router(Arc::clone(&catalog), door()).oneshot(request.body(Body::empty()).unwrap());
             assert_eq!(runtime.block_on(answer).unwrap().status().as_u16(), expected, "{origin:?}");
         }
         catalog.stop().unwrap();

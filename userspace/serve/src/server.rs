@@ -2,6 +2,8 @@
 
 use crate::api::router;
 use crate::connections;
+use crate::door::Door;
+use crate::entrance::Entrance;
 use crate::local::{LocalSocket, SocketFile};
 use axum::serve::ListenerExt as _;
 use std::io;
@@ -23,6 +25,7 @@ const END_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    is_encrypted: bool,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Of the socket of this machine, where there is one.
@@ -30,11 +33,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on an address, and at a path of this machine. Whoever can reach one of them may change what runs.
+    /// Listens on the address of the entrance, and at a path of this machine, which is open to whom its file is.
     ///
     /// # Errors
     /// A sentence: the address or the path is taken, or not ours.
-    pub fn start(address: SocketAddr, socket: Option<&Path>, catalog: Arc<Catalog>) -> Result<Self, String> {
+    pub fn start(
+        entrance: &Arc<Entrance>,
+        socket: Option<&Path>,
+        catalog: Arc<Catalog>,
+    ) -> Result<Self, String> {
+        let address = entrance.address();
         let said = |error: io::Error| {
             format!("the API cannot listen on {address}: {error}; give another --api ADDR")
         };
@@ -43,6 +51,11 @@ impl Server {
         let bound = listener.local_addr().map_err(said)?;
         let (local, file) = socket.map(LocalSocket::bind).transpose()?.map(LocalSocket::into_parts).unzip();
         let runtime = runtime().map_err(said)?;
+        let is_encrypted = entrance.acceptor().is_some();
+        let entrance = Some(Arc::clone(entrance));
+        let is_on_loopback = bound.ip().to_canonical().is_loopback();
+        let outside = router(Arc::clone(&catalog), Door { is_on_loopback, entrance: entrance.clone() });
+        let inside = router(catalog, Door { is_on_loopback: true, entrance: None });
         let (end, ended) = oneshot::channel();
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
@@ -50,12 +63,12 @@ impl Server {
             let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
             let by_path = async {
                 match local.map(tokio::net::UnixListener::from_std) {
-                    Some(Ok(local)) => connections::serve(local, router(Arc::clone(&catalog), true)).await,
+                    Some(Ok(local)) => connections::serve(local, inside, None).await,
                     _ => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = connections::serve(listener, router(Arc::clone(&catalog), bound.ip().is_loopback())) => {}
+                () = connections::serve(listener, outside, entrance) => {}
                 () = by_path => {}
                 _ = ended => tokio::time::sleep(END_WITHIN).await,
             }
@@ -65,13 +78,13 @@ impl Server {
             runtime.shutdown_timeout(END_WITHIN);
         });
         let thread = Some(spawned.map_err(said)?);
-        Ok(Self { address: bound, end: Some(end), thread, _file: file })
+        Ok(Self { address: bound, is_encrypted, end: Some(end), thread, _file: file })
     }
 
-    /// Where it listens.
+    /// Where it listens, as commands name it.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub fn url(&self) -> String {
+        format!("http{}://{}", if self.is_encrypted { "s" } else { "" }, self.address)
     }
 }
 

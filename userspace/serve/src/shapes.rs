@@ -320,6 +320,8 @@ pub(crate) struct StatusShape {
     pub(crate) sources: Vec<SourceShape>,
     pub(crate) queries: Vec<QueryShape>,
     outlets: Vec<OutletShape>,
+    /// Requests that brought a wrong token.
+    pub(crate) tokens_refused: u64,
 }
 
 impl From<Snapshot> for StatusShape {
@@ -331,6 +333,7 @@ impl From<Snapshot> for StatusShape {
             sources: snapshot.sources.into_iter().map(SourceShape::from).collect(),
             queries: snapshot.queries.into_iter().map(QueryShape::from).collect(),
             outlets: snapshot.outlets.into_iter().map(OutletShape::from).collect(),
+            tokens_refused: 0,
         }
     }
 }

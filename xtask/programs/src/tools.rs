@@ -20,6 +20,8 @@ pub enum Purpose {
     Conformance,
     /// `cargo xtask build-ebpf`: a compiler and a linker of kernel programs
     Ebpf,
+    /// `cargo xtask package`: what looks at packages for Debian
+    Package,
 }
 
 /// A program, the Debian package that brings it, and what it is needed for.
@@ -45,12 +47,18 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test, Purpose::Bench] },
     Tool { program: "psql", package: "postgresql-client", purposes: &[Purpose::Test] },
     Tool { program: "openssl", package: "openssl", purposes: &[Purpose::Test] },
+    Tool { program: "curl", package: "curl", purposes: &[Purpose::Test] },
+    Tool { program: "setpriv", package: "util-linux", purposes: &[Purpose::Test] },
+    Tool { program: "systemd-analyze", package: "systemd", purposes: &[Purpose::Test] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Bench] },
     Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
+    Tool { program: "adduser", package: "adduser", purposes: &[Purpose::Package] },
+    Tool { program: "lintian", package: "lintian", purposes: &[Purpose::Package] },
+    Tool { program: "strip", package: "binutils", purposes: &[Purpose::Package] },
     Tool { program: "ethtool", package: "ethtool", purposes: &[Purpose::Bench] },
 ];
 

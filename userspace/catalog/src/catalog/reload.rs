@@ -17,6 +17,8 @@ pub struct Reloaded {
     pub sources_removed: Vec<String>,
     /// Names of lookup tables whose files have changed.
     pub lookups: Vec<String>,
+    /// What else was read anew and has changed: by what the node proves that it is the one, and who may ask.
+    pub access: Vec<String>,
     /// What does not hold before the next start, in sentences.
     pub later: Vec<String>,
     /// Names of queries that came.
@@ -37,7 +39,8 @@ impl Catalog {
     /// When there is neither, or one cannot be read; then nothing changes.
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
         let folder = self.core().folder.clone();
-        if folder.is_none() && self.reread.is_none() && self.tables.is_empty() {
+        let renew = self.renew.get();
+        if folder.is_none() && self.reread.is_none() && self.tables.is_empty() && renew.is_none() {
             return Err(CatalogError::KeepsNothing);
         }
         let found = folder.as_ref().map(QueryFolder::load).transpose().map_err(CatalogError::Failed)?;
@@ -46,6 +49,11 @@ impl Catalog {
             let (inputs, later) = reread().map_err(CatalogError::wrong)?;
             self.change_inputs(inputs, &mut reloaded)?;
             reloaded.later = later;
+        }
+        match renew.map(|renew| renew()) {
+            None => {}
+            Some(Ok(access)) => reloaded.access = access,
+            Some(Err(why)) => reloaded.refused.push(why),
         }
         for refreshed in self.tables.reload() {
             match refreshed {
