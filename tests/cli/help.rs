@@ -83,7 +83,9 @@ fn completions_name_the_commands() {
 fn the_manual_has_a_page_for_each_command() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(tapline(&["manual", folder.path().to_str().unwrap()]).code, Some(0));
-    for (page, part) in [("tapline.1", "capture files"), ("tapline-run.1", "tls"), ("tapline-queries-add.1", "note")] {
+    for (page, part) in
+        [("tapline.1", "capture files"), ("tapline-run.1", "tls"), ("tapline-queries-add.1", "note")]
+    {
         let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
         assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
     }

@@ -158,7 +158,8 @@ fn why_a_preview_failed_is_told() {
     let (last, data) = events.last().unwrap();
     assert_eq!(last, "failed", "{events:?}");
     assert!(data["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{data}");
-    let (code, refused) = http(&node, "POST", "/api/v1/preview", &json!({ "sql": "SELECT x FROM flows" }).to_string());
+    let (code, refused) =
+        http(&node, "POST", "/api/v1/preview", &json!({ "sql": "SELECT x FROM flows" }).to_string());
     assert_eq!(code, 400, "{refused}");
     assert_eq!(node.stop().code, Some(0));
 }
@@ -182,15 +183,20 @@ fn nothing_of_a_preview_is_kept() {
 fn a_text_is_changed_and_can_be_asked() {
     let node = node(free_port(), &["--bare"]);
     let change = |sql: &str, change: Value| {
-        let (code, answer) = http(&node, "POST", "/api/v1/edit", &json!({ "sql": sql, "change": change }).to_string());
+        let (code, answer) =
+            http(&node, "POST", "/api/v1/edit", &json!({ "sql": sql, "change": change }).to_string());
         (code, serde_json::from_str::<Value>(&answer).unwrap())
     };
-    let (code, edited) = change(BY_PROTOCOL, json!({ "add_filter": { "column": "src_ip", "value": "10.0.0.1" } }));
+    let (code, edited) =
+        change(BY_PROTOCOL, json!({ "add_filter": { "column": "src_ip", "value": "10.0.0.1" } }));
     assert_eq!((code, &edited["parts"]["filters"]), (200, &json!(["src_ip = '10.0.0.1'"])));
     let sql = edited["sql"].as_str().unwrap();
     let (code, explained) = http(&node, "POST", "/api/v1/explain", &json!({ "sql": sql }).to_string());
     let explained: Value = serde_json::from_str(&explained).unwrap();
-    assert_eq!((code, &explained["diagram"]["boxes"][1]["title"]), (200, &json!("WHERE src_ip = '10.0.0.1'")));
+    assert_eq!(
+        (code, &explained["diagram"]["boxes"][1]["title"]),
+        (200, &json!("WHERE src_ip = '10.0.0.1'"))
+    );
     let (code, refused) = change(sql, json!({ "window": null }));
     assert!(code == 400 && refused["detail"].as_str().unwrap().contains("needs a window"), "{refused}");
     assert_eq!(node.stop().code, Some(0));

@@ -84,7 +84,12 @@ fn target(port: u16, more: &str) -> String {
 fn run_psql(target: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new("psql");
     command.args(["--no-psqlrc", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]);
-    command.arg("--dbname").arg(target).args(arguments).env("PGCLIENTENCODING", "UTF8").env_remove("PGPASSWORD");
+    command
+        .arg("--dbname")
+        .arg(target)
+        .args(arguments)
+        .env("PGCLIENTENCODING", "UTF8")
+        .env_remove("PGPASSWORD");
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
@@ -119,11 +124,14 @@ fn tables_are_what_the_api_says() {
         assert_eq!(psql(port, &format!("SELECT count(*), sum(octets) FROM {name}")), sums);
     }
     // Addresses are text, numbers are numbers, and our functions know both.
-    let first = psql(port, "SELECT src_ip, src_port FROM top_talkers ORDER BY octets DESC, src_ip, src_port LIMIT 1");
+    let first =
+        psql(port, "SELECT src_ip, src_port FROM top_talkers ORDER BY octets DESC, src_ip, src_port LIMIT 1");
     let (address, source_port) = first.split_once('|').unwrap();
     let of_first = |row: &&Value| row["src_ip"] == address && row["src_port"].to_string() == source_port;
     assert!(talkers.iter().any(|row| of_first(&row)), "{first}");
-    let inside = format!("SELECT cidr(src_ip, '{address}'), network(src_ip, 32, 128) FROM top_talkers WHERE src_ip = '{address}' LIMIT 1");
+    let inside = format!(
+        "SELECT cidr(src_ip, '{address}'), network(src_ip, 32, 128) FROM top_talkers WHERE src_ip = '{address}' LIMIT 1"
+    );
     assert_eq!(psql(port, &inside), format!("t|{address}"));
     let used = query(&node, "by_second")["used"].to_string();
     assert_eq!(psql(port, "SELECT used FROM queries WHERE name = 'by_second'"), used);
@@ -146,7 +154,12 @@ fn psql_finds_its_way() {
         assert!(tables.contains(&format!("public|{name}|table|tapline")), "{tables}");
     }
     let described = psql(port, "\\d by_second");
-    for column in ["window_start|timestamp with time zone|", "records|bigint|", "completeness|double precision|", "status|text|"] {
+    for column in [
+        "window_start|timestamp with time zone|",
+        "records|bigint|",
+        "completeness|double precision|",
+        "status|text|",
+    ] {
         assert!(described.contains(column), "{described}");
     }
     assert!(psql(port, "\\l").contains("tapline|"), "{}", psql(port, "\\l"));
@@ -155,11 +168,15 @@ fn psql_finds_its_way() {
     }
     let columns = "SELECT data_type FROM information_schema.columns WHERE table_name = 'by_second' ORDER BY ordinal_position LIMIT 3";
     assert_eq!(psql(port, columns), "timestamp with time zone\ntimestamp with time zone\nbigint");
-    let several = "SET application_name = 'x'; SHOW application_name; BEGIN; SELECT 1; COMMIT; SELECT 'a', NULL";
+    let several =
+        "SET application_name = 'x'; SHOW application_name; BEGIN; SELECT 1; COMMIT; SELECT 'a', NULL";
     assert_eq!(psql(port, several).lines().filter(|line| matches!(*line, "x" | "1" | "a|")).count(), 3);
     let cursor = "BEGIN; DECLARE c CURSOR FOR SELECT * FROM (VALUES (1), (2), (3)) t(n) ORDER BY n; FETCH 2 FROM c; FETCH ALL FROM c; CLOSE c; COMMIT";
     let fetched = psql(port, cursor);
-    assert_eq!(fetched.lines().filter(|line| matches!(*line, "1" | "2" | "3")).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(
+        fetched.lines().filter(|line| matches!(*line, "1" | "2" | "3")).collect::<Vec<_>>(),
+        ["1", "2", "3"]
+    );
     assert!(psql(port, "SELECT version()").starts_with("PostgreSQL 16"));
     assert_eq!(psql(port, "SHOW timezone"), "UTC");
 }
@@ -205,7 +222,8 @@ fn clients_find_what_they_begin_with() {
         let (is_fine, said) = run_psql(&target(port, ""), &["--file", file(name).to_str().unwrap()]);
         assert!(is_fine, "{name}: {said}");
     }
-    let tables = "SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_type = 'BASE TABLE'";
+    let tables =
+        "SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_type = 'BASE TABLE'";
     assert!(psql(port, tables).contains("\"top-talkers\""));
 }
 
@@ -254,7 +272,8 @@ fn a_password_is_asked_for_where_there_is_one() {
 
 /// A certificate and its key, in a folder.
 fn certificate(folder: &Path) -> [String; 2] {
-    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    let [certificate, key] =
+        ["certificate.pem", "key.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned());
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
     command.args(["-days", "2", "-subj", "/CN=localhost", "-keyout", &key, "-out", &certificate]);
@@ -276,7 +295,8 @@ fn other_machines_need_a_password_and_tls() {
     let password = password.to_str().unwrap();
     let url = format!("udp://127.0.0.1:{}", free_port());
     let start = |arguments: &[&str]| {
-        let all = [&["run", "--api", "127.0.0.1:0", "--bare", "--listen", &url, "--for", "1s"], arguments].concat();
+        let all =
+            [&["run", "--api", "127.0.0.1:0", "--bare", "--listen", &url, "--for", "1s"], arguments].concat();
         tapline(&all)
     };
     let hidden = ["--psql-certificate", certificate, "--psql-key", key];
@@ -286,7 +306,11 @@ fn other_machines_need_a_password_and_tls() {
         assert!(ended.stderr.contains("without a password and TLS"), "{}", ended.stderr);
     }
     let ended = start(&["--psql", "127.0.0.1:0", "--psql-certificate", "/no/such", "--psql-key", key]);
-    assert!(ended.code == Some(1) && ended.stderr.contains("psql_certificate /no/such cannot be read"), "{}", ended.stderr);
+    assert!(
+        ended.code == Some(1) && ended.stderr.contains("psql_certificate /no/such cannot be read"),
+        "{}",
+        ended.stderr
+    );
     let ended = start(&["--psql-key", key]);
     assert!(ended.code == Some(2) && ended.stderr.contains("give --psql"), "{}", ended.stderr);
     let arguments = [&["--psql-password-file", password], &hidden[..]].concat();

@@ -62,7 +62,8 @@ impl Place {
             self.port
         );
         for name in tokens {
-            let (file, may) = (self.text(&format!("{name}.token")), if *name == "me" { "change" } else { "read" });
+            let (file, may) =
+                (self.text(&format!("{name}.token")), if *name == "me" { "change" } else { "read" });
             text.push_str(&format!("[[token]]\nname = \"{name}\"\nfile = \"{file}\"\nmay = \"{may}\"\n"));
         }
         fs::write(self.path("node.toml"), text).unwrap();
@@ -83,7 +84,9 @@ impl Place {
     /// The status that a browser is answered with, and the head of the answer.
     fn browse(&self, node: &Node, arguments: &[&str], path: &str) -> (u16, String) {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--include", "--max-time", "30", "--cacert"]).arg(self.authority.certificate());
+        command
+            .args(["--silent", "--include", "--max-time", "30", "--cacert"])
+            .arg(self.authority.certificate());
         let output = command.args(arguments).arg(format!("{}{path}", url(node))).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -109,7 +112,9 @@ fn refused(run: &Finished, code: i32, part: &str) {
 #[test]
 fn an_address_that_others_reach_needs_tls_and_a_token() {
     let Some(place) = Place::new() else { return };
-    let run = |proof: &[&str]| tapline(&[&["run", "--listen", "udp://127.0.0.1:0", "--api", "0.0.0.0:0"], proof].concat());
+    let run = |proof: &[&str]| {
+        tapline(&[&["run", "--listen", "udp://127.0.0.1:0", "--api", "0.0.0.0:0"], proof].concat())
+    };
     let (certificate, key, token) = (place.text("node.pem"), place.text("node.key"), place.text("me.token"));
     let tls = ["--tls-certificate", &certificate, "--tls-key", &key];
     refused(&run(&[]), 2, "add --tls-certificate FILE, --tls-key FILE and --token-file FILE, or the same in");
@@ -117,9 +122,17 @@ fn an_address_that_others_reach_needs_tls_and_a_token() {
     refused(&run(&tls), 2, "add --token-file FILE, or");
     refused(&run(&tls[..2]), 2, "--tls-key");
     let with_token = |tls: [&str; 4]| run(&[&tls[..], &["--token-file", &token]].concat());
-    refused(&with_token(["--tls-certificate", "/none", "--tls-key", &key]), 2, "/none cannot be read: No such file");
+    refused(
+        &with_token(["--tls-certificate", "/none", "--tls-key", &key]),
+        2,
+        "/none cannot be read: No such file",
+    );
     refused(&with_token(["--tls-certificate", &key, "--tls-key", &key]), 2, "holds no certificate");
-    refused(&with_token(["--tls-certificate", &certificate, "--tls-key", &certificate]), 2, "holds no private key");
+    refused(
+        &with_token(["--tls-certificate", &certificate, "--tls-key", &certificate]),
+        2,
+        "holds no private key",
+    );
     let other = place.authority.sign("other", IN_ORDER).key;
     let other = with_token(["--tls-certificate", &certificate, "--tls-key", other.to_str().unwrap()]);
     refused(&other, 2, "is not that of the certificate");
@@ -146,14 +159,22 @@ fn commands_ask_over_tls_with_a_token() {
     let ca = ca.to_str().unwrap();
     refused(&tapline(&["status", "--node", &url, "--ca", ca]), 2, "this node answers whoever brings a token");
     let stranger = Authority::new().unwrap();
-    let by_stranger = ["status", "--node", &url, "--ca", stranger.certificate().to_str().unwrap()].map(str::to_owned);
+    let by_stranger =
+        ["status", "--node", &url, "--ca", stranger.certificate().to_str().unwrap()].map(str::to_owned);
     refused(&tapline(&by_stranger), 1, "does not prove that it is this node");
-    refused(&tapline(&["status", "--node", &url.replace("https", "http")]), 2, "this node speaks TLS; ask it by https");
+    refused(
+        &tapline(&["status", "--node", &url.replace("https", "http")]),
+        2,
+        "this node speaks TLS; ask it by https",
+    );
     let token = place.text("me.token");
     let in_the_clear = ["status", "--node", "http://192.0.2.1:8790", "--token-file", &token];
     refused(&tapline(&in_the_clear), 2, "a token goes to other machines over TLS only");
     let mut by_environment = Command::new(binary());
-    by_environment.args(["queries", "list", "--ca", ca]).env("TAPLINE_NODE", &url).env("TAPLINE_TOKEN", READS);
+    by_environment
+        .args(["queries", "list", "--ca", ca])
+        .env("TAPLINE_NODE", &url)
+        .env("TAPLINE_TOKEN", READS);
     let listed = by_environment.output().unwrap();
     assert!(String::from_utf8_lossy(&listed.stdout).contains("all"), "{listed:?}");
     assert_eq!(node.stop().code, Some(0));
@@ -182,7 +203,8 @@ fn a_browser_asks_with_a_password_and_changes_from_the_nodes_own_page() {
     assert_eq!(reload(&["--user", &changes, "--header", "origin: https://evil.example"]), 403);
     assert_eq!(reload(&["--user", &changes, "--header", &own.replace("https", "http")]), 403);
     assert_eq!(reload(&["--user", &changes, "--header", &own]), 200);
-    let picture = ["--user", &reads, "--header", "sec-fetch-site: cross-site", "--header", "sec-fetch-mode: no-cors"];
+    let picture =
+        ["--user", &reads, "--header", "sec-fetch-site: cross-site", "--header", "sec-fetch-mode: no-cors"];
     assert_eq!(status(&picture, "/api/v1/status"), 403);
     let bearer = format!("authorization: Bearer {CHANGES}");
     assert_eq!(reload(&["--header", &bearer]), 200);
@@ -196,7 +218,8 @@ fn certificates_and_tokens_are_read_again_and_broken_ones_change_nothing() {
     let other = Authority::new().unwrap();
     let trusts = |authority: &Authority| {
         let (ca, token) = (authority.certificate(), place.text("me.token"));
-        let run = tapline(&["status", "--node", &url(&node), "--ca", ca.to_str().unwrap(), "--token-file", &token]);
+        let run =
+            tapline(&["status", "--node", &url(&node), "--ca", ca.to_str().unwrap(), "--token-file", &token]);
         run.code == Some(0)
     };
     assert!(trusts(&place.authority) && !trusts(&other));

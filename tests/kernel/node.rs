@@ -154,7 +154,12 @@ fn a_node_of_a_user_who_is_not_root_reads_an_interface_by_what_it_was_given() {
     send(NEAR, 3);
     wait_for_packets(&node, 300);
     for status in threads(&node) {
-        for line in ["CapPrm: 000000c000003000", "CapEff: 000000c000003000", "CapAmb: 0000000000000000", "NoNewPrivs: 1"] {
+        for line in [
+            "CapPrm: 000000c000003000",
+            "CapEff: 000000c000003000",
+            "CapAmb: 0000000000000000",
+            "NoNewPrivs: 1",
+        ] {
             assert!(says(&status, line), "{line}: {status}");
         }
     }

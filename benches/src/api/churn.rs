@@ -83,7 +83,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     node.check_accounts()?;
     node.end()?;
     let [before, after] = [before, after].map(|turns| median(turns, f64::total_cmp));
-    println!("| records/s | queries | in s | ms to add | 99 % | slowest | ms to drop | slowest | ns a record before | afterwards |");
+    println!(
+        "| records/s | queries | in s | ms to add | 99 % | slowest | ms to drop | slowest | ns a record before | afterwards |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let [added, dropped] = [&mut changes.added, &mut changes.dropped];
     added.sort_unstable();

@@ -62,7 +62,11 @@ impl Connection {
         }
         let mut body = vec![0; octets];
         self.stream.read_exact(&mut body)?;
-        ensure!(status.starts_with("HTTP/1.1 2"), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
+        ensure!(
+            status.starts_with("HTTP/1.1 2"),
+            "{method} {path}: {status} {}",
+            String::from_utf8_lossy(&body)
+        );
         Ok(body)
     }
 

@@ -74,7 +74,10 @@ impl Node {
             let told = Connection::open(self.api)?.get(&format!("/api/v1/queries/{name}"))?;
             let told: Value = serde_json::from_slice(&told)?;
             churn::check_account(&told)?;
-            ensure!(told["delivered"] == delivered, "{delivered} records were delivered, but to {name}: {told}");
+            ensure!(
+                told["delivered"] == delivered,
+                "{delivered} records were delivered, but to {name}: {told}"
+            );
         }
         Ok(())
     }

@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot, ResultColumns,
-    Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
+    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot,
+    ResultColumns, Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};

@@ -143,7 +143,8 @@ impl QueryOptions {
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
         let is_word = !key.is_empty() && key.chars().all(is_word);
-        match nearest(key, ["early", METRICS, HISTORY].into_iter().chain(Allowance::KEYS)).filter(|_| is_word) {
+        match nearest(key, ["early", METRICS, HISTORY].into_iter().chain(Allowance::KEYS)).filter(|_| is_word)
+        {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
         }

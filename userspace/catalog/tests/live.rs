@@ -203,7 +203,10 @@ fn what_is_asked_runs_until_nobody_watches_it() {
     assert!(matches!(ask(), Err(CatalogError::FullOfPreviews(32))));
     several.pop();
     several.push(ask().unwrap());
-    assert!(matches!(catalog.ask("SELECT nothing FROM packets", QueryOptions::default()), Err(CatalogError::Wrong { .. })));
+    assert!(matches!(
+        catalog.ask("SELECT nothing FROM packets", QueryOptions::default()),
+        Err(CatalogError::Wrong { .. })
+    ));
     let (_, mut news) = several[0].results().watch(0);
     catalog.stop().unwrap();
     assert!(news.try_recv().is_err() && several[0].results().failure().is_none());

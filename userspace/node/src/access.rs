@@ -36,13 +36,15 @@ impl AccessArguments {
         let node = config.map(|config| &config.node);
         let said = node.and_then(|node| Some((node.tls_certificate.as_ref()?, node.tls_key.as_ref()?)));
         let tls = self.tls_certificate.as_ref().zip(self.tls_key.as_ref()).or(said);
-        let tls = tls.map(|(certificate, key)| TlsFiles { certificate: certificate.clone(), key: key.clone() });
+        let tls =
+            tls.map(|(certificate, key)| TlsFiles { certificate: certificate.clone(), key: key.clone() });
         let of_arguments = self.token_file.iter().map(|file| {
             let (name, secret) = (format!("--token-file {}", file.display()), Secret::File(file.clone()));
             Ok(TokenPlan { name, may: May::Change, secret })
         });
         let tables = config.into_iter().flat_map(|config| (1..).zip(&config.tokens));
-        let of_file = tables.map(|(number, table)| table.plan().map_err(|wrong| format!("[[token]] {number}: {wrong}")));
+        let of_file = tables
+            .map(|(number, table)| table.plan().map_err(|wrong| format!("[[token]] {number}: {wrong}")));
         let tokens: Result<Vec<_>, String> = of_arguments.chain(of_file).collect();
         Ok(EntrancePlan { tls, tokens: tokens? })
     }
@@ -52,7 +54,10 @@ impl TokenTable {
     /// The token that it names.
     pub(crate) fn plan(&self) -> Result<TokenPlan, String> {
         let (Some(name), Some(may)) = (self.name.clone(), self.may) else {
-            return Err("it needs a name and what it allows: name = \"page\" and may = \"read\" or \"change\"".to_owned());
+            return Err(
+                "it needs a name and what it allows: name = \"page\" and may = \"read\" or \"change\""
+                    .to_owned(),
+            );
         };
         let secret = match (self.file.clone(), self.sha256.clone()) {
             (Some(file), None) => Secret::File(file),

@@ -148,7 +148,9 @@ impl Client {
                  of whoever signed the node's, and a name or an address that stands in it"
             )
         } else if is_secure && why.contains("InvalidContentType") {
-            format!("what answers at {url} does not speak TLS; give --node http://HOST:PORT where that is the node")
+            format!(
+                "what answers at {url} does not speak TLS; give --node http://HOST:PORT where that is the node"
+            )
         } else {
             format!("no node answers at {url}: {why}; start one with `tapline run`, or give --node URL")
         })

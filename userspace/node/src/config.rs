@@ -362,8 +362,14 @@ mod tests {
             ("[[lookup]]\nnam = \"a\"", "line 2, column 1: there is no key `nam`; did you mean `name`?"),
             ("[node]\ntls_key = \"a\"", "[node] tls_certificate and tls_key belong together; give both"),
             ("[[token]]\nname = \"a\"", "[[token]] 1: it needs a name and what it allows"),
-            ("[[token]]\nname = \"a\"\nmay = \"read\"", "[[token]] 1: it is in a file or known by its digest"),
-            ("[[token]]\nmay = \"write\"", "line 2, column 7: unknown variant `write`, expected `read` or `change`"),
+            (
+                "[[token]]\nname = \"a\"\nmay = \"read\"",
+                "[[token]] 1: it is in a file or known by its digest",
+            ),
+            (
+                "[[token]]\nmay = \"write\"",
+                "line 2, column 7: unknown variant `write`, expected `read` or `change`",
+            ),
             ("[node\n", "line 1, column 6: "),
         ];
         for (text, expected) in cases {

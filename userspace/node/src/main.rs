@@ -92,7 +92,10 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "tapline", &mut script);
             Output::to_stdout_text(&String::from_utf8_lossy(&script))
         }
-        Command::Manual { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
-            .map_err(|error| Failure::Run(format!("the manual cannot be written to {}: {error}", folder.display()))),
+        Command::Manual { folder } => {
+            clap_mangen::generate_to(Arguments::command(), &folder).map_err(|error| {
+                Failure::Run(format!("the manual cannot be written to {}: {error}", folder.display()))
+            })
+        }
     }
 }

@@ -230,7 +230,8 @@ impl NodePlan {
         let differ = differences.into_iter().filter(|(_, differs)| *differs);
         let differ = differ.map(|(what, _)| format!("{what} holds from the next start on"));
         let lacks_rights = self.interfaces.is_empty() && !other.interfaces.is_empty();
-        let rights = "an interface needs rights that a node without one gives up when it starts; start it anew";
+        let rights =
+            "an interface needs rights that a node without one gives up when it starts; start it anew";
         differ.chain(lacks_rights.then(|| rights.to_owned())).collect()
     }
 }

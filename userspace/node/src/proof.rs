@@ -13,11 +13,8 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Where systems keep the certificates that they trust: Debian and its kin, Fedora and its kin, openSUSE.
-const TRUSTED: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-];
+const TRUSTED: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// What proves it.
 #[derive(Debug, Args)]
@@ -107,10 +104,14 @@ mod tests {
 
     #[test]
     fn nodes_of_this_machine_are_told_from_others() {
-        for here in ["http://localhost:8790", "http://127.0.0.1:8790", "http://[::1]:8790", "http://127.1.2.3/"] {
+        for here in
+            ["http://localhost:8790", "http://127.0.0.1:8790", "http://[::1]:8790", "http://127.1.2.3/"]
+        {
             assert!(is_of_this_machine(here), "{here}");
         }
-        for elsewhere in ["http://10.0.0.1:8790", "http://localhost.example:8790", "http://[2001:db8::1]", "http:///"] {
+        for elsewhere in
+            ["http://10.0.0.1:8790", "http://localhost.example:8790", "http://[2001:db8::1]", "http:///"]
+        {
             assert!(!is_of_this_machine(elsewhere), "{elsewhere}");
         }
     }
@@ -120,7 +121,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         let arguments = ProofArguments { token_file: Some(file.clone()), ca: None };
-        let said = |is_kept_secret| arguments.authorization(is_kept_secret).map_err(|failure| failure.to_string());
+        let said =
+            |is_kept_secret| arguments.authorization(is_kept_secret).map_err(|failure| failure.to_string());
         assert!(said(true).unwrap_err().contains("No such file"));
         fs::write(&file, "0123456789abcdef\n").unwrap();
         assert_eq!(said(true), Ok(Some("Bearer 0123456789abcdef".to_owned())));

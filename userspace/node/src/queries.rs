@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use tapline_catalog::{Definition, QueryOptions, duration_text, switch_text, parse_switch};
+use tapline_catalog::{Definition, QueryOptions, duration_text, parse_switch, switch_text};
 use ureq::http::Method;
 
 /// Where the API has its queries.

@@ -112,7 +112,9 @@ mod tests {
 
     fn kept(arguments: &[&str], permitted: CapSet) -> Vec<Cap> {
         let line = [&["tapline", "run", "--api", "127.0.0.1:0"], arguments].concat();
-        let Command::Run(run) = Arguments::try_parse_from(line).unwrap().command else { panic!("it is a node") };
+        let Command::Run(run) = Arguments::try_parse_from(line).unwrap().command else {
+            panic!("it is a node")
+        };
         needed(&NodePlan::resolve(&run).unwrap(), permitted).iter().collect()
     }
 
@@ -122,10 +124,7 @@ mod tests {
             (&["--listen", "udp://127.0.0.1:2055"], &[Cap::NET_ADMIN]),
             (&["--listen", "tcp://127.0.0.1:514"], &[Cap::NET_BIND_SERVICE, Cap::NET_ADMIN]),
             (&["--captures", "/var/none"], &[Cap::DAC_READ_SEARCH]),
-            (
-                &["--interface", "lo"],
-                &[Cap::NET_ADMIN, Cap::NET_RAW, Cap::IPC_LOCK, Cap::PERFMON, Cap::BPF],
-            ),
+            (&["--interface", "lo"], &[Cap::NET_ADMIN, Cap::NET_RAW, Cap::IPC_LOCK, Cap::PERFMON, Cap::BPF]),
             (
                 &["--interface", "lo", "--listen", "udp://127.0.0.1:2055"],
                 &[Cap::NET_ADMIN, Cap::NET_RAW, Cap::IPC_LOCK, Cap::PERFMON, Cap::BPF],

@@ -61,9 +61,10 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
     let server =
         Server::start(&entrance, plan.socket.as_deref(), Arc::clone(&catalog)).map_err(Failure::Run)?;
-    let psql = plan.psql.as_ref().map(|plan| {
-        tapline_psql::Server::start(plan.address, &plan.access, Arc::clone(&catalog), &tables)
-    });
+    let psql = plan
+        .psql
+        .as_ref()
+        .map(|plan| tapline_psql::Server::start(plan.address, &plan.access, Arc::clone(&catalog), &tables));
     let psql = psql.transpose().map_err(Failure::Run)?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
@@ -164,5 +165,7 @@ fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
 fn announce_psql(server: &tapline_psql::Server) {
     let address = server.address();
     let (host, port) = (address.ip(), address.port());
-    say!("psql: psql \"host={host} port={port} user=tapline dbname=tapline\"; \\dt lists the queries as tables");
+    say!(
+        "psql: psql \"host={host} port={port} user=tapline dbname=tapline\"; \\dt lists the queries as tables"
+    );
 }

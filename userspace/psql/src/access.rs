@@ -96,7 +96,9 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| no_certificate(error.to_string()))?;
     if certificates.is_empty() {
-        return Err(no_certificate("it holds no certificate; it begins with -----BEGIN CERTIFICATE-----".to_owned()));
+        return Err(no_certificate(
+            "it holds no certificate; it begins with -----BEGIN CERTIFICATE-----".to_owned(),
+        ));
     }
     let private_key = PrivateKeyDer::from_pem_slice(&read("psql_key", key)?);
     let private_key = private_key

@@ -140,7 +140,11 @@ impl ScalarUDFImpl for Setting {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(argument) = args.args.get(self.gives.unwrap_or(0)) else {
-            return exec_err!("{} takes the name of a setting; write {}('search_path')", self.name, self.name);
+            return exec_err!(
+                "{} takes the name of a setting; write {}('search_path')",
+                self.name,
+                self.name
+            );
         };
         let texts = cast(&argument.to_array(args.number_rows)?, &DataType::Utf8)?;
         if self.gives.is_some() {

@@ -16,7 +16,8 @@ use tapline_tables::{CATALOG, Cells, Listing, SCHEMA, columns};
 type Listed = fn(&dyn SchemaProvider) -> Result<RecordBatch>;
 
 /// The tables that have rows.
-const LISTED: [(&str, Listed); 3] = [("columns", list_columns), ("schemata", list_schemata), ("tables", list_tables)];
+const LISTED: [(&str, Listed); 3] =
+    [("columns", list_columns), ("schemata", list_schemata), ("tables", list_tables)];
 
 /// The tables that have none, and their columns.
 const EMPTY: [(&str, &[&str]); 6] = [
@@ -48,7 +49,17 @@ const EMPTY: [(&str, &[&str]); 6] = [
             "delete_rule",
         ],
     ),
-    ("routines", &["specific_catalog", "specific_schema", "specific_name", "routine_name", "routine_type", "data_type"]),
+    (
+        "routines",
+        &[
+            "specific_catalog",
+            "specific_schema",
+            "specific_name",
+            "routine_name",
+            "routine_type",
+            "data_type",
+        ],
+    ),
     ("sequences", &["sequence_catalog", "sequence_schema", "sequence_name", "data_type"]),
     (
         "table_constraints",
@@ -201,7 +212,8 @@ fn numbered<'a>(name: &'a str, schema: &'a Schema) -> impl Iterator<Item = (&'a 
 
 /// What PostgreSQL and the standard call the type of a column.
 fn type_names(field: &Field) -> (String, &'static str) {
-    let own = into_pg_type(field.data_type()).map_or_else(|_| "text".to_owned(), |kind| kind.name().to_owned());
+    let own =
+        into_pg_type(field.data_type()).map_or_else(|_| "text".to_owned(), |kind| kind.name().to_owned());
     let standard = match own.as_str() {
         "bool" => "boolean",
         "int2" => "smallint",

@@ -62,7 +62,9 @@ impl Body {
             b'P' => Message::Parse { name: self.text()?, sql: self.text()?, types: self.list(Self::u32)? },
             b'B' => Message::Bind(self.bind()?),
             b'D' => Message::Describe(self.target()?),
-            b'E' => Message::Execute { portal: self.text()?, rows_max: usize::try_from(self.i32()?).unwrap_or(0) },
+            b'E' => {
+                Message::Execute { portal: self.text()?, rows_max: usize::try_from(self.i32()?).unwrap_or(0) }
+            }
             b'C' => Message::Close(self.target()?),
             b'H' => Message::Flush,
             b'S' => Message::Sync,

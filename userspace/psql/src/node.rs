@@ -62,7 +62,8 @@ impl Node {
     pub(crate) fn plan(&self, statement: Statement) -> Result<LogicalPlan, Said> {
         let statement = parser::Statement::Statement(Box::new(statement));
         let plan = block_on(self.context.state().statement_to_plan(statement))?;
-        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let reads =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|_| Said::new("25006", "a node's tables are only read"))?;
         Ok(plan)
     }

@@ -29,7 +29,8 @@ pub(crate) fn parameters(plan: &LogicalPlan, known: &[u32]) -> Result<Vec<Parame
     let mut ordered = BTreeMap::new();
     for (name, field) in plan.get_parameter_fields()? {
         let number: u32 = name.trim_start_matches('$').parse().unwrap_or(u32::MAX);
-        let taken = field.as_ref().map(|field| field.data_type().clone()).or_else(|| casts.get(&name).cloned());
+        let taken =
+            field.as_ref().map(|field| field.data_type().clone()).or_else(|| casts.get(&name).cloned());
         let wire = match (&field, &taken) {
             // Numbers of the catalogs have types of their own.
             (Some(field), Some(DataType::Int32)) => field_into_pg_type(field)?,
@@ -40,7 +41,10 @@ pub(crate) fn parameters(plan: &LogicalPlan, known: &[u32]) -> Result<Vec<Parame
     }
     let parameters = ordered.into_values().enumerate().map(|(place, parameter)| {
         let known = known.get(place).and_then(|&number| Type::from_oid(number));
-        Parameter { wire: known.filter(|known| *known != Type::UNKNOWN).unwrap_or(parameter.wire), ..parameter }
+        Parameter {
+            wire: known.filter(|known| *known != Type::UNKNOWN).unwrap_or(parameter.wire),
+            ..parameter
+        }
     });
     Ok(parameters.collect())
 }
@@ -87,7 +91,8 @@ impl Values {
         if parameters.is_empty() {
             return Ok(plan);
         }
-        let taken: Vec<Option<&DataType>> = parameters.iter().map(|parameter| parameter.taken.as_ref()).collect();
+        let taken: Vec<Option<&DataType>> =
+            parameters.iter().map(|parameter| parameter.taken.as_ref()).collect();
         let wire: Vec<Option<&Type>> = parameters.iter().map(|parameter| Some(&parameter.wire)).collect();
         let values = deserialize_parameters_with_server_types(&self.0, &taken, &wire)?;
         Ok(plan.replace_params_with_values(&values)?)

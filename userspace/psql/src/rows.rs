@@ -82,7 +82,8 @@ impl Rows {
             if let Some(row) = self.encoded.as_mut().and_then(Iterator::next) {
                 self.taken += 1;
                 if self.taken > ROWS_MAX {
-                    let sentence = format!("the result has more than {ROWS_MAX} rows; add a LIMIT, or sum up");
+                    let sentence =
+                        format!("the result has more than {ROWS_MAX} rows; add a LIMIT, or sum up");
                     return Err(Said::new("54000", sentence));
                 }
                 return Ok(Some(row?));

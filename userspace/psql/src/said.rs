@@ -40,7 +40,10 @@ impl Said {
 
     /// A fault of ours.
     pub(crate) fn internal() -> Self {
-        Self::new("XX000", "the statement could not be worked on, which is a fault of tapline; please report it")
+        Self::new(
+            "XX000",
+            "the statement could not be worked on, which is a fault of tapline; please report it",
+        )
     }
 
     pub(crate) fn message(self) -> PgWireBackendMessage {

@@ -126,7 +126,8 @@ mod tests {
     fn the_example_of_the_standard_holds() {
         let verifier = verifier("pencil");
         let (challenge, answer) = verifier.challenge_by(FIRST, OWN).unwrap();
-        let expected = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+        let expected =
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         assert_eq!(answer, expected);
         let proof = challenge.verify(LAST.as_bytes()).unwrap();
         assert_eq!(proof, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
@@ -139,7 +140,14 @@ mod tests {
         assert_eq!(challenge.verify(LAST.as_bytes()), None);
         let right = verifier("pencil");
         let (challenge, _) = right.challenge_by(FIRST, OWN).unwrap();
-        for wrong in ["", "p=", ",p=", LAST.replace("c=biws", "c=eSws").as_str(), LAST.replace("hNlF", "hNlG").as_str(), &LAST[..90]] {
+        for wrong in [
+            "",
+            "p=",
+            ",p=",
+            LAST.replace("c=biws", "c=eSws").as_str(),
+            LAST.replace("hNlF", "hNlG").as_str(),
+            &LAST[..90],
+        ] {
             assert_eq!(challenge.verify(wrong.as_bytes()), None, "{wrong}");
         }
     }
@@ -147,7 +155,17 @@ mod tests {
     #[test]
     fn whoever_begins_otherwise_is_refused() {
         let verifier = verifier("pencil");
-        for wrong in ["", "n", "n,", "n,,", "n,,n=user", "n,,r=a,n=b", "p=tls-unique,,n=,r=a", "n,,n=,r=", "n,x,n=,r=a"] {
+        for wrong in [
+            "",
+            "n",
+            "n,",
+            "n,,",
+            "n,,n=user",
+            "n,,r=a,n=b",
+            "p=tls-unique,,n=,r=a",
+            "n,,n=,r=",
+            "n,x,n=,r=a",
+        ] {
             assert!(verifier.challenge(wrong.as_bytes()).is_none(), "{wrong}");
         }
         assert!(verifier.challenge(b"\xff").is_none());

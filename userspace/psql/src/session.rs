@@ -80,7 +80,8 @@ impl<'a> Session<'a> {
     pub(crate) async fn run(&mut self) -> Result<(), Ended> {
         loop {
             let message = timeout(ASKS_WITHIN, self.wire.message(OCTETS_MAX)).await;
-            let (kind, body) = message.map_err(|_| Said::last("57P05", "nothing was asked for an hour"))??;
+            let (kind, body) =
+                message.map_err(|_| Said::last("57P05", "nothing was asked for an hour"))??;
             match messages::read(kind, body)? {
                 Message::Terminate => return Ok(()),
                 message => self.take(message).await?,
@@ -149,7 +150,9 @@ impl<'a> Session<'a> {
     fn bind(&mut self, bind: &Bind) -> Result<(), Ended> {
         let name = bind.statement_name.clone().unwrap_or_default();
         let Some(prepared) = self.statements.get(&name).cloned() else {
-            return Err(Said::new("26000", format!("there is no statement {name:?}; prepare it first")).into());
+            return Err(
+                Said::new("26000", format!("there is no statement {name:?}; prepare it first")).into()
+            );
         };
         let parameters = prepared.as_ref().map_or(&[][..], |prepared| prepared.parameters.as_slice());
         let values = Some(Arc::new(Values::new(bind, parameters)?));
@@ -264,7 +267,8 @@ impl<'a> Session<'a> {
                 let (parameters, values, format) = (vec![], None, Format::UnifiedText);
                 let asked = Asked { plan: plan.clone(), parameters, values, format: format.clone() };
                 let rows = Some(Rows::open(&self.node, asked, &self.cancelled).await?);
-                let portal = Portal { prepared: None, values: None, format, rows, is_over: false, is_cursor: true };
+                let portal =
+                    Portal { prepared: None, values: None, format, rows, is_over: false, is_cursor: true };
                 self.keep(name.clone(), portal)?;
                 "DECLARE CURSOR"
             }

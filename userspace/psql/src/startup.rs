@@ -59,7 +59,11 @@ pub(crate) async fn begin(wire: &mut Wire, access: &Access) -> Result<Begun, End
                 authenticate(wire, access, &parameters).await?;
                 return Ok(Begun::Session);
             }
-            _ => return Err(Said::last("08P01", "this is no client of PostgreSQL's protocol, version 3").into()),
+            _ => {
+                return Err(
+                    Said::last("08P01", "this is no client of PostgreSQL's protocol, version 3").into()
+                );
+            }
         }
     }
     Err(Said::last("08P01", "the client does not say who it is").into())

@@ -107,7 +107,10 @@ fn show(node: &Node, variable: &[Ident], settings: &Settings) -> Result<Work, Sa
         _ => words.join("."),
     };
     let Some(value) = settings.get(&name) else {
-        return Err(Said::new("42704", format!("there is no setting {name:?}; SELECT * FROM pg_settings lists some")));
+        return Err(Said::new(
+            "42704",
+            format!("there is no setting {name:?}; SELECT * FROM pg_settings lists some"),
+        ));
     };
     let sql = format!("SELECT '{}' AS \"{}\"", value.replace('\'', "''"), name.replace('"', "\"\""));
     match node.statements(&sql)?.pop() {
@@ -163,7 +166,10 @@ fn refused(statement: &Statement) -> Said {
     let verb = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
     let how = match verb.as_str() {
         "PREPARE" | "EXECUTE" => {
-            return Said::new("0A000", format!("{verb} is not possible as SQL; clients prepare statements by the protocol"));
+            return Said::new(
+                "0A000",
+                format!("{verb} is not possible as SQL; clients prepare statements by the protocol"),
+            );
         }
         "COPY" => "psql writes rows into a file by \\o FILE",
         _ => "queries are added by `tapline queries add NAME SQL`",

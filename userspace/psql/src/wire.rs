@@ -181,7 +181,9 @@ mod tests {
         for cut_off in [&b""[..], b"Q", b"Q\0\0\0", b"Q\0\0\0\x06a"] {
             assert!(matches!(of(cut_off), Err(Ended::Gone)), "{cut_off:?}");
         }
-        for wrong in [&b"Q\0\0\0\x03"[..], b"Q\0\0\0\0", b"Q\0\0\0\x65", b"Q\xff\xff\xff\xff", b"Q\x7f\xff\xff\xff"] {
+        for wrong in
+            [&b"Q\0\0\0\x03"[..], b"Q\0\0\0\0", b"Q\0\0\0\x65", b"Q\xff\xff\xff\xff", b"Q\x7f\xff\xff\xff"]
+        {
             assert!(matches!(of(wrong), Err(Ended::Because(said)) if said.is_last), "{wrong:?}");
         }
     }

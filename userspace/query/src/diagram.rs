@@ -155,13 +155,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// A box behind what gives its rows, whose columns are those that come.
-    fn behind(
-        &mut self,
-        kind: BoxKind,
-        said: (String, Vec<String>),
-        runs: Runs,
-        below: Below,
-    ) -> Below {
+    fn behind(&mut self, kind: BoxKind, said: (String, Vec<String>), runs: Runs, below: Below) -> Below {
         let place = self.put(kind, said, runs, &below.boxes);
         Below { boxes: vec![place], texts: below.texts }
     }

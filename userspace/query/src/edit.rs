@@ -153,7 +153,9 @@ impl Look<'_> {
             Change::DropFilter(number) => self.drop_filter(*number),
             Change::AddKey(key) => self.add_key(snippet::key(key, is_aggregate)?),
             Change::DropKey(key) => self.drop_key(key),
-            Change::AddAggregate(aggregate) => self.add_aggregate(snippet::aggregate(aggregate, is_aggregate)?),
+            Change::AddAggregate(aggregate) => {
+                self.add_aggregate(snippet::aggregate(aggregate, is_aggregate)?)
+            }
             Change::DropAggregate(aggregate) => self.drop_aggregate(aggregate),
             Change::Window(Some(window)) => self.set_window(snippet::window(window)?),
             Change::Window(None) => Ok(self.drop_window()),
@@ -203,9 +205,10 @@ impl Look<'_> {
     fn only_grouping(&self) -> Result<&Select, SqlError> {
         let mut grouping = self.grouping();
         match (grouping.next(), grouping.next()) {
-            (Some(select), None) if select.found.groups_by_all => {
-                Err(SqlError::new("GROUP BY ALL says no keys that could be changed", "name the keys behind GROUP BY"))
-            }
+            (Some(select), None) if select.found.groups_by_all => Err(SqlError::new(
+                "GROUP BY ALL says no keys that could be changed",
+                "name the keys behind GROUP BY",
+            )),
             (Some(select), None) => Ok(select),
             (None, _) => Err(SqlError::new(
                 "the query groups no rows, so that it has neither keys nor aggregates",
@@ -236,7 +239,9 @@ impl Look<'_> {
         for select in self.reading() {
             match self.column(select, column) {
                 Ok(expression) => {
-                    edits.extend(self.with_condition(select, &snippet::condition(&expression, value, negated)));
+                    edits.extend(
+                        self.with_condition(select, &snippet::condition(&expression, value, negated)),
+                    );
                 }
                 Err(refused) => refusal = Some(refused),
             }
@@ -248,7 +253,9 @@ impl Look<'_> {
     fn column(&self, select: &Select, column: &str) -> Result<String, SqlError> {
         if let Some((part, item)) = select.item(&self.text, column) {
             if item.is_aggregate {
-                let message = format!("{column} is known of groups only, and rows are filtered before they are grouped");
+                let message = format!(
+                    "{column} is known of groups only, and rows are filtered before they are grouped"
+                );
                 return Err(SqlError::new(message, "filter by a key, or write HAVING into the text"));
             }
             let part = self.text.unnamed(part, item.name.is_some());
@@ -280,7 +287,8 @@ impl Look<'_> {
     fn drop_filter(&self, number: usize) -> Result<Vec<Edit>, SqlError> {
         let conditions = self.conditions();
         let Some((select, condition)) = conditions.get(number) else {
-            let message = format!("there is no filter {number}: the query has {}, counted from 0", conditions.len());
+            let message =
+                format!("there is no filter {number}: the query has {}, counted from 0", conditions.len());
             return Err(SqlError::new(message, "take one of its filters"));
         };
         Ok(self.without_condition(select, condition))
@@ -385,7 +393,8 @@ impl Look<'_> {
         let keys_gone = gone.iter().filter_map(|&place| keys.get(place));
         let meant: Vec<String> =
             keys_gone.map(|part| self.text.normal(&select.meant(&self.text, part))).collect();
-        let items = select.gone(&self.text, |text, item| !item.is_aggregate && meant.iter().any(|meant| meant == text));
+        let items = select
+            .gone(&self.text, |text, item| !item.is_aggregate && meant.iter().any(|meant| meant == text));
         let mut edits = self.without(group, &keys, &gone);
         edits.extend(self.without_items(select, &items, &gone)?);
         Ok(edits)
@@ -478,7 +487,8 @@ impl Look<'_> {
     fn set_sources(&self, names: &[String]) -> Result<Vec<Edit>, SqlError> {
         let (mut edits, condition) = (vec![], snippet::source(names));
         for select in self.reading() {
-            let known = select.conditions(&self.text).into_iter().find(|condition| self.is_of_source(condition));
+            let known =
+                select.conditions(&self.text).into_iter().find(|condition| self.is_of_source(condition));
             match (known, &condition) {
                 (Some(known), Some(condition)) => edits.push((self.text.octets(&known), condition.clone())),
                 (Some(known), None) => edits.extend(self.without_condition(select, &known)),
@@ -495,7 +505,8 @@ impl Look<'_> {
 
 /// A name as SQL reads it.
 fn name(column: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
+    let is_plain =
+        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
     let begins = column.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
     if begins && column.chars().all(is_plain) {
         return column.to_owned();

@@ -116,7 +116,10 @@ where
 }
 
 /// The same connection, which nobody reads along; none where the other side begins in the clear, which it is told.
-async fn secured<S>(acceptor: &TlsAcceptor, mut stream: Patient<S>) -> io::Result<Option<TlsStream<Patient<S>>>>
+async fn secured<S>(
+    acceptor: &TlsAcceptor,
+    mut stream: Patient<S>,
+) -> io::Result<Option<TlsStream<Patient<S>>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -142,7 +145,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { serve(TcpListener::from_std(listener).unwrap(), Router::new(), None).await });
+            runtime.block_on(async {
+                serve(TcpListener::from_std(listener).unwrap(), Router::new(), None).await
+            });
         });
         address
     }

@@ -12,7 +12,10 @@ use base64::prelude::BASE64_STANDARD;
 pub(crate) enum Credentials {
     Nothing,
     /// A token; a browser sends it by itself, whoever's page asks, unless somebody wrote the request.
-    Token { token: Vec<u8>, is_sent_by_itself: bool },
+    Token {
+        token: Vec<u8>,
+        is_sent_by_itself: bool,
+    },
     /// Something that is none.
     Unreadable,
 }
@@ -46,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_token_is_found_in_either_way() {
-        let token = |token: &str, is_sent_by_itself| Credentials::Token { token: token.into(), is_sent_by_itself };
+        let token =
+            |token: &str, is_sent_by_itself| Credentials::Token { token: token.into(), is_sent_by_itself };
         let cases = [
             ("Bearer abc", token("abc", false)),
             ("bearer  abc ", token("abc", false)),

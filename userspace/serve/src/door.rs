@@ -67,11 +67,15 @@ fn answer(refusal: &Refusal) -> Response {
         }
         Refusal::WrongToken => "this is no token of this node, or not any more".to_owned(),
         Refusal::MayOnlyRead(name) => {
-            format!("the token `{name}` may only read; bring one that has may = \"change\" to change what runs")
+            format!(
+                "the token `{name}` may only read; bring one that has may = \"change\" to change what runs"
+            )
         }
-        Refusal::FromNowhere => "a password changes something only from the node's own page, as the header Origin \
+        Refusal::FromNowhere => {
+            "a password changes something only from the node's own page, as the header Origin \
                                  says; programs write `Authorization: Bearer TOKEN`"
-            .to_owned(),
+                .to_owned()
+        }
     };
     if !matches!(refusal, Refusal::NoToken | Refusal::WrongToken) {
         return Problem::new(StatusCode::FORBIDDEN, message).into_response();

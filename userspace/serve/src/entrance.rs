@@ -80,9 +80,14 @@ impl Entrance {
             (Some(before), Some(now)) => !before.is_same(now),
             (before, now) => before.is_some() != now.is_some(),
         };
-        let changes = [("certificate", has_other_certificate), ("list of tokens", before.tokens != keys.tokens)];
+        let changes =
+            [("certificate", has_other_certificate), ("list of tokens", before.tokens != keys.tokens)];
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-        Ok(changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(what, _)| what.to_owned()).collect())
+        Ok(changes
+            .into_iter()
+            .filter(|(_, has_changed)| *has_changed)
+            .map(|(what, _)| what.to_owned())
+            .collect())
     }
 
     /// Where it is to be.
@@ -259,7 +264,9 @@ mod tests {
             let all = "add --tls-certificate FILE, --tls-key FILE and --token-file FILE, or the same";
             assert!(said.contains(all) && said.ends_with("let it listen on 127.0.0.1:8790"), "{said}");
             assert!(checked(other, files(), vec![]).unwrap().contains("add --token-file FILE, or"));
-            assert!(checked(other, None, tokens()).unwrap().contains("add --tls-certificate FILE and --tls-key"));
+            assert!(
+                checked(other, None, tokens()).unwrap().contains("add --tls-certificate FILE and --tls-key")
+            );
             assert_eq!(checked(other, files(), tokens()), None);
         }
     }

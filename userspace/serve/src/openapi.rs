@@ -222,7 +222,12 @@ mod tests {
             ("post", "/api/v1/preview", json!({ "sql": "SELECT x FROM flows" }), 400),
             ("post", "/api/v1/edit", json!({ "sql": SQL }), 200),
             ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "add_key": "src_ip" } }), 200),
-            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "add_key": "n" , "window": null } }), 400),
+            (
+                "post",
+                "/api/v1/edit",
+                json!({ "sql": SQL, "change": { "add_key": "n" , "window": null } }),
+                400,
+            ),
             ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "window": null } }), 400),
             ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "source": ["a", "b"] } }), 200),
             (

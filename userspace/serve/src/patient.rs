@@ -81,11 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, octets);
         this.bounded(context, written)
@@ -123,7 +119,10 @@ mod tests {
     use tokio::runtime::Builder;
 
     /// Runs something with both ends of a stream.
-    fn with<F: Future>(patience_ms: u64, what: impl FnOnce(Patient<UnixStream>, UnixStream) -> F) -> F::Output {
+    fn with<F: Future>(
+        patience_ms: u64,
+        what: impl FnOnce(Patient<UnixStream>, UnixStream) -> F,
+    ) -> F::Output {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (near, far) = Pair::pair().unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tapline_catalog::{
     Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
-    SourceStatus, duration_text, switch_text, parse_duration, parse_switch,
+    SourceStatus, duration_text, parse_duration, parse_switch, switch_text,
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;

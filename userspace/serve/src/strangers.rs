@@ -29,7 +29,8 @@ pub(crate) struct Way {
 pub(crate) fn refusal(headers: &HeaderMap, way: Way) -> Option<&'static str> {
     let host = text(headers, HOST);
     let is_own = |(scheme, of): (&str, &str)| way.is_spoken_by(scheme) && host == Some(of);
-    let is_elsewhere = text(headers, ORIGIN).is_some_and(|origin| !origin.split_once("://").is_some_and(is_own));
+    let is_elsewhere =
+        text(headers, ORIGIN).is_some_and(|origin| !origin.split_once("://").is_some_and(is_own));
     if is_elsewhere || is_by_the_way(headers) {
         return Some("a page of another origin may not ask this node");
     }

@@ -64,11 +64,15 @@ impl Tls {
             warnings.push(format!("the TLS certificate {certificate} {what}; {mend}"));
         }
         if is_read_by_others(&files.key) {
-            warnings.push(format!("all users of this machine may read the TLS key {key}; `chmod o= {key}` mends it"));
+            warnings.push(format!(
+                "all users of this machine may read the TLS key {key}; `chmod o= {key}` mends it"
+            ));
         }
         let acceptor = acceptor(chain, found).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                format!("the TLS key {key} is not that of the certificate {certificate}; give both of one pair")
+                format!(
+                    "the TLS key {key} is not that of the certificate {certificate}; give both of one pair"
+                )
             }
             error => format!("the TLS certificate {certificate} with the key {key} cannot be used: {error}"),
         })?;

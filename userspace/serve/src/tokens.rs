@@ -71,9 +71,13 @@ impl Tokens {
                 Secret::File(path) => of_file(path).map_err(said)?,
                 Secret::Sha256(text) => of_digits(text).map_err(said)?,
             };
-            if let Secret::File(path) = secret && is_read_by_others(path) {
+            if let Secret::File(path) = secret
+                && is_read_by_others(path)
+            {
                 let path = path.display();
-                warnings.push(said(format!("all users of this machine may read {path}; `chmod o= {path}` mends it")));
+                warnings.push(said(format!(
+                    "all users of this machine may read {path}; `chmod o= {path}` mends it"
+                )));
             }
             tokens.push(Token { name: name.clone(), may: *may, digest });
         }
@@ -112,7 +116,8 @@ fn of_file(path: &Path) -> Result<[u8; SHA256_OUTPUT_LEN], String> {
 
 /// The digest that these digits are.
 fn of_digits(text: &str) -> Result<[u8; SHA256_OUTPUT_LEN], String> {
-    let is_digits = text.len() == 2 * SHA256_OUTPUT_LEN && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let is_digits =
+        text.len() == 2 * SHA256_OUTPUT_LEN && text.bytes().all(|octet| octet.is_ascii_hexdigit());
     let octet = |place: usize| u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok();
     let octets: Option<Vec<u8>> = (0..SHA256_OUTPUT_LEN).map(octet).collect();
     let octets = octets.filter(|_| is_digits).and_then(|octets| exactly(&octets));
@@ -146,7 +151,8 @@ mod tests {
         let plans =
             [plan("page", May::Read, Secret::File(path)), plan("me", May::Change, Secret::Sha256(digits))];
         let (tokens, _) = Tokens::read(&plans).unwrap();
-        let found = |brought: &str| tokens.find(brought.as_bytes()).map(|token| (token.name.as_str(), token.may));
+        let found =
+            |brought: &str| tokens.find(brought.as_bytes()).map(|token| (token.name.as_str(), token.may));
         assert_eq!(found(READER), Some(("page", May::Read)));
         assert_eq!(found(CHANGER), Some(("me", May::Change)));
         for wrong in ["", "0123456789abcde", "0123456789abcdef\n", "0123456789abcdeF"] {
@@ -162,7 +168,8 @@ mod tests {
             fs::write(&path, text).unwrap();
             Tokens::read(&[plan("a", May::Read, Secret::File(path.clone()))]).unwrap_err()
         };
-        for text in ["", "short", "two words that are long", &"x".repeat(513), "sixteen characters\nand more"] {
+        for text in ["", "short", "two words that are long", &"x".repeat(513), "sixteen characters\nand more"]
+        {
             assert!(of_text(text).contains("is to hold one line of 16 to 512 characters"), "{text}");
         }
         let nowhere = plan("a", May::Read, Secret::File(folder.path().join("none")));

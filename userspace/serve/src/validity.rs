@@ -41,7 +41,8 @@ impl Validity {
 
     /// What somebody should know about it at a time.
     pub(crate) fn warning(self, now: SystemTime) -> Option<String> {
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
+        let now =
+            now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
         if now < self.begins {
             return Some(format!("holds only in {} days", days(self.begins - now)));
         }

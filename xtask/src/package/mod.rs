@@ -137,8 +137,12 @@ fn settings(tree: &Tree) -> Result<()> {
         ("sensor.toml", "usr/share/doc/tapline/examples/sensor.toml"),
         ("captures.toml", "usr/share/doc/tapline/examples/captures.toml"),
     ] {
-        let text = fs::read_to_string(configs.join(from)).with_context(|| format!("{from} cannot be read"))?;
-        tree.write(to, &text.replacen("./node.schema.json", "file:///usr/share/tapline/node.schema.json", 1))?;
+        let text =
+            fs::read_to_string(configs.join(from)).with_context(|| format!("{from} cannot be read"))?;
+        tree.write(
+            to,
+            &text.replacen("./node.schema.json", "file:///usr/share/tapline/node.schema.json", 1),
+        )?;
     }
     Ok(())
 }
@@ -151,7 +155,8 @@ fn documents(tree: &Tree) -> Result<()> {
     compress(&tree.write(&format!("{FOLDER}/changelog"), &texts::change_log(&date))?)?;
     compress(&tree.copy(&root.join("CHANGELOG.md"), &format!("{FOLDER}/CHANGELOG.md"))?)?;
     tree.copy(&root.join("SECURITY.md"), &format!("{FOLDER}/SECURITY.md"))?;
-    let of_product = ["tree", "--package", "tapline", "--edges", "normal", "--prefix", "none", "--format", "{p} {l}"];
+    let of_product =
+        ["tree", "--package", "tapline", "--edges", "normal", "--prefix", "none", "--format", "{p} {l}"];
     let dependencies = output(process::cargo().args(of_product))?;
     tree.write(&format!("{FOLDER}/dependencies"), &texts::dependencies(&dependencies))?;
     Ok(())
@@ -178,7 +183,10 @@ fn control(tree: &Tree, binary: &Path, architecture: &str) -> Result<()> {
 /// Looks for what Debian would refuse, where the program that knows it is there.
 fn lint(package: &Path) -> Result<()> {
     if process::find("lintian").is_none() {
-        eprintln!("{} lintian is not installed, so that nobody looks at the package", style::warning("warning:"));
+        eprintln!(
+            "{} lintian is not installed, so that nobody looks at the package",
+            style::warning("warning:")
+        );
         return Ok(());
     }
     process::run(Command::new("lintian").args(["--allow-root", "--fail-on", "error"]).arg(package))

@@ -67,7 +67,8 @@ pub(super) fn libc_needed(names: &str) -> (u32, u32) {
 }
 
 fn maintainer() -> String {
-    let [name, address] = MAINTAINER.map(|(variable, value)| env::var(variable).unwrap_or_else(|_| value.to_owned()));
+    let [name, address] =
+        MAINTAINER.map(|(variable, value)| env::var(variable).unwrap_or_else(|_| value.to_owned()));
     format!("{name} <{address}>")
 }
 

@@ -26,7 +26,8 @@ const MATRIX: &str =
 const SWEEP: &str = "SELECT src_ip, count(*) AS probes FROM
      (SELECT src_ip, dst_ip FROM flows WHERE packets = 1 GROUP BY src_ip, dst_ip, tumble('60 seconds'))
      GROUP BY src_ip HAVING count(*) >= 500";
-const TALKERS: &str = "SELECT src_ip, sum(octets) AS octets FROM packets GROUP BY src_ip, hop('1 second', '10 seconds')
+const TALKERS: &str =
+    "SELECT src_ip, sum(octets) AS octets FROM packets GROUP BY src_ip, hop('1 second', '10 seconds')
      ORDER BY octets DESC LIMIT 10";
 
 #[test]
@@ -151,7 +152,10 @@ fn it_is_said_who_counts_flows() {
 #[test]
 fn a_long_title_is_cut_and_stands_among_the_details() {
     let ports: Vec<String> = (1..100).map(|port| port.to_string()).collect();
-    let sql = format!("SELECT count(*) FROM flows WHERE dst_port IN ({}) GROUP BY tumble('1 second')", ports.join(", "));
+    let sql = format!(
+        "SELECT count(*) FROM flows WHERE dst_port IN ({}) GROUP BY tumble('1 second')",
+        ports.join(", ")
+    );
     let filter = diagram(&sql).boxes[1].clone();
     assert!(filter.title.ends_with('…') && filter.title.chars().count() <= 61, "{}", filter.title);
     assert!(filter.lines[0].contains("98, 99"), "{:?}", filter.lines);

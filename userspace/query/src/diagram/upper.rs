@@ -89,14 +89,16 @@ impl Drawing<'_> {
         let others = padded(right.texts.clone(), join.right.schema());
         let of_left = Names { schema: join.left.schema(), texts: &own };
         let of_right = Names { schema: join.right.schema(), texts: &others };
-        let on = join.on.iter().map(|(one, other)| format!("{} = {}", of_left.text(one), of_right.text(other)));
+        let on =
+            join.on.iter().map(|(one, other)| format!("{} = {}", of_left.text(one), of_right.text(other)));
         let mut on: Vec<String> = on.collect();
         let both = [own.as_slice(), others.as_slice()].concat();
         if let (Some(filter), Ok(schema)) = (&join.filter, join.left.schema().join(join.right.schema())) {
             on.extend(Names { schema: &schema, texts: &both }.conditions(filter));
         }
         let word = word_of(join.join_type);
-        let title = if on.is_empty() { format!("CROSS {word}") } else { format!("{word} ON {}", on.join(" AND ")) };
+        let title =
+            if on.is_empty() { format!("CROSS {word}") } else { format!("{word} ON {}", on.join(" AND ")) };
         // Of a join that only looks whether there are others, the columns are those of one side.
         let texts = if is_of_right(join.join_type) { others } else { both };
         let texts = padded(texts, &join.schema);
@@ -128,7 +130,8 @@ impl Drawing<'_> {
 
 /// A lower half, where its partial table is read.
 fn partial(scan: &TableScan, halves: &[Below]) -> Below {
-    let number = scan.table_name.table().strip_prefix("partial_").and_then(|number| number.parse::<usize>().ok());
+    let number =
+        scan.table_name.table().strip_prefix("partial_").and_then(|number| number.parse::<usize>().ok());
     let Some(below) = number.and_then(|number| halves.get(number)) else { return Below::default() };
     let Some(columns) = &scan.projection else { return below.clone() };
     let texts = columns.iter().map(|&column| below.texts.get(column).cloned().unwrap_or_default());

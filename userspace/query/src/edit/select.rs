@@ -38,13 +38,16 @@ impl Select {
         let by_place = text.number(key).and_then(|place| place.checked_sub(1));
         let by_place = by_place.and_then(|place| self.items.get(place).zip(self.found.items.get(place)));
         let named = || self.item(text, text.text(key)).filter(|(_, item)| item.name.is_some());
-        by_place.or_else(named).map_or_else(|| key.clone(), |(part, item)| text.unnamed(part, item.name.is_some()))
+        by_place
+            .or_else(named)
+            .map_or_else(|| key.clone(), |(part, item)| text.unnamed(part, item.name.is_some()))
     }
 
     /// Which items go, of which text and kind are looked at.
     pub(super) fn gone(&self, text: &Text<'_>, goes: impl Fn(&str, &Item) -> bool) -> BTreeSet<usize> {
         let items = (0..).zip(self.items.iter().zip(&self.found.items));
-        let goes = |part: &Part, item: &Item| goes(&text.normal(&text.unnamed(part, item.name.is_some())), item);
+        let goes =
+            |part: &Part, item: &Item| goes(&text.normal(&text.unnamed(part, item.name.is_some())), item);
         items.filter(|&(_, (part, item))| goes(part, item)).map(|(place, _)| place).collect()
     }
 

@@ -3,8 +3,8 @@
 use crate::catalog::STREAMS;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor,
-    visit_expressions,
+    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, Visit,
+    Visitor, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -94,9 +94,9 @@ impl Visitor for Selects<'_> {
         for name in tables(select) {
             match self.subqueries.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 Some((_, is_grouped)) => is_above |= is_grouped,
-                None => streams.extend(
-                    STREAMS.into_iter().find(|stream| stream.name.eq_ignore_ascii_case(&name)),
-                ),
+                None => {
+                    streams.extend(STREAMS.into_iter().find(|stream| stream.name.eq_ignore_ascii_case(&name)))
+                }
             }
         }
         let groups_by_all = matches!(select.group_by, GroupByExpr::All(_));

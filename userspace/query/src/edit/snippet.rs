@@ -15,7 +15,9 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Whitespace};
 pub(super) fn key<'a>(text: &'a str, is_aggregate: &dyn Fn(&str) -> bool) -> Result<&'a str, SqlError> {
     let help = "write a column or an expression, such as dst_as or network(src_ip, 24, 64)";
     match item(text) {
-        Some(SelectItem::UnnamedExpr(expression)) if !has_aggregate(&expression, is_aggregate) => Ok(text.trim()),
+        Some(SelectItem::UnnamedExpr(expression)) if !has_aggregate(&expression, is_aggregate) => {
+            Ok(text.trim())
+        }
         _ => Err(SqlError::new(format!("`{}` is no key", text.trim()), help)),
     }
 }

@@ -40,7 +40,8 @@ fn where_of(sql: &str) -> &str {
 #[test]
 fn a_filter_is_added_where_the_stream_is_read() {
     let one = |sql: &str, column: &str, value: Literal| {
-        let edited = edit(sql, &filter(column, value, false)).unwrap_or_else(|error| panic!("{sql}\n{error}"));
+        let edited =
+            edit(sql, &filter(column, value, false)).unwrap_or_else(|error| panic!("{sql}\n{error}"));
         where_of(&edited).to_owned()
     };
     let number = |digits: &str| Literal::Number(digits.to_owned());
@@ -53,9 +54,11 @@ fn a_filter_is_added_where_the_stream_is_read() {
         PROTOCOLS.replace("(6, 17)", "(6, 17) AND dst_port = 53"),
         "comments stay"
     );
-    let named = "SELECT network(src_ip, 24, 64) AS net, count(*) AS n FROM packets GROUP BY net, tumble('1 second')";
+    let named =
+        "SELECT network(src_ip, 24, 64) AS net, count(*) AS n FROM packets GROUP BY net, tumble('1 second')";
     assert_eq!(one(named, "net", text("10.0.0.0")), "network(src_ip, 24, 64) = '10.0.0.0'");
-    let computed = "SELECT octets / 100 AS size, count(*) AS n FROM packets GROUP BY octets / 100, tumble('1 second')";
+    let computed =
+        "SELECT octets / 100 AS size, count(*) AS n FROM packets GROUP BY octets / 100, tumble('1 second')";
     assert_eq!(one(computed, "size", number("2")), "(octets / 100) = 2");
 }
 
@@ -97,14 +100,17 @@ fn a_filter_is_dropped_by_its_place() {
 fn keys_come_and_go() {
     let key = |key: &str| key.to_owned();
     let added = edit(TALKERS, &Change::AddKey(key("dst_ip"))).unwrap();
-    let expected = TALKERS.replace("SELECT src_ip,", "SELECT src_ip, dst_ip,").replace("BY src_ip,", "BY src_ip, dst_ip,");
+    let expected = TALKERS
+        .replace("SELECT src_ip,", "SELECT src_ip, dst_ip,")
+        .replace("BY src_ip,", "BY src_ip, dst_ip,");
     assert_eq!(added, expected);
     assert_eq!(edit(&added, &Change::DropKey(key("DST_IP"))).unwrap(), TALKERS);
     let inner = edit(SWEEP, &Change::AddKey(key("dst_port"))).unwrap();
     let expected = SWEEP.replace("src_ip, dst_ip FROM", "src_ip, dst_ip, dst_port FROM");
     assert_eq!(inner, expected.replace("src_ip, dst_ip, tumble", "src_ip, dst_ip, dst_port, tumble"));
     assert_eq!(parts(MATRIX).keys, ["src_as", "dst_as"]);
-    let places = "SELECT src_ip, dst_ip, count(*) AS n FROM packets GROUP BY 1, 2, tumble('1 second') ORDER BY 3 DESC";
+    let places =
+        "SELECT src_ip, dst_ip, count(*) AS n FROM packets GROUP BY 1, 2, tumble('1 second') ORDER BY 3 DESC";
     let dropped = edit(places, &Change::DropKey(key("src_ip"))).unwrap();
     let expected = "SELECT dst_ip, count(*) AS n FROM packets GROUP BY 1, tumble('1 second') ORDER BY 2 DESC";
     assert_eq!(dropped, expected);
