@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 /// The only path that is answered without a token: it says no more than that the node is there.
 const OPEN_TO_ALL: &str = "/healthz";
 /// Paths that change nothing, though they are posted to.
-const CHANGES_NOTHING: [&str; 1] = ["/api/v1/explain"];
+const CHANGES_NOTHING: [&str; 3] = ["/api/v1/edit", "/api/v1/explain", "/api/v1/preview"];
 
 /// What an entrance is opened with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
