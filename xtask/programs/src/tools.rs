@@ -11,7 +11,7 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures, and what asks an API all that its description allows
+    /// `cargo xtask test`: independent readers of captures and metrics, and what asks an API all that its description allows
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
@@ -42,6 +42,8 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "dumpcap", package: "wireshark-common", purposes: &[Purpose::Test] },
     Tool { program: "python3", package: "python3", purposes: &[Purpose::Test, Purpose::Conformance] },
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "promtool", package: "prometheus", purposes: &[Purpose::Test] },
+    Tool { program: "prometheus", package: "prometheus", purposes: &[Purpose::Test] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },
