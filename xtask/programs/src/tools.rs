@@ -11,8 +11,8 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures and of stored results, and what asks an API all that its
-    /// description allows
+    /// `cargo xtask test`: independent readers of captures, of metrics and of stored results, and what asks an API all
+    /// that its description allows
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
@@ -50,6 +50,8 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "curl", package: "curl", purposes: &[Purpose::Test] },
     Tool { program: "setpriv", package: "util-linux", purposes: &[Purpose::Test] },
     Tool { program: "systemd-analyze", package: "systemd", purposes: &[Purpose::Test] },
+    Tool { program: "promtool", package: "prometheus", purposes: &[Purpose::Test] },
+    Tool { program: "prometheus", package: "prometheus", purposes: &[Purpose::Test] },
     Tool { program: "softflowd", package: "softflowd", purposes: &[Purpose::Bench] },
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },

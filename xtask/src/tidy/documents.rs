@@ -83,21 +83,31 @@ fn figures(file: &File) -> Option<Finding> {
     Some(Finding::new(&file.path, line + 1, right))
 }
 
-/// What is in the folder of configuration files is TOML, a query of the starting set, a unit of systemd, or a schema for
-/// editors; a README may explain it.
+/// What is in the folder of configuration files is TOML, a query of the starting set, a unit of systemd, a schema for
+/// editors, a dashboard of Grafana, or what Prometheus reads, which a test has it check; a README may explain it.
 fn configuration(file: &File) -> Vec<Finding> {
-    let is_query = file.path.starts_with("configs/queries/") && file.path.ends_with(".sql");
-    if is_query || ["README.md", ".service", ".schema.json"].iter().any(|end| file.path.ends_with(end)) {
+    let is_in = |folder: &str, end: &str| file.path.starts_with(folder) && file.path.ends_with(end);
+    if is_in("configs/grafana/", ".json") {
+        return dashboard(file);
+    }
+    let is_known = is_in("configs/queries/", ".sql") || is_in("configs/prometheus/", ".yml");
+    if is_known || ["README.md", ".service", ".schema.json"].iter().any(|end| file.path.ends_with(end)) {
         return Vec::new();
     }
     if !file.path.ends_with(".toml") {
-        let right = "configuration files are named `*.toml`, queries `queries/*.sql`, units `*.service`, schemas `*.schema.json`";
+        let right = "configuration files are named `*.toml`, queries `queries/*.sql`, units `*.service`, schemas `*.schema.json`, dashboards `grafana/*.json`, files of Prometheus `prometheus/*.yml`";
         return vec![Finding::new(&file.path, 1, right)];
     }
     let Err(error) = Document::parse(file.text.as_str()) else { return Vec::new() };
     let start = error.span().map_or(0, |span| span.start);
     let line = line_at(&file.text, start);
     vec![Finding::new(&file.path, line, format!("this is not TOML: {}", error.message()))]
+}
+
+/// A dashboard is JSON.
+fn dashboard(file: &File) -> Vec<Finding> {
+    let Err(error) = serde_json::from_str::<serde_json::Value>(&file.text) else { return Vec::new() };
+    vec![Finding::new(&file.path, error.line(), format!("this is not JSON: {error}"))]
 }
 
 /// The text of the headings, and of lines such as `Status: accepted`.
@@ -147,6 +157,10 @@ mod tests {
         assert!(configuration(&file("configs/a.toml", "a = 1\n")).is_empty());
         assert!(configuration(&file("configs/README.md", "These are\n")).is_empty());
         assert_eq!(configuration(&file("configs/a.yaml", "a: 1\n")).len(), 1);
+        assert_eq!(configuration(&file("configs/a.json", "{}")).len(), 1);
+        assert!(configuration(&file("configs/prometheus/a.yml", "a: 1\n")).is_empty());
+        assert!(configuration(&file("configs/grafana/a.json", "{}")).is_empty());
+        assert_eq!(configuration(&file("configs/grafana/a.json", "{")).len(), 1);
         let found = configuration(&file("configs/a.toml", "a = 1\nb = [1,\nc = 2\n"));
         assert_eq!(found.len(), 1);
         assert!(found[0].line >= 2, "{found:?}");

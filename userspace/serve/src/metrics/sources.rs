@@ -40,10 +40,10 @@ fn expose_fates(sources: &[SourceStatus], out: &mut Exposition) {
     out.family(&of::SOURCE_CONTROL, all().map(|(labels, ledger)| (labels, ledger.control)));
     out.family(&of::SOURCE_UNDECODABLE, all().map(|(labels, ledger)| (labels, ledger.undecodable)));
     let dropped = sources.iter().flat_map(|source| {
-        let (all, labels) = (source.ledger.dropped, |place| [&*source.name, source.kind, place]);
+        let (name, kind, all) = (source.name.as_str(), source.kind, source.ledger.dropped);
         // Both are published one after the other, and records may be dropped between.
-        let before_operators = source.rows_dropped.min(all);
-        [(labels("capture"), all - before_operators), (labels("operators"), before_operators)]
+        let at_operators = source.rows_dropped.min(all);
+        [([name, kind, "capture"], all - at_operators), ([name, kind, "operators"], at_operators)]
     });
     out.family(&of::SOURCE_DROPPED, dropped);
     out.family(&of::SOURCE_LOST, all().map(|(labels, ledger)| (labels, ledger.lost_before_us)));
