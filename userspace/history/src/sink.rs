@@ -105,6 +105,7 @@ impl Sink for HistorySink {
             let key = Key { query: parcel.asked.name.clone(), hour, columns };
             waiting.add(key, batch, u64::from(number == 0), parcel.given);
         }
+        waiting.note(&parcel.asked.name, &parcel.result);
         Ok(())
     }
 
