@@ -211,7 +211,7 @@ fn what_was_given_is_stored_once_over_a_power_cut_and_read_by_other_engines() {
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
     let unknown = tapline(&["query", "--history", place.history().to_str().unwrap(), "SELECT * FROM nobody"]);
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.stderr.contains("no results of `nobody` are stored here"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there is no table 'nobody'"), "{}", unknown.stderr);
 }
 
 /// A file system of its own, as long as this value lives.

@@ -113,11 +113,15 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 }
 
 /// Starts everything that takes results.
-pub(crate) fn open(plan: &NodePlan, log: &Log) -> Result<Vec<Outlet>, Failure> {
+pub(crate) fn open(
+    plan: &NodePlan,
+    history: Option<&History>,
+    log: &Log,
+) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
-    if let Some(options) = &plan.history {
+    if let Some(history) = history {
         let told = said("history", log);
-        let sink = History::new(options.clone()).sink(Arc::new(SystemClock), told);
+        let sink = history.sink(Arc::new(SystemClock), told);
         outlets.push(start("history", "parquet", sink, Box::new(|asked: &Asked| asked.is_stored), log)?);
     }
     for SinkPlan { name, queries, files } in plan.sinks.clone() {
