@@ -65,7 +65,8 @@ impl TableProvider for ResultTable {
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let columns = projection.unwrap_or(&all);
         let schema = Arc::new(self.schema.project(columns)?);
-        let batches = batches(&self.results()?, &schema, columns)?;
+        let results = self.results()?;
+        let batches = batches(&results, &schema, columns)?;
         Ok(MemorySourceConfig::try_new_exec(&[batches], schema, None)?)
     }
 }
