@@ -15,7 +15,7 @@ use tapline_programs::style;
 use tapline_trafficgen::random::Random;
 
 use super::clients::{CLIENTS, Connection};
-use super::node::Node;
+use super::node::{Node, check_account};
 use super::turn::{self, Turn};
 use super::{SETTLED, send};
 use crate::{median, offline};
@@ -160,13 +160,4 @@ fn change_as(node: SocketAddr, number: u32, arguments: &Arguments) -> Result<Cha
         }
     }
     Ok(changes)
-}
-
-/// Whether each row that came to a query has one fate.
-pub(super) fn check_account(told: &Value) -> Result<()> {
-    let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name}: {told}"));
-    let fates = ["used", "filtered", "late", "dropped"].map(number).into_iter().sum::<Result<u64>>()?;
-    ensure!(number("delivered")? == fates, "an account does not add up: {told}");
-    ensure!(told["state"] == "running", "it does not run: {told}");
-    Ok(())
 }
