@@ -135,7 +135,8 @@ fn tables_are_what_the_api_says() {
     let first =
         psql(port, "SELECT src_ip, src_port FROM top_talkers ORDER BY octets DESC, src_ip, src_port LIMIT 1");
     let (address, source_port) = first.split_once('|').unwrap();
-    let of_first = |row: &&Value| row["src_ip"] == address && row["src_port"].to_string() == source_port;
+    let of_first =
+        |row: &&Value| row["src_ip"] == address && row["src_port"].as_u64() == source_port.parse().ok();
     assert!(talkers.iter().any(|row| of_first(&row)), "{first}");
     let inside = format!(
         "SELECT cidr(src_ip, '{address}'), network(src_ip, 32, 128) FROM top_talkers WHERE src_ip = '{address}' LIMIT 1"

@@ -11,7 +11,7 @@ use datafusion::common::Result;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use tapline_sinks::{Sink, Turn};
+use tapline_sinks::{Sink, Told};
 use tapline_sources::Clock;
 
 /// Stored results; clones are the same.
@@ -29,7 +29,7 @@ impl History {
 
     /// What stores results; one at a time.
     #[must_use]
-    pub fn sink(&self, clock: Arc<dyn Clock>, told: Box<dyn Fn(Turn, &str) + Send + Sync>) -> Box<dyn Sink> {
+    pub fn sink(&self, clock: Arc<dyn Clock>, told: Told) -> Box<dyn Sink> {
         Box::new(HistorySink::new(Arc::clone(&self.shared), clock, told))
     }
 

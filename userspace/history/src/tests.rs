@@ -48,7 +48,7 @@ fn stored(options: HistoryOptions) -> Stored {
     let history = History::new(options);
     let said = Said::default();
     let tells = Arc::clone(&said);
-    let told = Box::new(move |_, what: &str| tells.lock().unwrap().push(what.to_owned()));
+    let told = Arc::new(move |_, what: &str| tells.lock().unwrap().push(what.to_owned()));
     let sink = history.sink(Arc::new(Standing::default()), told);
     Stored { history, sink, said }
 }

@@ -55,13 +55,9 @@ impl Waiting {
 
     /// Notes that a result came.
     pub(crate) fn note(&mut self, query: &str, result: &Arc<WindowResult>) {
-        if !self.came.contains_key(query) {
-            self.came.insert(query.to_owned(), VecDeque::new());
-        }
-        if let Some(came) = self.came.get_mut(query) {
-            came.retain(|known| known.strong_count() > 0);
-            came.push_back(Arc::downgrade(result));
-        }
+        let came = self.came.entry(query.to_owned()).or_default();
+        came.retain(|known| known.strong_count() > 0);
+        came.push_back(Arc::downgrade(result));
     }
 
     /// Those of a query's results that did not come, in their order.

@@ -1,6 +1,6 @@
 //! `tapline query --history`: SQL over the results that a node stored.
 
-use crate::arguments::QueryArguments;
+use crate::arguments::{QueryArguments, StoredPlan};
 use crate::failure::Failure;
 use crate::output::BatchOutput;
 use std::io;
@@ -9,7 +9,7 @@ use tapline_tables::{Answer, AskError, Database};
 
 /// Answers one statement after the other.
 pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
-    let (folder, statements, format) = arguments.of_history()?;
+    let StoredPlan { folder, queries: statements, format } = arguments.of_history()?;
     if statements.is_empty() {
         let help =
             "no query; give one, e.g. \"SELECT * FROM top_talkers ORDER BY window_start DESC LIMIT 10\"";

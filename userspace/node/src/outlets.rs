@@ -9,7 +9,8 @@ use std::time::Duration;
 use tapline_catalog::{Level, Log, nearest, parse_duration};
 use tapline_history::{History, HistoryOptions};
 use tapline_sinks::{
-    Asked, FileFormat, FileOptions, FileSink, Outlet, OutletOptions, QueueLimits, Sink, Turn, is_named,
+    Asked, FileFormat, FileOptions, FileSink, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted,
+    is_named,
 };
 use tapline_sources::SystemClock;
 
@@ -136,7 +137,7 @@ fn start(
     name: &str,
     kind: &'static str,
     sink: Box<dyn Sink>,
-    wanted: Box<dyn Fn(&Asked) -> bool + Send + Sync>,
+    wanted: Wanted,
     log: &Log,
 ) -> Result<Outlet, Failure> {
     let options = OutletOptions {
@@ -151,9 +152,9 @@ fn start(
 }
 
 /// Tells what happens to an outlet under its name.
-fn said(name: &str, log: &Log) -> Box<dyn Fn(Turn, &str) + Send + Sync> {
+fn said(name: &str, log: &Log) -> Told {
     let (name, log) = (name.to_owned(), Arc::clone(log));
-    Box::new(move |turn, what| {
+    Arc::new(move |turn, what| {
         let level = if turn == Turn::Worse { Level::Error } else { Level::Info };
         log.say(level, &format!("{name}: {what}"));
     })

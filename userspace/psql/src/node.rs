@@ -5,7 +5,6 @@ use crate::functions;
 use crate::information::Information;
 use crate::said::Said;
 use crate::startup::USER;
-use datafusion::catalog::CatalogProvider as _;
 use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};

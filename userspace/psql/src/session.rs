@@ -324,7 +324,7 @@ impl<'a> Session<'a> {
                 let has_failed = self.transaction == TransactionStatus::Error;
                 self.transaction = TransactionStatus::Idle;
                 self.portals.retain(|_, portal| !portal.is_cursor);
-                if has_failed { "ROLLBACK" } else { *called }
+                if has_failed { "ROLLBACK" } else { called }
             }
             Work::GoBack => {
                 if self.transaction == TransactionStatus::Error {
@@ -332,7 +332,7 @@ impl<'a> Session<'a> {
                 }
                 "ROLLBACK"
             }
-            Work::Nothing(called) => *called,
+            Work::Nothing(called) => called,
             Work::Rows(..) | Work::Declare(..) | Work::Fetch(..) | Work::Close(_) => "",
         }
     }

@@ -223,6 +223,31 @@ mod tests {
             ("post", "/api/v1/explain", json!([SQL]), 400),
             ("post", "/api/v1/explain", json!({ "sql": SQL, "options": [] }), 400),
             ("post", "/api/v1/explain", json!({ "sql": SQL, "options": { "early": null } }), 200),
+            ("get", "/api/v1/queries/%FF", Value::Null, 404),
+            ("get", "/api/v1/queries/a/results?windows=4294967296", Value::Null, 400),
+            ("get", "/api/v1/sources", Value::Null, 200),
+            ("get", "/api/v1/ledger", Value::Null, 200),
+            ("get", "/api/v1/lookups", Value::Null, 200),
+            ("get", "/api/v1/status", Value::Null, 200),
+            ("get", "/api/v1/openapi.json", Value::Null, 200),
+            ("post", "/api/v1/reload", Value::Null, 200),
+            ("delete", "/api/v1/queries/a", Value::Null, 204),
+            ("delete", "/api/v1/queries/a", Value::Null, 404),
+            ("get", "/healthz", Value::Null, 200),
+            ("get", "/readyz", Value::Null, 200),
+        ];
+        for (method, path, body, expected) in cases {
+            assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path}");
+        }
+        catalog.stop().unwrap();
+        assert_eq!(check(&catalog, "post", "/api/v1/queries", &query("late", SQL)), 500);
+    }
+
+    #[test]
+    fn plans_previews_and_edits_are_as_they_are_described() {
+        let catalog = catalog();
+        let cases = [
+            ("post", "/api/v1/queries", json!({ "name": "c", "sql": SQL }), 201),
             ("get", "/api/v1/queries/c/plan", Value::Null, 200),
             ("get", "/api/v1/queries/b/plan", Value::Null, 404),
             ("post", "/api/v1/preview", json!({ "sql": SQL, "windows": 0 }), 200),
@@ -252,24 +277,11 @@ mod tests {
                 200,
             ),
             ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "drop_filter": 0 } }), 400),
-            ("get", "/api/v1/queries/%FF", Value::Null, 404),
-            ("get", "/api/v1/queries/a/results?windows=4294967296", Value::Null, 400),
-            ("get", "/api/v1/sources", Value::Null, 200),
-            ("get", "/api/v1/ledger", Value::Null, 200),
-            ("get", "/api/v1/lookups", Value::Null, 200),
-            ("get", "/api/v1/status", Value::Null, 200),
-            ("get", "/api/v1/openapi.json", Value::Null, 200),
-            ("post", "/api/v1/reload", Value::Null, 200),
-            ("delete", "/api/v1/queries/a", Value::Null, 204),
-            ("delete", "/api/v1/queries/a", Value::Null, 404),
-            ("get", "/healthz", Value::Null, 200),
-            ("get", "/readyz", Value::Null, 200),
         ];
         for (method, path, body, expected) in cases {
             assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path}");
         }
         catalog.stop().unwrap();
-        assert_eq!(check(&catalog, "post", "/api/v1/queries", &query("late", SQL)), 500);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 use tapline_lookup::Tables;
 
-/// The one catalog, which clients call a database, and the schema of a node's tables in it.
+/// The one catalog, which clients call a database.
 pub const CATALOG: &str = "tapline";
+/// The schema of a node's tables in it.
 pub const SCHEMA: &str = "public";
 
 /// Octets that all statements of a node together may hold while they run.
