@@ -300,7 +300,7 @@ fn watching(port: u16, statement: &str) -> (Child, impl Iterator<Item = String>)
     command.arg("--dbname").arg(target(port, "")).args(["--command", statement]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    (child, lines.map(|line| line.unwrap()))
+    (child, lines.map(Result::unwrap))
 }
 
 #[test]

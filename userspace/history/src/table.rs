@@ -142,7 +142,7 @@ impl PartitionStream for StoredPartition {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let batches = stream::unfold(Some(ahead(Reading::new(&self.0))), |read| async {
+        let batches = stream::unfold(Some(ahead(Reading::new(&self.0))), |read| async move {
             match read?.await {
                 Ok((batch, reading)) => Some((batch?, Some(ahead(reading)))),
                 // Whoever reads must not take what came for all that there is.
@@ -180,7 +180,7 @@ impl Reading {
     }
 
     /// Opens the next file, if there is one.
-    fn open(&mut self) -> Result<bool> {
+    fn open_next(&mut self) -> Result<bool> {
         let Some(part) = self.parts.next() else { return Ok(false) };
         let reader = self.stored.reader(&part)?;
         self.open = Some((part, reader));
@@ -188,7 +188,7 @@ impl Reading {
     }
 
     /// The next batch of the file that is open; `None` at its end.
-    fn take(&mut self) -> Option<Result<RecordBatch>> {
+    fn read(&mut self) -> Option<Result<RecordBatch>> {
         let (part, reader) = self.open.as_mut()?;
         let batch = reader.next().map(|batch| batch.map_err(|error| unreadable(&part.path, &error)));
         if batch.is_none() {
@@ -203,11 +203,11 @@ impl Iterator for Reading {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let batch = self.batches.next().map(Ok).or_else(|| self.take());
+            let batch = self.batches.next().map(Ok).or_else(|| self.read());
             if let Some(batch) = batch {
                 return Some(batch.and_then(|batch| Ok(adapt(&batch, &self.stored.schema)?)));
             }
-            match self.open() {
+            match self.open_next() {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => return Some(Err(error)),

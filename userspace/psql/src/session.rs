@@ -379,7 +379,7 @@ impl<'a> Session<'a> {
         tokio::select! {
             more = rows.wait(&self.cancelled) => Ok(more?),
             gone = self.wire.left(), if is_stream => Err(gone),
-            () = late(ends) => Err(Said::new("57014", "the statement took longer than its statement_timeout").into()),
+            () = late(ends) => Err(timed_out().into()),
         }
     }
 
@@ -414,6 +414,10 @@ impl<'a> Session<'a> {
         let fields = self.cursor_fields(cursor)?;
         self.put_fields(&fields)
     }
+}
+
+fn timed_out() -> Said {
+    Said::new("57014", "the statement took longer than its statement_timeout")
 }
 
 /// Waits until it is too late, if it ever is.

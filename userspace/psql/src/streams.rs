@@ -93,7 +93,8 @@ impl Windows {
     /// Begins to ask.
     pub(crate) async fn open(node: &Arc<Node>, plan: StreamPlan) -> Result<Self, Said> {
         let StreamPlan { sql, schema } = plan;
-        let asked = node.work(move |node| node.catalog.ask(&sql, QueryOptions::default()).map_err(Said::from)).await?;
+        let ask = move |node: &Node| Ok(node.catalog.ask(&sql, QueryOptions::default())?);
+        let asked = node.work(ask).await?;
         let (kept, news) = asked.results().watch(usize::MAX);
         let columns = (0..schema.fields().len()).collect();
         let mut windows = Self { asked, schema, columns, batches: VecDeque::new(), news, is_over: false };

@@ -24,7 +24,6 @@ pub(crate) const MEMORY_OCTETS_MAX: usize = 256 << 20;
 const BATCH_ROWS: usize = 4096;
 
 /// What statements run in.
-#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) tables: Arc<LiveTables>,
     /// What is looked up is looked up here.
