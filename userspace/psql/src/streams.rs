@@ -93,7 +93,7 @@ impl Windows {
     /// Begins to ask.
     pub(crate) async fn open(node: &Arc<Node>, plan: StreamPlan) -> Result<Self, Said> {
         let StreamPlan { sql, schema } = plan;
-        let ask = move |node: &Node| Ok(node.catalog.ask(&sql, QueryOptions::default())?);
+        let ask = move |node: &Node| node.catalog.ask(&sql, QueryOptions::default()).map_err(Said::from);
         let asked = node.work(ask).await?;
         let (kept, news) = asked.results().watch(usize::MAX);
         let columns = (0..schema.fields().len()).collect();
