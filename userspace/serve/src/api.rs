@@ -1,15 +1,17 @@
 //! The requests that a node answers.
 
 use crate::openapi::DOCUMENT;
+use crate::page;
 use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
+use crate::schema;
 use crate::shapes::{
     Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, columns,
 };
 use crate::strangers;
 use crate::stream::{self, StreamFormat};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -30,7 +32,7 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 13] = [
+pub(crate) const ROUTES: [(&str, Answers); 14] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/api/v1/queries", || get(queries).post(add)),
@@ -38,6 +40,7 @@ pub(crate) const ROUTES: [(&str, Answers); 13] = [
     ("/api/v1/queries/{name}/results", || get(results)),
     ("/api/v1/queries/{name}/stream", || get(watch)),
     ("/api/v1/explain", || post(explain)),
+    ("/api/v1/schema", || get(what_there_is)),
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/lookups", || get(lookups)),
@@ -110,6 +113,12 @@ async fn explain(node: Node, Sent(query): Sent<QueryBody>) -> Result<Json<Explai
     let QueryBody { sql, options } = query;
     let definition = definition("explained", &sql, options.read())?;
     Ok(Json(on(node, move |catalog| catalog.explain(&definition)).await??.into()))
+}
+
+/// What queries may name.
+async fn what_there_is(node: Node) -> Result<Response, Problem> {
+    let text = on(node, |_| schema::text()).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 async fn results(node: Node, Name(name): Name, which: Which) -> Result<Response, Problem> {
@@ -186,11 +195,10 @@ async fn refuse_strangers(is_on_loopback: bool, request: Request, next: Next) ->
     }
 }
 
-async fn unknown() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "there is nothing at this path; /api/v1/status says how the node stands",
-    )
+/// A file of the page, or nothing.
+async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let nothing = "there is nothing at this path; /api/v1/status says how the node stands";
+    page::answer(&method, uri.path(), &headers).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, nothing))
 }
 
 async fn not_allowed() -> Problem {

@@ -1,4 +1,4 @@
-//! A node over HTTP: its queries, results, sources and accounts.
+//! A node over HTTP: its queries, results, sources and accounts, and a page that shows them.
 //!
 //! Takes requests, gives JSON; what is wrong is told as `application/problem+json`, in the sentences of the command
 //! line. Nothing here is on the way of a record: results are taken from where the catalog keeps them.
@@ -9,8 +9,10 @@ mod api;
 mod connections;
 mod local;
 mod openapi;
+mod page;
 mod problem;
 mod request;
+mod schema;
 mod server;
 mod shapes;
 mod strangers;

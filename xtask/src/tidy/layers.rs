@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/exports"],
     &["userspace/operators", "userspace/sources"],
     &["userspace/engine", "userspace/sinks"],
-    &["userspace/catalog"],
+    &["userspace/catalog", "userspace/web"],
     &["userspace/serve"],
     &["userspace/node"],
     &["xtask/programs"],
