@@ -16,6 +16,7 @@ mod live;
 mod lookups;
 mod node;
 mod overload;
+mod page;
 mod restart;
 mod sender;
 mod state;

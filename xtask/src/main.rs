@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance`.
+//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance|vendor-web`.
 //!
 //! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
 //! failed, 2 when the command line is wrong. One command a module.
@@ -14,6 +14,7 @@ mod process;
 mod setup;
 mod test;
 mod tidy;
+mod vendor_web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
     Load(load::Command),
     /// Compare with independent readers of captures and another SQL engine
     Conformance(conformance::Arguments),
+    /// Make the libraries of the page anew, of the packages of npm that a lock file names
+    VendorWeb,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Load(command) => load::run(&command),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::VendorWeb => vendor_web::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,6 +37,11 @@ const DUCKDB: Python = Python { folder: "duckdb", packages: &["duckdb==2.0.1"] }
 /// What asks an API all that its description allows; another version of the second one asks something else.
 const SCHEMATHESIS: Python =
     Python { folder: "schemathesis", packages: &["schemathesis==4.32.5", "hypothesis==6.170.17"] };
+/// What drives a browser, in the target folder; its packages are those of the lock file in this folder of the
+/// workspace.
+const BROWSER: &str = "tests/browser";
+/// What npm reads of it.
+const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 /// The Debian package that brings the means to install these.
 const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
@@ -59,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     install(&missing)?;
     if purposes.contains(&Purpose::Test) {
         SCHEMATHESIS.install()?;
+        install_browser_driver()?;
     }
     if purposes.contains(&Purpose::Conformance) {
         duckdb()?;
@@ -75,7 +81,9 @@ pub(crate) fn try_for(purpose: Purpose) {
     let outcome = match purpose {
         Purpose::Ebpf => install_for_ebpf(),
         // One of them may be had without the other.
-        Purpose::Test => install(&missing_packages(purpose)).and(SCHEMATHESIS.install().map(drop)),
+        Purpose::Test => install(&missing_packages(purpose))
+            .and(SCHEMATHESIS.install().map(drop))
+            .and(install_browser_driver()),
         _ => install(&missing_packages(purpose)),
     };
     if let Err(error) = outcome {
@@ -114,6 +122,23 @@ impl Python {
 
 /// How pip installs a package.
 const PIP: [&str; 3] = ["install", "--quiet", "--disable-pip-version-check"];
+
+/// Installs what drives a browser, unless it is there as the lock file says.
+fn install_browser_driver() -> Result<()> {
+    let (from, to) = (workspace::root().join(BROWSER), workspace::scratch("browser")?);
+    let lock = fs::read(from.join(NPM_FILES[1]))?;
+    if fs::read(to.join("installed")).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    eprintln!("{} what drives a browser", style::step("Installing"));
+    for name in NPM_FILES {
+        fs::copy(from.join(name), to.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&to);
+    process::run(&mut npm).with_context(|| format!("please type: cd {} && npm ci", to.display()))?;
+    Ok(fs::write(to.join("installed"), lock)?)
+}
 
 /// Whether this Python has a package in the version that is wanted.
 fn has_package(python: &Path, package: &str) -> bool {
