@@ -54,7 +54,8 @@ export function watch(name, { kept, onWindow, onState, onLost }) {
  * @param {ReadableStream<Uint8Array>} body
  */
 export async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const decoder = /** @type {TransformStream<Uint8Array, string>} */ (new TextDecoderStream());
+  const reader = body.pipeThrough(decoder).getReader();
   let text = "";
   for (;;) {
     const { value, done } = await reader.read();

@@ -41,6 +41,12 @@ async function look(query, onNew) {
   }
 }
 
+/** The least that the newest windows saw; nothing where none says it. @param {import("./poll.js").Query[]} queries */
+export function worstOf(queries) {
+  const parts = queries.map((query) => known.get(query.name)?.window?.completeness ?? null);
+  return parts.reduce((least, part) => (part === null || (least !== null && least <= part) ? least : part), null);
+}
+
 /** @param {import("./poll.js").Query[]} queries @returns {(name: string) => Latest | undefined} */
 export function useLatest(queries) {
   const [, redraw] = useState(0);

@@ -49,8 +49,8 @@ function remember(history, key, at, counters, fates) {
   const samples = history.get(key) ?? [];
   const values = Object.fromEntries(fates.map((fate) => [fate, counters[fate]]));
   const last = samples.at(-1);
-  // Counters that went back are those of another run.
-  const isAnew = last !== undefined && fates.some((fate) => fate !== "lost" && values[fate] < last.values[fate]);
+  // What is delivered never goes back, but in another run; what is lost does, when it comes late.
+  const isAnew = last !== undefined && values.delivered < last.values.delivered;
   history.set(key, [...(isAnew ? [] : samples.slice(1 - SAMPLES_MAX)), { at, values }]);
 }
 

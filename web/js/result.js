@@ -249,12 +249,15 @@ const STATUS = /** @type {Record<string, string>} */ ({
   revised: "revised",
 });
 
-/** @param {{ window: { status: string, completeness: number | null } }} props */
-export function Quality({ window }) {
+/** @param {{ window: { status: string, completeness: number | null }, isShort?: boolean }} props */
+export function Quality({ window, isShort = false }) {
   const { status, completeness } = window;
   const mark = isHollow(window) ? "hollow" : status === "folded" ? "folded" : completeness === null ? "unknown" : completeness >= 1 ? "whole" : "hatched";
   const part = completeness === null ? "completeness unknown" : completeness >= 1 ? "complete" : `${percent(completeness)} complete`;
-  return html`<span class="quality ${mark}"><i></i>${[STATUS[status] ?? status, part].filter(Boolean).join(", ")}</span>`;
+  const long = [STATUS[status] ?? status, part].filter(Boolean).join(", ");
+  const short = completeness === null ? "unknown" : percent(completeness);
+  const text = isShort ? [status === "final" ? "" : status, short].filter(Boolean).join(", ") : long;
+  return html`<span class="quality ${mark}" title=${isShort ? long : undefined}><i></i>${text}</span>`;
 }
 
 /** @param {View} view */

@@ -4,6 +4,7 @@
  * Takes the newest status and what the counters were before, gives text. It says no more than the counters do.
  */
 import { clock, duration, exact, percent } from "./format.js";
+import { lastLoss } from "./losses.js";
 import { missing, rateNow } from "./poll.js";
 
 /** @typedef {import("./poll.js").Node} Node */
@@ -30,8 +31,12 @@ function seen(sources) {
   return `${several(sources.length, "source")} of ${kind === "flow table" ? "flows" : kind.replace("mirror port", "packets")}`;
 }
 
-/** @param {Node} node @returns {{ text: string, tone: "good" | "bad" | "quiet", missed: string }} */
-export function sentence(node) {
+/**
+ * @param {Node} node @param {import("./losses.js").LossWindow[] | null} losses of exporters, where a query knows
+ * @param {number | null} worst the least completeness of the newest windows
+ * @returns {{ text: string, tone: "good" | "bad" | "quiet", missed: string }}
+ */
+export function sentence(node, losses, worst) {
   const { status } = node;
   if (!status) return { text: "Asking the node how it stands …", tone: "quiet", missed: "" };
   const open = status.sources.filter((source) => source.state === "open");
@@ -44,14 +49,28 @@ export function sentence(node) {
     return { text: `${seen(open)}, and nothing has arrived yet.`, tone: "quiet", missed: absences(status.sources) };
   }
   const losers = open.filter((source) => missing(source) > 0);
-  const since = Math.min(...open.map((source) => Date.parse(source.since)));
-  const whole = losers.length === 0 ? `, complete for ${duration((now - since) / 1000)}` : "";
-  const missed = [...losers.map((source) => lossOf(node, source, now)), absences(status.sources)].filter(Boolean);
+  const loss = losses && lastLoss(losses);
+  const told = loss ? `${loss.who} lost ${percent(loss.part)} in the window until ${clock(loss.at, now)}.` : "";
+  const missed = [...losers.map((source) => lossOf(node, source, now)), told, absences(status.sources)].filter(Boolean);
   return {
-    text: `${seen(open)}${speed}${whole}.`,
-    tone: losers.length === 0 && missed.length === 0 ? "good" : "bad",
+    text: `${seen(open)}${speed}${completeOf(open, losses, loss, worst, losers.length > 0, now)}.`,
+    tone: missed.length === 0 && (worst ?? 1) >= 1 ? "good" : "bad",
     missed: missed.join(" "),
   };
+}
+
+/**
+ * For how long nothing was missing, as far as anybody counts.
+ * @param {Source[]} open @param {import("./losses.js").LossWindow[] | null} losses @param {{ at: number } | null} loss
+ * @param {number | null} worst @param {boolean} isLosing @param {number} now
+ */
+function completeOf(open, losses, loss, worst, isLosing, now) {
+  if (worst !== null && worst < 1) return `, the newest windows ${percent(worst)} complete`;
+  // Exporters number what they send, and only a query over the ledger looks at these numbers.
+  const isCounted = open.every((source) => source.kind !== "flow exports") || losses?.length;
+  if (isLosing || !isCounted) return worst === null ? "" : ", the newest windows complete";
+  const since = Math.max(loss?.at ?? 0, losses?.[0]?.start ?? Math.max(...open.map((source) => Date.parse(source.since))));
+  return `, complete for ${duration((now - since) / 1000)}`;
 }
 
 /** @param {Source[]} sources */

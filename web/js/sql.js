@@ -47,7 +47,7 @@ function blockOf(rest, depth) {
   let isCompound = false;
   for (const token of rest) {
     const word = token.kind === "word" && token.depth === depth ? token.text.toLowerCase() : "";
-    if (token.depth < depth || (token.depth === depth && [")", ";"].includes(token.text))) break;
+    if (token.depth < depth || (token.depth === depth && token.text === ";")) break;
     if (COMPOUND.includes(word)) {
       isCompound = true;
       break;
@@ -75,6 +75,7 @@ function blockOf(rest, depth) {
 function pieces(sql, range, isBetween) {
   const inside = tokens(sql).filter((token) => token.start >= range.start && token.end <= range.end);
   const depth = Math.min(...inside.map((token) => token.depth));
+  /** @type {Range[]} */
   const found = [];
   /** @type {Token[]} */
   let piece = [];

@@ -1,1 +1,1 @@
-export { sankey, sankeyJustify, sankeyLeft, sankeyLinkHorizontal } from "d3-sankey";
+export { sankey, sankeyLinkHorizontal } from "d3-sankey";

@@ -3,7 +3,7 @@
  *
  * As high as its nodes need, so that labels never lie over each other.
  */
-import { sankey, sankeyJustify, sankeyLinkHorizontal } from "../../vendor/d3-sankey.js";
+import { sankey, sankeyLinkHorizontal } from "../../vendor/d3-sankey.js";
 import { html } from "../../vendor/preact.js";
 import { useWidth } from "./width.js";
 
@@ -15,34 +15,43 @@ import { useWidth } from "./width.js";
 
 const NODE_WIDTH = 10;
 const NODE_ROOM = 21;
-const LABEL_ROOM = 152;
+/** Widths of characters: of labels, and of the figures behind them. */
+const CHARACTER = 7.3;
+const FIGURE = 6.2;
 const HEIGHT_MIN = 140;
-const NARROW = 560;
+/** The part of the width that labels of one side may take. */
+const LABELS_MAX = 0.3;
+
+/** Room for the labels of one side. @param {Node[]} nodes @param {number} width */
+function roomOf(nodes, width) {
+  const longest = Math.max(...nodes.map((node) => node.label.length));
+  return Math.min(longest * CHARACTER + 8 * FIGURE + 14, width * LABELS_MAX);
+}
 
 /** @param {Node[]} nodes @param {Link[]} links @param {number} width */
 function layout(nodes, links, width) {
   const layers = new Map();
   for (const node of nodes) layers.set(node.layer, (layers.get(node.layer) ?? 0) + 1);
   const height = Math.max(HEIGHT_MIN, Math.max(...layers.values()) * NODE_ROOM + 16);
-  const room = width < NARROW ? Math.min(LABEL_ROOM, width * 0.27) : LABEL_ROOM;
-  const count = layers.size;
+  const last = Math.max(...layers.keys());
+  const [left, right] = [0, last].map((layer) => roomOf(nodes.filter((node) => node.layer === layer), width));
   const graph = sankey()
     .nodeId((/** @type {Node} */ node) => node.id)
-    .nodeAlign(count > 1 ? (/** @type {any} */ node, /** @type {number} */ depth) => Math.min(node.layer, depth - 1) : sankeyJustify)
+    .nodeAlign((/** @type {Node} */ node, /** @type {number} */ depth) => Math.min(node.layer, depth - 1))
     .nodeSort(null)
     .linkSort(null)
     .nodeWidth(NODE_WIDTH)
     .nodePadding(Math.max(7, NODE_ROOM - 8))
-    .extent([[room, 8], [Math.max(room + 40, width - room), height - 8]])({
+    .extent([[left, 8], [Math.max(left + 40, width - right), height - 8]])({
       nodes: nodes.map((node) => ({ ...node })),
       links: links.map((link) => ({ ...link })),
     });
-  return { graph, height, room, last: count - 1 };
+  return { graph, height, left, right, last };
 }
 
 /** As much of a text as fits. @param {string} text @param {number} room */
 function fit(text, room) {
-  const most = Math.max(4, Math.floor(room / 6.7));
+  const most = Math.max(4, Math.floor(room / CHARACTER));
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
@@ -60,7 +69,7 @@ export function Sankey({ nodes, links, label, format }) {
 
 /** @param {Node[]} nodes @param {Link[]} links @param {number} width @param {string} label @param {(value: number) => string} format */
 function drawing(nodes, links, width, label, format) {
-  const { graph, height, room, last } = layout(nodes, links, width);
+  const { graph, height, left, right, last } = layout(nodes, links, width);
   const path = sankeyLinkHorizontal();
   return html`<svg width=${width} height=${height} viewBox="0 0 ${width} ${height}" role="group" aria-label=${label}>
     ${graph.links.map((/** @type {any} */ link) => {
@@ -68,7 +77,7 @@ function drawing(nodes, links, width, label, format) {
         style=${{ stroke: link.colour ?? link.source.colour ?? "var(--c0)" }}><title>${link.title}</title></path>`;
       return link.href ? html`<a href=${link.href} aria-label=${link.title}>${band}</a>` : band;
     })}
-    ${graph.nodes.map((/** @type {any} */ node) => nodeOf(node, room, last, format))}
+    ${graph.nodes.map((/** @type {any} */ node) => nodeOf(node, node.layer === last ? right : left, last, format))}
   </svg>`;
 }
 
@@ -78,7 +87,7 @@ function nodeOf(node, room, last, format) {
   const isMiddle = node.layer > 0 && !isLast;
   const x = isLast || isMiddle ? node.x1 + 6 : node.x0 - 6;
   const figure = format(node.value);
-  const text = fit(node.label, isMiddle ? 110 : room - 8 - figure.length * 5.6);
+  const text = fit(node.label, isMiddle ? 110 : room - 12 - figure.length * FIGURE);
   const acts = node.act ? { role: "button", tabindex: 0, onClick: node.act, onKeyDown: onEnter(node.act) } : {};
   const title = `${node.title ?? node.label}: ${figure}${node.hint ? ` — ${node.hint}` : ""}`;
   return html`<g class=${node.act ? "node acts" : "node"} ...${acts} aria-label=${node.act ? title : undefined}>

@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 
 /** @returns {[{ current: any }, number]} */
 export function useWidth() {
-  const element = useRef(null);
+  const element = useRef(/** @type {any} */ (null));
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {
     const measure = () => element.current && setWidth(Math.floor(element.current.clientWidth));

@@ -5,7 +5,8 @@
  */
 import { html } from "../../vendor/preact.js";
 import { Sankey } from "../charts/sankey.js";
-import { exact, percent, short } from "../format.js";
+import { clock, exact, percent, short } from "../format.js";
+import { LOSSES, summed, useLosses } from "../losses.js";
 import { missing, useNode } from "../poll.js";
 import { amend, link } from "../router.js";
 import { literal } from "../sql.js";
@@ -35,6 +36,7 @@ function counters(node, kind, all, fates, isLately) {
 /** @param {{ params: Record<string, string> }} props */
 export function AccountPage({ params }) {
   const node = useNode();
+  const losses = useLosses(node);
   const isLately = params.of === "lately";
   const { status } = node;
   if (!status) return html`<div class="account"><h1>Account</h1><p class="nothing tall">Asking the node …</p></div>`;
@@ -50,21 +52,52 @@ export function AccountPage({ params }) {
       <div class="tools"><div class="switch" role="group" aria-label="Of which time">
         <button aria-pressed=${!isLately} onClick=${() => amend({ of: undefined })}>since the start</button>
         <button aria-pressed=${isLately} onClick=${() => amend({ of: "lately" })}>last minutes</button></div></div></header>
-    <section><h2>What was offered, and what became of it</h2>
+    ${exportersOf(losses)}
+    <section><h2>What arrived, and what became of it</h2>
       ${flowOf(sources, "offered", OF_SOURCES, ofSource)}
-      ${tableOf(sources, "offered", OF_SOURCES, ofSource, true)}</section>
+      ${tableOf(sources, "offered", OF_SOURCES, ofSource, "Source")}</section>
     <section><h2>What reached each query, and what became of it</h2>
       ${flowOf(queries.filter(({ values }) => values.delivered > 0), "delivered", OF_QUERIES, ofQuery)}
-      ${tableOf(queries, "delivered", OF_QUERIES, ofQuery, false)}</section>
+      ${tableOf(queries, "delivered", OF_QUERIES, ofQuery, "Query")}</section>
   </div>`;
 }
 
+/** What exporters sent, by their own numbers, in the windows that are kept. @param {import("../losses.js").LossWindow[] | null} losses */
+function exportersOf(losses) {
+  const title = "What exporters sent, and what became of it";
+  if (!losses) {
+    const sql = ofExporter("", null, "missing");
+    return html`<section><h2>${title}</h2><p class="nothing">What exporters lost on the way is told by their sequence numbers, which
+      the query ${LOSSES} of the starting set adds up; it does not run here. <a href=${link(["ask"], { sql })}>Ask it</a>.</p></section>`;
+  }
+  const rows = summed(losses).filter(({ exporter }) => exporter !== null);
+  if (rows.length === 0) return null;
+  const accounts = rows.map(({ source, exporter, unit, ...values }) =>
+    ({ name: String(exporter), source, unit, values: /** @type {Record<string, number>} */ (values) }));
+  const question = (/** @type {string} */ exporter, /** @type {string} */ fate) =>
+    ofExporter(accounts.find(({ name }) => name === exporter)?.source ?? "", exporter, fate);
+  return html`<section><h2>${title} <small>by their own numbers, from ${clock(losses[0].start)} to ${clock(losses[losses.length - 1].end)}</small></h2>
+    ${flowOf(accounts, "offered", OF_SOURCES, question)}
+    ${tableOf(accounts, "offered", OF_SOURCES, question, "Exporter")}</section>`;
+}
+
+/** @param {string} source @param {string | null} exporter @param {string} fate */
+function ofExporter(source, exporter, fate) {
+  const sum = fate === "missing" ? "undecodable + dropped + lost" : fate;
+  const which = exporter === null ? "exporter IS NOT NULL" : `source = ${literal(source)} AND exporter = ${literal(exporter)}`;
+  return `SELECT exporter, protocol, unit, sum(offered) AS all_offered, sum(${sum}) AS ${fate}
+FROM ledger
+WHERE ${which}
+GROUP BY exporter, protocol, unit, tumble('10 seconds')
+ORDER BY ${fate} DESC`;
+}
+
 /** The question that a band of a source leads to. @param {string} source @param {string} fate */
-const ofSource = (source, fate) => `SELECT source, exporter, protocol, unit, sum(offered) AS offered, sum(${fate}) AS ${fate}
+const ofSource = (source, fate) => `SELECT source, exporter, unit, sum(offered) AS all_offered, sum(${fate}) AS ${fate}
 FROM ledger
 WHERE query_name IS NULL AND source = ${literal(source)}
-GROUP BY source, exporter, protocol, unit, tumble('10 seconds')
-ORDER BY ${fate} DESC`.replace("sum(offered) AS offered, sum(offered) AS offered", "sum(offered) AS offered");
+GROUP BY source, exporter, unit, tumble('10 seconds')
+ORDER BY ${fate} DESC`;
 
 /** @param {string} query @param {string} fate */
 const ofQuery = (query, fate) => `SELECT query_name, sum(query_${fate}) AS ${fate}
@@ -90,10 +123,11 @@ function flowOf(accounts, whole, fates, question) {
   return html`<${Sankey} nodes=${nodes} links=${links} label="From ${whole} to ${fates.join(", ")}" format=${(/** @type {number} */ value) => short(value)} />`;
 }
 
-/** @param {Account[]} accounts @param {string} whole @param {string[]} fates @param {(name: string, fate: string) => string} question @param {boolean} hasMissing */
-function tableOf(accounts, whole, fates, question, hasMissing) {
+/** @param {Account[]} accounts @param {string} whole @param {string[]} fates @param {(name: string, fate: string) => string} question @param {string} what */
+function tableOf(accounts, whole, fates, question, what) {
+  const hasMissing = what !== "Query";
   return html`<div class="rows scroll" role="region" aria-label="Figures" tabindex="0"><table>
-    <thead><tr><th scope="col">${hasMissing ? "Source" : "Query"}</th><th scope="col" class="number">${whole}</th>
+    <thead><tr><th scope="col">${what}</th><th scope="col" class="number">${whole}</th>
       ${fates.map((fate) => html`<th scope="col" class="number" title=${FATES[fate].about}>${fate}</th>`)}
       ${hasMissing && html`<th scope="col" class="number">missing</th><th scope="col">unit</th>`}</tr></thead>
     <tbody>${accounts.map(({ name, values, unit }) => html`<tr>

@@ -145,8 +145,26 @@ async function previewEarly(sql, handlers, signal) {
 /** @param {{ params: Record<string, string> }} props */
 export function Ask({ params }) {
   const node = useNode();
-  const sql = params.sql ?? questionsFor(node.status?.sources ?? [])[0].sql;
-  const write = (/** @type {string} */ text) => amend({ sql: text, at: undefined, shape: undefined, y: undefined });
+  const asked = params.sql ?? questionsFor(node.status?.sources ?? [])[0].sql;
+  const [sql, setSql] = useState(asked);
+  const said = useRef(asked);
+  const write = (/** @type {string} */ text) => {
+    said.current = text;
+    setSql(text);
+    amend({ sql: text, at: undefined, shape: undefined, y: undefined });
+  };
+  useEffect(() => {
+    // Somebody went back, or followed a link.
+    if (asked !== said.current) {
+      said.current = asked;
+      setSql(asked);
+    }
+  }, [asked]);
+  useEffect(() => {
+    // Browsers refuse to change the address at every key.
+    const timer = setTimeout(() => sql !== said.current && write(sql), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [sql]);
   const { explained, problem } = useExplained(sql);
   const { run, start, stop } = usePreview();
   const begin = () => void start(sql);
@@ -158,7 +176,7 @@ export function Ask({ params }) {
     <h1 class="unseen">Ask</h1>
     <div class="panes">
       <section class="write" aria-label="Question">
-        <${Editor} text=${sql} onChange=${write} onRun=${begin} problem=${problem} />
+        <${Editor} text=${sql} onChange=${setSql} onRun=${begin} problem=${problem} />
         <p class="problem" role="alert">${problem && html`${problem.place
           && html`<b>Line ${problem.place.line}, column ${problem.place.column}:</b> `}${problem.message}`}</p>
         <${Parts} sql=${sql} write=${write} />

@@ -4,7 +4,8 @@
 import { html } from "../../vendor/preact.js";
 import { Spark } from "../charts/spark.js";
 import { cell, clock, duration, exact, percent, short, unitOf } from "../format.js";
-import { useLatest } from "../latest.js";
+import { useLatest, worstOf } from "../latest.js";
+import { useLosses } from "../losses.js";
 import { missing, rateNow, rates, useNode } from "../poll.js";
 import { questionsFor } from "../questions.js";
 import { Quality } from "../result.js";
@@ -19,16 +20,28 @@ import { measureOf, rolesOf } from "../shape.js";
 export function Now() {
   const node = useNode();
   const latest = useLatest(node.status?.queries ?? []);
-  const said = sentence(node);
+  const losses = useLosses(node);
+  const said = sentence(node, losses, worstOf(node.status?.queries ?? []));
   const sources = node.status?.sources ?? [];
-  const silent = node.status ? sources.filter((source) => isSilent(node, source) || source.state !== "open") : [];
+  const silent = sources.filter((source) => isSilent(node, source) || source.state !== "open");
+  const head = html`<header class="said-first"><h1 class="sentence ${said.tone}"><i aria-hidden="true"></i><span>${said.text}</span></h1>
+    <p class=${said.tone}>${said.missed || (node.status ? standing(node.status.queries) : "")}</p></header>`;
+  // All at once, so that nothing moves.
+  if (!node.status) return html`<div class="now">${head}</div>`;
   return html`<div class="now">
-    <h1 class="sentence ${said.tone}"><i aria-hidden="true"></i><span>${said.text}${said.missed && html` <em>${said.missed}</em>`}</span></h1>
+    ${head}
     ${silent.length > 0 && silent.length === sources.length && html`<${Silence} sources=${silent} />`}
     <section><h2>Sources</h2>${sourcesOf(node, sources)}</section>
     <section><h2>Ask</h2>${questionsOf(sources)}</section>
-    <section><h2>Queries <small>${node.status ? node.status.queries.length : ""}</small></h2>${queriesOf(node, latest)}</section>
+    <section><h2>Queries <small>${node.status.queries.length}</small></h2>${queriesOf(node, node.status, latest)}</section>
   </div>`;
+}
+
+/** @param {Query[]} queries */
+function standing(queries) {
+  const counts = ["running", "waiting", "failed"].map((state) => [queries.filter((query) => query.state === state).length, state]);
+  const said = counts.filter(([count]) => count).map(([count, state]) => `${count} ${state}`);
+  return said.length ? `Queries: ${said.join(", ")}.` : "No query runs.";
 }
 
 /** @param {{ sources: Source[] }} props */
@@ -41,7 +54,6 @@ function Silence({ sources }) {
 
 /** @param {Node} node @param {Source[]} sources */
 function sourcesOf(node, sources) {
-  if (!node.status) return html`<div class="waiting rows"></div>`;
   return html`<div class="rows scroll" role="region" aria-label="Sources" tabindex="0"><table class="sources">
     <thead><tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" class="number">Now</th>
       <th scope="col">Two minutes</th><th scope="col" class="number">Offered</th><th scope="col" class="number">Delivered</th>
@@ -77,12 +89,11 @@ export const stateOf = (state, reason) =>
 const questionsOf = (sources) => html`<ul class="questions">${questionsFor(sources).map(({ title, about, sql }) =>
   html`<li><a href=${link(["ask"], { sql })}><b>${title}</b><span>${about}</span></a></li>`)}</ul>`;
 
-/** @param {Node} node @param {(name: string) => import("../latest.js").Latest | undefined} latest */
-function queriesOf(node, latest) {
-  if (!node.status) return html`<div class="waiting rows tall"></div>`;
-  const { queries } = node.status;
+/** @param {Node} node @param {import("../poll.js").Status} status @param {(name: string) => import("../latest.js").Latest | undefined} latest */
+function queriesOf(node, status, latest) {
+  const { queries } = status;
   if (queries.length === 0) return html`<p class="nothing">No query runs. Ask a question, and keep it.</p>`;
-  const now = Date.parse(node.status.now);
+  const now = Date.parse(status.now);
   return html`<div class="rows scroll" role="region" aria-label="Queries" tabindex="0"><table class="queries">
     <thead><tr><th scope="col">Query</th><th scope="col">Last value</th><th scope="col">Window ended</th>
       <th scope="col">Seen</th><th scope="col">State</th><th scope="col" class="number">Rows</th></tr></thead>
@@ -100,8 +111,8 @@ function queryOf(node, query, latest, now) {
     <td class="last">${latest && window ? valueOf(query, latest.schema, window) : html`<span class="quiet">–</span>`}</td>
     <td>${ended === null ? html`<span class="quiet">no window yet</span>`
       : html`<span title=${query.last_window_end}>${duration((now - ended) / 1000)} ago</span>`}</td>
-    <td>${window && window.window_start !== null && html`<${Quality} window=${window} />`}</td>
-    <td>${stateOf(query.state)}${query.reason && html`<small class="reason">${query.reason}</small>`}</td>
+    <td>${window && window.window_start !== null && html`<${Quality} window=${window} isShort=${true} />`}</td>
+    <td>${stateOf(query.state)}${query.reason && html`<small class="reason" title=${query.reason}>${query.reason}</small>`}</td>
     <td class="number"><b>${short(rate)}</b><small>/s</small></td>
   </tr>`;
 }

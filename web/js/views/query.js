@@ -15,7 +15,10 @@ import { stateOf } from "./now.js";
 
 /** @typedef {import("../poll.js").Query} Query */
 
+/** Windows that are asked for, fewer where they have many rows. */
 const WINDOWS_MAX = 120;
+const WINDOWS_MIN = 3;
+const ROWS_MAX = 20_000;
 
 /** The windows of a query, as they come. @param {string} name @param {string | undefined} since Another one where it was replaced. */
 function useWindows(name, since) {
@@ -24,15 +27,18 @@ function useWindows(name, since) {
   const [schema, setSchema] = useState(/** @type {import("../api.js").Column[] | null} */ (null));
   const [link, setLink] = useState({ state: "asking", again: 0, lost: 0 });
   const [problem, setProblem] = useState(/** @type {Problem | null} */ (null));
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    if (problem?.status !== 0) return undefined;
+    const timer = setTimeout(() => setTries((number) => number + 1), 2000);
+    return () => clearTimeout(timer);
+  }, [problem]);
   useEffect(() => {
     windows.current = new Windows(WINDOWS_MAX);
     setSchema(null);
     setProblem(null);
+    if (since === undefined) return undefined;
     const gone = new AbortController();
-    const refresh = () => ask("GET", `${pathOf(name)}/results?windows=0`, { signal: gone.signal })
-      .then((answer) => setSchema(answer.schema))
-      .catch((error) => gone.signal.aborted || error.status === 0 || setProblem(error));
-    void refresh();
     let frame = 0;
     const draw = () => {
       frame ||= requestAnimationFrame(() => {
@@ -40,24 +46,29 @@ function useWindows(name, since) {
         redraw((number) => number + 1);
       });
     };
-    const stop = watch(name, {
-      kept: WINDOWS_MAX,
-      onWindow: (window) => {
-        windows.current.put(window);
-        draw();
-      },
-      onState: (state, again) => {
-        setLink((before) => ({ ...before, state, again }));
-        void refresh();
-      },
-      onLost: (results) => setLink((before) => ({ ...before, lost: before.lost + results })),
-    });
+    let stop = () => {};
+    const begin = (/** @type {number} */ kept) => {
+      stop = watch(name, {
+        kept,
+        onWindow: (window) => {
+          windows.current.put(window);
+          draw();
+        },
+        onState: (state, again) => setLink((before) => ({ ...before, state, again })),
+        onLost: (results) => setLink((before) => ({ ...before, lost: before.lost + results })),
+      });
+    };
+    ask("GET", `${pathOf(name)}/results?windows=1`, { signal: gone.signal }).then((answer) => {
+      setSchema(answer.schema);
+      const rows = answer.windows.at(-1)?.rows.length ?? 0;
+      begin(Math.max(WINDOWS_MIN, Math.min(WINDOWS_MAX, Math.floor(ROWS_MAX / Math.max(1, rows)))));
+    }).catch((error) => gone.signal.aborted || setProblem(error));
     return () => {
       gone.abort();
       stop();
       cancelAnimationFrame(frame);
     };
-  }, [name, since]);
+  }, [name, since, tries]);
   return { windows: windows.current, schema, link, problem };
 }
 
@@ -77,7 +88,7 @@ export function QueryPage({ name, params }) {
   };
   return html`<div class="query">
     ${query ? headOf(node, query) : html`<h1>${name}</h1>`}
-    ${stream.state === "lost" && html`<p class="lost" role="alert">Connection lost, trying again. What is below is what came before.</p>`}
+    ${(stream.state === "lost" || problem) && html`<p class="lost" role="alert">Connection lost, trying again. What is below is what came before.</p>`}
     ${stream.lost > 0 && html`<p class="lost">${exact(stream.lost)} results were too fast for this page.</p>`}
     ${query?.reason && html`<p class=${query.state === "failed" ? "lost" : "reason"} role="status">${query.reason}</p>`}
     ${schema && (list.length > 0 || windows.loose.length > 0)
