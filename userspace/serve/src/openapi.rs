@@ -225,6 +225,7 @@ mod tests {
             ("post", "/api/v1/explain", json!({ "sql": SQL, "options": { "early": null } }), 200),
             ("get", "/api/v1/queries/%FF", Value::Null, 404),
             ("get", "/api/v1/queries/a/results?windows=4294967296", Value::Null, 400),
+            ("get", "/api/v1/schema", Value::Null, 200),
             ("get", "/api/v1/sources", Value::Null, 200),
             ("get", "/api/v1/ledger", Value::Null, 200),
             ("get", "/api/v1/lookups", Value::Null, 200),
