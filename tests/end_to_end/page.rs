@@ -21,7 +21,8 @@ fn is_there(program: &str) -> bool {
 
 /// What is missing here, if anything is.
 fn prepared() -> Result<PathBuf, String> {
-    let missing = |what: &str| format!("{what} is not installed (`cargo xtask setup --for test` installs it)");
+    let missing =
+        |what: &str| format!("{what} is not installed (`cargo xtask setup --for test` installs it)");
     for program in ["chromium", "node"] {
         if !is_there(program) {
             return Err(missing(program));

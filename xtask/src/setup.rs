@@ -89,7 +89,9 @@ pub(crate) fn try_for(purpose: Purpose) {
         // One of them may be had without the others.
         Purpose::Test => FOR_TESTS
             .iter()
-            .fold(install(&missing_packages(purpose)), |outcome, python| outcome.and(python.install().map(drop)))
+            .fold(install(&missing_packages(purpose)), |outcome, python| {
+                outcome.and(python.install().map(drop))
+            })
             .and(install_browser_driver()),
         _ => install(&missing_packages(purpose)),
     };

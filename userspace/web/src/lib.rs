@@ -29,7 +29,9 @@ impl Asset {
     #[must_use]
     pub fn octets(&self) -> Vec<u8> {
         let mut octets = vec![];
-        GzDecoder::new(self.gzip).read_to_end(&mut octets).expect("invariant: the file was gzipped as a whole");
+        GzDecoder::new(self.gzip)
+            .read_to_end(&mut octets)
+            .expect("invariant: the file was gzipped as a whole");
         octets
     }
 }
