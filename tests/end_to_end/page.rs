@@ -62,13 +62,13 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     let plan = faulty(plan, Faults { lose_percent: 2, ..Faults::default() });
     let load = Load { plan, exporters: 2, datagrams: 300, datagrams_a_nap: 1 };
     let is_over = AtomicBool::new(false);
+    let arguments = [busy.url(), idle.url(), screenshots.to_str().unwrap()];
     thread::scope(|scope| {
         let sending = scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 load.send(port);
             }
         });
-        let arguments = [busy.url(), idle.url(), screenshots.to_str().unwrap()];
         let browsing = scope.spawn(|| run(&driver, "page.mjs", &arguments));
         let outcome = browsing.join();
         is_over.store(true, Ordering::Relaxed);
