@@ -188,6 +188,35 @@ fn psql_finds_its_way() {
     );
     assert!(psql(port, "SELECT version()").starts_with("PostgreSQL 16"));
     assert_eq!(psql(port, "SHOW timezone"), "UTC");
+    // What is held stays behind its transaction, and may be asked behind its end.
+    let held = "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT records FROM by_second; COMMIT; FETCH ALL FROM c; FETCH ALL FROM c; CLOSE c; SELECT 'and on'";
+    assert_eq!(psql(port, held).lines().last(), Some("and on"));
+}
+
+#[test]
+fn what_is_set_holds_as_long_as_it_should() {
+    if !has_psql() {
+        return;
+    }
+    let (_node, port, _) = started("127.0.0.1:0", &[]);
+    let begun = target(port, "options='-c statement_timeout=7s'");
+    let timeout = |before: &str| {
+        let (is_fine, said) = run_psql(&begun, &["--command", &format!("{before} SHOW statement_timeout")]);
+        assert!(is_fine, "{before} {said}");
+        said.lines().last().unwrap_or_default().to_owned()
+    };
+    for (before, expected) in [
+        ("", "7s"),
+        ("SET statement_timeout = '5s'; RESET application_name; DISCARD PLANS;", "5s"),
+        ("SET statement_timeout = '5s'; RESET statement_timeout;", "1min"),
+        ("BEGIN; SET LOCAL statement_timeout = '5s';", "5s"),
+        ("BEGIN; SET LOCAL statement_timeout = '5s'; COMMIT;", "7s"),
+    ] {
+        assert_eq!(timeout(before), expected, "{before}");
+    }
+    let wrong = target(port, "options='-c statement_timeout=soon'");
+    let (is_fine, said) = run_psql(&wrong, &["--command", "SELECT 1"]);
+    assert!(!is_fine && said.contains("write milliseconds"), "{said}");
 }
 
 #[test]

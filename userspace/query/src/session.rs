@@ -8,7 +8,7 @@ use crate::casts::NamedCast;
 use crate::catalog::{CATALOG, SCHEMA, catalogs};
 use crate::elements::ELEMENT_FUNCTIONS;
 use crate::expressions::Expressions;
-use crate::functions::{aggregate_functions, scalar_functions};
+use crate::functions::{aggregate_functions, bounded_functions, scalar_functions};
 use crate::simplify::Simplify;
 use crate::standing::StandingLookups;
 use crate::window_functions::window_functions;
@@ -128,8 +128,10 @@ fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 /// DataFusion's functions that a query may call. Its own list is that of the features which any crate of the build
 /// switches on, and what a query may say must not depend on who else is built.
 fn datafusions_scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    [core::functions(), datetime::functions(), regex::functions(), unicode::functions(), string::functions()]
-        .concat()
+    // Of two that are called alike the last one counts.
+    let bounded = bounded_functions().into_iter().map(Arc::new).collect();
+    let own = [core::functions(), datetime::functions(), regex::functions(), unicode::functions()];
+    [own.concat(), string::functions(), bounded].concat()
 }
 
 fn register_functions(state: &mut SessionState, tables: &Arc<Tables>) {

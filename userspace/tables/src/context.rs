@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 use tapline_lookup::Tables;
+use tapline_query::functions::bounded_functions;
 
 /// The one catalog, which clients call a database.
 pub const CATALOG: &str = "tapline";
@@ -19,6 +20,9 @@ pub const SCHEMA: &str = "public";
 
 /// Octets that all statements of a node together may hold while they run.
 pub(crate) const MEMORY_OCTETS_MAX: usize = 256 << 20;
+
+/// Functions that make lists as long as they are told. As tables, series are there.
+const ENDLESS: [&str; 4] = ["array_repeat", "array_resize", "generate_series", "range"];
 
 /// Rows at a time.
 const BATCH_ROWS: usize = 4096;
@@ -50,7 +54,9 @@ pub(crate) fn session(place: &Place, lists_itself: bool) -> Result<SessionContex
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::clone(tables) as Arc<dyn SchemaProvider>)?;
     let _ = context.register_catalog(CATALOG, Arc::new(catalog));
-    functions(lookups).into_iter().for_each(|function| context.register_udf(function));
+    ENDLESS.iter().for_each(|name| context.deregister_udf(name));
+    let functions = bounded_functions().into_iter().chain(functions(lookups));
+    functions.for_each(|function| context.register_udf(function));
     aggregates().for_each(|function| context.register_udaf(function));
     Ok(context)
 }

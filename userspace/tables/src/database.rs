@@ -201,12 +201,27 @@ mod tests {
         assert!(wrong("SELEC 1").1.is_some());
         let many = vec!["generate_series(1, 2)"; 100].join(", ");
         assert!(wrong(&format!("SELECT 1 FROM {many}")).0.contains("more than 64 times"));
+        assert_eq!(wrong("SELECT array_repeat(1, 1000000000000)").0, "there is no function 'array_repeat'");
     }
 
     #[test]
     fn a_stream_is_no_table() {
         for sql in ["SELECT src_ip FROM packets", "EXPLAIN SELECT count(*) FROM packets"] {
             assert!(matches!(refused(sql), AskError::Stream("packets")), "{sql}");
+        }
+    }
+
+    #[test]
+    fn texts_are_limited_in_size() {
+        let rows = |sql: &str| empty().rows(sql, &LIMITS, &|| true);
+        assert_eq!(rows("SELECT repeat('ab', 3), lpad('a', 5, 'x')").unwrap().left_out, 0);
+        for long in [
+            "repeat(arrow_cast('x', 'LargeUtf8'), 10000000000000)",
+            "repeat('x', 2000000000)",
+            "rpad('x', 2000000000, 'y')",
+        ] {
+            let refused = rows(&format!("SELECT {long}")).unwrap_err();
+            assert!(matches!(&refused, AskError::Failed(said) if said.contains("256 MiB")), "{refused:?}");
         }
     }
 

@@ -8,6 +8,7 @@ mod aggregate;
 mod approx_distinct;
 mod argument;
 mod array_element;
+mod bounded;
 mod buckets;
 mod cidr;
 mod ddsketch;
@@ -63,6 +64,12 @@ pub fn scalar_functions(tables: &Arc<Tables>) -> Vec<ScalarUDF> {
         service::Service::new().into(),
         text::Written::text().into(),
     ]
+}
+
+/// `lpad`, `repeat`, `replace` and `rpad` as DataFusion has them, up to a size.
+#[must_use]
+pub fn bounded_functions() -> Vec<ScalarUDF> {
+    bounded::Bounded::all().into()
 }
 
 /// The function that a call in which no column is named calls instead, so that it is not computed once and for all; of
