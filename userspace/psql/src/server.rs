@@ -25,8 +25,9 @@ const CONNECTIONS_MAX: usize = 64;
 const TOLD_MAX: usize = 64;
 /// How long a client may take until it has shown who it is.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
-/// Threads for connections, and as many for statements over tables; beside each of them, threads for what may wait.
+/// Threads for connections, and for statements over tables; beside them, threads for what may wait.
 const THREADS: usize = 2;
+const WORKERS: usize = 4;
 const WAITING_MAX: usize = 8;
 /// Octets of a thread's stack: what a plan walks is as deep as its statement is long.
 const STACK_OCTETS: usize = 16 << 20;
@@ -65,7 +66,8 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let bound = listener.local_addr().map_err(said)?;
-        let (connections, workers) = (runtime("psql").map_err(said)?, runtime("psql-work").map_err(said)?);
+        let connections = runtime("psql", THREADS).map_err(said)?;
+        let workers = runtime("psql-work", WORKERS).map_err(said)?;
         let node = Node::new(catalog, database, workers.handle().clone());
         let node = node.map_err(|error| format!("psql cannot start: {error}"))?;
         let (end, ended) = oneshot::channel();
@@ -97,9 +99,9 @@ impl Drop for Server {
     }
 }
 
-fn runtime(name: &str) -> io::Result<Runtime> {
+fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     let mut builder = runtime::Builder::new_multi_thread();
-    builder.enable_all().worker_threads(THREADS).max_blocking_threads(WAITING_MAX);
+    builder.enable_all().worker_threads(threads).max_blocking_threads(WAITING_MAX);
     builder.thread_stack_size(STACK_OCTETS).thread_name(name).build()
 }
 

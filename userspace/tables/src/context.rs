@@ -12,6 +12,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 use tapline_lookup::Tables;
 use tapline_query::functions::bounded_functions;
+use tapline_record::stream::TIME_ZONE;
 
 /// The one catalog, which clients call a database.
 pub const CATALOG: &str = "tapline";
@@ -70,5 +71,7 @@ fn options(threads: usize) -> SessionConfig {
     config.options_mut().sql_parser.collect_spans = true;
     // As for windows that are asked live.
     config.options_mut().sql_parser.default_null_ordering = "nulls_last".to_owned();
+    // What has no time zone is of the client's, for most clients.
+    config.options_mut().execution.time_zone = Some(TIME_ZONE.to_owned());
     config
 }

@@ -212,6 +212,13 @@ mod tests {
     }
 
     #[test]
+    fn now_is_of_a_time_zone() {
+        let rows = empty().rows("SELECT now() AS now", &LIMITS, &|| true).unwrap();
+        let kind = rows.schema.field(0).data_type().to_string();
+        assert!(kind.contains("UTC"), "{kind}");
+    }
+
+    #[test]
     fn texts_are_limited_in_size() {
         let rows = |sql: &str| empty().rows(sql, &LIMITS, &|| true);
         assert_eq!(rows("SELECT repeat('ab', 3), lpad('a', 5, 'x')").unwrap().left_out, 0);

@@ -55,15 +55,15 @@ impl OnText {
             let given = self.function.return_field_from_args(args)?;
             Ok((fields, given))
         };
-        let as_they_are = taken(fields.to_vec());
+        if let Ok(as_they_are) = taken(fields.to_vec()) {
+            return Ok(as_they_are);
+        }
         let with_addresses = |kind: &DataType| -> Vec<FieldRef> {
             let pairs = fields.iter().zip(literals);
             pairs.map(|(field, literal)| as_address(field, literal.is_some(), kind)).collect()
         };
-        as_they_are.or_else(|refused| {
-            let of_ip = taken(with_addresses(&IP));
-            of_ip.or_else(|_| taken(with_addresses(&MAC))).map_err(|_| refused)
-        })
+        // What is refused of addresses says what is wrong with the others.
+        taken(with_addresses(&IP)).or_else(|refused| taken(with_addresses(&MAC)).map_err(|_| refused))
     }
 }
 
