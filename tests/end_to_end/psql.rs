@@ -208,7 +208,7 @@ fn what_is_set_holds_as_long_as_it_should() {
     for (before, expected) in [
         ("", "7s"),
         ("SET statement_timeout = '5s'; RESET application_name; DISCARD PLANS;", "5s"),
-        ("SET statement_timeout = '5s'; RESET statement_timeout;", "1min"),
+        ("SET statement_timeout = '5s'; RESET statement_timeout;", "7s"),
         ("BEGIN; SET LOCAL statement_timeout = '5s';", "5s"),
         ("BEGIN; SET LOCAL statement_timeout = '5s'; COMMIT;", "7s"),
     ] {

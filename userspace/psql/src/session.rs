@@ -338,11 +338,11 @@ impl<'a> Session<'a> {
                 "SET"
             }
             Work::Reset => {
-                self.settings = Settings::default();
+                self.settings.reset();
                 "RESET"
             }
             Work::DiscardAll => {
-                self.settings = Settings::default();
+                self.settings.reset();
                 self.statements.clear();
                 self.portals.clear();
                 "DISCARD ALL"

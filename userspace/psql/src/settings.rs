@@ -82,7 +82,9 @@ pub(crate) fn default_of(name: &str) -> Option<&'static str> {
 /// What a connection has set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    /// Until it is set otherwise.
+    /// By what it began with.
+    begun: HashMap<String, String>,
+    /// Since then, in the place of it.
     set: HashMap<String, String>,
     /// Until the end of the transaction, in the place of it.
     local: HashMap<String, String>,
@@ -100,11 +102,11 @@ impl Settings {
                 "user" | "database" | "replication" => {}
                 "options" => {
                     for (name, value) in options(value) {
-                        settings.set(&name, &value)?;
+                        keep(&mut settings.begun, &name, &value)?;
                     }
                 }
                 name if name.starts_with("_pq_.") => {}
-                name => settings.set(name, value)?,
+                name => keep(&mut settings.begun, name, value)?,
             }
         }
         Ok(settings)
@@ -127,6 +129,12 @@ impl Settings {
         keep(&mut self.local, name, value)
     }
 
+    /// Forgets what was set since the connection began.
+    pub(crate) fn reset(&mut self) {
+        self.set.clear();
+        self.local.clear();
+    }
+
     /// Forgets what was set for a transaction.
     pub(crate) fn end_transaction(&mut self) {
         self.local.clear();
@@ -144,7 +152,8 @@ impl Settings {
     }
 
     fn own(&self, name: &str) -> Option<&str> {
-        self.local.get(name).or_else(|| self.set.get(name)).map(String::as_str)
+        let all = [&self.local, &self.set, &self.begun];
+        all.into_iter().find_map(|settings| settings.get(name)).map(String::as_str)
     }
 }
 
@@ -266,5 +275,9 @@ mod tests {
         let told = told.map(|name| settings.get(name));
         assert_eq!(told, [Some("x"), Some("ISO"), Some("3"), Some("UTF8"), None]);
         assert!(Settings::of(&[said("statement_timeout", "soon")]).is_err());
+        let mut other = settings;
+        other.set("statement_timeout", "1s").unwrap();
+        other.reset();
+        assert_eq!(other.get("statement_timeout"), Some("7s"));
     }
 }
