@@ -146,7 +146,8 @@ export function filtered(sql, column, value, isExcluded) {
   const expression = item?.text ?? (outer && /\*/.test(textOf(sql, outer.clauses.select)) ? column : null);
   if (!expression || AGGREGATE.test(expression)) return null;
   if (value === null) return withCondition(sql, outer, `${expression} IS ${isExcluded ? "NOT " : ""}NULL`);
-  return withCondition(sql, outer, `${expression} ${isExcluded ? "<>" : "="} ${literal(value)}`);
+  // A key that is absent is another one, which `<>` would leave out as well.
+  return withCondition(sql, outer, `${expression} ${isExcluded ? "IS DISTINCT FROM" : "="} ${literal(value)}`);
 }
 
 /** @param {string} sql @param {Range | undefined} range */

@@ -7,7 +7,9 @@ import { cell, percent, short } from "./format.js";
 /** @typedef {import("./api.js").Column} Column */
 /** @typedef {{ row: Record<string, any>, before: number | null, isFolded: boolean }} Line */
 
-const ROWS_FIRST = 200;
+const ROWS_FIRST = 50;
+/** With more columns than these, a table is as wide as the page. */
+const FEW = 4;
 
 /** @param {any} a @param {any} b */
 function compare(a, b) {
@@ -31,10 +33,12 @@ function sorted(lines, order) {
 
 /**
  * @param {{ columns: Column[], keys: Column[], measure: Column | null, lines: Line[], hasBefore: boolean,
- *   label: string, onKey?: (column: Column, value: any, isExcluded: boolean) => void }} props
+ *   isOrdered: boolean, label: string, onKey?: (column: Column, value: any, isExcluded: boolean) => void }} props
  */
-export function Table({ columns, keys, measure, lines, hasBefore, label, onKey }) {
-  const [order, setOrder] = useState(/** @type {{ name: string, isDown: boolean } | null} */ (null));
+export function Table({ columns, keys, measure, lines, hasBefore, isOrdered, label, onKey }) {
+  const [asked, setOrder] = useState(/** @type {{ name: string, isDown: boolean } | null} */ (null));
+  // What the SQL puts in no order comes in any.
+  const order = asked ?? (isOrdered || !measure ? null : { name: measure.name, isDown: true });
   const [most, setMost] = useState(ROWS_FIRST);
   const names = new Set(keys.map((key) => key.name));
   const all = sorted(lines, order);
@@ -47,7 +51,7 @@ export function Table({ columns, keys, measure, lines, hasBefore, label, onKey }
       <button onClick=${() => sort(name, isNumber)}>${text}<i aria-hidden="true">${direction ? (order?.isDown ? "↓" : "↑") : ""}</i></button></th>`;
   };
   return html`<div class="rows scroll" role="region" aria-label=${label} tabindex="0">
-    <table>
+    <table class=${columns.length <= FEW ? "few" : ""}>
       <thead><tr>${columns.map((column) => head(column.name, column.name, isNumber(column) && !names.has(column.name)))}
         ${hasBefore && head("\0before", "previous", true)}${hasBefore && html`<th scope="col" class="number">change</th>`}</tr></thead>
       <tbody>${all.slice(0, most).map((line) => rowOf(line, columns, names, measure, max, hasBefore, onKey))}</tbody>

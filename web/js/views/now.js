@@ -8,7 +8,7 @@ import { useLatest, worstOf } from "../latest.js";
 import { useLosses } from "../losses.js";
 import { missing, rateNow, rates, useNode } from "../poll.js";
 import { questionsFor } from "../questions.js";
-import { Quality } from "../result.js";
+import { Quality, stateOf } from "../quality.js";
 import { link } from "../router.js";
 import { isSilent, missingPart, rateOf, sentence, whyNothing } from "../sentence.js";
 import { measureOf, rolesOf } from "../shape.js";
@@ -80,10 +80,6 @@ function sourceOf(node, source) {
     <td class="number"><a class=${part > 0 ? "bad" : ""} href=${link(["account"])}>${source.offered ? percent(part) : "–"}</a></td>
   </tr>`;
 }
-
-/** @param {string} state @param {string | undefined} [reason] */
-export const stateOf = (state, reason) =>
-  html`<span class="state ${state}" title=${reason}><i aria-hidden="true"></i>${state}</span>`;
 
 /** @param {Source[]} sources */
 const questionsOf = (sources) => html`<ul class="questions">${questionsFor(sources).map(({ title, about, sql }) =>
