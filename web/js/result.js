@@ -13,7 +13,7 @@ import { Quality } from "./quality.js";
 import {
   FLOW_MAX, MATRIX_MAX, SHAPES, STACK_MAX, greatest, keyText, measureOf, rolesOf, shapesOf, stacked,
 } from "./shape.js";
-import { orderedBy } from "./sql.js";
+import { isLimited, orderedBy } from "./sql.js";
 import { Table, csv, save } from "./table.js";
 import { isComplete, isHollow } from "./windows.js";
 
@@ -128,7 +128,7 @@ function Lines({ name, windows, measure, chosen, params, amend, format, scale })
 }
 
 /** @param {View} view */
-function Stacks({ name, windows, roles, measure, chosen, amend, format, scale, onKey }) {
+function Stacks({ name, sql, windows, roles, measure, chosen, amend, format, scale, onKey }) {
   const [hover, setHover] = useState(/** @type {string | null} */ (null));
   if (!measure) return null;
   const { series, others, at } = stacked(windows, roles.keys, measure.name, STACK_MAX);
@@ -162,6 +162,7 @@ function Stacks({ name, windows, roles, measure, chosen, amend, format, scale, o
         <b>${figure(series.length)}</b></li>`}
       ${at.some(({ folded }) => folded > 0) && html`<li><i class="folded"></i><span>beyond the cap</span>
         <b>${figure(series.length + 1)}</b></li>`}
+      ${isLimited(sql) && html`<li class="quiet">What LIMIT cuts off is not here.</li>`}
     </ol>
   </div>`;
 }

@@ -129,6 +129,9 @@ export function orderedBy(sql) {
   return first?.text.replace(/\s+(asc|desc|nulls\s+\w+)\b/gi, "").trim() ?? null;
 }
 
+/** Whether the result is cut off, so that there is more than it has. @param {string} sql */
+export const isLimited = (sql) => blocks(sql)[0]?.clauses.limit !== undefined;
+
 /** @param {any} value */
 export function literal(value) {
   if (typeof value === "number" || typeof value === "boolean") return String(value);

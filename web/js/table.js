@@ -2,7 +2,7 @@
  * The rows of a window: sorted by a click on a head, and each key a button that asks for it alone, or for all but it.
  */
 import { html, useState } from "../vendor/preact.js";
-import { cell, percent, short } from "./format.js";
+import { cell, short } from "./format.js";
 
 /** @typedef {import("./api.js").Column} Column */
 /** @typedef {{ row: Record<string, any>, before: number | null, isFolded: boolean }} Line */
@@ -50,8 +50,8 @@ export function Table({ columns, keys, measure, lines, hasBefore, isOrdered, lab
     return html`<th scope="col" class=${isNumber ? "number" : ""} aria-sort=${direction}>
       <button onClick=${() => sort(name, isNumber)}>${text}<i aria-hidden="true">${direction ? (order?.isDown ? "↓" : "↑") : ""}</i></button></th>`;
   };
-  return html`<div class="rows scroll" role="region" aria-label=${label} tabindex="0">
-    <table class=${columns.length <= FEW ? "few" : ""}>
+  return html`<div class="rows scroll ${columns.length <= FEW ? "few" : ""}" role="region" aria-label=${label} tabindex="0">
+    <table>
       <thead><tr>${columns.map((column) => head(column.name, column.name, isNumber(column) && !names.has(column.name)))}
         ${hasBefore && head("\0before", "previous", true)}${hasBefore && html`<th scope="col" class="number">change</th>`}</tr></thead>
       <tbody>${all.slice(0, most).map((line) => rowOf(line, columns, names, measure, max, hasBefore, onKey))}</tbody>
@@ -102,7 +102,9 @@ function changeOf(now, before) {
   if (before === 0) return now === 0 ? "=" : "new";
   const part = (now - before) / before;
   if (Math.abs(part) >= 10) return `×${short(now / before)}`;
-  return part === 0 ? "=" : `${part > 0 ? "+" : "−"}${percent(Math.abs(part)).replace(/^100/, "100")}`;
+  const hundredths = Math.abs(part) * 100;
+  if (part === 0) return "=";
+  return `${part > 0 ? "+" : "−"}${hundredths < 10 ? hundredths.toFixed(1) : Math.round(hundredths)}\u202f%`;
 }
 
 /** Rows as CSV, by RFC 4180. @param {string[]} names @param {Record<string, any>[]} rows */

@@ -88,7 +88,8 @@ mod tests {
             [("gzip, deflate, br", true), ("br;q=1, gzip;q=0.5", true), ("gzip;q=0", false), ("br", false)]
         {
             let answer = get(&[(header::ACCEPT_ENCODING, coding)]);
-            let is_gzip = answer.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
+            let is_gzip =
+                answer.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
             assert_eq!(is_gzip, is_taken, "{coding}");
             assert_eq!(octets(answer).starts_with(&[0x1f, 0x8b]), is_taken, "{coding}");
         }

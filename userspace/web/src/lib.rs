@@ -29,7 +29,9 @@ impl Asset {
     #[must_use]
     pub fn octets(&self) -> Vec<u8> {
         let mut octets = vec![];
-        GzDecoder::new(self.gzip).read_to_end(&mut octets).expect("invariant: the file was gzipped as a whole");
+        GzDecoder::new(self.gzip)
+            .read_to_end(&mut octets)
+            .expect("invariant: the file was gzipped as a whole");
         octets
     }
 }
@@ -89,7 +91,10 @@ mod tests {
         for place in 0.. {
             let Some(path) = found.get(place).cloned() else { break };
             assert!(asset(&path).is_some(), "there is no {path}");
-            assert!(page.contains(&format!("\"{path}\"")), "name {path} in web/index.html, as `modulepreload`");
+            assert!(
+                page.contains(&format!("\"{path}\"")),
+                "name {path} in web/index.html, as `modulepreload`"
+            );
             let new = if path.starts_with("/js/") { imports(&path) } else { vec![] };
             found.extend(new.into_iter().filter(|path| !found.contains(path)).collect::<Vec<_>>());
         }
@@ -99,7 +104,8 @@ mod tests {
     #[test]
     fn every_module_that_is_imported_is_there() {
         for (path, _) in ASSETS.iter().filter(|(path, _)| path.starts_with("/js/")) {
-            let missing: Vec<String> = imports(path).into_iter().filter(|path| asset(path).is_none()).collect();
+            let missing: Vec<String> =
+                imports(path).into_iter().filter(|path| asset(path).is_none()).collect();
             assert_eq!(missing, [""; 0], "{path}");
         }
     }

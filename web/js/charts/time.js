@@ -106,12 +106,18 @@ function paintLines(plot, columns, chosen) {
   const ratio = devicePixelRatio;
   const all = spans(columns);
   const lines = hatches(context, colour("--strong"));
-  const { top, height } = plot.bbox;
-  columns.forEach(({ slot }, number) => {
+  const bottom = plot.valToPos(0, "y", true);
+  columns.forEach(({ slot, parts }, number) => {
     const [left, right] = all[number].map((at) => plot.valToPos(at, "x", true));
+    const top = plot.valToPos(parts[0]?.value ?? 0, "y", true);
+    const box = /** @type {const} */ ([left, top, right - left, bottom - top]);
+    context.globalAlpha = 0.12;
+    context.fillStyle = resolved(parts[0]?.colour ?? "var(--c0)");
+    if (!isHollow(slot)) context.fillRect(...box);
+    context.globalAlpha = 1;
     if (!isComplete(slot)) {
       context.fillStyle = lines(slot);
-      context.fillRect(left, top, right - left, height);
+      context.fillRect(...box);
     }
     if (slot.key === chosen) mark(context, plot, left, right);
   });
@@ -178,7 +184,7 @@ function optionsOf(now, width) {
   return {
     width,
     height: HEIGHT,
-    padding: [10, 8, 0, 0],
+    padding: [10, 26, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     scales: {

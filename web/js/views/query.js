@@ -174,6 +174,7 @@ function QueryPlan({ query, rates }) {
     return () => gone.abort();
   }, [query.sql]);
   if (!explained) return null;
-  return html`<h2>Plan</h2>${explained.diagram ? html`<${Plan} diagram=${explained.diagram} rates=${rates} isWide=${innerWidth > 900} />`
+  return html`<h2>Plan</h2>${explained.diagram ? html`<${Plan} diagram=${explained.diagram} rates=${rates} isWide=${innerWidth > 900}
+      slow=${query.state === "running" && query.reason ? "aggregate" : null} />`
     : html`<pre tabindex="0">${explained.text}</pre>`}`;
 }

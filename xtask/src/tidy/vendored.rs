@@ -60,7 +60,8 @@ mod tests {
         assert_eq!(sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let there: BTreeMap<String, String> =
             ["a.js", "b.js"].into_iter().map(|name| (name.to_owned(), sum.clone())).collect();
-        let found = |list: &str| compare(list, &there).into_iter().map(|finding| finding.file).collect::<Vec<_>>();
+        let found =
+            |list: &str| compare(list, &there).into_iter().map(|finding| finding.file).collect::<Vec<_>>();
         assert_eq!(found(&format!("{sum}  a.js\n{sum}  b.js\n")), [""; 0]);
         assert_eq!(found(&format!("{sum}  a.js\n00  b.js\n")), ["web/vendor/b.js"]);
         assert_eq!(found(&format!("{sum}  a.js\n")), ["web/vendor/b.js"]);

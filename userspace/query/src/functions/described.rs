@@ -19,11 +19,7 @@ pub const DESCRIBED: [Described; 23] = [
         "network(ip, 24, 48)",
         "the address without its last bits: those kept of IPv4, of IPv6",
     ),
-    described(
-        "ip",
-        "ip('10.0.0.1')",
-        "the address that a text names; addresses may also be written as text",
-    ),
+    described("ip", "ip('10.0.0.1')", "the address that a text names; addresses may also be written as text"),
     described("mac", "mac('00:00:5e:00:53:01')", "the MAC address that a text names"),
     described(
         "text",
@@ -59,10 +55,18 @@ pub const DESCRIBED: [Described; 23] = [
         "the most frequent values; t[1]['value'] and t[1]['count'] are the first one's",
     ),
     described("approx_distinct", "approx_distinct(x)", "how many different values"),
-    described("tumble", "tumble('1 minute')", "windows one after the other, in the GROUP BY that reads a stream"),
+    described(
+        "tumble",
+        "tumble('1 minute')",
+        "windows one after the other, in the GROUP BY that reads a stream",
+    ),
     described("hop", "hop('1 second', '10 seconds')", "windows that slide: how far, and how long they are"),
     described("tumble_rows", "tumble_rows(1000)", "windows of so many rows"),
-    described("element", "element(9, 12235)", "any other information element of exported flows, by its number"),
+    described(
+        "element",
+        "element(9, 12235)",
+        "any other information element of exported flows, by its number",
+    ),
     described("element_text", "element_text(9, 12235)", "the same as text"),
     described("element_octets", "element_octets(9, 12235)", "the same in hexadecimal"),
 ];
