@@ -16,8 +16,8 @@ export function Quality({ window, isShort = false }) {
   const mark = isHollow(window) ? "hollow" : status === "folded" ? "folded" : completeness === null ? "unknown" : completeness >= 1 ? "whole" : "hatched";
   const part = completeness === null ? "completeness unknown" : completeness >= 1 ? "complete" : `${percent(completeness)} complete`;
   const long = [STATUS[status] ?? status, part].filter(Boolean).join(", ");
-  const short = completeness === null ? "unknown" : percent(completeness);
-  const text = isShort ? [status === "final" ? "" : status, short].filter(Boolean).join(", ") : long;
+  const short = [status === "final" ? "" : status, completeness === null ? "" : percent(completeness)];
+  const text = isShort ? short.filter(Boolean).join(", ") || "unknown" : long;
   return html`<span class="quality ${mark}" title=${isShort ? long : undefined}><i></i>${text}</span>`;
 }
 
