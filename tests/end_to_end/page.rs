@@ -54,6 +54,7 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     let plan = ExportPlan { autonomous_systems: 12, ..ExportPlan::new(Protocol::NetflowV9, 3) };
     let plan = faulty(plan, Faults { lose_percent: 2, ..Faults::default() });
     let load = Load { plan, exporters: 2, datagrams: 300, datagrams_a_nap: 1 };
+    let arguments = [busy.url(), idle.url(), screenshots.to_str().unwrap()];
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let sending = scope.spawn(|| {
@@ -61,7 +62,6 @@ fn a_person_finds_what_they_look_for_on_the_page() {
                 load.send(port);
             }
         });
-        let arguments = [busy.url(), idle.url(), screenshots.to_str().unwrap()];
         let browsing = scope.spawn(|| run(&driver, "page.mjs", &arguments));
         let outcome = browsing.join();
         is_over.store(true, Ordering::Relaxed);
