@@ -9,7 +9,7 @@ use std::time::Duration;
 use tapline_catalog::{Level, Log, nearest, parse_duration};
 use tapline_history::{History, HistoryOptions};
 use tapline_sinks::{
-    Asked, FileFormat, FileOptions, FileSink, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted,
+    FileFormat, FileOptions, FileSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted,
     is_named,
 };
 use tapline_sources::SystemClock;
@@ -119,11 +119,12 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
     if let Some(history) = history {
         let told = said("history", log);
         let sink = history.sink(Arc::new(SystemClock), told);
-        outlets.push(start("history", "parquet", sink, Box::new(|asked: &Asked| asked.is_stored), log)?);
+        let wanted = Box::new(|origin: &Origin| origin.is_stored);
+        outlets.push(start("history", "parquet", sink, wanted, log)?);
     }
     for SinkPlan { name, queries, files } in plan.sinks.clone() {
         let sink = Box::new(FileSink::new(files));
-        let wanted = Box::new(move |asked: &Asked| is_named(&queries, &asked.name));
+        let wanted = Box::new(move |origin: &Origin| is_named(&queries, &origin.name));
         outlets.push(start(&name, "file", sink, wanted, log)?);
     }
     Ok(outlets)

@@ -100,10 +100,10 @@ impl FileSink {
     }
 
     fn take_text(&mut self, parcel: &Parcel, batches: &[RecordBatch]) -> Result<(), Refusal> {
-        let name = &parcel.asked.name;
+        let name = &parcel.origin.name;
         let never = |error: ArrowError| Refusal::Never(error.to_string());
         let (header, text) = match self.options.format {
-            FileFormat::Csv => csv(parcel.asked.columns.schema(), batches).map_err(never)?,
+            FileFormat::Csv => csv(parcel.origin.columns.schema(), batches).map_err(never)?,
             FileFormat::Json | FileFormat::Parquet => (vec![], lines(batches).map_err(never)?),
         };
         let series = match self.series.entry(name.clone()) {
@@ -123,7 +123,7 @@ impl FileSink {
         let batches = batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
         let batches = batches.map_err(|error| Refusal::Never(error.to_string()))?;
         let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
-        let name = &parcel.asked.name;
+        let name = &parcel.origin.name;
         let is_other = |series: &Series| matches!(series, Series::Parquet(rows) if rows.schema != schema);
         if self.series.get(name).is_some_and(is_other) {
             self.rotate(name).map_err(Refusal::Later)?;
@@ -166,12 +166,12 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
-        let name = &parcel.asked.name;
+        let name = &parcel.origin.name;
         let series = self.series.get(name);
         if series.is_some_and(|series| self.is_due(series.octets(), series.begun(), parcel.given)) {
             self.rotate(name).map_err(Refusal::Later)?;
         }
-        let batches = parcel.asked.columns.batches(&parcel.result);
+        let batches = parcel.origin.columns.batches(&parcel.result);
         let batches = batches.map_err(|error| Refusal::Never(error.to_string()))?;
         match self.options.format {
             FileFormat::Parquet => self.take_rows(parcel, &batches),
@@ -331,14 +331,14 @@ fn said(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::{asked, result};
+    use crate::test_results::{origin, result};
     use tapline_operators::Status;
 
     const SECOND: i64 = 1_000_000_000;
 
     fn parcel(name: &str, second: i64) -> Parcel {
-        let (asked, result) = (asked(name), result(second, Status::Final));
-        Parcel { asked, result, given: EventTime(second * SECOND) }
+        let (origin, result) = (origin(name), result(second, Status::Final));
+        Parcel { origin, result, given: EventTime(second * SECOND) }
     }
 
     fn sink(folder: &Path, format: FileFormat, octets_max: u64) -> FileSink {
