@@ -20,8 +20,8 @@ pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_proper
 pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;
 pub use outlet::{
-    Origin, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told,
-    Turn, Wanted,
+    Origin, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn,
+    Wanted,
 };
 pub use plain::plain;
 pub use printable::{flat, printable, time_text, with_addresses_as_text};
