@@ -112,7 +112,7 @@ pub struct Catalog {
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
-    renew: OnceLock<Renew>,
+    renew: OnceLock<Vec<Renew>>,
     windows: Option<PathBuf>,
     outlets: Vec<Outlet>,
     started: EventTime,
@@ -225,8 +225,8 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Reads this anew, too, whenever it is told to; only the first one counts.
-    pub fn renew_by(&self, renew: Renew) {
+    /// Reads these anew, too, whenever it is told to; only the first ones count.
+    pub fn renew_by(&self, renew: Vec<Renew>) {
         let _ = self.renew.set(renew);
     }
 
