@@ -29,6 +29,13 @@ pub(crate) struct SinkPlan {
     files: FileOptions,
 }
 
+impl SinkPlan {
+    /// The folder that it writes to.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.files.folder
+    }
+}
+
 /// What a file says of history; the folder of the command line takes precedence.
 pub(crate) fn history_of(
     table: &HistoryTable,
