@@ -11,7 +11,12 @@ const SQL: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tu
 
 /// A query of this name, by address and with a count.
 pub(crate) fn origin(name: &str) -> Arc<Origin> {
-    let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
+    origin_of(name, SQL)
+}
+
+/// A query of this name and text.
+pub(crate) fn origin_of(name: &str, sql: &str) -> Arc<Origin> {
+    let columns = ResultColumns::of(&Planner::new().plan(sql).unwrap(), true);
     Arc::new(Origin { name: name.to_owned(), columns, is_stored: true })
 }
 
