@@ -18,6 +18,9 @@ use tapline_sources::SystemClock;
 const ROTATE_OCTETS: u64 = 64 << 20;
 const ROTATE_AFTER: Duration = Duration::from_secs(3600);
 
+/// What the outlet of stored results is called.
+const HISTORY: &str = "history";
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who takes the results of which queries.
@@ -87,6 +90,7 @@ fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
             "it needs a name and a folder: name = \"lines\" and folder = \"/var/log/tapline\"".to_owned()
         );
     };
+    check_name(&name)?;
     let time = table.rotate_after.as_deref().map(parse_age).transpose();
     let files = FileOptions {
         folder,
@@ -96,6 +100,16 @@ fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
     };
     let queries = table.queries.clone().unwrap_or_else(|| vec!["*".to_owned()]);
     Ok(SinkPlan { name, queries, files })
+}
+
+/// Refuses what cannot be told from other words, or from the name of stored results.
+fn check_name(name: &str) -> Result<(), String> {
+    let is_word = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic());
+    match (is_word, name) {
+        (false, _) => Err(format!("name: {name:?} is no name; write a word in ASCII, such as lines")),
+        (true, HISTORY) => Err("name: stored results are called history; take another one".to_owned()),
+        (true, _) => Ok(()),
+    }
 }
 
 fn format_of(text: &str) -> Result<FileFormat, String> {
@@ -124,10 +138,10 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
     if let Some(history) = history {
-        let told = said("history", log);
+        let told = said(HISTORY, log);
         let sink = history.sink(Arc::new(SystemClock), told);
         let wanted = Box::new(|origin: &Origin| origin.is_stored);
-        outlets.push(start("history", "parquet", sink, wanted, log)?);
+        outlets.push(start(HISTORY, "parquet", sink, wanted, log)?);
     }
     for SinkPlan { name, queries, files } in plan.sinks.clone() {
         let sink = Box::new(FileSink::new(files));
@@ -211,6 +225,9 @@ mod tests {
             wrong(&[SinkTable { kind: Some("kafka".to_owned()), ..table("a", "/a") }]),
             "[[sink]] 1: there is no kind `kafka`; write file"
         );
+        for name in ["", "two words", "a\0b", "history"] {
+            assert!(wrong(&[table(name, "/a")]).starts_with("[[sink]] 1: name: "), "{name:?}");
+        }
         assert!(wrong(&[SinkTable::default()]).starts_with("[[sink]] 1: it needs a kind"));
         assert!(wrong(&[table("a", "/a"), table("a", "/b")]).starts_with("two sinks are called a"));
         assert!(wrong(&[table("a", "/a"), table("b", "/a")]).starts_with("two sinks write into /a"));

@@ -247,11 +247,16 @@ impl Outlet {
         }
     }
 
-    /// Lets the sink have what waits, and end; what it does not take in time is lost.
-    pub fn finish(&self) {
-        let mut inner = self.shared.lock();
-        inner.ends = true;
+    /// Lets the sink have what waits, and end.
+    pub fn end(&self) {
+        self.shared.lock().ends = true;
         self.shared.news.notify_all();
+    }
+
+    /// The same, and waits for it; what it does not take in time is lost.
+    pub fn finish(&self) {
+        self.end();
+        let mut inner = self.shared.lock();
         let waited = self.shared.is_done.wait_timeout_while(inner, FINISH_WITHIN, |inner| !inner.is_done);
         inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         inner.lose_all();
@@ -394,7 +399,10 @@ impl Worker {
         if lost > self.telling.lost && is_due {
             (self.told)(
                 Turn::Worse,
-                &format!("{} results had no room and are lost", lost - self.telling.lost),
+                &format!(
+                    "{} results are lost, which had no room or could not be written",
+                    lost - self.telling.lost
+                ),
             );
             self.telling = Telling { lost, last: Some(Instant::now()) };
         }
