@@ -259,6 +259,8 @@ fn a_file_that_cannot_be_read_is_named_and_put_aside() {
     keep(&stored, 2 * HOUR);
     assert_eq!(all(&stored.history), [0, 2]);
     assert!(stored.said.lock().unwrap()[0].contains("was put aside as "), "{:?}", stored.said);
+    let aside = torn.with_extension("damaged");
+    assert_eq!(fs::read_to_string(aside).unwrap(), "PAR1 and no end", "it stays where it was told to be");
 }
 
 #[test]
