@@ -444,6 +444,9 @@ fn other_machines_need_a_password_and_tls() {
         "{}",
         ended.stderr
     );
+    // Else the token would be asked for in vain.
+    let ended = start(&["--psql", "127.0.0.1:0", "--token-file", password]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("the API asks for a token"), "{}", ended.stderr);
     let ended = start(&["--psql-key", key]);
     assert!(ended.code == Some(2) && ended.stderr.contains("give --psql"), "{}", ended.stderr);
     let arguments = [&["--psql-password-file", password], &hidden[..]].concat();

@@ -86,7 +86,7 @@ impl NodePlan {
         };
         plan.access = arguments.access.plan(config.as_ref()).map_err(Failure::Usage)?;
         let said = config.as_ref().map(|config| &config.node);
-        plan.psql = arguments.psql.plan(said, plan.access.tls.as_ref())?;
+        plan.psql = arguments.psql.plan(said, &plan.access)?;
         if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
             return Err(nothing_to_read());
         }

@@ -7,6 +7,7 @@ use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tapline_psql::{AccessOptions, PASSWORD_VARIABLE};
+use tapline_serve::EntrancePlan;
 use tapline_tls::TlsFiles;
 
 #[derive(Clone, Debug, Default, Args)]
@@ -35,11 +36,11 @@ pub(crate) struct PsqlPlan {
 
 impl PsqlArguments {
     /// What these say, or else a file; `None` where nobody is answered. What the API proves itself by is good for these
-    /// clients, too, unless they have something of their own.
+    /// clients, too, unless they have something of their own; where it asks for tokens, they are asked for a password.
     pub(crate) fn plan(
         &self,
         file: Option<&NodeTable>,
-        of_api: Option<&TlsFiles>,
+        of_api: &EntrancePlan,
     ) -> Result<Option<PsqlPlan>, Failure> {
         let said = |own: &Option<PathBuf>, of_file: fn(&NodeTable) -> &Option<PathBuf>| {
             own.clone().or_else(|| file.and_then(|file| of_file(file).clone()))
@@ -60,12 +61,18 @@ impl PsqlArguments {
         let password = env::var(PASSWORD_VARIABLE).ok();
         let tls = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-            (None, None) => of_api.cloned(),
+            (None, None) => of_api.tls.clone(),
             _ => {
                 let message = "psql_certificate and psql_key belong together; give both";
                 return Err(Failure::Usage(message.to_owned()));
             }
         };
+        if !of_api.tokens.is_empty() && password.is_none() && password_file.is_none() {
+            return Err(Failure::Usage(format!(
+                "the API asks for a token, while psql would tell whoever reaches {address} as much; give \
+                 --psql-password-file FILE or {PASSWORD_VARIABLE}, too"
+            )));
+        }
         let access = AccessOptions { password, password_file, tls };
         Ok(Some(PsqlPlan { address, access }))
     }
