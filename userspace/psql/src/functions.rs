@@ -30,7 +30,7 @@ const NOTHING: [&str; 12] = [
     "shobj_description",
 ];
 /// Functions that say yes, and no.
-const YES: [&str; 11] = [
+const YES: [&str; 10] = [
     "has_column_privilege",
     "has_function_privilege",
     "has_tablespace_privilege",
@@ -41,9 +41,8 @@ const YES: [&str; 11] = [
     "pg_opclass_is_visible",
     "pg_operator_is_visible",
     "pg_type_is_visible",
-    "row_security_active",
 ];
-const NO: [&str; 2] = ["pg_is_in_recovery", "pg_is_other_temp_schema"];
+const NO: [&str; 3] = ["pg_is_in_recovery", "pg_is_other_temp_schema", "row_security_active"];
 
 /// All of them.
 pub(crate) fn all() -> Vec<ScalarUDF> {

@@ -7,7 +7,7 @@ use crate::said::Said;
 use crate::startup::USER;
 use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -17,8 +17,9 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_catalog::Catalog;
-use tapline_query::{check_size, split_statements, with_stack};
+use tapline_query::{SqlError, check_relations, check_size, split_statements, with_stack};
 use tapline_tables::{CATALOG, Database, SCHEMA};
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 /// The schema in which the SQL standard has its catalogs.
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) database: Arc<Database>,
     pub(crate) cancels: Arc<Cancels>,
+    /// Where statements over tables work, so that no connection waits for another one's.
+    pub(crate) workers: Handle,
     context: SessionContext,
     parser: PostgresCompatibilityParser,
 }
@@ -48,7 +51,7 @@ impl Node {
     ///
     /// # Errors
     /// Never: all names are distinct.
-    pub(crate) fn new(catalog: Arc<Catalog>, database: Arc<Database>) -> Result<Self> {
+    pub(crate) fn new(catalog: Arc<Catalog>, database: Arc<Database>, workers: Handle) -> Result<Self> {
         let context = database.context()?;
         if let Some(tables) = context.catalog(CATALOG)
             && let Some(schema) = tables.schema(SCHEMA)
@@ -58,13 +61,15 @@ impl Node {
         setup_pg_catalog(&context, CATALOG, Roles).map_err(|error| *error)?;
         functions::all().into_iter().for_each(|function| context.register_udf(function));
         let (cancels, parser) = (Arc::default(), PostgresCompatibilityParser::new());
-        Ok(Self { catalog, database, cancels, context, parser })
+        Ok(Self { catalog, database, cancels, workers, context, parser })
     }
 
     /// The statements of a text.
     pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Written>, Said> {
-        check_size(sql).map_err(|error| Said::new("54001", error.to_string()))?;
+        let too_much = |error: SqlError| Said::new("54001", error.to_string());
+        check_size(sql).map_err(too_much)?;
         let parsed = self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))?;
+        parsed.iter().try_for_each(check_relations).map_err(too_much)?;
         let mut texts = split_statements(sql);
         if texts.len() != parsed.len() {
             texts = parsed.iter().map(ToString::to_string).collect();
@@ -82,13 +87,10 @@ impl Node {
         Ok(plan)
     }
 
-    /// What runs for a plan. Tables are read here.
-    pub(crate) fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, Said> {
-        Ok(block_on(self.context.state().create_physical_plan(plan))?)
-    }
-
-    /// The rows of what runs.
-    pub(crate) fn run(&self, physical: Arc<dyn ExecutionPlan>) -> Result<SendableRecordBatchStream, Said> {
+    /// The rows of a plan. Tables in memory are read here, files as rows are taken.
+    pub(crate) fn run(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, Said> {
+        let physical = block_on(self.context.state().create_physical_plan(plan))?;
+        let _entered = self.workers.enter();
         Ok(execute_stream(physical, self.context.task_ctx())?)
     }
 

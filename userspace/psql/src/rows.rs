@@ -19,7 +19,9 @@ use pgwire::error::PgWireResult;
 use pgwire::messages::data::DataRow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Rows of a statement over tables.
@@ -64,8 +66,16 @@ pub(crate) struct Rows {
 
 /// Where batches come from.
 enum Source {
-    Tables(SendableRecordBatchStream),
+    Tables(Batches),
     Stream(Box<Windows>),
+}
+
+/// Batches of a statement over tables, which are made elsewhere.
+struct Batches {
+    workers: Handle,
+    /// `None` once somebody did not wait for the next one.
+    stream: Option<SendableRecordBatchStream>,
+    has_ended: bool,
 }
 
 /// What there is when no row is ready.
@@ -153,9 +163,9 @@ impl Rows {
             Source::Tables(batches) => {
                 let started = Instant::now();
                 let left = WORKS_WITHIN.saturating_sub(self.worked);
-                let batch = timeout(left, batches.next()).await.map_err(|_| too_long())?;
+                let batch = timeout(left, batches.next()).await.map_err(|_| too_long())??;
                 self.worked += started.elapsed();
-                Ok(batch.transpose()?.map_or(Came::End, Came::Rows))
+                Ok(batch.map_or(Came::End, Came::Rows))
             }
         }
     }
@@ -173,10 +183,32 @@ impl Source {
                 Some(values) => values.put_into(plan, &parameters)?,
                 None => plan,
             };
-            node.physical(&plan)
+            node.run(&plan)
         });
-        let physical = timeout(WORKS_WITHIN, planned).await.map_err(|_| too_long())??;
-        Ok(Self::Tables(node.run(physical)?))
+        let stream = timeout(WORKS_WITHIN, planned).await.map_err(|_| too_long())??;
+        Ok(Self::Tables(Batches { workers: node.workers.clone(), stream: Some(stream), has_ended: false }))
+    }
+}
+
+impl Batches {
+    /// The next one; whoever does not wait for it ends all.
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Said> {
+        // Not every stream may be asked behind its end.
+        if self.has_ended {
+            return Ok(None);
+        }
+        let Some(mut stream) = self.stream.take() else { return Err(ended()) };
+        // It ends what it works on when it is dropped.
+        let mut work = JoinSet::new();
+        let next = async move {
+            let batch = stream.next().await;
+            (batch, stream)
+        };
+        work.spawn_on(next, &self.workers);
+        let Some(Ok((batch, stream))) = work.join_next().await else { return Err(Said::internal()) };
+        self.has_ended = batch.is_none();
+        self.stream = Some(stream);
+        Ok(batch.transpose()?)
     }
 }
 

@@ -40,7 +40,12 @@ impl Said {
 
     /// After which the connection ends.
     pub(crate) fn last(code: &'static str, sentence: impl Into<String>) -> Self {
-        Self { is_last: true, ..Self::new(code, sentence) }
+        Self::new(code, sentence).as_last()
+    }
+
+    /// The same, after which the connection ends.
+    pub(crate) fn as_last(self) -> Self {
+        Self { is_last: true, ..self }
     }
 
     /// A fault of ours.

@@ -4,8 +4,9 @@ use crate::access::{Access, Terms};
 use crate::node::Node;
 use crate::said::{Ended, Said};
 use crate::session::Session;
-use crate::startup::{Begun, begin, welcome};
+use crate::startup::{Begun, begin, begins_to_cancel, welcome};
 use crate::wire::Wire;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -24,13 +25,17 @@ const CONNECTIONS_MAX: usize = 64;
 const TOLD_MAX: usize = 64;
 /// How long a client may take until it has shown who it is.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
-/// Threads for connections, and for what takes its time.
+/// Threads for connections, and as many for statements over tables; beside each of them, threads for what may wait.
 const THREADS: usize = 2;
-const WORKERS_MAX: usize = 8;
+const WAITING_MAX: usize = 8;
 /// Octets of a thread's stack: what a plan walks is as deep as its statement is long.
 const STACK_OCTETS: usize = 16 << 20;
 /// How long statements that are worked on may take when the server ends.
 const END_WITHIN: Duration = Duration::from_millis(500);
+/// How long nothing comes until the other side is asked whether it is there, how often, and how many times.
+const ALIVE_AFTER: Duration = Duration::from_secs(60);
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+const ALIVE_RETRIES: u32 = 3;
 /// How long nobody is let in after that failed, as when there are no more descriptors.
 const REST: Duration = Duration::from_millis(100);
 
@@ -55,21 +60,23 @@ impl Server {
         let address = access.address();
         let said =
             |error: io::Error| format!("psql cannot listen on {address}: {error}; give another --psql ADDR");
-        let node = Node::new(catalog, database).map_err(|error| format!("psql cannot start: {error}"))?;
         let listener = TcpListener::bind(address).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let bound = listener.local_addr().map_err(said)?;
-        let runtime = runtime().map_err(said)?;
+        let (connections, workers) = (runtime("psql").map_err(said)?, runtime("psql-work").map_err(said)?);
+        let node = Node::new(catalog, database, workers.handle().clone());
+        let node = node.map_err(|error| format!("psql cannot start: {error}"))?;
         let (end, ended) = oneshot::channel();
         let access = Arc::clone(access);
         let spawned = thread::Builder::new().name("psql".to_owned()).spawn(move || {
-            runtime.block_on(async {
+            connections.block_on(async {
                 tokio::select! {
                     () = serve(listener, Arc::new(node), access) => {}
                     _ = ended => {}
                 }
             });
-            runtime.shutdown_timeout(END_WITHIN);
+            connections.shutdown_timeout(END_WITHIN);
+            workers.shutdown_timeout(END_WITHIN);
         });
         let thread = Some(spawned.map_err(said)?);
         Ok(Self { address: bound, end: Some(end), thread })
@@ -89,10 +96,10 @@ impl Drop for Server {
     }
 }
 
-fn runtime() -> io::Result<Runtime> {
+fn runtime(name: &str) -> io::Result<Runtime> {
     let mut builder = runtime::Builder::new_multi_thread();
-    builder.enable_all().worker_threads(THREADS).max_blocking_threads(WORKERS_MAX);
-    builder.thread_stack_size(STACK_OCTETS).thread_name("psql").build()
+    builder.enable_all().worker_threads(THREADS).max_blocking_threads(WAITING_MAX);
+    builder.thread_stack_size(STACK_OCTETS).thread_name(name).build()
 }
 
 /// Answers connections for ever.
@@ -106,6 +113,8 @@ async fn serve(listener: TcpListener, node: Arc<Node>, access: Arc<Access>) {
         };
         // What is written is whole; where that cannot be said, it is only slower.
         let _ = stream.set_nodelay(true);
+        // Whoever vanished without a word has no query that runs for ever.
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&alive());
         if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
             let (node, terms) = (Arc::clone(&node), access.terms());
             tokio::spawn(async move {
@@ -113,20 +122,30 @@ async fn serve(listener: TcpListener, node: Arc<Node>, access: Arc<Access>) {
                 drop(place);
             });
         } else if let Ok(place) = Arc::clone(&told).try_acquire_owned() {
+            let node = Arc::clone(&node);
             tokio::spawn(async move {
-                refuse(stream).await;
+                refuse(stream, &node).await;
                 drop(place);
             });
         }
     }
 }
 
-/// Tells that there is no room.
-async fn refuse(stream: TcpStream) {
+/// When it is asked whether the other side is there still.
+fn alive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(ALIVE_AFTER).with_interval(ALIVE_EVERY).with_retries(ALIVE_RETRIES)
+}
+
+/// Tells that there is no room; whoever ends what another connection waits for needs none.
+async fn refuse(stream: TcpStream, node: &Node) {
+    let mut wire = Wire::new(stream);
+    if let Ok(Ok(Some((number, key)))) = timeout(BEGINS_WITHIN, begins_to_cancel(&mut wire)).await {
+        node.cancels.cancel(number, key);
+        return;
+    }
     let sentence = format!("there are {CONNECTIONS_MAX} connections to this node; end one of them");
-    let told = Wire::new(stream).end(Said::last("53300", sentence).into());
     // Where nobody reads it, nobody is told.
-    let _ = timeout(BEGINS_WITHIN, told).await;
+    let _ = timeout(BEGINS_WITHIN, wire.end(Said::last("53300", sentence).into())).await;
 }
 
 /// Answers one connection to its end.
@@ -144,10 +163,10 @@ async fn answer(wire: &mut Wire, node: &Arc<Node>, terms: &Terms) -> Result<(), 
             node.cancels.cancel(number, key);
             Ok(())
         }
-        Begun::Session => {
+        Begun::Session(settings) => {
             let ticket = node.cancels.ticket().ok_or(Ended::Gone)?;
             welcome(wire, &ticket).await?;
-            Session::new(wire, Arc::clone(node), Arc::clone(&ticket.cancelled)).run().await
+            Session::new(wire, Arc::clone(node), Arc::clone(&ticket.cancelled), settings).run().await
         }
     }
 }

@@ -20,6 +20,7 @@ use pgwire::messages::data::{NoData, ParameterDescription, RowDescription};
 use pgwire::messages::extendedquery::{Bind, BindComplete, CloseComplete, ParseComplete, PortalSuspended};
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus};
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ use tokio::time::{sleep_until, timeout};
 /// Statements, and portals with cursors, that a connection keeps.
 const STATEMENTS_MAX: usize = 256;
 const PORTALS_MAX: usize = 32;
+/// Octets of the name of one.
+const NAME_OCTETS_MAX: usize = 1000;
 /// How long nothing may be asked.
 const ASKS_WITHIN: Duration = Duration::from_secs(3600);
 
@@ -42,6 +45,8 @@ pub(crate) struct Session<'a> {
     pub(crate) transaction: TransactionStatus,
     /// Whether all is passed over up to the next `Sync`.
     skips: bool,
+    /// Whether nothing was asked since the client was told that it may.
+    is_idle: bool,
 }
 
 /// A statement with its values, or a cursor.
@@ -54,6 +59,8 @@ struct Portal {
     rows: Option<Rows>,
     is_over: bool,
     is_cursor: bool,
+    /// Whether it stays behind the end of its transaction.
+    is_held: bool,
 }
 
 /// How many rows were sent, and whether there may be more.
@@ -63,16 +70,22 @@ pub(crate) struct Sent {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(wire: &'a mut Wire, node: Arc<Node>, cancelled: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        wire: &'a mut Wire,
+        node: Arc<Node>,
+        cancelled: Arc<Notify>,
+        settings: Settings,
+    ) -> Self {
         Self {
             wire,
             node,
             cancelled,
-            settings: Settings::default(),
+            settings,
             statements: HashMap::new(),
             portals: HashMap::new(),
             transaction: TransactionStatus::Idle,
             skips: false,
+            is_idle: true,
         }
     }
 
@@ -93,8 +106,10 @@ impl<'a> Session<'a> {
         if self.skips && !matches!(message, Message::Sync) {
             return Ok(());
         }
-        // Who asked to end something asked for what was before.
-        let _ = self.cancelled.notified().now_or_never();
+        if mem::take(&mut self.is_idle) {
+            // Who asked to end something asked for what was before.
+            let _ = self.cancelled.notified().now_or_never();
+        }
         let is_simple = matches!(message, Message::Query(_));
         match self.answer(message).await {
             Err(Ended::Because(said)) if !said.is_last => {
@@ -135,6 +150,7 @@ impl<'a> Session<'a> {
             let sentence = format!("a connection keeps {STATEMENTS_MAX} statements; close one of them");
             return Err(Said::new("54000", sentence).into());
         }
+        check_name(&name)?;
         let settings = self.settings.clone();
         let prepared = self.node.work(move |node| {
             let mut statements = node.statements(&sql)?;
@@ -159,7 +175,15 @@ impl<'a> Session<'a> {
         let parameters = prepared.as_ref().map_or(&[][..], |prepared| prepared.parameters.as_slice());
         let values = Some(Arc::new(Values::new(bind, parameters)?));
         let format = format_of(&bind.result_column_format_codes);
-        let portal = Portal { prepared, values, format, rows: None, is_over: false, is_cursor: false };
+        let portal = Portal {
+            prepared,
+            values,
+            format,
+            rows: None,
+            is_over: false,
+            is_cursor: false,
+            is_held: false,
+        };
         self.keep(bind.portal_name.clone().unwrap_or_default(), portal)?;
         self.wire.put(&Backend::BindComplete(BindComplete::new()))
     }
@@ -169,6 +193,7 @@ impl<'a> Session<'a> {
             let sentence = format!("a connection keeps {PORTALS_MAX} portals and cursors; close one of them");
             return Err(Said::new("54000", sentence));
         }
+        check_name(&name)?;
         self.portals.insert(name, portal);
         Ok(())
     }
@@ -248,7 +273,7 @@ impl<'a> Session<'a> {
             return self.wire.put(&Backend::PortalSuspended(PortalSuspended::new()));
         }
         (portal.rows, portal.is_over) = (None, true);
-        self.complete(Tag::new(called).with_rows(sent.rows))
+        self.complete(tag(called, sent.rows))
     }
 
     /// Refuses what comes after something went wrong in a transaction.
@@ -265,7 +290,7 @@ impl<'a> Session<'a> {
         let called = match work {
             Work::Rows(..) => return Err(Said::internal().into()),
             Work::Fetch(cursor, rows) => return self.fetch(cursor, *rows).await,
-            Work::Declare(name, plan) => {
+            Work::Declare { name, plan, is_held } => {
                 if plan.is_stream() && self.transaction != TransactionStatus::Transaction {
                     let sentence = "a cursor over a stream lives as long as its transaction; BEGIN one first";
                     return Err(Said::new("25P01", sentence).into());
@@ -273,8 +298,8 @@ impl<'a> Session<'a> {
                 let (parameters, values, format) = (vec![], None, Format::UnifiedText);
                 let asked = Asked { plan: plan.clone(), parameters, values, format: format.clone() };
                 let rows = Some(Rows::open(&self.node, asked, &self.cancelled).await?);
-                let portal =
-                    Portal { prepared: None, values: None, format, rows, is_over: false, is_cursor: true };
+                let (is_over, is_cursor, is_held) = (false, true, *is_held);
+                let portal = Portal { prepared: None, values: None, format, rows, is_over, is_cursor, is_held };
                 self.keep(name.clone(), portal)?;
                 "DECLARE CURSOR"
             }
@@ -286,14 +311,14 @@ impl<'a> Session<'a> {
                 self.portals.clear();
                 "CLOSE CURSOR ALL"
             }
-            other => self.change(other),
+            other => self.change(other)?,
         };
         self.complete(Tag::new(called))
     }
 
     /// Changes what the connection knows; gives what that is called.
-    fn change(&mut self, work: &Work) -> &'static str {
-        match work {
+    fn change(&mut self, work: &Work) -> Result<&'static str, Said> {
+        Ok(match work {
             Work::Deallocate(Some(name)) => {
                 self.statements.remove(name);
                 "DEALLOCATE"
@@ -302,16 +327,22 @@ impl<'a> Session<'a> {
                 self.statements.clear();
                 "DEALLOCATE ALL"
             }
-            Work::Set(name, value) => {
-                self.settings.set(name, value);
+            Work::Set { name, value, is_local: false } => {
+                self.settings.set(name, value)?;
+                "SET"
+            }
+            Work::Set { name, value, is_local: true } => {
+                if self.transaction == TransactionStatus::Transaction {
+                    self.settings.set_local(name, value)?;
+                }
                 "SET"
             }
             Work::Reset => {
-                self.settings.clear();
+                self.settings = Settings::default();
                 "RESET"
             }
             Work::DiscardAll => {
-                self.settings.clear();
+                self.settings = Settings::default();
                 self.statements.clear();
                 self.portals.clear();
                 "DISCARD ALL"
@@ -323,7 +354,8 @@ impl<'a> Session<'a> {
             Work::End(called) => {
                 let has_failed = self.transaction == TransactionStatus::Error;
                 self.transaction = TransactionStatus::Idle;
-                self.portals.retain(|_, portal| !portal.is_cursor);
+                self.settings.end_transaction();
+                self.portals.retain(|_, portal| portal.is_held);
                 if has_failed { "ROLLBACK" } else { called }
             }
             Work::GoBack => {
@@ -333,8 +365,8 @@ impl<'a> Session<'a> {
                 "ROLLBACK"
             }
             Work::Nothing(called) => called,
-            Work::Rows(..) | Work::Declare(..) | Work::Fetch(..) | Work::Close(_) => "",
-        }
+            Work::Rows(..) | Work::Declare { .. } | Work::Fetch(..) | Work::Close(_) => "",
+        })
     }
 
     async fn fetch(&mut self, cursor: &str, rows_max: Option<usize>) -> Result<(), Ended> {
@@ -346,7 +378,7 @@ impl<'a> Session<'a> {
             None => Err(no_cursor(cursor).into()),
         };
         self.portals.insert(cursor.to_owned(), portal);
-        self.complete(Tag::new("FETCH").with_rows(fetched?))
+        self.complete(tag("FETCH", fetched?))
     }
 
     /// Sends the next so many rows, all of them where it is 0.
@@ -405,6 +437,7 @@ impl<'a> Session<'a> {
 
     /// Says that the next statement may come.
     pub(crate) async fn ready(&mut self) -> Result<(), Ended> {
+        self.is_idle = true;
         self.wire.put(&Backend::ReadyForQuery(ReadyForQuery::new(self.transaction)))?;
         self.wire.flush().await
     }
@@ -414,6 +447,20 @@ impl<'a> Session<'a> {
         let fields = self.cursor_fields(cursor)?;
         self.put_fields(&fields)
     }
+}
+
+/// What a statement is called at its end: only of what is selected, rows are counted.
+pub(crate) fn tag(called: &str, rows: usize) -> Tag {
+    let tag = Tag::new(called);
+    if matches!(called, "SELECT" | "FETCH") { tag.with_rows(rows) } else { tag }
+}
+
+/// Refuses a name that would only take room.
+fn check_name(name: &str) -> Result<(), Said> {
+    if name.len() <= NAME_OCTETS_MAX {
+        return Ok(());
+    }
+    Err(Said::new("42622", format!("a name has at most {NAME_OCTETS_MAX} octets")))
 }
 
 fn timed_out() -> Said {

@@ -1,8 +1,9 @@
 //! What PostgreSQL calls settings: what clients ask for, and what they set.
 //!
 //! Nothing here depends on one but how long a statement may take. What a client sets it is told again, so that it goes
-//! on; times are always UTC.
+//! on; times are always UTC, and texts UTF-8.
 
+use crate::said::Said;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const SET_MAX: usize = 100;
 const OCTETS_MAX: usize = 1000;
 
 /// The setting that says how long a statement may take.
-pub(crate) const STATEMENT_TIMEOUT: &str = "statement_timeout";
+const STATEMENT_TIMEOUT: &str = "statement_timeout";
 
 /// The version of PostgreSQL whose catalogs are shown.
 pub(crate) const VERSION: &str = "16.6";
@@ -32,6 +33,9 @@ pub(crate) const TOLD: [&str; 12] = [
     "in_hot_standby",
     "default_transaction_read_only",
 ];
+
+/// What is what it is, whatever a client would like.
+const FIXED: [&str; 2] = ["client_encoding", "timezone"];
 
 /// What clients ask for, and what they are told.
 const DEFAULTS: [(&str, &str); 33] = [
@@ -77,42 +81,109 @@ pub(crate) fn default_of(name: &str) -> Option<&'static str> {
 
 /// What a connection has set.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settings(HashMap<String, String>);
+pub(crate) struct Settings {
+    /// Until it is set otherwise.
+    set: HashMap<String, String>,
+    /// Until the end of the transaction, in the place of it.
+    local: HashMap<String, String>,
+}
 
 impl Settings {
-    /// Keeps what was set, where that can be asked for.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
-        let name = name.to_ascii_lowercase();
-        if value.eq_ignore_ascii_case("default") {
-            self.0.remove(&name);
-            return;
+    /// What a client says when it begins: settings by their names, and others in `options`, as on a command line.
+    ///
+    /// # Errors
+    /// When one cannot be set so.
+    pub(crate) fn of(parameters: &[(String, String)]) -> Result<Self, Said> {
+        let mut settings = Self::default();
+        for (name, value) in parameters {
+            match name.as_str() {
+                "user" | "database" | "replication" => {}
+                "options" => {
+                    for (name, value) in options(value) {
+                        settings.set(&name, &value)?;
+                    }
+                }
+                name if name.starts_with("_pq_.") => {}
+                name => settings.set(name, value)?,
+            }
         }
-        // Times are UTC, whatever a client would like.
-        let is_kept = name != "timezone" && name.len() + value.len() <= OCTETS_MAX;
-        if is_kept && (self.0.len() < SET_MAX || self.0.contains_key(&name)) {
-            self.0.insert(name, value.to_owned());
-        }
+        Ok(settings)
     }
 
-    /// Forgets what was set.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    /// Keeps what was set, where that can be asked for.
+    ///
+    /// # Errors
+    /// When it cannot be set so.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), Said> {
+        self.local.remove(&name.to_ascii_lowercase());
+        keep(&mut self.set, name, value)
+    }
+
+    /// The same, until the end of the transaction.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn set_local(&mut self, name: &str, value: &str) -> Result<(), Said> {
+        keep(&mut self.local, name, value)
+    }
+
+    /// Forgets what was set for a transaction.
+    pub(crate) fn end_transaction(&mut self) {
+        self.local.clear();
     }
 
     /// How long a statement may take, where a client has set it.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
-        let milliseconds = self.0.get(STATEMENT_TIMEOUT).and_then(|text| milliseconds(text));
+        let milliseconds = self.own(STATEMENT_TIMEOUT).and_then(milliseconds);
         milliseconds.filter(|time| *time > 0).map(Duration::from_millis)
     }
 
     /// What a setting is.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(&name.to_ascii_lowercase()).map(String::as_str).or_else(|| default_of(name))
+        self.own(&name.to_ascii_lowercase()).or_else(|| default_of(name))
+    }
+
+    fn own(&self, name: &str) -> Option<&str> {
+        self.local.get(name).or_else(|| self.set.get(name)).map(String::as_str)
     }
 }
 
+fn keep(settings: &mut HashMap<String, String>, name: &str, value: &str) -> Result<(), Said> {
+    let name = name.to_ascii_lowercase();
+    if value.eq_ignore_ascii_case("default") {
+        settings.remove(&name);
+        return Ok(());
+    }
+    if name == STATEMENT_TIMEOUT && milliseconds(value).is_none() {
+        let sentence =
+            format!("{STATEMENT_TIMEOUT} cannot be {value:?}; write milliseconds, or such as '5s'");
+        return Err(Said::new("22023", sentence));
+    }
+    let is_kept = !FIXED.contains(&name.as_str()) && name.len() + value.len() <= OCTETS_MAX;
+    if is_kept && (settings.len() < SET_MAX || settings.contains_key(&name)) {
+        settings.insert(name, value.to_owned());
+    }
+    Ok(())
+}
+
+/// Settings as on a command line: `-c name=value` or `--name=value`; what is none is passed over.
+fn options(text: &str) -> Vec<(String, String)> {
+    let mut words = text.split_whitespace();
+    let mut settings = vec![];
+    while let Some(word) = words.next() {
+        let setting = match word.strip_prefix("-c") {
+            Some("") => words.next(),
+            Some(setting) => Some(setting),
+            None => word.strip_prefix("--"),
+        };
+        let setting = setting.and_then(|setting| setting.split_once('='));
+        settings.extend(setting.map(|(name, value)| (name.replace('-', "_"), value.to_owned())));
+    }
+    settings
+}
+
 /// A time as PostgreSQL reads it: milliseconds, or a number with a unit.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+fn milliseconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
@@ -147,12 +218,13 @@ mod tests {
         }
         let mut settings = Settings::default();
         assert_eq!(settings.statement_timeout(), None);
-        settings.set("Statement_Timeout", "5s");
+        settings.set("Statement_Timeout", "5s").unwrap();
         assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(5)));
-        settings.set("statement_timeout", "0");
+        settings.set("statement_timeout", "0").unwrap();
         assert_eq!(settings.statement_timeout(), None);
-        settings.set("statement_timeout", "DEFAULT");
+        settings.set("statement_timeout", "DEFAULT").unwrap();
         assert_eq!(settings.get("statement_timeout"), Some("1min"));
+        assert!(settings.set("statement_timeout", "soon").is_err());
     }
 
     #[test]
@@ -160,11 +232,39 @@ mod tests {
         let mut settings = Settings::default();
         assert_eq!(settings.get("DATESTYLE"), Some("ISO, MDY"));
         assert_eq!(settings.get("nonsense"), None);
-        settings.set("Application_Name", "x");
-        settings.set("TimeZone", "Europe/Berlin");
+        for (name, value) in [("Application_Name", "x"), ("TimeZone", "Europe/Berlin")] {
+            settings.set(name, value).unwrap();
+        }
         assert_eq!((settings.get("application_name"), settings.get("timezone")), (Some("x"), Some("UTC")));
-        (0..1000).for_each(|number| settings.set(&number.to_string(), ""));
-        assert!(settings.0.len() <= SET_MAX);
+        (0..1000).for_each(|number| settings.set(&number.to_string(), "").unwrap());
+        assert!(settings.set.len() <= SET_MAX);
         assert!(TOLD.iter().all(|name| default_of(name).is_some()));
+    }
+
+    #[test]
+    fn what_is_set_for_a_transaction_ends_with_it() {
+        let mut settings = Settings::default();
+        settings.set("statement_timeout", "1s").unwrap();
+        settings.set_local("statement_timeout", "2s").unwrap();
+        assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(2)));
+        settings.end_transaction();
+        assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_client_sets_what_it_begins_with() {
+        let said = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let parameters = [
+            said("user", "tapline"),
+            said("application_name", "x"),
+            said("client_encoding", "LATIN1"),
+            said("options", "-c statement_timeout=7s -cDateStyle=ISO --extra-float-digits=3 -B 5 -c"),
+        ];
+        let settings = Settings::of(&parameters).unwrap();
+        assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(7)));
+        let told = ["application_name", "datestyle", "extra_float_digits", "client_encoding", "user"];
+        let told = told.map(|name| settings.get(name));
+        assert_eq!(told, [Some("x"), Some("ISO"), Some("3"), Some("UTF8"), None]);
+        assert!(Settings::of(&[said("statement_timeout", "soon")]).is_err());
     }
 }

@@ -3,10 +3,9 @@
 use crate::node::Written;
 use crate::rows::{Asked, Rows};
 use crate::said::Ended;
-use crate::session::Session;
+use crate::session::{Session, tag};
 use crate::statements::{Work, prepare};
 use pgwire::api::portal::Format;
-use pgwire::api::results::Tag;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::EmptyQueryResponse;
 
@@ -34,5 +33,5 @@ async fn answer_one(session: &mut Session<'_>, written: Written) -> Result<(), E
     let mut rows = Rows::open(&session.node, asked, &session.cancelled).await?;
     session.put_fields(&rows.fields)?;
     let sent = session.send(&mut rows, 0).await?;
-    session.complete(Tag::new(called).with_rows(sent.rows))
+    session.complete(tag(called, sent.rows))
 }

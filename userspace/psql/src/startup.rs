@@ -5,7 +5,7 @@ use crate::cancel::Ticket;
 use crate::messages::{Body, read_mechanism};
 use crate::said::{Ended, Said};
 use crate::scram::{MECHANISM, Verifier};
-use crate::settings::{TOLD, default_of};
+use crate::settings::{Settings, TOLD, default_of};
 use crate::wire::{STRANGERS_OCTETS_MAX, Wire};
 use bytes::Bytes;
 use pgwire::messages::PgWireBackendMessage;
@@ -33,8 +33,8 @@ const WRONG_PASSWORD_COSTS: Duration = Duration::from_secs(1);
 /// What a connection is for.
 #[derive(Debug)]
 pub(crate) enum Begun {
-    /// For statements.
-    Session,
+    /// For statements, under these settings.
+    Session(Settings),
     /// To end what another one waits for.
     Cancel { number: i32, key: i32 },
 }
@@ -52,12 +52,16 @@ pub(crate) async fn begin(wire: &mut Wire, terms: &Terms) -> Result<Begun, Ended
                 None => wire.answer(b'N').await?,
             },
             Some(GSSAPI) => wire.answer(b'N').await?,
-            Some(CANCEL) => return cancel(&mut packet),
+            Some(CANCEL) => {
+                let (number, key) = cancel(&mut packet)?;
+                return Ok(Begun::Cancel { number, key });
+            }
             Some(version) if version >> 16 == MAJOR => {
                 let parameters = parameters(&mut packet)?;
                 negotiate(wire, version, &parameters)?;
                 authenticate(wire, terms, &parameters).await?;
-                return Ok(Begun::Session);
+                let settings = Settings::of(&parameters);
+                return Ok(Begun::Session(settings.map_err(Said::as_last)?));
             }
             _ => {
                 return Err(
@@ -69,10 +73,16 @@ pub(crate) async fn begin(wire: &mut Wire, terms: &Terms) -> Result<Begun, Ended
     Err(Said::last("08P01", "the client does not say who it is").into())
 }
 
-fn cancel(packet: &mut Body) -> Result<Begun, Ended> {
+/// The number and the key by which a connection that begins ends what another one waits for, if it is there for that.
+pub(crate) async fn begins_to_cancel(wire: &mut Wire) -> Result<Option<(i32, i32)>, Ended> {
+    let mut packet = Body(wire.packet().await?);
+    if packet.u32() == Some(CANCEL) { cancel(&mut packet).map(Some) } else { Ok(None) }
+}
+
+fn cancel(packet: &mut Body) -> Result<(i32, i32), Ended> {
     // What is wrong with it, nobody is told.
     let (number, key) = packet.u32().zip(packet.u32()).ok_or(Ended::Gone)?;
-    Ok(Begun::Cancel { number: number.cast_signed(), key: key.cast_signed() })
+    Ok((number.cast_signed(), key.cast_signed()))
 }
 
 /// What a client says of itself, by name.

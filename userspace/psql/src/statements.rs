@@ -7,10 +7,11 @@ use crate::node::{Node, Written};
 use crate::parameters::{Parameter, parameters};
 use crate::rows::Plan;
 use crate::said::Said;
-use crate::settings::{STATEMENT_TIMEOUT, Settings, milliseconds};
+use crate::settings::Settings;
 use crate::streams;
 use datafusion::sql::sqlparser::ast::{
-    CloseCursor, Declare, DeclareType, Expr, FetchDirection, Ident, ObjectName, Set, Statement,
+    CloseCursor, ContextModifier, Declare, DeclareType, DiscardObject, Expr, FetchDirection, Ident,
+    ObjectName, Reset, Set, Statement,
 };
 
 /// A statement that was read.
@@ -25,16 +26,17 @@ pub(crate) struct Prepared {
 pub(crate) enum Work {
     /// Gives rows, under a name that clients know it by.
     Rows(Plan, &'static str),
-    /// Keeps a statement's rows under a name, from which they are fetched.
-    Declare(String, Plan),
+    /// Keeps a statement's rows under a name, from which they are fetched, until the end of the transaction at the
+    /// latest, unless they are held.
+    Declare { name: String, plan: Plan, is_held: bool },
     /// Gives rows of a cursor: so many, or all.
     Fetch(String, Option<usize>),
     /// Forgets a cursor, or all.
     Close(Option<String>),
     /// Forgets a statement, or all.
     Deallocate(Option<String>),
-    /// Keeps a setting.
-    Set(String, String),
+    /// Keeps a setting, until the end of the transaction where it is local.
+    Set { name: String, value: String, is_local: bool },
     /// Forgets all settings.
     Reset,
     /// Forgets all that is kept.
@@ -75,9 +77,19 @@ pub(crate) fn prepare(
         Statement::Deallocate { name, .. } => {
             Work::Deallocate((!name.value.eq_ignore_ascii_case("all")).then_some(name.value))
         }
-        Statement::Set(set) => self::set(set)?,
-        Statement::Reset(_) => Work::Reset,
-        Statement::Discard { .. } => Work::DiscardAll,
+        Statement::Set(set) => self::set(set),
+        Statement::Reset(reset) => match reset.reset {
+            Reset::ALL => Work::Reset,
+            Reset::ConfigurationParameter(name) => {
+                Work::Set { name: name_of(&name), value: "default".to_owned(), is_local: false }
+            }
+        },
+        Statement::Discard { object_type } => match object_type {
+            DiscardObject::ALL => Work::DiscardAll,
+            DiscardObject::PLANS => Work::Nothing("DISCARD PLANS"),
+            DiscardObject::SEQUENCES => Work::Nothing("DISCARD SEQUENCES"),
+            DiscardObject::TEMP => Work::Nothing("DISCARD TEMP"),
+        },
         Statement::StartTransaction { .. } => Work::Begin,
         Statement::Commit { .. } => Work::End("COMMIT"),
         Statement::Rollback { savepoint: Some(_), .. } => Work::GoBack,
@@ -88,7 +100,9 @@ pub(crate) fn prepare(
         other => return Err(refused(&other)),
     };
     let parameters = match &work {
-        Work::Rows(Plan::Tables(plan), _) | Work::Declare(_, Plan::Tables(plan)) => parameters(plan, known)?,
+        Work::Rows(Plan::Tables(plan), _) | Work::Declare { plan: Plan::Tables(plan), .. } => {
+            parameters(plan, known)?
+        }
         _ => vec![],
     };
     Ok(Prepared { work, parameters })
@@ -165,7 +179,8 @@ fn declare(node: &Node, statement: Statement, text: &str) -> Result<Work, Said> 
             Some(stream) => Plan::Stream(stream),
             None => tables(node, Statement::Query(query))?,
         };
-        return Ok(Work::Declare(name.value.clone(), plan));
+        let is_held = declared.hold == Some(true);
+        return Ok(Work::Declare { name: name.value.clone(), plan, is_held });
     }
     Err(Said::new("0A000", "only DECLARE NAME CURSOR FOR SELECT … is possible"))
 }
@@ -182,21 +197,15 @@ fn fetched(direction: &FetchDirection) -> Result<Option<usize>, Said> {
     Ok(Some(rows))
 }
 
-fn set(set: Set) -> Result<Work, Said> {
+fn set(set: Set) -> Work {
     let text = |value: &Expr| value.to_string().trim_matches(['\'', '"']).to_owned();
-    let Set::SingleAssignment { variable, values, .. } = set else {
+    let Set::SingleAssignment { scope, variable, values, .. } = set else {
         // Roles, time zones, characteristics of transactions: nothing here depends on them.
-        return Ok(Work::Nothing("SET"));
+        return Work::Nothing("SET");
     };
     let values: Vec<String> = values.iter().map(text).collect();
-    let (name, value) = (name_of(&variable), values.join(", "));
-    let is_default = value.eq_ignore_ascii_case("default");
-    if name.eq_ignore_ascii_case(STATEMENT_TIMEOUT) && !is_default && milliseconds(&value).is_none() {
-        let sentence =
-            format!("{STATEMENT_TIMEOUT} cannot be {value:?}; write milliseconds, or such as '5s'");
-        return Err(Said::new("22023", sentence));
-    }
-    Ok(Work::Set(name, value))
+    let is_local = scope == Some(ContextModifier::Local);
+    Work::Set { name: name_of(&variable), value: values.join(", "), is_local }
 }
 
 fn name_of(variable: &ObjectName) -> String {

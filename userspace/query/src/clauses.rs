@@ -64,17 +64,21 @@ impl Clauses<'_> {
     }
 
     fn has_aggregate(&self, expression: &Expr) -> bool {
-        visit_expressions(expression, |inner| match inner {
-            Expr::Function(call)
-                if call.over.is_none()
-                    && (self.is_aggregate)(&call.name.to_string().to_ascii_lowercase()) =>
-            {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        })
-        .is_break()
+        has_aggregate(expression, self.is_aggregate)
     }
+}
+
+/// Whether an aggregate is called somewhere in an expression.
+pub(crate) fn has_aggregate(expression: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
+    visit_expressions(expression, |inner| match inner {
+        Expr::Function(call)
+            if call.over.is_none() && is_aggregate(&call.name.to_string().to_ascii_lowercase()) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 /// The expression of a column.

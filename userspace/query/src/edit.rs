@@ -97,7 +97,7 @@ impl Planner {
                 None => sql.to_owned(),
                 Some(change) => {
                     let edits = self.look(sql, is_outermost)?.edits(change, &is_aggregate)?;
-                    let edited = applied(sql, edits);
+                    let edited = applied(sql, edits).ok_or_else(unreadable)?;
                     self.plan(&edited)?;
                     edited
                 }
@@ -109,7 +109,7 @@ impl Planner {
 
     fn look<'a>(&self, sql: &'a str, is_outermost: bool) -> Result<Look<'a>, SqlError> {
         let (statement, _) = parse(sql).map_err(|refusal| self.explain_refusal(refusal, sql))?;
-        let found = selects(&statement, &|name: &str| self.is_aggregate(name));
+        let found = selects(&statement, &|name: &str| self.is_aggregate(name)).ok_or_else(unreadable)?;
         let Some(text) = Text::new(sql) else { return Err(unreadable()) };
         let with_clauses = |found: Found| {
             let clauses = text.clauses(found.start)?;
@@ -129,14 +129,17 @@ fn unreadable() -> SqlError {
 /// What is put in the place of some octets of a text.
 type Edit = (Range<usize>, String);
 
-/// A text with its changes, none of which touches another one.
-fn applied(sql: &str, mut edits: Vec<Edit>) -> String {
+/// A text with its changes; nothing where one of them lies within another one.
+fn applied(sql: &str, mut edits: Vec<Edit>) -> Option<String> {
     edits.sort_by_key(|(octets, _)| octets.start);
+    if edits.windows(2).any(|pair| matches!(pair, [(one, _), (next, _)] if one.end > next.start)) {
+        return None;
+    }
     let mut edited = sql.to_owned();
     for (octets, by) in edits.into_iter().rev() {
         edited.replace_range(octets, &by);
     }
-    edited
+    Some(edited)
 }
 
 /// A query that is looked at to be changed.
@@ -158,7 +161,7 @@ impl Look<'_> {
             }
             Change::DropAggregate(aggregate) => self.drop_aggregate(aggregate),
             Change::Window(Some(window)) => self.set_window(snippet::window(window)?),
-            Change::Window(None) => Ok(self.drop_window()),
+            Change::Window(None) => self.drop_window(),
             Change::Sources(names) => self.set_sources(names),
         }
     }
@@ -167,13 +170,12 @@ impl Look<'_> {
         let mut parts = Parts::default();
         for (_, condition) in self.conditions() {
             parts.filters.push(self.text.text(&condition).to_owned());
-            if self.is_of_source(&condition) {
-                parts.sources.extend(self.text.quoted(&condition));
-            }
+            parts.sources.extend(self.text.sources(&condition).into_iter().flatten());
         }
         for select in self.grouping() {
-            let keys = select.keys(&self.text).into_iter().filter(|key| !self.text.is_window(key));
-            parts.keys.extend(keys.map(|key| self.text.text(&select.meant(&self.text, &key)).to_owned()));
+            let keys = select.keys(&self.text).into_iter().map(|key| select.meant(&self.text, &key));
+            let keys = keys.filter(|key| !self.text.is_window(key));
+            parts.keys.extend(keys.map(|key| self.text.text(&key).to_owned()));
             let items = select.items.iter().zip(&select.found.items);
             let aggregates = items.filter(|(_, item)| item.is_aggregate);
             parts.aggregates.extend(aggregates.map(|(part, _)| self.text.text(part).to_owned()));
@@ -209,7 +211,7 @@ impl Look<'_> {
                 "GROUP BY ALL says no keys that could be changed",
                 "name the keys behind GROUP BY",
             )),
-            (Some(select), None) => Ok(select),
+            (Some(select), None) => self.check_places().map(|()| select),
             (None, _) => Err(SqlError::new(
                 "the query groups no rows, so that it has neither keys nor aggregates",
                 "write e.g. SELECT src_ip, count(*) FROM packets GROUP BY src_ip, tumble('60 seconds')",
@@ -221,6 +223,17 @@ impl Look<'_> {
         }
     }
 
+    /// Refuses to move columns that something names by their places which is not moved with them.
+    fn check_places(&self) -> Result<(), SqlError> {
+        let known = self.selects.iter().filter(|select| !select.found.has_star);
+        let known: usize = known.map(|select| select.places(&self.text).len()).sum();
+        if self.text.count_places() == known {
+            return Ok(());
+        }
+        let message = "columns are named by their places, which would be those of others";
+        Err(SqlError::new(message, "name them behind GROUP BY and ORDER BY before"))
+    }
+
     /// The conditions of all filters, each with its SELECT.
     fn conditions(&self) -> Vec<(&Select, Part)> {
         let of = |select| {
@@ -230,23 +243,32 @@ impl Look<'_> {
         self.reading().flat_map(of).collect()
     }
 
-    fn is_of_source(&self, condition: &Part) -> bool {
-        self.text.begins_with(condition, &["source = ", "source in "]) && !self.text.has_or(condition)
+    /// A filter in all places that are meant: in some of them only, it would say something else.
+    fn add_filter(&self, column: &str, value: &Literal, negated: bool) -> Result<Vec<Edit>, SqlError> {
+        self.check_above(column)?;
+        let mut edits = vec![];
+        for select in self.reading() {
+            let expression = self.column(select, column)?;
+            edits.extend(self.with_condition(select, &snippet::condition(&expression, value, negated)));
+        }
+        if edits.is_empty() { Err(unreadable()) } else { Ok(edits) }
     }
 
-    fn add_filter(&self, column: &str, value: &Literal, negated: bool) -> Result<Vec<Edit>, SqlError> {
-        let (mut edits, mut refusal) = (vec![], None);
-        for select in self.reading() {
-            match self.column(select, column) {
-                Ok(expression) => {
-                    edits.extend(
-                        self.with_condition(select, &snippet::condition(&expression, value, negated)),
-                    );
-                }
-                Err(refused) => refusal = Some(refused),
-            }
+    /// Refuses a column of the result that is something else where streams are read.
+    fn check_above(&self, column: &str) -> Result<(), SqlError> {
+        let is_above = |select: &&Select| select.found.is_outermost && select.found.streams.is_empty();
+        let above = self.selects.iter().filter(|select| !self.is_outermost && is_above(select));
+        let mut called = above.filter_map(|select| select.item(&self.text, column));
+        let is_other = |(part, item): (&Part, &Item)| {
+            let text = self.text.normal(&self.text.unnamed(part, item.name.is_some()));
+            let (table, own) = text.rsplit_once(" . ").unwrap_or(("", &text));
+            table.contains(' ') || !own.eq_ignore_ascii_case(column)
+        };
+        if called.any(is_other) {
+            let message = format!("{column} is computed above the SELECT that reads a stream");
+            return Err(SqlError::new(message, "filter by a column of the stream, or change the text"));
         }
-        if edits.is_empty() { Err(refusal.unwrap_or_else(unreadable)) } else { Ok(edits) }
+        Ok(())
     }
 
     /// The expression that is called so where rows are read.
@@ -332,7 +354,7 @@ impl Look<'_> {
         if keys.iter().any(|known| meant(known) == wanted) {
             return Err(SqlError::new(format!("{key} is a key already"), "take another one"));
         }
-        let window = keys.iter().find(|key| self.text.is_window(key));
+        let window = keys.iter().find(|key| self.text.is_window(&select.meant(&self.text, key)));
         let mut edits = vec![match (window, &select.clauses.group) {
             (Some(window), _) => {
                 let start = self.text.octets(window).start;
@@ -377,8 +399,9 @@ impl Look<'_> {
         let named = select.item(&self.text, key).filter(|(_, item)| !item.is_aggregate);
         let named = named.map(|(part, item)| self.text.normal(&self.text.unnamed(part, item.name.is_some())));
         let is_it = |part: &Part| {
-            let meant = self.text.normal(&select.meant(&self.text, part));
-            !self.text.is_window(part) && (meant == wanted || named.as_ref() == Some(&meant))
+            let meant = select.meant(&self.text, part);
+            let text = self.text.normal(&meant);
+            !self.text.is_window(&meant) && (text == wanted || named.as_ref() == Some(&text))
         };
         let places = (0..).zip(&keys).filter(|&(_, part)| is_it(part));
         let gone: BTreeSet<usize> = places.map(|(place, _)| place).collect();
@@ -466,26 +489,34 @@ impl Look<'_> {
                 None => self.new_group(select, window),
             });
         }
-        if edits.is_empty() { self.only_grouping().map(|_| vec![]) } else { Ok(edits) }
+        if edits.is_empty() { Err(self.only_grouping().err().unwrap_or_else(unreadable)) } else { Ok(edits) }
     }
 
-    fn drop_window(&self) -> Vec<Edit> {
-        let mut edits = vec![];
+    fn drop_window(&self) -> Result<Vec<Edit>, SqlError> {
+        let (mut edits, mut left) = (vec![], self.text.window_calls(&self.text.all()).len());
         for select in self.selects.iter().filter(|select| select.found.is_lowest()) {
             let Some(group) = &select.clauses.group else { continue };
             let keys = select.keys(&self.text);
             let windows = (0..).zip(&keys).filter(|(_, key)| self.text.is_window(key));
-            let gone = windows.map(|(place, _)| place).collect();
+            let gone: BTreeSet<usize> = windows.map(|(place, _)| place).collect();
+            left = left.saturating_sub(gone.len());
             edits.extend(self.without(group, &keys, &gone));
         }
-        edits
+        if left == 0 {
+            return Ok(edits);
+        }
+        let message = "the window does not stand behind GROUP BY alone";
+        Err(SqlError::new(message, "take it out of the text"))
     }
 
     fn set_sources(&self, names: &[String]) -> Result<Vec<Edit>, SqlError> {
         let (mut edits, condition) = (vec![], snippet::source(names));
+        if self.reading().next().is_none() {
+            return Err(unreadable());
+        }
         for select in self.reading() {
-            let known =
-                select.conditions(&self.text).into_iter().find(|condition| self.is_of_source(condition));
+            let mut conditions = select.conditions(&self.text).into_iter();
+            let known = conditions.find(|condition| self.text.sources(condition).is_some());
             match (known, &condition) {
                 (Some(known), Some(condition)) => edits.push((self.text.octets(&known), condition.clone())),
                 (Some(known), None) => edits.extend(self.without_condition(select, &known)),

@@ -5,9 +5,9 @@
 //! deep as it is long, and is bounded here.
 
 use crate::error::SqlError;
-use crate::tokens::tokens;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Characters of a query's text.
 pub(crate) const SQL_LENGTH_MAX: usize = 64 * 1024;
@@ -27,12 +27,22 @@ pub fn check_size(sql: &str) -> Result<(), SqlError> {
         let message = format!("the query has {} characters, more than {SQL_LENGTH_MAX}", sql.len());
         return Err(SqlError::new(message, "split it into several queries"));
     }
-    let operators = tokens(sql).iter().filter(|token| is_operator(&token.token)).count();
+    let operators = count_operators(sql);
     if operators > OPERATORS_MAX {
         let message = format!("the query has {operators} operators, more than {OPERATORS_MAX}");
         return Err(SqlError::new(message, "write x IN (1, 2, …) instead of x = 1 OR x = 2 OR …"));
     }
     Ok(())
+}
+
+/// The operators in it, by whichever dialect finds more: where a comment ends, they do not agree.
+fn count_operators(sql: &str) -> usize {
+    let dialects: [&dyn Dialect; 2] = [&GenericDialect {}, &PostgreSqlDialect {}];
+    let count = |dialect| {
+        let tokens = Tokenizer::new(dialect, sql).tokenize().unwrap_or_default();
+        tokens.iter().filter(|token| is_operator(token)).count()
+    };
+    dialects.into_iter().map(count).max().unwrap_or(0)
 }
 
 /// Plans on a stack that is large enough for every query within the limits.
@@ -73,5 +83,19 @@ fn is_operator(token: &Token) -> bool {
                 | Token::Whitespace(_)
                 | Token::SingleQuotedString(_)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_counted_by_each_dialect() {
+        let many = "+1".repeat(OPERATORS_MAX + 1);
+        for before in ["", " --\n", " --\r"] {
+            assert!(check_size(&format!("SELECT 1{before}{many}")).is_err(), "{before:?}");
+        }
+        assert!(check_size(&format!("SELECT 1 -- {many}")).is_ok());
     }
 }

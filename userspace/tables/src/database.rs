@@ -20,7 +20,7 @@ use std::time::Instant;
 use tapline_catalog::Catalog;
 use tapline_history::History;
 use tapline_lookup::Tables;
-use tapline_query::{check_size, refusal_over, split_statements, with_stack};
+use tapline_query::{check_relations, check_size, refusal_over, split_statements, with_stack};
 use tokio::runtime::Builder;
 
 /// Tables that are asked.
@@ -123,7 +123,9 @@ impl Database {
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect);
         let statement = statement.map_err(|error| self.refused(&error, sql, state))?;
-        match inner(&statement).and_then(|statement| self.reads(statement).stream) {
+        let Some(read) = inner(&statement) else { return Ok(statement) };
+        check_relations(read).map_err(AskError::Wrong)?;
+        match self.reads(read).stream {
             Some(stream) => Err(AskError::Stream(stream)),
             None => Ok(statement),
         }
@@ -197,6 +199,8 @@ mod tests {
         assert_eq!(wrong(" -- nothing").0, "there is no statement");
         assert_eq!(wrong("CREATE TABLE t (n int)").0, "these tables are only read");
         assert!(wrong("SELEC 1").1.is_some());
+        let many = vec!["generate_series(1, 2)"; 100].join(", ");
+        assert!(wrong(&format!("SELECT 1 FROM {many}")).0.contains("more than 64 times"));
     }
 
     #[test]

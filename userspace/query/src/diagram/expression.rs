@@ -11,7 +11,9 @@ use datafusion::logical_expr::expr::{
     AggregateFunction, Between, Case, InList, Like, ScalarFunction, WindowFunction,
 };
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits,
+};
 use tapline_record::address::{Address, Mac, format_mac, to_ip};
 
 /// Binds tighter than any operator: a name, a literal, a call.
@@ -154,7 +156,10 @@ impl Names<'_> {
 
     fn aggregate(self, call: &AggregateFunction) -> String {
         let params = &call.params;
-        let is_star = matches!(params.args.as_slice(), [Expr::Literal(..)]) && call.func.name() == "count";
+        let is_star = match params.args.as_slice() {
+            [Expr::Literal(value, _)] => call.func.name() == "count" && !params.distinct && !value.is_null(),
+            _ => false,
+        };
         let arguments = if is_star { "*".to_owned() } else { self.list(&params.args) };
         let distinct = if params.distinct { "DISTINCT " } else { "" };
         let filter = params.filter.as_ref();
@@ -171,8 +176,22 @@ impl Names<'_> {
         if !params.order_by.is_empty() {
             parts.push(format!("ORDER BY {}", self.sorted(&params.order_by)));
         }
+        if !is_usual(&params.window_frame, !params.order_by.is_empty()) {
+            parts.push(params.window_frame.to_string());
+        }
         format!("{}({}) OVER ({})", call.fun.name(), self.list(&params.args), parts.join(" "))
     }
+}
+
+/// Whether a frame is the one that is meant where none is written.
+fn is_usual(frame: &WindowFrame, is_ordered: bool) -> bool {
+    let begins = matches!(&frame.start_bound, WindowFrameBound::Preceding(rows) if rows.is_null());
+    let ends = match &frame.end_bound {
+        WindowFrameBound::CurrentRow => is_ordered && frame.units == WindowFrameUnits::Range,
+        WindowFrameBound::Following(rows) => !is_ordered && rows.is_null(),
+        WindowFrameBound::Preceding(_) => false,
+    };
+    begins && ends
 }
 
 /// Whether a text is one thing beside operators: nothing in it is parted outside of brackets and quotes.

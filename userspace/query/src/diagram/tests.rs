@@ -131,6 +131,24 @@ fn a_union_and_what_it_computes_are_below_the_groups() {
 }
 
 #[test]
+fn frames_of_window_functions_are_written_where_they_were() {
+    let over = |what: &str| {
+        let sql = format!(
+            "SELECT src_ip, {what} AS x FROM
+             (SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second'))"
+        );
+        let texts = diagram(&sql).boxes.into_iter().flat_map(|one| [vec![one.title], one.lines].concat());
+        texts.collect::<Vec<_>>().join("\n")
+    };
+    let framed = over("sum(n) OVER (ORDER BY n ROWS 3 PRECEDING)");
+    assert!(framed.contains("ORDER BY n ROWS BETWEEN 3 PRECEDING AND CURRENT ROW)"), "{framed}");
+    for usual in ["rank() OVER (ORDER BY n DESC)", "sum(n) OVER (PARTITION BY src_ip)"] {
+        let said = over(usual);
+        assert!(said.contains(usual), "{said}");
+    }
+}
+
+#[test]
 fn rows_have_no_window() {
     let diagram = diagram("SELECT src_ip, octets * 8 AS bits FROM packets WHERE dst_port = 53 LIMIT 5");
     let expected = ["packets", "WHERE dst_port = 53", "octets * 8 AS bits", "LIMIT 5", "result"];

@@ -54,18 +54,7 @@ impl Select {
     /// Where columns are named by their places, behind GROUP BY and ORDER BY, and which.
     pub(super) fn places(&self, text: &Text<'_>) -> Vec<(Part, usize)> {
         let clauses = self.clauses.group.iter().chain(&self.clauses.order);
-        let parts = clauses.flat_map(|clause| text.list(&clause.body));
-        let first = |part: Part| {
-            let place = part.start..(part.start + 1).min(part.end);
-            let behind = place.end..part.end;
-            let is_alone = behind.is_empty() || text.begins_with(&behind, &["asc", "desc", "nulls"]);
-            if !is_alone {
-                return None;
-            }
-            let number = text.number(&place)?;
-            Some((place, number))
-        };
-        parts.filter_map(first).collect()
+        clauses.flat_map(|clause| text.places(&clause.body)).collect()
     }
 }
 

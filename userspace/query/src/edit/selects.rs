@@ -1,12 +1,14 @@
 //! The SELECTs of a statement: which ones read streams, and which ones group what comes of them.
 
 use crate::catalog::STREAMS;
+use crate::clauses::has_aggregate;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, Visit,
-    Visitor, visit_expressions,
+    Expr, GroupByExpr, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
+    TableFactor, TableWithJoins, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
+use std::iter;
 use std::ops::ControlFlow;
 use tapline_record::Stream;
 
@@ -17,6 +19,8 @@ pub(super) struct Found {
     pub(super) start: Location,
     /// What it selects.
     pub(super) items: Vec<Item>,
+    /// Whether all columns of something are among that.
+    pub(super) has_star: bool,
     /// The streams that it reads itself.
     pub(super) streams: Vec<&'static Stream>,
     /// Whether it groups rows.
@@ -44,25 +48,29 @@ impl Found {
     }
 }
 
-/// All SELECTs, in the order in which they stand in the text, by and large.
-pub(super) fn selects(statement: &Statement, is_aggregate: &dyn Fn(&str) -> bool) -> Vec<Found> {
-    let Statement::Statement(statement) = statement else { return vec![] };
-    let SqlStatement::Query(query) = statement.as_ref() else { return vec![] };
+/// All SELECTs, in the order in which they stand in the text, by and large; nothing where it cannot be told which ones
+/// read streams.
+pub(super) fn selects(statement: &Statement, is_aggregate: &dyn Fn(&str) -> bool) -> Option<Vec<Found>> {
+    let Statement::Statement(statement) = statement else { return None };
+    let SqlStatement::Query(query) = statement.as_ref() else { return None };
     let outermost = outermost(&query.body).map(|select| select.select_token.0.span.start);
     let mut visitor = Selects { is_aggregate, outermost, found: vec![], around: vec![], subqueries: vec![] };
-    // Nothing breaks it off.
-    let _: ControlFlow<()> = statement.visit(&mut visitor);
-    visitor.found
+    let walked: ControlFlow<()> = statement.visit(&mut visitor);
+    walked.is_continue().then_some(visitor.found)
 }
 
-/// The first SELECT of what gives the result.
+/// The SELECT that gives the result; of several, such as those of a UNION, none does.
 fn outermost(body: &SetExpr) -> Option<&Select> {
     match body {
         SetExpr::Select(select) => Some(select),
         SetExpr::Query(query) => outermost(&query.body),
-        SetExpr::SetOperation { left, .. } => outermost(left),
         _ => None,
     }
+}
+
+/// The stream of this name.
+fn stream(name: &str) -> Option<&'static Stream> {
+    STREAMS.into_iter().find(|stream| stream.name.eq_ignore_ascii_case(name))
 }
 
 struct Selects<'a> {
@@ -80,6 +88,10 @@ impl Visitor for Selects<'_> {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            if stream(&cte.alias.name.value).is_some() {
+                // Behind it, the name means this, and within it the stream.
+                return ControlFlow::Break(());
+            }
             let mut looks = LooksForGroups { is_aggregate: self.is_aggregate, subqueries: &self.subqueries };
             let is_grouped = cte.query.visit(&mut looks).is_break();
             self.subqueries.push((cte.alias.name.value.clone(), is_grouped));
@@ -94,10 +106,7 @@ impl Visitor for Selects<'_> {
         for name in tables(select) {
             match self.subqueries.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 Some((_, is_grouped)) => is_above |= is_grouped,
-                None => {
-                    streams
-                        .extend(STREAMS.into_iter().find(|stream| stream.name.eq_ignore_ascii_case(&name)));
-                }
+                None => streams.extend(stream(&name)),
             }
         }
         let groups_by_all = matches!(select.group_by, GroupByExpr::All(_));
@@ -106,8 +115,18 @@ impl Visitor for Selects<'_> {
             self.around.iter().for_each(|&place| self.found[place].is_above = true);
         }
         let is_outermost = self.outermost == Some(start);
+        let has_star = select.projection.iter().any(is_star);
         self.around.push(self.found.len());
-        self.found.push(Found { start, items, streams, groups, is_above, is_outermost, groups_by_all });
+        self.found.push(Found {
+            start,
+            items,
+            has_star,
+            streams,
+            groups,
+            is_above,
+            is_outermost,
+            groups_by_all,
+        });
         ControlFlow::Continue(())
     }
 
@@ -140,16 +159,28 @@ impl Visitor for LooksForGroups<'_> {
 
 /// The names of the tables that a SELECT reads itself.
 fn tables(select: &Select) -> Vec<String> {
-    let of_one = |table: &TableFactor| match table {
-        TableFactor::Table { name, .. } => Some(name.to_string()),
-        _ => None,
-    };
     let mut names = vec![];
-    for table in &select.from {
-        names.extend(of_one(&table.relation));
-        names.extend(table.joins.iter().filter_map(|join| of_one(&join.relation)));
-    }
+    select.from.iter().for_each(|from| add_tables(from, &mut names));
     names
+}
+
+/// Adds those of a part of FROM, which may be in brackets.
+fn add_tables(from: &TableWithJoins, names: &mut Vec<String>) {
+    let joined = from.joins.iter().map(|join| &join.relation);
+    for relation in iter::once(&from.relation).chain(joined) {
+        match relation {
+            TableFactor::Table { name, .. } => {
+                let own = name.0.last().and_then(ObjectNamePart::as_ident);
+                names.extend(own.map(|own| own.value.clone()));
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } => add_tables(table_with_joins, names),
+            _ => {}
+        }
+    }
+}
+
+const fn is_star(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }
 
 fn groups_rows(select: &Select, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
@@ -177,17 +208,4 @@ impl Selects<'_> {
             _ => Item { name: None, is_aggregate: false },
         }
     }
-}
-
-/// Whether an aggregate is called somewhere in an expression.
-pub(super) fn has_aggregate(expression: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
-    visit_expressions(expression, |inner| match inner {
-        Expr::Function(call)
-            if call.over.is_none() && is_aggregate(&call.name.to_string().to_ascii_lowercase()) =>
-        {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
 }

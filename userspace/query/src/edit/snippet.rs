@@ -1,8 +1,8 @@
 //! What is put into a query: expressions that somebody gives, and conditions that are written for him.
 
 use super::Literal;
-use super::selects::has_aggregate;
 use super::text::Text;
+use crate::clauses::has_aggregate;
 use crate::error::SqlError;
 use crate::limits;
 use crate::tokens::tokens;
@@ -11,11 +11,13 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, Whitespace};
 
-/// A key: one expression, in which nothing is aggregated.
+/// A key: one expression, in which nothing is aggregated. A number would be the place of a column.
 pub(super) fn key<'a>(text: &'a str, is_aggregate: &dyn Fn(&str) -> bool) -> Result<&'a str, SqlError> {
     let help = "write a column or an expression, such as dst_as or network(src_ip, 24, 64)";
     match item(text) {
-        Some(SelectItem::UnnamedExpr(expression)) if !has_aggregate(&expression, is_aggregate) => {
+        Some(SelectItem::UnnamedExpr(expression))
+            if !matches!(expression, Expr::Value(_)) && !has_aggregate(&expression, is_aggregate) =>
+        {
             Ok(text.trim())
         }
         _ => Err(SqlError::new(format!("`{}` is no key", text.trim()), help)),

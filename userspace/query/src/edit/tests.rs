@@ -194,3 +194,83 @@ fn what_cannot_be_meant_is_refused() {
     let with = format!("WITH m AS ({MATRIX}) SELECT * FROM m");
     assert_eq!(parts(&with).keys, ["src_as", "dst_as"]);
 }
+
+#[test]
+fn a_filter_that_would_be_in_some_places_only_is_refused() {
+    let refused = |sql: &str, column: &str| edit(sql, &filter(column, text("10.0.0.1"), false)).unwrap_err();
+    let union = "SELECT a, sum(n) AS n FROM (SELECT src_ip AS a, octets AS n FROM packets
+        UNION ALL SELECT dst_ip, octets FROM packets) GROUP BY a, tumble('1 second')";
+    let said = refused(union, "a");
+    assert!(said.contains("there is no column a where packets is read"), "{said}");
+    let both = edit(union, &filter("src_ip", text("10.0.0.1"), false)).unwrap();
+    assert_eq!(both.matches("FROM packets WHERE src_ip = '10.0.0.1'").count(), 2, "{both}");
+    let counted = SWEEP.replace("probes", "octets");
+    let said = refused(&counted, "octets");
+    assert!(said.contains("octets is computed above"), "{said}");
+    let other = SWEEP.replace("SELECT src_ip, count", "SELECT src_ip AS dst_ip, count");
+    assert!(refused(&other, "dst_ip").contains("dst_ip is computed above"));
+    let branches = "SELECT src_ip, count(*) AS n FROM flows GROUP BY src_ip, tumble('1 second')
+        UNION ALL SELECT dst_ip, count(*) FROM flows GROUP BY dst_ip, tumble('1 second')";
+    let change = filter("src_ip", text("10.0.0.1"), false);
+    assert!(Planner::new().edit(branches, Some(&change), true).is_err(), "neither gives the result");
+}
+
+#[test]
+fn streams_are_found_however_they_are_called() {
+    let change = filter("ttl", Literal::Number("5".to_owned()), false);
+    for name in ["\"packets\"", "PACKETS", "packets p", "packets AS \"the packets\""] {
+        let sql = TALKERS.replace("FROM packets", &format!("FROM {name}"));
+        assert_eq!(where_of(&edit(&sql, &change).unwrap()), "ttl = 5", "{name}");
+    }
+    let hidden = "WITH packets AS (SELECT * FROM packets WHERE ttl = 5)
+        SELECT count(*) AS n FROM packets GROUP BY tumble('1 second')";
+    assert!(edit(hidden, &change).unwrap_err().contains("can only be changed by hand"));
+}
+
+#[test]
+fn a_window_that_has_a_name_is_a_window() {
+    for sql in [
+        "SELECT src_ip, count(*) AS n, tumble('1 second') AS w FROM packets GROUP BY src_ip, w",
+        "SELECT src_ip, count(*) AS n, tumble('1 second') FROM packets GROUP BY 1, 3",
+    ] {
+        let Parts { keys, window, .. } = parts(sql);
+        assert_eq!((keys, window.as_deref()), (vec!["src_ip".to_owned()], Some("tumble('1 second')")));
+        let other = edit(sql, &Change::Window(Some("tumble('5 seconds')".to_owned()))).unwrap();
+        assert_eq!(other, sql.replace("1 second", "5 seconds"));
+        let refused = edit(sql, &Change::Window(None)).unwrap_err();
+        assert!(refused.contains("behind GROUP BY alone"), "{refused}");
+    }
+}
+
+#[test]
+fn columns_that_are_named_by_their_places_stay_where_they_are() {
+    let grouped = "SELECT src_ip, sum(octets) AS octets FROM packets GROUP BY src_ip, tumble('1 second')";
+    for sql in [format!("SELECT * FROM ({grouped}) ORDER BY 2"), format!("({grouped}) ORDER BY 2 DESC")] {
+        for change in [
+            Change::AddKey("dst_ip".to_owned()),
+            Change::DropKey("src_ip".to_owned()),
+            Change::AddAggregate("count(*) AS n".to_owned()),
+        ] {
+            let refused = edit(&sql, &change).unwrap_err();
+            assert!(refused.contains("named by their places"), "{sql}: {refused}");
+        }
+    }
+    let outer = format!("SELECT src_ip, octets FROM ({grouped}) ORDER BY 2");
+    assert!(edit(&outer, &Change::AddKey("dst_ip".to_owned())).is_ok());
+    assert!(edit(grouped, &Change::AddKey("2".to_owned())).unwrap_err().contains("`2` is no key"));
+}
+
+#[test]
+fn only_what_names_sources_is_taken_for_a_filter_on_them() {
+    let sources = |condition: &str| {
+        let sql =
+            format!("SELECT count(*) AS n FROM packets p WHERE {condition} GROUP BY tumble('1 second')");
+        let change = Change::Sources(vec!["eth1".to_owned()]);
+        (parts(&sql).sources, where_of(&edit(&sql, &change).unwrap()).to_owned())
+    };
+    let one = |name: &str| vec![name.to_owned()];
+    assert_eq!(sources("p.source = 'eth0'"), (one("eth0"), "source = 'eth1'".to_owned()));
+    assert_eq!(sources("source IN ('eth0')"), (one("eth0"), "source = 'eth1'".to_owned()));
+    let computed = "source = lower('ETH0')";
+    assert_eq!(sources(computed), (vec![], format!("{computed} AND source = 'eth1'")));
+}

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Word};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::slice;
 
 /// The functions that are windows.
 const WINDOWS: [&str; 3] = ["tumble", "hop", "tumble_rows"];
@@ -113,19 +114,56 @@ impl<'a> Text<'a> {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether a part begins with one of these, as [`Self::normal`] has them.
-    pub(super) fn begins_with(&self, part: &Part, words: &[&str]) -> bool {
-        let normal = self.normal(part);
-        words.iter().any(|word| normal.starts_with(word))
-    }
-
-    /// The texts in quotes of a part.
-    pub(super) fn quoted(&self, part: &Part) -> Vec<String> {
-        let texts = self.pieces[part.clone()].iter().filter_map(|piece| match &piece.token {
+    /// The texts to which a condition compares the column `source`, if that is all that it says.
+    pub(super) fn sources(&self, condition: &Part) -> Option<Vec<String>> {
+        let tokens: Vec<&Token> = self.pieces[condition.clone()].iter().map(|piece| &piece.token).collect();
+        let own = match tokens.as_slice() {
+            [Token::Word(_), Token::Period, own @ ..] => own,
+            own => own,
+        };
+        let (Token::Word(column), texts) = own.split_first()? else { return None };
+        let texts = match texts {
+            [Token::Eq, text] => slice::from_ref(text),
+            [Token::Word(word), Token::LParen, texts @ .., Token::RParen] if word.keyword == Keyword::IN => {
+                texts
+            }
+            _ => return None,
+        };
+        let texts = texts.iter().filter(|token| ***token != Token::Comma).map(|token| match token {
             Token::SingleQuotedString(text) => Some(text.clone()),
             _ => None,
         });
-        texts.collect()
+        if column.value.eq_ignore_ascii_case("source") { texts.collect() } else { None }
+    }
+
+    /// What of a list behind GROUP BY or ORDER BY names columns by their places, and which.
+    pub(super) fn places(&self, list: &Part) -> Vec<(Part, usize)> {
+        let first = |part: Part| {
+            let place = part.start..(part.start + 1).min(part.end);
+            let behind = self.normal(&(place.end..part.end));
+            let is_alone =
+                behind.is_empty() || ["asc", "desc", "nulls"].iter().any(|word| behind.starts_with(word));
+            self.number(&place).filter(|_| is_alone).map(|number| (place, number))
+        };
+        self.list(list).into_iter().filter_map(first).collect()
+    }
+
+    /// How many columns are named so in the whole text.
+    pub(super) fn count_places(&self) -> usize {
+        let is_list = |place: &usize| matches!(self.begins(*place), Some(Begins::Group | Begins::Order));
+        let lists = self.all().filter(is_list).map(|start| start + 2..self.end_of_list(start));
+        lists.map(|list| self.places(&list).len()).sum()
+    }
+
+    /// Where a list behind GROUP BY or ORDER BY ends.
+    fn end_of_list(&self, start: usize) -> usize {
+        let depth = self.pieces[start].depth;
+        let ends = |place: &usize| match self.pieces[*place].depth.cmp(&depth) {
+            Ordering::Less => true,
+            Ordering::Equal => self.begins(*place).is_some(),
+            Ordering::Greater => false,
+        };
+        (start + 2..self.pieces.len()).find(ends).unwrap_or(self.pieces.len())
     }
 
     /// The number that a part is.
