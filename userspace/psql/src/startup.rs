@@ -61,7 +61,7 @@ pub(crate) async fn begin(wire: &mut Wire, terms: &Terms) -> Result<Begun, Ended
                 negotiate(wire, version, &parameters)?;
                 authenticate(wire, terms, &parameters).await?;
                 let settings = Settings::of(&parameters);
-                return Ok(Begun::Session(settings.map_err(Said::as_last)?));
+                return Ok(Begun::Session(settings.map_err(Said::into_last)?));
             }
             _ => {
                 return Err(
