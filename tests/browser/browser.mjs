@@ -55,8 +55,10 @@ export function shooter(folder) {
 }
 
 /** When the first paint was, in milliseconds since the navigation began. */
-export const firstPaint = (page) =>
-  page.evaluate(() => Math.round(performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN));
+export async function firstPaint(page) {
+  const found = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+  return Math.round(await found.jsonValue());
+}
 
 /** How much the layout has jumped so far. */
 export const jumps = (page) => page.evaluate(() => new Promise((resolve) => {

@@ -69,8 +69,8 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn what_a_node_tells_is_as_it_is_documented() {
-    let port = free_port();
-    let node = node(port, &["--bare"]);
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let node = node(port, &["--bare", "--history", folder.path().to_str().unwrap()]);
     assert_eq!(node.ask(&["queries", "add", "by-protocol", BY_PROTOCOL, "--metrics"]).code, Some(0));
     let shown = node.ask(&["queries", "show", "by-protocol"]);
     assert!(shown.success().contains("metrics     on"), "{}", shown.text());
@@ -95,6 +95,10 @@ fn what_a_node_tells_is_as_it_is_documented() {
     assert_eq!(missing, Some(truth.lost.records as f64));
     let used = value(&text, "tapline_query_used_rows_total{query=\"by-protocol\"}");
     assert_eq!(used, Some(truth.sent.records as f64));
+    let outlet = "{outlet=\"history\",kind=\"parquet\"}";
+    assert_eq!(value(&text, &format!("tapline_outlet_up{outlet}")), Some(1.0));
+    let given = value(&text, &format!("tapline_outlet_given_results_total{outlet}"));
+    assert!(given >= Some(1.0), "{given:?}");
     assert_eq!(node.stop().code, Some(0));
 }
 

@@ -19,16 +19,16 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// What is missing here, if anything is.
-fn prepared() -> Result<PathBuf, String> {
-    let missing =
-        |what: &str| format!("{what} is not installed (`cargo xtask setup --for test` installs it)");
-    for program in ["chromium", "node"] {
-        if !is_there(program) {
-            return Err(missing(program));
-        }
+/// What drives the browser, where there is one; else says what is missing.
+fn prepared() -> Option<PathBuf> {
+    let driver = driver();
+    let missing = ["chromium", "node"].into_iter().find(|program| !is_there(program));
+    let missing = missing.or_else(|| driver.is_none().then_some("what drives a browser"));
+    if let Some(missing) = missing {
+        println!("skipped: {missing} is not installed (`cargo xtask setup --for test` installs it)");
+        return None;
     }
-    driver().ok_or_else(|| missing("what drives a browser"))
+    driver
 }
 
 /// Runs a script of `tests/browser`; it has said what is wrong when it fails.
@@ -36,8 +36,7 @@ fn run(driver: &Path, script: &str, arguments: &[&str]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     let mut command = Command::new("node");
     command.arg(folder.join(script)).args(arguments).env("TAPLINE_BROWSER", driver);
-    let output = command.output();
-    let output = output.unwrap();
+    let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
     println!("{}", said[0]);
     assert!(output.status.success(), "{script}: {}\n{}", said[0], said[1]);
@@ -45,13 +44,7 @@ fn run(driver: &Path, script: &str, arguments: &[&str]) {
 
 #[test]
 fn a_person_finds_what_they_look_for_on_the_page() {
-    let driver = match prepared() {
-        Ok(driver) => driver,
-        Err(missing) => {
-            println!("skipped: {missing}");
-            return;
-        }
-    };
+    let Some(driver) = prepared() else { return };
     let screenshots = driver.with_file_name("page");
     let state = tempfile::tempdir().unwrap();
     let port = free_port();
@@ -61,8 +54,8 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     let plan = ExportPlan { autonomous_systems: 12, ..ExportPlan::new(Protocol::NetflowV9, 3) };
     let plan = faulty(plan, Faults { lose_percent: 2, ..Faults::default() });
     let load = Load { plan, exporters: 2, datagrams: 300, datagrams_a_nap: 1 };
-    let is_over = AtomicBool::new(false);
     let arguments = [busy.url(), idle.url(), screenshots.to_str().unwrap()];
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let sending = scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
@@ -81,13 +74,7 @@ fn a_person_finds_what_they_look_for_on_the_page() {
 
 #[test]
 fn the_modules_of_the_page_are_of_the_types_that_they_say() {
-    let driver = match prepared() {
-        Ok(driver) => driver,
-        Err(missing) => {
-            println!("skipped: {missing}");
-            return;
-        }
-    };
+    let Some(driver) = prepared() else { return };
     run(&driver, "types.mjs", &[]);
     run(&driver, "logic.mjs", &[]);
 }

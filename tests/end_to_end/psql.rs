@@ -464,15 +464,18 @@ fn other_machines_need_a_password_and_tls() {
     let hidden = ["--psql-certificate", certificate, "--psql-key", key];
     for arguments in [&[][..], &["--psql-password-file", password], &hidden] {
         let ended = start(&[&["--psql", "0.0.0.0:0"][..], arguments].concat());
-        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
         assert!(ended.stderr.contains("without a password and TLS"), "{}", ended.stderr);
     }
     let ended = start(&["--psql", "127.0.0.1:0", "--psql-certificate", "/no/such", "--psql-key", key]);
     assert!(
-        ended.code == Some(1) && ended.stderr.contains("psql_certificate /no/such cannot be read"),
+        ended.code == Some(2) && ended.stderr.contains("psql: the TLS certificate /no/such cannot be read"),
         "{}",
         ended.stderr
     );
+    // Else the token would be asked for in vain.
+    let ended = start(&["--psql", "127.0.0.1:0", "--token-file", password]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("the API asks for a token"), "{}", ended.stderr);
     let ended = start(&["--psql-key", key]);
     assert!(ended.code == Some(2) && ended.stderr.contains("give --psql"), "{}", ended.stderr);
     let arguments = [&["--psql-password-file", password], &hidden[..]].concat();
@@ -484,6 +487,35 @@ fn other_machines_need_a_password_and_tls() {
     assert_eq!(ask("require"), (true, "1\n".to_owned()));
     let (is_fine, said) = ask("disable");
     assert!(!is_fine && said.contains("are encrypted; add sslmode=require"), "{said}");
+}
+
+#[test]
+fn what_the_api_proves_itself_by_is_good_for_clients_too_and_a_password_changes() {
+    if !has_psql() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = certificate(folder.path());
+    let file = folder.path().join("password");
+    fs::write(&file, SECRET).unwrap();
+    let of_api = ["--tls-certificate", certificate.as_str(), "--tls-key", key.as_str()];
+    let arguments = [&["--psql-password-file", file.to_str().unwrap()], &of_api[..]].concat();
+    let (node, port, _) = started("0.0.0.0:0", &arguments);
+    let ask = |password: &str| {
+        let target =
+            target(port, &format!("password='{password}' sslmode=verify-ca sslrootcert={certificate}"));
+        run_psql(&target, &["--no-password", "--command", "SELECT 1"])
+    };
+    assert_eq!(ask(SECRET), (true, "1\n".to_owned()));
+    fs::write(&file, "open barley").unwrap();
+    node.signal("HUP");
+    node.wait_for("password of psql is other than before");
+    assert_eq!(ask("open barley"), (true, "1\n".to_owned()));
+    assert!(!ask(SECRET).0, "it is the old one");
+    fs::write(&file, "").unwrap();
+    node.signal("HUP");
+    node.wait_for("the password for psql is empty");
+    assert_eq!(ask("open barley"), (true, "1\n".to_owned()), "what is wrong changes nothing");
 }
 
 /// A startup packet, as psql sends it.

@@ -143,7 +143,8 @@ fn an_address_that_others_reach_needs_tls_and_a_token() {
 #[test]
 fn commands_ask_over_tls_with_a_token() {
     let Some(place) = Place::new() else { return };
-    let node = place.start();
+    let (file, socket) = (place.text("node.toml"), place.text("api.sock"));
+    let node = Node::start_at("0.0.0.0:0", &["--bare", "--config", &file, "--socket", &socket]);
     assert!(url(&node).starts_with("https://127.0.0.1:"), "{}", node.url());
     assert!(place.ask(&node, "page", &["status"]).success().contains("udp://127.0.0.1"));
     assert!(place.ask(&node, "page", &["queries", "explain", SQL]).success().contains("result: records"));
@@ -155,6 +156,8 @@ fn commands_ask_over_tls_with_a_token() {
     refused(&place.ask(&node, "wrong", &["queries", "list"]), 2, "this is no token of this node");
     node.wait_for("a request from 127.0.0.1 brought a wrong token");
     assert_eq!(json(&place.ask(&node, "page", &["status", "--format", "json"]))["tokens_refused"], 1);
+    let by_socket = tapline(&["status", "--format", "json", "--node", &format!("unix:{socket}")]);
+    assert_eq!(json(&by_socket)["tokens_refused"], 1, "it is the same node");
     let (ca, url) = (place.authority.certificate(), url(&node));
     let ca = ca.to_str().unwrap();
     refused(&tapline(&["status", "--node", &url, "--ca", ca]), 2, "this node answers whoever brings a token");

@@ -17,6 +17,17 @@ export class Problem extends Error {
   }
 }
 
+/**
+ * What a problem says, without the place, which is shown where it is, and without the drawing of it that terminals get.
+ * @param {string} message
+ */
+export function inWords(message) {
+  const lines = message.split("\n").map((line) => line.trim());
+  const help = lines.find((line) => line.startsWith("help: "))?.slice(6);
+  const what = lines[0].replace(/ at line \d+, column \d+:?$/, "").replace(/[.:]$/, "");
+  return help ? `${what}; ${help}` : what;
+}
+
 /** No answer came: the node is gone, or too slow. */
 export const GONE = 0;
 

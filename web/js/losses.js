@@ -53,6 +53,14 @@ export function lastLoss(windows) {
   return { at: window.end, who: worst.exporter ?? worst.source, part: worst.missing / Math.max(1, worst.offered) };
 }
 
+/** Of what the exporters of a source sent, the part that is not here. @param {LossWindow[] | null} windows @param {string} source */
+export function lostPart(windows, source) {
+  const rows = summed(windows ?? []).filter((row) => row.source === source && row.exporter !== null);
+  const [missing, offered] = [rows.map((row) => row.missing), rows.map((row) => row.offered)]
+    .map((values) => values.reduce((sum, value) => sum + value, 0));
+  return offered > 0 ? Math.max(0, missing) / offered : 0;
+}
+
 /** All windows in one, by source, exporter and unit. @param {LossWindow[]} windows @returns {Loss[]} */
 export function summed(windows) {
   /** @type {Map<string, any>} */

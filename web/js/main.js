@@ -1,16 +1,22 @@
 /**
  * The page: what is above all screens, and which of them is shown.
  */
-import { html, render, useEffect } from "../vendor/preact.js";
+import { html, render, useEffect, useState } from "../vendor/preact.js";
 import { clock, duration } from "./format.js";
 import { startPolling, useNode } from "./poll.js";
 import { link, useRoute } from "./router.js";
-import { AccountPage } from "./views/account.js";
-import { Ask } from "./views/ask.js";
 import { Now } from "./views/now.js";
-import { QueryPage } from "./views/query.js";
 
 const SCREENS = /** @type {const} */ ([["now", "Now"], ["ask", "Ask"], ["account", "Account"]]);
+
+/** The other screens, which the first one does without. @type {Record<string, () => Promise<any>>} */
+const OTHERS = {
+  ask: () => import("./views/ask.js").then(({ Ask }) => Ask),
+  account: () => import("./views/account.js").then(({ AccountPage }) => AccountPage),
+  query: () => import("./views/query.js").then(({ QueryPage }) => QueryPage),
+};
+/** How long after the first screen they are loaded, so that they are there when they are asked for. */
+const LATER_MS = 500;
 
 function Page() {
   const { path, params } = useRoute();
@@ -42,11 +48,20 @@ function aboutOf({ status, isThere }) {
 /** @param {string} screen @param {string | undefined} name @param {Record<string, string>} params */
 function shown(screen, name, params) {
   if (screen === "now") return html`<${Now} />`;
-  if (screen === "ask") return html`<${Ask} params=${params} />`;
-  if (screen === "account") return html`<${AccountPage} params=${params} />`;
-  if (screen === "query" && name) return html`<${QueryPage} key=${name} name=${name} params=${params} />`;
+  const isThere = screen in OTHERS && (screen !== "query" || name);
+  if (isThere) return html`<${Other} key=${`${screen} ${name}`} screen=${screen} name=${name} params=${params} />`;
   return html`<p class="nothing">There is no such screen. <a href=${link([])}>The first one</a> has links to all.</p>`;
 }
 
+/** @param {{ screen: string, name: string | undefined, params: Record<string, string> }} props */
+function Other({ screen, name, params }) {
+  const [view, setView] = useState(/** @type {{ View: any } | null} */ (null));
+  useEffect(() => {
+    OTHERS[screen]().then((View) => setView({ View }));
+  }, []);
+  return view ? html`<${view.View} name=${name} params=${params} />` : html`<h1 class="unseen">${name ?? screen}</h1>`;
+}
+
 startPolling();
+setTimeout(() => Object.values(OTHERS).forEach((load) => void load()), LATER_MS);
 render(html`<${Page} />`, /** @type {HTMLElement} */ (document.getElementById("page")));

@@ -8,10 +8,12 @@ import { Heat } from "./charts/heat.js";
 import { Sankey } from "./charts/sankey.js";
 import { TimeChart } from "./charts/time.js";
 import { series as seriesColour } from "./charts/width.js";
-import { cell, clock, duration, exact, percent, short, unitOf } from "./format.js";
+import { cell, clock, duration, exact, short, unitOf } from "./format.js";
+import { Quality } from "./quality.js";
 import {
   FLOW_MAX, MATRIX_MAX, SHAPES, STACK_MAX, greatest, keyText, measureOf, rolesOf, shapesOf, stacked,
 } from "./shape.js";
+import { isLimited, orderedBy } from "./sql.js";
 import { Table, csv, save } from "./table.js";
 import { isComplete, isHollow } from "./windows.js";
 
@@ -22,7 +24,7 @@ import { isComplete, isHollow } from "./windows.js";
  *   params: Record<string, string>, amend: (changes: Record<string, string | undefined>) => void,
  *   onKey: (column: Column, value: any, isExcluded: boolean) => void, json?: string }} Props
  * @typedef {Props & { roles: import("./shape.js").Roles, measure: Column | null, shape: import("./shape.js").Shape,
- *   chosen: Known | null, before: Known | null, format: (value: number) => string,
+ *   chosen: Known | null, before: Known | null, isHeld: boolean, format: (value: number) => string,
  *   scale: (window: { start: number, end: number }) => number }} View
  */
 
@@ -46,13 +48,18 @@ export function Result(props) {
   const shapes = shapesOf(roles, windows.length);
   const shape = shapes.find((name) => name === params.shape) ?? shapes[0];
   const { format, scale, isSum } = scaleOf(measure, params.per === "second");
-  const place = windows.findIndex((window) => window.key === params.at);
+  const [held, hold] = useState(/** @type {string | null} */ (null));
+  const asked = windows.findIndex((window) => window.key === params.at);
+  const place = asked !== -1 ? asked : windows.findIndex((window) => window.key === held);
   const newest = windows.findLastIndex((window) => !isHollow(window));
   const at = place !== -1 ? place : newest !== -1 ? newest : windows.length - 1;
   const view = {
     ...props, roles, measure, shape, format, scale,
-    chosen: windows[at] ?? null, before: windows[at - 1] ?? null,
+    chosen: windows[at] ?? null, before: windows[at - 1] ?? null, isHeld: asked === -1 && place !== -1 && at < windows.length - 1,
   };
+  // Nothing moves away below a pointer, or a key that has the focus.
+  const stay = () => hold((before) => before ?? windows[at]?.key ?? null);
+  const goOn = () => hold(null);
   return html`<section class="result" aria-label="Result">
     <div class="tools">
       ${shapes.length > 1 && html`<div class="switch" role="group" aria-label="Shape">${shapes.map((name) =>
@@ -68,9 +75,11 @@ export function Result(props) {
       <button class="link" onClick=${() => save(`${props.name}.csv`, csvOf(view), "text/csv")}>CSV</button>
       ${props.json && html`<a class="link" href=${props.json} download="${props.name}.json">JSON</a>`}
     </div>
-    ${measure && windows.length > 0 && drawn(view)}
-    ${roles.isWindowed && windows.length > 0 && html`<${Strip} ...${view} />`}
-    ${rowsOf(view)}
+    <div onMouseEnter=${stay} onMouseLeave=${goOn} onFocusIn=${stay} onFocusOut=${goOn}>
+      ${measure && windows.length > 0 && drawn(view)}
+      ${roles.isWindowed && windows.length > 0 && html`<${Strip} ...${view} />`}
+      ${rowsOf(view)}
+    </div>
   </section>`;
 }
 
@@ -119,20 +128,24 @@ function Lines({ name, windows, measure, chosen, params, amend, format, scale })
 }
 
 /** @param {View} view */
-function Stacks({ name, windows, roles, measure, chosen, amend, format, scale, onKey }) {
+function Stacks({ name, sql, windows, roles, measure, chosen, amend, format, scale, onKey }) {
   const [hover, setHover] = useState(/** @type {string | null} */ (null));
   if (!measure) return null;
   const { series, others, at } = stacked(windows, roles.keys, measure.name, STACK_MAX);
   const columns = at.map(({ window, values, other, folded }) => ({
     slot: window,
     parts: [
-      ...series.map(({ name: key }, number) => ({ colour: seriesColour(number), value: (values.get(key) ?? 0) * scale(window) })),
+      ...series.map(({ name: key }, number) => ({ colour: seriesColour(number), value: values.has(key) ? (values.get(key) ?? 0) * scale(window) : null })),
       { colour: "var(--other)", value: other * scale(window) },
       { colour: "var(--folded)", value: folded * scale(window) },
     ],
   }));
   const number = windows.findIndex((window) => window.key === (hover ?? chosen?.key));
   const values = columns[number]?.parts ?? [];
+  const figure = (/** @type {number} */ place) => {
+    const value = values[place]?.value ?? null;
+    return value === null ? "–" : format(value);
+  };
   const [only] = roles.keys;
   return html`<div class="drawn stacked">
     <${TimeChart} columns=${columns} isStacked=${true} format=${format} chosen=${chosen?.key ?? null}
@@ -144,11 +157,12 @@ function Stacks({ name, windows, roles, measure, chosen, amend, format, scale, o
         ? html`<button class="pick" title="Only ${key}; with Alt: all but ${key}"
             onClick=${(/** @type {any} */ event) => onKey(only, row[only.name], event.altKey)}>${key}</button>`
         : html`<span>${key}</span>`}
-      <b>${values[place] ? format(values[place].value) : ""}</b></li>`)}
+      <b>${figure(place)}</b></li>`)}
       ${others > 0 && html`<li><i class="other"></i><span>${exact(others)} other${others === 1 ? "" : "s"}</span>
-        <b>${values.length ? format(values[series.length].value) : ""}</b></li>`}
+        <b>${figure(series.length)}</b></li>`}
       ${at.some(({ folded }) => folded > 0) && html`<li><i class="folded"></i><span>beyond the cap</span>
-        <b>${values.length ? format(values[series.length + 1].value) : ""}</b></li>`}
+        <b>${figure(series.length + 1)}</b></li>`}
+      ${isLimited(sql) && html`<li class="quiet">What LIMIT cuts off is not here.</li>`}
     </ol>
   </div>`;
 }
@@ -229,7 +243,7 @@ function Matrix({ roles, measure, chosen, format, scale, name }) {
 }
 
 /** Which window is shown, and how much of it was seen. @param {View} view */
-function Strip({ windows, chosen, amend, params }) {
+function Strip({ windows, chosen, amend, params, isHeld }) {
   if (!chosen) return null;
   const place = windows.indexOf(chosen);
   const step = (/** @type {number} */ by) => amend({ at: windows[place + by]?.key });
@@ -240,32 +254,17 @@ function Strip({ windows, chosen, amend, params }) {
     <span class="when">${clock(chosen.start)} – ${clock(chosen.end)} <small>(${duration((chosen.end - chosen.start) / 1000)})</small></span>
     <${Quality} window=${chosen} />
     <span>${exact(chosen.rows.length)} row${chosen.rows.length === 1 ? "" : "s"}${chosen.folded.length ? ", and what is beyond the cap" : ""}</span>
+    ${isHeld && html`<span>held while you are here</span>`}
     ${!isNewest && html`<button class="link" onClick=${() => amend({ at: undefined })}>Newest</button>`}
   </div>`;
 }
 
-const STATUS = /** @type {Record<string, string>} */ ({
-  final: "", early: "so far", partial: "partial: not seen from its beginning, or not to its end", folded: "with groups beyond the cap",
-  revised: "revised",
-});
-
-/** @param {{ window: { status: string, completeness: number | null }, isShort?: boolean }} props */
-export function Quality({ window, isShort = false }) {
-  const { status, completeness } = window;
-  const mark = isHollow(window) ? "hollow" : status === "folded" ? "folded" : completeness === null ? "unknown" : completeness >= 1 ? "whole" : "hatched";
-  const part = completeness === null ? "completeness unknown" : completeness >= 1 ? "complete" : `${percent(completeness)} complete`;
-  const long = [STATUS[status] ?? status, part].filter(Boolean).join(", ");
-  const short = completeness === null ? "unknown" : percent(completeness);
-  const text = isShort ? [status === "final" ? "" : status, short].filter(Boolean).join(", ") : long;
-  return html`<span class="quality ${mark}" title=${isShort ? long : undefined}><i></i>${text}</span>`;
-}
-
 /** @param {View} view */
-function rowsOf({ roles, measure, chosen, before, loose, params, name, onKey, windows }) {
+function rowsOf({ roles, measure, chosen, before, loose, params, name, sql, onKey, windows }) {
   if (!roles.isWindowed) {
     const lines = loose.map((row) => ({ row, before: null, isFolded: false }));
     return html`<${Table} columns=${roles.columns} keys=${roles.keys} measure=${null} lines=${lines} hasBefore=${false}
-      label="Rows of ${name}, newest first" onKey=${onKey} />`;
+      isOrdered=${true}      label="Rows of ${name}, newest first" onKey=${onKey} />`;
   }
   if (!chosen) return windows.length === 0 ? null : html`<p class="nothing">This window has no rows.</p>`;
   const hasBefore = params.previous === "yes" && measure !== null && before !== null;
@@ -275,7 +274,7 @@ function rowsOf({ roles, measure, chosen, before, loose, params, name, onKey, wi
     ...chosen.folded.map((row) => ({ row, before: null, isFolded: true })),
   ];
   return html`<${Table} columns=${roles.columns} keys=${roles.keys} measure=${measure} lines=${lines} hasBefore=${hasBefore}
-    label="Rows of ${name}" onKey=${onKey} />`;
+    isOrdered=${orderedBy(sql) !== null} label="Rows of ${name}" onKey=${onKey} />`;
 }
 
 /** Every row of every window that is here, with what is said of its window. @param {View} view */

@@ -75,7 +75,8 @@ export function stacked(windows, keys, measure, max) {
   const kept = ranked.slice(0, max);
   const names = new Set(kept.map(([name]) => name));
   const at = windows.map((window) => {
-    const values = new Map(kept.map(([name]) => [name, 0]));
+    /** @type {Map<string, number>} */
+    const values = new Map();
     let other = 0;
     for (const row of window.rows) {
       const name = keyText(row, keys);

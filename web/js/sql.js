@@ -129,6 +129,9 @@ export function orderedBy(sql) {
   return first?.text.replace(/\s+(asc|desc|nulls\s+\w+)\b/gi, "").trim() ?? null;
 }
 
+/** Whether the result is cut off, so that there is more than it has. @param {string} sql */
+export const isLimited = (sql) => blocks(sql)[0]?.clauses.limit !== undefined;
+
 /** @param {any} value */
 export function literal(value) {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
@@ -146,7 +149,8 @@ export function filtered(sql, column, value, isExcluded) {
   const expression = item?.text ?? (outer && /\*/.test(textOf(sql, outer.clauses.select)) ? column : null);
   if (!expression || AGGREGATE.test(expression)) return null;
   if (value === null) return withCondition(sql, outer, `${expression} IS ${isExcluded ? "NOT " : ""}NULL`);
-  return withCondition(sql, outer, `${expression} ${isExcluded ? "<>" : "="} ${literal(value)}`);
+  // A key that is absent is another one, which `<>` would leave out as well.
+  return withCondition(sql, outer, `${expression} ${isExcluded ? "IS DISTINCT FROM" : "="} ${literal(value)}`);
 }
 
 /** @param {string} sql @param {Range | undefined} range */

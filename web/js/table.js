@@ -2,12 +2,14 @@
  * The rows of a window: sorted by a click on a head, and each key a button that asks for it alone, or for all but it.
  */
 import { html, useState } from "../vendor/preact.js";
-import { cell, percent, short } from "./format.js";
+import { cell, short } from "./format.js";
 
 /** @typedef {import("./api.js").Column} Column */
 /** @typedef {{ row: Record<string, any>, before: number | null, isFolded: boolean }} Line */
 
-const ROWS_FIRST = 200;
+const ROWS_FIRST = 50;
+/** With more columns than these, a table is as wide as the page. */
+const FEW = 4;
 
 /** @param {any} a @param {any} b */
 function compare(a, b) {
@@ -31,10 +33,12 @@ function sorted(lines, order) {
 
 /**
  * @param {{ columns: Column[], keys: Column[], measure: Column | null, lines: Line[], hasBefore: boolean,
- *   label: string, onKey?: (column: Column, value: any, isExcluded: boolean) => void }} props
+ *   isOrdered: boolean, label: string, onKey?: (column: Column, value: any, isExcluded: boolean) => void }} props
  */
-export function Table({ columns, keys, measure, lines, hasBefore, label, onKey }) {
-  const [order, setOrder] = useState(/** @type {{ name: string, isDown: boolean } | null} */ (null));
+export function Table({ columns, keys, measure, lines, hasBefore, isOrdered, label, onKey }) {
+  const [asked, setOrder] = useState(/** @type {{ name: string, isDown: boolean } | null} */ (null));
+  // What the SQL puts in no order comes in any.
+  const order = asked ?? (isOrdered || !measure ? null : { name: measure.name, isDown: true });
   const [most, setMost] = useState(ROWS_FIRST);
   const names = new Set(keys.map((key) => key.name));
   const all = sorted(lines, order);
@@ -46,7 +50,7 @@ export function Table({ columns, keys, measure, lines, hasBefore, label, onKey }
     return html`<th scope="col" class=${isNumber ? "number" : ""} aria-sort=${direction}>
       <button onClick=${() => sort(name, isNumber)}>${text}<i aria-hidden="true">${direction ? (order?.isDown ? "↓" : "↑") : ""}</i></button></th>`;
   };
-  return html`<div class="rows scroll" role="region" aria-label=${label} tabindex="0">
+  return html`<div class="rows scroll ${columns.length <= FEW ? "few" : ""}" role="region" aria-label=${label} tabindex="0">
     <table>
       <thead><tr>${columns.map((column) => head(column.name, column.name, isNumber(column) && !names.has(column.name)))}
         ${hasBefore && head("\0before", "previous", true)}${hasBefore && html`<th scope="col" class="number">change</th>`}</tr></thead>
@@ -98,7 +102,9 @@ function changeOf(now, before) {
   if (before === 0) return now === 0 ? "=" : "new";
   const part = (now - before) / before;
   if (Math.abs(part) >= 10) return `×${short(now / before)}`;
-  return part === 0 ? "=" : `${part > 0 ? "+" : "−"}${percent(Math.abs(part)).replace(/^100/, "100")}`;
+  const hundredths = Math.abs(part) * 100;
+  if (part === 0) return "=";
+  return `${part > 0 ? "+" : "−"}${hundredths < 10 ? hundredths.toFixed(1) : Math.round(hundredths)}\u202f%`;
 }
 
 /** Rows as CSV, by RFC 4180. @param {string[]} names @param {Record<string, any>[]} rows */

@@ -146,7 +146,8 @@ fn install_browser_driver() -> Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&to);
     process::run(&mut npm).with_context(|| format!("please type: cd {} && npm ci", to.display()))?;
-    Ok(fs::write(to.join("installed"), lock)?)
+    fs::write(to.join("installed"), lock)?;
+    Ok(())
 }
 
 /// Whether this Python has a package in the version that is wanted.

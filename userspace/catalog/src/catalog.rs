@@ -112,7 +112,7 @@ pub struct Catalog {
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
-    renew: OnceLock<Renew>,
+    renew: OnceLock<Vec<Renew>>,
     windows: Option<PathBuf>,
     outlets: Vec<Outlet>,
     started: EventTime,
@@ -225,8 +225,8 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Reads this anew, too, whenever it is told to; only the first one counts.
-    pub fn renew_by(&self, renew: Renew) {
+    /// Reads these anew, too, whenever it is told to; only the first ones count.
+    pub fn renew_by(&self, renew: Vec<Renew>) {
         let _ = self.renew.set(renew);
     }
 
@@ -407,8 +407,8 @@ impl Catalog {
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let query = Arc::new(planned.query.clone());
         let columns = explained.columns.clone();
-        let asked = terms.is_given.then(|| definition.asked(&query, columns.clone()));
-        let results = Arc::new(Results::new(columns, asked));
+        let origin = terms.is_given.then(|| definition.origin(&query, columns.clone()));
+        let results = Arc::new(Results::new(columns, origin));
         let subscriber = core.subscriber.clone();
         let Terms { allowance, from, .. } = terms;
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
@@ -474,8 +474,8 @@ impl Catalog {
                 let Some(results) = self.results_of(result.query) else { return };
                 let result = Arc::new(result);
                 results.take(&result);
-                let Some(asked) = results.asked() else { return };
-                self.outlets.iter().for_each(|outlet| outlet.take(asked, &result));
+                let Some(origin) = results.origin() else { return };
+                self.outlets.iter().for_each(|outlet| outlet.take(origin, &result));
             }
             Event::Notice(_, notice) => self.log.notice(&notice),
             Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),

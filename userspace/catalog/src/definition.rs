@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
 use tapline_query::ContinuousQuery;
-use tapline_sinks::Asked;
+use tapline_sinks::Origin;
 
 /// Octets of a name, and of a statement with its note.
 const NAME_OCTETS_MAX: usize = 64;
@@ -88,10 +88,10 @@ impl Definition {
     }
 
     /// The query, for whoever stores or sends its results.
-    pub(crate) fn asked(&self, query: &ContinuousQuery, columns: ResultColumns) -> Asked {
+    pub(crate) fn origin(&self, query: &ContinuousQuery, columns: ResultColumns) -> Origin {
         // Rows of a query without an aggregate are traffic, which history is not for.
         let is_stored = self.options.history.unwrap_or(query.window.is_some());
-        Asked { name: self.name.clone(), columns, is_stored }
+        Origin { name: self.name.clone(), columns, is_stored }
     }
 
     /// As text; [`Self::of_text`] reads it.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tapline_engine::{ResultColumns, Span, Status, WindowResult};
 use tapline_record::EventTime;
-use tapline_sinks::Asked;
+use tapline_sinks::Origin;
 use tokio::sync::broadcast;
 
 /// Results that are kept of a query: the newest ones, in number and in octets of their rows; one is always kept.
@@ -19,7 +19,7 @@ const WATCHED_MAX: usize = 64;
 pub struct Results {
     columns: ResultColumns,
     /// As outlets know it, where they get what it answers.
-    asked: Option<Arc<Asked>>,
+    origin: Option<Arc<Origin>>,
     kept: Mutex<Kept>,
     /// Until it has ended.
     news: Mutex<Option<News>>,
@@ -39,14 +39,14 @@ pub struct Kept {
 }
 
 impl Results {
-    pub(crate) fn new(columns: ResultColumns, asked: Option<Asked>) -> Self {
+    pub(crate) fn new(columns: ResultColumns, origin: Option<Origin>) -> Self {
         let news = Mutex::new(Some(broadcast::channel(WATCHED_MAX).0));
-        Self { columns, asked: asked.map(Arc::new), kept: Mutex::default(), news, ended: OnceLock::new() }
+        Self { columns, origin: origin.map(Arc::new), kept: Mutex::default(), news, ended: OnceLock::new() }
     }
 
     /// The query, where outlets get what it answers.
-    pub(crate) const fn asked(&self) -> Option<&Arc<Asked>> {
-        self.asked.as_ref()
+    pub(crate) const fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
     }
 
     /// The columns of its results.

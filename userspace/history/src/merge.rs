@@ -73,11 +73,11 @@ fn take_place(
     // No file comes or goes meanwhile.
     let _turn = shared.waiting();
     let beside = store.folder_beside(query, hour)?;
-    let there = store.parts(query, hour)?;
-    let number = there.last().map_or(0, |part| part.number) + 1;
+    let number = store.parts(query, hour)?.last().map_or(0, |part| part.number) + 1;
     let columns = parts.first().map_or(0, |part| part.columns);
-    for part in there.iter().filter(|part| !parts.iter().any(|merged| merged.path == part.path)) {
-        fs::hard_link(&part.path, beside.join(part.path.file_name().unwrap_or_default()))?;
+    for path in store.files(query, hour)?.iter().filter(|path| !parts.iter().any(|part| part.path == **path))
+    {
+        fs::hard_link(path, beside.join(path.file_name().unwrap_or_default()))?;
     }
     let published = file.publish(&beside.join(file_name(number, columns)));
     published.map_err(|failure| io::Error::other(failure.to_string()))?;

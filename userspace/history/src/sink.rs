@@ -90,7 +90,7 @@ impl Sink for HistorySink {
         }
         let never = |error: &dyn std::fmt::Display| Refusal::Never(error.to_string());
         let result = &parcel.result;
-        let batches = parcel.asked.columns.batches(result).map_err(|error| never(&error))?;
+        let batches = parcel.origin.columns.batches(result).map_err(|error| never(&error))?;
         let batches = batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
         let batches = batches.map_err(|error| never(&error))?;
         // Of a query without windows, results are of the time at which they are given.
@@ -98,10 +98,10 @@ impl Sink for HistorySink {
         let mut waiting = self.shared.waiting();
         for (number, batch) in batches.into_iter().enumerate() {
             let columns = columns_number(&batch.schema());
-            let key = Key { query: parcel.asked.name.clone(), hour, columns };
+            let key = Key { query: parcel.origin.name.clone(), hour, columns };
             waiting.add(key, batch, u64::from(number == 0), parcel.given);
         }
-        waiting.note(&parcel.asked.name, &parcel.result);
+        waiting.note(&parcel.origin.name, &parcel.result);
         Ok(())
     }
 

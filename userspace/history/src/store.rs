@@ -117,6 +117,13 @@ impl Store {
         Ok(parts)
     }
 
+    /// All files of an hour, those among them that are none of results, as one that was put aside.
+    pub(crate) fn files(&self, query: &str, hour: Hour) -> io::Result<Vec<PathBuf>> {
+        let entries = entries(&self.hour_folder(query, hour))?;
+        let files = entries.iter().filter(|entry| entry.file_type().is_ok_and(|found| found.is_file()));
+        Ok(files.map(DirEntry::path).collect())
+    }
+
     /// Opens a file, wherever it went.
     pub(crate) fn open(&self, part: &Part) -> io::Result<File> {
         let gone = self.gone_path(&part.path);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
-use tapline_sinks::{Asked, Parcel, Refusal, Sink, plain};
+use tapline_sinks::{Origin, Parcel, Refusal, Sink, plain};
 use tapline_sources::Clock;
 use tokio::runtime::Builder;
 
@@ -77,8 +77,8 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
         completeness: Some(1.0),
         rows: vec![rows],
     };
-    let asked = Asked { name: "top-talkers".to_owned(), columns, is_stored: true };
-    Parcel { asked: Arc::new(asked), result: Arc::new(result), given: EventTime(start + SECOND) }
+    let origin = Origin { name: "top-talkers".to_owned(), columns, is_stored: true };
+    Parcel { origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + SECOND) }
 }
 
 /// What a statement over `top-talkers` answers.
@@ -171,7 +171,7 @@ impl Newest for Kept {
     }
 
     fn rows(&self, result: &WindowResult, _: &Schema) -> datafusion::common::Result<Vec<RecordBatch>> {
-        let batches = self.0[0].asked.columns.batches(result)?;
+        let batches = self.0[0].origin.columns.batches(result)?;
         Ok(batches.iter().map(plain).collect::<Result<_, _>>()?)
     }
 }
@@ -259,6 +259,8 @@ fn a_file_that_cannot_be_read_is_named_and_put_aside() {
     keep(&stored, 2 * HOUR);
     assert_eq!(all(&stored.history), [0, 2]);
     assert!(stored.said.lock().unwrap()[0].contains("was put aside as "), "{:?}", stored.said);
+    let aside = torn.with_extension("damaged");
+    assert_eq!(fs::read_to_string(aside).unwrap(), "PAR1 and no end", "it stays where it was told to be");
 }
 
 #[test]

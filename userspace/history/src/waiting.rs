@@ -55,6 +55,10 @@ impl Waiting {
 
     /// Notes that a result came.
     pub(crate) fn note(&mut self, query: &str, result: &Arc<WindowResult>) {
+        if !self.came.contains_key(query) {
+            // Of a query that was dropped, nobody has results any more.
+            self.came.retain(|_, came| came.iter().any(|known| known.strong_count() > 0));
+        }
         let came = self.came.entry(query.to_owned()).or_default();
         came.retain(|known| known.strong_count() > 0);
         came.push_back(Arc::downgrade(result));

@@ -4,7 +4,8 @@ use crate::config::{ConfigFile, TokenTable};
 use clap::{Args, ValueHint};
 use serde::Deserialize;
 use std::path::PathBuf;
-use tapline_serve::{EntrancePlan, May, Secret, TlsFiles, TokenPlan};
+use tapline_serve::{EntrancePlan, May, Secret, TokenPlan};
+use tapline_tls::TlsFiles;
 
 /// By what a node proves that it is the one, and who may ask it.
 #[derive(Clone, Debug, Default, Args)]

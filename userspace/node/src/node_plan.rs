@@ -84,8 +84,9 @@ impl NodePlan {
             Some(config) => Self::of_file(arguments, config)?,
             None => Self::of_arguments(arguments),
         };
-        plan.psql = arguments.psql.plan(config.as_ref().map(|config| &config.node))?;
         plan.access = arguments.access.plan(config.as_ref()).map_err(Failure::Usage)?;
+        let said = config.as_ref().map(|config| &config.node);
+        plan.psql = arguments.psql.plan(said, &plan.access)?;
         if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
             return Err(nothing_to_read());
         }
@@ -210,13 +211,17 @@ impl NodePlan {
         Box::new(input.alone_in(alone_in))
     }
 
+    fn psql_address(&self) -> Option<SocketAddr> {
+        self.psql.as_ref().map(|psql| psql.address)
+    }
+
     /// What another plan says that this node does not do before its next start, in sentences.
     pub(crate) fn later(&self, other: &Self) -> Vec<String> {
         let differences = [
             ("[node] state", self.state != other.state),
             ("[node] api", self.api != other.api),
             ("[node] socket", self.socket != other.socket),
-            ("[node] psql", self.psql != other.psql),
+            ("[node] psql", self.psql_address() != other.psql_address()),
             ("[queries] folder", self.folder != other.folder),
             ("[[lookup]]", self.lookups != other.lookups),
             ("[history]", self.history != other.history),

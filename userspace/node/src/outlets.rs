@@ -9,7 +9,7 @@ use std::time::Duration;
 use tapline_catalog::{Level, Log, nearest, parse_duration};
 use tapline_history::{History, HistoryOptions};
 use tapline_sinks::{
-    Asked, FileFormat, FileOptions, FileSink, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted,
+    FileFormat, FileOptions, FileSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted,
     is_named,
 };
 use tapline_sources::SystemClock;
@@ -17,6 +17,9 @@ use tapline_sources::SystemClock;
 /// A file of a sink, where nothing is said of it.
 const ROTATE_OCTETS: u64 = 64 << 20;
 const ROTATE_AFTER: Duration = Duration::from_secs(3600);
+
+/// What the outlet of stored results is called.
+const HISTORY: &str = "history";
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,6 +30,13 @@ pub(crate) struct SinkPlan {
     /// Patterns of their names.
     queries: Vec<String>,
     files: FileOptions,
+}
+
+impl SinkPlan {
+    /// The folder that it writes to.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.files.folder
+    }
 }
 
 /// What a file says of history; the folder of the command line takes precedence.
@@ -80,6 +90,7 @@ fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
             "it needs a name and a folder: name = \"lines\" and folder = \"/var/log/tapline\"".to_owned()
         );
     };
+    check_name(&name)?;
     let time = table.rotate_after.as_deref().map(parse_age).transpose();
     let files = FileOptions {
         folder,
@@ -89,6 +100,16 @@ fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
     };
     let queries = table.queries.clone().unwrap_or_else(|| vec!["*".to_owned()]);
     Ok(SinkPlan { name, queries, files })
+}
+
+/// Refuses what cannot be told from other words, or from the name of stored results.
+fn check_name(name: &str) -> Result<(), String> {
+    let is_word = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic());
+    match (is_word, name) {
+        (false, _) => Err(format!("name: {name:?} is no name; write a word in ASCII, such as lines")),
+        (true, HISTORY) => Err("name: stored results are called history; take another one".to_owned()),
+        (true, _) => Ok(()),
+    }
 }
 
 fn format_of(text: &str) -> Result<FileFormat, String> {
@@ -117,13 +138,14 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
     if let Some(history) = history {
-        let told = said("history", log);
+        let told = said(HISTORY, log);
         let sink = history.sink(Arc::new(SystemClock), told);
-        outlets.push(start("history", "parquet", sink, Box::new(|asked: &Asked| asked.is_stored), log)?);
+        let wanted = Box::new(|origin: &Origin| origin.is_stored);
+        outlets.push(start(HISTORY, "parquet", sink, wanted, log)?);
     }
     for SinkPlan { name, queries, files } in plan.sinks.clone() {
         let sink = Box::new(FileSink::new(files));
-        let wanted = Box::new(move |asked: &Asked| is_named(&queries, &asked.name));
+        let wanted = Box::new(move |origin: &Origin| is_named(&queries, &origin.name));
         outlets.push(start(&name, "file", sink, wanted, log)?);
     }
     Ok(outlets)
@@ -203,6 +225,9 @@ mod tests {
             wrong(&[SinkTable { kind: Some("kafka".to_owned()), ..table("a", "/a") }]),
             "[[sink]] 1: there is no kind `kafka`; write file"
         );
+        for name in ["", "two words", "a\0b", "history"] {
+            assert!(wrong(&[table(name, "/a")]).starts_with("[[sink]] 1: name: "), "{name:?}");
+        }
         assert!(wrong(&[SinkTable::default()]).starts_with("[[sink]] 1: it needs a kind"));
         assert!(wrong(&[table("a", "/a"), table("a", "/b")]).starts_with("two sinks are called a"));
         assert!(wrong(&[table("a", "/a"), table("b", "/a")]).starts_with("two sinks write into /a"));

@@ -7,6 +7,8 @@ use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tapline_psql::{AccessOptions, PASSWORD_VARIABLE};
+use tapline_serve::EntrancePlan;
+use tapline_tls::TlsFiles;
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PsqlArguments {
@@ -17,24 +19,29 @@ pub(crate) struct PsqlArguments {
     /// The file whose first line is their password; without it that is TAPLINE_PSQL_PASSWORD of the environment.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     psql_password_file: Option<PathBuf>,
-    /// The file of certificates by which their connections are encrypted.
+    /// Encrypt their connections by this certificate (PEM, those of whoever signed it behind it) in place of the API's.
+    /// `tapline reload` reads it again, and the password.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     psql_certificate: Option<PathBuf>,
-    /// The file of the certificate's key.
+    /// The key that belongs to it (PEM).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     psql_key: Option<PathBuf>,
 }
 
 /// Where clients are answered, and which.
-#[derive(PartialEq, Eq)]
 pub(crate) struct PsqlPlan {
     pub(crate) address: SocketAddr,
     pub(crate) access: AccessOptions,
 }
 
 impl PsqlArguments {
-    /// What these say, or else a file; `None` where nobody is answered.
-    pub(crate) fn plan(&self, file: Option<&NodeTable>) -> Result<Option<PsqlPlan>, Failure> {
+    /// What these say, or else a file; `None` where nobody is answered. What the API proves itself by is good for these
+    /// clients, too, unless they have something of their own; where it asks for tokens, they are asked for a password.
+    pub(crate) fn plan(
+        &self,
+        file: Option<&NodeTable>,
+        of_api: &EntrancePlan,
+    ) -> Result<Option<PsqlPlan>, Failure> {
         let said = |own: &Option<PathBuf>, of_file: fn(&NodeTable) -> &Option<PathBuf>| {
             own.clone().or_else(|| file.and_then(|file| of_file(file).clone()))
         };
@@ -52,7 +59,21 @@ impl PsqlArguments {
             };
         };
         let password = env::var(PASSWORD_VARIABLE).ok();
-        let access = AccessOptions { password, password_file, certificate, key };
+        let tls = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => of_api.tls.clone(),
+            _ => {
+                let message = "psql_certificate and psql_key belong together; give both";
+                return Err(Failure::Usage(message.to_owned()));
+            }
+        };
+        if !of_api.tokens.is_empty() && password.is_none() && password_file.is_none() {
+            return Err(Failure::Usage(format!(
+                "the API asks for a token, while psql would tell whoever reaches {address} as much; give \
+                 --psql-password-file FILE or {PASSWORD_VARIABLE}, too"
+            )));
+        }
+        let access = AccessOptions { password, password_file, tls };
         Ok(Some(PsqlPlan { address, access }))
     }
 }

@@ -7,6 +7,7 @@
 //! Capabilities are those of a thread, and are given to threads that it starts: this comes before there are any.
 
 use crate::node_plan::NodePlan;
+use crate::outlets::SinkPlan;
 use capctl::{Cap, CapSet, CapState, bounding, prctl};
 use std::fs;
 use std::net::SocketAddr;
@@ -58,7 +59,8 @@ fn needed(plan: &NodePlan, permitted: CapSet) -> CapSet {
         needed.add(Cap::NET_ADMIN);
     }
     let listeners = plan.listeners.iter().map(|listener| address(&listener.url));
-    if listeners.chain([plan.api]).any(|address| (1..FIRST_FREE_PORT).contains(&address.port())) {
+    let asked = [plan.api].into_iter().chain(plan.psql.as_ref().map(|psql| psql.address));
+    if listeners.chain(asked).any(|address| (1..FIRST_FREE_PORT).contains(&address.port())) {
         needed.add(Cap::NET_BIND_SERVICE);
     }
     if !plan.captures.is_empty() || plan.files_read().iter().any(|file| is_of_others(file)) {
@@ -88,19 +90,25 @@ fn is_of_others(file: &Path) -> bool {
 impl NodePlan {
     /// Files that are read, also while the node runs.
     fn files_read(&self) -> Vec<PathBuf> {
-        let tls = self.access.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+        let psql = self.psql.as_ref().map(|psql| &psql.access);
+        let tls = self.access.tls.iter().chain(psql.and_then(|psql| psql.tls.as_ref()));
+        let tls = tls.flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+        let password = psql.and_then(|psql| psql.password_file.clone());
         let tokens = self.access.tokens.iter().filter_map(|token| match &token.secret {
             Secret::File(file) => Some(file.clone()),
             Secret::Sha256(_) => None,
         });
         let lookups = self.lookups.iter().map(|table| table.path.clone());
-        tls.chain(tokens).chain(lookups).chain(self.config.clone()).collect()
+        tls.chain(password).chain(tokens).chain(lookups).chain(self.config.clone()).collect()
     }
 
     /// Folders that are written to.
     fn folders_written(&self) -> Vec<PathBuf> {
-        let socket = self.socket.as_deref().and_then(Path::parent).map(Path::to_owned);
-        self.state.iter().chain(&self.folder).cloned().chain(socket).collect()
+        let socket = self.socket.as_deref().and_then(Path::parent);
+        let history = self.history.as_ref().map(|history| history.folder.as_path());
+        let sinks = self.sinks.iter().map(SinkPlan::folder);
+        let own = [&self.state, &self.folder].into_iter().flatten().map(PathBuf::as_path);
+        own.chain(socket).chain(history).chain(sinks).map(Path::to_owned).collect()
     }
 }
 
@@ -110,19 +118,27 @@ mod tests {
     use crate::arguments::{Arguments, Command};
     use clap::Parser as _;
 
-    fn kept(arguments: &[&str], permitted: CapSet) -> Vec<Cap> {
+    fn plan(arguments: &[&str]) -> NodePlan {
         let line = [&["tapline", "run", "--api", "127.0.0.1:0"], arguments].concat();
         let Command::Run(run) = Arguments::try_parse_from(line).unwrap().command else {
             panic!("it is a node")
         };
-        needed(&NodePlan::resolve(&run).unwrap(), permitted).iter().collect()
+        NodePlan::resolve(&run).unwrap()
+    }
+
+    fn kept(arguments: &[&str], permitted: CapSet) -> Vec<Cap> {
+        needed(&plan(arguments), permitted).iter().collect()
     }
 
     #[test]
     fn a_node_keeps_what_its_sources_need() {
-        let cases: [(&[&str], &[Cap]); 5] = [
+        let cases: [(&[&str], &[Cap]); 6] = [
             (&["--listen", "udp://127.0.0.1:2055"], &[Cap::NET_ADMIN]),
             (&["--listen", "tcp://127.0.0.1:514"], &[Cap::NET_BIND_SERVICE, Cap::NET_ADMIN]),
+            (
+                &["--listen", "udp://127.0.0.1:2055", "--psql", "127.0.0.1:543"],
+                &[Cap::NET_BIND_SERVICE, Cap::NET_ADMIN],
+            ),
             (&["--captures", "/var/none"], &[Cap::DAC_READ_SEARCH]),
             (&["--interface", "lo"], &[Cap::NET_ADMIN, Cap::NET_RAW, Cap::IPC_LOCK, Cap::PERFMON, Cap::BPF]),
             (
@@ -136,6 +152,22 @@ mod tests {
         let mut older = CapSet::empty();
         older.add(Cap::SYS_ADMIN);
         assert!(kept(&["--interface", "lo"], older).contains(&Cap::SYS_ADMIN));
+    }
+
+    #[test]
+    fn all_that_is_read_and_written_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("node.toml");
+        let text = "[node]\nstate = \"/s\"\nsocket = \"/run/t/api.sock\"\npsql = \"127.0.0.1:8791\"\n\
+                    psql_password_file = \"/p\"\npsql_certificate = \"/c\"\npsql_key = \"/k\"\n\
+                    [queries]\nfolder = \"/q\"\n[history]\nfolder = \"/h\"\n[[source]]\ncaptures = \"/f\"\n\
+                    [[sink]]\nname = \"a\"\nkind = \"file\"\nfolder = \"/l\"\n";
+        fs::write(&file, text).unwrap();
+        let plan = plan(&["--config", file.to_str().unwrap()]);
+        let written: Vec<PathBuf> = ["/s", "/q", "/run/t", "/h", "/l"].map(PathBuf::from).into();
+        assert_eq!(plan.folders_written(), written);
+        let read: Vec<PathBuf> = ["/c", "/k", "/p"].map(PathBuf::from).into_iter().chain([file]).collect();
+        assert_eq!(plan.files_read(), read);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::rights;
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
@@ -20,6 +21,7 @@ use tapline_catalog::{
 };
 use tapline_history::History;
 use tapline_lookup::Tables;
+use tapline_psql::Access;
 use tapline_serve::{Entrance, EntrancePlan, Server};
 use tapline_sources::SystemClock;
 use tapline_tables::Database;
@@ -38,6 +40,8 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     }
     let entrance = Entrance::open(plan.api, &plan.access, Arc::clone(&log)).map_err(Failure::Usage)?;
     let entrance = Arc::new(entrance);
+    let psql = plan.psql.as_ref().map(|psql| Access::open(psql.address, &psql.access, Arc::clone(&log)));
+    let psql = psql.transpose().map_err(Failure::Usage)?.map(Arc::new);
     let signals = signals::listen()?;
     let state = plan.state.as_deref().map(StateFolder::open).transpose().map_err(Failure::Run)?;
     let queries = plan.folder.clone().or_else(|| state.as_ref().map(StateFolder::queries));
@@ -59,11 +63,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
-    if plan.config.is_some() || plan.access != EntrancePlan::default() {
-        catalog.renew_by(renew(arguments, Arc::clone(&entrance)));
+    if plan.config.is_some() || plan.access != EntrancePlan::default() || psql.is_some() {
+        catalog.renew_by(renew(&arguments, &entrance, psql.clone()));
     }
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
-    let (server, psql) = answer(&plan, &entrance, &catalog, (&tables, history))?;
+    let (server, psql) = answer((&entrance, plan.socket.as_deref()), psql, &catalog, (&tables, history))?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
     catalog.open().map_err(Failure::Run)?;
@@ -92,19 +96,16 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
 
 /// Answers whoever asks: over HTTP, and where that is wanted, over PostgreSQL's protocol.
 fn answer(
-    plan: &NodePlan,
-    entrance: &Arc<Entrance>,
+    (entrance, socket): (&Arc<Entrance>, Option<&Path>),
+    psql: Option<Arc<Access>>,
     catalog: &Arc<Catalog>,
     (tables, history): (&Arc<Tables>, Option<History>),
 ) -> Result<(Server, Option<tapline_psql::Server>), Failure> {
     let database = Database::of_node(catalog, tables, history);
     let database = Arc::new(database.map_err(|error| Failure::Run(error.to_string()))?);
-    let server = Server::start(entrance, plan.socket.as_deref(), Arc::clone(catalog), Arc::clone(&database));
+    let server = Server::start(entrance, socket, Arc::clone(catalog), Arc::clone(&database));
     let server = server.map_err(Failure::Run)?;
-    let psql = plan
-        .psql
-        .as_ref()
-        .map(|psql| tapline_psql::Server::start(psql.address, &psql.access, Arc::clone(catalog), database));
+    let psql = psql.map(|access| tapline_psql::Server::start(&access, Arc::clone(catalog), database));
     Ok((server, psql.transpose().map_err(Failure::Run)?))
 }
 
@@ -116,12 +117,23 @@ fn reread(arguments: Arc<RunArguments>, plan: Arc<NodePlan>, memories: Arc<Memor
     })
 }
 
-/// Reads anew by what a node proves that it is the one, and who may ask it.
-fn renew(arguments: Arc<RunArguments>, entrance: Arc<Entrance>) -> Renew {
-    Box::new(move || {
-        let now = NodePlan::resolve(&arguments).map_err(|failure| failure.to_string())?;
+/// Reads anew by what a node proves that it is the one, and who may ask it; over either protocol, whatever is wrong for
+/// the other one.
+fn renew(arguments: &Arc<RunArguments>, entrance: &Arc<Entrance>, psql: Option<Arc<Access>>) -> Vec<Renew> {
+    let (of_api, entrance) = (Arc::clone(arguments), Arc::clone(entrance));
+    let mut all: Vec<Renew> = vec![Box::new(move || {
+        let now = NodePlan::resolve(&of_api).map_err(|failure| failure.to_string())?;
         entrance.renew(&now.access)
-    })
+    })];
+    if let Some(access) = psql {
+        let of_psql = Arc::clone(arguments);
+        all.push(Box::new(move || {
+            let now = NodePlan::resolve(&of_psql).map_err(|failure| failure.to_string())?;
+            // Where they are not answered any more, they are until the node is started anew.
+            now.psql.map_or(Ok(vec![]), |now| access.renew(&now.access))
+        }));
+    }
+    all
 }
 
 /// Adds the queries that a node begins with: those of its folder, or the starting set.

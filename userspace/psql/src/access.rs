@@ -2,41 +2,49 @@
 //!
 //! On loopback a password is asked for where one is set; elsewhere there must be one, and TLS, over which all
 //! connections then go. What cannot be read is said before anything listens: nothing is served in plain text by
-//! mistake.
+//! mistake. All of it can be renewed while clients are connected, and what is wrong with the new changes nothing.
 
 use crate::scram::Verifier;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use tapline_catalog::{Level, Log};
+use tapline_tls::{Tls, TlsFiles, is_read_by_others};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The variable of the environment that may hold the password.
 pub const PASSWORD_VARIABLE: &str = "TAPLINE_PSQL_PASSWORD";
 
+/// What is spoken over TLS.
+const PROTOCOL: &str = "postgresql";
+
 /// What is said about who may connect.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct AccessOptions {
     /// The password.
     pub password: Option<String>,
     /// A file that holds it in its first line, in place of it.
     pub password_file: Option<PathBuf>,
-    /// A file of certificates, the node's own first (PEM).
-    pub certificate: Option<PathBuf>,
-    /// The file of its key (PEM).
-    pub key: Option<PathBuf>,
+    /// The certificate by which connections are encrypted, and its key.
+    pub tls: Option<TlsFiles>,
 }
 
-/// Who may connect, and how.
-pub(crate) struct Access {
+/// Who may connect to an address, and how.
+pub struct Access {
+    address: SocketAddr,
+    terms: RwLock<Arc<Terms>>,
+    log: Log,
+}
+
+/// What is renewed; a connection begins by those that hold then.
+pub(crate) struct Terms {
     pub(crate) verifier: Option<Verifier>,
-    pub(crate) tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     /// Whether all connections are to be encrypted.
     pub(crate) must_hide: bool,
+    /// What is not wrong but should not be so, in sentences.
+    warnings: Vec<String>,
 }
 
 impl Access {
@@ -44,28 +52,94 @@ impl Access {
     ///
     /// # Errors
     /// A sentence: a file cannot be read, or what must be there is not.
-    pub(crate) fn resolve(options: &AccessOptions, address: SocketAddr) -> Result<Self, String> {
+    pub fn open(address: SocketAddr, options: &AccessOptions, log: Log) -> Result<Self, String> {
+        let terms = Terms::of(options, address, None)?;
+        terms.warnings.iter().for_each(|warning| log.say(Level::Warning, warning));
+        Ok(Self { address, terms: RwLock::new(Arc::new(terms)), log })
+    }
+
+    /// What options mean now, for connections that begin from here on; gives what has changed.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; then nothing changes.
+    pub fn renew(&self, options: &AccessOptions) -> Result<Vec<String>, String> {
+        let before = self.terms();
+        let terms = Terms::of(options, self.address, Some(&before))?;
+        let is_new = |warning: &&String| !before.warnings.contains(warning);
+        terms.warnings.iter().filter(is_new).for_each(|warning| self.log.say(Level::Warning, warning));
+        let has_other_certificate = match (&before.tls, &terms.tls) {
+            (Some(before), Some(now)) => !before.is_same(now),
+            (before, now) => before.is_some() != now.is_some(),
+        };
+        let has_other_password = before.verifier != terms.verifier;
+        let changes =
+            [("certificate of psql", has_other_certificate), ("password of psql", has_other_password)];
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+        let changes = changes.into_iter().filter(|(_, has_changed)| *has_changed);
+        Ok(changes.map(|(what, _)| what.to_owned()).collect())
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Those that hold now.
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Terms {
+    fn of(options: &AccessOptions, address: SocketAddr, before: Option<&Self>) -> Result<Self, String> {
+        let mut warnings = vec![];
         let password = match (&options.password, &options.password_file) {
-            (_, Some(file)) => Some(password_in(file)?),
+            (_, Some(file)) => {
+                if is_read_by_others(file) {
+                    let file = file.display();
+                    warnings.push(format!(
+                        "all users of this machine may read the password of psql in {file}; `chmod o= {file}` mends it"
+                    ));
+                }
+                Some(password_in(file)?)
+            }
             (password, None) => password.clone(),
         };
-        let tls = match (&options.certificate, &options.key) {
-            (Some(certificate), Some(key)) => Some(acceptor(certificate, key)?),
-            (None, None) => None,
-            _ => {
-                let sentence = "psql: a certificate needs a key, and a key a certificate; give psql_certificate and psql_key";
-                return Err(sentence.to_owned());
-            }
-        };
-        let must_hide = !address.ip().is_loopback();
-        if must_hide && (password.is_none() || tls.is_none()) {
-            return Err(format!(
-                "psql cannot listen on {address}, which other machines reach, without a password and TLS; give psql_password_file, psql_certificate and psql_key, or listen on 127.0.0.1"
-            ));
+        let must_hide = !address.ip().to_canonical().is_loopback();
+        if must_hide {
+            check(address, password.is_some(), options.tls.is_some())?;
         }
-        let verifier = password.as_deref().map(checked).transpose()?.map(Verifier::of).transpose()?;
-        Ok(Self { verifier, tls, must_hide })
+        let tls = options.tls.as_ref().map(|files| Tls::read(files, PROTOCOL)).transpose();
+        let (tls, of_tls) = tls.map_err(|wrong| format!("psql: {wrong}"))?.unzip();
+        warnings.extend(of_tls.into_iter().flatten().map(|warning| format!("psql: {warning}")));
+        let verifier = password.as_deref().map(checked).transpose()?;
+        // One that is the same stays, so that it can be told that it is.
+        let known = before.and_then(|before| before.verifier.as_ref());
+        let verifier = verifier.map(|password| match known.filter(|known| known.is_of(password)) {
+            Some(known) => Ok(known.clone()),
+            None => Verifier::of(password),
+        });
+        Ok(Self { verifier: verifier.transpose()?, tls, must_hide, warnings })
     }
+
+    /// What agrees on keys with a client, where there is a certificate.
+    pub(crate) fn acceptor(&self) -> Option<&TlsAcceptor> {
+        self.tls.as_ref().map(Tls::acceptor)
+    }
+}
+
+/// Refuses an address that others reach, where not both are given.
+fn check(address: SocketAddr, has_password: bool, has_tls: bool) -> Result<(), String> {
+    let missing = match (has_password, has_tls) {
+        (true, true) => return Ok(()),
+        (false, false) => "--psql-password-file FILE, --tls-certificate FILE and --tls-key FILE",
+        (true, false) => "--tls-certificate FILE and --tls-key FILE",
+        (false, true) => "--psql-password-file FILE",
+    };
+    Err(format!(
+        "psql cannot listen on {address}, which other machines reach, without a password and TLS; add {missing}, or the \
+         same in --config FILE ([node] psql_password_file, tls_certificate, tls_key), or let it listen on {}",
+        SocketAddr::new(IpAddr::from([127, 0, 0, 1]), address.port())
+    ))
 }
 
 fn password_in(file: &Path) -> Result<String, String> {
@@ -87,78 +161,80 @@ fn checked(password: &str) -> Result<&str, String> {
     Ok(password)
 }
 
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
-    let read = |what: &str, path: &Path| {
-        fs::read(path).map_err(|error| format!("{what} {} cannot be read: {error}", path.display()))
-    };
-    let no_certificate = |error: String| format!("psql_certificate {}: {error}", certificate.display());
-    let pem = read("psql_certificate", certificate)?;
-    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|error| no_certificate(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(no_certificate(
-            "it holds no certificate; it begins with -----BEGIN CERTIFICATE-----".to_owned(),
-        ));
-    }
-    let private_key = PrivateKeyDer::from_pem_slice(&read("psql_key", key)?);
-    let private_key = private_key
-        .map_err(|error| format!("psql_key {} holds no private key in PEM: {error}", key.display()))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, private_key));
-    let mut config = config.map_err(|error| {
-        let (certificate, key) = (certificate.display(), key.display());
-        format!("psql_certificate {certificate} and psql_key {key} do not go together: {error}")
-    })?;
-    config.alpn_protocols = vec![b"postgresql".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_sources::Notice;
 
-    fn resolve(options: &AccessOptions, address: &str) -> Result<Access, String> {
-        Access::resolve(options, address.parse().unwrap())
+    struct Silent;
+
+    impl tapline_catalog::Tell for Silent {
+        fn say(&self, _: Level, _: &str) {}
+
+        fn notice(&self, _: &Notice) {}
+    }
+
+    fn open(options: &AccessOptions, address: &str) -> Result<Access, String> {
+        Access::open(address.parse().unwrap(), options, Arc::new(Silent))
     }
 
     fn refusal(options: &AccessOptions, address: &str) -> String {
-        resolve(options, address).err().unwrap()
+        open(options, address).err().unwrap()
+    }
+
+    fn with_password(password: &str) -> AccessOptions {
+        AccessOptions { password: Some(password.to_owned()), ..AccessOptions::default() }
     }
 
     #[test]
     fn loopback_may_do_without_and_others_may_not() {
         let nothing = AccessOptions::default();
-        let access = resolve(&nothing, "127.0.0.1:8791").unwrap();
-        assert!(access.verifier.is_none() && access.tls.is_none() && !access.must_hide);
-        assert!(refusal(&nothing, "0.0.0.0:8791").contains("without a password and TLS"));
-        let password = AccessOptions { password: Some("secret".to_owned()), ..nothing };
-        assert!(resolve(&password, "[::1]:8791").unwrap().verifier.is_some());
-        assert!(refusal(&password, "[::]:8791").contains("without a password and TLS"));
+        for loopback in ["127.0.0.1:8791", "[::1]:8791", "[::ffff:127.0.0.1]:8791"] {
+            let terms = open(&nothing, loopback).unwrap().terms();
+            assert!(terms.verifier.is_none() && terms.acceptor().is_none() && !terms.must_hide, "{loopback}");
+        }
+        let said = refusal(&nothing, "0.0.0.0:8791");
+        assert!(
+            said.contains("add --psql-password-file FILE, --tls-certificate FILE and --tls-key"),
+            "{said}"
+        );
+        assert!(said.ends_with("let it listen on 127.0.0.1:8791"), "{said}");
+        assert!(open(&with_password("secret"), "[::1]:8791").unwrap().terms().verifier.is_some());
+        let said = refusal(&with_password("secret"), "[::]:8791");
+        assert!(said.contains("add --tls-certificate FILE and --tls-key FILE, or"), "{said}");
     }
 
     #[test]
     fn what_cannot_be_read_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| Some(folder.path().join(name));
-        fs::write(folder.path().join("empty"), "\n").unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("empty"), "\n").unwrap();
+        let of_file =
+            |name: &str| AccessOptions { password_file: Some(path(name)), ..AccessOptions::default() };
+        let tls = Some(TlsFiles { certificate: path("empty"), key: path("no") });
         let cases = [
-            (AccessOptions { password_file: path("no"), ..AccessOptions::default() }, "cannot be read"),
-            (AccessOptions { password_file: path("empty"), ..AccessOptions::default() }, "is empty"),
-            (AccessOptions { certificate: path("no"), ..AccessOptions::default() }, "needs a key"),
-            (
-                AccessOptions { certificate: path("no"), key: path("no"), ..AccessOptions::default() },
-                "psql_certificate",
-            ),
-            (
-                AccessOptions { certificate: path("empty"), key: path("no"), ..AccessOptions::default() },
-                "holds no certificate",
-            ),
-            (AccessOptions { password: Some("ü".to_owned()), ..AccessOptions::default() }, "of ASCII only"),
+            (of_file("no"), "cannot be read"),
+            (of_file("empty"), "is empty"),
+            (AccessOptions { tls, ..AccessOptions::default() }, "psql: the TLS key "),
+            (with_password("ü"), "of ASCII only"),
         ];
         for (options, expected) in cases {
             let said = refusal(&options, "127.0.0.1:8791");
             assert!(said.contains(expected), "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_renewed_is_told_and_what_is_wrong_changes_nothing() {
+        let access = open(&with_password("secret"), "127.0.0.1:8791").unwrap();
+        let first = access.terms();
+        assert_eq!(access.renew(&with_password("secret")), Ok(vec![]));
+        assert!(access.terms().verifier == first.verifier, "it is the same");
+        assert!(access.renew(&with_password("")).is_err());
+        assert!(access.terms().verifier == first.verifier, "it stays");
+        assert_eq!(access.renew(&with_password("other")), Ok(vec!["password of psql".to_owned()]));
+        assert!(access.terms().verifier != first.verifier);
+        assert_eq!(access.renew(&AccessOptions::default()), Ok(vec!["password of psql".to_owned()]));
+        assert!(access.terms().verifier.is_none());
     }
 }

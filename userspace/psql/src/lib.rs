@@ -31,5 +31,5 @@ mod statements;
 mod streams;
 mod wire;
 
-pub use access::{AccessOptions, PASSWORD_VARIABLE};
+pub use access::{Access, AccessOptions, PASSWORD_VARIABLE};
 pub use server::Server;

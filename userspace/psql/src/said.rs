@@ -40,11 +40,11 @@ impl Said {
 
     /// After which the connection ends.
     pub(crate) fn last(code: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(code, sentence).as_last()
+        Self::new(code, sentence).into_last()
     }
 
     /// The same, after which the connection ends.
-    pub(crate) fn as_last(self) -> Self {
+    pub(crate) fn into_last(self) -> Self {
         Self { is_last: true, ..self }
     }
 

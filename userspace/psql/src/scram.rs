@@ -15,10 +15,18 @@ const NONCE_OCTETS: usize = 18;
 const HASH_OCTETS: usize = digest::SHA256_OUTPUT_LEN;
 
 /// What a password is told by, which is not the password.
+#[derive(Clone)]
 pub(crate) struct Verifier {
     salt: String,
     stored_key: Vec<u8>,
     server_key: hmac::Key,
+}
+
+impl PartialEq for Verifier {
+    /// A key that clients show is of one password and salt.
+    fn eq(&self, other: &Self) -> bool {
+        self.salt == other.salt && self.stored_key == other.stored_key
+    }
 }
 
 /// A client that has begun to show that it knows the password.
@@ -38,6 +46,12 @@ impl Verifier {
     /// When the machine gives no random octets.
     pub(crate) fn of(password: &str) -> Result<Self, String> {
         Ok(Self::salted(password, &random::<SALT_OCTETS>()?, ITERATIONS))
+    }
+
+    /// Whether it is of this password.
+    pub(crate) fn is_of(&self, password: &str) -> bool {
+        let salt = STANDARD.decode(&self.salt).unwrap_or_default();
+        Self::salted(password, &salt, ITERATIONS) == *self
     }
 
     fn salted(password: &str, salt: &[u8], iterations: NonZeroU32) -> Self {

@@ -1,6 +1,6 @@
 //! The server, on threads of its own.
 
-use crate::access::{Access, AccessOptions};
+use crate::access::{Access, Terms};
 use crate::node::Node;
 use crate::said::{Ended, Said};
 use crate::session::Session;
@@ -49,20 +49,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on an address; tables are those of `database`, streams are asked of `catalog`.
+    /// Listens on the address of `access`; tables are those of `database`, streams are asked of `catalog`.
     ///
     /// # Errors
-    /// A sentence: the address is taken or not ours, a file cannot be read, or an address that others reach lacks a
-    /// password or TLS.
+    /// A sentence: the address is taken or not ours.
     pub fn start(
-        address: SocketAddr,
-        access: &AccessOptions,
+        access: &Arc<Access>,
         catalog: Arc<Catalog>,
         database: Arc<Database>,
     ) -> Result<Self, String> {
+        let address = access.address();
         let said =
             |error: io::Error| format!("psql cannot listen on {address}: {error}; give another --psql ADDR");
-        let access = Arc::new(Access::resolve(access, address)?);
         let listener = TcpListener::bind(address).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let bound = listener.local_addr().map_err(said)?;
@@ -71,6 +69,7 @@ impl Server {
         let node = Node::new(catalog, database, workers.handle().clone());
         let node = node.map_err(|error| format!("psql cannot start: {error}"))?;
         let (end, ended) = oneshot::channel();
+        let access = Arc::clone(access);
         let spawned = thread::Builder::new().name("psql".to_owned()).spawn(move || {
             connections.block_on(async {
                 tokio::select! {
@@ -119,9 +118,9 @@ async fn serve(listener: TcpListener, node: Arc<Node>, access: Arc<Access>) {
         // Whoever vanished without a word has no query that runs for ever.
         let _ = SockRef::from(&stream).set_tcp_keepalive(&alive());
         if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-            let (node, access) = (Arc::clone(&node), Arc::clone(&access));
+            let (node, terms) = (Arc::clone(&node), access.terms());
             tokio::spawn(async move {
-                connection(stream, &node, &access).await;
+                connection(stream, &node, &terms).await;
                 drop(place);
             });
         } else if let Ok(place) = Arc::clone(&told).try_acquire_owned() {
@@ -152,15 +151,15 @@ async fn refuse(stream: TcpStream, node: &Node) {
 }
 
 /// Answers one connection to its end.
-async fn connection(stream: TcpStream, node: &Arc<Node>, access: &Access) {
+async fn connection(stream: TcpStream, node: &Arc<Node>, terms: &Terms) {
     let mut wire = Wire::new(stream);
-    if let Err(why) = answer(&mut wire, node, access).await {
+    if let Err(why) = answer(&mut wire, node, terms).await {
         wire.end(why).await;
     }
 }
 
-async fn answer(wire: &mut Wire, node: &Arc<Node>, access: &Access) -> Result<(), Ended> {
-    let begun = timeout(BEGINS_WITHIN, begin(wire, access)).await;
+async fn answer(wire: &mut Wire, node: &Arc<Node>, terms: &Terms) -> Result<(), Ended> {
+    let begun = timeout(BEGINS_WITHIN, begin(wire, terms)).await;
     match begun.map_err(|_| Said::last("08006", "the client took too long to say who it is"))?? {
         Begun::Cancel { number, key } => {
             node.cancels.cancel(number, key);

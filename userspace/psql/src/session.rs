@@ -175,15 +175,8 @@ impl<'a> Session<'a> {
         let parameters = prepared.as_ref().map_or(&[][..], |prepared| prepared.parameters.as_slice());
         let values = Some(Arc::new(Values::new(bind, parameters)?));
         let format = format_of(&bind.result_column_format_codes);
-        let portal = Portal {
-            prepared,
-            values,
-            format,
-            rows: None,
-            is_over: false,
-            is_cursor: false,
-            is_held: false,
-        };
+        let portal =
+            Portal { prepared, values, format, rows: None, is_over: false, is_cursor: false, is_held: false };
         self.keep(bind.portal_name.clone().unwrap_or_default(), portal)?;
         self.wire.put(&Backend::BindComplete(BindComplete::new()))
     }
@@ -299,7 +292,8 @@ impl<'a> Session<'a> {
                 let asked = Asked { plan: plan.clone(), parameters, values, format: format.clone() };
                 let rows = Some(Rows::open(&self.node, asked, &self.cancelled).await?);
                 let (is_over, is_cursor, is_held) = (false, true, *is_held);
-                let portal = Portal { prepared: None, values: None, format, rows, is_over, is_cursor, is_held };
+                let portal =
+                    Portal { prepared: None, values: None, format, rows, is_over, is_cursor, is_held };
                 self.keep(name.clone(), portal)?;
                 "DECLARE CURSOR"
             }

@@ -1,6 +1,6 @@
 //! How a connection begins: TLS, who connects, and what the node says of itself.
 
-use crate::access::Access;
+use crate::access::Terms;
 use crate::cancel::Ticket;
 use crate::messages::{Body, read_mechanism};
 use crate::said::{Ended, Said};
@@ -40,11 +40,11 @@ pub(crate) enum Begun {
 }
 
 /// Begins a connection.
-pub(crate) async fn begin(wire: &mut Wire, access: &Access) -> Result<Begun, Ended> {
+pub(crate) async fn begin(wire: &mut Wire, terms: &Terms) -> Result<Begun, Ended> {
     for _ in 0..PACKETS_MAX {
         let mut packet = Body(wire.packet().await?);
         match packet.u32() {
-            Some(TLS) => match access.tls.as_ref().filter(|_| !wire.is_secret) {
+            Some(TLS) => match terms.acceptor().filter(|_| !wire.is_secret) {
                 Some(acceptor) => {
                     wire.answer(b'S').await?;
                     wire.hide(acceptor).await?;
@@ -59,9 +59,9 @@ pub(crate) async fn begin(wire: &mut Wire, access: &Access) -> Result<Begun, End
             Some(version) if version >> 16 == MAJOR => {
                 let parameters = parameters(&mut packet)?;
                 negotiate(wire, version, &parameters)?;
-                authenticate(wire, access, &parameters).await?;
+                authenticate(wire, terms, &parameters).await?;
                 let settings = Settings::of(&parameters);
-                return Ok(Begun::Session(settings.map_err(Said::as_last)?));
+                return Ok(Begun::Session(settings.map_err(Said::into_last)?));
             }
             _ => {
                 return Err(
@@ -109,12 +109,8 @@ fn negotiate(wire: &mut Wire, version: u32, parameters: &[(String, String)]) -> 
     wire.put(&PgWireBackendMessage::NegotiateProtocolVersion(known))
 }
 
-async fn authenticate(
-    wire: &mut Wire,
-    access: &Access,
-    parameters: &[(String, String)],
-) -> Result<(), Ended> {
-    if access.must_hide && !wire.is_secret {
+async fn authenticate(wire: &mut Wire, terms: &Terms, parameters: &[(String, String)]) -> Result<(), Ended> {
+    if terms.must_hide && !wire.is_secret {
         let sentence = "connections to this node are encrypted; add sslmode=require";
         return Err(Said::last("28000", sentence).into());
     }
@@ -127,7 +123,7 @@ async fn authenticate(
         let sentence = format!("there is no database {database:?}; the database is {CATALOG}");
         return Err(Said::last("3D000", sentence).into());
     }
-    match &access.verifier {
+    match &terms.verifier {
         Some(verifier) => ask_for_password(wire, verifier).await,
         None => Ok(()),
     }

@@ -92,10 +92,15 @@ async fn readyz(node: Node) -> Result<Response, Problem> {
 }
 
 /// How the node stands, for Prometheus.
-async fn expose(node: Node, headers: HeaderMap) -> Result<Response, Problem> {
+async fn expose(
+    node: Node,
+    Extension(door): Extension<Door>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    let text = on(node, move |catalog| metrics::expose(&catalog.snapshot(), format)).await?;
+    let refused = door.refused();
+    let text = on(node, move |catalog| metrics::expose(&catalog.snapshot(), refused, format)).await?;
     Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 

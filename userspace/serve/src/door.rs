@@ -1,7 +1,7 @@
 //! Before a request is answered: whether it is one of ours, and whether whoever asks may.
 //!
 //! Takes a request and whom it is from, gives it on, or says why not. Each listener has a door of its own: that of the
-//! network has an [`Entrance`], that of this machine's users is guarded by the rights of its file.
+//! network asks an [`Entrance`], that of this machine's users is guarded by the rights of its file.
 
 use crate::entrance::{Entrance, Refusal};
 use crate::problem::Problem;
@@ -31,7 +31,10 @@ pub(crate) struct Visitor {
 pub(crate) struct Door {
     /// Whether only this machine reaches it.
     pub(crate) is_on_loopback: bool,
-    pub(crate) entrance: Option<Arc<Entrance>>,
+    /// Whether whoever comes by it may ask everything.
+    pub(crate) is_open: bool,
+    /// That of the network, for every door knows what it refused.
+    pub(crate) entrance: Arc<Entrance>,
 }
 
 impl Door {
@@ -42,19 +45,21 @@ impl Door {
         if let Some(message) = strangers::refusal(request.headers(), way) {
             return Problem::new(StatusCode::FORBIDDEN, message).into_response();
         }
-        let Some(entrance) = self.entrance else { return next.run(request).await };
-        let Err(refusal) = entrance.judge(request.method(), request.uri().path(), request.headers()) else {
-            return next.run(request).await;
-        };
+        let refusal = if self.is_open { None } else { self.refusal(&request) };
+        let Some(refusal) = refusal else { return next.run(request).await };
         if refusal == Refusal::WrongToken {
-            sleep(entrance.fail(visitor.address)).await;
+            sleep(self.entrance.fail(visitor.address)).await;
         }
         answer(&refusal)
     }
 
-    /// How many requests brought a wrong token.
+    fn refusal(&self, request: &Request) -> Option<Refusal> {
+        self.entrance.judge(request.method(), request.uri().path(), request.headers()).err()
+    }
+
+    /// How many requests over the network brought a wrong token.
     pub(crate) fn refused(&self) -> u64 {
-        self.entrance.as_ref().map_or(0, |entrance| entrance.refused())
+        self.entrance.refused()
     }
 }
 

@@ -6,15 +6,17 @@
 
 use crate::credentials::Credentials;
 use crate::failures::{Consequence, Failures};
-use crate::tls::{Tls, TlsFiles};
 use crate::tokens::{May, TokenPlan, Tokens};
 use axum::http::{HeaderMap, Method, header};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tapline_catalog::{Level, Log};
+use tapline_tls::{Tls, TlsFiles};
 use tokio_rustls::TlsAcceptor;
 
+/// What is spoken over TLS; a browser would rather have another version.
+const PROTOCOL: &str = "http/1.1";
 /// The only path that is answered without a token: it says no more than that the node is there.
 const OPEN_TO_ALL: &str = "/healthz";
 /// Paths that change nothing, though they are posted to.
@@ -41,6 +43,8 @@ pub struct Entrance {
 struct Keys {
     tls: Option<Tls>,
     tokens: Tokens,
+    /// What is not wrong but should not be so, in sentences.
+    warnings: Vec<String>,
 }
 
 /// Why a request is not answered.
@@ -63,8 +67,8 @@ impl Entrance {
     /// A sentence that says what to write: others than this machine reach the address, and TLS or a token is missing;
     /// or a file cannot be used.
     pub fn open(address: SocketAddr, plan: &EntrancePlan, log: Log) -> Result<Self, String> {
-        let (keys, warnings) = Keys::read(address, plan)?;
-        warnings.iter().for_each(|warning| log.say(Level::Warning, warning));
+        let keys = Keys::read(address, plan)?;
+        keys.warnings.iter().for_each(|warning| log.say(Level::Warning, warning));
         Ok(Self { address, keys: RwLock::new(Arc::new(keys)), failures: Mutex::default(), log })
     }
 
@@ -73,9 +77,9 @@ impl Entrance {
     /// # Errors
     /// As [`Self::open`]; then nothing changes.
     pub fn renew(&self, plan: &EntrancePlan) -> Result<Vec<String>, String> {
-        let (keys, warnings) = Keys::read(self.address, plan)?;
-        warnings.iter().for_each(|warning| self.log.say(Level::Warning, warning));
-        let before = self.keys();
+        let (before, keys) = (self.keys(), Keys::read(self.address, plan)?);
+        let is_new = |warning: &&String| !before.warnings.contains(warning);
+        keys.warnings.iter().filter(is_new).for_each(|warning| self.log.say(Level::Warning, warning));
         let has_other_certificate = match (&before.tls, &keys.tls) {
             (Some(before), Some(now)) => !before.is_same(now),
             (before, now) => before.is_some() != now.is_some(),
@@ -133,11 +137,11 @@ impl Entrance {
 }
 
 impl Keys {
-    fn read(address: SocketAddr, plan: &EntrancePlan) -> Result<(Self, Vec<String>), String> {
+    fn read(address: SocketAddr, plan: &EntrancePlan) -> Result<Self, String> {
         check(address, plan)?;
-        let (tls, of_tls) = plan.tls.as_ref().map(Tls::read).transpose()?.unzip();
+        let (tls, of_tls) = plan.tls.as_ref().map(|files| Tls::read(files, PROTOCOL)).transpose()?.unzip();
         let (tokens, of_tokens) = Tokens::read(&plan.tokens)?;
-        Ok((Self { tls, tokens }, [of_tls.unwrap_or_default(), of_tokens].concat()))
+        Ok(Self { tls, tokens, warnings: [of_tls.unwrap_or_default(), of_tokens].concat() })
     }
 }
 
@@ -185,13 +189,20 @@ fn judge(tokens: &Tokens, method: &Method, path: &str, headers: &HeaderMap) -> R
 mod tests {
     use super::*;
     use crate::tokens::Secret;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use tapline_sources::Notice;
 
-    struct Silent;
+    /// Counts what it is told.
+    #[derive(Default)]
+    struct Told(AtomicUsize);
 
-    impl tapline_catalog::Tell for Silent {
-        fn say(&self, _: Level, _: &str) {}
+    impl tapline_catalog::Tell for Told {
+        fn say(&self, _: Level, _: &str) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
 
         fn notice(&self, _: &Notice) {}
     }
@@ -273,8 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn what_should_not_be_so_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        fs::write(&file, "0123456789abcdef").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        let secret = Secret::File(file);
+        let token = TokenPlan { name: "me".to_owned(), may: May::Change, secret };
+        let (plan, told) = (EntrancePlan { tls: None, tokens: vec![token] }, Arc::new(Told::default()));
+        let log: Log = Arc::<Told>::clone(&told);
+        let entrance = Entrance::open(SocketAddr::from(([127, 0, 0, 1], 8790)), &plan, log).unwrap();
+        assert_eq!(entrance.renew(&plan), Ok(vec![]));
+        assert_eq!(told.0.load(Ordering::Relaxed), 1, "not again at each reload");
+    }
+
+    #[test]
     fn what_is_renewed_is_told_and_what_is_wrong_changes_nothing() {
-        let log: Log = Arc::new(Silent);
+        let log: Log = Arc::new(Told::default());
         let address = SocketAddr::from(([127, 0, 0, 1], 8790));
         let with = |tokens: Vec<TokenPlan>| EntrancePlan { tls: None, tokens };
         let entrance = Entrance::open(address, &with(tokens()), log).unwrap();

@@ -28,11 +28,8 @@ mod shapes;
 mod sql;
 mod strangers;
 mod stream;
-mod tls;
 mod tokens;
-mod validity;
 
 pub use entrance::{Entrance, EntrancePlan};
 pub use server::Server;
-pub use tls::TlsFiles;
 pub use tokens::{May, Secret, TokenPlan};

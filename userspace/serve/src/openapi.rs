@@ -8,11 +8,13 @@ mod tests {
     use super::*;
     use crate::api::{ROUTES, router};
     use crate::door::Door;
+    use crate::entrance::{Entrance, EntrancePlan};
     use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, StatusCode};
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
+    use std::net::SocketAddr;
     use std::sync::Arc;
     use tapline_catalog::{Allowance, Catalog, CatalogOptions, InputSet, Level, Tell};
     use tapline_engine::EngineOptions;
@@ -34,7 +36,9 @@ mod tests {
 
     /// That of this machine.
     fn door() -> Door {
-        Door { is_on_loopback: true, entrance: None }
+        let address = SocketAddr::from(([127, 0, 0, 1], 8790));
+        let entrance = Entrance::open(address, &EntrancePlan::default(), Arc::new(Silent)).unwrap();
+        Door { is_on_loopback: true, is_open: true, entrance: Arc::new(entrance) }
     }
 
     fn tables() -> Arc<Tables> {

@@ -54,11 +54,12 @@ impl Server {
         let (local, file) = socket.map(LocalSocket::bind).transpose()?.map(LocalSocket::into_parts).unzip();
         let runtime = runtime().map_err(said)?;
         let is_encrypted = entrance.acceptor().is_some();
-        let entrance = Some(Arc::clone(entrance));
+        let entrance = Arc::clone(entrance);
         let is_on_loopback = bound.ip().to_canonical().is_loopback();
-        let door = Door { is_on_loopback, entrance: entrance.clone() };
+        let door = Door { is_on_loopback, is_open: false, entrance: Arc::clone(&entrance) };
+        let own = Door { is_on_loopback: true, is_open: true, entrance: Arc::clone(&entrance) };
         let outside = router(Arc::clone(&catalog), Arc::clone(&database), door);
-        let inside = router(catalog, database, Door { is_on_loopback: true, entrance: None });
+        let inside = router(catalog, database, own);
         let (end, ended) = oneshot::channel();
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
@@ -71,7 +72,7 @@ impl Server {
                 }
             };
             tokio::select! {
-                () = connections::serve(listener, outside, entrance) => {}
+                () = connections::serve(listener, outside, Some(entrance)) => {}
                 () = by_path => {}
                 _ = ended => tokio::time::sleep(END_WITHIN).await,
             }

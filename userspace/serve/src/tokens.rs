@@ -3,12 +3,12 @@
 //! Takes what names them, a file or a digest each; gives the one that somebody brings. Only digests are kept, and
 //! comparing says by nothing, not by its time either, how much of a wrong one was right.
 
-use crate::tls::is_read_by_others;
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq as _;
+use tapline_tls::is_read_by_others;
 
 /// Characters of a token: fewer can be guessed, more are some other file.
 const CHARACTERS_MIN: usize = 16;
@@ -59,9 +59,9 @@ impl Tokens {
     /// Reads them; gives besides, in sentences, what is not wrong but should not be so.
     ///
     /// # Errors
-    /// A sentence: two have one name, a file cannot be read, or what it holds is no token.
+    /// A sentence: two have one name or are one token, a file cannot be read, or what it holds is no token.
     pub(crate) fn read(plans: &[TokenPlan]) -> Result<(Self, Vec<String>), String> {
-        let (mut names, mut tokens, mut warnings) = (BTreeSet::new(), vec![], vec![]);
+        let (mut names, mut tokens, mut warnings) = (BTreeSet::new(), Vec::<Token>::new(), vec![]);
         for TokenPlan { name, may, secret } in plans {
             let said = |wrong: String| format!("the token `{name}`: {wrong}");
             if !names.insert(name) {
@@ -71,6 +71,10 @@ impl Tokens {
                 Secret::File(path) => of_file(path).map_err(said)?,
                 Secret::Sha256(text) => of_digits(text).map_err(said)?,
             };
+            // Nobody could say what it allows.
+            if let Some(same) = tokens.iter().find(|known| known.digest == digest) {
+                return Err(said(format!("it is the same as `{}`; give each one of its own", same.name)));
+            }
             if let Secret::File(path) = secret
                 && is_read_by_others(path)
             {
@@ -178,7 +182,10 @@ mod tests {
             let wrong = Tokens::read(&[plan("a", May::Read, Secret::Sha256(digits.to_owned()))]);
             assert!(wrong.unwrap_err().contains("64 hexadecimal digits"), "{digits}");
         }
-        let twice = || plan("a", May::Read, Secret::Sha256("0".repeat(64)));
-        assert!(Tokens::read(&[twice(), twice()]).unwrap_err().contains("two of this name"));
+        let of_name = |name: &str, may| plan(name, may, Secret::Sha256("0".repeat(64)));
+        let twice = [of_name("a", May::Read), of_name("a", May::Read)];
+        assert!(Tokens::read(&twice).unwrap_err().contains("two of this name"));
+        let same = Tokens::read(&[of_name("a", May::Read), of_name("b", May::Change)]).unwrap_err();
+        assert!(same.starts_with("the token `b`: it is the same as `a`"), "{same}");
     }
 }

@@ -12,15 +12,19 @@ use crate::plain::plain;
 use crate::printable::{flat, time_text};
 use arrow_csv::WriterBuilder;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tapline_record::EventTime;
+
+/// Octets of rows that are held for files of Parquet, of all queries together; beyond, the largest file is written.
+const HELD_OCTETS_MAX: u64 = 256 << 20;
 
 /// How results stand in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,12 @@ enum Series {
 struct TextFile {
     path: PathBuf,
     file: File,
+    /// Those of whole results.
     octets: u64,
+    /// Whether there is more behind them.
+    is_torn: bool,
+    /// Its first line, where it has one; empty for formats without.
+    header: Vec<u8>,
     begun: EventTime,
 }
 
@@ -100,12 +109,20 @@ impl FileSink {
     }
 
     fn take_text(&mut self, parcel: &Parcel, batches: &[RecordBatch]) -> Result<(), Refusal> {
-        let name = &parcel.asked.name;
+        let name = &parcel.origin.name;
         let never = |error: ArrowError| Refusal::Never(error.to_string());
         let (header, text) = match self.options.format {
-            FileFormat::Csv => csv(parcel.asked.columns.schema(), batches).map_err(never)?,
+            FileFormat::Csv => csv(parcel.origin.columns.schema(), batches).map_err(never)?,
             FileFormat::Json | FileFormat::Parquet => (vec![], lines(batches).map_err(never)?),
         };
+        // Another query has this name by now.
+        let is_other = |series: &Series| match series {
+            Series::Text(file) => file.has_other(&header),
+            Series::Parquet(_) => false,
+        };
+        if self.series.get(name).is_some_and(is_other) {
+            self.rotate(name).map_err(Refusal::Later)?;
+        }
         let series = match self.series.entry(name.clone()) {
             Entry::Occupied(series) => series.into_mut(),
             Entry::Vacant(free) => {
@@ -120,10 +137,12 @@ impl FileSink {
     }
 
     fn take_rows(&mut self, parcel: &Parcel, batches: &[RecordBatch]) -> Result<(), Refusal> {
-        let batches = batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
-        let batches = batches.map_err(|error| Refusal::Never(error.to_string()))?;
+        let never = |error: ArrowError| Refusal::Never(error.to_string());
         let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
-        let name = &parcel.asked.name;
+        // At once, since types go by values: a result is in one file, whose columns are all of one type.
+        let batch = concat_batches(&schema, batches).and_then(|batch| plain(&batch)).map_err(never)?;
+        let schema = batch.schema();
+        let name = &parcel.origin.name;
         let is_other = |series: &Series| matches!(series, Series::Parquet(rows) if rows.schema != schema);
         if self.series.get(name).is_some_and(is_other) {
             self.rotate(name).map_err(Refusal::Later)?;
@@ -137,10 +156,18 @@ impl FileSink {
         };
         let series = self.series.entry(name.clone()).or_insert_with(|| Series::Parquet(new()));
         let Series::Parquet(rows) = series else { return Ok(()) };
-        rows.octets += batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum::<u64>();
-        rows.batches.extend(batches);
+        rows.octets += batch.get_array_memory_size() as u64;
+        rows.batches.push(batch);
         rows.results += 1;
         Ok(())
+    }
+
+    /// The query of which most is held, where there is no room for more.
+    fn largest(&self) -> Option<String> {
+        let held = |series: &Series| if series.results_held() > 0 { series.octets() } else { 0 };
+        let all: u64 = self.series.values().map(held).sum();
+        let largest = self.series.iter().max_by_key(|(_, series)| held(series));
+        largest.filter(|_| all >= HELD_OCTETS_MAX).map(|(name, _)| name.clone())
     }
 
     /// Ends the file of a query: it gets the time into its name.
@@ -149,7 +176,11 @@ impl FileSink {
         let (begun, extension) = (series.begun(), self.options.format.extension());
         let path = free_path(&self.options.folder, name, begun, extension);
         match series {
-            Series::Text(file) => fs::rename(&file.path, &path).map_err(|error| said(&path, &error))?,
+            Series::Text(file) => match fs::rename(&file.path, &path) {
+                // Whoever took it away has its results.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                renamed => renamed.map_err(|error| said(&path, &error))?,
+            },
             Series::Parquet(rows) => match rows.write(&self.options.folder, &path) {
                 Err(failure @ ParquetFailure::Disk(..)) => return Err(failure.to_string()),
                 // They would stand in the way of all that comes after them.
@@ -166,12 +197,15 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
-        let name = &parcel.asked.name;
+        let name = &parcel.origin.name;
         let series = self.series.get(name);
         if series.is_some_and(|series| self.is_due(series.octets(), series.begun(), parcel.given)) {
             self.rotate(name).map_err(Refusal::Later)?;
         }
-        let batches = parcel.asked.columns.batches(&parcel.result);
+        if let Some(largest) = self.largest() {
+            self.rotate(&largest).map_err(Refusal::Later)?;
+        }
+        let batches = parcel.origin.columns.batches(&parcel.result);
         let batches = batches.map_err(|error| Refusal::Never(error.to_string()))?;
         match self.options.format {
             FileFormat::Parquet => self.take_rows(parcel, &batches),
@@ -244,23 +278,39 @@ impl TextFile {
         let octets = whole_lines(&mut file)?;
         file.set_len(octets)?;
         file.seek(SeekFrom::Start(octets))?;
-        Ok(Self { path, file, octets, begun: now })
+        Ok(Self { path, file, octets, is_torn: false, header: header.to_vec(), begun: now })
+    }
+
+    /// Whether it holds results of other columns than this header's.
+    fn has_other(&self, header: &[u8]) -> bool {
+        self.octets > 0 && self.header != header
     }
 
     /// Appends a result, behind a header where it is the first; all of it or nothing.
     fn append(&mut self, header: &[u8], text: &[u8]) -> io::Result<()> {
-        let header = if self.octets == 0 { header } else { &[] };
-        match self.file.write_all(header).and_then(|()| self.file.write_all(text)) {
-            Ok(()) => {
-                self.octets += (header.len() + text.len()) as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.file.set_len(self.octets)?;
-                self.file.seek(SeekFrom::Start(self.octets))?;
-                Err(error)
-            }
+        if self.is_torn {
+            self.cut()?;
         }
+        let first = if self.octets == 0 { header } else { &[] };
+        if let Err(error) = self.file.write_all(first).and_then(|()| self.file.write_all(text)) {
+            // What cannot be cut off now is before anything else is written.
+            self.is_torn = true;
+            let _ = self.cut();
+            return Err(error);
+        }
+        if self.octets == 0 {
+            self.header = header.to_vec();
+        }
+        self.octets += (first.len() + text.len()) as u64;
+        Ok(())
+    }
+
+    /// Leaves whole results only.
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.octets)?;
+        self.file.seek(SeekFrom::Start(self.octets))?;
+        self.is_torn = false;
+        Ok(())
     }
 }
 
@@ -331,14 +381,16 @@ fn said(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::{asked, result};
-    use tapline_operators::Status;
+    use crate::test_results::{origin, origin_of, result};
+    use datafusion::arrow::array::{ArrayRef, Int64Array, UInt64Array};
+    use std::sync::Arc;
+    use tapline_operators::{Status, WindowResult};
 
     const SECOND: i64 = 1_000_000_000;
 
     fn parcel(name: &str, second: i64) -> Parcel {
-        let (asked, result) = (asked(name), result(second, Status::Final));
-        Parcel { asked, result, given: EventTime(second * SECOND) }
+        let (origin, result) = (origin(name), result(second, Status::Final));
+        Parcel { origin, result, given: EventTime(second * SECOND) }
     }
 
     fn sink(folder: &Path, format: FileFormat, octets_max: u64) -> FileSink {
@@ -385,6 +437,50 @@ mod tests {
         sink(folder.path(), FileFormat::Csv, 1 << 20).take(&parcel("a", 2)).unwrap();
         assert_eq!(names(folder.path()), ["a-19700101T000002Z.csv", "a.csv"]);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn another_query_of_the_name_has_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = sink(folder.path(), FileFormat::Csv, 1 << 20);
+        sink.take(&parcel("a", 0)).unwrap();
+        let sql = "SELECT src_ip, count(*) AS m FROM packets GROUP BY src_ip, tumble('1 second')";
+        sink.take(&Parcel { origin: origin_of("a", sql), ..parcel("a", 1) }).unwrap();
+        sink.take(&Parcel { origin: origin_of("a", sql), ..parcel("a", 2) }).unwrap();
+        assert_eq!(names(folder.path()), ["a-19700101T000000Z.csv", "a.csv"]);
+        let text = fs::read_to_string(folder.path().join("a.csv")).unwrap();
+        assert!(text.starts_with("window_start,window_end,src_ip,m,") && text.lines().count() == 3, "{text}");
+    }
+
+    #[test]
+    fn a_file_that_somebody_took_away_is_none_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = sink(folder.path(), FileFormat::Json, 1 << 20);
+        sink.take(&parcel("a", 0)).unwrap();
+        fs::remove_file(folder.path().join("a.jsonl")).unwrap();
+        assert_eq!(sink.tend(EventTime(60 * SECOND)), Ok(()));
+        sink.take(&parcel("a", 61)).unwrap();
+        assert_eq!(names(folder.path()), ["a.jsonl"]);
+    }
+
+    #[test]
+    fn a_result_in_parts_is_of_one_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = sink(folder.path(), FileFormat::Parquet, 1 << 20);
+        let sql =
+            "SELECT application_id, count(*) AS n FROM flows GROUP BY application_id, tumble('1 second')";
+        let origin = origin_of("a", sql);
+        let schema = Arc::new(origin.columns.schema().project(&[2, 3]).unwrap());
+        let rows = [1, u64::MAX].map(|id| {
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(UInt64Array::from(vec![id])), Arc::new(Int64Array::from(vec![7]))];
+            RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
+        });
+        let whole = WindowResult::clone(&result(0, Status::Final));
+        let result = Arc::new(WindowResult { rows: rows.into(), ..whole });
+        sink.take(&Parcel { origin, result, given: EventTime(0) }).unwrap();
+        assert_eq!((sink.finish(EventTime(SECOND)), sink.lost()), (Ok(()), BTreeMap::new()));
+        assert_eq!(names(folder.path()).len(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_proper
 pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;
 pub use outlet::{
-    Asked, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn,
+    Origin, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn,
     Wanted,
 };
 pub use plain::plain;

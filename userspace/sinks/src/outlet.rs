@@ -29,7 +29,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// A query whose results are given.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Origin {
     /// What it is called.
     pub name: String,
     /// The columns of its results.
@@ -42,7 +42,7 @@ pub struct Asked {
 #[derive(Clone, Debug)]
 pub struct Parcel {
     /// Whose it is.
-    pub asked: Arc<Asked>,
+    pub origin: Arc<Origin>,
     /// What was answered; never early.
     pub result: Arc<WindowResult>,
     /// When it was given.
@@ -126,7 +126,7 @@ pub enum Turn {
 pub type Told = Arc<dyn Fn(Turn, &str) + Send + Sync>;
 
 /// Which queries an outlet takes results of.
-pub type Wanted = Box<dyn Fn(&Asked) -> bool + Send + Sync>;
+pub type Wanted = Box<dyn Fn(&Origin) -> bool + Send + Sync>;
 
 /// What waits in front of a sink, at most.
 #[derive(Clone, Copy, Debug)]
@@ -212,8 +212,8 @@ impl Outlet {
     }
 
     /// Takes a result, unless it is early or of a query that is not wanted; never waits.
-    pub fn take(&self, asked: &Arc<Asked>, result: &Arc<WindowResult>) {
-        if result.status == Status::Early || !(self.wanted)(asked) {
+    pub fn take(&self, origin: &Arc<Origin>, result: &Arc<WindowResult>) {
+        if result.status == Status::Early || !(self.wanted)(origin) {
             return;
         }
         let octets = octets(result);
@@ -223,11 +223,11 @@ impl Outlet {
         let is_full = inner.parcels.len() >= self.limits.results_max
             || (!inner.parcels.is_empty() && inner.octets + octets > self.limits.octets_max);
         if is_full || inner.is_done {
-            inner.lose(&asked.name, 1);
+            inner.lose(&origin.name, 1);
             return;
         }
         inner.octets += octets;
-        inner.parcels.push_back(Parcel { asked: Arc::clone(asked), result: Arc::clone(result), given });
+        inner.parcels.push_back(Parcel { origin: Arc::clone(origin), result: Arc::clone(result), given });
         drop(inner);
         self.shared.news.notify_one();
     }
@@ -247,11 +247,16 @@ impl Outlet {
         }
     }
 
-    /// Lets the sink have what waits, and end; what it does not take in time is lost.
-    pub fn finish(&self) {
-        let mut inner = self.shared.lock();
-        inner.ends = true;
+    /// Lets the sink have what waits, and end.
+    pub fn end(&self) {
+        self.shared.lock().ends = true;
         self.shared.news.notify_all();
+    }
+
+    /// The same, and waits for it; what it does not take in time is lost.
+    pub fn finish(&self) {
+        self.end();
+        let mut inner = self.shared.lock();
         let waited = self.shared.is_done.wait_timeout_while(inner, FINISH_WITHIN, |inner| !inner.is_done);
         inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         inner.lose_all();
@@ -289,7 +294,7 @@ impl Inner {
 
     fn lose_all(&mut self) {
         while let Some(parcel) = self.parcels.pop_front() {
-            self.lose(&parcel.asked.name, 1);
+            self.lose(&parcel.origin.name, 1);
         }
         self.octets = 0;
     }
@@ -365,9 +370,9 @@ impl Worker {
             Ok(()) => inner.pop(),
             Err(Refusal::Never(why)) => {
                 inner.pop();
-                inner.lose(&parcel.asked.name, 1);
+                inner.lose(&parcel.origin.name, 1);
                 drop(inner);
-                (self.told)(Turn::Worse, &format!("a result of `{}` is lost: {why}", parcel.asked.name));
+                (self.told)(Turn::Worse, &format!("a result of `{}` is lost: {why}", parcel.origin.name));
             }
             Err(Refusal::Later(why)) => return Err(why),
         }
@@ -394,7 +399,10 @@ impl Worker {
         if lost > self.telling.lost && is_due {
             (self.told)(
                 Turn::Worse,
-                &format!("{} results had no room and are lost", lost - self.telling.lost),
+                &format!(
+                    "{} results are lost, which had no room or could not be written",
+                    lost - self.telling.lost
+                ),
             );
             self.telling = Telling { lost, last: Some(Instant::now()) };
         }
@@ -424,7 +432,7 @@ fn octets(result: &WindowResult) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::{asked, result};
+    use crate::test_results::{origin, result};
     use std::sync::atomic::{AtomicBool, Ordering};
     use tapline_sources::SystemClock;
 
@@ -437,13 +445,13 @@ mod tests {
 
     impl Sink for Notes {
         fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
-            if parcel.asked.name == "never" {
+            if parcel.origin.name == "never" {
                 return Err(Refusal::Never("it is never taken".to_owned()));
             }
             if self.is_away.load(Ordering::Relaxed) {
                 return Err(Refusal::Later("it is away".to_owned()));
             }
-            self.taken.lock().unwrap().push(parcel.asked.name.clone());
+            self.taken.lock().unwrap().push(parcel.origin.name.clone());
             Ok(())
         }
 
@@ -469,7 +477,7 @@ mod tests {
         let options = OutletOptions {
             name: "notes".to_owned(),
             kind: "test",
-            wanted: Box::new(|asked: &Asked| asked.name != "unwanted"),
+            wanted: Box::new(|origin: &Origin| origin.name != "unwanted"),
             limits,
             clock: Arc::new(SystemClock),
             told: Arc::new(|_, _| {}),
@@ -490,9 +498,9 @@ mod tests {
         let notes = Notes::default();
         let outlet = outlet(&notes, 10);
         for name in ["a", "unwanted", "b", "never", "c"] {
-            outlet.take(&asked(name), &result(0, Status::Final));
+            outlet.take(&origin(name), &result(0, Status::Final));
         }
-        outlet.take(&asked("a"), &result(0, Status::Early));
+        outlet.take(&origin("a"), &result(0, Status::Early));
         outlet.finish();
         assert_eq!(*notes.taken.lock().unwrap(), ["a", "b", "c"]);
         let status = outlet.status();
@@ -505,7 +513,7 @@ mod tests {
         let notes = Notes::default();
         notes.is_away.store(true, Ordering::Relaxed);
         let outlet = outlet(&notes, 3);
-        (0..5).for_each(|start| outlet.take(&asked("a"), &result(start, Status::Final)));
+        (0..5).for_each(|start| outlet.take(&origin("a"), &result(start, Status::Final)));
         wait(&outlet, |status| status.state == OutletState::Failing("it is away".to_owned()));
         let status = outlet.status();
         assert_eq!((status.given, status.waiting, status.lost["a"]), (5, 3, 2));
@@ -513,11 +521,11 @@ mod tests {
         wait(&outlet, |status| status.state == OutletState::Running && status.waiting == 0);
         assert_eq!(notes.taken.lock().unwrap().len(), 3);
         notes.is_away.store(true, Ordering::Relaxed);
-        outlet.take(&asked("b"), &result(0, Status::Final));
+        outlet.take(&origin("b"), &result(0, Status::Final));
         outlet.finish();
         let status = outlet.status();
         assert_eq!((status.given, status.waiting, status.lost["b"]), (6, 0, 1));
-        outlet.take(&asked("b"), &result(0, Status::Final));
+        outlet.take(&origin("b"), &result(0, Status::Final));
         assert_eq!(outlet.status().lost["b"], 2, "nobody takes it any more");
     }
 }

@@ -1,6 +1,6 @@
 //! Results for tests.
 
-use crate::outlet::Asked;
+use crate::outlet::Origin;
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use std::sync::Arc;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
@@ -10,9 +10,14 @@ use tapline_record::EventTime;
 const SQL: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')";
 
 /// A query of this name, by address and with a count.
-pub(crate) fn asked(name: &str) -> Arc<Asked> {
-    let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
-    Arc::new(Asked { name: name.to_owned(), columns, is_stored: true })
+pub(crate) fn origin(name: &str) -> Arc<Origin> {
+    origin_of(name, SQL)
+}
+
+/// A query of this name and text.
+pub(crate) fn origin_of(name: &str, sql: &str) -> Arc<Origin> {
+    let columns = ResultColumns::of(&Planner::new().plan(sql).unwrap(), true);
+    Arc::new(Origin { name: name.to_owned(), columns, is_stored: true })
 }
 
 /// A result of it, for the window of this second: one row, whose count is the second.

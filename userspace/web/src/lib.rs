@@ -63,12 +63,51 @@ mod tests {
         assert!(asset("/js/nothing.js").is_none() && asset("/vendor/SHA256SUMS").is_none());
     }
 
+    /// The modules that one of ours needs at once, by their paths.
+    fn imports(path: &str) -> Vec<String> {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let text = text(path);
+        let named = text.lines().filter_map(|line| line.split_once(" from \"")?.1.strip_suffix("\";"));
+        named.map(|name| joined(folder, name)).collect()
+    }
+
+    /// A path below a folder, without `.` and `..`.
+    fn joined(folder: &str, name: &str) -> String {
+        let mut parts: Vec<&str> = folder.split('/').collect();
+        for part in name.split('/') {
+            match part {
+                "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        parts.join("/")
+    }
+
     #[test]
-    fn every_module_is_loaded_before_it_is_asked_for() {
+    fn what_the_first_screen_needs_is_loaded_at_once() {
         let page = text("/");
-        let modules = ASSETS.iter().map(|(path, _)| *path).filter(|path| path.starts_with("/js/"));
-        let late: Vec<&str> = modules.filter(|path| !page.contains(&format!("\"{path}\""))).collect();
-        assert_eq!(late, [""; 0], "name them in web/index.html, as `modulepreload`");
+        let mut found = vec!["/js/main.js".to_owned()];
+        for place in 0.. {
+            let Some(path) = found.get(place).cloned() else { break };
+            assert!(asset(&path).is_some(), "there is no {path}");
+            assert!(
+                page.contains(&format!("\"{path}\"")),
+                "name {path} in web/index.html, as `modulepreload`"
+            );
+            let new = if path.starts_with("/js/") { imports(&path) } else { vec![] };
+            found.extend(new.into_iter().filter(|path| !found.contains(path)).collect::<Vec<_>>());
+        }
+        assert!(found.len() > 10, "{found:?}");
+    }
+
+    #[test]
+    fn every_module_that_is_imported_is_there() {
+        for (path, _) in ASSETS.iter().filter(|(path, _)| path.starts_with("/js/")) {
+            let missing: Vec<String> =
+                imports(path).into_iter().filter(|path| asset(path).is_none()).collect();
+            assert_eq!(missing, [""; 0], "{path}");
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
  */
 import { html } from "../../vendor/preact.js";
 
+/** Percent of the colour, so that figures can be read on it. */
+const DARKEST = 50;
+
 /**
  * @param {{ rows: string[], columns: string[], value: (row: string, column: string) => number | null,
  *   format: (value: number) => string, rowLabel: string, columnLabel: string, label: string }} props
@@ -25,6 +28,6 @@ export function Heat({ rows, columns, value, format, rowLabel, columnLabel, labe
 function cellOf(found, max, format, title) {
   if (found === null) return html`<td class="none" title="${title}: none"></td>`;
   const part = Math.sqrt(Math.max(0, found) / max);
-  const style = { "--part": `${Math.round(6 + part * 94)}%` };
-  return html`<td class=${part > 0.55 ? "dark" : ""} style=${style} title="${title}: ${format(found)}">${format(found)}</td>`;
+  const style = { "--part": `${Math.round(4 + part * DARKEST)}%` };
+  return html`<td style=${style} title="${title}: ${format(found)}">${format(found)}</td>`;
 }

@@ -25,10 +25,10 @@ const fit = (text) => {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 };
 
-/** @param {Diagram} diagram */
-function placed(diagram) {
+/** @param {Diagram} diagram @param {boolean} isWide */
+function placed(diagram, isWide) {
   const graph = new Graph();
-  graph.setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, marginx: 6, marginy: 6 });
+  graph.setGraph({ rankdir: isWide ? "LR" : "TB", nodesep: 22, ranksep: isWide ? 62 : 34, marginx: 6, marginy: 6 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const box of diagram.boxes) {
     const longest = Math.max(box.title.length + 2, ...box.lines.map((line) => line.length));
@@ -44,11 +44,11 @@ function placed(diagram) {
 const curve = (points) => points.map(({ x, y }, number) => `${number ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 /**
- * @param {{ diagram: Diagram, rates?: Record<string, string>, slow?: string | null }} props Rates by the kind of the box
+ * @param {{ diagram: Diagram, rates?: Record<string, string>, slow?: string | null, isWide?: boolean }} props Rates by the kind of the box
  *   that an arrow leaves; the kind of the box that is the bottleneck.
  */
-export function Plan({ diagram, rates = {}, slow = null }) {
-  const graph = placed(diagram);
+export function Plan({ diagram, rates = {}, slow = null, isWide = false }) {
+  const graph = placed(diagram, isWide);
   const { width, height } = graph.graph();
   const kinds = new Map(diagram.boxes.map((box) => [box.id, box.kind]));
   const places = [...new Set(diagram.boxes.map((box) => box.runs))];
@@ -66,7 +66,7 @@ export function Plan({ diagram, rates = {}, slow = null }) {
         const middle = points[Math.floor(points.length / 2)];
         const rate = rates[kinds.get(edge.v) ?? ""];
         return html`<g class="arrow"><path d=${curve(points)} marker-end="url(#tip)" />
-          ${rate && html`<text x=${middle.x + 7} y=${middle.y + 4}>${rate}</text>`}</g>`;
+          ${rate && html`<text x=${middle.x + (isWide ? 0 : 7)} y=${middle.y + (isWide ? -7 : 4)} text-anchor=${isWide ? "middle" : "start"}>${rate}</text>`}</g>`;
       })}
       ${diagram.boxes.map((box) => boxOf(box, graph.node(box.id), box.kind === slow))}
     </svg></div>

@@ -90,7 +90,7 @@ function nodeOf(node, room, last, format) {
   const text = fit(node.label, isMiddle ? 110 : room - 12 - figure.length * FIGURE);
   const acts = node.act ? { role: "button", tabindex: 0, onClick: node.act, onKeyDown: onEnter(node.act) } : {};
   const title = `${node.title ?? node.label}: ${figure}${node.hint ? ` — ${node.hint}` : ""}`;
-  return html`<g class=${node.act ? "node acts" : "node"} ...${acts} aria-label=${node.act ? title : undefined}>
+  return html`<g class=${node.act ? "node acts" : "node"} ...${acts}>
     <title>${title}</title>
     <rect x=${node.x0} y=${node.y0} width=${node.x1 - node.x0} height=${Math.max(1.5, node.y1 - node.y0)}
       style=${{ fill: node.colour ?? "var(--muted)" }} />

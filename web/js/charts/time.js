@@ -16,6 +16,8 @@ import { colour, onTheme, useWidth } from "./width.js";
  */
 
 const HEIGHT = 250;
+/** Seconds between two times that are written. */
+const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400];
 
 /** From when to when each is drawn: those that slide overlap, and each is drawn behind the one before. @param {Column[]} columns */
 function spans(columns) {
@@ -25,14 +27,17 @@ function spans(columns) {
   });
 }
 
-/** @param {CanvasRenderingContext2D} context @param {string} stroke */
-function hatch(context, stroke) {
+/** From this completeness on, hatches are finer. */
+const NEARLY = 0.99;
+
+/** @param {CanvasRenderingContext2D} context @param {string} stroke @param {boolean} isFine */
+function hatch(context, stroke, isFine) {
   const tile = document.createElement("canvas");
-  tile.width = tile.height = 8 * devicePixelRatio;
+  tile.width = tile.height = (isFine ? 12 : 7) * devicePixelRatio;
   const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
   const size = tile.width;
   pen.strokeStyle = stroke;
-  pen.lineWidth = 1.5 * devicePixelRatio;
+  pen.lineWidth = (isFine ? 1 : 1.75) * devicePixelRatio;
   pen.beginPath();
   for (const shift of [-size, 0, size]) {
     pen.moveTo(shift, size);
@@ -42,13 +47,19 @@ function hatch(context, stroke) {
   return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }
 
+/** Those of a window, by how much of it is missing. @param {CanvasRenderingContext2D} context @param {string} stroke */
+function hatches(context, stroke) {
+  const [coarse, fine] = [hatch(context, stroke, false), hatch(context, stroke, true)];
+  return (/** @type {Slot} */ { completeness }) => ((completeness ?? 1) >= NEARLY ? fine : coarse);
+}
+
 /** A colour as it is now, where it is a variable of the style. @param {string} value */
 const resolved = (value) => (value.startsWith("var(") ? colour(value.slice(4, -1)) : value);
 
 /** @param {any} plot @param {Column[]} columns @param {string | null} chosen */
 function paintStacks(plot, columns, chosen) {
   const context = /** @type {CanvasRenderingContext2D} */ (plot.ctx);
-  const lines = hatch(context, colour("--panel"));
+  const lines = hatches(context, colour("--panel"));
   const ratio = devicePixelRatio;
   const all = spans(columns);
   const bottom = plot.valToPos(0, "y", true);
@@ -69,7 +80,7 @@ function paintStacks(plot, columns, chosen) {
     }
     const top = plot.valToPos(base, "y", true);
     if (!isComplete(slot)) {
-      context.fillStyle = lines;
+      context.fillStyle = lines(slot);
       context.fillRect(left, top, right - left - gap, bottom - top);
     }
     if (slot.key === chosen) mark(context, plot, left, right);
@@ -94,13 +105,19 @@ function paintLines(plot, columns, chosen) {
   const context = /** @type {CanvasRenderingContext2D} */ (plot.ctx);
   const ratio = devicePixelRatio;
   const all = spans(columns);
-  const lines = hatch(context, colour("--line"));
-  const { top, height } = plot.bbox;
-  columns.forEach(({ slot }, number) => {
+  const lines = hatches(context, colour("--strong"));
+  const bottom = plot.valToPos(0, "y", true);
+  columns.forEach(({ slot, parts }, number) => {
     const [left, right] = all[number].map((at) => plot.valToPos(at, "x", true));
+    const top = plot.valToPos(parts[0]?.value ?? 0, "y", true);
+    const box = /** @type {const} */ ([left, top, right - left, bottom - top]);
+    context.globalAlpha = 0.12;
+    context.fillStyle = resolved(parts[0]?.colour ?? "var(--c0)");
+    if (!isHollow(slot)) context.fillRect(...box);
+    context.globalAlpha = 1;
     if (!isComplete(slot)) {
-      context.fillStyle = lines;
-      context.fillRect(left, top, right - left, height);
+      context.fillStyle = lines(slot);
+      context.fillRect(...box);
     }
     if (slot.key === chosen) mark(context, plot, left, right);
   });
@@ -167,7 +184,7 @@ function optionsOf(now, width) {
   return {
     width,
     height: HEIGHT,
-    padding: [10, 8, 0, 0],
+    padding: [10, 26, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     scales: {
@@ -175,7 +192,7 @@ function optionsOf(now, width) {
       y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ max) => [0, max > 0 ? max * 1.06 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 70, values: clockTicks },
+      { ...axis, grid: { show: false }, size: 28, space: 74, incrs: TICKS, values: clockTicks },
       { ...axis, size: 62, gap: 6, grid: { stroke: () => colour("--line"), width: 1 },
         values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => now.current.format(tick)) },
     ],

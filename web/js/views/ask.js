@@ -2,7 +2,7 @@
  * Asking: the editor, beside it the plan, below both what comes of it. The text stands in the page's address.
  */
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
-import { Problem, ask, pathOf, schemaOfNode } from "../api.js";
+import { Problem, ask, inWords, pathOf, schemaOfNode } from "../api.js";
 import { Plan } from "../charts/plan.js";
 import { preview } from "../events.js";
 import { clock, duration } from "../format.js";
@@ -29,22 +29,22 @@ function earlyOf(sql) {
 
 /** @param {string} sql */
 function useExplained(sql) {
-  const [seen, see] = useState(/** @type {{ of: string, explained: Explained | null, problem: Problem | null }} */ (
-    { of: "", explained: null, problem: null }));
+  const [seen, see] = useState(/** @type {{ explained: Explained | null, problem: Problem | null }} */ (
+    { explained: null, problem: null }));
   useEffect(() => {
     if (!sql.trim()) {
-      see({ of: sql, explained: null, problem: null });
+      see((before) => ({ ...before, problem: null }));
       return undefined;
     }
     const gone = new AbortController();
     const timer = setTimeout(async () => {
       try {
         const explained = await ask("POST", "/api/v1/explain", { body: { sql }, signal: gone.signal });
-        see({ of: sql, explained, problem: null });
+        see({ explained, problem: null });
       } catch (error) {
         if (gone.signal.aborted) return;
         // The plan stays, while somebody is writing.
-        see((before) => ({ of: sql, explained: before.explained, problem: /** @type {Problem} */ (error) }));
+        see((before) => ({ ...before, problem: /** @type {Problem} */ (error) }));
       }
     }, PAUSE_MS);
     return () => {
@@ -55,8 +55,11 @@ function useExplained(sql) {
   return seen;
 }
 
-/** @param {{ text: string, onChange: (text: string) => void, onRun: () => void, problem: Problem | null }} props */
-function Editor({ text, onChange, onRun, problem }) {
+/**
+ * What somebody types is told; what is to stand there otherwise is given, each time anew, so that neither chases the other.
+ * @param {{ given: { text: string }, onChange: (text: string) => void, onRun: () => void, problem: Problem | null }} props
+ */
+function Editor({ given, onChange, onRun, problem }) {
   const host = useRef(null);
   const made = useRef(/** @type {ReturnType<typeof import("../editor.js").editor> | null} */ (null));
   const calls = useRef({ onChange, onRun });
@@ -68,7 +71,7 @@ function Editor({ text, onChange, onRun, problem }) {
     import("../editor.js").then(({ editor }) => {
       if (isGone) return;
       const own = editor(/** @type {any} */ (host.current), {
-        text, onChange: (now) => calls.current.onChange(now), onRun: () => calls.current.onRun(),
+        text: given.text, onChange: (now) => calls.current.onChange(now), onRun: () => calls.current.onRun(),
       });
       made.current = own;
       setMade(true);
@@ -79,8 +82,8 @@ function Editor({ text, onChange, onRun, problem }) {
       made.current?.destroy();
     };
   }, []);
-  useEffect(() => made.current?.write(text), [text, isMade]);
-  useEffect(() => made.current?.mark(problem?.message ?? null, problem?.place ?? null), [problem, isMade]);
+  useEffect(() => made.current?.write(given.text), [given, isMade]);
+  useEffect(() => made.current?.mark(problem && inWords(problem.message), problem?.place ?? null), [problem, isMade]);
   return html`<div class="editor" ref=${host}></div>`;
 }
 
@@ -124,7 +127,7 @@ function usePreview() {
       await previewEarly(sql, handlers, own.signal);
       change((now) => ({ ...now, state: "done" }));
     } catch (error) {
-      if (!own.signal.aborted) change((now) => ({ ...now, state: "failed", said: /** @type {Error} */ (error).message }));
+      if (!own.signal.aborted) change((now) => ({ ...now, state: "failed", said: inWords(/** @type {Error} */ (error).message) }));
     }
   };
   return { run, start, stop };
@@ -147,22 +150,27 @@ export function Ask({ params }) {
   const node = useNode();
   const asked = params.sql ?? questionsFor(node.status?.sources ?? [])[0].sql;
   const [sql, setSql] = useState(asked);
+  const [given, give] = useState({ text: asked });
   const said = useRef(asked);
-  const write = (/** @type {string} */ text) => {
+  const tell = (/** @type {string} */ text) => {
     said.current = text;
-    setSql(text);
     amend({ sql: text, at: undefined, shape: undefined, y: undefined });
+  };
+  const write = (/** @type {string} */ text) => {
+    setSql(text);
+    give({ text });
+    tell(text);
   };
   useEffect(() => {
     // Somebody went back, or followed a link.
-    if (asked !== said.current) {
-      said.current = asked;
-      setSql(asked);
-    }
+    if (asked === said.current || said.current === "") return;
+    said.current = asked;
+    setSql(asked);
+    give({ text: asked });
   }, [asked]);
   useEffect(() => {
     // Browsers refuse to change the address at every key.
-    const timer = setTimeout(() => sql !== said.current && write(sql), PAUSE_MS);
+    const timer = setTimeout(() => sql !== said.current && tell(sql), PAUSE_MS);
     return () => clearTimeout(timer);
   }, [sql]);
   const { explained, problem } = useExplained(sql);
@@ -176,14 +184,14 @@ export function Ask({ params }) {
     <h1 class="unseen">Ask</h1>
     <div class="panes">
       <section class="write" aria-label="Question">
-        <${Editor} text=${sql} onChange=${setSql} onRun=${begin} problem=${problem} />
+        <${Editor} given=${given} onChange=${setSql} onRun=${begin} problem=${problem} />
         <p class="problem" role="alert">${problem && html`${problem.place
-          && html`<b>Line ${problem.place.line}, column ${problem.place.column}:</b> `}${problem.message}`}</p>
+          && html`<b>Line ${problem.place.line}, column ${problem.place.column}:</b> `}${inWords(problem.message)}`}</p>
         <${Parts} sql=${sql} write=${write} />
         <div class="tools">
-          <button class="main" onClick=${begin} disabled=${Boolean(problem)} title="Ctrl-Enter">Run</button>
+          <button class="main" onClick=${begin} disabled=${Boolean(problem) || !sql.trim()} title="Ctrl-Enter">Run</button>
           ${run.state === "running" && html`<button onClick=${stop}>Stop</button>`}
-          <${Keep} sql=${sql} params=${params} isRight=${!problem} />
+          <${Keep} sql=${sql} params=${params} isRight=${!problem && sql.trim() !== ""} />
         </div>
       </section>
       <section class="draw" aria-label="Plan">${planOf(explained, Boolean(problem))}</section>
@@ -192,12 +200,19 @@ export function Ask({ params }) {
   </div>`;
 }
 
+/** @param {Explained} explained */
+function fromOf({ streams, sources }) {
+  if (sources.length) return `From ${sources.join(", ")}.`;
+  // Every node has an account, whatever it reads.
+  return streams.includes("ledger") ? "From the account of this node." : "No source of this node carries what it reads.";
+}
+
 /** @param {Explained | null} explained @param {boolean} isOld */
 function planOf(explained, isOld) {
   if (!explained) return html`<p class="nothing">The plan is drawn here.</p>`;
-  const from = explained.sources.length ? `From ${explained.sources.join(", ")}.` : "No source of this node carries what it reads.";
+  const from = fromOf(explained);
   return html`<div class=${isOld ? "old" : ""}>
-    <p class="from">${from}</p>
+    <p class="from">${isOld ? "As the text was when it was right." : from}</p>
     ${explained.diagram ? html`<${Plan} diagram=${explained.diagram} />` : null}
     <details open=${!explained.diagram}><summary>In words</summary><pre tabindex="0">${explained.text}</pre></details>
   </div>`;
@@ -265,7 +280,7 @@ function Keep({ sql, params, isRight }) {
       lookNow();
       go(["query", name]);
     } catch (error) {
-      say(/** @type {Error} */ (error).message);
+      say(inWords(/** @type {Error} */ (error).message));
     }
   };
   return html`<form class="keep" onSubmit=${keep}>

@@ -5,10 +5,10 @@ import { html } from "../../vendor/preact.js";
 import { Spark } from "../charts/spark.js";
 import { cell, clock, duration, exact, percent, short, unitOf } from "../format.js";
 import { useLatest, worstOf } from "../latest.js";
-import { useLosses } from "../losses.js";
+import { lostPart, useLosses } from "../losses.js";
 import { missing, rateNow, rates, useNode } from "../poll.js";
 import { questionsFor } from "../questions.js";
-import { Quality } from "../result.js";
+import { Quality, stateOf } from "../quality.js";
 import { link } from "../router.js";
 import { isSilent, missingPart, rateOf, sentence, whyNothing } from "../sentence.js";
 import { measureOf, rolesOf } from "../shape.js";
@@ -31,7 +31,7 @@ export function Now() {
   return html`<div class="now">
     ${head}
     ${silent.length > 0 && silent.length === sources.length && html`<${Silence} sources=${silent} />`}
-    <section><h2>Sources</h2>${sourcesOf(node, sources)}</section>
+    <section><h2>Sources</h2>${sourcesOf(node, sources, losses)}</section>
     <section><h2>Ask</h2>${questionsOf(sources)}</section>
     <section><h2>Queries <small>${node.status.queries.length}</small></h2>${queriesOf(node, node.status, latest)}</section>
   </div>`;
@@ -52,20 +52,20 @@ function Silence({ sources }) {
   })}</dl></section>`;
 }
 
-/** @param {Node} node @param {Source[]} sources */
-function sourcesOf(node, sources) {
+/** @param {Node} node @param {Source[]} sources @param {import("../losses.js").LossWindow[] | null} losses */
+function sourcesOf(node, sources, losses) {
   return html`<div class="rows scroll" role="region" aria-label="Sources" tabindex="0"><table class="sources">
     <thead><tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" class="number">Now</th>
       <th scope="col">Two minutes</th><th scope="col" class="number">Offered</th><th scope="col" class="number">Delivered</th>
       <th scope="col" class="number">Lost</th><th scope="col" class="number">Dropped</th>
       <th scope="col" class="number">Undecodable</th><th scope="col" class="number">Missing</th></tr></thead>
-    <tbody>${sources.map((source) => sourceOf(node, source))}</tbody></table></div>`;
+    <tbody>${sources.map((source) => sourceOf(node, source, lostPart(losses, source.name)))}</tbody></table></div>`;
 }
 
-/** @param {Node} node @param {Source} source */
-function sourceOf(node, source) {
+/** @param {Node} node @param {Source} source @param {number} lost The part of what its exporters sent that never came. */
+function sourceOf(node, source, lost) {
   const samples = node.history.get(`source ${source.name}`);
-  const part = missingPart(source);
+  const part = Math.max(missingPart(source), lost);
   const unit = source.unit || "records";
   const bad = rates(samples, (values) => missing(/** @type {any} */ (values)));
   const figure = (/** @type {number} */ value, /** @type {boolean} */ isBad) =>
@@ -77,13 +77,10 @@ function sourceOf(node, source) {
     <td><${Spark} points=${rates(samples, (values) => values.delivered)} bad=${bad} label=${source.name} unit=${unit} /></td>
     ${figure(source.offered, false)}${figure(source.delivered, false)}${figure(source.lost, true)}
     ${figure(source.dropped, true)}${figure(source.undecodable, true)}
-    <td class="number"><a class=${part > 0 ? "bad" : ""} href=${link(["account"])}>${source.offered ? percent(part) : "–"}</a></td>
+    <td class="number"><a class=${part > 0 ? "bad" : ""} href=${link(["account"])}
+      title="Of what was offered; of exporters, by their own numbers">${source.offered ? percent(part) : "–"}</a></td>
   </tr>`;
 }
-
-/** @param {string} state @param {string | undefined} [reason] */
-export const stateOf = (state, reason) =>
-  html`<span class="state ${state}" title=${reason}><i aria-hidden="true"></i>${state}</span>`;
 
 /** @param {Source[]} sources */
 const questionsOf = (sources) => html`<ul class="questions">${questionsFor(sources).map(({ title, about, sql }) =>

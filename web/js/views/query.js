@@ -7,11 +7,11 @@ import { Plan } from "../charts/plan.js";
 import { watch } from "../events.js";
 import { duration, exact, short } from "../format.js";
 import { lookNow, rateNow, useNode } from "../poll.js";
+import { stateOf } from "../quality.js";
 import { Result } from "../result.js";
 import { amend, go, link } from "../router.js";
 import { filtered } from "../sql.js";
 import { Windows } from "../windows.js";
-import { stateOf } from "./now.js";
 
 /** @typedef {import("../poll.js").Query} Query */
 
@@ -174,6 +174,7 @@ function QueryPlan({ query, rates }) {
     return () => gone.abort();
   }, [query.sql]);
   if (!explained) return null;
-  return html`<h2>Plan</h2>${explained.diagram ? html`<${Plan} diagram=${explained.diagram} rates=${rates} />`
+  return html`<h2>Plan</h2>${explained.diagram ? html`<${Plan} diagram=${explained.diagram} rates=${rates} isWide=${innerWidth > 900}
+      slow=${query.state === "running" && query.reason ? "aggregate" : null} />`
     : html`<pre tabindex="0">${explained.text}</pre>`}`;
 }

@@ -36,7 +36,7 @@ for page in tapline.1.gz tapline-run.1.gz; do
 done
 
 # As systemd does by the unit.
-inside install -d -o tapline -g tapline -m 750 /var/lib/tapline /run/tapline
+inside install -d -o tapline -g tapline -m 750 /var/lib/tapline /var/log/tapline /run/tapline
 rights=+bpf,+perfmon,+net_admin,+net_raw
 chroot "$root" setpriv --reuid=tapline --regid=tapline --init-groups --inh-caps=$rights --ambient-caps=$rights \
     tapline run --config /etc/tapline/node.toml &
@@ -55,7 +55,7 @@ wait $node || fail "the node has not ended well"
 inside test -d /var/lib/tapline/queries || fail "the node keeps no queries"
 
 inside dpkg --purge tapline
-for left in /usr/bin/tapline /etc/tapline /var/lib/tapline /usr/share/doc/tapline; do
+for left in /usr/bin/tapline /etc/tapline /var/lib/tapline /var/log/tapline /usr/share/doc/tapline; do
     inside test ! -e $left || fail "$left is left"
 done
 echo "The package was installed, its node ran, and nothing of it is left."

@@ -50,10 +50,11 @@ impl Catalog {
             self.change_inputs(inputs, &mut reloaded)?;
             reloaded.later = later;
         }
-        match renew.map(|renew| renew()) {
-            None => {}
-            Some(Ok(access)) => reloaded.access = access,
-            Some(Err(why)) => reloaded.refused.push(why),
+        for renewed in renew.into_iter().flatten().map(|renew| renew()) {
+            match renewed {
+                Ok(access) => reloaded.access.extend(access),
+                Err(why) => reloaded.refused.push(why),
+            }
         }
         for refreshed in self.tables.reload() {
             match refreshed {

@@ -76,6 +76,8 @@ impl Catalog {
         if collector.is_some_and(|collector| collector.join().is_err()) {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
+        // All at once, so that the slowest is what is waited for.
+        self.outlets.iter().for_each(Outlet::end);
         self.outlets.iter().for_each(Outlet::finish);
         let to_keep = {
             let mut core = self.core();

@@ -263,7 +263,8 @@ fn columns_that_are_named_by_their_places_stay_where_they_are() {
 #[test]
 fn only_what_names_sources_is_taken_for_a_filter_on_them() {
     let sources = |condition: &str| {
-        let sql = format!("SELECT count(*) AS n FROM packets p WHERE {condition} GROUP BY tumble('1 second')");
+        let sql =
+            format!("SELECT count(*) AS n FROM packets p WHERE {condition} GROUP BY tumble('1 second')");
         let change = Change::Sources(vec!["eth1".to_owned()]);
         (parts(&sql).sources, where_of(&edit(&sql, &change).unwrap()).to_owned())
     };

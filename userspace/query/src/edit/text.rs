@@ -117,10 +117,8 @@ impl<'a> Text<'a> {
     /// The texts to which a condition compares the column `source`, if that is all that it says.
     pub(super) fn sources(&self, condition: &Part) -> Option<Vec<String>> {
         let tokens: Vec<&Token> = self.pieces[condition.clone()].iter().map(|piece| &piece.token).collect();
-        let own = match tokens.as_slice() {
-            [Token::Word(_), Token::Period, own @ ..] => own,
-            own => own,
-        };
+        let is_qualified = matches!(tokens.as_slice(), [Token::Word(_), Token::Period, ..]);
+        let own = &tokens[if is_qualified { 2 } else { 0 }..];
         let (Token::Word(column), texts) = own.split_first()? else { return None };
         let texts = match texts {
             [Token::Eq, text] => slice::from_ref(text),

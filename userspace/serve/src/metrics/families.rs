@@ -50,6 +50,13 @@ families! {
     QUERY_LAG: Gauge "tapline_query_watermark_lag_seconds" "seconds" ["query"] "How far the time up to which all windows are closed is behind now";
     QUERY_LEFT_OUT: Gauge "tapline_query_metric_rows_left_out" "" ["query"] "Of a query marked as metrics, the rows of the newest window that are in none: more than 1,000, or with the labels of another one";
 
+    OUTLET_UP: Gauge "tapline_outlet_up" "" ["outlet", "kind"] "1 where an outlet (history, a sink) does its work, 0 where it cannot and is tried again";
+    OUTLET_GIVEN: Counter "tapline_outlet_given_results" "results" ["outlet", "kind"] "Results that an outlet was given; those that neither wait nor are lost have arrived";
+    OUTLET_LOST: Counter "tapline_outlet_lost_results" "results" ["outlet", "kind"] "Results that an outlet lost, since it had no room for them or could not write them";
+    OUTLET_WAITING: Gauge "tapline_outlet_waiting_results" "results" ["outlet", "kind"] "Results that wait to be safe";
+
+    API_REFUSED: Counter "tapline_api_refused_requests" "requests" [] "Requests to the API that brought a wrong token";
+
     THREAD_CPU: Counter "tapline_thread_cpu_seconds" "seconds" ["thread"] "Time on a processor of a thread: capture-N reads a source, operator-N filters and groups, merger closes windows";
     PROCESS_CPU: Counter "process_cpu_seconds" "seconds" [] "Time on a processor of the process, user and system";
     PROCESS_RESIDENT: Gauge "process_resident_memory_bytes" "bytes" [] "Memory of the process that is in RAM";

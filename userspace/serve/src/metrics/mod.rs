@@ -1,12 +1,13 @@
 //! A node as Prometheus reads it.
 //!
 //! Takes one snapshot, gives text: what became of every record, how each query stands, the newest windows of those
-//! that are marked as metrics, and what the process takes. Of what there is too much for, a count says how much it
-//! was; nothing here is kept from one request to the next.
+//! that are marked as metrics, what became of results that are stored or sent, and what the process takes. Of what there
+//! is too much for, a count says how much it was; nothing here is kept from one request to the next.
 
 mod exposition;
 mod families;
 mod names;
+mod outlets;
 mod process;
 mod queries;
 mod results;
@@ -15,16 +16,18 @@ mod sources;
 pub(crate) use exposition::Format;
 
 use exposition::Exposition;
-use families::BUILD;
+use families::{API_REFUSED, BUILD};
 use tapline_catalog::Snapshot;
 
-/// How a node stands, as text.
-pub(crate) fn expose(snapshot: &Snapshot, format: Format) -> String {
+/// How a node stands, as text; so many requests brought a wrong token.
+pub(crate) fn expose(snapshot: &Snapshot, tokens_refused: u64, format: Format) -> String {
     let mut out = Exposition::new(format);
     out.family(&BUILD, [([env!("CARGO_PKG_VERSION")], 1_u64)]);
     sources::expose(&snapshot.sources, &mut out);
     queries::expose(snapshot, &mut out);
     results::expose(&snapshot.queries, &mut out);
+    outlets::expose(&snapshot.outlets, &mut out);
+    out.family(&API_REFUSED, [([], tokens_refused)]);
     process::expose(&mut out);
     out.finish()
 }

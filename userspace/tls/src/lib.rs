@@ -1,7 +1,11 @@
-//! What a node proves by who it is: a certificate, and the key that belongs to it.
+//! By what a node proves that it is the one: a certificate, and the key that belongs to it.
 //!
-//! Takes two files of PEM, gives what agrees on keys with whoever connects. Both are checked as a whole before anybody
-//! is answered by them.
+//! Takes two files of PEM, gives what agrees on keys with whoever connects, by whichever protocol. Both are checked as a
+//! whole before anybody is answered by them.
+
+#![forbid(unsafe_code)]
+
+mod validity;
 
 use crate::validity::Validity;
 use ring::digest::{Context, SHA256};
@@ -16,9 +20,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio_rustls::TlsAcceptor;
 
-/// What a browser may be answered in; it would rather have another version.
-const PROTOCOL: &[u8] = b"http/1.1";
-
 /// Where the certificate of a node is, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -29,17 +30,18 @@ pub struct TlsFiles {
 }
 
 /// A certificate with its key, ready to be used.
-pub(crate) struct Tls {
+pub struct Tls {
     acceptor: TlsAcceptor,
     fingerprint: Vec<u8>,
 }
 
 impl Tls {
-    /// Reads both files; gives besides, in sentences, what is not wrong but should not be so.
+    /// Reads both files, for who speaks this protocol (by its name for ALPN, RFC 7301); gives besides, in sentences, what
+    /// is not wrong but should not be so.
     ///
     /// # Errors
     /// A sentence: a file cannot be read, lacks what it is for, or the key is not that of the certificate.
-    pub(crate) fn read(files: &TlsFiles) -> Result<(Self, Vec<String>), String> {
+    pub fn read(files: &TlsFiles, protocol: &str) -> Result<(Self, Vec<String>), String> {
         let (certificate, key) = (files.certificate.display(), files.key.display());
         let chain_text = read(&files.certificate, "certificate")?;
         let key_text = read(&files.key, "key")?;
@@ -68,7 +70,7 @@ impl Tls {
                 "all users of this machine may read the TLS key {key}; `chmod o= {key}` mends it"
             ));
         }
-        let acceptor = acceptor(chain, found).map_err(|error| match error {
+        let acceptor = acceptor(chain, found, protocol).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 format!(
                     "the TLS key {key} is not that of the certificate {certificate}; give both of one pair"
@@ -80,12 +82,14 @@ impl Tls {
     }
 
     /// What agrees on keys with whoever connects.
-    pub(crate) const fn acceptor(&self) -> &TlsAcceptor {
+    #[must_use]
+    pub const fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
     }
 
     /// Whether it is of the same certificate and key.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
     }
 }
@@ -93,11 +97,12 @@ impl Tls {
 fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    protocol: &str,
 ) -> Result<TlsAcceptor, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
     let mut config = builder.with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -115,7 +120,8 @@ fn damaged(path: &Path, error: &PemError) -> String {
 }
 
 /// Whether others than its owner and its group may read a file.
-pub(crate) fn is_read_by_others(path: &Path) -> bool {
+#[must_use]
+pub fn is_read_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
@@ -148,7 +154,9 @@ mod tests {
         ];
         for (certificate, key, begin, part) in cases {
             let files = TlsFiles { certificate: path(certificate), key: path(key) };
-            let Err(said) = Tls::read(&files) else { panic!("{certificate} and {key} are taken") };
+            let Err(said) = Tls::read(&files, "http/1.1") else {
+                panic!("{certificate} and {key} are taken")
+            };
             assert!(said.starts_with(begin) && said.contains(part), "{said}");
         }
     }
