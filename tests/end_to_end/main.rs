@@ -22,6 +22,7 @@ mod page;
 mod preview;
 mod prometheus;
 mod psql;
+mod psql_strangers;
 mod restart;
 mod security;
 mod sender;

@@ -7,8 +7,7 @@ use harness::node::Node;
 use harness::tapline;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,8 +17,6 @@ const BY_SECOND: &str =
     "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('1 second')";
 const TALKERS: &str =
     "SELECT src_ip, src_port, sum(octets) AS octets FROM flows GROUP BY src_ip, src_port, tumble('1 second')";
-/// Connections that a node answers at once.
-const CONNECTIONS_MAX: usize = 64;
 /// A stream that is silent for longer than somebody waits.
 const SOON: &str = "SET statement_timeout = 300; SELECT count(*) FROM flows GROUP BY tumble('1 hour')";
 const SECRET: &str = "open sesame";
@@ -46,7 +43,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// A node without queries that answers clients at `psql`, and the port that it has there.
-fn started(psql: &str, arguments: &[&str]) -> (Node, u16, u16) {
+pub(super) fn started(psql: &str, arguments: &[&str]) -> (Node, u16, u16) {
     let exports = free_port();
     let node = node(exports, &[&["--bare", "--psql", psql], arguments].concat());
     let port = port_of(&node);
@@ -84,12 +81,12 @@ fn sum(rows: &[Value], column: &str) -> u64 {
 }
 
 /// How psql is told where to connect.
-fn target(port: u16, more: &str) -> String {
+pub(super) fn target(port: u16, more: &str) -> String {
     format!("host=127.0.0.1 port={port} user=tapline dbname=tapline connect_timeout=20 {more}")
 }
 
 /// What psql says, and whether it ends well.
-fn run_psql(target: &str, arguments: &[&str]) -> (bool, String) {
+pub(super) fn run_psql(target: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new("psql");
     command.args(["--no-psqlrc", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]);
     command
@@ -111,7 +108,7 @@ pub(super) fn psql(port: u16, statement: &str) -> String {
 }
 
 /// Why psql does not get an answer.
-fn refused(port: u16, statement: &str) -> String {
+pub(super) fn refused(port: u16, statement: &str) -> String {
     let (is_fine, said) = run_psql(&target(port, ""), &["--command", statement]);
     assert!(!is_fine, "{statement}: {said}");
     said
@@ -516,93 +513,4 @@ fn what_the_api_proves_itself_by_is_good_for_clients_too_and_a_password_changes(
     node.signal("HUP");
     node.wait_for("the password for psql is empty");
     assert_eq!(ask("open barley"), (true, "1\n".to_owned()), "what is wrong changes nothing");
-}
-
-/// A startup packet, as psql sends it.
-fn startup() -> Vec<u8> {
-    let body = b"\0\x03\0\0user\0tapline\0database\0tapline\0\0";
-    [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], body].concat()
-}
-
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-    stream
-}
-
-/// Octets that look random, and are the same in each run.
-fn noise(seed: u64, count: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(count).collect()
-}
-
-#[test]
-fn whatever_is_sent_the_node_goes_on() {
-    if !has_psql() {
-        return;
-    }
-    let (node, port, _) = started("127.0.0.1:0", &[]);
-    let send = |octets: &[u8]| {
-        let mut stream = connect(port);
-        // It may be closed from the other side by now.
-        let _ = stream.write_all(octets);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        let _ = stream.read_to_end(&mut vec![]);
-    };
-    let before = node.resident_octets();
-    for seed in 0..200 {
-        send(&noise(seed, 64));
-        send(&[startup(), noise(seed, 64)].concat());
-        let kind = b"QPBDECHSXdcfp"[usize::try_from(seed).unwrap() % 13];
-        let length = u32::try_from(seed % 40).unwrap().to_be_bytes();
-        send(&[startup(), vec![kind], length.to_vec(), noise(seed, 40)].concat());
-    }
-    for end in 0..startup().len() {
-        send(&startup()[..end]);
-    }
-    // A message that says it is a gigabyte, and one that is more than two megabytes.
-    send(&[startup(), b"Q\x3f\xff\xff\xff".to_vec(), vec![b'x'; 1 << 20]].concat());
-    send(&[startup(), b"Q\x00\x20\x00\x04".to_vec(), vec![b'x'; 2 << 20]].concat());
-    assert!(node.resident_octets() < before + (256 << 20), "it grows");
-    assert_eq!(psql(port, "SELECT 1"), "1");
-    assert!(!node.told().contains("panicked"), "{}", node.told());
-    assert_eq!(node.stop().code, Some(0));
-}
-
-#[test]
-fn so_many_connections_are_answered_and_more_are_told() {
-    if !has_psql() {
-        return;
-    }
-    let (_node, port, _) = started("127.0.0.1:0", &[]);
-    let mut answers = vec![];
-    let streams: Vec<TcpStream> = (0..200)
-        .map(|_| {
-            let mut stream = connect(port);
-            let _ = stream.write_all(&startup());
-            stream
-        })
-        .collect();
-    for mut stream in &streams {
-        let mut first = [0];
-        answers.push(stream.read(&mut first).map_or(0, |_| first[0]));
-    }
-    let answered = answers.iter().filter(|answer| **answer == b'R').count();
-    assert_eq!(answered, CONNECTIONS_MAX, "{answers:?}");
-    assert!(answers.contains(&b'E'), "{answers:?}");
-    assert!(refused(port, "SELECT 1").contains("connections to this node"));
-    drop(streams);
-    // Who says nothing is left after a while, and makes room.
-    let silent: Vec<TcpStream> = (0..CONNECTIONS_MAX).map(|_| connect(port)).collect();
-    let begun = Instant::now();
-    while !run_psql(&target(port, ""), &["--command", "SELECT 1"]).0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "there is no room");
-    }
-    drop(silent);
 }
