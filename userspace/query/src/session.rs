@@ -18,7 +18,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefau
 use datafusion::functions::core::planner::CoreFunctionPlanner;
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
-use datafusion::functions::{core, datetime, regex, string, unicode};
+use datafusion::functions::{core, datetime, encoding, math, regex, string, unicode};
 use datafusion::functions_aggregate::planner::AggregateFunctionPlanner;
 use datafusion::functions_window::planner::WindowFunctionPlanner;
 use datafusion::logical_expr::planner::ExprPlanner;
@@ -130,8 +130,8 @@ fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 fn datafusions_scalar_functions() -> Vec<Arc<ScalarUDF>> {
     // Of two that are called alike the last one counts.
     let bounded = bounded_functions().into_iter().map(Arc::new).collect();
-    let own = [core::functions(), datetime::functions(), regex::functions(), unicode::functions()];
-    [own.concat(), string::functions(), bounded].concat()
+    let own = [core::functions(), datetime::functions(), encoding::functions(), math::functions()];
+    [own.concat(), regex::functions(), unicode::functions(), string::functions(), bounded].concat()
 }
 
 fn register_functions(state: &mut SessionState, tables: &Arc<Tables>) {
@@ -162,10 +162,20 @@ mod tests {
     fn who_else_is_built_adds_no_functions() {
         let functions = Session::new(&Arc::default()).functions;
         // Of DataFusion's features that are none of ours.
-        for name in ["array_length", "make_array", "md5", "sha256", "encode", "abs", "sqrt"] {
+        for name in ["array_length", "make_array", "md5", "sha256", "digest", "map"] {
             assert!(!functions.iter().any(|function| function == name), "{name}");
         }
-        for name in ["lower", "date_trunc", "regexp_like", "strpos", "coalesce", "count", "row_number"] {
+        for name in [
+            "lower",
+            "date_trunc",
+            "regexp_like",
+            "strpos",
+            "coalesce",
+            "round",
+            "encode",
+            "count",
+            "row_number",
+        ] {
             assert!(functions.iter().any(|function| function == name), "{name}");
         }
     }
