@@ -17,7 +17,7 @@ pub(crate) struct AccessArguments {
     /// The key that belongs to it (PEM).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_certificate")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Answer whoever brings the token in this file, who may change what runs; others are refused. [[token]] of a
+    /// Answer whoever brings the token in this file, who may change what runs; others are refused. `[[token]]` of a
     /// --config has tokens that may only read.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) token_file: Vec<PathBuf>,
