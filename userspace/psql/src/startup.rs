@@ -74,9 +74,17 @@ pub(crate) async fn begin(wire: &mut Wire, terms: &Terms) -> Result<Begun, Ended
 }
 
 /// The number and the key by which a connection that begins ends what another one waits for, if it is there for that.
+/// Whoever would have it encrypted first is told in plain text what follows.
 pub(crate) async fn begins_to_cancel(wire: &mut Wire) -> Result<Option<(i32, i32)>, Ended> {
-    let mut packet = Body(wire.packet().await?);
-    if packet.u32() == Some(CANCEL) { cancel(&mut packet).map(Some) } else { Ok(None) }
+    for _ in 0..PACKETS_MAX {
+        let mut packet = Body(wire.packet().await?);
+        match packet.u32() {
+            Some(TLS | GSSAPI) => wire.answer(b'N').await?,
+            Some(CANCEL) => return cancel(&mut packet).map(Some),
+            _ => break,
+        }
+    }
+    Ok(None)
 }
 
 fn cancel(packet: &mut Body) -> Result<(i32, i32), Ended> {
