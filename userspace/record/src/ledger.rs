@@ -30,6 +30,19 @@ impl SourceLedger {
     pub const fn adds_up(&self) -> bool {
         self.offered == self.delivered + self.control + self.undecodable + self.dropped + self.lost_before_us
     }
+
+    /// What was offered and its fates, which add up to it, by the names that everybody outside calls them.
+    #[must_use]
+    pub const fn by_name(&self) -> [(&'static str, u64); 6] {
+        [
+            ("offered", self.offered),
+            ("delivered", self.delivered),
+            ("control", self.control),
+            ("undecodable", self.undecodable),
+            ("dropped", self.dropped),
+            ("lost", self.lost_before_us),
+        ]
+    }
 }
 
 impl AddAssign for SourceLedger {
@@ -66,6 +79,20 @@ impl QueryLedger {
     #[must_use]
     pub const fn adds_up(&self) -> bool {
         self.delivered == self.used + self.filtered + self.late + self.dropped && self.folded <= self.used
+    }
+
+    /// What was delivered, its fates, which add up to it, and those of the used ones that were folded, by the names
+    /// that everybody outside calls them.
+    #[must_use]
+    pub const fn by_name(&self) -> [(&'static str, u64); 6] {
+        [
+            ("delivered", self.delivered),
+            ("used", self.used),
+            ("filtered", self.filtered),
+            ("late", self.late),
+            ("dropped", self.dropped),
+            ("folded", self.folded),
+        ]
     }
 }
 

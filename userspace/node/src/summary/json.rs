@@ -220,15 +220,7 @@ fn warnings(summary: &Account) -> Vec<String> {
 }
 
 fn fates(ledger: &SourceLedger) -> Map<String, Value> {
-    let fates = [
-        ("offered", ledger.offered),
-        ("delivered", ledger.delivered),
-        ("control", ledger.control),
-        ("undecodable", ledger.undecodable),
-        ("dropped", ledger.dropped),
-        ("lost", ledger.lost_before_us),
-    ];
-    fates.map(|(name, count)| (name.to_owned(), json!(count))).into_iter().collect()
+    ledger.by_name().map(|(name, count)| (name.to_owned(), json!(count))).into_iter().collect()
 }
 
 fn owned((count, what): Remark) -> (u64, String) {
