@@ -67,10 +67,7 @@ impl Access {
         let terms = Terms::of(options, self.address, Some(&before))?;
         let is_new = |warning: &&String| !before.warnings.contains(warning);
         terms.warnings.iter().filter(is_new).for_each(|warning| self.log.say(Level::Warning, warning));
-        let has_other_certificate = match (&before.tls, &terms.tls) {
-            (Some(before), Some(now)) => !before.is_same(now),
-            (before, now) => before.is_some() != now.is_some(),
-        };
+        let has_other_certificate = Tls::is_other(before.tls.as_ref(), terms.tls.as_ref());
         let has_other_password = before.verifier != terms.verifier;
         let changes =
             [("certificate of psql", has_other_certificate), ("password of psql", has_other_password)];

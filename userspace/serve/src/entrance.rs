@@ -80,10 +80,7 @@ impl Entrance {
         let (before, keys) = (self.keys(), Keys::read(self.address, plan)?);
         let is_new = |warning: &&String| !before.warnings.contains(warning);
         keys.warnings.iter().filter(is_new).for_each(|warning| self.log.say(Level::Warning, warning));
-        let has_other_certificate = match (&before.tls, &keys.tls) {
-            (Some(before), Some(now)) => !before.is_same(now),
-            (before, now) => before.is_some() != now.is_some(),
-        };
+        let has_other_certificate = Tls::is_other(before.tls.as_ref(), keys.tls.as_ref());
         let changes =
             [("certificate", has_other_certificate), ("list of tokens", before.tokens != keys.tokens)];
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);

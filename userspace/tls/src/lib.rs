@@ -87,10 +87,10 @@ impl Tls {
         &self.acceptor
     }
 
-    /// Whether it is of the same certificate and key.
+    /// Whether what is used from now on is of another certificate and key than before, or one of them is none.
     #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint
+    pub fn is_other(before: Option<&Self>, now: Option<&Self>) -> bool {
+        before.map(|tls| &tls.fingerprint) != now.map(|tls| &tls.fingerprint)
     }
 }
 
