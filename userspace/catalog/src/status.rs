@@ -23,6 +23,12 @@ pub struct Snapshot {
     pub outlets: Vec<OutletStatus>,
 }
 
+impl Snapshot {
+    /// That of a node of which nothing is known.
+    pub const EMPTY: Self =
+        Self { now: EventTime(0), started: EventTime(0), sources: vec![], queries: vec![], outlets: vec![] };
+}
+
 /// Whether a source is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceState {
@@ -32,6 +38,31 @@ pub enum SourceState {
     Unused,
     /// It is not there, or cannot be opened; why. It is tried again and again.
     Absent(String),
+}
+
+impl SourceState {
+    /// The words of all of them.
+    pub const WORDS: [&str; 3] = ["open", "unused", "absent"];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        let [open, unused, absent] = Self::WORDS;
+        match self {
+            Self::Open => open,
+            Self::Unused => unused,
+            Self::Absent(_) => absent,
+        }
+    }
+
+    /// Why it is not read, where it should be.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Open | Self::Unused => None,
+            Self::Absent(why) => Some(why),
+        }
+    }
 }
 
 /// How a source stands.
@@ -73,6 +104,22 @@ pub enum QueryRunState {
     Failed(String),
 }
 
+impl QueryRunState {
+    /// The words of all of them.
+    pub const WORDS: [&str; 3] = ["running", "waiting", "failed"];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        let [running, waiting, failed] = Self::WORDS;
+        match self {
+            Self::Running => running,
+            Self::Waiting(_) => waiting,
+            Self::Failed(_) => failed,
+        }
+    }
+}
+
 /// How a query stands.
 #[derive(Clone, Debug)]
 pub struct QueryStatus {
@@ -106,4 +153,19 @@ pub struct QueryStatus {
     pub metrics: Option<Arc<Metrics>>,
     /// The streams that it reads.
     pub streams: Vec<&'static str>,
+}
+
+impl QueryStatus {
+    /// Why it does not run, or not on all rows; of one that waits, for what.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match &self.state {
+            QueryRunState::Running => self.held_back.clone(),
+            QueryRunState::Waiting(sources) if sources.is_empty() => {
+                Some("no source of this node carries what it reads".to_owned())
+            }
+            QueryRunState::Waiting(sources) => Some(format!("waits for {}", sources.join(", "))),
+            QueryRunState::Failed(why) => Some(why.clone()),
+        }
+    }
 }

@@ -22,7 +22,7 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::sync::Arc;
-use tapline_catalog::{Catalog, Definition, SourceState};
+use tapline_catalog::{Catalog, Definition};
 use tapline_query::Change;
 use tapline_tables::Database;
 use tokio::task::spawn_blocking;
@@ -80,9 +80,9 @@ async fn healthz() -> &'static str {
 /// Whether all sources that are needed are read.
 async fn readyz(node: Node) -> Result<Response, Problem> {
     let snapshot = on(node, Catalog::snapshot).await?;
-    let absent = snapshot.sources.iter().filter_map(|source| match &source.state {
-        SourceState::Absent(why) => Some(format!("{}: {why}", source.name)),
-        SourceState::Open | SourceState::Unused => None,
+    let absent = snapshot.sources.iter().filter_map(|source| {
+        let why = source.state.reason()?;
+        Some(format!("{}: {why}", source.name))
     });
     let absent: Vec<String> = absent.collect();
     if absent.is_empty() {

@@ -8,8 +8,8 @@ use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tapline_catalog::{
-    Allowance, Definition, Explained, QueryOptions, QueryRunState, QueryStatus, Snapshot, SourceState,
-    SourceStatus, duration_text, parse_duration, parse_switch, switch_text,
+    Allowance, Definition, Explained, QueryOptions, QueryStatus, Snapshot, SourceStatus, duration_text,
+    parse_duration, parse_switch, switch_text,
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;
@@ -192,12 +192,8 @@ pub(crate) struct QueryShape {
 
 impl From<QueryStatus> for QueryShape {
     fn from(status: QueryStatus) -> Self {
+        let (state, reason) = (status.state.word(), status.reason());
         let Definition { name, sql, options } = status.definition;
-        let (state, reason) = match status.state {
-            QueryRunState::Running => ("running", status.held_back),
-            QueryRunState::Waiting(sources) => ("waiting", Some(waits_for(&sources))),
-            QueryRunState::Failed(why) => ("failed", Some(why)),
-        };
         let [last_window_start, last_window_end] = match status.last_window {
             Some(window) => [window.start, window.end].map(|time| Some(time_text(time))),
             None => [None, None],
@@ -227,13 +223,6 @@ impl From<QueryStatus> for QueryShape {
     }
 }
 
-fn waits_for(sources: &[String]) -> String {
-    match sources {
-        [] => "no source of this node carries what it reads".to_owned(),
-        sources => format!("waits for {}", sources.join(", ")),
-    }
-}
-
 /// How a source stands.
 #[derive(Debug, Serialize)]
 pub(crate) struct SourceShape {
@@ -257,17 +246,12 @@ pub(crate) struct SourceShape {
 
 impl From<SourceStatus> for SourceShape {
     fn from(status: SourceStatus) -> Self {
-        let (state, reason) = match status.state {
-            SourceState::Open => ("open", None),
-            SourceState::Unused => ("unused", None),
-            SourceState::Absent(why) => ("absent", Some(why)),
-        };
         let ledger = status.ledger;
         Self {
             name: status.name,
             kind: status.kind,
-            state,
-            reason,
+            state: status.state.word(),
+            reason: status.state.reason().map(str::to_owned),
             since: time_text(status.since),
             unit: status.unit,
             offered: ledger.offered,

@@ -5,7 +5,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use std::sync::Arc;
-use tapline_catalog::{Catalog, QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
+use tapline_catalog::{Catalog, QueryStatus, Snapshot, SourceStatus};
 
 /// Makes the rows of a table of what a node says of itself.
 type Shown = fn(&Snapshot) -> Result<RecordBatch>;
@@ -25,8 +25,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// The one of this name.
 pub(crate) fn table(catalog: &Arc<Catalog>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     let Some((_, shown)) = ACCOUNTS.into_iter().find(|(known, _)| *known == name) else { return Ok(None) };
-    let snapshot = catalog.snapshot();
-    let schema = shown(&Snapshot { sources: vec![], queries: vec![], ..snapshot })?.schema();
+    let schema = shown(&Snapshot::EMPTY)?.schema();
     let catalog = Arc::clone(catalog);
     Ok(Some(Arc::new(Listing::new(schema, move || shown(&catalog.snapshot())))))
 }
@@ -38,8 +37,8 @@ fn queries(queries: &[QueryStatus]) -> Result<RecordBatch> {
         ("name", text(|query| query.definition.name.clone())),
         ("sql", text(|query| query.definition.sql.clone())),
         ("note", text(|query| query.definition.options.note.clone())),
-        ("state", text(|query| query_state(query).0.to_owned())),
-        ("reason", Cells::Text(queries.iter().map(|query| query_state(query).1).collect())),
+        ("state", text(|query| query.state.word().to_owned())),
+        ("reason", Cells::Text(queries.iter().map(QueryStatus::reason).collect())),
         ("since", Cells::Time(queries.iter().map(|query| Some(query.since)).collect())),
         ("streams", text(|query| query.streams.join(", "))),
         ("delivered", number(|query| query.ledger.delivered)),
@@ -63,26 +62,17 @@ fn queries(queries: &[QueryStatus]) -> Result<RecordBatch> {
     ])
 }
 
-/// Whether it gives results, and why not, or not all.
-fn query_state(query: &QueryStatus) -> (&'static str, Option<String>) {
-    match &query.state {
-        QueryRunState::Running => ("running", query.held_back.clone()),
-        QueryRunState::Waiting(sources) if sources.is_empty() => {
-            ("waiting", Some("no source of this node carries what it reads".to_owned()))
-        }
-        QueryRunState::Waiting(sources) => ("waiting", Some(format!("waits for {}", sources.join(", ")))),
-        QueryRunState::Failed(why) => ("failed", Some(why.clone())),
-    }
-}
-
 fn sources(sources: &[SourceStatus]) -> Result<RecordBatch> {
     let text = |of: fn(&SourceStatus) -> String| Cells::texts(sources.iter().map(of));
     let number = |of: fn(&SourceStatus) -> u64| Cells::numbers(sources.iter().map(of));
     columns([
         ("name", text(|source| source.name.clone())),
         ("kind", text(|source| source.kind.to_owned())),
-        ("state", text(|source| source_state(source).0.to_owned())),
-        ("reason", Cells::Text(sources.iter().map(|source| source_state(source).1).collect())),
+        ("state", text(|source| source.state.word().to_owned())),
+        (
+            "reason",
+            Cells::Text(sources.iter().map(|source| source.state.reason().map(str::to_owned)).collect()),
+        ),
         ("since", Cells::Time(sources.iter().map(|source| Some(source.since)).collect())),
         ("unit", text(|source| source.unit.to_owned())),
         ("offered", number(|source| source.ledger.offered)),
@@ -96,22 +86,14 @@ fn sources(sources: &[SourceStatus]) -> Result<RecordBatch> {
     ])
 }
 
-fn source_state(source: &SourceStatus) -> (&'static str, Option<String>) {
-    match &source.state {
-        SourceState::Open => ("open", None),
-        SourceState::Unused => ("unused", None),
-        SourceState::Absent(why) => ("absent", Some(why.clone())),
-    }
-}
-
 /// A row a fate, so that fates can be summed, compared and drawn.
 fn ledger(sources: &[SourceStatus], queries: &[QueryStatus]) -> Result<RecordBatch> {
     let of_sources = sources.iter().flat_map(|source| {
-        let fates = source_fates(source);
+        let fates = source.ledger.by_name();
         fates.map(move |(fate, count)| ("source", source.name.clone(), source.unit, fate, count))
     });
     let of_queries = queries.iter().flat_map(|query| {
-        let fates = query_fates(query);
+        let fates = query.ledger.by_name();
         fates.map(move |(fate, count)| ("query", query.definition.name.clone(), "rows", fate, count))
     });
     let rows: Vec<_> = of_sources.chain(of_queries).collect();
@@ -122,32 +104,6 @@ fn ledger(sources: &[SourceStatus], queries: &[QueryStatus]) -> Result<RecordBat
         ("fate", Cells::texts(rows.iter().map(|row| row.3))),
         ("count", Cells::numbers(rows.iter().map(|row| row.4))),
     ])
-}
-
-/// The sum of the others is `offered`.
-fn source_fates(source: &SourceStatus) -> [(&'static str, u64); 6] {
-    let ledger = &source.ledger;
-    [
-        ("offered", ledger.offered),
-        ("delivered", ledger.delivered),
-        ("control", ledger.control),
-        ("undecodable", ledger.undecodable),
-        ("dropped", ledger.dropped),
-        ("lost", ledger.lost_before_us),
-    ]
-}
-
-/// The sum of used, filtered, late and dropped is `delivered`; those that were folded were used.
-fn query_fates(query: &QueryStatus) -> [(&'static str, u64); 6] {
-    let ledger = &query.ledger;
-    [
-        ("delivered", ledger.delivered),
-        ("used", ledger.used),
-        ("filtered", ledger.filtered),
-        ("late", ledger.late),
-        ("dropped", ledger.dropped),
-        ("folded", ledger.folded),
-    ]
 }
 
 #[cfg(test)]

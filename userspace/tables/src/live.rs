@@ -26,8 +26,7 @@ pub(crate) struct LiveTables {
 impl LiveTables {
     /// The names of the queries, by name.
     fn queries(&self) -> BTreeSet<String> {
-        let running = self.catalog.iter().flat_map(|catalog| catalog.snapshot().queries);
-        let mut names: BTreeSet<String> = running.map(|query| query.definition.name).collect();
+        let mut names: BTreeSet<String> = self.catalog.iter().flat_map(|catalog| catalog.names()).collect();
         // Where the folder cannot be read, whoever reads a table is told why.
         names.extend(self.history.iter().flat_map(|history| history.queries().unwrap_or_default()));
         names
@@ -47,9 +46,7 @@ impl LiveTables {
         if let Some(table) = self.called(name)? {
             return Ok(Some(table));
         }
-        // What is not quoted is small.
-        let is_meant = |query: &String| query.to_ascii_lowercase().replace('-', "_") == name;
-        match self.queries().into_iter().find(is_meant) {
+        match self.queries().into_iter().find(|query| is_meant(query, name)) {
             Some(query) => self.called(&query),
             None => Ok(None),
         }
@@ -88,7 +85,12 @@ impl SchemaProvider for LiveTables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        let is_query = |query: &String| query == name || query.to_ascii_lowercase().replace('-', "_") == name;
+        let is_query = |query: &String| query == name || is_meant(query, name);
         self.accounts().any(|own| own == name) || self.queries().iter().any(is_query)
     }
+}
+
+/// Whether a name that is written without quotes, and so in small letters, means this query.
+fn is_meant(query: &str, name: &str) -> bool {
+    query.to_ascii_lowercase().replace('-', "_") == name
 }

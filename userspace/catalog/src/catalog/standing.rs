@@ -18,6 +18,12 @@ impl Catalog {
         Ok(core.status(entry))
     }
 
+    /// The names of all queries.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.core().queries.keys().cloned().collect()
+    }
+
     /// How everything stands.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -27,12 +27,8 @@ pub(super) fn expose(snapshot: &Snapshot, out: &mut Exposition) {
 
 fn expose_states(queries: &[QueryStatus], out: &mut Exposition) {
     let states = queries.iter().flat_map(|query| {
-        let is = match query.state {
-            QueryRunState::Running => "running",
-            QueryRunState::Waiting(_) => "waiting",
-            QueryRunState::Failed(_) => "failed",
-        };
-        ["running", "waiting", "failed"].map(|state| ([&*query.definition.name, state], state == is))
+        let is = query.state.word();
+        QueryRunState::WORDS.map(|state| ([&*query.definition.name, state], state == is))
     });
     out.family(&of::QUERY_STATE, states);
     let held_back = queries.iter().map(|query| ([&*query.definition.name], query.held_back.is_some()));

@@ -26,8 +26,8 @@ fn expose_states(sources: &[SourceStatus], out: &mut Exposition) {
     let up = needed.map(|(labels, source)| (labels, source.state == SourceState::Open));
     out.family(&of::SOURCE_UP, up);
     let states = sources.iter().flat_map(|source| {
-        let is = state(&source.state);
-        ["open", "unused", "absent"].map(|state| ([&*source.name, source.kind, state], state == is))
+        let is = source.state.word();
+        SourceState::WORDS.map(|state| ([&*source.name, source.kind, state], state == is))
     });
     out.family(&of::SOURCE_STATE, states);
     out.family(&of::SOURCE_SINCE, all().map(|(labels, source)| (labels, seconds(source.since))));
@@ -49,14 +49,6 @@ fn expose_fates(sources: &[SourceStatus], out: &mut Exposition) {
     out.family(&of::SOURCE_LOST, all().map(|(labels, ledger)| (labels, ledger.lost_before_us)));
     let missing = sources.iter().map(|source| ([&*source.name, source.kind], source.records_missing));
     out.family(&of::SOURCE_MISSING, missing);
-}
-
-const fn state(state: &SourceState) -> &'static str {
-    match state {
-        SourceState::Open => "open",
-        SourceState::Unused => "unused",
-        SourceState::Absent(_) => "absent",
-    }
 }
 
 /// A time in seconds since the epoch.
