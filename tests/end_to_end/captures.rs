@@ -338,7 +338,7 @@ fn capture_by(program: &str, arguments: &[&str], port: u16) {
 
 #[test]
 fn a_ring_of_dumpcap_is_read_whole() {
-    let port = super::sender::free_port();
+    let port = harness::ports::free_port();
     let filter = format!("udp port {port}");
     let ring = ["-q", "-i", "lo", "-f", &filter, "-b", "duration:1", "-b", "files:3", "-w", "ring.pcapng"];
     capture_by("dumpcap", &ring, port);
@@ -346,14 +346,14 @@ fn a_ring_of_dumpcap_is_read_whole() {
 
 #[test]
 fn rotated_captures_of_tcpdump_are_read_whole() {
-    let port = super::sender::free_port();
+    let port = harness::ports::free_port();
     let filter = format!("udp port {port}");
     capture_by("tcpdump", &["-i", "lo", "-U", "-G", "1", "-w", "by-second-%s.pcap", &filter], port);
 }
 
 #[test]
 fn a_ring_of_tcpdump_by_size_is_read_whole() {
-    let port = super::sender::free_port();
+    let port = harness::ports::free_port();
     let filter = format!("udp port {port}");
     capture_by("tcpdump", &["-i", "lo", "-U", "-C", "1", "-W", "3", "-w", "by-size.pcap", &filter], port);
 }

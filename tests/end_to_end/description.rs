@@ -1,7 +1,8 @@
 //! A node, and the description of its API: whatever this allows is answered as it says, what it does not is refused.
 
 use super::node::{kept_rows, node};
-use super::sender::{Load, free_port};
+use super::sender::Load;
+use harness::ports::free_port;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};

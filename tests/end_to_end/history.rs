@@ -3,8 +3,9 @@
 
 use super::node::{http, json as json_of, kept_windows, query};
 use super::psql::{has_psql, port_of, psql};
-use super::sender::{Load, free_port, wait_for_listener};
+use super::sender::{Load, wait_for_listener};
 use harness::node::Node;
+use harness::ports::free_port;
 use harness::tapline;
 use serde_json::{Value, json};
 use std::fs;

@@ -1,8 +1,9 @@
 //! What queries of a node may take: groups, rows a second, work; and what is done about those that take more.
 
 use super::node::{json, kept_rows, kept_windows, node, query, wait_for};
-use super::sender::{Load, free_port};
+use super::sender::Load;
 use harness::node::Node;
+use harness::ports::free_port;
 use serde_json::Value;
 use std::fs;
 use std::thread::{self, sleep};

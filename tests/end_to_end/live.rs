@@ -1,8 +1,9 @@
 //! Exports as they arrive.
 
 use super::account::{AS_JSON, fates, matrix, matrix_query, records, remark, summary, truth_matrix};
-use super::sender::{Load, faulty, free_port, now_ns, wait_for_listener};
+use super::sender::{Load, faulty, now_ns, wait_for_listener};
 use harness::csv::read_csv;
+use harness::ports::free_port;
 use harness::run::{tapline_during, tapline_while};
 use harness::{Finished, tapline};
 use std::collections::BTreeMap;

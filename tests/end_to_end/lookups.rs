@@ -1,8 +1,9 @@
 //! Lookup tables, from files that the tests write: in one run, and in a node that reads them again.
 
 use super::node::{http, json, kept_rows, node, query, wait_for};
-use super::sender::{Load, free_port};
+use super::sender::Load;
 use harness::csv::read_csv;
+use harness::ports::free_port;
 use harness::scenario::Office;
 use harness::{Finished, Table, tapline};
 use serde_json::Value;

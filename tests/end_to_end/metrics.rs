@@ -2,7 +2,8 @@
 
 use super::node::{http, json, kept_windows, node, wait_for};
 use super::prometheus::{Prometheus, answer, promtool};
-use super::sender::{Load, faulty, free_port};
+use super::sender::{Load, faulty};
+use harness::ports::free_port;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;

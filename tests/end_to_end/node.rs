@@ -1,7 +1,8 @@
 //! A node that runs: queries come and go over its API, while exports arrive.
 
-use super::sender::{Load, free_port, wait_for_listener};
+use super::sender::{Load, wait_for_listener};
 use harness::node::Node;
+use harness::ports::free_port;
 use harness::{Finished, tapline};
 use serde_json::Value;
 use std::fs;

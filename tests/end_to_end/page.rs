@@ -1,7 +1,8 @@
 //! The page of a node, in a browser: what a person does, and what they see.
 
 use super::node::{http, node};
-use super::sender::{Load, faulty, free_port};
+use super::sender::{Load, faulty};
+use harness::ports::free_port;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};

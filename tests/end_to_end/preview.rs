@@ -1,8 +1,9 @@
 //! Queries that somebody asks of a node who watches them come: they end with him, and nobody else sees them.
 
 use super::node::{http, json, kept_windows, node};
-use super::sender::{Load, free_port};
+use super::sender::Load;
 use harness::node::Node;
+use harness::ports::free_port;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpStream};

@@ -1,9 +1,10 @@
 //! Prometheus' own programs: promtool, and a server that reads a node.
 
+use harness::ports::free_port;
 use serde_json::Value;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -64,7 +65,7 @@ impl Prometheus {
             rules.display()
         );
         fs::write(&config, text).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", config.display()));

@@ -2,8 +2,10 @@
 
 use super::node::{kept_rows, kept_windows, node, query, wait_for};
 use super::preview::while_records_come;
-use super::sender::{Load, free_port};
+use super::sender::Load;
+use harness::certificates::{Authority, IN_ORDER, Pair};
 use harness::node::Node;
+use harness::ports::free_port;
 use harness::tapline;
 use serde_json::Value;
 use std::fs;
@@ -429,26 +431,15 @@ fn a_password_is_asked_for_where_there_is_one() {
     assert!(!is_fine && said.contains("the user is tapline"), "{said}");
 }
 
-/// A certificate and its key, in a folder.
-fn certificate(folder: &Path) -> [String; 2] {
-    let [certificate, key] =
-        ["certificate.pem", "key.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned());
-    let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-    command.args(["-days", "2", "-subj", "/CN=localhost", "-keyout", &key, "-out", &certificate]);
-    let made = command.output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    [certificate, key]
-}
-
 #[test]
 fn other_machines_need_a_password_and_tls() {
     if !has_psql() {
         return;
     }
+    let Some(authority) = Authority::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let [certificate, key] = certificate(folder.path());
-    let [certificate, key] = [certificate.as_str(), key.as_str()];
+    let Pair { certificate, key } = authority.sign("psql", IN_ORDER);
+    let [certificate, key] = [&certificate, &key].map(|file| file.to_str().unwrap());
     let password = folder.path().join("password");
     fs::write(&password, SECRET).unwrap();
     let password = password.to_str().unwrap();
@@ -491,16 +482,18 @@ fn what_the_api_proves_itself_by_is_good_for_clients_too_and_a_password_changes(
     if !has_psql() {
         return;
     }
+    let Some(authority) = Authority::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let [certificate, key] = certificate(folder.path());
+    let Pair { certificate, key } = authority.sign("psql", IN_ORDER);
     let file = folder.path().join("password");
     fs::write(&file, SECRET).unwrap();
-    let of_api = ["--tls-certificate", certificate.as_str(), "--tls-key", key.as_str()];
+    let of_api = ["--tls-certificate", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
     let arguments = [&["--psql-password-file", file.to_str().unwrap()], &of_api[..]].concat();
     let (node, port, _) = started("0.0.0.0:0", &arguments);
+    let trusted = authority.certificate();
+    let trusted = trusted.display();
     let ask = |password: &str| {
-        let target =
-            target(port, &format!("password='{password}' sslmode=verify-ca sslrootcert={certificate}"));
+        let target = target(port, &format!("password='{password}' sslmode=verify-ca sslrootcert={trusted}"));
         run_psql(&target, &["--no-password", "--command", "SELECT 1"])
     };
     assert_eq!(ask(SECRET), (true, "1\n".to_owned()));

@@ -4,6 +4,7 @@ use super::psql::{has_psql, psql, refused, run_psql, started, target};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use tapline_trafficgen::random::Random;
 
 /// Connections that a node answers at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -22,14 +23,8 @@ fn connect(port: u16) -> TcpStream {
 
 /// Octets that look random, and are the same in each run.
 fn noise(seed: u64, count: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(count).collect()
+    let mut random = Random::new(seed, "noise");
+    std::iter::repeat_with(|| random.bits().to_be_bytes()[0]).take(count).collect()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A node that stops and starts again: it goes on with the windows that were open, and says what it missed.
 
-use super::sender::{free_port, now_ns, wait_for_listener};
+use super::sender::{now_ns, wait_for_listener};
 use harness::node::Node;
+use harness::ports::free_port;
 use serde_json::Value;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};

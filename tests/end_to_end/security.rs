@@ -2,9 +2,9 @@
 //! browsers as curl plays them, and whoever connects to say nothing.
 
 use super::node::json;
-use super::sender::free_port;
 use harness::certificates::{Authority, EXPIRED, IN_ORDER, Pair};
 use harness::node::Node;
+use harness::ports::free_port;
 use harness::run::binary;
 use harness::{Finished, tapline};
 use std::fs;

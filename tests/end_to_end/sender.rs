@@ -24,11 +24,6 @@ pub(crate) fn faulty(plan: ExportPlan, faults: Faults) -> ExportPlan {
     ExportPlan { faults: Faults { redefine_every_datagrams: 0, withhold_datagrams: 0, ..faults }, ..plan }
 }
 
-/// A port that nobody listens on at the moment.
-pub(crate) fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Waits until somebody listens on this port.
 pub(crate) fn wait_for_listener(port: u16) {
     let line = format!("0100007F:{port:04X} ");

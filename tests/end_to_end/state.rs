@@ -1,9 +1,10 @@
 //! Templates that outlive the collector.
 
+use super::account;
 use super::account::{fates, matrix, remark, truth_matrix};
 use super::live::listen;
 use super::sender::{Load, wait_for_listener};
-use super::{account, sender};
+use harness::ports::free_port;
 use harness::run::tapline_during;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use tapline_trafficgen::exports::{ExportPlan, Fleet, Outbox, Protocol};
 #[test]
 fn nothing_is_lost_by_starting_anew() {
     for protocol in [Protocol::NetflowV9, Protocol::Ipfix] {
-        let (folder, port) = (tempfile::tempdir().unwrap(), sender::free_port());
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let (url, state) = (format!("udp://127.0.0.1:{port}"), folder.path().to_str().unwrap());
         let query = account::matrix_query(", tumble('10 seconds')");
         let arguments = [

@@ -1,9 +1,10 @@
 //! Exporters whose times are of no use hold up nobody, and what becomes of their rows is told while it runs.
 
 use super::account::{AS_JSON, summary};
-use super::sender::{free_port, now_ns, wait_for_listener};
+use super::sender::{now_ns, wait_for_listener};
 use harness::Finished;
 use harness::csv::{Csv, read_csv};
+use harness::ports::free_port;
 use harness::run::tapline_during;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;

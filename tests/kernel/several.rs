@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use harness::csv::read_csv;
 use harness::frames;
+use harness::ports::free_port;
 use harness::run::{Finished, tapline_during, tapline_while};
 use serde_json::Value;
 use tapline_interface::kernel::KernelOptions;
@@ -176,11 +177,6 @@ fn where_one_of_two_interfaces_vanishes_the_other_is_read_on() {
             assert_eq!(lines.count(), times, "{line}: {}", run.stderr);
         }
     }
-}
-
-/// A port that nobody listens on at the moment.
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Sends exports to a port of this machine; gives how many records.

@@ -2,6 +2,7 @@
 
 use super::screen::{CTRL_C, Terminal};
 use harness::node::Node;
+use harness::ports::free_port;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 /// A node whose ledger has rows each second, of datagrams that mean nothing, and a query that stays.
 fn node() -> Node {
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let soon = ["--event-time", "receive", "--allowed-lateness-ms", "200"];
     let node =
         Node::start(&[&["--listen", &format!("udp://127.0.0.1:{port}"), "--bare"], &soon[..]].concat());

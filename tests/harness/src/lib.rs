@@ -14,6 +14,7 @@ pub mod csv;
 pub mod dissection;
 pub mod frames;
 pub mod node;
+pub mod ports;
 pub mod run;
 pub mod samples;
 pub mod scenario;
