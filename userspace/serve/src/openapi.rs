@@ -252,6 +252,7 @@ mod tests {
     fn plans_previews_and_edits_are_as_they_are_described() {
         let catalog = catalog();
         let cases = [
+            ("post", "/api/v1/queries", json!({ "name": "a", "sql": SQL }), 201),
             ("post", "/api/v1/queries", json!({ "name": "c", "sql": SQL }), 201),
             ("get", "/api/v1/queries/c/plan", Value::Null, 200),
             ("get", "/api/v1/queries/b/plan", Value::Null, 404),

@@ -99,7 +99,8 @@ fn a_flood_takes_no_more_than_it_may_and_nothing_is_lost() {
             let (kept, most) = run(options, &rows, &queries);
             if let Some(may) = most_of_all {
                 assert!(most as f64 <= 1.05 * may as f64, "{most} octets of {may}, by {workers} workers");
-                assert!(most as f64 >= 0.5 * may as f64, "it used {most} octets of {may}");
+                // A pane has a third, as long as no others are held.
+                assert!(most as f64 >= 0.3 * may as f64, "it used {most} octets of {may}");
             }
             for query in [0, 1] {
                 let ledger = kept.ledger(query);
