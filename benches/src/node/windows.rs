@@ -50,15 +50,17 @@ impl Windows {
         of_query.map(|((_, start), window)| (start.as_str(), window))
     }
 
-    /// The final windows of the exports that lie between others, and how far each is off what was sent in it.
+    /// The final windows of the exports that lie between others and say how complete they are, and how far each is off
+    /// what was sent in it.
     fn deviations(&self, records_a_second: u64) -> Vec<(&str, &Window, f64)> {
         let finals = self.of_query("exports").filter(|(_, window)| window.status == "final");
         let expected = records_a_second as f64 * WINDOW_SECONDS;
         let deviation = |window: &Window| {
-            let sent = window.records as f64 / window.completeness.unwrap_or(1.0);
-            (sent / expected - 1.0).abs()
+            let sent = window.records as f64 / window.completeness?;
+            Some((sent / expected - 1.0).abs())
         };
-        let mut finals: Vec<_> = finals.map(|(start, window)| (start, window, deviation(window))).collect();
+        let finals = finals.filter_map(|(start, window)| Some((start, window, deviation(window)?)));
+        let mut finals: Vec<_> = finals.collect();
         // In the last one, sending ended.
         finals.pop();
         finals

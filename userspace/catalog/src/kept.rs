@@ -45,8 +45,8 @@ struct Head {
     stopped_ns: i64,
     /// What inputs will want to know, by their kind and name.
     inputs: Vec<(String, String)>,
-    /// By the names of streams, second, records that were delivered and that went missing.
-    covered: Vec<(String, i64, f64, f64)>,
+    /// By the names of streams, second, records that were delivered and that went missing, if that is known.
+    covered: Vec<(String, i64, f64, Option<f64>)>,
     queries: Vec<QueryHead>,
 }
 
@@ -113,7 +113,8 @@ impl Kept {
             states.extend(halves);
         }
         let covered = suspended.covered.iter().map(|covered| {
-            (covered.stream.stream().name.to_owned(), covered.second, covered.delivered, covered.missing)
+            let missing = Some(covered.missing).filter(|missing| !missing.is_nan());
+            (covered.stream.stream().name.to_owned(), covered.second, covered.delivered, missing)
         });
         let head = Head {
             states: STATES_VERSION,
@@ -136,7 +137,8 @@ impl Kept {
     pub(crate) fn covered(&self) -> Vec<CoveredSecond> {
         let covered = self.head.covered.iter().filter_map(|(stream, second, delivered, missing)| {
             let stream = StreamId::ALL.into_iter().find(|known| known.stream().name == stream)?;
-            Some(CoveredSecond { stream, second: *second, delivered: *delivered, missing: *missing })
+            let missing = missing.unwrap_or(f64::NAN);
+            Some(CoveredSecond { stream, second: *second, delivered: *delivered, missing })
         });
         covered.collect()
     }

@@ -39,7 +39,7 @@ pub struct CoveredSecond {
     pub second: i64,
     /// Records that were delivered.
     pub delivered: f64,
-    /// Records that went missing.
+    /// Records that went missing; not a number where nobody knows how many.
     pub missing: f64,
 }
 
@@ -103,7 +103,8 @@ impl CoverageReporter {
     /// Notes records that went missing in a span of time of their own.
     pub(crate) fn miss_in(&mut self, missed: &Missed) {
         let span = Span { start: missed.since, end: missed.until };
-        let seconds = CoveredSecond::missing(missed.stream, span, missed.records as f64);
+        let records = missed.records.map_or(f64::NAN, |records| records as f64);
+        let seconds = CoveredSecond::missing(missed.stream, span, records);
         // Whoever adds them up merges them.
         self.pending.extend(seconds);
     }
@@ -244,6 +245,9 @@ impl CoverageLog {
             unread.fold((0, 0), |(late, left_out), (_, rows)| (late + rows.late, left_out + rows.left_out));
         let sums = streams.iter().map(|stream| sums(&self.streams[*stream as usize], seconds.clone()));
         let sums: Vec<(f64, f64)> = sums.collect();
+        if sums.iter().any(|(_, missing)| missing.is_nan()) {
+            return None;
+        }
         // Of which stream they were is not known: of each the same part.
         let all: f64 = sums.iter().map(|(delivered, _)| delivered).sum();
         let read = if all > 0.0 { f64::max(1.0 - left_out as f64 / all, 0.0) } else { 1.0 };
@@ -325,6 +329,18 @@ mod tests {
         assert_eq!(window(&log, 20, 30), Some(0.25));
         let other = log.of(QueryId(2), flows, span(0, 30));
         assert_eq!(other, Some(1.0), "another query had none");
+    }
+
+    #[test]
+    fn where_nobody_knows_what_went_missing_nothing_is_said() {
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
+        reporter.note(StreamId::Flows, &batch(&[5, 12, 19, 25]), false, true);
+        let (since, until) = (EventTime(12 * SECOND_NS), EventTime(14 * SECOND_NS));
+        reporter.miss_in(&Missed { stream: StreamId::Flows, since, until, records: None });
+        reporter.miss_in(&Missed { stream: StreamId::Flows, since, until, records: Some(3) });
+        log.note(&reporter.take());
+        assert_eq!(window(&log, 10, 20), None);
+        assert_eq!((window(&log, 0, 10), window(&log, 20, 30)), (Some(1.0), Some(1.0)));
     }
 
     #[test]

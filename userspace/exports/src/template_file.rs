@@ -279,9 +279,18 @@ mod tests {
         after.push(&Datagram { received: EventTime(9), sender, payload: &message(5) });
         assert_eq!(after.accounts().map(|account| account.sequence.lost).sum::<u64>(), 3);
         let [missed] = after.take_missed()[..] else { panic!("nothing is missed") };
-        assert_eq!((missed.since, missed.until, missed.records), (EventTime(5), EventTime(9), 3));
+        assert_eq!((missed.since, missed.until, missed.records), (EventTime(5), EventTime(9), Some(3)));
         assert_eq!(after.missing_records(), 0, "what went missing before is told by itself");
         assert!(after.take_missed().is_empty());
+        // One that has begun anew meanwhile does not tell how much it sent before.
+        file().end(&after).unwrap();
+        let mut anew = decoder();
+        file().load(&mut anew).unwrap();
+        anew.push(&Datagram { received: EventTime(20), sender, payload: &message(0) });
+        let [missed] = anew.take_missed()[..] else { panic!("nothing is said") };
+        assert_eq!((missed.since, missed.until, missed.records), (EventTime(9), EventTime(20), None));
+        anew.push(&Datagram { received: EventTime(21), sender, payload: &message(1) });
+        assert!(anew.take_missed().is_empty(), "it is said once");
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub struct Missed {
     pub since: EventTime,
     /// and before then.
     pub until: EventTime,
-    /// How many.
-    pub records: u64,
+    /// How many; `None` where nobody knows.
+    pub records: Option<u64>,
 }
 
 /// Makes batches of whatever it reads.

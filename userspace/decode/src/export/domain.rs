@@ -196,7 +196,20 @@ impl Domain {
             !self.unit.holds_records() || self.counts.records > 0 && self.counts.messages >= MESSAGES_TOLD;
         let (until, units) = self.missed.take_if(|_| is_known)?;
         let records = self.counts.records_in(self.unit, units);
-        Some(MissedRecords { since: self.resumed_from, until, records })
+        Some(MissedRecords { since: self.resumed_from, until, records: Some(records) })
+    }
+
+    /// Whether its numbers do not go on from an earlier run: nobody knows what went missing between.
+    pub(super) const fn is_cut_off(&self) -> bool {
+        match self.unit {
+            Unit::Samples => self.sources.is_cut_off(),
+            _ => self.sequence.is_cut_off(),
+        }
+    }
+
+    /// What went missing since the earlier run from which its numbers do not go on.
+    pub(super) const fn cut_off(&self) -> MissedRecords {
+        MissedRecords { since: self.resumed_from, until: self.received, records: None }
     }
 
     /// Records of it that did not become rows; see [`ExportAccount::missing_records`].

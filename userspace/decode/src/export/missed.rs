@@ -9,6 +9,6 @@ pub struct MissedRecords {
     pub since: EventTime,
     /// When the first message behind came.
     pub until: EventTime,
-    /// How many; an estimate where messages are numbered.
-    pub records: u64,
+    /// How many; an estimate where messages are numbered. `None` where nobody knows: it has begun to number anew meanwhile.
+    pub records: Option<u64>,
 }

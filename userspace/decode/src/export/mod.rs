@@ -229,7 +229,7 @@ impl ExportDecoder {
         };
         let (version, domain) = (kept.key.version, &mut kept.domain);
         let (missing, rows) = (domain.missing_records(), domain.counts.rows);
-        let missed = domain.missed_units();
+        let (missed, was_cut_off) = (domain.missed_units(), domain.is_cut_off());
         domain.received = datagram.received;
         domain.sent_by.note(datagram.sender.address);
         domain.counts.messages += 1;
@@ -245,6 +245,9 @@ impl ExportDecoder {
         self.rows_decoded += domain.counts.rows - rows;
         domain.note_missed(domain.missed_units() - missed);
         self.missed.extend(domain.take_missed());
+        if domain.is_cut_off() && !was_cut_off {
+            self.missed.push(domain.cut_off());
+        }
         if domain.sampling.has_news() {
             domains.share_samplers();
         }

@@ -41,6 +41,8 @@ pub struct SequenceTracker {
     is_resumed: bool,
     /// Units that went missing since that earlier run, before the first message of this one.
     missed: u64,
+    /// Whether that first message says nothing of them.
+    is_cut_off: bool,
 }
 
 /// A run that would explain numbers which make no sense.
@@ -88,6 +90,7 @@ impl SequenceTracker {
             end: 0,
             is_resumed: false,
             missed: 0,
+            is_cut_off: false,
         }
     }
 
@@ -100,7 +103,9 @@ impl SequenceTracker {
             return self.begin(Run::new(sequence, units, self.late_messages));
         };
         let is_expected = run.next() == sequence;
+        let is_resumed = std::mem::take(&mut self.is_resumed);
         if restarted && !is_expected {
+            self.is_cut_off |= is_resumed;
             return self.begin_anew(sequence, units);
         }
         // That a rival run goes on just there tells more than that a gap might be filled.
@@ -109,10 +114,10 @@ impl SequenceTracker {
             return self.note_stray(sequence, units);
         }
         let fit = run.note(sequence, units);
-        if std::mem::take(&mut self.is_resumed)
-            && let Fit::Gap(missing) = fit
-        {
-            self.missed += u64::from(missing);
+        match fit {
+            Fit::Gap(missing) if is_resumed => self.missed += u64::from(missing),
+            Fit::Stray if is_resumed => self.is_cut_off = true,
+            _ => {}
         }
         match fit {
             Fit::Stray => self.note_stray(sequence, units),
@@ -131,6 +136,12 @@ impl SequenceTracker {
     /// Units that went missing between the tracker that it was resumed from and its first message.
     pub(super) const fn missed_units(&self) -> u64 {
         self.missed
+    }
+
+    /// Whether its first message did not go on where the tracker was that it was resumed from: nobody knows what went
+    /// missing between them.
+    pub(super) const fn is_cut_off(&self) -> bool {
+        self.is_cut_off
     }
 
     /// Notes that the length of the last message is not wholly known, so that the next number is not either;

@@ -21,6 +21,8 @@ pub(in crate::export) struct Sources {
     counts: SequenceCounts,
     /// Samples that went missing since an earlier run, before the first one of their source.
     missed: u64,
+    /// Whether nobody knows how many did of some source.
+    is_cut_off: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Sources {
         let after = followed.tracker.counts();
         followed.restarts = restarts.max(followed.restarts + after.restarts - before.restarts);
         let missed = followed.tracker.missed_units() - missed;
+        self.is_cut_off |= followed.tracker.is_cut_off();
         self.counts.replace(before, after);
         self.missed += missed;
         true
@@ -77,6 +80,11 @@ impl Sources {
     /// Samples that went missing since an earlier run, before the first one of their source.
     pub(in crate::export) const fn missed_units(&self) -> u64 {
         self.missed
+    }
+
+    /// Whether nobody knows how many did of some source, since it has begun to number anew.
+    pub(in crate::export) const fn is_cut_off(&self) -> bool {
+        self.is_cut_off
     }
 
     /// What the numbers say of all of them.
