@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::results;
 use crate::shapes::{Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape};
+use crate::sql;
 use crate::stream::{self, StreamFormat};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -22,6 +23,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tapline_catalog::{Catalog, Definition, SourceState};
 use tapline_query::Change;
+use tapline_tables::Database;
 use tokio::task::spawn_blocking;
 
 /// Windows that are given where nothing is said.
@@ -33,7 +35,7 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 18] = [
+pub(crate) const ROUTES: [(&str, Answers); 19] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/metrics", || get(expose)),
@@ -45,6 +47,7 @@ pub(crate) const ROUTES: [(&str, Answers); 18] = [
     ("/api/v1/explain", || post(explain)),
     ("/api/v1/preview", || post(preview)),
     ("/api/v1/edit", || post(edit)),
+    ("/api/v1/sql", || post(sql::ask)),
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/active-flows", || get(active_flows)),
@@ -55,7 +58,7 @@ pub(crate) const ROUTES: [(&str, Answers); 18] = [
 ];
 
 /// All requests that come through a door.
-pub(crate) fn router(catalog: Arc<Catalog>, door: Door) -> Router {
+pub(crate) fn router(catalog: Arc<Catalog>, database: Arc<Database>, door: Door) -> Router {
     let routes =
         ROUTES.into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
     let counted = Extension(door.clone());
@@ -63,6 +66,7 @@ pub(crate) fn router(catalog: Arc<Catalog>, door: Door) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(counted)
+        .layer(Extension(database))
         .layer(from_fn(move |request: Request, next: Next| door.clone().admit(request, next)))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(catalog)

@@ -33,8 +33,8 @@ impl Asked {
         let limit = self.limit.unwrap_or(FLOWS);
         if limit > FLOWS_MAX {
             return Err(format!(
-                "limit: one answer has at most {FLOWS_MAX} flows; the table active_flows has all, for clients of PostgreSQL's \
-                 protocol"
+                "limit: one answer has at most {FLOWS_MAX} flows; the table active_flows has more, for POST /api/v1/sql and \
+                 for clients of PostgreSQL's protocol"
             ));
         }
         let order = self.order.map_or(Ok(FlowOrder::default()), |order| order.parse());

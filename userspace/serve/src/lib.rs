@@ -24,6 +24,7 @@ mod request;
 mod results;
 mod server;
 mod shapes;
+mod sql;
 mod strangers;
 mod stream;
 mod tls;

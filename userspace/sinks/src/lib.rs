@@ -17,10 +17,11 @@ mod test_results;
 
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};
-pub use json::{lines, window, with_own_names};
+pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;
 pub use outlet::{
-    Asked, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Turn,
+    Asked, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn,
+    Wanted,
 };
 pub use plain::plain;
 pub use printable::{flat, printable, time_text, with_addresses_as_text};
