@@ -346,17 +346,6 @@ impl Catalog {
         Ok(())
     }
 
-    /// What a query would do.
-    ///
-    /// # Errors
-    /// When it is wrong.
-    pub fn explain(&self, definition: &Definition) -> Result<Explained, CatalogError> {
-        let planned = self.plan(definition)?;
-        let core = self.core();
-        core.allowed(definition, &planned.query)?;
-        Ok(core.explained(&planned, &streams_of(&planned.query)))
-    }
-
     /// The results of a query.
     ///
     /// # Errors
