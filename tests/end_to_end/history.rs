@@ -129,7 +129,8 @@ fn stored(history: &Path) -> Vec<String> {
 /// A row of the query as all engines print it.
 fn line(row: &Value) -> String {
     let text = |name: &str| row[name].as_str().unwrap();
-    let (start, address, status) = (text("window_start").trim_end_matches('Z'), text("src_ip"), text("status"));
+    let (start, address, status) =
+        (text("window_start").trim_end_matches('Z'), text("src_ip"), text("status"));
     format!("{start}\t{address}\t{}\t{}\t{status}", row["records"], row["octets"])
 }
 

@@ -286,9 +286,14 @@ fn a_cursor_over_a_stream_gives_what_a_query_of_the_node_does() {
     assert_eq!(printed.lines().filter(|line| line.contains('|')).count(), 5, "{printed}");
     let known = kept_windows(&node, "by_second");
     for (start, records, octets) in windows {
-        let is_same = |window: &&Value| window["window_start"].as_str().unwrap()[..19].replace('T', " ") == start;
+        let is_same =
+            |window: &&Value| window["window_start"].as_str().unwrap()[..19].replace('T', " ") == start;
         let row = &known.iter().find(is_same).unwrap()["rows"][0];
-        assert_eq!((row["records"].as_u64(), row["octets"].as_u64()), (Some(records), Some(octets)), "{start}");
+        assert_eq!(
+            (row["records"].as_u64(), row["octets"].as_u64()),
+            (Some(records), Some(octets)),
+            "{start}"
+        );
     }
     let columns = psql(port, "EXPLAIN SELECT octets FROM flows");
     assert!(columns.contains("flows"), "{columns}");

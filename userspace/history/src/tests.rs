@@ -184,7 +184,8 @@ fn what_is_in_memory_too_is_seen_once_and_parts_of_one_window_each() {
     before.sink.finish(EventTime(SECOND)).unwrap();
     let mut stored = open(folder.path());
     // The second part of the same window, a later one, and one that is on its way to the sink.
-    let parcels = [(0, 2), (SECOND, 3), (2 * SECOND, 4)].map(|(start, number)| parcel(BY_ADDRESS, start, number));
+    let parcels =
+        [(0, 2), (SECOND, 3), (2 * SECOND, 4)].map(|(start, number)| parcel(BY_ADDRESS, start, number));
     let kept: Arc<dyn Newest> = Arc::new(Kept(parcels.to_vec()));
     let seen = |stored: &Stored| {
         let sql = "SELECT n FROM \"top-talkers\" ORDER BY n";

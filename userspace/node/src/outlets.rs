@@ -114,11 +114,7 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 }
 
 /// Starts everything that takes results.
-pub(crate) fn open(
-    plan: &NodePlan,
-    history: Option<&History>,
-    log: &Log,
-) -> Result<Vec<Outlet>, Failure> {
+pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
     if let Some(history) = history {
         let told = said("history", log);

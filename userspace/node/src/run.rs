@@ -99,12 +99,12 @@ fn answer(
 ) -> Result<(Server, Option<tapline_psql::Server>), Failure> {
     let database = Database::of_node(catalog, tables, history);
     let database = Arc::new(database.map_err(|error| Failure::Run(error.to_string()))?);
-    let server =
-        Server::start(entrance, plan.socket.as_deref(), Arc::clone(catalog), Arc::clone(&database));
+    let server = Server::start(entrance, plan.socket.as_deref(), Arc::clone(catalog), Arc::clone(&database));
     let server = server.map_err(Failure::Run)?;
-    let psql = plan.psql.as_ref().map(|psql| {
-        tapline_psql::Server::start(psql.address, &psql.access, Arc::clone(catalog), database)
-    });
+    let psql = plan
+        .psql
+        .as_ref()
+        .map(|psql| tapline_psql::Server::start(psql.address, &psql.access, Arc::clone(catalog), database));
     Ok((server, psql.transpose().map_err(Failure::Run)?))
 }
 

@@ -157,7 +157,8 @@ fn declare(node: &Node, statement: Statement, text: &str) -> Result<Work, Said> 
         && let ([name], Some(query)) = (declared.names.as_slice(), declared.for_query)
     {
         if stream.is_some() && declared.hold == Some(true) {
-            let sentence = "a stream does not end, so that its cursor cannot be kept WITH HOLD; leave that out";
+            let sentence =
+                "a stream does not end, so that its cursor cannot be kept WITH HOLD; leave that out";
             return Err(Said::new("0A000", sentence));
         }
         let plan = match stream {
@@ -191,7 +192,8 @@ fn set(set: Set) -> Result<Work, Said> {
     let (name, value) = (name_of(&variable), values.join(", "));
     let is_default = value.eq_ignore_ascii_case("default");
     if name.eq_ignore_ascii_case(STATEMENT_TIMEOUT) && !is_default && milliseconds(&value).is_none() {
-        let sentence = format!("{STATEMENT_TIMEOUT} cannot be {value:?}; write milliseconds, or such as '5s'");
+        let sentence =
+            format!("{STATEMENT_TIMEOUT} cannot be {value:?}; write milliseconds, or such as '5s'");
         return Err(Said::new("22023", sentence));
     }
     Ok(Work::Set(name, value))

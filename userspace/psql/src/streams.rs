@@ -40,7 +40,8 @@ pub(crate) fn plan(node: &Node, statement: &Statement, text: &str) -> Result<Opt
         return Err(Said::new("0A000", sentence));
     }
     if reads.has_parameters {
-        let sentence = format!("{stream} is a stream, and statements over one have no parameters; write the values");
+        let sentence =
+            format!("{stream} is a stream, and statements over one have no parameters; write the values");
         return Err(Said::new("0A000", sentence));
     }
     let sql = match statement {
@@ -142,7 +143,10 @@ impl Windows {
 }
 
 fn were_lost(results: u64) -> Said {
-    Said::new("01000", format!("{results} results came faster than they were read, and are lost to this statement"))
+    Said::new(
+        "01000",
+        format!("{results} results came faster than they were read, and are lost to this statement"),
+    )
 }
 
 #[cfg(test)]
@@ -152,7 +156,8 @@ mod tests {
     #[test]
     fn the_query_of_a_cursor_is_what_was_written() {
         let of = |text: &str| query_of(text).unwrap();
-        let declared = "DECLARE \"a for b\" /* for all */ NO SCROLL CURSOR FOR\nSELECT 'it''s', \"for\" FROM flows";
+        let declared =
+            "DECLARE \"a for b\" /* for all */ NO SCROLL CURSOR FOR\nSELECT 'it''s', \"for\" FROM flows";
         assert_eq!(of(declared), "\nSELECT 'it''s', \"for\" FROM flows");
         assert!(query_of("SELECT 1").is_none());
     }

@@ -88,7 +88,8 @@ impl Answer {
             if rows.left_out > 0 {
                 full.get_or_insert_with(Instant::now);
             }
-            octets += rows.push(batch.slice(0, taken)).map_err(|error| AskError::Failed(error.to_string()))?;
+            octets +=
+                rows.push(batch.slice(0, taken)).map_err(|error| AskError::Failed(error.to_string()))?;
             if octets > limits.octets_max {
                 let megabytes = limits.octets_max >> 20;
                 let said = format!("the rows have more than {megabytes} MiB; ask for fewer rows or columns");

@@ -34,11 +34,7 @@ impl Database {
     ///
     /// # Errors
     /// Never: the names that are registered are distinct.
-    pub fn of_node(
-        catalog: &Arc<Catalog>,
-        lookups: &Arc<Tables>,
-        history: Option<History>,
-    ) -> Result<Self> {
+    pub fn of_node(catalog: &Arc<Catalog>, lookups: &Arc<Tables>, history: Option<History>) -> Result<Self> {
         let tables = LiveTables { catalog: Some(Arc::clone(catalog)), history };
         // One thread a statement: the other cores have other work.
         let (lookups, runtime, threads) = (Arc::clone(lookups), runtime_of_node()?, 1);
@@ -118,7 +114,10 @@ impl Database {
             1 => {}
             0 => return Err(AskError::wrong("there is no statement", "write SELECT … FROM …")),
             _ => {
-                return Err(AskError::wrong("one statement is answered at a time", "ask one after the other"));
+                return Err(AskError::wrong(
+                    "one statement is answered at a time",
+                    "ask one after the other",
+                ));
             }
         }
         let dialect = state.config_options().sql_parser.dialect;
@@ -163,6 +162,7 @@ fn inner(statement: &parser::Statement) -> Option<&Statement> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use datafusion::arrow::array::RecordBatch;
     use std::time::Duration;
     use tapline_history::HistoryOptions;
 
@@ -210,7 +210,7 @@ mod tests {
     fn rows_are_limited_in_number_and_time() {
         let database = empty();
         let rows = database.rows("SELECT * FROM generate_series(1, 100)", &LIMITS, &|| true).unwrap();
-        let taken: usize = rows.batches.iter().map(|batch| batch.num_rows()).sum();
+        let taken: usize = rows.batches.iter().map(RecordBatch::num_rows).sum();
         assert_eq!((taken, rows.left_out, rows.schema.fields().len()), (10, 90, 1));
         let few = database.rows("SELECT 1 AS n", &LIMITS, &|| true).unwrap();
         assert_eq!((few.left_out, few.schema.field(0).name().as_str()), (0, "n"));

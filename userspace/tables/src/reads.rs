@@ -2,7 +2,9 @@
 
 use crate::live::LiveTables;
 use datafusion::catalog::SchemaProvider as _;
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement, Value, ValueWithSpan, Visit as _, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    ObjectName, Query, Statement, Value, ValueWithSpan, Visit as _, Visitor,
+};
 use std::ops::ControlFlow;
 use tapline_query::STREAMS;
 
@@ -101,7 +103,10 @@ mod tests {
             ("DECLARE c CURSOR FOR SELECT src_ip FROM packets", (Some("packets"), None, false)),
             ("WITH f AS (SELECT * FROM flows) SELECT * FROM f", (Some("flows"), None, false)),
             ("SELECT * FROM flows WHERE protocol = $1", (Some("flows"), None, true)),
-            ("SELECT * FROM flows, pg_catalog.pg_class", (Some("flows"), table("pg_catalog.pg_class"), false)),
+            (
+                "SELECT * FROM flows, pg_catalog.pg_class",
+                (Some("flows"), table("pg_catalog.pg_class"), false),
+            ),
         ] {
             assert_eq!(reads(sql), expected, "{sql}");
         }
