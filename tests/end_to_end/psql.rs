@@ -146,6 +146,9 @@ fn tables_are_what_the_api_says() {
     let fate = "SELECT count FROM ledger WHERE kind = 'query' AND name = 'by_second' AND fate = 'used'";
     assert_eq!(psql(port, fate), used);
     assert_eq!(psql(port, "SELECT state, lost FROM sources"), "open|0");
+    // Exporters tell of flows that have ended.
+    let active = psql(port, "SELECT source, complete, reason FROM active_flows");
+    assert!(active.starts_with("|f|nothing that this node reads is metered"), "{active}");
     assert_eq!(node.ask(&["queries", "drop", "by_second"]).code, Some(0));
     assert!(refused(port, "SELECT * FROM by_second").contains("not found"));
     assert_eq!(node.stop().code, Some(0));
@@ -158,7 +161,7 @@ fn psql_finds_its_way() {
     }
     let (_node, port) = loaded();
     let tables = psql(port, "\\dt");
-    for name in ["by_second", "top-talkers", "queries", "sources", "ledger"] {
+    for name in ["by_second", "top-talkers", "queries", "sources", "ledger", "active_flows"] {
         assert!(tables.contains(&format!("public|{name}|table|tapline")), "{tables}");
     }
     let described = psql(port, "\\d by_second");

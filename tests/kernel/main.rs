@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod account;
+mod active_flows;
 mod answers;
 mod connection;
 mod crash;

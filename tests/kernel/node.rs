@@ -16,12 +16,13 @@ const BY_TABLE: &str =
 const BY_PACKETS: &str =
     "SELECT source, ttl, count(*) AS n FROM packets GROUP BY source, ttl, tumble('1 second')";
 
-fn json(node: &Node, arguments: &[&str]) -> Value {
+/// What a command of a node prints as JSON.
+pub(crate) fn json(node: &Node, arguments: &[&str]) -> Value {
     serde_json::from_str(node.ask(&[arguments, &["--format", "json"]].concat()).success()).unwrap()
 }
 
 /// Waits until something is so.
-fn until(node: &Node, what: impl Fn() -> bool) {
+pub(crate) fn until(node: &Node, what: impl Fn() -> bool) {
     let started = Instant::now();
     while !what() {
         assert!(started.elapsed() < Duration::from_secs(30), "{}", json(node, &["status"]));

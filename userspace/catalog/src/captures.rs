@@ -3,7 +3,7 @@
 //! What was read of it is kept in a file of the state folder, so that no frame is read twice. It is open while some
 //! query reads it; captures that appear meanwhile are read when the next query comes.
 
-use crate::input::{Gap, Input};
+use crate::input::{Gap, Input, Meters};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 use tapline_record::{EventTime, FLOWS, PACKET_FLOWS, PACKETS, Stream, StreamId};
@@ -140,6 +140,10 @@ impl Input for CapturesInput {
 
     fn is_on_demand(&self) -> bool {
         true
+    }
+
+    fn meters(&self) -> Meters {
+        Meters::WhileRead
     }
 
     fn lateness_ns(&self) -> i64 {

@@ -2,6 +2,7 @@
 
 pub(crate) mod asked;
 mod edit;
+mod flows;
 pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
@@ -10,6 +11,7 @@ mod work;
 
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
+use crate::flow_desk::FlowDesk;
 use crate::folder::QueryFolder;
 use crate::input::InputSet;
 use crate::inputs::Inputs;
@@ -108,6 +110,7 @@ pub struct Catalog {
     collector: Mutex<Option<JoinHandle<()>>>,
     /// What somebody asked who has gone.
     left: Mutex<Vec<QueryId>>,
+    flows: Mutex<FlowDesk>,
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     log: Log,
@@ -128,6 +131,7 @@ struct Core {
     /// What somebody asks who watches it: none of the node's queries, but for what they may take together.
     asked: BTreeMap<QueryId, Entry>,
     asked_so_far: u64,
+    flows_asked: flows::FlowsAsked,
     subscriber: Subscriber,
     queries_max: usize,
     allowance: Allowance,
@@ -194,6 +198,7 @@ impl Catalog {
             queries: BTreeMap::new(),
             asked: BTreeMap::new(),
             asked_so_far: 0,
+            flows_asked: flows::FlowsAsked::default(),
             subscriber,
             queries_max,
             allowance,
@@ -208,6 +213,7 @@ impl Catalog {
             has_ended: AtomicBool::new(false),
             collector: Mutex::default(),
             left: Mutex::default(),
+            flows: Mutex::default(),
             tables,
             started: clock.now(),
             clock,
@@ -340,17 +346,6 @@ impl Catalog {
         Ok(())
     }
 
-    /// What a query would do.
-    ///
-    /// # Errors
-    /// When it is wrong.
-    pub fn explain(&self, definition: &Definition) -> Result<Explained, CatalogError> {
-        let planned = self.plan(definition)?;
-        let core = self.core();
-        core.allowed(definition, &planned.query)?;
-        Ok(core.explained(&planned, &streams_of(&planned.query)))
-    }
-
     /// The results of a query.
     ///
     /// # Errors
@@ -456,6 +451,7 @@ impl Catalog {
     fn look_after_inputs(&self) {
         let to_keep = self.core().inputs.take_unkept();
         self.keep_files(&to_keep);
+        self.look_after_metering();
         let core = &mut *self.core();
         let Some(snapshot) = core.look() else { return };
         core.look_after_work(&snapshot, self.clock.now(), self.log.as_ref());

@@ -16,6 +16,17 @@ pub enum Gap {
     Missed(u64),
 }
 
+/// Whether a node can tell which flows of an input are active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meters {
+    /// No: it brings records of flows that have ended.
+    Never,
+    /// While some query reads flows of it: what is read of it is read once.
+    WhileRead,
+    /// While some query lets its flows be metered, or for whoever asks.
+    WhenAsked,
+}
+
 /// Something that a node reads: it is opened, and opened anew when it was gone.
 pub trait Input: Send {
     /// What its rows name as their source.
@@ -32,6 +43,11 @@ pub trait Input: Send {
 
     /// Whether it is open only while some query reads one of its streams.
     fn is_on_demand(&self) -> bool;
+
+    /// Whether it can be told which flows of it are active.
+    fn meters(&self) -> Meters {
+        Meters::Never
+    }
 
     /// How far its records lie behind their arrival at most, in nanoseconds.
     fn lateness_ns(&self) -> i64;

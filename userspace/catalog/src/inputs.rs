@@ -2,7 +2,7 @@
 //! they are back. For one that is not there, something stands in that lets time go on.
 
 use crate::catalog::{Level, Log};
-use crate::input::{Gap, Input};
+use crate::input::{Gap, Input, Meters};
 use crate::kept::Kept;
 use crate::status::{SourceState, SourceStatus};
 use std::path::PathBuf;
@@ -36,6 +36,15 @@ struct Slot {
     past: Counted,
     now: Vec<(SourceId, Counted)>,
     unit: &'static str,
+}
+
+/// An input whose flows may be metered.
+pub(crate) struct MeteringInput {
+    pub(crate) name: Arc<str>,
+    pub(crate) meters: Meters,
+    pub(crate) state: SourceState,
+    /// What reads it.
+    pub(crate) sources: Vec<SourceId>,
 }
 
 /// What was counted of a source.
@@ -250,6 +259,24 @@ impl Inputs {
     pub(crate) fn has_open(&self, streams: &[StreamId]) -> bool {
         let carries = |slot: &Slot| streams.contains(&StreamId::Ledger) || slot.carries(streams);
         self.slots.iter().any(|slot| slot.state == SourceState::Open && carries(slot))
+    }
+
+    /// Whether there are some that can be metered, all of them for whoever asks.
+    pub(crate) fn may_be_metered(&self) -> bool {
+        let mut metering = self.slots.iter().map(|slot| slot.input.meters());
+        metering.clone().any(|meters| meters == Meters::WhenAsked)
+            && metering.all(|meters| meters != Meters::WhileRead)
+    }
+
+    /// All of them, as far as that matters to whoever asks for active flows.
+    pub(crate) fn metering(&self) -> Vec<MeteringInput> {
+        let metering = |slot: &Slot| MeteringInput {
+            name: slot.input.name().into(),
+            meters: slot.input.meters(),
+            state: slot.state.clone(),
+            sources: slot.sources.clone(),
+        };
+        self.slots.iter().map(metering).collect()
     }
 
     /// How they stand.

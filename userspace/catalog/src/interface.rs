@@ -3,7 +3,7 @@
 //! Either is attached to the interface while some query reads it. What a mirror port gives is not shared by two
 //! programs, so its packets and its table are one input.
 
-use crate::input::{Gap, Input, InputSet};
+use crate::input::{Gap, Input, InputSet, Meters};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, fs};
 use tapline_interface::link;
@@ -155,6 +155,10 @@ impl Input for InterfaceInput {
 
     fn is_on_demand(&self) -> bool {
         true
+    }
+
+    fn meters(&self) -> Meters {
+        Meters::WhenAsked
     }
 
     fn lateness_ns(&self) -> i64 {

@@ -9,11 +9,13 @@
 
 #![forbid(unsafe_code)]
 
+mod active_flows;
 mod captures;
 mod catalog;
 mod definition;
 mod duration;
 mod error;
+mod flow_desk;
 mod folder;
 mod input;
 mod inputs;
@@ -27,6 +29,7 @@ mod query;
 mod results;
 mod status;
 
+pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
 pub use captures::{CapturesInput, whole_path};
 pub use catalog::asked::Asked;
 pub use catalog::picture::Picture;
@@ -36,7 +39,7 @@ pub use definition::{Definition, QueryOptions, parse_switch, switch_text};
 pub use duration::{duration_text, parse_duration};
 pub use error::{CatalogError, nearest};
 pub use folder::{QueryFolder, StateFolder};
-pub use input::{Gap, Input, InputSet};
+pub use input::{Gap, Input, InputSet, Meters};
 pub use interface::{InterfacePlan, interface_inputs};
 pub use limits::{Allowance, Beyond};
 pub use listener::ListenerInput;

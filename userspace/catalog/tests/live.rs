@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    Allowance, Catalog, CatalogError, CatalogOptions, Definition, Input, InputSet, Level, QueryFolder,
-    QueryOptions, QueryRunState, SourceState, Tell,
+    Allowance, Catalog, CatalogError, CatalogOptions, Definition, FlowOrder, Input, InputSet, Level, Meters,
+    QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
 };
 use tapline_engine::EngineOptions;
 use tapline_record::{FLOWS, PACKETS, Stream};
@@ -32,13 +32,15 @@ struct MadeUp {
     name: &'static str,
     stream: &'static Stream,
     is_on_demand: bool,
+    meters: Meters,
     is_there: Arc<AtomicBool>,
     opened: Arc<AtomicU32>,
 }
 
 impl MadeUp {
     fn new(name: &'static str, stream: &'static Stream, is_on_demand: bool) -> Self {
-        Self { name, stream, is_on_demand, is_there: Arc::new(AtomicBool::new(true)), opened: Arc::default() }
+        let (is_there, opened) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        Self { name, stream, is_on_demand, meters: Meters::Never, is_there, opened }
     }
 
     fn opened(&self) -> u32 {
@@ -65,6 +67,10 @@ impl Input for MadeUp {
 
     fn is_on_demand(&self) -> bool {
         self.is_on_demand
+    }
+
+    fn meters(&self) -> Meters {
+        self.meters
     }
 
     fn lateness_ns(&self) -> i64 {
@@ -226,6 +232,24 @@ fn what_runs_is_shown_with_its_numbers() {
     assert_eq!(picture.numbers[1], [("used", 0), ("folded", 0), ("groups_held", 0)]);
     assert!(matches!(catalog.picture("b"), Err(CatalogError::Unknown { .. })));
     catalog.stop().unwrap();
+}
+
+#[test]
+fn whoever_asks_for_active_flows_is_told_why_there_are_none() {
+    let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], None);
+    let active = catalog.active_flows(10, FlowOrder::Octets).unwrap();
+    assert_eq!((active.complete, active.total, active.flows.len()), (false, 0, 0));
+    assert!(active.reasons[0].starts_with("nothing that this node reads is metered"), "{active:?}");
+    catalog.stop().unwrap();
+    let metering = MadeUp { meters: Meters::WhenAsked, ..MadeUp::new("eth0", &FLOWS, true) };
+    let (catalog, _) = self::catalog(&[&metering], None);
+    assert_eq!(states(&catalog), [SourceState::Unused]);
+    let active = catalog.active_flows(10, FlowOrder::Octets).unwrap();
+    assert!(active.reasons[0].starts_with("no query reads flows of eth0"), "what was opened meters nothing");
+    assert_eq!(states(&catalog), [SourceState::Open], "it is open for whoever asks");
+    assert!(catalog.snapshot().queries.is_empty());
+    catalog.stop().unwrap();
+    assert!(catalog.active_flows(10, FlowOrder::Octets).is_err());
 }
 
 #[test]

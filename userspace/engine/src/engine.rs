@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use tapline_operators::{QueryId, SourceId, StreamBatch, WorkerId};
 use tapline_query::ContinuousQuery;
 use tapline_record::{Epoch, LEDGER, Layout, StreamId, Watermarks};
-use tapline_sources::{Clock, Demand, Progress, Source};
+use tapline_sources::{Clock, Demand, FlowsAnswer, Progress, Source, ask_flows};
 
 /// Messages on the way from one worker to the merger.
 const MESSAGES_CAPACITY: usize = 256;
@@ -216,6 +216,23 @@ impl Engine {
     /// Asks all sources to bring their accounts up to date.
     pub fn ask_for_reports(&mut self) {
         self.sources.values_mut().for_each(|source| order(&mut source.orders, SourceOrder::Report));
+    }
+
+    /// Asks all sources for the flows that are active: what the kernel counts, or who reads packets. Each answers when it
+    /// comes to it; one that cannot be asked now has an answer that is broken off.
+    pub fn ask_flows(&mut self, of_table: bool) -> Vec<(SourceId, FlowsAnswer)> {
+        let asked = self.sources.iter_mut().map(|(id, source)| {
+            let (ask, answer) = ask_flows(of_table);
+            // Nobody waits for one that takes no orders.
+            let _ = source.orders.push(SourceOrder::TellFlows(ask));
+            (*id, answer)
+        });
+        asked.collect()
+    }
+
+    /// Nobody asks for active flows any more: sources keep nothing for that.
+    pub fn forget_flows(&mut self) {
+        self.sources.values_mut().for_each(|source| order(&mut source.orders, SourceOrder::ForgetFlows));
     }
 
     /// How everything stands at this moment.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_operators::SourceId;
 use tapline_record::{EventTime, Layout};
-use tapline_sources::{Clock, Demand, Notice, Source, Step};
+use tapline_sources::{Clock, Demand, FlowsAsk, Notice, Source, Step};
 
 /// While an input is silent, what came so far waits no longer than this for a full batch, in nanoseconds.
 const HOLD_NS: i64 = 20_000_000;
@@ -30,6 +30,10 @@ pub(crate) enum SourceOrder {
     Layout { layout: Arc<Layout>, demand: Arc<Demand>, query: Option<Arc<QueryState>> },
     /// To bring its account up to date.
     Report,
+    /// To tell of the flows that are active.
+    TellFlows(FlowsAsk),
+    /// To keep nothing for whoever asked for flows.
+    ForgetFlows,
 }
 
 /// What a reader does.
@@ -55,6 +59,8 @@ pub(crate) struct Reader {
     /// Who hears its notices.
     observer: Subscriber,
     notice: Option<Notice>,
+    /// Who asks for the flows that are active, and was not told all of them.
+    ask: Option<FlowsAsk>,
     phase: Phase,
     /// Which batches are to be dispatched, if any.
     due: Option<Due>,
@@ -90,6 +96,7 @@ impl Reader {
             flags,
             observer,
             notice: None,
+            ask: None,
             phase: Phase::Reading { asked_to_end: None },
             // Workers hear how far a live source has come before its first rows, which may be late as well.
             due: Some(Due::All),
@@ -129,6 +136,9 @@ impl Reader {
                     self.turn_to(layout, outcome, query.as_deref());
                 }
                 Ok(SourceOrder::Report) => self.source.report(),
+                // Whoever asked before does not wait any more.
+                Ok(SourceOrder::TellFlows(ask)) => self.ask = Some(ask),
+                Ok(SourceOrder::ForgetFlows) => self.source.forget_flows(),
                 Err(_) => {}
             }
         }
@@ -164,7 +174,17 @@ impl Reader {
         elapsed >= nanoseconds || elapsed < 0
     }
 
+    /// Tells of active flows as many as may be told in one turn.
+    fn tell_flows(&mut self) {
+        if let Some(ask) = &mut self.ask
+            && (ask.is_abandoned() || self.source.tell_flows(ask))
+        {
+            self.ask = None;
+        }
+    }
+
     fn end(&mut self) -> Turn {
+        self.ask = None;
         self.source.end();
         self.dispatcher.wait();
         self.due = Some(Due::All);
@@ -210,6 +230,7 @@ impl Reader {
                 return Turn::Blocked;
             }
             self.pass_on_notices();
+            self.tell_flows();
         }
         let turn = self.take_phase();
         let has_more = matches!(turn, Turn::Worked | Turn::Idle);

@@ -1,5 +1,6 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
+mod flows;
 mod queries;
 
 use crate::access::AccessArguments;
@@ -28,6 +29,7 @@ use tapline_lookup::Tables;
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 
+pub(crate) use flows::FlowsArguments;
 pub(crate) use queries::{NewQueryArguments, QueriesCommand, Shape};
 
 /// SQL at line rate on live network traffic.
@@ -84,6 +86,13 @@ pub(crate) enum Command {
         /// Show it so many times, a second apart [default: until Ctrl-C].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         times: Option<u64>,
+    },
+    /// Show which flows a node sees now, before they end: refreshed each second on a terminal, once as JSON elsewhere.
+    Flows {
+        #[command(flatten)]
+        node: NodeArguments,
+        #[command(flatten)]
+        flows: FlowsArguments,
     },
     /// Let a node read its folder of queries anew.
     Reload {

@@ -11,6 +11,7 @@ mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod flows;
 mod following;
 mod history;
 mod input;
@@ -84,6 +85,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
         Command::Ledger { node, format } => standing::print_ledger(&node, format),
         Command::Status { node, format } => standing::print_status(&node, format),
         Command::Watch { names, node, times } => overview::run(&node, &names, times),
+        Command::Flows { node, flows } => flows::run(&node, &flows),
         Command::Reload { node } => standing::reload(&node),
         Command::Schema { table } => schema::print(table.as_deref()),
         Command::Doctor { interface } => doctor::print(interface.as_deref()),

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 const SHOWN: [&str; 2] = ["top_talkers", "protocols"];
 /// Rows of a window that are shown.
 const ROWS_MAX: usize = 10;
-const REFRESH: Duration = Duration::from_secs(1);
+pub(crate) const REFRESH: Duration = Duration::from_secs(1);
 
 /// Home, and nothing below.
-const CLEAR: &str = "\x1b[H\x1b[J";
+pub(crate) const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// What was offered by each source, and when.
 type Offered = (Instant, BTreeMap<String, u64>);
@@ -54,7 +54,7 @@ fn shown(names: &[String], status: &Value) -> Vec<String> {
     SHOWN.map(str::to_owned).into_iter().filter(|name| running.contains(name)).collect()
 }
 
-fn each(values: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn each(values: &Value) -> impl Iterator<Item = &Value> {
     values.as_array().into_iter().flatten()
 }
 
@@ -126,7 +126,8 @@ fn window(name: &str, answer: &Value) -> String {
     format!("{title}\n{shown}{more}")
 }
 
-fn cell(value: &Value) -> String {
+/// A value as a cell of a table; nothing where there is none.
+pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -135,7 +136,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// A time without its fraction.
-fn short(time: &str) -> String {
+pub(crate) fn short(time: &str) -> String {
     time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 

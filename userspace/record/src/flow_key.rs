@@ -32,6 +32,12 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// Whether the packets carry a column, which is one that they may lack.
+    #[must_use]
+    pub const fn carries(&self, column: PacketColumn) -> bool {
+        self.carried as u64 & column.bit() != 0
+    }
+
     /// The columns of a key that a packet may lack.
     pub const MAY_LACK: u32 = {
         let columns = PacketColumn::SrcPort.bit()

@@ -3,6 +3,7 @@
 use crate::diagram::PictureShape;
 use crate::door::Door;
 use crate::edit::{EditBody, EditedShape};
+use crate::flows::{FlowsShape, Wanted};
 use crate::metrics::{self, Format};
 use crate::openapi::DOCUMENT;
 use crate::page;
@@ -52,6 +53,7 @@ pub(crate) const ROUTES: [(&str, Answers); 19] = [
     ("/api/v1/schema", || get(what_there_is)),
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
+    ("/api/v1/active-flows", || get(active_flows)),
     ("/api/v1/lookups", || get(lookups)),
     ("/api/v1/status", || get(status)),
     ("/api/v1/reload", || post(reload)),
@@ -178,6 +180,10 @@ async fn sources(node: Node) -> Result<Response, Problem> {
 async fn ledger(node: Node) -> Result<Response, Problem> {
     let status = StatusShape::from(on(node, Catalog::snapshot).await?);
     Ok(Json(json!({ "sources": status.sources, "queries": status.queries })).into_response())
+}
+
+async fn active_flows(node: Node, Wanted { limit, order }: Wanted) -> Result<Json<FlowsShape>, Problem> {
+    Ok(Json(on(node, move |catalog| catalog.active_flows(limit, order)).await??.into()))
 }
 
 async fn lookups(node: Node) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ mod door;
 mod edit;
 mod entrance;
 mod failures;
+mod flows;
 mod local;
 mod metrics;
 mod openapi;

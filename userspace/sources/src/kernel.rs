@@ -5,11 +5,13 @@
 //! is emptied more often. Rows wait for room in the rings of the pipeline: what is in the kernel is not lost by that,
 //! and what the kernel has no room for is counted there.
 
+use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
+use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use std::io;
 use std::thread::sleep;
@@ -172,6 +174,8 @@ pub struct KernelSource {
     builder: BatchBuilder,
     /// The symbol of the interface's name.
     source: Symbol,
+    /// Flows, while somebody asks for those that are active.
+    watch: Option<Watch>,
     ledger: Option<LedgerRows>,
     /// What was taken out of the table, the first `appended` rows of it being in the batch that is built.
     rows: Vec<PacketFlowRow>,
@@ -202,6 +206,7 @@ impl KernelSource {
             drained: Instant::now(),
             builder: BatchBuilder::new(&PACKET_FLOWS, &[], options.batch_rows),
             source: Symbol::default(),
+            watch: None,
             ledger: None,
             rows: vec![],
             appended: 0,
@@ -238,15 +243,17 @@ impl KernelSource {
         let (before, pane_before) = (*clock, std::mem::replace(counted_pane_ns, *pane_ns));
         *clock = Clock::measure();
         let grid = clock.grid(*pane_ns, monotonic_ns());
-        let mut sums = [0; 2];
+        let (mut sums, known) = ([0; 2], rows.len());
         let drained = capture.table().drain(grid, |flow| {
             count(&mut sums, flow, *frame_octets_max);
             rows.push(row_of(flow, *source, before, pane_before));
         });
         self.note(sums);
+        self.meter_from(known);
         let drained = drained?;
         self.entries += drained.entries + drained.ring_entries;
         self.until = time_of(before.utc_ns(drained.until_ns));
+        self.watch.iter_mut().for_each(|watch| watch.advance(self.until));
         self.drained = Instant::now();
         Ok(())
     }
@@ -295,12 +302,20 @@ impl KernelSource {
             counted_pane_ns,
             ..
         } = self;
-        let mut sums = [0; 2];
+        let (mut sums, known) = ([0; 2], rows.len());
         self.entries += capture.table().drain_ring(|flow| {
             count(&mut sums, flow, *frame_octets_max);
             rows.push(row_of(flow, *source, *clock, *counted_pane_ns));
         });
         self.note(sums);
+        self.meter_from(known);
+    }
+
+    /// Meters the flows of the rows behind those that were known, while somebody asks for active ones.
+    fn meter_from(&mut self, known: usize) {
+        if let Some(watch) = &mut self.watch {
+            watch.add(&self.rows[known..]);
+        }
     }
 
     /// Builds what is demanded from now on.
@@ -413,6 +428,27 @@ impl Source for KernelSource {
 
     fn waits(&self) -> bool {
         true
+    }
+
+    fn tell_flows(&mut self, ask: &mut FlowsAsk) -> bool {
+        if !ask.is_of_table() {
+            return ask.end(FlowsTold::Nothing);
+        }
+        let now = self.options.clock.now();
+        if ask.is_fresh() {
+            let since = if self.until == EventTime::MIN { now } else { self.until };
+            self.watch.get_or_insert_with(|| Watch::new(self.options.flows, since));
+            // What stands in the table is taken out of it, and not read while the programs write; a failure is seen at
+            // the next step.
+            if self.drained.elapsed() >= DRAIN_MIN {
+                let _ = self.drain();
+            }
+        }
+        self.watch.as_ref().is_none_or(|watch| watch.tell(ask, now))
+    }
+
+    fn forget_flows(&mut self) {
+        self.watch = None;
     }
 
     fn end(&mut self) {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod active;
 mod captures;
 mod clock;
 mod demand;
@@ -19,8 +20,10 @@ mod options;
 mod packets;
 mod report;
 mod source;
+mod watch;
 
 pub use absent::AbsentSource;
+pub use active::{FlowsAnswer, FlowsAsk, FlowsTold, Taken, ask_flows};
 pub use captures::{CaptureFolder, FolderMemory, SharedMemory, is_continued};
 pub use clock::{Clock, SystemClock};
 pub use demand::{Demand, PaneWidths};

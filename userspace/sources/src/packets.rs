@@ -1,5 +1,6 @@
 //! Packets of capture files, of an interface or of captures that appear, and the flows that are built from them.
 
+use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
@@ -74,6 +75,8 @@ pub struct PacketSource {
     packets: PacketBatcher,
     sends_packets: bool,
     flows: Option<(FlowMeter, FlowBatcher)>,
+    /// Since when flows are metered.
+    metered_since: EventTime,
     /// Packets by flow, where some query reads them so.
     cache: Option<FlowCache>,
     /// Whether the kernel counts packets by flow, so that this source does not.
@@ -132,6 +135,7 @@ impl PacketSource {
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
+            metered_since: EventTime::MIN,
             cache: None,
             is_beside_table: false,
             turns: vec![],
@@ -168,6 +172,7 @@ impl PacketSource {
         self.flows = match (self.flows.take(), flow_columns) {
             (_, None) => None,
             (None, Some(columns)) => {
+                self.metered_since = self.now();
                 Some((FlowMeter::new(self.options.flows), FlowBatcher::new(&columns, batch_rows)))
             }
             (Some((meter, mut batcher)), Some(columns)) => {
@@ -193,6 +198,11 @@ impl PacketSource {
             (self.input.name(), ExporterIdentity::default())
         });
         self.watermarks = self.watermarks.carrying(&self.streams());
+    }
+
+    /// What time it is where the packets are of.
+    fn now(&self) -> EventTime {
+        if matches!(self.input, FrameInput::Interface(_)) { self.options.clock.now() } else { self.latest() }
     }
 
     /// Counts packets by flow, if that is demanded and the kernel does not.
@@ -496,6 +506,22 @@ impl Source for PacketSource {
     fn settle(&mut self) -> io::Result<()> {
         self.cache.iter_mut().for_each(FlowCache::flush);
         Ok(())
+    }
+
+    fn tell_flows(&mut self, ask: &mut FlowsAsk) -> bool {
+        let (now, since) = (self.now(), self.metered_since);
+        let Some((meter, _)) = self.flows.as_mut().filter(|_| !ask.is_of_table()) else {
+            return ask.end(FlowsTold::Nothing);
+        };
+        meter.keep_ended(true);
+        let (inactive_timeout_ns, is_full) = (meter.inactive_timeout_ns(), meter.is_full());
+        ask.tell(meter, FlowsTold::Metered { now, since, inactive_timeout_ns, is_full })
+    }
+
+    fn forget_flows(&mut self) {
+        if let Some((meter, _)) = &mut self.flows {
+            meter.keep_ended(false);
+        }
     }
 
     fn end(&mut self) {

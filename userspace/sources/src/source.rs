@@ -1,5 +1,6 @@
 //! What a capture thread reads.
 
+use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
 use crate::notice::Notice;
 use arrow_array::RecordBatch;
@@ -149,6 +150,15 @@ pub trait Source: Send {
     fn waits(&self) -> bool {
         false
     }
+
+    /// Tells somebody of the flows that are active, as many as may be told at once; says whether that was all. From then
+    /// on it keeps for him what it needs for that.
+    fn tell_flows(&mut self, ask: &mut FlowsAsk) -> bool {
+        ask.end(FlowsTold::Nothing)
+    }
+
+    /// Nobody asks for active flows any more.
+    fn forget_flows(&mut self) {}
 
     /// Makes rows of whatever waited for more input: there will be none.
     fn end(&mut self);

@@ -1,5 +1,6 @@
-//! `queries`, `sources` and `ledger`: how everything stands, and what became of all records.
+//! `queries`, `sources` and `ledger`: how everything stands, and what became of all records; `active_flows` beside them.
 
+use crate::flows;
 use crate::listing::{Cells, Listing, columns, signed};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
@@ -19,11 +20,14 @@ const ACCOUNTS: [(&str, Shown); 3] = [
 
 /// Their names.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ACCOUNTS.into_iter().map(|(name, _)| name)
+    ACCOUNTS.into_iter().map(|(name, _)| name).chain([flows::NAME])
 }
 
 /// The one of this name.
 pub(crate) fn table(catalog: &Arc<Catalog>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    if name == flows::NAME {
+        return flows::table(catalog).map(Some);
+    }
     let Some((_, shown)) = ACCOUNTS.into_iter().find(|(known, _)| *known == name) else { return Ok(None) };
     let schema = shown(&Snapshot::EMPTY)?.schema();
     let catalog = Arc::clone(catalog);

@@ -1,9 +1,9 @@
 //! A node's tables for SQL.
 //!
 //! Takes a catalog and a history, gives a DataFusion session that reads them, and answers: each query is a table of its
-//! results, stored ones and those in memory as one, and `queries`, `sources` and `ledger` say how everything stands. All
-//! rows are those of the moment at which they are read. Nothing can be written, and no file is read but those of history.
-//! Columns are of types that every client of PostgreSQL's protocol knows.
+//! results, stored ones and those in memory as one, and `queries`, `sources` and `ledger` say how everything stands,
+//! `active_flows` what flows now. All rows are those of the moment at which they are read. Nothing can be written, and
+//! no file is read but those of history. Columns are of types that every client of PostgreSQL's protocol knows.
 //!
 //! ```text
 //! catalog ─► newest results ─┐
@@ -18,6 +18,7 @@ mod answer;
 mod client_types;
 mod context;
 mod database;
+mod flows;
 mod listing;
 mod live;
 mod on_text;

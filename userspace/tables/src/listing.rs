@@ -1,6 +1,8 @@
 //! Tables whose rows are made when they are read.
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
@@ -65,6 +67,10 @@ pub enum Cells {
     Text(Vec<Option<String>>),
     /// Numbers.
     Number(Vec<Option<i64>>),
+    /// Numbers that need not be whole.
+    Real(Vec<Option<f64>>),
+    /// Whether something is so.
+    Truth(Vec<Option<bool>>),
     /// Instants.
     Time(Vec<Option<EventTime>>),
 }
@@ -84,6 +90,8 @@ impl Cells {
         match self {
             Self::Text(texts) => Arc::new(StringArray::from(texts)),
             Self::Number(numbers) => Arc::new(Int64Array::from(numbers)),
+            Self::Real(numbers) => Arc::new(Float64Array::from(numbers)),
+            Self::Truth(truths) => Arc::new(BooleanArray::from(truths)),
             Self::Time(times) => {
                 let times: TimestampNanosecondArray =
                     times.into_iter().map(|time| time.map(|time| time.0)).collect();

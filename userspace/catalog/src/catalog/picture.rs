@@ -1,10 +1,12 @@
-//! A query that runs as boxes and arrows, with what is known of each.
+//! What a query would do, and one that runs as boxes and arrows, with what is known of each.
 //!
 //! A query has one account, whatever it consists of. So a number stands at a box where only that box can be meant; where
 //! several could, it stands at the result, for the query as a whole.
 
-use super::Catalog;
+use super::{Catalog, streams_of};
+use crate::definition::Definition;
 use crate::error::CatalogError;
+use crate::query::Explained;
 use crate::status::QueryStatus;
 use std::sync::Arc;
 use tapline_query::{BoxKind, Diagram, DiagramBox, Runs};
@@ -23,6 +25,17 @@ pub struct Picture {
 }
 
 impl Catalog {
+    /// What a query would do.
+    ///
+    /// # Errors
+    /// When it is wrong.
+    pub fn explain(&self, definition: &Definition) -> Result<Explained, CatalogError> {
+        let planned = self.plan(definition)?;
+        let core = self.core();
+        core.allowed(definition, &planned.query)?;
+        Ok(core.explained(&planned, &streams_of(&planned.query)))
+    }
+
     /// A query as boxes and arrows, with what is known of each now.
     ///
     /// # Errors

@@ -49,9 +49,9 @@ impl From<&FlowMeterLimits> for Timeouts {
 pub(super) struct FlowEntry {
     /// The first update, whose counters and times take in the later ones.
     total: FlowUpdate,
-    /// Time of the first FIN or RST plus the linger; `i64::MAX` before it.
+    /// Time of the first FIN or RST plus the linger; `i64::MAX` before it, [`PAUSED`] between two records.
     closes_at: i64,
-    /// The tick at which the meter looks at the flow.
+    /// The tick at which the meter looks at the flow; [`NOWHERE`] where there is none.
     pub(super) scheduled: i64,
 }
 
@@ -61,6 +61,15 @@ const _: () = {
     let touched = [offset_of!(FlowEntry, total.key.src_ip), offset_of!(FlowEntry, scheduled)];
     assert!(touched[0] / CACHE_LINE != touched[1] / CACHE_LINE, "FlowEntry::touch reads both of them");
 };
+
+/// In place of the time at which a flow closes, where its last record was given by its age: no packet joins that one.
+const PAUSED: i64 = i64::MIN;
+/// In place of a tick: nobody looks at what is here, as it was taken out of the table.
+pub(super) const NOWHERE: i64 = i64::MIN;
+
+/// Among the columns that a flow has: it had a record before this one.
+const CONTINUED: u64 = 1 << 63;
+const _: () = assert!(PacketColumn::Payload.bit() < CONTINUED, "no column has the bit");
 
 /// Set in every row.
 const ALWAYS: u64 = FlowColumn::Ts.bit()
@@ -99,8 +108,42 @@ impl FlowEntry {
     #[inline]
     fn note_closing(&mut self, update: &FlowUpdate, timeouts: &Timeouts) {
         if update.closes() && self.closes_at == i64::MAX {
-            self.closes_at = update.last.saturating_add(timeouts.linger);
+            self.closes_at = update.last.saturating_add(timeouts.linger).max(PAUSED + 1);
         }
+    }
+
+    /// The same flow, of which an earlier record was given.
+    #[inline]
+    pub(super) const fn continued(mut self) -> Self {
+        self.total.present |= CONTINUED;
+        self
+    }
+
+    /// Whether an earlier record of the flow was given.
+    pub(super) const fn is_continued(&self) -> bool {
+        self.total.present & CONTINUED != 0
+    }
+
+    /// Its record was given: it waits for a packet that begins the next one.
+    pub(super) const fn pause(&mut self) {
+        self.closes_at = PAUSED;
+        (self.total.packets, self.total.octets) = (0, 0);
+        self.total.present |= CONTINUED;
+    }
+
+    /// Whether it waits for the next record.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.closes_at == PAUSED
+    }
+
+    /// When the flow has been silent for too long.
+    pub(super) const fn idle_at(&self, timeouts: &Timeouts) -> i64 {
+        self.total.last.saturating_add(timeouts.inactive)
+    }
+
+    /// What was counted since the last record.
+    pub(super) const fn total(&self) -> &FlowUpdate {
+        &self.total
     }
 
     /// The flow's key.
@@ -139,8 +182,7 @@ impl FlowEntry {
 
     #[inline]
     const fn timeouts_at(&self, timeouts: &Timeouts) -> (i64, i64) {
-        let idle = self.total.last.saturating_add(timeouts.inactive);
-        (idle, self.total.first.saturating_add(timeouts.active))
+        (self.idle_at(timeouts), self.total.first.saturating_add(timeouts.active))
     }
 
     /// `reason`, but a flow whose end was seen did end.

@@ -10,7 +10,7 @@ pub struct FlowMeterLimits {
     /// A flow ends so long after its first FIN or RST.
     pub linger_ms: u32,
     /// Flows that are metered at once, 1 to 2^30, some 160 octets each; when there are more, those next
-    /// to end are given early.
+    /// to end are given early. A quarter as many are remembered besides, between two of their records.
     pub flows_max: u32,
 }
 

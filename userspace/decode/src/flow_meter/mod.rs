@@ -15,6 +15,9 @@
 //! A packet that is older than the watermark says that the clock stepped back: every flow ends there, and time goes
 //! on from that packet. So no flow lasts for longer than the active timeout, whatever the clock does.
 //!
+//! A flow whose record was given by its age goes on with its next packet, if that comes before the inactive timeout: what
+//! it was until then is remembered at its place, for whoever reads the flows that are active ([`FlowMeter::read`]).
+//!
 //! Flows whose deadline has passed are given when time enters a new tick: 1/128 to 1/64 of the inactive timeout. Ticks belong to event time, so the same
 //! packets give the same records in the same order, however they are cut into batches.
 //!
@@ -23,6 +26,7 @@
 //! the last ACK is another one. softflowd counts both directions in one entry, exports them as two
 //! records, waits 5 minutes after FIN by default, and over a file lets no flow time out.
 
+mod active;
 mod batcher;
 mod entry;
 mod limits;
@@ -32,12 +36,14 @@ mod tests;
 mod update;
 mod wheel;
 
+pub use active::{ActiveFlow, FlowPlace, without_active_timeout};
 pub use batcher::FlowBatcher;
 pub use entry::FlowEndReason;
 pub use limits::FlowMeterLimits;
 pub use update::FlowUpdate;
 pub(crate) use update::columns_of;
 
+use active::{Ended, Past, goes_on, paused_max};
 use entry::{FlowEntry, Timeouts};
 use std::ops::RangeInclusive;
 use table::{FlowTable, LOOKAHEAD_PACKETS, Node};
@@ -82,6 +88,12 @@ pub struct FlowMeter {
     source: Symbol,
     /// The watermark when the clock last stepped back.
     watermark_before: EventTime,
+    /// Of flows that have given records, what these were, by node.
+    past: Vec<Past>,
+    /// Those of them that wait for their next packet.
+    paused: usize,
+    /// Flows that ended lately, where somebody wants them.
+    ended: Option<Ended>,
     counters: FlowMeterCounters,
 }
 
@@ -105,6 +117,9 @@ impl FlowMeter {
             earliest: NO_TICK,
             source: Symbol::default(),
             watermark_before: EventTime::MIN,
+            past: vec![],
+            paused: 0,
+            ended: None,
             counters: FlowMeterCounters::default(),
         }
     }
@@ -184,10 +199,10 @@ impl FlowMeter {
         self.counters
     }
 
-    /// Flows that are being metered.
+    /// Flows that are being metered: those of which a record is to come.
     #[must_use]
     pub fn flows(&self) -> usize {
-        self.table.len()
+        self.table.len() - self.paused
     }
 
     #[inline]
@@ -237,20 +252,55 @@ impl FlowMeter {
     #[inline]
     fn continue_flow(&mut self, node: Node, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
         let entry = &mut self.table[node];
-        if entry.takes(update, &self.timeouts) {
-            entry.absorb(update, &self.timeouts);
-        } else {
-            let row = entry.row(entry.timeout_reason(&self.timeouts));
-            *entry = FlowEntry::new(update, &self.timeouts);
-            self.give(&row, emit);
+        if !entry.takes(update, &self.timeouts) {
+            return self.begin_next(node, update, emit);
         }
+        entry.absorb(update, &self.timeouts);
         if self.due_tick(node) < self.table[node].scheduled {
             self.schedule(node);
         }
     }
 
+    /// Begins the next record of a key: of the same flow, if only its age ended the last one.
+    #[cold]
+    fn begin_next(&mut self, node: Node, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
+        let entry = self.table[node];
+        if entry.is_paused() {
+            return self.wake(node, &entry, update, emit);
+        }
+        let reason = entry.timeout_reason(&self.timeouts);
+        let next = FlowEntry::new(update, &self.timeouts);
+        let goes_on = reason == FlowEndReason::Active;
+        if goes_on {
+            self.remember(node, &entry);
+        } else {
+            self.note_end(node, &entry, reason);
+        }
+        self.table[node] = if goes_on { next.continued() } else { next };
+        self.schedule(node);
+        self.give(&entry.row(reason), emit);
+    }
+
+    /// Begins the next record of a flow that waited for it, or that of another one of its key.
+    fn wake(
+        &mut self,
+        node: Node,
+        entry: &FlowEntry,
+        update: &FlowUpdate,
+        emit: &mut impl FnMut(&FlowRow),
+    ) {
+        let goes_on = goes_on(entry, update.first, &self.timeouts);
+        if !goes_on || self.flows() >= self.flows_max {
+            self.forget(node);
+            return self.begin_flow(self.table.hash(&update.key), update, emit);
+        }
+        self.paused -= 1;
+        self.table[node] = FlowEntry::new(update, &self.timeouts).continued();
+        self.schedule(node);
+    }
+
     fn begin_flow(&mut self, hash: u32, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
-        if self.table.len() >= self.flows_max {
+        if self.flows() >= self.flows_max {
             self.make_room(emit);
         }
         let node = self.table.insert(hash, FlowEntry::new(update, &self.timeouts));
@@ -270,11 +320,43 @@ impl FlowMeter {
     }
 
     fn end_or_reschedule(&mut self, node: Node, emit: &mut impl FnMut(&FlowRow)) {
-        if self.table[node].deadline(&self.timeouts) <= self.tick << self.tick_bits {
-            self.end_flow(node, self.table[node].timeout_reason(&self.timeouts), emit);
-        } else {
-            self.schedule(node);
+        let (entry, now) = (&self.table[node], self.tick << self.tick_bits);
+        if entry.is_paused() {
+            return if entry.idle_at(&self.timeouts) <= now { self.forget(node) } else { self.await_next(node) };
         }
+        if entry.deadline(&self.timeouts) > now {
+            return self.schedule(node);
+        }
+        let reason = entry.timeout_reason(&self.timeouts);
+        if reason == FlowEndReason::Active && self.paused < paused_max(self.flows_max) {
+            self.pause(node, emit);
+        } else {
+            self.end_flow(node, reason, emit);
+        }
+    }
+
+    /// Gives the record of a flow that has lasted for long, and waits for its next packet.
+    fn pause(&mut self, node: Node, emit: &mut impl FnMut(&FlowRow)) {
+        let entry = self.table[node];
+        self.remember(node, &entry);
+        self.table[node].pause();
+        self.paused += 1;
+        self.await_next(node);
+        self.give(&entry.row(FlowEndReason::Active), emit);
+    }
+
+    /// Puts a flow that waits for its next packet where the wheel comes by when it has waited for too long.
+    fn await_next(&mut self, node: Node) {
+        self.schedule_at(node, self.tick_behind(self.table[node].idle_at(&self.timeouts)));
+    }
+
+    /// Takes out a flow that waits for its next packet: its records were given.
+    fn forget(&mut self, node: Node) {
+        let entry = self.table[node];
+        self.note_end(node, &entry, FlowEndReason::Idle);
+        self.table.remove(node);
+        self.wheel.remove(node);
+        self.paused -= 1;
     }
 
     /// Gives the flow that is next to end.
@@ -283,6 +365,10 @@ impl FlowMeter {
         for tick in self.earliest.max(*coming.start())..=*coming.end() {
             self.earliest = tick;
             while let Some(node) = self.wheel.pop_at(tick) {
+                if self.table[node].is_paused() {
+                    self.forget(node);
+                    continue;
+                }
                 if self.due_tick(node) <= tick {
                     self.counters.flows_given_early += 1;
                     return self.end_flow(node, FlowEndReason::LackOfResources, emit);
@@ -294,7 +380,10 @@ impl FlowMeter {
 
     /// Puts a flow where the wheel will come by at its deadline, as it is now, or before.
     fn schedule(&mut self, node: Node) {
-        let tick = self.due_tick(node);
+        self.schedule_at(node, self.due_tick(node));
+    }
+
+    fn schedule_at(&mut self, node: Node, tick: i64) {
         self.table[node].scheduled = tick;
         self.earliest = self.earliest.min(tick);
         self.wheel.place(tick, node);
@@ -303,7 +392,11 @@ impl FlowMeter {
     /// The tick at whose start the deadline has passed, or as near to it as the wheel reaches.
     #[inline]
     fn due_tick(&self, node: Node) -> i64 {
-        let deadline = self.table[node].deadline(&self.timeouts);
+        self.tick_behind(self.table[node].deadline(&self.timeouts))
+    }
+
+    #[inline]
+    fn tick_behind(&self, deadline: i64) -> i64 {
         let tick = (deadline.saturating_sub(1) >> self.tick_bits) + 1;
         tick.clamp(self.tick + 1, self.tick + WHEEL_TICKS)
     }
@@ -313,8 +406,14 @@ impl FlowMeter {
     }
 
     fn end_flow(&mut self, node: Node, reason: FlowEndReason, emit: &mut impl FnMut(&FlowRow)) {
-        let entry = self.table.remove(node);
-        self.give(&entry.row(entry.reason_unless_closing(reason)), emit);
+        let entry = self.table[node];
+        if entry.is_paused() {
+            return self.forget(node);
+        }
+        let reason = entry.reason_unless_closing(reason);
+        self.note_end(node, &entry, reason);
+        self.table.remove(node);
+        self.give(&entry.row(reason), emit);
     }
 
     fn give(&mut self, row: &FlowRow, emit: &mut impl FnMut(&FlowRow)) {

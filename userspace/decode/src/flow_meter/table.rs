@@ -3,7 +3,7 @@
 //! Takes keys and entries, gives node numbers that stay the same for an entry's life. Numbers are
 //! given out in an order that does not depend on the hash, so nothing outside can see the seed.
 
-use super::entry::FlowEntry;
+use super::entry::{FlowEntry, NOWHERE};
 use crate::folding::{folded, seed};
 use std::hint::black_box;
 use std::ops::{Index, IndexMut};
@@ -116,8 +116,17 @@ impl FlowTable {
             hole = (hole + 1) & mask;
         }
         self.close_gap(hole);
+        self[node].scheduled = NOWHERE;
         self.free.push(node);
         entry
+    }
+
+    /// The entries at so many places from one on, and whether there are places behind them.
+    pub(super) fn part(&self, from: usize, places: usize) -> (impl Iterator<Item = (Node, &FlowEntry)>, bool) {
+        let end = from.saturating_add(places).min(self.entries.len());
+        let part = self.entries.get(from..end).unwrap_or_default();
+        let numbered = (from as Node..).zip(part).filter(|(_, entry)| entry.scheduled != NOWHERE);
+        (numbered, end < self.entries.len())
     }
 
     /// Moves later slots of a probe sequence up, so that no search ends at the hole.
@@ -230,6 +239,22 @@ mod tests {
             let found = table.find(table.hash(entry.key()), entry.key());
             assert_eq!(found.map(|node| node as usize), Some(node));
         }
+    }
+
+    #[test]
+    fn a_part_has_what_was_not_removed() {
+        let mut table = FlowTable::new();
+        for port in 0..5 {
+            table.insert(table.hash(entry(port).key()), entry(port));
+        }
+        table.remove(1);
+        let part = |from, places| {
+            let (part, has_more) = table.part(from, places);
+            (part.map(|(node, _)| node).collect::<Vec<_>>(), has_more)
+        };
+        assert_eq!(part(0, 3), (vec![0, 2], true));
+        assert_eq!(part(3, 3), (vec![3, 4], false));
+        assert_eq!(part(9, 3), (vec![], false));
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Wheel {
         self.pop(TAKEN)
     }
 
+    /// Takes a node out of its list, if it is in one.
+    pub(super) fn remove(&mut self, node: Node) {
+        self.unlink(LISTS + node);
+    }
+
     /// The first node of the list of `tick`; it is in no list then.
     pub(super) fn pop_at(&mut self, tick: i64) -> Option<Node> {
         self.pop(list_of(tick))
