@@ -145,9 +145,6 @@ mod tests {
             assert_eq!(order.to_string().parse(), Ok(order));
         }
         let wrong = "largest".parse::<FlowOrder>().unwrap_err();
-        assert_eq!(
-            wrong,
-            "`largest` is no order of flows; write one of octets, packets, rate, newest, idle"
-        );
+        assert_eq!(wrong, "`largest` is no order of flows; write one of octets, packets, rate, newest, idle");
     }
 }

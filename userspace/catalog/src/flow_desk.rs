@@ -164,7 +164,8 @@ impl FlowDesk {
         let total = |told: &Told| (self.id(tellers, told), [told.flow.octets, told.flow.packets]);
         let totals = flows.iter().map(total).collect();
         self.samples.push_back(Sample { at: as_of, totals });
-        let sampled = |samples: &VecDeque<Sample>| samples.iter().map(|sample| sample.totals.len()).sum::<usize>();
+        let sampled =
+            |samples: &VecDeque<Sample>| samples.iter().map(|sample| sample.totals.len()).sum::<usize>();
         while self.samples.len() > 1 && sampled(&self.samples) > SAMPLED_MAX {
             self.samples.pop_front();
         }
@@ -251,11 +252,7 @@ mod tests {
     use tapline_record::FlowKey;
 
     fn told(src_port: u16, start: i64, octets: u64) -> Told {
-        let key = FlowKey {
-            src_port,
-            carried: PacketColumn::SrcPort.bit() as u32,
-            ..FlowKey::default()
-        };
+        let key = FlowKey { src_port, carried: PacketColumn::SrcPort.bit() as u32, ..FlowKey::default() };
         let flow = ActiveFlow {
             key,
             start: EventTime(start * SECOND_NS),
@@ -283,7 +280,7 @@ mod tests {
         let mut desk = FlowDesk::default();
         let rates = |reading: &Reading| reading.answer(1, FlowOrder::Octets).flows[0].rates;
         let mut last = Rates::default();
-        for second in 100..=110 {
+        for second in 100_i64..=110 {
             let octets = 5_000 + 1_000 * (second.cast_unsigned() - 100);
             let reading = read(&mut desk, second, &[told(1, 0, octets), told(2, second, 700)]);
             last = rates(&reading);

@@ -28,7 +28,11 @@ pub(crate) fn run(node: &NodeArguments, arguments: &FlowsArguments) -> Result<()
         match shape {
             Shape::Json => standing::print_json(&answer)?,
             Shape::Table => {
-                Output::to_stdout_text(&format!("{}{}", if is_terminal { CLEAR } else { "" }, page(&answer)))?;
+                Output::to_stdout_text(&format!(
+                    "{}{}",
+                    if is_terminal { CLEAR } else { "" },
+                    page(&answer)
+                ))?;
             }
         }
         if times == Some(time) {

@@ -37,7 +37,7 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 19] = [
+pub(crate) const ROUTES: &[(&str, Answers)] = &[
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/metrics", || get(expose)),
@@ -62,8 +62,7 @@ pub(crate) const ROUTES: [(&str, Answers); 19] = [
 
 /// All requests that come through a door.
 pub(crate) fn router(catalog: Arc<Catalog>, database: Arc<Database>, door: Door) -> Router {
-    let routes =
-        ROUTES.into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
+    let routes = ROUTES.iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
     let counted = Extension(door.clone());
     routes
         .fallback(unknown)

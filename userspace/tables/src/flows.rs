@@ -34,9 +34,7 @@ fn rows(active: &ActiveFlows) -> Result<RecordBatch> {
     let text = |of: fn(&SeenFlow) -> Option<String>| Cells::Text(each(&flows, of));
     let number = |of: fn(&SeenFlow) -> Option<i64>| Cells::Number(each(&flows, of));
     let real = |of: fn(&SeenFlow) -> Option<f64>| Cells::Real(each(&flows, of));
-    let time = |of: fn(&SeenFlow) -> EventTime| {
-        Cells::Time(flows.iter().map(|flow| flow.map(of)).collect())
-    };
+    let time = |of: fn(&SeenFlow) -> EventTime| Cells::Time(flows.iter().map(|flow| flow.map(of)).collect());
     let rows = flows.len();
     let reason = (!active.complete).then(|| active.reasons.join("; "));
     columns([

@@ -5,7 +5,7 @@
 //! query needs either, an interface is watched for whoever asks: by a query of the node's own, which ends some minutes
 //! after the last question. Folders of captures are not: what is read of them is read once.
 
-use super::{Catalog, Core, ended, lock};
+use super::{Catalog, Core, Terms, ended, lock};
 use crate::active_flows::{ActiveFlows, FlowOrder};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
@@ -92,7 +92,8 @@ impl Catalog {
         definition.name = "active flows".to_owned();
         let allowance = core.allowed(&definition, &planned.query)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
-        let (entry, _) = self.launch(&mut core, definition, planned, (allowance, from), false)?;
+        let (entry, _) =
+            self.launch(&mut core, definition, planned, Terms { allowance, from, is_given: false })?;
         core.flows_asked.query = Some(entry.id);
         core.asked.insert(entry.id, entry);
         core.settle();
@@ -260,9 +261,9 @@ mod tests {
         MeteringInput { name: name.into(), meters, state, sources: vec![] }
     }
 
-    fn metered(seconds: i64, is_full: bool) -> Option<FlowsTold> {
+    fn metered(seconds: i64, is_full: bool) -> FlowsTold {
         let (now, inactive_timeout_ns) = (EventTime(seconds * 1_000_000_000), 15_000_000_000);
-        Some(FlowsTold::Metered { now, since: EventTime(0), inactive_timeout_ns, is_full })
+        FlowsTold::Metered { now, since: EventTime(0), inactive_timeout_ns, is_full }
     }
 
     #[test]
@@ -273,10 +274,10 @@ mod tests {
         );
         let inputs = [table, packets];
         let of_first = |told| reasons(&inputs, &[told, None], &[]);
-        assert!(of_first(metered(15, false)).is_empty());
+        assert!(of_first(Some(metered(15, false))).is_empty());
         let young = "far is metered for 3 s: flows that were silent meanwhile are known after 15 s";
-        assert_eq!(of_first(metered(3, false)), [young]);
-        assert!(of_first(metered(60, true))[0].starts_with("far: as many flows are metered as may be"));
+        assert_eq!(of_first(Some(metered(3, false))), [young]);
+        assert!(of_first(Some(metered(60, true)))[0].starts_with("far: as many flows are metered as may be"));
         assert!(of_first(None)[0].starts_with("no query reads flows of far; add one"));
         assert_eq!(reasons(&inputs, &[None, None], &[0]), ["far does not answer in time"]);
         let gone = [input("eth9", Meters::WhenAsked, SourceState::Absent("it is gone".to_owned()))];

@@ -282,13 +282,7 @@ impl FlowMeter {
     }
 
     /// Begins the next record of a flow that waited for it, or that of another one of its key.
-    fn wake(
-        &mut self,
-        node: Node,
-        entry: &FlowEntry,
-        update: &FlowUpdate,
-        emit: &mut impl FnMut(&FlowRow),
-    ) {
+    fn wake(&mut self, node: Node, entry: &FlowEntry, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
         let goes_on = goes_on(entry, update.first, &self.timeouts);
         if !goes_on || self.flows() >= self.flows_max {
             self.forget(node);
@@ -322,7 +316,11 @@ impl FlowMeter {
     fn end_or_reschedule(&mut self, node: Node, emit: &mut impl FnMut(&FlowRow)) {
         let (entry, now) = (&self.table[node], self.tick << self.tick_bits);
         if entry.is_paused() {
-            return if entry.idle_at(&self.timeouts) <= now { self.forget(node) } else { self.await_next(node) };
+            return if entry.idle_at(&self.timeouts) <= now {
+                self.forget(node)
+            } else {
+                self.await_next(node)
+            };
         }
         if entry.deadline(&self.timeouts) > now {
             return self.schedule(node);

@@ -122,7 +122,11 @@ impl FlowTable {
     }
 
     /// The entries at so many places from one on, and whether there are places behind them.
-    pub(super) fn part(&self, from: usize, places: usize) -> (impl Iterator<Item = (Node, &FlowEntry)>, bool) {
+    pub(super) fn part(
+        &self,
+        from: usize,
+        places: usize,
+    ) -> (impl Iterator<Item = (Node, &FlowEntry)>, bool) {
         let end = from.saturating_add(places).min(self.entries.len());
         let part = self.entries.get(from..end).unwrap_or_default();
         let numbered = (from as Node..).zip(part).filter(|(_, entry)| entry.scheduled != NOWHERE);
