@@ -13,7 +13,7 @@ use std::time::Duration;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
-use tapline_sinks::{Asked, Parcel, Refusal, Sink};
+use tapline_sinks::{Asked, Parcel, Refusal, ResultId, Sink};
 use tapline_sources::Clock;
 
 const SECOND: i64 = 1_000_000_000;
@@ -73,8 +73,9 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
         completeness: Some(1.0),
         rows: vec![rows],
     };
-    let asked = Asked { name: "top-talkers".to_owned(), columns, is_stored: true };
-    Parcel { asked: Arc::new(asked), result: Arc::new(result), given: EventTime(start + SECOND) }
+    let asked = Asked { name: "top-talkers".to_owned(), columns, keys: vec![0], is_stored: true };
+    let id = ResultId { sender: 1, number };
+    Parcel { id, asked: Arc::new(asked), result: Arc::new(result), given: EventTime(start + SECOND) }
 }
 
 /// The numbers that a statement answers in its first column.

@@ -7,6 +7,7 @@
 //! Capabilities are those of a thread, and are given to threads that it starts: this comes before there are any.
 
 use crate::node_plan::NodePlan;
+use crate::outlets::SinkPlan;
 use capctl::{Cap, CapSet, CapState, bounding, prctl};
 use std::fs;
 use std::net::SocketAddr;
@@ -94,13 +95,15 @@ impl NodePlan {
             Secret::Sha256(_) => None,
         });
         let lookups = self.lookups.iter().map(|table| table.path.clone());
-        tls.chain(tokens).chain(lookups).chain(self.config.clone()).collect()
+        let sinks = self.sinks.iter().flat_map(SinkPlan::files);
+        tls.chain(tokens).chain(lookups).chain(sinks).chain(self.config.clone()).collect()
     }
 
     /// Folders that are written to.
     fn folders_written(&self) -> Vec<PathBuf> {
         let socket = self.socket.as_deref().and_then(Path::parent).map(Path::to_owned);
-        self.state.iter().chain(&self.folder).cloned().chain(socket).collect()
+        let sinks = self.sinks.iter().flat_map(SinkPlan::folders);
+        self.state.iter().chain(&self.folder).cloned().chain(socket).chain(sinks).collect()
     }
 }
 

@@ -331,15 +331,9 @@ fn said(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::{asked, result};
-    use tapline_operators::Status;
+    use crate::test_results::parcel;
 
     const SECOND: i64 = 1_000_000_000;
-
-    fn parcel(name: &str, second: i64) -> Parcel {
-        let (asked, result) = (asked(name), result(second, Status::Final));
-        Parcel { asked, result, given: EventTime(second * SECOND) }
-    }
 
     fn sink(folder: &Path, format: FileFormat, octets_max: u64) -> FileSink {
         let (folder, rotate_after) = (folder.to_owned(), Duration::from_secs(60));

@@ -1,6 +1,6 @@
 //! Results for tests.
 
-use crate::outlet::Asked;
+use crate::outlet::{Asked, Parcel, ResultId};
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use std::sync::Arc;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
@@ -12,7 +12,7 @@ const SQL: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tu
 /// A query of this name, by address and with a count.
 pub(crate) fn asked(name: &str) -> Arc<Asked> {
     let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
-    Arc::new(Asked { name: name.to_owned(), columns, is_stored: true })
+    Arc::new(Asked { name: name.to_owned(), columns, keys: vec![0], is_stored: true })
 }
 
 /// A result of it, for the window of this second: one row, whose count is the second.
@@ -28,4 +28,11 @@ pub(crate) fn result(second: i64, status: Status) -> Arc<WindowResult> {
     let result =
         WindowResult { query: QueryId(0), window, status, completeness: Some(1.0), rows: vec![rows] };
     Arc::new(result)
+}
+
+/// That result on its way, as the one of this number.
+pub(crate) fn parcel(name: &str, second: i64) -> Parcel {
+    let id = ResultId { sender: 1, number: second };
+    let (asked, result) = (asked(name), result(second, Status::Final));
+    Parcel { id, asked, result, given: EventTime(second * 1_000_000_000) }
 }
