@@ -75,7 +75,7 @@ queries = ["by*"]
     }
 }
 
-fn wait(what: &str, is_so: impl Fn() -> bool) {
+pub(super) fn wait(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < MOST, "waited in vain for {what}");
@@ -83,7 +83,7 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn outlet(node: &Node, name: &str) -> Value {
+pub(super) fn outlet(node: &Node, name: &str) -> Value {
     let status = json(&node.ask(&["status", "--format", "json"]));
     let outlets = status["outlets"].as_array().unwrap();
     outlets.iter().find(|outlet| outlet["name"] == name).unwrap().clone()
@@ -108,7 +108,7 @@ fn given(node: &Node) -> Vec<String> {
     rows
 }
 
-fn sorted(mut rows: Vec<String>) -> Vec<String> {
+pub(super) fn sorted(mut rows: Vec<String>) -> Vec<String> {
     rows.sort();
     rows
 }
@@ -128,7 +128,7 @@ fn stored(history: &Path) -> Vec<String> {
 }
 
 /// The Python that has another engine, where `cargo xtask setup` puts it.
-fn python_with(engine: &str) -> Option<PathBuf> {
+pub(super) fn python_with(engine: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().unwrap();
     let python = test.ancestors().nth(3)?.join(engine).join("bin/python");
     python.is_file().then_some(python)

@@ -24,5 +24,6 @@ mod psql;
 mod restart;
 mod security;
 mod sender;
+mod sinks;
 mod state;
 mod times;
