@@ -18,6 +18,7 @@ mod lookups;
 mod metrics;
 mod node;
 mod overload;
+mod page;
 mod preview;
 mod prometheus;
 mod psql;

@@ -138,6 +138,14 @@ struct Core {
     kept: Option<Kept>,
 }
 
+/// How a query is run.
+struct Terms {
+    allowance: Allowance,
+    from: Beginning,
+    /// Whether outlets get what it answers.
+    is_given: bool,
+}
+
 /// A query of the catalog.
 struct Entry {
     definition: Definition,
@@ -379,30 +387,30 @@ impl Catalog {
         let allowance = core.allowed(&definition, &planned.query)?;
         // What is held of an earlier run is taken by who runs.
         let from = core.beginning(&definition, &planned.query, self.clock.now(), self.log.as_ref());
-        let (entry, explained) = self.launch(core, definition, planned, (allowance, from), true)?;
+        let (entry, explained) =
+            self.launch(core, definition, planned, Terms { allowance, from, is_given: true })?;
         let id = entry.id;
         core.queries.insert(entry.definition.name.clone(), entry);
         core.settle();
         Ok((id, explained))
     }
 
-    /// Gives a query to the engine, and what it answers to outlets if it is to be given; whoever holds the catalog puts it
-    /// where it belongs.
+    /// Gives a query to the engine; whoever holds the catalog puts it where it belongs.
     fn launch(
         &self,
         core: &mut Core,
         definition: Definition,
         planned: Planned,
-        (allowance, from): (Allowance, Beginning),
-        is_given: bool,
+        terms: Terms,
     ) -> Result<(Entry, Explained), CatalogError> {
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let query = Arc::new(planned.query.clone());
         let columns = explained.columns.clone();
-        let asked = is_given.then(|| definition.asked(&query, columns.clone()));
+        let asked = terms.is_given.then(|| definition.asked(&query, columns.clone()));
         let results = Arc::new(Results::new(columns, asked));
         let subscriber = core.subscriber.clone();
+        let Terms { allowance, from, .. } = terms;
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
         let new = NewQuery { name: &definition.name, query: planned.query, limits, from };

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tapline_catalog::{Level, Log};
 use tapline_history::{History, HistoryOptions};
 use tapline_sinks::{
-    Asked, Outlet, OutletOptions, ProofFiles, QueueLimits, Sink, Spool, SpoolOptions, Turn, is_named,
+    Asked, Outlet, OutletOptions, ProofFiles, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted,
+    is_named,
 };
 use tapline_sources::SystemClock;
 
@@ -92,11 +93,11 @@ fn sink_of(table: &SinkTable, state: Option<&Path>) -> Result<SinkPlan, String> 
 }
 
 /// Starts everything that takes results.
-pub(crate) fn open(plan: &NodePlan, log: &Log) -> Result<Vec<Outlet>, Failure> {
+pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
-    if let Some(options) = &plan.history {
+    if let Some(history) = history {
         let told = said("history", log);
-        let sink = History::new(options.clone()).sink(Arc::new(SystemClock), told);
+        let sink = history.sink(Arc::new(SystemClock), told);
         outlets.push(start("history", "parquet", sink, Box::new(|asked: &Asked| asked.is_stored), log)?);
     }
     for SinkPlan { name, queries, destination, spool, .. } in plan.sinks.clone() {
@@ -115,7 +116,7 @@ fn start(
     name: &str,
     kind: &'static str,
     sink: Box<dyn Sink>,
-    wanted: Box<dyn Fn(&Asked) -> bool + Send + Sync>,
+    wanted: Wanted,
     log: &Log,
 ) -> Result<Outlet, Failure> {
     let options = OutletOptions {
@@ -130,9 +131,9 @@ fn start(
 }
 
 /// Tells what happens to an outlet under its name.
-fn said(name: &str, log: &Log) -> Box<dyn Fn(Turn, &str) + Send + Sync> {
+fn said(name: &str, log: &Log) -> Told {
     let (name, log) = (name.to_owned(), Arc::clone(log));
-    Box::new(move |turn, what| {
+    Arc::new(move |turn, what| {
         let level = if turn == Turn::Worse { Level::Error } else { Level::Info };
         log.say(level, &format!("{name}: {what}"));
     })
@@ -141,6 +142,7 @@ fn said(name: &str, log: &Log) -> Box<dyn Fn(Turn, &str) + Send + Sync> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_is_said_of_history_is_checked() {
@@ -151,7 +153,10 @@ mod tests {
         };
         assert_eq!(history_of(&HistoryTable::default(), None), Ok(None));
         let options = history_of(&table(Some("/a"), "30d"), Some(Path::new("/b"))).unwrap().unwrap();
-        assert_eq!((options.folder.as_path(), options.keep), (Path::new("/b"), Some(30 * DAY)));
+        assert_eq!(
+            (options.folder.as_path(), options.keep),
+            (Path::new("/b"), Some(Duration::from_secs(30 * 24 * 3600)))
+        );
         let wrong = |table: &HistoryTable| history_of(table, None).unwrap_err();
         assert!(wrong(&table(None, "30d")).starts_with("[history]: it needs a folder"));
         for keep in ["soon", "0d", "-1d", "99999999999d"] {

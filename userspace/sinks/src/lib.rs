@@ -23,11 +23,11 @@ mod test_results;
 pub use clickhouse::{ClickHouseOptions, ClickHouseSink};
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};
-pub use json::{lines, window, with_own_names};
+pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;
 pub use outlet::{
     Asked, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, ResultId, Sink,
-    Turn,
+    Told, Turn, Wanted,
 };
 pub use plain::plain;
 pub use postgresql::{PostgresqlOptions, PostgresqlSink};

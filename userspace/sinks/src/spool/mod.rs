@@ -12,7 +12,7 @@ mod backlog;
 mod folder;
 mod record;
 
-use crate::outlet::{Parcel, RETRY_FIRST, RETRY_MAX, Refusal, Sink, Turn};
+use crate::outlet::{Parcel, RETRY_FIRST, RETRY_MAX, Refusal, Sink, Told, Turn};
 use backlog::{Backlog, Batch, Step};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +40,7 @@ pub struct SpoolOptions {
 /// A sink that takes whatever comes, and gives it to another one as soon as that takes it.
 pub struct Spool {
     options: SpoolOptions,
-    told: Arc<dyn Fn(Turn, &str) + Send + Sync>,
+    told: Told,
     /// Until the folder could be opened.
     sink: Option<Box<dyn Sink>>,
     backlog: Option<Arc<Backlog>>,
@@ -50,12 +50,8 @@ pub struct Spool {
 impl Spool {
     /// Puts a folder before a sink; it is opened as soon as that can be.
     #[must_use]
-    pub fn new(
-        options: SpoolOptions,
-        sink: Box<dyn Sink>,
-        told: Box<dyn Fn(Turn, &str) + Send + Sync>,
-    ) -> Self {
-        Self { options, told: Arc::from(told), sink: Some(sink), backlog: None, thread: None }
+    pub fn new(options: SpoolOptions, sink: Box<dyn Sink>, told: Told) -> Self {
+        Self { options, told, sink: Some(sink), backlog: None, thread: None }
     }
 
     /// The folder, and what sends from it, as soon as it could be opened.
@@ -130,7 +126,7 @@ impl Drop for Spool {
 struct Sender {
     backlog: Arc<Backlog>,
     sink: Box<dyn Sink>,
-    told: Arc<dyn Fn(Turn, &str) + Send + Sync>,
+    told: Told,
 }
 
 impl Sender {

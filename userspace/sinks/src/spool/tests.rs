@@ -63,7 +63,7 @@ impl Sink for Notes {
 
 fn spool(folder: &Path, octets_max: u64, notes: &Notes) -> Spool {
     let options = SpoolOptions { folder: folder.to_owned(), octets_max };
-    Spool::new(options, Box::new(notes.clone()), Box::new(|_, _| {}))
+    Spool::new(options, Box::new(notes.clone()), Arc::new(|_, _| {}))
 }
 
 fn wait(what: &str, is_so: impl Fn() -> bool) {
