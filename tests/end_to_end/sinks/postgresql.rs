@@ -199,7 +199,7 @@ fn columns_are_added_and_one_of_another_type_is_named_with_the_mend() {
         &node,
         "ALTER TABLE \"traffic\".\"other\" ALTER COLUMN \"records\" TYPE bigint mends it",
     );
-    server.sql("ALTER TABLE traffic.other ALTER COLUMN records TYPE bigint USING NULL");
+    server.sql("ALTER TABLE traffic.other ALTER COLUMN records TYPE bigint USING NULL::bigint");
     wait_for_all(&node);
     assert_eq!(server.rows("traffic.other"), given(&node, "other"));
     assert_eq!(node.stop().code, Some(0));

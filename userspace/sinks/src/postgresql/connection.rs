@@ -12,7 +12,6 @@ use crate::proof::ProofFiles;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use tokio::task::JoinHandle;

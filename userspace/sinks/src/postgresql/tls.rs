@@ -1,6 +1,5 @@
 //! TLS to a PostgreSQL server, by rustls.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
