@@ -81,7 +81,7 @@ queries = ["by*"]
     }
 }
 
-fn wait(what: &str, is_so: impl Fn() -> bool) {
+pub(super) fn wait(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < MOST, "waited in vain for {what}");
@@ -89,7 +89,7 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn outlet(node: &Node, name: &str) -> Value {
+pub(super) fn outlet(node: &Node, name: &str) -> Value {
     let status = json_of(&node.ask(&["status", "--format", "json"]));
     let outlets = status["outlets"].as_array().unwrap();
     outlets.iter().find(|outlet| outlet["name"] == name).unwrap().clone()
@@ -114,7 +114,7 @@ fn given(node: &Node) -> Vec<String> {
     rows
 }
 
-fn sorted(mut rows: Vec<String>) -> Vec<String> {
+pub(super) fn sorted(mut rows: Vec<String>) -> Vec<String> {
     rows.sort();
     rows
 }
@@ -152,7 +152,7 @@ fn tabled(node: &Node) -> Vec<String> {
 }
 
 /// The Python that has another engine, where `cargo xtask setup` puts it.
-fn python_with(engine: &str) -> Option<PathBuf> {
+pub(super) fn python_with(engine: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().unwrap();
     let python = test.ancestors().nth(3)?.join(engine).join("bin/python");
     python.is_file().then_some(python)

@@ -26,5 +26,6 @@ mod psql_strangers;
 mod restart;
 mod security;
 mod sender;
+mod sinks;
 mod state;
 mod times;

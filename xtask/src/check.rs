@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{ebpf, process, style, test, tidy};
+use crate::setup::{self, Purpose};
+use crate::{ebpf, process, style, test, tidy, workspace};
 
 /// Run all that must pass.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,8 @@ pub(crate) struct Arguments {
 type Step<'a> = (&'static str, &'a dyn Fn() -> Result<()>);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // What is compiled from here on takes some of that.
+    setup::try_for(Purpose::Test);
     let ebpf = || {
         ebpf::prepare();
         Ok(())
@@ -70,11 +73,13 @@ fn deny() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    let arguments = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    process::run(process::cargo().args(arguments))
+    let mut command = process::cargo();
+    command.args(["clippy", "--release", "--workspace", "--all-targets"]).args(workspace::WITH_KAFKA);
+    process::run(command.args(["--", "-D", "warnings"]))
 }
 
 fn doc() -> Result<()> {
-    let arguments = ["doc", "--release", "--workspace", "--no-deps"];
-    process::run(process::cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+    let mut command = process::cargo();
+    command.args(["doc", "--release", "--workspace", "--no-deps"]).args(workspace::WITH_KAFKA);
+    process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }

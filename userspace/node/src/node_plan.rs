@@ -141,7 +141,7 @@ impl NodePlan {
         plan.folder.clone_from(&config.queries.folder);
         plan.lookups = config.tables().map_err(said)?;
         plan.history = outlets::history_of(&config.history, arguments.history.as_deref()).map_err(said)?;
-        plan.sinks = outlets::sinks_of(&config.sinks).map_err(said)?;
+        plan.sinks = outlets::sinks_of(&config.sinks, plan.state.as_deref()).map_err(said)?;
         for (number, source) in (1..).zip(&config.sources) {
             let reading = ReadingArguments::of(source)
                 .map_err(|wrong| said(format!("[[source]] {number}: {wrong}")))?;

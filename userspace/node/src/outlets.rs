@@ -1,27 +1,21 @@
 //! Where the results of a node go: its history and its sinks, as a file of it says.
 
 use crate::config::{HistoryTable, SinkTable};
+use crate::destination::{self, Destination, parse_age};
 use crate::failure::Failure;
 use crate::node_plan::NodePlan;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use tapline_catalog::{Level, Log, nearest, parse_duration};
+use tapline_catalog::{Level, Log};
 use tapline_history::{History, HistoryOptions};
 use tapline_sinks::{
-    FileFormat, FileOptions, FileSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted,
+    Origin, Outlet, OutletOptions, ProofFiles, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted,
     is_named,
 };
 use tapline_sources::SystemClock;
 
-/// A file of a sink, where nothing is said of it.
-const ROTATE_OCTETS: u64 = 64 << 20;
-const ROTATE_AFTER: Duration = Duration::from_secs(3600);
-
 /// What the outlet of stored results is called.
 const HISTORY: &str = "history";
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who takes the results of which queries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +23,23 @@ pub(crate) struct SinkPlan {
     name: String,
     /// Patterns of their names.
     queries: Vec<String>,
-    files: FileOptions,
+    destination: Destination,
+    proof: ProofFiles,
+    /// Where results wait for a server.
+    spool: Option<SpoolOptions>,
 }
 
 impl SinkPlan {
-    /// The folder that it writes to.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.files.folder
+    /// Folders that are written into.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let spool = self.spool.as_ref().map(|spool| spool.folder.clone());
+        self.destination.folder().map(Path::to_path_buf).into_iter().chain(spool)
+    }
+
+    /// Files that are read, also while the node runs.
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let ProofFiles { password, ca } = self.proof.clone();
+        password.into_iter().chain(ca)
     }
 }
 
@@ -61,45 +65,35 @@ pub(crate) fn history_of(
     Ok(Some(options))
 }
 
-/// What a file says of sinks.
-pub(crate) fn sinks_of(tables: &[SinkTable]) -> Result<Vec<SinkPlan>, String> {
+/// What a file says of sinks; results for servers wait in the state folder.
+pub(crate) fn sinks_of(tables: &[SinkTable], state: Option<&Path>) -> Result<Vec<SinkPlan>, String> {
     let sink = |(number, table): (u32, &SinkTable)| {
-        sink_of(table).map_err(|wrong| format!("[[sink]] {number}: {wrong}"))
+        sink_of(table, state).map_err(|wrong| format!("[[sink]] {number}: {wrong}"))
     };
     let plans: Vec<SinkPlan> = (1..).zip(tables).map(sink).collect::<Result<_, _>>()?;
+    let mut folders: Vec<PathBuf> = vec![];
     for (place, plan) in plans.iter().enumerate() {
         if plans.iter().take(place).any(|before| before.name == plan.name) {
             return Err(format!("two sinks are called {}; give each a name of its own", plan.name));
         }
-        if plans.iter().take(place).any(|before| before.files.folder == plan.files.folder) {
-            let folder = plan.files.folder.display();
-            return Err(format!("two sinks write into {folder}; give each a folder of its own"));
+        for folder in plan.folders() {
+            if folders.contains(&folder) {
+                let folder = folder.display();
+                return Err(format!("two sinks write into {folder}; give each a folder of its own"));
+            }
+            folders.push(folder);
         }
     }
     Ok(plans)
 }
 
-fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
-    match table.kind.as_deref() {
-        Some("file") => {}
-        Some(kind) => return Err(format!("there is no kind `{kind}`; write file")),
-        None => return Err("it needs a kind: kind = \"file\"".to_owned()),
-    }
-    let (Some(name), Some(folder)) = (table.name.clone(), table.folder.clone()) else {
-        return Err(
-            "it needs a name and a folder: name = \"lines\" and folder = \"/var/log/tapline\"".to_owned()
-        );
-    };
+fn sink_of(table: &SinkTable, state: Option<&Path>) -> Result<SinkPlan, String> {
+    let destination = Destination::of(table)?;
+    let name = table.name.clone().ok_or("it needs a name: name = \"lines\"")?;
     check_name(&name)?;
-    let time = table.rotate_after.as_deref().map(parse_age).transpose();
-    let files = FileOptions {
-        folder,
-        format: format_of(table.format.as_deref().unwrap_or("json"))?,
-        octets_max: table.rotate_octets.unwrap_or(ROTATE_OCTETS),
-        rotate_after: time.map_err(|wrong| format!("rotate_after: {wrong}"))?.unwrap_or(ROTATE_AFTER),
-    };
+    let spool = destination::spool(table, &name, state)?;
     let queries = table.queries.clone().unwrap_or_else(|| vec!["*".to_owned()]);
-    Ok(SinkPlan { name, queries, files })
+    Ok(SinkPlan { name, queries, destination, proof: destination::proof(table), spool })
 }
 
 /// Refuses what cannot be told from other words, or from the name of stored results.
@@ -112,28 +106,6 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-fn format_of(text: &str) -> Result<FileFormat, String> {
-    match text {
-        "json" => Ok(FileFormat::Json),
-        "csv" => Ok(FileFormat::Csv),
-        "parquet" => Ok(FileFormat::Parquet),
-        other => Err(match nearest(other, ["json", "csv", "parquet"].into_iter()) {
-            Some(nearest) => format!("there is no format `{other}`; did you mean `{nearest}`?"),
-            None => format!("there is no format `{other}`; write json, csv or parquet"),
-        }),
-    }
-}
-
-/// A time that may have days.
-fn parse_age(text: &str) -> Result<Duration, String> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
-    let time = days.map_or_else(|| parse_duration(text), |days| Ok(DAY.saturating_mul(days)));
-    match time {
-        Ok(time) if time > Duration::ZERO => Ok(time),
-        _ => Err("write a number with s, m, h or d, such as 30d".to_owned()),
-    }
-}
-
 /// Starts everything that takes results.
 pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
@@ -143,10 +115,14 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
         let wanted = Box::new(|origin: &Origin| origin.is_stored);
         outlets.push(start(HISTORY, "parquet", sink, wanted, log)?);
     }
-    for SinkPlan { name, queries, files } in plan.sinks.clone() {
-        let sink = Box::new(FileSink::new(files));
+    for SinkPlan { name, queries, destination, spool, .. } in plan.sinks.clone() {
+        let sink = destination.sink().map_err(|why| Failure::Run(format!("[[sink]] {name}: {why}")))?;
+        let sink: Box<dyn Sink> = match spool {
+            Some(options) => Box::new(Spool::new(options, sink, said(&name, log))),
+            None => sink,
+        };
         let wanted = Box::new(move |origin: &Origin| is_named(&queries, &origin.name));
-        outlets.push(start(&name, "file", sink, wanted, log)?);
+        outlets.push(start(&name, destination.kind(), sink, wanted, log)?);
     }
     Ok(outlets)
 }
@@ -181,6 +157,7 @@ fn said(name: &str, log: &Log) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_is_said_of_history_is_checked() {
@@ -191,7 +168,10 @@ mod tests {
         };
         assert_eq!(history_of(&HistoryTable::default(), None), Ok(None));
         let options = history_of(&table(Some("/a"), "30d"), Some(Path::new("/b"))).unwrap().unwrap();
-        assert_eq!((options.folder.as_path(), options.keep), (Path::new("/b"), Some(30 * DAY)));
+        assert_eq!(
+            (options.folder.as_path(), options.keep),
+            (Path::new("/b"), Some(Duration::from_secs(30 * 24 * 3600)))
+        );
         let wrong = |table: &HistoryTable| history_of(table, None).unwrap_err();
         assert!(wrong(&table(None, "30d")).starts_with("[history]: it needs a folder"));
         for keep in ["soon", "0d", "-1d", "99999999999d"] {
@@ -211,19 +191,17 @@ mod tests {
             folder: Some(folder.into()),
             ..SinkTable::default()
         };
-        let plans = sinks_of(&[table("a", "/a"), table("b", "/b")]).unwrap();
-        assert_eq!(
-            (plans[0].queries.as_slice(), plans[1].files.format),
-            (&["*".to_owned()][..], FileFormat::Json)
-        );
-        let wrong = |tables: &[SinkTable]| sinks_of(tables).unwrap_err();
+        let plans = sinks_of(&[table("a", "/a"), table("b", "/b")], None).unwrap();
+        assert_eq!(plans[0].queries, ["*"]);
+        assert_eq!(plans[1].folders().collect::<Vec<_>>(), [PathBuf::from("/b")]);
+        let wrong = |tables: &[SinkTable]| sinks_of(tables, Some(Path::new("/state"))).unwrap_err();
         assert_eq!(
             wrong(&[SinkTable { format: Some("cvs".to_owned()), ..table("a", "/a") }]),
             "[[sink]] 1: there is no format `cvs`; did you mean `csv`?"
         );
         assert_eq!(
-            wrong(&[SinkTable { kind: Some("kafka".to_owned()), ..table("a", "/a") }]),
-            "[[sink]] 1: there is no kind `kafka`; write file"
+            wrong(&[SinkTable { kind: Some("postgresql".to_owned()), ..table("a", "/a") }]),
+            "[[sink]] 1: folder is for file; leave it out"
         );
         for name in ["", "two words", "a\0b", "history"] {
             assert!(wrong(&[table(name, "/a")]).starts_with("[[sink]] 1: name: "), "{name:?}");
@@ -231,5 +209,14 @@ mod tests {
         assert!(wrong(&[SinkTable::default()]).starts_with("[[sink]] 1: it needs a kind"));
         assert!(wrong(&[table("a", "/a"), table("a", "/b")]).starts_with("two sinks are called a"));
         assert!(wrong(&[table("a", "/a"), table("b", "/a")]).starts_with("two sinks write into /a"));
+        let server = |name: &str, spool: Option<&str>| SinkTable {
+            name: Some(name.to_owned()),
+            kind: Some("postgresql".to_owned()),
+            url: Some("postgresql://a@b/c".to_owned()),
+            spool: spool.map(Into::into),
+            ..SinkTable::default()
+        };
+        let both = wrong(&[server("a", None), server("b", Some("/state/spool/a"))]);
+        assert!(both.starts_with("two sinks write into /state/spool/a"), "{both}");
     }
 }

@@ -99,16 +99,16 @@ impl NodePlan {
             Secret::Sha256(_) => None,
         });
         let lookups = self.lookups.iter().map(|table| table.path.clone());
-        tls.chain(password).chain(tokens).chain(lookups).chain(self.config.clone()).collect()
+        let sinks = self.sinks.iter().flat_map(SinkPlan::files);
+        tls.chain(password).chain(tokens).chain(lookups).chain(sinks).chain(self.config.clone()).collect()
     }
 
     /// Folders that are written to.
     fn folders_written(&self) -> Vec<PathBuf> {
-        let socket = self.socket.as_deref().and_then(Path::parent);
-        let history = self.history.as_ref().map(|history| history.folder.as_path());
-        let sinks = self.sinks.iter().map(SinkPlan::folder);
-        let own = [&self.state, &self.folder].into_iter().flatten().map(PathBuf::as_path);
-        own.chain(socket).chain(history).chain(sinks).map(Path::to_owned).collect()
+        let socket = self.socket.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let history = self.history.as_ref().map(|history| history.folder.clone());
+        let sinks = self.sinks.iter().flat_map(SinkPlan::folders);
+        self.state.iter().chain(&self.folder).cloned().chain(socket).chain(history).chain(sinks).collect()
     }
 }
 

@@ -49,6 +49,13 @@ impl Status {
             Self::Folded => "folded",
         }
     }
+
+    /// The one that is written so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Final, Self::Partial, Self::Early, Self::Folded];
+        all.into_iter().find(|status| status.name() == name)
+    }
 }
 
 /// What a query answers for one window; of a query without windows, some or all of its rows.
@@ -79,8 +86,13 @@ impl ResultColumns {
     /// Those of `query`.
     #[must_use]
     pub fn of(query: &ContinuousQuery, is_live: bool) -> Self {
-        let mut fields: Vec<Arc<Field>> = rows_schema(query).fields().iter().cloned().collect();
-        let is_windowed = query.window.is_some();
+        Self::around(&rows_schema(query), query.window.is_some(), is_live)
+    }
+
+    /// Those of a query of which only the SELECT list is known.
+    #[must_use]
+    pub fn around(rows: &Schema, is_windowed: bool, is_live: bool) -> Self {
+        let mut fields: Vec<Arc<Field>> = rows.fields().iter().cloned().collect();
         if is_windowed {
             let instant = DataType::Timestamp(TimeUnit::Nanosecond, Some(TIME_ZONE.into()));
             fields.insert(0, Arc::new(Field::new(WINDOW_START, instant.clone(), false)));
@@ -97,6 +109,26 @@ impl ResultColumns {
     #[must_use]
     pub const fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Whether a window stands before the SELECT list, and the status behind it.
+    #[must_use]
+    pub const fn is_windowed(&self) -> bool {
+        self.is_windowed
+    }
+
+    /// Whether results say how much of their windows arrived.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// The fields of the SELECT list.
+    #[must_use]
+    pub fn rows(&self) -> &[Arc<Field>] {
+        let fields = self.schema.fields();
+        let (before, behind) = if self.is_windowed { (2, 1 + usize::from(self.is_live)) } else { (0, 0) };
+        fields.get(before..fields.len() - behind).unwrap_or_default()
     }
 
     /// A result in these columns.
@@ -192,6 +224,24 @@ mod tests {
             "| 1970-01-01T00:00:00Z | 1970-01-01T00:00:01Z | | partial |",
         ];
         assert_eq!(shown(SQL, false, window, None), expected);
+    }
+
+    #[test]
+    fn columns_are_made_around_a_select_list() {
+        for (sql, is_live) in [
+            ("SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')", true),
+            ("SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')", false),
+            ("SELECT src_ip, octets FROM packets", true),
+        ] {
+            let query = Planner::new().plan(sql).unwrap();
+            let columns = ResultColumns::of(&query, is_live);
+            let rows = Schema::new(columns.rows().to_vec());
+            assert_eq!(rows, *rows_schema(&query), "{sql}");
+            let again = ResultColumns::around(&rows, columns.is_windowed(), columns.is_live());
+            assert_eq!(again.schema(), columns.schema(), "{sql}");
+        }
+        assert_eq!(Status::named("folded"), Some(Status::Folded));
+        assert_eq!(Status::named("else"), None);
     }
 
     #[test]

@@ -381,17 +381,12 @@ fn said(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::{origin, origin_of, result};
+    use crate::test_results::{origin_of, parcel, result};
     use datafusion::arrow::array::{ArrayRef, Int64Array, UInt64Array};
     use std::sync::Arc;
     use tapline_operators::{Status, WindowResult};
 
     const SECOND: i64 = 1_000_000_000;
-
-    fn parcel(name: &str, second: i64) -> Parcel {
-        let (origin, result) = (origin(name), result(second, Status::Final));
-        Parcel { origin, result, given: EventTime(second * SECOND) }
-    }
 
     fn sink(folder: &Path, format: FileFormat, octets_max: u64) -> FileSink {
         let (folder, rotate_after) = (folder.to_owned(), Duration::from_secs(60));
@@ -478,7 +473,7 @@ mod tests {
         });
         let whole = WindowResult::clone(&result(0, Status::Final));
         let result = Arc::new(WindowResult { rows: rows.into(), ..whole });
-        sink.take(&Parcel { origin, result, given: EventTime(0) }).unwrap();
+        sink.take(&Parcel { origin, result, ..parcel("a", 0) }).unwrap();
         assert_eq!((sink.finish(EventTime(SECOND)), sink.lost()), (Ok(()), BTreeMap::new()));
         assert_eq!(names(folder.path()).len(), 1);
     }

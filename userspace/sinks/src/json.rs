@@ -3,7 +3,7 @@
 use crate::printable::{printable, time_text};
 use arrow_json::WriterBuilder;
 use arrow_json::writer::{JsonArray, LineDelimited};
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{Array as _, ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::error::ArrowError;
 use std::fmt::Write as _;
@@ -56,6 +56,17 @@ pub fn lines(batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
     Ok(writer.into_inner())
 }
 
+/// Values of a column as JSON, each in a line of its own; NULL stays NULL.
+pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+    // A name that is known can be taken off again.
+    const BEFORE: &str = "{\"v\":";
+    let schema = Schema::new(vec![Field::new("v", array.data_type().clone(), true)]);
+    let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(array)])?;
+    let lines = String::from_utf8(lines(&[batch])?).unwrap_or_default();
+    let values = lines.lines().map(|line| line.strip_prefix(BEFORE)?.strip_suffix('}'));
+    Ok(values.enumerate().map(|(row, value)| value.filter(|_| array.is_valid(row))).collect())
+}
+
 /// A result as an object: `window_start` and `window_end`, `status`, `completeness`, and `rows` with the SELECT list;
 /// without a window these two are `null`.
 ///
@@ -79,7 +90,7 @@ fn quoted(time: EventTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array};
+    use datafusion::arrow::array::{FixedSizeBinaryArray, Int64Array};
     use datafusion::arrow::datatypes::DataType;
     use tapline_operators::{QueryId, Span, Status};
 

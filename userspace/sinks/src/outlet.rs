@@ -8,6 +8,7 @@
 
 use datafusion::arrow::array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,10 +21,13 @@ use tapline_sources::Clock;
 /// Between two looks of a sink at what is due.
 const TEND_EVERY: Duration = Duration::from_millis(250);
 /// How long a sink that cannot go on is left alone, at first and at most.
-const RETRY_FIRST: Duration = Duration::from_millis(500);
-const RETRY_MAX: Duration = Duration::from_secs(30);
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(500);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long a sink may take for what waits when the node ends.
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
+/// Results that a sink is given at once, and octets of their rows; one is always given.
+const BATCH_RESULTS_MAX: usize = 1024;
+const BATCH_OCTETS_MAX: usize = 16 << 20;
 /// Between two times that somebody is told of lost results.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -34,13 +38,26 @@ pub struct Origin {
     pub name: String,
     /// The columns of its results.
     pub columns: ResultColumns,
+    /// Which columns of the SELECT list tell groups apart, by their places in it.
+    pub keys: Vec<usize>,
     /// Whether history keeps them.
     pub is_stored: bool,
+}
+
+/// Which result of all it is; none other has the same, here or elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResultId {
+    /// Who gives it: an outlet has another number at each start, and none is negative.
+    pub sender: i64,
+    /// Which of the outlet's results it is, counted from 1 in the order in which they are given.
+    pub number: i64,
 }
 
 /// A result on its way.
 #[derive(Clone, Debug)]
 pub struct Parcel {
+    /// Which one it is, by which whoever gets it twice knows it again.
+    pub id: ResultId,
     /// Whose it is.
     pub origin: Arc<Origin>,
     /// What was answered; never early.
@@ -68,6 +85,17 @@ pub trait Sink: Send {
     /// A sentence that names what is wrong; the result was not taken, no part of it.
     fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal>;
 
+    /// Takes several results in their order, or the first ones of them; gives how many it took, and where something is
+    /// wrong with the next one, what.
+    fn take_all(&mut self, parcels: &[Parcel]) -> (usize, Result<(), Refusal>) {
+        for (taken, parcel) in parcels.iter().enumerate() {
+            if let Err(refusal) = self.take(parcel) {
+                return (taken, Err(refusal));
+            }
+        }
+        (parcels.len(), Ok(()))
+    }
+
     /// Does what is due by now; called several times a second.
     ///
     /// # Errors
@@ -79,6 +107,11 @@ pub trait Sink: Send {
 
     /// Results that were taken and lost since this was asked before, by query.
     fn lost(&mut self) -> BTreeMap<String, u64>;
+
+    /// What is wrong with whoever gets the results in the end, although they are taken and wait in a safe place.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 
     /// Makes safe what it holds, at its end; what is held still is lost.
     ///
@@ -165,6 +198,7 @@ pub struct Outlet {
     kind: &'static str,
     wanted: Wanted,
     limits: QueueLimits,
+    sender: i64,
     shared: Arc<Shared>,
 }
 
@@ -179,7 +213,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
-    parcels: VecDeque<Parcel>,
+    /// With the octets of their rows.
+    parcels: VecDeque<(Parcel, usize)>,
     octets: usize,
     /// Results that the sink holds.
     held: u64,
@@ -192,7 +227,7 @@ struct Inner {
 
 /// What a sink is to do next.
 enum Next {
-    Take(Parcel),
+    Take(Vec<Parcel>),
     Tend,
     End,
 }
@@ -208,7 +243,9 @@ impl Outlet {
         let shared = Arc::new(Shared { inner, news, is_done, clock });
         let worker = Worker { shared: Arc::clone(&shared), sink, told, telling: Telling::default() };
         thread::Builder::new().name(format!("out {name}")).spawn(move || worker.run())?;
-        Ok(Self { name, kind, wanted, limits, shared })
+        // What hashes begin with is random; a sign would be in the way of databases.
+        let sender = i64::try_from(RandomState::new().build_hasher().finish() >> 1).unwrap_or_default();
+        Ok(Self { name, kind, wanted, limits, sender, shared })
     }
 
     /// Takes a result, unless it is early or of a query that is not wanted; never waits.
@@ -227,7 +264,10 @@ impl Outlet {
             return;
         }
         inner.octets += octets;
-        inner.parcels.push_back(Parcel { origin: Arc::clone(origin), result: Arc::clone(result), given });
+        let number = i64::try_from(inner.given).unwrap_or(i64::MAX);
+        let id = ResultId { sender: self.sender, number };
+        let (origin, result) = (Arc::clone(origin), Arc::clone(result));
+        inner.parcels.push_back((Parcel { id, origin, result, given }, octets));
         drop(inner);
         self.shared.news.notify_one();
     }
@@ -279,10 +319,10 @@ impl Shared {
         let waits = |inner: &mut Inner| !inner.ends && inner.parcels.is_empty();
         let waited = self.news.wait_timeout_while(inner, TEND_EVERY, waits);
         inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        match inner.parcels.front() {
-            Some(parcel) => Next::Take(parcel.clone()),
-            None if inner.ends => Next::End,
-            None => Next::Tend,
+        match inner.batch() {
+            parcels if !parcels.is_empty() => Next::Take(parcels),
+            _ if inner.ends => Next::End,
+            _ => Next::Tend,
         }
     }
 }
@@ -293,16 +333,28 @@ impl Inner {
     }
 
     fn lose_all(&mut self) {
-        while let Some(parcel) = self.parcels.pop_front() {
+        while let Some((parcel, _)) = self.parcels.pop_front() {
             self.lose(&parcel.origin.name, 1);
         }
         self.octets = 0;
     }
 
-    /// The front of the queue is taken, or lost.
-    fn pop(&mut self) {
-        if let Some(parcel) = self.parcels.pop_front() {
-            self.octets = self.octets.saturating_sub(octets(&parcel.result));
+    /// As much of the front of the queue as is given at once.
+    fn batch(&self) -> Vec<Parcel> {
+        let mut octets_given = 0;
+        let fits = |(place, (_, octets)): &(usize, &(Parcel, usize))| {
+            octets_given += octets;
+            *place == 0 || (*place < BATCH_RESULTS_MAX && octets_given <= BATCH_OCTETS_MAX)
+        };
+        let front = self.parcels.iter().enumerate().take_while(fits);
+        front.map(|(_, (parcel, _))| parcel.clone()).collect()
+    }
+
+    /// So much of the front of the queue is taken, or lost.
+    fn pop(&mut self, results: usize) {
+        for _ in 0..results {
+            let Some((_, octets)) = self.parcels.pop_front() else { return };
+            self.octets = self.octets.saturating_sub(octets);
         }
     }
 }
@@ -351,7 +403,8 @@ impl Worker {
                 outcome = outcome.and(self.sink.tend(self.shared.clock.now()));
                 tended = Instant::now();
             }
-            self.note(outcome.as_ref().err());
+            let wrong = outcome.clone().err().or_else(|| self.sink.trouble());
+            self.note(wrong.as_ref());
             if is_end || (outcome.is_err() && self.shared.lock().ends) {
                 return self.finish();
             }
@@ -363,20 +416,21 @@ impl Worker {
     }
 
     fn take(&mut self, next: Next) -> Result<(), String> {
-        let Next::Take(parcel) = next else { return Ok(()) };
-        let outcome = self.sink.take(&parcel);
+        let Next::Take(parcels) = next else { return Ok(()) };
+        let (taken, outcome) = self.sink.take_all(&parcels);
         let mut inner = self.shared.lock();
-        match outcome {
-            Ok(()) => inner.pop(),
-            Err(Refusal::Never(why)) => {
-                inner.pop();
-                inner.lose(&parcel.origin.name, 1);
+        inner.pop(taken);
+        match (outcome, parcels.get(taken)) {
+            (Err(Refusal::Later(why)), _) => Err(why),
+            (Err(Refusal::Never(why)), Some(Parcel { origin, .. })) => {
+                inner.pop(1);
+                inner.lose(&origin.name, 1);
                 drop(inner);
-                (self.told)(Turn::Worse, &format!("a result of `{}` is lost: {why}", parcel.origin.name));
+                (self.told)(Turn::Worse, &format!("a result of `{}` is lost: {why}", origin.name));
+                Ok(())
             }
-            Err(Refusal::Later(why)) => return Err(why),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Notes how it went, and tells what somebody should hear of.
@@ -440,6 +494,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Notes {
         taken: Arc<Mutex<Vec<String>>>,
+        numbers: Arc<Mutex<Vec<i64>>>,
         is_away: Arc<AtomicBool>,
     }
 
@@ -452,6 +507,7 @@ mod tests {
                 return Err(Refusal::Later("it is away".to_owned()));
             }
             self.taken.lock().unwrap().push(parcel.origin.name.clone());
+            self.numbers.lock().unwrap().push(parcel.id.number);
             Ok(())
         }
 
@@ -503,6 +559,7 @@ mod tests {
         outlet.take(&origin("a"), &result(0, Status::Early));
         outlet.finish();
         assert_eq!(*notes.taken.lock().unwrap(), ["a", "b", "c"]);
+        assert_eq!(*notes.numbers.lock().unwrap(), [1, 2, 4]);
         let status = outlet.status();
         assert_eq!((status.given, status.waiting), (4, 0));
         assert_eq!(status.lost, BTreeMap::from([("never".to_owned(), 1)]));

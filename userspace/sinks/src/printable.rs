@@ -28,6 +28,11 @@ pub fn with_addresses_as_text(batch: &RecordBatch) -> Result<RecordBatch, ArrowE
     map_columns(batch, &|array| with_text(array, Texts::Addresses))
 }
 
+/// Values of a column in the same way; those that are neither stay as they are.
+pub(crate) fn printed(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    with_text(array, Texts::AddressesAndTimes)
+}
+
 /// What becomes text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Texts {

@@ -1,6 +1,6 @@
 //! Results for tests.
 
-use crate::outlet::Origin;
+use crate::outlet::{Origin, Parcel, ResultId};
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use std::sync::Arc;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
@@ -17,7 +17,7 @@ pub(crate) fn origin(name: &str) -> Arc<Origin> {
 /// A query of this name and text.
 pub(crate) fn origin_of(name: &str, sql: &str) -> Arc<Origin> {
     let columns = ResultColumns::of(&Planner::new().plan(sql).unwrap(), true);
-    Arc::new(Origin { name: name.to_owned(), columns, is_stored: true })
+    Arc::new(Origin { name: name.to_owned(), columns, keys: vec![0], is_stored: true })
 }
 
 /// A result of it, for the window of this second: one row, whose count is the second.
@@ -33,4 +33,11 @@ pub(crate) fn result(second: i64, status: Status) -> Arc<WindowResult> {
     let result =
         WindowResult { query: QueryId(0), window, status, completeness: Some(1.0), rows: vec![rows] };
     Arc::new(result)
+}
+
+/// That result on its way, as the one of this number.
+pub(crate) fn parcel(name: &str, second: i64) -> Parcel {
+    let id = ResultId { sender: 1, number: second };
+    let (origin, result) = (origin(name), result(second, Status::Final));
+    Parcel { id, origin, result, given: EventTime(second * 1_000_000_000) }
 }

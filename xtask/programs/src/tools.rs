@@ -11,8 +11,8 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures, of metrics and of stored results, what asks an API all that
-    /// its description allows, and a browser
+    /// `cargo xtask test`: independent readers of captures, of metrics and of stored results, servers that results go to,
+    /// what asks an API all that its description allows, and a browser
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
@@ -49,6 +49,12 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "npm", package: "npm", purposes: &[Purpose::Test] },
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test, Purpose::Bench] },
     Tool { program: "psql", package: "postgresql-client", purposes: &[Purpose::Test] },
+    Tool { program: "pg_ctlcluster", package: "postgresql", purposes: &[Purpose::Test] },
+    Tool {
+        program: "make",
+        package: "make",
+        purposes: &[Purpose::Test, Purpose::Conformance, Purpose::Package],
+    },
     Tool { program: "openssl", package: "openssl", purposes: &[Purpose::Test] },
     Tool { program: "curl", package: "curl", purposes: &[Purpose::Test] },
     Tool { program: "setpriv", package: "util-linux", purposes: &[Purpose::Test] },

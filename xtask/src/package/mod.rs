@@ -70,10 +70,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds the product; its features are those of the whole workspace, as everywhere.
 fn binary(profile: Profile) -> Result<PathBuf> {
     if profile == Profile::Release {
-        return workspace::build_tapline();
+        return workspace::build_whole_tapline();
     }
     let arguments = ["build", "--profile", profile.name(), "--workspace", "--bin", "tapline"];
-    process::run(process::cargo().args(arguments))?;
+    process::run(process::cargo().args(arguments).args(workspace::WITH_KAFKA))?;
     Ok(folders::target()?.join(profile.name()).join("tapline"))
 }
 
@@ -157,7 +157,7 @@ fn documents(tree: &Tree) -> Result<()> {
     tree.copy(&root.join("SECURITY.md"), &format!("{FOLDER}/SECURITY.md"))?;
     let of_product =
         ["tree", "--package", "tapline", "--edges", "normal", "--prefix", "none", "--format", "{p} {l}"];
-    let dependencies = output(process::cargo().args(of_product))?;
+    let dependencies = output(process::cargo().args(of_product).args(workspace::WITH_KAFKA))?;
     tree.write(&format!("{FOLDER}/dependencies"), &texts::dependencies(&dependencies))?;
     Ok(())
 }

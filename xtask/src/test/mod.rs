@@ -35,7 +35,7 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::try_for(Purpose::Test);
     let mut command = cargo_test()?;
-    command.args(["--workspace", "--no-fail-fast"]);
+    command.args(["--workspace", "--no-fail-fast"]).args(workspace::WITH_KAFKA);
     command.args(&arguments.filter);
     run_and_report(&mut command, skips_fail(arguments.no_skips))
 }
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// `cargo test` in the product's profile, with a fresh product and a fresh sender for the tests that drive them.
 pub(crate) fn cargo_test() -> Result<Command> {
     ebpf::prepare();
-    let tapline = workspace::build_tapline()?;
+    let tapline = workspace::build_whole_tapline()?;
     workspace::build_load()?;
     let mut command = process::cargo();
     command.args(["test", "--release"]).env("TAPLINE_BIN", tapline);

@@ -11,14 +11,15 @@ use anyhow::{Context, Result};
 
 use super::Finding;
 use crate::process;
+use crate::workspace::WITH_KAFKA;
 
 /// Packages by name and version, each with its features; more than once when it is built for the machine that
 /// builds with other features.
 type Features<'a> = BTreeSet<(&'a str, &'a str)>;
 
 pub(super) fn check() -> Result<Vec<Finding>> {
-    let product = tree(&["--package", "tapline", "--edges", "normal,build"])?;
-    let workspace = tree(&["--workspace", "--edges", "normal,build,dev"])?;
+    let product = tree(&[&["--package", "tapline", "--edges", "normal,build"], &WITH_KAFKA[..]].concat())?;
+    let workspace = tree(&[&["--workspace", "--edges", "normal,build,dev"], &WITH_KAFKA[..]].concat())?;
     Ok(compare(&features(&product), &features(&workspace)))
 }
 

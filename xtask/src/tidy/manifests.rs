@@ -23,6 +23,7 @@ const MAY_SEE_DATAFUSION: &[&str] = &[
     "userspace/tables",
     "userspace/psql",
     "userspace/history",
+    "userspace/kafka",
     "userspace/node",
     "tests",
     "benches",

@@ -317,9 +317,9 @@ impl FlowMeter {
         let (entry, now) = (&self.table[node], self.tick << self.tick_bits);
         if entry.is_paused() {
             return if entry.idle_at(&self.timeouts) <= now {
-                self.forget(node)
+                self.forget(node);
             } else {
-                self.await_next(node)
+                self.await_next(node);
             };
         }
         if entry.deadline(&self.timeouts) > now {

@@ -1,0 +1,314 @@
+//! Tables of a real PostgreSQL server.
+
+use super::{
+    BY_ADDRESS, Place, SECRET, add, counts, given, outlet, sorted, wait, wait_for_all, wait_for_trouble,
+};
+use harness::ports::free_port;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What rows look like that are compared with those of the API.
+const ROWS: &str = "to_char(window_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS'), host(src_ip), records, \
+    octets, status";
+
+/// A server of our own, in a folder of its own.
+struct Postgres {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Postgres {
+    /// Makes one and starts it; `None` where there is none on this machine.
+    fn start() -> Option<Self> {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+        let programs = versions.map(|version| version.unwrap().path().join("bin"));
+        let Some(programs) = programs.filter(|folder| folder.join("initdb").is_file()).max() else {
+            println!("skipped: no PostgreSQL server is installed (Debian package postgresql)");
+            return None;
+        };
+        let server = Self { programs, folder: tempfile::tempdir().unwrap(), port: free_port() };
+        server.own();
+        let password = server.folder.path().join("password");
+        fs::write(&password, format!("{SECRET}\n")).unwrap();
+        let data = server.data();
+        let made = server
+            .program("initdb")
+            .args(["--pgdata", &data, "--auth", "scram-sha-256", "--username", "tapline", "--no-sync"])
+            .args(["--encoding", "UTF8", "--locale", "C", "--pwfile", password.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server.up();
+        Some(server)
+    }
+
+    /// The folder belongs to a user that may run a server: root may not.
+    fn own(&self) {
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(self.folder.path()).status();
+            assert!(owned.unwrap().success());
+        }
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let program = self.programs.join(name);
+        let mut command = Command::new(if is_root() { Path::new("setpriv") } else { program.as_path() });
+        if is_root() {
+            command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(&program);
+        }
+        command.current_dir("/").stdin(Stdio::null());
+        command
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").to_str().unwrap().to_owned()
+    }
+
+    fn up(&self) {
+        let (port, folder) = (self.port, self.folder.path().display());
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        );
+        let log = format!("{folder}/log");
+        let mut command = self.program("pg_ctl");
+        command.args(["--pgdata", &self.data(), "--wait", "--log", &log, "--options", &options, "start"]);
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.unwrap().success(), "{}", fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// Ends it as a crash does.
+    fn kill(&self) {
+        let mut command = self.program("pg_ctl");
+        command.args(["--pgdata", &self.data(), "--wait", "--mode", "immediate", "stop"]);
+        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+
+    /// What psql prints for a statement.
+    fn sql(&self, statement: &str) -> String {
+        let port = self.port.to_string();
+        let output = Command::new("psql")
+            .args(["--no-psqlrc", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"])
+            .args([
+                "--field-separator",
+                "\t",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port,
+                "--username",
+                "tapline",
+            ])
+            .args(["--dbname", "postgres", "--command", statement])
+            .env("PGPASSWORD", SECRET)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// The rows of a table as the API's are printed.
+    fn rows(&self, table: &str) -> Vec<String> {
+        let rows = self.sql(&format!("SELECT {ROWS} FROM {table}"));
+        sorted(rows.lines().map(str::to_owned).collect())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// What is said of the sink, at this port, with a password in this folder.
+fn sink(folder: &Path, port: u16) -> String {
+    let password = folder.join("password");
+    fs::write(&password, format!("{SECRET}\n")).unwrap();
+    format!(
+        "kind = \"postgresql\"\nurl = \"postgresql://tapline@127.0.0.1:{port}/postgres\"\n\
+         schema = \"traffic\"\npassword_file = \"{}\"",
+        password.display()
+    )
+}
+
+#[test]
+fn results_are_in_their_table_once_over_crashes_of_the_server_and_of_the_node() {
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path(), &sink(folder.path(), server.port));
+    let first = place.start();
+    add(&first, "by_address", BY_ADDRESS);
+    place.load(&first, 100, "by_address");
+    wait_for_all(&first);
+    let rows = given(&first, "by_address");
+    assert!(rows.len() > 5, "{rows:?}");
+    assert_eq!(server.rows("traffic.by_address"), rows);
+    server.kill();
+    place.load(&first, 50, "by_address");
+    wait_for_trouble(&first, "does not answer");
+    let mut rows = given(&first, "by_address");
+    first.kill();
+    // Results wait on the disk, and those of the next start behind them.
+    let second = place.start();
+    wait("the spool", || outlet(&second, "server")["waiting"].as_u64().is_some_and(|waiting| waiting > 0));
+    place.load(&second, 50, "by_address");
+    server.up();
+    wait_for_all(&second);
+    rows.extend(given(&second, "by_address"));
+    assert_eq!(server.rows("traffic.by_address"), sorted(rows));
+    let kinds = "SELECT string_agg(column_name || ' ' || data_type, ', ' ORDER BY ordinal_position) \
+                 FROM information_schema.columns WHERE table_name = 'by_address'";
+    let expected = "window_start timestamp with time zone, window_end timestamp with time zone, src_ip inet, \
+                    records bigint, octets bigint, completeness double precision, status text";
+    assert_eq!(server.sql(kinds), expected);
+    assert_eq!(second.stop().code, Some(0));
+}
+
+#[test]
+fn columns_are_added_and_one_of_another_type_is_named_with_the_mend() {
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path(), &sink(folder.path(), server.port));
+    server.sql("CREATE SCHEMA traffic; CREATE TABLE traffic.other (window_start timestamptz, records inet)");
+    let node = place.start();
+    add(&node, "by_address", BY_ADDRESS);
+    place.load(&node, 20, "by_address");
+    let more = BY_ADDRESS.replace("AS octets", "AS octets, max(dst_port) AS port");
+    assert_eq!(node.ask(&["queries", "replace", "by_address", &more]).code, Some(0));
+    place.load(&node, 20, "by_address");
+    wait_for_all(&node);
+    let ports = server.sql("SELECT count(port) > 0, count(*) > count(port) FROM traffic.by_address");
+    assert_eq!(ports, "t\tt");
+    add(&node, "other", BY_ADDRESS);
+    place.load(&node, 20, "other");
+    wait_for_trouble(&node, "the column `records` of \"traffic\".\"other\" is of type inet");
+    wait_for_trouble(
+        &node,
+        "ALTER TABLE \"traffic\".\"other\" ALTER COLUMN \"records\" TYPE bigint mends it",
+    );
+    server.sql("ALTER TABLE traffic.other ALTER COLUMN records TYPE bigint USING NULL::bigint");
+    wait_for_all(&node);
+    assert_eq!(server.rows("traffic.other"), given(&node, "other"));
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn a_wrong_password_is_told_and_results_come_with_the_right_one() {
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path(), &sink(folder.path(), server.port));
+    fs::write(folder.path().join("password"), "open barley").unwrap();
+    let node = place.start();
+    add(&node, "by_address", BY_ADDRESS);
+    place.load(&node, 20, "by_address");
+    wait_for_trouble(&node, "does not let tapline in: password authentication failed");
+    assert!(!node.told().contains("barley"), "{}", node.told());
+    fs::write(folder.path().join("password"), SECRET).unwrap();
+    wait_for_all(&node);
+    node.wait_for("server: it goes on");
+    assert_eq!(server.rows("traffic.by_address"), given(&node, "by_address"));
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn what_the_bound_leaves_no_room_for_is_counted_and_the_rest_comes_once() {
+    const FINE: &str = "SELECT src_ip, count(*) AS records FROM flows GROUP BY src_ip, tumble('1 ms')";
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let said = format!("{}\nspool_octets_max = 1048576", sink(folder.path(), server.port));
+    let place = Place::new(folder.path(), &said);
+    server.kill();
+    let node = place.start();
+    add(&node, "fine", FINE);
+    place.load(&node, 4000, "fine");
+    wait("results to be lost", || counts(&node).1 > 0);
+    node.wait_for("had no room and are lost");
+    server.up();
+    wait_for_all(&node);
+    let (all, lost) = counts(&node);
+    let windows = server.sql("SELECT count(DISTINCT (window_start, status)), count(*) = count(DISTINCT (window_start, src_ip, status)) FROM traffic.fine");
+    assert_eq!(windows, format!("{}\tt", all - lost), "of {all} results {lost} are lost");
+    assert_eq!(outlet(&node, "lines")["lost"], 0);
+    assert_eq!(node.stop().code, Some(0));
+}
+
+/// Stands between a node and a server, and loses the answer to a COMMIT when it is told to.
+struct Between {
+    port: u16,
+    loses: Arc<AtomicBool>,
+}
+
+impl Between {
+    fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, loses) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&loses);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
+                between(client, server, Arc::clone(&flag));
+            }
+        });
+        Self { port, loses }
+    }
+}
+
+/// Passes octets both ways, until a COMMIT has gone by that loses its answer.
+fn between(client: TcpStream, server: TcpStream, loses: Arc<AtomicBool>) {
+    let [from, to] = [&client, &server].map(|stream| stream.try_clone().unwrap());
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let cut = Arc::clone(&is_cut);
+    let passes = move |octets: &[u8]| {
+        let is_commit = octets.windows(6).any(|window| window == b"COMMIT");
+        if is_commit && loses.swap(false, Ordering::Relaxed) {
+            cut.store(true, Ordering::Relaxed);
+        }
+        true
+    };
+    thread::spawn(move || forward(from, to, &passes));
+    thread::spawn(move || forward(server, client, &|_: &[u8]| !is_cut.load(Ordering::Relaxed)));
+}
+
+/// Passes octets on, until it is told not to.
+fn forward(mut from: TcpStream, mut to: TcpStream, passes: &dyn Fn(&[u8]) -> bool) {
+    let mut octets = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut octets) {
+        if !passes(&octets[..count]) || to.write_all(&octets[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn an_answer_that_is_lost_writes_nothing_twice() {
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let between = Between::start(server.port);
+    let place = Place::new(folder.path(), &sink(folder.path(), between.port));
+    let node = place.start();
+    add(&node, "by_address", BY_ADDRESS);
+    for _ in 0..3 {
+        between.loses.store(true, Ordering::Relaxed);
+        place.load(&node, 20, "by_address");
+        wait("the answer to be lost", || !between.loses.load(Ordering::Relaxed));
+        thread::sleep(Duration::from_millis(200));
+    }
+    wait_for_all(&node);
+    assert_eq!(server.rows("traffic.by_address"), given(&node, "by_address"));
+    assert_eq!(node.stop().code, Some(0));
+}
