@@ -2,6 +2,7 @@
 
 pub(crate) mod asked;
 mod edit;
+mod known;
 pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
@@ -136,6 +137,8 @@ struct Core {
     folder: Option<QueryFolder>,
     /// What an earlier run held, until inputs are opened.
     kept: Option<Kept>,
+    /// Whether they were: before, not all queries are there.
+    is_open: bool,
 }
 
 /// A query of the catalog.
@@ -160,6 +163,8 @@ struct Counted {
     work_ns: u64,
     results_lost: u64,
     watermark: Option<EventTime>,
+    /// How far its windows are closed, with all their results given.
+    settled: Option<EventTime>,
 }
 
 impl Catalog {
@@ -192,6 +197,7 @@ impl Catalog {
             limits,
             folder,
             kept,
+            is_open: false,
         };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
@@ -400,7 +406,8 @@ impl Catalog {
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let query = Arc::new(planned.query.clone());
         let columns = explained.columns.clone();
-        let asked = is_given.then(|| definition.asked(&query, columns.clone()));
+        let asked = is_given.then(|| definition.asked(&query));
+        self.check_outlets(asked.as_ref())?;
         let results = Arc::new(Results::new(columns, asked));
         let subscriber = core.subscriber.clone();
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
@@ -440,6 +447,7 @@ impl Catalog {
             }
             if looked.elapsed() >= LOOK_EVERY {
                 self.look_after_inputs();
+                self.tell_known(events);
                 looked = Instant::now();
             }
         }
@@ -533,8 +541,9 @@ impl Core {
             if let Some(entry) = asked::entry_of(&mut self.queries, &mut self.asked, query) {
                 let QuerySnapshot { ledger, octets_held, groups_held, work_ns, .. } = *query;
                 let QuerySnapshot { results_lost, watermark, .. } = *query;
+                let settled = query.settled.or(entry.counted.settled);
                 entry.counted =
-                    Counted { ledger, octets_held, groups_held, work_ns, results_lost, watermark };
+                    Counted { ledger, octets_held, groups_held, work_ns, results_lost, watermark, settled };
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }

@@ -8,7 +8,6 @@ use crate::error::{CatalogError, nearest};
 use crate::limits::Allowance;
 use std::fmt::Write as _;
 use std::time::Duration;
-use tapline_engine::ResultColumns;
 use tapline_query::ContinuousQuery;
 use tapline_sinks::Asked;
 
@@ -88,10 +87,10 @@ impl Definition {
     }
 
     /// The query, for whoever stores or sends its results.
-    pub(crate) fn asked(&self, query: &ContinuousQuery, columns: ResultColumns) -> Asked {
-        // Rows of a query without an aggregate are traffic, which history is not for.
-        let is_stored = self.options.history.unwrap_or(query.window.is_some());
-        Asked { name: self.name.clone(), columns, is_stored }
+    pub(crate) fn asked(&self, query: &ContinuousQuery) -> Asked {
+        let asked = Asked::of(&self.name, query);
+        let is_stored = self.options.history.unwrap_or(asked.is_stored);
+        Asked { note: self.options.note.clone(), is_stored, ..asked }
     }
 
     /// As text; [`Self::of_text`] reads it.

@@ -73,7 +73,7 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
         completeness: Some(1.0),
         rows: vec![rows],
     };
-    let asked = Asked { name: "top-talkers".to_owned(), columns, is_stored: true };
+    let asked = Asked::of("top-talkers", &Planner::new().plan(sql).unwrap());
     Parcel { asked: Arc::new(asked), result: Arc::new(result), given: EventTime(start + SECOND) }
 }
 

@@ -6,6 +6,7 @@
 use crate::access::MayText;
 use crate::failure::Failure;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tapline_catalog::nearest;
@@ -158,6 +159,28 @@ pub(crate) struct SinkTable {
     pub(crate) rotate_octets: Option<u64>,
     /// How long results come into one file.
     pub(crate) rotate_after: Option<String>,
+    /// Where notices of alarms are posted, with what in their heads, and by which certificates.
+    pub(crate) url: Option<String>,
+    pub(crate) headers: Option<BTreeMap<String, String>>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
+    /// A program that is given notices of alarms, and its arguments.
+    pub(crate) command: Option<Vec<String>>,
+    /// How long one notice may take.
+    pub(crate) time_limit: Option<String>,
+    /// What is one alarm: `whole` or `key`.
+    pub(crate) by: Option<String>,
+    pub(crate) cool_down: Option<String>,
+    /// Windows without rows after which an alarm is over.
+    pub(crate) resolve_after: Option<u32>,
+    /// Rows of one notice.
+    pub(crate) rows_max: Option<u32>,
+    /// Where messages and flows are sent.
+    pub(crate) to: Option<String>,
+    pub(crate) severity: Option<String>,
+    pub(crate) facility: Option<String>,
+    /// The observation domain of flows.
+    pub(crate) observation_domain: Option<u32>,
 }
 
 impl ConfigFile {

@@ -82,6 +82,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
         Command::Queries { command, node } => queries::run(command, &node),
         Command::Sources { node, format } => standing::print_sources(&node, format),
         Command::Ledger { node, format } => standing::print_ledger(&node, format),
+        Command::Alerts { node, format } => standing::print_alerts(&node, format),
         Command::Status { node, format } => standing::print_status(&node, format),
         Command::Watch { names, node, times } => overview::run(&node, &names, times),
         Command::Reload { node } => standing::reload(&node),

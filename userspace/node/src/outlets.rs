@@ -1,21 +1,18 @@
 //! Where the results of a node go: its history and its sinks, as a file of it says.
 
+mod target;
+
 use crate::config::{HistoryTable, SinkTable};
 use crate::failure::Failure;
 use crate::node_plan::NodePlan;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tapline_catalog::{Level, Log, nearest, parse_duration};
+use tapline_catalog::{Level, Log, parse_duration};
 use tapline_history::{History, HistoryOptions};
-use tapline_sinks::{
-    Asked, FileFormat, FileOptions, FileSink, Outlet, OutletOptions, QueueLimits, Sink, Turn, is_named,
-};
+use tapline_sinks::{Asked, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, is_named};
 use tapline_sources::SystemClock;
-
-/// A file of a sink, where nothing is said of it.
-const ROTATE_OCTETS: u64 = 64 << 20;
-const ROTATE_AFTER: Duration = Duration::from_secs(3600);
+use target::Target;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -25,7 +22,7 @@ pub(crate) struct SinkPlan {
     name: String,
     /// Patterns of their names.
     queries: Vec<String>,
-    files: FileOptions,
+    target: Target,
 }
 
 /// What a file says of history; the folder of the command line takes precedence.
@@ -60,46 +57,22 @@ pub(crate) fn sinks_of(tables: &[SinkTable]) -> Result<Vec<SinkPlan>, String> {
         if plans.iter().take(place).any(|before| before.name == plan.name) {
             return Err(format!("two sinks are called {}; give each a name of its own", plan.name));
         }
-        if plans.iter().take(place).any(|before| before.files.folder == plan.files.folder) {
-            let folder = plan.files.folder.display();
-            return Err(format!("two sinks write into {folder}; give each a folder of its own"));
+        let collides = |before: &SinkPlan| plan.target.collides_with(&before.target);
+        if let Some(why) = plans.iter().take(place).find_map(collides) {
+            return Err(why);
         }
     }
     Ok(plans)
 }
 
 fn sink_of(table: &SinkTable) -> Result<SinkPlan, String> {
-    match table.kind.as_deref() {
-        Some("file") => {}
-        Some(kind) => return Err(format!("there is no kind `{kind}`; write file")),
-        None => return Err("it needs a kind: kind = \"file\"".to_owned()),
-    }
-    let (Some(name), Some(folder)) = (table.name.clone(), table.folder.clone()) else {
-        return Err(
-            "it needs a name and a folder: name = \"lines\" and folder = \"/var/log/tapline\"".to_owned()
-        );
+    let target = Target::of(table)?;
+    let Some(name) = table.name.clone() else {
+        return Err(format!("it needs a name: name = \"{}s\"", target.kind()));
     };
-    let time = table.rotate_after.as_deref().map(parse_age).transpose();
-    let files = FileOptions {
-        folder,
-        format: format_of(table.format.as_deref().unwrap_or("json"))?,
-        octets_max: table.rotate_octets.unwrap_or(ROTATE_OCTETS),
-        rotate_after: time.map_err(|wrong| format!("rotate_after: {wrong}"))?.unwrap_or(ROTATE_AFTER),
-    };
-    let queries = table.queries.clone().unwrap_or_else(|| vec!["*".to_owned()]);
-    Ok(SinkPlan { name, queries, files })
-}
-
-fn format_of(text: &str) -> Result<FileFormat, String> {
-    match text {
-        "json" => Ok(FileFormat::Json),
-        "csv" => Ok(FileFormat::Csv),
-        "parquet" => Ok(FileFormat::Parquet),
-        other => Err(match nearest(other, ["json", "csv", "parquet"].into_iter()) {
-            Some(nearest) => format!("there is no format `{other}`; did you mean `{nearest}`?"),
-            None => format!("there is no format `{other}`; write json, csv or parquet"),
-        }),
-    }
+    let queries = table.queries.clone().or_else(|| target.takes_all().then(|| vec!["*".to_owned()]));
+    let queries = queries.ok_or("it needs the names of queries: queries = [\"port_sweep\"]")?;
+    Ok(SinkPlan { name, queries, target })
 }
 
 /// A time that may have days.
@@ -120,10 +93,12 @@ pub(crate) fn open(plan: &NodePlan, log: &Log) -> Result<Vec<Outlet>, Failure> {
         let sink = History::new(options.clone()).sink(Arc::new(SystemClock), told);
         outlets.push(start("history", "parquet", sink, Box::new(|asked: &Asked| asked.is_stored), log)?);
     }
-    for SinkPlan { name, queries, files } in plan.sinks.clone() {
-        let sink = Box::new(FileSink::new(files));
+    for SinkPlan { name, queries, target } in plan.sinks.clone() {
+        let kind = target.kind();
+        let sink = target.open(&name, plan.state.as_deref(), said(&name, log));
+        let sink = sink.map_err(|why| Failure::Usage(format!("the sink {name}: {why}")))?;
         let wanted = Box::new(move |asked: &Asked| is_named(&queries, &asked.name));
-        outlets.push(start(&name, "file", sink, wanted, log)?);
+        outlets.push(start(&name, kind, sink, wanted, log)?);
     }
     Ok(outlets)
 }
@@ -147,7 +122,7 @@ fn start(
 }
 
 /// Tells what happens to an outlet under its name.
-fn said(name: &str, log: &Log) -> Box<dyn Fn(Turn, &str) + Send + Sync> {
+fn said(name: &str, log: &Log) -> Told {
     let (name, log) = (name.to_owned(), Arc::clone(log));
     Box::new(move |turn, what| {
         let level = if turn == Turn::Worse { Level::Error } else { Level::Info };
@@ -189,21 +164,20 @@ mod tests {
             ..SinkTable::default()
         };
         let plans = sinks_of(&[table("a", "/a"), table("b", "/b")]).unwrap();
-        assert_eq!(
-            (plans[0].queries.as_slice(), plans[1].files.format),
-            (&["*".to_owned()][..], FileFormat::Json)
-        );
+        assert_eq!(plans[0].queries, ["*"]);
         let wrong = |tables: &[SinkTable]| sinks_of(tables).unwrap_err();
-        assert_eq!(
-            wrong(&[SinkTable { format: Some("cvs".to_owned()), ..table("a", "/a") }]),
-            "[[sink]] 1: there is no format `cvs`; did you mean `csv`?"
-        );
-        assert_eq!(
-            wrong(&[SinkTable { kind: Some("kafka".to_owned()), ..table("a", "/a") }]),
-            "[[sink]] 1: there is no kind `kafka`; write file"
-        );
         assert!(wrong(&[SinkTable::default()]).starts_with("[[sink]] 1: it needs a kind"));
+        assert!(wrong(&[SinkTable { name: None, ..table("a", "/a") }]).starts_with("[[sink]] 1: it needs a name"));
         assert!(wrong(&[table("a", "/a"), table("a", "/b")]).starts_with("two sinks are called a"));
         assert!(wrong(&[table("a", "/a"), table("b", "/a")]).starts_with("two sinks write into /a"));
+        let hook = SinkTable {
+            kind: Some("webhook".to_owned()),
+            folder: None,
+            url: Some("http://127.0.0.1/".to_owned()),
+            ..table("a", "")
+        };
+        assert!(wrong(&[hook.clone()]).starts_with("[[sink]] 1: it needs the names of queries"));
+        let hook = SinkTable { queries: Some(vec!["port_sweep".to_owned()]), ..hook };
+        assert_eq!(sinks_of(&[hook]).unwrap()[0].target.kind(), "webhook");
     }
 }

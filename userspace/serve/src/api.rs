@@ -9,7 +9,7 @@ use crate::preview::preview;
 use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::results;
-use crate::shapes::{Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape};
+use crate::shapes::{Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape};
 use crate::stream::{self, StreamFormat};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -32,7 +32,7 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 17] = [
+pub(crate) const ROUTES: [(&str, Answers); 18] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/metrics", || get(expose)),
@@ -47,6 +47,7 @@ pub(crate) const ROUTES: [(&str, Answers); 17] = [
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/lookups", || get(lookups)),
+    ("/api/v1/alerts", || get(alerts)),
     ("/api/v1/status", || get(status)),
     ("/api/v1/reload", || post(reload)),
     ("/api/v1/openapi.json", || get(document)),
@@ -166,6 +167,13 @@ async fn lookups(node: Node) -> Result<Response, Problem> {
     let lookups = on(node, Catalog::lookups).await?;
     let lookups: Vec<LookupShape> = lookups.into_iter().map(LookupShape::from).collect();
     Ok(Json(json!({ "lookups": lookups })).into_response())
+}
+
+async fn alerts(node: Node) -> Result<Response, Problem> {
+    let alerts = on(node, Catalog::alerts).await?;
+    let alerts = alerts.into_iter().map(AlertShape::try_from).collect::<Result<Vec<_>, _>>();
+    let alerts = alerts.map_err(|error| Problem::internal(&error))?;
+    Ok(Json(json!({ "alerts": alerts })).into_response())
 }
 
 async fn status(node: Node, Extension(door): Extension<Door>) -> Result<Json<StatusShape>, Problem> {

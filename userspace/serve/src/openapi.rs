@@ -242,6 +242,7 @@ mod tests {
             ("get", "/api/v1/sources", Value::Null, 200),
             ("get", "/api/v1/ledger", Value::Null, 200),
             ("get", "/api/v1/lookups", Value::Null, 200),
+            ("get", "/api/v1/alerts", Value::Null, 200),
             ("get", "/api/v1/status", Value::Null, 200),
             ("get", "/api/v1/openapi.json", Value::Null, 200),
             ("post", "/api/v1/reload", Value::Null, 200),

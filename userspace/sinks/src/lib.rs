@@ -1,26 +1,40 @@
 //! Results out of the system: as people and programs read them, and on their way to whoever stores or sends them.
 //!
-//! Takes results, gives text and files. Addresses become text here, at the edge. An [`Outlet`] feeds a [`Sink`] on a
-//! thread of its own, from a bounded queue.
+//! Takes results, gives text, files, notices and messages. Addresses become text here, at the edge. An [`Outlet`] feeds
+//! a [`Sink`] on a thread of its own, from a bounded queue.
 
 #![forbid(unsafe_code)]
 
+mod alerts;
+mod asked;
 mod files;
 mod hidden_file;
+mod host;
+mod ipfix;
 mod json;
 mod names;
 mod outlet;
+mod place;
 mod plain;
 mod printable;
+mod progress;
+mod syslog;
 #[cfg(test)]
 mod test_results;
+mod trust;
 
+pub use alerts::{AlertBy, AlertRules, AlertSink, CommandOptions, Teller, WebhookOptions};
+pub use asked::{Asked, Firing, Known};
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};
+pub use ipfix::{IpfixOptions, IpfixSink};
 pub use json::{lines, window, with_own_names};
 pub use names::is_named;
 pub use outlet::{
-    Asked, Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Turn,
+    Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn,
 };
+pub use place::is_place;
 pub use plain::plain;
 pub use printable::{flat, printable, time_text, with_addresses_as_text};
+pub use syslog::{Facility, Severity, SyslogOptions, SyslogSink, SyslogTarget};
+pub use trust::trusted_certificates;

@@ -6,6 +6,7 @@
 //! Whoever gives a result never waits: what the queue has no room for is lost, and counted by query. A sink that cannot
 //! go on keeps the result at the front of its queue, and is tried again, less and less often; nobody else notices.
 
+use crate::asked::{Asked, Board, Firing, Known};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -13,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use tapline_operators::{ResultColumns, Status, WindowResult};
+use tapline_operators::{Status, WindowResult};
 use tapline_record::EventTime;
 use tapline_sources::Clock;
 
@@ -26,17 +27,6 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
 /// Between two times that somebody is told of lost results.
 const TELL_EVERY: Duration = Duration::from_secs(60);
-
-/// A query whose results are given.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// What it is called.
-    pub name: String,
-    /// The columns of its results.
-    pub columns: ResultColumns,
-    /// Whether history keeps them.
-    pub is_stored: bool,
-}
 
 /// A result on its way.
 #[derive(Clone, Debug)]
@@ -85,6 +75,24 @@ pub trait Sink: Send {
     /// # Errors
     /// Why not all of it is safe.
     fn finish(&mut self, now: EventTime) -> Result<(), String>;
+
+    /// What a query must be for its results to be taken.
+    fn requires(&self) -> fn(&Asked) -> Result<(), String> {
+        |_| Ok(())
+    }
+
+    /// Where it shows which alarms fire, if it watches over some.
+    fn board(&self) -> Option<Board> {
+        None
+    }
+
+    /// Notes what is known of queries, behind all results that were given before that was so; whoever has a board is told.
+    fn know(&mut self, _known: &Known) {}
+
+    /// Why it does not do its work, though it takes what it is given.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Whether an outlet does its work.
@@ -165,6 +173,8 @@ pub struct Outlet {
     kind: &'static str,
     wanted: Wanted,
     limits: QueueLimits,
+    requires: fn(&Asked) -> Result<(), String>,
+    board: Option<Board>,
     shared: Arc<Shared>,
 }
 
@@ -180,6 +190,8 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     parcels: VecDeque<Parcel>,
+    /// What is known of queries, until the sink has noted it.
+    known: Option<Arc<Known>>,
     octets: usize,
     /// Results that the sink holds.
     held: u64,
@@ -193,7 +205,7 @@ struct Inner {
 /// What a sink is to do next.
 enum Next {
     Take(Parcel),
-    Tend,
+    Tend(Option<Arc<Known>>),
     End,
 }
 
@@ -206,9 +218,35 @@ impl Outlet {
         let OutletOptions { name, kind, wanted, limits, clock, told } = options;
         let (inner, news, is_done) = (Mutex::default(), Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { inner, news, is_done, clock });
+        let (requires, board) = (sink.requires(), sink.board());
         let worker = Worker { shared: Arc::clone(&shared), sink, told, telling: Telling::default() };
         thread::Builder::new().name(format!("out {name}")).spawn(move || worker.run())?;
-        Ok(Self { name, kind, wanted, limits, shared })
+        Ok(Self { name, kind, wanted, limits, requires, board, shared })
+    }
+
+    /// Looks whether results of a query can be taken, if they are wanted.
+    ///
+    /// # Errors
+    /// A sentence that says why not, and what would be right.
+    pub fn check(&self, asked: &Asked) -> Result<(), String> {
+        if !(self.wanted)(asked) {
+            return Ok(());
+        }
+        (self.requires)(asked).map_err(|why| format!("the sink {} cannot take it: {why}", self.name))
+    }
+
+    /// Tells what is known of the queries that run, where somebody watches over alarms; never waits.
+    pub fn know(&self, known: &Arc<Known>) {
+        if self.board.is_some() {
+            self.shared.lock().known = Some(Arc::clone(known));
+        }
+    }
+
+    /// What it is called, and the alarms that fire.
+    #[must_use]
+    pub fn firing(&self) -> (&str, Vec<Firing>) {
+        let board = self.board.as_ref().map(|board| board.lock().unwrap_or_else(PoisonError::into_inner));
+        (&self.name, board.map(|firing| firing.clone()).unwrap_or_default())
     }
 
     /// Takes a result, unless it is early or of a query that is not wanted; never waits.
@@ -277,7 +315,7 @@ impl Shared {
         match inner.parcels.front() {
             Some(parcel) => Next::Take(parcel.clone()),
             None if inner.ends => Next::End,
-            None => Next::Tend,
+            None => Next::Tend(inner.known.take()),
         }
     }
 }
@@ -358,7 +396,14 @@ impl Worker {
     }
 
     fn take(&mut self, next: Next) -> Result<(), String> {
-        let Next::Take(parcel) = next else { return Ok(()) };
+        let parcel = match next {
+            Next::Take(parcel) => parcel,
+            Next::Tend(known) => {
+                known.iter().for_each(|known| self.sink.know(known));
+                return Ok(());
+            }
+            Next::End => return Ok(()),
+        };
         let outcome = self.sink.take(&parcel);
         let mut inner = self.shared.lock();
         match outcome {
@@ -377,10 +422,11 @@ impl Worker {
     /// Notes how it went, and tells what somebody should hear of.
     fn note(&mut self, wrong: Option<&String>) {
         let (held, lost) = (self.sink.held(), self.sink.lost());
+        let wrong = wrong.cloned().or_else(|| self.sink.trouble());
         let mut inner = self.shared.lock();
         inner.held = held;
         lost.iter().for_each(|(query, results)| inner.lose(query, *results));
-        let before = std::mem::replace(&mut inner.reason, wrong.cloned());
+        let before = std::mem::replace(&mut inner.reason, wrong.clone());
         let lost: u64 = inner.lost.values().sum();
         drop(inner);
         match (before, wrong) {

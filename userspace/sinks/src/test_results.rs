@@ -1,6 +1,6 @@
 //! Results for tests.
 
-use crate::outlet::Asked;
+use crate::asked::Asked;
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use std::sync::Arc;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
@@ -11,8 +11,7 @@ const SQL: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tu
 
 /// A query of this name, by address and with a count.
 pub(crate) fn asked(name: &str) -> Arc<Asked> {
-    let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
-    Arc::new(Asked { name: name.to_owned(), columns, is_stored: true })
+    Arc::new(Asked::of(name, &Planner::new().plan(SQL).unwrap()))
 }
 
 /// A result of it, for the window of this second: one row, whose count is the second.
