@@ -1,11 +1,12 @@
 //! A node that stores its results: what it gave is there once, over a power cut and a full disk, and other engines read
 //! the same.
 
-use super::node::{json, kept_windows, query};
+use super::node::{http, json as json_of, kept_windows, query};
+use super::psql::{has_psql, port_of, psql};
 use super::sender::{Load, free_port, wait_for_listener};
 use harness::node::Node;
 use harness::tapline;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,7 +59,11 @@ queries = ["by*"]
     }
 
     fn start(&self) -> Node {
-        let node = Node::start(&["--bare", "--config", self.config.to_str().unwrap()]);
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, more: &[&str]) -> Node {
+        let node = Node::start(&[&["--bare", "--config", self.config.to_str().unwrap()], more].concat());
         wait_for_listener(self.port);
         node
     }
@@ -84,7 +89,7 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
 }
 
 fn outlet(node: &Node, name: &str) -> Value {
-    let status = json(&node.ask(&["status", "--format", "json"]));
+    let status = json_of(&node.ask(&["status", "--format", "json"]));
     let outlets = status["outlets"].as_array().unwrap();
     outlets.iter().find(|outlet| outlet["name"] == name).unwrap().clone()
 }
@@ -118,13 +123,31 @@ fn stored(history: &Path) -> Vec<String> {
     let sql = format!("SELECT window_start, {COLUMNS} FROM by_address");
     let run = tapline(&["query", "--history", history.to_str().unwrap(), "--format", "json", &sql]);
     let rows = run.success().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let rows = rows.map(|row| {
-        let start = text(&row["window_start"]).trim_end_matches('Z').to_owned();
-        let (address, status) = (text(&row["src_ip"]), text(&row["status"]));
-        format!("{start}\t{address}\t{}\t{}\t{status}", row["records"], row["octets"])
-    });
-    sorted(rows.collect())
+    sorted(rows.map(|row| line(&row)).collect())
+}
+
+/// A row of the query as all engines print it.
+fn line(row: &Value) -> String {
+    let text = |name: &str| row[name].as_str().unwrap();
+    let (start, address, status) =
+        (text("window_start").trim_end_matches('Z'), text("src_ip"), text("status"));
+    format!("{start}\t{address}\t{}\t{}\t{status}", row["records"], row["octets"])
+}
+
+/// The rows of a statement over HTTP.
+fn answered(node: &Node, sql: &str) -> Vec<Value> {
+    let body = json!({ "sql": sql, "rows_max": 100_000 }).to_string();
+    let (code, answer) = http(node, "POST", "/api/v1/sql", &body);
+    assert_eq!(code, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert!(answer.get("left_out").is_none(), "{answer}");
+    answer["rows"].as_array().unwrap().clone()
+}
+
+/// What a node has of the query, in memory and stored.
+fn tabled(node: &Node) -> Vec<String> {
+    let rows = answered(node, &format!("SELECT window_start, {COLUMNS} FROM by_address"));
+    sorted(rows.iter().map(line).collect())
 }
 
 /// The Python that has another engine, where `cargo xtask setup` puts it.
@@ -211,7 +234,52 @@ fn what_was_given_is_stored_once_over_a_power_cut_and_read_by_other_engines() {
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
     let unknown = tapline(&["query", "--history", place.history().to_str().unwrap(), "SELECT * FROM nobody"]);
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.stderr.contains("no results of `nobody` are stored here"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there is no table 'nobody'"), "{}", unknown.stderr);
+}
+
+#[test]
+fn tables_are_what_is_stored_and_what_is_in_memory_each_window_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path());
+    let first = place.start();
+    assert_eq!(first.ask(&["queries", "add", "by_address", BY_ADDRESS]).code, Some(0));
+    place.load(&first, 50);
+    let rows = given(&first);
+    // Whether they are stored by now or not.
+    assert_eq!(tabled(&first), sorted(rows.clone()));
+    wait("history", || is_stored(&first));
+    assert_eq!(tabled(&first), sorted(rows.clone()));
+    assert_eq!(first.stop().code, Some(0));
+    let second = place.start_with(&["--psql", "127.0.0.1:0"]);
+    assert_eq!(tabled(&second), sorted(rows.clone()), "nothing is in memory");
+    place.load(&second, 50);
+    let all = sorted([rows.clone(), given(&second)].concat());
+    assert_eq!(tabled(&second), all);
+    wait("history", || is_stored(&second));
+    assert_eq!(tabled(&second), all);
+    if has_psql() {
+        let port = port_of(&second);
+        let count = format!("{0}|{0}", all.len());
+        let each = "window_start::text || ' ' || src_ip || ' ' || status";
+        assert_eq!(psql(port, &format!("SELECT count(*), count(DISTINCT {each}) FROM by_address")), count);
+        let later = rows.iter().max().unwrap().split('\t').next().unwrap();
+        let later = format!("SELECT count(*) FROM by_address WHERE window_start > '{later}Z'");
+        assert_eq!(psql(port, &later), given(&second).len().to_string());
+    }
+    // Another query of the name has columns of its own, and what is stored stays.
+    let by_port = "SELECT dst_port, count(*) AS records FROM flows GROUP BY dst_port, tumble('1 second')";
+    assert_eq!(second.ask(&["queries", "replace", "by_address", by_port]).code, Some(0));
+    let old = "SELECT count(*) AS n FROM by_address WHERE src_ip IS NOT NULL AND dst_port IS NULL";
+    assert_eq!(answered(&second, old)[0]["n"], all.len());
+    assert_eq!(second.ask(&["queries", "drop", "by_address"]).code, Some(0));
+    assert_eq!(tabled(&second), all, "what is stored outlives its query");
+    let (code, refused) = http(&second, "POST", "/api/v1/sql", r#"{"sql": "SELECT octets FROM flows"}"#);
+    assert!(code == 400 && refused.contains("POST /api/v1/preview"), "{refused}");
+    let few = r#"{"sql": "SELECT * FROM by_address", "rows_max": 3}"#;
+    let (code, answer) = http(&second, "POST", "/api/v1/sql", few);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((code, &answer["left_out"]), (200, &json!(all.len() - 3)));
+    assert_eq!(second.stop().code, Some(0));
 }
 
 /// A file system of its own, as long as this value lives.

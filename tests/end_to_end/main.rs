@@ -19,6 +19,7 @@ mod lookups;
 mod metrics;
 mod node;
 mod overload;
+mod page;
 mod preview;
 mod prometheus;
 mod psql;

@@ -62,7 +62,7 @@ impl Preview {
 }
 
 /// Sends for as long as something else goes on.
-fn while_records_come<T>(port: u16, what: impl FnOnce() -> T) -> T {
+pub(super) fn while_records_come<T>(port: u16, what: impl FnOnce() -> T) -> T {
     /// Ends the sender, also where a test fails.
     struct Ends<'a>(&'a AtomicBool);
     impl Drop for Ends<'_> {

@@ -1,15 +1,16 @@
 //! A node over PostgreSQL's protocol: psql and psycopg get what the API gives, and nobody who may not.
 
-use super::node::{kept_rows, node, query, wait_for};
+use super::node::{kept_rows, kept_windows, node, query, wait_for};
+use super::preview::while_records_come;
 use super::sender::{Load, free_port};
 use harness::node::Node;
 use harness::tapline;
 use serde_json::Value;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
@@ -19,10 +20,12 @@ const TALKERS: &str =
     "SELECT src_ip, src_port, sum(octets) AS octets FROM flows GROUP BY src_ip, src_port, tumble('1 second')";
 /// Connections that a node answers at once.
 const CONNECTIONS_MAX: usize = 64;
+/// A stream that is silent for longer than somebody waits.
+const SOON: &str = "SET statement_timeout = 300; SELECT count(*) FROM flows GROUP BY tumble('1 hour')";
 const SECRET: &str = "open sesame";
 
 /// Whether psql is there.
-fn has_psql() -> bool {
+pub(super) fn has_psql() -> bool {
     let is_there = Command::new("psql").arg("--version").output().is_ok_and(|output| output.status.success());
     if !is_there {
         println!("skipped: psql is not installed (`cargo xtask setup --for test` installs it)");
@@ -46,11 +49,16 @@ fn file(name: &str) -> PathBuf {
 fn started(psql: &str, arguments: &[&str]) -> (Node, u16, u16) {
     let exports = free_port();
     let node = node(exports, &[&["--bare", "--psql", psql], arguments].concat());
+    let port = port_of(&node);
+    (node, port, exports)
+}
+
+/// Where a node answers clients.
+pub(super) fn port_of(node: &Node) -> u16 {
     node.wait_for("dbname=tapline");
     let told = node.told();
     let (_, port) = told.split_once("psql \"host=").unwrap().1.split_once("port=").unwrap();
-    let port = port.split(' ').next().unwrap().parse().unwrap();
-    (node, port, exports)
+    port.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// A node with two queries, after so many records that both have used.
@@ -96,7 +104,7 @@ fn run_psql(target: &str, arguments: &[&str]) -> (bool, String) {
 }
 
 /// What psql prints for a statement.
-fn psql(port: u16, statement: &str) -> String {
+pub(super) fn psql(port: u16, statement: &str) -> String {
     let (is_fine, said) = run_psql(&target(port, ""), &["--command", statement]);
     assert!(is_fine, "{statement}: {said}");
     said.trim_end().to_owned()
@@ -127,7 +135,8 @@ fn tables_are_what_the_api_says() {
     let first =
         psql(port, "SELECT src_ip, src_port FROM top_talkers ORDER BY octets DESC, src_ip, src_port LIMIT 1");
     let (address, source_port) = first.split_once('|').unwrap();
-    let of_first = |row: &&Value| row["src_ip"] == address && row["src_port"].to_string() == source_port;
+    let of_first =
+        |row: &&Value| row["src_ip"] == address && row["src_port"].as_u64() == source_port.parse().ok();
     assert!(talkers.iter().any(|row| of_first(&row)), "{first}");
     let inside = format!(
         "SELECT cidr(src_ip, '{address}'), network(src_ip, 32, 128) FROM top_talkers WHERE src_ip = '{address}' LIMIT 1"
@@ -194,8 +203,12 @@ fn what_cannot_be_done_is_said() {
         ("DROP TABLE by_second", "DROP is not possible"),
         ("COPY by_second TO '/tmp/x'", "COPY is not possible"),
         ("SELECT * INTO t FROM by_second", "read"),
-        ("SELECT src_ip FROM packets", "packets is a stream"),
-        ("SELECT count(*) FROM flows GROUP BY tumble('1 second')", "tapline queries add NAME"),
+        ("SELECT * FROM flows, queries", "flows is a stream and queries is a table"),
+        ("SELECT count(*) FROM flows", "needs a window"),
+        ("DECLARE c CURSOR FOR SELECT src_ip FROM flows", "BEGIN one first"),
+        ("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT src_ip FROM flows", "leave that out"),
+        ("SET statement_timeout = 'soon'", "write milliseconds"),
+        (SOON, "longer than its statement_timeout"),
         ("SELECT * FROM '/etc/passwd'", "passwd"),
         ("SELECT nothing FROM by_second", "nothing"),
         ("SELEC", "SELEC"),
@@ -245,6 +258,126 @@ fn psycopg_gets_what_the_api_says() {
     assert_eq!((&got["state"], &got["after"]), (&"running".into(), &1.into()));
     assert!(got["refused"].as_str().unwrap().starts_with("INSERT is not possible"), "{got}");
     assert!(got["cancelled_within_s"].as_f64().unwrap() < 10.0, "{got}");
+}
+
+/// Start, records and octets of whole windows, as psql prints rows of `BY_SECOND`.
+fn whole_windows(printed: &str) -> Vec<(String, u64, u64)> {
+    let rows = printed.lines().map(|line| line.split('|').collect::<Vec<_>>());
+    let whole = rows.filter(|row| row.last() == Some(&"final"));
+    whole.map(|row| (row[0][..19].to_owned(), row[2].parse().unwrap(), row[3].parse().unwrap())).collect()
+}
+
+#[test]
+fn a_cursor_over_a_stream_gives_what_a_query_of_the_node_does() {
+    if !has_psql() {
+        return;
+    }
+    let (node, port, exports) = started("127.0.0.1:0", &[]);
+    assert_eq!(node.ask(&["queries", "add", "by_second", BY_SECOND]).code, Some(0));
+    let script = format!(
+        "BEGIN; DECLARE c NO SCROLL CURSOR FOR {BY_SECOND}; FETCH 2 FROM c; FETCH FORWARD 3 FROM c; CLOSE c; COMMIT"
+    );
+    let printed = while_records_come(exports, || psql(port, &script));
+    let windows = whole_windows(&printed);
+    assert!(windows.len() >= 4, "{printed}");
+    assert_eq!(printed.lines().filter(|line| line.contains('|')).count(), 5, "{printed}");
+    let known = kept_windows(&node, "by_second");
+    for (start, records, octets) in windows {
+        let is_same =
+            |window: &&Value| window["window_start"].as_str().unwrap()[..19].replace('T', " ") == start;
+        let row = &known.iter().find(is_same).unwrap()["rows"][0];
+        assert_eq!(
+            (row["records"].as_u64(), row["octets"].as_u64()),
+            (Some(records), Some(octets)),
+            "{start}"
+        );
+    }
+    let columns = psql(port, "EXPLAIN SELECT octets FROM flows");
+    assert!(columns.contains("flows"), "{columns}");
+    assert_eq!(psql(port, "SELECT count(*) FROM queries"), "1", "a cursor is no query of the node");
+    assert_eq!(node.stop().code, Some(0));
+}
+
+/// psql over a stream, row by row.
+fn watching(port: u16, statement: &str) -> (Child, impl Iterator<Item = String>) {
+    let mut command = Command::new("psql");
+    command.args(["--no-psqlrc", "--no-align", "--tuples-only", "--set", "FETCH_COUNT=1"]);
+    command.arg("--dbname").arg(target(port, "")).args(["--command", statement]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines.map(Result::unwrap))
+}
+
+#[test]
+fn a_stream_ends_with_whoever_reads_it() {
+    if !has_psql() {
+        return;
+    }
+    let (node, port, exports) = started("127.0.0.1:0", &["--queries-max", "1"]);
+    let is_free = || {
+        let begun = Instant::now();
+        while node.ask(&["queries", "add", "one", BY_SECOND]).code != Some(0) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "what nobody reads runs still");
+        }
+        assert_eq!(node.ask(&["queries", "drop", "one"]).code, Some(0));
+    };
+    let signal = |child: &Child, name: &str| {
+        let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    while_records_come(exports, || {
+        // Ctrl-C, and the end of a client.
+        for (name, said) in [("-INT", "ended, as the client asked"), ("-KILL", "")] {
+            let (child, mut lines) = watching(port, BY_SECOND);
+            let first: Vec<String> = lines.by_ref().take(2).collect();
+            assert!(first.iter().all(|line| line.matches('|').count() == 5), "{first:?}");
+            let refused = node.ask(&["queries", "add", "one", BY_SECOND]);
+            assert!(refused.stderr.contains("1 queries are running"), "{}", refused.text());
+            signal(&child, name);
+            drop(lines);
+            let output = child.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(told.contains(said), "{told}");
+            is_free();
+        }
+        // One that ends by itself, and one that fails.
+        let (child, lines) = watching(port, "SELECT src_ip, octets FROM flows LIMIT 5");
+        assert_eq!(lines.filter(|line| line.contains('|')).count(), 5);
+        assert!(child.wait_with_output().unwrap().status.success());
+        let sql = "SELECT sum(octets * 9223372036854775807) AS x FROM flows GROUP BY tumble('1 second')";
+        assert!(refused(port, sql).contains("ERROR:"));
+        is_free();
+    });
+    // A node ends while somebody waits, too.
+    let (child, lines) = watching(port, "SELECT count(*) AS n FROM flows GROUP BY tumble('1 hour')");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(node.stop().code, Some(0));
+    assert_eq!(lines.count(), 0);
+    let _ = child.wait_with_output().unwrap();
+}
+
+#[test]
+fn psycopg_reads_streams() {
+    let Some(python) = psycopg() else {
+        println!("skipped: psycopg is not installed (`cargo xtask setup --for test` installs it)");
+        return;
+    };
+    let (node, port, exports) = started("127.0.0.1:0", &[]);
+    let output = while_records_come(exports, || {
+        Command::new(python).arg("-B").arg(file("psycopg_streams.py")).arg(target(port, "")).output().unwrap()
+    });
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    let got: Value = serde_json::from_str(&out).unwrap();
+    let columns = ["window_start", "window_end", "records", "completeness", "status"];
+    assert_eq!(got["columns"], serde_json::json!(columns));
+    for way in ["row_by_row", "by_cursor"] {
+        let records: Vec<u64> = got[way].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        assert!(records.len() == 2 && records.iter().all(|n| *n > 0), "{way}: {got}");
+    }
+    assert!(got["refused"].as_str().unwrap().contains("have no parameters"), "{got}");
+    assert_eq!(got["after"], 1);
+    assert_eq!(node.stop().code, Some(0));
 }
 
 #[test]

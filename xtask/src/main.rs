@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance|package`.
+//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance|package|vendor-web`.
 //!
 //! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
 //! failed, 2 when the command line is wrong. One command a module.
@@ -15,6 +15,7 @@ mod process;
 mod setup;
 mod test;
 mod tidy;
+mod vendor_web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Build the package for Debian and its descendants
     Package(package::Arguments),
+    /// Make the libraries of the page anew, of the packages of npm that a lock file names
+    VendorWeb,
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Load(command) => load::run(&command),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),
+        Command::VendorWeb => vendor_web::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,6 +43,11 @@ const PSYCOPG: Python = Python { folder: "psycopg", packages: &["psycopg==3.3.9"
 const CHDB: Python = Python { folder: "chdb", packages: &["chdb==4.4.0"] };
 /// What tests ask besides programs of Debian: an API's description, a node's tables, and what a node stored.
 const FOR_TESTS: [&Python; 4] = [&SCHEMATHESIS, &PSYCOPG, &DUCKDB, &CHDB];
+/// What drives a browser, in the target folder; its packages are those of the lock file in this folder of the
+/// workspace.
+const BROWSER: &str = "tests/browser";
+/// What npm reads of it.
+const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 /// The Debian package that brings the means to install these.
 const VIRTUAL_ENVIRONMENTS: &str = "python3-venv";
 
@@ -65,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     install(&missing)?;
     if purposes.contains(&Purpose::Test) {
         FOR_TESTS.iter().try_for_each(|python| python.install().map(drop))?;
+        install_browser_driver()?;
     }
     if purposes.contains(&Purpose::Conformance) {
         duckdb()?;
@@ -81,9 +87,12 @@ pub(crate) fn try_for(purpose: Purpose) {
     let outcome = match purpose {
         Purpose::Ebpf => install_for_ebpf(),
         // One of them may be had without the others.
-        Purpose::Test => FOR_TESTS.iter().fold(install(&missing_packages(purpose)), |outcome, python| {
-            outcome.and(python.install().map(drop))
-        }),
+        Purpose::Test => FOR_TESTS
+            .iter()
+            .fold(install(&missing_packages(purpose)), |outcome, python| {
+                outcome.and(python.install().map(drop))
+            })
+            .and(install_browser_driver()),
         _ => install(&missing_packages(purpose)),
     };
     if let Err(error) = outcome {
@@ -122,6 +131,23 @@ impl Python {
 
 /// How pip installs a package.
 const PIP: [&str; 3] = ["install", "--quiet", "--disable-pip-version-check"];
+
+/// Installs what drives a browser, unless it is there as the lock file says.
+fn install_browser_driver() -> Result<()> {
+    let (from, to) = (workspace::root().join(BROWSER), workspace::scratch("browser")?);
+    let lock = fs::read(from.join(NPM_FILES[1]))?;
+    if fs::read(to.join("installed")).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    eprintln!("{} what drives a browser", style::step("Installing"));
+    for name in NPM_FILES {
+        fs::copy(from.join(name), to.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&to);
+    process::run(&mut npm).with_context(|| format!("please type: cd {} && npm ci", to.display()))?;
+    Ok(fs::write(to.join("installed"), lock)?)
+}
 
 /// Whether this Python has a package in the version that is wanted.
 fn has_package(python: &Path, package: &str) -> bool {

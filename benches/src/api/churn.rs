@@ -3,6 +3,7 @@
 //! Takes a number of queries; eight clients add and drop them at random. Each account must add up at any moment, the
 //! standing queries must have had every record that was delivered, and a record must cost afterwards what it did before.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use tapline_programs::style;
 use tapline_trafficgen::random::Random;
 
 use super::clients::{CLIENTS, Connection};
-use super::node::Node;
+use super::node::{Node, check_account};
 use super::turn::{self, Turn};
 use super::{SETTLED, send};
 use crate::{median, offline};
@@ -70,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let before = turns(&node)?;
     eprintln!("{} {} queries come and go", style::step("Running"), arguments.queries);
     let (started, lost) = (Instant::now(), node.fates()?.lost);
-    let mut changes = change(&node, arguments)?;
+    let mut changes = change(node.api, arguments)?;
     let time = started.elapsed();
     let lost = node.fates()?.lost - lost;
     sleep(SETTLED);
@@ -116,7 +117,7 @@ fn turns(node: &Node) -> Result<Vec<f64>> {
 }
 
 /// Lets all clients add and drop queries at once.
-fn change(node: &Node, arguments: &Arguments) -> Result<Changes> {
+fn change(node: SocketAddr, arguments: &Arguments) -> Result<Changes> {
     let outcomes: Vec<Result<Changes>> = thread::scope(|scope| {
         let client = |number| scope.spawn(move || change_as(node, number, arguments));
         let clients: Vec<_> = (0..CLIENTS).map(client).collect();
@@ -132,8 +133,8 @@ fn change(node: &Node, arguments: &Arguments) -> Result<Changes> {
 }
 
 /// Adds and drops queries as one of the clients, in an order of its own.
-fn change_as(node: &Node, number: u32, arguments: &Arguments) -> Result<Changes> {
-    let mut connection = Connection::open(node.api)?;
+fn change_as(node: SocketAddr, number: u32, arguments: &Arguments) -> Result<Changes> {
+    let mut connection = Connection::open(node)?;
     let mut random = Random::new(SEED, &format!("client {number}"));
     let (mut to_add, at_once) = (arguments.queries / CLIENTS, (arguments.at_once / CLIENTS) as usize);
     let (mut names, mut changes) = (vec![], Changes::default());
@@ -159,13 +160,4 @@ fn change_as(node: &Node, number: u32, arguments: &Arguments) -> Result<Changes>
         }
     }
     Ok(changes)
-}
-
-/// Whether each row that came to a query has one fate.
-pub(super) fn check_account(told: &Value) -> Result<()> {
-    let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name}: {told}"));
-    let fates = ["used", "filtered", "late", "dropped"].map(number).into_iter().sum::<Result<u64>>()?;
-    ensure!(number("delivered")? == fates, "an account does not add up: {told}");
-    ensure!(told["state"] == "running", "it does not run: {told}");
-    Ok(())
 }

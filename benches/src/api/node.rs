@@ -9,7 +9,6 @@ use serde_json::Value;
 use tapline_load::exports::socket;
 use tapline_programs::usage::{self, Running};
 
-use super::churn;
 use super::clients::Connection;
 
 /// What it is asked by SQL: few groups, many, and many with an order.
@@ -73,7 +72,7 @@ impl Node {
         for (name, _) in QUERIES {
             let told = Connection::open(self.api)?.get(&format!("/api/v1/queries/{name}"))?;
             let told: Value = serde_json::from_slice(&told)?;
-            churn::check_account(&told)?;
+            check_account(&told)?;
             ensure!(
                 told["delivered"] == delivered,
                 "{delivered} records were delivered, but to {name}: {told}"
@@ -88,6 +87,15 @@ impl Node {
         ensure!(measured.output.status.success(), "the node ended badly: {}", measured.said());
         Ok(())
     }
+}
+
+/// Whether each row that came to a query has one fate.
+pub(super) fn check_account(told: &Value) -> Result<()> {
+    let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name}: {told}"));
+    let fates = ["used", "filtered", "late", "dropped"].map(number).into_iter().sum::<Result<u64>>()?;
+    ensure!(number("delivered")? == fates, "an account does not add up: {told}");
+    ensure!(told["state"] == "running", "it does not run: {told}");
+    Ok(())
 }
 
 /// An address at which nobody listens.

@@ -129,7 +129,7 @@ fn send_exports(arguments: &Arguments, setting: &Setting, time: Duration) -> Res
     let mut command = setting.cable.far(&setting.load);
     command.args(["exports", "--protocol", "v9", "--to", life::LISTENS]);
     command.args(["--rate", &arguments.records.to_string(), "--seconds", &time.as_secs().to_string()]);
-    command.args(["--exporters", &EXPORTERS.to_string(), "--nonsense", "10", "--restart-every", "20000"]);
+    command.args(["--exporters", &EXPORTERS.to_string(), "--nonsense", "10", "--restart-every", "17000"]);
     usage::start(&mut command)
 }
 

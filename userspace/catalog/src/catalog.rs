@@ -1,6 +1,7 @@
 //! The queries of a node by name, and the engine that runs them.
 
 pub(crate) mod asked;
+mod counted;
 mod edit;
 mod known;
 pub(crate) mod picture;
@@ -20,6 +21,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
+use counted::Counted;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot,
+    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits,
     ResultColumns, Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::Tables;
@@ -141,6 +143,14 @@ struct Core {
     is_open: bool,
 }
 
+/// How a query is run.
+struct Terms {
+    allowance: Allowance,
+    from: Beginning,
+    /// Whether outlets get what it answers.
+    is_given: bool,
+}
+
 /// A query of the catalog.
 struct Entry {
     definition: Definition,
@@ -152,19 +162,6 @@ struct Entry {
     counted: Counted,
     meter: Meter,
     failure: Option<String>,
-}
-
-/// What was counted of a query so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    ledger: QueryLedger,
-    octets_held: u64,
-    groups_held: u64,
-    work_ns: u64,
-    results_lost: u64,
-    watermark: Option<EventTime>,
-    /// How far its windows are closed, with all their results given.
-    settled: Option<EventTime>,
 }
 
 impl Catalog {
@@ -385,31 +382,31 @@ impl Catalog {
         let allowance = core.allowed(&definition, &planned.query)?;
         // What is held of an earlier run is taken by who runs.
         let from = core.beginning(&definition, &planned.query, self.clock.now(), self.log.as_ref());
-        let (entry, explained) = self.launch(core, definition, planned, (allowance, from), true)?;
+        let (entry, explained) =
+            self.launch(core, definition, planned, Terms { allowance, from, is_given: true })?;
         let id = entry.id;
         core.queries.insert(entry.definition.name.clone(), entry);
         core.settle();
         Ok((id, explained))
     }
 
-    /// Gives a query to the engine, and what it answers to outlets if it is to be given; whoever holds the catalog puts it
-    /// where it belongs.
+    /// Gives a query to the engine; whoever holds the catalog puts it where it belongs.
     fn launch(
         &self,
         core: &mut Core,
         definition: Definition,
         planned: Planned,
-        (allowance, from): (Allowance, Beginning),
-        is_given: bool,
+        terms: Terms,
     ) -> Result<(Entry, Explained), CatalogError> {
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let query = Arc::new(planned.query.clone());
         let columns = explained.columns.clone();
-        let asked = is_given.then(|| definition.asked(&query));
+        let asked = terms.is_given.then(|| definition.asked(&query));
         self.check_outlets(asked.as_ref())?;
         let results = Arc::new(Results::new(columns, asked));
         let subscriber = core.subscriber.clone();
+        let Terms { allowance, from, .. } = terms;
         let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
         let engine = core.engine.as_mut().ok_or_else(ended)?;
         let new = NewQuery { name: &definition.name, query: planned.query, limits, from };
@@ -539,11 +536,7 @@ impl Core {
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = asked::entry_of(&mut self.queries, &mut self.asked, query) {
-                let QuerySnapshot { ledger, octets_held, groups_held, work_ns, .. } = *query;
-                let QuerySnapshot { results_lost, watermark, .. } = *query;
-                let settled = query.settled.or(entry.counted.settled);
-                entry.counted =
-                    Counted { ledger, octets_held, groups_held, work_ns, results_lost, watermark, settled };
+                entry.counted.note(query);
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }

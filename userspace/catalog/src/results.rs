@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn who_watches_hears_of_the_end_behind_the_last_result() {
         let query = Planner::new().plan("SELECT count(*) FROM flows GROUP BY tumble('1 second')").unwrap();
-        let results = Results::new(ResultColumns::of(&query, true));
+        let results = Results::new(ResultColumns::of(&query, true), None);
         let (_, mut news) = results.watch(0);
-        results.take(WindowResult::clone(&result(Some(0), Status::Final)));
+        results.take(&result(Some(0), Status::Final));
         results.end(Some("it divided by zero".to_owned()));
         results.end(None);
         assert!(news.try_recv().is_ok() && news.try_recv().is_err());

@@ -1,7 +1,7 @@
 //! Columns of files that differ, as one table: by name.
 
 use datafusion::arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use datafusion::arrow::compute::{can_cast_types, cast};
+use datafusion::arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use std::sync::Arc;
@@ -58,12 +58,14 @@ fn converted(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowE
     if column.data_type() == data_type {
         return Ok(Arc::clone(column));
     }
+    // A NULL in the place of a number that does not fit would be a wrong answer.
+    let options = CastOptions { safe: false, ..CastOptions::default() };
     if can_cast_types(column.data_type(), data_type) {
-        return cast(column, data_type);
+        return cast_with_options(column, data_type, &options);
     }
     let field = Field::new("value", column.data_type().clone(), true);
     let values = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![Arc::clone(column)])?;
-    cast(flat(&values)?.column(0), data_type)
+    cast_with_options(flat(&values)?.column(0), data_type, &options)
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Stored results: who writes them, and who reads them.
 
-use crate::ask::{self, Answer};
+use crate::newest::Newest;
 use crate::options::HistoryOptions;
 use crate::shared::Shared;
 use crate::sink::HistorySink;
 use crate::table::StoredTable;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use tapline_sinks::{Sink, Turn};
+use tapline_sinks::{Sink, Told};
 use tapline_sources::Clock;
 
 /// Stored results; clones are the same.
@@ -28,7 +29,7 @@ impl History {
 
     /// What stores results; one at a time.
     #[must_use]
-    pub fn sink(&self, clock: Arc<dyn Clock>, told: Box<dyn Fn(Turn, &str) + Send + Sync>) -> Box<dyn Sink> {
+    pub fn sink(&self, clock: Arc<dyn Clock>, told: Told) -> Box<dyn Sink> {
         Box::new(HistorySink::new(Arc::clone(&self.shared), clock, told))
     }
 
@@ -42,23 +43,24 @@ impl History {
         Ok(names.into_iter().collect())
     }
 
-    /// The results of a query as a table, those among them that wait to be written; its columns are those of all files,
-    /// by name. `None` where there are none.
+    /// The columns of a query's results, those of all files and of what waits to be written, by name, in types that every
+    /// engine reads. `None` where there are none.
     ///
     /// # Errors
     /// When files cannot be read.
-    pub fn table(&self, query: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let schema = self.shared.schema(query)?;
-        let shared = &self.shared;
-        let table = |schema| StoredTable::new(Arc::clone(shared), query, schema);
-        Ok(schema.map(|schema| Arc::new(table(schema)) as Arc<dyn TableProvider>))
+    pub fn schema(&self, query: &str) -> Result<Option<SchemaRef>> {
+        self.shared.schema(query)
     }
 
-    /// What a statement over these tables answers.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub fn ask(&self, sql: &str) -> std::result::Result<Answer, String> {
-        ask::ask(self, sql)
+    /// The results of a query in these columns, by name, those among them that wait to be written, and those of `newest`
+    /// that are in neither place.
+    #[must_use]
+    pub fn table(
+        &self,
+        query: &str,
+        schema: SchemaRef,
+        newest: Option<Arc<dyn Newest>>,
+    ) -> Arc<dyn TableProvider> {
+        Arc::new(StoredTable::new(Arc::clone(&self.shared), query, schema, newest))
     }
 }

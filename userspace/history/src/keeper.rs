@@ -12,16 +12,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tapline_record::EventTime;
-use tapline_sinks::Turn;
+use tapline_sinks::{Told, Turn};
 use tapline_sources::Clock;
 
 /// Between two looks at all hours.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// How long files are kept that were merged or removed, for whoever knows them by name.
 const GONE_FOR_NS: i64 = 10 * 60 * 1_000_000_000;
-
-/// Who is told what happens.
-pub(crate) type Told = Arc<dyn Fn(Turn, &str) + Send + Sync>;
 
 /// The thread; it ends with this value.
 pub(crate) struct Keeper {
@@ -65,7 +62,7 @@ impl Drop for Keeper {
 impl Ends {
     fn wait(&self) {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasts = |_: &mut ()| !self.are_here.load(Ordering::Acquire);
+        let lasts = |(): &mut ()| !self.are_here.load(Ordering::Acquire);
         drop(self.news.wait_timeout_while(turn, LOOK_EVERY, lasts));
     }
 }

@@ -1,4 +1,4 @@
-//! Results of queries as Parquet files, and SQL over them.
+//! Results of queries as Parquet files, and tables of them.
 //!
 //! ```text
 //! FOLDER/query=NAME/hour=2026-11-30T01/00000001-5f3a9c0d.parquet
@@ -9,17 +9,17 @@
 //! the folder as it is. A live hour has many small files, which are merged while it lasts and when it is over: the
 //! merged folder takes the other one's place at once. Old hours go, by age and by size.
 //!
-//! Whoever asks by [`History::table`] sees each result once, whatever is merged or removed meanwhile: files that were
-//! named when it began are kept for it a while.
+//! Whoever reads a [`History::table`] sees each result once, those that are in memory besides among them, whatever is
+//! merged or removed meanwhile: files that were named when it began are kept for it a while.
 
 #![forbid(unsafe_code)]
 
-mod ask;
 mod bounds;
 mod columns;
 mod history;
 mod keeper;
 mod merge;
+mod newest;
 mod options;
 mod place;
 mod policy;
@@ -31,6 +31,6 @@ mod table;
 mod tests;
 mod waiting;
 
-pub use ask::Answer;
 pub use history::History;
+pub use newest::Newest;
 pub use options::HistoryOptions;

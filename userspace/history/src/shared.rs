@@ -13,6 +13,17 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tapline_operators::WindowResult;
+
+/// What is there of a query, each result once.
+pub(crate) struct Snapshot {
+    /// In files.
+    pub(crate) parts: Vec<Part>,
+    /// On the way to files.
+    pub(crate) pieces: Vec<Piece>,
+    /// In neither.
+    pub(crate) others: Vec<Arc<WindowResult>>,
+}
 
 /// What writes and what reads share.
 #[derive(Debug)]
@@ -41,7 +52,27 @@ impl Shared {
         query: &str,
         has: impl Fn(Hour) -> bool,
     ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
+        self.look(&self.waiting(), query, has)
+    }
+
+    /// The same, and those of other results that are not among all that are stored or wait.
+    pub(crate) fn snapshot_beside(
+        &self,
+        query: &str,
+        has: impl Fn(Hour) -> bool,
+        others: Vec<Arc<WindowResult>>,
+    ) -> io::Result<Snapshot> {
         let waiting = self.waiting();
+        let (parts, pieces) = self.look(&waiting, query, has)?;
+        Ok(Snapshot { parts, pieces, others: waiting.others(query, others) })
+    }
+
+    fn look(
+        &self,
+        waiting: &Waiting,
+        query: &str,
+        has: impl Fn(Hour) -> bool,
+    ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
         let mut parts = vec![];
         for hour in self.store.hours(query)?.into_iter().filter(|hour| has(*hour)) {
             parts.extend(self.store.parts(query, hour)?);

@@ -1,6 +1,6 @@
 //! What writes results into the folder, some seconds behind their windows.
 
-use crate::keeper::{Keeper, Told};
+use crate::keeper::Keeper;
 use crate::place::{Hour, columns_number};
 use crate::shared::Shared;
 use crate::store::WriteLock;
@@ -8,7 +8,7 @@ use crate::waiting::{Key, Piece};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_record::EventTime;
-use tapline_sinks::{HiddenFile, Parcel, ParquetFailure, ROWS_PER_GROUP, Refusal, Sink, Turn, plain};
+use tapline_sinks::{HiddenFile, Parcel, ParquetFailure, ROWS_PER_GROUP, Refusal, Sink, Told, Turn, plain};
 use tapline_sources::Clock;
 
 /// Stores results.
@@ -28,12 +28,8 @@ struct Open {
 }
 
 impl HistorySink {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        clock: Arc<dyn Clock>,
-        told: Box<dyn Fn(Turn, &str) + Send + Sync>,
-    ) -> Self {
-        Self { shared, clock, told: Arc::from(told), open: None, lost: BTreeMap::new() }
+    pub(crate) fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>, told: Told) -> Self {
+        Self { shared, clock, told, open: None, lost: BTreeMap::new() }
     }
 
     /// Takes the folder, as soon as that can be.
@@ -105,6 +101,7 @@ impl Sink for HistorySink {
             let key = Key { query: parcel.asked.name.clone(), hour, columns };
             waiting.add(key, batch, u64::from(number == 0), parcel.given);
         }
+        waiting.note(&parcel.asked.name, &parcel.result);
         Ok(())
     }
 

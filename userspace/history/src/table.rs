@@ -1,29 +1,34 @@
 //! Results of one query as a table of DataFusion.
 //!
 //! What there is is looked up when a plan is made, as a whole; hours and groups of rows that a condition leaves out are
-//! not read, nor are columns that nobody asks for. Files are read on threads that may wait.
+//! not read, nor are columns that nobody asks for. Files are read on threads that may wait, a batch ahead of whoever
+//! takes them; no thread is held for one who takes none.
 
 use crate::bounds::Bounds;
 use crate::columns::adapt;
-use crate::shared::Shared;
+use crate::newest::Newest;
+use crate::shared::{Shared, Snapshot};
 use crate::store::Part;
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::stream;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
+use std::vec::IntoIter;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Batches that are read ahead of whoever takes them, by each thread.
-const BATCHES_AHEAD: usize = 2;
-
-/// Rows of such a batch.
+/// Rows of a batch that is read.
 const ROWS_PER_BATCH: usize = 8192;
 
 /// Stored results of one query.
@@ -32,11 +37,31 @@ pub(crate) struct StoredTable {
     shared: Arc<Shared>,
     query: String,
     schema: SchemaRef,
+    newest: Option<Arc<dyn Newest>>,
 }
 
 impl StoredTable {
-    pub(crate) fn new(shared: Arc<Shared>, query: &str, schema: SchemaRef) -> Self {
-        Self { shared, query: query.to_owned(), schema }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        query: &str,
+        schema: SchemaRef,
+        newest: Option<Arc<dyn Newest>>,
+    ) -> Self {
+        Self { shared, query: query.to_owned(), schema, newest }
+    }
+
+    /// All files that may matter, and the rows that are in none.
+    fn look(&self, bounds: Bounds, wanted: &Schema) -> Result<(Vec<Part>, Vec<RecordBatch>)> {
+        // First, so that what leaves the memory meanwhile is among what is stored.
+        let newest = self.newest.as_ref().map_or(Ok(vec![]), |newest| newest.results())?;
+        let has_hour = |hour| bounds.has_hour(hour);
+        let Snapshot { parts, pieces, others } =
+            self.shared.snapshot_beside(&self.query, has_hour, newest)?;
+        let mut batches: Vec<RecordBatch> = pieces.into_iter().flat_map(|piece| piece.batches).collect();
+        for (newest, result) in others.iter().filter_map(|result| Some((self.newest.as_ref()?, result))) {
+            batches.extend(newest.rows(result, wanted)?);
+        }
+        Ok((parts, batches))
     }
 }
 
@@ -73,8 +98,7 @@ impl TableProvider for StoredTable {
             None => Arc::clone(&self.schema),
         };
         let bounds = Bounds::of(filters);
-        let (parts, pieces) = self.shared.snapshot(&self.query, |hour| bounds.has_hour(hour))?;
-        let mut waiting: Vec<RecordBatch> = pieces.into_iter().flat_map(|piece| piece.batches).collect();
+        let (parts, mut waiting) = self.look(bounds, &schema)?;
         let readers = state.config().target_partitions().clamp(1, parts.len().max(1));
         let mut shares = vec![vec![]; readers];
         for (number, part) in parts.into_iter().enumerate() {
@@ -118,33 +142,83 @@ impl PartitionStream for StoredPartition {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let stored = Arc::clone(&self.0);
-        let mut stream = RecordBatchReceiverStream::builder(Arc::clone(&stored.schema), BATCHES_AHEAD);
-        let sender = stream.tx();
-        stream.spawn_blocking(move || {
-            stored.read(&mut |batch| sender.blocking_send(Ok(batch)).is_ok()).map(|_| ())
+        let batches = stream::unfold(Some(ahead(Reading::new(&self.0))), |read| async move {
+            match read?.await {
+                Ok((batch, reading)) => Some((batch?, Some(ahead(reading)))),
+                // Whoever reads must not take what came for all that there is.
+                Err(error) => {
+                    let said = format!("stored results cannot be read to their end: {error}");
+                    Some((Err(DataFusionError::Execution(said)), None))
+                }
+            }
         });
-        stream.build()
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.0.schema), batches))
+    }
+}
+
+/// The next batch, and what is read behind it.
+type Read = (Option<Result<RecordBatch>>, Reading);
+
+/// Reads a batch, and waits for nobody.
+fn ahead(mut reading: Reading) -> JoinHandle<Read> {
+    spawn_blocking(move || (reading.next(), reading))
+}
+
+/// How far a share is read.
+struct Reading {
+    stored: Arc<Stored>,
+    batches: IntoIter<RecordBatch>,
+    parts: IntoIter<Part>,
+    /// The file that is being read.
+    open: Option<(Part, ParquetRecordBatchReader)>,
+}
+
+impl Reading {
+    fn new(stored: &Arc<Stored>) -> Self {
+        let (batches, parts) = (stored.batches.clone().into_iter(), stored.parts.clone().into_iter());
+        Self { stored: Arc::clone(stored), batches, parts, open: None }
+    }
+
+    /// Opens the next file, if there is one.
+    fn open_next(&mut self) -> Result<bool> {
+        let Some(part) = self.parts.next() else { return Ok(false) };
+        let reader = self.stored.reader(&part)?;
+        self.open = Some((part, reader));
+        Ok(true)
+    }
+
+    /// The next batch of the file that is open; `None` at its end.
+    fn read(&mut self) -> Option<Result<RecordBatch>> {
+        let (part, reader) = self.open.as_mut()?;
+        let batch = reader.next().map(|batch| batch.map_err(|error| unreadable(&part.path, &error)));
+        if batch.is_none() {
+            self.open = None;
+        }
+        batch
+    }
+}
+
+impl Iterator for Reading {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let batch = self.batches.next().map(Ok).or_else(|| self.read());
+            if let Some(batch) = batch {
+                return Some(batch.and_then(|batch| Ok(adapt(&batch, &self.stored.schema)?)));
+            }
+            match self.open_next() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
 impl Stored {
-    /// Gives all batches, as long as somebody takes them; says whether somebody did.
-    fn read(&self, give: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
-        for batch in &self.batches {
-            if !give(adapt(batch, &self.schema)?) {
-                return Ok(false);
-            }
-        }
-        for part in &self.parts {
-            if !self.read_part(part, give)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn read_part(&self, part: &Part, give: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
+    /// Reads of a file what may matter.
+    fn reader(&self, part: &Part) -> Result<ParquetRecordBatchReader> {
         let reader = self.shared.reader(part)?;
         let groups = reader.metadata().row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| self.bounds.has_group(group)).map(|(number, _)| number);
@@ -153,20 +227,11 @@ impl Stored {
         let wanted = fields.filter(|(_, field)| self.schema.column_with_name(field.name()).is_some());
         let wanted: Vec<usize> = wanted.map(|(column, _)| column).collect();
         let projection = ProjectionMask::roots(reader.parquet_schema(), wanted);
-        let said = |error: &dyn std::fmt::Display| {
-            DataFusionError::Execution(format!("{} cannot be read: {error}", part.path.display()))
-        };
-        let reader = reader
-            .with_row_groups(groups)
-            .with_projection(projection)
-            .with_batch_size(ROWS_PER_BATCH)
-            .build();
-        for batch in reader.map_err(|error| said(&error))? {
-            let batch = batch.map_err(|error| said(&error))?;
-            if !give(adapt(&batch, &self.schema)?) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let reader = reader.with_row_groups(groups).with_projection(projection);
+        reader.with_batch_size(ROWS_PER_BATCH).build().map_err(|error| unreadable(&part.path, &error))
     }
+}
+
+fn unreadable(path: &Path, error: &dyn Display) -> DataFusionError {
+    DataFusionError::Execution(format!("{} cannot be read: {error}", path.display()))
 }

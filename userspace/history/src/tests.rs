@@ -2,9 +2,12 @@
 
 use crate::history::History;
 use crate::keeper::Order;
+use crate::newest::Newest;
 use crate::options::HistoryOptions;
 use datafusion::arrow::array::{ArrayRef, AsArray as _, FixedSizeBinaryArray, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Int64Type, Schema};
+use datafusion::common::TableReference;
+use datafusion::prelude::SessionContext;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -13,8 +16,9 @@ use std::time::Duration;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
-use tapline_sinks::{Asked, Parcel, Refusal, Sink};
+use tapline_sinks::{Asked, Parcel, Refusal, Sink, plain};
 use tapline_sources::Clock;
+use tokio::runtime::Builder;
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -44,7 +48,7 @@ fn stored(options: HistoryOptions) -> Stored {
     let history = History::new(options);
     let said = Said::default();
     let tells = Arc::clone(&said);
-    let told = Box::new(move |_, what: &str| tells.lock().unwrap().push(what.to_owned()));
+    let told = Arc::new(move |_, what: &str| tells.lock().unwrap().push(what.to_owned()));
     let sink = history.sink(Arc::new(Standing::default()), told);
     Stored { history, sink, said }
 }
@@ -77,10 +81,25 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
     Parcel { asked: Arc::new(asked), result: Arc::new(result), given: EventTime(start + SECOND) }
 }
 
+/// What a statement over `top-talkers` answers.
+fn ask(history: &History, newest: Option<Arc<dyn Newest>>, sql: &str) -> Result<Vec<RecordBatch>, String> {
+    let schema = history.schema("top-talkers").map_err(|error| error.to_string())?.unwrap();
+    let context = SessionContext::new();
+    let name = TableReference::bare("top-talkers");
+    context.register_table(name, history.table("top-talkers", schema, newest)).unwrap();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let answer = runtime.block_on(async { context.sql(sql).await?.collect().await });
+    answer.map_err(|error| error.to_string())
+}
+
+/// The numbers in the first column.
+fn first(batches: &[RecordBatch]) -> Vec<i64> {
+    batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+}
+
 /// The numbers that a statement answers in its first column.
 fn numbers(history: &History, sql: &str) -> Vec<i64> {
-    let batches = history.ask(sql).unwrap().map(Result::unwrap);
-    batches.flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+    first(&ask(history, None, sql).unwrap())
 }
 
 fn all(history: &History) -> Vec<i64> {
@@ -138,8 +157,49 @@ fn a_result_is_seen_once_whether_it_waits_or_lies_in_a_file() {
         assert_eq!(numbers(history, hour), [2]);
         assert_eq!(numbers(history, "SELECT count(*) FROM \"top-talkers\" WHERE status = 'final'"), [2]);
     }
-    let refused = elsewhere.ask("SELECT * FROM top_talkers").err().unwrap();
-    assert_eq!(refused, "no results of `top_talkers` are stored here; there are those of \"top-talkers\"");
+    assert_eq!(elsewhere.queries().unwrap(), ["top-talkers"]);
+    assert!(elsewhere.schema("nobody").unwrap().is_none());
+}
+
+/// Results that somebody has in memory.
+#[derive(Debug)]
+struct Kept(Vec<Parcel>);
+
+impl Newest for Kept {
+    fn results(&self) -> datafusion::common::Result<Vec<Arc<WindowResult>>> {
+        Ok(self.0.iter().map(|parcel| Arc::clone(&parcel.result)).collect())
+    }
+
+    fn rows(&self, result: &WindowResult, _: &Schema) -> datafusion::common::Result<Vec<RecordBatch>> {
+        let batches = self.0[0].asked.columns.batches(result)?;
+        Ok(batches.iter().map(plain).collect::<Result<_, _>>()?)
+    }
+}
+
+#[test]
+fn what_is_in_memory_too_is_seen_once_and_parts_of_one_window_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = open(folder.path());
+    before.sink.take(&parcel(BY_ADDRESS, 0, 1)).unwrap();
+    before.sink.finish(EventTime(SECOND)).unwrap();
+    let mut stored = open(folder.path());
+    // The second part of the same window, a later one, and one that is on its way to the sink.
+    let parcels =
+        [(0, 2), (SECOND, 3), (2 * SECOND, 4)].map(|(start, number)| parcel(BY_ADDRESS, start, number));
+    let kept: Arc<dyn Newest> = Arc::new(Kept(parcels.to_vec()));
+    let seen = |stored: &Stored| {
+        let sql = "SELECT n FROM \"top-talkers\" ORDER BY n";
+        first(&ask(&stored.history, Some(Arc::clone(&kept)), sql).unwrap())
+    };
+    assert_eq!(seen(&stored), [1, 2, 3, 4], "nothing of it is stored");
+    stored.sink.take(&parcels[0]).unwrap();
+    assert_eq!(seen(&stored), [1, 2, 3, 4], "one waits to be written");
+    stored.sink.tend(EventTime(60 * SECOND)).unwrap();
+    stored.sink.take(&parcels[1]).unwrap();
+    assert_eq!(seen(&stored), [1, 2, 3, 4], "one is written, and one waits");
+    let late = "SELECT n FROM \"top-talkers\" WHERE window_start >= '1970-01-01T00:00:01Z' ORDER BY n";
+    assert_eq!(first(&ask(&stored.history, Some(Arc::clone(&kept)), late).unwrap()), [3, 4]);
+    assert_eq!(all(&stored.history), [1, 2, 3]);
 }
 
 #[test]
@@ -194,7 +254,7 @@ fn a_file_that_cannot_be_read_is_named_and_put_aside() {
     store(&mut stored, 0, 3);
     let torn = files(folder.path())[1].clone();
     fs::write(&torn, "PAR1 and no end").unwrap();
-    let failed = stored.history.ask("SELECT count(*) FROM \"top-talkers\"").unwrap().next().unwrap();
+    let failed = ask(&stored.history, None, "SELECT count(n) FROM \"top-talkers\"");
     assert!(failed.unwrap_err().contains("cannot be read"));
     keep(&stored, 2 * HOUR);
     assert_eq!(all(&stored.history), [0, 2]);

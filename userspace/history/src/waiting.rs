@@ -3,7 +3,9 @@
 use crate::place::Hour;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Weak};
+use tapline_operators::WindowResult;
 use tapline_record::EventTime;
 
 /// Of which file rows will be.
@@ -32,6 +34,9 @@ pub(crate) struct Piece {
 pub(crate) struct Waiting {
     pieces: BTreeMap<Key, Piece>,
     octets: usize,
+    /// What came so far, as long as somebody else has it too: results of a query are told apart by nothing else, since
+    /// those of one window may come in parts.
+    came: BTreeMap<String, VecDeque<Weak<WindowResult>>>,
 }
 
 impl Waiting {
@@ -46,6 +51,20 @@ impl Waiting {
         piece.octets += octets;
         piece.results += results;
         self.octets += octets;
+    }
+
+    /// Notes that a result came.
+    pub(crate) fn note(&mut self, query: &str, result: &Arc<WindowResult>) {
+        let came = self.came.entry(query.to_owned()).or_default();
+        came.retain(|known| known.strong_count() > 0);
+        came.push_back(Arc::downgrade(result));
+    }
+
+    /// Those of a query's results that did not come, in their order.
+    pub(crate) fn others(&self, query: &str, results: Vec<Arc<WindowResult>>) -> Vec<Arc<WindowResult>> {
+        let Some(came) = self.came.get(query) else { return results };
+        let came: HashSet<*const WindowResult> = came.iter().map(Weak::as_ptr).collect();
+        results.into_iter().filter(|result| !came.contains(&Arc::as_ptr(result))).collect()
     }
 
     /// Takes out what is in a file now, or lost.

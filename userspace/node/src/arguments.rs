@@ -286,6 +286,15 @@ pub(crate) enum SummaryFormat {
     Json,
 }
 
+/// What stored results are asked.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPlan<'a> {
+    pub(crate) folder: &'a Path,
+    /// Names and statements.
+    pub(crate) queries: Vec<(String, String)>,
+    pub(crate) format: Format,
+}
+
 /// What a run reads.
 #[derive(Clone, Debug)]
 pub(crate) enum InputPlan {
@@ -417,10 +426,10 @@ impl QueryArguments {
         self.history.is_some()
     }
 
-    /// What they are asked: the folder, the statements, and how answers are printed.
-    pub(crate) fn of_history(&self) -> Result<(&Path, Vec<(String, String)>, Format), Failure> {
+    /// What they are asked.
+    pub(crate) fn of_history(&self) -> Result<StoredPlan<'_>, Failure> {
         let folder = self.history.as_deref().unwrap_or(Path::new(""));
-        Ok((folder, self.queries()?, self.format))
+        Ok(StoredPlan { folder, queries: self.queries()?, format: self.format })
     }
 
     /// Whether there is no query, and somebody at a terminal who may ask about files.

@@ -1,14 +1,15 @@
 //! `tapline query --history`: SQL over the results that a node stored.
 
-use crate::arguments::QueryArguments;
+use crate::arguments::{QueryArguments, StoredPlan};
 use crate::failure::Failure;
 use crate::output::BatchOutput;
 use std::io;
-use tapline_history::{Answer, History, HistoryOptions};
+use tapline_history::{History, HistoryOptions};
+use tapline_tables::{Answer, AskError, Database};
 
 /// Answers one statement after the other.
 pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
-    let (folder, statements, format) = arguments.of_history()?;
+    let StoredPlan { folder, queries: statements, format } = arguments.of_history()?;
     if statements.is_empty() {
         let help =
             "no query; give one, e.g. \"SELECT * FROM top_talkers ORDER BY window_start DESC LIMIT 10\"";
@@ -21,9 +22,10 @@ pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
         let message = "several queries in csv, arrow or parquet need a file each; ask one after the other";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let history = History::new(HistoryOptions::new(folder));
+    let database = Database::of_history(History::new(HistoryOptions::new(folder)));
+    let database = database.map_err(|error| Failure::Run(error.to_string()))?;
     for (_, sql) in &statements {
-        let answer = history.ask(sql).map_err(Failure::Usage)?;
+        let answer = database.ask(sql).map_err(failure)?;
         let mut output = BatchOutput::new(format, &answer.schema())?;
         print(answer, &mut output)?;
     }
@@ -38,9 +40,20 @@ fn print(answer: Answer, output: &mut BatchOutput) -> Result<(), Failure> {
         Ok(()) => Ok(true),
     };
     for batch in answer {
-        if !written(output.write(&batch.map_err(Failure::Run)?))? {
+        if !written(output.write(&batch.map_err(failure)?))? {
             return Ok(());
         }
     }
     written(output.finish()).map(|_| ())
+}
+
+/// Why a statement is not answered.
+fn failure(error: AskError) -> Failure {
+    match error {
+        AskError::Wrong(error) => Failure::Usage(error.to_string()),
+        AskError::Stream(stream) => Failure::Usage(format!(
+            "{stream} is a stream, of which nothing is stored; the tables are the queries of the node that stored results"
+        )),
+        AskError::Failed(why) => Failure::Run(why),
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_catalog::{Level, Log, parse_duration};
 use tapline_history::{History, HistoryOptions};
-use tapline_sinks::{Asked, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, is_named};
+use tapline_sinks::{Asked, Outlet, OutletOptions, QueueLimits, Sink, Told, Turn, Wanted, is_named};
 use tapline_sources::SystemClock;
 use target::Target;
 
@@ -86,11 +86,11 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 }
 
 /// Starts everything that takes results.
-pub(crate) fn open(plan: &NodePlan, log: &Log) -> Result<Vec<Outlet>, Failure> {
+pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
     let mut outlets = vec![];
-    if let Some(options) = &plan.history {
+    if let Some(history) = history {
         let told = said("history", log);
-        let sink = History::new(options.clone()).sink(Arc::new(SystemClock), told);
+        let sink = history.sink(Arc::new(SystemClock), told);
         outlets.push(start("history", "parquet", sink, Box::new(|asked: &Asked| asked.is_stored), log)?);
     }
     for SinkPlan { name, queries, target } in plan.sinks.clone() {
@@ -107,7 +107,7 @@ fn start(
     name: &str,
     kind: &'static str,
     sink: Box<dyn Sink>,
-    wanted: Box<dyn Fn(&Asked) -> bool + Send + Sync>,
+    wanted: Wanted,
     log: &Log,
 ) -> Result<Outlet, Failure> {
     let options = OutletOptions {
@@ -124,7 +124,7 @@ fn start(
 /// Tells what happens to an outlet under its name.
 fn said(name: &str, log: &Log) -> Told {
     let (name, log) = (name.to_owned(), Arc::clone(log));
-    Box::new(move |turn, what| {
+    Arc::new(move |turn, what| {
         let level = if turn == Turn::Worse { Level::Error } else { Level::Info };
         log.say(level, &format!("{name}: {what}"));
     })

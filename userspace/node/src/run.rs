@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 use tapline_catalog::{
     Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, Renew, Reread, StateFolder, Tell,
 };
+use tapline_history::History;
+use tapline_lookup::Tables;
 use tapline_serve::{Entrance, EntrancePlan, Server};
 use tapline_sources::SystemClock;
+use tapline_tables::Database;
 
 /// Between two looks at signals.
 const LOOK: Duration = Duration::from_millis(50);
@@ -42,6 +45,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let tables = lookups::open(plan.lookups.clone())?;
     let memories = Arc::new(Memories::default());
     let inputs = plan.inputs(&memories);
+    let history = plan.history.clone().map(History::new);
     let options = CatalogOptions {
         tables: Arc::clone(&tables),
         engine: plan.engine.clone(),
@@ -51,7 +55,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         reread: plan.config.is_some().then(|| reread(Arc::clone(&arguments), Arc::clone(&plan), memories)),
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
-        outlets: outlets::open(&plan, &log)?,
+        outlets: outlets::open(&plan, history.as_ref(), &log)?,
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
@@ -59,13 +63,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         catalog.renew_by(renew(arguments, Arc::clone(&entrance)));
     }
     let is_first = plan.folder.is_none() && state.as_ref().is_none_or(StateFolder::is_new);
-    let server =
-        Server::start(&entrance, plan.socket.as_deref(), Arc::clone(&catalog)).map_err(Failure::Run)?;
-    let psql = plan
-        .psql
-        .as_ref()
-        .map(|plan| tapline_psql::Server::start(plan.address, &plan.access, Arc::clone(&catalog), &tables));
-    let psql = psql.transpose().map_err(Failure::Run)?;
+    let (server, psql) = answer(&plan, &entrance, &catalog, (&tables, history))?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
     catalog.open().map_err(Failure::Run)?;
@@ -90,6 +88,24 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         kept.map_or((all, "were given as partial"), |queries| (queries, "are kept for the next start"));
     say!("ended; what was read is worked on, and the open windows of {queries} queries {fate}");
     Ok(())
+}
+
+/// Answers whoever asks: over HTTP, and where that is wanted, over PostgreSQL's protocol.
+fn answer(
+    plan: &NodePlan,
+    entrance: &Arc<Entrance>,
+    catalog: &Arc<Catalog>,
+    (tables, history): (&Arc<Tables>, Option<History>),
+) -> Result<(Server, Option<tapline_psql::Server>), Failure> {
+    let database = Database::of_node(catalog, tables, history);
+    let database = Arc::new(database.map_err(|error| Failure::Run(error.to_string()))?);
+    let server = Server::start(entrance, plan.socket.as_deref(), Arc::clone(catalog), Arc::clone(&database));
+    let server = server.map_err(Failure::Run)?;
+    let psql = plan
+        .psql
+        .as_ref()
+        .map(|psql| tapline_psql::Server::start(psql.address, &psql.access, Arc::clone(catalog), database));
+    Ok((server, psql.transpose().map_err(Failure::Run)?))
 }
 
 /// Reads the file of a node anew.

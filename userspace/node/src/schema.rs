@@ -4,16 +4,19 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::terminal;
 use comfy_table::{ContentArrangement, Table, presets};
+use std::fmt::Write as _;
 use tapline_query::STREAMS;
+use tapline_query::functions::{DESCRIBED, Described};
 use tapline_record::{Stream, StreamId};
 
 /// Prints the tables, or the columns of one.
 pub(crate) fn print(table: Option<&str>) -> Result<(), Failure> {
     let Some(name) = table else {
         return Output::to_stdout_text(&format!(
-            "{}\nColumns of one: tapline schema {}\n{FUNCTIONS}",
+            "{}\nColumns of one: tapline schema {}\n{}",
             tables(),
-            STREAMS[0].name
+            STREAMS[0].name,
+            functions()
         ));
     };
     let stream = STREAMS.iter().find(|stream| stream.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
@@ -30,25 +33,16 @@ pub(crate) fn tables() -> String {
 }
 
 /// What SQL has besides DataFusion's functions.
-const FUNCTIONS: &str = "
-Functions beside those of DataFusion:
-  cidr(ip, '10.0.0.0/8')      whether an address lies in a prefix, of its own family
-  network(ip, 24, 48)         the address without its last bits: those kept of IPv4, of IPv6
-  ip('10.0.0.1'), mac('…')    the address that a text names; addresses may also be written as text
-  text(x)                     addresses as they are written; octets as UTF-8, what cannot be shown as U+FFFD
-  hex(x)                      octets, addresses and whole numbers in hexadecimal
-  service(protocol, port)     the name of a registered service
-  protocol_name(protocol)     TCP, UDP, IPv6-ICMP; a number without a name as it is
-  tcp_flags_text(tcp_flags)   SYN, SYN ACK, PSH ACK
-  lookup('table', key)        what a table of --lookup says of a key: its first column, or the one that is named:
-                              lookup('table', key, 'column'); of addresses by the longest prefix
-  asn(ip), as_name(ip), country(ip)
-                              of the autonomous system, and the country's code, from MaxMind files of --lookup
-  mac_vendor(mac)             who made the network card: the registry of this machine, and what is met most
-  quantile(x, 0.95)           of numbers or durations, within 0.78 %
-  top_k(x, 10)                the most frequent values; t[1]['value'] and t[1]['count'] are the first one's
-  approx_distinct(x)          how many different values
-  tumble, hop, tumble_rows    windows, in the GROUP BY that reads a stream
+fn functions() -> String {
+    let mut text = "\nFunctions beside those of DataFusion:\n".to_owned();
+    for Described { call, about, .. } in DESCRIBED {
+        let _ = writeln!(text, "  {call:<31} {about}");
+    }
+    text + OCTETS
+}
+
+/// What functions of texts and durations make of ours.
+const OCTETS: &str = "\
 LIKE, ~, contains, starts_with and length see each octet of a payload as one character; X'1603' are octets, 0x02 is a
 number. Of a duration, such as max(ts) - min(ts), date_part gives all of it in whole units, or seconds with their
 fraction for 'epoch'.

@@ -1,9 +1,10 @@
 //! A node over PostgreSQL's protocol.
 //!
-//! Takes connections, gives the rows of a node's tables, and of the catalogs by which clients find them. Nothing can be
-//! written. What comes over a connection is framed, bounded and checked here before anything reads it (`wire.rs`,
-//! `messages.rs`): the libraries that know the types and the catalogs trust what they are given. Nothing here is on the
-//! way of a record: it has threads of its own, and reads what the catalog keeps.
+//! Takes connections, gives the rows of a node's tables, and of the catalogs by which clients find them; of a statement
+//! over a stream, windows as they come. Nothing can be written. What comes over a connection is framed, bounded and
+//! checked here before anything reads it (`wire.rs`, `messages.rs`): the libraries that know the types and the catalogs
+//! trust what they are given. Nothing here is on the way of a record: it has threads of its own, and reads what the
+//! catalog keeps.
 //!
 //! ```text
 //! octets ── wire ──► messages ──► startup: TLS, password ──► session ──► statements: plan ──► rows ──► wire

@@ -5,7 +5,6 @@ use crate::functions;
 use crate::information::Information;
 use crate::said::Said;
 use crate::startup::USER;
-use datafusion::catalog::CatalogProvider as _;
 use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
@@ -18,9 +17,8 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_catalog::Catalog;
-use tapline_lookup::Tables;
-use tapline_query::{check_size, with_stack};
-use tapline_tables::{CATALOG, SCHEMA};
+use tapline_query::{check_size, split_statements, with_stack};
+use tapline_tables::{CATALOG, Database, SCHEMA};
 use tokio::task::spawn_blocking;
 
 /// The schema in which the SQL standard has its catalogs.
@@ -28,19 +26,30 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// A node as connections see it.
 pub(crate) struct Node {
+    /// Where streams are asked.
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) database: Arc<Database>,
     pub(crate) cancels: Arc<Cancels>,
     context: SessionContext,
     parser: PostgresCompatibilityParser,
 }
 
+/// A statement of a text.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// In words that are understood here.
+    pub(crate) statement: Statement,
+    /// As it was written.
+    pub(crate) text: String,
+}
+
 impl Node {
-    /// The tables of a catalog, and those by which clients find them.
+    /// The tables of a node, and those by which clients find them.
     ///
     /// # Errors
     /// Never: all names are distinct.
-    pub(crate) fn new(catalog: Arc<Catalog>, lookups: &Arc<Tables>) -> Result<Self> {
-        let context = tapline_tables::context(&catalog, lookups)?;
+    pub(crate) fn new(catalog: Arc<Catalog>, database: Arc<Database>) -> Result<Self> {
+        let context = database.context()?;
         if let Some(tables) = context.catalog(CATALOG)
             && let Some(schema) = tables.schema(SCHEMA)
         {
@@ -49,13 +58,18 @@ impl Node {
         setup_pg_catalog(&context, CATALOG, Roles).map_err(|error| *error)?;
         functions::all().into_iter().for_each(|function| context.register_udf(function));
         let (cancels, parser) = (Arc::default(), PostgresCompatibilityParser::new());
-        Ok(Self { catalog, cancels, context, parser })
+        Ok(Self { catalog, database, cancels, context, parser })
     }
 
-    /// The statements of a text, in words that are understood here.
-    pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Statement>, Said> {
+    /// The statements of a text.
+    pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Written>, Said> {
         check_size(sql).map_err(|error| Said::new("54001", error.to_string()))?;
-        self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))
+        let parsed = self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))?;
+        let mut texts = split_statements(sql);
+        if texts.len() != parsed.len() {
+            texts = parsed.iter().map(ToString::to_string).collect();
+        }
+        Ok(parsed.into_iter().zip(texts).map(|(statement, text)| Written { statement, text }).collect())
     }
 
     /// What a statement does, which is to read.

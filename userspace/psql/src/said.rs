@@ -1,13 +1,18 @@
 //! What a client is told when something is wrong.
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireBackendMessage;
-use pgwire::messages::response::ErrorResponse;
-use tapline_tables::MEMORY_OCTETS_MAX;
+use pgwire::messages::response::{ErrorResponse, NoticeResponse};
+use tapline_catalog::CatalogError;
+use tapline_tables::no_room;
 
 /// Octets of a sentence; libraries quote whole statements.
 const SENTENCE_OCTETS_MAX: usize = 2000;
+
+/// The kind of what is no fault.
+pub(crate) const DONE: &str = "00000";
 
 /// A sentence, and what its kind is called (<https://www.postgresql.org/docs/16/errcodes-appendix.html>).
 #[derive(Debug)]
@@ -48,10 +53,19 @@ impl Said {
 
     pub(crate) fn message(self) -> PgWireBackendMessage {
         let severity = if self.is_last { "FATAL" } else { "ERROR" };
+        PgWireBackendMessage::ErrorResponse(ErrorResponse::new(self.fields(severity)))
+    }
+
+    /// The same as something besides, behind which the answer goes on.
+    pub(crate) fn notice(self) -> PgWireBackendMessage {
+        let severity = if self.code == DONE { "NOTICE" } else { "WARNING" };
+        PgWireBackendMessage::NoticeResponse(NoticeResponse::new(self.fields(severity)))
+    }
+
+    fn fields(&self, severity: &str) -> Vec<(u8, String)> {
         let sentence = cut(&self.sentence);
         let fields = [(b'S', severity), (b'V', severity), (b'C', self.code), (b'M', sentence)];
-        let fields = fields.into_iter().map(|(field, text)| (field, text.replace('\0', "?"))).collect();
-        PgWireBackendMessage::ErrorResponse(ErrorResponse::new(fields))
+        fields.into_iter().map(|(field, text)| (field, text.replace('\0', "?"))).collect()
     }
 }
 
@@ -65,13 +79,7 @@ impl From<DataFusionError> for Said {
     fn from(error: DataFusionError) -> Self {
         let root = error.find_root();
         let code = match root {
-            DataFusionError::ResourcesExhausted(_) => {
-                let megabytes = MEMORY_OCTETS_MAX >> 20;
-                let sentence = format!(
-                    "the statements that run now need more than the {megabytes} MiB that a node gives them; ask for fewer rows, columns or groups"
-                );
-                return Self::new("53200", sentence);
-            }
+            DataFusionError::ResourcesExhausted(_) => return Self::new("53200", no_room()),
             DataFusionError::SQL(..) => "42601",
             DataFusionError::SchemaError(..) => "42703",
             DataFusionError::Plan(said) if said.contains("not found") => "42P01",
@@ -82,6 +90,23 @@ impl From<DataFusionError> for Said {
         };
         let said = root.message().into_owned();
         Self::new(code, said.split("\n\nbacktrace: ").next().unwrap_or_default())
+    }
+}
+
+impl From<CatalogError> for Said {
+    fn from(error: CatalogError) -> Self {
+        let code = match &error {
+            CatalogError::Wrong { .. } => "42000",
+            CatalogError::Full(_) | CatalogError::FullOfPreviews(_) => "53000",
+            _ => "58000",
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ArrowError> for Said {
+    fn from(error: ArrowError) -> Self {
+        DataFusionError::from(error).into()
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tapline_catalog::Catalog;
-use tapline_lookup::Tables;
+use tapline_tables::Database;
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Semaphore, oneshot};
@@ -43,7 +43,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on an address; what is looked up is looked up in `lookups`.
+    /// Listens on an address; tables are those of `database`, streams are asked of `catalog`.
     ///
     /// # Errors
     /// A sentence: the address is taken or not ours, a file cannot be read, or an address that others reach lacks a
@@ -52,12 +52,12 @@ impl Server {
         address: SocketAddr,
         access: &AccessOptions,
         catalog: Arc<Catalog>,
-        lookups: &Arc<Tables>,
+        database: Arc<Database>,
     ) -> Result<Self, String> {
         let said =
             |error: io::Error| format!("psql cannot listen on {address}: {error}; give another --psql ADDR");
         let access = Arc::new(Access::resolve(access, address)?);
-        let node = Node::new(catalog, lookups).map_err(|error| format!("psql cannot start: {error}"))?;
+        let node = Node::new(catalog, database).map_err(|error| format!("psql cannot start: {error}"))?;
         let listener = TcpListener::bind(address).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let bound = listener.local_addr().map_err(said)?;

@@ -6,7 +6,7 @@
 use crate::messages::{self, Message, Target};
 use crate::node::Node;
 use crate::parameters::Values;
-use crate::rows::{Asked, Rows, fields};
+use crate::rows::{Asked, More, Rows, fields};
 use crate::said::{Ended, Said};
 use crate::settings::Settings;
 use crate::simple;
@@ -21,9 +21,9 @@ use pgwire::messages::extendedquery::{Bind, BindComplete, CloseComplete, ParseCo
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 /// Statements, and portals with cursors, that a connection keeps.
 const STATEMENTS_MAX: usize = 256;
@@ -125,6 +125,8 @@ impl<'a> Session<'a> {
         if self.transaction == TransactionStatus::Transaction {
             self.transaction = TransactionStatus::Error;
         }
+        // Nobody can ask for more of them.
+        self.portals.retain(|_, portal| !portal.rows.as_ref().is_some_and(Rows::is_stream));
         self.wire.put(&said.message())
     }
 
@@ -138,7 +140,7 @@ impl<'a> Session<'a> {
             let mut statements = node.statements(&sql)?;
             match (statements.pop(), statements.is_empty()) {
                 (None, _) => Ok(None),
-                (Some(statement), true) => prepare(node, statement, &settings, &types).map(Some),
+                (Some(written), true) => prepare(node, written, &settings, &types).map(Some),
                 _ => Err(Said::new("42601", "one statement is prepared at a time")),
             }
         });
@@ -193,7 +195,7 @@ impl<'a> Session<'a> {
             self.wire.put(&Backend::ParameterDescription(ParameterDescription::new(types)))?;
         }
         let described = match prepared.as_ref().map(|prepared| &prepared.work) {
-            Some(Work::Rows(plan, _)) => Some(fields(plan.schema().as_arrow(), &format)?),
+            Some(Work::Rows(plan, _)) => Some(fields(plan.schema(), &format)?),
             Some(Work::Fetch(cursor, _)) => Some(self.cursor_fields(cursor)?),
             _ => None,
         };
@@ -264,6 +266,10 @@ impl<'a> Session<'a> {
             Work::Rows(..) => return Err(Said::internal().into()),
             Work::Fetch(cursor, rows) => return self.fetch(cursor, *rows).await,
             Work::Declare(name, plan) => {
+                if plan.is_stream() && self.transaction != TransactionStatus::Transaction {
+                    let sentence = "a cursor over a stream lives as long as its transaction; BEGIN one first";
+                    return Err(Said::new("25P01", sentence).into());
+                }
                 let (parameters, values, format) = (vec![], None, Format::UnifiedText);
                 let asked = Asked { plan: plan.clone(), parameters, values, format: format.clone() };
                 let rows = Some(Rows::open(&self.node, asked, &self.cancelled).await?);
@@ -318,7 +324,7 @@ impl<'a> Session<'a> {
                 let has_failed = self.transaction == TransactionStatus::Error;
                 self.transaction = TransactionStatus::Idle;
                 self.portals.retain(|_, portal| !portal.is_cursor);
-                if has_failed { "ROLLBACK" } else { *called }
+                if has_failed { "ROLLBACK" } else { called }
             }
             Work::GoBack => {
                 if self.transaction == TransactionStatus::Error {
@@ -326,7 +332,7 @@ impl<'a> Session<'a> {
                 }
                 "ROLLBACK"
             }
-            Work::Nothing(called) => *called,
+            Work::Nothing(called) => called,
             Work::Rows(..) | Work::Declare(..) | Work::Fetch(..) | Work::Close(_) => "",
         }
     }
@@ -345,17 +351,36 @@ impl<'a> Session<'a> {
 
     /// Sends the next so many rows, all of them where it is 0.
     pub(crate) async fn send(&mut self, rows: &mut Rows, rows_max: usize) -> Result<Sent, Ended> {
+        let within = self.settings.statement_timeout();
+        let ends = within.and_then(|within| Instant::now().checked_add(within));
         let mut sent = Sent { rows: 0, has_more: true };
-        while rows_max == 0 || sent.rows < rows_max {
-            let Some(row) = rows.next(&self.cancelled).await? else {
-                sent.has_more = false;
-                break;
-            };
-            self.wire.put(&Backend::DataRow(row))?;
-            self.wire.make_room().await?;
-            sent.rows += 1;
+        while sent.has_more && (rows_max == 0 || sent.rows < rows_max) {
+            if let Some(row) = rows.ready()? {
+                self.wire.put(&Backend::DataRow(row))?;
+                self.wire.make_room().await?;
+                sent.rows += 1;
+                continue;
+            }
+            match self.wait(rows, ends).await? {
+                More::Rows => {}
+                More::Told(said) => self.wire.put(&said.notice())?,
+                More::End => sent.has_more = false,
+            }
         }
         Ok(sent)
+    }
+
+    /// Waits for more rows, as long as somebody waits for them.
+    async fn wait(&mut self, rows: &mut Rows, ends: Option<Instant>) -> Result<More, Ended> {
+        if rows.are_far() {
+            self.wire.flush().await?;
+        }
+        let is_stream = rows.is_stream();
+        tokio::select! {
+            more = rows.wait(&self.cancelled) => Ok(more?),
+            gone = self.wire.left(), if is_stream => Err(gone),
+            () = late(ends) => Err(timed_out().into()),
+        }
     }
 
     pub(crate) fn complete(&mut self, tag: Tag) -> Result<(), Ended> {
@@ -388,6 +413,18 @@ impl<'a> Session<'a> {
     pub(crate) fn put_cursor_fields(&mut self, cursor: &str) -> Result<(), Ended> {
         let fields = self.cursor_fields(cursor)?;
         self.put_fields(&fields)
+    }
+}
+
+fn timed_out() -> Said {
+    Said::new("57014", "the statement took longer than its statement_timeout")
+}
+
+/// Waits until it is too late, if it ever is.
+async fn late(ends: Option<Instant>) {
+    match ends {
+        Some(ends) => sleep_until(ends.into()).await,
+        None => std::future::pending().await,
     }
 }
 

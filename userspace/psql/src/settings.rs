@@ -1,12 +1,17 @@
 //! What PostgreSQL calls settings: what clients ask for, and what they set.
 //!
-//! Nothing here depends on one. What a client sets it is told again, so that it goes on; times are always UTC.
+//! Nothing here depends on one but how long a statement may take. What a client sets it is told again, so that it goes
+//! on; times are always UTC.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Settings that a connection may set, and octets of each.
 const SET_MAX: usize = 100;
 const OCTETS_MAX: usize = 1000;
+
+/// The setting that says how long a statement may take.
+pub(crate) const STATEMENT_TIMEOUT: &str = "statement_timeout";
 
 /// The version of PostgreSQL whose catalogs are shown.
 pub(crate) const VERSION: &str = "16.6";
@@ -78,6 +83,10 @@ impl Settings {
     /// Keeps what was set, where that can be asked for.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         let name = name.to_ascii_lowercase();
+        if value.eq_ignore_ascii_case("default") {
+            self.0.remove(&name);
+            return;
+        }
         // Times are UTC, whatever a client would like.
         let is_kept = name != "timezone" && name.len() + value.len() <= OCTETS_MAX;
         if is_kept && (self.0.len() < SET_MAX || self.0.contains_key(&name)) {
@@ -90,15 +99,61 @@ impl Settings {
         self.0.clear();
     }
 
+    /// How long a statement may take, where a client has set it.
+    pub(crate) fn statement_timeout(&self) -> Option<Duration> {
+        let milliseconds = self.0.get(STATEMENT_TIMEOUT).and_then(|text| milliseconds(text));
+        milliseconds.filter(|time| *time > 0).map(Duration::from_millis)
+    }
+
     /// What a setting is.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(&name.to_ascii_lowercase()).map(String::as_str).or_else(|| default_of(name))
     }
 }
 
+/// A time as PostgreSQL reads it: milliseconds, or a number with a unit.
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: u64 = number.parse().ok()?;
+    match unit.trim() {
+        "us" => Some(number.div_ceil(1000)),
+        "" | "ms" => Some(number),
+        "s" => number.checked_mul(1000),
+        "min" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        "d" => number.checked_mul(86_400_000),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_postgresql_reads_them() {
+        for (text, expected) in [
+            ("5000", Some(5000)),
+            (" 5s ", Some(5000)),
+            ("2 min", Some(120_000)),
+            ("1us", Some(1)),
+            ("soon", None),
+            ("-1", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(milliseconds(text), expected, "{text}");
+        }
+        let mut settings = Settings::default();
+        assert_eq!(settings.statement_timeout(), None);
+        settings.set("Statement_Timeout", "5s");
+        assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(5)));
+        settings.set("statement_timeout", "0");
+        assert_eq!(settings.statement_timeout(), None);
+        settings.set("statement_timeout", "DEFAULT");
+        assert_eq!(settings.get("statement_timeout"), Some("1min"));
+    }
 
     #[test]
     fn what_is_set_is_told_again() {

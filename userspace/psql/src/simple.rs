@@ -1,10 +1,10 @@
 //! Statements that are sent as they are, several in one text.
 
+use crate::node::Written;
 use crate::rows::{Asked, Rows};
 use crate::said::Ended;
 use crate::session::Session;
 use crate::statements::{Work, prepare};
-use datafusion::sql::sqlparser::ast::Statement;
 use pgwire::api::portal::Format;
 use pgwire::api::results::Tag;
 use pgwire::messages::PgWireBackendMessage;
@@ -16,15 +16,15 @@ pub(crate) async fn answer(session: &mut Session<'_>, sql: String) -> Result<(),
     if statements.is_empty() {
         session.wire.put(&PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))?;
     }
-    for statement in statements {
-        answer_one(session, statement).await?;
+    for written in statements {
+        answer_one(session, written).await?;
     }
     session.ready().await
 }
 
-async fn answer_one(session: &mut Session<'_>, statement: Statement) -> Result<(), Ended> {
+async fn answer_one(session: &mut Session<'_>, written: Written) -> Result<(), Ended> {
     let settings = session.settings.clone();
-    let prepared = session.node.work(move |node| prepare(node, statement, &settings, &[])).await?;
+    let prepared = session.node.work(move |node| prepare(node, written, &settings, &[])).await?;
     session.check_transaction(&prepared.work)?;
     if let Work::Fetch(cursor, _) = &prepared.work {
         session.put_cursor_fields(cursor)?;

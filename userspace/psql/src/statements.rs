@@ -3,12 +3,12 @@
 //! A node's tables are read; beside that there are statements about the connection itself, by which clients begin,
 //! which do nothing here but what they are told of. Everything else is refused.
 
-use crate::node::Node;
+use crate::node::{Node, Written};
 use crate::parameters::{Parameter, parameters};
+use crate::rows::Plan;
 use crate::said::Said;
-use crate::settings::Settings;
+use crate::settings::{STATEMENT_TIMEOUT, Settings, milliseconds};
 use crate::streams;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, Declare, DeclareType, Expr, FetchDirection, Ident, ObjectName, Set, Statement,
 };
@@ -24,9 +24,9 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Gives rows, under a name that clients know it by.
-    Rows(LogicalPlan, &'static str),
+    Rows(Plan, &'static str),
     /// Keeps a statement's rows under a name, from which they are fetched.
-    Declare(String, LogicalPlan),
+    Declare(String, Plan),
     /// Gives rows of a cursor: so many, or all.
     Fetch(String, Option<usize>),
     /// Forgets a cursor, or all.
@@ -59,22 +59,23 @@ impl Work {
 /// What a statement does; of its parameters the types that the client knows, or 0.
 pub(crate) fn prepare(
     node: &Node,
-    statement: Statement,
+    written: Written,
     settings: &Settings,
     known: &[u32],
 ) -> Result<Prepared, Said> {
+    let Written { statement, text } = written;
     let work = match statement {
-        Statement::Query(_) => rows(node, statement, "SELECT")?,
-        Statement::Explain { .. } | Statement::ExplainTable { .. } => rows(node, statement, "EXPLAIN")?,
+        Statement::Query(_) => Work::Rows(plan(node, statement, &text)?, "SELECT"),
+        Statement::Explain { .. } | Statement::ExplainTable { .. } => explain(node, statement, &text)?,
         Statement::ShowVariable { variable } => show(node, &variable, settings)?,
-        Statement::Declare { stmts } => declare(node, stmts)?,
+        Statement::Declare { .. } => declare(node, statement, &text)?,
         Statement::Fetch { name, direction, .. } => Work::Fetch(name.value, fetched(&direction)?),
         Statement::Close { cursor: CloseCursor::All } => Work::Close(None),
         Statement::Close { cursor: CloseCursor::Specific { name } } => Work::Close(Some(name.value)),
         Statement::Deallocate { name, .. } => {
             Work::Deallocate((!name.value.eq_ignore_ascii_case("all")).then_some(name.value))
         }
-        Statement::Set(set) => self::set(set),
+        Statement::Set(set) => self::set(set)?,
         Statement::Reset(_) => Work::Reset,
         Statement::Discard { .. } => Work::DiscardAll,
         Statement::StartTransaction { .. } => Work::Begin,
@@ -87,15 +88,46 @@ pub(crate) fn prepare(
         other => return Err(refused(&other)),
     };
     let parameters = match &work {
-        Work::Rows(plan, _) | Work::Declare(_, plan) => parameters(plan, known)?,
+        Work::Rows(Plan::Tables(plan), _) | Work::Declare(_, Plan::Tables(plan)) => parameters(plan, known)?,
         _ => vec![],
     };
     Ok(Prepared { work, parameters })
 }
 
-fn rows(node: &Node, statement: Statement, called: &'static str) -> Result<Work, Said> {
-    streams::refuse(node, &statement)?;
-    Ok(Work::Rows(node.plan(statement)?, called))
+/// What gives the rows of a SELECT.
+fn plan(node: &Node, statement: Statement, text: &str) -> Result<Plan, Said> {
+    match streams::plan(node, &statement, text)? {
+        Some(stream) => Ok(Plan::Stream(stream)),
+        None => tables(node, statement),
+    }
+}
+
+/// What gives the rows of a statement over tables.
+fn tables(node: &Node, statement: Statement) -> Result<Plan, Said> {
+    Ok(Plan::Tables(Box::new(node.plan(statement)?)))
+}
+
+/// What a statement would do, as rows.
+fn explain(node: &Node, statement: Statement, text: &str) -> Result<Work, Said> {
+    let Some(lines) = streams::explain(node, &statement, text)? else {
+        return Ok(Work::Rows(tables(node, statement)?, "EXPLAIN"));
+    };
+    let lines: Vec<String> = lines.iter().map(|line| format!("({})", quoted(line))).collect();
+    let sql = format!("SELECT * FROM (VALUES {}) AS t(\"QUERY PLAN\")", lines.join(", "));
+    own(node, &sql, "EXPLAIN")
+}
+
+/// A statement of ours, by which a client is told something.
+fn own(node: &Node, sql: &str, called: &'static str) -> Result<Work, Said> {
+    match node.statements(sql)?.pop() {
+        Some(written) => Ok(Work::Rows(tables(node, written.statement)?, called)),
+        None => Err(Said::internal()),
+    }
+}
+
+/// A text as SQL has it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A setting as a row.
@@ -112,21 +144,27 @@ fn show(node: &Node, variable: &[Ident], settings: &Settings) -> Result<Work, Sa
             format!("there is no setting {name:?}; SELECT * FROM pg_settings lists some"),
         ));
     };
-    let sql = format!("SELECT '{}' AS \"{}\"", value.replace('\'', "''"), name.replace('"', "\"\""));
-    match node.statements(&sql)?.pop() {
-        Some(statement) => Ok(Work::Rows(node.plan(statement)?, "SHOW")),
-        None => Err(Said::internal()),
-    }
+    let sql = format!("SELECT {} AS \"{}\"", quoted(value), name.replace('"', "\"\""));
+    own(node, &sql, "SHOW")
 }
 
-fn declare(node: &Node, declared: Vec<Declare>) -> Result<Work, Said> {
-    let declared: Result<[Declare; 1], _> = declared.try_into();
-    if let Ok([declared]) = declared
+fn declare(node: &Node, statement: Statement, text: &str) -> Result<Work, Said> {
+    let stream = streams::plan(node, &statement, text)?;
+    if let Statement::Declare { stmts } = statement
+        && let Ok([declared]) = <[Declare; 1]>::try_from(stmts)
         && declared.declare_type == Some(DeclareType::Cursor)
         && declared.binary != Some(true)
         && let ([name], Some(query)) = (declared.names.as_slice(), declared.for_query)
-        && let Work::Rows(plan, _) = rows(node, Statement::Query(query), "SELECT")?
     {
+        if stream.is_some() && declared.hold == Some(true) {
+            let sentence =
+                "a stream does not end, so that its cursor cannot be kept WITH HOLD; leave that out";
+            return Err(Said::new("0A000", sentence));
+        }
+        let plan = match stream {
+            Some(stream) => Plan::Stream(stream),
+            None => tables(node, Statement::Query(query))?,
+        };
         return Ok(Work::Declare(name.value.clone(), plan));
     }
     Err(Said::new("0A000", "only DECLARE NAME CURSOR FOR SELECT … is possible"))
@@ -144,16 +182,21 @@ fn fetched(direction: &FetchDirection) -> Result<Option<usize>, Said> {
     Ok(Some(rows))
 }
 
-fn set(set: Set) -> Work {
+fn set(set: Set) -> Result<Work, Said> {
     let text = |value: &Expr| value.to_string().trim_matches(['\'', '"']).to_owned();
-    match set {
-        Set::SingleAssignment { variable, values, .. } => {
-            let values: Vec<String> = values.iter().map(text).collect();
-            Work::Set(name_of(&variable), values.join(", "))
-        }
+    let Set::SingleAssignment { variable, values, .. } = set else {
         // Roles, time zones, characteristics of transactions: nothing here depends on them.
-        _ => Work::Nothing("SET"),
+        return Ok(Work::Nothing("SET"));
+    };
+    let values: Vec<String> = values.iter().map(text).collect();
+    let (name, value) = (name_of(&variable), values.join(", "));
+    let is_default = value.eq_ignore_ascii_case("default");
+    if name.eq_ignore_ascii_case(STATEMENT_TIMEOUT) && !is_default && milliseconds(&value).is_none() {
+        let sentence =
+            format!("{STATEMENT_TIMEOUT} cannot be {value:?}; write milliseconds, or such as '5s'");
+        return Err(Said::new("22023", sentence));
     }
+    Ok(Work::Set(name, value))
 }
 
 fn name_of(variable: &ObjectName) -> String {

@@ -78,6 +78,18 @@ impl Wire {
         Ok(())
     }
 
+    /// Waits until the other side has gone; what it says before that is kept. Whoever stops to wait may wait again.
+    pub(crate) async fn left(&mut self) -> Ended {
+        // One message that is whole is enough.
+        while self.input.len() <= OCTETS_MAX {
+            self.input.reserve(READ_OCTETS);
+            if matches!(self.stream.read_buf(&mut self.input).await, Ok(0) | Err(_)) {
+                return Ended::Gone;
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Whether the other side has said more than was taken.
     pub(crate) fn has_more(&self) -> bool {
         !self.input.is_empty()

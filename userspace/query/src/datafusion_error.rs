@@ -14,10 +14,27 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 /// Names that are offered in place of an unknown one.
 const SUGGESTIONS_MAX: usize = 3;
 
+/// Tables that are named where none is like the one that is asked for.
+const TABLES_SHOWN_MAX: usize = 20;
+
 /// The names that an unknown one may have been meant to be.
 pub(crate) struct KnownNames<'a> {
-    pub(crate) tables: &'a [&'static str],
+    pub(crate) tables: &'a [&'a str],
     pub(crate) functions: &'a [String],
+}
+
+/// Turns what DataFusion says of a statement over other tables than streams into a refusal.
+#[must_use]
+pub fn refusal_over(error: &DataFusionError, sql: &str, tables: &[String], functions: &[String]) -> SqlError {
+    if let DataFusionError::SchemaError(error, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = error.as_ref()
+    {
+        // There the columns of windows are columns as all others.
+        let known = valid_fields.iter().map(|column| column.name.as_str());
+        return unknown_name("column", &field.name, known, sql);
+    }
+    let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+    from_datafusion(error, sql, &KnownNames { tables: &tables, functions })
 }
 
 /// Turns what DataFusion says of `sql` into a refusal.
@@ -105,7 +122,8 @@ fn two_columns(name: &str, sql: &str) -> SqlError {
 fn unknown_table(name: &str, sql: &str, names: &KnownNames<'_>) -> SqlError {
     let table = name.rsplit('.').next().unwrap_or(name);
     let mut error = unknown_name("table", table, names.tables.iter().copied(), sql);
-    error.help = error.help.or_else(|| Some(format!("the tables are {}", names.tables.join(", "))));
+    let shown = names.tables.get(..TABLES_SHOWN_MAX).unwrap_or(names.tables);
+    error.help = error.help.or_else(|| Some(format!("the tables are {}", shown.join(", "))));
     error
 }
 

@@ -362,15 +362,12 @@ impl Look<'_> {
     fn selected(&self, select: &Select, key: &str) -> Edit {
         let first = select.found.items.iter().position(|item| item.is_aggregate);
         let has_places = !select.places(&self.text).is_empty();
-        match first.filter(|_| !has_places).and_then(|first| select.items.get(first)) {
-            Some(first) => {
-                let start = self.text.octets(first).start;
-                (start..start, format!("{key}, "))
-            }
-            None => {
-                let end = self.text.octets(&select.clauses.list).end;
-                (end..end, format!(", {key}"))
-            }
+        if let Some(first) = first.filter(|_| !has_places).and_then(|first| select.items.get(first)) {
+            let start = self.text.octets(first).start;
+            (start..start, format!("{key}, "))
+        } else {
+            let end = self.text.octets(&select.clauses.list).end;
+            (end..end, format!(", {key}"))
         }
     }
 

@@ -52,6 +52,7 @@ mod window_functions;
 
 pub use catalog::STREAMS;
 pub use continuous::{ContinuousQuery, Upper, UpperHalf};
+pub use datafusion_error::refusal_over;
 pub use diagram::{BoxKind, Diagram, DiagramBox, Runs};
 pub use edit::{Change, Edited, Literal, Parts};
 pub use elements::check_elements;

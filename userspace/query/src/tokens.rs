@@ -13,7 +13,8 @@ pub(crate) fn tokens(sql: &str) -> Vec<TokenWithSpan> {
 /// The statements in `sql`, parted at semicolons outside of quotes and comments; empty ones left out.
 #[must_use]
 pub fn split_statements(sql: &str) -> Vec<String> {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else {
+    // Quotes within quotes are written again as they were.
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize() else {
         return vec![sql.to_owned()];
     };
     let statements = tokens.split(|token| *token == Token::SemiColon);
@@ -36,7 +37,13 @@ pub fn is_ended(sql: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ended;
+    use super::{is_ended, split_statements};
+
+    #[test]
+    fn texts_in_several_statements_stay_what_they_are() {
+        let parts = split_statements("SELECT 'it''s; one' ; SELECT 2");
+        assert_eq!(parts, ["SELECT 'it''s; one' ", " SELECT 2"]);
+    }
 
     #[test]
     fn a_statement_ends_with_a_semicolon() {

@@ -5,14 +5,19 @@ use crate::door::Door;
 use crate::edit::{EditBody, EditedShape};
 use crate::metrics::{self, Format};
 use crate::openapi::DOCUMENT;
+use crate::page;
 use crate::preview::preview;
 use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::results;
-use crate::shapes::{Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape};
+use crate::schema;
+use crate::shapes::{
+    Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape,
+};
+use crate::sql;
 use crate::stream::{self, StreamFormat};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -21,6 +26,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tapline_catalog::{Catalog, Definition, SourceState};
 use tapline_query::Change;
+use tapline_tables::Database;
 use tokio::task::spawn_blocking;
 
 /// Windows that are given where nothing is said.
@@ -32,7 +38,7 @@ type Node = State<Arc<Catalog>>;
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
 
 /// All paths.
-pub(crate) const ROUTES: [(&str, Answers); 18] = [
+pub(crate) const ROUTES: [(&str, Answers); 20] = [
     ("/healthz", || get(healthz)),
     ("/readyz", || get(readyz)),
     ("/metrics", || get(expose)),
@@ -44,6 +50,8 @@ pub(crate) const ROUTES: [(&str, Answers); 18] = [
     ("/api/v1/explain", || post(explain)),
     ("/api/v1/preview", || post(preview)),
     ("/api/v1/edit", || post(edit)),
+    ("/api/v1/sql", || post(sql::ask)),
+    ("/api/v1/schema", || get(what_there_is)),
     ("/api/v1/sources", || get(sources)),
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/lookups", || get(lookups)),
@@ -54,7 +62,7 @@ pub(crate) const ROUTES: [(&str, Answers); 18] = [
 ];
 
 /// All requests that come through a door.
-pub(crate) fn router(catalog: Arc<Catalog>, door: Door) -> Router {
+pub(crate) fn router(catalog: Arc<Catalog>, database: Arc<Database>, door: Door) -> Router {
     let routes =
         ROUTES.into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers()));
     let counted = Extension(door.clone());
@@ -62,6 +70,7 @@ pub(crate) fn router(catalog: Arc<Catalog>, door: Door) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(counted)
+        .layer(Extension(database))
         .layer(from_fn(move |request: Request, next: Next| door.clone().admit(request, next)))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(catalog)
@@ -140,6 +149,12 @@ async fn plan(node: Node, Name(name): Name) -> Result<Json<PictureShape>, Proble
     Ok(Json(on(node, move |catalog| catalog.picture(&name)).await??.into()))
 }
 
+/// What queries may name.
+async fn what_there_is(node: Node) -> Result<Response, Problem> {
+    let text = on(node, |_| schema::text()).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
 async fn results(node: Node, Name(name): Name, which: Which) -> Result<Response, Problem> {
     let windows = which.windows.map_or(WINDOWS, |windows| usize::try_from(windows).unwrap_or(usize::MAX));
     // Others are answered while many rows are written.
@@ -202,11 +217,10 @@ async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }
 
-async fn unknown() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "there is nothing at this path; /api/v1/status says how the node stands",
-    )
+/// A file of the page, or nothing.
+async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let nothing = "there is nothing at this path; /api/v1/status says how the node stands";
+    page::answer(&method, uri.path(), &headers).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, nothing))
 }
 
 async fn not_allowed() -> Problem {

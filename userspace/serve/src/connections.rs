@@ -146,7 +146,7 @@ mod tests {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                serve(TcpListener::from_std(listener).unwrap(), Router::new(), None).await
+                serve(TcpListener::from_std(listener).unwrap(), Router::new(), None).await;
             });
         });
         address

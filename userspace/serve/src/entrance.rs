@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 /// The only path that is answered without a token: it says no more than that the node is there.
 const OPEN_TO_ALL: &str = "/healthz";
 /// Paths that change nothing, though they are posted to.
-const CHANGES_NOTHING: [&str; 3] = ["/api/v1/edit", "/api/v1/explain", "/api/v1/preview"];
+const CHANGES_NOTHING: [&str; 4] = ["/api/v1/edit", "/api/v1/explain", "/api/v1/preview", "/api/v1/sql"];
 
 /// What an entrance is opened with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -236,6 +236,7 @@ mod tests {
             (&post, queries, "Bearer reads", false, only_reads()),
             (&post, queries, by_browser[0], true, only_reads()),
             (&post, "/api/v1/explain", "Bearer reads", false, Ok(())),
+            (&post, "/api/v1/sql", "Bearer reads", false, Ok(())),
             (&post, "/api/v1/reload", "Bearer reads", false, only_reads()),
             (&Method::PUT, queries, "Bearer reads", false, only_reads()),
             (&Method::DELETE, queries, "Bearer reads", false, only_reads()),

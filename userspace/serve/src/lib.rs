@@ -1,4 +1,4 @@
-//! A node over HTTP: its queries, results, sources and accounts.
+//! A node over HTTP: its queries, results, sources and accounts, and a page that shows them.
 //!
 //! Takes requests, gives JSON, and metrics for Prometheus; what is wrong is told as `application/problem+json`, in the sentences of the command
 //! line. Nothing here is on the way of a record: results are taken from where the catalog keeps them.
@@ -16,13 +16,16 @@ mod failures;
 mod local;
 mod metrics;
 mod openapi;
+mod page;
 mod patient;
 mod preview;
 mod problem;
 mod request;
 mod results;
+mod schema;
 mod server;
 mod shapes;
+mod sql;
 mod strangers;
 mod stream;
 mod tls;

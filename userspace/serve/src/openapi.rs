@@ -8,6 +8,7 @@ mod tests {
     use super::*;
     use crate::api::{ROUTES, router};
     use crate::door::Door;
+    use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, StatusCode};
     use serde_json::{Value, json};
@@ -17,6 +18,7 @@ mod tests {
     use tapline_engine::EngineOptions;
     use tapline_lookup::Tables;
     use tapline_sources::{Notice, SystemClock};
+    use tapline_tables::Database;
     use tower::ServiceExt as _;
 
     const SQL: &str = "SELECT count(*) AS n FROM flows GROUP BY tumble('1 second')";
@@ -64,6 +66,12 @@ mod tests {
         catalog
     }
 
+    /// All requests, as this machine asks them.
+    fn served(catalog: &Arc<Catalog>) -> Router {
+        let database = Database::of_node(catalog, &tables(), None).unwrap();
+        router(Arc::clone(catalog), Arc::new(database), door())
+    }
+
     /// The status and the body of an answer.
     fn ask(catalog: &Arc<Catalog>, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -71,7 +79,7 @@ mod tests {
             let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
             let method = method.to_uppercase();
             let request = Request::builder().method(method.as_str()).uri(path).body(body).unwrap();
-            let answer = router(Arc::clone(catalog), door()).oneshot(request).await.unwrap();
+            let answer = served(catalog).oneshot(request).await.unwrap();
             let status = answer.status();
             // A stream has no end while its query runs.
             if path.contains("/stream") && status == StatusCode::OK {
@@ -215,30 +223,9 @@ mod tests {
             ("post", "/api/v1/explain", json!([SQL]), 400),
             ("post", "/api/v1/explain", json!({ "sql": SQL, "options": [] }), 400),
             ("post", "/api/v1/explain", json!({ "sql": SQL, "options": { "early": null } }), 200),
-            ("get", "/api/v1/queries/c/plan", Value::Null, 200),
-            ("get", "/api/v1/queries/b/plan", Value::Null, 404),
-            ("post", "/api/v1/preview", json!({ "sql": SQL, "windows": 0 }), 200),
-            ("post", "/api/v1/preview", json!({ "sql": SQL, "windows": -1 }), 400),
-            ("post", "/api/v1/preview", json!({ "sql": "SELECT x FROM flows" }), 400),
-            ("post", "/api/v1/edit", json!({ "sql": SQL }), 200),
-            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "add_key": "src_ip" } }), 200),
-            (
-                "post",
-                "/api/v1/edit",
-                json!({ "sql": SQL, "change": { "add_key": "n" , "window": null } }),
-                400,
-            ),
-            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "window": null } }), 400),
-            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "source": ["a", "b"] } }), 200),
-            (
-                "post",
-                "/api/v1/edit",
-                json!({ "sql": SQL, "change": { "add_filter": { "column": "src_ip", "value": null } } }),
-                200,
-            ),
-            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "drop_filter": 0 } }), 400),
             ("get", "/api/v1/queries/%FF", Value::Null, 404),
             ("get", "/api/v1/queries/a/results?windows=4294967296", Value::Null, 400),
+            ("get", "/api/v1/schema", Value::Null, 200),
             ("get", "/api/v1/sources", Value::Null, 200),
             ("get", "/api/v1/ledger", Value::Null, 200),
             ("get", "/api/v1/lookups", Value::Null, 200),
@@ -256,6 +243,47 @@ mod tests {
         }
         catalog.stop().unwrap();
         assert_eq!(check(&catalog, "post", "/api/v1/queries", &query("late", SQL)), 500);
+    }
+
+    #[test]
+    fn plans_previews_and_edits_are_as_they_are_described() {
+        let catalog = catalog();
+        let cases = [
+            ("post", "/api/v1/queries", json!({ "name": "c", "sql": SQL }), 201),
+            ("get", "/api/v1/queries/c/plan", Value::Null, 200),
+            ("get", "/api/v1/queries/b/plan", Value::Null, 404),
+            ("post", "/api/v1/preview", json!({ "sql": SQL, "windows": 0 }), 200),
+            ("post", "/api/v1/preview", json!({ "sql": SQL, "windows": -1 }), 400),
+            ("post", "/api/v1/preview", json!({ "sql": "SELECT x FROM flows" }), 400),
+            ("post", "/api/v1/sql", json!({ "sql": "SELECT name, used FROM queries" }), 200),
+            ("post", "/api/v1/sql", json!({ "sql": "SELECT n FROM a", "rows_max": 1 }), 200),
+            ("post", "/api/v1/sql", json!({ "sql": "SELECT * FROM ledger", "rows_max": 1 }), 200),
+            ("post", "/api/v1/sql", json!({ "sql": "SELECT n FROM a", "rows_max": 0 }), 400),
+            ("post", "/api/v1/sql", json!({ "sql": "SELECT m FROM a" }), 400),
+            ("post", "/api/v1/sql", json!({ "sql": SQL }), 400),
+            ("post", "/api/v1/sql", json!({ "sql": "SELECT 1 / 0 FROM queries" }), 422),
+            ("post", "/api/v1/edit", json!({ "sql": SQL }), 200),
+            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "add_key": "src_ip" } }), 200),
+            (
+                "post",
+                "/api/v1/edit",
+                json!({ "sql": SQL, "change": { "add_key": "n" , "window": null } }),
+                400,
+            ),
+            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "window": null } }), 400),
+            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "source": ["a", "b"] } }), 200),
+            (
+                "post",
+                "/api/v1/edit",
+                json!({ "sql": SQL, "change": { "add_filter": { "column": "src_ip", "value": null } } }),
+                200,
+            ),
+            ("post", "/api/v1/edit", json!({ "sql": SQL, "change": { "drop_filter": 0 } }), 400),
+        ];
+        for (method, path, body, expected) in cases {
+            assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path}");
+        }
+        catalog.stop().unwrap();
     }
 
     #[test]
@@ -277,6 +305,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_statement_is_told_with_its_place() {
+        let catalog = catalog();
+        let asked = |sql: &str| ask(&catalog, "post", "/api/v1/sql", &json!({ "sql": sql })).1;
+        let wrong = asked("SELECT name\nFROM querys");
+        assert!(wrong["detail"].as_str().unwrap().starts_with("there is no table 'querys'"), "{wrong}");
+        assert_eq!(wrong["place"], json!({ "line": 2, "column": 6 }));
+        assert!(asked(SQL)["detail"].as_str().unwrap().contains("POST /api/v1/preview"));
+        let rows = asked("SELECT 1 AS n, 'x' AS n2");
+        assert_eq!(rows["rows"], json!([{ "n": 1, "n2": "x" }]));
+        assert_eq!(rows["schema"][0], json!({ "name": "n", "type": "Int64" }));
+        assert!(rows.get("left_out").is_none(), "{rows}");
+        catalog.stop().unwrap();
+    }
+
+    #[test]
     fn pages_of_other_origins_are_refused() {
         let catalog = catalog();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -290,7 +333,7 @@ mod tests {
             let request = Request::builder().uri("/healthz").header("host", "localhost:8790");
             let request =
                 origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
-            let answer = router(Arc::clone(&catalog), door()).oneshot(request.body(Body::empty()).unwrap());
+            let answer = served(&catalog).oneshot(request.body(Body::empty()).unwrap());
             assert_eq!(runtime.block_on(answer).unwrap().status().as_u16(), expected, "{origin:?}");
         }
         catalog.stop().unwrap();

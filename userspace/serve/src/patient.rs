@@ -156,11 +156,12 @@ mod tests {
     #[test]
     fn whoever_takes_something_in_time_is_not() {
         with(1000, |mut near, far| async move {
+            let mut octets = [0; 65_536];
+            let mut read_all = || while far.try_read(&mut octets).is_ok_and(|read| read > 0) {};
             let reader = async {
-                let mut octets = [0; 65_536];
                 for _ in 0..10 {
                     sleep(Duration::from_millis(150)).await;
-                    while far.try_read(&mut octets).is_ok_and(|read| read > 0) {}
+                    read_all();
                 }
             };
             let writer = async { while write(&mut near, &[0; 65_536]).await.is_ok() {} };

@@ -24,6 +24,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// The same, at a place of a text.
+    pub(crate) fn at(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
+    }
+
     /// Something that is not to happen has.
     pub(crate) fn internal(detail: &impl ToString) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail.to_string())

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tapline_catalog::Catalog;
+use tapline_tables::Database;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
@@ -41,6 +42,7 @@ impl Server {
         entrance: &Arc<Entrance>,
         socket: Option<&Path>,
         catalog: Arc<Catalog>,
+        database: Arc<Database>,
     ) -> Result<Self, String> {
         let address = entrance.address();
         let said = |error: io::Error| {
@@ -54,8 +56,9 @@ impl Server {
         let is_encrypted = entrance.acceptor().is_some();
         let entrance = Some(Arc::clone(entrance));
         let is_on_loopback = bound.ip().to_canonical().is_loopback();
-        let outside = router(Arc::clone(&catalog), Door { is_on_loopback, entrance: entrance.clone() });
-        let inside = router(catalog, Door { is_on_loopback: true, entrance: None });
+        let door = Door { is_on_loopback, entrance: entrance.clone() };
+        let outside = router(Arc::clone(&catalog), Arc::clone(&database), door);
+        let inside = router(catalog, database, Door { is_on_loopback: true, entrance: None });
         let (end, ended) = oneshot::channel();
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };

@@ -1,6 +1,7 @@
 //! What requests and answers look like.
 
 use crate::diagram::DiagramShape;
+use arrow_schema::Schema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
@@ -133,7 +134,12 @@ pub(crate) struct ColumnShape {
 
 /// The columns of results, with Arrow's names of types.
 pub(crate) fn columns(columns: &ResultColumns) -> Vec<ColumnShape> {
-    let fields = columns.schema().fields().iter();
+    fields(columns.schema())
+}
+
+/// Columns, with Arrow's names of types.
+pub(crate) fn fields(schema: &Schema) -> Vec<ColumnShape> {
+    let fields = schema.fields().iter();
     fields
         .map(|field| ColumnShape { name: field.name().clone(), r#type: field.data_type().to_string() })
         .collect()

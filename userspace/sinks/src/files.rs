@@ -154,7 +154,7 @@ impl FileSink {
                 Err(failure @ ParquetFailure::Disk(..)) => return Err(failure.to_string()),
                 // They would stand in the way of all that comes after them.
                 Err(ParquetFailure::Rows(..)) => {
-                    *self.lost.entry(name.to_owned()).or_default() += rows.results
+                    *self.lost.entry(name.to_owned()).or_default() += rows.results;
                 }
                 Ok(()) => {}
             },

@@ -29,7 +29,10 @@ pub fn with_own_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 }
 
 /// Rows as an array of objects; NULL is `null`.
-fn rows(batches: &[RecordBatch]) -> Result<String, ArrowError> {
+///
+/// # Errors
+/// When a value cannot be written.
+pub fn rows(batches: &[RecordBatch]) -> Result<String, ArrowError> {
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(vec![]);
     for batch in batches {
         writer.write(&with_own_names(&printable(batch)?)?)?;

@@ -28,10 +28,10 @@ pub use asked::{Asked, Firing, Known};
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};
 pub use ipfix::{IpfixOptions, IpfixSink};
-pub use json::{lines, window, with_own_names};
+pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;
 pub use outlet::{
-    Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn,
+    Outlet, OutletOptions, OutletState, OutletStatus, Parcel, QueueLimits, Refusal, Sink, Told, Turn, Wanted,
 };
 pub use place::is_place;
 pub use plain::plain;

@@ -131,7 +131,7 @@ pub enum Turn {
 }
 
 /// Who is told, in sentences.
-pub type Told = Box<dyn Fn(Turn, &str) + Send + Sync>;
+pub type Told = Arc<dyn Fn(Turn, &str) + Send + Sync>;
 
 /// Which queries an outlet takes results of.
 pub type Wanted = Box<dyn Fn(&Asked) -> bool + Send + Sync>;
@@ -432,7 +432,7 @@ impl Worker {
         match (before, wrong) {
             (None, Some(why)) => (self.told)(Turn::Worse, &format!("{why}; results wait")),
             (Some(_), None) => {
-                (self.told)(Turn::Better, &format!("it goes on; {lost} results are lost so far"))
+                (self.told)(Turn::Better, &format!("it goes on; {lost} results are lost so far"));
             }
             _ => {}
         }
@@ -518,7 +518,7 @@ mod tests {
             wanted: Box::new(|asked: &Asked| asked.name != "unwanted"),
             limits,
             clock: Arc::new(SystemClock),
-            told: Box::new(|_, _| {}),
+            told: Arc::new(|_, _| {}),
         };
         Outlet::start(options, Box::new(notes.clone())).unwrap()
     }

@@ -4,14 +4,14 @@
 //! signed ones; what is nested is text. Times stay what they are: UTC, to the nanosecond, of which the protocol gives
 //! microseconds.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchOptions, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::sync::Arc;
 use tapline_record::address::{texts, write_ip, write_mac};
-use tapline_sinks::printable;
+use tapline_sinks::{printable, with_own_names};
 
 /// Octets of addresses.
 const IP: i32 = 16;
@@ -34,12 +34,32 @@ pub(crate) fn client_type(of: &DataType) -> DataType {
     }
 }
 
-/// The columns of `schema` in these types.
-pub(crate) fn client_schema(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter();
+/// Columns in these types, each with a name of its own.
+///
+/// # Errors
+/// When there is no column.
+pub fn client_schema(schema: &SchemaRef) -> Result<SchemaRef, ArrowError> {
+    let named = with_own_names(&RecordBatch::new_empty(Arc::clone(schema)))?.schema();
+    let fields = named.fields().iter();
     let fields: Vec<Field> =
         fields.map(|field| Field::new(field.name(), client_type(field.data_type()), true)).collect();
-    Arc::new(Schema::new(fields))
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// These columns of a batch, by their places, in such types.
+///
+/// # Errors
+/// When a number is too large for its type.
+pub fn client_rows(
+    batch: &RecordBatch,
+    columns: &[usize],
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let arrays = columns.iter().filter_map(|&column| batch.columns().get(column));
+    let arrays = arrays.map(client_array).collect::<Result<Vec<_>, _>>()?;
+    // Whoever counts rows asks for no column.
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)
 }
 
 /// A column in the type that clients have.

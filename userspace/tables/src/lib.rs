@@ -1,20 +1,35 @@
 //! A node's tables for SQL.
 //!
-//! Takes a catalog, gives a DataFusion session that reads it: each query is a table of its newest results, and
-//! `queries`, `sources` and `ledger` say how everything stands. All rows are those of the moment at which they are
-//! read. Nothing can be written, and no file is read. Columns are of types that every client of PostgreSQL's protocol
-//! knows.
+//! Takes a catalog and a history, gives a DataFusion session that reads them, and answers: each query is a table of its
+//! results, stored ones and those in memory as one, and `queries`, `sources` and `ledger` say how everything stands. All
+//! rows are those of the moment at which they are read. Nothing can be written, and no file is read but those of history.
+//! Columns are of types that every client of PostgreSQL's protocol knows.
+//!
+//! ```text
+//! catalog ─► newest results ─┐
+//!                            ├─► tables ─► Database ─┬─► psql, by a session
+//! history ─► stored results ─┘                       └─► the API, the command line: answers
+//! ```
 
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod answer;
 mod client_types;
 mod context;
+mod database;
 mod listing;
 mod live;
 mod on_text;
+mod reads;
 mod results;
+mod said;
+mod united;
 
-pub use context::{CATALOG, MEMORY_OCTETS_MAX, SCHEMA, context};
+pub use answer::{Answer, Rows, RowsLimits};
+pub use client_types::{client_rows, client_schema};
+pub use context::{CATALOG, SCHEMA};
+pub use database::Database;
 pub use listing::{Cells, Listing, columns};
-pub use live::stream_named;
+pub use reads::Reads;
+pub use said::{AskError, no_room};

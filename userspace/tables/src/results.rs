@@ -1,8 +1,8 @@
 //! A query as a table: the results that are in memory now.
 
-use crate::client_types::{client_array, client_schema};
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::SchemaRef;
+use crate::client_types::{client_rows, client_schema};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -10,44 +10,85 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use std::fmt;
 use std::sync::Arc;
-use tapline_catalog::{Catalog, Results};
+use tapline_catalog::Catalog;
+use tapline_history::Newest;
+use tapline_operators::{ResultColumns, WindowResult};
 
-/// The newest results of a query.
-pub(crate) struct ResultTable {
+/// What of a query is in memory.
+pub(crate) struct Kept {
     catalog: Arc<Catalog>,
     name: String,
+    columns: ResultColumns,
     schema: SchemaRef,
 }
 
-impl ResultTable {
-    /// The query of this name; `None` where there is none.
-    pub(crate) fn find(catalog: &Arc<Catalog>, name: &str) -> Option<Self> {
-        let results = catalog.results(name).ok()?;
-        let schema = client_schema(results.columns().schema());
-        Some(Self { catalog: Arc::clone(catalog), name: name.to_owned(), schema })
+impl Kept {
+    /// That of the query of this name; `None` where there is none.
+    pub(crate) fn find(catalog: &Arc<Catalog>, name: &str) -> Result<Option<Self>> {
+        let Ok(results) = catalog.results(name) else { return Ok(None) };
+        let columns = results.columns().clone();
+        let schema = client_schema(columns.schema())?;
+        Ok(Some(Self { catalog: Arc::clone(catalog), name: name.to_owned(), columns, schema }))
     }
 
-    /// What it answered lately. A statement may be older than the query that has its name now.
-    fn results(&self) -> Result<Arc<Results>> {
-        let results = self.catalog.results(&self.name);
-        let results = results.map_err(|error| DataFusionError::Plan(error.to_string()))?;
-        if client_schema(results.columns().schema()) != self.schema {
-            return plan_err!("the query {} has other columns by now; ask or prepare it again", self.name);
-        }
-        Ok(results)
+    /// Its columns, as the query gives them.
+    pub(crate) const fn columns(&self) -> &ResultColumns {
+        &self.columns
+    }
+
+    /// Its columns, as clients have them.
+    pub(crate) const fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// These columns of a result.
+    fn columns_of(&self, result: &WindowResult, wanted: &Schema) -> Result<Vec<RecordBatch>> {
+        let place = |name: &str| Some(self.schema.column_with_name(name)?.0);
+        let places = wanted.fields().iter().filter_map(|field| place(field.name()));
+        let places: Vec<usize> = places.collect();
+        let schema = Arc::new(self.schema.project(&places)?);
+        let batches = self.columns.batches(result)?;
+        let rows = batches.iter().map(|batch| client_rows(batch, &places, &schema));
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
-impl fmt::Debug for ResultTable {
+impl fmt::Debug for Kept {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ResultTable").field("name", &self.name).finish_non_exhaustive()
+        formatter.debug_struct("Kept").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Newest for Kept {
+    fn results(&self) -> Result<Vec<Arc<WindowResult>>> {
+        let results = self.catalog.results(&self.name);
+        let results = results.map_err(|error| DataFusionError::Plan(error.to_string()))?;
+        // A statement may be older than the query that has its name now.
+        if results.columns().schema() != self.columns.schema() {
+            return plan_err!("the query {} has other columns by now; ask or prepare it again", self.name);
+        }
+        Ok(results.newest(usize::MAX))
+    }
+
+    fn rows(&self, result: &WindowResult, wanted: &Schema) -> Result<Vec<RecordBatch>> {
+        self.columns_of(result, wanted)
+    }
+}
+
+/// A query of a node that stores nothing.
+#[derive(Debug)]
+pub(crate) struct ResultTable(Kept);
+
+impl ResultTable {
+    pub(crate) const fn new(kept: Kept) -> Self {
+        Self(kept)
     }
 }
 
 #[async_trait::async_trait]
 impl TableProvider for ResultTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.0.schema())
     }
 
     /// One that clients list; views they may pass over.
@@ -62,25 +103,14 @@ impl TableProvider for ResultTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
-        let columns = projection.unwrap_or(&all);
-        let schema = Arc::new(self.schema.project(columns)?);
-        let batches = batches(&self.results()?, &schema, columns)?;
+        let schema = match projection {
+            Some(columns) => Arc::new(self.0.schema().project(columns)?),
+            None => self.schema(),
+        };
+        let mut batches = vec![];
+        for result in self.0.results()? {
+            batches.extend(self.0.columns_of(&result, &schema)?);
+        }
         Ok(MemorySourceConfig::try_new_exec(&[batches], schema, None)?)
     }
-}
-
-/// These columns of all results that are kept, oldest first.
-fn batches(results: &Results, schema: &SchemaRef, columns: &[usize]) -> Result<Vec<RecordBatch>> {
-    let mut made = vec![];
-    for result in results.newest(usize::MAX) {
-        for batch in results.columns().batches(&result)? {
-            let arrays = columns.iter().filter_map(|&column| batch.columns().get(column));
-            let arrays = arrays.map(client_array).collect::<Result<Vec<_>, _>>()?;
-            // Whoever counts rows asks for no column.
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            made.push(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?);
-        }
-    }
-    Ok(made)
 }

@@ -11,8 +11,8 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures, of flows, of messages, of metrics and of stored results, and
-    /// what asks an API all that its description allows
+    /// `cargo xtask test`: independent readers of captures, of flows, of messages, of metrics and of stored results, what
+    /// asks an API all that its description allows, and a browser
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
@@ -44,6 +44,9 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "capinfos", package: "wireshark-common", purposes: READERS },
     Tool { program: "dumpcap", package: "wireshark-common", purposes: &[Purpose::Test] },
     Tool { program: "python3", package: "python3", purposes: &[Purpose::Test, Purpose::Conformance] },
+    Tool { program: "chromium", package: "chromium", purposes: &[Purpose::Test] },
+    Tool { program: "node", package: "nodejs", purposes: &[Purpose::Test] },
+    Tool { program: "npm", package: "npm", purposes: &[Purpose::Test] },
     Tool { program: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test, Purpose::Bench] },
     Tool { program: "psql", package: "postgresql-client", purposes: &[Purpose::Test] },
     Tool { program: "openssl", package: "openssl", purposes: &[Purpose::Test] },

@@ -14,6 +14,7 @@ mod manifests;
 mod modules;
 mod public;
 mod sources;
+mod vendored;
 
 use std::fmt;
 use std::path::Path;
@@ -65,6 +66,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(circles::check(root, &members)?);
     findings.extend(public::check(root, &members)?);
     findings.extend(documents::check(root)?);
+    findings.extend(vendored::check(root)?);
     findings.extend(features::check()?);
     findings.sort();
     // A package may stand in the folder of another one.

@@ -4,7 +4,7 @@
 //! name, stand in no list and no folder, and nothing of them outlives the node. What a run before held is not touched
 //! by them. Whoever asks is told why one of them failed.
 
-use super::{Catalog, Core, Entry, lock};
+use super::{Catalog, Core, Entry, Terms, lock};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
 use crate::query::Explained;
@@ -64,7 +64,8 @@ impl Catalog {
         definition.name = format!("preview {}", core.asked_so_far);
         let allowance = core.allowed(&definition, &planned.query)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
-        let (entry, explained) = self.launch(&mut core, definition, planned, (allowance, from), false)?;
+        let (entry, explained) =
+            self.launch(&mut core, definition, planned, Terms { allowance, from, is_given: false })?;
         let (id, results) = (entry.id, Arc::clone(&entry.results));
         core.asked.insert(id, entry);
         core.settle();

@@ -40,7 +40,7 @@ impl Drawing<'_> {
             }
             LogicalPlan::Aggregate(aggregate) => {
                 let below = self.below_split(&aggregate.input);
-                self.aggregate(aggregate, Runs::Worker, below)
+                self.aggregate(aggregate, Runs::Worker, &below)
             }
             // Nothing else is below the split.
             _ => Below::default(),
@@ -133,7 +133,7 @@ impl Drawing<'_> {
         self.behind(BoxKind::Union, ("UNION ALL".to_owned(), lines), runs, Below { boxes, texts })
     }
 
-    pub(super) fn aggregate(&mut self, aggregate: &Aggregate, runs: Runs, below: Below) -> Below {
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate, runs: Runs, below: &Below) -> Below {
         let names = Names { schema: aggregate.input.schema(), texts: &below.texts };
         let is_key = |key: &&Expr| window_of(key).is_none();
         let keys = names.list(aggregate.group_expr.iter().filter(is_key));

@@ -29,7 +29,7 @@ impl Drawing<'_> {
             }
             LogicalPlan::Aggregate(aggregate) => {
                 let below = self.upper(&aggregate.input, halves);
-                self.aggregate(aggregate, Runs::Window, below)
+                self.aggregate(aggregate, Runs::Window, &below)
             }
             LogicalPlan::Union(union) => {
                 let inputs = union.inputs.iter().map(|input| self.upper(input, halves)).collect();

@@ -95,7 +95,8 @@ impl Visitor for Selects<'_> {
             match self.subqueries.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 Some((_, is_grouped)) => is_above |= is_grouped,
                 None => {
-                    streams.extend(STREAMS.into_iter().find(|stream| stream.name.eq_ignore_ascii_case(&name)))
+                    streams
+                        .extend(STREAMS.into_iter().find(|stream| stream.name.eq_ignore_ascii_case(&name)));
                 }
             }
         }

@@ -55,7 +55,7 @@ fn item(text: &str) -> Option<SelectItem> {
         )
     };
     // What is too deep could not even be let go.
-    if limits::check(text).is_err() || tokens(text).iter().any(|token| is_comment(&token.token)) {
+    if limits::check_size(text).is_err() || tokens(text).iter().any(|token| is_comment(&token.token)) {
         return None;
     }
     let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).ok()?;

@@ -11,6 +11,7 @@ mod array_element;
 mod buckets;
 mod cidr;
 mod ddsketch;
+mod described;
 mod duration_part;
 mod frequent;
 mod hash;
@@ -33,6 +34,8 @@ mod varint;
 
 #[cfg(test)]
 mod tests;
+
+pub use described::{DESCRIBED, Described};
 
 use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
 use std::sync::{Arc, LazyLock};

@@ -40,7 +40,8 @@ fn expose_states(queries: &[QueryStatus], out: &mut Exposition) {
 }
 
 fn expose_fates(queries: &[QueryStatus], out: &mut Exposition) {
-    let fates: [(Family, fn(&QueryLedger) -> u64); 6] = [
+    type Fate = fn(&QueryLedger) -> u64;
+    let fates: [(Family, Fate); 6] = [
         (of::QUERY_DELIVERED, |ledger| ledger.delivered),
         (of::QUERY_USED, |ledger| ledger.used),
         (of::QUERY_FILTERED, |ledger| ledger.filtered),

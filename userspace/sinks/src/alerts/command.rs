@@ -1,8 +1,8 @@
 //! Notices by a program of this machine: one at a time, without a shell, with the notice on its standard input.
 
+use super::Tell;
 use super::notice::Notice;
-use super::{SharedTold, Tell};
-use crate::outlet::{Refusal, Turn};
+use crate::outlet::{Refusal, Told, Turn};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -34,11 +34,11 @@ pub struct CommandOptions {
 
 pub(super) struct CommandTeller {
     options: CommandOptions,
-    told: SharedTold,
+    told: Told,
 }
 
 impl CommandTeller {
-    pub(super) fn new(options: CommandOptions, told: SharedTold) -> Self {
+    pub(super) fn new(options: CommandOptions, told: Told) -> Self {
         Self { options, told }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let hears = Arc::clone(&said);
         let arguments = vec!["-c".to_owned(), script.to_owned()];
         let options = CommandOptions { program: "/bin/sh".to_owned(), arguments, time_limit };
-        let told: SharedTold = Arc::new(move |_, line: &str| hears.lock().unwrap().push(line.to_owned()));
+        let told: Told = Arc::new(move |_, line: &str| hears.lock().unwrap().push(line.to_owned()));
         (CommandTeller::new(options, told), said)
     }
 

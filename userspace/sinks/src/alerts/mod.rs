@@ -50,9 +50,6 @@ pub enum Teller {
     Command(CommandOptions),
 }
 
-/// Who hears how it goes, as several have it.
-type SharedTold = Arc<dyn Fn(Turn, &str) + Send + Sync>;
-
 /// What tells somebody; it may take its time.
 trait Tell: Send {
     /// # Errors
@@ -77,7 +74,7 @@ pub struct AlertSink {
     /// Before that nobody is told again.
     retry_at: Option<Instant>,
     board: Board,
-    told: SharedTold,
+    told: Told,
     lost: BTreeMap<String, u64>,
 }
 
@@ -92,7 +89,6 @@ impl AlertSink {
         file: Option<PathBuf>,
         told: Told,
     ) -> Result<Self, String> {
-        let told = SharedTold::from(told);
         let kept = file.as_deref().map_or_else(|| Ok(Kept::default()), kept::load);
         let kept = kept.unwrap_or_else(|why| {
             told(Turn::Worse, &format!("what fired in the last run is not known any more: {why}"));

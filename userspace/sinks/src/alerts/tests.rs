@@ -39,7 +39,7 @@ fn sink(notes: &Notes, file: Option<&Path>) -> AlertSink {
     let command = CommandOptions { program: String::new(), arguments: vec![], time_limit: Duration::ZERO };
     let teller = Teller::Command(command);
     let mut sink =
-        AlertSink::open(rules, teller, file.map(Path::to_owned), Box::new(|_, _| {})).unwrap();
+        AlertSink::open(rules, teller, file.map(Path::to_owned), Arc::new(|_, _| {})).unwrap();
     sink.teller = Box::new(notes.clone());
     sink
 }
@@ -112,7 +112,7 @@ fn what_fires_and_what_waits_is_known_after_a_restart() {
     let hears = Arc::clone(&told);
     let rules = third.alarms.rules.clone();
     let command = CommandOptions { program: String::new(), arguments: vec![], time_limit: Duration::ZERO };
-    let hear = Box::new(move |_, what: &str| hears.lock().unwrap().push(what.to_owned()));
+    let hear = Arc::new(move |_, what: &str| hears.lock().unwrap().push(what.to_owned()));
     let opened = AlertSink::open(rules, Teller::Command(command), Some(file), hear);
     assert!(opened.is_ok() && told.lock().unwrap()[0].contains("put aside"));
 }

@@ -100,7 +100,8 @@ fn read(mut answer: Response<Body>) -> Result<(), Refusal> {
         return Ok(());
     }
     let text = text.unwrap_or_default();
-    let line: String = text.lines().next().unwrap_or_default().chars().take(ANSWER_TOLD_MAX).collect();
+    let line = text.lines().next().unwrap_or_default().chars().filter(|character| !character.is_control());
+    let line: String = line.take(ANSWER_TOLD_MAX).collect();
     let why = format!("the webhook answers {status}: {line}");
     Err(match status {
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {

@@ -1,0 +1,88 @@
+/**
+ * A query as boxes and arrows, from above to below; each box says where it runs.
+ */
+import { Graph, layout } from "../../vendor/dagre.js";
+import { html } from "../../vendor/preact.js";
+
+/** @typedef {import("../api.js").Diagram} Diagram */
+
+const CHARACTER = 6.9;
+const LINE = 15;
+const WIDTH_MIN = 132;
+const WIDTH_MAX = 300;
+
+/** Where boxes run. */
+export const PLACES = /** @type {Record<string, string>} */ ({
+  kernel: "in the kernel",
+  reader: "on the thread that reads",
+  worker: "on a worker, per batch",
+  window: "once a window",
+});
+
+/** @param {string} text */
+const fit = (text) => {
+  const most = Math.floor((WIDTH_MAX - 24) / CHARACTER);
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+};
+
+/** @param {Diagram} diagram */
+function placed(diagram) {
+  const graph = new Graph();
+  graph.setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, marginx: 6, marginy: 6 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const box of diagram.boxes) {
+    const longest = Math.max(box.title.length + 2, ...box.lines.map((line) => line.length));
+    const width = Math.max(WIDTH_MIN, Math.min(WIDTH_MAX, longest * CHARACTER + 26));
+    graph.setNode(box.id, { width, height: 26 + box.lines.length * LINE + (box.lines.length ? 8 : 2) });
+  }
+  for (const { from, to } of diagram.arrows) graph.setEdge(from, to);
+  layout(graph);
+  return graph;
+}
+
+/** @param {{ x: number, y: number }[]} points */
+const curve = (points) => points.map(({ x, y }, number) => `${number ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+/**
+ * @param {{ diagram: Diagram, rates?: Record<string, string>, slow?: string | null }} props Rates by the kind of the box
+ *   that an arrow leaves; the kind of the box that is the bottleneck.
+ */
+export function Plan({ diagram, rates = {}, slow = null }) {
+  const graph = placed(diagram);
+  const { width, height } = graph.graph();
+  const kinds = new Map(diagram.boxes.map((box) => [box.id, box.kind]));
+  const places = [...new Set(diagram.boxes.map((box) => box.runs))];
+  const told = diagram.boxes.map((box) => `${box.title} ${box.lines.join(", ")}`).join("; then ");
+  return html`<div class="plan">
+    <ul class="places" aria-label="Where it runs">${places.map((place) =>
+      html`<li class="place ${place}"><i></i>${PLACES[place] ?? place}</li>`)}</ul>
+    <div class="scroll" role="region" aria-label="The plan" tabindex="0">
+    <svg width=${Math.ceil(width)} height=${Math.ceil(height)} viewBox="0 0 ${Math.ceil(width)} ${Math.ceil(height)}"
+      role="img" aria-label=${told}>
+      <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+        <path d="M0 0.5L8 4L0 7.5Z" /></marker></defs>
+      ${graph.edges().map((/** @type {any} */ edge) => {
+        const { points } = graph.edge(edge);
+        const middle = points[Math.floor(points.length / 2)];
+        const rate = rates[kinds.get(edge.v) ?? ""];
+        return html`<g class="arrow"><path d=${curve(points)} marker-end="url(#tip)" />
+          ${rate && html`<text x=${middle.x + 7} y=${middle.y + 4}>${rate}</text>`}</g>`;
+      })}
+      ${diagram.boxes.map((box) => boxOf(box, graph.node(box.id), box.kind === slow))}
+    </svg></div>
+  </div>`;
+}
+
+/** @param {import("../api.js").Box} box @param {{ x: number, y: number, width: number, height: number }} place @param {boolean} isSlow */
+function boxOf(box, { x, y, width, height }, isSlow) {
+  const left = x - width / 2;
+  const top = y - height / 2;
+  return html`<g class="box ${box.kind} ${box.runs} ${isSlow ? "slow" : ""}">
+    <title>${`${box.title}: ${box.lines.join("; ")}. Runs ${PLACES[box.runs] ?? box.runs}.`}</title>
+    <rect class="face" x=${left} y=${top} width=${width} height=${height} rx="4" />
+    <rect class="side" x=${left} y=${top + 3} width="3" height=${height - 6} />
+    <text class="title" x=${left + 13} y=${top + 17}>${fit(box.title)}</text>
+    ${box.lines.map((line, number) =>
+      html`<text class="says" x=${left + 13} y=${top + 34 + number * LINE}>${fit(line)}</text>`)}
+  </g>`;
+}

@@ -1,0 +1,129 @@
+/**
+ * How the node stands, second by second: one poller for the whole page.
+ *
+ * Keeps the newest status and what the counters of each source and query were in the last minutes, so that rates can be
+ * drawn. When the node does not answer, what was last known stays, and the state says so.
+ */
+import { useEffect, useState } from "../vendor/preact.js";
+import { Problem, ask } from "./api.js";
+
+/**
+ * @typedef {{ name: string, kind: string, state: string, reason?: string, since: string, unit: string, offered: number,
+ *   delivered: number, control: number, undecodable: number, dropped: number, lost: number, octets: number,
+ *   messages: number }} Source
+ * @typedef {{ name: string, sql: string, options: Record<string, any>, state: string, reason?: string, since: string,
+ *   streams: string[], delivered: number, used: number, filtered: number, late: number, dropped: number,
+ *   folded: number, octets_held: number, groups_held: number, ns_a_row: number | null, results_lost: number,
+ *   last_window_start: string | null, last_window_end: string | null }} Query
+ * @typedef {{ version: string, now: string, started: string, sources: Source[], queries: Query[] }} Status
+ * @typedef {{ at: number, values: Record<string, number> }} Sample
+ * @typedef {{ status: Status | null, history: Map<string, Sample[]>, isThere: boolean, error: string, lostAt: number,
+ *   since: number, missedAt: Map<string, number> }} Node
+ */
+
+const EVERY_MS = 1000;
+const HIDDEN_EVERY_MS = 10_000;
+const BACKOFF_MAX_MS = 8000;
+const WITHIN_MS = 5000;
+/** Samples that are kept of each. */
+export const SAMPLES_MAX = 180;
+
+const SOURCE_FATES = ["offered", "delivered", "control", "undecodable", "dropped", "lost", "octets", "messages"];
+const QUERY_FATES = ["delivered", "used", "filtered", "late", "dropped", "folded"];
+
+/** @type {Node} */
+let node = {
+  status: null, history: new Map(), isThere: true, error: "", lostAt: 0, since: Date.now(), missedAt: new Map(),
+};
+/** @type {Set<(node: Node) => void>} */
+const listeners = new Set();
+let failures = 0;
+/** @type {number | undefined} */
+let timer;
+
+/** What of a source's records is not there. @param {{ undecodable: number, dropped: number, lost: number }} source */
+export const missing = ({ undecodable, dropped, lost }) => undecodable + dropped + lost;
+
+/** @param {Map<string, Sample[]>} history @param {string} key @param {number} at @param {any} counters @param {string[]} fates */
+function remember(history, key, at, counters, fates) {
+  const samples = history.get(key) ?? [];
+  const values = Object.fromEntries(fates.map((fate) => [fate, counters[fate]]));
+  const last = samples.at(-1);
+  // What is delivered never goes back, but in another run; what is lost does, when it comes late.
+  const isAnew = last !== undefined && values.delivered < last.values.delivered;
+  history.set(key, [...(isAnew ? [] : samples.slice(1 - SAMPLES_MAX)), { at, values }]);
+}
+
+/** @param {Status} status */
+function take(status) {
+  const at = Date.parse(status.now);
+  const { history, missedAt } = node;
+  for (const source of status.sources) {
+    const before = history.get(`source ${source.name}`)?.at(-1)?.values;
+    if (before && missing(source) > missing(/** @type {any} */ (before))) missedAt.set(source.name, at);
+    remember(history, `source ${source.name}`, at, source, SOURCE_FATES);
+  }
+  for (const query of status.queries) remember(history, `query ${query.name}`, at, query, QUERY_FATES);
+  node = { ...node, status, isThere: true, error: "" };
+}
+
+async function look() {
+  try {
+    take(await ask("GET", "/api/v1/status", { signal: AbortSignal.timeout(WITHIN_MS) }));
+    failures = 0;
+  } catch (error) {
+    failures += 1;
+    const lostAt = node.isThere ? Date.now() : node.lostAt;
+    node = { ...node, isThere: false, lostAt, error: error instanceof Problem ? error.message : String(error) };
+  }
+  listeners.forEach((listener) => listener(node));
+  const every = document.hidden ? HIDDEN_EVERY_MS : EVERY_MS;
+  timer = setTimeout(look, Math.max(every, Math.min(BACKOFF_MAX_MS, failures && EVERY_MS * 2 ** (failures - 1))));
+}
+
+/** Looks at once, as after something was changed here. */
+export function lookNow() {
+  clearTimeout(timer);
+  void look();
+}
+
+export function startPolling() {
+  void look();
+  document.addEventListener("visibilitychange", () => document.hidden || lookNow());
+}
+
+/** The node, anew each time that it was looked at. @returns {Node} */
+export function useNode() {
+  const [seen, see] = useState(node);
+  useEffect(() => {
+    listeners.add(see);
+    see(node);
+    return () => void listeners.delete(see);
+  }, []);
+  return seen;
+}
+
+/**
+ * By how much a counter rose a second, between each two samples.
+ * @param {Sample[] | undefined} samples @param {(values: Record<string, number>) => number} counter
+ * @returns {{ at: number, rate: number }[]}
+ */
+export function rates(samples, counter) {
+  return (samples ?? []).slice(1).map((sample, number) => {
+    const before = /** @type {Sample[]} */ (samples)[number];
+    const seconds = Math.max(0.001, (sample.at - before.at) / 1000);
+    return { at: sample.at, rate: (counter(sample.values) - counter(before.values)) / seconds };
+  });
+}
+
+/**
+ * The mean rate of the last seconds; nothing before two samples are there.
+ * @param {Sample[] | undefined} samples @param {string} fate @param {number} [seconds]
+ */
+export function rateNow(samples, fate, seconds = 10) {
+  if (!samples || samples.length < 2) return null;
+  const last = samples[samples.length - 1];
+  const first = samples.find((sample) => last.at - sample.at <= seconds * 1000) ?? samples[0];
+  const from = first === last ? samples[samples.length - 2] : first;
+  return (last.values[fate] - from.values[fate]) / Math.max(0.001, (last.at - from.at) / 1000);
+}

@@ -1,0 +1,2 @@
+export const sankey: any;
+export const sankeyLinkHorizontal: any;
