@@ -168,7 +168,7 @@ fn add(node: &Node, name: &str, sql: &str) {
 
 fn send(port: u16) -> u64 {
     let plan = ExportPlan { sampling_rate: Some(100), ..ExportPlan::new(Protocol::Ipfix, 5) };
-    let load = Load { plan, exporters: 2, datagrams: 100, datagrams_a_nap: 2 };
+    let load = Load { plan, exporters: 2, datagrams: 40, datagrams_a_nap: 2 };
     load.send(port).sent.records
 }
 

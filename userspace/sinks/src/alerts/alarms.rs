@@ -58,9 +58,10 @@ pub(super) struct Alarm {
     whole: Fired,
     /// By key.
     keys: BTreeMap<String, Fired>,
-    /// Since when it is known in this run what comes; nothing as long as an alarm of an earlier one was not heard of.
+    /// Since when it is known in this run what comes, of windows and by the clock; nothing as long as an alarm of an
+    /// earlier one was not heard of.
     #[serde(skip)]
-    known_since: Option<i64>,
+    known_since: Option<(i64, i64)>,
 }
 
 /// All alarms that fire, by query.
@@ -116,7 +117,7 @@ impl Alarms {
         let cool_down = nanoseconds(self.rules.cool_down);
         let is_known = self.queries.contains_key(&asked.name);
         let alarm = self.queries.entry(asked.name.clone()).or_insert_with(|| Alarm::new(&asked.sql, seen));
-        alarm.known_since.get_or_insert(seen.last);
+        alarm.known_since.get_or_insert((seen.last, seen.given));
         alarm.given = seen.given;
         alarm.whole.last = alarm.whole.last.max(seen.last);
         let (mut has_new, mut rows) = (false, Vec::with_capacity(seen.keys.len()));
@@ -145,13 +146,16 @@ impl Alarms {
         Some(Told { cause, since: alarm.whole.since, rows })
     }
 
-    /// Notes that no rows of windows that end by then come any more; gives what is over by that.
-    pub(super) fn pass(&mut self, asked: &Asked, until: i64) -> Option<Over> {
+    /// Notes that no rows of windows that end by `until` come any more, which is so `now`; gives what is over by that.
+    pub(super) fn pass(&mut self, asked: &Asked, until: i64, now: i64) -> Option<Over> {
         let every = asked.every_ns.map(|every| every.saturating_mul(self.rules.resolve_after.into()));
         let quiet = every.unwrap_or_else(|| nanoseconds(self.rules.cool_down));
         let alarm = self.queries.get_mut(&asked.name)?;
-        let known_since = *alarm.known_since.get_or_insert(until);
-        let is_over = |fired: &Fired| until >= fired.last.max(known_since).saturating_add(quiet);
+        let (known_since, heard_since) = *alarm.known_since.get_or_insert((until, now));
+        // Behind a restart time goes on where it was, and may be here at once: what came meanwhile nobody saw.
+        let is_heard = now >= heard_since.saturating_add(quiet);
+        let is_over =
+            |fired: &Fired| is_heard && until >= fired.last.max(known_since).saturating_add(quiet);
         let fired = alarm.whole;
         let gone: Vec<String> =
             alarm.keys.iter().filter(|(_, fired)| is_over(fired)).map(|(key, _)| key.clone()).collect();
@@ -195,7 +199,7 @@ impl Alarm {
     fn new(sql: &str, seen: Seen<'_>) -> Self {
         let whole = Fired { since: seen.since, last: seen.last, told: seen.given };
         let given = seen.given;
-        Self { sql: sql.to_owned(), given, whole, keys: BTreeMap::new(), known_since: Some(i64::MIN) }
+        Self { sql: sql.to_owned(), given, whole, keys: BTreeMap::new(), known_since: Some((i64::MIN, i64::MIN)) }
     }
 
     /// Whether rows of it were given behind this time of the clock.
@@ -254,7 +258,7 @@ mod tests {
     }
 
     fn pass(alarms: &mut Alarms, second: i64) -> Option<Vec<String>> {
-        alarms.pass(&asked("sweep"), second * SECOND).map(|over| over.keys)
+        alarms.pass(&asked("sweep"), second * SECOND, second * SECOND).map(|over| over.keys)
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::asked::{Asked, Board, Known};
 use crate::outlet::{Parcel, Refusal, Sink, Told, Turn};
 use alarms::{Alarms, Over, Seen};
 use command::CommandTeller;
+use datafusion::arrow::error::ArrowError;
 use kept::Kept;
 use notice::{Notice, Rows};
 use std::collections::{BTreeMap, VecDeque};
@@ -146,13 +147,13 @@ impl AlertSink {
             let over = self.alarms.forget(&asked.name);
             self.resolve((&asked.name, &asked.note), over, "another query has its name", now);
         }
-        let over = self.alarms.pass(asked, until.0);
+        let over = self.alarms.pass(asked, until.0, now.0);
         self.resolve((&asked.name, &asked.note), over, "its rows have ceased", now);
     }
 
     /// Notes the rows of a result.
     fn see(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
-        let never = |error: datafusion::arrow::error::ArrowError| Refusal::Never(error.to_string());
+        let never = |error: ArrowError| Refusal::Never(error.to_string());
         let rows = Rows::of(parcel, ROWS_LOOKED_AT_MAX).map_err(never)?;
         if rows.keys.is_empty() {
             return Ok(());
@@ -176,27 +177,37 @@ impl AlertSink {
             notice.tries += 1;
             let is_last = notice.tries >= self.teller.tries_max()
                 || now.0.saturating_sub(notice.decided) > alarms::nanoseconds(GIVE_UP_AFTER);
-            let query = notice.query.clone();
-            match self.teller.tell(notice) {
-                Ok(()) => self.trouble[0] = None,
-                Err(Refusal::Later(why)) if !is_last => {
-                    self.trouble[0] = Some(why);
+            let outcome = self.teller.tell(notice);
+            match outcome {
+                Ok(()) => self.settle(),
+                Err(Refusal::Never(why)) => self.give_up(&why),
+                Err(Refusal::Later(why)) => {
+                    if is_last {
+                        self.give_up(&why);
+                    }
+                    self.trouble[0] = Some(why).filter(|_| !self.waiting.is_empty());
                     self.pause = (self.pause * 2).clamp(RETRY_FIRST, RETRY_MAX);
                     self.retry_at = Some(Instant::now() + self.pause);
                     return;
                 }
-                Err(refusal) => {
-                    (self.told)(Turn::Worse, &format!("a notice of `{query}` is lost: {refusal}"));
-                    self.lose(&query);
-                    // Somebody is there, or the next one is tried as often.
-                    self.trouble[0] = None;
-                }
             }
-            (self.pause, self.retry_at) = (Duration::ZERO, None);
-            self.waiting.pop_front();
-            self.is_changed = true;
-            self.keep();
+            (self.pause, self.retry_at, self.trouble[0]) = (Duration::ZERO, None, None);
         }
+    }
+
+    /// The notice at the front is lost.
+    fn give_up(&mut self, why: &str) {
+        let Some(query) = self.waiting.front().map(|notice| notice.query.clone()) else { return };
+        (self.told)(Turn::Worse, &format!("a notice of `{query}` is lost: {why}"));
+        self.lose(&query);
+        self.settle();
+    }
+
+    /// The notice at the front waits no more.
+    fn settle(&mut self) {
+        self.waiting.pop_front();
+        self.is_changed = true;
+        self.keep();
     }
 
     /// Keeps what has changed.

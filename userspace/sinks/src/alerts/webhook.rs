@@ -61,9 +61,9 @@ impl WebhookTeller {
     }
 
     fn request(&self, body: String, token: Option<&str>) -> Result<Request<String>, String> {
-        let request = Request::post(&self.options.url).header("content-type", "application/json");
+        let request = Request::post(self.options.url.as_str()).header("content-type", "application/json");
         let headers = self.options.headers.iter();
-        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+        let request = headers.fold(request, |request, (name, value)| request.header(name.as_str(), value.as_str()));
         let token = token.map(|token| format!("Bearer {token}"));
         let request = token.into_iter().fold(request, |request, token| request.header("authorization", token));
         request.body(body).map_err(|error| format!("url or headers cannot be used: {error}"))
