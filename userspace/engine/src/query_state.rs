@@ -275,3 +275,21 @@ impl LedgerCells {
         QueryLedger { delivered, used, filtered, late, dropped, folded }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_its_way_is_not_settled() {
+        let state = QueryState::new(1, QueryLimits::default(), &Arc::default());
+        assert_eq!(state.settled(), None, "nobody has said how far it is");
+        state.note_closed();
+        state.tell_watermark(EventTime(7));
+        assert_eq!((state.watermark(), state.settled()), (Some(EventTime(7)), None));
+        state.note_given();
+        assert_eq!(state.settled(), Some(EventTime(7)));
+        state.tell_watermark(EventTime::MAX);
+        assert_eq!(state.settled(), None);
+    }
+}
