@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end where it cannot go on")]
 
 mod account;
+mod alerts;
 mod captures;
 mod description;
 mod elements;
@@ -23,6 +24,7 @@ mod preview;
 mod prometheus;
 mod psql;
 mod psql_strangers;
+mod reexport;
 mod restart;
 mod security;
 mod sender;

@@ -1,8 +1,10 @@
 //! The queries of a node by name, and the engine that runs them.
 
 pub(crate) mod asked;
+mod counted;
 mod edit;
 mod flows;
+mod known;
 pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
@@ -21,6 +23,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
+use counted::Counted;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, QuerySnapshot,
-    ResultColumns, Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
+    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, ResultColumns,
+    Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, check_elements};
@@ -140,6 +143,8 @@ struct Core {
     folder: Option<QueryFolder>,
     /// What an earlier run held, until inputs are opened.
     kept: Option<Kept>,
+    /// Whether they were: before, not all queries are there.
+    is_open: bool,
 }
 
 /// How a query is run.
@@ -161,17 +166,6 @@ struct Entry {
     counted: Counted,
     meter: Meter,
     failure: Option<String>,
-}
-
-/// What was counted of a query so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    ledger: QueryLedger,
-    octets_held: u64,
-    groups_held: u64,
-    work_ns: u64,
-    results_lost: u64,
-    watermark: Option<EventTime>,
 }
 
 impl Catalog {
@@ -205,6 +199,7 @@ impl Catalog {
             limits,
             folder,
             kept,
+            is_open: false,
         };
         let catalog = Arc::new(Self {
             core: Mutex::new(core),
@@ -402,7 +397,8 @@ impl Catalog {
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let query = Arc::new(planned.query.clone());
         let columns = explained.columns.clone();
-        let origin = terms.is_given.then(|| definition.origin(&query, columns.clone()));
+        let origin = terms.is_given.then(|| definition.origin(&query));
+        self.check_outlets(origin.as_ref())?;
         let results = Arc::new(Results::new(columns, origin));
         let subscriber = core.subscriber.clone();
         let Terms { allowance, from, .. } = terms;
@@ -443,6 +439,7 @@ impl Catalog {
             }
             if looked.elapsed() >= LOOK_EVERY {
                 self.look_after_inputs();
+                self.tell_known(events);
                 looked = Instant::now();
             }
         }
@@ -535,10 +532,7 @@ impl Core {
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
             if let Some(entry) = asked::entry_of(&mut self.queries, &mut self.asked, query) {
-                let QuerySnapshot { ledger, octets_held, groups_held, work_ns, .. } = *query;
-                let QuerySnapshot { results_lost, watermark, .. } = *query;
-                entry.counted =
-                    Counted { ledger, octets_held, groups_held, work_ns, results_lost, watermark };
+                entry.counted.note(query);
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
                 }

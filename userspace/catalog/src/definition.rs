@@ -8,8 +8,7 @@ use crate::error::{CatalogError, nearest};
 use crate::limits::Allowance;
 use std::fmt::Write as _;
 use std::time::Duration;
-use tapline_engine::ResultColumns;
-use tapline_query::{ColumnRole, ContinuousQuery};
+use tapline_query::ContinuousQuery;
 use tapline_sinks::Origin;
 
 /// Octets of a name, and of a statement with its note.
@@ -88,12 +87,10 @@ impl Definition {
     }
 
     /// The query, for whoever stores or sends its results.
-    pub(crate) fn origin(&self, query: &ContinuousQuery, columns: ResultColumns) -> Origin {
-        // Rows of a query without an aggregate are traffic, which history is not for.
-        let is_stored = self.options.history.unwrap_or(query.window.is_some());
-        let roles = query.column_roles().into_iter().enumerate();
-        let keys = roles.filter(|(_, role)| *role == ColumnRole::Key).map(|(place, _)| place).collect();
-        Origin { name: self.name.clone(), columns, keys, is_stored }
+    pub(crate) fn origin(&self, query: &ContinuousQuery) -> Origin {
+        let origin = Origin::of(&self.name, query);
+        let is_stored = self.options.history.unwrap_or(origin.is_stored);
+        Origin { note: self.options.note.clone(), is_stored, ..origin }
     }
 
     /// As text; [`Self::of_text`] reads it.

@@ -248,6 +248,7 @@ impl Engine {
             work_ns: query.state.work_ns(),
             results_lost: query.state.results_lost(),
             watermark: query.state.watermark(),
+            settled: query.state.settled(),
             over: query.state.over().cloned(),
         });
         Snapshot { sources: sources.collect(), queries: queries.collect() }

@@ -247,8 +247,8 @@ impl Merger {
         let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
             query.windows.advance(worker, reach, closed);
-            query.state.tell_watermark(query.windows.watermark());
             give(*id, query, closed, (coverage, clock.as_ref()), outbox);
+            query.state.tell_watermark(query.windows.watermark());
         }
     }
 
@@ -372,6 +372,7 @@ fn give(
             }
             Closed::RowsEnd => Charge::default(),
         };
+        query.state.note_closed();
         outbox.push_back((Arc::clone(&query.outlet), Item::Closed(Box::new(item), charge)));
     }
     query.tell_held();

@@ -92,6 +92,7 @@ impl Outlet {
             }
             self.subscriber.note_lost(1);
             self.state.lose_results(1);
+            self.state.note_given();
             if let Item::Closed(closed, _) = item
                 && let Closed::Window(window) = *closed
             {
@@ -118,6 +119,7 @@ impl Outlet {
             match item {
                 Item::Closed(closed, _charge) => {
                     self.finish(finisher, *closed, &mut results);
+                    self.state.note_given();
                     kept.set(finisher.octets_held());
                 }
                 Item::Suspended(mut held) => {

@@ -55,6 +55,9 @@ pub(crate) struct QueryState {
     results_lost: AtomicU64,
     /// No window that ends here or earlier is open.
     watermark: AtomicI64,
+    /// What closed, and what of that was given or lost.
+    closed: AtomicU64,
+    given: AtomicU64,
     /// Whether all sources that were there before it have come to its layout.
     has_joined: AtomicBool,
     /// What was held of it when it was suspended.
@@ -79,6 +82,8 @@ impl QueryState {
             folds: AtomicBool::new(false),
             results_lost: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.0),
+            closed: AtomicU64::new(0),
+            given: AtomicU64::new(0),
             has_joined: AtomicBool::new(false),
             suspended: Mutex::default(),
             is_closed: AtomicBool::new(false),
@@ -195,15 +200,33 @@ impl QueryState {
         self.results_lost.load(Ordering::Relaxed)
     }
 
-    /// Tells how far its windows are closed.
+    /// Tells how far its windows are closed; what closed by then was noted before.
     pub(crate) fn tell_watermark(&self, watermark: EventTime) {
-        self.watermark.store(watermark.0, Ordering::Relaxed);
+        self.watermark.store(watermark.0, Ordering::Release);
     }
 
     /// How far its windows are closed, where that is a time.
     pub(crate) fn watermark(&self) -> Option<EventTime> {
-        let watermark = EventTime(self.watermark.load(Ordering::Relaxed));
+        let watermark = EventTime(self.watermark.load(Ordering::Acquire));
         (watermark > EventTime::MIN && watermark < EventTime::MAX).then_some(watermark)
+    }
+
+    /// Notes that something closed, which is on its way from now on.
+    pub(crate) fn note_closed(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that something that closed was given, or lost.
+    pub(crate) fn note_given(&self) {
+        self.given.fetch_add(1, Ordering::Release);
+    }
+
+    /// How far its windows are closed, where nothing of them is on its way any more.
+    pub(crate) fn settled(&self) -> Option<EventTime> {
+        let watermark = self.watermark()?;
+        // What closes between the two is not given, and is waited for; so nothing stands for what closed before.
+        let given = self.given.load(Ordering::Acquire);
+        (given == self.closed.load(Ordering::Relaxed)).then_some(watermark)
     }
 
     /// Says that all sources have come to its layout.
@@ -250,5 +273,23 @@ impl LedgerCells {
         let [delivered, used, filtered, late, dropped, folded] =
             self.0.each_ref().map(|cell| cell.load(Ordering::Relaxed));
         QueryLedger { delivered, used, filtered, late, dropped, folded }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_its_way_is_not_settled() {
+        let state = QueryState::new(1, QueryLimits::default(), &Arc::default());
+        assert_eq!(state.settled(), None, "nobody has said how far it is");
+        state.note_closed();
+        state.tell_watermark(EventTime(7));
+        assert_eq!((state.watermark(), state.settled()), (Some(EventTime(7)), None));
+        state.note_given();
+        assert_eq!(state.settled(), Some(EventTime(7)));
+        state.tell_watermark(EventTime::MAX);
+        assert_eq!(state.settled(), None);
     }
 }

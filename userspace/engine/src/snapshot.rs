@@ -64,6 +64,8 @@ pub struct QuerySnapshot {
     /// No window that ends here or earlier is open any more; `None` as long as nobody said so, and without windows of
     /// time.
     pub watermark: Option<EventTime>,
+    /// The same, where all results of these windows have been given, or lost; `None` while some are on their way.
+    pub settled: Option<EventTime>,
     /// Why it gives nothing more, if it does not.
     pub over: Option<EndReason>,
 }

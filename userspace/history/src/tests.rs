@@ -77,7 +77,7 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
         completeness: Some(1.0),
         rows: vec![rows],
     };
-    let origin = Origin { name: "top-talkers".to_owned(), columns, keys: vec![0], is_stored: true };
+    let origin = Origin::of("top-talkers", &Planner::new().plan(sql).unwrap());
     let id = ResultId { sender: 1, number };
     Parcel { id, origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + SECOND) }
 }

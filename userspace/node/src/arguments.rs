@@ -69,6 +69,14 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Shape::Table)]
         format: Shape,
     },
+    /// Say which alarms of a node fire: rows of queries that its sinks tell somebody of.
+    Alerts {
+        #[command(flatten)]
+        node: NodeArguments,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
     /// Say how a node stands: its sources, its queries, and what is wrong.
     Status {
         #[command(flatten)]

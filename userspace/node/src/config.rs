@@ -6,6 +6,7 @@
 use crate::access::MayText;
 use crate::failure::Failure;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tapline_catalog::nearest;
@@ -160,7 +161,7 @@ pub(crate) struct SinkTable {
     pub(crate) rotate_octets: Option<u64>,
     /// How long results come into one file.
     pub(crate) rotate_after: Option<String>,
-    /// A server, who asks it, and a database of it.
+    /// A server, who asks it, and a database of it; or where notices of alarms are posted.
     pub(crate) url: Option<String>,
     pub(crate) password_file: Option<PathBuf>,
     /// Certificates of whoever signed the server's.
@@ -177,6 +178,26 @@ pub(crate) struct SinkTable {
     pub(crate) spool: Option<PathBuf>,
     /// Octets that wait there.
     pub(crate) spool_octets_max: Option<u64>,
+    /// What stands in the head of a notice.
+    pub(crate) headers: Option<BTreeMap<String, String>>,
+    pub(crate) token_file: Option<PathBuf>,
+    /// A program that is given notices of alarms, and its arguments.
+    pub(crate) command: Option<Vec<String>>,
+    /// How long one notice may take.
+    pub(crate) time_limit: Option<String>,
+    /// What is one alarm: `whole` or `key`.
+    pub(crate) by: Option<String>,
+    pub(crate) cool_down: Option<String>,
+    /// Windows without rows after which an alarm is over.
+    pub(crate) resolve_after: Option<u32>,
+    /// Rows of one notice.
+    pub(crate) rows_max: Option<u32>,
+    /// Where messages and flows are sent.
+    pub(crate) to: Option<String>,
+    pub(crate) severity: Option<String>,
+    pub(crate) facility: Option<String>,
+    /// The observation domain of flows.
+    pub(crate) observation_domain: Option<u32>,
 }
 
 impl ConfigFile {

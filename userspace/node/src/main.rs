@@ -8,7 +8,6 @@ mod allowance;
 mod arguments;
 mod client;
 mod config;
-mod destination;
 mod doctor;
 mod failure;
 mod flags;
@@ -84,6 +83,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
         Command::Queries { command, node } => queries::run(command, &node),
         Command::Sources { node, format } => standing::print_sources(&node, format),
         Command::Ledger { node, format } => standing::print_ledger(&node, format),
+        Command::Alerts { node, format } => standing::print_alerts(&node, format),
         Command::Status { node, format } => standing::print_status(&node, format),
         Command::Watch { names, node, times } => overview::run(&node, &names, times),
         Command::Flows { node, flows } => flows::run(&node, &flows),

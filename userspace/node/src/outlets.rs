@@ -1,16 +1,19 @@
 //! Where the results of a node go: its history and its sinks, as a file of it says.
 
+mod alarms;
+mod destination;
+mod keys;
+
 use crate::config::{HistoryTable, SinkTable};
-use crate::destination::{self, Destination, parse_age};
 use crate::failure::Failure;
 use crate::node_plan::NodePlan;
+use destination::{Destination, parse_age};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tapline_catalog::{Level, Log};
 use tapline_history::{History, HistoryOptions};
 use tapline_sinks::{
-    Origin, Outlet, OutletOptions, ProofFiles, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted,
-    is_named,
+    Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted, is_named,
 };
 use tapline_sources::SystemClock;
 
@@ -24,7 +27,8 @@ pub(crate) struct SinkPlan {
     /// Patterns of their names.
     queries: Vec<String>,
     destination: Destination,
-    proof: ProofFiles,
+    /// Files that prove who is who.
+    proof: Vec<PathBuf>,
     /// Where results wait for a server.
     spool: Option<SpoolOptions>,
 }
@@ -38,8 +42,7 @@ impl SinkPlan {
 
     /// Files that are read, also while the node runs.
     pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let ProofFiles { password, ca } = self.proof.clone();
-        password.into_iter().chain(ca)
+        self.proof.iter().cloned()
     }
 }
 
@@ -76,6 +79,10 @@ pub(crate) fn sinks_of(tables: &[SinkTable], state: Option<&Path>) -> Result<Vec
         if plans.iter().take(place).any(|before| before.name == plan.name) {
             return Err(format!("two sinks are called {}; give each a name of its own", plan.name));
         }
+        let collides = |before: &SinkPlan| plan.destination.collides_with(&before.destination);
+        if let Some(why) = plans.iter().take(place).find_map(collides) {
+            return Err(why);
+        }
         for folder in plan.folders() {
             if folders.contains(&folder) {
                 let folder = folder.display();
@@ -89,11 +96,15 @@ pub(crate) fn sinks_of(tables: &[SinkTable], state: Option<&Path>) -> Result<Vec
 
 fn sink_of(table: &SinkTable, state: Option<&Path>) -> Result<SinkPlan, String> {
     let destination = Destination::of(table)?;
-    let name = table.name.clone().ok_or("it needs a name: name = \"lines\"")?;
+    let name =
+        table.name.clone().ok_or_else(|| format!("it needs a name: name = \"{}s\"", destination.kind()))?;
     check_name(&name)?;
     let spool = destination::spool(table, &name, state)?;
-    let queries = table.queries.clone().unwrap_or_else(|| vec!["*".to_owned()]);
-    Ok(SinkPlan { name, queries, destination, proof: destination::proof(table), spool })
+    let queries = table.queries.clone().or_else(|| destination.takes_all().then(|| vec!["*".to_owned()]));
+    let queries = queries.ok_or("it needs the names of queries: queries = [\"port_sweep\"]")?;
+    let proof =
+        [&table.password_file, &table.token_file, &table.ca_file].into_iter().flatten().cloned().collect();
+    Ok(SinkPlan { name, queries, destination, proof, spool })
 }
 
 /// Refuses what cannot be told from other words, or from the name of stored results.
@@ -116,13 +127,15 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
         outlets.push(start(HISTORY, "parquet", sink, wanted, log)?);
     }
     for SinkPlan { name, queries, destination, spool, .. } in plan.sinks.clone() {
-        let sink = destination.sink().map_err(|why| Failure::Run(format!("[[sink]] {name}: {why}")))?;
+        let kind = destination.kind();
+        let sink = destination.sink(&name, plan.state.as_deref(), said(&name, log));
+        let sink = sink.map_err(|why| Failure::Usage(format!("[[sink]] {name}: {why}")))?;
         let sink: Box<dyn Sink> = match spool {
             Some(options) => Box::new(Spool::new(options, sink, said(&name, log))),
             None => sink,
         };
         let wanted = Box::new(move |origin: &Origin| is_named(&queries, &origin.name));
-        outlets.push(start(&name, destination.kind(), sink, wanted, log)?);
+        outlets.push(start(&name, kind, sink, wanted, log)?);
     }
     Ok(outlets)
 }
@@ -207,6 +220,9 @@ mod tests {
             assert!(wrong(&[table(name, "/a")]).starts_with("[[sink]] 1: name: "), "{name:?}");
         }
         assert!(wrong(&[SinkTable::default()]).starts_with("[[sink]] 1: it needs a kind"));
+        assert!(
+            wrong(&[SinkTable { name: None, ..table("a", "/a") }]).starts_with("[[sink]] 1: it needs a name")
+        );
         assert!(wrong(&[table("a", "/a"), table("a", "/b")]).starts_with("two sinks are called a"));
         assert!(wrong(&[table("a", "/a"), table("b", "/a")]).starts_with("two sinks write into /a"));
         let server = |name: &str, spool: Option<&str>| SinkTable {
@@ -218,5 +234,14 @@ mod tests {
         };
         let both = wrong(&[server("a", None), server("b", Some("/state/spool/a"))]);
         assert!(both.starts_with("two sinks write into /state/spool/a"), "{both}");
+        let hook = SinkTable {
+            kind: Some("webhook".to_owned()),
+            folder: None,
+            url: Some("http://127.0.0.1/".to_owned()),
+            ..table("a", "")
+        };
+        assert!(wrong(std::slice::from_ref(&hook)).starts_with("[[sink]] 1: it needs the names of queries"));
+        let hook = SinkTable { queries: Some(vec!["port_sweep".to_owned()]), ..hook };
+        assert_eq!(sinks_of(&[hook], None).unwrap()[0].destination.kind(), "webhook");
     }
 }

@@ -9,12 +9,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tapline_sinks::trusted_certificates;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-
-/// Where systems keep the certificates that they trust: Debian and its kin, Fedora and its kin, openSUSE.
-const TRUSTED: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+use ureq::tls::{RootCerts, TlsConfig};
 
 /// What proves it.
 #[derive(Debug, Args)]
@@ -50,10 +47,8 @@ impl ProofArguments {
 
     /// How TLS is spoken with a node.
     pub(crate) fn tls(&self) -> Result<TlsConfig, Failure> {
-        let roots = match &self.ca {
-            Some(file) => certificates(file).map_err(|what| Failure::Usage(format!("--ca: {what}")))?,
-            None => trusted()?,
-        };
+        let roots = trusted_certificates(self.ca.as_deref());
+        let roots = roots.map_err(|what| Failure::Usage(format!("--ca: {what}")))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = TlsConfig::builder().root_certs(RootCerts::from(roots));
         Ok(config.unversioned_rustls_crypto_provider(provider).build())
@@ -71,31 +66,6 @@ pub(crate) fn is_of_this_machine(url: &str) -> bool {
 fn read(file: &Path) -> Result<String, Failure> {
     let said = |what: String| Failure::Usage(format!("--token-file {}: {what}", file.display()));
     fs::read_to_string(file).map_err(|error| said(error.to_string()))
-}
-
-/// The certificates that this machine trusts.
-fn trusted() -> Result<Vec<Certificate<'static>>, Failure> {
-    let named = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let mut files = named.into_iter().chain(TRUSTED.map(PathBuf::from));
-    let found = files.find_map(|file| certificates(&file).ok());
-    found.ok_or_else(|| {
-        let message = "this machine has no list of certificates that it trusts; give --ca FILE with that of whoever \
-                       signed the node's, or install ca-certificates";
-        Failure::Usage(message.to_owned())
-    })
-}
-
-fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    let text = fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    let found = parse_pem(&text).filter_map(|item| match item {
-        Ok(PemItem::Certificate(found)) => Some(found),
-        _ => None,
-    });
-    let found: Vec<_> = found.collect();
-    if found.is_empty() {
-        return Err(format!("{} holds no certificate as PEM", file.display()));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

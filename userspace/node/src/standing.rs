@@ -5,7 +5,7 @@ use crate::client::{Client, NodeArguments};
 use crate::failure::Failure;
 use crate::output::Output;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt::Write as _;
 use std::ops::Range;
 use tapline_catalog::Allowance;
@@ -30,6 +30,34 @@ pub(crate) fn print_ledger(node: &NodeArguments, format: Shape) -> Result<(), Fa
     let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
     let of_queries = table_of(&answer["queries"], &["name"], &fates);
     Output::to_stdout_text(&format!("{of_sources}\n\n{of_queries}\n"))
+}
+
+/// Prints the alarms that fire.
+pub(crate) fn print_alerts(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
+    let answer = Client::new(node)?.get("/api/v1/alerts")?;
+    let alerts = &answer["alerts"];
+    match format {
+        Shape::Json => print_json(alerts),
+        Shape::Table if alerts.as_array().is_none_or(Vec::is_empty) => {
+            Output::to_stdout_text("nothing fires\n")
+        }
+        Shape::Table => {
+            let mut lines = table(["query", "key", "since", "last", "told", "sink"].into_iter());
+            for alert in alerts.as_array().into_iter().flatten() {
+                let key = alert["key"].as_object().map(keys).unwrap_or_default();
+                let [query, since, last, told, sink] =
+                    ["query", "since", "last", "told", "sink"].map(|name| text(&alert[name]));
+                lines.add_row([query, key, since, last, told, sink]);
+            }
+            Output::to_stdout_text(&format!("{lines}\n"))
+        }
+    }
+}
+
+/// Keys and their values, as a person reads them.
+fn keys(key: &Map<String, Value>) -> String {
+    let keys = key.iter().map(|(name, value)| format!("{name} {}", value.to_string().trim_matches('"')));
+    keys.collect::<Vec<_>>().join(", ")
 }
 
 /// Prints how a node stands.

@@ -12,7 +12,9 @@ use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::results;
 use crate::schema;
-use crate::shapes::{Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape};
+use crate::shapes::{
+    Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape,
+};
 use crate::sql;
 use crate::stream::{self, StreamFormat};
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -55,6 +57,7 @@ pub(crate) const ROUTES: &[(&str, Answers)] = &[
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/active-flows", || get(active_flows)),
     ("/api/v1/lookups", || get(lookups)),
+    ("/api/v1/alerts", || get(alerts)),
     ("/api/v1/status", || get(status)),
     ("/api/v1/reload", || post(reload)),
     ("/api/v1/openapi.json", || get(document)),
@@ -189,6 +192,13 @@ async fn lookups(node: Node) -> Result<Response, Problem> {
     let lookups = on(node, Catalog::lookups).await?;
     let lookups: Vec<LookupShape> = lookups.into_iter().map(LookupShape::from).collect();
     Ok(Json(json!({ "lookups": lookups })).into_response())
+}
+
+async fn alerts(node: Node) -> Result<Response, Problem> {
+    let alerts = on(node, Catalog::alerts).await?;
+    let alerts = alerts.into_iter().map(AlertShape::try_from).collect::<Result<Vec<_>, _>>();
+    let alerts = alerts.map_err(|error| Problem::internal(&error))?;
+    Ok(Json(json!({ "alerts": alerts })).into_response())
 }
 
 async fn status(node: Node, Extension(door): Extension<Door>) -> Result<Json<StatusShape>, Problem> {

@@ -237,6 +237,7 @@ mod tests {
             ("get", "/api/v1/active-flows?limit=10001", Value::Null, 400),
             ("get", "/api/v1/active-flows?order=big", Value::Null, 400),
             ("get", "/api/v1/lookups", Value::Null, 200),
+            ("get", "/api/v1/alerts", Value::Null, 200),
             ("get", "/api/v1/status", Value::Null, 200),
             ("get", "/api/v1/openapi.json", Value::Null, 200),
             ("post", "/api/v1/reload", Value::Null, 200),

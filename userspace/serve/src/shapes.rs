@@ -13,7 +13,7 @@ use tapline_catalog::{
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;
-use tapline_sinks::{OutletState, OutletStatus, time_text};
+use tapline_sinks::{Firing, OutletState, OutletStatus, time_text};
 
 /// A query to add.
 #[derive(Debug, Deserialize)]
@@ -298,6 +298,31 @@ impl From<OutletStatus> for OutletShape {
             lost_by_query: status.lost,
             waiting: status.waiting,
         }
+    }
+}
+
+/// An alarm that fires.
+#[derive(Debug, Serialize)]
+pub(crate) struct AlertShape {
+    /// Who watches over it.
+    sink: String,
+    query: String,
+    /// The keys of its rows; `null` for the query as a whole.
+    key: Value,
+    since: String,
+    /// The end of the last window with rows.
+    last: String,
+    told: String,
+}
+
+impl TryFrom<(String, Firing)> for AlertShape {
+    type Error = serde_json::Error;
+
+    fn try_from((sink, firing): (String, Firing)) -> Result<Self, serde_json::Error> {
+        let Firing { query, key, since, last, told } = firing;
+        let key = key.map_or(Ok(Value::Null), |key| serde_json::from_str(&key))?;
+        let [since, last, told] = [since, last, told].map(time_text);
+        Ok(Self { sink, query, key, since, last, told })
     }
 }
 

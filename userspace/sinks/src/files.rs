@@ -7,9 +7,9 @@
 
 use crate::hidden_file::{HiddenFile, ParquetFailure};
 use crate::json::lines;
-use crate::outlet::{Parcel, Refusal, Sink};
 use crate::plain::plain;
 use crate::printable::{flat, time_text};
+use crate::sink::{Parcel, Refusal, Sink};
 use arrow_csv::WriterBuilder;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;

@@ -83,8 +83,18 @@ pub fn window(result: &WindowResult) -> Result<String, ArrowError> {
 }
 
 /// A time as rows have it.
-fn quoted(time: EventTime) -> String {
+pub(crate) fn quoted(time: EventTime) -> String {
     format!("\"{}\"", time_text(time))
+}
+
+/// A text.
+pub(crate) fn string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Objects that stand on lines, as an array.
+pub(crate) fn array(lines: &str) -> String {
+    format!("[{}]", lines.lines().collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //! Whoever gives a result never waits: what the queue has no room for is lost, and counted by query. A sink that cannot
 //! go on keeps the result at the front of its queue, and is tried again, less and less often; nobody else notices.
 
+use crate::origin::{Board, Firing, Known, Origin};
+use crate::sink::{Parcel, Refusal, ResultId, Sink};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -14,8 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use tapline_operators::{ResultColumns, Status, WindowResult};
-use tapline_record::EventTime;
+use tapline_operators::{Status, WindowResult};
 use tapline_sources::Clock;
 
 /// Between two looks of a sink at what is due.
@@ -30,95 +31,6 @@ const BATCH_RESULTS_MAX: usize = 1024;
 const BATCH_OCTETS_MAX: usize = 16 << 20;
 /// Between two times that somebody is told of lost results.
 const TELL_EVERY: Duration = Duration::from_secs(60);
-
-/// A query whose results are given.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// What it is called.
-    pub name: String,
-    /// The columns of its results.
-    pub columns: ResultColumns,
-    /// Which columns of the SELECT list tell groups apart, by their places in it.
-    pub keys: Vec<usize>,
-    /// Whether history keeps them.
-    pub is_stored: bool,
-}
-
-/// Which result of all it is; none other has the same, here or elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ResultId {
-    /// Who gives it: an outlet has another number at each start, and none is negative.
-    pub sender: i64,
-    /// Which of the outlet's results it is, counted from 1 in the order in which they are given.
-    pub number: i64,
-}
-
-/// A result on its way.
-#[derive(Clone, Debug)]
-pub struct Parcel {
-    /// Which one it is, by which whoever gets it twice knows it again.
-    pub id: ResultId,
-    /// Whose it is.
-    pub origin: Arc<Origin>,
-    /// What was answered; never early.
-    pub result: Arc<WindowResult>,
-    /// When it was given.
-    pub given: EventTime,
-}
-
-/// Why a sink does not take a result.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// It cannot go on now; the same result is given again later.
-    #[error("{0}")]
-    Later(String),
-    /// It can never take this one, which is lost.
-    #[error("{0}")]
-    Never(String),
-}
-
-/// What stores or sends results; it may take its time.
-pub trait Sink: Send {
-    /// Takes a result.
-    ///
-    /// # Errors
-    /// A sentence that names what is wrong; the result was not taken, no part of it.
-    fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal>;
-
-    /// Takes several results in their order, or the first ones of them; gives how many it took, and where something is
-    /// wrong with the next one, what.
-    fn take_all(&mut self, parcels: &[Parcel]) -> (usize, Result<(), Refusal>) {
-        for (taken, parcel) in parcels.iter().enumerate() {
-            if let Err(refusal) = self.take(parcel) {
-                return (taken, Err(refusal));
-            }
-        }
-        (parcels.len(), Ok(()))
-    }
-
-    /// Does what is due by now; called several times a second.
-    ///
-    /// # Errors
-    /// What cannot be done now, and is tried again.
-    fn tend(&mut self, now: EventTime) -> Result<(), String>;
-
-    /// Results that were taken and are not safe yet.
-    fn held(&self) -> u64;
-
-    /// Results that were taken and lost since this was asked before, by query.
-    fn lost(&mut self) -> BTreeMap<String, u64>;
-
-    /// What is wrong with whoever gets the results in the end, although they are taken and wait in a safe place.
-    fn trouble(&self) -> Option<String> {
-        None
-    }
-
-    /// Makes safe what it holds, at its end; what is held still is lost.
-    ///
-    /// # Errors
-    /// Why not all of it is safe.
-    fn finish(&mut self, now: EventTime) -> Result<(), String>;
-}
 
 /// Whether an outlet does its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +110,8 @@ pub struct Outlet {
     kind: &'static str,
     wanted: Wanted,
     limits: QueueLimits,
+    requires: fn(&Origin) -> Result<(), String>,
+    board: Option<Board>,
     sender: i64,
     shared: Arc<Shared>,
 }
@@ -215,6 +129,8 @@ struct Shared {
 struct Inner {
     /// With the octets of their rows.
     parcels: VecDeque<(Parcel, usize)>,
+    /// What is known of queries, until the sink has noted it.
+    known: Option<Arc<Known>>,
     octets: usize,
     /// Results that the sink holds.
     held: u64,
@@ -228,7 +144,7 @@ struct Inner {
 /// What a sink is to do next.
 enum Next {
     Take(Vec<Parcel>),
-    Tend,
+    Tend(Option<Arc<Known>>),
     End,
 }
 
@@ -241,11 +157,37 @@ impl Outlet {
         let OutletOptions { name, kind, wanted, limits, clock, told } = options;
         let (inner, news, is_done) = (Mutex::default(), Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { inner, news, is_done, clock });
+        let (requires, board) = (sink.requires(), sink.board());
         let worker = Worker { shared: Arc::clone(&shared), sink, told, telling: Telling::default() };
         thread::Builder::new().name(format!("out {name}")).spawn(move || worker.run())?;
         // What hashes begin with is random; a sign would be in the way of databases.
         let sender = i64::try_from(RandomState::new().build_hasher().finish() >> 1).unwrap_or_default();
-        Ok(Self { name, kind, wanted, limits, sender, shared })
+        Ok(Self { name, kind, wanted, limits, requires, board, sender, shared })
+    }
+
+    /// Looks whether results of a query can be taken, if they are wanted.
+    ///
+    /// # Errors
+    /// A sentence that says why not, and what would be right.
+    pub fn check(&self, origin: &Origin) -> Result<(), String> {
+        if !(self.wanted)(origin) {
+            return Ok(());
+        }
+        (self.requires)(origin).map_err(|why| format!("the sink {} cannot take it: {why}", self.name))
+    }
+
+    /// Tells what is known of the queries that run, where somebody watches over alarms; never waits.
+    pub fn know(&self, known: &Arc<Known>) {
+        if self.board.is_some() {
+            self.shared.lock().known = Some(Arc::clone(known));
+        }
+    }
+
+    /// What it is called, and the alarms that fire.
+    #[must_use]
+    pub fn firing(&self) -> (&str, Vec<Firing>) {
+        let board = self.board.as_ref().map(|board| board.lock().unwrap_or_else(PoisonError::into_inner));
+        (&self.name, board.map(|firing| firing.clone()).unwrap_or_default())
     }
 
     /// Takes a result, unless it is early or of a query that is not wanted; never waits.
@@ -322,7 +264,7 @@ impl Shared {
         match inner.batch() {
             parcels if !parcels.is_empty() => Next::Take(parcels),
             _ if inner.ends => Next::End,
-            _ => Next::Tend,
+            _ => Next::Tend(inner.known.take()),
         }
     }
 }
@@ -416,7 +358,14 @@ impl Worker {
     }
 
     fn take(&mut self, next: Next) -> Result<(), String> {
-        let Next::Take(parcels) = next else { return Ok(()) };
+        let parcels = match next {
+            Next::Take(parcels) => parcels,
+            Next::Tend(known) => {
+                known.iter().for_each(|known| self.sink.know(known));
+                return Ok(());
+            }
+            Next::End => return Ok(()),
+        };
         let (taken, outcome) = self.sink.take_all(&parcels);
         let mut inner = self.shared.lock();
         inner.pop(taken);
@@ -436,10 +385,11 @@ impl Worker {
     /// Notes how it went, and tells what somebody should hear of.
     fn note(&mut self, wrong: Option<&String>) {
         let (held, lost) = (self.sink.held(), self.sink.lost());
+        let wrong = wrong.cloned().or_else(|| self.sink.trouble());
         let mut inner = self.shared.lock();
         inner.held = held;
         lost.iter().for_each(|(query, results)| inner.lose(query, *results));
-        let before = std::mem::replace(&mut inner.reason, wrong.cloned());
+        let before = std::mem::replace(&mut inner.reason, wrong.clone());
         let lost: u64 = inner.lost.values().sum();
         drop(inner);
         match (before, wrong) {
@@ -488,6 +438,7 @@ mod tests {
     use super::*;
     use crate::test_results::{origin, result};
     use std::sync::atomic::{AtomicBool, Ordering};
+    use tapline_record::EventTime;
     use tapline_sources::SystemClock;
 
     /// Notes what it takes, unless it is told not to.

@@ -2,16 +2,11 @@
 //!
 //! Files are read whenever a connection is made, so that what is renewed counts from the next one on.
 
-use std::env;
+use crate::trust;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-
-/// Where systems keep the certificates that they trust: Debian and its kin, Fedora and its kin, openSUSE.
-const TRUSTED: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// Where what proves it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,15 +31,7 @@ impl ProofFiles {
 
     /// The certificates whose word is taken.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
-        if let Some(file) = &self.ca {
-            return certificates(file).map_err(|what| format!("ca_file {what}"));
-        }
-        let named = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-        let mut files = named.into_iter().chain(TRUSTED.map(PathBuf::from));
-        files.find_map(|file| certificates(&file).ok()).ok_or_else(|| {
-            "this machine has no list of certificates that it trusts; give ca_file, or install ca-certificates"
-                .to_owned()
-        })
+        trust::certificates(self.ca.as_deref()).map_err(|what| format!("ca_file: {what}"))
     }
 
     /// The same, for TLS.
@@ -53,16 +40,6 @@ impl ProofFiles {
         let (added, _) = roots.add_parsable_certificates(self.certificates()?);
         if added == 0 { Err("no certificate that is trusted can be read".to_owned()) } else { Ok(roots) }
     }
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|error| format!("{} is damaged: {error}", file.display()))?;
-    if found.is_empty() {
-        return Err(format!("{} holds no certificate as PEM", file.display()));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

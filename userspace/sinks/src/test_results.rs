@@ -1,6 +1,7 @@
 //! Results for tests.
 
-use crate::outlet::{Origin, Parcel, ResultId};
+use crate::origin::Origin;
+use crate::sink::{Parcel, ResultId};
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use std::sync::Arc;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
@@ -16,8 +17,7 @@ pub(crate) fn origin(name: &str) -> Arc<Origin> {
 
 /// A query of this name and text.
 pub(crate) fn origin_of(name: &str, sql: &str) -> Arc<Origin> {
-    let columns = ResultColumns::of(&Planner::new().plan(sql).unwrap(), true);
-    Arc::new(Origin { name: name.to_owned(), columns, keys: vec![0], is_stored: true })
+    Arc::new(Origin::of(name, &Planner::new().plan(sql).unwrap()))
 }
 
 /// A result of it, for the window of this second: one row, whose count is the second.

@@ -11,8 +11,8 @@ use crate::process;
 pub enum Purpose {
     /// `cargo xtask demo`: nothing but Rust
     Demo,
-    /// `cargo xtask test`: independent readers of captures, of metrics and of stored results, servers that results go to,
-    /// what asks an API all that its description allows, and a browser
+    /// `cargo xtask test`: independent readers of captures, of flows, of messages, of metrics and of stored results, servers
+    /// that results go to, what asks an API all that its description allows, and a browser
     Test,
     /// `cargo xtask bench`: the programs that tapline is compared with
     Bench,
@@ -65,8 +65,9 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "pmacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfacctd", package: "pmacct", purposes: &[Purpose::Bench] },
     Tool { program: "nfpcapd", package: "nfdump", purposes: &[Purpose::Bench] },
-    Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Bench] },
-    Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Bench] },
+    Tool { program: "nfcapd", package: "nfdump", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "nfdump", package: "nfdump", purposes: &[Purpose::Test, Purpose::Bench] },
+    Tool { program: "rsyslogd", package: "rsyslog", purposes: &[Purpose::Test] },
     Tool { program: "adduser", package: "adduser", purposes: &[Purpose::Package] },
     Tool { program: "lintian", package: "lintian", purposes: &[Purpose::Package] },
     Tool { program: "strip", package: "binutils", purposes: &[Purpose::Package] },

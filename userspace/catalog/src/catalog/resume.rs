@@ -31,6 +31,7 @@ impl Catalog {
         let engine = core.engine.as_mut().ok_or_else(|| ended().to_string())?;
         kept.iter().for_each(|kept| engine.cover(kept.covered()));
         core.inputs.start(engine, &demand, kept.as_ref())?;
+        core.is_open = true;
         if let (Some(kept), Some(path)) = (kept, &self.windows) {
             self.leave(&kept, path);
         }

@@ -19,7 +19,8 @@ const TOPIC: &str = "tapline.a";
 
 /// A result of two rows, of the window of this second.
 fn parcel(second: i64) -> Parcel {
-    let columns = ResultColumns::of(&Planner::new().plan(SQL).unwrap(), true);
+    let query = Planner::new().plan(SQL).unwrap();
+    let columns = ResultColumns::of(&query, true);
     let address = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, last];
     let addresses = FixedSizeBinaryArray::try_from_iter([address(1), address(2)].into_iter()).unwrap();
     let rows: Vec<ArrayRef> =
@@ -33,7 +34,7 @@ fn parcel(second: i64) -> Parcel {
         completeness: Some(1.0),
         rows: vec![rows],
     };
-    let origin = Origin { name: "a".to_owned(), columns, keys: vec![0], is_stored: true };
+    let origin = Origin::of("a", &query);
     let id = ResultId { sender: 5, number: second };
     Parcel { id, origin: Arc::new(origin), result: Arc::new(result), given: at(second) }
 }

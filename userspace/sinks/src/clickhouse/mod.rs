@@ -7,8 +7,8 @@
 mod server;
 mod table;
 
-use crate::outlet::{Parcel, Refusal, ResultId, Sink};
 use crate::proof::ProofFiles;
+use crate::sink::{Parcel, Refusal, ResultId, Sink};
 use arrow_ipc::writer::StreamWriter;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;

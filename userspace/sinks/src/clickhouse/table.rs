@@ -1,8 +1,8 @@
 //! The table of a query: its columns, made where they are not there, never changed and never dropped.
 
 use crate::json::{texts, with_own_names};
-use crate::outlet::ResultId;
 use crate::printable::{as_text, map_columns, printed, retyped};
+use crate::sink::ResultId;
 use datafusion::arrow::array::{
     Array as _, ArrayRef, AsArray as _, Int64Array, ListArray, RecordBatch, UInt32Array,
 };

@@ -7,8 +7,8 @@
 use super::failure::Failure;
 use super::table::{Column, Table, list};
 use super::tls::Tls;
-use crate::outlet::ResultId;
 use crate::proof::ProofFiles;
+use crate::sink::ResultId;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use std::collections::BTreeMap;

@@ -12,8 +12,8 @@ mod table;
 mod text;
 mod tls;
 
-use crate::outlet::{Parcel, Refusal, Sink};
 use crate::proof::ProofFiles;
+use crate::sink::{Parcel, Refusal, Sink};
 use bytes::Bytes;
 use connection::{Connection, Piece, SENT};
 use failure::Failure;

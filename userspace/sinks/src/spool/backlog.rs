@@ -3,7 +3,7 @@
 use super::SpoolOptions;
 use super::folder::{Folder, Segment, said};
 use super::record::{FRAME, decode, first, query_of};
-use crate::outlet::Parcel;
+use crate::sink::Parcel;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};

@@ -12,7 +12,8 @@ mod backlog;
 mod folder;
 mod record;
 
-use crate::outlet::{Parcel, RETRY_FIRST, RETRY_MAX, Refusal, Sink, Told, Turn};
+use crate::outlet::{RETRY_FIRST, RETRY_MAX, Told, Turn};
+use crate::sink::{Parcel, Refusal, Sink};
 use backlog::{Backlog, Batch, Step};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,7 +6,8 @@
 //! Numbers are little-endian. The stream holds the rows of the SELECT list, and in the metadata of its schema what else
 //! there is of a result, as text. A record that is not whole, or is not as it was written, is none.
 
-use crate::outlet::{Origin, Parcel, ResultId};
+use crate::origin::Origin;
+use crate::sink::{Parcel, ResultId};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
-use tapline_record::EventTime;
+use tapline_record::{EventTime, StreamId};
 
 /// Octets before the payload of a record.
 pub(super) const FRAME: usize = 8;
@@ -32,6 +33,11 @@ const COMPLETENESS: &str = "completeness";
 const IS_WINDOWED: &str = "is_windowed";
 const IS_LIVE: &str = "is_live";
 const IS_STORED: &str = "is_stored";
+const SQL: &str = "sql";
+const NOTE: &str = "note";
+const EVERY: &str = "every_ns";
+/// Names of streams, likewise.
+const STREAMS: &str = "streams";
 /// Places in the SELECT list, with commas between them.
 const KEYS: &str = "keys";
 
@@ -80,8 +86,16 @@ pub(super) fn decode(payload: &[u8]) -> Option<Parcel> {
     let said = Said(schema.metadata());
     let rows = Schema::new(schema.fields().clone());
     let columns = ResultColumns::around(&rows, said.value(IS_WINDOWED)?, said.value(IS_LIVE)?);
-    let keys = said.text(KEYS)?.split_terminator(',').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let origin = Origin { name: name.to_owned(), columns, keys, is_stored: said.value(IS_STORED)? };
+    let origin = Origin {
+        name: name.to_owned(),
+        sql: said.value(SQL)?,
+        note: said.value(NOTE)?,
+        columns,
+        keys: said.list(KEYS, |place| place.parse().ok())?,
+        every_ns: said.value(EVERY),
+        streams: said.list(STREAMS, |name| StreamId::ALL.into_iter().find(|id| id.stream().name == name))?,
+        is_stored: said.value(IS_STORED)?,
+    };
     let instants = [WINDOW_START, WINDOW_END].map(|key| said.value(key).map(EventTime));
     let window = match instants {
         [Some(start), Some(end)] => Some(Span { start, end }),
@@ -102,6 +116,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<Parcel> {
 fn metadata(parcel: &Parcel) -> HashMap<String, String> {
     let Parcel { id, origin, result, given } = parcel;
     let keys: String = origin.keys.iter().map(|key| format!("{key},")).collect();
+    let streams: String = origin.streams.iter().map(|id| format!("{},", id.stream().name)).collect();
     let always = [
         (SENDER, id.sender.to_string()),
         (NUMBER, id.number.to_string()),
@@ -111,11 +126,15 @@ fn metadata(parcel: &Parcel) -> HashMap<String, String> {
         (IS_LIVE, origin.columns.is_live().to_string()),
         (IS_STORED, origin.is_stored.to_string()),
         (KEYS, keys),
+        (SQL, origin.sql.clone()),
+        (NOTE, origin.note.clone()),
+        (STREAMS, streams),
     ];
     let start = result.window.map(|window| (WINDOW_START, window.start.0.to_string()));
     let end = result.window.map(|window| (WINDOW_END, window.end.0.to_string()));
     let completeness = result.completeness.map(|part| (COMPLETENESS, part.to_string()));
-    let all = always.into_iter().chain(start).chain(end).chain(completeness);
+    let every = origin.every_ns.map(|every| (EVERY, every.to_string()));
+    let all = always.into_iter().chain(start).chain(end).chain(completeness).chain(every);
     all.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
@@ -133,6 +152,10 @@ struct Said<'a>(&'a HashMap<String, String>);
 impl Said<'_> {
     fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
+    }
+
+    fn list<T>(&self, key: &str, one: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+        self.text(key)?.split_terminator(',').map(one).collect()
     }
 
     fn value<T: FromStr>(&self, key: &str) -> Option<T> {
@@ -153,6 +176,11 @@ mod tests {
         assert_eq!((payload.len() + FRAME, query_of(payload)), (record.len(), Some("top_talkers")));
         let back = decode(payload).unwrap();
         assert_eq!((back.id, back.given, &back.origin.keys), (given.id, given.given, &given.origin.keys));
+        let [back_of, given_of] = [&back, &given].map(|parcel| &parcel.origin);
+        assert_eq!(
+            (&back_of.sql, back_of.every_ns, &back_of.streams),
+            (&given_of.sql, given_of.every_ns, &given_of.streams)
+        );
         assert_eq!(back.origin.columns.schema(), given.origin.columns.schema());
         assert_eq!((back.result.window, back.result.status), (given.result.window, given.result.status));
         let rows = |parcel: &Parcel| parcel.origin.columns.batches(&parcel.result).unwrap();

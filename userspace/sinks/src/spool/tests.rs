@@ -2,7 +2,7 @@
 
 use super::folder::{Folder, HEADER};
 use super::{Spool, SpoolOptions};
-use crate::outlet::{Parcel, Refusal, ResultId, Sink};
+use crate::sink::{Parcel, Refusal, ResultId, Sink};
 use crate::test_results::parcel;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};

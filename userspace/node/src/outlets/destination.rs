@@ -1,8 +1,9 @@
 //! Where the results of a sink go, as `[[sink]]` of a file says it.
 //!
-//! Takes the table, gives what the sink is made of. A key that the kind of the sink has no use for is named, so that
-//! nothing is passed over.
+//! Takes the table, gives what the sink is made of.
 
+use super::alarms;
+use super::keys::{self, CLICKHOUSE, COMMAND, FILE, IPFIX, KAFKA, POSTGRESQL, SYSLOG, WEBHOOK};
 use crate::config::SinkTable;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,8 +11,9 @@ use tapline_catalog::{nearest, parse_duration};
 #[cfg(feature = "kafka")]
 use tapline_kafka::{KafkaOptions, KafkaSink, MessageFormat, MessageKey};
 use tapline_sinks::{
-    ClickHouseOptions, ClickHouseSink, FileFormat, FileOptions, FileSink, PostgresqlOptions, PostgresqlSink,
-    ProofFiles, Sink, SpoolOptions,
+    AlertRules, AlertSink, ClickHouseOptions, ClickHouseSink, FileFormat, FileOptions, FileSink,
+    IpfixOptions, IpfixSink, PostgresqlOptions, PostgresqlSink, ProofFiles, Sink, SpoolOptions,
+    SyslogOptions, SyslogSink, SyslogTarget, Teller, Told, is_place,
 };
 
 /// A file of a sink, where nothing is said of it.
@@ -20,14 +22,14 @@ const ROTATE_AFTER: Duration = Duration::from_secs(3600);
 /// Octets of a spool, where nothing is said of it, and the fewest.
 const SPOOL_OCTETS: u64 = 256 << 20;
 const SPOOL_OCTETS_MIN: u64 = 1 << 20;
+/// Messages, likewise.
+const SEVERITY: &str = "notice";
+const FACILITY: &str = "daemon";
+/// Flows, likewise.
+const OBSERVATION_DOMAIN: u32 = 1;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-const FILE: &str = "file";
-const POSTGRESQL: &str = "postgresql";
-const CLICKHOUSE: &str = "clickhouse";
-const KAFKA: &str = "kafka";
-const KINDS: [&str; 4] = [FILE, POSTGRESQL, CLICKHOUSE, KAFKA];
 /// Those that send results to a server.
 const SERVERS: &[&str] = &[POSTGRESQL, CLICKHOUSE, KAFKA];
 
@@ -39,20 +41,22 @@ pub(crate) enum Destination {
     ClickHouse(ClickHouseOptions),
     #[cfg(feature = "kafka")]
     Kafka(KafkaOptions),
+    Alerts(AlertRules, Teller),
+    Syslog(SyslogOptions),
+    Ipfix(IpfixOptions),
 }
 
 impl Destination {
     /// The one of a table.
     pub(crate) fn of(table: &SinkTable) -> Result<Self, String> {
-        let kind = match table.kind.as_deref() {
-            Some(kind) => KINDS.into_iter().find(|known| *known == kind).ok_or_else(|| unknown(kind))?,
-            None => return Err("it needs a kind: kind = \"file\"".to_owned()),
-        };
-        check(table, kind)?;
-        match kind {
+        match keys::kind_of(table)? {
             POSTGRESQL => Self::postgresql(table),
             CLICKHOUSE => Self::clickhouse(table),
             KAFKA => Self::kafka(table),
+            WEBHOOK => Ok(Self::Alerts(alarms::rules(table)?, Teller::Webhook(alarms::webhook(table)?))),
+            COMMAND => Ok(Self::Alerts(alarms::rules(table)?, Teller::Command(alarms::command(table)?))),
+            SYSLOG => Self::syslog(table),
+            IPFIX => Self::ipfix(table),
             _ => Self::files(table),
         }
     }
@@ -65,7 +69,16 @@ impl Destination {
             Self::ClickHouse(_) => CLICKHOUSE,
             #[cfg(feature = "kafka")]
             Self::Kafka(_) => KAFKA,
+            Self::Alerts(_, Teller::Webhook(_)) => WEBHOOK,
+            Self::Alerts(_, Teller::Command(_)) => COMMAND,
+            Self::Syslog(_) => SYSLOG,
+            Self::Ipfix(_) => IPFIX,
         }
+    }
+
+    /// Whether it takes results of all queries, unless some are named.
+    pub(crate) const fn takes_all(&self) -> bool {
+        !matches!(self, Self::Alerts(..) | Self::Syslog(_) | Self::Ipfix(_))
     }
 
     /// The folder that it writes into.
@@ -76,14 +89,34 @@ impl Destination {
         }
     }
 
-    /// What writes there.
-    pub(crate) fn sink(&self) -> Result<Box<dyn Sink>, String> {
+    /// Why both cannot be.
+    pub(crate) fn collides_with(&self, other: &Self) -> Option<String> {
+        match (self, other) {
+            (Self::Ipfix(flows), Self::Ipfix(others)) if flows == others => {
+                let IpfixOptions { place, domain } = flows;
+                Some(format!(
+                    "two sinks send flows of observation domain {domain} to {place}; give each observation_domain of its own"
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// What writes there; `told` hears how it goes. What it has to know in the next run, it keeps in the folder of the
+    /// state.
+    pub(crate) fn sink(self, name: &str, state: Option<&Path>, told: Told) -> Result<Box<dyn Sink>, String> {
         let sink: Box<dyn Sink> = match self {
-            Self::Files(options) => Box::new(FileSink::new(options.clone())),
-            Self::Postgresql(options) => Box::new(PostgresqlSink::new(PostgresqlOptions::clone(options))?),
-            Self::ClickHouse(options) => Box::new(ClickHouseSink::new(options.clone())),
+            Self::Files(options) => Box::new(FileSink::new(options)),
+            Self::Postgresql(options) => Box::new(PostgresqlSink::new(*options)?),
+            Self::ClickHouse(options) => Box::new(ClickHouseSink::new(options)),
             #[cfg(feature = "kafka")]
-            Self::Kafka(options) => Box::new(KafkaSink::new(options.clone())),
+            Self::Kafka(options) => Box::new(KafkaSink::new(options)),
+            Self::Alerts(rules, teller) => {
+                let file = state.map(|state| state.join(file_name(name)));
+                Box::new(AlertSink::open(rules, teller, file, told)?)
+            }
+            Self::Syslog(options) => Box::new(SyslogSink::new(options)),
+            Self::Ipfix(options) => Box::new(IpfixSink::new(options)),
         };
         Ok(sink)
     }
@@ -92,7 +125,6 @@ impl Destination {
         let Some(folder) = table.folder.clone() else {
             return Err("it needs a folder: folder = \"/var/log/tapline\"".to_owned());
         };
-        let time = table.rotate_after.as_deref().map(parse_age).transpose();
         let format = table.format.as_deref().unwrap_or("json");
         let formats =
             [("json", FileFormat::Json), ("csv", FileFormat::Csv), ("parquet", FileFormat::Parquet)];
@@ -100,7 +132,7 @@ impl Destination {
             folder,
             format: one_of("format", format, &formats)?,
             octets_max: table.rotate_octets.unwrap_or(ROTATE_OCTETS),
-            rotate_after: time.map_err(|wrong| format!("rotate_after: {wrong}"))?.unwrap_or(ROTATE_AFTER),
+            rotate_after: time("rotate_after", table.rotate_after.as_ref(), ROTATE_AFTER)?,
         }))
     }
 
@@ -132,6 +164,41 @@ impl Destination {
         Err("this binary was built without Kafka; build it with `--features kafka`, or take the Debian package"
             .to_owned())
     }
+
+    fn syslog(table: &SinkTable) -> Result<Self, String> {
+        let to =
+            table.to.as_deref().ok_or("it needs a place: to = \"udp://HOST:514\" or \"unix:/dev/log\"")?;
+        let (severity, facility) =
+            (table.severity.as_deref().unwrap_or(SEVERITY), table.facility.as_deref().unwrap_or(FACILITY));
+        Ok(Self::Syslog(SyslogOptions {
+            target: to.parse::<SyslogTarget>().map_err(|wrong| format!("to: {wrong}"))?,
+            severity: severity.parse()?,
+            facility: facility.parse()?,
+        }))
+    }
+
+    fn ipfix(table: &SinkTable) -> Result<Self, String> {
+        let to = table.to.as_deref().ok_or("it needs a place: to = \"udp://HOST:4739\"")?;
+        let place = to.strip_prefix("udp://").filter(|place| is_place(place));
+        let place =
+            place.ok_or_else(|| format!("to: `{to}` is no place for flows; write udp://HOST:PORT"))?;
+        let domain = table.observation_domain.unwrap_or(OBSERVATION_DOMAIN);
+        Ok(Self::Ipfix(IpfixOptions { place: place.to_owned(), domain }))
+    }
+}
+
+/// The file of a sink's alarms: no two names have the same.
+fn file_name(sink: &str) -> String {
+    let written = |octet: u8| match octet {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(octet).to_string(),
+        _ => format!("%{octet:02X}"),
+    };
+    format!("alerts-{}.json", sink.bytes().map(written).collect::<String>())
+}
+
+pub(super) fn time(key: &str, text: Option<&String>, otherwise: Duration) -> Result<Duration, String> {
+    let time = text.map(|text| parse_age(text)).transpose();
+    time.map(|time| time.unwrap_or(otherwise)).map_err(|wrong| format!("{key}: {wrong}"))
 }
 
 /// Files that prove who is who.
@@ -168,43 +235,12 @@ pub(crate) fn spool(
     Ok(folder.map(|folder| SpoolOptions { folder, octets_max }))
 }
 
-/// Refuses what belongs to another kind of sink, and would be passed over.
-fn check(table: &SinkTable, kind: &str) -> Result<(), String> {
-    const TABLES: &[&str] = &[POSTGRESQL, CLICKHOUSE];
-    let of_kinds: [(&str, bool, &[&str]); 13] = [
-        ("folder", table.folder.is_some(), &[FILE]),
-        ("rotate_octets", table.rotate_octets.is_some(), &[FILE]),
-        ("rotate_after", table.rotate_after.is_some(), &[FILE]),
-        ("format", table.format.is_some(), &[FILE, KAFKA]),
-        ("url", table.url.is_some(), SERVERS),
-        ("spool", table.spool.is_some(), SERVERS),
-        ("spool_octets_max", table.spool_octets_max.is_some(), SERVERS),
-        ("password_file", table.password_file.is_some(), TABLES),
-        ("ca_file", table.ca_file.is_some(), TABLES),
-        ("table", table.table.is_some(), TABLES),
-        ("schema", table.schema.is_some(), &[POSTGRESQL]),
-        ("topic", table.topic.is_some(), &[KAFKA]),
-        ("key", table.key.is_some(), &[KAFKA]),
-    ];
-    match of_kinds.into_iter().find(|(_, is_given, kinds)| *is_given && !kinds.contains(&kind)) {
-        Some((key, _, kinds)) => Err(format!("{key} is for {}; leave it out", kinds.join(", "))),
-        None => Ok(()),
-    }
-}
-
 fn url<'a>(table: &'a SinkTable, right: &str) -> Result<&'a str, String> {
     table.url.as_deref().ok_or_else(|| format!("it needs a url: url = \"{right}\""))
 }
 
-fn unknown(kind: &str) -> String {
-    match nearest(kind, KINDS.into_iter()) {
-        Some(nearest) => format!("there is no kind `{kind}`; did you mean `{nearest}`?"),
-        None => format!("there is no kind `{kind}`; write {}", KINDS.join(", ")),
-    }
-}
-
 /// The value of a word.
-fn one_of<T: Copy>(key: &str, text: &str, known: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn one_of<T: Copy>(key: &str, text: &str, known: &[(&str, T)]) -> Result<T, String> {
     let found = known.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
@@ -228,6 +264,7 @@ pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_sinks::AlertBy;
 
     fn of(text: &str) -> Result<Destination, String> {
         Destination::of(&toml_edit::de::from_str::<SinkTable>(text).unwrap())
@@ -244,11 +281,14 @@ mod tests {
         }
         for (text, expected) in [
             ("kind = \"postgres\"", "there is no kind `postgres`; did you mean `postgresql`?"),
-            ("kind = \"qqqqqqqq\"", "there is no kind `qqqqqqqq`; write file, postgresql, clickhouse, kafka"),
+            ("kind = \"qqqqqqqq\"", "there is no kind `qqqqqqqq`; write one of file, postgresql, clickhouse"),
             ("kind = \"postgresql\"", "it needs a url: url = \"postgresql://USER@HOST"),
             ("kind = \"postgresql\"\nfolder = \"/a\"", "folder is for file; leave it out"),
             ("kind = \"clickhouse\"\nschema = \"a\"", "schema is for postgresql; leave it out"),
-            ("kind = \"file\"\nurl = \"a\"", "url is for postgresql, clickhouse, kafka; leave it out"),
+            (
+                "kind = \"file\"\nurl = \"a\"",
+                "url is for postgresql, clickhouse, kafka, webhook; leave it out",
+            ),
             ("kind = \"postgresql\"\nurl = \"postgresql://a:b@c/d\"", "url: it has a password in it"),
             ("kind = \"clickhouse\"\nurl = \"http://a:b@c/d\"", "url: it has a password in it"),
         ] {
@@ -286,5 +326,79 @@ mod tests {
         assert_eq!(of("kind = \"kafka\"\nurl = \"kafka://a:9092\"").unwrap().kind(), "kafka");
         let wrong = of("kind = \"kafka\"\nurl = \"kafka://a:9092\"\nkey = \"windows\"").unwrap_err();
         assert_eq!(wrong, "there is no key `windows`; did you mean `window`?");
+    }
+
+    #[test]
+    fn each_kind_has_what_is_said_of_it() {
+        let files = of("kind = 'file'\nfolder = '/a'").unwrap();
+        let Destination::Files(options) = files.clone() else { panic!("{files:?}") };
+        assert_eq!((options.format, options.rotate_after), (FileFormat::Json, ROTATE_AFTER));
+        let hook =
+            "kind = 'webhook'\nurl = 'https://a/b'\nheaders = { x = 'y' }\nby = 'key'\ncool_down = '1m'";
+        let Ok(Destination::Alerts(rules, Teller::Webhook(hook))) = of(hook) else {
+            panic!("it is a webhook")
+        };
+        assert_eq!((rules.by, rules.cool_down), (AlertBy::Key, Duration::from_secs(60)));
+        assert_eq!(hook.headers, [("x".to_owned(), "y".to_owned())]);
+        let Ok(Destination::Alerts(rules, Teller::Command(command))) =
+            of("kind = 'command'\ncommand = ['a', 'b']")
+        else {
+            panic!("it is a command")
+        };
+        assert_eq!((rules.by, rules.resolve_after), (AlertBy::Whole, 3));
+        assert_eq!((command.program, command.arguments), ("a".to_owned(), vec!["b".to_owned()]));
+        let kinds = ["kind = 'syslog'\nto = 'unix:/dev/log'", "kind = 'ipfix'\nto = 'udp://a:4739'"];
+        assert_eq!(kinds.map(|text| of(text).unwrap().kind()), ["syslog", "ipfix"]);
+        let flows = of(kinds[1]).unwrap();
+        assert!(
+            flows.collides_with(&flows).unwrap().starts_with("two sinks send flows of observation domain 1")
+        );
+        assert_eq!(flows.collides_with(&files), None);
+        assert_ne!(file_name("a/b"), file_name("a%2Fb"));
+    }
+
+    fn check_wrong(cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            let wrong = of(text).unwrap_err();
+            assert!(wrong.starts_with(expected), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        check_wrong(&[
+            ("", "it needs a kind, which is one of file, postgresql, clickhouse, kafka, webhook"),
+            ("kind = 'kafkaa'", "there is no kind `kafkaa`; did you mean `kafka`?"),
+            ("kind = 'file'", "it needs a folder"),
+            ("kind = 'file'\nfolder = '/a'\nformat = 'cvs'", "there is no format `cvs`; did you mean `csv`?"),
+            (
+                "kind = 'file'\nfolder = '/a'\nurl = 'b'",
+                "url is for postgresql, clickhouse, kafka, webhook; leave it out",
+            ),
+            ("kind = 'ipfix'\nrows_max = 1", "rows_max is for webhook, command; leave it out"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_alarms_and_messages_is_said() {
+        check_wrong(&[
+            ("kind = 'webhook'", "it needs a url"),
+            ("kind = 'webhook'\nurl = 'ftp://a'", "url: `ftp://a` is none"),
+            (
+                "kind = 'webhook'\nurl = 'http://a/'\ntoken_file = '/t'",
+                "token_file: a token goes to other machines",
+            ),
+            ("kind = 'webhook'\nurl = 'http://a/'\nby = 'row'", "there is no by `row`; write whole or key"),
+            ("kind = 'webhook'\nurl = 'http://a/'\nresolve_after = 0", "resolve_after: write a number"),
+            (
+                "kind = 'webhook'\nurl = 'http://a/'\ncool_down = 'x'",
+                "cool_down: write a number with s, m, h or d",
+            ),
+            ("kind = 'command'\ncommand = []", "it needs a command"),
+            ("kind = 'syslog'", "it needs a place"),
+            ("kind = 'syslog'\nto = 'http://a'", "to: `http://a` is no place; write udp://HOST:PORT"),
+            ("kind = 'syslog'\nto = 'udp://a:1'\nseverity = 'loud'", "there is no severity `loud`"),
+            ("kind = 'ipfix'\nto = 'tcp://a:4739'", "to: `tcp://a:4739` is no place for flows"),
+        ]);
     }
 }

@@ -1,0 +1,58 @@
+//! What outlets are told of queries besides their results: which ones run, and how far they have come.
+
+use super::{Catalog, Core, EVENTS_CAPACITY, streams_of};
+use crate::error::CatalogError;
+use std::sync::Arc;
+use std::time::Duration;
+use tapline_engine::Subscription;
+use tapline_record::EventTime;
+use tapline_sinks::{Firing, Known, Origin};
+
+impl Catalog {
+    /// Refuses a query whose results an outlet that wants them cannot take.
+    pub(super) fn check_outlets(&self, origin: Option<&Origin>) -> Result<(), CatalogError> {
+        let Some(origin) = origin else { return Ok(()) };
+        self.outlets.iter().try_for_each(|outlet| outlet.check(origin)).map_err(CatalogError::wrong)
+    }
+
+    /// Tells it, behind all results that were given before that was so.
+    pub(super) fn tell_known(&self, events: &Subscription) {
+        let now = self.clock.now();
+        let Some(known) = self.core().known(now) else { return };
+        // Whatever was given by then is among these.
+        for _ in 0..EVENTS_CAPACITY {
+            let Ok(Some(event)) = events.next(Duration::ZERO) else { break };
+            self.take(event);
+        }
+        let known = Arc::new(known);
+        self.outlets.iter().for_each(|outlet| outlet.know(&known));
+    }
+
+    /// The alarms that fire, each with the outlet that watches over it.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<(String, Firing)> {
+        let firing = self.outlets.iter().flat_map(|outlet| {
+            let (name, firing) = outlet.firing();
+            firing.into_iter().map(move |firing| (name.to_owned(), firing))
+        });
+        firing.collect()
+    }
+}
+
+impl Core {
+    /// What is known of the queries that give results; nothing before all are there, and behind the end.
+    fn known(&self, at: EventTime) -> Option<Known> {
+        if !self.is_open || self.engine.is_none() {
+            return None;
+        }
+        let running = self.queries.values().filter(|entry| entry.failure.is_none());
+        let queries = running.filter_map(|entry| {
+            let origin = Arc::clone(entry.results.origin()?);
+            // Where nothing is read, that no rows come says nothing.
+            let is_read = self.inputs.has_open(&streams_of(&entry.query));
+            let until = if origin.every_ns.is_some() { entry.counted.settled } else { Some(at) };
+            Some((origin, until.filter(|_| is_read)))
+        });
+        Some(Known { at, queries: queries.collect() })
+    }
+}

@@ -1,0 +1,57 @@
+//! Alarms and who is told of them, as `[[sink]]` of a file says it.
+
+use super::destination::{one_of, time};
+use crate::config::SinkTable;
+use crate::proof::is_of_this_machine;
+use std::time::Duration;
+use tapline_sinks::{AlertBy, AlertRules, CommandOptions, WebhookOptions};
+
+/// Where nothing is said of them.
+const COOL_DOWN: Duration = Duration::from_secs(300);
+const RESOLVE_AFTER: u32 = 3;
+const ROWS_MAX: u32 = 20;
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) fn rules(table: &SinkTable) -> Result<AlertRules, String> {
+    let by = table.by.as_deref().unwrap_or("whole");
+    let by = one_of("by", by, &[("whole", AlertBy::Whole), ("key", AlertBy::Key)])?;
+    let resolve_after = table.resolve_after.unwrap_or(RESOLVE_AFTER);
+    if resolve_after == 0 {
+        return Err("resolve_after: write a number of windows, at least 1".to_owned());
+    }
+    let cool_down = time("cool_down", table.cool_down.as_ref(), COOL_DOWN)?;
+    let rows_max = usize::try_from(table.rows_max.unwrap_or(ROWS_MAX)).unwrap_or(usize::MAX);
+    Ok(AlertRules { by, cool_down, resolve_after, rows_max })
+}
+
+pub(super) fn webhook(table: &SinkTable) -> Result<WebhookOptions, String> {
+    let url = table.url.clone().ok_or("it needs a url: url = \"https://alerts.example/tapline\"")?;
+    let is_secure = url.starts_with("https://");
+    if !is_secure && !url.starts_with("http://") {
+        return Err(format!("url: `{url}` is none; write https://HOST/PATH or http://HOST/PATH"));
+    }
+    if table.token_file.is_some() && !is_secure && !is_of_this_machine(&url) {
+        return Err(
+            "token_file: a token goes to other machines over TLS only; write https:// in url".to_owned()
+        );
+    }
+    Ok(WebhookOptions {
+        url,
+        headers: table.headers.clone().unwrap_or_default().into_iter().collect(),
+        token_file: table.token_file.clone(),
+        ca: table.ca_file.clone(),
+        time_limit: time("time_limit", table.time_limit.as_ref(), TIME_LIMIT)?,
+    })
+}
+
+pub(super) fn command(table: &SinkTable) -> Result<CommandOptions, String> {
+    let words = table.command.as_deref().unwrap_or_default();
+    let Some((program, arguments)) = words.split_first().filter(|(program, _)| !program.is_empty()) else {
+        return Err("it needs a command: command = [\"/usr/local/bin/page\", \"--loud\"]".to_owned());
+    };
+    Ok(CommandOptions {
+        program: program.clone(),
+        arguments: arguments.to_vec(),
+        time_limit: time("time_limit", table.time_limit.as_ref(), TIME_LIMIT)?,
+    })
+}

@@ -1,0 +1,246 @@
+//! What somebody is told of an alarm: an object in JSON, and what of it stands beside.
+
+use super::alarms::{Cause, Over, Told};
+use crate::host::host_name;
+use crate::json::{array, lines, quoted, string};
+use crate::printable::time_text;
+use crate::sink::Parcel;
+use datafusion::arrow::array::{BooleanArray, RecordBatch};
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::error::ArrowError;
+use serde::{Deserialize, Serialize};
+use tapline_operators::Status;
+use tapline_record::EventTime;
+
+/// Keys that are named in one notice.
+const KEYS_NAMED_MAX: usize = 100;
+
+/// Whether an alarm fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    Firing,
+    Resolved,
+}
+
+impl State {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// What somebody is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notice {
+    /// The same each time that it is sent, and of no other one.
+    pub(super) id: String,
+    pub(super) query: String,
+    pub(super) state: State,
+    /// When that was decided, by the clock, in nanoseconds.
+    pub(super) decided: i64,
+    /// How often it was sent in vain.
+    pub(super) tries: u32,
+    /// All of it, as JSON.
+    pub(super) body: String,
+}
+
+/// The rows of a result that can be alarms, side by side with their keys.
+pub(super) struct Rows {
+    pub(super) batches: Vec<RecordBatch>,
+    /// As JSON objects.
+    pub(super) keys: Vec<String>,
+    /// Rows that were not looked at.
+    pub(super) left_out: usize,
+}
+
+impl Rows {
+    /// The first `rows_max` rows of a result; what is folded into one row is none of them.
+    pub(super) fn of(parcel: &Parcel, rows_max: usize) -> Result<Self, ArrowError> {
+        let places = &parcel.origin.keys;
+        let is_folded = parcel.result.status == Status::Folded;
+        let mut rows = Self { batches: vec![], keys: vec![], left_out: 0 };
+        for batch in &parcel.result.rows {
+            let taken = batch.num_rows().min(rows_max.saturating_sub(rows.keys.len()));
+            rows.left_out += batch.num_rows() - taken;
+            let batch = batch.slice(0, taken);
+            let batch = if is_folded { without_folded(&batch, places)? } else { batch };
+            rows.keys.extend(keys(&batch, places)?);
+            rows.batches.push(batch);
+        }
+        Ok(rows)
+    }
+
+    /// Those that are told, up to so many, as JSON; and how many there are.
+    fn told(&self, told: &[bool], rows_max: usize) -> Result<(Vec<u8>, usize), ArrowError> {
+        let (mut text, mut count, mut first) = (vec![], 0, 0);
+        for batch in &self.batches {
+            let mask = told.iter().skip(first).take(batch.num_rows()).copied();
+            first += batch.num_rows();
+            let chosen = filter_record_batch(batch, &BooleanArray::from_iter(mask.map(Some)))?;
+            let room = rows_max.saturating_sub(count).min(chosen.num_rows());
+            count += chosen.num_rows();
+            if room > 0 {
+                text.extend(lines(&[chosen.slice(0, room)])?);
+            }
+        }
+        Ok((text, count))
+    }
+}
+
+/// The rows but that into which groups beyond the cap are folded: it has no key.
+fn without_folded(batch: &RecordBatch, places: &[usize]) -> Result<RecordBatch, ArrowError> {
+    if places.is_empty() {
+        return Ok(batch.clone());
+    }
+    let is_told = |row: usize| places.iter().any(|&place| batch.column(place).is_valid(row));
+    let mask = BooleanArray::from_iter((0..batch.num_rows()).map(|row| Some(is_told(row))));
+    filter_record_batch(batch, &mask)
+}
+
+fn keys(batch: &RecordBatch, places: &[usize]) -> Result<Vec<String>, ArrowError> {
+    if places.is_empty() {
+        return Ok(vec!["{}".to_owned(); batch.num_rows()]);
+    }
+    let text = lines(&[batch.project(places)?])?;
+    Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+}
+
+impl Notice {
+    /// That rows of a result fire.
+    pub(super) fn firing(
+        parcel: &Parcel,
+        rows: &Rows,
+        told: &Told,
+        rows_max: usize,
+    ) -> Result<Self, ArrowError> {
+        let (text, count) = rows.told(&told.rows, rows_max)?;
+        let keys = rows.keys.iter().zip(&told.rows).filter(|(_, is_told)| **is_told).map(|(key, _)| key);
+        let mut named: Vec<&String> = vec![];
+        // The rows of a group stand side by side, where it has several.
+        keys.take(KEYS_NAMED_MAX).for_each(|key| {
+            if named.last() != Some(&key) {
+                named.push(key);
+            }
+        });
+        let result = &parcel.result;
+        let [start, end] = match result.window {
+            Some(window) => [window.start, window.end].map(quoted),
+            None => ["null", "null"].map(str::to_owned),
+        };
+        let completeness = result.completeness.map_or_else(|| "null".to_owned(), |part| part.to_string());
+        let reason = match told.cause {
+            Cause::Began => "it began",
+            Cause::NewKeys => "it has new keys",
+            Cause::GoesOn => "it goes on",
+        };
+        let members = [
+            ("reason", string(reason)),
+            ("since", quoted(EventTime(told.since))),
+            ("window_start", start),
+            ("window_end", end),
+            ("status", string(result.status.name())),
+            ("completeness", completeness),
+            ("keys", list(&named)),
+            ("rows", array(&String::from_utf8_lossy(&text))),
+            ("rows_left_out", (count.saturating_sub(rows_max) + rows.left_out).to_string()),
+        ];
+        Ok(Self::new(&parcel.origin.name, &parcel.origin.note, (State::Firing, parcel.given), &members))
+    }
+
+    /// That an alarm of a query with this note, or some keys of it, is over.
+    pub(super) fn resolved((query, note): (&str, &str), over: &Over, reason: &str, now: EventTime) -> Self {
+        let keys: Vec<&String> = over.keys.iter().take(KEYS_NAMED_MAX).collect();
+        let members = [
+            ("reason", string(reason)),
+            ("since", quoted(EventTime(over.fired.since))),
+            ("last", quoted(EventTime(over.fired.last))),
+            ("keys", list(&keys)),
+        ];
+        Self::new(query, note, (State::Resolved, now), &members)
+    }
+
+    fn new(
+        query: &str,
+        note: &str,
+        (state, decided): (State, EventTime),
+        members: &[(&str, String)],
+    ) -> Self {
+        let id = format!("{query} {} {}", state.name(), time_text(decided));
+        let own = [
+            ("id", string(&id)),
+            ("state", string(state.name())),
+            ("query", string(query)),
+            ("note", string(note)),
+            ("host", string(host_name())),
+        ];
+        let all = own.iter().chain(members).map(|(name, value)| format!("\"{name}\":{value}"));
+        let body = format!("{{{}}}", all.collect::<Vec<_>>().join(","));
+        Self { id, query: query.to_owned(), state, decided: decided.0, tries: 0, body }
+    }
+}
+
+/// Objects in an array.
+fn list(objects: &[&String]) -> String {
+    let objects: Vec<&str> = objects.iter().map(|object| object.as_str()).collect();
+    format!("[{}]", objects.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::alarms::Fired;
+    use crate::test_results;
+    use serde_json::{Value, json};
+
+    fn parcel() -> Parcel {
+        Parcel { given: EventTime(8_000_000_000), ..test_results::parcel("sweep", 7) }
+    }
+
+    #[test]
+    fn a_notice_is_an_object() {
+        let rows = Rows::of(&parcel(), 10).unwrap();
+        assert_eq!(rows.keys, [r#"{"src_ip":"192.0.2.7"}"#]);
+        let told = Told { cause: Cause::Began, since: 7_000_000_000, rows: vec![true] };
+        let notice = Notice::firing(&parcel(), &rows, &told, 10).unwrap();
+        let body: Value = serde_json::from_str(&notice.body).unwrap();
+        assert_eq!(
+            (&body["state"], &body["query"], &body["status"]),
+            (&json!("firing"), &json!("sweep"), &json!("final"))
+        );
+        assert_eq!(body["id"], notice.id.as_str());
+        assert_eq!(body["rows"], json!([{ "src_ip": "192.0.2.7", "n": 7 }]));
+        assert_eq!(body["keys"], json!([{ "src_ip": "192.0.2.7" }]));
+        assert_eq!(
+            (&body["window_start"], &body["rows_left_out"]),
+            (&json!("1970-01-01T00:00:07Z"), &json!(0))
+        );
+        let none: Value =
+            serde_json::from_str(&Notice::firing(&parcel(), &rows, &told, 0).unwrap().body).unwrap();
+        assert_eq!((&none["rows"], &none["rows_left_out"]), (&json!([]), &json!(1)));
+        let over = Over { fired: Fired { since: 0, last: 0, told: 0 }, keys: rows.keys };
+        let notice = Notice::resolved(("sweep", "a \"note\"\nof two lines"), &over, "no rows", EventTime(9));
+        let body: Value = serde_json::from_str(&notice.body).unwrap();
+        assert_eq!((&body["state"], &body["note"]), (&json!("resolved"), &json!("a \"note\"\nof two lines")));
+        assert_eq!(body["keys"], json!([{ "src_ip": "192.0.2.7" }]));
+    }
+
+    #[test]
+    fn rows_beyond_the_limit_are_counted_and_the_folded_row_is_no_alarm() {
+        let rows = Rows::of(&parcel(), 0).unwrap();
+        assert_eq!((rows.keys.len(), rows.left_out), (0, 1));
+        let batch = &parcel().result.rows[0];
+        let folded = RecordBatch::try_new(
+            batch.schema(),
+            vec![
+                datafusion::arrow::array::new_null_array(batch.column(0).data_type(), 1),
+                batch.column(1).clone(),
+            ],
+        );
+        assert_eq!(without_folded(&folded.unwrap(), &[0]).unwrap().num_rows(), 0);
+        assert_eq!(without_folded(batch, &[0]).unwrap().num_rows(), 1);
+    }
+}

@@ -1,0 +1,145 @@
+//! Alarms of rows that come and go, before whoever is told.
+
+use super::*;
+use crate::test_results::{origin, parcel, result};
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tapline_operators::Status;
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Notes what it is told, unless it is away.
+#[derive(Clone, Default)]
+struct Notes {
+    told: Arc<Mutex<Vec<String>>>,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Tell for Notes {
+    fn tell(&mut self, notice: &Notice) -> Result<(), Refusal> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(Refusal::Later("it is away".to_owned()));
+        }
+        self.told.lock().unwrap().push(format!("{} {}", notice.query, notice.state.name()));
+        Ok(())
+    }
+
+    fn tries_max(&self) -> u32 {
+        u32::MAX
+    }
+}
+
+fn sink(notes: &Notes, file: Option<&Path>) -> AlertSink {
+    let rules = AlertRules {
+        by: AlertBy::Whole,
+        cool_down: Duration::from_secs(300),
+        resolve_after: 2,
+        rows_max: 10,
+    };
+    let command = CommandOptions { program: String::new(), arguments: vec![], time_limit: Duration::ZERO };
+    let teller = Teller::Command(command);
+    let mut sink = AlertSink::open(rules, teller, file.map(Path::to_owned), Arc::new(|_, _| {})).unwrap();
+    sink.teller = Box::new(notes.clone());
+    sink
+}
+
+/// A row of the query in the window of this second.
+fn take(sink: &mut AlertSink, query: &str, second: i64) {
+    let given = EventTime((second + 1) * SECOND);
+    let parcel = Parcel { given, ..parcel(query, second) };
+    sink.take(&parcel).unwrap();
+    sink.tend(given).unwrap();
+}
+
+/// All windows of this query that end by this second have passed; nothing else runs.
+fn know(sink: &mut AlertSink, query: &str, second: i64) {
+    let at = EventTime(second * SECOND + 1);
+    sink.know(&Known { at, queries: vec![(origin(query), Some(EventTime(second * SECOND)))] });
+    sink.tend(at).unwrap();
+}
+
+#[test]
+fn an_alarm_fires_once_and_is_over_when_windows_pass_without_rows() {
+    let notes = Notes::default();
+    let mut sink = sink(&notes, None);
+    (0..5).for_each(|second| take(&mut sink, "sweep", second));
+    know(&mut sink, "sweep", 6);
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"]);
+    assert_eq!(sink.board().unwrap().lock().unwrap().len(), 1);
+    know(&mut sink, "sweep", 7);
+    take(&mut sink, "sweep", 9);
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing", "sweep resolved", "sweep firing"]);
+    // The window of this second says by itself that none came in between.
+    take(&mut sink, "sweep", 20);
+    assert_eq!(notes.told.lock().unwrap()[3..], ["sweep resolved", "sweep firing"]);
+    know(&mut sink, "another", 21);
+    assert_eq!(notes.told.lock().unwrap()[5..], ["sweep resolved"], "it runs no more");
+    assert!(sink.board().unwrap().lock().unwrap().is_empty());
+}
+
+#[test]
+fn an_alarm_that_is_younger_than_what_is_known_goes_on() {
+    let notes = Notes::default();
+    let mut sink = sink(&notes, None);
+    take(&mut sink, "sweep", 9);
+    know(&mut sink, "another", 9);
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"]);
+}
+
+#[test]
+fn what_fires_and_what_waits_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts-pager.json");
+    let notes = Notes::default();
+    notes.is_away.store(true, Ordering::Relaxed);
+    let mut first = sink(&notes, Some(&file));
+    take(&mut first, "sweep", 0);
+    assert_eq!((first.held(), first.trouble()), (1, Some("it is away".to_owned())));
+    assert!(first.finish(EventTime(0)).is_err() && first.lost().is_empty());
+    notes.is_away.store(false, Ordering::Relaxed);
+    let mut second = sink(&notes, Some(&file));
+    assert_eq!(second.board().unwrap().lock().unwrap().len(), 1);
+    take(&mut second, "sweep", 1);
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"], "it had begun before");
+    know(&mut second, "sweep", 4);
+    assert_eq!(notes.told.lock().unwrap()[1..], ["sweep resolved"]);
+    drop(second);
+    let third = sink(&notes, Some(&file));
+    assert!(third.waiting.is_empty() && third.board().unwrap().lock().unwrap().is_empty());
+    fs::write(&file, "{").unwrap();
+    let told = Arc::new(Mutex::new(vec![]));
+    let hears = Arc::clone(&told);
+    let rules = third.alarms.rules.clone();
+    let command = CommandOptions { program: String::new(), arguments: vec![], time_limit: Duration::ZERO };
+    let hear = Arc::new(move |_, what: &str| hears.lock().unwrap().push(what.to_owned()));
+    let opened = AlertSink::open(rules, Teller::Command(command), Some(file), hear);
+    assert!(opened.is_ok() && told.lock().unwrap()[0].contains("put aside"));
+}
+
+#[test]
+fn notices_wait_with_pauses_and_the_oldest_are_lost() {
+    let notes = Notes::default();
+    notes.is_away.store(true, Ordering::Relaxed);
+    let mut sink = sink(&notes, None);
+    take(&mut sink, "first", 0);
+    assert!(sink.retry_at.is_some(), "it is left alone");
+    let (origin, result) = (origin("sweep"), result(0, Status::Final));
+    for number in 0..WAITING_MAX + 2 {
+        let origin = Arc::new(Origin { name: format!("q{number}"), ..Origin::clone(&origin) });
+        let parcel = Parcel { origin, result: Arc::clone(&result), ..parcel("sweep", 1) };
+        sink.take(&parcel).unwrap();
+    }
+    assert_eq!((sink.held(), sink.lost().len()), (WAITING_MAX as u64, 3));
+    notes.is_away.store(false, Ordering::Relaxed);
+    sink.retry_at = None;
+    sink.tend(EventTime(SECOND)).unwrap();
+    assert_eq!((notes.told.lock().unwrap().len(), sink.trouble()), (WAITING_MAX, None));
+    let late = EventTime(alarms::nanoseconds(GIVE_UP_AFTER) + 3000 * SECOND);
+    notes.is_away.store(true, Ordering::Relaxed);
+    take(&mut sink, "late", 1);
+    sink.retry_at = None;
+    sink.tend(late).unwrap();
+    assert_eq!(sink.lost(), BTreeMap::from([("late".to_owned(), 1)]));
+}

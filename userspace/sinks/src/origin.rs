@@ -1,0 +1,74 @@
+//! Queries, as whoever stores or sends their results knows them.
+
+use std::sync::{Arc, Mutex};
+use tapline_operators::ResultColumns;
+use tapline_query::{ColumnRole, ContinuousQuery};
+use tapline_record::{EventTime, StreamId};
+
+/// A query whose results are given.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// What it is called.
+    pub name: String,
+    /// Its text.
+    pub sql: String,
+    /// What it is for; may have several lines.
+    pub note: String,
+    /// The columns of its results.
+    pub columns: ResultColumns,
+    /// Which columns of the SELECT list tell groups apart, by their places in it.
+    pub keys: Vec<usize>,
+    /// From the start of one window to that of the next one, in nanoseconds; `None` without windows of time.
+    pub every_ns: Option<i64>,
+    /// What it reads.
+    pub streams: Vec<StreamId>,
+    /// Whether history keeps them.
+    pub is_stored: bool,
+}
+
+impl Origin {
+    /// A query of this name over live sources; rows of one without an aggregate are traffic, which history is not for.
+    #[must_use]
+    pub fn of(name: &str, query: &ContinuousQuery) -> Self {
+        let roles = query.column_roles().into_iter().enumerate();
+        let reads = |id: &StreamId| query.columns_of(id.stream()).is_some();
+        Self {
+            name: name.to_owned(),
+            sql: query.sql.clone(),
+            note: String::new(),
+            columns: ResultColumns::of(query, true),
+            keys: roles.filter(|(_, role)| *role == ColumnRole::Key).map(|(place, _)| place).collect(),
+            every_ns: query.window.and_then(|window| Some(window.size_and_slide()?.1)),
+            streams: StreamId::ALL.into_iter().filter(reads).collect(),
+            is_stored: query.window.is_some(),
+        }
+    }
+}
+
+/// What is known of the queries that run.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// When that was.
+    pub at: EventTime,
+    /// All of them. No result of a window that ends by this time comes any more, and without windows of time none that
+    /// was given before; `None` where nobody knows.
+    pub queries: Vec<(Arc<Origin>, Option<EventTime>)>,
+}
+
+/// An alarm that fires: rows of a query, or those of one of its groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firing {
+    /// Of which query.
+    pub query: String,
+    /// Its keys, as a JSON object; `None` for the query as a whole.
+    pub key: Option<String>,
+    /// The start of the first window that had rows of it.
+    pub since: EventTime,
+    /// The end of the last one.
+    pub last: EventTime,
+    /// When whoever is told was told last, or is to be.
+    pub told: EventTime,
+}
+
+/// Where whoever watches over alarms shows which ones fire.
+pub(crate) type Board = Arc<Mutex<Vec<Firing>>>;
