@@ -12,6 +12,8 @@ use tapline_record::{
 const SQL: &str =
     "SELECT src_port, dst_port, count(*) AS n FROM packets GROUP BY src_port, dst_port, tumble('10 seconds')";
 const ROWS: u32 = 4096;
+/// Rows that are appended at once.
+const BURST: usize = 32;
 
 /// Groups of each pane, and rows in their folded rows: a pane of this many rows, each of a group of its own.
 fn panes(rows: u32, room: Room) -> Vec<(usize, u64)> {
@@ -33,7 +35,9 @@ fn panes(rows: u32, room: Room) -> Vec<(usize, u64)> {
         };
         let rows: Vec<PacketRow> = (first..first + ROWS).map(row).collect();
         let mut builder = BatchBuilder::new(&PACKETS, &columns, rows.len());
-        builder.append(rows.len(), |position, column| PacketRow::append(&rows, position, column));
+        for burst in rows.chunks(BURST) {
+            builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
+        }
         let (source, layout, batch) = (SourceId(0), Arc::clone(&layout), builder.finish());
         lower.set_room(room);
         let input = StreamBatch { source, stream: &PACKETS, layout, batch, sequence };
