@@ -165,7 +165,7 @@ impl Scene {
     fn things(&self, truth: &Truth) -> [(&'static str, String); 3] {
         let (talker, sweep) = (truth.heavy_talker.source, truth.sweep.source);
         let lost =
-            "What was lost? Three of a hundred datagrams of each router never arrive; every window says so.";
+            "What was lost? Of a hundred datagrams of each router three never arrive, and their numbers tell.";
         if self.lead.is_none() {
             return [
                 ("query/top_talkers", "Who sends most? So far within this minute, every ten seconds.".into()),
@@ -199,18 +199,14 @@ struct Part {
 impl Part {
     /// An error when it has ended.
     fn check(&mut self) -> Result<()> {
-        match self.program.ended()? {
-            Some(status) => bail!("`{}` ended with {status}; it said: {}", self.line, self.said()),
-            None => Ok(()),
-        }
+        let Some(status) = self.program.ended()? else { return Ok(()) };
+        bail!("`{}` ended with {status}; it said: {}", self.line, self.said())
     }
 
     /// Whether it has ended, and had nothing to complain about.
     fn has_ended_well(&mut self) -> Result<bool> {
-        match self.program.ended()? {
-            Some(status) if status.success() => Ok(true),
-            _ => self.check().map(|()| false),
-        }
+        let has_ended_well = self.program.ended()?.is_some_and(|status| status.success());
+        if has_ended_well { Ok(true) } else { self.check().map(|()| false) }
     }
 
     fn said(&self) -> String {
