@@ -3,6 +3,7 @@
 use super::sender::{now_ns, wait_for_listener};
 use harness::node::Node;
 use harness::ports::free_port;
+use harness::windows::wait_for_window;
 use serde_json::Value;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -59,15 +60,6 @@ fn node(port: u16, state: &Path) -> Node {
     node
 }
 
-/// Waits until a window begins that lies behind all that came so far; gives its start.
-fn wait_for_window() -> String {
-    let width = WINDOW.as_nanos() as u64;
-    let begin = (now_ns() / width + 1) * width;
-    sleep(Duration::from_nanos(begin - now_ns()));
-    let seconds = begin / 1_000_000_000 % 86_400;
-    format!("T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
 fn used(node: &Node) -> u64 {
     let shown = node.ask(&["queries", "show", "all", "--format", "json"]);
     let shown: Value = serde_json::from_str(shown.success()).unwrap();
@@ -104,7 +96,7 @@ fn a_node_goes_on_with_open_windows_and_says_what_it_missed() {
     let mut exporters = Exporters::new(port);
     let first = node(port, &state);
     assert_eq!(first.ask(&["queries", "add", "all", COUNT]).code, Some(0));
-    let start = wait_for_window();
+    let start = wait_for_window(WINDOW);
     let before = exporters.send(400);
     wait_for(&first, before);
     let ended = first.stop();
@@ -132,7 +124,7 @@ fn what_was_held_is_lost_with_power_and_the_window_says_so() {
     let mut exporters = Exporters::new(port);
     let first = node(port, folder.path());
     assert_eq!(first.ask(&["queries", "add", "all", COUNT]).code, Some(0));
-    let start = wait_for_window();
+    let start = wait_for_window(WINDOW);
     let before = exporters.send(50);
     wait_for(&first, before);
     first.kill();

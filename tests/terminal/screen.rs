@@ -1,4 +1,4 @@
-//! A pseudo-terminal with the product on it: what is typed, and what is to be seen.
+//! A pseudo-terminal with the product on it, or another program: what is typed, and what is to be seen.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -29,11 +29,16 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts `tapline` on a terminal of so many columns, with its state in a folder.
     pub(crate) fn start(arguments: &[&str], columns: u16, state: &Path) -> Self {
+        let mut command = Command::new(harness::run::binary());
+        command.args(arguments).env("XDG_STATE_HOME", state).env_remove("RUST_LOG");
+        Self::with(command, columns)
+    }
+
+    /// Starts a program on a terminal of so many columns.
+    pub(crate) fn with(mut command: Command, columns: u16) -> Self {
         let (master, slave) = pair(columns);
         let end = || slave.try_clone().unwrap();
-        let mut command = Command::new(harness::run::binary());
-        command.args(arguments).env("TERM", "xterm").env("XDG_STATE_HOME", state).env_remove("RUST_LOG");
-        command.stdin(end()).stdout(end()).stderr(end());
+        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
         // SAFETY: both calls are allowed between fork and exec; they make the terminal the child's own.
         unsafe { command.pre_exec(own_terminal) };
         let child = command.spawn().unwrap();
@@ -100,6 +105,11 @@ impl Terminal {
             assert!(started.elapsed() < TIME_LIMIT, "still there: {:?}", plain(&self.all()));
             sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -2,21 +2,24 @@
 //!
 //! Takes a seed, builds the product, makes a capture of three minutes at a branch office, and asks three
 //! questions about it; then plays it into a mirrored port and asks there. The answers are tapline's own output; at
-//! the end stands what was hidden in the capture.
+//! the end stands what was hidden in the capture. On a terminal, a node reads the same office then, until Ctrl-C.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, IsTerminal as _, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tapline_programs::folders;
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{SNAP_LENGTH_OCTETS, Scenario, Truth, branch_office};
 
-use crate::{ebpf, process, style, workspace};
+use crate::{ebpf, process, setup, style, workspace};
+use beside::Interrupts;
 
+mod beside;
 mod live;
+mod node;
 
 /// Show what tapline is for, on a capture made from a seed.
 #[derive(Debug, clap::Args)]
@@ -24,6 +27,21 @@ pub(crate) struct Arguments {
     /// The seed; another one makes another day at the office
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// End with a node and its page, until Ctrl-C, also where nobody is at a terminal
+    #[arg(long, conflicts_with = "no_node")]
+    node: bool,
+    /// End without a node, also on a terminal
+    #[arg(long)]
+    no_node: bool,
+    /// Take the programs as they were built before
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// What the demonstration shows, and what it shows it on.
+struct Programs {
+    tapline: PathBuf,
+    load: PathBuf,
 }
 
 /// A question that one may ask of traffic.
@@ -69,29 +87,57 @@ LIMIT 2",
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let tapline = build()?;
+    let programs = if arguments.no_build { built()? } else { build()? };
     let scenario = branch_office(arguments.seed);
     let capture = write_capture(&scenario, arguments.seed)?;
     introduce(&scenario.truth, &capture);
     for question in &QUESTIONS {
-        ask(question, &tapline, &capture)?;
+        ask(question, &programs.tapline, &capture)?;
     }
-    live::run(&tapline, &capture)?;
-    conclude(&scenario.truth, &tapline, &capture);
+    let interrupts = Interrupts::listen()?;
+    live::run(&programs, &capture, &interrupts)?;
+    interrupts.check()?;
+    conclude(&scenario.truth, &programs.tapline, &capture);
+    if arguments.ends_with_node() {
+        println!();
+        node::run(&programs, &capture, &scenario.truth, &interrupts)?;
+    }
     Ok(())
 }
 
-/// Builds the product; cargo shows its own progress.
-fn build() -> Result<PathBuf> {
+impl Arguments {
+    /// Whether somebody is there to look at a page, or wants it anyway.
+    fn ends_with_node(&self) -> bool {
+        let is_watched = stdin().is_terminal() && stdout().is_terminal() && !workspace::is_in_ci();
+        self.node || (is_watched && !self.no_node)
+    }
+}
+
+/// Builds the product, and what sends traffic; cargo shows its own progress.
+fn build() -> Result<Programs> {
     if !folders::built("tapline")?.is_file() {
         eprintln!(
             "{} tapline. The first build compiles the SQL engine DataFusion, once: \
-             10 to 15 minutes on two cores. Tests and later runs use the same build.",
+             15 to 20 minutes on two cores. Tests and later runs use the same build.",
             style::step("Building")
         );
     }
     ebpf::prepare();
-    workspace::build_tapline()
+    Ok(Programs { tapline: workspace::build_tapline()?, load: workspace::build_load()? })
+}
+
+/// The programs as they are.
+fn built() -> Result<Programs> {
+    let programs = Programs { tapline: folders::built("tapline")?, load: folders::built("tapline-load")? };
+    for program in [&programs.tapline, &programs.load] {
+        ensure!(program.is_file(), "{} is not built yet; leave --no-build out", program.display());
+    }
+    Ok(programs)
+}
+
+/// Whether this process may make network namespaces, and interfaces in them.
+fn has_networks() -> bool {
+    setup::is_root() && process::find("ip").is_some()
 }
 
 /// Writes the capture under another name first, so that it is whole or not there.

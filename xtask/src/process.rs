@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use tapline_programs::process::{does_not_start, find, run, succeeded};
+pub(crate) use tapline_programs::process::{does_not_start, find, line, run, succeeded};
 
 /// The cargo that runs this program, at the workspace's root.
 pub(crate) fn cargo() -> Command {

@@ -20,6 +20,7 @@ pub mod samples;
 pub mod scenario;
 pub mod table;
 pub mod tshark;
+pub mod windows;
 pub mod wireshark;
 
 pub use run::{Finished, tapline};

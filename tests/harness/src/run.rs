@@ -217,6 +217,15 @@ pub fn tapline_load() -> Command {
     Command::new(program)
 }
 
+/// A command of `xtask`, the program behind `cargo xtask`, as it was built last in either profile.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn xtask() -> Command {
+    Command::new(newest_built("xtask").expect("no binary: cargo build --package xtask"))
+}
+
 /// The binary.
 ///
 /// # Panics
@@ -328,15 +337,15 @@ impl Drop for Running {
 
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     let named = std::env::var_os("TAPLINE_BIN").map(PathBuf::from);
-    let found = named.or_else(newest_built).filter(|path| path.is_file());
+    let found = named.or_else(|| newest_built("tapline")).filter(|path| path.is_file());
     found.expect("no binary: cargo build --release -p tapline, or set TAPLINE_BIN")
 });
 
-/// Test binaries are in `TARGET/PROFILE/deps`.
-fn newest_built() -> Option<PathBuf> {
+/// The program of this name that was built last. Test binaries are in `TARGET/PROFILE/deps`.
+fn newest_built(name: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     let target = test.ancestors().nth(3)?;
-    let candidates = ["release", "debug"].map(|profile| target.join(profile).join("tapline"));
+    let candidates = ["release", "debug"].map(|profile| target.join(profile).join(name));
     let built = |path: &PathBuf| path.metadata().and_then(|file| file.modified()).ok();
     candidates.into_iter().filter(|path| path.is_file()).max_by_key(built)
 }

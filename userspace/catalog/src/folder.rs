@@ -6,8 +6,9 @@
 use crate::definition::Definition;
 use crate::error::CatalogError;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use tapline_exports::put_whole;
 
 /// What a state folder is written by.
 const VERSION: &str = "tapline state 1\n";
@@ -49,7 +50,8 @@ impl StateFolder {
                 )));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                put(&version, [VERSION.as_bytes()]).map_err(|error| said(&error.to_string()))?;
+                put_whole(&version, |file| file.write_all(VERSION.as_bytes()))
+                    .map_err(|error| said(&error.to_string()))?;
                 true
             }
             Err(error) => return Err(said(&format!("version: {error}"))),
@@ -112,7 +114,7 @@ impl QueryFolder {
     /// A sentence; then what was there is there still.
     pub fn save(&self, query: &Definition) -> Result<(), CatalogError> {
         let path = self.path_of(&query.name);
-        put(&path, [query.to_text().as_bytes()])
+        put_whole(&path, |file| file.write_all(query.to_text().as_bytes()))
             .map_err(|error| CatalogError::Failed(format!("{} cannot be written: {error}", path.display())))
     }
 
@@ -140,21 +142,6 @@ fn load(path: &Path) -> Result<Definition, String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let text = fs::read_to_string(path).map_err(|error| said(error.to_string()))?;
     Definition::of_text(&name, &text).map_err(|error| said(error.to_string()))
-}
-
-/// Puts octets into a file, as a whole or not at all.
-pub(crate) fn put<'a>(path: &Path, parts: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    parts.into_iter().try_for_each(|part| file.write_all(part))?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    keep_names(path)
-}
-
-/// Keeps what was put beside this file, or taken away there, over a loss of power.
-pub(crate) fn keep_names(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

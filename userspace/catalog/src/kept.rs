@@ -5,7 +5,6 @@
 //! be taken up is put aside, never overwritten.
 
 use crate::definition::Definition;
-use crate::folder::put;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -15,6 +14,7 @@ use tapline_engine::{
     CoveredSecond, DATAFUSION_VERSION, Held, STATES_VERSION, Suspended, SuspendedHead, SuspendedWindows,
     Unread,
 };
+use tapline_exports::put_whole;
 use tapline_query::ContinuousQuery;
 use tapline_record::{EventTime, StreamId};
 
@@ -212,5 +212,7 @@ fn write(path: &Path, head: &[u8], states: &[Vec<u8>]) -> io::Result<()> {
     let parts = || [&length[..], head].into_iter().chain(states.iter().map(Vec::as_slice));
     parts().for_each(|part| checksum.update(part));
     let checksum = checksum.finalize().to_le_bytes();
-    put(path, [TITLE, &checksum[..]].into_iter().chain(parts()))
+    put_whole(path, |file| {
+        [TITLE, &checksum[..]].into_iter().chain(parts()).try_for_each(|part| file.write_all(part))
+    })
 }

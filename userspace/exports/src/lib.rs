@@ -16,6 +16,7 @@ mod tcp;
 mod template_file;
 mod udp;
 mod url;
+mod whole_file;
 
 pub use event::ExportEvent;
 pub use file::{ExportCounters, ExportSet};
@@ -25,6 +26,7 @@ pub use tcp::{IpfixListener, TcpCounters, TcpOptions};
 pub use template_file::{Restored, TemplateFile};
 pub use udp::{UdpCounters, UdpListener, UdpOptions};
 pub use url::{ListenerAddress, ListenerUrl};
+pub use whole_file::{keep_names, put_whole};
 
 /// Longest wait of one read of a listener: so long an order waits that comes meanwhile, such as a query that is new.
 const WAIT_MS: u16 = 10;

@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -14,6 +14,8 @@ use std::thread::{Builder, JoinHandle};
 use tapline_decode::ExportDecoder;
 use tapline_decode::export::{SavedNumber, SavedTemplate};
 use tapline_record::EventTime;
+
+use crate::whole_file::{keep_names, put_whole};
 
 /// Octets of the file that are read; it holds text of a few hundred a template.
 const FILE_OCTETS_MAX: u64 = 64 << 20;
@@ -89,7 +91,7 @@ impl TemplateFile {
     /// Removes numbers, so that they are gone after a loss of power, too.
     fn forget_numbers(&self) -> io::Result<()> {
         fs::remove_file(self.numbers())?;
-        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        keep_names(&self.path)
     }
 
     fn numbers(&self) -> PathBuf {
@@ -203,17 +205,12 @@ fn write_all(path: &Path, orders: &Receiver<Vec<SavedTemplate>>) -> io::Result<(
     orders.iter().try_for_each(|templates| write(path, HEADER, templates))
 }
 
-/// Puts a new file into the place of the old one. It is on the disk before its name is, and its name before this ends.
+/// Puts a new file into the place of the old one.
 fn write(path: &Path, header: &str, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = BufWriter::new(File::create(&beside)?);
-    writeln!(file, "{header}")?;
-    for line in lines {
-        writeln!(file, "{line}")?;
-    }
-    file.into_inner()?.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    put_whole(path, |file| {
+        writeln!(file, "{header}")?;
+        lines.into_iter().try_for_each(|line| writeln!(file, "{line}"))
+    })
 }
 
 #[cfg(test)]

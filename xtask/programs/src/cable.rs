@@ -1,13 +1,15 @@
-//! A cable between two network namespaces: a pair of veth interfaces, which nobody else speaks on.
+//! A cable between two network namespaces, or from one to this machine: a pair of veth interfaces, which nobody else
+//! speaks on.
 //!
-//! Takes nothing, gives commands that run at either end. All is taken away with the value, also after a failure.
+//! Takes nothing, gives commands that run at its ends. All is taken away with the value, also after a failure.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::process;
 
@@ -45,13 +47,8 @@ impl Cable {
     pub fn mend(&self, mtu_octets: u32) -> Result<()> {
         let (near, far) = (self.near.as_str(), self.far.as_str());
         ip(&["link", "add", NEAR, "netns", near, "type", "veth", "peer", "name", FAR, "netns", far])?;
-        for (namespace, end) in [(near, NEAR), (far, FAR)] {
-            // Nobody speaks unasked: no addresses, no neighbours.
-            let mtu = mtu_octets.to_string();
-            ip(&["-n", namespace, "link", "set", end, "addrgenmode", "none", "mtu", &mtu])?;
-            ip(&["-n", namespace, "link", "set", end, "up"])?;
-        }
-        Ok(())
+        switch_on(&["-n", near], NEAR, mtu_octets)?;
+        switch_on(&["-n", far], FAR, mtu_octets)
     }
 
     /// Takes both ends away.
@@ -108,8 +105,48 @@ fn is_reading(line: &str) -> bool {
 impl Drop for Cable {
     fn drop(&mut self) {
         for namespace in [&self.near, &self.far] {
-            let _ = Command::new("ip").args(["netns", "delete", namespace]).stderr(Stdio::null()).status();
+            take_away(&["netns", "delete", namespace]);
         }
+    }
+}
+
+/// A cable from a namespace to an interface of this machine, where whoever reads it can be reached from elsewhere.
+#[derive(Debug)]
+pub struct Lead {
+    /// The namespace of its near end.
+    near: String,
+    /// The interface that it comes out at.
+    far: &'static str,
+}
+
+impl Lead {
+    /// Lays it to an interface of this name, for packets of so many octets at the most, and switches both ends on.
+    ///
+    /// # Errors
+    /// When there is such an interface already, or ip(8) may not or cannot.
+    pub fn lay(far: &'static str, mtu_octets: u32) -> Result<Self> {
+        let is_there = Path::new("/sys/class/net").join(far).exists();
+        ensure!(!is_there, "{far} is there already; if nobody uses it: ip link delete {far}");
+        let lead = Self { near: format!("{far}-{}", std::process::id()), far };
+        let near = lead.near.as_str();
+        ip(&["netns", "add", near])?;
+        ip(&["link", "add", far, "type", "veth", "peer", "name", NEAR, "netns", near])?;
+        switch_on(&["-n", near], NEAR, mtu_octets)?;
+        switch_on(&[], far, mtu_octets)?;
+        Ok(lead)
+    }
+
+    /// A program at the near end.
+    pub fn near(&self, program: &Path) -> Command {
+        inside(&self.near, program)
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        // A namespace goes some time after its name; the interface is not to be seen that long.
+        take_away(&["link", "delete", self.far]);
+        take_away(&["netns", "delete", &self.near]);
     }
 }
 
@@ -117,6 +154,20 @@ fn inside(namespace: &str, program: &Path) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]).arg(program);
     command
+}
+
+/// Switches an end on, in the place that these arguments of ip(8) name.
+fn switch_on(place: &[&str], end: &str, mtu_octets: u32) -> Result<()> {
+    // Nobody speaks unasked: no addresses, no neighbours.
+    let mtu = mtu_octets.to_string();
+    ip(&[place, &["link", "set", end, "addrgenmode", "none", "mtu", &mtu]].concat())?;
+    ip(&[place, &["link", "set", end, "up"]].concat())
+}
+
+/// Takes something away that may be gone already. Ctrl-C, pressed again, does not come to it.
+fn take_away(arguments: &[&str]) {
+    let mut command = Command::new("ip");
+    let _ = command.args(arguments).process_group(0).stderr(Stdio::null()).status();
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

@@ -3,18 +3,20 @@
 //! tapline watches the far end of a cable through an XDP program; nothing else sees the frames.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Result, bail};
 use tapline_programs::cable::{Cable, FAR, NEAR};
 
-use crate::{process, setup, style, workspace};
+use super::beside::{Beside, Interrupts};
+use super::{Programs, has_networks};
+use crate::{process, style};
 
 /// Three minutes are played so many times as fast, and watched for a while longer.
 const SPEED: &str = "45";
 const WATCHED: &str = "7s";
 /// The capture has frames as long as that.
-const MTU_OCTETS: u32 = 9000;
+pub(super) const MTU_OCTETS: u32 = 9000;
 
 const SQL: &str = "\
 SELECT protocol, count(*) AS packets, sum(octets) AS octets
@@ -24,15 +26,14 @@ ORDER BY packets DESC
 LIMIT 2";
 
 /// Plays the capture and asks what is on the line; says so where that is not allowed.
-pub(super) fn run(tapline: &Path, capture: &Path) -> Result<()> {
+pub(super) fn run(programs: &Programs, capture: &Path, interrupts: &Interrupts) -> Result<()> {
     println!("{}", style::heading("The same, live"));
-    if !setup::is_root() || process::find("ip").is_none() {
+    if !has_networks() {
         println!(
             "skipped: network namespaces and XDP programs need root and ip(8) (iproute2): sudo cargo xtask demo\n"
         );
         return Ok(());
     }
-    let load = workspace::build_load()?;
     println!(
         "The capture is played, {SPEED} times as fast, into the mirrored port of a box of its own. An XDP program in\n\
          the kernel counts its packets by flow; the results come while it runs.\n"
@@ -42,26 +43,17 @@ pub(super) fn run(tapline: &Path, capture: &Path) -> Result<()> {
     }
     println!();
     let cable = Cable::lay(MTU_OCTETS)?;
-    let mut watching = cable.far(tapline);
+    let mut watching = cable.far(&programs.tapline);
     watching.args(["query", "--interface", FAR, "--mirror", "--for", WATCHED, SQL]);
-    let mut watching = Watching(watching.spawn()?);
-    if !cable.is_watched(|| !matches!(watching.0.try_wait(), Ok(None)))? {
+    let mut watching = Beside::start(&mut watching)?;
+    if !cable.is_watched(|| interrupts.came() || !matches!(watching.ended(), Ok(None)))? {
+        interrupts.check()?;
         bail!("tapline did not watch the interface");
     }
-    let mut play = cable.near(&load);
+    let mut play = cable.near(&programs.load);
     play.arg("replay").arg(capture).args(["--interface", NEAR, "--speed", SPEED]);
     process::run(play.stdout(Stdio::null()).stderr(Stdio::null()))?;
-    let status = watching.0.wait()?;
+    let status = watching.wait(interrupts)?;
     println!();
     if status.success() { Ok(()) } else { bail!("tapline ended with {status}") }
-}
-
-/// A process that does not outlive this value.
-struct Watching(Child);
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

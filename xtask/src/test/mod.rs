@@ -52,7 +52,7 @@ pub(crate) fn cargo_test() -> Result<Command> {
 
 /// Whether a skipped test is a failure.
 pub(crate) fn skips_fail(asked: bool) -> bool {
-    asked || std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+    asked || workspace::is_in_ci()
 }
 
 /// Runs `cargo test` with the arguments of the command and reports.

@@ -2,12 +2,12 @@
 
 use super::{Catalog, Core, Level, Tell, ended, lock, streams_of};
 use crate::definition::Definition;
-use crate::folder::{keep_names, put};
 use crate::kept::Kept;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use tapline_engine::{Beginning, Report, Suspended};
+use tapline_exports::{keep_names, put_whole};
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 use tapline_sinks::Outlet;
@@ -94,7 +94,7 @@ impl Catalog {
     /// Writes what inputs keep in files of their own; what cannot be written is told.
     pub(super) fn keep_files(&self, files: &[(PathBuf, String)]) {
         for (path, text) in files {
-            if let Err(error) = put(path, [text.as_bytes()]) {
+            if let Err(error) = put_whole(path, |file| file.write_all(text.as_bytes())) {
                 self.log.say(Level::Error, &format!("{} cannot be written: {error}", path.display()));
             }
         }
