@@ -1,0 +1,207 @@
+//! What an aggregator gives: results, or parts of another aggregator's panes.
+
+use super::intake::{PANES_AT_ONCE, forwarded, latest};
+use super::{Aggregator, Forwarding, Given, Merge};
+use crate::half::{Half, Links, Pane};
+use crate::link::Link;
+use crate::mutation::{Mutation, is_mutated};
+use crate::names::{HalfId, Moment, Position, SensorName};
+use crate::outgoing::NewPart;
+use crate::record::PartHead;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A part that waits for its number, and its payload.
+type Forwarded = (NewPart, Arc<[u8]>);
+
+impl<M: Merge> Aggregator<M> {
+    /// Gives the panes that are due.
+    pub(super) fn give_due(&mut self, now: Moment) {
+        let Self { halves, links, merge, options, results, forwarding, .. } = self;
+        let mut parts = vec![];
+        for (id, half) in halves.iter_mut() {
+            for link in links.values_mut() {
+                tell_doubt(half, *id, link, forwarding.as_ref().map(|forwarding| &forwarding.name));
+            }
+            if std::mem::take(&mut half.looks_again) {
+                look_again(half, *id, links, forwarding.as_ref());
+            }
+            let due = half.due(*id, links, now, (&options.patience, options.limits.panes_max));
+            match forwarding {
+                Some(_) => parts.extend(forward(merge, (*id, half), due, links)),
+                None => give(merge, (*id, half), due, links, (results, options.limits.results_max)),
+            }
+            half.close_old(options.patience.revisable_ns, options.limits.panes_max);
+        }
+        if let Some(forwarding) = forwarding {
+            for (id, position) in forwarding.cut(parts) {
+                halves.entry(id).and_modify(|half| half.said_at = position);
+            }
+            // Where the last part that said who is behind is not kept, that is said again.
+            for half in halves.values_mut().filter(|half| forwarding.outgoing.gives_up(half.said_at)) {
+                half.looks_again = true;
+            }
+        }
+    }
+}
+
+/// Panes of which it is not known any more what is missing are given again; where nothing stays of what was given, as
+/// parts without records.
+fn tell_doubt<S>(half: &mut Half<S>, id: HalfId, link: &mut Link, forwards_as: Option<&SensorName>) {
+    let Some(standing) = link.standings.get_mut(&id).filter(|standing| standing.tells_doubt) else { return };
+    standing.tells_doubt = false;
+    let Some((from, until)) = standing.doubt else { return };
+    let width = half.spec.width_ns;
+    if let (Some(name), Some(latest)) = (forwards_as, latest(half)) {
+        let earliest = from.max(half.closed_until).max(half.given_from);
+        let starts =
+            std::iter::successors(Some(latest.start), |start| start.checked_sub(width)).take(PANES_AT_ONCE);
+        let starts =
+            starts.take_while(|start| half.span(*start).end > earliest).filter(|start| *start < until);
+        for start in starts.collect::<Vec<_>>() {
+            half.panes.entry(start).or_insert_with(|| Pane::new(name.clone())).is_dirty = true;
+        }
+        return;
+    }
+    let panes = half.panes.range_mut(from.saturating_sub(width)..until.max(from));
+    panes.filter(|(_, pane)| pane.given > 0).for_each(|(_, pane)| pane.is_dirty = true);
+}
+
+/// Where others are absent now than was said, that is said anew.
+fn look_again<S>(half: &mut Half<S>, id: HalfId, links: &Links, forwarding: Option<&Forwarding>) {
+    if let Some(forwarding) = forwarding {
+        let name = &forwarding.name;
+        if let Some(span) = latest(half).filter(|span| span.end > half.closed_until) {
+            let pane = half.panes.entry(span.start).or_insert_with(|| Pane::new(name.clone()));
+            pane.is_dirty = true;
+        }
+        return;
+    }
+    let given = half.panes.iter().filter(|(_, pane)| !pane.is_dirty && !pane.absent.is_empty());
+    let changed = given.filter(|(start, pane)| half.absent(id, half.span(**start).end, links) != pane.absent);
+    let changed: Vec<_> = changed.map(|(start, _)| *start).collect();
+    for start in changed {
+        half.panes.entry(start).and_modify(|pane| pane.is_dirty = true);
+    }
+}
+
+/// Whoever is not there is not waited for until he has caught up.
+fn leave_behind<S>(half: &mut Half<S>, id: HalfId, end: i64, links: &mut Links) {
+    half.given_from = half.given_from.min(end.saturating_sub(half.spec.width_ns));
+    half.given_until = half.given_until.max(end);
+    let asked = links.iter_mut().filter(|(name, link)| !link.rests && half.asks(name));
+    for (_, link) in asked.filter(|(name, link)| half.reached(id, name, link) < end) {
+        link.standings.entry(id).or_default().is_left = true;
+    }
+}
+
+fn give<M: Merge>(
+    merge: &M,
+    (id, half): (HalfId, &mut Half<M::State>),
+    due: Vec<i64>,
+    links: &mut Links,
+    (results, results_max): (&mut VecDeque<Given>, usize),
+) {
+    for start in due {
+        if results.len() >= results_max {
+            return;
+        }
+        let span = half.span(start);
+        let absent = half.absent(id, span.end, links);
+        let is_doubted = half.is_doubted(id, span, links);
+        let Some(pane) = half.panes.get_mut(&start) else { continue };
+        let mut told = pane.told;
+        told.is_doubted |= is_doubted;
+        let state = encoded(merge, id, pane);
+        let (revision, records) = (pane.given, pane.records);
+        results.push_back(Given {
+            half: id,
+            pane: span,
+            revision,
+            state,
+            records,
+            told,
+            absent: absent.clone(),
+        });
+        (pane.given, pane.absent, pane.is_dirty, pane.waits_since_ns) = (pane.given + 1, absent, false, None);
+        pane.contributors.clear();
+        leave_behind(half, id, span.end, links);
+    }
+}
+
+/// What came for panes goes on as parts, and nothing of it stays: what comes later is another part.
+fn forward<M: Merge>(
+    merge: &M,
+    (id, half): (HalfId, &mut Half<M::State>),
+    due: Vec<i64>,
+    links: &mut Links,
+) -> Vec<Forwarded> {
+    let mut parts = vec![];
+    for start in due {
+        let span = half.span(start);
+        let is_doubted = half.is_doubted(id, span, links);
+        let Some(pane) = half.panes.get_mut(&start) else { continue };
+        let payload = encoded(merge, id, pane);
+        let (records, mut told) = (pane.records, pane.told);
+        told.is_doubted |= is_doubted;
+        if is_mutated(Mutation::ForwardAgain) {
+            (pane.is_dirty, pane.waits_since_ns) = (false, None);
+        } else {
+            half.panes.remove(&start);
+        }
+        leave_behind(half, id, span.end, links);
+        let fingerprint = half.spec.fingerprint;
+        let watermark = i64::MIN;
+        let part = PartHead { half: id, fingerprint, pane: span, watermark, records, told, behind: vec![] };
+        parts.push((NewPart { part, octets: payload.len() as u64 }, payload));
+    }
+    if parts.is_empty() {
+        return parts;
+    }
+    let behind = behind(half, id, links);
+    // Only behind the last part all of them are there: until then, who was behind is so still.
+    let both = [&half.said_behind[..], &behind].concat();
+    half.said_behind.clone_from(&behind);
+    parts.iter_mut().for_each(|(new, _)| new.part.behind.clone_from(&both));
+    if let Some((last, _)) = parts.last_mut() {
+        (last.part.watermark, last.part.behind) = (half.given_until, behind);
+    }
+    parts
+}
+
+/// Who has not come as far as panes were given on, and how far all that came of him was given on.
+fn behind<S>(half: &Half<S>, id: HalfId, links: &Links) -> Vec<(SensorName, i64)> {
+    let mut behind = vec![];
+    for (name, link) in half.taking_part(links) {
+        let own = forwarded(half, id, name, links);
+        behind.push((name.clone(), own));
+        let others = link.standing(id).into_iter().flat_map(|standing| &standing.behind);
+        behind.extend(others.map(|(other, reach)| (other.clone(), own.min(*reach))));
+    }
+    behind.retain(|(_, reach)| *reach < half.given_until);
+    behind
+}
+
+fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) -> Arc<[u8]> {
+    pane.state
+        .as_ref()
+        .map_or_else(|| merge.encode(id, &merge.empty(id)), |state| merge.encode(id, state))
+        .into()
+}
+
+impl Forwarding {
+    /// Numbers parts, and keeps their payloads; gives the last one of each half.
+    fn cut(&mut self, parts: Vec<Forwarded>) -> BTreeMap<HalfId, Position> {
+        if parts.is_empty() {
+            return BTreeMap::new();
+        }
+        let halves: Vec<HalfId> = parts.iter().map(|(new, _)| new.part.half).collect();
+        let (parts, payloads): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let heads = self.outgoing.cut(parts);
+        // A record that says what is gone comes first, and has none.
+        let first = heads.len() - payloads.len();
+        let positions: Vec<Position> = heads.iter().skip(first).map(|head| head.position).collect();
+        self.payloads.extend(positions.iter().copied().zip(payloads));
+        halves.into_iter().zip(positions).collect()
+    }
+}

@@ -1,0 +1,306 @@
+//! What an aggregator makes of records.
+
+use super::{Aggregator, Merge};
+use crate::half::{Half, Links, Pane};
+use crate::limits::AggregatorLimits;
+use crate::link::{Link, Moved};
+use crate::message::{Refusal, Verdict};
+use crate::mutation::{Mutation, is_mutated};
+use crate::names::{HalfId, Incarnation, Moment, Position, SensorName, Span};
+use crate::record::{Gap, Head, Kind, Loss, PartHead, Told};
+use crate::seen::{Overlap, Reach};
+use std::collections::BTreeMap;
+
+/// Panes that say at once that nobody knows what is missing.
+pub(super) const PANES_AT_ONCE: usize = 1024;
+
+/// Why a part is not taken now.
+enum NotTaken {
+    /// It counts as refused, and its pane is told so where there is one.
+    Refused(Refusal),
+    /// It is to come again; the name of the reason.
+    Later(&'static str),
+}
+
+impl<M: Merge> Aggregator<M> {
+    /// Takes a record of the life of a sensor that greeted on this link.
+    pub fn receive(
+        &mut self,
+        sensor: &SensorName,
+        life: Incarnation,
+        (head, payload): (&Head, &[u8]),
+        now: Moment,
+    ) -> Verdict {
+        // What is gone is what others wait for: it has room besides.
+        let is_gone = matches!(head.kind, Kind::Gone(_));
+        let above_max = self.options.limits.above_max * (1 + usize::from(is_gone));
+        let Some(link) = self.links.get_mut(sensor) else {
+            *self.strangers.entry(Refusal::NotGreeted.name()).or_default() += 1;
+            return Verdict::Closed(Refusal::NotGreeted);
+        };
+        if life != link.newest {
+            link.count("fenced");
+            return Verdict::Closed(Refusal::Fenced { own: life, newest: link.newest });
+        }
+        link.heard_ns = link.heard_ns.max(now.steady_ns);
+        if link.seen.contains(seen_as(head).1) {
+            return Verdict::Seen;
+        }
+        if link.seen.above().len() >= above_max && head.after > link.seen.mark() {
+            link.count("ahead_of_others");
+            return Verdict::Later;
+        }
+        let verdict = self.take(sensor, head, payload, now);
+        if let Verdict::Refused(refusal) = &verdict
+            && let Some(link) = self.links.get_mut(sensor)
+        {
+            link.count(refusal.name());
+        }
+        verdict
+    }
+
+    fn take(&mut self, sensor: &SensorName, head: &Head, payload: &[u8], now: Moment) -> Verdict {
+        let (verdict, reach) = match &head.kind {
+            Kind::Gone(gaps) => {
+                // Those that are taken are known when it comes again.
+                if !gaps.iter().all(|gap| self.take_gap(sensor, gap, now)) {
+                    return Verdict::Later;
+                }
+                (Verdict::Taken, None)
+            }
+            Kind::Part(part) => {
+                let verdict = match self.take_part(sensor, part, payload, now) {
+                    Ok(()) => Verdict::Taken,
+                    Err(NotTaken::Refused(refusal)) => Verdict::Refused(refusal),
+                    Err(NotTaken::Later(reason)) => {
+                        self.links.entry(sensor.clone()).and_modify(|link| link.count(reason));
+                        return Verdict::Later;
+                    }
+                };
+                let behind = part.behind.clone();
+                // Of a half that is not known there is no standing to be kept.
+                let is_known = self.halves.get(&part.half).is_some_and(|half| half.asks(sensor));
+                let reach = Reach { half: part.half, watermark: part.watermark, behind };
+                (verdict, is_known.then_some(reach))
+            }
+        };
+        let (after, last) = seen_as(head);
+        self.settle(sensor, (after, last), reach, now);
+        if let (Kind::Part(part), Some(link)) = (&head.kind, self.links.get(sensor))
+            && let Some(half) = self.halves.get_mut(&part.half).filter(|half| half.asks(sensor))
+        {
+            half.note_order(sensor, link.seen.mark(), Some((last, part.pane.start)));
+        }
+        verdict
+    }
+
+    fn take_part(
+        &mut self,
+        sensor: &SensorName,
+        part: &PartHead,
+        payload: &[u8],
+        now: Moment,
+    ) -> Result<(), NotTaken> {
+        let Self { halves, links, merge, options, .. } = self;
+        let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
+        check(halves, sensor, part, latest).map_err(NotTaken::Refused)?;
+        let Some(link) = links.get_mut(sensor) else { return Ok(()) };
+        let octets = payload.len() as u64;
+        // A single part that is longer than all may be is taken alone.
+        if link.octets > 0 && link.octets.saturating_add(octets) > options.limits.octets_per_sensor_max {
+            return Err(NotTaken::Later("octets_over_quota"));
+        }
+        let opens = halves.get(&part.half).is_some_and(|half| !half.panes.contains_key(&part.pane.start));
+        if opens {
+            room(halves, part.half, sensor, &options.limits)?;
+        }
+        link.octets += octets;
+        let Some(half) = halves.get_mut(&part.half) else { return Ok(()) };
+        let expected = half.spec.fingerprint;
+        let pane = half.panes.entry(part.pane.start).or_insert_with(|| Pane::new(sensor.clone()));
+        pane.touch(sensor);
+        let merged = if part.fingerprint == expected {
+            let state = pane.state.get_or_insert_with(|| merge.empty(part.half));
+            merge.merge(part.half, state, payload).map_err(Refusal::Unmergeable)
+        } else {
+            Err(Refusal::AnotherFingerprint { half: part.half, own: part.fingerprint, expected })
+        };
+        match merged {
+            Ok(()) => {
+                pane.records = pane.records.saturating_add(part.records);
+                pane.told.add(part.told);
+                Ok(())
+            }
+            Err(refusal) => {
+                let Told { lost, .. } = part.lost();
+                pane.told.add(Told { lost: 0, refused: lost, ..part.told });
+                Err(NotTaken::Refused(refusal))
+            }
+        }
+    }
+
+    /// Counts what a sender says to be gone, but for what came all the same; says whether there was room for that.
+    pub(super) fn take_gap(&mut self, sensor: &SensorName, gap: &Gap, now: Moment) -> bool {
+        let latest = now.wall_ns.saturating_add(self.options.patience.skew_ns);
+        let above_max = self.options.limits.above_max * 2;
+        let Some(link) = self.links.get_mut(sensor) else { return false };
+        let overlap = match link.seen.overlap(gap.after, gap.last) {
+            _ if is_mutated(Mutation::CountGoneTwice) => Overlap::None,
+            // A mark may lie between a record and the one before it, which an earlier life made.
+            _ if gap.records == 1 && link.seen.contains(gap.last) => Overlap::All,
+            _ if gap.records == 1 => Overlap::None,
+            overlap => overlap,
+        };
+        if overlap == Overlap::All {
+            return true;
+        }
+        if link.seen.above().len() >= above_max && gap.after > link.seen.mark() {
+            link.count("ahead_of_others");
+            return false;
+        }
+        if gap.records == 0 {
+            link.doubt_all(latest);
+        }
+        for loss in &gap.losses {
+            self.lose(sensor, loss, overlap == Overlap::Some, now);
+        }
+        self.settle(sensor, (gap.after, gap.last), None, now);
+        true
+    }
+
+    /// Notes what is missing from a pane; where it has none, or no room for it, that nobody knows what is missing.
+    fn lose(&mut self, sensor: &SensorName, loss: &Loss, is_at_most: bool, now: Moment) {
+        let Self { halves, links, options, .. } = self;
+        let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
+        let (Some(half), Some(link)) = (halves.get_mut(&loss.half), links.get_mut(sensor)) else { return };
+        if !half.asks(sensor) || loss.span.end <= half.closed_until || loss.span.start > latest {
+            return link.count("lost_elsewhere");
+        }
+        let has_room =
+            half.panes.contains_key(&loss.span.start) || half.panes.len() < options.limits.panes_max;
+        if half.has(loss.span) && has_room {
+            let pane = half.panes.entry(loss.span.start);
+            let pane = pane.or_insert_with(|| Pane::new(sensor.clone()));
+            pane.touch(sensor);
+            pane.told.add(Told { is_at_most: is_at_most || loss.told.is_at_most, ..loss.told });
+            return;
+        }
+        link.count("lost_in_many_panes");
+        link.standings.entry(loss.half).or_default().doubt(loss.span.start, loss.span.end);
+        // Each of them says so, those of which nothing came, too.
+        let first = loss.span.start.max(half.closed_until).div_euclid(half.spec.width_ns);
+        let starts = (first..).map_while(|number| number.checked_mul(half.spec.width_ns));
+        for start in starts.take_while(|start| *start < loss.span.end.min(latest)).take(PANES_AT_ONCE) {
+            let has_room = half.panes.contains_key(&start) || half.panes.len() < options.limits.panes_max;
+            if has_room {
+                half.panes.entry(start).or_insert_with(|| Pane::new(sensor.clone())).touch(sensor);
+            }
+        }
+    }
+
+    /// Nothing that is not behind this record comes any more: what is missing of it, nobody knows.
+    pub(super) fn skip(&mut self, sensor: &SensorName, kept_after: Position, now: Moment) {
+        let latest = now.wall_ns.saturating_add(self.options.patience.skew_ns);
+        let Some(link) = self.links.get_mut(sensor) else { return };
+        let mark = link.seen.mark();
+        if kept_after <= mark {
+            return;
+        }
+        link.doubt_all(latest);
+        link.count("kept_no_more");
+        self.settle(sensor, (mark, kept_after), None, now);
+    }
+
+    /// Notes that records need not come again, and what holds since nothing is missing before them.
+    fn settle(
+        &mut self,
+        sensor: &SensorName,
+        (after, last): (Position, Position),
+        reach: Option<Reach>,
+        now: Moment,
+    ) {
+        let latest = now.wall_ns.saturating_add(self.options.patience.skew_ns);
+        let Some(link) = self.links.get_mut(sensor) else { return };
+        let mut reaches = vec![];
+        if is_mutated(Mutation::WatermarkAtOnce) {
+            reaches.extend(reach.clone());
+        }
+        let before = link.seen.mark();
+        reaches.extend(link.seen.take(after, last, reach));
+        let mark = link.seen.mark();
+        if mark > before {
+            self.halves.values_mut().for_each(|half| half.note_order(sensor, mark, None));
+        }
+        for (id, moved) in link.reaches(reaches, latest) {
+            if let Some(half) = self.halves.get_mut(&id) {
+                caught_up(half, link, id, moved);
+            }
+        }
+    }
+}
+
+/// As which records of the chain one counts.
+fn seen_as(head: &Head) -> (Position, Position) {
+    if is_mutated(Mutation::MarkOnly) {
+        return (Position::START, head.position);
+    }
+    (head.after, head.position)
+}
+
+/// A sensor that was left behind is waited for again when it has come to where the others are.
+fn caught_up<S>(half: &mut Half<S>, link: &mut Link, id: HalfId, moved: Moved) {
+    let Some(standing) = link.standings.get_mut(&id) else { return };
+    half.looks_again |= moved.before < half.given_until || moved.others_moved;
+    if standing.reached >= half.given_until {
+        standing.is_left = false;
+    }
+}
+
+/// Whether a part is of a pane that is open.
+fn check<S>(
+    halves: &BTreeMap<HalfId, Half<S>>,
+    sensor: &SensorName,
+    part: &PartHead,
+    latest: i64,
+) -> Result<(), Refusal> {
+    let id = part.half;
+    let half = halves.get(&id).ok_or(Refusal::UnknownHalf { half: id })?;
+    if !half.asks(sensor) {
+        return Err(Refusal::NotAsked { half: id });
+    }
+    if !half.has(part.pane) {
+        return Err(Refusal::Misaligned { half: id });
+    }
+    if part.pane.start > latest {
+        return Err(Refusal::Ahead);
+    }
+    if part.pane.end <= half.closed_until { Err(Refusal::TooLate) } else { Ok(()) }
+}
+
+/// Whether there is room for one more pane.
+fn room<S>(
+    halves: &BTreeMap<HalfId, Half<S>>,
+    id: HalfId,
+    sensor: &SensorName,
+    limits: &AggregatorLimits,
+) -> Result<(), NotTaken> {
+    if halves.get(&id).is_some_and(|half| half.panes.len() >= limits.panes_max) {
+        return Err(NotTaken::Later("no_room_for_panes"));
+    }
+    let panes = halves.values().flat_map(|half| half.panes.values());
+    let own = panes.filter(|pane| pane.given == 0 && pane.opened_by == *sensor).count();
+    if own >= limits.panes_per_sensor_max { Err(NotTaken::Later("panes_over_quota")) } else { Ok(()) }
+}
+
+/// How far a sensor has come with a half, as far as all of it was given on.
+pub(super) fn forwarded<S>(half: &Half<S>, id: HalfId, name: &SensorName, links: &Links) -> i64 {
+    let reached = links.get(name).map_or(i64::MIN, |link| half.reached(id, name, link));
+    let open = half.panes.iter().find(|(_, pane)| pane.is_dirty && pane.contributors.contains(name));
+    open.map_or(reached, |(start, _)| reached.min(*start))
+}
+
+/// The pane that ends where panes were given last.
+pub(super) fn latest<S>(half: &Half<S>) -> Option<Span> {
+    let start = half.given_until.checked_sub(half.spec.width_ns)?;
+    Some(half.span(start)).filter(|span| half.has(*span))
+}

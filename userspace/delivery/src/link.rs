@@ -1,0 +1,148 @@
+//! A sensor as an aggregator knows it.
+
+use crate::message::{Hello, Refusal};
+use crate::mutation::{Mutation, is_mutated};
+use crate::names::{HalfId, Incarnation, Lineage, SensorName, Span};
+use crate::seen::{Reach, Seen};
+use std::collections::BTreeMap;
+
+/// How far a sensor has come with one half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Panes that end here or earlier are whole.
+    pub(crate) reached: i64,
+    /// Who behind it has not come so far.
+    pub(crate) behind: Vec<(SensorName, i64)>,
+    /// A pane was given without it, and it has not caught up.
+    pub(crate) is_left: bool,
+    /// From when to when nobody knows what is missing.
+    pub(crate) doubt: Option<(i64, i64)>,
+    /// Whether panes that were given before have to be told of that.
+    pub(crate) tells_doubt: bool,
+}
+
+/// How somebody has come on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// How far it had come before.
+    pub(crate) before: i64,
+    /// Whether another is said of those behind it.
+    pub(crate) others_moved: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { reached: i64::MIN, behind: vec![], is_left: false, doubt: None, tells_doubt: false }
+    }
+}
+
+impl Standing {
+    /// Notes that nobody knows what is missing in a stretch of time.
+    pub(crate) fn doubt(&mut self, start: i64, end: i64) {
+        let (from, until) = self.doubt.unwrap_or((start, end));
+        self.doubt = Some((from.min(start), until.max(end)));
+        self.tells_doubt = true;
+    }
+
+    pub(crate) fn doubts(&self, pane: Span) -> bool {
+        self.doubt.is_some_and(|(from, until)| from < pane.end && pane.start < until)
+    }
+
+    /// Takes what it says of how far it has come.
+    pub(crate) fn come(&mut self, watermark: i64, behind: Vec<(SensorName, i64)>) -> Moved {
+        let before = self.reached;
+        let others_moved = self.behind != behind;
+        (self.reached, self.behind) = (before.max(watermark), behind);
+        Moved { before, others_moved }
+    }
+}
+
+/// A sensor.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) lineage: Lineage,
+    /// Its latest life.
+    pub(crate) newest: Incarnation,
+    pub(crate) seen: Seen,
+    pub(crate) standings: BTreeMap<HalfId, Standing>,
+    /// Whether nobody waits for it, nor misses it.
+    pub(crate) rests: bool,
+    /// When it said something, by a steady clock.
+    pub(crate) heard_ns: i64,
+    /// Octets that were taken since the last checkpoint.
+    pub(crate) octets: u64,
+    /// How often something of it was refused or held, by the reason's name.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+}
+
+impl Link {
+    pub(crate) fn new(hello: &Hello, now_ns: i64) -> Self {
+        Self {
+            lineage: hello.lineage,
+            newest: hello.incarnation,
+            seen: Seen::default(),
+            standings: BTreeMap::new(),
+            rests: false,
+            heard_ns: now_ns,
+            octets: 0,
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a life of it is listened to. Where its memory began anew, nobody knows what is missing from these halves
+    /// up to `latest`.
+    pub(crate) fn greet(
+        &mut self,
+        hello: &Hello,
+        halves: impl Iterator<Item = HalfId>,
+        (now_ns, latest): (i64, i64),
+    ) -> Result<(), Refusal> {
+        let own = hello.incarnation;
+        if own < self.newest {
+            return Err(Refusal::Fenced { own, newest: self.newest });
+        }
+        if hello.lineage != self.lineage {
+            if own == self.newest {
+                return Err(Refusal::TwoMemories { incarnation: own });
+            }
+            if !is_mutated(Mutation::NoLineage) {
+                (self.lineage, self.seen) = (hello.lineage, Seen::default());
+            }
+            for half in halves {
+                self.standings.entry(half).or_default();
+            }
+            self.doubt_all(latest);
+        }
+        (self.newest, self.heard_ns, self.rests) = (own, now_ns, false);
+        Ok(())
+    }
+
+    /// Nobody knows what is missing between how far it had come and the latest time that a record may have had.
+    pub(crate) fn doubt_all(&mut self, latest: i64) {
+        for standing in self.standings.values_mut() {
+            standing.doubt(standing.reached, latest.max(standing.reached));
+        }
+    }
+
+    /// What holds since records are known to be without a hole before them, but no further ahead than `latest`.
+    pub(crate) fn reaches(&mut self, reaches: Vec<Reach>, latest: i64) -> Vec<(HalfId, Moved)> {
+        let mut moved = vec![];
+        for Reach { half, watermark, behind } in reaches {
+            let standing = self.standings.entry(half).or_default();
+            moved.push((half, standing.come(watermark.min(latest), behind)));
+        }
+        moved
+    }
+
+    pub(crate) fn standing(&self, half: HalfId) -> Option<&Standing> {
+        self.standings.get(&half)
+    }
+
+    pub(crate) fn reached(&self, half: HalfId) -> i64 {
+        self.standing(half).map_or(i64::MIN, |standing| standing.reached)
+    }
+
+    pub(crate) fn count(&mut self, reason: &'static str) {
+        *self.counts.entry(reason).or_default() += 1;
+    }
+}

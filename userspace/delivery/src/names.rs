@@ -1,0 +1,109 @@
+//! Who sends, and what identifies that which is sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of a sensor, or of an aggregator that forwards; its transport vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SensorName(Arc<str>);
+
+impl SensorName {
+    /// A name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SensorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One life of a sender: a later one has a greater number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+impl Incarnation {
+    /// The one behind `previous`: what was drawn (wall clock in ns, lowest bits at random) where that is greater.
+    ///
+    /// So two copies of one disk begin different ones, and a clock that was put back does no harm.
+    #[must_use]
+    pub fn after(previous: Self, drawn: u64) -> Self {
+        Self(previous.0.saturating_add(1).max(drawn))
+    }
+}
+
+/// What a sender's memory of its numbers is called; drawn at random when there is none, and kept with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lineage(pub u64);
+
+/// Where a record stands among all of its sender: which incarnation made it, and as which one, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Who made it.
+    pub incarnation: Incarnation,
+    /// Which of its records it is.
+    pub number: u64,
+}
+
+impl Position {
+    /// Before the first record.
+    pub const START: Self = Self { incarnation: Incarnation(0), number: 0 };
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.incarnation.0, self.number)
+    }
+}
+
+/// A lower half of one life of one query: a query that comes back has others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HalfId(pub u64);
+
+/// What two ends must have in common to merge states of a half: plan, versions of states, layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub u64);
+
+/// A stretch of event time in nanoseconds since the epoch, its end exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Its first instant.
+    pub start: i64,
+    /// Its end.
+    pub end: i64,
+}
+
+/// What an aggregator's clocks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Nanoseconds by a clock that is never set: how long something lasts.
+    pub steady_ns: i64,
+    /// Nanoseconds since the epoch: how far times that senders claim may lie ahead.
+    pub wall_ns: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incarnations_grow_whatever_the_clock_says() {
+        assert_eq!(Incarnation::after(Incarnation(7), 1_000), Incarnation(1_000));
+        assert_eq!(Incarnation::after(Incarnation(7), 3), Incarnation(8));
+    }
+
+    #[test]
+    fn a_later_incarnation_is_behind_all_of_an_earlier_one() {
+        let position = |incarnation, number| Position { incarnation: Incarnation(incarnation), number };
+        assert!(position(1, u64::MAX) < position(2, 1) && Position::START < position(0, 1));
+    }
+}

@@ -1,0 +1,83 @@
+//! What is said of records that were not kept: each by itself where somebody may have seen it, else adjacent ones as one.
+//!
+//! Of a gap of one record its receiver knows whether it has it, and so what is missing. Of several records that nobody
+//! has seen he knows it, too. Only where there are more gaps than may be told apart, some that may have been seen become
+//! one with others, and what is missing is said to be at most so much.
+
+use crate::mutation::{Mutation, is_mutated};
+use crate::record::{Gap, Head, Kind, Loss};
+
+/// The gaps that records leave, each with whether somebody may have seen it, in the order of the chain.
+pub(super) fn of<'a>(
+    dropped: impl Iterator<Item = (&'a Head, bool)>,
+    gaps_max: usize,
+    losses_max: usize,
+) -> Vec<Gap> {
+    let mut gaps: Vec<(Gap, bool)> = vec![];
+    for (head, may_be_seen) in dropped {
+        let own = Gap { after: head.after, last: head.position, records: 1, losses: losses(head) };
+        if let Kind::Gone(earlier) = &head.kind {
+            // Whether it came is not known: what it says is said again.
+            gaps.extend(earlier.iter().map(|gap| (gap.clone(), true)));
+        }
+        match gaps.last_mut().filter(|(last, is_seen)| !is_seen && !may_be_seen && last.last == own.after) {
+            Some((last, _)) => join(last, own),
+            None => gaps.push((own, may_be_seen)),
+        }
+    }
+    gaps.sort_by_key(|(gap, _)| gap.last);
+    let mut gaps: Vec<Gap> = gaps.into_iter().map(|(gap, _)| gap).collect();
+    while gaps.len() > gaps_max && join_first(&mut gaps) {}
+    gaps.iter_mut().for_each(|gap| bound(&mut gap.losses, losses_max));
+    gaps
+}
+
+fn losses(head: &Head) -> Vec<Loss> {
+    match &head.kind {
+        Kind::Part(_) if is_mutated(Mutation::SilentDrops) => vec![],
+        Kind::Part(part) => vec![Loss { half: part.half, span: part.pane, told: part.lost() }],
+        Kind::Gone(_) => vec![],
+    }
+}
+
+/// Makes one of two gaps that touch; says whether there were some.
+fn join_first(gaps: &mut Vec<Gap>) -> bool {
+    let touching = gaps.windows(2).position(|pair| matches!(pair, [one, other] if one.last == other.after));
+    let Some(place) = touching else { return false };
+    let other = gaps.remove(place + 1);
+    if let Some(gap) = gaps.get_mut(place) {
+        join(gap, other);
+    }
+    true
+}
+
+/// Makes one of a gap and the one behind it. Where nobody knows how many there are in one, nobody does of both.
+fn join(gap: &mut Gap, next: Gap) {
+    gap.last = next.last;
+    gap.records = if gap.records == 0 || next.records == 0 { 0 } else { gap.records + next.records };
+    for loss in next.losses {
+        match gap.losses.iter_mut().find(|known| (known.half, known.span) == (loss.half, loss.span)) {
+            Some(known) => known.told.add(loss.told),
+            None => gap.losses.push(loss),
+        }
+    }
+}
+
+/// Makes one of all losses of each half where they are too many.
+fn bound(losses: &mut Vec<Loss>, losses_max: usize) {
+    if losses.len() <= losses_max {
+        return;
+    }
+    let mut halves: Vec<Loss> = vec![];
+    for loss in losses.drain(..) {
+        match halves.iter_mut().find(|known| known.half == loss.half) {
+            Some(known) => {
+                known.span.start = known.span.start.min(loss.span.start);
+                known.span.end = known.span.end.max(loss.span.end);
+                known.told.add(loss.told);
+            }
+            None => halves.push(loss),
+        }
+    }
+    *losses = halves;
+}

@@ -1,0 +1,169 @@
+//! Which records of a sender were taken: all up to a mark, and some above it.
+//!
+//! A bare high-water mark would take what overtook others for all that was before it. The records above the mark are
+//! kept apart until those between have come, and so are their watermarks: a watermark says that nothing is missing
+//! before it, which is so only when the mark has passed it.
+
+use crate::message::Covered;
+use crate::names::{HalfId, Lineage, Position, SensorName};
+use std::collections::BTreeMap;
+
+/// How far a sender has come with a half, and who behind it has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) half: HalfId,
+    pub(crate) watermark: i64,
+    pub(crate) behind: Vec<(SensorName, i64)>,
+}
+
+/// Which records were taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    mark: Position,
+    /// By its last position, a stretch of the chain; none touches another one.
+    above: BTreeMap<Position, Stretch>,
+}
+
+/// Adjacent records of a chain, above the mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) after: Position,
+    pub(crate) reaches: Vec<Reach>,
+}
+
+/// How much of a stretch was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    None,
+    Some,
+    All,
+}
+
+impl Seen {
+    pub(crate) const fn from_parts(mark: Position, above: BTreeMap<Position, Stretch>) -> Self {
+        Self { mark, above }
+    }
+
+    pub(crate) const fn mark(&self) -> Position {
+        self.mark
+    }
+
+    pub(crate) const fn above(&self) -> &BTreeMap<Position, Stretch> {
+        &self.above
+    }
+
+    pub(crate) fn contains(&self, position: Position) -> bool {
+        let above = self.above.range(position..).next();
+        position <= self.mark || above.is_some_and(|(_, stretch)| stretch.after < position)
+    }
+
+    pub(crate) fn overlap(&self, after: Position, last: Position) -> Overlap {
+        let covers = self.above.range(last..).next().is_some_and(|(_, stretch)| stretch.after <= after);
+        if last <= self.mark || covers {
+            return Overlap::All;
+        }
+        if self.mark > after || self.meeting(after, last).next().is_some() {
+            return Overlap::Some;
+        }
+        Overlap::None
+    }
+
+    /// The stretches that have records in common with this one.
+    fn meeting(&self, after: Position, last: Position) -> impl Iterator<Item = Position> {
+        let stretches = self.above.range(after..).skip_while(move |(end, _)| **end <= after);
+        stretches.take_while(move |(_, stretch)| stretch.after < last).map(|(end, _)| *end)
+    }
+
+    /// Takes a stretch; gives what holds since the mark has passed it.
+    pub(crate) fn take(&mut self, after: Position, last: Position, reach: Option<Reach>) -> Vec<Reach> {
+        let (mut after, mut end, mut reaches) = (after, last, vec![]);
+        for met in self.meeting(after, last).collect::<Vec<_>>() {
+            if let Some(stretch) = self.above.remove(&met) {
+                (after, end) = (after.min(stretch.after), end.max(met));
+                reaches.extend(stretch.reaches);
+            }
+        }
+        reaches.extend(reach);
+        if end > self.mark {
+            self.above.insert(end, Stretch { after, reaches });
+        }
+        self.advance()
+    }
+
+    fn advance(&mut self) -> Vec<Reach> {
+        let mut passed = vec![];
+        while let Some(entry) = self.above.first_entry().filter(|entry| entry.get().after <= self.mark) {
+            let (last, stretch) = entry.remove_entry();
+            self.mark = self.mark.max(last);
+            passed.extend(stretch.reaches);
+        }
+        passed
+    }
+
+    pub(crate) fn covered(&self, lineage: Lineage) -> Covered {
+        let above = self.above.iter().map(|(last, stretch)| (stretch.after, *last)).collect();
+        Covered { lineage, mark: self.mark, above }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Incarnation;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn position(number: u64) -> Position {
+        Position { incarnation: Incarnation(u64::from(number > 0)), number }
+    }
+
+    fn reach(watermark: i64) -> Reach {
+        Reach { half: HalfId(0), watermark, behind: vec![] }
+    }
+
+    #[test]
+    fn a_watermark_holds_when_all_before_it_has_come() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.take(position(1), position(2), Some(reach(20))), []);
+        assert!(seen.contains(position(2)) && !seen.contains(position(1)));
+        assert_eq!(seen.take(position(0), position(1), Some(reach(10))), [reach(10), reach(20)]);
+        assert_eq!((seen.mark(), seen.above().len()), (position(2), 0));
+    }
+
+    #[test]
+    fn a_chain_goes_on_in_another_incarnation() {
+        let later = Position { incarnation: Incarnation(9), number: 1 };
+        let mut seen = Seen::default();
+        assert_eq!(seen.take(position(3), later, Some(reach(5))), []);
+        seen.take(position(0), position(3), None);
+        assert_eq!(seen.mark(), later);
+        assert!(seen.contains(position(4)), "what an incarnation did not make before it ended never comes");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_a_set_of_numbers_is(stretches in prop::collection::vec((0_u64..40, 1_u64..6), 1..40)) {
+            let (mut seen, mut model) = (Seen::default(), BTreeSet::new());
+            for (after, length) in stretches {
+                let numbers = after + 1..=after + length;
+                let known = numbers.clone().filter(|number| model.contains(number)).count() as u64;
+                let overlap = match known {
+                    0 => Overlap::None,
+                    _ if known == length => Overlap::All,
+                    _ => Overlap::Some,
+                };
+                let said = seen.overlap(position(after), position(after + length));
+                // Stretches that touch are apart above the mark: of both together some is said, never none.
+                prop_assert!(said == overlap || (overlap, said) == (Overlap::All, Overlap::Some));
+                prop_assert!(length > 1 || said == overlap, "of one record it is always known");
+                seen.take(position(after), position(after + length), None);
+                model.extend(numbers);
+                for number in 1..60 {
+                    prop_assert_eq!(seen.contains(position(number)), model.contains(&number));
+                }
+                let mark = (1..).find(|number| !model.contains(number)).unwrap_or(1) - 1;
+                prop_assert_eq!(seen.mark(), position(mark));
+            }
+        }
+    }
+}

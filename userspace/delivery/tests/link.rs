@@ -1,0 +1,173 @@
+//! A sensor and two aggregators, one behind the other, as whoever has sockets and files drives them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use tapline_delivery::{
+    Aggregator, AggregatorLimits, AggregatorOptions, Checkpoint, Covered, Fenced, Fingerprint, HalfId,
+    HalfSpec, Head, Hello, Incarnation, Lineage, Merge, Moment, NewPart, Outgoing, OutgoingLimits, PartHead,
+    Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
+};
+
+const HALF: HalfId = HalfId(1);
+const PANE: Span = Span { start: 0, end: 10 };
+
+/// States are sums.
+struct Sums;
+
+impl Merge for Sums {
+    type State = u64;
+
+    fn empty(&self, _: HalfId) -> u64 {
+        0
+    }
+
+    fn merge(&self, _: HalfId, state: &mut u64, payload: &[u8]) -> Result<(), String> {
+        let octets = payload.try_into().map_err(|_| "it is no sum".to_owned())?;
+        *state += u64::from_le_bytes(octets);
+        Ok(())
+    }
+
+    fn encode(&self, _: HalfId, state: &u64) -> Vec<u8> {
+        state.to_le_bytes().to_vec()
+    }
+}
+
+fn at(time: i64) -> Moment {
+    Moment { steady_ns: time, wall_ns: time }
+}
+
+fn aggregator(role: Role) -> Aggregator<Sums> {
+    let options =
+        AggregatorOptions { role, limits: AggregatorLimits::default(), patience: Patience::default() };
+    let mut aggregator = Aggregator::new(Sums, options, Stamp::claim(None).epoch, Lineage(9));
+    let spec = HalfSpec { fingerprint: Fingerprint(4), width_ns: 10, sensors: None };
+    aggregator.add_half(HALF, spec);
+    aggregator
+}
+
+fn part(watermark: i64) -> PartHead {
+    PartHead {
+        half: HALF,
+        fingerprint: Fingerprint(4),
+        pane: PANE,
+        watermark,
+        records: 3,
+        told: Told::default(),
+        behind: vec![],
+    }
+}
+
+/// Sends all that is to be sent.
+fn send(
+    from: &mut Outgoing,
+    name: &SensorName,
+    to: &mut Aggregator<Sums>,
+    payload: impl Fn(Position) -> Vec<u8>,
+) -> Vec<Verdict> {
+    let hello = Hello::decode(&from.hello(name.clone()).encode()).unwrap();
+    let covered = to.hello(name, &hello, at(20)).unwrap();
+    from.welcomed(&Covered::decode(&covered.encode()).unwrap());
+    let mut verdicts = vec![];
+    while let Some(head) = from.next_record() {
+        let head = Head::decode(&head.encode()).unwrap();
+        let payload = payload(head.position);
+        verdicts.push(to.receive(name, from.incarnation(), (&head, &payload), at(20)));
+    }
+    to.alive(name, from.incarnation(), at(20));
+    verdicts
+}
+
+/// A store takes a checkpoint in place of another one.
+fn write(store: &mut Option<Vec<u8>>, aggregator: &mut Aggregator<Sums>) {
+    let checkpoint = aggregator.checkpoint(at(20));
+    let current = store.as_deref().map(|octets| Checkpoint::stamp_of(octets).unwrap());
+    assert!(checkpoint.stamp.follows(current));
+    *store = Some(checkpoint.octets);
+    aggregator.written(checkpoint.stamp);
+}
+
+#[test]
+fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
+    let (name, regional) = (SensorName::new("pop-1"), SensorName::new("region"));
+    let life = Incarnation::after(Incarnation(0), 7);
+    let mut sensor = Outgoing::new(Lineage(3), life, OutgoingLimits::default());
+    let mut region = aggregator(Role::Forward(regional.clone(), OutgoingLimits::default()));
+    let mut central = aggregator(Role::Final);
+    let (mut of_region, mut of_central) =
+        (Some(region.first_checkpoint().octets), Some(central.first_checkpoint().octets));
+
+    assert!(sensor.has_room(8));
+    let heads = sensor.cut(vec![NewPart { part: part(10), octets: 8 }]);
+    let spool: BTreeMap<Position, Vec<u8>> =
+        heads.iter().map(|head| (head.position, 5_u64.to_le_bytes().to_vec())).collect();
+    assert_eq!(sensor.next_record(), None, "it is not safe yet");
+    assert_eq!(sensor.unsafe_heads().count(), 1);
+    sensor.safe(heads.last().unwrap().position);
+    assert_eq!(send(&mut sensor, &name, &mut region, |position| spool[&position].clone()), [Verdict::Taken]);
+    assert_eq!(region.covered(&name), None, "no checkpoint has it");
+    write(&mut of_region, &mut region);
+    sensor.covered(&region.covered(&name).unwrap());
+    assert!(sensor.is_empty() && sensor.octets() == 0 && !sensor.keeps(heads[0].position));
+    assert_eq!(sensor.removable_before(), sensor.safe_cut(), "the last cut stays");
+
+    assert_eq!(region.forwards_as(), Some(&regional));
+    let mut outgoing = region.outgoing().unwrap().clone();
+    assert_eq!(
+        send(&mut outgoing, &regional, &mut central, |at| region.payload(at).to_vec()),
+        [Verdict::Taken]
+    );
+    assert_eq!(central.results().count(), 0);
+    write(&mut of_central, &mut central);
+    let given = central.results().next().unwrap();
+    assert_eq!(
+        (given.pane, given.revision, given.records, &*given.state),
+        (PANE, 0, 3, &5_u64.to_le_bytes()[..])
+    );
+    assert!(given.absent.is_empty() && given.told.records() == 0);
+    central.taken(1);
+    assert_eq!(central.held().results, 0);
+    assert!(central.counts(&regional).is_empty() && central.strangers().is_empty());
+    central.rest(&regional);
+    central.drop_half(HALF);
+}
+
+#[test]
+fn a_process_that_takes_over_goes_on_with_what_the_one_before_wrote() {
+    let name = SensorName::new("pop-1");
+    let mut sensor = Outgoing::new(Lineage(3), Incarnation(7), OutgoingLimits::default());
+    let mut first = aggregator(Role::Final);
+    let mut store = Some(first.first_checkpoint().octets);
+    let heads = sensor.cut(vec![NewPart { part: part(5), octets: 8 }]);
+    sensor.safe(heads[0].position);
+    send(&mut sensor, &name, &mut first, |_| 5_u64.to_le_bytes().to_vec());
+    write(&mut store, &mut first);
+
+    let found = store.unwrap();
+    let stamp = Stamp::claim(Some(Checkpoint::stamp_of(&found).unwrap()));
+    let claimed = Checkpoint::claimed(&found, stamp).unwrap();
+    let options = AggregatorOptions {
+        role: Role::Final,
+        limits: AggregatorLimits::default(),
+        patience: Patience::default(),
+    };
+    let second = Aggregator::restore(Sums, options, &claimed.octets, at(30)).unwrap();
+    assert!(second.covered(&name).unwrap().contains(heads[0].position));
+    assert!(!first.checkpoint(at(30)).stamp.follows(Some(stamp)), "the one before writes nothing any more");
+
+    let written = heads.into_iter().map(|head| (head, 8));
+    let life = Incarnation::after(sensor.incarnation(), 0);
+    let mut again = Outgoing::resume(sensor.lineage(), life, OutgoingLimits::default(), written);
+    assert_eq!(again.last(), sensor.last());
+    let mut second = second;
+    assert_eq!(send(&mut again, &name, &mut second, |_| vec![]), [], "it is known to be there");
+    let stale = sensor.hello(name.clone());
+    assert!(matches!(second.hello(&name, &stale, at(30)), Err(Refusal::Fenced { .. })));
+    assert_eq!(sensor.fenced(), Fenced::IsReplaced);
+    sensor.send_again();
+    let mut other = Outgoing::new(Lineage(1), Incarnation(1), OutgoingLimits::default()).behind(again.last());
+    assert_eq!(other.fenced(), Fenced::MayRenew);
+    other.renew(life, 0);
+    assert!(other.incarnation() > life);
+    assert_eq!(Refusal::NotGreeted.name(), "not_greeted");
+}
