@@ -45,6 +45,9 @@ const TELL_WITHIN: Duration = Duration::from_secs(1);
 /// For so long after it was decided a notice is sent again; then it is lost.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 
+/// Characters of what somebody else says that are told in one line.
+const SAID_MAX: usize = 400;
+
 /// Who is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Teller {
@@ -62,6 +65,11 @@ trait Tell: Send {
 
     /// How often it is tried.
     fn tries_max(&self) -> u32;
+}
+
+/// What somebody else says in a line, as it may stand in one of ours.
+fn harmless(line: &str) -> String {
+    line.chars().filter(|character| !character.is_control()).take(SAID_MAX).collect()
 }
 
 /// Watches over alarms, and tells somebody of them.
