@@ -560,7 +560,7 @@ mod tests {
         outlet.finish();
         let taken = notes.taken.lock().unwrap();
         // The second one may have been forgotten for the third.
-        let taken: Vec<&str> = taken.iter().map(String::as_str).filter(|taken| *taken != "known at 2").collect();
+        let taken: Vec<&String> = taken.iter().filter(|taken| *taken != "known at 2").collect();
         assert_eq!(taken, ["known at 1", "a", "known at 3", "b"]);
     }
 

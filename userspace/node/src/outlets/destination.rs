@@ -390,7 +390,10 @@ mod tests {
             ),
             ("kind = 'webhook'\nurl = 'http://a/'\nby = 'row'", "there is no by `row`; write whole or key"),
             ("kind = 'webhook'\nurl = 'http://a/'\nresolve_after = 0", "resolve_after: write a number"),
-            ("kind = 'webhook'\nurl = 'http://a/'\nrows_max = 1001", "rows_max: a notice has 1000 rows at the most"),
+            (
+                "kind = 'webhook'\nurl = 'http://a/'\nrows_max = 1001",
+                "rows_max: a notice has 1000 rows at the most",
+            ),
             (
                 "kind = 'webhook'\nurl = 'http://a/'\ncool_down = 'x'",
                 "cool_down: write a number with s, m, h or d",

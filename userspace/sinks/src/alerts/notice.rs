@@ -225,13 +225,14 @@ mod tests {
         let rows = Rows::of(&parcel(), 0).unwrap();
         assert_eq!((rows.keys.len(), rows.left_out), (0, 1));
         let folded = |sql: &str| {
-            let (origin, result) = (test_results::origin_of("q", sql), test_results::result(7, Status::Folded));
-            let rows = Rows::of(&Parcel { origin, result, ..parcel() }, 10);
-            rows.unwrap().keys.len()
+            let result = test_results::result(7, Status::Folded);
+            let parcel = Parcel { origin: test_results::origin_of("q", sql), result, ..parcel() };
+            Rows::of(&parcel, 10).unwrap().keys.len()
         };
         let of_window = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')";
         assert_eq!(folded(of_window), 0, "it stands beside the others");
-        let without_keys = "SELECT count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second') HAVING count(*) > 9";
+        let without_keys =
+            "SELECT count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second') HAVING count(*) > 9";
         assert_eq!(folded(without_keys), 0, "no HAVING has seen it");
         let of_groups =
             "SELECT src_ip, count(*) AS n FROM (SELECT src_ip, dst_ip FROM packets GROUP BY src_ip, dst_ip, \

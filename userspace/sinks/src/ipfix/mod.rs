@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::sink::ResultId;
     use crate::test_results::origin_of;
-    use datafusion::arrow::array::UInt16Array;
+    use datafusion::arrow::array::{ArrayRef, UInt16Array};
     use std::sync::Arc;
     use std::time::Duration;
     use tapline_operators::{QueryId, Status, WindowResult};
@@ -197,8 +197,8 @@ mod tests {
     /// A flow to the port of names.
     fn parcel() -> Parcel {
         let origin = origin_of("flows_on", "SELECT dst_port FROM flows");
-        let (schema, port) = (Arc::clone(origin.columns.schema()), Arc::new(UInt16Array::from(vec![53])));
-        let rows = vec![RecordBatch::try_new(schema, vec![port]).unwrap()];
+        let port: ArrayRef = Arc::new(UInt16Array::from(vec![53]));
+        let rows = vec![RecordBatch::try_new(Arc::clone(origin.columns.schema()), vec![port]).unwrap()];
         let (status, completeness) = (Status::Final, None);
         let result = Arc::new(WindowResult { query: QueryId(0), window: None, status, completeness, rows });
         Parcel { id: ResultId { sender: 1, number: 1 }, origin, result, given: EventTime(SECOND_NS) }
