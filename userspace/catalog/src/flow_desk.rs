@@ -112,7 +112,7 @@ impl FlowDesk {
         let Gathering { mut flows, left_out } = gathered;
         if left_out > 0 {
             let all = flows.len() + left_out;
-            reasons.push(format!("{all} flows are active, and only the {FLOWS_MAX} largest are told"));
+            reasons.push(format!("{all} flows are known, and only the {FLOWS_MAX} largest are told"));
         }
         self.drop_those_that_ended(&tellers, &mut flows);
         self.samples.retain(|sample| (0..AGES_NS[1][1]).contains(&(as_of.0 - sample.at.0)));

@@ -185,7 +185,8 @@ async fn ledger(node: Node) -> Result<Response, Problem> {
 }
 
 async fn active_flows(node: Node, Wanted { limit, order }: Wanted) -> Result<Json<FlowsShape>, Problem> {
-    Ok(Json(on(node, move |catalog| catalog.active_flows(limit, order)).await??.into()))
+    let shaped = move |catalog: &Catalog| catalog.active_flows(limit, order).map(FlowsShape::from);
+    Ok(Json(on(node, shaped).await??))
 }
 
 async fn lookups(node: Node) -> Result<Response, Problem> {

@@ -36,7 +36,7 @@ pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_proper
 pub use ipfix::{IpfixOptions, IpfixSink};
 pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;
-pub use origin::{Firing, Known, Origin};
+pub use origin::{Firing, Known, Origin, Passed};
 pub use outlet::{Outlet, OutletOptions, OutletState, OutletStatus, QueueLimits, Told, Turn, Wanted};
 pub use place::is_place;
 pub use plain::plain;

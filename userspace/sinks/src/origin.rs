@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use tapline_operators::ResultColumns;
-use tapline_query::{ColumnRole, ContinuousQuery};
+use tapline_query::{ColumnRole, ContinuousQuery, Upper};
 use tapline_record::{EventTime, StreamId};
 
 /// A query whose results are given.
@@ -24,6 +24,8 @@ pub struct Origin {
     pub streams: Vec<StreamId>,
     /// Whether history keeps them.
     pub is_stored: bool,
+    /// Whether what is folded is a result of its own, which no HAVING has seen; else it is missing in the others.
+    pub gives_folded_row: bool,
 }
 
 impl Origin {
@@ -41,6 +43,7 @@ impl Origin {
             every_ns: query.window.and_then(|window| Some(window.size_and_slide()?.1)),
             streams: StreamId::ALL.into_iter().filter(reads).collect(),
             is_stored: query.window.is_some(),
+            gives_folded_row: matches!(&query.upper, Upper::Windows(half) if half.folded.is_some()),
         }
     }
 }
@@ -50,9 +53,19 @@ impl Origin {
 pub struct Known {
     /// When that was.
     pub at: EventTime,
-    /// All of them. No result of a window that ends by this time comes any more, and without windows of time none that
-    /// was given before; `None` where nobody knows.
-    pub queries: Vec<(Arc<Origin>, Option<EventTime>)>,
+    /// All of them, and how far each has come.
+    pub queries: Vec<(Arc<Origin>, Passed)>,
+}
+
+/// How far a query has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// No result of a window that ends by this time comes any more; without windows of time, none that was given before.
+    Until(EventTime),
+    /// Nobody knows at this moment.
+    Unknown,
+    /// Nothing is read for it: that no rows come says nothing.
+    Unread,
 }
 
 /// An alarm that fires: rows of a query, or those of one of its groups.

@@ -129,8 +129,8 @@ struct Shared {
 struct Inner {
     /// With the octets of their rows.
     parcels: VecDeque<(Parcel, usize)>,
-    /// What is known of queries, until the sink has noted it.
-    known: Option<Arc<Known>>,
+    /// What is known of queries behind the result of this number, until the sink has noted it.
+    known: Option<(Arc<Known>, i64)>,
     octets: usize,
     /// Results that the sink holds.
     held: u64,
@@ -144,7 +144,8 @@ struct Inner {
 /// What a sink is to do next.
 enum Next {
     Take(Vec<Parcel>),
-    Tend(Option<Arc<Known>>),
+    Know(Arc<Known>),
+    Tend,
     End,
 }
 
@@ -179,7 +180,10 @@ impl Outlet {
     /// Tells what is known of the queries that run, where somebody watches over alarms; never waits.
     pub fn know(&self, known: &Arc<Known>) {
         if self.board.is_some() {
-            self.shared.lock().known = Some(Arc::clone(known));
+            let mut inner = self.shared.lock();
+            inner.known = Some((Arc::clone(known), inner.number()));
+            drop(inner);
+            self.shared.news.notify_one();
         }
     }
 
@@ -206,8 +210,7 @@ impl Outlet {
             return;
         }
         inner.octets += octets;
-        let number = i64::try_from(inner.given).unwrap_or(i64::MAX);
-        let id = ResultId { sender: self.sender, number };
+        let id = ResultId { sender: self.sender, number: inner.number() };
         let (origin, result) = (Arc::clone(origin), Arc::clone(result));
         inner.parcels.push_back((Parcel { id, origin, result, given }, octets));
         drop(inner);
@@ -258,13 +261,17 @@ impl Shared {
             let waited = self.news.wait_timeout_while(inner, pause, |inner| !inner.ends);
             inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let waits = |inner: &mut Inner| !inner.ends && inner.parcels.is_empty();
+        let waits = |inner: &mut Inner| !inner.ends && inner.parcels.is_empty() && inner.known.is_none();
         let waited = self.news.wait_timeout_while(inner, TEND_EVERY, waits);
         inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        match inner.batch() {
-            parcels if !parcels.is_empty() => Next::Take(parcels),
-            _ if inner.ends => Next::End,
-            _ => Next::Tend(inner.known.take()),
+        let parcels = inner.batch();
+        if !parcels.is_empty() {
+            return Next::Take(parcels);
+        }
+        match inner.known.take() {
+            Some((known, _)) => Next::Know(known),
+            None if inner.ends => Next::End,
+            None => Next::Tend,
         }
     }
 }
@@ -281,12 +288,19 @@ impl Inner {
         self.octets = 0;
     }
 
-    /// As much of the front of the queue as is given at once.
+    /// The number of the result that was given last.
+    fn number(&self) -> i64 {
+        i64::try_from(self.given).unwrap_or(i64::MAX)
+    }
+
+    /// As much of the front of the queue as is given at once; what is known comes before what was given later.
     fn batch(&self) -> Vec<Parcel> {
+        let last = self.known.as_ref().map_or(i64::MAX, |(_, number)| *number);
         let mut octets_given = 0;
-        let fits = |(place, (_, octets)): &(usize, &(Parcel, usize))| {
+        let fits = |(place, (parcel, octets)): &(usize, &(Parcel, usize))| {
             octets_given += octets;
-            *place == 0 || (*place < BATCH_RESULTS_MAX && octets_given <= BATCH_OCTETS_MAX)
+            let has_room = *place == 0 || (*place < BATCH_RESULTS_MAX && octets_given <= BATCH_OCTETS_MAX);
+            has_room && parcel.id.number <= last
         };
         let front = self.parcels.iter().enumerate().take_while(fits);
         front.map(|(_, (parcel, _))| parcel.clone()).collect()
@@ -360,11 +374,11 @@ impl Worker {
     fn take(&mut self, next: Next) -> Result<(), String> {
         let parcels = match next {
             Next::Take(parcels) => parcels,
-            Next::Tend(known) => {
-                known.iter().for_each(|known| self.sink.know(known));
+            Next::Know(known) => {
+                self.sink.know(&known);
                 return Ok(());
             }
-            Next::End => return Ok(()),
+            Next::Tend | Next::End => return Ok(()),
         };
         let (taken, outcome) = self.sink.take_all(&parcels);
         let mut inner = self.shared.lock();
@@ -477,6 +491,14 @@ mod tests {
         fn finish(&mut self, _: EventTime) -> Result<(), String> {
             Ok(())
         }
+
+        fn board(&self) -> Option<Board> {
+            Some(Board::default())
+        }
+
+        fn know(&mut self, known: &Known) {
+            self.taken.lock().unwrap().push(format!("known at {}", known.at.0));
+        }
     }
 
     fn outlet(notes: &Notes, results_max: usize) -> Outlet {
@@ -514,6 +536,32 @@ mod tests {
         let status = outlet.status();
         assert_eq!((status.given, status.waiting), (4, 0));
         assert_eq!(status.lost, BTreeMap::from([("never".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn what_is_known_comes_in_its_place_among_results() {
+        let notes = Notes::default();
+        let outlet = outlet(&notes, 10);
+        let know = |at| outlet.know(&Arc::new(Known { at: EventTime(at), queries: vec![] }));
+        know(1);
+        let begun = Instant::now();
+        while notes.taken.lock().unwrap().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            thread::sleep(Duration::from_millis(5));
+        }
+        notes.is_away.store(true, Ordering::Relaxed);
+        outlet.take(&origin("a"), &result(0, Status::Final));
+        know(2);
+        know(3);
+        outlet.take(&origin("b"), &result(0, Status::Final));
+        wait(&outlet, |status| status.state == OutletState::Failing("it is away".to_owned()));
+        notes.is_away.store(false, Ordering::Relaxed);
+        wait(&outlet, |status| status.state == OutletState::Running && status.waiting == 0);
+        outlet.finish();
+        let taken = notes.taken.lock().unwrap();
+        // The second one may have been forgotten for the third.
+        let taken: Vec<&String> = taken.iter().filter(|taken| *taken != "known at 2").collect();
+        assert_eq!(taken, ["known at 1", "a", "known at 3", "b"]);
     }
 
     #[test]

@@ -9,20 +9,48 @@ pub fn is_place(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
-/// The first address of a host and a port.
-pub(crate) fn address(place: &str) -> io::Result<SocketAddr> {
-    let none = || io::Error::new(ErrorKind::NotFound, "it has no address");
-    place.to_socket_addrs()?.next().ok_or_else(none)
+/// What is made with the first address of a host and a port that lets it be made; a host may have some of IPv6 that
+/// nobody answers.
+pub(crate) fn reached<T>(place: &str, reach: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let mut outcome = Err(io::Error::new(ErrorKind::NotFound, "it has no address"));
+    for address in place.to_socket_addrs()? {
+        outcome = reach(address);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// A socket that sends datagrams to a host and a port.
 pub(crate) fn connected_udp(place: &str) -> io::Result<UdpSocket> {
-    let address = address(place)?;
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(address)?;
-    Ok(socket)
+    reached(place, |address| {
+        let any: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(address)?;
+        Ok(socket)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_first_address_that_answers_counts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap().to_string();
+        assert_eq!(reached(&place, Ok).unwrap(), listener.local_addr().unwrap());
+        let tries = Cell::new(0);
+        let refused = reached(&place, |address| {
+            tries.set(tries.get() + 1);
+            Err::<(), _>(io::Error::other(address.to_string()))
+        });
+        assert_eq!((refused.unwrap_err().to_string(), tries.get()), (place, 1));
+    }
 }

@@ -91,6 +91,7 @@ pub trait Sink: Send {
         None
     }
 
-    /// Notes what is known of queries, behind all results that were given before that was so; whoever has a board is told.
+    /// Notes what is known of queries, behind all results that were given before that was so, and before all others;
+    /// whoever has a board is told.
     fn know(&mut self, _known: &Known) {}
 }

@@ -25,9 +25,17 @@ pub enum FlowsTold {
         since: EventTime,
         /// How long a flow may be silent, in nanoseconds.
         inactive_timeout_ns: i64,
-        /// Whether flows ended early for want of room.
+        /// Whether flows that may be active were let go for want of room.
         is_full: bool,
     },
+}
+
+impl FlowsTold {
+    /// They are those of this meter, which has been given packets since then.
+    pub(crate) fn by(meter: &FlowMeter, now: EventTime, since: EventTime) -> Self {
+        let (inactive_timeout_ns, is_full) = (meter.inactive_timeout_ns(), meter.lacks_room());
+        Self::Metered { now, since: since.max(meter.began()), inactive_timeout_ns, is_full }
+    }
 }
 
 /// What is told.

@@ -509,13 +509,12 @@ impl Source for PacketSource {
     }
 
     fn tell_flows(&mut self, ask: &mut FlowsAsk) -> bool {
-        let (now, since) = (self.now(), self.metered_since);
+        let now = self.now();
         let Some((meter, _)) = self.flows.as_mut().filter(|_| !ask.is_of_table()) else {
             return ask.end(FlowsTold::Nothing);
         };
         meter.keep_ended(true);
-        let (inactive_timeout_ns, is_full) = (meter.inactive_timeout_ns(), meter.is_full());
-        ask.tell(meter, FlowsTold::Metered { now, since, inactive_timeout_ns, is_full })
+        ask.tell(meter, FlowsTold::by(meter, now, self.metered_since))
     }
 
     fn forget_flows(&mut self) {

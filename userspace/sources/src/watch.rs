@@ -35,9 +35,7 @@ impl Watch {
 
     /// Tells flows, as many as may be told at once; says whether that was all.
     pub(crate) fn tell(&self, ask: &mut FlowsAsk, now: EventTime) -> bool {
-        let Self { meter, since } = self;
-        let (inactive_timeout_ns, is_full) = (meter.inactive_timeout_ns(), meter.is_full());
-        ask.tell(meter, FlowsTold::Metered { now, since: *since, inactive_timeout_ns, is_full })
+        ask.tell(&self.meter, FlowsTold::by(&self.meter, now, self.since))
     }
 }
 

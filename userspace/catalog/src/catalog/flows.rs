@@ -161,14 +161,16 @@ impl Asking {
         let place = |source: &SourceId| inputs.iter().position(|input| input.sources.contains(source));
         let mut open: Vec<(usize, FlowsAnswer)> =
             answers.into_iter().filter_map(|(source, answer)| Some((place(&source)?, answer))).collect();
-        let mut heard = Instant::now();
+        let (mut silent, mut heard) = (vec![], Instant::now());
         while !open.is_empty() && heard.elapsed() < SAYS_WITHIN {
             let mut has_heard = false;
             open.retain_mut(|(input, answer)| {
                 let taken = answer.take(|flow| gathered.push(told_by(*input, flow, of_table)));
                 has_heard |= taken == Taken::Part(true);
-                if let Taken::All(all @ FlowsTold::Metered { .. }) = taken {
-                    told[*input] = Some(all);
+                match taken {
+                    Taken::All(all @ FlowsTold::Metered { .. }) => told[*input] = Some(all),
+                    Taken::Broken => silent.push(*input),
+                    Taken::All(FlowsTold::Nothing) | Taken::Part(_) => {}
                 }
                 matches!(taken, Taken::Part(_))
             });
@@ -178,7 +180,7 @@ impl Asking {
                 thread::sleep(LOOK);
             }
         }
-        let silent: Vec<usize> = open.iter().map(|(input, _)| *input).collect();
+        silent.extend(open.iter().map(|(input, _)| *input));
         let teller = |(input, told): (&MeteringInput, &Option<FlowsTold>)| {
             let now = if let Some(FlowsTold::Metered { now, .. }) = told { *now } else { as_of };
             Teller { name: Arc::clone(&input.name), now }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::Subscription;
 use tapline_record::EventTime;
-use tapline_sinks::{Firing, Known, Origin};
+use tapline_sinks::{Firing, Known, Origin, Passed};
 
 impl Catalog {
     /// Refuses a query whose results an outlet that wants them cannot take.
@@ -17,14 +17,20 @@ impl Catalog {
 
     /// Tells it, behind all results that were given before that was so.
     pub(super) fn tell_known(&self, events: &Subscription) {
-        let now = self.clock.now();
-        let Some(known) = self.core().known(now) else { return };
+        let at = self.clock.now();
+        let Some(before) = self.core().passed(at) else { return };
         // Whatever was given by then is among these.
         for _ in 0..EVENTS_CAPACITY {
             let Ok(Some(event)) = events.next(Duration::ZERO) else { break };
             self.take(event);
         }
-        let known = Arc::new(known);
+        // Whatever gave some of them runs now, or has gone since; of one that came since, nothing was known then.
+        let Some(mut queries) = self.core().passed(at) else { return };
+        for (origin, passed) in &mut queries {
+            let known = before.iter().find(|(known, _)| Arc::ptr_eq(known, origin));
+            *passed = known.map_or(Passed::Unknown, |(_, passed)| *passed);
+        }
+        let known = Arc::new(Known { at, queries });
         self.outlets.iter().for_each(|outlet| outlet.know(&known));
     }
 
@@ -40,19 +46,19 @@ impl Catalog {
 }
 
 impl Core {
-    /// What is known of the queries that give results; nothing before all are there, and behind the end.
-    fn known(&self, at: EventTime) -> Option<Known> {
+    /// How far the queries have come that give results; nothing before all are there, and behind the end.
+    fn passed(&self, at: EventTime) -> Option<Vec<(Arc<Origin>, Passed)>> {
         if !self.is_open || self.engine.is_none() {
             return None;
         }
         let running = self.queries.values().filter(|entry| entry.failure.is_none());
         let queries = running.filter_map(|entry| {
             let origin = Arc::clone(entry.results.origin()?);
-            // Where nothing is read, that no rows come says nothing.
             let is_read = self.inputs.has_open(&streams_of(&entry.query));
             let until = if origin.every_ns.is_some() { entry.counted.settled } else { Some(at) };
-            Some((origin, until.filter(|_| is_read)))
+            let passed = until.map_or(Passed::Unknown, Passed::Until);
+            Some((origin, if is_read { passed } else { Passed::Unread }))
         });
-        Some(Known { at, queries: queries.collect() })
+        Some(queries.collect())
     }
 }

@@ -148,17 +148,25 @@ impl FlowMeter {
                 Some(if has_more { behind } else { FlowPlace::Ended(0) })
             }
             FlowPlace::Ended(passed) => {
-                let since = self.now().saturating_sub(ENDED_NS);
+                let since = self.now().0.saturating_sub(ENDED_NS);
                 let ended = self.ended.as_ref()?;
                 ended.read(passed, places, since, visit).map(FlowPlace::Ended)
             }
         }
     }
 
-    /// Whether flows end early for want of room.
+    /// Since when no flow was let go but at its end: from the first packet on, or from the last one before which the
+    /// clock stepped back.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.flows() >= self.flows_max
+    pub const fn began(&self) -> EventTime {
+        self.began
+    }
+
+    /// Whether a flow that may be active was let go lately for want of room.
+    #[must_use]
+    pub fn lacks_room(&self) -> bool {
+        let is_lately = |at: EventTime| self.now().0.saturating_sub(at.0) < self.timeouts.inactive;
+        self.lacked_room.is_some_and(is_lately)
     }
 
     /// How long a flow may be silent, in nanoseconds.
@@ -168,8 +176,8 @@ impl FlowMeter {
     }
 
     /// The start of the tick that is now.
-    const fn now(&self) -> i64 {
-        self.tick.saturating_mul(1 << self.tick_bits)
+    pub(super) const fn now(&self) -> EventTime {
+        EventTime(self.tick.saturating_mul(1 << self.tick_bits))
     }
 
     fn active(&self, node: Node, entry: &FlowEntry) -> ActiveFlow {
@@ -202,7 +210,7 @@ impl FlowMeter {
         let ActiveFlow { packets, octets, .. } = flow;
         let flow =
             ActiveFlow { packets_sent: packets, octets_sent: octets, end_reason: Some(reason), ..flow };
-        let now = self.now();
+        let now = self.now().0;
         self.ended.iter_mut().for_each(|ended| ended.push(now, flow));
     }
 }
@@ -327,6 +335,24 @@ mod tests {
         meter.add(&closing, &mut |_| ());
         meter.finish(&mut |_| ());
         assert!(flows(&meter, 1).is_empty());
+    }
+
+    #[test]
+    fn whoever_was_let_go_for_want_of_room_is_missing_until_he_would_have_ended() {
+        let limits = FlowMeterLimits { flows_max: 4, ..FlowMeterLimits::default() };
+        let mut meter = FlowMeter::new(limits);
+        assert!(meter.began() == EventTime::MIN && !meter.lacks_room());
+        (0..4).for_each(|port| meter.add(&packets(port, 100, 1), &mut |_| ()));
+        assert!((99..=100).contains(&(meter.began().0 / SECOND)) && !meter.lacks_room());
+        meter.add(&packets(4, 101, 1), &mut |_| ());
+        assert!(meter.lacks_room());
+        meter.advance(EventTime(110 * SECOND), &mut |_| ());
+        assert!(meter.lacks_room(), "the first one may be active still");
+        meter.advance(EventTime(117 * SECOND), &mut |_| ());
+        assert!(!meter.lacks_room());
+        // The clock steps back.
+        meter.add(&packets(1, 50, 1), &mut |_| ());
+        assert!((49..=50).contains(&(meter.began().0 / SECOND)));
     }
 
     #[test]

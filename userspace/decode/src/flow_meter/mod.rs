@@ -88,6 +88,10 @@ pub struct FlowMeter {
     source: Symbol,
     /// The watermark when the clock last stepped back.
     watermark_before: EventTime,
+    /// Since when no flow was let go but at its end.
+    began: EventTime,
+    /// When a flow was last let go for want of room.
+    lacked_room: Option<EventTime>,
     /// Of flows that have given records, what these were, by node.
     past: Vec<Past>,
     /// Those of them that wait for their next packet.
@@ -117,6 +121,8 @@ impl FlowMeter {
             earliest: NO_TICK,
             source: Symbol::default(),
             watermark_before: EventTime::MIN,
+            began: EventTime::MIN,
+            lacked_room: None,
             past: vec![],
             paused: 0,
             ended: None,
@@ -247,6 +253,7 @@ impl FlowMeter {
         self.watermark_before = self.watermark();
         self.end_all(emit);
         self.tick = tick;
+        self.began = self.now();
     }
 
     #[inline]
@@ -304,7 +311,11 @@ impl FlowMeter {
     /// Gives the flows whose deadline has passed when `tick` begins.
     fn enter(&mut self, tick: i64, emit: &mut impl FnMut(&FlowRow)) {
         let passed = self.coming_ticks().take_while(|&coming| coming <= tick);
+        let is_first = self.tick == NO_TICK;
         self.tick = tick;
+        if is_first {
+            self.began = self.now();
+        }
         for passed in passed {
             self.wheel.take(passed);
             while let Some(node) = self.wheel.pop_taken() {
@@ -326,11 +337,13 @@ impl FlowMeter {
             return self.schedule(node);
         }
         let reason = entry.timeout_reason(&self.timeouts);
-        if reason == FlowEndReason::Active && self.paused < paused_max(self.flows_max) {
-            self.pause(node, emit);
-        } else {
-            self.end_flow(node, reason, emit);
+        if reason == FlowEndReason::Active {
+            if self.paused < paused_max(self.flows_max) {
+                return self.pause(node, emit);
+            }
+            self.lacked_room = Some(self.now());
         }
+        self.end_flow(node, reason, emit);
     }
 
     /// Gives the record of a flow that has lasted for long, and waits for its next packet.
@@ -369,6 +382,7 @@ impl FlowMeter {
                 }
                 if self.due_tick(node) <= tick {
                     self.counters.flows_given_early += 1;
+                    self.lacked_room = Some(self.now());
                     return self.end_flow(node, FlowEndReason::LackOfResources, emit);
                 }
                 self.schedule(node);

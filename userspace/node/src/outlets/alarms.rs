@@ -10,6 +10,8 @@ use tapline_sinks::{AlertBy, AlertRules, CommandOptions, WebhookOptions};
 const COOL_DOWN: Duration = Duration::from_secs(300);
 const RESOLVE_AFTER: u32 = 3;
 const ROWS_MAX: u32 = 20;
+/// More of them would be no notice: a thousand of these may wait.
+const ROWS_MOST: u32 = 1000;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) fn rules(table: &SinkTable) -> Result<AlertRules, String> {
@@ -20,15 +22,19 @@ pub(super) fn rules(table: &SinkTable) -> Result<AlertRules, String> {
         return Err("resolve_after: write a number of windows, at least 1".to_owned());
     }
     let cool_down = time("cool_down", table.cool_down.as_ref(), COOL_DOWN)?;
-    let rows_max = usize::try_from(table.rows_max.unwrap_or(ROWS_MAX)).unwrap_or(usize::MAX);
-    Ok(AlertRules { by, cool_down, resolve_after, rows_max })
+    let rows_max = table.rows_max.unwrap_or(ROWS_MAX);
+    if rows_max > ROWS_MOST {
+        return Err(format!("rows_max: a notice has {ROWS_MOST} rows at the most, and not {rows_max}"));
+    }
+    Ok(AlertRules { by, cool_down, resolve_after, rows_max: rows_max as usize })
 }
 
 pub(super) fn webhook(table: &SinkTable) -> Result<WebhookOptions, String> {
     let url = table.url.clone().ok_or("it needs a url: url = \"https://alerts.example/tapline\"")?;
     let is_secure = url.starts_with("https://");
     if !is_secure && !url.starts_with("http://") {
-        return Err(format!("url: `{url}` is none; write https://HOST/PATH or http://HOST/PATH"));
+        // It may hold a secret.
+        return Err("url: it is none of HTTP; write https://HOST/PATH or http://HOST/PATH".to_owned());
     }
     if table.token_file.is_some() && !is_secure && !is_of_this_machine(&url) {
         return Err(

@@ -383,13 +383,17 @@ mod tests {
     fn what_is_wrong_with_alarms_and_messages_is_said() {
         check_wrong(&[
             ("kind = 'webhook'", "it needs a url"),
-            ("kind = 'webhook'\nurl = 'ftp://a'", "url: `ftp://a` is none"),
+            ("kind = 'webhook'\nurl = 'ftp://a'", "url: it is none of HTTP; write https://HOST/PATH"),
             (
                 "kind = 'webhook'\nurl = 'http://a/'\ntoken_file = '/t'",
                 "token_file: a token goes to other machines",
             ),
             ("kind = 'webhook'\nurl = 'http://a/'\nby = 'row'", "there is no by `row`; write whole or key"),
             ("kind = 'webhook'\nurl = 'http://a/'\nresolve_after = 0", "resolve_after: write a number"),
+            (
+                "kind = 'webhook'\nurl = 'http://a/'\nrows_max = 1001",
+                "rows_max: a notice has 1000 rows at the most",
+            ),
             (
                 "kind = 'webhook'\nurl = 'http://a/'\ncool_down = 'x'",
                 "cool_down: write a number with s, m, h or d",

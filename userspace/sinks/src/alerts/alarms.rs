@@ -47,19 +47,39 @@ pub(super) struct Fired {
     pub(super) told: i64,
 }
 
+impl Fired {
+    const fn new(seen: Seen<'_>) -> Self {
+        Self { since: seen.since, last: seen.last, told: seen.given }
+    }
+
+    /// Notes that it was seen again.
+    fn go_on(&mut self, seen: Seen<'_>) {
+        self.last = self.last.max(seen.last);
+    }
+
+    /// Whether it was not told for so long; so it is when the clock was set back.
+    const fn is_due(&self, seen: Seen<'_>, cool_down: i64) -> bool {
+        seen.given < self.told || seen.given.saturating_sub(self.told) >= cool_down
+    }
+
+    /// Both of them.
+    fn and(self, other: Self) -> Self {
+        let (since, last) = (self.since.min(other.since), self.last.max(other.last));
+        Self { since, last, told: self.told.max(other.told) }
+    }
+}
+
 /// The alarm of a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Alarm {
     /// The query's text.
     sql: String,
-    /// When rows of it were given last, by the clock.
-    given: i64,
     whole: Fired,
     /// By key.
     keys: BTreeMap<String, Fired>,
-    /// Since when it is known in this run what comes, of windows and by the clock; nothing as long as an alarm of an
-    /// earlier one was not heard of.
+    /// Since when it is known what comes, of windows and by the clock; nothing as long as an alarm of an earlier run was
+    /// not heard of, or nothing is read for it.
     #[serde(skip)]
     known_since: Option<(i64, i64)>,
 }
@@ -118,8 +138,7 @@ impl Alarms {
         let is_known = self.queries.contains_key(&origin.name);
         let alarm = self.queries.entry(origin.name.clone()).or_insert_with(|| Alarm::new(&origin.sql, seen));
         alarm.known_since.get_or_insert((seen.last, seen.given));
-        alarm.given = seen.given;
-        alarm.whole.last = alarm.whole.last.max(seen.last);
+        alarm.whole.go_on(seen);
         let (mut has_new, mut rows) = (false, Vec::with_capacity(seen.keys.len()));
         for key in seen.keys {
             let (is_new, is_due) = alarm.see_key(key, seen, cool_down);
@@ -131,7 +150,7 @@ impl Alarms {
             (true, true) => Cause::NewKeys,
             (true, false) => Cause::GoesOn,
         };
-        let is_due = seen.given.saturating_sub(alarm.whole.told) >= cool_down;
+        let is_due = alarm.whole.is_due(seen, cool_down);
         let is_told = match self.rules.by {
             AlertBy::Whole => cause != Cause::GoesOn || is_due,
             AlertBy::Key => rows.contains(&true),
@@ -140,10 +159,19 @@ impl Alarms {
             return None;
         }
         alarm.whole.told = seen.given;
-        if self.rules.by == AlertBy::Whole {
-            rows.fill(true);
-        }
-        Some(Told { cause, since: alarm.whole.since, rows })
+        let since = match self.rules.by {
+            AlertBy::Whole => {
+                rows.fill(true);
+                alarm.whole.since
+            }
+            AlertBy::Key => alarm.since(seen.keys.iter().zip(&rows)).unwrap_or(seen.since),
+        };
+        Some(Told { cause, since, rows })
+    }
+
+    /// Notes that nothing is read for a query: what comes meanwhile nobody sees.
+    pub(super) fn lose_sight(&mut self, query: &str) {
+        self.queries.get_mut(query).into_iter().for_each(|alarm| alarm.known_since = None);
     }
 
     /// Notes that no rows of windows that end by `until` come any more, which is so `now`; gives what is over by that.
@@ -152,25 +180,31 @@ impl Alarms {
         let quiet = every.unwrap_or_else(|| nanoseconds(self.rules.cool_down));
         let alarm = self.queries.get_mut(&origin.name)?;
         let (known_since, heard_since) = *alarm.known_since.get_or_insert((until, now));
-        // Behind a restart time goes on where it was, and may be here at once: what came meanwhile nobody saw.
+        // Behind a restart time goes on where it was, and may be here at once, as it may be where a source is back: what
+        // came meanwhile nobody saw.
         let is_heard = now >= heard_since.saturating_add(quiet);
         let is_over = |fired: &Fired| is_heard && until >= fired.last.max(known_since).saturating_add(quiet);
-        let fired = alarm.whole;
-        let gone: Vec<String> =
-            alarm.keys.iter().filter(|(_, fired)| is_over(fired)).map(|(key, _)| key.clone()).collect();
-        alarm.keys.retain(|_, fired| !is_over(fired));
-        if is_over(&fired) {
+        let whole = Some(alarm.whole).filter(is_over);
+        let gone: Vec<(String, Fired)> = alarm.keys.extract_if(.., |_, fired| is_over(fired)).collect();
+        if whole.is_some() {
             self.queries.remove(&origin.name);
-        } else if self.rules.by == AlertBy::Whole || gone.is_empty() {
-            return None;
         }
-        Some(Over { fired, keys: gone })
+        self.over(whole, gone)
     }
 
     /// Takes away the alarm of a query that is no more; gives it if it fired.
     pub(super) fn forget(&mut self, query: &str) -> Option<Over> {
         let Alarm { whole, keys, .. } = self.queries.remove(query)?;
-        Some(Over { fired: whole, keys: keys.into_keys().collect() })
+        self.over(Some(whole), keys.into_iter().collect())
+    }
+
+    /// What is told of that: of keys that are alarms of their own, when they fired, and nothing where none of them did.
+    fn over(&self, whole: Option<Fired>, keys: Vec<(String, Fired)>) -> Option<Over> {
+        let fired = match self.rules.by {
+            AlertBy::Whole => whole,
+            AlertBy::Key => keys.iter().map(|(_, fired)| *fired).reduce(Fired::and),
+        };
+        Some(Over { fired: fired?, keys: keys.into_iter().map(|(key, _)| key).collect() })
     }
 
     /// Whether the alarm of this query's name is that of another query.
@@ -196,28 +230,26 @@ impl Alarms {
 
 impl Alarm {
     fn new(sql: &str, seen: Seen<'_>) -> Self {
-        let whole = Fired { since: seen.since, last: seen.last, told: seen.given };
-        let given = seen.given;
         Self {
             sql: sql.to_owned(),
-            given,
-            whole,
+            whole: Fired::new(seen),
             keys: BTreeMap::new(),
             known_since: Some((i64::MIN, i64::MIN)),
         }
     }
 
-    /// Whether rows of it were given behind this time of the clock.
-    pub(super) const fn is_younger(&self, than: EventTime) -> bool {
-        self.given > than.0
+    /// Since when the first of these keys fires that is told.
+    fn since<'a>(&self, keys: impl Iterator<Item = (&'a String, &'a bool)>) -> Option<i64> {
+        let told = keys.filter(|(_, is_told)| **is_told).filter_map(|(key, _)| self.keys.get(key));
+        told.map(|fired| fired.since).min()
     }
 
     /// Notes a row of this key; says whether the key is new, and whether it is to be told of.
     fn see_key(&mut self, key: &str, seen: Seen<'_>, cool_down: i64) -> (bool, bool) {
         if let Some(fired) = self.keys.get_mut(key) {
-            fired.last = fired.last.max(seen.last);
+            fired.go_on(seen);
             // Several rows of a result may have one key.
-            let is_due = fired.told == seen.given || seen.given.saturating_sub(fired.told) >= cool_down;
+            let is_due = fired.told == seen.given || fired.is_due(seen, cool_down);
             if is_due {
                 fired.told = seen.given;
             }
@@ -225,8 +257,7 @@ impl Alarm {
         }
         let has_room = self.keys.len() < KEYS_MAX;
         if has_room {
-            let fired = Fired { since: seen.since, last: seen.last, told: seen.given };
-            self.keys.insert(key.to_owned(), fired);
+            self.keys.insert(key.to_owned(), Fired::new(seen));
         }
         (has_room, has_room)
     }
@@ -318,6 +349,41 @@ mod tests {
         assert_eq!(pass(&mut after, 3602), Some(vec!["a".to_owned()]));
         assert_eq!(before.forget("sweep").map(|over| over.keys), Some(vec!["a".to_owned()]));
         assert_eq!((before.forget("sweep"), before.is_of_another(&origin("sweep"))), (None, false));
+        let mut unread = alarms(AlertBy::Whole);
+        see(&mut unread, 0, &["a"]);
+        unread.lose_sight("sweep");
+        // The source was away for an hour, and windows closed without it.
+        assert_eq!((pass(&mut unread, 3600), pass(&mut unread, 3601)), (None, None));
+        assert_eq!(pass(&mut unread, 3602), Some(vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn keys_have_times_of_their_own() {
+        let mut alarms = alarms(AlertBy::Key);
+        let mut since = |second: i64, keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+            let (start, end) = (second * SECOND, (second + 1) * SECOND);
+            let seen = Seen { since: start, last: end, given: end, keys: &keys };
+            alarms.see(&origin("sweep"), seen).map(|told| told.since / SECOND)
+        };
+        assert_eq!([since(0, &["a"]), since(1, &["a", "b"]), since(2, &["b"])], [Some(0), Some(1), None]);
+        let over = |alarms: &mut Alarms, second: i64| {
+            let over = alarms.pass(&origin("sweep"), second * SECOND, second * SECOND)?;
+            Some((over.fired.since / SECOND, over.fired.last / SECOND, over.keys))
+        };
+        assert_eq!(over(&mut alarms, 4), Some((0, 2, vec!["a".to_owned()])));
+        assert_eq!(over(&mut alarms, 5), Some((1, 3, vec!["b".to_owned()])));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_silences_nobody() {
+        let mut alarms = alarms(AlertBy::Whole);
+        let mut is_told = |window: i64, given: i64| {
+            let seen = Seen { since: window, last: window + 1, given, keys: &["a".to_owned()] };
+            alarms.see(&origin("sweep"), seen).is_some()
+        };
+        assert!(is_told(0, 3600 * SECOND));
+        assert!(is_told(1, SECOND) && !is_told(2, 2 * SECOND) && is_told(3, 11 * SECOND));
     }
 
     #[test]
@@ -328,5 +394,9 @@ mod tests {
         let told = see(&mut alarms, 0, &many).unwrap().1;
         assert_eq!(told.iter().filter(|is_told| **is_told).count(), KEYS_MAX);
         assert_eq!(see(&mut alarms, 1, &["one more"]), None);
+        assert_eq!(pass(&mut alarms, 3).map(|keys| keys.len()), Some(KEYS_MAX));
+        assert!(alarms.firing().is_empty() && !alarms.queries.is_empty());
+        assert_eq!(pass(&mut alarms, 4), None, "nobody was told of the one more");
+        assert!(alarms.queries.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Notices by a program of this machine: one at a time, without a shell, with the notice on its standard input.
 
-use super::Tell;
 use super::notice::Notice;
+use super::{Tell, harmless};
 use crate::outlet::{Told, Turn};
 use crate::sink::Refusal;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -78,7 +78,7 @@ impl Tell for CommandTeller {
         let (status, output) =
             outcome.map_err(|error| Refusal::Later(format!("{program} cannot be run: {error}")))?;
         for line in output.lines().filter(|line| !line.trim().is_empty()).take(LINES_TOLD_MAX) {
-            (self.told)(Turn::Better, &format!("{program}: {line}"));
+            (self.told)(Turn::Better, &format!("{program}: {}", harmless(line)));
         }
         match status {
             Some(status) if status.success() => Ok(()),
@@ -158,10 +158,10 @@ mod tests {
 
     #[test]
     fn it_reads_the_notice_and_what_it_says_is_told() {
-        let script = "cat; echo; echo $TAPLINE_STATE of $TAPLINE_QUERY >&2";
+        let script = "cat; echo; printf '%s of \\033[7m%s\\n' $TAPLINE_STATE $TAPLINE_QUERY >&2";
         let (mut teller, said) = teller(script, Duration::from_secs(10));
         teller.tell(&notice(r#"{"a":1}"#.to_owned())).unwrap();
-        assert_eq!(*said.lock().unwrap(), [r#"/bin/sh: {"a":1}"#, "/bin/sh: firing of sweep"]);
+        assert_eq!(*said.lock().unwrap(), [r#"/bin/sh: {"a":1}"#, "/bin/sh: firing of [7msweep"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use alarms::{AlertBy, AlertRules};
 pub use command::CommandOptions;
 pub use webhook::WebhookOptions;
 
-use crate::origin::{Board, Known, Origin};
+use crate::origin::{Board, Known, Origin, Passed};
 use crate::outlet::{Told, Turn};
 use crate::sink::{Parcel, Refusal, Sink};
 use alarms::{Alarms, Over, Seen};
@@ -40,8 +40,13 @@ const ROWS_LOOKED_AT_MAX: usize = 16_384;
 /// How long whoever could not be told is left alone, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// For so long notices are told one after the other; then results are looked at again.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
 /// For so long after it was decided a notice is sent again; then it is lost.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
+
+/// Characters of what somebody else says that are told in one line.
+const SAID_MAX: usize = 400;
 
 /// Who is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +65,11 @@ trait Tell: Send {
 
     /// How often it is tried.
     fn tries_max(&self) -> u32;
+}
+
+/// What somebody else says in a line, as it may stand in one of ours.
+fn harmless(line: &str) -> String {
+    line.chars().filter(|character| !character.is_control()).take(SAID_MAX).collect()
 }
 
 /// Watches over alarms, and tells somebody of them.
@@ -172,9 +182,12 @@ impl AlertSink {
         Ok(())
     }
 
-    /// Tells what waits, the oldest first, until somebody cannot be told.
-    fn tell_waiting(&mut self, now: EventTime) {
-        while let Some(notice) = self.waiting.front_mut() {
+    /// Tells what waits, the oldest first, until somebody cannot be told, or it took so long.
+    fn tell_waiting(&mut self, now: EventTime, within: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < within
+            && let Some(notice) = self.waiting.front_mut()
+        {
             notice.tries += 1;
             let is_last = notice.tries >= self.teller.tries_max()
                 || now.0.saturating_sub(notice.decided) > alarms::nanoseconds(GIVE_UP_AFTER);
@@ -234,7 +247,7 @@ impl Sink for AlertSink {
     fn tend(&mut self, now: EventTime) -> Result<(), String> {
         self.keep();
         if self.retry_at.is_none_or(|retry_at| Instant::now() >= retry_at) {
-            self.tell_waiting(now);
+            self.tell_waiting(now, TELL_WITHIN);
         }
         Ok(())
     }
@@ -248,7 +261,7 @@ impl Sink for AlertSink {
     }
 
     fn finish(&mut self, now: EventTime) -> Result<(), String> {
-        self.tell_waiting(now);
+        self.tell_waiting(now, Duration::MAX);
         self.keep();
         if self.file.is_none() {
             while let Some(notice) = self.waiting.pop_front() {
@@ -263,16 +276,15 @@ impl Sink for AlertSink {
     }
 
     fn know(&mut self, known: &Known) {
-        for (origin, until) in &known.queries {
-            if let Some(until) = until {
-                self.pass(origin, *until, known.at);
+        for (origin, passed) in &known.queries {
+            match *passed {
+                Passed::Until(until) => self.pass(origin, until, known.at),
+                Passed::Unread => self.alarms.lose_sight(&origin.name),
+                Passed::Unknown => {}
             }
         }
-        // One that fired since then came since then.
         let runs = |query: &str| known.queries.iter().any(|(origin, _)| origin.name == query);
-        let firing = self.alarms.queries.iter();
-        let gone = firing.filter(|(query, alarm)| !runs(query) && !alarm.is_younger(known.at));
-        let gone: Vec<String> = gone.map(|(query, _)| query.clone()).collect();
+        let gone: Vec<String> = self.alarms.queries.keys().filter(|query| !runs(query)).cloned().collect();
         for query in gone {
             let over = self.alarms.forget(&query);
             self.resolve((&query, ""), over, "its query runs no more", known.at);

@@ -58,17 +58,19 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The first `rows_max` rows of a result; what is folded into one row is none of them.
+    /// The first `rows_max` rows of a result. What is folded into one row has no key, and no HAVING has seen it: it is
+    /// none of them.
     pub(super) fn of(parcel: &Parcel, rows_max: usize) -> Result<Self, ArrowError> {
-        let places = &parcel.origin.keys;
-        let is_folded = parcel.result.status == Status::Folded;
+        let Parcel { origin, result, .. } = parcel;
         let mut rows = Self { batches: vec![], keys: vec![], left_out: 0 };
-        for batch in &parcel.result.rows {
+        if origin.gives_folded_row && result.status == Status::Folded {
+            return Ok(rows);
+        }
+        for batch in &result.rows {
             let taken = batch.num_rows().min(rows_max.saturating_sub(rows.keys.len()));
             rows.left_out += batch.num_rows() - taken;
             let batch = batch.slice(0, taken);
-            let batch = if is_folded { without_folded(&batch, places)? } else { batch };
-            rows.keys.extend(keys(&batch, places)?);
+            rows.keys.extend(keys(&batch, &origin.keys)?);
             rows.batches.push(batch);
         }
         Ok(rows)
@@ -89,16 +91,6 @@ impl Rows {
         }
         Ok((text, count))
     }
-}
-
-/// The rows but that into which groups beyond the cap are folded: it has no key.
-fn without_folded(batch: &RecordBatch, places: &[usize]) -> Result<RecordBatch, ArrowError> {
-    if places.is_empty() {
-        return Ok(batch.clone());
-    }
-    let is_told = |row: usize| places.iter().any(|&place| batch.column(place).is_valid(row));
-    let mask = BooleanArray::from_iter((0..batch.num_rows()).map(|row| Some(is_told(row))));
-    filter_record_batch(batch, &mask)
 }
 
 fn keys(batch: &RecordBatch, places: &[usize]) -> Result<Vec<String>, ArrowError> {
@@ -232,15 +224,19 @@ mod tests {
     fn rows_beyond_the_limit_are_counted_and_the_folded_row_is_no_alarm() {
         let rows = Rows::of(&parcel(), 0).unwrap();
         assert_eq!((rows.keys.len(), rows.left_out), (0, 1));
-        let batch = &parcel().result.rows[0];
-        let folded = RecordBatch::try_new(
-            batch.schema(),
-            vec![
-                datafusion::arrow::array::new_null_array(batch.column(0).data_type(), 1),
-                batch.column(1).clone(),
-            ],
-        );
-        assert_eq!(without_folded(&folded.unwrap(), &[0]).unwrap().num_rows(), 0);
-        assert_eq!(without_folded(batch, &[0]).unwrap().num_rows(), 1);
+        let folded = |sql: &str| {
+            let result = test_results::result(7, Status::Folded);
+            let parcel = Parcel { origin: test_results::origin_of("q", sql), result, ..parcel() };
+            Rows::of(&parcel, 10).unwrap().keys.len()
+        };
+        let of_window = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second')";
+        assert_eq!(folded(of_window), 0, "it stands beside the others");
+        let without_keys =
+            "SELECT count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second') HAVING count(*) > 9";
+        assert_eq!(folded(without_keys), 0, "no HAVING has seen it");
+        let of_groups =
+            "SELECT src_ip, count(*) AS n FROM (SELECT src_ip, dst_ip FROM packets GROUP BY src_ip, dst_ip, \
+             tumble('1 second')) GROUP BY src_ip";
+        assert_eq!(folded(of_groups), 1, "it has what was not folded");
     }
 }

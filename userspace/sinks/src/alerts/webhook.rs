@@ -1,7 +1,7 @@
 //! Notices by HTTP: each is the body of a POST.
 
-use super::Tell;
 use super::notice::Notice;
+use super::{Tell, harmless};
 use crate::sink::Refusal;
 use crate::trust::trusted_certificates;
 use std::fs;
@@ -14,8 +14,6 @@ use ureq::{Agent, Body};
 
 /// Octets of an answer that are read.
 const ANSWER_OCTETS_MAX: u64 = 4096;
-/// Characters of it that are told.
-const ANSWER_TOLD_MAX: usize = 200;
 
 /// Who is told over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,8 +101,7 @@ fn read(mut answer: Response<Body>) -> Result<(), Refusal> {
         return Ok(());
     }
     let text = text.unwrap_or_default();
-    let line = text.lines().next().unwrap_or_default().chars().filter(|character| !character.is_control());
-    let line: String = line.take(ANSWER_TOLD_MAX).collect();
+    let line = harmless(text.lines().next().unwrap_or_default());
     let why = format!("the webhook answers {status}: {line}");
     Err(match status {
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {

@@ -81,11 +81,19 @@ impl IpfixSink {
         Ok(())
     }
 
+    /// Opens a socket where there is none. Its port is a new one, by which receivers tell exporters apart: nothing was
+    /// announced by that.
+    fn connect(&mut self) -> io::Result<()> {
+        if self.socket.is_none() {
+            self.socket = Some(connected_udp(&self.options.place)?);
+            self.announced = EventTime::MIN;
+        }
+        Ok(())
+    }
+
     fn send(&mut self, message: &mut Message, now: EventTime) -> io::Result<()> {
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => connected_udp(&self.options.place)?,
-        };
+        // What fails is given up with its socket.
+        let socket = self.socket.take().ok_or(io::ErrorKind::NotConnected)?;
         let seconds = u32::try_from(now.0.div_euclid(SECOND_NS)).unwrap_or_default();
         socket.send(self.exporter.finish(message, seconds))?;
         self.exporter.sent(message);
@@ -98,6 +106,7 @@ impl IpfixSink {
     fn send_made(&mut self, rows: usize, now: EventTime) -> io::Result<()> {
         let mut message = std::mem::take(&mut self.message);
         if !message.is_empty() {
+            self.connect()?;
             self.announce(now)?;
             self.send(&mut message, now)?;
         }
@@ -172,5 +181,55 @@ impl Sink for IpfixSink {
 
     fn requires(&self) -> fn(&Origin) -> Result<(), String> {
         columns::check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::ResultId;
+    use crate::test_results::origin_of;
+    use datafusion::arrow::array::{ArrayRef, UInt16Array};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tapline_operators::{QueryId, Status, WindowResult};
+
+    /// A flow to the port of names.
+    fn parcel() -> Parcel {
+        let origin = origin_of("flows_on", "SELECT dst_port FROM flows");
+        let port: ArrayRef = Arc::new(UInt16Array::from(vec![53]));
+        let rows = vec![RecordBatch::try_new(Arc::clone(origin.columns.schema()), vec![port]).unwrap()];
+        let (status, completeness) = (Status::Final, None);
+        let result = Arc::new(WindowResult { query: QueryId(0), window: None, status, completeness, rows });
+        Parcel { id: ResultId { sender: 1, number: 1 }, origin, result, given: EventTime(SECOND_NS) }
+    }
+
+    fn receiver(place: &str) -> UdpSocket {
+        let receiver = UdpSocket::bind(place).unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        receiver
+    }
+
+    /// The number of the first set of the next message.
+    fn set(receiver: &UdpSocket) -> u16 {
+        let mut message = [0; 1500];
+        assert!(receiver.recv(&mut message).unwrap() > 20);
+        u16::from_be_bytes([message[16], message[17]])
+    }
+
+    #[test]
+    fn whoever_is_back_hears_all_templates_first() {
+        let first = receiver("127.0.0.1:0");
+        let place = first.local_addr().unwrap().to_string();
+        let mut sink = IpfixSink::new(IpfixOptions { place: place.clone(), domain: 1 });
+        sink.take(&parcel()).unwrap();
+        sink.take(&parcel()).unwrap();
+        assert_eq!([set(&first), set(&first), set(&first)], [2, 257, 257]);
+        drop(first);
+        let refused = (0..100).any(|_| sink.take(&parcel()).is_err());
+        assert!(refused, "nobody is there");
+        let second = receiver(&place);
+        sink.take(&parcel()).unwrap();
+        assert_eq!([set(&second), set(&second)], [2, 257]);
     }
 }

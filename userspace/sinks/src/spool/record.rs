@@ -33,6 +33,7 @@ const COMPLETENESS: &str = "completeness";
 const IS_WINDOWED: &str = "is_windowed";
 const IS_LIVE: &str = "is_live";
 const IS_STORED: &str = "is_stored";
+const GIVES_FOLDED_ROW: &str = "gives_folded_row";
 const SQL: &str = "sql";
 const NOTE: &str = "note";
 const EVERY: &str = "every_ns";
@@ -95,6 +96,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<Parcel> {
         every_ns: said.value(EVERY),
         streams: said.list(STREAMS, |name| StreamId::ALL.into_iter().find(|id| id.stream().name == name))?,
         is_stored: said.value(IS_STORED)?,
+        gives_folded_row: said.value(GIVES_FOLDED_ROW)?,
     };
     let instants = [WINDOW_START, WINDOW_END].map(|key| said.value(key).map(EventTime));
     let window = match instants {
@@ -125,6 +127,7 @@ fn metadata(parcel: &Parcel) -> HashMap<String, String> {
         (IS_WINDOWED, origin.columns.is_windowed().to_string()),
         (IS_LIVE, origin.columns.is_live().to_string()),
         (IS_STORED, origin.is_stored.to_string()),
+        (GIVES_FOLDED_ROW, origin.gives_folded_row.to_string()),
         (KEYS, keys),
         (SQL, origin.sql.clone()),
         (NOTE, origin.note.clone()),

@@ -8,7 +8,7 @@ mod message;
 
 pub use level::{Facility, Severity};
 
-use crate::place::{address, connected_udp, is_place};
+use crate::place::{connected_udp, is_place, reached};
 use crate::progress::Progress;
 use crate::sink::{Parcel, Refusal, Sink};
 use datafusion::arrow::error::ArrowError;
@@ -80,7 +80,7 @@ impl SyslogTarget {
         Ok(match self {
             Self::Udp(place) => Connection::Udp(connected_udp(place)?),
             Self::Tcp(place) => {
-                let stream = TcpStream::connect_timeout(&address(place)?, WITHIN)?;
+                let stream = reached(place, |address| TcpStream::connect_timeout(&address, WITHIN))?;
                 stream.set_write_timeout(Some(WITHIN))?;
                 Connection::Tcp(stream)
             }
