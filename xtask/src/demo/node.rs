@@ -164,8 +164,7 @@ impl Scene {
     /// Places of the page, and what is to be found there.
     fn things(&self, truth: &Truth) -> [(&'static str, String); 3] {
         let (talker, sweep) = (truth.heavy_talker.source, truth.sweep.source);
-        let lost =
-            "What was lost? Of a hundred datagrams of each router three never arrive, and their numbers tell.";
+        let lost = "What was lost? Of a hundred datagrams of each router three never arrive, and their numbers tell.";
         if self.lead.is_none() {
             return [
                 ("query/top_talkers", "Who sends most? So far within this minute, every ten seconds.".into()),

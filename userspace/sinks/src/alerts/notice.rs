@@ -234,8 +234,7 @@ mod tests {
         let without_keys =
             "SELECT count(*) AS n FROM packets GROUP BY src_ip, tumble('1 second') HAVING count(*) > 9";
         assert_eq!(folded(without_keys), 0, "no HAVING has seen it");
-        let of_groups =
-            "SELECT src_ip, count(*) AS n FROM (SELECT src_ip, dst_ip FROM packets GROUP BY src_ip, dst_ip, \
+        let of_groups = "SELECT src_ip, count(*) AS n FROM (SELECT src_ip, dst_ip FROM packets GROUP BY src_ip, dst_ip, \
              tumble('1 second')) GROUP BY src_ip";
         assert_eq!(folded(of_groups), 1, "it has what was not folded");
     }
