@@ -3,6 +3,7 @@
 pub(crate) mod asked;
 mod edit;
 mod flows;
+mod leaving;
 pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
@@ -21,6 +22,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
+use leaving::Leaving;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,6 +112,8 @@ pub struct Catalog {
     collector: Mutex<Option<JoinHandle<()>>>,
     /// What somebody asked who has gone.
     left: Mutex<Vec<QueryId>>,
+    /// What was dropped, and may have given something that is on its way.
+    leaving: Mutex<Leaving>,
     flows: Mutex<FlowDesk>,
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
@@ -213,6 +217,7 @@ impl Catalog {
             has_ended: AtomicBool::new(false),
             collector: Mutex::default(),
             left: Mutex::default(),
+            leaving: Mutex::default(),
             flows: Mutex::default(),
             tables,
             started: clock.now(),
@@ -421,10 +426,10 @@ impl Catalog {
     /// Ends what ran under a name that is free, or another one's, by now.
     fn end(&self, core: &mut Core, query: QueryId) {
         core.look();
+        lock(&self.leaving).begin(query, Instant::now());
         if let Some(engine) = &mut core.engine {
             engine.drop_query(query);
         }
-        self.results_mut().remove(&query);
         core.settle();
     }
 
@@ -449,6 +454,7 @@ impl Catalog {
     }
 
     fn look_after_inputs(&self) {
+        self.forget_what_left();
         let to_keep = self.core().inputs.take_unkept();
         self.keep_files(&to_keep);
         self.look_after_metering();
@@ -483,6 +489,9 @@ impl Catalog {
     }
 
     fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {
+        if lock(&self.leaving).end(query) {
+            return self.forget_results(query);
+        }
         let mut core = self.core();
         if core.end_asked(query, &reason) {
             return;
