@@ -28,3 +28,4 @@ mod security;
 mod sender;
 mod state;
 mod times;
+mod viewers;
