@@ -137,7 +137,7 @@ fn delay(end: &str, late: Duration) -> Option<Duration> {
 fn seconds_of_day(time: &str) -> Option<f64> {
     let time = time.get("2026-01-31T".len()..)?;
     let end = time.find(|letter: char| !letter.is_ascii_digit() && !":.".contains(letter));
-    let parts = time.get(..end.unwrap_or(time.len()))?.split(':').map(str::parse);
+    let parts = time.get(..end.unwrap_or(time.len()))?.split(':').map(str::parse::<f64>);
     let parts: Vec<f64> = parts.collect::<Result<_, _>>().ok()?;
     (parts.len() == 3).then(|| parts.iter().fold(0.0, |seconds, part| seconds * 60.0 + part))
 }

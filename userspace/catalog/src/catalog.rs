@@ -423,16 +423,6 @@ impl Catalog {
         Ok((Entry { definition, id, query, results, metrics, since, counted, meter, failure }, explained))
     }
 
-    /// Ends what ran under a name that is free, or another one's, by now.
-    fn end(&self, core: &mut Core, query: QueryId) {
-        core.look();
-        lock(&self.leaving).begin(query, Instant::now());
-        if let Some(engine) = &mut core.engine {
-            engine.drop_query(query);
-        }
-        core.settle();
-    }
-
     /// Takes what the engine tells, until it has ended, and looks after the inputs now and then.
     fn collect(&self, events: &Subscription) {
         let mut looked = Instant::now();

@@ -42,7 +42,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         results: Arc<Results>,
         news: watch::Receiver<bool>,
         (first, taken): (VecDeque<u64>, u64),

@@ -3,7 +3,7 @@
 //! What a query answered may still be on its way when it is dropped, or another one takes its name: it is taken until
 //! the engine says that nothing more comes. Where that word is lost, as in a full queue, a while is enough.
 
-use super::{Catalog, lock};
+use super::{Catalog, Core, lock};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tapline_engine::QueryId;
@@ -18,7 +18,7 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    pub(super) fn begin(&mut self, query: QueryId, now: Instant) {
+    fn begin(&mut self, query: QueryId, now: Instant) {
         self.since.insert(query, now);
     }
 
@@ -35,6 +35,16 @@ impl Leaving {
 }
 
 impl Catalog {
+    /// Ends what ran under a name that is free, or another one's, by now.
+    pub(super) fn end(&self, core: &mut Core, query: QueryId) {
+        core.look();
+        lock(&self.leaving).begin(query, Instant::now());
+        if let Some(engine) = &mut core.engine {
+            engine.drop_query(query);
+        }
+        core.settle();
+    }
+
     /// Keeps no results of a query any more: whoever watches it hears that nothing comes.
     pub(super) fn forget_results(&self, query: QueryId) {
         let forgotten = self.results_mut().remove(&query);
