@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 34] = [
+const FLOORS: [(&str, Bound); 38] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -51,6 +51,12 @@ const FLOORS: [(&str, Bound); 34] = [
     // The same after a thousand queries have come and gone, and what was lost meanwhile.
     ("churn: CPU of a record afterwards", AtMost(1.01)),
     ("churn: lost", AtMost(0.0)),
+    // What a record takes while five hundred watch, as a multiple of what it takes while nobody does; milliseconds from
+    // the end of a window, and the lateness that is allowed, until it is seen; and what anybody lost.
+    ("viewers: CPU of a record", AtMost(1.02)),
+    ("viewers: ms to a page, 99 %", AtMost(200.0)),
+    ("viewers: ms to psql, 99 %", AtMost(200.0)),
+    ("viewers: lost", AtMost(0.0)),
     ("decode: NetFlow v5, netflow_parser", AtLeast(2.0)),
     ("decode: NetFlow v9, netflow_parser", AtLeast(20.0)),
     ("decode: IPFIX, netflow_parser", AtLeast(20.0)),
@@ -143,8 +149,10 @@ mod tests {
     #[test]
     fn each_command_that_measures_is_compared_with_the_list() {
         // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live` and `api`.
-        let commands =
-            ["offline", "queries", "exports", "ingress", "live", "api", "churn", "decode", "lower", "lookup"];
+        let commands = [
+            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "decode", "lower",
+            "lookup",
+        ];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());
     }

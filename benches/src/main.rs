@@ -64,6 +64,8 @@ enum Command {
     Api(api::Arguments),
     /// Queries that come and go by many hands at full load: accounts, losses, and what a record takes afterwards
     Churn(api::churn::Arguments),
+    /// Five hundred who watch: how soon they see a window, psql too, and what they cost the records
+    Viewers(api::viewers::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +92,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Flood(arguments) => flood::run(arguments),
         Command::Api(arguments) => api::run(arguments),
         Command::Churn(arguments) => api::churn::run(arguments),
+        Command::Viewers(arguments) => api::viewers::run(arguments),
     }
 }
 

@@ -31,3 +31,4 @@ mod sender;
 mod sinks;
 mod state;
 mod times;
+mod viewers;

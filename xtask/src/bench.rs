@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Queries that come and go by many hands at full load: accounts, losses, and what a record takes afterwards
     #[command(disable_help_flag = true)]
     Churn(Arguments),
+    /// Five hundred who watch: how soon they see a window, psql too, and what they cost the records
+    #[command(disable_help_flag = true)]
+    Viewers(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -98,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 10] = [
+    const ALL: [(&str, Measurement); 11] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
@@ -106,6 +109,7 @@ fn check_all() -> Result<()> {
         ("live", Command::Live),
         ("api", Command::Api),
         ("churn", Command::Churn),
+        ("viewers", Command::Viewers),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
@@ -133,6 +137,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Flood(arguments) => node("flood", arguments),
         Command::Api(arguments) => api("api", arguments),
         Command::Churn(arguments) => api("churn", arguments),
+        Command::Viewers(arguments) => api("viewers", arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),

@@ -7,7 +7,10 @@
 pub(crate) mod churn;
 mod clients;
 mod node;
+mod psql;
 mod turn;
+pub(crate) mod viewers;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -116,5 +119,8 @@ mod tests {
         assert!(floors::names_of("api").map(Some).eq(measured));
         let measured = [churn::CPU, churn::LOST].map(|name| name.strip_prefix("churn: "));
         assert!(floors::names_of("churn").map(Some).eq(measured));
+        let measured = [viewers::CPU, viewers::PAGE, viewers::PSQL, viewers::LOST];
+        let measured = measured.map(|name| name.strip_prefix("viewers: "));
+        assert!(floors::names_of("viewers").map(Some).eq(measured));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tapline_load::exports::socket;
 use tapline_programs::usage::{self, Running};
 
@@ -27,6 +27,8 @@ const QUERIES: [(&str, &str); 3] = [
 /// A node that collects flow exports.
 pub(super) struct Node {
     pub(super) running: Running,
+    /// The names of its queries.
+    queries: Vec<String>,
     /// Where exports are sent.
     pub(super) listens: SocketAddr,
     /// Where it is asked.
@@ -44,19 +46,30 @@ pub(super) struct Fates {
 impl Node {
     /// Starts it with its queries.
     pub(super) fn start(tapline: &Path) -> Result<Self> {
+        let queries = QUERIES.map(|(name, sql)| (name.to_owned(), sql.to_owned()));
+        Self::start_with(tapline, &queries, &["--allowed-lateness-ms", "2000"])
+    }
+
+    /// Starts it with these queries, by name, and more arguments.
+    pub(super) fn start_with(
+        tapline: &Path,
+        queries: &[(String, String)],
+        arguments: &[&str],
+    ) -> Result<Self> {
         let (listens, api) = (socket::free_address()?, free_address()?);
         let mut command = Command::new(tapline);
         command.args(["run", "--bare", "--listen", &format!("udp://{listens}"), "--api", &api.to_string()]);
-        command.args(["--event-time", "receive", "--allowed-lateness-ms", "2000"]);
+        command.args(["--event-time", "receive"]).args(arguments);
         let running = usage::start(&mut command)?;
         running.wait_until_it_answers(|| Connection::open(api)?.get("/healthz"))?;
-        for (name, sql) in QUERIES {
-            let mut command = Command::new(tapline);
-            command.args(["queries", "add", name, sql, "--node", &format!("http://{api}")]);
-            usage::measure(&mut command)?;
+        let mut connection = Connection::open(api)?;
+        for (name, sql) in queries {
+            let query = json!({ "name": name, "sql": sql });
+            connection.ask("POST", "/api/v1/queries", Some(&query)).with_context(|| sql.clone())?;
         }
         socket::wait_for_listener(listens, &running)?;
-        Ok(Self { running, listens, api })
+        let queries = queries.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self { running, queries, listens, api })
     }
 
     pub(super) fn fates(&self) -> Result<Fates> {
@@ -69,9 +82,8 @@ impl Node {
     /// Whether the account of each of its queries adds up, and each had every record that was delivered.
     pub(super) fn check_accounts(&self) -> Result<()> {
         let delivered = self.fates()?.delivered;
-        for (name, _) in QUERIES {
-            let told = Connection::open(self.api)?.get(&format!("/api/v1/queries/{name}"))?;
-            let told: Value = serde_json::from_slice(&told)?;
+        for name in &self.queries {
+            let told = self.query(name)?;
             check_account(&told)?;
             ensure!(
                 told["delivered"] == delivered,
@@ -79,6 +91,22 @@ impl Node {
             );
         }
         Ok(())
+    }
+
+    /// Rows and results that its queries lost.
+    pub(super) fn lost_by_queries(&self) -> Result<u64> {
+        let lost = |name: &String| {
+            let told = self.query(name)?;
+            let number = |key: &str| told[key].as_u64().with_context(|| format!("no {key}: {told}"));
+            ["late", "dropped", "results_lost"].map(number).into_iter().sum::<Result<u64>>()
+        };
+        self.queries.iter().map(lost).sum()
+    }
+
+    /// What it says of a query.
+    fn query(&self, name: &str) -> Result<Value> {
+        let told = Connection::open(self.api)?.get(&format!("/api/v1/queries/{name}"))?;
+        Ok(serde_json::from_slice(&told)?)
     }
 
     pub(super) fn end(self) -> Result<()> {
@@ -99,7 +127,7 @@ pub(super) fn check_account(told: &Value) -> Result<()> {
 }
 
 /// An address at which nobody listens.
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no TCP port is free")?;
     Ok(listener.local_addr()?)
 }

@@ -16,12 +16,12 @@ const API: &str = "api";
 
 /// What a node did in a while.
 pub(super) struct Turn {
-    records: u64,
+    pub(super) records: u64,
     pub(super) lost: u64,
-    time: Duration,
+    pub(super) time: Duration,
     /// CPU time of all its threads but those of the API.
     cpu: Duration,
-    api_cpu: Duration,
+    pub(super) api_cpu: Duration,
     /// How long answers took, in order of that.
     answers: Vec<Duration>,
 }

@@ -5,6 +5,7 @@ mod counted;
 mod edit;
 mod flows;
 mod known;
+mod leaving;
 pub(crate) mod picture;
 pub(crate) mod reload;
 mod resume;
@@ -24,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
 use counted::Counted;
+use leaving::Leaving;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,6 +115,8 @@ pub struct Catalog {
     collector: Mutex<Option<JoinHandle<()>>>,
     /// What somebody asked who has gone.
     left: Mutex<Vec<QueryId>>,
+    /// What was dropped, and may have given something that is on its way.
+    leaving: Mutex<Leaving>,
     flows: Mutex<FlowDesk>,
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
@@ -208,6 +212,7 @@ impl Catalog {
             has_ended: AtomicBool::new(false),
             collector: Mutex::default(),
             left: Mutex::default(),
+            leaving: Mutex::default(),
             flows: Mutex::default(),
             tables,
             started: clock.now(),
@@ -414,16 +419,6 @@ impl Catalog {
         Ok((Entry { definition, id, query, results, metrics, since, counted, meter, failure }, explained))
     }
 
-    /// Ends what ran under a name that is free, or another one's, by now.
-    fn end(&self, core: &mut Core, query: QueryId) {
-        core.look();
-        if let Some(engine) = &mut core.engine {
-            engine.drop_query(query);
-        }
-        self.results_mut().remove(&query);
-        core.settle();
-    }
-
     /// Takes what the engine tells, until it has ended, and looks after the inputs now and then.
     fn collect(&self, events: &Subscription) {
         let mut looked = Instant::now();
@@ -446,6 +441,7 @@ impl Catalog {
     }
 
     fn look_after_inputs(&self) {
+        self.forget_what_left();
         let to_keep = self.core().inputs.take_unkept();
         self.keep_files(&to_keep);
         self.look_after_metering();
@@ -480,6 +476,9 @@ impl Catalog {
     }
 
     fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {
+        if lock(&self.leaving).end(query) {
+            return self.forget_results(query);
+        }
         let mut core = self.core();
         if core.end_asked(query, &reason) {
             return;

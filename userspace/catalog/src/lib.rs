@@ -28,6 +28,8 @@ mod metrics;
 mod query;
 mod results;
 mod status;
+mod waiting;
+mod watcher;
 
 pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
 pub use captures::{CapturesInput, whole_path};
@@ -45,5 +47,6 @@ pub use limits::{Allowance, Beyond};
 pub use listener::ListenerInput;
 pub use metrics::Metrics;
 pub use query::Explained;
-pub use results::{Kept, Results};
+pub use results::Results;
 pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
+pub use watcher::{Came, Pace, Watcher};

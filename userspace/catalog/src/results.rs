@@ -1,18 +1,19 @@
 //! The newest results of a query, and whoever watches them come.
 
+use crate::waiting::Waiting;
+use crate::watcher::{Pace, Watcher};
 use arrow_array::RecordBatch;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 use tapline_engine::{ResultColumns, Span, Status, WindowResult};
 use tapline_record::EventTime;
 use tapline_sinks::Origin;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 
 /// Results that are kept of a query: the newest ones, in number and in octets of their rows; one is always kept.
 const KEPT_MAX: usize = 256;
 const KEPT_OCTETS_MAX: usize = 4 << 20;
-/// Results that wait for whoever watches; beyond, the oldest are lost to it, which it is told.
-const WATCHED_MAX: usize = 64;
 
 /// What a query answered lately.
 #[derive(Debug)]
@@ -20,19 +21,36 @@ pub struct Results {
     columns: ResultColumns,
     /// As outlets know it, where they get what it answers.
     origin: Option<Arc<Origin>>,
-    kept: Mutex<Kept>,
-    /// Until it has ended.
-    news: Mutex<Option<News>>,
+    newest: Mutex<Newest>,
+    /// Wakes whoever watches; says whether it has ended.
+    news: watch::Sender<bool>,
     /// Why it gives nothing more, once it has ended; nothing where it did not fail.
     ended: OnceLock<Option<String>>,
 }
 
-type News = broadcast::Sender<Arc<WindowResult>>;
+/// What was given lately, to be read in full or as it comes.
+#[derive(Debug, Default)]
+pub(crate) struct Newest {
+    pub(crate) kept: Kept,
+    pub(crate) waiting: Waiting,
+    /// The number of the newest one; they are counted from 1 on.
+    pub(crate) number: u64,
+}
+
+/// A result, and what those that hold it know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) number: u64,
+    pub(crate) result: Arc<WindowResult>,
+    /// Of its rows.
+    pub(crate) octets: usize,
+    pub(crate) at: Instant,
+}
 
 /// The results that are kept, the newest last.
 #[derive(Debug, Default)]
-pub struct Kept {
-    results: VecDeque<Arc<WindowResult>>,
+pub(crate) struct Kept {
+    results: VecDeque<Given>,
     octets: usize,
     /// The start of the window that was given last as a whole.
     last: Option<Span>,
@@ -40,8 +58,8 @@ pub struct Kept {
 
 impl Results {
     pub(crate) fn new(columns: ResultColumns, origin: Option<Origin>) -> Self {
-        let news = Mutex::new(Some(broadcast::channel(WATCHED_MAX).0));
-        Self { columns, origin: origin.map(Arc::new), kept: Mutex::default(), news, ended: OnceLock::new() }
+        let (newest, news) = (Mutex::default(), watch::Sender::new(false));
+        Self { columns, origin: origin.map(Arc::new), newest, news, ended: OnceLock::new() }
     }
 
     /// The query, where outlets get what it answers.
@@ -57,20 +75,19 @@ impl Results {
 
     /// Keeps a result, and shows it to whoever watches.
     pub(crate) fn take(&self, result: &Arc<WindowResult>) {
+        let mut newest = self.newest_mut();
         // Who begins to watch now has it from one of the two.
-        let mut kept = self.kept();
-        kept.take(Arc::clone(result));
-        if let Some(news) = &*lock(&self.news) {
-            // Fails where nobody watches.
-            let _ = news.send(Arc::clone(result));
-        }
+        newest.take(Arc::clone(result), self.news.receiver_count() > 0);
+        drop(newest);
+        // That something was said is enough: whoever is woken looks.
+        self.news.send_modify(|_| {});
     }
 
     /// Says that nothing more comes, and why, where it failed: whoever watches hears of the end behind the last result.
     pub(crate) fn end(&self, failure: Option<String>) {
         // The first end is the one that counts.
         let _ = self.ended.set(failure);
-        lock(&self.news).take();
+        self.news.send_replace(true);
     }
 
     /// Why nothing more comes, where the query failed and whoever watches it is told.
@@ -82,71 +99,88 @@ impl Results {
     /// The results of the newest so many windows, oldest first; of a query without windows, the newest so many.
     #[must_use]
     pub fn newest(&self, windows: usize) -> Vec<Arc<WindowResult>> {
-        self.kept().newest(windows)
+        self.newest_mut().kept.newest(windows).into_iter().map(|given| Arc::clone(&given.result)).collect()
     }
 
-    /// The newest so many, and all that come after them.
+    /// Gives the newest so many, and all that come after them, at this pace.
     #[must_use]
-    pub fn watch(&self, windows: usize) -> (Vec<Arc<WindowResult>>, broadcast::Receiver<Arc<WindowResult>>) {
+    pub fn watch(self: &Arc<Self>, windows: usize, pace: Pace) -> Watcher {
         // Nothing comes between.
-        let kept = self.kept();
-        let news = lock(&self.news);
-        let coming = news.as_ref().map_or_else(|| broadcast::channel(1).1, broadcast::Sender::subscribe);
-        (kept.newest(windows), coming)
+        let newest = self.newest_mut();
+        let first = newest.kept.newest(windows).into_iter().map(|given| given.number).collect();
+        Watcher::new(Arc::clone(self), self.news.subscribe(), (first, newest.number), pace)
     }
 
     /// The window that was given last, but early.
     #[must_use]
     pub fn last_window(&self) -> Option<Span> {
-        self.kept().last
+        self.newest_mut().kept.last
     }
 
     /// What was given of that window.
     pub(crate) fn newest_whole(&self) -> Vec<Arc<WindowResult>> {
-        let kept = self.kept();
+        let kept = &self.newest_mut().kept;
         let is_of = |result: &&Arc<WindowResult>| {
             kept.last.is_some() && result.window == kept.last && result.status != Status::Early
         };
-        kept.results.iter().filter(is_of).cloned().collect()
+        kept.results.iter().map(|given| &given.result).filter(is_of).cloned().collect()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        lock(&self.kept)
+    /// What was given lately, for a moment.
+    pub(crate) fn newest_mut(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Newest {
+    fn take(&mut self, result: Arc<WindowResult>, is_watched: bool) {
+        self.number += 1;
+        let octets = result.rows.iter().map(RecordBatch::get_array_memory_size).sum();
+        let given = Given { number: self.number, result, octets, at: Instant::now() };
+        self.kept.take(given.clone());
+        if is_watched {
+            self.waiting.take(given);
+        } else {
+            self.waiting = Waiting::default();
+        }
+    }
 }
 
 impl Kept {
-    fn take(&mut self, result: Arc<WindowResult>) {
+    fn take(&mut self, given: Given) {
+        let (window, status) = (given.result.window, given.result.status);
         // What was given of a window so far is behind what is given now.
-        let of_window = |known: &Arc<WindowResult>| {
-            known.status == Status::Early && known.window.is_some() && known.window == result.window
+        let of_window = |known: &Given| {
+            known.result.status == Status::Early && window.is_some() && known.result.window == window
         };
         if let Some(place) = self.results.iter().position(of_window) {
             self.remove(place);
         }
-        if result.status != Status::Early {
-            self.last = result.window.or(self.last);
+        if status != Status::Early {
+            self.last = window.or(self.last);
         }
-        self.octets += octets(&result);
-        self.results.push_back(result);
+        self.octets += given.octets;
+        self.results.push_back(given);
         while self.results.len() > 1 && (self.results.len() > KEPT_MAX || self.octets > KEPT_OCTETS_MAX) {
             self.remove(0);
         }
     }
 
     fn remove(&mut self, place: usize) {
-        self.octets -= self.results.remove(place).map_or(0, |result| octets(&result));
+        self.octets -= self.results.remove(place).map_or(0, |given| given.octets);
     }
 
-    fn newest(&self, windows: usize) -> Vec<Arc<WindowResult>> {
+    /// The one of this number, if it is kept still.
+    pub(crate) fn get(&self, number: u64) -> Option<&Arc<WindowResult>> {
+        let place = self.results.binary_search_by_key(&number, |given| given.number).ok()?;
+        self.results.get(place).map(|given| &given.result)
+    }
+
+    fn newest(&self, windows: usize) -> Vec<&Given> {
         let mut starts: Vec<Option<EventTime>> = vec![];
         let mut newest: Vec<_> = vec![];
-        for (number, result) in self.results.iter().rev().enumerate() {
-            let start = result.window.map(|window| window.start);
+        for (number, given) in self.results.iter().rev().enumerate() {
+            let start = given.result.window.map(|window| window.start);
             if start.is_none() && number == windows {
                 break;
             }
@@ -156,31 +190,22 @@ impl Kept {
                 }
                 starts.push(start);
             }
-            newest.push(Arc::clone(result));
+            newest.push(given);
         }
         newest.reverse();
         newest
     }
 }
 
-fn octets(result: &WindowResult) -> usize {
-    result.rows.iter().map(RecordBatch::get_array_memory_size).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_engine::QueryId;
-    use tapline_query::Planner;
-
-    fn result(start: Option<i64>, status: Status) -> Arc<WindowResult> {
-        let window = start.map(|start| Span { start: EventTime(start), end: EventTime(start + 10) });
-        Arc::new(WindowResult { query: QueryId(0), window, status, completeness: None, rows: vec![] })
-    }
+    use crate::waiting::tests::given;
 
     /// Starts and statuses of results.
-    fn of(results: &[Arc<WindowResult>]) -> Vec<(Option<i64>, Status)> {
-        results.iter().map(|result| (result.window.map(|window| window.start.0), result.status)).collect()
+    fn of(results: &[&Given]) -> Vec<(Option<i64>, Status)> {
+        let of = |given: &&Given| (given.result.window.map(|window| window.start.0), given.result.status);
+        results.iter().map(of).collect()
     }
 
     #[test]
@@ -195,37 +220,26 @@ mod tests {
             (10, Status::Final),
             (20, Status::Early),
         ];
-        came.into_iter().for_each(|(start, status)| kept.take(result(Some(start), status)));
+        for ((start, status), number) in came.into_iter().zip(1..) {
+            kept.take(given(number, Some(start), status));
+        }
         assert_eq!(of(&kept.newest(1)), [(Some(20), Status::Early)]);
         assert_eq!(of(&kept.newest(2)), [(Some(10), Status::Final), (Some(20), Status::Early)]);
         let all = [(0, Status::Final), (0, Status::Folded), (10, Status::Final), (20, Status::Early)];
         assert_eq!(of(&kept.newest(3)), all.map(|(start, status)| (Some(start), status)));
         assert_eq!(kept.last.map(|window| window.start), Some(EventTime(10)));
         assert!(kept.newest(0).is_empty());
-    }
-
-    #[test]
-    fn who_watches_hears_of_the_end_behind_the_last_result() {
-        let query = Planner::new().plan("SELECT count(*) FROM flows GROUP BY tumble('1 second')").unwrap();
-        let results = Results::new(ResultColumns::of(&query, true), None);
-        let (_, mut news) = results.watch(0);
-        results.take(&result(Some(0), Status::Final));
-        results.end(Some("it divided by zero".to_owned()));
-        results.end(None);
-        assert!(news.try_recv().is_ok() && news.try_recv().is_err());
-        assert_eq!(results.failure(), Some("it divided by zero"));
-        let (kept, mut late) = results.watch(5);
-        assert!(kept.len() == 1 && late.try_recv().is_err());
+        assert!(kept.get(1).is_none() && kept.get(6).is_some(), "early ones are found no more");
     }
 
     #[test]
     fn there_is_a_limit() {
         let mut kept = Kept::default();
-        (0..1000).for_each(|start| kept.take(result(Some(start * 10), Status::Final)));
+        (0..1000).for_each(|number| kept.take(given(number, Some(number as i64 * 10), Status::Final)));
         assert_eq!(kept.results.len(), KEPT_MAX);
         assert_eq!(of(&kept.newest(1)), [(Some(9990), Status::Final)]);
         let mut rows = Kept::default();
-        (0..1000).for_each(|_| rows.take(result(None, Status::Final)));
+        (0..1000).for_each(|number| rows.take(given(number, None, Status::Final)));
         assert_eq!((rows.newest(7).len(), rows.newest(1_000_000).len()), (7, KEPT_MAX));
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
     Allowance, Catalog, CatalogError, CatalogOptions, Definition, FlowOrder, Input, InputSet, Level, Meters,
-    QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
+    Pace, QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
 };
 use tapline_engine::EngineOptions;
 use tapline_record::{FLOWS, PACKETS, Stream};
@@ -201,10 +201,10 @@ fn what_is_asked_runs_until_nobody_watches_it() {
     assert_eq!(states(&catalog), [SourceState::Open]);
     assert!(catalog.snapshot().queries.is_empty(), "it is none of the node's");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    let (_, mut news) = asked.results().watch(0);
+    let watcher = asked.results().watch(0, Pace::Each);
     drop(asked);
     until(|| states(&catalog) == [SourceState::Unused]);
-    assert!(news.try_recv().is_err());
+    assert!(!watcher.is_ready());
     let mut several: Vec<_> = (0..32).map(|_| ask().unwrap()).collect();
     assert!(matches!(ask(), Err(CatalogError::FullOfPreviews(32))));
     several.pop();
@@ -213,9 +213,9 @@ fn what_is_asked_runs_until_nobody_watches_it() {
         catalog.ask("SELECT nothing FROM packets", QueryOptions::default()),
         Err(CatalogError::Wrong { .. })
     ));
-    let (_, mut news) = several[0].results().watch(0);
+    let watcher = several[0].results().watch(0, Pace::Each);
     catalog.stop().unwrap();
-    assert!(news.try_recv().is_err() && several[0].results().failure().is_none());
+    assert!(!watcher.is_ready() && several[0].results().failure().is_none());
     assert!(matches!(ask(), Err(CatalogError::FullOfPreviews(32))));
     several.clear();
     assert!(matches!(ask(), Err(CatalogError::Failed(_))));

@@ -8,6 +8,7 @@ mod allowance;
 mod arguments;
 mod client;
 mod config;
+mod descriptors;
 mod doctor;
 mod failure;
 mod flags;

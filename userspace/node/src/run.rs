@@ -1,6 +1,7 @@
 //! `tapline run`: a node.
 
 use crate::arguments::RunArguments;
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::log::NodeLog;
 use crate::lookups;
@@ -34,6 +35,9 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let plan = Arc::new(NodePlan::resolve(&arguments)?);
     let arguments = Arc::new(arguments);
     let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
+    if let Err(error) = descriptors::take_enough() {
+        log.say(Level::Warning, &format!("the limit of open files cannot be raised: {error}"));
+    }
     // Threads that are started from here on have no more rights than this one.
     if let Err(error) = rights::keep_only_those_of(&plan) {
         log.say(Level::Warning, &format!("rights that are not needed cannot be given up: {error}"));

@@ -13,11 +13,9 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tapline_catalog::{Asked, Definition, QueryOptions};
+use tapline_catalog::{Asked, Definition, Pace, QueryOptions, Watcher};
 use tapline_operators::WindowResult;
 use tapline_tables::{client_rows, client_schema};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 /// What a query is called that is only looked at.
 const LOOKED_AT: &str = "statement";
@@ -86,7 +84,7 @@ pub(crate) struct Windows {
     /// The place of each column.
     columns: Vec<usize>,
     batches: VecDeque<RecordBatch>,
-    news: Receiver<Arc<WindowResult>>,
+    watcher: Watcher,
     is_over: bool,
 }
 
@@ -96,16 +94,14 @@ impl Windows {
         let StreamPlan { sql, schema } = plan;
         let ask = move |node: &Node| node.catalog.ask(&sql, QueryOptions::default()).map_err(Said::from);
         let asked = node.work(ask).await?;
-        let (kept, news) = asked.results().watch(usize::MAX);
+        let watcher = asked.results().watch(usize::MAX, Pace::Each);
         let columns = (0..schema.fields().len()).collect();
-        let mut windows = Self { asked, schema, columns, batches: VecDeque::new(), news, is_over: false };
-        kept.iter().try_for_each(|result| windows.take(result))?;
-        Ok(windows)
+        Ok(Self { asked, schema, columns, batches: VecDeque::new(), watcher, is_over: false })
     }
 
     /// Whether something is there already.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.batches.is_empty() || !self.news.is_empty()
+        !self.batches.is_empty() || self.watcher.is_ready()
     }
 
     /// What comes next; whoever stops to wait for it may wait for it again.
@@ -117,10 +113,10 @@ impl Windows {
             if self.is_over {
                 return Ok(Came::End);
             }
-            match self.news.recv().await {
-                Ok(result) => self.take(&result)?,
-                Err(RecvError::Lagged(lost)) => return Ok(Came::Told(were_lost(lost))),
-                Err(RecvError::Closed) => return self.end(),
+            match self.watcher.next().await {
+                tapline_catalog::Came::Result(result) => self.take(&result)?,
+                tapline_catalog::Came::Lost(lost) => return Ok(Came::Told(were_lost(lost))),
+                tapline_catalog::Came::Over => return self.end(),
             }
         }
     }

@@ -26,8 +26,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
-/// Connections at once; others wait for one of them to end.
-const CONNECTIONS_MAX: usize = 256;
+/// Connections at once; others wait for one of them to end. A page has one or two, five hundred pages fit.
+const CONNECTIONS_MAX: usize = 2048;
+/// Octets of a connection that wait to be written; whoever reads slowly has no more of them, and one part of an answer.
+const WAITING_OCTETS: usize = 64 << 10;
 /// How long the head of a request may take, from the answer before it on.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long both sides may take to agree on keys.
@@ -60,15 +62,28 @@ impl Peer for unix::SocketAddr {
 }
 
 /// Answers requests for ever.
-pub(crate) async fn serve<L>(mut listener: L, router: Router, entrance: Option<Arc<Entrance>>)
+pub(crate) async fn serve<L>(listener: L, router: Router, entrance: Option<Arc<Entrance>>)
 where
+    L: Listener,
+    L::Addr: Peer,
+{
+    serve_so_many(listener, router, entrance, CONNECTIONS_MAX).await;
+}
+
+/// The same, so many connections at once.
+async fn serve_so_many<L>(
+    mut listener: L,
+    router: Router,
+    entrance: Option<Arc<Entrance>>,
+    connections_max: usize,
+) where
     L: Listener,
     L::Addr: Peer,
 {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     // Without a timer, no time is taken.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(WAITING_OCTETS);
+    let room = Arc::new(Semaphore::new(connections_max));
     // Nobody closes it.
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         let (stream, address) = listener.accept().await;
@@ -138,6 +153,8 @@ mod tests {
     use std::net::{SocketAddr, TcpStream};
     use tokio::net::TcpListener;
 
+    const AT_ONCE: usize = 64;
+
     /// Where a server listens that ends with the tests.
     fn started() -> SocketAddr {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -146,7 +163,8 @@ mod tests {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                serve(TcpListener::from_std(listener).unwrap(), Router::new(), None).await;
+                let listener = TcpListener::from_std(listener).unwrap();
+                serve_so_many(listener, Router::new(), None, AT_ONCE).await;
             });
         });
         address
@@ -164,7 +182,7 @@ mod tests {
     fn whoever_comes_last_waits_for_room() {
         let address = started();
         let connect = || TcpStream::connect(address).unwrap();
-        let mut first: Vec<TcpStream> = (0..CONNECTIONS_MAX).map(|_| connect()).collect();
+        let mut first: Vec<TcpStream> = (0..AT_ONCE).map(|_| connect()).collect();
         first.iter().for_each(|stream| assert_eq!(ask(stream), "HTTP/1.1 404"));
         let last = connect();
         last.set_read_timeout(Some(Duration::from_millis(100))).unwrap();

@@ -14,6 +14,7 @@ mod edit;
 mod entrance;
 mod failures;
 mod flows;
+mod forms;
 mod local;
 mod metrics;
 mod openapi;

@@ -1,7 +1,7 @@
 //! A connection that is written to with patience, but not for ever.
 //!
-//! Takes a stream, gives the same one. Where whoever is at its other end takes nothing for so long, writing fails; what
-//! comes first can be looked at before anybody takes it.
+//! Takes a stream, gives the same one. Where whoever is at its other end takes nothing for so long, or next to nothing,
+//! writing fails; what comes first can be looked at before anybody takes it.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
@@ -13,6 +13,8 @@ use tokio::time::{Sleep, sleep};
 
 /// Octets of a look.
 const LOOK_OCTETS: usize = 1024;
+/// Octets that are more than next to nothing; all that there are is enough, too.
+const LEAST_OCTETS: usize = 4096;
 
 /// A stream, and since when it takes nothing.
 #[derive(Debug)]
@@ -20,10 +22,18 @@ pub(crate) struct Patient<S> {
     stream: S,
     /// How long it may take nothing.
     patience: Duration,
-    /// The end of that time, from the first octets on that are not taken.
-    stalled: Option<Pin<Box<Sleep>>>,
+    stalled: Option<Stalled>,
     /// What was looked at and is still to be read.
     ahead: Vec<u8>,
+}
+
+/// What became of a stream since octets were not taken.
+#[derive(Debug)]
+struct Stalled {
+    /// When that has lasted too long.
+    end: Pin<Box<Sleep>>,
+    /// Octets that were taken since.
+    taken: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
@@ -50,16 +60,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
         poll_fn(|context| Pin::new(&mut *self).poll_shutdown(context)).await
     }
 
-    /// What became of writing, unless the other end has taken nothing for too long.
-    fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
+    /// What became of writing so many octets, unless the other end has taken next to nothing for too long.
+    fn bounded(
+        &mut self,
+        context: &mut Context<'_>,
+        offered: usize,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         let patience = self.patience;
-        let end = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(end.as_mut().poll(context));
+        if let Poll::Ready(written) = written {
+            let octets = written?;
+            self.stalled = self.stalled.take().and_then(|stalled| stalled.without(octets, offered));
+            return Poll::Ready(Ok(octets));
+        }
+        let begin = || Stalled { end: Box::pin(sleep(patience)), taken: 0 };
+        ready!(self.stalled.get_or_insert_with(begin).end.as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Stalled {
+    /// What it is once so many octets of those that were offered are taken; nothing where that is enough.
+    fn without(self, octets: usize, offered: usize) -> Option<Self> {
+        let taken = self.taken + octets;
+        (octets < offered && taken < LEAST_OCTETS).then_some(Self { taken, ..self })
     }
 }
 
@@ -84,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, octets);
-        this.bounded(context, written)
+        this.bounded(context, octets.len(), written)
     }
 
     fn poll_write_vectored(
@@ -94,7 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, parts);
-        this.bounded(context, written)
+        let offered = parts.iter().map(|part| part.len()).sum();
+        this.bounded(context, offered, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -169,6 +194,72 @@ mod tests {
                 () = writer => panic!("it was left"),
                 () = reader => {}
             }
+        });
+    }
+
+    /// Takes an octet now and then.
+    struct Trickle(Pin<Box<Sleep>>);
+
+    impl AsyncRead for Trickle {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Trickle {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            ready!(self.0.as_mut().poll(context));
+            self.0 = Box::pin(sleep(Duration::from_millis(5)));
+            Poll::Ready(Ok(1))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn whoever_takes_next_to_nothing_is_left() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let trickle = Trickle(Box::pin(sleep(Duration::from_millis(5))));
+            let mut near = Patient::new(trickle, Duration::from_millis(100));
+            let mut taken = 0;
+            let failed = loop {
+                match poll_fn(|context| Pin::new(&mut near).poll_write(context, &[0; 100])).await {
+                    Ok(octets) => taken += octets,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(failed.kind(), ErrorKind::TimedOut);
+            assert!((1..=40).contains(&taken), "{taken}");
+        });
+    }
+
+    #[test]
+    fn what_is_enough_ends_a_stall() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stalled = |taken| Stalled { end: Box::pin(sleep(Duration::ZERO)), taken };
+            let left = |taken, octets, offered| {
+                stalled(taken).without(octets, offered).map(|stalled| stalled.taken)
+            };
+            assert_eq!(left(0, 10, 100), Some(10));
+            assert_eq!(left(10, 100, 100), None, "all that there was");
+            assert_eq!(left(4000, 95, 100), Some(4095));
+            assert_eq!(left(4000, 96, 100), None);
         });
     }
 

@@ -3,38 +3,50 @@
 //! Takes a query and how many windows somebody wants, gives them as JSON, newest last. What one answer has no room for
 //! is left out, the oldest first, and said.
 
+use crate::forms;
 use crate::problem::Problem;
 use crate::shapes::columns;
+use axum::body::Bytes;
 use serde_json::json;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use tapline_catalog::Catalog;
-use tapline_engine::WindowResult;
+use tapline_engine::{ResultColumns, WindowResult};
 use tapline_sinks::window;
 
 /// Values of one answer: rows times columns.
 const VALUES_MAX: usize = 1_000_000;
 
 /// The answer.
-pub(crate) fn text(catalog: &Catalog, name: &str, windows: usize) -> Result<String, Problem> {
+pub(crate) fn text(catalog: &Catalog, name: &str, windows: usize) -> Result<Bytes, Problem> {
     let results = catalog.results(name)?;
     let columns = columns(results.columns());
     let newest = results.newest(windows);
     let rows: Vec<usize> = newest.iter().map(|result| rows_of(result)).collect();
     let part = Part::of(&rows, VALUES_MAX / columns.len().max(1));
     let head = json!({ "query": name, "schema": columns }).to_string();
-    let mut text = head.trim_end_matches('}').to_owned();
-    text.push_str(",\"windows\":[");
+    let mut text = head.trim_end_matches('}').as_bytes().to_vec();
+    text.extend_from_slice(b",\"windows\":[");
     for (number, result) in newest.iter().skip(part.windows_left_out).enumerate() {
-        let result = window(&first_rows(result, part.rows_max)).map_err(|error| Problem::internal(&error))?;
-        let _ = write!(text, "{}{result}", if number == 0 { "" } else { "," });
+        if number > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(&json_of(result, part.rows_max, results.columns())?);
     }
-    text.push(']');
+    text.push(b']');
     if let Some(what) = part.left_out(name, newest.len()) {
-        let _ = write!(text, ",\"left_out\":{what}");
+        text.extend_from_slice(format!(",\"left_out\":{what}").as_bytes());
     }
-    text.push('}');
-    Ok(text)
+    text.push(b'}');
+    Ok(text.into())
+}
+
+/// A result with no more than so many rows, as JSON. What is answered as a whole is written once for all who ask.
+fn json_of(result: &Arc<WindowResult>, rows_max: usize, columns: &ResultColumns) -> Result<Bytes, Problem> {
+    if rows_of(result) <= rows_max {
+        return forms::json(result, columns).ok_or_else(|| Problem::internal(&"a value cannot be written"));
+    }
+    let text = window(&first_rows(result, rows_max)).map_err(|error| Problem::internal(&error))?;
+    Ok(text.into())
 }
 
 fn rows_of(result: &WindowResult) -> usize {
@@ -42,18 +54,15 @@ fn rows_of(result: &WindowResult) -> usize {
 }
 
 /// A result with no more than so many rows, its first ones.
-fn first_rows(result: &Arc<WindowResult>, rows_max: usize) -> Arc<WindowResult> {
-    if rows_of(result) <= rows_max {
-        return Arc::clone(result);
-    }
+fn first_rows(result: &WindowResult, rows_max: usize) -> WindowResult {
     let mut room = rows_max;
-    let mut cut = WindowResult { rows: vec![], ..WindowResult::clone(result) };
+    let mut cut = WindowResult { rows: vec![], ..result.clone() };
     for batch in &result.rows {
         let rows = batch.num_rows().min(room);
         room -= rows;
         cut.rows.push(batch.slice(0, rows));
     }
-    Arc::new(cut)
+    cut
 }
 
 /// What of some results is answered.

@@ -6,6 +6,7 @@ use crate::door::Door;
 use crate::entrance::Entrance;
 use crate::local::{LocalSocket, SocketFile};
 use axum::serve::ListenerExt as _;
+use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -14,11 +15,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tapline_catalog::Catalog;
 use tapline_tables::Database;
+use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
 /// Threads for what may take its time; what waits for one of them waits in line.
 const THREADS_MAX: usize = 16;
+/// Octets that the system keeps of a connection besides those that are on their way: whoever reads slowly is not shown
+/// what was new long ago.
+const UNSENT_OCTETS: u32 = 64 << 10;
 /// How long requests that are being answered may take when the server ends.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -63,8 +68,7 @@ impl Server {
         let (end, ended) = oneshot::channel();
         let serve = async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-            // What is written is whole; where that cannot be said, it is only slower.
-            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+            let listener = listener.tap_io(|stream| prepare(stream));
             let by_path = async {
                 match local.map(tokio::net::UnixListener::from_std) {
                     Some(Ok(local)) => connections::serve(local, inside, None).await,
@@ -90,6 +94,13 @@ impl Server {
     pub fn url(&self) -> String {
         format!("http{}://{}", if self.is_encrypted { "s" } else { "" }, self.address)
     }
+}
+
+/// Says how a connection is written to; where that cannot be said, it is only slower.
+fn prepare(stream: &TcpStream) {
+    // What is written is whole.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_OCTETS);
 }
 
 /// A thread for connections, and some for what may take its time, all of one name.

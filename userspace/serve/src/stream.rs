@@ -1,39 +1,31 @@
 //! The results of a query as they come: Server-Sent Events, rows as lines of JSON, or Arrow's stream.
+//!
+//! Takes whoever watches, gives octets, which all who read the same format share. Who reads slowly holds one window, what
+//! a connection has room for, and no more: of the events that came meanwhile he gets the newest ones, and how many he
+//! has missed.
 
+pub(crate) use crate::forms::StreamFormat;
+
+use crate::forms::{arrow_frame, form};
 use crate::problem::Problem;
 use crate::shapes::columns;
-use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::io;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
-use tapline_catalog::{Asked, Results};
+use tapline_catalog::{Asked, Came, Pace, Results, Watcher};
 use tapline_engine::{ResultColumns, Status, WindowResult};
-use tapline_sinks::{lines, window};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// After so long without a result, whoever waits hears that the node is still there, where there is a way to say it.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
-
-/// How results are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StreamFormat {
-    /// Server-Sent Events: a window an event.
-    Events,
-    /// A row a line, as JSON.
-    Lines,
-    /// Arrow's stream.
-    Arrow,
-}
 
 impl StreamFormat {
     /// The one that a request accepts.
@@ -50,18 +42,26 @@ impl StreamFormat {
             Self::Arrow => "application/vnd.apache.arrow.stream",
         }
     }
+
+    /// What whoever reads it wants: events show how things stand, rows are to be all there.
+    const fn pace(self) -> Pace {
+        match self {
+            Self::Events => Pace::Newest,
+            Self::Lines | Self::Arrow => Pace::Each,
+        }
+    }
 }
 
 /// The newest so many windows of a query, and those that come; it ends behind so many that are given as a whole.
 pub(crate) fn answer(
-    results: &Results,
+    results: &Arc<Results>,
     format: StreamFormat,
     kept: usize,
     windows: Option<u64>,
 ) -> Result<Response, Problem> {
     let place = place()?;
-    let encoder = Encoder::new(format, results.columns()).map_err(|error| Problem::internal(&error))?;
-    Ok(respond(format, Feed::new((encoder, place), results, kept, windows)))
+    let feed = Feed::new((format, place), results, kept, windows);
+    Ok(respond(format, feed.map_err(|error| Problem::internal(&error))?))
 }
 
 /// The same of what is asked for as long as it is read, from its first window on: its columns come first, and why it
@@ -72,10 +72,9 @@ pub(crate) fn preview(
     place: SemaphorePermit<'static>,
     windows: Option<u64>,
 ) -> Result<Response, Problem> {
-    let encoder = Encoder::new(format, asked.results().columns());
-    let mut encoder = encoder.map_err(|error| Problem::internal(&error))?;
-    encoder.tell("schema", &json!(columns(asked.results().columns())));
-    let mut feed = Feed::new((encoder, place), asked.results(), usize::MAX, windows);
+    let feed = Feed::new((format, place), asked.results(), usize::MAX, windows);
+    let mut feed = feed.map_err(|error| Problem::internal(&error))?;
+    feed.tell("schema", &json!(columns(asked.results().columns())));
     feed.asked = Some(asked);
     Ok(respond(format, feed))
 }
@@ -91,21 +90,25 @@ pub(crate) fn place() -> Result<SemaphorePermit<'static>, Problem> {
 fn respond(format: StreamFormat, feed: Feed) -> Response {
     let chunks = stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
-        Some((chunk.map(Bytes::from), feed))
+        Some((chunk, feed))
     });
     let kind = [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
     (kind, Body::from_stream(chunks)).into_response()
 }
 
 /// Who may watch at once: fewer than there are connections, so that others are answered.
-const WATCHERS_MAX: usize = 192;
+const WATCHERS_MAX: usize = 768;
 static WATCHERS: Semaphore = Semaphore::const_new(WATCHERS_MAX);
 
 /// Results on their way to one reader.
 struct Feed {
-    encoder: Encoder,
-    kept: VecDeque<Arc<WindowResult>>,
-    news: Receiver<Arc<WindowResult>>,
+    format: StreamFormat,
+    columns: ResultColumns,
+    watcher: Watcher,
+    /// What is said before anything else comes.
+    said: Vec<u8>,
+    /// What ends it where nothing fails.
+    last: Bytes,
     /// Windows that are still to be given as a whole, where that is limited.
     left: Option<u64>,
     is_over: bool,
@@ -118,52 +121,67 @@ struct Feed {
 
 impl Feed {
     fn new(
-        (encoder, place): (Encoder, SemaphorePermit<'static>),
-        results: &Results,
+        (format, place): (StreamFormat, SemaphorePermit<'static>),
+        results: &Arc<Results>,
         kept: usize,
         windows: Option<u64>,
-    ) -> Self {
-        let (kept, news) = results.watch(kept);
-        let (is_over, asked, broken) = (false, None, None);
-        let mut feed =
-            Self { encoder, kept: kept.into(), news, left: windows, is_over, asked, broken, _place: place };
+    ) -> Result<Self, ArrowError> {
+        let columns = results.columns().clone();
+        let [said, last] = match format {
+            StreamFormat::Events => [Bytes::from_static(b": results\n\n"), Bytes::new()],
+            StreamFormat::Lines => [Bytes::new(), Bytes::new()],
+            StreamFormat::Arrow => arrow_frame(&columns)?,
+        };
+        let mut feed = Self {
+            format,
+            columns,
+            watcher: results.watch(kept, format.pace()),
+            said: said.to_vec(),
+            last,
+            left: windows,
+            is_over: false,
+            asked: None,
+            broken: None,
+            _place: place,
+        };
         if windows == Some(0) {
             feed.end();
         }
-        feed
+        Ok(feed)
     }
 
     /// The next octets; none when it is over, an error where it breaks off.
-    async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
-            let octets = self.encoder.take();
-            if !octets.is_empty() {
-                return Some(Ok(octets));
+            if !self.said.is_empty() {
+                return Some(Ok(take(&mut self.said).into()));
             }
             if self.is_over {
                 return self.broken.take().map(|why| Err(io::Error::other(why)));
             }
-            if let Some(result) = self.kept.pop_front() {
-                self.write(&result);
-            } else {
-                self.hear().await;
+            if let Some(octets) = self.hear().await {
+                return Some(Ok(octets));
             }
         }
     }
 
-    /// Waits for what comes.
-    async fn hear(&mut self) {
-        match timeout(ALIVE_EVERY, self.news.recv()).await {
-            Ok(Ok(result)) => self.write(&result),
-            Ok(Err(RecvError::Lagged(lost))) => self.encoder.lose(lost),
-            Ok(Err(RecvError::Closed)) => self.close(),
-            Err(_) => self.encoder.stay(),
+    /// Waits for what comes; gives it where it is a result.
+    async fn hear(&mut self) -> Option<Bytes> {
+        match timeout(ALIVE_EVERY, self.watcher.next()).await {
+            Ok(Came::Result(result)) => return self.write(&result).await,
+            Ok(Came::Lost(results)) => self.lose(results),
+            Ok(Came::Over) => self.close(),
+            Err(_) => self.stay(),
         }
+        None
     }
 
-    fn write(&mut self, result: &WindowResult) {
-        // What cannot be written ends the answer.
-        self.is_over |= self.encoder.write(result).is_err();
+    async fn write(&mut self, result: &Arc<WindowResult>) -> Option<Bytes> {
+        let Some(octets) = form(result, self.format, &self.columns).await else {
+            // What cannot be written ends the answer.
+            self.is_over = true;
+            return None;
+        };
         let is_whole = matches!(result.status, Status::Final | Status::Partial);
         if let Some(left) = self.left.as_mut().filter(|_| is_whole) {
             *left = left.saturating_sub(1);
@@ -171,6 +189,8 @@ impl Feed {
                 self.end();
             }
         }
+        // An answer has no empty part.
+        Some(octets).filter(|octets| !octets.is_empty())
     }
 
     /// Nothing more comes.
@@ -178,7 +198,7 @@ impl Feed {
         let failure = self.asked.as_ref().and_then(|asked| asked.results().failure());
         let Some(why) = failure.map(str::to_owned) else { return self.end() };
         self.is_over = true;
-        if !self.encoder.tell("failed", &json!({ "detail": why })) {
+        if !self.tell("failed", &json!({ "detail": why })) {
             // Who reads rows must not take them for all that there are.
             self.broken = Some(why);
         }
@@ -186,50 +206,7 @@ impl Feed {
 
     fn end(&mut self) {
         self.is_over = true;
-        self.encoder.finish();
-    }
-}
-
-/// Makes octets of results.
-struct Encoder {
-    columns: ResultColumns,
-    kind: Kind,
-}
-
-enum Kind {
-    Events(Vec<u8>),
-    Lines(Vec<u8>),
-    Arrow(Box<StreamWriter<Vec<u8>>>),
-}
-
-impl Encoder {
-    fn new(format: StreamFormat, columns: &ResultColumns) -> Result<Self, ArrowError> {
-        let kind = match format {
-            StreamFormat::Events => Kind::Events(b": results\n\n".to_vec()),
-            StreamFormat::Lines => Kind::Lines(vec![]),
-            StreamFormat::Arrow => Kind::Arrow(Box::new(StreamWriter::try_new(vec![], columns.schema())?)),
-        };
-        Ok(Self { columns: columns.clone(), kind })
-    }
-
-    fn write(&mut self, result: &WindowResult) -> Result<(), ArrowError> {
-        match &mut self.kind {
-            Kind::Events(octets) => {
-                octets.extend_from_slice(b"event: window\ndata: ");
-                octets.extend_from_slice(window(result)?.as_bytes());
-                octets.extend_from_slice(b"\n\n");
-            }
-            Kind::Lines(octets) => {
-                octets.extend(lines(&self.columns.batches(result)?)?);
-            }
-            Kind::Arrow(writer) => {
-                for batch in self.columns.batches(result)? {
-                    writer.write(&batch)?;
-                }
-                writer.flush()?;
-            }
-        }
-        Ok(())
+        self.said.extend(take(&mut self.last));
     }
 
     /// Says that so many results were lost to this reader, where there is a way to say it.
@@ -239,30 +216,17 @@ impl Encoder {
 
     /// Tells something besides results; says whether there is a way to say it.
     fn tell(&mut self, event: &str, data: &Value) -> bool {
-        let Kind::Events(octets) = &mut self.kind else { return false };
-        octets.extend_from_slice(format!("event: {event}\ndata: {data}\n\n").as_bytes());
-        true
+        let is_told = self.format == StreamFormat::Events;
+        if is_told {
+            self.said.extend_from_slice(format!("event: {event}\ndata: {data}\n\n").as_bytes());
+        }
+        is_told
     }
 
     /// Says that there is nothing now.
     fn stay(&mut self) {
-        if let Kind::Events(octets) = &mut self.kind {
-            octets.extend_from_slice(b": alive\n\n");
+        if self.format == StreamFormat::Events {
+            self.said.extend_from_slice(b": alive\n\n");
         }
-    }
-
-    fn finish(&mut self) {
-        if let Kind::Arrow(writer) = &mut self.kind {
-            // Fails where it was finished before.
-            let _ = writer.finish();
-        }
-    }
-
-    /// What was made since.
-    fn take(&mut self) -> Vec<u8> {
-        std::mem::take(match &mut self.kind {
-            Kind::Events(octets) | Kind::Lines(octets) => octets,
-            Kind::Arrow(writer) => writer.get_mut(),
-        })
     }
 }
