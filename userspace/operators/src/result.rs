@@ -11,8 +11,11 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue};
 use std::iter::repeat_n;
+use std::ops::Range;
 use std::sync::Arc;
-use tapline_query::{COMPLETENESS, ContinuousQuery, STATUS, WINDOW_END, WINDOW_START};
+use tapline_query::{
+    COMPLETENESS, ColumnRole, ContinuousQuery, RolledColumn, STATUS, WINDOW_END, WINDOW_START,
+};
 use tapline_record::EventTime;
 use tapline_record::stream::TIME_ZONE;
 
@@ -73,6 +76,10 @@ pub struct ResultColumns {
     schema: SchemaRef,
     is_windowed: bool,
     is_live: bool,
+    /// Of the SELECT list.
+    roles: Vec<ColumnRole>,
+    rolled: Result<Vec<RolledColumn>, String>,
+    width: Option<i64>,
 }
 
 impl ResultColumns {
@@ -90,13 +97,47 @@ impl ResultColumns {
             }
             fields.push(Arc::new(Field::new(STATUS, DataType::Utf8, false)));
         }
-        Self { schema: Arc::new(Schema::new(fields)), is_windowed, is_live }
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            is_windowed,
+            is_live,
+            roles: query.column_roles(),
+            rolled: query.rolled_columns(),
+            width: query.tumbling_width(),
+        }
     }
 
     /// Their names and types.
     #[must_use]
     pub const fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Which of them are of the SELECT list.
+    #[must_use]
+    pub fn selected(&self) -> Range<usize> {
+        let first = if self.is_windowed { 2 } else { 0 };
+        first..first + self.roles.len()
+    }
+
+    /// What each column of the SELECT list is.
+    #[must_use]
+    pub fn roles(&self) -> &[ColumnRole] {
+        &self.roles
+    }
+
+    /// What is done with each column of the SELECT list when windows are put together.
+    ///
+    /// # Errors
+    /// Why they cannot be, as the end of a sentence.
+    pub const fn rolled(&self) -> Result<&Vec<RolledColumn>, &String> {
+        self.rolled.as_ref()
+    }
+
+    /// The width of windows in nanoseconds, where they are adjacent.
+    #[must_use]
+    pub const fn width(&self) -> Option<i64> {
+        self.width
     }
 
     /// A result in these columns.
