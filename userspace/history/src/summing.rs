@@ -27,7 +27,7 @@ use tapline_sinks::HiddenFile;
 /// Octets of a file that is read as soon as sums of it.
 pub(crate) const SMALL_OCTETS: u64 = 1 << 20;
 /// How many rows a group is at least, on the average, for sums to be worth their room.
-const ROWS_PER_GROUP: usize = 64;
+const ROWS_PER_GROUP: usize = 24;
 /// Octets of groups while they are made.
 const OCTETS_MAX: usize = 128 << 20;
 
