@@ -116,7 +116,7 @@ impl Layout {
 
 /// What a schema says of itself besides its columns, for a number that is another one where that is another.
 pub(crate) fn said(schema: &Schema) -> impl Iterator<Item = &str> {
-    [COLUMNS, WIDTH, STAYS].into_iter().filter_map(|name| schema.metadata().get(name).map(String::as_str))
+    [COLUMNS, WIDTH, STAYS].into_iter().filter_map(move |name| schema.metadata().get(name).map(String::as_str))
 }
 
 /// Rows in the order of these columns; `None` where there are none.

@@ -33,7 +33,7 @@ pub(crate) const ROWS_PER_BATCH: usize = 8192;
 /// The same where many files are read side by side.
 const ROWS_OF_MANY: usize = 2048;
 
-/// A share of a file: of so many, this one has every so manieth group of rows.
+/// A share of a file: its groups of rows are dealt out among the shares, one after the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Slice {
     pub(crate) part: Part,

@@ -24,7 +24,7 @@ use tapline_query::RolledColumn;
 /// Files of an hour whose windows become wider ones, together.
 #[derive(Clone, Debug)]
 pub(crate) struct ToRoll {
-    pub(crate) parts: Vec<Part>,
+    parts: Vec<Part>,
     /// The columns that they will have, which say so.
     schema: SchemaRef,
     layout: Layout,

@@ -66,7 +66,7 @@ pub(crate) fn added<'a>(layout: &'a Layout, schema: &'a Schema) -> impl Iterator
         )
     };
     let numbers = (0..).zip(&layout.uses).filter(move |(_, one)| is_number(one)).map(|(place, _)| place);
-    numbers.filter(|place| is_added(schema.field(*place).data_type()))
+    numbers.filter(move |place| is_added(schema.field(*place).data_type()))
 }
 
 /// Those sums of a file that have these columns, if some do; of several the shortest.
