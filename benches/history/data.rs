@@ -140,7 +140,7 @@ impl Day {
             let addresses = self.flows.iter().map(of);
             Arc::new(FixedSizeBinaryArray::try_from_iter(addresses).expect("sixteen octets each"))
         };
-        vec![
+        let columns: [ArrayRef; 7] = [
             addresses(|flow| flow.src),
             addresses(|flow| flow.dst),
             Arc::new(self.flows.iter().map(|flow| Some(flow.src_port)).collect::<UInt16Array>()),
@@ -148,7 +148,8 @@ impl Day {
             Arc::new(self.flows.iter().map(|flow| Some(flow.protocol)).collect::<UInt8Array>()),
             Arc::new(sizes.iter().map(|(packets, _)| Some(*packets)).collect::<Int64Array>()),
             Arc::new(sizes.iter().map(|(_, octets)| Some(*octets)).collect::<Int64Array>()),
-        ]
+        ];
+        columns.into()
     }
 
     /// The pairs that were drawn first are there in each minute, a third of the others too.
@@ -161,12 +162,13 @@ impl Day {
                 rows.push((*pair, flows, octets));
             }
         }
-        vec![
+        let columns: [ArrayRef; 4] = [
             Arc::new(rows.iter().map(|((src, _), ..)| Some(*src)).collect::<UInt32Array>()),
             Arc::new(rows.iter().map(|((_, dst), ..)| Some(*dst)).collect::<UInt32Array>()),
             Arc::new(rows.iter().map(|(_, flows, _)| Some(*flows)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|(.., octets)| Some(*octets)).collect::<Int64Array>()),
-        ]
+        ];
+        columns.into()
     }
 }
 

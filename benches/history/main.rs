@@ -95,8 +95,9 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 fn measure(arguments: &Arguments, folder: &Path) -> Result<()> {
     let begun = Instant::now();
-    let (rows, octets) = store(arguments, folder)?;
-    ensure!(totals(folder)? == (rows, octets), "{:?} are stored, not {:?}", totals(folder)?, (rows, octets));
+    let stored = store(arguments, folder)?;
+    let found = totals(folder)?;
+    ensure!(found == [stored; 2], "{found:?} rows and octets are stored, not {stored:?}");
     println!(
         "{} rows a minute and query over {} h, stored and kept in order in {:.0} s.\n",
         arguments.rows,

@@ -1,6 +1,8 @@
 //! What is asked of a day, and who is asked.
 
 use anyhow::{Context as _, Result, ensure};
+use datafusion::arrow::array::AsArray as _;
+use datafusion::arrow::datatypes::Int64Type;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,16 +82,18 @@ fn median(runs: usize, ask: impl Fn() -> Result<Took>) -> Result<Took> {
     Ok(took[took.len() / 2])
 }
 
-/// Rows and octets of all flows, as they are stored.
-pub(crate) fn totals(folder: &Path) -> Result<(i64, i64)> {
-    use datafusion::arrow::array::AsArray as _;
-    use datafusion::arrow::datatypes::Int64Type;
+/// Rows and octets of all flows, as they are stored: read row by row, and from sums.
+pub(crate) fn totals(folder: &Path) -> Result<[(i64, i64); 2]> {
     let database = Database::of_history(History::new(HistoryOptions::new(folder)))?;
-    let sql = "SELECT count(*) AS n, sum(octets) AS octets FROM five_tuple";
-    let mut answer = database.ask(sql).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let batch = answer.next().context("there is no answer")?.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let number = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(0);
-    Ok((number(0), number(1)))
+    let total = |more: &str| -> Result<(i64, i64)> {
+        let sql = format!("SELECT count(*) AS n, sum(octets) AS octets{more} FROM five_tuple");
+        let mut answer = database.ask(&sql).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let batch = answer.next().context("there is no answer")?;
+        let batch = batch.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let number = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(0);
+        Ok((number(0), number(1)))
+    };
+    Ok([total(", avg(octets) AS mean")?, total("")?])
 }
 
 /// The same questions to `DuckDB` over the same files; `None` where it is not there.
