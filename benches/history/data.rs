@@ -116,7 +116,7 @@ impl Day {
         }
         let [flows, pairs] = [self.of_flows(), self.of_pairs()];
         let [of_flows, of_pairs] = &self.origins;
-        [parcel(of_flows, start, flows), parcel(of_pairs, start, pairs)]
+        [parcel(of_flows, start, &flows), parcel(of_pairs, start, &pairs)]
     }
 
     fn flow(&mut self) -> Flow {
@@ -191,7 +191,7 @@ fn server_address(rank: u32) -> Address {
     mapped_v4([1 + a % 220, b, c, d])
 }
 
-fn parcel(origin: &Arc<Origin>, start: i64, columns: Vec<ArrayRef>) -> Parcel {
+fn parcel(origin: &Arc<Origin>, start: i64, columns: &[ArrayRef]) -> Parcel {
     let selected: Vec<usize> = origin.columns.selected().collect();
     let schema = Arc::new(origin.columns.schema().project(&selected).expect("they are columns"));
     let typed = columns.iter().zip(schema.fields());
