@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 38] = [
+const FLOORS: [(&str, Bound); 48] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -68,6 +68,18 @@ const FLOORS: [(&str, Bound); 38] = [
     ("lookup: the addresses of flows", AtMost(30.0)),
     ("lookup: any address, hash table", AtLeast(2.0)),
     ("lookup: any address, maxminddb", AtLeast(2.0)),
+    // Octets, with those of sums.
+    ("history: octets a row, five_tuple", AtMost(15.0)),
+    ("history: octets a row, matrix", AtMost(15.0)),
+    // Seconds, of a day at 100,000 rows a minute.
+    ("history: top talkers of the day", AtMost(1.0)),
+    ("history: octets by hour", AtMost(1.0)),
+    ("history: rows by protocol", AtMost(1.0)),
+    ("history: an address over the day", AtMost(1.0)),
+    ("history: top services of two hours", AtMost(1.0)),
+    ("history: an hour's matrix", AtMost(1.0)),
+    ("history: top pairs of the day", AtMost(1.0)),
+    ("history: who talked to an address", Either),
 ];
 
 /// The measurements that missed their floors.
@@ -151,7 +163,7 @@ mod tests {
         // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live` and `api`.
         let commands = [
             "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "decode", "lower",
-            "lookup",
+            "lookup", "history",
         ];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());
@@ -164,6 +176,10 @@ mod tests {
             .lines()
             .filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","));
         assert!(lower.eq(names_of("lower")));
+        let questions = include_str!("../history/questions.rs")
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","));
+        assert!(questions.eq(names_of("history").filter(|name| !name.starts_with("octets a row"))));
         let decode = [Protocol::NetflowV5, Protocol::NetflowV9, Protocol::Ipfix];
         let text = "[Protocol; 3] = [Protocol::NetflowV5, Protocol::NetflowV9, Protocol::Ipfix];";
         assert!(include_str!("../exports/main.rs").contains(text));

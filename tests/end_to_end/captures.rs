@@ -18,7 +18,7 @@ const BY_SECOND: &str =
     "SELECT count(*) AS packets, sum(frame_octets) AS octets FROM packets GROUP BY tumble('1 second')";
 
 /// Frames and their octets, by second.
-type Truth = BTreeMap<u64, [u64; 2]>;
+pub(super) type Truth = BTreeMap<u64, [u64; 2]>;
 
 fn add(truth: &mut Truth, second: u64, octets: u64) {
     let sums = truth.entry(second).or_default();
@@ -39,7 +39,7 @@ fn record(time_ns: u64, octets: u64) -> Vec<u8> {
 }
 
 /// A capture of so many frames a second apart, of different lengths.
-fn capture(first_second: u64, frames: u64, truth: &mut Truth) -> Vec<u8> {
+pub(super) fn capture(first_second: u64, frames: u64, truth: &mut Truth) -> Vec<u8> {
     let mut octets = header();
     for number in 0..frames {
         let (second, length) = (first_second + number / 5, 60 + number % 700);

@@ -1,6 +1,7 @@
 //! A node that stores its results: what it gave is there once, over a power cut and a full disk, and other engines read
 //! the same.
 
+use super::captures::{Truth, capture};
 use super::node::{http, json as json_of, kept_windows, query};
 use super::psql::{has_psql, port_of, psql};
 use super::sender::{Load, wait_for_listener};
@@ -281,6 +282,50 @@ fn tables_are_what_is_stored_and_what_is_in_memory_each_window_once() {
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((code, &answer["left_out"]), (200, &json!(all.len() - 3)));
     assert_eq!(second.stop().code, Some(0));
+}
+
+#[test]
+fn windows_of_long_ago_become_an_hour_that_holds_what_they_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let [captures, history, config] = ["captures", "history", "node.toml"].map(|name| folder.path().join(name));
+    fs::create_dir(&captures).unwrap();
+    let text = format!(
+        r#"
+[[source]]
+captures = "{0}/captures"
+[node]
+state = "{0}/state"
+[history]
+folder = "{0}/history"
+flush_after = "300ms"
+rollup = [{{ after = "1s", window = "1h" }}]
+"#,
+        folder.path().display()
+    );
+    fs::write(&config, text).unwrap();
+    let node = Node::start(&["--bare", "--config", config.to_str().unwrap()]);
+    let by_second = "SELECT count(*) AS packets, sum(frame_octets) AS octets, max(frame_octets) AS longest \
+        FROM packets GROUP BY tumble('1 second')";
+    assert_eq!(node.ask(&["queries", "add", "by_second", by_second]).code, Some(0));
+    let best = format!("{by_second} ORDER BY packets LIMIT 1");
+    assert_eq!(node.ask(&["queries", "add", "best", &best]).code, Some(0));
+    let mut truth = Truth::new();
+    let frames = capture(1_700_000_000, 600, &mut truth);
+    fs::write(captures.join("old.pcap"), frames).unwrap();
+    let sql = "SELECT window_start, window_end, packets, octets, longest, status FROM by_second";
+    let is_whole = |rows: &[Value]| rows.len() == 1 && rows[0]["packets"] == 600;
+    wait("an hour", || is_whole(&answered(&node, sql)));
+    let run = tapline(&["query", "--history", history.to_str().unwrap(), "--format", "json", sql]);
+    for row in [answered(&node, sql)[0].clone(), serde_json::from_str(run.success()).unwrap()] {
+        let octets: u64 = truth.values().map(|[_, octets]| octets).sum();
+        assert_eq!((&row["octets"], &row["longest"]), (&json!(octets), &json!(659)), "{row}");
+        let times = [&row["window_start"], &row["window_end"]].map(|time| time.as_str().unwrap().to_owned());
+        assert!(times[0].starts_with("2023-11-14T22:00:00"), "{row}");
+        assert!(times[1].starts_with("2023-11-14T23:00:00"), "{row}");
+        assert_eq!(row["status"], "final");
+    }
+    node.wait_for("history: windows of `best` are not put together while they age: LIMIT leaves groups out");
+    assert_eq!(node.stop().code, Some(0));
 }
 
 /// A file system of its own, as long as this value lives.

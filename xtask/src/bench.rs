@@ -16,6 +16,7 @@ use crate::{ebpf, process, workspace};
 /// The whole workspace is named for the same reason as where tapline is built.
 const BENCH_LOWER: [&str; 4] = ["bench", "--workspace", "--bench", "lower"];
 const BENCH_LOOKUP: [&str; 4] = ["bench", "--workspace", "--bench", "lookup"];
+const BENCH_HISTORY: [&str; 4] = ["bench", "--workspace", "--bench", "history"];
 const BENCH_CHANGES: [&str; 4] = ["bench", "--workspace", "--bench", "changes"];
 const BENCH_EXPORTS: [&str; 4] = ["bench", "--workspace", "--bench", "exports"];
 const BUILD: [&str; 5] = ["build", "--release", "--workspace", "--bin", "tapline-bench"];
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Addresses in a table of a million prefixes, against a hash table and maxminddb, in memory
     #[command(disable_help_flag = true)]
     Lookup(Arguments),
+    /// A day of results stored, octets a row, and questions over it beside DuckDB; takes some twenty minutes
+    #[command(disable_help_flag = true)]
+    History(Arguments),
     /// How soon a query sees its first rows beside others under full load, in memory
     Changes,
 }
@@ -76,7 +80,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(crate) struct Options {
-    /// Measure all that has a floor, and fail when a ratio is below its own; takes about half an hour
+    /// Measure all that has a floor, and fail when a ratio is below its own; takes about an hour
     #[arg(long)]
     check: bool,
     #[command(subcommand)]
@@ -113,6 +117,7 @@ fn check_all() -> Result<()> {
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
+        ("history", Command::History),
     ];
     let check = |(name, measurement): (&'static str, Measurement)| {
         println!("\n## {name}\n");
@@ -141,12 +146,23 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
+        Command::History(arguments) => history(arguments),
         Command::Changes => process::run(process::cargo().args(BENCH_CHANGES)),
     }
 }
 
 fn in_memory(benchmark: [&str; 4], arguments: &Arguments) -> Result<()> {
     process::run(process::cargo().args(benchmark).arg("--").args(&arguments.arguments))
+}
+
+/// Without DuckDB, tapline is asked alone.
+fn history(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help()
+        && let Err(error) = setup::duckdb()
+    {
+        eprintln!("{} {error:#}", style::warning("warning:"));
+    }
+    in_memory(BENCH_HISTORY, arguments)
 }
 
 fn beside_others(name: &str, arguments: &Arguments) -> Result<()> {

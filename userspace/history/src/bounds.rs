@@ -1,11 +1,11 @@
 //! Which windows a condition can be true for: what lies elsewhere is not read.
 
 use crate::place::Hour;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::ScalarValue;
+use datafusion::arrow::array::{AsArray as _, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
-use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::statistics::Statistics;
 use tapline_query::{WINDOW_END, WINDOW_START};
 use tapline_record::EventTime;
 
@@ -17,6 +17,12 @@ struct Range {
 }
 
 const ALL: Range = Range { least: i64::MIN, most: i64::MAX };
+
+impl Range {
+    const fn has(self, value: i64) -> bool {
+        self.least <= value && value <= self.most
+    }
+}
 
 /// Where starts and ends of windows lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,39 +70,77 @@ impl Bounds {
         }
     }
 
-    /// Takes `column op value` into account; what is less than a value is taken for no more than it.
+    /// Takes `column op value` into account.
     fn compare(&mut self, column: Column, op: Operator, value: i64) {
         let range = match column {
             Column::Start => &mut self.start,
             Column::End => &mut self.end,
         };
-        if matches!(op, Operator::Gt | Operator::GtEq | Operator::Eq) {
-            range.least = range.least.max(value);
+        match op {
+            Operator::Gt => range.least = range.least.max(value.saturating_add(1)),
+            Operator::GtEq => range.least = range.least.max(value),
+            Operator::Lt => range.most = range.most.min(value.saturating_sub(1)),
+            Operator::LtEq => range.most = range.most.min(value),
+            Operator::Eq => {
+                range.least = range.least.max(value);
+                range.most = range.most.min(value);
+            }
+            _ => {}
         }
-        if matches!(op, Operator::Lt | Operator::LtEq | Operator::Eq) {
-            range.most = range.most.min(value);
+    }
+
+    /// Whether a condition says nothing but which windows these are: what is within its bounds fulfils it.
+    pub(crate) fn say_all_of(filter: &Expr) -> bool {
+        let is_exact = |expr: &Expr| column(expr).is_some() && !has_microseconds(expr);
+        match filter {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+                Self::say_all_of(left) && Self::say_all_of(right)
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                let is_known =
+                    [Operator::Gt, Operator::GtEq, Operator::Lt, Operator::LtEq, Operator::Eq].contains(op);
+                let is_of = |one: &Expr, other: &Expr| is_exact(one) && nanoseconds(other).is_some();
+                is_known && (is_of(left, right) || is_of(right, left))
+            }
+            Expr::Between(between) => {
+                let are_times = nanoseconds(&between.low).is_some() && nanoseconds(&between.high).is_some();
+                !between.negated && is_exact(&between.expr) && are_times
+            }
+            _ => false,
         }
+    }
+
+    /// The columns that tell whether a row is within them.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let start = (self.start != ALL).then_some(WINDOW_START);
+        start.into_iter().chain((self.end != ALL).then_some(WINDOW_END))
+    }
+
+    /// Which rows are within them.
+    pub(crate) fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        let mut within = vec![true; batch.num_rows()];
+        for (name, range) in [(WINDOW_START, self.start), (WINDOW_END, self.end)] {
+            let Some(column) = batch.column_by_name(name).filter(|_| range != ALL) else { continue };
+            let nanoseconds = cast(column, &DataType::Timestamp(TimeUnit::Nanosecond, None))?;
+            let nanoseconds = cast(&nanoseconds, &DataType::Int64)?;
+            let times = nanoseconds.as_primitive::<Int64Type>().iter();
+            within.iter_mut().zip(times).for_each(|(within, time)| {
+                *within &= time.is_some_and(|time| range.has(time));
+            });
+        }
+        Ok(BooleanArray::from(within))
+    }
+
+    /// Whether all windows that begin in this hour are within them.
+    pub(crate) fn cover(&self, hour: Hour) -> bool {
+        let (EventTime(start), EventTime(end)) = (hour.start(), hour.end());
+        self.start.has(start) && self.start.has(end - 1) && self.end == ALL
     }
 
     /// Whether windows that begin in this hour may be among them.
     pub(crate) fn has_hour(&self, hour: Hour) -> bool {
         let (EventTime(start), EventTime(end)) = (hour.start(), hour.end());
         self.start.least < end && self.start.most >= start && self.end.most > start
-    }
-
-    /// Whether rows of this group may be among them.
-    pub(crate) fn has_group(&self, group: &RowGroupMetaData) -> bool {
-        [(WINDOW_START, self.start), (WINDOW_END, self.end)].into_iter().all(|(name, range)| {
-            let column = group.columns().iter().find(|column| column.column_path().string() == name);
-            let Some(Statistics::Int64(found)) = column.and_then(|column| column.statistics()) else {
-                return true;
-            };
-            // Files have microseconds.
-            let at = |value: &i64| value.saturating_mul(1_000);
-            let is_before = found.max_opt().is_some_and(|most| at(most).saturating_add(999) < range.least);
-            let is_behind = found.min_opt().is_some_and(|least| at(least) > range.most);
-            !is_before && !is_behind
-        })
     }
 }
 
@@ -119,6 +163,17 @@ fn column(expr: &Expr) -> Option<Column> {
 
 const fn is_fine(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(TimeUnit::Nanosecond | TimeUnit::Microsecond, _))
+}
+
+/// Whether a column is looked at in a unit in which two moments may be one.
+fn has_microseconds(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(cast) => {
+            matches!(cast.field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _))
+                || has_microseconds(&cast.expr)
+        }
+        _ => false,
+    }
 }
 
 /// The moment that this is.
@@ -154,7 +209,7 @@ mod tests {
     fn only_hours_that_may_matter_are_read() {
         let start = || col(WINDOW_START);
         assert_eq!(hours(&[start().gt_eq(at(5))]), [5, 6, 7]);
-        assert_eq!(hours(&[at(5).gt(start())]), [0, 1, 2, 3, 4, 5], "the last one is read in vain");
+        assert_eq!(hours(&[at(5).gt(start())]), [0, 1, 2, 3, 4]);
         assert_eq!(hours(&[start().eq(at(3))]), [3]);
         assert_eq!(hours(&[start().between(at(2), at(3))]), [2, 3]);
         assert_eq!(hours(&[start().gt(at(2)), col(WINDOW_END).lt_eq(at(4))]), [2, 3]);
@@ -163,5 +218,42 @@ mod tests {
         assert_eq!(hours(&[start().not_between(at(2), at(3))]).len(), 8);
         assert!(Bounds::of(&[col("n").gt(lit(1))]).are_open());
         assert!(!Bounds::of(&[start().gt(at(1))]).are_open());
+    }
+
+    #[test]
+    fn an_hour_is_covered_where_all_of_its_windows_are_meant() {
+        let covered = |filter: &Expr| {
+            let (bounds, hour) = (Bounds::of([filter]), |number: &i64| Hour::of(EventTime(number * HOUR_US * 1_000)));
+            (0..8).filter(|number| bounds.cover(hour(number))).collect::<Vec<i64>>()
+        };
+        let start = || col(WINDOW_START);
+        let later = |minutes: i64| {
+            lit(ScalarValue::TimestampMicrosecond(Some(2 * HOUR_US + minutes * 60_000_000), Some("UTC".into())))
+        };
+        assert_eq!(covered(&start().gt_eq(at(2)).and(start().lt(at(4)))), [2, 3]);
+        assert_eq!(covered(&start().gt(at(2)).and(start().lt(at(4)))), [3]);
+        assert_eq!(covered(&start().gt_eq(later(1)).and(start().lt(at(5)))), [3, 4]);
+        assert_eq!(covered(&col(WINDOW_END).lt_eq(at(4))), [0; 0], "a window may end later");
+        assert!(Bounds::say_all_of(&start().gt_eq(at(2)).and(at(4).gt(start()))));
+        for unsaid in [
+            start().not_eq(at(2)),
+            start().gt(at(2)).or(start().lt(at(1))),
+            start().gt(at(2)).and(col("n").gt(lit(1))),
+            start().not_between(at(2), at(3)),
+        ] {
+            assert!(!Bounds::say_all_of(&unsaid), "{unsaid}");
+        }
+    }
+
+    #[test]
+    fn rows_within_bounds_are_told_from_others() {
+        use datafusion::arrow::array::{ArrayRef, TimestampMicrosecondArray};
+        use std::sync::Arc;
+        let times = TimestampMicrosecondArray::from(vec![Some(HOUR_US), None, Some(2 * HOUR_US)]);
+        let times: ArrayRef = Arc::new(times.with_timezone("UTC"));
+        let batch = RecordBatch::try_from_iter([(WINDOW_START, times)]).unwrap();
+        let mask = Bounds::of(&[col(WINDOW_START).gt(at(1))]).mask(&batch).unwrap();
+        assert_eq!(mask, BooleanArray::from(vec![false, false, true]));
+        assert_eq!(Bounds::of(&[]).mask(&batch).unwrap().true_count(), 3);
     }
 }

@@ -1,9 +1,15 @@
-//! Keeps a folder in order, on a thread of its own: merges small files, and lets old hours go.
+//! Keeps a folder in order, on a thread of its own: merges small files, puts windows of old hours together, sums hours
+//! up that are over, and lets the oldest go.
 
+use crate::layout::Layout;
 use crate::merge::{Merged, merge};
 use crate::place::Hour;
-use crate::policy::{HourSize, is_too_old, to_merge, too_many};
+use crate::policy::{HourSize, is_over, is_too_old, rolls_to, to_merge, too_many};
+use crate::rollup::{Rolls, ToRoll, rolls};
 use crate::shared::Shared;
+use crate::store::Part;
+use crate::summing::{SMALL_OCTETS, sum_up};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -75,11 +81,13 @@ pub(crate) struct Order {
     gone: Vec<(EventTime, PathBuf)>,
     /// What could not be done, as it was told last.
     wrong: Option<String>,
+    /// Queries of which it was told why their windows stay as they are, and why.
+    stays: BTreeSet<(String, String)>,
 }
 
 impl Order {
     pub(crate) const fn new(shared: Arc<Shared>, told: Told) -> Self {
-        Self { shared, told, gone: vec![], wrong: None }
+        Self { shared, told, gone: vec![], wrong: None, stays: BTreeSet::new() }
     }
 
     /// Does what is due, as long as it does not end.
@@ -93,7 +101,7 @@ impl Order {
         self.wrong = wrong;
     }
 
-    /// Lets hours go that are too old, and merges files of others; what fails does not keep the rest.
+    /// Lets hours go that are too old, and keeps others in order; what fails does not keep the rest.
     fn keep_hours(&mut self, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         let mut outcome = Ok(());
         self.purge(now, GONE_FOR_NS);
@@ -105,12 +113,66 @@ impl Order {
                 let kept = if is_too_old(hour, self.shared.options.keep, now) {
                     self.remove(&query, hour, now).map_err(|error| self.said(&error))
                 } else {
-                    self.merge(&query, hour, now, ends)
+                    self.keep_hour(&query, hour, now, ends)
                 };
                 outcome = outcome.and(kept);
             }
         }
         outcome
+    }
+
+    fn keep_hour(
+        &mut self,
+        query: &str,
+        hour: Hour,
+        now: EventTime,
+        ends: &AtomicBool,
+    ) -> Result<(), String> {
+        self.merge(query, hour, now, ends)?;
+        if !is_over(hour, now) {
+            return Ok(());
+        }
+        let parts = self.shared.store.parts(query, hour).map_err(|error| self.said(&error))?;
+        if let Some(width) = rolls_to(hour, &self.shared.options.rollup, now)
+            && let Some(gone) = self.roll_up((query, hour), &parts, width, ends)?
+        {
+            self.gone.extend(gone.into_iter().map(|path| (now, path)));
+            // What came of it is summed up when it is looked at again.
+            return Ok(());
+        }
+        let is_due = |part: &&Part| part.octets >= SMALL_OCTETS && !self.shared.store.has_sums(part);
+        parts.iter().filter(is_due).try_for_each(|part| sum_up(&self.shared, part, ends))
+    }
+
+    /// Puts windows together that are narrower; gives the files that went, if some did.
+    fn roll_up(
+        &mut self,
+        (query, hour): (&str, Hour),
+        parts: &[Part],
+        width: i64,
+        ends: &AtomicBool,
+    ) -> Result<Option<Vec<PathBuf>>, String> {
+        let mut files = vec![];
+        for part in parts {
+            let schema = self.shared.schema_of(query, part).map_err(|error| error.to_string())?;
+            if let Rolls::Never(why) = rolls(Layout::read(&schema).as_ref(), width) {
+                self.tell_why_it_stays(query, why);
+            }
+            files.push((part.clone(), schema));
+        }
+        let Some(to_roll) = ToRoll::of(&files, width) else { return Ok(None) };
+        match to_roll.roll(&self.shared, (query, hour), ends)? {
+            Merged::Done(gone) => Ok(Some(gone)),
+            Merged::Damaged(_) | Merged::Ended => Ok(None),
+        }
+    }
+
+    /// Tells once why results of a query stay as they are.
+    fn tell_why_it_stays(&mut self, query: &str, why: String) {
+        let said = format!("windows of `{query}` are not put together while they age: {why}");
+        if self.stays.insert((query.to_owned(), why)) {
+            (self.told)(Turn::Better, &said);
+        }
     }
 
     fn merge(&mut self, query: &str, hour: Hour, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
@@ -149,7 +211,9 @@ impl Order {
         let mut sizes = vec![];
         for query in store.queries()? {
             for hour in store.hours(&query)? {
-                let octets = store.parts(&query, hour)?.iter().map(|part| part.octets).sum();
+                let parts = store.parts(&query, hour)?;
+                let of_sums = |part: &Part| store.sums_of(part).iter().map(|(_, octets)| octets).sum::<u64>();
+                let octets = parts.iter().map(|part| part.octets + of_sums(part)).sum();
                 sizes.push(HourSize { hour, query: query.clone(), octets });
             }
         }

@@ -7,7 +7,9 @@
 //! ```
 //! A file is there as a whole or not at all, in types that every engine reads, so that DuckDB, ClickHouse and Spark take
 //! the folder as it is. A live hour has many small files, which are merged while it lasts and when it is over: the
-//! merged folder takes the other one's place at once. Old hours go, by age and by size.
+//! merged folder takes the other one's place at once. Rows are in the order of their keys. Sums of hours that are over
+//! lie beside them, hidden, for questions over many hours; windows become wider while they age, and old hours go, by age
+//! and by size.
 //!
 //! Whoever reads a [`History::table`] sees each result once, those that are in memory besides among them, whatever is
 //! merged or removed meanwhile: files that were named when it began are kept for it a while.
@@ -16,21 +18,34 @@
 
 mod bounds;
 mod columns;
+mod grouped;
 mod history;
 mod keeper;
+mod layout;
 mod merge;
 mod newest;
 mod options;
 mod place;
 mod policy;
+mod pruning;
+mod reading;
+mod recipe;
+mod rollup;
+mod rule;
 mod shared;
 mod sink;
+mod sorted;
 mod store;
+mod summed;
+mod summing;
+mod sums;
 mod table;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod wider;
 
 pub use history::History;
 pub use newest::Newest;
-pub use options::HistoryOptions;
+pub use options::{HistoryOptions, RollUp};
+pub use rule::StoredSums;

@@ -1,23 +1,27 @@
-//! Merges files of an hour into one.
+//! Merges files of an hour into one, and lets a file be in the place of others.
 //!
-//! A folder with the merged file and whatever else the hour has is made beside it, and takes its place at once: no
-//! reader sees a row twice, and a crash leaves the one or the other.
+//! A folder with the new file and whatever else the hour has is made beside it, and takes its place at once: no reader
+//! sees a row twice, and a crash leaves the one or the other. Rows are in the same order in the merged file.
 
-use crate::place::{Hour, file_name};
+use crate::layout::Layout;
+use crate::place::{Hour, columns_number, file_name};
+use crate::reading::{Running, Stored, in_order, whole};
 use crate::shared::Shared;
+use crate::sorted::properties;
 use crate::store::{Part, keep_names};
 use datafusion::arrow::array::RecordBatch;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result as QueryResult;
+use datafusion::execution::TaskContext;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tapline_sinks::{HiddenFile, ParquetFailure};
-
-/// Rows that are read at a time.
-const ROWS_PER_BATCH: usize = 8192;
 
 /// What became of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,49 +36,69 @@ pub(crate) enum Merged {
 
 /// Merges these files of an hour, unless it ends.
 pub(crate) fn merge(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     (query, hour): (&str, Hour),
     parts: &[Part],
     ends: &AtomicBool,
 ) -> Result<Merged, String> {
-    let mut readers: Vec<ParquetRecordBatchReaderBuilder<File>> = vec![];
+    let mut schemas: Vec<SchemaRef> = vec![];
     for part in parts {
         let file = shared.store.open(part).map_err(|error| said(&part.path, &error))?;
         match ParquetRecordBatchReaderBuilder::try_new(file) {
-            Ok(reader) => readers.push(reader.with_batch_size(ROWS_PER_BATCH)),
+            Ok(reader) => schemas.push(reader.schema().clone()),
             Err(ParquetError::External(error)) => return Err(said(&part.path, &error)),
             Err(_) => return put_aside(part),
         }
     }
-    let Some(schema) = readers.first().map(|reader| reader.schema().clone()) else {
-        return Ok(Merged::Done(vec![]));
-    };
-    if let Some((_, part)) = readers.iter().zip(parts).find(|(reader, _)| *reader.schema() != schema) {
+    let Some(schema) = schemas.first() else { return Ok(Merged::Done(vec![])) };
+    if let Some((_, part)) = schemas.iter().zip(parts).find(|(other, _)| *other != schema) {
         return Err(said(&part.path, &"its columns are others than its name says"));
     }
+    let rows = rows(shared, parts, schema);
+    let rows = rows.map_err(|error| said(&shared.store.hour_folder(query, hour), &error))?;
+    replace(shared, (query, hour), parts, (schema, rows), ends)
+}
+
+/// The rows of files of the same columns, in their order.
+fn rows(shared: &Arc<Shared>, parts: &[Part], schema: &SchemaRef) -> QueryResult<Running> {
+    let order = Layout::read(schema).map_or(vec![], |layout| layout.order(schema));
+    let partitions = whole(shared, parts, schema).into_iter().map(Stored::partition).collect();
+    Running::start(&in_order(partitions, schema, &order)?, Arc::default())
+}
+
+/// Writes rows in the place of files, unless it ends.
+pub(crate) fn replace(
+    shared: &Shared,
+    (query, hour): (&str, Hour),
+    parts: &[Part],
+    (schema, rows): (&SchemaRef, impl Iterator<Item = QueryResult<RecordBatch>>),
+    ends: &AtomicBool,
+) -> Result<Merged, String> {
+    let folder = shared.store.hour_folder(query, hour);
     let path = shared.store.path_to_write().map_err(|error| said(shared.store.root(), &error))?;
-    let batches = readers.into_iter().zip(parts).flat_map(|(reader, part)| Batches::new(reader, part, ends));
-    let file = match HiddenFile::write(path, &schema, batches) {
+    let failure = |error: &dyn Display| ParquetFailure::Disk(folder.clone(), error.to_string());
+    let rows = rows.map(|batch| batch.map_err(|error| failure(&error)));
+    let rows = rows.take_while(|_| !ends.load(Ordering::Relaxed));
+    let file = match HiddenFile::write_as(path, schema, properties(schema), rows) {
         _ if ends.load(Ordering::Relaxed) => return Ok(Merged::Ended),
         file => file.map_err(|failure| failure.to_string())?,
     };
-    let gone = take_place(shared, (query, hour), parts, file);
-    gone.map(Merged::Done).map_err(|error| said(&shared.store.hour_folder(query, hour), &error))
+    let gone = take_place(shared, (query, hour), parts, (file, columns_number(schema)));
+    gone.map(Merged::Done).map_err(|error| said(&folder, &error))
 }
 
-/// Lets a merged file be in the place of its parts.
+/// Lets a file be in the place of others.
 fn take_place(
     shared: &Shared,
     (query, hour): (&str, Hour),
     parts: &[Part],
-    file: HiddenFile,
+    (file, columns): (HiddenFile, u32),
 ) -> io::Result<Vec<PathBuf>> {
     let store = &shared.store;
     // No file comes or goes meanwhile.
     let _turn = shared.waiting();
     let beside = store.folder_beside(query, hour)?;
     let number = store.parts(query, hour)?.last().map_or(0, |part| part.number) + 1;
-    let columns = parts.first().map_or(0, |part| part.columns);
     for path in store.files(query, hour)?.iter().filter(|path| !parts.iter().any(|part| part.path == **path))
     {
         fs::hard_link(path, beside.join(path.file_name().unwrap_or_default()))?;
@@ -95,36 +119,4 @@ fn put_aside(part: &Part) -> Result<Merged, String> {
 
 fn said(path: &Path, error: &dyn Display) -> String {
     format!("{} cannot be merged: {error}", path.display())
-}
-
-/// The batches of a file, as long as it does not end.
-struct Batches<'a> {
-    reader: Result<ParquetRecordBatchReader, Option<ParquetFailure>>,
-    path: &'a Path,
-    ends: &'a AtomicBool,
-}
-
-impl<'a> Batches<'a> {
-    fn new(reader: ParquetRecordBatchReaderBuilder<File>, part: &'a Part, ends: &'a AtomicBool) -> Self {
-        let reader =
-            reader.build().map_err(|error| Some(ParquetFailure::Disk(part.path.clone(), error.to_string())));
-        Self { reader, path: &part.path, ends }
-    }
-}
-
-impl Iterator for Batches<'_> {
-    type Item = Result<RecordBatch, ParquetFailure>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ends.load(Ordering::Relaxed) {
-            return None;
-        }
-        match &mut self.reader {
-            Ok(reader) => {
-                let batch = reader.next()?;
-                Some(batch.map_err(|error| ParquetFailure::Disk(self.path.to_owned(), error.to_string())))
-            }
-            Err(failure) => failure.take().map(Err),
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Where results lie: what folders and files are called.
 
+use crate::layout::said;
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use datafusion::arrow::datatypes::Schema;
 use std::fmt::Write as _;
@@ -66,12 +67,13 @@ pub(crate) fn of_file(name: &str) -> Option<(u64, u32)> {
     Some((number.parse().ok()?, u32::from_str_radix(columns, 16).ok()?))
 }
 
-/// Columns by a number: files of one number have the same.
+/// Columns by a number: files of one number have the same, and say the same of them.
 pub(crate) fn columns_number(schema: &Schema) -> u32 {
     let mut text = String::new();
     for field in schema.fields() {
         let _ = writeln!(text, "{} {}", field.name(), field.data_type());
     }
+    said(schema).for_each(|said| text.push_str(said));
     crc32fast::hash(text.as_bytes())
 }
 

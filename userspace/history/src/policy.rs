@@ -1,5 +1,6 @@
 //! What is merged and what goes: decided over names, ages and sizes, by functions of them alone.
 
+use crate::options::RollUp;
 use crate::place::Hour;
 use crate::store::Part;
 use std::collections::BTreeMap;
@@ -11,23 +12,38 @@ const OVER_AFTER_NS: i64 = 5 * 60 * 1_000_000_000;
 /// Small files of an hour that lasts are merged when there are so many of them, of at most so many octets each.
 const SMALL_FILES_MAX: usize = 32;
 const SMALL_OCTETS: u64 = 8 << 20;
+/// Files that are merged at a time: of each some rows are in memory.
+const FILES_MAX: usize = 64;
 /// Octets that are merged into one file.
 const MERGED_OCTETS_MAX: u64 = 256 << 20;
 
 /// Files of an hour to be merged into one, if there are some; all have the same columns.
 pub(crate) fn to_merge(parts: &[Part], hour: Hour, now: EventTime) -> Option<Vec<Part>> {
-    let is_over = now.0 >= hour.end().0.saturating_add(OVER_AFTER_NS);
     let (octets_max, least) =
-        if is_over { (MERGED_OCTETS_MAX / 2, 2) } else { (SMALL_OCTETS, SMALL_FILES_MAX) };
+        if is_over(hour, now) { (MERGED_OCTETS_MAX / 2, 2) } else { (SMALL_OCTETS, SMALL_FILES_MAX) };
     let mut by_columns: BTreeMap<u32, (u64, Vec<Part>)> = BTreeMap::new();
     for part in parts.iter().filter(|part| part.octets <= octets_max) {
         let (octets, parts) = by_columns.entry(part.columns).or_default();
-        if *octets + part.octets <= MERGED_OCTETS_MAX {
+        if *octets + part.octets <= MERGED_OCTETS_MAX && parts.len() < FILES_MAX {
             *octets += part.octets;
             parts.push(part.clone());
         }
     }
     by_columns.into_values().map(|(_, parts)| parts).find(|parts| parts.len() >= least)
+}
+
+/// Whether an hour is over: results of its last windows have come.
+pub(crate) const fn is_over(hour: Hour, now: EventTime) -> bool {
+    now.0 >= hour.end().0.saturating_add(OVER_AFTER_NS)
+}
+
+/// The width of windows that results of an hour become, in nanoseconds: the widest one of those that they are old enough
+/// for.
+pub(crate) fn rolls_to(hour: Hour, rollup: &[RollUp], now: EventTime) -> Option<i64> {
+    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    let is_due = |one: &&RollUp| hour.end().0 < now.0.saturating_sub(nanoseconds(one.after));
+    let due = rollup.iter().filter(is_due).map(|one| nanoseconds(one.window)).max();
+    due.filter(|_| is_over(hour, now))
 }
 
 /// Whether an hour is older than it is kept.
@@ -65,7 +81,7 @@ mod tests {
     const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
     fn part(number: u64, columns: u32, octets: u64) -> Part {
-        Part { path: PathBuf::new(), number, columns, octets }
+        Part { path: PathBuf::new(), hour: Hour::of(EventTime(0)), number, columns, octets }
     }
 
     fn merged(parts: &[Part], minutes: i64) -> Vec<u64> {
@@ -91,6 +107,20 @@ mod tests {
         assert_eq!(merged(&small, 10).len(), 32);
         let with_large = [&[part(0, 7, 100 << 20)], &small[..]].concat();
         assert_eq!(merged(&with_large, 10).len(), 32);
+    }
+
+    #[test]
+    fn windows_are_the_wider_the_older_they_are() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let rollup = [(60, 5), (240, 60), (120, 15)];
+        let rollup = rollup.map(|(after, window)| RollUp { after: minutes(after), window: minutes(window) });
+        let width = |now: i64| {
+            let width = rolls_to(Hour::of(EventTime(0)), &rollup, EventTime(now * MINUTE_NS + 1));
+            width.map(|width| width / MINUTE_NS)
+        };
+        assert_eq!([119, 120, 180, 299, 300].map(width), [None, Some(5), Some(15), Some(15), Some(60)]);
+        let soon = [RollUp { after: Duration::from_secs(1), window: minutes(5) }];
+        assert_eq!(rolls_to(Hour::of(EventTime(0)), &soon, EventTime(64 * MINUTE_NS)), None, "more may come");
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Shared {
         Ok(union(newest.into_iter().chain(schemas.into_values())))
     }
 
-    fn schema_of(&self, query: &str, part: &Part) -> Result<SchemaRef> {
+    /// The columns of a file.
+    pub(crate) fn schema_of(&self, query: &str, part: &Part) -> Result<SchemaRef> {
         let key = (query.to_owned(), part.columns);
         let known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(schema) = known {

@@ -1,10 +1,13 @@
 //! What writes results into the folder, some seconds behind their windows.
 
 use crate::keeper::Keeper;
+use crate::layout::Layout;
 use crate::place::{Hour, columns_number};
 use crate::shared::Shared;
+use crate::sorted::{properties, sorted};
 use crate::store::WriteLock;
 use crate::waiting::{Key, Piece};
+use datafusion::arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_record::EventTime;
@@ -73,7 +76,10 @@ impl HistorySink {
             |error: std::io::Error| ParquetFailure::Disk(store.root().to_owned(), error.to_string());
         let Some(piece) = self.shared.waiting().get(key).cloned() else { return Ok(()) };
         let path = store.path_to_write().map_err(on_disk)?;
-        let file = HiddenFile::write(path, &piece.schema, piece.batches.into_iter().map(Ok))?;
+        let order = Layout::read(&piece.schema).map_or(vec![], |layout| layout.order(&piece.schema));
+        let rows = sorted(&piece.schema, &piece.batches, &order);
+        let rows = rows.map_err(|error| ParquetFailure::Rows(path.clone(), error.to_string()))?;
+        let file = HiddenFile::write_as(path, &piece.schema, properties(&piece.schema), [Ok(rows)])?;
         // Nobody sees it both in the file and among what waits.
         let mut waiting = self.shared.waiting();
         let path = store.next_path(&key.query, key.hour, key.columns).map_err(on_disk)?;
@@ -91,7 +97,13 @@ impl Sink for HistorySink {
         let never = |error: &dyn std::fmt::Display| Refusal::Never(error.to_string());
         let result = &parcel.result;
         let batches = parcel.origin.columns.batches(result).map_err(|error| never(&error))?;
-        let batches = batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
+        let layout = Layout::of(&parcel.origin.columns);
+        let said = |batch: &RecordBatch| {
+            let batch = plain(batch)?;
+            let schema = layout.written(&batch.schema());
+            batch.with_schema(schema)
+        };
+        let batches = batches.iter().map(said).collect::<Result<Vec<_>, _>>();
         let batches = batches.map_err(|error| never(&error))?;
         // Of a query without windows, results are of the time at which they are given.
         let hour = Hour::of(result.window.map_or(parcel.given, |window| window.start));

@@ -1,7 +1,8 @@
 //! The folder of a history: who may write there, what lies there, and how files come and go.
 //!
 //! Files are written in `.new` and put into their hours. What is merged or removed goes to `.gone` for a while, where
-//! whoever knew it by name still finds it. Names that begin with a point are nobody's at a start, and go.
+//! whoever knew it by name still finds it. Names that begin with a point are nobody's at a start, and go, but for
+//! `.sums`, which go with their files.
 
 use crate::place::{Hour, file_name, of_file, query_folder, query_of_folder};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -28,6 +29,7 @@ pub(crate) struct Store {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) path: PathBuf,
+    pub(crate) hour: Hour,
     /// In the order in which they were written.
     pub(crate) number: u64,
     pub(crate) columns: u32,
@@ -80,6 +82,22 @@ impl Store {
                 remove_folder(&entry.path())?;
             }
         }
+        self.remove_lonely_sums()
+    }
+
+    /// Removes sums whose files went.
+    fn remove_lonely_sums(&self) -> io::Result<()> {
+        let sums = self.folder_of_sums();
+        for query in entries(&sums)? {
+            for hour in entries(&query.path())? {
+                let lonely = |sums: &DirEntry| {
+                    let place = Path::new(&query.file_name()).join(hour.file_name()).join(sums.file_name());
+                    Some(self.root.join(place).with_extension("parquet")).filter(|path| !path.exists())
+                };
+                let lonely: Vec<PathBuf> = entries(&hour.path())?.iter().filter_map(lonely).collect();
+                lonely.iter().try_for_each(|path| self.remove_sums(path))?;
+            }
+        }
         Ok(())
     }
 
@@ -109,7 +127,7 @@ impl Store {
             let (number, columns) = of_file(entry.file_name().to_str()?)?;
             // One that is gone meanwhile is found where it went.
             let octets = entry.metadata().map_or(0, |found| found.len());
-            Some(Part { path: entry.path(), number, columns, octets })
+            Some(Part { path: entry.path(), hour, number, columns, octets })
         };
         let mut parts: Vec<Part> =
             entries(&self.hour_folder(query, hour))?.into_iter().filter_map(part).collect();
@@ -154,7 +172,10 @@ impl Store {
             folder.parent().map_or(Ok(()), keep_names)?;
         }
         let last = self.parts(query, hour)?.last().map_or(0, |part| part.number);
-        Ok(folder.join(file_name(last + 1, columns)))
+        let path = folder.join(file_name(last + 1, columns));
+        // A file of this name that was there once may have had some.
+        self.remove_sums(&path)?;
+        Ok(path)
     }
 
     pub(crate) fn hour_folder(&self, query: &str, hour: Hour) -> PathBuf {
@@ -202,6 +223,7 @@ impl Store {
                 let place = self.gone_path(&path);
                 place.parent().map_or(Ok(()), fs::create_dir_all)?;
                 fs::rename(entry.path(), &place)?;
+                self.remove_sums(&path)?;
                 gone.push(place);
             }
         }
@@ -212,6 +234,53 @@ impl Store {
     /// Where a file is for a while that was taken out of its hour.
     fn gone_path(&self, path: &Path) -> PathBuf {
         self.folder_of_gone().join(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+
+    /// The files of sums of a file, and their octets.
+    pub(crate) fn sums_of(&self, part: &Part) -> Vec<(PathBuf, u64)> {
+        let entries = entries(&self.sums_path(&part.path)).unwrap_or_default();
+        let file = |entry: DirEntry| (entry.path(), entry.metadata().map_or(0, |found| found.len()));
+        entries.into_iter().map(file).collect()
+    }
+
+    /// Whether it is known which sums a file has.
+    pub(crate) fn has_sums(&self, part: &Part) -> bool {
+        self.sums_path(&part.path).is_dir()
+    }
+
+    /// Puts a folder of sums beside a file. Whoever asks holds the lock until it is there.
+    pub(crate) fn put_sums(&self, part: &Part, folder: &Path) -> io::Result<()> {
+        let place = self.sums_path(&part.path);
+        remove_folder(&place)?;
+        place.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::rename(folder, place)
+    }
+
+    /// Lets the sums of a file go.
+    pub(crate) fn remove_sums(&self, path: &Path) -> io::Result<()> {
+        let place = self.sums_path(path);
+        remove_folder(&place)?;
+        // These stay while other sums are in them.
+        for folder in place.ancestors().skip(1).take(2) {
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+
+    /// Where the sums of a file are.
+    fn sums_path(&self, path: &Path) -> PathBuf {
+        self.folder_of_sums().join(path.strip_prefix(&self.root).unwrap_or(path)).with_extension("")
+    }
+
+    fn folder_of_sums(&self) -> PathBuf {
+        self.root.join(".sums")
+    }
+
+    /// An empty folder to write in, on the disk of all others.
+    pub(crate) fn folder_to_write(&self) -> io::Result<PathBuf> {
+        let folder = self.path_to_write()?;
+        fs::create_dir(&folder)?;
+        Ok(folder)
     }
 
     fn folder_of_new(&self) -> PathBuf {

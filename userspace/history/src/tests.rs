@@ -1,5 +1,7 @@
 //! Stored results, from what takes them to what asks them.
 
+mod rolled;
+
 use crate::history::History;
 use crate::keeper::Order;
 use crate::newest::Newest;

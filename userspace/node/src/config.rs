@@ -141,8 +141,19 @@ pub(crate) struct HistoryTable {
     pub(crate) keep: Option<String>,
     /// Octets of all files.
     pub(crate) octets_max: Option<u64>,
+    /// Wider windows for older results.
+    pub(crate) rollup: Vec<RollupTable>,
     /// How long a result waits for others to be in a file with.
     pub(crate) flush_after: Option<String>,
+}
+
+/// One of `rollup` of `[history]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollupTable {
+    /// The age from which on.
+    pub(crate) after: String,
+    pub(crate) window: String,
 }
 
 /// `[[sink]]`: where results go besides.

@@ -4,14 +4,14 @@ mod alarms;
 mod destination;
 mod keys;
 
-use crate::config::{HistoryTable, SinkTable};
+use crate::config::{HistoryTable, RollupTable, SinkTable};
 use crate::failure::Failure;
 use crate::node_plan::NodePlan;
 use destination::{Destination, parse_age};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tapline_catalog::{Level, Log};
-use tapline_history::{History, HistoryOptions};
+use tapline_history::{History, HistoryOptions, RollUp};
 use tapline_sinks::{
     Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted, is_named,
 };
@@ -51,7 +51,7 @@ pub(crate) fn history_of(
     table: &HistoryTable,
     folder: Option<&Path>,
 ) -> Result<Option<HistoryOptions>, String> {
-    let HistoryTable { folder: named, keep, octets_max, flush_after } = table;
+    let HistoryTable { folder: named, keep, octets_max, rollup, flush_after } = table;
     let Some(folder) = folder.or(named.as_deref()) else {
         let is_said = *table != HistoryTable::default();
         let message = "[history]: it needs a folder: folder = \"/var/lib/tapline/history\"";
@@ -64,8 +64,18 @@ pub(crate) fn history_of(
     let mut options = HistoryOptions::new(folder);
     options.keep = time("keep", keep)?;
     options.octets_max = *octets_max;
+    let rollup = (1..).zip(rollup).map(|(number, one)| {
+        rollup_of(one).map_err(|wrong| format!("[history] rollup {number}: {wrong}"))
+    });
+    options.rollup = rollup.collect::<Result<_, _>>()?;
     options.flush_after = time("flush_after", flush_after)?.unwrap_or(options.flush_after);
     Ok(Some(options))
+}
+
+fn rollup_of(table: &RollupTable) -> Result<RollUp, String> {
+    let after = parse_age(&table.after).map_err(|wrong| format!("after: {wrong}"))?;
+    let window = parse_age(&table.window).map_err(|wrong| format!("window: {wrong}"))?;
+    RollUp { after, window }.check().map_err(|wrong| format!("window: {wrong}"))
 }
 
 /// What a file says of sinks; results for servers wait in the state folder.
@@ -193,6 +203,28 @@ mod tests {
                 "[history] keep: write a number with s, m, h or d, such as 30d",
                 "{keep}"
             );
+        }
+    }
+
+    #[test]
+    fn wider_windows_are_parts_of_an_hour() {
+        let table = |after: &str, window: &str| HistoryTable {
+            folder: Some("/a".into()),
+            rollup: vec![RollupTable { after: after.to_owned(), window: window.to_owned() }],
+            ..HistoryTable::default()
+        };
+        let rollup = |after: &str, window: &str| {
+            history_of(&table(after, window), None).map(|options| options.unwrap().rollup)
+        };
+        let hour = RollUp { after: 7 * DAY, window: Duration::from_secs(3600) };
+        assert_eq!(rollup("7d", "1h"), Ok(vec![hour]));
+        for (after, window, said) in [
+            ("7d", "7m", "[history] rollup 1: window: an hour has to consist of such windows"),
+            ("7d", "1d", "[history] rollup 1: window: an hour has to consist of such windows"),
+            ("soon", "1h", "[history] rollup 1: after: write a number with s, m, h or d"),
+        ] {
+            let wrong = rollup(after, window).unwrap_err();
+            assert!(wrong.starts_with(said), "{wrong}");
         }
     }
 

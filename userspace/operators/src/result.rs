@@ -11,8 +11,11 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue};
 use std::iter::repeat_n;
+use std::ops::Range;
 use std::sync::Arc;
-use tapline_query::{COMPLETENESS, ContinuousQuery, STATUS, WINDOW_END, WINDOW_START};
+use tapline_query::{
+    COMPLETENESS, ColumnRole, ContinuousQuery, RolledColumn, STATUS, WINDOW_END, WINDOW_START,
+};
 use tapline_record::EventTime;
 use tapline_record::stream::TIME_ZONE;
 
@@ -80,16 +83,22 @@ pub struct ResultColumns {
     schema: SchemaRef,
     is_windowed: bool,
     is_live: bool,
+    /// Of the SELECT list.
+    roles: Vec<ColumnRole>,
+    rolled: Result<Vec<RolledColumn>, String>,
+    width: Option<i64>,
 }
 
 impl ResultColumns {
     /// Those of `query`.
     #[must_use]
     pub fn of(query: &ContinuousQuery, is_live: bool) -> Self {
-        Self::around(&rows_schema(query), query.window.is_some(), is_live)
+        let around = Self::around(&rows_schema(query), query.window.is_some(), is_live);
+        let (roles, rolled) = (query.column_roles(), query.rolled_columns());
+        Self { roles, rolled, width: query.tumbling_width(), ..around }
     }
 
-    /// Those of a query of which only the SELECT list is known.
+    /// Those of a query of which only the SELECT list is known, but not what its columns are.
     #[must_use]
     pub fn around(rows: &Schema, is_windowed: bool, is_live: bool) -> Self {
         let mut fields: Vec<Arc<Field>> = rows.fields().iter().cloned().collect();
@@ -102,7 +111,14 @@ impl ResultColumns {
             }
             fields.push(Arc::new(Field::new(STATUS, DataType::Utf8, false)));
         }
-        Self { schema: Arc::new(Schema::new(fields)), is_windowed, is_live }
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            is_windowed,
+            is_live,
+            roles: vec![ColumnRole::Other; rows.fields().len()],
+            rolled: Err("nobody knows what they are".to_owned()),
+            width: None,
+        }
     }
 
     /// Their names and types.
@@ -126,9 +142,34 @@ impl ResultColumns {
     /// The fields of the SELECT list.
     #[must_use]
     pub fn rows(&self) -> &[Arc<Field>] {
-        let fields = self.schema.fields();
-        let (before, behind) = if self.is_windowed { (2, 1 + usize::from(self.is_live)) } else { (0, 0) };
-        fields.get(before..fields.len() - behind).unwrap_or_default()
+        self.schema.fields().get(self.selected()).unwrap_or_default()
+    }
+
+    /// Which of them are of the SELECT list.
+    #[must_use]
+    pub fn selected(&self) -> Range<usize> {
+        let first = if self.is_windowed { 2 } else { 0 };
+        first..first + self.roles.len()
+    }
+
+    /// What each column of the SELECT list is.
+    #[must_use]
+    pub fn roles(&self) -> &[ColumnRole] {
+        &self.roles
+    }
+
+    /// What is done with each column of the SELECT list when windows are put together.
+    ///
+    /// # Errors
+    /// Why they cannot be, as the end of a sentence.
+    pub const fn rolled(&self) -> Result<&Vec<RolledColumn>, &String> {
+        self.rolled.as_ref()
+    }
+
+    /// The width of windows in nanoseconds, where they are adjacent.
+    #[must_use]
+    pub const fn width(&self) -> Option<i64> {
+        self.width
     }
 
     /// A result in these columns.

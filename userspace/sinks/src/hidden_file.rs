@@ -54,11 +54,24 @@ impl HiddenFile {
         schema: &SchemaRef,
         batches: impl IntoIterator<Item = Result<RecordBatch, ParquetFailure>>,
     ) -> Result<Self, ParquetFailure> {
+        Self::write_as(hidden, schema, parquet_properties(), batches)
+    }
+
+    /// The same, in another way.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn write_as(
+        hidden: PathBuf,
+        schema: &SchemaRef,
+        properties: WriterProperties,
+        batches: impl IntoIterator<Item = Result<RecordBatch, ParquetFailure>>,
+    ) -> Result<Self, ParquetFailure> {
         let target = File::create(&hidden).map_err(|error| on_disk(&hidden, &error))?;
         let file = Self { hidden, is_there: false };
         let said = |error: ParquetError| failure(&file.hidden, error);
-        let mut writer = ArrowWriter::try_new(target, SchemaRef::clone(schema), Some(parquet_properties()))
-            .map_err(said)?;
+        let mut writer =
+            ArrowWriter::try_new(target, SchemaRef::clone(schema), Some(properties)).map_err(said)?;
         for batch in batches {
             writer.write(&batch?).map_err(said)?;
         }

@@ -10,6 +10,7 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
+use tapline_history::StoredSums;
 use tapline_lookup::Tables;
 use tapline_query::functions::bounded_functions;
 use tapline_record::stream::TIME_ZONE;
@@ -51,7 +52,9 @@ pub(crate) fn session(place: &Place, lists_itself: bool) -> Result<SessionContex
     let Place { tables, lookups, runtime, threads } = place;
     let config = options(*threads).with_information_schema(lists_itself);
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(runtime));
-    let context = SessionContext::new_with_state(builder.with_default_features().build());
+    // Last, when conditions are where they are looked at.
+    let builder = builder.with_default_features().with_optimizer_rule(Arc::new(StoredSums));
+    let context = SessionContext::new_with_state(builder.build());
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::clone(tables) as Arc<dyn SchemaProvider>)?;
     let _ = context.register_catalog(CATALOG, Arc::new(catalog));
