@@ -47,8 +47,7 @@ pub(crate) const QUERIES: [Query; 2] = [
 impl Query {
     fn origin(&self) -> Arc<Origin> {
         let query = Planner::new().plan(self.sql).expect("it is a query");
-        let columns = ResultColumns::of(&query, true);
-        Arc::new(Origin { name: self.name.to_owned(), columns, is_stored: true })
+        Arc::new(Origin::of(self.name, &query))
     }
 }
 
@@ -206,5 +205,6 @@ fn parcel(origin: &Arc<Origin>, start: i64, columns: &[ArrayRef]) -> Parcel {
         rows: vec![rows],
     };
     let given = EventTime(start + MINUTE_NS);
-    Parcel { origin: Arc::clone(origin), result: Arc::new(result), given }
+    let id = ResultId { sender: 1, number: start / MINUTE_NS };
+    Parcel { id, origin: Arc::clone(origin), result: Arc::new(result), given }
 }

@@ -205,9 +205,9 @@ fn octets(folder: &Path) -> Result<u64> {
     if !folder.is_dir() {
         return Ok(0);
     }
-    let each = entries(folder)?.into_iter().map(|path| {
-        if path.is_dir() { octets(&path) } else { Ok(fs::metadata(path)?.len()) }
-    });
+    let each = entries(folder)?
+        .into_iter()
+        .map(|path| if path.is_dir() { octets(&path) } else { Ok(fs::metadata(path)?.len()) });
     each.sum()
 }
 
@@ -215,6 +215,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
     // Hidden ones are on their way.
-    let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let is_hidden =
+        |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     Ok(paths.into_iter().filter(|path| !is_hidden(path)).collect())
 }

@@ -287,7 +287,8 @@ fn tables_are_what_is_stored_and_what_is_in_memory_each_window_once() {
 #[test]
 fn windows_of_long_ago_become_an_hour_that_holds_what_they_held() {
     let folder = tempfile::tempdir().unwrap();
-    let [captures, history, config] = ["captures", "history", "node.toml"].map(|name| folder.path().join(name));
+    let [captures, history, config] =
+        ["captures", "history", "node.toml"].map(|name| folder.path().join(name));
     fs::create_dir(&captures).unwrap();
     let text = format!(
         r#"

@@ -107,7 +107,7 @@ fn pair(node: &Node, number: u32, time: Duration, open: &dyn Fn() -> Result<View
         Ok::<_, anyhow::Error>((turn, viewers.close()?))
     };
     // Whatever changes meanwhile changes both alike.
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let alone = alone()?;
         let (watched, seen) = watched()?;
         return Ok(Pair { alone, watched, seen });

@@ -26,8 +26,7 @@ impl Waiting {
     pub(crate) fn take(&mut self, given: Given) {
         self.octets += given.octets;
         self.results.push_back(given);
-        while self.results.len() > 1
-            && (self.results.len() > WAITING_MAX || self.octets > WAITING_OCTETS_MAX)
+        while self.results.len() > 1 && (self.results.len() > WAITING_MAX || self.octets > WAITING_OCTETS_MAX)
         {
             self.octets -= self.results.pop_front().map_or(0, |given| given.octets);
         }

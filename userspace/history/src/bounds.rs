@@ -223,12 +223,16 @@ mod tests {
     #[test]
     fn an_hour_is_covered_where_all_of_its_windows_are_meant() {
         let covered = |filter: &Expr| {
-            let (bounds, hour) = (Bounds::of([filter]), |number: &i64| Hour::of(EventTime(number * HOUR_US * 1_000)));
+            let (bounds, hour) =
+                (Bounds::of([filter]), |number: &i64| Hour::of(EventTime(number * HOUR_US * 1_000)));
             (0..8).filter(|number| bounds.cover(hour(number))).collect::<Vec<i64>>()
         };
         let start = || col(WINDOW_START);
         let later = |minutes: i64| {
-            lit(ScalarValue::TimestampMicrosecond(Some(2 * HOUR_US + minutes * 60_000_000), Some("UTC".into())))
+            lit(ScalarValue::TimestampMicrosecond(
+                Some(2 * HOUR_US + minutes * 60_000_000),
+                Some("UTC".into()),
+            ))
         };
         assert_eq!(covered(&start().gt_eq(at(2)).and(start().lt(at(4)))), [2, 3]);
         assert_eq!(covered(&start().gt(at(2)).and(start().lt(at(4)))), [3]);

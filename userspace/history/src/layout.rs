@@ -88,7 +88,8 @@ impl Layout {
 
     /// A schema that says so.
     pub(crate) fn written(&self, schema: &Schema) -> SchemaRef {
-        let word = |one: &Use| WORDS.iter().find(|(known, _)| known == one).map_or("other", |(_, word)| *word);
+        let word =
+            |one: &Use| WORDS.iter().find(|(known, _)| known == one).map_or("other", |(_, word)| *word);
         let words: Vec<&str> = self.uses.iter().map(word).collect();
         let width = self.width.map(|width| (WIDTH.to_owned(), width.to_string()));
         let stays = self.stays.clone().map(|why| (STAYS.to_owned(), why));
@@ -116,7 +117,9 @@ impl Layout {
 
 /// What a schema says of itself besides its columns, for a number that is another one where that is another.
 pub(crate) fn said(schema: &Schema) -> impl Iterator<Item = &str> {
-    [COLUMNS, WIDTH, STAYS].into_iter().filter_map(move |name| schema.metadata().get(name).map(String::as_str))
+    [COLUMNS, WIDTH, STAYS]
+        .into_iter()
+        .filter_map(move |name| schema.metadata().get(name).map(String::as_str))
 }
 
 /// Rows in the order of these columns; `None` where there are none.
@@ -152,7 +155,10 @@ mod tests {
         assert_eq!((layout.width, layout.stays.clone()), (Some(60_000_000_000), None));
         assert_eq!(Layout::read(&schema), Some(layout));
         assert_eq!(Layout::read(&Schema::empty()), None);
-        assert_eq!(said(&schema).collect::<Vec<_>>(), ["start end sum key max completeness status", "60000000000"]);
+        assert_eq!(
+            said(&schema).collect::<Vec<_>>(),
+            ["start end sum key max completeness status", "60000000000"]
+        );
     }
 
     #[test]

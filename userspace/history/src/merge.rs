@@ -12,7 +12,6 @@ use crate::store::{Part, keep_names};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result as QueryResult;
-use datafusion::execution::TaskContext;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use std::fmt::Display;

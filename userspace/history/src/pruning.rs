@@ -31,7 +31,8 @@ impl Conditions {
         let columns = DFSchema::try_from(Arc::clone(schema)).ok()?;
         // Whoever reads checks each row, whether something is known of groups or not.
         let predicate = state.create_physical_expr(all, &columns).ok()?;
-        let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(predicate)?;
+        let predicate =
+            PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(predicate)?;
         Some(Self { predicate, schema: Arc::clone(schema) })
     }
 

@@ -51,8 +51,9 @@ impl Slice {
     pub(crate) fn shares(parts: Vec<Part>, readers: usize) -> Vec<Vec<Self>> {
         let of = if parts.len() < readers { readers } else { 1 };
         let mut shares = vec![vec![]; readers.clamp(1, (parts.len() * of).max(1))];
-        let slices =
-            parts.into_iter().flat_map(|part| (0..of).map(move |number| Self { part: part.clone(), number, of }));
+        let slices = parts
+            .into_iter()
+            .flat_map(|part| (0..of).map(move |number| Self { part: part.clone(), number, of }));
         let count = shares.len();
         for (place, slice) in slices.enumerate() {
             if let Some(share) = shares.get_mut(place % count) {

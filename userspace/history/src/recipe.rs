@@ -41,7 +41,11 @@ impl Recipe {
     /// Rows as sums of one row each, those among them that are wanted.
     pub(crate) fn of_rows(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = adapt(batch, &self.rows)?;
-        let rows = if self.bounds.are_open() { rows } else { filter_record_batch(&rows, &self.bounds.mask(&rows)?)? };
+        let rows = if self.bounds.are_open() {
+            rows
+        } else {
+            filter_record_batch(&rows, &self.bounds.mask(&rows)?)?
+        };
         let count = rows.num_rows();
         let column = |(made, field): (&Made, &Arc<Field>)| -> Result<ArrayRef> {
             let values: ArrayRef = match made {

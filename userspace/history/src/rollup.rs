@@ -61,7 +61,8 @@ impl ToRoll {
     /// already among them, if others come to them.
     pub(crate) fn of(files: &[(Part, SchemaRef)], width: i64) -> Option<Self> {
         let layout_of = |schema: &SchemaRef| Layout::read(schema);
-        let (_, first) = files.iter().find(|(_, schema)| rolls(layout_of(schema).as_ref(), width) == Rolls::Yes)?;
+        let (_, first) =
+            files.iter().find(|(_, schema)| rolls(layout_of(schema).as_ref(), width) == Rolls::Yes)?;
         let wide = |layout: Layout| Layout { width: Some(width), ..layout };
         let layout = layout_of(first).map(wide)?;
         let is_alike = |schema: &SchemaRef| {

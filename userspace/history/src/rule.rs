@@ -109,7 +109,9 @@ fn input(plan: &LogicalPlan, alias: Option<TableReference>) -> Option<Input<'_>>
             Some(Input { scan, alias, conditions: vec![] })
         }
         // Columns above an alias are called after it, those below after the table.
-        LogicalPlan::SubqueryAlias(named) if alias.is_none() => input(&named.input, Some(named.alias.clone())),
+        LogicalPlan::SubqueryAlias(named) if alias.is_none() => {
+            input(&named.input, Some(named.alias.clone()))
+        }
         LogicalPlan::Projection(projection) if projection.expr.iter().all(is_column) => {
             input(&projection.input, alias)
         }
@@ -225,7 +227,12 @@ impl Wanted {
             sums.push((Field::new(sum.name(field.name()), data_type, true), made));
         }
         let (fields, made): (Vec<Field>, Vec<Made>) = sums.into_iter().unzip();
-        Ok(Recipe { rows: Arc::new(table.project(&rows)?), sums: Arc::new(Schema::new(fields)), made, bounds })
+        Ok(Recipe {
+            rows: Arc::new(table.project(&rows)?),
+            sums: Arc::new(Schema::new(fields)),
+            made,
+            bounds,
+        })
     }
 }
 
@@ -243,16 +250,17 @@ fn named_as_before(before: &Aggregate, summed: Aggregate) -> Result<LogicalPlan>
         let one = before.aggr_expr.get(place.checked_sub(groups)?)?;
         Some(matches!(unaliased(one), Expr::AggregateFunction(one) if one.func == count_udaf()))
     };
-    let column = |(place, (qualifier, field)): (usize, (Option<&TableReference>, &Arc<Field>))| -> Result<Expr> {
-        let column = Expr::Column(Column::from(summed.schema.qualified_field(place)));
-        // Where there is no row, there are none.
-        let value = if is_count(place) == Some(true) {
-            when(column.clone().is_not_null(), column).otherwise(lit(0_i64))?
-        } else {
-            column
+    let column =
+        |(place, (qualifier, field)): (usize, (Option<&TableReference>, &Arc<Field>))| -> Result<Expr> {
+            let column = Expr::Column(Column::from(summed.schema.qualified_field(place)));
+            // Where there is no row, there are none.
+            let value = if is_count(place) == Some(true) {
+                when(column.clone().is_not_null(), column).otherwise(lit(0_i64))?
+            } else {
+                column
+            };
+            Ok(value.alias_qualified(qualifier.cloned(), field.name()))
         };
-        Ok(value.alias_qualified(qualifier.cloned(), field.name()))
-    };
     let columns = before.schema.iter().enumerate().map(column).collect::<Result<Vec<Expr>>>()?;
     LogicalPlanBuilder::from(LogicalPlan::Aggregate(summed)).project(columns)?.build()
 }

@@ -55,7 +55,9 @@ mod tests {
                 ("number", Arc::new(Int32Array::from(numbers))),
                 ("key", Arc::new(StringArray::from(keys))),
             ];
-            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            RecordBatch::try_from_iter_with_nullable(
+                columns.into_iter().map(|(name, column)| (name, column, true)),
+            )
         };
         let one = batch(vec![Some("b"), Some("a"), None], vec![1, 3, 6]).unwrap();
         let other = batch(vec![Some("a"), Some("b")], vec![2, 0]).unwrap();

@@ -61,8 +61,7 @@ pub(crate) fn added<'a>(layout: &'a Layout, schema: &'a Schema) -> impl Iterator
     let is_number = |one: &Use| {
         matches!(
             one,
-            Use::Other
-                | Use::Rolled(RolledColumn::Sum | RolledColumn::Least | RolledColumn::Greatest)
+            Use::Other | Use::Rolled(RolledColumn::Sum | RolledColumn::Least | RolledColumn::Greatest)
         )
     };
     let numbers = (0..).zip(&layout.uses).filter(move |(_, one)| is_number(one)).map(|(place, _)| place);
@@ -70,7 +69,11 @@ pub(crate) fn added<'a>(layout: &'a Layout, schema: &'a Schema) -> impl Iterator
 }
 
 /// Those sums of a file that have these columns, if some do; of several the shortest.
-pub(crate) fn open(store: &Store, part: &Part, wanted: &Schema) -> Option<ParquetRecordBatchReaderBuilder<File>> {
+pub(crate) fn open(
+    store: &Store,
+    part: &Part,
+    wanted: &Schema,
+) -> Option<ParquetRecordBatchReaderBuilder<File>> {
     let mut files = store.sums_of(part);
     files.sort_by_key(|(_, octets)| *octets);
     files.into_iter().find_map(|(path, _)| {

@@ -6,7 +6,9 @@ use datafusion::arrow::array::{
     TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Float64Type, Schema, SchemaRef, TimestampMicrosecondType,
+};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -118,7 +120,8 @@ impl Windows {
         let completeness = completeness.and_then(|column| column.as_primitive_opt::<Float64Type>());
         for row in 0..batch.num_rows() {
             let known = completeness.filter(|known| known.is_valid(row)).map(|known| known.value(row));
-            let seen = Seen { completeness: known, is_partial: statuses.value(row) == Status::Partial.name() };
+            let seen =
+                Seen { completeness: known, is_partial: statuses.value(row) == Status::Partial.name() };
             let window = (starts.value(row), ends.value(row));
             let all = self.seen.entry(window).or_insert(seen);
             all.completeness = all.completeness.zip(known).map(|(one, other)| one.min(other));
@@ -222,7 +225,5 @@ fn times(column: &ArrayRef) -> Result<&TimestampMicrosecondArray> {
 }
 
 fn texts(column: &ArrayRef) -> Result<&StringArray> {
-    column
-        .as_string_opt::<i32>()
-        .ok_or_else(|| exec_datafusion_err!("{} is no text", column.data_type()))
+    column.as_string_opt::<i32>().ok_or_else(|| exec_datafusion_err!("{} is no text", column.data_type()))
 }

@@ -64,9 +64,9 @@ pub(crate) fn history_of(
     let mut options = HistoryOptions::new(folder);
     options.keep = time("keep", keep)?;
     options.octets_max = *octets_max;
-    let rollup = (1..).zip(rollup).map(|(number, one)| {
-        rollup_of(one).map_err(|wrong| format!("[history] rollup {number}: {wrong}"))
-    });
+    let rollup = (1..)
+        .zip(rollup)
+        .map(|(number, one)| rollup_of(one).map_err(|wrong| format!("[history] rollup {number}: {wrong}")));
     options.rollup = rollup.collect::<Result<_, _>>()?;
     options.flush_after = time("flush_after", flush_after)?.unwrap_or(options.flush_after);
     Ok(Some(options))
@@ -216,7 +216,7 @@ mod tests {
         let rollup = |after: &str, window: &str| {
             history_of(&table(after, window), None).map(|options| options.unwrap().rollup)
         };
-        let hour = RollUp { after: 7 * DAY, window: Duration::from_secs(3600) };
+        let hour = RollUp { after: Duration::from_secs(7 * 24 * 3600), window: Duration::from_secs(3600) };
         assert_eq!(rollup("7d", "1h"), Ok(vec![hour]));
         for (after, window, said) in [
             ("7d", "7m", "[history] rollup 1: window: an hour has to consist of such windows"),

@@ -59,14 +59,17 @@ impl ContinuousQuery {
     /// Why its results cannot be rolled up, as the end of a sentence.
     pub fn rolled_columns(&self) -> Result<Vec<RolledColumn>, String> {
         if self.tumbling_width().is_none() {
-            return Err("only adjacent windows of time, as of tumble('60 seconds'), can be put together".to_owned());
+            return Err(
+                "only adjacent windows of time, as of tumble('60 seconds'), can be put together".to_owned()
+            );
         }
         let (Upper::Windows(half), [lower]) = (&self.upper, self.lowers.as_slice()) else {
             return Err("they rest on several aggregates".to_owned());
         };
         let Fold::Aggregate(fold) = &lower.fold else { return Err("they are rows as they came".to_owned()) };
         let origins = limits::with_stack(|| origins(&half.plan, fold))?;
-        let has_key = |key: usize| origins.iter().any(|origin| matches!(origin, Origin::Key(of) if *of == key));
+        let has_key =
+            |key: usize| origins.iter().any(|origin| matches!(origin, Origin::Key(of) if *of == key));
         if !(0..fold.keys.len()).all(has_key) {
             return Err("a key of GROUP BY is not in the SELECT list".to_owned());
         }

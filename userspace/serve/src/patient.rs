@@ -201,11 +201,7 @@ mod tests {
     struct Trickle(Pin<Box<Sleep>>);
 
     impl AsyncRead for Trickle {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
         }
     }
@@ -253,9 +249,8 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let stalled = |taken| Stalled { end: Box::pin(sleep(Duration::ZERO)), taken };
-            let left = |taken, octets, offered| {
-                stalled(taken).without(octets, offered).map(|stalled| stalled.taken)
-            };
+            let left =
+                |taken, octets, offered| stalled(taken).without(octets, offered).map(|stalled| stalled.taken);
             assert_eq!(left(0, 10, 100), Some(10));
             assert_eq!(left(10, 100, 100), None, "all that there was");
             assert_eq!(left(4000, 95, 100), Some(4095));

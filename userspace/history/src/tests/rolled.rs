@@ -75,7 +75,8 @@ fn take_hour(stored: &mut Stored, sql: &str, start: i64) {
     let mut numbers = Numbers(start.unsigned_abs() + 7);
     for number in 0..60 {
         let row = |numbers: &mut Numbers| {
-            let [address, port] = [30, 5].map(|bound| Some(numbers.below(bound)).filter(|number| *number > 0));
+            let [address, port] =
+                [30, 5].map(|bound| Some(numbers.below(bound)).filter(|number| *number > 0));
             (address, port, numbers.below(1_000_000))
         };
         let mut rows: Vec<Row> = (0..400).map(|_| row(&mut numbers)).collect();
@@ -149,7 +150,10 @@ fn what_comes_late_joins_its_wider_window() {
     assert_eq!(shown(&stored.history, ROWS), expected);
     let unknown = "SELECT count(*) AS n, count(completeness) AS known FROM \"top-talkers\"";
     assert!(shown(&stored.history, unknown).contains("| 0     |"), "{}", shown(&stored.history, unknown));
-    assert!(shown(&stored.history, "SELECT count(DISTINCT window_start) AS n FROM \"top-talkers\"").contains("| 1 |"));
+    assert!(
+        shown(&stored.history, "SELECT count(DISTINCT window_start) AS n FROM \"top-talkers\"")
+            .contains("| 1 |")
+    );
 }
 
 #[test]
