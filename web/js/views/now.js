@@ -5,10 +5,11 @@ import { html } from "../../vendor/preact.js";
 import { Spark } from "../charts/spark.js";
 import { cell, clock, duration, exact, percent, short, unitOf } from "../format.js";
 import { useLatest, worstOf } from "../latest.js";
-import { lostPart, useLosses } from "../losses.js";
-import { missing, rateNow, rates, useNode } from "../poll.js";
+import { useLosses } from "../losses.js";
+import { missing, useNode } from "../poll.js";
 import { questionsFor } from "../questions.js";
 import { Quality, stateOf } from "../quality.js";
+import { rateNow, rates } from "../rates.js";
 import { link } from "../router.js";
 import { isSilent, missingPart, rateOf, sentence, whyNothing } from "../sentence.js";
 import { measureOf, rolesOf } from "../shape.js";
@@ -31,7 +32,7 @@ export function Now() {
   return html`<div class="now">
     ${head}
     ${silent.length > 0 && silent.length === sources.length && html`<${Silence} sources=${silent} />`}
-    <section><h2>Sources</h2>${sourcesOf(node, sources, losses)}</section>
+    <section><h2>Sources</h2>${sourcesOf(node, sources)}</section>
     <section><h2>Ask</h2>${questionsOf(sources)}</section>
     <section><h2>Queries <small>${node.status.queries.length}</small></h2>${queriesOf(node, node.status, latest)}</section>
   </div>`;
@@ -52,20 +53,20 @@ function Silence({ sources }) {
   })}</dl></section>`;
 }
 
-/** @param {Node} node @param {Source[]} sources @param {import("../losses.js").LossWindow[] | null} losses */
-function sourcesOf(node, sources, losses) {
+/** @param {Node} node @param {Source[]} sources */
+function sourcesOf(node, sources) {
   return html`<div class="rows scroll" role="region" aria-label="Sources" tabindex="0"><table class="sources">
     <thead><tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" class="number">Now</th>
       <th scope="col">Two minutes</th><th scope="col" class="number">Offered</th><th scope="col" class="number">Delivered</th>
       <th scope="col" class="number">Lost</th><th scope="col" class="number">Dropped</th>
       <th scope="col" class="number">Undecodable</th><th scope="col" class="number">Missing</th></tr></thead>
-    <tbody>${sources.map((source) => sourceOf(node, source, lostPart(losses, source.name)))}</tbody></table></div>`;
+    <tbody>${sources.map((source) => sourceOf(node, source))}</tbody></table></div>`;
 }
 
-/** @param {Node} node @param {Source} source @param {number} lost The part of what its exporters sent that never came. */
-function sourceOf(node, source, lost) {
+/** @param {Node} node @param {Source} source */
+function sourceOf(node, source) {
   const samples = node.history.get(`source ${source.name}`);
-  const part = Math.max(missingPart(source), lost);
+  const part = missingPart(source);
   const unit = source.unit || "records";
   const bad = rates(samples, (values) => missing(/** @type {any} */ (values)));
   const figure = (/** @type {number} */ value, /** @type {boolean} */ isBad) =>

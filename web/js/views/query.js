@@ -3,11 +3,13 @@
  */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { Problem, ask, pathOf } from "../api.js";
+import { bottleneck } from "../bottleneck.js";
 import { Plan } from "../charts/plan.js";
 import { watch } from "../events.js";
 import { duration, exact, short } from "../format.js";
-import { lookNow, rateNow, useNode } from "../poll.js";
+import { lookNow, useNode } from "../poll.js";
 import { stateOf } from "../quality.js";
+import { rateNow } from "../rates.js";
 import { Result } from "../result.js";
 import { amend, go, link } from "../router.js";
 import { filtered } from "../sql.js";
@@ -93,7 +95,7 @@ export function QueryPage({ name, params }) {
     ${query?.reason && html`<p class=${query.state === "failed" ? "lost" : "reason"} role="status">${query.reason}</p>`}
     ${schema && (list.length > 0 || windows.loose.length > 0)
       ? html`<${Result} name=${name} sql=${query?.sql ?? ""} schema=${schema} windows=${list} loose=${windows.loose} params=${params}
-          amend=${amend} onKey=${onKey} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
+          amend=${amend} onKey=${onKey} table=${name} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
       : html`<p class="nothing tall" role="status">${query ? waitsFor(query, node.status?.now ?? "") : "Asking the node …"}</p>`}
     ${query && html`<${Facts} node=${node} query=${query} />`}
   </div>`;
@@ -160,12 +162,12 @@ function Facts({ node, query }) {
       </tbody></table>
       <pre class="sql" tabindex="0" aria-label="SQL">${query.sql}</pre>
     </div>
-    <${QueryPlan} query=${query} rates=${{ source: rate("delivered"), filter: rate("used") }} />
+    <${QueryPlan} node=${node} query=${query} rates=${{ source: rate("delivered"), filter: rate("used") }} />
   </section>`;
 }
 
-/** @param {{ query: Query, rates: Record<string, string> }} props */
-function QueryPlan({ query, rates }) {
+/** @param {{ node: import("../poll.js").Node, query: Query, rates: Record<string, string> }} props */
+function QueryPlan({ node, query, rates }) {
   const [explained, setExplained] = useState(/** @type {import("../api.js").Explained | null} */ (null));
   useEffect(() => {
     const gone = new AbortController();
@@ -174,7 +176,8 @@ function QueryPlan({ query, rates }) {
     return () => gone.abort();
   }, [query.sql]);
   if (!explained) return null;
-  return html`<h2>Plan</h2>${explained.diagram ? html`<${Plan} diagram=${explained.diagram} rates=${rates} isWide=${innerWidth > 900}
-      slow=${query.state === "running" && query.reason ? "aggregate" : null} />`
+  const { diagram, sources } = explained;
+  const slow = diagram && query.state === "running" ? bottleneck(node, query, sources, diagram.boxes) : null;
+  return html`<h2>Plan</h2>${diagram ? html`<${Plan} diagram=${diagram} rates=${rates} isWide=${innerWidth > 900} slow=${slow} />`
     : html`<pre tabindex="0">${explained.text}</pre>`}`;
 }
