@@ -34,7 +34,8 @@ export function valueOf(text, type) {
   if (/^null$/i.test(text)) return null;
   const isText = type !== undefined && TEXTS.includes(type);
   if (!isText && /^(true|false)$/i.test(text)) return text.toLowerCase() === "true";
-  if (!isText && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  // Beyond this, JSON's numbers are not exact any more, and SQL reads a text as well.
+  if (!isText && /^-?\d+(\.\d+)?$/.test(text) && Math.abs(Number(text)) <= Number.MAX_SAFE_INTEGER) return Number(text);
   return text.replace(/^'(.*)'$/, "$1");
 }
 

@@ -21,7 +21,7 @@ const COLUMNS = ["source", "exporter", "unit", "offered", "delivered", "control"
 /** @type {{ of: string | null, windows: LossWindow[] }} */
 let known = { of: null, windows: [] };
 
-/** Oldest first; `null` where no query knows. @param {import("./poll.js").Node} node @returns {LossWindow[] | null} */
+/** Oldest first; `null` where no query knows, `undefined` as long as it was not heard. @param {import("./poll.js").Node} node @returns {LossWindow[] | null | undefined} */
 export function useLosses(node) {
   const [, redraw] = useState(0);
   const query = node.status?.queries.find(({ name, state }) => name === LOSSES && state === "running");
@@ -39,10 +39,16 @@ export function useLosses(node) {
           ({ start: Date.parse(start), end: Date.parse(end), rows })),
       };
       redraw((number) => number + 1);
-    }).catch(() => {});
+    }).catch(() => {
+      if (gone.signal.aborted) return;
+      // Another time, with the next window.
+      known = { ...known, of: known.of ?? last };
+      redraw((number) => number + 1);
+    });
     return () => gone.abort();
   }, [last]);
-  return query ? known.windows : null;
+  if (!query) return node.status ? null : undefined;
+  return last !== null && known.of === null ? undefined : known.windows;
 }
 
 /**

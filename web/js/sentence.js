@@ -36,12 +36,13 @@ function seen(sources) {
 }
 
 /**
- * @param {Node} node @param {LossWindow[] | null} losses of exporters, where a query knows
+ * @param {Node} node @param {LossWindow[] | null | undefined} losses of exporters, where a query knows
  * @param {number | null} worst the least completeness of the newest windows
  * @returns {{ text: string, tone: "good" | "bad" | "quiet", missed: string }}
  */
 export function sentence(node, losses, worst) {
   const { status } = node;
+  if (!status && !node.isThere) return { text: "The node does not answer.", tone: "bad", missed: "" };
   if (!status) return { text: "Asking the node how it stands …", tone: "quiet", missed: "" };
   const open = status.sources.filter((source) => source.state === "open");
   const now = Date.parse(status.now);
@@ -63,7 +64,7 @@ export function sentence(node, losses, worst) {
 
 /**
  * For how long nothing was missing.
- * @param {Node} node @param {Source[]} open @param {LossWindow[] | null} losses @param {number | null} worst @param {number} now
+ * @param {Node} node @param {Source[]} open @param {LossWindow[] | null | undefined} losses @param {number | null} worst @param {number} now
  */
 function completeOf(node, open, losses, worst, now) {
   if (worst !== null && worst < 1) return `, the newest windows ${percent(worst)} complete`;
@@ -71,7 +72,7 @@ function completeOf(node, open, losses, worst, now) {
   return seconds < LOSING_WITHIN ? "" : `, complete for ${duration(seconds)}`;
 }
 
-/** Since when nothing of a source is missing, as far as anybody saw. @param {Node} node @param {Source} source @param {LossWindow[] | null} losses */
+/** Since when nothing of a source is missing, as far as anybody saw. @param {Node} node @param {Source} source @param {LossWindow[] | null | undefined} losses */
 function wholeSince(node, source, losses) {
   if (missing(source) <= 0) return Date.parse(source.since);
   // What was missing before this page looked is told by windows, or not at all.
@@ -87,7 +88,7 @@ function unitsOf(sources) {
 
 /**
  * What is missing of a source, and when that was; of which exporter, where a query knows.
- * @param {Node} node @param {Source} source @param {LossWindow[] | null} losses @param {number} now
+ * @param {Node} node @param {Source} source @param {LossWindow[] | null | undefined} losses @param {number} now
  */
 function lossOf(node, source, losses, now) {
   const last = node.missedAt.get(source.name);

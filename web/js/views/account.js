@@ -43,7 +43,8 @@ export function AccountPage({ params }) {
   const [chosen, choose] = useState(/** @type {number | null} */ (null));
   const isLately = params.of === "lately";
   const { status } = node;
-  if (!status) return html`<div class="account"><h1>Account</h1><p class="nothing tall" role="status">Asking the node …</p></div>`;
+  // All at once, so that nothing moves.
+  if (!status || losses === undefined) return html`<div class="account"><h1>Account</h1><p class="nothing tall" role="status">Asking the node …</p></div>`;
   const now = Date.parse(status.now);
   // What has left the strip is not known any more.
   const at = chosen !== null && now - chosen < SPAN_MS ? chosen : null;
@@ -105,15 +106,15 @@ function Strips({ node, sources, now, at, choose }) {
     ${all.map(({ source, looks }) => html`<div><h3>${source.name} <small>${source.unit || "records"} a second, the last ${duration(SPAN_MS / 1000)}</small></h3>
       <${Seconds} seconds=${looks} fates=${OF_SOURCES} until=${now} chosen=${at} label=${source.name} onAsk=${ask(source.name)} /></div>`)}
     ${sources.length > shown.length && html`<p class="axis">Sources to which nothing came, and those beyond ${STRIPS_MAX}, are in the table.</p>`}
-    ${known.length > 1 ? html`<div class="strip">
-      <button aria-label="The second before" disabled=${place === 0} onClick=${() => step(place === -1 ? known.length - 1 : place - 1)}>‹</button>
+    <div class="strip">
+      <button aria-label="The second before" disabled=${place === 0 || known.length === 0} onClick=${() => step(place === -1 ? known.length - 1 : place - 1)}>‹</button>
       <button aria-label="The second after" disabled=${place === -1} onClick=${() => step(place + 1)}>›</button>
-      <input type="range" aria-label="One second" min="0" max=${known.length} value=${place === -1 ? known.length : place}
+      <input type="range" aria-label="One second" min="0" max=${known.length} disabled=${known.length === 0} value=${place === -1 ? known.length : place}
         aria-valuetext=${at === null ? "all of the time" : clock(at)} onInput=${(/** @type {any} */ event) => step(Number(event.target.value))} />
-      <span class="when">${at === null ? "all of the time" : `the second until ${clock(at)}`}</span>
+      <span class="when">${at === null ? (known.length ? "all of the time" : "seconds are drawn from now on") : `the second until ${clock(at)}`}</span>
       ${at !== null && all.map(({ source }) => html`<a class="link" href=${link(["ask"], { sql: bySecond(source.name) })}>Ask ${all.length > 1 ? `for ${source.name} ` : ""}by second</a>`)}
       ${at !== null && html`<button class="link" onClick=${() => choose(null)}>All of the time</button>`}
-    </div>` : html`<p class="axis" role="status">Seconds are drawn from now on, as this page looks.</p>`}
+    </div>
   </div>`;
 }
 

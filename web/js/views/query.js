@@ -62,6 +62,9 @@ function useWindows(name, since) {
     };
     ask("GET", `${pathOf(name)}/results?windows=1`, { signal: gone.signal }).then((answer) => {
       setSchema(answer.schema);
+      // They are there at once, so that nothing moves when they come again.
+      const ended = answer.windows.filter((/** @type {import("../events.js").Window} */ window) => window.window_start !== null);
+      ended.forEach((/** @type {import("../events.js").Window} */ window) => windows.current.put(window));
       const rows = answer.windows.at(-1)?.rows.length ?? 0;
       begin(Math.max(WINDOWS_MIN, Math.min(WINDOWS_MAX, Math.floor(ROWS_MAX / Math.max(1, rows)))));
     }).catch((error) => gone.signal.aborted || setProblem(error));
@@ -90,14 +93,15 @@ export function QueryPage({ name, params }) {
   };
   return html`<div class="query">
     ${query ? headOf(node, query) : html`<h1>${name}</h1>`}
-    ${(stream.state === "lost" || problem) && html`<p class="lost" role="alert">Connection lost, trying again. What is below is what came before.</p>`}
+    ${(stream.state === "lost" || problem) && node.isThere && html`<p class="banner" role="alert">No new windows come: the connection for them is lost, trying again.
+      What is there came before.</p>`}
     ${stream.lost > 0 && html`<p class="lost">${exact(stream.lost)} results were too fast for this page.</p>`}
     ${query?.reason && html`<p class=${query.state === "failed" ? "lost" : "reason"} role="status">${query.reason}</p>`}
     ${schema && (list.length > 0 || windows.loose.length > 0)
       ? html`<${Result} name=${name} sql=${query?.sql ?? ""} schema=${schema} windows=${list} loose=${windows.loose} params=${params}
           amend=${amend} onKey=${onKey} table=${name} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
       : html`<p class="nothing tall" role="status">${query ? waitsFor(query, node.status?.now ?? "") : "Asking the node …"}</p>`}
-    ${query && html`<${Facts} node=${node} query=${query} />`}
+    ${query && (schema || problem) && html`<${Facts} node=${node} query=${query} />`}
   </div>`;
 }
 
