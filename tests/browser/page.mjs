@@ -252,6 +252,25 @@ try {
     person.wrongs.length = 0;
   });
 
+  await step("an alarm of the port sweep is a few lines to copy, and what fires is on the first screen", async () => {
+    await page.goto(busy);
+    await page.locator(".queries a", { hasText: "port_sweep" }).click();
+    await page.locator("summary", { hasText: "Lines for the node's file" }).click();
+    await page.locator(".alarm pre", { hasText: 'queries = ["port_sweep"]' }).waitFor();
+    await page.getByRole("button", { name: "a command" }).click();
+    await page.locator(".alarm pre", { hasText: 'kind = "command"' }).waitFor();
+    await isRight(person);
+    await shoot(page, "alarm");
+    const at = new Date(Date.now() - 90_000).toISOString();
+    const alerts = [{ sink: "pager", query: "port_sweep", key: { src_ip: "192.0.2.7" }, since: at, last: at, told: at }];
+    await page.route("**/api/v1/alerts", (route) => route.fulfill({ json: { alerts } }));
+    await page.goto(`${busy}/#/`);
+    await page.locator(".alarms tr", { hasText: "192.0.2.7" }).waitFor();
+    await isRight(person);
+    await shoot(page, "alarms");
+    await page.unroute("**/api/v1/alerts");
+  });
+
   await step("a query is edited and dropped", async () => {
     await page.goto(`${busy}/#/query/by_destination`);
     await page.getByRole("link", { name: "Edit" }).click();

@@ -2,6 +2,7 @@
  * The first screen: what the box sees and misses, its sources, its queries, and what one may ask.
  */
 import { html } from "../../vendor/preact.js";
+import { keyOf, useAlerts } from "../alerts.js";
 import { Spark } from "../charts/spark.js";
 import { cell, clock, duration, exact, percent, short, unitOf } from "../format.js";
 import { useLatest, worstOf } from "../latest.js";
@@ -22,16 +23,18 @@ export function Now() {
   const node = useNode();
   const latest = useLatest(node.status?.queries ?? []);
   const losses = useLosses(node);
+  const alerts = useAlerts();
   const said = sentence(node, losses, worstOf(node.status?.queries ?? []));
   const sources = node.status?.sources ?? [];
   const silent = sources.filter((source) => isSilent(node, source) || source.state !== "open");
   const head = html`<header class="said-first"><h1 class="sentence ${said.tone}"><i aria-hidden="true"></i><span>${said.text}</span></h1>
     <p class=${said.tone}>${said.missed || (node.status ? standing(node.status.queries) : "")}</p></header>`;
   // All at once, so that nothing moves.
-  if (!node.status) return html`<div class="now">${head}</div>`;
+  if (!node.status || !alerts) return html`<div class="now">${head}</div>`;
   return html`<div class="now">
     ${head}
     ${silent.length > 0 && silent.length === sources.length && html`<${Silence} sources=${silent} />`}
+    ${alerts.length > 0 && html`<section><h2>Alarms <small>${alerts.length}</small></h2>${alarmsOf(alerts, Date.parse(node.status.now))}</section>`}
     <section><h2>Sources</h2>${sourcesOf(node, sources)}</section>
     <section><h2>Ask</h2>${questionsOf(sources)}</section>
     <section><h2>Queries <small>${node.status.queries.length}</small></h2>${queriesOf(node, node.status, latest)}</section>
@@ -81,6 +84,21 @@ function sourceOf(node, source) {
     <td class="number"><a class=${part > 0 ? "bad" : ""} href=${link(["account"])}
       title="Of what was offered; of exporters, by their own numbers">${source.offered ? percent(part) : "–"}</a></td>
   </tr>`;
+}
+
+/** Alarms that are drawn; all of them are in `tapline alerts`. */
+const ALARMS_MAX = 20;
+
+/** @param {import("../alerts.js").Alert[]} alerts @param {number} now */
+function alarmsOf(alerts, now) {
+  return html`<div class="rows scroll" role="region" aria-label="Alarms" tabindex="0"><table class="alarms">
+    <thead><tr><th scope="col">Query</th><th scope="col">Of what</th><th scope="col">Fires for</th><th scope="col">Last rows</th><th scope="col">Told by</th></tr></thead>
+    <tbody>${alerts.slice(0, ALARMS_MAX).map((alert) => html`<tr>
+      <th scope="row"><span class="state failed"><i aria-hidden="true"></i></span> <a href=${link(["query", alert.query])}>${alert.query}</a></th>
+      <td class="key">${keyOf(alert) || "all of it"}</td>
+      <td title=${alert.since}>${duration((now - Date.parse(alert.since)) / 1000)}</td>
+      <td title=${alert.last}>until ${clock(Date.parse(alert.last), now)}</td><td>${alert.sink}</td></tr>`)}</tbody></table>
+    ${alerts.length > ALARMS_MAX && html`<p class="axis">${exact(alerts.length - ALARMS_MAX)} more fire: <code>tapline alerts</code>.</p>`}</div>`;
 }
 
 /** @param {Source[]} sources */

@@ -2,6 +2,7 @@
  * A query that runs: its result as it comes, how it stands, and what can be done about it.
  */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { linesFor, useAlerts } from "../alerts.js";
 import { Problem, ask, pathOf } from "../api.js";
 import { bottleneck } from "../bottleneck.js";
 import { Plan } from "../charts/plan.js";
@@ -101,8 +102,28 @@ export function QueryPage({ name, params }) {
       ? html`<${Result} name=${name} sql=${query?.sql ?? ""} schema=${schema} windows=${list} loose=${windows.loose} params=${params}
           amend=${amend} onKey=${onKey} table=${name} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
       : html`<p class="nothing tall" role="status">${query ? waitsFor(query, node.status?.now ?? "") : "Asking the node …"}</p>`}
-    ${query && (schema || problem) && html`<${Facts} node=${node} query=${query} />`}
+    ${query && (schema || problem) && html`<${Facts} node=${node} query=${query} /><${Alarm} query=${query} />`}
   </div>`;
+}
+
+/** What makes an alarm of its rows, to be copied into the node's file. @param {{ query: Query }} props */
+function Alarm({ query }) {
+  const firing = (useAlerts() ?? []).filter((alert) => alert.query === query.name);
+  const [kind, setKind] = useState(/** @type {"webhook" | "command"} */ ("webhook"));
+  const [said, say] = useState("");
+  const lines = linesFor(query.name, kind);
+  const copy = () => navigator.clipboard.writeText(lines).then(() => say("Copied."), () => say("Mark the lines, and copy them."));
+  return html`<section class="alarm"><h2>Alert when it has rows</h2>
+    ${firing.length > 0 && html`<p class="lost" role="status">It fires: ${[...new Set(firing.map(({ sink }) => sink))].join(", ")} tells of it.</p>`}
+    <details><summary>Lines for the node's file</summary>
+      <p class="said">Somebody is told once when a window has rows, again for new ones, and once when it is over. Put this into the node's file
+        (<code>tapline run --config</code>), with who is to be told, and start the node anew: alarms are read when it starts.</p>
+      <div class="tools"><div class="switch" role="group" aria-label="Who is told">
+        <button aria-pressed=${kind === "webhook"} onClick=${() => setKind("webhook")}>a webhook</button>
+        <button aria-pressed=${kind === "command"} onClick=${() => setKind("command")}>a command</button></div>
+        <button onClick=${copy}>Copy</button><span role="status">${said}</span></div>
+      <pre tabindex="0" aria-label="Configuration">${lines}</pre>
+    </details></section>`;
 }
 
 /** @param {Query} query @param {string} now */
