@@ -93,7 +93,7 @@ try {
     await page.locator(".draw", { hasText: "udp://" }).waitFor();
     await page.getByLabel("each").selectOption("1 second");
     assert.match(await sqlOf(page), /tumble\('1 second'\)/);
-    await page.getByRole("button", { name: "Run" }).click();
+    await page.getByRole("button", { name: "Run", exact: true }).click();
     await page.locator(".said", { hasText: "3 of 3 windows" }).waitFor({ timeout: WINDOW_MS });
     await page.locator(".preview .legend li").first().waitFor();
     await isRight(person);
@@ -104,7 +104,7 @@ try {
     await write(page, "SELECT src_ip, sum(octet) AS octets\nFROM flows\nGROUP BY src_ip, tumble('1 second')");
     await page.locator(".write .problem", { hasText: "Line 1, column 20" }).waitFor();
     assert.equal(await page.locator(".cm-lintRange-error").textContent(), "octet");
-    assert.ok(await page.getByRole("button", { name: "Run" }).isDisabled());
+    assert.ok(await page.getByRole("button", { name: "Run", exact: true }).isDisabled());
     await shoot(page, "error");
     assert.deepEqual(await faults(page), []);
     // What is refused is said on the console as well, by the browser itself.

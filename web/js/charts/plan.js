@@ -96,7 +96,8 @@ const acting = (act) => ({
 function boxOf(box, { x, y, width, height }, slow, onBox) {
   const left = x - width / 2;
   const top = y - height / 2;
-  const told = `${box.title}: ${box.lines.join("; ")}. Runs ${PLACES[box.runs] ?? box.runs}.${slow ? ` ${slow.text}` : ""}`;
+  const what = [box.title, box.lines.join("; ")].filter(Boolean).join(": ");
+  const told = `${what}. Runs ${PLACES[box.runs] ?? box.runs}.${slow ? ` ${slow.text}` : ""}`;
   const acts = onBox ? acting((element) => onBox(box, element)) : {};
   return html`<g class="box ${box.kind} ${box.runs} ${slow ? "slow" : ""} ${onBox ? "acts" : ""}" ...${acts}>
     <title>${told}</title>
