@@ -235,7 +235,7 @@ fn what_the_bound_leaves_no_room_for_is_counted_and_the_rest_comes_once() {
     add(&node, "fine", FINE);
     place.load(&node, 4000, "fine");
     wait("results to be lost", || counts(&node).1 > 0);
-    node.wait_for("had no room and are lost");
+    node.wait_for("are lost, which had no room");
     server.up();
     wait_for_all(&node);
     let (all, lost) = counts(&node);

@@ -135,7 +135,7 @@ impl Engine {
         let affinity = Affinity::new(&options.cores, options.workers.max(1) + options.sources.max(1));
         let (flags, merger_parker) = (Arc::new(Flags::default()), Unparker::default());
         let workers = options.workers.max(1);
-        let memory = Memory { held: Arc::default(), octets_max: options.octets_held_max, workers };
+        let memory = Memory::new(options.octets_held_max, workers);
         let (mut ends, mut messages) = (vec![], vec![]);
         for number in 0..workers {
             let (to_merger, from_worker) = RingBuffer::new(MESSAGES_CAPACITY);

@@ -5,6 +5,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// One part in so many of what may be held is for panes that begin, so that they have room whatever others hold.
+pub(crate) const PARTS_OF_RESERVE: usize = 8;
+
+/// By how many octets others than these panes may grow, of so many that may be held.
+pub(crate) fn room(octets_max: usize, held: &Gauge) -> usize {
+    let held = usize::try_from(held.get()).unwrap_or(usize::MAX);
+    (octets_max - octets_max / PARTS_OF_RESERVE).saturating_sub(held)
+}
+
 /// A sum of charges.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge(AtomicU64);

@@ -1,6 +1,6 @@
 //! What everybody knows of a query: whether it is over, and the fates of its rows so far.
 
-use crate::held::{Charge, Gauge, Gauges};
+use crate::held::{self, Charge, Gauge, Gauges};
 use crate::lock::lock;
 use crate::options::QueryLimits;
 use crate::suspended::Held;
@@ -33,6 +33,8 @@ impl EndReason {
 /// A query as the threads share it.
 #[derive(Debug)]
 pub(crate) struct QueryState {
+    /// It counts among all queries for as long as anybody knows it.
+    _one_of: Charge,
     limits: QueryLimits,
     over: OnceLock<EndReason>,
     /// Of each worker.
@@ -69,10 +71,11 @@ pub(crate) struct QueryState {
 }
 
 impl QueryState {
-    /// A query on so many workers, which counts in `all` as well.
-    pub(crate) fn new(workers: usize, limits: QueryLimits, all: &Arc<Gauge>) -> Self {
+    /// A query on so many workers, which counts in `all` as well, and as one of `queries`.
+    pub(crate) fn new(workers: usize, limits: QueryLimits, [all, queries]: [&Arc<Gauge>; 2]) -> Self {
         Self {
             limits,
+            _one_of: Charge::new(Arc::new(vec![Arc::clone(queries)])).of(1),
             over: OnceLock::new(),
             ledgers: (0..workers).map(|_| LedgerCells::default()).collect(),
             rows_dropped: AtomicU64::new(0),
@@ -161,13 +164,12 @@ impl QueryState {
         if self.folds.load(Ordering::Relaxed) {
             return 0;
         }
-        let held = usize::try_from(self.octets_held().get()).unwrap_or(usize::MAX);
-        self.octets_max().saturating_sub(held)
+        held::room(self.limits.held.octets_max, self.octets_held())
     }
 
-    /// How many octets may be held of it.
-    pub(crate) const fn octets_max(&self) -> usize {
-        self.limits.held.octets_max
+    /// How many octets may be held of it; none for new groups while it folds them.
+    pub(crate) fn octets_max(&self) -> usize {
+        if self.folds.load(Ordering::Relaxed) { 0 } else { self.limits.held.octets_max }
     }
 
     /// Notes that a worker worked so long for it.
@@ -306,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_on_its_way_is_not_settled() {
-        let state = QueryState::new(1, QueryLimits::default(), &Arc::default());
+        let state = QueryState::new(1, QueryLimits::default(), [&Arc::default(), &Arc::default()]);
         assert_eq!(state.settled(), None, "nobody has said how far it is");
         state.note_closed();
         state.tell_watermark(EventTime(7));

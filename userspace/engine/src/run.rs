@@ -4,12 +4,12 @@
 //! its place at a layout: batches by layouts before go to this one, those behind to the other one, and what both have
 //! of a pane adds up.
 
-use crate::held::{Charge, Gauge};
+use crate::held::{self, Charge, Gauge, PARTS_OF_RESERVE};
 use crate::query_state::{EndReason, QueryState};
 use crate::worker::Task;
 use std::sync::Arc;
 use std::time::Instant;
-use tapline_operators::{LowerOperator, LowerOutput, Portion, QueryFailure, QueryId};
+use tapline_operators::{LowerOperator, LowerOutput, Portion, QueryFailure, QueryId, Room};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Epoch, EventTime};
 
@@ -29,20 +29,33 @@ pub(crate) struct Member {
 /// Octets that are held of all queries together, how many may be, and on how many workers.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
-    pub(crate) held: Arc<Gauge>,
+    held: Arc<Gauge>,
+    queries: Arc<Gauge>,
     pub(crate) octets_max: usize,
-    pub(crate) workers: usize,
+    workers: usize,
 }
 
 impl Memory {
-    /// By how many octets all may grow.
-    fn room(&self) -> usize {
-        self.octets_max.saturating_sub(usize::try_from(self.held.get()).unwrap_or(usize::MAX))
+    pub(crate) fn new(octets_max: usize, workers: usize) -> Self {
+        Self { held: Arc::default(), queries: Arc::default(), octets_max, workers }
+    }
+
+    /// What queries count in: octets, and how many they are.
+    pub(crate) const fn gauges(&self) -> [&Arc<Gauge>; 2] {
+        [&self.held, &self.queries]
+    }
+
+    /// The even part of a query in what may be held.
+    fn part(&self) -> usize {
+        self.octets_max / usize::try_from(self.queries.get()).unwrap_or(usize::MAX).max(1)
     }
 }
 
 /// Panes that have room at once: one that is being given, one that may still get rows, and the next one.
 const PANES_AT_ONCE: usize = 3;
+
+/// Panes that are open at once: those that have octets of their own.
+const PANES_OPEN: usize = 2;
 
 /// Lower halves, and whose they are.
 pub(crate) struct Run {
@@ -159,9 +172,9 @@ impl Run {
     fn process_one(&mut self, half: usize, task: &Task) -> Result<(), QueryFailure> {
         let is_own = |epoch: Epoch| self.since <= epoch && epoch < self.until;
         if let Some((_, batch)) = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch())) {
-            let (room, of_a_pane) = (self.room(), self.room_of_a_pane());
+            let room = self.room();
             let operator = &mut self.operators[half];
-            operator.set_room(room, of_a_pane);
+            operator.set_room(room);
             operator.process(batch, &mut self.outputs)?;
         }
         if task.epoch >= self.carried_since {
@@ -171,17 +184,21 @@ impl Run {
         Ok(())
     }
 
-    /// By how many octets what it holds may grow: as that one of its queries may that holds least. Each worker has its part
-    /// of that, since all of them may grow at once.
-    fn room(&self) -> usize {
-        let own = self.members.iter().map(|member| member.state.room());
-        own.max().unwrap_or(0).min(self.memory.room()) / self.memory.workers
-    }
-
-    /// How many octets one pane may take, so that the next ones find room while it is held.
-    fn room_of_a_pane(&self) -> usize {
-        let own = self.members.iter().map(|member| member.state.octets_max());
-        own.max().unwrap_or(0).min(self.memory.octets_max) / PANES_AT_ONCE / self.memory.workers
+    /// What its panes may take: as those of that one of its queries that holds least. Each worker has its part of that,
+    /// since all of them may grow at once.
+    fn room(&self) -> Room {
+        let Memory { held, octets_max, workers, .. } = &self.memory;
+        let most = |of: fn(&QueryState) -> usize| {
+            self.members.iter().map(|member| of(&member.state)).max().unwrap_or(0)
+        };
+        let allowed = most(QueryState::octets_max);
+        let panes = PARTS_OF_RESERVE * PANES_OPEN * self.operators.len().max(1);
+        Room {
+            octets: most(QueryState::room).min(held::room(*octets_max, held)) / workers,
+            // The next ones find room while it is held.
+            of_a_pane: allowed.min(*octets_max) / PANES_AT_ONCE / workers,
+            own: allowed.min(self.memory.part()) / panes / workers,
+        }
     }
 
     fn tell_held(&mut self) {

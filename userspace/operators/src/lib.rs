@@ -29,7 +29,7 @@ pub use finish::Finisher;
 pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};
 pub use input_order::WaitingLimits;
-pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, StreamBatch};
+pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, Room, StreamBatch};
 pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};

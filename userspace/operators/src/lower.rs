@@ -105,6 +105,36 @@ pub struct OperatorLimits {
     pub is_only_worker: bool,
 }
 
+/// Octets that the states of open panes may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// All of them together may grow by so many.
+    pub octets: usize,
+    /// No pane of a window may take more.
+    pub of_a_pane: usize,
+    /// So many are each pane's own, whatever the others hold.
+    pub own: usize,
+}
+
+impl Default for Room {
+    /// As many as there are.
+    fn default() -> Self {
+        Self { octets: usize::MAX, of_a_pane: usize::MAX, own: 0 }
+    }
+}
+
+impl Room {
+    /// By how many octets a state may grow that takes so many.
+    fn of_one_with(&self, octets: usize) -> usize {
+        let left = |most: usize| most.saturating_sub(octets);
+        self.octets.min(left(self.of_a_pane)).max(left(self.own))
+    }
+
+    const fn take(&mut self, octets: usize) {
+        self.octets = self.octets.saturating_sub(octets);
+    }
+}
+
 /// One lower half of a query.
 pub struct LowerOperator {
     lower: usize,
@@ -124,9 +154,7 @@ pub struct LowerOperator {
     parts_before: EventTime,
     /// The state of a pane that was given, emptied.
     spare: Option<GroupState>,
-    /// Octets that all states may still grow by, and that one of them may take.
-    room: usize,
-    room_of_a_pane: usize,
+    room: Room,
     /// It reads one row of so many.
     one_in: u32,
     /// Panes that close here or earlier are closed.
@@ -185,8 +213,7 @@ impl LowerOperator {
             open_groups: 0,
             parts_before: if query.reuses_panes() { EventTime::MAX } else { EventTime::MIN },
             spare: None,
-            room: usize::MAX,
-            room_of_a_pane: usize::MAX,
+            room: Room::default(),
             one_in: 1,
             closed_until: EventTime::MIN,
             front: EventTime::MIN,
@@ -229,11 +256,10 @@ impl LowerOperator {
         self.open.iter().map(|open| &open.state).chain(&self.spare).map(GroupState::octets).sum()
     }
 
-    /// Says by how many octets states may grow until this is said again, and how many one of a window may take; groups
-    /// that would take more are folded.
-    pub const fn set_room(&mut self, octets: usize, of_a_pane: usize) {
-        self.room = octets;
-        self.room_of_a_pane = if self.window.is_some() { of_a_pane } else { usize::MAX };
+    /// Says what states may take until this is said again; groups that would take more are folded.
+    pub const fn set_room(&mut self, room: Room) {
+        let of_a_pane = if self.window.is_some() { room.of_a_pane } else { usize::MAX };
+        self.room = Room { of_a_pane, ..room };
     }
 
     /// Reads one row of so many from now on.
@@ -411,10 +437,10 @@ impl LowerOperator {
         };
         let state = &mut self.open[position].state;
         let (groups, octets) = (state.len(), state.octets());
-        state.update(&rows.batch, packets, self.room.min(self.room_of_a_pane.saturating_sub(octets)))?;
+        state.update(&rows.batch, packets, self.room.of_one_with(octets))?;
         self.failures.append(&mut state.take_failures());
         self.open_groups += state.len() - groups;
-        self.room = self.room.saturating_sub(state.octets().saturating_sub(octets));
+        self.room.take(state.octets().saturating_sub(octets));
         self.account.use_rows(&rows.batch, rows.numbers.as_ref(), packets);
         while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {
             self.give_earliest(out)?;
@@ -448,7 +474,8 @@ impl LowerOperator {
             };
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
             let rows = room.min(kept.batch.num_rows() - first);
-            state.update(&kept.batch.slice(first, rows), None, self.room)?;
+            let octets = state.octets();
+            state.update(&kept.batch.slice(first, rows), None, self.room.of_one_with(octets))?;
             self.failures.append(&mut state.take_failures());
             stretch(&mut pane, kept.times.as_ref().map(|times| times.slice(first, rows)).as_ref());
             first += rows;
@@ -489,7 +516,7 @@ impl LowerOperator {
         let groups = if finished { state.take_results()? } else { state.take_states()? };
         self.failures.append(&mut state.take_failures());
         self.account.fold(groups.folded_rows);
-        self.keep_spare(state, self.room.saturating_add(octets).saturating_sub(octets_of(&groups)));
+        self.keep_spare(state, self.room.octets.saturating_add(octets).saturating_sub(octets_of(&groups)));
         out.push(LowerOutput::Pane { lower: self.lower, pane, groups, finished });
         Ok(())
     }

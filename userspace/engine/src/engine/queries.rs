@@ -82,7 +82,7 @@ impl Engine {
         let parts_before = from.parts_before();
         let Begun { whole_after, windows, unread, closed } = self.begin(&query, &limits, from);
         self.forget_what_ended();
-        let state = Arc::new(QueryState::new(workers, limits, &self.memory.held));
+        let state = Arc::new(QueryState::new(workers, limits, self.memory.gauges()));
         let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };
         let plan = self.share(id, &query.query, &limits)?;
         self.queries_so_far += 1;
