@@ -53,12 +53,11 @@ export function ChangeBox({ box, boxes, at, sql, sources, write, onClose }) {
   const [columns, setColumns] = useState(/** @type {Named[]} */ ([]));
   const outermost = isOutermost(box, boxes);
   useEffect(() => {
-    const { left, right, top, bottom } = at.getBoundingClientRect();
+    const { left, top, bottom } = at.getBoundingClientRect();
     const own = element.current;
     own.style.left = `${Math.max(8, Math.min(left, innerWidth - WIDTH - 8))}px`;
     own.style.top = innerHeight - bottom > ROOM || top < ROOM ? `${Math.min(bottom + 6, innerHeight - 120)}px` : "auto";
     own.style.bottom = own.style.top === "auto" ? `${innerHeight - top + 6}px` : "auto";
-    own.dataset.side = right > innerWidth ? "left" : "right";
     own.showPopover();
     own.focus();
     schemaOfNode().then(({ streams }) => setColumns(streams.filter((/** @type {any} */ { name }) => new RegExp(`\\b${name}\\b`, "i").test(sql))
