@@ -6,11 +6,11 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast;
 use std::sync::Arc;
-use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
+use tapline_operators::{QueryId, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
 use tapline_record::address::{Address, mapped_v4};
-use tapline_sinks::{Origin, Parcel};
+use tapline_sinks::{Origin, Parcel, ResultId};
 use tapline_trafficgen::random::{Random, Zipf};
 
 pub(crate) const MINUTE_NS: i64 = 60_000_000_000;

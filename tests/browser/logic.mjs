@@ -12,6 +12,11 @@ const { Windows, isComplete, isHollow } = await module("windows.js");
 const shape = await module("shape.js");
 const { events } = await module("events.js");
 const { csv } = await module("table.js").catch(() => ({}));
+const fates = await module("fates.js");
+const before = await module("before.js");
+const { bottleneck } = await module("bottleneck.js");
+const { changesAt, isOutermost, valueOf } = await module("change.js");
+const { sentence } = await module("sentence.js");
 
 const TOP = "SELECT src_ip, sum(octets) AS octets\nFROM flows -- all\nGROUP BY src_ip, tumble('10 seconds')\nORDER BY octets DESC LIMIT 10";
 const SWEEP = "SELECT src_ip, count(*) AS probes FROM (SELECT src_ip, dst_ip FROM flows WHERE packets = 1 "
@@ -120,6 +125,81 @@ const cases = {
     const found = [];
     for await (const event of events(body)) found.push(event);
     assert.deepEqual(found, [{ name: "window", data: { n: 1 } }, { name: "failed", data: { detail: "x" } }]);
+  },
+  "seconds are what counters rose by, and what is little is seen"() {
+    const sample = (at, delivered, lost) => ({ at, values: { delivered, lost } });
+    const all = fates.seconds([sample(0, 0, 0), sample(1000, 100, 1), sample(3000, 300, 0)]);
+    assert.deepEqual(all.map(({ at, values }) => [at, values.delivered, values.lost]), [[1000, 100, 1], [3000, 100, -0.5]]);
+    assert.equal(fates.secondAt(all, 3000), all[1]);
+    assert.equal(fates.secondAt(all, 2000), null);
+    assert.deepEqual(fates.seconds(undefined), []);
+    assert.deepEqual(fates.heights([99, 0, 1], 50, 100, 3), [47, 0, 3]);
+    assert.deepEqual(fates.heights([50, 0, 0], 50, 100, 3), [25, 0, 0]);
+    assert.match(fates.ofSource("it's", "lost", "1 second"), /source = 'it''s'\nGROUP BY .* tumble\('1 second'\)/);
+  },
+  "what was before lies so much earlier, or is not known"() {
+    const window = (start) => ({ key: `${start}`, start, end: start + 10, status: "final", completeness: 1, rows: [], folded: [] });
+    const all = [0, 10, 20, 100].map(window);
+    assert.equal(before.earlier(all, window(100), 80), all[2]);
+    assert.equal(before.earlier(all, window(104), 80), all[2]);
+    assert.equal(before.earlier(all, window(100), 50), null);
+    assert.equal(before.earlier([], window(100), 50), null);
+    assert.equal(before.shiftOf("span", all), 110);
+    assert.equal(before.shiftOf("hour", []), 3_600_000);
+    assert.equal(before.shiftOf("window", all), null);
+    const row = (n, status) => ({ window_start: "2026-01-01T00:00:00Z", window_end: "2026-01-01T00:00:10Z", n, completeness: 0.5, status });
+    const [found, ...others] = before.asWindows([row(1, "final"), row(2, "final"), row(3, "folded")]);
+    assert.deepEqual([others.length, found.completeness, found.rows, found.folded], [0, 0.5, [{ n: 1 }, { n: 2 }], [{ n: 3 }]]);
+  },
+  "the bottleneck is measured, and none below half a core"() {
+    const samples = (fate, a, b) => [{ at: 0, values: { [fate]: a } }, { at: 1000, values: { [fate]: b } }];
+    const node = (operator, dropped) => ({
+      status: {
+        sources: [{ name: "udp", threads: ["capture-0"] }, { name: "other", threads: ["capture-1"] }],
+        threads: ["capture-0", "capture-1", "operator-0", "merger"].map((name) => ({ name, cpu_seconds: 0 })),
+      },
+      history: new Map([
+        ["thread operator-0", samples("cpu_seconds", 0, operator)], ["thread capture-0", samples("cpu_seconds", 1, 1.2)],
+        ["thread capture-1", samples("cpu_seconds", 1, 2)], ["thread merger", samples("cpu_seconds", 0, 0.1)],
+        ["query q", [0, 1].map((n) => ({ at: n * 1000, values: { work_ns: n * 6e8, window_work_ns: n * 1e8, delivered: n * 1e6, dropped: n * dropped } }))],
+        ["source udp", samples("dropped", 0, 0)],
+      ]),
+    });
+    const boxes = [["b0", "source", "reader"], ["b1", "filter", "worker"], ["b2", "aggregate", "worker"], ["b3", "window", "window"]]
+      .map(([id, kind, runs]) => ({ id, kind, runs }));
+    const found = bottleneck(node(0.8, 0), { name: "q" }, ["udp"], boxes);
+    assert.deepEqual([found.id, found.short], ["b2", "80\u202f% of a core"]);
+    assert.equal(found.text, "operator-0 works 80\u202f% of a core, 50\u202f% of one for this query: 500 ns a row × 1\u202fM rows/s.");
+    assert.equal(bottleneck(node(0.45, 0), { name: "q" }, ["udp"], boxes), null);
+    assert.match(bottleneck(node(0.4, 7), { name: "q" }, ["udp"], boxes).text, /7 records\/s are dropped/);
+    assert.equal(bottleneck(node(0.4, 0), { name: "q" }, ["udp", "other"], boxes).id, "b0");
+    assert.equal(bottleneck({ status: { sources: [], threads: [] }, history: new Map() }, { name: "q" }, [], boxes), null);
+  },
+  "a box has what can be changed there"() {
+    const box = (kind, runs) => ({ id: kind, kind, runs, title: kind, lines: [] });
+    assert.deepEqual([changesAt(box("source")), changesAt(box("sort"))], [["sources", "filters"], []]);
+    assert.ok(isOutermost(box("aggregate", "window"), []) && !isOutermost(box("aggregate", "worker"), []));
+    assert.ok(isOutermost(box("output", "window"), [box("aggregate", "window")]) && !isOutermost(box("output", "window"), [box("aggregate", "worker")]));
+    assert.deepEqual([valueOf("443", "uint16"), valueOf("443", "text"), valueOf("null", "text"), valueOf("'a'", undefined)], [443, "443", null, "a"]);
+    assert.equal(valueOf("18446744073709551615", "uint64"), "18446744073709551615");
+  },
+  "the sentence says which exporter lost what, and for how long nothing was missing"() {
+    const now = Date.parse("2026-01-01T10:00:00Z");
+    const node = (lost, missedAt = []) => ({
+      isThere: true, since: now - 60_000, history: new Map(), missedAt: new Map(missedAt),
+      status: {
+        now: "2026-01-01T10:00:00Z", queries: [],
+        sources: [{ name: "udp", kind: "flow exports", state: "open", since: "2026-01-01T09:19:00Z", unit: "rows", offered: 1000, delivered: 1000 - lost, control: 0, undecodable: 0, dropped: 0, lost }],
+      },
+    });
+    const windows = [{ start: now - 1e6, end: now - 9e5, rows: [{ source: "udp", exporter: "edge2", offered: 1000, missing: 3 }, { source: "udp", exporter: "edge1", offered: 1000, missing: 0 }] }];
+    assert.deepEqual(sentence(node(0), [], null), { text: "1 listener for flow exports, complete for 41\u202fmin.", tone: "good", missed: "" });
+    const told = sentence(node(3), windows, null);
+    assert.match(told.missed, /^edge2 lost 0.3\u202f% at .*; udp misses 0.3\u202f% of what was offered, none of it in the last 60\u202fs\.$/);
+    assert.match(told.text, /complete for 15\u202fmin/);
+    assert.doesNotMatch(sentence(node(3, [["udp", now - 1000]]), windows, null).text, /complete/);
+    assert.match(sentence(node(3), null, null).text, /complete for 60\u202fs/);
+    assert.match(sentence({ ...node(0), status: null, isThere: false }, null, null).text, /does not answer/);
   },
   "rows are CSV"() {
     assert.equal(csv(["a", "b"], [{ a: 'x"y', b: null }, { a: 1, b: "p,q" }]), 'a,b\r\n"x""y",\r\n1,"p,q"');

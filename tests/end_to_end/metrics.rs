@@ -94,6 +94,14 @@ fn what_a_node_tells_is_as_it_is_documented() {
     }
     let missing = value(&text, &format!("tapline_source_missing_records{source}"));
     assert_eq!(missing, Some(truth.lost.records as f64));
+    let account = &status["sources"][0];
+    assert_eq!(account["records_missing"].as_f64(), missing, "{account}");
+    let threads = status["threads"].as_array().unwrap();
+    let reads = |thread: &Value| thread["name"] == account["threads"][0];
+    assert!(threads.iter().any(reads), "{status}");
+    let asked = &status["queries"][0];
+    assert!(asked["work_ns"].as_u64() > asked["window_work_ns"].as_u64(), "{asked}");
+    assert!(node.ask(&["status"]).success().contains("records_missing"));
     let used = value(&text, "tapline_query_used_rows_total{query=\"by-protocol\"}");
     assert_eq!(used, Some(truth.sent.records as f64));
     let outlet = "{outlet=\"history\",kind=\"parquet\"}";

@@ -1,8 +1,8 @@
 /**
  * What exporters lost on the way, by their own sequence numbers.
  *
- * The status counts a source as a whole; what never came stands in `ledger`, exporter by exporter. The query `losses` of
- * the starting set adds it up, minute by minute, and its windows are taken from there.
+ * The status says of a source how much it was; of which exporter, stands in `ledger`. The query `losses` of the starting
+ * set adds it up, minute by minute, and its windows are taken from there.
  */
 import { useEffect, useState } from "../vendor/preact.js";
 import { ask, pathOf } from "./api.js";
@@ -21,7 +21,7 @@ const COLUMNS = ["source", "exporter", "unit", "offered", "delivered", "control"
 /** @type {{ of: string | null, windows: LossWindow[] }} */
 let known = { of: null, windows: [] };
 
-/** Oldest first; `null` where no query knows. @param {import("./poll.js").Node} node @returns {LossWindow[] | null} */
+/** Oldest first; `null` where no query knows, `undefined` as long as it was not heard. @param {import("./poll.js").Node} node @returns {LossWindow[] | null | undefined} */
 export function useLosses(node) {
   const [, redraw] = useState(0);
   const query = node.status?.queries.find(({ name, state }) => name === LOSSES && state === "running");
@@ -39,26 +39,30 @@ export function useLosses(node) {
           ({ start: Date.parse(start), end: Date.parse(end), rows })),
       };
       redraw((number) => number + 1);
-    }).catch(() => {});
+    }).catch(() => {
+      if (gone.signal.aborted) return;
+      // Another time, with the next window.
+      known = { ...known, of: known.of ?? last };
+      redraw((number) => number + 1);
+    });
     return () => gone.abort();
   }, [last]);
-  return query ? known.windows : null;
+  if (!query) return node.status ? null : undefined;
+  return last !== null && known.of === null ? undefined : known.windows;
 }
 
-/** The newest window in which something was missing, and of whom most. @param {LossWindow[]} windows */
-export function lastLoss(windows) {
-  const window = windows.findLast(({ rows }) => rows.some(({ missing }) => missing > 0));
+/**
+ * The newest window in which something of a source was missing, and which of its exporters missed most.
+ * @param {LossWindow[]} windows @param {string} source
+ */
+export function lastLoss(windows, source) {
+  const ofSource = (/** @type {LossWindow} */ { rows }) =>
+    rows.filter((row) => row.source === source && row.exporter !== null && row.missing > 0);
+  const window = windows.findLast((known) => ofSource(known).length > 0);
   if (!window) return null;
-  const [worst] = window.rows.toSorted((a, b) => b.missing / Math.max(1, b.offered) - a.missing / Math.max(1, a.offered));
-  return { at: window.end, who: worst.exporter ?? worst.source, part: worst.missing / Math.max(1, worst.offered) };
-}
-
-/** Of what the exporters of a source sent, the part that is not here. @param {LossWindow[] | null} windows @param {string} source */
-export function lostPart(windows, source) {
-  const rows = summed(windows ?? []).filter((row) => row.source === source && row.exporter !== null);
-  const [missing, offered] = [rows.map((row) => row.missing), rows.map((row) => row.offered)]
-    .map((values) => values.reduce((sum, value) => sum + value, 0));
-  return offered > 0 ? Math.max(0, missing) / offered : 0;
+  const part = (/** @type {Loss} */ row) => row.missing / Math.max(1, row.offered);
+  const [worst] = ofSource(window).toSorted((a, b) => part(b) - part(a));
+  return { at: window.end, who: String(worst.exporter), part: part(worst) };
 }
 
 /** All windows in one, by source, exporter and unit. @param {LossWindow[]} windows @returns {Loss[]} */

@@ -33,7 +33,7 @@ function Page() {
       ${aboutOf(node)}
     </header>
     ${!node.isThere && html`<p class="banner" role="alert">Connection lost at ${clock(node.lostAt)}, trying again.
-      ${node.status ? " What is below is as it was then." : ""}</p>`}
+      ${node.status ? " What is shown is as it was then." : ""}</p>`}
     <main>${shown(screen, name, params)}</main>`;
 }
 

@@ -9,13 +9,15 @@ import { Problem, ask } from "./api.js";
 
 /**
  * @typedef {{ name: string, kind: string, state: string, reason?: string, since: string, unit: string, offered: number,
- *   delivered: number, control: number, undecodable: number, dropped: number, lost: number, octets: number,
- *   messages: number }} Source
+ *   delivered: number, control: number, undecodable: number, dropped: number, lost: number, records_missing: number,
+ *   octets: number, messages: number, threads: string[] }} Source
  * @typedef {{ name: string, sql: string, options: Record<string, any>, state: string, reason?: string, since: string,
  *   streams: string[], delivered: number, used: number, filtered: number, late: number, dropped: number,
- *   folded: number, octets_held: number, groups_held: number, ns_a_row: number | null, results_lost: number,
+ *   folded: number, octets_held: number, groups_held: number, ns_a_row: number | null, work_ns: number,
+ *   window_work_ns: number, results_lost: number,
  *   last_window_start: string | null, last_window_end: string | null }} Query
- * @typedef {{ version: string, now: string, started: string, sources: Source[], queries: Query[] }} Status
+ * @typedef {{ version: string, now: string, started: string, sources: Source[], queries: Query[],
+ *   threads: { name: string, cpu_seconds: number }[] }} Status
  * @typedef {{ at: number, values: Record<string, number> }} Sample
  * @typedef {{ status: Status | null, history: Map<string, Sample[]>, isThere: boolean, error: string, lostAt: number,
  *   since: number, missedAt: Map<string, number> }} Node
@@ -29,7 +31,7 @@ const WITHIN_MS = 5000;
 export const SAMPLES_MAX = 180;
 
 const SOURCE_FATES = ["offered", "delivered", "control", "undecodable", "dropped", "lost", "octets", "messages"];
-const QUERY_FATES = ["delivered", "used", "filtered", "late", "dropped", "folded"];
+const QUERY_FATES = ["delivered", "used", "filtered", "late", "dropped", "folded", "work_ns", "window_work_ns"];
 
 /** @type {Node} */
 let node = {
@@ -40,6 +42,13 @@ const listeners = new Set();
 let failures = 0;
 /** @type {number | undefined} */
 let timer;
+
+/**
+ * A source with what its exporters sent and what never came: their own numbers say it, and what a socket gives does not.
+ * @param {Source} source @returns {Source}
+ */
+const asSent = (source) => (source.kind === "flow exports"
+  ? { ...source, offered: source.offered + source.records_missing, lost: source.lost + source.records_missing } : source);
 
 /** What of a source's records is not there. @param {{ undecodable: number, dropped: number, lost: number }} source */
 export const missing = ({ undecodable, dropped, lost }) => undecodable + dropped + lost;
@@ -54,8 +63,9 @@ function remember(history, key, at, counters, fates) {
   history.set(key, [...(isAnew ? [] : samples.slice(1 - SAMPLES_MAX)), { at, values }]);
 }
 
-/** @param {Status} status */
-function take(status) {
+/** @param {Status} answer */
+function take(answer) {
+  const status = { ...answer, sources: answer.sources.map(asSent) };
   const at = Date.parse(status.now);
   const { history, missedAt } = node;
   for (const source of status.sources) {
@@ -64,6 +74,7 @@ function take(status) {
     remember(history, `source ${source.name}`, at, source, SOURCE_FATES);
   }
   for (const query of status.queries) remember(history, `query ${query.name}`, at, query, QUERY_FATES);
+  for (const thread of status.threads) remember(history, `thread ${thread.name}`, at, thread, ["cpu_seconds"]);
   node = { ...node, status, isThere: true, error: "" };
 }
 
@@ -101,29 +112,4 @@ export function useNode() {
     return () => void listeners.delete(see);
   }, []);
   return seen;
-}
-
-/**
- * By how much a counter rose a second, between each two samples.
- * @param {Sample[] | undefined} samples @param {(values: Record<string, number>) => number} counter
- * @returns {{ at: number, rate: number }[]}
- */
-export function rates(samples, counter) {
-  return (samples ?? []).slice(1).map((sample, number) => {
-    const before = /** @type {Sample[]} */ (samples)[number];
-    const seconds = Math.max(0.001, (sample.at - before.at) / 1000);
-    return { at: sample.at, rate: (counter(sample.values) - counter(before.values)) / seconds };
-  });
-}
-
-/**
- * The mean rate of the last seconds; nothing before two samples are there.
- * @param {Sample[] | undefined} samples @param {string} fate @param {number} [seconds]
- */
-export function rateNow(samples, fate, seconds = 10) {
-  if (!samples || samples.length < 2) return null;
-  const last = samples[samples.length - 1];
-  const first = samples.find((sample) => last.at - sample.at <= seconds * 1000) ?? samples[0];
-  const from = first === last ? samples[samples.length - 2] : first;
-  return (last.values[fate] - from.values[fate]) / Math.max(0.001, (last.at - from.at) / 1000);
 }

@@ -4,6 +4,7 @@
  * Takes windows and how they are to be shown, which stands in the page's address; says what was chosen otherwise.
  */
 import { html, useState } from "../vendor/preact.js";
+import { BESIDE, useBefore } from "./before.js";
 import { Heat } from "./charts/heat.js";
 import { Sankey } from "./charts/sankey.js";
 import { TimeChart } from "./charts/time.js";
@@ -22,9 +23,10 @@ import { isComplete, isHollow } from "./windows.js";
 /**
  * @typedef {{ name: string, sql: string, schema: Column[], windows: Known[], loose: Record<string, any>[],
  *   params: Record<string, string>, amend: (changes: Record<string, string | undefined>) => void,
- *   onKey: (column: Column, value: any, isExcluded: boolean) => void, json?: string }} Props
+ *   onKey: (column: Column, value: any, isExcluded: boolean) => void, table?: string, json?: string }} Props The query's table,
+ *   where it has one.
  * @typedef {Props & { roles: import("./shape.js").Roles, measure: Column | null, shape: import("./shape.js").Shape,
- *   chosen: Known | null, before: Known | null, isHeld: boolean, format: (value: number) => string,
+ *   chosen: Known | null, before: (window: Known | null) => Known | null, isHeld: boolean, format: (value: number) => string,
  *   scale: (window: { start: number, end: number }) => number }} View
  */
 
@@ -40,6 +42,11 @@ function scaleOf(measure, isRate) {
   };
 }
 
+/** What is said where nothing stands beside a result. */
+const SAID = /** @type {Record<string, string>} */ ({
+  asking: "asking …", nothing: "not known: neither kept nor in a history", failed: "not known: the node does not tell",
+});
+
 /** @param {Props} props */
 export function Result(props) {
   const { sql, schema, windows, params, amend } = props;
@@ -53,12 +60,13 @@ export function Result(props) {
   const place = asked !== -1 ? asked : windows.findIndex((window) => window.key === held);
   const newest = windows.findLastIndex((window) => !isHollow(window));
   const at = place !== -1 ? place : newest !== -1 ? newest : windows.length - 1;
+  const { before, state } = useBefore(props.table ?? null, windows, roles.isWindowed && measure ? params.beside : undefined);
   const view = {
     ...props, roles, measure, shape, format, scale,
-    chosen: windows[at] ?? null, before: windows[at - 1] ?? null, isHeld: asked === -1 && place !== -1 && at < windows.length - 1,
+    chosen: windows[at] ?? null, before, isHeld: asked === -1 && place !== -1 && at < windows.length - 1,
   };
   // Nothing moves away below a pointer, or a key that has the focus.
-  const stay = () => hold((before) => before ?? windows[at]?.key ?? null);
+  const stay = () => hold((key) => key ?? windows[at]?.key ?? null);
   const goOn = () => hold(null);
   return html`<section class="result" aria-label="Result">
     <div class="tools">
@@ -69,8 +77,10 @@ export function Result(props) {
         ${roles.values.map((column) => html`<option>${column.name}</option>`)}</select></label>`}
       ${isSum && roles.isWindowed && html`<label class="check"><input type="checkbox" checked=${params.per === "second"}
         onChange=${() => amend({ per: params.per === "second" ? undefined : "second" })} /> per second</label>`}
-      ${measure && windows.length > 1 && html`<label class="check"><input type="checkbox" checked=${params.previous === "yes"}
-        onChange=${() => amend({ previous: params.previous === "yes" ? undefined : "yes" })} /> previous window</label>`}
+      ${measure && roles.isWindowed && windows.length > 0 && html`<label>Beside it <select value=${params.beside ?? ""}
+        onChange=${(/** @type {any} */ event) => amend({ beside: event.target.value || undefined })}><option value="">nothing</option>
+        ${Object.entries(BESIDE).map(([key, { title }]) => html`<option value=${key}>${title}</option>`)}</select></label>
+        ${SAID[state] && html`<small role="status">${SAID[state]}</small>`}`}
       <span class="room"></span>
       <button class="link" onClick=${() => save(`${props.name}.csv`, csvOf(view), "text/csv")}>CSV</button>
       ${props.json && html`<a class="link" href=${props.json} download="${props.name}.json">JSON</a>`}
@@ -97,25 +107,26 @@ function Figure({ measure, chosen, before, format, scale, params }) {
   if (!measure || !chosen) return null;
   const [row] = chosen.rows;
   const value = row?.[measure.name];
-  const past = params.previous === "yes" ? before?.rows[0]?.[measure.name] : undefined;
+  const old = before(chosen);
+  const past = old?.rows[0]?.[measure.name];
   const state = isHollow(chosen) ? "hollow" : isComplete(chosen) ? "" : "hatched";
   return html`<p class="figure ${state}"><b>${value === null || value === undefined ? "NULL" : format(value * scale(chosen))}</b>
-    <span>${measure.name}</span>${past !== undefined && past !== null && before && html`<span>before: ${format(past * scale(before))}</span>`}</p>`;
+    <span>${measure.name}</span>${old && past !== undefined && past !== null && html`<span>${BESIDE[params.beside]?.title}: ${format(past * scale(old))}</span>`}</p>`;
 }
 
 /** @param {View} view */
-function Lines({ name, windows, measure, chosen, params, amend, format, scale }) {
+function Lines({ name, windows, measure, chosen, params, amend, format, scale, before }) {
   const [hover, setHover] = useState(/** @type {string | null} */ (null));
   if (!measure) return null;
-  const value = (/** @type {Known | undefined} */ window) => {
+  const value = (/** @type {Known | null | undefined} */ window) => {
     const found = window?.rows[0]?.[measure.name];
     return window && typeof found === "number" ? found * scale(window) : null;
   };
-  const columns = windows.map((window, number) => ({
+  const columns = windows.map((window) => ({
     slot: window,
     parts: [
       { colour: "var(--c0)", value: value(window) },
-      ...(params.previous === "yes" ? [{ colour: "var(--muted)", value: value(windows[number - 1]) }] : []),
+      ...(params.beside ? [{ colour: "var(--muted)", value: value(before(window)) }] : []),
     ],
   }));
   const shown = windows.find((window) => window.key === hover);
@@ -123,15 +134,22 @@ function Lines({ name, windows, measure, chosen, params, amend, format, scale })
     <${TimeChart} columns=${columns} isStacked=${false} format=${format} chosen=${chosen?.key ?? null}
       label="${measure.name} of ${name} over ${windows.length} windows" onHover=${setHover}
       onChoose=${(/** @type {string} */ key) => amend({ at: key })} />
-    <p class="hover" aria-hidden="true">${shown ? `${clock(shown.start)}  ${short(value(shown) ?? NaN)}` : " "}</p>
+    <p class="hover" aria-hidden="true">${shown ? hoverOf(shown, value(shown), params.beside ? value(before(shown)) : null) : " "}</p>
   </div>`;
 }
 
+/** @param {Known} window @param {number | null} value @param {number | null} past */
+const hoverOf = ({ start }, value, past) => `${clock(start)}  ${short(value ?? NaN)}${past === null ? "" : `, before ${short(past)}`}`;
+
+/** All of a window in one. @param {Known} window @param {Column} measure */
+const sumOf = ({ rows, folded }, measure) => [...rows, ...folded].reduce((sum, row) => sum + Math.max(0, row[measure.name] ?? 0), 0);
+
 /** @param {View} view */
-function Stacks({ name, sql, windows, roles, measure, chosen, amend, format, scale, onKey }) {
+function Stacks({ name, sql, windows, roles, measure, chosen, amend, format, scale, onKey, before, params }) {
   const [hover, setHover] = useState(/** @type {string | null} */ (null));
   if (!measure) return null;
   const { series, others, at } = stacked(windows, roles.keys, measure.name, STACK_MAX);
+  const pastOf = (/** @type {Known | null} */ old) => (old ? sumOf(old, measure) * scale(old) : null);
   const columns = at.map(({ window, values, other, folded }) => ({
     slot: window,
     parts: [
@@ -139,9 +157,11 @@ function Stacks({ name, sql, windows, roles, measure, chosen, amend, format, sca
       { colour: "var(--other)", value: other * scale(window) },
       { colour: "var(--folded)", value: folded * scale(window) },
     ],
+    past: pastOf(before(window)),
   }));
   const number = windows.findIndex((window) => window.key === (hover ?? chosen?.key));
   const values = columns[number]?.parts ?? [];
+  const past = columns[number]?.past ?? null;
   const figure = (/** @type {number} */ place) => {
     const value = values[place]?.value ?? null;
     return value === null ? "–" : format(value);
@@ -162,6 +182,8 @@ function Stacks({ name, sql, windows, roles, measure, chosen, amend, format, sca
         <b>${figure(series.length)}</b></li>`}
       ${at.some(({ folded }) => folded > 0) && html`<li><i class="folded"></i><span>beyond the cap</span>
         <b>${figure(series.length + 1)}</b></li>`}
+      ${params.beside && html`<li><i class="past"></i><span>all of it, ${BESIDE[params.beside]?.title}</span>
+        <b>${past === null ? "–" : format(past)}</b></li>`}
       ${isLimited(sql) && html`<li class="quiet">What LIMIT cuts off is not here.</li>`}
     </ol>
   </div>`;
@@ -264,11 +286,12 @@ function rowsOf({ roles, measure, chosen, before, loose, params, name, sql, onKe
   if (!roles.isWindowed) {
     const lines = loose.map((row) => ({ row, before: null, isFolded: false }));
     return html`<${Table} columns=${roles.columns} keys=${roles.keys} measure=${null} lines=${lines} hasBefore=${false}
-      isOrdered=${true}      label="Rows of ${name}, newest first" onKey=${onKey} />`;
+      isOrdered=${true} label="Rows of ${name}, newest first" onKey=${onKey} />`;
   }
   if (!chosen) return windows.length === 0 ? null : html`<p class="nothing">This window has no rows.</p>`;
-  const hasBefore = params.previous === "yes" && measure !== null && before !== null;
-  const past = new Map(hasBefore ? before.rows.map((row) => [keyText(row, roles.keys), row[measure.name]]) : []);
+  const old = params.beside ? before(chosen) : null;
+  const hasBefore = measure !== null && old !== null;
+  const past = new Map(hasBefore ? old.rows.map((row) => [keyText(row, roles.keys), row[measure.name]]) : []);
   const lines = [
     ...chosen.rows.map((row) => ({ row, before: past.get(keyText(row, roles.keys)) ?? null, isFolded: false })),
     ...chosen.folded.map((row) => ({ row, before: null, isFolded: true })),

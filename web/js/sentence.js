@@ -5,13 +5,17 @@
  */
 import { clock, duration, exact, percent } from "./format.js";
 import { lastLoss } from "./losses.js";
-import { missing, rateNow } from "./poll.js";
+import { missing } from "./poll.js";
+import { rateNow } from "./rates.js";
 
 /** @typedef {import("./poll.js").Node} Node */
 /** @typedef {import("./poll.js").Source} Source */
+/** @typedef {import("./losses.js").LossWindow} LossWindow */
 
 /** Seconds without a record after which a source is called silent. */
 const SILENT_AFTER = 10;
+/** Seconds since something was missing, within which nobody says for how long nothing was. */
+const LOSING_WITHIN = 10;
 
 /** @param {Node} node @param {Source} source */
 export const rateOf = (node, source) => rateNow(node.history.get(`source ${source.name}`), "delivered");
@@ -32,12 +36,13 @@ function seen(sources) {
 }
 
 /**
- * @param {Node} node @param {import("./losses.js").LossWindow[] | null} losses of exporters, where a query knows
+ * @param {Node} node @param {LossWindow[] | null | undefined} losses of exporters, where a query knows
  * @param {number | null} worst the least completeness of the newest windows
  * @returns {{ text: string, tone: "good" | "bad" | "quiet", missed: string }}
  */
 export function sentence(node, losses, worst) {
   const { status } = node;
+  if (!status && !node.isThere) return { text: "The node does not answer.", tone: "bad", missed: "" };
   if (!status) return { text: "Asking the node how it stands …", tone: "quiet", missed: "" };
   const open = status.sources.filter((source) => source.state === "open");
   const now = Date.parse(status.now);
@@ -49,28 +54,29 @@ export function sentence(node, losses, worst) {
     return { text: `${seen(open)}, and nothing has arrived yet.`, tone: "quiet", missed: absences(status.sources) };
   }
   const losers = open.filter((source) => missing(source) > 0);
-  const loss = losses && lastLoss(losses);
-  const told = loss ? `${loss.who} lost ${percent(loss.part)} in the window until ${clock(loss.at, now)}.` : "";
-  const missed = [...losers.map((source) => lossOf(node, source, now)), told, absences(status.sources)].filter(Boolean);
+  const missed = [...losers.map((source) => lossOf(node, source, losses, now)), absences(status.sources)].filter(Boolean);
   return {
-    text: `${seen(open)}${speed}${completeOf(open, losses, loss, worst, losers.length > 0, now)}.`,
+    text: `${seen(open)}${speed}${completeOf(node, open, losses, worst, now)}.`,
     tone: missed.length === 0 && (worst ?? 1) >= 1 ? "good" : "bad",
     missed: missed.join(" "),
   };
 }
 
 /**
- * For how long nothing was missing, as far as anybody counts.
- * @param {Source[]} open @param {import("./losses.js").LossWindow[] | null} losses @param {{ at: number } | null} loss
- * @param {number | null} worst @param {boolean} isLosing @param {number} now
+ * For how long nothing was missing.
+ * @param {Node} node @param {Source[]} open @param {LossWindow[] | null | undefined} losses @param {number | null} worst @param {number} now
  */
-function completeOf(open, losses, loss, worst, isLosing, now) {
+function completeOf(node, open, losses, worst, now) {
   if (worst !== null && worst < 1) return `, the newest windows ${percent(worst)} complete`;
-  // Exporters number what they send, and only a query over the ledger looks at these numbers.
-  const isCounted = open.every((source) => source.kind !== "flow exports") || losses?.length;
-  if (isLosing || !isCounted) return worst === null ? "" : ", the newest windows complete";
-  const since = Math.max(loss?.at ?? 0, losses?.[0]?.start ?? Math.max(...open.map((source) => Date.parse(source.since))));
-  return `, complete for ${duration((now - since) / 1000)}`;
+  const seconds = (now - Math.max(...open.map((source) => wholeSince(node, source, losses)))) / 1000;
+  return seconds < LOSING_WITHIN ? "" : `, complete for ${duration(seconds)}`;
+}
+
+/** Since when nothing of a source is missing, as far as anybody saw. @param {Node} node @param {Source} source @param {LossWindow[] | null | undefined} losses */
+function wholeSince(node, source, losses) {
+  if (missing(source) <= 0) return Date.parse(source.since);
+  // What was missing before this page looked is told by windows, or not at all.
+  return node.missedAt.get(source.name) ?? lastLoss(losses ?? [], source.name)?.at ?? node.since;
 }
 
 /** @param {Source[]} sources */
@@ -80,13 +86,18 @@ function unitsOf(sources) {
   return units.size === 1 && unit ? unit : "records";
 }
 
-/** @param {Node} node @param {Source} source @param {number} now */
-function lossOf(node, source, now) {
+/**
+ * What is missing of a source, and when that was; of which exporter, where a query knows.
+ * @param {Node} node @param {Source} source @param {LossWindow[] | null | undefined} losses @param {number} now
+ */
+function lossOf(node, source, losses, now) {
   const last = node.missedAt.get(source.name);
+  const loss = lastLoss(losses ?? [], source.name);
   const when = last === undefined
-    ? `none of it in the last ${duration((Date.now() - node.since) / 1000)}`
+    ? `none of it in the last ${duration((now - node.since) / 1000)}`
     : now - last < 3000 ? "and is missing more now" : `last at ${clock(last, now)}`;
-  return `${source.name} misses ${percent(missingPart(source))} of what was offered, ${when}.`;
+  const all = `${source.name} misses ${percent(missingPart(source))} of what was offered, ${when}`;
+  return loss ? `${loss.who} lost ${percent(loss.part)} at ${clock(loss.at, now)}; ${all}.` : `${all}.`;
 }
 
 /** @param {Source[]} sources */

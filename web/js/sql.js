@@ -236,8 +236,10 @@ export const withWindow = (sql, window, length) =>
 const SECONDS = { second: 1, minute: 60, hour: 3600, day: 86_400 };
 
 /** How long the windows are, in seconds, where it is said as a number of one unit. @param {string} sql */
-export function windowSeconds(sql) {
-  const text = outline(sql)?.window?.text ?? "";
+export const windowSeconds = (sql) => secondsOf(outline(sql)?.window?.text ?? "");
+
+/** The same of a call such as `tumble('10 seconds')`. @param {string} text */
+export function secondsOf(text) {
   const lengths = [...text.matchAll(/'\s*(\d+)\s*(second|minute|hour|day)s?\s*'/gi)];
   const last = lengths.at(-1);
   return last ? Number(last[1]) * SECONDS[/** @type {keyof SECONDS} */ (last[2].toLowerCase())] : null;

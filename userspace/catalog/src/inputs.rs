@@ -8,7 +8,7 @@ use crate::status::{SourceState, SourceStatus};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tapline_engine::{CoveredSecond, Engine, Snapshot, SourceId, SourceSnapshot, Span};
+use tapline_engine::{CoveredSecond, Engine, Snapshot, SourceId, SourceSnapshot, Span, capture_thread};
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{EventTime, StreamId};
 use tapline_sources::{AbsentSource, Clock, Demand, Source};
@@ -381,6 +381,9 @@ impl Slot {
     fn status(&self) -> SourceStatus {
         let mut all = self.past;
         self.now.iter().for_each(|(_, counted)| all.add(counted));
+        // What stands in for a source that is not there reads nothing.
+        let reading = self.sources.iter().filter(|_| self.state == SourceState::Open);
+        let threads = reading.map(|&source| capture_thread(source)).collect();
         SourceStatus {
             name: self.input.name(),
             kind: self.input.kind(),
@@ -393,6 +396,7 @@ impl Slot {
             rows_dropped: all.rows_dropped,
             records_missing: all.records_missing,
             batches_waiting: all.batches_waiting,
+            threads,
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct SourceStatus {
     pub records_missing: u64,
     /// Batches that wait for the worker that is furthest behind, and how many may; 0 while it is not read.
     pub batches_waiting: [u64; 2],
+    /// The threads that read it; none while it is not read.
+    pub threads: Vec<String>,
 }
 
 /// Whether a query gives results.
@@ -137,6 +139,8 @@ pub struct QueryStatus {
     pub groups_held: u64,
     /// Nanoseconds that threads worked for it.
     pub work_ns: u64,
+    /// Of these, those behind the workers: for its windows and their results.
+    pub window_work_ns: u64,
     /// Nanoseconds of work a row, lately; `None` before there were rows.
     pub ns_a_row: Option<u64>,
     /// What is done about it, where it works more than it may.

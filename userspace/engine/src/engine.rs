@@ -54,6 +54,12 @@ pub struct Report {
     pub is_cut: bool,
 }
 
+/// What the thread is called that reads a source.
+#[must_use]
+pub fn capture_thread(source: SourceId) -> String {
+    format!("capture-{}", source.0)
+}
+
 /// Sources, queries and the threads between them.
 pub struct Engine {
     options: EngineOptions,
@@ -200,7 +206,7 @@ impl Engine {
         let start = |(id, reader): (SourceId, Reader)| {
             let number = id.0 as usize;
             let core = self.affinity.core(if number == 0 { 0 } else { self.workers.len() + number });
-            let started = self.runner.start(format!("capture-{number}"), core, Box::new(reader));
+            let started = self.runner.start(capture_thread(id), core, Box::new(reader));
             started.map(|()| id).map_err(EngineError::Thread)
         };
         readers.into_iter().map(start).collect()
@@ -246,6 +252,7 @@ impl Engine {
             octets_held: query.state.octets_held().get(),
             groups_held: query.state.groups_held().get(),
             work_ns: query.state.work_ns(),
+            window_work_ns: query.state.window_work_ns(),
             results_lost: query.state.results_lost(),
             watermark: query.state.watermark(),
             settled: query.state.settled(),

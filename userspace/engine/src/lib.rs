@@ -44,7 +44,7 @@ mod worker;
 
 pub use coverage::{CoveredSecond, Unread};
 pub use demand::demand_of;
-pub use engine::{Engine, NewQuery, Report};
+pub use engine::{Engine, NewQuery, Report, capture_thread};
 pub use error::EngineError;
 pub use options::{EngineOptions, Finishing, QueryLimits, workers_for};
 pub use query_state::EndReason;

@@ -216,7 +216,7 @@ impl Merger {
         if let Err(error) = query.windows.accept(output, &mut self.closed) {
             query.state.end(EndReason::failed(&error));
         }
-        query.state.note_work(begun.elapsed());
+        query.state.note_window_work(begun.elapsed());
         query.state.tell_dropped(query.windows.rows_dropped());
         query.charge.take_over(charge);
         self.octets_held = (self.octets_held + query.windows.octets_held()).saturating_sub(before);

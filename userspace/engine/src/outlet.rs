@@ -149,7 +149,7 @@ impl Outlet {
         // What DataFusion cannot compute may end in a panic: that is the end of this query, too, and of no other.
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| finisher.finish(closed, results)));
-        self.state.note_work(begun.elapsed());
+        self.state.note_window_work(begun.elapsed());
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.state.end(EndReason::failed(&error)),

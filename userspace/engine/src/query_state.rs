@@ -49,6 +49,8 @@ pub(crate) struct QueryState {
     groups: Arc<Gauge>,
     /// Nanoseconds that threads worked for it.
     work_ns: AtomicU64,
+    /// Of these, those behind the workers: for its windows and their results.
+    window_work_ns: AtomicU64,
     /// It reads one row of so many.
     one_in: AtomicU32,
     /// Whether it gets no new groups.
@@ -81,6 +83,7 @@ impl QueryState {
             held: Arc::new(vec![Arc::default(), Arc::clone(all)]),
             groups: Arc::default(),
             work_ns: AtomicU64::new(0),
+            window_work_ns: AtomicU64::new(0),
             one_in: AtomicU32::new(1),
             folds: AtomicBool::new(false),
             results_lost: AtomicU64::new(0),
@@ -169,14 +172,23 @@ impl QueryState {
         if self.folds.load(Ordering::Relaxed) { 0 } else { self.limits.held.octets_max }
     }
 
-    /// Notes that a thread worked so long for it.
+    /// Notes that a worker worked so long for it.
     pub(crate) fn note_work(&self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.work_ns.fetch_add(ns, Ordering::Relaxed);
+        self.work_ns.fetch_add(nanoseconds(time), Ordering::Relaxed);
+    }
+
+    /// Notes that a thread behind the workers worked so long for its windows, or for their results.
+    pub(crate) fn note_window_work(&self, time: Duration) {
+        self.window_work_ns.fetch_add(nanoseconds(time), Ordering::Relaxed);
+        self.note_work(time);
     }
 
     pub(crate) fn work_ns(&self) -> u64 {
         self.work_ns.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn window_work_ns(&self) -> u64 {
+        self.window_work_ns.load(Ordering::Relaxed)
     }
 
     /// Lets it read one row of so many.
@@ -259,6 +271,10 @@ impl QueryState {
     }
 }
 
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A ledger that one thread writes and any reads. A reader may see some fates of the last turn and miss others.
 #[derive(Debug, Default)]
 struct LedgerCells([AtomicU64; 6]);
@@ -281,6 +297,14 @@ impl LedgerCells {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_behind_the_workers_is_part_of_all_work() {
+        let state = QueryState::new(1, QueryLimits::default(), &Arc::default());
+        state.note_work(Duration::from_nanos(5));
+        state.note_window_work(Duration::from_nanos(2));
+        assert_eq!((state.work_ns(), state.window_work_ns()), (7, 2));
+    }
 
     #[test]
     fn what_is_on_its_way_is_not_settled() {

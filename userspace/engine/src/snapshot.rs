@@ -59,6 +59,8 @@ pub struct QuerySnapshot {
     pub groups_held: u64,
     /// Nanoseconds that threads worked for it; where several share some work, each has an equal part.
     pub work_ns: u64,
+    /// Of these, those behind the workers: for its windows and their results.
+    pub window_work_ns: u64,
     /// Results that whoever reads them did not take in time.
     pub results_lost: u64,
     /// No window that ends here or earlier is open any more; `None` as long as nobody said so, and without windows of

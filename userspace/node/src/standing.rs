@@ -165,7 +165,7 @@ fn allowance(options: &Value) -> String {
 
 /// Sources, a line each.
 pub(crate) fn sources(sources: &Value) -> String {
-    let counts = ["offered", "delivered", "dropped", "lost", "undecodable"];
+    let counts = ["offered", "delivered", "dropped", "lost", "undecodable", "records_missing"];
     format!("{}\n", table_of(sources, &["name", "kind", "state", "unit"], &counts))
 }
 

@@ -13,7 +13,7 @@ use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::results;
 use crate::schema;
 use crate::shapes::{
-    Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape,
+    Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, ThreadShape,
 };
 use crate::sql;
 use crate::stream::{self, StreamFormat};
@@ -203,7 +203,9 @@ async fn alerts(node: Node) -> Result<Response, Problem> {
 }
 
 async fn status(node: Node, Extension(door): Extension<Door>) -> Result<Json<StatusShape>, Problem> {
-    let mut status = StatusShape::from(on(node, Catalog::snapshot).await?);
+    let (snapshot, threads) = on(node, |catalog| (catalog.snapshot(), metrics::threads())).await?;
+    let mut status = StatusShape::from(snapshot);
+    status.threads = threads.into_iter().map(ThreadShape::from).collect();
     status.tokens_refused = door.refused();
     Ok(Json(status))
 }

@@ -185,6 +185,8 @@ pub(crate) struct QueryShape {
     octets_held: u64,
     groups_held: u64,
     ns_a_row: Option<u64>,
+    work_ns: u64,
+    window_work_ns: u64,
     results_lost: u64,
     last_window_start: Option<String>,
     last_window_end: Option<String>,
@@ -216,6 +218,8 @@ impl From<QueryStatus> for QueryShape {
             octets_held: status.octets_held,
             groups_held: status.groups_held,
             ns_a_row: status.ns_a_row,
+            work_ns: status.work_ns,
+            window_work_ns: status.window_work_ns,
             results_lost: status.results_lost,
             last_window_start,
             last_window_end,
@@ -240,8 +244,10 @@ pub(crate) struct SourceShape {
     undecodable: u64,
     dropped: u64,
     lost: u64,
+    records_missing: u64,
     octets: u64,
     messages: u64,
+    threads: Vec<String>,
 }
 
 impl From<SourceStatus> for SourceShape {
@@ -260,8 +266,10 @@ impl From<SourceStatus> for SourceShape {
             undecodable: ledger.undecodable,
             dropped: ledger.dropped,
             lost: ledger.lost_before_us,
+            records_missing: status.records_missing,
             octets: status.octets,
             messages: status.messages,
+            threads: status.threads,
         }
     }
 }
@@ -326,6 +334,19 @@ impl TryFrom<(String, Firing)> for AlertShape {
     }
 }
 
+/// A thread that lives as long as what it works for.
+#[derive(Debug, Serialize)]
+pub(crate) struct ThreadShape {
+    name: String,
+    cpu_seconds: f64,
+}
+
+impl From<(String, f64)> for ThreadShape {
+    fn from((name, cpu_seconds): (String, f64)) -> Self {
+        Self { name, cpu_seconds }
+    }
+}
+
 /// How a node stands.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusShape {
@@ -335,6 +356,7 @@ pub(crate) struct StatusShape {
     pub(crate) sources: Vec<SourceShape>,
     pub(crate) queries: Vec<QueryShape>,
     outlets: Vec<OutletShape>,
+    pub(crate) threads: Vec<ThreadShape>,
     /// Requests that brought a wrong token.
     pub(crate) tokens_refused: u64,
 }
@@ -348,6 +370,7 @@ impl From<Snapshot> for StatusShape {
             sources: snapshot.sources.into_iter().map(SourceShape::from).collect(),
             queries: snapshot.queries.into_iter().map(QueryShape::from).collect(),
             outlets: snapshot.outlets.into_iter().map(OutletShape::from).collect(),
+            threads: vec![],
             tokens_refused: 0,
         }
     }

@@ -12,7 +12,8 @@ import { colour, onTheme, useWidth } from "./width.js";
 
 /**
  * @typedef {{ key: string, start: number, end: number, status: string, completeness: number | null }} Slot
- * @typedef {{ slot: Slot, parts: { colour: string, value: number | null }[] }} Column Parts from below to above.
+ * @typedef {{ slot: Slot, parts: { colour: string, value: number | null }[], past?: number | null }} Column Parts from below to above;
+ *   as high as what stands beside them was.
  */
 
 const HEIGHT = 250;
@@ -85,6 +86,25 @@ function paintStacks(plot, columns, chosen) {
     }
     if (slot.key === chosen) mark(context, plot, left, right);
   });
+  paintPast(plot, columns, all, ratio);
+}
+
+/** A line as high as stacks were before, on a seam, so that it is seen on any colour. @param {any} plot @param {Column[]} columns @param {number[][]} all @param {number} ratio */
+function paintPast(plot, columns, all, ratio) {
+  const context = /** @type {CanvasRenderingContext2D} */ (plot.ctx);
+  context.beginPath();
+  columns.forEach(({ past }, number) => {
+    if (past === null || past === undefined) return;
+    const [left, right] = all[number].map((at) => plot.valToPos(at, "x", true));
+    const y = plot.valToPos(past, "y", true);
+    context.moveTo(left, y);
+    context.lineTo(right, y);
+  });
+  for (const [stroke, width] of /** @type {const} */ ([["--panel", 4], ["--text", 2]])) {
+    context.strokeStyle = colour(stroke);
+    context.lineWidth = width * ratio;
+    context.stroke();
+  }
 }
 
 /** @param {CanvasRenderingContext2D} context @param {readonly [number, number, number, number]} box @param {number} ratio */
@@ -164,9 +184,9 @@ function paintLine(plot, columns, all, series, ratio) {
 const isGap = (all, number) => number > 0 && all[number][0] - all[number - 1][1] > 0.001;
 
 /** @param {Column[]} columns @param {boolean} isStacked */
-const tops = (columns, isStacked) => columns.map(({ parts }) => {
+const tops = (columns, isStacked) => columns.map(({ parts, past }) => {
   const values = parts.map((part) => part.value ?? 0);
-  return isStacked ? values.reduce((sum, value) => sum + value, 0) : Math.max(0, ...values);
+  return Math.max(past ?? 0, isStacked ? values.reduce((sum, value) => sum + value, 0) : Math.max(0, ...values));
 });
 
 /** @param {{ current: any }} now @param {number} width */

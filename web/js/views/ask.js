@@ -3,6 +3,7 @@
  */
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
 import { Problem, ask, inWords, pathOf, schemaOfNode } from "../api.js";
+import { ChangeBox } from "../change.js";
 import { Plan } from "../charts/plan.js";
 import { preview } from "../events.js";
 import { clock, duration } from "../format.js";
@@ -194,7 +195,7 @@ export function Ask({ params }) {
           <${Keep} sql=${sql} params=${params} isRight=${!problem && sql.trim() !== ""} />
         </div>
       </section>
-      <section class="draw" aria-label="Plan">${planOf(explained, Boolean(problem))}</section>
+      <section class="draw" aria-label="Plan"><${Drawn} explained=${explained} isOld=${Boolean(problem)} sql=${sql} write=${write} /></section>
     </div>
     <${Preview} run=${run} sql=${sql} params=${params} onKey=${onKey} />
   </div>`;
@@ -207,14 +208,25 @@ function fromOf({ streams, sources }) {
   return streams.includes("ledger") ? "From the account of this node." : "No source of this node carries what it reads.";
 }
 
-/** @param {Explained | null} explained @param {boolean} isOld */
-function planOf(explained, isOld) {
+/** The plan, whose boxes can be changed as long as it is that of the text. @param {{ explained: Explained | null, isOld: boolean, sql: string, write: (sql: string) => void }} props */
+function Drawn({ explained, isOld, sql, write }) {
+  const [open, setOpen] = useState(/** @type {{ box: import("../api.js").Box, at: Element, key: number } | null} */ (null));
+  const opened = useRef(0);
   if (!explained) return html`<p class="nothing">The plan is drawn here.</p>`;
   const from = fromOf(explained);
+  const { diagram } = explained;
+  const onBox = isOld ? undefined : (/** @type {import("../api.js").Box} */ box, /** @type {Element} */ at) => {
+    opened.current += 1;
+    setOpen({ box, at, key: opened.current });
+  };
+  // Another one may be open by the time that one says that it is closed.
+  const close = (/** @type {number} */ key) => () => setOpen((now) => (now?.key === key ? null : now));
   return html`<div class=${isOld ? "old" : ""}>
     <p class="from">${isOld ? "As the text was when it was right." : from}</p>
-    ${explained.diagram ? html`<${Plan} diagram=${explained.diagram} />` : null}
-    <details open=${!explained.diagram}><summary>In words</summary><pre tabindex="0">${explained.text}</pre></details>
+    ${diagram ? html`<${Plan} diagram=${diagram} onBox=${onBox} />` : null}
+    ${open && diagram && html`<${ChangeBox} key=${open.key} box=${open.box} boxes=${diagram.boxes} at=${open.at} sql=${sql} sources=${explained.sources}
+      write=${write} onClose=${close(open.key)} />`}
+    <details open=${!diagram}><summary>In words</summary><pre tabindex="0">${explained.text}</pre></details>
   </div>`;
 }
 

@@ -2,13 +2,15 @@
  * The first screen: what the box sees and misses, its sources, its queries, and what one may ask.
  */
 import { html } from "../../vendor/preact.js";
+import { keyOf, useAlerts } from "../alerts.js";
 import { Spark } from "../charts/spark.js";
 import { cell, clock, duration, exact, percent, short, unitOf } from "../format.js";
 import { useLatest, worstOf } from "../latest.js";
-import { lostPart, useLosses } from "../losses.js";
-import { missing, rateNow, rates, useNode } from "../poll.js";
+import { useLosses } from "../losses.js";
+import { missing, useNode } from "../poll.js";
 import { questionsFor } from "../questions.js";
 import { Quality, stateOf } from "../quality.js";
+import { rateNow, rates } from "../rates.js";
 import { link } from "../router.js";
 import { isSilent, missingPart, rateOf, sentence, whyNothing } from "../sentence.js";
 import { measureOf, rolesOf } from "../shape.js";
@@ -21,17 +23,19 @@ export function Now() {
   const node = useNode();
   const latest = useLatest(node.status?.queries ?? []);
   const losses = useLosses(node);
+  const alerts = useAlerts();
   const said = sentence(node, losses, worstOf(node.status?.queries ?? []));
   const sources = node.status?.sources ?? [];
   const silent = sources.filter((source) => isSilent(node, source) || source.state !== "open");
   const head = html`<header class="said-first"><h1 class="sentence ${said.tone}"><i aria-hidden="true"></i><span>${said.text}</span></h1>
     <p class=${said.tone}>${said.missed || (node.status ? standing(node.status.queries) : "")}</p></header>`;
   // All at once, so that nothing moves.
-  if (!node.status) return html`<div class="now">${head}</div>`;
+  if (!node.status || !alerts) return html`<div class="now">${head}</div>`;
   return html`<div class="now">
     ${head}
     ${silent.length > 0 && silent.length === sources.length && html`<${Silence} sources=${silent} />`}
-    <section><h2>Sources</h2>${sourcesOf(node, sources, losses)}</section>
+    ${alerts.length > 0 && html`<section><h2>Alarms <small>${alerts.length}</small></h2>${alarmsOf(alerts, Date.parse(node.status.now))}</section>`}
+    <section><h2>Sources</h2>${sourcesOf(node, sources)}</section>
     <section><h2>Ask</h2>${questionsOf(sources)}</section>
     <section><h2>Queries <small>${node.status.queries.length}</small></h2>${queriesOf(node, node.status, latest)}</section>
   </div>`;
@@ -52,20 +56,20 @@ function Silence({ sources }) {
   })}</dl></section>`;
 }
 
-/** @param {Node} node @param {Source[]} sources @param {import("../losses.js").LossWindow[] | null} losses */
-function sourcesOf(node, sources, losses) {
+/** @param {Node} node @param {Source[]} sources */
+function sourcesOf(node, sources) {
   return html`<div class="rows scroll" role="region" aria-label="Sources" tabindex="0"><table class="sources">
     <thead><tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" class="number">Now</th>
       <th scope="col">Two minutes</th><th scope="col" class="number">Offered</th><th scope="col" class="number">Delivered</th>
       <th scope="col" class="number">Lost</th><th scope="col" class="number">Dropped</th>
       <th scope="col" class="number">Undecodable</th><th scope="col" class="number">Missing</th></tr></thead>
-    <tbody>${sources.map((source) => sourceOf(node, source, lostPart(losses, source.name)))}</tbody></table></div>`;
+    <tbody>${sources.map((source) => sourceOf(node, source))}</tbody></table></div>`;
 }
 
-/** @param {Node} node @param {Source} source @param {number} lost The part of what its exporters sent that never came. */
-function sourceOf(node, source, lost) {
+/** @param {Node} node @param {Source} source */
+function sourceOf(node, source) {
   const samples = node.history.get(`source ${source.name}`);
-  const part = Math.max(missingPart(source), lost);
+  const part = missingPart(source);
   const unit = source.unit || "records";
   const bad = rates(samples, (values) => missing(/** @type {any} */ (values)));
   const figure = (/** @type {number} */ value, /** @type {boolean} */ isBad) =>
@@ -80,6 +84,21 @@ function sourceOf(node, source, lost) {
     <td class="number"><a class=${part > 0 ? "bad" : ""} href=${link(["account"])}
       title="Of what was offered; of exporters, by their own numbers">${source.offered ? percent(part) : "–"}</a></td>
   </tr>`;
+}
+
+/** Alarms that are drawn; all of them are in `tapline alerts`. */
+const ALARMS_MAX = 20;
+
+/** @param {import("../alerts.js").Alert[]} alerts @param {number} now */
+function alarmsOf(alerts, now) {
+  return html`<div class="rows scroll" role="region" aria-label="Alarms" tabindex="0"><table class="alarms">
+    <thead><tr><th scope="col">Query</th><th scope="col">Of what</th><th scope="col">Fires for</th><th scope="col">Last rows</th><th scope="col">Told by</th></tr></thead>
+    <tbody>${alerts.slice(0, ALARMS_MAX).map((alert) => html`<tr>
+      <th scope="row"><span class="state failed"><i aria-hidden="true"></i></span> <a href=${link(["query", alert.query])}>${alert.query}</a></th>
+      <td class="key">${keyOf(alert) || "all of it"}</td>
+      <td title=${alert.since}>${duration((now - Date.parse(alert.since)) / 1000)}</td>
+      <td title=${alert.last}>until ${clock(Date.parse(alert.last), now)}</td><td>${alert.sink}</td></tr>`)}</tbody></table>
+    ${alerts.length > ALARMS_MAX && html`<p class="axis">${exact(alerts.length - ALARMS_MAX)} more fire: <code>tapline alerts</code>.</p>`}</div>`;
 }
 
 /** @param {Source[]} sources */

@@ -2,12 +2,15 @@
  * A query that runs: its result as it comes, how it stands, and what can be done about it.
  */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { linesFor, useAlerts } from "../alerts.js";
 import { Problem, ask, pathOf } from "../api.js";
+import { bottleneck } from "../bottleneck.js";
 import { Plan } from "../charts/plan.js";
 import { watch } from "../events.js";
 import { duration, exact, short } from "../format.js";
-import { lookNow, rateNow, useNode } from "../poll.js";
+import { lookNow, useNode } from "../poll.js";
 import { stateOf } from "../quality.js";
+import { rateNow } from "../rates.js";
 import { Result } from "../result.js";
 import { amend, go, link } from "../router.js";
 import { filtered } from "../sql.js";
@@ -60,6 +63,9 @@ function useWindows(name, since) {
     };
     ask("GET", `${pathOf(name)}/results?windows=1`, { signal: gone.signal }).then((answer) => {
       setSchema(answer.schema);
+      // They are there at once, so that nothing moves when they come again.
+      const ended = answer.windows.filter((/** @type {import("../events.js").Window} */ window) => window.window_start !== null);
+      ended.forEach((/** @type {import("../events.js").Window} */ window) => windows.current.put(window));
       const rows = answer.windows.at(-1)?.rows.length ?? 0;
       begin(Math.max(WINDOWS_MIN, Math.min(WINDOWS_MAX, Math.floor(ROWS_MAX / Math.max(1, rows)))));
     }).catch((error) => gone.signal.aborted || setProblem(error));
@@ -88,15 +94,36 @@ export function QueryPage({ name, params }) {
   };
   return html`<div class="query">
     ${query ? headOf(node, query) : html`<h1>${name}</h1>`}
-    ${(stream.state === "lost" || problem) && html`<p class="lost" role="alert">Connection lost, trying again. What is below is what came before.</p>`}
+    ${(stream.state === "lost" || problem) && node.isThere && html`<p class="banner" role="alert">No new windows come: the connection for them is lost, trying again.
+      What is there came before.</p>`}
     ${stream.lost > 0 && html`<p class="lost">${exact(stream.lost)} results were too fast for this page.</p>`}
     ${query?.reason && html`<p class=${query.state === "failed" ? "lost" : "reason"} role="status">${query.reason}</p>`}
     ${schema && (list.length > 0 || windows.loose.length > 0)
       ? html`<${Result} name=${name} sql=${query?.sql ?? ""} schema=${schema} windows=${list} loose=${windows.loose} params=${params}
-          amend=${amend} onKey=${onKey} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
+          amend=${amend} onKey=${onKey} table=${name} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
       : html`<p class="nothing tall" role="status">${query ? waitsFor(query, node.status?.now ?? "") : "Asking the node …"}</p>`}
-    ${query && html`<${Facts} node=${node} query=${query} />`}
+    ${query && (schema || problem) && html`<${Facts} node=${node} query=${query} /><${Alarm} query=${query} />`}
   </div>`;
+}
+
+/** What makes an alarm of its rows, to be copied into the node's file. @param {{ query: Query }} props */
+function Alarm({ query }) {
+  const firing = (useAlerts() ?? []).filter((alert) => alert.query === query.name);
+  const [kind, setKind] = useState(/** @type {"webhook" | "command"} */ ("webhook"));
+  const [said, say] = useState("");
+  const lines = linesFor(query.name, kind);
+  const copy = () => navigator.clipboard.writeText(lines).then(() => say("Copied."), () => say("Mark the lines, and copy them."));
+  return html`<section class="alarm"><h2>Alert when it has rows</h2>
+    ${firing.length > 0 && html`<p class="lost" role="status">It fires: ${[...new Set(firing.map(({ sink }) => sink))].join(", ")} tells of it.</p>`}
+    <details><summary>Lines for the node's file</summary>
+      <p class="said">Somebody is told once when a window has rows, again for new ones, and once when it is over. Put this into the node's file
+        (<code>tapline run --config</code>), with who is to be told, and start the node anew: alarms are read when it starts.</p>
+      <div class="tools"><div class="switch" role="group" aria-label="Who is told">
+        <button aria-pressed=${kind === "webhook"} onClick=${() => setKind("webhook")}>a webhook</button>
+        <button aria-pressed=${kind === "command"} onClick=${() => setKind("command")}>a command</button></div>
+        <button onClick=${copy}>Copy</button><span role="status">${said}</span></div>
+      <pre tabindex="0" aria-label="Configuration">${lines}</pre>
+    </details></section>`;
 }
 
 /** @param {Query} query @param {string} now */
@@ -160,12 +187,12 @@ function Facts({ node, query }) {
       </tbody></table>
       <pre class="sql" tabindex="0" aria-label="SQL">${query.sql}</pre>
     </div>
-    <${QueryPlan} query=${query} rates=${{ source: rate("delivered"), filter: rate("used") }} />
+    <${QueryPlan} node=${node} query=${query} rates=${{ source: rate("delivered"), filter: rate("used") }} />
   </section>`;
 }
 
-/** @param {{ query: Query, rates: Record<string, string> }} props */
-function QueryPlan({ query, rates }) {
+/** @param {{ node: import("../poll.js").Node, query: Query, rates: Record<string, string> }} props */
+function QueryPlan({ node, query, rates }) {
   const [explained, setExplained] = useState(/** @type {import("../api.js").Explained | null} */ (null));
   useEffect(() => {
     const gone = new AbortController();
@@ -174,7 +201,8 @@ function QueryPlan({ query, rates }) {
     return () => gone.abort();
   }, [query.sql]);
   if (!explained) return null;
-  return html`<h2>Plan</h2>${explained.diagram ? html`<${Plan} diagram=${explained.diagram} rates=${rates} isWide=${innerWidth > 900}
-      slow=${query.state === "running" && query.reason ? "aggregate" : null} />`
+  const { diagram, sources } = explained;
+  const slow = diagram && query.state === "running" ? bottleneck(node, query, sources, diagram.boxes) : null;
+  return html`<h2>Plan</h2>${diagram ? html`<${Plan} diagram=${diagram} rates=${rates} isWide=${innerWidth > 900} slow=${slow} />`
     : html`<pre tabindex="0">${explained.text}</pre>`}`;
 }

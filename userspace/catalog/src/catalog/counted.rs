@@ -11,6 +11,7 @@ pub(super) struct Counted {
     pub(super) octets_held: u64,
     pub(super) groups_held: u64,
     pub(super) work_ns: u64,
+    pub(super) window_work_ns: u64,
     pub(super) results_lost: u64,
     pub(super) watermark: Option<EventTime>,
     /// How far its windows are closed, with all their results given.
@@ -20,9 +21,19 @@ pub(super) struct Counted {
 impl Counted {
     /// Notes what the engine says now.
     pub(super) fn note(&mut self, query: &QuerySnapshot) {
-        let QuerySnapshot { ledger, octets_held, groups_held, work_ns, results_lost, watermark, .. } = *query;
+        let QuerySnapshot { ledger, octets_held, groups_held, results_lost, watermark, .. } = *query;
+        let QuerySnapshot { work_ns, window_work_ns, .. } = *query;
         // What was settled once is so for good.
         let settled = query.settled.or(self.settled);
-        *self = Self { ledger, octets_held, groups_held, work_ns, results_lost, watermark, settled };
+        *self = Self {
+            ledger,
+            octets_held,
+            groups_held,
+            work_ns,
+            window_work_ns,
+            results_lost,
+            watermark,
+            settled,
+        };
     }
 }

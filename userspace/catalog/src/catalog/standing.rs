@@ -61,6 +61,7 @@ impl Core {
             octets_held: entry.counted.octets_held,
             groups_held: entry.counted.groups_held,
             work_ns: entry.counted.work_ns,
+            window_work_ns: entry.counted.window_work_ns,
             ns_a_row: entry.meter.ns_a_row(),
             held_back: entry.meter.reason(),
             results_lost: entry.counted.results_lost,

@@ -14,6 +14,7 @@ mod results;
 mod sources;
 
 pub(crate) use exposition::Format;
+pub(crate) use process::threads;
 
 use exposition::Exposition;
 use families::{API_REFUSED, BUILD};
