@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn work_behind_the_workers_is_part_of_all_work() {
-        let state = QueryState::new(1, QueryLimits::default(), &Arc::default());
+        let state = QueryState::new(1, QueryLimits::default(), [&Arc::default(), &Arc::default()]);
         state.note_work(Duration::from_nanos(5));
         state.note_window_work(Duration::from_nanos(2));
         assert_eq!((state.work_ns(), state.window_work_ns()), (7, 2));

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
-use tapline_sinks::{Origin, Parcel};
+use tapline_sinks::{Origin, Parcel, ResultId};
 use tokio::runtime::Builder;
 
 const MINUTE: i64 = 60 * SECOND;
@@ -43,7 +43,8 @@ type Row = (Option<i64>, Option<i64>, i64);
 
 /// A result of these rows, of the minute that begins then.
 fn minute(sql: &str, start: i64, rows: &[Row], status: Status, completeness: Option<f64>) -> Parcel {
-    let columns = ResultColumns::of(&Planner::new().plan(sql).unwrap(), true);
+    let origin = Origin::of("top-talkers", &Planner::new().plan(sql).unwrap());
+    let columns = &origin.columns;
     let schema = Arc::new(columns.schema().project(&columns.selected().collect::<Vec<_>>()).unwrap());
     let address = |number: i64| {
         let [.., high, low] = number.to_be_bytes();
@@ -65,8 +66,8 @@ fn minute(sql: &str, start: i64, rows: &[Row], status: Status, completeness: Opt
     let window = Some(Span { start: EventTime(start), end: EventTime(start + MINUTE) });
     let rows = vec![RecordBatch::try_new(schema, typed).unwrap()];
     let result = WindowResult { query: QueryId(0), window, status, completeness, rows };
-    let origin = Origin { name: "top-talkers".to_owned(), columns, is_stored: true };
-    Parcel { origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + MINUTE) }
+    let id = ResultId { sender: 1, number: start };
+    Parcel { id, origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + MINUTE) }
 }
 
 /// Takes an hour of minutes into files of some minutes each: one partial, one with groups beyond the cap, and real
