@@ -21,6 +21,8 @@ use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Transacti
 /// The table that says how far results of each sender have arrived.
 pub(super) const SENT: &str = "tapline_sent";
 const DEFAULT_PORT: u16 = 5432;
+/// Octets of rows in one message; the server takes no more than a gigabyte.
+const PART_OCTETS_MAX: usize = 1 << 20;
 
 /// The rows of a result.
 pub(super) struct Piece {
@@ -64,6 +66,12 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Closes it at once, and with it what it has not committed: whoever mends a table need not wait for its locks.
+    pub(super) async fn close(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     /// Writes results, all of them or none; those that have arrived already are left out.
@@ -147,7 +155,10 @@ async fn copy(
     let statement = format!("COPY {} ({}) FROM STDIN", table.quoted(), list(columns));
     let mut rows = pin!(transaction.copy_in::<str, Bytes>(&statement).await?);
     for text in texts {
-        rows.send(text.clone()).await?;
+        for start in (0..text.len()).step_by(PART_OCTETS_MAX) {
+            let end = text.len().min(start + PART_OCTETS_MAX);
+            rows.send(text.slice(start..end)).await?;
+        }
     }
     rows.finish().await?;
     Ok(())

@@ -28,7 +28,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
-/// How long a server may take to let us in.
+/// How long a server may take to let us in; where it has several addresses, each has a part of that.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take for what is sent at once.
 const SENT_WITHIN: Duration = Duration::from_secs(60);
@@ -86,6 +86,10 @@ impl PostgresqlOptions {
         }
         config.application_name("tapline");
         config.tcp_user_timeout(ACKNOWLEDGED_WITHIN);
+        if config.get_connect_timeout().is_none() {
+            let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
+            config.connect_timeout(CONNECTED_WITHIN / hosts.saturating_add(1));
+        }
         let schema = schema.unwrap_or(SCHEMA).to_owned();
         Ok(Self { config, user, proof, schema, table: table.to_owned() })
     }
@@ -163,7 +167,11 @@ impl PostgresqlSink {
                 opened.map_err(too_late(CONNECTED_WITHIN))??
             };
             let sent = timeout(SENT_WITHIN, connection.send(schema, pieces)).await;
-            sent.map_err(too_late(SENT_WITHIN))??;
+            let sent = sent.map_err(too_late(SENT_WITHIN)).flatten();
+            if let Err(failure) = sent {
+                connection.close().await;
+                return Err(failure);
+            }
             Ok::<_, Failure>(connection)
         });
         let said = |failure: Failure| failure.said(&place, user);
@@ -231,7 +239,11 @@ mod tests {
         }
         let template = PostgresqlOptions::new("postgresql://a@b/c", ProofFiles::default(), None, Some("t"));
         assert!(template.unwrap_err().contains("write `{query}` where its name goes"));
-        assert!(!format!("{:?}", options("postgresql://a@b/c").unwrap()).contains("sesame"));
+        let limits = ["a", "a,b,c,d", "a?connect_timeout=1"].map(|hosts| {
+            let url = format!("postgresql://u@{}", hosts.replacen('?', "/d?", 1));
+            options(&url).unwrap().config.get_connect_timeout().copied()
+        });
+        assert_eq!(limits, [5, 2, 1].map(|seconds| Some(Duration::from_secs(seconds))));
     }
 
     #[test]
