@@ -17,6 +17,7 @@ mod offline;
 mod peers;
 mod picture;
 mod queries;
+mod sinks;
 mod table;
 
 use std::cmp::Ordering;
@@ -64,6 +65,8 @@ enum Command {
     Api(api::Arguments),
     /// Queries that come and go by many hands at full load: accounts, losses, and what a record takes afterwards
     Churn(api::churn::Arguments),
+    /// Rows that leave by each sink, beside what the servers take by themselves
+    Sinks(sinks::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +93,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Flood(arguments) => flood::run(arguments),
         Command::Api(arguments) => api::run(arguments),
         Command::Churn(arguments) => api::churn::run(arguments),
+        Command::Sinks(arguments) => sinks::run(arguments),
     }
 }
 

@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Queries that come and go by many hands at full load: accounts, losses, and what a record takes afterwards
     #[command(disable_help_flag = true)]
     Churn(Arguments),
+    /// Rows that leave by each sink, beside what the servers take by themselves
+    #[command(disable_help_flag = true)]
+    Sinks(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -73,7 +76,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(crate) struct Options {
-    /// Measure all that has a floor, and fail when a ratio is below its own; takes about half an hour
+    /// Measure all that has a floor, and fail when a ratio is below its own; takes the better part of an hour
     #[arg(long)]
     check: bool,
     #[command(subcommand)]
@@ -98,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 10] = [
+    const ALL: [(&str, Measurement); 11] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
@@ -106,6 +109,7 @@ fn check_all() -> Result<()> {
         ("live", Command::Live),
         ("api", Command::Api),
         ("churn", Command::Churn),
+        ("sinks", Command::Sinks),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
@@ -133,6 +137,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Flood(arguments) => node("flood", arguments),
         Command::Api(arguments) => api("api", arguments),
         Command::Churn(arguments) => api("churn", arguments),
+        Command::Sinks(arguments) => sinks(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
@@ -201,12 +206,28 @@ fn api(name: &str, arguments: &Arguments) -> Result<()> {
     of_tapline(name, arguments)
 }
 
+/// With Kafka, unless that cannot be built here.
+fn sinks(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        setup::try_for(Purpose::Test);
+    }
+    if let Err(error) = process::run(process::cargo().args(BUILD).args(workspace::ALL_WITH_KAFKA)) {
+        eprintln!("{} {error:#}", style::warning("warning:"));
+        return start("sinks", arguments);
+    }
+    start_built("sinks", arguments)
+}
+
 fn build_example(name: &str) -> Result<()> {
     process::run(process::cargo().args(["build", "--release", "--workspace", "--example", name]))
 }
 
 fn start(name: &str, arguments: &Arguments) -> Result<()> {
     process::run(process::cargo().args(BUILD))?;
+    start_built(name, arguments)
+}
+
+fn start_built(name: &str, arguments: &Arguments) -> Result<()> {
     process::run(Program::new(folders::built("tapline-bench")?).arg(name).args(&arguments.arguments))
 }
 
