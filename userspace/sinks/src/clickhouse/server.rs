@@ -1,8 +1,8 @@
 //! A ClickHouse server as it is asked over HTTP, and what it says when it does not do what it is asked.
 
+use crate::place;
 use crate::proof::ProofFiles;
 use serde_json::Value;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -58,8 +58,7 @@ impl Place {
         if host.is_empty() || database.contains(['/', '?', '#']) {
             return Err(format!("url: it names no server and database; {RIGHT}"));
         }
-        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
-        let is_here = host == "localhost" || host.parse().is_ok_and(is_loopback);
+        let is_here = place::is_this_machine(host);
         let has_port = parsed.as_ref().is_ok_and(|uri| uri.port().is_some());
         let port = match (has_port, is_secure) {
             (true, _) => "",

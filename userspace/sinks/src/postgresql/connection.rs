@@ -7,12 +7,12 @@
 use super::failure::Failure;
 use super::table::{Column, Table, list};
 use super::tls::Tls;
+use crate::place;
 use crate::proof::ProofFiles;
 use crate::sink::ResultId;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::pin::pin;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
@@ -175,13 +175,12 @@ fn is_encrypted(config: &Config, proof: &ProofFiles) -> bool {
 }
 
 fn is_this_machine(config: &Config) -> bool {
-    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
     let is_here = |host: &Host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(is_loopback),
+        Host::Tcp(name) => place::is_this_machine(name),
         Host::Unix(_) => true,
     };
     let addresses = config.get_hostaddrs();
-    config.get_hosts().iter().all(is_here) && addresses.iter().all(|address| is_loopback(*address))
+    config.get_hosts().iter().all(is_here) && addresses.iter().all(|address| place::is_loopback(*address))
 }
 
 /// The server, for people.

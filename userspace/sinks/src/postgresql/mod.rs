@@ -14,6 +14,7 @@ mod tls;
 
 use crate::proof::ProofFiles;
 use crate::sink::{Parcel, Refusal, Sink};
+use crate::table_names::TableNames;
 use bytes::Bytes;
 use connection::{Connection, Piece, SENT};
 use failure::Failure;
@@ -34,8 +35,7 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 const SENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long what is sent may stay without an answer of the other machine.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
-/// What a table is called, and where it is, where nothing is said.
-const TABLE: &str = "{query}";
+/// Where tables are, where nothing is said.
 const SCHEMA: &str = "public";
 
 /// Where results go.
@@ -45,8 +45,7 @@ pub struct PostgresqlOptions {
     user: String,
     proof: ProofFiles,
     schema: String,
-    /// The name of a query's table.
-    table: String,
+    tables: TableNames,
 }
 
 impl PostgresqlOptions {
@@ -78,12 +77,7 @@ impl PostgresqlOptions {
         if config.get_hosts().is_empty() {
             return Err(format!("url: it names no server; {RIGHT}"));
         }
-        let table = table.unwrap_or(TABLE);
-        if !table.contains(TABLE) {
-            return Err(format!(
-                "table: each query has a table of its own; write `{TABLE}` where its name goes"
-            ));
-        }
+        let tables = TableNames::of(table)?;
         config.application_name("tapline");
         config.tcp_user_timeout(ACKNOWLEDGED_WITHIN);
         if config.get_connect_timeout().is_none() {
@@ -91,7 +85,7 @@ impl PostgresqlOptions {
             config.connect_timeout(CONNECTED_WITHIN / hosts.saturating_add(1));
         }
         let schema = schema.unwrap_or(SCHEMA).to_owned();
-        Ok(Self { config, user, proof, schema, table: table.to_owned() })
+        Ok(Self { config, user, proof, schema, tables })
     }
 }
 
@@ -127,7 +121,7 @@ impl PostgresqlSink {
 
     fn piece(&self, parcel: &Parcel) -> Result<Piece, String> {
         let Parcel { id, origin, result, .. } = parcel;
-        let name = table_name(&self.options.table, &origin.name);
+        let name = table_name(&self.options.tables.of_query(&origin.name));
         if name == SENT {
             return Err(format!("the table {SENT} is the sink's own; give it another template of tables"));
         }
@@ -237,8 +231,6 @@ mod tests {
             let wrong = options(url).unwrap_err();
             assert!(wrong.starts_with(expected) && !wrong.contains("sesame"), "{url}: {wrong}");
         }
-        let template = PostgresqlOptions::new("postgresql://a@b/c", ProofFiles::default(), None, Some("t"));
-        assert!(template.unwrap_err().contains("write `{query}` where its name goes"));
         let limits = ["a", "a,b,c,d", "a?connect_timeout=1"].map(|hosts| {
             let url = format!("postgresql://u@{}", hosts.replacen('?', "/d?", 1));
             options(&url).unwrap().config.get_connect_timeout().copied()
