@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// How long a server may take to be reached, and to answer.
+/// How long a server may take to be reached, and to answer; a second more for each mebibyte that it is sent.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 /// Octets of what a server says that is told on.
@@ -87,7 +87,6 @@ impl Place {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(REACHED_WITHIN))
-            .timeout_global(Some(ANSWERED_WITHIN))
             .max_redirects(0)
             .proxy(None);
         let config = if self.is_secure { config.tls_config(tls(proof)?) } else { config };
@@ -102,7 +101,9 @@ impl Place {
         settings: &[(&str, &str)],
         body: &[u8],
     ) -> Result<String, String> {
-        let request = line.agent.post(&self.base).query("query", statement);
+        let within = ANSWERED_WITHIN + Duration::from_secs(body.len() as u64 >> 20);
+        let request = line.agent.post(&self.base).config().timeout_global(Some(within)).build();
+        let request = request.query("query", statement);
         let request = request.query_pairs(settings.iter().copied()).header("X-ClickHouse-User", &self.user);
         let request = match &line.password {
             Some(password) => request.header("X-ClickHouse-Key", password.as_bytes()),

@@ -31,7 +31,7 @@ use tokio_postgres::Config;
 
 /// How long a server may take to let us in; where it has several addresses, each has a part of that.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
-/// How long it may take for what is sent at once.
+/// How long it may take for what is sent at once; a second more for each mebibyte.
 const SENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long what is sent may stay without an answer of the other machine.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
@@ -160,8 +160,10 @@ impl PostgresqlSink {
                 let opened = timeout(CONNECTED_WITHIN, Connection::open(config, proof)).await;
                 opened.map_err(too_late(CONNECTED_WITHIN))??
             };
-            let sent = timeout(SENT_WITHIN, connection.send(schema, pieces)).await;
-            let sent = sent.map_err(too_late(SENT_WITHIN)).flatten();
+            let mebibytes = pieces.iter().map(|piece| piece.text.len() as u64).sum::<u64>() >> 20;
+            let within = SENT_WITHIN + Duration::from_secs(mebibytes);
+            let sent = timeout(within, connection.send(schema, pieces)).await;
+            let sent = sent.map_err(too_late(within)).flatten();
             if let Err(failure) = sent {
                 connection.close().await;
                 return Err(failure);
