@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 48] = [
+const FLOORS: [(&str, Bound); 54] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -57,6 +57,13 @@ const FLOORS: [(&str, Bound); 48] = [
     ("viewers: ms to a page, 99 %", AtMost(200.0)),
     ("viewers: ms to psql, 99 %", AtMost(200.0)),
     ("viewers: lost", AtMost(0.0)),
+    // Rows in a second, as a multiple of 200,000, or of most of what the disk or the server takes by itself.
+    ("sinks: files, JSON", AtLeast(1.0)),
+    ("sinks: files, CSV", AtLeast(1.0)),
+    ("sinks: files, Parquet", AtLeast(1.0)),
+    ("sinks: PostgreSQL", AtLeast(1.0)),
+    ("sinks: ClickHouse", AtLeast(1.0)),
+    ("sinks: Kafka", AtLeast(1.0)),
     ("decode: NetFlow v5, netflow_parser", AtLeast(2.0)),
     ("decode: NetFlow v9, netflow_parser", AtLeast(20.0)),
     ("decode: IPFIX, netflow_parser", AtLeast(20.0)),
@@ -160,10 +167,10 @@ mod tests {
 
     #[test]
     fn each_command_that_measures_is_compared_with_the_list() {
-        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live` and `api`.
+        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live`, `api` and `sinks`.
         let commands = [
-            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "decode", "lower",
-            "lookup", "history",
+            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "sinks", "decode",
+            "lower", "lookup", "history",
         ];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());

@@ -17,6 +17,7 @@ mod offline;
 mod peers;
 mod picture;
 mod queries;
+mod sinks;
 mod table;
 
 use std::cmp::Ordering;
@@ -66,6 +67,8 @@ enum Command {
     Churn(api::churn::Arguments),
     /// Five hundred who watch: how soon they see a window, psql too, and what they cost the records
     Viewers(api::viewers::Arguments),
+    /// Rows that leave by each sink, beside what the servers take by themselves
+    Sinks(sinks::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -93,6 +96,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Api(arguments) => api::run(arguments),
         Command::Churn(arguments) => api::churn::run(arguments),
         Command::Viewers(arguments) => api::viewers::run(arguments),
+        Command::Sinks(arguments) => sinks::run(arguments),
     }
 }
 

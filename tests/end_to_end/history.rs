@@ -7,6 +7,7 @@ use super::psql::{has_psql, port_of, psql};
 use super::sender::{Load, wait_for_listener};
 use harness::node::Node;
 use harness::ports::free_port;
+use harness::servers::python_with;
 use harness::tapline;
 use serde_json::{Value, json};
 use std::fs;
@@ -150,13 +151,6 @@ fn answered(node: &Node, sql: &str) -> Vec<Value> {
 fn tabled(node: &Node) -> Vec<String> {
     let rows = answered(node, &format!("SELECT window_start, {COLUMNS} FROM by_address"));
     sorted(rows.iter().map(line).collect())
-}
-
-/// The Python that has another engine, where `cargo xtask setup` puts it.
-pub(super) fn python_with(engine: &str) -> Option<PathBuf> {
-    let test = std::env::current_exe().unwrap();
-    let python = test.ancestors().nth(3)?.join(engine).join("bin/python");
-    python.is_file().then_some(python)
 }
 
 /// The rows that another engine answers, or why it is not asked.

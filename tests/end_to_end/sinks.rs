@@ -9,6 +9,7 @@ use super::node::{kept_windows, query};
 use super::sender::{Load, wait_for_listener};
 use harness::node::Node;
 use harness::ports::free_port;
+use harness::servers::SECRET;
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -17,8 +18,6 @@ use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
 const BY_ADDRESS: &str = "SELECT src_ip, count(*) AS records, sum(octets) AS octets FROM flows \
     GROUP BY src_ip, tumble('1 second')";
-/// What a server does not let anybody in without.
-const SECRET: &str = "open sesame";
 
 /// A node with one sink, which is called `server`.
 struct Place {

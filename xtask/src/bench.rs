@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Five hundred who watch: how soon they see a window, psql too, and what they cost the records
     #[command(disable_help_flag = true)]
     Viewers(Arguments),
+    /// Rows that leave by each sink, beside what the servers take by themselves
+    #[command(disable_help_flag = true)]
+    Sinks(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -105,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 11] = [
+    const ALL: [(&str, Measurement); 13] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
@@ -114,6 +117,7 @@ fn check_all() -> Result<()> {
         ("api", Command::Api),
         ("churn", Command::Churn),
         ("viewers", Command::Viewers),
+        ("sinks", Command::Sinks),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
@@ -143,6 +147,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Api(arguments) => api("api", arguments),
         Command::Churn(arguments) => api("churn", arguments),
         Command::Viewers(arguments) => api("viewers", arguments),
+        Command::Sinks(arguments) => sinks(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
@@ -222,12 +227,28 @@ fn api(name: &str, arguments: &Arguments) -> Result<()> {
     of_tapline(name, arguments)
 }
 
+/// With Kafka, unless that cannot be built here.
+fn sinks(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        setup::try_for(Purpose::Test);
+    }
+    if let Err(error) = process::run(process::cargo().args(BUILD).args(workspace::ALL_WITH_KAFKA)) {
+        eprintln!("{} {error:#}", style::warning("warning:"));
+        return start("sinks", arguments);
+    }
+    start_built("sinks", arguments)
+}
+
 fn build_example(name: &str) -> Result<()> {
     process::run(process::cargo().args(["build", "--release", "--workspace", "--example", name]))
 }
 
 fn start(name: &str, arguments: &Arguments) -> Result<()> {
     process::run(process::cargo().args(BUILD))?;
+    start_built(name, arguments)
+}
+
+fn start_built(name: &str, arguments: &Arguments) -> Result<()> {
     process::run(Program::new(folders::built("tapline-bench")?).arg(name).args(&arguments.arguments))
 }
 

@@ -74,12 +74,12 @@ fn deny() -> Result<()> {
 
 fn clippy() -> Result<()> {
     let mut command = process::cargo();
-    command.args(["clippy", "--release", "--workspace", "--all-targets"]).args(workspace::WITH_KAFKA);
+    command.args(["clippy", "--release", "--workspace", "--all-targets"]).args(workspace::ALL_WITH_KAFKA);
     process::run(command.args(["--", "-D", "warnings"]))
 }
 
 fn doc() -> Result<()> {
     let mut command = process::cargo();
-    command.args(["doc", "--release", "--workspace", "--no-deps"]).args(workspace::WITH_KAFKA);
+    command.args(["doc", "--release", "--workspace", "--no-deps"]).args(workspace::ALL_WITH_KAFKA);
     process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -18,6 +18,9 @@ const BUILD_TAPLINE: [&str; 5] = ["build", "--release", "--workspace", "--bin", 
 /// What switches on what takes more than Rust to build: tests and packages have it, the demonstration does without.
 pub(crate) const WITH_KAFKA: [&str; 2] = ["--features", "tapline/kafka"];
 
+/// The same for all that is built of the whole workspace.
+pub(crate) const ALL_WITH_KAFKA: [&str; 2] = ["--features", "tapline/kafka,tapline-benches/kafka"];
+
 /// What cargo is asked to build the program that sends frames, with the whole workspace for the same reason.
 const BUILD_LOAD: [&str; 6] = ["build", "--quiet", "--release", "--workspace", "--bin", "tapline-load"];
 

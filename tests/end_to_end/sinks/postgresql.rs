@@ -1,136 +1,24 @@
 //! Tables of a real PostgreSQL server.
 
-use super::{
-    BY_ADDRESS, Place, SECRET, add, counts, given, outlet, sorted, wait, wait_for_all, wait_for_trouble,
-};
-use harness::ports::free_port;
+use super::{BY_ADDRESS, Place, add, counts, given, outlet, sorted, wait, wait_for_all, wait_for_trouble};
+use harness::servers::{Postgresql, SECRET};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// What rows look like that are compared with those of the API.
 const ROWS: &str = "to_char(window_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS'), host(src_ip), records, \
     octets, status";
 
-/// A server of our own, in a folder of its own.
-struct Postgres {
-    programs: PathBuf,
-    folder: TempDir,
-    port: u16,
-}
-
-impl Postgres {
-    /// Makes one and starts it; `None` where there is none on this machine.
-    fn start() -> Option<Self> {
-        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-        let programs = versions.map(|version| version.unwrap().path().join("bin"));
-        let Some(programs) = programs.filter(|folder| folder.join("initdb").is_file()).max() else {
-            println!("skipped: no PostgreSQL server is installed (Debian package postgresql)");
-            return None;
-        };
-        let server = Self { programs, folder: tempfile::tempdir().unwrap(), port: free_port() };
-        server.own();
-        let password = server.folder.path().join("password");
-        fs::write(&password, format!("{SECRET}\n")).unwrap();
-        let data = server.data();
-        let made = server
-            .program("initdb")
-            .args(["--pgdata", &data, "--auth", "scram-sha-256", "--username", "tapline", "--no-sync"])
-            .args(["--encoding", "UTF8", "--locale", "C", "--pwfile", password.to_str().unwrap()])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        server.up();
-        Some(server)
-    }
-
-    /// The folder belongs to a user that may run a server: root may not.
-    fn own(&self) {
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(self.folder.path()).status();
-            assert!(owned.unwrap().success());
-        }
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
-        let mut command = Command::new(if is_root() { Path::new("setpriv") } else { program.as_path() });
-        if is_root() {
-            command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(&program);
-        }
-        command.current_dir("/").stdin(Stdio::null());
-        command
-    }
-
-    fn data(&self) -> String {
-        self.folder.path().join("data").to_str().unwrap().to_owned()
-    }
-
-    fn up(&self) {
-        let (port, folder) = (self.port, self.folder.path().display());
-        let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
-        );
-        let log = format!("{folder}/log");
-        let mut command = self.program("pg_ctl");
-        command.args(["--pgdata", &self.data(), "--wait", "--log", &log, "--options", &options, "start"]);
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(status.unwrap().success(), "{}", fs::read_to_string(log).unwrap_or_default());
-    }
-
-    /// Ends it as a crash does.
-    fn kill(&self) {
-        let mut command = self.program("pg_ctl");
-        command.args(["--pgdata", &self.data(), "--wait", "--mode", "immediate", "stop"]);
-        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
-
-    /// What psql prints for a statement.
-    fn sql(&self, statement: &str) -> String {
-        let port = self.port.to_string();
-        let output = Command::new("psql")
-            .args(["--no-psqlrc", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"])
-            .args([
-                "--field-separator",
-                "\t",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                &port,
-                "--username",
-                "tapline",
-            ])
-            .args(["--dbname", "postgres", "--command", statement])
-            .env("PGPASSWORD", SECRET)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
-    }
-
-    /// The rows of a table as the API's are printed.
-    fn rows(&self, table: &str) -> Vec<String> {
-        let rows = self.sql(&format!("SELECT {ROWS} FROM {table}"));
-        sorted(rows.lines().map(str::to_owned).collect())
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
+/// The rows of a table as the API's are printed.
+fn stored(server: &Postgresql, table: &str) -> Vec<String> {
+    let rows = server.sql(&format!("SELECT {ROWS} FROM {table}"));
+    sorted(rows.lines().map(str::to_owned).collect())
 }
 
 /// What is said of the sink, at this port, with a password in this folder.
@@ -146,16 +34,16 @@ fn sink(folder: &Path, port: u16) -> String {
 
 #[test]
 fn results_are_in_their_table_once_over_crashes_of_the_server_and_of_the_node() {
-    let Some(server) = Postgres::start() else { return };
+    let Some(server) = Postgresql::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(folder.path(), &sink(folder.path(), server.port));
+    let place = Place::new(folder.path(), &sink(folder.path(), server.port()));
     let first = place.start();
     add(&first, "by_address", BY_ADDRESS);
     place.load(&first, 100, "by_address");
     wait_for_all(&first);
     let rows = given(&first, "by_address");
     assert!(rows.len() > 5, "{rows:?}");
-    assert_eq!(server.rows("traffic.by_address"), rows);
+    assert_eq!(stored(&server, "traffic.by_address"), rows);
     server.kill();
     place.load(&first, 50, "by_address");
     wait_for_trouble(&first, "does not answer");
@@ -168,7 +56,7 @@ fn results_are_in_their_table_once_over_crashes_of_the_server_and_of_the_node() 
     server.up();
     wait_for_all(&second);
     rows.extend(given(&second, "by_address"));
-    assert_eq!(server.rows("traffic.by_address"), sorted(rows));
+    assert_eq!(stored(&server, "traffic.by_address"), sorted(rows));
     let kinds = "SELECT string_agg(column_name || ' ' || data_type, ', ' ORDER BY ordinal_position) \
                  FROM information_schema.columns WHERE table_name = 'by_address'";
     let expected = "window_start timestamp with time zone, window_end timestamp with time zone, src_ip inet, \
@@ -179,9 +67,9 @@ fn results_are_in_their_table_once_over_crashes_of_the_server_and_of_the_node() 
 
 #[test]
 fn columns_are_added_and_one_of_another_type_is_named_with_the_mend() {
-    let Some(server) = Postgres::start() else { return };
+    let Some(server) = Postgresql::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(folder.path(), &sink(folder.path(), server.port));
+    let place = Place::new(folder.path(), &sink(folder.path(), server.port()));
     server.sql("CREATE SCHEMA traffic; CREATE TABLE traffic.other (window_start timestamptz, records inet)");
     let node = place.start();
     add(&node, "by_address", BY_ADDRESS);
@@ -201,15 +89,15 @@ fn columns_are_added_and_one_of_another_type_is_named_with_the_mend() {
     );
     server.sql("ALTER TABLE traffic.other ALTER COLUMN records TYPE bigint USING NULL::bigint");
     wait_for_all(&node);
-    assert_eq!(server.rows("traffic.other"), given(&node, "other"));
+    assert_eq!(stored(&server, "traffic.other"), given(&node, "other"));
     assert_eq!(node.stop().code, Some(0));
 }
 
 #[test]
 fn a_wrong_password_is_told_and_results_come_with_the_right_one() {
-    let Some(server) = Postgres::start() else { return };
+    let Some(server) = Postgresql::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(folder.path(), &sink(folder.path(), server.port));
+    let place = Place::new(folder.path(), &sink(folder.path(), server.port()));
     fs::write(folder.path().join("password"), "open barley").unwrap();
     let node = place.start();
     add(&node, "by_address", BY_ADDRESS);
@@ -219,16 +107,16 @@ fn a_wrong_password_is_told_and_results_come_with_the_right_one() {
     fs::write(folder.path().join("password"), SECRET).unwrap();
     wait_for_all(&node);
     node.wait_for("server: it goes on");
-    assert_eq!(server.rows("traffic.by_address"), given(&node, "by_address"));
+    assert_eq!(stored(&server, "traffic.by_address"), given(&node, "by_address"));
     assert_eq!(node.stop().code, Some(0));
 }
 
 #[test]
 fn what_the_bound_leaves_no_room_for_is_counted_and_the_rest_comes_once() {
     const FINE: &str = "SELECT src_ip, count(*) AS records FROM flows GROUP BY src_ip, tumble('1 ms')";
-    let Some(server) = Postgres::start() else { return };
+    let Some(server) = Postgresql::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let said = format!("{}\nspool_octets_max = 1048576", sink(folder.path(), server.port));
+    let said = format!("{}\nspool_octets_max = 1048576", sink(folder.path(), server.port()));
     let place = Place::new(folder.path(), &said);
     server.kill();
     let node = place.start();
@@ -296,9 +184,9 @@ fn forward(mut from: TcpStream, mut to: TcpStream, passes: &dyn Fn(&[u8]) -> boo
 
 #[test]
 fn an_answer_that_is_lost_writes_nothing_twice() {
-    let Some(server) = Postgres::start() else { return };
+    let Some(server) = Postgresql::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let between = Between::start(server.port);
+    let between = Between::start(server.port());
     let place = Place::new(folder.path(), &sink(folder.path(), between.port));
     let node = place.start();
     add(&node, "by_address", BY_ADDRESS);
@@ -309,6 +197,6 @@ fn an_answer_that_is_lost_writes_nothing_twice() {
         thread::sleep(Duration::from_millis(200));
     }
     wait_for_all(&node);
-    assert_eq!(server.rows("traffic.by_address"), given(&node, "by_address"));
+    assert_eq!(stored(&server, "traffic.by_address"), given(&node, "by_address"));
     assert_eq!(node.stop().code, Some(0));
 }

@@ -2,7 +2,8 @@
 //!
 //! Tests of the product see command lines, files and results; nothing that they are given knows how tapline works
 //! inside. Tests of packages share frames (`frames`, `samples`), and the words in which the kernel's parser and the
-//! decoder are compared (`columns`). Packages depend on this one for their tests only.
+//! decoder are compared (`columns`). `servers` are those that results go to. Packages depend on this one for their tests and
+//! measurements only.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod ports;
 pub mod run;
 pub mod samples;
 pub mod scenario;
+pub mod servers;
 pub mod table;
 pub mod tshark;
 pub mod windows;

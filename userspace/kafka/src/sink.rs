@@ -24,6 +24,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(10);
 /// Octets of messages that are on their way at once; those of one result always are.
 const OCTETS_MAX: usize = 32 << 20;
+/// Octets of one message: the library and brokers take a million, with the headers.
+const MESSAGE_OCTETS_MAX: usize = 990_000;
 
 /// Sends results as messages.
 pub struct KafkaSink {
@@ -57,6 +59,12 @@ impl KafkaSink {
                 Ok(messages) => messages,
                 Err(error) => return (batch, Err(Refusal::Never(error.to_string()))),
             };
+            if let Some(message) = messages.iter().find(|message| message.octets() > MESSAGE_OCTETS_MAX) {
+                let octets = message.octets();
+                let why =
+                    format!("a row of {octets} octets is too long for a message of {MESSAGE_OCTETS_MAX}");
+                return (batch, Err(Refusal::Never(why)));
+            }
             octets += messages.iter().map(Message::octets).sum::<usize>();
             if octets > OCTETS_MAX && !batch.ids.is_empty() {
                 break;

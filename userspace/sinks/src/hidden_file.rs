@@ -88,9 +88,7 @@ impl HiddenFile {
         fs::rename(&self.hidden, path).map_err(|error| on_disk(path, &error))?;
         self.is_there = true;
         // The file is there, whether its name is safe already or not: who wrote it again would have its rows twice.
-        if let Some(folder) = path.parent() {
-            let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        }
+        path.parent().into_iter().for_each(sync_folder);
         Ok(())
     }
 }
@@ -101,6 +99,11 @@ impl Drop for HiddenFile {
             let _ = fs::remove_file(&self.hidden);
         }
     }
+}
+
+/// Makes the names in a folder safe, where its disk can.
+pub(crate) fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 fn on_disk(path: &Path, error: &io::Error) -> ParquetFailure {

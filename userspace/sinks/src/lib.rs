@@ -25,6 +25,7 @@ mod proof;
 mod sink;
 mod spool;
 mod syslog;
+mod table_names;
 #[cfg(test)]
 mod test_results;
 mod trust;

@@ -123,6 +123,7 @@ struct Shared {
     /// The thread is done.
     is_done: Condvar,
     clock: Arc<dyn Clock>,
+    told: Told,
 }
 
 #[derive(Default)]
@@ -137,7 +138,8 @@ struct Inner {
     given: u64,
     lost: BTreeMap<String, u64>,
     reason: Option<String>,
-    ends: bool,
+    /// Until when the sink may take what waits.
+    ends: Option<Instant>,
     is_done: bool,
 }
 
@@ -157,9 +159,9 @@ impl Outlet {
     pub fn start(options: OutletOptions, sink: Box<dyn Sink>) -> io::Result<Self> {
         let OutletOptions { name, kind, wanted, limits, clock, told } = options;
         let (inner, news, is_done) = (Mutex::default(), Condvar::new(), Condvar::new());
-        let shared = Arc::new(Shared { inner, news, is_done, clock });
+        let shared = Arc::new(Shared { inner, news, is_done, clock, told });
         let (requires, board) = (sink.requires(), sink.board());
-        let worker = Worker { shared: Arc::clone(&shared), sink, told, telling: Telling::default() };
+        let worker = Worker { shared: Arc::clone(&shared), sink, telling: Telling::default() };
         thread::Builder::new().name(format!("out {name}")).spawn(move || worker.run())?;
         // What hashes begin with is random; a sign would be in the way of databases.
         let sender = i64::try_from(RandomState::new().build_hasher().finish() >> 1).unwrap_or_default();
@@ -234,18 +236,29 @@ impl Outlet {
 
     /// Lets the sink have what waits, and end.
     pub fn end(&self) {
-        self.shared.lock().ends = true;
+        self.shared.lock().ends.get_or_insert(Instant::now() + FINISH_WITHIN);
         self.shared.news.notify_all();
     }
 
     /// The same, and waits for it; what it does not take in time is lost.
     pub fn finish(&self) {
         self.end();
-        let mut inner = self.shared.lock();
-        let waited = self.shared.is_done.wait_timeout_while(inner, FINISH_WITHIN, |inner| !inner.is_done);
-        inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let inner = self.shared.lock();
+        let within = inner.ends.map_or(FINISH_WITHIN, |ends| ends.saturating_duration_since(Instant::now()));
+        let waited = self.shared.is_done.wait_timeout_while(inner, within, |inner| !inner.is_done);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if inner.is_done {
+            return;
+        }
+        let lost = inner.parcels.len();
         inner.lose_all();
         inner.is_done = true;
+        drop(inner);
+        let within = FINISH_WITHIN.as_secs();
+        (self.shared.told)(
+            Turn::Worse,
+            &format!("it does not end within {within} s; {lost} results are lost"),
+        );
     }
 }
 
@@ -258,10 +271,11 @@ impl Shared {
     fn next(&self, pause: Duration) -> Next {
         let mut inner = self.lock();
         if pause > Duration::ZERO {
-            let waited = self.news.wait_timeout_while(inner, pause, |inner| !inner.ends);
+            let waited = self.news.wait_timeout_while(inner, pause, |inner| inner.ends.is_none());
             inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let waits = |inner: &mut Inner| !inner.ends && inner.parcels.is_empty() && inner.known.is_none();
+        let waits =
+            |inner: &mut Inner| inner.ends.is_none() && inner.parcels.is_empty() && inner.known.is_none();
         let waited = self.news.wait_timeout_while(inner, TEND_EVERY, waits);
         inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         let parcels = inner.batch();
@@ -270,7 +284,7 @@ impl Shared {
         }
         match inner.known.take() {
             Some((known, _)) => Next::Know(known),
-            None if inner.ends => Next::End,
+            None if inner.ends.is_some() => Next::End,
             None => Next::Tend,
         }
     }
@@ -319,7 +333,6 @@ impl Inner {
 struct Worker {
     shared: Arc<Shared>,
     sink: Box<dyn Sink>,
-    told: Told,
     telling: Telling,
 }
 
@@ -345,7 +358,7 @@ impl Worker {
         drop(inner);
         self.shared.is_done.notify_all();
         if outcome.is_err() {
-            (self.told)(Turn::Worse, "its thread died; please report this");
+            self.tell(Turn::Worse, "its thread died; please report this");
         }
     }
 
@@ -359,9 +372,8 @@ impl Worker {
                 outcome = outcome.and(self.sink.tend(self.shared.clock.now()));
                 tended = Instant::now();
             }
-            let wrong = outcome.clone().err().or_else(|| self.sink.trouble());
-            self.note(wrong.as_ref());
-            if is_end || (outcome.is_err() && self.shared.lock().ends) {
+            self.note(outcome.as_ref().err());
+            if is_end || (outcome.is_err() && self.shared.lock().ends.is_some()) {
                 return self.finish();
             }
             pause = match outcome {
@@ -389,7 +401,8 @@ impl Worker {
                 inner.pop(1);
                 inner.lose(&origin.name, 1);
                 drop(inner);
-                (self.told)(Turn::Worse, &format!("a result of `{}` is lost: {why}", origin.name));
+                self.telling.lost += 1;
+                self.tell(Turn::Worse, &format!("a result of `{}` is lost: {why}", origin.name));
                 Ok(())
             }
             _ => Ok(()),
@@ -407,20 +420,28 @@ impl Worker {
         let lost: u64 = inner.lost.values().sum();
         drop(inner);
         match (before, wrong) {
-            (None, Some(why)) => (self.told)(Turn::Worse, &format!("{why}; results wait")),
+            (None, Some(why)) => self.tell(Turn::Worse, &format!("{why}; results wait")),
             (Some(_), None) => {
-                (self.told)(Turn::Better, &format!("it goes on; {lost} results are lost so far"));
+                self.tell(Turn::Better, &format!("it goes on; {lost} results are lost so far"));
             }
             _ => {}
         }
-        let is_due = self.telling.last.is_none_or(|last| last.elapsed() >= TELL_EVERY);
-        if lost > self.telling.lost && is_due {
-            (self.told)(
+        if self.telling.last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+            self.tell_lost(lost);
+        }
+    }
+
+    fn tell(&self, turn: Turn, what: &str) {
+        (self.shared.told)(turn, what);
+    }
+
+    /// Tells how many of the lost results nobody was told of.
+    fn tell_lost(&mut self, lost: u64) {
+        let untold = lost.saturating_sub(self.telling.lost);
+        if untold > 0 {
+            self.tell(
                 Turn::Worse,
-                &format!(
-                    "{} results are lost, which had no room or could not be written",
-                    lost - self.telling.lost
-                ),
+                &format!("{untold} results are lost, which had no room or could not be written"),
             );
             self.telling = Telling { lost, last: Some(Instant::now()) };
         }
@@ -437,8 +458,9 @@ impl Worker {
         let lost: u64 = inner.lost.values().sum();
         drop(inner);
         if let Err(why) = outcome {
-            (self.told)(Turn::Worse, &format!("{why}; {lost} results are lost"));
+            self.tell(Turn::Worse, &why);
         }
+        self.tell_lost(lost);
     }
 }
 
@@ -502,6 +524,10 @@ mod tests {
     }
 
     fn outlet(notes: &Notes, results_max: usize) -> Outlet {
+        telling(notes, results_max, Arc::new(|_, _| {}))
+    }
+
+    fn telling(notes: &Notes, results_max: usize, told: Told) -> Outlet {
         let limits = QueueLimits { results_max, octets_max: 1 << 20 };
         let options = OutletOptions {
             name: "notes".to_owned(),
@@ -509,7 +535,7 @@ mod tests {
             wanted: Box::new(|origin: &Origin| origin.name != "unwanted"),
             limits,
             clock: Arc::new(SystemClock),
-            told: Arc::new(|_, _| {}),
+            told,
         };
         Outlet::start(options, Box::new(notes.clone())).unwrap()
     }
@@ -583,5 +609,19 @@ mod tests {
         assert_eq!((status.given, status.waiting, status.lost["b"]), (6, 0, 1));
         outlet.take(&origin("b"), &result(0, Status::Final));
         assert_eq!(outlet.status().lost["b"], 2, "nobody takes it any more");
+    }
+
+    #[test]
+    fn what_is_lost_at_the_end_is_told() {
+        let (notes, said) = (Notes::default(), Arc::new(Mutex::new(vec![])));
+        notes.is_away.store(true, Ordering::Relaxed);
+        let ears = Arc::clone(&said);
+        let told = move |_: Turn, what: &str| ears.lock().unwrap().push(what.to_owned());
+        let outlet = telling(&notes, 10, Arc::new(told));
+        (0..2).for_each(|start| outlet.take(&origin("a"), &result(start, Status::Final)));
+        outlet.finish();
+        let said = said.lock().unwrap();
+        let expected = "2 results are lost, which had no room or could not be written";
+        assert_eq!(said.last().map(String::as_str), Some(expected), "{said:?}");
     }
 }

@@ -57,7 +57,10 @@ pub fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 pub(crate) fn as_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(array, &options)?;
-    let text = |row| array.is_valid(row).then(|| formatter.value(row).to_string());
+    // Of a column without values, there is no other way to know that.
+    let nulls = array.logical_nulls();
+    let is_valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+    let text = |row| is_valid(row).then(|| formatter.value(row).to_string());
     Ok(Arc::new((0..array.len()).map(text).collect::<StringArray>()))
 }
 

@@ -35,7 +35,7 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::try_for(Purpose::Test);
     let mut command = cargo_test()?;
-    command.args(["--workspace", "--no-fail-fast"]).args(workspace::WITH_KAFKA);
+    command.args(["--workspace", "--no-fail-fast"]).args(workspace::ALL_WITH_KAFKA);
     command.args(&arguments.filter);
     run_and_report(&mut command, skips_fail(arguments.no_skips))
 }

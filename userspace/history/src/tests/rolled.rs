@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
+use tapline_operators::{QueryId, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
 use tapline_sinks::{Origin, Parcel, ResultId};

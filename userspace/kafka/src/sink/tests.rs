@@ -3,8 +3,8 @@
 use super::*;
 use crate::options::{MessageFormat, MessageKey};
 use arrow_ipc::reader::StreamReader;
-use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Headers as _;
 use rdkafka::mocking::MockCluster;
@@ -129,4 +129,18 @@ fn what_waits_for_a_broker_comes_once_when_it_is_back() {
     let mut results: Vec<String> = came(&brokers, 8).into_iter().map(|(.., result)| result).collect();
     results.sort();
     assert_eq!(results, ["5-1-0", "5-1-1", "5-2-0", "5-2-1", "5-3-0", "5-3-1", "5-4-0", "5-4-1"]);
+}
+
+#[test]
+fn a_row_that_no_broker_takes_stands_in_no_others_way() {
+    let schema = Arc::new(Schema::new(vec![Field::new("text", DataType::Utf8, true)]));
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(MESSAGE_OCTETS_MAX)]));
+    let rows = vec![RecordBatch::try_new(Arc::clone(&schema), vec![text]).unwrap()];
+    let whole = parcel(1);
+    let columns = ResultColumns::around(&schema, true, true);
+    let origin = Origin { columns, keys: vec![], ..whole.origin.as_ref().clone() };
+    let result = WindowResult { rows, ..whole.result.as_ref().clone() };
+    let parcel = Parcel { origin: Arc::new(origin), result: Arc::new(result), ..whole };
+    let refused = sink("127.0.0.1:1", MessageFormat::Json, MessageKey::Keys).take(&parcel).unwrap_err();
+    assert!(matches!(&refused, Refusal::Never(why) if why.contains("too long for a message")), "{refused}");
 }

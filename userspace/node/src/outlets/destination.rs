@@ -202,12 +202,12 @@ pub(super) fn time(key: &str, text: Option<&String>, otherwise: Duration) -> Res
 }
 
 /// Files that prove who is who.
-pub(crate) fn proof(table: &SinkTable) -> ProofFiles {
+fn proof(table: &SinkTable) -> ProofFiles {
     ProofFiles { password: table.password_file.clone(), ca: table.ca_file.clone() }
 }
 
 /// Where results of a sink wait for its server; in the state folder, unless something is said.
-pub(crate) fn spool(
+pub(super) fn spool(
     table: &SinkTable,
     name: &str,
     state: Option<&Path>,
@@ -252,7 +252,7 @@ pub(super) fn one_of<T: Copy>(key: &str, text: &str, known: &[(&str, T)]) -> Res
 }
 
 /// A time that may have days.
-pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_age(text: &str) -> Result<Duration, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
     let time = days.map_or_else(|| parse_duration(text), |days| Ok(DAY.saturating_mul(days)));
     match time {

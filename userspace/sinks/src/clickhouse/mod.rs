@@ -9,6 +9,7 @@ mod table;
 
 use crate::proof::ProofFiles;
 use crate::sink::{Parcel, Refusal, ResultId, Sink};
+use crate::table_names::TableNames;
 use arrow_ipc::writer::StreamWriter;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;
@@ -18,16 +19,12 @@ use std::slice;
 use table::{Column, addition, columns_of, creation, list, literal, quoted, rows_of};
 use tapline_record::EventTime;
 
-/// What a table is called, where nothing is said.
-const TABLE: &str = "{query}";
-
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClickHouseOptions {
     place: Place,
     proof: ProofFiles,
-    /// The name of a query's table.
-    table: String,
+    names: TableNames,
 }
 
 impl ClickHouseOptions {
@@ -36,13 +33,7 @@ impl ClickHouseOptions {
     /// # Errors
     /// A sentence: what is wrong with these.
     pub fn new(url: &str, proof: ProofFiles, table: Option<&str>) -> Result<Self, String> {
-        let table = table.unwrap_or(TABLE);
-        if !table.contains(TABLE) {
-            return Err(format!(
-                "table: each query has a table of its own; write `{TABLE}` where its name goes"
-            ));
-        }
-        Ok(Self { place: Place::of(url)?, proof, table: table.to_owned() })
+        Ok(Self { names: TableNames::of(table)?, place: Place::of(url)?, proof })
     }
 }
 
@@ -93,7 +84,7 @@ impl ClickHouseSink {
             match rows(parcel) {
                 Ok(batches) => {
                     let Some(first) = batches.first() else { continue };
-                    let table = self.options.table.replace(TABLE, &parcel.origin.name);
+                    let table = self.options.names.of_query(&parcel.origin.name);
                     let block = blocks.entry((table, columns_of(first))).or_default();
                     block.batches.extend(batches);
                     block.ids.push(parcel.id);
@@ -235,7 +226,5 @@ mod tests {
         let (_, block) = blocks.first_key_value().unwrap();
         assert_eq!((blocks.len(), block.token().as_str(), block.batches.len()), (1, "1-1-1-2-2", 2));
         assert!(!block.body().unwrap().is_empty());
-        let wrong = ClickHouseOptions::new("http://a/b", ProofFiles::default(), Some("t")).unwrap_err();
-        assert!(wrong.contains("write `{query}` where its name goes"), "{wrong}");
     }
 }

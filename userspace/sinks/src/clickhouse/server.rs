@@ -1,8 +1,8 @@
 //! A ClickHouse server as it is asked over HTTP, and what it says when it does not do what it is asked.
 
+use crate::place;
 use crate::proof::ProofFiles;
 use serde_json::Value;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -10,11 +10,13 @@ use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// How long a server may take to be reached, and to answer.
+/// How long a server may take to be reached, and to answer; a second more for each mebibyte that it is sent.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 /// Octets of what a server says that is told on.
 const SAID_OCTETS_MAX: usize = 300;
+/// What an answer begins with that says what is wrong.
+const FAILED: &str = "Code: ";
 const USER: &str = "default";
 const DATABASE: &str = "default";
 
@@ -56,8 +58,7 @@ impl Place {
         if host.is_empty() || database.contains(['/', '?', '#']) {
             return Err(format!("url: it names no server and database; {RIGHT}"));
         }
-        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
-        let is_here = host == "localhost" || host.parse().is_ok_and(is_loopback);
+        let is_here = place::is_this_machine(host);
         let has_port = parsed.as_ref().is_ok_and(|uri| uri.port().is_some());
         let port = match (has_port, is_secure) {
             (true, _) => "",
@@ -86,7 +87,6 @@ impl Place {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(REACHED_WITHIN))
-            .timeout_global(Some(ANSWERED_WITHIN))
             .max_redirects(0)
             .proxy(None);
         let config = if self.is_secure { config.tls_config(tls(proof)?) } else { config };
@@ -101,15 +101,19 @@ impl Place {
         settings: &[(&str, &str)],
         body: &[u8],
     ) -> Result<String, String> {
-        let request = line.agent.post(&self.base).query("query", statement);
+        let within = ANSWERED_WITHIN + Duration::from_secs(body.len() as u64 >> 20);
+        let request = line.agent.post(&self.base).config().timeout_global(Some(within)).build();
+        let request = request.query("query", statement);
         let request = request.query_pairs(settings.iter().copied()).header("X-ClickHouse-User", &self.user);
         let request = match &line.password {
-            Some(password) => request.header("X-ClickHouse-Key", password),
+            Some(password) => request.header("X-ClickHouse-Key", password.as_bytes()),
             None => request,
         };
         let mut answer = request.send(body).map_err(|error| self.silent(&error))?;
         let text = answer.body_mut().read_to_string();
-        if answer.status().is_success() {
+        // Of what fails late, the head says that all is well.
+        let has_failed = text.as_ref().is_ok_and(|text| text.starts_with(FAILED));
+        if answer.status().is_success() && !has_failed {
             return text.map_err(|error| self.silent(&error));
         }
         Err(self.refused(&text.unwrap_or_default()))
@@ -131,7 +135,7 @@ impl Place {
         let (base, user) = (&self.base, &self.user);
         let line = said.lines().next().unwrap_or_default();
         let line = line.get(..line.floor_char_boundary(SAID_OCTETS_MAX)).unwrap_or_default().trim_end();
-        let code = line.strip_prefix("Code: ").and_then(|rest| rest.split('.').next());
+        let code = line.strip_prefix(FAILED).and_then(|rest| rest.split('.').next());
         match code {
             Some("516" | "194" | "192") => format!(
                 "ClickHouse at {base} does not let {user} in: {line}; put the right password into the file that \
@@ -167,6 +171,9 @@ fn tls(proof: &ProofFiles) -> Result<TlsConfig, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
 
     #[test]
     fn addresses_have_what_is_not_said() {
@@ -190,6 +197,32 @@ mod tests {
             let wrong = Place::of(url).unwrap_err();
             assert!(wrong.starts_with(expected) && !wrong.contains("sesame"), "{url}: {wrong}");
         }
+    }
+
+    #[test]
+    fn what_fails_late_has_failed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Place::of(&format!("http://{}/d", listener.local_addr().unwrap())).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = vec![];
+            while !asked.windows(4).any(|octets| octets == b"\r\n\r\n") {
+                let mut octets = [0; 1024];
+                let count = stream.read(&mut octets).unwrap();
+                asked.extend_from_slice(&octets[..count]);
+            }
+            let said = "Code: 241. DB::Exception: Memory limit exceeded";
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{said}", said.len()).unwrap();
+            String::from_utf8(asked).unwrap()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("password");
+        std::fs::write(&password, "sésame").unwrap();
+        let line = place.line(&ProofFiles { password: Some(password), ca: None }).unwrap();
+        let refused = place.ask(&line, "INSERT", &[], &[]).unwrap_err();
+        assert!(refused.contains("refuses results: Code: 241."), "{refused}");
+        let asked = server.join().unwrap().to_lowercase();
+        assert!(asked.contains("x-clickhouse-key: sésame"), "{asked}");
     }
 
     #[test]

@@ -7,12 +7,12 @@
 use super::failure::Failure;
 use super::table::{Column, Table, list};
 use super::tls::Tls;
+use crate::place;
 use crate::proof::ProofFiles;
 use crate::sink::ResultId;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::pin::pin;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
@@ -21,6 +21,8 @@ use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Transacti
 /// The table that says how far results of each sender have arrived.
 pub(super) const SENT: &str = "tapline_sent";
 const DEFAULT_PORT: u16 = 5432;
+/// Octets of rows in one message; the server takes no more than a gigabyte.
+const PART_OCTETS_MAX: usize = 1 << 20;
 
 /// The rows of a result.
 pub(super) struct Piece {
@@ -64,6 +66,12 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Closes it at once, and with it what it has not committed: whoever mends a table need not wait for its locks.
+    pub(super) async fn close(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     /// Writes results, all of them or none; those that have arrived already are left out.
@@ -147,7 +155,10 @@ async fn copy(
     let statement = format!("COPY {} ({}) FROM STDIN", table.quoted(), list(columns));
     let mut rows = pin!(transaction.copy_in::<str, Bytes>(&statement).await?);
     for text in texts {
-        rows.send(text.clone()).await?;
+        for start in (0..text.len()).step_by(PART_OCTETS_MAX) {
+            let end = text.len().min(start + PART_OCTETS_MAX);
+            rows.send(text.slice(start..end)).await?;
+        }
     }
     rows.finish().await?;
     Ok(())
@@ -164,13 +175,12 @@ fn is_encrypted(config: &Config, proof: &ProofFiles) -> bool {
 }
 
 fn is_this_machine(config: &Config) -> bool {
-    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
     let is_here = |host: &Host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(is_loopback),
+        Host::Tcp(name) => place::is_this_machine(name),
         Host::Unix(_) => true,
     };
     let addresses = config.get_hostaddrs();
-    config.get_hosts().iter().all(is_here) && addresses.iter().all(|address| is_loopback(*address))
+    config.get_hosts().iter().all(is_here) && addresses.iter().all(|address| place::is_loopback(*address))
 }
 
 /// The server, for people.

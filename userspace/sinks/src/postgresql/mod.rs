@@ -14,6 +14,7 @@ mod tls;
 
 use crate::proof::ProofFiles;
 use crate::sink::{Parcel, Refusal, Sink};
+use crate::table_names::TableNames;
 use bytes::Bytes;
 use connection::{Connection, Piece, SENT};
 use failure::Failure;
@@ -28,14 +29,13 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
-/// How long a server may take to let us in.
+/// How long a server may take to let us in; where it has several addresses, each has a part of that.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
-/// How long it may take for what is sent at once.
+/// How long it may take for what is sent at once; a second more for each mebibyte.
 const SENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long what is sent may stay without an answer of the other machine.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
-/// What a table is called, and where it is, where nothing is said.
-const TABLE: &str = "{query}";
+/// Where tables are, where nothing is said.
 const SCHEMA: &str = "public";
 
 /// Where results go.
@@ -45,8 +45,7 @@ pub struct PostgresqlOptions {
     user: String,
     proof: ProofFiles,
     schema: String,
-    /// The name of a query's table.
-    table: String,
+    tables: TableNames,
 }
 
 impl PostgresqlOptions {
@@ -78,16 +77,15 @@ impl PostgresqlOptions {
         if config.get_hosts().is_empty() {
             return Err(format!("url: it names no server; {RIGHT}"));
         }
-        let table = table.unwrap_or(TABLE);
-        if !table.contains(TABLE) {
-            return Err(format!(
-                "table: each query has a table of its own; write `{TABLE}` where its name goes"
-            ));
-        }
+        let tables = TableNames::of(table)?;
         config.application_name("tapline");
         config.tcp_user_timeout(ACKNOWLEDGED_WITHIN);
+        if config.get_connect_timeout().is_none() {
+            let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
+            config.connect_timeout(CONNECTED_WITHIN / hosts.saturating_add(1));
+        }
         let schema = schema.unwrap_or(SCHEMA).to_owned();
-        Ok(Self { config, user, proof, schema, table: table.to_owned() })
+        Ok(Self { config, user, proof, schema, tables })
     }
 }
 
@@ -123,7 +121,7 @@ impl PostgresqlSink {
 
     fn piece(&self, parcel: &Parcel) -> Result<Piece, String> {
         let Parcel { id, origin, result, .. } = parcel;
-        let name = table_name(&self.options.table, &origin.name);
+        let name = table_name(&self.options.tables.of_query(&origin.name));
         if name == SENT {
             return Err(format!("the table {SENT} is the sink's own; give it another template of tables"));
         }
@@ -162,8 +160,14 @@ impl PostgresqlSink {
                 let opened = timeout(CONNECTED_WITHIN, Connection::open(config, proof)).await;
                 opened.map_err(too_late(CONNECTED_WITHIN))??
             };
-            let sent = timeout(SENT_WITHIN, connection.send(schema, pieces)).await;
-            sent.map_err(too_late(SENT_WITHIN))??;
+            let mebibytes = pieces.iter().map(|piece| piece.text.len() as u64).sum::<u64>() >> 20;
+            let within = SENT_WITHIN + Duration::from_secs(mebibytes);
+            let sent = timeout(within, connection.send(schema, pieces)).await;
+            let sent = sent.map_err(too_late(within)).flatten();
+            if let Err(failure) = sent {
+                connection.close().await;
+                return Err(failure);
+            }
             Ok::<_, Failure>(connection)
         });
         let said = |failure: Failure| failure.said(&place, user);
@@ -229,9 +233,11 @@ mod tests {
             let wrong = options(url).unwrap_err();
             assert!(wrong.starts_with(expected) && !wrong.contains("sesame"), "{url}: {wrong}");
         }
-        let template = PostgresqlOptions::new("postgresql://a@b/c", ProofFiles::default(), None, Some("t"));
-        assert!(template.unwrap_err().contains("write `{query}` where its name goes"));
-        assert!(!format!("{:?}", options("postgresql://a@b/c").unwrap()).contains("sesame"));
+        let limits = ["a", "a,b,c,d", "a?connect_timeout=1"].map(|hosts| {
+            let url = format!("postgresql://u@{}", hosts.replacen('?', "/d?", 1));
+            options(&url).unwrap().config.get_connect_timeout().copied()
+        });
+        assert_eq!(limits, [5, 2, 1].map(|seconds| Some(Duration::from_secs(seconds))));
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl Column {
                 format!("{}{end}", cut(field.name(), NAME_OCTETS_MAX - end.len()))
             });
             let mut names = std::iter::once(cut(field.name(), NAME_OCTETS_MAX).to_owned()).chain(numbered);
-            let is_free = |name: &String| columns.iter().all(|column| column.name != *name);
+            let is_free =
+                |name: &String| !name.is_empty() && columns.iter().all(|column| column.name != *name);
             let name = names.find(is_free).unwrap_or_default();
             columns.push(Self { name, kind: kind_of(field.data_type()) });
         }
@@ -132,9 +133,9 @@ impl Column {
     }
 }
 
-/// The name of a query's table.
-pub(super) fn table_name(template: &str, query: &str) -> String {
-    cut(&template.replace("{query}", query), NAME_OCTETS_MAX).to_owned()
+/// The name of a table, as the server has it.
+pub(super) fn table_name(name: &str) -> String {
+    cut(name, NAME_OCTETS_MAX).to_owned()
 }
 
 /// Columns as a statement lists them.
@@ -272,7 +273,8 @@ mod tests {
         let columns = columns(&[(&long, DataType::Int64), (&long, DataType::Int64)]);
         assert_eq!(columns[0].name, "ü".repeat(31));
         assert_eq!(columns[1].name, format!("{}_2", "ü".repeat(30)));
-        assert_eq!(table_name("t_{query}", "a"), "t_a");
-        assert_eq!(table_name("{query}", &long), "ü".repeat(31));
+        let unnamed = self::columns(&[("", DataType::Int64), ("", DataType::Int64)]);
+        assert_eq!([&unnamed[0].name, &unnamed[1].name], ["_2", "_3"]);
+        assert_eq!(table_name(&long), "ü".repeat(31));
     }
 }

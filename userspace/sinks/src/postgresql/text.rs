@@ -8,6 +8,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use datafusion::arrow::error::ArrowError;
+use std::fmt;
 use std::io::Write as _;
 
 /// Appends the rows of a batch.
@@ -94,15 +95,22 @@ fn append_text(value: &str, text: &mut Vec<u8>) {
 /// Octets as PostgreSQL writes them: `\x00ff`.
 fn digits(array: &ArrayRef) -> StringArray {
     let text = |octets: &[u8]| {
-        let digits = octets.iter().map(|octet| format!("{octet:02x}"));
-        std::iter::once("\\x".to_owned()).chain(digits).collect::<String>()
+        octets.iter().fold("\\x".to_owned(), |mut text, octet| {
+            // Writing into memory cannot fail.
+            let _ = fmt::Write::write_fmt(&mut text, format_args!("{octet:02x}"));
+            text
+        })
     };
     array.as_binary::<i32>().iter().map(|octets| octets.map(text)).collect()
 }
 
 /// JSON without zeros in its texts, which `jsonb` cannot hold.
 fn without_zeros(texts: &StringArray) -> StringArray {
-    let text = |text: &str| text.replace("\\u0000", "\\ufffd");
+    // Two backslashes are one of the text itself, whatever stands behind them.
+    let text = |text: &str| {
+        let parts = text.split("\\\\").map(|part| part.replace("\\u0000", "\\ufffd"));
+        parts.collect::<Vec<_>>().join("\\\\")
+    };
     texts.iter().map(|value| value.map(text)).collect()
 }
 
@@ -110,7 +118,8 @@ fn without_zeros(texts: &StringArray) -> StringArray {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{
-        BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, TimestampNanosecondArray, UInt16Array,
+        BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, NullArray, TimestampNanosecondArray,
+        UInt16Array,
     };
     use datafusion::arrow::datatypes::{Field, Int32Type, Schema};
     use std::sync::Arc;
@@ -146,5 +155,14 @@ mod tests {
     fn nothing_in_a_text_ends_it() {
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["a\tb\nc\rd\\N", "\\.", "x\0y", "ü"]));
         assert_eq!(lines(vec![texts]), "a\\tb\\nc\\rd\\\\N\n\\\\.\nx\u{fffd}y\nü\n");
+        let json = StringArray::from(vec![r#"["a\u0000","\\u0000","\\\u0000"]"#]);
+        assert_eq!(without_zeros(&json).value(0), r#"["a\ufffd","\\u0000","\\\ufffd"]"#);
+    }
+
+    #[test]
+    fn numbers_that_are_none_and_columns_without_values_are_written() {
+        let numbers = Float64Array::from(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
+        let columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(NullArray::new(3))];
+        assert_eq!(lines(columns), "NaN\t\\N\ninf\t\\N\n-inf\t\\N\n");
     }
 }

@@ -6,7 +6,7 @@ use super::record::{FRAME, decode, first, query_of};
 use crate::sink::Parcel;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,8 @@ pub(super) struct Batch {
 /// What the thread that sends does next.
 pub(super) enum Step {
     Send(Batch),
+    /// What waits cannot be read now; why.
+    Stuck(String),
     /// Nothing waits, or what waited was damaged and is counted as lost.
     Idle,
     End,
@@ -174,17 +176,24 @@ impl Backlog {
             Some(segment) if !is_over => {
                 inner.in_flight = Some(segment.number);
                 drop(inner);
-                self.batch(&segment).map_or(Step::Idle, Step::Send)
+                self.batch(&segment)
             }
             None if inner.ends.is_none() => Step::Idle,
             _ => Step::End,
         }
     }
 
-    /// What is sent of a file; what cannot be read of it is lost.
-    fn batch(&self, segment: &Segment) -> Option<Batch> {
+    /// What is sent of a file; what is gone or damaged of it is lost.
+    fn batch(&self, segment: &Segment) -> Step {
         let Segment { number, safe, octets, .. } = *segment;
-        let read = self.folder.read(number, safe, octets).unwrap_or_default();
+        let read = match self.folder.read(number, safe, octets) {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::NotFound => vec![],
+            Err(error) => {
+                self.lock().in_flight = None;
+                return Step::Stuck(said(&self.options.folder, &error));
+            }
+        };
         let mut batch = Batch { segment: number, parcels: vec![], ends: vec![] };
         let (mut rest, mut end) = (read.as_slice(), safe);
         while let Some(payload) = first(rest).filter(|_| batch.parcels.len() < BATCH_RESULTS_MAX) {
@@ -193,7 +202,7 @@ impl Backlog {
             let Some(parcel) = decode(payload) else {
                 if batch.parcels.is_empty() {
                     self.give_up(number, query_of(payload).unwrap_or_default(), end + record as u64);
-                    return None;
+                    return Step::Idle;
                 }
                 break;
             };
@@ -203,9 +212,9 @@ impl Backlog {
         }
         if batch.parcels.is_empty() {
             self.give_up_rest(number);
-            return None;
+            return Step::Idle;
         }
-        Some(batch)
+        Step::Send(batch)
     }
 
     /// A record that nobody can read any more.

@@ -9,6 +9,7 @@
 //! end of a file is not read. Where the position was not written any more, records are sent again.
 
 use super::record::{FRAME, first, query_of};
+use crate::hidden_file::sync_folder;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -99,6 +100,7 @@ impl Folder {
     pub(super) fn create(&self, number: u64) -> io::Result<File> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(self.file(number))?;
         file.write_all(MAGIC)?;
+        sync_folder(&self.path);
         Ok(file)
     }
 
@@ -177,9 +179,10 @@ impl Folder {
 
     /// What is in a file, of which so much is safe.
     fn scan(&self, number: u64, safe: u64) -> io::Result<Segment> {
-        let octets = fs::read(self.file(number))?;
+        let path = self.file(number);
+        let octets = fs::read(&path)?;
         let mut segment = Segment::new(number);
-        let mut rest = octets.strip_prefix(MAGIC).unwrap_or_default();
+        let mut rest = records(&octets).ok_or_else(|| of_another_version(&path))?;
         while let Some(payload) = first(rest) {
             if segment.octets == safe {
                 (segment.safe, segment.waiting) = (safe, BTreeMap::new());
@@ -192,6 +195,21 @@ impl Folder {
         }
         Ok(segment)
     }
+}
+
+/// What stands behind the beginning of a file; nothing where a crash left it without one, `None` where another version
+/// wrote it.
+fn records(octets: &[u8]) -> Option<&[u8]> {
+    let Some((magic, records)) = octets.split_at_checked(MAGIC.len()) else { return Some(&[]) };
+    let is_empty = magic.iter().all(|octet| *octet == 0);
+    if is_empty { Some(&[]) } else { (magic == MAGIC).then_some(records) }
+}
+
+fn of_another_version(path: &Path) -> io::Error {
+    let name = path.file_name().unwrap_or_default().display();
+    io::Error::other(format!(
+        "{name} is none that this version writes; let the one that wrote it send what waits there, or move it away"
+    ))
 }
 
 /// Why a folder cannot be used.

@@ -144,6 +144,7 @@ impl Sender {
         loop {
             let outcome = match self.backlog.next(pause) {
                 Step::Send(batch) => self.send(&batch),
+                Step::Stuck(why) => Err(why),
                 Step::Idle if pause > Duration::ZERO => Ok(()),
                 Step::Idle => self.sink.tend(SystemClock.now()),
                 Step::End => break,

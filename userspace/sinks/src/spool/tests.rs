@@ -254,6 +254,38 @@ fn what_is_damaged_while_it_waits_is_lost_and_the_rest_comes() {
 }
 
 #[test]
+fn what_cannot_be_read_now_is_told_and_sent_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = Notes::away();
+    let mut spool = spool(folder.path(), 1 << 20, &notes);
+    give(&mut spool, 1..=3);
+    wait("trouble", || spool.trouble().is_some());
+    let (file, aside) = (files(folder.path())[0].clone(), folder.path().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    fs::create_dir(&file).unwrap();
+    notes.is_away.store(false, Ordering::Relaxed);
+    wait("other trouble", || spool.trouble().is_some_and(|why| why.contains("cannot be used")));
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    wait("all", || spool.held() == 0);
+    assert_eq!((notes.taken(), spool.lost()), (vec![1, 2, 3], BTreeMap::new()));
+}
+
+#[test]
+fn what_another_version_wrote_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, _) = crashed(folder.path());
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, [&b"TAPSPL02"[..], &whole[8..]].concat()).unwrap();
+    let mut spool = spool(folder.path(), 1 << 20, &Notes::default());
+    let refused = spool.take(&parcel("a", 9)).unwrap_err();
+    assert!(matches!(&refused, Refusal::Later(why) if why.contains("this version")), "{refused}");
+    assert_eq!(fs::read(&file).unwrap().len(), whole.len());
+    fs::write(&file, whole).unwrap();
+    assert_eq!(sent_after(folder.path()), [1, 2, 3, 9]);
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_told_and_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("place");
