@@ -14,7 +14,7 @@ const BUILD: [&str; 6] = ["build", "--quiet", "--release", "--workspace", "--bin
 
 pub(super) fn run(folders: &[PathBuf]) -> Result<()> {
     setup::try_for(Purpose::Test);
-    let tapline = workspace::build_tapline()?;
+    let tapline = workspace::build_whole_tapline()?;
     process::run(process::cargo().args(BUILD))?;
     let mut command = Command::new(workspace::target()?.join("release/tapline-compare"));
     process::run(command.args(folders).env("TAPLINE_BIN", tapline))

@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let folder = workspace::scratch("conformance")?;
-    let program = workspace::build_tapline()?;
+    let program = workspace::build_whole_tapline()?;
     let capture = tables::write_capture(&folder)?;
     let (tables, sources) = tables::export(&program, &capture, &folder)?;
     let tapline = Tapline { program, capture };
