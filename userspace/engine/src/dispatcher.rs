@@ -161,13 +161,19 @@ impl Dispatcher {
     /// Whether a batch of `stream` may be taken from its source now: what it keeps stays there until there is room for
     /// it.
     fn may_take(&mut self, source: &dyn Source, stream: &Stream) -> bool {
-        !(self.waits || source.keeps(stream.id)) || self.links[self.next].has_room()
+        let number = self.next_for(source, stream);
+        !(self.waits || source.keeps(stream.id)) || self.links[number].has_room()
+    }
+
+    /// The worker that the next batch of `stream` is for.
+    fn next_for(&self, source: &dyn Source, stream: &Stream) -> usize {
+        if source.gathers(stream.id) { self.id.0 as usize % self.links.len() } else { self.next }
     }
 
     /// Sends a batch to the next worker; one that there is no room for is dropped and counted.
     fn send(&mut self, source: &mut dyn Source, stream: &'static Stream, batch: RecordBatch) {
-        let number = self.next;
-        self.next = (number + 1) % self.links.len();
+        let number = self.next_for(source, stream);
+        self.next = (self.next + 1) % self.links.len();
         let link = &mut self.links[number];
         let has_room = link.has_room();
         let mut report = vec![];

@@ -5,6 +5,8 @@
 //! is emptied more often. Rows wait for room in the rings of the pipeline: what is in the kernel is not lost by that,
 //! and what the kernel has no room for is counted there.
 
+mod rows;
+
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
 use crate::ledger::LedgerRows;
@@ -13,12 +15,13 @@ use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
+use rows::{heaviest_first, row_of, time_of};
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_decode::export::ExporterIdentity;
 use tapline_interface::kernel::{
-    AttachMode, Clock, Counters, FlowKey, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
+    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
     SharedPreFilter, Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
@@ -250,6 +253,7 @@ impl KernelSource {
         });
         self.note(sums);
         self.meter_from(known);
+        heaviest_first(&mut self.rows[known..]);
         let drained = drained?;
         self.entries += drained.entries + drained.ring_entries;
         self.until = time_of(before.utc_ns(drained.until_ns));
@@ -426,6 +430,10 @@ impl Source for KernelSource {
 
     fn note_dropped(&mut self, _: StreamId, _: u64) {}
 
+    fn gathers(&self, stream: StreamId) -> bool {
+        stream == StreamId::PacketFlows
+    }
+
     fn waits(&self) -> bool {
         true
     }
@@ -502,68 +510,10 @@ const fn table_pane(pane_ns: u64) -> u64 {
     if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_common_divisor(pane_ns, PANE_NS_MAX) }
 }
 
-/// The row of an entry of this source whose pane was made by this clock.
-fn row_of(flow: &KernelFlow, source: Symbol, clock: Clock, pane_ns: u64) -> PacketFlowRow {
-    // The clock may have been measured anew since the pane was made; panes are whole all the same.
-    let start = clock.utc_ns(flow.pane_start_ns);
-    let start = start.saturating_add(pane_ns / 2) / pane_ns * pane_ns;
-    let at = |time_ns: u64| time_of(start + (time_ns - flow.pane_start_ns)).0;
-    let mut row = PacketFlowRow {
-        ts: at(flow.first_ns),
-        source,
-        last_ts: at(flow.last_ns),
-        packets: flow.packets,
-        frame_octets: flow.frame_octets,
-        ..PacketFlowRow::default()
-    };
-    let own = [
-        PacketFlowColumn::Ts,
-        PacketFlowColumn::Source,
-        PacketFlowColumn::LastTs,
-        PacketFlowColumn::Packets,
-        PacketFlowColumn::FrameOctets,
-    ];
-    row.present = own.map(PacketFlowColumn::bit).iter().sum();
-    set_keys(&mut row, &flow.key);
-    if flow.key.shape().network.has_octets() {
-        row.octets = flow.octets;
-        row.present |= PacketFlowColumn::Octets.bit();
-    }
-    row
-}
-
-/// Fills in what the key carries.
-fn set_keys(row: &mut PacketFlowRow, key: &FlowKey) {
-    macro_rules! set {
-        ($($field:ident: $column:ident = $value:expr;)+) => {$(
-            if let Some(value) = $value {
-                row.$field = value;
-                row.present |= PacketFlowColumn::$column.bit();
-            }
-        )+};
-    }
-    let (ports, icmp) = (key.ports(), key.icmp());
-    set! {
-        vlan: Vlan = key.vlan();
-        ip_version: IpVersion = key.shape().network.ip_version();
-        src_ip: SrcIp = key.src_ip();
-        dst_ip: DstIp = key.dst_ip();
-        protocol: Protocol = key.protocol();
-        src_port: SrcPort = ports.map(|[src, _]| src);
-        dst_port: DstPort = ports.map(|[_, dst]| dst);
-        tcp_flags: TcpFlags = key.tcp_flags();
-        icmp_type: IcmpType = icmp.map(|[kind, _]| kind);
-        icmp_code: IcmpCode = icmp.map(|[_, code]| code);
-    }
-}
-
-fn time_of(utc_ns: u64) -> EventTime {
-    EventTime(i64::try_from(utc_ns).unwrap_or(i64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_interface::kernel::FlowKey;
 
     #[test]
     fn entries_of_frames_that_are_several_packets_are_counted() {

@@ -146,6 +146,12 @@ pub trait Source: Send {
         stream.is_lossless()
     }
 
+    /// Whether rows of `stream` are of few groups that come again and again, with the largest ones first: who has taken
+    /// the first ones of a pane takes the others, too, so that a large group has a place whatever there is no room for.
+    fn gathers(&self, _stream: StreamId) -> bool {
+        false
+    }
+
     /// Whether its rows wait for room, though it is live: it counts by itself what it loses by that.
     fn waits(&self) -> bool {
         false
