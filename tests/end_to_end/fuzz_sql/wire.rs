@@ -43,14 +43,14 @@ const STATEMENTS: [&str; 30] = [
 ];
 
 /// What was told that matters here.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Told {
     /// A code of SQLSTATE and a sentence.
     Error(String, String),
-    /// That the next statement may come; `E` in a transaction that failed.
-    Ready(u8),
+    /// That the next statement may come.
+    Ready,
     /// Something else.
-    Other(u8),
+    Other,
 }
 
 /// A connection.
@@ -70,7 +70,7 @@ impl Client {
         let mut client = Self { stream, read: vec![], key: vec![], port };
         let words = ["user", "tapline", "database", "tapline", "statement_timeout", statement_timeout];
         let said = words.map(text).concat();
-        client.send(&packet(&[&[0, 3, 0, 0], &said[..], &[0]].concat()));
+        client.send(&packet(&[&[0, 3, 0, 0][..], &said, &[0]].concat()));
         while let Some((kind, body)) = client.message() {
             match kind {
                 b'K' => client.key = body,
@@ -98,8 +98,8 @@ impl Client {
                 };
                 Told::Error(field(b'C'), field(b'M'))
             }
-            b'Z' => Told::Ready(body.first().copied().unwrap_or_default()),
-            other => Told::Other(other),
+            b'Z' => Told::Ready,
+            _ => Told::Other,
         })
     }
 

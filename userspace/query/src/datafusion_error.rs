@@ -48,7 +48,10 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
         }
         _ => {}
     }
-    let text = plain_words(&first_sentence(&without_internals(&root.strip_backtrace())));
+    let told = root.strip_backtrace();
+    // What a function takes no argument of is told below.
+    let told = if told.contains(" requires ") { told } else { without_internals(&told) };
+    let text = plain_words(&first_sentence(&told));
     if let Some((_, rest)) = text.split_once("unique expression names but the expression \"") {
         return two_columns(rest.split('"').next().unwrap_or_default(), sql);
     }

@@ -162,7 +162,9 @@ const OPERATOR_WORDS: [Keyword; 14] = [
 
 /// Whether a name and what is behind it begin a call; rows of VALUES and lists of IN are none.
 fn is_call(name: &Token, bracket: &Token) -> bool {
-    let is_name = |word: &Word| !matches!(word.keyword, Keyword::IN | Keyword::VALUES | Keyword::AS);
+    let is_name = |word: &Word| {
+        !OPERATOR_WORDS.contains(&word.keyword) && !matches!(word.keyword, Keyword::VALUES | Keyword::AS)
+    };
     *bracket == Token::LParen && matches!(name, Token::Word(word) if is_name(word))
 }
 

@@ -9,7 +9,7 @@ use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _};
 use datafusion::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::functions::{string, unicode};
 use datafusion::logical_expr::{
@@ -82,9 +82,7 @@ impl Bounded {
         let largest = |place: usize| value(place).map_or(Ok(0), largest);
         let items = || value(0).map_or(Ok(0), |list| items(list, rows));
         let for_all = |count: i64, each: i64| count.saturating_mul(each).saturating_mul(rows);
-        let given = arguments
-            .iter()
-            .try_fold(0_i64, |sum, value| Ok::<_, _>(sum.saturating_add(octets(value, rows)?)))?;
+        let given = all_octets(arguments, rows)?;
         Ok(match self.name() {
             "repeat" => for_all(largest(0)?, largest(1)?),
             // Something may be put in the place of each octet.
@@ -158,6 +156,15 @@ fn octets(value: &ColumnarValue, rows: i64) -> Result<i64> {
     let (column, times) = column(value, rows)?;
     let octets = i64::try_from(column.to_data().get_slice_memory_size()?).unwrap_or(i64::MAX);
     Ok(octets.saturating_mul(times))
+}
+
+/// Octets of several values.
+fn all_octets(values: &[ColumnarValue], rows: i64) -> Result<i64> {
+    let mut all = 0_i64;
+    for value in values {
+        all = all.saturating_add(octets(value, rows)?);
+    }
+    Ok(all)
 }
 
 /// Items of the lists of a value in so many rows.
@@ -260,13 +267,16 @@ impl ScalarUDFImpl for Joined {
         Ok(known.cloned().unwrap_or(DataType::Null))
     }
 
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        // As of the operator.
+        let is_nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&kinds)?, is_nullable)))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = rows_of(&args);
-        let given = args
-            .args
-            .iter()
-            .try_fold(0_i64, |sum, value| Ok::<_, _>(sum.saturating_add(octets(value, rows)?)))?;
-        check(self.name(), given, allowed(&args.args, rows))?;
+        check(self.name(), all_octets(&args.args, rows)?, allowed(&args.args, rows))?;
         let [left, right] = args.args.as_slice() else { return exec_err!("|| joins two texts") };
         let [left, right] = [left.to_array(args.number_rows)?, right.to_array(args.number_rows)?];
         Ok(ColumnarValue::Array(concat_elements_dyn(&left, &right)?))
