@@ -10,7 +10,7 @@ use datafusion::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::functions::{string, unicode};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -278,8 +278,13 @@ impl ScalarUDFImpl for Joined {
         let rows = rows_of(&args);
         check(self.name(), all_octets(&args.args, rows)?, allowed(&args.args, rows))?;
         let [left, right] = args.args.as_slice() else { return exec_err!("|| joins two texts") };
-        let [left, right] = [left.to_array(args.number_rows)?, right.to_array(args.number_rows)?];
-        Ok(ColumnarValue::Array(concat_elements_dyn(&left, &right)?))
+        let is_constant = [left, right].iter().all(|side| matches!(side, ColumnarValue::Scalar(_)));
+        let rows = if is_constant { 1 } else { args.number_rows };
+        let joined = concat_elements_dyn(&left.to_array(rows)?, &right.to_array(rows)?)?;
+        if is_constant {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?));
+        }
+        Ok(ColumnarValue::Array(joined))
     }
 }
 
@@ -287,7 +292,6 @@ impl ScalarUDFImpl for Joined {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{Int64Array, StringArray};
-    use datafusion::common::ScalarValue;
     use datafusion::functions::{encoding, regex};
 
     fn text(text: &str) -> ColumnarValue {
