@@ -12,6 +12,8 @@ mod captures;
 mod description;
 mod elements;
 mod files;
+mod fuzz_clients;
+mod fuzz_sql;
 mod history;
 mod limits;
 mod live;

@@ -10,12 +10,12 @@ use tapline_trafficgen::random::Random;
 const CONNECTIONS_MAX: usize = 64;
 
 /// A startup packet, as psql sends it.
-fn startup() -> Vec<u8> {
+pub(super) fn startup() -> Vec<u8> {
     let body = b"\0\x03\0\0user\0tapline\0database\0tapline\0\0";
     [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], body].concat()
 }
 
-fn connect(port: u16) -> TcpStream {
+pub(super) fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     stream

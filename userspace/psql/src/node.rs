@@ -17,7 +17,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_catalog::Catalog;
-use tapline_query::{SqlError, check_relations, check_size, split_statements, with_stack};
+use tapline_query::{SqlError, check_size, check_statement, split_statements, with_stack};
 use tapline_tables::{CATALOG, Database, SCHEMA};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -69,7 +69,7 @@ impl Node {
         let too_much = |error: SqlError| Said::new("54001", error.to_string());
         check_size(sql).map_err(too_much)?;
         let parsed = self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))?;
-        parsed.iter().try_for_each(check_relations).map_err(too_much)?;
+        parsed.iter().try_for_each(check_statement).map_err(too_much)?;
         let mut texts = split_statements(sql);
         if texts.len() != parsed.len() {
             texts = parsed.iter().map(ToString::to_string).collect();

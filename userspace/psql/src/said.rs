@@ -6,6 +6,7 @@ use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
 use tapline_catalog::CatalogError;
+use tapline_query::without_internals;
 use tapline_tables::no_room;
 
 /// Octets of a sentence; libraries quote whole statements.
@@ -89,12 +90,14 @@ impl From<DataFusionError> for Said {
             DataFusionError::SchemaError(..) => "42703",
             DataFusionError::Plan(said) if said.contains("not found") => "42P01",
             DataFusionError::Plan(_) => "42000",
+            // Types that do not go together, more often than not.
+            DataFusionError::Internal(_) => "42804",
             DataFusionError::NotImplemented(_) => "0A000",
             DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => "22000",
             _ => "XX000",
         };
         let said = root.message().into_owned();
-        Self::new(code, said.split("\n\nbacktrace: ").next().unwrap_or_default())
+        Self::new(code, without_internals(said.split("\n\nbacktrace: ").next().unwrap_or_default()))
     }
 }
 

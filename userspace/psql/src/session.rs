@@ -33,6 +33,8 @@ const PORTALS_MAX: usize = 32;
 const NAME_OCTETS_MAX: usize = 1000;
 /// How long nothing may be asked.
 const ASKS_WITHIN: Duration = Duration::from_secs(3600);
+/// How long a message may take to come to its end.
+const COMES_WITHIN: Duration = Duration::from_secs(30);
 
 /// A connection that was let in.
 pub(crate) struct Session<'a> {
@@ -92,9 +94,11 @@ impl<'a> Session<'a> {
     /// Answers until the client ends.
     pub(crate) async fn run(&mut self) -> Result<(), Ended> {
         loop {
-            let message = timeout(ASKS_WITHIN, self.wire.message(OCTETS_MAX)).await;
+            let begun = timeout(ASKS_WITHIN, self.wire.begins()).await;
+            begun.map_err(|_| Said::last("57P05", "nothing was asked for an hour"))??;
+            let message = timeout(COMES_WITHIN, self.wire.message(OCTETS_MAX)).await;
             let (kind, body) =
-                message.map_err(|_| Said::last("57P05", "nothing was asked for an hour"))??;
+                message.map_err(|_| Said::last("08006", "a message does not come to its end"))??;
             match messages::read(kind, body)? {
                 Message::Terminate => return Ok(()),
                 message => self.take(message).await?,

@@ -48,6 +48,11 @@ impl Wire {
         self.body(length, STRANGERS_OCTETS_MAX).await
     }
 
+    /// Waits until the next message begins; whoever stops to wait may wait again.
+    pub(crate) async fn begins(&mut self) -> Result<(), Ended> {
+        self.fill(1).await
+    }
+
     /// The next message's kind and body.
     pub(crate) async fn message(&mut self, octets_max: usize) -> Result<(u8, Bytes), Ended> {
         // Both are taken at once: whoever stops waiting for a message may wait for it again.

@@ -107,7 +107,8 @@ pub(crate) fn plain_words(message: &str) -> String {
     let message = message.split(" Hint:").next().unwrap_or_default();
     let message = message.split(" by ExprPlanner").next().unwrap_or_default();
     let message = message.split(". No function matches").next().unwrap_or_default();
-    let message = message.rsplit("coercion failed with: Error during planning: ").next().unwrap_or_default();
+    let message = message.rsplit("coercion failed with: ").next().unwrap_or_default();
+    let message = message.strip_prefix("Error during planning: ").unwrap_or(message);
     let message = message.strip_prefix("Could not plan array literal.").map_or(message, |_| NO_LISTS);
     WORDS.iter().fold(message.to_owned(), |text, (arrow, sql)| text.replace(arrow, sql))
 }

@@ -48,7 +48,10 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
         }
         _ => {}
     }
-    let text = plain_words(&first_sentence(&root.strip_backtrace()));
+    let told = root.strip_backtrace();
+    // What a function takes no argument of is told below.
+    let told = if told.contains(" requires ") { told } else { without_internals(&told) };
+    let text = plain_words(&first_sentence(&told));
     if let Some((_, rest)) = text.split_once("unique expression names but the expression \"") {
         return two_columns(rest.split('"').next().unwrap_or_default(), sql);
     }
@@ -71,6 +74,20 @@ pub(crate) fn from_datafusion(error: &DataFusionError, sql: &str, names: &KnownN
     let place = place.map(|start| (start.line, start.column)).or_else(|| written_place(&text));
     let place = place.and_then(|(line, column)| place_at(sql, line, column));
     SqlError { place, message: without_place(&text), help: None }.placed(sql)
+}
+
+/// What DataFusion says, without what only its authors want to know.
+#[must_use]
+pub fn without_internals(text: &str) -> String {
+    let text = text.split("\nThis issue was likely caused by a bug").next().unwrap_or_default();
+    no_signature(text).unwrap_or_else(|| text.replace("Internal error: ", ""))
+}
+
+/// In place of all that a function would take.
+fn no_signature(text: &str) -> Option<String> {
+    let (name, _) = text.split_once("' failed to match any signature")?;
+    let (_, name) = name.rsplit_once('\'')?;
+    Some(format!("{name} does not take these arguments: it takes others, or another number of them"))
 }
 
 /// The column that is neither grouped nor aggregated.
@@ -196,6 +213,17 @@ fn without_place(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_authors_want_to_know_is_left_out() {
+        let told = "Internal error: Function 'md5' failed to match any signature, errors: Error during planning: Function \
+                    'md5' expects 1 arguments but received 2.";
+        let expected = "md5 does not take these arguments: it takes others, or another number of them";
+        assert_eq!(without_internals(told), expected);
+        let told = "Failed to coerce types.\nThis issue was likely caused by a bug in DataFusion's code. Please …";
+        assert_eq!(without_internals(told), "Failed to coerce types.");
+        assert_eq!(without_internals("Internal error: Expected a Map type."), "Expected a Map type.");
+    }
 
     #[test]
     fn near_names_come_best_first() {

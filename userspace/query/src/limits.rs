@@ -2,18 +2,23 @@
 //!
 //! Planning, running and dropping a plan all walk its expressions recursively, so their depth must be
 //! bounded before anything walks them. The parser bounds brackets; a chain such as `a OR b OR …` is as
-//! deep as it is long, and is bounded here.
+//! deep as it is long, and is bounded here. So are calls, each of which may hold something, and what the parser reads
+//! again and again: behind `CAST(`, `ARRAY[` and their like it begins anew where they turn out not to be what they
+//! seemed, once a level, so that what is nested in twenty of them would be read a million times.
 
 use crate::error::SqlError;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
 
 /// Characters of a query's text.
 pub(crate) const SQL_LENGTH_MAX: usize = 64 * 1024;
 
-/// Operators in a query's text.
+/// Operators in a query's text, and calls.
 const OPERATORS_MAX: usize = 1000;
+
+/// Tokens that the parser may come to read, those that it reads several times counted as often.
+const READINGS_MAX: usize = 1 << 20;
 
 /// Octets of stack that planning may use; untouched ones cost nothing.
 const PLANNING_STACK_OCTETS: usize = 64 << 20;
@@ -27,28 +32,116 @@ pub fn check_size(sql: &str) -> Result<(), SqlError> {
         let message = format!("the query has {} characters, more than {SQL_LENGTH_MAX}", sql.len());
         return Err(SqlError::new(message, "split it into several queries"));
     }
-    let operators = count_operators(sql);
-    if operators > OPERATORS_MAX {
-        let message = format!("the query has {operators} operators, more than {OPERATORS_MAX}");
-        return Err(SqlError::new(message, "write x IN (1, 2, …) instead of x = 1 OR x = 2 OR …"));
+    // Where a comment ends, dialects do not agree.
+    for dialect in [&GenericDialect {} as &dyn Dialect, &PostgreSqlDialect {}] {
+        let tokens = Tokenizer::new(dialect, sql).tokenize().unwrap_or_default();
+        let tokens: Vec<Token> =
+            tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+        check_operators(&tokens)?;
+        check_readings(&tokens)?;
     }
     Ok(())
 }
 
-/// The operators in it, by whichever dialect finds more: where a comment ends, they do not agree.
-fn count_operators(sql: &str) -> usize {
-    let dialects: [&dyn Dialect; 2] = [&GenericDialect {}, &PostgreSqlDialect {}];
-    let count = |dialect| {
-        let tokens = Tokenizer::new(dialect, sql).tokenize().unwrap_or_default();
-        tokens.iter().filter(|token| is_operator(token)).count()
-    };
-    dialects.into_iter().map(count).max().unwrap_or(0)
+fn check_operators(tokens: &[Token]) -> Result<(), SqlError> {
+    let pairs = tokens.windows(2);
+    let calls = pairs.filter(|pair| matches!(pair, [name, bracket] if is_call(name, bracket))).count();
+    let operators = tokens.iter().filter(|token| is_operator(token)).count() + calls;
+    if operators <= OPERATORS_MAX {
+        return Ok(());
+    }
+    let message = format!("the query has {operators} operators and calls, more than {OPERATORS_MAX}");
+    Err(SqlError::new(message, "write x IN (1, 2, …) instead of x = 1 OR x = 2 OR …"))
+}
+
+fn check_readings(tokens: &[Token]) -> Result<(), SqlError> {
+    let most = 1_usize.checked_shl(doublings(tokens)).unwrap_or(usize::MAX);
+    if tokens.len().saturating_mul(most) <= READINGS_MAX {
+        return Ok(());
+    }
+    let help = "name inner queries by WITH, one after the other, and cast in them";
+    Err(SqlError::new("the query is nested too deeply", help))
+}
+
+/// How often, at most, what is read of a token doubles, for what it is nested in.
+fn doublings(tokens: &[Token]) -> u32 {
+    let (mut outside, mut now, mut signs, mut most) = (vec![], 0_u32, 0_u32, 0_u32);
+    // Whether tables may be in the brackets that open.
+    let mut holds_tables = false;
+    for (place, token) in tokens.iter().enumerate() {
+        let before = place.checked_sub(1).and_then(|place| tokens.get(place)).unwrap_or(&Token::EOF);
+        holds_tables = *token == Token::LParen
+            && (is_before_tables(before) || (holds_tables && *before == Token::LParen));
+        match token {
+            Token::LParen | Token::LBracket => {
+                outside.push(now);
+                let behind = tokens.get(place + 1).unwrap_or(&Token::EOF);
+                now += signs + weight([before, token, behind], holds_tables);
+                signs = 0;
+            }
+            Token::RParen | Token::RBracket => (now, signs) = (outside.pop().unwrap_or(now), 0),
+            // A sign may stand before the next one.
+            Token::Plus | Token::Minus => {}
+            Token::Word(_) if keyword(token) == Keyword::INTERVAL => signs += 1,
+            _ => signs = 0,
+        }
+        most = most.max(now + signs);
+    }
+    most
+}
+
+/// How often what is behind an opening bracket is read twice.
+fn weight([before, bracket, behind]: [&Token; 3], holds_tables: bool) -> u32 {
+    match keyword(before) {
+        Keyword::POSITION => 2,
+        word if READ_TWICE.contains(&word) => 1,
+        _ if *bracket == Token::LBracket => 0,
+        _ if matches!(keyword(behind), Keyword::SELECT | Keyword::WITH) => 1,
+        _ => u32::from(holds_tables && *behind == Token::LParen),
+    }
+}
+
+fn is_before_tables(token: &Token) -> bool {
+    *token == Token::Comma || matches!(keyword(token), Keyword::FROM | Keyword::JOIN | Keyword::LATERAL)
+}
+
+const fn keyword(token: &Token) -> Keyword {
+    match token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    }
 }
 
 /// Plans on a stack that is large enough for every query within the limits.
 pub fn with_stack<T>(plan: impl FnOnce() -> T) -> T {
     stacker::grow(PLANNING_STACK_OCTETS, plan)
 }
+
+/// Words behind which the parser reads on as if they were names, once what they begin turns out to be wrong.
+const READ_TWICE: [Keyword; 22] = [
+    Keyword::ARRAY,
+    Keyword::AS,
+    Keyword::CASE,
+    Keyword::CAST,
+    Keyword::CEIL,
+    Keyword::CONVERT,
+    Keyword::CURRENT_DATE,
+    Keyword::CURRENT_TIME,
+    Keyword::CURRENT_TIMESTAMP,
+    Keyword::EXTRACT,
+    Keyword::FLOOR,
+    Keyword::LOCALTIME,
+    Keyword::LOCALTIMESTAMP,
+    Keyword::MAP,
+    Keyword::MATERIALIZED,
+    Keyword::OVERLAY,
+    Keyword::ROW,
+    Keyword::SAFE_CAST,
+    Keyword::STRUCT,
+    Keyword::SUBSTR,
+    Keyword::SUBSTRING,
+    Keyword::TRY_CAST,
+];
 
 const OPERATOR_WORDS: [Keyword; 14] = [
     Keyword::AND,
@@ -66,6 +159,14 @@ const OPERATOR_WORDS: [Keyword; 14] = [
     Keyword::UNION,
     Keyword::WHEN,
 ];
+
+/// Whether a name and what is behind it begin a call; rows of VALUES and lists of IN are none.
+fn is_call(name: &Token, bracket: &Token) -> bool {
+    let is_name = |word: &Word| {
+        !OPERATOR_WORDS.contains(&word.keyword) && !matches!(word.keyword, Keyword::VALUES | Keyword::AS)
+    };
+    *bracket == Token::LParen && matches!(name, Token::Word(word) if is_name(word))
+}
 
 /// Whether an expression or a query may be one deeper for this token.
 fn is_operator(token: &Token) -> bool {
@@ -97,5 +198,43 @@ mod tests {
             assert!(check_size(&format!("SELECT 1{before}{many}")).is_err(), "{before:?}");
         }
         assert!(check_size(&format!("SELECT 1 -- {many}")).is_ok());
+    }
+
+    #[test]
+    fn calls_are_counted() {
+        let calls = |count: usize| format!("SELECT {}", vec!["abs(1)"; count].join(", "));
+        assert!(check_size(&calls(OPERATORS_MAX)).is_ok());
+        assert!(check_size(&calls(OPERATORS_MAX + 1)).is_err());
+        assert!(check_size(&format!("VALUES {}", vec!["(1)"; 5000].join(", "))).is_ok());
+    }
+
+    #[test]
+    fn what_the_parser_reads_again_and_again_is_refused() {
+        let nested = |open: &str, levels: usize| format!("SELECT {}1", open.repeat(levels));
+        for (open, few, many) in [
+            ("array[", 10, 20),
+            ("cast(", 10, 20),
+            ("position(", 5, 10),
+            ("interval ", 10, 20),
+            ("interval -", 10, 20),
+            ("substring(", 10, 20),
+            ("(select ", 10, 20),
+            ("(select * from ((", 4, 12),
+        ] {
+            assert!(check_size(&nested(open, few)).is_ok(), "{open}");
+            let error = check_size(&nested(open, many)).unwrap_err();
+            assert!(error.message.contains("nested too deeply"), "{open}: {error}");
+        }
+        let with = "with a as (".repeat(20) + "select 1";
+        assert!(check_size(&with).is_err());
+        // Beside each other they are not within each other, and of a long text fewer may be.
+        assert!(check_size(&format!("SELECT {}", vec!["cast(x as text)"; 300].join(", "))).is_ok());
+        let long = format!("SELECT {}{}", "array[".repeat(10), "1,".repeat(20_000));
+        assert!(check_size(&long).is_err());
+        for harmless in ["abs(", "(", "a in (", "f(x, "] {
+            assert!(check_size(&nested(harmless, 45)).is_ok(), "{harmless}");
+        }
+        let days = vec!["a > now() - interval '1 day'"; 30].join(" AND ");
+        assert!(check_size(&format!("SELECT 1 WHERE {days}")).is_ok());
     }
 }

@@ -20,10 +20,10 @@ use crate::lower::LowerHalf;
 use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::refusal::Refusal;
-use crate::relations::check_relations;
 use crate::row_limits::{peel_limit, without_wider_limits};
 use crate::session::Session;
 use crate::split::{Split, has_aggregate, split};
+use crate::statement::check_statement;
 use crate::subqueries::{check_subqueries, name_subqueries};
 use crate::syntax::rewrite_syntax;
 use crate::window_functions::{misplaced_window, named_window};
@@ -128,7 +128,7 @@ impl Planner {
     /// What the statement asks for, as it is said: not optimised yet.
     fn logical_plan(&self, mut statement: Statement, sql: &str) -> Result<LogicalPlan, Refusal> {
         if let Statement::Statement(inner) = &statement {
-            check_relations(inner).map_err(Refusal::Because)?;
+            check_statement(inner).map_err(Refusal::Because)?;
             check_clauses(inner, sql, &|name: &str| self.is_aggregate(name)).map_err(Refusal::Because)?;
         }
         rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;

@@ -15,7 +15,7 @@ const RELATIONS_MAX: usize = 64;
 ///
 /// # Errors
 /// When it does.
-pub fn check_relations(statement: &Statement) -> Result<(), SqlError> {
+pub(crate) fn check_relations(statement: &Statement) -> Result<(), SqlError> {
     match statement.visit(&mut Relations::default()) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {

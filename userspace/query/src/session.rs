@@ -9,6 +9,7 @@ use crate::catalog::{CATALOG, SCHEMA, catalogs};
 use crate::elements::ELEMENT_FUNCTIONS;
 use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, bounded_functions, scalar_functions};
+use crate::growth::BoundedGrowth;
 use crate::simplify::Simplify;
 use crate::standing::StandingLookups;
 use crate::window_functions::window_functions;
@@ -103,13 +104,14 @@ fn options() -> SessionConfig {
     config
 }
 
-/// DataFusion's rules with ours: one before all others, one in the place of its simplifier.
+/// DataFusion's rules with ours: two before all others, one in the place of its simplifier.
 fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let simplify = Simplify::default();
     let place = rules.iter().position(|rule| rule.name() == simplify.name());
     rules[place.expect("invariant: DataFusion simplifies expressions")] = Arc::new(simplify);
     rules.insert(0, Arc::new(StandingLookups));
+    rules.insert(0, Arc::new(BoundedGrowth));
     rules
 }
 

@@ -245,7 +245,7 @@ async fn on<T: Send + 'static>(
     State(catalog): Node,
     what: impl FnOnce(&Catalog) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    spawn_blocking(move || what(&catalog)).await.map_err(|error| Problem::internal(&error))
+    spawn_blocking(move || what(&catalog)).await.map_err(|_| Problem::fault())
 }
 
 fn definition(

@@ -54,6 +54,6 @@ pub(crate) async fn preview(
     // Whoever finds no room to watch starts nothing.
     let place = stream::place()?;
     let asked = spawn_blocking(move || catalog.ask(&sql, options)).await;
-    let asked = asked.map_err(|error| Problem::internal(&error))??;
+    let asked = asked.map_err(|_| Problem::fault())??;
     stream::preview(asked, StreamFormat::accepted(&headers), place, windows)
 }

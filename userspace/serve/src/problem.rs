@@ -29,6 +29,12 @@ impl Problem {
         Self { place, ..self }
     }
 
+    /// Whoever worked on a request ended with a panic, of which the log says more.
+    pub(crate) fn fault() -> Self {
+        let detail = "the request could not be worked on, which is a fault of tapline; please report it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
     /// Something that is not to happen has.
     pub(crate) fn internal(detail: &impl ToString) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail.to_string())

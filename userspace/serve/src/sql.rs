@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::request::Sent;
 use crate::shapes::{fields, whole};
 use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use axum::Extension;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -61,7 +62,7 @@ pub(crate) async fn ask(
     });
     let answer = timeout(WITHIN + GRACE, answer).await.map_err(|_| too_long())?;
     drop(asks);
-    let text = answer.map_err(|error| Problem::internal(&error))??;
+    let text = answer.map_err(|_| Problem::fault())??;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
@@ -79,7 +80,7 @@ fn limits(rows_max: Option<u64>) -> Result<RowsLimits, Problem> {
 
 /// The columns, the rows, and how many were left out, where some were.
 fn text(answer: &Rows) -> Result<String, Problem> {
-    let wrong = |error| Problem::internal(&error);
+    let wrong = |error: ArrowError| unwritable(&error);
     // As they are called in the rows.
     let named = with_own_names(&RecordBatch::new_empty(Arc::clone(&answer.schema))).map_err(wrong)?;
     let head = json!({ "schema": fields(&named.schema()) }).to_string();
@@ -92,6 +93,12 @@ fn text(answer: &Rows) -> Result<String, Problem> {
     }
     text.push('}');
     Ok(text)
+}
+
+/// Values that JSON cannot have, such as times in a zone that there is not.
+fn unwritable(error: &ArrowError) -> Problem {
+    let detail = format!("the rows cannot be written as JSON: {error}; cast such columns to text");
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }
 
 impl From<AskError> for Problem {

@@ -1,5 +1,6 @@
 //! The session in which statements are planned and run.
 
+use crate::joins::YieldingJoins;
 use crate::live::LiveTables;
 use crate::on_text::{aggregates, functions};
 use datafusion::catalog::{CatalogProvider as _, MemoryCatalogProvider, SchemaProvider};
@@ -8,10 +9,12 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 use tapline_history::StoredSums;
 use tapline_lookup::Tables;
+use tapline_query::BoundedGrowth;
 use tapline_query::functions::bounded_functions;
 use tapline_record::stream::TIME_ZONE;
 
@@ -52,8 +55,10 @@ pub(crate) fn session(place: &Place, lists_itself: bool) -> Result<SessionContex
     let Place { tables, lookups, runtime, threads } = place;
     let config = options(*threads).with_information_schema(lists_itself);
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(Arc::clone(runtime));
+    let builder = builder.with_default_features().with_optimizer_rules(rules());
     // Last, when conditions are where they are looked at.
-    let builder = builder.with_default_features().with_optimizer_rule(Arc::new(StoredSums));
+    let builder = builder.with_optimizer_rule(Arc::new(StoredSums));
+    let builder = builder.with_physical_optimizer_rule(Arc::new(YieldingJoins));
     let context = SessionContext::new_with_state(builder.build());
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::clone(tables) as Arc<dyn SchemaProvider>)?;
@@ -63,6 +68,13 @@ pub(crate) fn session(place: &Place, lists_itself: bool) -> Result<SessionContex
     functions.for_each(|function| context.register_udf(function));
     aggregates().for_each(|function| context.register_udaf(function));
     Ok(context)
+}
+
+/// DataFusion's rules, before which ours bounds what functions give.
+fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    rules.insert(0, Arc::new(BoundedGrowth));
+    rules
 }
 
 fn options(threads: usize) -> SessionConfig {

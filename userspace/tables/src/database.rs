@@ -20,7 +20,7 @@ use std::time::Instant;
 use tapline_catalog::Catalog;
 use tapline_history::History;
 use tapline_lookup::Tables;
-use tapline_query::{check_relations, check_size, refusal_over, split_statements, with_stack};
+use tapline_query::{check_size, check_statement, refusal_over, split_statements, with_stack};
 use tokio::runtime::Builder;
 
 /// Tables that are asked.
@@ -124,7 +124,7 @@ impl Database {
         let statement = state.sql_to_statement(sql, &dialect);
         let statement = statement.map_err(|error| self.refused(&error, sql, state))?;
         let Some(read) = inner(&statement) else { return Ok(statement) };
-        check_relations(read).map_err(AskError::Wrong)?;
+        check_statement(read).map_err(AskError::Wrong)?;
         match self.reads(read).stream {
             Some(stream) => Err(AskError::Stream(stream)),
             None => Ok(statement),
@@ -228,7 +228,33 @@ mod tests {
             "rpad('x', 2000000000, 'y')",
         ] {
             let refused = rows(&format!("SELECT {long}")).unwrap_err();
-            assert!(matches!(&refused, AskError::Failed(said) if said.contains("256 MiB")), "{refused:?}");
+            assert!(matches!(&refused, AskError::Failed(said) if said.contains("64 KiB")), "{refused:?}");
+        }
+        let doubled = "WITH RECURSIVE t AS (SELECT 'x' AS x UNION ALL SELECT x || x FROM t) SELECT max(x) FROM t";
+        let refused = rows(doubled).unwrap_err();
+        assert!(matches!(&refused, AskError::Failed(said) if said.contains("shorter texts")), "{refused:?}");
+    }
+
+    #[test]
+    fn joins_end_in_time_and_hold_no_more_than_there_is_room_for() {
+        let many = vec!["generate_series(1, 9)"; 40];
+        let tables: Vec<String> = many.iter().enumerate().map(|(n, table)| format!("{table} AS t{n}")).collect();
+        let sql = format!("SELECT count(*) FROM {}", tables.join(", "));
+        let soon = RowsLimits { within: Duration::from_millis(300), ..LIMITS };
+        let refused = empty().rows(&sql, &soon, &|| true).unwrap_err();
+        assert!(matches!(&refused, AskError::Failed(said) if said.contains("worked for")), "{refused:?}");
+        let place = Place { runtime: runtime_of_node().unwrap(), ..empty().place };
+        let refused = Database::new(place).unwrap().rows(&sql, &LIMITS, &|| true).unwrap_err();
+        assert!(matches!(&refused, AskError::Failed(said) if said.contains("256 MiB")), "{refused:?}");
+        let few = empty().rows("SELECT count(*) AS n FROM (VALUES (1), (2)) AS a, (VALUES (3)) AS b", &LIMITS, &|| true);
+        assert_eq!(few.unwrap().batches[0].num_rows(), 1);
+    }
+
+    #[test]
+    fn functions_of_ours_say_how_many_arguments_they_take() {
+        for call in ["cidr(NULL)", "network('10.0.0.1')", "network('10.0.0.1', 8)", "service(6)"] {
+            let refused = empty().rows(&format!("SELECT {call}"), &LIMITS, &|| true).unwrap_err();
+            assert!(matches!(&refused, AskError::Wrong(error) if error.message.contains("takes")), "{refused:?}");
         }
     }
 

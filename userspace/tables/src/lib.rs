@@ -19,6 +19,7 @@ mod client_types;
 mod context;
 mod database;
 mod flows;
+mod joins;
 mod listing;
 mod live;
 mod on_text;

@@ -6,10 +6,10 @@ use crate::client_types::{client_array, client_type};
 use datafusion::arrow::array::{AsArray as _, FixedSizeBinaryArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::{
     AggregateUDF, ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    TypeSignature, Volatility,
 };
 use std::sync::Arc;
 use tapline_lookup::Tables;
@@ -50,6 +50,12 @@ impl OnText {
         fields: &[FieldRef],
         literals: &[Option<&ScalarValue>],
     ) -> Result<(Vec<FieldRef>, FieldRef)> {
+        if let TypeSignature::Any(count) = self.function.signature().type_signature
+            && fields.len() != count
+        {
+            let (name, given) = (self.name(), fields.len());
+            return plan_err!("{name} takes {count} arguments, and {given} are given");
+        }
         let taken = |fields: Vec<FieldRef>| -> Result<(Vec<FieldRef>, FieldRef)> {
             let args = ReturnFieldArgs { arg_fields: &fields, scalar_arguments: literals };
             let given = self.function.return_field_from_args(args)?;

@@ -2,7 +2,7 @@
 
 use crate::context::MEMORY_OCTETS_MAX;
 use datafusion::common::DataFusionError;
-use tapline_query::SqlError;
+use tapline_query::{SqlError, without_internals};
 
 /// Why a statement is not answered.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ fn sentence(error: &DataFusionError) -> String {
     let text = text.split_once(": ").map_or(text.as_str(), |(kind, rest)| {
         if kind.ends_with("error") || kind.ends_with("planning") { rest } else { text.as_str() }
     });
-    text.to_owned()
+    without_internals(text)
 }
 
 /// Whether the statement is wrong, and not what it came upon.

@@ -4,6 +4,7 @@
 //! added may be a call. Here they are read back; a cast, which nobody wrote in nearly all cases, is left out.
 
 use crate::arithmetic::checked_operator;
+use crate::functions::is_joined;
 use crate::kinds::AddressKind;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::{DFSchema, ScalarValue};
@@ -148,7 +149,8 @@ impl Names<'_> {
     }
 
     fn call(self, call: &ScalarFunction) -> (String, u8) {
-        match (checked_operator(&call.func), call.args.as_slice()) {
+        let joins = is_joined(&call.func).then_some(Operator::StringConcat);
+        match (checked_operator(&call.func).or(joins), call.args.as_slice()) {
             (Some(op), [left, right]) => self.binary(left, op, right),
             (_, arguments) => (format!("{}({})", call.name(), self.list(arguments)), ATOM),
         }

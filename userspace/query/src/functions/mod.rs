@@ -72,6 +72,21 @@ pub fn bounded_functions() -> Vec<ScalarUDF> {
     bounded::Bounded::all().into()
 }
 
+/// The function up to a size, where it may give more than it is given.
+pub(crate) fn with_bound(function: &Arc<ScalarUDF>) -> Option<ScalarUDF> {
+    bounded::Bounded::of(function)
+}
+
+/// `left || right`, up to a size.
+pub(crate) fn joined(left: Expr, right: Expr) -> Expr {
+    JOINED.call(vec![left, right])
+}
+
+/// Whether a function stands in the place of `||`.
+pub(crate) fn is_joined(function: &ScalarUDF) -> bool {
+    function.inner().is::<bounded::Joined>()
+}
+
 /// The function that a call in which no column is named calls instead, so that it is not computed once and for all; of
 /// those that look something up.
 pub(crate) fn standing(function: &ScalarUDF) -> Option<ScalarUDF> {
@@ -100,6 +115,7 @@ static MAC: Known = LazyLock::new(|| Arc::new(ip::Named::mac().into()));
 static TEXT: Known = LazyLock::new(|| Arc::new(text::Written::text().into()));
 static CHARACTERS: Known = LazyLock::new(|| Arc::new(text::Written::characters().into()));
 static ARRAY_ELEMENT: Known = LazyLock::new(|| Arc::new(array_element::ArrayElement::new().into()));
+static JOINED: Known = LazyLock::new(|| Arc::new(bounded::Joined::new().into()));
 static DURATION_PART: Known = LazyLock::new(|| Arc::new(duration_part::DurationPart::new().into()));
 
 /// `ip(x)`

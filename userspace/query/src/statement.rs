@@ -1,0 +1,210 @@
+//! What a statement may ask of planning and of DataFusion's functions, whatever its size.
+//!
+//! Some of them take what they are told: as many groupings as CUBE has subsets, as much memory as a sketch is said to
+//! need, types that double with each row in brackets. Others end the thread that asks them. That is refused before
+//! anything is planned.
+
+use crate::error::SqlError;
+use crate::relations::check_relations;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, ObjectNamePart,
+    Statement, Value, ValueWithSpan, Visit as _, Visitor,
+};
+use std::ops::ControlFlow;
+
+/// Expressions of a CUBE, each of which doubles the groupings.
+const CUBE_MAX: usize = 12;
+
+/// What all structs and rows in brackets of a statement may hold, as if each were in the next one.
+const PARTS_MAX: usize = 1 << 14;
+
+/// Functions that make a struct.
+const STRUCTS: [&str; 4] = ["map", "named_struct", "row", "struct"];
+
+/// Aggregates that DataFusion cannot ask for groups of rows in an order, which changes nothing of what they give.
+const UNORDERED: [&str; 15] = [
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "count",
+    "mean",
+    "median",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "var",
+    "var_pop",
+    "var_population",
+    "var_samp",
+    "var_sample",
+];
+
+/// Aggregates whose last argument says how large a sketch they keep, and the arguments before it.
+const SKETCHES: [(&str, usize); 2] =
+    [("approx_percentile_cont", 2), ("approx_percentile_cont_with_weight", 3)];
+
+/// The largest one.
+const SKETCH_MAX: u64 = 10_000;
+
+/// Refuses a statement that reads too many tables, or asks for more than there may be; it takes a stack as deep as the
+/// statement is long.
+///
+/// # Errors
+/// When it does.
+pub fn check_statement(statement: &Statement) -> Result<(), SqlError> {
+    check_relations(statement)?;
+    match statement.visit(&mut Costs { parts: 1 }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Costs {
+    /// What the structs that were seen may hold, as if each were in the next one.
+    parts: usize,
+}
+
+impl Visitor for Costs {
+    type Break = SqlError;
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<SqlError> {
+        let refused = match expression {
+            Expr::Cube(sets) => many_groupings(sets.len()),
+            Expr::Function(call) => needless_order(call).or_else(|| large_sketch(call)),
+            _ => None,
+        };
+        match refused.or_else(|| self.hold(expression)) {
+            Some(error) => ControlFlow::Break(error),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Costs {
+    /// Counts what a struct or a row in brackets holds; what is wrong with that.
+    fn hold(&mut self, expression: &Expr) -> Option<SqlError> {
+        let parts = parts(expression).into_iter().filter(|part| !matches!(part, Expr::Value(_))).count();
+        self.parts = self.parts.saturating_mul(parts.max(1));
+        (self.parts > PARTS_MAX).then(|| {
+            let message =
+                format!("the structs and rows in brackets of the statement may have more than {PARTS_MAX} parts");
+            SqlError::new(message, "put fewer values into them")
+        })
+    }
+}
+
+/// What a struct or a row in brackets is made of.
+fn parts(expression: &Expr) -> Vec<&Expr> {
+    match expression {
+        Expr::Tuple(parts) | Expr::Struct { values: parts, .. } => parts.iter().collect(),
+        Expr::Dictionary(fields) => fields.iter().map(|field| field.value.as_ref()).collect(),
+        Expr::Map(map) => map.entries.iter().map(|entry| entry.value.as_ref()).collect(),
+        Expr::Function(call) if STRUCTS.contains(&name(call).as_str()) => arguments(call),
+        _ => vec![],
+    }
+}
+
+fn many_groupings(sets: usize) -> Option<SqlError> {
+    (sets > CUBE_MAX).then(|| {
+        let message = format!("CUBE takes at most {CUBE_MAX} expressions, each of which doubles the groupings");
+        SqlError::new(message, "write the groupings that are wanted as GROUPING SETS ((a, b), (a), ())")
+    })
+}
+
+fn needless_order(call: &Function) -> Option<SqlError> {
+    let (name, FunctionArguments::List(list)) = (name(call), &call.args) else { return None };
+    let is_ordered = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    (is_ordered && UNORDERED.contains(&name.as_str())).then(|| {
+        let help = "leave ORDER BY out of its brackets";
+        SqlError::new(format!("{name} gives the same in whatever order its rows come"), help)
+    })
+}
+
+fn large_sketch(call: &Function) -> Option<SqlError> {
+    let name = name(call);
+    let (_, before) = SKETCHES.into_iter().find(|(known, _)| *known == name)?;
+    // What is aggregated may stand in WITHIN GROUP.
+    let before = if call.within_group.is_empty() { before } else { before - 1 };
+    let size = *arguments(call).get(before)?;
+    let is_fine = match size {
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+            digits.parse().is_ok_and(|size: u64| size <= SKETCH_MAX)
+        }
+        _ => false,
+    };
+    (!is_fine).then(|| {
+        let help = "leave it out, or write such as 100";
+        SqlError::new(format!("{name}: its last argument is a number of at most {SKETCH_MAX}"), help)
+    })
+}
+
+/// The name of a function, in lower case.
+fn name(call: &Function) -> String {
+    let last = call.name.0.last().and_then(ObjectNamePart::as_ident);
+    last.map(|name| name.value.to_ascii_lowercase()).unwrap_or_default()
+}
+
+fn arguments(call: &Function) -> Vec<&Expr> {
+    let FunctionArguments::List(list) = &call.args else { return vec![] };
+    let arguments = list.args.iter().filter_map(|argument| match argument {
+        FunctionArg::Named { arg: FunctionArgExpr::Expr(expression), .. }
+        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expression), .. }
+        | FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression),
+        _ => None,
+    });
+    arguments.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    fn refused(sql: &str) -> Option<String> {
+        let statements = Parser::parse_sql(&GenericDialect {}, sql).unwrap();
+        check_statement(&statements[0]).err().map(|error| error.message)
+    }
+
+    #[test]
+    fn what_takes_as_it_is_told_is_refused() {
+        let cube = |columns: usize| format!("SELECT 1 FROM t GROUP BY CUBE({})", vec!["a"; columns].join(", "));
+        assert_eq!(refused(&cube(CUBE_MAX)), None);
+        assert!(refused(&cube(CUBE_MAX + 1)).unwrap().contains("CUBE takes at most 12"));
+        for (sql, is_refused) in [
+            ("SELECT approx_percentile_cont(a, 0.5) FROM t", false),
+            ("SELECT approx_percentile_cont(a, 0.5, 100) FROM t", false),
+            ("SELECT APPROX_PERCENTILE_CONT(a, 0.5, 1000000000) FROM t", true),
+            ("SELECT approx_percentile_cont(a, 0.5, 100 * 100000) OVER () FROM t", true),
+            ("SELECT approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM t", false),
+            ("SELECT approx_percentile_cont(0.5, 99999) WITHIN GROUP (ORDER BY a) FROM t", true),
+            ("SELECT approx_percentile_cont_with_weight(a, 100000, 0.5) FROM t", false),
+            ("SELECT approx_percentile_cont_with_weight(a, b, 0.5, 100000) FROM t", true),
+        ] {
+            assert_eq!(refused(sql).is_some(), is_refused, "{sql}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_changes_nothing_is_refused() {
+        assert!(refused("SELECT var_pop(a ORDER BY b) FROM t").unwrap().starts_with("var_pop gives the same"));
+        assert!(refused("SELECT 1 FROM t HAVING Count(DISTINCT a ORDER BY a) > 1").is_some());
+        assert_eq!(refused("SELECT array_agg(a ORDER BY b), count(a) FROM t ORDER BY count(a)"), None);
+    }
+
+    #[test]
+    fn structs_that_double_are_refused() {
+        let doubling = |levels: usize, of: &str| {
+            let level = |level: usize| format!("a{level} AS (SELECT {of} AS x FROM a{})", level - 1);
+            let all: Vec<String> = (1..=levels).map(level).collect();
+            format!("WITH a0 AS (SELECT 1 AS x), {} SELECT 1 FROM a{levels}", all.join(", "))
+        };
+        for of in ["struct(x, x)", "named_struct('a', x, 'b', x)", "(x, x)"] {
+            assert_eq!(refused(&doubling(14, of)), None, "{of}");
+            assert!(refused(&doubling(15, of)).is_some(), "{of}");
+        }
+        let rows = vec!["(1, 2)"; 1000].join(", ");
+        assert_eq!(refused(&format!("SELECT 1 FROM t WHERE (a, b) IN ({rows})")), None);
+    }
+}
