@@ -103,15 +103,21 @@ fn slow_clients_are_left_and_others_are_answered() {
     let silent: Vec<TcpStream> =
         (0..150).map(|_| to_api(&node)).chain((0..30).map(|_| connect(port))).collect();
     let deaf = deaf(&node, port);
+    let seconds = Duration::from_secs;
     thread::scope(|scope| {
         let ends = Ends(&is_over);
         let others = scope.spawn(|| ask_meanwhile(&node, port, &is_over));
-        let seconds = Duration::from_secs;
         let slow = [
-            scope.spawn(|| drip(to_api(&node), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\na: a", seconds(30))),
+            scope.spawn(|| {
+                drip(to_api(&node), b"GET /healthz HTTP/1.1\r\nhost: localhost\r\na: a", seconds(30))
+            }),
             scope.spawn(|| {
                 let mut stream = to_api(&node);
-                write!(stream, "POST /api/v1/sql HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n").unwrap();
+                write!(
+                    stream,
+                    "POST /api/v1/sql HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n"
+                )
+                .unwrap();
                 drip(stream, b"{ ", seconds(10))
             }),
             scope.spawn(|| drip(connect(port), b"\0\0\x10\0\0\x03\0\0a", seconds(10))),
@@ -119,7 +125,10 @@ fn slow_clients_are_left_and_others_are_answered() {
         ];
         let [head, body, begin, message] = slow.map(|slow| slow.join().unwrap());
         assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
-        assert!(body.starts_with("HTTP/1.1 408") && body.contains("the body of the request does not come"), "{body}");
+        assert!(
+            body.starts_with("HTTP/1.1 408") && body.contains("the body of the request does not come"),
+            "{body}"
+        );
         assert!(begin.contains("took too long to say who it is"), "{begin}");
         assert!(message.contains("a message does not come to its end"), "{message}");
         let begun = Instant::now();

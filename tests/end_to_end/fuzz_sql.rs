@@ -34,9 +34,11 @@ const GROWTH_MAX: u64 = 256 << 20;
 /// The same of threads, which end when they have no work for a while.
 const THREADS_MAX: u64 = 8;
 /// What nobody is told.
-const INTERNALS: [&str; 5] = ["panicked", "Internal error", "DataFusion's code", "caused by a bug", "RUST_BACKTRACE"];
+const INTERNALS: [&str; 5] =
+    ["panicked", "Internal error", "DataFusion's code", "caused by a bug", "RUST_BACKTRACE"];
 
-const STANDING: &str = "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('1 second')";
+const STANDING: &str =
+    "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('1 second')";
 
 fn variable<T: FromStr<Err: Debug>>(name: &str, otherwise: T) -> T {
     env::var(name).map_or(otherwise, |text| text.parse().unwrap())
@@ -168,7 +170,8 @@ impl Watched {
                 self.ask(("POST", "/api/v1/explain"), &json!({ "sql": sql }));
             }
             75..83 => {
-                let (sql, key) = (grammar.over_streams(), grammar.one(&["src_ip", "7", "no column", "'", "a, b"]));
+                let (sql, key) =
+                    (grammar.over_streams(), grammar.one(&["src_ip", "7", "no column", "'", "a, b"]));
                 let kind = grammar.one(&["add_key", "drop_key", "add_aggregate", "window", "source"]);
                 let change = if grammar.percent(50) { json!({ kind: key }) } else { Value::Null };
                 self.ask(("POST", "/api/v1/edit"), &json!({ "sql": sql, "change": change }));
@@ -196,7 +199,8 @@ impl Watched {
     /// Each record has one fate, and the standing query goes on.
     fn check_account(&mut self) {
         let queries = "SELECT delivered - used - filtered - late - dropped AS missing FROM queries";
-        let sources = "SELECT offered - delivered - control - undecodable - dropped - lost AS missing FROM sources";
+        let sources =
+            "SELECT offered - delivered - control - undecodable - dropped - lost AS missing FROM sources";
         for sql in [queries, sources] {
             let missing = self.missing(sql);
             assert!(!missing.is_empty() && missing.iter().all(|missing| *missing == 0), "{sql}: {missing:?}");
@@ -229,7 +233,10 @@ fn exchange(url: &str, (method, path): (&str, &str), body: &str) -> (u16, String
     if let Ok(mut stream) = TcpStream::connect(host) {
         stream.set_read_timeout(Some(WORKS_WITHIN + GRACE)).unwrap();
         let (line, length) = (format!("{method} {path} HTTP/1.1"), body.len());
-        let _ = write!(stream, "{line}\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let _ = write!(
+            stream,
+            "{line}\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
         let _ = stream.read_to_end(&mut answer);
     }
     let answer = String::from_utf8_lossy(&answer);
@@ -245,7 +252,8 @@ fn cut(text: &str) -> String {
 /// Looks whether a refusal over PostgreSQL's protocol is one.
 fn check_refusal(told: &Told, asked: &str) {
     let Told::Error(code, sentence) = told else { return };
-    let is_fine = code.len() == 5 && !sentence.is_empty() && !INTERNALS.iter().any(|word| sentence.contains(word));
+    let is_fine =
+        code.len() == 5 && !sentence.is_empty() && !INTERNALS.iter().any(|word| sentence.contains(word));
     // Of the codes, these say that it is not the statement that is wrong.
     let is_ours = ["XX000", "58000"].contains(&code.as_str());
     assert!(is_fine && !is_ours, "seed {}: {asked}\n{code} {sentence}", seed());

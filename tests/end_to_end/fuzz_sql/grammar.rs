@@ -26,8 +26,7 @@ impl Words {
     /// What a node says that there is.
     pub(super) fn of(node: &Node) -> Self {
         let routines = "SELECT routine_name AS a, function_type AS b FROM information_schema.routines";
-        let columns =
-            "SELECT table_name AS a, column_name AS b FROM information_schema.columns WHERE table_schema = 'public'";
+        let columns = "SELECT table_name AS a, column_name AS b FROM information_schema.columns WHERE table_schema = 'public'";
         let routines = pairs(node, routines);
         let of = |is_scalar: bool| {
             let known = routines.iter().filter(|(_, kind)| (kind == "SCALAR") == is_scalar);
@@ -48,7 +47,8 @@ impl Words {
             list.as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
         };
         let streams = schema["streams"].as_array().unwrap().iter();
-        let streams = streams.map(|stream| (stream["name"].as_str().unwrap().to_owned(), names(&stream["columns"])));
+        let streams =
+            streams.map(|stream| (stream["name"].as_str().unwrap().to_owned(), names(&stream["columns"])));
         Self {
             scalars: of(true),
             aggregates: of(false),
@@ -181,8 +181,8 @@ const FRAMES: [&str; 5] = [
 
 /// What is put into a statement that was valid.
 const NOISE: [&str; 22] = [
-    "--", "/*", "*/", "$$", "$1", "E'\\", "U&'\\", "\u{202e}", "\0", ";", "\r\n", "::", "0x", "1e", "..", "\u{feff}", "'",
-    "\"", "(", "]", "😀", "\\",
+    "--", "/*", "*/", "$$", "$1", "E'\\", "U&'\\", "\u{202e}", "\0", ";", "\r\n", "::", "0x", "1e", "..",
+    "\u{feff}", "'", "\"", "(", "]", "😀", "\\",
 ];
 
 /// Writes statements.
@@ -207,7 +207,7 @@ impl Grammar {
     }
 
     pub(super) fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        *self.random.choose(of)
+        self.random.choose(of)
     }
 
     /// A statement over tables.
@@ -221,7 +221,11 @@ impl Grammar {
         let (stream, columns) = self.random.choose(&self.words.streams).clone();
         let key = self.expression(1, &columns, true);
         let aggregate = self.aggregate(2, &columns, true);
-        let filter = if self.percent(40) { format!(" WHERE {}", self.expression(2, &columns, true)) } else { String::new() };
+        let filter = if self.percent(40) {
+            format!(" WHERE {}", self.expression(2, &columns, true))
+        } else {
+            String::new()
+        };
         let window = self.one(&[
             "tumble('1 second')",
             "hop('1 second', '5 seconds')",
@@ -235,7 +239,9 @@ impl Grammar {
         let sql = if self.percent(15) {
             format!("SELECT {key}, {aggregate} FROM {stream}{filter}")
         } else {
-            format!("SELECT {key} AS k, {aggregate} AS a FROM {stream}{filter} GROUP BY {key}, {window}{having}")
+            format!(
+                "SELECT {key} AS k, {aggregate} AS a FROM {stream}{filter} GROUP BY {key}, {window}{having}"
+            )
         };
         self.maybe_spoilt(sql)
     }
@@ -249,12 +255,20 @@ impl Grammar {
                 let item = self.expression(depth, &columns, false);
                 let filter = self.expression(2, &columns, false);
                 let order = self.expression(1, &columns, false);
-                let end = self.one(&["", "", " LIMIT 5", " LIMIT 18446744073709551615 OFFSET 9223372036854775807"]);
+                let end =
+                    self.one(&["", "", " LIMIT 5", " LIMIT 18446744073709551615 OFFSET 9223372036854775807"]);
                 format!("SELECT {distinct}{item} FROM {table} WHERE {filter} ORDER BY {order}{end}")
             }
             60..85 => {
-                let (key, aggregate) = (self.expression(1, &columns, false), self.aggregate(2, &columns, false));
-                let by = self.one(&[" GROUP BY K", " GROUP BY ROLLUP(K)", " GROUP BY CUBE(K, 1)", " GROUP BY ALL", ""]);
+                let (key, aggregate) =
+                    (self.expression(1, &columns, false), self.aggregate(2, &columns, false));
+                let by = self.one(&[
+                    " GROUP BY K",
+                    " GROUP BY ROLLUP(K)",
+                    " GROUP BY CUBE(K, 1)",
+                    " GROUP BY ALL",
+                    "",
+                ]);
                 format!("SELECT {aggregate} FROM {table}{}", by.replace('K', &key))
             }
             85..92 if depth > 0 => {
@@ -279,7 +293,8 @@ impl Grammar {
                 (format!("(SELECT {p} AS p, {q} AS q FROM range(0, 5)) AS s"), names(["p", "q"]))
             }
             80..90 if depth > 0 => {
-                let ((left, mut columns), (right, more)) = (self.relation(depth - 1), self.relation(depth - 1));
+                let ((left, mut columns), (right, more)) =
+                    (self.relation(depth - 1), self.relation(depth - 1));
                 columns.extend(more);
                 let how = self.one(&["JOIN", "LEFT JOIN", "FULL JOIN", "RIGHT JOIN"]);
                 let on = self.expression(1, &columns, false);
@@ -291,7 +306,7 @@ impl Grammar {
     }
 
     fn literal(&mut self) -> &'static str {
-        *self.random.choose(&LITERALS)
+        self.random.choose(&LITERALS)
     }
 
     fn atom(&mut self, columns: &[String]) -> String {
@@ -322,7 +337,11 @@ impl Grammar {
             87..90 => format!("{} NOT IN ({}, {})", next(self), next(self), self.literal()),
             90..92 => format!("{} BETWEEN {} AND {}", next(self), self.literal(), next(self)),
             92..95 => format!("({})[{}]", next(self), self.literal()),
-            95..97 => format!("extract({} FROM {})", self.one(&["epoch", "doy", "century", "nanosecond"]), next(self)),
+            95..97 => format!(
+                "extract({} FROM {})",
+                self.one(&["epoch", "doy", "century", "nanosecond"]),
+                next(self)
+            ),
             97..99 if !is_over_streams => {
                 format!("EXISTS (SELECT 1 FROM range(0, 3) AS z WHERE z.value = {})", self.atom(columns))
             }
@@ -333,10 +352,15 @@ impl Grammar {
     fn aggregate(&mut self, depth: usize, columns: &[String], is_over_streams: bool) -> String {
         let of = if is_over_streams { &self.words.functions } else { &self.words.aggregates };
         let (name, count) = (self.random.choose(of).clone(), 1 + self.below(3));
-        let arguments: Vec<String> = (0..count).map(|_| self.expression(depth, columns, is_over_streams)).collect();
+        let arguments: Vec<String> =
+            (0..count).map(|_| self.expression(depth, columns, is_over_streams)).collect();
         let distinct = self.one(&["", "", "", "DISTINCT "]);
         let (order, by) = (self.one(&["", "", "", " ORDER BY 1"]), self.atom(columns));
-        let over = if self.percent(25) { format!(" OVER (ORDER BY {by}{})", self.one(&FRAMES)) } else { String::new() };
+        let over = if self.percent(25) {
+            format!(" OVER (ORDER BY {by}{})", self.one(&FRAMES))
+        } else {
+            String::new()
+        };
         format!("{name}({distinct}{}{order}){over}", arguments.join(", "))
     }
 
@@ -377,7 +401,8 @@ pub(super) fn hostile() -> Vec<String> {
     };
     let tables: Vec<String> = (0..60).map(|number| format!("range(0, 9) AS q{number}")).collect();
     let columns: Vec<String> = (0..30).map(|number| format!("value + {number}")).collect();
-    let constants: Vec<String> = (0..3000).map(|number| format!("repeat('a', {})", 250_000 + number)).collect();
+    let constants: Vec<String> =
+        (0..3000).map(|number| format!("repeat('a', {})", 250_000 + number)).collect();
     let mut all = vec![
         format!("SELECT count(*) FROM {}", tables.join(", ")),
         format!("SELECT count(*) FROM range(0, 3) GROUP BY CUBE({})", columns.join(", ")),
@@ -399,7 +424,17 @@ pub(super) fn hostile() -> Vec<String> {
         "x".repeat(100_000),
         String::new(),
     ];
-    for open in ["array[", "cast(", "position(", "interval ", "substring(", "(select ", "(select * from ((", "(", "abs("] {
+    for open in [
+        "array[",
+        "cast(",
+        "position(",
+        "interval ",
+        "substring(",
+        "(select ",
+        "(select * from ((",
+        "(",
+        "abs(",
+    ] {
         all.push(nested(open, 30));
     }
     for how in [

@@ -211,7 +211,9 @@ impl Grammar {
         let octets: Vec<u8> = match self.below(5) {
             0 => return (-1_i32).to_be_bytes().to_vec(),
             1 => (0..self.below(40)).map(|_| u8::try_from(self.below(256)).unwrap()).collect(),
-            2 => self.one(&["1", "-1", "a", "2020-01-01", "NaN", "1e400", "{1,2}", "{", "t", "\\x0", ""]).into(),
+            2 => self
+                .one(&["1", "-1", "a", "2020-01-01", "NaN", "1e400", "{1,2}", "{", "t", "\\x0", ""])
+                .into(),
             3 => [i64::MIN, i64::MAX, 0, -1][self.below(4)].to_be_bytes().to_vec(),
             _ => {
                 let words = [0, 1, 23, -1, i32::MAX, 0x4000_0003];

@@ -220,7 +220,8 @@ mod tests {
                     'md5' expects 1 arguments but received 2.";
         let expected = "md5 does not take these arguments: it takes others, or another number of them";
         assert_eq!(without_internals(told), expected);
-        let told = "Failed to coerce types.\nThis issue was likely caused by a bug in DataFusion's code. Please …";
+        let told =
+            "Failed to coerce types.\nThis issue was likely caused by a bug in DataFusion's code. Please …";
         assert_eq!(without_internals(told), "Failed to coerce types.");
         assert_eq!(without_internals("Internal error: Expected a Map type."), "Expected a Map type.");
     }

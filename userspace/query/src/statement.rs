@@ -87,8 +87,9 @@ impl Costs {
         let parts = parts(expression).into_iter().filter(|part| !matches!(part, Expr::Value(_))).count();
         self.parts = self.parts.saturating_mul(parts.max(1));
         (self.parts > PARTS_MAX).then(|| {
-            let message =
-                format!("the structs and rows in brackets of the statement may have more than {PARTS_MAX} parts");
+            let message = format!(
+                "the structs and rows in brackets of the statement may have more than {PARTS_MAX} parts"
+            );
             SqlError::new(message, "put fewer values into them")
         })
     }
@@ -107,7 +108,8 @@ fn parts(expression: &Expr) -> Vec<&Expr> {
 
 fn many_groupings(sets: usize) -> Option<SqlError> {
     (sets > CUBE_MAX).then(|| {
-        let message = format!("CUBE takes at most {CUBE_MAX} expressions, each of which doubles the groupings");
+        let message =
+            format!("CUBE takes at most {CUBE_MAX} expressions, each of which doubles the groupings");
         SqlError::new(message, "write the groupings that are wanted as GROUPING SETS ((a, b), (a), ())")
     })
 }
@@ -169,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_takes_as_it_is_told_is_refused() {
-        let cube = |columns: usize| format!("SELECT 1 FROM t GROUP BY CUBE({})", vec!["a"; columns].join(", "));
+        let cube =
+            |columns: usize| format!("SELECT 1 FROM t GROUP BY CUBE({})", vec!["a"; columns].join(", "));
         assert_eq!(refused(&cube(CUBE_MAX)), None);
         assert!(refused(&cube(CUBE_MAX + 1)).unwrap().contains("CUBE takes at most 12"));
         for (sql, is_refused) in [
@@ -188,7 +191,9 @@ mod tests {
 
     #[test]
     fn an_order_that_changes_nothing_is_refused() {
-        assert!(refused("SELECT var_pop(a ORDER BY b) FROM t").unwrap().starts_with("var_pop gives the same"));
+        assert!(
+            refused("SELECT var_pop(a ORDER BY b) FROM t").unwrap().starts_with("var_pop gives the same")
+        );
         assert!(refused("SELECT 1 FROM t HAVING Count(DISTINCT a ORDER BY a) > 1").is_some());
         assert_eq!(refused("SELECT array_agg(a ORDER BY b), count(a) FROM t ORDER BY count(a)"), None);
     }

@@ -230,7 +230,8 @@ mod tests {
             let refused = rows(&format!("SELECT {long}")).unwrap_err();
             assert!(matches!(&refused, AskError::Failed(said) if said.contains("64 KiB")), "{refused:?}");
         }
-        let doubled = "WITH RECURSIVE t AS (SELECT 'x' AS x UNION ALL SELECT x || x FROM t) SELECT max(x) FROM t";
+        let doubled =
+            "WITH RECURSIVE t AS (SELECT 'x' AS x UNION ALL SELECT x || x FROM t) SELECT max(x) FROM t";
         let refused = rows(doubled).unwrap_err();
         assert!(matches!(&refused, AskError::Failed(said) if said.contains("shorter texts")), "{refused:?}");
     }
@@ -238,7 +239,8 @@ mod tests {
     #[test]
     fn joins_end_in_time_and_hold_no_more_than_there_is_room_for() {
         let many = vec!["generate_series(1, 9)"; 40];
-        let tables: Vec<String> = many.iter().enumerate().map(|(n, table)| format!("{table} AS t{n}")).collect();
+        let tables: Vec<String> =
+            many.iter().enumerate().map(|(n, table)| format!("{table} AS t{n}")).collect();
         let sql = format!("SELECT count(*) FROM {}", tables.join(", "));
         let soon = RowsLimits { within: Duration::from_millis(300), ..LIMITS };
         let refused = empty().rows(&sql, &soon, &|| true).unwrap_err();
@@ -246,7 +248,11 @@ mod tests {
         let place = Place { runtime: runtime_of_node().unwrap(), ..empty().place };
         let refused = Database::new(place).unwrap().rows(&sql, &LIMITS, &|| true).unwrap_err();
         assert!(matches!(&refused, AskError::Failed(said) if said.contains("256 MiB")), "{refused:?}");
-        let few = empty().rows("SELECT count(*) AS n FROM (VALUES (1), (2)) AS a, (VALUES (3)) AS b", &LIMITS, &|| true);
+        let few = empty().rows(
+            "SELECT count(*) AS n FROM (VALUES (1), (2)) AS a, (VALUES (3)) AS b",
+            &LIMITS,
+            &|| true,
+        );
         assert_eq!(few.unwrap().batches[0].num_rows(), 1);
     }
 
@@ -254,7 +260,10 @@ mod tests {
     fn functions_of_ours_say_how_many_arguments_they_take() {
         for call in ["cidr(NULL)", "network('10.0.0.1')", "network('10.0.0.1', 8)", "service(6)"] {
             let refused = empty().rows(&format!("SELECT {call}"), &LIMITS, &|| true).unwrap_err();
-            assert!(matches!(&refused, AskError::Wrong(error) if error.message.contains("takes")), "{refused:?}");
+            assert!(
+                matches!(&refused, AskError::Wrong(error) if error.message.contains("takes")),
+                "{refused:?}"
+            );
         }
     }
 

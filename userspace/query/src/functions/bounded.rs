@@ -206,10 +206,6 @@ impl ScalarUDFImpl for Bounded {
         self.0.aliases()
     }
 
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        self.0.display_name(args)
-    }
-
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         self.0.schema_name(args)
     }

@@ -86,7 +86,8 @@ mod tests {
         let row = |packets| PacketFlowRow { packets, ..PacketFlowRow::default() };
         for count in [0, 1, HEAVIEST, HEAVIEST + 1, 40 * HEAVIEST] {
             // Each number once, in an order of its own.
-            let mut rows: Vec<_> = (0..count as u64).map(|number| row(number * 7_919 % count as u64)).collect();
+            let mut rows: Vec<_> =
+                (0..count as u64).map(|number| row(number * 7_919 % count as u64)).collect();
             heaviest_first(&mut rows);
             let first: Vec<u64> = rows.iter().take(HEAVIEST).map(|row| row.packets).collect();
             let lightest = count.saturating_sub(HEAVIEST) as u64;
