@@ -49,4 +49,5 @@ pub use metrics::Metrics;
 pub use query::Explained;
 pub use results::Results;
 pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
-pub use watcher::{Came, Pace, Watcher};
+pub use waiting::Pace;
+pub use watcher::{Came, Watcher};

@@ -1,7 +1,6 @@
 //! The newest results of a query, and whoever watches them come.
 
-use crate::waiting::Waiting;
-use crate::watcher::{Pace, Watcher};
+use crate::waiting::{Given, Waiting};
 use arrow_array::RecordBatch;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -35,16 +34,6 @@ pub(crate) struct Newest {
     pub(crate) waiting: Waiting,
     /// The number of the newest one; they are counted from 1 on.
     pub(crate) number: u64,
-}
-
-/// A result, and what those that hold it know of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Given {
-    pub(crate) number: u64,
-    pub(crate) result: Arc<WindowResult>,
-    /// Of its rows.
-    pub(crate) octets: usize,
-    pub(crate) at: Instant,
 }
 
 /// The results that are kept, the newest last.
@@ -102,13 +91,9 @@ impl Results {
         self.newest_mut().kept.newest(windows).into_iter().map(|given| Arc::clone(&given.result)).collect()
     }
 
-    /// Gives the newest so many, and all that come after them, at this pace.
-    #[must_use]
-    pub fn watch(self: &Arc<Self>, windows: usize, pace: Pace) -> Watcher {
-        // Nothing comes between.
-        let newest = self.newest_mut();
-        let first = newest.kept.newest(windows).into_iter().map(|given| given.number).collect();
-        Watcher::new(Arc::clone(self), self.news.subscribe(), (first, newest.number), pace)
+    /// What wakes whoever watches; it says whether nothing comes any more.
+    pub(crate) fn news(&self) -> watch::Receiver<bool> {
+        self.news.subscribe()
     }
 
     /// The window that was given last, but early.
@@ -176,7 +161,7 @@ impl Kept {
         self.results.get(place).map(|given| &given.result)
     }
 
-    fn newest(&self, windows: usize) -> Vec<&Given> {
+    pub(crate) fn newest(&self, windows: usize) -> Vec<&Given> {
         let mut starts: Vec<Option<EventTime>> = vec![];
         let mut newest: Vec<_> = vec![];
         for (number, given) in self.results.iter().rev().enumerate() {

@@ -4,16 +4,35 @@
 //! what waits, which has a bound however many they are and however slow: who finds the next one gone is told how many he
 //! has missed.
 
-use crate::results::Given;
-use crate::watcher::Pace;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tapline_engine::WindowResult;
 
 /// Results that wait, in number and in octets of their rows; one always does.
 const WAITING_MAX: usize = 64;
 const WAITING_OCTETS_MAX: usize = 16 << 20;
 /// What has waited for so long is passed over by who only wants the newest.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
+
+/// A result, and what those that hold it know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) number: u64,
+    pub(crate) result: Arc<WindowResult>,
+    /// Of its rows.
+    pub(crate) octets: usize,
+    pub(crate) at: Instant,
+}
+
+/// What whoever watches wants where it is too slow for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// All, as long as they wait.
+    Each,
+    /// The newest window: what has waited for two seconds is passed over.
+    Newest,
+}
 
 /// The results that wait, the newest last, with no number left out.
 #[derive(Debug, Default)]

@@ -3,20 +3,12 @@
 //! Holds no result, only the numbers of those that it wants: what it costs does not depend on how slowly it takes them.
 
 use crate::results::Results;
+use crate::waiting::Pace;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use tapline_engine::WindowResult;
 use tokio::sync::watch;
-
-/// What whoever watches wants where it is too slow for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// All, as long as they wait.
-    Each,
-    /// The newest window: what has waited for two seconds is passed over.
-    Newest,
-}
 
 /// What comes to whoever watches.
 #[derive(Debug)]
@@ -41,16 +33,18 @@ pub struct Watcher {
     pace: Pace,
 }
 
-impl Watcher {
-    pub(crate) fn new(
-        results: Arc<Results>,
-        news: watch::Receiver<bool>,
-        (first, taken): (VecDeque<u64>, u64),
-        pace: Pace,
-    ) -> Self {
-        Self { results, news, first, taken, pace }
+impl Results {
+    /// Gives the newest so many, and all that come after them, at this pace.
+    #[must_use]
+    pub fn watch(self: &Arc<Self>, windows: usize, pace: Pace) -> Watcher {
+        // Nothing comes between.
+        let newest = self.newest_mut();
+        let first = newest.kept.newest(windows).into_iter().map(|given| given.number).collect();
+        Watcher { results: Arc::clone(self), news: self.news(), first, taken: newest.number, pace }
     }
+}
 
+impl Watcher {
     /// What comes next; whoever stops to wait for it may wait for it again.
     pub async fn next(&mut self) -> Came {
         loop {
