@@ -258,13 +258,14 @@ mod tests {
         let file = || TemplateFile::in_folder(folder.path(), "templates").unwrap().with_numbers();
         let sender = Sender::udp(IpAddr::V4(Ipv4Addr::LOCALHOST), 2055);
         // Of v5, with one flow.
-        let message = |sequence: u8| {
+        let message = |sequence: u32| {
             let mut message = [0; 72];
-            (message[1], message[3], message[19]) = (5, 1, sequence);
+            (message[1], message[3]) = (5, 1);
+            message[16..20].copy_from_slice(&sequence.to_be_bytes());
             message
         };
         let mut before = decoder();
-        before.push(&Datagram { received: EventTime(5), sender, payload: &message(1) });
+        before.push(&Datagram { received: EventTime(5), sender, payload: &message(1_000_001) });
         file().end(&before).unwrap();
         assert!(file().has_numbers());
         // A run without a message leaves what it was given.
@@ -276,7 +277,7 @@ mod tests {
         let restored = file().load(&mut after).unwrap();
         assert_eq!(restored, Restored { templates: 0, numbers: 1, refused: 0 });
         // Three flows later.
-        after.push(&Datagram { received: EventTime(9), sender, payload: &message(5) });
+        after.push(&Datagram { received: EventTime(9), sender, payload: &message(1_000_005) });
         assert_eq!(after.accounts().map(|account| account.sequence.lost).sum::<u64>(), 3);
         let [missed] = after.take_missed()[..] else { panic!("nothing is missed") };
         assert_eq!((missed.since, missed.until, missed.records), (EventTime(5), EventTime(9), Some(3)));
