@@ -438,7 +438,6 @@ mod tests {
     use super::*;
     use crate::test_results::{origin, result};
     use std::sync::atomic::{AtomicBool, Ordering};
-    use tapline_record::EventTime;
     use tapline_sources::SystemClock;
 
     /// Notes what it takes, unless it is told not to.
@@ -459,22 +458,6 @@ mod tests {
             }
             self.taken.lock().unwrap().push(parcel.origin.name.clone());
             self.numbers.lock().unwrap().push(parcel.id.number);
-            Ok(())
-        }
-
-        fn tend(&mut self, _: EventTime) -> Result<(), String> {
-            Ok(())
-        }
-
-        fn held(&self) -> u64 {
-            0
-        }
-
-        fn lost(&mut self) -> BTreeMap<String, u64> {
-            BTreeMap::new()
-        }
-
-        fn finish(&mut self, _: EventTime) -> Result<(), String> {
             Ok(())
         }
     }

@@ -17,7 +17,6 @@ use crate::sink::{Parcel, Refusal, Sink};
 use bytes::Bytes;
 use connection::{Connection, Piece, SENT};
 use failure::Failure;
-use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::slice;
 use std::time::Duration;
@@ -186,18 +185,6 @@ impl Sink for PostgresqlSink {
             Ok(()) => (pieces.len(), next),
             Err(why) => (0, Err(Refusal::Later(why))),
         }
-    }
-
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
     }
 
     fn finish(&mut self, _: EventTime) -> Result<(), String> {
