@@ -4,6 +4,7 @@
 mod hook;
 mod sweep;
 
+use super::history::outlet;
 use super::node::{json, query};
 use super::sender::wait_for_listener;
 use harness::node::Node;
@@ -67,12 +68,6 @@ fn wait(what: &str, node: &Node, is_so: impl Fn() -> bool) {
         assert!(begun.elapsed() < MOST, "waited in vain for {what}: {}", node.told());
         sleep(Duration::from_millis(20));
     }
-}
-
-fn outlet(node: &Node, name: &str) -> Value {
-    let status = json(&node.ask(&["status", "--format", "json"]));
-    let outlets = status["outlets"].as_array().unwrap();
-    outlets.iter().find(|outlet| outlet["name"] == name).unwrap().clone()
 }
 
 /// What fires, as the command says.

@@ -73,14 +73,19 @@ queries = ["by*"]
 
     /// Sends records, and waits until a query has given all windows of them.
     fn load(&self, node: &Node, datagrams: u32) {
-        let before = query(node, "by_address")["used"].as_u64().unwrap();
-        let plan = ExportPlan { autonomous_systems: 20, ..ExportPlan::new(Protocol::NetflowV9, 3) };
-        let load = Load { plan, exporters: 2, datagrams, datagrams_a_nap: 2 };
-        let sent = load.send(self.port).sent.records;
-        wait("all records", || query(node, "by_address")["used"] == before + sent);
-        // The last window closes behind its end and the lateness.
-        sleep(Duration::from_secs(3));
+        load_and_wait((node, self.port), datagrams, "by_address");
     }
+}
+
+/// Sends records to a node at this port, and waits until a query has given all windows of them.
+pub(super) fn load_and_wait((node, port): (&Node, u16), datagrams: u32, name: &str) {
+    let before = query(node, name)["used"].as_u64().unwrap();
+    let plan = ExportPlan { autonomous_systems: 20, ..ExportPlan::new(Protocol::NetflowV9, 3) };
+    let load = Load { plan, exporters: 2, datagrams, datagrams_a_nap: 2 };
+    let sent = load.send(port).sent.records;
+    wait("all records", || query(node, name)["used"] == before + sent);
+    // The last window closes behind its end and the lateness.
+    sleep(Duration::from_secs(3));
 }
 
 pub(super) fn wait(what: &str, is_so: impl Fn() -> bool) {

@@ -1,6 +1,7 @@
 //! Flows that a node sends on as IPFIX: nfcapd stores what the node's own rows say, another node reads it without a
 //! gap, and tshark finds nothing wrong with it.
 
+use super::history::wait;
 use super::node::json;
 use super::sender::{Load, wait_for_listener};
 use harness::node::Node;
@@ -14,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
 const COLUMNS: [&str; 15] = [
@@ -36,16 +37,6 @@ const COLUMNS: [&str; 15] = [
 ];
 /// The same as nfdump writes them.
 const FORMAT: &str = "fmt:%ts,%te,%sa,%da,%sp,%dp,%pr,%tos,%pkt,%byt,%sas,%das,%smk,%dmk,%nh";
-const MOST: Duration = Duration::from_secs(60);
-
-fn wait(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < MOST, "waited in vain for {what}");
-        sleep(Duration::from_millis(50));
-    }
-}
-
 /// Passes datagrams on to others, and keeps them; it ends with this value.
 struct Relay {
     port: u16,

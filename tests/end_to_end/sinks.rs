@@ -4,17 +4,14 @@ mod clickhouse;
 mod kafka;
 mod postgresql;
 
-use super::history::{outlet, sorted, wait};
-use super::node::{kept_windows, query};
-use super::sender::{Load, wait_for_listener};
+use super::history::{load_and_wait, outlet, sorted, wait};
+use super::node::kept_windows;
+use super::sender::wait_for_listener;
 use harness::node::Node;
 use harness::ports::free_port;
 use harness::servers::SECRET;
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
-use tapline_trafficgen::exports::{ExportPlan, Protocol};
 
 const BY_ADDRESS: &str = "SELECT src_ip, count(*) AS records, sum(octets) AS octets FROM flows \
     GROUP BY src_ip, tumble('1 second')";
@@ -48,13 +45,22 @@ impl Place {
 
     /// Sends records, and waits until a query has given all windows of them.
     fn load(&self, node: &Node, datagrams: u32, name: &str) {
-        let before = query(node, name)["used"].as_u64().unwrap();
-        let plan = ExportPlan { autonomous_systems: 20, ..ExportPlan::new(Protocol::NetflowV9, 3) };
-        let load = Load { plan, exporters: 2, datagrams, datagrams_a_nap: 2 };
-        let sent = load.send(self.port).sent.records;
-        wait("all records", || query(node, name)["used"] == before + sent);
-        // The last window closes behind its end and the lateness.
-        sleep(Duration::from_secs(3));
+        load_and_wait((node, self.port), datagrams, name);
+    }
+
+    /// Starts it with a wrong password in the file beside it, of which this is said, and then writes the right one:
+    /// everything arrives.
+    fn start_with_wrong_password(&self, expected: &str) -> Node {
+        let password = Path::new(&self.config).with_file_name("password");
+        fs::write(&password, "open barley").unwrap();
+        let node = self.start();
+        add(&node, "by_address", BY_ADDRESS);
+        self.load(&node, 20, "by_address");
+        wait_for_trouble(&node, expected);
+        assert!(!node.told().contains("barley"), "{}", node.told());
+        fs::write(&password, SECRET).unwrap();
+        wait_for_all(&node);
+        node
     }
 }
 

@@ -67,14 +67,7 @@ fn columns_are_added_and_what_is_wrong_is_named_with_the_mend() {
     let Some(server) = ClickHouse::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new(folder.path(), &sink(folder.path(), server.port()));
-    fs::write(folder.path().join("password"), "open barley").unwrap();
-    let node = place.start();
-    add(&node, "by_address", BY_ADDRESS);
-    place.load(&node, 20, "by_address");
-    wait_for_trouble(&node, "does not let tapline in: Code: 516.");
-    assert!(!node.told().contains("barley"), "{}", node.told());
-    fs::write(folder.path().join("password"), SECRET).unwrap();
-    wait_for_all(&node);
+    let node = place.start_with_wrong_password("does not let tapline in: Code: 516.");
     let more = BY_ADDRESS.replace("AS octets", "AS octets, max(dst_port) AS port");
     assert_eq!(node.ask(&["queries", "replace", "by_address", &more]).code, Some(0));
     place.load(&node, 20, "by_address");

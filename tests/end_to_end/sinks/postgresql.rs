@@ -98,14 +98,7 @@ fn a_wrong_password_is_told_and_results_come_with_the_right_one() {
     let Some(server) = Postgresql::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new(folder.path(), &sink(folder.path(), server.port()));
-    fs::write(folder.path().join("password"), "open barley").unwrap();
-    let node = place.start();
-    add(&node, "by_address", BY_ADDRESS);
-    place.load(&node, 20, "by_address");
-    wait_for_trouble(&node, "does not let tapline in: password authentication failed");
-    assert!(!node.told().contains("barley"), "{}", node.told());
-    fs::write(folder.path().join("password"), SECRET).unwrap();
-    wait_for_all(&node);
+    let node = place.start_with_wrong_password("does not let tapline in: password authentication failed");
     node.wait_for("server: it goes on");
     assert_eq!(stored(&server, "traffic.by_address"), given(&node, "by_address"));
     assert_eq!(node.stop().code, Some(0));

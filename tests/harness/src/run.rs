@@ -259,7 +259,8 @@ pub(crate) struct Running {
     child: Child,
     /// Output goes to files, so that neither pipe can fill up and stop the child.
     folder: TempDir,
-    started: Instant,
+    /// Since when its end is waited for.
+    waiting_since: Instant,
 }
 
 impl Running {
@@ -273,10 +274,12 @@ impl Running {
         let [out, err] = ["out", "err"].map(create);
         command.stdout(stdout.unwrap_or(out)).stderr(stderr.unwrap_or(err));
         let child = command.spawn().expect("the binary starts");
-        Self { child, folder, started: Instant::now() }
+        Self { child, folder, waiting_since: Instant::now() }
     }
 
+    /// Waits until it ends.
     pub(crate) fn finish(mut self) -> Finished {
+        self.waiting_since = Instant::now();
         let code = loop {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 break status.code();
@@ -308,8 +311,9 @@ impl Running {
 
     /// Waits until standard output, `out`, or standard error, `err`, shows a text.
     pub(crate) fn wait_for(&self, stream: &str, text: &str) {
+        let begun = Instant::now();
         while !self.text(stream).contains(text) {
-            assert!(self.started.elapsed() < TIME_LIMIT, "not said: {text}; but: {}", self.text(stream));
+            assert!(begun.elapsed() < TIME_LIMIT, "not said: {text}; but: {}", self.text(stream));
             sleep(Duration::from_millis(2));
         }
     }
@@ -323,7 +327,7 @@ impl Running {
     }
 
     fn nap(&self) {
-        assert!(self.started.elapsed() < TIME_LIMIT, "still running after {} s", TIME_LIMIT.as_secs());
+        assert!(self.waiting_since.elapsed() < TIME_LIMIT, "still running after {} s", TIME_LIMIT.as_secs());
         sleep(Duration::from_millis(2));
     }
 }

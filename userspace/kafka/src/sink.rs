@@ -11,7 +11,6 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord};
-use std::collections::BTreeMap;
 use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -213,14 +212,6 @@ impl Sink for KafkaSink {
             producer.poll(Duration::ZERO);
         }
         Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
     }
 
     fn finish(&mut self, _: EventTime) -> Result<(), String> {

@@ -39,7 +39,7 @@ pub enum Refusal {
     Never(String),
 }
 
-/// What stores or sends results; it may take its time.
+/// What stores or sends results; it may take its time. What it takes is safe, unless it says what it holds.
 pub trait Sink: Send {
     /// Takes a result.
     ///
@@ -62,13 +62,19 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// What cannot be done now, and is tried again.
-    fn tend(&mut self, now: EventTime) -> Result<(), String>;
+    fn tend(&mut self, _now: EventTime) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Results that were taken and are not safe yet.
-    fn held(&self) -> u64;
+    fn held(&self) -> u64 {
+        0
+    }
 
     /// Results that were taken and lost since this was asked before, by query.
-    fn lost(&mut self) -> BTreeMap<String, u64>;
+    fn lost(&mut self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
 
     /// What is wrong with whoever gets the results in the end, although they are taken and wait in a safe place.
     fn trouble(&self) -> Option<String> {
@@ -79,7 +85,9 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// Why not all of it is safe.
-    fn finish(&mut self, now: EventTime) -> Result<(), String>;
+    fn finish(&mut self, _now: EventTime) -> Result<(), String> {
+        Ok(())
+    }
 
     /// What a query must be for its results to be taken.
     fn requires(&self) -> fn(&Origin) -> Result<(), String> {

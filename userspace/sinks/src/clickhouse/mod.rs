@@ -183,18 +183,6 @@ impl Sink for ClickHouseSink {
         (count, next)
     }
 
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
-    }
-
     fn finish(&mut self, _: EventTime) -> Result<(), String> {
         self.line = None;
         Ok(())

@@ -163,20 +163,8 @@ impl Sink for IpfixSink {
         Ok(())
     }
 
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
     fn lost(&mut self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.lost)
-    }
-
-    fn finish(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
     }
 
     fn requires(&self) -> fn(&Origin) -> Result<(), String> {

@@ -27,22 +27,6 @@ impl Sink for Notes {
         Ok(())
     }
 
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
-    }
-
-    fn finish(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
     fn board(&self) -> Option<Board> {
         Some(Board::default())
     }

@@ -18,7 +18,6 @@ use crate::table_names::TableNames;
 use bytes::Bytes;
 use connection::{Connection, Piece, SENT};
 use failure::Failure;
-use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::slice;
 use std::time::Duration;
@@ -190,18 +189,6 @@ impl Sink for PostgresqlSink {
             Ok(()) => (pieces.len(), next),
             Err(why) => (0, Err(Refusal::Later(why))),
         }
-    }
-
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
     }
 
     fn finish(&mut self, _: EventTime) -> Result<(), String> {

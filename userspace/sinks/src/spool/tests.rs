@@ -43,22 +43,6 @@ impl Sink for Notes {
         self.taken.lock().unwrap().push(parcel.id.number);
         Ok(())
     }
-
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
-    }
-
-    fn finish(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 fn spool(folder: &Path, octets_max: u64, notes: &Notes) -> Spool {

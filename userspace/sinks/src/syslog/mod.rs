@@ -13,7 +13,6 @@ use crate::progress::Progress;
 use crate::sink::{Parcel, Refusal, Sink};
 use datafusion::arrow::error::ArrowError;
 use message::{Head, Texts};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::{TcpStream, UdpSocket};
@@ -21,7 +20,6 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use tapline_record::EventTime;
 
 /// How long whoever is to get messages may take to be reached, and to take one.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -185,22 +183,6 @@ impl Sink for SyslogSink {
         self.connection.take_if(|connection| connection.is_closed());
         self.send_rows(parcel)?;
         self.progress.end();
-        Ok(())
-    }
-
-    fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        0
-    }
-
-    fn lost(&mut self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
-    }
-
-    fn finish(&mut self, _: EventTime) -> Result<(), String> {
         Ok(())
     }
 }
