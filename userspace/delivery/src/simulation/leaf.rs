@@ -160,6 +160,7 @@ impl Leaf {
             }
         }
         self.closed = self.watermark;
+        self.give_some_up(random);
         let (mut parts, mut contents) = (vec![], vec![]);
         for ((half, start), ids) in std::mem::take(&mut self.open) {
             let part = self.part(half, start, &ids);
@@ -179,6 +180,18 @@ impl Leaf {
             self.disk.waiting.push_back(Written { head, payload: ids.encode(), resume, ids: ids.present });
         }
         self.disk.write(random);
+    }
+
+    /// Some are too old, or one cannot be read any more.
+    fn give_some_up(&mut self, random: &mut Random) {
+        let kept: Vec<_> = self.outgoing.heads().map(|head| head.position).collect();
+        let drawn = kept.get(random.below(kept.len() * 20)).copied();
+        let Some(position) = drawn.filter(|_| self.limits.octets_max < OutgoingLimits::default().octets_max) else { return };
+        if random.permille(500) {
+            self.outgoing.give_up(..=position);
+        } else {
+            self.outgoing.give_up(position..=position);
+        }
     }
 
     fn part(&self, half: HalfId, start: i64, ids: &Ids) -> PartHead {
