@@ -305,7 +305,10 @@ impl Outgoing {
             if self.weight <= most {
                 break;
             }
-            if dropped.get(..given_up).is_none_or(|given_up| given_up.binary_search(&kept.head.position).is_err()) {
+            if dropped
+                .get(..given_up)
+                .is_none_or(|given_up| given_up.binary_search(&kept.head.position).is_err())
+            {
                 self.weight -= kept.weight;
                 dropped.push(kept.head.position);
             }

@@ -169,7 +169,7 @@ mod tests {
 
     const SEED: u32 = 77;
     /// Where cuts begin.
-    const START: usize = 64;
+    const START: usize = 80;
 
     /// Three cuts of two records each, with numbers from 5 on, and where each ends.
     fn file() -> (Vec<u8>, Vec<usize>) {
@@ -197,7 +197,9 @@ mod tests {
         let cuts = scan(file, START, 5, SEED);
         let records = |cut: &Found| {
             let numbers = (cut.front.first..).zip(cut.places.clone());
-            numbers.filter_map(|(number, place)| Some((number, octets_of(place?, file).to_vec()))).collect::<Vec<_>>()
+            numbers
+                .filter_map(|(number, place)| Some((number, octets_of(place?, file).to_vec())))
+                .collect::<Vec<_>>()
         };
         cuts.iter().flat_map(records).collect()
     }

@@ -1,14 +1,14 @@
-//! What a folder and its files begin with: 64 octets, which say what follows, by which version and limits.
+//! What a folder and its files begin with: 80 octets, which say what follows, by which version and limits.
 //!
 //! ```text
 //! spool    "TAPSPOOL" · version (4) · kind (16) · identity (8) · zeros · CRC-32 of all before (4)
 //! segment  "TAPSEGMT" · version (4) · record_octets_max (4) · segment_octets (8) · identity (8) · first (8) · after (8) ·
-//!          known_safe (8) · zeros · CRC-32 of all before (4)
+//!          known file (8) · known safe (8) · zeros · CRC-32 of all before (4)
 //! ```
 //! Numbers are little-endian. The first twelve octets and the sum are the same in every version.
 
 /// Octets of a header.
-pub(crate) const OCTETS: usize = 64;
+pub(crate) const OCTETS: usize = 80;
 /// The version of what is written here.
 pub(crate) const VERSION: u32 = 1;
 /// Octets of what a kind is called.
@@ -35,6 +35,14 @@ pub(crate) struct SpoolHeader {
     pub(crate) identity: u64,
 }
 
+/// What is known of a file: up to which number all of it is safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its first number.
+    pub(crate) file: u64,
+    pub(crate) safe: u64,
+}
+
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
@@ -44,8 +52,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) first: u64,
     /// The last number before it: what files before it have behind that was given up.
     pub(crate) after: u64,
-    /// The last number up to which all in the file before it was safe, as far as its writer knew.
-    pub(crate) known_safe: u64,
+    /// What its writer knew of a file before it.
+    pub(crate) known: Known,
     /// By which limits it was written.
     pub(crate) record_octets_max: u32,
     /// Likewise.
@@ -73,8 +81,9 @@ impl SpoolHeader {
 
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; OCTETS] {
-        let Self { identity, first, after, known_safe, record_octets_max, segment_octets } = self;
-        let numbers = [segment_octets, identity, first, after, known_safe].map(|number| number.to_le_bytes());
+        let Self { identity, first, after, known: Known { file, safe }, record_octets_max, segment_octets } =
+            self;
+        let numbers = [segment_octets, identity, first, after, file, safe].map(|number| number.to_le_bytes());
         seal(OF_SEGMENT, &[&record_octets_max.to_le_bytes(), numbers.as_flattened()])
     }
 
@@ -84,8 +93,9 @@ impl SegmentHeader {
             let record_octets_max = u32::from_le_bytes(take(fields)?);
             let mut number = || Some(u64::from_le_bytes(take(fields)?));
             let (segment_octets, identity) = (number()?, number()?);
-            let (first, after, known_safe) = (number()?, number()?, number()?);
-            Some(Self { identity, first, after, known_safe, record_octets_max, segment_octets })
+            let (first, after) = (number()?, number()?);
+            let known = Known { file: number()?, safe: number()? };
+            Some(Self { identity, first, after, known, record_octets_max, segment_octets })
         };
         read(&mut fields).ok_or(NoHeader::Damaged)
     }
@@ -128,7 +138,7 @@ mod tests {
             identity: 7,
             first: 12,
             after: 9,
-            known_safe: 8,
+            known: Known { file: 4, safe: 8 },
             record_octets_max: 5,
             segment_octets: 6,
         }

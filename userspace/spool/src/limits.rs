@@ -24,7 +24,12 @@ pub struct SpoolLimits {
 
 impl Default for SpoolLimits {
     fn default() -> Self {
-        Self { record_octets_max: 4 << 20, segment_octets: 16 << 20, octets_max: 2 << 30, age_max_ns: i64::MAX }
+        Self {
+            record_octets_max: 4 << 20,
+            segment_octets: 16 << 20,
+            octets_max: 2 << 30,
+            age_max_ns: i64::MAX,
+        }
     }
 }
 
@@ -81,7 +86,8 @@ mod tests {
 
     #[test]
     fn limits_with_which_nothing_has_room_are_refused() {
-        let of = |segment_octets, octets_max| SpoolLimits { segment_octets, octets_max, ..SpoolLimits::default() };
+        let of =
+            |segment_octets, octets_max| SpoolLimits { segment_octets, octets_max, ..SpoolLimits::default() };
         let check = |limits: SpoolLimits| limits.check(Path::new("here")).map_err(|error| error.to_string());
         assert!(check(SpoolLimits::default()).is_ok() && check(of(4096, 16384)).is_ok());
         for wrong in [of(4096, 8192), of(0, 1 << 20), of(1 << 20, 1 << 20)] {
@@ -91,7 +97,8 @@ mod tests {
 
     #[test]
     fn what_never_has_room_is_said_to_be_too_long() {
-        let limits = SpoolLimits { record_octets_max: 100, segment_octets: 4096, octets_max: 16384, age_max_ns: 0 };
+        let limits =
+            SpoolLimits { record_octets_max: 100, segment_octets: 4096, octets_max: 16384, age_max_ns: 0 };
         let said = |records: &[Vec<u8>]| limits.cut_octets(records).map_err(|error| error.to_string());
         assert!(said(&[vec![0; 100]]).is_ok());
         assert!(said(&[vec![0; 101]]).unwrap_err().contains("raise record_octets_max"));

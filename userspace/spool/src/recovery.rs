@@ -10,10 +10,10 @@
 use crate::cut::{Found, scan, seed_of};
 use crate::error::SpoolError;
 use crate::files::{File, Files, read_all};
-use crate::header::{self, NoHeader, SegmentHeader};
+use crate::header::{self, Known, NoHeader, SegmentHeader};
 use crate::mutation::{Mutation, is_mutated};
 use crate::segment::Segment;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -25,7 +25,7 @@ const RECORD_OCTETS_MIN: u64 = 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Numbers of records that are damaged or missing between others. What was written last before a crash may be among
-    /// them though nobody was told that it is safe.
+    /// them though nobody was told that it is safe, and where the header of a file is damaged, numbers that none had.
     pub missing: Vec<RangeInclusive<u64>>,
     /// Octets at the end of the newest file that are no whole cut: a crash tore what was being written, or it is damaged.
     pub torn_octets: u64,
@@ -37,8 +37,8 @@ pub(crate) struct Holdings {
     pub(crate) segments: VecDeque<Segment>,
     /// The last record.
     pub(crate) last: u64,
-    /// The last record of which something says that all of its file was safe up to it.
-    pub(crate) known_safe: u64,
+    /// What something says of the newest file.
+    pub(crate) known: Known,
     /// The next number.
     pub(crate) next: u64,
     pub(crate) recovered: Recovered,
@@ -49,8 +49,8 @@ struct Read {
     first: u64,
     /// The last number before it; `None` when its header is damaged.
     after: Option<u64>,
-    /// What its header says to be safe of the file before it; 0 when that is damaged.
-    safe_before: u64,
+    /// What its header says of a file before it, if it is whole.
+    known: Option<Known>,
     octets: u64,
     cuts: Vec<Found>,
     /// Behind whatever number may have been used in it.
@@ -76,7 +76,9 @@ pub(crate) fn recover(files: &dyn Files, folder: &Path, identity: u64) -> Result
         found.cuts = again.map_or_else(Vec::new, |again| again.cuts);
     }
     leave_out(&mut reads, &safe);
-    let holdings = holdings(reads, safe.last().copied().unwrap_or_default());
+    let newest = reads.last().zip(safe.last());
+    let known = newest.map_or(Known::default(), |(newest, safe)| Known { file: newest.first, safe: *safe });
+    let holdings = holdings(reads, known);
     files.sync().map_err(SpoolError::io(folder, "be synced"))?;
     Ok(holdings)
 }
@@ -101,14 +103,15 @@ fn read(files: &dyn Files, folder: &Path, identity: u64, first: u64) -> Result<O
     };
     let cuts = scan(&octets, header::OCTETS, first, seed_of(identity, first));
     // Where the header is damaged, the first cut says the same.
-    let after = header.map(|header| header.after).or_else(|| Some(cuts.first().filter(|cut| cut.front.first == first)?.front.safe));
+    let after = header
+        .map(|header| header.after)
+        .or_else(|| Some(cuts.first().filter(|cut| cut.front.first == first)?.front.safe));
     let octets = octets.len() as u64;
     let (next, end) = cuts.last().map_or((first, header::OCTETS as u64), |cut| (cut.next(), cut.end));
     // Records that cannot be told any more had numbers, too, and somebody may have read them.
     let unknown = if is_mutated(Mutation::NumbersAgain) { 0 } else { octets.saturating_sub(end) };
     let next = next.saturating_add(unknown / RECORD_OCTETS_MIN).max(first + 1);
-    let safe_before = header.map_or(0, |header| header.known_safe);
-    Ok(Some(Read { first, after, safe_before, octets, cuts, next }))
+    Ok(Some(Read { first, after, known: header.map(|header| header.known), octets, cuts, next }))
 }
 
 fn make_safe(file: &dyn File) -> io::Result<()> {
@@ -118,12 +121,15 @@ fn make_safe(file: &dyn File) -> io::Result<()> {
     if is_mutated(Mutation::TrustMemory) { Ok(()) } else { file.drop_cached() }
 }
 
-/// Of each file the last number of which something says that all was safe up to it: a later cut, or the next file. Files
-/// behind that one do not know: what was found at a start, and is safe since, may have had holes by then.
+/// Of each file the last number of which something says that all was safe up to it: a later cut, or a file behind it
+/// that was begun by the same process. Others do not know: what is safe since a start may have had holes by then.
 fn known_safe(reads: &[Read]) -> Vec<u64> {
-    let next = reads.iter().skip(1).map(|next| next.safe_before).chain([0]);
+    let mut known = BTreeMap::new();
+    for Known { file, safe } in reads.iter().filter_map(|read| read.known) {
+        known.entry(file).and_modify(|known| *known = safe.max(*known)).or_insert(safe);
+    }
     let own = |read: &Read| read.cuts.iter().map(|cut| cut.front.safe).max().unwrap_or_default();
-    reads.iter().zip(next).map(|(read, next)| own(read).max(next)).collect()
+    reads.iter().map(|read| own(read).max(known.get(&read.first).copied().unwrap_or_default())).collect()
 }
 
 /// Why a file of another version is not read.
@@ -140,9 +146,8 @@ pub(crate) fn newer(folder: &Path, name: &str, version: u32) -> SpoolError {
 fn leave_out(reads: &mut [Read], safe: &[u64]) {
     let mut given_up_after = u64::MAX;
     for (read, safe) in reads.iter_mut().zip(safe).rev() {
-        let is_whole = |cut: &Found| {
-            cut.is_whole() || cut.front.first <= *safe || is_mutated(Mutation::HalfCuts)
-        };
+        let is_whole =
+            |cut: &Found| cut.is_whole() || cut.front.first <= *safe || is_mutated(Mutation::HalfCuts);
         read.cuts.retain(|cut| is_whole(cut) && cut.front.first <= given_up_after);
         if let Some(after) = read.after.filter(|_| !is_mutated(Mutation::GivenUpComesBack)) {
             given_up_after = given_up_after.min(after);
@@ -151,12 +156,18 @@ fn leave_out(reads: &mut [Read], safe: &[u64]) {
 }
 
 /// Puts together what is left, and what is missing of it.
-fn holdings(reads: Vec<Read>, known_safe: u64) -> Holdings {
+fn holdings(reads: Vec<Read>, known: Known) -> Holdings {
     let mut recovered = Recovered::default();
     let (mut segments, mut last, mut next) = (VecDeque::new(), None, 1);
+    let mut forgotten = None;
     for Read { first, after, octets, cuts, next: behind, .. } in reads {
-        let before = after.unwrap_or(first.saturating_sub(1));
-        recovered.miss(last.unwrap_or(before) + 1, before);
+        // Behind a damaged header it is guessed, unless there is nothing: then a crash tore the file when it was new.
+        let guessed = || (!cuts.is_empty()).then_some(first.saturating_sub(1));
+        if let Some(before) = after.or_else(guessed) {
+            recovered.miss(last.or(forgotten).unwrap_or(before) + 1, before);
+        }
+        // Whatever is before the oldest file.
+        forgotten = forgotten.or(Some(first.saturating_sub(1)));
         let mut segment = Segment { octets, is_safe: true, ..Segment::new(first) };
         recovered.torn_octets = octets - cuts.last().map_or(header::OCTETS as u64, |cut| cut.end);
         for cut in cuts {
@@ -165,7 +176,7 @@ fn holdings(reads: Vec<Read>, known_safe: u64) -> Holdings {
             damaged.for_each(|(number, _)| recovered.miss(number, number));
             segment.add(cut.front.first, cut.places, cut.front.written_ns);
         }
-        last = Some(if segment.places.is_empty() { before } else { segment.next() - 1 });
+        last = if segment.places.is_empty() { last.max(after) } else { Some(segment.next() - 1) };
         next = next.max(behind).max(segment.next());
         segments.push_back(segment);
     }
@@ -173,7 +184,7 @@ fn holdings(reads: Vec<Read>, known_safe: u64) -> Holdings {
     if recovered.torn_octets < RECORD_OCTETS_MIN {
         recovered.torn_octets = 0;
     }
-    Holdings { segments, last: last.unwrap_or_default(), known_safe, next, recovered }
+    Holdings { segments, last: last.unwrap_or_default(), known, next, recovered }
 }
 
 impl Recovered {

@@ -39,11 +39,6 @@ impl Segment {
         digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
     }
 
-    /// Whether it is nothing but what was given up.
-    pub(crate) const fn is_void(&self) -> bool {
-        self.places.is_empty() && !self.is_safe
-    }
-
     /// Behind its last number.
     pub(crate) const fn next(&self) -> u64 {
         self.first + self.places.len() as u64

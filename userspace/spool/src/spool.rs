@@ -4,7 +4,7 @@ use crate::cut::{self, Front};
 use crate::disk::Disk;
 use crate::error::SpoolError;
 use crate::files::{File, Files, Lock, read_all};
-use crate::header::{self, NoHeader, SegmentHeader, SpoolHeader};
+use crate::header::{self, Known, NoHeader, SegmentHeader, SpoolHeader};
 use crate::limits::{SpoolLimits, on_disk};
 use crate::mutation::{Mutation, is_mutated};
 use crate::records::Records;
@@ -62,8 +62,8 @@ pub struct Spool {
     /// The first number that is not forgotten.
     floor: u64,
     safe: u64,
-    /// The same, but of what was found at the start only that of which something says so.
-    known_safe: u64,
+    /// What the next file says of the newest one: of what was found at the start only what something else says.
+    known: Known,
     last: u64,
     next: u64,
     _lock: Box<dyn Lock>,
@@ -98,12 +98,16 @@ impl Spool {
         let SpoolOptions { folder, limits, .. } = options;
         limits.check(folder)?;
         if options.kind.len() > header::KIND_OCTETS {
-            let why = format!("the kind {} has more than {} octets; call it shorter", options.kind, header::KIND_OCTETS);
+            let why = format!(
+                "the kind {} has more than {} octets; call it shorter",
+                options.kind,
+                header::KIND_OCTETS
+            );
             return Err(SpoolError::refused(folder, why));
         }
         let lock = take(&*files, folder)?;
         let identity = identify(&*files, options)?;
-        let Holdings { segments, last, known_safe, next, recovered } = recover(&*files, folder, identity)?;
+        let Holdings { segments, last, known, next, recovered } = recover(&*files, folder, identity)?;
         let spool = Self {
             files,
             folder: folder.clone(),
@@ -114,7 +118,7 @@ impl Spool {
             active: None,
             is_folder_dirty: false,
             safe: last,
-            known_safe,
+            known,
             last,
             next,
             _lock: lock,
@@ -152,14 +156,20 @@ impl Spool {
         let holds = |segment: &&Segment| segment.next() > self.floor;
         let segment = self.segments.iter().find(holds)?;
         let (_, written_ns) = segment.written_ns?;
-        Some(Oldest { numbers: self.floor.max(segment.first)..segment.next(), octets: segment.on_disk(), written_ns })
+        Some(Oldest {
+            numbers: self.floor.max(segment.first)..segment.next(),
+            octets: segment.on_disk(),
+            written_ns,
+        })
     }
 
     /// The first number of which no file is older than may be: those before it should be forgotten.
     #[must_use]
     pub fn aged_before(&self, now_ns: i64) -> u64 {
         let is_old = |segment: &&Segment| {
-            segment.written_ns.is_none_or(|(_, youngest)| now_ns.saturating_sub(youngest) > self.limits.age_max_ns)
+            segment
+                .written_ns
+                .is_none_or(|(_, youngest)| now_ns.saturating_sub(youngest) > self.limits.age_max_ns)
         };
         let old = self.segments.iter().take_while(is_old).last();
         old.map_or(self.floor, |segment| segment.next().max(self.floor))
@@ -238,7 +248,7 @@ impl Spool {
             identity: self.identity,
             first: segment.first,
             after: self.last,
-            known_safe: self.known_safe,
+            known: self.known,
             record_octets_max: self.limits.record_octets_max,
             segment_octets: self.limits.segment_octets,
         };
@@ -259,7 +269,9 @@ impl Spool {
 
     /// One cut more in the file that is appended to.
     fn go_on<R: AsRef<[u8]>>(&mut self, records: &[R], now_ns: i64) -> io::Result<()> {
-        let (Some(active), Some(segment)) = (&mut self.active, self.segments.back_mut()) else { return Ok(()) };
+        let (Some(active), Some(segment)) = (&mut self.active, self.segments.back_mut()) else {
+            return Ok(());
+        };
         let front = Front { first: self.next, safe: self.safe, written_ns: now_ns };
         let mut octets = vec![];
         let places = cut::encode(front, records, active.seed, (&mut octets, segment.octets));
@@ -304,7 +316,9 @@ impl Spool {
             (active.safe_octets, newest.is_safe) = (newest.octets, true);
         }
         if self.safe < self.last {
-            (self.safe, self.known_safe) = (self.last, self.last);
+            self.safe = self.last;
+            self.known =
+                Known { file: self.segments.back().map_or(0, |newest| newest.first), safe: self.last };
         }
         Ok(self.safe)
     }
@@ -319,7 +333,7 @@ impl Spool {
         let is_cut = active.file.cut_back(active.safe_octets).is_ok();
         let left = if is_cut { active.safe_octets } else { newest.octets };
         newest.cut_back(self.safe, left);
-        if newest.is_void() {
+        if newest.places.is_empty() && !newest.is_safe {
             // What cannot be removed now is another time.
             let _ = self.remove(self.segments.len() - 1);
         }
@@ -345,7 +359,9 @@ impl Spool {
         let begin = self.segments.partition_point(|segment| segment.next() <= from);
         for segment in self.segments.range(begin..) {
             let stretch = segment.stretch(from, self.safe, octets);
-            let (Some((_, first)), Some((number, last))) = (stretch.first(), stretch.last()) else { continue };
+            let (Some((_, first)), Some((number, last))) = (stretch.first(), stretch.last()) else {
+                continue;
+            };
             records.next = number + 1;
             records.octets = vec![0; usize::try_from(last.end() - first.offset).unwrap_or(usize::MAX)];
             let read = self.files.open(&segment.name());
@@ -377,12 +393,11 @@ impl Spool {
     }
 
     fn remove_forgotten(&mut self) -> Result<(), SpoolError> {
-        while let Some(place) = self.segments.iter().position(Segment::is_void) {
+        while let Some(place) = self.empty() {
             self.remove(place)?;
         }
-        let keeps_numbers = |segment: &Segment| segment.is_safe || is_mutated(Mutation::LoseNumbers);
         while self.segments.front().is_some_and(|oldest| oldest.next() <= self.floor)
-            && self.segments.iter().skip(1).any(keeps_numbers)
+            && self.is_known_behind(0)
         {
             // One at a time, so that what a crash brings back has no hole.
             if !is_mutated(Mutation::RemoveAtOnce) {
@@ -391,6 +406,20 @@ impl Spool {
             self.remove(0)?;
         }
         Ok(())
+    }
+
+    /// A file without a record that counts, which nobody needs.
+    fn empty(&self) -> Option<usize> {
+        let is_empty = |(place, segment): (usize, &Segment)| {
+            segment.places.is_empty() && (!segment.is_safe || self.is_known_behind(place))
+        };
+        (0..).zip(&self.segments).position(is_empty)
+    }
+
+    /// Whether a file behind this one is safe: by the newest of these it is known which numbers were given.
+    fn is_known_behind(&self, place: usize) -> bool {
+        let is_known = |segment: &Segment| segment.is_safe || is_mutated(Mutation::LoseNumbers);
+        self.segments.iter().skip(place + 1).any(is_known)
     }
 
     fn remove(&mut self, place: usize) -> Result<(), SpoolError> {
@@ -430,7 +459,8 @@ fn identify(files: &dyn Files, options: &SpoolOptions) -> Result<u64, SpoolError
             }
             Err(NoHeader::Version(version)) => Err(newer(folder, HEADER, version)),
             Err(NoHeader::Damaged) => {
-                let why = format!("{HEADER} in it is damaged; move the folder away, so that another one is begun");
+                let why =
+                    format!("{HEADER} in it is damaged; move the folder away, so that another one is begun");
                 Err(SpoolError::refused(folder, why))
             }
         };

@@ -60,7 +60,10 @@ fn who_appends_decides_what_goes_when_it_is_full_or_old() {
             break error;
         }
     };
-    assert!(matches!(full, SpoolError::Full { .. }) && full.to_string().contains("forget the oldest"), "{full}");
+    assert!(
+        matches!(full, SpoolError::Full { .. }) && full.to_string().contains("forget the oldest"),
+        "{full}"
+    );
     let oldest = spool.oldest().unwrap();
     assert!(oldest.numbers.start == 1 && oldest.octets <= 1 << 16 && oldest.written_ns == 5, "{oldest:?}");
     spool.sync().unwrap();
@@ -99,8 +102,10 @@ fn throughput() {
         let folder = tempfile::tempdir_in(&place).unwrap();
         let options = SpoolOptions { limits: SpoolLimits::default(), ..options(folder.path(), 7) };
         let (mut spool, _) = Spool::open(&options).unwrap();
-        let records: Vec<_> = (0..1_000_000 / record_octets).map(|of| vec![of as u8; record_octets]).collect();
-        let (begun, mut synced, mut syncing, mut octets) = (Instant::now(), Instant::now(), Duration::ZERO, 0);
+        let records: Vec<_> =
+            (0..1_000_000 / record_octets).map(|of| vec![of as u8; record_octets]).collect();
+        let (begun, mut synced, mut syncing, mut octets) =
+            (Instant::now(), Instant::now(), Duration::ZERO, 0);
         let mut longest = Duration::ZERO;
         while octets < 1 << 30 {
             spool.append(&records, 0).unwrap();
@@ -129,7 +134,10 @@ fn throughput() {
                 read += records.iter().map(|(_, octets)| octets.len()).sum::<usize>();
                 next = records.next();
             }
-            println!("{record_octets} octets: read {at_once} at once {:.0} MB/s", rate(read, begun.elapsed()));
+            println!(
+                "{record_octets} octets: read {at_once} at once {:.0} MB/s",
+                rate(read, begun.elapsed())
+            );
         }
     }
 }

@@ -108,7 +108,11 @@ impl State {
     }
 
     fn used(&self) -> usize {
-        self.seen.values().filter_map(|content| self.contents.get(*content)).map(|content| content.octets.len()).sum()
+        self.seen
+            .values()
+            .filter_map(|content| self.contents.get(*content))
+            .map(|content| content.octets.len())
+            .sum()
     }
 }
 
@@ -235,12 +239,12 @@ impl Content {
                 _ => self.octets.extend(sector.iter().map(|_| 0)),
             }
         }
-        // A process sees the file as long as it was.
-        if !is_power_cut {
-            self.octets.resize(had, 0);
-        } else {
+        // Without that a file stays as long as it was.
+        if is_power_cut {
             self.safe = self.octets.len();
             self.ghost.clear();
+        } else {
+            self.octets.resize(had, 0);
         }
         self.is_doomed = false;
     }

@@ -21,7 +21,9 @@ fn refused(disk: &Disk) -> String {
     let before: Vec<_> = disk.names().into_iter().map(|name| (disk.get(&name), name)).collect();
     let why = open(disk).map(|_| ()).unwrap_err();
     let after = disk.names().into_iter().map(|name| (disk.get(&name), name));
-    assert!(after.filter(|(_, name)| name != "lock").eq(before.into_iter().filter(|(_, name)| name != "lock")));
+    assert!(
+        after.filter(|(_, name)| name != "lock").eq(before.into_iter().filter(|(_, name)| name != "lock"))
+    );
     assert!(matches!(why, SpoolError::Refused { .. }), "{why}");
     why.to_string()
 }
@@ -104,10 +106,9 @@ fn a_file_header_that_is_damaged_costs_no_record() {
 fn a_disk_without_room_and_one_that_is_read_only_lose_nothing_and_go_on_later() {
     let (disk, _) = with_one();
     let mut spool = open(&disk).unwrap();
-    for faults in [
-        Faults { room: Some(100), ..Faults::default() },
-        Faults { is_read_only: true, ..Faults::default() },
-    ] {
+    for faults in
+        [Faults { room: Some(100), ..Faults::default() }, Faults { is_read_only: true, ..Faults::default() }]
+    {
         disk.set(faults);
         let why = spool.append(&[b"two"], 0).unwrap_err().to_string();
         assert!(why.contains("the spool spool cannot be appended to: "), "{why}");

@@ -55,6 +55,10 @@ pub(super) struct World {
     spool: Option<Spool>,
     /// Records of each cut that was ever appended, or tried to be.
     cuts: Vec<usize>,
+    /// Cuts that are not safe, though they may come to be.
+    unsettled: BTreeSet<usize>,
+    /// Cuts that are not there though a later one is safe: they never are.
+    gone: BTreeSet<usize>,
     /// What is safe and not forgotten.
     safe: BTreeMap<u64, Id>,
     /// What was appended since.
@@ -98,7 +102,8 @@ impl World {
             octets_max: [32768, 65536, 1 << 20][random.below(3)],
             age_max_ns: if random.permille(300) { random.within(8, 400) as i64 } else { i64::MAX },
         };
-        let options = SpoolOptions { folder: PathBuf::from("spool"), kind: "test", drawn: random.bits(), limits };
+        let options =
+            SpoolOptions { folder: PathBuf::from("spool"), kind: "test", drawn: random.bits(), limits };
         let trace = is_traced.then(|| vec![format!("{plan:?} {options:?}")]);
         let disk = Disk::new(random.bits());
         Self {
@@ -108,6 +113,8 @@ impl World {
             options,
             spool: None,
             cuts: vec![],
+            unsettled: BTreeSet::new(),
+            gone: BTreeSet::new(),
             safe: BTreeMap::new(),
             waiting: vec![],
             read: BTreeMap::new(),
@@ -158,6 +165,7 @@ impl World {
         let (octets_max, now_ns) = (self.plan.octets_max, self.now_ns);
         let cut = self.cuts.len();
         self.cuts.push(1);
+        self.unsettled.insert(cut);
         let appended = self.spool()?.append(&[payload((cut, 0), octets_max)], now_ns);
         let numbers = appended.map_err(|error| error.to_string())?;
         self.waiting.push((numbers, cut));
@@ -213,6 +221,7 @@ impl World {
     fn append(&mut self) -> Result<(), String> {
         let (cut, count) = (self.cuts.len(), self.random.within(1, self.plan.records_max));
         self.cuts.push(count);
+        self.unsettled.insert(cut);
         let octets_max = self.plan.octets_max;
         let records: Vec<_> = (0..count).map(|index| payload((cut, index), octets_max)).collect();
         let now_ns = self.now_ns;
@@ -245,6 +254,7 @@ impl World {
         let safe = self.spool()?.safe();
         for (numbers, cut) in std::mem::take(&mut self.waiting) {
             if numbers.end - 1 <= safe {
+                self.settle(cut);
                 self.safe.extend(numbers.enumerate().map(|(index, number)| (number, (cut, index))));
             } else {
                 ensure(numbers.start > safe, || format!("{safe} is within {numbers:?}"))?;
@@ -253,6 +263,12 @@ impl World {
         }
         self.safe.retain(|number, _| *number >= self.floor);
         Ok(())
+    }
+
+    /// A cut is safe: those before it are, or never will be.
+    fn settle(&mut self, cut: usize) {
+        self.unsettled.remove(&cut);
+        self.gone.extend(self.unsettled.range(..cut));
     }
 
     /// After an error less may be there, but all that was safe.
@@ -294,18 +310,15 @@ impl World {
     /// Reads from a number on; all that is safe must come, in order, octet for octet.
     fn read_all(&mut self, from: u64) -> Result<(), String> {
         let octets = [0, 100, 5000, 1 << 20][self.random.below(4)];
-        let (found, damaged) = match self.found(from, octets)? {
-            Some(found) => found,
-            None => return Ok(()),
-        };
+        let Some((found, damaged)) = self.found(from, octets)? else { return Ok(()) };
         let expected: BTreeMap<_, _> = self.safe.range(from..).map(|(number, id)| (*number, *id)).collect();
         for number in damaged {
             ensure(self.doubtful.contains(&number), || format!("{number} is damaged"))?;
             self.safe.remove(&number);
         }
-        let missing = expected.iter().find(|(number, id)| {
-            found.get(number) != Some(id) && self.safe.contains_key(number)
-        });
+        let missing = expected
+            .iter()
+            .find(|(number, id)| found.get(number) != Some(id) && self.safe.contains_key(number));
         ensure(missing.is_none(), || format!("{missing:?} is missing from {from} on"))?;
         let extra = found.keys().find(|number| !expected.contains_key(number));
         ensure(extra.is_none(), || format!("{extra:?} is there, and should not be"))
@@ -357,7 +370,7 @@ impl World {
         let first: u64 = names[place].trim_end_matches(".segment").parse().unwrap();
         let next = names.get(place + 1).and_then(|name| name.trim_end_matches(".segment").parse().ok());
         let waiting = self.waiting.last().map_or(0, |(numbers, _)| numbers.end);
-        let highest = self.safe.last_key_value().map_or(0, |(number, _)| *number).max(waiting) + 50;
+        let highest = self.safe.last_key_value().map_or(self.floor, |(number, _)| *number).max(waiting) + 50;
         self.doubtful.extend(first..next.unwrap_or(highest));
         self.say(|| format!("damage to {}", names[place]));
         self.disk.damage(&names[place], |octets, random| {
@@ -368,7 +381,9 @@ impl World {
             let most = if random.permille(700) { 30 } else { 5000 };
             let to = (from + random.within(1, most)).min(octets.len());
             let is_zeroed = random.permille(300);
-            octets[from..to].iter_mut().for_each(|octet| *octet = if is_zeroed { 0 } else { random.bits() as u8 });
+            octets[from..to]
+                .iter_mut()
+                .for_each(|octet| *octet = if is_zeroed { 0 } else { random.bits() as u8 });
         });
     }
 
@@ -419,12 +434,20 @@ impl World {
                 format!("{number}, {id:?}, was safe: {:?}", found.get(number))
             })?;
         }
-        let known = |number: &u64| *number < self.floor && !self.told.contains(number) && !self.doubtful.contains(number);
+        let known =
+            |number: &u64| *number < self.floor && !self.told.contains(number) && self.doubtful.is_empty();
         let forgotten = missing.iter().find(|number| known(number));
         ensure(forgotten.is_none(), || format!("{forgotten:?} was forgotten, and is told to be missing"))?;
         let both = missing.iter().find(|number| found.contains_key(number));
         ensure(both.is_none(), || format!("{both:?} is there, and told to be missing"))?;
         self.check_cuts(&found)?;
+        let cuts: BTreeSet<usize> = found.values().map(|(cut, _)| *cut).collect();
+        let back = cuts.intersection(&self.gone).next();
+        // Where a file's header is damaged, nothing says what is before it.
+        ensure(back.is_none() || !self.doubtful.is_empty(), || {
+            format!("{back:?} was given up, and comes back")
+        })?;
+        cuts.into_iter().for_each(|cut| self.settle(cut));
         self.told.extend(missing);
         self.floor = found.first_key_value().map_or(last + 1, |(number, _)| *number);
         (self.safe, self.waiting) = (found, vec![]);
@@ -443,7 +466,8 @@ impl World {
         ensure(cuts.is_sorted_by(|(one, _), (other, _)| one < other), || format!("not in order: {found:?}"))?;
         for (cut, records) in cuts {
             let (first, index) = records[0];
-            let is_in_row = records.iter().all(|(number, at)| number - first == (at.wrapping_sub(index)) as u64);
+            let is_in_row =
+                records.iter().all(|(number, at)| number - first == (at.wrapping_sub(index)) as u64);
             ensure(is_in_row, || format!("cut {cut} is {records:?}"))?;
             let is_doubtful = self.doubtful.contains(&first);
             ensure(records.len() == self.cuts[cut] || is_doubtful, || {
