@@ -23,7 +23,8 @@
 //!    that what was given up before does not come back.
 //! 4. Nothing is removed that nobody said to forget: where there is no room, an append is refused
 //!    ([`SpoolError::Full`]), and who calls decides what goes ([`Spool::oldest`]).
-//! 5. Files take no more than [`SpoolLimits::octets_max`] on the disk, whatever fails.
+//! 5. An append leaves files no more than [`SpoolLimits::octets_max`] on the disk, whatever failed before. What a crash
+//!    brings back may be more, and has to be forgotten first.
 //! 6. What is damaged is told by number, and passed over ([`Recovered`], [`Records::damaged`]).
 //! 7. A folder of another kind, of a newer version, or with files of somebody else is refused and left as it is. A folder
 //!    is of one process at once.

@@ -169,7 +169,8 @@ fn holdings(reads: Vec<Read>, known: Known) -> Holdings {
         // Whatever is before the oldest file.
         forgotten = forgotten.or(Some(first.saturating_sub(1)));
         let mut segment = Segment { octets, is_safe: true, ..Segment::new(first) };
-        recovered.torn_octets = octets - cuts.last().map_or(header::OCTETS as u64, |cut| cut.end);
+        let whole = cuts.last().map_or(header::OCTETS as u64, |cut| cut.end);
+        recovered.torn_octets = octets.saturating_sub(whole);
         for cut in cuts {
             recovered.miss(segment.next(), cut.front.first.saturating_sub(1));
             let damaged = (cut.front.first..).zip(&cut.places).filter(|(_, place)| place.is_none());
