@@ -13,7 +13,8 @@ use crate::message::{Covered, Hello};
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{Incarnation, Lineage, Position, SensorName};
 use crate::record::{Gap, Head, Kind, PartHead};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Bound, RangeBounds};
 
 /// What a sender may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,11 @@ pub struct Outgoing {
     kept: BTreeMap<Position, Kept>,
     /// The kept ones that say what is gone.
     gone: BTreeSet<Position>,
-    /// The last cut that is safe ends here.
+    /// Those that the next cut says to be gone.
+    given_up: BTreeSet<Position>,
+    /// Those that a cut said to be gone, behind the record that says so, in its order.
+    going: VecDeque<(Position, Position)>,
+    /// The last cut that is safe ends here: what is behind it is not.
     safe_cut: Position,
     weight: u64,
     unsafe_weight: u64,
@@ -110,6 +115,8 @@ impl Outgoing {
             numbered: 0,
             kept: BTreeMap::new(),
             gone: BTreeSet::new(),
+            given_up: BTreeSet::new(),
+            going: VecDeque::new(),
             safe_cut: Position::START,
             weight: 0,
             unsafe_weight: 0,
@@ -227,6 +234,7 @@ impl Outgoing {
             for position in &dropped {
                 if let Some(kept) = self.kept.get_mut(position) {
                     kept.gone_by = Some(head.position);
+                    self.going.push_back((head.position, *position));
                 }
             }
             heads.push(head);
@@ -269,24 +277,43 @@ impl Outgoing {
                 self.unsafe_weight -= kept.weight;
             }
             self.gone.remove(&position);
+            self.given_up.remove(&position);
         }
     }
 
-    /// The oldest safe records, that so many octets have room.
+    /// The next cut says that these are gone, as if there was no room for them: they are too old, or cannot be read any
+    /// more. They are not sent from now on. One without parts says it, too.
+    pub fn give_up(&mut self, positions: impl RangeBounds<Position>) {
+        let kept = self.kept.range(positions);
+        let safe = kept.filter(|(_, kept)| kept.gone_by.is_none() && kept.stage != Stage::Unsafe);
+        self.given_up.extend(safe.map(|(position, _)| *position));
+    }
+
+    /// What was given up, and the oldest safe records, that so many octets have room.
     fn make_room(&mut self, octets: u64) -> Vec<Position> {
-        let mut dropped = vec![];
+        let mut dropped: Vec<_> = std::mem::take(&mut self.given_up).into_iter().collect();
+        let given_up = dropped.iter().filter_map(|position| self.kept.get(position));
+        self.weight -= given_up.map(|kept| kept.weight).sum::<u64>();
         if self.weight.saturating_add(octets) <= self.limits.octets_max {
             return dropped;
         }
         // Some more than is needed, so that few records say what is gone.
         let most = self.limits.octets_max.saturating_sub(octets).saturating_sub(self.limits.octets_max / 8);
-        for kept in self.kept.values().filter(|kept| kept.gone_by.is_none() && kept.stage != Stage::Unsafe) {
+        let given_up = dropped.len();
+        let may_go = |kept: &&Kept| kept.gone_by.is_none() && kept.stage != Stage::Unsafe;
+        for kept in self.kept.values().filter(may_go) {
             if self.weight <= most {
                 break;
             }
-            self.weight -= kept.weight;
-            dropped.push(kept.head.position);
+            if dropped
+                .get(..given_up)
+                .is_none_or(|given_up| given_up.binary_search(&kept.head.position).is_err())
+            {
+                self.weight -= kept.weight;
+                dropped.push(kept.head.position);
+            }
         }
+        dropped.sort_unstable();
         dropped
     }
 
@@ -301,19 +328,23 @@ impl Outgoing {
 
     /// All records up to this one are safe: no crash takes them any more. Those of a cut count with its last one.
     pub fn safe(&mut self, last: Position) {
-        let ends = self.kept.range(..=last).rev().find(|(_, kept)| kept.head.ends_cut).map(|(end, _)| *end);
-        let Some(last) = ends else { return };
-        for kept in
-            self.kept.range_mut(..=last).map(|(_, kept)| kept).filter(|kept| kept.stage == Stage::Unsafe)
-        {
-            kept.stage = Stage::Ready;
-            self.unsafe_weight -= kept.weight;
+        if last <= self.safe_cut {
+            return;
         }
-        self.safe_cut = self.safe_cut.max(last);
-        let gone = |kept: &Kept| kept.gone_by.is_some_and(|by| by <= last);
-        let gone: Vec<_> =
-            self.kept.iter().filter(|(_, kept)| gone(kept)).map(|(position, _)| *position).collect();
-        gone.into_iter().for_each(|position| self.forget(position));
+        // What is not safe is the end of all that is kept: an hour of it costs no more than a second.
+        let since = (Bound::Excluded(self.safe_cut), Bound::Included(last));
+        let ends = self.kept.range(since).rev().find(|(_, kept)| kept.head.ends_cut).map(|(end, _)| *end);
+        let Some(last) = ends else { return };
+        for (_, kept) in self.kept.range_mut((since.0, Bound::Included(last))) {
+            if kept.stage == Stage::Unsafe {
+                kept.stage = Stage::Ready;
+                self.unsafe_weight -= kept.weight;
+            }
+        }
+        self.safe_cut = last;
+        while let Some((_, gone)) = self.going.pop_front_if(|(by, _)| *by <= last) {
+            self.forget(gone);
+        }
     }
 
     /// Another life of it has to be another process: it never renews itself.
@@ -404,7 +435,7 @@ impl Outgoing {
     pub fn next_record(&mut self) -> Option<Head> {
         let sends = |kept: &Kept| match kept.stage {
             // What is about to be gone would be counted twice, or as lost at most.
-            _ if kept.gone_by.is_some() => false,
+            _ if kept.gone_by.is_some() || self.given_up.contains(&kept.head.position) => false,
             Stage::Ready => true,
             Stage::Unsafe => is_mutated(Mutation::SendUnsafe),
             Stage::UnderWay => false,

@@ -9,7 +9,7 @@ use super::manifests::{Dependency, Member};
 /// The folders of the packages, lowest layer first; those of one layer do not see each other.
 const LAYERS: &[&[&str]] = &[
     &["ebpf/common"],
-    &["userspace/delivery", "userspace/record", "userspace/socket"],
+    &["userspace/delivery", "userspace/record", "userspace/socket", "userspace/spool"],
     &["userspace/decode", "userspace/lookup", "userspace/trafficgen"],
     &["userspace/capture", "userspace/interface", "userspace/query"],
     &["userspace/exports"],

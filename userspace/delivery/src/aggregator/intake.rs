@@ -48,6 +48,12 @@ impl<M: Merge> Aggregator<M> {
         }
         if link.seen.above().len() >= above_max && head.after > link.seen.mark() {
             link.count("ahead_of_others");
+            // What others wait for may be gone by this one: that makes room, and it comes again.
+            if let Kind::Gone(gaps) = &head.kind {
+                for gap in gaps {
+                    self.take_gap(sensor, gap, now);
+                }
+            }
             return Verdict::Later;
         }
         let verdict = self.take(sensor, head, payload, now);

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Records lie at most so far behind the latest one.
 pub(super) const DISORDER: i64 = 3;
 
+/// Until when a sensor gives up records though there is room.
+const GIVES_UP_UNTIL: i64 = 100;
+
 /// How far a sensor had come with its source at a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Resume {
@@ -160,6 +163,7 @@ impl Leaf {
             }
         }
         self.closed = self.watermark;
+        let gives_up = self.gives_some_up(random);
         let (mut parts, mut contents) = (vec![], vec![]);
         for ((half, start), ids) in std::mem::take(&mut self.open) {
             let part = self.part(half, start, &ids);
@@ -167,7 +171,7 @@ impl Leaf {
             contents.push(ids);
         }
         say_watermarks(&mut parts, self.watermark);
-        if parts.is_empty() {
+        if parts.is_empty() && !gives_up {
             return;
         }
         let heads = self.outgoing.cut(parts);
@@ -179,6 +183,24 @@ impl Leaf {
             self.disk.waiting.push_back(Written { head, payload: ids.encode(), resume, ids: ids.present });
         }
         self.disk.write(random);
+    }
+
+    /// Some are too old, or one cannot be read any more.
+    fn gives_some_up(&mut self, random: &mut Random) -> bool {
+        let kept: Vec<_> = self.outgoing.heads().map(|head| head.position).collect();
+        let drawn = kept.get(random.below(kept.len() * 20)).copied();
+        // While there are panes to come, whose parts say how far it has come.
+        let drawn = drawn.filter(|_| self.watermark < GIVES_UP_UNTIL);
+        let Some(position) = drawn.filter(|_| self.limits.octets_max < OutgoingLimits::default().octets_max)
+        else {
+            return false;
+        };
+        if random.permille(500) {
+            self.outgoing.give_up(..=position);
+        } else {
+            self.outgoing.give_up(position..=position);
+        }
+        true
     }
 
     fn part(&self, half: HalfId, start: i64, ids: &Ids) -> PartHead {
