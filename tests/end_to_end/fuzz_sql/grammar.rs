@@ -207,7 +207,7 @@ impl Grammar {
     }
 
     pub(super) fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        self.random.choose(of)
+        self.random.choose::<&'a str>(of)
     }
 
     /// A statement over tables.
@@ -306,7 +306,7 @@ impl Grammar {
     }
 
     fn literal(&mut self) -> &'static str {
-        self.random.choose(&LITERALS)
+        self.random.choose::<&'static str>(&LITERALS)
     }
 
     fn atom(&mut self, columns: &[String]) -> String {

@@ -56,7 +56,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) known: Known,
     /// By which limits it was written.
     pub(crate) record_octets_max: u32,
-    /// Likewise.
+    /// After how many octets its writer began another file.
     pub(crate) segment_octets: u64,
 }
 

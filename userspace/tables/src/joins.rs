@@ -50,7 +50,8 @@ fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Executio
     if let Some(first) = children.first_mut().filter(|first| first.schema().fields().is_empty()) {
         *first = Arc::new(Weighed { child: Arc::clone(first) });
     }
-    let join = plan.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
+    let join =
+        plan.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
     Ok(Transformed::yes(Arc::new(CooperativeExec::new(join))))
 }
 
