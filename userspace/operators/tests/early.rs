@@ -21,8 +21,8 @@ const ALL_GROUPS: usize = 100;
 /// Start of the window in seconds, what it is, how many rows it has.
 type Result = (i64, &'static str, i64);
 
-/// What a query gives after each of these rows, which are at so many seconds each, of as many protocols, and may be late
-/// by `lateness`.
+/// What a query gives after each of these rows, which are at so many seconds each, of protocols of these numbers, and may
+/// be late by `lateness`.
 fn results(
     sql: &str,
     every: i64,
