@@ -142,7 +142,7 @@ fn of_aggregate(aggregate: &Aggregate) -> Origin {
 
 /// Whether values are stored so that a greater one is greater; no engine has numbers of more than 38 digits.
 fn keeps_its_order(data_type: &DataType) -> bool {
-    data_type.is_numeric() && !matches!(data_type, DataType::Decimal256(..))
+    (data_type.is_numeric() && !matches!(data_type, DataType::Decimal256(..)))
         || data_type.is_string()
         || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Boolean)
 }
