@@ -37,7 +37,7 @@ use tapline_engine::{
     Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::Tables;
-use tapline_query::{ContinuousQuery, FlowTable, check_elements};
+use tapline_query::{ContinuousQuery, FlowTable, Identity, Planner, check_elements};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
 use tapline_sinks::Outlet;
@@ -87,6 +87,8 @@ pub struct CatalogOptions {
     pub engine: EngineOptions,
     /// What queries may look up.
     pub tables: Arc<Tables>,
+    /// Who the node is that reads the inputs.
+    pub identity: Identity,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// Queries that may run at once.
@@ -119,6 +121,7 @@ pub struct Catalog {
     leaving: Mutex<Leaving>,
     flows: Mutex<FlowDesk>,
     tables: Arc<Tables>,
+    identity: Identity,
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
@@ -180,7 +183,7 @@ impl Catalog {
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
         let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, .. } = options;
-        let CatalogOptions { folder, windows, outlets, log, .. } = options;
+        let CatalogOptions { identity, folder, windows, outlets, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
@@ -215,6 +218,7 @@ impl Catalog {
             leaving: Mutex::default(),
             flows: Mutex::default(),
             tables,
+            identity,
             started: clock.now(),
             clock,
             log,
@@ -359,7 +363,13 @@ impl Catalog {
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
         let table = self.core().table;
         let _turn = lock(&self.planning);
-        query::plan(definition, table, &self.tables, self.clock.now())
+        query::plan(definition, table, &self.planner())
+    }
+
+    /// Plans queries that begin now.
+    fn planner(&self) -> Planner {
+        let planner = Planner::with_tables(&self.tables).starting(self.clock.now());
+        planner.with_identity(self.identity.clone())
     }
 
     /// Waits until a query sees all that comes, so that whoever added it may count on that; no longer than a source

@@ -7,9 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
-use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, Diagram, FlowTable, Planner};
-use tapline_record::EventTime;
 
 /// What a query would do.
 #[derive(Clone, Debug)]
@@ -35,14 +33,14 @@ pub(crate) struct Planned {
     reasons: Vec<String>,
 }
 
-/// Plans a query that begins now; over the flow table of interfaces, where they have one and it can be.
+/// Plans a query; over the flow table of interfaces, where they have one and it can be.
 pub(crate) fn plan(
     definition: &Definition,
     table: Option<FlowTable>,
-    tables: &Arc<Tables>,
-    now: EventTime,
+    planner: &Planner,
 ) -> Result<Planned, CatalogError> {
-    let query = Planner::with_tables(tables).starting(now).plan(&definition.sql)?;
+    let query = planner.plan(&definition.sql)?;
+    query.check_names_no_sensors()?;
     query.check_live().map_err(CatalogError::wrong)?;
     let query = with_options(query, &definition.options)?;
     let metrics = definition.options.metrics.then(|| Metrics::of(&query).map(Arc::new)).transpose()?;

@@ -15,6 +15,7 @@ mod flags;
 mod flows;
 mod following;
 mod history;
+mod identity;
 mod input;
 mod limits;
 mod local;

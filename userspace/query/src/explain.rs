@@ -19,6 +19,9 @@ impl ContinuousQuery {
     fn describe_all(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", self.describe_window());
+        if let Some(sensors) = self.written_sensors() {
+            let _ = writeln!(text, "on sensors: {sensors}");
+        }
         for stream in STREAMS.into_iter().chain([&PACKET_FLOWS]) {
             let Some(columns) = self.columns_of(stream) else { continue };
             let names: Vec<String> =
@@ -76,7 +79,8 @@ fn describe_lower(text: &mut String, lower: &LowerHalf, table: Option<FlowTable>
         Fold::Aggregate(_) => "one partial aggregate a group and pane",
     };
     let over = table.map(|table| format!(", over {}", table.name())).unwrap_or_default();
-    let _ = writeln!(text, "lower half, per batch on every worker{over}: {fold}");
+    let nothing = if lower.branches.is_empty() { "; nothing is read for it here" } else { "" };
+    let _ = writeln!(text, "lower half, per batch on every worker{over}: {fold}{nothing}");
     indent(text, &lower.plan.display_indent().to_string());
 }
 
