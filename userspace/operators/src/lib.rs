@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod collector;
 mod finish;
 mod group;
 mod groups;
@@ -25,6 +26,7 @@ mod upper;
 mod windows;
 
 pub use datafusion::DATAFUSION_VERSION;
+pub use collector::PaneCollector;
 pub use finish::Finisher;
 pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};

@@ -25,7 +25,8 @@ pub struct Parts {
 
 impl Parts {
     /// Whether nothing came.
-    pub(crate) const fn is_empty(&self) -> bool {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.given.is_empty()
     }
 
@@ -42,6 +43,17 @@ impl Parts {
     /// Whether some are finished: these cannot be merged.
     pub(crate) fn has_finished(&self) -> bool {
         self.given.iter().any(|(_, is_finished)| *is_finished)
+    }
+
+    /// The groups of each of them: partial states, where no part is finished.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupBatch> {
+        self.given.iter().map(|(groups, _)| groups.as_ref())
+    }
+
+    /// Rows that were folded into all of them.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.groups().map(|groups| groups.rows).sum()
     }
 
     /// The groups of each of them.
