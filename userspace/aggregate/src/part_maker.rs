@@ -71,7 +71,8 @@ impl PartMaker {
         while let Some(parts) = left.pop() {
             // Whoever loses one of them is to know how much that is.
             let share = if groups == 0 { 1.0 } else { parts.groups_in_all() as f64 / groups as f64 };
-            let payload = Payload { whole_after, is_doubted: false, covered: covered.part(share), unread, parts };
+            let covered = covered.part(share);
+            let payload = Payload { whole_after, is_doubted: false, covered, unread, parts };
             let packed = payload.encode(states)?;
             let is_long = packed.octets.len() > SENT_MAX || packed.unpacked > SENT_UNPACKED_MAX;
             if let Some([first, second]) = payload.parts.halved().filter(|_| is_long) {

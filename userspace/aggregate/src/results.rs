@@ -21,7 +21,8 @@ impl Results {
         Self { queries: BTreeMap::new(), revisable_ns }
     }
 
-    /// Makes results of a query from now on, which is called `id` on the wire and `query` in its results.
+    /// Makes results of a query from now on, which is called `id` on the wire and `query` in its results. Its plan was
+    /// made for this: whoever else makes results of it would put windows in the same places.
     ///
     /// # Errors
     /// A sentence, when sensors cannot answer for it, or the system has no room.

@@ -200,8 +200,8 @@ impl GroupState {
             self.groups.resize(folded.num_rows(), FOLDED);
             self.merge_columns(folded)?;
         }
-        self.rows += partial.rows;
-        self.folded_rows += partial.folded_rows;
+        self.rows = self.rows.saturating_add(partial.rows);
+        self.folded_rows = self.folded_rows.saturating_add(partial.folded_rows);
         Ok(())
     }
 

@@ -111,16 +111,15 @@ impl HalfStates {
             return if messages.is_empty() { Ok(parts) } else { Err("there are more than they say".to_owned()) };
         }
         let mut batches = read([self.head.clone(), Buffer::from(messages)], &self.schema)?.into_iter();
-        let mut next = || -> Result<RecordBatch, String> {
-            let batch = batches.next().ok_or("some are missing")?;
-            own(&batch, &self.schema, messages.len())
-        };
+        let mut next =
+            || -> Result<RecordBatch, String> { batches.next().ok_or_else(|| "some are missing".to_owned()) };
         for StatesHead { flags, rows, folded_rows } in heads {
             let groups = next()?;
             let folded = (flags & HAS_FOLDED != 0).then(&mut next).transpose()?;
             if folded.as_ref().is_some_and(|folded| folded.num_rows() != 1) {
                 return Err("what is folded is not one row".to_owned());
             }
+            let folded_rows = if folded.is_some() { folded_rows.max(1) } else { 0 };
             let groups = GroupBatch { groups, folded, rows, folded_rows };
             parts.append(Parts::suspended(Arc::new(groups), flags & LACKS_ROWS != 0));
         }
@@ -190,23 +189,26 @@ pub(crate) fn write<'a>(
     Ok(writer.into_inner()?)
 }
 
-/// The batches of an Arrow IPC stream, which comes in pieces; they share its octets.
+/// The batches of an Arrow IPC stream, which comes in pieces.
 ///
 /// # Errors
 /// The end of a sentence, when it is none of these columns.
 pub(crate) fn read(
     pieces: impl IntoIterator<Item = Buffer>,
-    schema: &Schema,
+    schema: &SchemaRef,
 ) -> Result<Vec<RecordBatch>, String> {
-    let (mut decoder, mut batches) = (StreamDecoder::new(), vec![]);
+    let (mut decoder, mut batches, mut octets) = (StreamDecoder::new(), vec![], 0);
     for mut piece in pieces {
+        octets += piece.len();
         while let Some(batch) = decoder.decode(&mut piece).map_err(|error| said(&error))? {
             batches.push(batch);
         }
     }
     decoder.finish().map_err(|error| said(&error))?;
     match decoder.schema() {
-        Some(own) if own.fields() == schema.fields() => Ok(batches),
+        Some(of_stream) if of_stream.fields() == schema.fields() => {
+            batches.iter().map(|batch| own(batch, schema, octets)).collect()
+        }
         Some(_) | None => Err("its aggregates keep other columns".to_owned()),
     }
 }

@@ -9,7 +9,7 @@ use crate::states::{read, write};
 use crate::windows::ClosedWindow;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::buffer::Buffer;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
 use serde::{Deserialize, Serialize};
 use tapline_query::{ContinuousQuery, Fold};
@@ -169,7 +169,7 @@ fn read_half(
     lower: usize,
     heads: &[PartHead],
     octets: &[u8],
-    schema: &Schema,
+    schema: &SchemaRef,
     parts: &mut Vec<SuspendedPart>,
 ) -> Result<(), String> {
     let mut batches = read([Buffer::from(octets)], schema)?.into_iter();
@@ -189,10 +189,10 @@ fn read_half(
 }
 
 /// The columns of the states of each lower half; none of one that has no aggregate.
-fn schemas(query: &ContinuousQuery) -> Result<Vec<Schema>> {
+fn schemas(query: &ContinuousQuery) -> Result<Vec<SchemaRef>> {
     let schema = |fold: &Fold| match fold {
-        Fold::Rows(_) => Ok(Schema::empty()),
-        Fold::Aggregate(fold) => state_schema(fold).map(|schema| schema.as_ref().clone()),
+        Fold::Rows(_) => Ok(SchemaRef::new(Schema::empty())),
+        Fold::Aggregate(fold) => state_schema(fold),
     };
     query.lowers.iter().map(|lower| schema(&lower.fold)).collect()
 }

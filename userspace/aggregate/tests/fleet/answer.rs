@@ -48,9 +48,10 @@ impl Answer {
 
     /// The counts in the last column.
     pub(crate) fn counts(&self) -> Vec<i64> {
-        let batches = self.results().flat_map(|result| &result.rows);
-        let counts = batches.map(|batch| batch.columns().last().unwrap().as_primitive::<Int64Type>().values());
-        counts.flat_map(|counts| counts.to_vec()).collect()
+        let last = |batch: &RecordBatch| {
+            batch.columns().last().unwrap().as_primitive::<Int64Type>().values().to_vec()
+        };
+        self.results().flat_map(|result| &result.rows).flat_map(last).collect()
     }
 
     pub(crate) fn statuses(&self) -> Vec<Status> {

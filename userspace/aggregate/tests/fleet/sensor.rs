@@ -48,11 +48,10 @@ impl Sensor<'_> {
     ) -> Vec<CutPane> {
         let (width, mut parts) = (self.query.pane_width().unwrap(), self.parts_of(rows));
         let seconds = self.seconds_of(rows, known);
-        let ended = self.starts().filter(|start| reached.start < start + width && start + width <= reached.end);
-        let mut starts: BTreeSet<i64> = ended.collect();
-        let overlaps = |start: i64, second: i64| {
-            start < (second + 1) * SECOND_NS && second * SECOND_NS < start + width
-        };
+        let has_ended = |start: &i64| reached.start < start + width && start + width <= reached.end;
+        let mut starts: BTreeSet<i64> = self.starts().filter(has_ended).collect();
+        let overlaps =
+            |start: i64, second: i64| start < (second + 1) * SECOND_NS && second * SECOND_NS < start + width;
         let is_covered = |start: &i64| seconds.iter().any(|known| overlaps(*start, known.second));
         starts.extend(self.starts().filter(is_covered));
         let mut panes = vec![];

@@ -84,7 +84,8 @@ impl World {
         let now = Moment { steady_ns: 0, wall_ns: crate::traffic::BEGIN_NS + 2 * HOUR_NS };
         let merging = Merging::default();
         merging.add_query(QUERY, query, &limits).unwrap();
-        let mut aggregator = Aggregator::new(merging.clone(), options(), Stamp::claim(None).epoch, Lineage(9));
+        let epoch = Stamp::claim(None).epoch;
+        let mut aggregator = Aggregator::new(merging.clone(), options(), epoch, Lineage(9));
         for (half, spec) in half_specs(QUERY, query, None).unwrap() {
             aggregator.add_half(half, spec);
         }
