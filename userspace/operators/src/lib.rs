@@ -20,6 +20,7 @@ mod panes;
 mod parts;
 mod portion;
 mod result;
+mod states;
 mod steps;
 mod suspended;
 mod upper;
@@ -35,6 +36,7 @@ pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, Room, StreamBa
 pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
+pub use states::HalfStates;
 pub use suspended::{STATES_VERSION, SuspendedHead, SuspendedWindows};
 pub use windows::{Closed, ClosedWindow, HeldLimits, Windows};
 

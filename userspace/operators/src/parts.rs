@@ -61,15 +61,50 @@ impl Parts {
         self.given.into_iter().map(|(groups, _)| Arc::unwrap_or_clone(groups))
     }
 
-    /// Takes what came for other panes as well.
-    pub(crate) fn append(&mut self, other: Self) {
+    /// How many groups they have, those of several as often.
+    #[must_use]
+    pub fn groups_in_all(&self) -> usize {
+        self.groups().map(|groups| groups.groups.num_rows()).sum()
+    }
+
+    /// Each of them alone.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        self.given.iter().map(|(groups, is_finished)| Self {
+            given: vec![(Arc::clone(groups), *is_finished)],
+            octets: octets_of(groups),
+            lack_rows: self.lack_rows,
+        })
+    }
+
+    /// Two with half of the groups each; `None` where there are fewer than two.
+    #[must_use]
+    pub fn halved(&self) -> Option<[Self; 2]> {
+        let lack_rows = self.lack_rows;
+        let of = |given: &[(Arc<GroupBatch>, bool)]| {
+            let octets = given.iter().map(|(groups, _)| octets_of(groups)).sum();
+            Self { given: given.to_vec(), octets, lack_rows }
+        };
+        let [(whole, is_finished)] = &self.given[..] else {
+            let (first, second) = self.given.split_at(self.given.len() / 2);
+            return (!first.is_empty()).then(|| [of(first), of(second)]);
+        };
+        let (all, rows) = (whole.groups.num_rows(), whole.groups.num_rows() / 2);
+        let first = GroupBatch { groups: whole.groups.slice(0, rows), ..whole.as_ref().clone() };
+        let groups = whole.groups.slice(rows, all - rows);
+        let second = GroupBatch { groups, folded: None, rows: 0, folded_rows: 0 };
+        (rows > 0).then(|| [first, second].map(|groups| of(&[(Arc::new(groups), *is_finished)])))
+    }
+
+    /// Takes others as well.
+    pub fn append(&mut self, other: Self) {
         self.octets += other.octets;
         self.given.extend(other.given);
         self.lack_rows |= other.lack_rows;
     }
 
     /// Octets that they take.
-    pub(crate) const fn octets(&self) -> usize {
+    #[must_use]
+    pub const fn octets(&self) -> usize {
         self.octets
     }
 
@@ -79,7 +114,8 @@ impl Parts {
     }
 
     /// Whether there are so many that they had better be merged now.
-    pub(crate) const fn are_many(&self) -> bool {
+    #[must_use]
+    pub const fn are_many(&self) -> bool {
         self.given.len() > PARTS_MAX
     }
 
@@ -125,6 +161,13 @@ impl Parts {
         let mut state = GroupState::new(Arc::clone(fold), limits.groups_max)?;
         self.given.iter().try_for_each(|(groups, _)| state.merge(groups))?;
         Ok(state)
+    }
+}
+
+impl From<GroupBatch> for Parts {
+    /// Partial states as the only part.
+    fn from(groups: GroupBatch) -> Self {
+        Self::suspended(Arc::new(groups), false)
     }
 }
 
