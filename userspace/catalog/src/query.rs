@@ -29,26 +29,35 @@ pub struct Explained {
 /// A query that is ready to be added.
 pub(crate) struct Planned {
     pub(crate) query: ContinuousQuery,
+    /// What `now()` is in it.
+    pub(crate) starting: EventTime,
     /// What makes metrics of its results, where that is asked for.
     pub(crate) metrics: Option<Arc<Metrics>>,
     /// Why the kernel does not answer it, where it could.
     reasons: Vec<String>,
 }
 
-/// Plans a query that begins now; over the flow table of interfaces, where they have one and it can be.
+/// Plans a query that begins then; over the flow table of interfaces, where they have one and it can be.
 pub(crate) fn plan(
     definition: &Definition,
     table: Option<FlowTable>,
     tables: &Arc<Tables>,
-    now: EventTime,
+    starting: EventTime,
 ) -> Result<Planned, CatalogError> {
-    let query = Planner::with_tables(tables).starting(now).plan(&definition.sql)?;
+    Ok(plan_as_asked(definition, tables, starting)?.over(table))
+}
+
+/// The same over the streams that it names.
+pub(crate) fn plan_as_asked(
+    definition: &Definition,
+    tables: &Arc<Tables>,
+    starting: EventTime,
+) -> Result<Planned, CatalogError> {
+    let query = Planner::with_tables(tables).starting(starting).plan(&definition.sql)?;
     query.check_live().map_err(CatalogError::wrong)?;
     let query = with_options(query, &definition.options)?;
     let metrics = definition.options.metrics.then(|| Metrics::of(&query).map(Arc::new)).transpose()?;
-    let Some(table) = table else { return Ok(Planned { query, metrics, reasons: vec![] }) };
-    let (query, reasons) = query.over_packet_flows(table);
-    Ok(Planned { query, metrics, reasons: reasons.into_iter().flatten().collect() })
+    Ok(Planned { query, starting, metrics, reasons: vec![] })
 }
 
 fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<ContinuousQuery, CatalogError> {
@@ -61,6 +70,13 @@ fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<Contin
 }
 
 impl Planned {
+    /// The same over a flow table, where there is one and it can be.
+    pub(crate) fn over(self, table: Option<FlowTable>) -> Self {
+        let Some(table) = table else { return self };
+        let (query, reasons) = self.query.over_packet_flows(table);
+        Self { query, reasons: reasons.into_iter().flatten().collect(), ..self }
+    }
+
     /// What it does, in lines.
     pub(crate) fn describe(&self) -> String {
         let mut text = self.query.describe();

@@ -19,6 +19,18 @@ impl SensorName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is as a pattern has it, in which `*` stands for any letters.
+    pub(crate) fn is_like(&self, pattern: &Self) -> bool {
+        let Some((first, rest)) = pattern.0.split_once('*') else { return self == pattern };
+        let Some(mut left) = self.0.strip_prefix(first) else { return false };
+        let (between, last) = rest.rsplit_once('*').map_or((None, rest), |(all, last)| (Some(all), last));
+        for part in between.into_iter().flat_map(|between| between.split('*')) {
+            let Some((_, behind)) = left.split_once(part) else { return false };
+            left = behind;
+        }
+        left.ends_with(last)
+    }
 }
 
 impl fmt::Display for SensorName {
@@ -99,6 +111,23 @@ mod tests {
     fn incarnations_grow_whatever_the_clock_says() {
         assert_eq!(Incarnation::after(Incarnation(7), 1_000), Incarnation(1_000));
         assert_eq!(Incarnation::after(Incarnation(7), 3), Incarnation(8));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_letters() {
+        let cases = [
+            ("*", "pop-1", true),
+            ("pop-1", "pop-1", true),
+            ("pop-1", "pop-12", false),
+            ("pop-*", "pop-12", true),
+            ("*-12", "pop-12", true),
+            ("p*-*2", "pop-12", true),
+            ("p*x*2", "pop-12", false),
+            ("a*a", "a", false),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(SensorName::new(name).is_like(&SensorName::new(pattern)), expected, "{pattern} {name}");
+        }
     }
 
     #[test]

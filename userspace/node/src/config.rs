@@ -29,6 +29,8 @@ pub(crate) struct ConfigFile {
     pub(crate) history: HistoryTable,
     #[serde(rename = "sink")]
     pub(crate) sinks: Vec<SinkTable>,
+    pub(crate) forward: ForwardTable,
+    pub(crate) aggregator: AggregatorTable,
 }
 
 /// `[node]`.
@@ -211,6 +213,52 @@ pub(crate) struct SinkTable {
     pub(crate) observation_domain: Option<u32>,
 }
 
+/// `[forward]`: whose sensor the node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ForwardTable {
+    /// Where the aggregator listens.
+    pub(crate) to: Option<String>,
+    /// What this sensor is called there.
+    pub(crate) name: Option<String>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// Where parts wait until a checkpoint has them; so many octets, so long.
+    pub(crate) spool: Option<PathBuf>,
+    pub(crate) octets_max: Option<u64>,
+    pub(crate) keep: Option<String>,
+}
+
+/// `[aggregator]`: the node takes parts from sensors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AggregatorTable {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// Of whoever signed the certificates of sensors.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Where sensors find it, where that is not where it listens.
+    pub(crate) url: Option<String>,
+    #[serde(rename = "token")]
+    pub(crate) tokens: Vec<SensorTokenTable>,
+    pub(crate) idle_after: Option<String>,
+    pub(crate) stragglers: Option<String>,
+    pub(crate) revisable: Option<String>,
+    pub(crate) sensors_max: Option<u32>,
+}
+
+/// `[[aggregator.token]]`: whoever brings it is the sensor of this name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SensorTokenTable {
+    pub(crate) name: Option<String>,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) sha256: Option<String>,
+}
+
 impl ConfigFile {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
@@ -337,7 +385,8 @@ mod tests {
         assert!(configs.len() >= 2, "{configs:?}");
         for config in configs {
             let read = ConfigFile::read(&config).unwrap();
-            assert!(!read.sources.is_empty(), "{}", config.display());
+            let has_sensors = read.aggregator.listen.is_some();
+            assert!(has_sensors != !read.sources.is_empty(), "{}", config.display());
         }
     }
 
@@ -355,6 +404,9 @@ mod tests {
             ("[queries]", "/properties/queries/properties"),
             ("[history]", "/properties/history/properties"),
             ("[[sink]]", "/properties/sink/items/properties"),
+            ("[forward]", "/properties/forward/properties"),
+            ("[aggregator]", "/properties/aggregator/properties"),
+            ("[[aggregator.token]]", "/properties/aggregator/properties/token/items/properties"),
         ];
         for (table, pointer) in tables {
             // What is near to no key is answered with all of them.

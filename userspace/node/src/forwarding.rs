@@ -1,0 +1,345 @@
+//! A sensor: what its aggregator asks is run, and what came of it is cut each second and handed over.
+//!
+//! ```text
+//! aggregator ──► Sender ──assignments──► Told ──► thread "forwarding" ──► Catalog::assign, begin_cut, take_cut
+//!                  ▲                                     │
+//!                  └────────── parts, positions ─────────┴── report
+//! ```
+//! Nothing here waits for the aggregator. What the sender has no room for is held, and no other cut is asked for until it
+//! is gone: what is open in the engine grows on meanwhile, within its limits.
+
+use crate::forward_plan::{ForwardPlan, TOKEN_VARIABLE};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tapline_aggregate::{PartMaker, fingerprint};
+use tapline_catalog::{
+    Assignments, Catalog, ForwardStatus, ForwardedCut, Level, Log, SensorEnd, Versions,
+};
+use tapline_delivery::SensorName;
+use tapline_exports::put_whole;
+use tapline_forward::{NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream};
+use tapline_query::{ContinuousQuery, Identity};
+
+/// Between two cuts, and between two reports.
+const CUT_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at what came.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long the last cut may take.
+const LAST_CUT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A sensor's end of its link, as long as it forwards.
+pub(crate) struct Forwarding {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the sender told, and nobody has looked at yet.
+#[derive(Debug, Default)]
+struct Told(Mutex<Option<Vec<u8>>>);
+
+/// Hears what the sender tells.
+struct Listener {
+    told: Arc<Told>,
+    log: Log,
+}
+
+/// What the thread works with.
+struct Worker {
+    catalog: Arc<Catalog>,
+    sender: Arc<Sender>,
+    told: Arc<Told>,
+    maker: PartMaker,
+    name: String,
+    identity: Identity,
+    tags: BTreeMap<String, String>,
+    /// Where it is kept what was asked last.
+    assigned: PathBuf,
+    /// A cut that there was no room for.
+    held: Option<(Vec<Part>, Vec<u8>)>,
+    cut_at: Instant,
+    reported_at: Instant,
+    log: Log,
+}
+
+impl Forwarding {
+    /// Opens the spool, runs what was asked last, and begins to cut. It is called before the catalog opens its inputs, which
+    /// go on behind the last cut that is safe.
+    ///
+    /// # Errors
+    /// A sentence: the address is none, the spool or the token cannot be used, or there is no thread.
+    pub(crate) fn start(
+        plan: &ForwardPlan,
+        catalog: &Arc<Catalog>,
+        (identity, tags): (&Identity, &BTreeMap<String, String>),
+        log: &Log,
+    ) -> Result<Self, String> {
+        let told = Arc::<Told>::default();
+        let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
+        let (sender, positions) = Sender::start(options(plan)?, Box::new(listener))?;
+        let sender = Arc::new(sender);
+        let positions = positions.map(|octets| serde_json::from_slice(&octets)).transpose();
+        match positions {
+            Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
+            Err(error) => log.say(
+                Level::Warning,
+                &format!("where the last cut ended cannot be read, so that what is missing since is not known: {error}"),
+            ),
+        }
+        let (of_status, most) = (Arc::downgrade(&sender), plan.octets_max);
+        let (to, name) = (plan.to.clone(), plan.name.clone());
+        catalog.forwards(move || status(&of_status, (&to, &name), most));
+        let now = Instant::now();
+        let mut worker = Worker {
+            catalog: Arc::clone(catalog),
+            sender,
+            told,
+            maker: PartMaker::default(),
+            name: plan.name.clone(),
+            identity: identity.clone(),
+            tags: tags.clone(),
+            assigned: plan.assigned.clone(),
+            held: None,
+            cut_at: now,
+            reported_at: now,
+            log: Arc::clone(log),
+        };
+        worker.run_what_was_asked();
+        let ends = Arc::<AtomicBool>::default();
+        let until = Arc::clone(&ends);
+        let spawned = thread::Builder::new().name("forwarding".to_owned()).spawn(move || worker.run(&until));
+        let thread = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
+        Ok(Self { ends, thread: Some(thread) })
+    }
+
+    /// Cuts once more, and waits until all that was cut is safe.
+    pub(crate) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // Where it died, it has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl SenderEvents for Listener {
+    fn assigned(&mut self, octets: &[u8]) {
+        self.told.put(octets.to_vec());
+    }
+
+    fn ended(&mut self, why: &str) {
+        self.log.say(Level::Error, &format!("nothing is forwarded any more: {why}"));
+    }
+
+    fn tell(&mut self, sentence: &str) {
+        self.log.say(Level::Warning, sentence);
+    }
+}
+
+impl Told {
+    fn put(&self, octets: Vec<u8>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(octets);
+    }
+
+    fn take(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Worker {
+    fn run(mut self, ends: &AtomicBool) {
+        while !ends.load(Ordering::Relaxed) {
+            self.turn();
+            thread::park_timeout(LOOK);
+        }
+        self.cut_all();
+    }
+
+    fn turn(&mut self) {
+        if let Some(octets) = self.told.take() {
+            self.take_assigned(&octets);
+        }
+        self.give_held();
+        if self.held.is_none() {
+            if self.cut_at.elapsed() >= CUT_EVERY && self.catalog.begin_cut() {
+                self.cut_at = Instant::now();
+            }
+            if let Some(cut) = self.catalog.take_cut() {
+                self.give(cut);
+            }
+        }
+        if self.reported_at.elapsed() >= CUT_EVERY {
+            self.report();
+        }
+    }
+
+    /// Runs what the aggregator asked in an earlier run, until it says more.
+    fn run_what_was_asked(&mut self) {
+        match fs::read(&self.assigned) {
+            Ok(octets) => self.assign(&octets, &self.assigned.display().to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                self.log.say(Level::Warning, &format!("{} cannot be read: {error}", self.assigned.display()));
+            }
+        }
+    }
+
+    fn take_assigned(&mut self, octets: &[u8]) {
+        self.assign(octets, "what the aggregator asks");
+        if let Err(error) = put_whole(&self.assigned, |file| file.write_all(octets)) {
+            let path = self.assigned.display();
+            self.log.say(
+                Level::Warning,
+                &format!("{path} cannot be written, so that the next start waits for the aggregator: {error}"),
+            );
+        }
+        self.report();
+    }
+
+    fn assign(&self, octets: &[u8], what: &str) {
+        match serde_json::from_slice::<Assignments>(octets) {
+            Ok(assignments) => {
+                self.catalog.assign(&assignments, SensorEnd { name: &self.name, fingerprints });
+            }
+            Err(error) => self.log.say(Level::Warning, &format!("{what} cannot be read: {error}")),
+        }
+    }
+
+    /// Makes parts of a cut, and hands them over.
+    fn give(&mut self, cut: ForwardedCut) {
+        let ForwardedCut { positions, queries } = cut;
+        let mut parts = vec![];
+        for of in queries {
+            match self.maker.parts(of.cut, of.id, &of.query) {
+                Ok(more) => parts.extend(more),
+                Err(why) => {
+                    let what = format!("what came of `{}` cannot be forwarded: {why}", of.query.sql);
+                    self.log.say(Level::Error, &what);
+                }
+            }
+        }
+        // Names and texts are always JSON.
+        let positions = serde_json::to_vec(&positions).unwrap_or_default();
+        self.hand_over(parts, positions);
+    }
+
+    fn give_held(&mut self) {
+        if let Some((parts, positions)) = self.held.take() {
+            self.hand_over(parts, positions);
+        }
+    }
+
+    fn hand_over(&mut self, parts: Vec<Part>, positions: Vec<u8>) {
+        if let Err(NotKept { parts, positions, .. }) = self.sender.cut(parts, positions) {
+            self.held = Some((parts, positions));
+        }
+    }
+
+    fn report(&mut self) {
+        self.reported_at = Instant::now();
+        let mut report = self.catalog.report();
+        let status = self.sender.status();
+        report.site.clone_from(&self.identity.site);
+        report.tags.clone_from(&self.tags);
+        report.node = (self.identity.sensor != self.name).then(|| self.identity.sensor.clone());
+        report.spool_octets = status.spool_octets;
+        report.lost = status.lost_source_records;
+        let said = serde_json::to_vec(&report).map_err(|error| error.to_string());
+        if let Err(why) = said.and_then(|octets| self.sender.report(octets)) {
+            self.log.say(Level::Warning, &format!("the aggregator is not told how this sensor is: {why}"));
+        }
+    }
+
+    /// Takes what is under way, and cuts once more, so that all that was read so far is on the disk.
+    fn cut_all(&mut self) {
+        let begun = Instant::now();
+        let mut is_last = false;
+        while begun.elapsed() < LAST_CUT_WITHIN {
+            self.give_held();
+            if self.held.is_none() {
+                let was_last = is_last;
+                is_last = is_last || self.catalog.begin_cut();
+                if let Some(cut) = self.catalog.take_cut() {
+                    self.give(cut);
+                    if was_last && self.held.is_none() {
+                        return;
+                    }
+                }
+            }
+            thread::sleep(LOOK);
+        }
+        self.log.say(Level::Error, "the last cut could not be made safe in time: what came of it is lost, and missing");
+    }
+}
+
+/// What the lower halves of a query are, one after the other.
+pub(crate) fn fingerprints(query: &ContinuousQuery) -> Vec<u64> {
+    (0..query.lowers.len()).map(|half| fingerprint(query, half).0).collect()
+}
+
+fn options(plan: &ForwardPlan) -> Result<SenderOptions, String> {
+    let versions = Versions::own();
+    Ok(SenderOptions {
+        name: SensorName::new(&plan.name),
+        to: Upstream {
+            url: plan.to.clone(),
+            ca: plan.ca_file.clone(),
+            own: plan.own.clone(),
+            token_file: token_file(plan)?,
+        },
+        spool: SpoolPlan { folder: plan.spool.clone(), octets_max: plan.octets_max, age_max: plan.keep },
+        states: format!("{} with DataFusion {}", versions.states, versions.datafusion),
+        version: versions.tapline,
+    })
+}
+
+/// Where the token is: in the file that was named, or in the state folder, where one that came in the environment is kept,
+/// so that a command by which a sensor joins is needed once.
+fn token_file(plan: &ForwardPlan) -> Result<Option<PathBuf>, String> {
+    if plan.token_file.is_some() {
+        return Ok(plan.token_file.clone());
+    }
+    let kept = plan.assigned.with_file_name("forward.token");
+    if let Ok(token) = std::env::var(TOKEN_VARIABLE) {
+        keep_secret(&kept, &token).map_err(|error| format!("{} cannot be written: {error}", kept.display()))?;
+    }
+    Ok(kept.exists().then_some(kept))
+}
+
+/// Writes a file that only its owner reads.
+fn keep_secret(path: &Path, secret: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(secret.trim().as_bytes())?;
+    file.sync_all()
+}
+
+/// How the node stands with whom it forwards to.
+fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> ForwardStatus {
+    let ending = || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
+    let status = sender.upgrade().map_or_else(ending, |sender| sender.status());
+    ForwardStatus {
+        to: to.to_owned(),
+        name: name.to_owned(),
+        is_connected: status.connected_since_ns.is_some(),
+        spool_octets: [status.spool_octets, most],
+        lost: status.lost_source_records,
+        reason: status.ended.or(status.disk_trouble).or(status.link_trouble),
+    }
+}
