@@ -201,6 +201,7 @@ fn parcel(origin: &Arc<Origin>, start: i64, columns: &[ArrayRef]) -> Parcel {
         query: QueryId(0),
         window,
         status: Status::Final,
+        revision: 0,
         completeness: Some(1.0),
         rows: vec![rows],
     };

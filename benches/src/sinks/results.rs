@@ -65,6 +65,7 @@ impl Results {
                 query: QueryId(0),
                 window: Some(Span { start, end: EventTime(start.0 + SECOND_NS) }),
                 status: Status::Final,
+                revision: 0,
                 completeness: Some(1.0),
                 rows: vec![batch.clone()],
             };

@@ -134,14 +134,19 @@ impl Newest {
 impl Kept {
     fn take(&mut self, given: Given) {
         let (window, status) = (given.result.window, given.result.status);
+        let revision = given.result.revision;
         // What was given of a window so far is behind what is given now.
-        let of_window = |known: &Given| {
-            known.result.status == Status::Early && window.is_some() && known.result.window == window
+        let is_over = |known: &Given| {
+            (known.result.status == Status::Early || known.result.revision < revision)
+                && window.is_some()
+                && known.result.window == window
         };
-        if let Some(place) = self.results.iter().position(of_window) {
+        while let Some(place) = self.results.iter().position(is_over) {
             self.remove(place);
         }
-        if status != Status::Early {
+        let is_newer =
+            |last: Span| revision == 0 || window.is_some_and(|window| window.start > last.start);
+        if status != Status::Early && self.last.is_none_or(is_newer) {
             self.last = window.or(self.last);
         }
         self.octets += given.octets;
@@ -164,7 +169,12 @@ impl Kept {
     pub(crate) fn newest(&self, windows: usize) -> Vec<&Given> {
         let mut starts: Vec<Option<EventTime>> = vec![];
         let mut newest: Vec<_> = vec![];
-        for (number, given) in self.results.iter().rev().enumerate() {
+        let mut all: Vec<&Given> = self.results.iter().collect();
+        if all.iter().any(|given| given.result.revision > 0) {
+            // What is revised came behind later windows.
+            all.sort_by_key(|given| given.result.window.map(|window| window.start));
+        }
+        for (number, given) in all.into_iter().rev().enumerate() {
             let start = given.result.window.map(|window| window.start);
             if start.is_none() && number == windows {
                 break;
@@ -215,6 +225,27 @@ mod tests {
         assert_eq!(kept.last.map(|window| window.start), Some(EventTime(10)));
         assert!(kept.newest(0).is_empty());
         assert!(kept.get(1).is_none() && kept.get(6).is_some(), "early ones are found no more");
+    }
+
+    #[test]
+    fn what_is_revised_takes_the_place_of_what_was_said_before() {
+        let mut kept = Kept::default();
+        let came = [
+            (0, Status::Final),
+            (0, Status::Folded),
+            (10, Status::Final),
+            (20, Status::Final),
+            (0, Status::Revised),
+            (10, Status::Revised),
+        ];
+        for ((start, status), number) in came.into_iter().zip(1..) {
+            kept.take(given(number, Some(start), status));
+        }
+        let all = [(0, Status::Revised), (10, Status::Revised), (20, Status::Final)];
+        let all = all.map(|(start, status)| (Some(start), status));
+        assert_eq!(of(&kept.newest(3)), all);
+        assert_eq!(of(&kept.newest(2)), all[1..]);
+        assert_eq!(kept.last.map(|window| window.start), Some(EventTime(20)));
     }
 
     #[test]

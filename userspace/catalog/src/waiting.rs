@@ -60,11 +60,13 @@ impl Waiting {
         self.results.get(if is_slow { place.max(self.newest_window()) } else { place })
     }
 
-    /// The place from which on all are of the newest window.
+    /// The place from which on all are of the newest window, or of older ones that were revised behind it.
     fn newest_window(&self) -> usize {
-        let newest = self.results.back().and_then(|given| given.result.window);
+        let revised = self.results.iter().rev().take_while(|given| given.result.revision > 0).count();
+        let mut before = self.results.iter().rev().skip(revised).peekable();
+        let newest = before.peek().and_then(|given| given.result.window);
         let is_of = |given: &&Given| newest.is_some() && given.result.window == newest;
-        self.results.len() - self.results.iter().rev().take_while(is_of).count().max(1)
+        self.results.len() - (revised + before.take_while(is_of).count()).max(1)
     }
 }
 
@@ -77,7 +79,8 @@ pub(crate) mod tests {
 
     pub(crate) fn given(number: u64, start: Option<i64>, status: Status) -> Given {
         let window = start.map(|start| Span { start: EventTime(start), end: EventTime(start + 10) });
-        let result = WindowResult { query: QueryId(0), window, status, completeness: None, rows: vec![] };
+        let (query, revision) = (QueryId(0), u64::from(status == Status::Revised));
+        let result = WindowResult { query, window, status, revision, completeness: None, rows: vec![] };
         Given { number, result: Arc::new(result), octets: 0, at: Instant::now() }
     }
 
@@ -102,6 +105,12 @@ pub(crate) mod tests {
         assert_eq!(next(4, Pace::Newest, 3), Some(5));
         assert_eq!(next(5, Pace::Newest, 3), None);
         assert_eq!(next(0, Pace::Each, 3), Some(1));
+        let (mut waiting, at) = self::waiting();
+        waiting.take(Given { at, ..given(6, Some(20), Status::Revised) });
+        let number = |given: &Given| given.number;
+        let late = at + Duration::from_secs(3);
+        assert_eq!(waiting.after(0, Pace::Newest, late).map(number), Some(4), "what is revised is older");
+        assert_eq!(waiting.after(5, Pace::Newest, late).map(number), Some(6));
     }
 
     #[test]

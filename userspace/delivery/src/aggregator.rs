@@ -6,8 +6,10 @@
 
 mod giving;
 mod intake;
+mod kept;
 mod restore;
 
+pub use kept::KeptHalf;
 pub use restore::RestoreError;
 
 use crate::checkpoint::{Checkpoint, Stamp};
@@ -262,7 +264,11 @@ impl<M: Merge> Aggregator<M> {
     /// So many of the oldest results are safe with whoever takes them.
     pub fn taken(&mut self, results: usize) {
         let taken = results.min(self.safe_results);
-        self.results.drain(..taken);
+        for given in self.results.drain(..taken) {
+            if let Some(half) = self.halves.get_mut(&given.half) {
+                half.taken_until = half.taken_until.max(given.pane.end);
+            }
+        }
         self.safe_results -= taken;
         if let Some(pending) = &mut self.pending {
             pending.results -= taken;

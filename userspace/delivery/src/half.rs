@@ -73,6 +73,8 @@ pub(crate) struct Half<S> {
     pub(crate) given_from: i64,
     /// The latest pane that was given ends here.
     pub(crate) given_until: i64,
+    /// The latest pane that was given ends here, of those that whoever takes results has.
+    pub(crate) taken_until: i64,
     /// Panes that end here or earlier are closed for good.
     pub(crate) closed_until: i64,
     /// Somebody who had been left behind has come on: what was said of who is absent may not be so any more.
@@ -93,6 +95,7 @@ impl<S> Half<S> {
             panes: BTreeMap::new(),
             given_from: i64::MAX,
             given_until: i64::MIN,
+            taken_until: i64::MIN,
             closed_until: i64::MIN,
             looks_again: false,
             overtaken: BTreeMap::new(),

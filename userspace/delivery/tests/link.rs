@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use tapline_delivery::{
     Aggregator, AggregatorLimits, AggregatorOptions, Checkpoint, Covered, Fenced, Fingerprint, HalfId,
-    HalfSpec, Head, Hello, Incarnation, Lineage, Merge, Moment, NewPart, Outgoing, OutgoingLimits, PartHead,
-    Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
+    HalfSpec, Head, Hello, Incarnation, KeptHalf, Lineage, Merge, Moment, NewPart, Outgoing, OutgoingLimits,
+    PartHead, Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
 };
 
 const HALF: HalfId = HalfId(1);
@@ -125,8 +125,14 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
         (PANE, 0, 3, &5_u64.to_le_bytes()[..])
     );
     assert!(given.absent.is_empty() && given.told.records() == 0);
+    let given = given.clone();
+    let kept = central.kept(HALF).unwrap();
+    assert_eq!((kept.taken_until, kept.panes.len()), (i64::MIN, 0), "it is still to come");
     central.taken(1);
     assert_eq!(central.held().results, 0);
+    let closed_until = kept.closed_until;
+    let expected = KeptHalf { half: HALF, taken_until: PANE.end, closed_until, panes: vec![given] };
+    assert_eq!(central.kept(HALF), Some(expected));
     assert!(central.counts(&regional).is_empty() && central.strangers().is_empty());
     central.rest(&regional);
     central.drop_half(HALF);

@@ -175,6 +175,13 @@ pub struct Unread {
     pub left_out: u64,
 }
 
+impl Unread {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.late += other.late;
+        self.left_out += other.left_out;
+    }
+}
+
 /// The merger's side.
 #[derive(Debug, Default)]
 pub(crate) struct CoverageLog {
@@ -222,14 +229,18 @@ impl CoverageLog {
         self.unread.remove(&query);
     }
 
+    /// The latest second of which something is known in one of these streams.
+    pub(crate) fn latest(&self, streams: &[StreamId]) -> Option<i64> {
+        let seconds = streams.iter().filter_map(|stream| self.streams[*stream as usize].last_key_value());
+        seconds.map(|(second, _)| *second).max()
+    }
+
     /// Notes rows that a query over `streams` did not read.
     pub(crate) fn note_unread(&mut self, query: QueryId, streams: &[StreamId], rows: Unread) {
-        let seconds = streams.iter().filter_map(|stream| self.streams[*stream as usize].last_key_value());
-        let latest = seconds.map(|(second, _)| *second).max().unwrap_or(0);
+        let latest = self.latest(streams).unwrap_or(0);
         let unread = self.unread.entry(query).or_default();
         let known = unread.entry(latest).or_default();
-        known.late += rows.late;
-        known.left_out += rows.left_out;
+        known.add(rows);
         while unread.len() > SECONDS_MAX {
             unread.pop_first();
         }

@@ -1,7 +1,7 @@
 //! Dispatches the batches of a source to the workers, one after the other.
 
 use crate::barrier::Barrier;
-use crate::coverage::{CoverageReporter, records_in};
+use crate::coverage::{CoverageReporter, Report, records_in};
 use crate::feed::{Feed, Position};
 use crate::ring::Unparker;
 use arrow_array::RecordBatch;
@@ -38,17 +38,18 @@ pub(crate) struct WorkerLink {
     pub(crate) worker: Unparker,
     /// The last watermarks that the worker was told.
     pub(crate) told: Watermarks,
-    /// Barriers that there was no room for yet; nothing may overtake them.
-    pub(crate) barriers: VecDeque<Barrier>,
+    /// Barriers that there was no room for yet, each behind what arrived before it; nothing may overtake them.
+    pub(crate) barriers: VecDeque<(Barrier, Report)>,
 }
 
 impl WorkerLink {
     /// Whether something can be pushed now.
     fn has_room(&mut self) -> bool {
-        while let Some(barrier) = self.barriers.front()
-            && self.feed.push(Feed::Barrier(*barrier)).is_ok()
+        while !self.feed.is_full()
+            && let Some((barrier, coverage)) = self.barriers.pop_front()
         {
-            self.barriers.pop_front();
+            // There is room: this thread alone fills the ring.
+            let _ = self.feed.push(Feed::Barrier(barrier, coverage));
         }
         self.barriers.is_empty() && !self.feed.is_full()
     }
@@ -77,6 +78,8 @@ pub(crate) struct Dispatcher {
     id: SourceId,
     links: Vec<WorkerLink>,
     layout: Arc<Layout>,
+    /// The first layout with its columns.
+    built_since: Epoch,
     /// How much of a live source arrived; its rows are dropped when a worker's ring is full.
     coverage: Option<CoverageReporter>,
     /// Whether it waits for room in a ring.
@@ -104,8 +107,20 @@ impl Dispatcher {
         let waits = coverage.is_none() || source.waits();
         let (streams, epoch) = (source.streams(), layout.epoch());
         let (next, sequence, dropped, missing, has_ended) = (0, 0, 0, 0, false);
-        let mut dispatcher =
-            Self { id, links, layout, coverage, waits, next, sequence, dropped, missing, streams, has_ended };
+        let mut dispatcher = Self {
+            id,
+            links,
+            layout,
+            built_since: epoch,
+            coverage,
+            waits,
+            next,
+            sequence,
+            dropped,
+            missing,
+            streams,
+            has_ended,
+        };
         dispatcher.put_barrier(epoch, EventTime::MIN, source.watermarks());
         dispatcher
     }
@@ -220,21 +235,30 @@ impl Dispatcher {
     pub(crate) fn turn_to(&mut self, layout: Arc<Layout>, source: &dyn Source) {
         self.streams = source.streams();
         self.put_barrier(layout.epoch(), source.latest(), source.watermarks());
+        self.built_since = layout.epoch();
         self.layout = layout;
         self.tell(source.watermarks());
     }
 
-    /// Keeps its layout when another one begins elsewhere: the source cannot build by that.
+    /// Keeps its layout when another one begins: the source cannot build by that, or need not.
     pub(crate) fn stay(&mut self, epoch: Epoch, source: &dyn Source) {
+        let built_since = self.built_since;
         self.turn_to(Arc::new(self.layout.renumbered(epoch)), source);
+        self.built_since = built_since;
+    }
+
+    /// The layout of what is dispatched now.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.layout.epoch()
     }
 
     /// Puts a barrier behind all that was dispatched, which is no later than `latest`.
     fn put_barrier(&mut self, epoch: Epoch, latest: EventTime, watermarks: Watermarks) {
         let (source, sequence, waits) = (self.id, self.sequence, self.waits);
         let barrier = Barrier { source, epoch, latest, sequence, waits, watermarks };
+        let mut coverage = self.coverage.as_mut().map(CoverageReporter::take).unwrap_or_default();
         for link in &mut self.links {
-            link.barriers.push_back(barrier);
+            link.barriers.push_back((barrier, std::mem::take(&mut coverage)));
             // What is new here has gone back to the beginning.
             link.told = Watermarks::BEGINNING;
         }
@@ -262,7 +286,7 @@ impl Dispatcher {
     pub(crate) fn collect_used(&mut self, source: &mut dyn Source) {
         for link in &mut self.links {
             while let Ok(used) = link.used.pop() {
-                if used.layout.epoch() == self.layout.epoch() {
+                if used.layout.epoch() >= self.built_since {
                     source.recycle(used.stream.id, used.batch);
                 }
             }

@@ -1,5 +1,6 @@
 //! The engine: whoever has it adds and removes sources and queries while it runs.
 
+mod cuts;
 mod queries;
 mod suspend;
 
@@ -9,14 +10,17 @@ use crate::account_source::AccountSource;
 use crate::accounts::Accounts;
 use crate::affinity::Affinity;
 use crate::coverage::CoveredSecond;
+use crate::cut::{Cut, CutQueue};
 use crate::demand;
 use crate::dispatcher::{Dispatched, Dispatcher, WorkerLink};
 use crate::error::EngineError;
 use crate::feed::Feed;
+use crate::forwarded::Forwarded;
 use crate::machine::Runner;
-use crate::merger::{Merger, MergerOrder};
+use crate::merger::{Merger, MergerOrder, MergerParts};
 use crate::options::EngineOptions;
 use crate::outlet::OpenOutlets;
+use crate::positions::Positions;
 use crate::query_state::QueryState;
 use crate::reader::{Reader, SourceOrder, Surroundings};
 use crate::ring::{Flags, Patience, Unparker};
@@ -52,6 +56,8 @@ pub struct Report {
     pub rows_dropped: u64,
     /// Whether the input was ended before its time.
     pub is_cut: bool,
+    /// Cuts that were not taken, in their order; the last one has all that was left of queries that are forwarded.
+    pub cuts: Vec<Cut>,
 }
 
 /// What the thread is called that reads a source.
@@ -78,6 +84,9 @@ pub struct Engine {
     memory: Memory,
     /// What the merger knew, at its end, of how much arrived.
     covered: Arc<Mutex<Vec<CoveredSecond>>>,
+    /// What goes out of queries that are forwarded, and how far sources are with that.
+    cuts: Arc<CutQueue>,
+    positions: Arc<Positions>,
     sharing: Sharing,
     /// Runs that still have what only queries that are over asked for.
     stale: Vec<RunId>,
@@ -109,6 +118,7 @@ struct QueryEnd {
     name: Arc<str>,
     query: Arc<ContinuousQuery>,
     state: Arc<QueryState>,
+    is_forwarded: bool,
 }
 
 impl Engine {
@@ -151,8 +161,14 @@ impl Engine {
         }
         let (merger, orders) = RingBuffer::new(ORDERS_CAPACITY);
         let covered: Arc<Mutex<Vec<CoveredSecond>>> = Arc::default();
-        let for_merger = (memory.octets_max, Arc::clone(&covered), Arc::clone(&clock));
-        let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone(), for_merger);
+        let (cuts, positions) = (Arc::<CutQueue>::default(), Arc::<Positions>::default());
+        let parts = MergerParts {
+            octets_held_max: memory.octets_max,
+            covered: Arc::clone(&covered),
+            clock: Arc::clone(&clock),
+            forwarded: Forwarded::new(workers, Arc::clone(&cuts), Arc::clone(&positions), observer.clone()),
+        };
+        let machine = Merger::new(orders, messages, Arc::clone(&flags), merger_parker.clone(), parts);
         runner.start("merger".to_owned(), None, Box::new(machine)).map_err(EngineError::Thread)?;
         Ok(Self {
             options,
@@ -169,6 +185,8 @@ impl Engine {
             queries: BTreeMap::new(),
             memory,
             covered,
+            cuts,
+            positions,
             sharing: Sharing::default(),
             stale: vec![],
             accounts: Arc::default(),
@@ -329,7 +347,8 @@ impl Engine {
         self.outlets.wait();
         let dropped = self.sources.values().map(|source| source.state.rows_dropped());
         let rows_dropped = self.rows_dropped + dropped.sum::<u64>();
-        Ok(Report { snapshot: self.snapshot(), rows_dropped, is_cut: self.flags.input_ends() })
+        let cuts = std::iter::from_fn(|| self.cuts.take()).collect();
+        Ok(Report { snapshot: self.snapshot(), rows_dropped, is_cut: self.flags.input_ends(), cuts })
     }
 
     fn check_is_open(&self) -> Result<(), EngineError> {
@@ -412,6 +431,7 @@ impl Engine {
         let surroundings = Surroundings {
             orders: to_source,
             state,
+            positions: Arc::clone(&self.positions),
             flags: Arc::clone(&self.flags),
             clock: Arc::clone(&self.clock),
             observer: self.observer.clone(),

@@ -14,6 +14,9 @@ pub enum EngineError {
     /// A query cannot be prepared.
     #[error("{0}")]
     Query(String),
+    /// A query cannot be forwarded; what of it cannot, and what would be right.
+    #[error("this query cannot be forwarded: {0}")]
+    Forwarded(&'static str),
     /// The engine is about to end.
     #[error("the engine is about to end, and takes no more")]
     Drains,

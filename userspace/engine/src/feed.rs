@@ -20,8 +20,8 @@ pub(crate) enum Feed {
     Batch(StreamBatch, Position),
     /// How far it has come since.
     Advance(Position),
-    /// A new layout begins.
-    Barrier(Barrier),
+    /// A new layout begins; behind what arrived before it.
+    Barrier(Barrier, Report),
     /// Nothing more will come.
     End(Position),
 }

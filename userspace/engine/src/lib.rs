@@ -16,17 +16,23 @@ mod accounts;
 mod affinity;
 mod barrier;
 mod coverage;
+mod cut;
+mod cut_panes;
 mod demand;
 mod dispatcher;
 mod engine;
 mod error;
 mod feed;
+mod forwarded;
+mod forwarded_query;
 mod held;
+mod joining;
 mod lock;
 mod machine;
 mod merger;
 mod options;
 mod outlet;
+mod positions;
 mod query_state;
 mod reader;
 mod ring;
@@ -43,6 +49,7 @@ mod threads;
 mod worker;
 
 pub use coverage::{CoveredSecond, Unread};
+pub use cut::{Cut, CutPane, CutQuery};
 pub use demand::demand_of;
 pub use engine::{Engine, NewQuery, Report, capture_thread};
 pub use error::EngineError;
@@ -52,6 +59,6 @@ pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
 pub use suspended::{Beginning, Held, Suspended, UnreadRows};
 pub use tapline_operators::{
-    DATAFUSION_VERSION, HeldLimits, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status,
+    DATAFUSION_VERSION, HeldLimits, Parts, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status,
     SuspendedHead, SuspendedWindows, WaitingLimits, WindowResult,
 };

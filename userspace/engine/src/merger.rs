@@ -2,7 +2,10 @@
 
 use crate::barrier::Barrier;
 use crate::coverage::{CoverageLog, CoveredSecond};
+use crate::forwarded::Forwarded;
+use crate::forwarded_query::ForwardedQuery;
 use crate::held::Charge;
+use crate::joining::Joining;
 use crate::lock::lock;
 use crate::machine::{Machine, Turn};
 use crate::outlet::{Item, Outlet};
@@ -16,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tapline_operators::{Closed, LowerOutput, QueryId, SourceId, Windows, WorkerId};
-use tapline_record::{Epoch, EventTime, Reach};
+use tapline_record::{Epoch, Reach};
 use tapline_sources::Clock;
 
 /// A merger that waits looks after so long whether a worker has died.
@@ -29,6 +32,10 @@ const MESSAGES_PER_TURN: usize = 64;
 pub(crate) enum MergerOrder {
     /// To take what comes for a query, which did not read so many rows before, by second, and to give what closed.
     AddQuery { id: QueryId, query: Box<MergerQuery>, unread: UnreadRows, closed: Vec<Closed> },
+    /// To collect what comes for a query, for cuts.
+    AddForwarded { id: QueryId, query: Box<ForwardedQuery> },
+    /// To make a cut where this layout begins.
+    Cut(Epoch),
     /// To know that so much arrived before anything came.
     Cover(Vec<CoveredSecond>),
 }
@@ -38,12 +45,7 @@ pub(crate) struct MergerQuery {
     pub(crate) state: Arc<QueryState>,
     pub(crate) windows: Windows,
     pub(crate) outlet: Arc<Outlet>,
-    /// Which layout the query came with.
-    pub(crate) since: Epoch,
-    /// The sources that were there before and have not come to that layout yet.
-    pub(crate) unjoined: Vec<SourceId>,
-    /// No row that it may have missed is later than this.
-    pub(crate) whole_after: EventTime,
+    joining: Joining,
     /// Workers that it has left.
     pub(crate) left: usize,
     /// Whether its subscriber was told that LIMIT is reached.
@@ -55,13 +57,12 @@ pub(crate) struct MergerQuery {
 }
 
 impl MergerQuery {
-    /// A query that comes to sources which run already, and may have missed rows before `whole_after` anyhow.
+    /// A query that comes to sources which run already.
     pub(crate) fn new(
         state: Arc<QueryState>,
         windows: Windows,
         outlet: Arc<Outlet>,
-        (since, whole_after): (Epoch, EventTime),
-        sources: Vec<SourceId>,
+        joining: Joining,
     ) -> Self {
         let mut query = Self {
             charge: state.charge(),
@@ -69,9 +70,7 @@ impl MergerQuery {
             state,
             windows,
             outlet,
-            since,
-            unjoined: sources,
-            whole_after,
+            joining,
             left: 0,
             is_satisfied: false,
         };
@@ -81,12 +80,10 @@ impl MergerQuery {
 
     /// Notes where a source came to a new layout; the first one that the query knows of counts.
     fn join(&mut self, barrier: &Barrier, out: &mut Vec<Closed>) {
-        if barrier.epoch < self.since {
+        if !self.joining.knows(barrier.epoch) {
             return;
         }
-        if let Some(position) = self.unjoined.iter().position(|source| *source == barrier.source) {
-            self.unjoined.swap_remove(position);
-            self.whole_after = self.whole_after.max(barrier.latest);
+        if self.joining.join(barrier) {
             self.tell_whole();
         }
         if !barrier.waits {
@@ -102,11 +99,10 @@ impl MergerQuery {
 
     /// Until all sources have come to its layout, no window is known to be whole.
     fn tell_whole(&mut self) {
-        let has_joined = self.unjoined.is_empty();
-        if has_joined {
+        if self.joining.has_joined() {
             self.state.join();
         }
-        self.windows.set_whole_after(if has_joined { self.whole_after } else { EventTime::MAX });
+        self.windows.set_whole_after(self.joining.whole_after());
     }
 }
 
@@ -114,6 +110,7 @@ impl MergerQuery {
 pub(crate) struct Merger {
     orders: Consumer<MergerOrder>,
     queries: BTreeMap<QueryId, MergerQuery>,
+    forwarded: Forwarded,
     workers: Vec<Consumer<Message>>,
     /// The last barriers of sources that have ended.
     ended: BTreeMap<SourceId, Barrier>,
@@ -134,17 +131,26 @@ pub(crate) struct Merger {
     parker: Unparker,
 }
 
+/// What a merger is made of, besides its rings.
+pub(crate) struct MergerParts {
+    pub(crate) octets_held_max: usize,
+    pub(crate) covered: Arc<Mutex<Vec<CoveredSecond>>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) forwarded: Forwarded,
+}
+
 impl Merger {
     pub(crate) fn new(
         orders: Consumer<MergerOrder>,
         workers: Vec<Consumer<Message>>,
         flags: Arc<Flags>,
         parker: Unparker,
-        (octets_held_max, covered, clock): (usize, Arc<Mutex<Vec<CoveredSecond>>>, Arc<dyn Clock>),
+        MergerParts { octets_held_max, covered, clock, forwarded }: MergerParts,
     ) -> Self {
         Self {
             orders,
             queries: BTreeMap::new(),
+            forwarded,
             workers,
             ended: BTreeMap::new(),
             done: 0,
@@ -188,6 +194,10 @@ impl Merger {
                     self.closed.extend(closed);
                     self.give(id);
                 }
+                MergerOrder::AddForwarded { id, query } => {
+                    self.forwarded.add(id, *query, self.ended.values());
+                }
+                MergerOrder::Cut(epoch) => self.forwarded.begin(epoch),
                 MergerOrder::Cover(seconds) => self.coverage.note(&seconds),
             }
         }
@@ -195,21 +205,35 @@ impl Merger {
 
     fn take(&mut self, worker: WorkerId, message: Message) {
         match message {
-            Message::Output { query, output, charge } => self.accept(query, output, charge),
+            Message::Output { query, output, charge, since } => self.accept(query, output, charge, since),
             Message::Reach(reach, epoch) => self.advance(worker, &reach, epoch),
-            Message::Coverage(report) => self.coverage.note(&report),
-            Message::Barrier(barrier) => self.join(&barrier),
-            Message::Unread { query, rows } => {
-                if let Some(merged) = self.queries.get(&query) {
-                    self.coverage.note_unread(query, merged.windows.streams(), rows);
-                }
+            Message::Coverage(report, epoch) => {
+                self.coverage.note(&report);
+                self.forwarded.note_covered(&report, epoch);
             }
+            Message::Barrier(barrier) => self.join(&barrier),
+            Message::Unread { query, rows, since } => match self.queries.get(&query) {
+                Some(merged) => self.coverage.note_unread(query, merged.windows.streams(), rows),
+                None => self.forwarded.note_unread(query, rows, since, &self.coverage),
+            },
+            Message::Cut => self.forwarded.come(),
             Message::Left(query) => self.leave(query),
             Message::Done => self.done += 1,
         }
     }
 
-    fn accept(&mut self, id: QueryId, output: LowerOutput, charge: Charge) {
+    fn accept(&mut self, id: QueryId, output: LowerOutput, charge: Charge, since: Epoch) {
+        if self.queries.contains_key(&id) {
+            self.put_into_windows(id, output, charge);
+        } else {
+            self.octets_held += self.forwarded.accept(id, output, charge, since);
+        }
+        if self.octets_held > self.octets_held_max {
+            self.make_room();
+        }
+    }
+
+    fn put_into_windows(&mut self, id: QueryId, output: LowerOutput, charge: Charge) {
         let Some(query) = self.queries.get_mut(&id) else { return };
         let before = query.windows.octets_held();
         let begun = Instant::now();
@@ -221,31 +245,37 @@ impl Merger {
         query.charge.take_over(charge);
         self.octets_held = (self.octets_held + query.windows.octets_held()).saturating_sub(before);
         self.give(id);
-        if self.octets_held > self.octets_held_max {
-            self.make_room();
+    }
+
+    /// Closes the earliest windows of whoever holds most, until all hold no more than they may; of a query that is
+    /// forwarded, its earliest pane is left out.
+    fn make_room(&mut self) {
+        self.octets_held = self.held();
+        while self.octets_held > self.octets_held_max {
+            let most = self.queries.iter_mut().max_by_key(|(_, query)| query.windows.octets_held());
+            let most = most.filter(|(_, query)| query.windows.octets_held() >= self.forwarded.most_held());
+            let (has_made_room, whose) = match most {
+                Some((&id, query)) => (query.windows.close_earliest(&mut self.closed), Some(id)),
+                None => (self.forwarded.make_room(), None),
+            };
+            if !has_made_room {
+                return;
+            }
+            whose.into_iter().for_each(|id| self.give(id));
+            self.octets_held = self.held();
         }
     }
 
-    /// Closes the earliest windows of whoever holds most, until all hold no more than they may.
-    fn make_room(&mut self) {
-        let held = |queries: &BTreeMap<QueryId, MergerQuery>| -> usize {
-            queries.values().map(|query| query.windows.octets_held()).sum()
-        };
-        self.octets_held = held(&self.queries);
-        while self.octets_held > self.octets_held_max {
-            let most = self.queries.iter_mut().max_by_key(|(_, query)| query.windows.octets_held());
-            let Some((&id, query)) = most else { return };
-            if !query.windows.close_earliest(&mut self.closed) {
-                return;
-            }
-            self.give(id);
-            self.octets_held = held(&self.queries);
-        }
+    /// Octets of what is held for open windows, and for panes until the next cut.
+    fn held(&self) -> usize {
+        let of_windows = self.queries.values().map(|query| query.windows.octets_held());
+        of_windows.sum::<usize>() + self.forwarded.octets_held()
     }
 
     fn advance(&mut self, worker: WorkerId, reach: &Reach, epoch: Epoch) {
+        self.forwarded.advance(worker, reach, epoch);
         let Self { queries, closed, coverage, outbox, clock, .. } = self;
-        for (id, query) in queries.iter_mut().filter(|(_, query)| query.since <= epoch) {
+        for (id, query) in queries.iter_mut().filter(|(_, query)| query.joining.knows(epoch)) {
             query.windows.advance(worker, reach, closed);
             give(*id, query, closed, (coverage, clock.as_ref()), outbox);
             query.state.tell_watermark(query.windows.watermark());
@@ -256,6 +286,7 @@ impl Merger {
         if barrier.epoch == Barrier::LAST {
             self.ended.insert(barrier.source, *barrier);
         }
+        self.forwarded.join(barrier);
         let Self { queries, closed, coverage, outbox, clock, .. } = self;
         for (id, query) in queries {
             query.join(barrier, closed);
@@ -265,7 +296,7 @@ impl Merger {
 
     /// Notes that a query that is over has left a worker; behind the last one it is told so.
     fn leave(&mut self, id: QueryId) {
-        let Some(query) = self.queries.get_mut(&id) else { return };
+        let Some(query) = self.queries.get_mut(&id) else { return self.forwarded.leave(id) };
         query.left += 1;
         if query.left == self.workers.len() {
             self.outbox.push_back((Arc::clone(&query.outlet), Item::End));
@@ -301,6 +332,7 @@ impl Merger {
     /// Gives what is left of all queries, or keeps what can be gone on with: the input has ended.
     fn finish(&mut self) {
         self.take_orders();
+        self.forwarded.finish();
         let (is_cut, suspends) = (self.flags.input_ends(), self.flags.suspends());
         if suspends {
             *lock(&self.covered) = self.coverage.since(i64::MIN);
@@ -323,6 +355,7 @@ impl Merger {
     /// Lets go of everything: only the ends are told.
     fn abandon(&mut self) {
         self.take_orders();
+        self.forwarded.abandon();
         let waiting = std::mem::take(&mut self.outbox).into_iter();
         let ended = waiting.filter_map(|(outlet, item)| matches!(item, Item::End).then_some(outlet));
         let queries = std::mem::take(&mut self.queries).into_values().map(|query| query.outlet);
@@ -334,7 +367,8 @@ impl Merger {
 
     fn fail(&self) {
         let reason = EndReason::Failed("a worker thread died; please report this".to_owned());
-        self.queries.values().for_each(|query| query.state.end(reason.clone()));
+        let states = self.queries.values().map(|query| &query.state).chain(self.forwarded.states());
+        states.for_each(|state| state.end(reason.clone()));
     }
 }
 
@@ -390,13 +424,14 @@ impl Machine for Merger {
         if !self.empty_outbox() {
             return Turn::Blocked;
         }
+        let are_ends_told = self.forwarded.tell_ends();
         let has_lost_worker = self.has_lost_worker();
         if has_lost_worker {
             self.fail();
         }
         if has_lost_worker || self.done == self.workers.len() {
-            if self.queries.is_empty() && self.orders.is_empty() {
-                return Turn::Ended;
+            if self.queries.is_empty() && self.forwarded.is_empty() && self.orders.is_empty() {
+                return if are_ends_told { Turn::Ended } else { Turn::Blocked };
             }
             self.finish();
             return Turn::Worked;

@@ -2,6 +2,7 @@
 
 use crate::dispatcher::{Dispatcher, Due};
 use crate::machine::{Machine, Turn};
+use crate::positions::Positions;
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
 use crate::source_state::SourceState;
@@ -11,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_operators::SourceId;
-use tapline_record::{EventTime, Layout};
+use tapline_record::{Epoch, EventTime, Layout};
 use tapline_sources::{Clock, Demand, FlowsAsk, Notice, Source, Step};
 
 /// While an input is silent, what came so far waits no longer than this for a full batch, in nanoseconds.
@@ -28,6 +29,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) enum SourceOrder {
     /// To build batches by another layout; the query that needs it fails when that cannot be.
     Layout { layout: Arc<Layout>, demand: Arc<Demand>, query: Option<Arc<QueryState>> },
+    /// To part what came so far from what comes: that has the same layout under this number.
+    Mark(Epoch),
     /// To bring its account up to date.
     Report,
     /// To tell of the flows that are active.
@@ -54,6 +57,8 @@ pub(crate) struct Reader {
     dispatcher: Dispatcher,
     orders: Consumer<SourceOrder>,
     state: Arc<SourceState>,
+    /// Where it tells how far it is at a mark.
+    positions: Arc<Positions>,
     flags: Arc<Flags>,
     clock: Arc<dyn Clock>,
     /// Who hears its notices.
@@ -73,6 +78,7 @@ pub(crate) struct Reader {
 pub(crate) struct Surroundings {
     pub(crate) orders: Consumer<SourceOrder>,
     pub(crate) state: Arc<SourceState>,
+    pub(crate) positions: Arc<Positions>,
     pub(crate) flags: Arc<Flags>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Subscriber,
@@ -86,13 +92,14 @@ impl Reader {
         dispatcher: Dispatcher,
         surroundings: Surroundings,
     ) -> Self {
-        let Surroundings { orders, state, flags, clock, observer, parker } = surroundings;
+        let Surroundings { orders, state, positions, flags, clock, observer, parker } = surroundings;
         Self {
             id,
             source,
             dispatcher,
             orders,
             state,
+            positions,
             flags,
             observer,
             notice: None,
@@ -123,7 +130,7 @@ impl Reader {
     fn take_orders(&mut self) -> bool {
         while let Ok(order) = self.orders.peek() {
             let mut settled = Ok(());
-            if matches!(order, SourceOrder::Layout { .. }) {
+            if matches!(order, SourceOrder::Layout { .. } | SourceOrder::Mark(_)) {
                 settled = self.source.settle();
                 self.due = Some(Due::Everything);
                 if !self.dispatch() {
@@ -135,6 +142,11 @@ impl Reader {
                     let outcome = settled.and_then(|()| self.source.relayout(&demand));
                     self.turn_to(layout, outcome, query.as_deref());
                 }
+                // A source that cannot be settled any more ends soon, and what it keeps is of the next cut.
+                Ok(SourceOrder::Mark(epoch)) => {
+                    self.tell_position();
+                    self.dispatcher.stay(epoch, self.source.as_ref());
+                }
                 Ok(SourceOrder::Report) => self.source.report(),
                 // Whoever asked before does not wait any more.
                 Ok(SourceOrder::TellFlows(ask)) => self.ask = Some(ask),
@@ -143,6 +155,13 @@ impl Reader {
             }
         }
         true
+    }
+
+    /// Tells what another run wants to know that goes on behind what was taken so far.
+    fn tell_position(&self) {
+        if let Some(position) = self.source.position() {
+            self.positions.tell(self.id, self.state.name(), self.dispatcher.epoch(), position);
+        }
     }
 
     fn turn_to(&mut self, layout: Arc<Layout>, outcome: io::Result<()>, query: Option<&QueryState>) {
@@ -186,6 +205,7 @@ impl Reader {
     fn end(&mut self) -> Turn {
         self.ask = None;
         self.source.end();
+        self.tell_position();
         self.dispatcher.wait();
         self.due = Some(Due::All);
         self.phase = Phase::Ending;

@@ -4,6 +4,7 @@
 //! its place at a layout: batches by layouts before go to this one, those behind to the other one, and what both have
 //! of a pane adds up.
 
+use crate::coverage::Unread;
 use crate::held::{self, Charge, Gauge, PARTS_OF_RESERVE};
 use crate::query_state::{EndReason, QueryState};
 use crate::worker::Task;
@@ -75,6 +76,8 @@ pub(crate) struct Run {
     /// Panes that begin before this come in parts.
     parts_before: EventTime,
     outputs: Vec<LowerOutput>,
+    /// The rows that it did not read which its queries were told of.
+    told: Unread,
 }
 
 impl Run {
@@ -101,6 +104,7 @@ impl Run {
             groups,
             parts_before: EventTime::MIN,
             outputs: vec![],
+            told: Unread::default(),
         }
     }
 
@@ -112,8 +116,15 @@ impl Run {
             self.until = other.since;
             other.carried_since = self.carried_since;
             other.give_parts_before(self.parts_before);
+            let operators = other.operators.iter_mut().zip(&self.operators);
+            operators.for_each(|(operator, before)| operator.go_on_behind(before));
         }
         makes_room
+    }
+
+    /// The layout of the first batches that are for it: all that it gives and says is of these or of later ones.
+    pub(crate) const fn since(&self) -> Epoch {
+        self.since
     }
 
     /// Whether no batch is for it any more, when all inputs have come to this layout.
@@ -152,6 +163,14 @@ impl Run {
         let mut sum = QueryLedger::default();
         self.operators.iter().for_each(|operator| sum += *operator.ledger());
         sum
+    }
+
+    /// Rows that it did not read since this was asked last.
+    pub(crate) fn newly_unread(&mut self) -> Unread {
+        let ledger = self.ledger();
+        let all = Unread { late: ledger.late, left_out: ledger.dropped };
+        let told = std::mem::replace(&mut self.told, all);
+        Unread { late: all.late - told.late, left_out: all.left_out - told.left_out }
     }
 
     /// Lets each operator process the turn; queries that fail by it are over.

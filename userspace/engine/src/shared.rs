@@ -65,6 +65,12 @@ impl Sharing {
         left
     }
 
+    /// The runs that have such a query.
+    pub(crate) fn runs_with(&self, is_such: impl Fn(&QueryId) -> bool) -> Vec<RunId> {
+        let runs = self.runs.iter().filter(|(_, members)| members.keys().any(&is_such));
+        runs.map(|(run, _)| *run).collect()
+    }
+
     /// What a run consists of.
     ///
     /// # Errors

@@ -30,17 +30,19 @@ const TELL_NS: i64 = 50_000_000;
 /// What a worker says to the merger.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Something for a query, which is charged for it on the way.
-    Output { query: QueryId, output: LowerOutput, charge: Charge },
+    /// Something for a query, which is charged for it on the way; of batches by this layout or later ones.
+    Output { query: QueryId, output: LowerOutput, charge: Charge, since: Epoch },
     /// This worker will give no pane that closes where its streams have come to, or earlier. That is said to queries
     /// which came with this layout or before: streams that came with a later one may not be carried yet.
     Reach(Reach, Epoch),
-    /// How much of live sources arrived.
-    Coverage(Report),
+    /// How much of live sources arrived in batches by this layout.
+    Coverage(Report, Epoch),
     /// Where the next layout of a source begins.
     Barrier(Barrier),
-    /// So many more rows were not read by a query.
-    Unread { query: QueryId, rows: Unread },
+    /// So many more rows were not read by a query, of batches by this layout or later ones.
+    Unread { query: QueryId, rows: Unread, since: Epoch },
+    /// All that came before the cut is said.
+    Cut,
     /// A query that is over has left this worker.
     Left(QueryId),
     /// All is said.
@@ -55,7 +57,12 @@ pub(crate) enum WorkerOrder {
     AddQuery(QueryId, WorkerQuery),
     /// To run lower halves, in place of those of the same number for layouts before.
     StartRun(Run),
+    /// To say when all is said that came by layouts before this one.
+    Cut(Epoch),
 }
+
+/// How much arrived, by the layout of the batches at that time.
+type Reports = BTreeMap<Epoch, Report>;
 
 /// One worker's ends of the rings to one source.
 pub(crate) struct WorkerInput {
@@ -80,13 +87,11 @@ pub(crate) struct WorkerQuery {
     past: QueryLedger,
     /// The fates of all its rows.
     ledger: QueryLedger,
-    /// The rows that it did not read which the merger was told of.
-    told: Unread,
 }
 
 impl WorkerQuery {
     pub(crate) fn new(state: Arc<QueryState>) -> Self {
-        Self { state, past: QueryLedger::default(), ledger: QueryLedger::default(), told: Unread::default() }
+        Self { state, past: QueryLedger::default(), ledger: QueryLedger::default() }
     }
 }
 
@@ -120,6 +125,8 @@ pub(crate) struct Worker {
     told: (Reach, Epoch),
     /// How far each stream had come when some source carried it last.
     carried: Reach,
+    /// The first layout behind the cut that is under way.
+    cut: Option<Epoch>,
     is_done: bool,
 }
 
@@ -145,6 +152,7 @@ impl Worker {
             merger,
             told: (Reach::BEGINNING, Epoch::default()),
             carried: Reach::BEGINNING,
+            cut: None,
             is_done: false,
         }
     }
@@ -156,12 +164,16 @@ impl Worker {
                 WorkerOrder::AddSources(inputs) => self.inputs.extend(inputs),
                 WorkerOrder::AddQuery(id, query) => drop(self.queries.insert(id, query)),
                 WorkerOrder::StartRun(run) => self.start_run(run),
+                WorkerOrder::Cut(epoch) => self.cut = Some(epoch),
             }
         }
     }
 
     /// Starts a run; the one that it replaces goes on with what comes by layouts before.
     fn start_run(&mut self, mut run: Run) {
+        // Queries that are over may have left before the run was known here.
+        let gone: Vec<QueryId> = run.queries().filter(|query| !self.queries.contains_key(query)).collect();
+        gone.into_iter().for_each(|query| run.leave(query));
         let has_input = !self.inputs.is_empty();
         for before in &mut self.runs {
             // Both may have rows of one pane.
@@ -175,19 +187,24 @@ impl Worker {
 
     /// Takes what waits of all sources. Orders that were given before some of it are taken before it is looked at.
     fn take_turn(&mut self) {
-        let mut reports = vec![];
+        let mut reports = Reports::new();
         for input in 0..self.inputs.len() {
             self.take_from(input, &mut reports);
         }
         self.take_orders();
-        if !reports.is_empty() {
-            self.say(Message::Coverage(reports));
+        for (epoch, report) in reports {
+            self.say(Message::Coverage(report, epoch));
         }
     }
 
     /// Takes what waits of one source.
-    fn take_from(&mut self, number: usize, reports: &mut Report) {
+    fn take_from(&mut self, number: usize, reports: &mut Reports) {
         let is_abandoned = self.inputs[number].feed.is_abandoned();
+        let mut report = |epoch: Epoch, coverage: Report| {
+            if !coverage.is_empty() {
+                reports.entry(epoch).or_default().extend(coverage);
+            }
+        };
         while let Ok(feed) = self.inputs[number].feed.pop() {
             let (batch, position) = match feed {
                 Feed::Batch(batch, position) => (Some(batch), position),
@@ -196,7 +213,8 @@ impl Worker {
                     self.inputs[number].has_ended = true;
                     (None, position)
                 }
-                Feed::Barrier(barrier) => {
+                Feed::Barrier(barrier, coverage) => {
+                    report(self.inputs[number].epoch, coverage);
                     self.inputs[number].epoch = barrier.epoch;
                     self.inputs[number].watermarks = barrier.watermarks;
                     self.say(Message::Barrier(barrier));
@@ -204,7 +222,7 @@ impl Worker {
                 }
             };
             let Position { watermarks, coverage } = position;
-            reports.extend(coverage);
+            report(self.inputs[number].epoch, coverage);
             self.inputs[number].watermarks = watermarks;
             let batch = batch.map(|batch| (self.inputs[number].source, batch));
             let reach = self.reach();
@@ -247,10 +265,26 @@ impl Worker {
         self.give_back();
     }
 
+    /// The layout that all inputs have come to of which something may still come.
+    fn passed(&self) -> Epoch {
+        let epochs = self.inputs.iter().filter(|input| !input.has_ended).map(|input| input.epoch);
+        epochs.min().unwrap_or(Epoch(u64::MAX))
+    }
+
+    /// Says that all is said that came before a cut, when all inputs have come to it: those that have ended, or come
+    /// behind it, hold up nobody.
+    fn come_to_cut(&mut self) {
+        let passed = self.passed();
+        if self.cut.take_if(|cut| *cut <= passed).is_some() {
+            self.end_runs();
+            self.say(Message::Cut);
+            self.merger.unpark();
+        }
+    }
+
     /// Ends the runs that no batch will come for any more: others are in their place.
     fn end_runs(&mut self) {
-        let epochs = self.inputs.iter().filter(|input| !input.has_ended).map(|input| input.epoch);
-        let passed = epochs.min().unwrap_or(Epoch(u64::MAX));
+        let passed = self.passed();
         if self.runs.iter().all(|run| !run.has_passed(passed)) {
             return;
         }
@@ -276,20 +310,16 @@ impl Worker {
                 queries.get_mut(&query).into_iter().for_each(|query| query.ledger += ledger);
             }
         }
-        for (query, known) in queries.iter_mut() {
-            known.state.tell(*id, &known.ledger);
-            let all = Unread { late: known.ledger.late, left_out: known.ledger.dropped };
-            let told = std::mem::replace(&mut known.told, all);
-            if told != all {
-                let rows = Unread { late: all.late - told.late, left_out: all.left_out - told.left_out };
-                outbox.push_back(Message::Unread { query: *query, rows });
-            }
-        }
+        queries.values().for_each(|known| known.state.tell(*id, &known.ledger));
         for run in runs.iter_mut() {
+            let (since, rows) = (run.since(), run.newly_unread());
+            if rows != Unread::default() {
+                outbox.extend(run.queries().map(|query| Message::Unread { query, rows, since }));
+            }
             run.take_outputs(|query, output| {
                 if let Some(known) = queries.get(&query).filter(|known| known.state.over().is_none()) {
                     let charge = known.state.charge_for(&output);
-                    outbox.push_back(Message::Output { query, output, charge });
+                    outbox.push_back(Message::Output { query, output, charge, since });
                 }
             });
         }
@@ -393,8 +423,12 @@ impl Machine for Worker {
         self.take_orders();
         self.forget_ended();
         self.take_turn();
-        if !self.turn.is_empty() {
+        let has_turn = !self.turn.is_empty();
+        if has_turn {
             self.process();
+        }
+        self.come_to_cut();
+        if has_turn {
             return Turn::Worked;
         }
         if is_last && self.is_at_end() {

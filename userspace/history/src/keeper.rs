@@ -83,11 +83,14 @@ pub(crate) struct Order {
     wrong: Option<String>,
     /// Queries of which it was told why their windows stay as they are, and why.
     stays: BTreeSet<(String, String)>,
+    /// Hours of queries with windows that were revised: these are not looked at again.
+    revised: BTreeSet<(String, Hour)>,
 }
 
 impl Order {
     pub(crate) const fn new(shared: Arc<Shared>, told: Told) -> Self {
-        Self { shared, told, gone: vec![], wrong: None, stays: BTreeSet::new() }
+        let (stays, revised) = (BTreeSet::new(), BTreeSet::new());
+        Self { shared, told, gone: vec![], wrong: None, stays, revised }
     }
 
     /// Does what is due, as long as it does not end.
@@ -161,9 +164,18 @@ impl Order {
             files.push((part.clone(), schema));
         }
         let Some(to_roll) = ToRoll::of(&files, width) else { return Ok(None) };
+        let key = (query.to_owned(), hour);
+        if self.revised.contains(&key) {
+            return Ok(None);
+        }
         match to_roll.roll(&self.shared, (query, hour), ends)? {
-            Merged::Done(gone) => Ok(Some(gone)),
-            Merged::Damaged(_) | Merged::Ended => Ok(None),
+            Some(Merged::Done(gone)) => Ok(Some(gone)),
+            Some(Merged::Damaged(_) | Merged::Ended) => Ok(None),
+            None => {
+                self.revised.insert(key);
+                self.tell_why_it_stays(query, "some of an hour were revised".to_owned());
+                Ok(None)
+            }
         }
     }
 
@@ -225,6 +237,7 @@ impl Order {
         let _turn = self.shared.waiting();
         let gone = self.shared.store.remove_hour(query, hour)?;
         self.gone.extend(gone.into_iter().map(|path| (now, path)));
+        self.revised.remove(&(query.to_owned(), hour));
         Ok(())
     }
 

@@ -74,26 +74,27 @@ impl ToRoll {
         Some(Self { parts: parts.collect(), schema: layout.written(first), layout, width })
     }
 
-    /// Puts the windows together, unless it ends.
+    /// Puts the windows together, unless it ends; `None` where some were revised: they stay as they are.
     pub(crate) fn roll(
         &self,
         shared: &Arc<Shared>,
         (query, hour): (&str, Hour),
         ends: &AtomicBool,
-    ) -> Result<Merged, String> {
+    ) -> Result<Option<Merged>, String> {
         let said = |error: &dyn Display| {
             let folder = shared.store.hour_folder(query, hour);
             format!("{} cannot be rolled up: {error}", folder.display())
         };
         let windows = self.windows(shared).map_err(|error| said(&error))?;
+        let Some(windows) = windows else { return Ok(None) };
         let plan = self.plan(shared).map_err(|error| said(&error))?;
         let groups = Running::start(&plan, Arc::default()).map_err(|error| said(&error))?;
         let rows = groups.map(|batch| windows.finish(&batch?, &self.layout, &self.schema));
-        replace(shared, (query, hour), &self.parts, (&self.schema, rows), ends)
+        replace(shared, (query, hour), &self.parts, (&self.schema, rows), ends).map(Some)
     }
 
-    /// What is known of the windows in these files.
-    fn windows(&self, shared: &Arc<Shared>) -> QueryResult<WiderWindows> {
+    /// What is known of the windows in these files; `None` where some were revised.
+    fn windows(&self, shared: &Arc<Shared>) -> QueryResult<Option<WiderWindows>> {
         let of_windows = [Use::WindowStart, Use::WindowEnd, Use::Completeness, Use::Status];
         let places: Vec<usize> = of_windows.iter().flat_map(|one| self.layout.places(*one)).collect();
         let schema = Arc::new(self.schema.project(&places)?);

@@ -76,6 +76,7 @@ fn parcel(sql: &str, start: i64, number: i64) -> Parcel {
         query: QueryId(0),
         window,
         status: Status::Final,
+        revision: 0,
         completeness: Some(1.0),
         rows: vec![rows],
     };

@@ -101,12 +101,14 @@ struct Seen {
 pub(crate) struct Windows {
     width: i64,
     seen: BTreeMap<(i64, i64), Seen>,
+    /// Whether some rows take the place of others.
+    any_is_revised: bool,
 }
 
 impl Windows {
     /// Those that wider ones of so many nanoseconds consist of.
     pub(crate) const fn new(width: i64) -> Self {
-        Self { width: width / 1_000, seen: BTreeMap::new() }
+        Self { width: width / 1_000, seen: BTreeMap::new(), any_is_revised: false }
     }
 
     /// Notes the windows of rows.
@@ -123,6 +125,7 @@ impl Windows {
             let seen =
                 Seen { completeness: known, is_partial: statuses.value(row) == Status::Partial.name() };
             let window = (starts.value(row), ends.value(row));
+            self.any_is_revised |= statuses.value(row) == Status::Revised.name();
             let all = self.seen.entry(window).or_insert(seen);
             all.completeness = all.completeness.zip(known).map(|(one, other)| one.min(other));
             all.is_partial |= seen.is_partial;
@@ -130,8 +133,12 @@ impl Windows {
         Ok(())
     }
 
-    /// What is known of the wider ones.
-    pub(crate) fn wider(&self) -> WiderWindows {
+    /// What is known of the wider ones; `None` where rows take the place of others: which ones, no column says, and
+    /// added up they would count twice.
+    pub(crate) fn wider(&self) -> Option<WiderWindows> {
+        if self.any_is_revised {
+            return None;
+        }
         let mut wider: BTreeMap<i64, Known> = BTreeMap::new();
         for ((start, end), seen) in &self.seen {
             let known = wider.entry(start - start.rem_euclid(self.width)).or_insert(Known::NOTHING);
@@ -140,7 +147,7 @@ impl Windows {
             known.width += width;
             known.is_partial |= seen.is_partial;
         }
-        WiderWindows { width: self.width, known: wider }
+        Some(WiderWindows { width: self.width, known: wider })
     }
 }
 

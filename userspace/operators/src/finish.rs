@@ -124,6 +124,7 @@ impl Finisher {
         let any_is_folded = folded.iter().any(|rows| !rows.is_empty());
         let status = match window.is_whole {
             _ if window.until.is_some() => Status::Early,
+            _ if window.revision > 0 => Status::Revised,
             false => Status::Partial,
             true if half.folded.is_none() && any_is_folded => Status::Folded,
             true if parts.iter().any(Parts::may_lack_rows) => Status::Partial,
@@ -159,7 +160,7 @@ impl Finisher {
         Ok((vec![groups], whole.folded.iter().map(with_window).collect::<Result<_>>()?))
     }
 
-    /// Gives rows under the names of the SELECT list, if there are any.
+    /// Gives rows under the names of the SELECT list, if there are any, or if by that there are none any more.
     fn give(
         &self,
         rows: &[RecordBatch],
@@ -170,10 +171,11 @@ impl Finisher {
         let some = rows.iter().filter(|batch| batch.num_rows() > 0);
         let named = some.map(|batch| with_columns(&self.schema, compact(batch.columns()), batch.num_rows()));
         let rows: Vec<_> = named.collect::<Result<_, _>>()?;
-        if !rows.is_empty() {
-            let (span, completeness) =
-                window.map_or((None, None), |window| (window.span(), window.completeness));
-            out.push(WindowResult { query: self.id, window: span, status, completeness, rows });
+        if !rows.is_empty() || status == Status::Revised {
+            let (query, revision) = (self.id, window.map_or(0, |window| window.revision));
+            let completeness = window.and_then(|window| window.completeness);
+            let window = window.and_then(ClosedWindow::span);
+            out.push(WindowResult { query, window, status, revision, completeness, rows });
         }
         Ok(())
     }

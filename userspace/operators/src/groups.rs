@@ -193,6 +193,8 @@ impl GroupState {
     /// When the states are not of this aggregate.
     pub(crate) fn merge(&mut self, partial: &GroupBatch) -> Result<()> {
         self.merge_states(&partial.groups)?;
+        // Of how many rows a group is that finds no place, nobody knows any more: of one, at least.
+        self.folded_rows += self.groups.iter().filter(|group| **group == FOLDED).count() as u64;
         if let Some(folded) = &partial.folded {
             self.groups.clear();
             self.groups.resize(folded.num_rows(), FOLDED);

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod collector;
 mod finish;
 mod group;
 mod groups;
@@ -19,12 +20,14 @@ mod panes;
 mod parts;
 mod portion;
 mod result;
+mod states;
 mod steps;
 mod suspended;
 mod upper;
 mod windows;
 
 pub use datafusion::DATAFUSION_VERSION;
+pub use collector::PaneCollector;
 pub use finish::Finisher;
 pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};
@@ -33,6 +36,7 @@ pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, Room, StreamBa
 pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
+pub use states::HalfStates;
 pub use suspended::{STATES_VERSION, SuspendedHead, SuspendedWindows};
 pub use windows::{Closed, ClosedWindow, HeldLimits, Windows};
 

@@ -244,6 +244,12 @@ impl LowerOperator {
         self.parts_before = self.parts_before.max(time);
     }
 
+    /// Goes on behind `before`, which ran the same half: what is late for that one is late for this one.
+    pub fn go_on_behind(&mut self, before: &Self) {
+        self.closed_until = self.closed_until.max(before.closed_until);
+        self.front = self.front.max(before.front);
+    }
+
     /// Groups of all open panes.
     #[must_use]
     pub const fn groups_held(&self) -> usize {

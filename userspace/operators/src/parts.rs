@@ -23,9 +23,17 @@ pub struct Parts {
     lack_rows: bool,
 }
 
+impl From<GroupBatch> for Parts {
+    /// Partial states as the only part.
+    fn from(groups: GroupBatch) -> Self {
+        Self::suspended(Arc::new(groups), false)
+    }
+}
+
 impl Parts {
     /// Whether nothing came.
-    pub(crate) const fn is_empty(&self) -> bool {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.given.is_empty()
     }
 
@@ -44,20 +52,68 @@ impl Parts {
         self.given.iter().any(|(_, is_finished)| *is_finished)
     }
 
+    /// The groups of each of them: partial states, where no part is finished.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupBatch> {
+        self.given.iter().map(|(groups, _)| groups.as_ref())
+    }
+
+    /// Rows that were folded into all of them.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.groups().map(|groups| groups.rows).sum()
+    }
+
+    /// The groups of each of them.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &GroupBatch> {
+        self.given.iter().map(|(groups, _)| groups.as_ref())
+    }
+
+    /// Groups of all of them: those of several count as often.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.batches().map(|groups| groups.groups.num_rows()).sum()
+    }
+
+    /// Rows that were folded into all of them.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.batches().map(|groups| groups.rows).sum()
+    }
+
+    /// Two with half of the groups each; `None` where there are fewer than two.
+    #[must_use]
+    pub fn halved(&self) -> Option<[Self; 2]> {
+        let lack_rows = self.lack_rows;
+        let of = |given: &[(Arc<GroupBatch>, bool)]| {
+            let octets = given.iter().map(|(groups, _)| octets_of(groups)).sum();
+            Self { given: given.to_vec(), octets, lack_rows }
+        };
+        let [(whole, is_finished)] = &self.given[..] else {
+            let (first, second) = self.given.split_at(self.given.len() / 2);
+            return (!first.is_empty()).then(|| [of(first), of(second)]);
+        };
+        let (all, rows) = (whole.groups.num_rows(), whole.groups.num_rows() / 2);
+        let first = GroupBatch { groups: whole.groups.slice(0, rows), ..whole.as_ref().clone() };
+        let groups = whole.groups.slice(rows, all - rows);
+        let second = GroupBatch { groups, folded: None, rows: 0, folded_rows: 0 };
+        (rows > 0).then(|| [first, second].map(|groups| of(&[(Arc::new(groups), *is_finished)])))
+    }
+
     /// The groups of each of them.
     pub(crate) fn into_groups(self) -> impl Iterator<Item = GroupBatch> {
         self.given.into_iter().map(|(groups, _)| Arc::unwrap_or_clone(groups))
     }
 
-    /// Takes what came for other panes as well.
-    pub(crate) fn append(&mut self, other: Self) {
+    /// Takes others as well.
+    pub fn append(&mut self, other: Self) {
         self.octets += other.octets;
         self.given.extend(other.given);
         self.lack_rows |= other.lack_rows;
     }
 
     /// Octets that they take.
-    pub(crate) const fn octets(&self) -> usize {
+    #[must_use]
+    pub const fn octets(&self) -> usize {
         self.octets
     }
 
@@ -67,7 +123,8 @@ impl Parts {
     }
 
     /// Whether there are so many that they had better be merged now.
-    pub(crate) const fn are_many(&self) -> bool {
+    #[must_use]
+    pub const fn are_many(&self) -> bool {
         self.given.len() > PARTS_MAX
     }
 

@@ -37,6 +37,8 @@ pub enum Status {
     Partial,
     /// It is what came so far, before the window closes.
     Early,
+    /// It takes the place of what was said before of the same window.
+    Revised,
     /// It is the folded row, or rests on groups of which some are beyond the cap.
     Folded,
 }
@@ -49,6 +51,7 @@ impl Status {
             Self::Final => "final",
             Self::Partial => "partial",
             Self::Early => "early",
+            Self::Revised => "revised",
             Self::Folded => "folded",
         }
     }
@@ -56,7 +59,7 @@ impl Status {
     /// The one that is written so.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Final, Self::Partial, Self::Early, Self::Folded];
+        let all = [Self::Final, Self::Partial, Self::Early, Self::Revised, Self::Folded];
         all.into_iter().find(|status| status.name() == name)
     }
 }
@@ -70,9 +73,11 @@ pub struct WindowResult {
     pub window: Option<Span>,
     /// What it saw of it.
     pub status: Status,
+    /// Greater than 0 where the window was given before: all that was said of it with a lower one holds no more.
+    pub revision: u64,
     /// Which part of the window's records arrived, from 0 to 1; `None` is unknown.
     pub completeness: Option<f64>,
-    /// The SELECT list, never without a row.
+    /// The SELECT list; without a row only where a revision leaves none.
     pub rows: Vec<RecordBatch>,
 }
 
@@ -239,7 +244,8 @@ mod tests {
             .iter()
             .map(|column| datafusion::arrow::array::new_null_array(column.data_type(), 1));
         let rows = with_columns(&rows.schema(), none.collect(), 1).unwrap();
-        WindowResult { query: QueryId(0), window, status: Status::Partial, completeness, rows: vec![rows] }
+        let (query, status) = (QueryId(0), Status::Partial);
+        WindowResult { query, window, status, revision: 0, completeness, rows: vec![rows] }
     }
 
     fn shown(sql: &str, is_live: bool, window: Option<Span>, completeness: Option<f64>) -> Vec<String> {
@@ -282,6 +288,7 @@ mod tests {
             assert_eq!(again.schema(), columns.schema(), "{sql}");
         }
         assert_eq!(Status::named("folded"), Some(Status::Folded));
+        assert_eq!(Status::named("revised"), Some(Status::Revised));
         assert_eq!(Status::named("else"), None);
     }
 

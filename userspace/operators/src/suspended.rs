@@ -5,14 +5,13 @@
 
 use crate::groups::{GroupBatch, state_schema};
 use crate::parts::Parts;
+use crate::states::{read, write};
 use crate::windows::ClosedWindow;
-use arrow_ipc::reader::StreamReader;
-use arrow_ipc::writer::StreamWriter;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::Result;
 use serde::{Deserialize, Serialize};
-use std::io::Cursor;
 use tapline_query::{ContinuousQuery, Fold};
 use tapline_record::EventTime;
 
@@ -121,15 +120,10 @@ impl SuspendedWindows {
         let (mut halves, mut states) = (vec![], vec![]);
         for (lower, schema) in schemas(query)?.iter().enumerate() {
             let parts = self.parts.iter().filter(|part| part.lower == lower);
-            let mut writer = StreamWriter::try_new(vec![], schema)?;
-            for groups in parts.clone().map(|part| &part.groups) {
-                [Some(&groups.groups), groups.folded.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .try_for_each(|batch| writer.write(batch))?;
-            }
+            let groups = parts.clone().map(|part| &part.groups);
+            let batches = groups.flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
+            states.push(write(schema, batches.flatten())?);
             halves.push(parts.map(PartHead::of).collect());
-            states.push(writer.into_inner()?);
         }
         let due_ns = self.due.iter().map(|(start, due)| (start.0, due.0)).collect();
         let head = SuspendedHead { cut_ns: self.cut.0, whole_after_ns: self.whole_after.0, due_ns, halves };
@@ -178,14 +172,9 @@ fn read_half(
     schema: &Schema,
     parts: &mut Vec<SuspendedPart>,
 ) -> Result<(), String> {
-    let said = |error: datafusion::arrow::error::ArrowError| error.to_string();
-    let mut reader = StreamReader::try_new(Cursor::new(octets), None).map_err(said)?;
-    if reader.schema().fields() != schema.fields() {
-        return Err("its aggregates keep other columns".to_owned());
-    }
-    let mut next = || -> Result<RecordBatch, String> {
-        reader.next().ok_or("states are missing")?.map_err(|error| error.to_string())
-    };
+    let mut batches = read([Buffer::from(octets)], schema)?.into_iter();
+    let mut next =
+        || -> Result<RecordBatch, String> { batches.next().ok_or_else(|| "states are missing".to_owned()) };
     for head in heads {
         let groups = next()?;
         let folded = head.has_folded.then(&mut next).transpose()?;

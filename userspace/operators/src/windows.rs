@@ -47,6 +47,8 @@ pub struct ClosedWindow {
     pub(crate) next: EventTime,
     /// Whether it ended because it was full or the watermark passed, and began when the query was there.
     pub(crate) is_whole: bool,
+    /// Greater than 0 where it was given before, with less.
+    pub(crate) revision: u64,
     /// From when to when it is.
     pub(crate) pane: Pane,
     /// What came for it.
@@ -63,6 +65,22 @@ pub(crate) enum Came {
 }
 
 impl ClosedWindow {
+    /// One of all that came for each lower half, which others collected.
+    #[must_use]
+    pub fn of_parts(span: Span, parts: Vec<Parts>, is_whole: bool, revision: u64) -> Self {
+        let Span { start, end } = span;
+        Self {
+            completeness: None,
+            is_windowed: true,
+            until: None,
+            next: start,
+            is_whole,
+            revision,
+            pane: Pane { start, end, index: 0, is_complete: is_whole },
+            came: Came::All(parts),
+        }
+    }
+
     /// Takes over what only `lost`, the one given before it, was given, where windows share panes: nobody will have
     /// seen that.
     pub fn take_over(&mut self, lost: Self) {
@@ -346,6 +364,7 @@ impl Windows {
                 until: Some(until),
                 next: EventTime(next),
                 is_whole: false,
+                revision: 0,
                 pane,
                 came,
             }));
@@ -475,6 +494,7 @@ impl Windows {
             until: None,
             next,
             is_whole: pane.is_complete && (!is_of_time || pane.start > self.whole_after),
+            revision: 0,
             pane,
             came,
         }));

@@ -174,8 +174,8 @@ mod tests {
     fn result(rows: i64) -> Arc<WindowResult> {
         let values = Int64Array::from_iter_values(0..rows);
         let rows = RecordBatch::try_new(Arc::clone(columns().schema()), vec![Arc::new(values)]).unwrap();
-        let (query, status) = (QueryId(0), Status::Final);
-        Arc::new(WindowResult { query, window: None, status, completeness: None, rows: vec![rows] })
+        let (query, status, revision) = (QueryId(0), Status::Final, 0);
+        Arc::new(WindowResult { query, window: None, status, revision, completeness: None, rows: vec![rows] })
     }
 
     fn asked(result: &Arc<WindowResult>, format: StreamFormat) -> Bytes {

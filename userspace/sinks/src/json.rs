@@ -67,8 +67,8 @@ pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     Ok(values.enumerate().map(|(row, value)| value.filter(|_| array.is_valid(row))).collect())
 }
 
-/// A result as an object: `window_start` and `window_end`, `status`, `completeness`, and `rows` with the SELECT list;
-/// without a window these two are `null`.
+/// A result as an object: `window_start` and `window_end`, `status`, `completeness`, where there is one `revision`, and
+/// `rows` with the SELECT list; without a window the first two are `null`.
 ///
 /// # Errors
 /// When a value cannot be written.
@@ -78,7 +78,11 @@ pub fn window(result: &WindowResult) -> Result<String, ArrowError> {
     let status = result.status.name();
     let completeness = result.completeness.map_or_else(|| "null".to_owned(), |part| part.to_string());
     let mut text = format!(r#"{{"window_start":{start},"window_end":{end},"status":"{status}","#);
-    let _ = write!(text, r#""completeness":{completeness},"rows":{}}}"#, rows(&result.rows)?);
+    let _ = write!(text, r#""completeness":{completeness},"#);
+    if result.revision > 0 {
+        let _ = write!(text, r#""revision":{},"#, result.revision);
+    }
+    let _ = write!(text, r#""rows":{}}}"#, rows(&result.rows)?);
     Ok(text)
 }
 
@@ -128,6 +132,7 @@ mod tests {
             query: QueryId(0),
             window: Some(span),
             status: Status::Early,
+            revision: 0,
             completeness: Some(0.5),
             rows: vec![batch(), batch()],
         };
@@ -142,5 +147,8 @@ mod tests {
         let expected =
             r#"{"window_start":null,"window_end":null,"status":"early","completeness":null,"rows":[]}"#;
         assert_eq!(window(&nothing).unwrap(), expected);
+        let revised = WindowResult { status: Status::Revised, revision: 2, ..nothing };
+        let expected = r#"{"window_start":null,"window_end":null,"status":"revised","completeness":null,"revision":2,"rows":[]}"#;
+        assert_eq!(window(&revised).unwrap(), expected);
     }
 }

@@ -30,9 +30,8 @@ pub(crate) fn result(second: i64, status: Status) -> Arc<WindowResult> {
     let rows = RecordBatch::try_new(rows, vec![address, Arc::new(Int64Array::from(vec![second]))]).unwrap();
     let at = |second: i64| EventTime(second * 1_000_000_000);
     let window = Some(Span { start: at(second), end: at(second + 1) });
-    let result =
-        WindowResult { query: QueryId(0), window, status, completeness: Some(1.0), rows: vec![rows] };
-    Arc::new(result)
+    let (query, revision, completeness) = (QueryId(0), u64::from(status == Status::Revised), Some(1.0));
+    Arc::new(WindowResult { query, window, status, revision, completeness, rows: vec![rows] })
 }
 
 /// That result on its way, as the one of this number.

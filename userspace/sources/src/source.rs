@@ -133,6 +133,12 @@ pub trait Source: Send {
         vec![]
     }
 
+    /// What it wants to know if another run goes on behind all that was taken of it so far, to say then what went
+    /// missing. It is asked for now and then between two batches, and at the end.
+    fn position(&self) -> Option<String> {
+        None
+    }
+
     /// What somebody should hear of, one after the other.
     fn notice(&mut self) -> Option<Notice> {
         None

@@ -182,7 +182,8 @@ fn behind<S>(half: &Half<S>, id: HalfId, links: &Links) -> Vec<(SensorName, i64)
     behind
 }
 
-fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) -> Arc<[u8]> {
+/// What came for a pane, as octets.
+pub(super) fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) -> Arc<[u8]> {
     pane.state
         .as_ref()
         .map_or_else(|| merge.encode(id, &merge.empty(id)), |state| merge.encode(id, state))

@@ -78,6 +78,7 @@ impl<M: Merge> Aggregator<M> {
         writer.list(half.spec.sensors.iter().flatten().collect::<Vec<_>>().into_iter(), write_name);
         writer.i64(half.given_from);
         writer.i64(half.given_until);
+        writer.i64(half.taken_until);
         writer.i64(half.closed_until);
         writer.flag(half.looks_again);
         write_behind(writer, &half.said_behind);
@@ -171,7 +172,8 @@ fn read_half<'a, S>(reader: &mut Reader<'a>) -> Option<HalfAndStates<'a, S>> {
     let sensors = asks_some.then(|| sensors.into_iter().collect());
     let mut half = Half::new(HalfSpec { fingerprint, width_ns, sensors });
     half.given_from = reader.i64()?;
-    (half.given_until, half.closed_until) = (reader.i64()?, reader.i64()?);
+    (half.given_until, half.taken_until) = (reader.i64()?, reader.i64()?);
+    half.closed_until = reader.i64()?;
     (half.looks_again, half.said_behind) = (reader.flag()?, read_behind(reader)?);
     half.said_at = read_position(reader)?;
     let overtaken = reader.list(|reader| {

@@ -5,6 +5,7 @@ use super::{ACCOUNTS, Engine, QueryEnd, order, reads_ledger};
 use crate::accounts::NamedQuery;
 use crate::demand;
 use crate::error::EngineError;
+use crate::joining::Joining;
 use crate::merger::{MergerOrder, MergerQuery};
 use crate::options::QueryLimits;
 use crate::outlet::Outlet;
@@ -74,38 +75,72 @@ impl Engine {
         let id = QueryId(self.queries_so_far);
         let finisher = Finisher::new(id, &query, self.operator_limits(&limits));
         let finisher = finisher.map_err(|error| EngineError::Query(error.to_string()))?;
-        if reads_ledger(&query) && self.sources_so_far > 0 {
+        self.tell_of_accounts_for(&query)?;
+        let parts_before = from.parts_before();
+        let Begun { whole_after, windows, unread, closed } = self.begin(&query, &limits, from);
+        let (query, plan) = self.admit(name, query, limits, false)?;
+        // Whoever is told first hears of the query before anything that comes of it.
+        let outlet = self.outlet((id, finisher), subscriber, &query.state);
+        let joining = self.joining(&query.query, whole_after);
+        let merged = MergerQuery::new(Arc::clone(&query.state), windows, outlet, joining);
+        order(&mut self.merger, MergerOrder::AddQuery { id, query: Box::new(merged), unread, closed });
+        self.run_query(id, query, &plan, parts_before);
+        Ok(id)
+    }
+
+    /// Sees to it that there are rows of accounts, if a query reads them.
+    pub(super) fn tell_of_accounts_for(&mut self, query: &ContinuousQuery) -> Result<(), EngineError> {
+        if reads_ledger(query) && self.sources_so_far > 0 {
             let mut inputs = self.no_inputs();
             self.tell_of_accounts(&mut inputs)?;
             self.give_to_workers(inputs);
         }
-        let parts_before = from.parts_before();
-        let Begun { whole_after, windows, unread, closed } = self.begin(&query, &limits, from);
+        Ok(())
+    }
+
+    /// Gives a query the next number, a place in a run, and a layout that has what it needs.
+    pub(super) fn admit(
+        &mut self,
+        name: &str,
+        query: ContinuousQuery,
+        limits: QueryLimits,
+        is_forwarded: bool,
+    ) -> Result<(QueryEnd, RunPlan), EngineError> {
         self.forget_what_ended();
-        let state = Arc::new(QueryState::new(workers, limits, self.memory.gauges()));
-        let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state };
+        let id = QueryId(self.queries_so_far);
+        let state = Arc::new(QueryState::new(self.workers.len(), limits, self.memory.gauges()));
+        let query = QueryEnd { name: Arc::from(name), query: Arc::new(query), state, is_forwarded };
         let plan = self.share(id, &query.query, &limits)?;
         self.queries_so_far += 1;
         let QueryEnd { name, state, .. } = &query;
-        let state = Arc::clone(state);
-        self.accounts.add_query(NamedQuery { id, name: Arc::clone(name), state: Arc::clone(&state) });
+        self.accounts.add_query(NamedQuery { id, name: Arc::clone(name), state: Arc::clone(state) });
         demand::add(&mut self.demand, &query.query);
         self.take_next_layout();
-        // Whoever is told first hears of the query before anything that comes of it.
-        let outlet = self.outlet((id, finisher), subscriber, &state);
-        let sources = self.sources_before(&query.query);
-        let since = (self.layout.epoch(), whole_after);
-        let merged = MergerQuery::new(Arc::clone(&state), windows, outlet, since, sources);
-        order(&mut self.merger, MergerOrder::AddQuery { id, query: Box::new(merged), unread, closed });
+        Ok((query, plan))
+    }
+
+    /// Where a query joins the sources that there are, with the layout at hand.
+    pub(super) fn joining(&self, query: &ContinuousQuery, whole_after: EventTime) -> Joining {
+        Joining::new(self.layout.epoch(), whole_after, self.sources_before(query))
+    }
+
+    /// Has workers and sources begin with a query, of which the merger knows.
+    pub(super) fn run_query(
+        &mut self,
+        id: QueryId,
+        query: QueryEnd,
+        plan: &RunPlan,
+        parts_before: EventTime,
+    ) {
+        let state = Arc::clone(&query.state);
         for worker in &mut self.workers {
             let query = WorkerQuery::new(Arc::clone(&state));
             order(&mut worker.orders, WorkerOrder::AddQuery(id, query));
         }
         self.queries.insert(id, query);
-        self.start_run(&plan, parts_before);
+        self.start_run(plan, parts_before);
         self.renew_runs();
         self.tell_sources(Some(&state));
-        Ok(id)
     }
 
     /// Ends a query; what it has not given yet is lost. Its subscriber is told so when all threads have left it.
@@ -182,8 +217,12 @@ impl Engine {
     }
 
     /// Lets workers run this from the next layout on, in place of what they ran under its number; panes that begin before
-    /// some time come in parts.
+    /// some time come in parts, and so do all that are forwarded.
     fn start_run(&mut self, plan: &RunPlan, parts_before: EventTime) {
+        let is_forwarded = |(id, _): &(QueryId, Portion)| {
+            self.queries.get(id).is_some_and(|query| query.is_forwarded)
+        };
+        let parts_before = if plan.portions.iter().any(is_forwarded) { EventTime::MAX } else { parts_before };
         let member = |(id, portion): &(QueryId, Portion)| {
             let state = Arc::clone(&self.queries.get(id)?.state);
             Some(Member { id: *id, state, portion: portion.clone() })
@@ -203,7 +242,7 @@ impl Engine {
     }
 
     /// Starts the runs anew that have what nobody asks for any more: the next layout lacks it.
-    fn renew_runs(&mut self) {
+    pub(super) fn renew_runs(&mut self) {
         for run in std::mem::take(&mut self.stale) {
             if let Ok(Some(plan)) = self.sharing.plan(run) {
                 self.start_run(&plan, EventTime::MIN);

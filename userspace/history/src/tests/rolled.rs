@@ -65,7 +65,8 @@ fn minute(sql: &str, start: i64, rows: &[Row], status: Status, completeness: Opt
     let typed = typed.map(|(column, field)| cast(column, field.data_type()).unwrap()).collect();
     let window = Some(Span { start: EventTime(start), end: EventTime(start + MINUTE) });
     let rows = vec![RecordBatch::try_new(schema, typed).unwrap()];
-    let result = WindowResult { query: QueryId(0), window, status, completeness, rows };
+    let (query, revision) = (QueryId(0), u64::from(status == Status::Revised));
+    let result = WindowResult { query, window, status, revision, completeness, rows };
     let id = ResultId { sender: 1, number: start };
     Parcel { id, origin: Arc::new(origin), result: Arc::new(result), given: EventTime(start + MINUTE) }
 }
@@ -167,6 +168,23 @@ fn windows_that_lack_groups_stay_and_that_is_told_once() {
     assert_eq!(shown(&stored.history, ROWS), before);
     let said = stored.said.lock().unwrap().join("\n");
     assert_eq!(said, "windows of `top-talkers` are not put together while they age: LIMIT leaves groups out");
+}
+
+#[test]
+fn what_is_revised_is_not_added_to_what_it_replaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = rolling(folder.path());
+    take_hour(&mut stored, BY_PAIR, 0);
+    let revised = [(Some(3), Some(2), 70), (None, Some(1), 9)];
+    stored.sink.take(&minute(BY_PAIR, 5 * MINUTE, &revised, Status::Revised, Some(1.0))).unwrap();
+    stored.sink.tend(EventTime(2 * HOUR)).unwrap();
+    let before = shown(&stored.history, ROWS);
+    keep(&stored, 3 * HOUR);
+    assert_eq!(shown(&stored.history, ROWS), before, "windows stay as they are");
+    let revised = "SELECT count(*) AS n FROM \"top-talkers\" WHERE status = 'revised'";
+    assert_eq!(super::numbers(&stored.history, revised), [2]);
+    let said = stored.said.lock().unwrap().join("\n");
+    assert_eq!(said, "windows of `top-talkers` are not put together while they age: some of an hour were revised");
 }
 
 /// What a statement answers where sums are read, and how.

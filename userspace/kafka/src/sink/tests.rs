@@ -31,6 +31,7 @@ fn parcel(second: i64) -> Parcel {
         query: QueryId(0),
         window: Some(Span { start: at(second), end: at(second + 1) }),
         status: Status::Final,
+        revision: 0,
         completeness: Some(1.0),
         rows: vec![rows],
     };

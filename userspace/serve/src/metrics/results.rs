@@ -146,7 +146,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The labels of each row: the query, the keys, and the status where it is not final.
+    /// The labels of each row: the query, the keys, and the status where it is neither final nor has taken its place.
     fn labels(&self, batch: &RecordBatch, status: Status) -> Result<Vec<Arc<str>>, ArrowError> {
         let places: Vec<usize> = self.keys.iter().map(|(place, _)| *place).collect();
         let keys = flat(&batch.project(&places)?)?;
@@ -154,7 +154,8 @@ impl<'a> Rows<'a> {
         let columns = keys.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let query = label_text(OWN_LABELS[0], self.query);
-        let status = (status != Status::Final).then(|| label_text(OWN_LABELS[1], status.name()));
+        let is_whole = matches!(status, Status::Final | Status::Revised);
+        let status = (!is_whole).then(|| label_text(OWN_LABELS[1], status.name()));
         let of_row = |row: usize| -> Arc<str> {
             let keys = self.keys.iter().zip(&columns);
             let keys = keys.map(|((_, label), column)| label_text(label, &column.value(row).to_string()));

@@ -188,7 +188,9 @@ mod tests {
         let port: ArrayRef = Arc::new(UInt16Array::from(vec![53]));
         let rows = vec![RecordBatch::try_new(Arc::clone(origin.columns.schema()), vec![port]).unwrap()];
         let (status, completeness) = (Status::Final, None);
-        let result = Arc::new(WindowResult { query: QueryId(0), window: None, status, completeness, rows });
+        let (query, revision) = (QueryId(0), 0);
+        let result = WindowResult { query, window: None, status, revision, completeness, rows };
+        let result = Arc::new(result);
         Parcel { id: ResultId { sender: 1, number: 1 }, origin, result, given: EventTime(SECOND_NS) }
     }
 

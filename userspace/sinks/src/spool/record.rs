@@ -29,6 +29,8 @@ const GIVEN: &str = "given_ns";
 const WINDOW_START: &str = "window_start_ns";
 const WINDOW_END: &str = "window_end_ns";
 const STATUS: &str = "status";
+/// Only where there is one.
+const REVISION: &str = "revision";
 const COMPLETENESS: &str = "completeness";
 const IS_WINDOWED: &str = "is_windowed";
 const IS_LIVE: &str = "is_live";
@@ -107,6 +109,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<Parcel> {
         query: QueryId(0),
         window,
         status: Status::named(said.text(STATUS)?)?,
+        revision: said.value(REVISION).unwrap_or_default(),
         completeness: said.value(COMPLETENESS),
         rows: reader.collect::<Result<_, _>>().ok()?,
     };
@@ -137,7 +140,8 @@ fn metadata(parcel: &Parcel) -> HashMap<String, String> {
     let end = result.window.map(|window| (WINDOW_END, window.end.0.to_string()));
     let completeness = result.completeness.map(|part| (COMPLETENESS, part.to_string()));
     let every = origin.every_ns.map(|every| (EVERY, every.to_string()));
-    let all = always.into_iter().chain(start).chain(end).chain(completeness).chain(every);
+    let revision = (result.revision > 0).then(|| (REVISION, result.revision.to_string()));
+    let all = always.into_iter().chain(start).chain(end).chain(completeness).chain(every).chain(revision);
     all.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
@@ -169,11 +173,12 @@ impl Said<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::parcel;
+    use crate::test_results::{parcel, result};
 
     #[test]
     fn a_result_comes_back_as_it_was() {
-        let given = parcel("top_talkers", 7);
+        let mut given = parcel("top_talkers", 7);
+        given.result = result(7, Status::Revised);
         let record = encode(&given).unwrap();
         let payload = first(&record).unwrap();
         assert_eq!((payload.len() + FRAME, query_of(payload)), (record.len(), Some("top_talkers")));
@@ -185,7 +190,11 @@ mod tests {
             (&given_of.sql, given_of.every_ns, &given_of.streams)
         );
         assert_eq!(back.origin.columns.schema(), given.origin.columns.schema());
-        assert_eq!((back.result.window, back.result.status), (given.result.window, given.result.status));
+        let said = |parcel: &Parcel| {
+            let WindowResult { window, status, revision, completeness, .. } = *parcel.result;
+            (window, status, revision, completeness)
+        };
+        assert_eq!(said(&back), said(&given));
         let rows = |parcel: &Parcel| parcel.origin.columns.batches(&parcel.result).unwrap();
         assert_eq!(rows(&back), rows(&given));
     }

@@ -1,0 +1,306 @@
+//! States of one lower half for one pane as octets, and back.
+//!
+//! ```text
+//! how many parts (2) · of each: flags (1), rows (8), rows that were folded (8) · messages of an Arrow IPC stream
+//! ```
+//! Numbers are little-endian. Of each part the messages are its groups, then its folded row, if it has one. The message
+//! that names the columns is left out: whoever reads states knows of which half they are. Octets may be of anybody:
+//! no more is made of them than they are.
+
+use crate::groups::{GroupBatch, state_schema};
+use crate::lower::OperatorLimits;
+use crate::parts::Parts;
+use crate::result::{compact, with_columns};
+use arrow_ipc::reader::StreamDecoder;
+use arrow_ipc::writer::StreamWriter;
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::buffer::Buffer;
+use datafusion::arrow::compute::take;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::{Result, internal_datafusion_err};
+use std::fmt::Display;
+use std::sync::Arc;
+use tapline_query::{AggregateFold, ContinuousQuery, Fold};
+
+/// Flags of a part: it has a folded row; its groups may lack rows that others have folded.
+const HAS_FOLDED: u8 = 1;
+const LACKS_ROWS: u8 = 2;
+
+/// How states of one lower half become octets, and octets states.
+#[derive(Clone, Debug)]
+pub struct HalfStates {
+    fold: Arc<AggregateFold>,
+    schema: SchemaRef,
+    /// The message that names the columns.
+    head: Buffer,
+}
+
+/// What the states of one part are.
+#[derive(Clone, Copy, Debug)]
+struct StatesHead {
+    flags: u8,
+    rows: u64,
+    folded_rows: u64,
+}
+
+impl HalfStates {
+    /// Those of a lower half of `query`.
+    ///
+    /// # Errors
+    /// A sentence, when the query has no such half, or the half has no aggregate.
+    pub fn new(query: &ContinuousQuery, half: usize) -> Result<Self, String> {
+        let lower = query.lowers.get(half);
+        let lower = lower.ok_or_else(|| format!("the query has no aggregate of number {half}"))?;
+        let Fold::Aggregate(fold) = &lower.fold else {
+            return Err("rows without an aggregate have no states".to_owned());
+        };
+        let schema = state_schema(fold).map_err(|error| error.to_string())?;
+        let head = StreamWriter::try_new(Vec::<u8>::new(), &schema).map_err(|error| error.to_string())?;
+        let head = Buffer::from(head.get_ref().as_slice());
+        Ok(Self { fold: Arc::new(fold.clone()), schema, head })
+    }
+
+    /// The columns of the states: keys, then those of each aggregate.
+    #[must_use]
+    pub const fn columns(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Puts parts together to one; groups beyond `groups_max` are folded.
+    ///
+    /// # Errors
+    /// When an aggregate fails; then they are what they were.
+    pub fn merge(&self, parts: &mut Parts, groups_max: usize) -> Result<()> {
+        if parts.len() < 2 {
+            return Ok(());
+        }
+        parts.merge(&self.fold, OperatorLimits { groups_max, is_only_worker: false })
+    }
+
+    /// As octets.
+    ///
+    /// # Errors
+    /// When they are not of this half, or finished.
+    pub fn encode(&self, parts: &Parts) -> Result<Vec<u8>> {
+        if parts.has_finished() {
+            return Err(internal_datafusion_err!("finished aggregates are no states"));
+        }
+        let count = u16::try_from(parts.len());
+        let count = count.map_err(|_| internal_datafusion_err!("{} parts are too many", parts.len()))?;
+        let mut octets = count.to_le_bytes().to_vec();
+        for groups in parts.batches() {
+            StatesHead::of(groups, parts.may_lack_rows()).write(&mut octets);
+        }
+        if count > 0 {
+            let batches = parts.batches().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
+            let messages = write(&self.schema, batches.flatten())?;
+            octets.extend_from_slice(messages.get(self.head.len()..).unwrap_or_default());
+        }
+        Ok(octets)
+    }
+
+    /// Of octets.
+    ///
+    /// # Errors
+    /// The end of a sentence, when they are no states of this half.
+    pub fn decode(&self, octets: &[u8]) -> Result<Parts, String> {
+        let (heads, messages) = read_heads(octets).ok_or("they are cut off")?;
+        let mut parts = Parts::default();
+        if heads.is_empty() {
+            return if messages.is_empty() { Ok(parts) } else { Err("there are more than they say".to_owned()) };
+        }
+        let mut batches = read([self.head.clone(), Buffer::from(messages)], &self.schema)?.into_iter();
+        let mut next = || -> Result<RecordBatch, String> {
+            let batch = batches.next().ok_or("some are missing")?;
+            own(&batch, &self.schema, messages.len())
+        };
+        for StatesHead { flags, rows, folded_rows } in heads {
+            let groups = next()?;
+            let folded = (flags & HAS_FOLDED != 0).then(&mut next).transpose()?;
+            if folded.as_ref().is_some_and(|folded| folded.num_rows() != 1) {
+                return Err("what is folded is not one row".to_owned());
+            }
+            let groups = GroupBatch { groups, folded, rows, folded_rows };
+            parts.append(Parts::suspended(Arc::new(groups), flags & LACKS_ROWS != 0));
+        }
+        if batches.next().is_some() { Err("there are more than they say".to_owned()) } else { Ok(parts) }
+    }
+}
+
+impl StatesHead {
+    fn of(groups: &GroupBatch, lacks_rows: bool) -> Self {
+        let folded = if groups.folded.is_some() { HAS_FOLDED } else { 0 };
+        let lacking = if lacks_rows { LACKS_ROWS } else { 0 };
+        Self { flags: folded | lacking, rows: groups.rows, folded_rows: groups.folded_rows }
+    }
+
+    fn write(self, octets: &mut Vec<u8>) {
+        octets.push(self.flags);
+        octets.extend_from_slice(&self.rows.to_le_bytes());
+        octets.extend_from_slice(&self.folded_rows.to_le_bytes());
+    }
+
+    fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
+        let (flags, octets) = octets.split_first()?;
+        let (rows, octets) = octets.split_first_chunk()?;
+        let (folded_rows, octets) = octets.split_first_chunk()?;
+        let [rows, folded_rows] = [rows, folded_rows].map(|number| u64::from_le_bytes(*number));
+        Some((Self { flags: *flags, rows, folded_rows }, octets))
+    }
+}
+
+/// What each part is, and the messages behind that.
+fn read_heads(octets: &[u8]) -> Option<(Vec<StatesHead>, &[u8])> {
+    let (count, mut octets) = octets.split_first_chunk()?;
+    let mut heads = vec![];
+    for _ in 0..u16::from_le_bytes(*count) {
+        let (head, rest) = StatesHead::read(octets)?;
+        heads.push(head);
+        octets = rest;
+    }
+    Some((heads, octets))
+}
+
+/// A batch with octets of its own, in these columns: what is kept of a stream would keep all of it. No row takes less
+/// than a bit of a stream, but where there are no columns.
+fn own(batch: &RecordBatch, schema: &SchemaRef, octets: usize) -> Result<RecordBatch, String> {
+    let rows = batch.num_rows();
+    let rows_max = if schema.fields().is_empty() { 1 } else { octets.saturating_mul(8) };
+    let end = u32::try_from(rows).ok().filter(|_| rows <= rows_max).ok_or("they have too many rows")?;
+    let all = UInt32Array::from_iter_values(0..end);
+    let columns = batch.columns().iter().map(|column| take(column, &all, None));
+    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| said(&error))?;
+    with_columns(schema, columns, rows).map_err(|error| said(&error))
+}
+
+/// States as an Arrow IPC stream.
+///
+/// # Errors
+/// When Arrow refuses to write them.
+pub(crate) fn write<'a>(
+    schema: &Schema,
+    batches: impl IntoIterator<Item = &'a RecordBatch>,
+) -> Result<Vec<u8>> {
+    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
+    for batch in batches {
+        let columns = compact(batch.columns());
+        writer.write(&with_columns(&batch.schema(), columns, batch.num_rows())?)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// The batches of an Arrow IPC stream, which comes in pieces; they share its octets.
+///
+/// # Errors
+/// The end of a sentence, when it is none of these columns.
+pub(crate) fn read(
+    pieces: impl IntoIterator<Item = Buffer>,
+    schema: &Schema,
+) -> Result<Vec<RecordBatch>, String> {
+    let (mut decoder, mut batches) = (StreamDecoder::new(), vec![]);
+    for mut piece in pieces {
+        while let Some(batch) = decoder.decode(&mut piece).map_err(|error| said(&error))? {
+            batches.push(batch);
+        }
+    }
+    decoder.finish().map_err(|error| said(&error))?;
+    match decoder.schema() {
+        Some(own) if own.fields() == schema.fields() => Ok(batches),
+        Some(_) | None => Err("its aggregates keep other columns".to_owned()),
+    }
+}
+
+fn said(error: &dyn Display) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::GroupState;
+    use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array};
+    use datafusion::arrow::compute::cast;
+    use datafusion::arrow::datatypes::Int64Type;
+    use std::ops::Range;
+    use tapline_query::Planner;
+
+    const SQL: &str = "SELECT src_port, count(*) FROM packets GROUP BY src_port, tumble('1 second')";
+
+    /// One row of each of these ports, as a part.
+    fn part(states: &HalfStates, ports: Range<i64>, groups_max: usize) -> Parts {
+        let query = Planner::new().plan(SQL).unwrap();
+        let branch = &query.lowers[0].branches[0];
+        let fields: Vec<_> = branch.columns.iter().map(|column| branch.stream.field(*column)).collect();
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(ports));
+        let columns = fields.iter().map(|field| cast(&numbers, field.data_type()).unwrap()).collect();
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let mut state = GroupState::new(Arc::clone(&states.fold), groups_max).unwrap();
+        state.update(&rows, None, usize::MAX).unwrap();
+        Parts::from(state.take_states().unwrap())
+    }
+
+    fn half() -> HalfStates {
+        HalfStates::new(&Planner::new().plan(SQL).unwrap(), 0).unwrap()
+    }
+
+    /// Ports, and rows of each and of those that are folded, in their order.
+    fn counts(states: &HalfStates, mut parts: Parts) -> Vec<(Option<i64>, i64)> {
+        states.merge(&mut parts, 1 << 20).unwrap();
+        let mut counts = vec![];
+        for batch in parts.batches().flat_map(|part| [Some(&part.groups), part.folded.as_ref()]).flatten() {
+            let ports = cast(batch.column(0), batch.column(1).data_type()).unwrap();
+            let ports = ports.as_primitive::<Int64Type>().iter();
+            counts.extend(ports.zip(batch.column(1).as_primitive::<Int64Type>().values().iter().copied()));
+        }
+        counts.sort_unstable();
+        counts
+    }
+
+    #[test]
+    fn states_come_back_as_they_were_whole_and_in_halves() {
+        let states = half();
+        let mut parts = part(&states, 0..300, 1000);
+        parts.append(part(&states, 200..400, 100));
+        let expected = counts(&states, parts.clone());
+        assert_eq!(expected.iter().map(|(_, count)| count).sum::<i64>(), 500);
+        let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
+        let again = back(&parts);
+        assert_eq!((again.rows(), again.groups(), again.may_lack_rows()), (500, 400, true));
+        assert_eq!(counts(&states, again), expected);
+        let [first, second] = parts.halved().unwrap();
+        let [third, fourth] = first.halved().unwrap();
+        let mut all = back(&fourth);
+        [second, third].iter().for_each(|parts| all.append(back(parts)));
+        assert_eq!(counts(&states, all), expected);
+        assert!(part(&states, 0..1, 10).halved().is_none() && Parts::default().halved().is_none());
+        assert!(back(&Parts::default()).is_empty());
+    }
+
+    #[test]
+    fn groups_that_find_no_place_are_folded_and_no_row_is_lost() {
+        let states = half();
+        let mut parts = part(&states, 0..100, 1000);
+        parts.append(part(&states, 50..150, 1000));
+        states.merge(&mut parts, 120).unwrap();
+        let counts = counts(&states, parts);
+        assert_eq!(counts.len(), 121);
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<i64>(), 200);
+        assert_eq!(counts[0], (None, 30));
+    }
+
+    #[test]
+    fn no_part_of_them_are_states_and_rows_have_none() {
+        /// Octets that say that nothing more comes: what is before them is whole.
+        const END: usize = 8;
+        let states = half();
+        let octets = states.encode(&part(&states, 0..10, 100)).unwrap();
+        for end in 0..octets.len() - END {
+            assert!(states.decode(&octets[..end]).is_err(), "{end} of {}", octets.len());
+        }
+        let twice = [octets.as_slice(), &octets].concat();
+        assert!(states.decode(&twice).is_err());
+        assert!(HalfStates::new(&Planner::new().plan(SQL).unwrap(), 1).is_err());
+        let rows = Planner::new().plan("SELECT octets FROM packets").unwrap();
+        assert!(HalfStates::new(&rows, 0).is_err());
+    }
+}
