@@ -4,7 +4,7 @@
 //! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact. Below the cap, groups are let in by
 //! powers of two, as long as there is room for what the next ones would take.
 
-use crate::group::{FOLDED, GROUPS_MAX, GroupTable, group_table};
+use crate::group::{ConstantKeys, FOLDED, GROUPS_MAX, GroupTable, group_table};
 use crate::one_group::OneGroup;
 use crate::steps::evaluate;
 use datafusion::arrow::array::{
@@ -42,6 +42,10 @@ pub struct GroupBatch {
 /// A group table and its accumulators.
 pub(crate) struct GroupState {
     fold: Arc<AggregateFold>,
+    /// The keys by which rows are told apart.
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    /// The keys that are the same in all rows.
+    constants: ConstantKeys,
     table: Box<dyn GroupTable>,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
     /// Which of them cannot go on: some value could not be computed.
@@ -70,8 +74,11 @@ impl GroupState {
     /// When an aggregate has no accumulator for its types.
     pub(crate) fn new(fold: Arc<AggregateFold>, groups_max: usize) -> Result<Self> {
         let groups_max = groups_max.min(GROUPS_MAX);
-        let table = group_table(&fold.key_schema, groups_max)?;
-        let has_keys = !fold.keys.is_empty();
+        let constants = ConstantKeys::among(&fold.keys);
+        let keys = constants.others(&fold.keys);
+        let fields = constants.others(fold.key_schema.fields());
+        let table = group_table(&Arc::new(Schema::new(fields)), groups_max)?;
+        let has_keys = !keys.is_empty();
         let accumulators = fold.aggregates.iter().map(|aggregate| accumulator(&aggregate.function, has_keys));
         let accumulators = accumulators.collect::<Result<Vec<_>>>()?;
         let literals =
@@ -81,6 +88,8 @@ impl GroupState {
         let octets_a_group = octets_a_group.sum::<Result<usize>>()?;
         Ok(Self {
             fold,
+            keys,
+            constants,
             table,
             accumulators,
             failed,
@@ -104,7 +113,7 @@ impl GroupState {
 
     /// Octets that it takes with the groups that were let in, whether or not all of them have come.
     pub(crate) fn octets(&self) -> usize {
-        self.octets_with(if self.fold.keys.is_empty() { 1 } else { self.admitted })
+        self.octets_with(if self.keys.is_empty() { 1 } else { self.admitted })
     }
 
     fn accumulated(&self) -> usize {
@@ -147,7 +156,7 @@ impl GroupState {
     /// When a key cannot be computed for some row. An aggregate that cannot be is a failure of its own.
     pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>, room: usize) -> Result<()> {
         let fold = self.fold.clone();
-        let keys: Result<Vec<ArrayRef>> = fold.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
+        let keys: Result<Vec<ArrayRef>> = self.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
         self.intern_admitted(&keys?, batch.num_rows(), room)?;
         self.count(batch, packets);
         self.placed = self.table.len() + 1;
@@ -283,7 +292,7 @@ impl GroupState {
     }
 
     fn merge_states(&mut self, states: &RecordBatch) -> Result<()> {
-        let keys = states.columns()[..self.fold.keys.len()].to_vec();
+        let keys = self.constants.others(&states.columns()[..self.fold.keys.len()]);
         self.intern(&keys, states.num_rows())?;
         self.merge_columns(states)
     }
@@ -319,15 +328,17 @@ impl GroupState {
         take: impl Fn(&mut dyn GroupsAccumulator) -> Result<Vec<ArrayRef>>,
     ) -> Result<Vec<ArrayRef>> {
         let groups = self.table.len() + 1;
+        // Where all keys are constant there is one group, but of no rows none.
+        let given = if self.keys.is_empty() && self.rows == 0 { 0 } else { groups - 1 };
         self.octets_a_group = self.accumulated().div_ceil(groups);
         self.placed = 0;
-        if !self.fold.keys.is_empty() {
+        if !self.keys.is_empty() {
             // With the folded one, a power of two.
             let groups = (groups.next_power_of_two() - 1).max(ADMITTED_MIN);
             self.admitted_before = groups.min(self.groups_max);
             self.admitted = self.groups_max.min(ADMITTED_MIN);
         }
-        let mut columns = self.table.take_keys()?;
+        let mut columns = self.constants.put_back(self.table.take_keys()?, given)?;
         for (position, width) in widths.iter().enumerate() {
             let taken = (!self.failed[position]).then(|| take(self.accumulators[position].as_mut()));
             if let Some(Ok(taken)) = taken {

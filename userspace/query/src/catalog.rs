@@ -13,7 +13,9 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
-use tapline_record::{ElementColumn, FLOWS, INTERFACE_COUNTERS, LEDGER, PACKETS, Stream, StreamId};
+use tapline_record::{
+    ElementColumn, FLOWS, INTERFACE_COUNTERS, IdentityColumn, LEDGER, PACKETS, Stream, StreamId,
+};
 
 /// The streams that SQL can name.
 pub const STREAMS: [&Stream; 4] = [&PACKETS, &FLOWS, &INTERFACE_COUNTERS, &LEDGER];
@@ -28,10 +30,11 @@ pub(crate) struct StreamTable {
 }
 
 impl StreamTable {
-    /// The stream's own columns, then these elements.
+    /// The stream's own columns, those of the node that saw its rows, then these elements.
     fn new(stream: &'static Stream, elements: &[ElementColumn]) -> Self {
+        let identity = IdentityColumn::ALL.map(IdentityColumn::position);
         let elements = elements.iter().map(|element| element.position());
-        let columns: Vec<usize> = (0..stream.columns.len()).chain(elements).collect();
+        let columns: Vec<usize> = (0..stream.columns.len()).chain(identity).chain(elements).collect();
         Self { stream, schema: stream.schema_of(&columns), columns }
     }
 }

@@ -6,13 +6,14 @@
 use crate::flow_table::FlowTable;
 use crate::lower::{Fold, LowerHalf};
 use crate::partial::PartialSlot;
+use crate::sensors::SensorPattern;
 use crate::window::{Window, common_pane};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
-use tapline_record::Stream;
+use tapline_record::{IdentityColumn, Stream};
 
 /// A query that is ready to run.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct ContinuousQuery {
     pub sql: String,
     /// Whether it was written as EXPLAIN.
     pub explain: bool,
+    /// On which sensors of an aggregator it runs; on all, where that is not said.
+    pub sensors: Option<Vec<SensorPattern>>,
     /// Its window; `None` when the whole input is one.
     pub window: Option<Window>,
     /// Each time that so many nanoseconds of a window have passed, what came for it so far is given.
@@ -136,8 +139,8 @@ impl ContinuousQuery {
         self.window.and_then(Window::pane_width)
     }
 
-    /// The columns of `stream` that some lower half reads, ascending; the event time is among them when
-    /// the query has a window.
+    /// The columns of `stream` that some lower half reads and sources build, ascending; the event time is among them
+    /// when the query has a window.
     #[must_use]
     pub fn columns_of(&self, stream: &Stream) -> Option<Vec<usize>> {
         let branches = self.lowers.iter().flat_map(|lower| &lower.branches);
@@ -146,6 +149,7 @@ impl ContinuousQuery {
             read.get_or_insert_default().extend(&branch.columns);
         }
         let mut columns = read?;
+        columns.retain(|&column| IdentityColumn::at(column).is_none());
         columns.extend(self.window.map(|_| Stream::TS));
         columns.sort_unstable();
         columns.dedup();

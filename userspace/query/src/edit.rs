@@ -108,8 +108,8 @@ impl Planner {
     }
 
     fn look<'a>(&self, sql: &'a str, is_outermost: bool) -> Result<Look<'a>, SqlError> {
-        let (statement, _) = parse(sql).map_err(|refusal| self.explain_refusal(refusal, sql))?;
-        let found = selects(&statement, &|name: &str| self.is_aggregate(name)).ok_or_else(unreadable)?;
+        let parsed = parse(sql).map_err(|refusal| self.explain_refusal(refusal, sql))?;
+        let found = selects(&parsed.statement, &|name: &str| self.is_aggregate(name)).ok_or_else(unreadable)?;
         let Some(text) = Text::new(sql) else { return Err(unreadable()) };
         let with_clauses = |found: Found| {
             let clauses = text.clauses(found.start)?;
@@ -284,7 +284,7 @@ impl Look<'_> {
             let text = self.text.text(&part).to_owned();
             return Ok(if self.text.is_one(&part) { text } else { format!("({text})") });
         }
-        let mut columns = select.found.streams.iter().flat_map(|stream| stream.columns.iter());
+        let mut columns = select.found.streams.iter().flat_map(|stream| stream.named_columns());
         if self.is_outermost || columns.any(|known| known.name == column) {
             return Ok(name(column));
         }

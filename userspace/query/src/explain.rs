@@ -19,6 +19,9 @@ impl ContinuousQuery {
     fn describe_all(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", self.describe_window());
+        if let Some(sensors) = self.written_sensors() {
+            let _ = writeln!(text, "on sensors: {sensors}");
+        }
         for stream in STREAMS.into_iter().chain([&PACKET_FLOWS]) {
             let Some(columns) = self.columns_of(stream) else { continue };
             let names: Vec<String> =

@@ -10,7 +10,7 @@ use crate::lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNotNullExpr};
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNotNullExpr, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use std::sync::Arc;
 use tapline_record::{PACKET_FLOWS, PACKETS, PacketFlowColumn, StreamId};
@@ -71,8 +71,10 @@ impl ContinuousQuery {
     #[must_use]
     pub fn over_packet_flows(&self, table: FlowTable) -> (Self, Vec<Option<String>>) {
         let counts_rows = self.window.is_some_and(|window| window.pane_width().is_none());
+        let reads_any = self.lowers.iter().any(|lower| !lower.branches.is_empty());
         let over_flows = |lower: &LowerHalf| match counts_rows {
             true => Err("a window that counts rows needs every packet".to_owned()),
+            false if reads_any && lower.branches.is_empty() => Ok(lower.clone()),
             false => lower.over_packet_flows(table),
         };
         let halves: Vec<_> = self.lowers.iter().map(over_flows).collect();
@@ -112,7 +114,7 @@ fn rewrite_branch(branch: &Branch, table: FlowTable) -> Result<(Branch, Behind),
     if branch.stream.id != StreamId::Packets {
         return Err(format!("{} are no packets", branch.stream.name));
     }
-    let places = branch.columns.iter().map(|&column| table.place_of(PACKETS.columns[column].name));
+    let places = branch.columns.iter().map(|&column| table.place_of(PACKETS.field(column).name()));
     let places = places.collect::<Result<Vec<_>, _>>()?;
     let mut behind =
         Behind { columns: places.iter().map(|&place| says(place)).collect(), last_ts: places.len() };
@@ -200,7 +202,8 @@ fn where_there_is(
     argument: &Arc<dyn PhysicalExpr>,
     filter: Option<&Arc<dyn PhysicalExpr>>,
 ) -> Option<Arc<dyn PhysicalExpr>> {
-    if collect_columns(argument).is_empty() {
+    let is_null = argument.downcast_ref::<Literal>().is_some_and(|literal| literal.value().is_null());
+    if collect_columns(argument).is_empty() && !is_null {
         return filter.cloned();
     }
     let is_there: Arc<dyn PhysicalExpr> = Arc::new(IsNotNullExpr::new(Arc::clone(argument)));

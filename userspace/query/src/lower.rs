@@ -5,6 +5,8 @@
 //! rows are folded into. Anything else below the split is refused with a reason.
 
 use crate::catalog::StreamTable;
+use crate::chain::Chain;
+use crate::identity::Identity;
 use crate::mergeable::check_mergeable;
 use crate::refusal::{Refusal, refuse};
 use crate::window_functions::{misplaced_window, names_window, window_of};
@@ -99,22 +101,23 @@ impl LowerHalf {
         self.branches.iter().map(|branch| branch.stream.id)
     }
 
-    /// Compiles a lowest aggregate.
-    pub(crate) fn of_aggregate(node: &AggregateNode) -> Result<Self, Refusal> {
+    /// Compiles a lowest aggregate, for the node that this identity names, if one does.
+    pub(crate) fn of_aggregate(node: &AggregateNode, identity: Option<&Identity>) -> Result<Self, Refusal> {
         let in_aggregate = |one: &Expr| one.exists(|inner| Ok(window_of(inner).is_some())).unwrap_or(false);
         if names_window(&node.input)? || node.aggr_expr.iter().any(in_aggregate) {
             return Err(Refusal::Because(misplaced_window()));
         }
-        let branches = compile_branches(&node.input)?;
-        let fold = Fold::Aggregate(compile_fold(node)?);
-        Ok(Self { branches, fold, plan: LogicalPlan::Aggregate(node.clone()) })
+        let chains = compile_chains(&node.input, identity)?;
+        let columns = Arc::new(positional(node.input.schema()));
+        let (branches, fold) = Chain::folded(chains, compile_fold(node)?, &columns)?;
+        Ok(Self { branches, fold: Fold::Aggregate(fold), plan: LogicalPlan::Aggregate(node.clone()) })
     }
 
-    /// Compiles a plan without aggregate.
-    pub(crate) fn of_rows(plan: &LogicalPlan) -> Result<Self, Refusal> {
-        let branches = compile_branches(plan)?;
-        let fold = Fold::Rows(Arc::new(positional(plan.schema())));
-        Ok(Self { branches, fold, plan: plan.clone() })
+    /// Compiles a plan without aggregate, likewise.
+    pub(crate) fn of_rows(plan: &LogicalPlan, identity: Option<&Identity>) -> Result<Self, Refusal> {
+        let columns = Arc::new(positional(plan.schema()));
+        let branches = Chain::finish(compile_chains(plan, identity)?, &columns);
+        Ok(Self { branches, fold: Fold::Rows(columns), plan: plan.clone() })
     }
 
     /// Columns that the upper half, or the reader of the rows, gets.
@@ -136,52 +139,54 @@ pub(crate) fn positional(schema: &DFSchema) -> Schema {
     Schema::new(schema.fields().iter().enumerate().map(field).collect::<Vec<_>>())
 }
 
-fn compile_branches(plan: &LogicalPlan) -> Result<Vec<Branch>, Refusal> {
+fn compile_chains(plan: &LogicalPlan, identity: Option<&Identity>) -> Result<Vec<Chain>, Refusal> {
     match plan {
-        LogicalPlan::TableScan(scan) => Ok(vec![compile_scan(scan)?]),
-        LogicalPlan::SubqueryAlias(alias) => compile_branches(&alias.input),
+        LogicalPlan::TableScan(scan) => Ok(vec![compile_scan(scan, identity)?]),
+        LogicalPlan::SubqueryAlias(alias) => compile_chains(&alias.input, identity),
         LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => Ok(vec![]),
         LogicalPlan::Filter(filter) => {
             let predicate = physical(&filter.predicate, filter.input.schema())?;
-            with_step(&filter.input, &Step::Filter(predicate))
+            let chains = compile_chains(&filter.input, identity)?.into_iter();
+            let filtered = chains.filter_map(|chain| chain.filtered(&predicate).transpose());
+            Ok(filtered.collect::<Result<_>>()?)
         }
-        LogicalPlan::Projection(projection) => with_step(&projection.input, &compile_projection(projection)?),
+        LogicalPlan::Projection(projection) => {
+            let (expressions, schema) = compile_projection(projection)?;
+            let chains = compile_chains(&projection.input, identity)?.into_iter();
+            Ok(chains.map(|chain| chain.projected(&expressions, &schema)).collect::<Result<_>>()?)
+        }
         LogicalPlan::Union(union) => {
-            let inputs: Vec<_> = union.inputs.iter().map(|input| compile_branches(input)).collect();
+            let inputs: Vec<_> =
+                union.inputs.iter().map(|input| compile_chains(input, identity)).collect();
             Ok(inputs.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
         }
         other => refuse_node(other),
     }
 }
 
-fn with_step(input: &LogicalPlan, step: &Step) -> Result<Vec<Branch>, Refusal> {
-    let mut branches = compile_branches(input)?;
-    for branch in &mut branches {
-        branch.steps.push(step.clone());
-    }
-    Ok(branches)
-}
-
-fn compile_scan(scan: &TableScan) -> Result<Branch, Refusal> {
+fn compile_scan(scan: &TableScan, identity: Option<&Identity>) -> Result<Chain, Refusal> {
     let provider = source_as_provider(&scan.source)?;
     let Some(table) = provider.downcast_ref::<StreamTable>() else {
         return refuse("only a stream can be read below an aggregate", "aggregate the stream first");
     };
-    let columns = match &scan.projection {
+    let columns: Vec<usize> = match &scan.projection {
         Some(projection) => projection.iter().map(|&column| table.columns[column]).collect(),
         None => table.columns.clone(),
     };
-    Ok(Branch { stream: table.stream, columns, steps: vec![], packets: None })
+    Ok(Chain::new(table.stream, &columns, identity))
 }
 
-fn compile_projection(projection: &Projection) -> Result<Step, Refusal> {
+/// The columns that a projection gives, and their schema.
+type Columns = (Vec<Arc<dyn PhysicalExpr>>, SchemaRef);
+
+fn compile_projection(projection: &Projection) -> Result<Columns, Refusal> {
     let input = projection.input.schema();
     let expressions = projection
         .expr
         .iter()
         .map(|expression| physical(expression, input))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Step::Project(expressions, Arc::new(positional(&projection.schema))))
+    Ok((expressions, Arc::new(positional(&projection.schema))))
 }
 
 fn compile_fold(node: &AggregateNode) -> Result<AggregateFold, Refusal> {

@@ -14,6 +14,7 @@ use crate::datafusion_error::{KnownNames, from_datafusion};
 use crate::distinct::expand_distinct;
 use crate::elements::name_elements;
 use crate::error::SqlError;
+use crate::identity::Identity;
 use crate::item_names::ItemNames;
 use crate::limits;
 use crate::lower::LowerHalf;
@@ -21,6 +22,7 @@ use crate::names::{check_names, retyped};
 use crate::ordering::break_ties;
 use crate::refusal::Refusal;
 use crate::row_limits::{peel_limit, without_wider_limits};
+use crate::sensors::{SensorPattern, take_sensors};
 use crate::session::Session;
 use crate::split::{Split, has_aggregate, split};
 use crate::statement::check_statement;
@@ -42,6 +44,17 @@ use tapline_record::EventTime;
 #[derive(Debug)]
 pub struct Planner {
     session: Session,
+    /// Who the node is that its queries run on; `None` where they are of several.
+    identity: Option<Identity>,
+}
+
+/// The one statement of a text, which is a query.
+pub(crate) struct Parsed {
+    pub(crate) statement: Statement,
+    /// Whether it is explained.
+    explain: bool,
+    /// Where it runs, if it says so.
+    sensors: Option<Vec<SensorPattern>>,
 }
 
 impl Default for Planner {
@@ -66,7 +79,15 @@ impl Planner {
     /// Never, as above.
     #[must_use]
     pub fn with_tables(tables: &Arc<Tables>) -> Self {
-        Self { session: Session::new(tables) }.starting(EventTime(0))
+        Self { session: Session::new(tables), identity: None }.starting(EventTime(0))
+    }
+
+    /// The same, for queries that run on this node: what they say of sensors and sites is known. Without it, queries are
+    /// planned for what several nodes give, and only those that name neither can run.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
     }
 
     /// The same, for queries that start at `now`, which is what `now()` gives in all of them.
@@ -92,7 +113,7 @@ impl Planner {
     }
 
     fn plan_statement(&self, sql: &str) -> Result<ContinuousQuery, Refusal> {
-        let (statement, explain) = parse(sql)?;
+        let Parsed { statement, explain, sensors } = parse(sql)?;
         let names = ItemNames::of(&statement, sql);
         let plan = self.logical_plan(statement, sql)?;
         let optimised = check_overflow(self.session.state.optimize(&expand_distinct(plan.clone())?)?)?;
@@ -100,6 +121,7 @@ impl Planner {
             flow_table: None,
             sql: sql.to_owned(),
             explain,
+            sensors,
             early: None,
             window: None,
             lowers: vec![],
@@ -113,7 +135,7 @@ impl Planner {
             return Ok(query);
         }
         if has_aggregate(&optimised)? || !reads_stream(&optimised)? {
-            let split = split(optimised)?;
+            let split = split(optimised, self.identity.as_ref())?;
             (query.window, query.lowers) = (split.window, split.lowers.clone());
             query.upper = Upper::Windows(self.compile_upper(split)?);
         } else if named.is_some() {
@@ -150,12 +172,13 @@ impl Planner {
     /// A plan without aggregate: a stream of rows, or the best of them.
     fn compile_rows(&self, plan: LogicalPlan) -> Result<(Vec<LowerHalf>, Upper), Refusal> {
         let mut split = Split { lowers: vec![], slots: vec![], upper: plan.clone(), window: None };
+        let identity = self.identity.as_ref();
         let mut best = None;
         split.upper = plan
             .clone()
             .transform_down(|node| match node {
                 LogicalPlan::Sort(mut sort) if sort.fetch.is_some() => {
-                    if let Ok(lower) = LowerHalf::of_rows(&sort.input) {
+                    if let Ok(lower) = LowerHalf::of_rows(&sort.input, identity) {
                         sort.input = Arc::new(split.push(lower, &sort.input)?);
                     }
                     let sort = LogicalPlan::Sort(sort);
@@ -174,7 +197,7 @@ impl Planner {
         }
         let (plan, skip, fetch) = peel_limit(plan)?;
         let plan = without_wider_limits(plan, fetch.map(|fetch| skip.saturating_add(fetch)))?;
-        Ok((vec![LowerHalf::of_rows(&plan)?], Upper::Stream { skip, fetch }))
+        Ok((vec![LowerHalf::of_rows(&plan, identity)?], Upper::Stream { skip, fetch }))
     }
 
     fn compile_upper(&self, split: Split) -> Result<UpperHalf, Refusal> {
@@ -216,9 +239,10 @@ fn plan_of(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     block_on(state.statement_to_plan(other)).map_err(|_| refusal)
 }
 
-/// The one statement in `sql`, which must be a query; and whether it is explained.
-pub(crate) fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
-    let mut statements = DFParserBuilder::new(sql).build()?.parse_statements()?;
+/// The one statement in `sql`, which must be a query.
+pub(crate) fn parse(sql: &str) -> Result<Parsed, Refusal> {
+    let (text, sensors) = take_sensors(sql).map_err(Refusal::Because)?;
+    let mut statements = DFParserBuilder::new(&text).build()?.parse_statements()?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         let help = "give each query as an argument of its own";
         return Err(Refusal::Because(SqlError::new("there must be one statement in a query", help)));
@@ -229,7 +253,7 @@ pub(crate) fn parse(sql: &str) -> Result<(Statement, bool), Refusal> {
     };
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
-            Ok((statement, explain))
+            Ok(Parsed { statement, explain, sensors })
         }
         other => {
             let text = other.to_string();

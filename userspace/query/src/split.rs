@@ -6,6 +6,7 @@
 
 use crate::catalog::reads_stream;
 use crate::error::SqlError;
+use crate::identity::Identity;
 use crate::lower::LowerHalf;
 use crate::partial::{PartialSlot, PartialTable};
 use crate::refusal::Refusal;
@@ -28,8 +29,9 @@ pub(crate) struct Split {
     pub(crate) window: Option<Window>,
 }
 
-/// Splits an optimised plan; one without aggregates over a stream comes back with no lower half.
-pub(crate) fn split(plan: LogicalPlan) -> Result<Split, Refusal> {
+/// Splits an optimised plan; one without aggregates over a stream comes back with no lower half. What runs per batch is
+/// compiled for the node that this identity names, if one does.
+pub(crate) fn split(plan: LogicalPlan, identity: Option<&Identity>) -> Result<Split, Refusal> {
     let mut split = Split { lowers: vec![], slots: vec![], upper: plan.clone(), window: None };
     let mut refusal = None;
     let mut windows = vec![];
@@ -39,7 +41,8 @@ pub(crate) fn split(plan: LogicalPlan) -> Result<Split, Refusal> {
             if refusal.is_some() || !reads_stream(&aggregate.input)? {
                 return Ok(Transformed::no(node));
             }
-            match LowerHalf::of_aggregate(aggregate).and_then(|lower| Ok((lower, window_in(aggregate)?))) {
+            let lower = LowerHalf::of_aggregate(aggregate, identity);
+            match lower.and_then(|lower| Ok((lower, window_in(aggregate)?))) {
                 Ok((lower, window)) => {
                     windows.push(window);
                     Ok(Transformed::yes(split.push(lower, &node)?))
@@ -95,8 +98,13 @@ fn recompute_schema(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 fn read_the_same_rows(lowers: &[LowerHalf]) -> Result<bool> {
     let mut conditions = vec![];
     for lower in lowers {
-        let [branch] = lower.branches.as_slice() else { return Ok(false) };
-        conditions.push((branch.stream.name, conditions_of(&lower.plan)?));
+        // One that reads nothing of this node reads something elsewhere.
+        let stream = match lower.branches.as_slice() {
+            [] => None,
+            [branch] => Some(branch.stream.id),
+            _ => return Ok(false),
+        };
+        conditions.push((stream, conditions_of(&lower.plan)?));
     }
     Ok(conditions.windows(2).all(|pair| pair[0] == pair[1]))
 }

@@ -4,6 +4,7 @@
 //! code that moves a burst of rows into columns, so that the three cannot drift apart.
 
 use crate::element::ElementColumn;
+use crate::identity::IdentityColumn;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
 
@@ -135,7 +136,7 @@ pub struct Stream {
     pub name: &'static str,
     /// What one row is.
     pub about: &'static str,
-    /// Its columns, in the order of `SELECT *`.
+    /// Its columns that sources build, in the order of `SELECT *`; each [`IdentityColumn`] comes behind them.
     pub columns: &'static [Column],
 }
 
@@ -156,21 +157,38 @@ impl Stream {
         Arc::new(Schema::new(columns.iter().map(|&position| self.field(position)).collect::<Vec<_>>()))
     }
 
-    /// Name and Arrow type of the column at a position, be it a fixed one or an [`ElementColumn`].
+    /// Name and Arrow type of the column at a position, be it a fixed one, an [`ElementColumn`] or an
+    /// [`IdentityColumn`].
     #[must_use]
     pub fn field(&self, position: usize) -> Field {
         let data_type = self.kind(position).data_type();
         match ElementColumn::at(position) {
             Some(element) => Field::new(element.name(), data_type, true),
-            None => Field::new(self.columns[position].name, data_type, self.columns[position].nullable),
+            None => {
+                let column = self.column(position);
+                Field::new(column.name, data_type, column.nullable)
+            }
         }
     }
 
-    /// Type of the column at a position, be it a fixed one or an [`ElementColumn`].
+    /// Type of the column at a position, be it a fixed one, an [`ElementColumn`] or an [`IdentityColumn`].
     #[must_use]
     pub fn kind(&self, position: usize) -> ColumnType {
         let element = ElementColumn::at(position);
-        element.map_or_else(|| self.columns[position].kind, |element| element.form.kind())
+        element.map_or_else(|| self.column(position).kind, |element| element.form.kind())
+    }
+
+    /// The column at a position that is no element's.
+    fn column(&self, position: usize) -> &'static Column {
+        match IdentityColumn::at(position) {
+            Some(identity) => identity.column(),
+            None => &self.columns[position],
+        }
+    }
+
+    /// All columns that SQL can name, in the order of `SELECT *`.
+    pub fn named_columns(&self) -> impl Iterator<Item = &'static Column> + use<> {
+        self.columns.iter().chain(IdentityColumn::ALL.map(IdentityColumn::column))
     }
 
     /// Position of the column with this name.

@@ -3,6 +3,7 @@
 //! Group 0 is the folded group, to which rows go whose key is new when the table is full; real
 //! groups are numbered from 1 on, as they come. A table is full at `groups_max`.
 
+mod constant;
 mod direct;
 mod keys;
 mod layout;
@@ -14,6 +15,8 @@ mod slots;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
+
+pub(crate) use constant::ConstantKeys;
 
 /// The number of the group of rows beyond the cap.
 pub(crate) const FOLDED: usize = 0;

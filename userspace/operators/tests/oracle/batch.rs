@@ -2,8 +2,9 @@
 
 use super::generate::{Row, packet_row};
 use super::streaming::build;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use super::{SENSOR, SITE};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -11,9 +12,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tapline_query::functions::{aggregate_functions, scalar_functions};
 use tapline_query::{ContinuousQuery, Window};
-use tapline_record::{EventTime, PacketColumn, PacketRow};
+use tapline_record::{EventTime, IdentityColumn, PACKETS, PacketColumn, PacketRow};
 
 /// `tumble` or `hop` over the rows of one window: the window's start.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -113,10 +115,21 @@ fn answer(sql: &str, rows: &[PacketRow], start: i64) -> Vec<String> {
     scalar_functions(&Default::default()).into_iter().for_each(|function| context.register_udf(function));
     aggregate_functions().into_iter().for_each(|function| context.register_udaf(function));
     let but_octets: Vec<usize> = (0..PacketColumn::Payload as usize).collect();
-    context.register_batch("packets", build(rows, &but_octets)).unwrap();
+    context.register_batch("packets", with_identity(&build(rows, &but_octets))).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let batches = runtime.block_on(async { context.sql(sql).await?.collect().await });
     lines(&batches.unwrap_or_else(|error| panic!("{sql}\n{error}")))
+}
+
+/// The rows with who saw them.
+fn with_identity(rows: &RecordBatch) -> RecordBatch {
+    let fields = IdentityColumn::ALL.map(|column| Arc::new(PACKETS.field(column.position())));
+    let values = [SENSOR, SITE].map(|text| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows.num_rows())))
+    });
+    let schema = rows.schema().fields().iter().cloned().chain(fields).collect::<Vec<_>>();
+    let columns = rows.columns().iter().cloned().chain(values).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(schema)), columns).unwrap()
 }
 
 /// One line a row, values parted by bars; floats with nine digits.

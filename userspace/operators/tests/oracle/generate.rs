@@ -51,7 +51,7 @@ pub(crate) fn packet_row(&(ms, src, dst, protocol, port, octets): &Row) -> Packe
     }
 }
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "src_ip",
     "dst_ip",
     "protocol",
@@ -59,6 +59,8 @@ const KEYS: [&str; 7] = [
     "octets / 500",
     "protocol = 6",
     "coalesce(dst_port, protocol)",
+    "sensor",
+    "lower(site)",
 ];
 const AGGREGATES: [&str; 9] = [
     "count(*)",
@@ -71,13 +73,15 @@ const AGGREGATES: [&str; 9] = [
     "count(DISTINCT dst_ip)",
     "max(ts)",
 ];
-const FILTERS: [&str; 6] = [
+const FILTERS: [&str; 8] = [
     "",
     "WHERE protocol IN (6, 17)",
     "WHERE octets BETWEEN 100 AND 900",
     "WHERE src_ip IS NULL OR dst_port < 1000",
     "WHERE cidr(src_ip, '10.0.0.0/16') AND NOT protocol = 1",
     "WHERE false",
+    "WHERE sensor = 'probe-2' OR dst_port = 53",
+    "WHERE site = 'south' AND protocol = 6",
 ];
 const WINDOWS: [&str; 5] = [
     "",

@@ -70,7 +70,9 @@ impl Drawing<'_> {
             None => (Runs::Reader, "columns built"),
         };
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let said = (stream.name.to_owned(), vec![format!("{what}: {names}")]);
+        let sensors = self.query.written_sensors().map(|sensors| format!("on sensors {sensors}"));
+        let lines = [format!("{what}: {names}")].into_iter().chain(sensors).collect();
+        let said = (stream.name.to_owned(), lines);
         let place = self.put(BoxKind::Source, said, runs, &[]);
         self.sources.push((stream.id, place));
         place

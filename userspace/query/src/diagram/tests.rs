@@ -178,3 +178,10 @@ fn a_long_title_is_cut_and_stands_among_the_details() {
     assert!(filter.title.ends_with('…') && filter.title.chars().count() <= 61, "{}", filter.title);
     assert!(filter.lines[0].contains("98, 99"), "{:?}", filter.lines);
 }
+
+#[test]
+fn where_a_query_runs_is_told_of_its_source() {
+    let diagram = diagram(&format!("{TALKERS} ON SENSORS 'pop-*', 'lab-1'"));
+    assert_eq!(diagram.boxes[0].lines[1..], ["on sensors 'pop-*', 'lab-1'"]);
+    assert_eq!(titles(&diagram).len(), 6);
+}

@@ -274,3 +274,23 @@ fn only_what_names_sources_is_taken_for_a_filter_on_them() {
     let computed = "source = lower('ETH0')";
     assert_eq!(sources(computed), (vec![], format!("{computed} AND source = 'eth1'")));
 }
+
+#[test]
+fn where_a_query_runs_stays_at_its_end() {
+    const WHERE: &str = "\nON SENSORS 'pop-*', 'lab-?'";
+    for sql in [MATRIX, SWEEP, PROTOCOLS, TALKERS] {
+        for change in [
+            filter("src_ip", text("10.0.0.1"), false),
+            Change::AddKey("site".to_owned()),
+            Change::AddAggregate("max(ts) AS latest".to_owned()),
+            Change::Window(Some("tumble('5 seconds')".to_owned())),
+            Change::Sources(vec!["eth0".to_owned()]),
+        ] {
+            let edited = edit(&format!("{sql}{WHERE}"), &change).unwrap();
+            assert_eq!(edited, format!("{}{WHERE}", edit(sql, &change).unwrap()), "{change:?}");
+        }
+    }
+    let plain = "SELECT src_ip FROM packets ON SENSORS 'pop-1'";
+    let edited = edit(plain, &filter("sensor", text("pop-1"), false)).unwrap();
+    assert_eq!(edited, "SELECT src_ip FROM packets WHERE sensor = 'pop-1' ON SENSORS 'pop-1'");
+}

@@ -2,6 +2,7 @@
 //!
 //! What is between the pieces, white space and comments, stays as somebody wrote it.
 
+use crate::sensors::begins_sensors;
 use crate::tokens::tokens;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Word};
@@ -304,9 +305,17 @@ impl<'a> Text<'a> {
             }
             Keyword::WINDOW if at(place + 2) == Keyword::AS => Some(Begins::Other),
             Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS => Some(Begins::End),
+            Keyword::ON if self.begins_sensors(place) => Some(Begins::End),
             _ if self.pieces[place].token == Token::SemiColon => Some(Begins::End),
             _ => None,
         }
+    }
+
+    /// Whether ON SENSORS is there, which is of the whole statement.
+    fn begins_sensors(&self, place: usize) -> bool {
+        let Some([on, sensors]) = self.pieces.get(place..place + 2) else { return false };
+        let behind = self.pieces.get(place + 2).map(|behind| &behind.token);
+        begins_sensors(&on.token, &sensors.token, behind)
     }
 
     /// An item of a SELECT list without the name that it is given, if it is given one.
