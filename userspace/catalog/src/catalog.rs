@@ -41,7 +41,7 @@ use tapline_engine::{
     Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::Tables;
-use tapline_query::{ContinuousQuery, FlowTable, check_elements};
+use tapline_query::{ContinuousQuery, FlowTable, Identity, Planner, check_elements};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
 use tapline_sinks::Outlet;
@@ -91,6 +91,8 @@ pub struct CatalogOptions {
     pub engine: EngineOptions,
     /// What queries may look up.
     pub tables: Arc<Tables>,
+    /// Who the node is that reads the inputs.
+    pub identity: Identity,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// Queries that may run at once.
@@ -125,6 +127,8 @@ pub struct Catalog {
     leaving: Mutex<Leaving>,
     flows: Mutex<FlowDesk>,
     tables: Arc<Tables>,
+    identity: Identity,
+    has_sensors: bool,
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
@@ -183,7 +187,7 @@ impl Catalog {
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
         let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, .. } = options;
-        let CatalogOptions { folder, windows, outlets, fleet, log, .. } = options;
+        let CatalogOptions { identity, folder, windows, outlets, fleet, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
@@ -192,6 +196,7 @@ impl Catalog {
         let inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
         inputs.check()?;
         let kept = resume::load(windows.as_deref(), clock.now(), log.as_ref());
+        let has_sensors = fleet.is_some();
         let core = Core {
             engine: Some(engine),
             inputs,
@@ -220,6 +225,8 @@ impl Catalog {
             leaving: Mutex::default(),
             flows: Mutex::default(),
             tables,
+            identity,
+            has_sensors,
             started: clock.now(),
             clock,
             log,
@@ -368,7 +375,18 @@ impl Catalog {
             (core.table, core.fleet.as_ref().and_then(|fleet| fleet.starting(definition)))
         };
         let _turn = lock(&self.planning);
-        query::plan(definition, table, &self.tables, starting.unwrap_or_else(|| self.clock.now()))
+        let starting = starting.unwrap_or_else(|| self.clock.now());
+        let planned = query::plan(definition, &self.planner(starting), starting)?;
+        if !self.has_sensors {
+            planned.query.check_names_no_sensors()?;
+        }
+        Ok(planned.over(table))
+    }
+
+    /// Plans queries that begin then, for this node, or where it has sensors, for what these give.
+    fn planner(&self, starting: EventTime) -> Planner {
+        let planner = Planner::with_tables(&self.tables).starting(starting);
+        if self.has_sensors { planner } else { planner.with_identity(self.identity.clone()) }
     }
 
     /// Waits until a query sees all that comes, so that whoever added it may count on that; no longer than a source

@@ -19,7 +19,7 @@ pub struct ListenerInput {
     pub templates: Option<PathBuf>,
     /// How exports are read.
     pub options: SourceOptions,
-    /// Numbers of exporters, a line each, behind which it goes on when it is opened next.
+    /// Where an earlier run was, behind which it goes on when it is opened next.
     pub behind: Option<String>,
 }
 
@@ -68,11 +68,11 @@ impl Input for ListenerInput {
 
     fn open(&mut self, _: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         let listener = Listener::bind(self.url.address, &self.udp).map_err(|error| error.to_string())?;
-        let templates = self.template_file()?;
-        if let (Some(templates), Some(numbers)) = (&templates, self.behind.take()) {
-            templates.leave_numbers(&numbers).map_err(|error| error.to_string())?;
-        }
-        let source = ExportSource::of_listener(listener, templates, &self.options);
+        let source = ExportSource::of_listener(listener, self.template_file()?, &self.options);
+        let source = match self.behind.take() {
+            Some(position) => source.resuming(position),
+            None => source,
+        };
         let name = self.name.clone().or_else(|| self.url.name());
         let source = match name {
             Some(name) => source.named(name),

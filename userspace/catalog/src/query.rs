@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
-use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, Diagram, FlowTable, Planner};
 use tapline_record::EventTime;
 
@@ -37,23 +36,13 @@ pub(crate) struct Planned {
     reasons: Vec<String>,
 }
 
-/// Plans a query that begins then; over the flow table of interfaces, where they have one and it can be.
+/// Plans a query, which begins then by its planner, over the streams that it names.
 pub(crate) fn plan(
     definition: &Definition,
-    table: Option<FlowTable>,
-    tables: &Arc<Tables>,
+    planner: &Planner,
     starting: EventTime,
 ) -> Result<Planned, CatalogError> {
-    Ok(plan_as_asked(definition, tables, starting)?.over(table))
-}
-
-/// The same over the streams that it names.
-pub(crate) fn plan_as_asked(
-    definition: &Definition,
-    tables: &Arc<Tables>,
-    starting: EventTime,
-) -> Result<Planned, CatalogError> {
-    let query = Planner::with_tables(tables).starting(starting).plan(&definition.sql)?;
+    let query = planner.plan(&definition.sql)?;
     query.check_live().map_err(CatalogError::wrong)?;
     let query = with_options(query, &definition.options)?;
     let metrics = definition.options.metrics.then(|| Metrics::of(&query).map(Arc::new)).transpose()?;

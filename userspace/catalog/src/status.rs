@@ -182,6 +182,9 @@ impl QueryStatus {
     pub fn reason(&self) -> Option<String> {
         match &self.state {
             QueryRunState::Running => self.held_back.clone(),
+            QueryRunState::Waiting(_) if self.streams.is_empty() => {
+                Some("it asks for nothing of this node, but for other sensors or sites".to_owned())
+            }
             QueryRunState::Waiting(sources) if sources.is_empty() => {
                 Some("no source of this node carries what it reads".to_owned())
             }

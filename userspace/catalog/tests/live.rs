@@ -11,6 +11,7 @@ use tapline_catalog::{
     Pace, QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
 };
 use tapline_engine::EngineOptions;
+use tapline_query::Identity;
 use tapline_record::{FLOWS, PACKETS, Stream};
 use tapline_sources::{AbsentSource, Demand, Notice, Source, SystemClock};
 
@@ -95,6 +96,7 @@ fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
     CatalogOptions {
         engine: EngineOptions { workers: 2, ..EngineOptions::default() },
         tables: Arc::default(),
+        identity: Identity { sensor: "here".to_owned(), site: None },
         clock: Arc::new(SystemClock),
         queries_max: 500,
         allowance: Allowance::default(),

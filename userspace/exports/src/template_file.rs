@@ -88,14 +88,6 @@ impl TemplateFile {
         self.numbers().exists()
     }
 
-    /// Lets the next run go on with these numbers, a line each: what was sent since they were read is missing then.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn leave_numbers(&self, lines: &str) -> io::Result<()> {
-        write(&self.numbers(), NUMBERS_HEADER, lines.lines())
-    }
-
     /// Removes numbers, so that they are gone after a loss of power, too.
     fn forget_numbers(&self) -> io::Result<()> {
         fs::remove_file(self.numbers())?;

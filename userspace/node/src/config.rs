@@ -5,6 +5,7 @@
 
 use crate::access::MayText;
 use crate::failure::Failure;
+use crate::identity;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -51,6 +52,11 @@ pub(crate) struct NodeTable {
     /// By what it proves that it is the one, over TLS.
     pub(crate) tls_certificate: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
+    /// What it is called, and where it stands: the columns `sensor` and `site` of all that it sees.
+    pub(crate) name: Option<String>,
+    pub(crate) site: Option<String>,
+    /// What else is said of it.
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// `[[token]]`: whoever brings it may ask the API.
@@ -273,6 +279,7 @@ impl ConfigFile {
             source.check().map_err(|wrong| format!("[[source]] {number}: {wrong}"))?;
         }
         config.tables()?;
+        identity::check(&config.node)?;
         if config.node.tls_certificate.is_some() != config.node.tls_key.is_some() {
             return Err("[node] tls_certificate and tls_key belong together; give both".to_owned());
         }
@@ -464,6 +471,8 @@ mod tests {
             ),
             ("[[lookup]]\nnam = \"a\"", "line 2, column 1: there is no key `nam`; did you mean `name`?"),
             ("[node]\ntls_key = \"a\"", "[node] tls_certificate and tls_key belong together; give both"),
+            ("[node]\nname = \"pop *\"", "[node] name = \"pop *\": a name is 1 to 64 letters, digits"),
+            ("[node]\ntags = { a = 1 }", "line 2, column "),
             ("[[token]]\nname = \"a\"", "[[token]] 1: it needs a name and what it allows"),
             (
                 "[[token]]\nname = \"a\"\nmay = \"read\"",

@@ -18,6 +18,7 @@ mod following;
 mod forward_plan;
 mod forwarding;
 mod history;
+mod identity;
 mod input;
 mod limits;
 mod local;

@@ -5,10 +5,11 @@ use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
 use crate::failure::Failure;
 use crate::forward_plan::{AggregatorPlan, ForwardPlan};
+use crate::identity;
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::outlets::{self, SinkPlan};
 use crate::psql::PsqlPlan;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +22,7 @@ use tapline_exports::UdpOptions;
 use tapline_history::HistoryOptions;
 use tapline_interface::link;
 use tapline_lookup::TableFile;
+use tapline_query::Identity;
 use tapline_record::StreamId;
 use tapline_serve::EntrancePlan;
 use tapline_sources::{SharedMemory, SourceOptions};
@@ -32,6 +34,10 @@ const QUERIES_MAX: u32 = 1000;
 
 /// What a node is to do.
 pub(crate) struct NodePlan {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// What else is said of it.
+    tags: BTreeMap<String, String>,
     pub(crate) interfaces: Vec<InterfacePlan>,
     pub(crate) listeners: Vec<ListenerInput>,
     pub(crate) captures: Vec<CapturesPlan>,
@@ -164,6 +170,8 @@ impl NodePlan {
         let engine = EngineArguments::of(&config.limits).map_err(said)?;
         let mut plan = Self::new(arguments, &engine, config.limits.queries_max.unwrap_or(QUERIES_MAX));
         plan.allowance = allowance_of(&config.limits, &plan.engine).map_err(said)?;
+        plan.identity = identity::of_table(&config.node);
+        plan.tags.clone_from(&config.node.tags);
         plan.state = plan.state.or_else(|| config.node.state.clone());
         plan.api = arguments.api.or(config.node.api).unwrap_or(API);
         plan.socket = plan.socket.or_else(|| config.node.socket.clone());
@@ -182,6 +190,8 @@ impl NodePlan {
     fn new(arguments: &RunArguments, engine: &EngineArguments, queries_max: u32) -> Self {
         let engine = engine.options();
         Self {
+            identity: identity::of_host(),
+            tags: BTreeMap::new(),
             interfaces: vec![],
             listeners: vec![],
             captures: vec![],
@@ -249,6 +259,8 @@ impl NodePlan {
     /// What another plan says that this node does not do before its next start, in sentences.
     pub(crate) fn later(&self, other: &Self) -> Vec<String> {
         let differences = [
+            ("[node] name or site", self.identity != other.identity),
+            ("[node] tags", self.tags != other.tags),
             ("[node] state", self.state != other.state),
             ("[node] api", self.api != other.api),
             ("[node] socket", self.socket != other.socket),

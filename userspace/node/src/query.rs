@@ -2,6 +2,7 @@
 
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::failure::Failure;
+use crate::identity;
 use crate::input;
 use crate::log::NodeLog;
 use crate::lookups;
@@ -74,8 +75,10 @@ fn end_after(duration: Duration, input_ends: Arc<AtomicBool>) {
 
 fn plan_queries(plan: &QueryPlan) -> Result<Vec<ContinuousQuery>, Failure> {
     let planner = Planner::with_tables(&plan.tables).starting(SystemClock.now());
+    let planner = planner.with_identity(identity::of_host());
     let plan_one = |(name, sql): &(String, String)| {
-        planner.plan(sql).map_err(|error| {
+        let planned = planner.plan(sql).and_then(|query| query.check_names_no_sensors().map(|()| query));
+        planned.map_err(|error| {
             let which = if plan.queries.len() > 1 { format!("{name}: ") } else { String::new() };
             Failure::Usage(format!("{which}{error}"))
         })

@@ -56,6 +56,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let history = plan.history.clone().map(History::new);
     let options = CatalogOptions {
         tables: Arc::clone(&tables),
+        identity: plan.identity.clone(),
         engine: plan.engine.clone(),
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,

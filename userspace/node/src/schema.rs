@@ -64,7 +64,7 @@ fn columns(stream: &Stream) -> Table {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table.set_header(["column", "type", "null", "unit", "meaning and source"]);
-    for column in stream.columns {
+    for column in stream.named_columns() {
         let null = if column.nullable { "yes" } else { "no" };
         table.add_row([column.name, column.kind.name(), null, column.unit, column.about]);
     }

@@ -7,7 +7,7 @@
 
 use crate::identity::Identity;
 use crate::lower::{Aggregate, AggregateFold, Branch, Step};
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{Array as _, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{Result, ScalarValue};
@@ -239,7 +239,7 @@ fn one_row() -> Result<RecordBatch> {
 mod tests {
     use super::*;
     use crate::lower::Fold;
-    use crate::{ContinuousQuery, FlowTable, Planner};
+    use crate::{ContinuousQuery, FlowTable, Planner, STREAMS};
     use tapline_record::PACKETS;
 
     const NORTH: &str = "north";
@@ -285,6 +285,31 @@ mod tests {
         let of_all = Planner::new().plan(sql).unwrap();
         let Fold::Aggregate(fold) = &of_all.lowers[0].fold else { panic!("it counts") };
         assert!(fold.keys[0].is::<Column>(), "where states of several nodes are merged, it is a key as any");
+    }
+
+    #[test]
+    fn every_stream_has_these_columns() {
+        for stream in STREAMS {
+            let query = plan(&format!("SELECT *, sensor || site AS who FROM {}", stream.name));
+            let names: Vec<&str> = query.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            assert_eq!(names[stream.columns.len()..], ["sensor", "site", "who"]);
+            assert_eq!(query.columns_of(stream).unwrap().len(), stream.columns.len());
+        }
+    }
+
+    #[test]
+    fn what_is_looked_up_may_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sensors.csv");
+        std::fs::write(&file, "name,room\npop-1,cellar\n").unwrap();
+        let file = format!("sensors={}", file.display()).parse().unwrap();
+        let tables = Arc::new(tapline_lookup::Tables::open(vec![file]).unwrap());
+        let identity = Identity { sensor: "pop-1".to_owned(), site: None };
+        let planner = Planner::with_tables(&tables).with_identity(identity);
+        let sql = "SELECT lookup('sensors', sensor) AS room, count(*) FROM packets GROUP BY 1";
+        let query = planner.plan(sql).unwrap();
+        let Fold::Aggregate(fold) = &query.lowers[0].fold else { panic!("it counts") };
+        assert_eq!((value_of(&fold.keys[0]), built(&query)), (None, Some(vec![])));
     }
 
     #[test]

@@ -79,7 +79,8 @@ fn describe_lower(text: &mut String, lower: &LowerHalf, table: Option<FlowTable>
         Fold::Aggregate(_) => "one partial aggregate a group and pane",
     };
     let over = table.map(|table| format!(", over {}", table.name())).unwrap_or_default();
-    let _ = writeln!(text, "lower half, per batch on every worker{over}: {fold}");
+    let nothing = if lower.branches.is_empty() { "; nothing is read for it here" } else { "" };
+    let _ = writeln!(text, "lower half, per batch on every worker{over}: {fold}{nothing}");
     indent(text, &lower.plan.display_indent().to_string());
 }
 

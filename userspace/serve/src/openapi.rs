@@ -19,6 +19,7 @@ mod tests {
     use tapline_catalog::{Allowance, Catalog, CatalogOptions, InputSet, Level, Tell};
     use tapline_engine::EngineOptions;
     use tapline_lookup::Tables;
+    use tapline_query::Identity;
     use tapline_sources::{Notice, SystemClock};
     use tapline_tables::Database;
     use tower::ServiceExt as _;
@@ -56,6 +57,7 @@ mod tests {
         let options = CatalogOptions {
             engine: EngineOptions { workers: 1, ..EngineOptions::default() },
             tables: tables(),
+            identity: Identity { sensor: "here".to_owned(), site: None },
             clock: Arc::new(SystemClock),
             queries_max: 10,
             allowance: Allowance::default(),

@@ -17,7 +17,7 @@ pub(crate) fn text() -> &'static str {
 
 fn streams() -> Vec<Value> {
     let streams = STREAMS.iter().map(|stream| {
-        let columns = stream.columns.iter().map(|column| {
+        let columns = stream.named_columns().map(|column| {
             json!({
                 "name": column.name,
                 "type": column.kind.name(),

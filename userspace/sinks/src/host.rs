@@ -8,7 +8,8 @@ static NAME: LazyLock<String> = LazyLock::new(|| {
     name.trim().to_owned()
 });
 
-/// Its name; nothing where it has none.
-pub(crate) fn host_name() -> &'static str {
+/// The name of this machine; nothing where it has none.
+#[must_use]
+pub fn host_name() -> &'static str {
     &NAME
 }

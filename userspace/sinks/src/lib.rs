@@ -34,6 +34,7 @@ pub use alerts::{AlertBy, AlertRules, AlertSink, CommandOptions, Teller, Webhook
 pub use clickhouse::{ClickHouseOptions, ClickHouseSink};
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};
+pub use host::host_name;
 pub use ipfix::{IpfixOptions, IpfixSink};
 pub use json::{lines, rows, window, with_own_names};
 pub use names::is_named;

@@ -3,7 +3,7 @@
 use super::{Catalog, lock};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
-use tapline_query::{Change, Edited, Planner};
+use tapline_query::{Change, Edited};
 
 impl Catalog {
     /// A query's text with a change, if there is one, and what of it can be changed then; nothing runs differently. With
@@ -19,7 +19,7 @@ impl Catalog {
     ) -> Result<Edited, CatalogError> {
         let edited = {
             let _turn = lock(&self.planning);
-            Planner::with_tables(&self.tables).starting(self.clock.now()).edit(sql, change, is_outermost)?
+            self.planner(self.clock.now()).edit(sql, change, is_outermost)?
         };
         self.explain(&Definition::new("edited", &edited.sql, QueryOptions::default())?)?;
         Ok(edited)

@@ -14,7 +14,7 @@ use crate::sensors::{
 use crate::status::{QueryRunState, QueryStatus, SourceStatus};
 use std::sync::Arc;
 use tapline_engine::{CutQuery, Engine, QueryId};
-use tapline_query::ContinuousQuery;
+use tapline_query::{ContinuousQuery, Identity, Planner};
 use tapline_record::EventTime;
 
 /// Says how a node stands with whom it forwards to.
@@ -59,7 +59,7 @@ pub(super) struct Forwarded {
 /// One that runs, or did until it failed.
 struct Running {
     entry: Entry,
-    /// As the aggregator has it: over the kernel's table, what gives its parts is another one.
+    /// As the aggregator has it: what gives its parts knows which sensor it runs on, and may read the kernel's table.
     as_asked: Arc<ContinuousQuery>,
 }
 
@@ -100,17 +100,22 @@ impl Catalog {
         let options = QueryOptions { allowance: assigned.allowance()?, ..QueryOptions::default() };
         let said = |error: CatalogError| error.to_string();
         let mut definition = Definition::new(&assigned.name, &assigned.sql, options).map_err(said)?;
-        let planned = {
+        let starting = EventTime(assigned.starting_ns);
+        let planner = || Planner::with_tables(&self.tables).starting(starting);
+        let identity = Identity { sensor: end.name.to_owned(), site: self.identity.site.clone() };
+        let [as_asked, planned] = {
             let _turn = lock(&self.planning);
-            query::plan_as_asked(&definition, &self.tables, EventTime(assigned.starting_ns)).map_err(said)?
+            [planner(), planner().with_identity(identity)]
+                .map(|planner| query::plan(&definition, &planner, starting))
         };
-        if (end.fingerprints)(&planned.query) != assigned.fingerprints {
+        let (as_asked, planned) = (as_asked.map_err(said)?.query, planned.map_err(said)?);
+        if (end.fingerprints)(&as_asked) != assigned.fingerprints {
             return Err(format!(
                 "its lower halves are others here: this sensor runs {}, the aggregator {by}; let both run the same version",
                 Versions::own()
             ));
         }
-        let as_asked = Arc::new(planned.query.clone());
+        let as_asked = Arc::new(as_asked);
         let mut core = self.core();
         core.check_room().map_err(said)?;
         let planned = planned.over(core.table);

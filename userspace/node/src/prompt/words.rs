@@ -147,7 +147,7 @@ fn columns(text: &str) -> impl Iterator<Item = String> {
     let named: Vec<bool> = STREAMS.iter().map(|stream| named(stream.name)).collect();
     let is_any = named.contains(&true);
     let streams = STREAMS.iter().zip(named).filter(move |(_, is_named)| *is_named || !is_any);
-    streams.flat_map(|(stream, _)| stream.columns.iter().map(|column| column.name.to_owned()))
+    streams.flat_map(|(stream, _)| stream.named_columns().map(|column| column.name.to_owned()))
 }
 
 #[cfg(test)]
