@@ -28,6 +28,8 @@ pub struct Joined {
     pub token: String,
     /// The file by which it is known here.
     pub file: String,
+    /// What is to be added to that file by hand, where the node does not write it.
+    pub line: Option<String>,
 }
 
 /// The sensors of an aggregator. Whoever calls holds the catalog's lock: nothing here waits for anybody who may.
@@ -59,7 +61,8 @@ pub trait Fleet: Send {
     /// The sensors that run a query, or are to, by name.
     fn parts(&self, query: QueryId) -> Vec<(String, ReportedQuery)>;
 
-    /// Makes a token for a sensor of this name, which is known from now on in place of another one of it.
+    /// Makes a token for a sensor of this name, which is known from now on in place of another one of it; where the file of
+    /// tokens is somebody else's, as soon as he has written it there and lets it be read.
     ///
     /// # Errors
     /// A sentence: the name cannot be one, or the token cannot be kept.
@@ -67,6 +70,12 @@ pub trait Fleet: Send {
 
     /// Waits for a sensor no more, nor misses it, until it comes back.
     fn rest(&mut self, sensor: &str);
+
+    /// Reads anew by what sensors prove who they are.
+    ///
+    /// # Errors
+    /// A sentence; then nothing changes.
+    fn renew(&mut self) -> Result<(), String>;
 
     /// Takes nothing more, and keeps what came. Nobody holds the catalog's lock then.
     ///

@@ -6,9 +6,8 @@ use crate::limits::Allowance;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use tapline_engine::{DATAFUSION_VERSION, STATES_VERSION};
+use tapline_engine::{DATAFUSION_VERSION, QueryLimits, STATES_VERSION};
 use tapline_record::EventTime;
-use tapline_sinks::is_named;
 
 /// What two ends run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +76,13 @@ impl Assigned {
     /// Whether a sensor is to run it.
     #[must_use]
     pub fn is_for(&self, sensor: &str) -> bool {
-        self.sensors.as_ref().is_none_or(|patterns| is_named(patterns, sensor))
+        self.sensors.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| is_like(sensor, pattern)))
+    }
+
+    /// What it may take of what others may, where that can be read.
+    #[must_use]
+    pub fn query_limits(&self, others: QueryLimits) -> QueryLimits {
+        self.allowance().unwrap_or_default().limits(others)
     }
 
     /// What it may take.
@@ -157,8 +162,6 @@ pub struct SensorStatus {
     pub since: Option<EventTime>,
     /// Whence it came.
     pub address: Option<String>,
-    /// Why it is not listened to, where it was refused last.
-    pub refused_for: Option<String>,
     /// How far what is safe of it lies behind now, in nanoseconds.
     pub lag_ns: Option<i64>,
     /// How far its clock is ahead of ours, in nanoseconds, about.
@@ -172,14 +175,10 @@ pub struct SensorStatus {
 }
 
 impl SensorStatus {
-    /// `connected`, `away` or `refused`.
+    /// `connected` or `away`.
     #[must_use]
     pub const fn state(&self) -> &'static str {
-        match (self.is_connected, &self.refused_for) {
-            (true, _) => "connected",
-            (false, Some(_)) => "refused",
-            (false, None) => "away",
-        }
+        if self.is_connected { "connected" } else { "away" }
     }
 
     /// What is wrong with it, in a sentence.
@@ -189,8 +188,7 @@ impl SensorStatus {
         let failed: Vec<String> = failed
             .map(|(name, query)| format!("{name}: {}", query.reason.as_deref().unwrap_or("it failed")))
             .collect();
-        let refused = self.refused_for.clone().filter(|_| !self.is_connected);
-        refused.or_else(|| (!failed.is_empty()).then(|| failed.join("; ")))
+        (!failed.is_empty()).then(|| failed.join("; "))
     }
 }
 
@@ -211,6 +209,29 @@ pub struct ForwardStatus {
     pub reason: Option<String>,
 }
 
+/// Whether a name is as a pattern has it, in which `*` stands for any letters and `?` for one: as ON SENSORS reads them.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let (name, pattern): (Vec<char>, Vec<char>) = (name.chars().collect(), pattern.chars().collect());
+    let (mut next, mut at) = (0, 0);
+    // The last star, and up to where it stands for letters.
+    let mut star = None;
+    while let Some(letter) = name.get(next) {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, next));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || wanted == letter => (at, next) = (at + 1, next + 1),
+            _ => {
+                let Some((place, reached)) = star else { return false };
+                star = Some((place, reached + 1));
+                (at, next) = (place + 1, reached + 1);
+            }
+        }
+    }
+    pattern.get(at..).is_some_and(|rest| rest.iter().all(|letter| *letter == '*'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,8 +247,9 @@ mod tests {
 
     #[test]
     fn a_query_is_for_those_whom_it_names() {
-        let assigned = Assigned { sensors: Some(vec!["pop-*".to_owned()]), ..Assigned::default() };
-        assert!(assigned.is_for("pop-1") && !assigned.is_for("lab"));
+        let sensors = Some(["pop-*", "l?b"].map(str::to_owned).into());
+        let assigned = Assigned { sensors, ..Assigned::default() };
+        assert!(assigned.is_for("pop-1") && assigned.is_for("lab") && !assigned.is_for("laab"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct HalfSpec {
     pub fingerprint: Fingerprint,
     /// How long its panes are.
     pub width_ns: i64,
-    /// Whom it asks, by name or pattern, in which `*` stands for any letters; `None`: all.
+    /// Whom it asks, by name or pattern, in which `*` stands for any letters and `?` for one; `None`: all.
     pub sensors: Option<BTreeSet<SensorName>>,
 }
 

@@ -20,16 +20,27 @@ impl SensorName {
         &self.0
     }
 
-    /// Whether it is as a pattern has it, in which `*` stands for any letters.
+    /// Whether it is as a pattern has it, in which `*` stands for any letters and `?` for one.
     pub(crate) fn is_like(&self, pattern: &Self) -> bool {
-        let Some((first, rest)) = pattern.0.split_once('*') else { return self == pattern };
-        let Some(mut left) = self.0.strip_prefix(first) else { return false };
-        let (between, last) = rest.rsplit_once('*').map_or((None, rest), |(all, last)| (Some(all), last));
-        for part in between.into_iter().flat_map(|between| between.split('*')) {
-            let Some((_, behind)) = left.split_once(part) else { return false };
-            left = behind;
+        let (name, pattern): (Vec<char>, Vec<char>) = (self.0.chars().collect(), pattern.0.chars().collect());
+        let (mut next, mut at) = (0, 0);
+        // The last star, and up to where it stands for letters.
+        let mut star = None;
+        while let Some(letter) = name.get(next) {
+            match pattern.get(at) {
+                Some('*') => {
+                    star = Some((at, next));
+                    at += 1;
+                }
+                Some(wanted) if *wanted == '?' || wanted == letter => (at, next) = (at + 1, next + 1),
+                _ => {
+                    let Some((place, reached)) = star else { return false };
+                    star = Some((place, reached + 1));
+                    (at, next) = (place + 1, reached + 1);
+                }
+            }
         }
-        left.ends_with(last)
+        pattern.get(at..).is_some_and(|rest| rest.iter().all(|letter| *letter == '*'))
     }
 }
 
@@ -124,6 +135,8 @@ mod tests {
             ("p*-*2", "pop-12", true),
             ("p*x*2", "pop-12", false),
             ("a*a", "a", false),
+            ("pop-?", "pop-1", true),
+            ("pop-?", "pop-12", false),
         ];
         for (pattern, name, expected) in cases {
             assert_eq!(SensorName::new(name).is_like(&SensorName::new(pattern)), expected, "{pattern} {name}");

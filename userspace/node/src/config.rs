@@ -248,21 +248,12 @@ pub(crate) struct AggregatorTable {
     pub(crate) ca_file: Option<PathBuf>,
     /// Where sensors find it, where that is not where it listens.
     pub(crate) url: Option<String>,
-    #[serde(rename = "token")]
-    pub(crate) tokens: Vec<SensorTokenTable>,
+    /// Names of sensors, and what their tokens are known by, a line each.
+    pub(crate) tokens: Option<PathBuf>,
     pub(crate) idle_after: Option<String>,
     pub(crate) stragglers: Option<String>,
     pub(crate) revisable: Option<String>,
     pub(crate) sensors_max: Option<u32>,
-}
-
-/// `[[aggregator.token]]`: whoever brings it is the sensor of this name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SensorTokenTable {
-    pub(crate) name: Option<String>,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) sha256: Option<String>,
 }
 
 impl ConfigFile {
@@ -413,7 +404,6 @@ mod tests {
             ("[[sink]]", "/properties/sink/items/properties"),
             ("[forward]", "/properties/forward/properties"),
             ("[aggregator]", "/properties/aggregator/properties"),
-            ("[[aggregator.token]]", "/properties/aggregator/properties/token/items/properties"),
         ];
         for (table, pointer) in tables {
             // What is near to no key is answered with all of them.

@@ -1,6 +1,6 @@
 //! Whom a sensor forwards to, and where an aggregator listens for sensors, as the command line or a file says it.
 
-use crate::config::{AggregatorTable, ForwardTable, SensorTokenTable};
+use crate::config::{AggregatorTable, ForwardTable};
 use crate::outlets::parse_age;
 use crate::proof::is_of_this_machine;
 use clap::{Args, ValueHint};
@@ -61,8 +61,9 @@ pub(crate) struct AggregatorPlan {
     pub(crate) tls: Option<TlsFiles>,
     /// Whoever signed the certificates of sensors that prove by these who they are.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Those that a file of the node names.
-    pub(crate) tokens: Vec<SensorTokenTable>,
+    /// What tokens of sensors are known by; a file of the state folder is written by the node itself.
+    pub(crate) tokens: PathBuf,
+    pub(crate) owns_tokens: bool,
     /// Where it is all kept: checkpoints, what sensors run, tokens of those that joined.
     pub(crate) folder: PathBuf,
     pub(crate) idle_after: Duration,
@@ -151,9 +152,7 @@ impl AggregatorPlan {
                  and a key, too: certificate = \"/etc/tapline/node.pem\" and key = \"/etc/tapline/node.key\""
             ));
         }
-        for (number, token) in (1..).zip(&said.tokens) {
-            token.check().map_err(|wrong| format!("[[aggregator.token]] {number}: {wrong}"))?;
-        }
+        let folder = state.join("aggregator");
         let patience = |key: &str, text: &Option<String>, otherwise| {
             time(&format!("[aggregator] {key}"), text.as_deref(), Duration::from_secs(otherwise))
         };
@@ -161,8 +160,9 @@ impl AggregatorPlan {
             listen,
             tls,
             ca_file: said.ca_file,
-            tokens: said.tokens,
-            folder: state.join("aggregator"),
+            owns_tokens: said.tokens.is_none(),
+            tokens: said.tokens.unwrap_or_else(|| folder.join("tokens")),
+            folder,
             idle_after: patience("idle_after", &said.idle_after, 10)?,
             stragglers: patience("stragglers", &said.stragglers, 5)?,
             revisable: patience("revisable", &said.revisable, 2 * 3600)?,
@@ -174,48 +174,31 @@ impl AggregatorPlan {
     /// Files that are read, also while the node runs.
     pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let tls = self.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
-        let tokens = self.tokens.iter().filter_map(|token| token.file.clone());
+        let tokens = Some(self.tokens.clone()).filter(|_| !self.owns_tokens);
         tls.chain(self.ca_file.clone()).chain(tokens)
     }
 
-    /// The same but for tokens, which are read again on reload.
-    pub(crate) fn lasting(&self) -> Self {
-        Self { tokens: vec![], ..self.clone() }
-    }
-
-    /// Where sensors are told to connect to.
-    pub(crate) fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let host = if self.listen.ip().is_unspecified() {
-            format!("HOST:{}", self.listen.port())
+    /// Where sensors are told to connect to; it listens at `bound`, once it does.
+    pub(crate) fn url_for_sensors(&self, bound: Option<SocketAddr>) -> String {
+        let (scheme, address) =
+            (if self.tls.is_some() { "https" } else { "http" }, bound.unwrap_or(self.listen));
+        let host = if address.ip().is_unspecified() {
+            format!("HOST:{}", address.port())
         } else {
-            self.listen.to_string()
+            address.to_string()
         };
         self.url.clone().unwrap_or_else(|| format!("{scheme}://{host}"))
-    }
-}
-
-impl SensorTokenTable {
-    fn check(&self) -> Result<(), String> {
-        let name = self.name.as_deref().ok_or("it needs the name of a sensor: name = \"pop-fra-1\"")?;
-        check_name(name)?;
-        match (&self.file, &self.sha256) {
-            (Some(_), None) | (None, Some(_)) => Ok(()),
-            _ => Err("it is in a file or known by its digest; give one of file = \"/etc/tapline/pop-fra-1.token\" and \
-                      sha256 = \"…\""
-                .to_owned()),
-        }
     }
 }
 
 /// Refuses what is no name of a sensor: it stands in patterns, files and tables.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let is_fine =
-        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-' | ':');
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
     if !name.is_empty() && name.len() <= 64 && name.chars().all(is_fine) {
         return Ok(());
     }
-    Err(format!("{name:?} cannot be a sensor's name; take up to 64 letters, digits, ., _, : and -"))
+    Err(format!("{name:?} cannot be a sensor's name; take up to 64 letters, digits, ., _ and -"))
 }
 
 /// Refuses what is no address of an aggregator, or would send a token in plain text.
@@ -288,16 +271,15 @@ mod tests {
     fn an_aggregator_is_told_what_is_missing() {
         assert_eq!(aggregator(""), Ok(None));
         let plan = aggregator("listen = \"127.0.0.1:8793\"").unwrap().unwrap();
-        assert_eq!(plan.url(), "http://127.0.0.1:8793");
-        let open = "listen = \"0.0.0.0:8793\"\ncertificate = \"/c\"\nkey = \"/k\"";
+        assert_eq!(plan.url_for_sensors(None), "http://127.0.0.1:8793");
+        assert!(plan.owns_tokens && plan.tokens == Path::new("/s/aggregator/tokens"));
+        let open = "listen = \"0.0.0.0:8793\"\ncertificate = \"/c\"\nkey = \"/k\"\ntokens = \"/t\"";
         let plan = aggregator(open).unwrap().unwrap();
-        assert_eq!((plan.url(), plan.files().count()), ("https://HOST:8793".to_owned(), 2));
+        assert_eq!((plan.url_for_sensors(None), plan.files().count()), ("https://HOST:8793".to_owned(), 3));
         let cases = [
             ("idle_after = \"3s\"", "[aggregator] needs an address"),
             ("listen = \"0.0.0.0:8793\"", "needs a certificate and a key, too"),
             ("listen = \"127.0.0.1:1\"\nstragglers = \"x\"", "[aggregator] stragglers: write a number"),
-            ("listen = \"127.0.0.1:1\"\n[[token]]\nname = \"a\"", "[[aggregator.token]] 1: it is in a file or"),
-            ("listen = \"127.0.0.1:1\"\n[[token]]\nfile = \"a\"", "[[aggregator.token]] 1: it needs the name"),
         ];
         for (text, part) in cases {
             let said = aggregator(text).unwrap_err();

@@ -10,6 +10,7 @@
 
 use crate::forward_plan::{ForwardPlan, TOKEN_VARIABLE};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -20,9 +21,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_aggregate::{PartMaker, fingerprint};
 use tapline_catalog::{
-    Assignments, Catalog, ForwardStatus, ForwardedCut, Level, Log, SensorEnd, Versions,
+    Assignments, Catalog, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd, Versions,
 };
 use tapline_delivery::SensorName;
+use tapline_engine::Cut;
 use tapline_exports::put_whole;
 use tapline_forward::{NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream};
 use tapline_query::{ContinuousQuery, Identity};
@@ -31,13 +33,13 @@ use tapline_query::{ContinuousQuery, Identity};
 const CUT_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at what came.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long the last cut may take.
+/// How long there may be no room for the last cut.
 const LAST_CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A sensor's end of its link, as long as it forwards.
 pub(crate) struct Forwarding {
     ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<Worker>,
 }
 
 /// What the sender told, and nobody has looked at yet.
@@ -55,7 +57,8 @@ struct Worker {
     catalog: Arc<Catalog>,
     sender: Arc<Sender>,
     told: Arc<Told>,
-    maker: PartMaker,
+    /// What makes parts of each query.
+    makers: BTreeMap<u64, PartMaker>,
     name: String,
     identity: Identity,
     tags: BTreeMap<String, String>,
@@ -100,7 +103,7 @@ impl Forwarding {
             catalog: Arc::clone(catalog),
             sender,
             told,
-            maker: PartMaker::default(),
+            makers: BTreeMap::new(),
             name: plan.name.clone(),
             identity: identity.clone(),
             tags: tags.clone(),
@@ -115,27 +118,18 @@ impl Forwarding {
         let until = Arc::clone(&ends);
         let spawned = thread::Builder::new().name("forwarding".to_owned()).spawn(move || worker.run(&until));
         let thread = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
-        Ok(Self { ends, thread: Some(thread) })
+        Ok(Self { ends, thread })
     }
 
-    /// Cuts once more, and waits until all that was cut is safe.
-    pub(crate) fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    /// Hands over the last cuts, which the engine left at its end, and waits until all that was cut is on the disk.
+    ///
+    /// # Errors
+    /// A sentence, when it is not.
+    pub(crate) fn finish(self, cuts: Vec<Cut>) -> Result<(), String> {
         self.ends.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // Where it died, it has said so.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Forwarding {
-    fn drop(&mut self) {
-        self.end();
+        self.thread.thread().unpark();
+        let worker = self.thread.join();
+        worker.map_err(|_| "the thread that forwards died; please report this".to_owned())?.finish(cuts)
     }
 }
 
@@ -164,12 +158,12 @@ impl Told {
 }
 
 impl Worker {
-    fn run(mut self, ends: &AtomicBool) {
+    fn run(mut self, ends: &AtomicBool) -> Self {
         while !ends.load(Ordering::Relaxed) {
             self.turn();
             thread::park_timeout(LOOK);
         }
-        self.cut_all();
+        self
     }
 
     fn turn(&mut self) {
@@ -225,19 +219,28 @@ impl Worker {
     /// Makes parts of a cut, and hands them over.
     fn give(&mut self, cut: ForwardedCut) {
         let ForwardedCut { positions, queries } = cut;
+        self.makers.retain(|id, _| queries.iter().any(|query| query.id == *id));
         let mut parts = vec![];
-        for of in queries {
-            match self.maker.parts(of.cut, of.id, &of.query) {
+        for query in queries {
+            let id = query.id;
+            match self.parts(query) {
                 Ok(more) => parts.extend(more),
-                Err(why) => {
-                    let what = format!("what came of `{}` cannot be forwarded: {why}", of.query.sql);
-                    self.log.say(Level::Error, &what);
-                }
+                // The log, and the aggregator, hear of it as of any query that fails.
+                Err(why) => self.catalog.fail_forwarded(id, &why),
             }
         }
         // Names and texts are always JSON.
         let positions = serde_json::to_vec(&positions).unwrap_or_default();
         self.hand_over(parts, positions);
+    }
+
+    fn parts(&mut self, of: ForwardedQuery) -> Result<Vec<Part>, String> {
+        let ForwardedQuery { id, query, limits, cut } = of;
+        let maker = match self.makers.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(PartMaker::new(id, &query, &limits)?),
+        };
+        maker.parts(cut)
     }
 
     fn give_held(&mut self) {
@@ -267,31 +270,34 @@ impl Worker {
         }
     }
 
-    /// Takes what is under way, and cuts once more, so that all that was read so far is on the disk.
-    fn cut_all(&mut self) {
+    /// Hands over what is left.
+    fn finish(mut self, cuts: Vec<Cut>) -> Result<(), String> {
         let begun = Instant::now();
-        let mut is_last = false;
-        while begun.elapsed() < LAST_CUT_WITHIN {
+        let mut cuts = self.catalog.forwarded_cuts(cuts).into_iter();
+        loop {
             self.give_held();
             if self.held.is_none() {
-                let was_last = is_last;
-                is_last = is_last || self.catalog.begin_cut();
-                if let Some(cut) = self.catalog.take_cut() {
-                    self.give(cut);
-                    if was_last && self.held.is_none() {
-                        return;
-                    }
+                match cuts.next() {
+                    Some(cut) => self.give(cut),
+                    // With the sender, whatever it was given is written.
+                    None => return Ok(()),
                 }
+            } else if begun.elapsed() >= LAST_CUT_WITHIN {
+                let why = "what came since the last cut could not be kept for the aggregator: it is lost, and counts as missing";
+                return Err(why.to_owned());
+            } else {
+                thread::sleep(LOOK);
             }
-            thread::sleep(LOOK);
         }
-        self.log.say(Level::Error, "the last cut could not be made safe in time: what came of it is lost, and missing");
     }
 }
 
 /// What the lower halves of a query are, one after the other.
-pub(crate) fn fingerprints(query: &ContinuousQuery) -> Vec<u64> {
-    (0..query.lowers.len()).map(|half| fingerprint(query, half).0).collect()
+///
+/// # Errors
+/// A sentence, when it cannot be forwarded.
+pub(crate) fn fingerprints(query: &ContinuousQuery) -> Result<Vec<u64>, String> {
+    (0..query.lowers.len()).map(|half| Ok(fingerprint(query, half)?.0)).collect()
 }
 
 fn options(plan: &ForwardPlan) -> Result<SenderOptions, String> {

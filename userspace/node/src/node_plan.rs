@@ -37,7 +37,7 @@ pub(crate) struct NodePlan {
     /// Who it is.
     pub(crate) identity: Identity,
     /// What else is said of it.
-    tags: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) interfaces: Vec<InterfacePlan>,
     pub(crate) listeners: Vec<ListenerInput>,
     pub(crate) captures: Vec<CapturesPlan>,
@@ -270,7 +270,7 @@ impl NodePlan {
             ("[history]", self.history != other.history),
             ("[[sink]]", self.sinks != other.sinks),
             ("[forward]", self.forward != other.forward),
-            ("[aggregator]", self.aggregator.as_ref().map(AggregatorPlan::lasting) != other.aggregator.as_ref().map(AggregatorPlan::lasting)),
+            ("[aggregator]", self.aggregator != other.aggregator),
             (
                 "[limits]",
                 (self.queries_max, &self.engine, self.allowance)

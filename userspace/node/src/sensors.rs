@@ -101,6 +101,11 @@ fn octets(octets: u64) -> String {
 fn join(client: &Client, name: &str, to: Option<&str>) -> Result<(), Failure> {
     let joined = client.ask(Method::POST, SENSORS, Some(&json!({ "name": name })))?;
     let url = to.map_or_else(|| text(&joined["to"]), str::to_owned);
+    let [file, line] = ["file", "line"].map(|key| text(&joined[key]));
+    if !line.is_empty() {
+        say!("first add this line to {file} of the aggregator, in place of another one of {name}, and tell it by `tapline reload`:");
+        say!("{line}");
+    }
     say!("{name} joins by this command, with what it reads in place of --listen; the token is kept in its state folder");
     if url.contains("://HOST:") {
         say!("HOST is this machine as {name} reaches it; url = \"https://…\" in [aggregator], or --to URL, says it");

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
-use tapline_catalog::{Catalog, ForwardStatus, ReportedQuery, ReportedSource, SensorStatus};
+use tapline_catalog::{Catalog, ForwardStatus, Joined, ReportedQuery, ReportedSource, SensorStatus};
 use tapline_record::EventTime;
 use tapline_sinks::time_text;
 
@@ -24,7 +24,7 @@ pub(crate) struct SensorBody {
 #[derive(Debug, Serialize)]
 struct SensorShape {
     name: String,
-    /// `connected`, `away` or `refused`.
+    /// `connected` or `away`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -125,9 +125,10 @@ pub(crate) async fn sensors(node: Node) -> Result<Response, Problem> {
 /// Lets a sensor join: gives the token that it brings.
 pub(crate) async fn join(node: Node, Sent(body): Sent<SensorBody>) -> Result<Response, Problem> {
     let SensorBody { name } = body;
-    let joined = on(node, move |catalog| catalog.join_sensor(&name).map(|joined| (name, joined))).await?;
-    let (name, joined) = joined?;
-    let answer = json!({ "name": name, "to": joined.to, "token": joined.token, "file": joined.file });
+    let asked = name.clone();
+    let joined = on(node, move |catalog| catalog.join_sensor(&asked)).await?;
+    let Joined { to, token, file, line } = joined?;
+    let answer = json!({ "name": name, "to": to, "token": token, "file": file, "line": line });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 

@@ -13,7 +13,7 @@ use crate::sensors::{
 };
 use crate::status::{QueryRunState, QueryStatus, SourceStatus};
 use std::sync::Arc;
-use tapline_engine::{CutQuery, Engine, QueryId};
+use tapline_engine::{Cut, CutQuery, Engine, QueryId, QueryLimits};
 use tapline_query::{ContinuousQuery, Identity, Planner};
 use tapline_record::EventTime;
 
@@ -26,7 +26,7 @@ pub struct SensorEnd<'a> {
     /// What it is called there.
     pub name: &'a str,
     /// What the lower halves of a query are.
-    pub fingerprints: fn(&ContinuousQuery) -> Vec<u64>,
+    pub fingerprints: fn(&ContinuousQuery) -> Result<Vec<u64>, String>,
 }
 
 /// What all sources had given by one moment, and no cut before had.
@@ -45,6 +45,8 @@ pub struct ForwardedQuery {
     pub id: u64,
     /// As the aggregator has it.
     pub query: Arc<ContinuousQuery>,
+    /// What it may take.
+    pub limits: QueryLimits,
     /// What came of it.
     pub cut: CutQuery,
 }
@@ -61,6 +63,7 @@ struct Running {
     entry: Entry,
     /// As the aggregator has it: what gives its parts knows which sensor it runs on, and may read the kernel's table.
     as_asked: Arc<ContinuousQuery>,
+    limits: QueryLimits,
 }
 
 impl Catalog {
@@ -109,7 +112,7 @@ impl Catalog {
                 .map(|planner| query::plan(&definition, &planner, starting))
         };
         let (as_asked, planned) = (as_asked.map_err(said)?.query, planned.map_err(said)?);
-        if (end.fingerprints)(&as_asked) != assigned.fingerprints {
+        if (end.fingerprints)(&as_asked)? != assigned.fingerprints {
             return Err(format!(
                 "its lower halves are others here: this sensor runs {}, the aggregator {by}; let both run the same version",
                 Versions::own()
@@ -123,18 +126,21 @@ impl Catalog {
         definition.name = format!("forwarded {}", assigned.name);
         let allowance = core.allowed(&definition, &planned.query).map_err(said)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
+        let limits = allowance.limits(core.limits);
         let terms = Terms { allowance, from, gives: Gives::Forwarded };
         let (entry, _) = self.launch(&mut core, definition, planned, terms).map_err(said)?;
-        core.forwarded
-            .push(Forwarded { assigned: assigned.clone(), taken: Ok(Running { entry, as_asked }) });
+        let taken = Ok(Running { entry, as_asked, limits });
+        core.forwarded.push(Forwarded { assigned: assigned.clone(), taken });
         core.settle();
         Ok(())
     }
 
-    /// Begins a cut of what is forwarded, unless one is under way or was not taken yet; says whether it has.
+    /// Begins a cut of what is forwarded, unless nothing is, or one is under way or was not taken yet; says whether it has.
     #[must_use]
     pub fn begin_cut(&self) -> bool {
-        self.core().engine.as_mut().is_some_and(Engine::cut)
+        let mut core = self.core();
+        let Core { engine, forwarded, .. } = &mut *core;
+        forwarded.iter().any(|one| one.taken.is_ok()) && engine.as_mut().is_some_and(Engine::cut)
     }
 
     /// The next cut that is whole, if there is one now.
@@ -142,16 +148,24 @@ impl Catalog {
     pub fn take_cut(&self) -> Option<ForwardedCut> {
         let mut core = self.core();
         let cut = core.engine.as_mut()?.take_cut()?;
-        let of = |cut: CutQuery| {
-            let running = |one: &&Forwarded| one.id() == Some(cut.query);
-            let one = core.forwarded.iter().find(running)?;
-            let query = Arc::clone(&one.taken.as_ref().ok()?.as_asked);
-            Some(ForwardedQuery { id: one.assigned.id, query, cut })
-        };
-        Some(ForwardedCut {
-            positions: cut.positions,
-            queries: cut.queries.into_iter().filter_map(of).collect(),
-        })
+        Some(core.forwarded_cut(cut))
+    }
+
+    /// The same of those that the engine left at its end.
+    #[must_use]
+    pub fn forwarded_cuts(&self, cuts: Vec<Cut>) -> Vec<ForwardedCut> {
+        let core = self.core();
+        cuts.into_iter().map(|cut| core.forwarded_cut(cut)).collect()
+    }
+
+    /// Ends a query of an aggregator, of which no parts can be made any more.
+    pub fn fail_forwarded(&self, id: u64, why: &str) {
+        let mut core = self.core();
+        let Core { engine, forwarded, .. } = &mut *core;
+        let failed = forwarded.iter().find(|one| one.assigned.id == id).and_then(Forwarded::id);
+        if let (Some(engine), Some(failed)) = (engine, failed) {
+            engine.fail_query(failed, why.to_owned());
+        }
     }
 
     /// What this node says of itself to an aggregator, but for what only its link knows.
@@ -188,6 +202,16 @@ impl Catalog {
 }
 
 impl Core {
+    fn forwarded_cut(&self, cut: Cut) -> ForwardedCut {
+        let Cut { positions, queries, .. } = cut;
+        let of = |cut: CutQuery| {
+            let one = self.forwarded.iter().find(|one| one.id() == Some(cut.query))?;
+            let Running { as_asked, limits, .. } = one.taken.as_ref().ok()?;
+            Some(ForwardedQuery { id: one.assigned.id, query: Arc::clone(as_asked), limits: *limits, cut })
+        };
+        ForwardedCut { positions, queries: queries.into_iter().filter_map(of).collect() }
+    }
+
     /// How the queries of an aggregator stand here.
     pub(super) fn forwarded_statuses(&self) -> Vec<QueryStatus> {
         self.forwarded.iter().map(|one| one.status(self)).collect()

@@ -7,7 +7,7 @@ use clap::Subcommand;
 pub(crate) enum SensorsCommand {
     /// Make a token for a sensor, and print the command by which it joins.
     Join {
-        /// What it is called: letters, digits, ., _, : and -.
+        /// What it is called: letters, digits, ., _ and -.
         name: String,
         /// The URL of the aggregator as that sensor reaches it [default: as the aggregator says it].
         #[arg(long, value_name = "URL")]
