@@ -6,6 +6,7 @@ use crate::limits::Allowance;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use tapline_delivery::SensorName;
 use tapline_engine::{DATAFUSION_VERSION, QueryLimits, STATES_VERSION};
 use tapline_record::EventTime;
 
@@ -76,7 +77,8 @@ impl Assigned {
     /// Whether a sensor is to run it.
     #[must_use]
     pub fn is_for(&self, sensor: &str) -> bool {
-        self.sensors.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| is_like(sensor, pattern)))
+        let (sensor, mut patterns) = (SensorName::new(sensor), self.sensors.iter().flatten());
+        self.sensors.is_none() || patterns.any(|pattern| sensor.is_like(pattern))
     }
 
     /// What it may take of what others may, where that can be read.
@@ -207,29 +209,6 @@ pub struct ForwardStatus {
     pub lost: u64,
     /// Why it is not connected, or nothing more is forwarded.
     pub reason: Option<String>,
-}
-
-/// Whether a name is as a pattern has it, in which `*` stands for any letters and `?` for one: as ON SENSORS reads them.
-fn is_like(name: &str, pattern: &str) -> bool {
-    let (name, pattern): (Vec<char>, Vec<char>) = (name.chars().collect(), pattern.chars().collect());
-    let (mut next, mut at) = (0, 0);
-    // The last star, and up to where it stands for letters.
-    let mut star = None;
-    while let Some(letter) = name.get(next) {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, next));
-                at += 1;
-            }
-            Some(wanted) if *wanted == '?' || wanted == letter => (at, next) = (at + 1, next + 1),
-            _ => {
-                let Some((place, reached)) = star else { return false };
-                star = Some((place, reached + 1));
-                (at, next) = (place + 1, reached + 1);
-            }
-        }
-    }
-    pattern.get(at..).is_some_and(|rest| rest.iter().all(|letter| *letter == '*'))
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl<S> Half<S> {
 
     pub(crate) fn asks(&self, sensor: &SensorName) -> bool {
         let mut patterns = self.spec.sensors.iter().flatten();
-        self.spec.sensors.is_none() || patterns.any(|pattern| sensor.is_like(pattern))
+        self.spec.sensors.is_none() || patterns.any(|pattern| sensor.is_like(pattern.as_str()))
     }
 
     /// The sensors whose share is part of its panes.

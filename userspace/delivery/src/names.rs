@@ -21,8 +21,9 @@ impl SensorName {
     }
 
     /// Whether it is as a pattern has it, in which `*` stands for any letters and `?` for one.
-    pub(crate) fn is_like(&self, pattern: &Self) -> bool {
-        let (name, pattern): (Vec<char>, Vec<char>) = (self.0.chars().collect(), pattern.0.chars().collect());
+    #[must_use]
+    pub fn is_like(&self, pattern: &str) -> bool {
+        let (name, pattern): (Vec<char>, Vec<char>) = (self.0.chars().collect(), pattern.chars().collect());
         let (mut next, mut at) = (0, 0);
         // The last star, and up to where it stands for letters.
         let mut star = None;
@@ -139,7 +140,7 @@ mod tests {
             ("pop-?", "pop-12", false),
         ];
         for (pattern, name, expected) in cases {
-            assert_eq!(SensorName::new(name).is_like(&SensorName::new(pattern)), expected, "{pattern} {name}");
+            assert_eq!(SensorName::new(name).is_like(pattern), expected, "{pattern} {name}");
         }
     }
 
