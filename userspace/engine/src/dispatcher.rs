@@ -264,6 +264,11 @@ impl Dispatcher {
         }
     }
 
+    /// Whether the last barrier was put behind all that was dispatched.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Behind the last barrier, tells each worker that nothing more comes; says whether all were told.
     pub(crate) fn end(&mut self, source: &dyn Source) -> bool {
         if !std::mem::replace(&mut self.has_ended, true) {

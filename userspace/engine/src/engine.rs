@@ -70,7 +70,7 @@ pub fn capture_thread(source: SourceId) -> String {
 pub struct Engine {
     options: EngineOptions,
     clock: Arc<dyn Clock>,
-    /// Who hears notices of sources.
+    /// Who hears notices of sources, and of ends of queries that are forwarded.
     observer: Subscriber,
     runner: Box<dyn Runner>,
     affinity: Affinity,
@@ -122,7 +122,8 @@ struct QueryEnd {
 }
 
 impl Engine {
-    /// Starts the workers and the merger; `observer` hears what somebody should hear of sources.
+    /// Starts the workers and the merger; `observer` hears what somebody should hear of sources, and when queries end that
+    /// are forwarded.
     ///
     /// # Errors
     /// When the system has no room for threads.

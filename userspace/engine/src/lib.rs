@@ -8,6 +8,9 @@
 //! Each thread runs a machine that never waits within a step. A file waits: when a ring is full, its machine tries
 //! again later. A live source never does: what the ring has no room for is dropped, and counted. Orders have rings of
 //! their own, and are taken between two batches.
+//!
+//! A query that is forwarded gives no results: what came of its panes goes out in cuts, through which somebody else has
+//! all that sources had given by some moment, or nothing of it.
 
 #![forbid(unsafe_code)]
 

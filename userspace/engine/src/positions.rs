@@ -63,14 +63,14 @@ mod tests {
         tell(0, 1, "at a mark, too");
         tell(0, 2, "at its end, behind the mark");
         tell(2, 1, "at its end, before the mark");
-        let taken = |epoch| positions.take_before(Epoch(epoch)).into_iter().map(|(name, told)| name + ": " + &told);
-        let expected = [
-            "source 0: at a mark, too",
-            "source 1: at a mark",
-            "source 2: at its end, before the mark",
-        ];
-        assert_eq!(taken(2).collect::<Vec<_>>(), expected);
-        assert_eq!(taken(3).collect::<Vec<_>>(), ["source 0: at its end, behind the mark"]);
-        assert_eq!(taken(u64::MAX).count(), 0);
+        let taken = |epoch| -> Vec<String> {
+            let taken = positions.take_before(Epoch(epoch)).into_iter();
+            taken.map(|(name, position)| format!("{name}: {position}")).collect()
+        };
+        let expected =
+            ["source 0: at a mark, too", "source 1: at a mark", "source 2: at its end, before the mark"];
+        assert_eq!(taken(2), expected);
+        assert_eq!(taken(3), ["source 0: at its end, behind the mark"]);
+        assert!(taken(u64::MAX).is_empty());
     }
 }

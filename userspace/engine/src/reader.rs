@@ -205,7 +205,6 @@ impl Reader {
     fn end(&mut self) -> Turn {
         self.ask = None;
         self.source.end();
-        self.tell_position();
         self.dispatcher.wait();
         self.due = Some(Due::All);
         self.phase = Phase::Ending;
@@ -268,6 +267,9 @@ impl Reader {
                 }
             }
             Phase::Ending => {
+                if !self.dispatcher.has_ended() {
+                    self.tell_position();
+                }
                 if !self.dispatcher.end(self.source.as_ref()) {
                     return Turn::Blocked;
                 }

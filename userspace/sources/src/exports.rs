@@ -13,7 +13,9 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampNanosecondType;
 use std::io;
 use tapline_capture::End;
-use tapline_decode::export::{ExportAccount, ExportDecoder, ExportOptions, MissedRecords, Strays};
+use tapline_decode::export::{
+    ExportAccount, ExportDecoder, ExportOptions, MissedRecords, SavedNumber, Strays,
+};
 use tapline_exports::{ExportCounters, ExportSet, Restored, TemplateFile};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
@@ -107,6 +109,8 @@ pub struct ExportSource {
     missing: u64,
     templates: Option<TemplateFile>,
     restored: Restored,
+    /// Where an earlier run was when somebody asked it last.
+    position: Option<String>,
     watermarks: Watermarks,
     notices: Notices,
     has_ended: bool,
@@ -136,6 +140,22 @@ impl ExportSource {
         Self { name: Some(name), ..self }
     }
 
+    /// Goes on behind this [`Source::position`] of an earlier run, unless that run left numbers of its end: what was sent
+    /// since then is missing.
+    #[must_use]
+    pub fn resuming(self, position: String) -> Self {
+        Self { position: Some(position), ..self }
+    }
+
+    /// Takes up the numbers of exporters where an earlier run was, unless there are later ones.
+    fn resume(&mut self) {
+        let position = self.position.take().filter(|_| self.restored.numbers == 0).unwrap_or_default();
+        for line in position.lines() {
+            let is_taken = line.parse::<SavedNumber>().is_ok_and(|saved| self.decoder.resume(&saved));
+            *(if is_taken { &mut self.restored.numbers } else { &mut self.restored.refused }) += 1;
+        }
+    }
+
     fn new(input: ExportInput, lateness_ns: i64, options: &SourceOptions) -> Self {
         Self {
             decoder: ExportDecoder::new(&[], options.batch_rows, options.exports),
@@ -153,6 +173,7 @@ impl ExportSource {
             counters_dropped: 0,
             templates: None,
             restored: Restored::default(),
+            position: None,
             watermarks: Watermarks::BEGINNING,
             notices: Notices::default(),
             has_ended: false,
@@ -336,6 +357,7 @@ impl Source for ExportSource {
                 |error| io::Error::other(format!("the templates of an earlier run cannot be read: {error}"));
             self.restored = file.load(&mut self.decoder).map_err(cannot)?;
         }
+        self.resume();
         Ok(())
     }
 
@@ -401,6 +423,12 @@ impl Source for ExportSource {
             [StreamId::Flows, StreamId::InterfaceCounters].map(missed)
         };
         self.decoder.take_missed().into_iter().flat_map(of).collect()
+    }
+
+    /// Which numbers of exporters come next, a line each. Of what waits for its template the numbers have passed.
+    fn position(&self) -> Option<String> {
+        let numbers = self.is_live().then(|| self.decoder.numbers())?;
+        Some(numbers.map(|number| format!("{number}\n")).collect())
     }
 
     fn notice(&mut self) -> Option<Notice> {

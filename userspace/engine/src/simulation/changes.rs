@@ -212,7 +212,7 @@ impl Asked {
 }
 
 /// When each packet of a source was: some at once, then none for some seconds.
-fn times(random: &mut Random, rows: usize) -> Vec<i64> {
+pub(super) fn times(random: &mut Random, rows: usize) -> Vec<i64> {
     let mut second = 1_000;
     let mut next = || {
         second += if random.below(3) == 0 { random.below(4) as i64 } else { 0 };

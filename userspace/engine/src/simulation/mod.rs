@@ -3,5 +3,6 @@
 
 mod accounts;
 mod changes;
+mod cuts;
 mod script;
 mod stage;

@@ -125,6 +125,11 @@ impl Source for Script {
         (count > 0).then(|| builder.finish())
     }
 
+    /// How many of its packets were taken so far.
+    fn position(&self) -> Option<String> {
+        Some(self.taken.to_string())
+    }
+
     fn watermarks(&self) -> Watermarks {
         let mut watermarks = Watermarks::END;
         watermarks.set(StreamId::Packets, self.latest());

@@ -1,0 +1,66 @@
+//! Queries that are forwarded, on threads: cuts come while sources are read, and the last one when all is suspended.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::boxed;
+use crate::fake::{FakeSource, packets};
+use tapline_engine::{
+    Beginning, Cut, EndReason, Engine, EngineOptions, Event, NewQuery, QueryLimits, WhenFull, subscription,
+};
+use tapline_query::Planner;
+use tapline_sources::SystemClock;
+
+const SQL: &str = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('10 seconds')";
+const SECONDS: i64 = 3_000;
+
+fn rows(cut: &Cut) -> u64 {
+    let panes = cut.queries.iter().flat_map(|query| &query.panes);
+    panes.map(|pane| pane.parts.rows()).sum()
+}
+
+/// Waits for a cut that was begun.
+fn wait_for(engine: &mut Engine) -> Cut {
+    let begun = Instant::now();
+    loop {
+        if let Some(cut) = engine.take_cut() {
+            return cut;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "a cut hangs");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn cuts_add_up_to_all_that_was_read() {
+    for (workers, ports) in [(1, 1), (2, 3)] {
+        let options = EngineOptions { workers, ring_capacity_batches: 10_000, ..EngineOptions::default() };
+        let (observer, notices) = subscription(100, WhenFull::Lose);
+        let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
+        let (query, limits) = (Planner::new().plan(SQL).unwrap(), QueryLimits::default());
+        let new = NewQuery { name: "forwarded", query, limits, from: Beginning::Anew };
+        let query = engine.add_forwarded(new).unwrap();
+        // They stay until they are asked to end.
+        let source = |port| FakeSource::live(&packets(0..SECONDS, port), 50, Duration::from_secs(60));
+        engine.add_sources(boxed((0..ports).map(source).collect())).unwrap();
+        let all = SECONDS as u64 * u64::from(ports);
+        let mut sum = 0;
+        for number in 1.. {
+            assert!(engine.cut());
+            let cut = wait_for(&mut engine);
+            assert_eq!((cut.number, cut.queries[0].query), (number, query));
+            sum += rows(&cut);
+            if sum == all {
+                break;
+            }
+        }
+        let (report, _) = engine.suspend().unwrap();
+        let left: u64 = report.cuts.iter().map(rows).sum();
+        assert_eq!(left, 0, "all were in the cuts before");
+        assert_eq!(report.snapshot.queries[0].ledger.used, all);
+        let ends = std::iter::from_fn(|| notices.next(Duration::ZERO).ok().flatten());
+        let ends = ends.filter(|event| matches!(event, Event::Ended { reason: EndReason::Input, .. }));
+        assert_eq!(ends.count(), 1);
+    }
+}
