@@ -25,14 +25,14 @@ pub(crate) fn of_table(table: &NodeTable) -> Identity {
 /// Refuses names by which nobody could call it.
 pub(crate) fn check(table: &NodeTable) -> Result<(), String> {
     if let Some(name) = table.name.as_deref().filter(|name| !is_name(name)) {
-        return Err(format!("[node] name = \"{name}\": {NAMES}"));
+        return Err(format!("[node] name = \"{}\": {NAMES}", name.escape_debug()));
     }
     if let Some(site) = table.site.as_deref().filter(|site| !is_text(site)) {
         return Err(format!("[node] site = \"{}\": {TEXTS}", site.escape_debug()));
     }
     match table.tags.iter().find(|(tag, value)| !is_name(tag) || !is_text(value)) {
         None => Ok(()),
-        Some((tag, _)) if !is_name(tag) => Err(format!("[node] tags: \"{tag}\": {NAMES}")),
+        Some((tag, _)) if !is_name(tag) => Err(format!("[node] tags: \"{}\": {NAMES}", tag.escape_debug())),
         Some((tag, value)) => Err(format!("[node] tags: {tag} = \"{}\": {TEXTS}", value.escape_debug())),
     }
 }
