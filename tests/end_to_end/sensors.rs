@@ -87,7 +87,7 @@ fn whoever_looks_sees_how_sensors_stand() {
     assert!(node.ask(&["queries", "list"]).success().contains("forwarded by_sensor"));
     assert_ne!(node.ask(&["queries", "drop", "forwarded by_sensor"]).code, Some(0));
     let refused = node.ask(&["sensors", "join", "pop-2"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("this node has no sensors"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("this node has no sensors"), "{}", refused.stderr);
 }
 
 #[test]
@@ -224,21 +224,20 @@ fn of_two_of_one_name_one_counts() {
         let is_fenced = |told: &String| told.contains("nothing is forwarded any more");
         if told.iter().any(is_fenced) { Ok(()) } else { Err(told.concat()) }
     });
-    fleet::send(&mut [&mut sensors[0], &mut twin], 4 * SECOND);
-    // One window of both would have more than either was sent.
-    let most: BTreeMap<i64, u64> = [sensors[0].sent(), twin.sent()].into_iter().fold(BTreeMap::new(), |mut most, sent| {
-        for (start, records) in sent {
-            most.entry(*start).and_modify(|most: &mut u64| *most = (*most).max(*records)).or_insert(*records);
-        }
-        most
-    });
-    let last = *most.keys().last().unwrap();
-    let given = wait_for("the last window is there", || {
+    let from = fleet::window_of(fleet::now_ns()) + WINDOW.as_nanos() as i64;
+    fleet::send(&mut [&mut sensors[0], &mut twin], 6 * SECOND);
+    // A window of both would have more than either was sent.
+    let mut most: BTreeMap<i64, u64> = BTreeMap::new();
+    for (start, records) in sensors[0].sent().iter().chain(twin.sent()) {
+        let known = most.entry(*start).or_default();
+        *known = (*known).max(*records);
+    }
+    most.retain(|start, _| *start >= from);
+    let given = wait_for("windows of one of them are there", || {
         let given = central.given("all");
-        if given.contains_key(&last) { Ok(given) } else { Err(format!("{given:?}")) }
+        if most.keys().all(|start| given.contains_key(start)) { Ok(given) } else { Err(format!("{given:?}")) }
     });
-    let behind = given.iter().filter(|(start, _)| sensors[0].sent().keys().next_back() != Some(start));
-    assert!(behind.clone().all(|(start, given)| given.records <= most[start]), "{given:?} of {most:?}");
+    assert!(most.iter().all(|(start, most)| given[start].records <= *most), "{given:?} of {most:?}");
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Fleet for NodeFleet {
     fn stop(&mut self) -> Result<(), String> {
         let Some(receiver) = self.receiver.take() else { return Ok(()) };
         let trouble = receiver.status().store_trouble;
-        // It writes a last checkpoint, and what that has is taken.
+        // What no checkpoint has, sensors send again.
         drop(receiver);
         trouble.map_or(Ok(()), Err)
     }
