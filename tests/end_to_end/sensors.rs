@@ -19,8 +19,8 @@ const BY_SENSOR: &str = "SELECT sensor, count(*) AS records, sum(octets) AS octe
 const ALL: &str = "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('2 seconds')";
 
 /// Sends to all of them for so long, as a router does that is busy.
-fn send(sensors: &mut [Sensor], seconds: u64) {
-    fleet::send(&mut sensors.iter_mut().collect::<Vec<_>>(), SECOND * seconds as u32);
+fn send(sensors: &mut [Sensor], seconds: u32) {
+    fleet::send(&mut sensors.iter_mut().collect::<Vec<_>>(), SECOND * seconds);
 }
 
 /// Waits until a query gives for each window what was sent; gives the windows.

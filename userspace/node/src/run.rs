@@ -207,6 +207,7 @@ fn reload(catalog: &Catalog, log: &dyn Tell) {
 fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
     let snapshot = catalog.snapshot();
     let names: Vec<&str> = snapshot.sources.iter().map(|source| source.name.as_str()).collect();
+    let names = if names.is_empty() { vec!["nothing but what sensors send"] } else { names };
     say!(
         "reading {} with {} queries; the API is at {}",
         names.join(", "),
