@@ -71,7 +71,7 @@ impl Receiver {
         options: ReceiverOptions,
         merge: M,
         store: Box<dyn Store>,
-        taker: Box<dyn Taker>,
+        mut taker: Box<dyn Taker>,
     ) -> Result<Self, String>
     where
         M: Merge + Send + 'static,
@@ -85,6 +85,8 @@ impl Receiver {
         listener.set_nonblocking(true).map_err(said)?;
         let address = listener.local_addr().map_err(said)?;
         let (aggregator, epoch) = start::start(merge, &options, &*store)?;
+        let kept = options.halves.iter().filter_map(|(half, _)| aggregator.kept(*half));
+        taker.resume(&kept.collect::<Vec<_>>());
         let (event, events) = mpsc::channel(EVENTS_MAX);
         let (orders, ordered) = mpsc::unbounded_channel();
         let (assignments, assigned) = watch::channel(None);

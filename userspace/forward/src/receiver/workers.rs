@@ -5,11 +5,14 @@ use crate::store::{Store, StoreError};
 use crate::thread::Running;
 use bytes::Bytes;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use tapline_delivery::{Checkpoint, Given, Stamp};
+use tapline_delivery::{Checkpoint, Given, KeptHalf, Stamp};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Takes what an aggregator gives.
 pub trait Taker: Send {
+    /// What is kept of each half, of what was given in an earlier run and taken; before anything is given in this one.
+    fn resume(&mut self, _kept: &[KeptHalf]) {}
+
     /// Takes results that a checkpoint has, oldest first; when it returns they are safe with whoever takes them. After a
     /// crash some of them come again.
     fn take(&mut self, given: &[Given]);
