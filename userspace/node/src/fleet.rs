@@ -188,7 +188,8 @@ impl Fleet for NodeFleet {
         let running = Running { assigned, query: Arc::clone(query), is_kept };
         self.lives.take(running.assigned.id);
         self.queries.insert(id, running);
-        let outcome = self.keep().and_then(|()| {
+        let kept = if is_kept { self.keep() } else { Ok(()) };
+        let outcome = kept.and_then(|()| {
             let running = self.queries.get(&id).ok_or("it is gone")?;
             self.run(id, running)
         });
