@@ -80,6 +80,15 @@ impl Parts {
         self.batches().map(|groups| groups.rows).sum()
     }
 
+    /// Each of them alone.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        self.given.iter().map(|(groups, is_finished)| Self {
+            given: vec![(Arc::clone(groups), *is_finished)],
+            octets: octets_of(groups),
+            lack_rows: self.lack_rows,
+        })
+    }
+
     /// Two with half of the groups each; `None` where there are fewer than two.
     #[must_use]
     pub fn halved(&self) -> Option<[Self; 2]> {

@@ -66,15 +66,16 @@ impl HalfStates {
         &self.schema
     }
 
-    /// Puts parts together to one; groups beyond `groups_max` are folded.
+    /// Parts as one, if there are some; groups beyond `groups_max` are folded.
     ///
     /// # Errors
-    /// When an aggregate fails; then they are what they were.
-    pub fn merge(&self, parts: &mut Parts, groups_max: usize) -> Result<()> {
-        if parts.len() < 2 {
-            return Ok(());
+    /// When an aggregate fails.
+    pub fn merged(&self, parts: &Parts, groups_max: usize) -> Result<Parts> {
+        let mut merged = parts.clone();
+        if !merged.is_empty() {
+            merged.merge(&self.fold, OperatorLimits { groups_max, is_only_worker: false })?;
         }
-        parts.merge(&self.fold, OperatorLimits { groups_max, is_only_worker: false })
+        Ok(merged)
     }
 
     /// As octets.
@@ -244,8 +245,8 @@ mod tests {
     }
 
     /// Ports, and rows of each and of those that are folded, in their order.
-    fn counts(states: &HalfStates, mut parts: Parts) -> Vec<(Option<i64>, i64)> {
-        states.merge(&mut parts, 1 << 20).unwrap();
+    fn counts(states: &HalfStates, parts: &Parts) -> Vec<(Option<i64>, i64)> {
+        let parts = states.merged(parts, 1 << 20).unwrap();
         let mut counts = vec![];
         for batch in parts.batches().flat_map(|part| [Some(&part.groups), part.folded.as_ref()]).flatten() {
             let ports = cast(batch.column(0), batch.column(1).data_type()).unwrap();
@@ -261,17 +262,17 @@ mod tests {
         let states = half();
         let mut parts = part(&states, 0..300, 1000);
         parts.append(part(&states, 200..400, 100));
-        let expected = counts(&states, parts.clone());
+        let expected = counts(&states, &parts);
         assert_eq!(expected.iter().map(|(_, count)| count).sum::<i64>(), 500);
         let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
         let again = back(&parts);
         assert_eq!((again.rows(), again.groups(), again.may_lack_rows()), (500, 400, true));
-        assert_eq!(counts(&states, again), expected);
+        assert_eq!(counts(&states, &again), expected);
         let [first, second] = parts.halved().unwrap();
         let [third, fourth] = first.halved().unwrap();
         let mut all = back(&fourth);
         [second, third].iter().for_each(|parts| all.append(back(parts)));
-        assert_eq!(counts(&states, all), expected);
+        assert_eq!(counts(&states, &all), expected);
         assert!(part(&states, 0..1, 10).halved().is_none() && Parts::default().halved().is_none());
         assert!(back(&Parts::default()).is_empty());
     }
@@ -281,8 +282,7 @@ mod tests {
         let states = half();
         let mut parts = part(&states, 0..100, 1000);
         parts.append(part(&states, 50..150, 1000));
-        states.merge(&mut parts, 120).unwrap();
-        let counts = counts(&states, parts);
+        let counts = counts(&states, &states.merged(&parts, 120).unwrap());
         assert_eq!(counts.len(), 121);
         assert_eq!(counts.iter().map(|(_, count)| count).sum::<i64>(), 200);
         assert_eq!(counts[0], (None, 30));

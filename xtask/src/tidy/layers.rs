@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/exports"],
     &["userspace/operators", "userspace/sources"],
     &["userspace/engine", "userspace/sinks"],
-    &["userspace/catalog", "userspace/history", "userspace/kafka", "userspace/web"],
+    &["userspace/aggregate", "userspace/catalog", "userspace/history", "userspace/kafka", "userspace/web"],
     &["userspace/tables"],
     &["userspace/psql", "userspace/serve"],
     &["userspace/node"],

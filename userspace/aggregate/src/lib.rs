@@ -1,0 +1,30 @@
+//! What sensors send of queries, and results of what an aggregator collects.
+//!
+//! ```text
+//!  sensor                                   aggregator
+//!  cut of a query ─► PartMaker ─► parts ═══► Merging: states of a half and pane, merged in any order
+//!                   (head, payload)            │ given: a pane, when all have come to its end, and again when more comes
+//!                                              ▼
+//!                                            Results: panes of all halves ─► windows ─► upper half ─► results
+//! ```
+//! What is sent, acknowledged, waited for and given decides `tapline_delivery`, to which payloads are octets; here they
+//! have a meaning. Both ends know a half by a [`fingerprint`]: states are merged with those of the same plan, columns and
+//! versions only. Octets come from others: what is made of them is bounded, and none of them ends in a panic.
+
+#![forbid(unsafe_code)]
+
+mod coverage;
+mod guard;
+mod halves;
+mod merging;
+mod part_maker;
+mod payload;
+mod results;
+mod running;
+mod settled;
+mod shape;
+
+pub use halves::{fingerprint, half_id, half_specs};
+pub use merging::{Merging, PaneState};
+pub use part_maker::PartMaker;
+pub use results::Results;

@@ -1,0 +1,278 @@
+//! How an aggregator merges what sensors send of queries.
+//!
+//! Takes payloads of a half and pane in any order, gives all of them as one payload. A state is octets where nothing came
+//! since it was asked for: what may still be revised, and what a checkpoint has, takes no more than that. What states
+//! take is charged to their query; where that is all that it may take, new groups are folded.
+
+use crate::guard::guarded;
+use crate::halves::{place_of, states_of};
+use crate::payload::{OWN_UNPACKED_MAX, Payload, RECEIVED_UNPACKED_MAX};
+use crate::settled::settled;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tapline_delivery::{HalfId, Merge};
+use tapline_engine::QueryLimits;
+use tapline_operators::HalfStates;
+use tapline_query::ContinuousQuery;
+
+/// Groups that a pane may always have.
+const GROUPS_MIN: usize = 255;
+
+/// The queries whose states are merged; a clone knows the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Merging(Arc<RwLock<BTreeMap<u64, Merged>>>);
+
+/// A query whose states are merged.
+#[derive(Debug)]
+struct Merged {
+    halves: Vec<Arc<HalfStates>>,
+    limits: QueryLimits,
+    octets: Arc<AtomicUsize>,
+}
+
+/// One half of it.
+#[derive(Debug)]
+struct Half {
+    states: Arc<HalfStates>,
+    limits: QueryLimits,
+    octets: Arc<AtomicUsize>,
+}
+
+/// What came of one half for one pane.
+#[derive(Debug)]
+pub struct PaneState {
+    held: Mutex<Held>,
+    /// What all states of its query take.
+    of_query: Arc<AtomicUsize>,
+}
+
+/// What a state holds, and what its query is charged for it.
+#[derive(Debug)]
+struct Held {
+    form: Form,
+    octets: usize,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// As it comes, and with what it is merged.
+    Open(Box<Open>),
+    /// As it goes.
+    Packed(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Open {
+    payload: Payload,
+    states: Arc<HalfStates>,
+    groups_max: usize,
+}
+
+impl Merging {
+    /// Merges states of a query from now on, which is called so on the wire.
+    ///
+    /// # Errors
+    /// A sentence, when sensors cannot answer for it.
+    pub fn add_query(&self, id: u64, query: &ContinuousQuery, limits: &QueryLimits) -> Result<(), String> {
+        let halves = states_of(query)?.into_iter().map(Arc::new).collect();
+        let merged = Merged { halves, limits: *limits, octets: Arc::default() };
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, merged);
+        Ok(())
+    }
+
+    /// Merges states of a query no more.
+    pub fn drop_query(&self, id: u64) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Octets of all states of a query.
+    #[must_use]
+    pub fn octets_held(&self, id: u64) -> usize {
+        let queries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        queries.get(&id).map_or(0, |merged| merged.octets.load(Ordering::Relaxed))
+    }
+
+    fn half(&self, half: HalfId) -> Option<Half> {
+        let (query, place) = place_of(half);
+        let queries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Merged { halves, limits, octets } = queries.get(&query)?;
+        let (states, octets) = (Arc::clone(halves.get(place)?), Arc::clone(octets));
+        Some(Half { states, limits: *limits, octets })
+    }
+}
+
+impl Merge for Merging {
+    type State = PaneState;
+
+    fn empty(&self, half: HalfId) -> PaneState {
+        let of_query = self.half(half).map(|half| half.octets).unwrap_or_default();
+        PaneState::new(Form::Packed(Payload::encode_nothing()), of_query)
+    }
+
+    fn merge(&self, half: HalfId, state: &mut PaneState, payload: &[u8]) -> Result<(), String> {
+        let half = self.half(half).ok_or("no query here has their half")?;
+        guarded(|| state.add(Payload::decode(payload, &half.states, RECEIVED_UNPACKED_MAX)?, &half))
+    }
+
+    fn encode(&self, _: HalfId, state: &PaneState) -> Vec<u8> {
+        state.packed()
+    }
+
+    fn decode(&self, half: HalfId, payload: &[u8]) -> Result<PaneState, String> {
+        // What a checkpoint has of a query that is no more is dropped with its half.
+        let half = self.half(half);
+        if let Some(half) = &half {
+            guarded(|| Payload::decode(payload, &half.states, OWN_UNPACKED_MAX).map(drop))?;
+        }
+        let of_query = half.map(|half| half.octets).unwrap_or_default();
+        Ok(PaneState::new(Form::Packed(payload.to_vec()), of_query))
+    }
+}
+
+impl PaneState {
+    fn new(form: Form, of_query: Arc<AtomicUsize>) -> Self {
+        let octets = form.octets();
+        of_query.fetch_add(octets, Ordering::Relaxed);
+        Self { held: Mutex::new(Held { form, octets }), of_query }
+    }
+
+    /// Adds what came, as a whole or not at all.
+    fn add(&mut self, news: Payload, half: &Half) -> Result<(), String> {
+        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut payload = match &held.form {
+            Form::Open(open) => open.payload.clone(),
+            Form::Packed(octets) => Payload::decode(octets, &half.states, OWN_UNPACKED_MAX)?,
+        };
+        let groups = payload.parts.groups();
+        payload.append(news);
+        let is_full = half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max;
+        let room = if is_full { groups.max(GROUPS_MIN) } else { usize::MAX };
+        let mut open =
+            Open { payload, states: Arc::clone(&half.states), groups_max: half.limits.groups_max.min(room) };
+        if open.payload.parts.are_many() || is_full {
+            open.settle();
+        }
+        // Where an aggregate cannot be computed of all of them, no more are kept than are merged at once.
+        if open.payload.parts.are_many() {
+            return Err("an aggregate cannot be computed of all that came for their pane".to_owned());
+        }
+        held.set(Form::Open(Box::new(open)), &self.of_query);
+        Ok(())
+    }
+
+    /// All of it as a payload.
+    fn packed(&self) -> Vec<u8> {
+        let mut held = self.held();
+        let octets = match &mut held.form {
+            Form::Packed(octets) => return octets.clone(),
+            Form::Open(open) => open.pack(),
+        };
+        held.set(Form::Packed(octets.clone()), &self.of_query);
+        octets
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PaneState {
+    fn drop(&mut self) {
+        let octets = self.held().octets;
+        self.of_query.fetch_sub(octets, Ordering::Relaxed);
+    }
+}
+
+impl Held {
+    fn set(&mut self, form: Form, of_query: &AtomicUsize) {
+        let octets = form.octets();
+        of_query.fetch_add(octets, Ordering::Relaxed);
+        of_query.fetch_sub(self.octets, Ordering::Relaxed);
+        *self = Self { form, octets };
+    }
+}
+
+impl Form {
+    fn octets(&self) -> usize {
+        size_of::<PaneState>()
+            + match self {
+                Self::Open(open) => size_of::<Open>() + open.payload.parts.octets(),
+                Self::Packed(octets) => octets.capacity(),
+            }
+    }
+}
+
+impl Open {
+    /// Puts its parts together, but for those that nobody can merge: how much is missing with them is not known.
+    fn settle(&mut self) {
+        let settled = settled(&self.states, &self.payload.parts, self.groups_max);
+        self.payload.parts = settled.parts;
+        self.payload.is_doubted |= settled.any_is_left_out;
+    }
+
+    fn pack(&mut self) -> Vec<u8> {
+        self.settle();
+        let packed = guarded(|| self.payload.encode(&self.states));
+        packed.map_or_else(|_| self.payload.clone().encode_doubt(), |packed| packed.octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::halves::half_id;
+    use tapline_engine::HeldLimits;
+    use tapline_query::Planner;
+
+    const SQL: &str = "SELECT src_port, count(*) FROM packets GROUP BY src_port, tumble('1 second')";
+
+    fn merging() -> Merging {
+        let merging = Merging::default();
+        let query = Planner::new().plan(SQL).unwrap();
+        merging.clone().add_query(7, &query, &QueryLimits::default()).unwrap();
+        merging
+    }
+
+    #[test]
+    fn a_state_that_nothing_came_for_is_a_payload() {
+        let (merging, half) = (merging(), half_id(7, 0));
+        let mut state = merging.empty(half);
+        let nothing = merging.encode(half, &state);
+        assert_eq!(merging.merge(half, &mut state, &nothing), Ok(()));
+        assert_eq!(merging.encode(half, &state), nothing);
+        assert!(merging.decode(half, &nothing).is_ok() && merging.decode(half, b"garbage").is_err());
+        assert!(merging.octets_held(7) > 0);
+        drop(state);
+        assert_eq!(merging.octets_held(7), 0, "what is dropped is charged no more");
+    }
+
+    #[test]
+    fn a_query_that_is_no_more_takes_nothing_and_its_states_are_let_go() {
+        let (merging, half) = (merging(), half_id(7, 0));
+        let mut state = merging.empty(half);
+        let nothing = merging.encode(half, &state);
+        assert!(merging.merge(half_id(7, 1), &mut state, &nothing).is_err());
+        merging.drop_query(7);
+        let refusal = merging.merge(half, &mut state, &nothing).unwrap_err();
+        assert!(refusal.contains("no query here"), "{refusal}");
+        assert!(merging.decode(half, &nothing).is_ok(), "a checkpoint may have it still");
+        assert_eq!(merging.encode(half, &state), nothing);
+    }
+
+    #[test]
+    fn what_is_no_payload_changes_nothing() {
+        let (merging, half) = (merging(), half_id(7, 0));
+        let mut state = merging.empty(half);
+        let before = merging.encode(half, &state);
+        for octets in [&b""[..], b"garbage", &before[..before.len() - 1]] {
+            assert!(merging.merge(half, &mut state, octets).is_err());
+            assert_eq!(merging.encode(half, &state), before);
+        }
+        let limits = QueryLimits { held: HeldLimits { windows_max: 1, octets_max: 0 }, ..QueryLimits::default() };
+        let query = Planner::new().plan(SQL).unwrap();
+        merging.add_query(8, &query, &limits).unwrap();
+        let mut state = merging.empty(half_id(8, 0));
+        assert_eq!(merging.merge(half_id(8, 0), &mut state, &before), Ok(()), "it is merged at once");
+    }
+}

@@ -1,0 +1,270 @@
+//! The windows of one query, of panes that an aggregator gives.
+//!
+//! Takes panes of each half: those that were not given before in the order of time, others again, with more. Gives a
+//! window when each half was given up to its end, and again, as revised, when one of its panes is. Panes are kept for as
+//! long as they may be revised or are of a window that is to come; where windows are one pane of one half, none is.
+
+use crate::coverage::{Seen, completeness};
+use crate::guard::{guarded, said};
+use crate::halves::states_of;
+use crate::payload::{OWN_UNPACKED_MAX, Payload};
+use crate::shape::Shape;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::zip;
+use std::mem::take;
+use tapline_delivery::{Given, KeptHalf};
+use tapline_engine::{HeldLimits, QueryId, QueryLimits};
+use tapline_operators::{
+    Closed, ClosedWindow, Finisher, HalfStates, OperatorLimits, Parts, Span, WindowResult,
+};
+use tapline_query::ContinuousQuery;
+use tapline_record::EventTime;
+
+/// The windows of one query.
+pub(crate) struct Running {
+    shape: Shape,
+    halves: Vec<Half>,
+    finisher: Finisher,
+    /// What was given last of each half, by the start of its pane.
+    panes: BTreeMap<i64, Vec<Option<Pane>>>,
+    octets: usize,
+    /// Whether a window needs panes that were given before.
+    keeps_panes: bool,
+    /// Panes that end here or earlier are not all kept.
+    lacks_before: i64,
+    /// Windows that end here or earlier were given, if anything came for them.
+    closed: i64,
+    /// That of them which one before this process gave.
+    resumed: i64,
+    /// Windows that are to be given again.
+    again: BTreeSet<i64>,
+    /// What was said of windows, by their starts.
+    said: BTreeMap<i64, Said>,
+    revisable_ns: i64,
+    held: HeldLimits,
+    has_failed: bool,
+}
+
+/// One half of the query.
+struct Half {
+    states: HalfStates,
+    /// The latest pane that was given ends here.
+    until: i64,
+}
+
+/// A pane of one half.
+struct Pane {
+    /// How often it was given.
+    givings: u64,
+    payload: Payload,
+    /// Records that are missing besides.
+    missing: u64,
+    /// Whether nobody knows how many are.
+    is_unknown: bool,
+}
+
+/// What was said of a window.
+#[derive(Clone, Copy)]
+struct Said {
+    revision: u64,
+    has_rows: bool,
+}
+
+/// What came for a window.
+struct Came {
+    parts: Vec<Parts>,
+    seen: Vec<Seen>,
+    /// Whether all of its panes saw all rows.
+    is_whole: bool,
+    /// How often its panes were given, all together.
+    givings: u64,
+}
+
+impl Running {
+    /// Those of a query, of which nothing was given.
+    ///
+    /// # Errors
+    /// A sentence, when sensors cannot answer for it, or the system has no room.
+    pub(crate) fn new(
+        id: QueryId,
+        query: &ContinuousQuery,
+        limits: &QueryLimits,
+        revisable_ns: i64,
+    ) -> Result<Self, String> {
+        let operator_limits = OperatorLimits { groups_max: limits.groups_max, is_only_worker: false };
+        let shape = Shape::of(query)?;
+        let halves = states_of(query)?.into_iter().map(|states| Half { states, until: i64::MIN });
+        let halves: Vec<Half> = halves.collect();
+        Ok(Self {
+            shape,
+            keeps_panes: halves.len() > 1 || !shape.is_of_one_pane(),
+            halves,
+            finisher: Finisher::new(id, query, operator_limits).map_err(|error| said(&error))?,
+            panes: BTreeMap::new(),
+            octets: 0,
+            lacks_before: i64::MIN,
+            closed: i64::MIN,
+            resumed: i64::MIN,
+            again: BTreeSet::new(),
+            said: BTreeMap::new(),
+            revisable_ns,
+            held: limits.held,
+            has_failed: false,
+        })
+    }
+
+    /// Goes on with what another process was given of a half.
+    ///
+    /// # Errors
+    /// A sentence, when it is not of this query.
+    pub(crate) fn resume(&mut self, half: usize, kept: &KeptHalf) -> Result<(), String> {
+        let Some(known) = self.halves.get_mut(half) else { return Ok(()) };
+        known.until = kept.taken_until;
+        if self.keeps_panes {
+            self.lacks_before = self.lacks_before.max(kept.closed_until);
+            kept.panes.iter().try_for_each(|given| self.keep(half, given))?;
+        }
+        self.closed = self.given_until();
+        self.resumed = self.closed;
+        Ok(())
+    }
+
+    /// Takes a pane of a half; what comes of it gives [`give`](Self::give).
+    ///
+    /// # Errors
+    /// A sentence, when its states cannot be read: the query cannot go on.
+    pub(crate) fn note(&mut self, half: usize, given: &Given) -> Result<(), String> {
+        if self.has_failed {
+            return Ok(());
+        }
+        let noted = self.keep(half, given);
+        self.has_failed = noted.is_err();
+        noted?;
+        if let Some(known) = self.halves.get_mut(half) {
+            known.until = known.until.max(given.pane.end);
+        }
+        let lacks_before = if self.keeps_panes { self.lacks_before } else { i64::MIN };
+        let again = self.shape.starts(given.pane.start, i64::MIN, self.closed);
+        self.again.extend(again.filter(|start| *start >= lacks_before));
+        Ok(())
+    }
+
+    /// Gives the windows that close by what was noted, and those of which some pane was noted again.
+    ///
+    /// # Errors
+    /// A sentence, when the upper half fails: the query cannot go on.
+    pub(crate) fn give(&mut self, out: &mut Vec<WindowResult>) -> Result<(), String> {
+        if self.has_failed {
+            return Ok(());
+        }
+        let until = self.given_until();
+        let mut windows = take(&mut self.again);
+        for (pane, _) in self.panes.range(self.closed.saturating_sub(self.shape.size)..) {
+            windows.extend(self.shape.starts(*pane, self.closed, until));
+        }
+        let given = windows.into_iter().try_for_each(|start| self.give_window(start, out));
+        self.has_failed = given.is_err();
+        self.closed = self.closed.max(until);
+        self.forget();
+        given
+    }
+
+    /// Up to where each half was given.
+    fn given_until(&self) -> i64 {
+        self.halves.iter().map(|half| half.until).min().unwrap_or(i64::MIN)
+    }
+
+    /// Keeps a pane in the place of what was given of it before.
+    fn keep(&mut self, half: usize, given: &Given) -> Result<(), String> {
+        let Some(Half { states, .. }) = self.halves.get(half) else { return Ok(()) };
+        let payload = guarded(|| Payload::decode(&given.state, states, OWN_UNPACKED_MAX));
+        let payload = payload.map_err(|why| format!("states that were merged cannot be read: {why}"))?;
+        let is_unknown = given.told.is_doubted || payload.is_doubted || !given.absent.is_empty();
+        let (givings, missing) = (given.revision.saturating_add(1), given.told.records());
+        let (octets, halves) = (payload.parts.octets(), self.halves.len());
+        let panes = self.panes.entry(given.pane.start);
+        let panes = panes.or_insert_with(|| (0..halves).map(|_| None).collect());
+        let Some(known) = panes.get_mut(half) else { return Ok(()) };
+        let before = known.replace(Pane { givings, payload, missing, is_unknown });
+        self.octets += octets;
+        self.octets -= before.map_or(0, |pane| pane.payload.parts.octets());
+        Ok(())
+    }
+
+    fn give_window(&mut self, start: i64, out: &mut Vec<WindowResult>) -> Result<(), String> {
+        let end = start.saturating_add(self.shape.size);
+        let Came { parts, seen, is_whole, givings } = self.came(start, end);
+        if parts.iter().all(Parts::is_empty) {
+            return Ok(());
+        }
+        let before = self.said.get(&start).copied();
+        let revision = match before {
+            _ if end > self.closed => 0,
+            Some(before) => before.revision + 1,
+            None => givings,
+        };
+        let is_whole = is_whole && (!self.keeps_panes || start >= self.lacks_before);
+        let span = Span { start: EventTime(start), end: EventTime(end) };
+        let mut window = ClosedWindow::of_parts(span, parts, is_whole, revision);
+        window.completeness = completeness(&seen);
+        let (finisher, mut results) = (&mut self.finisher, vec![]);
+        guarded(|| finisher.finish(Closed::Window(window), &mut results).map_err(|error| said(&error)))?;
+        let has_rows = results.iter().any(|result| !result.rows.is_empty());
+        let had_rows = before.map_or(end <= self.resumed, |before| before.has_rows);
+        // That there are none is news where there were some.
+        results.retain(|result| had_rows || !result.rows.is_empty());
+        self.said.insert(start, Said { revision, has_rows });
+        out.extend(results);
+        Ok(())
+    }
+
+    /// What came for a window.
+    fn came(&self, start: i64, end: i64) -> Came {
+        let halves = self.halves.len();
+        let (parts, seen) = (vec![Parts::default(); halves], vec![Seen::default(); halves]);
+        let mut came = Came { parts, seen, is_whole: true, givings: 0 };
+        for (begin, panes) in self.panes.range(start..end) {
+            let given = zip(zip(&mut came.parts, &mut came.seen), panes);
+            for ((parts, seen), pane) in given.filter_map(|(of_half, pane)| Some((of_half, pane.as_ref()?))) {
+                let Pane { givings, payload, missing, is_unknown } = pane;
+                parts.append(payload.parts.clone());
+                seen.add((&payload.covered, payload.unread), (*missing, *is_unknown));
+                came.is_whole &= payload.whole_after.0 <= *begin;
+                came.givings = came.givings.saturating_add(*givings);
+            }
+        }
+        came
+    }
+
+    /// Forgets panes that no window needs any more, and the earliest ones where they take more than they may: windows
+    /// that hold them and are to come are partial, those that were given stay as they are.
+    fn forget(&mut self) {
+        if !self.keeps_panes {
+            self.panes.clear();
+            self.octets = 0;
+        }
+        let revisable = self.closed.saturating_sub(self.revisable_ns);
+        let needed = revisable.saturating_sub(self.shape.size);
+        while let Some((start, _)) = self.panes.first_key_value() {
+            let end = start.saturating_add(self.shape.width);
+            if end > needed && !self.are_too_many() {
+                break;
+            }
+            let gone = self.panes.pop_first().into_iter().flat_map(|(_, halves)| halves).flatten();
+            self.octets -= gone.map(|pane| pane.payload.parts.octets()).sum::<usize>();
+            self.lacks_before = self.lacks_before.max(end);
+        }
+        while let Some((start, _)) = self.said.first_key_value() {
+            let is_over = start.saturating_add(self.shape.size) <= revisable;
+            if !is_over && self.said.len() <= self.held.windows_max {
+                break;
+            }
+            self.said.pop_first();
+        }
+    }
+
+    fn are_too_many(&self) -> bool {
+        let (panes, octets) = (self.panes.len(), self.octets);
+        panes > 1 && (panes > self.held.windows_max || octets > self.held.octets_max)
+    }
+}
