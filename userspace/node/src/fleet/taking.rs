@@ -11,11 +11,16 @@ use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
 
-/// What whoever adds queries and whoever takes panes share.
-pub(super) struct Shared(Mutex<Inner>);
+/// What whoever adds queries and whoever takes panes share. Results are made under a lock of their own: whoever asks how
+/// queries stand does not wait for that.
+pub(super) struct Shared {
+    results: Mutex<Results>,
+    running: Mutex<Running>,
+}
 
-struct Inner {
-    results: Results,
+/// The queries, and how far each has come.
+#[derive(Default)]
+struct Running {
     /// By their numbers on the wire.
     queries: BTreeMap<u64, Progress>,
     /// Whose half each is.
@@ -43,8 +48,7 @@ pub(super) struct Taking {
 impl Shared {
     /// No query yet; panes may be given again for so long.
     pub(super) fn new(revisable_ns: i64) -> Self {
-        let (queries, halves) = (BTreeMap::new(), BTreeMap::new());
-        Self(Mutex::new(Inner { results: Results::new(revisable_ns), queries, halves }))
+        Self { results: Mutex::new(Results::new(revisable_ns)), running: Mutex::default() }
     }
 
     /// Makes results of a query from now on.
@@ -58,25 +62,25 @@ impl Shared {
         plan: &ContinuousQuery,
         limits: &QueryLimits,
     ) -> Result<(), String> {
-        let mut inner = self.inner();
-        inner.results.add_query(id, query, plan, limits)?;
+        lock(&self.results).add_query(id, query, plan, limits)?;
         let (reached, halves) = (BTreeMap::new(), plan.lowers.len());
-        inner.halves.extend((0..halves).map(|half| (half_id(id, half), id)));
-        inner.queries.insert(id, Progress { query, reached, halves, records: 0, failure: None });
+        let mut running = lock(&self.running);
+        running.halves.extend((0..halves).map(|half| (half_id(id, half), id)));
+        running.queries.insert(id, Progress { query, reached, halves, records: 0, failure: None });
         Ok(())
     }
 
     pub(super) fn drop_query(&self, id: u64) {
-        let mut inner = self.inner();
-        inner.results.drop_query(id);
-        inner.queries.remove(&id);
-        inner.halves.retain(|_, query| *query != id);
+        lock(&self.results).drop_query(id);
+        let mut running = lock(&self.running);
+        running.queries.remove(&id);
+        running.halves.retain(|_, query| *query != id);
     }
 
     /// How a query stands.
     pub(super) fn snapshot(&self, id: QueryId, assigned: &Assigned, octets_held: u64) -> QuerySnapshot {
-        let inner = self.inner();
-        let progress = inner.queries.get(&assigned.id);
+        let running = lock(&self.running);
+        let progress = running.queries.get(&assigned.id);
         let records = progress.map_or(0, |progress| progress.records);
         let watermark = progress.and_then(Progress::watermark);
         QuerySnapshot {
@@ -93,10 +97,6 @@ impl Shared {
             settled: watermark,
             over: progress.and_then(|progress| progress.failure.clone()).map(EndReason::Failed),
         }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,35 +120,44 @@ impl Taking {
     pub(super) fn new(shared: &Arc<Shared>, events: Subscriber, log: &Log) -> Self {
         Self { shared: Arc::clone(shared), events, log: Arc::clone(log) }
     }
+
+    /// A query cannot go on.
+    fn fail(&self, id: u64, why: String) {
+        let failed = {
+            let mut running = lock(&self.shared.running);
+            let progress = running.queries.get_mut(&id);
+            progress.map(|progress| {
+                progress.failure.get_or_insert_with(|| why.clone());
+                progress.query
+            })
+        };
+        if let Some(query) = failed {
+            let (reason, ledger) = (EndReason::Failed(why), QueryLedger::default());
+            self.events.give(Event::Ended { query, reason, ledger });
+        }
+    }
 }
 
 impl Taker for Taking {
     fn resume(&mut self, kept: &[KeptHalf]) {
-        let mut inner = self.shared.inner();
+        let mut results = lock(&self.shared.results);
         for half in kept {
-            if let Err(why) = inner.results.resume(half) {
+            if let Err(why) = results.resume(half) {
                 self.log.say(Level::Warning, &format!("windows that may be revised are given up: {why}"));
             }
         }
     }
 
     fn take(&mut self, given: &[Given]) {
-        let taken = self.shared.inner().results.take(given);
+        let taken = lock(&self.shared.results).take(given);
         for (id, result) in taken {
             match result {
                 Ok(result) => self.events.give(Event::Result(result)),
-                Err(why) => {
-                    let mut inner = self.shared.inner();
-                    let Some(progress) = inner.queries.get_mut(&id) else { continue };
-                    progress.failure.get_or_insert_with(|| why.clone());
-                    let (query, ledger) = (progress.query, QueryLedger::default());
-                    drop(inner);
-                    self.events.give(Event::Ended { query, reason: EndReason::Failed(why), ledger });
-                }
+                Err(why) => self.fail(id, why),
             }
         }
         // What is said of how far they have come is said behind their results.
-        let Inner { queries, halves, .. } = &mut *self.shared.inner();
+        let Running { queries, halves } = &mut *lock(&self.shared.running);
         for pane in given {
             let of_half = halves.get(&pane.half).and_then(|query| queries.get_mut(query));
             of_half.into_iter().for_each(|progress| progress.note(pane));
@@ -165,4 +174,8 @@ impl Taker for Taking {
     fn tell(&mut self, sentence: &str) {
         self.log.say(Level::Warning, sentence);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
