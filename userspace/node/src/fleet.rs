@@ -46,6 +46,8 @@ pub(crate) struct NodeFleet {
     lives: Lives,
     queries: BTreeMap<QueryId, Running>,
     queries_so_far: u32,
+    /// Numbers of those that cannot go on, and are assigned no more.
+    failed: BTreeSet<u64>,
     revision: u64,
     merging: Merging,
     shared: Arc<Shared>,
@@ -78,6 +80,7 @@ impl NodeFleet {
             limits,
             queries: BTreeMap::new(),
             queries_so_far: FIRST_QUERY,
+            failed: BTreeSet::new(),
             // It grows over restarts, too, as the clock does.
             revision: SystemClock.now().0.unsigned_abs(),
             merging: Merging::default(),
@@ -147,8 +150,10 @@ impl NodeFleet {
     fn assign(&mut self) {
         let Some(receiver) = &self.receiver else { return };
         self.revision += 1;
-        let queries = self.queries.values().map(|running| running.assigned.clone()).collect();
-        let assignments = Assignments { revision: self.revision, by: Versions::own(), queries };
+        let going_on = self.queries.values().map(|running| &running.assigned);
+        let going_on = going_on.filter(|assigned| !self.failed.contains(&assigned.id));
+        let (by, queries) = (Versions::own(), going_on.cloned().collect());
+        let assignments = Assignments { revision: self.revision, by, queries };
         let told = serde_json::to_vec(&assignments).map_err(|error| error.to_string());
         if let Err(why) = told.and_then(|octets| receiver.assign(octets)) {
             self.log.say(Level::Error, &format!("sensors are not told what to run: {why}"));
@@ -230,6 +235,11 @@ impl Fleet for NodeFleet {
 
     fn queries(&mut self) -> Vec<QuerySnapshot> {
         self.standing.look(self.receiver.as_ref(), self.queries.values().map(|running| &running.assigned));
+        let failed = self.shared.failed();
+        if failed != self.failed {
+            self.failed = failed;
+            self.assign();
+        }
         let snapshot = |(id, running): (&QueryId, &Running)| {
             let octets_held = self.merging.octets_held(running.assigned.id) as u64;
             self.shared.snapshot(*id, &running.assigned, octets_held)

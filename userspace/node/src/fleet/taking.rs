@@ -1,6 +1,6 @@
 //! What sensors gave together, on its way to whoever wants results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_aggregate::{Results, half_id};
 use tapline_catalog::{Assigned, Level, Log};
@@ -75,6 +75,13 @@ impl Shared {
         let mut running = lock(&self.running);
         running.queries.remove(&id);
         running.halves.retain(|_, query| *query != id);
+    }
+
+    /// The queries that cannot go on.
+    pub(super) fn failed(&self) -> BTreeSet<u64> {
+        let running = lock(&self.running);
+        let failed = running.queries.iter().filter(|(_, progress)| progress.failure.is_some());
+        failed.map(|(id, _)| *id).collect()
     }
 
     /// How a query stands.
