@@ -144,7 +144,7 @@ impl PaneState {
             Form::Open(open) => open.payload.clone(),
             Form::Packed(octets) => Payload::decode(octets, &half.states, OWN_UNPACKED_MAX)?,
         };
-        let groups = payload.parts.groups();
+        let groups = payload.parts.groups_in_all();
         payload.append(news);
         let is_full = half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max;
         let room = if is_full { groups.max(GROUPS_MIN) } else { usize::MAX };

@@ -66,11 +66,11 @@ impl PartMaker {
         let merged = are_several.then(|| states.merged(&parts, self.groups_max)).transpose();
         let parts = merged.map_err(|error| said(&error))?.unwrap_or(parts);
         let covered = Covered::of_pane(pane, &covered);
-        let (groups, records) = (parts.groups(), covered.records().max(parts.rows()));
+        let (groups, records) = (parts.groups_in_all(), covered.records().max(parts.rows()));
         let (mut made, mut left) = (vec![], vec![parts]);
         while let Some(parts) = left.pop() {
             // Whoever loses one of them is to know how much that is.
-            let share = if groups == 0 { 1.0 } else { parts.groups() as f64 / groups as f64 };
+            let share = if groups == 0 { 1.0 } else { parts.groups_in_all() as f64 / groups as f64 };
             let payload = Payload { whole_after, is_doubted: false, covered: covered.part(share), unread, parts };
             let packed = payload.encode(states)?;
             let is_long = packed.octets.len() > SENT_MAX || packed.unpacked > SENT_UNPACKED_MAX;

@@ -92,7 +92,7 @@ impl NodeFleet {
     }
 
     /// Where sensors are let in.
-    pub(crate) fn entrance(plan: &AggregatorPlan) -> Entrance {
+    fn entrance(plan: &AggregatorPlan) -> Entrance {
         Entrance {
             listen: plan.listen,
             tls: plan.tls.clone(),

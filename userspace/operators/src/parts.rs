@@ -23,13 +23,6 @@ pub struct Parts {
     lack_rows: bool,
 }
 
-impl From<GroupBatch> for Parts {
-    /// Partial states as the only part.
-    fn from(groups: GroupBatch) -> Self {
-        Self::suspended(Arc::new(groups), false)
-    }
-}
-
 impl Parts {
     /// Whether nothing came.
     #[must_use]
@@ -64,20 +57,14 @@ impl Parts {
     }
 
     /// The groups of each of them.
-    pub(crate) fn batches(&self) -> impl Iterator<Item = &GroupBatch> {
-        self.given.iter().map(|(groups, _)| groups.as_ref())
+    pub(crate) fn into_groups(self) -> impl Iterator<Item = GroupBatch> {
+        self.given.into_iter().map(|(groups, _)| Arc::unwrap_or_clone(groups))
     }
 
-    /// Groups of all of them: those of several count as often.
+    /// How many groups they have, those of several as often.
     #[must_use]
-    pub fn groups(&self) -> usize {
-        self.batches().map(|groups| groups.groups.num_rows()).sum()
-    }
-
-    /// Rows that were folded into all of them.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.batches().map(|groups| groups.rows).sum()
+    pub fn groups_in_all(&self) -> usize {
+        self.groups().map(|groups| groups.groups.num_rows()).sum()
     }
 
     /// Each of them alone.
@@ -106,11 +93,6 @@ impl Parts {
         let groups = whole.groups.slice(rows, all - rows);
         let second = GroupBatch { groups, folded: None, rows: 0, folded_rows: 0 };
         (rows > 0).then(|| [first, second].map(|groups| of(&[(Arc::new(groups), *is_finished)])))
-    }
-
-    /// The groups of each of them.
-    pub(crate) fn into_groups(self) -> impl Iterator<Item = GroupBatch> {
-        self.given.into_iter().map(|(groups, _)| Arc::unwrap_or_clone(groups))
     }
 
     /// Takes others as well.
@@ -179,6 +161,13 @@ impl Parts {
         let mut state = GroupState::new(Arc::clone(fold), limits.groups_max)?;
         self.given.iter().try_for_each(|(groups, _)| state.merge(groups))?;
         Ok(state)
+    }
+}
+
+impl From<GroupBatch> for Parts {
+    /// Partial states as the only part.
+    fn from(groups: GroupBatch) -> Self {
+        Self::suspended(Arc::new(groups), false)
     }
 }
 

@@ -89,11 +89,11 @@ impl HalfStates {
         let count = u16::try_from(parts.len());
         let count = count.map_err(|_| internal_datafusion_err!("{} parts are too many", parts.len()))?;
         let mut octets = count.to_le_bytes().to_vec();
-        for groups in parts.batches() {
+        for groups in parts.groups() {
             StatesHead::of(groups, parts.may_lack_rows()).write(&mut octets);
         }
         if count > 0 {
-            let batches = parts.batches().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
+            let batches = parts.groups().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
             let messages = write(&self.schema, batches.flatten())?;
             octets.extend_from_slice(messages.get(self.head.len()..).unwrap_or_default());
         }
@@ -248,7 +248,7 @@ mod tests {
     fn counts(states: &HalfStates, parts: &Parts) -> Vec<(Option<i64>, i64)> {
         let parts = states.merged(parts, 1 << 20).unwrap();
         let mut counts = vec![];
-        for batch in parts.batches().flat_map(|part| [Some(&part.groups), part.folded.as_ref()]).flatten() {
+        for batch in parts.groups().flat_map(|part| [Some(&part.groups), part.folded.as_ref()]).flatten() {
             let ports = cast(batch.column(0), batch.column(1).data_type()).unwrap();
             let ports = ports.as_primitive::<Int64Type>().iter();
             counts.extend(ports.zip(batch.column(1).as_primitive::<Int64Type>().values().iter().copied()));
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(expected.iter().map(|(_, count)| count).sum::<i64>(), 500);
         let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
         let again = back(&parts);
-        assert_eq!((again.rows(), again.groups(), again.may_lack_rows()), (500, 400, true));
+        assert_eq!((again.rows(), again.groups_in_all(), again.may_lack_rows()), (500, 400, true));
         assert_eq!(counts(&states, &again), expected);
         let [first, second] = parts.halved().unwrap();
         let [third, fourth] = first.halved().unwrap();

@@ -196,9 +196,9 @@ impl Outlet {
         (&self.name, board.map(|firing| firing.clone()).unwrap_or_default())
     }
 
-    /// Takes a result, unless it is early or of a query that is not wanted; never waits.
+    /// Takes a result, unless it is early, has no row, or is of a query that is not wanted; never waits.
     pub fn take(&self, origin: &Arc<Origin>, result: &Arc<WindowResult>) {
-        if result.status == Status::Early || !(self.wanted)(origin) {
+        if result.status == Status::Early || result.rows.is_empty() || !(self.wanted)(origin) {
             return;
         }
         let octets = octets(result);
