@@ -9,8 +9,8 @@
 //! is gone: what is open in the engine grows on meanwhile, within its limits.
 
 use crate::forward_plan::{ForwardPlan, TOKEN_VARIABLE};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -33,6 +33,9 @@ use tapline_query::{ContinuousQuery, Identity};
 const CUT_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at what came.
 const LOOK: Duration = Duration::from_millis(20);
+/// Octets of parts beyond which a cut goes in pieces: a sender takes no cut at once that is as long as all that may wait.
+/// In a crash between two pieces some of a cut counts though its positions do not: its records are told to be missing.
+const PIECE_OCTETS_MAX: u64 = 48 << 20;
 /// How long there may be no room for the last cut.
 const LAST_CUT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -64,8 +67,11 @@ struct Worker {
     tags: BTreeMap<String, String>,
     /// Where it is kept what was asked last.
     assigned: PathBuf,
-    /// A cut that there was no room for.
-    held: Option<(Vec<Part>, Vec<u8>)>,
+    /// What was cut, and there was no room for: parts, and how far sources were.
+    held: VecDeque<(Vec<Part>, Vec<u8>)>,
+    /// How far sources were at the cut before.
+    positions: Vec<u8>,
+    piece_octets_max: u64,
     cut_at: Instant,
     reported_at: Instant,
     log: Log,
@@ -85,9 +91,9 @@ impl Forwarding {
     ) -> Result<Self, String> {
         let told = Arc::<Told>::default();
         let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
-        let (sender, positions) = Sender::start(options(plan)?, Box::new(listener))?;
+        let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
         let sender = Arc::new(sender);
-        let positions = positions.map(|octets| serde_json::from_slice(&octets)).transpose();
+        let positions = before.as_ref().map(|octets| serde_json::from_slice(octets)).transpose();
         match positions {
             Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
             Err(error) => log.say(
@@ -99,7 +105,7 @@ impl Forwarding {
         let (to, name) = (plan.to.clone(), plan.name.clone());
         catalog.forwards(move || status(&of_status, (&to, &name), most));
         let now = Instant::now();
-        let mut worker = Worker {
+        let worker = Worker {
             catalog: Arc::clone(catalog),
             sender,
             told,
@@ -108,7 +114,9 @@ impl Forwarding {
             identity: identity.clone(),
             tags: tags.clone(),
             assigned: plan.assigned.clone(),
-            held: None,
+            held: VecDeque::new(),
+            positions: before.unwrap_or_else(|| b"[]".to_vec()),
+            piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
             reported_at: now,
             log: Arc::clone(log),
@@ -171,7 +179,7 @@ impl Worker {
             self.take_assigned(&octets);
         }
         self.give_held();
-        if self.held.is_none() {
+        if self.held.is_empty() {
             if self.cut_at.elapsed() >= CUT_EVERY && self.catalog.begin_cut() {
                 self.cut_at = Instant::now();
             }
@@ -185,7 +193,7 @@ impl Worker {
     }
 
     /// Runs what the aggregator asked in an earlier run, until it says more.
-    fn run_what_was_asked(&mut self) {
+    fn run_what_was_asked(&self) {
         match fs::read(&self.assigned) {
             Ok(octets) => self.assign(&octets, &self.assigned.display().to_string()),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -231,7 +239,12 @@ impl Worker {
         }
         // Names and texts are always JSON.
         let positions = serde_json::to_vec(&positions).unwrap_or_default();
-        self.hand_over(parts, positions);
+        let mut pieces = in_pieces(parts, self.piece_octets_max);
+        let last = pieces.pop().unwrap_or_default();
+        self.held.extend(pieces.into_iter().map(|piece| (piece, self.positions.clone())));
+        self.held.push_back((last, positions.clone()));
+        self.positions = positions;
+        self.give_held();
     }
 
     fn parts(&mut self, of: ForwardedQuery) -> Result<Vec<Part>, String> {
@@ -243,15 +256,12 @@ impl Worker {
         maker.parts(cut)
     }
 
+    /// Hands over what was cut, as far as there is room.
     fn give_held(&mut self) {
-        if let Some((parts, positions)) = self.held.take() {
-            self.hand_over(parts, positions);
-        }
-    }
-
-    fn hand_over(&mut self, parts: Vec<Part>, positions: Vec<u8>) {
-        if let Err(NotKept { parts, positions, .. }) = self.sender.cut(parts, positions) {
-            self.held = Some((parts, positions));
+        while let Some((parts, positions)) = self.held.pop_front() {
+            if let Err(NotKept { parts, positions, .. }) = self.sender.cut(parts, positions) {
+                return self.held.push_front((parts, positions));
+            }
         }
     }
 
@@ -276,7 +286,7 @@ impl Worker {
         let mut cuts = self.catalog.forwarded_cuts(cuts).into_iter();
         loop {
             self.give_held();
-            if self.held.is_none() {
+            if self.held.is_empty() {
                 match cuts.next() {
                     Some(cut) => self.give(cut),
                     // With the sender, whatever it was given is written.
@@ -290,6 +300,23 @@ impl Worker {
             }
         }
     }
+}
+
+/// Parts in their order, so many octets together.
+fn in_pieces(parts: Vec<Part>, octets_max: u64) -> Vec<Vec<Part>> {
+    let (mut pieces, mut octets): (Vec<Vec<Part>>, u64) = (vec![], 0);
+    for part in parts {
+        let more = part.1.len() as u64;
+        match pieces.last_mut().filter(|_| octets + more <= octets_max) {
+            Some(piece) => piece.push(part),
+            None => {
+                pieces.push(vec![part]);
+                octets = 0;
+            }
+        }
+        octets += more;
+    }
+    pieces
 }
 
 /// What the lower halves of a query are, one after the other.
@@ -347,5 +374,31 @@ fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> Forward
         spool_octets: [status.spool_octets, most],
         lost: status.lost_source_records,
         reason: status.ended.or(status.disk_trouble).or(status.link_trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapline_delivery::{Fingerprint, HalfId, PartHead, Span, Told as Missing};
+
+    #[test]
+    fn a_cut_that_is_too_long_goes_in_pieces_and_no_part_is_lost() {
+        let head = PartHead {
+            half: HalfId(1),
+            fingerprint: Fingerprint(1),
+            pane: Span { start: 0, end: 10 },
+            watermark: i64::MIN,
+            records: 0,
+            told: Missing::default(),
+            behind: vec![],
+        };
+        let parts = |octets: &[usize]| octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect();
+        let lengths = |octets: &[usize]| {
+            let pieces = in_pieces(parts(octets), 10);
+            pieces.iter().map(|piece| piece.iter().map(|part| part.1.len()).collect()).collect::<Vec<Vec<usize>>>()
+        };
+        assert_eq!(lengths(&[4, 4, 4, 2, 12, 1]), [vec![4, 4], vec![4, 2], vec![12], vec![1]]);
+        assert!(lengths(&[]).is_empty());
     }
 }

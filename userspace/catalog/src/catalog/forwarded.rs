@@ -4,7 +4,7 @@
 //! They stand in no folder, and nobody here changes them. What cannot be run is told to who asked for it.
 
 use super::launch::{Gives, Terms};
-use super::{Catalog, Core, Entry, lock, streams_of};
+use super::{Catalog, Core, Entry, lock};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
 use crate::query;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tapline_engine::{Cut, CutQuery, Engine, QueryId, QueryLimits};
 use tapline_query::{ContinuousQuery, Identity, Planner};
 use tapline_record::EventTime;
+use tapline_record::ledger::QueryLedger;
 
 /// Says how a node stands with whom it forwards to.
 pub(super) type Forwarding = Box<dyn Fn() -> ForwardStatus + Send + Sync>;
@@ -100,9 +101,9 @@ impl Catalog {
         by: &Versions,
         end: SensorEnd<'_>,
     ) -> Result<(), String> {
-        let options = QueryOptions { allowance: assigned.allowance()?, ..QueryOptions::default() };
         let said = |error: CatalogError| error.to_string();
-        let mut definition = Definition::new(&assigned.name, &assigned.sql, options).map_err(said)?;
+        let options = QueryOptions { allowance: assigned.allowance()?, ..QueryOptions::default() };
+        let definition = Definition { name: name_of(assigned), sql: assigned.sql.clone(), options };
         let starting = EventTime(assigned.starting_ns);
         let planner = || Planner::with_tables(&self.tables).starting(starting);
         let identity = Identity { sensor: end.name.to_owned(), site: self.identity.site.clone() };
@@ -122,8 +123,6 @@ impl Catalog {
         let mut core = self.core();
         core.check_room().map_err(said)?;
         let planned = planned.over(core.table);
-        // Only `ledger` and what is told call it so: no query of a node has a name with a space in it.
-        definition.name = format!("forwarded {}", assigned.name);
         let allowance = core.allowed(&definition, &planned.query).map_err(said)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
         let limits = allowance.limits(core.limits);
@@ -232,8 +231,7 @@ impl Forwarded {
         match &self.taken {
             Ok(running) => core.status(&running.entry),
             Err((why, since)) => {
-                let Assigned { name, sql, .. } = &self.assigned;
-                let (name, sql) = (format!("forwarded {name}"), sql.clone());
+                let (name, sql) = (name_of(&self.assigned), self.assigned.sql.clone());
                 let definition = Definition { name, sql, options: QueryOptions::default() };
                 QueryStatus::refused(definition, why.clone(), *since)
             }
@@ -245,6 +243,11 @@ impl Forwarded {
         let reason = status.reason();
         ReportedQuery { id: self.assigned.id, state: status.state.word().to_owned(), reason }
     }
+}
+
+/// What a query of an aggregator is called here, in `ledger` and lists: no query of a node has a name with a space in it.
+fn name_of(assigned: &Assigned) -> String {
+    format!("forwarded {}", assigned.name)
 }
 
 /// What runs under this number.
@@ -274,7 +277,7 @@ impl QueryStatus {
             definition,
             state: QueryRunState::Failed(why),
             since,
-            ledger: tapline_record::ledger::QueryLedger::default(),
+            ledger: QueryLedger::default(),
             octets_held: 0,
             groups_held: 0,
             work_ns: 0,
