@@ -393,7 +393,7 @@ mod tests {
             told: Missing::default(),
             behind: vec![],
         };
-        let parts = |octets: &[usize]| octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect();
+        let parts = |octets: &[usize]| octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect::<Vec<Part>>();
         let lengths = |octets: &[usize]| {
             let pieces = in_pieces(parts(octets), 10);
             pieces.iter().map(|piece| piece.iter().map(|part| part.1.len()).collect()).collect::<Vec<Vec<usize>>>()

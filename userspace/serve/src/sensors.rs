@@ -28,6 +28,8 @@ struct SensorShape {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The name of the node, where it is another one.
+    node: Option<String>,
     site: Option<String>,
     tags: BTreeMap<String, String>,
     since: Option<String>,
@@ -81,6 +83,7 @@ impl From<SensorStatus> for SensorShape {
             name,
             state,
             reason,
+            node: report.node,
             site: report.site,
             tags: report.tags,
             since: since.map(time_text),
