@@ -31,6 +31,7 @@ mod reexport;
 mod restart;
 mod security;
 mod sender;
+mod sensors;
 mod sinks;
 mod state;
 mod times;

@@ -22,6 +22,7 @@ pub mod scenario;
 pub mod servers;
 pub mod table;
 pub mod tshark;
+pub mod waiting;
 pub mod windows;
 pub mod wireshark;
 

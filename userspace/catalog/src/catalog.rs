@@ -4,7 +4,9 @@ pub(crate) mod asked;
 mod counted;
 mod edit;
 mod flows;
+pub(crate) mod forwarded;
 mod known;
+mod launch;
 mod leaving;
 pub(crate) mod picture;
 pub(crate) mod reload;
@@ -14,6 +16,7 @@ mod work;
 
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
+use crate::fleet::Fleet;
 use crate::flow_desk::FlowDesk;
 use crate::folder::QueryFolder;
 use crate::input::InputSet;
@@ -25,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
 use counted::Counted;
+use forwarded::{Forwarded, Forwarding};
 use leaving::Leaving;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -33,8 +37,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
-    Beginning, EndReason, Engine, EngineOptions, Event, NewQuery, QueryId, QueryLimits, ResultColumns,
-    Snapshot as EngineSnapshot, Subscriber, Subscription, WhenFull, demand_of, subscription,
+    EndReason, Engine, EngineOptions, Event, QueryId, QueryLimits, ResultColumns, Snapshot as EngineSnapshot,
+    Subscriber, Subscription, WhenFull, demand_of, subscription,
 };
 use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, Identity, Planner, check_elements};
@@ -103,6 +107,8 @@ pub struct CatalogOptions {
     pub windows: Option<PathBuf>,
     /// Who stores or sends what queries answer.
     pub outlets: Vec<Outlet>,
+    /// The sensors that run its queries, where these do it in place of the engine.
+    pub fleet: Option<Box<dyn Fleet>>,
     /// Where it tells what happens.
     pub log: Log,
 }
@@ -122,12 +128,14 @@ pub struct Catalog {
     flows: Mutex<FlowDesk>,
     tables: Arc<Tables>,
     identity: Identity,
+    has_sensors: bool,
     clock: Arc<dyn Clock>,
     log: Log,
     reread: Option<Reread>,
     renew: OnceLock<Vec<Renew>>,
     windows: Option<PathBuf>,
     outlets: Vec<Outlet>,
+    forwarding: OnceLock<Forwarding>,
     started: EventTime,
 }
 
@@ -142,6 +150,10 @@ struct Core {
     asked: BTreeMap<QueryId, Entry>,
     asked_so_far: u64,
     flows_asked: flows::FlowsAsked,
+    /// What an aggregator asks.
+    forwarded: Vec<Forwarded>,
+    /// Who runs all that is asked of an aggregator.
+    fleet: Option<Box<dyn Fleet>>,
     subscriber: Subscriber,
     queries_max: usize,
     allowance: Allowance,
@@ -152,14 +164,6 @@ struct Core {
     kept: Option<Kept>,
     /// Whether they were: before, not all queries are there.
     is_open: bool,
-}
-
-/// How a query is run.
-struct Terms {
-    allowance: Allowance,
-    from: Beginning,
-    /// Whether outlets get what it answers.
-    is_given: bool,
 }
 
 /// A query of the catalog.
@@ -183,7 +187,7 @@ impl Catalog {
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
         let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, .. } = options;
-        let CatalogOptions { identity, folder, windows, outlets, log, .. } = options;
+        let CatalogOptions { identity, folder, windows, outlets, fleet, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
@@ -192,6 +196,7 @@ impl Catalog {
         let inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
         inputs.check()?;
         let kept = resume::load(windows.as_deref(), clock.now(), log.as_ref());
+        let has_sensors = fleet.is_some();
         let core = Core {
             engine: Some(engine),
             inputs,
@@ -200,6 +205,8 @@ impl Catalog {
             asked: BTreeMap::new(),
             asked_so_far: 0,
             flows_asked: flows::FlowsAsked::default(),
+            forwarded: vec![],
+            fleet,
             subscriber,
             queries_max,
             allowance,
@@ -219,6 +226,7 @@ impl Catalog {
             flows: Mutex::default(),
             tables,
             identity,
+            has_sensors,
             started: clock.now(),
             clock,
             log,
@@ -226,6 +234,7 @@ impl Catalog {
             renew: OnceLock::new(),
             windows,
             outlets,
+            forwarding: OnceLock::new(),
         });
         let collector = Arc::clone(&catalog);
         let spawned =
@@ -361,15 +370,23 @@ impl Catalog {
     }
 
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
-        let table = self.core().table;
+        let (table, starting) = {
+            let core = self.core();
+            (core.table, core.fleet.as_ref().and_then(|fleet| fleet.starting(definition)))
+        };
         let _turn = lock(&self.planning);
-        query::plan(definition, table, &self.planner())
+        let starting = starting.unwrap_or_else(|| self.clock.now());
+        let planned = query::plan(definition, &self.planner(starting), starting)?;
+        if !self.has_sensors {
+            planned.query.check_names_no_sensors()?;
+        }
+        Ok(planned.over(table))
     }
 
-    /// Plans queries that begin now.
-    fn planner(&self) -> Planner {
-        let planner = Planner::with_tables(&self.tables).starting(self.clock.now());
-        planner.with_identity(self.identity.clone())
+    /// Plans queries that begin then, for this node, or where it has sensors, for what these give.
+    fn planner(&self, starting: EventTime) -> Planner {
+        let planner = Planner::with_tables(&self.tables).starting(starting);
+        if self.has_sensors { planner } else { planner.with_identity(self.identity.clone()) }
     }
 
     /// Waits until a query sees all that comes, so that whoever added it may count on that; no longer than a source
@@ -380,53 +397,6 @@ impl Catalog {
         while !has_joined() && begun.elapsed() < JOINS_WITHIN {
             thread::sleep(JOIN_LOOK);
         }
-    }
-
-    /// Runs a query under its name, in the place of one that is there.
-    fn run(
-        &self,
-        core: &mut Core,
-        definition: Definition,
-        planned: Planned,
-    ) -> Result<(QueryId, Explained), CatalogError> {
-        let allowance = core.allowed(&definition, &planned.query)?;
-        // What is held of an earlier run is taken by who runs.
-        let from = core.beginning(&definition, &planned.query, self.clock.now(), self.log.as_ref());
-        let (entry, explained) =
-            self.launch(core, definition, planned, Terms { allowance, from, is_given: true })?;
-        let id = entry.id;
-        core.queries.insert(entry.definition.name.clone(), entry);
-        core.settle();
-        Ok((id, explained))
-    }
-
-    /// Gives a query to the engine; whoever holds the catalog puts it where it belongs.
-    fn launch(
-        &self,
-        core: &mut Core,
-        definition: Definition,
-        planned: Planned,
-        terms: Terms,
-    ) -> Result<(Entry, Explained), CatalogError> {
-        core.look();
-        let explained = core.explained(&planned, &streams_of(&planned.query));
-        let query = Arc::new(planned.query.clone());
-        let columns = explained.columns.clone();
-        let origin = terms.is_given.then(|| definition.origin(&query));
-        self.check_outlets(origin.as_ref())?;
-        let results = Arc::new(Results::new(columns, origin));
-        let subscriber = core.subscriber.clone();
-        let Terms { allowance, from, .. } = terms;
-        let (limits, work) = (allowance.limits(core.limits), allowance.work(query.has_groups()));
-        let engine = core.engine.as_mut().ok_or_else(ended)?;
-        let new = NewQuery { name: &definition.name, query: planned.query, limits, from };
-        let added = engine.add(new, subscriber);
-        let id = added.map_err(|error| CatalogError::wrong(error.to_string()))?;
-        self.results_mut().insert(id, Arc::clone(&results));
-        let since = self.clock.now();
-        let (counted, meter, failure) = (Counted::default(), Meter::new(work, since), None);
-        let metrics = planned.metrics;
-        Ok((Entry { definition, id, query, results, metrics, since, counted, meter, failure }, explained))
     }
 
     /// Takes what the engine tells, until it has ended, and looks after the inputs now and then.
@@ -493,7 +463,9 @@ impl Catalog {
         if core.end_asked(query, &reason) {
             return;
         }
-        let Some(entry) = core.queries.values_mut().find(|entry| entry.id == query) else { return };
+        let Core { queries, forwarded, .. } = &mut *core;
+        let own = queries.values_mut().find(|entry| entry.id == query);
+        let Some(entry) = own.or_else(|| forwarded::entry_of(forwarded, query)) else { return };
         entry.counted.ledger = ledger;
         if let EndReason::Failed(why) = reason {
             self.log.say(Level::Error, &format!("the query `{}` has ended: {why}", entry.definition.name));
@@ -537,10 +509,13 @@ impl Core {
 
     /// Keeps how everything stands, before the engine forgets what has ended; gives it, until the end.
     fn look(&mut self) -> Option<EngineSnapshot> {
-        let snapshot = self.engine.as_ref()?.snapshot();
+        let mut snapshot = self.engine.as_ref()?.snapshot();
+        snapshot.queries.extend(self.fleet.iter_mut().flat_map(|fleet| fleet.queries()));
         self.inputs.note(&snapshot);
         for query in &snapshot.queries {
-            if let Some(entry) = asked::entry_of(&mut self.queries, &mut self.asked, query) {
+            let entry = asked::entry_of(&mut self.queries, &mut self.asked, query)
+                .or_else(|| forwarded::entry_of(&mut self.forwarded, query.id));
+            if let Some(entry) = entry {
                 entry.counted.note(query);
                 if let Some(EndReason::Failed(why)) = &query.over {
                     entry.failure.get_or_insert_with(|| why.clone());
@@ -562,7 +537,7 @@ impl Core {
             diagram: planned.query.diagram(),
             columns: ResultColumns::of(&planned.query, true),
             streams: streams.iter().map(|id| id.stream().name).collect(),
-            sources: self.inputs.carrying(streams),
+            sources: self.carrying(streams),
         }
     }
 

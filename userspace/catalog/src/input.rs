@@ -70,6 +70,10 @@ pub trait Input: Send {
         Gap::Unknown
     }
 
+    /// When it is opened next, it goes on from where its source said that it was (`Source::position`), in an earlier run
+    /// that left nothing else, as after a loss of power.
+    fn go_on_from(&mut self, _position: &str) {}
+
     /// Whether it may come later: a node starts without it, and until it is there it says nothing about time.
     fn may_come_later(&self) -> bool {
         false

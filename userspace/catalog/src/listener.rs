@@ -19,6 +19,8 @@ pub struct ListenerInput {
     pub templates: Option<PathBuf>,
     /// How exports are read.
     pub options: SourceOptions,
+    /// Where an earlier run was, behind which it goes on when it is opened next.
+    pub behind: Option<String>,
 }
 
 impl ListenerInput {
@@ -35,7 +37,8 @@ impl Input for ListenerInput {
     }
 
     fn identity(&self) -> String {
-        format!("{self:?}")
+        // Where it goes on is no part of how it reads.
+        format!("{:?}", Self { behind: None, ..self.clone() })
     }
 
     fn kind(&self) -> &'static str {
@@ -59,9 +62,17 @@ impl Input for ListenerInput {
         if has_numbers { Gap::Told } else { Gap::Unknown }
     }
 
+    fn go_on_from(&mut self, position: &str) {
+        self.behind = Some(position.to_owned());
+    }
+
     fn open(&mut self, _: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         let listener = Listener::bind(self.url.address, &self.udp).map_err(|error| error.to_string())?;
         let source = ExportSource::of_listener(listener, self.template_file()?, &self.options);
+        let source = match self.behind.take() {
+            Some(position) => source.resuming(position),
+            None => source,
+        };
         let name = self.name.clone().or_else(|| self.url.name());
         let source = match name {
             Some(name) => source.named(name),

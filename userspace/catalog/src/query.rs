@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::ResultColumns;
 use tapline_query::{ContinuousQuery, Diagram, FlowTable, Planner};
+use tapline_record::EventTime;
 
 /// What a query would do.
 #[derive(Clone, Debug)]
@@ -27,26 +28,25 @@ pub struct Explained {
 /// A query that is ready to be added.
 pub(crate) struct Planned {
     pub(crate) query: ContinuousQuery,
+    /// What `now()` is in it.
+    pub(crate) starting: EventTime,
     /// What makes metrics of its results, where that is asked for.
     pub(crate) metrics: Option<Arc<Metrics>>,
     /// Why the kernel does not answer it, where it could.
     reasons: Vec<String>,
 }
 
-/// Plans a query; over the flow table of interfaces, where they have one and it can be.
+/// Plans a query, which begins then by its planner, over the streams that it names.
 pub(crate) fn plan(
     definition: &Definition,
-    table: Option<FlowTable>,
     planner: &Planner,
+    starting: EventTime,
 ) -> Result<Planned, CatalogError> {
     let query = planner.plan(&definition.sql)?;
-    query.check_names_no_sensors()?;
     query.check_live().map_err(CatalogError::wrong)?;
     let query = with_options(query, &definition.options)?;
     let metrics = definition.options.metrics.then(|| Metrics::of(&query).map(Arc::new)).transpose()?;
-    let Some(table) = table else { return Ok(Planned { query, metrics, reasons: vec![] }) };
-    let (query, reasons) = query.over_packet_flows(table);
-    Ok(Planned { query, metrics, reasons: reasons.into_iter().flatten().collect() })
+    Ok(Planned { query, starting, metrics, reasons: vec![] })
 }
 
 fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<ContinuousQuery, CatalogError> {
@@ -59,6 +59,13 @@ fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<Contin
 }
 
 impl Planned {
+    /// The same over a flow table, where there is one and it can be.
+    pub(crate) fn over(self, table: Option<FlowTable>) -> Self {
+        let Some(table) = table else { return self };
+        let (query, reasons) = self.query.over_packet_flows(table);
+        Self { query, reasons: reasons.into_iter().flatten().collect(), ..self }
+    }
+
     /// What it does, in lines.
     pub(crate) fn describe(&self) -> String {
         let mut text = self.query.describe();

@@ -2,6 +2,7 @@
 
 use crate::definition::Definition;
 use crate::metrics::Metrics;
+use crate::sensors::{ForwardStatus, ReportedQuery, SensorStatus};
 use std::sync::Arc;
 use tapline_engine::{Span, WindowResult};
 use tapline_record::EventTime;
@@ -21,12 +22,26 @@ pub struct Snapshot {
     pub queries: Vec<QueryStatus>,
     /// Who stores or sends what it answers.
     pub outlets: Vec<OutletStatus>,
+    /// Who sends it parts of that, where it is an aggregator.
+    pub sensors: Vec<SensorStatus>,
+    /// Whom it sends parts to, where it is a sensor.
+    pub forwards: Option<ForwardStatus>,
+    /// What it is asked by those.
+    pub forwarded: Vec<QueryStatus>,
 }
 
 impl Snapshot {
     /// That of a node of which nothing is known.
-    pub const EMPTY: Self =
-        Self { now: EventTime(0), started: EventTime(0), sources: vec![], queries: vec![], outlets: vec![] };
+    pub const EMPTY: Self = Self {
+        now: EventTime(0),
+        started: EventTime(0),
+        sources: vec![],
+        queries: vec![],
+        outlets: vec![],
+        sensors: vec![],
+        forwards: None,
+        forwarded: vec![],
+    };
 }
 
 /// Whether a source is read.
@@ -157,6 +172,8 @@ pub struct QueryStatus {
     pub metrics: Option<Arc<Metrics>>,
     /// The streams that it reads.
     pub streams: Vec<&'static str>,
+    /// The sensors that run it or are to, by name, where those do.
+    pub parts: Vec<(String, ReportedQuery)>,
 }
 
 impl QueryStatus {

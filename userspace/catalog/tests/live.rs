@@ -104,6 +104,7 @@ fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
         folder,
         windows: None,
         outlets: vec![],
+        fleet: None,
         log: told.clone(),
     }
 }

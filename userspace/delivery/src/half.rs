@@ -16,7 +16,7 @@ pub struct HalfSpec {
     pub fingerprint: Fingerprint,
     /// How long its panes are.
     pub width_ns: i64,
-    /// Whom it asks; `None`: all.
+    /// Whom it asks, by name or pattern, in which `*` stands for any letters and `?` for one; `None`: all.
     pub sensors: Option<BTreeSet<SensorName>>,
 }
 
@@ -116,7 +116,8 @@ impl<S> Half<S> {
     }
 
     pub(crate) fn asks(&self, sensor: &SensorName) -> bool {
-        self.spec.sensors.as_ref().is_none_or(|sensors| sensors.contains(sensor))
+        let mut patterns = self.spec.sensors.iter().flatten();
+        self.spec.sensors.is_none() || patterns.any(|pattern| sensor.is_like(pattern.as_str()))
     }
 
     /// The sensors whose share is part of its panes.

@@ -19,6 +19,30 @@ impl SensorName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is as a pattern has it, in which `*` stands for any letters and `?` for one.
+    #[must_use]
+    pub fn is_like(&self, pattern: &str) -> bool {
+        let (name, pattern): (Vec<char>, Vec<char>) = (self.0.chars().collect(), pattern.chars().collect());
+        let (mut next, mut at) = (0, 0);
+        // The last star, and up to where it stands for letters.
+        let mut star = None;
+        while let Some(letter) = name.get(next) {
+            match pattern.get(at) {
+                Some('*') => {
+                    star = Some((at, next));
+                    at += 1;
+                }
+                Some(wanted) if *wanted == '?' || wanted == letter => (at, next) = (at + 1, next + 1),
+                _ => {
+                    let Some((place, reached)) = star else { return false };
+                    star = Some((place, reached + 1));
+                    (at, next) = (place + 1, reached + 1);
+                }
+            }
+        }
+        pattern.get(at..).is_some_and(|rest| rest.iter().all(|letter| *letter == '*'))
+    }
 }
 
 impl fmt::Display for SensorName {
@@ -99,6 +123,25 @@ mod tests {
     fn incarnations_grow_whatever_the_clock_says() {
         assert_eq!(Incarnation::after(Incarnation(7), 1_000), Incarnation(1_000));
         assert_eq!(Incarnation::after(Incarnation(7), 3), Incarnation(8));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_letters() {
+        let cases = [
+            ("*", "pop-1", true),
+            ("pop-1", "pop-1", true),
+            ("pop-1", "pop-12", false),
+            ("pop-*", "pop-12", true),
+            ("*-12", "pop-12", true),
+            ("p*-*2", "pop-12", true),
+            ("p*x*2", "pop-12", false),
+            ("a*a", "a", false),
+            ("pop-?", "pop-1", true),
+            ("pop-?", "pop-12", false),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(SensorName::new(name).is_like(pattern), expected, "{pattern} {name}");
+        }
     }
 
     #[test]

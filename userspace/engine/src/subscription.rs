@@ -89,6 +89,12 @@ impl Subscriber {
         !is_lost
     }
 
+    /// Tells something that is not of an engine, and waits until there is room. Whoever has gone is told nothing.
+    pub fn give(&self, event: Event) {
+        // Only fails when the reader has gone.
+        let _ = self.events.send(event);
+    }
+
     /// Tells something if that need not wait; says whether it is settled: told, or lost, which is counted.
     pub(crate) fn settle(&self, event: Event) -> bool {
         match self.events.try_send(event) {

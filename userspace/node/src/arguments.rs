@@ -2,11 +2,13 @@
 
 mod flows;
 mod queries;
+mod sensors;
 
 use crate::access::AccessArguments;
 use crate::client::NodeArguments;
 use crate::failure::Failure;
 use crate::flags::{Given, is_pipe};
+use crate::forward_plan::ForwardArguments;
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::lookups::{self, LookupArguments};
 use crate::output::Format;
@@ -31,6 +33,7 @@ use tapline_sources::SourceOptions;
 
 pub(crate) use flows::FlowsArguments;
 pub(crate) use queries::{NewQueryArguments, QueriesCommand, Shape};
+pub(crate) use sensors::SensorsCommand;
 
 /// SQL at line rate on live network traffic.
 #[derive(Debug, Parser)]
@@ -58,6 +61,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         node: NodeArguments,
         /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        format: Shape,
+    },
+    /// Say which sensors send parts to an aggregator and how each stands, or let one join.
+    Sensors {
+        #[command(subcommand)]
+        command: Option<SensorsCommand>,
+        #[command(flatten)]
+        node: NodeArguments,
+        /// How they are printed.
         #[arg(long, value_enum, default_value_t = Shape::Table)]
         format: Shape,
     },
@@ -141,6 +154,7 @@ pub(crate) enum Command {
   tapline run --interface eth0 --listen udp://0.0.0.0:2055 --state /var/lib/tapline
   tapline run --captures /var/captures --state /var/lib/tapline
   tapline run --config configs/collector.toml
+  tapline run --config configs/aggregator.toml
   tapline queries list
   tapline queries watch top_talkers
   tapline queries add dns \"SELECT src_ip, count(*) AS n FROM flows WHERE dst_port = 53
@@ -176,6 +190,8 @@ pub(crate) struct RunArguments {
     pub(crate) psql: PsqlArguments,
     #[command(flatten)]
     pub(crate) access: AccessArguments,
+    #[command(flatten)]
+    pub(crate) forward: ForwardArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",

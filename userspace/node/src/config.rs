@@ -30,6 +30,8 @@ pub(crate) struct ConfigFile {
     pub(crate) history: HistoryTable,
     #[serde(rename = "sink")]
     pub(crate) sinks: Vec<SinkTable>,
+    pub(crate) forward: ForwardTable,
+    pub(crate) aggregator: AggregatorTable,
 }
 
 /// `[node]`.
@@ -217,6 +219,43 @@ pub(crate) struct SinkTable {
     pub(crate) observation_domain: Option<u32>,
 }
 
+/// `[forward]`: whose sensor the node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ForwardTable {
+    /// Where the aggregator listens.
+    pub(crate) to: Option<String>,
+    /// What this sensor is called there.
+    pub(crate) name: Option<String>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// Where parts wait until a checkpoint has them; so many octets, so long.
+    pub(crate) spool: Option<PathBuf>,
+    pub(crate) octets_max: Option<u64>,
+    pub(crate) keep: Option<String>,
+}
+
+/// `[aggregator]`: the node takes parts from sensors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AggregatorTable {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// Of whoever signed the certificates of sensors.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Where sensors find it, where that is not where it listens.
+    pub(crate) url: Option<String>,
+    /// Names of sensors, and what their tokens are known by, a line each.
+    pub(crate) tokens: Option<PathBuf>,
+    pub(crate) idle_after: Option<String>,
+    pub(crate) stragglers: Option<String>,
+    pub(crate) revisable: Option<String>,
+    pub(crate) sensors_max: Option<u32>,
+}
+
 impl ConfigFile {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
@@ -344,7 +383,8 @@ mod tests {
         assert!(configs.len() >= 2, "{configs:?}");
         for config in configs {
             let read = ConfigFile::read(&config).unwrap();
-            assert!(!read.sources.is_empty(), "{}", config.display());
+            let has_sensors = read.aggregator.listen.is_some();
+            assert!(has_sensors != !read.sources.is_empty(), "{}", config.display());
         }
     }
 
@@ -362,6 +402,8 @@ mod tests {
             ("[queries]", "/properties/queries/properties"),
             ("[history]", "/properties/history/properties"),
             ("[[sink]]", "/properties/sink/items/properties"),
+            ("[forward]", "/properties/forward/properties"),
+            ("[aggregator]", "/properties/aggregator/properties"),
         ];
         for (table, pointer) in tables {
             // What is near to no key is answered with all of them.

@@ -12,8 +12,11 @@ mod descriptors;
 mod doctor;
 mod failure;
 mod flags;
+mod fleet;
 mod flows;
 mod following;
+mod forward_plan;
+mod forwarding;
 mod history;
 mod identity;
 mod input;
@@ -39,6 +42,7 @@ mod run;
 mod running;
 mod schema;
 mod screen;
+mod sensors;
 mod signals;
 mod standing;
 mod starting_set;
@@ -84,6 +88,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(*arguments),
         Command::Queries { command, node } => queries::run(command, &node),
         Command::Sources { node, format } => standing::print_sources(&node, format),
+        Command::Sensors { command, node, format } => sensors::run(command, &node, format),
         Command::Ledger { node, format } => standing::print_ledger(&node, format),
         Command::Alerts { node, format } => standing::print_alerts(&node, format),
         Command::Status { node, format } => standing::print_status(&node, format),

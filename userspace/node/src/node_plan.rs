@@ -4,6 +4,7 @@ use crate::allowance::allowance_of;
 use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
 use crate::failure::Failure;
+use crate::forward_plan::{AggregatorPlan, ForwardPlan};
 use crate::identity;
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::outlets::{self, SinkPlan};
@@ -36,7 +37,7 @@ pub(crate) struct NodePlan {
     /// Who it is.
     pub(crate) identity: Identity,
     /// What else is said of it.
-    tags: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) interfaces: Vec<InterfacePlan>,
     pub(crate) listeners: Vec<ListenerInput>,
     pub(crate) captures: Vec<CapturesPlan>,
@@ -62,6 +63,10 @@ pub(crate) struct NodePlan {
     pub(crate) history: Option<HistoryOptions>,
     /// Where they go besides.
     pub(crate) sinks: Vec<SinkPlan>,
+    /// Whose sensor it is.
+    pub(crate) forward: Option<ForwardPlan>,
+    /// Where its own sensors come.
+    pub(crate) aggregator: Option<AggregatorPlan>,
     /// How far records may be late, in milliseconds, where a source does not say; for what is said of late ones.
     pub(crate) lateness_ms: u32,
     /// Whether it begins without the starting set.
@@ -93,13 +98,37 @@ impl NodePlan {
         plan.access = arguments.access.plan(config.as_ref()).map_err(Failure::Usage)?;
         let said = config.as_ref().map(|config| &config.node);
         plan.psql = arguments.psql.plan(said, &plan.access)?;
-        if plan.interfaces.is_empty() && plan.listeners.is_empty() && plan.captures.is_empty() {
+        plan.add_roles(arguments, config.as_ref())?;
+        if plan.reads_nothing() && plan.aggregator.is_none() {
             return Err(nothing_to_read());
         }
         let names: Vec<String> = plan.interfaces.iter().map(|plan| plan.interface.clone()).collect();
         check_interfaces(&names)?;
         plan.check_captures()?;
         Ok(plan)
+    }
+
+    const fn reads_nothing(&self) -> bool {
+        self.interfaces.is_empty() && self.listeners.is_empty() && self.captures.is_empty()
+    }
+
+    /// Whose sensor it is, and who its own are.
+    fn add_roles(&mut self, arguments: &RunArguments, config: Option<&ConfigFile>) -> Result<(), Failure> {
+        let (state, table) = (self.state.as_deref(), config.map(|config| &config.forward));
+        let forward = ForwardPlan::of(&arguments.forward, table, state, &self.identity.sensor);
+        let aggregator = config.map(|config| AggregatorPlan::of(&config.aggregator, state)).transpose();
+        self.forward = forward.map_err(Failure::Usage)?;
+        self.aggregator = aggregator.map_err(Failure::Usage)?.flatten();
+        let refused = |what: &str| Err(Failure::Usage(what.to_owned()));
+        match (&self.forward, &self.aggregator) {
+            (Some(_), Some(_)) => {
+                refused("a node that has sensors and is one itself is not there yet; take one of [forward] and [aggregator]")
+            }
+            (None, Some(_)) if !self.reads_nothing() => {
+                refused("an aggregator reads nothing by itself: take its sources out, and run a sensor beside it that has them")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a folder that is named twice: each of its packets would count twice.
@@ -179,6 +208,8 @@ impl NodePlan {
             lookups: arguments.lookups.lookup.clone(),
             history: arguments.history.as_deref().map(HistoryOptions::new),
             sinks: vec![],
+            forward: None,
+            aggregator: None,
             lateness_ms: SourceOptions::default().exports_lateness_ms(),
             is_bare: arguments.bare,
             duration: arguments.r#for,
@@ -192,7 +223,7 @@ impl NodePlan {
         } else if let Some(listen) = &source.listen {
             let udp = UdpOptions { receive_buffer_octets: reading.receive_buffer, ..UdpOptions::default() };
             let (name, url, templates) = (source.name.clone(), listen.0.clone(), self.state.clone());
-            self.listeners.push(ListenerInput { name, url, udp, templates, options });
+            self.listeners.push(ListenerInput { name, url, udp, templates, options, behind: None });
         } else if let Some(folder) = source.captures.clone() {
             self.captures.push(CapturesPlan { name: source.name.clone(), folder, options });
         }
@@ -238,6 +269,8 @@ impl NodePlan {
             ("[[lookup]]", self.lookups != other.lookups),
             ("[history]", self.history != other.history),
             ("[[sink]]", self.sinks != other.sinks),
+            ("[forward]", self.forward != other.forward),
+            ("[aggregator]", self.aggregator != other.aggregator),
             (
                 "[limits]",
                 (self.queries_max, &self.engine, self.allowance)

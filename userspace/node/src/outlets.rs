@@ -4,10 +4,12 @@ mod alarms;
 mod destination;
 mod keys;
 
+pub(crate) use destination::parse_age;
+
 use crate::config::{HistoryTable, RollupTable, SinkTable};
 use crate::failure::Failure;
 use crate::node_plan::NodePlan;
-use destination::{Destination, parse_age};
+use destination::Destination;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tapline_catalog::{Level, Log};

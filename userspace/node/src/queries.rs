@@ -105,7 +105,11 @@ fn list(client: &Client, format: Shape) -> Result<(), Failure> {
     let answer = client.get(QUERIES)?;
     match format {
         Shape::Json => standing::print_json(&answer["queries"]),
-        Shape::Table => Output::to_stdout_text(&standing::queries(&answer["queries"])),
+        Shape::Table => {
+            let both = [&answer["queries"], &answer["forwarded"]];
+            let all: Vec<Value> = both.into_iter().filter_map(Value::as_array).flatten().cloned().collect();
+            Output::to_stdout_text(&standing::queries(&all.into()))
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Capabilities are those of a thread, and are given to threads that it starts: this comes before there are any.
 
+use crate::forward_plan::{AggregatorPlan, ForwardPlan};
 use crate::node_plan::NodePlan;
 use crate::outlets::SinkPlan;
 use capctl::{Cap, CapSet, CapState, bounding, prctl};
@@ -60,6 +61,7 @@ fn needed(plan: &NodePlan, permitted: CapSet) -> CapSet {
     }
     let listeners = plan.listeners.iter().map(|listener| address(&listener.url));
     let asked = [plan.api].into_iter().chain(plan.psql.as_ref().map(|psql| psql.address));
+    let asked = asked.chain(plan.aggregator.as_ref().map(|aggregator| aggregator.listen));
     if listeners.chain(asked).any(|address| (1..FIRST_FREE_PORT).contains(&address.port())) {
         needed.add(Cap::NET_BIND_SERVICE);
     }
@@ -100,7 +102,10 @@ impl NodePlan {
         });
         let lookups = self.lookups.iter().map(|table| table.path.clone());
         let sinks = self.sinks.iter().flat_map(SinkPlan::files);
-        tls.chain(password).chain(tokens).chain(lookups).chain(sinks).chain(self.config.clone()).collect()
+        let forward = self.forward.iter().flat_map(ForwardPlan::files);
+        let sensors = self.aggregator.iter().flat_map(AggregatorPlan::files);
+        let own = tls.chain(password).chain(tokens).chain(lookups).chain(sinks);
+        own.chain(forward).chain(sensors).chain(self.config.clone()).collect()
     }
 
     /// Folders that are written to.
@@ -108,7 +113,9 @@ impl NodePlan {
         let socket = self.socket.as_deref().and_then(Path::parent).map(Path::to_owned);
         let history = self.history.as_ref().map(|history| history.folder.clone());
         let sinks = self.sinks.iter().flat_map(SinkPlan::folders);
-        self.state.iter().chain(&self.folder).cloned().chain(socket).chain(history).chain(sinks).collect()
+        let spool = self.forward.as_ref().map(|forward| forward.spool.clone());
+        let all = self.state.iter().chain(&self.folder).cloned().chain(socket).chain(history);
+        all.chain(sinks).chain(spool).collect()
     }
 }
 

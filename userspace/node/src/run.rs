@@ -3,6 +3,8 @@
 use crate::arguments::RunArguments;
 use crate::descriptors;
 use crate::failure::Failure;
+use crate::fleet::NodeFleet;
+use crate::forwarding::Forwarding;
 use crate::log::NodeLog;
 use crate::lookups;
 use crate::message::say;
@@ -18,7 +20,7 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    Catalog, CatalogOptions, Definition, Level, Log, QueryFolder, Renew, Reread, StateFolder, Tell,
+    Catalog, CatalogOptions, Definition, Fleet, Level, Log, QueryFolder, Renew, Reread, StateFolder, Tell,
 };
 use tapline_history::History;
 use tapline_lookup::Tables;
@@ -65,6 +67,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
         outlets: outlets::open(&plan, history.as_ref(), &log)?,
+        fleet: fleet_of(&plan, &log)?,
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
@@ -75,6 +78,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let (server, psql) = answer((&entrance, plan.socket.as_deref()), psql, &catalog, (&tables, history))?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
+    let forwarding = plan.forward.as_ref().map(|forward| {
+        Forwarding::start(forward, &catalog, (&plan.identity, &plan.tags), &log).map_err(Failure::Run)
+    });
+    // Sources go on behind what was forwarded.
+    let forwarding = forwarding.transpose()?;
     catalog.open().map_err(Failure::Run)?;
     let supervisor = Supervisor::of_environment();
     announce(&catalog, &server, folder.is_some());
@@ -90,13 +98,30 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     }
     supervisor.stopping();
     drop(psql);
-    let (report, kept) = catalog.stop().map_err(Failure::Run)?;
+    end(&catalog, forwarding)?;
     drop(server);
+    Ok(())
+}
+
+/// Ends what runs, and says what became of it.
+fn end(catalog: &Catalog, forwarding: Option<Forwarding>) -> Result<(), Failure> {
+    let (report, kept) = catalog.stop().map_err(Failure::Run)?;
     let all = report.snapshot.queries.len();
     let (queries, fate) =
         kept.map_or((all, "were given as partial"), |queries| (queries, "are kept for the next start"));
+    if let Some(forwarding) = forwarding {
+        forwarding.finish(report.cuts).map_err(Failure::Run)?;
+        say!("what came of forwarded queries is kept until the aggregator has it");
+    }
     say!("ended; what was read is worked on, and the open windows of {queries} queries {fate}");
     Ok(())
+}
+
+/// The sensors of an aggregator.
+fn fleet_of(plan: &NodePlan, log: &Log) -> Result<Option<Box<dyn Fleet>>, Failure> {
+    let Some(aggregator) = &plan.aggregator else { return Ok(None) };
+    let fleet = NodeFleet::new(aggregator, plan.engine.limits, log).map_err(Failure::Run)?;
+    Ok(Some(Box::new(fleet)))
 }
 
 /// Answers whoever asks: over HTTP, and where that is wanted, over PostgreSQL's protocol.
@@ -182,6 +207,7 @@ fn reload(catalog: &Catalog, log: &dyn Tell) {
 fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
     let snapshot = catalog.snapshot();
     let names: Vec<&str> = snapshot.sources.iter().map(|source| source.name.as_str()).collect();
+    let names = if names.is_empty() { vec!["nothing but what sensors send"] } else { names };
     say!(
         "reading {} with {} queries; the API is at {}",
         names.join(", "),

@@ -72,6 +72,7 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
         let counts = ["given", "waiting", "lost"];
         let _ = writeln!(all, "{}\n", table_of(&status["outlets"], &["name", "kind", "state"], &counts));
     }
+    all.push_str(&forwarding(&status["forwards"]));
     for wrong in wrongs(&status) {
         let _ = writeln!(all, "! {wrong}");
     }
@@ -79,6 +80,16 @@ pub(crate) fn print_status(node: &NodeArguments, format: Shape) -> Result<(), Fa
         let _ = writeln!(all, "{refused} requests brought a wrong token");
     }
     Output::to_stdout_text(&all)
+}
+
+/// Whom a sensor forwards to, in a line; nothing where it is none.
+fn forwarding(forwards: &Value) -> String {
+    let [to, name, state] = ["to", "name", "state"].map(|key| text(&forwards[key]));
+    if to.is_empty() {
+        return String::new();
+    }
+    let waiting = format!("{} octets wait, of {}", forwards["spool_octets"], forwards["spool_octets_max"]);
+    format!("forwards to {to} as {name}: {state}; {waiting}; {} records lost\n\n", forwards["lost"])
 }
 
 /// Lets a node read its folder of queries anew.
@@ -140,6 +151,7 @@ pub(crate) fn query(query: &Value) -> String {
         ("reason", text(&query["reason"])),
         ("since", text(&query["since"])),
         ("reads", texts(&query["streams"]).join(", ")),
+        ("runs on", parts(&query["parts"])),
         ("last window", text(&query["last_window_start"])),
         (
             "holds",
@@ -154,6 +166,19 @@ pub(crate) fn query(query: &Value) -> String {
     }
     let _ = writeln!(all, "\n{}", text(&query["sql"]));
     all
+}
+
+/// The sensors that run a query, each with its state where that is another one.
+fn parts(parts: &Value) -> String {
+    let part = |part: &Value| {
+        let [name, state, reason] = ["name", "state", "reason"].map(|key| text(&part[key]));
+        match (state.as_str(), reason.as_str()) {
+            ("running", "") => name,
+            (_, "") => format!("{name} ({state})"),
+            _ => format!("{name} ({state}: {reason})"),
+        }
+    };
+    parts.as_array().into_iter().flatten().map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// What a query may take, as far as that was said of it.
@@ -172,7 +197,8 @@ pub(crate) fn sources(sources: &Value) -> String {
 /// What is wrong, in sentences.
 pub(crate) fn wrongs(status: &Value) -> Vec<String> {
     let of = |list: &str| status[list].as_array().cloned().unwrap_or_default();
-    let all = of("sources").into_iter().chain(of("queries")).chain(of("outlets"));
+    let all = of("sources").into_iter().chain(of("queries")).chain(of("outlets")).chain(of("forwarded"));
+    let all = all.chain([status["forwards"].clone()]);
     let with_reason = all.filter(|one| one["reason"].is_string());
     with_reason.map(|one| format!("{}: {}", text(&one["name"]), text(&one["reason"]))).collect()
 }

@@ -12,6 +12,7 @@ use crate::problem::Problem;
 use crate::request::{BODY_OCTETS_MAX, Name, Sent, Which};
 use crate::results;
 use crate::schema;
+use crate::sensors;
 use crate::shapes::{
     Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, ThreadShape,
 };
@@ -33,7 +34,7 @@ use tokio::task::spawn_blocking;
 /// Windows that are given where nothing is said.
 const WINDOWS: usize = 10;
 
-type Node = State<Arc<Catalog>>;
+pub(crate) type Node = State<Arc<Catalog>>;
 
 /// What answers the requests of a path.
 type Answers = fn() -> MethodRouter<Arc<Catalog>>;
@@ -61,6 +62,8 @@ pub(crate) const ROUTES: &[(&str, Answers)] = &[
     ("/api/v1/status", || get(status)),
     ("/api/v1/reload", || post(reload)),
     ("/api/v1/openapi.json", || get(document)),
+    ("/api/v1/sensors", || get(sensors::sensors).post(sensors::join)),
+    ("/api/v1/sensors/rest", || post(sensors::rest)),
 ];
 
 /// All requests that come through a door.
@@ -110,7 +113,7 @@ async fn expose(
 
 async fn queries(node: Node) -> Result<Response, Problem> {
     let status = StatusShape::from(on(node, Catalog::snapshot).await?);
-    Ok(Json(json!({ "queries": status.queries })).into_response())
+    Ok(Json(json!({ "queries": status.queries, "forwarded": status.forwarded })).into_response())
 }
 
 async fn add(node: Node, Sent(query): Sent<NewQuery>) -> Result<Response, Problem> {
@@ -241,7 +244,7 @@ async fn not_allowed() -> Problem {
 }
 
 /// Does something that may take its time.
-async fn on<T: Send + 'static>(
+pub(crate) async fn on<T: Send + 'static>(
     State(catalog): Node,
     what: impl FnOnce(&Catalog) -> T + Send + 'static,
 ) -> Result<T, Problem> {

@@ -25,6 +25,7 @@ mod problem;
 mod request;
 mod results;
 mod schema;
+mod sensors;
 mod server;
 mod shapes;
 mod sql;

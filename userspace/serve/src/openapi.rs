@@ -65,6 +65,7 @@ mod tests {
             folder: None,
             windows: None,
             outlets: vec![],
+            fleet: None,
             log: Arc::new(Silent),
         };
         let catalog = Catalog::start(options, InputSet { inputs: vec![], table: None }).unwrap();
@@ -240,6 +241,9 @@ mod tests {
             ("get", "/api/v1/active-flows?order=big", Value::Null, 400),
             ("get", "/api/v1/lookups", Value::Null, 200),
             ("get", "/api/v1/alerts", Value::Null, 200),
+            ("get", "/api/v1/sensors", Value::Null, 200),
+            ("post", "/api/v1/sensors", json!({ "name": "pop-1" }), 400),
+            ("post", "/api/v1/sensors/rest", json!({ "name": "pop-1" }), 400),
             ("get", "/api/v1/status", Value::Null, 200),
             ("get", "/api/v1/openapi.json", Value::Null, 200),
             ("post", "/api/v1/reload", Value::Null, 200),

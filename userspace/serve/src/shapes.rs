@@ -1,6 +1,7 @@
 //! What requests and answers look like.
 
 use crate::diagram::DiagramShape;
+use crate::sensors::{ForwardShape, PartShape};
 use arrow_schema::Schema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -190,6 +191,9 @@ pub(crate) struct QueryShape {
     results_lost: u64,
     last_window_start: Option<String>,
     last_window_end: Option<String>,
+    /// The sensors that run it, where these do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartShape>,
 }
 
 impl From<QueryStatus> for QueryShape {
@@ -223,6 +227,7 @@ impl From<QueryStatus> for QueryShape {
             results_lost: status.results_lost,
             last_window_start,
             last_window_end,
+            parts: status.parts.into_iter().map(PartShape::from).collect(),
         }
     }
 }
@@ -356,6 +361,11 @@ pub(crate) struct StatusShape {
     pub(crate) sources: Vec<SourceShape>,
     pub(crate) queries: Vec<QueryShape>,
     outlets: Vec<OutletShape>,
+    /// Whom it forwards to, where it is a sensor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwards: Option<ForwardShape>,
+    /// What it is asked by those.
+    pub(crate) forwarded: Vec<QueryShape>,
     pub(crate) threads: Vec<ThreadShape>,
     /// Requests that brought a wrong token.
     pub(crate) tokens_refused: u64,
@@ -370,6 +380,8 @@ impl From<Snapshot> for StatusShape {
             sources: snapshot.sources.into_iter().map(SourceShape::from).collect(),
             queries: snapshot.queries.into_iter().map(QueryShape::from).collect(),
             outlets: snapshot.outlets.into_iter().map(OutletShape::from).collect(),
+            forwards: snapshot.forwards.map(ForwardShape::from),
+            forwarded: snapshot.forwarded.into_iter().map(QueryShape::from).collect(),
             threads: vec![],
             tokens_refused: 0,
         }

@@ -2,7 +2,6 @@
 //!
 //! Files are read whenever a connection is made, so that what is renewed counts from the next one on.
 
-use crate::trust;
 use std::fs;
 use std::path::PathBuf;
 use tokio_rustls::rustls::RootCertStore;
@@ -31,7 +30,7 @@ impl ProofFiles {
 
     /// The certificates whose word is taken.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
-        trust::certificates(self.ca.as_deref()).map_err(|what| format!("ca_file: {what}"))
+        tapline_tls::trusted(self.ca.as_deref()).map_err(|what| format!("ca_file: {what}"))
     }
 
     /// The same, for TLS.

@@ -1,4 +1,4 @@
-//! `queries`, `sources` and `ledger`: how everything stands, and what became of all records; `active_flows` beside them.
+//! `queries`, `sources`, `sensors` and `ledger`: how everything stands, and what became of all records; `active_flows` beside them.
 
 use crate::flows;
 use crate::listing::{Cells, Listing, columns, signed};
@@ -6,15 +6,17 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use std::sync::Arc;
-use tapline_catalog::{Catalog, QueryStatus, Snapshot, SourceStatus};
+use tapline_catalog::{Catalog, QueryStatus, SensorStatus, Snapshot, SourceStatus};
+use tapline_record::EventTime;
 
 /// Makes the rows of a table of what a node says of itself.
 type Shown = fn(&Snapshot) -> Result<RecordBatch>;
 
 /// The tables, by name.
-const ACCOUNTS: [(&str, Shown); 3] = [
+const ACCOUNTS: [(&str, Shown); 4] = [
     ("ledger", |snapshot| ledger(&snapshot.sources, &snapshot.queries)),
     ("queries", |snapshot| queries(&snapshot.queries)),
+    ("sensors", |snapshot| sensors(&snapshot.sensors)),
     ("sources", |snapshot| sources(&snapshot.sources)),
 ];
 
@@ -90,6 +92,37 @@ fn sources(sources: &[SourceStatus]) -> Result<RecordBatch> {
     ])
 }
 
+fn sensors(sensors: &[SensorStatus]) -> Result<RecordBatch> {
+    let text = |of: fn(&SensorStatus) -> String| Cells::texts(sensors.iter().map(of));
+    let number = |of: fn(&SensorStatus) -> u64| Cells::numbers(sensors.iter().map(of));
+    let time = |of: fn(&SensorStatus) -> Option<EventTime>| Cells::Time(sensors.iter().map(of).collect());
+    let seconds = |of: fn(&SensorStatus) -> Option<i64>| {
+        Cells::Real(sensors.iter().map(|sensor| of(sensor).map(|ns| ns as f64 / 1e9)).collect())
+    };
+    columns([
+        ("name", text(|sensor| sensor.name.clone())),
+        ("site", Cells::Text(sensors.iter().map(|sensor| sensor.report.site.clone()).collect())),
+        ("state", text(|sensor| sensor.state().to_owned())),
+        ("reason", Cells::Text(sensors.iter().map(SensorStatus::reason).collect())),
+        ("since", time(|sensor| sensor.since)),
+        ("address", Cells::Text(sensors.iter().map(|sensor| sensor.address.clone()).collect())),
+        ("version", text(|sensor| sensor.report.versions.tapline.clone())),
+        ("watermark", time(|sensor| sensor.report.watermark_ns.map(EventTime))),
+        ("lag_seconds", seconds(|sensor| sensor.lag_ns)),
+        ("clock_offset_seconds", seconds(|sensor| sensor.clock_offset_ns)),
+        ("spool_octets", number(|sensor| sensor.report.spool_octets)),
+        ("lost", number(|sensor| sensor.report.lost)),
+        ("refused", number(|sensor| sensor.refused.values().sum())),
+        (
+            "queries_running",
+            number(|sensor| {
+                sensor.queries.iter().filter(|(_, query)| query.state == "running").count() as u64
+            }),
+        ),
+        ("queries", number(|sensor| sensor.queries.len() as u64)),
+    ])
+}
+
 /// A row a fate, so that fates can be summed, compared and drawn.
 fn ledger(sources: &[SourceStatus], queries: &[QueryStatus]) -> Result<RecordBatch> {
     let of_sources = sources.iter().flat_map(|source| {
@@ -123,5 +156,6 @@ mod tests {
         assert_eq!(names(ledger(&[], &[]).unwrap()), ["kind", "name", "unit", "fate", "count"]);
         assert_eq!(names(queries(&[]).unwrap()).len(), 19);
         assert_eq!(names(sources(&[]).unwrap()).len(), 14);
+        assert_eq!(names(sensors(&[]).unwrap()).len(), 15);
     }
 }

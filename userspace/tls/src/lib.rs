@@ -1,11 +1,19 @@
-//! By what a node proves that it is the one: a certificate, and the key that belongs to it.
+//! By what a node proves that it is the one: a certificate, and the key that belongs to it; and whose word it takes.
 //!
-//! Takes two files of PEM, gives what agrees on keys with whoever connects, by whichever protocol. Both are checked as a
-//! whole before anybody is answered by them.
+//! Takes two files of PEM, gives what agrees on keys with whoever connects, by whichever protocol; and with whom we
+//! connect to. Both are checked as a whole before anybody is answered by them.
 
 #![forbid(unsafe_code)]
 
+mod client;
+mod der;
+mod subject;
+mod trust;
 mod validity;
+
+pub use client::connector;
+pub use subject::common_name;
+pub use trust::trusted;
 
 use crate::validity::Validity;
 use ring::digest::{Context, SHA256};
@@ -13,6 +21,8 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -29,6 +39,15 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// Who has to prove by a certificate who he is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// Certificates (PEM) of whoever signs theirs.
+    pub ca: PathBuf,
+    /// Whether nobody is let in without one.
+    pub is_required: bool,
+}
+
 /// A certificate with its key, ready to be used.
 pub struct Tls {
     acceptor: TlsAcceptor,
@@ -42,26 +61,22 @@ impl Tls {
     /// # Errors
     /// A sentence: a file cannot be read, lacks what it is for, or the key is not that of the certificate.
     pub fn read(files: &TlsFiles, protocol: &str) -> Result<(Self, Vec<String>), String> {
+        Self::read_with(files, protocol, None)
+    }
+
+    /// The same, where whoever connects proves by a certificate who he is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with(
+        files: &TlsFiles,
+        protocol: &str,
+        clients: Option<&Clients>,
+    ) -> Result<(Self, Vec<String>), String> {
         let (certificate, key) = (files.certificate.display(), files.key.display());
-        let chain_text = read(&files.certificate, "certificate")?;
-        let key_text = read(&files.key, "key")?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain_text).collect();
-        let chain = chain.map_err(|error| damaged(&files.certificate, &error))?;
-        let Some(own) = chain.first() else {
-            return Err(format!(
-                "{certificate} holds no certificate; give the certificate of the node as PEM, which begins with \
-                 -----BEGIN CERTIFICATE-----"
-            ));
-        };
-        let found = PrivateKeyDer::from_pem_slice(&key_text).map_err(|error| match error {
-            PemError::NoItemsFound => format!(
-                "{key} holds no private key; give the key of {certificate} as PEM and without a password, which \
-                 begins with -----BEGIN PRIVATE KEY-----"
-            ),
-            error => damaged(&files.key, &error),
-        })?;
+        let Pair { chain, own, found, texts: [chain_text, key_text] } = Pair::read(files)?;
         let mut warnings = vec![];
-        if let Some(what) = Validity::of(own).and_then(|validity| validity.warning(SystemTime::now())) {
+        if let Some(what) = Validity::of(&own).and_then(|validity| validity.warning(SystemTime::now())) {
             let mend = "put another one in its place, and tell the node by `tapline reload`";
             warnings.push(format!("the TLS certificate {certificate} {what}; {mend}"));
         }
@@ -70,15 +85,12 @@ impl Tls {
                 "all users of this machine may read the TLS key {key}; `chmod o= {key}` mends it"
             ));
         }
-        let acceptor = acceptor(chain, found, protocol).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                format!(
-                    "the TLS key {key} is not that of the certificate {certificate}; give both of one pair"
-                )
-            }
-            error => format!("the TLS certificate {certificate} with the key {key} cannot be used: {error}"),
-        })?;
-        Ok((Self { acceptor, fingerprint: fingerprint(&[&chain_text, &key_text]) }, warnings))
+        let verifier = clients.map(verifier).transpose()?;
+        let acceptor =
+            acceptor(chain, found, protocol, verifier).map_err(|error| unusable(files, &error))?;
+        let of_clients = clients.map(|clients| fs::read(&clients.ca).unwrap_or_default());
+        let texts = [&chain_text[..], &key_text, &of_clients.unwrap_or_default()];
+        Ok((Self { acceptor, fingerprint: fingerprint(&texts) }, warnings))
     }
 
     /// What agrees on keys with whoever connects.
@@ -94,13 +106,69 @@ impl Tls {
     }
 }
 
+/// A certificate with its chain, and its key, as they are in files.
+struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    own: CertificateDer<'static>,
+    found: PrivateKeyDer<'static>,
+    texts: [Vec<u8>; 2],
+}
+
+impl Pair {
+    fn read(files: &TlsFiles) -> Result<Self, String> {
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        let chain_text = read(&files.certificate, "certificate")?;
+        let key_text = read(&files.key, "key")?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain_text).collect();
+        let chain = chain.map_err(|error| damaged(&files.certificate, &error))?;
+        let Some(own) = chain.first().cloned() else {
+            return Err(format!(
+                "{certificate} holds no certificate; give the certificate of the node as PEM, which begins with \
+                 -----BEGIN CERTIFICATE-----"
+            ));
+        };
+        let found = PrivateKeyDer::from_pem_slice(&key_text).map_err(|error| match error {
+            PemError::NoItemsFound => format!(
+                "{key} holds no private key; give the key of {certificate} as PEM and without a password, which \
+                 begins with -----BEGIN PRIVATE KEY-----"
+            ),
+            error => damaged(&files.key, &error),
+        })?;
+        Ok(Self { chain, own, found, texts: [chain_text, key_text] })
+    }
+}
+
+/// Why a pair cannot be used.
+fn unusable(files: &TlsFiles, error: &rustls::Error) -> String {
+    let (certificate, key) = (files.certificate.display(), files.key.display());
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            format!("the TLS key {key} is not that of the certificate {certificate}; give both of one pair")
+        }
+        error => format!("the TLS certificate {certificate} with the key {key} cannot be used: {error}"),
+    }
+}
+
+/// What checks the certificates of whoever connects.
+fn verifier(clients: &Clients) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let roots = Arc::new(trust::roots(Some(&clients.ca))?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::new(default_provider()));
+    let builder = if clients.is_required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| format!("{} cannot be used: {error}", clients.ca.display()))
+}
+
 fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     protocol: &str,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<TlsAcceptor, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
     let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))

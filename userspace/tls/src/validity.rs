@@ -3,11 +3,9 @@
 //! Takes the octets of a certificate (X.509, DER), gives two times; nothing where they cannot be found. Whether the
 //! rest of it is right is the business of whoever checks it.
 
+use crate::der::{SEQUENCE, any, behind_issuer, element};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const SEQUENCE: u8 = 0x30;
-/// Which version it is; certificates of version 1 do not say.
-const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const DAY_S: i64 = 86_400;
@@ -24,16 +22,7 @@ pub(crate) struct Validity {
 impl Validity {
     /// That of a certificate.
     pub(crate) fn of(certificate: &[u8]) -> Option<Self> {
-        let (certificate, _) = element(certificate, SEQUENCE)?;
-        let (mut rest, _) = element(certificate, SEQUENCE)?;
-        if rest.first() == Some(&VERSION) {
-            rest = behind(rest)?;
-        }
-        // Its serial number, how it is signed, and by whom.
-        for _ in 0..3 {
-            rest = behind(rest)?;
-        }
-        let (validity, _) = element(rest, SEQUENCE)?;
+        let (validity, _) = element(behind_issuer(certificate)?, SEQUENCE)?;
         let (begins, rest) = time(validity)?;
         let (ends, _) = time(rest)?;
         Some(Self { begins, ends })
@@ -56,33 +45,6 @@ impl Validity {
 
 const fn days(seconds: i64) -> i64 {
     seconds / DAY_S
-}
-
-/// The content of an element of this kind, and what is behind it.
-fn element(octets: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
-    let (found, content, behind) = any(octets)?;
-    (found == kind).then_some((content, behind))
-}
-
-/// What is behind the first element.
-fn behind(octets: &[u8]) -> Option<&[u8]> {
-    any(octets).map(|(_, _, behind)| behind)
-}
-
-/// The kind of the first element, its content, and what is behind it.
-fn any(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&kind, rest) = octets.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        // So many octets of a longer length; more than four are none of ours.
-        let count = usize::from(first & 0x7f);
-        let (digits, rest) = rest.split_at_checked(count).filter(|_| (1..=4).contains(&count))?;
-        (digits.iter().fold(0, |length, digit| (length << 8) | usize::from(*digit)), rest)
-    };
-    let (content, behind) = rest.split_at_checked(length)?;
-    Some((kind, content, behind))
 }
 
 /// The time at the beginning, and what is behind it.
@@ -122,6 +84,7 @@ const fn days_of(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::der::VERSION;
     use std::time::Duration;
 
     /// An element of at most 127 octets.

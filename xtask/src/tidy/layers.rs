@@ -9,20 +9,13 @@ use super::manifests::{Dependency, Member};
 /// The folders of the packages, lowest layer first; those of one layer do not see each other.
 const LAYERS: &[&[&str]] = &[
     &["ebpf/common"],
-    &["userspace/delivery", "userspace/record", "userspace/socket", "userspace/spool"],
-    &["userspace/decode", "userspace/lookup", "userspace/trafficgen"],
+    &["userspace/delivery", "userspace/record", "userspace/socket", "userspace/spool", "userspace/tls"],
+    &["userspace/decode", "userspace/forward", "userspace/lookup", "userspace/trafficgen"],
     &["userspace/capture", "userspace/interface", "userspace/query"],
     &["userspace/exports"],
     &["userspace/operators", "userspace/sources"],
     &["userspace/engine", "userspace/sinks"],
-    &[
-        "userspace/aggregate",
-        "userspace/catalog",
-        "userspace/history",
-        "userspace/kafka",
-        "userspace/tls",
-        "userspace/web",
-    ],
+    &["userspace/aggregate", "userspace/catalog", "userspace/history", "userspace/kafka", "userspace/web"],
     &["userspace/tables"],
     &["userspace/psql", "userspace/serve"],
     &["userspace/node"],

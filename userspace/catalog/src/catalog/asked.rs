@@ -4,7 +4,9 @@
 //! name, stand in no list and no folder, and nothing of them outlives the node. What a run before held is not touched
 //! by them. Whoever asks is told why one of them failed.
 
-use super::{Catalog, Core, Entry, Terms, lock};
+use super::forwarded::Forwarded;
+use super::launch::{Gives, Terms};
+use super::{Catalog, Core, Entry, lock};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
 use crate::query::Explained;
@@ -65,7 +67,7 @@ impl Catalog {
         let allowance = core.allowed(&definition, &planned.query)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
         let (entry, explained) =
-            self.launch(&mut core, definition, planned, Terms { allowance, from, is_given: false })?;
+            self.launch(&mut core, definition, planned, Terms { allowance, from, gives: Gives::ToOne })?;
         let (id, results) = (entry.id, Arc::clone(&entry.results));
         core.asked.insert(id, entry);
         core.settle();
@@ -88,12 +90,13 @@ impl Catalog {
 impl Core {
     /// All that runs.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.queries.values().chain(self.asked.values())
+        let forwarded = self.forwarded.iter().filter_map(Forwarded::entry);
+        self.queries.values().chain(self.asked.values()).chain(forwarded)
     }
 
     /// Looks whether one more query may run.
     pub(super) fn check_room(&self) -> Result<(), CatalogError> {
-        let is_full = self.queries.len() + self.asked.len() >= self.queries_max;
+        let is_full = self.queries.len() + self.asked.len() + self.forwarded.len() >= self.queries_max;
         if is_full { Err(CatalogError::Full(self.queries_max)) } else { Ok(()) }
     }
 

@@ -19,7 +19,7 @@ impl Catalog {
     ) -> Result<Edited, CatalogError> {
         let edited = {
             let _turn = lock(&self.planning);
-            self.planner().edit(sql, change, is_outermost)?
+            self.planner(self.clock.now()).edit(sql, change, is_outermost)?
         };
         self.explain(&Definition::new("edited", &edited.sql, QueryOptions::default())?)?;
         Ok(edited)

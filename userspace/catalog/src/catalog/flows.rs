@@ -5,7 +5,8 @@
 //! query needs either, an interface is watched for whoever asks: by a query of the node's own, which ends some minutes
 //! after the last question. Folders of captures are not: what is read of them is read once.
 
-use super::{Catalog, Core, Terms, ended, lock};
+use super::launch::{Gives, Terms};
+use super::{Catalog, Core, ended, lock};
 use crate::active_flows::{ActiveFlows, FlowOrder};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
@@ -93,7 +94,7 @@ impl Catalog {
         let allowance = core.allowed(&definition, &planned.query)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
         let (entry, _) =
-            self.launch(&mut core, definition, planned, Terms { allowance, from, is_given: false })?;
+            self.launch(&mut core, definition, planned, Terms { allowance, from, gives: Gives::ToOne })?;
         core.flows_asked.query = Some(entry.id);
         core.asked.insert(entry.id, entry);
         core.settle();

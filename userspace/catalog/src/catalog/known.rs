@@ -1,6 +1,6 @@
 //! What outlets are told of queries besides their results: which ones run, and how far they have come.
 
-use super::{Catalog, Core, EVENTS_CAPACITY, streams_of};
+use super::{Catalog, Core, EVENTS_CAPACITY};
 use crate::error::CatalogError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Core {
         let running = self.queries.values().filter(|entry| entry.failure.is_none());
         let queries = running.filter_map(|entry| {
             let origin = Arc::clone(entry.results.origin()?);
-            let is_read = self.inputs.has_open(&streams_of(&entry.query));
+            let is_read = self.is_read(entry);
             let until = if origin.every_ns.is_some() { entry.counted.settled } else { Some(at) };
             let passed = until.map_or(Passed::Unknown, Passed::Until);
             Some((origin, if is_read { passed } else { Passed::Unread }))

@@ -42,6 +42,7 @@ impl Catalog {
         if let Some(engine) = &mut core.engine {
             engine.drop_query(query);
         }
+        core.fleet.iter_mut().for_each(|fleet| fleet.drop_query(query));
         core.settle();
     }
 

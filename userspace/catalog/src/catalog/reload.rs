@@ -56,6 +56,8 @@ impl Catalog {
                 Err(why) => reloaded.refused.push(why),
             }
         }
+        let sensors = self.core().fleet.as_mut().map(|fleet| fleet.renew());
+        reloaded.refused.extend(sensors.and_then(Result::err));
         for refreshed in self.tables.reload() {
             match refreshed {
                 Refreshed::Taken(name, _) => reloaded.lookups.push(name),

@@ -31,6 +31,8 @@ impl Catalog {
         let engine = core.engine.as_mut().ok_or_else(|| ended().to_string())?;
         kept.iter().for_each(|kept| engine.cover(kept.covered()));
         core.inputs.start(engine, &demand, kept.as_ref())?;
+        let results = core.subscriber.clone();
+        core.fleet.iter_mut().try_for_each(|fleet| fleet.open(results.clone()))?;
         core.is_open = true;
         if let (Some(kept), Some(path)) = (kept, &self.windows) {
             self.leave(&kept, path);
@@ -63,8 +65,13 @@ impl Catalog {
     /// # Errors
     /// When a thread died, it has ended before, or open windows could not be kept.
     pub fn stop(&self) -> Result<(Report, Option<usize>), String> {
-        let engine = self.core().engine.take();
+        let (fleet, engine) = {
+            let mut core = self.core();
+            (core.fleet.take(), core.engine.take())
+        };
         let mut engine = engine.ok_or("the node has ended already")?;
+        // What sensors sent comes before the end of all results.
+        let fleet = fleet.map_or(Ok(()), |mut fleet| fleet.stop());
         let stopped = if self.windows.is_some() {
             engine.suspend().map(|(report, suspended)| (report, Some(suspended)))
         } else {
@@ -87,6 +94,7 @@ impl Catalog {
         };
         self.keep_files(&to_keep);
         let (report, suspended) = stopped.map_err(|error| error.to_string())?;
+        fleet?;
         let kept = suspended.map(|suspended| self.keep(now, suspended)).transpose()?;
         Ok((report, kept))
     }

@@ -1,9 +1,12 @@
 //! How a catalog stands: its queries, its inputs, its lookup tables.
 
 use super::{Catalog, Core, Entry, streams_of};
-use crate::error::CatalogError;
+use crate::error::{CatalogError, nearest};
+use crate::fleet::Joined;
+use crate::sensors::SensorStatus;
 use crate::status::{QueryRunState, QueryStatus, Snapshot};
 use tapline_lookup::TableStatus;
+use tapline_record::StreamId;
 use tapline_sinks::Outlet;
 
 impl Catalog {
@@ -35,7 +38,45 @@ impl Catalog {
             sources: core.inputs.statuses(),
             queries: core.queries.values().map(|entry| core.status(entry)).collect(),
             outlets: self.outlets.iter().map(Outlet::status).collect(),
+            sensors: core.fleet.as_ref().map(|fleet| fleet.sensors()).unwrap_or_default(),
+            forwards: self.forwarding.get().map(|says| says()),
+            forwarded: core.forwarded_statuses(),
         }
+    }
+
+    /// How the sensors stand that send parts; none where it is no aggregator.
+    #[must_use]
+    pub fn sensors(&self) -> Vec<SensorStatus> {
+        let mut core = self.core();
+        core.look();
+        core.fleet.as_ref().map(|fleet| fleet.sensors()).unwrap_or_default()
+    }
+
+    /// Makes a token for a sensor of this name, by which it joins.
+    ///
+    /// # Errors
+    /// When this node has no sensors, the name cannot be one, or the token cannot be kept.
+    pub fn join_sensor(&self, name: &str) -> Result<Joined, CatalogError> {
+        let mut core = self.core();
+        let fleet = core.fleet.as_mut().ok_or_else(no_sensors)?;
+        fleet.join(name).map_err(CatalogError::wrong)
+    }
+
+    /// Waits for a sensor no more, nor misses it, until it comes back.
+    ///
+    /// # Errors
+    /// When this node has no sensors, or none of this name.
+    pub fn rest_sensor(&self, name: &str) -> Result<(), CatalogError> {
+        let mut core = self.core();
+        let fleet = core.fleet.as_mut().ok_or_else(no_sensors)?;
+        let known: Vec<String> = fleet.sensors().into_iter().map(|sensor| sensor.name).collect();
+        if !known.iter().any(|known| known == name) {
+            let nearest = nearest(name, known.iter().map(String::as_str));
+            let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+            return Err(CatalogError::wrong(format!("there is no sensor `{name}`{hint}")));
+        }
+        fleet.rest(name);
+        Ok(())
     }
 
     /// How all lookup tables stand.
@@ -45,12 +86,17 @@ impl Catalog {
     }
 }
 
+fn no_sensors() -> CatalogError {
+    CatalogError::wrong("this node has no sensors; [aggregator] of its configuration makes it one that has")
+}
+
 impl Core {
     pub(super) fn status(&self, entry: &Entry) -> QueryStatus {
         let streams = streams_of(&entry.query);
         let state = match &entry.failure {
             Some(why) => QueryRunState::Failed(why.clone()),
-            None if self.inputs.has_open(&streams) => QueryRunState::Running,
+            None if self.is_read(entry) => QueryRunState::Running,
+            None if self.fleet.is_some() => QueryRunState::Waiting(vec!["a sensor that runs it".to_owned()]),
             None => QueryRunState::Waiting(self.inputs.carrying(&streams)),
         };
         QueryStatus {
@@ -70,6 +116,22 @@ impl Core {
             watermark: entry.counted.watermark,
             metrics: entry.metrics.clone(),
             streams: streams.into_iter().map(|id| id.stream().name).collect(),
+            parts: self.fleet.as_ref().map(|fleet| fleet.parts(entry.id)).unwrap_or_default(),
         }
+    }
+
+    /// Whether something that is there gives what a query reads.
+    pub(super) fn is_read(&self, entry: &Entry) -> bool {
+        match &self.fleet {
+            Some(fleet) => fleet.parts(entry.id).iter().any(|(_, part)| part.state == "running"),
+            None => self.inputs.has_open(&streams_of(&entry.query)),
+        }
+    }
+
+    /// The names of those who carry one of these streams, or may.
+    pub(super) fn carrying(&self, streams: &[StreamId]) -> Vec<String> {
+        let Some(fleet) = &self.fleet else { return self.inputs.carrying(streams) };
+        let connected = fleet.sensors().into_iter().filter(|sensor| sensor.is_connected);
+        connected.map(|sensor| sensor.name).collect()
     }
 }

@@ -252,7 +252,7 @@ pub(super) fn one_of<T: Copy>(key: &str, text: &str, known: &[(&str, T)]) -> Res
 }
 
 /// A time that may have days.
-pub(super) fn parse_age(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
     let time = days.map_or_else(|| parse_duration(text), |days| Ok(DAY.saturating_mul(days)));
     match time {

@@ -55,6 +55,16 @@ families! {
     OUTLET_LOST: Counter "tapline_outlet_lost_results" "results" ["outlet", "kind"] "Results that an outlet lost, since it had no room for them or could not write them";
     OUTLET_WAITING: Gauge "tapline_outlet_waiting_results" "results" ["outlet", "kind"] "Results that wait to be safe";
 
+    FORWARD_UP: Gauge "tapline_forward_up" "" ["to"] "1 where the aggregator listens that this sensor sends to, 0 where it does not";
+    FORWARD_BYTES: Gauge "tapline_forward_spool_bytes" "bytes" ["to"] "Octets that wait until a checkpoint of the aggregator has them";
+    FORWARD_LOST: Counter "tapline_forward_lost_records" "records" ["to"] "Records that count as missing there, since there was no room for what came of them";
+    SENSOR_UP: Gauge "tapline_sensor_up" "" ["sensor"] "1 where a sensor is connected, 0 where it is away";
+    SENSOR_LAG: Gauge "tapline_sensor_lag_seconds" "seconds" ["sensor"] "How far a sensor is behind now, with the query that is furthest behind";
+    SENSOR_CLOCK: Gauge "tapline_sensor_clock_offset_seconds" "seconds" ["sensor"] "How far the clock of a sensor is ahead of ours, about";
+    SENSOR_BYTES: Gauge "tapline_sensor_spool_bytes" "bytes" ["sensor"] "Octets that wait with a sensor until a checkpoint has them";
+    SENSOR_LOST: Counter "tapline_sensor_lost_records" "records" ["sensor"] "Records that count as missing, since a sensor had no room for what came of them";
+    SENSOR_REFUSED: Counter "tapline_sensor_refused_records" "records" ["sensor", "reason"] "How often something of a sensor was refused, or held until there is room";
+
     API_REFUSED: Counter "tapline_api_refused_requests" "requests" [] "Requests to the API that brought a wrong token";
 
     THREAD_CPU: Counter "tapline_thread_cpu_seconds" "seconds" ["thread"] "Time on a processor of a thread: capture-N reads a source, operator-N filters and groups, merger closes windows";

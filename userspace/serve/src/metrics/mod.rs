@@ -11,6 +11,7 @@ mod outlets;
 mod process;
 mod queries;
 mod results;
+mod sensors;
 mod sources;
 
 pub(crate) use exposition::Format;
@@ -28,6 +29,7 @@ pub(crate) fn expose(snapshot: &Snapshot, tokens_refused: u64, format: Format) -
     queries::expose(snapshot, &mut out);
     results::expose(&snapshot.queries, &mut out);
     outlets::expose(&snapshot.outlets, &mut out);
+    sensors::expose(&snapshot.sensors, snapshot.forwards.as_ref(), &mut out);
     out.family(&API_REFUSED, [([], tokens_refused)]);
     process::expose(&mut out);
     out.finish()

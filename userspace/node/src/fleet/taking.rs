@@ -1,0 +1,188 @@
+//! What sensors gave together, on its way to whoever wants results.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tapline_aggregate::{Results, half_id};
+use tapline_catalog::{Assigned, Level, Log};
+use tapline_delivery::{Given, HalfId, KeptHalf};
+use tapline_engine::{EndReason, Event, QueryId, QueryLimits, QuerySnapshot, Subscriber};
+use tapline_forward::Taker;
+use tapline_query::ContinuousQuery;
+use tapline_record::EventTime;
+use tapline_record::ledger::QueryLedger;
+
+/// What whoever adds queries and whoever takes panes share. Results are made under a lock of their own: whoever asks how
+/// queries stand does not wait for that.
+pub(super) struct Shared {
+    results: Mutex<Results>,
+    running: Mutex<Running>,
+}
+
+/// The queries, and how far each has come.
+#[derive(Default)]
+struct Running {
+    /// By their numbers on the wire.
+    queries: BTreeMap<u64, Progress>,
+    /// Whose half each is.
+    halves: BTreeMap<HalfId, u64>,
+}
+
+/// How far a query has come.
+struct Progress {
+    query: QueryId,
+    /// Of each half, the end of the latest pane that was taken.
+    reached: BTreeMap<HalfId, i64>,
+    halves: usize,
+    /// Records of sources that count in panes, as they were given first.
+    records: u64,
+    failure: Option<String>,
+}
+
+/// Takes what is given.
+pub(super) struct Taking {
+    shared: Arc<Shared>,
+    events: Subscriber,
+    log: Log,
+}
+
+impl Shared {
+    /// No query yet; panes may be given again for so long.
+    pub(super) fn new(revisable_ns: i64) -> Self {
+        Self { results: Mutex::new(Results::new(revisable_ns)), running: Mutex::default() }
+    }
+
+    /// Makes results of a query from now on.
+    ///
+    /// # Errors
+    /// A sentence, when sensors cannot answer for it.
+    pub(super) fn add(
+        &self,
+        query: QueryId,
+        id: u64,
+        plan: &ContinuousQuery,
+        limits: &QueryLimits,
+    ) -> Result<(), String> {
+        lock(&self.results).add_query(id, query, plan, limits)?;
+        let (reached, halves) = (BTreeMap::new(), plan.lowers.len());
+        let mut running = lock(&self.running);
+        running.halves.extend((0..halves).map(|half| (half_id(id, half), id)));
+        running.queries.insert(id, Progress { query, reached, halves, records: 0, failure: None });
+        Ok(())
+    }
+
+    pub(super) fn drop_query(&self, id: u64) {
+        lock(&self.results).drop_query(id);
+        let mut running = lock(&self.running);
+        running.queries.remove(&id);
+        running.halves.retain(|_, query| *query != id);
+    }
+
+    /// The queries that cannot go on.
+    pub(super) fn failed(&self) -> BTreeSet<u64> {
+        let running = lock(&self.running);
+        let failed = running.queries.iter().filter(|(_, progress)| progress.failure.is_some());
+        failed.map(|(id, _)| *id).collect()
+    }
+
+    /// How a query stands.
+    pub(super) fn snapshot(&self, id: QueryId, assigned: &Assigned, octets_held: u64) -> QuerySnapshot {
+        let running = lock(&self.running);
+        let progress = running.queries.get(&assigned.id);
+        let records = progress.map_or(0, |progress| progress.records);
+        let watermark = progress.and_then(Progress::watermark);
+        QuerySnapshot {
+            id,
+            name: assigned.name.as_str().into(),
+            ledger: QueryLedger { delivered: records, used: records, ..QueryLedger::default() },
+            octets_held,
+            groups_held: 0,
+            work_ns: 0,
+            window_work_ns: 0,
+            results_lost: 0,
+            watermark,
+            // Results are handed on before this is said.
+            settled: watermark,
+            over: progress.and_then(|progress| progress.failure.clone()).map(EndReason::Failed),
+        }
+    }
+}
+
+impl Progress {
+    /// No window that ends here or earlier waits for anything but to be revised.
+    fn watermark(&self) -> Option<EventTime> {
+        let reached = self.reached.values().min().filter(|_| self.reached.len() == self.halves);
+        reached.copied().map(EventTime)
+    }
+
+    fn note(&mut self, given: &Given) {
+        let reached = self.reached.entry(given.half).or_insert(i64::MIN);
+        *reached = given.pane.end.max(*reached);
+        if given.revision == 0 {
+            self.records += given.records;
+        }
+    }
+}
+
+impl Taking {
+    pub(super) fn new(shared: &Arc<Shared>, events: Subscriber, log: &Log) -> Self {
+        Self { shared: Arc::clone(shared), events, log: Arc::clone(log) }
+    }
+
+    /// A query cannot go on.
+    fn fail(&self, id: u64, why: String) {
+        let failed = {
+            let mut running = lock(&self.shared.running);
+            let progress = running.queries.get_mut(&id);
+            progress.map(|progress| {
+                progress.failure.get_or_insert_with(|| why.clone());
+                progress.query
+            })
+        };
+        if let Some(query) = failed {
+            let (reason, ledger) = (EndReason::Failed(why), QueryLedger::default());
+            self.events.give(Event::Ended { query, reason, ledger });
+        }
+    }
+}
+
+impl Taker for Taking {
+    fn resume(&mut self, kept: &[KeptHalf]) {
+        let mut results = lock(&self.shared.results);
+        for half in kept {
+            if let Err(why) = results.resume(half) {
+                self.log.say(Level::Warning, &format!("windows that may be revised are given up: {why}"));
+            }
+        }
+    }
+
+    fn take(&mut self, given: &[Given]) {
+        let taken = lock(&self.shared.results).take(given);
+        for (id, result) in taken {
+            match result {
+                Ok(result) => self.events.give(Event::Result(result)),
+                Err(why) => self.fail(id, why),
+            }
+        }
+        // What is said of how far they have come is said behind their results.
+        let Running { queries, halves } = &mut *lock(&self.shared.running);
+        for pane in given {
+            let of_half = halves.get(&pane.half).and_then(|query| queries.get_mut(query));
+            of_half.into_iter().for_each(|progress| progress.note(pane));
+        }
+    }
+
+    /// Nobody is above this one.
+    fn assigned(&mut self, _: &[u8]) {}
+
+    fn ended(&mut self, why: &str) {
+        self.log.say(Level::Error, &format!("this aggregator takes nothing any more: {why}"));
+    }
+
+    fn tell(&mut self, sentence: &str) {
+        self.log.say(Level::Warning, sentence);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

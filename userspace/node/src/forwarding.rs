@@ -1,0 +1,404 @@
+//! A sensor: what its aggregator asks is run, and what came of it is cut each second and handed over.
+//!
+//! ```text
+//! aggregator ──► Sender ──assignments──► Told ──► thread "forwarding" ──► Catalog::assign, begin_cut, take_cut
+//!                  ▲                                     │
+//!                  └────────── parts, positions ─────────┴── report
+//! ```
+//! Nothing here waits for the aggregator. What the sender has no room for is held, and no other cut is asked for until it
+//! is gone: what is open in the engine grows on meanwhile, within its limits.
+
+use crate::forward_plan::{ForwardPlan, TOKEN_VARIABLE};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tapline_aggregate::{PartMaker, fingerprint};
+use tapline_catalog::{
+    Assignments, Catalog, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd, Versions,
+};
+use tapline_delivery::SensorName;
+use tapline_engine::Cut;
+use tapline_exports::put_whole;
+use tapline_forward::{NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream};
+use tapline_query::{ContinuousQuery, Identity};
+
+/// Between two cuts, and between two reports.
+const CUT_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at what came.
+const LOOK: Duration = Duration::from_millis(20);
+/// Octets of parts beyond which a cut goes in pieces: a sender takes no cut at once that is as long as all that may wait.
+/// In a crash between two pieces some of a cut counts though its positions do not: its records are told to be missing.
+const PIECE_OCTETS_MAX: u64 = 48 << 20;
+/// How long there may be no room for the last cut.
+const LAST_CUT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A sensor's end of its link, as long as it forwards.
+pub(crate) struct Forwarding {
+    ends: Arc<AtomicBool>,
+    thread: JoinHandle<Worker>,
+}
+
+/// What the sender told, and nobody has looked at yet.
+#[derive(Debug, Default)]
+struct Told(Mutex<Option<Vec<u8>>>);
+
+/// Hears what the sender tells.
+struct Listener {
+    told: Arc<Told>,
+    log: Log,
+}
+
+/// What the thread works with.
+struct Worker {
+    catalog: Arc<Catalog>,
+    sender: Arc<Sender>,
+    told: Arc<Told>,
+    /// What makes parts of each query.
+    makers: BTreeMap<u64, PartMaker>,
+    name: String,
+    identity: Identity,
+    tags: BTreeMap<String, String>,
+    /// Where it is kept what was asked last.
+    assigned: PathBuf,
+    /// What was cut, and there was no room for: parts, and how far sources were.
+    held: VecDeque<(Vec<Part>, Vec<u8>)>,
+    /// How far sources were at the cut before.
+    positions: Vec<u8>,
+    piece_octets_max: u64,
+    cut_at: Instant,
+    reported_at: Instant,
+    log: Log,
+}
+
+impl Forwarding {
+    /// Opens the spool, runs what was asked last, and begins to cut. It is called before the catalog opens its inputs, which
+    /// go on behind the last cut that is safe.
+    ///
+    /// # Errors
+    /// A sentence: the address is none, the spool or the token cannot be used, or there is no thread.
+    pub(crate) fn start(
+        plan: &ForwardPlan,
+        catalog: &Arc<Catalog>,
+        (identity, tags): (&Identity, &BTreeMap<String, String>),
+        log: &Log,
+    ) -> Result<Self, String> {
+        let told = Arc::<Told>::default();
+        let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
+        let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
+        let sender = Arc::new(sender);
+        let positions = before.as_ref().map(|octets| serde_json::from_slice(octets)).transpose();
+        match positions {
+            Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
+            Err(error) => log.say(
+                Level::Warning,
+                &format!("where the last cut ended cannot be read, so that what is missing since is not known: {error}"),
+            ),
+        }
+        let (of_status, most) = (Arc::downgrade(&sender), plan.octets_max);
+        let (to, name) = (plan.to.clone(), plan.name.clone());
+        catalog.forwards(move || status(&of_status, (&to, &name), most));
+        let now = Instant::now();
+        let worker = Worker {
+            catalog: Arc::clone(catalog),
+            sender,
+            told,
+            makers: BTreeMap::new(),
+            name: plan.name.clone(),
+            identity: identity.clone(),
+            tags: tags.clone(),
+            assigned: plan.assigned.clone(),
+            held: VecDeque::new(),
+            positions: before.unwrap_or_else(|| b"[]".to_vec()),
+            piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
+            cut_at: now,
+            reported_at: now,
+            log: Arc::clone(log),
+        };
+        worker.run_what_was_asked();
+        let ends = Arc::<AtomicBool>::default();
+        let until = Arc::clone(&ends);
+        let spawned = thread::Builder::new().name("forwarding".to_owned()).spawn(move || worker.run(&until));
+        let thread = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
+        Ok(Self { ends, thread })
+    }
+
+    /// Hands over the last cuts, which the engine left at its end, and waits until all that was cut is on the disk.
+    ///
+    /// # Errors
+    /// A sentence, when it is not.
+    pub(crate) fn finish(self, cuts: Vec<Cut>) -> Result<(), String> {
+        self.ends.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        let worker = self.thread.join();
+        worker.map_err(|_| "the thread that forwards died; please report this".to_owned())?.finish(cuts)
+    }
+}
+
+impl SenderEvents for Listener {
+    fn assigned(&mut self, octets: &[u8]) {
+        self.told.put(octets.to_vec());
+    }
+
+    fn ended(&mut self, why: &str) {
+        self.log.say(Level::Error, &format!("nothing is forwarded any more: {why}"));
+    }
+
+    fn tell(&mut self, sentence: &str) {
+        self.log.say(Level::Warning, sentence);
+    }
+}
+
+impl Told {
+    fn put(&self, octets: Vec<u8>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(octets);
+    }
+
+    fn take(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Worker {
+    fn run(mut self, ends: &AtomicBool) -> Self {
+        while !ends.load(Ordering::Relaxed) {
+            self.turn();
+            thread::park_timeout(LOOK);
+        }
+        self
+    }
+
+    fn turn(&mut self) {
+        if let Some(octets) = self.told.take() {
+            self.take_assigned(&octets);
+        }
+        self.give_held();
+        if self.held.is_empty() {
+            if self.cut_at.elapsed() >= CUT_EVERY && self.catalog.begin_cut() {
+                self.cut_at = Instant::now();
+            }
+            if let Some(cut) = self.catalog.take_cut() {
+                self.give(cut);
+            }
+        }
+        if self.reported_at.elapsed() >= CUT_EVERY {
+            self.report();
+        }
+    }
+
+    /// Runs what the aggregator asked in an earlier run, until it says more.
+    fn run_what_was_asked(&self) {
+        match fs::read(&self.assigned) {
+            Ok(octets) => self.assign(&octets, &self.assigned.display().to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                self.log.say(Level::Warning, &format!("{} cannot be read: {error}", self.assigned.display()));
+            }
+        }
+    }
+
+    fn take_assigned(&mut self, octets: &[u8]) {
+        self.assign(octets, "what the aggregator asks");
+        if let Err(error) = put_whole(&self.assigned, |file| file.write_all(octets)) {
+            let path = self.assigned.display();
+            self.log.say(
+                Level::Warning,
+                &format!("{path} cannot be written, so that the next start waits for the aggregator: {error}"),
+            );
+        }
+        self.report();
+    }
+
+    fn assign(&self, octets: &[u8], what: &str) {
+        match serde_json::from_slice::<Assignments>(octets) {
+            Ok(assignments) => {
+                self.catalog.assign(&assignments, SensorEnd { name: &self.name, fingerprints });
+            }
+            Err(error) => self.log.say(Level::Warning, &format!("{what} cannot be read: {error}")),
+        }
+    }
+
+    /// Makes parts of a cut, and hands them over.
+    fn give(&mut self, cut: ForwardedCut) {
+        let ForwardedCut { positions, queries } = cut;
+        self.makers.retain(|id, _| queries.iter().any(|query| query.id == *id));
+        let mut parts = vec![];
+        for query in queries {
+            let id = query.id;
+            match self.parts(query) {
+                Ok(more) => parts.extend(more),
+                // The log, and the aggregator, hear of it as of any query that fails.
+                Err(why) => self.catalog.fail_forwarded(id, &why),
+            }
+        }
+        // Names and texts are always JSON.
+        let positions = serde_json::to_vec(&positions).unwrap_or_default();
+        let mut pieces = in_pieces(parts, self.piece_octets_max);
+        let last = pieces.pop().unwrap_or_default();
+        self.held.extend(pieces.into_iter().map(|piece| (piece, self.positions.clone())));
+        self.held.push_back((last, positions.clone()));
+        self.positions = positions;
+        self.give_held();
+    }
+
+    fn parts(&mut self, of: ForwardedQuery) -> Result<Vec<Part>, String> {
+        let ForwardedQuery { id, query, limits, cut } = of;
+        let maker = match self.makers.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(PartMaker::new(id, &query, &limits)?),
+        };
+        maker.parts(cut)
+    }
+
+    /// Hands over what was cut, as far as there is room.
+    fn give_held(&mut self) {
+        while let Some((parts, positions)) = self.held.pop_front() {
+            if let Err(NotKept { parts, positions, .. }) = self.sender.cut(parts, positions) {
+                return self.held.push_front((parts, positions));
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        self.reported_at = Instant::now();
+        let mut report = self.catalog.report();
+        let status = self.sender.status();
+        report.site.clone_from(&self.identity.site);
+        report.tags.clone_from(&self.tags);
+        report.node = (self.identity.sensor != self.name).then(|| self.identity.sensor.clone());
+        report.spool_octets = status.spool_octets;
+        report.lost = status.lost_source_records;
+        let said = serde_json::to_vec(&report).map_err(|error| error.to_string());
+        if let Err(why) = said.and_then(|octets| self.sender.report(octets)) {
+            self.log.say(Level::Warning, &format!("the aggregator is not told how this sensor is: {why}"));
+        }
+    }
+
+    /// Hands over what is left.
+    fn finish(mut self, cuts: Vec<Cut>) -> Result<(), String> {
+        let begun = Instant::now();
+        let mut cuts = self.catalog.forwarded_cuts(cuts).into_iter();
+        loop {
+            self.give_held();
+            if self.held.is_empty() {
+                match cuts.next() {
+                    Some(cut) => self.give(cut),
+                    // With the sender, whatever it was given is written.
+                    None => return Ok(()),
+                }
+            } else if begun.elapsed() >= LAST_CUT_WITHIN {
+                let why = "what came since the last cut could not be kept for the aggregator: it is lost, and counts as missing";
+                return Err(why.to_owned());
+            } else {
+                thread::sleep(LOOK);
+            }
+        }
+    }
+}
+
+/// Parts in their order, so many octets together.
+fn in_pieces(parts: Vec<Part>, octets_max: u64) -> Vec<Vec<Part>> {
+    let (mut pieces, mut octets): (Vec<Vec<Part>>, u64) = (vec![], 0);
+    for part in parts {
+        let more = part.1.len() as u64;
+        match pieces.last_mut().filter(|_| octets + more <= octets_max) {
+            Some(piece) => piece.push(part),
+            None => {
+                pieces.push(vec![part]);
+                octets = 0;
+            }
+        }
+        octets += more;
+    }
+    pieces
+}
+
+/// What the lower halves of a query are, one after the other.
+///
+/// # Errors
+/// A sentence, when it cannot be forwarded.
+pub(crate) fn fingerprints(query: &ContinuousQuery) -> Result<Vec<u64>, String> {
+    (0..query.lowers.len()).map(|half| Ok(fingerprint(query, half)?.0)).collect()
+}
+
+fn options(plan: &ForwardPlan) -> Result<SenderOptions, String> {
+    let versions = Versions::own();
+    Ok(SenderOptions {
+        name: SensorName::new(&plan.name),
+        to: Upstream {
+            url: plan.to.clone(),
+            ca: plan.ca_file.clone(),
+            own: plan.own.clone(),
+            token_file: token_file(plan)?,
+        },
+        spool: SpoolPlan { folder: plan.spool.clone(), octets_max: plan.octets_max, age_max: plan.keep },
+        states: format!("{} with DataFusion {}", versions.states, versions.datafusion),
+        version: versions.tapline,
+    })
+}
+
+/// Where the token is: in the file that was named, or in the state folder, where one that came in the environment is kept,
+/// so that a command by which a sensor joins is needed once.
+fn token_file(plan: &ForwardPlan) -> Result<Option<PathBuf>, String> {
+    if plan.token_file.is_some() {
+        return Ok(plan.token_file.clone());
+    }
+    let kept = plan.assigned.with_file_name("forward.token");
+    if let Ok(token) = std::env::var(TOKEN_VARIABLE) {
+        keep_secret(&kept, &token).map_err(|error| format!("{} cannot be written: {error}", kept.display()))?;
+    }
+    Ok(kept.exists().then_some(kept))
+}
+
+/// Writes a file that only its owner reads.
+fn keep_secret(path: &Path, secret: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(secret.trim().as_bytes())?;
+    file.sync_all()
+}
+
+/// How the node stands with whom it forwards to.
+fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> ForwardStatus {
+    let ending = || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
+    let status = sender.upgrade().map_or_else(ending, |sender| sender.status());
+    ForwardStatus {
+        to: to.to_owned(),
+        name: name.to_owned(),
+        is_connected: status.connected_since_ns.is_some(),
+        spool_octets: [status.spool_octets, most],
+        lost: status.lost_source_records,
+        reason: status.ended.or(status.disk_trouble).or(status.link_trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapline_delivery::{Fingerprint, HalfId, PartHead, Span, Told as Missing};
+
+    #[test]
+    fn a_cut_that_is_too_long_goes_in_pieces_and_no_part_is_lost() {
+        let head = PartHead {
+            half: HalfId(1),
+            fingerprint: Fingerprint(1),
+            pane: Span { start: 0, end: 10 },
+            watermark: i64::MIN,
+            records: 0,
+            told: Missing::default(),
+            behind: vec![],
+        };
+        let parts = |octets: &[usize]| octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect::<Vec<Part>>();
+        let lengths = |octets: &[usize]| {
+            let pieces = in_pieces(parts(octets), 10);
+            pieces.iter().map(|piece| piece.iter().map(|part| part.1.len()).collect()).collect::<Vec<Vec<usize>>>()
+        };
+        assert_eq!(lengths(&[4, 4, 4, 2, 12, 1]), [vec![4, 4], vec![4, 2], vec![12], vec![1]]);
+        assert!(lengths(&[]).is_empty());
+    }
+}
