@@ -29,7 +29,8 @@ fn wait_for_truth(central: &Central, name: &str, sensors: &[Sensor]) -> BTreeMap
         let given = central.given(name);
         let sent = sums(sensors);
         // The last one closes when time has gone on.
-        let records: BTreeMap<i64, u64> = given.iter().map(|(start, given)| (*start, given.records)).collect();
+        let records: BTreeMap<i64, u64> =
+            given.iter().map(|(start, given)| (*start, given.records)).collect();
         if records == sent { Ok(given) } else { Err(format!("{records:?} in place of {sent:?}")) }
     })
 }
@@ -69,7 +70,11 @@ fn whoever_looks_sees_how_sensors_stand() {
     central.wait_until_runs("by_sensor", 1);
     let sensors = wait_for("it says what it reads", || {
         let sensors = json(&central.node().ask(&["sensors", "--format", "json"]));
-        if sensors[0]["sources"].as_array().is_some_and(|all| !all.is_empty()) { Ok(sensors) } else { Err(sensors.to_string()) }
+        if sensors[0]["sources"].as_array().is_some_and(|all| !all.is_empty()) {
+            Ok(sensors)
+        } else {
+            Err(sensors.to_string())
+        }
     });
     let pop = &sensors[0];
     assert_eq!((&pop["name"], &pop["state"]), (&"pop-1".into(), &"connected".into()), "{pop}");
@@ -83,7 +88,11 @@ fn whoever_looks_sees_how_sensors_stand() {
     assert_eq!((status, &rows["rows"][0]["state"]), (200, &"connected".into()), "{rows}");
     // On its side it is told whose it is, and nobody changes what it is asked.
     let node = sensor.node();
-    assert!(node.ask(&["status"]).success().contains("as pop-1: connected"), "{}", node.ask(&["status"]).text());
+    assert!(
+        node.ask(&["status"]).success().contains("as pop-1: connected"),
+        "{}",
+        node.ask(&["status"]).text()
+    );
     assert!(node.ask(&["queries", "list"]).success().contains("forwarded by_sensor"));
     assert_ne!(node.ask(&["queries", "drop", "forwarded by_sensor"]).code, Some(0));
     let refused = node.ask(&["sensors", "join", "pop-2"]);
@@ -161,7 +170,9 @@ fn an_aggregator_that_is_killed_goes_on_where_it_was() {
         let mut all = all.clone();
         all.extend(central.given("all"));
         let other = all.iter().find(|(start, given)| sent.get(*start) != Some(&given.records));
-        other.map_or(Ok(()), |(start, given)| Err(format!("{given:?} at {start}, in place of {:?}", sent.get(start))))
+        other.map_or(Ok(()), |(start, given)| {
+            Err(format!("{given:?} at {start}, in place of {:?}", sent.get(start)))
+        })
     });
 }
 
@@ -245,13 +256,20 @@ fn a_node_cannot_be_both_and_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let run = |text: &str| {
         let file = folder.path().join("node.toml");
-        std::fs::write(&file, format!("[node]\nstate = \"{}\"\n{text}", folder.path().join("state").display())).unwrap();
+        std::fs::write(
+            &file,
+            format!("[node]\nstate = \"{}\"\n{text}", folder.path().join("state").display()),
+        )
+        .unwrap();
         tapline(&["run", "--api", "127.0.0.1:0", "--config", file.to_str().unwrap()])
     };
     let aggregator = "[aggregator]\nlisten = \"127.0.0.1:0\"\n";
     let cases = [
         ("[[source]]\nlisten = \"udp://127.0.0.1:0\"\n", "an aggregator reads nothing by itself"),
-        ("[forward]\nto = \"http://127.0.0.1:1\"\n", "a node that has sensors and is one itself is not there yet"),
+        (
+            "[forward]\nto = \"http://127.0.0.1:1\"\n",
+            "a node that has sensors and is one itself is not there yet",
+        ),
     ];
     for (text, part) in cases {
         let refused = run(&format!("{aggregator}{text}"));

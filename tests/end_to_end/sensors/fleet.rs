@@ -1,8 +1,8 @@
 //! An aggregator and its sensors, and exporters that know what they sent to each.
 
 use super::super::node::{json, kept_windows, query};
-use super::super::sender::wait_for_listener;
 pub(super) use super::super::sender::now_ns;
+use super::super::sender::wait_for_listener;
 use harness::node::Node;
 use harness::ports::free_port;
 use harness::waiting::wait_for;
@@ -94,7 +94,10 @@ impl Central {
         let line = joins.success();
         let (_, rest) = line.split_once("TAPLINE_FORWARD_TOKEN=").unwrap();
         let token = rest.split_whitespace().next().unwrap();
-        assert!(line.contains(&format!("--forward http://127.0.0.1:{} --forward-name {name} ", self.port)), "{line}");
+        assert!(
+            line.contains(&format!("--forward http://127.0.0.1:{} --forward-name {name} ", self.port)),
+            "{line}"
+        );
         self.stranger(name, token)
     }
 
@@ -115,7 +118,8 @@ impl Central {
             let parts = shown["parts"].as_array().cloned().unwrap_or_default();
             let running = parts.iter().filter(|part| part["state"] == "running").count();
             let connected = json(&self.node().ask(&["sensors", "--format", "json"]));
-            let connected = connected.as_array().unwrap().iter().filter(|one| one["state"] == "connected").count();
+            let connected =
+                connected.as_array().unwrap().iter().filter(|one| one["state"] == "connected").count();
             if running == sensors && connected >= sensors { Ok(()) } else { Err(shown.to_string()) }
         });
     }
@@ -171,7 +175,8 @@ impl Sensor {
 
     /// Starts it, with the state that it had.
     pub(super) fn restart(&mut self, central: &Central) {
-        let (listen, to) = (format!("udp://127.0.0.1:{}", self.port), format!("http://127.0.0.1:{}", central.port));
+        let (listen, to) =
+            (format!("udp://127.0.0.1:{}", self.port), format!("http://127.0.0.1:{}", central.port));
         let (state, token) = (self.state.to_str().unwrap(), self.token.to_str().unwrap());
         self.node = Some(Node::start(&[
             "--bare",

@@ -120,11 +120,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Adds a pane: so many records are missing from it besides, or nobody knows how many.
-    pub(crate) fn add(
-        &mut self,
-        (covered, unread): (&Covered, Unread),
-        (missing, is_unknown): (u64, bool),
-    ) {
+    pub(crate) fn add(&mut self, (covered, unread): (&Covered, Unread), (missing, is_unknown): (u64, bool)) {
         self.covered.put_beside(covered);
         self.unread = all_unread(self.unread, unread);
         self.missing = self.missing.saturating_add(missing);

@@ -269,7 +269,8 @@ mod tests {
             assert!(merging.merge(half, &mut state, octets).is_err());
             assert_eq!(merging.encode(half, &state), before);
         }
-        let limits = QueryLimits { held: HeldLimits { windows_max: 1, octets_max: 0 }, ..QueryLimits::default() };
+        let limits =
+            QueryLimits { held: HeldLimits { windows_max: 1, octets_max: 0 }, ..QueryLimits::default() };
         let query = Planner::new().plan(SQL).unwrap();
         merging.add_query(8, &query, &limits).unwrap();
         let mut state = merging.empty(half_id(8, 0));

@@ -165,7 +165,8 @@ fn unpack(octets: &[u8], most: usize) -> Result<Vec<u8>, String> {
     if length > most {
         return Err(format!("they would become {length} octets, more than {most}"));
     }
-    let content = zstd::bulk::decompress(packed, length).map_err(|error| format!("they are damaged: {error}"))?;
+    let content =
+        zstd::bulk::decompress(packed, length).map_err(|error| format!("they are damaged: {error}"))?;
     if content.len() == length { Ok(content) } else { Err("they are not as long as they say".to_owned()) }
 }
 

@@ -149,8 +149,7 @@ impl Kept {
         while let Some(place) = self.results.iter().position(is_over) {
             self.remove(place);
         }
-        let is_newer =
-            |last: Span| revision == 0 || window.is_some_and(|window| window.start > last.start);
+        let is_newer = |last: Span| revision == 0 || window.is_some_and(|window| window.start > last.start);
         if status != Status::Early && self.last.is_none_or(is_newer) {
             self.last = window.or(self.last);
         }

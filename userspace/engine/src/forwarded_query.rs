@@ -224,7 +224,8 @@ impl ForwardedQuery {
             let of_halves = halves.iter_mut().zip(unread).filter(|(_, rows)| *rows != Unread::default());
             of_halves.for_each(|(of_half, rows)| of_half.note_unread(time, rows));
         }
-        let passed = std::mem::replace(&mut self.passed, watermark.max(self.passed));
+        let passed = self.passed;
+        self.passed = watermark.max(passed);
         for (of_half, streams) in halves.iter_mut().zip(&self.halves) {
             of_half.pass(passed, watermark);
             let seconds = covered.iter().filter(|second| streams.contains(&second.stream));

@@ -88,7 +88,7 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    pub(crate) const fn new(shared: Arc<Shared>, told: Told) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, told: Told) -> Self {
         let (stays, revised) = (BTreeSet::new(), BTreeSet::new());
         Self { shared, told, gone: vec![], wrong: None, stays, revised }
     }

@@ -129,7 +129,7 @@ impl NodeFleet {
         let Running { assigned, query, .. } = running;
         let specs = half_specs(assigned.id, query, names(assigned).as_ref())?;
         let limits = assigned.query_limits(self.limits);
-        self.merging.add_query(assigned.id, query, limits)?;
+        self.merging.add_query(assigned.id, query, &limits)?;
         self.shared.add(id, assigned.id, query, &limits)?;
         if let Some(receiver) = &self.receiver {
             specs.into_iter().for_each(|(half, spec)| receiver.add_half(half, spec));
@@ -288,7 +288,10 @@ impl Fleet for NodeFleet {
 
 /// Patterns of the sensors that are asked.
 fn names(assigned: &Assigned) -> Option<BTreeSet<SensorName>> {
-    assigned.sensors.as_ref().map(|patterns| patterns.iter().map(|pattern| SensorName::new(pattern)).collect())
+    assigned
+        .sensors
+        .as_ref()
+        .map(|patterns| patterns.iter().map(|pattern| SensorName::new(pattern)).collect())
 }
 
 fn nanoseconds(time: Duration) -> i64 {

@@ -138,12 +138,15 @@ impl AggregatorPlan {
             return Ok(None);
         }
         let said = table.clone();
-        let listen =
-            said.listen.ok_or_else(|| format!("[aggregator] needs an address: listen = \"{LISTEN_HINT}\""))?;
+        let listen = said
+            .listen
+            .ok_or_else(|| format!("[aggregator] needs an address: listen = \"{LISTEN_HINT}\""))?;
         let Some(state) = state else {
-            return Err("[aggregator] needs a state folder, in which its checkpoints are: --state DIR, or state = \
+            return Err(
+                "[aggregator] needs a state folder, in which its checkpoints are: --state DIR, or state = \
                         \"/var/lib/tapline\" in [node]"
-                .to_owned());
+                    .to_owned(),
+            );
         };
         let tls = pair("[aggregator]", said.certificate, said.key)?;
         if tls.is_none() && !listen.ip().to_canonical().is_loopback() {
@@ -193,8 +196,7 @@ impl AggregatorPlan {
 
 /// Refuses what is no name of a sensor: it stands in patterns, files and tables.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    let is_fine =
-        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let is_fine = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
     if !name.is_empty() && name.len() <= 64 && name.chars().all(is_fine) {
         return Ok(());
     }
@@ -211,14 +213,12 @@ fn check_url(url: &str) -> Result<(), String> {
     } else {
         "it is no address"
     };
-    Err(format!("[forward] to = \"{url}\": {why}; write https://HOST:PORT, such as https://central.example:8793"))
+    Err(format!(
+        "[forward] to = \"{url}\": {why}; write https://HOST:PORT, such as https://central.example:8793"
+    ))
 }
 
-fn pair(
-    what: &str,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Result<Option<TlsFiles>, String> {
+fn pair(what: &str, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, String> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (None, None) => Ok(None),

@@ -26,7 +26,9 @@ use tapline_catalog::{
 use tapline_delivery::SensorName;
 use tapline_engine::Cut;
 use tapline_exports::put_whole;
-use tapline_forward::{NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream};
+use tapline_forward::{
+    NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
+};
 use tapline_query::{ContinuousQuery, Identity};
 
 /// Between two cuts, and between two reports.
@@ -209,7 +211,9 @@ impl Worker {
             let path = self.assigned.display();
             self.log.say(
                 Level::Warning,
-                &format!("{path} cannot be written, so that the next start waits for the aggregator: {error}"),
+                &format!(
+                    "{path} cannot be written, so that the next start waits for the aggregator: {error}"
+                ),
             );
         }
         self.report();
@@ -351,7 +355,8 @@ fn token_file(plan: &ForwardPlan) -> Result<Option<PathBuf>, String> {
     }
     let kept = plan.assigned.with_file_name("forward.token");
     if let Ok(token) = std::env::var(TOKEN_VARIABLE) {
-        keep_secret(&kept, &token).map_err(|error| format!("{} cannot be written: {error}", kept.display()))?;
+        keep_secret(&kept, &token)
+            .map_err(|error| format!("{} cannot be written: {error}", kept.display()))?;
     }
     Ok(kept.exists().then_some(kept))
 }
@@ -365,7 +370,8 @@ fn keep_secret(path: &Path, secret: &str) -> io::Result<()> {
 
 /// How the node stands with whom it forwards to.
 fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> ForwardStatus {
-    let ending = || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
+    let ending =
+        || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
     let status = sender.upgrade().map_or_else(ending, |sender| sender.status());
     ForwardStatus {
         to: to.to_owned(),
@@ -393,10 +399,15 @@ mod tests {
             told: Missing::default(),
             behind: vec![],
         };
-        let parts = |octets: &[usize]| octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect::<Vec<Part>>();
+        let parts = |octets: &[usize]| {
+            octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect::<Vec<Part>>()
+        };
         let lengths = |octets: &[usize]| {
             let pieces = in_pieces(parts(octets), 10);
-            pieces.iter().map(|piece| piece.iter().map(|part| part.1.len()).collect()).collect::<Vec<Vec<usize>>>()
+            pieces
+                .iter()
+                .map(|piece| piece.iter().map(|part| part.1.len()).collect())
+                .collect::<Vec<Vec<usize>>>()
         };
         assert_eq!(lengths(&[4, 4, 4, 2, 12, 1]), [vec![4, 4], vec![4, 2], vec![12], vec![1]]);
         assert!(lengths(&[]).is_empty());

@@ -121,12 +121,12 @@ impl NodePlan {
         self.aggregator = aggregator.map_err(Failure::Usage)?.flatten();
         let refused = |what: &str| Err(Failure::Usage(what.to_owned()));
         match (&self.forward, &self.aggregator) {
-            (Some(_), Some(_)) => {
-                refused("a node that has sensors and is one itself is not there yet; take one of [forward] and [aggregator]")
-            }
-            (None, Some(_)) if !self.reads_nothing() => {
-                refused("an aggregator reads nothing by itself: take its sources out, and run a sensor beside it that has them")
-            }
+            (Some(_), Some(_)) => refused(
+                "a node that has sensors and is one itself is not there yet; take one of [forward] and [aggregator]",
+            ),
+            (None, Some(_)) if !self.reads_nothing() => refused(
+                "an aggregator reads nothing by itself: take its sources out, and run a sensor beside it that has them",
+            ),
             _ => Ok(()),
         }
     }

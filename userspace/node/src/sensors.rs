@@ -54,7 +54,8 @@ fn page(sensors: &Value) -> String {
     let mut lines = table(COLUMNS.into_iter());
     for sensor in each(sensors) {
         let words = ["name", "site", "state", "address", "version"].map(|word| text(&sensor[word]));
-        let refused: u64 = sensor["refused"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum();
+        let refused: u64 =
+            sensor["refused"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum();
         let numbers = [
             running(sensor),
             seconds(&sensor["lag_seconds"]),
@@ -103,12 +104,18 @@ fn join(client: &Client, name: &str, to: Option<&str>) -> Result<(), Failure> {
     let url = to.map_or_else(|| text(&joined["to"]), str::to_owned);
     let [file, line] = ["file", "line"].map(|key| text(&joined[key]));
     if !line.is_empty() {
-        say!("first add this line to {file} of the aggregator, in place of another one of {name}, and tell it by `tapline reload`:");
+        say!(
+            "first add this line to {file} of the aggregator, in place of another one of {name}, and tell it by `tapline reload`:"
+        );
         say!("{line}");
     }
-    say!("{name} joins by this command, with what it reads in place of --listen; the token is kept in its state folder");
+    say!(
+        "{name} joins by this command, with what it reads in place of --listen; the token is kept in its state folder"
+    );
     if url.contains("://HOST:") {
-        say!("HOST is this machine as {name} reaches it; url = \"https://…\" in [aggregator], or --to URL, says it");
+        say!(
+            "HOST is this machine as {name} reaches it; url = \"https://…\" in [aggregator], or --to URL, says it"
+        );
     }
     if url.starts_with("https://") {
         say!("where its machine does not trust the certificate of this one, add --forward-ca FILE");
@@ -141,10 +148,7 @@ mod tests {
         let page = page(&sensors);
         let lines: Vec<String> =
             page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(
-            lines[1],
-            "pop-1 fra connected 192.0.2.1:5000 0.1.0 1/2 750.0 ms 3.0 MiB 0 3 -0.2 ms"
-        );
+        assert_eq!(lines[1], "pop-1 fra connected 192.0.2.1:5000 0.1.0 1/2 750.0 ms 3.0 MiB 0 3 -0.2 ms");
         assert!(lines[2].starts_with("pop-2 away 0/0 61.2 s"), "{page}");
         assert_eq!(lines[3], "! pop-1: dns: there is no table 'nets'");
         assert_eq!(lines[4], "! pop-2 was heard last at 2026-11-29T16:00:00Z");

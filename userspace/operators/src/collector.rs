@@ -109,8 +109,7 @@ mod tests {
         ];
         let groups = RecordBatch::try_new(Arc::clone(schema), columns).unwrap();
         let groups = GroupBatch { groups, folded: None, rows: ports.len() as u64, folded_rows: 0 };
-        let pane =
-            Pane { start: EventTime(start), end: EventTime(start + 10), index: 0, is_complete: true };
+        let pane = Pane { start: EventTime(start), end: EventTime(start + 10), index: 0, is_complete: true };
         LowerOutput::Pane { lower: 0, pane, groups, finished }
     }
 

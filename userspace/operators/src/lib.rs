@@ -26,8 +26,8 @@ mod suspended;
 mod upper;
 mod windows;
 
-pub use datafusion::DATAFUSION_VERSION;
 pub use collector::PaneCollector;
+pub use datafusion::DATAFUSION_VERSION;
 pub use finish::Finisher;
 pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};

@@ -108,7 +108,11 @@ impl HalfStates {
         let (heads, messages) = read_heads(octets).ok_or("they are cut off")?;
         let mut parts = Parts::default();
         if heads.is_empty() {
-            return if messages.is_empty() { Ok(parts) } else { Err("there are more than they say".to_owned()) };
+            return if messages.is_empty() {
+                Ok(parts)
+            } else {
+                Err("there are more than they say".to_owned())
+            };
         }
         let mut batches = read([self.head.clone(), Buffer::from(messages)], &self.schema)?.into_iter();
         let mut next =

@@ -109,7 +109,8 @@ impl Planner {
 
     fn look<'a>(&self, sql: &'a str, is_outermost: bool) -> Result<Look<'a>, SqlError> {
         let parsed = parse(sql).map_err(|refusal| self.explain_refusal(refusal, sql))?;
-        let found = selects(&parsed.statement, &|name: &str| self.is_aggregate(name)).ok_or_else(unreadable)?;
+        let found =
+            selects(&parsed.statement, &|name: &str| self.is_aggregate(name)).ok_or_else(unreadable)?;
         let Some(text) = Text::new(sql) else { return Err(unreadable()) };
         let with_clauses = |found: Found| {
             let clauses = text.clauses(found.start)?;

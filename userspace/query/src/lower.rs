@@ -156,8 +156,7 @@ fn compile_chains(plan: &LogicalPlan, identity: Option<&Identity>) -> Result<Vec
             Ok(chains.map(|chain| chain.projected(&expressions, &schema)).collect::<Result<_>>()?)
         }
         LogicalPlan::Union(union) => {
-            let inputs: Vec<_> =
-                union.inputs.iter().map(|input| compile_chains(input, identity)).collect();
+            let inputs: Vec<_> = union.inputs.iter().map(|input| compile_chains(input, identity)).collect();
             Ok(inputs.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
         }
         other => refuse_node(other),

@@ -242,7 +242,7 @@ fn plan_of(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
 /// The one statement in `sql`, which must be a query.
 pub(crate) fn parse(sql: &str) -> Result<Parsed, Refusal> {
     let (text, sensors) = take_sensors(sql).map_err(Refusal::Because)?;
-    let mut statements = DFParserBuilder::new(&text).build()?.parse_statements()?;
+    let mut statements = DFParserBuilder::new(text.as_ref()).build()?.parse_statements()?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         let help = "give each query as an argument of its own";
         return Err(Refusal::Because(SqlError::new("there must be one statement in a query", help)));

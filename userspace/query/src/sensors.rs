@@ -85,7 +85,8 @@ pub(crate) fn take_sensors(sql: &str) -> Result<(Cow<'_, str>, Option<Vec<Sensor
         let Some((pattern, token)) = token.and_then(|token| Some((text(token)?, token))) else {
             let start = token.map_or(clause.start, |token| token.span.start);
             let help = "write ON SENSORS 'pop-*', 'lab-?', in which * stands for any letters and ? for one";
-            let error = SqlError::new("ON SENSORS takes names of sensors in quotes, or patterns of them", help);
+            let error =
+                SqlError::new("ON SENSORS takes names of sensors in quotes, or patterns of them", help);
             return Err(error.at(sql, start));
         };
         patterns.push(SensorPattern(pattern.to_owned()));

@@ -66,7 +66,10 @@ fn what_sensors_say_together_is_what_one_says_of_all_rows() {
             world.send(&records);
             world.give();
             let statuses = world.answer.statuses();
-            assert!(statuses.iter().all(|status| *status == Status::Final), "{sql}, seed {seed}: {statuses:?}");
+            assert!(
+                statuses.iter().all(|status| *status == Status::Final),
+                "{sql}, seed {seed}: {statuses:?}"
+            );
             assert_eq!(world.answer.rows(), expected(&query, &rows).rows(), "{sql}, seed {seed}");
         }
     }
@@ -173,7 +176,8 @@ fn a_sensor_that_is_not_there_makes_completeness_unknown_and_one_that_joins_make
 
 #[test]
 fn groups_beyond_the_cap_are_folded_and_no_row_is_lost() {
-    let sql = "SELECT dst_port, octets, count(*) AS n FROM packets GROUP BY dst_port, octets, tumble('1 minute')";
+    let sql =
+        "SELECT dst_port, octets, count(*) AS n FROM packets GROUP BY dst_port, octets, tumble('1 minute')";
     let query = plan(&Planner::new(), sql);
     let few = QueryLimits { groups_max: 20, ..QueryLimits::default() };
     let held = HeldLimits { octets_max: 0, ..HeldLimits::default() };

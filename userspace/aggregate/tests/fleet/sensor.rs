@@ -40,12 +40,7 @@ impl Sensor<'_> {
     }
 
     /// What came for panes, and of those that ended meanwhile that nothing did.
-    fn panes_of(
-        &self,
-        rows: &[PacketRow],
-        reached: Range<i64>,
-        known: &mut BTreeSet<i64>,
-    ) -> Vec<CutPane> {
+    fn panes_of(&self, rows: &[PacketRow], reached: Range<i64>, known: &mut BTreeSet<i64>) -> Vec<CutPane> {
         let (width, mut parts) = (self.query.pane_width().unwrap(), self.parts_of(rows));
         let seconds = self.seconds_of(rows, known);
         let has_ended = |start: &i64| reached.start < start + width && start + width <= reached.end;

@@ -17,8 +17,7 @@ pub(crate) const BEGIN_NS: i64 = 1_700_002_800 * SECOND_NS;
 const WITHIN_MS: u64 = 45_000;
 const DISORDER_MS: u64 = 2_000;
 
-const ADDRESSES: [&str; 6] =
-    ["10.0.0.1", "10.0.0.2", "10.0.1.1", "192.0.2.7", "2001:db8::1", "2001:db8::2"];
+const ADDRESSES: [&str; 6] = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "192.0.2.7", "2001:db8::1", "2001:db8::2"];
 
 /// So many packets between few hosts, a little out of the order of time.
 pub(crate) fn packets(random: &mut Random, count: usize) -> Vec<PacketRow> {
@@ -58,7 +57,7 @@ fn packet(random: &mut Random, ms: u64) -> PacketRow {
     let present = present.iter().filter(|(_, has)| *has).fold(0, |bits, (column, _)| bits | column.bit());
     let if_there = |column: PacketColumn, value: u64| if present & column.bit() == 0 { 0 } else { value };
     let mut address = |column: PacketColumn| {
-        let address = parse_ip(random.choose(&ADDRESSES)).unwrap();
+        let address = parse_ip(random.choose::<&str>(&ADDRESSES)).unwrap();
         if present & column.bit() == 0 { Default::default() } else { address }
     };
     let (src_ip, dst_ip) = (address(PacketColumn::SrcIp), address(PacketColumn::DstIp));
@@ -83,13 +82,7 @@ pub(crate) fn batch_of(query: &ContinuousQuery, rows: &[PacketRow]) -> StreamBat
     let mut of_streams = [const { None }; StreamId::COUNT];
     of_streams[StreamId::Packets as usize] = Some(columns.clone());
     let layout = Arc::new(Layout::new(Epoch(1), of_streams));
-    StreamBatch {
-        source: SourceId(0),
-        stream: &PACKETS,
-        layout,
-        batch: build(rows, &columns),
-        sequence: 0,
-    }
+    StreamBatch { source: SourceId(0), stream: &PACKETS, layout, batch: build(rows, &columns), sequence: 0 }
 }
 
 fn build(rows: &[PacketRow], columns: &[usize]) -> RecordBatch {

@@ -95,12 +95,7 @@ impl Catalog {
         }
     }
 
-    fn take_up_assigned(
-        &self,
-        assigned: &Assigned,
-        by: &Versions,
-        end: SensorEnd<'_>,
-    ) -> Result<(), String> {
+    fn take_up_assigned(&self, assigned: &Assigned, by: &Versions, end: SensorEnd<'_>) -> Result<(), String> {
         let said = |error: CatalogError| error.to_string();
         let options = QueryOptions { allowance: assigned.allowance()?, ..QueryOptions::default() };
         let definition = Definition { name: name_of(assigned), sql: assigned.sql.clone(), options };

@@ -80,12 +80,16 @@ impl Engine {
 /// What is wrong, and what would be right.
 fn check_forwarded(query: &ContinuousQuery, from: &Beginning) -> Result<(), &'static str> {
     if query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Rows(_))) {
-        return Err("it has no aggregate, and rows are not forwarded; count or add up, and group by tumble('60 seconds') or the like");
+        return Err(
+            "it has no aggregate, and rows are not forwarded; count or add up, and group by tumble('60 seconds') or the like",
+        );
     }
     match query.window {
         Some(Window::Tumble { .. } | Window::Hop { .. }) => {}
         Some(Window::Rows { .. }) => {
-            return Err("tumble_rows(n) counts rows where they are read; group by tumble('60 seconds') or the like");
+            return Err(
+                "tumble_rows(n) counts rows where they are read; group by tumble('60 seconds') or the like",
+            );
         }
         None => return Err("it has no window; add to GROUP BY: tumble('60 seconds')"),
     }

@@ -219,9 +219,8 @@ impl Engine {
     /// Lets workers run this from the next layout on, in place of what they ran under its number; panes that begin before
     /// some time come in parts, and so do all that are forwarded.
     fn start_run(&mut self, plan: &RunPlan, parts_before: EventTime) {
-        let is_forwarded = |(id, _): &(QueryId, Portion)| {
-            self.queries.get(id).is_some_and(|query| query.is_forwarded)
-        };
+        let is_forwarded =
+            |(id, _): &(QueryId, Portion)| self.queries.get(id).is_some_and(|query| query.is_forwarded);
         let parts_before = if plan.portions.iter().any(is_forwarded) { EventTime::MAX } else { parts_before };
         let member = |(id, portion): &(QueryId, Portion)| {
             let state = Arc::clone(&self.queries.get(id)?.state);

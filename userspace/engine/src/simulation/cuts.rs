@@ -230,7 +230,9 @@ impl Play {
         let sources = (0..asked.ports_below).zip(self.fed.iter().zip(before));
         for (port, (fed, before)) in sources {
             let first = fed.first(asked.order).max(*before).min(fed.cut);
-            fed.seconds[first..fed.cut].iter().for_each(|second| add(&mut counts, asked.width, *second, port));
+            fed.seconds[first..fed.cut]
+                .iter()
+                .for_each(|second| add(&mut counts, asked.width, *second, port));
         }
         counts
     }
@@ -291,11 +293,15 @@ fn add(counts: &mut Counts, width: i64, second: i64, port: u16) {
 
 fn counts_of(panes: &[CutPane]) -> Counts {
     let mut counts = Counts::new();
-    for (pane, groups) in panes.iter().flat_map(|pane| pane.parts.groups().map(move |groups| (pane, groups))) {
+    for (pane, groups) in panes.iter().flat_map(|pane| pane.parts.groups().map(move |groups| (pane, groups)))
+    {
         let ports = groups.groups.column(0).as_primitive::<UInt16Type>().values();
         let values = groups.groups.column(1).as_primitive::<Int64Type>().values();
         let start = pane.pane.start.0 / SECOND_NS;
-        ports.iter().zip(values).for_each(|(port, count)| *counts.entry((start, *port)).or_default() += count);
+        ports
+            .iter()
+            .zip(values)
+            .for_each(|(port, count)| *counts.entry((start, *port)).or_default() += count);
     }
     counts
 }

@@ -87,7 +87,8 @@ impl Book {
         halves: &BTreeSet<HalfId>,
         counts: BTreeMap<&'static str, u64>,
     ) -> SensorStatus {
-        let of_halves = self.reached.iter().filter(|(half, reached)| halves.contains(half) && **reached > i64::MIN);
+        let of_halves =
+            self.reached.iter().filter(|(half, reached)| halves.contains(half) && **reached > i64::MIN);
         let reached = of_halves.map(|(_, reached)| *reached).min();
         let mut refused: BTreeMap<String, u64> = BTreeMap::new();
         for (name, count) in counts.iter().chain(&self.garbage) {

@@ -60,7 +60,8 @@ pub(crate) async fn run(
             let (address, octets) = (caller.address, Arc::clone(&caller.octets));
             let received_ns = wall_ns();
             let greeted = Greeted { sensor, greeting, address, octets, received_ns, said, covered };
-            let greeted = front.events.send(Event { link: number, what: Incoming::Greeted(Box::new(greeted)) });
+            let greeted =
+                front.events.send(Event { link: number, what: Incoming::Greeted(Box::new(greeted)) });
             let assignments = front.assignments.clone();
             let heard = Heard { said: of_said, covered: of_covered, answers, assignments };
             match greeted.await {
@@ -108,7 +109,9 @@ async fn greeting(incoming: &mut Streaming<FlightData>) -> Result<Greeting, Opti
             let why = "a sensor is called by one word of 128 octets at most; call it otherwise";
             Err(Some(("no_name", why.to_owned())))
         }
-        Message::Hello(greeting) if greeting.report.len() > PAYLOAD_OCTETS_MAX => Err(Some(too_long("a report"))),
+        Message::Hello(greeting) if greeting.report.len() > PAYLOAD_OCTETS_MAX => {
+            Err(Some(too_long("a report")))
+        }
         Message::Hello(greeting) => Ok(greeting),
         _ => {
             let why = tapline_delivery::Refusal::NotGreeted;
@@ -145,7 +148,9 @@ async fn read(
                 let _ = answer.try_send(answered);
                 Incoming::Alive(ask.clock)
             }
-            Ok(Message::Report(octets)) if octets.len() > PAYLOAD_OCTETS_MAX => return Some(too_long("a report")),
+            Ok(Message::Report(octets)) if octets.len() > PAYLOAD_OCTETS_MAX => {
+                return Some(too_long("a report"));
+            }
             Ok(Message::Report(octets)) => Incoming::Report(octets),
             Ok(_) => return Some(of_unread(&Unread::Garbage)),
             Err(unread) => return Some(of_unread(&unread)),

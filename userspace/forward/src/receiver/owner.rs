@@ -386,7 +386,9 @@ impl<M: Merge> Owner<M> {
             Err(StoreError::TakenOver(why)) => Err(Ended(why)),
             Err(StoreError::Failed(why)) => {
                 if !std::mem::replace(&mut self.is_in_trouble, true) {
-                    self.results.tell(format!("{why}; until then nothing is acknowledged, and sensors keep what they have"));
+                    self.results.tell(format!(
+                        "{why}; until then nothing is acknowledged, and sensors keep what they have"
+                    ));
                 }
                 self.shared.change(|status| status.store_trouble = Some(why));
                 self.is_changed = true;

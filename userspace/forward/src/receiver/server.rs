@@ -157,7 +157,8 @@ async fn connection(stream: TcpStream, address: SocketAddr, front: Arc<Front>) {
         return front.refuse("no_keys");
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    caller.certificate = certificates.and_then(<[_]>::first).map(|certificate| Arc::from(certificate.as_ref()));
+    caller.certificate =
+        certificates.and_then(<[_]>::first).map(|certificate| Arc::from(certificate.as_ref()));
     speak(stream, caller, front).await;
 }
 
@@ -196,7 +197,9 @@ async fn answer(
         front.refuse("another_call");
         caller.done.notify_one();
         let path = request.uri().path();
-        return Ok(Status::unimplemented(format!("{path} is not answered here, only {DO_EXCHANGE}")).into_http());
+        return Ok(
+            Status::unimplemented(format!("{path} is not answered here, only {DO_EXCHANGE}")).into_http()
+        );
     }
     let brought = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
     let token = brought.map(|brought| brought.strip_prefix(b"Bearer ").unwrap_or(brought));

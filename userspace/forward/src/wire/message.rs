@@ -121,7 +121,9 @@ pub(crate) struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unread {
     /// It is of another version.
-    #[error("it speaks version {0} of this link, and version {VERSION} is spoken here; let both ends run the same version")]
+    #[error(
+        "it speaks version {0} of this link, and version {VERSION} is spoken here; let both ends run the same version"
+    )]
     Version(u8),
     /// It is damaged, or nothing of ours.
     #[error("what it says is no message of this link; let both ends run the same version")]

@@ -35,7 +35,9 @@ fn what_a_spool_has_no_room_for_is_told_and_adds_up() {
     });
     let status = sender.status();
     assert_eq!(results.0.lock().unwrap().missing(), status.lost_source_records);
-    wait("what is told is counted", || receiver.sensors().first().is_some_and(|sensor| sensor.lost == status.lost));
+    wait("what is told is counted", || {
+        receiver.sensors().first().is_some_and(|sensor| sensor.lost == status.lost)
+    });
 }
 
 #[test]
@@ -71,7 +73,9 @@ fn a_sensor_goes_on_behind_the_last_cut_that_is_safe() {
         let parts = if number == 3 { vec![] } else { vec![part(begin, 0, &[number], begin)] };
         cut(&sender, parts, number.to_le_bytes().to_vec());
         wait("it is safe", || sender.status().unsafe_octets == 0);
-        assert!(Sender::start(plan(), Box::<Results>::default()).unwrap_err().contains("another process has it"));
+        assert!(
+            Sender::start(plan(), Box::<Results>::default()).unwrap_err().contains("another process has it")
+        );
     }
     let results = Results::default();
     let receiver = start(options(), &folder.path().join("hub"), &results).unwrap();

@@ -96,7 +96,8 @@ fn a_sensor_is_whom_its_certificate_is_of() {
     assert!(trouble(&none).starts_with("https://127.0.0.1"), "{}", trouble(&none));
     wait("they are counted", || receiver.status().refused.get("no_keys") >= Some(&2));
     let plain = Upstream { url: format!("http://{}", receiver.address()), ..upstream(String::new()) };
-    let plain = Sender::start(sensor("pop-5", plain, &folder.join("plain")), Box::<Results>::default()).unwrap().0;
+    let plain =
+        Sender::start(sensor("pop-5", plain, &folder.join("plain")), Box::<Results>::default()).unwrap().0;
     assert!(!trouble(&plain).is_empty());
     assert_eq!(receiver.status().links, 1);
 }

@@ -77,10 +77,7 @@ impl Proxy {
         let said = Arc::<Mutex<Vec<u8>>>::default();
         state.said.push(Arc::clone(&said));
         state.open.extend([from.try_clone().unwrap(), to.try_clone().unwrap()]);
-        let ways = [
-            (from.try_clone().unwrap(), to.try_clone().unwrap(), Some(said)),
-            (to, from, None),
-        ];
+        let ways = [(from.try_clone().unwrap(), to.try_clone().unwrap(), Some(said)), (to, from, None)];
         drop(state);
         for (mut from, mut to, said) in ways {
             let state = Arc::clone(&self.state);

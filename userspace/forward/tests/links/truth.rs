@@ -60,7 +60,8 @@ fn links_are_cut_slow_and_said_again() {
     let before = receiver.sensors();
     assert!(proxy.say_again() > 3);
     wait("what is said again is seen", || {
-        receiver.sensors().iter().map(|sensor| sensor.seen).sum::<u64>() > before.iter().map(|sensor| sensor.seen).sum()
+        receiver.sensors().iter().map(|sensor| sensor.seen).sum::<u64>()
+            > before.iter().map(|sensor| sensor.seen).sum()
     });
     thread::sleep(Duration::from_millis(1500));
     let taken = results.0.lock().unwrap();
@@ -130,7 +131,9 @@ fn what_is_assigned_and_reported_is_the_newest() {
     wait("it is told what to run then", || told.0.lock().unwrap().assigned == b"third");
     wait("its report comes", || receiver.sensors().first().is_some_and(|sensor| sensor.report == b"well"));
     sender.report(b"not so well".to_vec()).unwrap();
-    wait("its next one comes", || receiver.sensors().first().is_some_and(|sensor| sensor.report == b"not so well"));
+    wait("its next one comes", || {
+        receiver.sensors().first().is_some_and(|sensor| sensor.report == b"not so well")
+    });
     wait("its clock is known", || receiver.sensors().first().is_some_and(|sensor| sensor.clock.is_some()));
     let clock = receiver.sensors().first().unwrap().clock.unwrap();
     assert!(clock.ahead_ns.abs() < 1_000_000_000 && clock.uncertainty_ns < 1_000_000_000, "{clock:?}");

@@ -184,7 +184,10 @@ fn what_is_revised_is_not_added_to_what_it_replaces() {
     let revised = "SELECT count(*) AS n FROM \"top-talkers\" WHERE status = 'revised'";
     assert_eq!(super::numbers(&stored.history, revised), [2]);
     let said = stored.said.lock().unwrap().join("\n");
-    assert_eq!(said, "windows of `top-talkers` are not put together while they age: some of an hour were revised");
+    assert_eq!(
+        said,
+        "windows of `top-talkers` are not put together while they age: some of an hour were revised"
+    );
 }
 
 /// What a statement answers where sums are read, and how.

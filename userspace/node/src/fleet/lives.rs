@@ -33,7 +33,9 @@ impl Lives {
     /// A sentence, when the file cannot be read: without it, all that checkpoints have would be let go.
     pub(super) fn read(folder: &Path) -> Result<Self, String> {
         let path = folder.join(FILE);
-        let said = |why: String| format!("{} cannot be read: {why}; put a copy in its place, or move it away", path.display());
+        let said = |why: String| {
+            format!("{} cannot be read: {why}; put a copy in its place, or move it away", path.display())
+        };
         let left: Vec<Assigned> = match fs::read(&path) {
             Ok(octets) => serde_json::from_slice(&octets).map_err(|error| said(error.to_string()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => vec![],
@@ -72,7 +74,7 @@ impl Lives {
     ///
     /// # Errors
     /// A sentence.
-    pub(super) fn keep<'a>(&self, running: impl Iterator<Item = &'a Assigned>) -> Result<(), String> {
+    pub(super) fn keep<'a>(&'a self, running: impl Iterator<Item = &'a Assigned>) -> Result<(), String> {
         let all: Vec<&Assigned> = self.left.iter().chain(running).collect();
         let said = |why: String| format!("{} cannot be written: {why}", self.path.display());
         let text = serde_json::to_vec_pretty(&all).map_err(|error| said(error.to_string()))?;
@@ -103,7 +105,12 @@ mod tests {
     fn a_query_goes_on_as_the_one_that_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let mut lives = Lives::read(folder.path()).unwrap();
-        let first = Assigned { id: lives.next(), name: "a".to_owned(), sql: "SELECT 1".to_owned(), ..Assigned::default() };
+        let first = Assigned {
+            id: lives.next(),
+            name: "a".to_owned(),
+            sql: "SELECT 1".to_owned(),
+            ..Assigned::default()
+        };
         let second = Assigned { id: first.id + 1, name: "b".to_owned(), ..first.clone() };
         [&first, &second].map(|assigned| lives.take(assigned.id));
         assert!(lives.next() > second.id, "though the clock may say less");

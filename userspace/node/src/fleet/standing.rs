@@ -20,7 +20,8 @@ impl Standing {
         receiver: Option<&Receiver>,
         queries: impl Iterator<Item = &'a Assigned>,
     ) {
-        let names: BTreeMap<u64, &str> = queries.map(|assigned| (assigned.id, assigned.name.as_str())).collect();
+        let names: BTreeMap<u64, &str> =
+            queries.map(|assigned| (assigned.id, assigned.name.as_str())).collect();
         let known = receiver.map(Receiver::sensors).unwrap_or_default();
         self.sensors = known.into_iter().map(|sensor| self.status(sensor, &names)).collect();
     }
@@ -36,12 +37,10 @@ impl Standing {
         asked.map(part).collect()
     }
 
-    fn status(
-        &mut self,
-        sensor: tapline_forward::SensorStatus,
-        names: &BTreeMap<u64, &str>,
-    ) -> SensorStatus {
-        let tapline_forward::SensorStatus { name, address, connected_since_ns, clock, lag_ns, refused, .. } = sensor;
+    fn status(&mut self, sensor: tapline_forward::SensorStatus, names: &BTreeMap<u64, &str>) -> SensorStatus {
+        let tapline_forward::SensorStatus {
+            name, address, connected_since_ns, clock, lag_ns, refused, ..
+        } = sensor;
         let report = self.report(&name, sensor.report);
         let of_names = |query: &ReportedQuery| Some(((*names.get(&query.id)?).to_owned(), query.clone()));
         let heard = Some(report.now_ns).filter(|now| *now > 0);
@@ -90,10 +89,14 @@ mod tests {
     fn a_query_runs_where_a_sensor_says_so() {
         let running = ReportedQuery { id: 7, state: "running".to_owned(), reason: None };
         let report = SensorReport { queries: vec![running.clone()], ..SensorReport::default() };
-        let connected = SensorStatus { is_connected: true, name: "a".to_owned(), report, ..SensorStatus::default() };
+        let connected =
+            SensorStatus { is_connected: true, name: "a".to_owned(), report, ..SensorStatus::default() };
         let away = SensorStatus { is_connected: false, name: "b".to_owned(), ..connected.clone() };
         assert_eq!(part_of(&connected, 7), running);
-        assert_eq!((part_of(&connected, 8).state, part_of(&away, 7).state), ("waiting".to_owned(), "waiting".to_owned()));
+        assert_eq!(
+            (part_of(&connected, 8).state, part_of(&away, 7).state),
+            ("waiting".to_owned(), "waiting".to_owned())
+        );
         let standing = Standing { sensors: vec![connected, away], reports: HashMap::new() };
         let assigned = Assigned { id: 7, sensors: Some(vec!["a".to_owned()]), ..Assigned::default() };
         assert_eq!(standing.parts(&assigned), [("a".to_owned(), running)]);

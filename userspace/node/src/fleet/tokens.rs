@@ -37,7 +37,9 @@ impl TokenFile {
     /// A sentence, when there are no numbers at random, or the file cannot be read or written.
     pub(super) fn make(&self, sensor: &str) -> Result<(String, Option<String>), String> {
         let mut octets = [0; TOKEN_OCTETS];
-        SystemRandom::new().fill(&mut octets).map_err(|_| "this machine has no numbers at random".to_owned())?;
+        SystemRandom::new()
+            .fill(&mut octets)
+            .map_err(|_| "this machine has no numbers at random".to_owned())?;
         let token = hexadecimal(&octets);
         let line = format!("{sensor} {}", hexadecimal(digest(&SHA256, token.as_bytes()).as_ref()));
         if !self.is_ours {
@@ -77,7 +79,8 @@ mod tests {
         let made = ["a", "b", "a"].map(|name| file.make(name).unwrap());
         assert!(made.iter().all(|(token, line)| token.len() == 64 && line.is_none()));
         let text = fs::read_to_string(&path).unwrap();
-        let names: Vec<&str> = text.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name).collect();
+        let names: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name).collect();
         assert_eq!(names, ["b", "a"]);
         let digest = hexadecimal(digest(&SHA256, made[2].0.as_bytes()).as_ref());
         assert!(text.ends_with(&format!("a {digest}\n")) && !text.contains(&made[2].0), "{text}");
