@@ -384,7 +384,7 @@ mod tests {
         for config in configs {
             let read = ConfigFile::read(&config).unwrap();
             let has_sensors = read.aggregator.listen.is_some();
-            assert!(has_sensors != !read.sources.is_empty(), "{}", config.display());
+            assert!(has_sensors == read.sources.is_empty(), "{}", config.display());
         }
     }
 

@@ -311,14 +311,13 @@ fn in_pieces(parts: Vec<Part>, octets_max: u64) -> Vec<Vec<Part>> {
     let (mut pieces, mut octets): (Vec<Vec<Part>>, u64) = (vec![], 0);
     for part in parts {
         let more = part.1.len() as u64;
-        match pieces.last_mut().filter(|_| octets + more <= octets_max) {
-            Some(piece) => piece.push(part),
-            None => {
-                pieces.push(vec![part]);
-                octets = 0;
-            }
+        if let Some(piece) = pieces.last_mut().filter(|_| octets + more <= octets_max) {
+            piece.push(part);
+            octets += more;
+        } else {
+            pieces.push(vec![part]);
+            octets = more;
         }
-        octets += more;
     }
     pieces
 }

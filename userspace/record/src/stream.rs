@@ -162,13 +162,11 @@ impl Stream {
     #[must_use]
     pub fn field(&self, position: usize) -> Field {
         let data_type = self.kind(position).data_type();
-        match ElementColumn::at(position) {
-            Some(element) => Field::new(element.name(), data_type, true),
-            None => {
-                let column = self.column(position);
-                Field::new(column.name, data_type, column.nullable)
-            }
+        if let Some(element) = ElementColumn::at(position) {
+            return Field::new(element.name(), data_type, true);
         }
+        let column = self.column(position);
+        Field::new(column.name, data_type, column.nullable)
     }
 
     /// Type of the column at a position, be it a fixed one, an [`ElementColumn`] or an [`IdentityColumn`].

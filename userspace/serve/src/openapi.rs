@@ -188,31 +188,18 @@ mod tests {
     fn every_answer_is_as_it_is_described() {
         let catalog = catalog();
         let query = |name: &str, sql: &str| json!({ "name": name, "sql": sql });
+        let with_options = |options: Value| json!({ "name": "c", "sql": SQL, "options": options });
+        let limits = json!({
+            "groups_max": 10, "octets_max": 1_000_000, "rows_per_second_max": 5, "work_max_ns": 1_000_000,
+            "beyond": "sample",
+        });
         let cases = [
             ("post", "/api/v1/queries", query("a", SQL), 201),
             ("post", "/api/v1/queries", query("a", SQL), 409),
             ("post", "/api/v1/queries", query("b", "SELECT x FROM flows"), 400),
-            (
-                "post",
-                "/api/v1/queries",
-                json!({ "name": "c", "sql": SQL, "options": { "early": "1 day" } }),
-                400,
-            ),
-            (
-                "post",
-                "/api/v1/queries",
-                json!({ "name": "c", "sql": SQL, "options": { "groups_max": 0 } }),
-                400,
-            ),
-            (
-                "post",
-                "/api/v1/queries",
-                json!({ "name": "c", "sql": SQL, "options": {
-                    "groups_max": 10, "octets_max": 1_000_000, "rows_per_second_max": 5, "work_max_ns": 1_000_000,
-                    "beyond": "sample",
-                } }),
-                201,
-            ),
+            ("post", "/api/v1/queries", with_options(json!({ "early": "1 day" })), 400),
+            ("post", "/api/v1/queries", with_options(json!({ "groups_max": 0 })), 400),
+            ("post", "/api/v1/queries", with_options(limits), 201),
             ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "history": "off" } }), 200),
             ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "history": "never" } }), 400),
             ("get", "/api/v1/queries/c", Value::Null, 200),

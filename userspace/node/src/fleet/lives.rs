@@ -112,7 +112,8 @@ mod tests {
             ..Assigned::default()
         };
         let second = Assigned { id: first.id + 1, name: "b".to_owned(), ..first.clone() };
-        [&first, &second].map(|assigned| lives.take(assigned.id));
+        lives.take(first.id);
+        lives.take(second.id);
         assert!(lives.next() > second.id, "though the clock may say less");
         lives.keep([&first, &second].into_iter()).unwrap();
         let mut again = Lives::read(folder.path()).unwrap();
