@@ -25,6 +25,7 @@ mod problem;
 mod request;
 mod results;
 mod schema;
+mod sensor_shapes;
 mod sensors;
 mod server;
 mod shapes;

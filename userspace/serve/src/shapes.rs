@@ -1,7 +1,7 @@
 //! What requests and answers look like.
 
 use crate::diagram::DiagramShape;
-use crate::sensors::{ForwardShape, PartShape};
+use crate::sensor_shapes::{ForwardShape, PartShape};
 use arrow_schema::Schema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -55,11 +55,11 @@ pub struct ForwardedQuery {
 /// A query of an aggregator.
 pub(super) struct Forwarded {
     assigned: Assigned,
-    /// Or why it cannot be run, and since when.
+    /// What runs of it, or why it cannot be run, and since when.
     taken: Result<Running, (String, EventTime)>,
 }
 
-/// One that runs, or did until it failed.
+/// A query of an aggregator that runs, or did until it failed.
 struct Running {
     entry: Entry,
     /// As the aggregator has it: what gives its parts knows which sensor it runs on, and may read the kernel's table.

@@ -88,7 +88,7 @@ pub(crate) struct Answer {
     pub(crate) sent_ns: i64,
     /// By the clock of who answers.
     pub(crate) received_ns: i64,
-    /// Likewise.
+    /// The same, when the answer went.
     pub(crate) answered_ns: i64,
 }
 
