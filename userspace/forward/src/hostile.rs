@@ -9,8 +9,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_delivery::{
-    AggregatorLimits, AggregatorOptions, Fingerprint, Given, HalfId, HalfSpec, Head, Hello, Incarnation, Kind,
-    Lineage, Merge, PartHead, Patience, Position, Role, SensorName, Span, Told,
+    AggregatorLimits, AggregatorOptions, Fingerprint, Given, HalfId, HalfSpec, Head, Hello, Incarnation,
+    Kind, Lineage, Merge, PartHead, Patience, Position, Role, SensorName, Span, Told,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -100,7 +100,12 @@ impl Hub {
     async fn counted(&self, count: impl Fn(&Receiver) -> Option<u64>) {
         let begun = Instant::now();
         while count(&self.receiver).is_none_or(|count| count == 0) {
-            assert!(begun.elapsed() < WAITED_MAX, "{:?} {:?}", self.receiver.status(), self.receiver.sensors());
+            assert!(
+                begun.elapsed() < WAITED_MAX,
+                "{:?} {:?}",
+                self.receiver.status(),
+                self.receiver.sensors()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -137,12 +142,9 @@ impl Link {
     /// The last that is said.
     async fn refused(&mut self) -> Refused {
         loop {
-            match self.hear().await.expect("it is told why") {
-                Message::Refused(refused) => {
-                    assert_eq!(self.hear().await, None, "it was the last");
-                    return refused;
-                }
-                _ => {}
+            if let Message::Refused(refused) = self.hear().await.expect("it is told why") {
+                assert_eq!(self.hear().await, None, "it was the last");
+                return refused;
             }
         }
     }
@@ -231,7 +233,11 @@ fn garbage_is_told_and_counted_and_others_go_on() {
 fn octets_that_are_no_http_end_with_their_connection() {
     run(async {
         let hub = Hub::new();
-        for octets in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], &[0; 100], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxxxxxxxxxxxx"] {
+        for octets in [
+            &b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..],
+            &[0; 100],
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxxxxxxxxxxxx",
+        ] {
             let mut stream = TcpStream::connect(hub.receiver.address()).await.unwrap();
             stream.write_all(octets).await.unwrap();
             let mut answer = vec![];

@@ -55,8 +55,9 @@ impl FolderStore {
     /// # Errors
     /// A sentence: the folder cannot be made.
     pub fn open(folder: &Path) -> Result<Self, String> {
-        let said =
-            |error: io::Error| format!("the folder {} of checkpoints cannot be made: {error}", folder.display());
+        let said = |error: io::Error| {
+            format!("the folder {} of checkpoints cannot be made: {error}", folder.display())
+        };
         let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty());
         let missing: Vec<_> = missing.take_while(|folder| !folder.exists()).collect();
         fs::create_dir_all(folder).map_err(said)?;

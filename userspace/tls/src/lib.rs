@@ -86,8 +86,7 @@ impl Tls {
             ));
         }
         let verifier = clients.map(verifier).transpose()?;
-        let acceptor =
-            acceptor(chain, found, protocol, verifier).map_err(|error| unusable(files, &error))?;
+        let acceptor = acceptor(chain, found, protocol, verifier).map_err(|error| unusable(files, &error))?;
         let of_clients = clients.map(|clients| fs::read(&clients.ca).unwrap_or_default());
         let texts = [&chain_text[..], &key_text, &of_clients.unwrap_or_default()];
         Ok((Self { acceptor, fingerprint: fingerprint(&texts) }, warnings))

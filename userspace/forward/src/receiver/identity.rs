@@ -74,8 +74,7 @@ impl Keys {
     pub(crate) fn read(entrance: &Entrance) -> Result<(Self, Vec<String>), String> {
         check(entrance)?;
         let Entrance { tls, clients_ca, tokens, .. } = entrance;
-        let clients =
-            clients_ca.as_ref().map(|ca| Clients { ca: ca.clone(), is_required: tokens.is_none() });
+        let clients = clients_ca.as_ref().map(|ca| Clients { ca: ca.clone(), is_required: tokens.is_none() });
         let read = tls.as_ref().map(|files| Tls::read_with(files, PROTOCOL, clients.as_ref())).transpose()?;
         let (tls, warnings) = read.unzip();
         let tokens = tokens.as_deref().map(Tokens::read).transpose()?;
@@ -98,7 +97,11 @@ impl Keys {
             let name = common_name(certificate).filter(|name| is_name(name)).ok_or(Denied::NoName)?;
             return Ok(Vouched::For(vec![SensorName::new(&name)]));
         }
-        if self.tokens.is_some() || self.asks_certificates { Err(Denied::NoProof) } else { Ok(Vouched::Anybody) }
+        if self.tokens.is_some() || self.asks_certificates {
+            Err(Denied::NoProof)
+        } else {
+            Ok(Vouched::Anybody)
+        }
     }
 }
 
@@ -116,7 +119,10 @@ impl Vouched {
 fn check(entrance: &Entrance) -> Result<(), String> {
     let Entrance { listen, tls, clients_ca, tokens } = entrance;
     if tls.is_none() && clients_ca.is_some() {
-        return Err("certificates of sensors are shown over TLS only; give the certificate and the key of this end".to_owned());
+        return Err(
+            "certificates of sensors are shown over TLS only; give the certificate and the key of this end"
+                .to_owned(),
+        );
     }
     if listen.ip().to_canonical().is_loopback() {
         return Ok(());
@@ -155,8 +161,12 @@ mod tests {
         }
         let open = entrance("0.0.0.0:8793");
         let said = check(&open).unwrap_err();
-        assert!(said.contains("give a certificate and its key, and tokens") && said.ends_with("127.0.0.1:8793"));
-        assert!(check(&Entrance { tokens: some(), ..open.clone() }).unwrap_err().contains("give a certificate"));
+        assert!(
+            said.contains("give a certificate and its key, and tokens") && said.ends_with("127.0.0.1:8793")
+        );
+        assert!(
+            check(&Entrance { tokens: some(), ..open.clone() }).unwrap_err().contains("give a certificate")
+        );
         assert!(check(&Entrance { tls: tls(), ..open.clone() }).unwrap_err().contains("give tokens or"));
         assert_eq!(check(&Entrance { tls: tls(), tokens: some(), ..open.clone() }), Ok(()));
         assert_eq!(check(&Entrance { tls: tls(), clients_ca: some(), ..open }), Ok(()));

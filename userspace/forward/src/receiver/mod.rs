@@ -80,7 +80,9 @@ impl Receiver {
         let target = options.upstream()?.map(Target::of).transpose()?;
         let (keys, warnings) = Keys::read(&options.entrance)?;
         let listen = options.entrance.listen;
-        let said = |error: std::io::Error| format!("sensors cannot be listened to on {listen}: {error}; give another address");
+        let said = |error: std::io::Error| {
+            format!("sensors cannot be listened to on {listen}: {error}; give another address")
+        };
         let listener = TcpListener::bind(listen).map_err(said)?;
         listener.set_nonblocking(true).map_err(said)?;
         let address = listener.local_addr().map_err(said)?;
@@ -162,7 +164,9 @@ impl Receiver {
     pub fn report(&self, octets: Vec<u8>) -> Result<(), String> {
         if octets.len() > PAYLOAD_OCTETS_MAX {
             let octets = octets.len();
-            return Err(format!("a report of {octets} octets is more than the {PAYLOAD_OCTETS_MAX} of a message; say less"));
+            return Err(format!(
+                "a report of {octets} octets is more than the {PAYLOAD_OCTETS_MAX} of a message; say less"
+            ));
         }
         self.report.send_replace(octets.into());
         Ok(())

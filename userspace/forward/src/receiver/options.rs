@@ -30,10 +30,13 @@ impl ReceiverOptions {
         match (&self.aggregator.role, &self.forward) {
             (Role::Forward(..), Some(upstream)) => Ok(Some(upstream.clone())),
             (Role::Final, None) => Ok(None),
-            (Role::Forward(name, _), None) => Err(format!("{name} is to forward, and nobody says to whom; name the aggregator")),
-            (Role::Final, Some(upstream)) => {
-                Err(format!("results stay here, and {} would get nothing; let it forward, or name nobody", upstream.url))
+            (Role::Forward(name, _), None) => {
+                Err(format!("{name} is to forward, and nobody says to whom; name the aggregator"))
             }
+            (Role::Final, Some(upstream)) => Err(format!(
+                "results stay here, and {} would get nothing; let it forward, or name nobody",
+                upstream.url
+            )),
         }
     }
 }

@@ -40,6 +40,8 @@ const GIVEN_AT_ONCE: usize = 256;
 pub(crate) struct Event {
     pub(crate) link: u64,
     pub(crate) what: Incoming,
+    /// The room that it takes, where it takes some.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// What is said on a link.
@@ -47,8 +49,8 @@ pub(crate) struct Event {
 pub(crate) enum Incoming {
     /// Who it is; the first.
     Greeted(Box<Greeted>),
-    /// A record, its payload, and the room that it takes.
-    Record(Box<Head>, Bytes, (OwnedSemaphorePermit, OwnedSemaphorePermit)),
+    /// A record, its payload, and its place among those of the link that are under way.
+    Record(Box<Head>, Bytes, OwnedSemaphorePermit),
     /// It is there; how far its clock is off, as it says.
     Alive(Option<ClockOffset>),
     /// What it says of itself.
@@ -251,13 +253,10 @@ impl<M: Merge> Owner<M> {
         up.hear(event, &mut self.aggregator, &self.results)
     }
 
-    fn hear(&mut self, Event { link, what }: Event) {
+    fn hear(&mut self, Event { link, what, room }: Event) {
         match what {
             Incoming::Greeted(greeted) => self.greet(link, *greeted),
-            Incoming::Record(head, payload, (place, room)) => {
-                self.receive(link, &head, &payload, place);
-                drop(room);
-            }
+            Incoming::Record(head, payload, place) => self.receive(link, &head, &payload, place),
             Incoming::Alive(clock) => {
                 let now = self.now();
                 let Some(served) = self.links.get(&link) else { return };
@@ -266,10 +265,11 @@ impl<M: Merge> Owner<M> {
             }
             Incoming::Report(octets) => {
                 let Some(served) = self.links.get(&link) else { return };
-                self.books.entry(served.sensor.clone()).or_default().report(octets);
+                self.books.entry(served.sensor.clone()).or_default().report(&octets);
             }
             Incoming::Gone(garbage) => self.let_go(link, garbage),
         }
+        drop(room);
     }
 
     fn greet(&mut self, link: u64, greeted: Greeted) {
@@ -386,7 +386,9 @@ impl<M: Merge> Owner<M> {
             Err(StoreError::TakenOver(why)) => Err(Ended(why)),
             Err(StoreError::Failed(why)) => {
                 if !std::mem::replace(&mut self.is_in_trouble, true) {
-                    self.results.tell(format!("{why}; until then nothing is acknowledged, and sensors keep what they have"));
+                    self.results.tell(format!(
+                        "{why}; until then nothing is acknowledged, and sensors keep what they have"
+                    ));
                 }
                 self.shared.change(|status| status.store_trouble = Some(why));
                 self.is_changed = true;
@@ -423,13 +425,13 @@ impl<M: Merge> Owner<M> {
     fn publish(&mut self) {
         self.published_at = Instant::now();
         let status = |(name, book): (&SensorName, &super::books::Book)| {
-            book.status(name, &self.halves, self.aggregator.counts(name))
+            book.status(name, &self.halves, &self.aggregator.counts(name))
         };
         self.shared.publish(self.books.iter().map(status).collect());
         let strangers = self.aggregator.strangers().iter().map(|(name, count)| ((*name).to_owned(), *count));
         let refused = strangers.collect();
         let (held, links) = (self.aggregator.held(), self.links.len());
-        let uplink = self.up.as_ref().map(|up| up.sent()).map(|sent| {
+        let uplink = self.up.as_ref().map(Up::sent).map(|sent| {
             let waiting_octets = self.aggregator.outgoing().map_or(0, |outgoing| outgoing.octets());
             UplinkStatus { sent, waiting_octets, ..UplinkStatus::default() }
         });

@@ -7,7 +7,7 @@ use crate::counted::{Counted, Octets};
 use crate::wire::{DO_EXCHANGE, FRAME_OCTETS_MAX, FlightCodec, FlightData};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -157,7 +157,8 @@ async fn connection(stream: TcpStream, address: SocketAddr, front: Arc<Front>) {
         return front.refuse("no_keys");
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    caller.certificate = certificates.and_then(<[_]>::first).map(|certificate| Arc::from(certificate.as_ref()));
+    caller.certificate =
+        certificates.and_then(<[_]>::first).map(|certificate| Arc::from(certificate.as_ref()));
     speak(stream, caller, front).await;
 }
 
@@ -196,9 +197,11 @@ async fn answer(
         front.refuse("another_call");
         caller.done.notify_one();
         let path = request.uri().path();
-        return Ok(Status::unimplemented(format!("{path} is not answered here, only {DO_EXCHANGE}")).into_http());
+        return Ok(
+            Status::unimplemented(format!("{path} is not answered here, only {DO_EXCHANGE}")).into_http()
+        );
     }
-    let brought = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    let brought = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let token = brought.map(|brought| brought.strip_prefix(b"Bearer ").unwrap_or(brought));
     match front.keys().vouch(token, caller.certificate.as_deref()) {
         Ok(vouched) => {

@@ -28,7 +28,9 @@ impl Tokens {
         let cannot = |error: std::io::Error| format!("the tokens {shown} cannot be read: {error}");
         let octets = fs::metadata(path).map_err(cannot)?.len();
         if octets > FILE_OCTETS_MAX {
-            return Err(format!("{shown} has {octets} octets, more than the {FILE_OCTETS_MAX} of a file of tokens"));
+            return Err(format!(
+                "{shown} has {octets} octets, more than the {FILE_OCTETS_MAX} of a file of tokens"
+            ));
         }
         let text = fs::read_to_string(path).map_err(cannot)?;
         let mut tokens = vec![];
@@ -92,7 +94,10 @@ mod tests {
             let names = tokens.names(token.as_bytes());
             names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!((names("reads"), names("changes")), (vec!["pop-1".into(), "pop-3".into()], vec!["pop-2".into()]));
+        assert_eq!(
+            (names("reads"), names("changes")),
+            (vec!["pop-1".into(), "pop-3".into()], vec!["pop-2".into()])
+        );
         assert!(names("read").is_empty() && names("").is_empty());
     }
 
@@ -105,7 +110,10 @@ mod tests {
         for line in wrong {
             fs::write(&path, format!("pop-0 {READS}\n{line}\n")).unwrap();
             let said = Tokens::read(&path).unwrap_err();
-            assert!(said.starts_with("line 2 of ") && said.contains("64 hexadecimal digits"), "{line}: {said}");
+            assert!(
+                said.starts_with("line 2 of ") && said.contains("64 hexadecimal digits"),
+                "{line}: {said}"
+            );
         }
         assert!(Tokens::read(&folder.path().join("none")).unwrap_err().contains("cannot be read"));
     }

@@ -40,7 +40,8 @@ pub(crate) struct Handed {
 impl Handed {
     /// Octets that a cut takes, about.
     pub(crate) fn octets_of(parts: &[Part], positions: &[u8]) -> u64 {
-        let of_names = |part: &Part| part.0.behind.iter().map(|(name, _)| 32 + name.as_str().len()).sum::<usize>();
+        let of_names =
+            |part: &Part| part.0.behind.iter().map(|(name, _)| 32 + name.as_str().len()).sum::<usize>();
         let of_parts = parts.iter().map(|part| 192 + part.1.len() + of_names(part)).sum::<usize>();
         (64 + of_parts + positions.len()) as u64
     }
@@ -268,7 +269,8 @@ impl Keeper {
     /// Takes cuts that are safe off those that wait.
     fn settle(&mut self) {
         let safe = self.spool.safe();
-        let is_safe = |cut: &mut Waiting| cut.appended.as_ref().is_some_and(|appended| appended.end <= safe + 1);
+        let is_safe =
+            |cut: &mut Waiting| cut.appended.as_ref().is_some_and(|appended| appended.end <= safe + 1);
         while let Some(cut) = self.waiting.pop_front_if(is_safe) {
             let numbers = cut.appended.unwrap_or_default();
             for (number, (position, slot)) in numbers.clone().zip(&cut.records) {
@@ -290,7 +292,9 @@ impl Keeper {
         let now = Instant::now();
         let since = self.trouble.map_or(now, |(since, _)| since);
         if self.trouble.is_none() {
-            self.told.say(&format!("{error}; what is cut waits in memory, and the oldest records go where that goes on"));
+            self.told.say(&format!(
+                "{error}; what is cut waits in memory, and the oldest records go where that goes on"
+            ));
         }
         self.trouble = Some((since, now + RETRY_AFTER));
         self.status.disk_trouble = Some(error.to_string());
@@ -368,7 +372,8 @@ impl Keeper {
             return;
         }
         let count = unread.len();
-        self.told.say(&format!("{count} records of the spool cannot be read any more, and are told to be gone"));
+        self.told
+            .say(&format!("{count} records of the spool cannot be read any more, and are told to be gone"));
         unread.into_iter().for_each(|position| self.outgoing.give_up(position..=position));
         self.say_what_is_gone();
     }

@@ -115,12 +115,16 @@ impl Sender {
     pub fn cut(&self, parts: Vec<Part>, positions: Vec<u8>) -> Result<(), NotKept> {
         let longest = parts.iter().map(|(_, payload)| payload.len()).max().unwrap_or_default();
         if longest > PAYLOAD_OCTETS_MAX {
-            let why = format!("a part of {longest} octets is more than the {PAYLOAD_OCTETS_MAX} of a message; split it");
+            let why = format!(
+                "a part of {longest} octets is more than the {PAYLOAD_OCTETS_MAX} of a message; split it"
+            );
             return Err(NotKept { parts, positions, why });
         }
         if positions.len() > POSITIONS_OCTETS_MAX {
             let octets = positions.len();
-            let why = format!("positions of {octets} octets are more than the {POSITIONS_OCTETS_MAX} of a spool's record");
+            let why = format!(
+                "positions of {octets} octets are more than the {POSITIONS_OCTETS_MAX} of a spool's record"
+            );
             return Err(NotKept { parts, positions, why });
         }
         let octets = Handed::octets_of(&parts, &positions);
@@ -131,13 +135,16 @@ impl Sender {
         let refused = match &self.cuts {
             Some(cuts) => match cuts.try_send(handed) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(handed) | mpsc::error::TrySendError::Closed(handed)) => handed,
+                Err(mpsc::error::TrySendError::Full(handed) | mpsc::error::TrySendError::Closed(handed)) => {
+                    handed
+                }
             },
             None => handed,
         };
         self.shared.release(octets);
         let Handed { parts, positions, .. } = refused;
-        let why = self.shared.ended().unwrap_or_else(|| "cuts come faster than the disk takes them".to_owned());
+        let why =
+            self.shared.ended().unwrap_or_else(|| "cuts come faster than the disk takes them".to_owned());
         Err(NotKept { parts, positions, why })
     }
 

@@ -98,7 +98,9 @@ mod tests {
         for octets_max in [16 << 20, 1 << 30, 1 << 40] {
             let (limits, outgoing) = (plan(octets_max).limits().unwrap(), plan(octets_max).outgoing());
             assert!(outgoing.octets_max > limits.octets_max / 2);
-            assert!(outgoing.octets_max + outgoing.unsafe_octets_max + 2 * limits.segment_octets < octets_max);
+            assert!(
+                outgoing.octets_max + outgoing.unsafe_octets_max + 2 * limits.segment_octets < octets_max
+            );
             assert_eq!(limits.age_max_ns, i64::MAX);
         }
     }

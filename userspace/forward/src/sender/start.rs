@@ -138,7 +138,9 @@ fn said(options: &SenderOptions, recovered: &Recovered) -> Vec<String> {
     }
     if recovered.torn_octets > 0 {
         let octets = recovered.torn_octets;
-        said.push(format!("the last {octets} octets of the spool {folder} are no whole cut, and count as never made"));
+        said.push(format!(
+            "the last {octets} octets of the spool {folder} are no whole cut, and count as never made"
+        ));
     }
     said
 }

@@ -83,7 +83,9 @@ impl Shared {
     pub(crate) fn reserve(&self, octets: u64) -> Result<(), String> {
         let most = self.unsafe_octets_max;
         if octets > most {
-            return Err(format!("a cut of {octets} octets is more than the {most} that wait at once; let the spool take more"));
+            return Err(format!(
+                "a cut of {octets} octets is more than the {most} that wait at once; let the spool take more"
+            ));
         }
         let waiting = self.unsafe_octets.fetch_add(octets, Ordering::AcqRel);
         if waiting + octets > most {

@@ -82,7 +82,9 @@ impl Target {
     /// A sentence, when it is none, or what goes there could be read on its way.
     pub(crate) fn of(upstream: Upstream) -> Result<Self, String> {
         let url = &upstream.url;
-        let wrong = || format!("{url} is no address of an aggregator; give https://HOST:PORT, such as https://hub:8793");
+        let wrong = || {
+            format!("{url} is no address of an aggregator; give https://HOST:PORT, such as https://hub:8793")
+        };
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
@@ -92,7 +94,9 @@ impl Target {
         let (host, port) = uri.host().zip(uri.port_u16()).ok_or_else(wrong)?;
         let host = host.trim_matches(['[', ']']).to_owned();
         if !is_tls && !is_loopback(&host) {
-            return Err(format!("what goes to {url} could be read and changed on its way; give https://{host}:{port}"));
+            return Err(format!(
+                "what goes to {url} could be read and changed on its way; give https://{host}:{port}"
+            ));
         }
         if !is_tls && upstream.own.is_some() {
             return Err(format!("{url} asks for no certificate; give https://{host}:{port}, or none"));
@@ -108,7 +112,8 @@ impl Target {
     fn token(&self) -> Result<Option<String>, String> {
         let Some(file) = &self.upstream.token_file else { return Ok(None) };
         let shown = file.display();
-        let text = fs::read_to_string(file).map_err(|error| format!("the token {shown} cannot be read: {error}"))?;
+        let text =
+            fs::read_to_string(file).map_err(|error| format!("the token {shown} cannot be read: {error}"))?;
         let token = text.trim();
         if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
             return Err(format!("{shown} holds no token, which is one line without spaces"));

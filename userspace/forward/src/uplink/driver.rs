@@ -176,20 +176,22 @@ mod tests {
     fn a_life_that_nobody_has_heard_of_is_renewed_and_another_one_ends() {
         let (mut driver, _ordered) = driver();
         let mut outgoing = Outgoing::new(Lineage(1), Incarnation(2), OutgoingLimits::default());
-        let fenced = || Refused { newest: Some(Incarnation(u64::MAX - 1)), ..Refused::new("fenced", "ended") };
+        let fenced =
+            || Refused { newest: Some(Incarnation(u64::MAX - 1)), ..Refused::new("fenced", &"ended") };
         assert_eq!(driver.take(FromLink::Refused(fenced()), &mut outgoing), Ok(()));
         assert_eq!(outgoing.incarnation(), Incarnation(u64::MAX));
         driver.take(FromLink::Welcomed(Default::default()), &mut outgoing).unwrap();
         let ended = Err(Ended("ended".to_owned()));
         assert_eq!(driver.take(FromLink::Refused(fenced()), &mut outgoing), ended);
-        let other = FromLink::Refused(Refused::new("too_many_sensors", ""));
+        let other = FromLink::Refused(Refused::new("too_many_sensors", &""));
         assert_eq!(driver.take(other, &mut outgoing), Ok(()));
     }
 
     #[test]
     fn a_greeting_that_does_not_fit_says_nothing_of_what_is_gone() {
         let position = |number| Position { incarnation: Incarnation(1), number };
-        let gap = |number| Gap { after: position(number), last: position(number + 1), records: 1, losses: vec![] };
+        let gap =
+            |number| Gap { after: position(number), last: position(number + 1), records: 1, losses: vec![] };
         let hello = |gaps| Hello {
             name: SensorName::new("pop-1"),
             lineage: Lineage(1),

@@ -13,9 +13,9 @@ mod connect;
 mod driver;
 mod task;
 
-pub use connect::Upstream;
 #[cfg(test)]
 pub(crate) use connect::Connection;
 pub(crate) use connect::Target;
+pub use connect::Upstream;
 pub(crate) use driver::{Driver, Ended};
 pub(crate) use task::{FromLink, LinkPlan, LinkState, ToLink, run};

@@ -169,7 +169,9 @@ impl LinkPlan {
     async fn refused(&self, message: Message) -> End {
         let url = self.target.url();
         let Message::Refused(refused) = message else {
-            return End::Trouble(format!("{url} says what no aggregator says; let both ends run the same version"));
+            return End::Trouble(format!(
+                "{url} says what no aggregator says; let both ends run the same version"
+            ));
         };
         let trouble = format!("{url} does not listen: {}", refused.why);
         match self.tell(FromLink::Refused(refused)).await {

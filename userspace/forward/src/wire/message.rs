@@ -121,7 +121,9 @@ pub(crate) struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unread {
     /// It is of another version.
-    #[error("it speaks version {0} of this link, and version {VERSION} is spoken here; let both ends run the same version")]
+    #[error(
+        "it speaks version {0} of this link, and version {VERSION} is spoken here; let both ends run the same version"
+    )]
     Version(u8),
     /// It is damaged, or nothing of ours.
     #[error("what it says is no message of this link; let both ends run the same version")]
@@ -141,7 +143,7 @@ impl From<&Refusal> for Refused {
 
 impl Refused {
     /// Something that has nothing to do with records.
-    pub(crate) fn new(name: &str, why: impl ToString) -> Self {
+    pub(crate) fn new(name: &str, why: &impl ToString) -> Self {
         Self { name: name.to_owned(), newest: None, why: why.to_string() }
     }
 }
@@ -365,7 +367,7 @@ mod tests {
     #[test]
     fn texts_that_are_too_long_are_cut_off_at_a_character() {
         let Message::Refused(refused) =
-            Message::of(Message::Refused(Refused::new("x", "é".repeat(4000))).into_frame()).unwrap()
+            Message::of(Message::Refused(Refused::new("x", &"é".repeat(4000))).into_frame()).unwrap()
         else {
             panic!("it is another message")
         };

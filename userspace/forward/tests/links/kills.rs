@@ -2,9 +2,7 @@
 //!
 //! The processes are this test's own binary, started for one test that is a sensor or an aggregator.
 
-use crate::scene::{
-    Lists, Results, WIDTH_NS, cut, decode, options, part, sensor, upstream, wait,
-};
+use crate::scene::{Lists, Results, WIDTH_NS, cut, decode, options, part, sensor, upstream, wait};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::{self, OpenOptions};
@@ -54,7 +52,9 @@ fn taken(file: &Path) -> BTreeSet<u64> {
         }
     }
     let mut all = BTreeSet::new();
-    for number in panes.values().flat_map(|(_, numbers)| numbers.split(',')).filter(|number| !number.is_empty()) {
+    for number in
+        panes.values().flat_map(|(_, numbers)| numbers.split(',')).filter(|number| !number.is_empty())
+    {
         assert!(all.insert(number.parse().unwrap()), "{number} is there twice");
     }
     all

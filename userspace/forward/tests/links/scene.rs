@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tapline_delivery::{
-    AggregatorLimits, AggregatorOptions, Fingerprint, Given, HalfId, HalfSpec, Merge, PartHead, Patience, Role,
-    SensorName, Span, Told,
+    AggregatorLimits, AggregatorOptions, Fingerprint, Given, HalfId, HalfSpec, Merge, PartHead, Patience,
+    Role, SensorName, Span, Told,
 };
 use tapline_forward::{
-    Entrance, FolderStore, Part, Receiver, ReceiverOptions, Sender, SenderEvents, SenderOptions, SpoolPlan, Taker,
-    Upstream,
+    Entrance, FolderStore, Part, Receiver, ReceiverOptions, Sender, SenderEvents, SenderOptions, SpoolPlan,
+    Taker, Upstream,
 };
 
 pub(crate) const HALF: HalfId = HalfId(1);
@@ -143,14 +143,16 @@ impl SenderEvents for Results {
 
 /// Options of an aggregator on a port of its own, open to this machine.
 pub(crate) fn options() -> ReceiverOptions {
-    let patience = Patience {
-        idle_after_ns: 3_000_000_000,
-        stragglers_ns: 1_000_000_000,
-        ..Patience::default()
-    };
+    let patience =
+        Patience { idle_after_ns: 3_000_000_000, stragglers_ns: 1_000_000_000, ..Patience::default() };
     let spec = HalfSpec { fingerprint: Fingerprint(4), width_ns: WIDTH_NS, sensors: None };
     ReceiverOptions {
-        entrance: Entrance { listen: "127.0.0.1:0".parse().unwrap(), tls: None, clients_ca: None, tokens: None },
+        entrance: Entrance {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            clients_ca: None,
+            tokens: None,
+        },
         aggregator: AggregatorOptions { role: Role::Final, limits: AggregatorLimits::default(), patience },
         forward: None,
         halves: vec![(HALF, spec)],
@@ -174,7 +176,11 @@ pub(crate) fn sensor(name: &str, to: Upstream, folder: &Path) -> SenderOptions {
     SenderOptions {
         name: SensorName::new(name),
         to,
-        spool: SpoolPlan { folder: folder.to_owned(), octets_max: 1 << 30, age_max: Duration::from_secs(86_400) },
+        spool: SpoolPlan {
+            folder: folder.to_owned(),
+            octets_max: 1 << 30,
+            age_max: Duration::from_secs(86_400),
+        },
         version: "1.2.3".to_owned(),
         states: "states 1".to_owned(),
     }

@@ -5,6 +5,7 @@ use crate::scene::{
     HALF, Results, WIDTH_NS, begin_ns, cut, options, part, sensor, start, through, upstream, wait,
 };
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use tapline_delivery::{Fingerprint, HalfId, HalfSpec, SensorName};
@@ -29,6 +30,22 @@ fn truth() -> BTreeSet<u64> {
     (0..SENSORS).flat_map(|of| (0..CUTS * NUMBERS).map(move |number| (of << 32) + number)).collect()
 }
 
+/// Sends all that a sensor has, over links that are cut.
+fn be_cut_off(proxy: &Proxy, of: u64, begin: i64, place: &Path) {
+    let sender = through(proxy, &format!("pop-{of}"), place);
+    send(&sender, of, begin, |number| {
+        thread::sleep(Duration::from_millis(20));
+        if number % 15 == of {
+            proxy.cut();
+        }
+    });
+    wait("all is acknowledged", || sender.status().acknowledged == CUTS);
+    let status = sender.status();
+    assert_eq!((status.lost, status.lag_ns, status.disk_trouble), (0, 0, None));
+    assert!(status.connected_since_ns.is_some() && status.octets_sent > 1000);
+    assert_eq!(status.version.as_deref(), Some("1.2.3"));
+}
+
 #[test]
 fn links_are_cut_slow_and_said_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,27 +57,15 @@ fn links_are_cut_slow_and_said_again() {
     thread::scope(|scope| {
         for of in 0..SENSORS {
             let (proxy, place) = (proxy.clone(), folder.path().join(of.to_string()));
-            scope.spawn(move || {
-                let sender = through(&proxy, &format!("pop-{of}"), &place);
-                send(&sender, of, begin, |number| {
-                    thread::sleep(Duration::from_millis(20));
-                    if number % 15 == of {
-                        proxy.cut();
-                    }
-                });
-                wait("all is acknowledged", || sender.status().acknowledged == CUTS);
-                let status = sender.status();
-                assert_eq!((status.lost, status.lag_ns, status.disk_trouble), (0, 0, None));
-                assert!(status.connected_since_ns.is_some() && status.octets_sent > 1000);
-                assert_eq!(status.version.as_deref(), Some("1.2.3"));
-            });
+            scope.spawn(move || be_cut_off(&proxy, of, begin, &place));
         }
     });
     wait("all is taken", || results.0.lock().unwrap().numbers() == truth());
     let before = receiver.sensors();
     assert!(proxy.say_again() > 3);
     wait("what is said again is seen", || {
-        receiver.sensors().iter().map(|sensor| sensor.seen).sum::<u64>() > before.iter().map(|sensor| sensor.seen).sum()
+        receiver.sensors().iter().map(|sensor| sensor.seen).sum::<u64>()
+            > before.iter().map(|sensor| sensor.seen).sum()
     });
     thread::sleep(Duration::from_millis(1500));
     let taken = results.0.lock().unwrap();
@@ -130,7 +135,9 @@ fn what_is_assigned_and_reported_is_the_newest() {
     wait("it is told what to run then", || told.0.lock().unwrap().assigned == b"third");
     wait("its report comes", || receiver.sensors().first().is_some_and(|sensor| sensor.report == b"well"));
     sender.report(b"not so well".to_vec()).unwrap();
-    wait("its next one comes", || receiver.sensors().first().is_some_and(|sensor| sensor.report == b"not so well"));
+    wait("its next one comes", || {
+        receiver.sensors().first().is_some_and(|sensor| sensor.report == b"not so well")
+    });
     wait("its clock is known", || receiver.sensors().first().is_some_and(|sensor| sensor.clock.is_some()));
     let clock = receiver.sensors().first().unwrap().clock.unwrap();
     assert!(clock.ahead_ns.abs() < 1_000_000_000 && clock.uncertainty_ns < 1_000_000_000, "{clock:?}");
