@@ -5,6 +5,7 @@ use crate::scene::{
     HALF, Results, WIDTH_NS, begin_ns, cut, options, part, sensor, start, through, upstream, wait,
 };
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -163,4 +164,34 @@ fn what_is_assigned_and_reported_is_the_newest() {
     });
     receiver.rest(SensorName::new("pop-1"));
     assert_eq!(receiver.status().links, 1);
+}
+
+#[test]
+fn a_copy_of_a_sensor_takes_its_place_and_the_one_before_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (results, begin) = (Results::default(), begin_ns());
+    let receiver = start(options(), &folder.path().join("hub"), &results).unwrap();
+    let url = format!("http://{}", receiver.address());
+    let (one, other, told) = (folder.path().join("one"), folder.path().join("other"), Results::default());
+    let begun = |place: &Path, told: &Results| {
+        Sender::start(sensor("pop-1", upstream(url.clone()), place), Box::new(told.clone())).unwrap().0
+    };
+    let first = begun(&one, &told);
+    cut(&first, vec![part(begin, 0, &[1], begin)], vec![1]);
+    wait("it is acknowledged", || first.status().acknowledged == 1);
+    fs::create_dir(&other).unwrap();
+    for entry in fs::read_dir(&one).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, other.join(from.file_name().unwrap())).unwrap();
+    }
+    let second = begun(&other, &Results::default());
+    wait("the one before ends", || told.0.lock().unwrap().ended.is_some());
+    let why = told.0.lock().unwrap().ended.clone().unwrap();
+    assert!(why.contains("an older process, or a copy of it, still runs"), "{why}");
+    let not_kept = first.cut(vec![part(begin, 0, &[2], begin)], vec![2]).unwrap_err();
+    assert_eq!((not_kept.why, not_kept.parts.len()), (why.clone(), 1));
+    assert_eq!(first.status().ended, Some(why));
+    cut(&second, vec![part(begin, 0, &[3], begin + WIDTH_NS)], vec![3]);
+    wait("the copy is listened to", || results.0.lock().unwrap().numbers().into_iter().eq([1, 3]));
+    assert_eq!(results.0.lock().unwrap().missing(), 0);
 }
