@@ -58,9 +58,7 @@ mod uplink;
 mod wire;
 
 pub use clock::ClockOffset;
-pub use receiver::{
-    Entrance, Receiver, ReceiverOptions, ReceiverStatus, SensorStatus, Taker, UplinkStatus,
-};
+pub use receiver::{Entrance, Receiver, ReceiverOptions, ReceiverStatus, SensorStatus, Taker, UplinkStatus};
 pub use sender::{NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan};
 pub use store::{FolderStore, Store, StoreError};
 pub use uplink::Upstream;

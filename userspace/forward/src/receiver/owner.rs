@@ -4,9 +4,10 @@
 //! last one has that was written.
 
 use super::books::Books;
+use super::orders::{Order, Written};
 use super::status::{Shared, UplinkStatus};
 use super::up::Up;
-use super::workers::{Checkpoints, Results, Written};
+use super::workers::{Checkpoints, Results};
 use crate::clock::{ClockOffset, wall_ns};
 use crate::counted::Octets;
 use crate::store::StoreError;
@@ -19,8 +20,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_delivery::{
-    Aggregator, Checkpoint, Covered, Given, HalfId, HalfSpec, Head, Incarnation, Merge, Moment, SensorName,
-    Stamp, Verdict,
+    Aggregator, Checkpoint, Covered, Given, HalfId, Head, Incarnation, Merge, Moment, SensorName, Stamp,
+    Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::sleep;
@@ -78,19 +79,6 @@ pub(crate) struct Said {
     pub(crate) message: Message,
     /// Of the record that it is about: there is room for another one when it was said.
     pub(crate) place: Option<OwnedSemaphorePermit>,
-}
-
-/// What others ask of the thread.
-#[derive(Debug)]
-pub(crate) enum Order {
-    AddHalf(HalfId, HalfSpec),
-    DropHalf(HalfId),
-    Rest(SensorName),
-    /// A checkpoint was written, or not.
-    Written(Written),
-    /// So many results were taken.
-    Taken(usize),
-    End,
 }
 
 /// A link that is listened to.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tapline_forward::Sender;
+use tapline_forward::{PAYLOAD_OCTETS_MAX, Sender};
 
 /// Numbers of a part: half a megabyte, with what is said of it.
 const NUMBERS: u64 = 50_000;
@@ -146,7 +146,8 @@ fn a_sensor_goes_on_behind_the_last_cut_that_is_safe() {
     wait("the next one is taken", || results.0.lock().unwrap().numbers().contains(&10));
     let taken = results.0.lock().unwrap();
     assert!(taken.panes.values().all(|given| !given.told.is_doubted), "nothing is in doubt");
-    let long = sender.cut(vec![part(begin, 1, &vec![0; 70_000], begin)], vec![]).unwrap_err();
+    let long =
+        sender.cut(vec![part(begin, 1, &vec![0; PAYLOAD_OCTETS_MAX / 8 + 1], begin)], vec![]).unwrap_err();
     assert!(long.to_string().contains("split it") && long.parts.len() == 1, "{long}");
 }
 
