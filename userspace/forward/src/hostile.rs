@@ -142,12 +142,9 @@ impl Link {
     /// The last that is said.
     async fn refused(&mut self) -> Refused {
         loop {
-            match self.hear().await.expect("it is told why") {
-                Message::Refused(refused) => {
-                    assert_eq!(self.hear().await, None, "it was the last");
-                    return refused;
-                }
-                _ => {}
+            if let Message::Refused(refused) = self.hear().await.expect("it is told why") {
+                assert_eq!(self.hear().await, None, "it was the last");
+                return refused;
             }
         }
     }

@@ -21,13 +21,12 @@ pub(super) fn of<'a>(
             gaps.extend(earlier.iter().map(|gap| (gap.clone(), true)));
         }
         match gaps.last_mut().filter(|(last, is_seen)| !is_seen && !may_be_seen && last.last == own.after) {
-            Some((last, _)) => join(last, own),
+            Some((last, _)) => join(last, own, losses_max),
             None => gaps.push((own, may_be_seen)),
         }
     }
     gaps.sort_by_key(|(gap, _)| gap.last);
-    let mut gaps: Vec<Gap> = gaps.into_iter().map(|(gap, _)| gap).collect();
-    while gaps.len() > gaps_max && join_first(&mut gaps) {}
+    let mut gaps = join_first(gaps.into_iter().map(|(gap, _)| gap).collect(), (gaps_max, losses_max));
     gaps.iter_mut().for_each(|gap| bound(&mut gap.losses, losses_max));
     gaps
 }
@@ -40,19 +39,24 @@ fn losses(head: &Head) -> Vec<Loss> {
     }
 }
 
-/// Makes one of two gaps that touch; says whether there were some.
-fn join_first(gaps: &mut Vec<Gap>) -> bool {
-    let touching = gaps.windows(2).position(|pair| matches!(pair, [one, other] if one.last == other.after));
-    let Some(place) = touching else { return false };
-    let other = gaps.remove(place + 1);
-    if let Some(gap) = gaps.get_mut(place) {
-        join(gap, other);
+/// Makes one of gaps that touch, the first ones first, until there are no more than may be.
+fn join_first(gaps: Vec<Gap>, (gaps_max, losses_max): (usize, usize)) -> Vec<Gap> {
+    let mut too_many = gaps.len().saturating_sub(gaps_max);
+    let mut joined: Vec<Gap> = Vec::with_capacity(gaps.len());
+    for gap in gaps {
+        match joined.last_mut().filter(|last| too_many > 0 && last.last == gap.after) {
+            Some(last) => {
+                join(last, gap, losses_max);
+                too_many -= 1;
+            }
+            None => joined.push(gap),
+        }
     }
-    true
+    joined
 }
 
 /// Makes one of a gap and the one behind it. Where nobody knows how many there are in one, nobody does of both.
-fn join(gap: &mut Gap, next: Gap) {
+fn join(gap: &mut Gap, next: Gap, losses_max: usize) {
     gap.last = next.last;
     gap.records = if gap.records == 0 || next.records == 0 { 0 } else { gap.records + next.records };
     for loss in next.losses {
@@ -60,6 +64,10 @@ fn join(gap: &mut Gap, next: Gap) {
             Some(known) => known.told.add(loss.told),
             None => gap.losses.push(loss),
         }
+    }
+    // So that many records cost no more than so many times a few.
+    if gap.losses.len() > losses_max.saturating_mul(2) {
+        bound(&mut gap.losses, losses_max);
     }
 }
 

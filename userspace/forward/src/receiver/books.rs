@@ -4,7 +4,6 @@ use super::status::SensorStatus;
 use crate::clock::{ClockOffset, wall_ns};
 use crate::counted::Octets;
 use crate::wire::Greeting;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub(crate) struct Book {
     connected_since_ns: Option<i64>,
     version: String,
     states: String,
-    report: Bytes,
+    report: Vec<u8>,
     clock: Option<ClockOffset>,
     /// How far it says to have come with each half.
     reached: BTreeMap<HalfId, i64>,
@@ -39,7 +38,8 @@ impl Book {
     /// It greeted.
     pub(crate) fn greet(&mut self, greeting: Greeting, address: SocketAddr, octets: Arc<Octets>) {
         let Greeting { version, states, report, .. } = greeting;
-        (self.version, self.states, self.report) = (version, states, report);
+        (self.version, self.states) = (version, states);
+        self.report(&report);
         (self.address, self.connected_since_ns, self.clock) = (Some(address), Some(wall_ns()), None);
         let (received, sent) = self.octets_before;
         self.octets_before = (received + self.octets.received(), sent + self.octets.sent());
@@ -54,8 +54,10 @@ impl Book {
         }
     }
 
-    pub(crate) fn report(&mut self, octets: Bytes) {
-        self.report = octets;
+    /// It says something else of itself.
+    pub(crate) fn report(&mut self, octets: &[u8]) {
+        // A copy, since what came holds on to the frame that it came in.
+        self.report = octets.to_vec();
     }
 
     pub(crate) fn clock(&mut self, clock: Option<ClockOffset>) {
@@ -85,7 +87,7 @@ impl Book {
         &self,
         name: &SensorName,
         halves: &BTreeSet<HalfId>,
-        counts: BTreeMap<&'static str, u64>,
+        counts: &BTreeMap<&'static str, u64>,
     ) -> SensorStatus {
         let of_halves =
             self.reached.iter().filter(|(half, reached)| halves.contains(half) && **reached > i64::MIN);
@@ -110,7 +112,7 @@ impl Book {
             refused,
             octets_received: received + self.octets.received(),
             octets_sent: sent + self.octets.sent(),
-            report: self.report.to_vec(),
+            report: self.report.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tapline_delivery::Covered;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
@@ -34,6 +34,7 @@ const LINGERS_FOR: Duration = Duration::from_secs(2);
 /// A permit is of so many octets.
 const KIB: usize = 1 << 10;
 
+type Room = Option<OwnedSemaphorePermit>;
 type Out = mpsc::Sender<Result<FlightData, Status>>;
 
 /// What is said on a link.
@@ -51,8 +52,8 @@ pub(crate) async fn run(
     mut incoming: Streaming<FlightData>,
     out: Out,
 ) {
-    let refused = match greeting(&mut incoming).await {
-        Ok(greeting) => {
+    let refused = match greeting(&mut incoming, &front).await {
+        Ok((greeting, room)) => {
             let sensor = vouched.who(&greeting.hello.name);
             let (said, of_said) = mpsc::channel(UNDER_WAY_MAX + SAID_BESIDES);
             let (covered, of_covered) = watch::channel(None);
@@ -60,8 +61,8 @@ pub(crate) async fn run(
             let (address, octets) = (caller.address, Arc::clone(&caller.octets));
             let received_ns = wall_ns();
             let greeted = Greeted { sensor, greeting, address, octets, received_ns, said, covered };
-            let greeted =
-                front.events.send(Event { link: number, what: Incoming::Greeted(Box::new(greeted)) });
+            let greeted = Event { link: number, what: Incoming::Greeted(Box::new(greeted)), room };
+            let greeted = front.events.send(greeted);
             let assignments = front.assignments.clone();
             let heard = Heard { said: of_said, covered: of_covered, answers, assignments };
             match greeted.await {
@@ -72,7 +73,7 @@ pub(crate) async fn run(
         Err(refused) => refused.inspect(|(name, _)| front.refuse(name)),
     };
     if let Some((name, why)) = refused {
-        say(&out, Message::Refused(Refused::new(name, why))).await;
+        say(&out, Message::Refused(Refused::new(name, &why))).await;
     }
     drop(out);
     // What was said last arrives only when what is said to us is taken.
@@ -95,15 +96,19 @@ async fn exchange(
     };
     let garbage = why.as_ref().map(|(name, _)| *name);
     // Where nobody hears it, nobody has to.
-    let _ = front.events.send(Event { link: number, what: Incoming::Gone(garbage) }).await;
+    let _ = front.events.send(Event { link: number, what: Incoming::Gone(garbage), room: None }).await;
     why
 }
 
 /// The first that a sensor says; `Err(None)` where it is gone.
-async fn greeting(incoming: &mut Streaming<FlightData>) -> Result<Greeting, Option<Why>> {
+async fn greeting(
+    incoming: &mut Streaming<FlightData>,
+    front: &Front,
+) -> Result<(Greeting, Room), Option<Why>> {
     let late = || Some(("silent", "it did not say who it is".to_owned()));
     let frame = timeout(GREETS_WITHIN, incoming.message()).await.map_err(|_| late())?;
     let frame = frame.map_err(|status| of_status(&status))?.ok_or(None)?;
+    let room = room(&frame, front).await;
     match Message::of(frame).map_err(|unread| Some(of_unread(&unread)))? {
         Message::Hello(greeting) if !is_name(greeting.hello.name.as_str()) => {
             let why = "a sensor is called by one word of 128 octets at most; call it otherwise";
@@ -112,7 +117,7 @@ async fn greeting(incoming: &mut Streaming<FlightData>) -> Result<Greeting, Opti
         Message::Hello(greeting) if greeting.report.len() > PAYLOAD_OCTETS_MAX => {
             Err(Some(too_long("a report")))
         }
-        Message::Hello(greeting) => Ok(greeting),
+        Message::Hello(greeting) => Ok((greeting, room)),
         _ => {
             let why = tapline_delivery::Refusal::NotGreeted;
             Err(Some((why.name(), why.to_string())))
@@ -134,12 +139,11 @@ async fn read(
             Ok(Err(status)) => return of_status(&status),
             Err(_) => return Some(("silent", "it said nothing for too long".to_owned())),
         };
+        let room = room(&frame, front).await;
         let what = match Message::of(frame) {
             Ok(Message::Record(head, payload)) => {
                 let place = Arc::clone(&places).acquire_owned().await.ok()?;
-                let kib = u32::try_from(payload.len().div_ceil(KIB)).unwrap_or(u32::MAX);
-                let room = Arc::clone(&front.room).acquire_many_owned(kib).await.ok()?;
-                Incoming::Record(Box::new(head), payload, (place, room))
+                Incoming::Record(Box::new(head), payload, place)
             }
             Ok(Message::Ask(ask)) => {
                 let received_ns = wall_ns();
@@ -155,20 +159,22 @@ async fn read(
             Ok(_) => return Some(of_unread(&Unread::Garbage)),
             Err(unread) => return Some(of_unread(&unread)),
         };
-        front.events.send(Event { link: number, what }).await.ok()?;
+        front.events.send(Event { link: number, what, room }).await.ok()?;
     }
+}
+
+/// Waits until there is room for a frame besides those of all others that nobody has taken yet.
+async fn room(frame: &FlightData, front: &Front) -> Room {
+    let octets = frame.app_metadata.len() + frame.data_body.len();
+    let kib = u32::try_from(octets.div_ceil(KIB)).unwrap_or(u32::MAX);
+    Arc::clone(&front.room).acquire_many_owned(kib).await.ok()
 }
 
 /// Says what there is to say until there is nothing any more.
 async fn write(out: &Out, mut heard: Heard) {
     let Some(first) = heard.said.recv().await else { return };
-    // Whoever is listened to is told at once what he is to run.
-    let is_welcome = matches!(first.message, Message::Welcome(_));
     if !say(out, first.message).await {
         return;
-    }
-    if is_welcome && heard.assignments.borrow().is_some() {
-        heard.assignments.mark_changed();
     }
     loop {
         let (message, _place) = tokio::select! {

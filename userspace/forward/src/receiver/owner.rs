@@ -4,9 +4,10 @@
 //! last one has that was written.
 
 use super::books::Books;
+use super::orders::{Order, Written};
 use super::status::{Shared, UplinkStatus};
 use super::up::Up;
-use super::workers::{Checkpoints, Results, Written};
+use super::workers::{Checkpoints, Results};
 use crate::clock::{ClockOffset, wall_ns};
 use crate::counted::Octets;
 use crate::store::StoreError;
@@ -19,8 +20,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_delivery::{
-    Aggregator, Checkpoint, Covered, Given, HalfId, HalfSpec, Head, Incarnation, Merge, Moment, SensorName,
-    Stamp, Verdict,
+    Aggregator, Checkpoint, Covered, Given, HalfId, Head, Incarnation, Merge, Moment, SensorName, Stamp,
+    Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::sleep;
@@ -40,6 +41,8 @@ const GIVEN_AT_ONCE: usize = 256;
 pub(crate) struct Event {
     pub(crate) link: u64,
     pub(crate) what: Incoming,
+    /// The room that it takes, where it takes some.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// What is said on a link.
@@ -47,8 +50,8 @@ pub(crate) struct Event {
 pub(crate) enum Incoming {
     /// Who it is; the first.
     Greeted(Box<Greeted>),
-    /// A record, its payload, and the room that it takes.
-    Record(Box<Head>, Bytes, (OwnedSemaphorePermit, OwnedSemaphorePermit)),
+    /// A record, its payload, and its place among those of the link that are under way.
+    Record(Box<Head>, Bytes, OwnedSemaphorePermit),
     /// It is there; how far its clock is off, as it says.
     Alive(Option<ClockOffset>),
     /// What it says of itself.
@@ -76,19 +79,6 @@ pub(crate) struct Said {
     pub(crate) message: Message,
     /// Of the record that it is about: there is room for another one when it was said.
     pub(crate) place: Option<OwnedSemaphorePermit>,
-}
-
-/// What others ask of the thread.
-#[derive(Debug)]
-pub(crate) enum Order {
-    AddHalf(HalfId, HalfSpec),
-    DropHalf(HalfId),
-    Rest(SensorName),
-    /// A checkpoint was written, or not.
-    Written(Written),
-    /// So many results were taken.
-    Taken(usize),
-    End,
 }
 
 /// A link that is listened to.
@@ -251,13 +241,10 @@ impl<M: Merge> Owner<M> {
         up.hear(event, &mut self.aggregator, &self.results)
     }
 
-    fn hear(&mut self, Event { link, what }: Event) {
+    fn hear(&mut self, Event { link, what, room }: Event) {
         match what {
             Incoming::Greeted(greeted) => self.greet(link, *greeted),
-            Incoming::Record(head, payload, (place, room)) => {
-                self.receive(link, &head, &payload, place);
-                drop(room);
-            }
+            Incoming::Record(head, payload, place) => self.receive(link, &head, &payload, place),
             Incoming::Alive(clock) => {
                 let now = self.now();
                 let Some(served) = self.links.get(&link) else { return };
@@ -266,10 +253,11 @@ impl<M: Merge> Owner<M> {
             }
             Incoming::Report(octets) => {
                 let Some(served) = self.links.get(&link) else { return };
-                self.books.entry(served.sensor.clone()).or_default().report(octets);
+                self.books.entry(served.sensor.clone()).or_default().report(&octets);
             }
             Incoming::Gone(garbage) => self.let_go(link, garbage),
         }
+        drop(room);
     }
 
     fn greet(&mut self, link: u64, greeted: Greeted) {
@@ -425,13 +413,13 @@ impl<M: Merge> Owner<M> {
     fn publish(&mut self) {
         self.published_at = Instant::now();
         let status = |(name, book): (&SensorName, &super::books::Book)| {
-            book.status(name, &self.halves, self.aggregator.counts(name))
+            book.status(name, &self.halves, &self.aggregator.counts(name))
         };
         self.shared.publish(self.books.iter().map(status).collect());
         let strangers = self.aggregator.strangers().iter().map(|(name, count)| ((*name).to_owned(), *count));
         let refused = strangers.collect();
         let (held, links) = (self.aggregator.held(), self.links.len());
-        let uplink = self.up.as_ref().map(|up| up.sent()).map(|sent| {
+        let uplink = self.up.as_ref().map(Up::sent).map(|sent| {
             let waiting_octets = self.aggregator.outgoing().map_or(0, |outgoing| outgoing.octets());
             UplinkStatus { sent, waiting_octets, ..UplinkStatus::default() }
         });

@@ -7,7 +7,7 @@ use crate::counted::{Counted, Octets};
 use crate::wire::{DO_EXCHANGE, FRAME_OCTETS_MAX, FlightCodec, FlightData};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -201,7 +201,7 @@ async fn answer(
             Status::unimplemented(format!("{path} is not answered here, only {DO_EXCHANGE}")).into_http()
         );
     }
-    let brought = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    let brought = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let token = brought.map(|brought| brought.strip_prefix(b"Bearer ").unwrap_or(brought));
     match front.keys().vouch(token, caller.certificate.as_deref()) {
         Ok(vouched) => {

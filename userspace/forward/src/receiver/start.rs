@@ -18,21 +18,17 @@ pub(crate) fn start<M: Merge>(
     let now = Moment { steady_ns: 0, wall_ns: wall_ns() };
     let found = store.load()?;
     let claim = |octets: &[u8]| Checkpoint::stamp_of(octets).map(|stamp| Stamp::claim(Some(stamp)));
-    let (mut aggregator, epoch) = match found {
-        Some(octets) => {
-            let claimed = claim(&octets).and_then(|stamp| Checkpoint::claimed(&octets, stamp));
-            let claimed = claimed.map_err(|error| error.to_string())?;
-            store.replace(&claimed).map_err(|error| error.to_string())?;
-            let restored = Aggregator::restore(merge, options.aggregator.clone(), &claimed.octets, now);
-            (restored.map_err(|error| error.to_string())?, claimed.stamp.epoch)
-        }
-        None => {
-            let epoch = Stamp::claim(None).epoch;
-            let aggregator =
-                Aggregator::new(merge, options.aggregator.clone(), epoch, Lineage(random::bits()));
-            store.replace(&aggregator.first_checkpoint()).map_err(|error| error.to_string())?;
-            (aggregator, epoch)
-        }
+    let (mut aggregator, epoch) = if let Some(octets) = found {
+        let claimed = claim(&octets).and_then(|stamp| Checkpoint::claimed(&octets, stamp));
+        let claimed = claimed.map_err(|error| error.to_string())?;
+        store.replace(&claimed).map_err(|error| error.to_string())?;
+        let restored = Aggregator::restore(merge, options.aggregator.clone(), &claimed.octets, now);
+        (restored.map_err(|error| error.to_string())?, claimed.stamp.epoch)
+    } else {
+        let epoch = Stamp::claim(None).epoch;
+        let aggregator = Aggregator::new(merge, options.aggregator.clone(), epoch, Lineage(random::bits()));
+        store.replace(&aggregator.first_checkpoint()).map_err(|error| error.to_string())?;
+        (aggregator, epoch)
     };
     options.halves.iter().for_each(|(half, spec)| aggregator.add_half(*half, spec.clone()));
     Ok((aggregator, epoch))

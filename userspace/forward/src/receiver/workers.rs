@@ -1,11 +1,11 @@
 //! Threads for what takes its time: writing checkpoints, and whoever takes results. Each has one thing to do at once.
 
-use super::owner::Order;
-use crate::store::{Store, StoreError};
+use super::orders::{Order, Written};
+use crate::store::Store;
 use crate::thread::Running;
 use bytes::Bytes;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use tapline_delivery::{Checkpoint, Given, KeptHalf, Stamp};
+use tapline_delivery::{Checkpoint, Given, KeptHalf};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Takes what an aggregator gives.
@@ -25,13 +25,6 @@ pub trait Taker: Send {
 
     /// Something for whoever looks after it, as a sentence.
     fn tell(&mut self, sentence: &str);
-}
-
-/// What a checkpoint came to.
-#[derive(Debug)]
-pub(crate) struct Written {
-    pub(crate) stamp: Stamp,
-    pub(crate) result: Result<(), StoreError>,
 }
 
 /// Whoever writes checkpoints.

@@ -132,7 +132,7 @@ fn said(options: &SenderOptions, recovered: &Recovered) -> Vec<String> {
     let mut said = vec![];
     if missing > 0 {
         said.push(format!(
-            "{missing} records of the spool {folder} are damaged or missing; what they had is told to be missing, \
+            "of the records of the spool {folder} {missing} are damaged or missing; what they had is told to be missing, \
              or to be in doubt"
         ));
     }
@@ -143,4 +143,64 @@ fn said(options: &SenderOptions, recovered: &Recovered) -> Vec<String> {
         ));
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sender::SpoolPlan;
+    use crate::uplink::Upstream;
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+    use tapline_delivery::{Gap, SensorName};
+
+    fn options(folder: &Path) -> SenderOptions {
+        let age_max = Duration::from_secs(60);
+        let to = Upstream { url: "http://127.0.0.1:1".to_owned(), ca: None, own: None, token_file: None };
+        SenderOptions {
+            name: SensorName::new("pop-1"),
+            to,
+            spool: SpoolPlan { folder: folder.to_owned(), octets_max: 16 << 20, age_max },
+            version: String::new(),
+            states: String::new(),
+        }
+    }
+
+    fn position(number: u64) -> Position {
+        Position { incarnation: Incarnation(1), number }
+    }
+
+    fn record(number: u64) -> Vec<u8> {
+        let after = if number == 1 { Position::START } else { position(number - 1) };
+        let head = Head { position: position(number), after, ends_cut: true, kind: Kind::Gone(vec![]) };
+        Spooled::record(&head, format!("payload {number}").as_bytes())
+    }
+
+    #[test]
+    fn the_end_of_a_spool_that_is_damaged_is_told_to_be_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = start(&options(folder.path())).unwrap().spool;
+        for number in [1, 2] {
+            spool.append(&[record(number), Spooled::place(position(number), b"then")], 0).unwrap();
+            spool.sync().unwrap();
+        }
+        spool.append(&[Spooled::place(position(2), b"here")], 0).unwrap();
+        spool.sync().unwrap();
+        drop(spool);
+        let whole = start(&options(folder.path())).unwrap();
+        assert_eq!((whole.outgoing.safe_cut(), whole.said), (position(2), vec![]));
+        drop(whole.spool);
+        let file = folder.path().join("00000000000000000001.segment");
+        let mut octets = fs::read(&file).unwrap();
+        let place = octets.windows(9).position(|window| window == b"payload 2").unwrap();
+        octets[place] ^= 1;
+        fs::write(&file, octets).unwrap();
+        let started = start(&options(folder.path())).unwrap();
+        assert_eq!(started.positions.as_deref(), Some(&b"here"[..]));
+        assert!(started.said[0].contains(" 1 are damaged"), "{:?}", started.said);
+        let told: Vec<_> = started.outgoing.unsafe_heads().map(|head| head.kind.clone()).collect();
+        let gap = Gap { after: position(1), last: position(2), records: 0, losses: vec![] };
+        assert_eq!(told, [Kind::Gone(vec![gap])]);
+    }
 }

@@ -177,13 +177,13 @@ mod tests {
         let (mut driver, _ordered) = driver();
         let mut outgoing = Outgoing::new(Lineage(1), Incarnation(2), OutgoingLimits::default());
         let fenced =
-            || Refused { newest: Some(Incarnation(u64::MAX - 1)), ..Refused::new("fenced", "ended") };
+            || Refused { newest: Some(Incarnation(u64::MAX - 1)), ..Refused::new("fenced", &"ended") };
         assert_eq!(driver.take(FromLink::Refused(fenced()), &mut outgoing), Ok(()));
         assert_eq!(outgoing.incarnation(), Incarnation(u64::MAX));
         driver.take(FromLink::Welcomed(Default::default()), &mut outgoing).unwrap();
         let ended = Err(Ended("ended".to_owned()));
         assert_eq!(driver.take(FromLink::Refused(fenced()), &mut outgoing), ended);
-        let other = FromLink::Refused(Refused::new("too_many_sensors", ""));
+        let other = FromLink::Refused(Refused::new("too_many_sensors", &""));
         assert_eq!(driver.take(other, &mut outgoing), Ok(()));
     }
 

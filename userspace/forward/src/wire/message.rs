@@ -143,7 +143,7 @@ impl From<&Refusal> for Refused {
 
 impl Refused {
     /// Something that has nothing to do with records.
-    pub(crate) fn new(name: &str, why: impl ToString) -> Self {
+    pub(crate) fn new(name: &str, why: &impl ToString) -> Self {
         Self { name: name.to_owned(), newest: None, why: why.to_string() }
     }
 }
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn texts_that_are_too_long_are_cut_off_at_a_character() {
         let Message::Refused(refused) =
-            Message::of(Message::Refused(Refused::new("x", "é".repeat(4000))).into_frame()).unwrap()
+            Message::of(Message::Refused(Refused::new("x", &"é".repeat(4000))).into_frame()).unwrap()
         else {
             panic!("it is another message")
         };

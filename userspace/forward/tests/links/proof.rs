@@ -12,10 +12,10 @@ const TOKENS: &str = "pop-1 3566cf23ecb6f832d67d1439e0cb3d05eb7f4ad702c6f478aa96
 pop-2 d0b4ba2311b3e84977dc4bb320fe72cd85426f5cf14b487a4c5352ae3ad8cb37
 ";
 
-fn written(folder: &Path, name: &str, text: &str) -> Option<PathBuf> {
+fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
-    Some(path)
+    path
 }
 
 fn trouble(sender: &Sender) -> String {
@@ -29,7 +29,7 @@ fn a_sensor_is_whom_its_token_is_of() {
     let folder = folder.path();
     let (results, begin) = (Results::default(), begin_ns());
     let mut plan = options();
-    plan.entrance.tokens = written(folder, "tokens", TOKENS);
+    plan.entrance.tokens = Some(written(folder, "tokens", TOKENS));
     let receiver = start(plan.clone(), &folder.join("hub"), &results).unwrap();
     let to = |token: Option<PathBuf>| Upstream {
         token_file: token,
@@ -39,9 +39,9 @@ fn a_sensor_is_whom_its_token_is_of() {
         let place = folder.join(format!("{name}-{}", token.is_some()));
         Sender::start(sensor(name, to(token), &place), Box::<Results>::default()).unwrap().0
     };
-    let right = begun("pop-1", written(folder, "reads", "reads\n"));
-    let (none, wrong) = (begun("pop-1", None), begun("pop-3", written(folder, "wrong", "wrong")));
-    let other = begun("pop-2", written(folder, "again", "reads"));
+    let right = begun("pop-1", Some(written(folder, "reads", "reads\n")));
+    let (none, wrong) = (begun("pop-1", None), begun("pop-3", Some(written(folder, "wrong", "wrong"))));
+    let other = begun("pop-2", Some(written(folder, "again", "reads")));
     assert!(trouble(&none).contains("sensors bring a token or a certificate here"), "{}", trouble(&none));
     assert!(trouble(&wrong).contains("no token of a sensor"), "{}", trouble(&wrong));
     let said = trouble(&other);

@@ -79,24 +79,25 @@ impl Proxy {
         state.open.extend([from.try_clone().unwrap(), to.try_clone().unwrap()]);
         let ways = [(from.try_clone().unwrap(), to.try_clone().unwrap(), Some(said)), (to, from, None)];
         drop(state);
-        for (mut from, mut to, said) in ways {
+        for (from, to, said) in ways {
             let state = Arc::clone(&self.state);
-            thread::spawn(move || {
-                let mut octets = [0; 1 << 14];
-                while let Ok(read @ 1..) = from.read(&mut octets) {
-                    if let Some(said) = &said {
-                        said.lock().unwrap().extend_from_slice(&octets[..read]);
-                    }
-                    let delay = state.lock().unwrap().delay;
-                    if !delay.is_zero() {
-                        thread::sleep(delay);
-                    }
-                    if to.write_all(&octets[..read]).is_err() {
-                        break;
-                    }
-                }
-                let _ = to.shutdown(Shutdown::Both);
-            });
+            thread::spawn(move || copy(from, to, &state, said.as_deref()));
         }
     }
+}
+
+/// Gives on what comes, until either end has enough.
+fn copy(mut from: TcpStream, mut to: TcpStream, state: &Mutex<State>, said: Option<&Mutex<Vec<u8>>>) {
+    let mut octets = [0; 1 << 14];
+    while let Ok(read @ 1..) = from.read(&mut octets) {
+        if let Some(said) = said {
+            said.lock().unwrap().extend_from_slice(&octets[..read]);
+        }
+        let delay = state.lock().unwrap().delay;
+        thread::sleep(delay);
+        if to.write_all(&octets[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
 }

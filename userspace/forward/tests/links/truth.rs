@@ -5,6 +5,8 @@ use crate::scene::{
     HALF, Results, WIDTH_NS, begin_ns, cut, options, part, sensor, start, through, upstream, wait,
 };
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use tapline_delivery::{Fingerprint, HalfId, HalfSpec, SensorName};
@@ -29,6 +31,22 @@ fn truth() -> BTreeSet<u64> {
     (0..SENSORS).flat_map(|of| (0..CUTS * NUMBERS).map(move |number| (of << 32) + number)).collect()
 }
 
+/// Sends all that a sensor has, over links that are cut.
+fn be_cut_off(proxy: &Proxy, of: u64, begin: i64, place: &Path) {
+    let sender = through(proxy, &format!("pop-{of}"), place);
+    send(&sender, of, begin, |number| {
+        thread::sleep(Duration::from_millis(20));
+        if number % 15 == of {
+            proxy.cut();
+        }
+    });
+    wait("all is acknowledged", || sender.status().acknowledged == CUTS);
+    let status = sender.status();
+    assert_eq!((status.lost, status.lag_ns, status.disk_trouble), (0, 0, None));
+    assert!(status.connected_since_ns.is_some() && status.octets_sent > 1000);
+    assert_eq!(status.version.as_deref(), Some("1.2.3"));
+}
+
 #[test]
 fn links_are_cut_slow_and_said_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,20 +58,7 @@ fn links_are_cut_slow_and_said_again() {
     thread::scope(|scope| {
         for of in 0..SENSORS {
             let (proxy, place) = (proxy.clone(), folder.path().join(of.to_string()));
-            scope.spawn(move || {
-                let sender = through(&proxy, &format!("pop-{of}"), &place);
-                send(&sender, of, begin, |number| {
-                    thread::sleep(Duration::from_millis(20));
-                    if number % 15 == of {
-                        proxy.cut();
-                    }
-                });
-                wait("all is acknowledged", || sender.status().acknowledged == CUTS);
-                let status = sender.status();
-                assert_eq!((status.lost, status.lag_ns, status.disk_trouble), (0, 0, None));
-                assert!(status.connected_since_ns.is_some() && status.octets_sent > 1000);
-                assert_eq!(status.version.as_deref(), Some("1.2.3"));
-            });
+            scope.spawn(move || be_cut_off(&proxy, of, begin, &place));
         }
     });
     wait("all is taken", || results.0.lock().unwrap().numbers() == truth());
@@ -159,4 +164,34 @@ fn what_is_assigned_and_reported_is_the_newest() {
     });
     receiver.rest(SensorName::new("pop-1"));
     assert_eq!(receiver.status().links, 1);
+}
+
+#[test]
+fn a_copy_of_a_sensor_takes_its_place_and_the_one_before_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (results, begin) = (Results::default(), begin_ns());
+    let receiver = start(options(), &folder.path().join("hub"), &results).unwrap();
+    let url = format!("http://{}", receiver.address());
+    let (one, other, told) = (folder.path().join("one"), folder.path().join("other"), Results::default());
+    let begun = |place: &Path, told: &Results| {
+        Sender::start(sensor("pop-1", upstream(url.clone()), place), Box::new(told.clone())).unwrap().0
+    };
+    let first = begun(&one, &told);
+    cut(&first, vec![part(begin, 0, &[1], begin)], vec![1]);
+    wait("it is acknowledged", || first.status().acknowledged == 1);
+    fs::create_dir(&other).unwrap();
+    for entry in fs::read_dir(&one).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, other.join(from.file_name().unwrap())).unwrap();
+    }
+    let second = begun(&other, &Results::default());
+    wait("the one before ends", || told.0.lock().unwrap().ended.is_some());
+    let why = told.0.lock().unwrap().ended.clone().unwrap();
+    assert!(why.contains("an older process, or a copy of it, still runs"), "{why}");
+    let not_kept = first.cut(vec![part(begin, 0, &[2], begin)], vec![2]).unwrap_err();
+    assert_eq!((not_kept.why, not_kept.parts.len()), (why.clone(), 1));
+    assert_eq!(first.status().ended, Some(why));
+    cut(&second, vec![part(begin, 0, &[3], begin + WIDTH_NS)], vec![3]);
+    wait("the copy is listened to", || results.0.lock().unwrap().numbers().into_iter().eq([1, 3]));
+    assert_eq!(results.0.lock().unwrap().missing(), 0);
 }
