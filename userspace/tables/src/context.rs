@@ -30,7 +30,7 @@ pub(crate) const MEMORY_OCTETS_MAX: usize = 256 << 20;
 const ENDLESS: [&str; 4] = ["array_repeat", "array_resize", "generate_series", "range"];
 
 /// Rows at a time.
-const BATCH_ROWS: usize = 4096;
+pub(crate) const BATCH_ROWS: usize = 4096;
 
 /// What statements run in.
 pub(crate) struct Place {
