@@ -169,28 +169,8 @@ fn column(value: &ColumnarValue, rows: i64) -> Result<(ArrayRef, i64)> {
 /// Octets of a value in so many rows.
 fn octets(value: &ColumnarValue, rows: i64) -> Result<i64> {
     let (column, times) = column(value, rows)?;
-<<<<<<< HEAD
-    let data = column.to_data();
-    let octets = i64::try_from(data.get_slice_memory_size()?).unwrap_or(i64::MAX);
-    Ok(octets.saturating_add(octets_viewed(&data)).saturating_mul(times))
-}
-
-/// Octets of texts that are views of what is elsewhere: these do not count as memory of a column.
-fn octets_viewed(data: &ArrayData) -> i64 {
-    let below = data.child_data().iter().map(octets_viewed);
-    let own = match data.data_type() {
-        DataType::Utf8View | DataType::BinaryView => {
-            // What a view begins with is its length.
-            let views = data.buffer::<u128>(0).iter().take(data.len());
-            views.map(|view| i64::from(*view as u32)).sum()
-        }
-        _ => 0,
-    };
-    below.fold(own, i64::saturating_add)
-=======
     let octets = i64::try_from(held_octets(&column)?).unwrap_or(i64::MAX);
     Ok(octets.saturating_mul(times))
->>>>>>> rev2
 }
 
 /// Octets of several values.
@@ -323,12 +303,7 @@ impl ScalarUDFImpl for Joined {
 #[cfg(test)]
 mod tests {
     use super::*;
-<<<<<<< HEAD
-    use datafusion::arrow::array::{GenericListArray, Int64Array, StringArray, StringViewArray};
-    use datafusion::arrow::buffer::OffsetBuffer;
-=======
     use datafusion::arrow::array::{Int64Array, StringArray, StringViewArray};
->>>>>>> rev2
     use datafusion::functions::{encoding, regex};
 
     fn text(text: &str) -> ColumnarValue {
@@ -355,23 +330,6 @@ mod tests {
         ] {
             assert_eq!(function.foreseen(&arguments, 1).unwrap(), expected, "{arguments:?}");
         }
-    }
-
-    #[test]
-    fn texts_count_wherever_they_are() {
-        let long = "a".repeat(1000);
-        let texts = vec![Some(long.as_str()), None, Some("b"), Some(long.as_str())];
-        let whole: ArrayRef = Arc::new(StringViewArray::from(texts));
-        let given = |column: ArrayRef| octets(&ColumnarValue::Array(column), 1).unwrap();
-        assert!((2001..3000).contains(&given(Arc::clone(&whole))));
-        assert!((1..100).contains(&given(whole.slice(1, 2))), "of what it views, not of what is there");
-        let lists = GenericListArray::<i32>::new(
-            Arc::new(Field::new_list_field(DataType::Utf8View, true)),
-            OffsetBuffer::from_lengths([3, 1]),
-            whole,
-            None,
-        );
-        assert!(given(Arc::new(lists)) > 2000);
     }
 
     #[test]
