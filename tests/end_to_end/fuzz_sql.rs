@@ -154,6 +154,28 @@ impl Watched {
         status.is_ok_and(|status| !status.contains("State:\tZ"))
     }
 
+    /// Ticks of the clock that it has worked for.
+    fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.node.id())).unwrap();
+        let (_, behind_name) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = behind_name.split_whitespace().collect();
+        [11, 12].iter().map(|field: &usize| fields[*field].parse::<u64>().unwrap()).sum()
+    }
+
+    /// Nothing works on after everything was answered, however long that was waited for.
+    fn check_idle(&self) {
+        let begun = Instant::now();
+        loop {
+            let before = self.ticks();
+            sleep(Duration::from_secs(2));
+            // Of two hundred, where one thread works.
+            if self.ticks() - before < 100 {
+                return;
+            }
+            assert!(begun.elapsed() < WORKS_WITHIN + GRACE, "something works on, of what was answered");
+        }
+    }
+
     fn sql(&mut self, sql: &str) -> (u16, String) {
         self.ask(("POST", "/api/v1/sql"), &json!({ "sql": sql, "rows_max": 100 }))
     }
@@ -306,6 +328,7 @@ fn whatever_is_asked_over_http_is_answered() {
             watched.sql(&sql);
             watched.ask(("POST", "/api/v1/explain"), &json!({ "sql": sql }));
         }
+        watched.check_idle();
         let begun = Instant::now();
         while begun.elapsed() < part(2) {
             watched.ask_somehow(&mut grammar);
@@ -335,6 +358,7 @@ fn whatever_is_sent_over_psql_is_answered() {
             }
             check_node(&mut watched, &cut(&sql));
         }
+        watched.check_idle();
         let begun = Instant::now();
         while begun.elapsed() < part(2) {
             if !converse(&mut watched, &mut client, &mut grammar) {

@@ -392,13 +392,12 @@ impl Grammar {
 
 /// Statements that were found to end a node, to hold up its threads, or to take its memory; some stand for many.
 pub(super) fn hostile() -> Vec<String> {
-    let nested = |open: &str, levels: usize| format!("SELECT {}1", open.repeat(levels));
-    let grown = |how: &str| {
+    let chain = |first: &str, how: &str, end: &str| {
         let level = |level: usize| format!("a{level} AS (SELECT {how} AS x FROM a{})", level - 1);
         let all: Vec<String> = (1..40).map(level).collect();
-        let first = "a0 AS (SELECT CAST(value AS text) AS x FROM range(0, 2))";
-        format!("WITH {first}, {} SELECT octet_length(CAST(x AS text)) FROM a39", all.join(", "))
+        format!("WITH a0 AS (SELECT {first} AS x FROM range(0, 2)), {} SELECT {end}", all.join(", "))
     };
+    let grown = |how: &str| chain("CAST(value AS text)", how, "octet_length(CAST(x AS text)) FROM a39");
     let tables: Vec<String> = (0..60).map(|number| format!("range(0, 9) AS q{number}")).collect();
     let columns: Vec<String> = (0..30).map(|number| format!("value + {number}")).collect();
     let constants: Vec<String> =
@@ -424,19 +423,11 @@ pub(super) fn hostile() -> Vec<String> {
         "x".repeat(100_000),
         String::new(),
     ];
-    for open in [
-        "array[",
-        "cast(",
-        "position(",
-        "interval ",
-        "substring(",
-        "(select ",
-        "(select * from ((",
-        "(",
-        "abs(",
-    ] {
-        all.push(nested(open, 30));
-    }
+    all.extend(read_again());
+    all.extend(planned(&chain));
+    all.extend(written().map(str::to_owned));
+    all.push(chain("arrow_cast(CAST(value AS text), 'Utf8View')", "x || x", "octet_length(x) FROM a39"));
+    all.push(chain("make_array(value)", "arrays_zip(x, x)", "1 FROM a39"));
     for how in [
         "x || x",
         "concat(x, x)",
@@ -452,4 +443,77 @@ pub(super) fn hostile() -> Vec<String> {
         all.push(grown(how));
     }
     all
+}
+
+/// What a parser would read again and again.
+fn read_again() -> Vec<String> {
+    let nested = |open: &str| format!("SELECT {}1", open.repeat(30));
+    let opens = [
+        "array[",
+        "cast(",
+        "position(",
+        "interval ",
+        "substring(",
+        "try_convert(",
+        "(select ",
+        "(select * from ((",
+        "(",
+        "abs(",
+        "not(",
+        "not - ",
+        "case - ",
+        "not (1) - ",
+        "1 + and(",
+    ];
+    let names = ["a.", "a[1]."].map(|name| format!("SELECT 1 + {})", name.repeat(30)));
+    opens.into_iter().map(nested).chain(names).collect()
+}
+
+/// What planning would write again and again.
+fn planned(chain: &dyn Fn(&str, &str, &str) -> String) -> Vec<String> {
+    let within = |levels: usize, first: &str, how: &str| {
+        let all = (0..levels).fold(first.to_owned(), |inner, _| how.replace('?', &inner));
+        format!("SELECT {all} AS x FROM range(0, 3)")
+    };
+    let columns: Vec<String> = (0..12).map(|number| format!("v + {number}")).collect();
+    let levels: Vec<String> =
+        (1..1000).map(|level| format!("a{level} AS (SELECT * FROM a{})", level - 1)).collect();
+    let list: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+    vec![
+        within(20, "value = 1", "(? BETWEEN false AND true)"),
+        within(30, "value = 1", "CASE WHEN ? THEN value = 2 ELSE value = 3 END"),
+        within(30, "value", "coalesce(?, 7)"),
+        within(11, "true", "1 = ALL (SELECT value FROM range(0, 2) WHERE ?)"),
+        chain("value", "x + x", "x FROM a39 WHERE x > 1"),
+        chain("value", "x + x", "x FROM a39 ORDER BY x LIMIT 1"),
+        chain("value", "x + x", "count(*) FROM a39 JOIN a0 ON a39.x = a0.x"),
+        format!(
+            "SELECT 1 FROM range(0, 3) AS r(v) GROUP BY {} CUBE({})",
+            "v, ".repeat(15_000),
+            columns.join(", ")
+        ),
+        format!("WITH a0 AS (VALUES ({} 1)), {} SELECT 1 FROM a999", "1, ".repeat(10_000), levels.join(", ")),
+        format!(
+            "SELECT count(*) FROM ({}) WHERE a IN ({})",
+            ["SELECT 1 AS a"; 300].join(" UNION ALL "),
+            list.join(", ")
+        ),
+        format!("SELECT arrow_cast(NULL, '{}Int8{}')", "List(".repeat(8000), ")".repeat(8000)),
+    ]
+}
+
+/// Statements that would take all memory at once.
+fn written() -> impl Iterator<Item = &'static str> {
+    let all = [
+        "SELECT CAST(NULL AS INT[2000000000]) AS x FROM range(0, 4096)",
+        "SELECT arrow_cast(NULL, 'FixedSizeBinary(2000000000)') AS x FROM range(0, 4096)",
+        "SELECT max(octet_length(t)), count(value) FROM (SELECT arrow_cast(string_agg(repeat('x', 16000), ''), 'LargeUtf8') AS t FROM range(0, 3000)) AS a JOIN range(0, 40960) AS b ON octet_length(t) > b.value",
+        "SELECT max(octet_length(y)) FROM (SELECT string_agg(repeat('x', 1000), '') OVER () AS y FROM range(0, 50000))",
+        "SELECT count(a), max(b) FROM (SELECT unnest(l) AS a, arrow_cast(repeat('x', 60000), 'LargeUtf8') AS b FROM (SELECT array_agg(value) AS l FROM range(0, 4000000)))",
+        "SELECT count(x), max(y) FROM (SELECT unnest(string_to_array(repeat('a,', 8000), ',')) AS x, repeat('x', 2000) || CAST(value AS text) AS y FROM range(0, 4096))",
+        "SELECT max(y) FROM (SELECT max(value) OVER () AS y FROM range(0, 2000000000))",
+        "SELECT count(*) FROM range(0, 4096) WHERE 'a' ~ concat('(a{90}){', CAST(50 + value % 40 AS text), '}', CAST(value AS text))",
+        "SELECT count(*) FROM range(0, 4096) WHERE regexp_like('a', concat('(a{90}){', CAST(50 + value % 40 AS text), '}', CAST(value AS text)))",
+    ];
+    all.into_iter()
 }

@@ -17,7 +17,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::executor::block_on;
 use std::sync::Arc;
 use tapline_catalog::Catalog;
-use tapline_query::{SqlError, check_size, check_statement, split_statements, with_stack};
+use tapline_query::{SqlError, check_plan, check_size, check_statement, split_statements, with_stack};
 use tapline_tables::{CATALOG, Database, SCHEMA};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -66,10 +66,9 @@ impl Node {
 
     /// The statements of a text.
     pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Written>, Said> {
-        let too_much = |error: SqlError| Said::new("54001", error.to_string());
-        check_size(sql).map_err(too_much)?;
+        check_size(sql).map_err(|error| too_much(&error))?;
         let parsed = self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))?;
-        parsed.iter().try_for_each(check_statement).map_err(too_much)?;
+        parsed.iter().try_for_each(check_statement).map_err(|error| too_much(&error))?;
         let mut texts = split_statements(sql);
         if texts.len() != parsed.len() {
             texts = parsed.iter().map(ToString::to_string).collect();
@@ -84,6 +83,7 @@ impl Node {
         let reads =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|_| Said::new("25006", "a node's tables are only read"))?;
+        check_plan(&plan).map_err(|error| too_much(&error))?;
         Ok(plan)
     }
 
@@ -103,6 +103,11 @@ impl Node {
         let done = spawn_blocking(move || with_stack(|| what(&node))).await;
         done.unwrap_or_else(|_| Err(Said::internal()))
     }
+}
+
+/// What says that a statement asks for more than there may be.
+fn too_much(error: &SqlError) -> Said {
+    Said::new("54001", error.to_string())
 }
 
 /// Who there is: one user, who reads.

@@ -3,8 +3,9 @@
 //! Planning, running and dropping a plan all walk its expressions recursively, so their depth must be
 //! bounded before anything walks them. The parser bounds brackets; a chain such as `a OR b OR …` is as
 //! deep as it is long, and is bounded here. So are calls, each of which may hold something, and what the parser reads
-//! again and again: behind `CAST(`, `ARRAY[` and their like it begins anew where they turn out not to be what they
-//! seemed, once a level, so that what is nested in twenty of them would be read a million times.
+//! again and again: behind `CAST(`, `ARRAY[`, `NOT` and their like it begins anew where they turn out not to be what they
+//! seemed, once a level, so that what is nested in twenty of them would be read a million times. PostgreSQL's parser
+//! reads the arguments of each call twice, also where nothing is wrong.
 
 use crate::error::SqlError;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
@@ -38,7 +39,7 @@ pub fn check_size(sql: &str) -> Result<(), SqlError> {
         let tokens: Vec<Token> =
             tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
         check_operators(&tokens)?;
-        check_readings(&tokens)?;
+        check_readings(&tokens, dialect)?;
     }
     Ok(())
 }
@@ -54,18 +55,19 @@ fn check_operators(tokens: &[Token]) -> Result<(), SqlError> {
     Err(SqlError::new(message, "write x IN (1, 2, …) instead of x = 1 OR x = 2 OR …"))
 }
 
-fn check_readings(tokens: &[Token]) -> Result<(), SqlError> {
-    let most = 1_usize.checked_shl(doublings(tokens)).unwrap_or(usize::MAX);
-    if tokens.len().saturating_mul(most) <= READINGS_MAX {
+fn check_readings(tokens: &[Token], dialect: &dyn Dialect) -> Result<(), SqlError> {
+    if readings(tokens, dialect) <= READINGS_MAX {
         return Ok(());
     }
     let help = "name inner queries by WITH, one after the other, and cast in them";
     Err(SqlError::new("the query is nested too deeply", help))
 }
 
-/// How often, at most, what is read of a token doubles, for what it is nested in.
-fn doublings(tokens: &[Token]) -> u32 {
-    let (mut outside, mut now, mut signs, mut most) = (vec![], 0_u32, 0_u32, 0_u32);
+/// How often, at most, the parser reads tokens: each as often as what it is nested in is read anew.
+fn readings(tokens: &[Token], dialect: &dyn Dialect) -> usize {
+    // How often it doubles: for the brackets around it, for words before it, and for names that end in dots.
+    let (mut outside, mut now, mut words, mut dots) = (vec![], 0_u32, 0_u32, 0_u32);
+    let (mut all, reads_twice) = (0_usize, dialect.supports_named_fn_args_with_expr_name());
     // Whether tables may be in the brackets that open.
     let mut holds_tables = false;
     for (place, token) in tokens.iter().enumerate() {
@@ -74,24 +76,53 @@ fn doublings(tokens: &[Token]) -> u32 {
             && (is_before_tables(before) || (holds_tables && *before == Token::LParen));
         match token {
             Token::LParen | Token::LBracket => {
-                outside.push(now);
-                let behind = tokens.get(place + 1).unwrap_or(&Token::EOF);
-                now += signs + weight([before, token, behind], holds_tables);
-                signs = 0;
+                outside.push((now, words, dots));
+                now += words + dots + weight(tokens, place, holds_tables);
+                now += u32::from(reads_twice && is_read_as_call(tokens, place));
+                (words, dots) = (0, 0);
             }
-            Token::RParen | Token::RBracket => (now, signs) = (outside.pop().unwrap_or(now), 0),
-            // A sign may stand before the next one.
-            Token::Plus | Token::Minus => {}
-            Token::Word(_) if keyword(token) == Keyword::INTERVAL => signs += 1,
-            _ => signs = 0,
+            // What came before goes on behind them: `NOT (a) - NOT (b)`, `a[1].b`.
+            Token::RParen | Token::RBracket => {
+                (now, words, dots) = outside.pop().unwrap_or((now, words, dots));
+            }
+            Token::Period => dots += 1,
+            Token::Word(_) if *before == Token::Period => {}
+            Token::Word(word) if ANEW.contains(&word.keyword) => (words, dots) = (words + 1, 0),
+            Token::Word(word) if BETWEEN_WORDS.contains(&word.keyword) => dots = 0,
+            Token::Word(word) => {
+                now += if word.keyword == Keyword::INTERVAL { interval(tokens, place) } else { 0 };
+                (words, dots) = (0, 0);
+            }
+            Token::Comma | Token::SemiColon | Token::Number(..) | Token::SingleQuotedString(_) => {
+                (words, dots) = (0, 0);
+            }
+            // A sign may stand before the next such word.
+            _ => dots = 0,
         }
-        most = most.max(now + signs);
+        all = all.saturating_add(1_usize.checked_shl(now + words + dots).unwrap_or(usize::MAX));
     }
-    most
+    all
+}
+
+/// How often what is behind INTERVAL is read twice, unless it is a text.
+fn interval(tokens: &[Token], place: usize) -> u32 {
+    let [_, _, behind] = around(tokens, place);
+    let is_short = matches!(
+        behind,
+        Token::SingleQuotedString(_)
+            | Token::Number(..)
+            | Token::Placeholder(_)
+            | Token::Comma
+            | Token::RParen
+            | Token::SemiColon
+            | Token::EOF
+    );
+    if is_short { 0 } else { 2 }
 }
 
 /// How often what is behind an opening bracket is read twice.
-fn weight([before, bracket, behind]: [&Token; 3], holds_tables: bool) -> u32 {
+fn weight(tokens: &[Token], place: usize, holds_tables: bool) -> u32 {
+    let [before, bracket, behind] = around(tokens, place);
     match keyword(before) {
         Keyword::POSITION => 2,
         word if READ_TWICE.contains(&word) => 1,
@@ -99,6 +130,35 @@ fn weight([before, bracket, behind]: [&Token; 3], holds_tables: bool) -> u32 {
         _ if matches!(keyword(behind), Keyword::SELECT | Keyword::WITH) => 1,
         _ => u32::from(holds_tables && *behind == Token::LParen),
     }
+}
+
+/// Whether a bracket may hold arguments, each of which PostgreSQL's parser reads as a name first.
+fn is_read_as_call(tokens: &[Token], place: usize) -> bool {
+    let [before, bracket, behind] = around(tokens, place);
+    let further = place.checked_sub(2).and_then(|place| tokens.get(place)).unwrap_or(&Token::EOF);
+    *bracket == Token::LParen
+        && matches!(before, Token::Word(_))
+        && !ends_expression(further)
+        && !matches!(keyword(behind), Keyword::SELECT | Keyword::WITH)
+}
+
+/// Whether no call begins behind a token: `x IN (` is none.
+fn ends_expression(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.keyword == Keyword::NoKeyword,
+        other => {
+            matches!(
+                other,
+                Token::RParen | Token::RBracket | Token::Number(..) | Token::SingleQuotedString(_)
+            )
+        }
+    }
+}
+
+/// A token, and those beside it.
+fn around(tokens: &[Token], place: usize) -> [&Token; 3] {
+    let places = [place.checked_sub(1), Some(place), place.checked_add(1)];
+    places.map(|place| place.and_then(|place| tokens.get(place)).unwrap_or(&Token::EOF))
 }
 
 fn is_before_tables(token: &Token) -> bool {
@@ -117,11 +177,39 @@ pub fn with_stack<T>(plan: impl FnOnce() -> T) -> T {
     stacker::grow(PLANNING_STACK_OCTETS, plan)
 }
 
-/// Words behind which the parser reads on as if they were names, once what they begin turns out to be wrong.
+/// Words behind which the parser reads on as if they were names, also without a bracket.
+const ANEW: [Keyword; 3] = [Keyword::CASE, Keyword::NOT, Keyword::PRIOR];
+
+/// Words that may stand behind such a word as behind a name.
+const BETWEEN_WORDS: [Keyword; 22] = [
+    Keyword::AND,
+    Keyword::AT,
+    Keyword::BETWEEN,
+    Keyword::COLLATE,
+    Keyword::DIV,
+    Keyword::EXCEPT,
+    Keyword::ILIKE,
+    Keyword::IN,
+    Keyword::INTERSECT,
+    Keyword::IS,
+    Keyword::LIKE,
+    Keyword::MATCH,
+    Keyword::MEMBER,
+    Keyword::MINUS,
+    Keyword::OPERATOR,
+    Keyword::OR,
+    Keyword::OVERLAPS,
+    Keyword::REGEXP,
+    Keyword::RLIKE,
+    Keyword::SIMILAR,
+    Keyword::UNION,
+    Keyword::XOR,
+];
+
+/// The same before a bracket, once what they begin turns out to be wrong.
 const READ_TWICE: [Keyword; 22] = [
     Keyword::ARRAY,
     Keyword::AS,
-    Keyword::CASE,
     Keyword::CAST,
     Keyword::CEIL,
     Keyword::CONVERT,
@@ -141,6 +229,7 @@ const READ_TWICE: [Keyword; 22] = [
     Keyword::SUBSTR,
     Keyword::SUBSTRING,
     Keyword::TRY_CAST,
+    Keyword::TRY_CONVERT,
 ];
 
 const OPERATOR_WORDS: [Keyword; 14] = [
@@ -213,13 +302,29 @@ mod tests {
         let nested = |open: &str, levels: usize| format!("SELECT {}1", open.repeat(levels));
         for (open, few, many) in [
             ("array[", 10, 20),
-            ("cast(", 10, 20),
+            ("cast(", 8, 20),
+            ("try_convert(", 8, 20),
             ("position(", 5, 10),
-            ("interval ", 10, 20),
-            ("interval -", 10, 20),
-            ("substring(", 10, 20),
+            ("interval ", 5, 20),
+            ("interval -", 5, 20),
+            ("interval f(", 4, 12),
+            ("interval case when ", 5, 20),
+            ("substring(", 8, 20),
             ("(select ", 10, 20),
             ("(select * from ((", 4, 12),
+            ("not(", 5, 20),
+            ("not - ", 10, 20),
+            ("not ~ ", 10, 20),
+            ("case - ", 10, 20),
+            ("not (1) - ", 5, 20),
+            ("case in (", 5, 20),
+            ("not in (", 4, 20),
+            ("abs(", 10, 30),
+            ("f(x, ", 10, 30),
+            ("1 + and(", 10, 30),
+            ("a.", 10, 30),
+            ("a[1].", 10, 30),
+            ("a.f(", 5, 20),
         ] {
             assert!(check_size(&nested(open, few)).is_ok(), "{open}");
             let error = check_size(&nested(open, many)).unwrap_err();
@@ -231,9 +336,11 @@ mod tests {
         assert!(check_size(&format!("SELECT {}", vec!["cast(x as text)"; 300].join(", "))).is_ok());
         let long = format!("SELECT {}{}", "array[".repeat(10), "1,".repeat(20_000));
         assert!(check_size(&long).is_err());
-        for harmless in ["abs(", "(", "a in (", "f(x, "] {
+        for harmless in ["(", "a in (", "case when ", "a AND ("] {
             assert!(check_size(&nested(harmless, 45)).is_ok(), "{harmless}");
         }
+        let replaced = format!("SELECT {}x{}", "replace(".repeat(12), ", 'a', 'b')".repeat(12));
+        assert!(check_size(&replaced).is_ok());
         let days = vec!["a > now() - interval '1 day'"; 30].join(" AND ");
         assert!(check_size(&format!("SELECT 1 WHERE {days}")).is_ok());
     }

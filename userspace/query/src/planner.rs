@@ -14,6 +14,7 @@ use crate::datafusion_error::{KnownNames, from_datafusion};
 use crate::distinct::expand_distinct;
 use crate::elements::name_elements;
 use crate::error::SqlError;
+use crate::expansion::check_plan;
 use crate::identity::Identity;
 use crate::item_names::ItemNames;
 use crate::limits;
@@ -156,6 +157,7 @@ impl Planner {
         rewrite_syntax(&mut statement, sql).map_err(Refusal::Because)?;
         let elements = name_elements(&mut statement, sql).map_err(Refusal::Because)?;
         let plan = plan_of(&self.session.sql_state_with(&elements)?, statement)?;
+        check_plan(&plan).map_err(Refusal::Because)?;
         let plan = break_ties(name_subqueries(convert_values(plan)?)?)?;
         if !reads_stream(&plan)? {
             let names = STREAMS.map(|stream| stream.name).join(" or ");

@@ -7,19 +7,28 @@
 use crate::error::SqlError;
 use crate::relations::check_relations;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, ObjectNamePart,
-    Statement, Value, ValueWithSpan, Visit as _, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr,
+    ObjectNamePart, Query, Select, SetExpr, Statement, Value, ValueWithSpan, Visit as _, Visitor,
 };
 use std::ops::ControlFlow;
 
 /// Expressions of a CUBE, each of which doubles the groupings.
 const CUBE_MAX: usize = 12;
 
+/// Expressions in all groupings of a SELECT, in each as often as it has them.
+const GROUPED_MAX: usize = 1 << 16;
+
+/// Columns that a statement names, each in as many subqueries as WITH has: there may be a copy of it in each.
+const COPIES_MAX: usize = 1 << 17;
+
+/// Octets of a literal that `arrow_cast` is given: a type within a type is planned within it.
+const TYPE_OCTETS_MAX: usize = 1000;
+
 /// What all structs and rows in brackets of a statement may hold, as if each were in the next one.
 const PARTS_MAX: usize = 1 << 14;
 
 /// Functions that make a struct.
-const STRUCTS: [&str; 4] = ["map", "named_struct", "row", "struct"];
+const STRUCTS: [&str; 6] = ["arrays_zip", "list_zip", "map", "named_struct", "row", "struct"];
 
 /// Aggregates that DataFusion cannot ask for groups of rows in an order, which changes nothing of what they give.
 const UNORDERED: [&str; 15] = [
@@ -54,7 +63,7 @@ const SKETCH_MAX: u64 = 10_000;
 /// When it does.
 pub fn check_statement(statement: &Statement) -> Result<(), SqlError> {
     check_relations(statement)?;
-    match statement.visit(&mut Costs { parts: 1 }) {
+    match statement.visit(&mut Costs { parts: 1, columns: 0, subqueries: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -63,15 +72,33 @@ pub fn check_statement(statement: &Statement) -> Result<(), SqlError> {
 struct Costs {
     /// What the structs that were seen may hold, as if each were in the next one.
     parts: usize,
+    /// Columns that were named.
+    columns: usize,
+    /// Subqueries of WITH.
+    subqueries: usize,
 }
 
 impl Visitor for Costs {
     type Break = SqlError;
 
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<SqlError> {
+        self.subqueries += query.with.as_ref().map_or(0, |with| with.cte_tables.len());
+        self.copy(values(&query.body))
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<SqlError> {
+        match many_grouped(&select.group_by) {
+            Some(error) => ControlFlow::Break(error),
+            None => self.copy(select.projection.len()),
+        }
+    }
+
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<SqlError> {
         let refused = match expression {
             Expr::Cube(sets) => many_groupings(sets.len()),
-            Expr::Function(call) => needless_order(call).or_else(|| large_sketch(call)),
+            Expr::Function(call) => {
+                needless_order(call).or_else(|| large_sketch(call)).or_else(|| long_type(call))
+            }
             _ => None,
         };
         match refused.or_else(|| self.hold(expression)) {
@@ -82,6 +109,20 @@ impl Visitor for Costs {
 }
 
 impl Costs {
+    /// Counts so many columns more.
+    fn copy(&mut self, columns: usize) -> ControlFlow<SqlError> {
+        self.columns += columns;
+        if self.columns.saturating_mul(self.subqueries) <= COPIES_MAX {
+            return ControlFlow::Continue(());
+        }
+        let help = "name fewer columns, or have fewer subqueries in WITH";
+        let message = format!(
+            "the statement has {} columns and {} subqueries in WITH, which is too much of both",
+            self.columns, self.subqueries
+        );
+        ControlFlow::Break(SqlError::new(message, help))
+    }
+
     /// Counts what a struct or a row in brackets holds; what is wrong with that.
     fn hold(&mut self, expression: &Expr) -> Option<SqlError> {
         let parts = parts(expression).into_iter().filter(|part| !matches!(part, Expr::Value(_))).count();
@@ -104,6 +145,64 @@ fn parts(expression: &Expr) -> Vec<&Expr> {
         Expr::Function(call) if STRUCTS.contains(&name(call).as_str()) => arguments(call),
         _ => vec![],
     }
+}
+
+/// The columns of rows that are written.
+fn values(body: &SetExpr) -> usize {
+    match body {
+        SetExpr::Values(values) => values.rows.first().map_or(0, |row| row.content.len()),
+        SetExpr::SetOperation { left, right, .. } => values(left) + values(right),
+        _ => 0,
+    }
+}
+
+/// Refuses groupings that have too many expressions, as if each were made with all others.
+fn many_grouped(by: &GroupByExpr) -> Option<SqlError> {
+    let GroupByExpr::Expressions(by, _) = by else { return None };
+    let groupings = by.iter().map(groupings).fold(1, usize::saturating_mul);
+    let expressions: usize = by.iter().map(|one| sets(one).iter().map(Vec::len).sum::<usize>().max(1)).sum();
+    (groupings > 1 && groupings.saturating_mul(expressions) > GROUPED_MAX).then(|| {
+        let message = format!(
+            "GROUP BY makes {groupings} groupings of {expressions} expressions, which are more than {GROUPED_MAX} in all"
+        );
+        SqlError::new(message, "write the groupings that are wanted as GROUPING SETS ((a, b), (a), ())")
+    })
+}
+
+/// How many groupings an expression of GROUP BY makes.
+fn groupings(expression: &Expr) -> usize {
+    match expression {
+        Expr::Cube(sets) => {
+            let doublings = u32::try_from(sets.len()).unwrap_or(u32::MAX);
+            1_usize.checked_shl(doublings).unwrap_or(usize::MAX)
+        }
+        Expr::Rollup(sets) => sets.len() + 1,
+        Expr::GroupingSets(sets) => sets.len(),
+        _ => 1,
+    }
+}
+
+/// What CUBE and its like group by.
+fn sets(expression: &Expr) -> &[Vec<Expr>] {
+    match expression {
+        Expr::Cube(sets) | Expr::Rollup(sets) | Expr::GroupingSets(sets) => sets,
+        _ => &[],
+    }
+}
+
+/// Refuses a type that is written at length.
+fn long_type(call: &Function) -> Option<SqlError> {
+    let name = name(call);
+    let is_long = |argument: &&Expr| match argument {
+        Expr::Value(value) => value.to_string().len() > TYPE_OCTETS_MAX,
+        _ => false,
+    };
+    let is_refused =
+        ["arrow_cast", "arrow_try_cast"].contains(&name.as_str()) && arguments(call).iter().any(is_long);
+    is_refused.then(|| {
+        let message = format!("{name}: its arguments are texts of at most {TYPE_OCTETS_MAX} characters");
+        SqlError::new(message, "write such as 'Int64'")
+    })
 }
 
 fn many_groupings(sets: usize) -> Option<SqlError> {
@@ -190,6 +289,47 @@ mod tests {
     }
 
     #[test]
+    fn groupings_are_counted_with_what_is_in_them() {
+        let grouped = |by: &str| refused(&format!("SELECT 1 FROM t GROUP BY {by}"));
+        let [cube, rollup] = ["CUBE", "ROLLUP"].map(|how| format!("{how}({})", ["a"; 12].join(", ")));
+        assert_eq!(grouped(&cube), None);
+        assert_eq!(grouped(&vec!["a"; 15_000].join(", ")), None);
+        for by in [
+            format!("{}, {cube}", vec!["a"; 15_000].join(", ")),
+            format!("{cube}, {cube}"),
+            format!("{rollup}, {cube}"),
+            format!("ROLLUP({})", vec!["a"; 15_000].join(", ")),
+        ] {
+            assert!(grouped(&by).unwrap().contains("more than 65536 in all"), "{by}");
+        }
+    }
+
+    #[test]
+    fn columns_are_not_copied_without_end() {
+        let chain = |columns: usize, levels: usize| {
+            let level = |level: usize| format!("a{level} AS (SELECT * FROM a{})", level - 1);
+            let all: Vec<String> = (1..=levels).map(level).collect();
+            let first = vec!["1"; columns].join(", ");
+            format!("WITH a0 AS (VALUES ({first})), {} SELECT 1 FROM a{levels}", all.join(", "))
+        };
+        assert_eq!(refused(&chain(1000, 100)), None);
+        assert_eq!(refused(&chain(20, 300)), None);
+        assert!(refused(&chain(10_000, 100)).unwrap().contains("too much of both"));
+        assert!(refused(&chain(1, 400)).is_some());
+        assert_eq!(refused(&vec!["SELECT 1, 2, 3"; 400].join(" UNION ALL ")), None);
+    }
+
+    #[test]
+    fn types_are_not_written_at_length() {
+        let cast = |levels: usize| {
+            let kind = format!("{}Int8{}", "List(".repeat(levels), ")".repeat(levels));
+            refused(&format!("SELECT Arrow_Cast(NULL, '{kind}')"))
+        };
+        assert_eq!(cast(20), None);
+        assert!(cast(8000).unwrap().starts_with("arrow_cast: its arguments"));
+    }
+
+    #[test]
     fn an_order_that_changes_nothing_is_refused() {
         assert!(
             refused("SELECT var_pop(a ORDER BY b) FROM t").unwrap().starts_with("var_pop gives the same")
@@ -205,7 +345,7 @@ mod tests {
             let all: Vec<String> = (1..=levels).map(level).collect();
             format!("WITH a0 AS (SELECT 1 AS x), {} SELECT 1 FROM a{levels}", all.join(", "))
         };
-        for of in ["struct(x, x)", "named_struct('a', x, 'b', x)", "(x, x)"] {
+        for of in ["struct(x, x)", "named_struct('a', x, 'b', x)", "(x, x)", "arrays_zip(x, x)"] {
             assert_eq!(refused(&doubling(14, of)), None, "{of}");
             assert!(refused(&doubling(15, of)).is_some(), "{of}");
         }

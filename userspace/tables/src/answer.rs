@@ -1,12 +1,13 @@
 //! What a statement answers: batch by batch, or as rows of a bounded number, size and time.
 
 use crate::said::AskError;
-use datafusion::arrow::array::{Array as _, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use std::time::{Duration, Instant};
+use tapline_query::functions::held_octets;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -118,7 +119,7 @@ impl Rows {
 
     /// Adds rows; gives how many octets they have.
     fn push(&mut self, batch: RecordBatch) -> Result<usize, ArrowError> {
-        let octets = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+        let octets = batch.columns().iter().map(held_octets);
         let octets = octets.sum::<Result<usize, _>>()?;
         if batch.num_rows() > 0 {
             self.batches.push(batch);

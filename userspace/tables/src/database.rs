@@ -20,7 +20,7 @@ use std::time::Instant;
 use tapline_catalog::Catalog;
 use tapline_history::History;
 use tapline_lookup::Tables;
-use tapline_query::{check_size, check_statement, refusal_over, split_statements, with_stack};
+use tapline_query::{check_plan, check_size, check_statement, refusal_over, split_statements, with_stack};
 use tokio::runtime::Builder;
 
 /// Tables that are asked.
@@ -102,6 +102,7 @@ impl Database {
         let plan = runtime.block_on(state.statement_to_plan(statement));
         let plan = plan.map_err(|error| self.refused(&error, sql, &state))?;
         check_reads(&plan)?;
+        check_plan(&plan).map_err(AskError::Wrong)?;
         let stream =
             runtime.block_on(async { self.asked.execute_logical_plan(plan).await?.execute_stream().await });
         let stream = stream.map_err(|error| self.refused(&error, sql, &state))?;
@@ -254,6 +255,68 @@ mod tests {
             &|| true,
         );
         assert_eq!(few.unwrap().batches[0].num_rows(), 1);
+    }
+
+    #[test]
+    fn long_values_are_not_written_many_times() {
+        let place = Place { runtime: runtime_of_node().unwrap(), ..empty().place };
+        let database = Database::new(place).unwrap();
+        let rows = |sql: &str| database.rows(sql, &LIMITS, &|| true);
+        let long = "SELECT arrow_cast(string_agg(repeat('x', 10000), ''), 'LargeUtf8') AS t FROM generate_series(1, 100)";
+        let texts: Vec<String> = (0..20).map(|n| format!("repeat('x', {}) AS t{n}", 60_000 + n)).collect();
+        for (sql, said) in [
+            (
+                format!(
+                    "SELECT max(octet_length(t)), count(b.value) FROM ({long}) AS a JOIN generate_series(1, 5000) AS b \
+                     ON octet_length(a.t) > b.value"
+                ),
+                "beside others",
+            ),
+            (format!("SELECT ({long}) AS t FROM generate_series(1, 5000)"), "beside others"),
+            (
+                "SELECT max(octet_length(y)) FROM (SELECT string_agg(repeat('x', 1000), '') OVER () AS y \
+                 FROM generate_series(1, 5000))"
+                    .to_owned(),
+                "with OVER might give",
+            ),
+            (
+                "SELECT count(a), max(b) FROM (SELECT unnest(l) AS a, arrow_cast(repeat('x', 60000), 'LargeUtf8') AS b \
+                 FROM (SELECT array_agg(value) AS l FROM generate_series(1, 100000)))"
+                    .to_owned(),
+                "unnest might give",
+            ),
+            (format!("SELECT {} FROM generate_series(1, 5000)", texts.join(", ")), "the same texts"),
+            (
+                "SELECT max(y) FROM (SELECT max(value) OVER () AS y FROM generate_series(1, 1000000000))".to_owned(),
+                "256 MiB",
+            ),
+        ] {
+            let refused = rows(&sql).unwrap_err();
+            assert!(matches!(&refused, AskError::Failed(why) if why.contains(said)), "{sql}: {refused:?}");
+        }
+        for sql in [
+            "SELECT string_agg(CAST(value AS text), ',') OVER (ORDER BY value) AS y FROM generate_series(1, 50)",
+            "SELECT lag(CAST(value AS text)) OVER (ORDER BY value) AS y FROM generate_series(1, 50)",
+            "SELECT unnest(l) AS a FROM (SELECT array_agg(value) AS l FROM generate_series(1, 5000))",
+            "SELECT a.value FROM generate_series(1, 50) AS a JOIN generate_series(1, 50) AS b ON a.value = b.value",
+        ] {
+            let taken: usize = rows(sql).unwrap().batches.iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(taken, 10, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_planning_would_write_again_and_again_is_refused() {
+        let within = |levels: usize| {
+            let between = "(".repeat(levels) + "value > 1" + &" BETWEEN false AND true)".repeat(levels);
+            format!("SELECT {between} AS x FROM generate_series(1, 3)")
+        };
+        assert!(empty().rows(&within(3), &LIMITS, &|| true).is_ok());
+        assert!(
+            matches!(refused(&within(20)), AskError::Wrong(error) if error.message.contains("too many times"))
+        );
+        let wide = refused("SELECT CAST(NULL AS INT[2000000000]) AS x FROM generate_series(1, 3)");
+        assert!(matches!(wide, AskError::Wrong(error) if error.message.contains("octets")));
     }
 
     #[test]

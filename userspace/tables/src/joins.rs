@@ -1,27 +1,31 @@
-//! Joins that can be ended, and that hold no more than there is room for.
+//! Plans that can be ended, and that hold no more than there is room for.
 //!
 //! DataFusion looks at the clock where tables are read. A join of a few rows with a few others, and those with more,
-//! gives batches for years before it reads on: here each join lets others work, too. And it weighs what a join collects by
-//! the octets of its columns: of rows without columns, such as those that are only counted, it would collect any number.
+//! gives batches for years before it reads on, and so does UNNEST: here each lets others work, too. What goes into them,
+//! and into other places where rows are written many times or held unweighed, is looked at on its way.
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::common::Result;
+use crate::room::{Asked, Gives, Looked, Windows};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::StreamExt as _;
-use std::fmt;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowExpr};
 use std::sync::Arc;
 
-/// What a batch takes that has no columns.
-const BATCH_OCTETS: usize = 512;
+/// Rows of a window's frame, beyond which it holds too much to be left alone.
+const FRAME_ROWS_MAX: u64 = 1 << 16;
+
+/// Octets of all texts that are written beside each row, as often as they are named.
+const TEXTS_OCTETS_MAX: usize = 128 << 10;
 
 /// The last rule of a plan.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ pub(crate) struct YieldingJoins;
 
 impl PhysicalOptimizerRule for YieldingJoins {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(plan.transform_up(yielding)?.data)
+        Ok(plan.transform_up(bounded)?.data)
     }
 
     fn name(&self) -> &str {
@@ -41,82 +45,111 @@ impl PhysicalOptimizerRule for YieldingJoins {
     }
 }
 
-fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    if !plan.name().ends_with("JoinExec") {
-        return Ok(Transformed::no(plan));
+fn bounded(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    if plan.name().ends_with("JoinExec") {
+        let join = with_children(plan, joined)?;
+        return Ok(Transformed::yes(Arc::new(CooperativeExec::new(join))));
     }
-    let mut children: Vec<Arc<dyn ExecutionPlan>> = plan.children().into_iter().cloned().collect();
-    // The first one is collected.
-    if let Some(first) = children.first_mut().filter(|first| first.schema().fields().is_empty()) {
-        *first = Arc::new(Weighed { child: Arc::clone(first) });
+    if let Some(unnest) = plan.downcast_ref::<UnnestExec>() {
+        let lists = unnest.list_column_indices().iter();
+        let lists = Asked::Items(lists.map(|list| (list.index_in_input_schema, list.depth)).collect());
+        let unnest = with_children(plan, |_, child| Looked::at(child, lists.clone()))?;
+        return Ok(Transformed::yes(Arc::new(CooperativeExec::new(unnest))));
     }
-    let join =
-        plan.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
-    Ok(Transformed::yes(Arc::new(CooperativeExec::new(join))))
+    if let Some(windows) = windows(&plan)? {
+        let asked = Asked::Windows(windows);
+        return with_children(plan, |_, child| Looked::at(child, asked.clone())).map(Transformed::yes);
+    }
+    if plan.name() == "ScalarSubqueryExec" {
+        return with_children(plan, subquery).map(Transformed::yes);
+    }
+    check_texts(&plan)?;
+    Ok(Transformed::no(plan))
 }
 
-/// Rows without columns, for which room is asked as long as they are read.
-#[derive(Debug)]
-struct Weighed {
-    child: Arc<dyn ExecutionPlan>,
+/// The plan with others in the place of its children.
+fn with_children(
+    plan: Arc<dyn ExecutionPlan>,
+    exchange: impl Fn(usize, &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let children = plan.children().into_iter().enumerate();
+    let children = children.map(|(place, child)| exchange(place, child)).collect();
+    plan.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
 }
 
-impl DisplayAs for Weighed {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Weighed")
+/// A side of a join. The first one is collected, and weighed by the octets of its columns: of rows without columns, such
+/// as those that are only counted, it would collect any number.
+fn joined(place: usize, side: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    match (place, side.schema().fields().is_empty()) {
+        (0, true) => Looked::at(side, Asked::Room),
+        (_, true) => Arc::clone(side),
+        (_, false) => Looked::at(side, Asked::Rows),
     }
 }
 
-impl ExecutionPlan for Weighed {
-    fn name(&self) -> &'static str {
-        "Weighed"
-    }
+/// What a plan reads that has the values of subqueries, and those, which are written beside each of its rows.
+fn subquery(place: usize, plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    if place == 0 { Arc::clone(plan) } else { Looked::at(plan, Asked::Rows) }
+}
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.child.properties()
+/// Functions with OVER, where they hold or give more than a number for a few rows.
+fn windows(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Windows>> {
+    if let Some(windows) = plan.downcast_ref::<WindowAggExec>() {
+        let windows = given(windows.window_expr())?;
+        return Ok(Some(Windows { windows, is_at_once: true, holds_many: true }));
     }
+    let Some(plan) = plan.downcast_ref::<BoundedWindowAggExec>() else { return Ok(None) };
+    let windows = given(plan.window_expr())?;
+    let holds_many = plan.window_expr().iter().any(|window| holds_much(window.get_window_frame()))
+        || windows.iter().any(|(_, gives)| matches!(gives, Gives::All));
+    let is_looked_at = holds_many || !windows.is_empty();
+    Ok(is_looked_at.then_some(Windows { windows, is_at_once: false, holds_many }))
+}
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+/// Those that give texts and lists.
+fn given(windows: &[Arc<dyn WindowExpr>]) -> Result<Vec<(Arc<dyn WindowExpr>, Gives)>> {
+    let mut given = vec![];
+    for window in windows {
+        let field = window.field()?;
+        let gives = match field.data_type() {
+            DataType::Utf8 | DataType::Utf8View | DataType::Binary | DataType::BinaryView => Gives::One,
+            // What is put together by string_agg and array_agg.
+            kind if *kind == DataType::LargeUtf8 || kind.is_nested() => Gives::All,
+            _ => continue,
+        };
+        given.push((Arc::clone(window), gives));
     }
+    Ok(given)
+}
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.child]
-    }
+fn holds_much(frame: &WindowFrame) -> bool {
+    let is_far = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => false,
+        WindowFrameBound::Preceding(rows) | WindowFrameBound::Following(rows) => match rows {
+            ScalarValue::UInt64(rows) => rows.is_some_and(|rows| rows > FRAME_ROWS_MAX),
+            other => !other.is_null() && frame.units != WindowFrameUnits::Rows,
+        },
+    };
+    is_far(&frame.start_bound) || is_far(&frame.end_bound)
+}
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+/// Refuses a projection that would write long texts into each row.
+fn check_texts(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let Some(projection) = plan.downcast_ref::<ProjectionExec>() else { return Ok(()) };
+    let octets = projection.expr().iter().map(|named| texts(&named.expr)).fold(0, usize::saturating_add);
+    if octets <= TEXTS_OCTETS_MAX {
+        return Ok(());
     }
+    let kibibytes = TEXTS_OCTETS_MAX >> 10;
+    exec_err!(
+        "the statement writes more than {kibibytes} KiB of the same texts into each row; ask for shorter ones"
+    )
+}
 
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(match children.pop() {
-            Some(child) => Arc::new(Self { child }),
-            None => self,
-        })
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let room = MemoryConsumer::new("rows without columns").register(context.memory_pool());
-        let rows = self.child.execute(partition, context)?;
-        let schema = rows.schema();
-        let weighed = rows.map(move |batch: Result<RecordBatch>| {
-            room.try_grow(BATCH_OCTETS)?;
-            batch
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, weighed)))
-    }
+/// Octets of the literals of an expression.
+fn texts(expression: &Arc<dyn PhysicalExpr>) -> usize {
+    let own = expression
+        .downcast_ref::<Literal>()
+        .map_or(0, |literal| literal.value().size().saturating_sub(size_of::<ScalarValue>()));
+    expression.children().into_iter().map(texts).fold(own, usize::saturating_add)
 }

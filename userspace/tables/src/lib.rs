@@ -25,6 +25,7 @@ mod live;
 mod on_text;
 mod reads;
 mod results;
+mod room;
 mod said;
 mod united;
 

@@ -4,7 +4,7 @@
 //! added may be a call. Here they are read back; a cast, which nobody wrote in nearly all cases, is left out.
 
 use crate::arithmetic::checked_operator;
-use crate::functions::is_joined;
+use crate::functions::{is_joined, is_pattern};
 use crate::kinds::AddressKind;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::{DFSchema, ScalarValue};
@@ -152,6 +152,7 @@ impl Names<'_> {
         let joins = is_joined(&call.func).then_some(Operator::StringConcat);
         match (checked_operator(&call.func).or(joins), call.args.as_slice()) {
             (Some(op), [left, right]) => self.binary(left, op, right),
+            (_, [written]) if is_pattern(&call.func) => self.written(written),
             (_, arguments) => (format!("{}({})", call.name(), self.list(arguments)), ATOM),
         }
     }

@@ -5,6 +5,8 @@
 //! says before it works how much it may give.
 
 use super::argument::text_literal;
+use super::held::held_octets;
+use super::patterns::{check_patterns, is_matching};
 use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _};
 use datafusion::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use datafusion::arrow::compute::kernels::length::length;
@@ -72,7 +74,8 @@ impl Bounded {
 
     /// The function with a bound, where it needs one.
     pub(super) fn of(function: &Arc<ScalarUDF>) -> Option<ScalarUDF> {
-        let needs_one = GROWING.contains(&function.name()) && !function.inner().is::<Self>();
+        let is_known = GROWING.contains(&function.name()) || is_matching(function.name());
+        let needs_one = is_known && !function.inner().is::<Self>();
         needs_one.then(|| Self(Arc::clone(function)).into())
     }
 
@@ -101,6 +104,8 @@ impl Bounded {
                 let with = value(2).map_or(Ok(0), |value| octets(value, 1))?;
                 items()?.saturating_mul(with).saturating_add(given)
             }
+            "regexp_match" => for_all(largest(0)?, groups(arguments)),
+            "regexp_count" | "regexp_instr" | "regexp_like" => 0,
             // Capital letters, digits of octets and items of lists take more than what they are made of.
             _ => given.saturating_mul(CHARACTER_OCTETS),
         })
@@ -115,6 +120,16 @@ impl Bounded {
             return Ok(());
         }
         exec_err!("levenshtein would compare texts that are too long; ask it of shorter ones")
+    }
+}
+
+/// How many texts a pattern may give of one.
+fn groups(arguments: &[ColumnarValue]) -> i64 {
+    let brackets = |pattern: &str| i64::try_from(pattern.matches('(').count()).unwrap_or(i64::MAX);
+    match arguments.get(1) {
+        Some(ColumnarValue::Scalar(pattern)) => text_literal(Some(pattern)).map_or(0, brackets) + 1,
+        Some(pattern) => largest(pattern).unwrap_or(i64::MAX - 1) + 1,
+        None => 1,
     }
 }
 
@@ -154,23 +169,8 @@ fn column(value: &ColumnarValue, rows: i64) -> Result<(ArrayRef, i64)> {
 /// Octets of a value in so many rows.
 fn octets(value: &ColumnarValue, rows: i64) -> Result<i64> {
     let (column, times) = column(value, rows)?;
-    let data = column.to_data();
-    let octets = i64::try_from(data.get_slice_memory_size()?).unwrap_or(i64::MAX);
-    Ok(octets.saturating_add(octets_viewed(&data)).saturating_mul(times))
-}
-
-/// Octets of texts that are views of what is elsewhere: these do not count as memory of a column.
-fn octets_viewed(data: &ArrayData) -> i64 {
-    let below = data.child_data().iter().map(octets_viewed);
-    let own = match data.data_type() {
-        DataType::Utf8View | DataType::BinaryView => {
-            // What a view begins with is its length.
-            let views = data.buffer::<u128>(0).iter().take(data.len());
-            views.map(|view| i64::from(*view as u32)).sum()
-        }
-        _ => 0,
-    };
-    below.fold(own, i64::saturating_add)
+    let octets = i64::try_from(held_octets(&column)?).unwrap_or(i64::MAX);
+    Ok(octets.saturating_mul(times))
 }
 
 /// Octets of several values.
@@ -244,6 +244,7 @@ impl ScalarUDFImpl for Bounded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = rows_of(&args);
         self.check_work(&args.args, rows)?;
+        check_patterns(self.name(), &args.args)?;
         check(self.name(), self.foreseen(&args.args, rows)?, allowed(&args.args, rows))?;
         self.0.invoke_with_args(args)
     }
@@ -302,8 +303,7 @@ impl ScalarUDFImpl for Joined {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{GenericListArray, Int64Array, StringArray, StringViewArray};
-    use datafusion::arrow::buffer::OffsetBuffer;
+    use datafusion::arrow::array::{Int64Array, StringArray, StringViewArray};
     use datafusion::functions::{encoding, regex};
 
     fn text(text: &str) -> ColumnarValue {
@@ -333,23 +333,6 @@ mod tests {
     }
 
     #[test]
-    fn texts_count_wherever_they_are() {
-        let long = "a".repeat(1000);
-        let texts = vec![Some(long.as_str()), None, Some("b"), Some(long.as_str())];
-        let whole: ArrayRef = Arc::new(StringViewArray::from(texts));
-        let given = |column: ArrayRef| octets(&ColumnarValue::Array(column), 1).unwrap();
-        assert!((2001..3000).contains(&given(Arc::clone(&whole))));
-        assert!((1..100).contains(&given(whole.slice(1, 2))), "of what it views, not of what is there");
-        let lists = GenericListArray::<i32>::new(
-            Arc::new(Field::new_list_field(DataType::Utf8View, true)),
-            OffsetBuffer::from_lengths([3, 1]),
-            whole,
-            None,
-        );
-        assert!(given(Arc::new(lists)) > 2000);
-    }
-
-    #[test]
     fn what_is_replaced_counts_as_often_as_it_may_be() {
         let pattern = Bounded(regex::regexp_replace());
         for (arguments, expected) in [
@@ -376,6 +359,20 @@ mod tests {
         let bounded = Arc::new(Bounded::of(&encode).unwrap());
         assert!(Bounded::of(&bounded).is_none());
         assert!(Bounded::of(&unicode::reverse()).is_none());
+    }
+
+    #[test]
+    fn texts_that_are_only_looked_at_count() {
+        let viewed: ArrayRef = Arc::new(StringViewArray::from(vec!["a".repeat(1000).as_str(); 10]));
+        let given = all_octets(&[ColumnarValue::Array(viewed)], 10).unwrap();
+        assert!(given >= 10_000, "{given}");
+    }
+
+    #[test]
+    fn groups_of_a_pattern_are_counted() {
+        let matched = Bounded(regex::regexp_match());
+        let arguments = [text("aaaa"), text("((a*))")];
+        assert_eq!(matched.foreseen(&arguments, 10).unwrap(), 120);
     }
 
     #[test]

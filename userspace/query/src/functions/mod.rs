@@ -16,6 +16,7 @@ mod described;
 mod duration_part;
 mod frequent;
 mod hash;
+mod held;
 mod hyperloglog;
 mod ip;
 mod keys;
@@ -24,6 +25,7 @@ mod mac_vendor;
 mod network;
 mod number_text;
 mod octets;
+mod patterns;
 mod quantile;
 mod service;
 mod service_names;
@@ -37,6 +39,7 @@ mod varint;
 mod tests;
 
 pub use described::{DESCRIBED, Described};
+pub use held::held_octets;
 
 use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
 use std::sync::{Arc, LazyLock};
@@ -82,6 +85,16 @@ pub(crate) fn joined(left: Expr, right: Expr) -> Expr {
     JOINED.call(vec![left, right])
 }
 
+/// What is matched with a text, if there is not too much of it.
+pub(crate) fn pattern(expression: Expr) -> Expr {
+    PATTERN.call(vec![expression])
+}
+
+/// Whether a function says that of its argument.
+pub(crate) fn is_pattern(function: &ScalarUDF) -> bool {
+    function.inner().is::<patterns::Pattern>()
+}
+
 /// Whether a function stands in the place of `||`.
 pub(crate) fn is_joined(function: &ScalarUDF) -> bool {
     function.inner().is::<bounded::Joined>()
@@ -116,6 +129,7 @@ static TEXT: Known = LazyLock::new(|| Arc::new(text::Written::text().into()));
 static CHARACTERS: Known = LazyLock::new(|| Arc::new(text::Written::characters().into()));
 static ARRAY_ELEMENT: Known = LazyLock::new(|| Arc::new(array_element::ArrayElement::new().into()));
 static JOINED: Known = LazyLock::new(|| Arc::new(bounded::Joined::new().into()));
+static PATTERN: Known = LazyLock::new(|| Arc::new(patterns::Pattern::new().into()));
 static DURATION_PART: Known = LazyLock::new(|| Arc::new(duration_part::DurationPart::new().into()));
 
 /// `ip(x)`
