@@ -53,7 +53,8 @@ pub use metrics::Metrics;
 pub use query::Explained;
 pub use results::Results;
 pub use sensors::{
-    Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSource, SensorReport, SensorStatus, Versions,
+    Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSensor, ReportedSource, SensorReport,
+    SensorStatus, Versions, clock_reason,
 };
 pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
 pub use waiting::Pace;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tapline_aggregate::{PartMaker, fingerprint};
 use tapline_catalog::{
     Assignments, Catalog, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd, Versions,
+    clock_reason,
 };
 use tapline_delivery::SensorName;
 use tapline_engine::Cut;
@@ -47,9 +48,9 @@ pub(crate) struct Forwarding {
     thread: JoinHandle<Worker>,
 }
 
-/// What the sender told, and nobody has looked at yet.
+/// What is asked, as the aggregator told it, and nobody has looked at yet.
 #[derive(Debug, Default)]
-struct Told(Mutex<Option<Vec<u8>>>);
+pub(crate) struct Told(Mutex<Option<Vec<u8>>>);
 
 /// Hears what the sender tells.
 struct Listener {
@@ -158,11 +159,16 @@ impl SenderEvents for Listener {
 }
 
 impl Told {
-    fn put(&self, octets: Vec<u8>) {
+    pub(crate) fn put(&self, octets: Vec<u8>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(octets);
     }
 
-    fn take(&self) -> Option<Vec<u8>> {
+    /// The same, unless there is something newer.
+    pub(crate) fn put_back(&self, octets: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(octets);
+    }
+
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -334,15 +340,23 @@ fn options(plan: &ForwardPlan) -> Result<SenderOptions, String> {
     let versions = Versions::own();
     Ok(SenderOptions {
         name: SensorName::new(&plan.name),
-        to: Upstream {
-            url: plan.to.clone(),
-            ca: plan.ca_file.clone(),
-            own: plan.own.clone(),
-            token_file: token_file(plan)?,
-        },
+        to: upstream(plan)?,
         spool: SpoolPlan { folder: plan.spool.clone(), octets_max: plan.octets_max, age_max: plan.keep },
         states: format!("{} with DataFusion {}", versions.states, versions.datafusion),
         version: versions.tapline,
+    })
+}
+
+/// Whom to forward to, and by what that is proven on either side.
+///
+/// # Errors
+/// A sentence, when a token cannot be kept.
+pub(crate) fn upstream(plan: &ForwardPlan) -> Result<Upstream, String> {
+    Ok(Upstream {
+        url: plan.to.clone(),
+        ca: plan.ca_file.clone(),
+        own: plan.own.clone(),
+        token_file: token_file(plan)?,
     })
 }
 
@@ -372,13 +386,14 @@ fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> Forward
     let ending =
         || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
     let status = sender.upgrade().map_or_else(ending, |sender| sender.status());
+    let of_clock = status.clock.and_then(|clock| clock_reason(clock.ahead_ns));
     ForwardStatus {
         to: to.to_owned(),
         name: name.to_owned(),
         is_connected: status.connected_since_ns.is_some(),
         spool_octets: [status.spool_octets, most],
         lost: status.lost_source_records,
-        reason: status.ended.or(status.disk_trouble).or(status.link_trouble),
+        reason: status.ended.or(status.disk_trouble).or(status.link_trouble).or(of_clock),
     }
 }
 

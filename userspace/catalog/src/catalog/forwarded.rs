@@ -1,4 +1,4 @@
-//! Queries of an aggregator, which this node runs for it as one of its sensors.
+//! Queries of an aggregator, which this node runs for it as one of its sensors, or lets sensors of its own run.
 //!
 //! They run as the node's own queries do, under the same limits, but give their lower halves in cuts, and no results.
 //! They stand in no folder, and nobody here changes them. What cannot be run is told to who asked for it.
@@ -71,7 +71,9 @@ impl Catalog {
     /// Runs what an aggregator asks of this sensor, and nothing else for it: what runs already goes on, what could not be
     /// run is tried again.
     pub fn assign(&self, assignments: &Assignments, end: SensorEnd<'_>) {
-        let wanted = || assignments.queries.iter().filter(move |assigned| assigned.is_for(end.name));
+        // Whom of its own sensors it is for, whoever has some tells these.
+        let is_for = |assigned: &&Assigned| self.has_sensors || assigned.is_for(end.name);
+        let wanted = || assignments.queries.iter().filter(is_for);
         self.leave_others(&wanted().map(|assigned| assigned.id).collect::<Vec<_>>());
         for assigned in wanted() {
             let runs = |forwarded: &Forwarded| forwarded.assigned.id == assigned.id;
@@ -104,8 +106,9 @@ impl Catalog {
         let identity = Identity { sensor: end.name.to_owned(), site: self.identity.site.clone() };
         let [as_asked, planned] = {
             let _turn = lock(&self.planning);
-            [planner(), planner().with_identity(identity)]
-                .map(|planner| query::plan(&definition, &planner, starting))
+            // Sensors know who they are by themselves.
+            let own = if self.has_sensors { planner() } else { planner().with_identity(identity) };
+            [planner(), own].map(|planner| query::plan(&definition, &planner, starting))
         };
         let (as_asked, planned) = (as_asked.map_err(said)?.query, planned.map_err(said)?);
         if (end.fingerprints)(&as_asked)? != assigned.fingerprints {
@@ -121,7 +124,7 @@ impl Catalog {
         let allowance = core.allowed(&definition, &planned.query).map_err(said)?;
         let from = core.beginning_anew(&planned.query, self.clock.now());
         let limits = allowance.limits(core.limits);
-        let terms = Terms { allowance, from, gives: Gives::Forwarded };
+        let terms = Terms { allowance, from, gives: Gives::Forwarded(assigned) };
         let (entry, _) = self.launch(&mut core, definition, planned, terms).map_err(said)?;
         let taken = Ok(Running { entry, as_asked, limits });
         core.forwarded.push(Forwarded { assigned: assigned.clone(), taken });
