@@ -36,7 +36,7 @@ mod watcher;
 pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
 pub use captures::{CapturesInput, whole_path};
 pub use catalog::asked::Asked;
-pub use catalog::forwarded::{ForwardedCut, ForwardedQuery, SensorEnd};
+pub use catalog::forwarded::{CutPositions, ForwardedCut, ForwardedQuery, SensorEnd};
 pub use catalog::picture::Picture;
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Renew, Reread, Tell};

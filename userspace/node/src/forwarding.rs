@@ -118,7 +118,7 @@ impl Forwarding {
             tags: tags.clone(),
             assigned: plan.assigned.clone(),
             held: VecDeque::new(),
-            positions: before.unwrap_or_else(|| b"[]".to_vec()),
+            positions: before.unwrap_or_else(|| b"{}".to_vec()),
             piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
             reported_at: now,
@@ -247,7 +247,7 @@ impl Worker {
                 Err(why) => self.catalog.fail_forwarded(id, &why),
             }
         }
-        // Names and texts are always JSON.
+        // Names, texts and numbers are always JSON.
         let positions = serde_json::to_vec(&positions).unwrap_or_default();
         let mut pieces = in_pieces(parts, self.piece_octets_max);
         let last = pieces.pop().unwrap_or_default();
