@@ -70,6 +70,11 @@ pub trait Input: Send {
         Gap::Unknown
     }
 
+    /// Whether it is read by a source of this name.
+    fn is_read_as(&self, source: &str) -> bool {
+        self.name() == source
+    }
+
     /// When it is opened next, it goes on from where its source said that it was (`Source::position`), in an earlier run
     /// that left nothing else, as after a loss of power.
     fn go_on_from(&mut self, _position: &str) {}

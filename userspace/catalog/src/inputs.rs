@@ -106,9 +106,8 @@ impl Inputs {
     /// Lets those of these names go on from there when they are opened.
     pub(crate) fn go_on_from(&mut self, positions: Vec<(String, String)>) {
         for (name, position) in positions {
-            // An interface may be two inputs of one name.
-            let of_name = self.slots.iter_mut().filter(|slot| slot.input.name() == name);
-            of_name.for_each(|slot| slot.input.go_on_from(&position));
+            let read_so = self.slots.iter_mut().filter(|slot| slot.input.is_read_as(&name));
+            read_so.for_each(|slot| slot.input.go_on_from(&position));
         }
     }
 

@@ -11,7 +11,7 @@ use tapline_interface::live::{self, LiveOptions};
 use tapline_query::FlowTable;
 use tapline_record::{EventTime, FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream, StreamId};
 use tapline_sources::{
-    AtEnd, Counters, Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions,
+    AtEnd, Counters, Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions, flow_table_of,
 };
 
 /// What names this start of the system.
@@ -194,11 +194,26 @@ impl Input for InterfaceInput {
         missed.map_or(Gap::Unknown, Gap::Missed)
     }
 
+    fn is_read_as(&self, source: &str) -> bool {
+        let (is_table, are_packets) = (source == flow_table_of(&self.interface), source == self.interface);
+        match self.part {
+            Part::Table => is_table,
+            Part::Packets => are_packets,
+            Part::Mirror => is_table || are_packets,
+        }
+    }
+
     fn go_on_from(&mut self, position: &str) {
-        let parts = position.rsplit_once(' ');
-        self.behind = parts.and_then(|(passed, when)| {
+        let behind = position.rsplit_once(' ').and_then(|(passed, when)| {
             Some((Passed::of_text(passed)?, EventTime(when.parse().ok()?)))
         });
+        // Of two that read it, the one that had read less counts.
+        let is_less = |(passed, _): &(Passed, EventTime)| {
+            self.behind.as_ref().is_none_or(|(known, _)| passed.frames < known.frames)
+        };
+        if behind.as_ref().is_some_and(is_less) {
+            self.behind = behind;
+        }
     }
 
     fn gap_behind(&self, stream: StreamId) -> Gap {
@@ -234,5 +249,37 @@ impl Input for InterfaceInput {
                 vec![table(input), packets(frames, true)]
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_since_a_cut_are_missing_but_of_flows_nobody_knows() {
+        let input = |part| InterfaceInput {
+            interface: "lo".to_owned(),
+            part,
+            options: SourceOptions::default(),
+            last: Arc::default(),
+            behind: None,
+        };
+        let (mut packets, table) = (input(Part::Packets), input(Part::Table));
+        assert!(packets.is_read_as("lo") && !table.is_read_as("lo") && table.is_read_as(&flow_table_of("lo")));
+        assert!(input(Part::Mirror).is_read_as("lo") && input(Part::Mirror).is_read_as(&flow_table_of("lo")));
+        assert_eq!((packets.gap_behind(StreamId::Packets), packets.was_there()), (Gap::Unknown, None));
+        let now = Passed::now("lo").unwrap();
+        packets.go_on_from(&format!("{now} 7"));
+        assert!(matches!(packets.gap_behind(StreamId::Packets), Gap::Missed(_)));
+        assert_eq!(packets.gap_behind(StreamId::Flows), Gap::Unknown);
+        assert_eq!(packets.was_there(), Some(EventTime(7)));
+        packets.go_on_from(&format!("{} 8", Passed { frames: now.frames + 1, ..now.clone() }));
+        assert_eq!(packets.was_there(), Some(EventTime(7)), "another one had read more");
+        let mut other = input(Part::Packets);
+        other.go_on_from(&format!("{} 7", Passed { boot: "another".to_owned(), ..now }));
+        assert_eq!(other.gap_behind(StreamId::Packets), Gap::Unknown, "counters began anew");
+        other.go_on_from("garbage");
+        assert_eq!(other.was_there(), Some(EventTime(7)));
     }
 }

@@ -21,8 +21,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_aggregate::{PartMaker, fingerprint};
 use tapline_catalog::{
-    Assignments, Catalog, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd, Versions,
-    clock_reason,
+    Assignments, Catalog, CutPositions, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd,
+    Versions, clock_reason,
 };
 use tapline_delivery::SensorName;
 use tapline_engine::Cut;
@@ -96,7 +96,7 @@ impl Forwarding {
         let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
         let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
         let sender = Arc::new(sender);
-        let positions = before.as_ref().map(|octets| serde_json::from_slice(octets)).transpose();
+        let positions = before.as_ref().map(|octets| serde_json::from_slice::<CutPositions>(octets)).transpose();
         match positions {
             Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
             Err(error) => log.say(

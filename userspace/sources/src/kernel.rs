@@ -336,7 +336,7 @@ impl KernelSource {
         self.builder.relayout(demand.columns(StreamId::PacketFlows).unwrap_or_default());
         self.source = self.builder.intern(&self.input.interface);
         self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
-            (table_of(&self.input.interface), ExporterIdentity::default())
+            (flow_table_of(&self.input.interface), ExporterIdentity::default())
         });
         self.watermarks = self.watermarks.carrying(&self.streams());
     }
@@ -348,13 +348,14 @@ impl KernelSource {
 }
 
 /// What the ledger calls the table of an interface.
-fn table_of(interface: &str) -> String {
+#[must_use]
+pub fn flow_table_of(interface: &str) -> String {
     format!("{interface} by its flow table")
 }
 
 impl Source for KernelSource {
     fn name(&self) -> String {
-        table_of(&self.input.interface)
+        flow_table_of(&self.input.interface)
     }
 
     fn unit(&self) -> &'static str {

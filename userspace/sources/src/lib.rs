@@ -29,7 +29,7 @@ pub use captures::{CaptureFolder, FolderMemory, SharedMemory, is_continued};
 pub use clock::{Clock, SystemClock};
 pub use demand::{Demand, PaneWidths};
 pub use exports::{ExportReport, ExportSource, TemplateReport, disorder_ns};
-pub use kernel::{KernelInput, KernelReport, KernelSource};
+pub use kernel::{KernelInput, KernelReport, KernelSource, flow_table_of};
 pub use listener::{Listener, ListenerReport};
 pub use notice::Notice;
 pub use options::SourceOptions;

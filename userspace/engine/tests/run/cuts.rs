@@ -1,5 +1,6 @@
 //! Queries that are forwarded, on threads: cuts come while sources are read, and the last one when all is suspended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,9 +8,11 @@ use std::time::{Duration, Instant};
 use crate::boxed;
 use crate::fake::{FakeSource, packets};
 use tapline_engine::{
-    Beginning, Cut, EndReason, Engine, EngineOptions, Event, NewQuery, QueryLimits, WhenFull, subscription,
+    Beginning, CoveredSecond, Cut, EndReason, Engine, EngineOptions, Event, NewQuery, QueryLimits, WhenFull,
+    subscription,
 };
 use tapline_query::Planner;
+use tapline_record::{EventTime, StreamId};
 use tapline_sources::SystemClock;
 
 const SQL: &str = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('10 seconds')";
@@ -63,4 +66,34 @@ fn cuts_add_up_to_all_that_was_read() {
         let ends = ends.filter(|event| matches!(event, Event::Ended { reason: EndReason::Input, .. }));
         assert_eq!(ends.count(), 1);
     }
+}
+
+#[test]
+fn who_goes_on_behind_cuts_tells_of_all_panes_since_then() {
+    const SECOND_NS: i64 = 1_000_000_000;
+    let options = EngineOptions { workers: 1, ring_capacity_batches: 10_000, ..EngineOptions::default() };
+    let (observer, _notices) = subscription(100, WhenFull::Lose);
+    let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
+    let (query, limits) = (Planner::new().plan(SQL).unwrap(), QueryLimits::default());
+    let (given_until, whole_after) = (EventTime(-25 * SECOND_NS), EventTime(4 * SECOND_NS));
+    let from = Beginning::Behind { given_until, whole_after };
+    engine.add_forwarded(NewQuery { name: "forwarded", query, limits, from }).unwrap();
+    let missing = |second| CoveredSecond { stream: StreamId::Packets, second, delivered: 0.0, missing: 3.0 };
+    engine.miss(vec![missing(-12)]);
+    let source = FakeSource::live(&packets(0..SECONDS, 1), 50, Duration::from_secs(60));
+    engine.add_sources(boxed(vec![source])).unwrap();
+    let (mut sum, mut panes) = (0, BTreeMap::new());
+    while sum < SECONDS as u64 {
+        assert!(engine.cut());
+        let cut = wait_for(&mut engine);
+        assert_eq!(cut.queries[0].whole_after, whole_after.plus(1));
+        sum += rows(&cut);
+        for pane in &cut.queries[0].panes {
+            let missing: f64 = pane.covered.iter().map(|second| second.missing).sum();
+            *panes.entry(pane.pane.start.0 / SECOND_NS).or_insert(0.0) += missing;
+        }
+    }
+    let before: Vec<(i64, f64)> = panes.range(..0).map(|(start, missing)| (*start, *missing)).collect();
+    assert_eq!(before, [(-30, 0.0), (-20, 3.0), (-10, 0.0)]);
+    engine.suspend().unwrap();
 }
