@@ -15,7 +15,7 @@ mod world;
 use answer::expected;
 use std::sync::Arc;
 use tapline_aggregate::{Merging, PartMaker, Results, fingerprint, half_id};
-use tapline_delivery::Merge as _;
+use tapline_delivery::{Kind, Merge as _};
 use tapline_engine::{HeldLimits, QueryId, QueryLimits, Status};
 use tapline_query::{ContinuousQuery, Planner};
 use tapline_trafficgen::random::Random;
@@ -261,10 +261,37 @@ fn garbage_harms_nobody() {
     }
 }
 
+/// A query of which each row is a group.
+const LONG: &str = "SELECT ts, src_ip, dst_ip, dst_port, octets, count(*) AS n FROM packets GROUP BY ts, src_ip, dst_ip, dst_port, octets, tumble('1 hour')";
+
+#[test]
+fn a_long_pane_is_handed_on_in_several_parts() {
+    let query = plan(&Planner::new(), LONG);
+    let mut random = Random::new(7, "long");
+    let rows = packets_apart(&mut random, 90_000);
+    let mut world = World::new(&query, QueryLimits::default());
+    world.cuts_max = 1;
+    let records = world.cut(&rows, &mut random);
+    let (merging, half) = (Merging::default(), half_id(QUERY, 0));
+    merging.add_query(QUERY, &query, &QueryLimits::default()).unwrap();
+    let pane_of = |record: &Record| match &record.head.kind {
+        Kind::Part(part) => Some(part.pane),
+        Kind::Gone(_) => None,
+    };
+    let (mut whole, mut again) = (merging.empty(half), merging.empty(half));
+    for record in records.iter().filter(|record| pane_of(record) == pane_of(&records[0])) {
+        merging.merge(half, &mut whole, &record.payload).unwrap();
+    }
+    let parts = merging.encode_apart(half, &whole);
+    assert!(parts.len() > 1 && parts.iter().all(|(octets, _)| octets.len() <= 512 << 10), "{}", parts.len());
+    assert!((parts.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+    parts.iter().for_each(|(octets, _)| merging.merge(half, &mut again, octets).unwrap());
+    assert_eq!(merging.encode_apart(half, &again).len(), parts.len(), "together they are the pane");
+}
+
 #[test]
 fn long_panes_are_sent_in_several_parts() {
-    let sql = "SELECT ts, src_ip, dst_ip, dst_port, octets, count(*) AS n FROM packets GROUP BY ts, src_ip, dst_ip, dst_port, octets, tumble('1 hour')";
-    let query = plan(&Planner::new(), sql);
+    let query = plan(&Planner::new(), LONG);
     let mut random = Random::new(7, "long");
     let rows = packets_apart(&mut random, 90_000);
     let mut world = World::new(&query, QueryLimits::default());
