@@ -1,5 +1,6 @@
 //! Whether what a fleet gave is safe with those who store results or send them on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tapline_record::EventTime;
@@ -41,9 +42,14 @@ impl Safety {
         self.outlets.iter().map(Outlet::given_at).fold(self.clock.now(), EventTime::max)
     }
 
-    /// When the first result of a query was given that a crash would take; `None` where there is none.
+    /// By query, when the first result was given that a crash would take; those of which all are safe are not among them.
     #[must_use]
-    pub fn unsafe_since(&self, query: &str) -> Option<EventTime> {
-        self.outlets.iter().filter_map(|outlet| outlet.unsafe_since(query)).min()
+    pub fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
+        let mut all: BTreeMap<String, EventTime> = BTreeMap::new();
+        for (query, since) in self.outlets.iter().flat_map(Outlet::unsafe_since) {
+            let known = all.entry(query).or_insert(since);
+            *known = since.min(*known);
+        }
+        all
     }
 }

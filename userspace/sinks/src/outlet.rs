@@ -224,13 +224,14 @@ impl Outlet {
         self.shared.news.notify_one();
     }
 
-    /// When the first result of a query was given that a crash would take; `None` where all are safe, or lost.
+    /// By query, when the first result was given that a crash would take; those of which all are safe, or lost, are not
+    /// among them.
     #[must_use]
-    pub fn unsafe_since(&self, query: &str) -> Option<EventTime> {
+    pub fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
         let inner = self.shared.lock();
-        let mut waiting = inner.parcels.iter().filter(|(parcel, _)| parcel.origin.name == query);
-        let waiting = waiting.next().map(|(parcel, _)| parcel.given);
-        waiting.into_iter().chain(inner.unsafe_since.get(query).copied()).min()
+        let mut since = inner.unsafe_since.clone();
+        inner.add_waiting(&mut since);
+        since
     }
 
     /// When the latest result was given to it, whatever became of that.
@@ -323,11 +324,20 @@ impl Inner {
         self.octets = 0;
     }
 
+    /// Adds since when results wait, where nothing is known that was before them.
+    fn add_waiting(&self, since: &mut BTreeMap<String, EventTime>) {
+        for (parcel, _) in &self.parcels {
+            if !since.contains_key(&parcel.origin.name) {
+                since.insert(parcel.origin.name.clone(), parcel.given);
+            }
+        }
+    }
+
     /// What waits is not safe, though it is let go of now.
     fn note_unsafe(&mut self) {
-        for (parcel, _) in &self.parcels {
-            self.unsafe_since.entry(parcel.origin.name.clone()).or_insert(parcel.given);
-        }
+        let mut since = std::mem::take(&mut self.unsafe_since);
+        self.add_waiting(&mut since);
+        self.unsafe_since = since;
     }
 
     /// The number of the result that was given last.

@@ -3,6 +3,7 @@
 use crate::tier::Upper;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tapline_aggregate::{Results, half_id};
 use tapline_catalog::{Assigned, Level, Log, Safety};
 use tapline_delivery::{Given, HalfId, KeptHalf};
@@ -15,6 +16,8 @@ use tapline_record::ledger::QueryLedger;
 /// Panes that are kept in checkpoints until results of them are safe, and octets of their states; beyond, the oldest go.
 pub(super) const HELD_MAX: usize = 4096;
 const HELD_OCTETS_MAX: usize = 64 << 20;
+/// Between two times that somebody is told that some went.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What whoever adds queries and whoever takes panes share. Results are made under a lock of their own: whoever asks how
 /// queries stand does not wait for that.
@@ -221,7 +224,8 @@ struct Holding {
     octets: usize,
     /// Panes that were let go of, and are to be said to be safe.
     let_go: BTreeMap<HalfId, usize>,
-    is_behind: bool,
+    /// When it was told that some were.
+    told: Option<Instant>,
 }
 
 /// A pane that was taken.
@@ -239,7 +243,7 @@ struct Held {
 impl Holding {
     fn new(safety: Safety) -> Self {
         let (panes, let_go) = (VecDeque::new(), BTreeMap::new());
-        Self { safety, given: 0, panes, octets: 0, let_go, is_behind: false }
+        Self { safety, given: 0, panes, octets: 0, let_go, told: None }
     }
 
     /// Holds a pane of which all results were given.
@@ -249,15 +253,18 @@ impl Holding {
         self.panes.push_back(Held { half: pane.half, query, octets, given: self.given, handed: None });
     }
 
-    /// Lets go of the oldest where they are too many: a checkpoint has all of them. Says whether that is news.
+    /// Lets go of the oldest where they are too many: a checkpoint has all of them. Says whether that is to be told.
     fn make_room(&mut self) -> bool {
-        let is_behind = self.are_too_many();
+        let is_news = self.are_too_many() && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if is_news {
+            self.told = Some(Instant::now());
+        }
         while self.are_too_many() {
             let Some(pane) = self.panes.pop_front() else { break };
             self.octets -= pane.octets;
             *self.let_go.entry(pane.half).or_default() += 1;
         }
-        is_behind && !std::mem::replace(&mut self.is_behind, is_behind)
+        is_news
     }
 
     fn are_too_many(&self) -> bool {
@@ -266,17 +273,18 @@ impl Holding {
 
     /// How many of the oldest of each half are safe since this was asked before.
     fn take_safe(&mut self) -> Vec<(HalfId, usize)> {
-        let (handed, now) = (self.safety.handed(), self.safety.now());
         let mut safe = std::mem::take(&mut self.let_go);
-        // Of each query, since when something is not safe; of those that something is held back of, the halves.
-        let (mut since, mut held_back) = (BTreeMap::new(), BTreeSet::new());
+        if self.panes.is_empty() {
+            return safe.into_iter().collect();
+        }
+        // In this order: what outlets have is looked at behind what they were given.
+        let (handed, now) = (self.safety.handed(), self.safety.now());
+        let (since, mut held_back) = (self.safety.unsafe_since(), BTreeSet::new());
         for mut pane in std::mem::take(&mut self.panes) {
             if pane.given <= handed {
                 pane.handed.get_or_insert(now);
             }
-            let unsafe_since = pane.query.as_ref().and_then(|query| {
-                *since.entry(Arc::clone(query)).or_insert_with(|| self.safety.unsafe_since(query))
-            });
+            let unsafe_since = pane.query.as_deref().and_then(|query| since.get(query).copied());
             let has_stored = |handed: EventTime| unsafe_since.is_none_or(|since| handed < since);
             let is_safe = pane.handed.is_some_and(has_stored) && !held_back.contains(&pane.half);
             if is_safe {
