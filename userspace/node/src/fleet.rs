@@ -251,7 +251,9 @@ impl Fleet for NodeFleet {
 
     fn open(&mut self, results: Subscriber, safety: Safety) -> Result<(), String> {
         let options = self.options()?;
-        let store = Box::new(FolderStore::open(&self.plan.folder.join("checkpoints"))?);
+        // What is in the checkpoints of one role the other one cannot go on with.
+        let folder = if self.upper.is_some() { "handed-on" } else { "checkpoints" };
+        let store = Box::new(FolderStore::open(&self.plan.folder.join(folder))?);
         let taking = Taking::new(&self.shared, (results, safety), self.upper.clone(), &self.log);
         let receiver = Arc::new(Receiver::start(options, self.merging.clone(), store, Box::new(taking))?);
         self.upper.iter().for_each(|upper| upper.opened(&receiver));
