@@ -160,7 +160,7 @@ fn begins_expression(token: &Token) -> bool {
     }
 }
 
-/// How often what is behind INTERVAL is read twice, unless it is a text.
+/// How often what is behind INTERVAL is read twice, unless it is a text, or the word is a column's name.
 fn interval(behind: &Token) -> u32 {
     let is_short = matches!(
         behind,
@@ -171,6 +171,15 @@ fn interval(behind: &Token) -> u32 {
             | Token::RParen
             | Token::SemiColon
             | Token::EOF
+            | Token::Eq
+            | Token::Neq
+            | Token::Lt
+            | Token::LtEq
+            | Token::Gt
+            | Token::GtEq
+            | Token::Mul
+            | Token::Div
+            | Token::DoubleColon
     );
     if is_short { 0 } else { 2 }
 }
