@@ -18,7 +18,7 @@ pub(crate) const SQL_LENGTH_MAX: usize = 64 * 1024;
 const OPERATORS_MAX: usize = 1000;
 
 /// Tokens that the parser may come to read, those that it reads several times counted as often.
-const READINGS_MAX: usize = 1 << 20;
+const READINGS_MAX: usize = 1 << 19;
 
 /// Octets of stack that planning may use; untouched ones cost nothing.
 const PLANNING_STACK_OCTETS: usize = 64 << 20;
