@@ -25,7 +25,7 @@ export const start = () => chromium.launch({ executablePath: process.env.CHROMIU
 export async function open(browser, url, { viewport = WIDE, colorScheme = "light" } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "UTC" });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(45_000);
   const wrongs = [];
   const host = new URL(url).host;
   page.on("request", (request) => {

@@ -21,6 +21,9 @@ const WATCHERS_MAX: usize = 768;
 /// Files that this process needs for them.
 const DESCRIPTORS: usize = 4096;
 const WITHIN: Duration = Duration::from_secs(60);
+/// What is younger is of now, also on a machine that has much to do; who does not read stops for longer.
+const NEW_S: f64 = 10.0;
+const STOPS_FOR: Duration = Duration::from_secs(20);
 
 /// One who watches a query, event by event.
 struct Viewer(BufReader<TcpStream>);
@@ -118,25 +121,26 @@ fn who_does_not_read_gets_the_newest_window_when_he_does() {
     let node = node(port, &["--bare"]);
     assert_eq!(node.ask(&["queries", "add", "flows", BY_FLOW]).code, Some(0));
     while_records_come(port, || {
+        let begun = Instant::now();
         let mut quick = Viewer::ask(&node, "flows");
         let mut slow: Vec<Viewer> = (0..20).map(|_| Viewer::ask(&node, "flows")).collect();
         slow.iter_mut().for_each(|viewer| assert_eq!(viewer.status(), "200"));
         let octets = quick.next().1.to_string().len();
         let before = node.resident_octets();
         let started = Instant::now();
-        let mut seen = 0;
-        while started.elapsed() < Duration::from_secs(20) {
+        while started.elapsed() < STOPS_FOR {
             let (event, window) = quick.next();
             assert_eq!(event, "window", "who reads loses nothing");
-            assert!(age(window["window_end"].as_str().unwrap()) < 5.0);
-            seen += 1;
+            assert!(age(window["window_end"].as_str().unwrap()) < NEW_S, "{}", window["window_end"]);
         }
         let held = node.resident_octets().saturating_sub(before);
         assert!(held < (48 << 20), "{held} octets for 20 who do not read, of windows of {octets}");
         for viewer in &mut slow {
             let (lost, newest) = until_newest(viewer);
-            assert!(lost > 0 && lost <= seen + 2, "{lost} of {seen}");
-            assert!(age(newest["window_end"].as_str().unwrap()) < 5.0, "{}", newest["window_end"]);
+            // A window ends each second, and some may have come late.
+            let given = begun.elapsed().as_secs() + 5;
+            assert!(lost <= given, "{lost} of {given}");
+            assert!(age(newest["window_end"].as_str().unwrap()) < NEW_S, "{}", newest["window_end"]);
         }
     });
     assert_eq!(node.stop().code, Some(0));
@@ -144,8 +148,9 @@ fn who_does_not_read_gets_the_newest_window_when_he_does() {
 
 /// Reads what is on its way, up to the first window behind those that were lost; gives how many these are.
 fn until_newest(viewer: &mut Viewer) -> (u64, Value) {
-    let mut lost = 0;
+    let (mut lost, started) = (0, Instant::now());
     loop {
+        assert!(started.elapsed() < WITHIN, "who stopped has lost nothing, or hears nothing of it");
         match viewer.next() {
             (event, told) if event == "lost" => lost += told["results"].as_u64().unwrap(),
             (_, window) if lost > 0 => return (lost, window),

@@ -66,7 +66,7 @@ impl Results {
     pub(crate) fn take(&self, result: &Arc<WindowResult>) {
         let mut newest = self.newest_mut();
         // Who begins to watch now has it from one of the two.
-        newest.take(Arc::clone(result), self.news.receiver_count() > 0);
+        newest.take(Arc::clone(result), self.watchers() > 0);
         drop(newest);
         // That something was said is enough: whoever is woken looks.
         self.news.send_modify(|_| {});
@@ -94,6 +94,11 @@ impl Results {
     /// What wakes whoever watches; it says whether nothing comes any more.
     pub(crate) fn news(&self) -> watch::Receiver<bool> {
         self.news.subscribe()
+    }
+
+    /// How many watch.
+    pub(crate) fn watchers(&self) -> usize {
+        self.news.receiver_count()
     }
 
     /// The window that was given last, but early.

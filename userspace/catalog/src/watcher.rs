@@ -3,7 +3,7 @@
 //! Holds no result, only the numbers of those that it wants: what it costs does not depend on how slowly it takes them.
 
 use crate::results::Results;
-use crate::waiting::Pace;
+use crate::waiting::{Pace, Waiting};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,6 +89,16 @@ impl Watcher {
     }
 }
 
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut newest = self.results.newest_mut();
+        // This one is among them still; who begins now needs nothing of what waits.
+        if self.results.watchers() <= 1 {
+            newest.waiting = Waiting::default();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +151,20 @@ mod tests {
         assert_eq!(look(&mut slow, late), [-1, -298, 300], "the newest state, and that alone");
         let came = look(&mut each, late);
         assert_eq!((&came[..3], came.len()), (&[-1, -235, 237][..], 2 + 64), "all that wait");
+    }
+
+    #[test]
+    fn nothing_waits_for_nobody() {
+        let results = results();
+        let [first, mut second] = [(); 2].map(|()| results.watch(0, Pace::Each));
+        take(&results, 1);
+        drop(first);
+        assert_eq!(look(&mut second, Duration::ZERO), [1], "the other one still watches");
+        drop(second);
+        assert!(results.newest_mut().waiting.after(0, Pace::Each, Instant::now()).is_none());
+        let mut third = results.watch(0, Pace::Each);
+        take(&results, 2);
+        assert_eq!(look(&mut third, Duration::ZERO), [2]);
     }
 
     #[test]

@@ -16,8 +16,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 use tapline_operators::{Closed, ClosedWindow, Finisher, QueryId, WindowResult};
 
-/// Closed windows, or batches of rows, that wait to be finished.
-const QUEUE_CAPACITY: usize = 64;
+/// Closed windows that wait to be finished: a capture that is there as a whole closes many at once. Their octets count in
+/// what their query may hold.
+const WINDOWS_MAX: usize = 1024;
+/// Batches of rows that wait.
+const BATCHES_MAX: usize = 64;
 
 /// Why a query is over whose results nobody could make.
 const DIED: &str = "its results could not be made; please report this";
@@ -45,6 +48,15 @@ pub(crate) struct Outlet {
     state: Arc<QueryState>,
     executor: Arc<dyn Executor>,
     open: Arc<OpenOutlets>,
+}
+
+/// How many may wait for something to be left behind them.
+fn most(item: &Item) -> usize {
+    match item {
+        Item::Closed(closed, _) if matches!(**closed, Closed::Window(_)) => WINDOWS_MAX,
+        Item::Closed(..) => BATCHES_MAX,
+        Item::Suspended(_) | Item::Satisfied | Item::End => usize::MAX,
+    }
 }
 
 #[derive(Default)]
@@ -86,7 +98,7 @@ impl Outlet {
         {
             held.windows.take_over(lost);
         }
-        if queue.items.len() >= QUEUE_CAPACITY && matches!(item, Item::Closed(..)) {
+        if queue.items.len() >= most(&item) {
             if self.subscriber.waits() {
                 return Err(item);
             }

@@ -5,7 +5,7 @@ use datafusion::arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator};
 use tapline_query::{WINDOW_END, WINDOW_START};
 use tapline_record::EventTime;
 
@@ -156,9 +156,18 @@ fn column(expr: &Expr) -> Option<Column> {
         Expr::Column(column) if column.name == WINDOW_START => Some(Column::Start),
         Expr::Column(column) if column.name == WINDOW_END => Some(Column::End),
         // Coarser units would make later moments equal to earlier ones.
-        Expr::Cast(cast) if is_fine(cast.field.data_type()) => column(&cast.expr),
+        Expr::Cast(cast) if is_fine(cast.field.data_type()) && !is_moved(cast) => column(&cast.expr),
         _ => None,
     }
+}
+
+/// Whether moments become others: those without a zone are taken for those that clocks of a zone show.
+fn is_moved(cast: &Cast) -> bool {
+    let is_shown = |expr: &Expr| match expr {
+        Expr::Cast(cast) => matches!(cast.field.data_type(), DataType::Timestamp(_, None)),
+        _ => false,
+    };
+    matches!(cast.field.data_type(), DataType::Timestamp(_, Some(_))) && is_shown(&cast.expr)
 }
 
 const fn is_fine(data_type: &DataType) -> bool {
@@ -213,7 +222,7 @@ mod tests {
         assert_eq!(hours(&[start().eq(at(3))]), [3]);
         assert_eq!(hours(&[start().between(at(2), at(3))]), [2, 3]);
         assert_eq!(hours(&[start().gt(at(2)), col(WINDOW_END).lt_eq(at(4))]), [2, 3]);
-        assert_eq!(hours(&[start().gt_eq(at(2)).and(start().lt(at(3)))]), [2, 3]);
+        assert_eq!(hours(&[start().gt_eq(at(2)).and(start().lt(at(3)))]), [2]);
         assert_eq!(hours(&[start().lt(at(2)).or(start().gt(at(5)))]).len(), 8, "nothing is known of OR");
         assert_eq!(hours(&[start().not_between(at(2), at(3))]).len(), 8);
         assert!(Bounds::of(&[col("n").gt(lit(1))]).are_open());
@@ -247,6 +256,22 @@ mod tests {
         ] {
             assert!(!Bounds::say_all_of(&unsaid), "{unsaid}");
         }
+    }
+
+    #[test]
+    fn a_column_is_none_of_moments_any_more_where_another_zone_reads_it() {
+        let cast = |expr: Expr, zone: Option<&str>| {
+            let zoned = DataType::Timestamp(TimeUnit::Nanosecond, zone.map(Into::into));
+            Expr::Cast(Cast::new(Box::new(expr), zoned))
+        };
+        let start = || col(WINDOW_START);
+        for same in [cast(start(), None), cast(start(), Some("Europe/Berlin"))] {
+            assert!(Bounds::say_all_of(&same.clone().gt_eq(at(2))), "{same}");
+            assert_eq!(hours(&[same.gt_eq(at(6))]), [6, 7]);
+        }
+        let other = cast(cast(start(), None), Some("Europe/Berlin"));
+        assert!(!Bounds::say_all_of(&other.clone().gt_eq(at(2))), "{other}");
+        assert_eq!(hours(&[other.gt_eq(at(6))]).len(), 8, "07:00 in Berlin is 06:00");
     }
 
     #[test]

@@ -81,7 +81,9 @@ impl Layout {
         let words = schema.metadata().get(COLUMNS)?.split(' ');
         let named = |word: &str| WORDS.iter().find(|(_, known)| *known == word).map(|(one, _)| *one);
         let uses: Vec<Use> = words.map(named).collect::<Option<_>>()?;
-        let width = schema.metadata().get(WIDTH).and_then(|width| width.parse().ok());
+        let width = schema.metadata().get(WIDTH).and_then(|width| width.parse::<i64>().ok());
+        // Anybody can write a file.
+        let width = width.filter(|width| *width > 0);
         let is_whole = uses.len() == schema.fields().len();
         is_whole.then(|| Self { uses, width, stays: schema.metadata().get(STAYS).cloned() })
     }
@@ -154,6 +156,10 @@ mod tests {
         assert_eq!(layout.order(&schema), [3, 0]);
         assert_eq!((layout.width, layout.stays.clone()), (Some(60_000_000_000), None));
         assert_eq!(Layout::read(&schema), Some(layout));
+        let mut metadata = schema.metadata().clone();
+        metadata.insert(WIDTH.to_owned(), "0".to_owned());
+        let of_nothing = Layout::read(&schema.as_ref().clone().with_metadata(metadata));
+        assert_eq!(of_nothing.unwrap().width, None, "no window consists of those");
         assert_eq!(Layout::read(&Schema::empty()), None);
         assert_eq!(
             said(&schema).collect::<Vec<_>>(),

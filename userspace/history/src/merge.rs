@@ -102,8 +102,10 @@ fn take_place(
     {
         fs::hard_link(path, beside.join(path.file_name().unwrap_or_default()))?;
     }
-    let published = file.publish(&beside.join(file_name(number, columns)));
-    published.map_err(|failure| io::Error::other(failure.to_string()))?;
+    let name = file_name(number, columns);
+    // One of this name that was there once may have had some, where it could not be put away.
+    store.remove_sums(&store.hour_folder(query, hour).join(&name))?;
+    file.publish(&beside.join(name)).map_err(|failure| io::Error::other(failure.to_string()))?;
     keep_names(&beside)?;
     store.exchange(query, hour)?;
     store.put_away(query, hour)

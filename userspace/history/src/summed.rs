@@ -2,6 +2,7 @@
 //!
 //! Whoever adds these up comes to what the rows come to.
 
+use crate::pruning::Conditions;
 use crate::reading::{ROWS_PER_BATCH, Slice, Stored};
 use crate::recipe::Recipe;
 use crate::sums;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use std::sync::Arc;
@@ -44,11 +45,16 @@ impl TableProvider for SummedTable {
         TableType::Base
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Of rows, less is read.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let recipe = match projection {
@@ -56,6 +62,8 @@ impl TableProvider for SummedTable {
             None => self.recipe.clone(),
         };
         let (parts, mut waiting) = self.stored.look(recipe.bounds, &recipe.rows)?;
+        // They are of what groups are told apart by, which is called in rows as it is in sums.
+        let conditions = Conditions::of(filters, &self.recipe.sums, state);
         let readers = state.config().target_partitions().clamp(1, parts.len().max(1));
         let partition = |slices: Vec<Slice>| {
             let stored = Stored {
@@ -63,7 +71,7 @@ impl TableProvider for SummedTable {
                 schema: Arc::clone(&recipe.sums),
                 slices,
                 batches: std::mem::take(&mut waiting),
-                conditions: None,
+                conditions: conditions.clone(),
                 recipe: Some(recipe.clone()),
                 rows_per_batch: ROWS_PER_BATCH,
             };

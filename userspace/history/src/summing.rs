@@ -18,7 +18,9 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use std::fmt::Display;
+use std::fs;
 use std::iter::once;
+use std::path::Path;
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,8 @@ const OCTETS_MAX: usize = 128 << 20;
 struct Summed<'a> {
     shared: &'a Arc<Shared>,
     part: &'a Part,
+    /// Where they are written.
+    folder: &'a Path,
     schema: SchemaRef,
     layout: Layout,
     groups_max: usize,
@@ -43,55 +47,65 @@ struct Summed<'a> {
 /// Makes the sums of a file and puts them beside it, unless it ends.
 pub(crate) fn sum_up(shared: &Arc<Shared>, part: &Part, ends: &AtomicBool) -> Result<(), String> {
     let said = |error: &dyn Display| format!("{} cannot be summed up: {error}", part.path.display());
-    let Some(sums) = sums_of(shared, part, ends).map_err(|error| said(&error))? else { return Ok(()) };
     let store = &shared.store;
     let folder = store.folder_to_write().map_err(|error| said(&error))?;
-    for (number, batches) in sums.into_iter().enumerate() {
-        let Some(schema) = batches.first().map(RecordBatch::schema) else { continue };
-        let path = store.path_to_write().map_err(|error| said(&error))?;
-        let file = HiddenFile::write(path, &schema, batches.into_iter().map(Ok));
-        let published = file.and_then(|file| file.publish(&folder.join(format!("{number}.parquet"))));
-        published.map_err(|error| said(&error))?;
-    }
-    // No file comes or goes meanwhile.
-    let _turn = shared.waiting();
-    store.put_sums(part, &folder).map_err(|error| said(&error))
+    let outcome = match write(shared, part, &folder, ends) {
+        Ok(true) => {
+            // No file comes or goes meanwhile.
+            let _turn = shared.waiting();
+            store.put_sums(part, &folder).map_err(|error| said(&error))
+        }
+        Ok(false) => Ok(()),
+        Err(error) => Err(said(&error)),
+    };
+    // Where it was put beside the file, it is not here any more.
+    let _ = fs::remove_dir_all(&folder);
+    outcome
 }
 
-/// All sums that are worth their room; `None` where it ended.
-fn sums_of(shared: &Arc<Shared>, part: &Part, ends: &AtomicBool) -> Result<Option<Vec<Vec<RecordBatch>>>> {
+/// Writes all sums of a file that are worth their room, one after the other; whether it came to their end.
+fn write(shared: &Arc<Shared>, part: &Part, folder: &Path, ends: &AtomicBool) -> Result<bool> {
     let reader = shared.reader(part)?;
     let schema = Arc::clone(reader.schema());
-    let Some(layout) = Layout::read(&schema).filter(|_| names_are_free(&schema)) else {
-        return Ok(Some(vec![]));
-    };
+    let Some(layout) = Layout::read(&schema).filter(|_| names_are_free(&schema)) else { return Ok(true) };
     let rows = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default();
-    Summed { shared, part, schema, layout, groups_max: rows / ROWS_PER_GROUP }.all(ends)
+    Summed { shared, part, folder, schema, layout, groups_max: rows / ROWS_PER_GROUP }.write_all(ends)
 }
 
 impl Summed<'_> {
-    fn all(&self, ends: &AtomicBool) -> Result<Option<Vec<Vec<RecordBatch>>>> {
+    fn write_all(&self, ends: &AtomicBool) -> Result<bool> {
         let is_flat = |place: &usize| !self.schema.field(*place).data_type().is_nested();
         let keys: Vec<usize> = self.layout.keys().filter(is_flat).collect();
         // Without windows there are no hours that a question could be for.
         let has_windows = self.layout.places(Use::WindowStart).next().is_some();
         let windows = if has_windows { self.groups(&[], true)? } else { None };
-        let Some(windows) = windows else { return Ok(Some(vec![])) };
+        let Some(windows) = windows else { return Ok(true) };
         let count = rows_of(&windows);
-        let mut found = vec![windows];
-        for key in &keys {
+        self.write(0, windows)?;
+        for (number, key) in (1..).zip(&keys) {
             if ends.load(Ordering::Relaxed) {
-                return Ok(None);
+                return Ok(false);
             }
             let Some(narrow) = self.groups(&[*key], false)? else { continue };
             let is_few = rows_of(&narrow).saturating_mul(count) <= self.groups_max;
             let wide = if is_few { self.groups(&[*key], true)? } else { None };
-            found.push(wide.unwrap_or(narrow));
+            self.write(number, wide.unwrap_or(narrow))?;
         }
-        if keys.len() > 1 {
-            found.extend(self.groups(&keys, false)?);
+        if keys.len() > 1
+            && let Some(all) = self.groups(&keys, false)?
+        {
+            self.write(keys.len() + 1, all)?;
         }
-        Ok(Some(found))
+        Ok(true)
+    }
+
+    /// Writes sums as the file of this number.
+    fn write(&self, number: usize, sums: Vec<RecordBatch>) -> Result<()> {
+        let Some(schema) = sums.first().map(RecordBatch::schema) else { return Ok(()) };
+        let path = self.shared.store.path_to_write()?;
+        let file = HiddenFile::write(path, &schema, sums.into_iter().map(Ok));
+        let published = file.and_then(|file| file.publish(&self.folder.join(format!("{number}.parquet"))));
+        published.map_err(|failure| DataFusionError::Execution(failure.to_string()))
     }
 
     /// The groups by these keys, by status, and where it is said by window; `None` where they are too many.

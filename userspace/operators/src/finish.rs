@@ -129,15 +129,18 @@ impl Finisher {
             true if parts.iter().any(Parts::may_lack_rows) => Status::Partial,
             true => Status::Final,
         };
-        let rows = self.runner.run(half, &half.physical, groups)?;
-        self.give(&rows, Some(&window), status, out)?;
-        if let Some(plan) = half.folded.as_ref().filter(|_| any_is_folded) {
-            let rows = self.runner.run(half, plan, folded)?;
-            // Of a window that is given early, the folded row is early, too: together its rows are all that it has.
-            let status = if window.until.is_some() { Status::Early } else { Status::Folded };
-            self.give(&rows, Some(&window), status, out)?;
+        let mut rows = self.runner.run(half, &half.physical, groups)?;
+        let beyond = match half.folded.as_ref().filter(|_| any_is_folded) {
+            Some(plan) => self.runner.run(half, plan, folded)?,
+            None => vec![],
+        };
+        if status == Status::Early {
+            // It takes the place of the one before it as a whole: together these rows are all that it has.
+            rows.extend(beyond);
+            return self.give(&rows, Some(&window), status, out);
         }
-        Ok(())
+        self.give(&rows, Some(&window), status, out)?;
+        self.give(&beyond, Some(&window), Status::Folded, out)
     }
 
     /// The groups of one lower half in one window, and the folded row.

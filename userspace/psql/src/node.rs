@@ -66,9 +66,9 @@ impl Node {
 
     /// The statements of a text.
     pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Written>, Said> {
-        check_size(sql).map_err(too_much)?;
+        check_size(sql).map_err(|error| too_much(&error))?;
         let parsed = self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))?;
-        parsed.iter().try_for_each(check_statement).map_err(too_much)?;
+        parsed.iter().try_for_each(check_statement).map_err(|error| too_much(&error))?;
         let mut texts = split_statements(sql);
         if texts.len() != parsed.len() {
             texts = parsed.iter().map(ToString::to_string).collect();
@@ -83,7 +83,7 @@ impl Node {
         let reads =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|_| Said::new("25006", "a node's tables are only read"))?;
-        check_plan(&plan).map_err(too_much)?;
+        check_plan(&plan).map_err(|error| too_much(&error))?;
         Ok(plan)
     }
 
@@ -106,7 +106,7 @@ impl Node {
 }
 
 /// What says that a statement asks for more than there may be.
-fn too_much(error: SqlError) -> Said {
+fn too_much(error: &SqlError) -> Said {
     Said::new("54001", error.to_string())
 }
 

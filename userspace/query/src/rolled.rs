@@ -140,9 +140,9 @@ fn of_aggregate(aggregate: &Aggregate) -> Origin {
     }
 }
 
-/// Whether values are stored so that a greater one is greater.
+/// Whether values are stored so that a greater one is greater; no engine has numbers of more than 38 digits.
 fn keeps_its_order(data_type: &DataType) -> bool {
-    data_type.is_numeric()
+    (data_type.is_numeric() && !matches!(data_type, DataType::Decimal256(..)))
         || data_type.is_string()
         || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Boolean)
 }
@@ -207,6 +207,12 @@ mod tests {
         for (sql, expected) in cases {
             assert_eq!(rolled(sql).as_deref(), Ok(expected), "{sql}");
         }
+    }
+
+    #[test]
+    fn what_is_stored_as_text_is_in_another_order() {
+        assert!([DataType::Decimal128(38, 0), DataType::Utf8].iter().all(keeps_its_order));
+        assert!(![DataType::Decimal256(50, 0), DataType::FixedSizeBinary(16)].iter().any(keeps_its_order));
     }
 
     #[test]

@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn groupings_are_counted_with_what_is_in_them() {
         let grouped = |by: &str| refused(&format!("SELECT 1 FROM t GROUP BY {by}"));
-        let [cube, rollup] = ["CUBE", "ROLLUP"].map(|how| format!("{how}({})", vec!["a"; 12].join(", ")));
+        let [cube, rollup] = ["CUBE", "ROLLUP"].map(|how| format!("{how}({})", ["a"; 12].join(", ")));
         assert_eq!(grouped(&cube), None);
         assert_eq!(grouped(&vec!["a"; 15_000].join(", ")), None);
         for by in [

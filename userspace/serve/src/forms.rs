@@ -2,7 +2,7 @@
 //!
 //! Takes a result and a format, gives octets. Whoever asks first makes them, the others wait for that, and nobody works
 //! on the thread of connections for long. They are kept as long as the catalog keeps the result, within a bound over all
-//! queries; what falls out of it is made again.
+//! queries, or alone where one is larger than that; what falls out of it is made again.
 
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
@@ -99,9 +99,11 @@ fn values_of(result: &WindowResult) -> usize {
     result.rows.iter().map(|rows| rows.num_rows() * rows.num_columns()).sum()
 }
 
+/// Writes a result, for which there is room then.
 fn make(result: &WindowResult, format: StreamFormat, columns: &ResultColumns) -> Form {
     let mut octets = octets(result, format, columns).ok()?;
     octets.shrink_to_fit();
+    kept().make_room(FORMS_MAX, OCTETS_MAX.saturating_sub(octets.len()));
     Some(Bytes::from(octets))
 }
 
@@ -133,17 +135,17 @@ impl Forms {
         if let Some(made) = self.made.iter().rev().find(is_it) {
             return Arc::clone(&made.form);
         }
-        self.make_room(FORMS_MAX, OCTETS_MAX);
+        self.make_room(FORMS_MAX - 1, OCTETS_MAX);
         let form = Arc::default();
         self.made.push_back(Made { of: Arc::downgrade(result), format, form: Arc::clone(&form) });
         form
     }
 
-    /// Leaves so many, without those whose results nobody has.
+    /// Leaves no more than so many, without those whose results nobody has. What is being made takes no octets yet.
     fn make_room(&mut self, forms_max: usize, octets_max: usize) {
         self.made.retain(|made| made.of.strong_count() > 0);
         let mut octets: usize = self.made.iter().map(Made::octets).sum();
-        while self.made.len() >= forms_max || octets > octets_max {
+        while self.made.len() > forms_max || octets > octets_max {
             let Some(oldest) = self.made.pop_front() else { return };
             octets -= oldest.octets();
         }
@@ -230,9 +232,14 @@ mod tests {
         forms.make_room(100, 700);
         assert_eq!(forms.made.len(), 7);
         assert!(!forms.of(&results[0], StreamFormat::Lines).initialized(), "the oldest one is made again");
-        forms.make_room(5, 1000);
+        forms.make_room(4, 1000);
         assert_eq!(forms.made.len(), 4);
-        drop(results);
+        let large = result(1);
+        let form = forms.of(&large, StreamFormat::Arrow);
+        forms.make_room(100, 0);
+        assert_eq!(forms.made.len(), 2, "those that are being made");
+        assert!(Arc::ptr_eq(&form, &forms.of(&large, StreamFormat::Arrow)), "it has all room");
+        drop((results, large));
         forms.make_room(5, 1000);
         assert!(forms.made.is_empty(), "of what nobody keeps nothing is kept");
     }

@@ -114,7 +114,7 @@ struct Feed {
     is_over: bool,
     /// What runs for this reader alone.
     asked: Option<Asked>,
-    /// Why that failed, where it can only be told by breaking off.
+    /// Why it failed, where that can only be told by breaking off.
     broken: Option<String>,
     _place: SemaphorePermit<'static>,
 }
@@ -178,8 +178,7 @@ impl Feed {
 
     async fn write(&mut self, result: &Arc<WindowResult>) -> Option<Bytes> {
         let Some(octets) = form(result, self.format, &self.columns).await else {
-            // What cannot be written ends the answer.
-            self.is_over = true;
+            self.fail("a result cannot be written in this format".to_owned());
             return None;
         };
         let is_whole = matches!(result.status, Status::Final | Status::Partial);
@@ -196,7 +195,14 @@ impl Feed {
     /// Nothing more comes.
     fn close(&mut self) {
         let failure = self.asked.as_ref().and_then(|asked| asked.results().failure());
-        let Some(why) = failure.map(str::to_owned) else { return self.end() };
+        match failure.map(str::to_owned) {
+            Some(why) => self.fail(why),
+            None => self.end(),
+        }
+    }
+
+    /// Nothing more can be given.
+    fn fail(&mut self, why: String) {
         self.is_over = true;
         if !self.tell("failed", &json!({ "detail": why })) {
             // Who reads rows must not take them for all that there are.

@@ -68,6 +68,7 @@ impl HiddenFile {
         batches: impl IntoIterator<Item = Result<RecordBatch, ParquetFailure>>,
     ) -> Result<Self, ParquetFailure> {
         let target = File::create(&hidden).map_err(|error| on_disk(&hidden, &error))?;
+        let written = target.try_clone().map_err(|error| on_disk(&hidden, &error))?;
         let file = Self { hidden, is_there: false };
         let said = |error: ParquetError| failure(&file.hidden, error);
         let mut writer =
@@ -75,8 +76,9 @@ impl HiddenFile {
         for batch in batches {
             writer.write(&batch?).map_err(said)?;
         }
-        let target = writer.into_inner().map_err(said)?;
-        target.sync_all().map_err(|error| on_disk(&file.hidden, &error))?;
+        // It says what is wrong with the disk; who takes the file back from the writer is told only that something is.
+        writer.finish().map_err(said)?;
+        written.sync_all().map_err(|error| on_disk(&file.hidden, &error))?;
         Ok(file)
     }
 

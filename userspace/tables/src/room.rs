@@ -5,7 +5,6 @@
 //! megabyte that is written four thousand times is more than there is room for, at once. So batches are looked at on
 //! their way there.
 
-use crate::context::{BATCH_ROWS, MEMORY_OCTETS_MAX};
 use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _, RecordBatch, make_array};
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
@@ -23,6 +22,11 @@ use futures::StreamExt as _;
 use std::fmt;
 use std::sync::Arc;
 use tapline_query::functions::held_octets;
+
+/// Octets that all statements of a node together may hold while they run.
+pub(crate) const MEMORY_OCTETS_MAX: usize = 256 << 20;
+/// Rows at a time.
+pub(crate) const BATCH_ROWS: usize = 4096;
 
 /// What a batch takes beside its values.
 const BATCH_OCTETS: usize = 512;

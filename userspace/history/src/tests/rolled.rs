@@ -213,6 +213,7 @@ fn sums_answer_what_rows_would() {
         "SELECT t.dst_port, max(t.most) AS most FROM \"top-talkers\" AS t WHERE t.dst_port IN (1, 2) GROUP BY t.dst_port ORDER BY t.dst_port".to_owned(),
         format!("SELECT src_ip, sum(octets) AS octets {} GROUP BY src_ip ORDER BY src_ip", from("01:00")),
         format!("SELECT src_ip, sum(octets) AS octets {} GROUP BY src_ip ORDER BY src_ip", from("00:31")),
+        format!("SELECT src_ip, sum(octets) AS octets {} AND src_ip = '10.0.0.3' GROUP BY src_ip", from("00:31")),
         format!("SELECT count(*) AS rows, sum(n) AS n, min(window_start) AS first {} AND status = 'final'", from("00:31")),
     ];
     for sql in &statements {
@@ -238,6 +239,21 @@ fn what_is_not_in_sums_is_read() {
         assert_eq!(answer, shown(&stored.history, sql), "{sql}");
         assert!(!plan.contains("number of rows") && !plan.contains("computed"), "{sql}: {plan}");
     }
+}
+
+#[test]
+fn what_ends_before_its_time_leaves_no_sums() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    take_hour(&mut stored, BY_PAIR, 0);
+    stored.sink.finish(EventTime(2 * HOUR)).unwrap();
+    let shared = &stored.history.shared;
+    let (parts, _) = shared.snapshot("top-talkers", |_| true).unwrap();
+    sum_up(shared, &parts[0], &AtomicBool::new(true)).unwrap();
+    assert!(!shared.store.has_sums(&parts[0]), "who sums it up again makes all of them");
+    assert_eq!(std::fs::read_dir(folder.path().join(".new")).unwrap().count(), 0);
+    sum_up(shared, &parts[0], &AtomicBool::new(false)).unwrap();
+    assert!(!shared.store.sums_of(&parts[0]).is_empty());
 }
 
 #[test]
