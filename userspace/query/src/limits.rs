@@ -186,7 +186,7 @@ mod tests {
             "CASE WHEN NOT a THEN b = 1 ELSE c NOT LIKE 'x%' END",
             "lower(t.name) = coalesce(nullif(trim(u.name), ''), 'x')",
         ] {
-            let all = vec![condition; 30].join(" AND ");
+            let all = [condition; 30].join(" AND ");
             assert!(check_size(&format!("SELECT 1 WHERE {all}")).is_ok(), "{condition}");
         }
         let cases = "CASE WHEN (a = 1) THEN 'b' ELSE (".repeat(8) + "'c'" + &") END".repeat(8);
