@@ -8,7 +8,8 @@ use crate::error::SqlError;
 use crate::relations::check_relations;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr,
-    ObjectNamePart, Query, Select, SetExpr, Statement, Value, ValueWithSpan, Visit as _, Visitor,
+    NamedWindowExpr, ObjectNamePart, OrderByKind, Query, Select, SetExpr, Statement, Value, ValueWithSpan,
+    Visit as _, Visitor, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -20,6 +21,12 @@ const GROUPED_MAX: usize = 1 << 16;
 
 /// Columns that a statement names, each in as many subqueries as WITH has: there may be a copy of it in each.
 const COPIES_MAX: usize = 1 << 17;
+
+/// Keys of a GROUP BY and of an ORDER BY, each of which may be the name or the number of a long expression.
+const KEYS_MAX: usize = 1664;
+
+/// Comparisons with the items of a list within each other: in the plan such a list stands several times.
+const WITH_ITEMS_MAX: usize = 4;
 
 /// Octets of a literal that `arrow_cast` is given: a type within a type is planned within it.
 const TYPE_OCTETS_MAX: usize = 1000;
@@ -63,12 +70,13 @@ const SKETCH_MAX: u64 = 10_000;
 /// When it does.
 pub fn check_statement(statement: &Statement) -> Result<(), SqlError> {
     check_relations(statement)?;
-    match statement.visit(&mut Costs { parts: 1, columns: 0, subqueries: 0 }) {
+    match statement.visit(&mut Costs { parts: 1, ..Costs::default() }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
 
+#[derive(Default)]
 struct Costs {
     /// What the structs that were seen may hold, as if each were in the next one.
     parts: usize,
@@ -76,6 +84,11 @@ struct Costs {
     columns: usize,
     /// Subqueries of WITH.
     subqueries: usize,
+    /// Expressions of the longest window that has a name, and those of all functions over such a window.
+    window: usize,
+    windowed: usize,
+    /// Comparisons with the items of lists around what is looked at.
+    with_items: usize,
 }
 
 impl Visitor for Costs {
@@ -83,10 +96,22 @@ impl Visitor for Costs {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<SqlError> {
         self.subqueries += query.with.as_ref().map_or(0, |with| with.cte_tables.len());
-        self.copy(values(&query.body))
+        let keys = query.order_by.as_ref().map_or(0, |by| match &by.kind {
+            OrderByKind::Expressions(keys) => keys.len(),
+            OrderByKind::All(_) => 0,
+        });
+        match many_keys("ORDER BY", keys) {
+            Some(error) => ControlFlow::Break(error),
+            None => self.copy(values(&query.body)),
+        }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<SqlError> {
+        let windows = select.named_window.iter().map(|window| match &window.1 {
+            NamedWindowExpr::WindowSpec(spec) => spec.partition_by.len() + spec.order_by.len(),
+            NamedWindowExpr::NamedWindow(_) => 0,
+        });
+        self.window = windows.fold(self.window, usize::max);
         match many_grouped(&select.group_by) {
             Some(error) => ControlFlow::Break(error),
             None => self.copy(select.projection.len()),
@@ -101,10 +126,15 @@ impl Visitor for Costs {
             }
             _ => None,
         };
-        match refused.or_else(|| self.hold(expression)) {
+        match refused.or_else(|| self.repeat(expression)).or_else(|| self.hold(expression)) {
             Some(error) => ControlFlow::Break(error),
             None => ControlFlow::Continue(()),
         }
+    }
+
+    fn post_visit_expr(&mut self, expression: &Expr) -> ControlFlow<SqlError> {
+        self.with_items -= usize::from(compares_with_items(expression));
+        ControlFlow::Continue(())
     }
 }
 
@@ -121,6 +151,24 @@ impl Costs {
             self.columns, self.subqueries
         );
         ControlFlow::Break(SqlError::new(message, help))
+    }
+
+    /// Counts what stands in a plan more often than in the text; what is wrong with that.
+    fn repeat(&mut self, expression: &Expr) -> Option<SqlError> {
+        if let Expr::Function(Function { over: Some(WindowType::NamedWindow(_)), .. }) = expression {
+            self.windowed = self.windowed.saturating_add(self.window);
+        }
+        self.with_items += usize::from(compares_with_items(expression));
+        if self.windowed > COPIES_MAX {
+            let message =
+                format!("functions over windows with a name have more than {COPIES_MAX} expressions");
+            return Some(SqlError::new(message, "partition and order such a window by less"));
+        }
+        (self.with_items > WITH_ITEMS_MAX).then(|| {
+            let message =
+                format!("more than {WITH_ITEMS_MAX} comparisons with ANY or ALL stand within each other");
+            SqlError::new(message, "name the inner ones by WITH")
+        })
     }
 
     /// Counts what a struct or a row in brackets holds; what is wrong with that.
@@ -156,9 +204,27 @@ fn values(body: &SetExpr) -> usize {
     }
 }
 
+fn many_keys(clause: &str, keys: usize) -> Option<SqlError> {
+    (keys > KEYS_MAX).then(|| {
+        let message = format!("{clause} has {keys} keys, more than {KEYS_MAX}");
+        SqlError::new(message, "leave out those that say the same")
+    })
+}
+
+/// Whether an expression compares something with the items of a list, not with the rows of a subquery.
+fn compares_with_items(expression: &Expr) -> bool {
+    match expression {
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => !matches!(**right, Expr::Subquery(_)),
+        _ => false,
+    }
+}
+
 /// Refuses groupings that have too many expressions, as if each were made with all others.
 fn many_grouped(by: &GroupByExpr) -> Option<SqlError> {
     let GroupByExpr::Expressions(by, _) = by else { return None };
+    if let Some(error) = many_keys("GROUP BY", by.len()) {
+        return Some(error);
+    }
     let groupings = by.iter().map(groupings).fold(1, usize::saturating_mul);
     let expressions: usize = by.iter().map(|one| sets(one).iter().map(Vec::len).sum::<usize>().max(1)).sum();
     (groupings > 1 && groupings.saturating_mul(expressions) > GROUPED_MAX).then(|| {
@@ -293,9 +359,10 @@ mod tests {
         let grouped = |by: &str| refused(&format!("SELECT 1 FROM t GROUP BY {by}"));
         let [cube, rollup] = ["CUBE", "ROLLUP"].map(|how| format!("{how}({})", ["a"; 12].join(", ")));
         assert_eq!(grouped(&cube), None);
-        assert_eq!(grouped(&vec!["a"; 15_000].join(", ")), None);
+        assert_eq!(grouped(&vec!["a"; KEYS_MAX].join(", ")), None);
+        assert!(grouped(&vec!["a"; KEYS_MAX + 1].join(", ")).unwrap().contains("more than 1664"));
         for by in [
-            format!("{}, {cube}", vec!["a"; 15_000].join(", ")),
+            format!("{}, {cube}", vec!["a"; 1000].join(", ")),
             format!("{cube}, {cube}"),
             format!("{rollup}, {cube}"),
             format!("ROLLUP({})", vec!["a"; 15_000].join(", ")),
@@ -317,6 +384,29 @@ mod tests {
         assert!(refused(&chain(10_000, 100)).unwrap().contains("too much of both"));
         assert!(refused(&chain(1, 400)).is_some());
         assert_eq!(refused(&vec!["SELECT 1, 2, 3"; 400].join(" UNION ALL ")), None);
+    }
+
+    #[test]
+    fn what_a_plan_repeats_is_counted() {
+        let windowed = |calls: usize, keys: usize| {
+            let calls = vec!["sum(a) OVER w"; calls].join(", ");
+            refused(&format!(
+                "SELECT {calls} FROM t WINDOW w AS (PARTITION BY {})",
+                vec!["a"; keys].join(", ")
+            ))
+        };
+        assert_eq!((windowed(100, 20), windowed(1, 10_000)), (None, None));
+        assert!(windowed(900, 1000).unwrap().contains("over windows with a name"));
+        let within = |levels: usize| {
+            let open = "a = ANY (make_array(".repeat(levels);
+            refused(&format!("SELECT {open}a{} FROM t", "))".repeat(levels)))
+        };
+        assert_eq!(within(WITH_ITEMS_MAX), None);
+        assert!(within(WITH_ITEMS_MAX + 1).unwrap().contains("within each other"));
+        let beside = ["a = ANY (b)"; 100].join(" OR ");
+        assert_eq!(refused(&format!("SELECT 1 FROM t WHERE {beside}")), None);
+        let ordered = format!("SELECT a FROM t ORDER BY {}", vec!["1"; KEYS_MAX + 1].join(", "));
+        assert!(refused(&ordered).unwrap().contains("ORDER BY has"));
     }
 
     #[test]
