@@ -170,7 +170,7 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         let batches = runtime.block_on(async { context.sql(sql).await?.collect().await });
         let batches = batches.map_err(|error| error.to_string())?;
-        Ok(batches.iter().map(|batch| batch.num_rows()).sum())
+        Ok(batches.iter().map(datafusion::arrow::array::RecordBatch::num_rows).sum())
     }
 
     /// Windows over what groups give, as above the split of a query.

@@ -103,7 +103,7 @@ impl Reading {
             // `CASE CASE WHEN`: the second one may be a name.
             Keyword::WHEN => self.stay(next.words().saturating_sub(1)),
             Keyword::AND | Keyword::OR | Keyword::XOR if *around.before == Token::RParen => {
-                self.stay(next.cases)
+                self.stay(next.cases);
             }
             word if BETWEEN.contains(&word) => self.stay(next.words()),
             _ => self.next = Next { dots: if is_part { next.dots } else { 0 }, ..Next::default() },
