@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tapline_fleet::chaos;
 use tapline_programs::folders;
+use tapline_programs::interrupts::Interrupts;
 
 use crate::{style, workspace};
 
@@ -31,11 +32,13 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let tapline = if arguments.no_build { folders::built("tapline")? } else { workspace::build_tapline()? };
     ensure!(tapline.is_file(), "{} is not built yet; leave --no-build out", tapline.display());
+    let interrupts = Interrupts::listen()?;
     let options = chaos::Options {
         tapline: &tapline,
         seed: arguments.seed,
         time: Duration::from_secs(60 * arguments.minutes),
         kills_max: arguments.kills,
+        check: &|| interrupts.check(),
     };
     let report = chaos::run(&options, &mut |what| eprintln!("{} {what}", style::step("Chaos")))?;
     println!("{report}");

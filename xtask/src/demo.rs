@@ -12,11 +12,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use tapline_programs::folders;
+use tapline_programs::interrupts::Interrupts;
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{SNAP_LENGTH_OCTETS, Scenario, Truth, branch_office};
 
 use crate::{ebpf, process, setup, style, workspace};
-use beside::Interrupts;
 
 mod beside;
 mod live;

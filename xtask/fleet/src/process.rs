@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use tapline_programs::usage::{self, Measured, Running};
@@ -26,6 +27,11 @@ impl Process {
         self.0.as_ref().expect("invariant: it runs until its value is taken")
     }
 
+    /// CPU time so far, of threads that have ended, too: in steps of 10 ms, as the kernel counts it for others.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_millis(10).saturating_mul(u32::try_from(self.running().ticks()).unwrap_or(u32::MAX))
+    }
+
     /// Ends it by the signal of this name.
     ///
     /// # Errors
@@ -48,8 +54,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(running) = self.0.take() {
-            let _ = running.signal("KILL");
+        let Some(running) = self.0.take() else { return };
+        // Ctrl-C, pressed again, comes to who signals.
+        if running.signal("KILL").or_else(|_| running.signal("KILL")).is_ok() {
             let _ = running.finish();
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod cable;
 pub mod folders;
+pub mod interrupts;
 pub mod namespace;
 pub mod process;
 pub mod star;

@@ -8,9 +8,9 @@ mod story;
 mod verdict;
 
 use anyhow::{Result, bail, ensure};
+use tapline_programs::interrupts::Interrupts;
 use tapline_programs::{namespace, tools};
 
-use super::beside::Interrupts;
 use super::{build, built, grouped};
 use crate::style;
 use story::{RECORDS, SQL, Story};

@@ -18,7 +18,7 @@ use check::check;
 use world::World;
 
 /// What is done, and how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// The program `tapline`.
     pub tapline: &'a Path,
@@ -28,6 +28,8 @@ pub struct Options<'a> {
     pub time: Duration,
     /// or when so many processes were killed.
     pub kills_max: u64,
+    /// Or when this is an error, which is asked again and again.
+    pub check: &'a dyn Fn() -> Result<()>,
 }
 
 /// What was done, and what came of it.

@@ -62,7 +62,7 @@ struct Subject {
 }
 
 /// The processes, and what befalls them.
-pub(super) struct World {
+pub(super) struct World<'a> {
     // First: nobody sends any more when processes end.
     traffic: Traffic,
     fleet: Fleet,
@@ -71,6 +71,7 @@ pub(super) struct World {
     /// Until when links are bad.
     links: [Option<Instant>; SENSORS],
     random: Random,
+    check: &'a dyn Fn() -> Result<()>,
     books: Books,
     looked: Instant,
     next_fault: Instant,
@@ -89,8 +90,8 @@ pub(super) struct Settled<'a> {
     pub(super) report: Report,
 }
 
-impl World {
-    pub(super) fn start(options: &Options<'_>) -> Result<Self> {
+impl<'a> World<'a> {
+    pub(super) fn start(options: &Options<'a>) -> Result<Self> {
         let fleet = Fleet::start(&Plan { has_links: true, ..Plan::of_three(options.tapline, LATENESS) })?;
         fleet.add(QUERY, SQL)?;
         fleet.wait_until_runs(QUERY, SENSORS)?;
@@ -104,6 +105,7 @@ impl World {
             subjects: [Subject { state: State::Up, calm_from: now + CALM }; SENSORS + 1],
             links: [None; SENSORS],
             random: Random::new(options.seed, "chaos"),
+            check: options.check,
             books: Books::default(),
             looked: now,
             next_fault: now + CALM,
@@ -158,6 +160,7 @@ impl World {
 
     /// Whoever is to come back does; results are looked at.
     fn go_on(&mut self) -> Result<()> {
+        (self.check)()?;
         for place in 0..self.subjects.len() {
             let next = self.next_state(place)?;
             self.subjects[place].state = next;

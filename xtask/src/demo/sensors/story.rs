@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use tapline_fleet::{Amount, Books, Exporter, Fleet, Given, Plan, Traffic, Truth, now_ns, window_of};
+use tapline_programs::interrupts::Interrupts;
 
-use super::super::beside::Interrupts;
 use super::super::grouped;
 use crate::style;
 
@@ -131,8 +130,8 @@ impl<'a> Story<'a> {
 
     fn has_all(&self) -> bool {
         let truths = self.truths();
-        let sent = truths.iter().flat_map(|truth| truth.sent.range(..self.until));
-        sent.into_iter().all(|(start, _)| self.books.windows().contains_key(start))
+        let mut sent = truths.iter().flat_map(|truth| truth.sent.range(..self.until));
+        sent.all(|(start, _)| self.books.windows().contains_key(start))
     }
 
     /// Shows what comes for so long.
@@ -146,15 +145,12 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
+    /// Waits for so long; an error when a sensor ends by itself.
     fn pass(&self, time: Duration) -> Result<()> {
-        let begun = Instant::now();
-        while begun.elapsed() < time {
-            self.interrupts.check()?;
-            for sensor in self.fleet.sensors() {
-                let has_ended = sensor.process().is_ok_and(|process| process.running().has_ended());
-                ensure!(!has_ended, "{} has ended", sensor.name());
-            }
-            sleep(BETWEEN_LOOKS.min(time));
+        self.interrupts.sleep(time)?;
+        for sensor in self.fleet.sensors() {
+            let has_ended = sensor.process().is_ok_and(|process| process.running().has_ended());
+            ensure!(!has_ended, "{} has ended", sensor.name());
         }
         Ok(())
     }
@@ -171,7 +167,7 @@ impl<'a> Story<'a> {
     }
 
     fn say(&self, what: &str) {
-        println!("  {} {}", time_of_day(now_ns()), style::step(what));
+        println!("  {} {}", time_of_day(now_ns()), style::heading(what));
     }
 }
 
