@@ -24,11 +24,11 @@ pub struct Options<'a> {
     pub tapline: &'a Path,
     /// Where the random numbers start.
     pub seed: u64,
-    /// It ends after so long,
+    /// Faults end after so long.
     pub time: Duration,
-    /// or when so many processes were killed.
+    /// They end, too, when so many processes were killed.
     pub kills_max: u64,
-    /// Or when this is an error, which is asked again and again.
+    /// All ends when this is an error; it is asked again and again.
     pub check: &'a dyn Fn() -> Result<()>,
 }
 

@@ -133,11 +133,7 @@ impl<'a> World<'a> {
 
     /// Lets everybody come back, and all windows be given.
     pub(super) fn settle(&mut self) -> Result<Settled<'_>> {
-        let is_bad = |world: &Self| {
-            let is_away = world.subjects.iter().any(|subject| subject.state != State::Up);
-            is_away || world.links.iter().any(Option::is_some)
-        };
-        while is_bad(self) {
+        while self.has_faults() {
             sleep(LOOK);
             self.go_on()?;
         }
@@ -147,6 +143,11 @@ impl<'a> World<'a> {
         self.go_on_for(2 * (LATENESS + WINDOW) + SETTLES)?;
         let names = self.fleet.sensors().iter().map(|sensor| sensor.name().to_owned()).collect();
         Ok(Settled { books: &self.books, truths, at_risk: &self.at_risk, names, report: self.report })
+    }
+
+    fn has_faults(&self) -> bool {
+        let is_away = self.subjects.iter().any(|subject| subject.state != State::Up);
+        is_away || self.links.iter().any(Option::is_some)
     }
 
     fn go_on_for(&mut self, time: Duration) -> Result<()> {
