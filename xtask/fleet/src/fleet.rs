@@ -17,7 +17,7 @@ use crate::given::Books;
 use crate::ground::Ground;
 use crate::link::Link;
 use crate::process::Process;
-use crate::sensor::Sensor;
+use crate::sensor::{Sensor, Transport, listens};
 
 /// Nothing that is waited for here takes longer.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -190,23 +190,27 @@ impl Fleet {
         Ok(())
     }
 
-    /// Whether it answers; an error when it has ended.
+    /// Whether it lets sensors in: before that, it may answer, but not all queries are there. An error when it has ended.
     ///
     /// # Errors
     /// As said.
     pub fn aggregator_is_ready(&self) -> Result<bool> {
-        ensure!(!self.aggregator()?.running().has_ended(), "the aggregator has ended");
-        Ok(self.api.get("/api/v1/status").is_ok())
+        let running = self.aggregator()?.running();
+        ensure!(!running.has_ended(), "the aggregator has ended");
+        listens(running.id(), Transport::Tcp, self.listens)
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts it, and waits until it lets sensors in.
     ///
     /// # Errors
     /// When it does not, with what it said.
     pub fn start_aggregator(&mut self) -> Result<()> {
         self.spawn_aggregator()?;
-        let answers = self.aggregator()?.running().wait_until_it_answers(|| self.api.get("/api/v1/status"));
-        let Err(error) = answers else { return Ok(()) };
+        let is_ready = || {
+            ensure!(self.aggregator_is_ready()?, "it lets no sensors in");
+            Ok(())
+        };
+        let Err(error) = self.aggregator()?.running().wait_until_it_answers(is_ready) else { return Ok(()) };
         let process = self.aggregator.take().context("the aggregator does not run")?;
         let _ = process.running().signal("KILL");
         Err(error.context(format!("the aggregator said: {}", process.finish()?.said())))

@@ -77,7 +77,7 @@ impl Sensor {
     pub(crate) fn is_ready(&self) -> Result<bool> {
         let running = self.process()?.running();
         ensure!(!running.has_ended(), "{} has ended", self.name);
-        listens(running.id(), self.listens)
+        listens(running.id(), Transport::Udp, self.listens)
     }
 
     /// Kills it, as a power cut does.
@@ -92,11 +92,40 @@ impl Sensor {
     }
 }
 
-/// Whether somebody listens there in the network of this process.
-pub(crate) fn listens(process: u32, address: SocketAddr) -> Result<bool> {
+/// What is listened to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    /// A socket that is bound.
+    Udp,
+    /// One that takes connections.
+    Tcp,
+}
+
+/// Whether somebody listens there in the network of this process, by proc(5).
+pub(crate) fn listens(process: u32, transport: Transport, address: SocketAddr) -> Result<bool> {
     let IpAddr::V4(ip) = address.ip() else { bail!("{address} is no address of IPv4") };
+    let (table, state) = match transport {
+        Transport::Udp => ("udp", ""),
+        Transport::Tcp => ("tcp", "00000000:0000 0A "),
+    };
     // The kernel shows its own order of octets.
-    let line = format!("{:08X}:{:04X} ", u32::from_ne_bytes(ip.octets()), address.port());
-    let table = Path::new("/proc").join(process.to_string()).join("net/udp");
+    let line = format!("{:08X}:{:04X} {state}", u32::from_ne_bytes(ip.octets()), address.port());
+    let table = Path::new("/proc").join(process.to_string()).join("net").join(table);
     Ok(fs::read_to_string(table).unwrap_or_default().contains(&line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    #[test]
+    fn whoever_listens_is_seen() {
+        let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let [udp_at, tcp_at] = [udp.local_addr().unwrap(), tcp.local_addr().unwrap()];
+        let sees = |transport, address| listens(std::process::id(), transport, address).unwrap();
+        assert!(sees(Transport::Udp, udp_at) && sees(Transport::Tcp, tcp_at));
+        drop((udp, tcp));
+        assert!(!sees(Transport::Udp, udp_at) && !sees(Transport::Tcp, tcp_at));
+    }
 }

@@ -10,6 +10,7 @@ use super::{Options, Report};
 use crate::fleet::{Fleet, Plan};
 use crate::given::{Books, Windows};
 use crate::link::Fault;
+use crate::sensor::Sensor;
 use crate::traffic::{Exporter, Traffic, Truth};
 
 /// Records of each sensor by windows.
@@ -275,7 +276,7 @@ impl<'a> World<'a> {
     }
 
     fn name(&self, place: usize) -> &str {
-        self.fleet.sensors().get(place).map_or("the aggregator", |sensor| sensor.name())
+        self.fleet.sensors().get(place).map_or("the aggregator", Sensor::name)
     }
 
     fn milliseconds(&mut self, range: std::ops::Range<u64>) -> Duration {
