@@ -24,4 +24,4 @@ pub use ground::free_address;
 pub use link::{Fault, Link};
 pub use process::Process;
 pub use sensor::Sensor;
-pub use traffic::{Exporter, Traffic, Truth, now_ns, window_of};
+pub use traffic::{Exporter, Presence, Traffic, Truth, now_ns, window_of};

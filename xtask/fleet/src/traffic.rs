@@ -36,7 +36,19 @@ pub struct Exporter {
     window_ns: i64,
     truth: Truth,
     recent: VecDeque<(Instant, i64, Amount)>,
-    is_away: bool,
+    presence: Presence,
+}
+
+/// Whether the sensor of a router is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// It receives what is sent.
+    #[default]
+    There,
+    /// It is about to be killed, or to begin.
+    Unsure,
+    /// Nobody receives.
+    Gone,
 }
 
 /// What a router sent.
@@ -46,6 +58,8 @@ pub struct Truth {
     pub sent: Windows,
     /// What was sent while its sensor was there.
     pub reached: Windows,
+    /// What was sent while nobody knew.
+    pub perhaps: Windows,
 }
 
 /// Routers that send, each as much as the others, until they are told to end.
@@ -74,7 +88,7 @@ impl Exporter {
             window_ns: i64::try_from(window.as_nanos())?,
             truth: Truth::default(),
             recent: VecDeque::new(),
-            is_away: false,
+            presence: Presence::There,
         })
     }
 
@@ -92,9 +106,13 @@ impl Exporter {
         }
         let window = window_of(now, self.window_ns);
         *self.truth.sent.entry(window).or_default() += amount;
-        if !self.is_away {
-            *self.truth.reached.entry(window).or_default() += amount;
-            self.recent.push_back((Instant::now(), window, amount));
+        match self.presence {
+            Presence::There => {
+                *self.truth.reached.entry(window).or_default() += amount;
+                self.recent.push_back((Instant::now(), window, amount));
+            }
+            Presence::Unsure => *self.truth.perhaps.entry(window).or_default() += amount,
+            Presence::Gone => {}
         }
         while self.recent.front().is_some_and(|(at, ..)| at.elapsed() > REMEMBERED) {
             self.recent.pop_front();
@@ -115,15 +133,15 @@ impl Traffic {
         Ok(Self { shared, thread: Some(thread.context("a thread cannot be started")?) })
     }
 
-    /// Says that the sensor of a router is not there from now on, or is there again; the router sends on.
+    /// Says whether the sensor of a router is there from now on; the router sends on, whatever it is.
     ///
     /// # Panics
     /// When there is no such router.
-    pub fn set_away(&self, place: usize, is_away: bool) {
+    pub fn set(&self, place: usize, presence: Presence) {
         let exporter = &mut self.shared.exporters()[place];
-        exporter.is_away = is_away;
-        if !is_away {
-            // What was sent to the one that was there before is not this one's to lose.
+        exporter.presence = presence;
+        if presence == Presence::Gone {
+            // What was sent to this one is not the next one's to lose.
             exporter.recent.clear();
         }
     }
@@ -222,10 +240,13 @@ mod tests {
         let sensor = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut exporter = Exporter::new(0, &[sensor.local_addr().unwrap()], WINDOW).unwrap();
         (0..3).for_each(|_| exporter.send().unwrap());
-        exporter.is_away = true;
-        exporter.send().unwrap();
+        for presence in [Presence::Unsure, Presence::Gone] {
+            exporter.presence = presence;
+            exporter.send().unwrap();
+        }
         let sum = |windows: &Windows| windows.values().map(|amount| amount.records).sum::<u64>();
-        assert_eq!((sum(&exporter.truth.sent), sum(&exporter.truth.reached)), (120, 90));
+        let Truth { sent, reached, perhaps } = &exporter.truth;
+        assert_eq!([sent, reached, perhaps].map(sum), [150, 90, 30]);
         let octets: u64 = exporter.truth.sent.values().map(|amount| amount.octets).sum();
         assert_eq!(octets, exporter.fleet.truth().sent.octets);
         let mut datagram = [0; 2048];

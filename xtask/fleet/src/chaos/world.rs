@@ -11,7 +11,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::given::{Books, Windows};
 use crate::link::Fault;
 use crate::sensor::Sensor;
-use crate::traffic::{Exporter, Traffic, Truth};
+use crate::traffic::{Exporter, Presence, Traffic, Truth};
 
 /// Records of each sensor by windows.
 const SQL: &str = "SELECT sensor, count(*) AS records, sum(octets) AS octets FROM flows \
@@ -183,7 +183,13 @@ impl<'a> World<'a> {
         let state = self.subjects[place].state;
         match state {
             State::Away(until) if Instant::now() >= until => {
-                if place < SENSORS { self.fleet.spawn_sensor(place)? } else { self.fleet.spawn_aggregator()? }
+                if place < SENSORS {
+                    // From when on it receives is seen a little later.
+                    self.traffic.set(place, Presence::Unsure);
+                    self.fleet.spawn_sensor(place)?;
+                } else {
+                    self.fleet.spawn_aggregator()?;
+                }
                 Ok(State::Starting(Instant::now()))
             }
             State::Starting(since) => {
@@ -197,7 +203,7 @@ impl<'a> World<'a> {
                     return Ok(state);
                 }
                 if place < SENSORS {
-                    self.traffic.set_away(place, false);
+                    self.traffic.set(place, Presence::There);
                 }
                 Ok(State::Up)
             }
@@ -222,11 +228,12 @@ impl<'a> World<'a> {
         }
         let away = self.milliseconds(AWAY_MS);
         if place < SENSORS {
-            self.traffic.set_away(place, true);
+            self.traffic.set(place, Presence::Unsure);
             for (window, amount) in self.traffic.reached_within(place, AT_RISK) {
                 *self.at_risk[place].entry(window).or_default() += amount;
             }
             self.fleet.sensor_mut(place).kill()?;
+            self.traffic.set(place, Presence::Gone);
             self.report.sensors_killed += 1;
         } else {
             // What it gives from here on is given again by the next one: no checkpoint says that it was.
