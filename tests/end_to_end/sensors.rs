@@ -4,6 +4,7 @@
 //! Exporters of NetFlow v5 put the time of each datagram into its head, and number their flows. So it is known of each
 //! record which window it is of, and a record that is missing is told.
 
+mod chaos;
 mod fleet;
 
 use super::node::{http, json, query};
