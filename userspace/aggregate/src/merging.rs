@@ -214,7 +214,9 @@ impl Open {
     fn pack(&mut self) -> Vec<u8> {
         self.settle();
         let packed = guarded(|| self.payload.encode(&self.states));
-        packed.map_or_else(|_| self.payload.clone().encode_doubt(), |packed| packed.octets)
+        // What would be too long to be read again is as little kept as what cannot be written.
+        let packed = packed.ok().filter(|packed| packed.unpacked <= OWN_UNPACKED_MAX);
+        packed.map_or_else(|| self.payload.clone().encode_doubt(), |packed| packed.octets)
     }
 }
 

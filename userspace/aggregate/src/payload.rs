@@ -218,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_merged_can_be_read_again_whatever_was_said() {
+        let most = f64::MAX.to_le_bytes();
+        let entry = [&[StreamId::Flows as u8][..], &5_i64.to_le_bytes(), &most, &most].concat();
+        let content = [&[0_u8][..], &[0; 24], &1_u16.to_le_bytes(), &entry, &NO_STATES].concat();
+        let mut all = Payload::default();
+        (0..3).for_each(|_| all.append(decode(&packed(&content)).unwrap()));
+        assert!(decode(&all.encode(&HALF).unwrap().octets).is_ok_and(|all| all.covered.records() > 0));
+    }
+
+    #[test]
     fn what_is_wrong_with_octets_is_said() {
         let mut octets = payload().encode(&HALF).unwrap().octets;
         for end in 0..octets.len() {
