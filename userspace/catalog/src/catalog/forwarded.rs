@@ -4,7 +4,7 @@
 //! They stand in no folder, and nobody here changes them. What cannot be run is told to who asked for it.
 
 use super::launch::{Gives, Terms};
-use super::{Catalog, Core, Entry, lock};
+use super::{Catalog, Core, Entry, lock, streams_of};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
 use crate::query;
@@ -15,8 +15,8 @@ use crate::status::{QueryRunState, QueryStatus, SourceStatus};
 use std::sync::Arc;
 use tapline_engine::{Cut, CutQuery, Engine, QueryId, QueryLimits};
 use tapline_query::{ContinuousQuery, Identity, Planner};
-use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
+use tapline_record::{EventTime, StreamId};
 
 /// Says how a node stands with whom it forwards to.
 pub(super) type Forwarding = Box<dyn Fn() -> ForwardStatus + Send + Sync>;
@@ -65,6 +65,8 @@ struct Running {
     /// As the aggregator has it: what gives its parts knows which sensor it runs on, and may read the kernel's table.
     as_asked: Arc<ContinuousQuery>,
     limits: QueryLimits,
+    /// How far it came without an input that carries what it reads.
+    passed: EventTime,
 }
 
 impl Catalog {
@@ -123,7 +125,7 @@ impl Catalog {
         let limits = allowance.limits(core.limits);
         let terms = Terms { allowance, from, gives: Gives::Forwarded };
         let (entry, _) = self.launch(&mut core, definition, planned, terms).map_err(said)?;
-        let taken = Ok(Running { entry, as_asked, limits });
+        let taken = Ok(Running { entry, as_asked, limits, passed: EventTime::MIN });
         core.forwarded.push(Forwarded { assigned: assigned.clone(), taken });
         core.settle();
         Ok(())
@@ -141,7 +143,8 @@ impl Catalog {
     #[must_use]
     pub fn take_cut(&self) -> Option<ForwardedCut> {
         let mut core = self.core();
-        let cut = core.engine.as_mut()?.take_cut()?;
+        let mut cut = core.engine.as_mut()?.take_cut()?;
+        core.pass(&mut cut, self.clock.now());
         Some(core.forwarded_cut(cut))
     }
 
@@ -196,6 +199,22 @@ impl Catalog {
 }
 
 impl Core {
+    /// Lets queries come on of whose streams no input carries any, or that ask for nothing of this node: of them nothing
+    /// comes, and nobody is to wait for it, or to miss it.
+    fn pass(&mut self, cut: &mut Cut, now: EventTime) {
+        let Self { forwarded, inputs, .. } = self;
+        for one in &mut cut.queries {
+            let mut running = forwarded.iter_mut().filter_map(|forwarded| forwarded.taken.as_mut().ok());
+            let Some(running) = running.find(|running| running.entry.id == one.query) else { continue };
+            let query = &running.entry.query;
+            let streams = streams_of(query);
+            if !streams.contains(&StreamId::Ledger) && inputs.carrying(&streams).is_empty() {
+                one.pass(query, running.passed, now);
+                running.passed = now;
+            }
+        }
+    }
+
     fn forwarded_cut(&self, cut: Cut) -> ForwardedCut {
         let Cut { positions, queries, .. } = cut;
         let of = |cut: CutQuery| {
