@@ -178,6 +178,11 @@ impl<M: Merge> Aggregator<M> {
         }
     }
 
+    /// The sensors that are waited for, or missed: all that are known but those that rest.
+    pub fn sensors(&self) -> impl Iterator<Item = &SensorName> {
+        self.links.iter().filter(|(_, link)| !link.rests).map(|(name, _)| name)
+    }
+
     /// Takes the first that a sensor says on a link; `sensor` is whom the transport vouches for. Gives what it need
     /// not keep any more.
     ///

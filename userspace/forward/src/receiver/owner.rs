@@ -3,7 +3,7 @@
 //! While a checkpoint is written, what comes is taken on; what is said to be covered, and what is given, is what the
 //! last one has that was written.
 
-use super::books::Books;
+use super::books::{Book, Books};
 use super::orders::{Order, Written};
 use super::status::{Shared, UplinkStatus};
 use super::up::Up;
@@ -124,6 +124,8 @@ impl<M: Merge> Owner<M> {
         version: String,
     ) -> Self {
         let now = Instant::now();
+        // Of those that an earlier process knew, too, it is to be seen that they are away.
+        let books = aggregator.sensors().map(|name| (name.clone(), Book::default())).collect();
         Self {
             aggregator,
             checkpoints,
@@ -134,7 +136,7 @@ impl<M: Merge> Owner<M> {
             started: now,
             links: BTreeMap::new(),
             of_sensors: BTreeMap::new(),
-            books: Books::new(),
+            books,
             halves,
             is_changed: true,
             begun_at: now,
@@ -412,7 +414,7 @@ impl<M: Merge> Owner<M> {
 
     fn publish(&mut self) {
         self.published_at = Instant::now();
-        let status = |(name, book): (&SensorName, &super::books::Book)| {
+        let status = |(name, book): (&SensorName, &Book)| {
             book.status(name, &self.halves, &self.aggregator.counts(name))
         };
         self.shared.publish(self.books.iter().map(status).collect());
