@@ -103,12 +103,13 @@ impl Inputs {
         self.slots.iter().filter_map(|slot| Some((slot.key(), slot.input.memory()?))).collect()
     }
 
-    /// Lets those of these names go on from there when they are opened.
-    pub(crate) fn go_on_from(&mut self, positions: Vec<(String, String)>) {
-        for (name, position) in positions {
-            let of_name = self.slots.iter_mut().find(|slot| slot.input.name() == name);
-            of_name.into_iter().for_each(|slot| slot.input.go_on_from(&position));
-        }
+    /// Lets those of these names go on from there when they are opened; gives what is of one that is there.
+    pub(crate) fn go_on_from(&mut self, mut positions: Vec<(String, String)>) -> Vec<(String, String)> {
+        positions.retain(|(name, position)| {
+            let of_name = self.slots.iter_mut().find(|slot| slot.input.name() == *name);
+            of_name.map(|slot| slot.input.go_on_from(position)).is_some()
+        });
+        positions
     }
 
     /// No record of one of these streams that was given before, or that nobody will give any more, is later.

@@ -71,8 +71,8 @@ struct Worker {
     assigned: PathBuf,
     /// What was cut, and there was no room for: parts, and how far sources were.
     held: VecDeque<(Vec<Part>, Vec<u8>)>,
-    /// How far sources were at the cut before.
-    positions: Vec<u8>,
+    /// How far each source was when it said so last, in this run or before: one that has not been opened yet is where it was.
+    positions: BTreeMap<String, String>,
     piece_octets_max: u64,
     cut_at: Instant,
     reported_at: Instant,
@@ -95,14 +95,15 @@ impl Forwarding {
         let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
         let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
         let sender = Arc::new(sender);
-        let positions = before.as_ref().map(|octets| serde_json::from_slice(octets)).transpose();
-        match positions {
-            Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
-            Err(error) => log.say(
+        let positions = before.map(|octets| serde_json::from_slice(&octets)).transpose();
+        let positions = positions.unwrap_or_else(|error| {
+            log.say(
                 Level::Warning,
                 &format!("where the last cut ended cannot be read, so that what is missing since is not known: {error}"),
-            ),
-        }
+            );
+            None
+        });
+        let positions = catalog.go_on_from(positions.unwrap_or_default());
         let (of_status, most) = (Arc::downgrade(&sender), plan.octets_max);
         let (to, name) = (plan.to.clone(), plan.name.clone());
         catalog.forwards(move || status(&of_status, (&to, &name), most));
@@ -117,7 +118,7 @@ impl Forwarding {
             tags: tags.clone(),
             assigned: plan.assigned.clone(),
             held: VecDeque::new(),
-            positions: before.unwrap_or_else(|| b"[]".to_vec()),
+            positions: positions.into_iter().collect(),
             piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
             reported_at: now,
@@ -241,14 +242,20 @@ impl Worker {
                 Err(why) => self.catalog.fail_forwarded(id, &why),
             }
         }
-        // Names and texts are always JSON.
-        let positions = serde_json::to_vec(&positions).unwrap_or_default();
+        let before = self.place();
+        self.positions.extend(positions);
         let mut pieces = in_pieces(parts, self.piece_octets_max);
         let last = pieces.pop().unwrap_or_default();
-        self.held.extend(pieces.into_iter().map(|piece| (piece, self.positions.clone())));
-        self.held.push_back((last, positions.clone()));
-        self.positions = positions;
+        self.held.extend(pieces.into_iter().map(|piece| (piece, before.clone())));
+        self.held.push_back((last, self.place()));
         self.give_held();
+    }
+
+    /// How far sources are, as it is kept with a cut.
+    fn place(&self) -> Vec<u8> {
+        let positions: Vec<_> = self.positions.iter().collect();
+        // Names and texts are always JSON.
+        serde_json::to_vec(&positions).unwrap_or_default()
     }
 
     fn parts(&mut self, of: ForwardedQuery) -> Result<Vec<Part>, String> {

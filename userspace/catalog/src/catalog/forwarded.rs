@@ -187,9 +187,10 @@ impl Catalog {
     }
 
     /// Lets sources go on where they were at the end of the last cut that is safe, each by its name: what they would have
-    /// brought since is missing. It holds for what is opened later.
-    pub fn go_on_from(&self, positions: Vec<(String, String)>) {
-        self.core().inputs.go_on_from(positions);
+    /// brought since is missing. It holds for what is opened later; what is of no input that is there is left out of what
+    /// is given back.
+    pub fn go_on_from(&self, positions: Vec<(String, String)>) -> Vec<(String, String)> {
+        self.core().inputs.go_on_from(positions)
     }
 
     /// Asks this how the node stands with whom it forwards to; only the first one counts.
