@@ -104,7 +104,6 @@ impl CutQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use tapline_query::Planner;
 
     fn cut(number: u64) -> Cut {

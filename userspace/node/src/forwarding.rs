@@ -27,7 +27,7 @@ use tapline_delivery::SensorName;
 use tapline_engine::Cut;
 use tapline_exports::put_whole;
 use tapline_forward::{
-    NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
+    NotKept, PAYLOAD_OCTETS_MAX, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
 };
 use tapline_query::{ContinuousQuery, Identity};
 
@@ -264,7 +264,15 @@ impl Worker {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(free) => free.insert(PartMaker::new(id, &query, &limits)?),
         };
-        maker.parts(cut)
+        let parts = maker.parts(cut)?;
+        // One that no message takes would hold up all others for ever.
+        match parts.iter().map(|(_, payload)| payload.len()).max() {
+            Some(longest) if longest > PAYLOAD_OCTETS_MAX => Err(format!(
+                "a group of it takes {longest} octets, more than the {PAYLOAD_OCTETS_MAX} of a message; let it have fewer \
+                 aggregates"
+            )),
+            _ => Ok(parts),
+        }
     }
 
     /// Hands over what was cut, as far as there is room.
