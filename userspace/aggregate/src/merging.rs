@@ -119,6 +119,12 @@ impl Merge for Merging {
         state.packed()
     }
 
+    /// Half of what they may take is for panes that are still to be given: else new groups of these would be folded.
+    fn is_full(&self, half: HalfId) -> bool {
+        let half = self.half(half);
+        half.is_some_and(|half| half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max / 2)
+    }
+
     fn decode(&self, half: HalfId, payload: &[u8]) -> Result<PaneState, String> {
         // What a checkpoint has of a query that is no more is dropped with its half.
         let half = self.half(half);
@@ -277,5 +283,6 @@ mod tests {
         merging.add_query(8, &query, &limits).unwrap();
         let mut state = merging.empty(half_id(8, 0));
         assert_eq!(merging.merge(half_id(8, 0), &mut state, &before), Ok(()), "it is merged at once");
+        assert!(merging.is_full(half_id(8, 0)) && !merging.is_full(half) && !merging.is_full(half_id(9, 0)));
     }
 }

@@ -41,6 +41,11 @@ pub trait Merge {
     /// As a payload.
     fn encode(&self, half: HalfId, state: &Self::State) -> Vec<u8>;
 
+    /// Whether states take so much that those which are kept to be revised had better go.
+    fn is_full(&self, _half: HalfId) -> bool {
+        false
+    }
+
     /// Of a payload.
     ///
     /// # Errors
