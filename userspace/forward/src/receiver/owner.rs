@@ -29,6 +29,8 @@ use tokio::time::sleep;
 /// How often a checkpoint is begun when something changed, and when time alone may have made panes due.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Where it takes long to put one together, it is begun so much less often that this takes one part of so many.
+const CHECKPOINT_PARTS: u32 = 5;
 /// How often it is told how sensors are.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// What links say that is taken at once.
@@ -106,6 +108,8 @@ pub(crate) struct Owner<M: Merge> {
     /// Something came since the last checkpoint was begun.
     is_changed: bool,
     begun_at: Instant,
+    /// How long it took to put the last one together.
+    took: Duration,
     /// The checkpoint that is being written, since when, and its octets.
     writing: Option<(Stamp, Instant, u64)>,
     /// A hash of what was written when nothing had changed.
@@ -140,6 +144,7 @@ impl<M: Merge> Owner<M> {
             halves,
             is_changed: true,
             begun_at: now,
+            took: Duration::ZERO,
             writing: None,
             idle: None,
             is_giving: false,
@@ -206,8 +211,7 @@ impl<M: Merge> Owner<M> {
 
     /// Until when nothing is due.
     fn wait(&self) -> Duration {
-        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
-        let checkpoint = self.writing.is_none().then(|| self.begun_at + every);
+        let checkpoint = self.writing.is_none().then(|| self.begun_at + self.every());
         let due = self.up.as_ref().and_then(Up::due);
         let next = [checkpoint, due, Some(self.published_at + PUBLISH_EVERY)].into_iter().flatten().min();
         next.map_or(PUBLISH_EVERY, |next| next.saturating_duration_since(Instant::now()))
@@ -332,15 +336,21 @@ impl<M: Merge> Owner<M> {
         }
     }
 
+    /// How long after the last one a checkpoint is due.
+    fn every(&self) -> Duration {
+        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
+        every.max(self.took * CHECKPOINT_PARTS)
+    }
+
     /// Begins a checkpoint where one is due.
     fn checkpoint(&mut self) {
-        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
-        if self.writing.is_some() || self.begun_at.elapsed() < every {
+        if self.writing.is_some() || self.begun_at.elapsed() < self.every() {
             return;
         }
         let now = self.now();
         self.begun_at = Instant::now();
         let checkpoint = self.aggregator.checkpoint(now);
+        self.took = self.begun_at.elapsed();
         // Time alone changes little: what is as it was is not written again.
         if self.is_changed {
             self.idle = None;
