@@ -152,6 +152,12 @@ impl Payload {
     }
 }
 
+/// Octets that a payload says that it becomes.
+pub(crate) fn unpacked(octets: &[u8]) -> usize {
+    let length = octets.get(1..5).and_then(|length| length.try_into().ok());
+    length.map_or(0, u32::from_le_bytes) as usize
+}
+
 /// What is packed in a payload.
 fn unpack(octets: &[u8], most: usize) -> Result<Vec<u8>, String> {
     let (version, rest) = octets.split_first().ok_or("there are none")?;
@@ -213,6 +219,7 @@ mod tests {
         assert_eq!((back.whole_after, back.is_doubted), (EventTime(-7), true));
         assert_eq!((back.unread, back.covered), (Unread { late: 3, left_out: 4 }, payload().covered));
         assert!(back.parts.is_empty());
+        assert_eq!((unpacked(&packed.octets), unpacked(&packed.octets[..4])), (packed.unpacked, 0));
         assert!(decode(&Payload::encode_nothing()).is_ok_and(|nothing| nothing.covered.records() == 0));
         assert!(decode(&payload().encode_doubt()).is_ok_and(|doubted| doubted.is_doubted));
     }

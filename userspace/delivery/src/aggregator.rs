@@ -41,6 +41,11 @@ pub trait Merge {
     /// As a payload.
     fn encode(&self, half: HalfId, state: &Self::State) -> Vec<u8>;
 
+    /// Octets that a payload counts as in what is taken of a sensor at once.
+    fn weight(&self, payload: &[u8]) -> u64 {
+        payload.len() as u64
+    }
+
     /// Whether states take so much that those which are kept to be revised had better go.
     fn is_full(&self, _half: HalfId) -> bool {
         false

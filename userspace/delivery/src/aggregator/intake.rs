@@ -111,7 +111,7 @@ impl<M: Merge> Aggregator<M> {
         let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
         check(halves, sensor, part, latest).map_err(NotTaken::Refused)?;
         let Some(link) = links.get_mut(sensor) else { return Ok(()) };
-        let octets = payload.len() as u64;
+        let octets = merge.weight(payload);
         // A single part that is longer than all may be is taken alone.
         if link.octets > 0 && link.octets.saturating_add(octets) > options.limits.octets_per_sensor_max {
             return Err(NotTaken::Later("octets_over_quota"));
@@ -120,7 +120,7 @@ impl<M: Merge> Aggregator<M> {
         if opens {
             room(halves, part.half, sensor, &options.limits)?;
         }
-        link.octets += octets;
+        link.octets = link.octets.saturating_add(octets);
         let Some(half) = halves.get_mut(&part.half) else { return Ok(()) };
         let expected = half.spec.fingerprint;
         let pane = half.panes.entry(part.pane.start).or_insert_with(|| Pane::new(sensor.clone()));
