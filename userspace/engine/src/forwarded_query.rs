@@ -224,17 +224,12 @@ impl ForwardedQuery {
             let of_halves = halves.iter_mut().zip(unread).filter(|(_, rows)| *rows != Unread::default());
             of_halves.for_each(|(of_half, rows)| of_half.note_unread(time, rows));
         }
-        let (passed, width) = (self.passed, self.width);
+        let passed = self.passed;
         self.passed = watermark.max(passed);
-        // What arrived of panes that were passed before came too late, and counts so: of these nothing is said again.
-        let is_too_late = |second: &CoveredSecond| {
-            let last = EventTime(second.second.saturating_add(1).saturating_mul(SECOND_NS).saturating_sub(1));
-            second.missing == 0.0 && last.align_down(width).plus(width) <= passed
-        };
         for (of_half, streams) in halves.iter_mut().zip(&self.halves) {
             of_half.pass(passed, watermark);
             let seconds = covered.iter().filter(|second| streams.contains(&second.stream));
-            seconds.filter(|second| !is_too_late(second)).for_each(|second| of_half.cover(second));
+            seconds.for_each(|second| of_half.cover(second, passed));
         }
         std::mem::swap(&mut self.before, &mut self.behind);
         self.charge.set(self.octets_held());
