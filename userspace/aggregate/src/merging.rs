@@ -6,7 +6,7 @@
 
 use crate::guard::guarded;
 use crate::halves::{place_of, states_of};
-use crate::payload::{OWN_UNPACKED_MAX, Payload, RECEIVED_UNPACKED_MAX, unpacked};
+use crate::payload::{OWN_UNPACKED_MAX, Payload, RECEIVED_UNPACKED_MAX, apart, is_sendable, unpacked};
 use crate::settled::settled;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -131,6 +131,16 @@ impl Merge for Merging {
     fn is_full(&self, half: HalfId) -> bool {
         let half = self.half(half);
         half.is_some_and(|half| half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max / 2)
+    }
+
+    fn encode_apart(&self, half: HalfId, state: &PaneState) -> Vec<(Vec<u8>, f64)> {
+        let whole = state.packed();
+        let half = self.half(half).filter(|_| !is_sendable(&whole));
+        let parts = half.and_then(|half| {
+            let payload = || Payload::decode(&whole, &half.states, OWN_UNPACKED_MAX);
+            guarded(|| apart(payload()?, &half.states)).ok()
+        });
+        parts.unwrap_or_else(|| vec![(whole, 1.0)])
     }
 
     fn decode(&self, half: HalfId, payload: &[u8]) -> Result<PaneState, String> {

@@ -1,7 +1,7 @@
 //! Where the queries of an aggregator run: on its sensors, and not in its own engine.
 
 use crate::definition::Definition;
-use crate::sensors::{ReportedQuery, SensorStatus};
+use crate::sensors::{Assigned, ReportedQuery, SensorStatus};
 use std::sync::Arc;
 use tapline_engine::{QueryId, QuerySnapshot, Subscriber};
 use tapline_query::ContinuousQuery;
@@ -17,6 +17,8 @@ pub struct FleetQuery<'a> {
     pub starting: EventTime,
     /// Whether it outlives this run of the node: one that somebody asks for as long as he watches does not.
     pub is_kept: bool,
+    /// Where the aggregator asks it to which this one forwards: as that one calls it.
+    pub assigned: Option<&'a Assigned>,
 }
 
 /// By what a sensor joins.

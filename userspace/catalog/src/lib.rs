@@ -36,7 +36,7 @@ mod watcher;
 pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
 pub use captures::{CapturesInput, whole_path};
 pub use catalog::asked::Asked;
-pub use catalog::forwarded::{ForwardedCut, ForwardedQuery, SensorEnd};
+pub use catalog::forwarded::{CutPositions, ForwardedCut, ForwardedQuery, SensorEnd};
 pub use catalog::picture::Picture;
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Renew, Reread, Tell};
@@ -53,7 +53,8 @@ pub use metrics::Metrics;
 pub use query::Explained;
 pub use results::Results;
 pub use sensors::{
-    Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSource, SensorReport, SensorStatus, Versions,
+    Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSensor, ReportedSource, SensorReport,
+    SensorStatus, Versions, clock_reason,
 };
 pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
 pub use waiting::Pace;

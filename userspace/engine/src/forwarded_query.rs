@@ -107,6 +107,11 @@ impl ForwardedQuery {
         forwarded
     }
 
+    /// Panes that end behind this are in its first cut though nothing comes for them: another one gave those before.
+    pub(crate) fn behind(self, given_until: EventTime) -> Self {
+        Self { passed: given_until, ..self }
+    }
+
     fn tell_joined(&mut self) {
         if self.joining.has_joined() {
             self.state.join();

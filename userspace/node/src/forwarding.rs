@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tapline_aggregate::{PartMaker, fingerprint};
 use tapline_catalog::{
     Assignments, Catalog, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd, Versions,
+    clock_reason,
 };
 use tapline_delivery::SensorName;
 use tapline_engine::Cut;
@@ -47,9 +48,9 @@ pub(crate) struct Forwarding {
     thread: JoinHandle<Worker>,
 }
 
-/// What the sender told, and nobody has looked at yet.
+/// What is asked, as the aggregator told it, and nobody has looked at yet.
 #[derive(Debug, Default)]
-struct Told(Mutex<Option<Vec<u8>>>);
+pub(crate) struct Told(Mutex<Option<Vec<u8>>>);
 
 /// Hears what the sender tells.
 struct Listener {
@@ -71,8 +72,8 @@ struct Worker {
     assigned: PathBuf,
     /// What was cut, and there was no room for: parts, and how far sources were.
     held: VecDeque<(Vec<Part>, Vec<u8>)>,
-    /// How far each source was when it said so last, in this run or before: one that has not been opened yet is where it was.
-    positions: BTreeMap<String, String>,
+    /// How far sources were at the cut before.
+    positions: Vec<u8>,
     piece_octets_max: u64,
     cut_at: Instant,
     reported_at: Instant,
@@ -95,15 +96,14 @@ impl Forwarding {
         let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
         let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
         let sender = Arc::new(sender);
-        let positions = before.map(|octets| serde_json::from_slice(&octets)).transpose();
-        let positions = positions.unwrap_or_else(|error| {
-            log.say(
+        let positions = before.as_ref().map(|octets| serde_json::from_slice(octets)).transpose();
+        match positions {
+            Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
+            Err(error) => log.say(
                 Level::Warning,
                 &format!("where the last cut ended cannot be read, so that what is missing since is not known: {error}"),
-            );
-            None
-        });
-        let positions = catalog.go_on_from(positions.unwrap_or_default());
+            ),
+        }
         let (of_status, most) = (Arc::downgrade(&sender), plan.octets_max);
         let (to, name) = (plan.to.clone(), plan.name.clone());
         catalog.forwards(move || status(&of_status, (&to, &name), most));
@@ -118,7 +118,7 @@ impl Forwarding {
             tags: tags.clone(),
             assigned: plan.assigned.clone(),
             held: VecDeque::new(),
-            positions: positions.into_iter().collect(),
+            positions: before.unwrap_or_else(|| b"{}".to_vec()),
             piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
             reported_at: now,
@@ -159,11 +159,16 @@ impl SenderEvents for Listener {
 }
 
 impl Told {
-    fn put(&self, octets: Vec<u8>) {
+    pub(crate) fn put(&self, octets: Vec<u8>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(octets);
     }
 
-    fn take(&self) -> Option<Vec<u8>> {
+    /// The same, unless there is something newer.
+    pub(crate) fn put_back(&self, octets: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(octets);
+    }
+
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -242,20 +247,14 @@ impl Worker {
                 Err(why) => self.catalog.fail_forwarded(id, &why),
             }
         }
-        let before = self.place();
-        self.positions.extend(positions);
+        // Names, texts and numbers are always JSON.
+        let positions = serde_json::to_vec(&positions).unwrap_or_default();
         let mut pieces = in_pieces(parts, self.piece_octets_max);
         let last = pieces.pop().unwrap_or_default();
-        self.held.extend(pieces.into_iter().map(|piece| (piece, before.clone())));
-        self.held.push_back((last, self.place()));
+        self.held.extend(pieces.into_iter().map(|piece| (piece, self.positions.clone())));
+        self.held.push_back((last, positions.clone()));
+        self.positions = positions;
         self.give_held();
-    }
-
-    /// How far sources are, as it is kept with a cut.
-    fn place(&self) -> Vec<u8> {
-        let positions: Vec<_> = self.positions.iter().collect();
-        // Names and texts are always JSON.
-        serde_json::to_vec(&positions).unwrap_or_default()
     }
 
     fn parts(&mut self, of: ForwardedQuery) -> Result<Vec<Part>, String> {
@@ -349,15 +348,23 @@ fn options(plan: &ForwardPlan) -> Result<SenderOptions, String> {
     let versions = Versions::own();
     Ok(SenderOptions {
         name: SensorName::new(&plan.name),
-        to: Upstream {
-            url: plan.to.clone(),
-            ca: plan.ca_file.clone(),
-            own: plan.own.clone(),
-            token_file: token_file(plan)?,
-        },
+        to: upstream(plan)?,
         spool: SpoolPlan { folder: plan.spool.clone(), octets_max: plan.octets_max, age_max: plan.keep },
         states: format!("{} with DataFusion {}", versions.states, versions.datafusion),
         version: versions.tapline,
+    })
+}
+
+/// Whom to forward to, and by what that is proven on either side.
+///
+/// # Errors
+/// A sentence, when a token cannot be kept.
+pub(crate) fn upstream(plan: &ForwardPlan) -> Result<Upstream, String> {
+    Ok(Upstream {
+        url: plan.to.clone(),
+        ca: plan.ca_file.clone(),
+        own: plan.own.clone(),
+        token_file: token_file(plan)?,
     })
 }
 
@@ -396,13 +403,14 @@ fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> Forward
     let ending =
         || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
     let status = sender.upgrade().map_or_else(ending, |sender| sender.status());
+    let of_clock = status.clock.and_then(|clock| clock_reason(clock.ahead_ns));
     ForwardStatus {
         to: to.to_owned(),
         name: name.to_owned(),
         is_connected: status.connected_since_ns.is_some(),
         spool_octets: [status.spool_octets, most],
         lost: status.lost_source_records,
-        reason: status.ended.or(status.disk_trouble).or(status.link_trouble),
+        reason: status.ended.or(status.disk_trouble).or(status.link_trouble).or(of_clock),
     }
 }
 

@@ -69,7 +69,13 @@ impl Catalog {
     pub fn rest_sensor(&self, name: &str) -> Result<(), CatalogError> {
         let mut core = self.core();
         let fleet = core.fleet.as_mut().ok_or_else(no_sensors)?;
-        let known: Vec<String> = fleet.sensors().into_iter().map(|sensor| sensor.name).collect();
+        let sensors = fleet.sensors();
+        let through = sensors.iter().find(|sensor| sensor.name == name).and_then(|one| one.through.as_ref());
+        if let Some(through) = through {
+            let why = format!("`{name}` comes here through `{through}`; say it there: tapline sensors rest {name}");
+            return Err(CatalogError::wrong(why));
+        }
+        let known: Vec<String> = sensors.into_iter().map(|sensor| sensor.name).collect();
         if !known.iter().any(|known| known == name) {
             let nearest = nearest(name, known.iter().map(String::as_str));
             let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));

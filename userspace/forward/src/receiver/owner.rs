@@ -432,8 +432,10 @@ impl<M: Merge> Owner<M> {
         let refused = strangers.collect();
         let (held, links) = (self.aggregator.held(), self.links.len());
         let uplink = self.up.as_ref().map(Up::sent).map(|sent| {
-            let waiting_octets = self.aggregator.outgoing().map_or(0, |outgoing| outgoing.octets());
-            UplinkStatus { sent, waiting_octets, ..UplinkStatus::default() }
+            let outgoing = self.aggregator.outgoing();
+            let (waiting_octets, lost) =
+                outgoing.map_or((0, 0), |outgoing| (outgoing.octets(), outgoing.lost()));
+            UplinkStatus { sent, waiting_octets, lost, ..UplinkStatus::default() }
         });
         self.shared.change(|status| {
             (status.held, status.links, status.refused, status.uplink) = (held, links, refused, uplink);

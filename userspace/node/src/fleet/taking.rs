@@ -1,5 +1,6 @@
 //! What sensors gave together, on its way to whoever wants results.
 
+use crate::tier::Upper;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_aggregate::{Results, half_id};
@@ -42,6 +43,8 @@ struct Progress {
 pub(super) struct Taking {
     shared: Arc<Shared>,
     events: Subscriber,
+    /// Where the node forwards to, in place of making results.
+    upper: Option<Arc<Upper>>,
     log: Log,
 }
 
@@ -124,8 +127,13 @@ impl Progress {
 }
 
 impl Taking {
-    pub(super) fn new(shared: &Arc<Shared>, events: Subscriber, log: &Log) -> Self {
-        Self { shared: Arc::clone(shared), events, log: Arc::clone(log) }
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        events: Subscriber,
+        upper: Option<Arc<Upper>>,
+        log: &Log,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), events, upper, log: Arc::clone(log) }
     }
 
     /// A query cannot go on.
@@ -171,8 +179,9 @@ impl Taker for Taking {
         }
     }
 
-    /// Nobody is above this one.
-    fn assigned(&mut self, _: &[u8]) {}
+    fn assigned(&mut self, octets: &[u8]) {
+        self.upper.iter().for_each(|upper| upper.told.put(octets.to_vec()));
+    }
 
     fn ended(&mut self, why: &str) {
         self.log.say(Level::Error, &format!("this aggregator takes nothing any more: {why}"));
