@@ -98,10 +98,20 @@ impl HalfStates {
         }
         if count > 0 {
             let batches = parts.groups().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
-            let messages = write(&self.schema, batches.flatten())?;
+            let batches: Vec<&RecordBatch> = batches.flatten().collect();
+            if !batches.iter().all(|batch| self.has_columns_of(batch)) {
+                return Err(internal_datafusion_err!("these states are not of the half that they are said to be of"));
+            }
+            let messages = write(&self.schema, batches)?;
             octets.extend_from_slice(messages.get(self.head.len()..).unwrap_or_default());
         }
         Ok(octets)
+    }
+
+    /// Whether a batch has columns of the same types: those who plan a half for themselves may read something else.
+    fn has_columns_of(&self, batch: &RecordBatch) -> bool {
+        let own = self.schema.fields().iter().map(|field| field.data_type());
+        batch.schema_ref().fields().iter().map(|field| field.data_type()).eq(own)
     }
 
     /// Of octets.
