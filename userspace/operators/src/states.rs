@@ -185,11 +185,11 @@ fn read_heads(octets: &[u8]) -> Option<(Vec<StatesHead>, &[u8])> {
 fn check_plain(mut octets: &[u8]) -> Result<(), String> {
     let cut_off = || "they are cut off".to_owned();
     while !octets.is_empty() {
-        let (marker, rest) = octets.split_first_chunk().ok_or_else(cut_off)?;
+        let (marker, rest) = octets.split_first_chunk::<4>().ok_or_else(cut_off)?;
         if *marker != CONTINUES {
             return Err("they are no messages of Arrow".to_owned());
         }
-        let (length, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
         let length = u32::from_le_bytes(*length) as usize;
         if length == 0 {
             // What is behind the end is not read.
