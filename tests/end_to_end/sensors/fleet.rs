@@ -1,6 +1,6 @@
 //! An aggregator and its sensors, and exporters that know what they sent to each.
 
-use super::super::node::{json, kept_windows, query};
+use super::super::node::{http, json, kept_windows, query};
 pub(super) use super::super::sender::now_ns;
 use super::super::sender::wait_for_listener;
 use harness::node::Node;
@@ -153,6 +153,23 @@ impl Central {
             given.insert(start_of(&window), Given { records, status, completeness });
         }
         given
+    }
+
+    /// What it has stored of a query of one row a window, and what it has in memory besides: the most records of each window,
+    /// and in how many rows that say to be all of it.
+    pub(super) fn stored(&self, name: &str) -> BTreeMap<i64, (u64, u64)> {
+        let sql = format!(
+            "SELECT window_start, max(records) AS records, count(*) FILTER (WHERE status = 'final') AS finals \
+             FROM \"{name}\" GROUP BY window_start"
+        );
+        let (status, answer) =
+            http(self.node(), "POST", "/api/v1/sql", &serde_json::json!({ "sql": sql }).to_string());
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let number = |row: &Value, column: &str| row[column].as_u64().unwrap();
+        let stored =
+            rows(&answer).iter().map(|row| (start_of(row), (number(row, "records"), number(row, "finals"))));
+        stored.collect()
     }
 
     /// The octets of all windows that it gives of a query, by sensor.

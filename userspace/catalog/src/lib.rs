@@ -28,6 +28,7 @@ mod meter;
 mod metrics;
 mod query;
 mod results;
+mod safety;
 mod sensors;
 mod status;
 mod waiting;
@@ -52,6 +53,7 @@ pub use listener::ListenerInput;
 pub use metrics::Metrics;
 pub use query::Explained;
 pub use results::Results;
+pub use safety::Safety;
 pub use sensors::{
     Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSensor, ReportedSource, SensorReport,
     SensorStatus, Versions, clock_reason,

@@ -313,6 +313,22 @@ impl<M: Merge> Aggregator<M> {
         }
     }
 
+    /// So many of the oldest results of a half are safe with whoever takes them, whatever became of others.
+    pub fn taken_of(&mut self, half: HalfId, results: usize) {
+        let (mut left, mut place) = (results, 0);
+        while left > 0 && place < self.safe_results {
+            if self.results.get(place).is_none_or(|given| given.half != half) {
+                place += 1;
+                continue;
+            }
+            let end = self.results.remove(place).map_or(i64::MIN, |given| given.pane.end);
+            self.halves.entry(half).and_modify(|half| half.taken_until = half.taken_until.max(end));
+            self.safe_results -= 1;
+            self.pending.iter_mut().for_each(|pending| pending.results -= 1);
+            left -= 1;
+        }
+    }
+
     /// The sender's half of an aggregator that forwards: to be greeted with, and told what is covered.
     pub fn outgoing(&mut self) -> Option<&mut Outgoing> {
         self.forwarding.as_mut().map(|forwarding| &mut forwarding.outgoing)

@@ -135,7 +135,9 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     let given = given.clone();
     let kept = central.kept(HALF).unwrap();
     assert_eq!((kept.taken_until, kept.panes.len()), (i64::MIN, 0), "it is still to come");
-    central.taken(1);
+    central.taken_of(HalfId(7), 1);
+    assert_eq!(central.held().results, 1, "it is of another half");
+    central.taken_of(HALF, 1);
     assert_eq!(central.held().results, 0);
     let closed_until = kept.closed_until;
     let expected = KeptHalf { half: HALF, taken_until: PANE.end, closed_until, panes: vec![given] };

@@ -26,8 +26,8 @@ use std::time::Duration;
 use taking::{Shared, Taking};
 use tapline_aggregate::{Merging, half_id, half_specs};
 use tapline_catalog::{
-    Assigned, Assignments, Definition, Fleet, FleetQuery, Joined, Level, Log, ReportedQuery, SensorStatus,
-    Versions,
+    Assigned, Assignments, Definition, Fleet, FleetQuery, Joined, Level, Log, ReportedQuery, Safety,
+    SensorStatus, Versions,
 };
 use tapline_delivery::{AggregatorLimits, AggregatorOptions, Patience, Role, SensorName};
 use tapline_engine::{QueryId, QueryLimits, QuerySnapshot, Subscriber};
@@ -39,6 +39,9 @@ use tokens::TokenFile;
 
 /// The first number of a query here: none of the engine's.
 const FIRST_QUERY: u32 = 1 << 31;
+
+/// Panes that were given, and wait to be taken and to be safe.
+const RESULTS_MAX: usize = 2 * taking::HELD_MAX;
 
 /// The sensors of this node.
 pub(crate) struct NodeFleet {
@@ -122,7 +125,11 @@ impl NodeFleet {
             revisable_ns: nanoseconds(self.plan.revisable),
             ..Patience::default()
         };
-        let limits = AggregatorLimits { sensors_max: self.plan.sensors_max, ..AggregatorLimits::default() };
+        let limits = AggregatorLimits {
+            sensors_max: self.plan.sensors_max,
+            results_max: RESULTS_MAX,
+            ..AggregatorLimits::default()
+        };
         let upwards = self.upper.as_ref().map(|upper| upper.upwards()).transpose()?;
         let (role, forward) =
             upwards.map_or((Role::Final, None), |(role, upstream)| (role, Some(upstream)));
@@ -164,7 +171,7 @@ impl NodeFleet {
         self.merging.add_query(assigned.id, query, &limits)?;
         // Windows are made where nobody is above.
         if self.upper.is_none() {
-            self.shared.add(id, assigned.id, query, &limits)?;
+            self.shared.add(id, assigned, query, &limits)?;
         }
         if let Some(receiver) = &self.receiver {
             specs.into_iter().for_each(|(half, spec)| receiver.add_half(half, spec));
@@ -242,10 +249,10 @@ impl Fleet for NodeFleet {
         }
     }
 
-    fn open(&mut self, results: Subscriber) -> Result<(), String> {
+    fn open(&mut self, results: Subscriber, safety: Safety) -> Result<(), String> {
         let options = self.options()?;
         let store = Box::new(FolderStore::open(&self.plan.folder.join("checkpoints"))?);
-        let taking = Taking::new(&self.shared, results, self.upper.clone(), &self.log);
+        let taking = Taking::new(&self.shared, (results, safety), self.upper.clone(), &self.log);
         let receiver = Arc::new(Receiver::start(options, self.merging.clone(), store, Box::new(taking))?);
         self.upper.iter().for_each(|upper| upper.opened(&receiver));
         for left in self.lives.leave() {
@@ -305,8 +312,9 @@ impl Fleet for NodeFleet {
 
     fn stop(&mut self) -> Result<(), String> {
         let Some(receiver) = self.receiver.take() else { return Ok(()) };
-        let trouble = receiver.status().store_trouble;
         // What no checkpoint has, sensors send again.
+        receiver.finish();
+        let trouble = receiver.status().store_trouble;
         drop(receiver);
         trouble.map_or(Ok(()), Err)
     }

@@ -119,6 +119,9 @@ impl NodePlan {
         let aggregator = config.map(|config| AggregatorPlan::of(&config.aggregator, state)).transpose();
         self.forward = forward.map_err(Failure::Usage)?;
         self.aggregator = aggregator.map_err(Failure::Usage)?.flatten();
+        if let Some(history) = self.history.as_mut().filter(|_| self.aggregator.is_some()) {
+            history.comes_again = true;
+        }
         if self.aggregator.is_some() && !self.reads_nothing() {
             let why = "an aggregator reads nothing by itself: take its sources out, and run a sensor beside it that has them";
             return Err(Failure::Usage(why.to_owned()));

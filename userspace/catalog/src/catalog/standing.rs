@@ -37,7 +37,7 @@ impl Catalog {
             started: self.started,
             sources: core.inputs.statuses(),
             queries: core.queries.values().map(|entry| core.status(entry)).collect(),
-            outlets: self.outlets.iter().map(Outlet::status).collect(),
+            outlets: self.safety.outlets().iter().map(Outlet::status).collect(),
             sensors: core.fleet.as_ref().map(|fleet| fleet.sensors()).unwrap_or_default(),
             forwards: self.forwarding.get().map(|says| says()),
             forwarded: core.forwarded_statuses(),

@@ -115,6 +115,11 @@ pub(crate) struct Owner<M: Merge> {
     /// A hash of what was written when nothing had changed.
     idle: Option<u64>,
     is_giving: bool,
+    /// Results that were taken, and are not said to be safe.
+    handed: usize,
+    /// Whether it ends behind the next checkpoint that is begun; and behind which one, once it was.
+    is_finishing: bool,
+    last: Option<Stamp>,
     is_in_trouble: bool,
     published_at: Instant,
 }
@@ -148,6 +153,9 @@ impl<M: Merge> Owner<M> {
             writing: None,
             idle: None,
             is_giving: false,
+            handed: 0,
+            is_finishing: false,
+            last: None,
             is_in_trouble: false,
             published_at: now,
         }
@@ -233,6 +241,23 @@ impl<M: Merge> Owner<M> {
             Order::Taken(results) => {
                 self.aggregator.taken(results);
                 self.is_giving = false;
+            }
+            Order::Handed(results) => {
+                self.handed += results;
+                self.is_giving = false;
+                return Ok(());
+            }
+            Order::Safe(half, results) => {
+                self.aggregator.taken_of(half, results);
+                self.handed = self.handed.saturating_sub(results);
+            }
+            Order::Finish => {
+                self.results.settle();
+                return Ok(());
+            }
+            Order::Settled => {
+                self.is_finishing = true;
+                self.begun_at = Instant::now().checked_sub(CHECKPOINT_EVERY).unwrap_or(self.begun_at);
             }
             Order::End => return Err(Ended(String::new())),
         }
@@ -363,6 +388,9 @@ impl<M: Merge> Owner<M> {
         }
         self.is_changed = false;
         self.writing = Some((checkpoint.stamp, self.begun_at, checkpoint.octets.len() as u64));
+        if self.is_finishing {
+            self.last = Some(checkpoint.stamp);
+        }
         self.checkpoints.write(checkpoint);
     }
 
@@ -381,7 +409,7 @@ impl<M: Merge> Owner<M> {
                     (status.checkpoint_took_ns, status.store_trouble) = (took_ns, None);
                 });
                 self.say_what_is_covered();
-                Ok(())
+                if self.last == Some(stamp) { Err(Ended(String::new())) } else { Ok(()) }
             }
             Err(StoreError::TakenOver(why)) => Err(Ended(why)),
             Err(StoreError::Failed(why)) => {
@@ -392,7 +420,8 @@ impl<M: Merge> Owner<M> {
                 }
                 self.shared.change(|status| status.store_trouble = Some(why));
                 self.is_changed = true;
-                Ok(())
+                // Whoever ends it does not wait for a disk.
+                if self.last == Some(stamp) { Err(Ended(String::new())) } else { Ok(()) }
             }
         }
     }
@@ -415,7 +444,8 @@ impl<M: Merge> Owner<M> {
         if self.is_giving {
             return;
         }
-        let given: Vec<Given> = self.aggregator.results().take(GIVEN_AT_ONCE).cloned().collect();
+        let given = self.aggregator.results().skip(self.handed).take(GIVEN_AT_ONCE);
+        let given: Vec<Given> = given.cloned().collect();
         if !given.is_empty() {
             self.is_giving = true;
             self.results.give(given);
