@@ -257,7 +257,6 @@ impl<M: Merge> Owner<M> {
             }
             Order::Settled => {
                 self.is_finishing = true;
-                self.begun_at = Instant::now().checked_sub(CHECKPOINT_EVERY).unwrap_or(self.begun_at);
             }
             Order::End => return Err(Ended(String::new())),
         }
@@ -363,6 +362,9 @@ impl<M: Merge> Owner<M> {
 
     /// How long after the last one a checkpoint is due.
     fn every(&self) -> Duration {
+        if self.is_finishing {
+            return Duration::ZERO;
+        }
         let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
         every.max(self.took * CHECKPOINT_PARTS)
     }
