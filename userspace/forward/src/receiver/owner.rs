@@ -255,9 +255,7 @@ impl<M: Merge> Owner<M> {
                 self.results.settle();
                 return Ok(());
             }
-            Order::Settled => {
-                self.is_finishing = true;
-            }
+            Order::Settled => self.is_finishing = true,
             Order::End => return Err(Ended(String::new())),
         }
         self.is_changed = true;
