@@ -1,6 +1,6 @@
 //! An aggregator and its sensors, and exporters that know what they sent to each.
 
-use super::super::node::{json, kept_windows, query};
+use super::super::node::{http, json, kept_windows, query};
 pub(super) use super::super::sender::now_ns;
 use super::super::sender::wait_for_listener;
 use harness::node::Node;
@@ -53,10 +53,25 @@ pub(super) struct Sensor {
 
 impl Central {
     pub(super) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// One that hands on to this one what its sensors send.
+    pub(super) fn tier(&self, name: &str) -> Self {
+        let (token, port) = (self.path(&format!("{name}.token")), self.port);
+        fs::write(&token, self.token_for(name)).unwrap();
+        let token = token.display();
+        Self::with(&format!(
+            "[forward]\nto = \"http://127.0.0.1:{port}\"\nname = \"{name}\"\ntoken_file = \"{token}\"\n"
+        ))
+    }
+
+    /// One whose file says this besides.
+    pub(super) fn with(more: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut central = Self { node: None, folder, port };
         let text = format!(
-            "[node]\nstate = \"{}\"\n[aggregator]\nlisten = \"127.0.0.1:{port}\"\nidle_after = \"2s\"\nstragglers = \"1s\"\n",
+            "[node]\nstate = \"{}\"\n[aggregator]\nlisten = \"127.0.0.1:{port}\"\nidle_after = \"2s\"\nstragglers = \"1s\"\n{more}",
             central.path("central").display()
         );
         fs::write(central.path("aggregator.toml"), text).unwrap();
@@ -90,6 +105,11 @@ impl Central {
 
     /// A sensor of this name that joins by the command that the aggregator prints.
     pub(super) fn sensor(&self, name: &str) -> Sensor {
+        self.stranger(name, &self.token_for(name))
+    }
+
+    /// The token that a sensor of this name joins with.
+    fn token_for(&self, name: &str) -> String {
         let joins = self.node().ask(&["sensors", "join", name]);
         let line = joins.success();
         let (_, rest) = line.split_once("TAPLINE_FORWARD_TOKEN=").unwrap();
@@ -98,7 +118,7 @@ impl Central {
             line.contains(&format!("--forward http://127.0.0.1:{} --forward-name {name} ", self.port)),
             "{line}"
         );
-        self.stranger(name, token)
+        token.to_owned()
     }
 
     /// One that comes with this token, whosever it is.
@@ -133,6 +153,23 @@ impl Central {
             given.insert(start_of(&window), Given { records, status, completeness });
         }
         given
+    }
+
+    /// What it has stored of a query of one row a window, and what it has in memory besides: the most records of each window,
+    /// and in how many rows that say to be all of it.
+    pub(super) fn stored(&self, name: &str) -> BTreeMap<i64, (u64, u64)> {
+        let sql = format!(
+            "SELECT window_start, max(records) AS records, count(*) FILTER (WHERE status = 'final') AS finals \
+             FROM \"{name}\" GROUP BY window_start"
+        );
+        let (status, answer) =
+            http(self.node(), "POST", "/api/v1/sql", &serde_json::json!({ "sql": sql }).to_string());
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let number = |row: &Value, column: &str| row[column].as_u64().unwrap();
+        let stored =
+            rows(&answer).iter().map(|row| (start_of(row), (number(row, "records"), number(row, "finals"))));
+        stored.collect()
     }
 
     /// The octets of all windows that it gives of a query, by sensor.

@@ -3,9 +3,9 @@
 use crate::coverage::Covered;
 use crate::guard::said;
 use crate::halves::{fingerprint, half_id, states_of};
-use crate::payload::{Payload, SENT_MAX, SENT_UNPACKED_MAX};
+use crate::payload::{Payload, apart};
 use tapline_delivery::{Fingerprint, PartHead, Span, Told};
-use tapline_engine::{CutPane, CutQuery, QueryLimits, Unread};
+use tapline_engine::{CutPane, CutQuery, QueryLimits};
 use tapline_operators::HalfStates;
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
@@ -59,27 +59,17 @@ impl PartMaker {
 
     /// The parts of one pane: several, where one would be too long.
     fn parts_of(&self, pane: CutPane, whole_after: EventTime) -> Result<Vec<Part>, String> {
-        let CutPane { half, pane, parts, covered, mut unread, .. } = pane;
+        let CutPane { half, pane, parts, covered, unread, .. } = pane;
         let known = self.halves.get(half);
         let (states, fingerprint) = known.ok_or_else(|| format!("the query has no aggregate {half}"))?;
         let are_several = parts.each().nth(1).is_some();
         let merged = are_several.then(|| states.merged(&parts, self.groups_max)).transpose();
         let parts = merged.map_err(|error| said(&error))?.unwrap_or(parts);
         let covered = Covered::of_pane(pane, &covered);
-        let (groups, records) = (parts.groups_in_all(), covered.records().max(parts.rows()));
-        let (mut made, mut left) = (vec![], vec![parts]);
-        while let Some(parts) = left.pop() {
-            // Whoever loses one of them is to know how much that is.
-            let share = if groups == 0 { 1.0 } else { parts.groups_in_all() as f64 / groups as f64 };
-            let covered = covered.part(share);
-            let payload = Payload { whole_after, is_doubted: false, covered, unread, parts };
-            let packed = payload.encode(states)?;
-            let is_long = packed.octets.len() > SENT_MAX || packed.unpacked > SENT_UNPACKED_MAX;
-            if let Some([first, second]) = payload.parts.halved().filter(|_| is_long) {
-                left.extend([second, first]);
-                continue;
-            }
-            unread = Unread::default();
+        let records = covered.records().max(parts.rows());
+        let whole = Payload { whole_after, is_doubted: false, covered, unread, parts };
+        let mut made = vec![];
+        for (octets, share) in apart(whole, states)? {
             let head = PartHead {
                 half: half_id(self.query, half),
                 fingerprint: *fingerprint,
@@ -89,7 +79,7 @@ impl PartMaker {
                 told: Told::default(),
                 behind: vec![],
             };
-            made.push((head, packed.octets));
+            made.push((head, octets));
         }
         Ok(made)
     }

@@ -16,9 +16,9 @@ use tapline_record::{EventTime, StreamId};
 /// The version of all of it but the states, which have one of their own.
 pub(crate) const VERSION: u8 = 1;
 
-/// Octets of what a sensor packs into one payload, and of the payload: what a log takes as one message.
-pub(crate) const SENT_UNPACKED_MAX: usize = 16 << 20;
-pub(crate) const SENT_MAX: usize = 512 << 10;
+/// Octets of what is packed into one payload that is sent, and of the payload: what a log takes as one message.
+const SENT_UNPACKED_MAX: usize = 16 << 20;
+const SENT_MAX: usize = 512 << 10;
 
 /// Octets that are unpacked of what somebody sends, and of what was packed here.
 pub(crate) const RECEIVED_UNPACKED_MAX: usize = 256 << 20;
@@ -152,6 +152,41 @@ impl Payload {
     }
 }
 
+/// Octets that a payload says that it becomes.
+pub(crate) fn unpacked(octets: &[u8]) -> usize {
+    let length = octets.get(1..5).and_then(|length| length.try_into().ok());
+    length.map_or(0, u32::from_le_bytes) as usize
+}
+
+/// A payload as octets of which none are too long to be sent, each with its part of the groups: whoever loses one of them
+/// is to know how much that is. Where the groups are few, those that are long stay so.
+///
+/// # Errors
+/// A sentence, when its states are not of this half.
+pub(crate) fn apart(whole: Payload, half: &HalfStates) -> Result<Vec<(Vec<u8>, f64)>, String> {
+    let groups = whole.parts.groups_in_all();
+    let Payload { whole_after, is_doubted, covered, mut unread, parts } = whole;
+    let (mut made, mut left) = (vec![], vec![parts]);
+    while let Some(parts) = left.pop() {
+        let share = if groups == 0 { 1.0 } else { parts.groups_in_all() as f64 / groups as f64 };
+        let payload = Payload { whole_after, is_doubted, covered: covered.part(share), unread, parts };
+        let packed = payload.encode(half)?;
+        let is_long = packed.octets.len() > SENT_MAX || packed.unpacked > SENT_UNPACKED_MAX;
+        if let Some([first, second]) = payload.parts.halved().filter(|_| is_long) {
+            left.extend([second, first]);
+            continue;
+        }
+        unread = Unread::default();
+        made.push((packed.octets, share));
+    }
+    Ok(made)
+}
+
+/// Whether octets of ours can be sent as they are.
+pub(crate) fn is_sendable(octets: &[u8]) -> bool {
+    octets.len() <= SENT_MAX && unpacked(octets) <= SENT_UNPACKED_MAX
+}
+
 /// What is packed in a payload.
 fn unpack(octets: &[u8], most: usize) -> Result<Vec<u8>, String> {
     let (version, rest) = octets.split_first().ok_or("there are none")?;
@@ -213,8 +248,19 @@ mod tests {
         assert_eq!((back.whole_after, back.is_doubted), (EventTime(-7), true));
         assert_eq!((back.unread, back.covered), (Unread { late: 3, left_out: 4 }, payload().covered));
         assert!(back.parts.is_empty());
+        assert_eq!((unpacked(&packed.octets), unpacked(&packed.octets[..4])), (packed.unpacked, 0));
         assert!(decode(&Payload::encode_nothing()).is_ok_and(|nothing| nothing.covered.records() == 0));
         assert!(decode(&payload().encode_doubt()).is_ok_and(|doubted| doubted.is_doubted));
+    }
+
+    #[test]
+    fn what_is_merged_can_be_read_again_whatever_was_said() {
+        let most = f64::MAX.to_le_bytes();
+        let entry = [&[StreamId::Flows as u8][..], &5_i64.to_le_bytes(), &most, &most].concat();
+        let content = [&[0_u8][..], &[0; 24], &1_u16.to_le_bytes(), &entry, &NO_STATES].concat();
+        let mut all = Payload::default();
+        (0..3).for_each(|_| all.append(decode(&packed(&content)).unwrap()));
+        assert!(decode(&all.encode(&HALF).unwrap().octets).is_ok_and(|all| all.covered.records() > 0));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::query::{self, Explained, Planned};
 use crate::results::Results;
+use crate::safety::Safety;
 use counted::Counted;
 use forwarded::{Forwarded, Forwarding};
 use leaving::Leaving;
@@ -38,7 +39,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tapline_engine::{
     EndReason, Engine, EngineOptions, Event, QueryId, QueryLimits, ResultColumns, Snapshot as EngineSnapshot,
-    Subscriber, Subscription, WhenFull, demand_of, subscription,
+    Subscriber, Subscription, WhenFull, WindowResult, demand_of, subscription,
 };
 use tapline_lookup::Tables;
 use tapline_query::{ContinuousQuery, FlowTable, Identity, Planner, check_elements};
@@ -134,7 +135,8 @@ pub struct Catalog {
     reread: Option<Reread>,
     renew: OnceLock<Vec<Renew>>,
     windows: Option<PathBuf>,
-    outlets: Vec<Outlet>,
+    /// Who stores or sends what queries answer.
+    safety: Safety,
     forwarding: OnceLock<Forwarding>,
     started: EventTime,
 }
@@ -150,8 +152,11 @@ struct Core {
     asked: BTreeMap<QueryId, Entry>,
     asked_so_far: u64,
     flows_asked: flows::FlowsAsked,
-    /// What an aggregator asks.
+    /// What an aggregator asks, and how much was given of it: by its numbers, up to when, and before when it may lack rows.
     forwarded: Vec<Forwarded>,
+    given: BTreeMap<u64, (i64, i64)>,
+    /// Where sources were that say so in cuts, when they said it last.
+    places: Vec<(String, String)>,
     /// Who runs all that is asked of an aggregator.
     fleet: Option<Box<dyn Fleet>>,
     subscriber: Subscriber,
@@ -206,6 +211,8 @@ impl Catalog {
             asked_so_far: 0,
             flows_asked: flows::FlowsAsked::default(),
             forwarded: vec![],
+            given: BTreeMap::new(),
+            places: vec![],
             fleet,
             subscriber,
             queries_max,
@@ -228,12 +235,12 @@ impl Catalog {
             identity,
             has_sensors,
             started: clock.now(),
+            safety: Safety::of(outlets, Arc::clone(&clock)),
             clock,
             log,
             reread,
             renew: OnceLock::new(),
             windows,
-            outlets,
             forwarding: OnceLock::new(),
         });
         let collector = Arc::clone(&catalog);
@@ -440,11 +447,8 @@ impl Catalog {
     fn take(&self, event: Event) {
         match event {
             Event::Result(result) => {
-                let Some(results) = self.results_of(result.query) else { return };
-                let result = Arc::new(result);
-                results.take(&result);
-                let Some(origin) = results.origin() else { return };
-                self.outlets.iter().for_each(|outlet| outlet.take(origin, &result));
+                self.take_result(result);
+                self.safety.note_handed();
             }
             Event::Notice(_, notice) => self.log.notice(&notice),
             Event::Ended { query, reason, ledger } => self.note_ended(query, reason, ledger),
@@ -453,6 +457,14 @@ impl Catalog {
                 self.core().end_asked(query, &EndReason::Input);
             }
         }
+    }
+
+    fn take_result(&self, result: WindowResult) {
+        let Some(results) = self.results_of(result.query) else { return };
+        let result = Arc::new(result);
+        results.take(&result);
+        let Some(origin) = results.origin() else { return };
+        self.safety.outlets().iter().for_each(|outlet| outlet.take(origin, &result));
     }
 
     fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {

@@ -1,7 +1,8 @@
 //! Where the queries of an aggregator run: on its sensors, and not in its own engine.
 
 use crate::definition::Definition;
-use crate::sensors::{ReportedQuery, SensorStatus};
+use crate::safety::Safety;
+use crate::sensors::{Assigned, ReportedQuery, SensorStatus};
 use std::sync::Arc;
 use tapline_engine::{QueryId, QuerySnapshot, Subscriber};
 use tapline_query::ContinuousQuery;
@@ -17,6 +18,8 @@ pub struct FleetQuery<'a> {
     pub starting: EventTime,
     /// Whether it outlives this run of the node: one that somebody asks for as long as he watches does not.
     pub is_kept: bool,
+    /// Where the aggregator asks it to which this one forwards: as that one calls it.
+    pub assigned: Option<&'a Assigned>,
 }
 
 /// By what a sensor joins.
@@ -46,11 +49,12 @@ pub trait Fleet: Send {
     /// Ends a query everywhere; what came of it is let go.
     fn drop_query(&mut self, query: QueryId);
 
-    /// Lets sensors in: the queries of an earlier run that were not added by now are over. Results go to `results`.
+    /// Lets sensors in: the queries of an earlier run that were not added by now are over. Results go to `results`, and are
+    /// given again at another start as long as `safety` does not say that they are safe.
     ///
     /// # Errors
     /// A sentence: the address is taken, or what an earlier run left cannot be read.
-    fn open(&mut self, results: Subscriber) -> Result<(), String>;
+    fn open(&mut self, results: Subscriber, safety: Safety) -> Result<(), String>;
 
     /// How its queries stand now.
     fn queries(&mut self) -> Vec<QuerySnapshot>;
@@ -77,7 +81,7 @@ pub trait Fleet: Send {
     /// A sentence; then nothing changes.
     fn renew(&mut self) -> Result<(), String>;
 
-    /// Takes nothing more, and keeps what came. Nobody holds the catalog's lock then.
+    /// Takes nothing more, and keeps what came, and which results are safe by now. Nobody holds the catalog's lock then.
     ///
     /// # Errors
     /// A sentence, when it could not be kept.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use tapline_query::FlowTable;
-use tapline_record::{EventTime, Stream};
+use tapline_record::{EventTime, Stream, StreamId};
 use tapline_sources::{Demand, Source};
 
 /// What is known of what an input would have brought between two runs.
@@ -73,6 +73,16 @@ pub trait Input: Send {
     /// When it is opened next, it goes on from where its source said that it was (`Source::position`), in an earlier run
     /// that left nothing else, as after a loss of power.
     fn go_on_from(&mut self, _position: &str) {}
+
+    /// What is known of records of `stream` since that position, until it is opened.
+    fn gap_behind(&self, _stream: StreamId) -> Gap {
+        Gap::Unknown
+    }
+
+    /// When it was there.
+    fn was_there(&self) -> Option<EventTime> {
+        None
+    }
 
     /// Whether it may come later: a node starts without it, and until it is there it says nothing about time.
     fn may_come_later(&self) -> bool {

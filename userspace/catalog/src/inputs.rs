@@ -103,12 +103,28 @@ impl Inputs {
         self.slots.iter().filter_map(|slot| Some((slot.key(), slot.input.memory()?))).collect()
     }
 
-    /// Lets those of these names go on from there when they are opened.
-    pub(crate) fn go_on_from(&mut self, positions: Vec<(String, String)>) {
-        for (name, position) in positions {
-            let of_name = self.slots.iter_mut().find(|slot| slot.input.name() == name);
-            of_name.into_iter().for_each(|slot| slot.input.go_on_from(&position));
-        }
+    /// Lets those of these names go on from there when they are opened; gives what is of one that is there.
+    pub(crate) fn go_on_from(&mut self, mut positions: Vec<(String, String)>) -> Vec<(String, String)> {
+        positions.retain(|(name, position)| {
+            let mut is_there = false;
+            // An interface may be two inputs of one name.
+            for slot in self.slots.iter_mut().filter(|slot| slot.input.name() == *name) {
+                slot.input.go_on_from(position);
+                is_there = true;
+            }
+            is_there
+        });
+        positions
+    }
+
+    /// Whether all that carry one of these streams can say what went missing since the positions that they go on from.
+    pub(crate) fn know_gap_behind(&self, streams: &[StreamId]) -> bool {
+        let is_known = |stream: &StreamId| {
+            let mut slots = self.slots.iter().filter(|slot| slot.carries(&[*stream]));
+            slots.all(|slot| slot.input.gap_behind(*stream) != Gap::Unknown)
+        };
+        // What an account had become goes with its process.
+        !streams.contains(&StreamId::Ledger) && streams.iter().all(is_known)
     }
 
     /// No record of one of these streams that was given before, or that nobody will give any more, is later.
@@ -122,14 +138,16 @@ impl Inputs {
         self.slots.iter_mut().filter_map(|slot| slot.input.take_unkept()).collect()
     }
 
-    /// Tells what went missing since what was kept, of those that were opened now.
-    fn tell_missed(&self, engine: &mut Engine, kept: &Kept) {
+    /// Tells what went missing since what was kept, or since the position that they go on from, of those that were opened
+    /// now.
+    fn tell_missed(&self, engine: &mut Engine, kept: Option<&Kept>) {
         let now = self.clock.now();
         for slot in self.slots.iter().filter(|slot| slot.state == SourceState::Open) {
-            let Gap::Missed(records) = slot.input.gap(kept.memory_of(&slot.key())) else { continue };
-            let span = Span { start: kept.stopped(), end: now };
+            let of_kept = kept.and_then(|kept| slot.missed_since(kept));
+            let Some((start, records)) = of_kept.or_else(|| slot.missed_behind()) else { continue };
+            let span = Span { start, end: now };
             for stream in slot.input.streams() {
-                engine.cover(CoveredSecond::missing(stream.id, span, records as f64).collect());
+                engine.miss(CoveredSecond::missing(stream.id, span, records as f64).collect());
             }
             let name = slot.input.name();
             self.log.say(Level::Info, &format!("{records} frames passed {name} since the node stopped"));
@@ -182,7 +200,7 @@ impl Inputs {
     ) -> Result<(), String> {
         self.is_started = true;
         self.settle(engine, demand);
-        kept.into_iter().for_each(|kept| self.tell_missed(engine, kept));
+        self.tell_missed(engine, kept);
         let absent = self.slots.iter().find_map(|slot| match &slot.state {
             SourceState::Absent(why) if !slot.input.may_come_later() => Some(why.clone()),
             SourceState::Absent(_) | SourceState::Open | SourceState::Unused => None,
@@ -310,6 +328,22 @@ impl Slot {
     /// What is the same in another run.
     fn key(&self) -> String {
         format!("{} {}", self.input.kind(), self.input.name())
+    }
+
+    /// Records that went missing since what was kept, and when that was.
+    fn missed_since(&self, kept: &Kept) -> Option<(EventTime, u64)> {
+        match self.input.gap(kept.memory_of(&self.key())) {
+            Gap::Missed(records) => Some((kept.stopped(), records)),
+            Gap::Unknown | Gap::Told => None,
+        }
+    }
+
+    /// Records that went missing since the position that it goes on from, and when it was there.
+    fn missed_behind(&self) -> Option<(EventTime, u64)> {
+        match self.input.gap_behind(StreamId::Packets) {
+            Gap::Missed(records) => Some((self.input.was_there()?, records)),
+            Gap::Unknown | Gap::Told => None,
+        }
     }
 
     fn carries(&self, streams: &[StreamId]) -> bool {

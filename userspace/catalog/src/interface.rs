@@ -9,8 +9,10 @@ use std::{fmt, fs};
 use tapline_interface::link;
 use tapline_interface::live::{self, LiveOptions};
 use tapline_query::FlowTable;
-use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream};
-use tapline_sources::{AtEnd, Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions};
+use tapline_record::{EventTime, FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream, StreamId};
+use tapline_sources::{
+    AtEnd, Counters, Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions,
+};
 
 /// What names this start of the system.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -45,6 +47,8 @@ struct InterfaceInput {
     options: SourceOptions,
     /// What its counters said when it was read last.
     last: Arc<Mutex<Option<Passed>>>,
+    /// What they said when all that came until then was in a cut, and when that was.
+    behind: Option<(Passed, EventTime)>,
 }
 
 /// Which frames an interface had received at some moment.
@@ -99,7 +103,7 @@ pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
         };
         parts.iter().map(|part| {
             let (interface, options) = (plan.interface.clone(), plan.options.clone());
-            Box::new(InterfaceInput { interface, part: *part, options, last: Arc::default() })
+            Box::new(InterfaceInput { interface, part: *part, options, last: Arc::default(), behind: None })
                 as Box<dyn Input>
         })
     });
@@ -120,6 +124,12 @@ impl InterfaceInput {
     fn at_end(&self) -> AtEnd {
         let (interface, last) = (self.interface.clone(), Arc::clone(&self.last));
         Box::new(move || *last.lock().unwrap_or_else(PoisonError::into_inner) = Passed::now(&interface))
+    }
+
+    /// What its counters say while it is read, and when.
+    fn counters(&self) -> Counters {
+        let (interface, clock) = (self.interface.clone(), Arc::clone(&self.options.clock));
+        Box::new(move || Some(format!("{} {}", Passed::now(&interface)?, clock.now().0)))
     }
 
     fn live_options(&self) -> LiveOptions {
@@ -184,12 +194,34 @@ impl Input for InterfaceInput {
         missed.map_or(Gap::Unknown, Gap::Missed)
     }
 
+    fn go_on_from(&mut self, position: &str) {
+        let parts = position.rsplit_once(' ');
+        self.behind = parts.and_then(|(passed, when)| {
+            Some((Passed::of_text(passed)?, EventTime(when.parse().ok()?)))
+        });
+    }
+
+    fn gap_behind(&self, stream: StreamId) -> Gap {
+        // Flows that were open went with whoever metered them, and had been counted.
+        let before = self.behind.as_ref().filter(|_| stream != StreamId::Flows);
+        let missed = before.and_then(|(before, _)| Passed::now(&self.interface)?.frames_since(before));
+        missed.map_or(Gap::Unknown, Gap::Missed)
+    }
+
+    fn was_there(&self) -> Option<EventTime> {
+        self.behind.as_ref().map(|(_, when)| *when)
+    }
+
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         let said = |error: live::LiveError| error.to_string();
         let packets = |frames, is_beside_table| -> Box<dyn Source> {
-            Box::new(PacketSource::of_interface(frames, is_beside_table, &self.options).at_end(self.at_end()))
+            let source = PacketSource::of_interface(frames, is_beside_table, &self.options);
+            Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
         };
-        let table = |input| Box::new(KernelSource::new(input, &self.options).at_end(self.at_end()));
+        let table = |input| {
+            let source = KernelSource::new(input, &self.options);
+            Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
+        };
         Ok(match self.part {
             Part::Table => vec![table(self.open_table(demand)?)],
             Part::Packets => {

@@ -28,6 +28,7 @@ mod meter;
 mod metrics;
 mod query;
 mod results;
+mod safety;
 mod sensors;
 mod status;
 mod waiting;
@@ -36,7 +37,7 @@ mod watcher;
 pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
 pub use captures::{CapturesInput, whole_path};
 pub use catalog::asked::Asked;
-pub use catalog::forwarded::{ForwardedCut, ForwardedQuery, SensorEnd};
+pub use catalog::forwarded::{CutPositions, ForwardedCut, ForwardedQuery, SensorEnd};
 pub use catalog::picture::Picture;
 pub use catalog::reload::Reloaded;
 pub use catalog::{Catalog, CatalogOptions, Level, Log, Renew, Reread, Tell};
@@ -52,8 +53,10 @@ pub use listener::ListenerInput;
 pub use metrics::Metrics;
 pub use query::Explained;
 pub use results::Results;
+pub use safety::Safety;
 pub use sensors::{
-    Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSource, SensorReport, SensorStatus, Versions,
+    Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSensor, ReportedSource, SensorReport,
+    SensorStatus, Versions, clock_reason,
 };
 pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
 pub use waiting::Pace;

@@ -2,8 +2,8 @@
 
 use crate::input::{Gap, Input};
 use std::path::PathBuf;
-use tapline_exports::{ListenerUrl, TemplateFile, UdpOptions};
-use tapline_record::{FLOWS, INTERFACE_COUNTERS, Stream};
+use tapline_exports::{ListenerAddress, ListenerUrl, TemplateFile, UdpOptions};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, Stream, StreamId};
 use tapline_sources::{Demand, ExportSource, Listener, Source, SourceOptions};
 
 /// A listener for flow exports. It listens all the time: templates are learnt, and gaps are seen, whatever is asked.
@@ -64,6 +64,12 @@ impl Input for ListenerInput {
 
     fn go_on_from(&mut self, position: &str) {
         self.behind = Some(position.to_owned());
+    }
+
+    fn gap_behind(&self, _: StreamId) -> Gap {
+        // What waited in connections went with them, and nothing numbers it.
+        let is_numbered = matches!(self.url.address, ListenerAddress::Udp(_));
+        if self.behind.is_some() && is_numbered { Gap::Told } else { Gap::Unknown }
     }
 
     fn open(&mut self, _: &Demand) -> Result<Vec<Box<dyn Source>>, String> {

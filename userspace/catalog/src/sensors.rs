@@ -6,7 +6,7 @@ use crate::limits::Allowance;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use tapline_delivery::SensorName;
+use tapline_delivery::{Patience, SensorName};
 use tapline_engine::{DATAFUSION_VERSION, QueryLimits, STATES_VERSION};
 use tapline_record::EventTime;
 
@@ -121,6 +121,41 @@ pub struct SensorReport {
     pub sources: Vec<ReportedSource>,
     /// What it makes of its queries.
     pub queries: Vec<ReportedQuery>,
+    /// The sensors behind it, where it hands on what these send.
+    pub sensors: Option<Vec<ReportedSensor>>,
+}
+
+/// A sensor behind one that hands on what it sends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportedSensor {
+    /// What it is called.
+    pub name: String,
+    /// By whom it comes there, where it is not connected there itself.
+    pub through: Option<String>,
+    /// Whether it is connected.
+    pub is_connected: bool,
+    /// Since when, or when it was heard last, in nanoseconds since the epoch.
+    pub since_ns: Option<i64>,
+    /// Whence it came.
+    pub address: Option<String>,
+    /// How far what is safe of it lies behind, in nanoseconds.
+    pub lag_ns: Option<i64>,
+    /// How far its clock is ahead, in nanoseconds, about.
+    pub clock_offset_ns: Option<i64>,
+    /// How often something of it was refused, by the reason's name.
+    pub refused: BTreeMap<String, u64>,
+    /// What it says of itself.
+    pub report: SensorReport,
+}
+
+impl From<SensorStatus> for ReportedSensor {
+    fn from(status: SensorStatus) -> Self {
+        let SensorStatus { name, through, is_connected, since, address, lag_ns, clock_offset_ns, .. } = status;
+        let since_ns = since.map(|since| since.0);
+        let (refused, report) = (status.refused, status.report);
+        Self { name, through, is_connected, since_ns, address, lag_ns, clock_offset_ns, refused, report }
+    }
 }
 
 /// A source of a sensor.
@@ -158,7 +193,9 @@ pub struct ReportedQuery {
 pub struct SensorStatus {
     /// What it is called.
     pub name: String,
-    /// Whether it is connected.
+    /// Whose sensor it is, where it does not come here itself: the names of those who hand on what it sends.
+    pub through: Option<String>,
+    /// Whether it is connected, and all who hand on what it sends.
     pub is_connected: bool,
     /// Since when, or when it was heard last; `None` where it was not since the aggregator began.
     pub since: Option<EventTime>,
@@ -183,15 +220,37 @@ impl SensorStatus {
         if self.is_connected { "connected" } else { "away" }
     }
 
+    /// Whether others are behind it, of whom it hands on what they send.
+    #[must_use]
+    pub const fn is_tier(&self) -> bool {
+        self.report.sensors.is_some()
+    }
+
     /// What is wrong with it, in a sentence.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         let failed = self.queries.iter().filter(|(_, query)| query.state == "failed");
-        let failed: Vec<String> = failed
-            .map(|(name, query)| format!("{name}: {}", query.reason.as_deref().unwrap_or("it failed")))
-            .collect();
-        (!failed.is_empty()).then(|| failed.join("; "))
+        let failed =
+            failed.map(|(name, query)| format!("{name}: {}", query.reason.as_deref().unwrap_or("it failed")));
+        let all: Vec<String> = failed.chain(self.clock_offset_ns.and_then(clock_reason)).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
+}
+
+/// What is wrong with a clock that is so far ahead, where something is: what sensors say of the time is believed as far as
+/// an aggregator's patience with clocks goes.
+#[must_use]
+pub fn clock_reason(ahead_ns: i64) -> Option<String> {
+    let skew_ns = Patience::default().skew_ns.unsigned_abs();
+    if ahead_ns.unsigned_abs() <= skew_ns {
+        return None;
+    }
+    let way = if ahead_ns > 0 { "ahead of" } else { "behind" };
+    let seconds = ahead_ns.unsigned_abs() as f64 / 1e9;
+    Some(format!(
+        "its clock is {seconds:.1} s {way} its aggregator's, so that windows wait for it or are given without it; times of \
+         its rows are left as they are: set the clock"
+    ))
 }
 
 /// How a sensor stands with whom it forwards to.

@@ -41,6 +41,21 @@ pub trait Merge {
     /// As a payload.
     fn encode(&self, half: HalfId, state: &Self::State) -> Vec<u8>;
 
+    /// Octets that a payload counts as in what is taken of a sensor at once.
+    fn weight(&self, payload: &[u8]) -> u64 {
+        payload.len() as u64
+    }
+
+    /// Whether states take so much that those which are kept to be revised had better go.
+    fn is_full(&self, _half: HalfId) -> bool {
+        false
+    }
+
+    /// As payloads of which none is too long to be sent, each with its part of the records; all of them are the state.
+    fn encode_apart(&self, half: HalfId, state: &Self::State) -> Vec<(Vec<u8>, f64)> {
+        vec![(self.encode(half, state), 1.0)]
+    }
+
     /// Of a payload.
     ///
     /// # Errors
@@ -139,7 +154,7 @@ impl<M: Merge> Aggregator<M> {
                 payloads: BTreeMap::new(),
             }),
         };
-        Self {
+        let mut aggregator = Self {
             merge,
             options,
             stamp: Stamp { epoch, sequence: 0 },
@@ -151,7 +166,10 @@ impl<M: Merge> Aggregator<M> {
             pending: None,
             covered: BTreeMap::new(),
             strangers: BTreeMap::new(),
-        }
+        };
+        // It may greet before any of its sensors does.
+        aggregator.tell_leaves();
+        aggregator
     }
 
     /// The checkpoint with which one that knows nothing claims a store that is empty.
@@ -175,7 +193,13 @@ impl<M: Merge> Aggregator<M> {
     pub fn rest(&mut self, sensor: &SensorName) {
         if let Some(link) = self.links.get_mut(sensor) {
             link.rests = true;
+            self.tell_leaves();
         }
+    }
+
+    /// The sensors that are waited for, or missed: all that are known but those that rest.
+    pub fn sensors(&self) -> impl Iterator<Item = &SensorName> {
+        self.links.iter().filter(|(_, link)| !link.rests).map(|(name, _)| name)
     }
 
     /// Takes the first that a sensor says on a link; `sensor` is whom the transport vouches for. Gives what it need
@@ -192,6 +216,7 @@ impl<M: Merge> Aggregator<M> {
             }
         }
         greeted?;
+        self.tell_leaves();
         // Before all of what is said to be gone is known, nothing else is taken for gone.
         if hello.gaps.iter().all(|gap| self.take_gap(sensor, gap, now)) {
             self.skip(sensor, hello.kept_after, now);
@@ -206,13 +231,26 @@ impl<M: Merge> Aggregator<M> {
         let most = self.options.limits.sensors_max;
         let latest = now.wall_ns.saturating_add(self.options.patience.skew_ns);
         if let Some(link) = self.links.get_mut(sensor) {
-            return link.greet(hello, self.halves.keys().copied(), (now.steady_ns, latest));
+            let counting = self.halves.iter().filter(|(id, half)| half.counts_on(**id, sensor, link));
+            let halves: Vec<HalfId> = counting.map(|(id, _)| *id).collect();
+            return link.greet(hello, halves.into_iter(), (now.steady_ns, latest));
         }
         if self.links.len() >= most {
             return Err(Refusal::TooManySensors { most });
         }
         self.links.insert(sensor.clone(), Link::new(hello, now.steady_ns));
         Ok(())
+    }
+
+    /// Where it forwards, its next greeting says who is behind it.
+    fn tell_leaves(&mut self) {
+        let Some(forwarding) = &mut self.forwarding else { return };
+        let awake = self.links.iter().filter(|(_, link)| !link.rests);
+        let names = awake.flat_map(|(name, link)| match &link.leaves {
+            Some(leaves) => leaves.iter().cloned().collect::<Vec<_>>(),
+            None => vec![name.clone()],
+        });
+        forwarding.outgoing.stands_for(names.collect());
     }
 
     /// A sensor that has nothing to send says that it is there.
@@ -272,6 +310,22 @@ impl<M: Merge> Aggregator<M> {
         self.safe_results -= taken;
         if let Some(pending) = &mut self.pending {
             pending.results -= taken;
+        }
+    }
+
+    /// So many of the oldest results of a half are safe with whoever takes them, whatever became of others.
+    pub fn taken_of(&mut self, half: HalfId, results: usize) {
+        let (mut left, mut place) = (results, 0);
+        while left > 0 && place < self.safe_results {
+            if self.results.get(place).is_none_or(|given| given.half != half) {
+                place += 1;
+                continue;
+            }
+            let end = self.results.remove(place).map_or(i64::MIN, |given| given.pane.end);
+            self.halves.entry(half).and_modify(|half| half.taken_until = half.taken_until.max(end));
+            self.safe_results -= 1;
+            self.pending.iter_mut().for_each(|pending| pending.results -= 1);
+            left -= 1;
         }
     }
 

@@ -115,17 +115,32 @@ impl<S> Half<S> {
             && span.start.checked_rem_euclid(self.spec.width_ns) == Some(0)
     }
 
-    pub(crate) fn asks(&self, sensor: &SensorName) -> bool {
+    fn asks(&self, sensor: &SensorName) -> bool {
         let mut patterns = self.spec.sensors.iter().flatten();
         self.spec.sensors.is_none() || patterns.any(|pattern| sensor.is_like(pattern.as_str()))
+    }
+
+    /// Whether parts of a sensor are taken: it is asked, or others are behind it, of whom it alone knows who is.
+    pub(crate) fn takes(&self, sensor: &SensorName, link: &Link) -> bool {
+        link.leaves.is_some() || self.asks(sensor)
+    }
+
+    /// Whether a sensor is waited for, and missed: it is asked, or somebody behind it is.
+    pub(crate) fn counts_on(&self, id: HalfId, sensor: &SensorName, link: &Link) -> bool {
+        match &link.leaves {
+            None => self.asks(sensor),
+            Some(_) if self.spec.sensors.is_none() => true,
+            Some(leaves) => link.reached(id) > i64::MIN || leaves.iter().any(|leaf| self.asks(leaf)),
+        }
     }
 
     /// The sensors whose share is part of its panes.
     pub(crate) fn taking_part<'a>(
         &'a self,
+        id: HalfId,
         links: &'a Links,
     ) -> impl Iterator<Item = (&'a SensorName, &'a Link)> {
-        links.iter().filter(|(name, link)| !link.rests && self.asks(name))
+        links.iter().filter(move |(name, link)| !link.rests && self.counts_on(id, name, link))
     }
 
     /// Up to where the share of a sensor is whole.
@@ -149,7 +164,7 @@ impl<S> Half<S> {
     /// Who has not come to a time: sensors, and who is behind them.
     pub(crate) fn absent(&self, id: HalfId, end: i64, links: &Links) -> Vec<SensorName> {
         let mut absent = BTreeSet::new();
-        for (name, link) in self.taking_part(links) {
+        for (name, link) in self.taking_part(id, links) {
             if self.reached(id, name, link) < end {
                 absent.insert(name.clone());
             }
@@ -161,7 +176,7 @@ impl<S> Half<S> {
 
     /// Whether nobody knows what is missing in a pane.
     pub(crate) fn is_doubted(&self, id: HalfId, pane: Span, links: &Links) -> bool {
-        let mut standings = self.taking_part(links).filter_map(|(_, link)| link.standing(id));
+        let mut standings = self.taking_part(id, links).filter_map(|(_, link)| link.standing(id));
         standings.any(|standing| standing.doubts(pane))
     }
 
@@ -170,7 +185,7 @@ impl<S> Half<S> {
     fn waits(&self, id: HalfId, start: i64, links: &Links, (now_ns, idle_after_ns): (i64, i64)) -> bool {
         let end = self.span(start).end;
         let Some(pane) = self.panes.get(&start) else { return false };
-        self.taking_part(links).any(|(name, link)| {
+        self.taking_part(id, links).any(|(name, link)| {
             let is_left = link.standing(id).is_some_and(|standing| standing.is_left);
             self.reached(id, name, link) < end
                 && now_ns.saturating_sub(link.heard_ns) <= idle_after_ns
@@ -190,7 +205,7 @@ impl<S> Half<S> {
         let waits = self.waits(id, start, links, (now.steady_ns, patience.idle_after_ns));
         // By our clock, where nobody says how far he has come.
         let is_over = end.saturating_add(patience.skew_ns) <= now.wall_ns || end <= self.given_until;
-        let is_reached = is_over || self.taking_part(links).any(|(_, link)| link.reached(id) >= end);
+        let is_reached = is_over || self.taking_part(id, links).any(|(_, link)| link.reached(id) >= end);
         let Some(pane) = self.panes.get_mut(&start) else { return false };
         if is_reached && pane.waits_since_ns.is_none() {
             pane.waits_since_ns = Some(now.steady_ns);
@@ -244,5 +259,30 @@ impl<S> Half<S> {
             }
             entry.remove();
         }
+    }
+
+    /// Closes the earliest pane for good, unless something of it is still to be given; says whether there was one.
+    pub(crate) fn close_earliest(&mut self) -> bool {
+        let Some(entry) = self.panes.first_entry().filter(|entry| !entry.get().is_dirty) else { return false };
+        self.closed_until = self.closed_until.max(entry.key().saturating_add(self.spec.width_ns));
+        entry.remove();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_still_to_be_given_is_not_closed() {
+        let spec = HalfSpec { fingerprint: Fingerprint(1), width_ns: 10, sensors: None };
+        let mut half = Half::<()>::new(spec);
+        for (start, is_dirty) in [(0, false), (10, false), (20, true), (30, false)] {
+            let pane = Pane { is_dirty, ..Pane::new(SensorName::new("pop-1")) };
+            half.panes.insert(start, pane);
+        }
+        assert!(half.close_earliest() && half.close_earliest() && !half.close_earliest());
+        assert_eq!((half.closed_until, half.panes.len()), (20, 2));
     }
 }

@@ -4,7 +4,7 @@ use crate::message::{Hello, Refusal};
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Lineage, SensorName, Span};
 use crate::seen::{Reach, Seen};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a sensor has come with one half.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) newest: Incarnation,
     pub(crate) seen: Seen,
     pub(crate) standings: BTreeMap<HalfId, Standing>,
+    /// The sensors behind it, where it is an aggregator that forwards.
+    pub(crate) leaves: Option<BTreeSet<SensorName>>,
     /// Whether nobody waits for it, nor misses it.
     pub(crate) rests: bool,
     /// When it said something, by a steady clock.
@@ -82,6 +84,7 @@ impl Link {
             newest: hello.incarnation,
             seen: Seen::default(),
             standings: BTreeMap::new(),
+            leaves: hello.leaves.clone(),
             rests: false,
             heard_ns: now_ns,
             octets: 0,
@@ -114,6 +117,7 @@ impl Link {
             self.doubt_all(latest);
         }
         (self.newest, self.heard_ns, self.rests) = (own, now_ns, false);
+        self.leaves.clone_from(&hello.leaves);
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use crate::codec::{Garbage, Reader, Writer};
 use crate::names::{Fingerprint, HalfId, Incarnation, Lineage, Position, SensorName};
-use crate::record::{Gap, VERSION, read_position, write_position};
+use crate::record::{Gap, VERSION, read_leaves, read_position, write_leaves, write_position};
+use std::collections::BTreeSet;
 
 /// The first that a sender says on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Hello {
     pub kept_after: Position,
     /// What it could not keep, as it has said or will say in records.
     pub gaps: Vec<Gap>,
+    /// Of an aggregator that forwards: the sensors behind it, as far as it knows them; `None` of a sensor.
+    pub leaves: Option<BTreeSet<SensorName>>,
 }
 
 /// Which records a checkpoint has: they may be forgotten.
@@ -167,6 +170,7 @@ impl Hello {
         writer.u64(self.incarnation.0);
         write_position(&mut writer, self.kept_after);
         writer.list(self.gaps.iter(), |writer, gap| gap.write(writer));
+        write_leaves(&mut writer, self.leaves.as_ref());
         writer.0
     }
 
@@ -184,6 +188,7 @@ impl Hello {
                 incarnation: Incarnation(reader.u64()?),
                 kept_after: read_position(&mut reader)?,
                 gaps: reader.list(Gap::read)?,
+                leaves: read_leaves(&mut reader)?,
             };
             reader.is_done().then_some(hello)
         };
@@ -245,8 +250,11 @@ mod tests {
         let gap = Gap { after: position(1), last: position(4), records: 3, losses: vec![] };
         let name = SensorName::new("pop-1");
         let (lineage, incarnation) = (Lineage(5), Incarnation(2));
-        let hello = Hello { name, lineage, incarnation, kept_after: position(4), gaps: vec![gap] };
-        assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
+        for leaves in [None, Some(BTreeSet::new()), Some([name.clone(), SensorName::new("lab")].into())] {
+            let (name, gaps) = (name.clone(), vec![gap.clone()]);
+            let hello = Hello { name, lineage, incarnation, kept_after: position(4), gaps, leaves };
+            assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
+        }
         let covered = Covered { lineage, mark: position(1), above: vec![(position(4), position(6))] };
         assert_eq!(Covered::decode(&covered.encode()), Ok(covered.clone()));
         let within = (0..9).filter(|number| covered.contains(position(*number))).collect::<Vec<_>>();

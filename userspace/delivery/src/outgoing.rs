@@ -102,6 +102,10 @@ pub struct Outgoing {
     unsafe_weight: u64,
     limits: OutgoingLimits,
     was_welcomed: bool,
+    /// Records of sources that went with what there was no room for.
+    lost: u64,
+    /// The sensors behind it, where it has some.
+    leaves: Option<BTreeSet<SensorName>>,
 }
 
 impl Outgoing {
@@ -122,6 +126,8 @@ impl Outgoing {
             unsafe_weight: 0,
             limits,
             was_welcomed: false,
+            lost: 0,
+            leaves: None,
         }
     }
 
@@ -232,9 +238,11 @@ impl Outgoing {
             let gaps = self.gaps_of(&dropped);
             let head = self.append(Kind::Gone(gaps), 0, heads.len() + 1 == count);
             for position in &dropped {
-                if let Some(kept) = self.kept.get_mut(position) {
-                    kept.gone_by = Some(head.position);
-                    self.going.push_back((head.position, *position));
+                let Some(kept) = self.kept.get_mut(position) else { continue };
+                kept.gone_by = Some(head.position);
+                self.going.push_back((head.position, *position));
+                if let Kind::Part(part) = &kept.head.kind {
+                    self.lost = self.lost.saturating_add(part.lost().records());
                 }
             }
             heads.push(head);
@@ -354,6 +362,11 @@ impl Outgoing {
         self
     }
 
+    /// These are behind it, as its next greeting says.
+    pub(crate) fn stands_for(&mut self, leaves: BTreeSet<SensorName>) {
+        self.leaves = Some(leaves);
+    }
+
     /// Whether nothing waits to be covered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -364,6 +377,12 @@ impl Outgoing {
     #[must_use]
     pub const fn octets(&self) -> u64 {
         self.weight
+    }
+
+    /// Records of sources that went with what there was no room for, since it began.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Whether a record is still kept.
@@ -391,7 +410,8 @@ impl Outgoing {
         let gone = self.gone.iter().filter_map(|position| self.kept.get(position)).filter(safe);
         let gaps = gone.flat_map(|kept| if let Kind::Gone(gaps) = &kept.head.kind { &gaps[..] } else { &[] });
         let gaps = gaps.cloned().collect();
-        Hello { name, lineage: self.lineage, incarnation: self.incarnation, kept_after, gaps }
+        let (lineage, incarnation, leaves) = (self.lineage, self.incarnation, self.leaves.clone());
+        Hello { name, lineage, incarnation, kept_after, gaps, leaves }
     }
 
     /// An aggregator listens, and has these.

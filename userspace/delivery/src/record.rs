@@ -5,6 +5,7 @@
 
 use crate::codec::{Garbage, Reader, Writer};
 use crate::names::{Fingerprint, HalfId, Incarnation, Position, SensorName, Span};
+use std::collections::BTreeSet;
 
 /// The version of what is on the wire and on disk.
 pub(crate) const VERSION: u8 = 1;
@@ -267,6 +268,19 @@ pub(crate) fn write_behind(writer: &mut Writer, behind: &[(SensorName, i64)]) {
 
 pub(crate) fn read_behind(reader: &mut Reader) -> Option<Vec<(SensorName, i64)>> {
     reader.list(|reader| Some((SensorName::new(reader.text()?), reader.i64()?)))
+}
+
+/// Those behind a sender, where it is one that has some.
+pub(crate) fn write_leaves(writer: &mut Writer, leaves: Option<&BTreeSet<SensorName>>) {
+    writer.flag(leaves.is_some());
+    let names: Vec<&SensorName> = leaves.into_iter().flatten().collect();
+    writer.list(names.into_iter(), |writer, name| writer.octets(name.as_str().as_bytes()));
+}
+
+pub(crate) fn read_leaves(reader: &mut Reader) -> Option<Option<BTreeSet<SensorName>>> {
+    let (has_some, names) =
+        (reader.flag()?, reader.list(|reader| Some(SensorName::new(reader.text()?)))?);
+    Some(has_some.then(|| names.into_iter().collect()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use tapline_delivery::{
     Aggregator, AggregatorLimits, AggregatorOptions, Checkpoint, Covered, Fenced, Fingerprint, HalfId,
-    HalfSpec, Head, Hello, Incarnation, KeptHalf, Lineage, Merge, Moment, NewPart, Outgoing, OutgoingLimits,
+    HalfSpec, Head, Hello, Incarnation, KeptHalf, Kind, Lineage, Merge, Moment, NewPart, Outgoing, OutgoingLimits,
     PartHead, Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
 };
 
@@ -30,6 +30,12 @@ impl Merge for Sums {
 
     fn encode(&self, _: HalfId, state: &u64) -> Vec<u8> {
         state.to_le_bytes().to_vec()
+    }
+
+    /// In two parts, where a sum is more than one.
+    fn encode_apart(&self, _: HalfId, state: &u64) -> Vec<(Vec<u8>, f64)> {
+        let sum = |sum: u64| (sum.to_le_bytes().to_vec(), sum as f64 / (*state).max(1) as f64);
+        if *state > 1 { vec![sum(1), sum(*state - 1)] } else { vec![(self.encode(HALF, state), 1.0)] }
     }
 }
 
@@ -115,7 +121,8 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     let mut outgoing = region.outgoing().unwrap().clone();
     assert_eq!(
         send(&mut outgoing, &regional, &mut central, |at| region.payload(at).to_vec()),
-        [Verdict::Taken]
+        [Verdict::Taken, Verdict::Taken],
+        "a pane goes in two parts"
     );
     assert_eq!(central.results().count(), 0);
     write(&mut of_central, &mut central);
@@ -128,14 +135,51 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     let given = given.clone();
     let kept = central.kept(HALF).unwrap();
     assert_eq!((kept.taken_until, kept.panes.len()), (i64::MIN, 0), "it is still to come");
-    central.taken(1);
+    central.taken_of(HalfId(7), 1);
+    assert_eq!(central.held().results, 1, "it is of another half");
+    central.taken_of(HALF, 1);
     assert_eq!(central.held().results, 0);
     let closed_until = kept.closed_until;
     let expected = KeptHalf { half: HALF, taken_until: PANE.end, closed_until, panes: vec![given] };
     assert_eq!(central.kept(HALF), Some(expected));
     assert!(central.counts(&regional).is_empty() && central.strangers().is_empty());
+    assert!(central.sensors().eq([&regional]));
     central.rest(&regional);
+    assert_eq!(central.sensors().count(), 0, "nobody waits for it any more");
     central.drop_half(HALF);
+}
+
+#[test]
+fn a_query_for_some_counts_on_whoever_has_some_of_them_behind_him() {
+    let [lab, pop, regional, other] = ["lab-1", "pop-1", "region", "else"].map(SensorName::new);
+    let mut central = aggregator(Role::Final);
+    let of_pops = HalfId(2);
+    let sensors = Some([SensorName::new("pop-*")].into());
+    central.add_half(of_pops, HalfSpec { fingerprint: Fingerprint(4), width_ns: 10, sensors });
+    let mut store = Some(central.first_checkpoint().octets);
+    // Three come: two regions, of which one has a sensor that is asked, and a sensor that is not.
+    for (name, leaves) in [(&regional, Some(vec![&lab, &pop])), (&other, Some(vec![&lab])), (&lab, None)] {
+        let hello = Hello {
+            name: name.clone(),
+            lineage: Lineage(3),
+            incarnation: Incarnation(7),
+            kept_after: Position::START,
+            gaps: vec![],
+            leaves: leaves.map(|leaves| leaves.into_iter().cloned().collect()),
+        };
+        central.hello(name, &hello, at(20)).unwrap();
+    }
+    let position = Position { incarnation: Incarnation(7), number: 1 };
+    let part = PartHead { half: of_pops, ..part(10) };
+    let head = Head { position, after: Position::START, ends_cut: true, kind: Kind::Part(part) };
+    let payload = 5_u64.to_le_bytes();
+    let mut receive = |name: &SensorName| central.receive(name, Incarnation(7), (&head, &payload), at(20));
+    assert!(matches!(receive(&lab), Verdict::Refused(Refusal::NotAsked { .. })));
+    assert_eq!(receive(&regional), Verdict::Taken, "whose sensors are asked, it knows");
+    write(&mut store, &mut central);
+    let given = central.results().next().unwrap();
+    assert_eq!(given.half, of_pops);
+    assert!(given.absent.is_empty(), "nobody else is asked: {:?}", given.absent);
 }
 
 #[test]

@@ -100,6 +100,16 @@ impl CoverageReporter {
         self.missing.iter_mut().for_each(|missing| *missing += records);
     }
 
+    /// Says of what went missing of a stream, since it had rows, that it did in this second: what comes later may be told
+    /// to somebody else.
+    pub(crate) fn settle(&mut self, stream: StreamId, second: i64) {
+        let missing = &mut self.missing[stream as usize];
+        if *missing > 0 {
+            let missing = std::mem::take(missing) as f64;
+            merge(&mut self.pending, CoveredSecond { stream, second, delivered: 0.0, missing });
+        }
+    }
+
     /// Notes records that went missing in a span of time of their own.
     pub(crate) fn miss_in(&mut self, missed: &Missed) {
         let span = Span { start: missed.since, end: missed.until };

@@ -19,6 +19,8 @@ const TELL_NS: i64 = 100_000_000;
 /// one turn, the less it costs.
 const WAKE_BATCHES: usize = 4;
 
+const SECOND_NS: i64 = 1_000_000_000;
+
 /// What is to be dispatched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -238,6 +240,18 @@ impl Dispatcher {
         self.built_since = layout.epoch();
         self.layout = layout;
         self.tell(source.watermarks());
+    }
+
+    /// Says all that is known to be missing, before whoever goes on behind it is told where that is.
+    pub(crate) fn settle_missing(&mut self, source: &dyn Source) {
+        let Some(coverage) = &mut self.coverage else { return };
+        for stream in self.streams.iter().filter(|stream| !stream.id.is_lossless()) {
+            let time = source.latest().max(source.watermarks().of(stream.id));
+            // Before there was any time, nobody knows of which one it is.
+            if time > EventTime::MIN && time < EventTime::MAX {
+                coverage.settle(stream.id, time.0.div_euclid(SECOND_NS));
+            }
+        }
     }
 
     /// Keeps its layout when another one begins: the source cannot build by that, or need not.

@@ -139,6 +139,13 @@ impl Forwarded {
         }
     }
 
+    /// Notes what went missing before anything came.
+    pub(crate) fn note_missing(&mut self, seconds: &[CoveredSecond]) {
+        if !self.queries.is_empty() {
+            self.before.note(seconds);
+        }
+    }
+
     /// Notes rows that a query did not read; what is known of all seconds says which ones are the latest.
     pub(crate) fn note_unread(&mut self, id: QueryId, rows: Unread, since: Epoch, known: &CoverageLog) {
         let side = self.side(since);

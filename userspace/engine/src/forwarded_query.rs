@@ -107,6 +107,11 @@ impl ForwardedQuery {
         forwarded
     }
 
+    /// Panes that end behind this are in its first cut though nothing comes for them: another one gave those before.
+    pub(crate) fn behind(self, given_until: EventTime) -> Self {
+        Self { passed: given_until, ..self }
+    }
+
     fn tell_joined(&mut self) {
         if self.joining.has_joined() {
             self.state.join();
@@ -229,7 +234,7 @@ impl ForwardedQuery {
         for (of_half, streams) in halves.iter_mut().zip(&self.halves) {
             of_half.pass(passed, watermark);
             let seconds = covered.iter().filter(|second| streams.contains(&second.stream));
-            seconds.for_each(|second| of_half.cover(second));
+            seconds.for_each(|second| of_half.cover(second, passed));
         }
         std::mem::swap(&mut self.before, &mut self.behind);
         self.charge.set(self.octets_held());

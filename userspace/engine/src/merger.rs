@@ -38,6 +38,8 @@ pub(crate) enum MergerOrder {
     Cut(Epoch),
     /// To know that so much arrived before anything came.
     Cover(Vec<CoveredSecond>),
+    /// To know that so much went missing before anything came.
+    Miss(Vec<CoveredSecond>),
 }
 
 /// A query as the merger knows it.
@@ -199,6 +201,10 @@ impl Merger {
                 }
                 MergerOrder::Cut(epoch) => self.forwarded.begin(epoch),
                 MergerOrder::Cover(seconds) => self.coverage.note(&seconds),
+                MergerOrder::Miss(seconds) => {
+                    self.coverage.note(&seconds);
+                    self.forwarded.note_missing(&seconds);
+                }
             }
         }
     }

@@ -145,6 +145,7 @@ impl Reader {
                 // A source that cannot be settled any more ends soon, and what it keeps is of the next cut.
                 Ok(SourceOrder::Mark(epoch)) => {
                     self.tell_position();
+                    self.dispatcher.settle_missing(self.source.as_ref());
                     self.dispatcher.stay(epoch, self.source.as_ref());
                 }
                 Ok(SourceOrder::Report) => self.source.report(),
@@ -269,6 +270,7 @@ impl Reader {
             Phase::Ending => {
                 if !self.dispatcher.has_ended() {
                     self.tell_position();
+                    self.dispatcher.settle_missing(self.source.as_ref());
                 }
                 if !self.dispatcher.end(self.source.as_ref()) {
                     return Turn::Blocked;

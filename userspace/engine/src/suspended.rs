@@ -33,6 +33,13 @@ pub enum Beginning {
     Anew,
     /// With the first rows, too, though there was something to see before then: windows that have begun are partial.
     After(EventTime),
+    /// Behind the cuts of another one, which gave what came for panes up to a time, whole or not.
+    Behind {
+        /// That time.
+        given_until: EventTime,
+        /// No row that both have missed, and of which nobody says so, is later than this.
+        whole_after: EventTime,
+    },
     /// Where another one was suspended.
     With(Held),
 }
@@ -42,15 +49,23 @@ impl Beginning {
     pub(crate) const fn whole_after(&self) -> EventTime {
         match self {
             Self::Anew => EventTime::MIN,
-            Self::After(time) => *time,
+            Self::After(time) | Self::Behind { whole_after: time, .. } => *time,
             Self::With(held) => held.windows.whole_after(),
+        }
+    }
+
+    /// Of panes that end here or earlier all was given before.
+    pub(crate) const fn given_until(&self) -> EventTime {
+        match self {
+            Self::Anew | Self::After(_) | Self::With(_) => EventTime::MIN,
+            Self::Behind { given_until, .. } => *given_until,
         }
     }
 
     /// Of panes that begin before this, somebody else may have had rows.
     pub(crate) fn parts_before(&self) -> EventTime {
         match self {
-            Self::Anew | Self::After(_) => EventTime::MIN,
+            Self::Anew | Self::After(_) | Self::Behind { .. } => EventTime::MIN,
             Self::With(held) => held.windows.latest().map_or(EventTime::MIN, |latest| latest.plus(1)),
         }
     }

@@ -173,6 +173,7 @@ fn hello(name: &str, life: u64) -> Hello {
         incarnation: Incarnation(life),
         kept_after: Position::START,
         gaps: vec![],
+        leaves: None,
     }
 }
 

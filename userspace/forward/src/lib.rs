@@ -37,7 +37,7 @@
 //! | what | how much |
 //! |---|---|
 //! | payload of a part, report | 512 KiB ([`PAYLOAD_OCTETS_MAX`]) |
-//! | frame, by which assignments and the panes of an aggregator that forwards are bounded | 4 MiB |
+//! | frame, by which assignments, and panes of few groups that an aggregator forwards, are bounded | 4 MiB |
 //! | records of a sensor that are sent and not covered | 4096 |
 //! | links of an aggregator | 4096 |
 //! | silence on a link, nothing taken by a sensor | 30 s |

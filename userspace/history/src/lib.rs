@@ -36,6 +36,7 @@ mod shared;
 mod sink;
 mod sorted;
 mod store;
+mod stored;
 mod summed;
 mod summing;
 mod sums;

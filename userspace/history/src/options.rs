@@ -20,6 +20,8 @@ pub struct HistoryOptions {
     pub flush_after: Duration,
     /// Octets of rows that wait for that.
     pub waiting_octets_max: usize,
+    /// Whether results may come again that an earlier run stored, as those of an aggregator do.
+    pub comes_again: bool,
 }
 
 /// Results of an age become those of wider windows.
@@ -56,6 +58,7 @@ impl HistoryOptions {
             rollup: vec![],
             flush_after: Duration::from_secs(10),
             waiting_octets_max: 64 << 20,
+            comes_again: false,
         }
     }
 }

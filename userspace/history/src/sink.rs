@@ -6,6 +6,7 @@ use crate::place::{Hour, columns_number};
 use crate::shared::Shared;
 use crate::sorted::{properties, sorted};
 use crate::store::WriteLock;
+use crate::stored::Stored;
 use crate::waiting::{Key, Piece};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub(crate) struct HistorySink {
     told: Told,
     /// As soon as the folder could be written.
     open: Option<Open>,
+    stored: Stored,
     lost: BTreeMap<String, u64>,
 }
 
@@ -32,7 +34,7 @@ struct Open {
 
 impl HistorySink {
     pub(crate) fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>, told: Told) -> Self {
-        Self { shared, clock, told, open: None, lost: BTreeMap::new() }
+        Self { shared, clock, told, open: None, stored: Stored::default(), lost: BTreeMap::new() }
     }
 
     /// Takes the folder, as soon as that can be.
@@ -44,6 +46,20 @@ impl HistorySink {
             self.open = Some(Open { _keeper: keeper, _lock: lock });
         }
         Ok(())
+    }
+
+    /// Whether an earlier run stored a result, which comes again.
+    fn is_stored(&mut self, parcel: &Parcel, hour: Hour) -> bool {
+        if !self.shared.options.comes_again {
+            return false;
+        }
+        let query = parcel.origin.name.as_str();
+        let (is_stored, unread) = self.stored.has(&self.shared, (query, hour), &parcel.result);
+        for why in unread {
+            let what = format!("what is stored of `{query}` cannot be read, so that some may be stored twice: {why}");
+            (self.told)(Turn::Worse, &what);
+        }
+        is_stored
     }
 
     /// Writes the rows of some keys.
@@ -107,6 +123,11 @@ impl Sink for HistorySink {
         let batches = batches.map_err(|error| never(&error))?;
         // Of a query without windows, results are of the time at which they are given.
         let hour = Hour::of(result.window.map_or(parcel.given, |window| window.start));
+        if self.is_stored(parcel, hour) {
+            // Whoever reads it from memory, too, is to see it once.
+            self.shared.waiting().note(&parcel.origin.name, result);
+            return Ok(());
+        }
         let mut waiting = self.shared.waiting();
         for (number, batch) in batches.into_iter().enumerate() {
             let columns = columns_number(&batch.schema());
@@ -129,6 +150,15 @@ impl Sink for HistorySink {
 
     fn held(&self) -> u64 {
         self.shared.waiting().results()
+    }
+
+    fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
+        let mut since: BTreeMap<String, EventTime> = BTreeMap::new();
+        for (key, piece) in self.shared.waiting().pieces() {
+            let known = since.entry(key.query.clone()).or_insert(piece.since);
+            *known = piece.since.min(*known);
+        }
+        since
     }
 
     fn lost(&mut self) -> BTreeMap<String, u64> {

@@ -320,6 +320,28 @@ fn a_folder_that_cannot_be_written_keeps_results_waiting() {
 }
 
 #[test]
+fn what_comes_again_after_a_crash_is_stored_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || HistoryOptions { comes_again: true, ..HistoryOptions::new(folder.path()) };
+    let mut first = stored(options());
+    first.sink.take(&parcel(BY_ADDRESS, 0, 0)).unwrap();
+    assert_eq!(first.sink.unsafe_since()["top-talkers"], EventTime(SECOND), "a crash would take it");
+    first.sink.tend(EventTime(60 * SECOND)).unwrap();
+    assert!(first.sink.unsafe_since().is_empty());
+    first.sink.take(&parcel(BY_ADDRESS, SECOND, 1)).unwrap();
+    // It is killed.
+    drop(first);
+    let mut second = stored(options());
+    for (number, start) in [(0, 0), (1, SECOND), (2, 2 * SECOND)] {
+        second.sink.take(&parcel(BY_ADDRESS, start, number)).unwrap();
+    }
+    // Of one run, windows may come in parts.
+    second.sink.take(&parcel(BY_ADDRESS, 2 * SECOND, 3)).unwrap();
+    second.sink.finish(EventTime(60 * SECOND)).unwrap();
+    assert_eq!(all(&second.history), [0, 1, 2, 3]);
+}
+
+#[test]
 fn two_nodes_do_not_store_in_one_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = open(folder.path());

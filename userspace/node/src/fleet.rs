@@ -16,6 +16,7 @@ mod tokens;
 
 use crate::forward_plan::{AggregatorPlan, check_name};
 use crate::forwarding::fingerprints;
+use crate::tier::Upper;
 use lives::Lives;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,8 @@ use std::time::Duration;
 use taking::{Shared, Taking};
 use tapline_aggregate::{Merging, half_id, half_specs};
 use tapline_catalog::{
-    Assigned, Assignments, Definition, Fleet, FleetQuery, Joined, Level, Log, ReportedQuery, SensorStatus,
-    Versions,
+    Assigned, Assignments, Definition, Fleet, FleetQuery, Joined, Level, Log, ReportedQuery, Safety,
+    SensorStatus, Versions,
 };
 use tapline_delivery::{AggregatorLimits, AggregatorOptions, Patience, Role, SensorName};
 use tapline_engine::{QueryId, QueryLimits, QuerySnapshot, Subscriber};
@@ -38,6 +39,9 @@ use tokens::TokenFile;
 
 /// The first number of a query here: none of the engine's.
 const FIRST_QUERY: u32 = 1 << 31;
+
+/// Panes that were given, and wait to be taken and to be safe.
+const RESULTS_MAX: usize = 2 * taking::HELD_MAX;
 
 /// The sensors of this node.
 pub(crate) struct NodeFleet {
@@ -54,7 +58,9 @@ pub(crate) struct NodeFleet {
     standing: Standing,
     tokens: TokenFile,
     /// From [`Fleet::open`] on.
-    receiver: Option<Receiver>,
+    receiver: Option<Arc<Receiver>>,
+    /// Where this one forwards to, where it does.
+    upper: Option<Arc<Upper>>,
     log: Log,
 }
 
@@ -70,7 +76,12 @@ impl NodeFleet {
     ///
     /// # Errors
     /// A sentence, when the folder cannot be written, or what is in it cannot be read.
-    pub(crate) fn new(plan: &AggregatorPlan, limits: QueryLimits, log: &Log) -> Result<Self, String> {
+    pub(crate) fn new(
+        plan: &AggregatorPlan,
+        limits: QueryLimits,
+        upper: Option<Arc<Upper>>,
+        log: &Log,
+    ) -> Result<Self, String> {
         let folder = plan.folder.display();
         fs::create_dir_all(&plan.folder).map_err(|error| format!("{folder} cannot be made: {error}"))?;
         Ok(Self {
@@ -87,6 +98,7 @@ impl NodeFleet {
             shared: Arc::new(Shared::new(nanoseconds(plan.revisable))),
             standing: Standing::default(),
             receiver: None,
+            upper,
             log: Arc::clone(log),
         })
     }
@@ -113,14 +125,41 @@ impl NodeFleet {
             revisable_ns: nanoseconds(self.plan.revisable),
             ..Patience::default()
         };
-        let limits = AggregatorLimits { sensors_max: self.plan.sensors_max, ..AggregatorLimits::default() };
+        let limits = AggregatorLimits {
+            sensors_max: self.plan.sensors_max,
+            results_max: RESULTS_MAX,
+            ..AggregatorLimits::default()
+        };
+        let upwards = self.upper.as_ref().map(|upper| upper.upwards()).transpose()?;
+        let (role, forward) =
+            upwards.map_or((Role::Final, None), |(role, upstream)| (role, Some(upstream)));
         Ok(ReceiverOptions {
             entrance: Self::entrance(&self.plan),
-            aggregator: AggregatorOptions { role: Role::Final, limits, patience },
-            forward: None,
+            aggregator: AggregatorOptions { role, limits, patience },
+            forward,
             halves,
             states: format!("{} with DataFusion {}", versions.states, versions.datafusion),
             version: versions.tapline,
+        })
+    }
+
+    /// A query of this node as sensors are told of it: the life of it that goes on, or another one.
+    fn life_of(&self, new: &FleetQuery<'_>) -> Result<Assigned, String> {
+        let FleetQuery { definition, query, starting, is_kept, .. } = *new;
+        if definition.options.early.is_some() {
+            let mend = "leave early out: sensors send each second, and an aggregator gives whole windows";
+            return Err(mend.to_owned());
+        }
+        let fingerprints = fingerprints(query)?;
+        let known = self.lives.find(definition).filter(|known| is_kept && known.fingerprints == fingerprints);
+        Ok(Assigned {
+            id: known.map_or_else(|| self.lives.next(), |known| known.id),
+            name: definition.name.clone(),
+            sql: definition.sql.clone(),
+            starting_ns: starting.0,
+            limits: lives::limits(definition),
+            sensors: query.sensors.as_ref().map(|all| all.iter().map(lives::pattern).collect()),
+            fingerprints,
         })
     }
 
@@ -130,7 +169,10 @@ impl NodeFleet {
         let specs = half_specs(assigned.id, query, names(assigned).as_ref())?;
         let limits = assigned.query_limits(self.limits);
         self.merging.add_query(assigned.id, query, &limits)?;
-        self.shared.add(id, assigned.id, query, &limits)?;
+        // Windows are made where nobody is above.
+        if self.upper.is_none() {
+            self.shared.add(id, assigned, query, &limits)?;
+        }
         if let Some(receiver) = &self.receiver {
             specs.into_iter().for_each(|(half, spec)| receiver.add_half(half, spec));
         }
@@ -173,22 +215,12 @@ impl Fleet for NodeFleet {
     }
 
     fn add(&mut self, new: FleetQuery<'_>) -> Result<QueryId, String> {
-        let FleetQuery { definition, query, starting, is_kept } = new;
-        if definition.options.early.is_some() {
-            let mend = "leave early out: sensors send each second, and an aggregator gives whole windows";
-            return Err(mend.to_owned());
-        }
-        let fingerprints = fingerprints(query)?;
-        let known = self.lives.find(definition).filter(|known| is_kept && known.fingerprints == fingerprints);
-        let assigned = Assigned {
-            id: known.map_or_else(|| self.lives.next(), |known| known.id),
-            name: definition.name.clone(),
-            sql: definition.sql.clone(),
-            starting_ns: starting.0,
-            limits: lives::limits(definition),
-            sensors: query.sensors.as_ref().map(|all| all.iter().map(lives::pattern).collect()),
-            fingerprints,
+        let assigned = match (new.assigned, &self.upper) {
+            (Some(assigned), Some(_)) => assigned.clone(),
+            (_, Some(upper)) => return Err(upper.asks_itself()),
+            (_, None) => self.life_of(&new)?,
         };
+        let FleetQuery { query, is_kept, .. } = new;
         let id = QueryId(self.queries_so_far);
         let running = Running { assigned, query: Arc::clone(query), is_kept };
         self.lives.take(running.assigned.id);
@@ -217,11 +249,12 @@ impl Fleet for NodeFleet {
         }
     }
 
-    fn open(&mut self, results: Subscriber) -> Result<(), String> {
+    fn open(&mut self, results: Subscriber, safety: Safety) -> Result<(), String> {
         let options = self.options()?;
         let store = Box::new(FolderStore::open(&self.plan.folder.join("checkpoints"))?);
-        let taking = Taking::new(&self.shared, results, &self.log);
-        let receiver = Receiver::start(options, self.merging.clone(), store, Box::new(taking))?;
+        let taking = Taking::new(&self.shared, (results, safety), self.upper.clone(), &self.log);
+        let receiver = Arc::new(Receiver::start(options, self.merging.clone(), store, Box::new(taking))?);
+        self.upper.iter().for_each(|upper| upper.opened(&receiver));
         for left in self.lives.leave() {
             let halves = left.fingerprints.len();
             (0..halves).for_each(|half| receiver.drop_half(half_id(left.id, half)));
@@ -234,7 +267,7 @@ impl Fleet for NodeFleet {
     }
 
     fn queries(&mut self) -> Vec<QuerySnapshot> {
-        self.standing.look(self.receiver.as_ref(), self.queries.values().map(|running| &running.assigned));
+        self.standing.look(self.receiver.as_deref(), self.queries.values().map(|running| &running.assigned));
         let failed = self.shared.failed();
         if failed != self.failed {
             self.failed = failed;
@@ -262,7 +295,7 @@ impl Fleet for NodeFleet {
             self.renew()?;
         }
         let file = self.plan.tokens.display().to_string();
-        let to = self.plan.url_for_sensors(self.receiver.as_ref().map(Receiver::address));
+        let to = self.plan.url_for_sensors(self.receiver.as_deref().map(Receiver::address));
         Ok(Joined { to, token, file, line })
     }
 
@@ -279,8 +312,9 @@ impl Fleet for NodeFleet {
 
     fn stop(&mut self) -> Result<(), String> {
         let Some(receiver) = self.receiver.take() else { return Ok(()) };
-        let trouble = receiver.status().store_trouble;
         // What no checkpoint has, sensors send again.
+        receiver.finish();
+        let trouble = receiver.status().store_trouble;
         drop(receiver);
         trouble.map_or(Ok(()), Err)
     }

@@ -22,12 +22,13 @@ use std::time::{Duration, Instant};
 use tapline_aggregate::{PartMaker, fingerprint};
 use tapline_catalog::{
     Assignments, Catalog, ForwardStatus, ForwardedCut, ForwardedQuery, Level, Log, SensorEnd, Versions,
+    clock_reason,
 };
 use tapline_delivery::SensorName;
 use tapline_engine::Cut;
 use tapline_exports::put_whole;
 use tapline_forward::{
-    NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
+    NotKept, PAYLOAD_OCTETS_MAX, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
 };
 use tapline_query::{ContinuousQuery, Identity};
 
@@ -47,9 +48,9 @@ pub(crate) struct Forwarding {
     thread: JoinHandle<Worker>,
 }
 
-/// What the sender told, and nobody has looked at yet.
+/// What is asked, as the aggregator told it, and nobody has looked at yet.
 #[derive(Debug, Default)]
-struct Told(Mutex<Option<Vec<u8>>>);
+pub(crate) struct Told(Mutex<Option<Vec<u8>>>);
 
 /// Hears what the sender tells.
 struct Listener {
@@ -117,7 +118,7 @@ impl Forwarding {
             tags: tags.clone(),
             assigned: plan.assigned.clone(),
             held: VecDeque::new(),
-            positions: before.unwrap_or_else(|| b"[]".to_vec()),
+            positions: before.unwrap_or_else(|| b"{}".to_vec()),
             piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
             reported_at: now,
@@ -158,11 +159,16 @@ impl SenderEvents for Listener {
 }
 
 impl Told {
-    fn put(&self, octets: Vec<u8>) {
+    pub(crate) fn put(&self, octets: Vec<u8>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(octets);
     }
 
-    fn take(&self) -> Option<Vec<u8>> {
+    /// The same, unless there is something newer.
+    pub(crate) fn put_back(&self, octets: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(octets);
+    }
+
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -241,7 +247,7 @@ impl Worker {
                 Err(why) => self.catalog.fail_forwarded(id, &why),
             }
         }
-        // Names and texts are always JSON.
+        // Names, texts and numbers are always JSON.
         let positions = serde_json::to_vec(&positions).unwrap_or_default();
         let mut pieces = in_pieces(parts, self.piece_octets_max);
         let last = pieces.pop().unwrap_or_default();
@@ -257,7 +263,15 @@ impl Worker {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(free) => free.insert(PartMaker::new(id, &query, &limits)?),
         };
-        maker.parts(cut)
+        let parts = maker.parts(cut)?;
+        // One that no message takes would hold up all others for ever.
+        match parts.iter().map(|(_, payload)| payload.len()).max() {
+            Some(longest) if longest > PAYLOAD_OCTETS_MAX => Err(format!(
+                "a group of it takes {longest} octets, more than the {PAYLOAD_OCTETS_MAX} of a message; let it have fewer \
+                 aggregates"
+            )),
+            _ => Ok(parts),
+        }
     }
 
     /// Hands over what was cut, as far as there is room.
@@ -334,15 +348,23 @@ fn options(plan: &ForwardPlan) -> Result<SenderOptions, String> {
     let versions = Versions::own();
     Ok(SenderOptions {
         name: SensorName::new(&plan.name),
-        to: Upstream {
-            url: plan.to.clone(),
-            ca: plan.ca_file.clone(),
-            own: plan.own.clone(),
-            token_file: token_file(plan)?,
-        },
+        to: upstream(plan)?,
         spool: SpoolPlan { folder: plan.spool.clone(), octets_max: plan.octets_max, age_max: plan.keep },
         states: format!("{} with DataFusion {}", versions.states, versions.datafusion),
         version: versions.tapline,
+    })
+}
+
+/// Whom to forward to, and by what that is proven on either side.
+///
+/// # Errors
+/// A sentence, when a token cannot be kept.
+pub(crate) fn upstream(plan: &ForwardPlan) -> Result<Upstream, String> {
+    Ok(Upstream {
+        url: plan.to.clone(),
+        ca: plan.ca_file.clone(),
+        own: plan.own.clone(),
+        token_file: token_file(plan)?,
     })
 }
 
@@ -353,18 +375,27 @@ fn token_file(plan: &ForwardPlan) -> Result<Option<PathBuf>, String> {
         return Ok(plan.token_file.clone());
     }
     let kept = plan.assigned.with_file_name("forward.token");
-    if let Ok(token) = std::env::var(TOKEN_VARIABLE) {
+    // A variable that is there but empty says nothing.
+    if let Some(token) = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.trim().is_empty()) {
         keep_secret(&kept, &token)
             .map_err(|error| format!("{} cannot be written: {error}", kept.display()))?;
     }
     Ok(kept.exists().then_some(kept))
 }
 
-/// Writes a file that only its owner reads.
+/// Writes a file that only its owner reads, in the place of another one.
 fn keep_secret(path: &Path, secret: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let beside = path.with_extension("new");
+    if let Err(error) = fs::remove_file(&beside)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    // Whoever may read one that is there already could read this one.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(secret.trim().as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&beside, path)
 }
 
 /// How the node stands with whom it forwards to.
@@ -372,20 +403,34 @@ fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> Forward
     let ending =
         || SenderStatus { ended: Some("the node is about to end".to_owned()), ..SenderStatus::default() };
     let status = sender.upgrade().map_or_else(ending, |sender| sender.status());
+    let of_clock = status.clock.and_then(|clock| clock_reason(clock.ahead_ns));
     ForwardStatus {
         to: to.to_owned(),
         name: name.to_owned(),
         is_connected: status.connected_since_ns.is_some(),
         spool_octets: [status.spool_octets, most],
         lost: status.lost_source_records,
-        reason: status.ended.or(status.disk_trouble).or(status.link_trouble),
+        reason: status.ended.or(status.disk_trouble).or(status.link_trouble).or(of_clock),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
     use tapline_delivery::{Fingerprint, HalfId, PartHead, Span, Told as Missing};
+
+    #[test]
+    fn a_secret_is_its_owners_whatever_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forward.token");
+        fs::write(&path, "read by all").unwrap();
+        fs::write(path.with_extension("new"), "left by a crash").unwrap();
+        keep_secret(&path, " secret\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
 
     #[test]
     fn a_cut_that_is_too_long_goes_in_pieces_and_no_part_is_lost() {

@@ -50,6 +50,7 @@ mod summary;
 mod supervisor;
 mod tags;
 mod terminal;
+mod tier;
 mod windows;
 
 use arguments::{Arguments, Command, with_comments};

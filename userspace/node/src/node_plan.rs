@@ -119,16 +119,14 @@ impl NodePlan {
         let aggregator = config.map(|config| AggregatorPlan::of(&config.aggregator, state)).transpose();
         self.forward = forward.map_err(Failure::Usage)?;
         self.aggregator = aggregator.map_err(Failure::Usage)?.flatten();
-        let refused = |what: &str| Err(Failure::Usage(what.to_owned()));
-        match (&self.forward, &self.aggregator) {
-            (Some(_), Some(_)) => refused(
-                "a node that has sensors and is one itself is not there yet; take one of [forward] and [aggregator]",
-            ),
-            (None, Some(_)) if !self.reads_nothing() => refused(
-                "an aggregator reads nothing by itself: take its sources out, and run a sensor beside it that has them",
-            ),
-            _ => Ok(()),
+        if let Some(history) = self.history.as_mut().filter(|_| self.aggregator.is_some()) {
+            history.comes_again = true;
         }
+        if self.aggregator.is_some() && !self.reads_nothing() {
+            let why = "an aggregator reads nothing by itself: take its sources out, and run a sensor beside it that has them";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        Ok(())
     }
 
     /// Refuses a folder that is named twice: each of its packets would count twice.

@@ -14,6 +14,7 @@ use crate::rights;
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
+use crate::tier::{Tier, Upper};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let memories = Arc::new(Memories::default());
     let inputs = plan.inputs(&memories);
     let history = plan.history.clone().map(History::new);
+    let upper = Upper::of(&plan);
     let options = CatalogOptions {
         tables: Arc::clone(&tables),
         identity: plan.identity.clone(),
@@ -67,7 +69,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
         outlets: outlets::open(&plan, history.as_ref(), &log)?,
-        fleet: fleet_of(&plan, &log)?,
+        fleet: fleet_of(&plan, upper.as_ref(), &log)?,
         log: Arc::clone(&log),
     };
     let catalog = Catalog::start(options, inputs).map_err(Failure::Run)?;
@@ -78,11 +80,8 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let (server, psql) = answer((&entrance, plan.socket.as_deref()), psql, &catalog, (&tables, history))?;
     lookups::follow(&tables, &log);
     begin(&catalog, folder.is_some(), is_first && !plan.is_bare, log.as_ref());
-    let forwarding = plan.forward.as_ref().map(|forward| {
-        Forwarding::start(forward, &catalog, (&plan.identity, &plan.tags), &log).map_err(Failure::Run)
-    });
     // Sources go on behind what was forwarded.
-    let forwarding = forwarding.transpose()?;
+    let forwards = Forwards::start(&plan, upper.as_ref(), &catalog, &log).map_err(Failure::Run)?;
     catalog.open().map_err(Failure::Run)?;
     let supervisor = Supervisor::of_environment();
     announce(&catalog, &server, folder.is_some());
@@ -98,13 +97,22 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     }
     supervisor.stopping();
     drop(psql);
-    end(&catalog, forwarding)?;
+    end(&catalog, forwards)?;
     drop(server);
     Ok(())
 }
 
 /// Ends what runs, and says what became of it.
-fn end(catalog: &Catalog, forwarding: Option<Forwarding>) -> Result<(), Failure> {
+fn end(catalog: &Catalog, forwards: Forwards) -> Result<(), Failure> {
+    // What it is asked comes to an end before its sensors do.
+    let forwarding = match forwards {
+        Forwards::Nothing => None,
+        Forwards::OfSensors(tier) => {
+            tier.finish().map_err(Failure::Run)?;
+            None
+        }
+        Forwards::Own(forwarding) => Some(forwarding),
+    };
     let (report, kept) = catalog.stop().map_err(Failure::Run)?;
     let all = report.snapshot.queries.len();
     let (queries, fate) =
@@ -117,11 +125,40 @@ fn end(catalog: &Catalog, forwarding: Option<Forwarding>) -> Result<(), Failure>
     Ok(())
 }
 
+/// What a node hands on to an aggregator, as long as it does.
+enum Forwards {
+    Nothing,
+    /// What it has read.
+    Own(Forwarding),
+    /// What its sensors send.
+    OfSensors(Tier),
+}
+
+impl Forwards {
+    fn start(
+        plan: &NodePlan,
+        upper: Option<&Arc<Upper>>,
+        catalog: &Arc<Catalog>,
+        log: &Log,
+    ) -> Result<Self, String> {
+        let who = (&plan.identity, &plan.tags);
+        match (upper, &plan.forward) {
+            (Some(upper), _) => Tier::start(upper, catalog, who, log).map(Self::OfSensors),
+            (None, Some(forward)) => Forwarding::start(forward, catalog, who, log).map(Self::Own),
+            (None, None) => Ok(Self::Nothing),
+        }
+    }
+}
+
 /// The sensors of an aggregator.
-fn fleet_of(plan: &NodePlan, log: &Log) -> Result<Option<Box<dyn Fleet>>, Failure> {
+fn fleet_of(
+    plan: &NodePlan,
+    upper: Option<&Arc<Upper>>,
+    log: &Log,
+) -> Result<Option<Box<dyn Fleet>>, Failure> {
     let Some(aggregator) = &plan.aggregator else { return Ok(None) };
-    let fleet = NodeFleet::new(aggregator, plan.engine.limits, log).map_err(Failure::Run)?;
-    Ok(Some(Box::new(fleet)))
+    let fleet = NodeFleet::new(aggregator, plan.engine.limits, upper.cloned(), log);
+    Ok(Some(Box::new(fleet.map_err(Failure::Run)?)))
 }
 
 /// Answers whoever asks: over HTTP, and where that is wanted, over PostgreSQL's protocol.

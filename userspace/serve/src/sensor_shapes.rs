@@ -17,6 +17,8 @@ pub(crate) struct SensorShape {
     /// The name of the node, where it is another one.
     node: Option<String>,
     site: Option<String>,
+    /// Whose sensor it is, where it does not come here itself.
+    through: Option<String>,
     tags: BTreeMap<String, String>,
     since: Option<String>,
     address: Option<String>,
@@ -63,7 +65,7 @@ const NS: f64 = 1e9;
 impl From<SensorStatus> for SensorShape {
     fn from(status: SensorStatus) -> Self {
         let (state, reason) = (status.state(), status.reason());
-        let SensorStatus { name, since, address, report, queries, refused, .. } = status;
+        let SensorStatus { name, through, since, address, report, queries, refused, .. } = status;
         let seconds = |ns: Option<i64>| ns.map(|ns| ns as f64 / NS);
         Self {
             name,
@@ -71,6 +73,7 @@ impl From<SensorStatus> for SensorShape {
             reason,
             node: report.node,
             site: report.site,
+            through,
             tags: report.tags,
             since: since.map(time_text),
             address,

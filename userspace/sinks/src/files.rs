@@ -224,6 +224,11 @@ impl Sink for FileSink {
         self.series.values().map(Series::results_held).sum()
     }
 
+    fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
+        let held = self.series.iter().filter(|(_, series)| series.results_held() > 0);
+        held.map(|(name, series)| (name.clone(), series.begun())).collect()
+    }
+
     fn lost(&mut self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.lost)
     }

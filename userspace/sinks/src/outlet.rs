@@ -17,6 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_operators::{Status, WindowResult};
+use tapline_record::EventTime;
 use tapline_sources::Clock;
 
 /// Between two looks of a sink at what is due.
@@ -133,8 +134,11 @@ struct Inner {
     /// What is known of queries behind the result of this number, until the sink has noted it.
     known: Option<(Arc<Known>, i64)>,
     octets: usize,
-    /// Results that the sink holds.
+    /// Results that the sink holds, and by query, since when it holds some that a crash would take.
     held: u64,
+    unsafe_since: BTreeMap<String, EventTime>,
+    /// When the latest result was given.
+    given_at: EventTime,
     given: u64,
     lost: BTreeMap<String, u64>,
     reason: Option<String>,
@@ -205,6 +209,7 @@ impl Outlet {
         let given = self.shared.clock.now();
         let mut inner = self.shared.lock();
         inner.given += 1;
+        inner.given_at = given.max(inner.given_at);
         let is_full = inner.parcels.len() >= self.limits.results_max
             || (!inner.parcels.is_empty() && inner.octets + octets > self.limits.octets_max);
         if is_full || inner.is_done {
@@ -217,6 +222,21 @@ impl Outlet {
         inner.parcels.push_back((Parcel { id, origin, result, given }, octets));
         drop(inner);
         self.shared.news.notify_one();
+    }
+
+    /// When the first result of a query was given that a crash would take; `None` where all are safe, or lost.
+    #[must_use]
+    pub fn unsafe_since(&self, query: &str) -> Option<EventTime> {
+        let inner = self.shared.lock();
+        let mut waiting = inner.parcels.iter().filter(|(parcel, _)| parcel.origin.name == query);
+        let waiting = waiting.next().map(|(parcel, _)| parcel.given);
+        waiting.into_iter().chain(inner.unsafe_since.get(query).copied()).min()
+    }
+
+    /// When the latest result was given to it, whatever became of that.
+    #[must_use]
+    pub fn given_at(&self) -> EventTime {
+        self.shared.lock().given_at
     }
 
     /// How it stands.
@@ -251,6 +271,7 @@ impl Outlet {
             return;
         }
         let lost = inner.parcels.len();
+        inner.note_unsafe();
         inner.lose_all();
         inner.is_done = true;
         drop(inner);
@@ -300,6 +321,13 @@ impl Inner {
             self.lose(&parcel.origin.name, 1);
         }
         self.octets = 0;
+    }
+
+    /// What waits is not safe, though it is let go of now.
+    fn note_unsafe(&mut self) {
+        for (parcel, _) in &self.parcels {
+            self.unsafe_since.entry(parcel.origin.name.clone()).or_insert(parcel.given);
+        }
     }
 
     /// The number of the result that was given last.
@@ -393,7 +421,10 @@ impl Worker {
             Next::Tend | Next::End => return Ok(()),
         };
         let (taken, outcome) = self.sink.take_all(&parcels);
+        let unsafe_since = self.sink.unsafe_since();
         let mut inner = self.shared.lock();
+        // Nobody sees results neither here nor there.
+        inner.unsafe_since = unsafe_since;
         inner.pop(taken);
         match (outcome, parcels.get(taken)) {
             (Err(Refusal::Later(why)), _) => Err(why),
@@ -411,10 +442,10 @@ impl Worker {
 
     /// Notes how it went, and tells what somebody should hear of.
     fn note(&mut self, wrong: Option<&String>) {
-        let (held, lost) = (self.sink.held(), self.sink.lost());
+        let (held, lost, unsafe_since) = (self.sink.held(), self.sink.lost(), self.sink.unsafe_since());
         let wrong = wrong.cloned().or_else(|| self.sink.trouble());
         let mut inner = self.shared.lock();
-        inner.held = held;
+        (inner.held, inner.unsafe_since) = (held, unsafe_since);
         lost.iter().for_each(|(query, results)| inner.lose(query, *results));
         let before = std::mem::replace(&mut inner.reason, wrong.clone());
         let lost: u64 = inner.lost.values().sum();
@@ -449,10 +480,13 @@ impl Worker {
 
     /// Lets the sink end.
     fn finish(&mut self) {
+        let held = self.sink.unsafe_since();
         let outcome = self.sink.finish(self.shared.clock.now());
         let lost = self.sink.lost();
         let mut inner = self.shared.lock();
         inner.held = 0;
+        inner.unsafe_since = if outcome.is_err() { held } else { BTreeMap::new() };
+        inner.note_unsafe();
         lost.iter().for_each(|(query, results)| inner.lose(query, *results));
         inner.lose_all();
         let lost: u64 = inner.lost.values().sum();

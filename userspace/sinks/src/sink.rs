@@ -71,6 +71,11 @@ pub trait Sink: Send {
         0
     }
 
+    /// Of queries of which it holds results that a crash would take: when the first of these was given, or earlier.
+    fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
+        BTreeMap::new()
+    }
+
     /// Results that were taken and lost since this was asked before, by query.
     fn lost(&mut self) -> BTreeMap<String, u64> {
         BTreeMap::new()

@@ -30,6 +30,11 @@ const SCAN_ROWS: usize = 8192;
 /// A step reads a listener no longer than this, in nanoseconds: orders wait meanwhile.
 const STEP_NS: i64 = 5_000_000;
 
+/// What stands before the time at which a position was asked for.
+const SINCE: &str = "since ";
+/// How long after a start behind such a position an exporter that nobody knows may have sent before, in nanoseconds.
+const NEW_FOR_NS: i64 = 60_000_000_000;
+
 /// What the fates of the source as a whole are counted in.
 const UNIT: &str = "rows";
 
@@ -151,6 +156,11 @@ impl ExportSource {
     fn resume(&mut self) {
         let position = self.position.take().filter(|_| self.restored.numbers == 0).unwrap_or_default();
         for line in position.lines() {
+            if let Some(since) = line.strip_prefix(SINCE).and_then(|since| since.parse().ok()) {
+                let until = self.options.clock.now().plus(NEW_FOR_NS);
+                self.decoder.doubt_newcomers(EventTime(since), until);
+                continue;
+            }
             let is_taken = line.parse::<SavedNumber>().is_ok_and(|saved| self.decoder.resume(&saved));
             *(if is_taken { &mut self.restored.numbers } else { &mut self.restored.refused }) += 1;
         }
@@ -425,10 +435,13 @@ impl Source for ExportSource {
         self.decoder.take_missed().into_iter().flat_map(of).collect()
     }
 
-    /// Which numbers of exporters come next, a line each. Of what waits for its template the numbers have passed.
+    /// When it is asked, and which numbers of exporters come next, a line each. Of what waits for its template the numbers
+    /// have passed, and say so.
     fn position(&self) -> Option<String> {
         let numbers = self.is_live().then(|| self.decoder.numbers())?;
-        Some(numbers.map(|number| format!("{number}\n")).collect())
+        let mut position = format!("{SINCE}{}\n", self.options.clock.now().0);
+        position.extend(numbers.map(|number| format!("{number}\n")));
+        Some(position)
     }
 
     fn notice(&mut self) -> Option<Notice> {

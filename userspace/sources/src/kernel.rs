@@ -12,6 +12,7 @@ use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
 use crate::report::Reported;
+use crate::passing::{Counters, Passing};
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
@@ -188,6 +189,7 @@ pub struct KernelSource {
     watermarks: Watermarks,
     has_ended: bool,
     at_end: Option<AtEnd>,
+    passing: Passing,
     delivered: u64,
     joined: u64,
     entries: u64,
@@ -217,6 +219,7 @@ impl KernelSource {
             watermarks: Watermarks::BEGINNING,
             has_ended: false,
             at_end: None,
+            passing: Passing::default(),
             delivered: 0,
             joined: 0,
             entries: 0,
@@ -230,6 +233,12 @@ impl KernelSource {
     #[must_use]
     pub fn at_end(self, at_end: AtEnd) -> Self {
         Self { at_end: Some(at_end), ..self }
+    }
+
+    /// Says by these where it is.
+    #[must_use]
+    pub fn counted_by(self, counters: Counters) -> Self {
+        Self { passing: Passing::by(counters), ..self }
     }
 
     /// Where its account is told.
@@ -384,7 +393,14 @@ impl Source for KernelSource {
     }
 
     fn settle(&mut self) -> io::Result<()> {
-        self.drain().map_err(|error| io::Error::other(error.to_string()))
+        self.passing.look_now();
+        self.drain().map_err(|error| io::Error::other(error.to_string()))?;
+        self.passing.has_read_all();
+        Ok(())
+    }
+
+    fn position(&self) -> Option<String> {
+        self.passing.position()
     }
 
     fn is_live(&self) -> bool {
@@ -467,6 +483,8 @@ impl Source for KernelSource {
             self.failure.get_or_insert(error.to_string());
         }
         self.at_end.take().into_iter().for_each(|at_end| at_end());
+        self.passing.look_now();
+        self.passing.has_read_all();
         self.has_ended = true;
     }
 

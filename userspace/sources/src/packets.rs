@@ -8,6 +8,7 @@ use crate::ledger::LedgerRows;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
 use crate::report::Reported;
+use crate::passing::{Counters, Passing};
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
@@ -71,6 +72,7 @@ pub struct PacketSource {
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
     at_end: Option<AtEnd>,
+    passing: Passing,
     total_octets: Option<u64>,
     packets: PacketBatcher,
     sends_packets: bool,
@@ -123,6 +125,12 @@ impl PacketSource {
         Self { at_end: Some(at_end), ..self }
     }
 
+    /// Says by these where it is.
+    #[must_use]
+    pub fn counted_by(self, counters: Counters) -> Self {
+        Self { passing: Passing::by(counters), ..self }
+    }
+
     fn new(input: FrameInput, lateness_ns: i64, options: &SourceOptions) -> Self {
         Self {
             ledger: None,
@@ -132,6 +140,7 @@ impl PacketSource {
             failure: None,
             is_gone: false,
             at_end: None,
+            passing: Passing::default(),
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
@@ -430,6 +439,7 @@ impl Source for PacketSource {
     }
 
     fn step(&mut self) -> Step {
+        self.passing.look();
         let before = self.options.clock.now();
         let batch_rows = self.options.batch_rows;
         let room = (batch_rows - self.packets.rows().min(batch_rows)).max(1);
@@ -440,7 +450,10 @@ impl Source for PacketSource {
         self.look(false);
         match read {
             Ok(0) if self.input.is_at_end() || self.is_gone => Step::End,
-            Ok(0) => Step::Idle,
+            Ok(0) => {
+                self.passing.has_read_all();
+                Step::Idle
+            }
             Ok(_) => Step::Read,
             Err(_) if self.is_gone => Step::End,
             Err(failure) => {
@@ -503,6 +516,10 @@ impl Source for PacketSource {
         stream.is_lossless() || kept.is_some_and(|batches| batches < KEPT_BATCHES_MAX)
     }
 
+    fn position(&self) -> Option<String> {
+        self.passing.position()
+    }
+
     fn settle(&mut self) -> io::Result<()> {
         self.cache.iter_mut().for_each(FlowCache::flush);
         Ok(())
@@ -531,6 +548,8 @@ impl Source for PacketSource {
         self.look(true);
         self.input.end();
         self.at_end.take().into_iter().for_each(|at_end| at_end());
+        self.passing.look_now();
+        self.passing.has_read_all();
         self.has_ended = true;
     }
 

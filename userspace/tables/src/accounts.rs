@@ -120,6 +120,7 @@ fn sensors(sensors: &[SensorStatus]) -> Result<RecordBatch> {
             }),
         ),
         ("queries", number(|sensor| sensor.queries.len() as u64)),
+        ("through", Cells::Text(sensors.iter().map(|sensor| sensor.through.clone()).collect())),
     ])
 }
 

@@ -1,10 +1,10 @@
-//! Queries of an aggregator, which this node runs for it as one of its sensors.
+//! Queries of an aggregator, which this node runs for it as one of its sensors, or lets sensors of its own run.
 //!
 //! They run as the node's own queries do, under the same limits, but give their lower halves in cuts, and no results.
 //! They stand in no folder, and nobody here changes them. What cannot be run is told to who asked for it.
 
 use super::launch::{Gives, Terms};
-use super::{Catalog, Core, Entry, lock};
+use super::{Catalog, Core, Entry, lock, streams_of};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
 use crate::query;
@@ -12,11 +12,13 @@ use crate::sensors::{
     Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSource, SensorReport, Versions,
 };
 use crate::status::{QueryRunState, QueryStatus, SourceStatus};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tapline_engine::{Cut, CutQuery, Engine, QueryId, QueryLimits};
+use tapline_engine::{Beginning, Cut, CutQuery, Engine, QueryId, QueryLimits};
 use tapline_query::{ContinuousQuery, Identity, Planner};
-use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
+use tapline_record::{EventTime, StreamId};
 
 /// Says how a node stands with whom it forwards to.
 pub(super) type Forwarding = Box<dyn Fn() -> ForwardStatus + Send + Sync>;
@@ -30,11 +32,22 @@ pub struct SensorEnd<'a> {
     pub fingerprints: fn(&ContinuousQuery) -> Result<Vec<u64>, String>,
 }
 
+/// Where a sensor is behind a cut, as another run of it wants to know that goes on there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CutPositions {
+    /// What each source wants to know, by its name.
+    pub sources: Vec<(String, String)>,
+    /// Of queries, by their numbers: up to when all was given, and before when rows may be missing, in nanoseconds since
+    /// the epoch.
+    pub queries: BTreeMap<u64, (i64, i64)>,
+}
+
 /// What all sources had given by one moment, and no cut before had.
 #[derive(Debug)]
 pub struct ForwardedCut {
-    /// What each source wants to know if another run goes on behind this cut, by its name.
-    pub positions: Vec<(String, String)>,
+    /// Where it ends.
+    pub positions: CutPositions,
     /// What came of each query.
     pub queries: Vec<ForwardedQuery>,
 }
@@ -65,14 +78,20 @@ struct Running {
     /// As the aggregator has it: what gives its parts knows which sensor it runs on, and may read the kernel's table.
     as_asked: Arc<ContinuousQuery>,
     limits: QueryLimits,
+    /// How far it came without an input that carries what it reads.
+    passed: EventTime,
 }
 
 impl Catalog {
     /// Runs what an aggregator asks of this sensor, and nothing else for it: what runs already goes on, what could not be
     /// run is tried again.
     pub fn assign(&self, assignments: &Assignments, end: SensorEnd<'_>) {
-        let wanted = || assignments.queries.iter().filter(move |assigned| assigned.is_for(end.name));
-        self.leave_others(&wanted().map(|assigned| assigned.id).collect::<Vec<_>>());
+        // Whom of its own sensors it is for, whoever has some tells these.
+        let is_for = |assigned: &&Assigned| self.has_sensors || assigned.is_for(end.name);
+        let wanted = || assignments.queries.iter().filter(is_for);
+        let ids: Vec<u64> = wanted().map(|assigned| assigned.id).collect();
+        self.leave_others(&ids);
+        self.core().given.retain(|id, _| ids.contains(id));
         for assigned in wanted() {
             let runs = |forwarded: &Forwarded| forwarded.assigned.id == assigned.id;
             if self.core().forwarded.iter().any(runs) {
@@ -104,8 +123,9 @@ impl Catalog {
         let identity = Identity { sensor: end.name.to_owned(), site: self.identity.site.clone() };
         let [as_asked, planned] = {
             let _turn = lock(&self.planning);
-            [planner(), planner().with_identity(identity)]
-                .map(|planner| query::plan(&definition, &planner, starting))
+            // Sensors know who they are by themselves.
+            let own = if self.has_sensors { planner() } else { planner().with_identity(identity) };
+            [planner(), own].map(|planner| query::plan(&definition, &planner, starting))
         };
         let (as_asked, planned) = (as_asked.map_err(said)?.query, planned.map_err(said)?);
         if (end.fingerprints)(&as_asked)? != assigned.fingerprints {
@@ -119,11 +139,11 @@ impl Catalog {
         core.check_room().map_err(said)?;
         let planned = planned.over(core.table);
         let allowance = core.allowed(&definition, &planned.query).map_err(said)?;
-        let from = core.beginning_anew(&planned.query, self.clock.now());
+        let from = core.beginning_behind(assigned.id, &planned.query, self.clock.now());
         let limits = allowance.limits(core.limits);
-        let terms = Terms { allowance, from, gives: Gives::Forwarded };
+        let terms = Terms { allowance, from, gives: Gives::Forwarded(assigned) };
         let (entry, _) = self.launch(&mut core, definition, planned, terms).map_err(said)?;
-        let taken = Ok(Running { entry, as_asked, limits });
+        let taken = Ok(Running { entry, as_asked, limits, passed: EventTime::MIN });
         core.forwarded.push(Forwarded { assigned: assigned.clone(), taken });
         core.settle();
         Ok(())
@@ -141,14 +161,15 @@ impl Catalog {
     #[must_use]
     pub fn take_cut(&self) -> Option<ForwardedCut> {
         let mut core = self.core();
-        let cut = core.engine.as_mut()?.take_cut()?;
+        let mut cut = core.engine.as_mut()?.take_cut()?;
+        core.pass(&mut cut, self.clock.now());
         Some(core.forwarded_cut(cut))
     }
 
     /// The same of those that the engine left at its end.
     #[must_use]
     pub fn forwarded_cuts(&self, cuts: Vec<Cut>) -> Vec<ForwardedCut> {
-        let core = self.core();
+        let mut core = self.core();
         cuts.into_iter().map(|cut| core.forwarded_cut(cut)).collect()
     }
 
@@ -183,10 +204,13 @@ impl Catalog {
         }
     }
 
-    /// Lets sources go on where they were at the end of the last cut that is safe, each by its name: what they would have
-    /// brought since is missing. It holds for what is opened later.
-    pub fn go_on_from(&self, positions: Vec<(String, String)>) {
-        self.core().inputs.go_on_from(positions);
+    /// Lets sources and queries go on where they were at the end of the last cut that is safe: what would have come since is
+    /// missing. It holds for what is opened, and assigned, later; until then, cuts have it as it was.
+    pub fn go_on_from(&self, positions: CutPositions) {
+        let CutPositions { sources, queries } = positions;
+        let mut core = self.core();
+        core.places = core.inputs.go_on_from(sources);
+        core.given = queries;
     }
 
     /// Asks this how the node stands with whom it forwards to; only the first one counts.
@@ -196,14 +220,56 @@ impl Catalog {
 }
 
 impl Core {
-    fn forwarded_cut(&self, cut: Cut) -> ForwardedCut {
+    /// Lets queries come on of whose streams no input carries any, or that ask for nothing of this node: of them nothing
+    /// comes, and nobody is to wait for it, or to miss it.
+    fn pass(&mut self, cut: &mut Cut, now: EventTime) {
+        let Self { forwarded, inputs, .. } = self;
+        for one in &mut cut.queries {
+            let mut running = forwarded.iter_mut().filter_map(|forwarded| forwarded.taken.as_mut().ok());
+            let Some(running) = running.find(|running| running.entry.id == one.query) else { continue };
+            let query = &running.entry.query;
+            let streams = streams_of(query);
+            if !streams.contains(&StreamId::Ledger) && inputs.carrying(&streams).is_empty() {
+                one.pass(query, running.passed, now);
+                running.passed = now;
+            }
+        }
+    }
+
+    fn forwarded_cut(&mut self, cut: Cut) -> ForwardedCut {
         let Cut { positions, queries, .. } = cut;
+        for cut in &queries {
+            let one = self.forwarded.iter().find(|one| one.id() == Some(cut.query));
+            let given = one.zip(given_until(cut));
+            self.given.extend(given.map(|(one, until)| (one.assigned.id, (until.0, cut.whole_after.0))));
+        }
+        // One that has not been opened yet is where it was.
+        self.places.retain(|(known, _)| positions.iter().all(|(name, _)| name != known));
+        self.places.extend(positions);
+        let positions = CutPositions { sources: self.places.clone(), queries: self.given.clone() };
         let of = |cut: CutQuery| {
             let one = self.forwarded.iter().find(|one| one.id() == Some(cut.query))?;
             let Running { as_asked, limits, .. } = one.taken.as_ref().ok()?;
             Some(ForwardedQuery { id: one.assigned.id, query: Arc::clone(as_asked), limits: *limits, cut })
         };
         ForwardedCut { positions, queries: queries.into_iter().filter_map(of).collect() }
+    }
+
+    /// Where a query of an aggregator begins. Behind what was given of it, where some was: panes since then are told of, though
+    /// nothing comes for them. At the start of a node, they are whole where all that is read says what went missing since.
+    fn beginning_behind(&self, id: u64, query: &ContinuousQuery, now: EventTime) -> Beginning {
+        let Some((given_until, whole_after)) = self.given.get(&id).copied() else {
+            return self.beginning_anew(query, now);
+        };
+        let streams = streams_of(query);
+        let is_known = !self.is_open && whole_after < i64::MAX && self.inputs.know_gap_behind(&streams);
+        let whole_after = match EventTime(whole_after) {
+            EventTime::MIN if is_known => EventTime::MIN,
+            // It may have missed what is earlier than that.
+            time if is_known => time.plus(-1),
+            _ => self.inputs.given_until(&streams, now),
+        };
+        Beginning::Behind { given_until: EventTime(given_until), whole_after }
     }
 
     /// How the queries of an aggregator stand here.
@@ -238,6 +304,15 @@ impl Forwarded {
         let reason = status.reason();
         ReportedQuery { id: self.assigned.id, state: status.state.word().to_owned(), reason }
     }
+}
+
+/// Up to when a cut and those before have all that came of a query; `None` where nothing has come.
+fn given_until(cut: &CutQuery) -> Option<EventTime> {
+    if cut.watermark < EventTime::MAX {
+        return Some(cut.watermark).filter(|watermark| *watermark > EventTime::MIN);
+    }
+    // At the end of all that is read, the last pane may go on in another run.
+    cut.panes.iter().map(|pane| pane.pane.start).max()
 }
 
 /// What a query of an aggregator is called here, in `ledger` and lists: no query of a node has a name with a space in it.

@@ -12,7 +12,7 @@ impl Catalog {
     /// Refuses a query whose results an outlet that wants them cannot take.
     pub(super) fn check_outlets(&self, origin: Option<&Origin>) -> Result<(), CatalogError> {
         let Some(origin) = origin else { return Ok(()) };
-        self.outlets.iter().try_for_each(|outlet| outlet.check(origin)).map_err(CatalogError::wrong)
+        self.safety.outlets().iter().try_for_each(|outlet| outlet.check(origin)).map_err(CatalogError::wrong)
     }
 
     /// Tells it, behind all results that were given before that was so.
@@ -31,13 +31,13 @@ impl Catalog {
             *passed = known.map_or(Passed::Unknown, |(_, passed)| *passed);
         }
         let known = Arc::new(Known { at, queries });
-        self.outlets.iter().for_each(|outlet| outlet.know(&known));
+        self.safety.outlets().iter().for_each(|outlet| outlet.know(&known));
     }
 
     /// The alarms that fire, each with the outlet that watches over it.
     #[must_use]
     pub fn alerts(&self) -> Vec<(String, Firing)> {
-        let firing = self.outlets.iter().flat_map(|outlet| {
+        let firing = self.safety.outlets().iter().flat_map(|outlet| {
             let (name, firing) = outlet.firing();
             firing.into_iter().map(move |firing| (name.to_owned(), firing))
         });

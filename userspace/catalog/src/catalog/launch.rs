@@ -9,26 +9,27 @@ use crate::limits::Allowance;
 use crate::meter::Meter;
 use crate::query::{Explained, Planned};
 use crate::results::Results;
+use crate::sensors::Assigned;
 use std::sync::Arc;
 use tapline_engine::{Beginning, NewQuery, QueryId};
 use tapline_query::ContinuousQuery;
 
 /// How a query is run.
-pub(super) struct Terms {
+pub(super) struct Terms<'a> {
     pub(super) allowance: Allowance,
     pub(super) from: Beginning,
-    pub(super) gives: Gives,
+    pub(super) gives: Gives<'a>,
 }
 
 /// Who gets what a query answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gives {
+pub(super) enum Gives<'a> {
     /// Whoever asks, and outlets.
     ToAll,
     /// Whoever asked for it.
     ToOne,
-    /// An aggregator, which gets its lower halves.
-    Forwarded,
+    /// The aggregator that asks it, which gets its lower halves.
+    Forwarded(&'a Assigned),
 }
 
 impl Catalog {
@@ -56,7 +57,7 @@ impl Catalog {
         core: &mut Core,
         definition: Definition,
         planned: Planned,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<(Entry, Explained), CatalogError> {
         core.look();
         let explained = core.explained(&planned, &streams_of(&planned.query));
@@ -82,19 +83,20 @@ impl Core {
         definition: &Definition,
         query: &Arc<ContinuousQuery>,
         planned: Planned,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> Result<QueryId, CatalogError> {
         let Terms { allowance, from, gives } = terms;
         if let Some(fleet) = &mut self.fleet {
-            let (starting, is_kept) = (planned.starting, gives == Gives::ToAll);
-            let new = FleetQuery { definition, query, starting, is_kept };
+            let (starting, is_kept) = (planned.starting, gives != Gives::ToOne);
+            let assigned = if let Gives::Forwarded(assigned) = gives { Some(assigned) } else { None };
+            let new = FleetQuery { definition, query, starting, is_kept, assigned };
             return fleet.add(new).map_err(CatalogError::wrong);
         }
         let limits = allowance.limits(self.limits);
         let engine = self.engine.as_mut().ok_or_else(ended)?;
         let new = NewQuery { name: &definition.name, query: planned.query, limits, from };
         let added = match gives {
-            Gives::Forwarded => engine.add_forwarded(new),
+            Gives::Forwarded(_) => engine.add_forwarded(new),
             Gives::ToAll | Gives::ToOne => engine.add(new, self.subscriber.clone()),
         };
         added.map_err(|error| CatalogError::wrong(error.to_string()))

@@ -32,7 +32,7 @@ impl Catalog {
         kept.iter().for_each(|kept| engine.cover(kept.covered()));
         core.inputs.start(engine, &demand, kept.as_ref())?;
         let results = core.subscriber.clone();
-        core.fleet.iter_mut().try_for_each(|fleet| fleet.open(results.clone()))?;
+        core.fleet.iter_mut().try_for_each(|fleet| fleet.open(results.clone(), self.safety.clone()))?;
         core.is_open = true;
         if let (Some(kept), Some(path)) = (kept, &self.windows) {
             self.leave(&kept, path);
@@ -70,8 +70,6 @@ impl Catalog {
             (core.fleet.take(), core.engine.take())
         };
         let mut engine = engine.ok_or("the node has ended already")?;
-        // What sensors sent comes before the end of all results.
-        let fleet = fleet.map_or(Ok(()), |mut fleet| fleet.stop());
         let stopped = if self.windows.is_some() {
             engine.suspend().map(|(report, suspended)| (report, Some(suspended)))
         } else {
@@ -85,8 +83,10 @@ impl Catalog {
             return Err("the thread that keeps results died; please report this".to_owned());
         }
         // All at once, so that the slowest is what is waited for.
-        self.outlets.iter().for_each(Outlet::end);
-        self.outlets.iter().for_each(Outlet::finish);
+        self.safety.outlets().iter().for_each(Outlet::end);
+        self.safety.outlets().iter().for_each(Outlet::finish);
+        // What outlets have by now is said to be safe; the rest is given again at the next start.
+        let fleet = fleet.map_or(Ok(()), |mut fleet| fleet.stop());
         let to_keep = {
             let mut core = self.core();
             core.end_all_asked();

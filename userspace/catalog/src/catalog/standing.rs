@@ -37,7 +37,7 @@ impl Catalog {
             started: self.started,
             sources: core.inputs.statuses(),
             queries: core.queries.values().map(|entry| core.status(entry)).collect(),
-            outlets: self.outlets.iter().map(Outlet::status).collect(),
+            outlets: self.safety.outlets().iter().map(Outlet::status).collect(),
             sensors: core.fleet.as_ref().map(|fleet| fleet.sensors()).unwrap_or_default(),
             forwards: self.forwarding.get().map(|says| says()),
             forwarded: core.forwarded_statuses(),
@@ -69,7 +69,13 @@ impl Catalog {
     pub fn rest_sensor(&self, name: &str) -> Result<(), CatalogError> {
         let mut core = self.core();
         let fleet = core.fleet.as_mut().ok_or_else(no_sensors)?;
-        let known: Vec<String> = fleet.sensors().into_iter().map(|sensor| sensor.name).collect();
+        let sensors = fleet.sensors();
+        let through = sensors.iter().find(|sensor| sensor.name == name).and_then(|one| one.through.as_ref());
+        if let Some(through) = through {
+            let why = format!("`{name}` comes here through `{through}`; say it there: tapline sensors rest {name}");
+            return Err(CatalogError::wrong(why));
+        }
+        let known: Vec<String> = sensors.into_iter().map(|sensor| sensor.name).collect();
         if !known.iter().any(|known| known == name) {
             let nearest = nearest(name, known.iter().map(String::as_str));
             let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));

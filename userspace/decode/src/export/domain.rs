@@ -199,6 +199,18 @@ impl Domain {
         Some(MissedRecords { since: self.resumed_from, until, records: Some(records) })
     }
 
+    /// Since when there are records whose numbers have passed, and of which nobody knows yet how many they are: they wait
+    /// for their templates, or went missing before this run.
+    pub(super) fn unsure_since(&self) -> Option<EventTime> {
+        let waiting = self.waiting.iter().map(|waiting| waiting.head.received);
+        waiting.chain(self.missed.map(|_| self.resumed_from)).min()
+    }
+
+    /// Whether nothing is known of it from an earlier run, and nothing has come of it in this one.
+    pub(super) fn is_new(&self) -> bool {
+        self.counts.messages == 0 && self.resumed_from == EventTime::MIN
+    }
+
     /// Whether its numbers do not go on from an earlier run: nobody knows what went missing between.
     pub(super) const fn is_cut_off(&self) -> bool {
         match self.unit {

@@ -56,7 +56,8 @@ impl Kept {
         let Self { key, domain, .. } = self;
         let is_kept = key.transport == Transport::Udp && Some(domain.unit()) == unit_of(key.version);
         let received = domain.received.max(domain.resumed_from);
-        let saved = move |of, next| SavedNumber { key: *key, of, next, received };
+        let unsure_since = domain.unsure_since();
+        let saved = move |of, next| SavedNumber { key: *key, of, next, received, unsure_since };
         let messages = domain.sequence.next().map(|next| saved(Numbering::Messages, next));
         let samples =
             domain.sources.numbers().map(move |(source, next)| saved(Numbering::Samples(source), next));

@@ -104,6 +104,8 @@ pub struct ExportDecoder {
     missing: u64,
     /// What exporters sent between an earlier run and this one, as it was found.
     missed: Vec<MissedRecords>,
+    /// Whoever is new until then may have sent something since this time, when nobody listened.
+    newcomers: Option<[EventTime; 2]>,
     /// Rows of flows so far, of all exporters.
     rows_decoded: u64,
 }
@@ -165,6 +167,7 @@ impl ExportDecoder {
             strays: Strays::default(),
             missing: 0,
             missed: vec![],
+            newcomers: None,
             rows_decoded: 0,
         }
     }
@@ -230,6 +233,15 @@ impl ExportDecoder {
         let (version, domain) = (kept.key.version, &mut kept.domain);
         let (missing, rows) = (domain.missing_records(), domain.counts.rows);
         let (missed, was_cut_off) = (domain.missed_units(), domain.is_cut_off());
+        if let Some([since, until]) = &mut self.newcomers
+            && domain.is_new()
+            && datagram.received < *until
+        {
+            let missed = MissedRecords { since: *since, until: datagram.received, records: None };
+            // Of the next one what lies before is said already.
+            *since = datagram.received.max(*since);
+            self.missed.push(missed);
+        }
         domain.received = datagram.received;
         domain.sent_by.note(datagram.sender.address);
         domain.counts.messages += 1;
@@ -301,7 +313,17 @@ impl ExportDecoder {
         let Some(unit) = unit_of(saved.key.version) else { return false };
         let Self { domains, output, .. } = self;
         let Ok(kept) = domains.get(saved.key, unit, EventTime::MIN, output) else { return false };
-        kept.domain.resume(saved, output)
+        let is_resumed = kept.domain.resume(saved, output);
+        if let Some(since) = saved.unsure_since {
+            self.missed.push(MissedRecords { since, until: saved.received.plus(1), records: None });
+        }
+        is_resumed
+    }
+
+    /// An earlier run knew all that had come by `since`, and nobody listened for a while then: of exporters that are heard
+    /// for the first time before `until`, nobody knows what they had sent meanwhile.
+    pub const fn doubt_newcomers(&mut self, since: EventTime, until: EventTime) {
+        self.newcomers = Some([since, until]);
     }
 
     /// Records that exporters sent between an earlier run and this one, found since the last call; they are not among

@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Moment, Position, SensorName};
 use crate::outgoing::NewPart;
-use crate::record::PartHead;
+use crate::record::{PartHead, Told};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ impl<M: Merge> Aggregator<M> {
                 None => give(merge, (*id, half), due, links, (results, options.limits.results_max)),
             }
             half.close_old(options.patience.revisable_ns, options.limits.panes_max);
+            while merge.is_full(*id) && half.close_earliest() {}
         }
         if let Some(forwarding) = forwarding {
             for (id, position) in forwarding.cut(parts) {
@@ -89,7 +90,7 @@ fn look_again<S>(half: &mut Half<S>, id: HalfId, links: &Links, forwarding: Opti
 fn leave_behind<S>(half: &mut Half<S>, id: HalfId, end: i64, links: &mut Links) {
     half.given_from = half.given_from.min(end.saturating_sub(half.spec.width_ns));
     half.given_until = half.given_until.max(end);
-    let asked = links.iter_mut().filter(|(name, link)| !link.rests && half.asks(name));
+    let asked = links.iter_mut().filter(|(name, link)| !link.rests && half.counts_on(id, name, link));
     for (_, link) in asked.filter(|(name, link)| half.reached(id, name, link) < end) {
         link.standings.entry(id).or_default().is_left = true;
     }
@@ -141,7 +142,8 @@ fn forward<M: Merge>(
         let span = half.span(start);
         let is_doubted = half.is_doubted(id, span, links);
         let Some(pane) = half.panes.get_mut(&start) else { continue };
-        let payload = encoded(merge, id, pane);
+        let nothing = || merge.encode_apart(id, &merge.empty(id));
+        let payloads = pane.state.as_ref().map_or_else(nothing, |state| merge.encode_apart(id, state));
         let (records, mut told) = (pane.records, pane.told);
         told.is_doubted |= is_doubted;
         if is_mutated(Mutation::ForwardAgain) {
@@ -153,7 +155,7 @@ fn forward<M: Merge>(
         let fingerprint = half.spec.fingerprint;
         let watermark = i64::MIN;
         let part = PartHead { half: id, fingerprint, pane: span, watermark, records, told, behind: vec![] };
-        parts.push((NewPart { part, octets: payload.len() as u64 }, payload));
+        parts.extend(parts_of(&part, payloads));
     }
     if parts.is_empty() {
         return parts;
@@ -169,10 +171,25 @@ fn forward<M: Merge>(
     parts
 }
 
+/// The parts of a pane, of which each accounts for its share of the records.
+fn parts_of(whole: &PartHead, payloads: Vec<(Vec<u8>, f64)>) -> Vec<Forwarded> {
+    let (mut left, mut parts, count) = (whole.records, vec![], payloads.len());
+    for (number, (payload, share)) in (1..).zip(payloads) {
+        let own = (whole.records as f64 * share).round() as u64;
+        let records = if number == count { left } else { own.min(left) };
+        left -= records;
+        // What is missing besides is missing once.
+        let told = if number == 1 { whole.told } else { Told::default() };
+        let part = PartHead { records, told, ..whole.clone() };
+        parts.push((NewPart { part, octets: payload.len() as u64 }, payload.into()));
+    }
+    parts
+}
+
 /// Who has not come as far as panes were given on, and how far all that came of him was given on.
 fn behind<S>(half: &Half<S>, id: HalfId, links: &Links) -> Vec<(SensorName, i64)> {
     let mut behind = vec![];
-    for (name, link) in half.taking_part(links) {
+    for (name, link) in half.taking_part(id, links) {
         let own = forwarded(half, id, name, links);
         behind.push((name.clone(), own));
         let others = link.standing(id).into_iter().flat_map(|standing| &standing.behind);

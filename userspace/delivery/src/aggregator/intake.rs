@@ -83,9 +83,12 @@ impl<M: Merge> Aggregator<M> {
                         return Verdict::Later;
                     }
                 };
-                let behind = part.behind.clone();
                 // Of a half that is not known there is no standing to be kept.
-                let is_known = self.halves.get(&part.half).is_some_and(|half| half.asks(sensor));
+                let (half, link) = (self.halves.get(&part.half), self.links.get(sensor));
+                let is_known = half.zip(link).is_some_and(|(half, link)| half.takes(sensor, link));
+                // Who is behind whom says only who has others behind him.
+                let has_leaves = link.is_some_and(|link| link.leaves.is_some());
+                let behind = if has_leaves { part.behind.clone() } else { vec![] };
                 let reach = Reach { half: part.half, watermark: part.watermark, behind };
                 (verdict, is_known.then_some(reach))
             }
@@ -93,7 +96,7 @@ impl<M: Merge> Aggregator<M> {
         let (after, last) = seen_as(head);
         self.settle(sensor, (after, last), reach, now);
         if let (Kind::Part(part), Some(link)) = (&head.kind, self.links.get(sensor))
-            && let Some(half) = self.halves.get_mut(&part.half).filter(|half| half.asks(sensor))
+            && let Some(half) = self.halves.get_mut(&part.half).filter(|half| half.takes(sensor, link))
         {
             half.note_order(sensor, link.seen.mark(), Some((last, part.pane.start)));
         }
@@ -109,9 +112,9 @@ impl<M: Merge> Aggregator<M> {
     ) -> Result<(), NotTaken> {
         let Self { halves, links, merge, options, .. } = self;
         let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
-        check(halves, sensor, part, latest).map_err(NotTaken::Refused)?;
         let Some(link) = links.get_mut(sensor) else { return Ok(()) };
-        let octets = payload.len() as u64;
+        check(halves, (sensor, &*link), part, latest).map_err(NotTaken::Refused)?;
+        let octets = merge.weight(payload);
         // A single part that is longer than all may be is taken alone.
         if link.octets > 0 && link.octets.saturating_add(octets) > options.limits.octets_per_sensor_max {
             return Err(NotTaken::Later("octets_over_quota"));
@@ -120,7 +123,7 @@ impl<M: Merge> Aggregator<M> {
         if opens {
             room(halves, part.half, sensor, &options.limits)?;
         }
-        link.octets += octets;
+        link.octets = link.octets.saturating_add(octets);
         let Some(half) = halves.get_mut(&part.half) else { return Ok(()) };
         let expected = half.spec.fingerprint;
         let pane = half.panes.entry(part.pane.start).or_insert_with(|| Pane::new(sensor.clone()));
@@ -179,7 +182,7 @@ impl<M: Merge> Aggregator<M> {
         let Self { halves, links, options, .. } = self;
         let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
         let (Some(half), Some(link)) = (halves.get_mut(&loss.half), links.get_mut(sensor)) else { return };
-        if !half.asks(sensor) || loss.span.end <= half.closed_until || loss.span.start > latest {
+        if !half.takes(sensor, link) || loss.span.end <= half.closed_until || loss.span.start > latest {
             return link.count("lost_elsewhere");
         }
         let has_room =
@@ -265,13 +268,13 @@ fn caught_up<S>(half: &mut Half<S>, link: &mut Link, id: HalfId, moved: Moved) {
 /// Whether a part is of a pane that is open.
 fn check<S>(
     halves: &BTreeMap<HalfId, Half<S>>,
-    sensor: &SensorName,
+    (sensor, link): (&SensorName, &Link),
     part: &PartHead,
     latest: i64,
 ) -> Result<(), Refusal> {
     let id = part.half;
     let half = halves.get(&id).ok_or(Refusal::UnknownHalf { half: id })?;
-    if !half.asks(sensor) {
+    if !half.takes(sensor, link) {
         return Err(Refusal::NotAsked { half: id });
     }
     if !half.has(part.pane) {

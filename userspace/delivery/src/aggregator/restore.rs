@@ -9,7 +9,8 @@ use crate::mutation::{Mutation, is_mutated};
 use crate::names::{Fingerprint, HalfId, Incarnation, Lineage, Moment, SensorName};
 use crate::outgoing::Outgoing;
 use crate::record::{
-    Head, Told, read_behind, read_position, read_span, write_behind, write_position, write_span,
+    Head, Told, read_behind, read_leaves, read_position, read_span, write_behind, write_leaves,
+    write_position, write_span,
 };
 use crate::seen::{Reach, Seen, Stretch};
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ impl<M: Merge> Aggregator<M> {
             return Err(Garbage("checkpoint").into());
         }
         aggregator.resume(stamp);
+        aggregator.tell_leaves();
         Ok(aggregator)
     }
 
@@ -204,6 +206,7 @@ fn read_pane<S>(reader: &mut Reader) -> Option<Pane<S>> {
 fn write_link(writer: &mut Writer, link: &Link) {
     writer.u64(link.lineage.0);
     writer.u64(link.newest.0);
+    write_leaves(writer, link.leaves.as_ref());
     writer.flag(link.rests);
     write_position(writer, link.seen.mark());
     let none = BTreeMap::new();
@@ -231,6 +234,7 @@ fn write_link(writer: &mut Writer, link: &Link) {
 
 fn read_link(reader: &mut Reader, now: Moment) -> Option<Link> {
     let (lineage, newest) = (Lineage(reader.u64()?), Incarnation(reader.u64()?));
+    let leaves = read_leaves(reader)?;
     let (rests, mark) = (reader.flag()?, read_position(reader)?);
     let above = reader.list(|reader| {
         let (after, last) = (read_position(reader)?, read_position(reader)?);
@@ -242,6 +246,7 @@ fn read_link(reader: &mut Reader, now: Moment) -> Option<Link> {
         newest,
         seen: Seen::from_parts(mark, above.into_iter().collect()),
         standings: standings.into_iter().collect(),
+        leaves,
         rests,
         heard_ns: now.steady_ns,
         octets: 0,

@@ -33,7 +33,8 @@ impl Engine {
         let (query, plan) = self.admit(name, query, limits, true)?;
         let joining = self.joining(&query.query, from.whole_after());
         let (state, limits) = (Arc::clone(&query.state), self.operator_limits(&limits));
-        let forwarded = ForwardedQuery::new(&query.query, state, joining, self.workers.len(), limits);
+        let forwarded = ForwardedQuery::new(&query.query, state, joining, self.workers.len(), limits)
+            .behind(from.given_until());
         order(&mut self.merger, MergerOrder::AddForwarded { id, query: Box::new(forwarded) });
         self.run_query(id, query, &plan, EventTime::MAX);
         Ok(id)
@@ -94,7 +95,7 @@ fn check_forwarded(query: &ContinuousQuery, from: &Beginning) -> Result<(), &'st
         None => return Err("it has no window; add to GROUP BY: tumble('60 seconds')"),
     }
     match from {
-        Beginning::Anew | Beginning::After(_) => Ok(()),
+        Beginning::Anew | Beginning::After(_) | Beginning::Behind { .. } => Ok(()),
         Beginning::With(_) => Err("it has windows that another engine left open; let it begin anew"),
     }
 }

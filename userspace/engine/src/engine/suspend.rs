@@ -13,9 +13,15 @@ use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 
 impl Engine {
-    /// Tells how much arrived of seconds before anything is read, or what went missing in some that nobody looked at.
+    /// Tells how much arrived of seconds before anything is read, as an earlier run knew it.
     pub fn cover(&mut self, seconds: Vec<CoveredSecond>) {
         order(&mut self.merger, MergerOrder::Cover(seconds));
+        self.merger_parker.unpark();
+    }
+
+    /// Tells what went missing in seconds that nobody looked at; the next cut has it, too.
+    pub fn miss(&mut self, seconds: Vec<CoveredSecond>) {
+        order(&mut self.merger, MergerOrder::Miss(seconds));
         self.merger_parker.unpark();
     }
 

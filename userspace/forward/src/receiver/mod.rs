@@ -38,6 +38,8 @@ use server::Front;
 use status::Shared;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 use tapline_delivery::{HalfId, HalfSpec, Merge, Role, SensorName};
 use tokio::sync::{mpsc, watch};
 use up::Up;
@@ -47,6 +49,9 @@ const EVENTS_MAX: usize = 1024;
 /// What the link upwards and the thread say to each other.
 const UP_EVENTS_MAX: usize = 256;
 const ORDERS_MAX: usize = 4;
+/// How long a last checkpoint may take, and between two looks whether it is there.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Takes what sensors send.
 #[derive(Debug)]
@@ -186,7 +191,7 @@ impl Receiver {
         Ok(warnings)
     }
 
-    /// All sensors that were here since it started, by name.
+    /// All sensors that were here since it started, and those that were known before and are missed, by name.
     #[must_use]
     pub fn sensors(&self) -> Vec<SensorStatus> {
         self.shared.sensors()
@@ -200,6 +205,15 @@ impl Receiver {
             *status.refused.entry(name.to_owned()).or_default() += count;
         }
         status
+    }
+
+    /// Ends it behind a checkpoint that has what is safe with whoever takes results by now.
+    pub fn finish(&self) {
+        self.order(Order::Finish);
+        let begun = Instant::now();
+        while !self.orders.is_closed() && begun.elapsed() < FINISH_WITHIN {
+            thread::sleep(LOOK);
+        }
     }
 
     fn order(&self, order: Order) {

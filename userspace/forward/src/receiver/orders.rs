@@ -11,8 +11,16 @@ pub(crate) enum Order {
     Rest(SensorName),
     /// A checkpoint was written, or not.
     Written(Written),
-    /// So many results were taken.
+    /// So many results were taken, and are safe.
     Taken(usize),
+    /// So many were taken, and it is said later which of them are safe.
+    Handed(usize),
+    /// So many of the oldest of a half that were taken are safe.
+    Safe(HalfId, usize),
+    /// End behind a checkpoint that has what is safe by now.
+    Finish,
+    /// What is safe was said.
+    Settled,
     End,
 }
 

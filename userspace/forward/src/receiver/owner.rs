@@ -3,7 +3,7 @@
 //! While a checkpoint is written, what comes is taken on; what is said to be covered, and what is given, is what the
 //! last one has that was written.
 
-use super::books::Books;
+use super::books::{Book, Books};
 use super::orders::{Order, Written};
 use super::status::{Shared, UplinkStatus};
 use super::up::Up;
@@ -29,6 +29,8 @@ use tokio::time::sleep;
 /// How often a checkpoint is begun when something changed, and when time alone may have made panes due.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Where it takes long to put one together, it is begun so much less often that this takes one part of so many.
+const CHECKPOINT_PARTS: u32 = 5;
 /// How often it is told how sensors are.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// What links say that is taken at once.
@@ -106,11 +108,18 @@ pub(crate) struct Owner<M: Merge> {
     /// Something came since the last checkpoint was begun.
     is_changed: bool,
     begun_at: Instant,
+    /// How long it took to put the last one together.
+    took: Duration,
     /// The checkpoint that is being written, since when, and its octets.
     writing: Option<(Stamp, Instant, u64)>,
     /// A hash of what was written when nothing had changed.
     idle: Option<u64>,
     is_giving: bool,
+    /// Results that were taken, and are not said to be safe.
+    handed: usize,
+    /// Whether it ends behind the next checkpoint that is begun; and behind which one, once it was.
+    is_finishing: bool,
+    last: Option<Stamp>,
     is_in_trouble: bool,
     published_at: Instant,
 }
@@ -124,6 +133,8 @@ impl<M: Merge> Owner<M> {
         version: String,
     ) -> Self {
         let now = Instant::now();
+        // Of those that an earlier process knew, too, it is to be seen that they are away.
+        let books = aggregator.sensors().map(|name| (name.clone(), Book::default())).collect();
         Self {
             aggregator,
             checkpoints,
@@ -134,13 +145,17 @@ impl<M: Merge> Owner<M> {
             started: now,
             links: BTreeMap::new(),
             of_sensors: BTreeMap::new(),
-            books: Books::new(),
+            books,
             halves,
             is_changed: true,
             begun_at: now,
+            took: Duration::ZERO,
             writing: None,
             idle: None,
             is_giving: false,
+            handed: 0,
+            is_finishing: false,
+            last: None,
             is_in_trouble: false,
             published_at: now,
         }
@@ -204,8 +219,7 @@ impl<M: Merge> Owner<M> {
 
     /// Until when nothing is due.
     fn wait(&self) -> Duration {
-        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
-        let checkpoint = self.writing.is_none().then(|| self.begun_at + every);
+        let checkpoint = self.writing.is_none().then(|| self.begun_at + self.every());
         let due = self.up.as_ref().and_then(Up::due);
         let next = [checkpoint, due, Some(self.published_at + PUBLISH_EVERY)].into_iter().flatten().min();
         next.map_or(PUBLISH_EVERY, |next| next.saturating_duration_since(Instant::now()))
@@ -228,6 +242,20 @@ impl<M: Merge> Owner<M> {
                 self.aggregator.taken(results);
                 self.is_giving = false;
             }
+            Order::Handed(results) => {
+                self.handed += results;
+                self.is_giving = false;
+                return Ok(());
+            }
+            Order::Safe(half, results) => {
+                self.aggregator.taken_of(half, results);
+                self.handed = self.handed.saturating_sub(results);
+            }
+            Order::Finish => {
+                self.results.settle();
+                return Ok(());
+            }
+            Order::Settled => self.is_finishing = true,
             Order::End => return Err(Ended(String::new())),
         }
         self.is_changed = true;
@@ -330,15 +358,24 @@ impl<M: Merge> Owner<M> {
         }
     }
 
+    /// How long after the last one a checkpoint is due.
+    fn every(&self) -> Duration {
+        if self.is_finishing {
+            return Duration::ZERO;
+        }
+        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
+        every.max(self.took * CHECKPOINT_PARTS)
+    }
+
     /// Begins a checkpoint where one is due.
     fn checkpoint(&mut self) {
-        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
-        if self.writing.is_some() || self.begun_at.elapsed() < every {
+        if self.writing.is_some() || self.begun_at.elapsed() < self.every() {
             return;
         }
         let now = self.now();
         self.begun_at = Instant::now();
         let checkpoint = self.aggregator.checkpoint(now);
+        self.took = self.begun_at.elapsed();
         // Time alone changes little: what is as it was is not written again.
         if self.is_changed {
             self.idle = None;
@@ -351,6 +388,9 @@ impl<M: Merge> Owner<M> {
         }
         self.is_changed = false;
         self.writing = Some((checkpoint.stamp, self.begun_at, checkpoint.octets.len() as u64));
+        if self.is_finishing {
+            self.last = Some(checkpoint.stamp);
+        }
         self.checkpoints.write(checkpoint);
     }
 
@@ -369,7 +409,7 @@ impl<M: Merge> Owner<M> {
                     (status.checkpoint_took_ns, status.store_trouble) = (took_ns, None);
                 });
                 self.say_what_is_covered();
-                Ok(())
+                if self.last == Some(stamp) { Err(Ended(String::new())) } else { Ok(()) }
             }
             Err(StoreError::TakenOver(why)) => Err(Ended(why)),
             Err(StoreError::Failed(why)) => {
@@ -380,7 +420,8 @@ impl<M: Merge> Owner<M> {
                 }
                 self.shared.change(|status| status.store_trouble = Some(why));
                 self.is_changed = true;
-                Ok(())
+                // Whoever ends it does not wait for a disk.
+                if self.last == Some(stamp) { Err(Ended(String::new())) } else { Ok(()) }
             }
         }
     }
@@ -403,7 +444,8 @@ impl<M: Merge> Owner<M> {
         if self.is_giving {
             return;
         }
-        let given: Vec<Given> = self.aggregator.results().take(GIVEN_AT_ONCE).cloned().collect();
+        let given = self.aggregator.results().skip(self.handed).take(GIVEN_AT_ONCE);
+        let given: Vec<Given> = given.cloned().collect();
         if !given.is_empty() {
             self.is_giving = true;
             self.results.give(given);
@@ -412,7 +454,7 @@ impl<M: Merge> Owner<M> {
 
     fn publish(&mut self) {
         self.published_at = Instant::now();
-        let status = |(name, book): (&SensorName, &super::books::Book)| {
+        let status = |(name, book): (&SensorName, &Book)| {
             book.status(name, &self.halves, &self.aggregator.counts(name))
         };
         self.shared.publish(self.books.iter().map(status).collect());
@@ -420,8 +462,10 @@ impl<M: Merge> Owner<M> {
         let refused = strangers.collect();
         let (held, links) = (self.aggregator.held(), self.links.len());
         let uplink = self.up.as_ref().map(Up::sent).map(|sent| {
-            let waiting_octets = self.aggregator.outgoing().map_or(0, |outgoing| outgoing.octets());
-            UplinkStatus { sent, waiting_octets, ..UplinkStatus::default() }
+            let outgoing = self.aggregator.outgoing();
+            let (waiting_octets, lost) =
+                outgoing.map_or((0, 0), |outgoing| (outgoing.octets(), outgoing.lost()));
+            UplinkStatus { sent, waiting_octets, lost, ..UplinkStatus::default() }
         });
         self.shared.change(|status| {
             (status.held, status.links, status.refused, status.uplink) = (held, links, refused, uplink);

@@ -58,6 +58,8 @@ pub struct UplinkStatus {
     pub sent: u64,
     /// Octets of records that no checkpoint there has.
     pub waiting_octets: u64,
+    /// Records of sources that went with what there was no room for, since this process began.
+    pub lost: u64,
     /// Octets on the wire.
     pub octets_sent: u64,
     /// The other way.

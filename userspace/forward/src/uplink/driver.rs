@@ -198,6 +198,7 @@ mod tests {
             incarnation: Incarnation(1),
             kept_after: position(9),
             gaps: (1..=gaps).map(gap).collect(),
+            leaves: None,
         };
         assert_eq!(short(hello(3)), hello(3));
         let cut = short(hello(100_000));

@@ -313,6 +313,7 @@ mod tests {
             incarnation: Incarnation(3),
             kept_after: Position::START,
             gaps: vec![],
+            leaves: None,
         };
         let text = |text: &str| text.to_owned();
         let report = Bytes::from_static(b"a report");

@@ -1,15 +1,20 @@
 //! What sensors gave together, on its way to whoever wants results.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::tier::Upper;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_aggregate::{Results, half_id};
-use tapline_catalog::{Assigned, Level, Log};
+use tapline_catalog::{Assigned, Level, Log, Safety};
 use tapline_delivery::{Given, HalfId, KeptHalf};
 use tapline_engine::{EndReason, Event, QueryId, QueryLimits, QuerySnapshot, Subscriber};
 use tapline_forward::Taker;
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
+
+/// Panes that are kept in checkpoints until results of them are safe, and octets of their states; beyond, the oldest go.
+pub(super) const HELD_MAX: usize = 4096;
+const HELD_OCTETS_MAX: usize = 64 << 20;
 
 /// What whoever adds queries and whoever takes panes share. Results are made under a lock of their own: whoever asks how
 /// queries stand does not wait for that.
@@ -30,6 +35,7 @@ struct Running {
 /// How far a query has come.
 struct Progress {
     query: QueryId,
+    name: Arc<str>,
     /// Of each half, the end of the latest pane that was taken.
     reached: BTreeMap<HalfId, i64>,
     halves: usize,
@@ -42,6 +48,9 @@ struct Progress {
 pub(super) struct Taking {
     shared: Arc<Shared>,
     events: Subscriber,
+    /// Where the node forwards to, in place of making results.
+    upper: Option<Arc<Upper>>,
+    holding: Holding,
     log: Log,
 }
 
@@ -58,15 +67,16 @@ impl Shared {
     pub(super) fn add(
         &self,
         query: QueryId,
-        id: u64,
+        assigned: &Assigned,
         plan: &ContinuousQuery,
         limits: &QueryLimits,
     ) -> Result<(), String> {
+        let (id, name) = (assigned.id, assigned.name.as_str().into());
         lock(&self.results).add_query(id, query, plan, limits)?;
         let (reached, halves) = (BTreeMap::new(), plan.lowers.len());
         let mut running = lock(&self.running);
         running.halves.extend((0..halves).map(|half| (half_id(id, half), id)));
-        running.queries.insert(id, Progress { query, reached, halves, records: 0, failure: None });
+        running.queries.insert(id, Progress { query, name, reached, halves, records: 0, failure: None });
         Ok(())
     }
 
@@ -118,14 +128,20 @@ impl Progress {
         let reached = self.reached.entry(given.half).or_insert(i64::MIN);
         *reached = given.pane.end.max(*reached);
         if given.revision == 0 {
-            self.records += given.records;
+            self.records = self.records.saturating_add(given.records);
         }
     }
 }
 
 impl Taking {
-    pub(super) fn new(shared: &Arc<Shared>, events: Subscriber, log: &Log) -> Self {
-        Self { shared: Arc::clone(shared), events, log: Arc::clone(log) }
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        (events, safety): (Subscriber, Safety),
+        upper: Option<Arc<Upper>>,
+        log: &Log,
+    ) -> Self {
+        let holding = Holding::new(safety);
+        Self { shared: Arc::clone(shared), events, upper, holding, log: Arc::clone(log) }
     }
 
     /// A query cannot go on.
@@ -159,20 +175,33 @@ impl Taker for Taking {
         let taken = lock(&self.shared.results).take(given);
         for (id, result) in taken {
             match result {
-                Ok(result) => self.events.give(Event::Result(result)),
+                Ok(result) => {
+                    self.events.give(Event::Result(result));
+                    self.holding.given += 1;
+                }
                 Err(why) => self.fail(id, why),
             }
         }
         // What is said of how far they have come is said behind their results.
         let Running { queries, halves } = &mut *lock(&self.shared.running);
         for pane in given {
-            let of_half = halves.get(&pane.half).and_then(|query| queries.get_mut(query));
-            of_half.into_iter().for_each(|progress| progress.note(pane));
+            let mut of_half = halves.get(&pane.half).and_then(|query| queries.get_mut(query));
+            of_half.iter_mut().for_each(|progress| progress.note(pane));
+            self.holding.hold(pane, of_half.map(|progress| Arc::clone(&progress.name)));
         }
     }
 
-    /// Nobody is above this one.
-    fn assigned(&mut self, _: &[u8]) {}
+    fn safe(&mut self) -> Option<Vec<(HalfId, usize)>> {
+        if self.holding.make_room() {
+            let what = "history or a sink is far behind: what it has not stored yet is kept no longer for another start";
+            self.log.say(Level::Warning, what);
+        }
+        Some(self.holding.take_safe())
+    }
+
+    fn assigned(&mut self, octets: &[u8]) {
+        self.upper.iter().for_each(|upper| upper.told.put(octets.to_vec()));
+    }
 
     fn ended(&mut self, why: &str) {
         self.log.say(Level::Error, &format!("this aggregator takes nothing any more: {why}"));
@@ -180,6 +209,85 @@ impl Taker for Taking {
 
     fn tell(&mut self, sentence: &str) {
         self.log.say(Level::Warning, sentence);
+    }
+}
+
+/// Panes that were taken, of which results may not be safe.
+struct Holding {
+    safety: Safety,
+    /// Results that were given.
+    given: u64,
+    panes: VecDeque<Held>,
+    octets: usize,
+    /// Panes that were let go of, and are to be said to be safe.
+    let_go: BTreeMap<HalfId, usize>,
+    is_behind: bool,
+}
+
+/// A pane that was taken.
+struct Held {
+    half: HalfId,
+    /// None where its query is gone.
+    query: Option<Arc<str>>,
+    octets: usize,
+    /// So many results were given by then, its own among them.
+    given: u64,
+    /// When outlets had these, once they have.
+    handed: Option<EventTime>,
+}
+
+impl Holding {
+    fn new(safety: Safety) -> Self {
+        let (panes, let_go) = (VecDeque::new(), BTreeMap::new());
+        Self { safety, given: 0, panes, octets: 0, let_go, is_behind: false }
+    }
+
+    /// Holds a pane of which all results were given.
+    fn hold(&mut self, pane: &Given, query: Option<Arc<str>>) {
+        let octets = pane.state.len();
+        self.octets += octets;
+        self.panes.push_back(Held { half: pane.half, query, octets, given: self.given, handed: None });
+    }
+
+    /// Lets go of the oldest where they are too many: a checkpoint has all of them. Says whether that is news.
+    fn make_room(&mut self) -> bool {
+        let is_behind = self.are_too_many();
+        while self.are_too_many() {
+            let Some(pane) = self.panes.pop_front() else { break };
+            self.octets -= pane.octets;
+            *self.let_go.entry(pane.half).or_default() += 1;
+        }
+        is_behind && !std::mem::replace(&mut self.is_behind, is_behind)
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.panes.len() > HELD_MAX || self.octets > HELD_OCTETS_MAX
+    }
+
+    /// How many of the oldest of each half are safe since this was asked before.
+    fn take_safe(&mut self) -> Vec<(HalfId, usize)> {
+        let (handed, now) = (self.safety.handed(), self.safety.now());
+        let mut safe = std::mem::take(&mut self.let_go);
+        // Of each query, since when something is not safe; of those that something is held back of, the halves.
+        let (mut since, mut held_back) = (BTreeMap::new(), BTreeSet::new());
+        for mut pane in std::mem::take(&mut self.panes) {
+            if pane.given <= handed {
+                pane.handed.get_or_insert(now);
+            }
+            let unsafe_since = pane.query.as_ref().and_then(|query| {
+                *since.entry(Arc::clone(query)).or_insert_with(|| self.safety.unsafe_since(query))
+            });
+            let has_stored = |handed: EventTime| unsafe_since.is_none_or(|since| handed < since);
+            let is_safe = pane.handed.is_some_and(has_stored) && !held_back.contains(&pane.half);
+            if is_safe {
+                self.octets -= pane.octets;
+                *safe.entry(pane.half).or_default() += 1;
+            } else {
+                held_back.insert(pane.half);
+                self.panes.push_back(pane);
+            }
+        }
+        safe.into_iter().collect()
     }
 }
 

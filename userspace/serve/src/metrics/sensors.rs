@@ -2,6 +2,7 @@
 
 use super::exposition::Exposition;
 use super::families as of;
+use std::collections::BTreeSet;
 use tapline_catalog::{ForwardStatus, SensorStatus};
 
 pub(super) fn expose(sensors: &[SensorStatus], forwards: Option<&ForwardStatus>, out: &mut Exposition) {
@@ -9,7 +10,10 @@ pub(super) fn expose(sensors: &[SensorStatus], forwards: Option<&ForwardStatus>,
     out.family(&of::FORWARD_UP, to().map(|(labels, forward)| (labels, forward.is_connected)));
     out.family(&of::FORWARD_BYTES, to().map(|(labels, forward)| (labels, forward.spool_octets[0])));
     out.family(&of::FORWARD_LOST, to().map(|(labels, forward)| (labels, forward.lost)));
-    let all = || sensors.iter().map(|sensor| ([&*sensor.name], sensor));
+    // One that comes by two ways is one of them.
+    let mut names = BTreeSet::new();
+    let sensors: Vec<&SensorStatus> = sensors.iter().filter(|sensor| names.insert(&sensor.name)).collect();
+    let all = || sensors.iter().map(|sensor| ([&*sensor.name], *sensor));
     out.family(&of::SENSOR_UP, all().map(|(labels, sensor)| (labels, sensor.is_connected)));
     let seconds = |ns: i64| ns as f64 / 1e9;
     let lags = all().filter_map(|(labels, sensor)| Some((labels, seconds(sensor.lag_ns?))));

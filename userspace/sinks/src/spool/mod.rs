@@ -46,13 +46,15 @@ pub struct Spool {
     sink: Option<Box<dyn Sink>>,
     backlog: Option<Arc<Backlog>>,
     thread: Option<JoinHandle<()>>,
+    /// When the first result was given that is not synced, by query.
+    unsynced: BTreeMap<String, EventTime>,
 }
 
 impl Spool {
     /// Puts a folder before a sink; it is opened as soon as that can be.
     #[must_use]
     pub fn new(options: SpoolOptions, sink: Box<dyn Sink>, told: Told) -> Self {
-        Self { options, told, sink: Some(sink), backlog: None, thread: None }
+        Self { options, told, sink: Some(sink), backlog: None, thread: None, unsynced: BTreeMap::new() }
     }
 
     /// The folder, and what sends from it, as soon as it could be opened.
@@ -83,11 +85,19 @@ impl Sink for Spool {
             );
             return Err(Refusal::Never(why));
         }
-        backlog.append(&parcel.origin.name, &record).map_err(Refusal::Later)
+        backlog.append(&parcel.origin.name, &record).map_err(Refusal::Later)?;
+        self.unsynced.entry(parcel.origin.name.clone()).or_insert(parcel.given);
+        Ok(())
     }
 
     fn tend(&mut self, _: EventTime) -> Result<(), String> {
-        self.open()?.sync()
+        self.open()?.sync()?;
+        self.unsynced.clear();
+        Ok(())
+    }
+
+    fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
+        self.unsynced.clone()
     }
 
     fn held(&self) -> u64 {

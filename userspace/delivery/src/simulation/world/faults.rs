@@ -46,6 +46,7 @@ impl World {
             incarnation,
             kept_after: Position::START,
             gaps: vec![],
+            leaves: None,
         };
         let position = Position {
             incarnation: Incarnation(random.below(3) as u64),
