@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 54] = [
+const FLOORS: [(&str, Bound); 71] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -64,6 +64,29 @@ const FLOORS: [(&str, Bound); 54] = [
     ("sinks: PostgreSQL", AtLeast(1.0)),
     ("sinks: ClickHouse", AtLeast(1.0)),
     ("sinks: Kafka", AtLeast(1.0)),
+    // Records that are in no window, of three sensors at BackStreamDB's rate, and at twenty times that.
+    ("sensors: records missing, 3 × 30000", AtMost(0.0)),
+    ("sensors: records missing, 3 × 600000", AtMost(0.0)),
+    // Those that nfdump has, that the aggregator has not, and that it does not tell to be missing.
+    ("sensors: records that differ from nfdump", AtMost(0.0)),
+    ("sensors: windows that differ on a bad link", AtMost(0.0)),
+    ("sensors: seconds until a minute is caught up", Either),
+    // Of the aggregator: seconds of CPU time a second, megabytes; seconds until the last result of a window is there.
+    ("sensors: CPU of a hundred", AtMost(0.5)),
+    ("sensors: MB of a hundred", AtMost(500.0)),
+    ("sensors: seconds behind a window", AtMost(2.0)),
+    ("sensors: windows that differ, of a hundred", AtMost(0.0)),
+    // Octets of exports, as a multiple of those on the link.
+    ("sensors: octets, traffic matrix", AtLeast(50.0)),
+    ("sensors: octets, port sweep", AtLeast(50.0)),
+    ("sensors: octets, protocols", AtLeast(50.0)),
+    ("sensors: octets, top talkers", AtLeast(50.0)),
+    ("sensors: octets, five-tuple", AtLeast(10.0)),
+    // What a record takes of a sensor, as a multiple of what it takes of a node that is asked the same by itself.
+    ("sensors: CPU of a record", AtMost(1.03)),
+    // An hour without a link: how many times as fast it is caught up.
+    ("sensors: times real time, of an hour", AtLeast(20.0)),
+    ("sensors: windows that differ, of an hour", AtMost(0.0)),
     ("decode: NetFlow v5, netflow_parser", AtLeast(2.0)),
     ("decode: NetFlow v9, netflow_parser", AtLeast(20.0)),
     ("decode: IPFIX, netflow_parser", AtLeast(20.0)),
@@ -167,10 +190,10 @@ mod tests {
 
     #[test]
     fn each_command_that_measures_is_compared_with_the_list() {
-        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live`, `api` and `sinks`.
+        // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live`, `api`, `sinks` and `sensors`.
         let commands = [
-            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "sinks", "decode",
-            "lower", "lookup", "history",
+            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "sinks", "sensors",
+            "decode", "lower", "lookup", "history",
         ];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());

@@ -17,6 +17,7 @@ mod offline;
 mod peers;
 mod picture;
 mod queries;
+mod sensors;
 mod sinks;
 mod table;
 
@@ -69,6 +70,8 @@ enum Command {
     Viewers(api::viewers::Arguments),
     /// Rows that leave by each sink, beside what the servers take by themselves
     Sinks(sinks::Arguments),
+    /// One picture from many boxes: exact, what it costs, and what becomes of it on bad links
+    Sensors(sensors::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -97,6 +100,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Churn(arguments) => api::churn::run(arguments),
         Command::Viewers(arguments) => api::viewers::run(arguments),
         Command::Sinks(arguments) => sinks::run(arguments),
+        Command::Sensors(arguments) => sensors::run(arguments),
     }
 }
 

@@ -281,8 +281,8 @@ try {
     await page.getByRole("button", { name: "Drop" }).click();
     await page.getByRole("button", { name: "Drop it" }).click();
     await page.locator(".sentence").waitFor();
-    await page.waitForTimeout(1500);
-    assert.equal(await page.locator(".queries tr", { hasText: "by_destination" }).count(), 0);
+    await page.locator(".queries tr", { hasText: "shape_stack" }).waitFor();
+    await page.locator(".queries tr", { hasText: "by_destination" }).waitFor({ state: "detached" });
     person.wrongs.length = 0;
   });
 

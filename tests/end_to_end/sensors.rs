@@ -4,6 +4,7 @@
 //! Exporters of NetFlow v5 put the time of each datagram into its head, and number their flows. So it is known of each
 //! record which window it is of, and a record that is missing is told.
 
+mod chaos;
 mod fleet;
 
 use super::node::{http, json, query};
@@ -60,6 +61,19 @@ fn sensors_give_together_what_was_sent_to_each() {
     assert_eq!(names, ["pop-1", "pop-2"].map(str::to_owned).into());
     let shown = query(central.node(), "pops");
     assert_eq!(shown["parts"].as_array().unwrap().len(), 2, "{shown}");
+}
+
+#[test]
+fn nobody_waits_for_sensors_of_which_nothing_is_asked() {
+    let central = Central::start();
+    central.add("one", &ALL.replace("GROUP", "WHERE sensor = 'pop-1' GROUP"));
+    let mut sensors = ["pop-1", "pop-2"].map(|name| central.sensor(name));
+    central.wait_until_runs("one", 1);
+    send(&mut sensors, 9);
+    let given = wait_for_truth(&central, "one", &sensors[..1]);
+    // At first it is not known of the other one that it has nothing.
+    let later: Vec<_> = given.values().skip(2).map(|given| given.completeness).collect();
+    assert!(!later.is_empty() && later.iter().all(|part| *part == Some(1.0)), "{given:?}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Viewer {
 }
 
 /// Lets this process have as many connections as it takes.
-fn take_descriptors() {
+pub(super) fn take_descriptors() {
     let pid = std::process::id().to_string();
     let limit = format!("--nofile={DESCRIPTORS}:");
     let taken = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();

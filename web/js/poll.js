@@ -75,6 +75,8 @@ function take(answer) {
   }
   for (const query of status.queries) remember(history, `query ${query.name}`, at, query, QUERY_FATES);
   for (const thread of status.threads) remember(history, `thread ${thread.name}`, at, thread, ["cpu_seconds"]);
+  // What is no more comes under other names again.
+  for (const [key, samples] of history) if (samples.at(-1)?.at !== at) history.delete(key);
   node = { ...node, status, isThere: true, error: "" };
 }
 
@@ -89,6 +91,8 @@ async function look() {
   }
   listeners.forEach((listener) => listener(node));
   const every = document.hidden ? HIDDEN_EVERY_MS : EVERY_MS;
+  // Of two looks at once, the later one goes on alone.
+  clearTimeout(timer);
   timer = setTimeout(look, Math.max(every, Math.min(BACKOFF_MAX_MS, failures && EVERY_MS * 2 ** (failures - 1))));
 }
 

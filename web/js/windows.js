@@ -29,6 +29,8 @@ export class Windows {
     }
     const key = `${window.window_start}/${window.window_end}`;
     const parts = this.parts.get(key) ?? { whole: null, folded: null };
+    // What is revised comes as a whole: its folded row behind it, where there is one.
+    if (window.status === "revised") parts.folded = null;
     if (window.status === "folded") parts.folded = window;
     else if (!parts.whole || parts.whole.status === "early" || window.status !== "early") parts.whole = window;
     this.parts.set(key, parts);

@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Rows that leave by each sink, beside what the servers take by themselves
     #[command(disable_help_flag = true)]
     Sinks(Arguments),
+    /// One picture from many boxes: exact, what it costs, and what becomes of it on bad links; takes some twelve minutes
+    #[command(disable_help_flag = true)]
+    Sensors(Arguments),
     /// Decoding of flow exports against netflow_parser, in memory
     #[command(disable_help_flag = true)]
     Decode(Arguments),
@@ -108,7 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures all that has a floor; what fails does not keep the rest from being measured.
 fn check_all() -> Result<()> {
     type Measurement = fn(Arguments) -> Command;
-    const ALL: [(&str, Measurement); 13] = [
+    const ALL: [(&str, Measurement); 14] = [
         ("offline", Command::Offline),
         ("queries", Command::Queries),
         ("exports", Command::Exports),
@@ -118,6 +121,7 @@ fn check_all() -> Result<()> {
         ("churn", Command::Churn),
         ("viewers", Command::Viewers),
         ("sinks", Command::Sinks),
+        ("sensors", Command::Sensors),
         ("decode", Command::Decode),
         ("lower", Command::Lower),
         ("lookup", Command::Lookup),
@@ -148,6 +152,7 @@ fn run_one(command: &Command) -> Result<()> {
         Command::Churn(arguments) => api("churn", arguments),
         Command::Viewers(arguments) => api("viewers", arguments),
         Command::Sinks(arguments) => sinks(arguments),
+        Command::Sensors(arguments) => sensors(arguments),
         Command::Decode(arguments) => in_memory(BENCH_EXPORTS, arguments),
         Command::Lower(arguments) => in_memory(BENCH_LOWER, arguments),
         Command::Lookup(arguments) => in_memory(BENCH_LOOKUP, arguments),
@@ -237,6 +242,14 @@ fn sinks(arguments: &Arguments) -> Result<()> {
         return start("sinks", arguments);
     }
     start_built("sinks", arguments)
+}
+
+/// Where nfdump or openssl cannot be had, what needs them says so, or does without.
+fn sensors(arguments: &Arguments) -> Result<()> {
+    if !arguments.ask_for_help() {
+        workspace::build_load()?;
+    }
+    beside_others("sensors", arguments)
 }
 
 fn build_example(name: &str) -> Result<()> {

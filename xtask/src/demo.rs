@@ -3,6 +3,7 @@
 //! Takes a seed, builds the product, makes a capture of three minutes at a branch office, and asks three
 //! questions about it; then plays it into a mirrored port and asks there. The answers are tapline's own output; at
 //! the end stands what was hidden in the capture. On a terminal, a node reads the same office then, until Ctrl-C.
+//! `demo sensors` shows several boxes instead.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, IsTerminal as _, stdin, stdout};
@@ -11,18 +12,20 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use tapline_programs::folders;
+use tapline_programs::interrupts::Interrupts;
 use tapline_trafficgen::pcap::PcapFormat;
 use tapline_trafficgen::scenario::{SNAP_LENGTH_OCTETS, Scenario, Truth, branch_office};
 
 use crate::{ebpf, process, setup, style, workspace};
-use beside::Interrupts;
 
 mod beside;
 mod live;
 mod node;
+mod sensors;
 
 /// Show what tapline is for, on a capture made from a seed.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     /// The seed; another one makes another day at the office
     #[arg(long, default_value_t = 1)]
@@ -36,6 +39,15 @@ pub(crate) struct Arguments {
     /// Take the programs as they were built before
     #[arg(long)]
     no_build: bool,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+/// What else can be shown.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Three sensors and an aggregator in networks of their own, of which two are killed; takes a minute and a half
+    Sensors(sensors::Arguments),
 }
 
 /// What the demonstration shows, and what it shows it on.
@@ -87,6 +99,9 @@ LIMIT 2",
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Other::Sensors(arguments)) = &arguments.other {
+        return sensors::run(arguments);
+    }
     let programs = if arguments.no_build { built()? } else { build()? };
     let scenario = branch_office(arguments.seed);
     let capture = write_capture(&scenario, arguments.seed)?;

@@ -1,10 +1,11 @@
-//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|load|conformance|package|vendor-web`.
+//! The project's commands: `cargo xtask setup|demo|test|check|build-ebpf|tidy|bench|chaos|load|conformance|package|vendor-web`.
 //!
 //! Takes a command line, runs programs and says what they did. Exit code 0 when all is well, 1 when something
 //! failed, 2 when the command line is wrong. One command a module.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod chaos;
 mod check;
 mod conformance;
 mod demo;
@@ -47,6 +48,8 @@ enum Command {
     Tidy,
     /// Measure
     Bench(bench::Options),
+    /// Kill, pause and cut off sensors and their aggregator at random, and compare all windows with what was sent
+    Chaos(chaos::Arguments),
     /// Send synthetic traffic and say what was sent
     #[command(subcommand)]
     Load(load::Command),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::BuildEbpf => ebpf::run(),
         Command::Tidy => tidy::run(),
         Command::Bench(command) => bench::run(&command),
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Load(command) => load::run(&command),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),

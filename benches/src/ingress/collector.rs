@@ -56,7 +56,7 @@ impl Collector {
     }
 
     /// The signal that ends it.
-    pub(super) const fn signal(self) -> &'static str {
+    pub(crate) const fn signal(self) -> &'static str {
         match self {
             Self::Nfcapd => "TERM",
             Self::Tapline | Self::Nfacctd => "INT",
@@ -64,7 +64,7 @@ impl Collector {
     }
 
     /// The command that listens at `address` and writes into `folder`.
-    pub(super) fn command(self, tapline: &Path, address: SocketAddr, folder: &Path) -> Result<Command> {
+    pub(crate) fn command(self, tapline: &Path, address: SocketAddr, folder: &Path) -> Result<Command> {
         let (ip, port) = (address.ip().to_string(), address.port().to_string());
         let mut command = match self {
             Self::Tapline => Command::new(tapline),

@@ -484,6 +484,7 @@ fn planned(chain: &dyn Fn(&str, &str, &str) -> String) -> Vec<String> {
         within(30, "value = 1", "CASE WHEN ? THEN value = 2 ELSE value = 3 END"),
         within(30, "value", "coalesce(?, 7)"),
         within(11, "true", "1 = ALL (SELECT value FROM range(0, 2) WHERE ?)"),
+        within(20, "1", "(value = ANY (make_array(?)))"),
         chain("value", "x + x", "x FROM a39 WHERE x > 1"),
         chain("value", "x + x", "x FROM a39 ORDER BY x LIMIT 1"),
         chain("value", "x + x", "count(*) FROM a39 JOIN a0 ON a39.x = a0.x"),

@@ -15,6 +15,9 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// Entries of one stream that are told apart: a pane has its inner seconds, and one at each border.
 const ENTRIES_MAX: usize = 8;
 
+/// Records of one entry, at most: whatever others say, sums stay numbers.
+const RECORDS_MAX: f64 = 1e15;
+
 /// Records of a stream in a second, or in the inner seconds of a pane.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Records {
@@ -50,8 +53,9 @@ impl Covered {
         let has_room = entries.len() < ENTRIES_MAX || entries.contains_key(&second);
         let last = entries.last_key_value().map_or(second, |(last, _)| *last);
         let known = entries.entry(if has_room { second } else { last }).or_default();
-        known.delivered += news.delivered;
-        known.missing += news.missing;
+        known.delivered = (known.delivered + news.delivered).min(RECORDS_MAX);
+        // What is no number stays none.
+        known.missing = (known.missing + news.missing).clamp(-RECORDS_MAX, RECORDS_MAX);
     }
 
     /// Adds what others say of the same pane.
@@ -229,5 +233,19 @@ mod tests {
         }
         assert_eq!((all.entries().count(), all.records()), (ENTRIES_MAX, 300));
         assert_eq!(all.part(0.5).records(), 150);
+    }
+
+    #[test]
+    fn what_somebody_exaggerates_stays_a_number() {
+        let said = |delivered, missing| Covered::of_pane(pane(0, 10_000), &[second(3, delivered, missing)]);
+        let mut all = said(f64::MAX, f64::MIN);
+        (0..3).for_each(|_| all.append(&said(f64::MAX, f64::MAX)));
+        let are_finite = |(_, _, records): (_, _, Records)| {
+            records.delivered.is_finite() && records.missing.is_finite()
+        };
+        assert!(all.entries().all(are_finite), "{all:?}");
+        assert_eq!(completeness(&[seen(&[all.clone()], NONE, u64::MAX)]).map(f64::is_finite), Some(true));
+        all.append(&said(1.0, f64::NAN));
+        assert_eq!(completeness(&[seen(&[all], NONE, 0)]), None);
     }
 }

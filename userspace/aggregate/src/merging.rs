@@ -6,7 +6,7 @@
 
 use crate::guard::guarded;
 use crate::halves::{place_of, states_of};
-use crate::payload::{OWN_UNPACKED_MAX, Payload, RECEIVED_UNPACKED_MAX, apart, is_sendable};
+use crate::payload::{OWN_UNPACKED_MAX, Payload, RECEIVED_UNPACKED_MAX, apart, is_sendable, unpacked};
 use crate::settled::settled;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,9 @@ use tapline_delivery::{HalfId, Merge};
 use tapline_engine::QueryLimits;
 use tapline_operators::HalfStates;
 use tapline_query::ContinuousQuery;
+
+/// How much shorter packing makes states, by and large: what becomes longer than that counts as more than it is.
+const PACKED_TIMES: usize = 4;
 
 /// Groups that a pane may always have.
 const GROUPS_MIN: usize = 255;
@@ -117,6 +120,17 @@ impl Merge for Merging {
 
     fn encode(&self, _: HalfId, state: &PaneState) -> Vec<u8> {
         state.packed()
+    }
+
+    /// What takes long to unpack is not taken for short.
+    fn weight(&self, payload: &[u8]) -> u64 {
+        payload.len().max(unpacked(payload) / PACKED_TIMES) as u64
+    }
+
+    /// Half of what they may take is for panes that are still to be given: else new groups of these would be folded.
+    fn is_full(&self, half: HalfId) -> bool {
+        let half = self.half(half);
+        half.is_some_and(|half| half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max / 2)
     }
 
     fn encode_apart(&self, half: HalfId, state: &PaneState) -> Vec<(Vec<u8>, f64)> {
@@ -224,7 +238,9 @@ impl Open {
     fn pack(&mut self) -> Vec<u8> {
         self.settle();
         let packed = guarded(|| self.payload.encode(&self.states));
-        packed.map_or_else(|_| self.payload.clone().encode_doubt(), |packed| packed.octets)
+        // What would be too long to be read again is as little kept as what cannot be written.
+        let packed = packed.ok().filter(|packed| packed.unpacked <= OWN_UNPACKED_MAX);
+        packed.map_or_else(|| self.payload.clone().encode_doubt(), |packed| packed.octets)
     }
 }
 
@@ -249,6 +265,8 @@ mod tests {
         let (merging, half) = (merging(), half_id(7, 0));
         let mut state = merging.empty(half);
         let nothing = merging.encode(half, &state);
+        let bomb = [&[0_u8][..], &u32::MAX.to_le_bytes(), &nothing].concat();
+        assert_eq!((merging.weight(&nothing), merging.weight(&bomb)), (nothing.len() as u64, (1 << 30) - 1));
         assert_eq!(merging.merge(half, &mut state, &nothing), Ok(()));
         assert_eq!(merging.encode(half, &state), nothing);
         assert!(merging.decode(half, &nothing).is_ok() && merging.decode(half, b"garbage").is_err());
@@ -285,5 +303,6 @@ mod tests {
         merging.add_query(8, &query, &limits).unwrap();
         let mut state = merging.empty(half_id(8, 0));
         assert_eq!(merging.merge(half_id(8, 0), &mut state, &before), Ok(()), "it is merged at once");
+        assert!(merging.is_full(half_id(8, 0)) && !merging.is_full(half) && !merging.is_full(half_id(9, 0)));
     }
 }

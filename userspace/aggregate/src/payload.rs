@@ -152,6 +152,12 @@ impl Payload {
     }
 }
 
+/// Octets that a payload says that it becomes.
+pub(crate) fn unpacked(octets: &[u8]) -> usize {
+    let length = octets.get(1..5).and_then(|length| length.try_into().ok());
+    length.map_or(0, u32::from_le_bytes) as usize
+}
+
 /// A payload as octets of which none are too long to be sent, each with its part of the groups: whoever loses one of them
 /// is to know how much that is. Where the groups are few, those that are long stay so.
 ///
@@ -178,8 +184,7 @@ pub(crate) fn apart(whole: Payload, half: &HalfStates) -> Result<Vec<(Vec<u8>, f
 
 /// Whether octets of ours can be sent as they are.
 pub(crate) fn is_sendable(octets: &[u8]) -> bool {
-    let length = octets.get(1..5).and_then(|length| length.try_into().ok()).map_or(0, u32::from_le_bytes);
-    octets.len() <= SENT_MAX && length as usize <= SENT_UNPACKED_MAX
+    octets.len() <= SENT_MAX && unpacked(octets) <= SENT_UNPACKED_MAX
 }
 
 /// What is packed in a payload.
@@ -243,8 +248,19 @@ mod tests {
         assert_eq!((back.whole_after, back.is_doubted), (EventTime(-7), true));
         assert_eq!((back.unread, back.covered), (Unread { late: 3, left_out: 4 }, payload().covered));
         assert!(back.parts.is_empty());
+        assert_eq!((unpacked(&packed.octets), unpacked(&packed.octets[..4])), (packed.unpacked, 0));
         assert!(decode(&Payload::encode_nothing()).is_ok_and(|nothing| nothing.covered.records() == 0));
         assert!(decode(&payload().encode_doubt()).is_ok_and(|doubted| doubted.is_doubted));
+    }
+
+    #[test]
+    fn what_is_merged_can_be_read_again_whatever_was_said() {
+        let most = f64::MAX.to_le_bytes();
+        let entry = [&[StreamId::Flows as u8][..], &5_i64.to_le_bytes(), &most, &most].concat();
+        let content = [&[0_u8][..], &[0; 24], &1_u16.to_le_bytes(), &entry, &NO_STATES].concat();
+        let mut all = Payload::default();
+        (0..3).for_each(|_| all.append(decode(&packed(&content)).unwrap()));
+        assert!(decode(&all.encode(&HALF).unwrap().octets).is_ok_and(|all| all.covered.records() > 0));
     }
 
     #[test]

@@ -155,6 +155,8 @@ struct Core {
     /// What an aggregator asks, and how much was given of it: by its numbers, up to when, and before when it may lack rows.
     forwarded: Vec<Forwarded>,
     given: BTreeMap<u64, (i64, i64)>,
+    /// Where sources were that say so in cuts, when they said it last.
+    places: Vec<(String, String)>,
     /// Who runs all that is asked of an aggregator.
     fleet: Option<Box<dyn Fleet>>,
     subscriber: Subscriber,
@@ -210,6 +212,7 @@ impl Catalog {
             flows_asked: flows::FlowsAsked::default(),
             forwarded: vec![],
             given: BTreeMap::new(),
+            places: vec![],
             fleet,
             subscriber,
             queries_max,

@@ -103,12 +103,18 @@ impl Inputs {
         self.slots.iter().filter_map(|slot| Some((slot.key(), slot.input.memory()?))).collect()
     }
 
-    /// Lets those of these names go on from there when they are opened.
-    pub(crate) fn go_on_from(&mut self, positions: Vec<(String, String)>) {
-        for (name, position) in positions {
-            let read_so = self.slots.iter_mut().filter(|slot| slot.input.is_read_as(&name));
-            read_so.for_each(|slot| slot.input.go_on_from(&position));
-        }
+    /// Lets those that are read under these names go on from there when they are opened; gives what is of one that is
+    /// there.
+    pub(crate) fn go_on_from(&mut self, mut positions: Vec<(String, String)>) -> Vec<(String, String)> {
+        positions.retain(|(name, position)| {
+            let mut is_there = false;
+            for slot in self.slots.iter_mut().filter(|slot| slot.input.is_read_as(name)) {
+                slot.input.go_on_from(position);
+                is_there = true;
+            }
+            is_there
+        });
+        positions
     }
 
     /// Whether all that carry one of these streams can say what went missing since the positions that they go on from.

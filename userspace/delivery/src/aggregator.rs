@@ -41,6 +41,16 @@ pub trait Merge {
     /// As a payload.
     fn encode(&self, half: HalfId, state: &Self::State) -> Vec<u8>;
 
+    /// Octets that a payload counts as in what is taken of a sensor at once.
+    fn weight(&self, payload: &[u8]) -> u64 {
+        payload.len() as u64
+    }
+
+    /// Whether states take so much that those which are kept to be revised had better go.
+    fn is_full(&self, _half: HalfId) -> bool {
+        false
+    }
+
     /// As payloads of which none is too long to be sent, each with its part of the records; all of them are the state.
     fn encode_apart(&self, half: HalfId, state: &Self::State) -> Vec<(Vec<u8>, f64)> {
         vec![(self.encode(half, state), 1.0)]
@@ -144,7 +154,7 @@ impl<M: Merge> Aggregator<M> {
                 payloads: BTreeMap::new(),
             }),
         };
-        Self {
+        let mut aggregator = Self {
             merge,
             options,
             stamp: Stamp { epoch, sequence: 0 },
@@ -156,7 +166,10 @@ impl<M: Merge> Aggregator<M> {
             pending: None,
             covered: BTreeMap::new(),
             strangers: BTreeMap::new(),
-        }
+        };
+        // It may greet before any of its sensors does.
+        aggregator.tell_leaves();
+        aggregator
     }
 
     /// The checkpoint with which one that knows nothing claims a store that is empty.
@@ -182,6 +195,11 @@ impl<M: Merge> Aggregator<M> {
             link.rests = true;
             self.tell_leaves();
         }
+    }
+
+    /// The sensors that are waited for, or missed: all that are known but those that rest.
+    pub fn sensors(&self) -> impl Iterator<Item = &SensorName> {
+        self.links.iter().filter(|(_, link)| !link.rests).map(|(name, _)| name)
     }
 
     /// Takes the first that a sensor says on a link; `sensor` is whom the transport vouches for. Gives what it need

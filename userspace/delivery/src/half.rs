@@ -260,4 +260,29 @@ impl<S> Half<S> {
             entry.remove();
         }
     }
+
+    /// Closes the earliest pane for good, unless something of it is still to be given; says whether there was one.
+    pub(crate) fn close_earliest(&mut self) -> bool {
+        let Some(entry) = self.panes.first_entry().filter(|entry| !entry.get().is_dirty) else { return false };
+        self.closed_until = self.closed_until.max(entry.key().saturating_add(self.spec.width_ns));
+        entry.remove();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_still_to_be_given_is_not_closed() {
+        let spec = HalfSpec { fingerprint: Fingerprint(1), width_ns: 10, sensors: None };
+        let mut half = Half::<()>::new(spec);
+        for (start, is_dirty) in [(0, false), (10, false), (20, true), (30, false)] {
+            let pane = Pane { is_dirty, ..Pane::new(SensorName::new("pop-1")) };
+            half.panes.insert(start, pane);
+        }
+        assert!(half.close_earliest() && half.close_earliest() && !half.close_earliest());
+        assert_eq!((half.closed_until, half.panes.len()), (20, 2));
+    }
 }

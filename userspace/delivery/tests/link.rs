@@ -143,7 +143,9 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     let expected = KeptHalf { half: HALF, taken_until: PANE.end, closed_until, panes: vec![given] };
     assert_eq!(central.kept(HALF), Some(expected));
     assert!(central.counts(&regional).is_empty() && central.strangers().is_empty());
+    assert!(central.sensors().eq([&regional]));
     central.rest(&regional);
+    assert_eq!(central.sensors().count(), 0, "nobody waits for it any more");
     central.drop_half(HALF);
 }
 

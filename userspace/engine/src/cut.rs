@@ -1,11 +1,13 @@
 //! Cuts: what all sources had given by one moment, as far as queries that are forwarded read it.
 
 use crate::coverage::{CoveredSecond, Unread};
+use crate::cut_panes::HalfPanes;
 use crate::held::Charge;
 use crate::lock::lock;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use tapline_operators::{Parts, QueryId, Span};
+use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 
 /// What all sources had given by one moment and no cut before had.
@@ -32,6 +34,21 @@ pub struct CutQuery {
     pub whole_after: EventTime,
     /// By lower half, and in the order of time.
     pub panes: Vec<CutPane>,
+}
+
+impl CutQuery {
+    /// Lets it come on to `until`, for whoever knows that nothing comes of what it reads; it had come to `passed` in this
+    /// way, or nowhere yet. The panes between are passed as those are of which no row came, at first the last one.
+    pub fn pass(&mut self, query: &ContinuousQuery, passed: EventTime, until: EventTime) {
+        let Some(width) = query.pane_width() else { return };
+        let passed = if passed == EventTime::MIN { until.align_down(width).plus(-1) } else { passed };
+        for half in 0..query.lowers.len() {
+            let mut panes = HalfPanes::new(half, width);
+            panes.pass(passed, until);
+            self.panes.extend(panes.into_panes());
+        }
+        self.watermark = until;
+    }
 }
 
 /// What came of one lower half for one pane since the last cut.
@@ -87,9 +104,28 @@ impl CutQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_query::Planner;
 
     fn cut(number: u64) -> Cut {
         Cut { number, positions: vec![], queries: vec![] }
+    }
+
+    #[test]
+    fn what_nothing_comes_of_comes_on_pane_by_pane() {
+        const SECOND_NS: i64 = 1_000_000_000;
+        let at = |seconds: i64| EventTime(seconds * SECOND_NS);
+        let query = Planner::new().plan("SELECT count(*) FROM packets GROUP BY tumble('10 seconds')").unwrap();
+        let passed = |passed, until| {
+            let (whole_after, panes) = (EventTime::MIN, vec![]);
+            let mut cut = CutQuery { query: QueryId(0), watermark: EventTime::MAX, whole_after, panes };
+            cut.pass(&query, passed, until);
+            assert_eq!(cut.watermark, until);
+            assert!(cut.panes.iter().all(|pane| pane.half == 0 && pane.parts.is_empty()));
+            cut.panes.iter().map(|pane| pane.pane.start.0 / SECOND_NS).collect::<Vec<_>>()
+        };
+        assert_eq!(passed(EventTime::MIN, at(35)), [20], "at first the last one");
+        assert_eq!(passed(at(35), at(39)), [0; 0]);
+        assert_eq!(passed(at(39), at(61)), [30, 40, 50]);
     }
 
     #[test]

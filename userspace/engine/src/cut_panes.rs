@@ -73,10 +73,15 @@ impl HalfPanes {
         }
     }
 
-    /// Tells each pane that has some of this second; the latest seconds come first.
-    pub(crate) fn cover(&mut self, second: &CoveredSecond) {
+    /// Tells each pane that has some of this second; the latest seconds come first. What arrived of panes that end at
+    /// `passed` or earlier, of which no row is there, came too late, and counts so: of these only what is missing is told.
+    pub(crate) fn cover(&mut self, second: &CoveredSecond, passed: EventTime) {
         let begin = EventTime(second.second.saturating_mul(SECOND_NS));
         let (first, last) = (begin.align_down(self.width), begin.plus(SECOND_NS - 1).align_down(self.width));
+        let has_rows = self.panes.get(&last).is_some_and(|pane| !pane.parts.is_empty());
+        if second.missing == 0.0 && !has_rows && last.plus(self.width) <= passed {
+            return;
+        }
         let count = last.0.saturating_sub(first.0) / self.width + 1;
         if count > PANES_A_SECOND_MAX {
             return self.panes.range_mut(first..=last).for_each(|(_, pane)| pane.covered.push(*second));
@@ -153,7 +158,7 @@ mod tests {
     fn a_second_is_told_to_each_pane_that_has_some_of_it() {
         let covered = |width: i64, seconds: &[i64]| {
             let mut panes = HalfPanes::new(0, width);
-            seconds.iter().for_each(|number| panes.cover(&second(*number, 0.0)));
+            seconds.iter().for_each(|number| panes.cover(&second(*number, 0.0), EventTime::MIN));
             known(panes)
         };
         assert_eq!(covered(WIDTH, &[19, 10, 9, -1]), [(-10, vec![-1]), (0, vec![9]), (10, vec![19, 10])]);
@@ -162,6 +167,15 @@ mod tests {
         assert_eq!(covered(1, &[7]).len(), 0, "a thousand million panes are not made");
         assert_eq!(covered(WIDTH, &(0..10 * 5_000).rev().collect::<Vec<_>>()).len(), EMPTY_PANES_MAX);
         assert!(covered(WIDTH, &[i64::MAX, i64::MIN]).len() <= 4);
+    }
+
+    #[test]
+    fn of_panes_that_were_passed_only_what_is_missing_is_told() {
+        let mut panes = HalfPanes::new(0, WIDTH);
+        for (number, missing) in [(25, 0.0), (19, 0.0), (12, f64::NAN), (9, 3.0), (-5, 0.0)] {
+            panes.cover(&second(number, missing), at(20));
+        }
+        assert_eq!(known(panes), [(0, vec![9]), (10, vec![12]), (20, vec![25])]);
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl ForwardedQuery {
         for (of_half, streams) in halves.iter_mut().zip(&self.halves) {
             of_half.pass(passed, watermark);
             let seconds = covered.iter().filter(|second| streams.contains(&second.stream));
-            seconds.for_each(|second| of_half.cover(second));
+            seconds.for_each(|second| of_half.cover(second, passed));
         }
         std::mem::swap(&mut self.before, &mut self.behind);
         self.charge.set(self.octets_held());

@@ -28,7 +28,7 @@ use tapline_delivery::SensorName;
 use tapline_engine::Cut;
 use tapline_exports::put_whole;
 use tapline_forward::{
-    NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
+    NotKept, PAYLOAD_OCTETS_MAX, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
 };
 use tapline_query::{ContinuousQuery, Identity};
 
@@ -263,7 +263,15 @@ impl Worker {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(free) => free.insert(PartMaker::new(id, &query, &limits)?),
         };
-        maker.parts(cut)
+        let parts = maker.parts(cut)?;
+        // One that no message takes would hold up all others for ever.
+        match parts.iter().map(|(_, payload)| payload.len()).max() {
+            Some(longest) if longest > PAYLOAD_OCTETS_MAX => Err(format!(
+                "a group of it takes {longest} octets, more than the {PAYLOAD_OCTETS_MAX} of a message; let it have fewer \
+                 aggregates"
+            )),
+            _ => Ok(parts),
+        }
     }
 
     /// Hands over what was cut, as far as there is room.
@@ -367,18 +375,27 @@ fn token_file(plan: &ForwardPlan) -> Result<Option<PathBuf>, String> {
         return Ok(plan.token_file.clone());
     }
     let kept = plan.assigned.with_file_name("forward.token");
-    if let Ok(token) = std::env::var(TOKEN_VARIABLE) {
+    // A variable that is there but empty says nothing.
+    if let Some(token) = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.trim().is_empty()) {
         keep_secret(&kept, &token)
             .map_err(|error| format!("{} cannot be written: {error}", kept.display()))?;
     }
     Ok(kept.exists().then_some(kept))
 }
 
-/// Writes a file that only its owner reads.
+/// Writes a file that only its owner reads, in the place of another one.
 fn keep_secret(path: &Path, secret: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let beside = path.with_extension("new");
+    if let Err(error) = fs::remove_file(&beside)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    // Whoever may read one that is there already could read this one.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(secret.trim().as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&beside, path)
 }
 
 /// How the node stands with whom it forwards to.
@@ -400,7 +417,20 @@ fn status(sender: &Weak<Sender>, (to, name): (&str, &str), most: u64) -> Forward
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
     use tapline_delivery::{Fingerprint, HalfId, PartHead, Span, Told as Missing};
+
+    #[test]
+    fn a_secret_is_its_owners_whatever_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forward.token");
+        fs::write(&path, "read by all").unwrap();
+        fs::write(path.with_extension("new"), "left by a crash").unwrap();
+        keep_secret(&path, " secret\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
 
     #[test]
     fn a_cut_that_is_too_long_goes_in_pieces_and_no_part_is_lost() {

@@ -7,7 +7,7 @@ use crate::forward_plan::TOKEN_VARIABLE;
 use crate::message::say;
 use crate::output::Output;
 use crate::overview::{each, short};
-use crate::standing::{self, table, text, to_the_right};
+use crate::standing::{self, line, table, text, to_the_right};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use ureq::http::Method;
@@ -54,7 +54,7 @@ fn list(client: &Client, format: Shape) -> Result<(), Failure> {
 fn page(sensors: &Value) -> String {
     let mut lines = table(COLUMNS.into_iter());
     for sensor in each(sensors) {
-        let words = ["name", "site", "through", "state", "address", "version"].map(|word| text(&sensor[word]));
+        let words = ["name", "site", "through", "state", "address", "version"].map(|word| line(&sensor[word]));
         let refused: u64 =
             sensor["refused"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum();
         let numbers = [
@@ -70,7 +70,7 @@ fn page(sensors: &Value) -> String {
     to_the_right(&mut lines, FIRST_NUMBER..COLUMNS.len());
     let mut page = format!("{lines}\n");
     for sensor in each(sensors) {
-        let (name, reason, since) = (text(&sensor["name"]), text(&sensor["reason"]), text(&sensor["since"]));
+        let [name, reason, since] = ["name", "reason", "since"].map(|word| line(&sensor[word]));
         if !reason.is_empty() {
             let _ = writeln!(page, "! {name}: {reason}");
         } else if sensor["state"] == "away" && !since.is_empty() {
@@ -144,13 +144,13 @@ mod tests {
                 "clock_offset_seconds": -0.0002, "reason": "dns: there is no table 'nets'",
                 "queries": [{ "name": "a", "state": "running" }, { "name": "dns", "state": "failed" }],
             },
-            { "name": "pop-2", "state": "away", "since": "2026-11-29T16:00:00.5Z", "lag_seconds": 61.2, "lost": 7 },
+            { "name": "pop-2", "site": "\u{1b}[2J", "state": "away", "since": "2026-11-29T16:00:00.5Z", "lag_seconds": 61.2 },
         ]);
         let page = page(&sensors);
         let lines: Vec<String> =
             page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines[1], "pop-1 fra region connected 192.0.2.1:5000 0.1.0 1/2 750.0 ms 3.0 MiB 0 3 -0.2 ms");
-        assert!(lines[2].starts_with("pop-2 away 0/0 61.2 s"), "{page}");
+        assert!(lines[2].starts_with("pop-2 [2J away 0/0 61.2 s"), "nobody writes to a terminal: {page}");
         assert_eq!(lines[3], "! pop-1: dns: there is no table 'nets'");
         assert_eq!(lines[4], "! pop-2 was heard last at 2026-11-29T16:00:00Z");
     }

@@ -171,7 +171,7 @@ pub(crate) fn query(query: &Value) -> String {
 /// The sensors that run a query, each with its state where that is another one.
 fn parts(parts: &Value) -> String {
     let part = |part: &Value| {
-        let [name, state, reason] = ["name", "state", "reason"].map(|key| text(&part[key]));
+        let [name, state, reason] = ["name", "state", "reason"].map(|key| line(&part[key]));
         match (state.as_str(), reason.as_str()) {
             ("running", "") => name,
             (_, "") => format!("{name} ({state})"),
@@ -235,6 +235,11 @@ pub(crate) fn to_the_right(table: &mut Table, columns: Range<usize>) {
 /// A text; nothing where it is none.
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A text that another machine may have said, for a line of a terminal.
+pub(crate) fn line(value: &Value) -> String {
+    text(value).replace(char::is_control, " ")
 }
 
 /// The texts of an array.

@@ -13,6 +13,7 @@ use crate::parts::Parts;
 use crate::result::{compact, with_columns};
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
+use arrow_ipc::{Message, root_as_message};
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::compute::take;
@@ -25,6 +26,9 @@ use tapline_query::{AggregateFold, ContinuousQuery, Fold};
 /// Flags of a part: it has a folded row; its groups may lack rows that others have folded.
 const HAS_FOLDED: u8 = 1;
 const LACKS_ROWS: u8 = 2;
+
+/// What is before each message.
+const CONTINUES: [u8; 4] = [0xff; 4];
 
 /// How states of one lower half become octets, and octets states.
 #[derive(Clone, Debug)]
@@ -94,10 +98,20 @@ impl HalfStates {
         }
         if count > 0 {
             let batches = parts.groups().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
-            let messages = write(&self.schema, batches.flatten())?;
+            let batches: Vec<&RecordBatch> = batches.flatten().collect();
+            if !batches.iter().all(|batch| self.has_columns_of(batch)) {
+                return Err(internal_datafusion_err!("these states are not of the half that they are said to be of"));
+            }
+            let messages = write(&self.schema, batches)?;
             octets.extend_from_slice(messages.get(self.head.len()..).unwrap_or_default());
         }
         Ok(octets)
+    }
+
+    /// Whether a batch has columns of the same types: those who plan a half for themselves may read something else.
+    fn has_columns_of(&self, batch: &RecordBatch) -> bool {
+        let own = self.schema.fields().iter().map(|field| field.data_type());
+        batch.schema_ref().fields().iter().map(|field| field.data_type()).eq(own)
     }
 
     /// Of octets.
@@ -114,6 +128,7 @@ impl HalfStates {
                 Err("there are more than they say".to_owned())
             };
         }
+        check_plain(messages)?;
         let mut batches = read([self.head.clone(), Buffer::from(messages)], &self.schema)?.into_iter();
         let mut next =
             || -> Result<RecordBatch, String> { batches.next().ok_or_else(|| "some are missing".to_owned()) };
@@ -163,6 +178,38 @@ fn read_heads(octets: &[u8]) -> Option<(Vec<StatesHead>, &[u8])> {
         octets = rest;
     }
     Some((heads, octets))
+}
+
+/// Refuses messages with columns that are packed: how long these become is for them to say, and Arrow takes so much memory
+/// before it looks whether it is so.
+fn check_plain(mut octets: &[u8]) -> Result<(), String> {
+    let cut_off = || "they are cut off".to_owned();
+    while !octets.is_empty() {
+        let (marker, rest) = octets.split_first_chunk::<4>().ok_or_else(cut_off)?;
+        if *marker != CONTINUES {
+            return Err("they are no messages of Arrow".to_owned());
+        }
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        if length == 0 {
+            // What is behind the end is not read.
+            return Ok(());
+        }
+        let (head, rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+        let message = root_as_message(head).map_err(|error| said(&error))?;
+        if has_packed_columns(&message) {
+            return Err("their columns are packed by themselves".to_owned());
+        }
+        let body = usize::try_from(message.bodyLength()).ok();
+        octets = body.and_then(|body| rest.get(body..)).ok_or_else(cut_off)?;
+    }
+    Ok(())
+}
+
+fn has_packed_columns(message: &Message<'_>) -> bool {
+    let of_dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    let batch = message.header_as_record_batch().or(of_dictionary);
+    batch.is_some_and(|batch| batch.compression().is_some())
 }
 
 /// A batch with octets of its own, in these columns: what is kept of a stream would keep all of it. No row takes less
@@ -225,6 +272,8 @@ fn said(error: &dyn Display) -> String {
 mod tests {
     use super::*;
     use crate::groups::GroupState;
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::IpcWriteOptions;
     use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array};
     use datafusion::arrow::compute::cast;
     use datafusion::arrow::datatypes::Int64Type;
@@ -292,6 +341,22 @@ mod tests {
         assert_eq!(counts.len(), 121);
         assert_eq!(counts.iter().map(|(_, count)| count).sum::<i64>(), 200);
         assert_eq!(counts[0], (None, 30));
+    }
+
+    #[test]
+    fn columns_that_are_packed_by_themselves_are_refused() {
+        let states = half();
+        let parts = part(&states, 0..1000, 1000);
+        let groups = parts.groups().next().unwrap();
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+        let mut writer = StreamWriter::try_new_with_options(Vec::<u8>::new(), &states.schema, options).unwrap();
+        writer.write(&groups.groups).unwrap();
+        let messages = writer.into_inner().unwrap();
+        let plain = states.encode(&parts).unwrap();
+        let heads = &plain[..2 + 1 + 8 + 8];
+        let packed = [heads, &messages[states.head.len()..]].concat();
+        assert!(packed.len() < plain.len());
+        assert_eq!(states.decode(&packed).unwrap_err(), "their columns are packed by themselves");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::elements::ELEMENT_FUNCTIONS;
 use crate::expressions::Expressions;
 use crate::functions::{aggregate_functions, bounded_functions, scalar_functions};
 use crate::growth::BoundedGrowth;
+use crate::joins::YieldingJoins;
 use crate::simplify::Simplify;
 use crate::standing::StandingLookups;
 use crate::window_functions::window_functions;
@@ -52,6 +53,7 @@ impl Session {
     pub(crate) fn new(tables: &Arc<Tables>) -> Self {
         let builder = SessionStateBuilder::new().with_config(options()).with_optimizer_rules(rules());
         let builder = builder.with_expr_planners(expr_planners());
+        let builder = builder.with_physical_optimizer_rule(Arc::new(YieldingJoins));
         let builder = builder.with_scalar_functions(datafusions_scalar_functions());
         let builder = builder.with_aggregate_functions(SessionStateDefaults::default_aggregate_functions());
         let builder = builder.with_window_functions(SessionStateDefaults::default_window_functions());

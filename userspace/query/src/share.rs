@@ -32,8 +32,9 @@ pub struct Shape {
 enum HalfShape {
     /// Rows of one stream that are filtered and grouped: whatever its aggregates are, they can be put beside others.
     Grouped { stream: StreamId, reads_packets: bool, filters: Vec<Expression>, keys: Vec<Expression> },
-    /// Anything else is only like its equal.
-    Whole(LogicalPlan),
+    /// Anything else is only like its equal. A plan names the columns that say who a node is, what runs of it has their values:
+    /// the same plan may be run under two names.
+    Whole { plan: LogicalPlan, streams: Vec<StreamId>, expressions: Vec<Expression> },
 }
 
 /// A half whose expressions name the columns of its stream, wherever these stand in the batches that it reads.
@@ -87,7 +88,11 @@ impl ContinuousQuery {
             Some(Named { stream, filters, keys, packets, .. }) => {
                 HalfShape::Grouped { stream: stream.id, reads_packets: packets.is_some(), filters, keys }
             }
-            None => HalfShape::Whole(lower.plan.clone()),
+            None => HalfShape::Whole {
+                plan: lower.plan.clone(),
+                streams: lower.streams().collect(),
+                expressions: expressions_of(lower),
+            },
         });
         Some(Shape {
             panes: panes.map(|(width, closing)| (width, closing, self.early)),
@@ -227,6 +232,22 @@ impl NamedAggregate {
     }
 }
 
+/// All that is computed in a half, row by row.
+fn expressions_of(lower: &LowerHalf) -> Vec<Expression> {
+    let steps = lower.branches.iter().flat_map(|branch| &branch.steps);
+    let of_steps = steps.flat_map(|step| match step {
+        Step::Filter(predicate) => std::slice::from_ref(predicate),
+        Step::Project(expressions, _) => expressions.as_slice(),
+    });
+    let mut all: Vec<Expression> = of_steps.cloned().collect();
+    if let Fold::Aggregate(fold) = &lower.fold {
+        let of_aggregates =
+            fold.aggregates.iter().flat_map(|aggregate| aggregate.arguments.iter().chain(&aggregate.filter));
+        all.extend(fold.keys.iter().chain(of_aggregates).cloned());
+    }
+    all
+}
+
 /// The columns behind a projection that only picks some; `None` where it computes any.
 fn picked(expressions: &[Expression], before: &[Expression]) -> Option<Vec<Expression>> {
     let pick = |expression: &Expression| before.get(expression.downcast_ref::<Column>()?.index()).cloned();
@@ -305,6 +326,23 @@ mod tests {
         assert!(!are_alike(one, &one.replace("count(*)", "min(ip)")));
         let rows = "SELECT src_ip FROM packets WHERE octets > 5";
         assert!(are_alike(rows, rows) && !are_alike(rows, "SELECT src_ip FROM packets WHERE octets > 6"));
+    }
+
+    #[test]
+    fn the_same_text_under_two_names_is_not_the_same() {
+        let of = |sensor: &str, sql: &str| {
+            let identity = crate::Identity { sensor: sensor.to_owned(), site: None };
+            crate::Planner::new().with_identity(identity).plan(sql).unwrap().shape().unwrap()
+        };
+        let both = "(SELECT sensor, src_ip AS ip FROM packets UNION ALL SELECT sensor, dst_ip FROM packets)";
+        for sql in [
+            format!("SELECT sensor, ip, count(*) FROM {both} GROUP BY sensor, ip, tumble('10 seconds')"),
+            format!("SELECT ip, count(*) FROM {both} WHERE sensor = 'a' GROUP BY ip, tumble('10 seconds')"),
+            "SELECT sensor, count(*) FROM packets GROUP BY sensor, tumble('10 seconds')".to_owned(),
+        ] {
+            assert_eq!(of("a", &sql), of("a", &sql), "{sql}");
+            assert_ne!(of("a", &sql), of("b", &sql), "{sql}");
+        }
     }
 
     #[test]

@@ -95,11 +95,10 @@ impl Visitor for Costs {
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<SqlError> {
         let refused = match expression {
-            Expr::Cube(sets) => many_groupings(sets.len()),
             Expr::Function(call) => {
                 needless_order(call).or_else(|| large_sketch(call)).or_else(|| long_type(call))
             }
-            _ => None,
+            other => many_groupings(other),
         };
         match refused.or_else(|| self.hold(expression)) {
             Some(error) => ControlFlow::Break(error),
@@ -159,6 +158,9 @@ fn values(body: &SetExpr) -> usize {
 /// Refuses groupings that have too many expressions, as if each were made with all others.
 fn many_grouped(by: &GroupByExpr) -> Option<SqlError> {
     let GroupByExpr::Expressions(by, _) = by else { return None };
+    if let Some(error) = by.iter().find_map(many_groupings) {
+        return Some(error);
+    }
     let groupings = by.iter().map(groupings).fold(1, usize::saturating_mul);
     let expressions: usize = by.iter().map(|one| sets(one).iter().map(Vec::len).sum::<usize>().max(1)).sum();
     (groupings > 1 && groupings.saturating_mul(expressions) > GROUPED_MAX).then(|| {
@@ -205,8 +207,9 @@ fn long_type(call: &Function) -> Option<SqlError> {
     })
 }
 
-fn many_groupings(sets: usize) -> Option<SqlError> {
-    (sets > CUBE_MAX).then(|| {
+fn many_groupings(expression: &Expr) -> Option<SqlError> {
+    let Expr::Cube(sets) = expression else { return None };
+    (sets.len() > CUBE_MAX).then(|| {
         let message =
             format!("CUBE takes at most {CUBE_MAX} expressions, each of which doubles the groupings");
         SqlError::new(message, "write the groupings that are wanted as GROUPING SETS ((a, b), (a), ())")

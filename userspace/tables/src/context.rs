@@ -1,9 +1,7 @@
 //! The session in which statements are planned and run.
 
-use crate::joins::YieldingJoins;
 use crate::live::LiveTables;
 use crate::on_text::{aggregates, functions};
-use crate::room::{BATCH_ROWS, MEMORY_OCTETS_MAX};
 use datafusion::catalog::{CatalogProvider as _, MemoryCatalogProvider, SchemaProvider};
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
@@ -15,8 +13,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 use tapline_history::StoredSums;
 use tapline_lookup::Tables;
-use tapline_query::BoundedGrowth;
 use tapline_query::functions::bounded_functions;
+use tapline_query::{BoundedGrowth, YieldingJoins};
 use tapline_record::stream::TIME_ZONE;
 
 /// The one catalog, which clients call a database.
@@ -24,8 +22,14 @@ pub const CATALOG: &str = "tapline";
 /// The schema of a node's tables in it.
 pub const SCHEMA: &str = "public";
 
+/// Octets that all statements of a node together may hold while they run.
+pub(crate) const MEMORY_OCTETS_MAX: usize = 256 << 20;
+
 /// Functions that make lists as long as they are told. As tables, series are there.
 const ENDLESS: [&str; 4] = ["array_repeat", "array_resize", "generate_series", "range"];
+
+/// Rows at a time.
+const BATCH_ROWS: usize = 4096;
 
 /// What statements run in.
 pub(crate) struct Place {

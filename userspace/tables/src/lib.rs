@@ -19,13 +19,11 @@ mod client_types;
 mod context;
 mod database;
 mod flows;
-mod joins;
 mod listing;
 mod live;
 mod on_text;
 mod reads;
 mod results;
-mod room;
 mod said;
 mod united;
 

@@ -1,6 +1,6 @@
 //! Why a statement is not answered.
 
-use crate::room::MEMORY_OCTETS_MAX;
+use crate::context::MEMORY_OCTETS_MAX;
 use datafusion::common::DataFusionError;
 use tapline_query::{SqlError, without_internals};
 

@@ -120,7 +120,7 @@ function usePreview() {
       onLost: () => {},
       onWindow: (/** @type {import("../events.js").Window} */ window) => {
         begun.windows.put(window);
-        const isWhole = window.status === "final" || window.status === "partial";
+        const isWhole = ["final", "partial", "revised"].includes(window.status);
         change((now) => ({ ...now, whole: now.whole + (isWhole ? 1 : 0) }));
       },
     };
@@ -140,7 +140,8 @@ async function previewEarly(sql, handlers, signal) {
   try {
     await preview({ sql, options: early ? { early } : {}, windows: PREVIEW_WINDOWS }, handlers, signal);
   } catch (error) {
-    const isEarly = early && error instanceof Problem && error.status === 400 && error.message.startsWith("early");
+    // Some queries have no windows of time, and aggregators give whole ones.
+    const isEarly = early && error instanceof Problem && error.status === 400 && /\bearly\b/.test(error.message);
     if (!isEarly) throw error;
     await preview({ sql, options: {}, windows: PREVIEW_WINDOWS }, handlers, signal);
   }

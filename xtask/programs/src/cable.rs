@@ -3,15 +3,14 @@
 //!
 //! Takes nothing, gives commands that run at its ends. All is taken away with the value, also after a failure.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::process;
+use crate::namespace::{inside, ip, take_away};
 
 /// The interface at the near end.
 pub const NEAR: &str = "tapline-near";
@@ -150,28 +149,12 @@ impl Drop for Lead {
     }
 }
 
-fn inside(namespace: &str, program: &Path) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).arg(program);
-    command
-}
-
 /// Switches an end on, in the place that these arguments of ip(8) name.
 fn switch_on(place: &[&str], end: &str, mtu_octets: u32) -> Result<()> {
     // Nobody speaks unasked: no addresses, no neighbours.
     let mtu = mtu_octets.to_string();
     ip(&[place, &["link", "set", end, "addrgenmode", "none", "mtu", &mtu]].concat())?;
     ip(&[place, &["link", "set", end, "up"]].concat())
-}
-
-/// Takes something away that may be gone already. Ctrl-C, pressed again, does not come to it.
-fn take_away(arguments: &[&str]) {
-    let mut command = Command::new("ip");
-    let _ = command.args(arguments).process_group(0).stderr(Stdio::null()).status();
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    process::run(Command::new("ip").args(arguments))
 }
 
 #[cfg(test)]

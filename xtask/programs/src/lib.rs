@@ -6,7 +6,10 @@
 
 pub mod cable;
 pub mod folders;
+pub mod interrupts;
+pub mod namespace;
 pub mod process;
+pub mod star;
 pub mod style;
 pub mod summary;
 pub mod tools;

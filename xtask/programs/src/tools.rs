@@ -55,7 +55,7 @@ pub const TOOLS: &[Tool] = &[
         package: "make",
         purposes: &[Purpose::Test, Purpose::Conformance, Purpose::Package],
     },
-    Tool { program: "openssl", package: "openssl", purposes: &[Purpose::Test] },
+    Tool { program: "openssl", package: "openssl", purposes: &[Purpose::Test, Purpose::Bench] },
     Tool { program: "curl", package: "curl", purposes: &[Purpose::Test] },
     Tool { program: "setpriv", package: "util-linux", purposes: &[Purpose::Test] },
     Tool { program: "systemd-analyze", package: "systemd", purposes: &[Purpose::Test] },

@@ -87,6 +87,11 @@ impl Measured {
 }
 
 impl Running {
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, by its name without SIG.
     pub fn signal(&self, name: &str) -> Result<()> {
         let kill = format!("kill -{name} {}", self.child.id());

@@ -1,18 +1,15 @@
-//! Programs that run beside the demonstration, and Ctrl-C.
+//! Programs that run beside the demonstration.
 //!
 //! Takes commands, gives programs that end with their values. Each is in a process group of its own: Ctrl-C comes to
 //! the demonstration alone, which ends them in their order and takes away what they used.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use anyhow::{Context as _, Result};
+use tapline_programs::interrupts::Interrupts;
 
 use crate::process;
 
@@ -63,31 +60,6 @@ impl Drop for Beside {
         }
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// Ctrl-C, and the other ways of asking for the end.
-pub(super) struct Interrupts(Arc<AtomicBool>);
-
-impl Interrupts {
-    /// Listens to them; from here on, none ends this program by itself.
-    pub(super) fn listen() -> Result<Self> {
-        let came = Arc::new(AtomicBool::new(false));
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
-            flag::register(signal, Arc::clone(&came)).context("signals cannot be handled")?;
-        }
-        Ok(Self(came))
-    }
-
-    /// Whether one came.
-    pub(super) fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// An error when one came.
-    pub(super) fn check(&self) -> Result<()> {
-        ensure!(!self.came(), "interrupted");
-        Ok(())
     }
 }
 

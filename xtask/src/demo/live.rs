@@ -7,8 +7,9 @@ use std::process::Stdio;
 
 use anyhow::{Result, bail};
 use tapline_programs::cable::{Cable, FAR, NEAR};
+use tapline_programs::interrupts::Interrupts;
 
-use super::beside::{Beside, Interrupts};
+use super::beside::Beside;
 use super::{Programs, has_networks};
 use crate::{process, style};
 

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tapline_programs::cable::{Lead, NEAR};
+use tapline_programs::interrupts::Interrupts;
 use tapline_trafficgen::scenario::Truth;
 use tempfile::TempDir;
 
-use super::beside::{Beside, Interrupts};
+use super::beside::Beside;
 use super::live::MTU_OCTETS;
 use super::{Programs, has_networks, typed};
 use crate::{process, style};

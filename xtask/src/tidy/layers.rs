@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["userspace/psql", "userspace/serve"],
     &["userspace/node"],
     &["xtask/programs"],
-    &["userspace/load", "tests/harness"],
+    &["userspace/load", "tests/harness", "xtask/fleet"],
 ];
 
 /// The folders of the packages that are above all layers.

@@ -30,7 +30,7 @@ const MAY_SEE_DATAFUSION: &[&str] = &[
 ];
 
 /// The folders of the packages that build in seconds, which Arrow would forbid.
-const LIGHT: &[&str] = &["userspace/trafficgen", "xtask/programs", "xtask"];
+const LIGHT: &[&str] = &["userspace/trafficgen", "xtask/programs", "xtask/fleet", "xtask"];
 
 /// A package of the workspace.
 #[derive(Debug)]

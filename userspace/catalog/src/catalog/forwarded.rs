@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_engine::{Beginning, Cut, CutQuery, Engine, QueryId, QueryLimits};
 use tapline_query::{ContinuousQuery, Identity, Planner};
-use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
+use tapline_record::{EventTime, StreamId};
 
 /// Says how a node stands with whom it forwards to.
 pub(super) type Forwarding = Box<dyn Fn() -> ForwardStatus + Send + Sync>;
@@ -78,6 +78,8 @@ struct Running {
     /// As the aggregator has it: what gives its parts knows which sensor it runs on, and may read the kernel's table.
     as_asked: Arc<ContinuousQuery>,
     limits: QueryLimits,
+    /// How far it came without an input that carries what it reads.
+    passed: EventTime,
 }
 
 impl Catalog {
@@ -141,7 +143,7 @@ impl Catalog {
         let limits = allowance.limits(core.limits);
         let terms = Terms { allowance, from, gives: Gives::Forwarded(assigned) };
         let (entry, _) = self.launch(&mut core, definition, planned, terms).map_err(said)?;
-        let taken = Ok(Running { entry, as_asked, limits });
+        let taken = Ok(Running { entry, as_asked, limits, passed: EventTime::MIN });
         core.forwarded.push(Forwarded { assigned: assigned.clone(), taken });
         core.settle();
         Ok(())
@@ -159,7 +161,8 @@ impl Catalog {
     #[must_use]
     pub fn take_cut(&self) -> Option<ForwardedCut> {
         let mut core = self.core();
-        let cut = core.engine.as_mut()?.take_cut()?;
+        let mut cut = core.engine.as_mut()?.take_cut()?;
+        core.pass(&mut cut, self.clock.now());
         Some(core.forwarded_cut(cut))
     }
 
@@ -202,11 +205,11 @@ impl Catalog {
     }
 
     /// Lets sources and queries go on where they were at the end of the last cut that is safe: what would have come since is
-    /// missing. It holds for what is opened, and assigned, later.
+    /// missing. It holds for what is opened, and assigned, later; until then, cuts have it as it was.
     pub fn go_on_from(&self, positions: CutPositions) {
         let CutPositions { sources, queries } = positions;
         let mut core = self.core();
-        core.inputs.go_on_from(sources);
+        core.places = core.inputs.go_on_from(sources);
         core.given = queries;
     }
 
@@ -217,6 +220,22 @@ impl Catalog {
 }
 
 impl Core {
+    /// Lets queries come on of whose streams no input carries any, or that ask for nothing of this node: of them nothing
+    /// comes, and nobody is to wait for it, or to miss it.
+    fn pass(&mut self, cut: &mut Cut, now: EventTime) {
+        let Self { forwarded, inputs, .. } = self;
+        for one in &mut cut.queries {
+            let mut running = forwarded.iter_mut().filter_map(|forwarded| forwarded.taken.as_mut().ok());
+            let Some(running) = running.find(|running| running.entry.id == one.query) else { continue };
+            let query = &running.entry.query;
+            let streams = streams_of(query);
+            if !streams.contains(&StreamId::Ledger) && inputs.carrying(&streams).is_empty() {
+                one.pass(query, running.passed, now);
+                running.passed = now;
+            }
+        }
+    }
+
     fn forwarded_cut(&mut self, cut: Cut) -> ForwardedCut {
         let Cut { positions, queries, .. } = cut;
         for cut in &queries {
@@ -224,7 +243,10 @@ impl Core {
             let given = one.zip(given_until(cut));
             self.given.extend(given.map(|(one, until)| (one.assigned.id, (until.0, cut.whole_after.0))));
         }
-        let positions = CutPositions { sources: positions, queries: self.given.clone() };
+        // One that has not been opened yet is where it was.
+        self.places.retain(|(known, _)| positions.iter().all(|(name, _)| name != known));
+        self.places.extend(positions);
+        let positions = CutPositions { sources: self.places.clone(), queries: self.given.clone() };
         let of = |cut: CutQuery| {
             let one = self.forwarded.iter().find(|one| one.id() == Some(cut.query))?;
             let Running { as_asked, limits, .. } = one.taken.as_ref().ok()?;

@@ -32,6 +32,7 @@ impl<M: Merge> Aggregator<M> {
                 None => give(merge, (*id, half), due, links, (results, options.limits.results_max)),
             }
             half.close_old(options.patience.revisable_ns, options.limits.panes_max);
+            while merge.is_full(*id) && half.close_earliest() {}
         }
         if let Some(forwarding) = forwarding {
             for (id, position) in forwarding.cut(parts) {

@@ -83,10 +83,12 @@ impl<M: Merge> Aggregator<M> {
                         return Verdict::Later;
                     }
                 };
-                let behind = part.behind.clone();
                 // Of a half that is not known there is no standing to be kept.
                 let (half, link) = (self.halves.get(&part.half), self.links.get(sensor));
                 let is_known = half.zip(link).is_some_and(|(half, link)| half.takes(sensor, link));
+                // Who is behind whom says only who has others behind him.
+                let has_leaves = link.is_some_and(|link| link.leaves.is_some());
+                let behind = if has_leaves { part.behind.clone() } else { vec![] };
                 let reach = Reach { half: part.half, watermark: part.watermark, behind };
                 (verdict, is_known.then_some(reach))
             }
@@ -112,7 +114,7 @@ impl<M: Merge> Aggregator<M> {
         let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
         let Some(link) = links.get_mut(sensor) else { return Ok(()) };
         check(halves, (sensor, &*link), part, latest).map_err(NotTaken::Refused)?;
-        let octets = payload.len() as u64;
+        let octets = merge.weight(payload);
         // A single part that is longer than all may be is taken alone.
         if link.octets > 0 && link.octets.saturating_add(octets) > options.limits.octets_per_sensor_max {
             return Err(NotTaken::Later("octets_over_quota"));
@@ -121,7 +123,7 @@ impl<M: Merge> Aggregator<M> {
         if opens {
             room(halves, part.half, sensor, &options.limits)?;
         }
-        link.octets += octets;
+        link.octets = link.octets.saturating_add(octets);
         let Some(half) = halves.get_mut(&part.half) else { return Ok(()) };
         let expected = half.spec.fingerprint;
         let pane = half.panes.entry(part.pane.start).or_insert_with(|| Pane::new(sensor.clone()));

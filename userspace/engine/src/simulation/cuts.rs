@@ -472,6 +472,27 @@ fn no_part_comes_behind_a_watermark_however_late_its_rows() {
 }
 
 #[test]
+fn of_panes_that_were_passed_only_what_is_missing_is_told() {
+    let mut late = 0;
+    for seed in 600..616 {
+        let mut random = Random(seed);
+        let mut seconds = times(&mut random, ROWS);
+        seconds.iter_mut().for_each(|second| *second -= [0, 0, 3, 9, 40][random.below(5)]);
+        let script = Script::new(Arc::new(seconds), 0, BATCH_ROWS, true);
+        let (cuts, ledger) = run(seed, vec![script], QueryLimits::default());
+        let mut watermark = EventTime::MIN;
+        for cut in &cuts {
+            let passed = panes(cut).filter(|pane| pane.pane.end <= watermark);
+            let mut told = passed.flat_map(|pane| &pane.covered);
+            assert!(told.all(|second| second.missing > 0.0), "seed {seed}, cut {}", cut.number);
+            watermark = cut.queries[0].watermark;
+        }
+        late += ledger.late;
+    }
+    assert!(late > 0, "some came late");
+}
+
+#[test]
 fn what_there_is_no_room_for_is_left_out_and_counted() {
     let held = HeldLimits { windows_max: 3, ..HeldLimits::default() };
     let limits = QueryLimits { held, ..QueryLimits::default() };

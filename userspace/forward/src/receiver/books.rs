@@ -78,7 +78,10 @@ impl Book {
                 let reached = self.reached.entry(part.half).or_insert(i64::MIN);
                 *reached = part.watermark.max(*reached);
             }
-            Kind::Gone(gaps) => self.lost += gaps.iter().map(|gap| gap.records).sum::<u64>(),
+            Kind::Gone(gaps) => {
+                // It may say any number.
+                self.lost = gaps.iter().fold(self.lost, |lost, gap| lost.saturating_add(gap.records));
+            }
         }
     }
 

@@ -139,12 +139,11 @@ async fn read(
             Ok(Err(status)) => return of_status(&status),
             Err(_) => return Some(("silent", "it said nothing for too long".to_owned())),
         };
+        // Before it has its place, it takes no room of others: whoever does not listen to verdicts holds up himself.
+        let place = Arc::clone(&places).acquire_owned().await.ok()?;
         let room = room(&frame, front).await;
         let what = match Message::of(frame) {
-            Ok(Message::Record(head, payload)) => {
-                let place = Arc::clone(&places).acquire_owned().await.ok()?;
-                Incoming::Record(Box::new(head), payload, place)
-            }
+            Ok(Message::Record(head, payload)) => Incoming::Record(Box::new(head), payload, place),
             Ok(Message::Ask(ask)) => {
                 let received_ns = wall_ns();
                 let answered = Answer { sent_ns: ask.sent_ns, received_ns, answered_ns: received_ns };

@@ -191,7 +191,7 @@ impl Receiver {
         Ok(warnings)
     }
 
-    /// All sensors that were here since it started, by name.
+    /// All sensors that were here since it started, and those that were known before and are missed, by name.
     #[must_use]
     pub fn sensors(&self) -> Vec<SensorStatus> {
         self.shared.sensors()

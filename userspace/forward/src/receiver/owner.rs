@@ -3,7 +3,7 @@
 //! While a checkpoint is written, what comes is taken on; what is said to be covered, and what is given, is what the
 //! last one has that was written.
 
-use super::books::Books;
+use super::books::{Book, Books};
 use super::orders::{Order, Written};
 use super::status::{Shared, UplinkStatus};
 use super::up::Up;
@@ -29,6 +29,8 @@ use tokio::time::sleep;
 /// How often a checkpoint is begun when something changed, and when time alone may have made panes due.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Where it takes long to put one together, it is begun so much less often that this takes one part of so many.
+const CHECKPOINT_PARTS: u32 = 5;
 /// How often it is told how sensors are.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// What links say that is taken at once.
@@ -106,6 +108,8 @@ pub(crate) struct Owner<M: Merge> {
     /// Something came since the last checkpoint was begun.
     is_changed: bool,
     begun_at: Instant,
+    /// How long it took to put the last one together.
+    took: Duration,
     /// The checkpoint that is being written, since when, and its octets.
     writing: Option<(Stamp, Instant, u64)>,
     /// A hash of what was written when nothing had changed.
@@ -129,6 +133,8 @@ impl<M: Merge> Owner<M> {
         version: String,
     ) -> Self {
         let now = Instant::now();
+        // Of those that an earlier process knew, too, it is to be seen that they are away.
+        let books = aggregator.sensors().map(|name| (name.clone(), Book::default())).collect();
         Self {
             aggregator,
             checkpoints,
@@ -139,10 +145,11 @@ impl<M: Merge> Owner<M> {
             started: now,
             links: BTreeMap::new(),
             of_sensors: BTreeMap::new(),
-            books: Books::new(),
+            books,
             halves,
             is_changed: true,
             begun_at: now,
+            took: Duration::ZERO,
             writing: None,
             idle: None,
             is_giving: false,
@@ -212,8 +219,7 @@ impl<M: Merge> Owner<M> {
 
     /// Until when nothing is due.
     fn wait(&self) -> Duration {
-        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
-        let checkpoint = self.writing.is_none().then(|| self.begun_at + every);
+        let checkpoint = self.writing.is_none().then(|| self.begun_at + self.every());
         let due = self.up.as_ref().and_then(Up::due);
         let next = [checkpoint, due, Some(self.published_at + PUBLISH_EVERY)].into_iter().flatten().min();
         next.map_or(PUBLISH_EVERY, |next| next.saturating_duration_since(Instant::now()))
@@ -249,10 +255,7 @@ impl<M: Merge> Owner<M> {
                 self.results.settle();
                 return Ok(());
             }
-            Order::Settled => {
-                self.is_finishing = true;
-                self.begun_at = Instant::now().checked_sub(CHECKPOINT_EVERY).unwrap_or(self.begun_at);
-            }
+            Order::Settled => self.is_finishing = true,
             Order::End => return Err(Ended(String::new())),
         }
         self.is_changed = true;
@@ -355,15 +358,24 @@ impl<M: Merge> Owner<M> {
         }
     }
 
+    /// How long after the last one a checkpoint is due.
+    fn every(&self) -> Duration {
+        if self.is_finishing {
+            return Duration::ZERO;
+        }
+        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
+        every.max(self.took * CHECKPOINT_PARTS)
+    }
+
     /// Begins a checkpoint where one is due.
     fn checkpoint(&mut self) {
-        let every = if self.is_changed { CHECKPOINT_EVERY } else { LOOK_EVERY };
-        if self.writing.is_some() || self.begun_at.elapsed() < every {
+        if self.writing.is_some() || self.begun_at.elapsed() < self.every() {
             return;
         }
         let now = self.now();
         self.begun_at = Instant::now();
         let checkpoint = self.aggregator.checkpoint(now);
+        self.took = self.begun_at.elapsed();
         // Time alone changes little: what is as it was is not written again.
         if self.is_changed {
             self.idle = None;
@@ -442,7 +454,7 @@ impl<M: Merge> Owner<M> {
 
     fn publish(&mut self) {
         self.published_at = Instant::now();
-        let status = |(name, book): (&SensorName, &super::books::Book)| {
+        let status = |(name, book): (&SensorName, &Book)| {
             book.status(name, &self.halves, &self.aggregator.counts(name))
         };
         self.shared.publish(self.books.iter().map(status).collect());

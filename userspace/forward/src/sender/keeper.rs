@@ -24,6 +24,9 @@ use tokio::time::sleep;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a disk takes nothing until the oldest file gives way.
 const GIVES_WAY_AFTER: Duration = Duration::from_secs(5);
+/// How long a disk may take nothing, at the end, until what waits for it is lost; and how often it is tried, at most.
+const WRITES_WITHIN: Duration = Duration::from_secs(5);
+const TRIES_EVERY: Duration = Duration::from_millis(20);
 /// How often it is looked whether something is too old.
 const AGED_EVERY: Duration = Duration::from_secs(10);
 /// What a link says that is heard at once.
@@ -141,7 +144,24 @@ impl Keeper {
                 return;
             }
         }
-        self.turn();
+        self.write_all().await;
+    }
+
+    /// Writes what waits, though the disk may take some tries; what it does not take is lost, and that is told.
+    async fn write_all(&mut self) {
+        let begun = Instant::now();
+        loop {
+            self.turn();
+            let retry = self.trouble.map_or_else(Instant::now, |(_, retry)| retry);
+            if self.waiting.is_empty() || retry.saturating_duration_since(begun) > WRITES_WITHIN {
+                break;
+            }
+            sleep(retry.saturating_duration_since(Instant::now()).max(TRIES_EVERY)).await;
+        }
+        if !self.waiting.is_empty() {
+            let (cuts, why) = (self.waiting.len(), self.status.disk_trouble.as_deref().unwrap_or_default());
+            self.told.say(&format!("the last {cuts} cuts are lost, since the disk takes nothing: {why}"));
+        }
     }
 
     fn hear_some(&mut self, first: FromLink, events: &mut mpsc::Receiver<FromLink>) -> Result<(), Ended> {

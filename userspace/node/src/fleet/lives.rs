@@ -3,6 +3,8 @@
 //! A number is of one life of a query, and is never used again: what sensors, spools and checkpoints have of it would
 //! count as something else. Numbers are microseconds since the epoch, as far as these go on.
 
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -15,6 +17,14 @@ use tapline_sources::{Clock as _, SystemClock};
 const FILE: &str = "queries.json";
 /// Microseconds in nanoseconds.
 const MICROSECOND_NS: i64 = 1_000;
+
+/// What is in the file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept<'a> {
+    /// The greatest number that was given, to one that is over, too: clocks may be put back.
+    last: u64,
+    queries: Vec<Cow<'a, Assigned>>,
+}
 
 /// The queries that live on.
 #[derive(Debug)]
@@ -36,12 +46,12 @@ impl Lives {
         let said = |why: String| {
             format!("{} cannot be read: {why}; put a copy in its place, or move it away", path.display())
         };
-        let left: Vec<Assigned> = match fs::read(&path) {
+        let Kept { last, queries } = match fs::read(&path) {
             Ok(octets) => serde_json::from_slice(&octets).map_err(|error| said(error.to_string()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => vec![],
+            Err(error) if error.kind() == ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(said(error.to_string())),
         };
-        let last = left.iter().map(|assigned| assigned.id).max().unwrap_or_default();
+        let left = queries.into_iter().map(Cow::into_owned).collect();
         Ok(Self { path, left, last })
     }
 
@@ -75,7 +85,8 @@ impl Lives {
     /// # Errors
     /// A sentence.
     pub(super) fn keep<'a>(&'a self, running: impl Iterator<Item = &'a Assigned>) -> Result<(), String> {
-        let all: Vec<&Assigned> = self.left.iter().chain(running).collect();
+        let queries = self.left.iter().chain(running).map(Cow::Borrowed).collect();
+        let all = Kept { last: self.last, queries };
         let said = |why: String| format!("{} cannot be written: {why}", self.path.display());
         let text = serde_json::to_vec_pretty(&all).map_err(|error| said(error.to_string()))?;
         put_whole(&self.path, |file| file.write_all(&text)).map_err(|error| said(error.to_string()))
@@ -125,6 +136,10 @@ mod tests {
         assert_eq!(again.leave(), [second]);
         again.keep([&first].into_iter()).unwrap();
         assert_eq!(Lives::read(folder.path()).unwrap().left, [first]);
+        let mut later = Lives::read(folder.path()).unwrap();
+        later.take(u64::MAX - 1);
+        later.keep(std::iter::empty()).unwrap();
+        assert_eq!(Lives::read(folder.path()).unwrap().next(), u64::MAX, "that of one that is over comes no more");
         fs::write(folder.path().join(FILE), "[{").unwrap();
         assert!(Lives::read(folder.path()).unwrap_err().contains("queries.json cannot be read"));
     }

@@ -131,7 +131,7 @@ impl Progress {
         let reached = self.reached.entry(given.half).or_insert(i64::MIN);
         *reached = given.pane.end.max(*reached);
         if given.revision == 0 {
-            self.records += given.records;
+            self.records = self.records.saturating_add(given.records);
         }
     }
 }

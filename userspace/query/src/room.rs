@@ -5,6 +5,7 @@
 //! megabyte that is written four thousand times is more than there is room for, at once. So batches are looked at on
 //! their way there.
 
+use crate::functions::held_octets;
 use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _, RecordBatch, make_array};
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
@@ -21,12 +22,12 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::StreamExt as _;
 use std::fmt;
 use std::sync::Arc;
-use tapline_query::functions::held_octets;
 
-/// Octets that all statements of a node together may hold while they run.
-pub(crate) const MEMORY_OCTETS_MAX: usize = 256 << 20;
-/// Rows at a time.
-pub(crate) const BATCH_ROWS: usize = 4096;
+/// Octets that may be made at once.
+const OCTETS_MAX: usize = 256 << 20;
+
+/// Rows of a batch, at most.
+const BATCH_ROWS: usize = 8192;
 
 /// What a batch takes beside its values.
 const BATCH_OCTETS: usize = 512;
@@ -174,10 +175,10 @@ fn check_items(batch: &RecordBatch, lists: &[(usize, usize)]) -> Result<()> {
 }
 
 fn check(octets: usize, what: &str) -> Result<()> {
-    if octets <= MEMORY_OCTETS_MAX {
+    if octets <= OCTETS_MAX {
         return Ok(());
     }
-    let mebibytes = MEMORY_OCTETS_MAX >> 20;
+    let mebibytes = OCTETS_MAX >> 20;
     exec_err!(
         "{what} might give more than {mebibytes} MiB at once; ask for fewer rows, shorter texts and lists"
     )

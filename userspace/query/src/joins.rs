@@ -27,9 +27,9 @@ const FRAME_ROWS_MAX: u64 = 1 << 16;
 /// Octets of all texts that are written beside each row, as often as they are named.
 const TEXTS_OCTETS_MAX: usize = 128 << 10;
 
-/// The last rule of a plan.
+/// The last rule of a plan that is run.
 #[derive(Debug)]
-pub(crate) struct YieldingJoins;
+pub struct YieldingJoins;
 
 impl PhysicalOptimizerRule for YieldingJoins {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
@@ -152,4 +152,44 @@ fn texts(expression: &Arc<dyn PhysicalExpr>) -> usize {
         .downcast_ref::<Literal>()
         .map_or(0, |literal| literal.value().size().saturating_sub(size_of::<ScalarValue>()));
     expression.children().into_iter().map(texts).fold(own, usize::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+    use tokio::runtime::Builder;
+
+    /// How many rows a statement gives, or why it does not.
+    fn rows(sql: &str) -> Result<usize, String> {
+        let config = SessionConfig::new().with_target_partitions(1);
+        let state = SessionStateBuilder::new().with_config(config).with_default_features();
+        let state = state.with_physical_optimizer_rule(Arc::new(YieldingJoins)).build();
+        let context = SessionContext::new_with_state(state);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let batches = runtime.block_on(async { context.sql(sql).await?.collect().await });
+        let batches = batches.map_err(|error| error.to_string())?;
+        Ok(batches.iter().map(datafusion::arrow::array::RecordBatch::num_rows).sum())
+    }
+
+    /// Windows over what groups give, as above the split of a query.
+    fn over(length: usize, how: &str) -> String {
+        let text = "x".repeat(length);
+        format!(
+            "SELECT {how} AS y FROM (SELECT column1 AS k, max('{text}' || CAST(column1 AS text)) AS t \
+             FROM (VALUES (1), (2), (3), (4)) AS v GROUP BY column1) AS g"
+        )
+    }
+
+    #[test]
+    fn what_windows_put_together_is_bounded() {
+        for how in
+            ["string_agg(t, ',') OVER ()", "string_agg(t, ',') OVER (ORDER BY k)", "lag(t) OVER (ORDER BY k)"]
+        {
+            assert_eq!(rows(&over(100, how)), Ok(4), "{how}");
+        }
+        let refused = rows(&over(60_000, "string_agg(repeat(t, 300), ',') OVER ()")).unwrap_err();
+        assert!(refused.contains("with OVER might give"), "{refused}");
+    }
 }
