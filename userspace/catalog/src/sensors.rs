@@ -284,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_far_off_is_told_beside_what_failed() {
+        const SECOND_NS: i64 = 1_000_000_000;
+        let sensor = |ahead_ns| SensorStatus { clock_offset_ns: Some(ahead_ns), ..SensorStatus::default() };
+        assert_eq!([59, 0, -60].map(|ahead| sensor(ahead * SECOND_NS).reason()), [None, None, None]);
+        let ahead = sensor(75 * SECOND_NS).reason().unwrap();
+        assert!(ahead.starts_with("its clock is 75.0 s ahead of its aggregator's"), "{ahead}");
+        let query = ReportedQuery { state: "failed".to_owned(), ..ReportedQuery::default() };
+        let behind = SensorStatus { queries: vec![("dns".to_owned(), query)], ..sensor(-61 * SECOND_NS) };
+        let behind = behind.reason().unwrap();
+        assert!(behind.starts_with("dns: it failed; its clock is 61.0 s behind its aggregator's"), "{behind}");
+        assert!(clock_reason(i64::MIN).is_some());
+    }
+
+    #[test]
     fn a_query_is_for_those_whom_it_names() {
         let sensors = Some(["pop-*", "l?b"].map(str::to_owned).into());
         let assigned = Assigned { sensors, ..Assigned::default() };

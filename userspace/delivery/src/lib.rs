@@ -53,9 +53,8 @@
 //! What is given to [`Outgoing::resume`] was synced first. A sensor gives a part of every pane of every half, also of one
 //! without groups, no later than in the cut whose watermark passes its end; of the parts of one half in a cut only the
 //! last one has that watermark, the others `i64::MIN`. A store compares and replaces in one step. A half's id is never used
-//! again. A merge takes a payload as a whole or not at all, and gives the same in any order; what it gives apart is together what
-//! it gives as one. Whoever takes results keeps,
-//! of each half and pane, the one with the greatest revision.
+//! again. A merge takes a payload as a whole or not at all, and gives the same in any order; what it gives apart is together
+//! what it gives as one. Whoever takes results keeps, of each half and pane, the one with the greatest revision.
 
 #![forbid(unsafe_code)]
 
