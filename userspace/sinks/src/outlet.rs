@@ -327,9 +327,7 @@ impl Inner {
     /// Adds since when results wait, where nothing is known that was before them.
     fn add_waiting(&self, since: &mut BTreeMap<String, EventTime>) {
         for (parcel, _) in &self.parcels {
-            if !since.contains_key(&parcel.origin.name) {
-                since.insert(parcel.origin.name.clone(), parcel.given);
-            }
+            since.entry(parcel.origin.name.clone()).or_insert(parcel.given);
         }
     }
 
