@@ -38,6 +38,7 @@ mod ordering;
 mod partial;
 mod places;
 mod planner;
+mod readings;
 mod refusal;
 mod relations;
 mod roles;

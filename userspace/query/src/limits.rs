@@ -2,12 +2,11 @@
 //!
 //! Planning, running and dropping a plan all walk its expressions recursively, so their depth must be
 //! bounded before anything walks them. The parser bounds brackets; a chain such as `a OR b OR …` is as
-//! deep as it is long, and is bounded here. So are calls, each of which may hold something, and what the parser reads
-//! again and again: behind `CAST(`, `ARRAY[`, `NOT` and their like it begins anew where they turn out not to be what they
-//! seemed, once a level, so that what is nested in twenty of them would be read a million times. PostgreSQL's parser
-//! reads the arguments of each call twice, also where nothing is wrong.
+//! deep as it is long, and is bounded here. So are calls, each of which may hold something, and what the parser would
+//! read again and again.
 
 use crate::error::SqlError;
+use crate::readings::readings;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
@@ -19,7 +18,7 @@ pub(crate) const SQL_LENGTH_MAX: usize = 64 * 1024;
 const OPERATORS_MAX: usize = 1000;
 
 /// Tokens that the parser may come to read, those that it reads several times counted as often.
-const READINGS_MAX: usize = 1 << 20;
+const READINGS_MAX: usize = 1 << 19;
 
 /// Octets of stack that planning may use; untouched ones cost nothing.
 const PLANNING_STACK_OCTETS: usize = 64 << 20;
@@ -63,174 +62,10 @@ fn check_readings(tokens: &[Token], dialect: &dyn Dialect) -> Result<(), SqlErro
     Err(SqlError::new("the query is nested too deeply", help))
 }
 
-/// How often, at most, the parser reads tokens: each as often as what it is nested in is read anew.
-fn readings(tokens: &[Token], dialect: &dyn Dialect) -> usize {
-    // How often it doubles: for the brackets around it, for words before it, and for names that end in dots.
-    let (mut outside, mut now, mut words, mut dots) = (vec![], 0_u32, 0_u32, 0_u32);
-    let (mut all, reads_twice) = (0_usize, dialect.supports_named_fn_args_with_expr_name());
-    // Whether tables may be in the brackets that open.
-    let mut holds_tables = false;
-    for (place, token) in tokens.iter().enumerate() {
-        let before = place.checked_sub(1).and_then(|place| tokens.get(place)).unwrap_or(&Token::EOF);
-        holds_tables = *token == Token::LParen
-            && (is_before_tables(before) || (holds_tables && *before == Token::LParen));
-        match token {
-            Token::LParen | Token::LBracket => {
-                outside.push((now, words, dots));
-                now += words + dots + weight(tokens, place, holds_tables);
-                now += u32::from(reads_twice && is_read_as_call(tokens, place));
-                (words, dots) = (0, 0);
-            }
-            // What came before goes on behind them: `NOT (a) - NOT (b)`, `a[1].b`.
-            Token::RParen | Token::RBracket => {
-                (now, words, dots) = outside.pop().unwrap_or((now, words, dots));
-            }
-            Token::Period => dots += 1,
-            Token::Word(_) if *before == Token::Period => {}
-            Token::Word(word) if ANEW.contains(&word.keyword) => (words, dots) = (words + 1, 0),
-            Token::Word(word) if BETWEEN_WORDS.contains(&word.keyword) => dots = 0,
-            Token::Word(word) => {
-                now += if word.keyword == Keyword::INTERVAL { interval(tokens, place) } else { 0 };
-                (words, dots) = (0, 0);
-            }
-            Token::Comma | Token::SemiColon | Token::Number(..) | Token::SingleQuotedString(_) => {
-                (words, dots) = (0, 0);
-            }
-            // A sign may stand before the next such word.
-            _ => dots = 0,
-        }
-        all = all.saturating_add(1_usize.checked_shl(now + words + dots).unwrap_or(usize::MAX));
-    }
-    all
-}
-
-/// How often what is behind INTERVAL is read twice, unless it is a text.
-fn interval(tokens: &[Token], place: usize) -> u32 {
-    let [_, _, behind] = around(tokens, place);
-    let is_short = matches!(
-        behind,
-        Token::SingleQuotedString(_)
-            | Token::Number(..)
-            | Token::Placeholder(_)
-            | Token::Comma
-            | Token::RParen
-            | Token::SemiColon
-            | Token::EOF
-    );
-    if is_short { 0 } else { 2 }
-}
-
-/// How often what is behind an opening bracket is read twice.
-fn weight(tokens: &[Token], place: usize, holds_tables: bool) -> u32 {
-    let [before, bracket, behind] = around(tokens, place);
-    match keyword(before) {
-        Keyword::POSITION => 2,
-        word if READ_TWICE.contains(&word) => 1,
-        _ if *bracket == Token::LBracket => 0,
-        _ if matches!(keyword(behind), Keyword::SELECT | Keyword::WITH) => 1,
-        _ => u32::from(holds_tables && *behind == Token::LParen),
-    }
-}
-
-/// Whether a bracket may hold arguments, each of which PostgreSQL's parser reads as a name first.
-fn is_read_as_call(tokens: &[Token], place: usize) -> bool {
-    let [before, bracket, behind] = around(tokens, place);
-    let further = place.checked_sub(2).and_then(|place| tokens.get(place)).unwrap_or(&Token::EOF);
-    *bracket == Token::LParen
-        && matches!(before, Token::Word(_))
-        && !ends_expression(further)
-        && !matches!(keyword(behind), Keyword::SELECT | Keyword::WITH)
-}
-
-/// Whether no call begins behind a token: `x IN (` is none.
-fn ends_expression(token: &Token) -> bool {
-    match token {
-        Token::Word(word) => word.keyword == Keyword::NoKeyword,
-        other => {
-            matches!(
-                other,
-                Token::RParen | Token::RBracket | Token::Number(..) | Token::SingleQuotedString(_)
-            )
-        }
-    }
-}
-
-/// A token, and those beside it.
-fn around(tokens: &[Token], place: usize) -> [&Token; 3] {
-    let places = [place.checked_sub(1), Some(place), place.checked_add(1)];
-    places.map(|place| place.and_then(|place| tokens.get(place)).unwrap_or(&Token::EOF))
-}
-
-fn is_before_tables(token: &Token) -> bool {
-    *token == Token::Comma || matches!(keyword(token), Keyword::FROM | Keyword::JOIN | Keyword::LATERAL)
-}
-
-const fn keyword(token: &Token) -> Keyword {
-    match token {
-        Token::Word(word) => word.keyword,
-        _ => Keyword::NoKeyword,
-    }
-}
-
 /// Plans on a stack that is large enough for every query within the limits.
 pub fn with_stack<T>(plan: impl FnOnce() -> T) -> T {
     stacker::grow(PLANNING_STACK_OCTETS, plan)
 }
-
-/// Words behind which the parser reads on as if they were names, also without a bracket.
-const ANEW: [Keyword; 3] = [Keyword::CASE, Keyword::NOT, Keyword::PRIOR];
-
-/// Words that may stand behind such a word as behind a name.
-const BETWEEN_WORDS: [Keyword; 22] = [
-    Keyword::AND,
-    Keyword::AT,
-    Keyword::BETWEEN,
-    Keyword::COLLATE,
-    Keyword::DIV,
-    Keyword::EXCEPT,
-    Keyword::ILIKE,
-    Keyword::IN,
-    Keyword::INTERSECT,
-    Keyword::IS,
-    Keyword::LIKE,
-    Keyword::MATCH,
-    Keyword::MEMBER,
-    Keyword::MINUS,
-    Keyword::OPERATOR,
-    Keyword::OR,
-    Keyword::OVERLAPS,
-    Keyword::REGEXP,
-    Keyword::RLIKE,
-    Keyword::SIMILAR,
-    Keyword::UNION,
-    Keyword::XOR,
-];
-
-/// The same before a bracket, once what they begin turns out to be wrong.
-const READ_TWICE: [Keyword; 22] = [
-    Keyword::ARRAY,
-    Keyword::AS,
-    Keyword::CAST,
-    Keyword::CEIL,
-    Keyword::CONVERT,
-    Keyword::CURRENT_DATE,
-    Keyword::CURRENT_TIME,
-    Keyword::CURRENT_TIMESTAMP,
-    Keyword::EXTRACT,
-    Keyword::FLOOR,
-    Keyword::LOCALTIME,
-    Keyword::LOCALTIMESTAMP,
-    Keyword::MAP,
-    Keyword::MATERIALIZED,
-    Keyword::OVERLAY,
-    Keyword::ROW,
-    Keyword::SAFE_CAST,
-    Keyword::STRUCT,
-    Keyword::SUBSTR,
-    Keyword::SUBSTRING,
-    Keyword::TRY_CAST,
-    Keyword::TRY_CONVERT,
-];
 
 const OPERATOR_WORDS: [Keyword; 14] = [
     Keyword::AND,
@@ -341,7 +176,22 @@ mod tests {
         }
         let replaced = format!("SELECT {}x{}", "replace(".repeat(12), ", 'a', 'b')".repeat(12));
         assert!(check_size(&replaced).is_ok());
-        let days = vec!["a > now() - interval '1 day'"; 30].join(" AND ");
-        assert!(check_size(&format!("SELECT 1 WHERE {days}")).is_ok());
+        for condition in [
+            "a > now() - interval '1 day'",
+            "NOT (a = 1 OR b = 2)",
+            "value NOT IN (1, 2)",
+            "t.name IS NOT NULL",
+            "t.interval = 5",
+            "NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a)",
+            "CASE WHEN NOT a THEN b = 1 ELSE c NOT LIKE 'x%' END",
+            "lower(t.name) = coalesce(nullif(trim(u.name), ''), 'x')",
+        ] {
+            let all = [condition; 30].join(" AND ");
+            assert!(check_size(&format!("SELECT 1 WHERE {all}")).is_ok(), "{condition}");
+        }
+        let cases = "CASE WHEN (a = 1) THEN 'b' ELSE (".repeat(8) + "'c'" + &") END".repeat(8);
+        assert!(check_size(&format!("SELECT {cases}")).is_ok());
+        let list = vec!["'10.0.0.1'"; 5000].join(", ");
+        assert!(check_size(&format!("SELECT * FROM (SELECT * FROM t WHERE (value IN ({list})))")).is_ok());
     }
 }
