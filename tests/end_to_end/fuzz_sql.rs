@@ -28,9 +28,9 @@ const WORKS_WITHIN: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(15);
 /// The same, for a client that said so.
 const STATEMENT_TIMEOUT: &str = "2s";
-/// What a node may hold more afterwards than before, once it has answered some: what all statements together may take,
-/// which an allocator need not give back.
-const GROWTH_MAX: u64 = 256 << 20;
+/// What a node may hold more afterwards than before, once it has answered some. An allocator need not give back what was
+/// taken at once, and statements take more than the 256 MiB that they are weighed by.
+const GROWTH_MAX: u64 = 1 << 30;
 /// The same of threads, which end when they have no work for a while.
 const THREADS_MAX: u64 = 8;
 /// What nobody is told.

@@ -10,8 +10,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// Rows that are kept, encoded, before they are written: as many as readers like to take at a time.
 pub const ROWS_PER_GROUP: usize = 1 << 17;
@@ -70,13 +71,14 @@ impl HiddenFile {
         let target = File::create(&hidden).map_err(|error| on_disk(&hidden, &error))?;
         let written = target.try_clone().map_err(|error| on_disk(&hidden, &error))?;
         let file = Self { hidden, is_there: false };
-        let said = |error: ParquetError| failure(&file.hidden, error);
+        let trouble = Arc::new(OnceLock::new());
+        let target = Watched { target, trouble: Arc::clone(&trouble) };
+        let said = |error: ParquetError| failure(&file.hidden, &error, trouble.get());
         let mut writer =
             ArrowWriter::try_new(target, SchemaRef::clone(schema), Some(properties)).map_err(said)?;
         for batch in batches {
             writer.write(&batch?).map_err(said)?;
         }
-        // It says what is wrong with the disk; who takes the file back from the writer is told only that something is.
         writer.finish().map_err(said)?;
         written.sync_all().map_err(|error| on_disk(&file.hidden, &error))?;
         Ok(file)
@@ -113,9 +115,38 @@ fn on_disk(path: &Path, error: &io::Error) -> ParquetFailure {
 }
 
 /// Tells a full disk from rows that no file can hold.
-fn failure(path: &Path, error: ParquetError) -> ParquetFailure {
-    match error {
-        ParquetError::External(inner) => ParquetFailure::Disk(path.to_owned(), inner.to_string()),
-        other => ParquetFailure::Rows(path.to_owned(), other.to_string()),
+fn failure(path: &Path, error: &ParquetError, trouble: Option<&String>) -> ParquetFailure {
+    match trouble {
+        Some(trouble) => ParquetFailure::Disk(path.to_owned(), trouble.clone()),
+        None => ParquetFailure::Rows(path.to_owned(), error.to_string()),
+    }
+}
+
+/// A file that remembers what went wrong with its disk: errors of Parquet do not always say that it was that.
+struct Watched {
+    target: File,
+    trouble: Arc<OnceLock<String>>,
+}
+
+impl Watched {
+    fn note<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+        outcome.inspect_err(|error| {
+            // The first one is the one that counts; what is interrupted is tried again.
+            if error.kind() != io::ErrorKind::Interrupted {
+                let _ = self.trouble.set(error.to_string());
+            }
+        })
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let outcome = self.target.write(octets);
+        self.note(outcome)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let outcome = self.target.flush();
+        self.note(outcome)
     }
 }
