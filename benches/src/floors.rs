@@ -192,8 +192,8 @@ mod tests {
     fn each_command_that_measures_is_compared_with_the_list() {
         // The others are, where their names are: in `peers`, `queries`, `exports`, `ingress`, `live`, `api`, `sinks` and `sensors`.
         let commands = [
-            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "sinks", "sensors",
-            "decode", "lower", "lookup", "history",
+            "offline", "queries", "exports", "ingress", "live", "api", "churn", "viewers", "sinks",
+            "sensors", "decode", "lower", "lookup", "history",
         ];
         let known: usize = commands.iter().map(|command| names_of(command).count()).sum();
         assert_eq!(known, FLOORS.len());

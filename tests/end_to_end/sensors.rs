@@ -217,7 +217,8 @@ fn results_that_were_not_stored_when_an_aggregator_was_killed_are_stored_by_the_
             stored.iter().map(|(start, (records, _))| (*start, *records)).collect();
         if records == sent { Ok(stored) } else { Err(format!("{records:?} in place of {sent:?}")) }
     });
-    let twice: Vec<&i64> = stored.iter().filter(|(_, (_, finals))| *finals > 1).map(|(start, _)| start).collect();
+    let twice: Vec<&i64> =
+        stored.iter().filter(|(_, (_, finals))| *finals > 1).map(|(start, _)| start).collect();
     assert!(twice.is_empty(), "{twice:?} are there twice");
 }
 

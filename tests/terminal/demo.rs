@@ -134,13 +134,19 @@ fn sensors_are_killed_and_what_comes_out_is_exact() {
     let _alone = alone();
     let before = left();
     let demo = xtask().args(["demo", "sensors", "--no-build"]).env("NO_COLOR", "1").output().unwrap();
-    let [shown, said] = [&demo.stdout, &demo.stderr].map(|octets| String::from_utf8_lossy(octets).into_owned());
+    let [shown, said] =
+        [&demo.stdout, &demo.stderr].map(|octets| String::from_utf8_lossy(octets).into_owned());
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        assert!(!demo.status.success() && said.contains("need root: sudo cargo xtask demo sensors"), "{said}");
+        assert!(
+            !demo.status.success() && said.contains("need root: sudo cargo xtask demo sensors"),
+            "{said}"
+        );
         return;
     }
     assert!(demo.status.success(), "{said}\n{shown}");
-    for part in ["pop-2 is killed", "The aggregator is killed", "to the record and the octet", "completeness 0."] {
+    for part in
+        ["pop-2 is killed", "The aggregator is killed", "to the record and the octet", "completeness 0."]
+    {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert_eq!(left(), before);

@@ -64,7 +64,8 @@ pub(super) fn run(setting: &Setting) -> Result<()> {
     let so_far = sums(&traffic.truths()).len();
     let sent = setting.end(traffic, &fleet, QUERY, &mut books)?;
     fleet.look(QUERY, WINDOWS, &mut books)?;
-    let (differ, revised) = (differing(&sent, &books), books.windows().values().filter(|given| given.revision > 0));
+    let (differ, revised) =
+        (differing(&sent, &books), books.windows().values().filter(|given| given.revision > 0));
     println!(
         "Three sensors, {RATE} records/s each; the link of one takes {} ms, loses {LOST_PERCENT} of a hundred packets, and is\n\
          cut for a minute ({how}). Of {so_far} windows {unknown} were given without it, as unknown, and {} given again;\n\

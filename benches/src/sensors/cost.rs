@@ -77,14 +77,20 @@ pub(super) fn run(setting: &Setting) -> Result<()> {
     let [ns_with, ns_without] =
         [&with, &without].map(|turns| median(turns.iter().map(Turn::of_record).collect(), f64::total_cmp));
     let lost: u64 = with.iter().chain(&without).map(|turn| turn.lost).sum();
-    println!("| records/s | queries | ns a record alone | forwarding | times | lost | mark |\n|--:|--:|--:|--:|--:|--:|---|");
+    println!(
+        "| records/s | queries | ns a record alone | forwarding | times | lost | mark |\n|--:|--:|--:|--:|--:|--:|---|"
+    );
     println!(
         "| {} | {} | {ns_without:.1} | {ns_with:.1} | {ratio:.3} | {lost} | {} |",
         setting.records,
         QUERIES.len(),
         floors::verdict(CPU, ratio)
     );
-    ensure!(lost == 0, "{} records/s are more than this machine takes; give fewer by --records", setting.records);
+    ensure!(
+        lost == 0,
+        "{} records/s are more than this machine takes; give fewer by --records",
+        setting.records
+    );
     Ok(())
 }
 

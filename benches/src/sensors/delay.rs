@@ -38,7 +38,8 @@ impl Delays {
         self.ends.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("nobody looks")?;
         let seen = thread.join().map_err(|_| Error::msg("the thread that looks died"))??;
-        let mut delays: Vec<f64> = seen.into_values().map(|behind| behind as f64 / SECOND_NS as f64).collect();
+        let mut delays: Vec<f64> =
+            seen.into_values().map(|behind| behind as f64 / SECOND_NS as f64).collect();
         delays.sort_by(f64::total_cmp);
         Ok(delays)
     }

@@ -12,7 +12,8 @@ use super::{Setting, WINDOWS, differing};
 pub(super) const RATES: [u64; 2] = [30_000, 600_000];
 
 const QUERY: &str = "total";
-const SQL: &str = "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('10 seconds')";
+const SQL: &str =
+    "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('10 seconds')";
 const WINDOW: Duration = Duration::from_secs(10);
 const LATENESS: Duration = Duration::from_secs(2);
 
@@ -24,7 +25,9 @@ pub(super) fn mark(rate: u64) -> String {
 pub(super) fn run(setting: &Setting) -> Result<()> {
     let ground = if Setting::has_networks() { "each in a network of its own" } else { "on one network" };
     println!("Three sensors and an aggregator, {ground}; a total in windows of ten seconds.\n");
-    println!("| records/s of each | sent | given | missing | told by completeness | windows | exact | mark |");
+    println!(
+        "| records/s of each | sent | given | missing | told by completeness | windows | exact | mark |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|--:|---|");
     RATES.into_iter().try_for_each(|rate| count(setting, rate))
 }

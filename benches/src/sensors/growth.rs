@@ -23,7 +23,9 @@ pub(super) fn write(setting: &Setting, path: &Path) -> Result<()> {
     let sensors = SENSORS.map(|sensors| Size { sensors, queries: questions::twenty(), load: LOAD });
     let groups = GROUPS.map(|sources| Size {
         sensors: OF_SENSORS,
-        queries: [questions::TOTAL, questions::TALKERS].map(|(name, sql)| (name.to_owned(), sql.to_owned())).into(),
+        queries: [questions::TOTAL, questions::TALKERS]
+            .map(|(name, sql)| (name.to_owned(), sql.to_owned()))
+            .into(),
         load: Load { rows: sources / WINDOW_SECONDS.unsigned_abs(), sources },
     });
     for size in sensors.into_iter().chain(groups) {

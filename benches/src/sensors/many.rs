@@ -62,7 +62,9 @@ pub(super) fn run(setting: &Setting) -> Result<()> {
         LOAD.rows,
         LOAD.sources
     );
-    println!("| CPU s a second | MB | s behind a window, half | all | windows | that differ |\n|--:|--:|--:|--:|--:|--:|");
+    println!(
+        "| CPU s a second | MB | s behind a window, half | all | windows | that differ |\n|--:|--:|--:|--:|--:|--:|"
+    );
     println!(
         "| {:.3} | {memory:.0} | {:.2} | {:.2} | {} | {} |",
         taken.cpu, taken.behind_half, taken.behind, taken.windows, taken.differ

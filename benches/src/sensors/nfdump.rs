@@ -21,7 +21,8 @@ use crate::ingress::collector::{Collector, find, stored_files};
 /// Records in a second.
 const RATE: u64 = 30_000;
 const QUERY: &str = "total";
-const SQL: &str = "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('10 seconds')";
+const SQL: &str =
+    "SELECT count(*) AS records, sum(octets) AS octets FROM flows GROUP BY tumble('10 seconds')";
 const WINDOW: Duration = Duration::from_secs(10);
 /// Routers tell of flows some time after their ends.
 const ARGUMENTS: [&str; 4] = ["--event-time", "flow", "--allowed-lateness-ms", "20000"];
@@ -83,7 +84,9 @@ fn flow(line: &str) -> Option<(i64, u64)> {
 }
 
 fn compare(stored: &Windows, books: &Books) -> Result<()> {
-    println!("| window | records by nfdump | by tapline | difference | told by completeness | octets apart |");
+    println!(
+        "| window | records by nfdump | by tapline | difference | told by completeness | octets apart |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|");
     let given = books.windows().iter().filter(|(_, given)| given.amount().records > 0);
     let starts: BTreeSet<i64> = stored.keys().copied().chain(given.map(|(start, _)| *start)).collect();
@@ -96,7 +99,10 @@ fn compare(stored: &Windows, books: &Books) -> Result<()> {
         let difference = peer.records as f64 - own.records as f64;
         unexplained += (difference - told).abs();
         let octets = peer.octets.abs_diff(own.octets);
-        ensure!(difference != 0.0 || octets == 0, "window {number} has as many records, and {octets} octets more or less");
+        ensure!(
+            difference != 0.0 || octets == 0,
+            "window {number} has as many records, and {octets} octets more or less"
+        );
         println!("| {number} | {} | {} | {difference} | {told} | {octets} |", peer.records, own.records);
     }
     println!(

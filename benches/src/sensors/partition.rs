@@ -66,7 +66,8 @@ pub(super) fn run(setting: &Setting) -> Result<()> {
     let sent = LOAD.rows * WINDOW_SECONDS.unsigned_abs() * SENSORS as u64;
     let differing = |books: &Books| {
         let starts = (first..until).step_by(WINDOW_SECONDS as usize);
-        let given = |start: i64| books.windows().get(&(start * SECOND_NS)).map(|given| given.amount().records);
+        let given =
+            |start: i64| books.windows().get(&(start * SECOND_NS)).map(|given| given.amount().records);
         starts.filter(|start| given(*start) != Some(sent)).count()
     };
     let begun = Instant::now();
@@ -103,12 +104,7 @@ struct Live<'a> {
 
 impl Live<'_> {
     /// Goes on from a second until something is so; gives the next second. Seconds that are over already go at once.
-    fn go_on(
-        &self,
-        from: i64,
-        books: &mut Books,
-        is_so: impl Fn(&Simulated) -> Result<bool>,
-    ) -> Result<i64> {
+    fn go_on(&self, from: i64, books: &mut Books, is_so: impl Fn(&Simulated) -> Result<bool>) -> Result<i64> {
         let begun = Instant::now();
         let mut second = from;
         loop {

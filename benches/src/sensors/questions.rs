@@ -52,7 +52,8 @@ pub(super) fn twenty() -> Vec<(String, String)> {
         "dst_ip",
         "network(src_ip, 24, 48)",
     ];
-    const AGGREGATES: [&str; 2] = ["count(*) AS n, sum(octets) AS octets", "sum(packets) AS n, max(octets) AS largest"];
+    const AGGREGATES: [&str; 2] =
+        ["count(*) AS n, sum(octets) AS octets", "sum(packets) AS n, max(octets) AS largest"];
     let named = |(name, sql): (&str, &str)| (name.to_owned(), sql.to_owned());
     let pairs = KEYS.iter().flat_map(|keys| AGGREGATES.map(|aggregates| (*keys, aggregates)));
     let grouped = pairs.enumerate().map(|(number, (keys, aggregates))| {

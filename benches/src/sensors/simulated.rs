@@ -13,10 +13,13 @@ use serde_json::Value;
 use tapline_aggregate::PartMaker;
 use tapline_delivery::SensorName;
 use tapline_engine::{
-    CoveredSecond, CutPane, CutQuery, DATAFUSION_VERSION, QueryId, QueryLimits, STATES_VERSION, SourceId, Span, Unread,
+    CoveredSecond, CutPane, CutQuery, DATAFUSION_VERSION, QueryId, QueryLimits, STATES_VERSION, SourceId,
+    Span, Unread,
 };
 use tapline_fleet::Fleet;
-use tapline_forward::{NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream};
+use tapline_forward::{
+    NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
+};
 use tapline_operators::{LowerOperator, OperatorLimits, PaneCollector, StreamBatch};
 use tapline_programs::style;
 use tapline_query::{ContinuousQuery, Planner};
@@ -86,7 +89,8 @@ impl Simulated {
     pub(super) fn join(fleet: &Fleet, count: usize, at: &[SocketAddr]) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("tapline-sensors-");
-        let folder = if Path::new(IN_MEMORY).is_dir() { builder.tempdir_in(IN_MEMORY) } else { builder.tempdir() };
+        let folder =
+            if Path::new(IN_MEMORY).is_dir() { builder.tempdir_in(IN_MEMORY) } else { builder.tempdir() };
         let folder = folder.context("there is no temporary folder")?;
         let listener = Listener::default();
         let mut senders = vec![];
@@ -149,7 +153,9 @@ fn sender(fleet: &Fleet, number: usize, at: SocketAddr, folder: &Path, listener:
 fn give(sender: &Sender, mut parts: Vec<Part>) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let Err(NotKept { parts: refused, why, .. }) = sender.cut(parts, b"[]".to_vec()) else { return Ok(()) };
+        let Err(NotKept { parts: refused, why, .. }) = sender.cut(parts, b"[]".to_vec()) else {
+            return Ok(());
+        };
         ensure!(begun.elapsed() < ROOM_WITHIN, "a cut is not kept: {why}");
         parts = refused;
         sleep(BETWEEN_LOOKS);

@@ -240,9 +240,8 @@ mod tests {
         let said = |delivered, missing| Covered::of_pane(pane(0, 10_000), &[second(3, delivered, missing)]);
         let mut all = said(f64::MAX, f64::MIN);
         (0..3).for_each(|_| all.append(&said(f64::MAX, f64::MAX)));
-        let are_finite = |(_, _, records): (_, _, Records)| {
-            records.delivered.is_finite() && records.missing.is_finite()
-        };
+        let are_finite =
+            |(_, _, records): (_, _, Records)| records.delivered.is_finite() && records.missing.is_finite();
         assert!(all.entries().all(are_finite), "{all:?}");
         assert_eq!(completeness(&[seen(&[all.clone()], NONE, u64::MAX)]).map(f64::is_finite), Some(true));
         all.append(&said(1.0, f64::NAN));

@@ -204,9 +204,9 @@ impl Input for InterfaceInput {
     }
 
     fn go_on_from(&mut self, position: &str) {
-        let behind = position.rsplit_once(' ').and_then(|(passed, when)| {
-            Some((Passed::of_text(passed)?, EventTime(when.parse().ok()?)))
-        });
+        let behind = position
+            .rsplit_once(' ')
+            .and_then(|(passed, when)| Some((Passed::of_text(passed)?, EventTime(when.parse().ok()?))));
         // Of two that read it, the one that had read less counts.
         let is_less = |(passed, _): &(Passed, EventTime)| {
             self.behind.as_ref().is_none_or(|(known, _)| passed.frames < known.frames)
@@ -266,7 +266,9 @@ mod tests {
             behind: None,
         };
         let (mut packets, table) = (input(Part::Packets), input(Part::Table));
-        assert!(packets.is_read_as("lo") && !table.is_read_as("lo") && table.is_read_as(&flow_table_of("lo")));
+        assert!(
+            packets.is_read_as("lo") && !table.is_read_as("lo") && table.is_read_as(&flow_table_of("lo"))
+        );
         assert!(input(Part::Mirror).is_read_as("lo") && input(Part::Mirror).is_read_as(&flow_table_of("lo")));
         assert_eq!((packets.gap_behind(StreamId::Packets), packets.was_there()), (Gap::Unknown, None));
         let now = Passed::now("lo").unwrap();

@@ -151,7 +151,8 @@ pub struct ReportedSensor {
 
 impl From<SensorStatus> for ReportedSensor {
     fn from(status: SensorStatus) -> Self {
-        let SensorStatus { name, through, is_connected, since, address, lag_ns, clock_offset_ns, .. } = status;
+        let SensorStatus { name, through, is_connected, since, address, lag_ns, clock_offset_ns, .. } =
+            status;
         let since_ns = since.map(|since| since.0);
         let (refused, report) = (status.refused, status.report);
         Self { name, through, is_connected, since_ns, address, lag_ns, clock_offset_ns, refused, report }
@@ -293,7 +294,10 @@ mod tests {
         let query = ReportedQuery { state: "failed".to_owned(), ..ReportedQuery::default() };
         let behind = SensorStatus { queries: vec![("dns".to_owned(), query)], ..sensor(-61 * SECOND_NS) };
         let behind = behind.reason().unwrap();
-        assert!(behind.starts_with("dns: it failed; its clock is 61.0 s behind its aggregator's"), "{behind}");
+        assert!(
+            behind.starts_with("dns: it failed; its clock is 61.0 s behind its aggregator's"),
+            "{behind}"
+        );
         assert!(clock_reason(i64::MIN).is_some());
     }
 

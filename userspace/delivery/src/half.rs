@@ -263,7 +263,9 @@ impl<S> Half<S> {
 
     /// Closes the earliest pane for good, unless something of it is still to be given; says whether there was one.
     pub(crate) fn close_earliest(&mut self) -> bool {
-        let Some(entry) = self.panes.first_entry().filter(|entry| !entry.get().is_dirty) else { return false };
+        let Some(entry) = self.panes.first_entry().filter(|entry| !entry.get().is_dirty) else {
+            return false;
+        };
         self.closed_until = self.closed_until.max(entry.key().saturating_add(self.spec.width_ns));
         entry.remove();
         true

@@ -278,8 +278,7 @@ pub(crate) fn write_leaves(writer: &mut Writer, leaves: Option<&BTreeSet<SensorN
 }
 
 pub(crate) fn read_leaves(reader: &mut Reader) -> Option<Option<BTreeSet<SensorName>>> {
-    let (has_some, names) =
-        (reader.flag()?, reader.list(|reader| Some(SensorName::new(reader.text()?)))?);
+    let (has_some, names) = (reader.flag()?, reader.list(|reader| Some(SensorName::new(reader.text()?)))?);
     Some(has_some.then(|| names.into_iter().collect()))
 }
 

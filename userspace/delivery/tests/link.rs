@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use tapline_delivery::{
     Aggregator, AggregatorLimits, AggregatorOptions, Checkpoint, Covered, Fenced, Fingerprint, HalfId,
-    HalfSpec, Head, Hello, Incarnation, KeptHalf, Kind, Lineage, Merge, Moment, NewPart, Outgoing, OutgoingLimits,
-    PartHead, Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
+    HalfSpec, Head, Hello, Incarnation, KeptHalf, Kind, Lineage, Merge, Moment, NewPart, Outgoing,
+    OutgoingLimits, PartHead, Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
 };
 
 const HALF: HalfId = HalfId(1);

@@ -114,7 +114,8 @@ mod tests {
     fn what_nothing_comes_of_comes_on_pane_by_pane() {
         const SECOND_NS: i64 = 1_000_000_000;
         let at = |seconds: i64| EventTime(seconds * SECOND_NS);
-        let query = Planner::new().plan("SELECT count(*) FROM packets GROUP BY tumble('10 seconds')").unwrap();
+        let query =
+            Planner::new().plan("SELECT count(*) FROM packets GROUP BY tumble('10 seconds')").unwrap();
         let passed = |passed, until| {
             let (whole_after, panes) = (EventTime::MIN, vec![]);
             let mut cut = CutQuery { query: QueryId(0), watermark: EventTime::MAX, whole_after, panes };

@@ -56,7 +56,9 @@ impl HistorySink {
         let query = parcel.origin.name.as_str();
         let (is_stored, unread) = self.stored.has(&self.shared, (query, hour), &parcel.result);
         for why in unread {
-            let what = format!("what is stored of `{query}` cannot be read, so that some may be stored twice: {why}");
+            let what = format!(
+                "what is stored of `{query}` cannot be read, so that some may be stored twice: {why}"
+            );
             (self.told)(Turn::Worse, &what);
         }
         is_stored

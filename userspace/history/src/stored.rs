@@ -76,7 +76,8 @@ fn of_part(shared: &Shared, part: &Part) -> Result<Windows> {
             let found = batch.column_by_name(name).map(|column| cast(column, wanted));
             found.ok_or_else(|| DataFusionError::Execution(format!("there is no column {name}")))
         };
-        let (starts, statuses) = (column(WINDOW_START, &DataType::Int64)??, column(STATUS, &DataType::Utf8)??);
+        let (starts, statuses) =
+            (column(WINDOW_START, &DataType::Int64)??, column(STATUS, &DataType::Utf8)??);
         let named = |text: &str| Status::named(text).map(Status::name);
         let statuses = statuses.as_string::<i32>().iter().map(|text| text.and_then(named));
         let both = starts.as_primitive::<Int64Type>().iter().zip(statuses);

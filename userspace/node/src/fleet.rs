@@ -131,8 +131,7 @@ impl NodeFleet {
             ..AggregatorLimits::default()
         };
         let upwards = self.upper.as_ref().map(|upper| upper.upwards()).transpose()?;
-        let (role, forward) =
-            upwards.map_or((Role::Final, None), |(role, upstream)| (role, Some(upstream)));
+        let (role, forward) = upwards.map_or((Role::Final, None), |(role, upstream)| (role, Some(upstream)));
         Ok(ReceiverOptions {
             entrance: Self::entrance(&self.plan),
             aggregator: AggregatorOptions { role, limits, patience },

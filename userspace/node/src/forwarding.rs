@@ -96,7 +96,8 @@ impl Forwarding {
         let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
         let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
         let sender = Arc::new(sender);
-        let positions = before.as_ref().map(|octets| serde_json::from_slice::<CutPositions>(octets)).transpose();
+        let positions =
+            before.as_ref().map(|octets| serde_json::from_slice::<CutPositions>(octets)).transpose();
         match positions {
             Ok(positions) => catalog.go_on_from(positions.unwrap_or_default()),
             Err(error) => log.say(

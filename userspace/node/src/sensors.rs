@@ -16,7 +16,8 @@ const SENSORS: &str = "/api/v1/sensors";
 
 /// What is shown of a sensor; what stands from the seventh on is a number.
 const COLUMNS: [&str; 12] = [
-    "name", "site", "through", "state", "address", "version", "queries", "lag", "spool", "lost", "refused", "clock",
+    "name", "site", "through", "state", "address", "version", "queries", "lag", "spool", "lost", "refused",
+    "clock",
 ];
 const FIRST_NUMBER: usize = 6;
 
@@ -54,7 +55,8 @@ fn list(client: &Client, format: Shape) -> Result<(), Failure> {
 fn page(sensors: &Value) -> String {
     let mut lines = table(COLUMNS.into_iter());
     for sensor in each(sensors) {
-        let words = ["name", "site", "through", "state", "address", "version"].map(|word| line(&sensor[word]));
+        let words =
+            ["name", "site", "through", "state", "address", "version"].map(|word| line(&sensor[word]));
         let refused: u64 =
             sensor["refused"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum();
         let numbers = [
@@ -149,7 +151,10 @@ mod tests {
         let page = page(&sensors);
         let lines: Vec<String> =
             page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(lines[1], "pop-1 fra region connected 192.0.2.1:5000 0.1.0 1/2 750.0 ms 3.0 MiB 0 3 -0.2 ms");
+        assert_eq!(
+            lines[1],
+            "pop-1 fra region connected 192.0.2.1:5000 0.1.0 1/2 750.0 ms 3.0 MiB 0 3 -0.2 ms"
+        );
         assert!(lines[2].starts_with("pop-2 [2J away 0/0 61.2 s"), "nobody writes to a terminal: {page}");
         assert_eq!(lines[3], "! pop-1: dns: there is no table 'nets'");
         assert_eq!(lines[4], "! pop-2 was heard last at 2026-11-29T16:00:00Z");

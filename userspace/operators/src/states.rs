@@ -100,7 +100,9 @@ impl HalfStates {
             let batches = parts.groups().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
             let batches: Vec<&RecordBatch> = batches.flatten().collect();
             if !batches.iter().all(|batch| self.has_columns_of(batch)) {
-                return Err(internal_datafusion_err!("these states are not of the half that they are said to be of"));
+                return Err(internal_datafusion_err!(
+                    "these states are not of the half that they are said to be of"
+                ));
             }
             let messages = write(&self.schema, batches)?;
             octets.extend_from_slice(messages.get(self.head.len()..).unwrap_or_default());
@@ -349,7 +351,8 @@ mod tests {
         let parts = part(&states, 0..1000, 1000);
         let groups = parts.groups().next().unwrap();
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
-        let mut writer = StreamWriter::try_new_with_options(Vec::<u8>::new(), &states.schema, options).unwrap();
+        let mut writer =
+            StreamWriter::try_new_with_options(Vec::<u8>::new(), &states.schema, options).unwrap();
         writer.write(&groups.groups).unwrap();
         let messages = writer.into_inner().unwrap();
         let plain = states.encode(&parts).unwrap();

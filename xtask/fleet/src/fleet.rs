@@ -286,7 +286,10 @@ impl Fleet {
             let connected = count(&self.known_sensors()?, |one| one["state"] == "connected");
             let query = self.api.get(&format!("/api/v1/queries/{name}"))?;
             let running = count(&query["parts"], |part| part["state"] == "running");
-            ensure!(connected >= sensors && running >= sensors, "{connected} are connected, {running} run it");
+            ensure!(
+                connected >= sensors && running >= sensors,
+                "{connected} are connected, {running} run it"
+            );
             Ok(())
         })
     }

@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn what_is_given_later_counts() {
         let window = |records: u64, revision: u64, completeness: Option<f64>| {
-            let rows = json!([{ "sensor": "a", "records": records, "octets": 7 }, { "sensor": "b", "records": 1 }]);
+            let rows =
+                json!([{ "sensor": "a", "records": records, "octets": 7 }, { "sensor": "b", "records": 1 }]);
             json!({ "windows": [{
                 "window_start": "1970-01-01T00:00:02Z", "status": "final", "revision": revision,
                 "completeness": completeness, "rows": rows

@@ -63,7 +63,14 @@ impl Sensor {
 
     /// Completes the command that starts it.
     pub(crate) fn command<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.args(["run", "--bare", "--listen", &format!("udp://{}", self.listens), "--api", "127.0.0.1:0"]);
+        command.args([
+            "run",
+            "--bare",
+            "--listen",
+            &format!("udp://{}", self.listens),
+            "--api",
+            "127.0.0.1:0",
+        ]);
         command.args(["--forward", &self.to, "--forward-name", &self.name]);
         command.arg("--forward-token-file").arg(&self.token).arg("--state").arg(&self.state);
         command.arg("--socket").arg(self.api.socket());

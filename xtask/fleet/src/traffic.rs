@@ -101,7 +101,9 @@ impl Exporter {
         for datagram in self.outbox.datagrams() {
             amount += amount_of(datagram);
             for target in &self.targets {
-                self.socket.send_to(datagram, target).with_context(|| format!("nothing can be sent to {target}"))?;
+                self.socket
+                    .send_to(datagram, target)
+                    .with_context(|| format!("nothing can be sent to {target}"))?;
             }
         }
         let window = window_of(now, self.window_ns);
@@ -153,7 +155,9 @@ impl Traffic {
     pub fn reached_within(&self, place: usize, time: Duration) -> Windows {
         let exporters = self.shared.exporters();
         let mut windows = Windows::new();
-        for (_, window, amount) in exporters[place].recent.iter().rev().take_while(|(at, ..)| at.elapsed() <= time) {
+        for (_, window, amount) in
+            exporters[place].recent.iter().rev().take_while(|(at, ..)| at.elapsed() <= time)
+        {
             *windows.entry(*window).or_default() += *amount;
         }
         windows
@@ -192,7 +196,8 @@ impl Shared {
     }
 
     fn run(&self, records: u64) -> Result<()> {
-        let of_datagram = self.exporters().first().map_or(1, |exporter| exporter.fleet.datagram_records().max(1));
+        let of_datagram =
+            self.exporters().first().map_or(1, |exporter| exporter.fleet.datagram_records().max(1));
         let datagrams = |time: Duration| (time.as_secs_f64() * records as f64 / of_datagram as f64) as u64;
         let (begun, mut sent) = (Instant::now(), 0);
         while !self.ends.load(Ordering::Relaxed) {
@@ -211,7 +216,8 @@ impl Shared {
 /// What a datagram of NetFlow v5 tells of.
 fn amount_of(datagram: &[u8]) -> Amount {
     let records = datagram.get(HEAD_OCTETS..).unwrap_or_default().chunks_exact(RECORD_OCTETS);
-    let octets = |record: &[u8]| record.get(OCTETS_AT..OCTETS_AT + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let octets =
+        |record: &[u8]| record.get(OCTETS_AT..OCTETS_AT + 4)?.try_into().ok().map(u32::from_be_bytes);
     records.fold(Amount::default(), |mut sum, record| {
         sum += Amount { records: 1, octets: octets(record).unwrap_or_default().into() };
         sum

@@ -104,7 +104,9 @@ impl Star {
 
     fn netem(&self, place: usize, how: &[&str]) -> Command {
         let mut command = Command::new("tc");
-        command.args(["-n", &self.points[place], "qdisc", "replace", "dev", INSIDE, "root", "netem"]).args(how);
+        command
+            .args(["-n", &self.points[place], "qdisc", "replace", "dev", INSIDE, "root", "netem"])
+            .args(how);
         command
     }
 

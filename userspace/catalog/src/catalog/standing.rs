@@ -72,7 +72,8 @@ impl Catalog {
         let sensors = fleet.sensors();
         let through = sensors.iter().find(|sensor| sensor.name == name).and_then(|one| one.through.as_ref());
         if let Some(through) = through {
-            let why = format!("`{name}` comes here through `{through}`; say it there: tapline sensors rest {name}");
+            let why =
+                format!("`{name}` comes here through `{through}`; say it there: tapline sensors rest {name}");
             return Err(CatalogError::wrong(why));
         }
         let known: Vec<String> = sensors.into_iter().map(|sensor| sensor.name).collect();

@@ -74,7 +74,8 @@ impl Merge for MergeIds {
         }
         let present = state.present.split_at(state.present.len() / 2);
         let missing = state.missing.split_at(state.missing.len().div_ceil(2));
-        let of = |present: &[Id], missing: &[Id]| Ids { present: present.to_vec(), missing: missing.to_vec() };
+        let of =
+            |present: &[Id], missing: &[Id]| Ids { present: present.to_vec(), missing: missing.to_vec() };
         let both = [of(present.0, missing.0), of(present.1, missing.1)];
         both.iter().map(|ids| (ids.encode(), ids.len() as f64 / all as f64)).collect()
     }

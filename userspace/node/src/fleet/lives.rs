@@ -139,7 +139,11 @@ mod tests {
         let mut later = Lives::read(folder.path()).unwrap();
         later.take(u64::MAX - 1);
         later.keep(std::iter::empty()).unwrap();
-        assert_eq!(Lives::read(folder.path()).unwrap().next(), u64::MAX, "that of one that is over comes no more");
+        assert_eq!(
+            Lives::read(folder.path()).unwrap().next(),
+            u64::MAX,
+            "that of one that is over comes no more"
+        );
         fs::write(folder.path().join(FILE), "[{").unwrap();
         assert!(Lives::read(folder.path()).unwrap_err().contains("queries.json cannot be read"));
     }

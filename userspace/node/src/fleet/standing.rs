@@ -92,11 +92,7 @@ fn named(report: &SensorReport, names: &BTreeMap<u64, &str>) -> Vec<(String, Rep
 }
 
 /// How a sensor stands that comes through another one.
-fn status_behind(
-    tier: &SensorStatus,
-    leaf: ReportedSensor,
-    names: &BTreeMap<u64, &str>,
-) -> SensorStatus {
+fn status_behind(tier: &SensorStatus, leaf: ReportedSensor, names: &BTreeMap<u64, &str>) -> SensorStatus {
     let ReportedSensor { name, through, is_connected, since_ns, address, lag_ns, refused, report, .. } = leaf;
     let through = through.map_or_else(|| tier.name.clone(), |further| format!("{}/{further}", tier.name));
     // Its clock was compared with that of the one before it.
@@ -170,12 +166,14 @@ mod tests {
         let behind = status_behind(&tier, leaf.clone(), &BTreeMap::new());
         assert_eq!((behind.through.as_deref(), behind.clock_offset_ns), (Some("region/city"), Some(7)));
         assert!(behind.is_connected && !behind.is_tier() && tier.is_tier());
-        let away = status_behind(&SensorStatus { is_connected: false, ..tier.clone() }, leaf, &BTreeMap::new());
+        let away =
+            status_behind(&SensorStatus { is_connected: false, ..tier.clone() }, leaf, &BTreeMap::new());
         let part = part_of(&away, 7);
         assert!(!away.is_connected && part.reason.unwrap().contains("region/city"));
         // Who hands on is none of those who run a query.
         let standing = Standing { sensors: vec![tier, behind], reports: HashMap::new() };
-        let names: Vec<String> = standing.parts(&Assigned::default()).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> =
+            standing.parts(&Assigned::default()).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["pop-1"]);
     }
 }

@@ -18,10 +18,12 @@ pub(super) fn check(settled: &Settled<'_>) -> Result<Report> {
     for start in known.filter(|start| *start < last).collect::<BTreeSet<_>>() {
         let given = settled.books.windows().get(&start);
         let given = given.with_context(|| format!("the window of {start} was not given"))?;
-        compare(settled, start, given, &mut report).with_context(|| format!("the window of {start}: {given:?}"))?;
+        compare(settled, start, given, &mut report)
+            .with_context(|| format!("the window of {start}: {given:?}"))?;
     }
     let first = settled.truths.iter().filter_map(|truth| truth.sent.keys().next()).min().copied();
-    let before = settled.books.windows().range(..first.unwrap_or(last)).find(|(_, given)| given.amount().records > 0);
+    let before =
+        settled.books.windows().range(..first.unwrap_or(last)).find(|(_, given)| given.amount().records > 0);
     ensure!(before.is_none(), "before anything was sent, this was given: {before:?}");
     Ok(report)
 }
@@ -44,7 +46,11 @@ fn compare(settled: &Settled<'_>, start: i64, given: &Given, report: &mut Report
     }
     let strangers = given.by_sensor.keys().find(|name| !settled.names.contains(name));
     ensure!(strangers.is_none(), "{strangers:?} is nobody here");
-    ensure!(found == sent || given.tells_of_loss(), "{} of {sent} records are missing, and nobody says so", sent - found);
+    ensure!(
+        found == sent || given.tells_of_loss(),
+        "{} of {sent} records are missing, and nobody says so",
+        sent - found
+    );
     report.windows += 1;
     report.revised += u64::from(given.revision > 0);
     Ok(())
@@ -60,7 +66,10 @@ fn of_sensor(own: Amount, [reached, perhaps, at_risk]: [Amount; 3]) -> Result<()
         octets: reached.octets.saturating_sub(at_risk.octets),
     };
     ensure!(own.records >= least.records && own.octets >= least.octets, "more is lost than {at_risk:?}");
-    ensure!(own.records != most.records || own.octets == most.octets, "all records are there, with other octets");
+    ensure!(
+        own.records != most.records || own.octets == most.octets,
+        "all records are there, with other octets"
+    );
     Ok(())
 }
 

@@ -99,5 +99,6 @@ pub fn run(options: &Options<'_>, say: &mut dyn FnMut(&str)) -> Result<Report> {
     }
     say("all come back");
     let settled = world.settle()?;
-    check(&settled).with_context(|| format!("with --seed {}, after {} kills", options.seed, settled.report.kills()))
+    check(&settled)
+        .with_context(|| format!("with --seed {}, after {} kills", options.seed, settled.report.kills()))
 }

@@ -50,7 +50,9 @@ impl Verdict {
                 // In the first one, sensors began.
                 if given.tells_of_loss() && starts.first() != Some(start) && !verdict.is_in_gap(*start) {
                     let says = given.completeness;
-                    verdict.wrong.push(format!("the window of {} is whole, and says {says:?}", time_of_day(*start)));
+                    verdict
+                        .wrong
+                        .push(format!("the window of {} is whole, and says {says:?}", time_of_day(*start)));
                 }
             } else {
                 verdict.lacks(*start, given, sent.records);
@@ -67,7 +69,8 @@ impl Verdict {
         if !self.is_in_gap(start) || there >= sent || !given.tells_of_loss() {
             let says = given.completeness;
             let window = time_of_day(start);
-            self.wrong.push(format!("the window of {window} has {there} records of {sent}, and says {says:?}"));
+            self.wrong
+                .push(format!("the window of {window} has {there} records of {sent}, and says {says:?}"));
             return;
         }
         self.short += 1;
@@ -113,7 +116,11 @@ impl fmt::Display for Verdict {
                 100.0 * self.there as f64 / self.told
             )
         } else {
-            writeln!(f, "Completeness says of {} of them that nobody knows how much is missing.", self.unknown)
+            writeln!(
+                f,
+                "Completeness says of {} of them that nobody knows how much is missing.",
+                self.unknown
+            )
         }
     }
 }
