@@ -11,7 +11,8 @@ use tapline_interface::live::{self, LiveOptions};
 use tapline_query::FlowTable;
 use tapline_record::{EventTime, FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream, StreamId};
 use tapline_sources::{
-    AtEnd, Counters, Demand, KernelInput, KernelSource, PacketSource, Source, SourceOptions, flow_table_of,
+    AtEnd, Demand, KernelInput, KernelSource, PacketSource, PassedCounters, Source, SourceOptions,
+    flow_table_of,
 };
 
 /// What names this start of the system.
@@ -127,7 +128,7 @@ impl InterfaceInput {
     }
 
     /// What its counters say while it is read, and when.
-    fn counters(&self) -> Counters {
+    fn counters(&self) -> PassedCounters {
         let (interface, clock) = (self.interface.clone(), Arc::clone(&self.options.clock));
         Box::new(move || Some(format!("{} {}", Passed::now(&interface)?, clock.now().0)))
     }

@@ -11,7 +11,7 @@ use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
 use crate::ledger::LedgerRows;
 use crate::options::SourceOptions;
-use crate::passing::{Counters, Passing};
+use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use crate::watch::Watch;
@@ -237,7 +237,7 @@ impl KernelSource {
 
     /// Says by these where it is.
     #[must_use]
-    pub fn counted_by(self, counters: Counters) -> Self {
+    pub fn counted_by(self, counters: PassedCounters) -> Self {
         Self { passing: Passing::by(counters), ..self }
     }
 

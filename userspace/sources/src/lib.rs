@@ -34,6 +34,6 @@ pub use listener::{Listener, ListenerReport};
 pub use notice::Notice;
 pub use options::SourceOptions;
 pub use packets::{InterfaceReport, PacketReport, PacketSource};
-pub use passing::Counters;
+pub use passing::PassedCounters;
 pub use report::Reported;
 pub use source::{AtEnd, Missed, Progress, Source, Step};

@@ -7,7 +7,7 @@ use crate::frames::{FrameInput, InterfaceFrames};
 use crate::ledger::LedgerRows;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
-use crate::passing::{Counters, Passing};
+use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
@@ -127,7 +127,7 @@ impl PacketSource {
 
     /// Says by these where it is.
     #[must_use]
-    pub fn counted_by(self, counters: Counters) -> Self {
+    pub fn counted_by(self, counters: PassedCounters) -> Self {
         Self { passing: Passing::by(counters), ..self }
     }
 

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Reads the counters of an interface, as whoever goes on later understands them.
-pub type Counters = Box<dyn FnMut() -> Option<String> + Send>;
+pub type PassedCounters = Box<dyn FnMut() -> Option<String> + Send>;
 
 /// How far a source is.
 #[derive(Default)]
 pub(crate) struct Passing {
-    counters: Option<Counters>,
+    counters: Option<PassedCounters>,
     looked: Option<Instant>,
     /// What was counted at the last look; and at the last one of which all was read.
     counted: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Passing {
 
 impl Passing {
     /// That of a source whose interface has these.
-    pub(crate) fn by(counters: Counters) -> Self {
+    pub(crate) fn by(counters: PassedCounters) -> Self {
         Self { counters: Some(counters), ..Self::default() }
     }
 
