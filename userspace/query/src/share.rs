@@ -332,7 +332,7 @@ mod tests {
     fn the_same_text_under_two_names_is_not_the_same() {
         let of = |sensor: &str, sql: &str| {
             let identity = crate::Identity { sensor: sensor.to_owned(), site: None };
-            crate::Planner::new().with_identity(identity).plan(sql).unwrap().shape().unwrap()
+            Planner::new().with_identity(identity).plan(sql).unwrap().shape().unwrap()
         };
         let both = "(SELECT sensor, src_ip AS ip FROM packets UNION ALL SELECT sensor, dst_ip FROM packets)";
         for sql in [
