@@ -4,14 +4,14 @@
 //! subqueries. What does not fit into memory would end the process, and what takes a day holds up a thread. So each call
 //! says before it works how much it may give.
 
-use super::argument::text_literal;
+use super::argument::{nullable_like_arguments, text_literal};
 use super::held::held_octets;
 use super::patterns::{check_patterns, is_matching};
 use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _};
 use datafusion::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::functions::{string, unicode};
 use datafusion::logical_expr::{
@@ -282,8 +282,7 @@ impl ScalarUDFImpl for Joined {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         // As of the operator.
-        let is_nullable = args.arg_fields.iter().any(|field| field.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), self.return_type(&kinds)?, is_nullable)))
+        Ok(nullable_like_arguments(self.name(), self.return_type(&kinds)?, &args))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -3,15 +3,15 @@
 //! Each of a batch is made into a program before it is tried, which takes megabytes where it repeats much, and all are
 //! kept until the batch has ended. So there may be few of them; one that is a literal is one.
 
+use super::argument::nullable_like_arguments;
 use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Different patterns in a batch of rows, each with different flags.
 const PATTERNS_MAX: usize = 32;
@@ -89,8 +89,7 @@ impl ScalarUDFImpl for Pattern {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let is_nullable = args.arg_fields.iter().any(|field| field.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), self.return_type(&kinds)?, is_nullable)))
+        Ok(nullable_like_arguments(self.name(), self.return_type(&kinds)?, &args))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -105,6 +104,7 @@ mod tests {
     use super::*;
     use datafusion::arrow::array::StringArray;
     use datafusion::common::ScalarValue;
+    use std::sync::Arc;
 
     fn column(patterns: usize) -> ColumnarValue {
         let texts = (0..100).map(|row| format!("a{}", row % patterns));
