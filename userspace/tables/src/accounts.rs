@@ -157,6 +157,6 @@ mod tests {
         assert_eq!(names(ledger(&[], &[]).unwrap()), ["kind", "name", "unit", "fate", "count"]);
         assert_eq!(names(queries(&[]).unwrap()).len(), 19);
         assert_eq!(names(sources(&[]).unwrap()).len(), 14);
-        assert_eq!(names(sensors(&[]).unwrap()).len(), 15);
+        assert_eq!(names(sensors(&[]).unwrap()).len(), 16);
     }
 }
