@@ -5,7 +5,6 @@
 //! megabyte that is written four thousand times is more than there is room for, at once. So batches are looked at on
 //! their way there.
 
-use crate::functions::held_octets;
 use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _, RecordBatch, make_array};
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
@@ -22,6 +21,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::StreamExt as _;
 use std::fmt;
 use std::sync::Arc;
+use tapline_functions::held_octets;
 
 /// Octets that may be made at once.
 const OCTETS_MAX: usize = 256 << 20;
