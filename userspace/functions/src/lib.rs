@@ -3,7 +3,8 @@
 //! Scalar functions read and write addresses as the streams hold them: 16 octets in network order,
 //! IPv4 mapped. Aggregates are sketches whose partial states merge in any order.
 //!
-//! They run per row or per batch, and know nothing of planning: what plans calls them.
+//! What is here runs per row or per batch, in both halves of a query, and what [looks at batches](room) on their way
+//! through the upper one; it knows nothing of planning, which calls it.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod argument;
 mod array_element;
 mod bounded;
 mod buckets;
+mod checked;
 mod cidr;
 mod ddsketch;
 mod described;
@@ -32,6 +34,7 @@ mod number_text;
 mod octets;
 mod patterns;
 mod quantile;
+pub mod room;
 mod service;
 mod service_names;
 mod sketch;
@@ -47,7 +50,7 @@ pub use described::{DESCRIBED, Described};
 pub use held::held_octets;
 pub use kinds::{AddressKind, is_octets, is_text};
 
-use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, Expr, Operator, ScalarUDF};
 use std::sync::{Arc, LazyLock};
 use tapline_lookup::Tables;
 
@@ -109,6 +112,18 @@ pub fn is_pattern(function: &ScalarUDF) -> bool {
 #[must_use]
 pub fn is_joined(function: &ScalarUDF) -> bool {
     function.inner().is::<bounded::Joined>()
+}
+
+/// `left + right`, `left - right` or `left * right` of integers of 64 bits, an error where it does not fit into them.
+#[must_use]
+pub fn checked_operation(operator: Operator, left: Expr, right: Expr) -> Expr {
+    ScalarUDF::from(checked::Checked::new(operator)).call(vec![left, right])
+}
+
+/// The operator in whose place a function stands that fails where the result does not fit.
+#[must_use]
+pub fn checked_operator(function: &ScalarUDF) -> Option<Operator> {
+    function.inner().downcast_ref::<checked::Checked>().map(|checked| checked.operator)
 }
 
 /// The function that a call in which no column is named calls instead, so that it is not computed once and for all; of

@@ -44,7 +44,6 @@ mod refusal;
 mod relations;
 mod roles;
 mod rolled;
-mod room;
 mod row_limits;
 mod sensors;
 mod session;

@@ -5,6 +5,7 @@
 //! megabyte that is written four thousand times is more than there is room for, at once. So batches are looked at on
 //! their way there.
 
+use crate::held::held_octets;
 use datafusion::arrow::array::{Array as _, ArrayData, ArrayRef, AsArray as _, RecordBatch, make_array};
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::compute::{cast, max};
@@ -21,7 +22,6 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::StreamExt as _;
 use std::fmt;
 use std::sync::Arc;
-use tapline_functions::held_octets;
 
 /// Octets that may be made at once.
 const OCTETS_MAX: usize = 256 << 20;
@@ -40,7 +40,7 @@ const VALUE_OCTETS: usize = 16;
 
 /// What is asked of batches.
 #[derive(Clone, Debug)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// Room for them, as long as they are read.
     Room,
     /// That each row may be written beside others.
@@ -53,18 +53,18 @@ pub(crate) enum Asked {
 
 /// Functions with OVER that are computed together.
 #[derive(Clone, Debug)]
-pub(crate) struct Windows {
+pub struct Windows {
     /// Those that give texts and lists.
-    pub(crate) windows: Vec<(Arc<dyn WindowExpr>, Gives)>,
+    pub windows: Vec<(Arc<dyn WindowExpr>, Gives)>,
     /// Whether they give all rows at once, and have them until then.
-    pub(crate) is_at_once: bool,
+    pub is_at_once: bool,
     /// Whether they may have many rows at once.
-    pub(crate) holds_many: bool,
+    pub holds_many: bool,
 }
 
 /// What a function with OVER gives for a row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Gives {
+pub enum Gives {
     /// One of the values that it is given.
     One,
     /// All of them together, maybe.
@@ -73,13 +73,14 @@ pub(crate) enum Gives {
 
 /// Batches that are looked at on their way.
 #[derive(Debug)]
-pub(crate) struct Looked {
+pub struct Looked {
     child: Arc<dyn ExecutionPlan>,
     asked: Asked,
 }
 
 impl Looked {
-    pub(crate) fn at(child: &Arc<dyn ExecutionPlan>, asked: Asked) -> Arc<dyn ExecutionPlan> {
+    /// A plan that gives what `child` gives, as long as what is asked of it holds.
+    pub fn at(child: &Arc<dyn ExecutionPlan>, asked: Asked) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self { child: Arc::clone(child), asked })
     }
 }
