@@ -3,8 +3,8 @@
 //! Scalar functions read and write addresses as the streams hold them: 16 octets in network order,
 //! IPv4 mapped. Aggregates are sketches whose partial states merge in any order.
 //!
-//! What is here runs per row or per batch, in both halves of a query, and what [looks at batches](room) on their way
-//! through the upper one; it knows nothing of planning, which calls it.
+//! They run per row, in both halves of a query, and so does what [looks at batches](room) on their way through a plan.
+//! Nothing here knows the planner.
 
 #![forbid(unsafe_code)]
 
