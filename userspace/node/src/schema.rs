@@ -5,8 +5,8 @@ use crate::output::Output;
 use crate::terminal;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::fmt::Write as _;
+use tapline_functions::{DESCRIBED, Described};
 use tapline_query::STREAMS;
-use tapline_query::functions::{DESCRIBED, Described};
 use tapline_record::{Stream, StreamId};
 
 /// Prints the tables, or the columns of one.

@@ -1,8 +1,8 @@
 //! What to write instead, where DataFusion does not say, or says what does not help here.
 
 use crate::error::SqlError;
-use crate::kinds::AddressKind;
 use crate::literals::{BadAddress, Together};
+use tapline_functions::AddressKind;
 use tapline_record::address::parse_prefix;
 
 /// What to use instead of functions that other engines have.

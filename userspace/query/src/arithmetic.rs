@@ -5,21 +5,16 @@
 //! `sum(ttl) - 1` is an integer. Once a plan is optimised, its operations become functions that fail where the
 //! result does not fit.
 
-use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, cast,
-};
-use datafusion::physical_expr_common::datum::apply;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
+use tapline_functions::{checked_operation, checked_operator};
 
 /// Widens integers while SQL is turned into a plan.
 #[derive(Debug)]
@@ -115,72 +110,9 @@ fn check(expression: Expr, schema: &DFSchema) -> Transformed<Expr> {
     if !may_wrap || !is_wide(left) || !is_wide(right) {
         return Transformed::no(expression);
     }
-    let function = ScalarUDF::from(Checked::new(*op));
-    Transformed::yes(function.call(vec![left.as_ref().clone(), right.as_ref().clone()]))
+    Transformed::yes(checked_operation(*op, left.as_ref().clone(), right.as_ref().clone()))
 }
 
 fn is_checked(expression: &Expr) -> bool {
     matches!(expression, Expr::ScalarFunction(call) if checked_operator(&call.func).is_some())
-}
-
-/// The operator in whose place a function stands that fails where the result does not fit.
-pub(crate) fn checked_operator(function: &ScalarUDF) -> Option<Operator> {
-    function.inner().downcast_ref::<Checked>().map(|checked| checked.operator)
-}
-
-/// One operation with two integers.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Checked {
-    operator: Operator,
-    signature: Signature,
-}
-
-impl Checked {
-    fn new(operator: Operator) -> Self {
-        let signature = Signature::exact(vec![DataType::Int64; 2], Volatility::Immutable);
-        Self { operator, signature }
-    }
-}
-
-impl ScalarUDFImpl for Checked {
-    fn name(&self) -> &'static str {
-        match self.operator {
-            Operator::Plus => "plus",
-            Operator::Minus => "minus",
-            _ => "times",
-        }
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let sides: Vec<String> = args.iter().map(|side| side.schema_name().to_string()).collect();
-        Ok(sides.join(&format!(" {} ", self.operator)))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Int64)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [left, right] = args.args.as_slice() else { return exec_err!("two numbers are needed") };
-        let kernel = match self.operator {
-            Operator::Plus => numeric::add,
-            Operator::Minus => numeric::sub,
-            _ => numeric::mul,
-        };
-        apply(left, right, kernel).map_err(|error| match error.find_root() {
-            DataFusionError::ArrowError(overflow, _)
-                if matches!(**overflow, ArrowError::ArithmeticOverflow(_)) =>
-            {
-                let name = self.operator;
-                exec_datafusion_err!(
-                    "a number that {name} computes is beyond 64 bits; compute with floating-point numbers: CAST(x AS DOUBLE)"
-                )
-            }
-            _ => error,
-        })
-    }
 }

@@ -3,8 +3,6 @@
 //! While SQL becomes a plan, each function is replaced by one of the same name that says which type comes of
 //! addresses and octets. [`convert`](crate::contexts::convert) puts the function itself back, over converted arguments.
 
-use crate::functions::{characters, duration_part, text};
-use crate::kinds::{AddressKind, is_octets, is_text};
 use crate::literals::{Together, unify, unify_case};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, internal_err};
@@ -17,6 +15,7 @@ use datafusion::logical_expr::{
 };
 use std::collections::HashMap;
 use std::sync::Arc;
+use tapline_functions::{AddressKind, characters, duration_part, is_octets, is_text, text};
 
 /// Functions that take values of every type as they are.
 const OF_ANYTHING: [&str; 13] = [

@@ -6,13 +6,12 @@
 
 use crate::borrowed::Borrowed;
 use crate::columns::unify_subquery;
-use crate::functions::{characters, text};
-use crate::kinds::{AddressKind, is_octets, is_text};
 use crate::literals::{Together, unify, unify_case};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{InList, WindowFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, Like, Operator, TryCast};
+use tapline_functions::{AddressKind, characters, is_octets, is_text, text};
 
 /// Converts what an expression consists of; its parts are converted already.
 ///

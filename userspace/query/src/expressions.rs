@@ -5,7 +5,6 @@
 
 use crate::borrowed::Borrowed;
 use crate::contexts::convert;
-use crate::functions::array_element;
 use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::functions::{core, datetime, unicode};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -13,6 +12,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, GetFieldAccess, Operator, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use std::sync::Arc;
+use tapline_functions::array_element;
 
 /// Plans what the default planners do otherwise; stands before them.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! SQL has forms of its own for some of them (`OVERLAY(…)`, `[a, b]`, `a || b`), which become calls whatever a session
 //! calls so. So they are exchanged once there is a plan, before anything of it is computed.
 
-use crate::functions::{is_pattern, joined, pattern, with_bound};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -11,6 +10,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, LogicalPlan, Operator};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
+use tapline_functions::{is_pattern, joined, pattern, with_bound};
 
 /// Goes before all rules that compute something.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 //! gives batches for years before it reads on, and so does UNNEST: here each lets others work, too. What goes into them,
 //! and into other places where rows are written many times or held unweighed, is looked at on its way.
 
-use crate::room::{Asked, Gives, Looked, Windows};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
@@ -20,6 +19,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowExpr};
 use std::sync::Arc;
+use tapline_functions::room::{Asked, Gives, Looked, Windows};
 
 /// Rows of a window's frame, beyond which it holds too much to be left alone.
 const FRAME_ROWS_MAX: u64 = 1 << 16;

@@ -4,12 +4,11 @@
 //! address, and one that is none is refused. A text that is no literal is read row by row where it is compared;
 //! where a value is chosen, the addresses become text instead, since the text may be anything.
 
-use crate::functions::{ip, mac, text};
-use crate::kinds::{AddressKind, is_octets, is_text};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{Case, Expr, ExprSchemable};
 use std::fmt;
+use tapline_functions::{AddressKind, ip, is_octets, is_text, mac, text};
 
 /// Why values stand together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

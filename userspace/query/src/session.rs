@@ -8,7 +8,6 @@ use crate::casts::NamedCast;
 use crate::catalog::{CATALOG, SCHEMA, catalogs};
 use crate::elements::ELEMENT_FUNCTIONS;
 use crate::expressions::Expressions;
-use crate::functions::{aggregate_functions, bounded_functions, scalar_functions};
 use crate::growth::BoundedGrowth;
 use crate::joins::YieldingJoins;
 use crate::simplify::Simplify;
@@ -31,6 +30,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use futures::executor::block_on;
 use std::sync::Arc;
+use tapline_functions::{aggregate_functions, bounded_functions, scalar_functions};
 use tapline_lookup::Tables;
 use tapline_record::{ElementColumn, EventTime};
 
@@ -161,6 +161,16 @@ fn names_of_functions(state: &SessionState) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_functions::{DESCRIBED, Described};
+
+    #[test]
+    fn what_is_described_can_be_called() {
+        let known = Session::new(&Arc::default()).functions;
+        for Described { name, call, about } in DESCRIBED {
+            assert!(known.iter().any(|known| known == name), "{name}");
+            assert!(call.starts_with(&format!("{name}(")) && call.ends_with(')') && !about.is_empty());
+        }
+    }
 
     #[test]
     fn who_else_is_built_adds_no_functions() {

@@ -4,12 +4,12 @@
 //! merges projections or moves conditions. So calls in which no column is named are exchanged before each of its passes,
 //! for others that it does not compute.
 
-use crate::functions::standing;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
+use tapline_functions::standing;
 
 /// The first rule of each pass.
 #[derive(Debug)]
@@ -40,3 +40,6 @@ pub(crate) fn stand(mut expression: Expr) -> Transformed<Expr> {
     }
     Transformed::no(expression)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use tapline_query::functions::{DESCRIBED, Described};
+use tapline_functions::{DESCRIBED, Described};
 use tapline_query::{Planner, STREAMS};
 
 /// Written once: it is the same for as long as the program runs.

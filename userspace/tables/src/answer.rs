@@ -7,7 +7,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use std::time::{Duration, Instant};
-use tapline_query::functions::held_octets;
+use tapline_functions::held_octets;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 

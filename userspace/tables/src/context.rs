@@ -11,9 +11,9 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
+use tapline_functions::bounded_functions;
 use tapline_history::StoredSums;
 use tapline_lookup::Tables;
-use tapline_query::functions::bounded_functions;
 use tapline_query::{BoundedGrowth, YieldingJoins};
 use tapline_record::stream::TIME_ZONE;
 

@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
     TypeSignature, Volatility,
 };
 use std::sync::Arc;
+use tapline_functions::{aggregate_functions, scalar_functions};
 use tapline_lookup::Tables;
-use tapline_query::functions::{aggregate_functions, scalar_functions};
 use tapline_record::address::{parse_ip, parse_mac};
 
 /// What a text may have to be, as the streams hold it: octets of an address.

@@ -17,6 +17,7 @@ pub(super) const DEPENDENCY_TABLES: &[&str] = &["dependencies", "dev-dependencie
 
 /// The folders of the only packages that may depend on DataFusion.
 const MAY_SEE_DATAFUSION: &[&str] = &[
+    "userspace/functions",
     "userspace/query",
     "userspace/operators",
     "userspace/sinks",

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tapline_query::functions::{aggregate_functions, scalar_functions};
+use tapline_functions::{aggregate_functions, scalar_functions};
 use tapline_query::{ContinuousQuery, Window};
 use tapline_record::{EventTime, IdentityColumn, PACKETS, PacketColumn, PacketRow};
 

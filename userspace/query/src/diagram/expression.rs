@@ -3,9 +3,6 @@
 //! Optimisation has changed them by then: columns have a table before their name, literals have a type, and what is
 //! added may be a call. Here they are read back; a cast, which nobody wrote in nearly all cases, is left out.
 
-use crate::arithmetic::checked_operator;
-use crate::functions::{is_joined, is_pattern};
-use crate::kinds::AddressKind;
 use datafusion::arrow::temporal_conversions::timestamp_ns_to_datetime;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{
@@ -15,6 +12,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, Operator, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits,
 };
+use tapline_functions::{AddressKind, checked_operator, is_joined, is_pattern};
 use tapline_record::address::{Address, Mac, format_mac, to_ip};
 
 /// Binds tighter than any operator: a name, a literal, a call.
