@@ -232,8 +232,9 @@ mod tests {
         }
         let beyond = Beyond { pane: EventTime(20), half: 0, rows: 2 };
         assert_eq!(collector.accept(rows(1, 9, &[7, 8, 9]), &mut quota).unwrap(), Some(beyond));
-        let [(EventTime(20), 0, parts)] = &collector.take().collect::<Vec<_>>()[..] else { panic!("one pane") };
-        let ports = |groups: &GroupBatch| groups.groups.column(0).as_primitive::<UInt16Type>().values().to_vec();
+        let taken: Vec<_> = collector.take().collect();
+        let [(EventTime(20), 0, parts)] = &taken[..] else { panic!("{taken:?}") };
+        let ports = |part: &GroupBatch| part.groups.column(0).as_primitive::<UInt16Type>().values().to_vec();
         let all: Vec<u16> = parts.groups().flat_map(ports).collect();
         assert_eq!((parts.rows(), all), (7, vec![1, 2, 3, 4, 5, 6, 7]));
         assert_eq!((collector.panes(), collector.octets_held()), (0, 0));

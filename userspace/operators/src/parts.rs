@@ -115,7 +115,8 @@ impl Parts {
         let lack_rows = self.lack_rows;
         let [Part { groups: whole, is_finished, place }] = &self.given[..] else {
             let (first, second) = self.given.split_at(self.given.len() / 2);
-            return (!first.is_empty()).then(|| [first, second].map(|some| Self::of(some.to_vec(), lack_rows)));
+            let of = |some: &[Part]| Self::of(some.to_vec(), lack_rows);
+            return (!first.is_empty()).then(|| [of(first), of(second)]);
         };
         let (all, rows) = (whole.groups.num_rows(), whole.groups.num_rows() / 2);
         let first = GroupBatch { groups: whole.groups.slice(0, rows), ..whole.as_ref().clone() };

@@ -58,7 +58,8 @@ impl RowQuota {
         let sent = self.sent.entry(pane).or_default();
         let left = usize::try_from(self.limits.rows_max.saturating_sub(sent.rows)).unwrap_or(usize::MAX);
         let mut kept = copied(rows, left)?;
-        let (octets, room) = (kept.get_array_memory_size(), self.limits.octets_max.saturating_sub(sent.octets));
+        let octets = kept.get_array_memory_size();
+        let room = self.limits.octets_max.saturating_sub(sent.octets);
         sent.octets = sent.octets.saturating_add(octets);
         if octets > room {
             // As many as there is room for if all are equally long; nothing fits behind them.

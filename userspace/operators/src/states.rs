@@ -412,7 +412,7 @@ mod tests {
         parts.append(rows(2..3, b"a"));
         let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
         let merged = states.merged(&back(&back(&parts)), 1).unwrap();
-        let ports = |groups: &GroupBatch| groups.groups.column(0).as_primitive::<UInt16Type>().values().to_vec();
+        let ports = |part: &GroupBatch| part.groups.column(0).as_primitive::<UInt16Type>().values().to_vec();
         let ports: Vec<Vec<u16>> = back(&merged).groups().map(ports).collect();
         assert_eq!((ports, merged.rows()), (vec![vec![0, 1, 2], vec![3, 4]], 5));
         assert!(states.are_rows() && !half().are_rows());
