@@ -69,9 +69,9 @@ mod tests {
         let mut limit = limit("SELECT octets FROM packets LIMIT 5 OFFSET 3");
         assert!(limit.is_said);
         assert_eq!(cut(&mut limit, &[2, 2]), [1]);
-        let again = limit;
+        let mut again = limit;
         assert_eq!((cut(&mut limit, &[3, 9]), limit.is_reached()), (vec![3, 1], true));
         assert_eq!(cut(&mut limit, &[4]), [0; 0]);
-        assert_eq!(cut(&mut { again }, &[3, 9]), [3, 1], "what is given again is the same");
+        assert_eq!(cut(&mut again, &[3, 9]), [3, 1], "what is given again is the same");
     }
 }
