@@ -35,6 +35,12 @@ struct Part {
     place: Option<Arc<[u8]>>,
 }
 
+impl Part {
+    fn octets(&self) -> usize {
+        octets_of(&self.groups) + self.place.as_ref().map_or(0, |place| place.len())
+    }
+}
+
 impl Parts {
     /// Whether nothing came.
     #[must_use]
@@ -50,8 +56,9 @@ impl Parts {
     /// Adds rows, behind those that are there of the same place.
     pub(crate) fn push_rows(&mut self, place: Option<Arc<[u8]>>, rows: RecordBatch) {
         let groups = GroupBatch { rows: rows.num_rows() as u64, groups: rows, folded: None, folded_rows: 0 };
-        self.octets += octets_of(&groups);
-        self.given.push(Part { groups: Arc::new(groups), is_finished: false, place });
+        let part = Part { groups: Arc::new(groups), is_finished: false, place };
+        self.octets += part.octets();
+        self.given.push(part);
     }
 
     /// What others held.
@@ -105,7 +112,7 @@ impl Parts {
     }
 
     fn of(given: Vec<Part>, lack_rows: bool) -> Self {
-        let octets = given.iter().map(|part| octets_of(&part.groups)).sum();
+        let octets = given.iter().map(Part::octets).sum();
         Self { given, octets, lack_rows }
     }
 
