@@ -6,6 +6,7 @@
 
 mod chaos;
 mod fleet;
+mod rows;
 
 use super::node::{http, json, query};
 use fleet::{Central, Given, SECOND, Sensor, WINDOW, sums};

@@ -20,7 +20,7 @@ use tapline_fleet::Fleet;
 use tapline_forward::{
     NotKept, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
 };
-use tapline_operators::{LowerOperator, OperatorLimits, PaneCollector, StreamBatch};
+use tapline_operators::{LowerOperator, OperatorLimits, PaneCollector, RowQuota, StreamBatch};
 use tapline_programs::style;
 use tapline_query::{ContinuousQuery, Planner};
 use tapline_record::address::mapped_v4;
@@ -189,7 +189,8 @@ impl Question {
             operator.finish(&mut out)?;
         }
         let mut collector = PaneCollector::new(&self.query, limits);
-        out.into_iter().try_for_each(|output| collector.accept(output))?;
+        let mut quota = RowQuota::new(QueryLimits::default().sent_rows());
+        out.into_iter().try_for_each(|output| collector.accept(output, &mut quota).map(drop))?;
         let width = self.query.pane_width().context("the query has no windows of time")?;
         let delivered = rows.len() as f64;
         let covered = CoveredSecond { stream: StreamId::Flows, second, delivered, missing: 0.0 };

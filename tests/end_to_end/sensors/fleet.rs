@@ -46,8 +46,9 @@ pub(super) struct Sensor {
     port: u16,
     fleet: Fleet,
     socket: UdpSocket,
-    /// Records that were sent to it while it was there, by windows, and when.
+    /// Records that were sent to it while it was there, by windows, by seconds, and when.
     sent: BTreeMap<i64, u64>,
+    sent_by_second: BTreeMap<i64, u64>,
     log: Vec<(Instant, u64)>,
 }
 
@@ -194,6 +195,7 @@ impl Sensor {
             fleet: Fleet::new(&plan, 0..1).unwrap(),
             socket: UdpSocket::bind("127.0.0.1:0").unwrap(),
             sent: BTreeMap::new(),
+            sent_by_second: BTreeMap::new(),
             log: vec![],
         }
     }
@@ -251,6 +253,11 @@ impl Sensor {
         &self.sent
     }
 
+    /// The same by seconds.
+    pub(super) const fn sent_by_second(&self) -> &BTreeMap<i64, u64> {
+        &self.sent_by_second
+    }
+
     /// Octets that its records tell of.
     pub(super) fn octets(&self) -> u64 {
         self.fleet.truth().pairs.values().map(|pair| pair.octets).sum()
@@ -272,16 +279,22 @@ impl Sensor {
             self.socket.send_to(datagram, target).unwrap();
         });
         *self.sent.entry(window_of(now)).or_default() += records;
+        *self.sent_by_second.entry((now - now % SECOND.as_nanos() as u64) as i64).or_default() += records;
         self.log.push((Instant::now(), records));
     }
 }
 
 /// Sends to all of these for so long.
 pub(super) fn send(sensors: &mut [&mut Sensor], time: Duration) {
+    send_each(sensors, time, PACE);
+}
+
+/// Sends to each of these a datagram each time that so long has passed.
+pub(super) fn send_each(sensors: &mut [&mut Sensor], time: Duration, pace: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
         sensors.iter_mut().for_each(|sensor| sensor.send());
-        sleep(PACE);
+        sleep(pace);
     }
 }
 
@@ -300,16 +313,16 @@ pub(super) fn window_of(ns: u64) -> i64 {
     (ns / width * width) as i64
 }
 
-fn rows(window: &Value) -> &Vec<Value> {
+pub(super) fn rows(window: &Value) -> &Vec<Value> {
     window["rows"].as_array().unwrap()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The start of a window, in nanoseconds since the epoch.
-fn start_of(window: &Value) -> i64 {
+pub(super) fn start_of(window: &Value) -> i64 {
     // Windows begin at whole seconds of a day that is known: 2026-11-29T16:00:02Z.
     let text = text(&window["window_start"]);
     let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().unwrap();

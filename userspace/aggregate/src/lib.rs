@@ -20,6 +20,7 @@ mod merging;
 mod part_maker;
 mod payload;
 mod results;
+mod row_limit;
 mod running;
 mod settled;
 mod shape;

@@ -2,7 +2,8 @@
 //!
 //! Takes payloads of a half and pane in any order, gives all of them as one payload. A state is octets where nothing came
 //! since it was asked for: what may still be revised, and what a checkpoint has, takes no more than that. What states
-//! take is charged to their query; where that is all that it may take, new groups are folded.
+//! take is charged to their query; where that is all that it may take, new groups are folded, and rows are refused. Rows have
+//! the place of the record that they came in, so that they are in one order, however they come.
 
 use crate::guard::guarded;
 use crate::halves::{place_of, states_of};
@@ -11,7 +12,7 @@ use crate::settled::settled;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tapline_delivery::{HalfId, Merge};
+use tapline_delivery::{HalfId, Merge, Origin, Position};
 use tapline_engine::QueryLimits;
 use tapline_operators::HalfStates;
 use tapline_query::ContinuousQuery;
@@ -21,6 +22,12 @@ const PACKED_TIMES: usize = 4;
 
 /// Groups that a pane may always have.
 const GROUPS_MIN: usize = 255;
+
+/// Octets of rows of one query that are kept to be revised: they are in each checkpoint.
+const ROWS_KEPT_OCTETS_MAX: usize = 8 << 20;
+
+/// Pieces of rows of one pane: of each sensor as many as it has records of it.
+const PIECES_MAX: usize = 1 << 15;
 
 /// The queries whose states are merged; a clone knows the same ones.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +125,23 @@ impl Merge for Merging {
         guarded(|| state.add(Payload::decode(payload, &half.states, RECEIVED_UNPACKED_MAX)?, &half))
     }
 
+    fn merge_from(
+        &self,
+        half: HalfId,
+        state: &mut PaneState,
+        (from, payload): (Origin<'_>, &[u8]),
+    ) -> Result<(), String> {
+        let half = self.half(half).ok_or("no query here has their half")?;
+        guarded(|| {
+            let mut news = Payload::decode(payload, &half.states, RECEIVED_UNPACKED_MAX)?;
+            if half.states.are_rows() {
+                // Those of a tier have the places of its sensors.
+                news.parts.put_at(&place_among(from));
+            }
+            state.add(news, &half)
+        })
+    }
+
     fn encode(&self, _: HalfId, state: &PaneState) -> Vec<u8> {
         state.packed()
     }
@@ -129,8 +153,11 @@ impl Merge for Merging {
 
     /// Half of what they may take is for panes that are still to be given: else new groups of these would be folded.
     fn is_full(&self, half: HalfId) -> bool {
-        let half = self.half(half);
-        half.is_some_and(|half| half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max / 2)
+        self.half(half).is_some_and(|half| {
+            let own = half.limits.held.octets_max / 2;
+            let most = if half.states.are_rows() { own.min(ROWS_KEPT_OCTETS_MAX) } else { own };
+            half.octets.load(Ordering::Relaxed) > most
+        })
     }
 
     fn encode_apart(&self, half: HalfId, state: &PaneState) -> Vec<(Vec<u8>, f64)> {
@@ -168,17 +195,21 @@ impl PaneState {
             Form::Open(open) => open.payload.clone(),
             Form::Packed(octets) => Payload::decode(octets, &half.states, OWN_UNPACKED_MAX)?,
         };
+        let is_full = half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max;
+        if half.states.are_rows() {
+            check_room(&payload, &news, is_full)?;
+        }
         let groups = payload.parts.groups_in_all();
         payload.append(news);
-        let is_full = half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max;
         let room = if is_full { groups.max(GROUPS_MIN) } else { usize::MAX };
         let mut open =
             Open { payload, states: Arc::clone(&half.states), groups_max: half.limits.groups_max.min(room) };
-        if open.payload.parts.are_many() || is_full {
+        let are_groups = !half.states.are_rows();
+        if are_groups && (open.payload.parts.are_many() || is_full) {
             open.settle();
         }
         // Where an aggregate cannot be computed of all of them, no more are kept than are merged at once.
-        if open.payload.parts.are_many() {
+        if are_groups && open.payload.parts.are_many() {
             return Err("an aggregate cannot be computed of all that came for their pane".to_owned());
         }
         held.set(Form::Open(Box::new(open)), &self.of_query);
@@ -199,6 +230,27 @@ impl PaneState {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses rows that there is no room for: nothing can be made of them that is shorter.
+fn check_room(known: &Payload, news: &Payload, is_full: bool) -> Result<(), String> {
+    if news.parts.is_empty() {
+        return Ok(());
+    }
+    if is_full {
+        return Err("the query holds as many octets of rows as it may; ask for fewer, or raise octets_max".to_owned());
+    }
+    match known.parts.len() + news.parts.len() {
+        0..=PIECES_MAX => Ok(()),
+        pieces => Err(format!("their pane would be of {pieces} pieces, more than {PIECES_MAX}")),
+    }
+}
+
+/// Where the rows of a record stand among those of others: by sensor, then by its lives and numbers. No name has a zero.
+fn place_among(from: Origin<'_>) -> Arc<[u8]> {
+    let Position { incarnation, number } = from.position;
+    let (life, number) = (incarnation.0.to_be_bytes(), number.to_be_bytes());
+    [from.sensor.as_str().as_bytes(), &[0], &life, &number].concat().into()
 }
 
 impl Drop for PaneState {

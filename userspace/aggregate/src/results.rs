@@ -72,4 +72,10 @@ impl Results {
         }
         out
     }
+
+    /// The queries, as they are called on the wire, of which nothing that may still come changes what was answered: LIMIT is
+    /// reached.
+    pub fn satisfied(&self) -> impl Iterator<Item = u64> + '_ {
+        self.queries.iter().filter(|(_, running)| running.is_satisfied()).map(|(query, _)| *query)
+    }
 }

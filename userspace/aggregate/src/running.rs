@@ -8,6 +8,7 @@ use crate::coverage::{Seen, completeness};
 use crate::guard::{guarded, said};
 use crate::halves::states_of;
 use crate::payload::{OWN_UNPACKED_MAX, Payload};
+use crate::row_limit::RowLimit;
 use crate::shape::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::zip;
@@ -25,6 +26,8 @@ pub(crate) struct Running {
     shape: Shape,
     halves: Vec<Half>,
     finisher: Finisher,
+    /// Of rows without an aggregate, which ones are to be given of windows that were not given before.
+    limit: RowLimit,
     /// What was given last of each half, by the start of its pane.
     panes: BTreeMap<i64, Vec<Option<Pane>>>,
     octets: usize,
@@ -68,6 +71,8 @@ struct Pane {
 struct Said {
     revision: u64,
     has_rows: bool,
+    /// Which rows were to be given.
+    limit: RowLimit,
 }
 
 /// What came for a window.
@@ -100,6 +105,7 @@ impl Running {
             keeps_panes: halves.len() > 1 || !shape.is_of_one_pane(),
             halves,
             finisher: Finisher::new(id, query, operator_limits).map_err(|error| said(&error))?,
+            limit: RowLimit::of(query),
             panes: BTreeMap::new(),
             octets: 0,
             lacks_before: i64::MIN,
@@ -198,6 +204,7 @@ impl Running {
             return Ok(());
         }
         let before = self.said.get(&start).copied();
+        let Some(limit) = self.limit_of(end, before) else { return Ok(()) };
         let revision = match before {
             _ if end > self.closed => 0,
             Some(before) => before.revision + 1,
@@ -209,13 +216,34 @@ impl Running {
         window.completeness = completeness(&seen);
         let (finisher, mut results) = (&mut self.finisher, vec![]);
         guarded(|| finisher.finish(Closed::Window(window), &mut results).map_err(|error| said(&error)))?;
+        let mut left = limit;
+        results.iter_mut().for_each(|result| left.cut(result));
+        if end > self.closed {
+            self.limit = left;
+        }
         let has_rows = results.iter().any(|result| !result.rows.is_empty());
         let had_rows = before.map_or(end <= self.resumed, |before| before.has_rows);
         // That there are none is news where there were some.
         results.retain(|result| had_rows || !result.rows.is_empty());
-        self.said.insert(start, Said { revision, has_rows });
+        self.said.insert(start, Said { revision, has_rows, limit });
         out.extend(results);
         Ok(())
+    }
+
+    /// Which rows are to be given of a window that ends there; `None` where none are: those before were enough, or nobody
+    /// knows which ones it gave.
+    fn limit_of(&self, end: i64, before: Option<Said>) -> Option<RowLimit> {
+        let limit = match before {
+            Some(before) if end <= self.closed => before.limit,
+            None if end <= self.closed && self.limit.is_said => return None,
+            Some(_) | None => self.limit,
+        };
+        (!limit.is_reached()).then_some(limit)
+    }
+
+    /// Whether nothing that may still come changes what was answered, but for windows that are revised.
+    pub(crate) const fn is_satisfied(&self) -> bool {
+        self.limit.is_reached()
     }
 
     /// What came for a window.

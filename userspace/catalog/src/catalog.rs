@@ -384,9 +384,10 @@ impl Catalog {
         let _turn = lock(&self.planning);
         let starting = starting.unwrap_or_else(|| self.clock.now());
         let planned = query::plan(definition, &self.planner(starting), starting)?;
-        if !self.has_sensors {
-            planned.query.check_names_no_sensors()?;
+        if self.has_sensors {
+            return Ok(planned.of_sensors()?.over(table));
         }
+        planned.query.check_names_no_sensors()?;
         Ok(planned.over(table))
     }
 

@@ -66,6 +66,15 @@ impl Planned {
         Self { query, reasons: reasons.into_iter().flatten().collect(), ..self }
     }
 
+    /// The same as sensors answer it together.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub(crate) fn of_sensors(self) -> Result<Self, CatalogError> {
+        let query = self.query.of_sensors().map_err(CatalogError::wrong)?;
+        Ok(Self { query, ..self })
+    }
+
     /// What it does, in lines.
     pub(crate) fn describe(&self) -> String {
         let mut text = self.query.describe();

@@ -24,6 +24,15 @@ use crate::record::Told;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// Whose a record is, and which of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Whom the transport vouches for.
+    pub sensor: &'a SensorName,
+    /// Where it stands among those of that sensor.
+    pub position: Position,
+}
+
 /// How states of a half are merged. Any order, and any grouping, gives the same.
 pub trait Merge {
     /// What came of one half for one pane.
@@ -37,6 +46,19 @@ pub trait Merge {
     /// # Errors
     /// A sentence, when it is no state of this half.
     fn merge(&self, half: HalfId, state: &mut Self::State, payload: &[u8]) -> Result<(), String>;
+
+    /// Adds the payload of a record, for whom it matters whose it is: what has an order gets it by that, however it comes.
+    ///
+    /// # Errors
+    /// As above.
+    fn merge_from(
+        &self,
+        half: HalfId,
+        state: &mut Self::State,
+        (_from, payload): (Origin<'_>, &[u8]),
+    ) -> Result<(), String> {
+        self.merge(half, state, payload)
+    }
 
     /// As a payload.
     fn encode(&self, half: HalfId, state: &Self::State) -> Vec<u8>;

@@ -73,7 +73,9 @@ mod seen;
 #[cfg(test)]
 mod simulation;
 
-pub use aggregator::{Aggregator, AggregatorOptions, Given, Held, KeptHalf, Merge, RestoreError, Role};
+pub use aggregator::{
+    Aggregator, AggregatorOptions, Given, Held, KeptHalf, Merge, Origin, RestoreError, Role,
+};
 pub use checkpoint::{Checkpoint, Stamp};
 pub use codec::Garbage;
 pub use half::HalfSpec;

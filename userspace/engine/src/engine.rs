@@ -272,6 +272,7 @@ impl Engine {
             groups_held: query.state.groups_held().get(),
             work_ns: query.state.work_ns(),
             window_work_ns: query.state.window_work_ns(),
+            rows_beyond: query.state.rows_beyond(),
             results_lost: query.state.results_lost(),
             watermark: query.state.watermark(),
             settled: query.state.settled(),

@@ -2,7 +2,8 @@
 //!
 //! Collects what workers give of its panes, apart what came before the cut that is under way and what came behind it, so
 //! that nothing waits for a cut. What is held is charged to the query; where that is more than it may hold, the earliest
-//! panes are left out, and say how many rows they lack.
+//! panes are left out, and say how many rows they lack. So does a pane of rows without an aggregate, of more than it may
+//! send, cut by cut together.
 
 use crate::barrier::Barrier;
 use crate::coverage::{CoveredSecond, Unread};
@@ -14,7 +15,9 @@ use crate::query_state::{EndReason, QueryState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tapline_operators::{LowerOutput, OperatorLimits, PaneCollector, QueryId, WorkerId};
+use tapline_operators::{
+    Beyond, LowerOutput, OperatorLimits, PaneCollector, QueryId, RowQuota, WorkerId,
+};
 use tapline_query::{ContinuousQuery, LowerHalf};
 use tapline_record::{Epoch, EventTime, Reach, StreamId};
 
@@ -48,6 +51,8 @@ pub(crate) struct ForwardedQuery {
     reached: Vec<EventTime>,
     before: Came,
     behind: Came,
+    /// How many rows may still be sent of each pane.
+    quota: RowQuota,
     /// The watermark of the last cut.
     passed: EventTime,
     rows_dropped: u64,
@@ -98,6 +103,7 @@ impl ForwardedQuery {
             reached: vec![EventTime::MIN; workers],
             before: came(),
             behind: came(),
+            quota: RowQuota::new(state.limits().sent_rows()),
             passed: EventTime::MIN,
             rows_dropped: 0,
             charge: state.charge(),
@@ -163,8 +169,17 @@ impl ForwardedQuery {
     /// Collects an output of a worker.
     pub(crate) fn accept(&mut self, output: LowerOutput, charge: Charge, side: Side) {
         let begun = Instant::now();
-        if let Err(error) = self.side(side).panes.accept(output) {
-            self.state.end(EndReason::failed(&error));
+        let came = match side {
+            Side::Before => &mut self.before,
+            Side::Behind => &mut self.behind,
+        };
+        match came.panes.accept(output, &mut self.quota) {
+            Ok(None) => {}
+            Ok(Some(beyond)) => {
+                self.leave_out(side, beyond);
+                self.state.drop_beyond(beyond.rows);
+            }
+            Err(error) => self.state.end(EndReason::failed(&error)),
         }
         self.state.note_window_work(begun.elapsed());
         self.charge.take_over(charge);
@@ -188,16 +203,21 @@ impl ForwardedQuery {
         }
         let earliest = |came: &Came| came.panes.earliest().unwrap_or(EventTime::MAX);
         let is_before = earliest(&self.before) <= earliest(&self.behind);
-        let halves = self.halves.len();
-        let came = self.side(if is_before { Side::Before } else { Side::Behind });
-        let Some((start, half, parts)) = came.panes.take_earliest() else { return false };
+        let side = if is_before { Side::Before } else { Side::Behind };
+        let Some((pane, half, parts)) = self.side(side).panes.take_earliest() else { return false };
         let rows = parts.rows();
-        let left_out = came.unread_at(start, halves).get_mut(half);
-        left_out.into_iter().for_each(|of_half| of_half.left_out += rows);
+        self.leave_out(side, Beyond { pane, half, rows });
         self.rows_dropped += rows;
         self.state.tell_dropped(self.rows_dropped);
         self.charge.set(self.octets_held());
         true
+    }
+
+    /// Notes rows that are not in their pane.
+    fn leave_out(&mut self, side: Side, Beyond { pane, half, rows }: Beyond) {
+        let halves = self.halves.len();
+        let of_half = self.side(side).unread_at(pane, halves).get_mut(half);
+        of_half.into_iter().for_each(|of_half| of_half.left_out += rows);
     }
 
     /// Notes rows that it did not read; `second` is the latest one of which anything is known.
@@ -231,6 +251,7 @@ impl ForwardedQuery {
         }
         let passed = self.passed;
         self.passed = watermark.max(passed);
+        self.quota.pass(self.passed.plus(1 - self.width));
         for (of_half, streams) in halves.iter_mut().zip(&self.halves) {
             of_half.pass(passed, watermark);
             let seconds = covered.iter().filter(|second| streams.contains(&second.stream));

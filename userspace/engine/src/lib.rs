@@ -62,6 +62,6 @@ pub use snapshot::{QuerySnapshot, Snapshot, SourceSnapshot};
 pub use subscription::{Event, Subscriber, Subscription, WhenFull, subscription};
 pub use suspended::{Beginning, Held, Suspended, UnreadRows};
 pub use tapline_operators::{
-    DATAFUSION_VERSION, HeldLimits, Parts, QueryId, ResultColumns, STATES_VERSION, SourceId, Span, Status,
-    SuspendedHead, SuspendedWindows, WaitingLimits, WindowResult,
+    DATAFUSION_VERSION, HeldLimits, Parts, QueryId, ResultColumns, RowLimits, STATES_VERSION, SourceId, Span,
+    Status, SuspendedHead, SuspendedWindows, WaitingLimits, WindowResult,
 };

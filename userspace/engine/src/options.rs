@@ -1,7 +1,7 @@
 //! Limits of an engine, all taken at its start.
 
 use std::thread::available_parallelism;
-use tapline_operators::{HeldLimits, WaitingLimits};
+use tapline_operators::{HeldLimits, RowLimits, WaitingLimits};
 
 /// Where results are made of what closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +23,25 @@ pub struct QueryLimits {
     pub held: HeldLimits,
     /// Rows that a query without an aggregate gives in a second; more are dropped.
     pub rows_per_second_max: Option<u64>,
+    /// What a query without an aggregate that is forwarded may send of a pane, besides that; more is dropped.
+    pub forwarded: RowLimits,
     /// Whether it works for itself where it could share with others: what is done about it is done to it alone.
     pub is_alone: bool,
 }
 
+impl QueryLimits {
+    /// What of rows it may send, where it is forwarded and has no aggregate.
+    #[must_use]
+    pub fn sent_rows(&self) -> RowLimits {
+        let rows_max = self.rows_per_second_max.unwrap_or(u64::MAX).min(self.forwarded.rows_max);
+        RowLimits { rows_max, ..self.forwarded }
+    }
+}
+
 impl Default for QueryLimits {
     fn default() -> Self {
-        let held = HeldLimits::default();
-        Self { groups_max: 1 << 20, held, rows_per_second_max: None, is_alone: false }
+        let (held, forwarded) = (HeldLimits::default(), RowLimits::default());
+        Self { groups_max: 1 << 20, held, rows_per_second_max: None, forwarded, is_alone: false }
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct QueryState {
     ledgers: Vec<LedgerCells>,
     /// Of the rows that workers used, those that came when their turn was over.
     rows_dropped: AtomicU64,
-    /// Of the rows that workers used, those that were more than it may give in a second.
+    /// Of the rows that workers used, those that were more than it may give in a second, or send of a pane.
     rows_beyond: AtomicU64,
     /// Octets of what is held for windows, by all threads; and of all queries together.
     held: Gauges,
@@ -116,7 +116,7 @@ impl QueryState {
     pub(crate) fn ledger(&self) -> QueryLedger {
         let mut sum = QueryLedger::default();
         self.ledgers.iter().for_each(|cells| sum += cells.load());
-        let dropped = self.rows_dropped.load(Ordering::Relaxed) + self.rows_beyond.load(Ordering::Relaxed);
+        let dropped = self.rows_dropped.load(Ordering::Relaxed) + self.rows_beyond();
         let dropped = dropped.min(sum.used);
         sum.used -= dropped;
         sum.dropped += dropped;
@@ -128,9 +128,13 @@ impl QueryState {
         self.rows_dropped.store(rows, Ordering::Relaxed);
     }
 
-    /// Counts rows that were more than it may give in a second.
+    /// Counts rows that were more than it may give in a second, or send of a pane.
     pub(crate) fn drop_beyond(&self, rows: u64) {
         self.rows_beyond.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn rows_beyond(&self) -> u64 {
+        self.rows_beyond.load(Ordering::Relaxed)
     }
 
     pub(crate) const fn limits(&self) -> &QueryLimits {

@@ -61,6 +61,8 @@ pub struct QuerySnapshot {
     pub work_ns: u64,
     /// Of these, those behind the workers: for its windows and their results.
     pub window_work_ns: u64,
+    /// Of its dropped rows, those that were more than it may give, or send.
+    pub rows_beyond: u64,
     /// Results that whoever reads them did not take in time.
     pub results_lost: u64,
     /// No window that ends here or earlier is open any more; `None` as long as nobody said so, and without windows of

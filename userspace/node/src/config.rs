@@ -235,6 +235,9 @@ pub(crate) struct ForwardTable {
     pub(crate) spool: Option<PathBuf>,
     pub(crate) octets_max: Option<u64>,
     pub(crate) keep: Option<String>,
+    /// What a query without an aggregate sends of each second.
+    pub(crate) rows_per_second_max: Option<u64>,
+    pub(crate) row_octets_per_second_max: Option<u64>,
 }
 
 /// `[aggregator]`: the node takes parts from sensors.

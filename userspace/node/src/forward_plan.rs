@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tapline_engine::RowLimits;
 use tapline_tls::TlsFiles;
 
 /// The variable that holds a sensor's token where no file does.
@@ -50,6 +51,8 @@ pub(crate) struct ForwardPlan {
     pub(crate) spool: PathBuf,
     pub(crate) octets_max: u64,
     pub(crate) keep: Duration,
+    /// What a query without an aggregate sends of each second.
+    pub(crate) rows: RowLimits,
     /// Where it is kept what the aggregator asked last.
     pub(crate) assigned: PathBuf,
 }
@@ -114,6 +117,7 @@ impl ForwardPlan {
             spool: said.spool.unwrap_or_else(|| state.join("spool").join("forward")),
             octets_max,
             keep: time("[forward] keep", said.keep.as_deref(), KEEP)?,
+            rows: rows([said.rows_per_second_max, said.row_octets_per_second_max])?,
             assigned: state.join("assigned.json"),
         }))
     }
@@ -218,6 +222,21 @@ fn check_url(url: &str) -> Result<(), String> {
     ))
 }
 
+/// What is sent of rows, as far as it is said.
+fn rows([rows_max, octets_max]: [Option<u64>; 2]) -> Result<RowLimits, String> {
+    for (key, said) in [("rows_per_second_max", rows_max), ("row_octets_per_second_max", octets_max)] {
+        if said == Some(0) {
+            return Err(format!("[forward] {key}: write a number from 1, such as 10_000"));
+        }
+    }
+    let limits = RowLimits::default();
+    let octets_max = octets_max.map(|octets| usize::try_from(octets).unwrap_or(usize::MAX));
+    Ok(RowLimits {
+        rows_max: rows_max.unwrap_or(limits.rows_max),
+        octets_max: octets_max.unwrap_or(limits.octets_max),
+    })
+}
+
 fn pair(what: &str, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, String> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
@@ -248,13 +267,19 @@ mod tests {
         assert_eq!(forward(""), Ok(None));
         let plan = forward("to = \"http://127.0.0.1:8793\"").unwrap().unwrap();
         assert_eq!((plan.name.as_str(), plan.spool.as_path()), ("host", Path::new("/s/spool/forward")));
-        assert_eq!(plan.files().count(), 0);
+        assert_eq!((plan.files().count(), plan.rows), (0, RowLimits::default()));
+        let plan = forward("to = \"https://a:1\"\nrows_per_second_max = 7").unwrap().unwrap();
+        assert_eq!(plan.rows, RowLimits { rows_max: 7, ..RowLimits::default() });
         let cases = [
             ("name = \"a\"", "[forward] needs where to"),
             ("to = \"http://central:8793\"", "over http, others than this machine are not spoken to"),
             ("to = \"central:8793\"", "it is no address; write https://HOST:PORT"),
             ("to = \"https://a:1\"\nkey = \"/k\"", "[forward] certificate and key belong together"),
             ("to = \"https://a:1\"\noctets_max = 1", "[forward] octets_max: 1 octets are too few"),
+            (
+                "to = \"https://a:1\"\nrow_octets_per_second_max = 0",
+                "[forward] row_octets_per_second_max: write a number from 1",
+            ),
             ("to = \"https://a:1\"\nkeep = \"long\"", "[forward] keep: write a number with s, m, h or d"),
             ("to = \"https://a:1\"\nname = \"a b\"", "[forward] name: \"a b\" cannot be a sensor's name"),
         ];

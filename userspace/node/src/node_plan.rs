@@ -250,6 +250,13 @@ impl NodePlan {
         Box::new(input.alone_in(alone_in))
     }
 
+    /// What its engine takes.
+    pub(crate) fn engine(&self) -> EngineOptions {
+        let mut options = self.engine.clone();
+        self.forward.iter().for_each(|forward| options.limits.forwarded = forward.rows);
+        options
+    }
+
     fn psql_address(&self) -> Option<SocketAddr> {
         self.psql.as_ref().map(|psql| psql.address)
     }

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let options = CatalogOptions {
         tables: Arc::clone(&tables),
         identity: plan.identity.clone(),
-        engine: plan.engine.clone(),
+        engine: plan.engine(),
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
         allowance: plan.allowance,

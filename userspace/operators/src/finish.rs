@@ -10,6 +10,7 @@ use crate::suspended::SuspendedWindows;
 use crate::upper::UpperRunner;
 use crate::windows::{Came, Closed, ClosedWindow, PaneParts};
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ impl Finisher {
     pub fn finish(&mut self, closed: Closed, out: &mut Vec<WindowResult>) -> Result<()> {
         match (closed, self.upper.clone()) {
             (Closed::Window(window), Upper::Windows(half)) => self.finish_window(window, &half, out),
+            (Closed::Window(window), Upper::Stream { .. }) => self.finish_rows(window, out),
             (Closed::Rows(rows), Upper::Best { half, prune }) => self.keep_best(rows, &half, &prune),
             (Closed::Rows(rows), _) => self.give(&rows, None, Status::Final, out),
             (Closed::RowsEnd, Upper::Best { half, .. }) => {
@@ -70,7 +72,7 @@ impl Finisher {
                 let rows = self.runner.run(&half, &half.physical, vec![rows])?;
                 self.give(&rows, None, Status::Final, out)
             }
-            (Closed::Window(_) | Closed::RowsEnd, _) => Ok(()),
+            (Closed::Window(_), Upper::Best { .. }) | (Closed::RowsEnd, _) => Ok(()),
         }
     }
 
@@ -142,6 +144,24 @@ impl Finisher {
         }
         self.give(&rows, Some(&window), status, out)?;
         self.give(&beyond, Some(&window), Status::Folded, out)
+    }
+
+    /// Gives the rows of a window that sensors sent, in the order of their places.
+    fn finish_rows(&self, mut window: ClosedWindow, out: &mut Vec<WindowResult>) -> Result<()> {
+        let came = std::mem::replace(&mut window.came, Came::All(vec![]));
+        let Came::All(parts) = came else { return Ok(()) };
+        let mut rows = vec![];
+        for mut parts in parts {
+            parts.join_rows(&self.schema)?;
+            rows.extend(parts.into_groups().map(|groups| groups.groups));
+        }
+        let rows = concat_batches(&self.schema, &rows)?;
+        let status = match window.is_whole {
+            _ if window.revision > 0 => Status::Revised,
+            false => Status::Partial,
+            true => Status::Final,
+        };
+        self.give(&[rows], Some(&window), status, out)
     }
 
     /// The groups of one lower half in one window, and the folded row.

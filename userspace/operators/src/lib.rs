@@ -20,13 +20,14 @@ mod panes;
 mod parts;
 mod portion;
 mod result;
+mod row_quota;
 mod states;
 mod steps;
 mod suspended;
 mod upper;
 mod windows;
 
-pub use collector::PaneCollector;
+pub use collector::{Beyond, PaneCollector};
 pub use datafusion::DATAFUSION_VERSION;
 pub use finish::Finisher;
 pub use groups::GroupBatch;
@@ -37,6 +38,7 @@ pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
 pub use states::HalfStates;
+pub use row_quota::{RowLimits, RowQuota};
 pub use suspended::{STATES_VERSION, SuspendedHead, SuspendedWindows};
 pub use windows::{Closed, ClosedWindow, HeldLimits, Windows};
 

@@ -56,6 +56,17 @@ pub enum LowerOutput {
         /// Whether the groups hold finished aggregates, and are all of the pane.
         finished: bool,
     },
+    /// Rows of one pane of one input batch, of a query whose rows are sent by sensors.
+    PaneRows {
+        /// Which lower half of the query.
+        lower: usize,
+        /// When the pane begins.
+        pane: EventTime,
+        /// The batch: who read it, and its position among all of its source.
+        batch: (SourceId, u64),
+        /// The rows, in input order.
+        rows: RecordBatch,
+    },
     /// Rows of one input batch, perhaps none.
     Rows {
         /// Who read the batch.
@@ -86,7 +97,7 @@ impl LowerOutput {
     pub fn octets(&self) -> usize {
         match self {
             Self::Pane { groups, .. } => octets_of(groups),
-            Self::Rows { .. } => 0,
+            Self::PaneRows { .. } | Self::Rows { .. } => 0,
         }
     }
 }
@@ -168,6 +179,9 @@ pub struct LowerOperator {
     failures: Vec<(usize, DataFusionError)>,
     runs: Vec<PaneRun>,
 }
+
+/// Rows of a batch that stay rows, each with their pane.
+type RowsByPane = Vec<(Pane, RecordBatch)>;
 
 /// A pane, and what came for it since it was given last.
 struct OpenPane {
@@ -298,10 +312,20 @@ impl LowerOperator {
         }
         self.account.end(input, packets);
         if self.fold.is_none() {
-            let (source, sequence) = (input.source, input.sequence);
-            out.push(LowerOutput::Rows { source, sequence, batches: rows });
+            self.give_rows(input, rows, out);
         }
         Ok(())
+    }
+
+    fn give_rows(&self, input: &StreamBatch, rows: RowsByPane, out: &mut Vec<LowerOutput>) {
+        let (lower, source, sequence) = (self.lower, input.source, input.sequence);
+        if self.window.is_none() {
+            let batches = rows.into_iter().map(|(_, rows)| rows).collect();
+            return out.push(LowerOutput::Rows { source, sequence, batches });
+        }
+        for (pane, rows) in rows.into_iter().filter(|(_, rows)| rows.num_rows() > 0) {
+            out.push(LowerOutput::PaneRows { lower, pane: pane.start, batch: (source, sequence), rows });
+        }
     }
 
     /// The rows of a batch that it reads, where that is not all of them; each lower half of a query reads the same.
@@ -354,11 +378,11 @@ impl LowerOperator {
         branch: usize,
         batch: &RecordBatch,
         out: &mut Vec<LowerOutput>,
-        rows: &mut Vec<RecordBatch>,
+        rows: &mut RowsByPane,
     ) -> Result<()> {
         self.account.deliver(batch, self.branches[branch].packets.0);
         match self.window.map(|window| (window, self.query.pane_width())) {
-            Some((_, Some(width))) => self.process_panes(branch, batch, width, out),
+            Some((_, Some(width))) => self.process_panes(branch, batch, width, (out, rows)),
             Some((Window::Rows { count }, None)) => {
                 let kept = self.run_branch(branch, batch)?;
                 self.fold_counted(&kept, count, out)
@@ -368,11 +392,15 @@ impl LowerOperator {
                 if self.fold.is_some() {
                     return self.fold_into(Pane::ALL, &kept, self.branches[branch].packets.1, out);
                 }
-                self.account.use_rows(&kept.batch, kept.numbers.as_ref(), None);
-                rows.push(kept.batch);
+                self.keep_rows(Pane::ALL, kept, rows);
                 Ok(())
             }
         }
+    }
+
+    fn keep_rows(&mut self, pane: Pane, kept: Rows, rows: &mut RowsByPane) {
+        self.account.use_rows(&kept.batch, kept.numbers.as_ref(), None);
+        rows.push((pane, kept.batch));
     }
 
     /// Cuts a batch at the borders of panes.
@@ -381,7 +409,7 @@ impl LowerOperator {
         branch: usize,
         batch: &RecordBatch,
         width: i64,
-        out: &mut Vec<LowerOutput>,
+        (out, rows): (&mut Vec<LowerOutput>, &mut RowsByPane),
     ) -> Result<()> {
         let times = self.branches[branch].times.map(|times| batch.column(times).clone());
         let times = times.ok_or_else(|| internal_datafusion_err!("a window needs the event time"))?;
@@ -400,7 +428,10 @@ impl LowerOperator {
                 continue;
             }
             let kept = self.run_branch(branch, &part)?;
-            self.fold_into(pane, &kept, behind, out)?;
+            match self.fold {
+                Some(_) => self.fold_into(pane, &kept, behind, out)?,
+                None => self.keep_rows(pane, kept, rows),
+            }
         }
         self.runs = runs;
         Ok(())

@@ -1,11 +1,12 @@
 //! States of one lower half for one pane as octets, and back.
 //!
 //! ```text
-//! how many parts (2) · of each: flags (1), rows (8), rows that were folded (8) · messages of an Arrow IPC stream
+//! how many parts (2) · of each: flags (1), rows (8), rows that were folded (8), of one that has a place its length (2) and
+//! octets · messages of an Arrow IPC stream
 //! ```
-//! Numbers are little-endian. Of each part the messages are its groups, then its folded row, if it has one. The message
-//! that names the columns is left out: whoever reads states knows of which half they are. Octets may be of anybody:
-//! no more is made of them than they are.
+//! Numbers are little-endian. Of each part the messages are its groups, then its folded row, if it has one; of a query
+//! without an aggregate, its rows. The message that names the columns is left out: whoever reads states knows of which half
+//! they are. Octets may be of anybody: no more is made of them than they are.
 
 use crate::groups::{GroupBatch, state_schema};
 use crate::lower::OperatorLimits;
@@ -23,9 +24,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold};
 
-/// Flags of a part: it has a folded row; its groups may lack rows that others have folded.
+/// Flags of a part: it has a folded row; its groups may lack rows that others have folded; it has a place among others.
 const HAS_FOLDED: u8 = 1;
 const LACKS_ROWS: u8 = 2;
+const HAS_PLACE: u8 = 4;
 
 /// What is before each message.
 const CONTINUES: [u8; 4] = [0xff; 4];
@@ -33,51 +35,63 @@ const CONTINUES: [u8; 4] = [0xff; 4];
 /// How states of one lower half become octets, and octets states.
 #[derive(Clone, Debug)]
 pub struct HalfStates {
-    fold: Arc<AggregateFold>,
+    /// `None` where rows stay rows.
+    fold: Option<Arc<AggregateFold>>,
     schema: SchemaRef,
     /// The message that names the columns.
     head: Buffer,
 }
 
 /// What the states of one part are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct StatesHead {
     flags: u8,
     rows: u64,
     folded_rows: u64,
+    place: Option<Arc<[u8]>>,
 }
 
 impl HalfStates {
     /// Those of a lower half of `query`.
     ///
     /// # Errors
-    /// A sentence, when the query has no such half, or the half has no aggregate.
+    /// A sentence, when the query has no such half.
     pub fn new(query: &ContinuousQuery, half: usize) -> Result<Self, String> {
         let lower = query.lowers.get(half);
         let lower = lower.ok_or_else(|| format!("the query has no aggregate of number {half}"))?;
-        let Fold::Aggregate(fold) = &lower.fold else {
-            return Err("rows without an aggregate have no states".to_owned());
+        let (fold, schema) = match &lower.fold {
+            Fold::Rows(columns) => (None, Ok(Arc::clone(columns))),
+            Fold::Aggregate(fold) => (Some(Arc::new(fold.clone())), state_schema(fold)),
         };
-        let schema = state_schema(fold).map_err(|error| error.to_string())?;
+        let schema = schema.map_err(|error| error.to_string())?;
         let head = StreamWriter::try_new(Vec::<u8>::new(), &schema).map_err(|error| error.to_string())?;
         let head = Buffer::from(head.get_ref().as_slice());
-        Ok(Self { fold: Arc::new(fold.clone()), schema, head })
+        Ok(Self { fold, schema, head })
     }
 
-    /// The columns of the states: keys, then those of each aggregate.
+    /// Whether they are rows of a query without an aggregate, which are merged with nothing.
+    #[must_use]
+    pub const fn are_rows(&self) -> bool {
+        self.fold.is_none()
+    }
+
+    /// The columns of the states: keys, then those of each aggregate; of rows, theirs.
     #[must_use]
     pub const fn columns(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Parts as one, if there are some; groups beyond `groups_max` are folded.
+    /// Parts as one, if there are some; groups beyond `groups_max` are folded. Rows are one part for each place, in the order
+    /// of these.
     ///
     /// # Errors
-    /// When an aggregate fails.
+    /// When an aggregate fails, or rows have other columns.
     pub fn merged(&self, parts: &Parts, groups_max: usize) -> Result<Parts> {
         let mut merged = parts.clone();
-        if !merged.is_empty() {
-            merged.merge(&self.fold, OperatorLimits { groups_max, is_only_worker: false })?;
+        match &self.fold {
+            None => merged.join_rows(&self.schema)?,
+            Some(_) if merged.is_empty() => {}
+            Some(fold) => merged.merge(fold, OperatorLimits { groups_max, is_only_worker: false })?,
         }
         Ok(merged)
     }
@@ -93,8 +107,8 @@ impl HalfStates {
         let count = u16::try_from(parts.len());
         let count = count.map_err(|_| internal_datafusion_err!("{} parts are too many", parts.len()))?;
         let mut octets = count.to_le_bytes().to_vec();
-        for groups in parts.groups() {
-            StatesHead::of(groups, parts.may_lack_rows()).write(&mut octets);
+        for (groups, place) in parts.groups().zip(parts.places()) {
+            StatesHead::of(groups, parts.may_lack_rows(), place).write(&mut octets)?;
         }
         if count > 0 {
             let batches = parts.groups().flat_map(|groups| [Some(&groups.groups), groups.folded.as_ref()]);
@@ -134,13 +148,17 @@ impl HalfStates {
         let mut batches = read([self.head.clone(), Buffer::from(messages)], &self.schema)?.into_iter();
         let mut next =
             || -> Result<RecordBatch, String> { batches.next().ok_or_else(|| "some are missing".to_owned()) };
-        for StatesHead { flags, rows, folded_rows } in heads {
+        for StatesHead { flags, rows, folded_rows, place } in heads {
             let groups = next()?;
             let folded = (flags & HAS_FOLDED != 0).then(&mut next).transpose()?;
             if folded.as_ref().is_some_and(|folded| folded.num_rows() != 1) {
                 return Err("what is folded is not one row".to_owned());
             }
             let folded_rows = if folded.is_some() { folded_rows.max(1) } else { 0 };
+            if self.are_rows() {
+                parts.push_rows(place, groups);
+                continue;
+            }
             let groups = GroupBatch { groups, folded, rows, folded_rows };
             parts.append(Parts::suspended(Arc::new(groups), flags & LACKS_ROWS != 0));
         }
@@ -149,16 +167,25 @@ impl HalfStates {
 }
 
 impl StatesHead {
-    fn of(groups: &GroupBatch, lacks_rows: bool) -> Self {
+    fn of(groups: &GroupBatch, lacks_rows: bool, place: Option<&[u8]>) -> Self {
         let folded = if groups.folded.is_some() { HAS_FOLDED } else { 0 };
         let lacking = if lacks_rows { LACKS_ROWS } else { 0 };
-        Self { flags: folded | lacking, rows: groups.rows, folded_rows: groups.folded_rows }
+        let placed = if place.is_some() { HAS_PLACE } else { 0 };
+        let (rows, folded_rows, place) = (groups.rows, groups.folded_rows, place.map(Arc::<[u8]>::from));
+        Self { flags: folded | lacking | placed, rows, folded_rows, place }
     }
 
-    fn write(self, octets: &mut Vec<u8>) {
+    fn write(&self, octets: &mut Vec<u8>) -> Result<()> {
         octets.push(self.flags);
         octets.extend_from_slice(&self.rows.to_le_bytes());
         octets.extend_from_slice(&self.folded_rows.to_le_bytes());
+        if let Some(place) = &self.place {
+            let length = u16::try_from(place.len());
+            let length = length.map_err(|_| internal_datafusion_err!("a place is too long"))?;
+            octets.extend_from_slice(&length.to_le_bytes());
+            octets.extend_from_slice(place);
+        }
+        Ok(())
     }
 
     fn read(octets: &[u8]) -> Option<(Self, &[u8])> {
@@ -166,7 +193,14 @@ impl StatesHead {
         let (rows, octets) = octets.split_first_chunk()?;
         let (folded_rows, octets) = octets.split_first_chunk()?;
         let [rows, folded_rows] = [rows, folded_rows].map(|number| u64::from_le_bytes(*number));
-        Some((Self { flags: *flags, rows, folded_rows }, octets))
+        let (place, octets) = if flags & HAS_PLACE == 0 {
+            (None, octets)
+        } else {
+            let (length, octets) = octets.split_first_chunk()?;
+            let (place, octets) = octets.split_at_checked(u16::from_le_bytes(*length).into())?;
+            (Some(Arc::from(place)), octets)
+        };
+        Some((Self { flags: *flags, rows, folded_rows, place }, octets))
     }
 }
 
@@ -276,9 +310,9 @@ mod tests {
     use crate::groups::GroupState;
     use arrow_ipc::CompressionType;
     use arrow_ipc::writer::IpcWriteOptions;
-    use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array};
+    use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array, UInt16Array};
     use datafusion::arrow::compute::cast;
-    use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::arrow::datatypes::{Int64Type, UInt16Type};
     use std::ops::Range;
     use tapline_query::Planner;
 
@@ -292,7 +326,7 @@ mod tests {
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(ports));
         let columns = fields.iter().map(|field| cast(&numbers, field.data_type()).unwrap()).collect();
         let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
-        let mut state = GroupState::new(Arc::clone(&states.fold), groups_max).unwrap();
+        let mut state = GroupState::new(Arc::clone(states.fold.as_ref().unwrap()), groups_max).unwrap();
         state.update(&rows, None, usize::MAX).unwrap();
         Parts::from(state.take_states().unwrap())
     }
@@ -363,7 +397,34 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_them_are_states_and_rows_have_none() {
+    fn rows_come_back_in_the_order_of_their_places() {
+        let query = Planner::new().plan("SELECT src_port FROM packets").unwrap();
+        let states = HalfStates::new(&query, 0).unwrap();
+        let rows = |ports: Range<u16>, place: &[u8]| {
+            let ports: ArrayRef = Arc::new(UInt16Array::from_iter_values(ports));
+            let mut parts = Parts::default();
+            parts.push_rows(None, RecordBatch::try_from_iter([("src_port", ports)]).unwrap());
+            parts.put_at(&place.into());
+            parts
+        };
+        let mut parts = rows(3..5, b"b");
+        parts.append(rows(0..2, b"a"));
+        parts.append(rows(2..3, b"a"));
+        let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
+        let merged = states.merged(&back(&back(&parts)), 1).unwrap();
+        let ports = |part: &GroupBatch| part.groups.column(0).as_primitive::<UInt16Type>().values().to_vec();
+        let ports: Vec<Vec<u16>> = back(&merged).groups().map(ports).collect();
+        assert_eq!((ports, merged.rows()), (vec![vec![0, 1, 2], vec![3, 4]], 5));
+        assert!(states.are_rows() && !half().are_rows());
+        assert!(states.merged(&Parts::default(), 1).unwrap().is_empty());
+        let octets = states.encode(&parts).unwrap();
+        for end in 0..octets.len() - 8 {
+            assert!(states.decode(&octets[..end]).is_err(), "{end} of {}", octets.len());
+        }
+    }
+
+    #[test]
+    fn no_part_of_them_are_states() {
         /// Octets that say that nothing more comes: what is before them is whole.
         const END: usize = 8;
         let states = half();
@@ -374,7 +435,5 @@ mod tests {
         let twice = [octets.as_slice(), &octets].concat();
         assert!(states.decode(&twice).is_err());
         assert!(HalfStates::new(&Planner::new().plan(SQL).unwrap(), 1).is_err());
-        let rows = Planner::new().plan("SELECT octets FROM packets").unwrap();
-        assert!(HalfStates::new(&rows, 0).is_err());
     }
 }

@@ -14,7 +14,7 @@ use crate::lower::{LowerOutput, OperatorLimits, Pane};
 use crate::parts::Parts;
 use crate::result::Span;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_datafusion_err};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Upper, Window};
@@ -295,6 +295,9 @@ impl Windows {
             // The best of all rows are chosen in any order.
             LowerOutput::Rows { batches, .. } if matches!(self.upper, Upper::Best { .. }) => {
                 give_rows(batches, out);
+            }
+            LowerOutput::PaneRows { .. } => {
+                return Err(internal_datafusion_err!("rows that are to be sent are of no window here"));
             }
             LowerOutput::Rows { source, sequence, batches } => {
                 give_rows(self.rows.accept(source, sequence, batches), out);

@@ -15,6 +15,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
 use tapline_record::{IdentityColumn, Stream};
 
+/// Width of the panes in which sensors send rows without an aggregate, in nanoseconds.
+const ROW_PANE_NS: i64 = 1_000_000_000;
+
 /// A query that is ready to run.
 #[derive(Clone, Debug)]
 pub struct ContinuousQuery {
@@ -24,7 +27,7 @@ pub struct ContinuousQuery {
     pub explain: bool,
     /// On which sensors of an aggregator it runs; on all, where that is not said.
     pub sensors: Option<Vec<SensorPattern>>,
-    /// Its window; `None` when the whole input is one.
+    /// Its window; `None` when the whole input is one, and of rows without an aggregate, unless sensors send them.
     pub window: Option<Window>,
     /// Each time that so many nanoseconds of a window have passed, what came for it so far is given.
     pub early: Option<i64>,
@@ -86,6 +89,30 @@ impl ContinuousQuery {
         let window = self.window.ok_or("early results are of windows of time, and the query has none: group by tumble('60 seconds') or the like, too")?;
         window.check_early(every)?;
         Ok(Self { early: Some(every), ..self })
+    }
+
+    /// The query as sensors answer it together: what they send is of panes, so that rows without an aggregate come in windows
+    /// of a second. Any other query stays as it is.
+    ///
+    /// # Errors
+    /// A sentence, when it asks for the best of all rows: nobody knows these before the input ends.
+    pub fn of_sensors(self) -> Result<Self, String> {
+        match &self.upper {
+            Upper::Best { .. } => {
+                let why = "the best of all rows are known when the input ends, and that of sensors never does";
+                Err(format!("{why}: leave ORDER BY out, or group by tumble('60 seconds')"))
+            }
+            Upper::Stream { .. } if self.gives_rows() => {
+                Ok(Self { window: Some(Window::Tumble { size: ROW_PANE_NS }), ..self })
+            }
+            Upper::Stream { .. } | Upper::Windows(_) => Ok(self),
+        }
+    }
+
+    /// Whether what runs per batch gives rows as they are.
+    #[must_use]
+    pub fn gives_rows(&self) -> bool {
+        self.lowers.iter().any(|lower| matches!(lower.fold, Fold::Rows(_)))
     }
 
     /// Refuses an aggregate that would never be given, where the input never ends.
@@ -154,5 +181,29 @@ impl ContinuousQuery {
         columns.sort_unstable();
         columns.dedup();
         Some(columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Planner, Window};
+    use tapline_record::{PACKETS, Stream};
+
+    #[test]
+    fn rows_of_sensors_come_in_windows_of_a_second() {
+        let plan = |sql: &str| Planner::new().plan(sql).unwrap();
+        let rows = plan("SELECT sensor, src_ip FROM packets WHERE dst_port = 53 LIMIT 10");
+        assert!(rows.gives_rows() && rows.window.is_none());
+        assert_eq!(rows.columns_of(&PACKETS).map(|columns| columns.contains(&Stream::TS)), Some(false));
+        let rows = rows.of_sensors().unwrap();
+        let second = Some(Window::Tumble { size: 1_000_000_000 });
+        assert_eq!((rows.window, rows.pane_width()), (second, Some(1_000_000_000)));
+        assert_eq!(rows.columns_of(&PACKETS).map(|columns| columns.contains(&Stream::TS)), Some(true));
+        assert!(rows.describe().contains("by sensor, in input order"), "{}", rows.describe());
+        let counts = plan("SELECT count(*) FROM packets GROUP BY hop('1 second', '5 seconds')");
+        let window = counts.window;
+        assert_eq!(counts.of_sensors().map(|query| (query.gives_rows(), query.window)), Ok((false, window)));
+        let best = plan("SELECT src_ip, octets FROM packets ORDER BY octets DESC LIMIT 3").of_sensors();
+        assert!(best.unwrap_err().contains("the best of all rows are known when the input ends"));
     }
 }

@@ -35,7 +35,8 @@ impl ContinuousQuery {
             Upper::Stream { skip, fetch } => {
                 let limit = fetch.map_or("all rows".to_owned(), |rows| format!("at most {rows} rows"));
                 let offset = if *skip > 0 { format!(", after the first {skip}") } else { String::new() };
-                let _ = writeln!(text, "upper half: none; {limit}{offset}, in input order");
+                let by = if self.window.is_some() { "by sensor, " } else { "" };
+                let _ = writeln!(text, "upper half: none; {limit}{offset}, {by}in input order");
             }
             Upper::Windows(upper) => {
                 let often = if self.window.is_some() { "once per closed window" } else { "once, at the end" };

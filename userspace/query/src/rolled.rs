@@ -63,10 +63,13 @@ impl ContinuousQuery {
                 "only adjacent windows of time, as of tumble('60 seconds'), can be put together".to_owned()
             );
         }
+        if self.gives_rows() {
+            return Err("they are rows as they came".to_owned());
+        }
         let (Upper::Windows(half), [lower]) = (&self.upper, self.lowers.as_slice()) else {
             return Err("they rest on several aggregates".to_owned());
         };
-        let Fold::Aggregate(fold) = &lower.fold else { return Err("they are rows as they came".to_owned()) };
+        let Fold::Aggregate(fold) = &lower.fold else { return Err("they rest on no aggregate".to_owned()) };
         let origins = limits::with_stack(|| origins(&half.plan, fold))?;
         let has_key =
             |key: usize| origins.iter().any(|origin| matches!(origin, Origin::Key(of) if *of == key));

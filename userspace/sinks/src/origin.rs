@@ -42,7 +42,7 @@ impl Origin {
             keys: roles.filter(|(_, role)| *role == ColumnRole::Key).map(|(place, _)| place).collect(),
             every_ns: query.window.and_then(|window| Some(window.size_and_slide()?.1)),
             streams: StreamId::ALL.into_iter().filter(reads).collect(),
-            is_stored: query.window.is_some(),
+            is_stored: query.window.is_some() && !query.gives_rows(),
             gives_folded_row: matches!(&query.upper, Upper::Windows(half) if half.folded.is_some()),
         }
     }

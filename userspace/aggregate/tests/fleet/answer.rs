@@ -36,13 +36,19 @@ impl Answer {
 
     /// All rows as text, in order.
     pub(crate) fn rows(&self) -> Vec<String> {
+        let mut lines = self.rows_as_given();
+        lines.sort();
+        lines
+    }
+
+    /// The same in the order in which they are given, window by window.
+    pub(crate) fn rows_as_given(&self) -> Vec<String> {
         let mut lines = vec![];
         for result in self.results() {
             let window = result.window.unwrap();
             let rows = result.rows.iter().flat_map(lines_of);
             lines.extend(rows.map(|row| format!("{}|{}|{row}", window.start.0, window.end.0)));
         }
-        lines.sort();
         lines
     }
 

@@ -13,11 +13,13 @@ mod traffic;
 mod world;
 
 use answer::expected;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_aggregate::{Merging, PartMaker, Results, fingerprint, half_id};
 use tapline_delivery::{Kind, Merge as _};
 use tapline_engine::{HeldLimits, QueryId, QueryLimits, Status};
 use tapline_query::{ContinuousQuery, Planner};
+use tapline_record::{PacketColumn, PacketRow};
 use tapline_trafficgen::random::Random;
 use traffic::{BEGIN_NS, SECOND_NS, packets, packets_apart};
 use world::{QUERY, Record, World};
@@ -258,6 +260,95 @@ fn garbage_harms_nobody() {
                 state = merging.decode(half, &before).unwrap();
             }
         }
+    }
+}
+
+/// A query without an aggregate.
+const ROWS: &str = "SELECT ts, src_ip, dst_port, octets FROM packets WHERE protocol <> 1";
+
+fn plan_rows(sql: &str) -> Arc<ContinuousQuery> {
+    Arc::new(Planner::new().plan(sql).unwrap().of_sensors().unwrap())
+}
+
+/// How many of these rows are of which second.
+fn seconds(rows: &[PacketRow]) -> BTreeMap<i64, usize> {
+    let mut seconds = BTreeMap::new();
+    let is_asked = |row: &&PacketRow| row.present & PacketColumn::Protocol.bit() != 0 && row.protocol != 1;
+    for row in rows.iter().filter(is_asked) {
+        *seconds.entry(row.ts.div_euclid(SECOND_NS) * SECOND_NS).or_default() += 1;
+    }
+    seconds
+}
+
+#[test]
+fn rows_are_in_the_order_of_sensors_and_of_their_records_however_they_come() {
+    let query = plan_rows(ROWS);
+    let mut revised = 0;
+    for seed in 0..SEEDS {
+        let mut random = Random::new(seed, "rows");
+        let rows = packets(&mut random, 300);
+        let mut world = World::new(&query, QueryLimits::default());
+        let records = world.cut(&rows, &mut random);
+        // They are made sensor by sensor, and cut by cut.
+        world.send(&records);
+        world.give();
+        let in_order = world.answer.rows_as_given();
+        assert!(world.answer.statuses().iter().all(|status| *status == Status::Final));
+        let mut given: BTreeMap<i64, usize> = BTreeMap::new();
+        for line in &in_order {
+            *given.entry(line.split('|').next().unwrap().parse().unwrap()).or_default() += 1;
+        }
+        assert_eq!(given, seconds(&rows), "seed {seed}");
+        let mut world = World::new(&query, QueryLimits::default());
+        let mut shuffled = records;
+        random.shuffle(&mut shuffled);
+        for some in shuffled.chunks(shuffled.len().div_ceil(3)) {
+            world.send(some);
+            world.restart(random.percent(50));
+            world.give();
+        }
+        assert_eq!(world.answer.rows_as_given(), in_order, "seed {seed}");
+        revised += world.answer.statuses().iter().filter(|status| **status == Status::Revised).count();
+    }
+    assert!(revised > 0, "some came late");
+}
+
+#[test]
+fn rows_end_where_their_limit_is_reached() {
+    let (all, some) = (plan_rows(ROWS), plan_rows(&format!("{ROWS} LIMIT 70 OFFSET 20")));
+    let mut random = Random::new(9, "limit");
+    let rows = packets(&mut random, 300);
+    let answers = [&all, &some].map(|query| {
+        let mut world = World::new(query, QueryLimits::default());
+        let records = world.cut(&rows, &mut Random::new(9, "cuts"));
+        world.send(&records);
+        world.give();
+        world.answer.rows_as_given()
+    });
+    let [all, some] = answers;
+    assert_eq!(some, all[20..90]);
+}
+
+#[test]
+fn rows_that_there_is_no_room_for_are_refused_and_told_to_be_missing() {
+    let query = plan_rows(ROWS);
+    let mut random = Random::new(10, "no room");
+    let rows = packets(&mut random, 300);
+    let held = HeldLimits { windows_max: 1_000, octets_max: 20_000 };
+    let mut world = World::new(&query, QueryLimits { held, ..QueryLimits::default() });
+    let records = world.cut(&rows, &mut random);
+    let refused = world.try_send(&records);
+    assert!(refused.iter().any(|why| why.contains("as many octets of rows as it may")), "{refused:?}");
+    world.give();
+    let whole = seconds(&rows);
+    let mut given: BTreeMap<i64, usize> = BTreeMap::new();
+    for line in world.answer.rows() {
+        *given.entry(line.split('|').next().unwrap().parse().unwrap()).or_default() += 1;
+    }
+    assert!(given.values().sum::<usize>() < whole.values().sum::<usize>());
+    for (window, completeness) in world.answer.completeness() {
+        let is_whole = given[&window.start] == whole[&window.start];
+        assert!(is_whole || completeness.is_none_or(|part| part < 1.0), "{window:?}: {completeness:?}");
     }
 }
 

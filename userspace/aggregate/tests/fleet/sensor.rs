@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tapline_engine::{CoveredSecond, CutPane, CutQuery, QueryId, Unread};
-use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, Parts, Span};
+use tapline_operators::{LowerOperator, OperatorLimits, PaneCollector, Parts, RowLimits, RowQuota, Span};
 use tapline_query::ContinuousQuery;
 use tapline_record::{EventTime, PacketRow, StreamId};
 use tapline_trafficgen::random::Random;
@@ -70,20 +70,19 @@ impl Sensor<'_> {
         self.panes.clone().step_by(self.query.pane_width().unwrap() as usize)
     }
 
-    /// States of rows, by half and the start of the pane.
+    /// What comes of rows, by half and the start of the pane.
     fn parts_of(&self, rows: &[PacketRow]) -> BTreeMap<(usize, i64), Parts> {
         let (batch, mut outputs) = (batch_of(self.query, rows), vec![]);
         for mut lower in LowerOperator::all(self.query, self.limits) {
             lower.process(&batch, &mut outputs).unwrap();
             lower.finish(&mut outputs).unwrap();
         }
-        let mut parts: BTreeMap<(usize, i64), Parts> = BTreeMap::new();
+        let mut collector = PaneCollector::new(self.query, self.limits);
+        let mut quota = RowQuota::new(RowLimits::default());
         for output in outputs {
-            let LowerOutput::Pane { lower, pane, groups, finished } = output else { continue };
-            assert!(!finished, "states are wanted");
-            parts.entry((lower, pane.start.0)).or_default().append(Parts::from(groups));
+            assert_eq!(collector.accept(output, &mut quota).unwrap(), None);
         }
-        parts
+        collector.take().map(|(start, half, parts)| ((half, start.0), parts)).collect()
     }
 
     /// What is known of the seconds of rows; what is missing of one is said once.

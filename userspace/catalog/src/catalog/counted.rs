@@ -12,6 +12,7 @@ pub(super) struct Counted {
     pub(super) groups_held: u64,
     pub(super) work_ns: u64,
     pub(super) window_work_ns: u64,
+    pub(super) rows_beyond: u64,
     pub(super) results_lost: u64,
     pub(super) watermark: Option<EventTime>,
     /// How far its windows are closed, with all their results given.
@@ -22,7 +23,7 @@ impl Counted {
     /// Notes what the engine says now.
     pub(super) fn note(&mut self, query: &QuerySnapshot) {
         let QuerySnapshot { ledger, octets_held, groups_held, results_lost, watermark, .. } = *query;
-        let QuerySnapshot { work_ns, window_work_ns, .. } = *query;
+        let QuerySnapshot { work_ns, window_work_ns, rows_beyond, .. } = *query;
         // What was settled once is so for good.
         let settled = query.settled.or(self.settled);
         *self = Self {
@@ -31,6 +32,7 @@ impl Counted {
             groups_held,
             work_ns,
             window_work_ns,
+            rows_beyond,
             results_lost,
             watermark,
             settled,

@@ -7,7 +7,7 @@ use super::launch::{Gives, Terms};
 use super::{Catalog, Core, Entry, lock, streams_of};
 use crate::definition::{Definition, QueryOptions};
 use crate::error::CatalogError;
-use crate::query;
+use crate::query::{self, Planned};
 use crate::sensors::{
     Assigned, Assignments, ForwardStatus, ReportedQuery, ReportedSource, SensorReport, Versions,
 };
@@ -15,7 +15,7 @@ use crate::status::{QueryRunState, QueryStatus, SourceStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tapline_engine::{Beginning, Cut, CutQuery, Engine, QueryId, QueryLimits};
+use tapline_engine::{Beginning, Cut, CutQuery, Engine, QueryId, QueryLimits, RowLimits};
 use tapline_query::{ContinuousQuery, Identity, Planner};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{EventTime, StreamId};
@@ -125,7 +125,8 @@ impl Catalog {
             let _turn = lock(&self.planning);
             // Sensors know who they are by themselves.
             let own = if self.has_sensors { planner() } else { planner().with_identity(identity) };
-            [planner(), own].map(|planner| query::plan(&definition, &planner, starting))
+            let plan = |planner| query::plan(&definition, &planner, starting).and_then(Planned::of_sensors);
+            [planner(), own].map(plan)
         };
         let (as_asked, planned) = (as_asked.map_err(said)?.query, planned.map_err(said)?);
         if (end.fingerprints)(&as_asked)? != assigned.fingerprints {
@@ -278,6 +279,21 @@ impl Core {
     }
 }
 
+impl Running {
+    fn status(&self, core: &Core) -> QueryStatus {
+        let status = core.status(&self.entry);
+        let beyond = self.entry.counted.rows_beyond;
+        let RowLimits { rows_max, octets_max } = self.limits.sent_rows();
+        let why = (beyond > 0).then(|| {
+            format!(
+                "{beyond} rows were more than the {rows_max} rows or {octets_max} octets that it may send of each second, \
+                 and are missing"
+            )
+        });
+        QueryStatus { held_back: status.held_back.or(why), ..status }
+    }
+}
+
 impl Forwarded {
     /// The query, where it could be run.
     pub(super) fn entry(&self) -> Option<&Entry> {
@@ -290,7 +306,7 @@ impl Forwarded {
 
     fn status(&self, core: &Core) -> QueryStatus {
         match &self.taken {
-            Ok(running) => core.status(&running.entry),
+            Ok(running) => running.status(core),
             Err((why, since)) => {
                 let (name, sql) = (name_of(&self.assigned), self.assigned.sql.clone());
                 let definition = Definition { name, sql, options: QueryOptions::default() };

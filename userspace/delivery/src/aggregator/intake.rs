@@ -1,6 +1,6 @@
 //! What an aggregator makes of records.
 
-use super::{Aggregator, Merge};
+use super::{Aggregator, Merge, Origin};
 use crate::half::{Half, Links, Pane};
 use crate::limits::AggregatorLimits;
 use crate::link::{Link, Moved};
@@ -75,7 +75,8 @@ impl<M: Merge> Aggregator<M> {
                 (Verdict::Taken, None)
             }
             Kind::Part(part) => {
-                let verdict = match self.take_part(sensor, part, payload, now) {
+                let from = Origin { sensor, position: head.position };
+                let verdict = match self.take_part(from, part, payload, now) {
                     Ok(()) => Verdict::Taken,
                     Err(NotTaken::Refused(refusal)) => Verdict::Refused(refusal),
                     Err(NotTaken::Later(reason)) => {
@@ -105,11 +106,12 @@ impl<M: Merge> Aggregator<M> {
 
     fn take_part(
         &mut self,
-        sensor: &SensorName,
+        from: Origin<'_>,
         part: &PartHead,
         payload: &[u8],
         now: Moment,
     ) -> Result<(), NotTaken> {
+        let sensor = from.sensor;
         let Self { halves, links, merge, options, .. } = self;
         let latest = now.wall_ns.saturating_add(options.patience.skew_ns);
         let Some(link) = links.get_mut(sensor) else { return Ok(()) };
@@ -130,7 +132,7 @@ impl<M: Merge> Aggregator<M> {
         pane.touch(sensor);
         let merged = if part.fingerprint == expected {
             let state = pane.state.get_or_insert_with(|| merge.empty(part.half));
-            merge.merge(part.half, state, payload).map_err(Refusal::Unmergeable)
+            merge.merge_from(part.half, state, (from, payload)).map_err(Refusal::Unmergeable)
         } else {
             Err(Refusal::AnotherFingerprint { half: part.half, own: part.fingerprint, expected })
         };

@@ -14,7 +14,7 @@ use crate::suspended::Beginning;
 use crate::worker::WorkerOrder;
 use std::sync::Arc;
 use tapline_operators::QueryId;
-use tapline_query::{ContinuousQuery, Fold, Window};
+use tapline_query::{ContinuousQuery, Window};
 use tapline_record::EventTime;
 
 impl Engine {
@@ -80,11 +80,6 @@ impl Engine {
 /// # Errors
 /// What is wrong, and what would be right.
 fn check_forwarded(query: &ContinuousQuery, from: &Beginning) -> Result<(), &'static str> {
-    if query.lowers.iter().any(|lower| matches!(lower.fold, Fold::Rows(_))) {
-        return Err(
-            "it has no aggregate, and rows are not forwarded; count or add up, and group by tumble('60 seconds') or the like",
-        );
-    }
     match query.window {
         Some(Window::Tumble { .. } | Window::Hop { .. }) => {}
         Some(Window::Rows { .. }) => {

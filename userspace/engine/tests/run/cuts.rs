@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::boxed;
 use crate::fake::{FakeSource, packets};
 use tapline_engine::{
-    Beginning, CoveredSecond, Cut, EndReason, Engine, EngineOptions, Event, NewQuery, QueryLimits, WhenFull,
-    subscription,
+    Beginning, CoveredSecond, Cut, EndReason, Engine, EngineOptions, Event, NewQuery, QueryLimits, RowLimits,
+    WhenFull, subscription,
 };
 use tapline_query::Planner;
 use tapline_record::{EventTime, StreamId};
@@ -96,4 +96,38 @@ fn who_goes_on_behind_cuts_tells_of_all_panes_since_then() {
     let before: Vec<(i64, f64)> = panes.range(..0).map(|(start, missing)| (*start, *missing)).collect();
     assert_eq!(before, [(-30, 0.0), (-20, 3.0), (-10, 0.0)]);
     engine.suspend().unwrap();
+}
+
+#[test]
+fn of_rows_there_are_no_more_in_cuts_than_may_be_sent_and_the_others_are_told() {
+    const SECOND_NS: i64 = 1_000_000_000;
+    let options = EngineOptions { workers: 2, ring_capacity_batches: 10_000, ..EngineOptions::default() };
+    let (observer, _notices) = subscription(100, WhenFull::Lose);
+    let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
+    let query = Planner::new().plan("SELECT src_port, octets FROM packets").unwrap().of_sensors().unwrap();
+    let forwarded = RowLimits { rows_max: 3, ..RowLimits::default() };
+    let limits = QueryLimits { forwarded, ..QueryLimits::default() };
+    engine.add_forwarded(NewQuery { name: "forwarded", query, limits, from: Beginning::Anew }).unwrap();
+    // The last batch has the third row of the last pane that is sent.
+    let read = packets((0..100).flat_map(|second| [second; 5]), 1);
+    engine.add_sources(boxed(vec![FakeSource::live(&read, 7, Duration::from_secs(60))])).unwrap();
+    let (mut cuts, mut sum) = (vec![], 0);
+    while sum < 300 {
+        assert!(engine.cut());
+        let cut = wait_for(&mut engine);
+        sum += rows(&cut);
+        cuts.push(cut);
+    }
+    let (report, _) = engine.suspend().unwrap();
+    cuts.extend(report.cuts);
+    let (mut sent, mut left_out) = (BTreeMap::new(), 0);
+    for pane in cuts.iter().flat_map(|cut| &cut.queries).flat_map(|query| &query.panes) {
+        *sent.entry(pane.pane.start.0 / SECOND_NS).or_insert(0) += pane.parts.rows();
+        left_out += pane.unread.left_out;
+    }
+    sent.retain(|_, rows| *rows > 0);
+    assert!(sent.len() == 100 && sent.values().all(|rows| *rows == 3), "{sent:?}");
+    let query = &report.snapshot.queries[0];
+    assert_eq!((left_out, query.rows_beyond), (200, 200));
+    assert_eq!((query.ledger.delivered, query.ledger.used, query.ledger.dropped), (500, 300, 200));
 }

@@ -44,6 +44,8 @@ struct Progress {
     halves: usize,
     /// Records of sources that count in panes, as they were given first.
     records: u64,
+    /// Whether whoever reads its results was told that LIMIT is reached.
+    is_satisfied: bool,
     failure: Option<String>,
 }
 
@@ -79,7 +81,9 @@ impl Shared {
         let (reached, halves) = (BTreeMap::new(), plan.lowers.len());
         let mut running = lock(&self.running);
         running.halves.extend((0..halves).map(|half| (half_id(id, half), id)));
-        running.queries.insert(id, Progress { query, name, reached, halves, records: 0, failure: None });
+        let (records, is_satisfied, failure) = (0, false, None);
+        let progress = Progress { query, name, reached, halves, records, is_satisfied, failure };
+        running.queries.insert(id, progress);
         Ok(())
     }
 
@@ -111,6 +115,7 @@ impl Shared {
             groups_held: 0,
             work_ns: 0,
             window_work_ns: 0,
+            rows_beyond: 0,
             results_lost: 0,
             watermark,
             // Results are handed on before this is said.
@@ -147,6 +152,19 @@ impl Taking {
         Self { shared: Arc::clone(shared), events, upper, holding, log: Arc::clone(log) }
     }
 
+    /// Tells behind their last results whose LIMIT is reached, once.
+    fn tell_satisfied(&self, satisfied: &[u64]) {
+        let mut running = lock(&self.shared.running);
+        let reached = running.queries.iter_mut().filter(|(id, _)| satisfied.contains(id));
+        let news = reached.filter_map(|(_, progress)| {
+            let is_told = std::mem::replace(&mut progress.is_satisfied, true);
+            (!is_told).then_some(progress.query)
+        });
+        let news: Vec<QueryId> = news.collect();
+        drop(running);
+        news.into_iter().for_each(|query| self.events.give(Event::Satisfied(query)));
+    }
+
     /// A query cannot go on.
     fn fail(&self, id: u64, why: String) {
         let failed = {
@@ -175,7 +193,11 @@ impl Taker for Taking {
     }
 
     fn take(&mut self, given: &[Given]) {
-        let taken = lock(&self.shared.results).take(given);
+        let (taken, satisfied) = {
+            let mut results = lock(&self.shared.results);
+            let taken = results.take(given);
+            (taken, results.satisfied().collect::<Vec<_>>())
+        };
         for (id, result) in taken {
             match result {
                 Ok(result) => {
@@ -185,6 +207,7 @@ impl Taker for Taking {
                 Err(why) => self.fail(id, why),
             }
         }
+        self.tell_satisfied(&satisfied);
         // What is said of how far they have come is said behind their results.
         let Running { queries, halves } = &mut *lock(&self.shared.running);
         for pane in given {

@@ -17,8 +17,8 @@ impl Drawing<'_> {
     pub(super) fn lower(&mut self, lower: &LowerHalf) -> Below {
         let below = self.below_split(&lower.plan);
         match lower.fold {
-            Fold::Rows(_) => below,
-            Fold::Aggregate(_) => self.window(below),
+            Fold::Rows(_) if self.query.window.is_none() => below,
+            Fold::Rows(_) | Fold::Aggregate(_) => self.window(below),
         }
     }
 
