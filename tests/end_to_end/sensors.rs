@@ -8,6 +8,7 @@ mod chaos;
 mod fleet;
 mod rows;
 
+use super::metrics;
 use super::node::{http, json, query};
 use fleet::{Central, Given, SECOND, Sensor, WINDOW, sums};
 use harness::tapline;
@@ -101,8 +102,14 @@ fn whoever_looks_sees_how_sensors_stand() {
         http(central.node(), "POST", "/api/v1/sql", r#"{"sql": "SELECT name, state FROM sensors"}"#);
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!((status, &rows["rows"][0]["state"]), (200, &"connected".into()), "{rows}");
-    // On its side it is told whose it is, and nobody changes what it is asked.
     let node = sensor.node();
+    let metrics = [central.node(), node].map(|node| metrics::names(&http(node, "GET", "/metrics", "").1));
+    let metrics = metrics.iter().flatten().filter(|name| metrics::is_of_a_fleet(name)).cloned();
+    // That something was refused is told when it was.
+    let refused = "tapline_sensor_refused_records_total".to_owned();
+    let documented = metrics::documented().into_iter().filter(|name| metrics::is_of_a_fleet(name));
+    assert_eq!(metrics.chain([refused]).collect::<BTreeSet<_>>(), documented.collect());
+    // On its side it is told whose it is, and nobody changes what it is asked.
     assert!(
         node.ask(&["status"]).success().contains("as pop-1: connected"),
         "{}",
@@ -282,6 +289,8 @@ fn of_two_of_one_name_one_counts() {
         let is_fenced = |told: &String| told.contains("nothing is forwarded any more");
         if told.iter().any(is_fenced) { Ok(()) } else { Err(told.concat()) }
     });
+    let told = http(central.node(), "GET", "/metrics", "").1;
+    assert!(metrics::names(&told).contains("tapline_sensor_refused_records_total"), "{told}");
     let from = fleet::window_of(fleet::now_ns()) + WINDOW.as_nanos() as i64;
     fleet::send(&mut [&mut sensors[0], &mut twin], 6 * SECOND);
     // A window of both would have more than either was sent.
