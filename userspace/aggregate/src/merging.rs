@@ -238,7 +238,9 @@ fn check_room(known: &Payload, news: &Payload, is_full: bool) -> Result<(), Stri
         return Ok(());
     }
     if is_full {
-        return Err("the query holds as many octets of rows as it may; ask for fewer, or raise octets_max".to_owned());
+        return Err(
+            "the query holds as many octets of rows as it may; ask for fewer, or raise octets_max".to_owned()
+        );
     }
     match known.parts.len() + news.parts.len() {
         0..=PIECES_MAX => Ok(()),

@@ -15,9 +15,7 @@ use crate::query_state::{EndReason, QueryState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tapline_operators::{
-    Beyond, LowerOutput, OperatorLimits, PaneCollector, QueryId, RowQuota, WorkerId,
-};
+use tapline_operators::{Beyond, LowerOutput, OperatorLimits, PaneCollector, QueryId, RowQuota, WorkerId};
 use tapline_query::{ContinuousQuery, LowerHalf};
 use tapline_record::{Epoch, EventTime, Reach, StreamId};
 

@@ -37,8 +37,8 @@ pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, Room, StreamBa
 pub use parts::Parts;
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
-pub use states::HalfStates;
 pub use row_quota::{RowLimits, RowQuota};
+pub use states::HalfStates;
 pub use suspended::{STATES_VERSION, SuspendedHead, SuspendedWindows};
 pub use windows::{Closed, ClosedWindow, HeldLimits, Windows};
 

@@ -99,7 +99,8 @@ impl ContinuousQuery {
     pub fn of_sensors(self) -> Result<Self, String> {
         match &self.upper {
             Upper::Best { .. } => {
-                let why = "the best of all rows are known when the input ends, and that of sensors never does";
+                let why =
+                    "the best of all rows are known when the input ends, and that of sensors never does";
                 Err(format!("{why}: leave ORDER BY out, or group by tumble('60 seconds')"))
             }
             Upper::Stream { .. } if self.gives_rows() => {
