@@ -156,7 +156,10 @@ impl HalfStates {
             }
             let folded_rows = if folded.is_some() { folded_rows.max(1) } else { 0 };
             if self.are_rows() {
-                parts.push_rows(place, groups);
+                // What has no rows is no piece of them, and takes nothing.
+                if groups.num_rows() > 0 {
+                    parts.push_rows(place, groups);
+                }
                 continue;
             }
             let groups = GroupBatch { groups, folded, rows, folded_rows };
@@ -422,6 +425,7 @@ mod tests {
         for end in 0..octets.len() - 8 {
             assert!(states.decode(&octets[..end]).is_err(), "{end} of {}", octets.len());
         }
+        assert!(back(&rows(7..7, b"c")).is_empty());
         for (length, is_read) in [(PLACE_OCTETS_MAX, true), (PLACE_OCTETS_MAX + 1, false)] {
             let octets = states.encode(&rows(0..2, &vec![b'x'; length])).unwrap();
             assert_eq!(states.decode(&octets).is_ok(), is_read);
