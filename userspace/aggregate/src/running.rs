@@ -43,6 +43,8 @@ pub(crate) struct Running {
     again: BTreeSet<i64>,
     /// What was said of windows, by their starts.
     said: BTreeMap<i64, Said>,
+    /// Of windows that end here or earlier it may be forgotten.
+    said_behind: i64,
     revisable_ns: i64,
     held: HeldLimits,
     has_failed: bool,
@@ -113,6 +115,7 @@ impl Running {
             resumed: i64::MIN,
             again: BTreeSet::new(),
             said: BTreeMap::new(),
+            said_behind: i64::MIN,
             revisable_ns,
             held: limits.held,
             has_failed: false,
@@ -131,7 +134,7 @@ impl Running {
             kept.panes.iter().try_for_each(|given| self.keep(half, given))?;
         }
         self.closed = self.given_until();
-        self.resumed = self.closed;
+        (self.resumed, self.said_behind) = (self.closed, self.closed);
         Ok(())
     }
 
@@ -218,7 +221,7 @@ impl Running {
         guarded(|| finisher.finish(Closed::Window(window), &mut results).map_err(|error| said(&error)))?;
         let mut left = limit;
         results.iter_mut().for_each(|result| left.cut(result));
-        if end > self.closed {
+        if before.is_none() {
             self.limit = left;
         }
         let has_rows = results.iter().any(|result| !result.rows.is_empty());
@@ -234,9 +237,9 @@ impl Running {
     /// knows which ones it gave.
     fn limit_of(&self, end: i64, before: Option<Said>) -> Option<RowLimit> {
         let limit = match before {
-            Some(before) if end <= self.closed => before.limit,
-            None if end <= self.closed && self.limit.is_said => return None,
-            Some(_) | None => self.limit,
+            Some(before) => before.limit,
+            None if end <= self.said_behind && self.limit.is_said => return None,
+            None => self.limit,
         };
         (!limit.is_reached()).then_some(limit)
     }
@@ -287,6 +290,7 @@ impl Running {
             if !is_over && self.said.len() <= self.held.windows_max {
                 break;
             }
+            self.said_behind = self.said_behind.max(start.saturating_add(self.shape.size));
             self.said.pop_first();
         }
     }

@@ -297,7 +297,7 @@ impl<M: Merge> Aggregator<M> {
     pub fn checkpoint(&mut self, now: Moment) -> Checkpoint {
         self.give_due(now);
         self.stamp.sequence += 1;
-        self.links.values_mut().for_each(|link| link.octets = 0);
+        self.links.values_mut().for_each(|link| (link.octets, link.panes_told) = (0, 0));
         let covered = self.links.iter().map(|(name, link)| (name.clone(), link.seen.covered(link.lineage)));
         let last = self.forwarding.as_ref().map_or(Position::START, |forwarding| forwarding.outgoing.last());
         let (stamp, results) = (self.stamp, self.results.len());

@@ -73,6 +73,8 @@ pub(crate) struct Link {
     pub(crate) heard_ns: i64,
     /// Octets that were taken since the last checkpoint.
     pub(crate) octets: u64,
+    /// Panes that were told since then of losses which nobody tells apart.
+    pub(crate) panes_told: usize,
     /// How often something of it was refused or held, by the reason's name.
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
@@ -88,6 +90,7 @@ impl Link {
             rests: false,
             heard_ns: now_ns,
             octets: 0,
+            panes_told: 0,
             counts: BTreeMap::new(),
         }
     }

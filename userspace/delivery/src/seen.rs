@@ -85,6 +85,7 @@ impl Seen {
         }
         reaches.extend(reach);
         if end > self.mark {
+            let reaches = if reaches.len() > 1 { latest(reaches) } else { reaches };
             self.above.insert(end, Stretch { after, reaches });
         }
         self.advance()
@@ -104,6 +105,18 @@ impl Seen {
         let above = self.above.iter().map(|(last, stretch)| (stretch.after, *last)).collect();
         Covered { lineage, mark: self.mark, above }
     }
+}
+
+/// Of each half what was said last, and how far it had come by then: however many records a stretch has, it is no longer
+/// than that.
+fn latest(reaches: Vec<Reach>) -> Vec<Reach> {
+    let mut of_halves: BTreeMap<HalfId, Reach> = BTreeMap::new();
+    for reach in reaches {
+        let before = of_halves.get(&reach.half).map_or(i64::MIN, |before| before.watermark);
+        let watermark = reach.watermark.max(before);
+        of_halves.insert(reach.half, Reach { watermark, ..reach });
+    }
+    of_halves.into_values().collect()
 }
 
 #[cfg(test)]
@@ -138,6 +151,16 @@ mod tests {
         seen.take(position(0), position(3), None);
         assert_eq!(seen.mark(), later);
         assert!(seen.contains(position(4)), "what an incarnation did not make before it ended never comes");
+    }
+
+    #[test]
+    fn of_records_that_cover_each_other_one_watermark_of_a_half_is_kept() {
+        let mut seen = Seen::default();
+        for number in 3..100 {
+            assert_eq!(seen.take(position(1), position(number), Some(reach(number as i64))), []);
+        }
+        assert_eq!(seen.above().values().map(|stretch| stretch.reaches.len()).collect::<Vec<_>>(), [1]);
+        assert_eq!(seen.take(position(0), position(1), None), [reach(99)]);
     }
 
     proptest! {

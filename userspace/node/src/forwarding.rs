@@ -26,7 +26,7 @@ use tapline_catalog::{
 };
 use tapline_delivery::SensorName;
 use tapline_engine::Cut;
-use tapline_exports::put_whole;
+use tapline_exports::{keep_names, put_whole};
 use tapline_forward::{
     NotKept, PAYLOAD_OCTETS_MAX, Part, Sender, SenderEvents, SenderOptions, SenderStatus, SpoolPlan, Upstream,
 };
@@ -39,6 +39,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Octets of parts beyond which a cut goes in pieces: a sender takes no cut at once that is as long as all that may wait.
 /// In a crash between two pieces some of a cut counts though its positions do not: its records are told to be missing.
 const PIECE_OCTETS_MAX: u64 = 48 << 20;
+/// Octets that a part takes besides its payload while it waits for the disk, at most: of many short parts these are the
+/// most of it.
+const PART_OCTETS: u64 = 256;
+/// Octets of what sources want to know that go with a cut: of many exporters, some of whom may be forged, it is more.
+const POSITIONS_OCTETS_MAX: usize = 3 << 20;
 /// How long there may be no room for the last cut.
 const LAST_CUT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -72,8 +77,9 @@ struct Worker {
     assigned: PathBuf,
     /// What was cut, and there was no room for: parts, and how far sources were.
     held: VecDeque<(Vec<Part>, Vec<u8>)>,
-    /// How far sources were at the cut before.
+    /// How far sources were at the cut before, and of which ones that is not said.
     positions: Vec<u8>,
+    unsaid: Vec<String>,
     piece_octets_max: u64,
     cut_at: Instant,
     reported_at: Instant,
@@ -120,6 +126,7 @@ impl Forwarding {
             assigned: plan.assigned.clone(),
             held: VecDeque::new(),
             positions: before.unwrap_or_else(|| b"{}".to_vec()),
+            unsaid: vec![],
             piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
             reported_at: now,
@@ -248,14 +255,25 @@ impl Worker {
                 Err(why) => self.catalog.fail_forwarded(id, &why),
             }
         }
-        // Names, texts and numbers are always JSON.
-        let positions = serde_json::to_vec(&positions).unwrap_or_default();
+        let positions = self.positions_of(positions);
         let mut pieces = in_pieces(parts, self.piece_octets_max);
         let last = pieces.pop().unwrap_or_default();
         self.held.extend(pieces.into_iter().map(|piece| (piece, self.positions.clone())));
         self.held.push_back((last, positions.clone()));
         self.positions = positions;
         self.give_held();
+    }
+
+    /// Positions as octets; says of which sources they are not among them.
+    fn positions_of(&mut self, positions: CutPositions) -> Vec<u8> {
+        let (octets, unsaid) = short_enough(positions, POSITIONS_OCTETS_MAX);
+        if unsaid != self.unsaid && !unsaid.is_empty() {
+            let what = "what is to be known behind a crash is more than a cut takes, so that what went missing by then is \
+                        not known";
+            self.log.say(Level::Warning, &format!("of {} {what}", unsaid.join(", ")));
+        }
+        self.unsaid = unsaid;
+        octets
     }
 
     fn parts(&mut self, of: ForwardedQuery) -> Result<Vec<Part>, String> {
@@ -268,8 +286,8 @@ impl Worker {
         // One that no message takes would hold up all others for ever.
         match parts.iter().map(|(_, payload)| payload.len()).max() {
             Some(longest) if longest > PAYLOAD_OCTETS_MAX => Err(format!(
-                "a group of it takes {longest} octets, more than the {PAYLOAD_OCTETS_MAX} of a message; let it have fewer \
-                 aggregates"
+                "a group or row of it takes {longest} octets, more than the {PAYLOAD_OCTETS_MAX} of a message; let it have \
+                 fewer aggregates, or shorter columns"
             )),
             _ => Ok(parts),
         }
@@ -325,7 +343,7 @@ impl Worker {
 fn in_pieces(parts: Vec<Part>, octets_max: u64) -> Vec<Vec<Part>> {
     let (mut pieces, mut octets): (Vec<Vec<Part>>, u64) = (vec![], 0);
     for part in parts {
-        let more = part.1.len() as u64;
+        let more = PART_OCTETS + part.1.len() as u64;
         if let Some(piece) = pieces.last_mut().filter(|_| octets + more <= octets_max) {
             piece.push(part);
             octets += more;
@@ -335,6 +353,21 @@ fn in_pieces(parts: Vec<Part>, octets_max: u64) -> Vec<Vec<Part>> {
         }
     }
     pieces
+}
+
+/// Positions as octets, without those of sources that want to know most where all are too long; gives the names of these
+/// besides.
+fn short_enough(mut positions: CutPositions, octets_max: usize) -> (Vec<u8>, Vec<String>) {
+    let mut unsaid = vec![];
+    loop {
+        // Names, texts and numbers are always JSON.
+        let octets = serde_json::to_vec(&positions).unwrap_or_default();
+        let longest = (0..).zip(&positions.sources).max_by_key(|(_, (_, position))| position.len());
+        match longest.map(|(place, _)| place).filter(|_| octets.len() > octets_max) {
+            Some(place) => unsaid.push(positions.sources.swap_remove(place).0),
+            None => return (octets, unsaid),
+        }
+    }
 }
 
 /// What the lower halves of a query are, one after the other.
@@ -396,7 +429,8 @@ fn keep_secret(path: &Path, secret: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(secret.trim().as_bytes())?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    keep_names(path)
 }
 
 /// How the node stands with whom it forwards to.
@@ -448,7 +482,7 @@ mod tests {
             octets.iter().map(|octets| (head.clone(), vec![0; *octets])).collect::<Vec<Part>>()
         };
         let lengths = |octets: &[usize]| {
-            let pieces = in_pieces(parts(octets), 10);
+            let pieces = in_pieces(parts(octets), 2 * PART_OCTETS + 8);
             pieces
                 .iter()
                 .map(|piece| piece.iter().map(|part| part.1.len()).collect())
@@ -456,5 +490,23 @@ mod tests {
         };
         assert_eq!(lengths(&[4, 4, 4, 2, 12, 1]), [vec![4, 4], vec![4, 2], vec![12], vec![1]]);
         assert!(lengths(&[]).is_empty());
+        let pieces = in_pieces(parts(&[0; 1000]), 10 * PART_OCTETS);
+        assert_eq!((pieces.len(), pieces[0].len()), (100, 10), "short parts take some, too");
+    }
+
+    #[test]
+    fn positions_that_are_too_long_are_left_out_the_longest_first() {
+        let source = |name: &str, octets: usize| (name.to_owned(), "\n".repeat(octets));
+        let sources = vec![source("short", 10), source("longest", 500), source("long", 300)];
+        let positions = CutPositions { sources, queries: [(7, (8, 9))].into() };
+        let left = |octets_max: usize| {
+            let (octets, unsaid) = short_enough(positions.clone(), octets_max);
+            let CutPositions { sources, queries } = serde_json::from_slice(&octets).unwrap();
+            assert_eq!(queries, positions.queries);
+            (sources.len(), unsaid)
+        };
+        assert_eq!(left(10_000), (3, vec![]));
+        assert_eq!(left(1_000), (2, vec!["longest".to_owned()]));
+        assert_eq!(left(0), (0, ["longest", "long", "short"].map(str::to_owned).to_vec()));
     }
 }

@@ -16,6 +16,9 @@ use tapline_query::AggregateFold;
 /// Parts of one lower half in one window beyond which they are merged.
 const PARTS_MAX: usize = 32;
 
+/// Octets of a place: a name, and where a record and a piece of it stand. Whoever says a longer one is refused.
+pub(crate) const PLACE_OCTETS_MAX: usize = 1024;
+
 /// What came of one lower half.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
@@ -129,9 +132,11 @@ impl Parts {
         let first = GroupBatch { groups: whole.groups.slice(0, rows), ..whole.as_ref().clone() };
         let groups = whole.groups.slice(rows, all - rows);
         let second = GroupBatch { groups, folded: None, rows: 0, folded_rows: 0 };
-        // What was one place is two, one behind the other.
+        // What was one place is two, one behind the other; none of ours is so long that it stays one.
         let within = |half: u8| -> Option<Arc<[u8]>> {
-            place.as_deref().map(|place| [place, &[half]].concat().into())
+            let place = place.as_ref()?;
+            let is_full = place.len() >= PLACE_OCTETS_MAX;
+            Some(if is_full { Arc::clone(place) } else { [place.as_ref(), &[half]].concat().into() })
         };
         let part = |(groups, half): (GroupBatch, u8)| {
             let (groups, is_finished) = (Arc::new(groups), *is_finished);
@@ -298,5 +303,15 @@ mod tests {
         pieces.into_iter().for_each(|piece| all.append(piece));
         all.join_rows(&columns).unwrap();
         assert_eq!(numbers(&all).concat(), [9, 0, 1, 2, 3, 4, 5, 6, 8]);
+    }
+
+    #[test]
+    fn no_place_becomes_longer_than_may_be_read_again() {
+        let [first, second] = part(&"x".repeat(PLACE_OCTETS_MAX - 1), &[1, 2, 3, 4]).halved().unwrap();
+        for half in [first, second] {
+            let quarters = half.halved().unwrap();
+            let places = quarters.iter().flat_map(Parts::places).flatten();
+            assert!(places.map(<[u8]>::len).eq([PLACE_OCTETS_MAX; 2]));
+        }
     }
 }

@@ -57,9 +57,10 @@ impl RowQuota {
     pub(crate) fn take(&mut self, pane: (EventTime, usize), rows: &RecordBatch) -> Result<RecordBatch> {
         let sent = self.sent.entry(pane).or_default();
         let left = usize::try_from(self.limits.rows_max.saturating_sub(sent.rows)).unwrap_or(usize::MAX);
-        let mut kept = copied(rows, left)?;
-        let octets = kept.get_array_memory_size();
         let room = self.limits.octets_max.saturating_sub(sent.octets);
+        // What is full stays so, and copies nothing.
+        let mut kept = copied(rows, if room == 0 { 0 } else { left })?;
+        let octets = kept.get_array_memory_size();
         sent.octets = sent.octets.saturating_add(octets);
         if octets > room {
             // As many as there is room for if all are equally long; nothing fits behind them.

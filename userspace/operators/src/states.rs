@@ -10,7 +10,7 @@
 
 use crate::groups::{GroupBatch, state_schema};
 use crate::lower::OperatorLimits;
-use crate::parts::Parts;
+use crate::parts::{PLACE_OCTETS_MAX, Parts};
 use crate::result::{compact, with_columns};
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
@@ -135,7 +135,7 @@ impl HalfStates {
     /// # Errors
     /// The end of a sentence, when they are no states of this half.
     pub fn decode(&self, octets: &[u8]) -> Result<Parts, String> {
-        let (heads, messages) = read_heads(octets).ok_or("they are cut off")?;
+        let (heads, messages) = read_heads(octets).ok_or("they are cut off, or damaged")?;
         let mut parts = Parts::default();
         if heads.is_empty() {
             return if messages.is_empty() {
@@ -156,7 +156,10 @@ impl HalfStates {
             }
             let folded_rows = if folded.is_some() { folded_rows.max(1) } else { 0 };
             if self.are_rows() {
-                parts.push_rows(place, groups);
+                // What has no rows is no piece of them, and takes nothing.
+                if groups.num_rows() > 0 {
+                    parts.push_rows(place, groups);
+                }
                 continue;
             }
             let groups = GroupBatch { groups, folded, rows, folded_rows };
@@ -197,7 +200,8 @@ impl StatesHead {
             (None, octets)
         } else {
             let (length, octets) = octets.split_first_chunk()?;
-            let (place, octets) = octets.split_at_checked(u16::from_le_bytes(*length).into())?;
+            let length = usize::from(u16::from_le_bytes(*length));
+            let (place, octets) = octets.split_at_checked(length).filter(|_| length <= PLACE_OCTETS_MAX)?;
             (Some(Arc::from(place)), octets)
         };
         Some((Self { flags: *flags, rows, folded_rows, place }, octets))
@@ -420,6 +424,11 @@ mod tests {
         let octets = states.encode(&parts).unwrap();
         for end in 0..octets.len() - 8 {
             assert!(states.decode(&octets[..end]).is_err(), "{end} of {}", octets.len());
+        }
+        assert!(back(&rows(7..7, b"c")).is_empty());
+        for (length, is_read) in [(PLACE_OCTETS_MAX, true), (PLACE_OCTETS_MAX + 1, false)] {
+            let octets = states.encode(&rows(0..2, &vec![b'x'; length])).unwrap();
+            assert_eq!(states.decode(&octets).is_ok(), is_read);
         }
     }
 

@@ -280,6 +280,15 @@ fn seconds(rows: &[PacketRow]) -> BTreeMap<i64, usize> {
     seconds
 }
 
+/// How many rows were given of which second.
+fn by_second(lines: &[String]) -> BTreeMap<i64, usize> {
+    let mut seconds = BTreeMap::new();
+    for line in lines {
+        *seconds.entry(line.split('|').next().unwrap().parse().unwrap()).or_default() += 1;
+    }
+    seconds
+}
+
 #[test]
 fn rows_are_in_the_order_of_sensors_and_of_their_records_however_they_come() {
     let query = plan_rows(ROWS);
@@ -294,11 +303,7 @@ fn rows_are_in_the_order_of_sensors_and_of_their_records_however_they_come() {
         world.give();
         let in_order = world.answer.rows_as_given();
         assert!(world.answer.statuses().iter().all(|status| *status == Status::Final));
-        let mut given: BTreeMap<i64, usize> = BTreeMap::new();
-        for line in &in_order {
-            *given.entry(line.split('|').next().unwrap().parse().unwrap()).or_default() += 1;
-        }
-        assert_eq!(given, seconds(&rows), "seed {seed}");
+        assert_eq!(by_second(&in_order), seconds(&rows), "seed {seed}");
         let mut world = World::new(&query, QueryLimits::default());
         let mut shuffled = records;
         random.shuffle(&mut shuffled);
@@ -330,6 +335,24 @@ fn rows_end_where_their_limit_is_reached() {
 }
 
 #[test]
+fn rows_that_come_late_are_given_as_long_as_their_limit_is_not_reached() {
+    let query = plan_rows(&format!("{ROWS} LIMIT 1000"));
+    for seed in 0..10 {
+        let mut random = Random::new(seed, "late rows");
+        // So few that at first nothing has come for most windows.
+        let rows = packets(&mut random, 60);
+        let mut world = World::new(&query, QueryLimits::default());
+        let records = world.cut(&rows, &mut random);
+        let (first, rest) = records.split_at(records.len() / 3);
+        for some in [first, rest] {
+            world.send(some);
+            world.give();
+        }
+        assert_eq!(by_second(&world.answer.rows()), seconds(&rows), "seed {seed}");
+    }
+}
+
+#[test]
 fn rows_that_there_is_no_room_for_are_refused_and_told_to_be_missing() {
     let query = plan_rows(ROWS);
     let mut random = Random::new(10, "no room");
@@ -341,10 +364,7 @@ fn rows_that_there_is_no_room_for_are_refused_and_told_to_be_missing() {
     assert!(refused.iter().any(|why| why.contains("as many octets of rows as it may")), "{refused:?}");
     world.give();
     let whole = seconds(&rows);
-    let mut given: BTreeMap<i64, usize> = BTreeMap::new();
-    for line in world.answer.rows() {
-        *given.entry(line.split('|').next().unwrap().parse().unwrap()).or_default() += 1;
-    }
+    let given = by_second(&world.answer.rows());
     assert!(given.values().sum::<usize>() < whole.values().sum::<usize>());
     for (window, completeness) in world.answer.completeness() {
         let is_whole = given[&window.start] == whole[&window.start];

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Panes that say at once that nobody knows what is missing.
 pub(super) const PANES_AT_ONCE: usize = 1024;
+/// The same of all that one sensor says to be lost between two checkpoints: a few octets of it may be of so many panes each.
+const PANES_TOLD_MAX: usize = 1 << 18;
 
 /// Why a part is not taken now.
 enum NotTaken {
@@ -201,7 +203,9 @@ impl<M: Merge> Aggregator<M> {
         // Each of them says so, those of which nothing came, too.
         let first = loss.span.start.max(half.closed_until).div_euclid(half.spec.width_ns);
         let starts = (first..).map_while(|number| number.checked_mul(half.spec.width_ns));
-        for start in starts.take_while(|start| *start < loss.span.end.min(latest)).take(PANES_AT_ONCE) {
+        let most = PANES_AT_ONCE.min(PANES_TOLD_MAX.saturating_sub(link.panes_told));
+        for start in starts.take_while(|start| *start < loss.span.end.min(latest)).take(most) {
+            link.panes_told += 1;
             let has_room = half.panes.contains_key(&start) || half.panes.len() < options.limits.panes_max;
             if has_room {
                 half.panes.entry(start).or_insert_with(|| Pane::new(sensor.clone())).touch(sensor);
@@ -314,4 +318,58 @@ pub(super) fn forwarded<S>(half: &Half<S>, id: HalfId, name: &SensorName, links:
 pub(super) fn latest<S>(half: &Half<S>) -> Option<Span> {
     let start = half.given_until.checked_sub(half.spec.width_ns)?;
     Some(half.span(start)).filter(|span| half.has(*span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregator::{AggregatorOptions, Role};
+    use crate::half::HalfSpec;
+    use crate::limits::Patience;
+    use crate::message::Hello;
+    use crate::names::{Fingerprint, Lineage};
+
+    struct Nothing;
+
+    impl Merge for Nothing {
+        type State = ();
+
+        fn empty(&self, _: HalfId) {}
+
+        fn merge(&self, _: HalfId, (): &mut (), _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn encode(&self, _: HalfId, (): &()) -> Vec<u8> {
+            vec![]
+        }
+    }
+
+    #[test]
+    fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
+        const WIDTH_NS: i64 = 10;
+        let (half, sensor, incarnation) = (HalfId(1), SensorName::new("pop-1"), Incarnation(1));
+        let limits = AggregatorLimits { panes_max: 1 << 20, ..AggregatorLimits::default() };
+        let options = AggregatorOptions { role: Role::Final, limits, patience: Patience::default() };
+        let mut aggregator = Aggregator::new(Nothing, options, 1, Lineage(1));
+        let spec = HalfSpec { fingerprint: Fingerprint(1), width_ns: WIDTH_NS, sensors: None };
+        aggregator.add_half(half, spec);
+        let now = Moment { steady_ns: 0, wall_ns: 1 << 40 };
+        let (name, lineage, kept_after) = (sensor.clone(), Lineage(2), Position::START);
+        let hello = Hello { name, lineage, incarnation, kept_after, gaps: vec![], leaves: None };
+        aggregator.hello(&sensor, &hello, now).unwrap();
+        let width = PANES_AT_ONCE as i64 * WIDTH_NS;
+        let loss = |number: i64| Loss {
+            half,
+            span: Span { start: number * width, end: (number + 1) * width },
+            told: Told { lost: 1, ..Told::default() },
+        };
+        let position = |number: u64| Position { incarnation, number };
+        let losses = (0..300).map(loss).collect();
+        let gap = Gap { after: Position::START, last: position(9), records: 9, losses };
+        let kind = Kind::Gone(vec![gap]);
+        let head = Head { position: position(10), after: position(9), ends_cut: true, kind };
+        assert_eq!(aggregator.receive(&sensor, incarnation, (&head, &[]), now), Verdict::Taken);
+        assert_eq!(aggregator.held().panes, PANES_TOLD_MAX);
+    }
 }

@@ -250,6 +250,7 @@ fn read_link(reader: &mut Reader, now: Moment) -> Option<Link> {
         rests,
         heard_ns: now.steady_ns,
         octets: 0,
+        panes_told: 0,
         counts: BTreeMap::new(),
     })
 }
