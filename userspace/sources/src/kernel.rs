@@ -540,6 +540,7 @@ mod tests {
         let flow = |packets, frame_octets| KernelFlow {
             key,
             packets,
+            tcp_flags: None,
             octets: 0,
             frame_octets,
             pane_start_ns: 0,
