@@ -20,7 +20,7 @@ use Bound::{AtLeast, AtMost, Either};
 
 /// By the command and what it measures: how many times what tapline takes, another program takes, unless said
 /// otherwise.
-const FLOORS: [(&str, Bound); 71] = [
+const FLOORS: [(&str, Bound); 74] = [
     ("offline: softflowd, table for all flows", AtLeast(10.0)),
     ("offline: softflowd, default table", AtLeast(10.0)),
     ("offline: pmacctd", AtLeast(10.0)),
@@ -44,6 +44,11 @@ const FLOORS: [(&str, Bound); 71] = [
     ("ingress: lost", AtMost(0.0)),
     // What SQL over AF_XDP counts, as a part of what reading alone does.
     ("live: SQL over AF_XDP", AtLeast(0.9)),
+    // Flows by the kernel's table: frames that are sent, and CPU time, as multiples of those of a query that counts by it;
+    // and what softflowd takes for a packet.
+    ("live: flows, sender", AtLeast(0.95)),
+    ("live: flows, CPU", AtMost(1.3)),
+    ("live: flows, softflowd", AtLeast(8.0)),
     // What a record takes with requests to the node, as a multiple of what it takes without.
     ("api: CPU of a record", AtMost(1.02)),
     // Records that were lost while requests came.

@@ -15,7 +15,10 @@ use crate::queries::{FRAMES_A_NAP, NAP, packet_sockets};
 use crate::several::{enter, send};
 
 /// Lets the reader of packets meter flows.
-const BY_PACKETS: &str = "SELECT count(*) AS flows FROM flows GROUP BY tumble('1 second')";
+const BY_PACKETS: &str =
+    "SELECT count(*) AS flows FROM flows WHERE src_mac IS NOT NULL GROUP BY tumble('1 second')";
+/// Lets who empties the kernel's table meter them.
+const BY_TABLE: &str = "SELECT count(*) AS flows FROM flows GROUP BY tumble('1 second')";
 /// Octets of each IP packet.
 const OCTETS: u64 = 20 + 8 + 4;
 
@@ -97,12 +100,30 @@ fn a_flow_is_seen_while_it_lasts_and_while_it_is_silent() {
     assert_eq!(node.stop().code, Some(0));
 }
 
+/// A node of which who empties the kernel's table meters flows.
+fn metering_by_table() -> Node {
+    let node = node();
+    assert_eq!(node.ask(&["queries", "add", "by_table", BY_TABLE]).code, Some(0));
+    until(&node, || namespace::has_program(FAR));
+    assert_eq!(packet_sockets(), 0, "nobody reads packets");
+    node
+}
+
 #[test]
 fn a_flow_goes_on_over_its_records() {
-    if !enter() {
-        return;
+    if enter() {
+        assert_a_flow_goes_on(metering());
     }
-    let node = metering();
+}
+
+#[test]
+fn a_flow_that_the_kernel_counts_goes_on_over_its_records() {
+    if enter() {
+        assert_a_flow_goes_on(metering_by_table());
+    }
+}
+
+fn assert_a_flow_goes_on(node: Node) {
     let sender = PacketSender::open(NEAR, false).unwrap();
     let datagram = frames::udp(7, 53, b"data");
     let frame = frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram));

@@ -13,6 +13,9 @@ const MORE: &str = "SELECT ethertype, src_mac, ttl, src_ip, inner_src_ip, count(
                     FROM packets GROUP BY ethertype, src_mac, ttl, src_ip, inner_src_ip";
 const FLOWS: &str = "SELECT src_ip, dst_ip, src_port, vlan, sum(packets), sum(octets) FROM flows \
                      GROUP BY src_ip, dst_ip, src_port, vlan";
+/// What only packets have of them.
+const MORE_FLOWS: &str = "SELECT src_ip, dst_ip, src_port, tos, sum(packets), sum(octets) FROM flows \
+                          GROUP BY src_ip, dst_ip, src_port, tos";
 
 /// The link type of packets with nothing in front (`LINKTYPE_RAW`).
 const RAW: u32 = 101;
@@ -58,12 +61,13 @@ fn bare_ip_is_counted_as_what_it_is() {
         if !assert_like_the_file(hardware, By::Table, KEYS, (8, 3)) {
             return;
         }
+        assert!(assert_like_the_file(hardware, By::Table, FLOWS, (4, 2)));
     }
 }
 
 #[test]
 fn bare_ip_is_read_as_what_it_is() {
-    for (hardware, sql, columns) in [(65534, MORE, (5, 3)), (776, MORE, (5, 3)), (769, FLOWS, (4, 2))] {
+    for (hardware, sql, columns) in [(65534, MORE, (5, 3)), (776, MORE, (5, 3)), (769, MORE_FLOWS, (4, 2))] {
         if !assert_like_the_file(hardware, By::Copies, sql, columns) {
             return;
         }

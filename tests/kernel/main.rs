@@ -13,6 +13,7 @@ mod crash;
 mod doctor;
 mod ethtool;
 mod filter;
+mod flows;
 mod interfaces;
 mod joined;
 mod live;

@@ -12,8 +12,12 @@ use super::watcher::Watcher;
 use super::{Outcome, Series};
 use crate::median;
 
-/// What is compared with reading alone, by the name of its mark.
-const MEASURED: &str = "live: SQL over AF_XDP";
+/// What is compared, by the names of the marks: SQL with reading alone, flows of the table with a count by it, and with
+/// softflowd.
+const SQL: &str = "live: SQL over AF_XDP";
+const SENDER: &str = "live: flows, sender";
+const CPU: &str = "live: flows, CPU";
+const SOFTFLOWD: &str = "live: flows, softflowd";
 
 pub(super) fn markdown(all: &[Series]) -> String {
     let mut text = "\nOne processor sends as fast as it goes, which includes what the kernel and an XDP program do with \
@@ -30,11 +34,32 @@ pub(super) fn markdown(all: &[Series]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {} | {cells} |", series.watcher.name());
     }
-    if let Some(ratio) = ratio(all, Watcher::XdpCount, Watcher::XdpNothing) {
-        let verdict = floors::verdict(MEASURED, ratio);
+    if let Some(ratio) = ratio(all, Watcher::XdpCount, Watcher::XdpNothing, Outcome::rate) {
+        let verdict = floors::verdict(SQL, ratio);
         let _ = writeln!(text, "\nSQL over AF_XDP counts {ratio:.2} of what reading alone does ({verdict}).");
     }
+    if let Some(told) = flows(all) {
+        let _ = writeln!(text, "\n{told}");
+    }
     text
+}
+
+/// What flows of the table cost, beside a count by it and beside softflowd.
+fn flows(all: &[Series]) -> Option<String> {
+    let sent = ratio(all, Watcher::Flows, Watcher::FlowTable, |run| run.sent as f64)?;
+    let cpu = ratio(all, Watcher::Flows, Watcher::FlowTable, |run| run.cost.cpu.as_secs_f64())?;
+    let verdicts = [floors::verdict(SENDER, sent), floors::verdict(CPU, cpu)];
+    let mut told = format!(
+        "While flows of the table are read, {sent:.2} of the frames are sent that are sent while it is counted ({}), for \
+         {cpu:.2} times the CPU time ({}).",
+        verdicts[0], verdicts[1]
+    );
+    let of_a_packet = |run: &Outcome| run.cost.cpu.as_secs_f64() / run.counted as f64;
+    if let Some(more) = ratio(all, Watcher::Softflowd, Watcher::Flows, of_a_packet) {
+        let verdict = floors::verdict(SOFTFLOWD, more);
+        let _ = write!(told, " softflowd takes {more:.1} times that for a packet ({verdict}).");
+    }
+    Some(told)
 }
 
 fn cells(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
@@ -43,19 +68,19 @@ fn cells(series: &Series, runs: &[Outcome], all: &[Series]) -> String {
     let counted = of(|run| run.rate() / 1e6);
     let share = of(|run| 100.0 * run.counted as f64 / run.sent as f64);
     let cpu = of(|run| run.cost.cpu.as_secs_f64());
-    let factor = ratio(all, series.watcher, Watcher::FlowTable)
+    let factor = ratio(all, series.watcher, Watcher::FlowTable, Outcome::rate)
         .map_or_else(String::new, |factor| format!("{factor:.2}"));
     format!("{sent:.2} | {counted:.2} | {share:.1} % | {cpu:.2} | {factor}")
 }
 
-/// How many times the rate of another watcher one reaches.
-fn ratio(all: &[Series], one: Watcher, other: Watcher) -> Option<f64> {
+/// How many times what another watcher comes to one does.
+fn ratio(all: &[Series], one: Watcher, other: Watcher, value: impl Fn(&Outcome) -> f64) -> Option<f64> {
     let runs = |watcher| {
         let series = all.iter().find(|series| series.watcher == watcher);
         series.and_then(|series| series.runs.as_ref().ok()).filter(|runs: &&Vec<_>| !runs.is_empty())
     };
     let turns = runs(one)?.iter().zip(runs(other)?);
-    Some(median(turns.map(|(one, other)| one.rate() / other.rate()).collect(), f64::total_cmp))
+    Some(median(turns.map(|(one, other)| value(one) / value(other)).collect(), f64::total_cmp))
 }
 
 #[cfg(test)]
@@ -75,18 +100,24 @@ mod tests {
     fn shares_and_ratios_are_told() {
         let text = markdown(&[
             series(Watcher::FlowTable, 2_000_000),
+            series(Watcher::Flows, 2_000_000),
             series(Watcher::Pmacctd, 500_000),
+            series(Watcher::Softflowd, 500_000),
             series(Watcher::XdpCount, 850_000),
             series(Watcher::XdpNothing, 1_000_000),
         ]);
         assert!(text.contains("| pmacctd | 2.00 | 0.50 | 25.0 % | 1.00 | 0.25 |\n"), "{text}");
         assert!(text.contains("| AF_XDP, nothing | 2.00 | 1.00 | 50.0 % | 1.00 | 0.50 |\n"), "{text}");
         assert!(text.contains("counts 0.85 of what reading alone does (≥ 0.9 MISSED)"), "{text}");
+        let flows = "read, 1.00 of the frames are sent that are sent while it is counted (≥ 0.95 reached), for 1.00 times \
+                     the CPU time (≤ 1.3 reached). softflowd takes 4.0 times that for a packet (≥ 8 MISSED).";
+        assert!(text.contains(flows), "{text}");
     }
 
     #[test]
     fn what_is_measured_has_its_mark() {
-        assert!(floors::names_of("live").eq(MEASURED.strip_prefix("live: ")));
+        let measured = [SQL, SENDER, CPU, SOFTFLOWD].map(|name| name.strip_prefix("live: ").unwrap_or_default());
+        assert!(floors::names_of("live").eq(measured));
     }
 
     #[test]

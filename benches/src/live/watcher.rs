@@ -16,6 +16,10 @@ use crate::peers::{PMACCTD_TABLE, pmacctd_configuration};
 pub(super) enum Watcher {
     /// tapline, by the kernel's flow table.
     FlowTable,
+    /// tapline, flows of the kernel's flow table.
+    Flows,
+    /// tapline, flows of packets through `AF_XDP`.
+    FlowsOfPackets,
     /// tapline, by packets through `AF_XDP`.
     Xdp,
     /// tapline, by copies through `AF_PACKET`.
@@ -32,11 +36,17 @@ pub(super) enum Watcher {
 const BY_TABLE: &str = "SELECT src_ip, count(*) AS packets FROM packets GROUP BY src_ip, tumble('1 second')";
 const BY_PACKETS: &str =
     "SELECT src_ip, count(ttl) AS packets FROM packets GROUP BY src_ip, tumble('1 second')";
+/// The same of flows: columns that the flow table has, and one more that it has not.
+const FLOWS: &str = "SELECT src_ip, sum(packets) AS packets FROM flows GROUP BY src_ip, tumble('1 second')";
+const FLOWS_OF_PACKETS: &str = "SELECT src_ip, sum(packets) AS packets FROM flows WHERE tos IS NOT NULL \
+                                GROUP BY src_ip, tumble('1 second')";
 const COUNT: &str = "SELECT count(ttl) AS packets FROM packets GROUP BY tumble('1 second')";
 
 impl Watcher {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::FlowTable,
+        Self::Flows,
+        Self::FlowsOfPackets,
         Self::Xdp,
         Self::Copies,
         Self::Pmacctd,
@@ -48,6 +58,8 @@ impl Watcher {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::FlowTable => "tapline, flow table",
+            Self::Flows => "tapline, flows of the table",
+            Self::FlowsOfPackets => "tapline, flows by AF_XDP",
             Self::Xdp => "tapline, AF_XDP",
             Self::Copies => "tapline, AF_PACKET",
             Self::Pmacctd => "pmacctd",
@@ -84,6 +96,8 @@ impl Watcher {
         command.args(["--cpu-list", WATCHES]).arg(program);
         match self {
             Self::FlowTable => tapline(&mut command, &["--mirror", BY_TABLE]),
+            Self::Flows => tapline(&mut command, &["--mirror", FLOWS]),
+            Self::FlowsOfPackets => tapline(&mut command, &["--mirror", FLOWS_OF_PACKETS]),
             Self::Xdp => tapline(&mut command, &["--mirror", BY_PACKETS]),
             Self::Copies => tapline(&mut command, &[BY_PACKETS]),
             Self::XdpCount => tapline(&mut command, &["--mirror", COUNT]),

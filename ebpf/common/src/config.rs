@@ -6,7 +6,7 @@ pub mod flags {
     pub const MIRROR: u32 = 1;
     /// Some query needs packets: in mirror mode they are redirected to `AF_XDP`.
     pub const PACKETS: u32 = 1 << 1;
-    /// TCP flags tell flows apart.
+    /// TCP flags tell flows apart; else an entry has those of all its frames, joined by OR.
     pub const TCP_FLAGS: u32 = 1 << 2;
     /// Some query reads the flow table: frames are counted into it.
     pub const FLOWS: u32 = 1 << 3;

@@ -8,7 +8,8 @@ pub const SET_WAYS: usize = 8;
 
 /// One flow in one pane, as one CPU saw it; one line of the cache.
 ///
-/// Sums stay below 2³¹ plus one frame: an entry that reaches it is sent out and begins again.
+/// Sums stay below 2³¹ plus one frame, and frames below 2²¹ plus one: an entry that reaches either is sent out and begins
+/// again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowEntry {
@@ -16,8 +17,9 @@ pub struct FlowEntry {
     pub key: FlowKey,
     /// Number of the pane in the grid of this half.
     pub pane: u32,
-    /// Frames; none in an entry that is free.
-    pub packets: u32,
+    /// Frames, in the lower 22 bits, and the TCP flags of all of them joined by OR, above that they are there at all; zero
+    /// in an entry that is free.
+    pub counted: u32,
     /// Octets of the IP packets, as their headers claim.
     pub octets: u32,
     /// Octets of the frames.
@@ -29,6 +31,50 @@ pub struct FlowEntry {
 }
 
 const _: () = assert!(size_of::<FlowEntry>() == 64);
+
+const TCP_FLAGS: u32 = 22;
+const FRAMES: u32 = (1 << TCP_FLAGS) - 1;
+const HAS_TCP_FLAGS: u32 = 1 << 31;
+/// Frames at which an entry is sent out, so that one more cannot overflow them.
+const FRAMES_MAX: u32 = 1 << (TCP_FLAGS - 1);
+
+impl FlowEntry {
+    /// What an entry counts of one frame, which has these TCP flags, if any.
+    #[must_use]
+    #[inline]
+    pub const fn one(tcp_flags: Option<u16>) -> u32 {
+        match tcp_flags {
+            Some(tcp_flags) => 1 | HAS_TCP_FLAGS | (tcp_flags as u32 & 0x1ff) << TCP_FLAGS,
+            None => 1,
+        }
+    }
+
+    /// Counts a frame more, which is [`FlowEntry::one`]; the entry must have room for it.
+    #[inline]
+    pub const fn count(&mut self, one: u32) {
+        self.counted = (self.counted | one & !FRAMES) + 1;
+    }
+
+    /// Whether no frame more can be counted.
+    #[must_use]
+    #[inline]
+    pub const fn is_full(&self) -> bool {
+        self.counted & FRAMES_MAX != 0
+    }
+
+    /// Frames.
+    #[must_use]
+    #[inline]
+    pub const fn packets(&self) -> u32 {
+        self.counted & FRAMES
+    }
+
+    /// TCP flags of all frames, joined by OR, FIN = 1 … CWR = 128, AE = 256; `None` where no frame has any.
+    #[must_use]
+    pub const fn tcp_flags(&self) -> Option<u16> {
+        if self.counted & HAS_TCP_FLAGS != 0 { Some((self.counted >> TCP_FLAGS & 0x1ff) as u16) } else { None }
+    }
+}
 
 /// Where flows of the same hash stand.
 pub type FlowSet = [FlowEntry; SET_WAYS];
@@ -46,3 +92,29 @@ pub struct RingRecord {
 }
 
 const _: () = assert!(size_of::<RingRecord>() == 72);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_stand_beside_the_frames() {
+        let mut entry = FlowEntry { counted: FlowEntry::one(None), ..FlowEntry::default() };
+        assert_eq!((entry.packets(), entry.tcp_flags(), entry.is_full()), (1, None, false));
+        entry.count(FlowEntry::one(Some(0)));
+        assert_eq!((entry.packets(), entry.tcp_flags()), (2, Some(0)), "a frame without a single flag");
+        entry.count(FlowEntry::one(Some(0x102)));
+        entry.count(FlowEntry::one(Some(0x010)));
+        entry.count(FlowEntry::one(None));
+        assert_eq!((entry.packets(), entry.tcp_flags()), (5, Some(0x112)));
+    }
+
+    #[test]
+    fn frames_do_not_run_into_the_flags() {
+        let mut entry = FlowEntry { counted: FlowEntry::one(Some(1)), ..FlowEntry::default() };
+        while !entry.is_full() {
+            entry.count(FlowEntry::one(Some(1)));
+        }
+        assert_eq!((entry.packets(), entry.tcp_flags()), (FRAMES_MAX, Some(1)));
+    }
+}

@@ -24,7 +24,7 @@ pub use send::SendState;
 pub use stamp::FrameStamp;
 
 /// The version of everything in this crate: raise it with any change that the other side would misread.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Declares that a type may be read from and written to shared memory.
 #[cfg(feature = "user")]

@@ -17,6 +17,8 @@ const SUM_MAX: u32 = 1 << 31;
 pub struct Sighting {
     /// Its flow.
     pub key: FlowKey,
+    /// What an entry counts of it, see [`FlowEntry::one`].
+    pub one: u32,
     /// Octets of the IP packet.
     pub octets: u32,
     /// Octets of the frame.
@@ -43,10 +45,10 @@ pub fn find(set: &FlowSet, first: usize, key: &FlowKey) -> Place {
     for step in 0..SET_WAYS {
         let way = (first + step) % SET_WAYS;
         let entry = &set[way];
-        if is_same(&entry.key, key) && entry.packets != 0 {
+        if is_same(&entry.key, key) && entry.counted != 0 {
             return Place::Own(way);
         }
-        if entry.packets == 0 {
+        if entry.counted == 0 {
             return Place::Free(way);
         }
     }
@@ -71,13 +73,13 @@ fn oldest(set: &FlowSet) -> usize {
 #[inline(always)]
 #[must_use]
 pub const fn takes(entry: &FlowEntry, at: PaneTime) -> bool {
-    entry.pane == at.pane && (entry.octets | entry.frame_octets) < SUM_MAX
+    entry.pane == at.pane && (entry.octets | entry.frame_octets) < SUM_MAX && !entry.is_full()
 }
 
 /// Adds a frame.
 #[inline(always)]
 pub const fn add(entry: &mut FlowEntry, seen: &Sighting) {
-    entry.packets += 1;
+    entry.count(seen.one);
     entry.octets += seen.octets;
     entry.frame_octets += seen.frame_octets;
     entry.last_us = seen.at.us;
@@ -90,7 +92,7 @@ pub const fn begin(seen: &Sighting) -> FlowEntry {
     FlowEntry {
         key: seen.key,
         pane: seen.at.pane,
-        packets: 1,
+        counted: seen.one,
         octets: seen.octets,
         frame_octets: seen.frame_octets,
         first_us: seen.at.us,
@@ -110,7 +112,7 @@ mod tests {
 
     fn seen(flow: u64, pane: u32, us: u32) -> Sighting {
         let key = FlowKey::of_words([flow, 0, 0, 0, 1]);
-        Sighting { key, octets: 46, frame_octets: 60, at: PaneTime { pane, us } }
+        Sighting { key, one: FlowEntry::one(None), octets: 46, frame_octets: 60, at: PaneTime { pane, us } }
     }
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
         }
         assert_eq!(find(&set, 5, &seen(0, 0, 0).key), Place::Own(5));
         add(&mut set[5], &seen(0, 0, 90));
-        assert_eq!((set[5].packets, set[5].octets, set[5].frame_octets), (2, 92, 120));
+        assert_eq!((set[5].packets(), set[5].octets, set[5].frame_octets), (2, 92, 120));
         assert_eq!((set[5].first_us, set[5].last_us), (10, 90));
         assert_eq!(find(&set, 5, &seen(8, 0, 91).key), Place::Taken(6));
         assert_eq!(find(&set, 5, &seen(7, 0, 91).key), Place::Own(4));
@@ -145,5 +147,11 @@ mod tests {
         assert!(takes(&entry, at));
         add(&mut entry, &seen(0, 3, 0));
         assert!(!takes(&entry, at));
+        let mut many = begin(&seen(0, 3, 0));
+        while takes(&many, at) {
+            (many.octets, many.frame_octets) = (0, 0);
+            add(&mut many, &seen(0, 3, 0));
+        }
+        assert_eq!(many.packets(), 1 << 21);
     }
 }

@@ -40,9 +40,8 @@ impl Covered {
         let inner = first..pane.end.0.div_euclid(SECOND_NS);
         for &CoveredSecond { stream, second, delivered, missing } in seconds {
             let second = if inner.contains(&second) { inner.start } else { second };
-            // Flows of packets count packets.
-            let stream = if stream == StreamId::PacketFlows { StreamId::Packets } else { stream };
-            covered.add(stream, second, Records { delivered, missing });
+            // What a flow table gives counts as what it stands for.
+            covered.add(stream.named(), second, Records { delivered, missing });
         }
         covered
     }

@@ -377,18 +377,19 @@ impl Catalog {
     }
 
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
-        let (table, starting) = {
+        let (table, is_beside_flows, starting) = {
             let core = self.core();
-            (core.table, core.fleet.as_ref().and_then(|fleet| fleet.starting(definition)))
+            let is_beside_flows = core.inputs.give_flows_of_others();
+            (core.table, is_beside_flows, core.fleet.as_ref().and_then(|fleet| fleet.starting(definition)))
         };
         let _turn = lock(&self.planning);
         let starting = starting.unwrap_or_else(|| self.clock.now());
         let planned = query::plan(definition, &self.planner(starting), starting)?;
         if self.has_sensors {
-            return Ok(planned.of_sensors()?.over(table));
+            return Ok(planned.of_sensors()?.over(table, is_beside_flows));
         }
         planned.query.check_names_no_sensors()?;
-        Ok(planned.over(table))
+        Ok(planned.over(table, is_beside_flows))
     }
 
     /// Plans queries that begin then, for this node, or where it has sensors, for what these give.

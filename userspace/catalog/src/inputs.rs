@@ -269,6 +269,11 @@ impl Inputs {
         names
     }
 
+    /// Whether some bring flows that are none of an interface's packets.
+    pub(crate) fn give_flows_of_others(&self) -> bool {
+        self.slots.iter().any(|slot| gives_flows_of_others(slot.input.as_ref()))
+    }
+
     /// Whether there is one for each of these streams.
     pub(crate) fn are_carried(&self, streams: &[StreamId]) -> bool {
         let is_carried = |stream: &StreamId| {
@@ -441,4 +446,9 @@ impl Slot {
             threads,
         }
     }
+}
+
+/// Whether an input brings flows that are none of an interface's packets.
+pub(crate) fn gives_flows_of_others(input: &dyn Input) -> bool {
+    input.meters() != Meters::WhenAsked && input.streams().iter().any(|stream| stream.id == StreamId::Flows)
 }

@@ -9,7 +9,9 @@ use std::{fmt, fs};
 use tapline_interface::link;
 use tapline_interface::live::{self, LiveOptions};
 use tapline_query::FlowTable;
-use tapline_record::{EventTime, FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream, StreamId};
+use tapline_record::{
+    EventTime, FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream, StreamId, TABLE_FLOWS,
+};
 use tapline_sources::{
     AtEnd, Demand, KernelInput, KernelSource, PacketSource, PassedCounters, Source, SourceOptions,
     flow_table_of,
@@ -158,9 +160,9 @@ impl Input for InterfaceInput {
 
     fn streams(&self) -> Vec<&'static Stream> {
         match self.part {
-            Part::Table => vec![&PACKET_FLOWS],
+            Part::Table => vec![&PACKET_FLOWS, &TABLE_FLOWS],
             Part::Packets => vec![&PACKETS, &FLOWS],
-            Part::Mirror => vec![&PACKET_FLOWS, &PACKETS, &FLOWS],
+            Part::Mirror => vec![&PACKET_FLOWS, &TABLE_FLOWS, &PACKETS, &FLOWS],
         }
     }
 
@@ -219,7 +221,7 @@ impl Input for InterfaceInput {
 
     fn gap_behind(&self, stream: StreamId) -> Gap {
         // Flows that were open went with whoever metered them, and had been counted.
-        let before = self.behind.as_ref().filter(|_| stream != StreamId::Flows);
+        let before = self.behind.as_ref().filter(|_| stream.named() != StreamId::Flows);
         let missed = before.and_then(|(before, _)| Passed::now(&self.interface)?.frames_since(before));
         missed.map_or(Gap::Unknown, Gap::Missed)
     }
@@ -276,6 +278,7 @@ mod tests {
         packets.go_on_from(&format!("{now} 7"));
         assert!(matches!(packets.gap_behind(StreamId::Packets), Gap::Missed(_)));
         assert_eq!(packets.gap_behind(StreamId::Flows), Gap::Unknown);
+        assert_eq!(packets.gap_behind(StreamId::TableFlows), Gap::Unknown);
         assert_eq!(packets.was_there(), Some(EventTime(7)));
         packets.go_on_from(&format!("{} 8", Passed { frames: now.frames + 1, ..now.clone() }));
         assert_eq!(packets.was_there(), Some(EventTime(7)), "another one had read more");

@@ -59,10 +59,14 @@ fn with_options(query: ContinuousQuery, options: &QueryOptions) -> Result<Contin
 }
 
 impl Planned {
-    /// The same over a flow table, where there is one and it can be.
-    pub(crate) fn over(self, table: Option<FlowTable>) -> Self {
+    /// The same over a flow table, where there is one and it can be; whether flows of others are read, too.
+    pub(crate) fn over(self, table: Option<FlowTable>, is_beside_flows: bool) -> Self {
         let Some(table) = table else { return self };
-        let (query, reasons) = self.query.over_packet_flows(table);
+        let (query, reasons) = if is_beside_flows {
+            self.query.over_packet_flows_beside_flows(table)
+        } else {
+            self.query.over_packet_flows(table)
+        };
         Self { query, reasons: reasons.into_iter().flatten().collect(), ..self }
     }
 

@@ -73,7 +73,11 @@ pub(crate) fn place(
         let reasons = vec![vec![reason]; queries.len()];
         return (over_cache(queries), reasons);
     }
-    let (by_kernel, reasons) = over(FlowTable::Kernel, queries);
+    let has_exports = plan.input.has_exports();
+    let (by_kernel, reasons) = over(queries, |query| match has_exports {
+        true => query.over_packet_flows_beside_flows(FlowTable::Kernel),
+        false => query.over_packet_flows(FlowTable::Kernel),
+    });
     let counts_in_kernel = by_kernel.iter().any(|query| query.flow_table.is_some());
     (if counts_in_kernel { by_kernel } else { over_cache(queries) }, reasons)
 }
@@ -81,14 +85,17 @@ pub(crate) fn place(
 /// The queries over the flow cache where they can be, if several can: what one query saves by it, the thread that reads
 /// packets has to do more.
 fn over_cache(queries: &[ContinuousQuery]) -> Vec<ContinuousQuery> {
-    let (cached, _) = over(FlowTable::Cache, queries);
+    let (cached, _) = over(queries, |query| query.over_packet_flows(FlowTable::Cache));
     let is_shared = cached.iter().filter(|query| query.flow_table.is_some()).count() > 1;
     if is_shared { cached } else { queries.to_vec() }
 }
 
 /// The queries over a table of flows where they can be, and the reasons why the others cannot.
-fn over(table: FlowTable, queries: &[ContinuousQuery]) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
-    let placed = queries.iter().map(|query| query.over_packet_flows(table));
+fn over(
+    queries: &[ContinuousQuery],
+    place: impl Fn(&ContinuousQuery) -> (ContinuousQuery, Vec<Option<String>>),
+) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
+    let placed = queries.iter().map(place);
     placed.map(|(query, reasons)| (query, reasons.into_iter().flatten().collect())).unzip()
 }
 

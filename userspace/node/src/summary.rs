@@ -58,7 +58,10 @@ pub(crate) fn of_failure(name: &str, failure: &str) -> String {
 fn print_text(plan: &QueryPlan, summary: &Account) {
     for read in &summary.packets {
         match read {
-            PacketsRead::Table(report) => interface::print_kernel(summary, report),
+            PacketsRead::Table(report) => {
+                interface::print_kernel(summary, report);
+                report.flows.iter().for_each(print_counted_flows);
+            }
             PacketsRead::Frames(report) => print_packets(summary, report),
         }
     }
@@ -87,12 +90,17 @@ fn warnings(summary: &Account) -> Vec<String> {
     let ends = summary.files.iter().filter_map(warning_of_end);
     let folds = summary.queries.iter().filter_map(warning_of_folds);
     let joined = interface::warnings_of_joined(summary);
-    ends.chain(summary.frames().filter_map(warning_of_clock)).chain(folds).chain(joined).collect()
+    let of_packets = summary.frames().filter_map(|frames| frames.flows.as_ref());
+    let of_tables = summary.tables().filter_map(|table| table.flows.as_ref());
+    let clocks = of_packets.chain(of_tables).filter_map(warning_of_clock);
+    ends.chain(clocks).chain(folds).chain(joined).collect()
 }
 
 /// Flows do not go on over a step of the clock.
-fn warning_of_clock(frames: &PacketReport) -> Option<String> {
-    let flows = frames.flows.as_ref().filter(|flows| flows.clock_steps > 0)?;
+fn warning_of_clock(flows: &FlowMeterCounters) -> Option<String> {
+    if flows.clock_steps == 0 {
+        return None;
+    }
     let (steps, seconds) = (grouped(flows.clock_steps), flows.clock_step_max_ns as f64 / 1e9);
     Some(format!("steps of the clock back: {steps}, by up to {seconds:.0} s; every flow ends there"))
 }
@@ -127,6 +135,11 @@ fn print_packets(summary: &Account, frames: &PacketReport) {
     print_damage(damage);
     print_unread(unread);
     flows.iter().for_each(print_flows);
+}
+
+/// Flows of what the kernel counted, which says by itself what belongs to none.
+fn print_counted_flows(flows: &FlowMeterCounters) {
+    say!("flows: {} from {} packets", grouped(flows.flows), grouped(flows.packets));
 }
 
 fn print_flows(flows: &FlowMeterCounters) {

@@ -5,7 +5,7 @@
 
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::{ContinuousQuery, FlowTable};
-use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, Stream};
+use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, Stream, TABLE_FLOWS};
 
 /// Columns that look at the outermost tag, or count its octets.
 const COLUMNS: [&str; 3] = ["vlan", "inner_vlan", "frame_octets"];
@@ -19,11 +19,13 @@ pub(crate) fn left_out_of(
 ) -> Option<String> {
     let by_xdp = |query: &&ContinuousQuery| is_read_by_xdp || query.flow_table == Some(FlowTable::Kernel);
     let mut places = columns_read(queries.iter().filter(by_xdp), &PACKET_FLOWS);
+    let reads = |stream| queries.iter().any(|query| query.columns_of(stream).is_some());
     if is_read_by_xdp {
         places.extend(columns_read(queries, &PACKETS));
-        // Flows of two VLANs become one, whatever is asked of them.
-        let reads_flows = queries.iter().any(|query| query.columns_of(&FLOWS).is_some());
-        places.extend(reads_flows.then(|| "the table flows".to_owned()));
+    }
+    // Flows of two VLANs become one, whatever is asked of them.
+    if reads(&TABLE_FLOWS) || is_read_by_xdp && reads(&FLOWS) {
+        places.push("the table flows".to_owned());
     }
     let looks_at_tags = rules.iter().any(|(rule, _)| matches!(rule, Rule::Vlan(_)));
     places.extend(looks_at_tags.then(|| "the rules of the pre-filter".to_owned()));
@@ -70,7 +72,10 @@ mod tests {
             assert!(left_out(sql, false, true).is_some(), "{sql}");
         }
         assert_eq!(left_out("SELECT ttl FROM packets", false, true), None);
-        assert_eq!(left_out("SELECT packets FROM flows", false, true).as_deref(), Some("the table flows"));
+        for is_by_table in [false, true] {
+            let places = left_out("SELECT packets FROM flows", is_by_table, !is_by_table);
+            assert_eq!(places.as_deref(), Some("the table flows"));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::lower::{Fold, LowerHalf};
 use crate::window::{Window, format_interval};
 use std::fmt::Write as _;
-use tapline_record::PACKET_FLOWS;
+use tapline_record::{PACKET_FLOWS, TABLE_FLOWS};
 
 impl ContinuousQuery {
     /// A description for a person, several lines.
@@ -22,7 +22,7 @@ impl ContinuousQuery {
         if let Some(sensors) = self.written_sensors() {
             let _ = writeln!(text, "on sensors: {sensors}");
         }
-        for stream in STREAMS.into_iter().chain([&PACKET_FLOWS]) {
+        for stream in STREAMS.into_iter().chain([&PACKET_FLOWS, &TABLE_FLOWS]) {
             let Some(columns) = self.columns_of(stream) else { continue };
             let names: Vec<String> =
                 columns.iter().map(|&column| stream.field(column).name().clone()).collect();

@@ -4,6 +4,9 @@
 //! half asks of packets nothing but their keys, how many there are, sums of their octets and their first and last
 //! times, its aggregates merge the row as they merge a part of their own. What only looks at keys, and does not
 //! care how often it sees one, takes the row as it is.
+//!
+//! Records of flows come out of the kernel's table as they come of packets, but for a few columns: who reads none of these
+//! reads them from there, and is otherwise what it is.
 
 use crate::continuous::ContinuousQuery;
 use crate::lower::{Aggregate, AggregateFold, Branch, Fold, LowerHalf, Step};
@@ -13,7 +16,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNotNullExpr, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use std::sync::Arc;
-use tapline_record::{PACKET_FLOWS, PACKETS, PacketFlowColumn, StreamId};
+use tapline_record::{FLOWS, FlowColumn, PACKET_FLOWS, PACKETS, PacketFlowColumn, StreamId, TABLE_FLOWS};
 
 /// Aggregates of keys that are the same however often a key comes.
 const ONCE_IS_ENOUGH: [&str; 7] =
@@ -66,13 +69,15 @@ impl FlowTable {
 }
 
 impl ContinuousQuery {
-    /// The same query over [`PACKET_FLOWS`], as `table` gives them, where all of its lower halves can be; for each
-    /// lower half the reason why it cannot. Halves over both would count each packet twice.
+    /// The same query over [`PACKET_FLOWS`], as `table` gives them, and where that is the kernel's, [`TABLE_FLOWS`], where
+    /// all of its lower halves can be; for each lower half the reason why it cannot. Halves over both would count each
+    /// packet twice.
     #[must_use]
     pub fn over_packet_flows(&self, table: FlowTable) -> (Self, Vec<Option<String>>) {
         let counts_rows = self.window.is_some_and(|window| window.pane_width().is_none());
         let reads_any = self.lowers.iter().any(|lower| !lower.branches.is_empty());
         let over_flows = |lower: &LowerHalf| match counts_rows {
+            _ if table == FlowTable::Kernel && lower.reads_flows() => lower.over_table_flows(),
             true => Err("a window that counts rows needs every packet".to_owned()),
             false if reads_any && lower.branches.is_empty() => Ok(lower.clone()),
             false => lower.over_packet_flows(table),
@@ -86,9 +91,40 @@ impl ContinuousQuery {
         }
         (query, reasons)
     }
+
+    /// The same as [`Self::over_packet_flows`], beside flows of others, which no table of packets has: a query over `flows`
+    /// reads all of them as they are.
+    #[must_use]
+    pub fn over_packet_flows_beside_flows(&self, table: FlowTable) -> (Self, Vec<Option<String>>) {
+        if self.columns_of(&FLOWS).is_none() {
+            return self.over_packet_flows(table);
+        }
+        let reason = format!("what is read besides gives flows, too, which are none of {}", table.name());
+        (self.clone(), vec![Some(reason)])
+    }
 }
 
 impl LowerHalf {
+    /// Whether it reads records of flows, and nothing else.
+    fn reads_flows(&self) -> bool {
+        !self.branches.is_empty() && self.branches.iter().all(|branch| branch.stream.id == StreamId::Flows)
+    }
+
+    /// The same half over [`TABLE_FLOWS`], or why there is none.
+    fn over_table_flows(&self) -> Result<Self, String> {
+        let mut columns = self.branches.iter().flat_map(|branch| branch.columns.iter().copied());
+        let is_known = |column: usize| {
+            FlowColumn::ALL.get(column).copied().is_some_and(FlowColumn::is_in_kernel)
+        };
+        if let Some(column) = columns.find(|column| !is_known(*column)) {
+            let name = FLOWS.field(column).name().clone();
+            return Err(format!("{name} of flows is not in {}", FlowTable::Kernel.name()));
+        }
+        let mut half = self.clone();
+        half.branches.iter_mut().for_each(|branch| branch.stream = &TABLE_FLOWS);
+        Ok(half)
+    }
+
     /// The same half over [`PACKET_FLOWS`], or why there is none.
     fn over_packet_flows(&self, table: FlowTable) -> Result<Self, String> {
         let Fold::Aggregate(fold) = &self.fold else {
@@ -264,7 +300,7 @@ fn columns_in(expression: &dyn PhysicalExpr) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::FlowTable;
+    use super::{FLOWS, FlowTable, TABLE_FLOWS};
     use crate::Planner;
 
     fn reason(sql: &str) -> Option<String> {
@@ -325,7 +361,12 @@ mod tests {
             ("SELECT quantile(frame_octets, 0.5) FROM packets", "needs every packet"),
             ("SELECT sum(dst_port) FROM packets", "sum(packets.dst_port) needs every packet"),
             ("SELECT src_ip FROM packets", "rows without an aggregate are packets"),
-            ("SELECT src_ip, count(*) FROM flows GROUP BY src_ip", "flows are no packets"),
+            ("SELECT max(src_mac) FROM flows", "src_mac of flows is not in the kernel's flow table"),
+            ("SELECT * FROM flows", "tos of flows is not in the kernel's flow table"),
+            (
+                "SELECT p, count(*) FROM (SELECT protocol AS p FROM flows UNION ALL SELECT protocol FROM packets) GROUP BY p",
+                "flows are no packets",
+            ),
             (
                 "SELECT count(*) FROM packets GROUP BY tumble_rows(5)",
                 "a window that counts rows needs every packet",
@@ -334,5 +375,28 @@ mod tests {
             let reason = reason(sql).unwrap_or_else(|| panic!("{sql} reads the flow table"));
             assert!(reason.contains(expected), "{sql}: {reason}");
         }
+    }
+    #[test]
+    fn flows_are_read_from_the_kernel_as_they_are() {
+        for sql in [
+            "SELECT src_ip, dst_port, sum(packets), max(octets), min(start_time) FROM flows WHERE packets > 1
+             GROUP BY src_ip, dst_port, tumble('60 seconds')",
+            "SELECT start_time, end_time, tcp_flags, flow_end_reason, direction, vlan, src_as FROM flows",
+            "SELECT quantile(octets, 0.9) FROM flows GROUP BY tumble_rows(5)",
+            "SELECT p, count(*) FROM (SELECT src_port AS p FROM flows UNION ALL SELECT dst_port FROM flows) GROUP BY p",
+        ] {
+            let query = Planner::new().plan(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+            let (placed, reasons) = query.over_packet_flows(FlowTable::Kernel);
+            assert_eq!((placed.flow_table, &reasons[0]), (Some(FlowTable::Kernel), &None), "{sql}");
+            assert_eq!(placed.columns_of(&TABLE_FLOWS), query.columns_of(&FLOWS), "{sql}");
+            assert_eq!(placed.columns_of(&FLOWS), None, "{sql}");
+            let (cached, reasons) = query.over_packet_flows(FlowTable::Cache);
+            assert_eq!((cached.flow_table, reasons[0].is_some()), (None, true), "{sql}");
+            let (beside, reasons) = query.over_packet_flows_beside_flows(FlowTable::Kernel);
+            assert_eq!((beside.flow_table, reasons[0].is_some()), (None, true), "{sql}");
+        }
+        let packets = Planner::new().plan("SELECT count(*) FROM packets").unwrap();
+        let (beside, _) = packets.over_packet_flows_beside_flows(FlowTable::Kernel);
+        assert_eq!(beside.flow_table, Some(FlowTable::Kernel));
     }
 }

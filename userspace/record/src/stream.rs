@@ -111,14 +111,33 @@ pub enum StreamId {
     InterfaceCounters,
     /// [`crate::LEDGER`].
     Ledger,
+    /// [`crate::TABLE_FLOWS`].
+    TableFlows,
 }
 
 impl StreamId {
     /// How many streams there are.
-    pub const COUNT: usize = Self::Ledger as usize + 1;
+    pub const COUNT: usize = Self::TableFlows as usize + 1;
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Packets, Self::Flows, Self::PacketFlows, Self::InterfaceCounters, Self::Ledger];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Packets,
+        Self::Flows,
+        Self::PacketFlows,
+        Self::InterfaceCounters,
+        Self::Ledger,
+        Self::TableFlows,
+    ];
+
+    /// What is counted where this is read: rows that the kernel's table gives stand for those of the stream that queries
+    /// name.
+    #[must_use]
+    pub const fn named(self) -> Self {
+        match self {
+            Self::PacketFlows => Self::Packets,
+            Self::TableFlows => Self::Flows,
+            Self::Packets | Self::Flows | Self::InterfaceCounters | Self::Ledger => self,
+        }
+    }
 
     /// Whether none of its rows may be dropped: an account of what was lost is not lost itself.
     #[must_use]

@@ -1,11 +1,11 @@
 //! All streams.
 
 use crate::stream::{Stream, StreamId};
-use crate::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKET_FLOWS, PACKETS};
+use crate::{FLOWS, INTERFACE_COUNTERS, LEDGER, PACKET_FLOWS, PACKETS, TABLE_FLOWS};
 
 /// All streams that sources carry, in the order of their numbers.
 pub static STREAMS: [&Stream; StreamId::COUNT] =
-    [&PACKETS, &FLOWS, &PACKET_FLOWS, &INTERFACE_COUNTERS, &LEDGER];
+    [&PACKETS, &FLOWS, &PACKET_FLOWS, &INTERFACE_COUNTERS, &LEDGER, &TABLE_FLOWS];
 
 impl StreamId {
     /// The stream of this number.

@@ -41,7 +41,7 @@ impl Origin {
             columns: ResultColumns::of(query, true),
             keys: roles.filter(|(_, role)| *role == ColumnRole::Key).map(|(place, _)| place).collect(),
             every_ns: query.window.and_then(|window| Some(window.size_and_slide()?.1)),
-            streams: StreamId::ALL.into_iter().filter(reads).collect(),
+            streams: StreamId::ALL.into_iter().filter(reads).map(StreamId::named).collect(),
             is_stored: query.window.is_some() && !query.gives_rows(),
             gives_folded_row: matches!(&query.upper, Upper::Windows(half) if half.folded.is_some()),
         }

@@ -404,7 +404,7 @@ impl Source for ExportSource {
             StreamId::Flows => self.take_flows(all),
             StreamId::InterfaceCounters => self.take_counters(),
             StreamId::Ledger => self.take_ledger(),
-            StreamId::Packets | StreamId::PacketFlows => None,
+            StreamId::Packets | StreamId::PacketFlows | StreamId::TableFlows => None,
         }
     }
 

@@ -1,10 +1,12 @@
-//! Packets as the kernel's flow table gives them: rows of `packet flows`.
+//! Packets as the kernel's flow table gives them: rows of `packet flows`, and records of the flows that they make.
 //!
 //! The table is emptied several times a pane, while the programs go on; all frames before that moment have come out
 //! then, so the watermark is exact and nothing is late. What the table had no room for waits in a ring buffer, which
 //! is emptied more often. Rows wait for room in the rings of the pipeline: what is in the kernel is not lost by that,
 //! and what the kernel has no room for is counted there.
 
+mod flows;
+mod intake;
 mod rows;
 
 use crate::active::{FlowsAsk, FlowsTold};
@@ -16,23 +18,26 @@ use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
-use rows::{heaviest_first, row_of, time_of};
+use flows::TableFlows;
+use intake::Intake;
+use rows::{heaviest_first, time_of};
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_decode::export::ExporterIdentity;
+use tapline_decode::flow_meter::{FLOW_BORDERS_NS, FlowMeterCounters};
 use tapline_interface::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelFlow, KernelOptions, Rule,
-    SharedPreFilter, Verdict, monotonic_ns,
+    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter, Verdict,
+    monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
-use tapline_record::column::{BURST_ROWS, Symbol};
+use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::time::greatest_common_divisor;
 use tapline_record::{
     BatchBuilder, EventTime, LEDGER, PACKET_FLOWS, PacketFlowColumn, PacketFlowRow, Stream, StreamId,
-    Watermarks,
+    TABLE_FLOWS, Watermarks,
 };
 
 /// Between two looks at the ring buffer.
@@ -67,8 +72,8 @@ pub struct KernelInput {
 }
 
 impl KernelInput {
-    /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`]. Where the driver cannot
-    /// run it the kernel does. Frames of a mirror port are not passed on to the host.
+    /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`] or [`TABLE_FLOWS`]. Where the
+    /// driver cannot run it the kernel does. Frames of a mirror port are not passed on to the host.
     ///
     /// # Errors
     /// What stands in the way, with the mend.
@@ -154,16 +159,10 @@ pub struct KernelReport {
     pub joined: u64,
     /// Entries that were taken from the table, and those that had left it before.
     pub entries: u64,
+    /// Flows that were metered, if some query asked for them.
+    pub flows: Option<FlowMeterCounters>,
     /// Why the table could not be read any more.
     pub failure: Option<String>,
-}
-
-/// Counts the frames of an entry, and those of them that hold several packets.
-fn count([delivered, joined]: &mut [u64; 2], flow: &KernelFlow, frame_octets_max: u64) {
-    *delivered += flow.packets;
-    if flow.frame_octets > flow.packets.saturating_mul(frame_octets_max) {
-        *joined += flow.packets;
-    }
 }
 
 /// Empties a flow table.
@@ -176,13 +175,9 @@ pub struct KernelSource {
     drain_every: Duration,
     drained: Instant,
     builder: BatchBuilder,
-    /// The symbol of the interface's name.
-    source: Symbol,
-    /// Flows, while somebody asks for those that are active.
-    watch: Option<Watch>,
     ledger: Option<LedgerRows>,
     /// What was taken out of the table, the first `appended` rows of it being in the batch that is built.
-    rows: Vec<PacketFlowRow>,
+    intake: Intake,
     appended: usize,
     /// Frames before this are in rows; and in batches that were taken.
     until: EventTime,
@@ -190,8 +185,6 @@ pub struct KernelSource {
     has_ended: bool,
     at_end: Option<AtEnd>,
     passing: Passing,
-    delivered: u64,
-    joined: u64,
     entries: u64,
     lost: u64,
     failure: Option<String>,
@@ -202,6 +195,7 @@ impl KernelSource {
     /// Reads what the program of `input` counts.
     #[must_use]
     pub fn new(input: KernelInput, options: &SourceOptions) -> Self {
+        let intake = Intake { frame_octets_max: input.frame_octets_max, ..Intake::default() };
         Self {
             drain_every: drains_every(input.pane_ns),
             counted_pane_ns: input.pane_ns,
@@ -210,18 +204,14 @@ impl KernelSource {
             clock: Clock::measure(),
             drained: Instant::now(),
             builder: BatchBuilder::new(&PACKET_FLOWS, &[], options.batch_rows),
-            source: Symbol::default(),
-            watch: None,
             ledger: None,
-            rows: vec![],
+            intake,
             appended: 0,
             until: EventTime::MIN,
             watermarks: Watermarks::BEGINNING,
             has_ended: false,
             at_end: None,
             passing: Passing::default(),
-            delivered: 0,
-            joined: 0,
             entries: 0,
             lost: 0,
             failure: None,
@@ -249,24 +239,21 @@ impl KernelSource {
 
     /// Takes everything out of the table.
     fn drain(&mut self) -> Result<(), KernelError> {
-        let Self { input, source, clock, rows, counted_pane_ns, .. } = self;
-        let KernelInput { capture, pane_ns, frame_octets_max, .. } = input;
+        let Self { input, intake, clock, counted_pane_ns, .. } = self;
+        let KernelInput { capture, pane_ns, .. } = input;
         // What was counted until now was counted by the clock and in the panes as they were then.
         let (before, pane_before) = (*clock, std::mem::replace(counted_pane_ns, *pane_ns));
         *clock = Clock::measure();
         let grid = clock.grid(*pane_ns, monotonic_ns());
-        let (mut sums, known) = ([0; 2], rows.len());
-        let drained = capture.table().drain(grid, |flow| {
-            count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, *source, before, pane_before));
-        });
-        self.note(sums);
-        self.meter_from(known);
-        heaviest_first(&mut self.rows[known..]);
+        // What has left the table early may be of the new panes already.
+        let either_pane_ns = greatest_common_divisor(pane_before, *pane_ns);
+        let known = intake.rows.len();
+        let drained = capture.table().drain(grid, |entry| intake.take(entry, before, either_pane_ns));
+        heaviest_first(&mut intake.rows[known..]);
         let drained = drained?;
         self.entries += drained.entries + drained.ring_entries;
         self.until = time_of(before.utc_ns(drained.until_ns));
-        self.watch.iter_mut().for_each(|watch| watch.advance(self.until));
+        self.intake.advance(self.until);
         self.drained = Instant::now();
         Ok(())
     }
@@ -284,7 +271,8 @@ impl KernelSource {
 
     /// The rows that were taken out of the table.
     fn take_rows(&mut self, all: bool) -> Option<RecordBatch> {
-        for burst in self.rows[self.appended..].chunks(BURST_ROWS) {
+        let rows = &mut self.intake.rows;
+        for burst in rows[self.appended..].chunks(BURST_ROWS) {
             self.builder
                 .append(burst.len(), |position, column| PacketFlowRow::append(burst, position, column));
             self.appended += burst.len();
@@ -292,9 +280,9 @@ impl KernelSource {
                 break;
             }
         }
-        let has_all = self.appended == self.rows.len();
+        let has_all = self.appended == rows.len();
         if has_all {
-            self.rows.clear();
+            rows.clear();
             self.appended = 0;
         }
         let is_due = self.builder.is_full() || all && self.builder.rows() > 0;
@@ -305,45 +293,39 @@ impl KernelSource {
         batch
     }
 
-    /// Takes what left the table early.
-    fn drain_ring(&mut self) {
-        let Self {
-            input: KernelInput { capture, frame_octets_max, .. },
-            source,
-            clock,
-            rows,
-            counted_pane_ns,
-            ..
-        } = self;
-        let (mut sums, known) = ([0; 2], rows.len());
-        self.entries += capture.table().drain_ring(|flow| {
-            count(&mut sums, flow, *frame_octets_max);
-            rows.push(row_of(flow, *source, *clock, *counted_pane_ns));
-        });
-        self.note(sums);
-        self.meter_from(known);
+    /// The records of flows that wait.
+    fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
+        let (batch, watermark) = self.intake.flows.as_mut()?.take(all);
+        if let Some(watermark) = watermark {
+            self.watermarks.set(StreamId::TableFlows, watermark);
+        }
+        batch
     }
 
-    /// Meters the flows of the rows behind those that were known, while somebody asks for active ones.
-    fn meter_from(&mut self, known: usize) {
-        if let Some(watch) = &mut self.watch {
-            watch.add(&self.rows[known..]);
-        }
+    /// Takes what left the table early.
+    fn drain_ring(&mut self) {
+        let Self { input, intake, clock, counted_pane_ns, .. } = self;
+        let table = input.capture.table();
+        self.entries += table.drain_ring(|entry| intake.take(entry, *clock, *counted_pane_ns));
     }
 
     /// Builds what is demanded from now on.
     fn build(&mut self, demand: &Demand) {
-        self.builder.relayout(demand.columns(StreamId::PacketFlows).unwrap_or_default());
-        self.source = self.builder.intern(&self.input.interface);
+        let columns = demand.columns(StreamId::PacketFlows);
+        self.builder.relayout(columns.unwrap_or_default());
+        self.intake.source = self.builder.intern(&self.input.interface);
+        self.intake.sends_rows = columns.is_some();
+        if columns.is_none() {
+            self.intake.rows.clear();
+            self.appended = 0;
+        }
+        let since = if self.until == EventTime::MIN { self.options.clock.now() } else { self.until };
+        let before = self.intake.flows.take();
+        self.intake.flows = TableFlows::by(before, demand, &self.input.interface, (&self.options, since));
         self.ledger = LedgerRows::by(self.ledger.take(), demand.columns(StreamId::Ledger), || {
             (flow_table_of(&self.input.interface), ExporterIdentity::default())
         });
         self.watermarks = self.watermarks.carrying(&self.streams());
-    }
-
-    fn note(&mut self, [delivered, joined]: [u64; 2]) {
-        self.delivered += delivered;
-        self.joined += joined;
     }
 }
 
@@ -363,7 +345,7 @@ impl Source for KernelSource {
     }
 
     fn fates(&self) -> SourceLedger {
-        let (delivered, dropped) = (self.delivered, self.input.capture.counters().lost_packets);
+        let (delivered, dropped) = (self.intake.delivered, self.input.capture.counters().lost_packets);
         SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
     }
 
@@ -420,12 +402,15 @@ impl Source for KernelSource {
     }
 
     fn streams(&self) -> Vec<&'static Stream> {
-        [Some(&PACKET_FLOWS), self.ledger.as_ref().map(|_| &LEDGER)].into_iter().flatten().collect()
+        let rows = self.intake.sends_rows.then_some(&PACKET_FLOWS);
+        let flows = self.intake.flows.as_ref().map(|_| &TABLE_FLOWS);
+        [rows, flows, self.ledger.as_ref().map(|_| &LEDGER)].into_iter().flatten().collect()
     }
 
     fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
         match stream {
             StreamId::PacketFlows => self.take_rows(all),
+            StreamId::TableFlows => self.take_flows(all),
             StreamId::Ledger => self.take_ledger(),
             StreamId::Packets | StreamId::Flows | StreamId::InterfaceCounters => None,
         }
@@ -437,6 +422,10 @@ impl Source for KernelSource {
 
     fn latest(&self) -> EventTime {
         self.until
+    }
+
+    fn counts_packets(&self, stream: StreamId) -> bool {
+        matches!(stream, StreamId::PacketFlows | StreamId::TableFlows)
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -462,18 +451,29 @@ impl Source for KernelSource {
         let now = self.options.clock.now();
         if ask.is_fresh() {
             let since = if self.until == EventTime::MIN { now } else { self.until };
-            self.watch.get_or_insert_with(|| Watch::new(self.options.flows, since));
+            // Whoever makes records of flows tells which are active, too.
+            if self.intake.flows.is_some() {
+                self.intake.watch = None;
+            } else {
+                self.intake.watch.get_or_insert_with(|| Watch::new(self.options.flows, since));
+            }
             // What stands in the table is taken out of it, and not read while the programs write; a failure is seen at
             // the next step.
             if self.drained.elapsed() >= DRAIN_MIN {
                 let _ = self.drain();
             }
         }
-        self.watch.as_ref().is_none_or(|watch| watch.tell(ask, now))
+        match (&mut self.intake.flows, &self.intake.watch) {
+            (Some(flows), _) => flows.tell(ask, now),
+            (None, Some(watch)) => watch.tell(ask, now),
+            // Whoever began to tell does so no more.
+            (None, None) => ask.end(FlowsTold::Nothing),
+        }
     }
 
     fn forget_flows(&mut self) {
-        self.watch = None;
+        self.intake.watch = None;
+        self.intake.flows.iter_mut().for_each(TableFlows::forget);
     }
 
     fn end(&mut self) {
@@ -483,6 +483,7 @@ impl Source for KernelSource {
         if let Err(error) = ended {
             self.failure.get_or_insert(error.to_string());
         }
+        self.intake.flows.iter_mut().for_each(TableFlows::finish);
         self.at_end.take().into_iter().for_each(|at_end| at_end());
         self.passing.look_now();
         self.passing.has_read_all();
@@ -490,8 +491,10 @@ impl Source for KernelSource {
     }
 
     fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
-        if stream == StreamId::PacketFlows {
-            self.builder.recycle(batch);
+        match (stream, &mut self.intake.flows) {
+            (StreamId::PacketFlows, _) => self.builder.recycle(batch),
+            (StreamId::TableFlows, Some(flows)) => flows.recycle(batch),
+            _ => {}
         }
     }
 
@@ -501,8 +504,9 @@ impl Source for KernelSource {
             interface: self.input.interface.clone(),
             mode: self.input.mode,
             ledger: self.fates(),
-            joined: self.joined,
+            joined: self.intake.joined,
             entries: self.entries,
+            flows: self.intake.flows.as_ref().map(TableFlows::counters),
             failure: self.failure(),
         });
     }
@@ -520,8 +524,14 @@ fn drains_every(pane_ns: u64) -> Duration {
 
 /// The panes of a table that what is demanded can be made of, in nanoseconds.
 fn pane_of(demand: &Demand) -> u64 {
-    let common = demand.common_pane_ns(StreamId::PacketFlows);
-    common.map_or(PANE_NS_MAX, |width| table_pane(width.unsigned_abs()))
+    let of_rows = demand.common_pane_ns(StreamId::PacketFlows);
+    // No entry may lie on both sides of where a record of a flow may end.
+    let of_flows = demand.columns(StreamId::TableFlows).map(|_| FLOW_BORDERS_NS);
+    let widths = of_rows.into_iter().chain(of_flows).map(i64::unsigned_abs);
+    match widths.fold(0, greatest_common_divisor) {
+        0 => PANE_NS_MAX,
+        width => table_pane(width),
+    }
 }
 
 /// The panes of the table: those of the queries, or parts of them that fit into an hour.
@@ -532,26 +542,7 @@ const fn table_pane(pane_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_interface::kernel::FlowKey;
-
-    #[test]
-    fn entries_of_frames_that_are_several_packets_are_counted() {
-        let key = FlowKey::default();
-        let flow = |packets, frame_octets| KernelFlow {
-            key,
-            packets,
-            octets: 0,
-            frame_octets,
-            pane_start_ns: 0,
-            first_ns: 0,
-            last_ns: 0,
-        };
-        let mut sums = [0; 2];
-        for flow in [flow(2, 2 * 1522), flow(3, 3 * 1522 + 1), flow(5, 300)] {
-            count(&mut sums, &flow, 1522);
-        }
-        assert_eq!(sums, [10, 3]);
-    }
+    use crate::demand::PaneWidths;
 
     #[test]
     fn panes_of_the_table_divide_those_of_the_queries() {
@@ -562,5 +553,19 @@ mod tests {
             let table = table_pane(pane);
             assert!(table <= HOUR && pane % table == 0, "{pane} in parts of {table}");
         }
+    }
+    #[test]
+    fn panes_of_a_table_whose_flows_are_read_divide_a_second() {
+        const SECOND: u64 = 1_000_000_000;
+        let mut demand = Demand::default();
+        assert_eq!(pane_of(&demand), PANE_NS_MAX);
+        let panes = |width_ns| Some(PaneWidths { width_ns, closing_ns: width_ns });
+        demand.add(&PACKET_FLOWS, &[], panes(60_000_000_000));
+        assert_eq!(pane_of(&demand), 60 * SECOND);
+        // What its own windows are does not matter.
+        demand.add(&TABLE_FLOWS, &[], panes(60_000_000_000));
+        assert_eq!(pane_of(&demand), SECOND);
+        demand.add(&PACKET_FLOWS, &[], panes(250_000_000));
+        assert_eq!(pane_of(&demand), SECOND / 4);
     }
 }

@@ -478,7 +478,7 @@ impl Source for PacketSource {
             StreamId::Flows => self.take_flows(all),
             StreamId::PacketFlows => self.take_by_flow(all),
             StreamId::Ledger => self.take_ledger(),
-            StreamId::InterfaceCounters => None,
+            StreamId::InterfaceCounters | StreamId::TableFlows => None,
         }
     }
 

@@ -22,10 +22,9 @@ impl Watch {
         Self { meter, since }
     }
 
-    /// Counts entries into their flows.
-    pub(crate) fn add(&mut self, rows: &[PacketFlowRow]) {
-        let updates = rows.iter().filter_map(update_of);
-        updates.for_each(|update| self.meter.add(&update, &mut |_| ()));
+    /// Counts an entry into its flow.
+    pub(crate) fn add(&mut self, update: &FlowUpdate) {
+        self.meter.add(update, &mut |_| ());
     }
 
     /// All that the kernel counted before this time was given.
@@ -49,16 +48,17 @@ const CARRIED: [(PacketFlowColumn, PacketColumn); 9] = [
     (PacketFlowColumn::Protocol, PacketColumn::Protocol),
     (PacketFlowColumn::IcmpType, PacketColumn::IcmpType),
     (PacketFlowColumn::IcmpCode, PacketColumn::IcmpCode),
-    (PacketFlowColumn::TcpFlags, PacketColumn::TcpFlags),
+    (PacketFlowColumn::IpVersion, PacketColumn::IpVersion),
 ];
 
-/// An entry as a meter takes it; `None` where its frames belong to no flow.
-fn update_of(row: &PacketFlowRow) -> Option<FlowUpdate> {
+/// An entry as a meter takes it, with the flags of all of its frames, joined by OR; `None` where these belong to no flow.
+pub(crate) fn update_of(row: &PacketFlowRow, tcp_flags: Option<u16>) -> Option<FlowUpdate> {
     if !row.has(PacketFlowColumn::SrcIp) || !row.has(PacketFlowColumn::DstIp) {
         return None;
     }
     let carried = CARRIED.iter().filter(|(of_row, _)| row.has(*of_row));
-    let present = carried.fold(0, |present, (_, column)| present | column.bit());
+    let flags = tcp_flags.map_or(0, |_| PacketColumn::TcpFlags.bit());
+    let present = carried.fold(flags, |present, (_, column)| present | column.bit());
     let key = FlowKey {
         src_ip: row.src_ip,
         dst_ip: row.dst_ip,
@@ -78,7 +78,7 @@ fn update_of(row: &PacketFlowRow) -> Option<FlowUpdate> {
         octets: row.octets,
         first: row.ts,
         last: row.last_ts,
-        tcp_flags: row.tcp_flags,
+        tcp_flags: tcp_flags.unwrap_or_default(),
         ..FlowUpdate::default()
     })
 }
@@ -91,23 +91,18 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    fn entry(second: i64, tcp_flags: u16) -> PacketFlowRow {
-        let columns = [
-            PacketFlowColumn::SrcIp,
-            PacketFlowColumn::DstIp,
-            PacketFlowColumn::SrcPort,
-            PacketFlowColumn::TcpFlags,
-        ];
-        PacketFlowRow {
+    fn entry(second: i64, tcp_flags: u16) -> FlowUpdate {
+        let columns = [PacketFlowColumn::SrcIp, PacketFlowColumn::DstIp, PacketFlowColumn::SrcPort];
+        let row = PacketFlowRow {
             present: columns.map(PacketFlowColumn::bit).iter().sum(),
             src_port: 443,
-            tcp_flags,
             ts: second * SECOND,
             last_ts: second * SECOND,
             packets: 10,
             octets: 1000,
             ..PacketFlowRow::default()
-        }
+        };
+        update_of(&row, Some(tcp_flags)).unwrap()
     }
 
     fn flows(watch: &Watch) -> Vec<ActiveFlow> {
@@ -122,13 +117,14 @@ mod tests {
     fn entries_of_a_flow_are_one_however_long_it_lasts() {
         let mut watch = Watch::new(FlowMeterLimits::default(), EventTime(0));
         for second in 0..100 {
-            watch.add(&[entry(second, 0x10), entry(second, 0x18), PacketFlowRow::default()]);
+            [0x10, 0x18].iter().for_each(|flags| watch.add(&entry(second, *flags)));
             watch.advance(EventTime(second * SECOND));
         }
         let [flow] = flows(&watch)[..] else { panic!() };
         assert_eq!((flow.packets, flow.octets, flow.tcp_flags), (2_000, 200_000, Some(0x18)));
         assert_eq!((flow.start, flow.last), (EventTime(0), EventTime(99 * SECOND)));
         assert!(flow.key.carries(PacketColumn::SrcPort) && !flow.key.carries(PacketColumn::Vlan));
+        assert!(update_of(&PacketFlowRow::default(), None).is_none(), "frames without addresses");
         watch.advance(EventTime(120 * SECOND));
         assert!(flows(&watch)[0].end_reason.is_some());
     }

@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Counters, CpuState, flags};
+use tapline_ebpf_common::{Counters, CpuState, FlowEntry, flags};
 
 use super::frame::{self, LinearFrame};
 use super::maps::{self, Wanted};
@@ -32,7 +32,8 @@ pub fn classify(context: &XdpContext) -> Option<u32> {
     }
     let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, now_ns);
     if wanted.flags & flags::FLOWS != 0 {
-        let seen = Sighting { key: parsed.key, octets: parsed.octets, frame_octets, at };
+        let (key, one) = (parsed.key, FlowEntry::one(parsed.tcp_flags));
+        let seen = Sighting { key, one, octets: parsed.octets, frame_octets, at };
         if table::count(&wanted, cpu, state, &seen).is_none() {
             state.counters.lost_packets += 1;
             state.counters.lost_octets += u64::from(frame_octets);

@@ -43,7 +43,7 @@ fn replace(wanted: &Wanted, state: &mut CpuState, entry: &mut FlowEntry, seen: &
     let record = RingRecord { entry: *entry, pane_start_ns: wanted.panes.start_ns(entry.pane) };
     let is_sent = maps::send(record);
     if is_sent {
-        state.counters.sent_packets += u64::from(entry.packets);
+        state.counters.sent_packets += u64::from(entry.packets());
         *entry = flow::begin(seen);
     } else {
         state.counters.lost_packets += 1;

@@ -79,6 +79,8 @@ impl Octets for [u8] {
 pub struct Parsed {
     /// Its flow.
     pub key: FlowKey,
+    /// Its TCP flags, whether they are part of the key or not.
+    pub tcp_flags: Option<u16>,
     /// What the IP header claims, as the column `octets` defines it; zero when there is none.
     pub octets: u32,
     /// Whether it has an IP header, whole or not.
@@ -101,6 +103,7 @@ pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) ->
 
 #[inline(always)]
 fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Parsed {
+    let tcp_flags = if walk.transport == Transport::Tcp { Some(walk.tcp_flags) } else { None };
     if walk.transport == Transport::Tcp && !with_tcp_flags {
         walk.transport = Transport::Ports;
     }
@@ -109,6 +112,7 @@ fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Pa
     walk.key.set_rest(walk.ports, protocol, walk.position.vlan(), shape);
     Parsed {
         key: walk.key,
+        tcp_flags,
         octets: walk.octets,
         is_ip: !matches!(walk.network, Network::None),
         is_too_deep: walk.position.is_too_deep != 0,

@@ -109,8 +109,10 @@ fn an_afternoon_at_the_office_is_read_alike() {
 #[test]
 fn tcp_flags_are_part_of_the_key_when_asked_for() {
     let segment = frames::ethernet(frames::IPV4, &frames::ipv4(6, &frames::tcp(b"")));
-    let key = |switches| parse(segment.as_slice(), segment.len() as u32, switches).key;
-    let (with, without) = (key(flags::TCP_FLAGS), key(0));
+    let parsed = |switches| parse(segment.as_slice(), segment.len() as u32, switches);
+    let (with, without) = (parsed(flags::TCP_FLAGS), parsed(0));
+    assert_eq!((with.tcp_flags, without.tcp_flags), (Some(0x112), Some(0x112)));
+    let (with, without) = (with.key, without.key);
     assert_eq!((with.tcp_flags(), without.tcp_flags()), (Some(0x112), None));
     assert_eq!((with.ports(), with.protocol()), (without.ports(), without.protocol()));
 }

@@ -1,7 +1,8 @@
 //! The flows that are active, asked of whoever meters them.
 //!
-//! Where some query reads `flows` of interfaces or captures, their reader meters flows, and is asked. Else the kernel's
-//! table is asked, where it counts for some query; what it counts is metered for as long as somebody asks. Where no
+//! Where some query reads `flows` of interfaces or captures, their reader meters flows, and is asked, be it that of the
+//! kernel's table. Else that table is asked, where it counts for some query; what it counts is metered for as long as
+//! somebody asks. Where no
 //! query needs either, an interface is watched for whoever asks: by a query of the node's own, which ends some minutes
 //! after the last question. Folders of captures are not: what is read of them is read once.
 
@@ -44,8 +45,8 @@ pub(super) struct FlowsAsked {
 
 /// A question on its way.
 struct Asking {
-    /// Whether the kernel's table is asked, which gives no records of `flows`.
-    of_table: bool,
+    /// Whether whoever is asked makes records of `flows`; the kernel's table does not while no query reads any.
+    gives_records: bool,
     inputs: Vec<MeteringInput>,
     answers: Vec<(SourceId, FlowsAnswer)>,
 }
@@ -141,23 +142,26 @@ impl Core {
     fn needs_meter(&self) -> bool {
         let demand = self.demand();
         let is_read = |stream| demand.columns(stream).is_some();
-        let is_metered =
-            is_read(StreamId::Flows) || self.has_kernel_table() && is_read(StreamId::PacketFlows);
+        let is_counted = is_read(StreamId::PacketFlows) || is_read(StreamId::TableFlows);
+        let is_metered = is_read(StreamId::Flows) || self.has_kernel_table() && is_counted;
         !is_metered && self.inputs.may_be_metered()
     }
 
     fn ask_flows(&mut self) -> Result<Asking, CatalogError> {
-        let of_table = self.has_kernel_table() && self.demand().columns(StreamId::Flows).is_none();
+        let demand = self.demand();
+        let is_read = |stream| demand.columns(stream).is_some();
+        let of_table = self.has_kernel_table() && !is_read(StreamId::Flows);
+        let gives_records = !of_table || is_read(StreamId::TableFlows);
         let inputs = self.inputs.metering();
         let engine = self.engine.as_mut().ok_or_else(ended)?;
-        Ok(Asking { of_table, inputs, answers: engine.ask_flows(of_table) })
+        Ok(Asking { gives_records, inputs, answers: engine.ask_flows(of_table) })
     }
 }
 
 impl Asking {
     /// Takes what sources tell, until all have told or say nothing for too long; gives why there may be more.
     fn gather(self, as_of: EventTime) -> (Gathering, Vec<Teller>, Vec<String>) {
-        let Self { of_table, inputs, answers } = self;
+        let Self { gives_records, inputs, answers } = self;
         let (mut gathered, mut told) = (Gathering::default(), vec![None; inputs.len()]);
         let place = |source: &SourceId| inputs.iter().position(|input| input.sources.contains(source));
         let mut open: Vec<(usize, FlowsAnswer)> =
@@ -166,7 +170,7 @@ impl Asking {
         while !open.is_empty() && heard.elapsed() < SAYS_WITHIN {
             let mut has_heard = false;
             open.retain_mut(|(input, answer)| {
-                let taken = answer.take(|flow| gathered.push(told_by(*input, flow, of_table)));
+                let taken = answer.take(|flow| gathered.push(told_by(*input, flow, gives_records)));
                 has_heard |= taken == Taken::Part(true);
                 match taken {
                     Taken::All(all @ FlowsTold::Metered { .. }) => told[*input] = Some(all),
@@ -191,9 +195,9 @@ impl Asking {
     }
 }
 
-/// A flow of an input; what the kernel counts is in no record.
-fn told_by(input: usize, flow: ActiveFlow, of_table: bool) -> Told {
-    let sent = if of_table { (0, 0) } else { (flow.packets_sent, flow.octets_sent) };
+/// A flow of an input; where no records are made, nothing is in one.
+fn told_by(input: usize, flow: ActiveFlow, gives_records: bool) -> Told {
+    let sent = if gives_records { (flow.packets_sent, flow.octets_sent) } else { (0, 0) };
     Told { input, flow: ActiveFlow { packets_sent: sent.0, octets_sent: sent.1, ..flow } }
 }
 

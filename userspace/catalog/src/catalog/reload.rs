@@ -5,6 +5,7 @@ use crate::definition::Definition;
 use crate::error::CatalogError;
 use crate::folder::QueryFolder;
 use crate::input::InputSet;
+use crate::inputs::gives_flows_of_others;
 use tapline_lookup::Refreshed;
 use tapline_record::StreamId;
 
@@ -74,7 +75,13 @@ impl Catalog {
     fn change_inputs(&self, inputs: InputSet, reloaded: &mut Reloaded) -> Result<(), CatalogError> {
         let core = &mut *self.core();
         let demand = core.demand();
-        let needs_table = demand.columns(StreamId::PacketFlows).is_some();
+        let needs = |stream| demand.columns(stream).is_some();
+        if needs(StreamId::TableFlows) && inputs.inputs.iter().any(|input| gives_flows_of_others(input.as_ref())) {
+            let message = "some query reads flows as the kernel counts them, to which what comes now would add others; start \
+                 the node anew with it";
+            return Err(CatalogError::wrong(message));
+        }
+        let needs_table = needs(StreamId::PacketFlows) || needs(StreamId::TableFlows);
         if needs_table && inputs.table.is_none() && core.table.is_some() {
             let message = "some query reads what the kernel counts by flow, which not all of these interfaces can; \
                  start the node anew with them";

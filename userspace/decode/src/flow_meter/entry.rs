@@ -1,9 +1,9 @@
 //! One flow that is being metered.
 //!
 //! Takes updates, gives the flow's deadline and, in the end, its row. The deadline is the earliest
-//! of three: silence, age, and the linger after FIN or RST.
+//! of three: silence, age, and the linger after FIN or RST. The latter two are at borders of seconds.
 
-use super::limits::FlowMeterLimits;
+use super::limits::{FLOW_BORDERS_NS, FlowMeterLimits};
 use super::update::{FlowUpdate, columns_of};
 use std::mem::offset_of;
 use tapline_record::{FlowColumn, FlowKey, FlowRow, PacketColumn};
@@ -49,7 +49,7 @@ impl From<&FlowMeterLimits> for Timeouts {
 pub(super) struct FlowEntry {
     /// The first update, whose counters and times take in the later ones.
     total: FlowUpdate,
-    /// Time of the first FIN or RST plus the linger; `i64::MAX` before it, [`PAUSED`] between two records.
+    /// Second of the first FIN or RST plus the linger; `i64::MAX` before it, [`PAUSED`] between two records.
     closes_at: i64,
     /// The tick at which the meter looks at the flow; [`NOWHERE`] where there is none.
     pub(super) scheduled: i64,
@@ -108,7 +108,7 @@ impl FlowEntry {
     #[inline]
     fn note_closing(&mut self, update: &FlowUpdate, timeouts: &Timeouts) {
         if update.closes() && self.closes_at == i64::MAX {
-            self.closes_at = update.last.saturating_add(timeouts.linger).max(PAUSED + 1);
+            self.closes_at = second_of(update.last).saturating_add(timeouts.linger).max(PAUSED + 1);
         }
     }
 
@@ -164,7 +164,7 @@ impl FlowEntry {
     pub(super) fn takes(&self, update: &FlowUpdate, timeouts: &Timeouts) -> bool {
         update.first < self.deadline(timeouts)
             && (update.first >= self.total.first
-                || update.first > self.total.last.saturating_sub(timeouts.active))
+                || update.last.max(self.total.last) < aged_at(update.first, timeouts))
     }
 
     /// A packet at this time or later belongs to another record.
@@ -182,7 +182,7 @@ impl FlowEntry {
 
     #[inline]
     const fn timeouts_at(&self, timeouts: &Timeouts) -> (i64, i64) {
-        (self.idle_at(timeouts), self.total.first.saturating_add(timeouts.active))
+        (self.idle_at(timeouts), aged_at(self.total.first, timeouts))
     }
 
     /// `reason`, but a flow whose end was seen did end.
@@ -223,4 +223,16 @@ impl FlowEntry {
             ..FlowRow::default()
         }
     }
+}
+
+/// When a record that begins then has lasted for too long.
+#[inline]
+const fn aged_at(first: i64, timeouts: &Timeouts) -> i64 {
+    second_of(first).saturating_add(timeouts.active)
+}
+
+/// The beginning of the second of a time.
+#[inline]
+const fn second_of(time: i64) -> i64 {
+    time.div_euclid(FLOW_BORDERS_NS).saturating_mul(FLOW_BORDERS_NS)
 }

@@ -9,8 +9,11 @@
 //! key unless it comes at the flow's deadline or later; then it begins the next record. The deadline
 //! is the earliest of
 //! - the last packet + inactive timeout (15 s),
-//! - the first packet + active timeout (60 s),
-//! - the first FIN or RST + linger (2 s), so that the last ACK is no flow of its own.
+//! - the second of the first packet + active timeout (60 s),
+//! - the second of the first FIN or RST + linger (2 s), so that the last ACK is no flow of its own.
+//!
+//! A second begins where event time is a whole multiple of [`FLOW_BORDERS_NS`]. So the latter two fall on borders of seconds,
+//! and packets that were counted by flow and second ([`FlowMeter::add`]) make the same records as the packets themselves.
 //!
 //! A packet that is older than the watermark says that the clock stepped back: every flow ends there, and time goes
 //! on from that packet. So no flow lasts for longer than the active timeout, whatever the clock does.
@@ -28,6 +31,7 @@
 
 mod active;
 mod batcher;
+mod drained;
 mod entry;
 mod limits;
 mod table;
@@ -38,8 +42,9 @@ mod wheel;
 
 pub use active::{ActiveFlow, FlowPlace, without_active_timeout};
 pub use batcher::FlowBatcher;
+pub use drained::DrainedMeter;
 pub use entry::FlowEndReason;
-pub use limits::FlowMeterLimits;
+pub use limits::{FLOW_BORDERS_NS, FlowMeterLimits};
 pub use update::FlowUpdate;
 pub(crate) use update::columns_of;
 
@@ -157,9 +162,27 @@ impl FlowMeter {
         }
     }
 
-    /// Counts some packets into their flow; records that are complete by now go to `emit`.
+    /// Counts some packets into their flow, as if all had come at the time of the first one; records that are complete by
+    /// now go to `emit`.
+    ///
+    /// They make the records that their packets would make one by one, if each update is of one second, and updates come
+    /// in the order of their first packets, those of all packets until [`Self::advance`] says so.
     pub fn add(&mut self, update: &FlowUpdate, emit: &mut impl FnMut(&FlowRow)) {
         self.add_hashed(update, self.table.hash(&update.key), emit);
+    }
+
+    /// Counts updates into their flows one after the other, as [`Self::add`] does, but faster, as bursts of packets are.
+    pub fn add_burst(&mut self, updates: &[FlowUpdate], emit: &mut impl FnMut(&FlowRow)) {
+        for updates in updates.chunks(LOOKAHEAD_PACKETS) {
+            let mut hashes = [0; LOOKAHEAD_PACKETS];
+            for (hash, update) in hashes.iter_mut().zip(updates) {
+                *hash = self.table.hash(&update.key);
+            }
+            self.table.warm(&hashes[..updates.len()]);
+            for (update, &hash) in updates.iter().zip(&hashes) {
+                self.add_hashed(update, hash, emit);
+            }
+        }
     }
 
     /// Tells that time has come this far; the packets' own times do so by themselves.

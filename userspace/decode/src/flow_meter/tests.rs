@@ -14,7 +14,7 @@ const RST: u16 = 4;
 const ACK: u16 = 16;
 
 /// A TCP packet of 100 octets.
-fn tcp(ms: i64, src_port: u16, tcp_flags: u16) -> PacketRow {
+pub(super) fn tcp(ms: i64, src_port: u16, tcp_flags: u16) -> PacketRow {
     PacketRow {
         present: PacketColumn::Ts.bit()
             | PacketColumn::SrcIp.bit()
@@ -72,7 +72,7 @@ fn flows_of(rows: &[FlowRow]) -> Vec<Flow> {
 
 #[test]
 fn one_flow_ends_as_the_rules_say() {
-    let cases: [Case; 14] = [
+    let cases: [Case; 16] = [
         ("a packet just before the inactive timeout", &[(0, ACK), (14_999, ACK)], &[(0, 14_999, 2, 4)]),
         (
             "a packet at the inactive timeout",
@@ -90,6 +90,16 @@ fn one_flow_ends_as_the_rules_say() {
             "the linger counts from the first FIN",
             &[(0, FIN), (1_500, FIN), (2_000, ACK)],
             &[(0, 1_500, 2, 3), (2_000, 2_000, 1, 4)],
+        ),
+        (
+            "the linger ends with a second",
+            &[(900, FIN), (1_999, ACK), (2_000, SYN)],
+            &[(900, 1_999, 2, 3), (2_000, 2_000, 1, 4)],
+        ),
+        (
+            "and so does a flow that lasts for long",
+            &[(900, ACK), (15_000, ACK), (29_000, ACK), (43_000, ACK), (57_000, ACK), (60_000, ACK)],
+            &[(900, 57_000, 5, 2), (60_000, 60_000, 1, 4)],
         ),
         ("a SYN after the linger", &[(0, FIN), (2_500, SYN)], &[(0, 0, 1, 3), (2_500, 2_500, 1, 4)]),
         (
@@ -364,15 +374,15 @@ fn times_at_the_ends_of_the_scale_do_no_harm() {
 }
 
 /// A packet of a random sequence: time in milliseconds since the one before, port, flags, octets.
-type Step = (i64, u16, u16, u64);
+pub(super) type Step = (i64, u16, u16, u64);
 
-fn steps(gaps: std::ops::Range<i64>) -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps(gaps: std::ops::Range<i64>) -> impl Strategy<Value = Vec<Step>> {
     let flags = prop::sample::select(vec![ACK, ACK, ACK, ACK, SYN, FIN, RST]);
     let gap = proptest::prop_oneof![9 => gaps.start.min(0) / 10..gaps.end / 10, 1 => gaps];
     prop::collection::vec((gap, 0_u16..12, flags, 20_u64..1500), 0..400)
 }
 
-fn packets_of(steps: &[Step]) -> Vec<PacketRow> {
+pub(super) fn packets_of(steps: &[Step]) -> Vec<PacketRow> {
     let mut now = 1_000_000;
     let packet = |&(gap, port, flags, octets): &Step| {
         now += gap;
@@ -382,20 +392,21 @@ fn packets_of(steps: &[Step]) -> Vec<PacketRow> {
 }
 
 /// What the model and the meter must agree on: port, start, end, packets, octets, flags, reason.
-type Record = (u16, i64, i64, u64, u64, u16, u8);
+pub(super) type Record = (u16, i64, i64, u64, u64, u16, u8);
 
 fn record(row: &FlowRow) -> Record {
     let FlowRow { src_port, start_time, end_time, packets, octets, tcp_flags, flow_end_reason, .. } = *row;
     (src_port, start_time, end_time, packets, octets, tcp_flags, flow_end_reason)
 }
 
-fn sorted(rows: &[FlowRow]) -> Vec<Record> {
+pub(super) fn sorted(rows: &[FlowRow]) -> Vec<Record> {
     let mut records: Vec<Record> = rows.iter().map(record).collect();
     records.sort_unstable();
     records
 }
 
-/// The definition, one packet at a time, with a look at every flow when a tick of 2^27 ns begins.
+/// The definition, one packet at a time, with a look at every flow when a tick of 2^27 ns begins. Age and linger count
+/// from the beginning of a second.
 #[derive(Default)]
 struct Model {
     /// By port: the record, and the time of the first FIN or RST.
@@ -405,15 +416,17 @@ struct Model {
 }
 
 const TICK_NS: i64 = 1 << 27;
+const SECOND_NS: i64 = 1_000_000_000;
 
 impl Model {
     fn ended_by(&(record, closing): &(Record, Option<i64>), now: i64) -> Option<u8> {
         let (_, start, end, ..) = record;
         let idle = now - end >= 15_000 * MS;
-        let aged = now - start >= 60_000 * MS;
-        let closed = closing.is_some_and(|closing| now - closing >= 2_000 * MS);
-        let timeout = if start + 60_000 * MS < end + 15_000 * MS { 2 } else { 1 };
-        (idle || aged || closed).then_some(if closing.is_some() { 3 } else { timeout })
+        let second_of = |time: i64| time.div_euclid(SECOND_NS) * SECOND_NS;
+        let aged_at = second_of(start) + 60_000 * MS;
+        let closed = closing.is_some_and(|closing| now >= second_of(closing) + 2_000 * MS);
+        let timeout = if aged_at < end + 15_000 * MS { 2 } else { 1 };
+        (idle || now >= aged_at || closed).then_some(if closing.is_some() { 3 } else { timeout })
     }
 
     fn end(&mut self, port: u16, reason: u8) {

@@ -10,6 +10,8 @@ pub struct KernelFlow {
     pub key: FlowKey,
     /// Frames.
     pub packets: u64,
+    /// TCP flags of all frames, joined by OR; `None` where no frame has any.
+    pub tcp_flags: Option<u16>,
     /// Octets of the IP packets, as the column `octets` defines it; meaningless where the key has no length.
     pub octets: u64,
     /// Octets of the frames.
@@ -27,7 +29,8 @@ impl KernelFlow {
     pub(super) fn new(entry: &FlowEntry, pane_start_ns: u64) -> Self {
         Self {
             key: entry.key,
-            packets: entry.packets.into(),
+            packets: entry.packets().into(),
+            tcp_flags: entry.tcp_flags(),
             octets: entry.octets.into(),
             frame_octets: entry.frame_octets.into(),
             pane_start_ns,

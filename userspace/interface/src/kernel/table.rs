@@ -122,11 +122,11 @@ impl FlowTable {
         let sets = unsafe { self.flows.at_rest(half * sets, sets) };
         let mut entries = 0;
         for entry in sets.as_flattened_mut() {
-            if entry.packets == 0 {
+            if entry.counted == 0 {
                 continue;
             }
             each(&KernelFlow::new(entry, grid.start_ns(entry.pane)));
-            entry.packets = 0;
+            entry.counted = 0;
             entries += 1;
         }
         entries

@@ -9,6 +9,7 @@ use super::{Remark, exports, interface};
 use serde_json::{Map, Value, json};
 use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, SentBy, version_name};
+use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_engine::QuerySnapshot;
 use tapline_interface::kernel::AttachMode;
 use tapline_record::address::to_ip;
@@ -78,15 +79,18 @@ fn of_frames(frames: &PacketReport) -> Value {
         object.extend(of_reader(report));
     }
     if let Some(flows) = &frames.flows {
-        let flows = json!({
-            "flows": flows.flows,
-            "packets": flows.packets,
-            "frames_without_ip": flows.frames_without_ip,
-            "clock_steps": flows.clock_steps,
-        });
-        object.insert("flows".to_owned(), flows);
+        object.insert("flows".to_owned(), of_flows(flows));
     }
     Value::Object(object)
+}
+
+fn of_flows(flows: &FlowMeterCounters) -> Value {
+    json!({
+        "flows": flows.flows,
+        "packets": flows.packets,
+        "frames_without_ip": flows.frames_without_ip,
+        "clock_steps": flows.clock_steps,
+    })
 }
 
 fn of_reader(report: &InterfaceReport) -> [(String, Value); 5] {
@@ -115,6 +119,11 @@ fn of_kernel(report: &KernelReport) -> Value {
         ("remarks".to_owned(), list(interface::of_kernel(report).into_iter().map(owned))),
         ("failure".to_owned(), json!(report.failure)),
     ]);
+    if let Some(flows) = &report.flows {
+        // What belongs to none, the kernel has counted.
+        let flows = FlowMeterCounters { frames_without_ip: report.counters.not_ip_packets, ..*flows };
+        object.insert("flows".to_owned(), of_flows(&flows));
+    }
     Value::Object(object)
 }
 

@@ -10,7 +10,7 @@ use crate::window_functions::window_of;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::logical_plan::{Aggregate, Filter, Projection, TableScan, Union};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use tapline_record::{PACKET_FLOWS, Stream, StreamId};
+use tapline_record::{PACKET_FLOWS, Stream, StreamId, TABLE_FLOWS};
 
 impl Drawing<'_> {
     /// A lower half, up to what gives its windows.
@@ -60,8 +60,11 @@ impl Drawing<'_> {
     }
 
     fn new_source(&mut self, stream: &'static Stream) -> usize {
-        let table = self.query.flow_table.filter(|_| stream.id == StreamId::Packets);
-        let read = if table.is_some() { &PACKET_FLOWS } else { stream };
+        let (table, read) = match (self.query.flow_table, stream.id) {
+            (table @ Some(_), StreamId::Packets) => (table, &PACKET_FLOWS),
+            (table @ Some(FlowTable::Kernel), StreamId::Flows) => (table, &TABLE_FLOWS),
+            _ => (None, stream),
+        };
         let columns = self.query.columns_of(read).unwrap_or_default();
         let names: Vec<String> = columns.iter().map(|&column| read.field(column).name().clone()).collect();
         let (runs, what) = match table {

@@ -168,6 +168,14 @@ fn it_is_said_who_counts_flows() {
 }
 
 #[test]
+fn flows_that_the_kernel_counts_are_its_box() {
+    let query = Planner::new().plan("SELECT count(*) FROM flows GROUP BY tumble('1 second')").unwrap();
+    let runs = |query: &crate::ContinuousQuery| query.diagram().boxes[0].runs;
+    assert_eq!(runs(&query), Runs::Reader);
+    assert_eq!(runs(&query.over_packet_flows(FlowTable::Kernel).0), Runs::Kernel);
+}
+
+#[test]
 fn a_long_title_is_cut_and_stands_among_the_details() {
     let ports: Vec<String> = (1..100).map(|port| port.to_string()).collect();
     let sql = format!(
