@@ -136,7 +136,11 @@ impl Predicate {
                 part => kept.add(part),
             }
         }
-        only_one(kept.finish()).unwrap_or_else(Self::Any)
+        let kept = kept.finish();
+        if kept.iter().any(Self::is_always) {
+            return Self::ALWAYS;
+        }
+        only_one(kept).unwrap_or_else(Self::Any)
     }
 
     /// The same without the parts that look at fields for which `is_known` says no; these hold always then.
