@@ -49,7 +49,7 @@ const MEANINGS: [(&str, &str); 68] = [
     ("dst port http", "protocol = 6 AND dst_port = 80"),
     ("dst portrange 8000-8080", "protocol IN (6, 17, 132) AND dst_port BETWEEN 8000 AND 8080"),
     ("dst portrange 22", "protocol IN (6, 17, 132) AND dst_port = 22"),
-    ("dst portrange ftp-data-ssh", "protocol IN (6, 17, 132) AND dst_port BETWEEN 20 AND 22"),
+    ("dst portrange ftp-ssh", "protocol IN (6, 17, 132) AND dst_port BETWEEN 21 AND 22"),
     (
         "tcp dst port 80 or 443",
         "protocol = 6 AND dst_port = 80 OR protocol = 6 AND dst_port = 443",
@@ -104,7 +104,7 @@ const REFUSED: [(&str, &[&str]); 34] = [
     ("tcp[0:3] = 1", &["3 octets", "1, 2 or 4"]),
     ("tcp[13 = 2", &["not closed by ]"]),
     ("tcp[flags] = 2", &["`flags` is no place", "tcpflags"]),
-    ("1 / 0 = 1", &["`1 / 0` is no number"]),
+    ("1 % 0 = 1", &["`1 % 0` is no number"]),
     ("len >", &["number is missing"]),
     ("len and tcp", &["comparison is missing"]),
     ("multicast", &["one bit of a MAC address", "ip multicast"]),
@@ -193,9 +193,9 @@ fn filters_that_people_write_fit_the_kernel() {
 
 #[test]
 fn long_filters_are_taken_and_deep_ones_are_not() {
-    let flat: Vec<String> = (1..6000).map(|port| format!("port {port}")).collect();
+    let flat: Vec<String> = (1..5000).map(|port| format!("port {port}")).collect();
     let flat = parse(&flat.join(" or ")).unwrap().predicate();
-    assert!(matches!(&flat, Predicate::Any(parts) if parts.len() == 5999));
+    assert!(matches!(&flat, Predicate::Any(parts) if parts.len() == 4999));
     let nested = |levels: usize| format!("{}tcp{}", "(".repeat(levels), ")".repeat(levels));
     assert!(parse(&nested(100)).is_ok());
     for deep in [
