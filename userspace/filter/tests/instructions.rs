@@ -3,7 +3,7 @@
 //! Random conditions meet random frames; an interpreter of BPF runs the instructions, over memory as a function and as a
 //! stage of the kernel's program with its helpers played.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 use std::cell::Cell;
