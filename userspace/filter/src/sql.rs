@@ -49,10 +49,10 @@ fn within(operand: Operand, ranges: &Ranges) -> (String, Bound) {
     let name = field.name();
     match field.form() {
         Form::Address => address(name, ranges),
-        Form::Mac => compared(name, ranges, field.max(), &|number| format!("'{}'", mac(number))),
+        Form::Mac => compared(name, ranges, field.max(), &|number: u128| format!("'{}'", mac(number))),
         Form::Number => {
             let subject = mask.map_or_else(|| name.to_owned(), |mask| format!("({name} & {mask})"));
-            compared(&subject, ranges, operand.max(), &|number| number.to_string())
+            compared(&subject, ranges, operand.max(), &|number: u128| number.to_string())
         }
     }
 }

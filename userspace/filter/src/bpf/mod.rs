@@ -1,6 +1,6 @@
 //! Predicates as instructions of BPF over what the program in the kernel has parsed of a frame.
 //!
-//! A filter reads a [`Scratch`], at offsets that are constants, and nothing of the frame: so it sees what the kernel's flow
+//! A filter reads a [`Scratch`](tapline_ebpf_common::Scratch), at offsets that are constants, and nothing of the frame: so it sees what the kernel's flow
 //! table sees, and a verifier has nothing to check but those offsets. There are no loops and no calls in it; all jumps go
 //! forward.
 //!

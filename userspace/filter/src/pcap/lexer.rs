@@ -85,7 +85,7 @@ fn token(text: &str, is_index: bool) -> Option<(Kind<'_>, usize)> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') || c == ':' && !is_index;
     let begins = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' && !is_index;
     if body.starts_with(begins) {
-        let octets = body.find(|c| !in_word(c)).unwrap_or(body.len());
+        let octets = body.find(|c: char| !in_word(c)).unwrap_or(body.len());
         let word = body.get(..octets)?;
         return Some((Kind::Word(word), octets + text.len() - body.len()));
     }
