@@ -6,7 +6,7 @@ use harness::tapline;
 const FLOWS: &str = "SELECT count(*) FROM flows GROUP BY tumble('1 second')";
 
 /// What is read, a flag that means nothing for it, and what the refusal names besides the flag.
-const IGNORED: [(&[&str], &[&str], &str); 14] = [
+const IGNORED: [(&[&str], &[&str], &str); 16] = [
     (&["--pcap", "FILE"], &["--allow", "port:53"], "--interface IF"),
     (&["--pcap", "FILE"], &["--deny", "port:53"], "WHERE"),
     (&["--pcap", "FILE"], &["--rules", "no-such-file"], "--interface IF"),
@@ -16,6 +16,8 @@ const IGNORED: [(&[&str], &[&str], &str); 14] = [
     (&["--pcap", "FILE"], &["--exporter-identity", "address-and-port"], "--exports FILE"),
     (&["--pcap", "FILE"], &["--event-time", "flow"], "--exports FILE"),
     (&["--pcap", "FILE"], &["--allowed-lateness-ms", "5"], "--pcap -"),
+    (&["--exports", "FILE"], &["--filter", "tcp"], "WHERE"),
+    (&["--listen", "udp://127.0.0.1:0"], &["--filter", "tcp"], "--interface IF"),
     (&["--exports", "FILE"], &["--receive-buffer", "8192"], "--listen udp://HOST:PORT"),
     (&["--exports", "FILE"], &["--state", "folder"], "--listen udp://HOST:PORT"),
     (&["--listen", "tcp://127.0.0.1:0"], &["--state", "folder"], "tcp://HOST:PORT"),
@@ -61,6 +63,12 @@ fn an_interface_that_is_named_twice_is_refused() {
     assert_eq!(tapline(&[&both[..], &[FLOWS]].concat()).code, Some(0));
     let counters = "SELECT count(*) FROM interface_counters GROUP BY tumble('1 second')";
     assert_eq!(tapline(&[&both[..], &[counters]].concat()).code, Some(0), "a listener may have them");
+}
+
+#[test]
+fn a_filter_is_refused_where_not_all_are_frames() {
+    let both = ["query", "--interface", "lo", "--listen", "udp://127.0.0.1:2055", "--explain", "--filter", "tcp"];
+    assert_failed(&tapline(&[&both[..], &[FLOWS]].concat()), 2, &["--filter looks at frames", "WHERE"]);
 }
 
 #[test]

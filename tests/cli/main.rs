@@ -7,6 +7,7 @@ mod accounts;
 mod advice;
 mod early;
 mod files;
+mod filters;
 mod flags;
 mod formats;
 mod help;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod exports;
+mod filters;
 mod flows;
 
 use harness::csv::read_csv;

@@ -106,9 +106,13 @@ fn check(asked: &Asked<'_>, questions: &[Question]) -> Option<String> {
         send(&scenario);
     });
     let _ = run.success();
+    // A filter is asked for on both.
+    let filter = asked.arguments.iter().position(|argument| *argument == "--filter");
+    let filter = filter.map_or(&[][..], |at| &asked.arguments[at..at + 2]);
     for (number, question) in (1..).zip(questions) {
         let (sql, (keys, sums)) = (question.sql, question.columns);
-        let offline = tapline(&["query", "--pcap", capture.to_str().unwrap(), "--format", "csv", sql]);
+        let offline = ["query", "--pcap", capture.to_str().unwrap(), "--format", "csv", sql];
+        let offline = tapline(&[&offline[..], filter].concat());
         let name = if questions.len() == 1 { "query.csv".to_owned() } else { format!("query_{number}.csv") };
         let found = std::fs::read_to_string(folder.path().join(name)).unwrap();
         let (expected, found) = (totals(offline.success(), keys, sums), totals(&found, keys, sums));
@@ -208,6 +212,17 @@ const FLOWS_OF_PACKETS: Question = Question {
     sql: "SELECT src_mac, dst_ip, tos, sum(packets), sum(octets) FROM flows GROUP BY src_mac, dst_ip, tos",
     columns: (3, 2),
 };
+
+#[test]
+fn a_filter_holds_for_packets_and_flows() {
+    const FILTER: &str = "tcp port 443 and not src net 10.20.40.0/24";
+    let copies = Asked { arguments: &["--filter", FILTER], ..BY_COPIES };
+    let mirror = Asked { arguments: &["--mirror", "--filter", FILTER], ..BY_MIRROR };
+    for asked in [copies, mirror] {
+        let Some(said) = check(&asked, &[FIVE_TUPLES, PACKETS, FLOWS]) else { return };
+        assert!(!said.contains("native XDP"), "{said}");
+    }
+}
 
 #[test]
 fn no_query_hears_of_another_on_an_interface() {

@@ -10,12 +10,23 @@
 //! word 4      source port 16 | destination port 16 | protocol 8 | VLAN id 12 | VLAN 1 | shape 11
 //! ```
 
-const SRC_PORT: u32 = 0;
-const DST_PORT: u32 = 16;
-const PROTOCOL: u32 = 32;
-const VLAN: u32 = 40;
-const HAS_VLAN: u32 = 52;
-const SHAPE: u32 = 53;
+/// Where the fields of word 4 begin, in bits from the lowest one.
+pub mod word_4 {
+    /// Source port, 16 bits; in its place ICMP's type, 8 bits.
+    pub const SRC_PORT: u32 = 0;
+    /// Destination port, 16 bits; in its place ICMP's code, 8 bits.
+    pub const DST_PORT: u32 = 16;
+    /// The IP protocol, 8 bits.
+    pub const PROTOCOL: u32 = 32;
+    /// VLAN id, 12 bits.
+    pub const VLAN: u32 = 40;
+    /// Whether there is a VLAN id.
+    pub const HAS_VLAN: u32 = 52;
+    /// The bits of a [`Shape`](super::Shape); the lowest 9 are TCP flags where there are some.
+    pub const SHAPE: u32 = 53;
+}
+
+use self::word_4::{DST_PORT, HAS_VLAN, PROTOCOL, SHAPE, SRC_PORT, VLAN};
 
 /// Which key columns the frame carries of its IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,6 +12,7 @@ mod entry;
 mod filter;
 mod key;
 pub mod names;
+mod scratch;
 mod send;
 mod stamp;
 
@@ -19,7 +20,8 @@ pub use config::{Config, PaneGrid, flags};
 pub use cpu::{Counters, CpuState, PaneCache};
 pub use entry::{FlowEntry, FlowSet, RingRecord, SET_WAYS};
 pub use filter::{RULES, Verdict, rule};
-pub use key::{FlowKey, Network, Shape, Transport};
+pub use key::{FlowKey, Network, Shape, Transport, word_4};
+pub use scratch::Scratch;
 pub use send::SendState;
 pub use stamp::FrameStamp;
 

@@ -17,7 +17,7 @@ pub(crate) struct SourceState {
     octets: AtomicU64,
     frames: AtomicU64,
     total_octets: Option<u64>,
-    fates: [AtomicU64; 6],
+    fates: [AtomicU64; 7],
     latest: AtomicI64,
     rows_dropped: AtomicU64,
     records_missing: AtomicU64,
@@ -74,8 +74,8 @@ impl SourceState {
         let (progress, fates) = (source.progress(), source.fates());
         self.octets.store(progress.octets, Ordering::Relaxed);
         self.frames.store(progress.frames, Ordering::Relaxed);
-        let SourceLedger { offered, delivered, control, undecodable, dropped, lost_before_us } = fates;
-        let fates = [offered, delivered, control, undecodable, dropped, lost_before_us];
+        let SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us } = fates;
+        let fates = [offered, delivered, filtered, control, undecodable, dropped, lost_before_us];
         self.fates.iter().zip(fates).for_each(|(cell, value)| cell.store(value, Ordering::Relaxed));
         self.latest.store(source.latest().0, Ordering::Relaxed);
         let Dispatched { rows_dropped, records_missing, batches_waiting } = dispatched;
@@ -113,9 +113,9 @@ impl SourceState {
 
     /// The fates of what it read. A reader may see some of the last turn and miss others.
     pub(crate) fn fates(&self) -> SourceLedger {
-        let [offered, delivered, control, undecodable, dropped, lost_before_us] =
+        let [offered, delivered, filtered, control, undecodable, dropped, lost_before_us] =
             self.fates.each_ref().map(|cell| cell.load(Ordering::Relaxed));
-        SourceLedger { offered, delivered, control, undecodable, dropped, lost_before_us }
+        SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us }
     }
 
     /// No row of it that was given so far is later.

@@ -9,6 +9,7 @@ use crate::client::NodeArguments;
 use crate::failure::Failure;
 use crate::flags::{Given, is_pipe};
 use crate::forward_plan::ForwardArguments;
+use crate::frame_filter::FrameFilter;
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::lookups::{self, LookupArguments};
 use crate::output::Format;
@@ -248,6 +249,10 @@ pub(crate) struct QueryArguments {
     /// Ask the results that a node stored in this folder; each of its queries is a table of its name.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["pcap", "exports", "listen", "interface"])]
     history: Option<PathBuf>,
+    /// Look only at frames that this filter in pcap syntax keeps, such as "tcp port 443 and not net 10.0.0.0/8", in all
+    /// queries and in the flows that are built from packets.
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
     /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
     #[arg(long)]
     mirror: bool,
@@ -380,6 +385,8 @@ pub(crate) struct QueryPlan {
     pub(crate) early: Option<Duration>,
     /// Names and texts.
     pub(crate) queries: Vec<(String, String)>,
+    /// Which frames are looked at; that of the sources' options.
+    pub(crate) filter: Option<FrameFilter>,
     pub(crate) format: Format,
     pub(crate) output: Option<PathBuf>,
     pub(crate) explain: bool,
@@ -418,7 +425,9 @@ impl QueryArguments {
             return Err(Failure::Usage(help.to_owned()));
         }
         check_interfaces(&self.interface)?;
-        let (options, source_options) = (self.engine.options(), self.reading.source_options());
+        let filter = self.filter.as_deref().map(FrameFilter::parse).transpose()?;
+        let (options, mut source_options) = (self.engine.options(), self.reading.source_options());
+        source_options.filter = filter.as_ref().map(FrameFilter::predicate);
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, early) = (self.r#for, self.windows, self.early);
         let (explain, quiet) = (self.explain, self.quiet);
@@ -432,6 +441,7 @@ impl QueryArguments {
             windows,
             early,
             queries,
+            filter,
             format,
             output,
             explain,

@@ -48,14 +48,15 @@ struct Flag {
 }
 
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
-const IN_KERNEL: &str = "write the condition into WHERE instead";
+const OF_FRAMES: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 12] = [
+const FLAGS: [Flag; 13] = [
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
+    Flag { name: "filter", kinds: &[Capture, CapturePipe, Interface], instead: OF_FRAMES },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },
-    Flag { name: "allow", kinds: &[Interface], instead: IN_KERNEL },
-    Flag { name: "deny", kinds: &[Interface], instead: IN_KERNEL },
-    Flag { name: "rules", kinds: &[Interface], instead: IN_KERNEL },
+    Flag { name: "allow", kinds: &[Interface], instead: OF_FRAMES },
+    Flag { name: "deny", kinds: &[Interface], instead: OF_FRAMES },
+    Flag { name: "rules", kinds: &[Interface], instead: OF_FRAMES },
     Flag { name: "receive-buffer", kinds: &[Udp], instead: "" },
     Flag { name: "state", kinds: &[Udp], instead: "" },
     Flag { name: "exporter-identity", kinds: EXPORTERS, instead: "" },
@@ -213,6 +214,7 @@ mod tests {
         let value = match name {
             "mirror" | "explain" | "quiet" => return None,
             "allow" | "deny" => "port:53",
+            "filter" => "port 53",
             "exporter-identity" => "address",
             "event-time" => "receive",
             "format" | "summary" => "json",

@@ -43,15 +43,20 @@ pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(),
     Ok(())
 }
 
-/// Refuses `--windows` where no query has any, and rules that cannot be read.
+/// Refuses `--windows` where no query has any, `--filter` where not all are frames, and rules that cannot be read.
 pub(crate) fn check_flags(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
     if plan.windows.is_some() && queries.iter().all(|query| query.window.is_none()) {
         let message = "--windows counts windows, and no query has any; add to GROUP BY: tumble('60 seconds')";
         return Err(Failure::Usage(message.to_owned()));
     }
     match &plan.input {
+        InputPlan::Live(live) if plan.filter.is_some() && !live.listeners.is_empty() => {
+            let message = "--filter looks at frames, and flow exports hold none; ask listeners in a run of their own, or \
+                           write the condition into WHERE instead";
+            Err(Failure::Usage(message.to_owned()))
+        }
         InputPlan::Live(live) => live.rules.read().map(drop),
-        _ => Ok(()),
+        InputPlan::Nothing | InputPlan::Packets(_) | InputPlan::Exports { .. } => Ok(()),
     }
 }
 
@@ -65,6 +70,11 @@ pub(crate) fn place(
     let interfaces = plan.input.interfaces();
     if interfaces.is_empty() {
         let reasons = vec![vec![]; queries.len()];
+        return (over_cache(queries), reasons);
+    }
+    if plan.filter.is_some() {
+        // What the kernel has counted by flow is filtered no more.
+        let reasons = vec![vec!["--filter looks at each frame".to_owned()]; queries.len()];
         return (over_cache(queries), reasons);
     }
     // What is wrong with an interface that is not found shows when it is opened.
@@ -226,7 +236,9 @@ fn open_interface(
                        which and why); write its condition into WHERE instead, or say --mirror if the port is one";
         return Err(Failure::Usage(message.to_owned()));
     }
-    warn_of_hidden_tags(name, &rules, queries, mode.is_some_and(|mode| mode != LiveMode::Packet));
+    let is_read_by_xdp = mode.is_some_and(|mode| mode != LiveMode::Packet);
+    let places = tags::left_out_of(&rules, queries, plan.filter.as_ref(), is_read_by_xdp);
+    warn_of_hidden_tags(name, places);
     let program = kernel.as_ref().map(KernelInput::prefilter);
     if let Some(prefilter) = program.or_else(|| frames.as_ref()?.prefilter()) {
         live.rules.follow(prefilter, plan.quiet);
@@ -268,15 +280,10 @@ fn attach(
     Ok((kernel, Some(frames)))
 }
 
-/// Says what of the answers looks at VLAN tags that XDP does not see.
-fn warn_of_hidden_tags(
-    name: &str,
-    rules: &[(Rule, Verdict)],
-    queries: &[ContinuousQuery],
-    is_read_by_xdp: bool,
-) {
+/// Says what of the answers looks at VLAN tags that XDP does not see, if these places do.
+fn warn_of_hidden_tags(name: &str, places: Option<String>) {
     let hidden = link::find(name).ok().flatten().and_then(|link| link::hidden_tags(&link));
-    if let Some((hidden, places)) = hidden.zip(tags::left_out_of(rules, queries, is_read_by_xdp)) {
+    if let Some((hidden, places)) = hidden.zip(places) {
         let Tampering { what, mend } = hidden;
         say!("warning: VLAN tags may be left out of account in {places}: {what}; to mend it: {mend}");
     }

@@ -17,6 +17,7 @@ mod flows;
 mod following;
 mod forward_plan;
 mod forwarding;
+mod frame_filter;
 mod history;
 mod identity;
 mod input;

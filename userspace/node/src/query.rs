@@ -2,6 +2,7 @@
 
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::failure::Failure;
+use crate::frame_filter::FrameFilter;
 use crate::identity;
 use crate::input;
 use crate::log::NodeLog;
@@ -100,7 +101,7 @@ fn with_early(plan: &QueryPlan, queries: Vec<ContinuousQuery>) -> Result<Vec<Con
     queries.into_iter().zip(&plan.queries).map(with_early).collect()
 }
 
-/// What each query does, and why it reads packets where a flow table is.
+/// What the filter and each query do, and why a query reads packets where a flow table is.
 fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String>]) -> String {
     let named = plan.queries.iter().zip(queries).zip(reasons);
     let describe = |(((name, _), query), reasons): ((&(String, String), &ContinuousQuery), &Vec<String>)| {
@@ -108,7 +109,8 @@ fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String
         let reasons = reasons.iter().map(|reason| format!("reads packets: {reason}\n"));
         format!("{title}{}{}", query.describe(), reasons.collect::<String>())
     };
-    named.map(describe).collect::<Vec<_>>().join("\n")
+    let filter = plan.filter.iter().map(FrameFilter::describe);
+    filter.chain(named.map(describe)).collect::<Vec<_>>().join("\n")
 }
 
 /// What was not read to its end, for other reasons than that somebody ended it.

@@ -125,8 +125,9 @@ fn print_packets(summary: &Account, frames: &PacketReport) {
     );
     let (lost, fate) =
         if interface.is_some() { (ledger.dropped, "dropped") } else { (ledger.undecodable, "undecodable") };
+    let filtered = there_is(ledger.filtered, |frames| format!(" + filtered {frames}"));
     say!(
-        "source: offered {} = delivered {} + {fate} {}",
+        "source: offered {} = delivered {}{filtered} + {fate} {}",
         grouped(ledger.offered),
         grouped(ledger.delivered),
         grouped(lost)
@@ -181,10 +182,6 @@ fn print_damage(damage: &DamageCounts) {
 }
 
 fn print_query(QuerySnapshot { name, ledger, results_lost, .. }: &QuerySnapshot) {
-    let there_is = |count: u64, text: fn(String) -> String| match count {
-        0 => String::new(),
-        count => text(grouped(count)),
-    };
     let dropped = there_is(ledger.dropped, |rows| format!(" + dropped {rows}, raise --waiting-rows-max"));
     let folded = there_is(ledger.folded, |rows| {
         format!("; {rows} of the rows used are of groups beyond the cap, raise --groups-max or --octets-max")
@@ -197,6 +194,11 @@ fn print_query(QuerySnapshot { name, ledger, results_lost, .. }: &QuerySnapshot)
         grouped(ledger.filtered),
         grouped(ledger.late)
     );
+}
+
+/// A part of a sentence about so many, nothing about none.
+fn there_is(count: u64, text: fn(String) -> String) -> String {
+    if count == 0 { String::new() } else { text(grouped(count)) }
 }
 
 /// What there is any of, in words.

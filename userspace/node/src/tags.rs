@@ -3,6 +3,7 @@
 //! Takes the rules and the queries of a run, gives what of their answers looks at tags. `AF_PACKET` puts tags back, so
 //! what is read through it is right all the same.
 
+use crate::frame_filter::FrameFilter;
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::{ContinuousQuery, FlowTable};
 use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, Stream, TABLE_FLOWS};
@@ -15,6 +16,7 @@ const COLUMNS: [&str; 3] = ["vlan", "inner_vlan", "frame_octets"];
 pub(crate) fn left_out_of(
     rules: &[(Rule, Verdict)],
     queries: &[ContinuousQuery],
+    filter: Option<&FrameFilter>,
     is_read_by_xdp: bool,
 ) -> Option<String> {
     let by_xdp = |query: &&ContinuousQuery| is_read_by_xdp || query.flow_table == Some(FlowTable::Kernel);
@@ -22,6 +24,8 @@ pub(crate) fn left_out_of(
     let reads = |stream| queries.iter().any(|query| query.columns_of(stream).is_some());
     if is_read_by_xdp {
         places.extend(columns_read(queries, &PACKETS));
+        let filters_by_tags = filter.is_some_and(|filter| COLUMNS.iter().any(|column| filter.looks_at(column)));
+        places.extend(filters_by_tags.then(|| "--filter".to_owned()));
     }
     // Flows of two VLANs become one, whatever is asked of them.
     if reads(&TABLE_FLOWS) || is_read_by_xdp && reads(&FLOWS) {
@@ -49,7 +53,7 @@ mod tests {
     fn left_out(sql: &str, is_by_table: bool, is_read_by_xdp: bool) -> Option<String> {
         let query = Planner::new().plan(sql).expect("a query");
         let query = if is_by_table { query.over_packet_flows(FlowTable::Kernel).0 } else { query };
-        left_out_of(&[], &[query], is_read_by_xdp)
+        left_out_of(&[], &[query], None, is_read_by_xdp)
     }
 
     #[test]
@@ -82,14 +86,24 @@ mod tests {
     fn a_cache_sees_the_tags_that_its_packets_have() {
         let query = Planner::new().plan("SELECT vlan, count(*) FROM packets GROUP BY vlan").expect("a query");
         let query = query.over_packet_flows(FlowTable::Cache).0;
-        let left_out = |is_read_by_xdp| left_out_of(&[], std::slice::from_ref(&query), is_read_by_xdp);
+        let left_out = |is_read_by_xdp| left_out_of(&[], std::slice::from_ref(&query), None, is_read_by_xdp);
         assert_eq!(left_out(false), None);
         assert_eq!(left_out(true).as_deref(), Some("`vlan`"));
     }
 
     #[test]
+    fn a_filter_sees_no_tags_where_xdp_reads() {
+        let left_out = |text, is_read_by_xdp| {
+            let filter = FrameFilter::parse(text).expect("a filter");
+            left_out_of(&[], &[], Some(&filter), is_read_by_xdp)
+        };
+        assert_eq!(left_out("vlan 5", true).as_deref(), Some("--filter"));
+        assert_eq!((left_out("vlan 5", false), left_out("tcp", true)), (None, None));
+    }
+
+    #[test]
     fn rules_about_tags_do_not_see_them() {
-        let rules = |rule| left_out_of(&[(rule, Verdict::Deny)], &[], false);
+        let rules = |rule| left_out_of(&[(rule, Verdict::Deny)], &[], None, false);
         assert_eq!(rules(Rule::Port(53)), None);
         let expected = Some("the rules of the pre-filter".to_owned());
         assert_eq!(rules(Rule::Vlan(Some(5))), expected);

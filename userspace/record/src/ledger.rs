@@ -1,6 +1,6 @@
 //! The account of every record: one fate each, and the fates add up.
 //!
-//! For a source, offered = delivered + control + undecodable + dropped + lost before us.
+//! For a source, offered = delivered + filtered + control + undecodable + dropped + lost before us.
 //! For a query, delivered = used + filtered + late + dropped.
 //!
 //! Counters are plain cells of one thread; sums of them are merged when a thread reports.
@@ -14,6 +14,8 @@ pub struct SourceLedger {
     pub offered: u64,
     /// Records that became rows.
     pub delivered: u64,
+    /// Frames that the filter of the run left out.
+    pub filtered: u64,
     /// Templates and options, which are no rows.
     pub control: u64,
     /// Records that could not be decoded.
@@ -28,15 +30,17 @@ impl SourceLedger {
     /// Whether every record has one fate.
     #[must_use]
     pub const fn adds_up(&self) -> bool {
-        self.offered == self.delivered + self.control + self.undecodable + self.dropped + self.lost_before_us
+        let known = self.delivered + self.filtered + self.control + self.undecodable;
+        self.offered == known + self.dropped + self.lost_before_us
     }
 
     /// What was offered and its fates, which add up to it, by the names that everybody outside calls them.
     #[must_use]
-    pub const fn by_name(&self) -> [(&'static str, u64); 6] {
+    pub const fn by_name(&self) -> [(&'static str, u64); 7] {
         [
             ("offered", self.offered),
             ("delivered", self.delivered),
+            ("filtered", self.filtered),
             ("control", self.control),
             ("undecodable", self.undecodable),
             ("dropped", self.dropped),
@@ -49,6 +53,7 @@ impl AddAssign for SourceLedger {
     fn add_assign(&mut self, other: Self) {
         self.offered += other.offered;
         self.delivered += other.delivered;
+        self.filtered += other.filtered;
         self.control += other.control;
         self.undecodable += other.undecodable;
         self.dropped += other.dropped;

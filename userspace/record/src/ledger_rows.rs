@@ -14,8 +14,9 @@ stream! {
         ObservationDomain observation_domain: UInt32, true, "", "IPFIX observation domain, v9 source id, v5 engine, sFlow sub-agent";
         Protocol protocol: Text, true, "", "NetFlow v5, NetFlow v9, IPFIX …; of frames that are not read, their EtherType or link type";
         Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples, messages; rows between capture and operators; frames; query rows";
-        Offered offered: Change, false, "units", "Sum of the fates: delivered + control + undecodable + dropped + lost";
+        Offered offered: Change, false, "units", "Sum of the fates: delivered + filtered + control + undecodable + dropped + lost";
         Delivered delivered: Change, false, "units", "Became rows";
+        Filtered filtered: Change, false, "units", "Frames that --filter left out";
         Control control: Change, false, "units", "Templates and options";
         Undecodable undecodable: Change, false, "units", "Could not be decoded, or not yet";
         Dropped dropped: Change, false, "units", "Dropped between capture and operators, for want of room";

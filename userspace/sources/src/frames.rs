@@ -107,17 +107,18 @@ impl FrameInput {
         }
     }
 
-    /// The fates of frames, so many of which were dropped behind it.
-    pub(crate) fn fates(&self, frames_dropped: u64) -> SourceLedger {
+    /// The fates of frames, so many of which were filtered and dropped behind it.
+    pub(crate) fn fates(&self, filtered: u64, frames_dropped: u64) -> SourceLedger {
         let (frames, undecodable, lost) = match self {
             Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0),
             Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0),
             Self::Interface(interface) => (interface.counters.frames, 0, interface.counters.drops.sum()),
         };
-        let delivered = frames.saturating_sub(frames_dropped);
-        let dropped = frames - delivered + lost;
+        let filtered = filtered.min(frames);
+        let delivered = (frames - filtered).saturating_sub(frames_dropped);
+        let dropped = frames - filtered - delivered + lost;
         let offered = frames + undecodable + lost;
-        SourceLedger { offered, delivered, undecodable, dropped, ..SourceLedger::default() }
+        SourceLedger { offered, delivered, filtered, undecodable, dropped, ..SourceLedger::default() }
     }
 
     /// Frames that were lost since the last call; of a folder, about how many.

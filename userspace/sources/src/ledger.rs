@@ -15,11 +15,13 @@ use tapline_record::{BatchBuilder, EventTime, LEDGER, LedgerColumn, LedgerRow};
 const LOOK_EVERY_NS: i64 = 1_000_000_000;
 
 /// Columns that hold changes.
-const CHANGES: usize = 21;
+const CHANGES: usize = 22;
+/// Those that are fates, which come first.
+const FATES: usize = 7;
 /// Where among them the exporter's clock stands, and those that no exporter has.
-const CLOCK: usize = 18;
-const SOCKET_DROPS: usize = 19;
-const UNREAD: usize = 20;
+const CLOCK: usize = 19;
+const SOCKET_DROPS: usize = 20;
+const UNREAD: usize = 21;
 
 /// The values of [`LedgerColumn::Offered`] and the columns behind it.
 type Amounts = [i64; CHANGES];
@@ -147,7 +149,7 @@ impl LedgerRows {
         now: EventTime,
     ) {
         let mut amounts = [0; CHANGES];
-        amounts[..6].copy_from_slice(&fates(ledger));
+        amounts[..FATES].copy_from_slice(&fates(ledger));
         amounts[SOCKET_DROPS] = signed(socket_drops);
         let changes = changes(&amounts, &mut self.whole);
         if changes != [0; CHANGES] {
@@ -184,8 +186,8 @@ impl LedgerRows {
             ..SourceLedger::default()
         };
         let mut amounts = [0; CHANGES];
-        amounts[..6].copy_from_slice(&fates(&whole));
-        amounts[6] = signed(strays.messages);
+        amounts[..FATES].copy_from_slice(&fates(&whole));
+        amounts[FATES] = signed(strays.messages);
         let changes = changes(&amounts, &mut self.strays);
         if changes != [0; CHANGES] {
             let unit = self.builder.intern(Unit::Messages.name());
@@ -239,6 +241,7 @@ impl LedgerRows {
         [
             row.offered,
             row.delivered,
+            row.filtered,
             row.control,
             row.undecodable,
             row.dropped,
@@ -284,15 +287,15 @@ fn add(sum: &Amounts, more: &Amounts) -> Amounts {
     std::array::from_fn(|column| sum[column] + more[column])
 }
 
-fn fates(ledger: &SourceLedger) -> [i64; 6] {
-    let SourceLedger { offered, delivered, control, undecodable, dropped, lost_before_us } = *ledger;
-    [offered, delivered, control, undecodable, dropped, lost_before_us].map(signed)
+fn fates(ledger: &SourceLedger) -> [i64; FATES] {
+    let SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us } = *ledger;
+    [offered, delivered, filtered, control, undecodable, dropped, lost_before_us].map(signed)
 }
 
 fn amounts_of(account: &ExportAccount) -> Amounts {
     let (counts, sequence, extract) = (&account.counts, &account.sequence, &account.extract);
     let mut amounts = [0; CHANGES];
-    amounts[..6].copy_from_slice(&fates(&account.ledger()));
+    amounts[..FATES].copy_from_slice(&fates(&account.ledger()));
     let counters = [
         counts.messages,
         counts.records,
@@ -307,7 +310,7 @@ fn amounts_of(account: &ExportAccount) -> Amounts {
         extract.rows_shifted,
         extract.times_mended,
     ];
-    amounts[6..CLOCK].copy_from_slice(&counters.map(signed));
+    amounts[FATES..CLOCK].copy_from_slice(&counters.map(signed));
     amounts[CLOCK] = account.clock_behind_ns.unwrap_or(0) / 1_000_000;
     amounts
 }

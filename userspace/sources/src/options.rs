@@ -2,8 +2,9 @@
 
 use crate::clock::{Clock, SystemClock};
 use std::sync::Arc;
-use tapline_decode::FlowMeterLimits;
 use tapline_decode::export::ExportOptions;
+use tapline_decode::{Depth, FlowMeterLimits};
+use tapline_filter::Predicate;
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;
@@ -21,6 +22,8 @@ pub struct SourceOptions {
     pub exports: ExportOptions,
     /// How flows are built from packets.
     pub flows: FlowMeterLimits,
+    /// Which frames become rows, of packets and of the flows that are built from them; `None` for all.
+    pub filter: Option<Arc<Predicate>>,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -32,6 +35,7 @@ impl Default for SourceOptions {
             allowed_lateness_ms: None,
             exports: ExportOptions::default(),
             flows: FlowMeterLimits::default(),
+            filter: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -48,6 +52,12 @@ impl SourceOptions {
     #[must_use]
     pub fn exports_lateness_ns(&self) -> i64 {
         i64::from(self.exports_lateness_ms()) * 1_000_000
+    }
+
+    /// How far frames are read to know which ones the filter keeps.
+    pub(crate) fn filter_depth(&self) -> Depth {
+        let fields = self.filter.iter().flat_map(|filter| filter.fields());
+        Depth::of_columns(&fields.map(|field| field.column() as usize).collect::<Vec<_>>())
     }
 
     /// How far a packet may lie behind the latest one, in nanoseconds.

@@ -66,6 +66,8 @@ pub struct PacketReport {
 pub struct PacketSource {
     input: FrameInput,
     options: SourceOptions,
+    /// Frames that the filter left out.
+    frames_filtered: u64,
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
     failure: Option<String>,
@@ -136,6 +138,7 @@ impl PacketSource {
             ledger: None,
             total_octets: input.total_octets(),
             input,
+            frames_filtered: 0,
             frames_dropped: 0,
             failure: None,
             is_gone: false,
@@ -198,7 +201,8 @@ impl PacketSource {
             (None, None) => Depth::Frame,
         };
         let by_flow = demand.columns(StreamId::PacketFlows).filter(|_| self.cache.is_some());
-        let depth = depth.max(FlowCache::depth(by_flow.unwrap_or_default()));
+        let by_flow = FlowCache::depth(by_flow.unwrap_or_default());
+        let depth = depth.max(by_flow).max(self.options.filter_depth());
         let columns = demand.columns(StreamId::Packets);
         self.packets.relayout(columns.unwrap_or_default(), depth);
         self.sends_packets = columns.is_some();
@@ -284,7 +288,8 @@ impl PacketSource {
 
     /// As [`Self::read`], of one source.
     fn read_turn(&mut self, frames_max: usize) -> Result<usize, String> {
-        let Self { input, packets, flows, cache, latest, .. } = self;
+        let Self { input, packets, flows, cache, latest, options, frames_filtered, .. } = self;
+        let filter = options.filter.as_deref();
         let mut count = |packets: &[PacketRow]| {
             if let Some((meter, batcher)) = flows {
                 meter.update_burst(packets, &mut |flow| batcher.push(flow));
@@ -295,7 +300,9 @@ impl PacketSource {
         };
         let read = input.read(frames_max, &mut |frame| {
             *latest = (*latest).max(frame.ts);
-            packets.push(frame);
+            if !packets.push_if(frame, |row| filter.is_none_or(|filter| filter.holds(row))) {
+                *frames_filtered += 1;
+            }
             if packets.is_burst_full() {
                 count(packets.take_burst());
             }
@@ -413,7 +420,7 @@ impl Source for PacketSource {
     }
 
     fn fates(&self) -> SourceLedger {
-        self.input.fates(self.frames_dropped)
+        self.input.fates(self.frames_filtered, self.frames_dropped)
     }
 
     fn failure(&self) -> Option<String> {
@@ -577,7 +584,7 @@ impl Source for PacketSource {
     }
 
     fn progress(&self) -> Progress {
-        let SourceLedger { delivered, .. } = self.input.fates(0);
+        let SourceLedger { delivered, .. } = self.input.fates(0, 0);
         Progress {
             octets: self.input.position_octets().unwrap_or(self.packets.seen().frame_octets),
             total_octets: self.total_octets,

@@ -146,6 +146,7 @@ impl ExportAccount {
         SourceLedger {
             offered: delivered + control + undecodable + lost_before_us,
             delivered,
+            filtered: 0,
             control,
             undecodable,
             dropped: 0,

@@ -113,11 +113,22 @@ impl PacketBatcher {
     /// Appends a frame and gives its row.
     #[inline]
     pub fn push(&mut self, frame: &Frame<'_>) -> &PacketRow {
+        self.push_if(frame, |_| true);
+        &self.burst[self.pending - 1]
+    }
+
+    /// Appends a frame, unless its row, as far as it is read, is not to be kept; says whether it was. A frame that is not
+    /// kept is not among those seen.
+    #[inline]
+    pub fn push_if(&mut self, frame: &Frame<'_>, keeps: impl FnOnce(&PacketRow) -> bool) -> bool {
         if self.is_burst_full() {
             self.flush();
         }
         let row = &mut self.burst[self.pending];
         let decoded = decode(frame, self.depth, row);
+        if !keeps(row) {
+            return false;
+        }
         self.pending += 1;
         self.seen.rows += 1;
         self.seen.frame_octets += row.frame_octets;
@@ -140,7 +151,7 @@ impl PacketBatcher {
             column.push_bytes(decoded.payload);
             *octets += decoded.payload.map_or(0, <[u8]>::len);
         }
-        row
+        true
     }
 
     /// Whether the next frame begins another burst, so that it is time to [`Self::take_burst`].

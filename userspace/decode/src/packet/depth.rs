@@ -33,7 +33,7 @@ const TRANSPORT_COLUMNS: u64 =
 impl Depth {
     /// The least depth that fills the columns at these positions of the stream `packets`.
     #[must_use]
-    pub(crate) fn of_columns(positions: &[usize]) -> Self {
+    pub fn of_columns(positions: &[usize]) -> Self {
         positions.iter().map(|&position| Self::of_column(position)).max().unwrap_or_default()
     }
 

@@ -1,7 +1,7 @@
 //! The account of a run as one JSON object, for programs.
 //!
 //! Keys never change their meaning; new ones may come. Counts are numbers, fates are named as everywhere: offered,
-//! delivered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late, dropped of a
+//! delivered, filtered, control, undecodable, dropped, lost of a source or an exporter; delivered, used, filtered, late, dropped of a
 //! query. What else was counted stands under `remarks`, each with its count and what it is.
 
 use super::account::{Account, ExportsRead, PacketsRead};

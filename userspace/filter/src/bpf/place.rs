@@ -1,0 +1,208 @@
+//! Where fields stand in the scratch, and by what a filter knows that they are there.
+
+use super::assembler::Label;
+use crate::field::Field;
+use crate::ranges::Ranges;
+use std::mem::offset_of;
+use tapline_ebpf_common::{Network, Scratch, Shape, Transport, word_4};
+
+/// The last word of the key, which holds all fields but addresses and lengths.
+pub(super) const WORD_4: i16 = offset_of!(Scratch, key) as i16 + 32;
+/// What a filter writes to.
+pub(super) const IS_WANTED: i16 = offset_of!(Scratch, is_wanted) as i16;
+/// Shapes of a key, as its bits have them.
+pub(super) const SHAPES: u64 = 1 << 11;
+
+/// Where the value of a field is.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// So many bits of the key's last word, from this one on.
+    Bits { from: u32, bits: u32 },
+    /// An address at this offset.
+    Address(i16),
+    /// A number of 32 bits at this offset.
+    Number(i16),
+    /// The shape of the key says it.
+    Shape(fn(Shape) -> Option<u64>),
+}
+
+/// By what a field is there.
+#[derive(Clone, Copy)]
+pub(super) enum Presence {
+    Always,
+    /// This bit of the key's last word.
+    Bit(u32),
+    /// The shape of the key.
+    Shape(fn(Shape) -> bool),
+}
+
+/// Where a field is; `None` of what the program in the kernel does not parse, or does not keep.
+pub(super) fn of(field: Field) -> Option<(Place, Presence)> {
+    let key = offset_of!(Scratch, key) as i16;
+    let bits = |from, bits| Place::Bits { from, bits };
+    let has_ports = |shape: Shape| matches!(shape.transport, Transport::Ports | Transport::Tcp);
+    let has_icmp = |shape: Shape| shape.transport == Transport::Icmp;
+    let version = |shape: Shape| shape.network.ip_version().map(u64::from);
+    Some(match field {
+        Field::SrcIp => (Place::Address(key), Presence::Shape(|shape| shape.network.has_src_ip())),
+        Field::DstIp => (Place::Address(key + 16), Presence::Shape(|shape| shape.network.has_dst_ip())),
+        Field::SrcPort => (bits(word_4::SRC_PORT, 16), Presence::Shape(has_ports)),
+        Field::DstPort => (bits(word_4::DST_PORT, 16), Presence::Shape(has_ports)),
+        Field::IcmpType => (bits(word_4::SRC_PORT, 8), Presence::Shape(has_icmp)),
+        Field::IcmpCode => (bits(word_4::DST_PORT, 8), Presence::Shape(has_icmp)),
+        Field::Protocol => {
+            (bits(word_4::PROTOCOL, 8), Presence::Shape(|shape| shape.network.has_protocol()))
+        }
+        Field::Vlan => (bits(word_4::VLAN, 12), Presence::Bit(word_4::HAS_VLAN)),
+        Field::TcpFlags => {
+            (bits(word_4::SHAPE, 9), Presence::Shape(|shape| shape.transport == Transport::Tcp))
+        }
+        Field::IpVersion => {
+            (Place::Shape(version), Presence::Shape(|shape| shape.network.ip_version().is_some()))
+        }
+        Field::Octets => {
+            let octets = offset_of!(Scratch, octets) as i16;
+            (Place::Number(octets), Presence::Shape(|shape| shape.network.has_octets()))
+        }
+        Field::FrameOctets => (Place::Number(offset_of!(Scratch, frame_octets) as i16), Presence::Always),
+        Field::Direction
+        | Field::SrcMac
+        | Field::DstMac
+        | Field::Ethertype
+        | Field::InnerVlan
+        | Field::MplsLabel
+        | Field::Ttl
+        | Field::IpId
+        | Field::FragmentOffset
+        | Field::TcpSeq
+        | Field::TcpAck
+        | Field::TcpWindow => return None,
+    })
+}
+
+/// The shapes of which something is true, as the bits that a key has for them. Bits that no program writes are like those
+/// before them, so that there are few ranges.
+pub(super) fn shapes(is_met: impl Fn(Shape) -> bool) -> Ranges {
+    let mut is_open = false;
+    let met = (0..SHAPES).filter(|bits| {
+        let shape = Shape::of_bits(*bits);
+        if is_written(shape, *bits) {
+            is_open = is_met(shape);
+        }
+        is_open
+    });
+    Ranges::of(met.map(u128::from))
+}
+
+/// Whether a program writes these bits: what is behind an IP header is only known where that is whole.
+fn is_written(shape: Shape, bits: u64) -> bool {
+    let is_whole = matches!(shape.network, Network::V4 | Network::V6);
+    shape.bits() == bits && (is_whole || shape.transport == Transport::None)
+}
+
+/// Numbers of 64 bits, and where to go if a register holds one of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) then: Label,
+}
+
+/// Those of these numbers that are at most `max`, all of which lead to one place.
+pub(super) fn entries(ranges: &Ranges, max: u64, then: Label) -> Vec<Entry> {
+    let entry = |(first, last): &(u128, u128)| {
+        let last = (*last).min(max.into());
+        (*first <= last).then_some(Entry { first: *first as u64, last: last as u64, then })
+    };
+    ranges.as_slice().iter().filter_map(entry).collect()
+}
+
+/// Addresses whose first halves are in one range, and the ranges of their second halves.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Halves {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// Empty where these are all.
+    pub(super) seconds: Vec<(u64, u64)>,
+}
+
+/// The addresses in these ranges by their first half, ascending.
+pub(super) fn halves(ranges: &Ranges) -> Vec<Halves> {
+    let mut halves: Vec<Halves> = vec![];
+    for (from, to) in ranges.as_slice() {
+        let ((first, start), (last, end)) = (split(*from), split(*to));
+        // The halves at both ends may be there in part.
+        let is_one = first == last;
+        let begins = if is_one { (start, end) } else { (start, u64::MAX) };
+        let ends = if is_one { (0, u64::MAX) } else { (0, end) };
+        let whole_from = if is_whole(begins) { Some(first) } else { first.checked_add(1) };
+        let whole_to = if is_whole(ends) { Some(last) } else { last.checked_sub(1) };
+        if !is_whole(begins) {
+            add_part(&mut halves, first, begins);
+        }
+        if let (Some(first), Some(last)) = (whole_from, whole_to)
+            && first <= last
+        {
+            halves.push(Halves { first, last, seconds: vec![] });
+        }
+        if !is_whole(ends) {
+            add_part(&mut halves, last, ends);
+        }
+    }
+    halves
+}
+
+fn is_whole(seconds: (u64, u64)) -> bool {
+    seconds == (0, u64::MAX)
+}
+
+fn add_part(halves: &mut Vec<Halves>, half: u64, seconds: (u64, u64)) {
+    match halves.last_mut() {
+        Some(before) if before.last == half => before.seconds.push(seconds),
+        _ => halves.push(Halves { first: half, last: half, seconds: vec![seconds] }),
+    }
+}
+
+fn split(address: u128) -> (u64, u64) {
+    ((address >> 64) as u64, address as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_ranges_of_shapes_say_what_is_there() {
+        let Some((_, Presence::Shape(has_dst_ip))) = of(Field::DstIp) else { panic!("the shape says it") };
+        let ranges = shapes(has_dst_ip);
+        assert_eq!(ranges.as_slice(), [(1, 3), (17, 2047)]);
+        for bits in 0..SHAPES {
+            let shape = Shape::of_bits(bits);
+            let is_there = shape.network.has_dst_ip();
+            assert!(!is_written(shape, bits) || ranges.holds(bits.into()) == is_there, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_split_in_halves() {
+        let address = |first: u64, second: u64| u128::from(first) << 64 | u128::from(second);
+        let ranges: Ranges = [
+            (address(0, 5), address(0, 6)),
+            (address(0, 9), address(0, 9)),
+            (address(1, 7), address(4, 8)),
+            (address(6, 0), address(7, u64::MAX)),
+        ]
+        .into_iter()
+        .collect();
+        let half = |first, last, seconds: &[(u64, u64)]| Halves { first, last, seconds: seconds.to_vec() };
+        let expected = [
+            half(0, 0, &[(5, 6), (9, 9)]),
+            half(1, 1, &[(7, u64::MAX)]),
+            half(2, 3, &[]),
+            half(4, 4, &[(0, 8)]),
+            half(6, 7, &[]),
+        ];
+        assert_eq!(halves(&ranges), expected);
+        assert_eq!(halves(&Ranges::between(0, u128::MAX)), [half(0, u64::MAX, &[])]);
+    }
+}

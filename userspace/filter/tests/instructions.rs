@@ -1,0 +1,390 @@
+//! The instructions of a predicate say what the predicate says, and that is what SQL's three values say.
+//!
+//! Random conditions meet random frames; an interpreter of BPF runs the instructions, over memory as a function and as a
+//! stage of the kernel's program with its helpers played.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use std::cell::Cell;
+use tapline_ebpf_common::{FlowKey, Network, Scratch, Shape, Transport};
+use tapline_filter::bpf::{Convention, Program, Pushed, Stage, TooLarge};
+use tapline_filter::{Comparison, Condition, Field, Operand, Predicate, Ranges, Values};
+
+const NETWORKS: [Network; 13] = [
+    Network::None,
+    Network::V4,
+    Network::V6,
+    Network::V6WithoutProtocol,
+    Network::V4Version,
+    Network::V4Octets,
+    Network::V4Protocol,
+    Network::V4Source,
+    Network::V6Version,
+    Network::V6Octets,
+    Network::V6Protocol,
+    Network::V6Source,
+    Network::V6SourceProtocol,
+];
+
+/// The fields that the kernel's program parses.
+const FIELDS: [Field; 12] = [
+    Field::Vlan,
+    Field::IpVersion,
+    Field::SrcIp,
+    Field::DstIp,
+    Field::Protocol,
+    Field::SrcPort,
+    Field::DstPort,
+    Field::TcpFlags,
+    Field::IcmpType,
+    Field::IcmpCode,
+    Field::Octets,
+    Field::FrameOctets,
+];
+
+/// IPv4 addresses, and others that differ in their first half, in their second one, or hardly.
+const ADDRESSES: [u128; 8] = [
+    0xffff_0a00_0001,
+    0xffff_0a00_0002,
+    0xffff_0a01_0000,
+    0xffff_ffff_ffff,
+    0,
+    0x2001_0db8_0000_0000_0000_0000_0000_0001,
+    0x2001_0db8_0000_0001_0000_0000_0000_0001,
+    u128::MAX,
+];
+
+fn words(address: u128) -> [u64; 2] {
+    let octets = address.to_be_bytes();
+    let (first, second) = octets.split_at(8);
+    [first, second].map(|half| u64::from_ne_bytes(half.try_into().unwrap()))
+}
+
+/// Small numbers often, so that conditions meet them.
+fn number(max: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 0..6_u64.min(max), 1 => 0..=max, 1 => Just(max)]
+}
+
+fn address() -> impl Strategy<Value = u128> {
+    prop_oneof![4 => prop::sample::select(ADDRESSES.to_vec()), 1 => any::<u128>()]
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let transports = [Transport::None, Transport::Ports, Transport::Tcp, Transport::Icmp];
+    let any_shape = (prop::sample::select(NETWORKS.to_vec()), prop::sample::select(transports.to_vec()));
+    (any_shape, number(0x1ff)).prop_map(|((network, transport), flags)| {
+        let is_whole = matches!(network, Network::V4 | Network::V6);
+        let transport = if is_whole { transport } else { Transport::None };
+        let tcp_flags = if transport == Transport::Tcp { flags as u16 } else { 0 };
+        Shape { network, transport, tcp_flags }
+    })
+}
+
+prop_compose! {
+    fn frame()(
+        shape in shape(),
+        src in address(),
+        dst in address(),
+        ports in [number(0xffff), number(0xffff)],
+        protocol in number(0xff),
+        vlan in proptest::option::of(number(0xfff)),
+        octets in number(0xffff_ffff),
+        frame_octets in number(0xffff_ffff),
+    ) -> Scratch {
+        let mut key = FlowKey::default();
+        if shape.network.has_src_ip() {
+            key.set_src_ip(words(src));
+        }
+        if shape.network.has_dst_ip() {
+            key.set_dst_ip(words(dst));
+        }
+        let ports = match shape.transport {
+            Transport::None => [0; 2],
+            Transport::Icmp => ports.map(|port| port as u16 & 0xff),
+            Transport::Ports | Transport::Tcp => ports.map(|port| port as u16),
+        };
+        let protocol = if shape.network.has_protocol() { protocol as u8 } else { 0 };
+        key.set_rest(ports, protocol, vlan.map(|vlan| vlan as u16), shape);
+        let octets = if shape.network.has_octets() { octets as u32 } else { 0 };
+        Scratch { key, octets, frame_octets: frame_octets as u32, is_wanted: 1, reserved: [0; 3] }
+    }
+}
+
+fn value(field: Field) -> BoxedStrategy<u128> {
+    match field {
+        Field::SrcIp | Field::DstIp => address().boxed(),
+        _ => number(u64::try_from(field.max()).unwrap()).prop_map(u128::from).boxed(),
+    }
+}
+
+fn operand(field: Field) -> BoxedStrategy<Operand> {
+    match field {
+        Field::SrcIp | Field::DstIp => Just(Operand::of(field)).boxed(),
+        _ => {
+            let masked = any::<u64>().prop_map(move |mask| Operand::masked(field, mask));
+            prop_oneof![4 => Just(Operand::of(field)), 1 => masked].boxed()
+        }
+    }
+}
+
+fn comparison() -> impl Strategy<Value = Comparison> {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    prop::sample::select(vec![Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual])
+}
+
+fn leaf() -> impl Strategy<Value = Condition> {
+    prop::sample::select(FIELDS.to_vec()).prop_flat_map(|field| {
+        let compare = (comparison(), value(field));
+        let ranges = prop::collection::vec((value(field), value(field)), 0..5);
+        prop_oneof![
+            4 => compare.prop_map(move |(comparison, value)| Condition::compare(field, comparison, value)),
+            2 => (operand(field), ranges).prop_map(|(operand, ranges)| {
+                Condition::Within(operand, ranges.into_iter().collect())
+            }),
+            1 => prop::collection::vec(value(field), 1..=64)
+                .prop_map(move |values| Condition::is_in(field, values)),
+            1 => (value(field), value(field)).prop_map(move |(first, last)| Condition::between(field, first, last)),
+            1 => Just(Condition::IsNull(field)),
+        ]
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    leaf().prop_recursive(4, 24, 4, |inner| {
+        let some = || prop::collection::vec(inner.clone(), 0..4);
+        prop_oneof![
+            some().prop_map(Condition::All),
+            some().prop_map(Condition::Any),
+            inner.clone().prop_map(|inner| Condition::Not(Box::new(inner))),
+            inner.clone().prop_map(|inner| Condition::IsTrue(Box::new(inner))),
+        ]
+    })
+}
+
+/// What SQL says of a condition, where `unsaid` is what stands for a part that cannot be said.
+fn in_sql(condition: &Condition, frame: &Scratch, unsaid: Option<bool>) -> Option<bool> {
+    let of = |part: &Condition| in_sql(part, frame, unsaid);
+    match condition {
+        Condition::Within(operand, ranges) => operand.value(frame).map(|value| ranges.holds(value)),
+        Condition::IsNull(field) => Some(frame.value(*field).is_none()),
+        Condition::Not(inner) => of(inner).map(|truth| !truth),
+        Condition::All(parts) => decided(parts.iter().map(of), false),
+        Condition::Any(parts) => decided(parts.iter().map(of), true),
+        Condition::IsTrue(inner) => Some(of(inner) == Some(true)),
+        Condition::Unsaid => unsaid,
+    }
+}
+
+/// `AND` and `OR`: one value decides; without it, NULL is left if there is one.
+fn decided(parts: impl Iterator<Item = Option<bool>>, decides: bool) -> Option<bool> {
+    let parts: Vec<_> = parts.collect();
+    if parts.contains(&Some(decides)) {
+        return Some(decides);
+    }
+    (!parts.contains(&None)).then_some(!decides)
+}
+
+fn octets(program: &Program) -> Vec<u8> {
+    program.instructions.iter().flat_map(|instruction| instruction.to_le_bytes()).collect()
+}
+
+/// A scratch as it is in memory.
+fn memory(frame: &Scratch) -> [u8; 64] {
+    let mut memory = [0; 64];
+    for (at, word) in frame.key.words().iter().enumerate() {
+        memory[8 * at..8 * at + 8].copy_from_slice(&word.to_ne_bytes());
+    }
+    for (at, number) in [frame.octets, frame.frame_octets, frame.is_wanted].into_iter().enumerate() {
+        memory[40 + 4 * at..44 + 4 * at].copy_from_slice(&number.to_ne_bytes());
+    }
+    memory
+}
+
+fn in_memory(program: &Program, frame: &Scratch) -> bool {
+    let octets = octets(program);
+    let machine = rbpf::EbpfVmMbuff::new(Some(&octets)).unwrap();
+    match machine.execute_program(&memory(frame), &[]).unwrap() {
+        0 => false,
+        1 => true,
+        other => panic!("{other} is no answer"),
+    }
+}
+
+const STAGE: Stage = Stage { scratch: 11, stages: 12, next: 3 };
+
+thread_local! {
+    /// Where the scratch is, and the slot of the last tail call.
+    static SCRATCH: Cell<u64> = const { Cell::new(0) };
+    static CALLED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+}
+
+fn look_up(map: u64, _key: u64, _: u64, _: u64, _: u64) -> u64 {
+    if map == u64::from(STAGE.scratch) { SCRATCH.get() } else { 0 }
+}
+
+fn tail_call(_context: u64, map: u64, slot: u64, _: u64, _: u64) -> u64 {
+    CALLED.set(Some((map, slot)));
+    0
+}
+
+fn as_stage(program: &Program, frame: &Scratch) -> bool {
+    let octets = octets(program);
+    let mut machine = rbpf::EbpfVmMbuff::new(Some(&octets)).unwrap();
+    machine.register_helper(1, look_up).unwrap();
+    machine.register_helper(12, tail_call).unwrap();
+    let mut scratch = memory(frame);
+    let address = scratch.as_mut_ptr() as u64;
+    SCRATCH.set(address);
+    CALLED.set(None);
+    machine.register_allowed_memory(address..address + 64);
+    let answer = machine.execute_program(&[0; 8], &[]).unwrap();
+    assert_eq!(answer, 2, "without a next stage the host has the frame");
+    assert_eq!(CALLED.get(), Some((STAGE.stages.into(), STAGE.next.into())));
+    assert_eq!(scratch[..48], memory(frame)[..48], "what was parsed stays as it is");
+    scratch[48..52] == 1_u32.to_ne_bytes()
+}
+
+/// The instructions of a predicate, both ways; `None` where they are too many.
+fn programs(predicate: &Predicate) -> Option<[Program; 2]> {
+    let pushed = Pushed::of(predicate);
+    assert_eq!((pushed.predicate(), pushed.left_out.len()), (predicate, 0));
+    match (pushed.program(Convention::Memory), pushed.program(Convention::Stage(STAGE))) {
+        (Ok(in_memory), Ok(as_stage)) => Some([in_memory, as_stage]),
+        _ => None,
+    }
+}
+
+proptest! {
+    #[test]
+    fn instructions_say_what_sql_says(condition in condition(), frames in prop::collection::vec(frame(), 1..20)) {
+        let predicate = condition.predicate();
+        let programs = programs(&predicate);
+        for frame in frames {
+            let expected = in_sql(&condition, &frame, None) == Some(true);
+            prop_assert_eq!(predicate.holds(&frame), expected, "{:?}", &predicate);
+            if let Some([memory, stage]) = &programs {
+                prop_assert_eq!(in_memory(memory, &frame), expected, "{:?}", &predicate);
+                prop_assert_eq!(as_stage(stage, &frame), expected, "{:?}", &predicate);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_said_only_lets_more_through(
+        one in condition(),
+        other in condition(),
+        is_negative in any::<bool>(),
+        frame in frame(),
+    ) {
+        let inner = Condition::Any(vec![one, Condition::All(vec![other, Condition::Unsaid])]);
+        let condition = if is_negative { Condition::Not(Box::new(inner)) } else { inner };
+        let is_kept = condition.predicate().holds(&frame);
+        for unsaid in [Some(true), Some(false), None] {
+            prop_assert!(is_kept || in_sql(&condition, &frame, unsaid) != Some(true));
+        }
+    }
+}
+
+#[test]
+fn lists_of_every_length_are_found() {
+    let mut frame = Scratch::default();
+    for length in 1..=64 {
+        let ports = Ranges::of((0..length).map(|place| place * 3 + 1));
+        let condition = Condition::Within(Operand::of(Field::DstPort), ports);
+        let outside = Condition::Not(Box::new(condition.clone()));
+        let [inside, outside] = [condition, outside].map(|one| programs(&one.predicate()).unwrap());
+        for port in 0..=length as u16 * 3 + 2 {
+            let shape = Shape { network: Network::V4, transport: Transport::Ports, tcp_flags: 0 };
+            frame.key = FlowKey::default();
+            frame.key.set_rest([9, port], 17, None, shape);
+            let is_in = port % 3 == 1 && u128::from(port) < length * 3;
+            assert_eq!([in_memory(&inside[0], &frame), in_memory(&outside[0], &frame)], [is_in, !is_in]);
+        }
+    }
+}
+
+#[test]
+fn long_lists_are_refused() {
+    let of = |length: u128| {
+        let addresses = (0..length).map(|place| ADDRESSES[0] + 2 * place);
+        let condition = Condition::is_in(Field::SrcIp, addresses);
+        let not = Condition::Not(Box::new(condition.clone()));
+        [condition, not].map(|one| Pushed::of(&one.predicate()).program(Convention::Memory))
+    };
+    assert!(of(64).iter().all(Result::is_ok));
+    for program in of(65) {
+        assert_eq!(program.unwrap_err(), TooLarge::List { field: Field::SrcIp, ranges: 65 });
+    }
+}
+
+#[test]
+fn a_filter_has_so_many_instructions_and_no_more() {
+    let pair = |place: u128| {
+        Condition::All(vec![
+            Condition::compare(Field::SrcIp, Comparison::Equal, ADDRESSES[5] + place),
+            Condition::compare(Field::DstPort, Comparison::Equal, place),
+        ])
+    };
+    let of = |pairs: u128| {
+        let predicate = Condition::Any((0..pairs).map(pair).collect()).predicate();
+        Pushed::of(&predicate).program(Convention::Stage(STAGE))
+    };
+    assert!(of(100).unwrap().instructions.len() < 4096);
+    let refusal = of(1000).unwrap_err();
+    assert!(refusal.to_string().ends_with("instructions, and the kernel takes 4096"), "{refusal}");
+}
+
+#[test]
+fn a_program_says_what_it_reads() {
+    let reads = |condition: &Condition| {
+        Pushed::of(&condition.predicate()).program(Convention::Memory).unwrap().reads
+    };
+    assert_eq!(reads(&Condition::is_in(Field::DstIp, [1])), [16, 24, 32]);
+    assert_eq!(reads(&Condition::is_in(Field::FrameOctets, [60])), [32, 44]);
+    assert_eq!(reads(&Condition::is_in(Field::Vlan, [5])), [32]);
+}
+
+#[test]
+fn what_the_kernel_does_not_parse_is_left_out() {
+    let arp = Condition::is_in(Field::Ethertype, [0x806]);
+    let http = Condition::is_in(Field::DstPort, [80]);
+    let both = Pushed::of(&Condition::All(vec![arp.clone(), http.clone()]).predicate());
+    assert_eq!(both.predicate(), &http.predicate());
+    assert!(both.left_out.iter().eq(&[Field::Ethertype]) && !both.lets_all_through());
+    assert!(Pushed::of(&Condition::Any(vec![arp, http]).predicate()).lets_all_through());
+}
+
+#[test]
+fn values_that_no_field_has_leave_no_dead_instructions() {
+    // A verifier refuses what cannot be reached.
+    for condition in [
+        Condition::All(vec![Condition::is_in(Field::Vlan, [5000]), Condition::is_in(Field::DstPort, [80])]),
+        Condition::Any(vec![Condition::between(Field::TcpFlags, 0, 600), Condition::is_in(Field::DstPort, [80])]),
+        Condition::All(vec![]),
+        Condition::Any(vec![]),
+    ] {
+        for program in programs(&condition.predicate()).unwrap() {
+            assert_eq!(reached(&program.instructions), vec![true; program.instructions.len()]);
+        }
+    }
+}
+
+/// Which instructions some way leads to.
+fn reached(instructions: &[u64]) -> Vec<bool> {
+    let mut reached = vec![false; instructions.len()];
+    reached[0] = true;
+    for (at, instruction) in instructions.iter().enumerate() {
+        let [operation, _, low, high, ..] = instruction.to_le_bytes();
+        if !reached[at] {
+            continue;
+        }
+        if operation & 7 == 5 && ![0x85, 0x95].contains(&operation) {
+            reached[at + 1 + usize::from(u16::from_le_bytes([low, high]))] = true;
+        }
+        if ![0x05, 0x95].contains(&operation) {
+            reached[at + 1] = true;
+        }
+    }
+    reached
+}
