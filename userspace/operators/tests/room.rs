@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, Room, SourceId, StreamBatch};
 use tapline_query::Planner;
 use tapline_record::{
-    BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId, Watermarks,
+    BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId,
 };
 
 const SQL: &str =
@@ -43,7 +43,7 @@ fn panes(rows: u32, room: Room) -> Vec<(usize, u64)> {
         let input = StreamBatch { source, stream: &PACKETS, layout, batch, sequence };
         lower.process(&input, &mut outputs).unwrap();
     }
-    lower.advance(&Reach { watermarks: Watermarks::END, heads: Watermarks::END }, &mut outputs).unwrap();
+    lower.advance(&Reach::END, &mut outputs).unwrap();
     let of_a_pane = |output: LowerOutput| match output {
         LowerOutput::Pane { groups, .. } => Some((groups.groups.num_rows(), groups.folded_rows)),
         _ => None,
