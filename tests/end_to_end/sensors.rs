@@ -9,6 +9,7 @@ mod fleet;
 mod rows;
 
 use super::node::{http, json, query};
+use super::psql::{has_psql, port_of, psql, refused};
 use fleet::{Central, Given, SECOND, Sensor, WINDOW, sums};
 use harness::tapline;
 use harness::waiting::wait_for;
@@ -35,6 +36,34 @@ fn wait_for_truth(central: &Central, name: &str, sensors: &[Sensor]) -> BTreeMap
             given.iter().map(|(start, given)| (*start, given.records)).collect();
         if records == sent { Ok(given) } else { Err(format!("{records:?} in place of {sent:?}")) }
     })
+}
+
+#[test]
+fn a_statement_of_psql_runs_on_the_sensors_that_it_names_and_ends_with_its_cursor() {
+    if !has_psql() {
+        return;
+    }
+    let central = Central::start();
+    let mut sensors = ["pop-1", "pop-2", "lab"].map(|name| central.sensor(name));
+    central.add("all", ALL);
+    central.wait_until_runs("all", 3);
+    let port = port_of(central.node());
+    let cursor = format!(
+        "BEGIN; DECLARE c CURSOR FOR {BY_SENSOR} ON SENSORS 'pop-*'; FETCH 4 FROM c; COMMIT"
+    );
+    let asking = std::thread::spawn(move || psql(port, &cursor));
+    while !asking.is_finished() {
+        send(&mut sensors, 1);
+    }
+    let given = asking.join().unwrap();
+    assert!(given.contains("pop-1") && given.contains("pop-2") && !given.contains("lab"), "{given}");
+    wait_for("nothing but the query runs on its sensors", || {
+        let status = json(&sensors[0].node().ask(&["status", "--format", "json"]));
+        let runs = status["forwarded"].as_array().map_or(0, Vec::len);
+        if runs == 1 { Ok(()) } else { Err(status.to_string()) }
+    });
+    let told = refused(port, "SELECT * FROM \"all\" ON SENSORS 'pop-*'");
+    assert!(told.contains("this statement reads none"), "{told}");
 }
 
 #[test]
