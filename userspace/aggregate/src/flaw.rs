@@ -20,12 +20,7 @@ pub struct Flaw {
 
 impl Flaw {
     /// That of a window without so many groups, or of none: what could not be computed, and who sent something of it.
-    pub(crate) fn new(
-        window: Span,
-        left_out: Option<usize>,
-        why: &str,
-        from: &BTreeSet<&SensorName>,
-    ) -> Self {
+    pub(crate) fn new(window: Span, left_out: Option<usize>, why: &str, from: &BTreeSet<&SensorName>) -> Self {
         let lacks = match left_out {
             None => "cannot be computed".to_owned(),
             Some(1) => "is without one group that cannot be computed".to_owned(),
@@ -54,11 +49,14 @@ mod tests {
     #[test]
     fn a_flaw_names_who_may_have_made_it() {
         let window = Span { start: EventTime(0), end: EventTime(10) };
-        let names: Vec<SensorName> = (1..=10).map(|number| SensorName::new(&format!("pop-{number:02}"))).collect();
-        let flaw = |left_out, names: &[SensorName]| Flaw::new(window, left_out, "Divide by zero", &names.iter().collect());
+        let names = (1..=10).map(|number| SensorName::new(&format!("pop-{number:02}")));
+        let names: Vec<SensorName> = names.collect();
+        let flaw = |left_out, names: &[SensorName]| {
+            Flaw::new(window, left_out, "Divide by zero", &names.iter().collect())
+        };
         let one = flaw(Some(1), &names[..2]);
-        assert_eq!(one.what, "is without one group that cannot be computed: Divide by zero; its records came from pop-01, pop-02");
-        assert!(!one.is_lost);
+        let expected = "is without one group that cannot be computed: Divide by zero; its records came from pop-01, pop-02";
+        assert_eq!((one.what.as_str(), one.is_lost), (expected, false));
         let lost = flaw(None, &[]);
         assert_eq!((lost.what.as_str(), lost.is_lost), ("cannot be computed: Divide by zero", true));
         assert!(flaw(Some(7), &names).what.ends_with("pop-08 and 2 more"));

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, Room, SourceId, StreamBatch};
 use tapline_query::Planner;
-use tapline_record::{
-    BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId,
-};
+use tapline_record::{BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId};
 
 const SQL: &str =
     "SELECT src_port, dst_port, count(*) AS n FROM packets GROUP BY src_port, dst_port, tumble('10 seconds')";

@@ -73,13 +73,9 @@ impl Node {
     pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Written>, Said> {
         check_size(sql).map_err(|error| too_much(&error))?;
         let mut texts = split_statements(sql);
-        // What PostgreSQL does not know is taken out of what is parsed, and stays in the text.
-        let plain: Result<Vec<Cow<'_, str>>, SqlError> =
-            texts.iter().map(|text| without_sensors(text)).collect();
-        let plain = plain.map_err(|error| Said::new("42601", error.to_string()))?;
-        let mut names: Vec<bool> = plain.iter().map(|text| matches!(text, Cow::Owned(_))).collect();
+        let (plain, mut names) = plain_of(&texts)?;
         let names_some = names.contains(&true);
-        let parsed = if names_some { self.parser.parse(&plain.join(";")) } else { self.parser.parse(sql) };
+        let parsed = self.parser.parse(if names_some { plain.as_str() } else { sql });
         let parsed = parsed.map_err(|error| Said::new("42601", error.to_string()))?;
         parsed.iter().try_for_each(check_statement).map_err(|error| too_much(&error))?;
         if texts.len() != parsed.len() {
@@ -90,8 +86,7 @@ impl Node {
             names = vec![false; texts.len()];
         }
         let written = parsed.into_iter().zip(texts).zip(names);
-        let written = written
-            .map(|((statement, text), names_sensors)| Written { statement, text, names_sensors });
+        let written = written.map(|((statement, text), names_sensors)| Written { statement, text, names_sensors });
         Ok(written.collect())
     }
 
@@ -122,6 +117,15 @@ impl Node {
         let done = spawn_blocking(move || with_stack(|| what(&node))).await;
         done.unwrap_or_else(|_| Err(Said::internal()))
     }
+}
+
+/// Statements as PostgreSQL would have them, and whether each said on which sensors it runs, which that does not know.
+fn plain_of(statements: &[String]) -> Result<(String, Vec<bool>), Said> {
+    let plain = statements.iter().map(|statement| without_sensors(statement));
+    let plain: Vec<Cow<'_, str>> =
+        plain.collect::<Result<_, SqlError>>().map_err(|error| Said::new("42601", error.to_string()))?;
+    let names = plain.iter().map(|statement| matches!(statement, Cow::Owned(_))).collect();
+    Ok((plain.join(";"), names))
 }
 
 /// What says that a statement asks for more than there may be.
