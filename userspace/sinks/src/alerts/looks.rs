@@ -21,9 +21,10 @@ struct Look {
 impl Looks {
     /// Notes that windows of a query that end by this time were looked at.
     pub(super) fn note(&mut self, query: &str, until: i64) {
-        match self.0.get_mut(query) {
-            Some(look) => look.until = look.until.max(until),
-            None => drop(self.0.insert(query.to_owned(), Look { until, told: None })),
+        if let Some(look) = self.0.get_mut(query) {
+            look.until = look.until.max(until);
+        } else {
+            self.0.insert(query.to_owned(), Look { until, told: None });
         }
     }
 
