@@ -10,6 +10,7 @@ mod rows;
 
 use super::metrics;
 use super::node::{http, json, query};
+use super::psql::{has_psql, port_of, psql, refused};
 use fleet::{Central, Given, SECOND, Sensor, WINDOW, sums};
 use harness::tapline;
 use harness::waiting::wait_for;
@@ -36,6 +37,34 @@ fn wait_for_truth(central: &Central, name: &str, sensors: &[Sensor]) -> BTreeMap
             given.iter().map(|(start, given)| (*start, given.records)).collect();
         if records == sent { Ok(given) } else { Err(format!("{records:?} in place of {sent:?}")) }
     })
+}
+
+#[test]
+fn a_statement_of_psql_runs_on_the_sensors_that_it_names_and_ends_with_its_cursor() {
+    if !has_psql() {
+        return;
+    }
+    let central = Central::start();
+    let mut sensors = ["pop-1", "pop-2", "lab"].map(|name| central.sensor(name));
+    central.add("all", ALL);
+    central.wait_until_runs("all", 3);
+    let port = port_of(central.node());
+    let cursor = format!(
+        "BEGIN; DECLARE c CURSOR FOR {BY_SENSOR} ON SENSORS 'pop-*'; FETCH 4 FROM c; COMMIT"
+    );
+    let asking = std::thread::spawn(move || psql(port, &cursor));
+    while !asking.is_finished() {
+        send(&mut sensors, 1);
+    }
+    let given = asking.join().unwrap();
+    assert!(given.contains("pop-1") && given.contains("pop-2") && !given.contains("lab"), "{given}");
+    wait_for("nothing but the query runs on its sensors", || {
+        let status = json(&sensors[0].node().ask(&["status", "--format", "json"]));
+        let runs = status["forwarded"].as_array().map_or(0, Vec::len);
+        if runs == 1 { Ok(()) } else { Err(status.to_string()) }
+    });
+    let told = refused(port, "SELECT * FROM \"all\" ON SENSORS 'pop-*'");
+    assert!(told.contains("this statement reads none"), "{told}");
 }
 
 #[test]
@@ -103,12 +132,16 @@ fn whoever_looks_sees_how_sensors_stand() {
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!((status, &rows["rows"][0]["state"]), (200, &"connected".into()), "{rows}");
     let node = sensor.node();
-    let metrics = [central.node(), node].map(|node| metrics::names(&http(node, "GET", "/metrics", "").1));
-    let metrics = metrics.iter().flatten().filter(|name| metrics::is_of_a_fleet(name)).cloned();
     // That something was refused is told when it was.
     let refused = "tapline_sensor_refused_records_total".to_owned();
     let documented = metrics::documented().into_iter().filter(|name| metrics::is_of_a_fleet(name));
-    assert_eq!(metrics.chain([refused]).collect::<BTreeSet<_>>(), documented.collect());
+    let documented: BTreeSet<String> = documented.filter(|name| *name != refused).collect();
+    wait_for("both tell all that is documented", || {
+        let told = [central.node(), node].map(|node| metrics::names(&http(node, "GET", "/metrics", "").1));
+        let told: BTreeSet<String> =
+            told.into_iter().flatten().filter(|name| metrics::is_of_a_fleet(name)).collect();
+        if told == documented { Ok(()) } else { Err(format!("{told:?}")) }
+    });
     // On its side it is told whose it is, and nobody changes what it is asked.
     assert!(
         node.ask(&["status"]).success().contains("as pop-1: connected"),
@@ -289,8 +322,6 @@ fn of_two_of_one_name_one_counts() {
         let is_fenced = |told: &String| told.contains("nothing is forwarded any more");
         if told.iter().any(is_fenced) { Ok(()) } else { Err(told.concat()) }
     });
-    let told = http(central.node(), "GET", "/metrics", "").1;
-    assert!(metrics::names(&told).contains("tapline_sensor_refused_records_total"), "{told}");
     let from = fleet::window_of(fleet::now_ns()) + WINDOW.as_nanos() as i64;
     fleet::send(&mut [&mut sensors[0], &mut twin], 6 * SECOND);
     // A window of both would have more than either was sent.

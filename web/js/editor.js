@@ -68,7 +68,11 @@ const completions = (schema) => (/** @type {any} */ context) => {
     label: name, type: "function", detail: call?.slice(name.length), info: about, apply: `${name}(`, boost: call ? 1 : -1,
   }));
   const words = KEYWORDS.map((label) => ({ label, type: "keyword" }));
-  const once = new Map([...words, ...functions, ...streams, ...columns].map((option) => [`${option.type} ${option.label}`, option]));
+  const sensors = context.matchBefore(/\bon\s+\w*/i) ? [{
+    label: "SENSORS", type: "keyword", detail: "'pop-*', 'lab-?'", info: "on which sensors of an aggregator a statement runs",
+    apply: "SENSORS '", boost: 4,
+  }] : [];
+  const once = new Map([...words, ...sensors, ...functions, ...streams, ...columns].map((option) => [`${option.type} ${option.label}`, option]));
   return { from: word.from, options: [...once.values()], validFor: /^\w*$/ };
 };
 

@@ -72,7 +72,7 @@ impl Central {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut central = Self { node: None, folder, port };
         let text = format!(
-            "[node]\nstate = \"{}\"\n[aggregator]\nlisten = \"127.0.0.1:{port}\"\nidle_after = \"2s\"\nstragglers = \"1s\"\n{more}",
+            "[node]\nstate = \"{}\"\npsql = \"127.0.0.1:0\"\n[aggregator]\nlisten = \"127.0.0.1:{port}\"\nidle_after = \"2s\"\nstragglers = \"1s\"\n{more}",
             central.path("central").display()
         );
         fs::write(central.path("aggregator.toml"), text).unwrap();

@@ -14,6 +14,10 @@
 #![forbid(unsafe_code)]
 
 mod coverage;
+#[cfg(test)]
+mod crafted;
+mod finishing;
+mod flaw;
 mod guard;
 mod halves;
 mod merging;
@@ -25,6 +29,7 @@ mod running;
 mod settled;
 mod shape;
 
+pub use flaw::Flaw;
 pub use halves::{fingerprint, half_id, half_specs};
 pub use merging::{Merging, PaneState};
 pub use part_maker::PartMaker;

@@ -112,6 +112,14 @@ impl Merging {
     }
 }
 
+impl Half {
+    /// What somebody sent.
+    fn received(&self, octets: &[u8]) -> Result<Payload, String> {
+        let payload = Payload::decode(octets, &self.states, RECEIVED_UNPACKED_MAX)?;
+        self.states.check_possible(&payload.parts).map(|()| payload)
+    }
+}
+
 impl Merge for Merging {
     type State = PaneState;
 
@@ -122,7 +130,7 @@ impl Merge for Merging {
 
     fn merge(&self, half: HalfId, state: &mut PaneState, payload: &[u8]) -> Result<(), String> {
         let half = self.half(half).ok_or("no query here has their half")?;
-        guarded(|| state.add(Payload::decode(payload, &half.states, RECEIVED_UNPACKED_MAX)?, &half))
+        guarded(|| state.add(half.received(payload)?, &half))
     }
 
     fn merge_from(
@@ -133,7 +141,7 @@ impl Merge for Merging {
     ) -> Result<(), String> {
         let half = self.half(half).ok_or("no query here has their half")?;
         guarded(|| {
-            let mut news = Payload::decode(payload, &half.states, RECEIVED_UNPACKED_MAX)?;
+            let mut news = half.received(payload)?;
             if half.states.are_rows() {
                 // Those of a tier have the places of its sensors.
                 news.parts.put_at(&place_among(from));
@@ -204,13 +212,8 @@ impl PaneState {
         let room = if is_full { groups.max(GROUPS_MIN) } else { usize::MAX };
         let mut open =
             Open { payload, states: Arc::clone(&half.states), groups_max: half.limits.groups_max.min(room) };
-        let are_groups = !half.states.are_rows();
-        if are_groups && (open.payload.parts.are_many() || is_full) {
+        if !half.states.are_rows() && (open.payload.parts.are_many() || is_full) {
             open.settle();
-        }
-        // Where an aggregate cannot be computed of all of them, no more are kept than are merged at once.
-        if are_groups && open.payload.parts.are_many() {
-            return Err("an aggregate cannot be computed of all that came for their pane".to_owned());
         }
         held.set(Form::Open(Box::new(open)), &self.of_query);
         Ok(())
@@ -282,7 +285,7 @@ impl Form {
 }
 
 impl Open {
-    /// Puts its parts together, but for those that nobody can merge: how much is missing with them is not known.
+    /// Puts its parts together, but for those that cannot be merged: how much is missing with them is not known.
     fn settle(&mut self) {
         let settled = settled(&self.states, &self.payload.parts, self.groups_max);
         self.payload.parts = settled.parts;
@@ -301,7 +304,10 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crafted::payload;
     use crate::halves::half_id;
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::Int64Type;
     use tapline_engine::HeldLimits;
     use tapline_query::Planner;
 
@@ -340,6 +346,42 @@ mod tests {
         assert!(refusal.contains("no query here"), "{refusal}");
         assert!(merging.decode(half, &nothing).is_ok(), "a checkpoint may have it still");
         assert_eq!(merging.encode(half, &state), nothing);
+    }
+
+    #[test]
+    fn states_that_no_rows_give_are_refused() {
+        let (merging, half) = (merging(), half_id(7, 0));
+        let of_half = merging.half(half).unwrap().states;
+        let mut state = merging.empty(half);
+        let sent = |count: i64| payload(&of_half, &[(80, count, 0)]).encode(&of_half).unwrap().octets;
+        assert_eq!(merging.merge(half, &mut state, &sent(3)), Ok(()));
+        let before = merging.encode(half, &state);
+        for count in [0, -3, i64::MAX] {
+            let why = merging.merge(half, &mut state, &sent(count)).unwrap_err();
+            assert!(why.contains("no rows give"), "{why}");
+        }
+        assert_eq!(merging.encode(half, &state), before);
+    }
+
+    #[test]
+    fn sums_that_do_not_fit_are_left_out_and_nobody_else_is_refused_for_them() {
+        let sql = "SELECT src_port, sum(octets) FROM packets GROUP BY src_port, tumble('1 second')";
+        let (merging, half) = (Merging::default(), half_id(9, 0));
+        let query = Planner::new().plan(sql).unwrap();
+        merging.add_query(9, &query, &QueryLimits::default()).unwrap();
+        let of_half = merging.half(half).unwrap().states;
+        let mut state = merging.empty(half);
+        let mut add = |sum: i64| {
+            let sent = payload(&of_half, &[(80, 1, sum)]).encode(&of_half).unwrap().octets;
+            merging.merge(half, &mut state, &sent)
+        };
+        for number in 0..100 {
+            assert_eq!(add(if number == 10 { i64::MAX } else { 1 }), Ok(()), "{number}");
+        }
+        let whole = Payload::decode(&merging.encode(half, &state), &of_half, OWN_UNPACKED_MAX).unwrap();
+        assert!(whole.is_doubted && whole.parts.len() == 1, "{} parts", whole.parts.len());
+        let sum = whole.parts.groups().next().unwrap().groups.column(1).as_primitive::<Int64Type>().value(0);
+        assert_eq!(sum, 99);
     }
 
     #[test]

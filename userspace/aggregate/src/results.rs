@@ -1,5 +1,6 @@
 //! Results of what an aggregator gives.
 
+use crate::flaw::Flaw;
 use crate::halves::place_of;
 use crate::running::Running;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,16 +67,92 @@ impl Results {
         for query in touched {
             let Some(running) = self.queries.get_mut(&query) else { continue };
             let mut results = vec![];
-            let outcome = running.give(&mut results);
+            running.give(&mut results);
             out.extend(results.into_iter().map(|result| (query, Ok(result))));
-            out.extend(outcome.err().map(|why| (query, Err(why))));
         }
         out
+    }
+
+    /// Windows that could not be made as they should be, since this was asked before, by the query that they are of on the
+    /// wire. The query goes on: what one sensor says is no reason to have nothing of the others.
+    pub fn take_flaws(&mut self) -> Vec<(u64, Flaw)> {
+        let mut flaws = vec![];
+        for (query, running) in &mut self.queries {
+            flaws.extend(running.take_flaws().into_iter().map(|flaw| (*query, flaw)));
+        }
+        flaws
     }
 
     /// The queries, as they are called on the wire, of which nothing that may still come changes what was answered: LIMIT is
     /// reached.
     pub fn satisfied(&self) -> impl Iterator<Item = u64> + '_ {
         self.queries.iter().filter(|(_, running)| running.is_satisfied()).map(|(query, _)| *query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crafted::{Group, payload};
+    use crate::halves::half_id;
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::Int64Type;
+    use tapline_delivery::{SensorName, Span, Told};
+    use tapline_engine::Status;
+    use tapline_operators::HalfStates;
+    use tapline_query::Planner;
+
+    const QUERY: u64 = 3;
+    const SECOND_NS: i64 = 1_000_000_000;
+
+    /// Makes results of a query over second after second, each of these groups, which two sensors sent.
+    fn results(sql: &str, seconds: &[&[Group]]) -> (Vec<WindowResult>, Vec<Flaw>) {
+        let query = Planner::new().plan(sql).unwrap();
+        let half = HalfStates::new(&query, 0).unwrap();
+        let mut results = Results::new(0);
+        results.add_query(QUERY, QueryId(0), &query, &QueryLimits::default()).unwrap();
+        let given = seconds.iter().zip(0..).map(|(groups, second)| Given {
+            half: half_id(QUERY, 0),
+            pane: Span { start: second * SECOND_NS, end: (second + 1) * SECOND_NS },
+            revision: 0,
+            state: payload(&half, groups).encode(&half).unwrap().octets.into(),
+            records: 1,
+            told: Told::default(),
+            absent: vec![],
+            from: vec![SensorName::new("pop-1"), SensorName::new("pop-2")],
+        });
+        let made = given.flat_map(|given| results.take(&[given])).map(|(_, result)| result.unwrap()).collect();
+        (made, results.take_flaws().into_iter().map(|(_, flaw)| flaw).collect())
+    }
+
+    fn numbers(result: &WindowResult) -> Vec<i64> {
+        let last = result.rows.iter().filter_map(|rows| rows.columns().last());
+        let mut numbers: Vec<i64> =
+            last.flat_map(|column| column.as_primitive::<Int64Type>().values().to_vec()).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_computed_is_left_out_of_its_window_and_the_query_goes_on() {
+        let sql =
+            "SELECT src_port, sum(octets) * 8 AS bits FROM packets GROUP BY src_port, tumble('1 second')";
+        let many: Vec<Group> = (0..1000).map(|port| (port, 1, if port == 7 { i64::MAX } else { 1 })).collect();
+        let (made, flaws) = results(sql, &[&[(80, 1, 2)], &many, &[(80, 1, 3), (81, 1, 4)]]);
+        let statuses: Vec<_> = made.iter().map(|result| result.status).collect();
+        assert_eq!(statuses, [Status::Final, Status::Partial, Status::Final]);
+        assert_eq!((numbers(&made[0]), numbers(&made[2])), (vec![16], vec![24, 32]));
+        assert_eq!((numbers(&made[1]), made[1].completeness), (vec![8; 999], None));
+        let [flaw] = &flaws[..] else { panic!("{flaws:?}") };
+        assert!(!flaw.is_lost && flaw.window.start.0 == SECOND_NS, "{flaw:?}");
+        assert!(flaw.what.contains("one group") && flaw.what.contains("pop-1, pop-2"), "{flaw:?}");
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_computed_is_lost_and_the_query_goes_on() {
+        let sql = "SELECT sum(octets) * 8 AS bits FROM packets GROUP BY tumble('1 second')";
+        let (made, flaws) = results(sql, &[&[(0, 1, i64::MAX)], &[(0, 1, 3)]]);
+        assert_eq!((made.len(), numbers(&made[0])), (1, vec![24]));
+        assert!(flaws.len() == 1 && flaws[0].is_lost, "{flaws:?}");
     }
 }

@@ -5,6 +5,8 @@
 //! long as they may be revised or are of a window that is to come; where windows are one pane of one half, none is.
 
 use crate::coverage::{Seen, completeness};
+use crate::finishing::{About, Finished, States, finish};
+use crate::flaw::Flaw;
 use crate::guard::{guarded, said};
 use crate::halves::states_of;
 use crate::payload::{OWN_UNPACKED_MAX, Payload};
@@ -13,18 +15,20 @@ use crate::shape::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::zip;
 use std::mem::take;
-use tapline_delivery::{Given, KeptHalf};
+use tapline_delivery::{Given, KeptHalf, SensorName};
 use tapline_engine::{HeldLimits, QueryId, QueryLimits};
-use tapline_operators::{
-    Closed, ClosedWindow, Finisher, HalfStates, OperatorLimits, Parts, Span, WindowResult,
-};
+use tapline_operators::{Finisher, HalfStates, OperatorLimits, Parts, Span, WindowResult};
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 
 /// The windows of one query.
 pub(crate) struct Running {
     shape: Shape,
-    halves: Vec<Half>,
+    /// Of each half.
+    states: Vec<HalfStates>,
+    groups_max: usize,
+    /// The latest pane of each half that was given ends here.
+    given_until: Vec<i64>,
     finisher: Finisher,
     /// Of rows without an aggregate, which ones are to be given of windows that were not given before.
     limit: RowLimit,
@@ -48,13 +52,8 @@ pub(crate) struct Running {
     revisable_ns: i64,
     held: HeldLimits,
     has_failed: bool,
-}
-
-/// One half of the query.
-struct Half {
-    states: HalfStates,
-    /// The latest pane that was given ends here.
-    until: i64,
+    /// Windows that could not be made as they should be, since this was asked before.
+    flaws: Vec<Flaw>,
 }
 
 /// A pane of one half.
@@ -66,6 +65,8 @@ struct Pane {
     missing: u64,
     /// Whether nobody knows how many are.
     is_unknown: bool,
+    /// Who added something, as far as it was given here.
+    from: BTreeSet<SensorName>,
 }
 
 /// What was said of a window.
@@ -99,13 +100,13 @@ impl Running {
         revisable_ns: i64,
     ) -> Result<Self, String> {
         let operator_limits = OperatorLimits { groups_max: limits.groups_max, is_only_worker: false };
-        let shape = Shape::of(query)?;
-        let halves = states_of(query)?.into_iter().map(|states| Half { states, until: i64::MIN });
-        let halves: Vec<Half> = halves.collect();
+        let (shape, states) = (Shape::of(query)?, states_of(query)?);
         Ok(Self {
             shape,
-            keeps_panes: halves.len() > 1 || !shape.is_of_one_pane(),
-            halves,
+            keeps_panes: states.len() > 1 || !shape.is_of_one_pane(),
+            given_until: vec![i64::MIN; states.len()],
+            states,
+            groups_max: limits.groups_max,
             finisher: Finisher::new(id, query, operator_limits).map_err(|error| said(&error))?,
             limit: RowLimit::of(query),
             panes: BTreeMap::new(),
@@ -119,6 +120,7 @@ impl Running {
             revisable_ns,
             held: limits.held,
             has_failed: false,
+            flaws: vec![],
         })
     }
 
@@ -127,8 +129,8 @@ impl Running {
     /// # Errors
     /// A sentence, when it is not of this query.
     pub(crate) fn resume(&mut self, half: usize, kept: &KeptHalf) -> Result<(), String> {
-        let Some(known) = self.halves.get_mut(half) else { return Ok(()) };
-        known.until = kept.taken_until;
+        let Some(given_until) = self.given_until.get_mut(half) else { return Ok(()) };
+        *given_until = kept.taken_until;
         if self.keeps_panes {
             self.lacks_before = self.lacks_before.max(kept.closed_until);
             kept.panes.iter().try_for_each(|given| self.keep(half, given))?;
@@ -149,8 +151,8 @@ impl Running {
         let noted = self.keep(half, given);
         self.has_failed = noted.is_err();
         noted?;
-        if let Some(known) = self.halves.get_mut(half) {
-            known.until = known.until.max(given.pane.end);
+        if let Some(given_until) = self.given_until.get_mut(half) {
+            *given_until = given.pane.end.max(*given_until);
         }
         let lacks_before = if self.keeps_panes { self.lacks_before } else { i64::MIN };
         let again = self.shape.starts(given.pane.start, i64::MIN, self.closed);
@@ -159,55 +161,59 @@ impl Running {
     }
 
     /// Gives the windows that close by what was noted, and those of which some pane was noted again.
-    ///
-    /// # Errors
-    /// A sentence, when the upper half fails: the query cannot go on.
-    pub(crate) fn give(&mut self, out: &mut Vec<WindowResult>) -> Result<(), String> {
+    pub(crate) fn give(&mut self, out: &mut Vec<WindowResult>) {
         if self.has_failed {
-            return Ok(());
+            return;
         }
         let until = self.given_until();
         let mut windows = take(&mut self.again);
         for (pane, _) in self.panes.range(self.closed.saturating_sub(self.shape.size)..) {
             windows.extend(self.shape.starts(*pane, self.closed, until));
         }
-        let given = windows.into_iter().try_for_each(|start| self.give_window(start, out));
-        self.has_failed = given.is_err();
+        windows.into_iter().for_each(|start| self.give_window(start, out));
         self.closed = self.closed.max(until);
         self.forget();
-        given
+    }
+
+    /// Windows that could not be made as they should be, since this was asked before.
+    pub(crate) fn take_flaws(&mut self) -> Vec<Flaw> {
+        take(&mut self.flaws)
     }
 
     /// Up to where each half was given.
     fn given_until(&self) -> i64 {
-        self.halves.iter().map(|half| half.until).min().unwrap_or(i64::MIN)
+        self.given_until.iter().copied().min().unwrap_or(i64::MIN)
     }
 
     /// Keeps a pane in the place of what was given of it before.
     fn keep(&mut self, half: usize, given: &Given) -> Result<(), String> {
-        let Some(Half { states, .. }) = self.halves.get(half) else { return Ok(()) };
+        let Some(states) = self.states.get(half) else { return Ok(()) };
         let payload = guarded(|| Payload::decode(&given.state, states, OWN_UNPACKED_MAX));
         let payload = payload.map_err(|why| format!("states that were merged cannot be read: {why}"))?;
         let is_unknown = given.told.is_doubted || payload.is_doubted || !given.absent.is_empty();
         let (givings, missing) = (given.revision.saturating_add(1), given.told.records());
-        let (octets, halves) = (payload.parts.octets(), self.halves.len());
+        let (octets, halves) = (payload.parts.octets(), self.states.len());
         let panes = self.panes.entry(given.pane.start);
         let panes = panes.or_insert_with(|| (0..halves).map(|_| None).collect());
         let Some(known) = panes.get_mut(half) else { return Ok(()) };
-        let before = known.replace(Pane { givings, payload, missing, is_unknown });
+        let from = given.from.iter().cloned().collect();
+        let before = known.replace(Pane { givings, payload, missing, is_unknown, from });
+        if let (Some(known), Some(before)) = (known, &before) {
+            known.from.extend(before.from.iter().cloned());
+        }
         self.octets += octets;
         self.octets -= before.map_or(0, |pane| pane.payload.parts.octets());
         Ok(())
     }
 
-    fn give_window(&mut self, start: i64, out: &mut Vec<WindowResult>) -> Result<(), String> {
+    fn give_window(&mut self, start: i64, out: &mut Vec<WindowResult>) {
         let end = start.saturating_add(self.shape.size);
         let Came { parts, seen, is_whole, givings } = self.came(start, end);
         if parts.iter().all(Parts::is_empty) {
-            return Ok(());
+            return;
         }
         let before = self.said.get(&start).copied();
-        let Some(limit) = self.limit_of(end, before) else { return Ok(()) };
+        let Some(limit) = self.limit_of(end, before) else { return };
         let revision = match before {
             _ if end > self.closed => 0,
             Some(before) => before.revision + 1,
@@ -215,10 +221,8 @@ impl Running {
         };
         let is_whole = is_whole && (!self.keeps_panes || start >= self.lacks_before);
         let span = Span { start: EventTime(start), end: EventTime(end) };
-        let mut window = ClosedWindow::of_parts(span, parts, is_whole, revision);
-        window.completeness = completeness(&seen);
-        let (finisher, mut results) = (&mut self.finisher, vec![]);
-        guarded(|| finisher.finish(Closed::Window(window), &mut results).map_err(|error| said(&error)))?;
+        let about = About { span, is_whole, revision, completeness: completeness(&seen) };
+        let Some(mut results) = self.finished(parts, about) else { return };
         let mut left = limit;
         results.iter_mut().for_each(|result| left.cut(result));
         if before.is_none() {
@@ -230,7 +234,21 @@ impl Running {
         results.retain(|result| had_rows || !result.rows.is_empty());
         self.said.insert(start, Said { revision, has_rows, limit });
         out.extend(results);
-        Ok(())
+    }
+
+    /// The results of a window; `None` where there are none to be made, and what was said of it before stays.
+    fn finished(&mut self, parts: Vec<Parts>, about: About) -> Option<Vec<WindowResult>> {
+        let states = States { halves: &self.states, groups_max: self.groups_max };
+        let (results, left_out, why) = match finish(&mut self.finisher, states, parts, about) {
+            Finished::Whole(results) => return Some(results),
+            Finished::Without(groups, results, why) => (Some(results), Some(groups), why),
+            Finished::Failed(why) => (None, None, why),
+        };
+        let panes = self.panes.range(about.span.start.0..about.span.end.0);
+        let from = panes.flat_map(|(_, panes)| panes.iter().flatten()).flat_map(|pane| &pane.from);
+        let from: BTreeSet<&SensorName> = from.collect();
+        self.flaws.push(Flaw::new(about.span, left_out, &why, &from));
+        results
     }
 
     /// Which rows are to be given of a window that ends there; `None` where none are: those before were enough, or nobody
@@ -251,13 +269,13 @@ impl Running {
 
     /// What came for a window.
     fn came(&self, start: i64, end: i64) -> Came {
-        let halves = self.halves.len();
+        let halves = self.states.len();
         let (parts, seen) = (vec![Parts::default(); halves], vec![Seen::default(); halves]);
         let mut came = Came { parts, seen, is_whole: true, givings: 0 };
         for (begin, panes) in self.panes.range(start..end) {
             let given = zip(zip(&mut came.parts, &mut came.seen), panes);
             for ((parts, seen), pane) in given.filter_map(|(of_half, pane)| Some((of_half, pane.as_ref()?))) {
-                let Pane { givings, payload, missing, is_unknown } = pane;
+                let Pane { givings, payload, missing, is_unknown, .. } = pane;
                 parts.append(payload.parts.clone());
                 seen.add((&payload.covered, payload.unread), (*missing, *is_unknown));
                 came.is_whole &= payload.whole_after.0 <= *begin;

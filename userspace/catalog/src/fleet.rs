@@ -65,6 +65,9 @@ pub trait Fleet: Send {
     /// The sensors that run a query, or are to, by name.
     fn parts(&self, query: QueryId) -> Vec<(String, ReportedQuery)>;
 
+    /// What is wrong with windows of a query that could not be made, or not of all that came for them, where there are some.
+    fn flaws(&self, query: QueryId) -> Option<String>;
+
     /// Makes a token for a sensor of this name, which is known from now on in place of another one of it; where the file of
     /// tokens is somebody else's, as soon as he has written it there and lets it be read.
     ///

@@ -213,6 +213,8 @@ impl Inputs {
         if !self.is_started {
             return;
         }
+        let streams = self.slots.iter().flat_map(|slot| slot.input.streams());
+        engine.expect(&streams.map(|stream| stream.id).collect::<Vec<_>>());
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
         for slot in &mut self.slots {
             let is_needed = slot.is_needed(demand);

@@ -160,6 +160,8 @@ pub struct QueryStatus {
     pub ns_a_row: Option<u64>,
     /// What is done about it, where it works more than it may.
     pub held_back: Option<String>,
+    /// What is wrong with windows that could not be made of what sensors sent, or not of all of it.
+    pub flaws: Option<String>,
     /// Results that were lost on their way.
     pub results_lost: u64,
     /// The newest window that was given as a whole.
@@ -177,11 +179,11 @@ pub struct QueryStatus {
 }
 
 impl QueryStatus {
-    /// Why it does not run, or not on all rows; of one that waits, for what.
+    /// Why it does not run, or not on all rows, or what is wrong with its windows; of one that waits, for what.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match &self.state {
-            QueryRunState::Running => self.held_back.clone(),
+            QueryRunState::Running => self.held_back.clone().or_else(|| self.flaws.clone()),
             QueryRunState::Waiting(_) if self.streams.is_empty() => {
                 Some("it asks for nothing of this node, but for other sensors or sites".to_owned())
             }

@@ -105,6 +105,8 @@ pub struct Given {
     pub told: Told,
     /// Whose share may not be whole.
     pub absent: Vec<SensorName>,
+    /// Who sent something of it since it was given before.
+    pub from: Vec<SensorName>,
 }
 
 /// What becomes of panes.

@@ -317,6 +317,14 @@ impl Engine {
         sum
     }
 
+    /// Says which streams some source carries, or is to carry. Of others nothing is to come: whoever reads one of these and one
+    /// of those waits for the former only.
+    pub fn expect(&self, streams: &[StreamId]) {
+        // An account is there when it is asked for.
+        let is_silent = |stream: &StreamId| *stream != StreamId::Ledger && !streams.contains(stream);
+        self.flags.silence(StreamId::ALL.into_iter().filter(is_silent).collect());
+    }
+
     /// Takes no more sources and queries: when the sources that there are have ended, each query gives what is left
     /// of it, and ends.
     pub fn drain(&mut self) {

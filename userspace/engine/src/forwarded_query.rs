@@ -134,7 +134,8 @@ impl ForwardedQuery {
         if self.joining.knows(epoch)
             && let Some(known) = self.reached.get_mut(worker.0 as usize)
         {
-            *known = reach.watermarks.least_of(self.streams.iter().copied()).max(*known);
+            let (watermark, _) = reach.least_of(self.streams.iter().copied());
+            *known = watermark.max(*known);
             self.state.tell_watermark(self.watermark());
         }
     }

@@ -2,10 +2,11 @@
 //! in naps that grow longer.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::{Thread, current, park_timeout, sleep};
 use std::time::Duration;
+use tapline_record::StreamSet;
 
 const SPINS: u32 = 64;
 const NAP_MIN: Duration = Duration::from_micros(20);
@@ -18,6 +19,7 @@ pub(crate) struct Flags {
     input_ends: AtomicBool,
     suspends: AtomicBool,
     drains: AtomicBool,
+    silent: AtomicU8,
 }
 
 impl Flags {
@@ -55,6 +57,15 @@ impl Flags {
 
     pub(crate) fn drains(&self) -> bool {
         self.drains.load(Ordering::Acquire)
+    }
+
+    /// Says of which streams nothing is to come.
+    pub(crate) fn silence(&self, streams: StreamSet) {
+        self.silent.store(streams.bits(), Ordering::Release);
+    }
+
+    pub(crate) fn silent(&self) -> StreamSet {
+        StreamSet::from_bits(self.silent.load(Ordering::Acquire))
     }
 }
 

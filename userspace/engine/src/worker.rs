@@ -233,11 +233,11 @@ impl Worker {
     }
 
     /// How far all sources have come. A stream that none carries stays where it was while sources may still be added:
-    /// what another one brings of it goes on from there.
+    /// what another one brings of it goes on from there. Whoever reads another one, too, does not wait for one that none
+    /// is to carry.
     fn reach(&mut self) -> Reach {
-        let reach = |input: &WorkerInput| Reach {
-            watermarks: input.watermarks,
-            heads: input.watermarks.ahead_by(&input.lateness_ns),
+        let reach = |input: &WorkerInput| {
+            Reach::at(input.watermarks, input.watermarks.ahead_by(&input.lateness_ns))
         };
         let all = self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)));
         // Suspended, time stays where it was, too: somebody goes on from there.
@@ -245,7 +245,7 @@ impl Worker {
             return all;
         }
         self.carried = all.or_where_at_end(&self.carried);
-        self.carried
+        Reach { silent: self.flags.silent(), ..self.carried }
     }
 
     /// The layout that all sources have come to.

@@ -289,6 +289,10 @@ impl Fleet for NodeFleet {
         self.queries.get(&query).map(|running| self.standing.parts(&running.assigned)).unwrap_or_default()
     }
 
+    fn flaws(&self, query: QueryId) -> Option<String> {
+        self.shared.flaws(self.queries.get(&query)?.assigned.id)
+    }
+
     fn join(&mut self, sensor: &str) -> Result<Joined, String> {
         check_name(sensor)?;
         let (token, line) = self.tokens.make(sensor)?;

@@ -114,7 +114,7 @@ impl ForwardPlan {
             token_file: arguments.forward_token_file.clone().or(said.token_file),
             ca_file: arguments.forward_ca.clone().or(said.ca_file),
             own,
-            spool: said.spool.unwrap_or_else(|| state.join("spool").join("forward")),
+            spool: said.spool.unwrap_or_else(|| state.join("forward")),
             octets_max,
             keep: time("[forward] keep", said.keep.as_deref(), KEEP)?,
             rows: rows([said.rows_per_second_max, said.row_octets_per_second_max])?,
@@ -266,7 +266,9 @@ mod tests {
     fn a_sensor_is_told_what_is_missing() {
         assert_eq!(forward(""), Ok(None));
         let plan = forward("to = \"http://127.0.0.1:8793\"").unwrap().unwrap();
-        assert_eq!((plan.name.as_str(), plan.spool.as_path()), ("host", Path::new("/s/spool/forward")));
+        // A sink of any name has its spool in a folder that no part of this one is.
+        assert_eq!((plan.name.as_str(), plan.spool.as_path()), ("host", Path::new("/s/forward")));
+        assert!(!plan.spool.starts_with("/s/spool"));
         assert_eq!((plan.files().count(), plan.rows), (0, RowLimits::default()));
         let plan = forward("to = \"https://a:1\"\nrows_per_second_max = 7").unwrap().unwrap();
         assert_eq!(plan.rows, RowLimits { rows_max: 7, ..RowLimits::default() });

@@ -203,7 +203,8 @@ impl GroupState {
     pub(crate) fn merge(&mut self, partial: &GroupBatch) -> Result<()> {
         self.merge_states(&partial.groups)?;
         // Of how many rows a group is that finds no place, nobody knows any more: of one, at least.
-        self.folded_rows += self.groups.iter().filter(|group| **group == FOLDED).count() as u64;
+        let placeless = self.groups.iter().filter(|group| **group == FOLDED).count() as u64;
+        self.folded_rows = self.folded_rows.saturating_add(placeless);
         if let Some(folded) = &partial.folded {
             self.groups.clear();
             self.groups.resize(folded.num_rows(), FOLDED);

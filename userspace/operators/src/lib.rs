@@ -19,6 +19,7 @@ mod pane_tree;
 mod panes;
 mod parts;
 mod portion;
+mod possible;
 mod result;
 mod row_quota;
 mod states;

@@ -346,8 +346,8 @@ impl LowerOperator {
     pub fn advance(&mut self, reach: &Reach, out: &mut Vec<LowerOutput>) -> Result<()> {
         let Some(closing) = self.query.closing_width() else { return Ok(()) };
         let streams = self.query.lowers[self.lower].branches.iter().map(|branch| branch.stream.id);
-        let watermark = reach.watermarks.least_of(streams.clone());
-        let front = if self.query.early.is_some() { reach.heads.least_of(streams) } else { watermark };
+        let (watermark, heads) = reach.least_of(streams);
+        let front = if self.query.early.is_some() { heads } else { watermark };
         self.closed_until = self.closed_until.max(watermark);
         self.front = self.front.max(front);
         let (closed_until, front) = (self.closed_until, self.front);

@@ -11,6 +11,7 @@
 use crate::groups::{GroupBatch, state_schema};
 use crate::lower::OperatorLimits;
 use crate::parts::{PLACE_OCTETS_MAX, Parts};
+use crate::possible::check_possible;
 use crate::result::{compact, with_columns};
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
@@ -122,6 +123,16 @@ impl HalfStates {
             octets.extend_from_slice(messages.get(self.head.len()..).unwrap_or_default());
         }
         Ok(octets)
+    }
+
+    /// Refuses states that no rows give: those that somebody else made may be anything that can be read.
+    ///
+    /// # Errors
+    /// The end of a sentence, which names the aggregate.
+    pub fn check_possible(&self, parts: &Parts) -> Result<(), String> {
+        let Some(fold) = &self.fold else { return Ok(()) };
+        let mut batches = parts.groups().flat_map(|part| [Some(&part.groups), part.folded.as_ref()]);
+        batches.try_for_each(|batch| batch.map_or(Ok(()), |batch| check_possible(fold, batch)))
     }
 
     /// Whether a batch has columns of the same types: those who plan a half for themselves may read something else.

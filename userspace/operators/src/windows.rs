@@ -308,8 +308,7 @@ impl Windows {
 
     /// Says that `worker` will give no pane that closes where its streams have come to, or earlier.
     pub fn advance(&mut self, worker: WorkerId, reach: &Reach, out: &mut Vec<Closed>) {
-        let streams = || self.streams.iter().copied();
-        let (watermark, front) = (reach.watermarks.least_of(streams()), reach.heads.least_of(streams()));
+        let (watermark, front) = reach.least_of(self.streams.iter().copied());
         let known = &mut self.reached[worker.0 as usize];
         let has_moved = watermark > known.0 || self.early.is_some() && front > known.1;
         if !has_moved || self.window.and_then(Window::pane_width).is_none() {

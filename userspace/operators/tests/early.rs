@@ -11,7 +11,7 @@ use tapline_operators::{
 };
 use tapline_query::Planner;
 use tapline_record::{
-    BatchBuilder, Epoch, EventTime, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId, Watermarks,
+    BatchBuilder, Epoch, EventTime, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId,
 };
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -50,7 +50,7 @@ fn results(
         builder.append(1, |position, column| PacketRow::append(&[row], position, column));
         let (source, layout, batch) = (SourceId(0), Arc::clone(&layout), builder.finish());
         let input = StreamBatch { source, stream: &PACKETS, layout, batch, sequence };
-        let mut reach = Reach { watermarks: Watermarks::END, heads: Watermarks::END };
+        let mut reach = Reach::END;
         reach.heads.set(StreamId::Packets, EventTime(latest * SECOND_NS));
         reach.watermarks.set(StreamId::Packets, EventTime((latest - lateness) * SECOND_NS));
         let (mut outputs, mut closed, mut given) = (vec![], vec![], vec![]);

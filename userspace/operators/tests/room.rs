@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use tapline_operators::{LowerOperator, LowerOutput, OperatorLimits, Room, SourceId, StreamBatch};
 use tapline_query::Planner;
-use tapline_record::{
-    BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId, Watermarks,
-};
+use tapline_record::{BatchBuilder, Epoch, Layout, PACKETS, PacketColumn, PacketRow, Reach, StreamId};
 
 const SQL: &str =
     "SELECT src_port, dst_port, count(*) AS n FROM packets GROUP BY src_port, dst_port, tumble('10 seconds')";
@@ -43,7 +41,7 @@ fn panes(rows: u32, room: Room) -> Vec<(usize, u64)> {
         let input = StreamBatch { source, stream: &PACKETS, layout, batch, sequence };
         lower.process(&input, &mut outputs).unwrap();
     }
-    lower.advance(&Reach { watermarks: Watermarks::END, heads: Watermarks::END }, &mut outputs).unwrap();
+    lower.advance(&Reach::END, &mut outputs).unwrap();
     let of_a_pane = |output: LowerOutput| match output {
         LowerOutput::Pane { groups, .. } => Some((groups.groups.num_rows(), groups.folded_rows)),
         _ => None,

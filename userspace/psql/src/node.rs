@@ -15,9 +15,12 @@ use datafusion_pg_catalog::pg_catalog::context::{PgCatalogContextProvider, Role}
 use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::executor::block_on;
+use std::borrow::Cow;
 use std::sync::Arc;
 use tapline_catalog::Catalog;
-use tapline_query::{SqlError, check_plan, check_size, check_statement, split_statements, with_stack};
+use tapline_query::{
+    SqlError, check_plan, check_size, check_statement, split_statements, with_stack, without_sensors,
+};
 use tapline_tables::{CATALOG, Database, SCHEMA};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -44,6 +47,8 @@ pub(crate) struct Written {
     pub(crate) statement: Statement,
     /// As it was written.
     pub(crate) text: String,
+    /// Whether the text says on which sensors it runs, which the statement does not.
+    pub(crate) names_sensors: bool,
 }
 
 impl Node {
@@ -67,13 +72,22 @@ impl Node {
     /// The statements of a text.
     pub(crate) fn statements(&self, sql: &str) -> Result<Vec<Written>, Said> {
         check_size(sql).map_err(|error| too_much(&error))?;
-        let parsed = self.parser.parse(sql).map_err(|error| Said::new("42601", error.to_string()))?;
-        parsed.iter().try_for_each(check_statement).map_err(|error| too_much(&error))?;
         let mut texts = split_statements(sql);
+        let (plain, mut names) = plain_of(&texts)?;
+        let names_some = names.contains(&true);
+        let parsed = self.parser.parse(if names_some { plain.as_str() } else { sql });
+        let parsed = parsed.map_err(|error| Said::new("42601", error.to_string()))?;
+        parsed.iter().try_for_each(check_statement).map_err(|error| too_much(&error))?;
         if texts.len() != parsed.len() {
+            if names_some {
+                return Err(Said::new("42601", "a statement ON SENSORS is to be sent by itself"));
+            }
             texts = parsed.iter().map(ToString::to_string).collect();
+            names = vec![false; texts.len()];
         }
-        Ok(parsed.into_iter().zip(texts).map(|(statement, text)| Written { statement, text }).collect())
+        let written = parsed.into_iter().zip(texts).zip(names);
+        let written = written.map(|((statement, text), names_sensors)| Written { statement, text, names_sensors });
+        Ok(written.collect())
     }
 
     /// What a statement does, which is to read.
@@ -103,6 +117,15 @@ impl Node {
         let done = spawn_blocking(move || with_stack(|| what(&node))).await;
         done.unwrap_or_else(|_| Err(Said::internal()))
     }
+}
+
+/// Statements as PostgreSQL would have them, and whether each said on which sensors it runs, which that does not know.
+fn plain_of(statements: &[String]) -> Result<(String, Vec<bool>), Said> {
+    let plain = statements.iter().map(|statement| without_sensors(statement));
+    let plain: Vec<Cow<'_, str>> =
+        plain.collect::<Result<_, SqlError>>().map_err(|error| Said::new("42601", error.to_string()))?;
+    let names = plain.iter().map(|statement| matches!(statement, Cow::Owned(_))).collect();
+    Ok((plain.join(";"), names))
 }
 
 /// What says that a statement asks for more than there may be.

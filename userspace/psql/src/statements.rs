@@ -65,7 +65,12 @@ pub(crate) fn prepare(
     settings: &Settings,
     known: &[u32],
 ) -> Result<Prepared, Said> {
-    let Written { statement, text } = written;
+    let Written { statement, text, names_sensors } = written;
+    if names_sensors && node.database.reads(&statement).stream.is_none() {
+        let sentence = "ON SENSORS says where a query over a stream runs, and this statement reads none; a table has \
+                        what all sensors gave: choose by its column sensor, where it has one";
+        return Err(Said::new("0A000", sentence));
+    }
     let work = match statement {
         Statement::Query(_) => Work::Rows(plan(node, statement, &text)?, "SELECT"),
         Statement::Explain { .. } | Statement::ExplainTable { .. } => explain(node, statement, &text)?,

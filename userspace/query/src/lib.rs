@@ -77,7 +77,7 @@ pub use partial::PartialSlot;
 pub use planner::Planner;
 pub use roles::ColumnRole;
 pub use rolled::RolledColumn;
-pub use sensors::SensorPattern;
+pub use sensors::{SensorPattern, without_sensors};
 pub use share::{Shape, SharedHalves, share};
 pub use statement::check_statement;
 pub use tokens::{is_ended, split_statements};

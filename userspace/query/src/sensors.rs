@@ -71,6 +71,14 @@ impl ContinuousQuery {
     }
 }
 
+/// The text of one statement without the clause: another one, where it has it.
+///
+/// # Errors
+/// When the clause is not at the end, or names no patterns.
+pub fn without_sensors(statement: &str) -> Result<Cow<'_, str>, SqlError> {
+    take_sensors(statement).map(|(text, _)| text)
+}
+
 /// The text of a statement without the clause, and what that says.
 ///
 /// # Errors
@@ -210,6 +218,14 @@ mod tests {
         }
         let query = Planner::new().plan(&format!("EXPLAIN {COUNT} ON SENSORS 'a'")).unwrap();
         assert!(query.explain && query.describe().contains("on sensors: 'a'\n"), "{}", query.describe());
+    }
+
+    #[test]
+    fn what_others_parse_is_the_text_with_blanks_in_the_place_of_the_clause() {
+        let without = |text| without_sensors(text).unwrap();
+        assert_eq!(without("SELECT 1 ON SENSORS 'a' ;"), "SELECT 1                ;");
+        assert!(matches!(without("SELECT 1"), Cow::Borrowed("SELECT 1")));
+        assert!(without_sensors("SELECT 1 ON SENSORS 'a' LIMIT 1").is_err());
     }
 
     #[test]

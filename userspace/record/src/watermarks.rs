@@ -3,7 +3,7 @@
 //! A watermark is a promise about one stream: no record of it that is still to come is older. A stream that a source
 //! does not carry, or that has ended, is at the end of time, so that the least of several watermarks holds for all.
 
-use crate::{EventTime, Stream, StreamId};
+use crate::{EventTime, Stream, StreamId, StreamSet};
 
 /// The watermark of each stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +79,36 @@ pub struct Reach {
     pub watermarks: Watermarks,
     /// What came until now reaches so far. Records that are still to come may be older, but most are not.
     pub heads: Watermarks,
+    /// Streams of which nothing is to come, since no source is to carry them.
+    pub silent: StreamSet,
 }
 
 impl Reach {
     /// Nothing has come yet.
-    pub const BEGINNING: Self = Self { watermarks: Watermarks::BEGINNING, heads: Watermarks::BEGINNING };
+    pub const BEGINNING: Self = Self::at(Watermarks::BEGINNING, Watermarks::BEGINNING);
     /// All has come.
-    pub const END: Self = Self { watermarks: Watermarks::END, heads: Watermarks::END };
+    pub const END: Self = Self::at(Watermarks::END, Watermarks::END);
+
+    /// So much is promised, and so much has arrived; no stream is silent.
+    #[must_use]
+    pub const fn at(watermarks: Watermarks, heads: Watermarks) -> Self {
+        Self { watermarks, heads, silent: StreamSet::from_bits(0) }
+    }
+
+    /// What is promised of all of these streams, and what has arrived of them. One that is silent holds up nobody who reads
+    /// another one, too.
+    #[must_use]
+    pub fn least_of(&self, streams: impl Iterator<Item = StreamId> + Clone) -> (EventTime, EventTime) {
+        let are_silent = streams.clone().all(|stream| self.silent.contains(stream));
+        let awaited = streams.filter(|stream| are_silent || !self.silent.contains(*stream));
+        (self.watermarks.least_of(awaited.clone()), self.heads.least_of(awaited))
+    }
 
     /// What holds for both, stream by stream.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { watermarks: self.watermarks.and(other.watermarks), heads: self.heads.and(other.heads) }
+        let (watermarks, heads) = (self.watermarks.and(other.watermarks), self.heads.and(other.heads));
+        Self { watermarks, heads, ..self }
     }
 
     /// The same, but `other` for the streams that are at their end.
@@ -99,6 +117,7 @@ impl Reach {
         Self {
             watermarks: self.watermarks.or_where_at_end(&other.watermarks),
             heads: self.heads.or_where_at_end(&other.heads),
+            ..self
         }
     }
 
@@ -112,7 +131,7 @@ impl Reach {
 impl From<Watermarks> for Reach {
     /// Where nothing is late, what has arrived is what is promised.
     fn from(watermarks: Watermarks) -> Self {
-        Self { watermarks, heads: watermarks }
+        Self::at(watermarks, watermarks)
     }
 }
 
@@ -154,6 +173,19 @@ mod tests {
         let carried = carried.carrying(&[&PACKETS, &FLOWS]);
         assert_eq!(carried.of(StreamId::Packets), EventTime(7));
         assert_eq!(carried.of(StreamId::Flows), EventTime::MIN, "it is new");
+    }
+
+    #[test]
+    fn a_silent_stream_is_waited_for_by_those_only_who_read_no_other_one() {
+        let mut watermarks = Watermarks::BEGINNING;
+        watermarks.set(StreamId::Packets, EventTime(70));
+        let heard = Reach::from(watermarks);
+        let silent = Reach { silent: [StreamId::Flows, StreamId::Ledger].into_iter().collect(), ..heard };
+        let least = |reach: &Reach, streams: &[StreamId]| reach.least_of(streams.iter().copied()).0;
+        let both = [StreamId::Packets, StreamId::Flows];
+        assert_eq!((least(&heard, &both), least(&silent, &both)), (EventTime::MIN, EventTime(70)));
+        assert_eq!(least(&silent, &[StreamId::Flows, StreamId::Ledger]), EventTime::MIN, "time stands");
+        assert_eq!(least(&silent, &[]), EventTime::MAX);
     }
 
     #[test]

@@ -370,6 +370,7 @@ impl QueryStatus {
             window_work_ns: 0,
             ns_a_row: None,
             held_back: None,
+            flaws: None,
             results_lost: 0,
             last_window: None,
             newest: vec![],

@@ -117,6 +117,7 @@ impl Core {
             window_work_ns: entry.counted.window_work_ns,
             ns_a_row: entry.meter.ns_a_row(),
             held_back: entry.meter.reason(),
+            flaws: self.fleet.as_ref().and_then(|fleet| fleet.flaws(entry.id)),
             results_lost: entry.counted.results_lost,
             last_window: entry.results.last_window(),
             newest: entry.results.newest_whole(),

@@ -114,18 +114,18 @@ fn give<M: Merge>(
         let mut told = pane.told;
         told.is_doubted |= is_doubted;
         let state = encoded(merge, id, pane);
-        let (revision, records) = (pane.given, pane.records);
+        let from = std::mem::take(&mut pane.contributors).into_iter().collect();
         results.push_back(Given {
             half: id,
             pane: span,
-            revision,
+            revision: pane.given,
             state,
-            records,
+            records: pane.records,
             told,
             absent: absent.clone(),
+            from,
         });
         (pane.given, pane.absent, pane.is_dirty, pane.waits_since_ns) = (pane.given + 1, absent, false, None);
-        pane.contributors.clear();
         leave_behind(half, id, span.end, links);
     }
 }

@@ -46,6 +46,7 @@ impl<M: Merge> Aggregator<M> {
         let (span, mut told) = (half.span(start), pane.told);
         told.is_doubted |= half.is_doubted(id, span, &self.links);
         let (state, records) = (encoded(&self.merge, id, pane), pane.records);
-        Given { half: id, pane: span, revision, state, records, told, absent: pane.absent.clone() }
+        let (absent, from) = (pane.absent.clone(), pane.contributors.iter().cloned().collect());
+        Given { half: id, pane: span, revision, state, records, told, absent, from }
     }
 }

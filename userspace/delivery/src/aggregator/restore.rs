@@ -275,13 +275,15 @@ fn write_given(writer: &mut Writer, given: &Given) {
     writer.u64(given.records);
     given.told.write(writer);
     writer.list(given.absent.iter(), write_name);
+    writer.list(given.from.iter(), write_name);
 }
 
 fn read_given(reader: &mut Reader) -> Option<Given> {
     let (half, pane) = (HalfId(reader.u64()?), read_span(reader)?);
     let (revision, state) = (reader.u64()?, Arc::from(reader.octets()?));
     let (records, told) = (reader.u64()?, Told::read(reader)?);
-    Some(Given { half, pane, revision, state, records, told, absent: reader.list(read_name)? })
+    let (absent, from) = (reader.list(read_name)?, reader.list(read_name)?);
+    Some(Given { half, pane, revision, state, records, told, absent, from })
 }
 
 fn write_name(writer: &mut Writer, name: &SensorName) {

@@ -99,6 +99,35 @@ fn who_goes_on_behind_cuts_tells_of_all_panes_since_then() {
 }
 
 #[test]
+fn a_stream_that_no_source_is_to_carry_holds_up_no_cut() {
+    const BOTH: &str = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('10 seconds') UNION ALL \
+                        SELECT src_port, count(*) FROM flows GROUP BY src_port, tumble('10 seconds')";
+    for is_told in [false, true] {
+        let options =
+            EngineOptions { workers: 2, ring_capacity_batches: 10_000, ..EngineOptions::default() };
+        let (observer, _notices) = subscription(100, WhenFull::Lose);
+        let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
+        if is_told {
+            engine.expect(&[StreamId::Packets]);
+        }
+        let (query, limits) = (Planner::new().plan(BOTH).unwrap(), QueryLimits::default());
+        engine.add_forwarded(NewQuery { name: "forwarded", query, limits, from: Beginning::Anew }).unwrap();
+        let source = FakeSource::live(&packets(0..SECONDS, 1), 50, Duration::from_secs(60));
+        engine.add_sources(boxed(vec![source])).unwrap();
+        let (mut sum, mut watermark, mut cuts) = (0, EventTime::MIN, 0);
+        while sum < SECONDS as u64 || is_told && watermark == EventTime::MIN {
+            assert!(engine.cut());
+            let cut = wait_for(&mut engine);
+            (sum, watermark, cuts) = (sum + rows(&cut), cut.queries[0].watermark, cuts + 1);
+            assert!(cuts < 2_000, "nothing is said of how far it has come");
+            sleep(Duration::from_millis(5));
+        }
+        assert_eq!(watermark > EventTime::MIN, is_told);
+        engine.suspend().unwrap();
+    }
+}
+
+#[test]
 fn of_rows_there_are_no_more_in_cuts_than_may_be_sent_and_the_others_are_told() {
     const SECOND_NS: i64 = 1_000_000_000;
     let options = EngineOptions { workers: 2, ring_capacity_batches: 10_000, ..EngineOptions::default() };

@@ -4,7 +4,7 @@ use crate::tier::Upper;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tapline_aggregate::{Results, half_id};
+use tapline_aggregate::{Flaw, Results, half_id};
 use tapline_catalog::{Assigned, Level, Log, Safety};
 use tapline_delivery::{Given, HalfId, KeptHalf};
 use tapline_engine::{EndReason, Event, QueryId, QueryLimits, QuerySnapshot, Subscriber};
@@ -12,6 +12,7 @@ use tapline_forward::Taker;
 use tapline_query::ContinuousQuery;
 use tapline_record::EventTime;
 use tapline_record::ledger::QueryLedger;
+use tapline_sinks::time_text;
 
 /// Panes that are kept in checkpoints until results of them are safe, and octets of their states; beyond, the oldest go.
 pub(super) const HELD_MAX: usize = 4096;
@@ -47,6 +48,41 @@ struct Progress {
     /// Whether whoever reads its results was told that LIMIT is reached.
     is_satisfied: bool,
     failure: Option<String>,
+    flaws: Flaws,
+}
+
+/// Windows of a query that could not be made as they should be.
+#[derive(Default)]
+struct Flaws {
+    count: u64,
+    /// Of these, windows that there are none of.
+    lost: u64,
+    /// What is wrong with the last one, and when somebody was told of one.
+    last: String,
+    told: Option<Instant>,
+}
+
+impl Flaws {
+    /// Notes one; gives the sentence that is to be told.
+    fn note(&mut self, query: &str, flaw: &Flaw) -> Option<String> {
+        self.count += 1;
+        self.lost += u64::from(flaw.is_lost);
+        self.last = format!("the window that ends at {} {}", time_text(flaw.window.end), flaw.what);
+        let is_news = self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        is_news.then(|| {
+            self.told = Some(Instant::now());
+            format!("`{query}`: {}", self.last)
+        })
+    }
+
+    /// All of them, as somebody who asks is told.
+    fn said(&self) -> Option<String> {
+        match self.count {
+            0 => None,
+            1 => Some(self.last.clone()),
+            count => Some(format!("{count} windows are not as they should be; {}", self.last)),
+        }
+    }
 }
 
 /// Takes what is given.
@@ -81,8 +117,8 @@ impl Shared {
         let (reached, halves) = (BTreeMap::new(), plan.lowers.len());
         let mut running = lock(&self.running);
         running.halves.extend((0..halves).map(|half| (half_id(id, half), id)));
-        let (records, is_satisfied, failure) = (0, false, None);
-        let progress = Progress { query, name, reached, halves, records, is_satisfied, failure };
+        let (records, is_satisfied, failure, flaws) = (0, false, None, Flaws::default());
+        let progress = Progress { query, name, reached, halves, records, is_satisfied, failure, flaws };
         running.queries.insert(id, progress);
         Ok(())
     }
@@ -101,6 +137,11 @@ impl Shared {
         failed.map(|(id, _)| *id).collect()
     }
 
+    /// What is wrong with windows of a query that could not be made as they should be, where there are some.
+    pub(super) fn flaws(&self, id: u64) -> Option<String> {
+        lock(&self.running).queries.get(&id).and_then(|progress| progress.flaws.said())
+    }
+
     /// How a query stands.
     pub(super) fn snapshot(&self, id: QueryId, assigned: &Assigned, octets_held: u64) -> QuerySnapshot {
         let running = lock(&self.running);
@@ -116,7 +157,7 @@ impl Shared {
             work_ns: 0,
             window_work_ns: 0,
             rows_beyond: 0,
-            results_lost: 0,
+            results_lost: progress.map_or(0, |progress| progress.flaws.lost),
             watermark,
             // Results are handed on before this is said.
             settled: watermark,
@@ -165,6 +206,16 @@ impl Taking {
         news.into_iter().for_each(|query| self.events.give(Event::Satisfied(query)));
     }
 
+    /// Notes windows that could not be made as they should be, and tells of them now and then.
+    fn note_flaws(&self, flaws: &[(u64, Flaw)]) {
+        let mut running = lock(&self.shared.running);
+        for (id, flaw) in flaws {
+            let progress = running.queries.get_mut(id);
+            let sentence = progress.and_then(|Progress { name, flaws, .. }| flaws.note(name, flaw));
+            sentence.iter().for_each(|sentence| self.log.say(Level::Warning, sentence));
+        }
+    }
+
     /// A query cannot go on.
     fn fail(&self, id: u64, why: String) {
         let failed = {
@@ -193,11 +244,12 @@ impl Taker for Taking {
     }
 
     fn take(&mut self, given: &[Given]) {
-        let (taken, satisfied) = {
+        let (taken, flaws, satisfied) = {
             let mut results = lock(&self.shared.results);
             let taken = results.take(given);
-            (taken, results.satisfied().collect::<Vec<_>>())
+            (taken, results.take_flaws(), results.satisfied().collect::<Vec<_>>())
         };
+        self.note_flaws(&flaws);
         for (id, result) in taken {
             match result {
                 Ok(result) => {

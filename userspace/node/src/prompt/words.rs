@@ -107,7 +107,10 @@ impl Words {
             _ => {
                 let calls = self.functions.iter().map(|name| format!("{name}("));
                 let keywords = KEYWORDS.iter().map(|keyword| (*keyword).to_owned());
-                let of_language = calls.chain(keywords).map(|written| in_case_of(word, &written));
+                // Behind a whole statement, it says where that runs.
+                let sensors = is_behind("ON").then(|| "SENSORS '".to_owned());
+                let of_language = calls.chain(keywords).chain(sensors);
+                let of_language = of_language.map(|written| in_case_of(word, &written));
                 begun_by(word, columns(text).chain(tables()).chain(of_language))
             }
         }
@@ -173,6 +176,8 @@ mod tests {
             ("sel|", 0, &["select"]),
             ("SEL|", 0, &["SELECT"]),
             ("SELECT 'sel|", 8, &[]),
+            ("SELECT x FROM flows ON SENS|", 23, &["SENSORS '", "sensor"]),
+            ("SELECT x FROM flows WHERE SENS|", 26, &["sensor"]),
             ("|", 0, &["SELECT ", "WITH "]),
             ("\\e|", 0, &["\\explain"]),
             ("\\d to|", 3, &["top_talkers"]),

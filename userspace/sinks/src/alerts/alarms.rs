@@ -105,6 +105,8 @@ pub(super) enum Cause {
     Began,
     NewKeys,
     GoesOn,
+    /// A window that is not the newest one has other rows than before.
+    Revised,
 }
 
 /// What of a result is to be told.
@@ -167,6 +169,15 @@ impl Alarms {
             AlertBy::Key => alarm.since(seen.keys.iter().zip(&rows)).unwrap_or(seen.since),
         };
         Some(Told { cause, since, rows })
+    }
+
+    /// Of rows of a window that is not the newest one, which ones nobody was told of by what fires: those that did not at that
+    /// time. It changes nothing.
+    pub(super) fn untold(&self, query: &str, seen: Seen<'_>) -> Vec<bool> {
+        let alarm = self.queries.get(query);
+        let fired = |key: &String| alarm.and_then(|alarm| alarm.keys.get(key));
+        let is_told = |fired: &Fired| fired.since <= seen.since && seen.last <= fired.last;
+        seen.keys.iter().map(|key| !fired(key).is_some_and(is_told)).collect()
     }
 
     /// Notes that nothing is read for a query: what comes meanwhile nobody sees.
@@ -312,6 +323,21 @@ mod tests {
         assert_eq!(pass(&mut alarms, 15), Some(vec!["a".to_owned()]));
         assert!(pass(&mut alarms, 16).is_none() && alarms.firing().is_empty());
         assert_eq!(see(&mut alarms, 16, &["a"]), Some((Cause::Began, vec![true])));
+    }
+
+    #[test]
+    fn of_an_earlier_window_only_what_did_not_fire_then_is_news() {
+        let mut alarms = alarms(AlertBy::Key);
+        see(&mut alarms, 3, &["a"]);
+        see(&mut alarms, 5, &["a", "b"]);
+        let untold = |alarms: &Alarms, second: i64| {
+            let keys = ["a", "b", "c"].map(str::to_owned);
+            let (since, last) = (second * SECOND, (second + 1) * SECOND);
+            alarms.untold("sweep", Seen { since, last, given: 9 * SECOND, keys: &keys })
+        };
+        assert_eq!(untold(&alarms, 4), [false, true, true]);
+        assert_eq!(untold(&alarms, 1), [true, true, true]);
+        assert_eq!(alarms.firing().len(), 2, "nothing changes");
     }
 
     #[test]

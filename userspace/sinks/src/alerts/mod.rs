@@ -11,6 +11,7 @@
 mod alarms;
 mod command;
 mod kept;
+mod looks;
 mod notice;
 mod webhook;
 
@@ -21,15 +22,17 @@ pub use webhook::WebhookOptions;
 use crate::origin::{Board, Known, Origin, Passed};
 use crate::outlet::{Told, Turn};
 use crate::sink::{Parcel, Refusal, Sink};
-use alarms::{Alarms, Over, Seen};
+use alarms::{Alarms, Cause, Over, Seen};
 use command::CommandTeller;
 use datafusion::arrow::error::ArrowError;
 use kept::Kept;
+use looks::Looks;
 use notice::{Notice, Rows};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+use tapline_operators::Span;
 use tapline_record::EventTime;
 use webhook::WebhookTeller;
 
@@ -75,6 +78,7 @@ fn harmless(line: &str) -> String {
 /// Watches over alarms, and tells somebody of them.
 pub struct AlertSink {
     alarms: Alarms,
+    looks: Looks,
     teller: Box<dyn Tell>,
     waiting: VecDeque<Notice>,
     /// Where that is kept.
@@ -112,6 +116,7 @@ impl AlertSink {
         };
         let sink = Self {
             alarms: Alarms { rules, queries: kept.alarms },
+            looks: Looks::default(),
             teller,
             waiting: kept.waiting,
             file,
@@ -154,6 +159,7 @@ impl AlertSink {
 
     /// Notes how far a query has come.
     fn pass(&mut self, origin: &Origin, until: EventTime, now: EventTime) {
+        self.looks.note(&origin.name, until.0);
         if self.alarms.is_of_another(origin) {
             let over = self.alarms.forget(&origin.name);
             self.resolve((&origin.name, &origin.note), over, "another query has its name", now);
@@ -178,6 +184,22 @@ impl AlertSink {
         if let Some(told) = told {
             let rows_max = self.alarms.rules.rows_max;
             self.push(Notice::firing(parcel, &rows, &told, rows_max).map_err(never)?);
+        }
+        Ok(())
+    }
+
+    /// Tells of rows of an earlier window that were not there before.
+    fn see_revised(&mut self, parcel: &Parcel, window: Span) -> Result<(), Refusal> {
+        let never = |error: ArrowError| Refusal::Never(error.to_string());
+        let rows = Rows::of(parcel, ROWS_LOOKED_AT_MAX).map_err(never)?;
+        let (query, given, since) = (&parcel.origin.name, parcel.given.0, window.start.0);
+        let untold = self.alarms.untold(query, Seen { since, last: window.end.0, given, keys: &rows.keys });
+        let cool_down = alarms::nanoseconds(self.alarms.rules.cool_down);
+        if untold.contains(&true) && self.looks.tell(query, given, cool_down) {
+            let told = alarms::Told { cause: Cause::Revised, since, rows: untold };
+            let notice = Notice::firing(parcel, &rows, &told, self.alarms.rules.rows_max);
+            self.push(notice.map_err(never)?);
+            self.is_changed = true;
         }
         Ok(())
     }
@@ -235,10 +257,17 @@ impl AlertSink {
 
 impl Sink for AlertSink {
     fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
-        // What comes for windows of a query comes in their order: those before had no rows that are not known.
-        let before = parcel.result.window.zip(parcel.origin.every_ns);
-        let before = before.map_or(parcel.given, |(window, every)| window.end.plus(-every));
+        let timed = parcel.result.window.zip(parcel.origin.every_ns);
+        let is_past = |window: &Span| self.looks.is_past(&parcel.origin.name, window.end.0);
+        if let Some((window, _)) = timed.filter(|(window, _)| parcel.result.revision > 0 && is_past(window)) {
+            return self.see_revised(parcel, window);
+        }
+        // What else comes for windows of a query comes in their order: those before had no rows that are not known.
+        let before = timed.map_or(parcel.given, |(window, every)| window.end.plus(-every));
         self.pass(&parcel.origin, before, parcel.given);
+        if let Some((window, _)) = timed {
+            self.looks.note(&parcel.origin.name, window.end.0);
+        }
         let outcome = self.see(parcel);
         self.show();
         outcome
@@ -289,6 +318,7 @@ impl Sink for AlertSink {
             let over = self.alarms.forget(&query);
             self.resolve((&query, ""), over, "its query runs no more", known.at);
         }
+        self.looks.retain(runs);
         self.show();
     }
 

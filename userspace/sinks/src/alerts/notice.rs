@@ -21,6 +21,8 @@ const KEYS_NAMED_MAX: usize = 100;
 pub(super) enum State {
     Firing,
     Resolved,
+    /// It would have, had it been known in time.
+    Revised,
 }
 
 impl State {
@@ -28,6 +30,7 @@ impl State {
         match self {
             Self::Firing => "firing",
             Self::Resolved => "resolved",
+            Self::Revised => "revised",
         }
     }
 }
@@ -102,7 +105,7 @@ fn keys(batch: &RecordBatch, places: &[usize]) -> Result<Vec<String>, ArrowError
 }
 
 impl Notice {
-    /// That rows of a result fire.
+    /// That rows of a result fire, or would have.
     pub(super) fn firing(
         parcel: &Parcel,
         rows: &Rows,
@@ -124,10 +127,11 @@ impl Notice {
             None => ["null", "null"].map(str::to_owned),
         };
         let completeness = result.completeness.map_or_else(|| "null".to_owned(), |part| part.to_string());
-        let reason = match told.cause {
-            Cause::Began => "it began",
-            Cause::NewKeys => "it has new keys",
-            Cause::GoesOn => "it goes on",
+        let (state, reason) = match told.cause {
+            Cause::Began => (State::Firing, "it began"),
+            Cause::NewKeys => (State::Firing, "it has new keys"),
+            Cause::GoesOn => (State::Firing, "it goes on"),
+            Cause::Revised => (State::Revised, "an earlier window has other rows than before"),
         };
         let members = [
             ("reason", string(reason)),
@@ -140,7 +144,7 @@ impl Notice {
             ("rows", array(&String::from_utf8_lossy(&text))),
             ("rows_left_out", (count.saturating_sub(rows_max) + rows.left_out).to_string()),
         ];
-        Ok(Self::new(&parcel.origin.name, &parcel.origin.note, (State::Firing, parcel.given), &members))
+        Ok(Self::new(&parcel.origin.name, &parcel.origin.note, (state, parcel.given), &members))
     }
 
     /// That an alarm of a query with this note, or some keys of it, is over.

@@ -80,6 +80,36 @@ fn an_alarm_fires_once_and_is_over_when_windows_pass_without_rows() {
     assert!(sink.board().unwrap().lock().unwrap().is_empty());
 }
 
+/// The window of this second is revised at that one, and has a row.
+fn revise(sink: &mut AlertSink, second: i64, at: i64) {
+    let given = EventTime(at * SECOND);
+    let parcel = Parcel { given, result: result(second, Status::Revised), ..parcel("sweep", second) };
+    sink.take(&parcel).unwrap();
+    sink.tend(given).unwrap();
+}
+
+#[test]
+fn a_window_that_is_revised_long_afterwards_is_told_but_changes_no_alarm() {
+    let notes = Notes::default();
+    let mut sink = sink(&notes, None);
+    take(&mut sink, "sweep", 0);
+    know(&mut sink, "sweep", 3);
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing", "sweep resolved"]);
+    revise(&mut sink, 1, 3);
+    revise(&mut sink, 0, 3);
+    assert_eq!(notes.told.lock().unwrap()[2..], ["sweep revised"], "once in a cool-down");
+    assert!(sink.board().unwrap().lock().unwrap().is_empty());
+    revise(&mut sink, 2, 3);
+    assert_eq!(notes.told.lock().unwrap()[3..], ["sweep firing"], "nothing later was looked at");
+    (3..6).for_each(|second| take(&mut sink, "sweep", second));
+    revise(&mut sink, 4, 400);
+    assert_eq!(notes.told.lock().unwrap().len(), 4, "it fired then");
+    revise(&mut sink, 1, 401);
+    assert_eq!(notes.told.lock().unwrap()[4..], ["sweep revised"]);
+    let last = sink.board().unwrap().lock().unwrap()[0].last;
+    assert_eq!(last, EventTime(6 * SECOND));
+}
+
 #[test]
 fn an_alarm_goes_on_while_its_source_is_away() {
     let notes = Notes::default();

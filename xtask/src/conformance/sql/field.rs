@@ -72,6 +72,8 @@ pub(super) const STREAMS: [Stream; 2] = [
             ("icmp_type", Int),
             ("octets", Int),
             ("frame_octets", Int),
+            ("sensor", Text),
+            ("site", Text),
         ],
     },
     Stream {
@@ -91,6 +93,8 @@ pub(super) const STREAMS: [Stream; 2] = [
             ("icmp_type", Int),
             ("flow_end_reason", Int),
             ("ip_version", Int),
+            ("sensor", Text),
+            ("site", Text),
         ],
     },
 ];
