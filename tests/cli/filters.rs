@@ -34,7 +34,8 @@ fn a_filter_is_its_condition() {
 fn flows_are_made_of_what_passes() {
     let sql = "SELECT min(dst_port), max(src_port), sum(packets) FROM flows WHERE protocol = 6";
     let flows = query(capture(), &["--filter", "tcp dst port 443", "--format", "csv", sql]);
-    let packets = "SELECT min(dst_port), max(src_port), count(*) FROM packets WHERE protocol = 6 AND dst_port = 443";
+    let packets =
+        "SELECT min(dst_port), max(src_port), count(*) FROM packets WHERE protocol = 6 AND dst_port = 443";
     let packets = query(capture(), &["--format", "csv", packets]);
     let values = |text: &str| text.lines().nth(1).map(str::to_owned);
     assert_eq!(values(flows.success()), values(packets.success()));

@@ -67,7 +67,8 @@ fn an_interface_that_is_named_twice_is_refused() {
 
 #[test]
 fn a_filter_is_refused_where_not_all_are_frames() {
-    let both = ["query", "--interface", "lo", "--listen", "udp://127.0.0.1:2055", "--explain", "--filter", "tcp"];
+    let both =
+        ["query", "--interface", "lo", "--listen", "udp://127.0.0.1:2055", "--explain", "--filter", "tcp"];
     assert_failed(&tapline(&[&both[..], &[FLOWS]].concat()), 2, &["--filter looks at frames", "WHERE"]);
 }
 

@@ -128,8 +128,7 @@ static TRAFFIC: LazyLock<Traffic> = LazyLock::new(|| {
 
 /// Writes the frames, each with its number as its time.
 fn write(path: &Path) {
-    let format =
-        PcapFormat { precision: Precision::Micro, snap_length_octets: 256, ..PcapFormat::default() };
+    let format = PcapFormat { precision: Precision::Micro, snap_length_octets: 256, ..PcapFormat::default() };
     let mut writer = PcapWriter::new(BufWriter::new(File::create(path).unwrap()), format).unwrap();
     let office = branch_office(SEED).frames.into_iter().step_by(STEP).map(|seen| {
         let mut bytes = vec![];
@@ -183,7 +182,8 @@ fn is_true(because: Because, bytes: &[u8], row: &PacketRow) -> bool {
         Tagged => tags > 0,
         Arp => ethertype == 0x0806,
         Extended => {
-            ethertype == 0x86dd && bytes.get(20).is_some_and(|next| [0, 43, 44, 51, 60, 135, 140].contains(next))
+            ethertype == 0x86dd
+                && bytes.get(20).is_some_and(|next| [0, 43, 44, 51, 60, 135, 140].contains(next))
         }
         OverV6 => row.has(PacketColumn::IpVersion) && row.ip_version == 6,
     }

@@ -49,9 +49,8 @@ fn a_statement_of_psql_runs_on_the_sensors_that_it_names_and_ends_with_its_curso
     central.add("all", ALL);
     central.wait_until_runs("all", 3);
     let port = port_of(central.node());
-    let cursor = format!(
-        "BEGIN; DECLARE c CURSOR FOR {BY_SENSOR} ON SENSORS 'pop-*'; FETCH 4 FROM c; COMMIT"
-    );
+    let cursor =
+        format!("BEGIN; DECLARE c CURSOR FOR {BY_SENSOR} ON SENSORS 'pop-*'; FETCH 4 FROM c; COMMIT");
     let asking = std::thread::spawn(move || psql(port, &cursor));
     while !asking.is_finished() {
         send(&mut sensors, 1);

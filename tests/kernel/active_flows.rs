@@ -139,7 +139,9 @@ fn assert_a_flow_goes_on(node: Node) {
     }
     until(&node, || flows(&asked(&node)).first().is_some_and(|flow| flow[1] == sent));
     let answer = asked(&node);
-    let [[port, packets, octets, in_records]] = flows(&answer)[..] else { panic!("{answer}") };
+    let flows = flows(&answer);
+    assert_eq!(flows.len(), 1, "{answer}");
+    let [port, packets, octets, in_records] = flows[0];
     assert_eq!((port, packets, octets), (7, sent, sent * OCTETS));
     assert!(in_records > 0 && in_records < octets, "{answer}");
     assert_eq!(answer["flows"][0]["start_time"], start, "as it began");

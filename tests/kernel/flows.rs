@@ -184,7 +184,10 @@ fn the_table_packets_and_a_file_tell_of_the_same_flows() {
     // The rest is the same, too, but for when a frame was sent and when it came.
     let [by_table, by_packets] = &live;
     for (one, other) in by_table.iter().zip(by_packets) {
-        assert_eq!((&one[SAME + 2..], &other[SAME + 2..]), (&["0", "4"].map(String::from)[..], &one[SAME + 2..]));
+        assert_eq!(
+            (&one[SAME + 2..], &other[SAME + 2..]),
+            (&["0", "4"].map(String::from)[..], &one[SAME + 2..])
+        );
         for time in [SAME, SAME + 1] {
             // To the second: each knows the calendar to within some microseconds.
             assert_eq!(one[time][..19], other[time][..19], "{one:?}, {other:?}");
@@ -198,7 +201,8 @@ fn the_table_alone_makes_flows_while_it_is_emptied() {
         return;
     }
     const FLOWS: u16 = 20_000;
-    let sql = "SELECT count(*), sum(packets), count(DISTINCT src_port) FROM flows GROUP BY tumble('24 hours')";
+    let sql =
+        "SELECT count(*), sum(packets), count(DISTINCT src_port) FROM flows GROUP BY tumble('24 hours')";
     let run = tapline_during(&["query", "--interface", FAR, "--mirror", "--format", "csv", sql], || {
         wait_for(namespace::is_attached);
         let sender = PacketSender::open(NEAR, false).unwrap();

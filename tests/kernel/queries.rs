@@ -226,18 +226,18 @@ fn a_filter_holds_for_packets_and_flows() {
 
 #[test]
 fn no_query_hears_of_another_on_an_interface() {
-    for (asked, question) in [
-        (BY_TABLE, FIVE_TUPLES),
-        (BY_COPIES, PACKETS),
-        (BY_TABLE, FLOWS),
-        (BY_COPIES, FLOWS_OF_PACKETS),
-    ] {
+    for (asked, question) in
+        [(BY_TABLE, FIVE_TUPLES), (BY_COPIES, PACKETS), (BY_TABLE, FLOWS), (BY_COPIES, FLOWS_OF_PACKETS)]
+    {
         let Some(_) = check(&Asked { window: "24 hours", ..asked }, &[question]) else { return };
     }
     for workers in ["1", "2", "4"] {
         for arguments in [&["--workers", workers][..], &["--mirror", "--workers", workers]] {
             let is_ready = if arguments.len() > 2 { namespace::is_attached } else { has_packet_socket };
-            check(&Asked { window: "24 hours", arguments, is_ready }, &[FIVE_TUPLES, PACKETS, FLOWS, FLOWS_OF_PACKETS]);
+            check(
+                &Asked { window: "24 hours", arguments, is_ready },
+                &[FIVE_TUPLES, PACKETS, FLOWS, FLOWS_OF_PACKETS],
+            );
         }
     }
 }
@@ -269,9 +269,8 @@ fn flows_end_on_a_silent_interface() {
     let frame = crate::account::template();
     let sender = PacketSender::open(NEAR, false).unwrap();
     let by_packets = "SELECT packets FROM flows WHERE src_mac IS NOT NULL LIMIT 1";
-    let ways: [(&str, fn() -> bool); 2] =
-        [("SELECT packets FROM flows LIMIT 1", namespace::is_attached), (by_packets, has_packet_socket)];
-    for (sql, is_ready) in ways {
+    for (sql, is_by_table) in [("SELECT packets FROM flows LIMIT 1", true), (by_packets, false)] {
+        let is_ready = if is_by_table { namespace::is_attached } else { has_packet_socket };
         let mut has_sent = false;
         let run = tapline_while(&["query", "--interface", FAR, "--format", "csv", sql], || {
             if !has_sent && is_ready() {

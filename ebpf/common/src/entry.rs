@@ -72,7 +72,11 @@ impl FlowEntry {
     /// TCP flags of all frames, joined by OR, FIN = 1 … CWR = 128, AE = 256; `None` where no frame has any.
     #[must_use]
     pub const fn tcp_flags(&self) -> Option<u16> {
-        if self.counted & HAS_TCP_FLAGS != 0 { Some((self.counted >> TCP_FLAGS & 0x1ff) as u16) } else { None }
+        if self.counted & HAS_TCP_FLAGS != 0 {
+            Some((self.counted >> TCP_FLAGS & 0x1ff) as u16)
+        } else {
+            None
+        }
     }
 }
 

@@ -39,13 +39,8 @@ pub(crate) struct States<'a> {
 }
 
 /// Makes the results of a window of what came for each half.
-pub(crate) fn finish(
-    finisher: &mut Finisher,
-    states: States<'_>,
-    parts: Vec<Parts>,
-    about: About,
-) -> Finished {
-    let why = match attempt(finisher, parts.clone(), about) {
+pub(crate) fn finish(finisher: &mut Finisher, states: States<'_>, parts: &[Parts], about: About) -> Finished {
+    let why = match attempt(finisher, parts.to_vec(), about) {
         Ok(results) => return Finished::Whole(results),
         Err(why) => why,
     };

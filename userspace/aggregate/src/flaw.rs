@@ -20,7 +20,12 @@ pub struct Flaw {
 
 impl Flaw {
     /// That of a window without so many groups, or of none: what could not be computed, and who sent something of it.
-    pub(crate) fn new(window: Span, left_out: Option<usize>, why: &str, from: &BTreeSet<&SensorName>) -> Self {
+    pub(crate) fn new(
+        window: Span,
+        left_out: Option<usize>,
+        why: &str,
+        from: &BTreeSet<&SensorName>,
+    ) -> Self {
         let lacks = match left_out {
             None => "cannot be computed".to_owned(),
             Some(1) => "is without one group that cannot be computed".to_owned(),

@@ -121,7 +121,8 @@ mod tests {
             absent: vec![],
             from: vec![SensorName::new("pop-1"), SensorName::new("pop-2")],
         });
-        let made = given.flat_map(|given| results.take(&[given])).map(|(_, result)| result.unwrap()).collect();
+        let made =
+            given.flat_map(|given| results.take(&[given])).map(|(_, result)| result.unwrap()).collect();
         (made, results.take_flaws().into_iter().map(|(_, flaw)| flaw).collect())
     }
 
@@ -137,7 +138,8 @@ mod tests {
     fn a_group_that_cannot_be_computed_is_left_out_of_its_window_and_the_query_goes_on() {
         let sql =
             "SELECT src_port, sum(octets) * 8 AS bits FROM packets GROUP BY src_port, tumble('1 second')";
-        let many: Vec<Group> = (0..1000).map(|port| (port, 1, if port == 7 { i64::MAX } else { 1 })).collect();
+        let many: Vec<Group> =
+            (0..1000).map(|port| (port, 1, if port == 7 { i64::MAX } else { 1 })).collect();
         let (made, flaws) = results(sql, &[&[(80, 1, 2)], &many, &[(80, 1, 3), (81, 1, 4)]]);
         let statuses: Vec<_> = made.iter().map(|result| result.status).collect();
         assert_eq!(statuses, [Status::Final, Status::Partial, Status::Final]);

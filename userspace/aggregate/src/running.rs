@@ -222,7 +222,7 @@ impl Running {
         let is_whole = is_whole && (!self.keeps_panes || start >= self.lacks_before);
         let span = Span { start: EventTime(start), end: EventTime(end) };
         let about = About { span, is_whole, revision, completeness: completeness(&seen) };
-        let Some(mut results) = self.finished(parts, about) else { return };
+        let Some(mut results) = self.finished(&parts, about) else { return };
         let mut left = limit;
         results.iter_mut().for_each(|result| left.cut(result));
         if before.is_none() {
@@ -237,7 +237,7 @@ impl Running {
     }
 
     /// The results of a window; `None` where there are none to be made, and what was said of it before stays.
-    fn finished(&mut self, parts: Vec<Parts>, about: About) -> Option<Vec<WindowResult>> {
+    fn finished(&mut self, parts: &[Parts], about: About) -> Option<Vec<WindowResult>> {
         let states = States { halves: &self.states, groups_max: self.groups_max };
         let (results, left_out, why) = match finish(&mut self.finisher, states, parts, about) {
             Finished::Whole(results) => return Some(results),

@@ -74,7 +74,8 @@ impl SourceState {
         let (progress, fates) = (source.progress(), source.fates());
         self.octets.store(progress.octets, Ordering::Relaxed);
         self.frames.store(progress.frames, Ordering::Relaxed);
-        let SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us } = fates;
+        let SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us } =
+            fates;
         let fates = [offered, delivered, filtered, control, undecodable, dropped, lost_before_us];
         self.fates.iter().zip(fates).for_each(|(cell, value)| cell.store(value, Ordering::Relaxed));
         self.latest.store(source.latest().0, Ordering::Relaxed);

@@ -236,9 +236,8 @@ impl Worker {
     /// what another one brings of it goes on from there. Whoever reads another one, too, does not wait for one that none
     /// is to carry.
     fn reach(&mut self) -> Reach {
-        let reach = |input: &WorkerInput| {
-            Reach::at(input.watermarks, input.watermarks.ahead_by(&input.lateness_ns))
-        };
+        let reach =
+            |input: &WorkerInput| Reach::at(input.watermarks, input.watermarks.ahead_by(&input.lateness_ns));
         let all = self.inputs.iter().fold(Reach::END, |all, input| all.and(reach(input)));
         // Suspended, time stays where it was, too: somebody goes on from there.
         if self.flags.drains() && !self.flags.suspends() {

@@ -146,10 +146,18 @@ impl Condition {
             Self::IsNull(field) => Predicate::not_null(*field),
             Self::Not(inner) => inner.being(wanted.behind_not()),
             Self::All(parts) => {
-                if is_positive { all(parts) } else { any(parts) }
+                if is_positive {
+                    all(parts)
+                } else {
+                    any(parts)
+                }
             }
             Self::Any(parts) => {
-                if is_positive { any(parts) } else { all(parts) }
+                if is_positive {
+                    any(parts)
+                } else {
+                    all(parts)
+                }
             }
             Self::IsTrue(inner) => inner.being(if is_positive { Wanted::True } else { Wanted::NotTrue }),
             Self::Unsaid => Predicate::ALWAYS,
@@ -222,7 +230,8 @@ mod tests {
     #[test]
     fn not_is_moved_to_the_leaves() {
         let both = Condition::All(vec![is_http(), Condition::IsNull(Field::Vlan)]);
-        let neither = Condition::Not(Box::new(Condition::Any(vec![is_http(), Condition::IsNull(Field::Vlan)])));
+        let neither =
+            Condition::Not(Box::new(Condition::Any(vec![is_http(), Condition::IsNull(Field::Vlan)])));
         assert_eq!(kept(&Condition::Not(Box::new(both))), [false, true, false]);
         assert_eq!(kept(&neither), [false; 3], "no frame has a tag");
     }

@@ -211,7 +211,8 @@ mod tests {
         let expected =
             vec![Predicate::Within(Operand::of(Field::SrcPort), set), Predicate::Null(Field::Vlan)];
         assert_eq!(any, Predicate::Any(expected));
-        let flags = |mask| Predicate::within(Operand::masked(Field::TcpFlags, mask), Ranges::of([mask.into()]));
+        let flags =
+            |mask| Predicate::within(Operand::masked(Field::TcpFlags, mask), Ranges::of([mask.into()]));
         assert!(matches!(Predicate::any([flags(1), flags(2)]), Predicate::Any(parts) if parts.len() == 2));
     }
 
@@ -224,7 +225,9 @@ mod tests {
         assert!(Predicate::any([port(1), Predicate::ALWAYS]).is_always());
         let every = Predicate::within(Operand::of(Field::SrcPort), Ranges::between(0, 65_535));
         assert_eq!(every, Predicate::NotNull(Field::SrcPort));
-        assert!(Predicate::within(Operand::of(Field::FrameOctets), Ranges::between(0, u128::MAX)).is_always());
+        assert!(
+            Predicate::within(Operand::of(Field::FrameOctets), Ranges::between(0, u128::MAX)).is_always()
+        );
     }
 
     #[test]

@@ -169,7 +169,10 @@ mod tests {
         ] {
             assert_eq!(sql(comparison, 5), expected);
         }
-        assert_eq!((sql(Less, 0), sql(GreaterOrEqual, 0)), ("false".to_owned(), "ttl IS NOT NULL".to_owned()));
+        assert_eq!(
+            (sql(Less, 0), sql(GreaterOrEqual, 0)),
+            ("false".to_owned(), "ttl IS NOT NULL".to_owned())
+        );
         assert_eq!(Condition::is_in(Field::Ttl, [9, 1]).predicate().sql(), "ttl IN (1, 9)");
         assert_eq!(negated(Condition::is_in(Field::Ttl, [9, 1])), "ttl NOT IN (1, 9)");
         assert_eq!(Condition::between(Field::Ttl, 3, 7).predicate().sql(), "ttl BETWEEN 3 AND 7");

@@ -337,9 +337,8 @@ fn a_filter_has_so_many_instructions_and_no_more() {
 
 #[test]
 fn a_program_says_what_it_reads() {
-    let reads = |condition: &Condition| {
-        Pushed::of(&condition.predicate()).program(Convention::Memory).unwrap().reads
-    };
+    let reads =
+        |condition: &Condition| Pushed::of(&condition.predicate()).program(Convention::Memory).unwrap().reads;
     assert_eq!(reads(&Condition::is_in(Field::DstIp, [1])), [16, 24, 32]);
     assert_eq!(reads(&Condition::is_in(Field::FrameOctets, [60])), [32, 44]);
     assert_eq!(reads(&Condition::is_in(Field::Vlan, [5])), [32]);
@@ -360,7 +359,10 @@ fn values_that_no_field_has_leave_no_dead_instructions() {
     // A verifier refuses what cannot be reached.
     for condition in [
         Condition::All(vec![Condition::is_in(Field::Vlan, [5000]), Condition::is_in(Field::DstPort, [80])]),
-        Condition::Any(vec![Condition::between(Field::TcpFlags, 0, 600), Condition::is_in(Field::DstPort, [80])]),
+        Condition::Any(vec![
+            Condition::between(Field::TcpFlags, 0, 600),
+            Condition::is_in(Field::DstPort, [80]),
+        ]),
         Condition::All(vec![]),
         Condition::Any(vec![]),
     ] {

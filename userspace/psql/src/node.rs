@@ -86,7 +86,8 @@ impl Node {
             names = vec![false; texts.len()];
         }
         let written = parsed.into_iter().zip(texts).zip(names);
-        let written = written.map(|((statement, text), names_sensors)| Written { statement, text, names_sensors });
+        let written =
+            written.map(|((statement, text), names_sensors)| Written { statement, text, names_sensors });
         Ok(written.collect())
     }
 

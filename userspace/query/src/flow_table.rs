@@ -113,9 +113,8 @@ impl LowerHalf {
     /// The same half over [`TABLE_FLOWS`], or why there is none.
     fn over_table_flows(&self) -> Result<Self, String> {
         let mut columns = self.branches.iter().flat_map(|branch| branch.columns.iter().copied());
-        let is_known = |column: usize| {
-            FlowColumn::ALL.get(column).copied().is_some_and(FlowColumn::is_in_kernel)
-        };
+        let is_known =
+            |column: usize| FlowColumn::ALL.get(column).copied().is_some_and(FlowColumn::is_in_kernel);
         if let Some(column) = columns.find(|column| !is_known(*column)) {
             let name = FLOWS.field(column).name().clone();
             return Err(format!("{name} of flows is not in {}", FlowTable::Kernel.name()));

@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn those_are_in_it_that_were_put_in() {
         let some: StreamSet = [StreamId::Flows, StreamId::Ledger].into_iter().collect();
-        let within = |set: StreamSet| StreamId::ALL.into_iter().filter(|stream| set.contains(*stream)).count();
+        let within =
+            |set: StreamSet| StreamId::ALL.into_iter().filter(|stream| set.contains(*stream)).count();
         assert!(some.contains(StreamId::Flows) && some.contains(StreamId::Ledger));
         assert_eq!((within(some), within(StreamSet::default())), (2, 0));
         assert_eq!(StreamSet::from_bits(some.bits()), some);

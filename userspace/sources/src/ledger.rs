@@ -288,7 +288,8 @@ fn add(sum: &Amounts, more: &Amounts) -> Amounts {
 }
 
 fn fates(ledger: &SourceLedger) -> [i64; FATES] {
-    let SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us } = *ledger;
+    let SourceLedger { offered, delivered, filtered, control, undecodable, dropped, lost_before_us } =
+        *ledger;
     [offered, delivered, filtered, control, undecodable, dropped, lost_before_us].map(signed)
 }
 

@@ -10,7 +10,13 @@ use super::manifests::{Dependency, Member};
 const LAYERS: &[&[&str]] = &[
     &["ebpf/common"],
     &["userspace/delivery", "userspace/record", "userspace/socket", "userspace/spool", "userspace/tls"],
-    &["userspace/decode", "userspace/filter", "userspace/forward", "userspace/lookup", "userspace/trafficgen"],
+    &[
+        "userspace/decode",
+        "userspace/filter",
+        "userspace/forward",
+        "userspace/lookup",
+        "userspace/trafficgen",
+    ],
     &["userspace/capture", "userspace/functions", "userspace/interface"],
     &["userspace/exports", "userspace/query"],
     &["userspace/operators", "userspace/sources"],

@@ -76,7 +76,9 @@ impl Catalog {
         let core = &mut *self.core();
         let demand = core.demand();
         let needs = |stream| demand.columns(stream).is_some();
-        if needs(StreamId::TableFlows) && inputs.inputs.iter().any(|input| gives_flows_of_others(input.as_ref())) {
+        if needs(StreamId::TableFlows)
+            && inputs.inputs.iter().any(|input| gives_flows_of_others(input.as_ref()))
+        {
             let message = "some query reads flows as the kernel counts them, to which what comes now would add others; start \
                  the node anew with it";
             return Err(CatalogError::wrong(message));

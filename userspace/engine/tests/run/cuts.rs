@@ -103,8 +103,7 @@ fn a_stream_that_no_source_is_to_carry_holds_up_no_cut() {
     const BOTH: &str = "SELECT src_port, count(*) AS n FROM packets GROUP BY src_port, tumble('10 seconds') UNION ALL \
                         SELECT src_port, count(*) FROM flows GROUP BY src_port, tumble('10 seconds')";
     for is_told in [false, true] {
-        let options =
-            EngineOptions { workers: 2, ring_capacity_batches: 10_000, ..EngineOptions::default() };
+        let options = EngineOptions { workers: 2, ring_capacity_batches: 10_000, ..EngineOptions::default() };
         let (observer, _notices) = subscription(100, WhenFull::Lose);
         let mut engine = Engine::start(options, Arc::new(SystemClock), observer).unwrap();
         if is_told {

@@ -121,12 +121,11 @@ impl Assembler {
 
     /// Leaves the bits of a mask; a wide one takes R3.
     pub(super) fn and(&mut self, to: u8, mask: u64) {
-        match small(mask) {
-            Some(mask) => self.code.push(instruction(AND, to, 0, 0, mask)),
-            None => {
-                self.wide(R3, 0, mask);
-                self.code.push(instruction(AND_REGISTER, to, R3, 0, 0));
-            }
+        if let Some(mask) = small(mask) {
+            self.code.push(instruction(AND, to, 0, 0, mask));
+        } else {
+            self.wide(R3, 0, mask);
+            self.code.push(instruction(AND_REGISTER, to, R3, 0, 0));
         }
     }
 
@@ -154,12 +153,11 @@ impl Assembler {
 
     /// Jumps if a register compares so with a number, as one without a sign; a wide one takes R3.
     pub(super) fn jump_if(&mut self, when: When, register: u8, number: u64, label: Label) {
-        let code = match small(number) {
-            Some(number) => instruction(when as u8, register, 0, 0, number),
-            None => {
-                self.wide(R3, 0, number);
-                instruction(when as u8 | WITH_REGISTER, register, R3, 0, 0)
-            }
+        let code = if let Some(number) = small(number) {
+            instruction(when as u8, register, 0, 0, number)
+        } else {
+            self.wide(R3, 0, number);
+            instruction(when as u8 | WITH_REGISTER, register, R3, 0, 0)
         };
         self.jumps.push((self.code.len(), label));
         self.code.push(code);
@@ -173,9 +171,8 @@ impl Assembler {
     /// The instructions that can be reached, since a verifier refuses others; `None` if a jump goes further than its 16
     /// bits say, or to a label that stands nowhere.
     pub(super) fn finish(self) -> Option<Vec<u64>> {
-        let target = |(from, label): &(usize, Label)| {
-            Some((*from, self.labels.get(label.0).copied().flatten()?))
-        };
+        let target =
+            |(from, label): &(usize, Label)| Some((*from, self.labels.get(label.0).copied().flatten()?));
         let targets: BTreeMap<usize, usize> = self.jumps.iter().map(target).collect::<Option<_>>()?;
         let reached = self.reached(&targets);
         // Where each instruction stands among those that are left.

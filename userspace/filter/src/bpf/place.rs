@@ -50,9 +50,7 @@ pub(super) fn of(field: Field) -> Option<(Place, Presence)> {
         Field::DstPort => (bits(word_4::DST_PORT, 16), Presence::Shape(has_ports)),
         Field::IcmpType => (bits(word_4::SRC_PORT, 8), Presence::Shape(has_icmp)),
         Field::IcmpCode => (bits(word_4::DST_PORT, 8), Presence::Shape(has_icmp)),
-        Field::Protocol => {
-            (bits(word_4::PROTOCOL, 8), Presence::Shape(|shape| shape.network.has_protocol()))
-        }
+        Field::Protocol => (bits(word_4::PROTOCOL, 8), Presence::Shape(|shape| shape.network.has_protocol())),
         Field::Vlan => (bits(word_4::VLAN, 12), Presence::Bit(word_4::HAS_VLAN)),
         Field::TcpFlags => {
             (bits(word_4::SHAPE, 9), Presence::Shape(|shape| shape.transport == Transport::Tcp))

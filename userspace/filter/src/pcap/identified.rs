@@ -108,7 +108,8 @@ impl<'a> Parser<'a> {
         let by_number = number(word).and_then(|number| u16::try_from(number).ok());
         let port = by_number.map(|number| (number, names::WITH_PORTS)).or_else(|| names::service(word));
         port.ok_or_else(|| {
-            let help = "write a number from 0 to 65535, or a name such as http, https, domain, ssh, smtp, ntp";
+            let help =
+                "write a number from 0 to 65535, or a name such as http, https, domain, ssh, smtp, ntp";
             self.refuse_id(id, "is no port", help)
         })
     }
@@ -146,7 +147,8 @@ impl<'a> Parser<'a> {
             })?;
             return Ok(is(Field::Ethertype, Comparison::Equal, ethertype));
         }
-        let protocol = names::protocol(word).map(u64::from).or_else(|| number(word).filter(|number| *number <= 0xff));
+        let protocol =
+            names::protocol(word).map(u64::from).or_else(|| number(word).filter(|number| *number <= 0xff));
         let protocol = protocol.ok_or_else(|| {
             let help = "write a number from 0 to 255, or tcp, udp, icmp, icmp6, sctp, igmp, gre, esp, ospf, pim, vrrp";
             self.refuse_id(id, "is no protocol", help)

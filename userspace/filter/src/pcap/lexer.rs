@@ -8,8 +8,8 @@ const TEXT_OCTETS_MAX: usize = 1 << 16;
 
 /// Longer ones first.
 const SYMBOLS: [&str; 24] = [
-    "&&", "||", "!=", "<>", "<=", ">=", "==", "<<", ">>", "(", ")", "[", "]", "!", "=", "<", ">", "&", "|", "^",
-    "+", "-", "*", "%",
+    "&&", "||", "!=", "<>", "<=", ">=", "==", "<<", ">>", "(", ")", "[", "]", "!", "=", "<", ">", "&", "|",
+    "^", "+", "-", "*", "%",
 ];
 /// Symbols that stand within words elsewhere.
 const SLASH: &str = "/";
@@ -50,7 +50,8 @@ impl Token<'_> {
 /// What is no part of any filter.
 pub(super) fn lex(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
     if text.len() > TEXT_OCTETS_MAX {
-        let message = format!("the filter has {} octets, and a filter has at most {TEXT_OCTETS_MAX}", text.len());
+        let message =
+            format!("the filter has {} octets, and a filter has at most {TEXT_OCTETS_MAX}", text.len());
         return Err(FilterError::new(text, 0..1, message, "write prefixes in place of many addresses"));
     }
     let mut tokens = vec![];
@@ -82,7 +83,8 @@ fn token(text: &str, is_index: bool) -> Option<(Kind<'_>, usize)> {
     // A backslash says that a word is no keyword; which it is, its place says as well.
     let escaped = text.strip_prefix('\\');
     let body = escaped.unwrap_or(text);
-    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') || c == ':' && !is_index;
+    let in_word =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') || c == ':' && !is_index;
     let begins = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' && !is_index;
     if body.starts_with(begins) {
         let octets = body.find(|c: char| !in_word(c)).unwrap_or(body.len());

@@ -105,7 +105,7 @@ impl<'a> Parser<'a> {
             "outbound" => Ok(self.constant(Field::Direction, 1)),
             "less" => self.length(Comparison::LessOrEqual),
             "greater" => self.length(Comparison::GreaterOrEqual),
-            "broadcast" | "multicast" => self.to_many(token, Layer::Ether),
+            "broadcast" | "multicast" => self.many(token, Layer::Ether),
             _ => self.qualified(),
         }
     }
@@ -176,7 +176,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `broadcast` or `multicast` of a layer.
-    fn to_many(&mut self, first: Token<'a>, layer: Layer) -> Result<Condition, FilterError> {
+    fn many(&mut self, first: Token<'a>, layer: Layer) -> Result<Condition, FilterError> {
         let last = self.next();
         let is_multicast = last.kind == Kind::Word("multicast");
         let refuse = |message: &str, help: &str| Err(self.refuse_all([first, last], message, help));
@@ -188,9 +188,7 @@ impl<'a> Parser<'a> {
                 "write ip multicast or ip6 multicast or broadcast",
             ),
             (Layer::Ip(4), true) => Ok(is_true(vec![to(Ipv4Addr::new(224, 0, 0, 0).into(), 3)])),
-            (Layer::Ip(6), true) => {
-                Ok(is_true(vec![to(IpAddr::from([0xff00, 0, 0, 0, 0, 0, 0, 0]), 8)]))
-            }
+            (Layer::Ip(6), true) => Ok(is_true(vec![to(IpAddr::from([0xff00, 0, 0, 0, 0, 0, 0, 0]), 8)])),
             (Layer::Ip(_), _) => refuse(
                 "the broadcast address of a network is not known",
                 "write the address: dst host 255.255.255.255 or dst host 10.0.0.255",
@@ -208,7 +206,7 @@ impl<'a> Parser<'a> {
         if let Some(layer) = layer
             && matches!(self.peek().kind, Kind::Word("broadcast" | "multicast"))
         {
-            return self.to_many(first, layer);
+            return self.many(first, layer);
         }
         let way = self.way();
         let kind = self.kind();
@@ -218,7 +216,11 @@ impl<'a> Parser<'a> {
             (layer, way, kind) => {
                 let qualifiers = Qualifiers { layer, way: way.unwrap_or(Way::Either), kind };
                 self.recent = Some((qualifiers, first));
-                if self.peek().kind == Kind::Symbol("(") { self.brackets() } else { self.id(first, qualifiers) }
+                if self.peek().kind == Kind::Symbol("(") {
+                    self.brackets()
+                } else {
+                    self.id(first, qualifiers)
+                }
             }
         }
     }
@@ -271,7 +273,8 @@ impl<'a> Parser<'a> {
         match next.kind {
             Kind::Word("and" | "or") | Kind::Symbol(")" | "&&" | "||") | Kind::End => {}
             Kind::Word(_) | Kind::Symbol(_) => {
-                let help = format!("write e.g. {name} port 80, {name} and host 10.0.0.1, or and behind {name}");
+                let help =
+                    format!("write e.g. {name} port 80, {name} and host 10.0.0.1, or and behind {name}");
                 return Err(self.refuse(next, format!("behind `{name}` this says nothing"), help));
             }
         }

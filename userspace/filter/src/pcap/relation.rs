@@ -126,20 +126,18 @@ impl<'a> Parser<'a> {
                 self.close(token, ")")?;
                 Ok((side, [token, closing]))
             }
-            Kind::Word("len") => {
-                Ok((Side::Read(Read { from: Origin::Length, mask: u64::MAX }), [token; 2]))
-            }
+            Kind::Word("len") => Ok((Side::Read(Read { from: Origin::Length, mask: u64::MAX }), [token; 2])),
             Kind::Word(word) if self.peek().kind == Kind::Symbol("[") && is_header(word) => {
                 self.octets(token, word)
             }
-            Kind::Word(word) => match value(word) {
-                Some(number) => Ok((Side::Number(number), [token; 2])),
-                None => {
+            Kind::Word(word) => {
+                let Some(number) = value(word) else {
                     let message = format!("`{word}` is no number");
                     let help = "write a number such as 10 or 0x0a, or a name such as tcp-syn";
-                    Err(self.refuse(token, message, help))
-                }
-            },
+                    return Err(self.refuse(token, message, help));
+                };
+                Ok((Side::Number(number), [token; 2]))
+            }
             Kind::Symbol(_) | Kind::End => {
                 Err(self.refuse(token, "here a number is missing", "write e.g. tcp[13] & 2 != 0"))
             }
