@@ -38,9 +38,11 @@ enum Because {
     Extended,
     /// A header over IPv6 is looked at.
     OverV6,
+    /// There is another Ethernet frame within it (FabricPath), whose addresses the columns hold.
+    Enclosing,
 }
 
-use Because::{Arp, Behind, Extended, OverV6, Tagged};
+use Because::{Arp, Behind, Enclosing, Extended, OverV6, Tagged};
 
 const LINK: &[Because] = &[Behind(0)];
 const PORT: &[Because] = &[Behind(0), Extended];
@@ -97,8 +99,8 @@ const FILTERS: [(&str, &[Because]); 64] = [
     ("not src net 2001:db8:20::/48", LINK),
     ("ether broadcast", &[]),
     ("broadcast", &[]),
-    ("ether src 02:00:00:00:00:02", &[]),
-    ("not ether host 02:00:00:00:00:02", &[]),
+    ("ether src 02:00:00:00:00:02", &[Enclosing]),
+    ("not ether host 02:00:00:00:00:02", &[Enclosing]),
     ("less 100", &[]),
     ("greater 1000", &[]),
     ("len > 60 and len <= 1000", &[]),
@@ -185,6 +187,7 @@ fn is_true(because: Because, bytes: &[u8], row: &PacketRow) -> bool {
             ethertype == 0x86dd
                 && bytes.get(20).is_some_and(|next| [0, 43, 44, 51, 60, 135, 140].contains(next))
         }
+        Enclosing => ethertype == 0x8903,
         OverV6 => row.has(PacketColumn::IpVersion) && row.ip_version == 6,
     }
 }

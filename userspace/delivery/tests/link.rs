@@ -140,7 +140,7 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     central.taken_of(HALF, 1);
     assert_eq!(central.held().results, 0);
     let closed_until = kept.closed_until;
-    let expected = KeptHalf { half: HALF, taken_until: PANE.end, closed_until, panes: vec![given] };
+    let expected = KeptHalf { half: HALF, taken_until: PANE.end, closed_until, panes: vec![Given { from: vec![], ..given }] };
     assert_eq!(central.kept(HALF), Some(expected));
     assert!(central.counts(&regional).is_empty() && central.strangers().is_empty());
     assert!(central.sensors().eq([&regional]));

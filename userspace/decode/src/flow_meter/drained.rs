@@ -1,7 +1,8 @@
 //! Feeds a meter with what a flow table has counted.
 //!
 //! Takes counts of packets by flow in the order in which the table gives them up, which is none, and the times before
-//! which all has come out of it; gives the records that the packets themselves would make. That is so as long as no count
+//! which all has come out of it; gives the records that the packets themselves would make, if records
+//! ended by age, and after FIN or RST, at whole seconds. That is so as long as no count
 //! spans a whole multiple of [`super::FLOW_BORDERS_NS`]: whatever the table's drains and CPUs are, a border of a record is
 //! then either between two counts, or silence, whose ends are the times of counted packets.
 
@@ -23,7 +24,7 @@ impl DrainedMeter {
     /// A meter without flows.
     #[must_use]
     pub fn new(limits: FlowMeterLimits) -> Self {
-        Self { meter: FlowMeter::new(limits), waiting: vec![], held: 0, until: EventTime::MIN }
+        Self { meter: FlowMeter::at_borders(limits), waiting: vec![], held: 0, until: EventTime::MIN }
     }
 
     /// Takes what was counted of a flow, none of it in two seconds.
@@ -73,7 +74,7 @@ impl DrainedMeter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Record, Step, packets_of, sorted, steps, tcp};
+    use super::super::tests::{Record, Step, flows_of, packets_of, sorted, steps, tcp};
     use super::super::update::key_of;
     use super::super::{FLOW_BORDERS_NS, FlowMeterCounters};
     use super::*;
@@ -137,7 +138,7 @@ mod tests {
         let steps: Vec<Step> = happenings.iter().map(|(step, ..)| *step).collect();
         let mut table = Table { tells_flags_apart, ..Table::default() };
         let limits = FlowMeterLimits::default();
-        let (mut by_packets, mut by_table) = (FlowMeter::new(limits), DrainedMeter::new(limits));
+        let (mut by_packets, mut by_table) = (FlowMeter::at_borders(limits), DrainedMeter::new(limits));
         let (mut of_packets, mut of_table) = (vec![], vec![]);
         for (packet, (_, cpu, is_emptied)) in packets_of(&steps).iter().zip(happenings) {
             if *is_emptied {
@@ -186,6 +187,30 @@ mod tests {
         meter.finish(&mut |row| rows.push(*row));
         assert_eq!(sorted(&rows).iter().map(|record| record.3).collect::<Vec<_>>(), [2, 1]);
     }
+
+    #[test]
+    fn age_and_linger_end_with_a_second() {
+        let (fin, syn, ack) = (1, 2, 16);
+        let cases = [
+            (
+                vec![(900, fin), (1_999, ack), (2_000, syn)],
+                vec![(900, 1_999, 2, 3), (2_000, 2_000, 1, 4)],
+            ),
+            (
+                vec![(900, ack), (15_000, ack), (29_000, ack), (43_000, ack), (57_000, ack), (60_000, ack)],
+                vec![(900, 57_000, 5, 2), (60_000, 60_000, 1, 4)],
+            ),
+        ];
+        for (packets, flows) in cases {
+            let (mut meter, mut rows) = (FlowMeter::at_borders(FlowMeterLimits::default()), vec![]);
+            for (ms, flags) in packets {
+                meter.update(&tcp(ms, 1, flags), &mut |row| rows.push(*row));
+            }
+            meter.finish(&mut |row| rows.push(*row));
+            assert_eq!(flows_of(&rows), flows);
+        }
+    }
+
     #[test]
     fn nothing_is_held_where_the_clock_is_set_back() {
         let mut meter = DrainedMeter::new(FlowMeterLimits::default());

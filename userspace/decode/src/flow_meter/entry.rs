@@ -1,9 +1,10 @@
 //! One flow that is being metered.
 //!
 //! Takes updates, gives the flow's deadline and, in the end, its row. The deadline is the earliest
-//! of three: silence, age, and the linger after FIN or RST. The latter two are at borders of seconds.
+//! of three: silence, age, and the linger after FIN or RST. Of what a flow table has
+//! counted, the latter two are at borders of seconds.
 
-use super::limits::{FLOW_BORDERS_NS, FlowMeterLimits};
+use super::limits::FlowMeterLimits;
 use super::update::{FlowUpdate, columns_of};
 use std::mem::offset_of;
 use tapline_record::{FlowColumn, FlowKey, FlowRow, PacketColumn};
@@ -30,6 +31,8 @@ pub(super) struct Timeouts {
     pub(super) active: i64,
     pub(super) inactive: i64,
     pub(super) linger: i64,
+    /// Age and linger count from a whole multiple of this; 1 counts them from the packet itself.
+    pub(super) borders: i64,
 }
 
 impl From<&FlowMeterLimits> for Timeouts {
@@ -39,7 +42,27 @@ impl From<&FlowMeterLimits> for Timeouts {
             active: nanoseconds(limits.active_timeout_ms),
             inactive: nanoseconds(limits.inactive_timeout_ms),
             linger: nanoseconds(limits.linger_ms),
+            borders: 1,
         }
+    }
+}
+
+impl Timeouts {
+    /// When a record that begins then has lasted for too long.
+    #[inline]
+    const fn aged_at(&self, first: i64) -> i64 {
+        self.border_before(first).saturating_add(self.active)
+    }
+
+    /// When a record ends whose FIN or RST came then.
+    #[inline]
+    const fn closed_at(&self, closing: i64) -> i64 {
+        self.border_before(closing).saturating_add(self.linger)
+    }
+
+    #[inline]
+    const fn border_before(&self, time: i64) -> i64 {
+        if self.borders == 1 { time } else { time.div_euclid(self.borders).saturating_mul(self.borders) }
     }
 }
 
@@ -49,7 +72,7 @@ impl From<&FlowMeterLimits> for Timeouts {
 pub(super) struct FlowEntry {
     /// The first update, whose counters and times take in the later ones.
     total: FlowUpdate,
-    /// Second of the first FIN or RST plus the linger; `i64::MAX` before it, [`PAUSED`] between two records.
+    /// Time of the first FIN or RST, or its border, plus the linger; `i64::MAX` before it, [`PAUSED`] between two records.
     closes_at: i64,
     /// The tick at which the meter looks at the flow; [`NOWHERE`] where there is none.
     pub(super) scheduled: i64,
@@ -108,7 +131,7 @@ impl FlowEntry {
     #[inline]
     fn note_closing(&mut self, update: &FlowUpdate, timeouts: &Timeouts) {
         if update.closes() && self.closes_at == i64::MAX {
-            self.closes_at = second_of(update.last).saturating_add(timeouts.linger).max(PAUSED + 1);
+            self.closes_at = timeouts.closed_at(update.last).max(PAUSED + 1);
         }
     }
 
@@ -164,7 +187,7 @@ impl FlowEntry {
     pub(super) fn takes(&self, update: &FlowUpdate, timeouts: &Timeouts) -> bool {
         update.first < self.deadline(timeouts)
             && (update.first >= self.total.first
-                || update.last.max(self.total.last) < aged_at(update.first, timeouts))
+                || update.last.max(self.total.last) < timeouts.aged_at(update.first))
     }
 
     /// A packet at this time or later belongs to another record.
@@ -182,7 +205,7 @@ impl FlowEntry {
 
     #[inline]
     const fn timeouts_at(&self, timeouts: &Timeouts) -> (i64, i64) {
-        (self.idle_at(timeouts), aged_at(self.total.first, timeouts))
+        (self.idle_at(timeouts), timeouts.aged_at(self.total.first))
     }
 
     /// `reason`, but a flow whose end was seen did end.
@@ -223,16 +246,4 @@ impl FlowEntry {
             ..FlowRow::default()
         }
     }
-}
-
-/// When a record that begins then has lasted for too long.
-#[inline]
-const fn aged_at(first: i64, timeouts: &Timeouts) -> i64 {
-    second_of(first).saturating_add(timeouts.active)
-}
-
-/// The beginning of the second of a time.
-#[inline]
-const fn second_of(time: i64) -> i64 {
-    time.div_euclid(FLOW_BORDERS_NS).saturating_mul(FLOW_BORDERS_NS)
 }

@@ -9,11 +9,11 @@
 //! key unless it comes at the flow's deadline or later; then it begins the next record. The deadline
 //! is the earliest of
 //! - the last packet + inactive timeout (15 s),
-//! - the second of the first packet + active timeout (60 s),
-//! - the second of the first FIN or RST + linger (2 s), so that the last ACK is no flow of its own.
+//! - the first packet + active timeout (60 s),
+//! - the first FIN or RST + linger (2 s), so that the last ACK is no flow of its own.
 //!
-//! A second begins where event time is a whole multiple of [`FLOW_BORDERS_NS`]. So the latter two fall on borders of seconds,
-//! and packets that were counted by flow and second ([`FlowMeter::add`]) make the same records as the packets themselves.
+//! Of packets that were counted by flow and second ([`DrainedMeter`]), the latter two count from the beginning of the second
+//! in which that packet came ([`FLOW_BORDERS_NS`]): no such border is within a count.
 //!
 //! A packet that is older than the watermark says that the clock stepped back: every flow ends there, and time goes
 //! on from that packet. So no flow lasts for longer than the active timeout, whatever the clock does.
@@ -135,6 +135,13 @@ impl FlowMeter {
         }
     }
 
+    /// A meter whose flows end by age and after FIN or RST at whole multiples of [`FLOW_BORDERS_NS`].
+    pub(crate) fn at_borders(limits: FlowMeterLimits) -> Self {
+        let mut meter = Self::new(limits);
+        meter.timeouts.borders = FLOW_BORDERS_NS;
+        meter
+    }
+
     /// Says of which source the packets are that come now; a flow is of that of its first packet.
     pub const fn set_source(&mut self, source: Symbol) {
         self.source = source;
@@ -172,7 +179,7 @@ impl FlowMeter {
     }
 
     /// Counts updates into their flows one after the other, as [`Self::add`] does, but faster, as bursts of packets are.
-    pub fn add_burst(&mut self, updates: &[FlowUpdate], emit: &mut impl FnMut(&FlowRow)) {
+    pub(crate) fn add_burst(&mut self, updates: &[FlowUpdate], emit: &mut impl FnMut(&FlowRow)) {
         for updates in updates.chunks(LOOKAHEAD_PACKETS) {
             let mut hashes = [0; LOOKAHEAD_PACKETS];
             for (hash, update) in hashes.iter_mut().zip(updates) {

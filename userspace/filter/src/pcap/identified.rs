@@ -1,10 +1,11 @@
 //! Addresses, ports and numbers, with all that is said of them.
 
+use super::cursor::Parser;
 use super::error::FilterError;
 use super::lexer::Kind;
 use super::names::{self, Layer};
-use super::parser::Parser;
-use super::primitive::{Id, Qualifiers, Way, is, is_true, of_layer};
+use super::primitive::{is, is_true, of_layer};
+use super::qualifiers::{Id, Qualifiers, Way};
 use super::relation::number;
 use crate::condition::{Comparison, Condition, prefix};
 use crate::field::Field;

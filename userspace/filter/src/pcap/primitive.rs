@@ -3,50 +3,17 @@
 //! Such a part says its layer, its way and its kind in front of an address or number: `tcp dst port 80`. What says none of
 //! them is like the one before it: `port 80 or 443`.
 
+use super::cursor::Parser;
 use super::error::FilterError;
 use super::lexer::{Kind, Token};
 use super::names::{self, Layer};
-use super::parser::Parser;
+use super::qualifiers::{Id, Qualifiers, Way, What};
 use super::relation::number;
 use crate::condition::{Comparison, Condition};
 use crate::field::Field;
 use crate::predicate::Operand;
 use crate::ranges::Ranges;
 use std::net::{IpAddr, Ipv4Addr};
-
-/// What is said in front of an address, a port or a number.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Qualifiers {
-    pub(super) layer: Option<Layer>,
-    pub(super) way: Way,
-    kind: Option<What>,
-}
-
-/// An address, a port or a number, and all that is said of it.
-#[derive(Clone, Copy)]
-pub(super) struct Id<'a> {
-    pub(super) word: &'a str,
-    /// The first one of what is said, and its own.
-    pub(super) tokens: [Token<'a>; 2],
-    pub(super) qualifiers: Qualifiers,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Either,
-    Source,
-    Destination,
-    Both,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Host,
-    Net,
-    Port,
-    PortRange,
-    Proto,
-}
 
 /// The part of a layer that is all of it.
 pub(super) fn of_layer(layer: Layer) -> Condition {
@@ -70,19 +37,6 @@ pub(super) fn is_true(parts: Vec<Condition>) -> Condition {
 
 pub(super) fn is(field: Field, comparison: Comparison, number: u64) -> Condition {
     is_true(vec![Condition::compare(field, comparison, number.into())])
-}
-
-impl Way {
-    /// Whether the fields of this way hold one of these numbers.
-    pub(super) fn holds(self, [src, dst]: [Field; 2], ranges: &Ranges) -> Condition {
-        let of = |field| Condition::Within(Operand::of(field), ranges.clone());
-        match self {
-            Self::Either => Condition::Any(vec![of(src), of(dst)]),
-            Self::Source => of(src),
-            Self::Destination => of(dst),
-            Self::Both => Condition::All(vec![of(src), of(dst)]),
-        }
-    }
 }
 
 impl<'a> Parser<'a> {

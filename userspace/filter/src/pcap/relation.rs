@@ -3,10 +3,10 @@
 //! Octets of headers are read from the columns that hold them, with a mask where one is given. What no column holds, and
 //! arithmetic over what one does, is refused.
 
+use super::cursor::Parser;
 use super::error::FilterError;
 use super::lexer::{Kind, Token};
 use super::names::{self, Held, Layer};
-use super::parser::Parser;
 use super::primitive::of_layer;
 use crate::condition::{Comparison, Condition};
 use crate::field::Field;
