@@ -30,7 +30,7 @@ mod settled;
 mod shape;
 
 pub use flaw::Flaw;
-pub use halves::{fingerprint, half_id, half_specs};
+pub use halves::{check_query_id, fingerprint, half_id, half_specs};
 pub use merging::{Merging, PaneState};
 pub use part_maker::PartMaker;
 pub use results::Results;
