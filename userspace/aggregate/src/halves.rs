@@ -174,6 +174,8 @@ mod tests {
             assert!(half_specs(1, &query, None).unwrap_err().contains(why), "{sql}");
             assert!(states_of(&query).unwrap_err().contains(why), "{sql}");
         }
+        let nothing = planner.plan("SELECT octets FROM packets WHERE false").unwrap().of_sensors().unwrap();
+        assert_eq!(half_specs(2, &nothing, None), Ok(vec![]));
         let specs = half_specs(3, &planner.plan(SQL).unwrap(), None).unwrap();
         assert_eq!(specs.len(), 1);
         assert_eq!((specs[0].0, specs[0].1.width_ns), (HalfId(3 << 8), 10_000_000_000));
