@@ -210,13 +210,13 @@ pub(super) fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) ->
 impl Forwarding {
     /// Numbers parts, and keeps their payloads; gives the last one of each half.
     fn cut(&mut self, parts: Vec<Forwarded>) -> BTreeMap<HalfId, Position> {
-        if parts.is_empty() {
+        if parts.is_empty() && !self.outgoing.has_given_up() {
             return BTreeMap::new();
         }
         let halves: Vec<HalfId> = parts.iter().map(|(new, _)| new.part.half).collect();
         let (parts, payloads): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let heads = self.outgoing.cut(parts);
-        // A record that says what is gone comes first, and has none.
+        // Records that say what is gone come first, and have none.
         let first = heads.len() - payloads.len();
         let positions: Vec<Position> = heads.iter().skip(first).map(|head| head.position).collect();
         self.payloads.extend(positions.iter().copied().zip(payloads));
