@@ -255,9 +255,8 @@ impl<M: Merge> Aggregator<M> {
         let most = self.options.limits.sensors_max;
         let latest = now.wall_ns.saturating_add(self.options.patience.skew_ns);
         if let Some(link) = self.links.get_mut(sensor) {
-            let counting = self.halves.iter().filter(|(id, half)| half.counts_on(**id, sensor, link));
-            let halves: Vec<HalfId> = counting.map(|(id, _)| *id).collect();
-            return link.greet(hello, halves.into_iter(), (now.steady_ns, latest));
+            let halves = counting_on(&self.halves, sensor, link);
+            return link.greet(hello, halves, (now.steady_ns, latest));
         }
         if self.links.len() >= most {
             return Err(Refusal::TooManySensors { most });
@@ -392,6 +391,12 @@ impl<M: Merge> Aggregator<M> {
             results: self.results.len(),
         }
     }
+}
+
+/// The halves that wait for a sensor.
+fn counting_on<S>(halves: &BTreeMap<HalfId, Half<S>>, sensor: &SensorName, link: &Link) -> Vec<HalfId> {
+    let counting = halves.iter().filter(|(id, half)| half.counts_on(**id, sensor, link));
+    counting.map(|(id, _)| *id).collect()
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Link {
     pub(crate) fn greet(
         &mut self,
         hello: &Hello,
-        halves: impl Iterator<Item = HalfId>,
+        halves: Vec<HalfId>,
         (now_ns, latest): (i64, i64),
     ) -> Result<(), Refusal> {
         let own = hello.incarnation;
@@ -114,18 +114,19 @@ impl Link {
             if !is_mutated(Mutation::NoLineage) {
                 (self.lineage, self.seen) = (hello.lineage, Seen::default());
             }
-            for half in halves {
-                self.standings.entry(half).or_default();
-            }
-            self.doubt_all(latest);
+            self.doubt_all(halves, latest);
         }
         (self.newest, self.heard_ns, self.rests) = (own, now_ns, false);
         self.leaves.clone_from(&hello.leaves);
         Ok(())
     }
 
-    /// Nobody knows what is missing between how far it had come and the latest time that a record may have had.
-    pub(crate) fn doubt_all(&mut self, latest: i64) {
+    /// Nobody knows what is missing between how far it had come and the latest time that a record may have had, of these
+    /// halves neither, of which nothing may have come yet.
+    pub(crate) fn doubt_all(&mut self, halves: Vec<HalfId>, latest: i64) {
+        for half in halves {
+            self.standings.entry(half).or_default();
+        }
         for standing in self.standings.values_mut() {
             standing.doubt(standing.reached, latest.max(standing.reached));
         }

@@ -1,6 +1,6 @@
 //! What an aggregator makes of records.
 
-use super::{Aggregator, Merge, Origin};
+use super::{Aggregator, Merge, Origin, counting_on};
 use crate::half::{Half, Links, Pane};
 use crate::limits::AggregatorLimits;
 use crate::link::{Link, Moved};
@@ -172,7 +172,7 @@ impl<M: Merge> Aggregator<M> {
             return false;
         }
         if gap.records == 0 {
-            link.doubt_all(latest);
+            link.doubt_all(counting_on(&self.halves, sensor, link), latest);
         }
         for loss in &gap.losses {
             self.lose(sensor, loss, overlap == Overlap::Some, now);
@@ -221,7 +221,7 @@ impl<M: Merge> Aggregator<M> {
         if kept_after <= mark {
             return;
         }
-        link.doubt_all(latest);
+        link.doubt_all(counting_on(&self.halves, sensor, link), latest);
         link.count("kept_no_more");
         self.settle(sensor, (mark, kept_after), None, now);
     }
@@ -345,31 +345,79 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
-        const WIDTH_NS: i64 = 10;
-        let (half, sensor, incarnation) = (HalfId(1), SensorName::new("pop-1"), Incarnation(1));
-        let limits = AggregatorLimits { panes_max: 1 << 20, ..AggregatorLimits::default() };
+    const HALF: HalfId = HalfId(1);
+    const WIDTH_NS: i64 = 10;
+    const LIFE: Incarnation = Incarnation(1);
+    const NOW: Moment = Moment { steady_ns: 0, wall_ns: 1 << 40 };
+
+    fn sensor() -> SensorName {
+        SensorName::new("pop-1")
+    }
+
+    fn position(number: u64) -> Position {
+        Position { incarnation: LIFE, number }
+    }
+
+    fn head(number: u64, after: u64, kind: Kind) -> Head {
+        let after = if after == 0 { Position::START } else { position(after) };
+        Head { position: position(number), after, ends_cut: true, kind }
+    }
+
+    fn part(start: i64, watermark: i64) -> PartHead {
+        PartHead {
+            half: HALF,
+            fingerprint: Fingerprint(1),
+            pane: Span { start, end: start + WIDTH_NS },
+            watermark,
+            records: 1,
+            told: Told::default(),
+            behind: vec![],
+        }
+    }
+
+    /// An aggregator of one half, whom a sensor has greeted that has these behind it.
+    fn greeted(limits: AggregatorLimits, leaves: Option<&[&str]>) -> Aggregator<Nothing> {
         let options = AggregatorOptions { role: Role::Final, limits, patience: Patience::default() };
         let mut aggregator = Aggregator::new(Nothing, options, 1, Lineage(1));
         let spec = HalfSpec { fingerprint: Fingerprint(1), width_ns: WIDTH_NS, sensors: None };
-        aggregator.add_half(half, spec);
-        let now = Moment { steady_ns: 0, wall_ns: 1 << 40 };
-        let (name, lineage, kept_after) = (sensor.clone(), Lineage(2), Position::START);
-        let hello = Hello { name, lineage, incarnation, kept_after, gaps: vec![], leaves: None };
-        aggregator.hello(&sensor, &hello, now).unwrap();
+        aggregator.add_half(HALF, spec);
+        let leaves = leaves.map(|leaves| leaves.iter().map(|leaf| SensorName::new(leaf)).collect());
+        let (name, lineage, kept_after) = (sensor(), Lineage(2), Position::START);
+        let hello = Hello { name, lineage, incarnation: LIFE, kept_after, gaps: vec![], leaves };
+        aggregator.hello(&sensor(), &hello, NOW).unwrap();
+        aggregator
+    }
+
+    fn receive(aggregator: &mut Aggregator<Nothing>, head: &Head) -> Verdict {
+        aggregator.receive(&sensor(), LIFE, (head, &[]), NOW)
+    }
+
+    #[test]
+    fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
+        let limits = AggregatorLimits { panes_max: 1 << 20, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, None);
         let width = PANES_AT_ONCE as i64 * WIDTH_NS;
         let loss = |number: i64| Loss {
-            half,
+            half: HALF,
             span: Span { start: number * width, end: (number + 1) * width },
             told: Told { lost: 1, ..Told::default() },
         };
-        let position = |number: u64| Position { incarnation, number };
         let losses = (0..300).map(loss).collect();
         let gap = Gap { after: Position::START, last: position(9), records: 9, losses };
-        let kind = Kind::Gone(vec![gap]);
-        let head = Head { position: position(10), after: position(9), ends_cut: true, kind };
-        assert_eq!(aggregator.receive(&sensor, incarnation, (&head, &[]), now), Verdict::Taken);
+        let gone = head(10, 9, Kind::Gone(vec![gap]));
+        assert_eq!(receive(&mut aggregator, &gone), Verdict::Taken);
         assert_eq!(aggregator.held().panes, PANES_TOLD_MAX);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_in_doubt_where_nothing_came_yet_too() {
+        let mut aggregator = greeted(AggregatorLimits::default(), None);
+        let gap = Gap { after: Position::START, last: position(3), records: 0, losses: vec![] };
+        for head in [head(4, 3, Kind::Gone(vec![gap])), head(5, 4, Kind::Part(part(0, WIDTH_NS)))] {
+            assert_eq!(receive(&mut aggregator, &head), Verdict::Taken);
+        }
+        let _ = aggregator.checkpoint(NOW);
+        let doubted: Vec<_> = aggregator.results.iter().map(|given| given.told.is_doubted).collect();
+        assert_eq!(doubted, [true]);
     }
 }
