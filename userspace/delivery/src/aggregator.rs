@@ -210,7 +210,7 @@ impl<M: Merge> Aggregator<M> {
     /// Lets go of a half, and of all that came for it.
     pub fn drop_half(&mut self, half: HalfId) {
         self.halves.remove(&half);
-        self.links.values_mut().for_each(|link| drop(link.standings.remove(&half)));
+        self.links.values_mut().for_each(|link| link.forget(half));
     }
 
     /// Nobody waits for a sensor any more, nor misses it, until it greets again; what it sent is known still.

@@ -7,6 +7,8 @@ pub struct AggregatorLimits {
     pub sensors_max: usize,
     /// Stretches of records above the mark of one sensor; of records that are said to be gone as many again.
     pub above_max: usize,
+    /// Octets of who is behind one sensor, above its mark and below, about.
+    pub behind_octets_max: u64,
     /// Panes of one half, given ones that may be revised among them.
     pub panes_max: usize,
     /// Panes that one sensor opened and that were not given yet.
@@ -22,6 +24,7 @@ impl Default for AggregatorLimits {
         Self {
             sensors_max: 4096,
             above_max: 1024,
+            behind_octets_max: 64 << 20,
             panes_max: 1 << 16,
             panes_per_sensor_max: 4096,
             octets_per_sensor_max: 64 << 20,

@@ -3,7 +3,7 @@
 use crate::message::{Hello, Refusal};
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Lineage, SensorName, Span};
-use crate::seen::{Reach, Seen};
+use crate::seen::{Reach, Seen, octets_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a sensor has come with one half.
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) newest: Incarnation,
     pub(crate) seen: Seen,
     pub(crate) standings: BTreeMap<HalfId, Standing>,
+    /// Octets of who is behind it, of all standings.
+    pub(crate) standings_octets: u64,
     /// The sensors behind it, where it is an aggregator that forwards.
     pub(crate) leaves: Option<BTreeSet<SensorName>>,
     /// Whether nobody waits for it, nor misses it.
@@ -86,6 +88,7 @@ impl Link {
             newest: hello.incarnation,
             seen: Seen::default(),
             standings: BTreeMap::new(),
+            standings_octets: 0,
             leaves: hello.leaves.clone(),
             rests: false,
             heard_ns: now_ns,
@@ -132,11 +135,34 @@ impl Link {
         }
     }
 
-    /// What holds since records are known to be without a hole before them, but no further ahead than `latest`.
-    pub(crate) fn reaches(&mut self, reaches: Vec<Reach>, latest: i64) -> Vec<(HalfId, Moved)> {
+    /// Octets of who is behind it, as far as it says so in what was taken.
+    pub(crate) const fn behind_octets(&self) -> u64 {
+        self.standings_octets.saturating_add(self.seen.behind_octets())
+    }
+
+    /// A half is gone.
+    pub(crate) fn forget(&mut self, half: HalfId) {
+        let gone = self.standings.remove(&half);
+        self.standings_octets -= gone.map_or(0, |standing| octets_of(&standing.behind));
+    }
+
+    /// What holds since records are known to be without a hole before them, but no further ahead than `latest`. Where there
+    /// is no room for who is behind it, it has come no further.
+    pub(crate) fn reaches(
+        &mut self,
+        reaches: Vec<Reach>,
+        (latest, behind_octets_max): (i64, u64),
+    ) -> Vec<(HalfId, Moved)> {
         let mut moved = vec![];
         for Reach { half, watermark, behind } in reaches {
             let standing = self.standings.entry(half).or_default();
+            let others = self.standings_octets - octets_of(&standing.behind);
+            let octets = others + octets_of(&behind);
+            if !behind.is_empty() && octets > behind_octets_max {
+                self.count("behind_over_quota");
+                continue;
+            }
+            self.standings_octets = octets;
             moved.push((half, standing.come(watermark.min(latest), behind)));
         }
         moved

@@ -8,7 +8,7 @@ use crate::message::{Refusal, Verdict};
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Moment, Position, SensorName, Span};
 use crate::record::{Gap, Head, Kind, Loss, PartHead, Told};
-use crate::seen::{Overlap, Reach};
+use crate::seen::{Overlap, Reach, octets_of};
 use std::collections::BTreeMap;
 
 /// Panes that say at once that nobody knows what is missing.
@@ -35,7 +35,8 @@ impl<M: Merge> Aggregator<M> {
     ) -> Verdict {
         // What is gone is what others wait for: it has room besides.
         let is_gone = matches!(head.kind, Kind::Gone(_));
-        let above_max = self.options.limits.above_max * (1 + usize::from(is_gone));
+        let AggregatorLimits { above_max, behind_octets_max, .. } = self.options.limits;
+        let above_max = above_max * (1 + usize::from(is_gone));
         let Some(link) = self.links.get_mut(sensor) else {
             *self.strangers.entry(Refusal::NotGreeted.name()).or_default() += 1;
             return Verdict::Closed(Refusal::NotGreeted);
@@ -48,7 +49,9 @@ impl<M: Merge> Aggregator<M> {
         if link.seen.contains(seen_as(head).1) {
             return Verdict::Seen;
         }
-        if link.seen.above().len() >= above_max && head.after > link.seen.mark() {
+        let behind = link.behind_octets().saturating_add(behind_octets(head));
+        let has_room = link.seen.above().len() < above_max && (is_gone || behind <= behind_octets_max);
+        if !has_room && head.after > link.seen.mark() {
             link.count("ahead_of_others");
             // What others wait for may be gone by this one: that makes room, and it comes again.
             if let Kind::Gone(gaps) = &head.kind {
@@ -246,11 +249,19 @@ impl<M: Merge> Aggregator<M> {
         if mark > before {
             self.halves.values_mut().for_each(|half| half.note_order(sensor, mark, None));
         }
-        for (id, moved) in link.reaches(reaches, latest) {
+        for (id, moved) in link.reaches(reaches, (latest, self.options.limits.behind_octets_max)) {
             if let Some(half) = self.halves.get_mut(&id) {
                 caught_up(half, link, id, moved);
             }
         }
+    }
+}
+
+/// Octets that it takes to keep what a record says of who is behind its sender.
+fn behind_octets(head: &Head) -> u64 {
+    match &head.kind {
+        Kind::Part(part) => octets_of(&part.behind),
+        Kind::Gone(_) => 0,
     }
 }
 
@@ -419,5 +430,25 @@ mod tests {
         let _ = aggregator.checkpoint(NOW);
         let doubted: Vec<_> = aggregator.results.iter().map(|given| given.told.is_doubted).collect();
         assert_eq!(doubted, [true]);
+    }
+
+    #[test]
+    fn who_is_behind_takes_no_more_octets_than_it_may() {
+        let limits = AggregatorLimits { behind_octets_max: 10_000, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, Some(&["leaf-1"]));
+        let name = |number: i64| (SensorName::new(&format!("{number:020}")), 0);
+        let behind = |count: i64| Kind::Part(PartHead { behind: (0..count).map(name).collect(), ..part(0, 10) });
+        assert_eq!(receive(&mut aggregator, &head(2, 1, behind(100))), Verdict::Taken);
+        let second = head(4, 3, behind(100));
+        assert_eq!(receive(&mut aggregator, &second), Verdict::Later, "6,000 octets are there, and 6,000 more");
+        assert_eq!(aggregator.counts(&sensor()), BTreeMap::from([("ahead_of_others", 1)]));
+        for head in [head(1, 0, behind(0)), head(3, 2, behind(0)), second, head(5, 4, behind(200))] {
+            assert_eq!(receive(&mut aggregator, &head), Verdict::Taken);
+        }
+        assert_eq!(aggregator.counts(&sensor())["behind_over_quota"], 1);
+        let [link] = &aggregator.links.values().collect::<Vec<_>>()[..] else { panic!("there is one") };
+        assert_eq!((link.behind_octets(), link.standings[&HALF].behind.len()), (6_000, 100));
+        aggregator.drop_half(HALF);
+        assert!(aggregator.links.values().all(|link| link.behind_octets() == 0));
     }
 }

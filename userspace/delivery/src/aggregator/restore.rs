@@ -12,7 +12,7 @@ use crate::record::{
     Head, Told, read_behind, read_leaves, read_position, read_span, write_behind, write_leaves,
     write_position, write_span,
 };
-use crate::seen::{Reach, Seen, Stretch};
+use crate::seen::{Reach, Seen, Stretch, octets_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -241,11 +241,13 @@ fn read_link(reader: &mut Reader, now: Moment) -> Option<Link> {
         Some((last, Stretch { after, reaches: reader.list(read_reach)? }))
     })?;
     let standings = reader.list(|reader| Some((HalfId(reader.u64()?), read_standing(reader)?)))?;
+    let standings: BTreeMap<HalfId, Standing> = standings.into_iter().collect();
     Some(Link {
         lineage,
         newest,
         seen: Seen::from_parts(mark, above.into_iter().collect()),
-        standings: standings.into_iter().collect(),
+        standings_octets: standings.values().map(|standing| octets_of(&standing.behind)).sum(),
+        standings,
         leaves,
         rests,
         heard_ns: now.steady_ns,

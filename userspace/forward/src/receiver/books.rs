@@ -145,7 +145,7 @@ mod tests {
         let position = Position { incarnation: Incarnation(1), number: 1 };
         let head = Head { position, after: Position::START, ends_cut: true, kind: Kind::Part(part) };
         book.take(&head, 5);
-        assert_eq!(book.reached, [(half, 10)].into());
+        assert_eq!(book.reached, BTreeMap::from([(half, 10)]));
         book.forget(half);
         assert_eq!((book.reached.len(), book.taken, book.payload_octets), (0, 1, 5));
     }
