@@ -297,6 +297,7 @@ impl<M: Merge> Aggregator<M> {
     #[must_use]
     pub fn checkpoint(&mut self, now: Moment) -> Checkpoint {
         self.give_due(now);
+        self.count_waiting();
         self.stamp.sequence += 1;
         self.links.values_mut().for_each(|link| (link.octets, link.panes_told) = (0, 0));
         let covered = self.links.iter().map(|(name, link)| (name.clone(), link.seen.covered(link.lineage)));
@@ -304,6 +305,25 @@ impl<M: Merge> Aggregator<M> {
         let (stamp, results) = (self.stamp, self.results.len());
         self.pending = Some(Pending { stamp, covered: covered.collect(), results, last });
         Checkpoint { stamp, octets: self.encode() }
+    }
+
+    /// Counts what waits of each sensor: panes that it opened, and results in which nobody else has a part.
+    fn count_waiting(&mut self) {
+        let Self { links, halves, results, .. } = self;
+        links.values_mut().for_each(|link| (link.panes_open, link.results_alone) = (0, 0));
+        let panes = halves.values().flat_map(|half| half.panes.values());
+        for pane in panes.filter(|pane| pane.given == 0) {
+            if let Some(link) = links.get_mut(&pane.opened_by) {
+                link.panes_open += 1;
+            }
+        }
+        for given in results.iter() {
+            if let [only] = &given.from[..]
+                && let Some(link) = links.get_mut(only)
+            {
+                link.results_alone += 1;
+            }
+        }
     }
 
     /// The checkpoint was written, and no crash takes it any more.

@@ -15,8 +15,16 @@ pub struct AggregatorLimits {
     pub panes_per_sensor_max: usize,
     /// Octets of payloads that are taken from one sensor between two checkpoints.
     pub octets_per_sensor_max: u64,
-    /// Results that nobody has taken yet; beyond it no pane is given.
+    /// Results that nobody has taken yet; beyond it no pane is given. A quarter is for panes in which no sensor is alone, or
+    /// another one is.
     pub results_max: usize,
+}
+
+impl AggregatorLimits {
+    /// Results, and panes that become some, of one sensor alone.
+    pub(crate) const fn of_one_sensor(&self) -> usize {
+        self.results_max - self.results_max / 4
+    }
 }
 
 impl Default for AggregatorLimits {
@@ -28,7 +36,7 @@ impl Default for AggregatorLimits {
             panes_max: 1 << 16,
             panes_per_sensor_max: 4096,
             octets_per_sensor_max: 64 << 20,
-            results_max: 4096,
+            results_max: 8192,
         }
     }
 }

@@ -77,6 +77,10 @@ pub(crate) struct Link {
     pub(crate) octets: u64,
     /// Panes that were told since then of losses which nobody tells apart.
     pub(crate) panes_told: usize,
+    /// Panes that it opened and that were not given yet, by the last checkpoint, and those that it opened since.
+    pub(crate) panes_open: usize,
+    /// Results that nobody has taken, in which nobody else has a part, by the last checkpoint.
+    pub(crate) results_alone: usize,
     /// How often something of it was refused or held, by the reason's name.
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
@@ -94,6 +98,8 @@ impl Link {
             heard_ns: now_ns,
             octets: 0,
             panes_told: 0,
+            panes_open: 0,
+            results_alone: 0,
             counts: BTreeMap::new(),
         }
     }

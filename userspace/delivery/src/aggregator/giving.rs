@@ -3,22 +3,63 @@
 use super::intake::{PANES_AT_ONCE, forwarded, latest};
 use super::{Aggregator, Forwarding, Given, Merge};
 use crate::half::{Half, Links, Pane};
+use crate::limits::AggregatorLimits;
 use crate::link::Link;
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Moment, Position, SensorName};
 use crate::outgoing::NewPart;
 use crate::record::{PartHead, Told};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A part that waits for its number, and its payload.
 type Forwarded = (NewPart, Arc<[u8]>);
+
+/// The results that nobody has taken yet.
+struct Waiting<'a> {
+    results: &'a mut VecDeque<Given>,
+    limits: &'a AggregatorLimits,
+    /// In how many of them a sensor is alone.
+    alone: BTreeMap<SensorName, usize>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(results: &'a mut VecDeque<Given>, limits: &'a AggregatorLimits) -> Self {
+        let mut alone = BTreeMap::new();
+        for given in results.iter() {
+            note_alone(&mut alone, &given.from);
+        }
+        Self { results, limits, alone }
+    }
+
+    fn is_full(&self) -> bool {
+        self.results.len() >= self.limits.results_max
+    }
+
+    /// Whether there is room for one that these have a part in.
+    fn has_room_for(&self, from: &BTreeSet<SensorName>) -> bool {
+        let alone = from.first().filter(|_| from.len() == 1).and_then(|only| self.alone.get(only));
+        alone.is_none_or(|results| *results < self.limits.of_one_sensor())
+    }
+
+    fn push(&mut self, given: Given) {
+        note_alone(&mut self.alone, &given.from);
+        self.results.push_back(given);
+    }
+}
+
+fn note_alone(alone: &mut BTreeMap<SensorName, usize>, from: &[SensorName]) {
+    if let [only] = from {
+        *alone.entry(only.clone()).or_default() += 1;
+    }
+}
 
 impl<M: Merge> Aggregator<M> {
     /// Gives the panes that are due.
     pub(super) fn give_due(&mut self, now: Moment) {
         let Self { halves, links, merge, options, results, forwarding, .. } = self;
         let mut parts = vec![];
+        let mut waiting = Waiting::new(results, &options.limits);
         for (id, half) in halves.iter_mut() {
             for link in links.values_mut() {
                 tell_doubt(half, *id, link, forwarding.as_ref().map(|forwarding| &forwarding.name));
@@ -29,7 +70,7 @@ impl<M: Merge> Aggregator<M> {
             let due = half.due(*id, links, now, (&options.patience, options.limits.panes_max));
             match forwarding {
                 Some(_) => parts.extend(forward(merge, (*id, half), due, links)),
-                None => give(merge, (*id, half), due, links, (results, options.limits.results_max)),
+                None => give(merge, (*id, half), due, links, &mut waiting),
             }
             half.close_old(options.patience.revisable_ns, options.limits.panes_max);
             while merge.is_full(*id) && half.close_earliest() {}
@@ -101,13 +142,18 @@ fn give<M: Merge>(
     (id, half): (HalfId, &mut Half<M::State>),
     due: Vec<i64>,
     links: &mut Links,
-    (results, results_max): (&mut VecDeque<Given>, usize),
+    waiting: &mut Waiting<'_>,
 ) {
     for start in due {
-        if results.len() >= results_max {
+        if waiting.is_full() {
             return;
         }
         let span = half.span(start);
+        // What was said before, or comes behind others anyway, can wait until those of others have been taken.
+        let is_late = span.end <= half.given_until;
+        if is_late && half.panes.get(&start).is_some_and(|pane| !waiting.has_room_for(&pane.contributors)) {
+            continue;
+        }
         let absent = half.absent(id, span.end, links);
         let is_doubted = half.is_doubted(id, span, links);
         let Some(pane) = half.panes.get_mut(&start) else { continue };
@@ -115,7 +161,7 @@ fn give<M: Merge>(
         told.is_doubted |= is_doubted;
         let state = encoded(merge, id, pane);
         let from = std::mem::take(&mut pane.contributors).into_iter().collect();
-        results.push_back(Given {
+        waiting.push(Given {
             half: id,
             pane: span,
             revision: pane.given,

@@ -126,12 +126,9 @@ impl<M: Merge> Aggregator<M> {
         if link.octets > 0 && link.octets.saturating_add(octets) > options.limits.octets_per_sensor_max {
             return Err(NotTaken::Later("octets_over_quota"));
         }
-        let opens = halves.get(&part.half).is_some_and(|half| !half.panes.contains_key(&part.pane.start));
-        if opens {
-            room(halves, part.half, sensor, &options.limits)?;
-        }
-        link.octets = link.octets.saturating_add(octets);
         let Some(half) = halves.get_mut(&part.half) else { return Ok(()) };
+        open(half, part.pane.start, link, &options.limits)?;
+        link.octets = link.octets.saturating_add(octets);
         let expected = half.spec.fingerprint;
         let pane = half.panes.entry(part.pane.start).or_insert_with(|| Pane::new(sensor.clone()));
         pane.touch(sensor);
@@ -192,9 +189,7 @@ impl<M: Merge> Aggregator<M> {
         if !half.takes(sensor, link) || loss.span.end <= half.closed_until || loss.span.start > latest {
             return link.count("lost_elsewhere");
         }
-        let has_room =
-            half.panes.contains_key(&loss.span.start) || half.panes.len() < options.limits.panes_max;
-        if half.has(loss.span) && has_room {
+        if half.has(loss.span) && open(half, loss.span.start, link, &options.limits).is_ok() {
             let pane = half.panes.entry(loss.span.start);
             let pane = pane.or_insert_with(|| Pane::new(sensor.clone()));
             pane.touch(sensor);
@@ -209,8 +204,7 @@ impl<M: Merge> Aggregator<M> {
         let most = PANES_AT_ONCE.min(PANES_TOLD_MAX.saturating_sub(link.panes_told));
         for start in starts.take_while(|start| *start < loss.span.end.min(latest)).take(most) {
             link.panes_told += 1;
-            let has_room = half.panes.contains_key(&start) || half.panes.len() < options.limits.panes_max;
-            if has_room {
+            if open(half, start, link, &options.limits).is_ok() {
                 half.panes.entry(start).or_insert_with(|| Pane::new(sensor.clone())).touch(sensor);
             }
         }
@@ -303,19 +297,28 @@ fn check<S>(
     if part.pane.end <= half.closed_until { Err(Refusal::TooLate) } else { Ok(()) }
 }
 
-/// Whether there is room for one more pane.
-fn room<S>(
-    halves: &BTreeMap<HalfId, Half<S>>,
-    id: HalfId,
-    sensor: &SensorName,
+/// Counts a pane as one that a sensor opens, where it is none yet.
+///
+/// # Errors
+/// When there is no room for it.
+fn open<S>(
+    half: &Half<S>,
+    start: i64,
+    link: &mut Link,
     limits: &AggregatorLimits,
 ) -> Result<(), NotTaken> {
-    if halves.get(&id).is_some_and(|half| half.panes.len() >= limits.panes_max) {
+    if half.panes.contains_key(&start) {
+        return Ok(());
+    }
+    if half.panes.len() >= limits.panes_max {
         return Err(NotTaken::Later("no_room_for_panes"));
     }
-    let panes = halves.values().flat_map(|half| half.panes.values());
-    let own = panes.filter(|pane| pane.given == 0 && pane.opened_by == *sensor).count();
-    if own >= limits.panes_per_sensor_max { Err(NotTaken::Later("panes_over_quota")) } else { Ok(()) }
+    let waiting = link.panes_open + link.results_alone;
+    if link.panes_open >= limits.panes_per_sensor_max || waiting >= limits.of_one_sensor() {
+        return Err(NotTaken::Later("panes_over_quota"));
+    }
+    link.panes_open += 1;
+    Ok(())
 }
 
 /// How far a sensor has come with a half, as far as all of it was given on.
@@ -405,7 +408,13 @@ mod tests {
 
     #[test]
     fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
-        let limits = AggregatorLimits { panes_max: 1 << 20, ..AggregatorLimits::default() };
+        let (panes_max, panes_per_sensor_max, results_max) = (1 << 20, 1 << 20, 1 << 21);
+        let limits = AggregatorLimits {
+            panes_max,
+            panes_per_sensor_max,
+            results_max,
+            ..AggregatorLimits::default()
+        };
         let mut aggregator = greeted(limits, None);
         let width = PANES_AT_ONCE as i64 * WIDTH_NS;
         let loss = |number: i64| Loss {
@@ -450,5 +459,45 @@ mod tests {
         assert_eq!((link.behind_octets(), link.standings[&HALF].behind.len()), (6_000, 100));
         aggregator.drop_half(HALF);
         assert!(aggregator.links.values().all(|link| link.behind_octets() == 0));
+    }
+
+    #[test]
+    fn what_is_said_to_be_lost_opens_no_more_panes_than_parts_may() {
+        let limits = AggregatorLimits { panes_per_sensor_max: 10, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, None);
+        let told = Told { lost: 1, ..Told::default() };
+        let loss = |pane: i64| Loss { half: HALF, span: Span { start: pane * 10, end: pane * 10 + 10 }, told };
+        let losses = (0..100).map(loss).collect();
+        let gap = Gap { after: Position::START, last: position(9), records: 9, losses };
+        assert_eq!(receive(&mut aggregator, &head(10, 9, Kind::Gone(vec![gap]))), Verdict::Taken);
+        assert_eq!(aggregator.held().panes, 10);
+        let more = head(11, 10, Kind::Part(part(5000, i64::MIN)));
+        assert_eq!(receive(&mut aggregator, &more), Verdict::Later);
+    }
+
+    #[test]
+    fn one_sensor_does_not_take_the_room_of_others_with_panes_of_long_ago() {
+        let results_max = 8;
+        let limits = AggregatorLimits { results_max, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, None);
+        let mut number = 0;
+        // Whoever takes results takes none.
+        for _ in 0..4 {
+            for pane in 0..100 {
+                let part = head(number + 1, number, Kind::Part(part(pane * WIDTH_NS, 1000)));
+                number += u64::from(receive(&mut aggregator, &part) == Verdict::Taken);
+            }
+            let _ = aggregator.checkpoint(NOW);
+            assert_eq!(aggregator.held().results, 6, "what others have a part in has room");
+        }
+        assert!(aggregator.counts(&sensor())["panes_over_quota"] > 0);
+        let (other, kept_after) = (SensorName::new("pop-2"), Position::START);
+        let (name, lineage) = (other.clone(), Lineage(3));
+        let hello = Hello { name, lineage, incarnation: LIFE, kept_after, gaps: vec![], leaves: None };
+        aggregator.hello(&other, &hello, NOW).unwrap();
+        let part = head(1, 0, Kind::Part(part(0, 1000)));
+        assert_eq!(aggregator.receive(&other, LIFE, (&part, &[]), NOW), Verdict::Taken);
+        let _ = aggregator.checkpoint(NOW);
+        assert_eq!(aggregator.held().results, 7);
     }
 }

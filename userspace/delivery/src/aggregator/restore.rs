@@ -47,6 +47,7 @@ impl<M: Merge> Aggregator<M> {
     fn resume(&mut self, stamp: Stamp) {
         self.stamp = stamp;
         self.safe_results = self.results.len();
+        self.count_waiting();
         let covered = self.links.iter().map(|(name, link)| (name.clone(), link.seen.covered(link.lineage)));
         self.covered = covered.collect();
     }
@@ -253,6 +254,8 @@ fn read_link(reader: &mut Reader, now: Moment) -> Option<Link> {
         heard_ns: now.steady_ns,
         octets: 0,
         panes_told: 0,
+        panes_open: 0,
+        results_alone: 0,
         counts: BTreeMap::new(),
     })
 }
