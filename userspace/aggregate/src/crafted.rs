@@ -2,6 +2,7 @@
 
 use crate::payload::Payload;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt16Array};
+use std::ops::Range;
 use std::sync::Arc;
 use tapline_operators::{GroupBatch, HalfStates, Parts};
 
@@ -24,4 +25,12 @@ pub(crate) fn payload(half: &HalfStates, groups: &[Group]) -> Payload {
     let rows = groups.iter().map(|(_, count, _)| count.unsigned_abs()).sum();
     let groups = GroupBatch { groups: batch, folded: None, rows, folded_rows: 0 };
     Payload { parts: Parts::from(groups), ..Payload::default() }
+}
+
+/// Rows of a query for ports alone.
+pub(crate) fn rows(ports: Range<u16>) -> Payload {
+    let count = ports.len() as u64;
+    let ports: ArrayRef = Arc::new(UInt16Array::from_iter_values(ports));
+    let groups = RecordBatch::try_from_iter([("src_port", ports)]).unwrap();
+    Payload { parts: Parts::from(GroupBatch { groups, folded: None, rows: count, folded_rows: 0 }), ..Payload::default() }
 }

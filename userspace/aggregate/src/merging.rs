@@ -159,12 +159,17 @@ impl Merge for Merging {
         payload.len().max(unpacked(payload) / PACKED_TIMES) as u64
     }
 
-    /// Half of what they may take is for panes that are still to be given: else new groups of these would be folded.
-    fn is_full(&self, half: HalfId) -> bool {
+    fn octets(&self, state: &PaneState) -> u64 {
+        state.held().octets as u64
+    }
+
+    /// Half of what they may take is for panes that are still to be given, and more where these need it: else new groups of
+    /// them would be folded, and rows refused.
+    fn is_full(&self, half: HalfId, kept: u64) -> bool {
         self.half(half).is_some_and(|half| {
-            let own = half.limits.held.octets_max / 2;
-            let most = if half.states.are_rows() { own.min(ROWS_KEPT_OCTETS_MAX) } else { own };
-            half.octets.load(Ordering::Relaxed) > most
+            let most = half.limits.held.octets_max;
+            let kept_max = if half.states.are_rows() { ROWS_KEPT_OCTETS_MAX } else { usize::MAX };
+            kept > kept_max.min(most / 2) as u64 || half.octets.load(Ordering::Relaxed) > most - most / 4
         })
     }
 
@@ -304,7 +309,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crafted::payload;
+    use crate::crafted::{payload, rows};
     use crate::halves::half_id;
     use arrow_array::cast::AsArray as _;
     use arrow_array::types::Int64Type;
@@ -384,6 +389,27 @@ mod tests {
         assert_eq!(sum, 99);
     }
 
+    /// Merges rows of one query, which may take so much.
+    fn merging_rows(octets_max: usize) -> (Merging, Arc<HalfStates>) {
+        let (merging, held) = (Merging::default(), HeldLimits { octets_max, ..HeldLimits::default() });
+        let query = Planner::new().plan("SELECT src_port FROM packets").unwrap().of_sensors().unwrap();
+        merging.add_query(7, &query, &QueryLimits { held, ..QueryLimits::default() }).unwrap();
+        let states = merging.half(half_id(7, 0)).unwrap().states;
+        (merging, states)
+    }
+
+    #[test]
+    fn rows_that_are_still_to_be_given_take_no_room_of_those_that_may_be_revised() {
+        let ((merging, states), half) = (merging_rows(200_000), half_id(7, 0));
+        let mut state = merging.empty(half);
+        merging.merge(half, &mut state, &rows(0..60_000).encode(&states).unwrap().octets).unwrap();
+        let octets = merging.octets(&state);
+        assert!((120_000..140_000).contains(&octets) && octets == merging.octets_held(7) as u64, "{octets}");
+        assert!(!merging.is_full(half, 100_000) && merging.is_full(half, 100_001));
+        merging.merge(half, &mut state, &rows(0..60_000).encode(&states).unwrap().octets).unwrap();
+        assert!(merging.is_full(half, 0), "what is kept goes where there is no room for others");
+    }
+
     #[test]
     fn what_is_no_payload_changes_nothing() {
         let (merging, half) = (merging(), half_id(7, 0));
@@ -399,6 +425,7 @@ mod tests {
         merging.add_query(8, &query, &limits).unwrap();
         let mut state = merging.empty(half_id(8, 0));
         assert_eq!(merging.merge(half_id(8, 0), &mut state, &before), Ok(()), "it is merged at once");
-        assert!(merging.is_full(half_id(8, 0)) && !merging.is_full(half) && !merging.is_full(half_id(9, 0)));
+        let is_full = |query: u64| merging.is_full(half_id(query, 0), 0);
+        assert!(is_full(8) && !is_full(7) && !is_full(9));
     }
 }

@@ -68,8 +68,13 @@ pub trait Merge {
         payload.len() as u64
     }
 
-    /// Whether states take so much that those which are kept to be revised had better go.
-    fn is_full(&self, _half: HalfId) -> bool {
+    /// Octets that a state takes.
+    fn octets(&self, _state: &Self::State) -> u64 {
+        0
+    }
+
+    /// Whether states take so much that some which are kept only to be revised had better go; these take `kept` octets.
+    fn is_full(&self, _half: HalfId, _kept: u64) -> bool {
         false
     }
 

@@ -73,7 +73,7 @@ impl<M: Merge> Aggregator<M> {
                 None => give(merge, (*id, half), due, links, &mut waiting),
             }
             half.close_old(options.patience.revisable_ns, options.limits.panes_max);
-            while merge.is_full(*id) && half.close_earliest() {}
+            close_beyond(merge, *id, half);
         }
         if let Some(forwarding) = forwarding {
             for (id, position) in forwarding.cut(parts) {
@@ -84,6 +84,16 @@ impl<M: Merge> Aggregator<M> {
                 half.looks_again = true;
             }
         }
+    }
+}
+
+/// Closes the earliest panes that are kept only to be revised, while these take more than they may.
+fn close_beyond<M: Merge>(merge: &M, id: HalfId, half: &mut Half<M::State>) {
+    let kept = half.panes.values().filter(|pane| !pane.is_dirty).filter_map(|pane| pane.state.as_ref());
+    let mut octets: u64 = kept.map(|state| merge.octets(state)).sum();
+    while merge.is_full(id, octets) {
+        let Some(closed) = half.close_earliest() else { return };
+        octets -= closed.state.map_or(0, |state| merge.octets(&state));
     }
 }
 
@@ -267,5 +277,50 @@ impl Forwarding {
         let positions: Vec<Position> = heads.iter().skip(first).map(|head| head.position).collect();
         self.payloads.extend(positions.iter().copied().zip(payloads));
         halves.into_iter().zip(positions).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::half::HalfSpec;
+    use crate::names::Fingerprint;
+
+    /// States are octets that they take; those that are kept may take ten.
+    struct Octets;
+
+    impl Merge for Octets {
+        type State = u64;
+
+        fn empty(&self, _: HalfId) -> u64 {
+            0
+        }
+
+        fn merge(&self, _: HalfId, _: &mut u64, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn encode(&self, _: HalfId, _: &u64) -> Vec<u8> {
+            vec![]
+        }
+
+        fn octets(&self, state: &u64) -> u64 {
+            *state
+        }
+
+        fn is_full(&self, _: HalfId, kept: u64) -> bool {
+            kept > 10
+        }
+    }
+
+    #[test]
+    fn what_is_still_to_be_given_takes_no_room_of_what_is_kept() {
+        let mut half = Half::new(HalfSpec { fingerprint: Fingerprint(1), width_ns: 10, sensors: None });
+        for (start, octets, is_dirty) in [(0, 6, false), (10, 5, false), (20, 5, false), (30, 100, true)] {
+            let pane = Pane { state: Some(octets), is_dirty, ..Pane::new(SensorName::new("pop-1")) };
+            half.panes.insert(start, pane);
+        }
+        close_beyond(&Octets, HalfId(1), &mut half);
+        assert!(half.panes.keys().eq(&[10, 20, 30]));
     }
 }
