@@ -31,6 +31,8 @@ pub struct Origin<'a> {
     pub sensor: &'a SensorName,
     /// Where it stands among those of that sensor.
     pub position: Position,
+    /// How many sensors are behind it, where it is an aggregator that forwards.
+    pub stands_for: Option<usize>,
 }
 
 /// How states of a half are merged. Any order, and any grouping, gives the same.

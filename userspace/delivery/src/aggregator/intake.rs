@@ -9,7 +9,7 @@ use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Moment, Position, SensorName, Span};
 use crate::record::{Gap, Head, Kind, Loss, PartHead, Told};
 use crate::seen::{Overlap, Reach, octets_of};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Panes that say at once that nobody knows what is missing.
 pub(super) const PANES_AT_ONCE: usize = 1024;
@@ -80,7 +80,8 @@ impl<M: Merge> Aggregator<M> {
                 (Verdict::Taken, None)
             }
             Kind::Part(part) => {
-                let from = Origin { sensor, position: head.position };
+                let leaves = self.links.get(sensor).and_then(|link| link.leaves.as_ref());
+                let from = Origin { sensor, position: head.position, stands_for: leaves.map(BTreeSet::len) };
                 let verdict = match self.take_part(from, part, payload, now) {
                     Ok(()) => Verdict::Taken,
                     Err(NotTaken::Refused(refusal)) => Verdict::Refused(refusal),
