@@ -456,7 +456,7 @@ mod tests {
             assert_eq!(receive(&mut aggregator, &head), Verdict::Taken);
         }
         assert_eq!(aggregator.counts(&sensor())["behind_over_quota"], 1);
-        let [link] = &aggregator.links.values().collect::<Vec<_>>()[..] else { panic!("there is one") };
+        let link = &aggregator.links[&sensor()];
         assert_eq!((link.behind_octets(), link.standings[&HALF].behind.len()), (6_000, 100));
         aggregator.drop_half(HALF);
         assert!(aggregator.links.values().all(|link| link.behind_octets() == 0));
