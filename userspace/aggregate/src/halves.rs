@@ -11,10 +11,24 @@ use tapline_query::ContinuousQuery;
 /// Bits of the number of a half.
 const HALF_BITS: u32 = 8;
 
+/// The greatest number that a query may have on the wire.
+const QUERY_MAX: u64 = u64::MAX >> HALF_BITS;
+
 /// A half on the wire: which life of which query, and the half's place in it.
 #[must_use]
 pub const fn half_id(query: u64, half: usize) -> HalfId {
     HalfId((query << HALF_BITS) | half as u64)
+}
+
+/// Refuses a number that no query can have on the wire: its halves would be called as those of another one.
+///
+/// # Errors
+/// A sentence.
+pub fn check_query_id(id: u64) -> Result<(), String> {
+    if id > QUERY_MAX {
+        return Err(format!("a query has a number of {QUERY_MAX} at most, and not {id}"));
+    }
+    Ok(())
 }
 
 /// The query of a half, and its place in it.
@@ -40,6 +54,7 @@ pub fn half_specs(
     query: &ContinuousQuery,
     sensors: Option<&BTreeSet<SensorName>>,
 ) -> Result<Vec<(HalfId, HalfSpec)>, String> {
+    check_query_id(id)?;
     let width_ns = pane_width(query)?;
     let spec = |half: usize| -> Result<_, String> {
         let fingerprint = fingerprint(query, half)?;
@@ -123,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn a_query_whose_halves_would_be_those_of_another_one_is_refused() {
+        let (planner, most) = (Planner::new(), (1 << 56) - 1);
+        let query = planner.plan(SQL).unwrap();
+        assert_eq!(half_specs(most, &query, None).unwrap()[0].0, half_id(most, 0));
+        for id in [most + 1, u64::MAX] {
+            let why = half_specs(id, &query, None).unwrap_err();
+            assert!(why.contains("at most") && why.contains(&id.to_string()), "{why}");
+        }
+    }
+
+    #[test]
     fn the_same_query_has_the_same_fingerprint_and_another_one_has_not() {
         let (one, other) = (Planner::new(), Planner::new());
         let expected = fingerprint_of(&one, SQL);
@@ -148,6 +174,8 @@ mod tests {
             assert!(half_specs(1, &query, None).unwrap_err().contains(why), "{sql}");
             assert!(states_of(&query).unwrap_err().contains(why), "{sql}");
         }
+        let nothing = planner.plan("SELECT octets FROM packets WHERE false").unwrap().of_sensors().unwrap();
+        assert_eq!(half_specs(2, &nothing, None), Ok(vec![]));
         let specs = half_specs(3, &planner.plan(SQL).unwrap(), None).unwrap();
         assert_eq!(specs.len(), 1);
         assert_eq!((specs[0].0, specs[0].1.width_ns), (HalfId(3 << 8), 10_000_000_000));

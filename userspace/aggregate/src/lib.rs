@@ -21,6 +21,7 @@ mod flaw;
 mod guard;
 mod halves;
 mod merging;
+mod pane_state;
 mod part_maker;
 mod payload;
 mod results;
@@ -30,7 +31,8 @@ mod settled;
 mod shape;
 
 pub use flaw::Flaw;
-pub use halves::{fingerprint, half_id, half_specs};
-pub use merging::{Merging, PaneState};
+pub use halves::{check_query_id, fingerprint, half_id, half_specs};
+pub use merging::Merging;
+pub use pane_state::PaneState;
 pub use part_maker::PartMaker;
 pub use results::Results;

@@ -3,31 +3,32 @@
 //! Takes payloads of a half and pane in any order, gives all of them as one payload. A state is octets where nothing came
 //! since it was asked for: what may still be revised, and what a checkpoint has, takes no more than that. What states
 //! take is charged to their query; where that is all that it may take, new groups are folded, and rows are refused. Rows have
-//! the place of the record that they came in, so that they are in one order, however they come.
+//! the place of the record that they came in, so that they are in one order, however they come. Each record of a sensor is one
+//! piece of them, and of each sender a pane has a bounded number. What was taken can be written, and read again.
 
 use crate::guard::guarded;
 use crate::halves::{place_of, states_of};
-use crate::payload::{OWN_UNPACKED_MAX, Payload, RECEIVED_UNPACKED_MAX, apart, is_sendable, unpacked};
-use crate::settled::settled;
+use crate::pane_state::{Form, PaneState, Size};
+use crate::payload::{Bounds, OWN, Payload, SENT, SaidOf, apart, is_sendable, said_of};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use tapline_delivery::{HalfId, Merge, Origin, Position};
 use tapline_engine::QueryLimits;
-use tapline_operators::HalfStates;
+use tapline_operators::{HalfStates, PLACE_OCTETS_MAX};
 use tapline_query::ContinuousQuery;
 
 /// How much shorter packing makes states, by and large: what becomes longer than that counts as more than it is.
 const PACKED_TIMES: usize = 4;
 
-/// Groups that a pane may always have.
-const GROUPS_MIN: usize = 255;
-
 /// Octets of rows of one query that are kept to be revised: they are in each checkpoint.
 const ROWS_KEPT_OCTETS_MAX: usize = 8 << 20;
 
-/// Pieces of rows of one pane: of each sensor as many as it has records of it.
-const PIECES_MAX: usize = 1 << 15;
+/// Parts of states in a payload, where these are merged: one, as both ends make it.
+const PARTS_MAX: usize = 32;
+
+/// Octets that a part weighs at least, since it is handled by itself.
+const PART_WEIGHT: usize = 4096;
 
 /// The queries whose states are merged; a clone knows the same ones.
 #[derive(Clone, Debug, Default)]
@@ -43,40 +44,11 @@ struct Merged {
 
 /// One half of it.
 #[derive(Debug)]
-struct Half {
-    states: Arc<HalfStates>,
-    limits: QueryLimits,
-    octets: Arc<AtomicUsize>,
-}
-
-/// What came of one half for one pane.
-#[derive(Debug)]
-pub struct PaneState {
-    held: Mutex<Held>,
+pub(crate) struct Half {
+    pub(crate) states: Arc<HalfStates>,
+    pub(crate) limits: QueryLimits,
     /// What all states of its query take.
-    of_query: Arc<AtomicUsize>,
-}
-
-/// What a state holds, and what its query is charged for it.
-#[derive(Debug)]
-struct Held {
-    form: Form,
-    octets: usize,
-}
-
-#[derive(Debug)]
-enum Form {
-    /// As it comes, and with what it is merged.
-    Open(Box<Open>),
-    /// As it goes.
-    Packed(Vec<u8>),
-}
-
-#[derive(Debug)]
-struct Open {
-    payload: Payload,
-    states: Arc<HalfStates>,
-    groups_max: usize,
+    octets: Arc<AtomicUsize>,
 }
 
 impl Merging {
@@ -113,10 +85,28 @@ impl Merging {
 }
 
 impl Half {
-    /// What somebody sent.
-    fn received(&self, octets: &[u8]) -> Result<Payload, String> {
-        let payload = Payload::decode(octets, &self.states, RECEIVED_UNPACKED_MAX)?;
+    /// What somebody sent, of so many parts at most.
+    fn received(&self, octets: &[u8], parts: usize) -> Result<Payload, String> {
+        let payload = Payload::decode(octets, &self.states, Bounds { parts, ..SENT })?;
         self.states.check_possible(&payload.parts).map(|()| payload)
+    }
+
+    /// Rows that somebody sent, with their places.
+    fn received_rows(&self, from: Origin<'_>, octets: &[u8]) -> Result<Payload, String> {
+        let place = place_among(from)?;
+        // A sensor sends what it saw as one, a tier has the pieces of its sensors, with their places.
+        let mut news = self.received(octets, if from.stands_for.is_some() { SENT.parts } else { 1 })?;
+        if from.stands_for.is_some() {
+            news.parts.put_at(&place);
+        } else {
+            news.parts.put_all_at(&place);
+        }
+        Ok(news)
+    }
+
+    /// Whether its query holds as much as it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.octets.load(Ordering::Relaxed) > self.limits.held.octets_max
     }
 }
 
@@ -130,7 +120,7 @@ impl Merge for Merging {
 
     fn merge(&self, half: HalfId, state: &mut PaneState, payload: &[u8]) -> Result<(), String> {
         let half = self.half(half).ok_or("no query here has their half")?;
-        guarded(|| state.add(half.received(payload)?, &half))
+        guarded(|| state.add(half.received(payload, PARTS_MAX)?, &half))
     }
 
     fn merge_from(
@@ -139,14 +129,15 @@ impl Merge for Merging {
         state: &mut PaneState,
         (from, payload): (Origin<'_>, &[u8]),
     ) -> Result<(), String> {
-        let half = self.half(half).ok_or("no query here has their half")?;
+        let Some(rows) = self.half(half).filter(|half| half.states.are_rows()) else {
+            return self.merge(half, state, payload);
+        };
         guarded(|| {
-            let mut news = half.received(payload)?;
-            if half.states.are_rows() {
-                // Those of a tier have the places of its sensors.
-                news.parts.put_at(&place_among(from));
-            }
-            state.add(news, &half)
+            let news = rows.received_rows(from, payload)?;
+            let pieces = state.pieces_with(from, news.parts.len())?;
+            state.add(news, &rows)?;
+            state.note_pieces(from.sensor, pieces);
+            Ok(())
         })
     }
 
@@ -154,17 +145,23 @@ impl Merge for Merging {
         state.packed()
     }
 
-    /// What takes long to unpack is not taken for short.
+    /// What takes long to unpack, or to handle, is not taken for short.
     fn weight(&self, payload: &[u8]) -> u64 {
-        payload.len().max(unpacked(payload) / PACKED_TIMES) as u64
+        let SaidOf { unpacked, parts } = said_of(payload);
+        payload.len().max(unpacked / PACKED_TIMES).max(parts.max(1) * PART_WEIGHT) as u64
     }
 
-    /// Half of what they may take is for panes that are still to be given: else new groups of these would be folded.
-    fn is_full(&self, half: HalfId) -> bool {
+    fn octets(&self, state: &PaneState) -> u64 {
+        state.octets() as u64
+    }
+
+    /// Half of what they may take is for panes that are still to be given, and more where these need it: else new groups of
+    /// them would be folded, and rows refused.
+    fn is_full(&self, half: HalfId, kept: u64) -> bool {
         self.half(half).is_some_and(|half| {
-            let own = half.limits.held.octets_max / 2;
-            let most = if half.states.are_rows() { own.min(ROWS_KEPT_OCTETS_MAX) } else { own };
-            half.octets.load(Ordering::Relaxed) > most
+            let most = half.limits.held.octets_max;
+            let kept_max = if half.states.are_rows() { ROWS_KEPT_OCTETS_MAX } else { usize::MAX };
+            kept > kept_max.min(most / 2) as u64 || half.octets.load(Ordering::Relaxed) > most - most / 4
         })
     }
 
@@ -172,7 +169,7 @@ impl Merge for Merging {
         let whole = state.packed();
         let half = self.half(half).filter(|_| !is_sendable(&whole));
         let parts = half.and_then(|half| {
-            let payload = || Payload::decode(&whole, &half.states, OWN_UNPACKED_MAX);
+            let payload = || Payload::decode(&whole, &half.states, OWN);
             guarded(|| apart(payload()?, &half.states)).ok()
         });
         parts.unwrap_or_else(|| vec![(whole, 1.0)])
@@ -181,133 +178,38 @@ impl Merge for Merging {
     fn decode(&self, half: HalfId, payload: &[u8]) -> Result<PaneState, String> {
         // What a checkpoint has of a query that is no more is dropped with its half.
         let half = self.half(half);
-        if let Some(half) = &half {
-            guarded(|| Payload::decode(payload, &half.states, OWN_UNPACKED_MAX).map(drop))?;
-        }
+        let size = half.as_ref().map_or(Ok(Size::default()), |half| {
+            guarded(|| Payload::decode(payload, &half.states, OWN).map(|payload| Size::of(&payload)))
+        })?;
         let of_query = half.map(|half| half.octets).unwrap_or_default();
-        Ok(PaneState::new(Form::Packed(payload.to_vec()), of_query))
-    }
-}
-
-impl PaneState {
-    fn new(form: Form, of_query: Arc<AtomicUsize>) -> Self {
-        let octets = form.octets();
-        of_query.fetch_add(octets, Ordering::Relaxed);
-        Self { held: Mutex::new(Held { form, octets }), of_query }
-    }
-
-    /// Adds what came, as a whole or not at all.
-    fn add(&mut self, news: Payload, half: &Half) -> Result<(), String> {
-        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut payload = match &held.form {
-            Form::Open(open) => open.payload.clone(),
-            Form::Packed(octets) => Payload::decode(octets, &half.states, OWN_UNPACKED_MAX)?,
-        };
-        let is_full = half.octets.load(Ordering::Relaxed) > half.limits.held.octets_max;
-        if half.states.are_rows() {
-            check_room(&payload, &news, is_full)?;
-        }
-        let groups = payload.parts.groups_in_all();
-        payload.append(news);
-        let room = if is_full { groups.max(GROUPS_MIN) } else { usize::MAX };
-        let mut open =
-            Open { payload, states: Arc::clone(&half.states), groups_max: half.limits.groups_max.min(room) };
-        if !half.states.are_rows() && (open.payload.parts.are_many() || is_full) {
-            open.settle();
-        }
-        held.set(Form::Open(Box::new(open)), &self.of_query);
-        Ok(())
-    }
-
-    /// All of it as a payload.
-    fn packed(&self) -> Vec<u8> {
-        let mut held = self.held();
-        let octets = match &mut held.form {
-            Form::Packed(octets) => return octets.clone(),
-            Form::Open(open) => open.pack(),
-        };
-        held.set(Form::Packed(octets.clone()), &self.of_query);
-        octets
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Refuses rows that there is no room for: nothing can be made of them that is shorter.
-fn check_room(known: &Payload, news: &Payload, is_full: bool) -> Result<(), String> {
-    if news.parts.is_empty() {
-        return Ok(());
-    }
-    if is_full {
-        return Err(
-            "the query holds as many octets of rows as it may; ask for fewer, or raise octets_max".to_owned()
-        );
-    }
-    match known.parts.len() + news.parts.len() {
-        0..=PIECES_MAX => Ok(()),
-        pieces => Err(format!("their pane would be of {pieces} pieces, more than {PIECES_MAX}")),
+        let mut state = PaneState::new(Form::Packed(payload.to_vec()), of_query);
+        state.size = size;
+        Ok(state)
     }
 }
 
 /// Where the rows of a record stand among those of others: by sensor, then by its lives and numbers. No name has a zero.
-fn place_among(from: Origin<'_>) -> Arc<[u8]> {
+fn place_among(from: Origin<'_>) -> Result<Arc<[u8]>, String> {
     let Position { incarnation, number } = from.position;
     let (life, number) = (incarnation.0.to_be_bytes(), number.to_be_bytes());
-    [from.sensor.as_str().as_bytes(), &[0], &life, &number].concat().into()
-}
-
-impl Drop for PaneState {
-    fn drop(&mut self) {
-        let octets = self.held().octets;
-        self.of_query.fetch_sub(octets, Ordering::Relaxed);
+    let place = [from.sensor.as_str().as_bytes(), &[0], &life, &number].concat();
+    if place.len() > PLACE_OCTETS_MAX {
+        return Err(format!("their place is of {} octets, more than {PLACE_OCTETS_MAX}", place.len()));
     }
-}
-
-impl Held {
-    fn set(&mut self, form: Form, of_query: &AtomicUsize) {
-        let octets = form.octets();
-        of_query.fetch_add(octets, Ordering::Relaxed);
-        of_query.fetch_sub(self.octets, Ordering::Relaxed);
-        *self = Self { form, octets };
-    }
-}
-
-impl Form {
-    fn octets(&self) -> usize {
-        size_of::<PaneState>()
-            + match self {
-                Self::Open(open) => size_of::<Open>() + open.payload.parts.octets(),
-                Self::Packed(octets) => octets.capacity(),
-            }
-    }
-}
-
-impl Open {
-    /// Puts its parts together, but for those that cannot be merged: how much is missing with them is not known.
-    fn settle(&mut self) {
-        let settled = settled(&self.states, &self.payload.parts, self.groups_max);
-        self.payload.parts = settled.parts;
-        self.payload.is_doubted |= settled.any_is_left_out;
-    }
-
-    fn pack(&mut self) -> Vec<u8> {
-        self.settle();
-        let packed = guarded(|| self.payload.encode(&self.states));
-        // What would be too long to be read again is as little kept as what cannot be written.
-        let packed = packed.ok().filter(|packed| packed.unpacked <= OWN_UNPACKED_MAX);
-        packed.map_or_else(|| self.payload.clone().encode_doubt(), |packed| packed.octets)
-    }
+    Ok(place.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crafted::payload;
+    use crate::crafted::{nulls, payload, rows};
     use crate::halves::half_id;
+    use crate::pane_state::PIECES_OF_SENSOR_MAX;
+    use crate::payload::Packed;
     use arrow_array::cast::AsArray as _;
-    use arrow_array::types::Int64Type;
+    use arrow_array::types::{Int64Type, UInt16Type};
+    use proptest::prelude::*;
+    use tapline_delivery::{Incarnation, SensorName};
     use tapline_engine::HeldLimits;
     use tapline_query::Planner;
 
@@ -326,7 +228,7 @@ mod tests {
         let mut state = merging.empty(half);
         let nothing = merging.encode(half, &state);
         let bomb = [&[0_u8][..], &u32::MAX.to_le_bytes(), &nothing].concat();
-        assert_eq!((merging.weight(&nothing), merging.weight(&bomb)), (nothing.len() as u64, (1 << 30) - 1));
+        assert_eq!((merging.weight(&nothing), merging.weight(&bomb)), (PART_WEIGHT as u64, (1 << 30) - 1));
         assert_eq!(merging.merge(half, &mut state, &nothing), Ok(()));
         assert_eq!(merging.encode(half, &state), nothing);
         assert!(merging.decode(half, &nothing).is_ok() && merging.decode(half, b"garbage").is_err());
@@ -378,10 +280,135 @@ mod tests {
         for number in 0..100 {
             assert_eq!(add(if number == 10 { i64::MAX } else { 1 }), Ok(()), "{number}");
         }
-        let whole = Payload::decode(&merging.encode(half, &state), &of_half, OWN_UNPACKED_MAX).unwrap();
+        let whole = Payload::decode(&merging.encode(half, &state), &of_half, OWN).unwrap();
         assert!(whole.is_doubted && whole.parts.len() == 1, "{} parts", whole.parts.len());
         let sum = whole.parts.groups().next().unwrap().groups.column(1).as_primitive::<Int64Type>().value(0);
         assert_eq!(sum, 99);
+    }
+
+    /// Merges rows of one query, which may take so much.
+    fn merging_rows(octets_max: usize) -> (Merging, Arc<HalfStates>) {
+        let (merging, held) = (Merging::default(), HeldLimits { octets_max, ..HeldLimits::default() });
+        let query = Planner::new().plan("SELECT src_port FROM packets").unwrap().of_sensors().unwrap();
+        merging.add_query(7, &query, &QueryLimits { held, ..QueryLimits::default() }).unwrap();
+        let states = merging.half(half_id(7, 0)).unwrap().states;
+        (merging, states)
+    }
+
+    #[test]
+    fn rows_that_are_still_to_be_given_take_no_room_of_those_that_may_be_revised() {
+        let ((merging, states), half) = (merging_rows(200_000), half_id(7, 0));
+        let mut state = merging.empty(half);
+        merging.merge(half, &mut state, &rows(0..60_000).encode(&states).unwrap().octets).unwrap();
+        let octets = merging.octets(&state);
+        assert!((120_000..140_000).contains(&octets) && octets == merging.octets_held(7) as u64, "{octets}");
+        assert!(!merging.is_full(half, 100_000) && merging.is_full(half, 100_001));
+        merging.merge(half, &mut state, &rows(0..60_000).encode(&states).unwrap().octets).unwrap();
+        assert!(merging.is_full(half, 0), "what is kept goes where there is no room for others");
+    }
+
+    /// Whose a record is, and which one.
+    fn origin(sensor: &SensorName, number: u64, stands_for: Option<usize>) -> Origin<'_> {
+        Origin { sensor, position: Position { incarnation: Incarnation(1), number }, stands_for }
+    }
+
+    #[test]
+    fn a_sensor_has_so_many_pieces_of_a_pane_and_a_tier_more() {
+        let ((merging, states), half) = (merging_rows(1 << 30), half_id(7, 0));
+        let sent = rows(0..1).encode(&states).unwrap().octets;
+        let mut twice = rows(0..1);
+        twice.parts.put_at(&b"a".as_slice().into());
+        twice.append(rows(1..2));
+        let twice = twice.encode(&states).unwrap().octets;
+        assert_eq!(merging.weight(&twice), 2 * PART_WEIGHT as u64);
+        let [one, other] = ["pop-1", "pop-2"].map(SensorName::new);
+        let mut state = merging.empty(half);
+        let most = PIECES_OF_SENSOR_MAX as u64;
+        for number in 1..=most {
+            merging.merge_from(half, &mut state, (origin(&one, number, None), &sent)).unwrap();
+        }
+        let before = merging.encode(half, &state);
+        let why = merging.merge_from(half, &mut state, (origin(&one, most + 1, None), &sent)).unwrap_err();
+        assert!(why.contains("513 pieces of this sensor, more than 512"), "{why}");
+        let why = merging.merge_from(half, &mut state, (origin(&other, 1, None), &twice)).unwrap_err();
+        assert!(why.contains("of 2 parts, more than 1"), "{why}");
+        assert_eq!(merging.encode(half, &state), before, "what is refused changes nothing");
+        assert_eq!(merging.merge_from(half, &mut state, (origin(&other, 1, None), &sent)), Ok(()));
+        let tier = SensorName::new("region");
+        for number in 1..=most {
+            merging.merge_from(half, &mut state, (origin(&tier, number, Some(9)), &twice)).unwrap();
+        }
+        let whole = Payload::decode(&merging.encode(half, &state), &states, OWN).unwrap();
+        // Those of a tier that have places keep them, and those of one place are one.
+        assert_eq!((whole.parts.len() as u64, whole.parts.rows()), (most + 1 + 1 + most, 3 * most + 1));
+    }
+
+    #[test]
+    fn a_sensor_says_no_other_place_than_its_own() {
+        let ((merging, states), half) = (merging_rows(1 << 30), half_id(7, 0));
+        let mut lies = rows(0..1);
+        lies.parts.put_at(&b"a".as_slice().into());
+        let mut state = merging.empty(half);
+        for (sensor, payload) in [("pop-1", rows(1..2)), ("pop-2", lies)] {
+            let (sensor, sent) = (SensorName::new(sensor), payload.encode(&states).unwrap().octets);
+            merging.merge_from(half, &mut state, (origin(&sensor, 1, None), &sent)).unwrap();
+        }
+        let whole = Payload::decode(&merging.encode(half, &state), &states, OWN).unwrap();
+        let ports = whole.parts.groups().map(|part| part.groups.column(0).as_primitive::<UInt16Type>().value(0));
+        assert!(ports.eq([1, 0]), "pop-1 comes first");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn rows_that_were_taken_can_be_written_and_read_again(
+            is_null in any::<bool>(),
+            records in prop::collection::vec((0_usize..80_000, 0_usize..5, 0_usize..1100, any::<bool>()), 1..12),
+        ) {
+            let sql = if is_null { "SELECT NULL AS nothing FROM packets" } else { "SELECT src_port FROM packets" };
+            let (merging, half) = (Merging::default(), half_id(7, 0));
+            let query = Planner::new().plan(sql).unwrap().of_sensors().unwrap();
+            merging.add_query(7, &query, &QueryLimits::default()).unwrap();
+            let states = merging.half(half).unwrap().states;
+            let (mut state, mut taken) = (merging.empty(half), 0);
+            for (number, (rows, pieces, long, is_tier)) in (1..).zip(records) {
+                let mut sent = Payload::default();
+                for _ in 0..pieces {
+                    sent.append(nulls(&states, rows));
+                }
+                sent.parts.put_at(&vec![b'x'; long].into());
+                let Ok(Packed { octets, .. }) = sent.encode(&states) else { continue };
+                let sensor = SensorName::new(&"x".repeat(long));
+                let from = origin(&sensor, number, is_tier.then_some(3));
+                if merging.merge_from(half, &mut state, (from, &octets)).is_ok() {
+                    taken += (rows * pieces) as u64;
+                }
+                let octets = merging.encode(half, &state);
+                state = merging.decode(half, &octets).unwrap();
+                let back = Payload::decode(&octets, &states, OWN).unwrap();
+                prop_assert_eq!((back.parts.rows(), back.is_doubted), (taken, false));
+            }
+        }
+
+        #[test]
+        fn groups_that_were_taken_can_be_written_and_read_again(
+            records in prop::collection::vec(
+                prop::collection::vec((any::<u16>(), -1_i64..10, any::<i64>()), 0..40), 1..50),
+        ) {
+            let sql = "SELECT src_port, count(*), sum(octets) FROM packets GROUP BY src_port, tumble('1 second')";
+            let (merging, half) = (Merging::default(), half_id(7, 0));
+            merging.add_query(7, &Planner::new().plan(sql).unwrap(), &QueryLimits::default()).unwrap();
+            let states = merging.half(half).unwrap().states;
+            let mut state = merging.empty(half);
+            for groups in records {
+                let sent = payload(&states, &groups).encode(&states).unwrap().octets;
+                let _ = merging.merge(half, &mut state, &sent);
+                let octets = merging.encode(half, &state);
+                prop_assert!(Payload::decode(&octets, &states, OWN).is_ok());
+                state = merging.decode(half, &octets).unwrap();
+            }
+        }
     }
 
     #[test]
@@ -399,6 +426,7 @@ mod tests {
         merging.add_query(8, &query, &limits).unwrap();
         let mut state = merging.empty(half_id(8, 0));
         assert_eq!(merging.merge(half_id(8, 0), &mut state, &before), Ok(()), "it is merged at once");
-        assert!(merging.is_full(half_id(8, 0)) && !merging.is_full(half) && !merging.is_full(half_id(9, 0)));
+        let is_full = |query: u64| merging.is_full(half_id(query, 0), 0);
+        assert!(is_full(8) && !is_full(7) && !is_full(9));
     }
 }

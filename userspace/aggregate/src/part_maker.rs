@@ -2,7 +2,7 @@
 
 use crate::coverage::Covered;
 use crate::guard::said;
-use crate::halves::{fingerprint, half_id, states_of};
+use crate::halves::{check_query_id, fingerprint, half_id, states_of};
 use crate::payload::{Payload, apart};
 use tapline_delivery::{Fingerprint, PartHead, Span, Told};
 use tapline_engine::{CutPane, CutQuery, QueryLimits};
@@ -28,6 +28,7 @@ impl PartMaker {
     /// # Errors
     /// A sentence, when sensors cannot answer for it.
     pub fn new(id: u64, query: &ContinuousQuery, limits: &QueryLimits) -> Result<Self, String> {
+        check_query_id(id)?;
         let states = states_of(query)?.into_iter().enumerate();
         let half = |(half, states): (usize, HalfStates)| -> Result<_, String> {
             Ok((states, fingerprint(query, half)?))

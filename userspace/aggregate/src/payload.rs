@@ -1,12 +1,13 @@
 //! What came of one half for one pane, as octets, and back.
 //!
 //! ```text
-//! version (1) · length of what is packed (4) · zstd of:
+//! version (1) · length of what is packed (4) · how many parts its states are (2) · zstd of:
 //!   flags (1) · whole after (8) · late (8) · left out (8) · entries (2) · of each: stream (1), second (8), delivered (8),
 //!   missing (8) · states
 //! ```
 //! Numbers are little-endian, counts of records are floating. All of it is packed at once: of a small pane, what stands
-//! around its numbers is most of it. Octets are of anybody: no more is unpacked than they say, and they may say.
+//! around its numbers is most of it. Octets are of anybody: no more is unpacked than they say, and they may say. What is
+//! written here can be read here: both have the same bounds.
 
 use crate::coverage::{Covered, Records, all_unread};
 use tapline_engine::Unread;
@@ -14,15 +15,27 @@ use tapline_operators::{HalfStates, Parts};
 use tapline_record::{EventTime, StreamId};
 
 /// The version of all of it but the states, which have one of their own.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// Octets of what is packed into one payload that is sent, and of the payload: what a log takes as one message.
 const SENT_UNPACKED_MAX: usize = 16 << 20;
 const SENT_MAX: usize = 512 << 10;
 
-/// Octets that are unpacked of what somebody sends, and of what was packed here.
-pub(crate) const RECEIVED_UNPACKED_MAX: usize = 256 << 20;
-pub(crate) const OWN_UNPACKED_MAX: usize = 1 << 30;
+/// What octets may become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Octets.
+    pub(crate) unpacked: usize,
+    /// Parts.
+    pub(crate) parts: usize,
+    /// Rows of a part, where these take less than a bit each.
+    pub(crate) rows: usize,
+}
+
+/// Of what somebody sends.
+pub(crate) const SENT: Bounds = Bounds { unpacked: 256 << 20, parts: 4096, rows: 1 << 16 };
+/// Of what is packed here, to be read here again.
+pub(crate) const OWN: Bounds = Bounds { unpacked: 1 << 30, parts: 1 << 15, rows: 1 << 24 };
 
 /// How hard zstd tries.
 const LEVEL: i32 = 1;
@@ -51,6 +64,15 @@ pub(crate) struct Packed {
     pub(crate) octets: Vec<u8>,
     /// Octets before they were packed.
     pub(crate) unpacked: usize,
+}
+
+/// What octets say of themselves; nothing, where they are cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SaidOf {
+    /// Octets that they become.
+    pub(crate) unpacked: usize,
+    /// Parts that their states are.
+    pub(crate) parts: usize,
 }
 
 impl Default for Payload {
@@ -112,18 +134,23 @@ impl Payload {
         let unpacked = content.len();
         let length = u32::try_from(unpacked).map_err(|_| format!("{unpacked} octets are too many"))?;
         let packed = zstd::bulk::compress(&content, LEVEL).map_err(|error| error.to_string())?;
-        let octets = [&[VERSION][..], &length.to_le_bytes(), &packed].concat();
+        let parts = states.get(..2).unwrap_or(&NO_STATES);
+        let octets = [&[VERSION][..], &length.to_le_bytes(), parts, &packed].concat();
         Ok(Packed { octets, unpacked })
     }
 
-    /// Of octets that become no more than so many.
+    /// Of octets that become no more than they may.
     ///
     /// # Errors
     /// The end of a sentence, when they are no payload of this half.
-    pub(crate) fn decode(octets: &[u8], half: &HalfStates, unpacked_max: usize) -> Result<Self, String> {
-        let content = unpack(octets, unpacked_max)?;
+    pub(crate) fn decode(octets: &[u8], half: &HalfStates, bounds: Bounds) -> Result<Self, String> {
+        let content = unpack(octets, bounds)?;
         let (mut payload, states) = Self::read(&content).ok_or("they are damaged")?;
-        payload.parts = half.decode(states)?;
+        // What they weigh rests on it.
+        if states.get(..2) != octets.get(5..7) {
+            return Err("they are of other parts than they say".to_owned());
+        }
+        payload.parts = half.decode(states, bounds.rows)?;
         Ok(payload)
     }
 
@@ -152,10 +179,17 @@ impl Payload {
     }
 }
 
-/// Octets that a payload says that it becomes.
-pub(crate) fn unpacked(octets: &[u8]) -> usize {
-    let length = octets.get(1..5).and_then(|length| length.try_into().ok());
-    length.map_or(0, u32::from_le_bytes) as usize
+/// What a payload says of itself.
+pub(crate) fn said_of(octets: &[u8]) -> SaidOf {
+    let said = || {
+        let (length, rest) = octets.get(1..)?.split_first_chunk()?;
+        let (parts, _) = rest.split_first_chunk()?;
+        Some(SaidOf {
+            unpacked: u32::from_le_bytes(*length) as usize,
+            parts: u16::from_le_bytes(*parts).into(),
+        })
+    };
+    said().unwrap_or_default()
 }
 
 /// A payload as octets of which none are too long to be sent, each with its part of the groups: whoever loses one of them
@@ -171,7 +205,8 @@ pub(crate) fn apart(whole: Payload, half: &HalfStates) -> Result<Vec<(Vec<u8>, f
         let share = if groups == 0 { 1.0 } else { parts.groups_in_all() as f64 / groups as f64 };
         let payload = Payload { whole_after, is_doubted, covered: covered.part(share), unread, parts };
         let packed = payload.encode(half)?;
-        let is_long = packed.octets.len() > SENT_MAX || packed.unpacked > SENT_UNPACKED_MAX;
+        let has_many_rows = half.are_rows() && payload.parts.groups_in_all() > SENT.rows;
+        let is_long = has_many_rows || !is_sendable(&packed.octets);
         if let Some([first, second]) = payload.parts.halved().filter(|_| is_long) {
             left.extend([second, first]);
             continue;
@@ -184,21 +219,25 @@ pub(crate) fn apart(whole: Payload, half: &HalfStates) -> Result<Vec<(Vec<u8>, f
 
 /// Whether octets of ours can be sent as they are.
 pub(crate) fn is_sendable(octets: &[u8]) -> bool {
-    octets.len() <= SENT_MAX && unpacked(octets) <= SENT_UNPACKED_MAX
+    let SaidOf { unpacked, parts } = said_of(octets);
+    octets.len() <= SENT_MAX && unpacked <= SENT_UNPACKED_MAX && parts <= SENT.parts
 }
 
 /// What is packed in a payload.
-fn unpack(octets: &[u8], most: usize) -> Result<Vec<u8>, String> {
+fn unpack(octets: &[u8], bounds: Bounds) -> Result<Vec<u8>, String> {
     let (version, rest) = octets.split_first().ok_or("there are none")?;
     if *version != VERSION {
         return Err(format!(
             "they are of version {version}, and version {VERSION} is read here: let both ends run the same version"
         ));
     }
-    let (length, packed) = rest.split_first_chunk().ok_or("they are cut off")?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > most {
-        return Err(format!("they would become {length} octets, more than {most}"));
+    let packed = rest.get(6..).ok_or("they are cut off")?;
+    let SaidOf { unpacked: length, parts } = said_of(octets);
+    if length > bounds.unpacked {
+        return Err(format!("they would become {length} octets, more than {}", bounds.unpacked));
+    }
+    if parts > bounds.parts {
+        return Err(format!("they are of {parts} parts, more than {}", bounds.parts));
     }
     let content =
         zstd::bulk::decompress(packed, length).map_err(|error| format!("they are damaged: {error}"))?;
@@ -238,7 +277,7 @@ mod tests {
     }
 
     fn decode(octets: &[u8]) -> Result<Payload, String> {
-        guarded(|| Payload::decode(octets, &HALF, RECEIVED_UNPACKED_MAX))
+        guarded(|| Payload::decode(octets, &HALF, SENT))
     }
 
     #[test]
@@ -248,7 +287,8 @@ mod tests {
         assert_eq!((back.whole_after, back.is_doubted), (EventTime(-7), true));
         assert_eq!((back.unread, back.covered), (Unread { late: 3, left_out: 4 }, payload().covered));
         assert!(back.parts.is_empty());
-        assert_eq!((unpacked(&packed.octets), unpacked(&packed.octets[..4])), (packed.unpacked, 0));
+        let said = SaidOf { unpacked: packed.unpacked, parts: 0 };
+        assert_eq!((said_of(&packed.octets), said_of(&packed.octets[..4])), (said, SaidOf::default()));
         assert!(decode(&Payload::encode_nothing()).is_ok_and(|nothing| nothing.covered.records() == 0));
         assert!(decode(&payload().encode_doubt()).is_ok_and(|doubted| doubted.is_doubted));
     }
@@ -269,19 +309,25 @@ mod tests {
         for end in 0..octets.len() {
             assert!(decode(&octets[..end]).is_err(), "{end}");
         }
-        let many = Payload::decode(&octets, &HALF, 10).unwrap_err();
+        let many = Payload::decode(&octets, &HALF, Bounds { unpacked: 10, ..SENT }).unwrap_err();
         assert!(many.contains("more than 10"), "{many}");
         octets[1] ^= 1;
         assert!(decode(&octets).is_err(), "another length");
-        octets[0] = 2;
+        octets[1] ^= 1;
+        octets[5] = 1;
+        assert!(decode(&octets).unwrap_err().contains("other parts than they say"));
+        octets[6] = 17;
+        let many = decode(&octets).unwrap_err();
+        assert!(many.contains("of 4353 parts, more than 4096"), "{many}");
+        octets[0] = 3;
         let version = decode(&octets).unwrap_err();
-        assert!(version.contains("version 2, and version 1 is read here"), "{version}");
+        assert!(version.contains("version 3, and version 2 is read here"), "{version}");
     }
 
     /// Octets that are unpacked to these.
     fn packed(content: &[u8]) -> Vec<u8> {
         let length = (content.len() as u32).to_le_bytes();
-        [&[VERSION][..], &length, &zstd::bulk::compress(content, LEVEL).unwrap()].concat()
+        [&[VERSION][..], &length, &NO_STATES, &zstd::bulk::compress(content, LEVEL).unwrap()].concat()
     }
 
     proptest! {

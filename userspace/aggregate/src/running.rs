@@ -9,7 +9,7 @@ use crate::finishing::{About, Finished, States, finish};
 use crate::flaw::Flaw;
 use crate::guard::{guarded, said};
 use crate::halves::states_of;
-use crate::payload::{OWN_UNPACKED_MAX, Payload};
+use crate::payload::{OWN, Payload};
 use crate::row_limit::RowLimit;
 use crate::shape::Shape;
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +188,7 @@ impl Running {
     /// Keeps a pane in the place of what was given of it before.
     fn keep(&mut self, half: usize, given: &Given) -> Result<(), String> {
         let Some(states) = self.states.get(half) else { return Ok(()) };
-        let payload = guarded(|| Payload::decode(&given.state, states, OWN_UNPACKED_MAX));
+        let payload = guarded(|| Payload::decode(&given.state, states, OWN));
         let payload = payload.map_err(|why| format!("states that were merged cannot be read: {why}"))?;
         let is_unknown = given.told.is_doubted || payload.is_doubted || !given.absent.is_empty();
         let (givings, missing) = (given.revision.saturating_add(1), given.told.records());

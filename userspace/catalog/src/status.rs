@@ -158,7 +158,8 @@ pub struct QueryStatus {
     pub window_work_ns: u64,
     /// Nanoseconds of work a row, lately; `None` before there were rows.
     pub ns_a_row: Option<u64>,
-    /// What is done about it, where it works more than it may.
+    /// What is done about it, where it works more than it may; of one that a sensor runs, that rows are missing since it may
+    /// not send more.
     pub held_back: Option<String>,
     /// What is wrong with windows that could not be made of what sensors sent, or not of all of it.
     pub flaws: Option<String>,

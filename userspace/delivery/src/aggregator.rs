@@ -31,6 +31,8 @@ pub struct Origin<'a> {
     pub sensor: &'a SensorName,
     /// Where it stands among those of that sensor.
     pub position: Position,
+    /// How many sensors are behind it, where it is an aggregator that forwards.
+    pub stands_for: Option<usize>,
 }
 
 /// How states of a half are merged. Any order, and any grouping, gives the same.
@@ -68,8 +70,13 @@ pub trait Merge {
         payload.len() as u64
     }
 
-    /// Whether states take so much that those which are kept to be revised had better go.
-    fn is_full(&self, _half: HalfId) -> bool {
+    /// Octets that a state takes.
+    fn octets(&self, _state: &Self::State) -> u64 {
+        0
+    }
+
+    /// Whether states take so much that some which are kept only to be revised had better go; these take `kept` octets.
+    fn is_full(&self, _half: HalfId, _kept: u64) -> bool {
         false
     }
 
@@ -210,7 +217,7 @@ impl<M: Merge> Aggregator<M> {
     /// Lets go of a half, and of all that came for it.
     pub fn drop_half(&mut self, half: HalfId) {
         self.halves.remove(&half);
-        self.links.values_mut().for_each(|link| drop(link.standings.remove(&half)));
+        self.links.values_mut().for_each(|link| link.forget(half));
     }
 
     /// Nobody waits for a sensor any more, nor misses it, until it greets again; what it sent is known still.
@@ -255,9 +262,8 @@ impl<M: Merge> Aggregator<M> {
         let most = self.options.limits.sensors_max;
         let latest = now.wall_ns.saturating_add(self.options.patience.skew_ns);
         if let Some(link) = self.links.get_mut(sensor) {
-            let counting = self.halves.iter().filter(|(id, half)| half.counts_on(**id, sensor, link));
-            let halves: Vec<HalfId> = counting.map(|(id, _)| *id).collect();
-            return link.greet(hello, halves.into_iter(), (now.steady_ns, latest));
+            let halves = counting_on(&self.halves, sensor, link);
+            return link.greet(hello, halves, (now.steady_ns, latest));
         }
         if self.links.len() >= most {
             return Err(Refusal::TooManySensors { most });
@@ -298,6 +304,7 @@ impl<M: Merge> Aggregator<M> {
     #[must_use]
     pub fn checkpoint(&mut self, now: Moment) -> Checkpoint {
         self.give_due(now);
+        self.count_waiting();
         self.stamp.sequence += 1;
         self.links.values_mut().for_each(|link| (link.octets, link.panes_told) = (0, 0));
         let covered = self.links.iter().map(|(name, link)| (name.clone(), link.seen.covered(link.lineage)));
@@ -305,6 +312,25 @@ impl<M: Merge> Aggregator<M> {
         let (stamp, results) = (self.stamp, self.results.len());
         self.pending = Some(Pending { stamp, covered: covered.collect(), results, last });
         Checkpoint { stamp, octets: self.encode() }
+    }
+
+    /// Counts what waits of each sensor: panes that it opened, and results in which nobody else has a part.
+    fn count_waiting(&mut self) {
+        let Self { links, halves, results, .. } = self;
+        links.values_mut().for_each(|link| (link.panes_open, link.results_alone) = (0, 0));
+        let panes = halves.values().flat_map(|half| half.panes.values());
+        for pane in panes.filter(|pane| pane.given == 0) {
+            if let Some(link) = links.get_mut(&pane.opened_by) {
+                link.panes_open += 1;
+            }
+        }
+        for given in results.iter() {
+            if let [only] = &given.from[..]
+                && let Some(link) = links.get_mut(only)
+            {
+                link.results_alone += 1;
+            }
+        }
     }
 
     /// The checkpoint was written, and no crash takes it any more.
@@ -392,6 +418,12 @@ impl<M: Merge> Aggregator<M> {
             results: self.results.len(),
         }
     }
+}
+
+/// The halves that wait for a sensor.
+fn counting_on<S>(halves: &BTreeMap<HalfId, Half<S>>, sensor: &SensorName, link: &Link) -> Vec<HalfId> {
+    let counting = halves.iter().filter(|(id, half)| half.counts_on(**id, sensor, link));
+    counting.map(|(id, _)| *id).collect()
 }
 
 #[cfg(test)]

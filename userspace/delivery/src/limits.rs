@@ -7,14 +7,24 @@ pub struct AggregatorLimits {
     pub sensors_max: usize,
     /// Stretches of records above the mark of one sensor; of records that are said to be gone as many again.
     pub above_max: usize,
+    /// Octets of who is behind one sensor, above its mark and below, about.
+    pub behind_octets_max: u64,
     /// Panes of one half, given ones that may be revised among them.
     pub panes_max: usize,
     /// Panes that one sensor opened and that were not given yet.
     pub panes_per_sensor_max: usize,
     /// Octets of payloads that are taken from one sensor between two checkpoints.
     pub octets_per_sensor_max: u64,
-    /// Results that nobody has taken yet; beyond it no pane is given.
+    /// Results that nobody has taken yet; beyond it no pane is given. A quarter is for panes in which no sensor is alone, or
+    /// another one is.
     pub results_max: usize,
+}
+
+impl AggregatorLimits {
+    /// Results, and panes that become some, of one sensor alone.
+    pub(crate) const fn of_one_sensor(&self) -> usize {
+        self.results_max - self.results_max / 4
+    }
 }
 
 impl Default for AggregatorLimits {
@@ -22,10 +32,11 @@ impl Default for AggregatorLimits {
         Self {
             sensors_max: 4096,
             above_max: 1024,
+            behind_octets_max: 64 << 20,
             panes_max: 1 << 16,
             panes_per_sensor_max: 4096,
             octets_per_sensor_max: 64 << 20,
-            results_max: 4096,
+            results_max: 8192,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::message::{Hello, Refusal};
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Lineage, SensorName, Span};
-use crate::seen::{Reach, Seen};
+use crate::seen::{Reach, Seen, octets_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a sensor has come with one half.
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) newest: Incarnation,
     pub(crate) seen: Seen,
     pub(crate) standings: BTreeMap<HalfId, Standing>,
+    /// Octets of who is behind it, of all standings.
+    pub(crate) standings_octets: u64,
     /// The sensors behind it, where it is an aggregator that forwards.
     pub(crate) leaves: Option<BTreeSet<SensorName>>,
     /// Whether nobody waits for it, nor misses it.
@@ -75,6 +77,10 @@ pub(crate) struct Link {
     pub(crate) octets: u64,
     /// Panes that were told since then of losses which nobody tells apart.
     pub(crate) panes_told: usize,
+    /// Panes that it opened and that were not given yet, by the last checkpoint, and those that it opened since.
+    pub(crate) panes_open: usize,
+    /// Results that nobody has taken, in which nobody else has a part, by the last checkpoint.
+    pub(crate) results_alone: usize,
     /// How often something of it was refused or held, by the reason's name.
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
@@ -86,11 +92,14 @@ impl Link {
             newest: hello.incarnation,
             seen: Seen::default(),
             standings: BTreeMap::new(),
+            standings_octets: 0,
             leaves: hello.leaves.clone(),
             rests: false,
             heard_ns: now_ns,
             octets: 0,
             panes_told: 0,
+            panes_open: 0,
+            results_alone: 0,
             counts: BTreeMap::new(),
         }
     }
@@ -100,7 +109,7 @@ impl Link {
     pub(crate) fn greet(
         &mut self,
         hello: &Hello,
-        halves: impl Iterator<Item = HalfId>,
+        halves: Vec<HalfId>,
         (now_ns, latest): (i64, i64),
     ) -> Result<(), Refusal> {
         let own = hello.incarnation;
@@ -114,28 +123,52 @@ impl Link {
             if !is_mutated(Mutation::NoLineage) {
                 (self.lineage, self.seen) = (hello.lineage, Seen::default());
             }
-            for half in halves {
-                self.standings.entry(half).or_default();
-            }
-            self.doubt_all(latest);
+            self.doubt_all(halves, latest);
         }
         (self.newest, self.heard_ns, self.rests) = (own, now_ns, false);
         self.leaves.clone_from(&hello.leaves);
         Ok(())
     }
 
-    /// Nobody knows what is missing between how far it had come and the latest time that a record may have had.
-    pub(crate) fn doubt_all(&mut self, latest: i64) {
+    /// Nobody knows what is missing between how far it had come and the latest time that a record may have had, of these
+    /// halves neither, of which nothing may have come yet.
+    pub(crate) fn doubt_all(&mut self, halves: Vec<HalfId>, latest: i64) {
+        for half in halves {
+            self.standings.entry(half).or_default();
+        }
         for standing in self.standings.values_mut() {
             standing.doubt(standing.reached, latest.max(standing.reached));
         }
     }
 
-    /// What holds since records are known to be without a hole before them, but no further ahead than `latest`.
-    pub(crate) fn reaches(&mut self, reaches: Vec<Reach>, latest: i64) -> Vec<(HalfId, Moved)> {
+    /// Octets of who is behind it, as far as it says so in what was taken.
+    pub(crate) const fn behind_octets(&self) -> u64 {
+        self.standings_octets.saturating_add(self.seen.behind_octets())
+    }
+
+    /// A half is gone.
+    pub(crate) fn forget(&mut self, half: HalfId) {
+        let gone = self.standings.remove(&half);
+        self.standings_octets -= gone.map_or(0, |standing| octets_of(&standing.behind));
+    }
+
+    /// What holds since records are known to be without a hole before them, but no further ahead than `latest`. Where there
+    /// is no room for who is behind it, it has come no further.
+    pub(crate) fn reaches(
+        &mut self,
+        reaches: Vec<Reach>,
+        (latest, behind_octets_max): (i64, u64),
+    ) -> Vec<(HalfId, Moved)> {
         let mut moved = vec![];
         for Reach { half, watermark, behind } in reaches {
             let standing = self.standings.entry(half).or_default();
+            let others = self.standings_octets - octets_of(&standing.behind);
+            let octets = others + octets_of(&behind);
+            if !behind.is_empty() && octets > behind_octets_max {
+                self.count("behind_over_quota");
+                continue;
+            }
+            self.standings_octets = octets;
             moved.push((half, standing.come(watermark.min(latest), behind)));
         }
         moved

@@ -16,6 +16,10 @@ use crate::record::{Gap, Head, Kind, PartHead};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Bound, RangeBounds};
 
+/// Records of one cut that say what is gone, about, unless it has more octets of parts: a cut has to have room where it is
+/// kept. The next ones say the rest.
+const GONE_RECORDS_MAX: u64 = 4;
+
 /// What a sender may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutgoingLimits {
@@ -29,6 +33,8 @@ pub struct OutgoingLimits {
     pub gaps_max: usize,
     /// Losses that a gap tells apart; beyond it those of one half become one.
     pub losses_max: usize,
+    /// Octets of a record that says what is gone, unless a single gap takes more; beyond it there are several.
+    pub gone_octets_max: u64,
 }
 
 impl Default for OutgoingLimits {
@@ -39,6 +45,7 @@ impl Default for OutgoingLimits {
             window_records: 256,
             gaps_max: 4096,
             losses_max: 1024,
+            gone_octets_max: 1 << 20,
         }
     }
 }
@@ -155,7 +162,7 @@ impl Outgoing {
             |position: &Position| told.iter().any(|gap| gap.after < *position && *position <= gap.last);
         let gone: Vec<_> = outgoing.kept.keys().filter(|position| is_told(position)).copied().collect();
         gone.into_iter().for_each(|position| outgoing.forget(position));
-        if !gaps.is_empty() {
+        for gaps in gaps::in_records(gaps, limits.gone_octets_max) {
             outgoing.append(Kind::Gone(gaps), 0, true);
         }
         outgoing
@@ -226,31 +233,43 @@ impl Outgoing {
         self.unsafe_weight == 0 || self.unsafe_weight.saturating_add(octets) <= self.limits.unsafe_octets_max
     }
 
-    /// Numbers the parts of one cut. Records that give way are named by the first one.
+    /// Whether a cut says what is gone, though it has no parts.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        !self.given_up.is_empty()
+    }
+
+    /// Numbers the parts of one cut. Records that give way are named by the first ones.
     ///
     /// They are to be written in their order, made safe, and then told by [`safe`](Self::safe).
     pub fn cut(&mut self, parts: Vec<NewPart>) -> Vec<Head> {
         let octets: u64 = parts.iter().map(|part| part.octets + weight_of(&part.part)).sum();
         let dropped = self.make_room(octets);
-        let count = parts.len() + usize::from(!dropped.is_empty());
+        let gone = gaps::in_records(self.gaps_of(&dropped), self.limits.gone_octets_max);
+        let count = parts.len() + gone.len();
         let mut heads = Vec::with_capacity(count);
-        if !dropped.is_empty() {
-            let gaps = self.gaps_of(&dropped);
-            let head = self.append(Kind::Gone(gaps), 0, heads.len() + 1 == count);
-            for position in &dropped {
-                let Some(kept) = self.kept.get_mut(position) else { continue };
-                kept.gone_by = Some(head.position);
-                self.going.push_back((head.position, *position));
-                if let Kind::Part(part) = &kept.head.kind {
-                    self.lost = self.lost.saturating_add(part.lost().records());
-                }
-            }
-            heads.push(head);
+        for gaps in gone {
+            heads.push(self.append(Kind::Gone(gaps), 0, heads.len() + 1 == count));
+        }
+        if let Some(by) = heads.last().map(|head| head.position) {
+            self.let_go(&dropped, by);
         }
         for NewPart { part, octets } in parts {
             heads.push(self.append(Kind::Part(part), octets, heads.len() + 1 == count));
         }
         heads
+    }
+
+    /// These are gone as soon as the cut is safe that has this record.
+    fn let_go(&mut self, dropped: &[Position], by: Position) {
+        for position in dropped {
+            let Some(kept) = self.kept.get_mut(position) else { continue };
+            kept.gone_by = Some(by);
+            self.going.push_back((by, *position));
+            if let Kind::Part(part) = &kept.head.kind {
+                self.lost = self.lost.saturating_add(part.lost().records());
+            }
+        }
     }
 
     fn append(&mut self, kind: Kind, octets: u64, ends_cut: bool) -> Head {
@@ -297,13 +316,13 @@ impl Outgoing {
         self.given_up.extend(safe.map(|(position, _)| *position));
     }
 
-    /// What was given up, and the oldest safe records, that so many octets have room.
+    /// What was given up, and the oldest safe records, that so many octets have room; no more than one cut says.
     fn make_room(&mut self, octets: u64) -> Vec<Position> {
         let mut dropped: Vec<_> = std::mem::take(&mut self.given_up).into_iter().collect();
         let given_up = dropped.iter().filter_map(|position| self.kept.get(position));
         self.weight -= given_up.map(|kept| kept.weight).sum::<u64>();
         if self.weight.saturating_add(octets) <= self.limits.octets_max {
-            return dropped;
+            return self.told_at_once(dropped, octets);
         }
         // Some more than is needed, so that few records say what is gone.
         let most = self.limits.octets_max.saturating_sub(octets).saturating_sub(self.limits.octets_max / 8);
@@ -322,6 +341,25 @@ impl Outgoing {
             }
         }
         dropped.sort_unstable();
+        self.told_at_once(dropped, octets)
+    }
+
+    /// As many of these as a cut says to be gone that has so many octets of parts, one at least; the others stay given up.
+    fn told_at_once(&mut self, mut dropped: Vec<Position>, octets: u64) -> Vec<Position> {
+        // What is said of a record is shorter than it: where as much is said as comes, no less goes.
+        let most = self.limits.gone_octets_max.saturating_mul(GONE_RECORDS_MAX).max(octets);
+        let (mut said, mut told) = (0_u64, 0);
+        for kept in dropped.iter().map(|position| self.kept.get(position)) {
+            said += kept.map_or(0, |kept| gaps::octets_of(&kept.head));
+            if told > 0 && said > most {
+                break;
+            }
+            told += 1;
+        }
+        let others = dropped.split_off(told);
+        let kept = others.iter().filter_map(|position| self.kept.get(position));
+        self.weight += kept.map(|kept| kept.weight).sum::<u64>();
+        self.given_up.extend(others);
         dropped
     }
 

@@ -217,6 +217,11 @@ impl Told {
 }
 
 impl Gap {
+    /// Octets that it takes.
+    pub(crate) const fn octets(&self) -> u64 {
+        48 + 42 * self.losses.len() as u64
+    }
+
     pub(crate) fn write(&self, writer: &mut Writer) {
         write_position(writer, self.after);
         write_position(writer, self.last);
@@ -311,6 +316,17 @@ mod tests {
             ends_cut: true,
             kind,
         })
+    }
+
+    #[test]
+    fn a_gap_takes_as_many_octets_as_it_says() {
+        let loss = Loss { half: HalfId(7), span: Span { start: 0, end: 10 }, told: Told::default() };
+        for losses in [vec![], vec![loss], vec![loss; 9]] {
+            let gap = Gap { after: position(1), last: position(2), records: 1, losses };
+            let mut writer = Writer::default();
+            gap.write(&mut writer);
+            assert_eq!(writer.0.len() as u64, gap.octets());
+        }
     }
 
     #[test]

@@ -16,12 +16,19 @@ pub(crate) struct Reach {
     pub(crate) behind: Vec<(SensorName, i64)>,
 }
 
+/// Octets that it takes to keep who is behind somebody, about.
+pub(crate) fn octets_of(behind: &[(SensorName, i64)]) -> u64 {
+    behind.iter().map(|(name, _)| 40 + name.as_str().len() as u64).sum()
+}
+
 /// Which records were taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     mark: Position,
     /// By its last position, a stretch of the chain; none touches another one.
     above: BTreeMap<Position, Stretch>,
+    /// Octets of who is behind, of all stretches.
+    behind_octets: u64,
 }
 
 /// Adjacent records of a chain, above the mark.
@@ -29,6 +36,12 @@ pub(crate) struct Seen {
 pub(crate) struct Stretch {
     pub(crate) after: Position,
     pub(crate) reaches: Vec<Reach>,
+}
+
+impl Stretch {
+    fn behind_octets(&self) -> u64 {
+        self.reaches.iter().map(|reach| octets_of(&reach.behind)).sum()
+    }
 }
 
 /// How much of a stretch was taken.
@@ -40,8 +53,9 @@ pub(crate) enum Overlap {
 }
 
 impl Seen {
-    pub(crate) const fn from_parts(mark: Position, above: BTreeMap<Position, Stretch>) -> Self {
-        Self { mark, above }
+    pub(crate) fn from_parts(mark: Position, above: BTreeMap<Position, Stretch>) -> Self {
+        let behind_octets = above.values().map(Stretch::behind_octets).sum();
+        Self { mark, above, behind_octets }
     }
 
     pub(crate) const fn mark(&self) -> Position {
@@ -50,6 +64,11 @@ impl Seen {
 
     pub(crate) const fn above(&self) -> &BTreeMap<Position, Stretch> {
         &self.above
+    }
+
+    /// Octets of who is behind, above the mark.
+    pub(crate) const fn behind_octets(&self) -> u64 {
+        self.behind_octets
     }
 
     pub(crate) fn contains(&self, position: Position) -> bool {
@@ -79,6 +98,7 @@ impl Seen {
         let (mut after, mut end, mut reaches) = (after, last, vec![]);
         for met in self.meeting(after, last).collect::<Vec<_>>() {
             if let Some(stretch) = self.above.remove(&met) {
+                self.behind_octets -= stretch.behind_octets();
                 (after, end) = (after.min(stretch.after), end.max(met));
                 reaches.extend(stretch.reaches);
             }
@@ -86,7 +106,9 @@ impl Seen {
         reaches.extend(reach);
         if end > self.mark {
             let reaches = if reaches.len() > 1 { latest(reaches) } else { reaches };
-            self.above.insert(end, Stretch { after, reaches });
+            let stretch = Stretch { after, reaches };
+            self.behind_octets += stretch.behind_octets();
+            self.above.insert(end, stretch);
         }
         self.advance()
     }
@@ -95,6 +117,7 @@ impl Seen {
         let mut passed = vec![];
         while let Some(entry) = self.above.first_entry().filter(|entry| entry.get().after <= self.mark) {
             let (last, stretch) = entry.remove_entry();
+            self.behind_octets -= stretch.behind_octets();
             self.mark = self.mark.max(last);
             passed.extend(stretch.reaches);
         }
@@ -179,7 +202,10 @@ mod tests {
                 // Stretches that touch are apart above the mark: of both together some is said, never none.
                 prop_assert!(said == overlap || (overlap, said) == (Overlap::All, Overlap::Some));
                 prop_assert!(length > 1 || said == overlap, "of one record it is always known");
-                seen.take(position(after), position(after + length), None);
+                let behind = vec![(SensorName::new("pop-1"), 0); length as usize];
+                seen.take(position(after), position(after + length), Some(Reach { behind, ..reach(0) }));
+                let octets: u64 = seen.above().values().map(Stretch::behind_octets).sum();
+                prop_assert_eq!(seen.behind_octets(), octets);
                 model.extend(numbers);
                 for number in 1..60 {
                     prop_assert_eq!(seen.contains(position(number)), model.contains(&number));

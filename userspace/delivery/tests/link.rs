@@ -221,3 +221,33 @@ fn a_process_that_takes_over_goes_on_with_what_the_one_before_wrote() {
     assert!(other.incarnation() > life);
     assert_eq!(Refusal::NotGreeted.name(), "not_greeted");
 }
+
+#[test]
+fn what_is_gone_is_said_in_as_many_records_and_cuts_as_it_needs() {
+    let limits = OutgoingLimits { gone_octets_max: 1000, ..OutgoingLimits::default() };
+    let mut sensor = Outgoing::new(Lineage(3), Incarnation(7), limits);
+    let heads = (0..200).flat_map(|_| sensor.cut(vec![NewPart { part: part(5), octets: 8 }]));
+    let positions: Vec<Position> = heads.map(|head| head.position).collect();
+    sensor.safe(positions[199]);
+    // Every second one was taken, so that no gap touches another one.
+    let above = positions.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    sensor.covered(&Covered { lineage: Lineage(3), mark: Position::START, above });
+    sensor.give_up(..);
+    let (mut gaps, mut cuts) = (vec![], 0);
+    while sensor.has_given_up() {
+        let heads = sensor.cut(vec![]);
+        assert!(heads.len() <= 5, "{} records in a cut", heads.len());
+        for head in heads {
+            assert!(head.encode().len() < 1100, "{} octets", head.encode().len());
+            let Kind::Gone(said) = head.kind else { panic!("there are no parts") };
+            gaps.extend(said);
+        }
+        cuts += 1;
+    }
+    assert!(gaps.iter().all(|gap| gap.records == 1 && gap.losses.len() == 1));
+    assert_eq!((gaps.len(), gaps[99].last), (100, positions[198]));
+    assert!(cuts > 1 && sensor.lost() == 300, "{cuts} cuts, {} records", sensor.lost());
+    let last = sensor.last();
+    sensor.safe(last);
+    assert!(positions.iter().all(|position| !sensor.keeps(*position)), "they are gone");
+}

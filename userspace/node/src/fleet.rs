@@ -24,7 +24,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 use taking::{Shared, Taking};
-use tapline_aggregate::{Merging, half_id, half_specs};
+use tapline_aggregate::{Merging, check_query_id, half_id, half_specs};
 use tapline_catalog::{
     Assigned, Assignments, Definition, Fleet, FleetQuery, Joined, Level, Log, ReportedQuery, Safety,
     SensorStatus, Versions,
@@ -152,7 +152,7 @@ impl NodeFleet {
         let fingerprints = fingerprints(query)?;
         let known = self.lives.find(definition).filter(|known| is_kept && known.fingerprints == fingerprints);
         Ok(Assigned {
-            id: known.map_or_else(|| self.lives.next(), |known| known.id),
+            id: known.map_or_else(|| self.lives.next(), |known| Ok(known.id))?,
             name: definition.name.clone(),
             sql: definition.sql.clone(),
             starting_ns: starting.0,
@@ -219,6 +219,7 @@ impl Fleet for NodeFleet {
             (_, Some(upper)) => return Err(upper.asks_itself()),
             (_, None) => self.life_of(&new)?,
         };
+        check_query_id(assigned.id)?;
         let FleetQuery { query, is_kept, .. } = new;
         let id = QueryId(self.queries_so_far);
         let running = Running { assigned, query: Arc::clone(query), is_kept };

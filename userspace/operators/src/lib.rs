@@ -35,7 +35,7 @@ pub use groups::GroupBatch;
 pub use ids::{QueryId, SourceId, WorkerId};
 pub use input_order::WaitingLimits;
 pub use lower::{LowerOperator, LowerOutput, OperatorLimits, Pane, Room, StreamBatch};
-pub use parts::Parts;
+pub use parts::{PLACE_OCTETS_MAX, Parts};
 pub use portion::Portion;
 pub use result::{ResultColumns, Span, Status, WindowResult};
 pub use row_quota::{RowLimits, RowQuota};

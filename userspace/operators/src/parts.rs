@@ -17,7 +17,7 @@ use tapline_query::AggregateFold;
 const PARTS_MAX: usize = 32;
 
 /// Octets of a place: a name, and where a record and a piece of it stand. Whoever says a longer one is refused.
-pub(crate) const PLACE_OCTETS_MAX: usize = 1024;
+pub const PLACE_OCTETS_MAX: usize = 1024;
 
 /// What came of one lower half.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +90,13 @@ impl Parts {
         for part in &mut self.given {
             part.place.get_or_insert_with(|| Arc::clone(place));
         }
+    }
+
+    /// Gives this place to all parts, whichever they have.
+    pub fn put_all_at(&mut self, place: &Arc<[u8]>) {
+        self.given.iter_mut().for_each(|part| part.place = None);
+        self.put_at(place);
+        self.octets = self.given.iter().map(Part::octets).sum();
     }
 
     /// Rows that were folded into all of them.
@@ -284,6 +291,9 @@ mod tests {
         parts.put_at(&b"z".as_slice().into());
         parts.join_rows(&columns).unwrap();
         assert_eq!((numbers(&parts), parts.rows()), (vec![vec![1, 2], vec![3, 4], vec![5]], 5));
+        parts.put_all_at(&b"z".as_slice().into());
+        parts.join_rows(&columns).unwrap();
+        assert_eq!(numbers(&parts), [vec![1, 2, 3, 4, 5]]);
     }
 
     #[test]

@@ -109,6 +109,10 @@ impl HalfStates {
         let count = count.map_err(|_| internal_datafusion_err!("{} parts are too many", parts.len()))?;
         let mut octets = count.to_le_bytes().to_vec();
         for (groups, place) in parts.groups().zip(parts.places()) {
+            // What nobody could read again is not written.
+            if place.is_some_and(|place| place.len() > PLACE_OCTETS_MAX) {
+                return Err(internal_datafusion_err!("a place is too long"));
+            }
             StatesHead::of(groups, parts.may_lack_rows(), place).write(&mut octets)?;
         }
         if count > 0 {
@@ -141,11 +145,11 @@ impl HalfStates {
         batch.schema_ref().fields().iter().map(|field| field.data_type()).eq(own)
     }
 
-    /// Of octets.
+    /// Of octets. Where columns take none, as those of nothing but NULL, a part has so many rows at most.
     ///
     /// # Errors
     /// The end of a sentence, when they are no states of this half.
-    pub fn decode(&self, octets: &[u8]) -> Result<Parts, String> {
+    pub fn decode(&self, octets: &[u8], rows_max: usize) -> Result<Parts, String> {
         let (heads, messages) = read_heads(octets).ok_or("they are cut off, or damaged")?;
         let mut parts = Parts::default();
         if heads.is_empty() {
@@ -156,7 +160,8 @@ impl HalfStates {
             };
         }
         check_plain(messages)?;
-        let mut batches = read([self.head.clone(), Buffer::from(messages)], &self.schema)?.into_iter();
+        let messages = [self.head.clone(), Buffer::from(messages)];
+        let mut batches = read(messages, &self.schema, rows_max)?.into_iter();
         let mut next =
             || -> Result<RecordBatch, String> { batches.next().ok_or_else(|| "some are missing".to_owned()) };
         for StatesHead { flags, rows, folded_rows, place } in heads {
@@ -263,11 +268,15 @@ fn has_packed_columns(message: &Message<'_>) -> bool {
     batch.is_some_and(|batch| batch.compression().is_some())
 }
 
-/// A batch with octets of its own, in these columns: what is kept of a stream would keep all of it. No row takes less
-/// than a bit of a stream, but where there are no columns.
-fn own(batch: &RecordBatch, schema: &SchemaRef, octets: usize) -> Result<RecordBatch, String> {
+/// A batch with octets of its own, in these columns: what is kept of a stream would keep all of it. Few rows take less
+/// than a bit of a stream: no more than `rows_max`, and one where there are no columns.
+fn own(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    (octets, rows_max): (usize, usize),
+) -> Result<RecordBatch, String> {
     let rows = batch.num_rows();
-    let rows_max = if schema.fields().is_empty() { 1 } else { octets.saturating_mul(8) };
+    let rows_max = if schema.fields().is_empty() { 1 } else { octets.saturating_mul(8).max(rows_max) };
     let end = u32::try_from(rows).ok().filter(|_| rows <= rows_max).ok_or("they have too many rows")?;
     let all = UInt32Array::from_iter_values(0..end);
     let columns = batch.columns().iter().map(|column| take(column, &all, None));
@@ -291,13 +300,14 @@ pub(crate) fn write<'a>(
     Ok(writer.into_inner()?)
 }
 
-/// The batches of an Arrow IPC stream, which comes in pieces.
+/// The batches of an Arrow IPC stream, which comes in pieces; each with so many rows at most, or with a row a bit.
 ///
 /// # Errors
 /// The end of a sentence, when it is none of these columns.
 pub(crate) fn read(
     pieces: impl IntoIterator<Item = Buffer>,
     schema: &SchemaRef,
+    rows_max: usize,
 ) -> Result<Vec<RecordBatch>, String> {
     let (mut decoder, mut batches, mut octets) = (StreamDecoder::new(), vec![], 0);
     for mut piece in pieces {
@@ -309,7 +319,7 @@ pub(crate) fn read(
     decoder.finish().map_err(|error| said(&error))?;
     match decoder.schema() {
         Some(of_stream) if of_stream.fields() == schema.fields() => {
-            batches.iter().map(|batch| own(batch, schema, octets)).collect()
+            batches.iter().map(|batch| own(batch, schema, (octets, rows_max))).collect()
         }
         Some(_) | None => Err("its aggregates keep other columns".to_owned()),
     }
@@ -325,12 +335,13 @@ mod tests {
     use crate::groups::GroupState;
     use arrow_ipc::CompressionType;
     use arrow_ipc::writer::IpcWriteOptions;
-    use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array, UInt16Array};
+    use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array, UInt16Array, new_null_array};
     use datafusion::arrow::compute::cast;
     use datafusion::arrow::datatypes::{Int64Type, UInt16Type};
     use std::ops::Range;
     use tapline_query::Planner;
 
+    const ROWS_MAX: usize = 1000;
     const SQL: &str = "SELECT src_port, count(*) FROM packets GROUP BY src_port, tumble('1 second')";
 
     /// One row of each of these ports, as a part.
@@ -370,7 +381,7 @@ mod tests {
         parts.append(part(&states, 200..400, 100));
         let expected = counts(&states, &parts);
         assert_eq!(expected.iter().map(|(_, count)| count).sum::<i64>(), 500);
-        let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
+        let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap(), ROWS_MAX).unwrap();
         let again = back(&parts);
         assert_eq!((again.rows(), again.groups_in_all(), again.may_lack_rows()), (500, 400, true));
         assert_eq!(counts(&states, &again), expected);
@@ -408,7 +419,7 @@ mod tests {
         let heads = &plain[..2 + 1 + 8 + 8];
         let packed = [heads, &messages[states.head.len()..]].concat();
         assert!(packed.len() < plain.len());
-        assert_eq!(states.decode(&packed).unwrap_err(), "their columns are packed by themselves");
+        assert_eq!(states.decode(&packed, ROWS_MAX).unwrap_err(), "their columns are packed by themselves");
     }
 
     #[test]
@@ -425,7 +436,7 @@ mod tests {
         let mut parts = rows(3..5, b"b");
         parts.append(rows(0..2, b"a"));
         parts.append(rows(2..3, b"a"));
-        let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap()).unwrap();
+        let back = |parts: &Parts| states.decode(&states.encode(parts).unwrap(), ROWS_MAX).unwrap();
         let merged = states.merged(&back(&back(&parts)), 1).unwrap();
         let ports = |part: &GroupBatch| part.groups.column(0).as_primitive::<UInt16Type>().values().to_vec();
         let ports: Vec<Vec<u16>> = back(&merged).groups().map(ports).collect();
@@ -434,13 +445,28 @@ mod tests {
         assert!(states.merged(&Parts::default(), 1).unwrap().is_empty());
         let octets = states.encode(&parts).unwrap();
         for end in 0..octets.len() - 8 {
-            assert!(states.decode(&octets[..end]).is_err(), "{end} of {}", octets.len());
+            assert!(states.decode(&octets[..end], ROWS_MAX).is_err(), "{end} of {}", octets.len());
         }
         assert!(back(&rows(7..7, b"c")).is_empty());
-        for (length, is_read) in [(PLACE_OCTETS_MAX, true), (PLACE_OCTETS_MAX + 1, false)] {
-            let octets = states.encode(&rows(0..2, &vec![b'x'; length])).unwrap();
-            assert_eq!(states.decode(&octets).is_ok(), is_read);
-        }
+        let octets = states.encode(&rows(0..2, &[b'x'; PLACE_OCTETS_MAX])).unwrap();
+        assert!(states.decode(&octets, ROWS_MAX).is_ok());
+        assert!(states.encode(&rows(0..2, &[b'x'; PLACE_OCTETS_MAX + 1])).is_err(), "nobody could read it");
+    }
+
+    #[test]
+    fn rows_that_take_no_octets_are_as_many_as_they_may_be() {
+        let query = Planner::new().plan("SELECT NULL AS nothing FROM packets").unwrap();
+        let states = HalfStates::new(&query, 0).unwrap();
+        let nothing = |rows: usize| {
+            let columns = states.columns().fields().iter().map(|field| new_null_array(field.data_type(), rows));
+            let mut parts = Parts::default();
+            parts.push_rows(None, RecordBatch::try_new(Arc::clone(states.columns()), columns.collect()).unwrap());
+            states.encode(&parts).unwrap()
+        };
+        let octets = nothing(100_000);
+        assert!(octets.len() * 8 < 100_000, "{} octets", octets.len());
+        assert_eq!(states.decode(&octets, 100_000).map(|parts| parts.rows()), Ok(100_000));
+        assert!(states.decode(&octets, 99_999).unwrap_err().contains("too many rows"));
     }
 
     #[test]
@@ -450,10 +476,10 @@ mod tests {
         let states = half();
         let octets = states.encode(&part(&states, 0..10, 100)).unwrap();
         for end in 0..octets.len() - END {
-            assert!(states.decode(&octets[..end]).is_err(), "{end} of {}", octets.len());
+            assert!(states.decode(&octets[..end], ROWS_MAX).is_err(), "{end} of {}", octets.len());
         }
         let twice = [octets.as_slice(), &octets].concat();
-        assert!(states.decode(&twice).is_err());
+        assert!(states.decode(&twice, ROWS_MAX).is_err());
         assert!(HalfStates::new(&Planner::new().plan(SQL).unwrap(), 1).is_err());
     }
 }

@@ -18,6 +18,9 @@ use tapline_record::EventTime;
 /// The version of the states that aggregates give. Two ends that disagree cannot merge what the other one gave.
 pub const STATES_VERSION: u32 = 1;
 
+/// Rows of a part that take no octets, at most.
+const ROWS_MAX: usize = 1 << 24;
+
 /// What is held for open windows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuspendedWindows {
@@ -172,7 +175,7 @@ fn read_half(
     schema: &SchemaRef,
     parts: &mut Vec<SuspendedPart>,
 ) -> Result<(), String> {
-    let mut batches = read([Buffer::from(octets)], schema)?.into_iter();
+    let mut batches = read([Buffer::from(octets)], schema, ROWS_MAX)?.into_iter();
     let mut next =
         || -> Result<RecordBatch, String> { batches.next().ok_or_else(|| "states are missing".to_owned()) };
     for head in heads {

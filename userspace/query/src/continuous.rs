@@ -92,7 +92,8 @@ impl ContinuousQuery {
     }
 
     /// The query as sensors answer it together: what they send is of panes, so that rows without an aggregate come in windows
-    /// of a second. Any other query stays as it is.
+    /// of a second. So do those of which it is known that there are none, as of `WHERE false` and `LIMIT 0`. Any other query
+    /// stays as it is.
     ///
     /// # Errors
     /// A sentence, when it asks for the best of all rows: nobody knows these before the input ends.
@@ -105,6 +106,10 @@ impl ContinuousQuery {
             }
             Upper::Stream { .. } if self.gives_rows() => {
                 Ok(Self { window: Some(Window::Tumble { size: ROW_PANE_NS }), ..self })
+            }
+            Upper::Windows(half) if self.window.is_none() && gives_nothing(&half.plan) => {
+                let upper = Upper::Stream { skip: 0, fetch: Some(0) };
+                Ok(Self { window: Some(Window::Tumble { size: ROW_PANE_NS }), upper, ..self })
             }
             Upper::Stream { .. } | Upper::Windows(_) => Ok(self),
         }
@@ -185,6 +190,11 @@ impl ContinuousQuery {
     }
 }
 
+/// Whether a plan gives no rows, whatever comes.
+const fn gives_nothing(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{Planner, Window};
@@ -206,5 +216,21 @@ mod tests {
         assert_eq!(counts.of_sensors().map(|query| (query.gives_rows(), query.window)), Ok((false, window)));
         let best = plan("SELECT src_ip, octets FROM packets ORDER BY octets DESC LIMIT 3").of_sensors();
         assert!(best.unwrap_err().contains("the best of all rows are known when the input ends"));
+    }
+
+    #[test]
+    fn rows_that_there_are_none_of_come_in_windows_of_a_second_too() {
+        let plan = |sql: &str| Planner::new().plan(sql).unwrap().of_sensors().unwrap();
+        for sql in [
+            "SELECT src_ip, octets FROM packets WHERE false",
+            "SELECT octets FROM packets WHERE octets > 5 AND 1 = 2",
+            "SELECT octets FROM packets LIMIT 0",
+        ] {
+            let nothing = plan(sql);
+            let shape = (nothing.lowers.len(), nothing.pane_width(), nothing.gives_rows());
+            assert_eq!(shape, (0, Some(1_000_000_000), false), "{sql}");
+        }
+        let whole = plan("SELECT count(*) FROM packets WHERE false");
+        assert_eq!(whole.pane_width(), None, "it has a row when the input ends, and that of sensors never does");
     }
 }

@@ -3,22 +3,63 @@
 use super::intake::{PANES_AT_ONCE, forwarded, latest};
 use super::{Aggregator, Forwarding, Given, Merge};
 use crate::half::{Half, Links, Pane};
+use crate::limits::AggregatorLimits;
 use crate::link::Link;
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Moment, Position, SensorName};
 use crate::outgoing::NewPart;
 use crate::record::{PartHead, Told};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A part that waits for its number, and its payload.
 type Forwarded = (NewPart, Arc<[u8]>);
+
+/// The results that nobody has taken yet.
+struct Waiting<'a> {
+    results: &'a mut VecDeque<Given>,
+    limits: &'a AggregatorLimits,
+    /// In how many of them a sensor is alone.
+    alone: BTreeMap<SensorName, usize>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(results: &'a mut VecDeque<Given>, limits: &'a AggregatorLimits) -> Self {
+        let mut alone = BTreeMap::new();
+        for given in results.iter() {
+            note_alone(&mut alone, &given.from);
+        }
+        Self { results, limits, alone }
+    }
+
+    fn is_full(&self) -> bool {
+        self.results.len() >= self.limits.results_max
+    }
+
+    /// Whether there is room for one that these have a part in.
+    fn has_room_for(&self, from: &BTreeSet<SensorName>) -> bool {
+        let alone = from.first().filter(|_| from.len() == 1).and_then(|only| self.alone.get(only));
+        alone.is_none_or(|results| *results < self.limits.of_one_sensor())
+    }
+
+    fn push(&mut self, given: Given) {
+        note_alone(&mut self.alone, &given.from);
+        self.results.push_back(given);
+    }
+}
+
+fn note_alone(alone: &mut BTreeMap<SensorName, usize>, from: &[SensorName]) {
+    if let [only] = from {
+        *alone.entry(only.clone()).or_default() += 1;
+    }
+}
 
 impl<M: Merge> Aggregator<M> {
     /// Gives the panes that are due.
     pub(super) fn give_due(&mut self, now: Moment) {
         let Self { halves, links, merge, options, results, forwarding, .. } = self;
         let mut parts = vec![];
+        let mut waiting = Waiting::new(results, &options.limits);
         for (id, half) in halves.iter_mut() {
             for link in links.values_mut() {
                 tell_doubt(half, *id, link, forwarding.as_ref().map(|forwarding| &forwarding.name));
@@ -29,10 +70,10 @@ impl<M: Merge> Aggregator<M> {
             let due = half.due(*id, links, now, (&options.patience, options.limits.panes_max));
             match forwarding {
                 Some(_) => parts.extend(forward(merge, (*id, half), due, links)),
-                None => give(merge, (*id, half), due, links, (results, options.limits.results_max)),
+                None => give(merge, (*id, half), due, links, &mut waiting),
             }
             half.close_old(options.patience.revisable_ns, options.limits.panes_max);
-            while merge.is_full(*id) && half.close_earliest() {}
+            close_beyond(merge, *id, half);
         }
         if let Some(forwarding) = forwarding {
             for (id, position) in forwarding.cut(parts) {
@@ -43,6 +84,16 @@ impl<M: Merge> Aggregator<M> {
                 half.looks_again = true;
             }
         }
+    }
+}
+
+/// Closes the earliest panes that are kept only to be revised, while these take more than they may.
+fn close_beyond<M: Merge>(merge: &M, id: HalfId, half: &mut Half<M::State>) {
+    let kept = half.panes.values().filter(|pane| !pane.is_dirty).filter_map(|pane| pane.state.as_ref());
+    let mut octets: u64 = kept.map(|state| merge.octets(state)).sum();
+    while merge.is_full(id, octets) {
+        let Some(closed) = half.close_earliest() else { return };
+        octets -= closed.state.map_or(0, |state| merge.octets(&state));
     }
 }
 
@@ -101,13 +152,18 @@ fn give<M: Merge>(
     (id, half): (HalfId, &mut Half<M::State>),
     due: Vec<i64>,
     links: &mut Links,
-    (results, results_max): (&mut VecDeque<Given>, usize),
+    waiting: &mut Waiting<'_>,
 ) {
     for start in due {
-        if results.len() >= results_max {
+        if waiting.is_full() {
             return;
         }
         let span = half.span(start);
+        // What was said before, or comes behind others anyway, can wait until those of others have been taken.
+        let is_late = span.end <= half.given_until;
+        if is_late && half.panes.get(&start).is_some_and(|pane| !waiting.has_room_for(&pane.contributors)) {
+            continue;
+        }
         let absent = half.absent(id, span.end, links);
         let is_doubted = half.is_doubted(id, span, links);
         let Some(pane) = half.panes.get_mut(&start) else { continue };
@@ -115,7 +171,7 @@ fn give<M: Merge>(
         told.is_doubted |= is_doubted;
         let state = encoded(merge, id, pane);
         let from = std::mem::take(&mut pane.contributors).into_iter().collect();
-        results.push_back(Given {
+        waiting.push(Given {
             half: id,
             pane: span,
             revision: pane.given,
@@ -210,16 +266,61 @@ pub(super) fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) ->
 impl Forwarding {
     /// Numbers parts, and keeps their payloads; gives the last one of each half.
     fn cut(&mut self, parts: Vec<Forwarded>) -> BTreeMap<HalfId, Position> {
-        if parts.is_empty() {
+        if parts.is_empty() && !self.outgoing.has_given_up() {
             return BTreeMap::new();
         }
         let halves: Vec<HalfId> = parts.iter().map(|(new, _)| new.part.half).collect();
         let (parts, payloads): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let heads = self.outgoing.cut(parts);
-        // A record that says what is gone comes first, and has none.
+        // Records that say what is gone come first, and have none.
         let first = heads.len() - payloads.len();
         let positions: Vec<Position> = heads.iter().skip(first).map(|head| head.position).collect();
         self.payloads.extend(positions.iter().copied().zip(payloads));
         halves.into_iter().zip(positions).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::half::HalfSpec;
+    use crate::names::Fingerprint;
+
+    /// States are octets that they take; those that are kept may take ten.
+    struct Octets;
+
+    impl Merge for Octets {
+        type State = u64;
+
+        fn empty(&self, _: HalfId) -> u64 {
+            0
+        }
+
+        fn merge(&self, _: HalfId, _: &mut u64, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn encode(&self, _: HalfId, _: &u64) -> Vec<u8> {
+            vec![]
+        }
+
+        fn octets(&self, state: &u64) -> u64 {
+            *state
+        }
+
+        fn is_full(&self, _: HalfId, kept: u64) -> bool {
+            kept > 10
+        }
+    }
+
+    #[test]
+    fn what_is_still_to_be_given_takes_no_room_of_what_is_kept() {
+        let mut half = Half::new(HalfSpec { fingerprint: Fingerprint(1), width_ns: 10, sensors: None });
+        for (start, octets, is_dirty) in [(0, 6, false), (10, 5, false), (20, 5, false), (30, 100, true)] {
+            let pane = Pane { state: Some(octets), is_dirty, ..Pane::new(SensorName::new("pop-1")) };
+            half.panes.insert(start, pane);
+        }
+        close_beyond(&Octets, HalfId(1), &mut half);
+        assert!(half.panes.keys().eq(&[10, 20, 30]));
     }
 }

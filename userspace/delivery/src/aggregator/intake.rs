@@ -1,6 +1,6 @@
 //! What an aggregator makes of records.
 
-use super::{Aggregator, Merge, Origin};
+use super::{Aggregator, Merge, Origin, counting_on};
 use crate::half::{Half, Links, Pane};
 use crate::limits::AggregatorLimits;
 use crate::link::{Link, Moved};
@@ -8,8 +8,8 @@ use crate::message::{Refusal, Verdict};
 use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Moment, Position, SensorName, Span};
 use crate::record::{Gap, Head, Kind, Loss, PartHead, Told};
-use crate::seen::{Overlap, Reach};
-use std::collections::BTreeMap;
+use crate::seen::{Overlap, Reach, octets_of};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Panes that say at once that nobody knows what is missing.
 pub(super) const PANES_AT_ONCE: usize = 1024;
@@ -35,7 +35,8 @@ impl<M: Merge> Aggregator<M> {
     ) -> Verdict {
         // What is gone is what others wait for: it has room besides.
         let is_gone = matches!(head.kind, Kind::Gone(_));
-        let above_max = self.options.limits.above_max * (1 + usize::from(is_gone));
+        let AggregatorLimits { above_max, behind_octets_max, .. } = self.options.limits;
+        let above_max = above_max * (1 + usize::from(is_gone));
         let Some(link) = self.links.get_mut(sensor) else {
             *self.strangers.entry(Refusal::NotGreeted.name()).or_default() += 1;
             return Verdict::Closed(Refusal::NotGreeted);
@@ -48,7 +49,9 @@ impl<M: Merge> Aggregator<M> {
         if link.seen.contains(seen_as(head).1) {
             return Verdict::Seen;
         }
-        if link.seen.above().len() >= above_max && head.after > link.seen.mark() {
+        let behind = link.behind_octets().saturating_add(behind_octets(head));
+        let has_room = link.seen.above().len() < above_max && (is_gone || behind <= behind_octets_max);
+        if !has_room && head.after > link.seen.mark() {
             link.count("ahead_of_others");
             // What others wait for may be gone by this one: that makes room, and it comes again.
             if let Kind::Gone(gaps) = &head.kind {
@@ -77,7 +80,8 @@ impl<M: Merge> Aggregator<M> {
                 (Verdict::Taken, None)
             }
             Kind::Part(part) => {
-                let from = Origin { sensor, position: head.position };
+                let leaves = self.links.get(sensor).and_then(|link| link.leaves.as_ref());
+                let from = Origin { sensor, position: head.position, stands_for: leaves.map(BTreeSet::len) };
                 let verdict = match self.take_part(from, part, payload, now) {
                     Ok(()) => Verdict::Taken,
                     Err(NotTaken::Refused(refusal)) => Verdict::Refused(refusal),
@@ -123,12 +127,9 @@ impl<M: Merge> Aggregator<M> {
         if link.octets > 0 && link.octets.saturating_add(octets) > options.limits.octets_per_sensor_max {
             return Err(NotTaken::Later("octets_over_quota"));
         }
-        let opens = halves.get(&part.half).is_some_and(|half| !half.panes.contains_key(&part.pane.start));
-        if opens {
-            room(halves, part.half, sensor, &options.limits)?;
-        }
-        link.octets = link.octets.saturating_add(octets);
         let Some(half) = halves.get_mut(&part.half) else { return Ok(()) };
+        open(half, part.pane.start, link, &options.limits)?;
+        link.octets = link.octets.saturating_add(octets);
         let expected = half.spec.fingerprint;
         let pane = half.panes.entry(part.pane.start).or_insert_with(|| Pane::new(sensor.clone()));
         pane.touch(sensor);
@@ -172,7 +173,7 @@ impl<M: Merge> Aggregator<M> {
             return false;
         }
         if gap.records == 0 {
-            link.doubt_all(latest);
+            link.doubt_all(counting_on(&self.halves, sensor, link), latest);
         }
         for loss in &gap.losses {
             self.lose(sensor, loss, overlap == Overlap::Some, now);
@@ -189,9 +190,7 @@ impl<M: Merge> Aggregator<M> {
         if !half.takes(sensor, link) || loss.span.end <= half.closed_until || loss.span.start > latest {
             return link.count("lost_elsewhere");
         }
-        let has_room =
-            half.panes.contains_key(&loss.span.start) || half.panes.len() < options.limits.panes_max;
-        if half.has(loss.span) && has_room {
+        if half.has(loss.span) && open(half, loss.span.start, link, &options.limits).is_ok() {
             let pane = half.panes.entry(loss.span.start);
             let pane = pane.or_insert_with(|| Pane::new(sensor.clone()));
             pane.touch(sensor);
@@ -206,8 +205,7 @@ impl<M: Merge> Aggregator<M> {
         let most = PANES_AT_ONCE.min(PANES_TOLD_MAX.saturating_sub(link.panes_told));
         for start in starts.take_while(|start| *start < loss.span.end.min(latest)).take(most) {
             link.panes_told += 1;
-            let has_room = half.panes.contains_key(&start) || half.panes.len() < options.limits.panes_max;
-            if has_room {
+            if open(half, start, link, &options.limits).is_ok() {
                 half.panes.entry(start).or_insert_with(|| Pane::new(sensor.clone())).touch(sensor);
             }
         }
@@ -221,7 +219,7 @@ impl<M: Merge> Aggregator<M> {
         if kept_after <= mark {
             return;
         }
-        link.doubt_all(latest);
+        link.doubt_all(counting_on(&self.halves, sensor, link), latest);
         link.count("kept_no_more");
         self.settle(sensor, (mark, kept_after), None, now);
     }
@@ -246,11 +244,19 @@ impl<M: Merge> Aggregator<M> {
         if mark > before {
             self.halves.values_mut().for_each(|half| half.note_order(sensor, mark, None));
         }
-        for (id, moved) in link.reaches(reaches, latest) {
+        for (id, moved) in link.reaches(reaches, (latest, self.options.limits.behind_octets_max)) {
             if let Some(half) = self.halves.get_mut(&id) {
                 caught_up(half, link, id, moved);
             }
         }
+    }
+}
+
+/// Octets that it takes to keep what a record says of who is behind its sender.
+fn behind_octets(head: &Head) -> u64 {
+    match &head.kind {
+        Kind::Part(part) => octets_of(&part.behind),
+        Kind::Gone(_) => 0,
     }
 }
 
@@ -292,19 +298,28 @@ fn check<S>(
     if part.pane.end <= half.closed_until { Err(Refusal::TooLate) } else { Ok(()) }
 }
 
-/// Whether there is room for one more pane.
-fn room<S>(
-    halves: &BTreeMap<HalfId, Half<S>>,
-    id: HalfId,
-    sensor: &SensorName,
+/// Counts a pane as one that a sensor opens, where it is none yet.
+///
+/// # Errors
+/// When there is no room for it.
+fn open<S>(
+    half: &Half<S>,
+    start: i64,
+    link: &mut Link,
     limits: &AggregatorLimits,
 ) -> Result<(), NotTaken> {
-    if halves.get(&id).is_some_and(|half| half.panes.len() >= limits.panes_max) {
+    if half.panes.contains_key(&start) {
+        return Ok(());
+    }
+    if half.panes.len() >= limits.panes_max {
         return Err(NotTaken::Later("no_room_for_panes"));
     }
-    let panes = halves.values().flat_map(|half| half.panes.values());
-    let own = panes.filter(|pane| pane.given == 0 && pane.opened_by == *sensor).count();
-    if own >= limits.panes_per_sensor_max { Err(NotTaken::Later("panes_over_quota")) } else { Ok(()) }
+    let waiting = link.panes_open + link.results_alone;
+    if link.panes_open >= limits.panes_per_sensor_max || waiting >= limits.of_one_sensor() {
+        return Err(NotTaken::Later("panes_over_quota"));
+    }
+    link.panes_open += 1;
+    Ok(())
 }
 
 /// How far a sensor has come with a half, as far as all of it was given on.
@@ -345,31 +360,145 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
-        const WIDTH_NS: i64 = 10;
-        let (half, sensor, incarnation) = (HalfId(1), SensorName::new("pop-1"), Incarnation(1));
-        let limits = AggregatorLimits { panes_max: 1 << 20, ..AggregatorLimits::default() };
+    const HALF: HalfId = HalfId(1);
+    const WIDTH_NS: i64 = 10;
+    const LIFE: Incarnation = Incarnation(1);
+    const NOW: Moment = Moment { steady_ns: 0, wall_ns: 1 << 40 };
+
+    fn sensor() -> SensorName {
+        SensorName::new("pop-1")
+    }
+
+    fn position(number: u64) -> Position {
+        Position { incarnation: LIFE, number }
+    }
+
+    fn head(number: u64, after: u64, kind: Kind) -> Head {
+        let after = if after == 0 { Position::START } else { position(after) };
+        Head { position: position(number), after, ends_cut: true, kind }
+    }
+
+    fn part(start: i64, watermark: i64) -> PartHead {
+        PartHead {
+            half: HALF,
+            fingerprint: Fingerprint(1),
+            pane: Span { start, end: start + WIDTH_NS },
+            watermark,
+            records: 1,
+            told: Told::default(),
+            behind: vec![],
+        }
+    }
+
+    /// An aggregator of one half, whom a sensor has greeted that has these behind it.
+    fn greeted(limits: AggregatorLimits, leaves: Option<&[&str]>) -> Aggregator<Nothing> {
         let options = AggregatorOptions { role: Role::Final, limits, patience: Patience::default() };
         let mut aggregator = Aggregator::new(Nothing, options, 1, Lineage(1));
         let spec = HalfSpec { fingerprint: Fingerprint(1), width_ns: WIDTH_NS, sensors: None };
-        aggregator.add_half(half, spec);
-        let now = Moment { steady_ns: 0, wall_ns: 1 << 40 };
-        let (name, lineage, kept_after) = (sensor.clone(), Lineage(2), Position::START);
-        let hello = Hello { name, lineage, incarnation, kept_after, gaps: vec![], leaves: None };
-        aggregator.hello(&sensor, &hello, now).unwrap();
+        aggregator.add_half(HALF, spec);
+        let leaves = leaves.map(|leaves| leaves.iter().map(|leaf| SensorName::new(leaf)).collect());
+        let (name, lineage, kept_after) = (sensor(), Lineage(2), Position::START);
+        let hello = Hello { name, lineage, incarnation: LIFE, kept_after, gaps: vec![], leaves };
+        aggregator.hello(&sensor(), &hello, NOW).unwrap();
+        aggregator
+    }
+
+    fn receive(aggregator: &mut Aggregator<Nothing>, head: &Head) -> Verdict {
+        aggregator.receive(&sensor(), LIFE, (head, &[]), NOW)
+    }
+
+    #[test]
+    fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
+        let (panes_max, panes_per_sensor_max, results_max) = (1 << 20, 1 << 20, 1 << 21);
+        let limits = AggregatorLimits {
+            panes_max,
+            panes_per_sensor_max,
+            results_max,
+            ..AggregatorLimits::default()
+        };
+        let mut aggregator = greeted(limits, None);
         let width = PANES_AT_ONCE as i64 * WIDTH_NS;
         let loss = |number: i64| Loss {
-            half,
+            half: HALF,
             span: Span { start: number * width, end: (number + 1) * width },
             told: Told { lost: 1, ..Told::default() },
         };
-        let position = |number: u64| Position { incarnation, number };
         let losses = (0..300).map(loss).collect();
         let gap = Gap { after: Position::START, last: position(9), records: 9, losses };
-        let kind = Kind::Gone(vec![gap]);
-        let head = Head { position: position(10), after: position(9), ends_cut: true, kind };
-        assert_eq!(aggregator.receive(&sensor, incarnation, (&head, &[]), now), Verdict::Taken);
+        let gone = head(10, 9, Kind::Gone(vec![gap]));
+        assert_eq!(receive(&mut aggregator, &gone), Verdict::Taken);
         assert_eq!(aggregator.held().panes, PANES_TOLD_MAX);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_in_doubt_where_nothing_came_yet_too() {
+        let mut aggregator = greeted(AggregatorLimits::default(), None);
+        let gap = Gap { after: Position::START, last: position(3), records: 0, losses: vec![] };
+        for head in [head(4, 3, Kind::Gone(vec![gap])), head(5, 4, Kind::Part(part(0, WIDTH_NS)))] {
+            assert_eq!(receive(&mut aggregator, &head), Verdict::Taken);
+        }
+        let _ = aggregator.checkpoint(NOW);
+        let doubted: Vec<_> = aggregator.results.iter().map(|given| given.told.is_doubted).collect();
+        assert_eq!(doubted, [true]);
+    }
+
+    #[test]
+    fn who_is_behind_takes_no_more_octets_than_it_may() {
+        let limits = AggregatorLimits { behind_octets_max: 10_000, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, Some(&["leaf-1"]));
+        let name = |number: i64| (SensorName::new(&format!("{number:020}")), 0);
+        let behind = |count: i64| Kind::Part(PartHead { behind: (0..count).map(name).collect(), ..part(0, 10) });
+        assert_eq!(receive(&mut aggregator, &head(2, 1, behind(100))), Verdict::Taken);
+        let second = head(4, 3, behind(100));
+        assert_eq!(receive(&mut aggregator, &second), Verdict::Later, "6,000 octets are there, and 6,000 more");
+        assert_eq!(aggregator.counts(&sensor()), BTreeMap::from([("ahead_of_others", 1)]));
+        for head in [head(1, 0, behind(0)), head(3, 2, behind(0)), second, head(5, 4, behind(200))] {
+            assert_eq!(receive(&mut aggregator, &head), Verdict::Taken);
+        }
+        assert_eq!(aggregator.counts(&sensor())["behind_over_quota"], 1);
+        let link = &aggregator.links[&sensor()];
+        assert_eq!((link.behind_octets(), link.standings[&HALF].behind.len()), (6_000, 100));
+        aggregator.drop_half(HALF);
+        assert!(aggregator.links.values().all(|link| link.behind_octets() == 0));
+    }
+
+    #[test]
+    fn what_is_said_to_be_lost_opens_no_more_panes_than_parts_may() {
+        let limits = AggregatorLimits { panes_per_sensor_max: 10, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, None);
+        let told = Told { lost: 1, ..Told::default() };
+        let loss = |pane: i64| Loss { half: HALF, span: Span { start: pane * 10, end: pane * 10 + 10 }, told };
+        let losses = (0..100).map(loss).collect();
+        let gap = Gap { after: Position::START, last: position(9), records: 9, losses };
+        assert_eq!(receive(&mut aggregator, &head(10, 9, Kind::Gone(vec![gap]))), Verdict::Taken);
+        assert_eq!(aggregator.held().panes, 10);
+        let more = head(11, 10, Kind::Part(part(5000, i64::MIN)));
+        assert_eq!(receive(&mut aggregator, &more), Verdict::Later);
+    }
+
+    #[test]
+    fn one_sensor_does_not_take_the_room_of_others_with_panes_of_long_ago() {
+        let results_max = 8;
+        let limits = AggregatorLimits { results_max, ..AggregatorLimits::default() };
+        let mut aggregator = greeted(limits, None);
+        let mut number = 0;
+        // Whoever takes results takes none.
+        for _ in 0..4 {
+            for pane in 0..100 {
+                let part = head(number + 1, number, Kind::Part(part(pane * WIDTH_NS, 1000)));
+                number += u64::from(receive(&mut aggregator, &part) == Verdict::Taken);
+            }
+            let _ = aggregator.checkpoint(NOW);
+            assert_eq!(aggregator.held().results, 6, "what others have a part in has room");
+        }
+        assert!(aggregator.counts(&sensor())["panes_over_quota"] > 0);
+        let (other, kept_after) = (SensorName::new("pop-2"), Position::START);
+        let (name, lineage) = (other.clone(), Lineage(3));
+        let hello = Hello { name, lineage, incarnation: LIFE, kept_after, gaps: vec![], leaves: None };
+        aggregator.hello(&other, &hello, NOW).unwrap();
+        let part = head(1, 0, Kind::Part(part(0, 1000)));
+        assert_eq!(aggregator.receive(&other, LIFE, (&part, &[]), NOW), Verdict::Taken);
+        let _ = aggregator.checkpoint(NOW);
+        assert_eq!(aggregator.held().results, 7);
     }
 }

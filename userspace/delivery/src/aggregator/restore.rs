@@ -12,7 +12,7 @@ use crate::record::{
     Head, Told, read_behind, read_leaves, read_position, read_span, write_behind, write_leaves,
     write_position, write_span,
 };
-use crate::seen::{Reach, Seen, Stretch};
+use crate::seen::{Reach, Seen, Stretch, octets_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ impl<M: Merge> Aggregator<M> {
     fn resume(&mut self, stamp: Stamp) {
         self.stamp = stamp;
         self.safe_results = self.results.len();
+        self.count_waiting();
         let covered = self.links.iter().map(|(name, link)| (name.clone(), link.seen.covered(link.lineage)));
         self.covered = covered.collect();
     }
@@ -241,16 +242,20 @@ fn read_link(reader: &mut Reader, now: Moment) -> Option<Link> {
         Some((last, Stretch { after, reaches: reader.list(read_reach)? }))
     })?;
     let standings = reader.list(|reader| Some((HalfId(reader.u64()?), read_standing(reader)?)))?;
+    let standings: BTreeMap<HalfId, Standing> = standings.into_iter().collect();
     Some(Link {
         lineage,
         newest,
         seen: Seen::from_parts(mark, above.into_iter().collect()),
-        standings: standings.into_iter().collect(),
+        standings_octets: standings.values().map(|standing| octets_of(&standing.behind)).sum(),
+        standings,
         leaves,
         rests,
         heard_ns: now.steady_ns,
         octets: 0,
         panes_told: 0,
+        panes_open: 0,
+        results_alone: 0,
         counts: BTreeMap::new(),
     })
 }

@@ -31,6 +31,32 @@ pub(super) fn of<'a>(
     gaps
 }
 
+/// Octets of what is said of one record, at most.
+pub(super) fn octets_of(head: &Head) -> u64 {
+    let earlier = match &head.kind {
+        Kind::Part(_) => 0,
+        Kind::Gone(earlier) => earlier.iter().map(Gap::octets).sum(),
+    };
+    let own = Gap { after: head.after, last: head.position, records: 1, losses: losses(head) };
+    own.octets() + earlier
+}
+
+/// Gaps as records say them, each of so many octets or of a single one.
+pub(super) fn in_records(gaps: Vec<Gap>, octets_max: u64) -> Vec<Vec<Gap>> {
+    let (mut records, mut octets) = (Vec::<Vec<Gap>>::new(), 0);
+    for gap in gaps {
+        octets += gap.octets();
+        match records.last_mut().filter(|_| octets <= octets_max) {
+            Some(record) => record.push(gap),
+            None => {
+                octets = gap.octets();
+                records.push(vec![gap]);
+            }
+        }
+    }
+    records
+}
+
 fn losses(head: &Head) -> Vec<Loss> {
     match &head.kind {
         Kind::Part(_) if is_mutated(Mutation::SilentDrops) => vec![],

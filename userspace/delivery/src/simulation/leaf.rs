@@ -171,7 +171,7 @@ impl Leaf {
             contents.push(ids);
         }
         say_watermarks(&mut parts, self.watermark);
-        if parts.is_empty() && !gives_up {
+        if parts.is_empty() && !gives_up && !self.outgoing.has_given_up() {
             return;
         }
         let heads = self.outgoing.cut(parts);

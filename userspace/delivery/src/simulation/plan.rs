@@ -107,5 +107,6 @@ fn leaf_limits(is_roomy: bool, random: &mut Random) -> OutgoingLimits {
         window_records,
         gaps_max: if random.permille(200) { 3 } else { 1000 },
         losses_max: if random.permille(200) { 2 } else { 1000 },
+        gone_octets_max: if random.permille(300) { random.within(800, 3000) as u64 } else { 1 << 20 },
     }
 }

@@ -85,6 +85,11 @@ impl Book {
         }
     }
 
+    /// A half is gone.
+    pub(crate) fn forget(&mut self, half: HalfId) {
+        self.reached.remove(&half);
+    }
+
     /// How it is; of halves only those that are there.
     pub(crate) fn status(
         &self,
@@ -117,5 +122,31 @@ impl Book {
             octets_sent: sent + self.octets.sent(),
             report: self.report.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapline_delivery::{Fingerprint, Incarnation, PartHead, Position, Span, Told};
+
+    #[test]
+    fn of_a_half_that_is_gone_nothing_is_kept() {
+        let (mut book, half) = (Book::default(), HalfId(3));
+        let part = PartHead {
+            half,
+            fingerprint: Fingerprint(1),
+            pane: Span { start: 0, end: 10 },
+            watermark: 10,
+            records: 1,
+            told: Told::default(),
+            behind: vec![],
+        };
+        let position = Position { incarnation: Incarnation(1), number: 1 };
+        let head = Head { position, after: Position::START, ends_cut: true, kind: Kind::Part(part) };
+        book.take(&head, 5);
+        assert_eq!(book.reached, BTreeMap::from([(half, 10)]));
+        book.forget(half);
+        assert_eq!((book.reached.len(), book.taken, book.payload_octets), (0, 1, 5));
     }
 }

@@ -234,6 +234,7 @@ impl<M: Merge> Owner<M> {
             }
             Order::DropHalf(half) => {
                 self.halves.remove(&half);
+                self.books.values_mut().for_each(|book| book.forget(half));
                 self.aggregator.drop_half(half);
             }
             Order::Rest(sensor) => self.aggregator.rest(&sensor),

@@ -70,10 +70,12 @@ impl Up {
             loop {
                 let head = aggregator.outgoing()?.next_record()?;
                 let payload = aggregator.payload(head.position);
-                if payload.len() <= BODY_OCTETS_MAX {
+                // Who is behind may take much of it, too.
+                let octets = head.encode().len() + payload.len();
+                if octets <= BODY_OCTETS_MAX {
                     return Some((head, Bytes::from_owner(payload)));
                 }
-                too_long.push((head.position, payload.len()));
+                too_long.push((head.position, octets));
             }
         });
         let Some(outgoing) = aggregator.outgoing().filter(|_| !too_long.is_empty()) else { return };
@@ -84,7 +86,7 @@ impl Up {
             ));
             outgoing.give_up(position..=position);
         }
-        // The next checkpoint has it.
+        // The next checkpoint has it; where that takes several cuts, it makes the others.
         let _ = outgoing.cut(vec![]);
     }
 }

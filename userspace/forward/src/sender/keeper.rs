@@ -109,9 +109,9 @@ impl Keeper {
             shared,
             told,
         };
-        // What a start found to be missing is told by records that are to be written, too.
+        // What a start found to be missing is told by records that are to be written, too, each a cut.
         let heads: Vec<Head> = keeper.outgoing.unsafe_heads().cloned().collect();
-        keeper.put(&heads, &[], None, 0);
+        heads.chunks(1).for_each(|head| keeper.put(head, &[], None, 0));
         keeper
     }
 
@@ -227,13 +227,15 @@ impl Keeper {
 
     /// Says what is gone, without waiting for the next cut.
     fn say_what_is_gone(&mut self) {
-        let heads = self.outgoing.cut(vec![]);
-        self.put(&heads, &[], None, 0);
+        while self.outgoing.has_given_up() {
+            let heads = self.outgoing.cut(vec![]);
+            self.put(&heads, &[], None, 0);
+        }
     }
 
     /// Lets a cut wait for the disk.
     fn put(&mut self, heads: &[Head], payloads: &[Vec<u8>], positions: Option<&[u8]>, octets: u64) {
-        // A record that says what is gone comes first, and has no payload.
+        // Records that say what is gone come first, and have no payload.
         let none = std::iter::repeat_n(&[][..], heads.len() - payloads.len());
         let payloads = none.chain(payloads.iter().map(Vec::as_slice));
         let written = heads.iter().zip(payloads).map(|(head, payload)| Spooled::record(head, payload));
@@ -272,7 +274,8 @@ impl Keeper {
         let is_there = |appended: &Range<u64>| appended.end <= last + 1;
         self.waiting.iter_mut().for_each(|cut| cut.appended = cut.appended.take().filter(is_there));
         self.settle();
-        match appended.and(synced.map(drop)) {
+        // Where all before is safe, what never has room is the first that waits.
+        match synced.map(drop).and(appended) {
             Ok(()) => (self.trouble, self.status.disk_trouble) = (None, None),
             Err(error) => self.note(&error),
         }
@@ -309,6 +312,10 @@ impl Keeper {
 
     /// Says once what is wrong with the disk, and makes way where it goes on.
     fn note(&mut self, error: &SpoolError) {
+        if matches!(error, SpoolError::TooLong { .. }) {
+            self.told.say(&format!("{error}; what was cut is lost, and told to be gone"));
+            return self.lose_first();
+        }
         let now = Instant::now();
         let since = self.trouble.map_or(now, |(since, _)| since);
         if self.trouble.is_none() {
@@ -326,6 +333,25 @@ impl Keeper {
             // There is room at once.
             self.trouble = Some((since, now));
         }
+    }
+
+    /// The first cut that waits is gone: whatever else goes, it never has room.
+    fn lose_first(&mut self) {
+        let Some(Waiting { records, octets, .. }) =
+            self.waiting.pop_front_if(|cut| cut.appended.is_none())
+        else {
+            return;
+        };
+        if let (Some((first, _)), Some((last, _))) = (records.first(), records.last()) {
+            self.outgoing.safe(*last);
+            self.outgoing.give_up(*first..=*last);
+        }
+        for (_, slot) in records.iter().filter(|(_, slot)| !slot.is_counted) {
+            self.status.lost += 1;
+            self.status.lost_source_records += slot.records;
+        }
+        self.shared.release(octets);
+        self.say_what_is_gone();
     }
 
     /// The records of the oldest file go.

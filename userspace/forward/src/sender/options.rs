@@ -10,15 +10,17 @@ use tapline_spool::SpoolLimits;
 const OCTETS_MIN: u64 = 16 << 20;
 /// Octets of one file, where all may be long.
 const SEGMENT_OCTETS: u64 = 16 << 20;
-/// Octets of a record in the spool: the longest list of what is gone, the longest positions.
+/// Octets of a record in the spool: the longest positions.
 const RECORD_OCTETS_MAX: u32 = 8 << 20;
 /// Octets that may wait for the disk, where there is room for many.
 const UNSAFE_OCTETS: u64 = 64 << 20;
 /// Records that are under way at once: what a checkpoint covers, half a second apart.
 const WINDOW_RECORDS: usize = 4096;
-/// So much of a record that says what is gone has room in a frame, however it comes.
+/// How much is told apart of what is gone, and octets of a record that says it: it has room in a frame. A cut has a few of
+/// them, and room in the smallest spool.
 const GAPS_MAX: usize = 256;
 const LOSSES_MAX: usize = 64;
+const GONE_OCTETS_MAX: u64 = 1 << 20;
 
 /// Where and how much is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,7 @@ impl SpoolPlan {
             window_records: WINDOW_RECORDS,
             gaps_max: GAPS_MAX,
             losses_max: LOSSES_MAX,
+            gone_octets_max: GONE_OCTETS_MAX,
         }
     }
 }
@@ -90,6 +93,7 @@ impl SpoolPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::FRAME_OCTETS_MAX;
 
     #[test]
     fn what_is_kept_leaves_room_for_what_waits() {
@@ -102,6 +106,9 @@ mod tests {
                 outgoing.octets_max + outgoing.unsafe_octets_max + 2 * limits.segment_octets < octets_max
             );
             assert_eq!(limits.age_max_ns, i64::MAX);
+            assert!(2 * outgoing.gone_octets_max < FRAME_OCTETS_MAX as u64);
+            let gone = outgoing.unsafe_octets_max.max(5 * outgoing.gone_octets_max);
+            assert!(gone + outgoing.unsafe_octets_max < limits.octets_max / 2, "a cut has half of all");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use tapline_aggregate::check_query_id;
 use tapline_catalog::{Assigned, Definition};
 use tapline_exports::put_whole;
 use tapline_query::SensorPattern;
@@ -64,9 +65,18 @@ impl Lives {
     }
 
     /// A number that no query had.
-    pub(super) fn next(&self) -> u64 {
+    ///
+    /// # Errors
+    /// A sentence, when there is none any more.
+    pub(super) fn next(&self) -> Result<u64, String> {
         let now = SystemClock.now().0 / MICROSECOND_NS;
-        now.unsigned_abs().max(self.last + 1)
+        let next = now.unsigned_abs().max(self.last.saturating_add(1));
+        let said = |why: String| {
+            let last = self.last;
+            format!("{} has {last} as the number that was given last: {why}; move it away", self.path.display())
+        };
+        check_query_id(next).map_err(said)?;
+        Ok(next)
     }
 
     /// Somebody goes on with this number, or begins with it.
@@ -117,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut lives = Lives::read(folder.path()).unwrap();
         let first = Assigned {
-            id: lives.next(),
+            id: lives.next().unwrap(),
             name: "a".to_owned(),
             sql: "SELECT 1".to_owned(),
             ..Assigned::default()
@@ -125,7 +135,7 @@ mod tests {
         let second = Assigned { id: first.id + 1, name: "b".to_owned(), ..first.clone() };
         lives.take(first.id);
         lives.take(second.id);
-        assert!(lives.next() > second.id, "though the clock may say less");
+        assert!(lives.next().unwrap() > second.id, "though the clock may say less");
         lives.keep([&first, &second].into_iter()).unwrap();
         let mut again = Lives::read(folder.path()).unwrap();
         assert_eq!(again.find(&definition("a", "SELECT 1")), Some(&first));
@@ -137,13 +147,16 @@ mod tests {
         again.keep([&first].into_iter()).unwrap();
         assert_eq!(Lives::read(folder.path()).unwrap().left, [first]);
         let mut later = Lives::read(folder.path()).unwrap();
-        later.take(u64::MAX - 1);
+        let most = (1 << 56) - 1;
+        later.take(most - 1);
         later.keep(std::iter::empty()).unwrap();
-        assert_eq!(
-            Lives::read(folder.path()).unwrap().next(),
-            u64::MAX,
-            "that of one that is over comes no more"
-        );
+        let mut last = Lives::read(folder.path()).unwrap();
+        assert_eq!(last.next(), Ok(most), "that of one that is over comes no more");
+        for id in [most, u64::MAX] {
+            last.take(id);
+            let why = last.next().unwrap_err();
+            assert!(why.contains("queries.json has") && why.contains("at most"), "{why}");
+        }
         fs::write(folder.path().join(FILE), "[{").unwrap();
         assert!(Lives::read(folder.path()).unwrap_err().contains("queries.json cannot be read"));
     }

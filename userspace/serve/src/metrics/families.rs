@@ -32,7 +32,7 @@ families! {
     SOURCE_RING: Gauge "tapline_source_ring_fill_ratio" "ratio" ["source", "kind"] "How full the ring to the operator thread is that is furthest behind, from 0 to 1; a live source drops rows where it is full";
 
     QUERY_STATE: Gauge "tapline_query_state" "" ["query", "state"] "1 for the state that a query is in: running, waiting (no source that is open carries what it reads) or failed";
-    QUERY_HELD_BACK: Gauge "tapline_query_held_back" "" ["query"] "1 where a query is folded or sampled, since it worked more than it may";
+    QUERY_HELD_BACK: Gauge "tapline_query_held_back" "" ["query"] "1 where a query is folded or sampled, since it worked more than it may, or rows of it that a sensor may not send are missing";
     QUERY_DELIVERED: Counter "tapline_query_delivered_rows" "rows" ["query"] "Rows that reached a query: used + filtered + late + dropped";
     QUERY_USED: Counter "tapline_query_used_rows" "rows" ["query"] "Rows that count in a result";
     QUERY_FILTERED: Counter "tapline_query_filtered_rows" "rows" ["query"] "Rows that WHERE left out";
