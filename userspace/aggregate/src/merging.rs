@@ -354,7 +354,8 @@ mod tests {
             merging.merge_from(half, &mut state, (origin(&sensor, 1, None), &sent)).unwrap();
         }
         let whole = Payload::decode(&merging.encode(half, &state), &states, OWN).unwrap();
-        let ports = whole.parts.groups().map(|part| part.groups.column(0).as_primitive::<UInt16Type>().value(0));
+        let ports =
+            whole.parts.groups().map(|part| part.groups.column(0).as_primitive::<UInt16Type>().value(0));
         assert!(ports.eq([1, 0]), "pop-1 comes first");
     }
 

@@ -219,9 +219,9 @@ impl Open {
         self.settle();
         let packed = guarded(|| self.payload.encode(&self.states));
         // What would be too long to be read again is as little kept as what cannot be written.
-        let packed = packed.ok().filter(|packed| {
-            packed.unpacked <= OWN.unpacked && said_of(&packed.octets).parts <= OWN.parts
-        });
+        let packed = packed
+            .ok()
+            .filter(|packed| packed.unpacked <= OWN.unpacked && said_of(&packed.octets).parts <= OWN.parts);
         packed.map_or_else(|| self.payload.clone().encode_doubt(), |packed| packed.octets)
     }
 }

@@ -458,9 +458,13 @@ mod tests {
         let query = Planner::new().plan("SELECT NULL AS nothing FROM packets").unwrap();
         let states = HalfStates::new(&query, 0).unwrap();
         let nothing = |rows: usize| {
-            let columns = states.columns().fields().iter().map(|field| new_null_array(field.data_type(), rows));
+            let columns =
+                states.columns().fields().iter().map(|field| new_null_array(field.data_type(), rows));
             let mut parts = Parts::default();
-            parts.push_rows(None, RecordBatch::try_new(Arc::clone(states.columns()), columns.collect()).unwrap());
+            parts.push_rows(
+                None,
+                RecordBatch::try_new(Arc::clone(states.columns()), columns.collect()).unwrap(),
+            );
             states.encode(&parts).unwrap()
         };
         let octets = nothing(100_000);

@@ -231,6 +231,10 @@ mod tests {
             assert_eq!(shape, (0, Some(1_000_000_000), false), "{sql}");
         }
         let whole = plan("SELECT count(*) FROM packets WHERE false");
-        assert_eq!(whole.pane_width(), None, "it has a row when the input ends, and that of sensors never does");
+        assert_eq!(
+            whole.pane_width(),
+            None,
+            "it has a row when the input ends, and that of sensors never does"
+        );
     }
 }

@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn entry_with(key: FlowKey) -> FlowEntry {
-        let timeouts = Timeouts { active: 1, inactive: 1, linger: 1 };
+        let timeouts = Timeouts { active: 1, inactive: 1, linger: 1, borders: 1 };
         FlowEntry::new(&FlowUpdate { key, ..FlowUpdate::default() }, &timeouts)
     }
 

@@ -302,12 +302,7 @@ fn check<S>(
 ///
 /// # Errors
 /// When there is no room for it.
-fn open<S>(
-    half: &Half<S>,
-    start: i64,
-    link: &mut Link,
-    limits: &AggregatorLimits,
-) -> Result<(), NotTaken> {
+fn open<S>(half: &Half<S>, start: i64, link: &mut Link, limits: &AggregatorLimits) -> Result<(), NotTaken> {
     if half.panes.contains_key(&start) {
         return Ok(());
     }
@@ -410,12 +405,8 @@ mod tests {
     #[test]
     fn what_is_lost_in_many_panes_takes_no_longer_than_it_may() {
         let (panes_max, panes_per_sensor_max, results_max) = (1 << 20, 1 << 20, 1 << 21);
-        let limits = AggregatorLimits {
-            panes_max,
-            panes_per_sensor_max,
-            results_max,
-            ..AggregatorLimits::default()
-        };
+        let limits =
+            AggregatorLimits { panes_max, panes_per_sensor_max, results_max, ..AggregatorLimits::default() };
         let mut aggregator = greeted(limits, None);
         let width = PANES_AT_ONCE as i64 * WIDTH_NS;
         let loss = |number: i64| Loss {
@@ -447,10 +438,15 @@ mod tests {
         let limits = AggregatorLimits { behind_octets_max: 10_000, ..AggregatorLimits::default() };
         let mut aggregator = greeted(limits, Some(&["leaf-1"]));
         let name = |number: i64| (SensorName::new(&format!("{number:020}")), 0);
-        let behind = |count: i64| Kind::Part(PartHead { behind: (0..count).map(name).collect(), ..part(0, 10) });
+        let behind =
+            |count: i64| Kind::Part(PartHead { behind: (0..count).map(name).collect(), ..part(0, 10) });
         assert_eq!(receive(&mut aggregator, &head(2, 1, behind(100))), Verdict::Taken);
         let second = head(4, 3, behind(100));
-        assert_eq!(receive(&mut aggregator, &second), Verdict::Later, "6,000 octets are there, and 6,000 more");
+        assert_eq!(
+            receive(&mut aggregator, &second),
+            Verdict::Later,
+            "6,000 octets are there, and 6,000 more"
+        );
         assert_eq!(aggregator.counts(&sensor()), BTreeMap::from([("ahead_of_others", 1)]));
         for head in [head(1, 0, behind(0)), head(3, 2, behind(0)), second, head(5, 4, behind(200))] {
             assert_eq!(receive(&mut aggregator, &head), Verdict::Taken);
@@ -467,7 +463,8 @@ mod tests {
         let limits = AggregatorLimits { panes_per_sensor_max: 10, ..AggregatorLimits::default() };
         let mut aggregator = greeted(limits, None);
         let told = Told { lost: 1, ..Told::default() };
-        let loss = |pane: i64| Loss { half: HALF, span: Span { start: pane * 10, end: pane * 10 + 10 }, told };
+        let loss =
+            |pane: i64| Loss { half: HALF, span: Span { start: pane * 10, end: pane * 10 + 10 }, told };
         let losses = (0..100).map(loss).collect();
         let gap = Gap { after: Position::START, last: position(9), records: 9, losses };
         assert_eq!(receive(&mut aggregator, &head(10, 9, Kind::Gone(vec![gap]))), Verdict::Taken);

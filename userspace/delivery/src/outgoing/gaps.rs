@@ -46,12 +46,11 @@ pub(super) fn in_records(gaps: Vec<Gap>, octets_max: u64) -> Vec<Vec<Gap>> {
     let (mut records, mut octets) = (Vec::<Vec<Gap>>::new(), 0);
     for gap in gaps {
         octets += gap.octets();
-        match records.last_mut().filter(|_| octets <= octets_max) {
-            Some(record) => record.push(gap),
-            None => {
-                octets = gap.octets();
-                records.push(vec![gap]);
-            }
+        if let Some(record) = records.last_mut().filter(|_| octets <= octets_max) {
+            record.push(gap);
+        } else {
+            octets = gap.octets();
+            records.push(vec![gap]);
         }
     }
     records

@@ -11,8 +11,6 @@ use super::qualifiers::{Id, Qualifiers, Way, What};
 use super::relation::number;
 use crate::condition::{Comparison, Condition};
 use crate::field::Field;
-use crate::predicate::Operand;
-use crate::ranges::Ranges;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The part of a layer that is all of it.

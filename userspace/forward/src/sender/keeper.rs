@@ -337,8 +337,7 @@ impl Keeper {
 
     /// The first cut that waits is gone: whatever else goes, it never has room.
     fn lose_first(&mut self) {
-        let Some(Waiting { records, octets, .. }) =
-            self.waiting.pop_front_if(|cut| cut.appended.is_none())
+        let Some(Waiting { records, octets, .. }) = self.waiting.pop_front_if(|cut| cut.appended.is_none())
         else {
             return;
         };

@@ -73,7 +73,10 @@ impl Lives {
         let next = now.unsigned_abs().max(self.last.saturating_add(1));
         let said = |why: String| {
             let last = self.last;
-            format!("{} has {last} as the number that was given last: {why}; move it away", self.path.display())
+            format!(
+                "{} has {last} as the number that was given last: {why}; move it away",
+                self.path.display()
+            )
         };
         check_query_id(next).map_err(said)?;
         Ok(next)
