@@ -5,6 +5,7 @@
 //! `sum(ttl) - 1` is an integer. Once a plan is optimised, its operations become functions that fail where the
 //! result does not fit.
 
+use crate::walk::walk_mut;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result};
@@ -12,7 +13,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, VisitorMut};
 use std::ops::ControlFlow;
 use tapline_functions::{checked_operation, checked_operator};
 
@@ -56,7 +57,7 @@ pub(crate) fn negates_unsigned(error: &DataFusionError) -> bool {
 /// Writes `0 - x` for `-x`, which makes a number with a sign of every integer.
 pub(crate) fn subtract_from_zero(statement: &mut Statement) {
     if let Statement::Statement(statement) = statement {
-        let _ = statement.visit(&mut Negations);
+        let _ = walk_mut(statement, &mut Negations);
     }
 }
 

@@ -4,6 +4,7 @@
 //! `sum(CAST(octets AS DOUBLE))` would have one name, which it refuses. Then casts become calls that have their type
 //! in their name, until the optimiser takes them off again.
 
+use crate::walk::walk_mut;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, SchemaError, plan_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -13,7 +14,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Value, VisitMut, VisitorMut,
+    ObjectName, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -32,7 +33,7 @@ pub(crate) fn has_one_name_for_two(error: &DataFusionError) -> bool {
 /// Puts a call around every cast of the statement.
 pub(crate) fn name_casts(statement: &mut Statement) {
     if let Statement::Statement(statement) = statement {
-        let _ = statement.visit(&mut Casts);
+        let _ = walk_mut(statement, &mut Casts);
     }
 }
 

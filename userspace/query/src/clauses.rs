@@ -4,9 +4,10 @@
 //! instead. Nodes are taken apart field by field, so that a clause of a later parser cannot be overlooked.
 
 use crate::error::SqlError;
+use crate::walk::walk;
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Fetch, GroupByExpr, Join, JoinOperator, LimitClause, OrderBy, OrderByKind, Query, Select,
-    SelectItem, Statement, TableFactor, Top, TopQuantity, Value, Visit, Visitor, visit_expressions,
+    SelectItem, Statement, TableFactor, Top, TopQuantity, Value, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -17,7 +18,7 @@ pub(crate) fn check_clauses(
     sql: &str,
     is_aggregate: &dyn Fn(&str) -> bool,
 ) -> Result<(), SqlError> {
-    match statement.visit(&mut Clauses { sql, is_aggregate }) {
+    match walk(statement, &mut Clauses { sql, is_aggregate }) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -70,15 +71,28 @@ impl Clauses<'_> {
 
 /// Whether an aggregate is called somewhere in an expression.
 pub(crate) fn has_aggregate(expression: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
-    visit_expressions(expression, |inner| match inner {
-        Expr::Function(call)
-            if call.over.is_none() && is_aggregate(&call.name.to_string().to_ascii_lowercase()) =>
-        {
-            ControlFlow::Break(())
+    walk(expression, &mut AggregateCalls { is_aggregate }).is_break()
+}
+
+/// Ends at the first call of an aggregate.
+struct AggregateCalls<'a> {
+    is_aggregate: &'a dyn Fn(&str) -> bool,
+}
+
+impl Visitor for AggregateCalls<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Function(call)
+                if call.over.is_none()
+                    && (self.is_aggregate)(&call.name.to_string().to_ascii_lowercase()) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
         }
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
+    }
 }
 
 /// The expression of a column.

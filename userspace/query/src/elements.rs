@@ -6,11 +6,12 @@
 
 use crate::continuous::ContinuousQuery;
 use crate::error::SqlError;
+use crate::walk::walk_mut;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, Value,
-    VisitMut, VisitorMut, WildcardAdditionalOptions,
+    VisitorMut, WildcardAdditionalOptions,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -45,13 +46,13 @@ fn too_many(elements: usize) -> SqlError {
 pub(crate) fn name_elements(statement: &mut Statement, sql: &str) -> Result<Vec<ElementColumn>, SqlError> {
     let Statement::Statement(statement) = statement else { return Ok(vec![]) };
     let mut calls = Calls { sql, found: vec![] };
-    if let ControlFlow::Break(error) = statement.visit(&mut calls) {
+    if let ControlFlow::Break(error) = walk_mut(statement, &mut calls) {
         return Err(error);
     }
     let name = |column: &ElementColumn| ObjectName::from(vec![Ident::with_quote('"', column.name())]);
     let hidden: Vec<ObjectName> = calls.found.iter().map(name).collect();
     if !hidden.is_empty() {
-        let _ = statement.visit(&mut Wildcards { hidden });
+        let _ = walk_mut(statement, &mut Wildcards { hidden });
     }
     Ok(calls.found)
 }

@@ -55,6 +55,7 @@ mod statement;
 mod subqueries;
 mod syntax;
 mod tokens;
+mod walk;
 mod window;
 mod window_functions;
 
@@ -81,4 +82,5 @@ pub use sensors::{SensorPattern, without_sensors};
 pub use share::{Shape, SharedHalves, share};
 pub use statement::check_statement;
 pub use tokens::{is_ended, split_statements};
+pub use walk::walk;
 pub use window::Window;

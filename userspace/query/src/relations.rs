@@ -4,7 +4,8 @@
 //! named: a short text may take more than there is. So it is counted before anything is planned.
 
 use crate::error::SqlError;
-use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Statement, Visit as _, Visitor};
+use crate::walk::walk;
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Statement, Visitor};
 use std::ops::ControlFlow;
 use std::ptr;
 
@@ -16,7 +17,7 @@ const RELATIONS_MAX: usize = 64;
 /// # Errors
 /// When it does.
 pub(crate) fn check_relations(statement: &Statement) -> Result<(), SqlError> {
-    match statement.visit(&mut Relations::default()) {
+    match walk(statement, &mut Relations::default()) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {
             let message = format!("the statement reads tables more than {RELATIONS_MAX} times");

@@ -6,9 +6,10 @@
 
 use crate::error::SqlError;
 use crate::relations::check_relations;
+use crate::walk::walk;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr,
-    ObjectNamePart, Query, Select, SetExpr, Statement, Value, ValueWithSpan, Visit as _, Visitor,
+    ObjectNamePart, Query, Select, SetExpr, Statement, Value, ValueWithSpan, Visitor,
 };
 use std::ops::ControlFlow;
 
@@ -63,7 +64,7 @@ const SKETCH_MAX: u64 = 10_000;
 /// When it does.
 pub fn check_statement(statement: &Statement) -> Result<(), SqlError> {
     check_relations(statement)?;
-    match statement.visit(&mut Costs { parts: 1, columns: 0, subqueries: 0 }) {
+    match walk(statement, &mut Costs { parts: 1, columns: 0, subqueries: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }

@@ -5,10 +5,11 @@
 //! DataFusion takes the columns in it for those of the result, which may have their names.
 
 use crate::error::SqlError;
+use crate::walk::walk_mut;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, ObjectNamePart, OrderByKind, Query, SelectItem, SetExpr, Spanned as _,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::ops::ControlFlow;
@@ -22,7 +23,7 @@ const COMPARISONS_MAX: usize = 1000;
 /// When rows in brackets cannot be compared.
 pub(crate) fn rewrite_syntax(statement: &mut Statement, sql: &str) -> Result<(), SqlError> {
     let Statement::Statement(statement) = statement else { return Ok(()) };
-    match statement.visit(&mut Syntax { sql }) {
+    match walk_mut(statement, &mut Syntax { sql }) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -53,7 +54,7 @@ impl VisitorMut for Syntax<'_> {
 /// The expression with its numbers in hexadecimal as they were written: parsed, they are octets.
 pub(crate) fn hexadecimal_numbers(expression: &Expr, sql: &str) -> Expr {
     let mut written = expression.clone();
-    let _ = written.visit(&mut Hexadecimal(Syntax { sql }));
+    let _ = walk_mut(&mut written, &mut Hexadecimal(Syntax { sql }));
     written
 }
 
@@ -97,7 +98,7 @@ fn name_repeated(query: &mut Query) {
 /// The same expression, as names are read that are not quoted.
 fn in_lower_case(expression: &Expr) -> Expr {
     let mut lowered = expression.clone();
-    let _ = lowered.visit(&mut LowerCase);
+    let _ = walk_mut(&mut lowered, &mut LowerCase);
     lowered
 }
 

@@ -2,11 +2,9 @@
 
 use crate::live::LiveTables;
 use datafusion::catalog::SchemaProvider as _;
-use datafusion::sql::sqlparser::ast::{
-    ObjectName, Query, Statement, Value, ValueWithSpan, Visit as _, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement, Value, ValueWithSpan, Visitor};
 use std::ops::ControlFlow;
-use tapline_query::STREAMS;
+use tapline_query::{STREAMS, walk};
 
 /// What a statement reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +22,7 @@ impl Reads {
     pub(crate) fn of(tables: &LiveTables, statement: &Statement) -> Self {
         let mut looks = Looks { tables, named: vec![], reads: Self::default() };
         // It goes through to the end.
-        let _ = statement.visit(&mut looks);
+        let _ = walk(statement, &mut looks);
         looks.reads
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::catalog::STREAMS;
 use crate::clauses::has_aggregate;
+use crate::walk::walk;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     GroupByExpr, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor,
-    TableWithJoins, Visit, Visitor,
+    TableWithJoins, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use std::iter;
@@ -55,7 +56,7 @@ pub(super) fn selects(statement: &Statement, is_aggregate: &dyn Fn(&str) -> bool
     let SqlStatement::Query(query) = statement.as_ref() else { return None };
     let outermost = outermost(&query.body).map(|select| select.select_token.0.span.start);
     let mut visitor = Selects { is_aggregate, outermost, found: vec![], around: vec![], subqueries: vec![] };
-    let walked: ControlFlow<()> = statement.visit(&mut visitor);
+    let walked: ControlFlow<()> = walk(statement, &mut visitor);
     walked.is_continue().then_some(visitor.found)
 }
 
@@ -93,7 +94,7 @@ impl Visitor for Selects<'_> {
                 return ControlFlow::Break(());
             }
             let mut looks = LooksForGroups { is_aggregate: self.is_aggregate, subqueries: &self.subqueries };
-            let is_grouped = cte.query.visit(&mut looks).is_break();
+            let is_grouped = walk(&cte.query, &mut looks).is_break();
             self.subqueries.push((cte.alias.name.value.clone(), is_grouped));
         }
         ControlFlow::Continue(())
