@@ -118,7 +118,7 @@ impl BoundBranch {
 impl BoundCondition {
     /// For which rows it is true, of those that are selected at least: where it may fail, it is asked of no others.
     fn evaluate(&self, rows: &RecordBatch, selection: &Selection) -> Result<BooleanArray> {
-        let value = match selection.mask().filter(|_| !self.is_total) {
+        let value = match selection.mask().filter(|_| !self.is_total || selection.are_few()) {
             Some(selected) => self.placed.evaluate_where(rows, selected)?,
             None => self.placed.evaluate(rows)?,
         };

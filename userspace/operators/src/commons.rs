@@ -69,7 +69,7 @@ impl Commons {
         self.end();
         self.conditions.forget_unused();
         self.keys.forget_unused();
-        self.keys.shared().for_each(|(_, keys)| keys.judge());
+        self.keys.all().for_each(|(users, keys)| keys.judge(users));
         for batch in turn {
             let common = batch.map_or_else(BatchCommons::default, |batch| self.common_of(batch));
             self.batches.push(common);
@@ -106,7 +106,7 @@ impl Commons {
     #[must_use]
     pub fn octets(&self) -> usize {
         let spare = self.spare.iter().map(|numbers| numbers.capacity() * size_of::<u32>());
-        self.keys.all().map(CommonKeys::octets).sum::<usize>() + spare.sum::<usize>()
+        self.keys.shared().map(|(_, keys)| keys.octets()).sum::<usize>() + spare.sum::<usize>()
     }
 
     pub(crate) fn join_condition(
@@ -129,7 +129,10 @@ impl Commons {
         }
         let found = self.keys.find(|known| known.are(grouping.stream, &grouping.keys));
         let used = match found {
-            Some(used) => used,
+            Some(used) => {
+                used.what.hope();
+                used
+            }
             None => self.keys.add(CommonKeys::new(grouping.stream, grouping.keys.clone(), schema).ok()?),
         };
         Some(JoinedKeys { used, grouping: Arc::new(grouping), places: vec![] })
@@ -174,12 +177,17 @@ impl JoinedKeys {
         are_there
     }
 
-    /// The keys, for a state that asks for their numbers.
+    /// The keys, for whoever asks for their numbers.
     pub(crate) const fn common(&self) -> &Arc<CommonKeys> {
         &self.used.what
     }
 
-    /// Notes how many of so many rows were kept; says whether these are enough for a new state to have numbers.
+    /// Whether numbers are given for them.
+    pub(crate) fn are_numbered(&self) -> bool {
+        self.used.what.pays()
+    }
+
+    /// Notes how many of so many rows were kept; says whether these are enough to be looked up by numbers.
     pub(crate) fn note(&self, kept: usize, rows: usize) -> bool {
         let are_many = kept * Self::KEPT_ONE_IN >= rows;
         if are_many {
@@ -228,14 +236,14 @@ impl<T> Slots<T> {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flatten().map(|slot| slot.what.as_ref())
+    /// What somebody uses, and how many do.
+    fn all(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.0.iter().flatten().map(|slot| (slot.users(), slot.what.as_ref()))
     }
 
-    /// What several use.
+    /// What several use, and how many these are.
     fn shared(&self) -> impl Iterator<Item = (usize, &T)> {
-        let shared = self.0.iter().flatten().filter(|slot| slot.users() > 1);
-        shared.map(|slot| (slot.users(), slot.what.as_ref()))
+        self.all().filter(|(users, _)| *users > 1)
     }
 
     fn uses(&self) -> usize {

@@ -83,24 +83,6 @@ impl GroupState {
     pub(crate) fn new(fold: Arc<AggregateFold>, groups_max: usize) -> Result<Self> {
         let groups_max = groups_max.min(GROUPS_MAX);
         let table = Groups::Own(group_table(&keys_of(&fold), groups_max)?);
-        Self::with(fold, groups_max, table)
-    }
-
-    /// The same, whose keys have these numbers.
-    ///
-    /// # Errors
-    /// As for [`Self::new`].
-    pub(crate) fn numbered(
-        fold: Arc<AggregateFold>,
-        groups_max: usize,
-        keys: &Arc<CommonKeys>,
-    ) -> Result<Self> {
-        let groups_max = groups_max.min(GROUPS_MAX);
-        let table = Groups::Numbered(NumberedGroups::new(Arc::clone(keys), groups_max)?);
-        Self::with(fold, groups_max, table)
-    }
-
-    fn with(fold: Arc<AggregateFold>, groups_max: usize, table: Groups) -> Result<Self> {
         let constants = ConstantKeys::among(&fold.keys);
         let keys = constants.others(&fold.keys);
         let has_keys = !keys.is_empty();
@@ -129,6 +111,18 @@ impl GroupState {
             rows: 0,
             folded_rows: 0,
         })
+    }
+
+    /// Looks its keys up by the numbers that these have from now on; its groups stay what they are.
+    ///
+    /// # Errors
+    /// Only when Arrow refuses a table's own octets.
+    pub(crate) fn number(&mut self, keys: &Arc<CommonKeys>) -> Result<()> {
+        if let Groups::Own(table) = &mut self.table {
+            let held = table.take_keys()?;
+            self.table = Groups::Numbered(NumberedGroups::new(Arc::clone(keys), self.groups_max, held)?);
+        }
+        Ok(())
     }
 
     /// Whether its keys have numbers.

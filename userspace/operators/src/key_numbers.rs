@@ -85,12 +85,22 @@ impl CommonKeys {
         &self.schema
     }
 
-    /// Judges by the last turn whether it is worth it to look up all rows.
-    pub(crate) fn judge(&self) {
+    /// Judges by the last turn whether it is worth it to look up all rows for so many halves.
+    pub(crate) fn judge(&self, users: usize) {
         let [offered, wanted] = [&self.offered, &self.wanted].map(|rows| rows.swap(0, Ordering::Relaxed));
-        if offered > 0 {
-            self.pays.store(wanted >= LOOKUPS_MIN * offered, Ordering::Relaxed);
+        if users < 2 || offered > 0 {
+            self.pays.store(users > 1 && wanted >= LOOKUPS_MIN * offered, Ordering::Relaxed);
         }
+    }
+
+    /// Takes it to be worth it until it is judged: one more half asks for them.
+    pub(crate) fn hope(&self) {
+        self.pays.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is worth it.
+    pub(crate) fn pays(&self) -> bool {
+        self.pays.load(Ordering::Relaxed)
     }
 
     /// Notes that a half kept so many rows.
@@ -106,7 +116,7 @@ impl CommonKeys {
         }
         let rows = input.batch.num_rows();
         self.offered.fetch_add(rows as u64, Ordering::Relaxed);
-        if !self.pays.load(Ordering::Relaxed) {
+        if !self.pays() {
             return None;
         }
         let column = |key| Placed::new(key, input.built())?.evaluate(&input.batch).ok();
@@ -141,6 +151,12 @@ impl KeyNumbers {
     /// How often all numbers were given anew.
     pub(crate) const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Lets so many keys come before numbers are given anew.
+    #[cfg(test)]
+    pub(crate) const fn give_anew_beyond(&mut self, keys_max: usize) {
+        self.keys_max = keys_max;
     }
 
     /// How many there are.

@@ -416,13 +416,13 @@ impl LowerOperator {
         if rows.batch.num_rows() == 0 {
             return Ok(());
         }
-        let position = self.state_of(pane, false, out)?;
+        let position = self.state_of(pane, out)?;
         let packets = self.branches[branch].packets.1;
         self.fold_into(position, &Folded { rows: &rows, packets, numbered: None }, out)
     }
 
-    /// Folds rows by the numbers that their keys have, if these were looked up and the state asks for them; says whether
-    /// it has.
+    /// Folds rows by the numbers that their keys have, if these were looked up for all rows, and it keeps enough of them;
+    /// says whether it has.
     fn fold_numbered(
         &mut self,
         pane: Pane,
@@ -433,9 +433,14 @@ impl LowerOperator {
         let Some(joined) = self.keys.as_ref().filter(|_| selection.kept() > 0) else { return Ok(false) };
         let are_many = joined.note(selection.kept(), piece.rows.num_rows());
         let Some(keys) = piece.common.and_then(|common| joined.numbered(common)) else { return Ok(false) };
-        let (batch, grouping) = (piece.rows.project(&joined.places)?, Arc::clone(&joined.grouping));
-        let position = self.state_of(pane, are_many, out)?;
-        if !self.open[position].state.is_numbered() {
+        let (common, grouping) = (Arc::clone(joined.common()), Arc::clone(&joined.grouping));
+        let batch = piece.rows.project(&joined.places)?;
+        let position = self.state_of(pane, out)?;
+        let state = &mut self.open[position].state;
+        if are_many {
+            state.number(&common)?;
+        }
+        if !state.is_numbered() {
             return Ok(false);
         }
         let numbers = self.account.numbers(piece.rows);
@@ -450,15 +455,15 @@ impl LowerOperator {
         self.fold_into(position, &folded, out).map(|()| true)
     }
 
-    /// Where the state of a pane is among the open ones; a new one has numbers for its keys, or not.
-    fn state_of(&mut self, pane: Pane, is_numbered: bool, out: &mut Vec<LowerOutput>) -> Result<usize> {
+    /// Where the state of a pane is among the open ones.
+    fn state_of(&mut self, pane: Pane, out: &mut Vec<LowerOutput>) -> Result<usize> {
         let mut found = self.open.binary_search_by_key(&pane.start, |open| open.pane.start);
         if found.is_err() && self.open.len() >= OPEN_PANES_MAX {
             self.give_earliest(out)?;
             found = self.open.binary_search_by_key(&pane.start, |open| open.pane.start);
         }
         let Err(position) = found else { return Ok(found.unwrap_or_default()) };
-        let open = OpenPane { pane, due: self.due_of(pane), state: self.new_state(is_numbered)? };
+        let open = OpenPane { pane, due: self.due_of(pane), state: self.new_state()? };
         self.open.insert(position, open);
         Ok(position)
     }
@@ -505,7 +510,7 @@ impl LowerOperator {
         while first < kept.batch.num_rows() {
             let (mut pane, mut state) = match self.open.pop() {
                 Some(open) => (open.pane, open.state),
-                None => (self.next_counted(), self.new_state(false)?),
+                None => (self.next_counted(), self.new_state()?),
             };
             let room = usize::try_from(count - state.rows()).unwrap_or(usize::MAX);
             let rows = room.min(kept.batch.num_rows() - first);
@@ -529,24 +534,19 @@ impl LowerOperator {
         Pane { start: EventTime::MAX, end: EventTime::MIN, index, is_complete: true }
     }
 
-    /// An empty state, whose keys have numbers, or not.
-    fn new_state(&mut self, is_numbered: bool) -> Result<GroupState> {
-        let keys = self.keys.as_ref().filter(|_| is_numbered).map(JoinedKeys::common);
-        if let Some(state) = self.spare.take_if(|spare| spare.is_numbered() == keys.is_some()) {
+    fn new_state(&mut self) -> Result<GroupState> {
+        if let Some(state) = self.spare.take() {
             return Ok(state);
         }
         let fold = self.fold.clone().ok_or_else(|| internal_datafusion_err!("rows have no groups"))?;
-        match keys {
-            None => GroupState::new(fold, self.limits.groups_max),
-            Some(keys) => GroupState::numbered(fold, self.limits.groups_max, keys),
-        }
+        GroupState::new(fold, self.limits.groups_max)
     }
 
-    /// Keeps a state that was taken out for a pane to come, unless it takes more than there is room for, or one like it
-    /// is there.
+    /// Keeps a state that was taken out for a pane to come, unless it takes more than there is room for, one is there, or
+    /// it asks for numbers that nobody gives any more.
     fn keep_spare(&mut self, state: GroupState, room: usize) {
-        let is_other = |spare: &GroupState| spare.is_numbered() != state.is_numbered();
-        if self.spare.as_ref().is_none_or(is_other) && state.octets() <= room {
+        let is_of_use = !state.is_numbered() || self.keys.as_ref().is_some_and(JoinedKeys::are_numbered);
+        if self.spare.is_none() && is_of_use && state.octets() <= room {
             self.spare = Some(state);
         }
     }

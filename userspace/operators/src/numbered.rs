@@ -111,19 +111,22 @@ pub(crate) struct NumberedGroups {
 }
 
 impl NumberedGroups {
-    /// No groups, of which there may be so many.
+    /// The groups of these keys, in their order; there may be so many.
     ///
     /// # Errors
     /// When there is no table for such keys.
-    pub(crate) fn new(common: Arc<CommonKeys>, groups_max: usize) -> Result<Self> {
+    pub(crate) fn new(common: Arc<CommonKeys>, groups_max: usize, keys: Vec<ArrayRef>) -> Result<Self> {
         let own = group_table(common.schema(), groups_max)?;
+        let groups = keys.first().map_or(0, Array::len);
+        let key_octets = octets_of(&keys);
         Ok(Self {
             common,
-            generation: 0,
+            // Whatever numbers there are, these have none.
+            generation: u64::MAX,
             places: vec![],
-            numbers: vec![],
-            pieces: vec![],
-            key_octets: 0,
+            numbers: vec![0; groups],
+            pieces: if groups > 0 { vec![keys] } else { vec![] },
+            key_octets,
             new_rows: vec![],
             groups_max,
             own,
@@ -236,7 +239,10 @@ impl NumberedGroups {
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
         self.put_together()?;
         for number in self.numbers.drain(..) {
-            self.places[number as usize] = 0;
+            // Groups that came with keys have no places before rows do.
+            if let Some(place) = self.places.get_mut(number as usize) {
+                *place = 0;
+            }
         }
         self.key_octets = 0;
         match self.pieces.pop() {
@@ -248,4 +254,136 @@ impl NumberedGroups {
 
 fn octets_of(keys: &[ArrayRef]) -> usize {
     keys.iter().map(Array::get_array_memory_size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SourceId;
+    use crate::stream_batch::StreamBatch;
+    use datafusion::arrow::array::{RecordBatch, UInt16Array, UInt8Array};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_expr::PhysicalExpr;
+    use datafusion::physical_expr::expressions::Column;
+    use tapline_query::StreamExpression;
+    use tapline_record::{Epoch, Layout, PACKETS, PacketColumn, StreamId};
+
+    const ROWS: usize = 300;
+    const COLUMNS: [PacketColumn; 3] = [PacketColumn::Protocol, PacketColumn::SrcPort, PacketColumn::DstPort];
+
+    /// The same numbers for the same seed.
+    fn number(seed: &mut u64, below: u64) -> u64 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) % below
+    }
+
+    fn keys() -> CommonKeys {
+        let field = |column: &PacketColumn| {
+            let field = PACKETS.field(*column as usize);
+            Field::new(field.name(), field.data_type().clone(), true)
+        };
+        let schema = Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()));
+        let key = |column: &PacketColumn| {
+            let name = PACKETS.columns[*column as usize].name;
+            let expression = Arc::new(Column::new(name, 0)) as Arc<dyn PhysicalExpr>;
+            StreamExpression { columns: vec![*column as usize], expression }
+        };
+        CommonKeys::new(StreamId::Packets, COLUMNS.iter().map(key).collect(), schema).unwrap()
+    }
+
+    /// Rows with about so many keys, some NULL, of which later batches have others.
+    fn batch(seed: &mut u64, sequence: u64, distinct: u64) -> StreamBatch {
+        let first = sequence / 4 * distinct;
+        let mut port = || {
+            let values = (0..ROWS).map(|_| (number(seed, 9) > 0).then(|| (first + number(seed, distinct)) as u16));
+            values.collect::<UInt16Array>()
+        };
+        let ports: [ArrayRef; 2] = [Arc::new(port()), Arc::new(port())];
+        let protocols: ArrayRef = Arc::new((0..ROWS).map(|row| Some(row as u8 % 2)).collect::<UInt8Array>());
+        let columns = COLUMNS.map(|column| column as usize);
+        let mut of_streams = [const { None }; StreamId::COUNT];
+        of_streams[StreamId::Packets as usize] = Some(columns.to_vec());
+        let fields = columns.map(|column| {
+            let field = PACKETS.field(column);
+            Field::new(field.name(), field.data_type().clone(), true)
+        });
+        assert_eq!(fields[0].data_type(), &DataType::UInt8);
+        let [src, dst] = ports;
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![protocols, src, dst]);
+        let layout = Arc::new(Layout::new(Epoch(1), of_streams));
+        StreamBatch { source: SourceId(0), stream: &PACKETS, layout, batch: batch.unwrap(), sequence }
+    }
+
+    fn filtered(batch: &StreamBatch, mask: &BooleanArray) -> Vec<ArrayRef> {
+        let kept = datafusion::arrow::compute::filter_record_batch(&batch.batch, mask).unwrap();
+        kept.columns().to_vec()
+    }
+
+    /// Several states over one stream of rows, each with its own rows and cap, beside tables of their own: the same groups,
+    /// however rows are looked up, while numbers are given anew again and again.
+    #[test]
+    fn groups_are_those_of_a_table_of_its_own() {
+        for (seed, groups_max) in [(1, 1000), (2, 40), (3, 1)] {
+            let mut seed: u64 = seed;
+            let common = Arc::new(keys());
+            let mut states: Vec<(NumberedGroups, Box<dyn GroupTable>)> = (0..3)
+                .map(|_| {
+                    let numbered = NumberedGroups::new(Arc::clone(&common), groups_max, vec![]).unwrap();
+                    (numbered, group_table(common.schema(), groups_max).unwrap())
+                })
+                .collect();
+            let mut generations = 0;
+            for sequence in 0..40 {
+                common.numbers().give_anew_beyond(if number(&mut seed, 3) == 0 { 10 } else { 1 << 20 });
+                let batch = batch(&mut seed, sequence, 12);
+                let whole = common.number(&batch, &mut vec![]).unwrap();
+                for (numbered, own) in &mut states {
+                    let first = number(&mut seed, 50) as usize;
+                    let share = number(&mut seed, 4);
+                    let kept = (0..ROWS).map(|row| Some(row >= first && number(&mut seed, 4) >= share));
+                    let mask: BooleanArray = kept.collect();
+                    let columns = filtered(&batch, &mask);
+                    let (mut groups, mut expected) = (vec![], vec![]);
+                    own.intern(&columns, columns[0].len(), &mut expected).unwrap();
+                    if number(&mut seed, 2) == 0 && common.are_current(&whole) {
+                        let mask = mask.slice(first, ROWS - first);
+                        let rows = NumberedRows { keys: &whole, first, rows: ROWS - first, mask: Some(&mask) };
+                        numbered.intern_numbers(&rows, &mut groups).unwrap();
+                    } else {
+                        numbered.intern_columns(&columns, columns[0].len(), &mut groups).unwrap();
+                    }
+                    assert_eq!(groups, expected, "batch {sequence}, at most {groups_max} groups");
+                    if number(&mut seed, 6) == 0 {
+                        let keys = numbered.take_keys().unwrap();
+                        *numbered = NumberedGroups::new(Arc::clone(&common), groups_max, keys).unwrap();
+                    }
+                    if number(&mut seed, 6) == 0 {
+                        assert_eq!(numbered.take_keys().unwrap(), own.take_keys().unwrap());
+                    }
+                }
+                generations = common.numbers().generation();
+            }
+            assert!(generations > 5, "numbers were given anew {generations} times");
+        }
+    }
+
+    #[test]
+    fn what_groups_take_is_charged_at_least_as_alone() {
+        let common = Arc::new(keys());
+        let mut numbered = NumberedGroups::new(Arc::clone(&common), 1 << 20, vec![]).unwrap();
+        let mut own = group_table(common.schema(), 1 << 20).unwrap();
+        let (mut seed, mut groups) = (7, vec![]);
+        for sequence in 0..20 {
+            let batch = batch(&mut seed, sequence, 3000);
+            let columns = batch.batch.columns();
+            numbered.intern_columns(columns, ROWS, &mut groups).unwrap();
+            own.intern(columns, ROWS, &mut groups).unwrap();
+        }
+        let groups = own.len();
+        assert_eq!(numbered.numbers.len(), groups);
+        // What a table keeps of the batch at hand is no group's.
+        let batch = ROWS.next_power_of_two() * size_of::<u64>();
+        assert!(numbered.octets_with(2 * groups) + batch >= own.octets_with(2 * groups));
+        assert!(numbered.octets_with(groups) >= numbered.key_octets);
+    }
 }

@@ -52,6 +52,9 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// At most one row in so many are few: that much it costs to put them together.
+    const FEW_ONE_IN: usize = 5;
+
     /// All of so many.
     pub(crate) const fn all(rows: usize) -> Self {
         Self { mask: None, rows, kept: rows }
@@ -74,6 +77,11 @@ impl Selection {
     /// How many are kept.
     pub(crate) const fn kept(&self) -> usize {
         self.kept
+    }
+
+    /// Whether these are so few that what is computed next had better be computed of them alone.
+    pub(crate) const fn are_few(&self) -> bool {
+        self.kept * Self::FEW_ONE_IN <= self.rows
     }
 
     /// Which ones, without NULL; `None` where all are.
