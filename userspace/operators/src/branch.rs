@@ -9,7 +9,7 @@ use crate::steps::{Rows, Selection, run_steps};
 use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
-use tapline_query::{Branch, Entrance, Step};
+use tapline_query::{Branch, LeadingSteps, Step};
 use tapline_record::{Layout, PacketFlowColumn, Stream};
 
 /// Adjacent rows of a batch, or of one that was put into another order.
@@ -42,20 +42,20 @@ struct BoundCondition {
 }
 
 impl BoundBranch {
-    /// A branch with this entrance, whose conditions are used in common with others, in batches of this layout.
+    /// A branch with these leading steps, whose conditions are used in common with others, in batches of this layout.
     ///
     /// # Errors
     /// When these lack a column.
     pub(crate) fn bind(
         branch: &Branch,
-        (entrance, uses): (&Entrance, &[Use<CommonCondition>]),
+        (leading, uses): (&LeadingSteps, &[Use<CommonCondition>]),
         is_windowed: bool,
         layout: &Layout,
     ) -> Result<Self> {
         let (stream, built) = (branch.stream, layout.columns(branch.stream.id));
         let places = |columns: &[usize]| places_of(columns, built).ok_or_else(|| lacks(stream, columns, built));
         let place = |column: usize| Ok::<_, DataFusionError>(places(&[column])?.first().copied());
-        let conditions = entrance.conditions.iter().enumerate().map(|(number, condition)| {
+        let conditions = leading.conditions.iter().enumerate().map(|(number, condition)| {
             let missing = || lacks(stream, &condition.expression.columns, built);
             let placed = Placed::new(&condition.expression, built).ok_or_else(missing)?;
             let slot = uses.get(number).map(|used| used.slot);
@@ -67,9 +67,9 @@ impl BoundBranch {
             times: if is_windowed { place(Stream::TS)? } else { None },
             packets: (counted.map_or(Ok(None), place)?, branch.packets),
             conditions: conditions.collect::<Result<_>>()?,
-            columns: places(&entrance.columns)?,
-            schema: entrance.schema.clone(),
-            steps: entrance.steps.clone(),
+            columns: places(&leading.columns)?,
+            schema: leading.schema.clone(),
+            steps: leading.steps.clone(),
         })
     }
 

@@ -22,7 +22,7 @@ use datafusion::arrow::compute::{filter_record_batch, max, min, not};
 use datafusion::arrow::datatypes::TimestampNanosecondType;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use std::sync::Arc;
-use tapline_query::{AggregateFold, Branch, ContinuousQuery, Entrance, Fold, Window};
+use tapline_query::{AggregateFold, Branch, ContinuousQuery, Fold, LeadingSteps, Window};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Epoch, EventTime, Layout, Reach};
 
@@ -40,7 +40,7 @@ pub struct LowerOperator {
     epoch: Option<Epoch>,
     branches: Vec<BoundBranch>,
     /// Of each branch, its conditions, and what follows.
-    entrances: Vec<Entrance>,
+    leading: Vec<LeadingSteps>,
     /// Of each branch, its use of conditions in common with others; none where it works alone.
     uses: Vec<Vec<Use<CommonCondition>>>,
     keys: Option<JoinedKeys>,
@@ -106,7 +106,7 @@ impl LowerOperator {
             query: Arc::clone(query),
             epoch: None,
             branches: vec![],
-            entrances: query.lowers[lower].branches.iter().map(Branch::entrance).collect(),
+            leading: query.lowers[lower].branches.iter().map(Branch::leading_steps).collect(),
             uses: vec![],
             keys: None,
             fold: match &query.lowers[lower].fold {
@@ -139,7 +139,7 @@ impl LowerOperator {
         let is_windowed = self.window.is_some();
         let bind = |(number, branch): (usize, &Branch)| {
             let uses = self.uses.get(number).map_or(&[][..], Vec::as_slice);
-            BoundBranch::bind(branch, (&self.entrances[number], uses), is_windowed, layout)
+            BoundBranch::bind(branch, (&self.leading[number], uses), is_windowed, layout)
         };
         self.branches = branches.iter().enumerate().map(bind).collect::<Result<_>>()?;
         let built = branches.first().map_or(&[][..], |branch| layout.columns(branch.stream.id));
@@ -152,13 +152,13 @@ impl LowerOperator {
     /// given. It gives the same as alone.
     pub fn join(&mut self, commons: &mut Commons) {
         let half = &self.query.lowers[self.lower];
-        let uses = half.branches.iter().zip(&self.entrances).map(|(branch, entrance)| {
-            let conditions = entrance.conditions.iter();
+        let uses = half.branches.iter().zip(&self.leading).map(|(branch, leading)| {
+            let conditions = leading.conditions.iter();
             conditions.map(|one| commons.join_condition(branch.stream.id, &one.expression)).collect()
         });
         self.uses = uses.collect();
         // What is left of its steps is looked at by nobody who has the numbers of keys.
-        let is_plain = self.entrances.iter().all(|entrance| entrance.steps.is_empty())
+        let is_plain = self.leading.iter().all(|leading| leading.steps.is_empty())
             && !matches!(self.window, Some(Window::Rows { .. }));
         let grouping = half.grouping().filter(|_| is_plain).zip(self.fold.as_ref());
         self.keys = grouping.and_then(|(grouping, fold)| commons.join_keys(grouping, fold));

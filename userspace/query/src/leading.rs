@@ -38,9 +38,9 @@ pub struct Condition {
     pub is_total: bool,
 }
 
-/// The first steps of a branch, which compute nothing that goes on, and those that follow.
+/// The first steps of a branch, which compute nothing that goes on; and those that follow.
 #[derive(Clone, Debug)]
-pub struct Entrance {
+pub struct LeadingSteps {
     /// Rows for which all of these are true go on; they are asked one after the other.
     pub conditions: Vec<Condition>,
     /// Positions in the stream of the columns that rows have then.
@@ -87,36 +87,36 @@ impl StreamExpression {
 impl Branch {
     /// Its conditions, and what comes behind them.
     #[must_use]
-    pub fn entrance(&self) -> Entrance {
+    pub fn leading_steps(&self) -> LeadingSteps {
         let mut behind = names_of(self);
         let (mut conditions, mut schema, mut steps) = (vec![], None, self.steps.as_slice());
         while let Some((step, rest)) = steps.split_first()
-            && let Some(found) = enter(step, &mut behind)
+            && let Some(found) = lead(step, &mut behind)
         {
             match found {
-                Entered::Conditions(found) => conditions.extend(found),
-                Entered::Columns(found) => schema = Some(found),
+                Leading::Conditions(found) => conditions.extend(found),
+                Leading::Columns(found) => schema = Some(found),
             }
             steps = rest;
         }
         let columns = behind.iter().filter_map(|column| Some(column.downcast_ref::<Column>()?.index()));
-        Entrance { conditions, columns: columns.collect(), schema, steps: steps.to_vec() }
+        LeadingSteps { conditions, columns: columns.collect(), schema, steps: steps.to_vec() }
     }
 }
 
-/// What a step is, if it is part of an entrance.
-enum Entered {
+/// What a step is that leads.
+enum Leading {
     Conditions(Vec<Condition>),
     Columns(SchemaRef),
 }
 
 /// Takes a step that only leaves out rows or columns.
-fn enter(step: &Step, behind: &mut Vec<Expression>) -> Option<Entered> {
+fn lead(step: &Step, behind: &mut Vec<Expression>) -> Option<Leading> {
     match step {
-        Step::Filter(predicate) => conditions_of(predicate, behind).map(Entered::Conditions),
+        Step::Filter(predicate) => conditions_of(predicate, behind).map(Leading::Conditions),
         Step::Project(expressions, schema) => {
             *behind = picked(expressions, behind)?;
-            Some(Entered::Columns(Arc::clone(schema)))
+            Some(Leading::Columns(Arc::clone(schema)))
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn conditions(sql: &str) -> Vec<Condition> {
-        half(sql).branches[0].entrance().conditions
+        half(sql).branches[0].leading_steps().conditions
     }
 
     #[test]
@@ -221,16 +221,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_computed_on_the_way_comes_behind_the_entrance() {
+    fn what_is_computed_on_the_way_comes_behind_them() {
         let half = half(
             "SELECT size, count(*) FROM (SELECT octets / 64 AS size, ttl FROM packets WHERE ttl > 3)
              WHERE size > 1 GROUP BY size",
         );
-        let (entrance, steps) = (half.branches[0].entrance(), half.branches[0].steps.len());
-        let names: Vec<&str> = entrance.columns.iter().map(|column| PACKETS.columns[*column].name).collect();
+        let (leading, steps) = (half.branches[0].leading_steps(), half.branches[0].steps.len());
+        let names: Vec<&str> = leading.columns.iter().map(|column| PACKETS.columns[*column].name).collect();
         assert!(names.contains(&"octets"), "{names:?}");
-        assert!(entrance.steps.len() < steps, "{} of {steps} steps are left", entrance.steps.len());
-        assert!(!entrance.conditions.is_empty());
+        assert!(leading.steps.len() < steps, "{} of {steps} steps are left", leading.steps.len());
+        assert!(!leading.conditions.is_empty());
     }
 
     #[test]
