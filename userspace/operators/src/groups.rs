@@ -130,6 +130,11 @@ impl GroupState {
         matches!(self.table, Groups::Numbered(_))
     }
 
+    /// Whether its keys have the numbers that these have.
+    pub(crate) fn is_numbered_by(&self, keys: &Arc<CommonKeys>) -> bool {
+        matches!(&self.table, Groups::Numbered(numbered) if numbered.are_by(keys))
+    }
+
     /// Groups without the folded one.
     pub(crate) fn len(&self) -> usize {
         self.table.len()

@@ -440,7 +440,7 @@ impl LowerOperator {
         if are_many {
             state.number(&common)?;
         }
-        if !state.is_numbered() {
+        if !state.is_numbered_by(&common) {
             return Ok(false);
         }
         let numbers = self.account.numbers(piece.rows);
@@ -545,7 +545,8 @@ impl LowerOperator {
     /// Keeps a state that was taken out for a pane to come, unless it takes more than there is room for, one is there, or
     /// it asks for numbers that nobody gives any more.
     fn keep_spare(&mut self, state: GroupState, room: usize) {
-        let is_of_use = !state.is_numbered() || self.keys.as_ref().is_some_and(JoinedKeys::are_numbered);
+        let asks = |keys: &JoinedKeys| keys.are_numbered() && state.is_numbered_by(keys.common());
+        let is_of_use = !state.is_numbered() || self.keys.as_ref().is_some_and(asks);
         if self.spare.is_none() && is_of_use && state.octets() <= room {
             self.spare = Some(state);
         }

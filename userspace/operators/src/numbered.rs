@@ -133,6 +133,11 @@ impl NumberedGroups {
         })
     }
 
+    /// Whether these keys give the numbers: others that are equal give other ones.
+    pub(crate) fn are_by(&self, common: &Arc<CommonKeys>) -> bool {
+        Arc::ptr_eq(&self.common, common)
+    }
+
     /// The groups of the rows that are folded. The numbers are those that are given now.
     fn intern_numbers(&mut self, rows: &NumberedRows<'_>, groups: &mut Vec<usize>) -> Result<()> {
         let common = Arc::clone(&self.common);
