@@ -154,6 +154,7 @@ impl Engine {
             let parker = Unparker::default();
             let (id, parkers) = (WorkerId(number as u32), [parker.clone(), merger_parker.clone()]);
             let worker = Worker::new(id, to_worker, to_merger, Arc::clone(&flags), parkers);
+            let worker = worker.charging(memory.charge());
             let core = affinity.core(number + 1);
             let started = runner.start(format!("operator-{number}"), core, Box::new(worker));
             started.map_err(EngineError::Thread)?;

@@ -9,8 +9,10 @@ use crate::held::{self, Charge, Gauge, PARTS_OF_RESERVE};
 use crate::query_state::{EndReason, QueryState};
 use crate::worker::Task;
 use std::sync::Arc;
-use std::time::Instant;
-use tapline_operators::{LowerOperator, LowerOutput, Portion, QueryFailure, QueryId, Room};
+use std::time::{Duration, Instant};
+use tapline_operators::{
+    BatchCommons, Commons, LowerOperator, LowerOutput, Portion, QueryFailure, QueryId, Room,
+};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Epoch, EventTime};
 
@@ -39,6 +41,11 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(octets_max: usize, workers: usize) -> Self {
         Self { held: Arc::default(), queries: Arc::default(), octets_max, workers }
+    }
+
+    /// A charge for what is held of no query alone.
+    pub(crate) fn charge(&self) -> Charge {
+        Charge::new(Arc::new(vec![Arc::clone(&self.held)]))
     }
 
     /// What queries count in: octets, and how many they are.
@@ -122,6 +129,19 @@ impl Run {
         makes_room
     }
 
+    /// Has computed once what other runs of this worker compute, too. A query that works alone shares nothing: what is
+    /// done about its work is done to it alone.
+    pub(crate) fn join(&mut self, commons: &mut Commons) {
+        if self.members.iter().all(|member| !member.state.limits().is_alone) {
+            self.operators.iter_mut().for_each(|operator| operator.join(commons));
+        }
+    }
+
+    /// Computes everything by itself from now on: few batches are for it any more.
+    pub(crate) fn go_alone(&mut self) {
+        self.operators.iter_mut().for_each(LowerOperator::go_alone);
+    }
+
     /// The layout of the first batches that are for it: all that it gives and says is of these or of later ones.
     pub(crate) const fn since(&self) -> Epoch {
         self.since
@@ -173,28 +193,37 @@ impl Run {
         Unread { late: all.late - told.late, left_out: all.left_out - told.left_out }
     }
 
-    /// Lets each operator process the turn; queries that fail by it are over.
-    pub(crate) fn process(&mut self, turn: &[Task]) {
+    /// Lets each operator process the turn, of which this was computed for all, which took so long a use; queries that
+    /// fail by it are over.
+    pub(crate) fn process(&mut self, turn: &[Task], (commons, each): (&Commons, Duration)) {
+        let uses = self.operators.iter().map(|operator| operator.uses(commons)).sum::<usize>();
+        let common = each.saturating_mul(u32::try_from(uses).unwrap_or(u32::MAX));
         let begun = Instant::now();
         let one_in = self.members.first().map_or(1, |member| member.state.one_in());
         let outcome = (0..self.operators.len()).try_for_each(|half| {
             self.operators[half].sample(one_in);
-            turn.iter().try_for_each(|task| self.process_one(half, task))
+            let mut tasks = turn.iter().enumerate();
+            tasks.try_for_each(|(number, task)| self.process_one(half, task, commons.of(number)))
         });
         self.end_failed(outcome);
         let own = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
-        if let Some(each) = begun.elapsed().checked_div(own) {
+        if let Some(each) = (begun.elapsed() + common).checked_div(own) {
             self.members.iter().for_each(|member| member.state.note_work(each));
         }
     }
 
-    fn process_one(&mut self, half: usize, task: &Task) -> Result<(), QueryFailure> {
+    fn process_one(
+        &mut self,
+        half: usize,
+        task: &Task,
+        common: Option<&BatchCommons>,
+    ) -> Result<(), QueryFailure> {
         let is_own = |epoch: Epoch| self.since <= epoch && epoch < self.until;
         if let Some((_, batch)) = task.batch.as_ref().filter(|(_, batch)| is_own(batch.layout.epoch())) {
             let room = self.room();
             let operator = &mut self.operators[half];
             operator.set_room(room);
-            operator.process(batch, &mut self.outputs)?;
+            operator.process_with(batch, common, &mut self.outputs)?;
         }
         if task.epoch >= self.carried_since {
             self.operators[half].advance(&task.reach, &mut self.outputs)?;

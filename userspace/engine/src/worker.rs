@@ -16,8 +16,8 @@ use crate::run::Run;
 use rtrb::{Consumer, Producer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
-use tapline_operators::{LowerOutput, QueryId, SourceId, StreamBatch, WorkerId};
+use std::time::{Duration, Instant};
+use tapline_operators::{Commons, LowerOutput, QueryId, SourceId, StreamBatch, WorkerId};
 use tapline_record::ledger::QueryLedger;
 use tapline_record::{Epoch, Reach, StreamId, Watermarks};
 
@@ -112,6 +112,9 @@ pub(crate) struct Worker {
     inputs: Vec<WorkerInput>,
     queries: BTreeMap<QueryId, WorkerQuery>,
     runs: Vec<Run>,
+    /// What runs compute once for all of them, and what that holds.
+    commons: Commons,
+    commons_held: Charge,
     messages: Producer<Message>,
     /// What there was no room for yet.
     outbox: VecDeque<Message>,
@@ -144,6 +147,8 @@ impl Worker {
             inputs: vec![],
             queries: BTreeMap::new(),
             runs: vec![],
+            commons: Commons::default(),
+            commons_held: Charge::default(),
             messages,
             outbox: VecDeque::new(),
             turn: vec![],
@@ -155,6 +160,11 @@ impl Worker {
             cut: None,
             is_done: false,
         }
+    }
+
+    /// The same, which charges this for what it holds for no query alone.
+    pub(crate) fn charging(self, commons_held: Charge) -> Self {
+        Self { commons_held, ..self }
     }
 
     /// Takes the orders that came.
@@ -176,12 +186,17 @@ impl Worker {
         gone.into_iter().for_each(|query| run.leave(query));
         let has_input = !self.inputs.is_empty();
         for before in &mut self.runs {
-            // Both may have rows of one pane.
-            if before.make_room_for(&mut run) && has_input {
+            if !before.make_room_for(&mut run) {
+                continue;
+            }
+            before.go_alone();
+            if has_input {
+                // Both may have rows of one pane.
                 before.give_parts();
                 run.give_parts();
             }
         }
+        run.join(&mut self.commons);
         self.runs.push(run);
     }
 
@@ -254,7 +269,13 @@ impl Worker {
 
     /// Runs all queries over what was taken.
     fn process(&mut self) {
-        self.runs.iter_mut().for_each(|run| run.process(&self.turn));
+        let begun = Instant::now();
+        self.commons.begin(self.turn.iter().map(|task| task.batch.as_ref().map(|(_, batch)| batch)));
+        let uses = u32::try_from(self.commons.uses()).unwrap_or(u32::MAX);
+        let each = begun.elapsed().checked_div(uses).unwrap_or_default();
+        self.runs.iter_mut().for_each(|run| run.process(&self.turn, (&self.commons, each)));
+        self.commons.end();
+        self.commons_held.set(self.commons.octets());
         self.tell_all();
         self.end_runs();
         self.let_leave();

@@ -6,7 +6,7 @@
 
 use crate::groups::{records_in, records_of};
 use crate::ids::SourceId;
-use crate::lower::StreamBatch;
+use crate::stream_batch::StreamBatch;
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::{filter, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, UInt32Type};

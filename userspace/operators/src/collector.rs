@@ -5,8 +5,9 @@
 //! input.
 
 use crate::ids::SourceId;
-use crate::lower::{LowerOutput, OperatorLimits};
+use crate::output::LowerOutput;
 use crate::parts::Parts;
+use crate::room::OperatorLimits;
 use crate::row_quota::RowQuota;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::{Result, internal_datafusion_err};
@@ -146,7 +147,7 @@ impl PaneCollector {
 mod tests {
     use super::*;
     use crate::groups::{GroupBatch, state_schema};
-    use crate::lower::Pane;
+    use crate::output::Pane;
     use crate::row_quota::RowLimits;
     use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, UInt16Array};
     use datafusion::arrow::datatypes::{Int64Type, SchemaRef, UInt16Type};

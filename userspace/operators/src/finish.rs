@@ -2,10 +2,10 @@
 
 use crate::groups::{GroupBatch, results_of_nothing};
 use crate::ids::QueryId;
-use crate::lower::OperatorLimits;
 use crate::pane_tree::PaneTree;
 use crate::parts::Parts;
 use crate::result::{Status, WindowResult, compact, instants, rows_schema, with_columns};
+use crate::room::OperatorLimits;
 use crate::suspended::SuspendedWindows;
 use crate::upper::UpperRunner;
 use crate::windows::{Came, Closed, ClosedWindow, PaneParts};
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::groups::GroupState;
     use crate::ids::WorkerId;
-    use crate::lower::{LowerOutput, Pane};
+    use crate::output::{LowerOutput, Pane};
     use crate::windows::Windows;
     use datafusion::arrow::array::{AsArray, RecordBatchOptions};
     use datafusion::arrow::datatypes::{Int64Type, Schema};

@@ -4,7 +4,9 @@
 //! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact. Below the cap, groups are let in by
 //! powers of two, as long as there is room for what the next ones would take.
 
-use crate::group::{ConstantKeys, FOLDED, GROUPS_MAX, GroupTable, group_table};
+use crate::group::{ConstantKeys, FOLDED, GROUPS_MAX, group_table};
+use crate::key_numbers::CommonKeys;
+use crate::numbered::{Groups, Keys, NumberedGroups, NumberedRows};
 use crate::one_group::OneGroup;
 use crate::steps::evaluate;
 use datafusion::arrow::array::{
@@ -39,6 +41,12 @@ pub struct GroupBatch {
     pub folded_rows: u64,
 }
 
+/// Rows whose keys have numbers, and the aggregates over the columns that these rows have.
+pub(crate) struct NumberedInput<'a> {
+    pub(crate) rows: NumberedRows<'a>,
+    pub(crate) aggregates: &'a [Aggregate],
+}
+
 /// A group table and its accumulators.
 pub(crate) struct GroupState {
     fold: Arc<AggregateFold>,
@@ -46,7 +54,7 @@ pub(crate) struct GroupState {
     keys: Vec<Arc<dyn PhysicalExpr>>,
     /// The keys that are the same in all rows.
     constants: ConstantKeys,
-    table: Box<dyn GroupTable>,
+    table: Groups,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
     /// Which of them cannot go on: some value could not be computed.
     failed: Vec<bool>,
@@ -74,10 +82,9 @@ impl GroupState {
     /// When an aggregate has no accumulator for its types.
     pub(crate) fn new(fold: Arc<AggregateFold>, groups_max: usize) -> Result<Self> {
         let groups_max = groups_max.min(GROUPS_MAX);
+        let table = Groups::Own(group_table(&keys_of(&fold), groups_max)?);
         let constants = ConstantKeys::among(&fold.keys);
         let keys = constants.others(&fold.keys);
-        let fields = constants.others(fold.key_schema.fields());
-        let table = group_table(&Arc::new(Schema::new(fields)), groups_max)?;
         let has_keys = !keys.is_empty();
         let accumulators = fold.aggregates.iter().map(|aggregate| accumulator(&aggregate.function, has_keys));
         let accumulators = accumulators.collect::<Result<Vec<_>>>()?;
@@ -104,6 +111,28 @@ impl GroupState {
             rows: 0,
             folded_rows: 0,
         })
+    }
+
+    /// Looks its keys up by the numbers that these have from now on; its groups stay what they are.
+    ///
+    /// # Errors
+    /// Only when Arrow refuses a table's own octets.
+    pub(crate) fn number(&mut self, keys: &Arc<CommonKeys>) -> Result<()> {
+        if let Groups::Own(table) = &mut self.table {
+            let held = table.take_keys()?;
+            self.table = Groups::Numbered(NumberedGroups::new(Arc::clone(keys), self.groups_max, held)?);
+        }
+        Ok(())
+    }
+
+    /// Whether its keys have numbers.
+    pub(crate) const fn is_numbered(&self) -> bool {
+        matches!(self.table, Groups::Numbered(_))
+    }
+
+    /// Whether its keys have the numbers that these have.
+    pub(crate) fn is_numbered_by(&self, keys: &Arc<CommonKeys>) -> bool {
+        matches!(&self.table, Groups::Numbered(numbered) if numbered.are_by(keys))
     }
 
     /// Groups without the folded one.
@@ -157,16 +186,37 @@ impl GroupState {
     pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>, room: usize) -> Result<()> {
         let fold = self.fold.clone();
         let keys: Result<Vec<ArrayRef>> = self.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
-        self.intern_admitted(&keys?, batch.num_rows(), room)?;
+        self.intern_admitted(Keys::Columns(&keys?), batch.num_rows(), room)?;
         self.count(batch, packets);
+        self.update_all(&fold.aggregates, batch);
+        Ok(())
+    }
+
+    /// The same of rows whose keys have numbers, where those of the state have some.
+    ///
+    /// # Errors
+    /// Only when the state's keys have none, or others.
+    pub(crate) fn update_numbered(
+        &mut self,
+        batch: &RecordBatch,
+        packets: Option<usize>,
+        input: &NumberedInput<'_>,
+        room: usize,
+    ) -> Result<()> {
+        self.intern_admitted(Keys::Numbers(&input.rows), batch.num_rows(), room)?;
+        self.count(batch, packets);
+        self.update_all(input.aggregates, batch);
+        Ok(())
+    }
+
+    fn update_all(&mut self, aggregates: &[Aggregate], batch: &RecordBatch) {
         self.placed = self.table.len() + 1;
-        for (position, aggregate) in fold.aggregates.iter().enumerate() {
+        for (position, aggregate) in aggregates.iter().enumerate() {
             if !self.failed[position] {
                 let outcome = self.update_one(position, aggregate, batch);
                 self.note_failure(position, outcome);
             }
         }
-        Ok(())
     }
 
     /// Folds the rows of a batch into one aggregate.
@@ -240,13 +290,13 @@ impl GroupState {
         self.split_folded(&schema, &columns)
     }
 
-    fn intern(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+    fn intern(&mut self, keys: Keys<'_>, rows: usize) -> Result<()> {
         self.table.intern(keys, rows, &mut self.groups)
     }
 
     /// The same, where new groups may take so many octets. Groups that had no room once have none until the state is
     /// taken out: they would lack rows.
-    fn intern_admitted(&mut self, keys: &[ArrayRef], rows: usize, room: usize) -> Result<()> {
+    fn intern_admitted(&mut self, keys: Keys<'_>, rows: usize, room: usize) -> Result<()> {
         if self.rows == 0 && self.has_room(self.admitted_before, room) {
             self.admitted = self.admitted.max(self.admitted_before);
         }
@@ -294,7 +344,7 @@ impl GroupState {
 
     fn merge_states(&mut self, states: &RecordBatch) -> Result<()> {
         let keys = self.constants.others(&states.columns()[..self.fold.keys.len()]);
-        self.intern(&keys, states.num_rows())?;
+        self.intern(Keys::Columns(&keys), states.num_rows())?;
         self.merge_columns(states)
     }
 
@@ -372,6 +422,11 @@ impl GroupState {
         };
         Ok(GroupBatch { groups: batch(schema, columns, groups)?, folded, rows, folded_rows })
     }
+}
+
+/// The names and types of the keys by which rows are told apart.
+pub(crate) fn keys_of(fold: &AggregateFold) -> SchemaRef {
+    Arc::new(Schema::new(ConstantKeys::among(&fold.keys).others(fold.key_schema.fields())))
 }
 
 /// How many records each row of a batch is; `packets` names the column that says it, if there is one.

@@ -7,144 +7,30 @@
 //! ones may take in octets is said from outside, batch by batch: groups that would take more are folded.
 
 use crate::account::{Account, Pending};
-use crate::groups::{GroupBatch, GroupState, records_in};
-use crate::ids::SourceId;
+use crate::branch::{BoundBranch, Piece};
+use crate::commons::{BatchCommons, CommonCondition, Commons, JoinedKeys, Use};
+use crate::groups::{GroupState, NumberedInput, records_in};
+use crate::numbered::NumberedRows;
+use crate::output::{LowerOutput, Pane};
 use crate::panes::{PaneRun, cut};
 use crate::parts::octets_of;
-use crate::steps::{Rows, run_steps};
+use crate::room::{OperatorLimits, Room};
+use crate::steps::{Rows, Selection};
+use crate::stream_batch::StreamBatch;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{filter_record_batch, max, min, not};
 use datafusion::arrow::datatypes::TimestampNanosecondType;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use std::sync::Arc;
-use tapline_query::{AggregateFold, ContinuousQuery, Fold, LowerHalf, Step, Window};
+use tapline_query::{AggregateFold, Branch, ContinuousQuery, Fold, LeadingSteps, Window};
 use tapline_record::ledger::QueryLedger;
-use tapline_record::{Epoch, EventTime, Layout, PacketFlowColumn, Reach, Stream};
-
-/// A batch of one stream.
-#[derive(Clone, Debug)]
-pub struct StreamBatch {
-    /// Who read it.
-    pub source: SourceId,
-    /// The stream.
-    pub stream: &'static Stream,
-    /// Which columns it has.
-    pub layout: Arc<Layout>,
-    /// The rows.
-    pub batch: RecordBatch,
-    /// Position among all batches of its source.
-    pub sequence: u64,
-}
+use tapline_record::{Epoch, EventTime, Layout, Reach};
 
 /// Panes of one lower half that are open at once.
 const OPEN_PANES_MAX: usize = 256;
 
 /// Groups of all open panes of one lower half, in multiples of those that one pane may have.
 const OPEN_GROUPS_PANES: usize = 4;
-
-/// What a worker gives for a query.
-#[derive(Clone, Debug)]
-pub enum LowerOutput {
-    /// Groups of one pane.
-    Pane {
-        /// Which lower half of the query.
-        lower: usize,
-        /// Which pane.
-        pane: Pane,
-        /// Partial states, or results where `finished`.
-        groups: GroupBatch,
-        /// Whether the groups hold finished aggregates, and are all of the pane.
-        finished: bool,
-    },
-    /// Rows of one pane of one input batch, of a query whose rows are sent by sensors.
-    PaneRows {
-        /// Which lower half of the query.
-        lower: usize,
-        /// When the pane begins.
-        pane: EventTime,
-        /// The batch: who read it, and its position among all of its source.
-        batch: (SourceId, u64),
-        /// The rows, in input order.
-        rows: RecordBatch,
-    },
-    /// Rows of one input batch, perhaps none.
-    Rows {
-        /// Who read the batch.
-        source: SourceId,
-        /// The batch's position among all of its source.
-        sequence: u64,
-        /// The rows, in input order.
-        batches: Vec<RecordBatch>,
-    },
-}
-
-/// A finite piece of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pane {
-    /// Its first instant; for windows that count rows, the earliest record's time.
-    pub start: EventTime,
-    /// The instant after its last.
-    pub end: EventTime,
-    /// Number of a window that counts rows, else 0.
-    pub index: u64,
-    /// Whether it ended because it was full or the watermark passed, not because the input ended.
-    pub is_complete: bool,
-}
-
-impl LowerOutput {
-    /// Octets that its groups take.
-    #[must_use]
-    pub fn octets(&self) -> usize {
-        match self {
-            Self::Pane { groups, .. } => octets_of(groups),
-            Self::PaneRows { .. } | Self::Rows { .. } => 0,
-        }
-    }
-}
-
-impl Pane {
-    /// The whole input.
-    pub const ALL: Self = Self { start: EventTime::MIN, end: EventTime::MAX, index: 0, is_complete: true };
-}
-
-/// Limits and mode of the operators of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct OperatorLimits {
-    /// Groups of one aggregate in one pane; more are folded into one.
-    pub groups_max: usize,
-    /// Whether this worker sees all of the stream, so that it may finish tumbling panes itself.
-    pub is_only_worker: bool,
-}
-
-/// Octets that the states of open panes may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// All of them together may grow by so many.
-    pub octets: usize,
-    /// No pane of a window may take more.
-    pub of_a_pane: usize,
-    /// So many are each pane's own, whatever the others hold.
-    pub own: usize,
-}
-
-impl Default for Room {
-    /// As many as there are.
-    fn default() -> Self {
-        Self { octets: usize::MAX, of_a_pane: usize::MAX, own: 0 }
-    }
-}
-
-impl Room {
-    /// By how many octets a state may grow that takes so many.
-    fn of_one_with(&self, octets: usize) -> usize {
-        let left = |most: usize| most.saturating_sub(octets);
-        self.octets.min(left(self.of_a_pane)).max(left(self.own))
-    }
-
-    const fn take(&mut self, octets: usize) {
-        self.octets = self.octets.saturating_sub(octets);
-    }
-}
 
 /// One lower half of a query.
 pub struct LowerOperator {
@@ -153,6 +39,11 @@ pub struct LowerOperator {
     /// By which layout the branches are bound.
     epoch: Option<Epoch>,
     branches: Vec<BoundBranch>,
+    /// Of each branch, its conditions, and what follows.
+    leading: Vec<LeadingSteps>,
+    /// Of each branch, its use of conditions in common with others; none where it works alone.
+    uses: Vec<Vec<Use<CommonCondition>>>,
+    keys: Option<JoinedKeys>,
     fold: Option<Arc<AggregateFold>>,
     window: Option<Window>,
     limits: OperatorLimits,
@@ -191,14 +82,12 @@ struct OpenPane {
     state: GroupState,
 }
 
-/// A branch whose columns are positions in the batches at hand.
-struct BoundBranch {
-    stream: &'static Stream,
-    columns: Vec<usize>,
-    times: Option<usize>,
-    /// Where the batches, and where the rows behind the steps, say how many records a row is.
-    packets: (Option<usize>, Option<usize>),
-    steps: Vec<Step>,
+/// Rows that are folded, and where they say how many records each of them is.
+struct Folded<'a> {
+    rows: &'a Rows,
+    packets: Option<usize>,
+    /// Where their keys have numbers.
+    numbered: Option<NumberedInput<'a>>,
 }
 
 impl LowerOperator {
@@ -217,6 +106,9 @@ impl LowerOperator {
             query: Arc::clone(query),
             epoch: None,
             branches: vec![],
+            leading: query.lowers[lower].branches.iter().map(Branch::leading_steps).collect(),
+            uses: vec![],
+            keys: None,
             fold: match &query.lowers[lower].fold {
                 Fold::Rows(_) => None,
                 Fold::Aggregate(fold) => Some(Arc::new(fold.clone())),
@@ -240,11 +132,51 @@ impl LowerOperator {
 
     /// Finds its columns in batches of this layout.
     fn bind(&mut self, layout: &Layout) -> Result<()> {
-        if self.epoch != Some(layout.epoch()) {
-            self.branches = bind_branches(&self.query.lowers[self.lower], self.window.is_some(), layout)?;
-            self.epoch = Some(layout.epoch());
+        if self.epoch == Some(layout.epoch()) {
+            return Ok(());
         }
+        let branches = &self.query.lowers[self.lower].branches;
+        let is_windowed = self.window.is_some();
+        let bind = |(number, branch): (usize, &Branch)| {
+            let uses = self.uses.get(number).map_or(&[][..], Vec::as_slice);
+            BoundBranch::bind(branch, (&self.leading[number], uses), is_windowed, layout)
+        };
+        self.branches = branches.iter().enumerate().map(bind).collect::<Result<_>>()?;
+        let built = branches.first().map_or(&[][..], |branch| layout.columns(branch.stream.id));
+        self.keys.take_if(|keys| !keys.bind(built));
+        self.epoch = Some(layout.epoch());
         Ok(())
+    }
+
+    /// Has what others compute as well computed once for all of them, where it is in what [`Self::process_with`] is
+    /// given. It gives the same as alone.
+    pub fn join(&mut self, commons: &mut Commons) {
+        let half = &self.query.lowers[self.lower];
+        let uses = half.branches.iter().zip(&self.leading).map(|(branch, leading)| {
+            let conditions = leading.conditions.iter();
+            conditions.map(|one| commons.join_condition(branch.stream.id, &one.expression)).collect()
+        });
+        self.uses = uses.collect();
+        // What is left of its steps is looked at by nobody who has the numbers of keys.
+        let is_plain = self.leading.iter().all(|leading| leading.steps.is_empty())
+            && !matches!(self.window, Some(Window::Rows { .. }));
+        let grouping = half.grouping().filter(|_| is_plain).zip(self.fold.as_ref());
+        self.keys = grouping.and_then(|(grouping, fold)| commons.join_keys(grouping, fold));
+        self.epoch = None;
+    }
+
+    /// Computes everything by itself from now on.
+    pub fn go_alone(&mut self) {
+        self.uses.clear();
+        self.keys = None;
+        self.epoch = None;
+    }
+
+    /// How often it uses something that others use, too.
+    #[must_use]
+    pub fn uses(&self, commons: &Commons) -> usize {
+        let conditions = self.uses.iter().flatten().filter(|used| commons.shares_condition(used)).count();
+        conditions + usize::from(self.keys.as_ref().is_some_and(|keys| commons.shares_keys(keys)))
     }
 
     /// Fates of the rows so far.
@@ -298,16 +230,31 @@ impl LowerOperator {
     /// # Errors
     /// When a condition or a key cannot be computed for some row, or the batch lacks a column that the query reads.
     pub fn process(&mut self, input: &StreamBatch, out: &mut Vec<LowerOutput>) -> Result<()> {
+        self.process_with(input, None, out)
+    }
+
+    /// The same, with what others compute of the batch as well, if it was computed.
+    ///
+    /// # Errors
+    /// As for [`Self::process`].
+    pub fn process_with(
+        &mut self,
+        input: &StreamBatch,
+        common: Option<&BatchCommons>,
+        out: &mut Vec<LowerOutput>,
+    ) -> Result<()> {
         self.bind(&input.layout)?;
         let (mut rows, mut packets) = (vec![], None);
         let numbered = self.account.begin(input)?;
         let batch = numbered.as_ref().unwrap_or(&input.batch);
         let sample = self.sample_of(input, batch)?;
-        let batch = sample.as_ref().unwrap_or(batch);
+        // What was computed is of all rows.
+        let common = common.filter(|_| sample.is_none());
+        let piece = Piece { rows: sample.as_ref().unwrap_or(batch), first: 0, common };
         for branch in 0..self.branches.len() {
             if self.branches[branch].stream.id == input.stream.id {
                 packets = self.branches[branch].packets.0;
-                self.process_branch(branch, batch, out, &mut rows)?;
+                self.process_branch(branch, &piece, out, &mut rows)?;
             }
         }
         self.account.end(input, packets);
@@ -376,22 +323,20 @@ impl LowerOperator {
     fn process_branch(
         &mut self,
         branch: usize,
-        batch: &RecordBatch,
+        piece: &Piece<'_>,
         out: &mut Vec<LowerOutput>,
         rows: &mut RowsByPane,
     ) -> Result<()> {
-        self.account.deliver(batch, self.branches[branch].packets.0);
+        self.account.deliver(piece.rows, self.branches[branch].packets.0);
         match self.window.map(|window| (window, self.query.pane_width())) {
-            Some((_, Some(width))) => self.process_panes(branch, batch, width, (out, rows)),
+            Some((_, Some(width))) => self.process_panes(branch, piece, width, (out, rows)),
             Some((Window::Rows { count }, None)) => {
-                let kept = self.run_branch(branch, batch)?;
+                let kept = self.run_branch(branch, piece)?;
                 self.fold_counted(&kept, count, out)
             }
+            _ if self.fold.is_some() => self.fold_piece(branch, Pane::ALL, piece, out),
             _ => {
-                let kept = self.run_branch(branch, batch)?;
-                if self.fold.is_some() {
-                    return self.fold_into(Pane::ALL, &kept, self.branches[branch].packets.1, out);
-                }
+                let kept = self.run_branch(branch, piece)?;
                 self.keep_rows(Pane::ALL, kept, rows);
                 Ok(())
             }
@@ -407,78 +352,136 @@ impl LowerOperator {
     fn process_panes(
         &mut self,
         branch: usize,
-        batch: &RecordBatch,
+        piece: &Piece<'_>,
         width: i64,
         (out, rows): (&mut Vec<LowerOutput>, &mut RowsByPane),
     ) -> Result<()> {
-        let times = self.branches[branch].times.map(|times| batch.column(times).clone());
+        let times = self.branches[branch].times.map(|times| piece.rows.column(times).clone());
         let times = times.ok_or_else(|| internal_datafusion_err!("a window needs the event time"))?;
         let times = times.as_primitive::<TimestampNanosecondType>().values();
         let closing = self.query.closing_width().unwrap_or(width);
         let mut runs = std::mem::take(&mut self.runs);
-        let sorted = cut(batch, times, width, &mut runs)?;
-        let batch = sorted.as_ref().unwrap_or(batch);
+        let sorted = cut(piece.rows, times, width, &mut runs)?;
+        // What was computed of the batch is in its order.
+        let common = piece.common.filter(|_| sorted.is_none());
+        let batch = sorted.as_ref().unwrap_or(piece.rows);
         for run in &runs {
             let pane = Pane { start: run.pane, end: run.pane.plus(width), index: 0, is_complete: true };
             let whole = run.rows == batch.num_rows();
             let part = if whole { batch.clone() } else { batch.slice(run.first, run.rows) };
-            let (before, behind) = self.branches[branch].packets;
             if interval_end(pane.start, closing) <= self.closed_until {
-                self.account.leave_late(&part, before);
+                self.account.leave_late(&part, self.branches[branch].packets.0);
                 continue;
             }
-            let kept = self.run_branch(branch, &part)?;
-            match self.fold {
-                Some(_) => self.fold_into(pane, &kept, behind, out)?,
-                None => self.keep_rows(pane, kept, rows),
+            let part = Piece { rows: &part, first: run.first, common };
+            if self.fold.is_some() {
+                self.fold_piece(branch, pane, &part, out)?;
+            } else {
+                let kept = self.run_branch(branch, &part)?;
+                self.keep_rows(pane, kept, rows);
             }
         }
         self.runs = runs;
         Ok(())
     }
 
-    fn run_branch(&mut self, branch: usize, batch: &RecordBatch) -> Result<Rows> {
+    fn run_branch(&mut self, branch: usize, piece: &Piece<'_>) -> Result<Rows> {
+        let selection = self.branches[branch].select(piece)?;
+        self.take_selected(branch, piece, &selection)
+    }
+
+    fn take_selected(&mut self, branch: usize, piece: &Piece<'_>, selection: &Selection) -> Result<Rows> {
         let branch = &self.branches[branch];
         let counts_rows = matches!(self.window, Some(Window::Rows { .. }));
-        let times = branch.times.filter(|_| counts_rows).map(|times| batch.column(times).clone());
-        let numbers = self.account.numbers(batch);
-        let rows = run_steps(&branch.steps, Rows { batch: batch.project(&branch.columns)?, times, numbers })?;
+        let times = branch.times.filter(|_| counts_rows).map(|times| piece.rows.column(times).clone());
+        let rows = branch.rows(piece.rows, selection, times, self.account.numbers(piece.rows))?;
         let (before, behind) = branch.packets;
-        self.account.filter(records_in(batch, before) - records_in(&rows.batch, behind));
+        self.account.filter(records_in(piece.rows, before) - records_in(&rows.batch, behind));
         Ok(rows)
     }
 
-    /// Folds rows into the pane's state, which is opened with its first row.
-    fn fold_into(
+    /// Folds the rows of a piece that are kept into the state of a pane.
+    fn fold_piece(
         &mut self,
+        branch: usize,
         pane: Pane,
-        rows: &Rows,
-        packets: Option<usize>,
+        piece: &Piece<'_>,
         out: &mut Vec<LowerOutput>,
     ) -> Result<()> {
+        let selection = self.branches[branch].select(piece)?;
+        if self.fold_numbered(pane, (piece, self.branches[branch].packets.0), &selection, out)? {
+            return Ok(());
+        }
+        let rows = self.take_selected(branch, piece, &selection)?;
         if rows.batch.num_rows() == 0 {
             return Ok(());
         }
+        let position = self.state_of(pane, out)?;
+        let packets = self.branches[branch].packets.1;
+        self.fold_into(position, &Folded { rows: &rows, packets, numbered: None }, out)
+    }
+
+    /// Folds rows by the numbers that their keys have, if these were looked up for all rows, and it keeps enough of them;
+    /// says whether it has.
+    fn fold_numbered(
+        &mut self,
+        pane: Pane,
+        (piece, packets): (&Piece<'_>, Option<usize>),
+        selection: &Selection,
+        out: &mut Vec<LowerOutput>,
+    ) -> Result<bool> {
+        let Some(joined) = self.keys.as_ref().filter(|_| selection.kept() > 0) else { return Ok(false) };
+        let are_many = joined.note(selection.kept(), piece.rows.num_rows());
+        let Some(keys) = piece.common.and_then(|common| joined.numbered(common)) else { return Ok(false) };
+        let (common, grouping) = (Arc::clone(joined.common()), Arc::clone(&joined.grouping));
+        let batch = piece.rows.project(&joined.places)?;
+        let position = self.state_of(pane, out)?;
+        let state = &mut self.open[position].state;
+        if are_many {
+            state.number(&common)?;
+        }
+        if !state.is_numbered_by(&common) {
+            return Ok(false);
+        }
+        let numbers = self.account.numbers(piece.rows);
+        let rows = selection.filter(Rows { batch, times: None, numbers })?;
+        self.account.filter(records_in(piece.rows, packets) - records_in(&rows.batch, grouping.packets));
+        let (first, count, mask) = (piece.first, piece.rows.num_rows(), selection.mask());
+        let numbered = NumberedInput {
+            rows: NumberedRows { keys, first, rows: count, mask },
+            aggregates: &grouping.aggregates,
+        };
+        let folded = Folded { rows: &rows, packets: grouping.packets, numbered: Some(numbered) };
+        self.fold_into(position, &folded, out).map(|()| true)
+    }
+
+    /// Where the state of a pane is among the open ones.
+    fn state_of(&mut self, pane: Pane, out: &mut Vec<LowerOutput>) -> Result<usize> {
         let mut found = self.open.binary_search_by_key(&pane.start, |open| open.pane.start);
         if found.is_err() && self.open.len() >= OPEN_PANES_MAX {
             self.give_earliest(out)?;
             found = self.open.binary_search_by_key(&pane.start, |open| open.pane.start);
         }
-        let position = match found {
-            Ok(position) => position,
-            Err(position) => {
-                let open = OpenPane { pane, due: self.due_of(pane), state: self.new_state()? };
-                self.open.insert(position, open);
-                position
-            }
-        };
+        let Err(position) = found else { return Ok(found.unwrap_or_default()) };
+        let open = OpenPane { pane, due: self.due_of(pane), state: self.new_state()? };
+        self.open.insert(position, open);
+        Ok(position)
+    }
+
+    /// Folds rows, of which there are some, into the state of the pane at this position.
+    fn fold_into(&mut self, position: usize, folded: &Folded<'_>, out: &mut Vec<LowerOutput>) -> Result<()> {
+        let Folded { rows, packets, numbered } = folded;
         let state = &mut self.open[position].state;
         let (groups, octets) = (state.len(), state.octets());
-        state.update(&rows.batch, packets, self.room.of_one_with(octets))?;
+        let room = self.room.of_one_with(octets);
+        match numbered {
+            None => state.update(&rows.batch, *packets, room)?,
+            Some(numbered) => state.update_numbered(&rows.batch, *packets, numbered, room)?,
+        }
         self.failures.append(&mut state.take_failures());
         self.open_groups += state.len() - groups;
         self.room.take(state.octets().saturating_sub(octets));
-        self.account.use_rows(&rows.batch, rows.numbers.as_ref(), packets);
+        self.account.use_rows(&rows.batch, rows.numbers.as_ref(), *packets);
         while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {
             self.give_earliest(out)?;
         }
@@ -539,9 +542,12 @@ impl LowerOperator {
         GroupState::new(fold, self.limits.groups_max)
     }
 
-    /// Keeps a state that was taken out for a pane to come, unless it takes more than there is room for, or one is there.
+    /// Keeps a state that was taken out for a pane to come, unless it takes more than there is room for, one is there, or
+    /// it asks for numbers that nobody gives any more.
     fn keep_spare(&mut self, state: GroupState, room: usize) {
-        if self.spare.is_none() && state.octets() <= room {
+        let asks = |keys: &JoinedKeys| keys.are_numbered() && state.is_numbered_by(keys.common());
+        let is_of_use = !state.is_numbered() || self.keys.as_ref().is_some_and(asks);
+        if self.spare.is_none() && is_of_use && state.octets() <= room {
             self.spare = Some(state);
         }
     }
@@ -562,28 +568,6 @@ impl LowerOperator {
 /// The end of the interval of `width` that holds `time`.
 fn interval_end(time: EventTime, width: i64) -> EventTime {
     time.align_down(width).plus(width)
-}
-
-fn bind_branches(half: &LowerHalf, is_windowed: bool, layout: &Layout) -> Result<Vec<BoundBranch>> {
-    let bind = |branch: &tapline_query::Branch| {
-        let built = layout.columns(branch.stream.id);
-        let place = |column: usize| {
-            let name = branch.stream.field(column).name().clone();
-            let place = built.iter().position(|&built| built == column);
-            place.ok_or_else(|| internal_datafusion_err!("the batches lack the column {name}"))
-        };
-        Ok(BoundBranch {
-            stream: branch.stream,
-            columns: branch.columns.iter().map(|&column| place(column)).collect::<Result<_>>()?,
-            times: if is_windowed { Some(place(Stream::TS)?) } else { None },
-            packets: (
-                branch.packets.map(|_| place(PacketFlowColumn::Packets as usize)).transpose()?,
-                branch.packets,
-            ),
-            steps: branch.steps.clone(),
-        })
-    };
-    half.branches.iter().map(bind).collect()
 }
 
 /// Widens the pane of a window that counts rows to the times of these rows.

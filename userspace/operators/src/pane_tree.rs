@@ -4,8 +4,8 @@
 //! panes are merged when a window holds them that is not the last one to do so; a window of n panes is then put
 //! together from some 2 log₂ n parts, and each pane is merged log₂ n times, however many windows it is in.
 
-use crate::lower::OperatorLimits;
 use crate::parts::Parts;
+use crate::room::OperatorLimits;
 use datafusion::common::Result;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -5,7 +5,7 @@
 //! may have a place among the others, whatever the order in which they come.
 
 use crate::groups::{GroupBatch, GroupState};
-use crate::lower::OperatorLimits;
+use crate::room::OperatorLimits;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::SchemaRef;

@@ -3,7 +3,7 @@
 //! Takes outputs of the shared halves, gives them with the keys and the query's own aggregates, in its order.
 
 use crate::groups::GroupBatch;
-use crate::lower::LowerOutput;
+use crate::output::LowerOutput;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Result;
 use tapline_query::{ContinuousQuery, Fold};

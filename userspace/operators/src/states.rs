@@ -9,10 +9,10 @@
 //! they are. Octets may be of anybody: no more is made of them than they are.
 
 use crate::groups::{GroupBatch, state_schema};
-use crate::lower::OperatorLimits;
 use crate::parts::{PLACE_OCTETS_MAX, Parts};
 use crate::possible::check_possible;
 use crate::result::{compact, with_columns};
+use crate::room::OperatorLimits;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
 use arrow_ipc::{Message, root_as_message};

@@ -1,7 +1,7 @@
 //! Runs the filters and projections of a branch over a batch.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, prep_null_mask_filter};
+use datafusion::arrow::compute::{FilterBuilder, FilterPredicate, and, prep_null_mask_filter};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use tapline_query::Step;
@@ -20,7 +20,10 @@ pub(crate) struct Rows {
 pub(crate) fn run_steps(steps: &[Step], rows: Rows) -> Result<Rows> {
     steps.iter().try_fold(rows, |rows, step| match step {
         _ if rows.batch.num_rows() == 0 && matches!(step, Step::Filter(_)) => Ok(rows),
-        Step::Filter(predicate) => filter(rows, predicate.as_ref()),
+        Step::Filter(predicate) => {
+            let mask = evaluate(predicate.as_ref(), &rows.batch)?;
+            Selection::all(rows.batch.num_rows()).and(mask.as_boolean())?.filter(rows)
+        }
         Step::Project(expressions, schema) => {
             let count = rows.batch.num_rows();
             let columns: Result<Vec<ArrayRef>> =
@@ -40,17 +43,63 @@ pub(crate) fn evaluate(expression: &dyn PhysicalExpr, batch: &RecordBatch) -> Re
     expression.evaluate(batch)?.into_array(batch.num_rows())
 }
 
-fn filter(rows: Rows, predicate: &dyn PhysicalExpr) -> Result<Rows> {
-    let mask = evaluate(predicate, &rows.batch)?;
-    let mask = without_nulls(mask.as_boolean());
-    let kept = mask.true_count();
-    if kept == mask.len() {
-        return Ok(rows);
+/// Which rows of a batch are kept.
+pub(crate) struct Selection {
+    /// Without NULL; `None` where all are.
+    mask: Option<BooleanArray>,
+    rows: usize,
+    kept: usize,
+}
+
+impl Selection {
+    /// At most one row in so many are few: that much it costs to put them together.
+    const FEW_ONE_IN: usize = 5;
+
+    /// All of so many.
+    pub(crate) const fn all(rows: usize) -> Self {
+        Self { mask: None, rows, kept: rows }
     }
-    let keep = FilterBuilder::new(&mask).optimize().build();
-    let times = rows.times.map(|times| keep.filter(&times)).transpose()?;
-    let numbers = rows.numbers.map(|numbers| keep.filter(&numbers)).transpose()?;
-    Ok(Rows { batch: filter_batch(&rows.batch, &keep, kept)?, times, numbers })
+
+    /// Of these, those for which a condition is true.
+    ///
+    /// # Errors
+    /// Only when the condition is of other rows.
+    pub(crate) fn and(self, condition: &BooleanArray) -> Result<Self> {
+        let condition = without_nulls(condition);
+        let mask = match &self.mask {
+            None => condition,
+            Some(before) => and(before, &condition)?,
+        };
+        let kept = mask.true_count();
+        Ok(Self { mask: (kept < self.rows).then_some(mask), rows: self.rows, kept })
+    }
+
+    /// How many are kept.
+    pub(crate) const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Whether these are so few that what is computed next had better be computed of them alone.
+    pub(crate) const fn are_few(&self) -> bool {
+        self.kept * Self::FEW_ONE_IN <= self.rows
+    }
+
+    /// Which ones, without NULL; `None` where all are.
+    pub(crate) const fn mask(&self) -> Option<&BooleanArray> {
+        self.mask.as_ref()
+    }
+
+    /// The rows that are kept.
+    ///
+    /// # Errors
+    /// Only when Arrow refuses to filter a column.
+    pub(crate) fn filter(&self, rows: Rows) -> Result<Rows> {
+        let Some(mask) = &self.mask else { return Ok(rows) };
+        let keep = FilterBuilder::new(mask).optimize().build();
+        let times = rows.times.map(|times| keep.filter(&times)).transpose()?;
+        let numbers = rows.numbers.map(|numbers| keep.filter(&numbers)).transpose()?;
+        Ok(Rows { batch: filter_batch(&rows.batch, &keep, self.kept)?, times, numbers })
+    }
 }
 
 fn filter_batch(batch: &RecordBatch, keep: &FilterPredicate, kept: usize) -> Result<RecordBatch> {
@@ -61,6 +110,6 @@ fn filter_batch(batch: &RecordBatch, keep: &FilterPredicate, kept: usize) -> Res
 }
 
 /// SQL keeps a row when its predicate is true, not when it is NULL.
-fn without_nulls(mask: &BooleanArray) -> BooleanArray {
+pub(crate) fn without_nulls(mask: &BooleanArray) -> BooleanArray {
     if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() }
 }

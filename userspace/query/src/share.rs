@@ -38,18 +38,18 @@ enum HalfShape {
 }
 
 /// A half whose expressions name the columns of its stream, wherever these stand in the batches that it reads.
-struct Named {
-    stream: &'static Stream,
+pub(crate) struct Named {
+    pub(crate) stream: &'static Stream,
     filters: Vec<Expression>,
-    keys: Vec<Expression>,
-    aggregates: Vec<NamedAggregate>,
+    pub(crate) keys: Vec<Expression>,
+    pub(crate) aggregates: Vec<NamedAggregate>,
     /// The column that says how many packets a row is, if there is one.
-    packets: Option<usize>,
+    pub(crate) packets: Option<usize>,
 }
 
 #[derive(Clone)]
-struct NamedAggregate {
-    aggregate: Aggregate,
+pub(crate) struct NamedAggregate {
+    pub(crate) aggregate: Aggregate,
     identity: AggregateIdentity,
 }
 
@@ -138,31 +138,20 @@ fn share_half(halves: &[&LowerHalf]) -> Result<(LowerHalf, Vec<Vec<usize>>)> {
         })
     };
     let places = named.iter().map(|named| named.aggregates.iter().map(&mut place).collect()).collect();
-    Ok((put_together(halves[0], &named[0], all)?, places))
+    Ok((put_together(halves[0], &named[0], &all)?, places))
 }
 
 /// A half like `model` with these aggregates, over as few columns as they need.
-fn put_together(model: &LowerHalf, named: &Named, aggregates: Vec<NamedAggregate>) -> Result<LowerHalf> {
+fn put_together(model: &LowerHalf, named: &Named, aggregates: &[NamedAggregate]) -> Result<LowerHalf> {
     let Fold::Aggregate(fold) = &model.fold else { return Ok(model.clone()) };
     let arguments =
         aggregates.iter().flat_map(|named| named.aggregate.arguments.iter().chain(&named.aggregate.filter));
     let mut columns: BTreeSet<usize> = named.packets.into_iter().collect();
     named.filters.iter().chain(&named.keys).chain(arguments).for_each(|of| add_columns(of, &mut columns));
     let columns: Vec<usize> = columns.into_iter().collect();
-    let placed = |expression: &Expression| {
-        replaced(expression, &|column| {
-            let place = columns.iter().position(|known| *known == column.index());
-            place.map(|place| Arc::new(Column::new(column.name(), place)) as Expression)
-        })
-    };
-    let all_placed = |expressions: &[Expression]| expressions.iter().map(placed).collect::<Result<Vec<_>>>();
-    let filters = all_placed(&named.filters)?;
-    let keys = all_placed(&named.keys)?;
-    let aggregates = aggregates.into_iter().map(|NamedAggregate { aggregate, .. }| {
-        let arguments = all_placed(&aggregate.arguments)?;
-        let filter = aggregate.filter.as_ref().map(placed).transpose()?;
-        Ok(Aggregate { arguments, filter, ..aggregate })
-    });
+    let filters = all_placed(&named.filters, &columns)?;
+    let keys = all_placed(&named.keys, &columns)?;
+    let aggregates = aggregates.iter().map(|named| placed_aggregate(&named.aggregate, &columns));
     let aggregates = aggregates.collect::<Result<_>>()?;
     let packets = named.packets.and_then(|packets| columns.iter().position(|column| *column == packets));
     Ok(LowerHalf {
@@ -179,13 +168,9 @@ fn put_together(model: &LowerHalf, named: &Named, aggregates: Vec<NamedAggregate
 
 impl Named {
     /// `None` where rows come of several branches, are computed on the way, or stay rows.
-    fn of(lower: &LowerHalf) -> Option<Self> {
+    pub(crate) fn of(lower: &LowerHalf) -> Option<Self> {
         let (Fold::Aggregate(fold), [branch]) = (&lower.fold, &lower.branches[..]) else { return None };
-        let name = |&column: &usize| {
-            Arc::new(Column::new(branch.stream.columns.get(column).map_or("", |column| column.name), column))
-                as Expression
-        };
-        let mut behind: Vec<Expression> = branch.columns.iter().map(name).collect();
+        let mut behind = names_of(branch);
         let mut filters = vec![];
         for step in &branch.steps {
             match step {
@@ -248,15 +233,47 @@ fn expressions_of(lower: &LowerHalf) -> Vec<Expression> {
     all
 }
 
+/// The columns that the first step of a branch sees, named by their positions in the stream.
+pub(crate) fn names_of(branch: &Branch) -> Vec<Expression> {
+    let name = |column: usize| branch.stream.columns.get(column).map_or("", |column| column.name);
+    let column = |&column: &usize| Arc::new(Column::new(name(column), column)) as Expression;
+    branch.columns.iter().map(column).collect()
+}
+
 /// The columns behind a projection that only picks some; `None` where it computes any.
-fn picked(expressions: &[Expression], before: &[Expression]) -> Option<Vec<Expression>> {
+pub(crate) fn picked(expressions: &[Expression], before: &[Expression]) -> Option<Vec<Expression>> {
     let pick = |expression: &Expression| before.get(expression.downcast_ref::<Column>()?.index()).cloned();
     expressions.iter().map(pick).collect()
 }
 
 /// The expression with the columns of the stream in place of those that it reads.
-fn named(expression: &Expression, behind: &[Expression]) -> Option<Expression> {
+pub(crate) fn named(expression: &Expression, behind: &[Expression]) -> Option<Expression> {
     replaced(expression, &|column| behind.get(column.index()).cloned()).ok()
+}
+
+/// The expression over these columns alone, which it names by their positions in the stream.
+///
+/// # Errors
+/// When it reads others.
+pub(crate) fn placed(expression: &Expression, columns: &[usize]) -> Result<Expression> {
+    replaced(expression, &|column| {
+        let place = columns.iter().position(|known| *known == column.index())?;
+        Some(Arc::new(Column::new(column.name(), place)) as Expression)
+    })
+}
+
+fn all_placed(expressions: &[Expression], columns: &[usize]) -> Result<Vec<Expression>> {
+    expressions.iter().map(|expression| placed(expression, columns)).collect()
+}
+
+/// An aggregate over these columns alone.
+///
+/// # Errors
+/// As above.
+pub(crate) fn placed_aggregate(aggregate: &Aggregate, columns: &[usize]) -> Result<Aggregate> {
+    let arguments = all_placed(&aggregate.arguments, columns)?;
+    let filter = aggregate.filter.as_ref().map(|filter| placed(filter, columns)).transpose()?;
+    Ok(Aggregate { arguments, filter, ..aggregate.clone() })
 }
 
 /// The expression with something else in place of each column.
@@ -272,7 +289,7 @@ fn replaced(expression: &Expression, by: &impl Fn(&Column) -> Option<Expression>
 }
 
 /// Adds the columns that an expression reads.
-fn add_columns(expression: &Expression, columns: &mut BTreeSet<usize>) {
+pub(crate) fn add_columns(expression: &Expression, columns: &mut BTreeSet<usize>) {
     if let Some(column) = expression.downcast_ref::<Column>() {
         columns.insert(column.index());
     }

@@ -23,25 +23,40 @@ const CHANGES: usize = 1_000;
 /// Aggregates that say how many packets there are: those who differ in them alone share one fold.
 const COUNTS: [&str; 3] = ["count(*)", "sum(1)", "count(src_port)"];
 
+/// Conditions that every packet meets: those who have one in common have it computed once.
+const CONDITIONS: [&str; 3] = ["", "AND octets > 50 ", "AND octets > 50 AND octets / 3 < 90 "];
+
+/// Keys that tell packets apart as the port does: those who have one in common look it up once.
+const KEYS: [&str; 3] = ["src_port", "src_port, octets", "src_port, octets / 7"];
+
 /// A question: packets by port, of ports below a limit, in windows of so many seconds.
 #[derive(Clone, Copy, Debug)]
 struct Question {
     ports_below: u16,
     window: i64,
     count: &'static str,
+    condition: &'static str,
+    keys: &'static str,
 }
 
 impl Question {
     fn any(random: &mut Random) -> Self {
         let windows = [7, 10, 60];
         let ports_below = 1 + random.below(SOURCES.into()) as u16;
-        Self { ports_below, window: windows[random.below(3)], count: COUNTS[random.below(3)] }
+        Self {
+            ports_below,
+            window: windows[random.below(3)],
+            count: COUNTS[random.below(3)],
+            condition: CONDITIONS[random.below(3)],
+            keys: KEYS[random.below(3)],
+        }
     }
 
     fn sql(self) -> String {
-        let Self { ports_below, window, count } = self;
+        let Self { ports_below, window, count, condition, keys } = self;
         format!(
-            "SELECT src_port, {count} AS n FROM packets WHERE src_port < {ports_below} GROUP BY src_port, tumble('{window} seconds')"
+            "SELECT src_port, {count} AS n FROM packets WHERE src_port < {ports_below} {condition}\
+             GROUP BY {keys}, tumble('{window} seconds')"
         )
     }
 }
@@ -75,7 +90,8 @@ impl Play {
         let (mut random, stage) = (Random(seed), Stage::default());
         let (mut engine, _) = stage.engine(workers, 4);
         let (subscriber, events) = subscription(1 << 16, WhenFull::Lose);
-        let question = Question { ports_below: SOURCES, window: 10, count: COUNTS[0] };
+        let (count, condition, keys) = (COUNTS[0], CONDITIONS[0], KEYS[1]);
+        let question = Question { ports_below: SOURCES, window: 10, count, condition, keys };
         let query =
             engine.add_query(Planner::new().plan(&question.sql()).unwrap(), subscriber.clone()).unwrap();
         // One source after the other ends while queries still come.

@@ -63,7 +63,7 @@ pub(crate) fn group_table(schema: &SchemaRef, groups_max: usize) -> Result<Box<d
 }
 
 /// Numbers the next group when `groups` of `groups_max` are taken.
-fn next_group(groups: usize, groups_max: usize) -> usize {
+pub(crate) fn next_group(groups: usize, groups_max: usize) -> usize {
     if groups < groups_max { groups + 1 } else { FOLDED }
 }
 

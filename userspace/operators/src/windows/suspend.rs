@@ -1,7 +1,7 @@
 //! Takes out what is held for open windows, and goes on with it.
 
 use super::{Closed, OpenWindow, Windows};
-use crate::lower::Pane;
+use crate::output::Pane;
 use crate::parts::Parts;
 use crate::suspended::{SuspendedPart, SuspendedWindows};
 use datafusion::common::Result;

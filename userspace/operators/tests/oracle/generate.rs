@@ -92,6 +92,42 @@ const WINDOWS: [&str; 5] = [
 ];
 const HAVINGS: [&str; 3] = ["", "HAVING count(*) > 1", "HAVING max(octets) > 600 OR min(octets) IS NULL"];
 
+const COMMON_KEYS: [&str; 6] = [
+    "src_ip, dst_ip",
+    "dst_port, protocol",
+    "network(src_ip, 16, 48), protocol",
+    "text(src_ip)",
+    "octets / 500, dst_ip",
+    "dst_ip",
+];
+const COMMON_FILTERS: [&str; 8] = [
+    "",
+    "WHERE protocol = 6",
+    "WHERE protocol = 6 AND dst_port < 1000",
+    "WHERE dst_port < 1000",
+    "WHERE src_ip IS NULL OR dst_port < 1000",
+    "WHERE octets > 700 AND dst_port < 1000 AND protocol = 6",
+    "WHERE octets / 100 > 3",
+    "WHERE octets / 100 > 3 AND protocol = 6",
+];
+
+/// Queries that have much in common: conditions, keys, windows or all of these.
+pub(crate) fn queries_in_common() -> impl Strategy<Value = Vec<String>> {
+    let keys = prop::collection::vec(select(&COMMON_KEYS[..]), 1..=2);
+    let query = |keys: Vec<&'static str>| {
+        let clauses = (select(&COMMON_FILTERS[..]), select(&WINDOWS[..]));
+        let query = (select(keys), clauses, subsequence(AGGREGATES.to_vec(), 1..=3));
+        let text = |(keys, (filter, window), aggregates): (&str, (&str, &str), Vec<&str>)| {
+            let aggregates = aggregates.iter().enumerate();
+            let list: Vec<String> = aggregates.map(|(number, text)| format!("{text} AS a{number}")).collect();
+            let window = if window.is_empty() { String::new() } else { format!(", {window}") };
+            format!("SELECT {keys}, {} FROM packets {filter} GROUP BY {keys}{window}", list.join(", "))
+        };
+        prop::collection::vec(query.prop_map(text), 2..=6)
+    };
+    keys.prop_flat_map(query)
+}
+
 /// A query of some keys, aggregates, filter, window and HAVING; sometimes regrouped once more.
 pub(crate) fn query() -> impl Strategy<Value = String> {
     let keys = subsequence(KEYS.to_vec(), 0..=3);

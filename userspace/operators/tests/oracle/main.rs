@@ -15,7 +15,7 @@ use generate::{Row, rows};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use streaming::streaming_answer;
+use streaming::{answers_together, streaming_answer};
 use tapline_query::{Identity, Planner};
 
 /// Who sees the rows: batch SQL has its name and its site in two columns.
@@ -148,6 +148,49 @@ proptest! {
             prop_assert!(different.is_empty(), "{}: {:?}", sql, different);
         }
         prop_assert!(tried > 20, "{} shapes have windows", tried);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What a query answers does not depend on what it has in common with others.
+    #[test]
+    fn queries_answer_together_as_alone(
+        case in case(),
+        queries in generate::queries_in_common(),
+        turn in 1_usize..5,
+    ) {
+        let planner = planner();
+        let planned: Vec<_> = queries.iter().map(|sql| Arc::new(planner.plan(sql).unwrap())).collect();
+        let together = answers_together(&planned, &case, (turn, 1 << 20));
+        for ((sql, query), answer) in queries.iter().zip(&planned).zip(together) {
+            prop_assert_eq!(answer, streaming_answer(query, &case), "{} of {:?}", sql, queries);
+        }
+    }
+
+    /// Nor do the groups that have no place, where each comes in its turn.
+    #[test]
+    fn queries_fold_the_same_groups_together_as_alone(
+        rows in rows(),
+        filters in prop::collection::vec(prop::sample::select(vec!["octets > 300", "octets > 90", "true"]), 2..5),
+        groups_max in 1_usize..8,
+        batch_rows in 1_usize..60,
+    ) {
+        let case = Case { rows, workers: 1, batch_rows, shuffle: 7 };
+        let sql = |filter: &&str| {
+            format!(
+                "SELECT dst_port, protocol, count(*) AS n, sum(octets) AS o FROM packets WHERE {filter}
+                 GROUP BY dst_port, protocol, tumble('60 seconds')"
+            )
+        };
+        let planned: Vec<_> =
+            filters.iter().map(|filter| Arc::new(Planner::new().plan(&sql(filter)).unwrap())).collect();
+        let together = answers_together(&planned, &case, (2, groups_max));
+        for (query, answer) in planned.iter().zip(together) {
+            let alone = answers_together(std::slice::from_ref(query), &case, (1, groups_max));
+            prop_assert_eq!(Some(answer), alone.into_iter().next(), "{:?}", filters);
+        }
     }
 }
 

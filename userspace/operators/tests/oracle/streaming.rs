@@ -6,7 +6,7 @@ use datafusion::arrow::array::{AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use std::sync::Arc;
 use tapline_operators::{
-    Finisher, LowerOperator, LowerOutput, OperatorLimits, QueryId, ResultColumns, SourceId, StreamBatch,
+    Commons, Finisher, LowerOperator, LowerOutput, OperatorLimits, QueryId, ResultColumns, SourceId, StreamBatch,
     Windows, WorkerId,
 };
 use tapline_query::ContinuousQuery;
@@ -82,6 +82,86 @@ pub(crate) fn streaming_answer(query: &Arc<ContinuousQuery>, case: &Case) -> Vec
     let is_asked = query.columns_of(&PACKETS).is_some();
     assert_eq!(delivered, if is_asked { rows.len() as u64 } else { 0 }, "each row counts once");
     super::batch::lines(&merge(query, case.workers, limits, outputs, &mut random))
+}
+
+/// The lower halves of several queries on one worker, which computes once what several of them need.
+struct Together {
+    commons: Commons,
+    operators: Vec<Vec<LowerOperator>>,
+    turn: Vec<(StreamBatch, Watermarks)>,
+}
+
+impl Together {
+    fn new(queries: &[Arc<ContinuousQuery>], limits: OperatorLimits) -> Self {
+        let operators = queries.iter().map(|query| LowerOperator::all(query, limits)).collect();
+        let mut together = Self { commons: Commons::default(), operators, turn: vec![] };
+        (0..queries.len()).for_each(|query| together.join(query));
+        together
+    }
+
+    fn join(&mut self, query: usize) {
+        self.operators[query].iter_mut().for_each(|operator| operator.join(&mut self.commons));
+    }
+
+    fn process(&mut self, outputs: &mut [Vec<LowerOutput>]) {
+        self.commons.begin(self.turn.iter().map(|(batch, _)| Some(batch)));
+        for (operators, outputs) in self.operators.iter_mut().zip(outputs) {
+            for operator in operators {
+                for (task, (batch, watermarks)) in self.turn.iter().enumerate() {
+                    operator.process_with(batch, self.commons.of(task), outputs).unwrap();
+                    operator.advance(&(*watermarks).into(), outputs).unwrap();
+                }
+            }
+        }
+        self.commons.end();
+        self.turn.clear();
+    }
+}
+
+/// What each of these queries answers, as sorted text, when all run on the same workers, by turns of so many batches;
+/// some work alone for a while.
+pub(crate) fn answers_together(
+    queries: &[Arc<ContinuousQuery>],
+    case: &Case,
+    (turn, groups_max): (usize, usize),
+) -> Vec<Vec<String>> {
+    let rows: Vec<PacketRow> = case.rows.iter().map(packet_row).collect();
+    let mut columns: Vec<usize> =
+        queries.iter().filter_map(|query| query.columns_of(&PACKETS)).flatten().collect();
+    columns.sort_unstable();
+    columns.dedup();
+    let limits = OperatorLimits { groups_max, is_only_worker: case.workers == 1 };
+    let mut workers: Vec<Together> = (0..case.workers).map(|_| Together::new(queries, limits)).collect();
+    let (mut random, mut changes) =
+        (Random::new(case.shuffle, "shuffle"), Random::new(case.shuffle, "changes"));
+    let mut outputs = vec![vec![]; queries.len()];
+    for batch in batches_of(&rows, &columns, case.batch_rows) {
+        let worker = &mut workers[random.below(case.workers as u64) as usize];
+        worker.turn.push(batch);
+        if worker.turn.len() < turn {
+            continue;
+        }
+        let query = changes.below(queries.len() as u64) as usize;
+        match changes.below(6) {
+            0 => worker.operators[query].iter_mut().for_each(LowerOperator::go_alone),
+            1 => worker.join(query),
+            _ => {}
+        }
+        worker.process(&mut outputs);
+    }
+    for worker in &mut workers {
+        worker.process(&mut outputs);
+        for (operators, outputs) in worker.operators.iter_mut().zip(&mut outputs) {
+            for operator in operators {
+                operator.finish(outputs).unwrap();
+                assert!(operator.ledger().adds_up(), "{:?}", operator.ledger());
+            }
+        }
+    }
+    let answer = |(query, outputs): (&Arc<ContinuousQuery>, Vec<LowerOutput>)| {
+        super::batch::lines(&merge(query, case.workers, limits, outputs, &mut random))
+    };
+    queries.iter().zip(outputs).map(answer).collect()
 }
 
 /// Merges the outputs in a random order, but for rows, whose order is their own.
