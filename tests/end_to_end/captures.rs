@@ -322,6 +322,36 @@ fn a_filter_keeps_what_it_says_and_is_read_again() {
     assert_eq!(node.stop().code, Some(0));
 }
 
+#[test]
+fn a_burst_of_windows_loses_no_result() {
+    const SECONDS: u64 = 12_000;
+    let (folder, captures, state) = folders();
+    let (config, lines) = (folder.path().join("node.toml"), folder.path().join("lines"));
+    let sink = format!("[[sink]]\nname = \"lines\"\nkind = \"file\"\nfolder = {lines:?}\n");
+    let source = format!("[[source]]\ncaptures = {captures:?}\n");
+    fs::write(&config, format!("[node]\nstate = {state:?}\n{source}{sink}")).unwrap();
+    let node = Node::start(&["--bare", "--config", config.to_str().unwrap()]);
+    assert_eq!(node.ask(&["queries", "add", "all", BY_SECOND]).code, Some(0));
+    // A quiet night: a frame a second, each a window of its own, all of them there at once.
+    let (mut octets, first) = (header(), now_ns() / SECOND - 86_400);
+    (0..SECONDS).for_each(|second| octets.extend(record((first + second) * SECOND, 60)));
+    fs::write(captures.join("night.pcap"), octets).unwrap();
+    wait_for(&node, SECONDS);
+    let started = Instant::now();
+    let given = || {
+        let outlets = json(&node.ask(&["status", "--format", "json"]))["outlets"].clone();
+        outlets[0]["given"].as_u64().unwrap()
+    };
+    // The last ones are open still.
+    while given() < SECONDS - 10 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{} of {SECONDS}", given());
+        sleep(Duration::from_millis(100));
+    }
+    let stood = query(&node, "all");
+    assert_eq!((&stood["results_lost"], &stood["late"]), (&0.into(), &0.into()), "{stood}");
+    assert_eq!(node.stop().code, Some(0));
+}
+
 /// Starts a program that captures on the loopback interface; `None`, and a line that says so, where it cannot.
 fn start(program: &str, arguments: &[&str], captures: &Path) -> Option<Child> {
     let mut command = Command::new(program);

@@ -369,6 +369,12 @@ impl Source for PacketSource {
         self.input.waits()
     }
 
+    fn stays(&self) -> bool {
+        let FrameInput::Folder(folder) = &self.input else { return false };
+        let mut others = self.streams().into_iter().filter(|stream| !stream.id.is_lossless());
+        others.all(|stream| folder.is_alone_in(stream.id))
+    }
+
     fn step(&mut self) -> Step {
         self.passing.look();
         let before = self.options.clock.now();

@@ -209,7 +209,12 @@ impl CaptureFolder {
 
     /// How far a stream has come.
     pub(crate) fn watermark(&self, stream: StreamId) -> EventTime {
-        self.time.watermark(self.alone_in.contains(&stream))
+        self.time.watermark(self.is_alone_in(stream))
+    }
+
+    /// Whether nobody but folders of captures carries a stream.
+    pub(crate) fn is_alone_in(&self, stream: StreamId) -> bool {
+        self.alone_in.contains(&stream)
     }
 
     /// Whether nothing has come for so long that time goes on without.
