@@ -323,6 +323,31 @@ fn a_filter_keeps_what_it_says_and_is_read_again() {
 }
 
 #[test]
+fn a_capture_that_is_delivered_again_counts_once() {
+    let (_folder, captures, state) = folders();
+    let yesterday = now_ns() / SECOND - 86_400;
+    let [once, more] = [100, 140].map(|frames| capture(yesterday, frames, &mut Truth::new()));
+    fs::write(captures.join("a.pcap"), &once).unwrap();
+    let first = node(&captures, &state);
+    wait_for(&first, 100);
+    fs::copy(captures.join("a.pcap"), captures.join("b.pcap")).unwrap();
+    first.wait_for("b.pcap is a capture that was read before: its 100 frames count once");
+    assert_eq!(account(&first)["delivered"], 100);
+    assert_eq!(first.stop().code, Some(0));
+    // A later run knows it, too, though the file is gone; it reads what is new in it.
+    fs::remove_file(captures.join("a.pcap")).unwrap();
+    fs::remove_file(captures.join("b.pcap")).unwrap();
+    let second = node(&captures, &state);
+    fs::write(captures.join("c.pcap"), &once).unwrap();
+    second.wait_for("c.pcap is a capture that was read before: its 100 frames count once");
+    fs::write(captures.join("d.pcap"), &more).unwrap();
+    wait_for(&second, 40);
+    sleep(Duration::from_secs(3));
+    assert_eq!(account(&second)["delivered"], 40);
+    assert_eq!(second.stop().code, Some(0));
+}
+
+#[test]
 fn a_burst_of_windows_loses_no_result() {
     const SECONDS: u64 = 12_000;
     let (folder, captures, state) = folders();
