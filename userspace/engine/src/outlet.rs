@@ -109,7 +109,8 @@ impl Outlet {
             held.windows.take_over(lost);
         }
         let may_wait = self.state.may_wait();
-        if queue.items.len() >= most(&item) && !(may_wait && self.state.room() > 0) {
+        let has_room = may_wait && self.state.room() > 0;
+        if queue.items.len() >= most(&item) && !has_room {
             if self.subscriber.waits() {
                 return Err(item);
             }

@@ -61,8 +61,8 @@ mod tests {
             ([&listen[..], &["--allow", "port:53"]], "--allow is for --interface IF"),
             ([&listen[..], &["--rules", "no-such-file"]], "--rules is for --interface IF"),
             ([&listen[..], &["--filter", "tcp"]], "--filter looks at frames"),
-            ([&["--interface", "a"], &["--filter", "tcp prot 1"]], "column 5"),
-            ([&["--interface", "a"], &["--rules", "no-such-file"]], "--rules no-such-file: "),
+            ([&["--interface", "a"][..], &["--filter", "tcp prot 1"]], "column 5"),
+            ([&["--interface", "a"][..], &["--rules", "no-such-file"]], "--rules no-such-file: "),
         ] {
             let said = of(&arguments.concat()).unwrap_err();
             assert!(said.contains(part), "{arguments:?}: {said}");
