@@ -116,7 +116,7 @@ fn account(node: &Node) -> Value {
     let sources = json(&node.ask(&["sources", "--format", "json"]));
     let source = sources[0].clone();
     let fate = |of: &str| source[of].as_u64().unwrap();
-    let fates = ["delivered", "control", "undecodable", "dropped", "lost"].map(fate);
+    let fates = ["delivered", "filtered", "control", "undecodable", "dropped", "lost"].map(fate);
     assert_eq!(fate("offered"), fates.iter().sum::<u64>(), "{source}");
     source
 }
@@ -285,6 +285,94 @@ fn a_folder_that_is_not_there_may_come_later() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn a_filter_keeps_what_it_says_and_is_read_again() {
+    let (folder, captures, state) = folders();
+    let config = folder.path().join("node.toml");
+    let write = |filter: &str| {
+        let sources = format!("[[source]]\ncaptures = {captures:?}\n{filter}\n");
+        fs::write(&config, format!("[node]\nstate = {state:?}\n{sources}")).unwrap();
+    };
+    write("filter = \"greater 100\"");
+    let node = Node::start(&["--bare", "--config", config.to_str().unwrap()]);
+    assert_eq!(node.ask(&["queries", "add", "all", BY_SECOND]).code, Some(0));
+    let first_second = now_ns() / SECOND - 86_400;
+    // Of a hundred frames, those of 60 to 99 octets are left out.
+    fs::write(captures.join("a.pcap"), capture(first_second, 100, &mut Truth::new())).unwrap();
+    wait_for(&node, 60);
+    sleep(Duration::from_millis(300));
+    let read = account(&node);
+    let fates = ["offered", "delivered", "filtered"].map(|fate| read[fate].as_u64().unwrap());
+    assert_eq!((fates, &read["filter"]), ([100, 60, 40], &"greater 100".into()), "{read}");
+    let metrics = http(&node, "GET", "/metrics", "").1;
+    let filtered = metrics.lines().find(|line| line.starts_with("tapline_source_filtered_records_total{"));
+    assert!(filtered.is_some_and(|line| line.ends_with(" 40")), "{metrics}");
+    write("filter = \"less 99 and greater 81\"");
+    let told = node.ask(&["reload"]);
+    assert!(told.success().contains(": only what `less 99 and greater 81` keeps is read, and no longer"));
+    sleep(Duration::from_millis(200));
+    fs::write(captures.join("b.pcap"), capture(first_second + 20, 100, &mut Truth::new())).unwrap();
+    wait_for(&node, 60 + 19);
+    write("filter = \"less\"");
+    let wrong = node.ask(&["reload"]);
+    assert!(wrong.code != Some(0) && wrong.stderr.contains("[[source]] 1: filter: "), "{}", wrong.text());
+    assert_eq!(account(&node)["filter"], "less 99 and greater 81");
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn a_capture_that_is_delivered_again_counts_once() {
+    let (_folder, captures, state) = folders();
+    let yesterday = now_ns() / SECOND - 86_400;
+    let [once, more] = [100, 140].map(|frames| capture(yesterday, frames, &mut Truth::new()));
+    fs::write(captures.join("a.pcap"), &once).unwrap();
+    let first = node(&captures, &state);
+    wait_for(&first, 100);
+    fs::copy(captures.join("a.pcap"), captures.join("b.pcap")).unwrap();
+    first.wait_for("b.pcap is a capture that was read before: its 100 frames count once");
+    assert_eq!(account(&first)["delivered"], 100);
+    assert_eq!(first.stop().code, Some(0));
+    // A later run knows it, too, and reads what is new in it.
+    let second = node(&captures, &state);
+    fs::write(captures.join("c.pcap"), &once).unwrap();
+    second.wait_for("c.pcap is a capture that was read before: its 100 frames count once");
+    fs::write(captures.join("d.pcap"), &more).unwrap();
+    wait_for(&second, 40);
+    sleep(Duration::from_secs(3));
+    assert_eq!(account(&second)["delivered"], 40);
+    assert_eq!(second.stop().code, Some(0));
+}
+
+#[test]
+fn a_burst_of_windows_loses_no_result() {
+    const SECONDS: u64 = 12_000;
+    let (folder, captures, state) = folders();
+    let (config, lines) = (folder.path().join("node.toml"), folder.path().join("lines"));
+    let sink = format!("[[sink]]\nname = \"lines\"\nkind = \"file\"\nfolder = {lines:?}\n");
+    let source = format!("[[source]]\ncaptures = {captures:?}\n");
+    fs::write(&config, format!("[node]\nstate = {state:?}\n{source}{sink}")).unwrap();
+    let node = Node::start(&["--bare", "--config", config.to_str().unwrap()]);
+    assert_eq!(node.ask(&["queries", "add", "all", BY_SECOND]).code, Some(0));
+    // A quiet night: a frame a second, each a window of its own, all of them there at once.
+    let (mut octets, first) = (header(), now_ns() / SECOND - 86_400);
+    (0..SECONDS).for_each(|second| octets.extend(record((first + second) * SECOND, 60)));
+    fs::write(captures.join("night.pcap"), octets).unwrap();
+    wait_for(&node, SECONDS);
+    let started = Instant::now();
+    let given = || {
+        let outlets = json(&node.ask(&["status", "--format", "json"]))["outlets"].clone();
+        outlets[0]["given"].as_u64().unwrap()
+    };
+    // The last ones are open still.
+    while given() < SECONDS - 10 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{} of {SECONDS}", given());
+        sleep(Duration::from_millis(100));
+    }
+    let stood = query(&node, "all");
+    assert_eq!((&stood["results_lost"], &stood["late"]), (&0.into(), &0.into()), "{stood}");
+    assert_eq!(node.stop().code, Some(0));
 }
 
 /// Starts a program that captures on the loopback interface; `None`, and a line that says so, where it cannot.

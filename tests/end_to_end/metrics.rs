@@ -94,7 +94,7 @@ fn what_a_node_tells_is_as_it_is_documented() {
     let text = told();
     let source = format!("{{source=\"udp://127.0.0.1:{port}\",kind=\"flow exports\"}}");
     let status = json(&node.ask(&["status", "--format", "json"]));
-    for fate in ["offered", "delivered", "undecodable", "control"] {
+    for fate in ["offered", "delivered", "filtered", "undecodable", "control"] {
         let sample = format!("tapline_source_{fate}_records_total{source}");
         assert_eq!(value(&text, &sample), status["sources"][0][fate].as_f64(), "{fate}");
     }

@@ -32,4 +32,5 @@ mod rights;
 mod several;
 mod tags;
 mod tun;
+mod wanted;
 mod xdp_source;

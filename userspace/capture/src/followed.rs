@@ -69,6 +69,35 @@ impl Beginning {
     }
 }
 
+/// Octets before some place in a file that tell it from others, at most.
+const ENDING_OCTETS_MAX: u64 = 4096;
+
+/// What is before some place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The place: so many octets are before it.
+    pub octets: u64,
+    /// CRC-32 of the last ones of them.
+    pub checksum: u32,
+}
+
+impl Ending {
+    /// That of a file, if so many octets are there.
+    fn of(file: &File, octets: u64) -> io::Result<Self> {
+        let mut end = [0; ENDING_OCTETS_MAX as usize];
+        let length = octets.min(ENDING_OCTETS_MAX);
+        let end = &mut end[..length as usize];
+        file.read_exact_at(end, octets - length)?;
+        Ok(Self { octets, checksum: crc32fast::hash(end) })
+    }
+
+    /// Whether the file at `path` has these octets there, and maybe more behind them.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        File::open(path).and_then(|file| Self::of(&file, self.octets)).is_ok_and(|found| found == *self)
+    }
+}
+
 /// What is known of a file beside its octets.
 #[derive(Debug, Default)]
 struct Growth {
@@ -202,6 +231,12 @@ impl FollowedFile {
         self.beginning
     }
 
+    /// What it has before some place; `None` where that cannot be read.
+    #[must_use]
+    pub fn ending(&self, octets: u64) -> Option<Ending> {
+        Ending::of(&self.handle, octets).ok()
+    }
+
     /// What the operating system knows of it, under whichever name, or none any more.
     ///
     /// # Errors
@@ -305,6 +340,21 @@ mod tests {
             frames += read(&mut followed).len();
             assert_eq!((frames, followed.end()), (5000, Some(&End::Complete)), "zstd: {zstd}");
         }
+    }
+
+    #[test]
+    fn what_is_before_a_place_is_the_same_in_what_goes_on_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, longer, other] = ["a.pcap", "b.pcap", "c.pcap"].map(|name| folder.path().join(name));
+        for (path, octets) in [(&path, capture(1, 90)), (&longer, capture(1, 95)), (&other, capture(2, 95))] {
+            fs::write(path, octets).unwrap();
+        }
+        let followed = open(&path).unwrap();
+        let ending = followed.ending(capture(1, 90).len() as u64).unwrap();
+        assert!(ending.is_at(&path) && ending.is_at(&longer) && !ending.is_at(&other));
+        assert!(followed.ending(ending.octets + 1).is_none(), "so much is not there");
+        fs::write(&path, &capture(1, 90)[..100]).unwrap();
+        assert!(!ending.is_at(&path) && followed.ending(100).unwrap().is_at(&longer));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use tapline_record::EventTime;
 use tapline_socket::is_passing;
 
 pub use end::{Counters, Damage, End};
-pub use followed::{Beginning, FollowedFile};
+pub use followed::{Beginning, Ending, FollowedFile};
 pub use looks_like::looks_like;
 pub use merge::CaptureSet;
 pub use octets::Octets;

@@ -4,6 +4,7 @@
 //! query reads it; captures that appear meanwhile are read when the next query comes.
 
 use crate::input::{Gap, Input, Meters};
+use crate::wanted::WantedFrames;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 use tapline_record::{EventTime, FLOWS, PACKET_FLOWS, PACKETS, Stream, StreamId};
@@ -18,6 +19,7 @@ pub struct CapturesInput {
     /// Where it is kept what was read.
     file: Option<PathBuf>,
     options: SourceOptions,
+    wanted: WantedFrames,
     /// Streams that nobody but folders of captures carries.
     alone_in: Vec<StreamId>,
     memory: SharedMemory,
@@ -47,6 +49,7 @@ impl CapturesInput {
             folder: folder.to_owned(),
             file,
             options,
+            wanted: WantedFrames::default(),
             alone_in: vec![],
             memory: memory.unwrap_or_default(),
             kept: FolderMemory::default(),
@@ -69,6 +72,18 @@ impl CapturesInput {
     #[must_use]
     pub fn alone_in(self, streams: &[StreamId]) -> Self {
         Self { alone_in: streams.to_vec(), ..self }
+    }
+
+    /// Wants only these frames.
+    #[must_use]
+    pub fn wanting(mut self, frames: WantedFrames) -> Self {
+        self.wanted = frames;
+        self.select();
+        self
+    }
+
+    fn select(&self) {
+        self.options.selection.set(self.wanted.predicate(true));
     }
 
     /// Takes up what an earlier run has kept.
@@ -144,6 +159,16 @@ impl Input for CapturesInput {
 
     fn meters(&self) -> Meters {
         Meters::WhileRead
+    }
+
+    fn wanted(&self) -> Option<&WantedFrames> {
+        Some(&self.wanted)
+    }
+
+    fn want(&mut self, frames: &WantedFrames) -> Result<(), String> {
+        self.wanted.clone_from(frames);
+        self.select();
+        Ok(())
     }
 
     fn lateness_ns(&self) -> i64 {

@@ -546,8 +546,10 @@ impl Core {
     }
 
     fn explained(&self, planned: &Planned, streams: &[StreamId]) -> Explained {
+        let mut text = planned.describe();
+        text.extend(self.inputs.filters(streams).into_iter().map(|filter| format!("reads {filter}\n")));
         Explained {
-            text: planned.describe(),
+            text,
             diagram: planned.query.diagram(),
             columns: ResultColumns::of(&planned.query, true),
             streams: streams.iter().map(|id| id.stream().name).collect(),

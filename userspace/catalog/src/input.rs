@@ -1,5 +1,6 @@
 //! Something that a node reads.
 
+use crate::wanted::WantedFrames;
 use std::path::PathBuf;
 use tapline_query::FlowTable;
 use tapline_record::{EventTime, Stream, StreamId};
@@ -47,6 +48,19 @@ pub trait Input: Send {
     /// Whether it can be told which flows of it are active.
     fn meters(&self) -> Meters {
         Meters::Never
+    }
+
+    /// Which of its frames are wanted, where it is read frame by frame.
+    fn wanted(&self) -> Option<&WantedFrames> {
+        None
+    }
+
+    /// Wants these frames from now on, also while it is open.
+    ///
+    /// # Errors
+    /// What stands in the way; then it wants those that it did, but for rules that were changed before.
+    fn want(&mut self, _frames: &WantedFrames) -> Result<(), String> {
+        Ok(())
     }
 
     /// How far its records lie behind their arrival at most, in nanoseconds.

@@ -16,6 +16,9 @@ use tapline_sources::{AbsentSource, Clock, Demand, Source};
 /// Between two tries to open what is not there.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
+/// Rules of a source that are shown by themselves.
+const RULES_SHOWN_MAX: usize = 64;
+
 /// The inputs of a node.
 pub(crate) struct Inputs {
     slots: Vec<Slot>,
@@ -36,6 +39,30 @@ struct Slot {
     past: Counted,
     now: Vec<(SourceId, Counted)>,
     unit: &'static str,
+}
+
+/// What reading others changed.
+#[derive(Debug, Default)]
+pub(crate) struct ChangedInputs {
+    /// Names of those that came, and of those that went.
+    pub(crate) came: Vec<String>,
+    pub(crate) gone: Vec<String>,
+    /// What else is wanted of those that stay, in sentences; and why not all of it.
+    pub(crate) wanted: Vec<String>,
+    pub(crate) refused: Vec<String>,
+}
+
+impl ChangedInputs {
+    /// Notes what is wanted of an input, which may be read as several.
+    fn note(&mut self, is: &dyn Input, was: &dyn Input) {
+        let name = is.name();
+        let Some((is, was)) = is.wanted().zip(was.wanted()) else { return };
+        for news in is.news(was, &name) {
+            if !self.wanted.contains(&news) {
+                self.wanted.push(news);
+            }
+        }
+    }
 }
 
 /// An input whose flows may be metered.
@@ -154,29 +181,36 @@ impl Inputs {
         }
     }
 
-    /// Reads these from now on: those that were read before in the same way stay as they are. Gives the names of those
-    /// that came, and of those that went.
+    /// Reads these from now on: those that were read before in the same way stay as they are, but for what is wanted of
+    /// them.
     pub(crate) fn change_to(
         &mut self,
         inputs: Vec<Box<dyn Input>>,
         engine: &mut Engine,
         demand: &Demand,
-    ) -> [Vec<String>; 2] {
-        let stay: Vec<String> = inputs.iter().map(|input| input.identity()).collect();
-        let gone = self.slots.extract_if(.., |slot| !stay.contains(&slot.input.identity()));
-        let gone = gone.map(|mut slot| {
-            slot.close(engine);
-            slot.input.name()
-        });
-        let gone = gone.collect();
+    ) -> ChangedInputs {
+        let mut changed = ChangedInputs::default();
+        let is_read_now = |slot: &Slot| inputs.iter().find(|input| input.identity() == slot.input.identity());
+        for slot in &mut self.slots {
+            if let Some(now) = is_read_now(slot) {
+                slot.want_as(now.as_ref(), &mut changed);
+            }
+        }
         let known: Vec<String> = self.slots.iter().map(|slot| slot.input.identity()).collect();
-        let (mut came, now) = (vec![], self.clock.now());
+        let gone: Vec<Slot> = self.slots.extract_if(.., |slot| is_read_now(slot).is_none()).collect();
+        let now = self.clock.now();
         for input in inputs.into_iter().filter(|input| !known.contains(&input.identity())) {
-            came.push(input.name());
+            let before = gone.iter().find(|slot| slot.input.name() == input.name());
+            before.into_iter().for_each(|slot| changed.note(input.as_ref(), slot.input.as_ref()));
+            changed.came.push(input.name());
             self.slots.push(Slot::new(input, now));
         }
+        for mut slot in gone {
+            slot.close(engine);
+            changed.gone.push(slot.input.name());
+        }
         self.settle(engine, demand);
-        [came, gone]
+        changed
     }
 
     /// Looks whether all can be opened, as far as that can be said before.
@@ -269,6 +303,17 @@ impl Inputs {
         let mut names: Vec<String> = carrying.map(|slot| slot.input.name()).collect();
         names.dedup();
         names
+    }
+
+    /// What filters keep of those that carry one of these streams, in sentences.
+    pub(crate) fn filters(&self, streams: &[StreamId]) -> Vec<String> {
+        let mut filters: Vec<String> = vec![];
+        for slot in self.slots.iter().filter(|slot| slot.carries(streams)) {
+            if let Some(filter) = slot.input.wanted().and_then(|wanted| wanted.filter.as_ref()) {
+                filters.push(format!("of {} only what `{}` keeps", slot.input.name(), filter.text));
+            }
+        }
+        filters
     }
 
     /// Whether some bring flows that are none of an interface's packets.
@@ -403,6 +448,17 @@ impl Slot {
         self.turn_to(SourceState::Absent(why), clock.now());
     }
 
+    /// Wants of it what is wanted of another one that reads the same.
+    fn want_as(&mut self, now: &dyn Input, changed: &mut ChangedInputs) {
+        let Some(frames) = now.wanted().filter(|frames| Some(*frames) != self.input.wanted()) else { return };
+        let before = changed.wanted.len();
+        changed.note(now, self.input.as_ref());
+        if let Err(why) = self.input.want(frames) {
+            changed.wanted.truncate(before);
+            changed.refused.push(why);
+        }
+    }
+
     /// Asks what reads it to end.
     fn close(&mut self, engine: &mut Engine) {
         self.sources.drain(..).for_each(|source| engine.remove_source(source));
@@ -433,6 +489,7 @@ impl Slot {
         // What stands in for a source that is not there reads nothing.
         let reading = self.sources.iter().filter(|_| self.state == SourceState::Open);
         let threads = reading.map(|&source| capture_thread(source)).collect();
+        let wanted = self.input.wanted();
         SourceStatus {
             name: self.input.name(),
             kind: self.input.kind(),
@@ -446,6 +503,9 @@ impl Slot {
             records_missing: all.records_missing,
             batches_waiting: all.batches_waiting,
             threads,
+            filter: wanted.and_then(|wanted| wanted.filter.as_ref()).map(|filter| filter.text.clone()),
+            rules: wanted.map_or_else(Vec::new, |wanted| wanted.rule_texts(RULES_SHOWN_MAX)),
+            rules_in_force: wanted.map_or(0, |wanted| wanted.rules.len() as u64),
         }
     }
 }

@@ -1,19 +1,22 @@
 //! An interface as inputs: what the kernel counts of it, and its packets.
 //!
 //! Either is attached to the interface while some query reads it. What a mirror port gives is not shared by two
-//! programs, so its packets and its table are one input.
+//! programs, so its packets and its table are one input. Where a filter looks at each frame, all that is wanted of the
+//! interface comes of those that it keeps: the kernel, which does not know it, counts nothing then.
 
 use crate::input::{Gap, Input, InputSet, Meters};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::wanted::WantedFrames;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{fmt, fs};
+use tapline_interface::kernel::{PreFilter, Rule, Verdict};
 use tapline_interface::link;
-use tapline_interface::live::{self, LiveOptions};
+use tapline_interface::live::{self, FrameSource, LiveMode, LiveOptions};
 use tapline_query::FlowTable;
 use tapline_record::{
     EventTime, FLOWS, PACKET_FLOWS, PACKETS, PacketFlowColumn, Stream, StreamId, TABLE_FLOWS,
 };
 use tapline_sources::{
-    AtEnd, Demand, KernelInput, KernelSource, PacketSource, PassedCounters, Source, SourceOptions,
+    AtEnd, Demand, KernelInput, KernelSource, PacketSource, PassedCounters, Selection, Source, SourceOptions,
     flow_table_of,
 };
 
@@ -29,6 +32,8 @@ enum Part {
     Packets,
     /// Both, of a port that only receives copies.
     Mirror,
+    /// Both, made of the frames that a filter keeps.
+    Frames,
 }
 
 /// An interface that is to be read.
@@ -40,6 +45,8 @@ pub struct InterfacePlan {
     pub is_mirror: bool,
     /// How it is read.
     pub options: SourceOptions,
+    /// Which of its frames are wanted.
+    pub wanted: WantedFrames,
 }
 
 /// A part of an interface.
@@ -47,7 +54,14 @@ pub struct InterfacePlan {
 struct InterfaceInput {
     interface: String,
     part: Part,
+    /// Whether frames may be taken from the host.
+    is_mirror: bool,
     options: SourceOptions,
+    wanted: WantedFrames,
+    /// Where the rules hold of a program in front of its frames, while that is there.
+    prefilter: Weak<Mutex<PreFilter>>,
+    /// Whether frames are read that no program has seen.
+    are_copies: bool,
     /// What its counters said when it was read last.
     last: Arc<Mutex<Option<Passed>>>,
     /// What they said when all that came until then was in a cut, and when that was.
@@ -99,28 +113,56 @@ pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
     };
     let by_kernel = !interfaces.iter().any(is_refused);
     let inputs = interfaces.iter().flat_map(|plan| {
-        let parts: &[Part] = match (by_kernel, plan.is_mirror) {
-            (true, true) => &[Part::Mirror],
-            (true, false) => &[Part::Table, Part::Packets],
-            (false, _) => &[Part::Packets],
+        let parts: &[Part] = match (plan.wanted.filter.is_some(), by_kernel, plan.is_mirror) {
+            (true, _, _) => &[Part::Frames],
+            (false, true, true) => &[Part::Mirror],
+            (false, true, false) => &[Part::Table, Part::Packets],
+            (false, false, _) => &[Part::Packets],
         };
-        parts.iter().map(|part| {
-            let (interface, options) = (plan.interface.clone(), plan.options.clone());
-            Box::new(InterfaceInput { interface, part: *part, options, last: Arc::default(), behind: None })
-                as Box<dyn Input>
-        })
+        parts.iter().map(move |part| Box::new(InterfaceInput::new(plan, *part)) as Box<dyn Input>)
     });
     let table = by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty());
     InputSet { inputs: inputs.collect(), table }
 }
 
 impl InterfaceInput {
-    fn open_table(&self, demand: &Demand) -> Result<KernelInput, String> {
+    fn new(plan: &InterfacePlan, part: Part) -> Self {
+        Self {
+            interface: plan.interface.clone(),
+            part,
+            is_mirror: plan.is_mirror && part != Part::Packets,
+            // What one of its inputs leaves to whoever reads frames is not what another one does.
+            options: SourceOptions { selection: Selection::default(), ..plan.options.clone() },
+            wanted: plan.wanted.clone(),
+            prefilter: Weak::new(),
+            are_copies: false,
+            last: Arc::default(),
+            behind: None,
+        }
+    }
+
+    fn open_table(&mut self, demand: &Demand) -> Result<KernelInput, String> {
         let mut demand = demand.clone();
         // The program is loaded once, and queries that come later may read them.
         demand.add(&PACKET_FLOWS, &[PacketFlowColumn::TcpFlags as usize], None);
-        let is_mirror = self.part == Part::Mirror;
-        KernelInput::open(&self.interface, is_mirror, &[], &demand).map_err(|error| error.to_string())
+        let input = KernelInput::open(&self.interface, self.is_mirror, &self.rules(), &demand)
+            .map_err(|error| error.to_string())?;
+        self.prefilter = Arc::downgrade(&input.prefilter());
+        Ok(input)
+    }
+
+    fn rules(&self) -> Vec<(Rule, Verdict)> {
+        self.wanted.rules.iter().map(|(rule, verdict)| (*rule, *verdict)).collect()
+    }
+
+    /// Lets only those frames become rows that are wanted: by the program in front of them, if there is one, or where
+    /// they are read.
+    fn select(&mut self, frames: &dyn FrameSource) {
+        self.are_copies = frames.description().mode == LiveMode::Packet;
+        if let Some(prefilter) = frames.prefilter() {
+            self.prefilter = Arc::downgrade(&prefilter);
+        }
+        self.options.selection.set(self.wanted.predicate(self.are_copies));
     }
 
     /// Notes what its counters say, at the moment when it is read no longer.
@@ -136,8 +178,23 @@ impl InterfaceInput {
     }
 
     fn live_options(&self) -> LiveOptions {
-        let is_mirror = self.part == Part::Mirror;
-        LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() }
+        let is_mirror = self.is_mirror;
+        let mut options =
+            LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
+        options.kernel.rules = self.rules();
+        options
+    }
+
+    fn table(&self, input: KernelInput) -> Box<dyn Source> {
+        let source = KernelSource::new(input, &self.options);
+        Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
+    }
+
+    fn packets(&self, frames: Box<dyn FrameSource>) -> Box<dyn Source> {
+        let is_all = self.part == Part::Frames;
+        let source = PacketSource::of_interface(frames, !is_all, &self.options);
+        let source = if is_all { source.in_place_of_table() } else { source };
+        Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
     }
 }
 
@@ -147,13 +204,13 @@ impl Input for InterfaceInput {
     }
 
     fn identity(&self) -> String {
-        format!("{} {:?} {:?}", self.interface, self.part, self.options)
+        format!("{} {:?} {} {:?}", self.interface, self.part, self.is_mirror, self.options)
     }
 
     fn kind(&self) -> &'static str {
         match self.part {
             Part::Table => "flow table",
-            Part::Packets => "packets",
+            Part::Packets | Part::Frames => "packets",
             Part::Mirror => "mirror port",
         }
     }
@@ -162,7 +219,7 @@ impl Input for InterfaceInput {
         match self.part {
             Part::Table => vec![&PACKET_FLOWS, &TABLE_FLOWS],
             Part::Packets => vec![&PACKETS, &FLOWS],
-            Part::Mirror => vec![&PACKET_FLOWS, &TABLE_FLOWS, &PACKETS, &FLOWS],
+            Part::Mirror | Part::Frames => vec![&PACKET_FLOWS, &TABLE_FLOWS, &PACKETS, &FLOWS],
         }
     }
 
@@ -172,6 +229,21 @@ impl Input for InterfaceInput {
 
     fn meters(&self) -> Meters {
         Meters::WhenAsked
+    }
+
+    fn wanted(&self) -> Option<&WantedFrames> {
+        Some(&self.wanted)
+    }
+
+    fn want(&mut self, frames: &WantedFrames) -> Result<(), String> {
+        if let Some(prefilter) = self.prefilter.upgrade() {
+            let mut prefilter = prefilter.lock().unwrap_or_else(PoisonError::into_inner);
+            let replaced = prefilter.replace(&frames.rules);
+            replaced.map_err(|error| format!("{}: not all rules could be changed: {error}", self.interface))?;
+        }
+        self.wanted.clone_from(frames);
+        self.options.selection.set(self.wanted.predicate(self.are_copies));
+        Ok(())
     }
 
     fn lateness_ns(&self) -> i64 {
@@ -201,7 +273,7 @@ impl Input for InterfaceInput {
         let (is_table, are_packets) = (source == flow_table_of(&self.interface), source == self.interface);
         match self.part {
             Part::Table => is_table,
-            Part::Packets => are_packets,
+            Part::Packets | Part::Frames => are_packets,
             Part::Mirror => is_table || are_packets,
         }
     }
@@ -232,24 +304,21 @@ impl Input for InterfaceInput {
 
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         let said = |error: live::LiveError| error.to_string();
-        let packets = |frames, is_beside_table| -> Box<dyn Source> {
-            let source = PacketSource::of_interface(frames, is_beside_table, &self.options);
-            Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
-        };
-        let table = |input| {
-            let source = KernelSource::new(input, &self.options);
-            Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
-        };
         Ok(match self.part {
-            Part::Table => vec![table(self.open_table(demand)?)],
-            Part::Packets => {
+            Part::Table => {
+                let input = self.open_table(demand)?;
+                vec![self.table(input)]
+            }
+            Part::Packets | Part::Frames => {
                 let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
-                vec![packets(frames, true)]
+                self.select(frames.as_ref());
+                vec![self.packets(frames)]
             }
             Part::Mirror => {
                 let mut input = self.open_table(demand)?;
                 let frames = input.open_packets(&self.live_options()).map_err(said)?;
-                vec![table(input), packets(frames, true)]
+                self.select(frames.as_ref());
+                vec![self.table(input), self.packets(frames)]
             }
         })
     }
@@ -258,16 +327,41 @@ impl Input for InterfaceInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wanted::WantedFilter;
+    use tapline_filter::pcap;
+
+    fn plan(wanted: WantedFrames) -> InterfacePlan {
+        let options = SourceOptions::default();
+        InterfacePlan { interface: "lo".to_owned(), is_mirror: false, options, wanted }
+    }
+
+    fn filter(text: &str) -> WantedFrames {
+        let predicate = Arc::new(pcap::parse(text).unwrap().predicate());
+        let filter = Some(WantedFilter { text: text.to_owned(), predicate });
+        WantedFrames { filter, ..WantedFrames::default() }
+    }
+
+    #[test]
+    fn a_filter_makes_all_of_frames_and_another_one_changes_nothing_else() {
+        let of = |wanted: WantedFrames| InterfaceInput::new(&plan(wanted), Part::Frames);
+        let inputs = interface_inputs(&[plan(filter("tcp"))]).inputs;
+        let [input] = &inputs[..] else { panic!("one input") };
+        let names: Vec<_> = input.streams().iter().map(|stream| stream.id).collect();
+        let expected =
+            [StreamId::PacketFlows, StreamId::TableFlows, StreamId::Packets, StreamId::Flows];
+        assert_eq!((names.as_slice(), input.meters()), (&expected[..], Meters::WhenAsked));
+        assert_eq!(input.identity(), of(filter("udp")).identity());
+        let unfiltered = interface_inputs(&[plan(WantedFrames::default())]).inputs;
+        assert!(unfiltered.iter().all(|other| other.identity() != input.identity()));
+        let mut input = of(filter("tcp"));
+        input.want(&filter("udp")).unwrap();
+        assert_eq!(input.wanted(), Some(&filter("udp")));
+    }
 
     #[test]
     fn frames_since_a_cut_are_missing_but_of_flows_nobody_knows() {
-        let input = |part| InterfaceInput {
-            interface: "lo".to_owned(),
-            part,
-            options: SourceOptions::default(),
-            last: Arc::default(),
-            behind: None,
-        };
+        let plan = plan(WantedFrames::default());
+        let input = |part| InterfaceInput::new(&plan, part);
         let (mut packets, table) = (input(Part::Packets), input(Part::Table));
         assert!(
             packets.is_read_as("lo") && !table.is_read_as("lo") && table.is_read_as(&flow_table_of("lo"))

@@ -32,6 +32,7 @@ mod safety;
 mod sensors;
 mod status;
 mod waiting;
+mod wanted;
 mod watcher;
 
 pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
@@ -60,4 +61,5 @@ pub use sensors::{
 };
 pub use status::{QueryRunState, QueryStatus, Snapshot, SourceState, SourceStatus};
 pub use waiting::Pace;
+pub use wanted::{WantedFilter, WantedFrames};
 pub use watcher::{Came, Watcher};

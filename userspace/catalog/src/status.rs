@@ -108,6 +108,12 @@ pub struct SourceStatus {
     pub batches_waiting: [u64; 2],
     /// The threads that read it; none while it is not read.
     pub threads: Vec<String>,
+    /// The filter whose frames alone are read, as it was written, where there is one.
+    pub filter: Option<String>,
+    /// The rules that hold for its frames, as they are written: the first of them.
+    pub rules: Vec<String>,
+    /// How many rules hold.
+    pub rules_in_force: u64,
 }
 
 /// Whether a query gives results.

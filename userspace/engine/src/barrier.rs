@@ -16,6 +16,8 @@ pub(crate) struct Barrier {
     pub(crate) sequence: u64,
     /// Whether the source waits for room, so that nothing of it need be dropped behind it.
     pub(crate) waits: bool,
+    /// Whether it reads on when results of it were taken, so that none of them need be lost.
+    pub(crate) stays: bool,
     /// How far the source has come: of streams that it carries from here on, nowhere.
     pub(crate) watermarks: Watermarks,
 }

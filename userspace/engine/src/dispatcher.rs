@@ -84,8 +84,9 @@ pub(crate) struct Dispatcher {
     built_since: Epoch,
     /// How much of a live source arrived; its rows are dropped when a worker's ring is full.
     coverage: Option<CoverageReporter>,
-    /// Whether it waits for room in a ring.
+    /// Whether it waits for room in a ring, and for results to be taken.
     waits: bool,
+    stays: bool,
     next: usize,
     /// The number of the next batch.
     sequence: u64,
@@ -116,6 +117,7 @@ impl Dispatcher {
             built_since: epoch,
             coverage,
             waits,
+            stays: source.stays(),
             next,
             sequence,
             dropped,
@@ -235,7 +237,7 @@ impl Dispatcher {
 
     /// Goes over to another layout, by which the source builds from now on. Everything before was dispatched.
     pub(crate) fn turn_to(&mut self, layout: Arc<Layout>, source: &dyn Source) {
-        self.streams = source.streams();
+        (self.streams, self.stays) = (source.streams(), source.stays());
         self.put_barrier(layout.epoch(), source.latest(), source.watermarks());
         self.built_since = layout.epoch();
         self.layout = layout;
@@ -268,8 +270,8 @@ impl Dispatcher {
 
     /// Puts a barrier behind all that was dispatched, which is no later than `latest`.
     fn put_barrier(&mut self, epoch: Epoch, latest: EventTime, watermarks: Watermarks) {
-        let (source, sequence, waits) = (self.id, self.sequence, self.waits);
-        let barrier = Barrier { source, epoch, latest, sequence, waits, watermarks };
+        let Self { id: source, sequence, waits, stays, .. } = *self;
+        let barrier = Barrier { source, epoch, latest, sequence, waits, stays, watermarks };
         let mut coverage = self.coverage.as_mut().map(CoverageReporter::take).unwrap_or_default();
         for link in &mut self.links {
             link.barriers.push_back((barrier, std::mem::take(&mut coverage)));

@@ -444,6 +444,7 @@ impl Engine {
             state,
             positions: Arc::clone(&self.positions),
             flags: Arc::clone(&self.flags),
+            outlets: Arc::clone(&self.outlets),
             clock: Arc::clone(&self.clock),
             observer: self.observer.clone(),
             parker,

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tapline_operators::{Closed, LowerOutput, QueryId, SourceId, Windows, WorkerId};
-use tapline_record::{Epoch, Reach};
+use tapline_record::{Epoch, EventTime, Reach};
 use tapline_sources::Clock;
 
 /// A merger that waits looks after so long whether a worker has died.
@@ -48,6 +48,8 @@ pub(crate) struct MergerQuery {
     pub(crate) windows: Windows,
     pub(crate) outlet: Arc<Outlet>,
     joining: Joining,
+    /// The sources that it reads, and whether each reads on when results were taken.
+    reads: BTreeMap<SourceId, bool>,
     /// Workers that it has left.
     pub(crate) left: usize,
     /// Whether its subscriber was told that LIMIT is reached.
@@ -73,6 +75,7 @@ impl MergerQuery {
             windows,
             outlet,
             joining,
+            reads: BTreeMap::new(),
             left: 0,
             is_satisfied: false,
         };
@@ -92,6 +95,21 @@ impl MergerQuery {
             self.windows.set_live(barrier.source);
         }
         self.windows.begin(barrier.source, barrier.sequence, out);
+        self.note_patience(barrier);
+    }
+
+    /// Notes whether a source that it reads reads on when results were taken: of one that does not, they cannot wait, and
+    /// neither can what comes of others with it.
+    fn note_patience(&mut self, barrier: &Barrier) {
+        let streams = self.windows.streams().iter();
+        let is_read = streams.map(|stream| barrier.watermarks.of(*stream)).any(|time| time < EventTime::MAX);
+        let has_ended = barrier.epoch == Barrier::LAST;
+        if is_read && !has_ended {
+            self.reads.insert(barrier.source, barrier.stays);
+        } else if !barrier.stays {
+            self.reads.remove(&barrier.source);
+        }
+        self.state.let_wait(!self.reads.is_empty() && self.reads.values().all(|stays| *stays));
     }
 
     /// Charges the query for what its windows hold.

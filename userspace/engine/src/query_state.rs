@@ -55,6 +55,8 @@ pub(crate) struct QueryState {
     one_in: AtomicU32,
     /// Whether it gets no new groups.
     folds: AtomicBool,
+    /// Whether all that it reads stays where it is until its results are taken.
+    may_wait: AtomicBool,
     /// Results that there was no room for with whoever reads them.
     results_lost: AtomicU64,
     /// No window that ends here or earlier is open.
@@ -86,6 +88,7 @@ impl QueryState {
             window_work_ns: AtomicU64::new(0),
             one_in: AtomicU32::new(1),
             folds: AtomicBool::new(false),
+            may_wait: AtomicBool::new(false),
             results_lost: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.0),
             closed: AtomicU64::new(0),
@@ -207,6 +210,16 @@ impl QueryState {
     /// Says whether it gets no new groups.
     pub(crate) fn fold(&self, folds: bool) {
         self.folds.store(folds, Ordering::Relaxed);
+    }
+
+    /// Says whether all that it reads stays where it is until its results are taken.
+    pub(crate) fn let_wait(&self, may_wait: bool) {
+        self.may_wait.store(may_wait, Ordering::Relaxed);
+    }
+
+    /// Whether its results may wait, however many they are, as long as there is room for what they are made of.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.may_wait.load(Ordering::Relaxed)
     }
 
     /// Counts results that never reach whoever reads them.

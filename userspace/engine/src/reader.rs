@@ -2,6 +2,7 @@
 
 use crate::dispatcher::{Dispatcher, Due};
 use crate::machine::{Machine, Turn};
+use crate::outlet::OpenOutlets;
 use crate::positions::Positions;
 use crate::query_state::{EndReason, QueryState};
 use crate::ring::{Flags, Unparker};
@@ -21,6 +22,10 @@ const HOLD_NS: i64 = 20_000_000;
 const HOLD_MAX_NS: i64 = 200_000_000;
 /// How long a live source is read on, when its input is to end, for what it has received already.
 const REST_NS: i64 = 300_000_000;
+
+/// Batches of a source that stays which are on their way to one worker before it reads on: what they become may have to
+/// wait for whoever takes results.
+const AHEAD_MAX: u64 = 4;
 
 /// How soon a source that waits here is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -60,6 +65,8 @@ pub(crate) struct Reader {
     /// Where it tells how far it is at a mark.
     positions: Arc<Positions>,
     flags: Arc<Flags>,
+    /// Where results wait.
+    outlets: Arc<OpenOutlets>,
     clock: Arc<dyn Clock>,
     /// Who hears its notices.
     observer: Subscriber,
@@ -80,6 +87,7 @@ pub(crate) struct Surroundings {
     pub(crate) state: Arc<SourceState>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) flags: Arc<Flags>,
+    pub(crate) outlets: Arc<OpenOutlets>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Subscriber,
     pub(crate) parker: Option<Unparker>,
@@ -92,7 +100,7 @@ impl Reader {
         dispatcher: Dispatcher,
         surroundings: Surroundings,
     ) -> Self {
-        let Surroundings { orders, state, positions, flags, clock, observer, parker } = surroundings;
+        let Surroundings { orders, state, positions, flags, outlets, clock, observer, parker } = surroundings;
         Self {
             id,
             source,
@@ -101,6 +109,7 @@ impl Reader {
             state,
             positions,
             flags,
+            outlets,
             observer,
             notice: None,
             ask: None,
@@ -177,6 +186,12 @@ impl Reader {
 
     /// Reads on; an input that is to end has ended when nothing more has come.
     fn read(&mut self, is_to_end: bool) -> Turn {
+        if self.is_held_up() {
+            // What it tells of itself goes on.
+            self.due = self.has_passed(self.dispatched_all, HOLD_MAX_NS).then_some(Due::All);
+            self.dispatcher.collect_used(self.source.as_mut());
+            return Turn::Blocked;
+        }
         let step = self.source.step();
         if step == Step::End || step == Step::Idle && is_to_end {
             return self.end();
@@ -186,6 +201,12 @@ impl Reader {
         let is_held = !self.has_passed(self.dispatched_all, hold);
         self.due = Some(if is_held { Due::Full } else { Due::All });
         if step == Step::Idle && self.parker.is_some() { Turn::Idle } else { Turn::Worked }
+    }
+
+    /// Whether it reads on when more results were taken.
+    fn is_held_up(&self) -> bool {
+        let is_ahead = || self.dispatcher.dispatched().batches_waiting >= AHEAD_MAX;
+        self.source.stays() && (self.outlets.are_crowded() || is_ahead())
     }
 
     /// Whether so much time has passed; so it has when the clock was set back.

@@ -1,6 +1,7 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
 mod flows;
+mod frames;
 mod queries;
 mod sensors;
 
@@ -27,12 +28,12 @@ use std::time::Duration;
 use tapline_catalog::parse_duration;
 use tapline_engine::EngineOptions;
 use tapline_exports::ListenerUrl;
-use tapline_interface::kernel::{Rule, Verdict};
 use tapline_lookup::Tables;
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 
 pub(crate) use flows::FlowsArguments;
+pub(crate) use frames::FrameArguments;
 pub(crate) use queries::{NewQueryArguments, QueriesCommand, Shape};
 pub(crate) use sensors::SensorsCommand;
 
@@ -167,6 +168,8 @@ pub(crate) struct RunArguments {
     /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
     #[arg(long, requires = "interface")]
     pub(crate) mirror: bool,
+    #[command(flatten)]
+    pub(crate) frames: FrameArguments,
     /// Listen for NetFlow, IPFIX and sFlow on udp://HOST:PORT, for IPFIX on tcp://HOST:PORT. Several may be given.
     #[arg(long, value_name = "URL")]
     pub(crate) listen: Vec<ListenerUrl>,
@@ -195,8 +198,9 @@ pub(crate) struct RunArguments {
     pub(crate) forward: ForwardArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "interface", "mirror", "listen", "captures", "lookup", "queries_max", "receive_buffer", "exporter_identity", "sampling_rate",
-        "event_time", "allowed_lateness_ms", "cores", "workers", "groups_max", "octets_max", "waiting_rows_max",
+        "interface", "mirror", "filter", "allow", "deny", "rules", "listen", "captures", "lookup", "queries_max",
+        "receive_buffer", "exporter_identity", "sampling_rate", "event_time", "allowed_lateness_ms", "cores", "workers",
+        "groups_max", "octets_max", "waiting_rows_max",
     ])]
     pub(crate) config: Option<PathBuf>,
     /// Begin without the starting set of queries; a state folder that has queries begins with those.
@@ -249,23 +253,11 @@ pub(crate) struct QueryArguments {
     /// Ask the results that a node stored in this folder; each of its queries is a table of its name.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["pcap", "exports", "listen", "interface"])]
     history: Option<PathBuf>,
-    /// Look only at frames that this filter in pcap syntax keeps, such as "tcp port 443 and not net 10.0.0.0/8", in all
-    /// queries and in the flows that are built from packets.
-    #[arg(long, value_name = "EXPR")]
-    filter: Option<String>,
     /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
     #[arg(long)]
     mirror: bool,
-    /// Keep only frames that this names: a prefix such as 10.0.0.0/8, port:53, protocol:17, vlan:100 or vlan:none;
-    /// the program in the kernel leaves the others out. Several of one kind add up, several kinds must all agree.
-    #[arg(long, value_name = "RULE")]
-    allow: Vec<Rule>,
-    /// Leave out frames that this names, likewise.
-    #[arg(long, value_name = "RULE")]
-    deny: Vec<Rule>,
-    /// Read such rules from a file too, a line each: allow RULE or deny RULE. Changes of the file hold at once.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    rules: Option<PathBuf>,
+    #[command(flatten)]
+    frames: FrameArguments,
     /// End after so long, such as 30s, 5m or 1h; windows that are open then are marked partial.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     r#for: Option<Duration>,
@@ -425,9 +417,9 @@ impl QueryArguments {
             return Err(Failure::Usage(help.to_owned()));
         }
         check_interfaces(&self.interface)?;
-        let filter = self.filter.as_deref().map(FrameFilter::parse).transpose()?;
-        let (options, mut source_options) = (self.engine.options(), self.reading.source_options());
-        source_options.filter = filter.as_ref().map(FrameFilter::predicate);
+        let filter = self.frames.filter.as_deref().map(FrameFilter::parse).transpose()?;
+        let (options, source_options) = (self.engine.options(), self.reading.source_options());
+        source_options.selection.set(filter.as_ref().map(FrameFilter::predicate));
         let (format, output, summary) = (self.format, self.output.clone(), self.summary);
         let (duration, windows, early) = (self.r#for, self.windows, self.early);
         let (explain, quiet) = (self.explain, self.quiet);
@@ -480,12 +472,10 @@ impl QueryArguments {
     /// What is to be read.
     fn input(self) -> InputPlan {
         if !self.interface.is_empty() || !self.listen.is_empty() {
-            let allowed = self.allow.into_iter().map(|rule| (rule, Verdict::Allow));
-            let denied = self.deny.into_iter().map(|rule| (rule, Verdict::Deny));
             return InputPlan::Live(LivePlan {
                 interfaces: self.interface,
                 is_mirror: self.mirror,
-                rules: RulePlan { fixed: allowed.chain(denied).collect(), file: self.rules },
+                rules: self.frames.rules(),
                 listeners: self.listen,
                 receive_buffer_octets: self.reading.receive_buffer,
                 state: self.state,

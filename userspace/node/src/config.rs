@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tapline_catalog::nearest;
 use tapline_exports::ListenerUrl;
+use tapline_interface::kernel::Rule;
 use tapline_lookup::TableFile;
 
 /// What a file says.
@@ -82,6 +83,11 @@ pub(crate) struct SourceTable {
     pub(crate) listen: Option<Listen>,
     /// A folder in which captures appear.
     pub(crate) captures: Option<PathBuf>,
+    /// Which frames are looked at, in pcap syntax; and by rules, of an interface.
+    pub(crate) filter: Option<String>,
+    pub(crate) allow: Vec<RuleText>,
+    pub(crate) deny: Vec<RuleText>,
+    pub(crate) rules: Option<PathBuf>,
     /// Octets of the kernel's queue of a listener.
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) allowed_lateness_ms: Option<u32>,
@@ -100,6 +106,19 @@ impl TryFrom<String> for Listen {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map(Self)
+    }
+}
+
+/// What a rule about frames names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct RuleText(pub(crate) Rule);
+
+impl TryFrom<String> for RuleText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| format!("{text}: {error}"))
     }
 }
 
@@ -319,9 +338,14 @@ impl SourceTable {
                     .to_owned());
             }
         };
+        let is_interface = kind == SourceKind::Interface;
         let of_one_kind = [
-            ("name", self.name.is_some(), "listeners and captures", kind != SourceKind::Interface),
-            ("mirror", self.mirror, "interfaces", kind == SourceKind::Interface),
+            ("name", self.name.is_some(), "listeners and captures", !is_interface),
+            ("mirror", self.mirror, "interfaces", is_interface),
+            ("filter", self.filter.is_some(), "interfaces and captures", kind != SourceKind::Listener),
+            ("allow", !self.allow.is_empty(), "interfaces", is_interface),
+            ("deny", !self.deny.is_empty(), "interfaces", is_interface),
+            ("rules", self.rules.is_some(), "interfaces", is_interface),
             ("receive_buffer", self.receive_buffer.is_some(), "listeners", kind == SourceKind::Listener),
             ("event_time", self.event_time.is_some(), "listeners", kind == SourceKind::Listener),
             (
@@ -457,6 +481,15 @@ mod tests {
                 "line 2, column 1: there is no key `capture`; did you mean `captures`?",
             ),
             ("[[source]]\ncaptures = 1", "line 2, column 12: "),
+            (
+                "[[source]]\ncaptures = \"a\"\ndeny = [\"port:53\"]",
+                "[[source]] 1: deny is for interfaces; leave it out",
+            ),
+            (
+                "[[source]]\nlisten = \"udp://[::]:2055\"\nfilter = \"tcp\"",
+                "[[source]] 1: filter is for interfaces and captures; leave it out",
+            ),
+            ("[[source]]\ninterface = \"a\"\nallow = [\"prot:1\"]", "line 3, column "),
             ("[[lookup]]\nname = \"a\"", "[[lookup]] 1: it needs a name and a file"),
             (
                 "[[lookup]]\nname = \"a\"\nfile = \"a.txt\"",

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use std::sync::Arc;
+use tapline_catalog::WantedFilter;
 use tapline_filter::bpf::{Convention, Pushed, Stage};
 use tapline_filter::{Field, Predicate, pcap};
 
@@ -18,8 +19,18 @@ pub(crate) struct FrameFilter {
 impl FrameFilter {
     /// Reads a filter.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let condition = pcap::parse(text).map_err(|error| Failure::Usage(format!("--filter: {error}")))?;
+        Self::parse_as("--filter", text).map_err(Failure::Usage)
+    }
+
+    /// The same, where it is called so.
+    pub(crate) fn parse_as(name: &str, text: &str) -> Result<Self, String> {
+        let condition = pcap::parse(text).map_err(|error| format!("{name}: {error}"))?;
         Ok(Self { text: text.to_owned(), predicate: Arc::new(condition.predicate()) })
+    }
+
+    /// As a node has it.
+    pub(crate) fn wanted(&self) -> WantedFilter {
+        WantedFilter { text: self.text.trim().to_owned(), predicate: self.predicate() }
     }
 
     /// What holds of the frames that are kept.

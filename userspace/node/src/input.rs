@@ -281,7 +281,7 @@ fn attach(
 }
 
 /// Says what of the answers looks at VLAN tags that XDP does not see, if these places do.
-fn warn_of_hidden_tags(name: &str, places: Option<String>) {
+pub(crate) fn warn_of_hidden_tags(name: &str, places: Option<String>) {
     let hidden = link::find(name).ok().flatten().and_then(|link| link::hidden_tags(&link));
     if let Some((hidden, places)) = hidden.zip(places) {
         let Tampering { what, mend } = hidden;

@@ -52,6 +52,7 @@ mod supervisor;
 mod tags;
 mod terminal;
 mod tier;
+mod wanted;
 mod windows;
 
 use arguments::{Arguments, Command, with_comments};

@@ -9,13 +9,15 @@ use crate::identity;
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::outlets::{self, SinkPlan};
 use crate::psql::PsqlPlan;
+use crate::wanted;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tapline_catalog::{
-    Allowance, CapturesInput, Input, InputSet, InterfacePlan, ListenerInput, interface_inputs, whole_path,
+    Allowance, CapturesInput, Input, InputSet, InterfacePlan, ListenerInput, WantedFrames, interface_inputs,
+    whole_path,
 };
 use tapline_engine::EngineOptions;
 use tapline_exports::UdpOptions;
@@ -85,6 +87,7 @@ pub(crate) struct CapturesPlan {
     name: Option<String>,
     folder: PathBuf,
     options: SourceOptions,
+    wanted: WantedFrames,
 }
 
 impl NodePlan {
@@ -93,7 +96,7 @@ impl NodePlan {
         let config = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
         let mut plan = match &config {
             Some(config) => Self::of_file(arguments, config)?,
-            None => Self::of_arguments(arguments),
+            None => Self::of_arguments(arguments)?,
         };
         plan.access = arguments.access.plan(config.as_ref()).map_err(Failure::Usage)?;
         let said = config.as_ref().map(|config| &config.node);
@@ -142,7 +145,8 @@ impl NodePlan {
         }
     }
 
-    fn of_arguments(arguments: &RunArguments) -> Self {
+    fn of_arguments(arguments: &RunArguments) -> Result<Self, Failure> {
+        let [of_interfaces, of_captures] = wanted::of_arguments(arguments)?;
         let interfaces = arguments.interface.iter().map(|name| SourceTable {
             interface: Some(name.clone()),
             mirror: arguments.mirror,
@@ -158,8 +162,11 @@ impl NodePlan {
             .map(|folder| SourceTable { captures: Some(folder.clone()), ..SourceTable::default() });
         let mut plan = Self::new(arguments, &arguments.engine, arguments.queries_max.unwrap_or(QUERIES_MAX));
         plan.lateness_ms = arguments.reading.source_options().exports_lateness_ms();
-        interfaces.chain(listeners).chain(captures).for_each(|source| plan.add(&source, &arguments.reading));
-        plan
+        let mut add = |source: SourceTable, wanted| plan.add(&source, &arguments.reading, wanted);
+        interfaces.for_each(|source| add(source, of_interfaces.clone()));
+        listeners.for_each(|source| add(source, WantedFrames::default()));
+        captures.for_each(|source| add(source, of_captures.clone()));
+        Ok(plan)
     }
 
     fn of_file(arguments: &RunArguments, config: &ConfigFile) -> Result<Self, Failure> {
@@ -178,9 +185,9 @@ impl NodePlan {
         plan.history = outlets::history_of(&config.history, arguments.history.as_deref()).map_err(said)?;
         plan.sinks = outlets::sinks_of(&config.sinks, plan.state.as_deref()).map_err(said)?;
         for (number, source) in (1..).zip(&config.sources) {
-            let reading = ReadingArguments::of(source)
-                .map_err(|wrong| said(format!("[[source]] {number}: {wrong}")))?;
-            plan.add(source, &reading);
+            let in_source = |wrong: String| said(format!("[[source]] {number}: {wrong}"));
+            let reading = ReadingArguments::of(source).map_err(in_source)?;
+            plan.add(source, &reading, wanted::of_table(source).map_err(in_source)?);
         }
         Ok(plan)
     }
@@ -214,16 +221,16 @@ impl NodePlan {
         }
     }
 
-    fn add(&mut self, source: &SourceTable, reading: &ReadingArguments) {
+    fn add(&mut self, source: &SourceTable, reading: &ReadingArguments, wanted: WantedFrames) {
         let options = reading.source_options();
         if let Some(interface) = source.interface.clone() {
-            self.interfaces.push(InterfacePlan { interface, is_mirror: source.mirror, options });
+            self.interfaces.push(InterfacePlan { interface, is_mirror: source.mirror, options, wanted });
         } else if let Some(listen) = &source.listen {
             let udp = UdpOptions { receive_buffer_octets: reading.receive_buffer, ..UdpOptions::default() };
             let (name, url, templates) = (source.name.clone(), listen.0.clone(), self.state.clone());
             self.listeners.push(ListenerInput { name, url, udp, templates, options, behind: None });
         } else if let Some(folder) = source.captures.clone() {
-            self.captures.push(CapturesPlan { name: source.name.clone(), folder, options });
+            self.captures.push(CapturesPlan { name: source.name.clone(), folder, options, wanted });
         }
     }
 
@@ -237,7 +244,7 @@ impl NodePlan {
 
     /// A folder of captures; how far time has come, folders alone know where nobody else carries their streams.
     fn captures_input(&self, captures: &CapturesPlan, memories: &Memories) -> Box<dyn Input> {
-        let CapturesPlan { name, folder, options } = captures.clone();
+        let CapturesPlan { name, folder, options, wanted } = captures.clone();
         let alone_in: &[StreamId] = match (self.interfaces.len(), self.listeners.len()) {
             (0, 0) => &[StreamId::Packets, StreamId::PacketFlows, StreamId::Flows],
             (0, _) => &[StreamId::Packets, StreamId::PacketFlows],
@@ -247,7 +254,7 @@ impl NodePlan {
         let memory = memories.get(&whole_path(&folder)).cloned();
         let input = CapturesInput::new(name, &folder, self.state.as_deref(), memory, options);
         memories.insert(whole_path(&folder), input.shared_memory());
-        Box::new(input.alone_in(alone_in))
+        Box::new(input.alone_in(alone_in).wanting(wanted))
     }
 
     /// What its engine takes.

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::message::say;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -16,8 +16,11 @@ use tapline_interface::kernel::{Rule, SharedPreFilter, Verdict};
 /// Between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// What the file is called on a command line.
+const FLAG: &str = "--rules";
+
 /// Rules by what they name.
-type RuleSet = BTreeMap<Rule, Verdict>;
+pub(crate) type RuleSet = BTreeMap<Rule, Verdict>;
 
 /// Where rules come from.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,17 @@ pub(crate) struct RulePlan {
 }
 
 impl RulePlan {
+    /// These rules, and those of a file.
+    pub(crate) fn new<'a>(
+        allow: impl IntoIterator<Item = &'a Rule>,
+        deny: impl IntoIterator<Item = &'a Rule>,
+        file: Option<&Path>,
+    ) -> Self {
+        let allowed = allow.into_iter().map(|rule| (*rule, Verdict::Allow));
+        let denied = deny.into_iter().map(|rule| (*rule, Verdict::Deny));
+        Self { fixed: allowed.chain(denied).collect(), file: file.map(Path::to_owned) }
+    }
+
     /// Whether there are none and will be none.
     pub(crate) fn is_empty(&self) -> bool {
         self.fixed.is_empty() && self.file.is_none()
@@ -34,7 +48,12 @@ impl RulePlan {
 
     /// All rules as they are now.
     pub(crate) fn read(&self) -> Result<RuleSet, Failure> {
-        self.read_all().map_err(Failure::Usage)
+        self.read_as(FLAG).map_err(Failure::Usage)
+    }
+
+    /// The same, where the file is called so.
+    pub(crate) fn read_as(&self, name: &str) -> Result<RuleSet, String> {
+        self.read_all().map_err(|wrong| format!("{name} {wrong}"))
     }
 
     /// Lets the pre-filter follow the file, in a thread of its own; a file that cannot be read leaves the rules as
@@ -63,7 +82,7 @@ impl RulePlan {
 
     /// Reads all rules, lets them hold, and says how many they are.
     fn apply(&self, prefilter: &SharedPreFilter) -> Result<usize, String> {
-        let rules = self.read_all()?;
+        let rules = self.read_as(FLAG)?;
         let mut prefilter = prefilter.lock().unwrap_or_else(PoisonError::into_inner);
         prefilter.replace(&rules).map_err(|error| error.to_string())?;
         Ok(rules.len())
@@ -73,7 +92,7 @@ impl RulePlan {
         let mut rules = match &self.file {
             None => RuleSet::new(),
             Some(file) => {
-                let said = |what: String| format!("--rules {}: {what}", file.display());
+                let said = |what: String| format!("{}: {what}", file.display());
                 let text = fs::read_to_string(file).map_err(|error| said(error.to_string()))?;
                 parse(&text).map_err(said)?
             }

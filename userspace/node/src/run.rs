@@ -5,6 +5,7 @@ use crate::descriptors;
 use crate::failure::Failure;
 use crate::fleet::NodeFleet;
 use crate::forwarding::Forwarding;
+use crate::input::warn_of_hidden_tags;
 use crate::log::NodeLog;
 use crate::lookups;
 use crate::message::say;
@@ -14,6 +15,7 @@ use crate::rights;
 use crate::signals;
 use crate::starting_set::STARTING_SET;
 use crate::supervisor::Supervisor;
+use crate::tags;
 use crate::tier::{Tier, Upper};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    Catalog, CatalogOptions, Definition, Fleet, Level, Log, QueryFolder, Renew, Reread, StateFolder, Tell,
+    Catalog, CatalogOptions, Definition, Fleet, InterfacePlan, Level, Log, QueryFolder, Renew, Reread,
+    StateFolder, Tell,
 };
 use tapline_history::History;
 use tapline_lookup::Tables;
@@ -65,7 +68,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         clock: Arc::new(SystemClock),
         queries_max: plan.queries_max,
         allowance: plan.allowance,
-        reread: plan.config.is_some().then(|| reread(Arc::clone(&arguments), Arc::clone(&plan), memories)),
+        reread: has_files(&arguments).then(|| reread(Arc::clone(&arguments), Arc::clone(&plan), memories)),
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
         outlets: outlets::open(&plan, history.as_ref(), &log)?,
@@ -85,6 +88,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     catalog.open().map_err(Failure::Run)?;
     let supervisor = Supervisor::of_environment();
     announce(&catalog, &server, folder.is_some());
+    plan.interfaces.iter().for_each(warn_of_tags);
     psql.iter().for_each(announce_psql);
     supervisor.ready();
     let started = Instant::now();
@@ -176,7 +180,12 @@ fn answer(
     Ok((server, psql.transpose().map_err(Failure::Run)?))
 }
 
-/// Reads the file of a node anew.
+/// Whether what is read, and which frames of it, stands in files, which may be changed.
+const fn has_files(arguments: &RunArguments) -> bool {
+    arguments.config.is_some() || arguments.frames.rules.is_some()
+}
+
+/// Reads the files of a node anew.
 fn reread(arguments: Arc<RunArguments>, plan: Arc<NodePlan>, memories: Arc<Memories>) -> Reread {
     Box::new(move || {
         let now = NodePlan::resolve(&arguments).map_err(|failure| failure.to_string())?;
@@ -233,7 +242,7 @@ fn reload(catalog: &Catalog, log: &dyn Tell) {
             ] {
                 names.iter().for_each(|name| log.say(Level::Info, &format!("{name} is {what}")));
             }
-            reloaded.later.iter().for_each(|later| log.say(Level::Info, later));
+            reloaded.filters.iter().chain(&reloaded.later).for_each(|news| log.say(Level::Info, news));
             reloaded.refused.iter().for_each(|refused| log.say(Level::Warning, refused));
         }
         Err(error) => log.say(Level::Warning, &error.to_string()),
@@ -255,6 +264,12 @@ fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
         say!("without --state DIR, queries that are added are forgotten at the end");
     }
     say!("next: tapline status; tapline queries list; tapline queries watch NAME");
+}
+
+/// Says that rules of an interface look at VLAN tags that XDP does not see, if that is so.
+fn warn_of_tags(plan: &InterfacePlan) {
+    let rules: Vec<_> = plan.wanted.rules.iter().map(|(rule, verdict)| (*rule, *verdict)).collect();
+    warn_of_hidden_tags(&plan.interface, tags::left_out_of(&rules, &[], None, false));
 }
 
 /// Says how tables are read.

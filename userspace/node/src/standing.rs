@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 use tapline_catalog::Allowance;
@@ -25,7 +26,7 @@ pub(crate) fn print_ledger(node: &NodeArguments, format: Shape) -> Result<(), Fa
     if format == Shape::Json {
         return print_json(&answer);
     }
-    let fates = ["offered", "delivered", "control", "undecodable", "dropped", "lost"];
+    let fates = ["offered", "delivered", "filtered", "control", "undecodable", "dropped", "lost"];
     let of_sources = table_of(&answer["sources"], &["name", "kind", "unit"], &fates);
     let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
     let of_queries = table_of(&answer["queries"], &["name"], &fates);
@@ -99,6 +100,7 @@ pub(crate) fn reload(node: &NodeArguments) -> Result<(), Failure> {
     for what in [
         "sources_added",
         "sources_removed",
+        "filters",
         "lookups",
         "access",
         "added",
@@ -190,8 +192,35 @@ fn allowance(options: &Value) -> String {
 
 /// Sources, a line each.
 pub(crate) fn sources(sources: &Value) -> String {
-    let counts = ["offered", "delivered", "dropped", "lost", "undecodable", "records_missing"];
-    format!("{}\n", table_of(sources, &["name", "kind", "state", "unit"], &counts))
+    let counts = ["offered", "delivered", "filtered", "dropped", "lost", "undecodable", "records_missing"];
+    let mut all = format!("{}\n", table_of(sources, &["name", "kind", "state", "unit"], &counts));
+    let mut told = BTreeSet::new();
+    for source in sources.as_array().into_iter().flatten() {
+        // An interface may be read as two.
+        let wanted = wanted(source);
+        if !wanted.is_empty() && told.insert(wanted.clone()) {
+            all.push_str(&wanted);
+        }
+    }
+    all
+}
+
+/// Which frames of a source are wanted, in lines; nothing, where all are.
+fn wanted(source: &Value) -> String {
+    let (name, filter, rules) = (line(&source["name"]), line(&source["filter"]), texts(&source["rules"]));
+    let mut all = String::new();
+    if !filter.is_empty() {
+        let _ = writeln!(all, "{name} keeps: {filter}");
+    }
+    if !rules.is_empty() {
+        let in_force = source["rules_in_force"].as_u64().unwrap_or_default();
+        let further = match in_force.saturating_sub(rules.len() as u64) {
+            0 => String::new(),
+            further => format!(" and {further} further ones"),
+        };
+        let _ = writeln!(all, "{name} has rules: {}{further}", rules.join(", "));
+    }
+    all
 }
 
 /// What is wrong, in sentences.

@@ -2,7 +2,9 @@
 //!
 //! Rows are folded in on workers; states are taken out, sent, and merged into another one of the same
 //! kind, in any order. Group 0 holds the rows beyond the cap, so totals stay exact. Below the cap, groups are let in by
-//! powers of two, as long as there is room for what the next ones would take.
+//! powers of two, as long as there is room for what the next ones would take; what has grown beyond that gives some up.
+
+mod shrinking;
 
 use crate::group::{ConstantKeys, FOLDED, GROUPS_MAX, group_table};
 use crate::key_numbers::CommonKeys;
@@ -64,6 +66,8 @@ pub(crate) struct GroupState {
     literals: Vec<Vec<Option<ArrayRef>>>,
     groups: Vec<usize>,
     groups_max: usize,
+    /// Whether some aggregate takes more for a group the more comes of it.
+    grows: bool,
     /// Groups that there is room for, and how many there were when the state was taken out last.
     admitted: usize,
     admitted_before: usize,
@@ -93,6 +97,7 @@ impl GroupState {
         let failed = vec![false; fold.aggregates.len()];
         let octets_a_group = fold.aggregates.iter().map(|aggregate| least_octets(&aggregate.function));
         let octets_a_group = octets_a_group.sum::<Result<usize>>()?;
+        let grows = has_keys && fold.aggregates.iter().any(Aggregate::grows);
         Ok(Self {
             fold,
             keys,
@@ -104,6 +109,7 @@ impl GroupState {
             literals,
             groups: vec![],
             groups_max,
+            grows,
             admitted: if has_keys { groups_max.min(ADMITTED_MIN) } else { groups_max },
             admitted_before: 0,
             octets_a_group,
@@ -179,17 +185,18 @@ impl GroupState {
     }
 
     /// Folds the rows of a batch in; `packets` names the column that says how many records each row is, if there
-    /// is one. The state may grow by so many octets for new groups; beyond, their rows are folded.
+    /// is one. The state may grow by so many octets; rows of new groups that would take more are folded, and so are the
+    /// groups that came last where those that are there do.
     ///
     /// # Errors
     /// When a key cannot be computed for some row. An aggregate that cannot be is a failure of its own.
     pub(crate) fn update(&mut self, batch: &RecordBatch, packets: Option<usize>, room: usize) -> Result<()> {
-        let fold = self.fold.clone();
+        let (fold, most) = (self.fold.clone(), self.octets().saturating_add(room));
         let keys: Result<Vec<ArrayRef>> = self.keys.iter().map(|key| evaluate(key.as_ref(), batch)).collect();
         self.intern_admitted(Keys::Columns(&keys?), batch.num_rows(), room)?;
         self.count(batch, packets);
         self.update_all(&fold.aggregates, batch);
-        Ok(())
+        self.shrink(most)
     }
 
     /// The same of rows whose keys have numbers, where those of the state have some.
@@ -203,10 +210,16 @@ impl GroupState {
         input: &NumberedInput<'_>,
         room: usize,
     ) -> Result<()> {
+        let most = self.octets().saturating_add(room);
         self.intern_admitted(Keys::Numbers(&input.rows), batch.num_rows(), room)?;
         self.count(batch, packets);
         self.update_all(input.aggregates, batch);
-        Ok(())
+        self.shrink(most)
+    }
+
+    /// Gives up groups where states that grow take more than so many octets.
+    fn shrink(&mut self, most: usize) -> Result<()> {
+        if self.grows { self.shrink_to(most) } else { Ok(()) }
     }
 
     fn update_all(&mut self, aggregates: &[Aggregate], batch: &RecordBatch) {
@@ -351,9 +364,13 @@ impl GroupState {
     fn merge_columns(&mut self, states: &RecordBatch) -> Result<()> {
         let total = self.table.len() + 1;
         let mut first = self.fold.keys.len();
-        for (aggregate, accumulator) in self.fold.aggregates.iter().zip(&mut self.accumulators) {
+        let accumulators = self.accumulators.iter_mut().zip(&self.failed);
+        for (aggregate, (accumulator, has_failed)) in self.fold.aggregates.iter().zip(accumulators) {
             let next = first + aggregate.function.state_fields()?.len();
-            accumulator.merge_batch(&states.columns()[first..next], &self.groups, total)?;
+            // What cannot go on has no states.
+            if !has_failed {
+                accumulator.merge_batch(&states.columns()[first..next], &self.groups, total)?;
+            }
             first = next;
         }
         Ok(())

@@ -479,7 +479,8 @@ impl LowerOperator {
             Some(numbered) => state.update_numbered(&rows.batch, *packets, numbered, room)?,
         }
         self.failures.append(&mut state.take_failures());
-        self.open_groups += state.len() - groups;
+        // Some may have been given up.
+        self.open_groups = (self.open_groups + state.len()).saturating_sub(groups);
         self.room.take(state.octets().saturating_sub(octets));
         self.account.use_rows(&rows.batch, rows.numbers.as_ref(), *packets);
         while self.open_groups > OPEN_GROUPS_PANES * self.limits.groups_max && self.open.len() > 1 {

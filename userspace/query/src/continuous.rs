@@ -4,7 +4,7 @@
 //! once per window.
 
 use crate::flow_table::FlowTable;
-use crate::lower::{Fold, LowerHalf};
+use crate::lower::{Aggregate, Fold, LowerHalf};
 use crate::partial::PartialSlot;
 use crate::sensors::SensorPattern;
 use crate::window::{Window, common_pane};
@@ -147,7 +147,7 @@ impl ContinuousQuery {
     pub fn has_growing_states(&self) -> bool {
         let grows = |lower: &LowerHalf| {
             let Fold::Aggregate(fold) = &lower.fold else { return false };
-            fold.aggregates.iter().any(|aggregate| !aggregate.function.groups_accumulator_supported())
+            fold.aggregates.iter().any(Aggregate::grows)
         };
         self.lowers.iter().any(grows)
     }

@@ -10,7 +10,7 @@ use crate::identity::Identity;
 use crate::mergeable::check_mergeable;
 use crate::refusal::{Refusal, refuse};
 use crate::window_functions::{misplaced_window, names_window, window_of};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::source_as_provider;
@@ -93,6 +93,20 @@ pub struct Aggregate {
     pub filter: Option<Arc<dyn PhysicalExpr>>,
     /// Whether its arguments are partial states, to be merged, instead of values.
     pub takes_states: bool,
+}
+
+impl Aggregate {
+    /// Whether its state grows with what it is given, such as that of a sketch.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        let has_a_size = |kind: &DataType| {
+            kind.is_primitive()
+                || matches!(kind, DataType::Boolean | DataType::FixedSizeBinary(_) | DataType::Null)
+        };
+        let fields = self.function.state_fields();
+        let have_sizes = fields.is_ok_and(|fields| fields.iter().all(|field| has_a_size(field.data_type())));
+        !self.function.groups_accumulator_supported() || !have_sizes
+    }
 }
 
 impl LowerHalf {

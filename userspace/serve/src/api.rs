@@ -218,6 +218,7 @@ async fn reload(node: Node) -> Result<Response, Problem> {
     let answer = json!({
         "sources_added": reloaded.sources_added,
         "sources_removed": reloaded.sources_removed,
+        "filters": reloaded.filters,
         "lookups": reloaded.lookups,
         "access": reloaded.access,
         "later": reloaded.later,

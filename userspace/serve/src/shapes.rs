@@ -245,6 +245,7 @@ pub(crate) struct SourceShape {
     unit: &'static str,
     offered: u64,
     delivered: u64,
+    filtered: u64,
     control: u64,
     undecodable: u64,
     dropped: u64,
@@ -253,6 +254,12 @@ pub(crate) struct SourceShape {
     octets: u64,
     messages: u64,
     threads: Vec<String>,
+    /// The filter whose frames alone are read, and the first of the rules that hold for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<String>,
+    rules_in_force: u64,
 }
 
 impl From<SourceStatus> for SourceShape {
@@ -267,6 +274,7 @@ impl From<SourceStatus> for SourceShape {
             unit: status.unit,
             offered: ledger.offered,
             delivered: ledger.delivered,
+            filtered: ledger.filtered,
             control: ledger.control,
             undecodable: ledger.undecodable,
             dropped: ledger.dropped,
@@ -275,6 +283,9 @@ impl From<SourceStatus> for SourceShape {
             octets: status.octets,
             messages: status.messages,
             threads: status.threads,
+            filter: status.filter,
+            rules: status.rules,
+            rules_in_force: status.rules_in_force,
         }
     }
 }

@@ -107,17 +107,22 @@ impl FrameInput {
         }
     }
 
-    /// The fates of frames, so many of which were filtered and dropped behind it.
+    /// The fates of frames, so many of which were filtered and dropped behind it; those that the rules of a program in
+    /// front of it refused are filtered, too.
     pub(crate) fn fates(&self, filtered: u64, frames_dropped: u64) -> SourceLedger {
-        let (frames, undecodable, lost) = match self {
-            Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0),
-            Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0),
-            Self::Interface(interface) => (interface.counters.frames, 0, interface.counters.drops.sum()),
+        let (frames, undecodable, lost, refused) = match self {
+            Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0, 0),
+            Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0, 0),
+            Self::Interface(interface) => {
+                let LiveCounters { frames, drops, filtered, .. } = interface.counters;
+                (frames, 0, drops.sum(), filtered)
+            }
         };
         let filtered = filtered.min(frames);
         let delivered = (frames - filtered).saturating_sub(frames_dropped);
         let dropped = frames - filtered - delivered + lost;
-        let offered = frames + undecodable + lost;
+        let offered = frames + undecodable + lost + refused;
+        let filtered = filtered + refused;
         SourceLedger { offered, delivered, filtered, undecodable, dropped, ..SourceLedger::default() }
     }
 

@@ -151,7 +151,7 @@ pub struct KernelReport {
     pub interface: String,
     /// Who ran it.
     pub mode: AttachMode,
-    /// Frames and their fates; those that the pre-filter refused are none of them.
+    /// Frames and their fates; those that the pre-filter refused are filtered.
     pub ledger: SourceLedger,
     /// What became of every frame.
     pub counters: Counters,
@@ -345,8 +345,11 @@ impl Source for KernelSource {
     }
 
     fn fates(&self) -> SourceLedger {
-        let (delivered, dropped) = (self.intake.delivered, self.input.capture.counters().lost_packets);
-        SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
+        let counters = self.input.capture.counters();
+        let (delivered, filtered, dropped) =
+            (self.intake.delivered, counters.filtered_packets, counters.lost_packets);
+        let offered = delivered + filtered + dropped;
+        SourceLedger { offered, delivered, filtered, dropped, ..SourceLedger::default() }
     }
 
     fn failure(&self) -> Option<String> {

@@ -1,10 +1,10 @@
 //! How sources read.
 
 use crate::clock::{Clock, SystemClock};
+use crate::selection::Selection;
 use std::sync::Arc;
 use tapline_decode::export::ExportOptions;
-use tapline_decode::{Depth, FlowMeterLimits};
-use tapline_filter::Predicate;
+use tapline_decode::FlowMeterLimits;
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;
@@ -22,8 +22,8 @@ pub struct SourceOptions {
     pub exports: ExportOptions,
     /// How flows are built from packets.
     pub flows: FlowMeterLimits,
-    /// Which frames become rows, of packets and of the flows that are built from them; `None` for all.
-    pub filter: Option<Arc<Predicate>>,
+    /// Which frames become rows, of packets and of the flows that are built from them.
+    pub selection: Selection,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -35,7 +35,7 @@ impl Default for SourceOptions {
             allowed_lateness_ms: None,
             exports: ExportOptions::default(),
             flows: FlowMeterLimits::default(),
-            filter: None,
+            selection: Selection::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -52,12 +52,6 @@ impl SourceOptions {
     #[must_use]
     pub fn exports_lateness_ns(&self) -> i64 {
         i64::from(self.exports_lateness_ms()) * 1_000_000
-    }
-
-    /// How far frames are read to know which ones the filter keeps.
-    pub(crate) fn filter_depth(&self) -> Depth {
-        let fields = self.filter.iter().flat_map(|filter| filter.fields());
-        Depth::of_columns(&fields.map(|field| field.column() as usize).collect::<Vec<_>>())
     }
 
     /// How far a packet may lie behind the latest one, in nanoseconds.

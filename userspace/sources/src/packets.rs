@@ -1,27 +1,29 @@
 //! Packets of capture files, of an interface or of captures that appear, and the flows that are built from them.
 
+mod building;
+
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
 use crate::ledger::LedgerRows;
+use crate::metered::MeteredFlows;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
 use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
+use crate::selection::Selecting;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
 use tapline_capture::{CaptureSet, End};
-use tapline_decode::export::ExporterIdentity;
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowCache, FlowMeter, PacketBatcher, UnreadCounts};
+use tapline_decode::{DamageCounts, FlowCache, PacketBatcher, UnreadCounts};
 use tapline_interface::live::{Description, FrameSource, LiveCounters};
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
-    EventTime, FLOWS, FlowColumn, LEDGER, PACKET_FLOWS, PACKETS, PacketColumn, PacketFlowColumn, PacketRow,
-    Stream, StreamId, Watermarks,
+    EventTime, FLOWS, LEDGER, PACKET_FLOWS, PACKETS, PacketRow, Stream, StreamId, TABLE_FLOWS, Watermarks,
 };
 
 /// Batches of packets counted by flow that an interface's source keeps, until the workers have room for them.
@@ -66,7 +68,8 @@ pub struct PacketReport {
 pub struct PacketSource {
     input: FrameInput,
     options: SourceOptions,
-    /// Frames that the filter left out.
+    /// Which frames become rows, and how many do not.
+    selecting: Selecting,
     frames_filtered: u64,
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
@@ -78,13 +81,15 @@ pub struct PacketSource {
     total_octets: Option<u64>,
     packets: PacketBatcher,
     sends_packets: bool,
-    flows: Option<(FlowMeter, FlowBatcher)>,
-    /// Since when flows are metered.
-    metered_since: EventTime,
+    flows: Option<MeteredFlows>,
+    /// Whether somebody asks for active flows.
+    are_flows_asked: bool,
     /// Packets by flow, where some query reads them so.
     cache: Option<FlowCache>,
     /// Whether the kernel counts packets by flow, so that this source does not.
     is_beside_table: bool,
+    /// Whether it gives what the kernel's table would, which counts nothing.
+    is_for_table: bool,
     /// Where frames are of several files and some query reads of which: the symbols of each file, in packets, in
     /// flows and in packets by flow.
     turns: Vec<[Symbol; 3]>,
@@ -121,6 +126,12 @@ impl PacketSource {
         Self::new(FrameInput::Folder(Box::new(folder)), options.packets_lateness_ns(), options)
     }
 
+    /// Gives all that the kernel's table would, which does not know which frames are wanted, and counts nothing.
+    #[must_use]
+    pub fn in_place_of_table(self) -> Self {
+        Self { is_for_table: true, ..self }
+    }
+
     /// Does this when its input has ended.
     #[must_use]
     pub fn at_end(self, at_end: AtEnd) -> Self {
@@ -138,6 +149,7 @@ impl PacketSource {
             ledger: None,
             total_octets: input.total_octets(),
             input,
+            selecting: Selecting::by(&options.selection),
             frames_filtered: 0,
             frames_dropped: 0,
             failure: None,
@@ -147,9 +159,10 @@ impl PacketSource {
             packets: PacketBatcher::new(&[], options.batch_rows),
             sends_packets: false,
             flows: None,
-            metered_since: EventTime::MIN,
+            are_flows_asked: false,
             cache: None,
             is_beside_table: false,
+            is_for_table: false,
             turns: vec![],
             options: options.clone(),
             lateness_ns,
@@ -166,101 +179,17 @@ impl PacketSource {
         self.reported.clone()
     }
 
-    /// The columns of `flows`, if some query reads it.
-    fn flow_columns(&self, demand: &Demand) -> Option<Vec<usize>> {
-        const PACKETS: usize = FlowColumn::Packets as usize;
-        let mut columns = demand.columns(StreamId::Flows)?.to_vec();
-        // Of an interface completeness is counted in frames: flows say how many they are, behind what queries read.
-        if self.is_live() && !columns.contains(&PACKETS) {
-            columns.push(PACKETS);
-        }
-        Some(columns)
-    }
-
-    /// Builds what is demanded from now on. A meter that nobody reads any more is let go, with the flows in it.
-    fn build(&mut self, demand: &Demand) {
-        let flow_columns = self.flow_columns(demand);
-        let batch_rows = self.options.batch_rows;
-        self.flows = match (self.flows.take(), flow_columns) {
-            (_, None) => None,
-            (None, Some(columns)) => {
-                self.metered_since = self.now();
-                Some((FlowMeter::new(self.options.flows), FlowBatcher::new(&columns, batch_rows)))
-            }
-            (Some((meter, mut batcher)), Some(columns)) => {
-                batcher.relayout(&columns);
-                Some((meter, batcher))
-            }
-        };
-        self.build_cache(demand);
-        let ledger_columns = demand.columns(StreamId::Ledger);
-        let depth = match (&self.flows, ledger_columns) {
-            (Some(_), _) => Depth::Transport,
-            // The ledger tells what is not read, whatever else is asked.
-            (None, Some(_)) => Depth::Link,
-            (None, None) => Depth::Frame,
-        };
-        let by_flow = demand.columns(StreamId::PacketFlows).filter(|_| self.cache.is_some());
-        let by_flow = FlowCache::depth(by_flow.unwrap_or_default());
-        let depth = depth.max(by_flow).max(self.options.filter_depth());
-        let columns = demand.columns(StreamId::Packets);
-        self.packets.relayout(columns.unwrap_or_default(), depth);
-        self.sends_packets = columns.is_some();
-        self.name_sources(demand);
-        self.ledger = LedgerRows::by(self.ledger.take(), ledger_columns, || {
-            (self.input.name(), ExporterIdentity::default())
-        });
-        self.watermarks = self.watermarks.carrying(&self.streams());
-    }
-
     /// What time it is where the packets are of.
     fn now(&self) -> EventTime {
         if matches!(self.input, FrameInput::Interface(_)) { self.options.clock.now() } else { self.latest() }
-    }
-
-    /// Counts packets by flow, if that is demanded and the kernel does not.
-    fn build_cache(&mut self, demand: &Demand) {
-        let columns = demand.columns(StreamId::PacketFlows).filter(|_| !self.is_beside_table);
-        let pane_ns = demand.common_pane_ns(StreamId::PacketFlows);
-        self.cache = match (self.cache.take(), columns) {
-            (_, None) => None,
-            (None, Some(columns)) => Some(FlowCache::new(columns, pane_ns, self.options.batch_rows)),
-            (Some(mut cache), Some(columns)) => {
-                cache.relayout(columns, pane_ns);
-                Some(cache)
-            }
-        };
-    }
-
-    /// Names the sources of rows: the only one once, those of several files turn by turn, if some query reads them.
-    fn name_sources(&mut self, demand: &Demand) {
-        let reads = |stream, column| demand.columns(stream).is_some_and(|columns| columns.contains(&column));
-        if !reads(StreamId::Packets, PacketColumn::Source as usize)
-            && !reads(StreamId::Flows, FlowColumn::Source as usize)
-            && !reads(StreamId::PacketFlows, PacketFlowColumn::Source as usize)
-        {
-            return;
-        }
-        self.turns.clear();
-        for name in self.input.sources() {
-            let of_packets = self.packets.intern_source(&name);
-            let of_flows = self.flows.as_mut().map(|(_, flows)| flows.intern_source(&name));
-            let by_flow = self.cache.as_mut().map(|cache| cache.intern_source(&name));
-            self.turns.push([of_packets, of_flows.unwrap_or_default(), by_flow.unwrap_or_default()]);
-        }
-        self.begin_turn(0);
-        match &mut self.input {
-            FrameInput::Files(files) if self.turns.len() > 1 => files.read_by_turns(),
-            _ => self.turns.clear(),
-        }
     }
 
     /// The frames that come now are of this file.
     fn begin_turn(&mut self, file: usize) {
         let Some(&[of_packets, of_flows, by_flow]) = self.turns.get(file) else { return };
         self.packets.set_source(of_packets);
-        if let Some((meter, _)) = &mut self.flows {
-            meter.set_source(of_flows);
+        if let Some(flows) = &mut self.flows {
+            flows.set_source(of_flows);
         }
         if let Some(cache) = &mut self.cache {
             cache.set_source(by_flow);
@@ -288,11 +217,10 @@ impl PacketSource {
 
     /// As [`Self::read`], of one source.
     fn read_turn(&mut self, frames_max: usize) -> Result<usize, String> {
-        let Self { input, packets, flows, cache, latest, options, frames_filtered, .. } = self;
-        let filter = options.filter.as_deref();
+        let Self { input, packets, flows, cache, latest, selecting, frames_filtered, .. } = self;
         let mut count = |packets: &[PacketRow]| {
-            if let Some((meter, batcher)) = flows {
-                meter.update_burst(packets, &mut |flow| batcher.push(flow));
+            if let Some(flows) = flows {
+                flows.update_burst(packets);
             }
             if let Some(cache) = cache {
                 cache.update_burst(packets);
@@ -300,7 +228,7 @@ impl PacketSource {
         };
         let read = input.read(frames_max, &mut |frame| {
             *latest = (*latest).max(frame.ts);
-            if !packets.push_if(frame, |row| filter.is_none_or(|filter| filter.holds(row))) {
+            if !packets.push_if(frame, |row| selecting.keeps(row)) {
                 *frames_filtered += 1;
             }
             if packets.is_burst_full() {
@@ -334,11 +262,8 @@ impl PacketSource {
             }
             FrameInput::Files(_) | FrameInput::Folder(_) => return,
         };
-        if let (Some(time), Some((meter, batcher))) = (flows, &mut self.flows) {
-            match time {
-                EventTime::MAX => meter.finish(&mut |flow| batcher.push(flow)),
-                _ => meter.advance(time, &mut |flow| batcher.push(flow)),
-            }
+        if let (Some(time), Some(flows)) = (flows, &mut self.flows) {
+            flows.advance(time);
         }
         if let Some(cache) = &mut self.cache {
             cache.advance(by_flow);
@@ -359,17 +284,16 @@ impl PacketSource {
         batch
     }
 
-    /// The rows of `flows`.
-    fn take_flows(&mut self, all: bool) -> Option<RecordBatch> {
-        let packets = self.packets_watermark(StreamId::Flows);
-        let (meter, flows) = self.flows.as_mut()?;
-        let is_due = all || flows.is_full();
-        let batch = is_due.then(|| flows.finish()).flatten();
-        if flows.rows() == 0 {
+    /// The records of flows.
+    fn take_flows(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
+        let packets = self.packets_watermark(stream);
+        let flows = self.flows.as_mut()?;
+        let (batch, are_all_taken) = flows.take(stream, all)?;
+        if are_all_taken {
             // Of a source at rest no flow is open.
             let is_at_rest = packets == EventTime::MAX;
-            let metered = if is_at_rest { packets } else { meter.watermark().plus(-self.lateness_ns) };
-            self.watermarks.set(StreamId::Flows, packets.min(metered));
+            let metered = if is_at_rest { packets } else { flows.watermark().plus(-self.lateness_ns) };
+            self.watermarks.set(stream, packets.min(metered));
         }
         batch
     }
@@ -445,11 +369,20 @@ impl Source for PacketSource {
         self.input.waits()
     }
 
+    fn stays(&self) -> bool {
+        let FrameInput::Folder(folder) = &self.input else { return false };
+        let mut others = self.streams().into_iter().filter(|stream| !stream.id.is_lossless());
+        others.all(|stream| folder.is_alone_in(stream.id))
+    }
+
     fn step(&mut self) -> Step {
         self.passing.look();
         let before = self.options.clock.now();
         let batch_rows = self.options.batch_rows;
         let room = (batch_rows - self.packets.rows().min(batch_rows)).max(1);
+        if self.selecting.look() {
+            self.packets.read_to(self.selecting.depth());
+        }
         let read = self.read(room);
         if let Ok(frames) = read {
             self.pass_time(before, frames < room);
@@ -472,20 +405,23 @@ impl Source for PacketSource {
     }
 
     fn streams(&self) -> Vec<&'static Stream> {
-        let flows = self.flows.as_ref().map(|_| &FLOWS);
+        let [flows, table_flows] = [&FLOWS, &TABLE_FLOWS].map(|stream| {
+            let flows = self.flows.as_ref().filter(|flows| flows.carries(stream.id));
+            flows.map(|_| stream)
+        });
         let ledger = self.ledger.as_ref().map(|_| &LEDGER);
         let by_flow = self.cache.as_ref().map(|_| &PACKET_FLOWS);
         // Packets are read for the flows' sake too.
-        [Some(&PACKETS), flows, by_flow, ledger].into_iter().flatten().collect()
+        [Some(&PACKETS), flows, table_flows, by_flow, ledger].into_iter().flatten().collect()
     }
 
     fn take(&mut self, stream: StreamId, all: bool) -> Option<RecordBatch> {
         match stream {
             StreamId::Packets => self.take_packets(all),
-            StreamId::Flows => self.take_flows(all),
+            StreamId::Flows | StreamId::TableFlows => self.take_flows(stream, all),
             StreamId::PacketFlows => self.take_by_flow(all),
             StreamId::Ledger => self.take_ledger(),
-            StreamId::InterfaceCounters | StreamId::TableFlows => None,
+            StreamId::InterfaceCounters => None,
         }
     }
 
@@ -495,7 +431,10 @@ impl Source for PacketSource {
 
     fn lateness_ns(&self, stream: StreamId) -> i64 {
         // What is counted by flow comes when its pane has closed, and not before.
-        if matches!(stream, StreamId::Packets | StreamId::Flows) { self.lateness_ns } else { 0 }
+        match stream {
+            StreamId::Packets | StreamId::Flows | StreamId::TableFlows => self.lateness_ns,
+            StreamId::PacketFlows | StreamId::InterfaceCounters | StreamId::Ledger => 0,
+        }
     }
 
     fn latest(&self) -> EventTime {
@@ -503,7 +442,7 @@ impl Source for PacketSource {
     }
 
     fn counts_packets(&self, stream: StreamId) -> bool {
-        matches!(stream, StreamId::Flows | StreamId::PacketFlows)
+        matches!(stream, StreamId::Flows | StreamId::TableFlows | StreamId::PacketFlows)
     }
 
     fn newly_missing(&mut self) -> i64 {
@@ -533,24 +472,33 @@ impl Source for PacketSource {
     }
 
     fn tell_flows(&mut self, ask: &mut FlowsAsk) -> bool {
-        let now = self.now();
-        let Some((meter, _)) = self.flows.as_mut().filter(|_| !ask.is_of_table()) else {
+        if ask.is_of_table() && !self.is_for_table {
             return ask.end(FlowsTold::Nothing);
-        };
-        meter.keep_ended(true);
-        ask.tell(meter, FlowsTold::by(meter, now, self.metered_since))
+        }
+        let now = self.now();
+        if self.is_for_table && self.flows.is_none() {
+            self.flows = Some(MeteredFlows::new(self.options.flows, now));
+        }
+        self.are_flows_asked = true;
+        let Some(flows) = &mut self.flows else { return ask.end(FlowsTold::Nothing) };
+        flows.tell(ask, now)
     }
 
     fn forget_flows(&mut self) {
-        if let Some((meter, _)) = &mut self.flows {
-            meter.keep_ended(false);
+        self.are_flows_asked = false;
+        if let Some(flows) = &mut self.flows {
+            flows.forget();
+        }
+        // Nothing is metered for nobody.
+        if self.flows.as_ref().is_some_and(|flows| !flows.gives_records()) {
+            self.flows = None;
         }
     }
 
     fn end(&mut self) {
         self.cache.iter_mut().for_each(FlowCache::flush);
-        if let Some((meter, batcher)) = &mut self.flows {
-            meter.finish(&mut |flow| batcher.push(flow));
+        if let Some(flows) = &mut self.flows {
+            flows.advance(EventTime::MAX);
         }
         self.look(true);
         self.input.end();
@@ -563,7 +511,7 @@ impl Source for PacketSource {
     fn recycle(&mut self, stream: StreamId, batch: RecordBatch) {
         match (stream, &mut self.flows, &mut self.cache) {
             (StreamId::Packets, _, _) => self.packets.recycle(batch),
-            (StreamId::Flows, Some((_, flows)), _) => flows.recycle(batch),
+            (StreamId::Flows | StreamId::TableFlows, Some(flows), _) => flows.recycle(stream, batch),
             (StreamId::PacketFlows, _, Some(cache)) => cache.recycle(batch),
             _ => {}
         }
@@ -577,7 +525,7 @@ impl Source for PacketSource {
             damage: *self.packets.damage(),
             unread: self.packets.unread().clone(),
             frame_octets: self.packets.seen().frame_octets,
-            flows: self.flows.as_ref().map(|(meter, _)| meter.counters()),
+            flows: self.flows.as_ref().map(MeteredFlows::counters),
             files: self.input.ends(),
             interface: self.input.interface(self.failure()),
         });

@@ -163,6 +163,12 @@ pub trait Source: Send {
         false
     }
 
+    /// Whether it may be left alone as long as results of it wait to be taken: what it has not read stays where it is, and
+    /// nobody waits for its time who reads others, too.
+    fn stays(&self) -> bool {
+        false
+    }
+
     /// Tells somebody of the flows that are active, as many as may be told at once; says whether that was all. From then
     /// on it keeps for him what it needs for that.
     fn tell_flows(&mut self, ask: &mut FlowsAsk) -> bool {

@@ -11,12 +11,15 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use harness::frames;
 use tapline_decode::{Frame, LinkType};
+use tapline_filter::pcap;
 use tapline_interface::live::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 use tapline_record::{
     EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKET_FLOWS, PACKETS, PacketColumn,
-    PacketFlowColumn, StreamId,
+    PacketFlowColumn, StreamId, TABLE_FLOWS,
 };
-use tapline_sources::{Clock, Demand, PacketSource, PaneWidths, Source, SourceOptions, Step};
+use tapline_sources::{
+    Clock, Demand, FlowsTold, PacketSource, PaneWidths, Selection, Source, SourceOptions, Step, Taken, ask_flows,
+};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const SECOND: PaneWidths = PaneWidths { width_ns: SECOND_NS, closing_ns: SECOND_NS };
@@ -74,11 +77,17 @@ struct Bench {
     source: PacketSource,
     clock: Arc<SetClock>,
     wire: Arc<Mutex<Wire>>,
+    selection: Selection,
 }
 
 impl Bench {
     /// At the start, for these columns.
     fn new(demand: &Demand) -> Self {
+        Self::by(demand, |source| source)
+    }
+
+    /// The same of a source that was changed before.
+    fn by(demand: &Demand, change: impl FnOnce(PacketSource) -> PacketSource) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(START_S * SECOND_NS)));
         let wire = Arc::new(Mutex::new(Wire::default()));
         let description =
@@ -86,9 +95,9 @@ impl Bench {
         let interface = Interface { wire: Arc::clone(&wire), description };
         let given: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
         let options = SourceOptions { clock: given, batch_rows: 4, ..SourceOptions::default() };
-        let mut source = PacketSource::of_interface(Box::new(interface), false, &options);
+        let mut source = change(PacketSource::of_interface(Box::new(interface), false, &options));
         source.bind(demand).unwrap();
-        Self { source, clock, wire }
+        Self { source, clock, wire, selection: options.selection }
     }
 
     /// Sets the clock so many seconds after the start.
@@ -274,4 +283,64 @@ fn rows_of_the_ledger_come_each_second_by_the_clock() {
         assert_eq!(bench.watermark(StreamId::Ledger), second);
     }
     assert_eq!(delivered, [1, 2, 3, 4], "what came since the row before");
+}
+
+#[test]
+fn another_filter_holds_from_the_next_turn_on_and_leaves_out_what_is_filtered() {
+    let mut bench = Bench::new(&demand(false));
+    let only = |text: &str| Some(Arc::new(pcap::parse(text).unwrap().predicate()));
+    for (filter, kept) in [(None, 3), (only("src port 1"), 2), (only("src port 2"), 1), (None, 3)] {
+        bench.selection.set(filter);
+        [1, 2, 1].into_iter().for_each(|port| bench.send(port));
+        bench.source.step();
+        assert_eq!(bench.rows(StreamId::Packets, true), kept);
+    }
+    // A program in front of it has refused others.
+    bench.wire.lock().unwrap().counters.filtered = 5;
+    bench.source.end();
+    let fates = bench.source.fates();
+    assert_eq!((fates.offered, fates.delivered, fates.filtered), (17, 9, 8));
+    assert!(fates.adds_up() && bench.source.progress().frames == 12);
+}
+
+#[test]
+fn in_place_of_the_table_there_is_all_that_it_would_give() {
+    let mut demand = by_flow();
+    demand.add(&FLOWS, &[FlowColumn::Ts as usize], Some(SECOND));
+    demand.add(&TABLE_FLOWS, &[FlowColumn::SrcPort as usize], Some(SECOND));
+    let streams = |bench: &Bench| {
+        let streams = bench.source.streams();
+        [StreamId::Flows, StreamId::TableFlows].map(|id| streams.iter().any(|stream| stream.id == id))
+    };
+    assert_eq!(streams(&Bench::new(&demand)), [true, false]);
+    let mut bench = Bench::by(&demand, PacketSource::in_place_of_table);
+    assert_eq!(streams(&bench), [true, true]);
+    [1, 2, 1].into_iter().for_each(|port| bench.send(port));
+    bench.source.step();
+    bench.set(LATENESS_S + 1);
+    bench.source.step();
+    assert_eq!(bench.by_flow(true), [2, 1]);
+    bench.source.end();
+    let records = [StreamId::Flows, StreamId::TableFlows].map(|stream| bench.rows(stream, true));
+    assert_eq!(records, [2, 2]);
+}
+
+#[test]
+fn in_place_of_the_table_flows_are_metered_for_whoever_asks() {
+    let flows = |bench: &mut Bench, of_table| {
+        let ((mut ask, mut answer), mut flows) = (ask_flows(of_table), 0);
+        while !bench.source.tell_flows(&mut ask) {}
+        let told = answer.take(|_| flows += 1);
+        matches!(told, Taken::All(FlowsTold::Metered { .. })).then_some(flows)
+    };
+    let mut beside = Bench::new(&by_flow());
+    assert_eq!(flows(&mut beside, true), None);
+    let mut bench = Bench::by(&by_flow(), PacketSource::in_place_of_table);
+    assert_eq!(flows(&mut bench, true), Some(0));
+    bench.source.relayout(&by_flow()).unwrap();
+    [1, 2, 1].into_iter().for_each(|port| bench.send(port));
+    bench.source.step();
+    assert_eq!(flows(&mut bench, true), Some(2));
+    bench.source.forget_flows();
+    assert_eq!(flows(&mut bench, true), Some(0), "they were let go");
 }

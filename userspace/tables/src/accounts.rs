@@ -83,12 +83,15 @@ fn sources(sources: &[SourceStatus]) -> Result<RecordBatch> {
         ("unit", text(|source| source.unit.to_owned())),
         ("offered", number(|source| source.ledger.offered)),
         ("delivered", number(|source| source.ledger.delivered)),
+        ("filtered", number(|source| source.ledger.filtered)),
         ("control", number(|source| source.ledger.control)),
         ("undecodable", number(|source| source.ledger.undecodable)),
         ("dropped", number(|source| source.ledger.dropped)),
         ("lost", number(|source| source.ledger.lost_before_us)),
         ("octets", number(|source| source.octets)),
         ("messages", number(|source| source.messages)),
+        ("filter", Cells::Text(sources.iter().map(|source| source.filter.clone()).collect())),
+        ("rules", number(|source| source.rules_in_force)),
     ])
 }
 

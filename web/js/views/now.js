@@ -75,7 +75,9 @@ function sourceOf(node, source) {
   const figure = (/** @type {number} */ value, /** @type {boolean} */ isBad) =>
     html`<td class="number ${isBad && value > 0 ? "bad" : ""}" title=${exact(value)}>${short(value)}</td>`;
   return html`<tr>
-    <th scope="row">${source.name}<small>${source.kind}</small></th>
+    <th scope="row">${source.name}<small>${source.kind}</small>${source.filter
+      && html`<small class="note" title=${source.filter}>only ${source.filter}</small>`}${source.rules_in_force > 0
+      && html`<small class="note" title=${(source.rules ?? []).join("\n")}>${exact(source.rules_in_force)} rules</small>`}</th>
     <td>${stateOf(source.state, source.reason)}</td>
     <td class="number"><b>${short(rateOf(node, source))}</b><small>${unit}/s</small></td>
     <td><${Spark} points=${rates(samples, (values) => values.delivered)} bad=${bad} label=${source.name} unit=${unit} /></td>

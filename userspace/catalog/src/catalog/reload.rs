@@ -5,7 +5,7 @@ use crate::definition::Definition;
 use crate::error::CatalogError;
 use crate::folder::QueryFolder;
 use crate::input::InputSet;
-use crate::inputs::gives_flows_of_others;
+use crate::inputs::{ChangedInputs, gives_flows_of_others};
 use tapline_lookup::Refreshed;
 use tapline_record::StreamId;
 
@@ -16,6 +16,8 @@ pub struct Reloaded {
     pub sources_added: Vec<String>,
     /// Those that went.
     pub sources_removed: Vec<String>,
+    /// What changed of the filters and rules of sources, in sentences.
+    pub filters: Vec<String>,
     /// Names of lookup tables whose files have changed.
     pub lookups: Vec<String>,
     /// What else was read anew and has changed: by what the node proves that it is the one, and who may ask.
@@ -91,9 +93,11 @@ impl Catalog {
         }
         core.look();
         let Some(engine) = &mut core.engine else { return Err(ended()) };
-        let [came, gone] = core.inputs.change_to(inputs.inputs, engine, &demand);
+        let ChangedInputs { came, gone, wanted, refused } =
+            core.inputs.change_to(inputs.inputs, engine, &demand);
         core.table = inputs.table;
-        (reloaded.sources_added, reloaded.sources_removed) = (came, gone);
+        (reloaded.sources_added, reloaded.sources_removed, reloaded.filters) = (came, gone, wanted);
+        reloaded.refused.extend(refused);
         Ok(())
     }
 

@@ -82,6 +82,11 @@ impl PacketBatcher {
         self
     }
 
+    /// Reads at least down to `depth` from the next frame on.
+    pub fn read_to(&mut self, depth: Depth) {
+        self.depth = self.depth.max(depth);
+    }
+
     /// Builds the columns at these positions instead, and reads at least down to `depth`; what was seen stays counted.
     pub fn relayout(&mut self, columns: &[usize], depth: Depth) {
         self.builder.relayout(columns);
@@ -353,6 +358,9 @@ mod tests {
     fn the_row_is_as_deep_as_asked() {
         let mut batcher = PacketBatcher::new(&[PacketColumn::Ts as usize], 64);
         assert!(!batcher.push(&frame(FRAME)).has(PacketColumn::Ethertype));
+        batcher.read_to(Depth::Link);
+        let row = batcher.push(&frame(FRAME));
+        assert!(row.has(PacketColumn::Ethertype) && !row.has(PacketColumn::DstPort));
         let mut batcher = batcher.with_depth(Depth::Transport);
         let row = batcher.push(&frame(FRAME));
         assert_eq!((row.src_port, row.dst_port, row.has(PacketColumn::DstPort)), (53, 1000, true));

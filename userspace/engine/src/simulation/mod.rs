@@ -4,5 +4,6 @@
 mod accounts;
 mod changes;
 mod cuts;
+mod patience;
 mod script;
 mod stage;

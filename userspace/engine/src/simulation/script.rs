@@ -32,6 +32,8 @@ pub(super) struct Script {
     columns: Vec<usize>,
     /// Whether it vanishes when all was read, instead of ending.
     vanishes: bool,
+    /// Whether it reads on when results were taken.
+    stays: bool,
     played: Played,
 }
 
@@ -47,6 +49,7 @@ impl Script {
             ready: 0,
             columns: vec![],
             vanishes: false,
+            stays: false,
             played,
         }
     }
@@ -54,6 +57,11 @@ impl Script {
     /// The same, which is gone behind its last packet.
     pub(super) fn that_vanishes(self) -> Self {
         Self { vanishes: true, ..self }
+    }
+
+    /// The same, whose packets stay where they are until results were taken.
+    pub(super) fn that_stays(self) -> Self {
+        Self { stays: true, ..self }
     }
 
     pub(super) fn played(&self) -> Played {
@@ -104,6 +112,10 @@ impl Source for Script {
 
     fn is_live(&self) -> bool {
         self.is_live
+    }
+
+    fn stays(&self) -> bool {
+        self.stays
     }
 
     fn step(&mut self) -> Step {

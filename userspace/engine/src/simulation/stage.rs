@@ -50,11 +50,23 @@ impl Clock for SetClock {
     }
 }
 
+/// What is run apart from machines.
+type Job = Box<dyn FnOnce() + Send>;
+
 /// The machines of one engine.
 #[derive(Clone, Default)]
-pub(super) struct Stage(Arc<Mutex<Vec<Box<dyn Machine>>>>);
+pub(super) struct Stage {
+    machines: Arc<Mutex<Vec<Box<dyn Machine>>>>,
+    /// Jobs that wait for their turn, where they are not run at once, and in how many steps one is.
+    jobs: Option<(Arc<Later>, usize)>,
+}
 
 impl Stage {
+    /// One whose jobs are run seldom: one in so many steps.
+    pub(super) fn with_slow_results(one_in: usize) -> Self {
+        Self { jobs: Some((Arc::default(), one_in)), ..Self::default() }
+    }
+
     /// An engine whose machines stand here, and whose clock does not go.
     pub(super) fn engine(&self, workers: usize, ring_capacity_batches: usize) -> (Engine, Subscription) {
         let options = EngineOptions { workers, ring_capacity_batches, ..EngineOptions::default() };
@@ -70,10 +82,16 @@ impl Stage {
 
     /// Lets some machine take a step; says whether any is left.
     pub(super) fn step(&self, random: &mut Random) -> bool {
-        let mut machines = self.0.lock().unwrap();
-        if machines.is_empty() {
+        let is_over = self.machines.lock().unwrap().is_empty();
+        if let Some((jobs, one_in)) = &self.jobs
+            && (is_over || random.below(*one_in) == 0)
+        {
+            jobs.run_all();
+        }
+        if is_over {
             return false;
         }
+        let mut machines = self.machines.lock().unwrap();
         let number = random.below(machines.len());
         if machines[number].step() == Turn::Ended {
             machines.swap_remove(number);
@@ -84,12 +102,15 @@ impl Stage {
 
 impl Runner for Stage {
     fn start(&mut self, _: String, _: Option<CoreId>, machine: Box<dyn Machine>) -> io::Result<()> {
-        self.0.lock().unwrap().push(machine);
+        self.machines.lock().unwrap().push(machine);
         Ok(())
     }
 
     fn executor(&self) -> Arc<dyn Executor> {
-        Arc::new(AtOnce)
+        match &self.jobs {
+            None => Arc::new(AtOnce),
+            Some((jobs, _)) => Arc::clone(jobs) as Arc<dyn Executor>,
+        }
     }
 
     fn join(&mut self) -> bool {
@@ -105,5 +126,22 @@ struct AtOnce;
 impl Executor for AtOnce {
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
         job();
+    }
+}
+
+/// Keeps jobs until somebody runs them.
+#[derive(Default)]
+struct Later(Mutex<Vec<Job>>);
+
+impl Later {
+    fn run_all(&self) {
+        let jobs = std::mem::take(&mut *self.0.lock().unwrap());
+        jobs.into_iter().for_each(|job| job());
+    }
+}
+
+impl Executor for Later {
+    fn run(&self, job: Job) {
+        self.0.lock().unwrap().push(job);
     }
 }

@@ -5,6 +5,7 @@
 //! and switched off before it is taken away.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -77,6 +78,19 @@ impl FromStr for Rule {
                 _ => Err(RuleError::Vlan),
             },
             _ => parse_prefix(text).ok_or(RuleError::Form),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(network, bits) => write!(f, "{network}/{bits}"),
+            Self::Port(port) => write!(f, "port:{port}"),
+            Self::Protocol(protocol) => write!(f, "protocol:{protocol}"),
+            Self::Vlan(Some(vlan)) => write!(f, "vlan:{vlan}"),
+            Self::Vlan(None) => f.write_str("vlan:none"),
         }
     }
 }
@@ -188,6 +202,9 @@ mod tests {
             [Rule::from_str("vlan:none"), Rule::from_str("vlan:7")].map(Result::ok),
             [Some(Rule::Vlan(None)), Some(Rule::Vlan(Some(7)))]
         );
+        for text in ["10.0.0.0/8", "2001:db8::/32", "port:53", "protocol:6", "vlan:7", "vlan:none"] {
+            assert_eq!(Rule::from_str(text).unwrap().to_string(), text);
+        }
         for wrong in ["10.0.0.0/33", "port:70000", "protocol:tcp", "vlan:4096", "x", "", "2001:db8::/129"] {
             assert!(Rule::from_str(wrong).is_err(), "{wrong}");
         }

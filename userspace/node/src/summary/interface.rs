@@ -1,7 +1,7 @@
 //! The account of an interface: packets that the kernel counted, and packets that were read.
 
 use super::account::Account;
-use super::{Remark, grouped, rate, texts};
+use super::{Remark, grouped, rate, texts, there_is};
 use crate::message::say;
 use std::fmt::Write as _;
 use tapline_interface::kernel::AttachMode;
@@ -23,8 +23,9 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
         grouped(counters.seen_octets),
         rate(counters.seen_packets, summary.elapsed, "frames")
     );
+    let filtered = there_is(ledger.filtered, |frames| format!(" + filtered {frames}"));
     say!(
-        "source: offered {} = delivered {} + dropped {}",
+        "source: offered {} = delivered {}{filtered} + dropped {}",
         grouped(ledger.offered),
         grouped(ledger.delivered),
         grouped(ledger.dropped)

@@ -1,19 +1,23 @@
 //! What was read of a folder, as it is kept from one run to the next.
 //!
-//! A line says what it is, one says how far time had come, and each other one tells of a file. A damaged one is none:
-//! then nobody knows what was read.
+//! A line says what it is, one says how far time had come, and each other one tells of a file, or of a capture by its
+//! content. A damaged one is none: then nobody knows what was read.
 
+use super::delivered::{Delivered, DeliveredCapture};
 use super::known::{FileId, FileMemory};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use tapline_capture::Beginning;
+use tapline_capture::{Beginning, Ending};
 use tapline_record::EventTime;
 
 /// First line of the text.
 const TITLE: &str =
     "tapline captures 1: device inode octets altered beginning checksum first frames undecodable done name";
+/// What a line about a capture begins with; behind it stand first, beginning, checksum, octets, checksum of their end,
+/// frames, undecodable and when that was.
+const DELIVERED: &str = "delivered ";
 /// What stands for something that is not known.
 const NOTHING: &str = "-";
 
@@ -24,11 +28,13 @@ pub struct FolderMemory {
     pub newest: EventTime,
     /// The files that were seen.
     pub files: BTreeMap<FileId, FileMemory>,
+    /// The captures that were read, by their content.
+    pub(super) delivered: Delivered,
 }
 
 impl Default for FolderMemory {
     fn default() -> Self {
-        Self { newest: EventTime::MIN, files: BTreeMap::new() }
+        Self { newest: EventTime::MIN, files: BTreeMap::new(), delivered: Delivered::default() }
     }
 }
 
@@ -57,6 +63,14 @@ impl FolderMemory {
                 escaped(&file.name),
             );
         }
+        for (first, capture) in self.delivered.iter() {
+            let DeliveredCapture { beginning, ending, frames, undecodable, read } = capture;
+            let _ = writeln!(
+                text,
+                "{DELIVERED}{} {} {} {} {} {frames} {undecodable} {}",
+                first.0, beginning.octets, beginning.checksum, ending.octets, ending.checksum, read.0,
+            );
+        }
         let _ = writeln!(text, "end {}", self.files.len());
         text
     }
@@ -69,16 +83,36 @@ impl FolderMemory {
             return None;
         }
         let newest = EventTime(lines.next()?.strip_prefix("newest ")?.parse().ok()?);
-        let mut files = BTreeMap::new();
+        let (mut files, mut delivered) = (BTreeMap::new(), Delivered::default());
         for line in lines {
             if let Some(count) = line.strip_prefix("end ") {
-                return (count.parse() == Ok(files.len())).then_some(Self { newest, files });
+                return (count.parse() == Ok(files.len())).then_some(Self { newest, files, delivered });
+            }
+            if let Some(line) = line.strip_prefix(DELIVERED) {
+                let (first, capture) = capture_of(line)?;
+                delivered.add(first, capture);
+                continue;
             }
             let (id, file) = file_of(line)?;
             files.insert(id, file);
         }
         None
     }
+}
+
+fn capture_of(line: &str) -> Option<(EventTime, DeliveredCapture)> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [first, beginning, checksum, octets, end, frames, undecodable, read] = words.as_slice() else {
+        return None;
+    };
+    let capture = DeliveredCapture {
+        beginning: Beginning { octets: beginning.parse().ok()?, checksum: checksum.parse().ok()? },
+        ending: Ending { octets: octets.parse().ok()?, checksum: end.parse().ok()? },
+        frames: frames.parse().ok()?,
+        undecodable: undecodable.parse().ok()?,
+        read: EventTime(read.parse().ok()?),
+    };
+    Some((EventTime(first.parse().ok()?), capture))
 }
 
 fn file_of(line: &str) -> Option<(FileId, FileMemory)> {
@@ -154,7 +188,16 @@ mod tests {
             (FileId { device: 1, inode: 2 }, file(b"a b%\n\xff.pcap", beginning, 3)),
             (FileId { device: 1, inode: 3 }, file(b"-", None, 0)),
         ];
-        FolderMemory { newest: EventTime(9), files: files.into() }
+        let capture = DeliveredCapture {
+            beginning: Beginning { octets: 40, checksum: u32::MAX },
+            ending: Ending { octets: 100, checksum: 8 },
+            frames: 3,
+            undecodable: 1,
+            read: EventTime(11),
+        };
+        let mut delivered = Delivered::default();
+        assert!(!delivered.add(EventTime(-5), capture));
+        FolderMemory { newest: EventTime(9), files: files.into(), delivered }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Takes a folder in which somebody rotates captures, or puts them; gives the frames of all of them, those of an
 //! earlier time first, each once. A file that is written still is followed. It is done with when a later one of its
 //! series is there and it is left alone, or when it is gone. What was read of each file is remembered, so that
-//! another run goes on behind it.
+//! another run goes on behind it; and of each capture by its content, so that one that is delivered again counts once.
 //!
 //! ```text
 //!          look ──► Unbegun ──first frame──► Waiting ──its turn──► Open ──its end──► Done
@@ -11,6 +11,7 @@
 //!                      └──────────────── it grew, or is another capture ◄─────────────┘
 //! ```
 
+mod delivered;
 mod known;
 mod look;
 mod memory;
@@ -24,6 +25,7 @@ pub use memory::FolderMemory;
 use crate::clock::Clock;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
+use delivered::Delivered;
 use known::{FileId, Known, Stage};
 use look::Look;
 use notices::FolderNotices;
@@ -97,6 +99,11 @@ pub struct CaptureFolder {
     files: BTreeMap<FileId, Known>,
     /// Those whose first frame is to be looked for.
     to_begin: VecDeque<FileId>,
+    /// Those that may be captures which were read before, or are being read elsewhere.
+    doubtful: Vec<FileId>,
+    /// Captures that were read, by their content; and whether others were forgotten for them.
+    delivered: Delivered,
+    has_forgotten: bool,
     /// Those that wait for their turn, by time and name; since when there are some.
     waiting: BTreeMap<(EventTime, OsString), FileId>,
     waiting_since: Instant,
@@ -152,6 +159,9 @@ impl CaptureFolder {
             trouble: None,
             files,
             to_begin: VecDeque::new(),
+            doubtful: vec![],
+            delivered: before.delivered,
+            has_forgotten: false,
             waiting: BTreeMap::new(),
             waiting_since: now,
             is_settled: false,
@@ -209,7 +219,12 @@ impl CaptureFolder {
 
     /// How far a stream has come.
     pub(crate) fn watermark(&self, stream: StreamId) -> EventTime {
-        self.time.watermark(self.alone_in.contains(&stream))
+        self.time.watermark(self.is_alone_in(stream))
+    }
+
+    /// Whether nobody but folders of captures carries a stream.
+    pub(crate) fn is_alone_in(&self, stream: StreamId) -> bool {
+        self.alone_in.contains(&stream)
     }
 
     /// Whether nothing has come for so long that time goes on without.
@@ -268,6 +283,7 @@ impl CaptureFolder {
     /// Notes what was read, where whoever keeps it finds it.
     fn note(&mut self) {
         (self.noted, self.is_changed) = (Instant::now(), false);
+        self.note_delivered(|_| true);
         for reading in &self.open {
             let Some(known) = self.files.get_mut(&reading.id) else { continue };
             (known.memory.frames, known.memory.undecodable) = (reading.frames, reading.undecodable);
@@ -276,7 +292,8 @@ impl CaptureFolder {
             known.memory.is_done = reading.head.is_none() && is_read;
         }
         let files = self.files.iter().map(|(id, known)| (*id, known.memory.clone())).collect();
-        let memory = FolderMemory { newest: self.time.newest(), files };
+        let delivered = self.delivered.clone();
+        let memory = FolderMemory { newest: self.time.newest(), files, delivered };
         *self.memory.lock() = memory;
     }
 
@@ -420,6 +437,7 @@ impl CaptureFolder {
     /// Remembers how far an open file was read that is open no longer.
     fn leave(&mut self, reading: &Reading) {
         self.found += reading.file.counters();
+        self.note_left(reading);
         let Some(known) = self.files.get_mut(&reading.id) else { return };
         let memory = &mut known.memory;
         (memory.frames, memory.undecodable, memory.is_done) = (reading.frames, reading.undecodable, true);

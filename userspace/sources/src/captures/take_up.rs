@@ -1,6 +1,7 @@
 //! What becomes of files that a look finds in a folder, until they are read, and when they are gone.
 
 use super::CaptureFolder;
+use super::delivered::{LEFT_ALONE_NS, Recognised};
 use super::known::{FileId, FileMemory, Known, Seen, Stage, plain_name, series};
 use super::look::Found;
 use std::collections::BTreeMap;
@@ -9,9 +10,6 @@ use std::path::Path;
 use std::time::Instant;
 use tapline_capture::{FollowedFile, OpenError};
 use tapline_record::EventTime;
-
-/// A file that grows no more for so long is left alone, in nanoseconds.
-const LEFT_ALONE_NS: i64 = 2_000_000_000;
 
 /// Files of which something is known, and among them those that are not there any more.
 const FILES_MAX: usize = 65_536;
@@ -56,6 +54,7 @@ impl CaptureFolder {
         // Files that appear together are put in order before the first one is read.
         self.is_settled = !is_any_new && self.to_begin.is_empty();
         self.finish_some();
+        std::mem::take(&mut self.doubtful).into_iter().for_each(|id| self.begin(id, false));
         if self.to_begin.is_empty() {
             self.let_go();
         }
@@ -151,6 +150,15 @@ impl CaptureFolder {
         known.memory.first = Some(first);
         if self.is_copy(id) {
             return;
+        }
+        match self.recognise(id) {
+            Recognised::New => {}
+            Recognised::Later => return self.doubtful.push(id),
+            Recognised::Again(before) => {
+                if self.go_on_behind(id, before) {
+                    return;
+                }
+            }
         }
         let Some(known) = self.files.get_mut(&id) else { return };
         known.stage = Stage::Waiting(first);

@@ -273,6 +273,65 @@ fn a_compressed_copy_of_what_was_read_is_not_read() {
 }
 
 #[test]
+fn a_capture_that_is_delivered_again_counts_once() {
+    let mut bench = Bench::new();
+    let octets = capture(1..501);
+    bench.write("a.pcap", &octets);
+    assert_eq!(bench.read(), (1..501).collect::<Vec<i64>>());
+    let told_of = |bench: &mut Bench, name: &str| {
+        let whole = format!("{name} is a capture that was read before: its 500 frames count once");
+        bench.told().iter().filter(|told| told.ends_with(&whole)).count()
+    };
+    bench.write("b.pcap", &octets);
+    assert_eq!((bench.read(), told_of(&mut bench, "b.pcap")), (nobody(), 1));
+    // As rsync does it, and as cp does.
+    bench.write(".a.pcap.17", &octets);
+    fs::rename(bench.path(".a.pcap.17"), bench.path("a.pcap")).unwrap();
+    assert_eq!((bench.read(), told_of(&mut bench, "a.pcap")), (nobody(), 1));
+    bench.write("b.pcap", &octets);
+    assert_eq!(bench.read(), nobody());
+    // Another run knows it, too.
+    bench.restart();
+    bench.write("c.pcap", &octets);
+    assert_eq!((bench.read(), told_of(&mut bench, "c.pcap")), (nobody(), 1));
+    // More of the same capture is read, and one that only begins so is another one.
+    bench.write("d.pcap", &capture(1..601));
+    assert_eq!(bench.read(), (501..601).collect::<Vec<i64>>());
+    bench.write("e.pcap", &capture((1..400).chain(700..901)));
+    assert_eq!(bench.read(), (1..400).chain(700..901).collect::<Vec<i64>>());
+    assert_eq!(bench.reader.counters().frames, 100 + 600, "of the second run");
+    // Nor does it matter that no file is there any more which it was read of.
+    for name in ["a.pcap", "b.pcap", "c.pcap", "d.pcap"] {
+        fs::remove_file(bench.path(name)).unwrap();
+    }
+    assert_eq!(bench.read(), nobody());
+    bench.write("f.pcap", &octets);
+    assert_eq!(bench.read(), nobody());
+}
+
+#[test]
+fn two_copies_that_appear_together_count_once() {
+    let mut bench = Bench::new();
+    bench.write("a.pcap", &capture(1..2001));
+    bench.write("b.pcap", &capture(1..2001));
+    assert_eq!(bench.read(), (1..2001).collect::<Vec<i64>>());
+}
+
+#[test]
+fn the_oldest_capture_is_forgotten_for_the_newest() {
+    let mut delivered = Delivered::default();
+    let beginning = Beginning { octets: 100, checksum: 1 };
+    let ending = tapline_capture::Ending { octets: 100, checksum: 2 };
+    let mut add = |second: i64| {
+        let (frames, undecodable, read) = (1, 0, EventTime(second));
+        let capture = delivered::DeliveredCapture { beginning, ending, frames, undecodable, read };
+        delivered.add(EventTime(-second), capture)
+    };
+    assert!((0..4096).all(|second| !add(second)) && add(4096) && add(4097));
+    assert!(delivered.iter().all(|(first, _)| first <= EventTime(-2)));
+}
+
+#[test]
 fn a_folder_that_goes_is_told_and_read_on_when_it_is_back() {
     let mut bench = Bench::new();
     let (folder, away) = (bench.folder.path().to_owned(), bench.folder.path().with_extension("away"));
