@@ -12,6 +12,8 @@ pub mod flags {
     pub const FLOWS: u32 = 1 << 3;
     /// Frames of the interface begin with their IP header, and not with Ethernet's.
     pub const RAW_IP: u32 = 1 << 4;
+    /// There is a filter in its slot, which frames are shown to.
+    pub const FILTERED: u32 = 1 << 5;
     /// The pre-filter has prefixes.
     pub const FILTER_PREFIXES: u32 = 1 << 8;
     /// The pre-filter has ports.
