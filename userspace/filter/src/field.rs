@@ -34,6 +34,12 @@ macro_rules! fields {
                 match self { $(Self::$id => stringify!($name)),+ }
             }
 
+            /// The one that is called so in SQL.
+            #[must_use]
+            pub fn of_name(name: &str) -> Option<Self> {
+                [$(Self::$id),+].into_iter().find(|field| field.name() == name)
+            }
+
             /// Its column.
             #[must_use]
             pub const fn column(self) -> PacketColumn {
@@ -91,6 +97,24 @@ fields! {
 }
 
 impl Field {
+    /// Whether it is the same of all frames of a flow, so that an entry of a table of flows says it: neither TCP flags,
+    /// which need not tell flows apart, nor lengths.
+    #[must_use]
+    pub const fn is_of_flow(self) -> bool {
+        matches!(
+            self,
+            Self::Vlan
+                | Self::IpVersion
+                | Self::SrcIp
+                | Self::DstIp
+                | Self::Protocol
+                | Self::SrcPort
+                | Self::DstPort
+                | Self::IcmpType
+                | Self::IcmpCode
+        )
+    }
+
     /// Whether there are frames that do not carry it.
     pub(crate) const fn is_nullable(self) -> bool {
         !matches!(self, Self::FrameOctets)
