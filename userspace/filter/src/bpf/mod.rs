@@ -120,6 +120,12 @@ impl Pushed {
         &self.predicate
     }
 
+    /// What is decided, alone.
+    #[must_use]
+    pub fn into_predicate(self) -> Predicate {
+        self.predicate
+    }
+
     /// Whether nothing is left that could keep a frame out.
     #[must_use]
     pub fn lets_all_through(&self) -> bool {
