@@ -44,6 +44,12 @@ impl Operand {
     }
 }
 
+impl From<Field> for Operand {
+    fn from(field: Field) -> Self {
+        Self::of(field)
+    }
+}
+
 /// What holds of a frame, or does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Predicate {

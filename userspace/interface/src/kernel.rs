@@ -30,5 +30,5 @@ pub use programs::{AttachMode, KernelCapture, KernelOptions, SharedPreFilter, Ta
 pub use sender::{Sender, flow_of};
 pub use stamp::arrival_ns;
 pub use table::{Drained, FlowTable};
-pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};
+pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Shape, Verdict};
 pub use trial::{Part, Trial};

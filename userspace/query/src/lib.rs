@@ -55,6 +55,7 @@ mod statement;
 mod subqueries;
 mod syntax;
 mod tokens;
+mod wanted;
 mod window;
 mod window_functions;
 

@@ -2,10 +2,11 @@
 
 use crate::captures::CaptureFolder;
 use crate::notice::Notice;
-use crate::packets::InterfaceReport;
+use crate::packet_report::InterfaceReport;
 use std::time::{Duration, Instant};
 use tapline_capture::{CaptureFile, CaptureSet, End};
 use tapline_decode::Frame;
+use tapline_interface::kernel::FilterState;
 use tapline_interface::live::{FrameSource, LiveCounters};
 use tapline_record::ledger::SourceLedger;
 
@@ -107,17 +108,20 @@ impl FrameInput {
         }
     }
 
-    /// The fates of frames, so many of which were filtered and dropped behind it.
+    /// The fates of frames, so many of which were filtered and dropped behind it; others were filtered in the kernel.
     pub(crate) fn fates(&self, filtered: u64, frames_dropped: u64) -> SourceLedger {
-        let (frames, undecodable, lost) = match self {
-            Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0),
-            Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0),
-            Self::Interface(interface) => (interface.counters.frames, 0, interface.counters.drops.sum()),
+        let (frames, undecodable, lost, unwanted) = match self {
+            Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0, 0),
+            Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0, 0),
+            Self::Interface(InterfaceFrames { counters, .. }) => {
+                (counters.frames, 0, counters.drops.sum(), counters.unwanted)
+            }
         };
         let filtered = filtered.min(frames);
         let delivered = (frames - filtered).saturating_sub(frames_dropped);
         let dropped = frames - filtered - delivered + lost;
-        let offered = frames + undecodable + lost;
+        let offered = frames + undecodable + lost + unwanted;
+        let filtered = filtered + unwanted;
         SourceLedger { offered, delivered, filtered, undecodable, dropped, ..SourceLedger::default() }
     }
 
@@ -155,10 +159,15 @@ impl FrameInput {
         files.files().iter().map(|file| (file.name().to_owned(), file.end().cloned())).collect()
     }
 
-    /// The account of an interface, which could not be read any more if there is a failure.
-    pub(crate) fn interface(&self, failure: Option<String>) -> Option<InterfaceReport> {
+    /// The account of an interface, whose program's filter stands so, and which could not be read any more if there is a
+    /// failure.
+    pub(crate) fn interface(
+        &self,
+        filter: Option<&FilterState>,
+        failure: Option<String>,
+    ) -> Option<InterfaceReport> {
         let Self::Interface(InterfaceFrames { source, counters, .. }) = self else { return None };
         let description = source.description().clone();
-        Some(InterfaceReport { description, counters: *counters, failure })
+        Some(InterfaceReport { description, counters: *counters, filter: filter.cloned(), failure })
     }
 }

@@ -7,11 +7,16 @@
 
 mod flows;
 mod intake;
+mod report;
 mod rows;
+
+pub use report::KernelReport;
 
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
+use crate::kernel_filter::{ReaderFilter, TableFilter};
 use crate::ledger::LedgerRows;
+use crate::notice::Notice;
 use crate::options::SourceOptions;
 use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
@@ -25,10 +30,11 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_decode::export::ExporterIdentity;
-use tapline_decode::flow_meter::{FLOW_BORDERS_NS, FlowMeterCounters};
+use tapline_decode::flow_meter::FLOW_BORDERS_NS;
+use tapline_filter::Predicate;
 use tapline_interface::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter, Verdict,
-    monotonic_ns,
+    AttachMode, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter,
+    Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
@@ -144,30 +150,11 @@ impl KernelInput {
     }
 }
 
-/// The account of what the kernel counted.
-#[derive(Clone, Debug)]
-pub struct KernelReport {
-    /// Where the program was attached.
-    pub interface: String,
-    /// Who ran it.
-    pub mode: AttachMode,
-    /// Frames and their fates; those that the pre-filter refused are none of them.
-    pub ledger: SourceLedger,
-    /// What became of every frame.
-    pub counters: Counters,
-    /// Frames of flows whose frames are, on average, longer than a packet of the interface: several are in one.
-    pub joined: u64,
-    /// Entries that were taken from the table, and those that had left it before.
-    pub entries: u64,
-    /// Flows that were metered, if some query asked for them.
-    pub flows: Option<FlowMeterCounters>,
-    /// Why the table could not be read any more.
-    pub failure: Option<String>,
-}
-
 /// Empties a flow table.
 pub struct KernelSource {
     input: KernelInput,
+    /// What the program is told to leave out of the table.
+    filter: TableFilter,
     options: SourceOptions,
     clock: Clock,
     /// In which panes the entries of the table are counted, in nanoseconds.
@@ -195,8 +182,11 @@ impl KernelSource {
     /// Reads what the program of `input` counts.
     #[must_use]
     pub fn new(input: KernelInput, options: &SourceOptions) -> Self {
-        let intake = Intake { frame_octets_max: input.frame_octets_max, ..Intake::default() };
+        let (frame_octets_max, filter) = (input.frame_octets_max, options.filter.clone());
+        let intake = Intake { frame_octets_max, filter, ..Intake::default() };
+        let part = ReaderFilter::new(&input.interface, input.capture.filter(), FrameReader::Table, options);
         Self {
+            filter: TableFilter::new(part, options),
             drain_every: drains_every(input.pane_ns),
             counted_pane_ns: input.pane_ns,
             input,
@@ -345,8 +335,11 @@ impl Source for KernelSource {
     }
 
     fn fates(&self) -> SourceLedger {
-        let (delivered, dropped) = (self.intake.delivered, self.input.capture.counters().lost_packets);
-        SourceLedger { offered: delivered + dropped, delivered, dropped, ..SourceLedger::default() }
+        let counters = self.input.capture.counters();
+        let (delivered, dropped) = (self.intake.delivered, counters.lost_packets);
+        let filtered = self.intake.filtered + counters.unwanted_packets + counters.uncounted_packets;
+        let offered = delivered + filtered + dropped;
+        SourceLedger { offered, delivered, filtered, dropped, ..SourceLedger::default() }
     }
 
     fn failure(&self) -> Option<String> {
@@ -354,6 +347,7 @@ impl Source for KernelSource {
     }
 
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        self.filter.want(wanted(demand));
         self.build(demand);
         Ok(())
     }
@@ -370,6 +364,7 @@ impl Source for KernelSource {
         // What is in the table by now is of panes as they were; from here on they are as the queries now need them.
         self.input.pane_ns = pane_of(demand);
         self.drain_every = drains_every(self.input.pane_ns);
+        self.filter.want(wanted(demand));
         self.settle()?;
         self.build(demand);
         Ok(())
@@ -434,6 +429,10 @@ impl Source for KernelSource {
         i64::try_from(lost - before).unwrap_or(i64::MAX)
     }
 
+    fn notice(&mut self) -> Option<Notice> {
+        self.filter.notice()
+    }
+
     fn note_dropped(&mut self, _: StreamId, _: u64) {}
 
     fn gathers(&self, stream: StreamId) -> bool {
@@ -448,10 +447,11 @@ impl Source for KernelSource {
         if !ask.is_of_table() {
             return ask.end(FlowsTold::Nothing);
         }
+        // Whoever makes records of flows tells which are active, too, and needs all of them anyway.
+        let left_out = ask.is_fresh() && self.filter.need_all(self.intake.flows.is_none());
         let now = self.options.clock.now();
         if ask.is_fresh() {
-            let since = if self.until == EventTime::MIN { now } else { self.until };
-            // Whoever makes records of flows tells which are active, too.
+            let since = if self.until == EventTime::MIN || left_out { now } else { self.until };
             if self.intake.flows.is_some() {
                 self.intake.watch = None;
             } else {
@@ -472,6 +472,7 @@ impl Source for KernelSource {
     }
 
     fn forget_flows(&mut self) {
+        self.filter.need_all(false);
         self.intake.watch = None;
         self.intake.flows.iter_mut().for_each(TableFlows::forget);
     }
@@ -507,6 +508,7 @@ impl Source for KernelSource {
             joined: self.intake.joined,
             entries: self.entries,
             flows: self.intake.flows.as_ref().map(TableFlows::counters),
+            filter: self.filter.state().clone(),
             failure: self.failure(),
         });
     }
@@ -514,6 +516,14 @@ impl Source for KernelSource {
     fn progress(&self) -> Progress {
         let counters = self.input.capture.counters();
         Progress { octets: counters.seen_octets, total_octets: None, frames: counters.seen_packets }
+    }
+}
+
+/// Conditions, one of which holds of each frame that the table has to count. Records of flows are made of all of them.
+fn wanted(demand: &Demand) -> Vec<Predicate> {
+    match demand.columns(StreamId::TableFlows) {
+        Some(_) => vec![Predicate::ALWAYS],
+        None => demand.wanted(StreamId::PacketFlows).to_vec(),
     }
 }
 

@@ -4,19 +4,22 @@ use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
+use crate::kernel_filter::{PacketFilter, ReaderFilter};
 use crate::ledger::LedgerRows;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
+use crate::packet_report::PacketReport;
 use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
-use tapline_capture::{CaptureSet, End};
+use tapline_capture::CaptureSet;
 use tapline_decode::export::ExporterIdentity;
-use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, Depth, FlowBatcher, FlowCache, FlowMeter, PacketBatcher, UnreadCounts};
-use tapline_interface::live::{Description, FrameSource, LiveCounters};
+use tapline_decode::{Depth, FlowBatcher, FlowCache, FlowMeter, PacketBatcher};
+use tapline_filter::Predicate;
+use tapline_interface::kernel::FrameReader;
+use tapline_interface::live::FrameSource;
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
@@ -30,38 +33,6 @@ const KEPT_BATCHES_MAX: usize = 256;
 /// What the fates are counted in.
 const UNIT: &str = "frames";
 
-/// The account of what was read of an interface.
-#[derive(Clone, Debug)]
-pub struct InterfaceReport {
-    /// What was opened, and why nothing better.
-    pub description: Description,
-    /// What was read and lost.
-    pub counters: LiveCounters,
-    /// Why it could not be read any more.
-    pub failure: Option<String>,
-}
-
-/// The account of what was read frame by frame.
-#[derive(Clone, Debug)]
-pub struct PacketReport {
-    /// What rows name as their source; of several files, the names of all.
-    pub source: String,
-    /// Frames and their fates.
-    pub ledger: SourceLedger,
-    /// How each file ended; `None` when it was not read to its end.
-    pub files: Vec<(String, Option<End>)>,
-    /// How an interface was read; `None` of files.
-    pub interface: Option<InterfaceReport>,
-    /// Damaged frames by reason; they are rows all the same.
-    pub damage: DamageCounts,
-    /// Frames of link types, EtherTypes and the like that are not read; they are rows all the same.
-    pub unread: UnreadCounts,
-    /// Octets that the frames had on the wire.
-    pub frame_octets: u64,
-    /// Flows that were built, if some query asked for them.
-    pub flows: Option<FlowMeterCounters>,
-}
-
 /// Reads frames.
 pub struct PacketSource {
     input: FrameInput,
@@ -70,6 +41,8 @@ pub struct PacketSource {
     frames_filtered: u64,
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
+    /// What of the frames of an interface the kernel is told to leave out.
+    kernel: Option<PacketFilter>,
     failure: Option<String>,
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
@@ -111,8 +84,11 @@ impl PacketSource {
         is_beside_table: bool,
         options: &SourceOptions,
     ) -> Self {
+        let (name, filter) = (source.description().interface.clone(), source.filter());
+        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets, options);
+        let kernel = filter.map(|filter| PacketFilter::new(part(filter), options));
         let input = FrameInput::Interface(InterfaceFrames::new(source));
-        Self { is_beside_table, ..Self::new(input, options.packets_lateness_ns(), options) }
+        Self { is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
     }
 
     /// Reads a folder in which captures appear.
@@ -140,6 +116,7 @@ impl PacketSource {
             input,
             frames_filtered: 0,
             frames_dropped: 0,
+            kernel: None,
             failure: None,
             is_gone: false,
             at_end: None,
@@ -175,6 +152,15 @@ impl PacketSource {
             columns.push(PACKETS);
         }
         Some(columns)
+    }
+
+    /// Conditions, one of which holds of each frame that some query needs.
+    fn wanted(&self, demand: &Demand) -> Vec<Predicate> {
+        let by_flow: &[Predicate] = if self.is_beside_table { &[] } else { demand.wanted(StreamId::PacketFlows) };
+        let wanted = [demand.wanted(StreamId::Packets), by_flow].concat();
+        // Flows are built of all frames; and who has nobody but the ledger to read for counts all of them.
+        let has_all = demand.columns(StreamId::Flows).is_some() || wanted.is_empty() && !self.is_beside_table;
+        if has_all { vec![Predicate::ALWAYS] } else { wanted }
     }
 
     /// Builds what is demanded from now on. A meter that nobody reads any more is let go, with the flows in it.
@@ -428,12 +414,21 @@ impl Source for PacketSource {
     }
 
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        let wanted = self.wanted(demand);
+        self.kernel.iter_mut().for_each(|kernel| kernel.begin(wanted.clone()));
         self.build(demand);
         Ok(())
     }
 
+    fn prepare(&mut self, demand: &Demand) -> bool {
+        let wanted = self.wanted(demand);
+        self.kernel.as_mut().is_none_or(|kernel| kernel.prepare(wanted))
+    }
+
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
+        // Of what is wanted since, earlier frames may not have come.
+        self.latest = self.kernel.iter().fold(self.latest, |latest, kernel| latest.max(kernel.since()));
         Ok(())
     }
 
@@ -511,7 +506,7 @@ impl Source for PacketSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.input.notice()
+        self.kernel.as_mut().and_then(PacketFilter::notice).or_else(|| self.input.notice())
     }
 
     fn note_dropped(&mut self, _: StreamId, records: u64) {
@@ -579,7 +574,7 @@ impl Source for PacketSource {
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.as_ref().map(|(meter, _)| meter.counters()),
             files: self.input.ends(),
-            interface: self.input.interface(self.failure()),
+            interface: self.input.interface(self.kernel.as_ref().map(PacketFilter::state), self.failure()),
         });
     }
 

@@ -94,17 +94,14 @@ impl KernelFilter {
     /// Lets a reader have the frames of which this holds from now on, and maybe others; of `None`, that he reads no more.
     /// Programs that run may have seen what was wanted before, see [`Self::settle`].
     pub fn set(&mut self, reader: FrameReader, wanted: Option<Predicate>) -> FilterState {
-        match reader {
-            FrameReader::Table => self.table = wanted,
-            FrameReader::Packets => self.packets = wanted,
+        let before = match reader {
+            FrameReader::Table => &mut self.table,
+            FrameReader::Packets => &mut self.packets,
+        };
+        if *before != wanted {
+            *before = wanted;
+            self.state = self.place();
         }
-        self.state = self.place();
-        self.state.clone()
-    }
-
-    /// How it stands.
-    #[must_use]
-    pub fn state(&self) -> FilterState {
         self.state.clone()
     }
 

@@ -172,8 +172,7 @@ impl FrameSource for XdpSource {
         }
         let drops = &mut self.counters.drops;
         [drops.memory, drops.ring, self.counters.starved] = sums;
-        let (seen, before) = (self.tally.counters(), self.before);
-        let since = seen.since(&before);
+        let since = self.tally.counters().since(&self.before);
         drops.program = since.unredirected_packets;
         self.counters.filtered = since.filtered_packets;
         self.counters.unwanted = since.unwanted_packets + since.unread_packets;
