@@ -52,6 +52,11 @@ pub trait Input: Send {
     /// How far its records lie behind their arrival at most, in nanoseconds.
     fn lateness_ns(&self) -> i64;
 
+    /// Whether the kernel is told which of its packets queries need.
+    fn tells_kernel(&self) -> bool {
+        false
+    }
+
     /// Looks whether it can be opened, as far as that can be said before.
     ///
     /// # Errors

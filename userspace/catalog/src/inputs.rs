@@ -276,6 +276,11 @@ impl Inputs {
         self.slots.iter().any(|slot| gives_flows_of_others(slot.input.as_ref()))
     }
 
+    /// Whether the kernel is told which packets of some queries need.
+    pub(crate) fn tell_kernel(&self) -> bool {
+        self.slots.iter().any(|slot| slot.input.tells_kernel())
+    }
+
     /// Whether there is one for each of these streams.
     pub(crate) fn are_carried(&self, streams: &[StreamId]) -> bool {
         let is_carried = |stream: &StreamId| {

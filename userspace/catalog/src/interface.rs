@@ -174,6 +174,10 @@ impl Input for InterfaceInput {
         Meters::WhenAsked
     }
 
+    fn tells_kernel(&self) -> bool {
+        self.part == Part::Mirror
+    }
+
     fn lateness_ns(&self) -> i64 {
         self.options.packets_lateness_ns()
     }

@@ -70,6 +70,11 @@ impl Planned {
         Self { query, reasons: reasons.into_iter().flatten().collect(), ..self }
     }
 
+    /// The same, where the kernel is told which packets it needs if it counts them, or if `tells` it of all.
+    pub(crate) fn told_to_kernel(self, tells: bool) -> Self {
+        Self { query: self.query.told_to_kernel(tells), ..self }
+    }
+
     /// The same as sensors answer it together.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ mod expressions;
 mod flow_table;
 mod growth;
 mod identity;
+mod in_kernel;
 mod item_names;
 mod joins;
 mod limits;

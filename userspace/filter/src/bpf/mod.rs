@@ -31,6 +31,7 @@ use crate::field::Field;
 use crate::predicate::Predicate;
 use std::collections::BTreeSet;
 use std::fmt;
+use tapline_ebpf_common::wants;
 
 /// Instructions that a filter may have.
 const INSTRUCTIONS_MAX: usize = 4096;
@@ -130,6 +131,15 @@ impl Pushed {
     #[must_use]
     pub fn lets_all_through(&self) -> bool {
         self.predicate.is_always()
+    }
+
+    /// How many instructions the stage has that decides it for one reader.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn stage_instructions(&self) -> Result<usize, TooLarge> {
+        let reader = Reader { bit: wants::PACKETS, wanted: self };
+        Ok(stage(&[reader], Stage { cpus: 0, stages: 0 })?.instructions.len())
     }
 
     /// The instructions that decide it, in memory.
