@@ -25,7 +25,7 @@ pub(crate) fn left_out_of(
     if is_read_by_xdp {
         places.extend(columns_read(queries, &PACKETS));
     }
-    if queries.iter().any(|query| by_xdp(&query)) {
+    if is_read_by_xdp || queries.iter().any(|query| by_xdp(&query)) {
         let filters_by_tags =
             filter.is_some_and(|filter| COLUMNS.iter().any(|column| filter.looks_at(column)));
         places.extend(filters_by_tags.then(|| "--filter".to_owned()));
