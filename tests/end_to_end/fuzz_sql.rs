@@ -222,7 +222,7 @@ impl Watched {
     fn check_account(&mut self) {
         let queries = "SELECT delivered - used - filtered - late - dropped AS missing FROM queries";
         let sources =
-            "SELECT offered - delivered - control - undecodable - dropped - lost AS missing FROM sources";
+            "SELECT offered - delivered - filtered - control - undecodable - dropped - lost AS missing FROM sources";
         for sql in [queries, sources] {
             let missing = self.missing(sql);
             assert!(!missing.is_empty() && missing.iter().all(|missing| *missing == 0), "{sql}: {missing:?}");

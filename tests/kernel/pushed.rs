@@ -65,7 +65,8 @@ fn holds(predicate: &Predicate, bytes: &[u8]) -> bool {
 /// Samples of every protocol, some of them cut short, some that lie, and an office's.
 fn all_frames() -> Vec<Vec<u8>> {
     let samples = samples::all().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet);
-    let mut all: Vec<Vec<u8>> = samples.map(|(_, _, bytes)| bytes).collect();
+    let is_long_enough = |frame: &Vec<u8>| frame.len() >= FRAME_OCTETS_MIN;
+    let mut all: Vec<Vec<u8>> = samples.map(|(_, _, bytes)| bytes).filter(is_long_enough).collect();
     let mut random = Random::new(5, "filters");
     for frame in all.clone() {
         for _ in 0..8 {
@@ -81,7 +82,7 @@ fn all_frames() -> Vec<Vec<u8>> {
         timed.frame.write(&mut bytes);
         all.push(bytes);
     }
-    all.retain(|frame| frame.len() >= FRAME_OCTETS_MIN);
+    all.retain(is_long_enough);
     all
 }
 

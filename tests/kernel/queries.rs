@@ -240,7 +240,7 @@ fn a_filter_over_what_is_not_the_same_of_a_flow_is_not_for_the_table() {
 fn source_of(said: &str, kind: &str) -> Value {
     let account: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).unwrap();
     let sources = account["sources"].as_array().unwrap();
-    sources.iter().find(|source| source["kind"] == kind).unwrap_or_else(|| panic!("{said}")).clone()
+    sources.iter().find(|source| source["kind"] == kind).unwrap().clone()
 }
 
 /// The sum of the fates of a source, if it is what was offered.

@@ -9,7 +9,7 @@ import { Problem, ask } from "./api.js";
 
 /**
  * @typedef {{ name: string, kind: string, state: string, reason?: string, since: string, unit: string, offered: number,
- *   delivered: number, control: number, undecodable: number, dropped: number, lost: number, records_missing: number,
+ *   delivered: number, filtered: number, control: number, undecodable: number, dropped: number, lost: number, records_missing: number,
  *   octets: number, messages: number, threads: string[] }} Source
  * @typedef {{ name: string, sql: string, options: Record<string, any>, state: string, reason?: string, since: string,
  *   streams: string[], delivered: number, used: number, filtered: number, late: number, dropped: number,
@@ -30,7 +30,7 @@ const WITHIN_MS = 5000;
 /** Samples that are kept of each. */
 export const SAMPLES_MAX = 180;
 
-const SOURCE_FATES = ["offered", "delivered", "control", "undecodable", "dropped", "lost", "octets", "messages"];
+const SOURCE_FATES = ["offered", "delivered", "filtered", "control", "undecodable", "dropped", "lost", "octets", "messages"];
 const QUERY_FATES = ["delivered", "used", "filtered", "late", "dropped", "folded", "work_ns", "window_work_ns"];
 
 /** @type {Node} */

@@ -25,7 +25,7 @@ pub(crate) fn print_ledger(node: &NodeArguments, format: Shape) -> Result<(), Fa
     if format == Shape::Json {
         return print_json(&answer);
     }
-    let fates = ["offered", "delivered", "control", "undecodable", "dropped", "lost"];
+    let fates = ["offered", "delivered", "filtered", "control", "undecodable", "dropped", "lost"];
     let of_sources = table_of(&answer["sources"], &["name", "kind", "unit"], &fates);
     let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
     let of_queries = table_of(&answer["queries"], &["name"], &fates);
@@ -190,7 +190,7 @@ fn allowance(options: &Value) -> String {
 
 /// Sources, a line each.
 pub(crate) fn sources(sources: &Value) -> String {
-    let counts = ["offered", "delivered", "dropped", "lost", "undecodable", "records_missing"];
+    let counts = ["offered", "delivered", "filtered", "dropped", "lost", "undecodable", "records_missing"];
     format!("{}\n", table_of(sources, &["name", "kind", "state", "unit"], &counts))
 }
 

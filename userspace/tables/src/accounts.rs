@@ -83,6 +83,7 @@ fn sources(sources: &[SourceStatus]) -> Result<RecordBatch> {
         ("unit", text(|source| source.unit.to_owned())),
         ("offered", number(|source| source.ledger.offered)),
         ("delivered", number(|source| source.ledger.delivered)),
+        ("filtered", number(|source| source.ledger.filtered)),
         ("control", number(|source| source.ledger.control)),
         ("undecodable", number(|source| source.ledger.undecodable)),
         ("dropped", number(|source| source.ledger.dropped)),

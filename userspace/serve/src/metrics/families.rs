@@ -20,8 +20,9 @@ families! {
     SOURCE_UP: Gauge "tapline_source_up" "" ["source", "kind"] "1 where a source is read, 0 where it is not there; nothing where no query needs it";
     SOURCE_STATE: Gauge "tapline_source_state" "" ["source", "kind", "state"] "1 for the state that a source is in: open, unused (no query needs it) or absent (it is tried again and again)";
     SOURCE_SINCE: Gauge "tapline_source_state_change_timestamp_seconds" "seconds" ["source", "kind"] "When a source came into its state";
-    SOURCE_OFFERED: Counter "tapline_source_offered_records" "records" ["source", "kind"] "Records that reached the node: delivered + control + undecodable + dropped + lost";
+    SOURCE_OFFERED: Counter "tapline_source_offered_records" "records" ["source", "kind"] "Records that reached the node: delivered + filtered + control + undecodable + dropped + lost";
     SOURCE_DELIVERED: Counter "tapline_source_delivered_records" "records" ["source", "kind"] "Records that became rows";
+    SOURCE_FILTERED: Counter "tapline_source_filtered_records" "records" ["source", "kind"] "Frames that no query needs, left out in the kernel, or that --filter left out";
     SOURCE_CONTROL: Counter "tapline_source_control_records" "records" ["source", "kind"] "Templates and options, which are no rows";
     SOURCE_UNDECODABLE: Counter "tapline_source_undecodable_records" "records" ["source", "kind"] "Records that could not be decoded";
     SOURCE_DROPPED: Counter "tapline_source_dropped_records" "records" ["source", "kind", "place"] "Records that there was no room for, before they were read (capture) or between reading and the operators (operators)";

@@ -37,6 +37,7 @@ fn expose_fates(sources: &[SourceStatus], out: &mut Exposition) {
     let all = || sources.iter().map(|source| ([&*source.name, source.kind], source.ledger));
     out.family(&of::SOURCE_OFFERED, all().map(|(labels, ledger)| (labels, ledger.offered)));
     out.family(&of::SOURCE_DELIVERED, all().map(|(labels, ledger)| (labels, ledger.delivered)));
+    out.family(&of::SOURCE_FILTERED, all().map(|(labels, ledger)| (labels, ledger.filtered)));
     out.family(&of::SOURCE_CONTROL, all().map(|(labels, ledger)| (labels, ledger.control)));
     out.family(&of::SOURCE_UNDECODABLE, all().map(|(labels, ledger)| (labels, ledger.undecodable)));
     let dropped = sources.iter().flat_map(|source| {
