@@ -220,7 +220,7 @@ impl TableFilter {
 
     fn tell(&mut self) {
         let all = [Predicate::ALWAYS];
-        let wanted = if self.needs_all { &all[..] } else { &self.wanted };
+        let wanted = if self.needs_all { all.as_slice() } else { self.wanted.as_slice() };
         let Told { state, .. } = self.filter.tell_all(wanted, self.clock.as_ref());
         self.notices.note(&self.filter.interface, state);
     }
