@@ -141,6 +141,30 @@ fn the_table_and_who_reads_packets_have_filters_of_their_own() {
 }
 
 #[test]
+fn who_wants_nothing_has_nothing_and_needs_no_filter() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    kernel.set_mirror(true);
+    kernel.set_packets_wanted(true);
+    for (table, packets, expected) in [
+        (Predicate::ALWAYS, Predicate::NEVER, [1, 0, 0, 1]),
+        (Predicate::NEVER, Predicate::ALWAYS, [0, 1, 1, 0]),
+        (Predicate::NEVER, Predicate::NEVER, [0, 0, 1, 1]),
+        (Predicate::ALWAYS, Predicate::ALWAYS, [1, 1, 0, 0]),
+    ] {
+        tell(&kernel, FrameReader::Table, table);
+        assert_eq!(tell(&kernel, FrameReader::Packets, packets), FilterState::Open);
+        let before = kernel.counters();
+        assert_eq!(kernel.test(&template(), 1).unwrap().action, XDP_DROP);
+        let mut in_table = 0;
+        kernel.table().drain(PaneGrid::default(), |flow| in_table += flow.packets).unwrap();
+        let counted = kernel.counters().since(&before);
+        let found =
+            [in_table, counted.unredirected_packets, counted.uncounted_packets, counted.unread_packets];
+        assert_eq!(found, expected, "{counted:?}");
+    }
+}
+
+#[test]
 fn tcp_flags_tell_no_flows_apart_that_a_filter_has_looked_at() {
     let options = KernelOptions { with_tcp_flags: false, ..KernelOptions::default() };
     let Some(mut kernel) = load(&options) else { return };

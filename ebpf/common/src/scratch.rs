@@ -35,7 +35,7 @@ pub struct Scratch {
     pub octets: u32,
     /// Octets of the frame.
     pub frame_octets: u32,
-    /// Who wants the frame, see [`wants`]: all when a filter is called.
+    /// Who wants the frame, see [`wants`]: whoever wants any when a filter is called.
     pub wanted: u32,
     /// The XDP action for a frame that nobody wants.
     pub verdict: u32,

@@ -101,7 +101,9 @@ impl Predicate {
         matches!(self, Self::All(parts) if parts.is_empty())
     }
 
-    fn is_never(&self) -> bool {
+    /// Whether it never holds, as far as its form says.
+    #[must_use]
+    pub const fn is_never(&self) -> bool {
         matches!(self, Self::Any(parts) if parts.is_empty())
     }
 

@@ -37,7 +37,8 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
         return Some(verdict);
     }
     let Parsed { key, octets, .. } = parsed;
-    let seen = Scratch { key, octets, frame_octets, wanted: wants::ALL, verdict, reserved: [0; 2] };
+    let by_whom = wants::ALL & !(wanted.flags >> flags::UNWANTED);
+    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, reserved: [0; 2] };
     // Of a frame that is too deep whoever reads it may find more.
     if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
         state.scratch = seen;

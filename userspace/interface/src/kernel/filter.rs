@@ -115,9 +115,20 @@ impl KernelFilter {
 
     /// Gives the program what the readers want.
     fn place(&self) -> FilterState {
-        let readers = [(wants::TABLE, &self.table), (wants::PACKETS, &self.packets)];
-        let pushed = readers.map(|(bit, wanted)| (bit, wanted.as_ref().map(Pushed::of)));
-        let pushed: Vec<_> = pushed.into_iter().filter_map(|(bit, wanted)| Some((bit, wanted?))).collect();
+        let readers = [
+            (wants::TABLE, flags::TABLE_UNWANTED, self.table.as_ref()),
+            (wants::PACKETS, flags::PACKETS_UNWANTED, self.packets.as_ref()),
+        ];
+        let is_never = |wanted: Option<&Predicate>| wanted.is_some_and(Predicate::is_never);
+        let reading = readers.into_iter().filter(|(_, _, wanted)| !is_never(*wanted));
+        let pushed = reading.filter_map(|(bit, _, wanted)| Some((bit, Pushed::of(wanted?))));
+        let state = self.place_for(pushed.collect());
+        // Who begins to want some is in the filter before; who wants none needs no filter for that.
+        readers.into_iter().for_each(|(_, flag, wanted)| switch(&self.config, flag, is_never(wanted)));
+        state
+    }
+
+    fn place_for(&self, pushed: Vec<(u32, Pushed)>) -> FilterState {
         if pushed.iter().all(|(_, wanted)| wanted.lets_all_through()) {
             self.clear();
             return FilterState::Open;
