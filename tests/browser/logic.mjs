@@ -189,7 +189,7 @@ const cases = {
       isThere: true, since: now - 60_000, history: new Map(), missedAt: new Map(missedAt),
       status: {
         now: "2026-01-01T10:00:00Z", queries: [],
-        sources: [{ name: "udp", kind: "flow exports", state: "open", since: "2026-01-01T09:19:00Z", unit: "rows", offered: 1000, delivered: 1000 - lost, control: 0, undecodable: 0, dropped: 0, lost }],
+        sources: [{ name: "udp", kind: "flow exports", state: "open", since: "2026-01-01T09:19:00Z", unit: "rows", offered: 1000, delivered: 1000 - lost, filtered: 0, control: 0, undecodable: 0, dropped: 0, lost }],
       },
     });
     const windows = [{ start: now - 1e6, end: now - 9e5, rows: [{ source: "udp", exporter: "edge2", offered: 1000, missing: 3 }, { source: "udp", exporter: "edge1", offered: 1000, missing: 0 }] }];

@@ -40,14 +40,17 @@ impl Received {
         let [packets, octets, frame_octets] = self.sums;
         assert_eq!(counted.seen_packets, seen, "every frame is seen: {counted:?}");
         assert_eq!(counted.seen_octets, seen * FRAME_OCTETS);
-        assert_eq!(packets + counted.lost_packets + counted.filtered_packets, seen, "{counted:?}");
-        assert_eq!(frame_octets + counted.lost_octets + counted.filtered_octets, seen * FRAME_OCTETS);
+        let unwanted = counted.unwanted_packets;
+        assert_eq!(packets + counted.lost_packets + counted.filtered_packets + unwanted, seen, "{counted:?}");
+        let octets_left_out = counted.lost_octets + counted.filtered_octets + unwanted * FRAME_OCTETS;
+        assert_eq!(frame_octets + octets_left_out, seen * FRAME_OCTETS);
         assert_eq!(octets, packets * IP_OCTETS);
         let missing = (0..flows).map(|flow| {
             let received = self.frames.get(&flow).copied().unwrap_or(0);
             assert!(received <= a_flow, "flow {flow} has {received} of {a_flow} frames");
             a_flow - received
         });
-        assert_eq!(missing.sum::<u64>(), dropped + counted.lost_packets + counted.filtered_packets);
+        let left_out = counted.lost_packets + counted.filtered_packets + unwanted;
+        assert_eq!(missing.sum::<u64>(), dropped + left_out);
     }
 }

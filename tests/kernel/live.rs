@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use tapline_filter::{Comparison, Condition, Field, Predicate};
 use tapline_interface::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelOptions, Rule, Sender, Verdict, monotonic_ns,
+    AttachMode, Clock, Counters, FilterState, FrameReader, KernelCapture, KernelOptions, Rule, Sender,
+    Verdict, monotonic_ns,
 };
 
 use crate::account::{Received, SRC_IP, template};
@@ -27,10 +29,19 @@ struct Load {
     ring_octets: u32,
     /// Whether rules of the pre-filter, and the length of panes, come and go meanwhile.
     is_restless: bool,
+    /// Whether filters come and go meanwhile, all of which want the first half of the flows.
+    has_filters: bool,
 }
 
-const CALM: Load =
-    Load { cpus: 1, flows: 1 << 12, a_flow: 500, entries: 1 << 16, ring_octets: 1 << 24, is_restless: false };
+const CALM: Load = Load {
+    cpus: 1,
+    flows: 1 << 12,
+    a_flow: 500,
+    entries: 1 << 16,
+    ring_octets: 1 << 24,
+    is_restless: false,
+    has_filters: false,
+};
 
 /// Frames that a sending CPU makes in one call of the kernel.
 const FRAMES_A_CALL: u32 = 1 << 16;
@@ -76,6 +87,9 @@ fn run(traffic: Load) -> Option<(Received, Counters, u64)> {
             }
             let is_odd = traffic.is_restless && round % 2 == 1;
             kernel.set_rule(Rule::Port(53), is_odd.then_some(Verdict::Deny)).unwrap();
+            if traffic.has_filters {
+                change_filter(&kernel, traffic.flows, round);
+            }
             empty(&mut kernel, &mut received, if is_odd { PANE_NS / 9 } else { PANE_NS });
             thread::sleep(PAUSE);
         }
@@ -83,6 +97,24 @@ fn run(traffic: Load) -> Option<(Received, Counters, u64)> {
     empty(&mut kernel, &mut received, PANE_NS);
     empty(&mut kernel, &mut received, PANE_NS);
     Some((received, kernel.counters(), namespace::dropped()))
+}
+
+/// Puts another filter in the place of the one before, or none.
+fn change_filter(kernel: &KernelCapture, flows: u32, round: usize) {
+    let from = |flow: u32| 0xffff_0000_0000 + u128::from(SRC_IP + flow);
+    let compare = |comparison, flow| Condition::compare(Field::SrcIp, comparison, from(flow));
+    let first_half = || compare(Comparison::Less, flows / 2);
+    let (wanted, is_open) = match round % 3 {
+        0 => (first_half().predicate(), false),
+        1 => {
+            let last = compare(Comparison::GreaterOrEqual, flows / 4 * 3);
+            (Condition::Any(vec![first_half(), last]).predicate(), false)
+        }
+        _ => (Predicate::ALWAYS, true),
+    };
+    let state = kernel.filter().lock().unwrap().set(FrameReader::Table, Some(wanted));
+    let is_as_told = if is_open { state == FilterState::Open } else { matches!(state, FilterState::Placed { .. }) };
+    assert!(is_as_told, "{state:?}");
 }
 
 fn send(sender: &mut Sender, cpu: usize, load: Load) {
@@ -158,4 +190,16 @@ fn while_rules_and_panes_come_and_go_nothing_is_missing() {
     let load = Load { cpus: two_cpus(), is_restless: true, ..CALM };
     let Some(counted) = assert_complete(load) else { return };
     assert!(counted.filtered_packets > 0 && counted.lost_packets == 0, "{counted:?}");
+}
+
+#[test]
+fn while_filters_come_and_go_nothing_is_missing_that_all_want() {
+    let load = Load { cpus: two_cpus(), has_filters: true, ..CALM };
+    let Some((received, counted, dropped)) = run(load) else { return };
+    let a_flow = u64::from(load.a_flow) * load.cpus as u64;
+    received.assert_complete(&counted, load.flows, a_flow, dropped);
+    let of_flow = |flow| received.frames.get(&flow).copied().unwrap_or(0);
+    let missing: u64 = (0..load.flows / 2).map(|flow| a_flow - of_flow(flow)).sum();
+    assert!(missing <= dropped, "{missing} are missing: {counted:?}, {dropped} dropped by the interface");
+    assert!(counted.unwanted_packets > 0 && counted.lost_packets == 0, "{counted:?}");
 }

@@ -26,6 +26,7 @@ mod node;
 mod packet_source;
 mod panes;
 mod parser;
+mod pushed;
 mod queries;
 mod replay;
 mod rights;

@@ -15,10 +15,12 @@ export const FATES = /** @type {Record<string, { colour: string, about: string }
   dropped: { colour: "var(--c4)", about: "no room between capture and operators" },
   lost: { colour: "var(--bad)", about: "never arrived, by the sender's own numbers" },
   used: { colour: "var(--good)", about: "count in a result" },
-  filtered: { colour: "var(--muted)", about: "left out: by WHERE of a query, by the filter or the rules of a source" },
+  filtered: { colour: "var(--muted)", about: "left out by WHERE; of a source, by a filter or a rule, or since no query needs them" },
   late: { colour: "var(--warn)", about: "their window was closed" },
 });
 export const OF_SOURCES = ["delivered", "filtered", "control", "undecodable", "dropped", "lost"];
+/** What exporters send is not filtered. */
+export const OF_EXPORTERS = OF_SOURCES.filter((fate) => fate !== "filtered");
 export const OF_QUERIES = ["used", "filtered", "late", "dropped"];
 
 /** What happened between each two looks, as rates. @param {Sample[] | undefined} samples @returns {Second[]} */

@@ -18,6 +18,10 @@ const SQL: &str = "live: SQL over AF_XDP";
 const SENDER: &str = "live: flows, sender";
 const CPU: &str = "live: flows, CPU";
 const SOFTFLOWD: &str = "live: flows, softflowd";
+/// A few flows by `AF_XDP`, of which the kernel leaves out the others: what part of them is counted, and what the watcher
+/// takes beside one that counts all.
+const FEW: &str = "live: a few flows by AF_XDP, counted";
+const FEW_CPU: &str = "live: a few flows by AF_XDP, CPU";
 
 pub(super) fn markdown(all: &[Series]) -> String {
     let mut text = "\nOne processor sends as fast as it goes, which includes what the kernel and an XDP program do with \
@@ -38,10 +42,35 @@ pub(super) fn markdown(all: &[Series]) -> String {
         let verdict = floors::verdict(SQL, ratio);
         let _ = writeln!(text, "\nSQL over AF_XDP counts {ratio:.2} of what reading alone does ({verdict}).");
     }
+    if let Some(told) = few(all) {
+        let _ = writeln!(text, "\n{told}");
+    }
     if let Some(told) = flows(all) {
         let _ = writeln!(text, "\n{told}");
     }
     text
+}
+
+/// What a query over a few flows counts and costs, of which the kernel leaves out the others.
+fn few(all: &[Series]) -> Option<String> {
+    let runs = |wanted: Watcher| {
+        let series = all.iter().find(|series| series.watcher == wanted)?;
+        series.runs.as_ref().ok().filter(|runs| !runs.is_empty())
+    };
+    let share = |wanted: Watcher| {
+        let shares = runs(wanted)?.iter().map(|run| run.counted as f64 / run.sent as f64);
+        Some(median(shares.collect(), f64::total_cmp))
+    };
+    let (told, untold) = (share(Watcher::XdpFew)?, share(Watcher::XdpFewUntold)?);
+    let cpu = ratio(all, Watcher::XdpFew, Watcher::XdpCount, |run| run.cost.cpu.as_secs_f64())?;
+    Some(format!(
+        "Of a few flows AF_XDP counts {:.1} % where the kernel leaves out the others ({}), and {:.1} % where it does not, \
+         for {cpu:.2} times the CPU time of one that counts all ({}).",
+        100.0 * told,
+        floors::verdict(FEW, told),
+        100.0 * untold,
+        floors::verdict(FEW_CPU, cpu)
+    ))
 }
 
 /// What flows of the table cost, beside a count by it and beside softflowd.

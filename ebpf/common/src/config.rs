@@ -2,6 +2,8 @@
 
 /// Switches in [`Config::flags`].
 pub mod flags {
+    use crate::wants;
+
     /// The interface only receives copies: frames are redirected or dropped, never passed on.
     pub const MIRROR: u32 = 1;
     /// Some query needs packets: in mirror mode they are redirected to `AF_XDP`.
@@ -12,6 +14,14 @@ pub mod flags {
     pub const FLOWS: u32 = 1 << 3;
     /// Frames of the interface begin with their IP header, and not with Ethernet's.
     pub const RAW_IP: u32 = 1 << 4;
+    /// There is a filter in its slot, which frames are shown to.
+    pub const FILTERED: u32 = 1 << 5;
+    /// No query needs what the table would count; this and the next are the bits of `wants`, moved by [`UNWANTED`].
+    pub const TABLE_UNWANTED: u32 = wants::TABLE << UNWANTED;
+    /// No query needs packets, though somebody reads them.
+    pub const PACKETS_UNWANTED: u32 = wants::PACKETS << UNWANTED;
+    /// By how many bits.
+    pub const UNWANTED: u32 = 6;
     /// The pre-filter has prefixes.
     pub const FILTER_PREFIXES: u32 = 1 << 8;
     /// The pre-filter has ports.

@@ -1,11 +1,14 @@
 //! What each CPU keeps for itself.
 
+use crate::Scratch;
+
 /// Declares the counters, so that their names and sums come from one list.
 macro_rules! counters {
     ($($(#[$about:meta])* $name:ident,)+) => {
         /// Fates of frames and what happened to the table, as one CPU counts them.
         ///
-        /// When no program runs, `seen = filtered + lost + sent` plus what stands in the table.
+        /// When no program runs, `seen = filtered + unwanted + uncounted + lost + sent` plus what stands in the table, and of
+        /// a mirror that is read `seen = filtered + unwanted + unread + redirected + unredirected`.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[repr(C)]
         pub struct Counters { $($(#[$about])* pub $name: u64,)+ }
@@ -52,6 +55,12 @@ counters! {
     redirected_packets,
     /// Frames that no `AF_XDP` socket took and, in mirror mode, nobody else did.
     unredirected_packets,
+    /// Frames that the filter says nobody wants.
+    unwanted_packets,
+    /// Frames that the filter keeps out of the table, but not from who reads packets.
+    uncounted_packets,
+    /// Frames that the filter keeps from who reads packets, but not out of the table.
+    unread_packets,
 }
 
 /// The pane of the last frame, so that only the first frame of a pane divides.
@@ -68,14 +77,18 @@ pub struct PaneCache {
     pub number: u32,
 }
 
-/// What a CPU keeps for itself; two lines of the cache that only this CPU writes.
+/// What a CPU keeps for itself; four lines of the cache that only this CPU writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct CpuState {
+    /// The frame that a filter is shown; it comes first, so that its place in a line of the cache is that of the entry.
+    pub scratch: Scratch,
     /// The pane of the last frame.
     pub pane: PaneCache,
     /// Since the program was loaded.
     pub counters: Counters,
+    /// Zero.
+    pub reserved: [u64; 5],
 }
 
-const _: () = assert!(size_of::<CpuState>() == 128);
+const _: () = assert!(size_of::<CpuState>() == 256);

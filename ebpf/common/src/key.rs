@@ -226,6 +226,20 @@ impl FlowKey {
             | shape.bits() << SHAPE;
     }
 
+    /// The key of the same flow where TCP flags do not tell flows apart.
+    #[must_use]
+    #[inline]
+    pub const fn without_tcp_flags(self) -> Self {
+        let Self([a, b, c, d, rest]) = self;
+        let bits = rest >> SHAPE;
+        if bits & Shape::TCP == 0 {
+            return self;
+        }
+        let network = if bits & Shape::TCP_V6 != 0 { Network::V6 } else { Network::V4 };
+        let shape = Shape { network, transport: Transport::Ports, tcp_flags: 0 };
+        Self([a, b, c, d, rest & !(u64::MAX << SHAPE) | shape.bits() << SHAPE])
+    }
+
     /// Which columns there are.
     #[must_use]
     pub const fn shape(&self) -> Shape {
@@ -333,6 +347,21 @@ mod tests {
         assert_eq!((key.ports(), key.icmp(), key.tcp_flags()), (Some([443, 50_000]), None, Some(0x112)));
         assert_eq!((key.protocol(), key.vlan()), (Some(6), Some(4095)));
         assert_eq!(key.shape().network.ip_version(), Some(6));
+    }
+
+    #[test]
+    fn a_key_without_tcp_flags_is_that_of_ports() {
+        for network in [Network::V4, Network::V6] {
+            let key = |transport, tcp_flags| {
+                let mut key = FlowKey::default();
+                key.set_rest([443, 50_000], 6, Some(7), Shape { network, transport, tcp_flags });
+                key
+            };
+            let (tcp, ports) = (key(Transport::Tcp, 0x112), key(Transport::Ports, 0));
+            assert_eq!((tcp.without_tcp_flags(), ports.without_tcp_flags()), (ports, ports));
+            let icmp = key(Transport::Icmp, 0);
+            assert_eq!(icmp.without_tcp_flags(), icmp);
+        }
     }
 
     #[test]

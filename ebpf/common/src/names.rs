@@ -1,7 +1,11 @@
 //! Names of the programs and maps in the objects.
 
-/// The program that captures: counts, keeps flows, redirects.
+/// The program that captures: counts, keeps flows, redirects, what a filter leaves if there is one.
 pub const CAPTURE: &str = "tapline_capture";
+/// The same without the place for a filter, for kernels that take no tail call in a program with functions.
+pub const UNFILTERED: &str = "tapline_unfiltered";
+/// What the program that captures does behind a filter.
+pub const WANTED: &str = "tapline_wanted";
 /// The program that answers a test run with the contract's version.
 pub const CONTRACT: &str = "tapline_contract";
 
@@ -21,6 +25,8 @@ pub const PREFIXES_V4: &str = "PREFIXES_V4";
 pub const PREFIXES_V6: &str = "PREFIXES_V6";
 /// Ports, protocols and VLANs of the pre-filter, see [`rule`](crate::rule).
 pub const RULES: &str = "RULES";
+/// Programs that are called by tail call, by [`stage`](crate::stage).
+pub const STAGES: &str = "STAGES";
 /// `AF_XDP` sockets by receive queue.
 pub const SOCKETS: &str = "SOCKETS";
 

@@ -5,6 +5,26 @@
 
 use crate::FlowKey;
 
+/// Who may want a frame: bits of [`Scratch::wanted`].
+pub mod wants {
+    /// The flow table, for some query that reads it.
+    pub const TABLE: u32 = 1;
+    /// Whoever reads packets by `AF_XDP`, for some query.
+    pub const PACKETS: u32 = 1 << 1;
+    /// Both.
+    pub const ALL: u32 = TABLE | PACKETS;
+}
+
+/// Slots of the array of programs.
+pub mod stage {
+    /// The filter; an empty slot leaves nothing out.
+    pub const FILTER: u32 = 0;
+    /// What becomes of frames that somebody wants.
+    pub const WANTED: u32 = 1;
+    /// How many there are.
+    pub const COUNT: u32 = 2;
+}
+
 /// One frame, parsed; one line of the cache that only this CPU writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -15,10 +35,12 @@ pub struct Scratch {
     pub octets: u32,
     /// Octets of the frame.
     pub frame_octets: u32,
-    /// Whether some query wants the frame as a packet: 1 when a filter is called, 0 when it says no.
-    pub is_wanted: u32,
+    /// Who wants the frame, see [`wants`]: whoever wants any when a filter is called.
+    pub wanted: u32,
+    /// The XDP action for a frame that nobody wants.
+    pub verdict: u32,
     /// Zero.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 const _: () = assert!(size_of::<Scratch>() == 64 && align_of::<Scratch>() == 8);

@@ -377,10 +377,11 @@ impl Catalog {
     }
 
     fn plan(&self, definition: &Definition) -> Result<Planned, CatalogError> {
-        let (table, is_beside_flows, starting) = {
+        let (table, is_beside_flows, tells, starting) = {
             let core = self.core();
-            let is_beside_flows = core.inputs.give_flows_of_others();
-            (core.table, is_beside_flows, core.fleet.as_ref().and_then(|fleet| fleet.starting(definition)))
+            let (is_beside_flows, tells) = (core.inputs.give_flows_of_others(), core.inputs.tell_kernel());
+            let starting = core.fleet.as_ref().and_then(|fleet| fleet.starting(definition));
+            (core.table, is_beside_flows, tells, starting)
         };
         let _turn = lock(&self.planning);
         let starting = starting.unwrap_or_else(|| self.clock.now());
@@ -389,7 +390,7 @@ impl Catalog {
             return Ok(planned.of_sensors()?.over(table, is_beside_flows));
         }
         planned.query.check_names_no_sensors()?;
-        Ok(planned.over(table, is_beside_flows))
+        Ok(planned.over(table, is_beside_flows).told_to_kernel(tells))
     }
 
     /// Plans queries that begin then, for this node, or where it has sensors, for what these give.

@@ -66,6 +66,11 @@ pub trait Input: Send {
     /// How far its records lie behind their arrival at most, in nanoseconds.
     fn lateness_ns(&self) -> i64;
 
+    /// Whether the kernel is told which of its packets queries need that read them as this stream.
+    fn tells_kernel(&self, _stream: StreamId) -> bool {
+        false
+    }
+
     /// Looks whether it can be opened, as far as that can be said before.
     ///
     /// # Errors

@@ -313,12 +313,20 @@ impl Inputs {
                 filters.push(format!("of {} only what `{}` keeps", slot.input.name(), filter.text));
             }
         }
+        // An interface may be read as two.
+        filters.dedup();
         filters
     }
 
     /// Whether some bring flows that are none of an interface's packets.
     pub(crate) fn give_flows_of_others(&self) -> bool {
         self.slots.iter().any(|slot| gives_flows_of_others(slot.input.as_ref()))
+    }
+
+    /// Whether the kernel is told what queries need of packets of some, and of what it counts of some.
+    pub(crate) fn tell_kernel(&self) -> [bool; 2] {
+        [StreamId::Packets, StreamId::PacketFlows]
+            .map(|stream| self.slots.iter().any(|slot| slot.input.tells_kernel(stream)))
     }
 
     /// Whether there is one for each of these streams.

@@ -1,8 +1,8 @@
 //! An interface as inputs: what the kernel counts of it, and its packets.
 //!
 //! Either is attached to the interface while some query reads it. What a mirror port gives is not shared by two
-//! programs, so its packets and its table are one input. Where a filter looks at each frame, all that is wanted of the
-//! interface comes of those that it keeps: the kernel, which does not know it, counts nothing then.
+//! programs, so its packets and its table are one input. A filter holds for either, and the kernel is told it; where it
+//! looks at what the table does not tell apart, the kernel counts nothing, and all that is wanted comes of frames.
 
 use crate::input::{Gap, Input, InputSet, Meters};
 use crate::wanted::WantedFrames;
@@ -32,7 +32,7 @@ enum Part {
     Packets,
     /// Both, of a port that only receives copies.
     Mirror,
-    /// Both, made of the frames that a filter keeps.
+    /// Both, made of frames, of which a filter looks at what is not the same of all of a flow.
     Frames,
 }
 
@@ -57,6 +57,8 @@ struct InterfaceInput {
     /// Whether frames may be taken from the host.
     is_mirror: bool,
     options: SourceOptions,
+    /// Which frames are rows of the table; those of the options are of whoever reads frames.
+    of_table: Selection,
     wanted: WantedFrames,
     /// Where the rules hold of a program in front of its frames, while that is there.
     prefilter: Weak<Mutex<PreFilter>>,
@@ -113,7 +115,7 @@ pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
     };
     let by_kernel = !interfaces.iter().any(is_refused);
     let inputs = interfaces.iter().flat_map(|plan| {
-        let parts: &[Part] = match (plan.wanted.filter.is_some(), by_kernel, plan.is_mirror) {
+        let parts: &[Part] = match (plan.wanted.is_of_frames(), by_kernel, plan.is_mirror) {
             (true, _, _) => &[Part::Frames],
             (false, true, true) => &[Part::Mirror],
             (false, true, false) => &[Part::Table, Part::Packets],
@@ -132,6 +134,7 @@ impl InterfaceInput {
             part,
             is_mirror: plan.is_mirror && part != Part::Packets,
             // What one of its inputs leaves to whoever reads frames is not what another one does.
+            of_table: Selection::default(),
             options: SourceOptions { selection: Selection::default(), ..plan.options.clone() },
             wanted: plan.wanted.clone(),
             prefilter: Weak::new(),
@@ -148,6 +151,7 @@ impl InterfaceInput {
         let input = KernelInput::open(&self.interface, self.is_mirror, &self.rules(), &demand)
             .map_err(|error| error.to_string())?;
         self.prefilter = Arc::downgrade(&input.prefilter());
+        self.select();
         Ok(input)
     }
 
@@ -155,14 +159,19 @@ impl InterfaceInput {
         self.wanted.rules.iter().map(|(rule, verdict)| (*rule, *verdict)).collect()
     }
 
-    /// Lets only those frames become rows that are wanted: by the program in front of them, if there is one, or where
-    /// they are read.
-    fn select(&mut self, frames: &dyn FrameSource) {
+    /// Lets only those frames become rows that are wanted: rules hold in the program in front of them, if there is one.
+    fn select(&self) {
+        self.of_table.set(self.wanted.predicate(false));
+        self.options.selection.set(self.wanted.predicate(self.are_copies));
+    }
+
+    /// The same of frames that are read from now on.
+    fn select_of(&mut self, frames: &dyn FrameSource) {
         self.are_copies = frames.description().mode == LiveMode::Packet;
         if let Some(prefilter) = frames.prefilter() {
             self.prefilter = Arc::downgrade(&prefilter);
         }
-        self.options.selection.set(self.wanted.predicate(self.are_copies));
+        self.select();
     }
 
     /// Notes what its counters say, at the moment when it is read no longer.
@@ -186,7 +195,8 @@ impl InterfaceInput {
     }
 
     fn table(&self, input: KernelInput) -> Box<dyn Source> {
-        let source = KernelSource::new(input, &self.options);
+        let options = SourceOptions { selection: self.of_table.clone(), ..self.options.clone() };
+        let source = KernelSource::new(input, &options);
         Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
     }
 
@@ -242,8 +252,17 @@ impl Input for InterfaceInput {
             replaced.map_err(|error| format!("{}: not all rules could be changed: {error}", self.interface))?;
         }
         self.wanted.clone_from(frames);
-        self.options.selection.set(self.wanted.predicate(self.are_copies));
+        self.select();
         Ok(())
+    }
+
+    fn tells_kernel(&self, stream: StreamId) -> bool {
+        match self.part {
+            Part::Table => stream != StreamId::Packets,
+            Part::Packets => false,
+            Part::Mirror => true,
+            Part::Frames => self.is_mirror,
+        }
     }
 
     fn lateness_ns(&self) -> i64 {
@@ -311,13 +330,13 @@ impl Input for InterfaceInput {
             }
             Part::Packets | Part::Frames => {
                 let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
-                self.select(frames.as_ref());
+                self.select_of(frames.as_ref());
                 vec![self.packets(frames)]
             }
             Part::Mirror => {
                 let mut input = self.open_table(demand)?;
                 let frames = input.open_packets(&self.live_options()).map_err(said)?;
-                self.select(frames.as_ref());
+                self.select_of(frames.as_ref());
                 vec![self.table(input), self.packets(frames)]
             }
         })
@@ -342,15 +361,31 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_makes_all_of_frames_and_another_one_changes_nothing_else() {
+    fn a_filter_over_what_flows_have_in_common_changes_nothing_else() {
+        let identities = |wanted| -> Vec<_> {
+            interface_inputs(&[plan(wanted)]).inputs.iter().map(|input| input.identity()).collect()
+        };
+        assert_eq!(identities(filter("tcp port 53")), identities(WantedFrames::default()));
+        let told = |part, is_mirror| {
+            let plan = InterfacePlan { is_mirror, ..plan(filter("tcp")) };
+            let input = InterfaceInput::new(&plan, part);
+            [StreamId::Packets, StreamId::PacketFlows].map(|stream| input.tells_kernel(stream))
+        };
+        assert_eq!([told(Part::Table, false), told(Part::Packets, false)], [[false, true], [false; 2]]);
+        assert_eq!([told(Part::Mirror, true), told(Part::Frames, true)], [[true; 2]; 2]);
+        assert_eq!(told(Part::Frames, false), [false; 2]);
+    }
+
+    #[test]
+    fn a_filter_over_frames_makes_all_of_them_and_another_one_changes_nothing_else() {
         let of = |wanted: WantedFrames| InterfaceInput::new(&plan(wanted), Part::Frames);
-        let inputs = interface_inputs(&[plan(filter("tcp"))]).inputs;
+        let inputs = interface_inputs(&[plan(filter("tcp and len > 100"))]).inputs;
         let [input] = &inputs[..] else { panic!("one input") };
         let names: Vec<_> = input.streams().iter().map(|stream| stream.id).collect();
         let expected =
             [StreamId::PacketFlows, StreamId::TableFlows, StreamId::Packets, StreamId::Flows];
         assert_eq!((names.as_slice(), input.meters()), (&expected[..], Meters::WhenAsked));
-        assert_eq!(input.identity(), of(filter("udp")).identity());
+        assert_eq!(input.identity(), of(filter("udp and len > 100")).identity());
         let unfiltered = interface_inputs(&[plan(WantedFrames::default())]).inputs;
         assert!(unfiltered.iter().all(|other| other.identity() != input.identity()));
         let mut input = of(filter("tcp"));

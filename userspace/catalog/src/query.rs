@@ -70,6 +70,11 @@ impl Planned {
         Self { query, reasons: reasons.into_iter().flatten().collect(), ..self }
     }
 
+    /// The same, where the kernel is told which packets it needs: where it reads them, and what the kernel counts.
+    pub(crate) fn told_to_kernel(self, [of_packets, of_table]: [bool; 2]) -> Self {
+        Self { query: self.query.told_to_kernel(of_packets, of_table), ..self }
+    }
+
     /// The same as sensors answer it together.
     ///
     /// # Errors

@@ -47,6 +47,11 @@ impl WantedFrames {
         })
     }
 
+    /// Whether the filter looks at what is not the same of all frames of a flow, which a table does not tell apart.
+    pub(crate) fn is_of_frames(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.predicate.not_of_flows().is_some())
+    }
+
     /// The rules as they are written, so many at most.
     pub(crate) fn rule_texts(&self, most: usize) -> Vec<String> {
         let text = |(rule, verdict): (&Rule, &Verdict)| match verdict {

@@ -18,7 +18,7 @@ pub(crate) fn add(demand: &mut Demand, query: &ContinuousQuery) {
     let panes = widths.map(|(width_ns, closing_ns)| PaneWidths { width_ns, closing_ns });
     for stream in STREAMS {
         if let Some(columns) = query.columns_of(stream) {
-            demand.add(stream, &columns, panes);
+            demand.add_where(stream, &columns, panes, query.wanted_of(stream));
         }
     }
 }

@@ -138,6 +138,12 @@ impl Reader {
     /// Takes the orders that came; says whether there was room for what had to go before.
     fn take_orders(&mut self) -> bool {
         while let Ok(order) = self.orders.peek() {
+            if let SourceOrder::Layout { demand, .. } = order
+                && !self.source.prepare(demand)
+            {
+                // It reads on as before until it can give that.
+                return true;
+            }
             let mut settled = Ok(());
             if matches!(order, SourceOrder::Layout { .. } | SourceOrder::Mark(_)) {
                 settled = self.source.settle();

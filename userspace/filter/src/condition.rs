@@ -28,7 +28,8 @@ pub enum Comparison {
 
 impl Comparison {
     /// The same with its sides changed.
-    pub(crate) const fn turned(self) -> Self {
+    #[must_use]
+    pub const fn turned(self) -> Self {
         match self {
             Self::Equal | Self::NotEqual => self,
             Self::Less => Self::Greater,
@@ -100,10 +101,11 @@ impl Wanted {
 }
 
 impl Condition {
-    /// A field compared with a number.
+    /// A field, or some bits of one, compared with a number.
     #[must_use]
-    pub fn compare(field: Field, comparison: Comparison, number: u128) -> Self {
-        Self::Within(Operand::of(field), comparison.ranges(number, field.max()))
+    pub fn compare(what: impl Into<Operand>, comparison: Comparison, number: u128) -> Self {
+        let operand = what.into();
+        Self::Within(operand, comparison.ranges(number, operand.max()))
     }
 
     /// A field `BETWEEN first AND last`.

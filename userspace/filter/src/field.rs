@@ -2,7 +2,7 @@
 //!
 //! An address is its 16 octets in network order, IPv4 mapped, as one number; so prefixes are ranges.
 
-use tapline_ebpf_common::Scratch;
+use tapline_ebpf_common::{FlowKey, Scratch};
 use tapline_record::address::{Address, Mac};
 use tapline_record::{PacketColumn, PacketRow};
 
@@ -32,6 +32,12 @@ macro_rules! fields {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$id => stringify!($name)),+ }
+            }
+
+            /// The one that is called so in SQL.
+            #[must_use]
+            pub fn of_name(name: &str) -> Option<Self> {
+                [$(Self::$id),+].into_iter().find(|field| field.name() == name)
             }
 
             /// Its column.
@@ -91,29 +97,43 @@ fields! {
 }
 
 impl Field {
+    /// Whether it is the same of all frames of a flow, so that an entry of a table of flows says it: neither TCP flags,
+    /// which need not tell flows apart, nor lengths.
+    #[must_use]
+    pub const fn is_of_flow(self) -> bool {
+        matches!(
+            self,
+            Self::Vlan
+                | Self::IpVersion
+                | Self::SrcIp
+                | Self::DstIp
+                | Self::Protocol
+                | Self::SrcPort
+                | Self::DstPort
+                | Self::IcmpType
+                | Self::IcmpCode
+        )
+    }
+
     /// Whether there are frames that do not carry it.
     pub(crate) const fn is_nullable(self) -> bool {
         !matches!(self, Self::FrameOctets)
     }
 }
 
-impl Values for Scratch {
+impl Values for FlowKey {
     fn value(&self, field: Field) -> Option<u128> {
-        let key = &self.key;
-        let network = key.shape().network;
         match field {
-            Field::Vlan => key.vlan().map(u128::from),
-            Field::IpVersion => network.ip_version().map(u128::from),
-            Field::SrcIp => key.src_ip().map(u128::from_be_bytes),
-            Field::DstIp => key.dst_ip().map(u128::from_be_bytes),
-            Field::Protocol => key.protocol().map(u128::from),
-            Field::SrcPort => key.ports().map(|[src, _]| src.into()),
-            Field::DstPort => key.ports().map(|[_, dst]| dst.into()),
-            Field::TcpFlags => key.tcp_flags().map(u128::from),
-            Field::IcmpType => key.icmp().map(|[kind, _]| kind.into()),
-            Field::IcmpCode => key.icmp().map(|[_, code]| code.into()),
-            Field::Octets => network.has_octets().then_some(self.octets.into()),
-            Field::FrameOctets => Some(self.frame_octets.into()),
+            Field::Vlan => self.vlan().map(u128::from),
+            Field::IpVersion => self.shape().network.ip_version().map(u128::from),
+            Field::SrcIp => self.src_ip().map(u128::from_be_bytes),
+            Field::DstIp => self.dst_ip().map(u128::from_be_bytes),
+            Field::Protocol => self.protocol().map(u128::from),
+            Field::SrcPort => self.ports().map(|[src, _]| src.into()),
+            Field::DstPort => self.ports().map(|[_, dst]| dst.into()),
+            Field::TcpFlags => self.tcp_flags().map(u128::from),
+            Field::IcmpType => self.icmp().map(|[kind, _]| kind.into()),
+            Field::IcmpCode => self.icmp().map(|[_, code]| code.into()),
             Field::Direction
             | Field::SrcMac
             | Field::DstMac
@@ -125,7 +145,19 @@ impl Values for Scratch {
             | Field::FragmentOffset
             | Field::TcpSeq
             | Field::TcpAck
-            | Field::TcpWindow => None,
+            | Field::TcpWindow
+            | Field::Octets
+            | Field::FrameOctets => None,
+        }
+    }
+}
+
+impl Values for Scratch {
+    fn value(&self, field: Field) -> Option<u128> {
+        match field {
+            Field::Octets => self.key.shape().network.has_octets().then_some(self.octets.into()),
+            Field::FrameOctets => Some(self.frame_octets.into()),
+            of_key => self.key.value(of_key),
         }
     }
 }

@@ -44,6 +44,12 @@ impl Operand {
     }
 }
 
+impl From<Field> for Operand {
+    fn from(field: Field) -> Self {
+        Self::of(field)
+    }
+}
+
 /// What holds of a frame, or does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Predicate {
@@ -60,8 +66,10 @@ pub enum Predicate {
 }
 
 impl Predicate {
-    pub(crate) const ALWAYS: Self = Self::All(vec![]);
-    const NEVER: Self = Self::Any(vec![]);
+    /// The one that always holds.
+    pub const ALWAYS: Self = Self::All(vec![]);
+    /// The one that never does.
+    pub const NEVER: Self = Self::Any(vec![]);
 
     /// Whether it holds.
     #[must_use]
@@ -87,11 +95,21 @@ impl Predicate {
         }
     }
 
-    pub(crate) fn is_always(&self) -> bool {
+    /// A field that it looks at and that is not the same of all frames of a flow, if there is one.
+    #[must_use]
+    pub fn not_of_flows(&self) -> Option<Field> {
+        self.fields().into_iter().find(|field| !field.is_of_flow())
+    }
+
+    /// Whether it always holds, as far as its form says.
+    #[must_use]
+    pub const fn is_always(&self) -> bool {
         matches!(self, Self::All(parts) if parts.is_empty())
     }
 
-    fn is_never(&self) -> bool {
+    /// Whether it never holds, as far as its form says.
+    #[must_use]
+    pub const fn is_never(&self) -> bool {
         matches!(self, Self::Any(parts) if parts.is_empty())
     }
 
@@ -114,7 +132,8 @@ impl Predicate {
     }
 
     /// All of these.
-    pub(crate) fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+    #[must_use]
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut kept = vec![];
         for part in parts {
             match part {
@@ -127,7 +146,8 @@ impl Predicate {
     }
 
     /// One of these. Numbers that one operand is compared with are one set.
-    pub(crate) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+    #[must_use]
+    pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut kept = Alternatives::default();
         for part in parts {
             match part {
@@ -144,7 +164,8 @@ impl Predicate {
     }
 
     /// The same without the parts that look at fields for which `is_known` says no; these hold always then.
-    pub(crate) fn widened(&self, is_known: &impl Fn(Field) -> bool) -> Self {
+    #[must_use]
+    pub fn widened(&self, is_known: &impl Fn(Field) -> bool) -> Self {
         match self {
             Self::All(parts) => Self::all(parts.iter().map(|part| part.widened(is_known))),
             Self::Any(parts) => Self::any(parts.iter().map(|part| part.widened(is_known))),

@@ -7,8 +7,9 @@
 
 use proptest::prelude::*;
 use std::cell::Cell;
-use tapline_ebpf_common::{FlowKey, Network, Scratch, Shape, Transport};
-use tapline_filter::bpf::{Convention, Program, Pushed, Stage, TooLarge};
+use std::mem::offset_of;
+use tapline_ebpf_common::{Counters, CpuState, FlowKey, Network, Scratch, Shape, Transport, wants};
+use tapline_filter::bpf::{Program, Pushed, Reader, Stage, TooLarge, stage};
 use tapline_filter::{Comparison, Condition, Field, Operand, Predicate, Ranges, Values};
 
 const NETWORKS: [Network; 13] = [
@@ -107,7 +108,14 @@ prop_compose! {
         let protocol = if shape.network.has_protocol() { protocol as u8 } else { 0 };
         key.set_rest(ports, protocol, vlan.map(|vlan| vlan as u16), shape);
         let octets = if shape.network.has_octets() { octets as u32 } else { 0 };
-        Scratch { key, octets, frame_octets: frame_octets as u32, is_wanted: 1, reserved: [0; 3] }
+        Scratch {
+            key,
+            octets,
+            frame_octets: frame_octets as u32,
+            wanted: wants::ALL,
+            verdict: VERDICT,
+            reserved: [0; 2],
+        }
     }
 }
 
@@ -195,7 +203,8 @@ fn memory(frame: &Scratch) -> [u8; 64] {
     for (at, word) in frame.key.words().iter().enumerate() {
         memory[8 * at..8 * at + 8].copy_from_slice(&word.to_ne_bytes());
     }
-    for (at, number) in [frame.octets, frame.frame_octets, frame.is_wanted].into_iter().enumerate() {
+    let numbers = [frame.octets, frame.frame_octets, frame.wanted, frame.verdict];
+    for (at, number) in numbers.into_iter().enumerate() {
         memory[40 + 4 * at..44 + 4 * at].copy_from_slice(&number.to_ne_bytes());
     }
     memory
@@ -211,16 +220,26 @@ fn in_memory(program: &Program, frame: &Scratch) -> bool {
     }
 }
 
-const STAGE: Stage = Stage { scratch: 11, stages: 12, next: 3 };
+const STAGE: Stage = Stage { cpus: 11, stages: 12 };
+/// What becomes of a frame that nobody wants; no action of XDP, so that it is told from all others.
+const VERDICT: u32 = 77;
+/// The CPU that a filter runs on.
+const CPU: u64 = 5;
+/// Where it counts frames that nobody wants.
+const UNWANTED: usize = offset_of!(CpuState, counters) + offset_of!(Counters, unwanted_packets);
 
 thread_local! {
-    /// Where the scratch is, and the slot of the last tail call.
-    static SCRATCH: Cell<u64> = const { Cell::new(0) };
+    /// Where the CPU's entry is, and the slot of the last tail call.
+    static ENTRY: Cell<u64> = const { Cell::new(0) };
     static CALLED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
 }
 
+fn number_of_cpu(_: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    CPU
+}
+
 fn look_up(map: u64, _key: u64, _: u64, _: u64, _: u64) -> u64 {
-    if map == u64::from(STAGE.scratch) { SCRATCH.get() } else { 0 }
+    if map == u64::from(STAGE.cpus) { ENTRY.get() } else { 0 }
 }
 
 fn tail_call(_context: u64, map: u64, slot: u64, _: u64, _: u64) -> u64 {
@@ -228,29 +247,50 @@ fn tail_call(_context: u64, map: u64, slot: u64, _: u64, _: u64) -> u64 {
     0
 }
 
-fn as_stage(program: &Program, frame: &Scratch) -> bool {
+/// Runs a stage, whose tail call comes back as from a slot that is empty; gives the bits of those who want the frame.
+fn as_stage(program: &Program, frame: &Scratch) -> u32 {
     let octets = octets(program);
     let mut machine = rbpf::EbpfVmMbuff::new(Some(&octets)).unwrap();
     machine.register_helper(1, look_up).unwrap();
+    machine.register_helper(8, number_of_cpu).unwrap();
     machine.register_helper(12, tail_call).unwrap();
-    let mut scratch = memory(frame);
-    let address = scratch.as_mut_ptr() as u64;
-    SCRATCH.set(address);
+    let mut entry = [0; size_of::<CpuState>()];
+    entry[..64].copy_from_slice(&memory(frame));
+    let address = entry.as_mut_ptr() as u64;
+    ENTRY.set(address);
     CALLED.set(None);
-    machine.register_allowed_memory(address..address + 64);
+    machine.register_allowed_memory(address..address + entry.len() as u64);
     let answer = machine.execute_program(&[0; 8], &[]).unwrap();
-    assert_eq!(answer, 2, "without a next stage the host has the frame");
-    assert_eq!(CALLED.get(), Some((STAGE.stages.into(), STAGE.next.into())));
-    assert_eq!(scratch[..48], memory(frame)[..48], "what was parsed stays as it is");
-    scratch[48..52] == 1_u32.to_ne_bytes()
+    assert_eq!(answer, u64::from(VERDICT), "a frame that goes nowhere is ended");
+    assert_eq!(entry[..48], memory(frame)[..48], "what was parsed stays as it is");
+    assert_eq!(entry[52..64], memory(frame)[52..]);
+    let mut expected = [0; size_of::<CpuState>() - 64];
+    expected[UNWANTED - 64..UNWANTED - 56].copy_from_slice(&1_u64.to_ne_bytes());
+    assert_eq!(entry[64..], expected, "and is counted as unwanted");
+    let wanted = u32::from_ne_bytes([entry[48], entry[49], entry[50], entry[51]]);
+    match CALLED.get() {
+        None => 0,
+        called => {
+            assert_eq!(called, Some((STAGE.stages.into(), 1)));
+            assert!(wanted > 0);
+            wanted
+        }
+    }
 }
 
-/// The instructions of a predicate, both ways; `None` where they are too many.
-fn programs(predicate: &Predicate) -> Option<[Program; 2]> {
+/// The instructions of a predicate, in memory, and as a stage in which others want all or nothing; `None` where they are
+/// too many.
+fn programs(predicate: &Predicate) -> Option<[Program; 3]> {
     let pushed = Pushed::of(predicate);
     assert_eq!((pushed.predicate(), pushed.left_out.len()), (predicate, 0));
-    match (pushed.program(Convention::Memory), pushed.program(Convention::Stage(STAGE))) {
-        (Ok(in_memory), Ok(as_stage)) => Some([in_memory, as_stage]),
+    let [all, nothing] =
+        [Condition::All(vec![]), Condition::Any(vec![])].map(|one| Pushed::of(&one.predicate()));
+    let beside = |other: &Pushed| {
+        let readers = [(wants::TABLE, other), (wants::PACKETS, &pushed)];
+        stage(&readers.map(|(bit, wanted)| Reader { bit, wanted }), STAGE)
+    };
+    match (pushed.program(), beside(&nothing), beside(&all)) {
+        (Ok(in_memory), Ok(alone), Ok(beside)) => Some([in_memory, alone, beside]),
         _ => None,
     }
 }
@@ -263,9 +303,11 @@ proptest! {
         for frame in frames {
             let expected = in_sql(&condition, &frame, None) == Some(true);
             prop_assert_eq!(predicate.holds(&frame), expected, "{:?}", &predicate);
-            if let Some([memory, stage]) = &programs {
+            if let Some([memory, alone, beside]) = &programs {
+                let bit = if expected { wants::PACKETS } else { 0 };
                 prop_assert_eq!(in_memory(memory, &frame), expected, "{:?}", &predicate);
-                prop_assert_eq!(as_stage(stage, &frame), expected, "{:?}", &predicate);
+                prop_assert_eq!(as_stage(alone, &frame), bit, "{:?}", &predicate);
+                prop_assert_eq!(as_stage(beside, &frame), wants::TABLE | bit, "{:?}", &predicate);
             }
         }
     }
@@ -310,7 +352,7 @@ fn long_lists_are_refused() {
         let addresses = (0..length).map(|place| ADDRESSES[0] + 2 * place);
         let condition = Condition::is_in(Field::SrcIp, addresses);
         let not = Condition::Not(Box::new(condition.clone()));
-        [condition, not].map(|one| Pushed::of(&one.predicate()).program(Convention::Memory))
+        [condition, not].map(|one| Pushed::of(&one.predicate()).program())
     };
     assert!(of(64).iter().all(Result::is_ok));
     for program in of(65) {
@@ -327,8 +369,8 @@ fn a_filter_has_so_many_instructions_and_no_more() {
         ])
     };
     let of = |pairs: u128| {
-        let predicate = Condition::Any((0..pairs).map(pair).collect()).predicate();
-        Pushed::of(&predicate).program(Convention::Stage(STAGE))
+        let wanted = &Pushed::of(&Condition::Any((0..pairs).map(pair).collect()).predicate());
+        stage(&[Reader { bit: wants::PACKETS, wanted }], STAGE)
     };
     assert!(of(100).unwrap().instructions.len() < 4096);
     let refusal = of(1000).unwrap_err();
@@ -338,7 +380,7 @@ fn a_filter_has_so_many_instructions_and_no_more() {
 #[test]
 fn a_program_says_what_it_reads() {
     let reads =
-        |condition: &Condition| Pushed::of(&condition.predicate()).program(Convention::Memory).unwrap().reads;
+        |condition: &Condition| Pushed::of(&condition.predicate()).program().unwrap().reads;
     assert_eq!(reads(&Condition::is_in(Field::DstIp, [1])), [16, 24, 32]);
     assert_eq!(reads(&Condition::is_in(Field::FrameOctets, [60])), [32, 44]);
     assert_eq!(reads(&Condition::is_in(Field::Vlan, [5])), [32]);

@@ -186,7 +186,7 @@ fn filters_that_people_write_fit_the_kernel() {
     for filter in ["tcp port 443 and not net 10.0.0.0/8", "udp port 53 or 853", "icmp or icmp6"] {
         let pushed = bpf::Pushed::of(&parse(filter).unwrap().predicate());
         assert!(pushed.left_out.is_empty(), "{filter}");
-        let program = pushed.program(bpf::Convention::Memory).unwrap();
+        let program = pushed.program().unwrap();
         assert!(program.instructions.len() < 100, "{filter}: {}", program.instructions.len());
     }
 }
@@ -278,7 +278,7 @@ proptest! {
             match parse(&text) {
                 Ok(condition) => {
                     let predicate = condition.predicate();
-                    let _ = (predicate.sql(), bpf::Pushed::of(&predicate).program(bpf::Convention::Memory));
+                    let _ = (predicate.sql(), bpf::Pushed::of(&predicate).program());
                 }
                 Err(error) => prop_assert!(error.to_string().contains("help: ")),
             }

@@ -2,15 +2,18 @@
 //!
 //! Loads the programs that are compiled in, asks them for their version, attaches them to an interface and
 //! empties their flow table. Frames are counted in the kernel; what comes out are entries: one flow in one pane.
-//! Every frame that a program saw is filtered, lost or in an entry that comes out exactly once.
+//! Every frame that a program saw is filtered, unwanted, lost or in an entry that comes out exactly once.
 
+mod bpf;
 mod clock;
 mod error;
+mod filter;
 mod flow;
 mod mapped;
 mod object;
 mod prefilter;
 mod programs;
+mod quiesce;
 mod sender;
 mod signals;
 mod stamp;
@@ -19,6 +22,7 @@ mod trial;
 
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
+pub use filter::{FilterState, FrameReader, KernelFilter, SharedFilter};
 pub use flow::KernelFlow;
 pub(crate) use object::is_built_in;
 pub use prefilter::{PreFilter, Rule, RuleError};
@@ -26,5 +30,5 @@ pub use programs::{AttachMode, KernelCapture, KernelOptions, SharedPreFilter, Ta
 pub use sender::{Sender, flow_of};
 pub use stamp::arrival_ns;
 pub use table::{Drained, FlowTable};
-pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Verdict};
+pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Shape, Verdict};
 pub use trial::{Part, Trial};

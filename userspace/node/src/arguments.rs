@@ -350,6 +350,11 @@ impl InputPlan {
         if let Self::Live(live) = self { &live.interfaces } else { &[] }
     }
 
+    /// Whether it has interfaces, which only receive copies.
+    pub(crate) const fn is_mirror(&self) -> bool {
+        matches!(self, Self::Live(live) if live.is_mirror)
+    }
+
     /// Whether it may hold packets.
     pub(crate) fn has_packets(&self) -> bool {
         matches!(self, Self::Nothing | Self::Packets(_)) || !self.interfaces().is_empty()

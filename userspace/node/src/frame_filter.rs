@@ -3,11 +3,8 @@
 use crate::failure::Failure;
 use std::sync::Arc;
 use tapline_catalog::WantedFilter;
-use tapline_filter::bpf::{Convention, Pushed, Stage};
+use tapline_filter::bpf::Pushed;
 use tapline_filter::{Field, Predicate, pcap};
-
-/// How the kernel would call a filter; the numbers are put in when it is loaded.
-const IN_KERNEL: Convention = Convention::Stage(Stage { scratch: 0, stages: 0, next: 0 });
 
 /// A filter that was read.
 #[derive(Clone, Debug)]
@@ -38,36 +35,44 @@ impl FrameFilter {
         Arc::clone(&self.predicate)
     }
 
-    /// Whether it looks at a column.
-    pub(crate) fn looks_at(&self, column: &str) -> bool {
-        self.predicate.fields().into_iter().any(|field| field.name() == column)
+    /// A column that it looks at and that is not the same of all frames of a flow, if there is one.
+    pub(crate) fn not_of_flows(&self) -> Option<&'static str> {
+        self.predicate.not_of_flows().map(Field::name)
     }
 
-    /// What it is in SQL, where it runs, and what the kernel could do of it.
-    pub(crate) fn describe(&self) -> String {
-        let (sql, kernel) = (self.predicate.sql(), self.in_kernel());
-        let where_it_runs = "on the thread that reads frames, before flows are built and queries look";
+    /// What it is in SQL, where it runs, and what the kernel does of it, or could where it is not told.
+    pub(crate) fn describe(&self, is_told_to_kernel: bool) -> String {
+        let (sql, kernel) = (self.predicate.sql(), self.in_kernel(is_told_to_kernel));
+        let where_it_runs = "on the thread that reads, before flows are built and queries look";
         format!("filter: {}\n  WHERE {sql}\n  {where_it_runs}\n  {kernel}\n", self.text.trim())
     }
 
-    fn in_kernel(&self) -> String {
+    fn in_kernel(&self, is_told: bool) -> String {
         let pushed = Pushed::of(&self.predicate);
         let unknown: Vec<_> = pushed.left_out.iter().copied().map(Field::name).collect();
         let unknown = unknown.join(", ");
+        let [keeps, leaves_nothing, cannot, decides, leaves_some] = if is_told {
+            ["keeps every frame, too", "leaves out nothing", "does not decide it", "decides it", "leaves out some"]
+        } else {
+            [
+                "would keep every frame, too",
+                "could leave out nothing",
+                "could not decide it",
+                "could decide it",
+                "could leave out some",
+            ]
+        };
         if pushed.lets_all_through() {
             return match unknown.as_str() {
-                "" => "the kernel would keep every frame, too".to_owned(),
-                unknown => format!("the kernel could leave out nothing, as it does not parse {unknown}"),
+                "" => format!("the kernel {keeps}"),
+                unknown => format!("the kernel {leaves_nothing}, as it does not parse {unknown}"),
             };
         }
-        match (pushed.program(IN_KERNEL), unknown.as_str()) {
-            (Err(reason), _) => format!("the kernel could not decide it: {reason}"),
-            (Ok(program), "") => {
-                format!("the kernel could decide it by {} instructions", program.instructions.len())
-            }
-            (Ok(program), unknown) => format!(
-                "the kernel could leave out some by {} instructions, but does not parse {unknown}",
-                program.instructions.len()
+        match (pushed.stage_instructions(), unknown.as_str()) {
+            (Err(reason), _) => format!("the kernel {cannot}: {reason}"),
+            (Ok(instructions), "") => format!("the kernel {decides} by {instructions} instructions"),
+            (Ok(instructions), unknown) => format!(
+                "the kernel {leaves_some} by {instructions} instructions, but does not parse {unknown}"
             ),
         }
     }
@@ -78,7 +83,7 @@ mod tests {
     use super::*;
 
     fn described(text: &str) -> String {
-        FrameFilter::parse(text).unwrap().describe()
+        FrameFilter::parse(text).unwrap().describe(false)
     }
 
     #[test]
@@ -92,6 +97,15 @@ mod tests {
         let ports: Vec<_> = (1..100).map(|port| format!("tcp[0:2] = {}", 3 * port)).collect();
         let text = described(&ports.join(" or "));
         assert!(text.contains("instructions") || text.contains("could not decide it"), "{text}");
+        let told = FrameFilter::parse("tcp port 443").unwrap().describe(true);
+        assert!(told.contains("\n  the kernel decides it by "), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_the_same_of_a_flow_is_named() {
+        let of = |text: &str| FrameFilter::parse(text).unwrap().not_of_flows();
+        assert_eq!(of("vlan and tcp port 443 and not net 10.0.0.0/8 or icmp"), None);
+        assert_eq!([of("len > 100"), of("tcp[13] & 2 != 0")], [Some("frame_octets"), Some("tcp_flags")]);
     }
 
     #[test]

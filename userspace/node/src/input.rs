@@ -2,6 +2,7 @@
 
 use crate::arguments::{InputPlan, LivePlan, QueryPlan};
 use crate::failure::Failure;
+use crate::frame_filter::FrameFilter;
 use crate::message::say;
 use crate::summary::Telling;
 use crate::tags;
@@ -67,21 +68,13 @@ pub(crate) fn place(
     plan: &QueryPlan,
     queries: &[ContinuousQuery],
 ) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
-    let interfaces = plan.input.interfaces();
-    if interfaces.is_empty() {
+    if plan.input.interfaces().is_empty() {
         let reasons = vec![vec![]; queries.len()];
         return (over_cache(queries), reasons);
     }
-    if plan.filter.is_some() {
-        // What the kernel has counted by flow is filtered no more.
-        let reasons = vec![vec!["--filter looks at each frame".to_owned()]; queries.len()];
-        return (over_cache(queries), reasons);
-    }
-    // What is wrong with an interface that is not found shows when it is opened.
-    let refusal = |name: &String| link::find(name).ok().flatten()?.check_xdp().err();
-    if let Some(reason) = interfaces.iter().find_map(refusal) {
+    if let Some(reason) = why_no_table(plan) {
         let reasons = vec![vec![reason]; queries.len()];
-        return (over_cache(queries), reasons);
+        return (told_to_kernel(plan, over_cache(queries)), reasons);
     }
     let has_exports = plan.input.has_exports();
     let (by_kernel, reasons) = over(queries, |query| match has_exports {
@@ -89,7 +82,23 @@ pub(crate) fn place(
         false => query.over_packet_flows(FlowTable::Kernel),
     });
     let counts_in_kernel = by_kernel.iter().any(|query| query.flow_table.is_some());
-    (if counts_in_kernel { by_kernel } else { over_cache(queries) }, reasons)
+    (told_to_kernel(plan, if counts_in_kernel { by_kernel } else { over_cache(queries) }), reasons)
+}
+
+/// Why no query can be answered from what the kernel counts, where that is so.
+fn why_no_table(plan: &QueryPlan) -> Option<String> {
+    // What is not the same of all frames of a flow is counted together.
+    let column = plan.filter.as_ref().and_then(FrameFilter::not_of_flows);
+    let by_filter = column.map(|column| format!("--filter looks at {column} of each frame"));
+    // What is wrong with an interface that is not found shows when it is opened.
+    let refusal = |name: &String| link::find(name).ok().flatten()?.check_xdp().err();
+    by_filter.or_else(|| plan.input.interfaces().iter().find_map(refusal))
+}
+
+/// The queries of which the kernel is told what they need, where a program of XDP counts or redirects.
+fn told_to_kernel(plan: &QueryPlan, queries: Vec<ContinuousQuery>) -> Vec<ContinuousQuery> {
+    let is_mirror = plan.input.is_mirror();
+    queries.into_iter().map(|query| query.told_to_kernel(is_mirror, true)).collect()
 }
 
 /// The queries over the flow cache where they can be, if several can: what one query saves by it, the thread that reads
@@ -237,7 +246,8 @@ fn open_interface(
         return Err(Failure::Usage(message.to_owned()));
     }
     let is_read_by_xdp = mode.is_some_and(|mode| mode != LiveMode::Packet);
-    let places = tags::left_out_of(&rules, queries, plan.filter.as_ref(), is_read_by_xdp);
+    let filter = plan.filter.as_ref().map(FrameFilter::predicate);
+    let places = tags::left_out_of(&rules, queries, filter.as_deref(), is_read_by_xdp);
     warn_of_hidden_tags(name, places);
     let program = kernel.as_ref().map(KernelInput::prefilter);
     if let Some(prefilter) = program.or_else(|| frames.as_ref()?.prefilter()) {

@@ -2,7 +2,6 @@
 
 use crate::arguments::{QueryPlan, SummaryFormat};
 use crate::failure::Failure;
-use crate::frame_filter::FrameFilter;
 use crate::identity;
 use crate::input;
 use crate::log::NodeLog;
@@ -109,7 +108,8 @@ fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String
         let reasons = reasons.iter().map(|reason| format!("reads packets: {reason}\n"));
         format!("{title}{}{}", query.describe(), reasons.collect::<String>())
     };
-    let filter = plan.filter.iter().map(FrameFilter::describe);
+    let is_told_to_kernel = queries.iter().any(|query| query.is_told_to_kernel);
+    let filter = plan.filter.iter().map(|filter| filter.describe(is_told_to_kernel));
     filter.chain(named.map(describe)).collect::<Vec<_>>().join("\n")
 }
 

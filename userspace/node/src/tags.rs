@@ -3,7 +3,7 @@
 //! Takes the rules and the queries of a run, gives what of their answers looks at tags. `AF_PACKET` puts tags back, so
 //! what is read through it is right all the same.
 
-use crate::frame_filter::FrameFilter;
+use tapline_filter::Predicate;
 use tapline_interface::kernel::{Rule, Verdict};
 use tapline_query::{ContinuousQuery, FlowTable};
 use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, Stream, TABLE_FLOWS};
@@ -16,7 +16,7 @@ const COLUMNS: [&str; 3] = ["vlan", "inner_vlan", "frame_octets"];
 pub(crate) fn left_out_of(
     rules: &[(Rule, Verdict)],
     queries: &[ContinuousQuery],
-    filter: Option<&FrameFilter>,
+    filter: Option<&Predicate>,
     is_read_by_xdp: bool,
 ) -> Option<String> {
     let by_xdp = |query: &&ContinuousQuery| is_read_by_xdp || query.flow_table == Some(FlowTable::Kernel);
@@ -24,9 +24,11 @@ pub(crate) fn left_out_of(
     let reads = |stream| queries.iter().any(|query| query.columns_of(stream).is_some());
     if is_read_by_xdp {
         places.extend(columns_read(queries, &PACKETS));
-        let filters_by_tags =
-            filter.is_some_and(|filter| COLUMNS.iter().any(|column| filter.looks_at(column)));
-        places.extend(filters_by_tags.then(|| "--filter".to_owned()));
+    }
+    if is_read_by_xdp || queries.iter().any(|query| by_xdp(&query)) {
+        let fields = filter.map(Predicate::fields).unwrap_or_default();
+        let filters_by_tags = fields.into_iter().any(|field| COLUMNS.contains(&field.name()));
+        places.extend(filters_by_tags.then(|| "the filter".to_owned()));
     }
     // Flows of two VLANs become one, whatever is asked of them.
     if reads(&TABLE_FLOWS) || is_read_by_xdp && reads(&FLOWS) {
@@ -49,6 +51,7 @@ fn columns_read<'a>(queries: impl IntoIterator<Item = &'a ContinuousQuery>, stre
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_filter::pcap;
     use tapline_query::Planner;
 
     fn left_out(sql: &str, is_by_table: bool, is_read_by_xdp: bool) -> Option<String> {
@@ -95,10 +98,10 @@ mod tests {
     #[test]
     fn a_filter_sees_no_tags_where_xdp_reads() {
         let left_out = |text, is_read_by_xdp| {
-            let filter = FrameFilter::parse(text).expect("a filter");
+            let filter = pcap::parse(text).expect("a filter").predicate();
             left_out_of(&[], &[], Some(&filter), is_read_by_xdp)
         };
-        assert_eq!(left_out("vlan 5", true).as_deref(), Some("--filter"));
+        assert_eq!(left_out("vlan 5", true).as_deref(), Some("the filter"));
         assert_eq!((left_out("vlan 5", false), left_out("tcp", true)), (None, None));
     }
 

@@ -33,6 +33,8 @@ pub struct ContinuousQuery {
     pub early: Option<i64>,
     /// Who counts the packets that its lower halves read, where they do not read them one by one.
     pub flow_table: Option<FlowTable>,
+    /// Whether the kernel is told which packets it needs.
+    pub is_told_to_kernel: bool,
     /// What runs per batch.
     pub lowers: Vec<LowerHalf>,
     /// What becomes of it.

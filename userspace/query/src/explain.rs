@@ -3,6 +3,7 @@
 use crate::catalog::STREAMS;
 use crate::continuous::{ContinuousQuery, Upper};
 use crate::flow_table::FlowTable;
+use crate::in_kernel::InKernel;
 use crate::limits;
 use crate::lower::{Fold, LowerHalf};
 use crate::window::{Window, format_interval};
@@ -27,6 +28,15 @@ impl ContinuousQuery {
             let names: Vec<String> =
                 columns.iter().map(|&column| stream.field(column).name().clone()).collect();
             let _ = writeln!(text, "columns built: {} ({})", stream.name, names.join(", "));
+        }
+        match self.in_kernel() {
+            Some(InKernel::AllBut { condition, extent }) => {
+                let _ = writeln!(text, "kernel filter: WHERE {condition}, {extent}");
+            }
+            Some(InKernel::Nothing(why)) => {
+                let _ = writeln!(text, "kernel filter: none: {why}");
+            }
+            None => {}
         }
         for lower in &self.lowers {
             describe_lower(&mut text, lower, self.flow_table);

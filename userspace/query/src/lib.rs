@@ -28,6 +28,7 @@ mod expressions;
 mod flow_table;
 mod growth;
 mod identity;
+mod in_kernel;
 mod item_names;
 mod joins;
 mod leading;
@@ -57,6 +58,7 @@ mod subqueries;
 mod syntax;
 mod tokens;
 mod walk;
+mod wanted;
 mod window;
 mod window_functions;
 

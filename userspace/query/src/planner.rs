@@ -120,6 +120,7 @@ impl Planner {
         let optimised = check_overflow(self.session.state.optimize(&expand_distinct(plan.clone())?)?)?;
         let mut query = ContinuousQuery {
             flow_table: None,
+            is_told_to_kernel: false,
             sql: sql.to_owned(),
             explain,
             sensors,

@@ -14,7 +14,7 @@ pub struct SourceLedger {
     pub offered: u64,
     /// Records that became rows.
     pub delivered: u64,
-    /// Frames that a filter or a rule left out.
+    /// Frames that a filter or a rule left out, or that no query needs.
     pub filtered: u64,
     /// Templates and options, which are no rows.
     pub control: u64,

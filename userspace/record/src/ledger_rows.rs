@@ -16,7 +16,7 @@ stream! {
         Unit unit: Text, false, "", "What the fates are counted in: flows, datagrams, records, samples, messages; rows between capture and operators; frames; query rows";
         Offered offered: Change, false, "units", "Sum of the fates: delivered + filtered + control + undecodable + dropped + lost";
         Delivered delivered: Change, false, "units", "Became rows";
-        Filtered filtered: Change, false, "units", "Frames that a filter or a rule left out";
+        Filtered filtered: Change, false, "units", "Frames that a filter or a rule left out, or that no query needs";
         Control control: Change, false, "units", "Templates and options";
         Undecodable undecodable: Change, false, "units", "Could not be decoded, or not yet";
         Dropped dropped: Change, false, "units", "Dropped between capture and operators, for want of room";

@@ -1,5 +1,6 @@
 //! What queries ask of a source.
 
+use tapline_filter::Predicate;
 use tapline_record::time::greatest_common_divisor;
 use tapline_record::{Stream, StreamId};
 
@@ -17,11 +18,28 @@ pub struct PaneWidths {
 pub struct Demand {
     columns: [Option<Vec<usize>>; StreamId::COUNT],
     panes: [Vec<PaneWidths>; StreamId::COUNT],
+    /// Conditions, one of which holds of each row that some query needs.
+    wanted: [Vec<Predicate>; StreamId::COUNT],
 }
 
 impl Demand {
-    /// Adds what one query reads of a stream: columns by their positions, and its panes, if it has any.
+    /// Adds what one query reads of a stream: columns by their positions, and its panes, if it has any; of all rows.
     pub fn add(&mut self, stream: &Stream, columns: &[usize], panes: Option<PaneWidths>) {
+        self.add_where(stream, columns, panes, Predicate::ALWAYS);
+    }
+
+    /// As [`Self::add`], of a query that needs no other rows than those of which this holds.
+    pub fn add_where(
+        &mut self,
+        stream: &Stream,
+        columns: &[usize],
+        panes: Option<PaneWidths>,
+        wanted: Predicate,
+    ) {
+        let known = &mut self.wanted[stream.id as usize];
+        if !known.contains(&wanted) {
+            known.push(wanted);
+        }
         let all = self.columns[stream.id as usize].get_or_insert_default();
         all.extend_from_slice(columns);
         all.sort_unstable();
@@ -33,6 +51,11 @@ impl Demand {
     #[must_use]
     pub fn columns(&self, stream: StreamId) -> Option<&[usize]> {
         self.columns[stream as usize].as_deref()
+    }
+
+    /// Conditions, one of which holds of each row of a stream that some query needs; none where nobody reads it.
+    pub(crate) fn wanted(&self, stream: StreamId) -> &[Predicate] {
+        &self.wanted[stream as usize]
     }
 
     /// The widths of the intervals after each of which some query takes no more rows of a stream, in nanoseconds.
@@ -59,6 +82,7 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_filter::{Condition, Field};
     use tapline_record::{FLOWS, PACKETS};
 
     #[test]
@@ -80,5 +104,18 @@ mod tests {
         assert_eq!(demand.columns(StreamId::Flows), Some(&[][..]), "read, though no column of it");
         assert!(demand.closing_widths_ns(StreamId::Packets).eq([120]));
         assert!(demand.has_panes());
+    }
+
+    #[test]
+    fn rows_are_needed_for_one_query_or_another() {
+        let http = || Condition::is_in(Field::DstPort, [80]).predicate();
+        let mut demand = Demand::default();
+        assert_eq!(demand.wanted(StreamId::Packets), []);
+        demand.add_where(&PACKETS, &[1], None, http());
+        demand.add_where(&PACKETS, &[3], None, http());
+        assert_eq!(demand.wanted(StreamId::Packets), [http()]);
+        demand.add(&PACKETS, &[7], None);
+        assert_eq!(demand.wanted(StreamId::Packets), [http(), Predicate::ALWAYS]);
+        assert_eq!(demand.wanted(StreamId::Flows), []);
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::captures::CaptureFolder;
 use crate::notice::Notice;
-use crate::packets::InterfaceReport;
+use crate::packet_report::InterfaceReport;
 use std::time::{Duration, Instant};
 use tapline_capture::{CaptureFile, CaptureSet, End};
 use tapline_decode::Frame;
+use tapline_interface::kernel::FilterState;
 use tapline_interface::live::{FrameSource, LiveCounters};
 use tapline_record::ledger::SourceLedger;
 
@@ -107,22 +108,22 @@ impl FrameInput {
         }
     }
 
-    /// The fates of frames, so many of which were filtered and dropped behind it; those that the rules of a program in
-    /// front of it refused are filtered, too.
+    /// The fates of frames, so many of which were filtered and dropped behind it; those that the rules or the filter of a
+    /// program in front of it left out are filtered, too.
     pub(crate) fn fates(&self, filtered: u64, frames_dropped: u64) -> SourceLedger {
-        let (frames, undecodable, lost, refused) = match self {
+        let (frames, undecodable, lost, left_out) = match self {
             Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0, 0),
             Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0, 0),
             Self::Interface(interface) => {
-                let LiveCounters { frames, drops, filtered, .. } = interface.counters;
-                (frames, 0, drops.sum(), filtered)
+                let LiveCounters { frames, drops, filtered, unwanted, .. } = interface.counters;
+                (frames, 0, drops.sum(), filtered + unwanted)
             }
         };
         let filtered = filtered.min(frames);
         let delivered = (frames - filtered).saturating_sub(frames_dropped);
         let dropped = frames - filtered - delivered + lost;
-        let offered = frames + undecodable + lost + refused;
-        let filtered = filtered + refused;
+        let offered = frames + undecodable + lost + left_out;
+        let filtered = filtered + left_out;
         SourceLedger { offered, delivered, filtered, undecodable, dropped, ..SourceLedger::default() }
     }
 
@@ -160,10 +161,15 @@ impl FrameInput {
         files.files().iter().map(|file| (file.name().to_owned(), file.end().cloned())).collect()
     }
 
-    /// The account of an interface, which could not be read any more if there is a failure.
-    pub(crate) fn interface(&self, failure: Option<String>) -> Option<InterfaceReport> {
+    /// The account of an interface, whose program's filter stands so, and which could not be read any more if there is a
+    /// failure.
+    pub(crate) fn interface(
+        &self,
+        filter: Option<&FilterState>,
+        failure: Option<String>,
+    ) -> Option<InterfaceReport> {
         let Self::Interface(InterfaceFrames { source, counters, .. }) = self else { return None };
         let description = source.description().clone();
-        Some(InterfaceReport { description, counters: *counters, failure })
+        Some(InterfaceReport { description, counters: *counters, filter: filter.cloned(), failure })
     }
 }

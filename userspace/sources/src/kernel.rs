@@ -7,28 +7,37 @@
 
 mod flows;
 mod intake;
+mod panes;
+mod report;
 mod rows;
+
+pub use report::KernelReport;
 
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
+use crate::kernel_filter::{ReaderFilter, TableFilter};
 use crate::ledger::LedgerRows;
+use crate::notice::Notice;
 use crate::options::SourceOptions;
 use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
+use crate::selection::Selecting;
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use crate::watch::Watch;
 use arrow_array::RecordBatch;
 use flows::TableFlows;
 use intake::Intake;
+use panes::{DRAIN_MIN, drains_every, pane_of};
 use rows::{heaviest_first, time_of};
 use std::io;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_decode::export::ExporterIdentity;
-use tapline_decode::flow_meter::{FLOW_BORDERS_NS, FlowMeterCounters};
+use tapline_filter::Predicate;
 use tapline_interface::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter, Verdict,
-    monotonic_ns,
+    AttachMode, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter,
+    Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
@@ -42,13 +51,6 @@ use tapline_record::{
 
 /// Between two looks at the ring buffer.
 const LOOK: Duration = Duration::from_millis(10);
-/// The table is emptied so many times a pane.
-const DRAINS_A_PANE: u64 = 4;
-/// It is emptied no more often than this, and no less often than that.
-const DRAIN_MIN: Duration = Duration::from_millis(50);
-const DRAIN_MAX: Duration = Duration::from_secs(1);
-/// The longest pane of the table, in nanoseconds: so long its microseconds fit.
-const PANE_NS_MAX: u64 = 3_600_000_000_000;
 
 /// Octets of a link header, with two VLAN tags.
 const HEADER_OCTETS_MAX: u64 = 22;
@@ -144,30 +146,11 @@ impl KernelInput {
     }
 }
 
-/// The account of what the kernel counted.
-#[derive(Clone, Debug)]
-pub struct KernelReport {
-    /// Where the program was attached.
-    pub interface: String,
-    /// Who ran it.
-    pub mode: AttachMode,
-    /// Frames and their fates; those that the pre-filter refused are filtered.
-    pub ledger: SourceLedger,
-    /// What became of every frame.
-    pub counters: Counters,
-    /// Frames of flows whose frames are, on average, longer than a packet of the interface: several are in one.
-    pub joined: u64,
-    /// Entries that were taken from the table, and those that had left it before.
-    pub entries: u64,
-    /// Flows that were metered, if some query asked for them.
-    pub flows: Option<FlowMeterCounters>,
-    /// Why the table could not be read any more.
-    pub failure: Option<String>,
-}
-
 /// Empties a flow table.
 pub struct KernelSource {
     input: KernelInput,
+    /// What the program is told to leave out of the table.
+    filter: TableFilter,
     options: SourceOptions,
     clock: Clock,
     /// In which panes the entries of the table are counted, in nanoseconds.
@@ -195,8 +178,12 @@ impl KernelSource {
     /// Reads what the program of `input` counts.
     #[must_use]
     pub fn new(input: KernelInput, options: &SourceOptions) -> Self {
-        let intake = Intake { frame_octets_max: input.frame_octets_max, ..Intake::default() };
+        let (frame_octets_max, selecting) = (input.frame_octets_max, Selecting::by(&options.selection));
+        let part = ReaderFilter::new(&input.interface, input.capture.filter(), FrameReader::Table);
+        let filter = TableFilter::new(part, selecting.kept(), Arc::clone(&options.clock));
+        let intake = Intake { frame_octets_max, selecting, ..Intake::default() };
         Self {
+            filter,
             drain_every: drains_every(input.pane_ns),
             counted_pane_ns: input.pane_ns,
             input,
@@ -256,6 +243,17 @@ impl KernelSource {
         self.intake.advance(self.until);
         self.drained = Instant::now();
         Ok(())
+    }
+
+    /// Lets another selection hold from now on: what the programs counted before is looked at by the one before it.
+    fn look_at_selection(&mut self) -> Result<(), KernelError> {
+        let Some(change) = self.intake.selecting.change() else { return Ok(()) };
+        let kept = change.kept();
+        self.filter.keep(vec![self.intake.selecting.kept(), kept.clone()]);
+        let drained = self.drain();
+        self.intake.selecting.take_up(change);
+        self.filter.keep(vec![kept]);
+        drained
     }
 
     /// A row of what changed in the account, now and then.
@@ -346,8 +344,9 @@ impl Source for KernelSource {
 
     fn fates(&self) -> SourceLedger {
         let counters = self.input.capture.counters();
-        let (delivered, filtered, dropped) =
-            (self.intake.delivered, counters.filtered_packets, counters.lost_packets);
+        let (delivered, dropped) = (self.intake.delivered, counters.lost_packets);
+        let left_out = counters.filtered_packets + counters.unwanted_packets + counters.uncounted_packets;
+        let filtered = self.intake.filtered + left_out;
         let offered = delivered + filtered + dropped;
         SourceLedger { offered, delivered, filtered, dropped, ..SourceLedger::default() }
     }
@@ -357,6 +356,7 @@ impl Source for KernelSource {
     }
 
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        self.filter.need(needed(demand));
         self.build(demand);
         Ok(())
     }
@@ -373,6 +373,7 @@ impl Source for KernelSource {
         // What is in the table by now is of panes as they were; from here on they are as the queries now need them.
         self.input.pane_ns = pane_of(demand);
         self.drain_every = drains_every(self.input.pane_ns);
+        self.filter.need(needed(demand));
         self.settle()?;
         self.build(demand);
         Ok(())
@@ -395,12 +396,13 @@ impl Source for KernelSource {
 
     fn step(&mut self) -> Step {
         sleep(LOOK.min(self.drain_every.saturating_sub(self.drained.elapsed())));
-        if self.drained.elapsed() < self.drain_every {
+        let selected = self.look_at_selection();
+        if selected.is_ok() && self.drained.elapsed() < self.drain_every {
             self.drain_ring();
             return Step::Read;
         }
         let gone = self.input.is_gone().then(|| format!("interface `{}` is gone", self.input.interface));
-        self.failure = gone.or(self.drain().err().map(|error| error.to_string()));
+        self.failure = gone.or(selected.and_then(|()| self.drain()).err().map(|error| error.to_string()));
         if self.failure.is_some() { Step::End } else { Step::Idle }
     }
 
@@ -437,6 +439,10 @@ impl Source for KernelSource {
         i64::try_from(lost - before).unwrap_or(i64::MAX)
     }
 
+    fn notice(&mut self) -> Option<Notice> {
+        self.filter.notice()
+    }
+
     fn note_dropped(&mut self, _: StreamId, _: u64) {}
 
     fn gathers(&self, stream: StreamId) -> bool {
@@ -451,10 +457,11 @@ impl Source for KernelSource {
         if !ask.is_of_table() {
             return ask.end(FlowsTold::Nothing);
         }
+        // Whoever makes records of flows tells which are active, too, and needs all of them anyway.
+        let left_out = ask.is_fresh() && self.filter.need_all(self.intake.flows.is_none());
         let now = self.options.clock.now();
         if ask.is_fresh() {
-            let since = if self.until == EventTime::MIN { now } else { self.until };
-            // Whoever makes records of flows tells which are active, too.
+            let since = if self.until == EventTime::MIN || left_out { now } else { self.until };
             if self.intake.flows.is_some() {
                 self.intake.watch = None;
             } else {
@@ -475,6 +482,7 @@ impl Source for KernelSource {
     }
 
     fn forget_flows(&mut self) {
+        self.filter.need_all(false);
         self.intake.watch = None;
         self.intake.flows.iter_mut().for_each(TableFlows::forget);
     }
@@ -510,6 +518,7 @@ impl Source for KernelSource {
             joined: self.intake.joined,
             entries: self.entries,
             flows: self.intake.flows.as_ref().map(TableFlows::counters),
+            filter: self.filter.state().clone(),
             failure: self.failure(),
         });
     }
@@ -520,55 +529,10 @@ impl Source for KernelSource {
     }
 }
 
-/// How often the table is emptied for panes of this width.
-fn drains_every(pane_ns: u64) -> Duration {
-    Duration::from_nanos(pane_ns / DRAINS_A_PANE).clamp(DRAIN_MIN, DRAIN_MAX)
-}
-
-/// The panes of a table that what is demanded can be made of, in nanoseconds.
-fn pane_of(demand: &Demand) -> u64 {
-    let of_rows = demand.common_pane_ns(StreamId::PacketFlows);
-    // No entry may lie on both sides of where a record of a flow may end.
-    let of_flows = demand.columns(StreamId::TableFlows).map(|_| FLOW_BORDERS_NS);
-    let widths = of_rows.into_iter().chain(of_flows).map(i64::unsigned_abs);
-    match widths.fold(0, greatest_common_divisor) {
-        0 => PANE_NS_MAX,
-        width => table_pane(width),
-    }
-}
-
-/// The panes of the table: those of the queries, or parts of them that fit into an hour.
-const fn table_pane(pane_ns: u64) -> u64 {
-    if pane_ns <= PANE_NS_MAX { pane_ns } else { greatest_common_divisor(pane_ns, PANE_NS_MAX) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::demand::PaneWidths;
-
-    #[test]
-    fn panes_of_the_table_divide_those_of_the_queries() {
-        const SECOND: u64 = 1_000_000_000;
-        const HOUR: u64 = PANE_NS_MAX;
-        assert_eq!([SECOND, HOUR, 2 * HOUR, 3 * HOUR / 2].map(table_pane), [SECOND, HOUR, HOUR, HOUR / 2]);
-        for pane in [1, 2 * HOUR + SECOND, 24 * HOUR, 1000 * HOUR + 7] {
-            let table = table_pane(pane);
-            assert!(table <= HOUR && pane % table == 0, "{pane} in parts of {table}");
-        }
-    }
-    #[test]
-    fn panes_of_a_table_whose_flows_are_read_divide_a_second() {
-        const SECOND: u64 = 1_000_000_000;
-        let mut demand = Demand::default();
-        assert_eq!(pane_of(&demand), PANE_NS_MAX);
-        let panes = |width_ns| Some(PaneWidths { width_ns, closing_ns: width_ns });
-        demand.add(&PACKET_FLOWS, &[], panes(60_000_000_000));
-        assert_eq!(pane_of(&demand), 60 * SECOND);
-        // What its own windows are does not matter.
-        demand.add(&TABLE_FLOWS, &[], panes(60_000_000_000));
-        assert_eq!(pane_of(&demand), SECOND);
-        demand.add(&PACKET_FLOWS, &[], panes(250_000_000));
-        assert_eq!(pane_of(&demand), SECOND / 4);
+/// Conditions, one of which holds of each frame that the table has to count. Records of flows are made of all of them.
+fn needed(demand: &Demand) -> Vec<Predicate> {
+    match demand.columns(StreamId::TableFlows) {
+        Some(_) => vec![Predicate::ALWAYS],
+        None => demand.wanted(StreamId::PacketFlows).to_vec(),
     }
 }

@@ -6,20 +6,23 @@ use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
+use crate::kernel_filter::{PacketFilter, ReaderFilter};
 use crate::ledger::LedgerRows;
 use crate::metered::MeteredFlows;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
+use crate::packet_report::PacketReport;
 use crate::passing::{PassedCounters, Passing};
 use crate::report::Reported;
-use crate::selection::Selecting;
+use crate::selection::{Change, Selecting};
 use crate::source::{AtEnd, Progress, Source, Step, gone_wrong};
 use arrow_array::RecordBatch;
 use std::io;
-use tapline_capture::{CaptureSet, End};
-use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_decode::{DamageCounts, FlowCache, PacketBatcher, UnreadCounts};
-use tapline_interface::live::{Description, FrameSource, LiveCounters};
+use std::sync::Arc;
+use tapline_capture::CaptureSet;
+use tapline_decode::{FlowCache, PacketBatcher};
+use tapline_interface::kernel::FrameReader;
+use tapline_interface::live::FrameSource;
 use tapline_record::column::Symbol;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
@@ -32,38 +35,6 @@ const KEPT_BATCHES_MAX: usize = 256;
 /// What the fates are counted in.
 const UNIT: &str = "frames";
 
-/// The account of what was read of an interface.
-#[derive(Clone, Debug)]
-pub struct InterfaceReport {
-    /// What was opened, and why nothing better.
-    pub description: Description,
-    /// What was read and lost.
-    pub counters: LiveCounters,
-    /// Why it could not be read any more.
-    pub failure: Option<String>,
-}
-
-/// The account of what was read frame by frame.
-#[derive(Clone, Debug)]
-pub struct PacketReport {
-    /// What rows name as their source; of several files, the names of all.
-    pub source: String,
-    /// Frames and their fates.
-    pub ledger: SourceLedger,
-    /// How each file ended; `None` when it was not read to its end.
-    pub files: Vec<(String, Option<End>)>,
-    /// How an interface was read; `None` of files.
-    pub interface: Option<InterfaceReport>,
-    /// Damaged frames by reason; they are rows all the same.
-    pub damage: DamageCounts,
-    /// Frames of link types, EtherTypes and the like that are not read; they are rows all the same.
-    pub unread: UnreadCounts,
-    /// Octets that the frames had on the wire.
-    pub frame_octets: u64,
-    /// Flows that were built, if some query asked for them.
-    pub flows: Option<FlowMeterCounters>,
-}
-
 /// Reads frames.
 pub struct PacketSource {
     input: FrameInput,
@@ -73,6 +44,8 @@ pub struct PacketSource {
     frames_filtered: u64,
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
+    /// What of the frames of an interface the kernel is told to leave out.
+    kernel: Option<PacketFilter>,
     failure: Option<String>,
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
@@ -116,8 +89,11 @@ impl PacketSource {
         is_beside_table: bool,
         options: &SourceOptions,
     ) -> Self {
+        let (name, filter) = (source.description().interface.clone(), source.filter());
+        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets);
+        let kernel = filter.map(|filter| PacketFilter::new(part(filter), Arc::clone(&options.clock)));
         let input = FrameInput::Interface(InterfaceFrames::new(source));
-        Self { is_beside_table, ..Self::new(input, options.packets_lateness_ns(), options) }
+        Self { is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
     }
 
     /// Reads a folder in which captures appear.
@@ -126,7 +102,7 @@ impl PacketSource {
         Self::new(FrameInput::Folder(Box::new(folder)), options.packets_lateness_ns(), options)
     }
 
-    /// Gives all that the kernel's table would, which does not know which frames are wanted, and counts nothing.
+    /// Gives all that the kernel's table would, which does not tell apart what a filter looks at, and counts nothing.
     #[must_use]
     pub fn in_place_of_table(self) -> Self {
         Self { is_for_table: true, ..self }
@@ -152,6 +128,7 @@ impl PacketSource {
             selecting: Selecting::by(&options.selection),
             frames_filtered: 0,
             frames_dropped: 0,
+            kernel: None,
             failure: None,
             is_gone: false,
             at_end: None,
@@ -182,6 +159,28 @@ impl PacketSource {
     /// What time it is where the packets are of.
     fn now(&self) -> EventTime {
         if matches!(self.input, FrameInput::Interface(_)) { self.options.clock.now() } else { self.latest() }
+    }
+
+    /// Lets another selection hold from now on, if the kernel lets through all that it keeps.
+    fn look_at_selection(&mut self) {
+        let Some(kernel) = &mut self.kernel else {
+            self.selecting.change().into_iter().for_each(|change| self.take_up(change));
+            return;
+        };
+        let Some(change) = self.selecting.change() else {
+            kernel.go_on();
+            return;
+        };
+        let kept = change.kept();
+        if kernel.keep(vec![self.selecting.kept(), kept.clone()]) {
+            kernel.keep(vec![kept]);
+            self.take_up(change);
+        }
+    }
+
+    fn take_up(&mut self, change: Change) {
+        self.selecting.take_up(change);
+        self.packets.read_to(self.selecting.depth());
     }
 
     /// The frames that come now are of this file.
@@ -352,12 +351,23 @@ impl Source for PacketSource {
     }
 
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
+        let (kept, needed) = (self.selecting.kept(), self.needed(demand));
+        if let Some(kernel) = &mut self.kernel {
+            kernel.begin(kept, needed);
+        }
         self.build(demand);
         Ok(())
     }
 
+    fn prepare(&mut self, demand: &Demand) -> bool {
+        let needed = self.needed(demand);
+        self.kernel.as_mut().is_none_or(|kernel| kernel.need(needed))
+    }
+
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
+        // Of what is wanted since, earlier frames may not have come.
+        self.latest = self.kernel.iter().fold(self.latest, |latest, kernel| latest.max(kernel.since()));
         Ok(())
     }
 
@@ -380,9 +390,7 @@ impl Source for PacketSource {
         let before = self.options.clock.now();
         let batch_rows = self.options.batch_rows;
         let room = (batch_rows - self.packets.rows().min(batch_rows)).max(1);
-        if self.selecting.look() {
-            self.packets.read_to(self.selecting.depth());
-        }
+        self.look_at_selection();
         let read = self.read(room);
         if let Ok(frames) = read {
             self.pass_time(before, frames < room);
@@ -450,7 +458,7 @@ impl Source for PacketSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.input.notice()
+        self.kernel.as_mut().and_then(PacketFilter::notice).or_else(|| self.input.notice())
     }
 
     fn note_dropped(&mut self, _: StreamId, records: u64) {
@@ -475,6 +483,10 @@ impl Source for PacketSource {
         if ask.is_of_table() && !self.is_for_table {
             return ask.end(FlowsTold::Nothing);
         }
+        // In place of the table flows are metered for whoever asks, and made of all frames.
+        if self.is_for_table && !self.kernel.as_mut().is_none_or(|kernel| kernel.need_all(true)) {
+            return false;
+        }
         let now = self.now();
         if self.is_for_table && self.flows.is_none() {
             self.flows = Some(MeteredFlows::new(self.options.flows, now));
@@ -486,6 +498,9 @@ impl Source for PacketSource {
 
     fn forget_flows(&mut self) {
         self.are_flows_asked = false;
+        if let Some(kernel) = &mut self.kernel {
+            kernel.need_all(false);
+        }
         if let Some(flows) = &mut self.flows {
             flows.forget();
         }
@@ -527,7 +542,7 @@ impl Source for PacketSource {
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.as_ref().map(MeteredFlows::counters),
             files: self.input.ends(),
-            interface: self.input.interface(self.failure()),
+            interface: self.input.interface(self.kernel.as_ref().map(PacketFilter::state), self.failure()),
         });
     }
 

@@ -1,14 +1,13 @@
 //! Which frames become rows, where somebody may change that while they are read.
 //!
 //! Whoever changes it leaves a predicate. The thread that reads frames looks before each turn whether there is another
-//! one: that costs it a look at a number, which nobody writes meanwhile.
+//! one: that costs it a look at a number, which nobody writes meanwhile. It takes it up when it is ready to.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tapline_decode::Depth;
-use tapline_filter::Predicate;
-use tapline_record::PacketRow;
+use tapline_filter::{Predicate, Values};
 
 /// Which frames become rows: all of them, or those of which a predicate holds. Clones are the same one.
 #[derive(Clone, Default)]
@@ -21,7 +20,7 @@ struct Shared {
 }
 
 impl Selection {
-    /// Lets those become rows of which this holds, or all, from the next turn on of whoever reads.
+    /// Lets those become rows of which this holds, or all, as soon as whoever reads takes it up.
     pub fn set(&self, predicate: Option<Arc<Predicate>>) {
         *self.0.predicate.lock().unwrap_or_else(PoisonError::into_inner) = predicate;
         self.0.changes.fetch_add(1, Ordering::Release);
@@ -40,34 +39,54 @@ impl fmt::Debug for Selection {
 }
 
 /// A selection, as the thread has it that reads frames.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Selecting {
     selection: Selection,
     seen: u64,
     predicate: Option<Arc<Predicate>>,
 }
 
+/// What is to hold in place of what does.
+#[derive(Debug)]
+pub(crate) struct Change {
+    changes: u64,
+    predicate: Option<Arc<Predicate>>,
+}
+
+impl Change {
+    /// What holds of the frames that become rows then.
+    pub(crate) fn kept(&self) -> Predicate {
+        kept(self.predicate.as_deref())
+    }
+}
+
 impl Selecting {
     pub(crate) fn by(selection: &Selection) -> Self {
-        let mut selecting = Self { selection: selection.clone(), seen: u64::MAX, predicate: None };
-        selecting.look();
+        let mut selecting = Self { selection: selection.clone(), ..Self::default() };
+        selecting.change().into_iter().for_each(|change| selecting.take_up(change));
         selecting
     }
 
-    /// Takes up what has changed since the last look; says whether something has.
-    pub(crate) fn look(&mut self) -> bool {
+    /// What is to hold by now, if it has changed.
+    pub(crate) fn change(&self) -> Option<Change> {
         let changes = self.selection.0.changes.load(Ordering::Acquire);
-        if changes == self.seen {
-            return false;
-        }
-        (self.seen, self.predicate) = (changes, self.selection.predicate());
-        true
+        (changes != self.seen).then(|| Change { changes, predicate: self.selection.predicate() })
     }
 
-    /// Whether a frame becomes a row.
+    /// Lets that hold from now on.
+    pub(crate) fn take_up(&mut self, change: Change) {
+        (self.seen, self.predicate) = (change.changes, change.predicate);
+    }
+
+    /// What holds of the frames that become rows.
+    pub(crate) fn kept(&self) -> Predicate {
+        kept(self.predicate.as_deref())
+    }
+
+    /// Whether a frame, or a flow's, becomes a row.
     #[inline]
-    pub(crate) fn keeps(&self, row: &PacketRow) -> bool {
-        self.predicate.as_deref().is_none_or(|predicate| predicate.holds(row))
+    pub(crate) fn keeps(&self, values: &impl Values) -> bool {
+        self.predicate.as_deref().is_none_or(|predicate| predicate.holds(values))
     }
 
     /// How far frames are read to know that.
@@ -77,30 +96,43 @@ impl Selecting {
     }
 }
 
+fn kept(predicate: Option<&Predicate>) -> Predicate {
+    predicate.cloned().unwrap_or(Predicate::ALWAYS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tapline_filter::pcap;
-    use tapline_record::PacketColumn;
+    use tapline_record::{PacketColumn, PacketRow};
 
     fn predicate(text: &str) -> Arc<Predicate> {
         Arc::new(pcap::parse(text).unwrap().predicate())
     }
 
+    fn look(selecting: &mut Selecting) -> bool {
+        let change = selecting.change();
+        change.map(|change| selecting.take_up(change)).is_some()
+    }
+
     #[test]
-    fn what_is_changed_holds_from_the_next_look_on() {
+    fn what_is_changed_holds_when_it_is_taken_up() {
         let selection = Selection::default();
         let mut selecting = Selecting::by(&selection);
         let tcp = PacketRow { protocol: 6, present: PacketColumn::Protocol.bit(), ..PacketRow::default() };
-        assert!(selecting.keeps(&tcp) && !selecting.look());
+        assert!(selecting.keeps(&tcp) && !look(&mut selecting) && selecting.kept().is_always());
         assert_eq!(selecting.depth(), Depth::Frame);
-        selection.set(Some(predicate("udp port 53")));
-        assert!(selecting.keeps(&tcp) && selecting.look() && !selecting.keeps(&tcp) && !selecting.look());
-        assert_eq!(selecting.depth(), Depth::Transport);
+        let dns = predicate("udp port 53");
+        selection.set(Some(Arc::clone(&dns)));
+        assert_eq!((selecting.change().unwrap().kept(), selecting.keeps(&tcp)), ((*dns).clone(), true));
+        assert!(look(&mut selecting) && !selecting.keeps(&tcp) && !look(&mut selecting));
+        assert_eq!((selecting.depth(), selecting.kept()), (Depth::Transport, (*dns).clone()));
         selection.clone().set(Some(predicate("tcp")));
-        assert!(selecting.look() && selecting.keeps(&tcp));
+        assert!(look(&mut selecting) && selecting.keeps(&tcp));
         selection.set(None);
-        assert!(selecting.look() && selecting.keeps(&PacketRow::default()));
+        assert!(look(&mut selecting) && selecting.keeps(&PacketRow::default()));
         assert_eq!(format!("{selection:?}"), format!("{:?}", Selection::default()));
+        selection.set(Some(predicate("tcp")));
+        assert!(!Selecting::by(&selection).keeps(&PacketRow::default()), "what was there before");
     }
 }

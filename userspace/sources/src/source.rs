@@ -80,6 +80,12 @@ pub trait Source: Send {
     /// When something that it needs for that cannot be read.
     fn bind(&mut self, demand: &Demand) -> io::Result<()>;
 
+    /// Begins to prepare for what queries need next, while it reads on as before; says whether it has done so. It is asked
+    /// again until it has, before it goes over to that.
+    fn prepare(&mut self, _demand: &Demand) -> bool {
+        true
+    }
+
     /// Makes rows of what it keeps to add more to: its streams get another layout next.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 import { html, useState } from "../../vendor/preact.js";
 import { Sankey } from "../charts/sankey.js";
 import { SPAN_MS, Seconds } from "../charts/seconds.js";
-import { FATES, OF_QUERIES, OF_SOURCES, bySecond, ofExporter, ofQuery, ofSource, secondAt, seconds } from "../fates.js";
+import { FATES, OF_EXPORTERS, OF_QUERIES, OF_SOURCES, bySecond, ofExporter, ofQuery, ofSource, secondAt, seconds } from "../fates.js";
 import { clock, duration, exact, percent, short } from "../format.js";
 import { LOSSES, summed, useLosses } from "../losses.js";
 import { missing, useNode } from "../poll.js";
@@ -142,8 +142,8 @@ function exportersOf(losses, of, at) {
     ofExporter(accounts.find(({ name }) => name === exporter)?.source ?? "", exporter, fate, LATELY);
   const [first, last] = [windows[0], windows[windows.length - 1]];
   return html`<section><h2>${title} <small>by their own numbers, from ${clock(first.start)} to ${clock(last.end)}</small></h2>
-    ${flowOf(accounts, "offered", OF_SOURCES, question)}
-    ${tableOf(accounts, "offered", OF_SOURCES, question, "Exporter")}</section>`;
+    ${flowOf(accounts, "offered", OF_EXPORTERS, question)}
+    ${tableOf(accounts, "offered", OF_EXPORTERS, question, "Exporter")}</section>`;
 }
 
 /** @param {Account[]} accounts @param {string} whole @param {string[]} fates @param {Question} question */

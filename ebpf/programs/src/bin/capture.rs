@@ -6,11 +6,21 @@ mod entry {
     use aya_ebpf::bindings::xdp_action::XDP_PASS;
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
-    use tapline_ebpf_programs::kernel::classify;
+    use tapline_ebpf_programs::kernel::{classify, take_wanted};
 
     #[xdp(frags)]
     fn tapline_capture(context: XdpContext) -> u32 {
-        classify(&context).unwrap_or(XDP_PASS)
+        classify::<true>(&context).unwrap_or(XDP_PASS)
+    }
+
+    #[xdp(frags)]
+    fn tapline_unfiltered(context: XdpContext) -> u32 {
+        classify::<false>(&context).unwrap_or(XDP_PASS)
+    }
+
+    #[xdp(frags)]
+    fn tapline_wanted(context: XdpContext) -> u32 {
+        take_wanted(&context).unwrap_or(XDP_PASS)
     }
 
     #[xdp]

@@ -6,7 +6,7 @@ mod entry {
     use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_TX};
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
-    use tapline_ebpf_programs::kernel::{classify, clock_only, number, parse_only};
+    use tapline_ebpf_programs::kernel::{classify, clock_only, number, parse_only, take_wanted};
 
     #[xdp(frags)]
     fn tapline_send(context: XdpContext) -> u32 {
@@ -36,7 +36,12 @@ mod entry {
 
     #[xdp(frags)]
     fn tapline_table(context: XdpContext) -> u32 {
-        number(&context).and_then(|()| classify(&context)).unwrap_or(XDP_ABORTED)
+        number(&context).and_then(|()| classify::<true>(&context)).unwrap_or(XDP_ABORTED)
+    }
+
+    #[xdp(frags)]
+    fn tapline_wanted(context: XdpContext) -> u32 {
+        take_wanted(&context).unwrap_or(XDP_ABORTED)
     }
 
     #[panic_handler]

@@ -1,9 +1,12 @@
 //! The program that captures: one frame, one verdict.
+//!
+//! Where there is a filter, what comes before it and what comes behind it are two programs: the first one leaves what it
+//! has parsed with its CPU, and the filter, which is made while this runs, goes on with the second one or ends the frame.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Counters, CpuState, FlowEntry, flags};
+use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Scratch, flags, wants};
 
 use super::frame::{self, LinearFrame};
 use super::maps::{self, Wanted};
@@ -14,35 +17,81 @@ use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
 use crate::parse::{Parsed, parse};
 
-/// Accounts a frame and says what becomes of it; `None` when user space has not set the program up.
+/// Accounts a frame and says what becomes of it; `None` when user space has not set the program up. Without `FILTERS`
+/// there is no place for a filter in it.
 #[inline(always)]
-pub fn classify(context: &XdpContext) -> Option<u32> {
+pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     maps::mention_quiesce();
     let wanted = Wanted::read()?;
-    // SAFETY: the helpers take nothing.
-    let (cpu, now_ns) = unsafe { (bpf_get_smp_processor_id(), bpf_ktime_get_ns()) };
+    // SAFETY: the helper takes nothing.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
     let frame_octets = frame::octets(context);
-    let parsed = parse(&LinearFrame::new(context), frame_octets, wanted.flags);
+    // A filter looks at TCP flags, whether or not these tell flows apart.
+    let parsed = parse(&LinearFrame::new(context), frame_octets, wanted.flags | flags::TCP_FLAGS);
     note(&mut state.counters, &parsed, frame_octets);
+    let verdict = verdict(&wanted);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
         state.counters.filtered_packets += 1;
         state.counters.filtered_octets += u64::from(frame_octets);
-        return Some(verdict(&wanted));
+        return Some(verdict);
     }
+    let Parsed { key, octets, .. } = parsed;
+    let by_whom = wants::ALL & !(wanted.flags >> flags::UNWANTED);
+    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, reserved: [0; 2] };
+    // Of a frame that is too deep whoever reads it may find more.
+    if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
+        state.scratch = seen;
+        maps::filter(context);
+    }
+    Some(take(context, &wanted, cpu, state, &seen))
+}
+
+/// Goes on behind a filter with a frame that somebody wants; `None` when user space has not set the program up.
+#[inline(always)]
+pub fn take_wanted(context: &XdpContext) -> Option<u32> {
+    maps::mention_quiesce();
+    let wanted = Wanted::read()?;
+    // SAFETY: the helper takes nothing.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let state = maps::cpu_state(cpu)?;
+    let seen = state.scratch;
+    Some(take(context, &wanted, cpu, state, &seen))
+}
+
+/// Counts a frame into the table and redirects it, each if it is wanted there. The clock is read behind the name of the
+/// half in use, as who empties the other one counts on.
+#[inline(always)]
+fn take(context: &XdpContext, wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch) -> u32 {
+    // SAFETY: the helper takes nothing.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, now_ns);
     if wanted.flags & flags::FLOWS != 0 {
-        let (key, one) = (parsed.key, FlowEntry::one(parsed.tcp_flags));
-        let seen = Sighting { key, one, octets: parsed.octets, frame_octets, at };
-        if table::count(&wanted, cpu, state, &seen).is_none() {
-            state.counters.lost_packets += 1;
-            state.counters.lost_octets += u64::from(frame_octets);
+        if seen.wanted & wants::TABLE != 0 {
+            count(wanted, cpu, state, seen, at);
+        } else {
+            state.counters.uncounted_packets += 1;
         }
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
-        return Some(redirect(context, state, at));
+        if seen.wanted & wants::PACKETS != 0 {
+            return redirect(context, state, at);
+        }
+        state.counters.unread_packets += 1;
     }
-    Some(verdict(&wanted))
+    verdict(wanted)
+}
+
+#[inline(always)]
+fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch, at: PaneTime) {
+    let tells_apart = wanted.flags & flags::TCP_FLAGS != 0;
+    let key = if tells_apart { seen.key } else { seen.key.without_tcp_flags() };
+    let (octets, frame_octets) = (seen.octets, seen.frame_octets);
+    let seen = Sighting { key, one: FlowEntry::one(seen.key.tcp_flags()), octets, frame_octets, at };
+    if table::count(wanted, cpu, state, &seen).is_none() {
+        state.counters.lost_packets += 1;
+        state.counters.lost_octets += u64::from(frame_octets);
+    }
 }
 
 #[inline(always)]

@@ -1,9 +1,12 @@
 //! The maps, and the only places where their memory is touched.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LpmTrie, RingBuf, XskMap};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LpmTrie, ProgramArray, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
-use tapline_ebpf_common::{self as common, Config, CpuState, FlowSet, PaneGrid, RingRecord, SendState};
+use aya_ebpf::programs::XdpContext;
+use tapline_ebpf_common::{
+    self as common, Config, CpuState, FlowSet, PaneGrid, RingRecord, SendState, stage,
+};
 
 /// User space may map the array.
 const MAPPED: usize = aya_ebpf::bindings::BPF_F_MMAPABLE as usize;
@@ -27,6 +30,8 @@ static PREFIXES_V4: LpmTrie<[u8; 4], u8, 65536> = LpmTrie::new();
 static PREFIXES_V6: LpmTrie<[u8; 16], u8, 65536> = LpmTrie::new();
 #[btf_map]
 static RULES: Array<u8, { common::RULES as usize }> = Array::new();
+#[btf_map]
+static STAGES: ProgramArray<{ stage::COUNT as usize }> = ProgramArray::new();
 #[btf_map]
 static SOCKETS: XskMap<256> = XskMap::new();
 #[btf_map]
@@ -115,6 +120,13 @@ pub(super) fn prefix_v6(address: [u8; 16]) -> u8 {
 #[inline(always)]
 pub(super) fn rule(place: u32) -> u8 {
     RULES.get(place).copied().unwrap_or(0)
+}
+
+/// Goes on with the filter, which reads the frame in the scratch of this CPU; comes back if there is none.
+#[inline(always)]
+pub(super) fn filter(context: &XdpContext) {
+    // SAFETY: nothing of the caller's waits to be dropped.
+    unsafe { STAGES.tail_call(context, stage::FILTER) };
 }
 
 /// Redirects the frame to the socket of its queue; `otherwise` if there is none.

@@ -12,7 +12,7 @@ mod send;
 mod stamp;
 mod table;
 
-pub use capture::classify;
+pub use capture::{classify, take_wanted};
 pub use frame::LinearFrame;
 pub use parts::{clock_only, parse_only};
 pub use send::number;

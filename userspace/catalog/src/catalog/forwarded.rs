@@ -139,6 +139,7 @@ impl Catalog {
         let mut core = self.core();
         core.check_room().map_err(said)?;
         let planned = planned.over(core.table, core.inputs.give_flows_of_others());
+        let planned = planned.told_to_kernel(core.inputs.tell_kernel());
         let allowance = core.allowed(&definition, &planned.query).map_err(said)?;
         let from = core.beginning_behind(assigned.id, &planned.query, self.clock.now());
         let limits = allowance.limits(core.limits);

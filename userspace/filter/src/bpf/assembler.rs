@@ -12,6 +12,7 @@ pub(super) const R2: u8 = 2;
 pub(super) const R3: u8 = 3;
 pub(super) const R6: u8 = 6;
 pub(super) const R7: u8 = 7;
+pub(super) const R8: u8 = 8;
 pub(super) const R9: u8 = 9;
 /// The end of the stack.
 pub(super) const R10: u8 = 10;
@@ -19,8 +20,10 @@ pub(super) const R10: u8 = 10;
 const LOAD_CONSTANT: u8 = 0x18;
 const LOAD_32: u8 = 0x61;
 const LOAD_64: u8 = 0x79;
-const STORE_32: u8 = 0x62;
+const STORE_32: u8 = 0x63;
+const STORE_64: u8 = 0x7b;
 const ADD: u8 = 0x07;
+const OR: u8 = 0x47;
 const AND: u8 = 0x57;
 const AND_REGISTER: u8 = 0x5f;
 const SHIFT_RIGHT: u8 = 0x77;
@@ -87,8 +90,13 @@ impl Assembler {
         self.code.push(instruction(LOAD_32, to, from, offset, 0));
     }
 
-    pub(super) fn store_32(&mut self, to: u8, offset: i16, number: i32) {
-        self.code.push(instruction(STORE_32, to, 0, offset, number));
+    /// Stores a register at an offset from the address in another one.
+    pub(super) fn store_32(&mut self, to: u8, offset: i16, from: u8) {
+        self.code.push(instruction(STORE_32, to, from, offset, 0));
+    }
+
+    pub(super) fn store_64(&mut self, to: u8, offset: i16, from: u8) {
+        self.code.push(instruction(STORE_64, to, from, offset, 0));
     }
 
     /// A number that may have all of its bits.
@@ -117,6 +125,10 @@ impl Assembler {
 
     pub(super) fn add(&mut self, to: u8, number: i32) {
         self.code.push(instruction(ADD, to, 0, 0, number));
+    }
+
+    pub(super) fn or(&mut self, to: u8, bits: i32) {
+        self.code.push(instruction(OR, to, 0, 0, bits));
     }
 
     /// Leaves the bits of a mask; a wide one takes R3.
@@ -230,7 +242,9 @@ mod tests {
         out.constant(R1, 0x1_0000_0002);
         out.map(R2, 7);
         out.jump_if(When::Less, R1, 80, end);
-        out.store_32(R10, -4, 0);
+        out.store_32(R10, -4, R1);
+        out.store_64(R9, 16, R2);
+        out.or(R8, 2);
         out.place(end);
         out.exit();
         let octets: Vec<_> = out.finish().unwrap().into_iter().map(u64::to_le_bytes).collect();
@@ -241,8 +255,10 @@ mod tests {
             [0x00, 0x00, 0, 0, 1, 0, 0, 0],
             [0x18, 0x12, 0, 0, 7, 0, 0, 0],
             [0x00, 0x00, 0, 0, 0, 0, 0, 0],
-            [0xa5, 0x01, 1, 0, 80, 0, 0, 0],
-            [0x62, 0x0a, 0xfc, 0xff, 0, 0, 0, 0],
+            [0xa5, 0x01, 3, 0, 80, 0, 0, 0],
+            [0x63, 0x1a, 0xfc, 0xff, 0, 0, 0, 0],
+            [0x7b, 0x29, 16, 0, 0, 0, 0, 0],
+            [0x47, 0x08, 0, 0, 2, 0, 0, 0],
             [0x95, 0x00, 0, 0, 0, 0, 0, 0],
         ];
         assert_eq!(octets, expected);

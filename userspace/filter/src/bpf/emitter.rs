@@ -3,21 +3,22 @@
 //! Numbers are looked for among ranges as in a sorted list, half of it at each step; addresses by their first half, then by
 //! their second.
 
-use super::assembler::{Assembler, Label, R0, R1, R2, R3, R6, R7, R9, R10, When};
-use super::place::{self, Entry, IS_WANTED, Place, Presence, SHAPES, WORD_4};
-use super::{Convention, INSTRUCTIONS_MAX, Program, RANGES_MAX, Stage, TooLarge};
+use super::assembler::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, R9, R10, When};
+use super::place::{self, Entry, Place, Presence, SHAPES, UNWANTED, VERDICT, WANTED, WORD_4};
+use super::{INSTRUCTIONS_MAX, Program, RANGES_MAX, Reader, Stage, TooLarge};
 use crate::field::Field;
 use crate::predicate::{Operand, Predicate};
 use crate::ranges::Ranges;
 use std::collections::BTreeSet;
-use tapline_ebpf_common::word_4;
+use tapline_ebpf_common::{stage, word_4};
 
 /// Helpers of the kernel, by their numbers.
 const MAP_LOOKUP_ELEMENT: i32 = 1;
+const NUMBER_OF_CPU: i32 = 8;
 const TAIL_CALL: i32 = 12;
-/// What the program says if there is no next stage: the host has the frame.
+/// What the program says if its CPU has no entry: the host has the frame.
 const XDP_PASS: u64 = 2;
-/// Where the index of the scratch stands on the stack.
+/// Where the index of the CPU's entry stands on the stack.
 const INDEX: i16 = -4;
 
 /// Where to go from a part of a predicate.
@@ -54,25 +55,27 @@ impl Span {
     }
 }
 
-/// The instructions of a predicate.
+/// The instructions of a predicate, with the scratch as their argument.
 ///
 /// # Errors
 /// Why there are none.
-pub(super) fn emit(predicate: &Predicate, convention: Convention) -> Result<Program, TooLarge> {
-    let mut emitter = Emitter { out: Assembler::default(), reads: BTreeSet::new() };
-    match convention {
-        Convention::Memory => emitter.in_memory(predicate)?,
-        Convention::Stage(stage) => emitter.as_stage(predicate, stage)?,
-    }
-    let emitted = emitter.out.len();
-    match emitter.out.finish() {
-        Some(instructions) if instructions.len() <= INSTRUCTIONS_MAX => {
-            Ok(Program { instructions, reads: emitter.reads.into_iter().collect() })
-        }
-        other => Err(TooLarge::Program { instructions: other.map_or(emitted, |code| code.len()) }),
-    }
+pub(super) fn in_memory(predicate: &Predicate) -> Result<Program, TooLarge> {
+    let mut emitter = Emitter::default();
+    emitter.in_memory(predicate)?;
+    emitter.finish()
 }
 
+/// The instructions of a stage.
+///
+/// # Errors
+/// Why there are none.
+pub(super) fn as_stage(readers: &[Reader<'_>], stage: Stage) -> Result<Program, TooLarge> {
+    let mut emitter = Emitter::default();
+    emitter.as_stage(readers, stage)?;
+    emitter.finish()
+}
+
+#[derive(Default)]
 struct Emitter {
     out: Assembler,
     /// Offsets in the scratch.
@@ -80,6 +83,16 @@ struct Emitter {
 }
 
 impl Emitter {
+    fn finish(self) -> Result<Program, TooLarge> {
+        let emitted = self.out.len();
+        match self.out.finish() {
+            Some(instructions) if instructions.len() <= INSTRUCTIONS_MAX => {
+                Ok(Program { instructions, reads: self.reads.into_iter().collect() })
+            }
+            other => Err(TooLarge::Program { instructions: other.map_or(emitted, |code| code.len()) }),
+        }
+    }
+
     fn in_memory(&mut self, predicate: &Predicate) -> Result<(), TooLarge> {
         let (yes, no) = (self.out.label(), self.out.label());
         self.out.copy(R9, R1);
@@ -94,29 +107,48 @@ impl Emitter {
         Ok(())
     }
 
-    fn as_stage(&mut self, predicate: &Predicate, stage: Stage) -> Result<(), TooLarge> {
-        let (yes, no) = (self.out.label(), self.out.label());
+    fn as_stage(&mut self, readers: &[Reader<'_>], maps: Stage) -> Result<(), TooLarge> {
+        let (unwanted, unknown) = (self.out.label(), self.out.label());
         self.out.copy(R6, R1);
-        self.out.store_32(R10, INDEX, 0);
-        self.out.copy(R2, R10);
-        self.out.add(R2, INDEX.into());
-        self.out.map(R1, stage.scratch);
-        self.out.call(MAP_LOOKUP_ELEMENT);
-        // The entry of an array is always there, which the verifier does not know.
-        self.out.jump_if(When::Equal, R0, 0, yes);
-        self.out.copy(R9, R0);
+        self.find_scratch(maps.cpus, unknown);
         self.begin();
-        self.predicate(predicate, Exits { yes, no, next: no })?;
-        self.out.place(no);
-        self.out.store_32(R9, IS_WANTED, 0);
-        self.out.place(yes);
+        // R8 has the bits of those who want the frame.
+        self.out.constant(R8, 0);
+        for reader in readers {
+            let (yes, no) = (self.out.label(), self.out.label());
+            self.predicate(reader.wanted.predicate(), Exits { yes, no, next: yes })?;
+            self.out.place(yes);
+            self.out.or(R8, reader.bit as i32);
+            self.out.place(no);
+        }
+        self.out.jump_if(When::Equal, R8, 0, unwanted);
+        self.out.store_32(R9, WANTED, R8);
         self.out.copy(R1, R6);
-        self.out.map(R2, stage.stages);
-        self.out.constant(R3, stage.next.into());
+        self.out.map(R2, maps.stages);
+        self.out.constant(R3, stage::WANTED.into());
         self.out.call(TAIL_CALL);
+        self.out.place(unwanted);
+        self.out.load_64(R1, R9, UNWANTED);
+        self.out.add(R1, 1);
+        self.out.store_64(R9, UNWANTED, R1);
+        self.out.load_32(R0, R9, VERDICT);
+        self.out.exit();
+        self.out.place(unknown);
         self.out.constant(R0, XDP_PASS);
         self.out.exit();
         Ok(())
+    }
+
+    /// Has R9 point to this CPU's entry, which begins with its scratch. There is one, which the verifier does not know.
+    fn find_scratch(&mut self, cpus: u32, unknown: Label) {
+        self.out.call(NUMBER_OF_CPU);
+        self.out.store_32(R10, INDEX, R0);
+        self.out.copy(R2, R10);
+        self.out.add(R2, INDEX.into());
+        self.out.map(R1, cpus);
+        self.out.call(MAP_LOOKUP_ELEMENT);
+        self.out.jump_if(When::Equal, R0, 0, unknown);
+        self.out.copy(R9, R0);
     }
 
     /// From here on R9 is the scratch, and R7 the last word of the key.

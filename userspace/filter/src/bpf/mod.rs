@@ -6,21 +6,22 @@
 //!
 //! # How a filter is called
 //!
-//! As a [`Stage`] of the program that captures, a filter is a program of its own of the same kind (XDP, and loaded with the
+//! As a stage of the program that captures, a filter is a program of its own of the same kind (XDP, and loaded with the
 //! same flag for frames in several parts), in a slot of an array of programs:
 //!
-//! 1. The program parses the frame, writes the scratch of its CPU, which is entry 0 of a per-CPU array, with
-//!    `is_wanted = 1`, and makes a tail call to the slot of the filter.
-//! 2. The filter looks the scratch up, by a map's descriptor which stands in its instructions. Where its predicate does not
-//!    hold, it writes `is_wanted = 0`. Either way it makes a tail call to the slot of the next stage, which counts and
-//!    redirects by `is_wanted`.
+//! 1. The program parses the frame, writes the scratch of its CPU, which is in that CPU's entry of an array, and makes a
+//!    tail call to the slot of the filter. A frame with more headers than it looks through is shown to no filter.
+//! 2. The filter looks the entry up, by a map's descriptor which stands in its instructions, and asks for each
+//!    [`Reader`] whether he wants the frame. Where nobody does, it counts that and ends the frame with the verdict that
+//!    stands in the scratch. Else it writes who does, and makes a tail call to the slot of the next stage, which reads the
+//!    clock, counts and redirects.
 //! 3. Where the filter's slot is empty, the tail call of the program comes back, and the program goes on as the next stage
 //!    does: an empty slot lets all through. So filters come, change and go by one write to the slot, while frames come.
 //!
-//! The slot of the next stage is filled before that of the filter, and emptied after it. If it were empty all the same, the
-//! filter lets the host have the frame.
+//! The slot of the next stage is filled before that of the filter, and stays so. If it were empty all the same, the filter
+//! ends the frame as one that nobody wants, so that it is counted.
 //!
-//! In memory ([`Convention::Memory`]) the first argument is the scratch, and the answer is what comes back: 1 or 0.
+//! In memory ([`Pushed::program`]) the first argument is the scratch, and the answer is what comes back: 1 or 0.
 
 mod assembler;
 mod emitter;
@@ -30,30 +31,29 @@ use crate::field::Field;
 use crate::predicate::Predicate;
 use std::collections::BTreeSet;
 use std::fmt;
+use tapline_ebpf_common::wants;
 
 /// Instructions that a filter may have.
 const INSTRUCTIONS_MAX: usize = 4096;
 /// Ranges that a field may be compared with; more are for a map.
 const RANGES_MAX: usize = 64;
 
-/// How a filter is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Convention {
-    /// With the scratch as its argument.
-    Memory,
-    /// By a tail call of the program that captures.
-    Stage(Stage),
-}
-
-/// A filter's place among the stages of the program that captures.
+/// The maps of the program that captures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Descriptor of the per-CPU array whose only entry is the scratch.
-    pub scratch: u32,
+    /// Descriptor of the array that has an entry for each CPU.
+    pub cpus: u32,
     /// Descriptor of the array of programs.
     pub stages: u32,
-    /// The slot of the stage behind the filter.
-    pub next: u32,
+}
+
+/// Somebody who wants some frames.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// His bit, see [`wants`](tapline_ebpf_common::wants).
+    pub bit: u32,
+    /// Which ones.
+    pub wanted: &'a Pushed,
 }
 
 /// A filter's instructions.
@@ -121,17 +121,40 @@ impl Pushed {
         &self.predicate
     }
 
+    /// What is decided, alone.
+    #[must_use]
+    pub fn into_predicate(self) -> Predicate {
+        self.predicate
+    }
+
     /// Whether nothing is left that could keep a frame out.
     #[must_use]
     pub fn lets_all_through(&self) -> bool {
         self.predicate.is_always()
     }
 
-    /// The instructions that decide it.
+    /// How many instructions the stage has that decides it for one reader.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn stage_instructions(&self) -> Result<usize, TooLarge> {
+        let reader = Reader { bit: wants::PACKETS, wanted: self };
+        Ok(stage(&[reader], Stage { cpus: 0, stages: 0 })?.instructions.len())
+    }
+
+    /// The instructions that decide it, in memory.
     ///
     /// # Errors
     /// Why there are none.
-    pub fn program(&self, convention: Convention) -> Result<Program, TooLarge> {
-        emitter::emit(&self.predicate, convention)
+    pub fn program(&self) -> Result<Program, TooLarge> {
+        emitter::in_memory(&self.predicate)
     }
+}
+
+/// The instructions that let these have what they want, as a stage.
+///
+/// # Errors
+/// Why there are none.
+pub fn stage(readers: &[Reader<'_>], stage: Stage) -> Result<Program, TooLarge> {
+    emitter::as_stage(readers, stage)
 }

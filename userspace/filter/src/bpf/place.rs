@@ -4,12 +4,17 @@ use super::assembler::Label;
 use crate::field::Field;
 use crate::ranges::Ranges;
 use std::mem::offset_of;
-use tapline_ebpf_common::{Network, Scratch, Shape, Transport, word_4};
+use tapline_ebpf_common::{Counters, CpuState, Network, Scratch, Shape, Transport, word_4};
 
 /// The last word of the key, which holds all fields but addresses and lengths.
 pub(super) const WORD_4: i16 = offset_of!(Scratch, key) as i16 + 32;
-/// What a filter writes to.
-pub(super) const IS_WANTED: i16 = offset_of!(Scratch, is_wanted) as i16;
+/// Where a filter writes who wants the frame.
+pub(super) const WANTED: i16 = offset_of!(Scratch, wanted) as i16;
+/// Where it finds what becomes of a frame that nobody wants, and where it counts these.
+pub(super) const VERDICT: i16 = offset_of!(Scratch, verdict) as i16;
+pub(super) const UNWANTED: i16 =
+    (offset_of!(CpuState, counters) + offset_of!(Counters, unwanted_packets)) as i16;
+const _: () = assert!(offset_of!(CpuState, scratch) == 0, "a filter takes the entry of its CPU for the scratch");
 /// Shapes of a key, as its bits have them.
 pub(super) const SHAPES: u64 = 1 << 11;
 

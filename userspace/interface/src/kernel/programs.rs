@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::XskMap;
 use aya::programs::xdp::XdpLinkId;
-use aya::programs::{TestRun as _, TestRunOptions, Xdp, XdpMode};
+use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp, XdpMode};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader};
 use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSION, Verdict, flags, names};
 
+use tapline_filter::Predicate;
+
 use super::mapped::Mapped;
 use super::signals::without_signals;
-use super::{FlowTable, KernelError, PreFilter, Rule, object, stamp};
+use super::{
+    FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, stamp,
+};
 
 /// What the programs are to do, and limits of the kernel's memory, taken when they are loaded.
 #[derive(Clone, Debug)]
@@ -110,10 +114,14 @@ impl Tally {
 
 /// The capture program; it is taken off its interface when this is dropped, or when the process ends.
 pub struct KernelCapture {
+    // First, so that the program is off its interface before what it looks into goes.
     ebpf: Ebpf,
+    /// The name of the program that was loaded.
+    program: &'static str,
     table: FlowTable,
     tally: Tally,
     prefilter: SharedPreFilter,
+    filter: SharedFilter,
     attached: Option<XdpLinkId>,
 }
 
@@ -139,8 +147,14 @@ impl KernelCapture {
             prefilter.set(*rule, Some(*verdict))?;
         }
         let prefilter = Arc::new(Mutex::new(prefilter));
-        program(&mut ebpf, names::CAPTURE)?;
-        Ok(Self { ebpf, table, tally, prefilter, attached: None })
+        let (program, unavailable) = load_capture(&mut ebpf)?;
+        let is_available = unavailable.is_none();
+        let filter = KernelFilter::new(&ebpf, table.quiesce(), options.keeps_flows, unavailable)?;
+        if is_available {
+            filter.put_behind(loaded(&mut ebpf, names::WANTED)?)?;
+        }
+        let filter = Arc::new(Mutex::new(filter));
+        Ok(Self { ebpf, program, table, tally, prefilter, filter, attached: None })
     }
 
     /// Attaches the program to an interface.
@@ -153,7 +167,7 @@ impl KernelCapture {
             AttachMode::Generic => XdpMode::Skb,
         };
         self.detach()?;
-        let program: &mut Xdp = loaded(&mut self.ebpf, names::CAPTURE)?;
+        let program: &mut Xdp = loaded(&mut self.ebpf, self.program)?;
         let link =
             program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
         self.attached = Some(link);
@@ -166,7 +180,7 @@ impl KernelCapture {
     /// When the kernel refuses that.
     pub fn detach(&mut self) -> Result<(), KernelError> {
         if let Some(link) = self.attached.take() {
-            loaded(&mut self.ebpf, names::CAPTURE)?.detach(link)?;
+            loaded(&mut self.ebpf, self.program)?.detach(link)?;
         }
         Ok(())
     }
@@ -194,6 +208,12 @@ impl KernelCapture {
         Arc::clone(&self.prefilter)
     }
 
+    /// The filter, for any thread to change.
+    #[must_use]
+    pub fn filter(&self) -> SharedFilter {
+        Arc::clone(&self.filter)
+    }
+
     /// Sets a rule of the pre-filter, or takes it away, see [`PreFilter::set`].
     ///
     /// # Errors
@@ -209,6 +229,8 @@ impl KernelCapture {
 
     /// Whether some query needs packets; a mirror's are then redirected to `AF_XDP`.
     pub fn set_packets_wanted(&self, are_wanted: bool) {
+        let wanted = are_wanted.then_some(Predicate::ALWAYS);
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).set(FrameReader::Packets, wanted);
         self.table.switch(flags::PACKETS, are_wanted);
     }
 
@@ -226,7 +248,7 @@ impl KernelCapture {
     /// # Errors
     /// When the kernel takes no such frame: it must have 14 octets.
     pub fn test(&mut self, frame: &[u8], times: u32) -> Result<TestedFrame, KernelError> {
-        test(loaded(&mut self.ebpf, names::CAPTURE)?, frame, times)
+        test(loaded(&mut self.ebpf, self.program)?, frame, times)
     }
 }
 
@@ -243,6 +265,28 @@ pub(super) fn counted_by(cpus: &Mapped<CpuState>) -> Counters {
 fn check_version(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     let found = test(program(ebpf, names::CONTRACT)?, &[0; 64], 1)?.action;
     if found == VERSION { Ok(()) } else { Err(KernelError::Version { found, expected: VERSION }) }
+}
+
+/// Loads the program that captures, with what stands behind a filter; where the kernel does not take that, the one that
+/// has no place for a filter. Gives its name, and why there is none.
+fn load_capture(ebpf: &mut Ebpf) -> Result<(&'static str, Option<String>), KernelError> {
+    let why = match load_with_filter(ebpf) {
+        Ok(()) => return Ok((names::CAPTURE, None)),
+        Err(KernelError::Program(ProgramError::LoadError { io_error, .. })) => io_error,
+        Err(error) => return Err(error),
+    };
+    program(ebpf, names::UNFILTERED)?;
+    let why = format!(
+        "this kernel takes no tail call in a program with functions ({why}): on x86-64 it is there since Linux 5.10, on \
+         arm64 since 6.0, with the compiler of BPF switched on (`sysctl net.core.bpf_jit_enable=1`)"
+    );
+    Ok((names::UNFILTERED, Some(why)))
+}
+
+fn load_with_filter(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    program(ebpf, names::WANTED)?;
+    program(ebpf, names::CAPTURE)?;
+    Ok(())
 }
 
 /// Loads a program.

@@ -6,19 +6,18 @@
 //! 2. wait until every program that might not have seen the flip has ended;
 //! 3. read what left the table early from the ring buffer, then the half at rest, and mark its entries as free.
 //!
-//! Step 2 is what makes this exact, whatever CPUs are at work. A program runs in a read-side section of RCU,
-//! and the kernel promises user space that replacing a map within a map returns only after all programs that ran
-//! have ended (`maybe_wait_bpf_programs`), so an array of one map is replaced by itself. Programs read the name
-//! of the half before the clock; so after step 3 everything with a time before that of step 1 has come out.
+//! Step 2 is what makes this exact, whatever CPUs are at work. Programs read the name of the half before the clock; so
+//! after step 3 everything with a time before that of step 1 has come out.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
-use aya::maps::{Array, ArrayOfMaps, Map, MapData, RingBuf};
+use aya::maps::{Map, MapData, RingBuf};
 use aya::{Ebpf, Pod};
 use tapline_ebpf_common::{Config, FlowSet, PaneGrid, RingRecord, names};
 
 use super::mapped::Mapped;
+use super::quiesce::Quiesce;
 use super::{KernelError, KernelFlow, monotonic_ns};
 
 /// What emptying the table gave, besides the flows.
@@ -39,8 +38,7 @@ pub struct FlowTable {
     ring: RingBuf<MapData>,
     /// More records than the ring buffer can hold.
     ring_entries_max: usize,
-    quiesce: ArrayOfMaps<MapData, Array<MapData, u32>>,
-    bystander: Array<MapData, u32>,
+    quiesce: Quiesce,
     set_bits: u32,
     cpus: usize,
 }
@@ -56,8 +54,7 @@ impl FlowTable {
             flows,
             ring: RingBuf::try_from(take(ebpf, names::RING)?)?,
             ring_entries_max: ring_octets as usize / size_of::<RingRecord>(),
-            quiesce: ArrayOfMaps::try_from(take(ebpf, names::QUIESCE)?)?,
-            bystander: Array::create(1, 0)?,
+            quiesce: Quiesce::new(ebpf)?,
             set_bits: config.set_bits,
             cpus: config.cpus as usize,
         })
@@ -76,7 +73,7 @@ impl FlowTable {
         let old = config.epoch & 1;
         let until_ns = monotonic_ns();
         self.flip(config.epoch.wrapping_add(1), panes);
-        self.quiesce()?;
+        self.quiesce.wait()?;
         let ring_entries = self.drain_ring(&mut each);
         let grid = config.grids[old as usize];
         let entries =
@@ -98,6 +95,11 @@ impl FlowTable {
         entries as u64
     }
 
+    /// What it waits with for programs that run.
+    pub(super) fn quiesce(&self) -> Quiesce {
+        self.quiesce.clone()
+    }
+
     /// Switches of the configuration on or off, see [`tapline_ebpf_common::flags`].
     pub(super) fn switch(&self, flags: u32, is_on: bool) {
         switch(&self.config, flags, is_on);
@@ -108,11 +110,6 @@ impl FlowTable {
         let grid = offset_of!(Config, grids) + (epoch & 1) as usize * size_of::<PaneGrid>();
         self.config.write_part(0, grid, panes);
         self.config.number(0, offset_of!(Config, epoch)).store(epoch, Ordering::Release);
-    }
-
-    /// Waits until all programs that run now have ended.
-    fn quiesce(&mut self) -> Result<(), KernelError> {
-        Ok(self.quiesce.set(0, &self.bystander, 0)?)
     }
 
     /// Reads one CPU's half, which is at rest.

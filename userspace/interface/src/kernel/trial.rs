@@ -8,13 +8,16 @@ use aya::programs::{Xdp, XdpMode};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader};
 use tapline_ebpf_common::{Config, Counters, CpuState, SendState, flags, names};
+use tapline_filter::{Comparison, Condition, Field, Predicate};
 
 use super::mapped::Mapped;
 use super::programs::{counted_by, loaded, program, test};
-use super::{FlowTable, KernelError, KernelOptions, object};
+use super::{FlowTable, FrameReader, KernelError, KernelFilter, KernelOptions, object};
 
 /// 10.0.0.0, the source address of the first flow.
 const FIRST_SRC_IP: u32 = 10 << 24;
+/// The port that filters look at: that of DNS.
+const PORT: u128 = 53;
 
 /// What a program does with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +30,33 @@ pub enum Part {
     Clock,
     /// All that the capture program does.
     Table,
+    /// The same with a filter that leaves out what goes to port 53.
+    Unwanted,
+    /// The same with a filter that leaves out all else.
+    Wanted,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 4] = [Self::Nothing, Self::Parse, Self::Clock, Self::Table];
+    pub const ALL: [Self; 6] =
+        [Self::Nothing, Self::Parse, Self::Clock, Self::Table, Self::Unwanted, Self::Wanted];
 
     const fn program(self) -> &'static str {
         match self {
             Self::Nothing => names::parts::NOTHING,
             Self::Parse => names::parts::PARSE,
             Self::Clock => names::parts::CLOCK,
-            Self::Table => names::parts::TABLE,
+            Self::Table | Self::Unwanted | Self::Wanted => names::parts::TABLE,
+        }
+    }
+
+    /// Which frames the table is to have.
+    fn wanted(self) -> Predicate {
+        let by = |comparison| Condition::compare(Field::DstPort, comparison, PORT).predicate();
+        match self {
+            Self::Nothing | Self::Parse | Self::Clock | Self::Table => Predicate::ALWAYS,
+            Self::Unwanted => by(Comparison::NotEqual),
+            Self::Wanted => by(Comparison::Equal),
         }
     }
 }
@@ -47,6 +65,7 @@ impl Part {
 pub struct Trial {
     ebpf: Ebpf,
     table: FlowTable,
+    filter: KernelFilter,
     cpus: Mapped<CpuState>,
     senders: Mapped<SendState>,
     attached: Option<(Part, XdpLinkId)>,
@@ -66,16 +85,21 @@ impl Trial {
             .map_max_entries(names::RING, options.ring_octets)
             .load(object::load()?)
             .map_err(KernelError::of_load)?;
-        for part in Part::ALL {
+        for part in [Part::Nothing, Part::Parse, Part::Clock, Part::Table] {
             program(&mut ebpf, part.program())?;
         }
+        program(&mut ebpf, names::WANTED)?;
         // What is received is dropped, as all other parts do.
         let config = options.config(cpus);
         let config = Config { flags: config.flags | flags::MIRROR, ..config };
+        let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
+        let filter = KernelFilter::new(&ebpf, table.quiesce(), options.keeps_flows, None)?;
+        filter.put_behind(loaded(&mut ebpf, names::WANTED)?)?;
         Ok(Self {
             cpus: Mapped::new(&ebpf, names::CPUS, cpus)?,
             senders: Mapped::new(&ebpf, names::SENDERS, cpus)?,
-            table: FlowTable::new(&mut ebpf, config, options.ring_octets)?,
+            table,
+            filter,
             ebpf,
             attached: None,
         })
@@ -87,6 +111,7 @@ impl Trial {
     /// When the kernel refuses the frame.
     pub fn run(&mut self, part: Part, template: &[u8], flows: u32, frames: u32) -> Result<u64, KernelError> {
         self.set_flows(flows);
+        self.filter.set(FrameReader::Table, Some(part.wanted()));
         let program: &mut Xdp = loaded(&mut self.ebpf, part.program())?;
         Ok(test(program, template, frames)?.ns)
     }
@@ -107,6 +132,7 @@ impl Trial {
         if let Some((part, link)) = self.attached.take() {
             loaded(&mut self.ebpf, part.program())?.detach(link)?;
         }
+        self.filter.set(FrameReader::Table, Some(part.wanted()));
         let outcome = loaded(&mut self.ebpf, part.program())?.attach(interface, XdpMode::Driver);
         let link = outcome.map_err(|error| KernelError::of_attach(interface, error))?;
         self.attached = Some((part, link));

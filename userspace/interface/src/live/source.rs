@@ -5,7 +5,7 @@ use std::io;
 
 use tapline_decode::Frame;
 
-use crate::kernel::SharedPreFilter;
+use crate::kernel::{SharedFilter, SharedPreFilter};
 
 /// How frames reach this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct LiveCounters {
     pub joined: u64,
     /// Frames that the rules of the program's pre-filter refused.
     pub filtered: u64,
+    /// Frames that the filter of the program left out, as nobody who reads packets wants them.
+    pub unwanted: u64,
     /// Frames that were lost.
     pub drops: Drops,
     /// Times that an `AF_XDP` socket had no memory for a frame.
@@ -114,6 +116,11 @@ pub trait FrameSource: Send {
 
     /// The pre-filter of the program in front of it; `None` if there is no program.
     fn prefilter(&self) -> Option<SharedPreFilter> {
+        None
+    }
+
+    /// The filter of the program in front of it, whose `FrameReader::Packets` it is; `None` if there is no program.
+    fn filter(&self) -> Option<SharedFilter> {
         None
     }
 }

@@ -1,8 +1,8 @@
 //! Frames of a port that only receives copies, through `AF_XDP` on all its queues.
 //!
 //! Takes an interface, attaches the capture program, gives the frames that it redirects, with the program's time,
-//! in order within a queue. Frames that the program could not redirect, and those that found no memory or no room,
-//! are counted: seen by the program = filtered + read + dropped + on their way.
+//! in order within a queue. Frames that the program's filter left out, those that it could not redirect, and those that
+//! found no memory or no room, are counted: seen by the program = filtered + unwanted + read + dropped + on their way.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
 use super::xdp_queue::{UmemShape, XdpQueue};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedPreFilter, Tally,
-    monotonic_ns,
+    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedFilter,
+    SharedPreFilter, Tally, monotonic_ns,
 };
 use crate::link::{self, Link};
 use tapline_socket::Poll;
@@ -47,6 +47,7 @@ pub struct XdpSource {
     tally: Tally,
     before: Counters,
     prefilter: SharedPreFilter,
+    filter: SharedFilter,
     snap_octets: usize,
     description: Description,
     counters: LiveCounters,
@@ -99,6 +100,7 @@ impl XdpSource {
             tally: program.tally(),
             before: program.counters(),
             prefilter: program.prefilter(),
+            filter: program.filter(),
             snap_octets: options.snap_octets.max(1) as usize,
             description,
             counters: LiveCounters::default(),
@@ -170,9 +172,10 @@ impl FrameSource for XdpSource {
         }
         let drops = &mut self.counters.drops;
         [drops.memory, drops.ring, self.counters.starved] = sums;
-        let (seen, before) = (self.tally.counters(), self.before);
-        drops.program = seen.unredirected_packets - before.unredirected_packets;
-        self.counters.filtered = seen.filtered_packets - before.filtered_packets;
+        let since = self.tally.counters().since(&self.before);
+        drops.program = since.unredirected_packets;
+        self.counters.filtered = since.filtered_packets;
+        self.counters.unwanted = since.unwanted_packets + since.unread_packets;
         if let Some(link) = link::find(&self.link.name)? {
             drops.interface = link.missed.saturating_sub(self.link.missed);
         }
@@ -185,6 +188,10 @@ impl FrameSource for XdpSource {
 
     fn prefilter(&self) -> Option<SharedPreFilter> {
         Some(Arc::clone(&self.prefilter))
+    }
+
+    fn filter(&self) -> Option<SharedFilter> {
+        Some(Arc::clone(&self.filter))
     }
 }
 

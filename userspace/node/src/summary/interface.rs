@@ -4,7 +4,7 @@ use super::account::Account;
 use super::{Remark, grouped, rate, texts, there_is};
 use crate::message::say;
 use std::fmt::Write as _;
-use tapline_interface::kernel::AttachMode;
+use tapline_interface::kernel::{AttachMode, FilterState};
 use tapline_interface::link::{self, Tampering};
 use tapline_sources::{InterfaceReport, KernelReport};
 
@@ -30,6 +30,7 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
         grouped(ledger.delivered),
         grouped(ledger.dropped)
     );
+    print_filter(&report.filter);
     print_remarks(&of_kernel(report));
 }
 
@@ -40,6 +41,10 @@ pub(super) fn of_kernel(report: &KernelReport) -> Vec<Remark> {
         (report.entries, "entries of the flow table"),
         (counters.evicted_entries, "made room for others early"),
         (counters.filtered_packets, "frames refused by the pre-filter"),
+        (
+            counters.unwanted_packets + counters.uncounted_packets,
+            "frames that the filter does not keep or no query needs, left out in the kernel",
+        ),
         (counters.not_ip_packets, "frames without an IP header"),
         (counters.too_deep_packets, "frames with more headers than are looked through"),
     ]
@@ -50,6 +55,18 @@ pub(super) fn print_reader(report: &InterfaceReport) {
     let description = &report.description;
     say!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
     description.reasons.iter().for_each(|reason| say!("  since {reason}"));
+    report.filter.iter().for_each(print_filter);
+}
+
+/// Prints what the kernel leaves out.
+fn print_filter(filter: &FilterState) {
+    match filter {
+        FilterState::Open => {}
+        FilterState::Placed { sql, instructions } => {
+            say!("  filtered in the kernel: WHERE {sql}, {instructions} instructions");
+        }
+        FilterState::Refused(why) => say!("  not filtered in the kernel: {why}"),
+    }
 }
 
 /// Prints where packets were lost.
@@ -62,6 +79,10 @@ pub(super) fn of_reader(report: &InterfaceReport) -> Vec<Remark> {
     let (counters, drops) = (&report.counters, &report.counters.drops);
     vec![
         (counters.filtered, "frames refused by the pre-filter"),
+        (
+            counters.unwanted,
+            "frames that the filter does not keep or no query needs as packets, left out in the kernel",
+        ),
         (drops.interface, "frames that the interface lost"),
         (drops.program, "frames of queues that nobody reads"),
         (drops.memory, "frames that no memory was there for"),

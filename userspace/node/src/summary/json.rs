@@ -11,7 +11,7 @@ use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, SentBy, version_name};
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_engine::QuerySnapshot;
-use tapline_interface::kernel::AttachMode;
+use tapline_interface::kernel::{AttachMode, FilterState};
 use tapline_record::address::to_ip;
 use tapline_record::ledger::SourceLedger;
 use tapline_sources::{InterfaceReport, KernelReport, ListenerReport, PacketReport, TemplateReport};
@@ -93,15 +93,25 @@ fn of_flows(flows: &FlowMeterCounters) -> Value {
     })
 }
 
-fn of_reader(report: &InterfaceReport) -> [(String, Value); 5] {
+fn of_reader(report: &InterfaceReport) -> [(String, Value); 6] {
     let description = &report.description;
     [
         ("interface".to_owned(), json!(description.interface)),
         ("by".to_owned(), json!(description.mode.to_string())),
         ("queues".to_owned(), json!(description.queues)),
         ("reasons".to_owned(), json!(description.reasons)),
+        ("kernel_filter".to_owned(), report.filter.as_ref().map_or(Value::Null, of_filter)),
         ("failure".to_owned(), json!(report.failure)),
     ]
+}
+
+/// What the kernel leaves out, or why it does not.
+fn of_filter(filter: &FilterState) -> Value {
+    match filter {
+        FilterState::Open => Value::Null,
+        FilterState::Placed { sql, instructions } => json!({ "sql": sql, "instructions": instructions }),
+        FilterState::Refused(why) => json!({ "refused": why }),
+    }
 }
 
 fn of_kernel(report: &KernelReport) -> Value {
@@ -117,6 +127,7 @@ fn of_kernel(report: &KernelReport) -> Value {
         ("by".to_owned(), json!(mode)),
         ("frame_octets".to_owned(), json!(report.counters.seen_octets)),
         ("remarks".to_owned(), list(interface::of_kernel(report).into_iter().map(owned))),
+        ("kernel_filter".to_owned(), of_filter(&report.filter)),
         ("failure".to_owned(), json!(report.failure)),
     ]);
     if let Some(flows) = &report.flows {

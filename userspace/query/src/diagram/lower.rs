@@ -4,6 +4,7 @@ use super::expression::Names;
 use super::{Below, BoxKind, Drawing, Runs};
 use crate::catalog::StreamTable;
 use crate::flow_table::FlowTable;
+use crate::in_kernel::InKernel;
 use crate::lower::{Fold, LowerHalf};
 use crate::window::{Window, format_interval};
 use crate::window_functions::window_of;
@@ -74,9 +75,19 @@ impl Drawing<'_> {
         };
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let sensors = self.query.written_sensors().map(|sensors| format!("on sensors {sensors}"));
-        let lines = [format!("{what}: {names}")].into_iter().chain(sensors).collect();
+        let is_of_packets = matches!(stream.id, StreamId::Packets | StreamId::Flows);
+        let in_kernel = is_of_packets.then(|| self.query.in_kernel()).flatten();
+        let nothing = match &in_kernel {
+            Some(InKernel::Nothing(why)) => Some(format!("nothing is left out in the kernel: {why}")),
+            Some(InKernel::AllBut { .. }) | None => None,
+        };
+        let lines = [format!("{what}: {names}")].into_iter().chain(nothing).chain(sensors).collect();
         let said = (stream.name.to_owned(), lines);
-        let place = self.put(BoxKind::Source, said, runs, &[]);
+        let mut place = self.put(BoxKind::Source, said, runs, &[]);
+        if let Some(InKernel::AllBut { condition, extent }) = in_kernel {
+            let said = (format!("WHERE {condition}"), vec![extent]);
+            place = self.put(BoxKind::Filter, said, Runs::Kernel, &[place]);
+        }
         self.sources.push((stream.id, place));
         place
     }

@@ -22,7 +22,7 @@ families! {
     SOURCE_SINCE: Gauge "tapline_source_state_change_timestamp_seconds" "seconds" ["source", "kind"] "When a source came into its state";
     SOURCE_OFFERED: Counter "tapline_source_offered_records" "records" ["source", "kind"] "Records that reached the node: delivered + filtered + control + undecodable + dropped + lost";
     SOURCE_DELIVERED: Counter "tapline_source_delivered_records" "records" ["source", "kind"] "Records that became rows";
-    SOURCE_FILTERED: Counter "tapline_source_filtered_records" "records" ["source", "kind"] "Frames that a filter or a rule of the source left out";
+    SOURCE_FILTERED: Counter "tapline_source_filtered_records" "records" ["source", "kind"] "Frames that a filter or a rule left out, or that no query needs";
     SOURCE_CONTROL: Counter "tapline_source_control_records" "records" ["source", "kind"] "Templates and options, which are no rows";
     SOURCE_UNDECODABLE: Counter "tapline_source_undecodable_records" "records" ["source", "kind"] "Records that could not be decoded";
     SOURCE_DROPPED: Counter "tapline_source_dropped_records" "records" ["source", "kind", "place"] "Records that there was no room for, before they were read (capture) or between reading and the operators (operators)";

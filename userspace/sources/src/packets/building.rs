@@ -8,6 +8,7 @@ use crate::metered::{MeteredFlows, RECORDS};
 use crate::source::Source as _;
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::{Depth, FlowCache};
+use tapline_filter::Predicate;
 use tapline_record::{FlowColumn, PacketColumn, PacketFlowColumn, StreamId};
 
 impl PacketSource {
@@ -39,6 +40,17 @@ impl PacketSource {
         if let Some(flows) = &mut self.flows {
             flows.relayout(columns, self.options.batch_rows);
         }
+    }
+
+    /// Conditions, one of which holds of each frame that some query needs.
+    pub(super) fn needed(&self, demand: &Demand) -> Vec<Predicate> {
+        let by_flow: &[Predicate] =
+            if self.is_beside_table { &[] } else { demand.wanted(StreamId::PacketFlows) };
+        let needed = [demand.wanted(StreamId::Packets), by_flow].concat();
+        // Flows are built of all frames; and who has nobody but the ledger to read for counts all of them.
+        let has_all = self.flow_columns(demand).iter().any(Option::is_some)
+            || needed.is_empty() && !self.is_beside_table;
+        if has_all { vec![Predicate::ALWAYS] } else { needed }
     }
 
     /// Builds what is demanded from now on.

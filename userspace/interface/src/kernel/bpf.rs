@@ -1,0 +1,150 @@
+//! Calls of bpf(2) for programs that are made of instructions while this process runs: the library that loads objects
+//! loads nothing else.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::ptr::from_ref;
+
+use super::signals::without_signals;
+
+const MAP_UPDATE_ELEMENT: libc::c_int = 2;
+const MAP_DELETE_ELEMENT: libc::c_int = 3;
+const PROGRAM_LOAD: libc::c_int = 5;
+
+/// `BPF_PROG_TYPE_XDP`, attached as `BPF_XDP`, for frames in several parts (`BPF_F_XDP_HAS_FRAGS`): as the programs that
+/// call this one are loaded, or the kernel lets them not.
+const TYPE_XDP: u32 = 6;
+const ATTACHED_AS_XDP: u32 = 37;
+const HAS_FRAGMENTS: u32 = 1 << 5;
+
+const LICENSE: &CStr = c"Dual MIT/GPL";
+/// Octets of what the verifier may say.
+const LOG_OCTETS: usize = 1 << 20;
+
+/// Arguments of `BPF_PROG_LOAD`, as far as they are given.
+#[repr(C)]
+struct LoadArguments {
+    kind: u32,
+    instructions: u32,
+    first_instruction: u64,
+    license: u64,
+    log_level: u32,
+    log_octets: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; 16],
+    interface_index: u32,
+    attached_as: u32,
+}
+
+const _: () = assert!(size_of::<LoadArguments>() == 72);
+
+/// Arguments of calls about an element of a map.
+#[repr(C)]
+struct ElementArguments {
+    map: u32,
+    reserved: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+const _: () = assert!(size_of::<ElementArguments>() == 32);
+
+/// Loads a program of XDP. It may be called by tail call, and goes when nothing has it any more.
+///
+/// # Errors
+/// What the kernel says, and why, in the last line of its verifier.
+pub(super) fn load(name: &[u8; 16], instructions: &[u64]) -> Result<OwnedFd, String> {
+    match load_with_log(name, instructions, &mut []) {
+        Ok(program) => Ok(program),
+        Err(error) => Err(refusal(name, instructions, &error)),
+    }
+}
+
+/// Why a program is refused: asks again, and lets the verifier say it.
+fn refusal(name: &[u8; 16], instructions: &[u64], error: &io::Error) -> String {
+    let mut log = vec![0; LOG_OCTETS];
+    let _ = load_with_log(name, instructions, &mut log);
+    let said = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
+    match last_line(&said) {
+        Some(line) => format!("{error}; its verifier ends with: {line}"),
+        None => error.to_string(),
+    }
+}
+
+/// The last thing that a verifier said, but for how much it had to do.
+fn last_line(said: &str) -> Option<&str> {
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (counts, reasons): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("processed "));
+    reasons.last().or(counts.last()).copied()
+}
+
+fn load_with_log(name: &[u8; 16], instructions: &[u64], log: &mut [u8]) -> io::Result<OwnedFd> {
+    let arguments = LoadArguments {
+        kind: TYPE_XDP,
+        instructions: instructions.len() as u32,
+        first_instruction: instructions.as_ptr() as u64,
+        license: LICENSE.as_ptr() as u64,
+        log_level: u32::from(!log.is_empty()),
+        log_octets: log.len() as u32,
+        log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
+        kernel_version: 0,
+        flags: HAS_FRAGMENTS,
+        name: *name,
+        interface_index: 0,
+        attached_as: ATTACHED_AS_XDP,
+    };
+    let descriptor = without_signals(|| call(PROGRAM_LOAD, &arguments))?;
+    // SAFETY: the kernel has just given it to this process, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Puts a program, or what else has a descriptor, into a map; whoever looks there finds what was there before, or this.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn put(map: BorrowedFd<'_>, key: u32, value: BorrowedFd<'_>) -> io::Result<()> {
+    let value = value.as_raw_fd();
+    element(MAP_UPDATE_ELEMENT, map, key, from_ref(&value) as u64)
+}
+
+/// Takes a program out of a map, if there is one.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn remove(map: BorrowedFd<'_>, key: u32) -> io::Result<()> {
+    match element(MAP_DELETE_ELEMENT, map, key, 0) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u32, value: u64) -> io::Result<()> {
+    let map = map.as_raw_fd().cast_unsigned();
+    let arguments = ElementArguments { map, reserved: 0, key: from_ref(&key) as u64, value, flags: 0 };
+    call(command, &arguments).map(drop)
+}
+
+/// Calls the kernel, whose answer may be a descriptor.
+fn call<T>(command: libc::c_int, arguments: &T) -> io::Result<libc::c_int> {
+    // SAFETY: the arguments are those of the command, of the size that is said, and alive during the call; what they point
+    // to is, too.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, from_ref(arguments), size_of::<T>()) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer as libc::c_int) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_is_quoted_by_its_last_reason() {
+        let log = "0: (b7) r0 = 1\n1: (95) exit\nunreachable insn 2\nprocessed 2 insns (limit 1000000)\n";
+        assert_eq!(last_line(log), Some("unreachable insn 2"));
+        assert_eq!(last_line("processed 2 insns\n\n"), Some("processed 2 insns"));
+        assert_eq!(last_line("\n"), None);
+    }
+}

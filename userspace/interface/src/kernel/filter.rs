@@ -1,0 +1,178 @@
+//! The filter of the capture program, changed while the program runs.
+//!
+//! Takes what each reader wants, as a predicate, gives instructions to the slot that the program looks into. What cannot
+//! be said there lets more through, and never less. A filter is in its slot before frames are shown to it, and another one
+//! takes its place by one write; where the kernel takes none, frames are shown to none, and all are wanted.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::{Arc, Mutex};
+
+use aya::Ebpf;
+use aya::maps::Map;
+use aya::programs::Xdp;
+use tapline_ebpf_common::{Config, flags, names, stage, wants};
+use tapline_filter::Predicate;
+use tapline_filter::bpf::{self, Pushed, Reader, Stage};
+
+use super::mapped::Mapped;
+use super::quiesce::Quiesce;
+use super::table::switch;
+use super::{KernelError, bpf as calls};
+
+/// What the kernel calls the program.
+const NAME: &[u8; 16] = b"tapline_filter\0\0";
+
+/// Who reads frames of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameReader {
+    /// The flow table, and who empties it.
+    Table,
+    /// Who reads packets by `AF_XDP`.
+    Packets,
+}
+
+/// How the filter stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FilterState {
+    /// It leaves nothing out.
+    #[default]
+    Open,
+    /// It leaves out what nobody wants.
+    Placed {
+        /// What some reader wants, as a condition of SQL.
+        sql: String,
+        /// Instructions of all conditions together.
+        instructions: usize,
+    },
+    /// It leaves nothing out, since the kernel does not take it; why.
+    Refused(String),
+}
+
+/// The filter of a program that may be attached meanwhile.
+pub type SharedFilter = Arc<Mutex<KernelFilter>>;
+
+/// The filter.
+pub struct KernelFilter {
+    config: Mapped<Config>,
+    stages: OwnedFd,
+    cpus: OwnedFd,
+    quiesce: Quiesce,
+    /// Why the program has no place for one.
+    unavailable: Option<String>,
+    /// What readers want; `None` while there are none.
+    table: Option<Predicate>,
+    packets: Option<Predicate>,
+    state: FilterState,
+}
+
+impl KernelFilter {
+    /// That of a program, in whose slots there is nothing yet; the table is read from the beginning, or not.
+    pub(super) fn new(
+        ebpf: &Ebpf,
+        quiesce: Quiesce,
+        reads_table: bool,
+        unavailable: Option<String>,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
+            config: Mapped::new(ebpf, names::CONFIG, 1)?,
+            stages: descriptor(ebpf, names::STAGES)?,
+            cpus: descriptor(ebpf, names::CPUS)?,
+            quiesce,
+            unavailable,
+            table: reads_table.then_some(Predicate::ALWAYS),
+            packets: None,
+            state: FilterState::Open,
+        })
+    }
+
+    /// Fills the slot behind the filter.
+    pub(super) fn put_behind(&self, program: &Xdp) -> Result<(), KernelError> {
+        let program = program.fd()?.as_fd();
+        Ok(calls::put(self.stages.as_fd(), stage::WANTED, program)?)
+    }
+
+    /// Lets a reader have the frames of which this holds from now on, and maybe others; of `None`, that he reads no more.
+    /// Programs that run may have seen what was wanted before, see [`Self::settle`].
+    pub fn set(&mut self, reader: FrameReader, wanted: Option<Predicate>) -> FilterState {
+        let before = match reader {
+            FrameReader::Table => &mut self.table,
+            FrameReader::Packets => &mut self.packets,
+        };
+        if *before != wanted {
+            *before = wanted;
+            self.state = self.place();
+        }
+        self.state.clone()
+    }
+
+    /// Waits until no program runs any more that may have seen what was wanted before.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn settle(&self) -> Result<(), KernelError> {
+        self.quiesce.wait()
+    }
+
+    /// Gives the program what the readers want.
+    fn place(&self) -> FilterState {
+        let readers = [
+            (wants::TABLE, flags::TABLE_UNWANTED, self.table.as_ref()),
+            (wants::PACKETS, flags::PACKETS_UNWANTED, self.packets.as_ref()),
+        ];
+        let is_never = |wanted: Option<&Predicate>| wanted.is_some_and(Predicate::is_never);
+        let reading = readers.into_iter().filter(|(_, _, wanted)| !is_never(*wanted));
+        let pushed = reading.filter_map(|(bit, _, wanted)| Some((bit, Pushed::of(wanted?))));
+        let state = self.place_for(pushed.collect());
+        // Who begins to want some is in the filter before; who wants none needs no filter for that.
+        readers.into_iter().for_each(|(_, flag, wanted)| switch(&self.config, flag, is_never(wanted)));
+        state
+    }
+
+    fn place_for(&self, pushed: Vec<(u32, Pushed)>) -> FilterState {
+        if pushed.iter().all(|(_, wanted)| wanted.lets_all_through()) {
+            self.clear();
+            return FilterState::Open;
+        }
+        match self.load(&pushed) {
+            Ok(instructions) => {
+                switch(&self.config, flags::FILTERED, true);
+                let any = Predicate::any(pushed.into_iter().map(|(_, wanted)| wanted.into_predicate()));
+                FilterState::Placed { sql: any.sql(), instructions }
+            }
+            Err(why) => {
+                self.clear();
+                FilterState::Refused(why)
+            }
+        }
+    }
+
+    /// Loads a filter and puts it into its slot; gives how many instructions it has.
+    fn load(&self, pushed: &[(u32, Pushed)]) -> Result<usize, String> {
+        if let Some(why) = &self.unavailable {
+            return Err(why.clone());
+        }
+        let [cpus, stages] = [&self.cpus, &self.stages].map(|map| map.as_raw_fd().cast_unsigned());
+        let readers: Vec<_> = pushed.iter().map(|(bit, wanted)| Reader { bit: *bit, wanted }).collect();
+        let filter = bpf::stage(&readers, Stage { cpus, stages }).map_err(|error| error.to_string())?;
+        let ours = |error: String| format!("the kernel refuses it, which is a fault of tapline: {error}");
+        let program = calls::load(NAME, &filter.instructions).map_err(ours)?;
+        let put = calls::put(self.stages.as_fd(), stage::FILTER, program.as_fd());
+        put.map_err(|error| ours(error.to_string()))?;
+        Ok(filter.instructions.len())
+    }
+
+    /// Shows frames to no filter.
+    fn clear(&self) {
+        switch(&self.config, flags::FILTERED, false);
+        // Nobody looks into the slot any more, so what stays there does not matter.
+        let _ = calls::remove(self.stages.as_fd(), stage::FILTER);
+    }
+}
+
+/// A descriptor of our own of a map.
+fn descriptor(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, KernelError> {
+    let Some(Map::Array(map) | Map::ProgramArray(map)) = ebpf.map(name) else {
+        return Err(KernelError::Missing(name));
+    };
+    Ok(map.fd().as_fd().try_clone_to_owned()?)
+}
