@@ -50,7 +50,7 @@ pub trait Input: Send {
         Meters::Never
     }
 
-    /// Which of its frames are wanted, where it is read frame by frame.
+    /// Which of its frames are wanted, where it has some.
     fn wanted(&self) -> Option<&WantedFrames> {
         None
     }

@@ -38,7 +38,7 @@ impl ContinuousQuery {
         if reads_flows {
             return Some(InKernel::Nothing("flows are made of all packets".to_owned()));
         }
-        let stream = if self.flow_table == Some(FlowTable::Kernel) { &PACKET_FLOWS } else { &PACKETS };
+        let stream = if self.flow_table.is_some() { &PACKET_FLOWS } else { &PACKETS };
         self.columns_of(stream)?;
         let pushed = Pushed::of(&self.wanted_of(stream));
         let unknown: Vec<_> = pushed.left_out.iter().copied().map(Field::name).collect();

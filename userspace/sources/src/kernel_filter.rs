@@ -8,6 +8,8 @@
 //! So another selection is told beside the one that holds, takes its place where frames are read when the kernel lets
 //! through what either keeps, and is told alone then: each frame is looked at by one of the two.
 
+mod wanted;
+
 use crate::clock::Clock;
 use crate::notice::Notice;
 use std::sync::{Arc, PoisonError};
@@ -15,56 +17,12 @@ use std::thread::{self, JoinHandle};
 use tapline_filter::Predicate;
 use tapline_interface::kernel::{FilterState, FrameReader, SharedFilter};
 use tapline_record::EventTime;
+use wanted::{Course, Wanted};
 
 /// So far the clock of frames may be off from ours, in nanoseconds.
 const CLOCKS_DIFFER_NS: i64 = 1_000_000;
 /// Within so many nanoseconds programs end that run now, where the kernel does not say when.
 const ENDS_WITHIN_NS: i64 = 1_000_000_000;
-
-/// What is needed where all is.
-static ALL: [Predicate; 1] = [Predicate::ALWAYS];
-
-/// Which frames a reader wants: those that its source keeps, as far as they are needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Wanted {
-    /// One of these holds of each frame that the source keeps, or is to keep next.
-    kept: Vec<Predicate>,
-    /// One of these holds of each frame that some query needs.
-    needed: Vec<Predicate>,
-    /// Whether somebody needs all frames that are kept, whatever queries need.
-    needs_all: bool,
-}
-
-impl Wanted {
-    /// All that is kept.
-    fn all_of(kept: Predicate) -> Self {
-        Self { kept: vec![kept], needed: vec![Predicate::ALWAYS], needs_all: false }
-    }
-
-    fn needed(&self) -> &[Predicate] {
-        if self.needs_all { &ALL } else { &self.needed }
-    }
-
-    fn predicate(&self) -> Predicate {
-        let [kept, needed] = [self.kept.as_slice(), self.needed()].map(|any| Predicate::any(any.iter().cloned()));
-        Predicate::all([kept, needed])
-    }
-
-    /// Whether whoever has these frames has others, too, as far as their form says.
-    fn has_all_of(&self, others: &Self) -> bool {
-        has_all(&self.kept, &others.kept) && has_all(self.needed(), others.needed())
-    }
-
-    /// Whether they are the same frames, as far as their form says.
-    fn is_as(&self, others: &Self) -> bool {
-        self.has_all_of(others) && others.has_all_of(self)
-    }
-}
-
-/// Whether whoever has the frames of these conditions has those of others, too, as far as their form says.
-fn has_all(these: &[Predicate], others: &[Predicate]) -> bool {
-    these.iter().any(Predicate::is_always) || others.iter().all(|other| these.contains(other))
-}
 
 /// A reader's part of a filter.
 #[derive(Clone)]
@@ -112,7 +70,8 @@ impl FilterNotices {
         if let FilterState::Refused(why) = &state
             && state != self.state
         {
-            let what = format!("frames of {interface} are filtered where they are read, not in the kernel: {why}");
+            let what =
+                format!("frames of {interface} are filtered where they are read, not in the kernel: {why}");
             self.pending = Some(Notice::Filter(what));
         }
         self.state = state;
@@ -132,13 +91,9 @@ impl FilterNotices {
 pub(crate) struct PacketFilter {
     filter: ReaderFilter,
     clock: Arc<dyn Clock>,
-    /// What the kernel was told, or is being told; and what it is to be told behind that.
-    told: Wanted,
-    next: Option<Wanted>,
+    course: Course,
     telling: Option<JoinHandle<Told>>,
-    /// Whether all frames come of which it was told.
-    comes: bool,
-    /// Since when they do.
+    /// Since when all frames come that are wanted.
     since: EventTime,
     notices: FilterNotices,
 }
@@ -146,14 +101,15 @@ pub(crate) struct PacketFilter {
 impl PacketFilter {
     /// That of a reader who has all frames.
     pub(crate) fn new(filter: ReaderFilter, clock: Arc<dyn Clock>) -> Self {
-        let (told, notices) = (Wanted::all_of(Predicate::ALWAYS), FilterNotices::default());
-        Self { filter, clock, told, next: None, telling: None, comes: true, since: EventTime::MIN, notices }
+        let course = Course::behind(Wanted::all_of(Predicate::ALWAYS));
+        Self { filter, clock, course, telling: None, since: EventTime::MIN, notices: FilterNotices::default() }
     }
 
     /// Lets him have what is kept, as far as queries need it, before he begins to read.
     pub(crate) fn begin(&mut self, kept: Predicate, needed: Vec<Predicate>) {
-        self.told = Wanted { needed, ..Wanted::all_of(kept) };
-        let state = self.filter.tell(&self.told);
+        let wanted = Wanted { needed, ..Wanted::all_of(kept) };
+        let state = self.filter.tell(&wanted);
+        self.course = Course::behind(wanted);
         self.notices.note(&self.filter.interface, state);
     }
 
@@ -174,13 +130,7 @@ impl PacketFilter {
     }
 
     fn want(&mut self, change: impl FnOnce(&mut Wanted)) -> bool {
-        let mut wanted = self.next.take().unwrap_or_else(|| self.told.clone());
-        change(&mut wanted);
-        if wanted.is_as(&self.told) {
-            self.told = wanted;
-        } else {
-            self.next = Some(wanted);
-        }
+        self.course.change(change);
         self.go_on()
     }
 
@@ -189,14 +139,11 @@ impl PacketFilter {
     pub(crate) fn go_on(&mut self) -> bool {
         self.take_told();
         if self.telling.is_none()
-            && let Some(next) = self.next.take()
+            && let Some(wanted) = self.course.begin_to_tell()
         {
-            // Where less is wanted nobody waits.
-            self.comes = self.told.has_all_of(&next);
-            self.told = next;
-            self.begin_to_tell();
+            self.tell(&wanted);
         }
-        self.comes && self.next.is_none()
+        self.course.comes()
     }
 
     /// Since when all frames come that are wanted.
@@ -214,26 +161,29 @@ impl PacketFilter {
         self.notices.next()
     }
 
-    fn begin_to_tell(&mut self) {
-        let (filter, wanted, clock) = (self.filter.clone(), self.told.clone(), Arc::clone(&self.clock));
-        let tell = move || filter.tell_all(&wanted, clock.as_ref());
+    fn tell(&mut self, wanted: &Wanted) {
+        let (filter, clock) = (self.filter.clone(), Arc::clone(&self.clock));
+        let told = wanted.clone();
+        let tell = move || filter.tell_all(&told, clock.as_ref());
         match thread::Builder::new().name("filter".to_owned()).spawn(tell) {
             Ok(telling) => self.telling = Some(telling),
             // Where there is no room for a thread, frames wait.
-            Err(_) => self.note(self.filter.tell_all(&self.told, self.clock.as_ref())),
+            Err(_) => self.note(Some(self.filter.tell_all(wanted, self.clock.as_ref()))),
         }
     }
 
     fn take_told(&mut self) {
-        let Some(telling) = self.telling.take_if(|telling| telling.is_finished()) else { return };
-        self.comes = true;
-        telling.join().into_iter().for_each(|told| self.note(told));
+        if let Some(telling) = self.telling.take_if(|telling| telling.is_finished()) {
+            self.note(telling.join().ok());
+        }
     }
 
-    fn note(&mut self, told: Told) {
-        self.comes = true;
-        self.since = self.since.max(told.since);
-        self.notices.note(&self.filter.interface, told.state);
+    fn note(&mut self, told: Option<Told>) {
+        self.course.has_told();
+        if let Some(told) = told {
+            self.since = self.since.max(told.since);
+            self.notices.note(&self.filter.interface, told.state);
+        }
     }
 }
 
@@ -296,37 +246,6 @@ impl TableFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapline_filter::{Condition, Field};
-
-    fn port(number: u128) -> Predicate {
-        Condition::is_in(Field::DstPort, [number]).predicate()
-    }
-
-    #[test]
-    fn whoever_wants_less_has_all_that_he_wants() {
-        assert!(has_all(&[port(53), port(80)], &[port(80)]) && has_all(&[Predicate::ALWAYS], &[port(80)]));
-        assert!(!has_all(&[port(80)], &[port(53), port(80)]) && !has_all(&[port(80)], &[Predicate::ALWAYS]));
-        assert!(has_all(&[], &[]) && has_all(&[port(80)], &[]));
-    }
-
-    #[test]
-    fn a_reader_wants_what_is_kept_as_far_as_it_is_needed() {
-        let needs = |needed| Wanted { needed, ..Wanted::all_of(port(53)) };
-        let all = Wanted::all_of(port(53));
-        assert_eq!(all.predicate(), port(53));
-        let vlan = || Condition::is_in(Field::Vlan, [7]).predicate();
-        assert_eq!(needs(vec![vlan()]).predicate(), Predicate::all([port(53), vlan()]));
-        assert!(needs(vec![]).predicate().is_never());
-        assert_eq!(Wanted { needs_all: true, ..needs(vec![]) }.predicate(), port(53));
-        // Until another selection holds, what either keeps is let through.
-        let either = Wanted { kept: vec![port(53), port(80)], ..needs(vec![vlan()]) };
-        assert_eq!(either.predicate(), Predicate::all([Predicate::any([port(53), port(80)]), vlan()]));
-        assert!(either.has_all_of(&needs(vec![vlan()])) && !needs(vec![vlan()]).has_all_of(&either));
-        assert!(all.has_all_of(&needs(vec![vlan()])) && !either.has_all_of(&all));
-        assert!(all.is_as(&Wanted { needs_all: true, ..needs(vec![vlan()]) }));
-        let none = Wanted::all_of(Predicate::ALWAYS);
-        assert!(none.predicate().is_always() && none.has_all_of(&either));
-    }
 
     #[test]
     fn a_filter_that_is_not_taken_is_told_once() {

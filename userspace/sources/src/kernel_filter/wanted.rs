@@ -1,0 +1,178 @@
+//! Which frames a reader wants, and in which steps the kernel is told when that changes.
+
+use tapline_filter::Predicate;
+
+/// What is needed where all is.
+static ALL: [Predicate; 1] = [Predicate::ALWAYS];
+
+/// Which frames a reader wants: those that its source keeps, as far as they are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// One of these holds of each frame that the source keeps, or is to keep next.
+    pub(super) kept: Vec<Predicate>,
+    /// One of these holds of each frame that some query needs.
+    pub(super) needed: Vec<Predicate>,
+    /// Whether somebody needs all frames that are kept, whatever queries need.
+    pub(super) needs_all: bool,
+}
+
+impl Wanted {
+    /// All that is kept.
+    pub(super) fn all_of(kept: Predicate) -> Self {
+        Self { kept: vec![kept], needed: vec![Predicate::ALWAYS], needs_all: false }
+    }
+
+    fn needed(&self) -> &[Predicate] {
+        if self.needs_all { &ALL } else { &self.needed }
+    }
+
+    /// What holds of them.
+    pub(super) fn predicate(&self) -> Predicate {
+        let any = |of: &[Predicate]| Predicate::any(of.iter().cloned());
+        Predicate::all([any(&self.kept), any(self.needed())])
+    }
+
+    /// Whether whoever has these frames has others, too, as far as their form says.
+    fn has_all_of(&self, others: &Self) -> bool {
+        has_all(&self.kept, &others.kept) && has_all(self.needed(), others.needed())
+    }
+
+    /// Whether they are the same frames, as far as their form says.
+    pub(super) fn is_as(&self, others: &Self) -> bool {
+        self.has_all_of(others) && others.has_all_of(self)
+    }
+}
+
+/// Whether whoever has the frames of these conditions has those of others, too, as far as their form says.
+fn has_all(these: &[Predicate], others: &[Predicate]) -> bool {
+    these.iter().any(Predicate::is_always) || others.iter().all(|other| these.contains(other))
+}
+
+/// How the kernel is told one after the other what is wanted, where each takes its time.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// What it was told, or is being told.
+    told: Wanted,
+    /// What it is to be told behind that, if anything.
+    next: Option<Wanted>,
+    /// Whether all of it comes that was told.
+    comes: bool,
+}
+
+impl Course {
+    /// Behind something that it was told.
+    pub(super) const fn behind(told: Wanted) -> Self {
+        Self { told, next: None, comes: true }
+    }
+
+    /// Something else is wanted from now on.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Wanted)) {
+        let mut wanted = self.next.take().unwrap_or_else(|| self.told.clone());
+        change(&mut wanted);
+        if wanted.is_as(&self.told) {
+            self.told = wanted;
+        } else {
+            self.next = Some(wanted);
+        }
+    }
+
+    /// What it is told now, when nobody tells it anything, if there is something.
+    pub(super) fn begin_to_tell(&mut self) -> Option<Wanted> {
+        let next = self.next.take()?;
+        // Where less is wanted nobody waits.
+        self.comes = self.told.has_all_of(&next);
+        self.told = next;
+        Some(self.told.clone())
+    }
+
+    /// It knows what it was told.
+    pub(super) const fn has_told(&mut self) {
+        self.comes = true;
+    }
+
+    /// Whether all comes that is wanted.
+    pub(super) const fn comes(&self) -> bool {
+        self.comes && self.next.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapline_filter::{Condition, Field};
+
+    fn port(number: u128) -> Predicate {
+        Condition::is_in(Field::DstPort, [number]).predicate()
+    }
+
+    #[test]
+    fn whoever_wants_less_has_all_that_he_wants() {
+        assert!(has_all(&[port(53), port(80)], &[port(80)]) && has_all(&[Predicate::ALWAYS], &[port(80)]));
+        assert!(!has_all(&[port(80)], &[port(53), port(80)]) && !has_all(&[port(80)], &[Predicate::ALWAYS]));
+        assert!(has_all(&[], &[]) && has_all(&[port(80)], &[]));
+    }
+
+    #[test]
+    fn a_reader_wants_what_is_kept_as_far_as_it_is_needed() {
+        let needs = |needed| Wanted { needed, ..Wanted::all_of(port(53)) };
+        let all = Wanted::all_of(port(53));
+        assert_eq!(all.predicate(), port(53));
+        let vlan = || Condition::is_in(Field::Vlan, [7]).predicate();
+        assert_eq!(needs(vec![vlan()]).predicate(), Predicate::all([port(53), vlan()]));
+        assert!(needs(vec![]).predicate().is_never());
+        assert_eq!(Wanted { needs_all: true, ..needs(vec![]) }.predicate(), port(53));
+        // Until another selection holds, what either keeps is let through.
+        let either = Wanted { kept: vec![port(53), port(80)], ..needs(vec![vlan()]) };
+        assert_eq!(either.predicate(), Predicate::all([Predicate::any([port(53), port(80)]), vlan()]));
+        assert!(either.has_all_of(&needs(vec![vlan()])) && !needs(vec![vlan()]).has_all_of(&either));
+        assert!(all.has_all_of(&needs(vec![vlan()])) && !either.has_all_of(&all));
+        assert!(all.is_as(&Wanted { needs_all: true, ..needs(vec![vlan()]) }));
+        let none = Wanted::all_of(Predicate::ALWAYS);
+        assert!(none.predicate().is_always() && none.has_all_of(&either));
+    }
+
+    #[test]
+    fn who_wants_more_waits_and_who_wants_less_does_not() {
+        let mut course = Course::behind(Wanted::all_of(port(53)));
+        assert!(course.comes() && course.begin_to_tell().is_none());
+        // Another selection is told beside the one that holds, and alone when it has taken its place.
+        course.change(|wanted| wanted.kept = vec![port(53), port(80)]);
+        assert!(!course.comes() && course.begin_to_tell().is_some() && !course.comes());
+        course.change(|wanted| wanted.kept = vec![port(80), port(53)]);
+        assert!(course.begin_to_tell().is_none() && !course.comes(), "it is told already");
+        course.has_told();
+        assert!(course.comes());
+        course.change(|wanted| wanted.kept = vec![port(80)]);
+        assert_eq!(course.begin_to_tell(), Some(Wanted::all_of(port(80))));
+        assert!(course.comes());
+    }
+
+    #[test]
+    fn what_is_wanted_while_something_is_told_is_told_behind_it() {
+        let mut course = Course::behind(Wanted { needed: vec![port(53)], ..Wanted::all_of(Predicate::ALWAYS) });
+        course.change(|wanted| wanted.needed.push(port(80)));
+        assert!(course.begin_to_tell().is_some());
+        course.change(|wanted| wanted.needs_all = true);
+        course.change(|wanted| wanted.needed = vec![port(80)]);
+        course.has_told();
+        assert!(!course.comes());
+        let told = course.begin_to_tell().unwrap();
+        assert!(told.predicate().is_always() && !course.comes());
+        course.has_told();
+        // What queries need is not forgotten meanwhile.
+        course.change(|wanted| wanted.needs_all = false);
+        assert_eq!(course.begin_to_tell().unwrap().predicate(), port(80));
+        assert!(course.comes());
+    }
+
+    #[test]
+    fn that_somebody_needs_all_is_kept_where_queries_do_anyway() {
+        let mut course = Course::behind(Wanted::all_of(Predicate::ALWAYS));
+        course.change(|wanted| wanted.needs_all = true);
+        assert!(course.comes() && course.begin_to_tell().is_none());
+        course.change(|wanted| wanted.needed = vec![port(53)]);
+        assert!(course.comes() && course.begin_to_tell().is_none());
+        course.change(|wanted| wanted.needs_all = false);
+        assert_eq!(course.begin_to_tell().unwrap().predicate(), port(53));
+    }
+}
