@@ -269,7 +269,7 @@ fn announce(catalog: &Catalog, server: &Server, keeps_queries: bool) {
 /// Says that rules or the filter of an interface look at VLAN tags that XDP does not see, if that is so.
 fn warn_of_tags(plan: &InterfacePlan) {
     let rules: Vec<_> = plan.wanted.rules.iter().map(|(rule, verdict)| (*rule, *verdict)).collect();
-    let filter = plan.wanted.filter.as_ref().map(|filter| filter.predicate.as_ref());
+    let filter = plan.wanted.filter.as_ref().map(|filter| &*filter.predicate);
     // A program of XDP counts, unless the filter looks at each frame, or hands over what it reads of a mirror port.
     let is_by_xdp = plan.is_mirror || filter.is_some_and(|filter| filter.not_of_flows().is_none());
     warn_of_hidden_tags(&plan.interface, tags::left_out_of(&rules, &[], filter, is_by_xdp));
