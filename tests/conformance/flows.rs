@@ -23,9 +23,8 @@ struct Open {
 
 impl Open {
     fn is_over(&self, now: i64) -> bool {
-        let second_of = |time: i64| time.div_euclid(SECOND) * SECOND;
-        let is_closed = self.closing.is_some_and(|closing| now >= second_of(closing) + 2 * SECOND);
-        is_closed || now >= self.last + 15 * SECOND || now >= second_of(self.first) + 60 * SECOND
+        let is_closed = self.closing.is_some_and(|closing| now >= closing + 2 * SECOND);
+        is_closed || now >= self.last + 15 * SECOND || now >= self.first + 60 * SECOND
     }
 }
 

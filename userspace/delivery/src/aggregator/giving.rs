@@ -193,11 +193,15 @@ fn forward<M: Merge>(
     due: Vec<i64>,
     links: &mut Links,
 ) -> Vec<Forwarded> {
-    let mut parts = vec![];
+    let (mut parts, mut split) = (vec![], BTreeMap::new());
     for start in due {
         let span = half.span(start);
         let is_doubted = half.is_doubted(id, span, links);
         let Some(pane) = half.panes.get_mut(&start) else { continue };
+        for name in &pane.contributors {
+            let earliest = split.entry(name.clone()).or_insert(start);
+            *earliest = start.min(*earliest);
+        }
         let nothing = || merge.encode_apart(id, &merge.empty(id));
         let payloads = pane.state.as_ref().map_or_else(nothing, |state| merge.encode_apart(id, state));
         let (records, mut told) = (pane.records, pane.told);
@@ -217,8 +221,10 @@ fn forward<M: Merge>(
         return parts;
     }
     let behind = behind(half, id, links);
-    // Only behind the last part all of them are there: until then, who was behind is so still.
-    let both = [&half.said_behind[..], &behind].concat();
+    // Only behind the last part all of them are there: until then, who was behind is so still, and so is everybody of whom
+    // there is something in them.
+    let split: Vec<_> = split.into_iter().collect();
+    let both = [&half.said_behind[..], &behind, &split].concat();
     half.said_behind.clone_from(&behind);
     parts.iter_mut().for_each(|(new, _)| new.part.behind.clone_from(&both));
     if let Some((last, _)) = parts.last_mut() {

@@ -163,6 +163,13 @@ impl Leaf {
             }
         }
         self.closed = self.watermark;
+        if self.outgoing.has_given_up() {
+            // What said how far it has come may be among it: as panes to come do, the last one says that again.
+            let last = pane_of(self.watermark.saturating_sub(WIDTH)).start;
+            for half in self.halves.keys() {
+                self.open.entry((*half, last)).or_default();
+            }
+        }
         let gives_up = self.gives_some_up(random);
         let (mut parts, mut contents) = (vec![], vec![]);
         for ((half, start), ids) in std::mem::take(&mut self.open) {
@@ -171,7 +178,7 @@ impl Leaf {
             contents.push(ids);
         }
         say_watermarks(&mut parts, self.watermark);
-        if parts.is_empty() && !gives_up && !self.outgoing.has_given_up() {
+        if parts.is_empty() && !gives_up {
             return;
         }
         let heads = self.outgoing.cut(parts);
