@@ -221,8 +221,7 @@ impl Watched {
     /// Each record has one fate, and the standing query goes on.
     fn check_account(&mut self) {
         let queries = "SELECT delivered - used - filtered - late - dropped AS missing FROM queries";
-        let sources =
-            "SELECT offered - delivered - filtered - control - undecodable - dropped - lost AS missing FROM sources";
+        let sources = "SELECT offered - delivered - filtered - control - undecodable - dropped - lost AS missing FROM sources";
         for sql in [queries, sources] {
             let missing = self.missing(sql);
             assert!(!missing.is_empty() && missing.iter().all(|missing| *missing == 0), "{sql}: {missing:?}");

@@ -113,7 +113,8 @@ fn change_filter(kernel: &KernelCapture, flows: u32, round: usize) {
         _ => (Predicate::ALWAYS, true),
     };
     let state = kernel.filter().lock().unwrap().set(FrameReader::Table, Some(wanted));
-    let is_as_told = if is_open { state == FilterState::Open } else { matches!(state, FilterState::Placed { .. }) };
+    let is_as_told =
+        if is_open { state == FilterState::Open } else { matches!(state, FilterState::Placed { .. }) };
     assert!(is_as_told, "{state:?}");
 }
 

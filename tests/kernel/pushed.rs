@@ -102,7 +102,11 @@ fn a_filter_says_of_a_frame_what_it_says_of_its_row() {
             let counted = kernel.counters().since(&before);
             // Of a frame with more headers than the program looks through whoever reads it may find more.
             let is_kept = counted.too_deep_packets > 0 || holds(&predicate, frame);
-            assert_eq!((counted.seen_packets, counted.unwanted_packets), (1, u64::from(!is_kept)), "{filter}: {frame:02x?}");
+            assert_eq!(
+                (counted.seen_packets, counted.unwanted_packets),
+                (1, u64::from(!is_kept)),
+                "{filter}: {frame:02x?}"
+            );
             kept += usize::from(is_kept);
         }
         assert!(kept > 0 && kept < all.len(), "{filter}: {kept} of {}", all.len());
@@ -207,7 +211,11 @@ fn filters_of_every_size_are_taken() {
         let part = |number: u128| {
             let addresses = (0..addresses).map(|address| (number << 64) + 3 * address);
             let ports = Condition::is_in(Field::DstPort, (0..64).map(|port| port * 3 + number));
-            Condition::All(vec![Condition::is_in(Field::SrcIp, addresses), ports, Condition::IsNull(Field::Vlan)])
+            Condition::All(vec![
+                Condition::is_in(Field::SrcIp, addresses),
+                ports,
+                Condition::IsNull(Field::Vlan),
+            ])
         };
         let wanted = Condition::Any((0..parts).map(part).collect()).predicate();
         match tell(&kernel, FrameReader::Table, wanted) {

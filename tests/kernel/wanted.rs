@@ -73,7 +73,10 @@ fn rules_hold_for_the_table_and_for_packets_and_change_on_reload() {
     wait_for_packets(&node, 300);
     std::fs::write(&rules, "deny port:1\n\ndeny everything\n").unwrap();
     let wrong = node.ask(&["reload"]);
-    assert!(wrong.code != Some(0) && wrong.stderr.contains(": line 3: everything: write a prefix"), "{wrong:?}");
+    assert!(
+        wrong.code != Some(0) && wrong.stderr.contains(": line 3: everything: write a prefix"),
+        "{wrong:?}"
+    );
     send(NEAR, 3);
     wait_for_packets(&node, 400);
     // What holds for all that is read: nothing but the third flow, and nothing at all.

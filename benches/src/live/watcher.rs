@@ -48,7 +48,8 @@ const COUNT: &str = "SELECT count(ttl) AS packets FROM packets GROUP BY tumble('
 /// A few of the flows, by a condition that can be said of a field, and by one that cannot: about one packet in a hundred
 /// where there are a thousand flows.
 const FEW_FLOWS: u64 = 10;
-const FEW: &str = "SELECT count(ttl) AS packets FROM packets WHERE src_ip < '10.0.0.10' GROUP BY tumble('1 second')";
+const FEW: &str =
+    "SELECT count(ttl) AS packets FROM packets WHERE src_ip < '10.0.0.10' GROUP BY tumble('1 second')";
 const FEW_UNTOLD: &str = "SELECT count(ttl) AS packets FROM packets WHERE coalesce(src_ip, dst_ip) < '10.0.0.10' \
                           GROUP BY tumble('1 second')";
 

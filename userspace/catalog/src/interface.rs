@@ -249,7 +249,8 @@ impl Input for InterfaceInput {
         if let Some(prefilter) = self.prefilter.upgrade() {
             let mut prefilter = prefilter.lock().unwrap_or_else(PoisonError::into_inner);
             let replaced = prefilter.replace(&frames.rules);
-            replaced.map_err(|error| format!("{}: not all rules could be changed: {error}", self.interface))?;
+            replaced
+                .map_err(|error| format!("{}: not all rules could be changed: {error}", self.interface))?;
         }
         self.wanted.clone_from(frames);
         self.select();
@@ -382,8 +383,7 @@ mod tests {
         let inputs = interface_inputs(&[plan(filter("tcp and len > 100"))]).inputs;
         let [input] = &inputs[..] else { panic!("one input") };
         let names: Vec<_> = input.streams().iter().map(|stream| stream.id).collect();
-        let expected =
-            [StreamId::PacketFlows, StreamId::TableFlows, StreamId::Packets, StreamId::Flows];
+        let expected = [StreamId::PacketFlows, StreamId::TableFlows, StreamId::Packets, StreamId::Flows];
         assert_eq!((names.as_slice(), input.meters()), (&expected[..], Meters::WhenAsked));
         assert_eq!(input.identity(), of(filter("udp and len > 100")).identity());
         let unfiltered = interface_inputs(&[plan(WantedFrames::default())]).inputs;

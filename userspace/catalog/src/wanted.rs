@@ -63,7 +63,8 @@ impl WantedFrames {
 
     /// What is another than it was, of the source of this name, in sentences.
     pub(crate) fn news(&self, before: &Self, name: &str) -> Vec<String> {
-        let [was, is] = [before, self].map(|frames| frames.filter.as_ref().map(|filter| filter.text.as_str()));
+        let [was, is] =
+            [before, self].map(|frames| frames.filter.as_ref().map(|filter| filter.text.as_str()));
         let filter = match (was, is) {
             (Some(was), Some(is)) if was != is => {
                 Some(format!("{name}: only what `{is}` keeps is read, and no longer what `{was}` does"))
@@ -329,9 +330,11 @@ mod tests {
         };
         let nothing = WantedFrames::default();
         let tcp = WantedFrames { filter: Some(filter("tcp")), rules: rules(&["deny port:1", "deny port:2"]) };
-        let udp = WantedFrames { filter: Some(filter("udp")), rules: rules(&["deny port:2", "allow port:3"]) };
+        let udp =
+            WantedFrames { filter: Some(filter("udp")), rules: rules(&["deny port:2", "allow port:3"]) };
         assert_eq!(nothing.news(&nothing, "a"), Vec::<String>::new());
-        let expected = ["a: only what `tcp` keeps is read", "a: rules that hold: 2, of them new: 2; no longer: 0"];
+        let expected =
+            ["a: only what `tcp` keeps is read", "a: rules that hold: 2, of them new: 2; no longer: 0"];
         assert_eq!(tcp.news(&nothing, "a"), expected);
         let expected = [
             "a: only what `udp` keeps is read, and no longer what `tcp` does",

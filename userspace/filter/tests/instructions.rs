@@ -379,8 +379,7 @@ fn a_filter_has_so_many_instructions_and_no_more() {
 
 #[test]
 fn a_program_says_what_it_reads() {
-    let reads =
-        |condition: &Condition| Pushed::of(&condition.predicate()).program().unwrap().reads;
+    let reads = |condition: &Condition| Pushed::of(&condition.predicate()).program().unwrap().reads;
     assert_eq!(reads(&Condition::is_in(Field::DstIp, [1])), [16, 24, 32]);
     assert_eq!(reads(&Condition::is_in(Field::FrameOctets, [60])), [32, 44]);
     assert_eq!(reads(&Condition::is_in(Field::Vlan, [5])), [32]);

@@ -52,7 +52,13 @@ impl FrameFilter {
         let unknown: Vec<_> = pushed.left_out.iter().copied().map(Field::name).collect();
         let unknown = unknown.join(", ");
         let [keeps, leaves_nothing, cannot, decides, leaves_some] = if is_told {
-            ["keeps every frame, too", "leaves out nothing", "does not decide it", "decides it", "leaves out some"]
+            [
+                "keeps every frame, too",
+                "leaves out nothing",
+                "does not decide it",
+                "decides it",
+                "leaves out some",
+            ]
         } else {
             [
                 "would keep every frame, too",

@@ -11,8 +11,9 @@ use tapline_catalog::WantedFrames;
 pub(crate) fn of_arguments(arguments: &RunArguments) -> Result<[WantedFrames; 2], Failure> {
     let frames = &arguments.frames;
     if let Some(flag) = frames.first_of_rules().filter(|_| arguments.interface.is_empty()) {
-        let message =
-            format!("{flag} is for --interface IF, and there is none; write the condition into WHERE instead");
+        let message = format!(
+            "{flag} is for --interface IF, and there is none; write the condition into WHERE instead"
+        );
         return Err(Failure::Usage(message));
     }
     let has_frames = !arguments.interface.is_empty() || !arguments.captures.is_empty();

@@ -53,7 +53,8 @@ impl BoundBranch {
         layout: &Layout,
     ) -> Result<Self> {
         let (stream, built) = (branch.stream, layout.columns(branch.stream.id));
-        let places = |columns: &[usize]| places_of(columns, built).ok_or_else(|| lacks(stream, columns, built));
+        let places =
+            |columns: &[usize]| places_of(columns, built).ok_or_else(|| lacks(stream, columns, built));
         let place = |column: usize| Ok::<_, DataFusionError>(places(&[column])?.first().copied());
         let conditions = leading.conditions.iter().enumerate().map(|(number, condition)| {
             let missing = || lacks(stream, &condition.expression.columns, built);

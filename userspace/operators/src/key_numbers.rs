@@ -189,4 +189,3 @@ impl KeyNumbers {
         Ok(self.found.iter().map(|number| *number as u32))
     }
 }
-

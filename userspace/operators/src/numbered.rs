@@ -195,7 +195,7 @@ impl NumberedGroups {
     #[inline]
     fn group_of(&mut self, number: u32, row: usize) -> usize {
         let known = self.places[number as usize] as usize;
-        if known != FOLDED { known } else { self.add(number, row) }
+        if known == FOLDED { self.add(number, row) } else { known }
     }
 
     #[cold]
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::ids::SourceId;
     use crate::stream_batch::StreamBatch;
-    use datafusion::arrow::array::{RecordBatch, UInt16Array, UInt8Array};
+    use datafusion::arrow::array::{RecordBatch, UInt8Array, UInt16Array};
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use datafusion::physical_expr::PhysicalExpr;
     use datafusion::physical_expr::expressions::Column;
@@ -300,7 +300,8 @@ mod tests {
     fn batch(seed: &mut u64, sequence: u64, distinct: u64) -> StreamBatch {
         let first = sequence / 4 * distinct;
         let mut port = || {
-            let values = (0..ROWS).map(|_| (number(seed, 9) > 0).then(|| (first + number(seed, distinct)) as u16));
+            let values =
+                (0..ROWS).map(|_| (number(seed, 9) > 0).then(|| (first + number(seed, distinct)) as u16));
             values.collect::<UInt16Array>()
         };
         let ports: [ArrayRef; 2] = [Arc::new(port()), Arc::new(port())];
@@ -324,6 +325,38 @@ mod tests {
         kept.columns().to_vec()
     }
 
+    /// Looks some rows of a batch up in both, by numbers or by keys, and now and then takes their groups out.
+    fn compare(
+        (numbered, own): (&mut NumberedGroups, &mut dyn GroupTable),
+        common: &Arc<CommonKeys>,
+        (batch, whole): (&StreamBatch, &NumberedKeys),
+        groups_max: usize,
+        seed: &mut u64,
+    ) {
+        let first = number(seed, 50) as usize;
+        let share = number(seed, 4);
+        let kept = (0..ROWS).map(|row| Some(row >= first && number(seed, 4) >= share));
+        let mask: BooleanArray = kept.collect();
+        let columns = filtered(batch, &mask);
+        let (mut groups, mut expected) = (vec![], vec![]);
+        own.intern(&columns, columns[0].len(), &mut expected).unwrap();
+        if number(seed, 2) == 0 && common.are_current(whole) {
+            let mask = mask.slice(first, ROWS - first);
+            let rows = NumberedRows { keys: whole, first, rows: ROWS - first, mask: Some(&mask) };
+            numbered.intern_numbers(&rows, &mut groups).unwrap();
+        } else {
+            numbered.intern_columns(&columns, columns[0].len(), &mut groups).unwrap();
+        }
+        assert_eq!(groups, expected, "at most {groups_max} groups");
+        if number(seed, 6) == 0 {
+            let keys = numbered.take_keys().unwrap();
+            *numbered = NumberedGroups::new(Arc::clone(common), groups_max, keys).unwrap();
+        }
+        if number(seed, 6) == 0 {
+            assert_eq!(numbered.take_keys().unwrap(), own.take_keys().unwrap());
+        }
+    }
+
     /// Several states over one stream of rows, each with its own rows and cap, beside tables of their own: the same groups,
     /// however rows are looked up, while numbers are given anew again and again.
     #[test]
@@ -343,28 +376,7 @@ mod tests {
                 let batch = batch(&mut seed, sequence, 12);
                 let whole = common.number(&batch, &mut vec![]).unwrap();
                 for (numbered, own) in &mut states {
-                    let first = number(&mut seed, 50) as usize;
-                    let share = number(&mut seed, 4);
-                    let kept = (0..ROWS).map(|row| Some(row >= first && number(&mut seed, 4) >= share));
-                    let mask: BooleanArray = kept.collect();
-                    let columns = filtered(&batch, &mask);
-                    let (mut groups, mut expected) = (vec![], vec![]);
-                    own.intern(&columns, columns[0].len(), &mut expected).unwrap();
-                    if number(&mut seed, 2) == 0 && common.are_current(&whole) {
-                        let mask = mask.slice(first, ROWS - first);
-                        let rows = NumberedRows { keys: &whole, first, rows: ROWS - first, mask: Some(&mask) };
-                        numbered.intern_numbers(&rows, &mut groups).unwrap();
-                    } else {
-                        numbered.intern_columns(&columns, columns[0].len(), &mut groups).unwrap();
-                    }
-                    assert_eq!(groups, expected, "batch {sequence}, at most {groups_max} groups");
-                    if number(&mut seed, 6) == 0 {
-                        let keys = numbered.take_keys().unwrap();
-                        *numbered = NumberedGroups::new(Arc::clone(&common), groups_max, keys).unwrap();
-                    }
-                    if number(&mut seed, 6) == 0 {
-                        assert_eq!(numbered.take_keys().unwrap(), own.take_keys().unwrap());
-                    }
+                    compare((numbered, own.as_mut()), &common, (&batch, &whole), groups_max, &mut seed);
                 }
                 generations = common.numbers().generation();
             }

@@ -49,8 +49,7 @@ fn cost_of(queries: &[&str]) -> (u64, u64) {
     columns.dedup();
     let limits = OperatorLimits { groups_max: 1 << 20, is_only_worker: true };
     let mut commons = Commons::default();
-    let mut operators: Vec<_> =
-        queries.iter().flat_map(|query| LowerOperator::all(query, limits)).collect();
+    let mut operators: Vec<_> = queries.iter().flat_map(|query| LowerOperator::all(query, limits)).collect();
     operators.iter_mut().for_each(|operator| operator.join(&mut commons));
     let mut of_streams = [const { None }; StreamId::COUNT];
     of_streams[StreamId::Packets as usize] = Some(columns.clone());

@@ -85,7 +85,9 @@ mod tests {
         };
         assert!(none("SELECT ttl FROM packets WHERE ttl > 3").ends_with("the kernel does not parse ttl"));
         assert!(none("SELECT ttl FROM packets").ends_with("of single fields of a packet"));
-        assert!(none("SELECT src_ip FROM flows WHERE dst_port = 53").ends_with("flows are made of all packets"));
+        assert!(
+            none("SELECT src_ip FROM flows WHERE dst_port = 53").ends_with("flows are made of all packets")
+        );
         let ports: Vec<String> = (0..100).map(|port| (2 * port).to_string()).collect();
         let long = none(&format!("SELECT ttl FROM packets WHERE dst_port IN ({})", ports.join(", ")));
         assert!(long.ends_with("and the kernel takes 64"), "{long}");

@@ -246,7 +246,8 @@ mod tests {
         assert_eq!(one.keys, other.keys);
         assert!(one.columns.is_empty(), "{:?}", one.columns);
         assert_eq!(other.columns, [PacketColumn::Ttl as usize]);
-        let union = "SELECT ip, count(*) FROM (SELECT src_ip AS ip FROM packets UNION ALL SELECT dst_ip FROM packets)
+        let union =
+            "SELECT ip, count(*) FROM (SELECT src_ip AS ip FROM packets UNION ALL SELECT dst_ip FROM packets)
                      GROUP BY ip";
         assert!(half(union).grouping().is_none());
     }

@@ -154,7 +154,8 @@ impl Behind {
 
     fn binary(&self, expression: &Expression, binary: &BinaryExpr) -> Option<Condition> {
         let (left, right) = (binary.left(), binary.right());
-        let all = |operator| parts_of(expression, operator).into_iter().map(|part| self.condition(part)).collect();
+        let all =
+            |operator| parts_of(expression, operator).into_iter().map(|part| self.condition(part)).collect();
         let comparison = match binary.op() {
             Operator::And => return Some(Condition::All(all(Operator::And))),
             Operator::Or => return Some(Condition::Any(all(Operator::Or))),
@@ -200,10 +201,9 @@ impl Behind {
         match comparison {
             Comparison::Equal => equal(subject, number),
             Comparison::NotEqual => Some(Condition::Not(Box::new(equal(subject, number)?))),
-            Comparison::Less
-            | Comparison::LessOrEqual
-            | Comparison::Greater
-            | Comparison::GreaterOrEqual => None,
+            Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual => {
+                None
+            }
         }
     }
 
@@ -212,15 +212,12 @@ impl Behind {
         let subject = self.subject(list.expr())?;
         let numbers = list.list().iter().map(|one| number(one.downcast_ref::<Literal>()?.value()));
         let numbers: Vec<Number> = numbers.collect::<Option<_>>()?;
-        let is_in = match subject.operand() {
-            Some(operand) => {
-                let numbers = numbers.into_iter().filter_map(Number::at_least_zero);
-                Condition::Within(operand, Ranges::of(numbers))
-            }
-            None => {
-                let each = numbers.into_iter().map(|number| equal(subject, number));
-                Condition::Any(each.collect::<Option<_>>()?)
-            }
+        let is_in = if let Some(operand) = subject.operand() {
+            let numbers = numbers.into_iter().filter_map(Number::at_least_zero);
+            Condition::Within(operand, Ranges::of(numbers))
+        } else {
+            let each = numbers.into_iter().map(|number| equal(subject, number));
+            Condition::Any(each.collect::<Option<_>>()?)
         };
         Some(if list.negated() { Condition::Not(Box::new(is_in)) } else { is_in })
     }
@@ -230,7 +227,8 @@ impl Behind {
         let ("cidr", [ip, prefix]) = (call.name(), call.args()) else { return None };
         let Subject::Field(field) = self.subject(ip)? else { return None };
         let prefix = prefix.downcast_ref::<Literal>()?.value().try_as_str().flatten()?;
-        let (address, bits) = prefix.split_once('/').map_or((prefix, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            prefix.split_once('/').map_or((prefix, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().ok()?;
         let all_bits = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(all_bits), |bits| bits.parse().ok())?;
@@ -436,7 +434,8 @@ mod tests {
         let both = "SELECT p, count(*) FROM (SELECT src_port AS p FROM packets WHERE src_port = 53 UNION ALL
                     SELECT dst_port FROM packets WHERE dst_port = 53) GROUP BY p";
         assert_eq!(wanted(both), "src_port = 53 OR dst_port = 53");
-        let renamed = "SELECT n FROM (SELECT network(src_ip, 24, 64) AS n, ttl FROM packets) WHERE n = '10.0.0.0'";
+        let renamed =
+            "SELECT n FROM (SELECT network(src_ip, 24, 64) AS n, ttl FROM packets) WHERE n = '10.0.0.0'";
         assert_eq!(wanted(renamed), "cidr(src_ip, '10.0.0.0/24')");
         assert_eq!(wanted("SELECT count(*) FILTER (WHERE dst_port = 53) FROM packets"), "true");
         assert_eq!(wanted("SELECT count(*) FROM flows WHERE dst_port = 53"), "false");
@@ -444,7 +443,8 @@ mod tests {
 
     #[test]
     fn what_flows_have_in_common_is_said_of_the_table() {
-        let sql = "SELECT count(*) FROM packets WHERE dst_port = 53 AND tcp_flags = 2 GROUP BY tumble('1 second')";
+        let sql =
+            "SELECT count(*) FROM packets WHERE dst_port = 53 AND tcp_flags = 2 GROUP BY tumble('1 second')";
         let (query, _) = PLANNER.plan(sql).unwrap().over_packet_flows(FlowTable::Kernel);
         assert_eq!(query.wanted_of(&PACKET_FLOWS).sql(), "dst_port = 53 AND tcp_flags = 2");
         assert_eq!(query.wanted_of(&PACKETS).sql(), "false");
@@ -455,7 +455,8 @@ mod tests {
     #[test]
     fn long_lists_are_said_and_left_to_the_kernel_to_refuse() {
         let ports: Vec<String> = (0..200).map(|port| (port * 3).to_string()).collect();
-        let alternatives: Vec<String> = ports.iter().take(100).map(|port| format!("dst_port = {port}")).collect();
+        let alternatives: Vec<String> =
+            ports.iter().take(100).map(|port| format!("dst_port = {port}")).collect();
         for condition in [format!("dst_port IN ({})", ports.join(", ")), alternatives.join(" OR ")] {
             let sql = format!("SELECT ttl FROM packets WHERE {condition}");
             let wanted = PLANNER.plan(&sql).unwrap().wanted_of(&PACKETS);

@@ -84,7 +84,8 @@ fn all_leaves() -> &'static [&'static str] {
 /// Addresses that conditions meet, and others.
 fn address() -> impl Strategy<Value = [u8; 16]> {
     let of = |text: &str| tapline_record::address::parse_ip(text).unwrap();
-    let known = ["10.0.0.0", "10.0.0.1", "10.0.0.9", "11.0.0.0", "2001:db8::", "2001:db8::1", "::", "::1"].map(of);
+    let known =
+        ["10.0.0.0", "10.0.0.1", "10.0.0.9", "11.0.0.0", "2001:db8::", "2001:db8::1", "::", "::1"].map(of);
     prop_oneof![6 => select(known.to_vec()), 1 => any::<[u8; 16]>()]
 }
 
@@ -141,7 +142,8 @@ fn let_through(query: &ContinuousQuery, rows: &[PacketRow]) -> Vec<bool> {
     let mut batch: RecordBatch = builder.finish();
     let mut through = vec![true; rows.len()];
     for step in &branch.steps {
-        let columns = |one: &Arc<dyn PhysicalExpr>| one.evaluate(&batch).unwrap().into_array(rows.len()).unwrap();
+        let columns =
+            |one: &Arc<dyn PhysicalExpr>| one.evaluate(&batch).unwrap().into_array(rows.len()).unwrap();
         match step {
             Step::Filter(predicate) => {
                 let met = columns(predicate);

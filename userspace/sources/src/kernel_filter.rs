@@ -102,7 +102,14 @@ impl PacketFilter {
     /// That of a reader who has all frames.
     pub(crate) fn new(filter: ReaderFilter, clock: Arc<dyn Clock>) -> Self {
         let course = Course::behind(Wanted::all_of(Predicate::ALWAYS));
-        Self { filter, clock, course, telling: None, since: EventTime::MIN, notices: FilterNotices::default() }
+        Self {
+            filter,
+            clock,
+            course,
+            telling: None,
+            since: EventTime::MIN,
+            notices: FilterNotices::default(),
+        }
     }
 
     /// Lets him have what is kept, as far as queries need it, before he begins to read.

@@ -3,8 +3,8 @@
 use crate::clock::{Clock, SystemClock};
 use crate::selection::Selection;
 use std::sync::Arc;
-use tapline_decode::export::ExportOptions;
 use tapline_decode::FlowMeterLimits;
+use tapline_decode::export::ExportOptions;
 
 /// Allowed lateness of packets and of exports, where nothing else is said.
 const PACKETS_LATENESS_MS: u32 = 2_000;

@@ -18,7 +18,8 @@ use tapline_record::{
     PacketFlowColumn, StreamId, TABLE_FLOWS,
 };
 use tapline_sources::{
-    Clock, Demand, FlowsTold, PacketSource, PaneWidths, Selection, Source, SourceOptions, Step, Taken, ask_flows,
+    Clock, Demand, FlowsTold, PacketSource, PaneWidths, Selection, Source, SourceOptions, Step, Taken,
+    ask_flows,
 };
 
 const SECOND_NS: i64 = 1_000_000_000;

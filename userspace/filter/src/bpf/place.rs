@@ -14,7 +14,8 @@ pub(super) const WANTED: i16 = offset_of!(Scratch, wanted) as i16;
 pub(super) const VERDICT: i16 = offset_of!(Scratch, verdict) as i16;
 pub(super) const UNWANTED: i16 =
     (offset_of!(CpuState, counters) + offset_of!(Counters, unwanted_packets)) as i16;
-const _: () = assert!(offset_of!(CpuState, scratch) == 0, "a filter takes the entry of its CPU for the scratch");
+const _: () =
+    assert!(offset_of!(CpuState, scratch) == 0, "a filter takes the entry of its CPU for the scratch");
 /// Shapes of a key, as its bits have them.
 pub(super) const SHAPES: u64 = 1 << 11;
 

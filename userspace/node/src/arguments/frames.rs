@@ -3,7 +3,7 @@
 use crate::rules::RulePlan;
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
-use tapline_interface::kernel::{Rule, Verdict};
+use tapline_interface::kernel::Rule;
 
 /// Which frames of interfaces and captures are looked at.
 #[derive(Debug, Args)]

@@ -6,8 +6,8 @@ use datafusion::arrow::array::{AsArray as _, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use std::sync::Arc;
 use tapline_operators::{
-    Commons, Finisher, LowerOperator, LowerOutput, OperatorLimits, QueryId, ResultColumns, SourceId, StreamBatch,
-    Windows, WorkerId,
+    Commons, Finisher, LowerOperator, LowerOutput, OperatorLimits, QueryId, ResultColumns, SourceId,
+    StreamBatch, Windows, WorkerId,
 };
 use tapline_query::ContinuousQuery;
 use tapline_record::column::BURST_ROWS;

@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_is_wanted_while_something_is_told_is_told_behind_it() {
-        let mut course = Course::behind(Wanted { needed: vec![port(53)], ..Wanted::all_of(Predicate::ALWAYS) });
+        let mut course =
+            Course::behind(Wanted { needed: vec![port(53)], ..Wanted::all_of(Predicate::ALWAYS) });
         course.change(|wanted| wanted.needed.push(port(80)));
         assert!(course.begin_to_tell().is_some());
         course.change(|wanted| wanted.needs_all = true);
