@@ -116,6 +116,14 @@ pub struct Given {
     pub from: Vec<SensorName>,
 }
 
+impl Given {
+    /// Who alone has a part in it.
+    pub(crate) fn only(&self) -> Option<&SensorName> {
+        let [only] = &self.from[..] else { return None };
+        Some(only)
+    }
+}
+
 /// What becomes of panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -325,9 +333,7 @@ impl<M: Merge> Aggregator<M> {
             }
         }
         for given in results.iter() {
-            if let [only] = &given.from[..]
-                && let Some(link) = links.get_mut(only)
-            {
+            if let Some(link) = given.only().and_then(|only| links.get_mut(only)) {
                 link.results_alone += 1;
             }
         }

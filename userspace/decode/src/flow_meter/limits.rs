@@ -1,8 +1,9 @@
 //! What a flow meter is given at its start: timeouts, and the size of its table.
 
 /// Of packets that a flow table has counted, borders of records that do not follow from silence are at whole multiples of
-/// this, in nanoseconds of event time: a second. Whoever counts packets by flow and begins anew at each of them has counts that no such border divides, where
-/// the active timeout and the linger are whole seconds and the inactive timeout is no shorter than one.
+/// this, in nanoseconds of event time: a second. Whoever counts packets by flow and begins anew at each of them has counts
+/// that no such border divides, where the active timeout and the linger are whole seconds and the inactive timeout is no
+/// shorter than one.
 pub const FLOW_BORDERS_NS: i64 = 1_000_000_000;
 
 /// Timeouts, and the size of the table.

@@ -26,9 +26,7 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn new(results: &'a mut VecDeque<Given>, limits: &'a AggregatorLimits) -> Self {
         let mut alone = BTreeMap::new();
-        for given in results.iter() {
-            note_alone(&mut alone, &given.from);
-        }
+        results.iter().for_each(|given| note_alone(&mut alone, given));
         Self { results, limits, alone }
     }
 
@@ -43,13 +41,13 @@ impl<'a> Waiting<'a> {
     }
 
     fn push(&mut self, given: Given) {
-        note_alone(&mut self.alone, &given.from);
+        note_alone(&mut self.alone, &given);
         self.results.push_back(given);
     }
 }
 
-fn note_alone(alone: &mut BTreeMap<SensorName, usize>, from: &[SensorName]) {
-    if let [only] = from {
+fn note_alone(alone: &mut BTreeMap<SensorName, usize>, given: &Given) {
+    if let Some(only) = given.only() {
         *alone.entry(only.clone()).or_default() += 1;
     }
 }
