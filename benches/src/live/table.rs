@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn what_is_measured_has_its_mark() {
-        let measured =
-            [SQL, SENDER, CPU, SOFTFLOWD].map(|name| name.strip_prefix("live: ").unwrap_or_default());
+        let measured = [SQL, SENDER, CPU, SOFTFLOWD, FEW, FEW_CPU]
+            .map(|name| name.strip_prefix("live: ").unwrap_or_default());
         assert!(floors::names_of("live").eq(measured));
     }
 

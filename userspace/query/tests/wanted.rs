@@ -49,8 +49,8 @@ const SAID: &[&str] = &[
     "network(src_ip, 24, 32) IN ('10.0.0.0', '2001:db8::')",
     "true",
     "false",
-    "dst_port IS DISTINCT FROM 53",
-    "src_port IS NOT DISTINCT FROM 53",
+    "(dst_port IS DISTINCT FROM 53)",
+    "(src_port IS NOT DISTINCT FROM 53)",
 ];
 
 /// Conditions that it cannot say.
@@ -135,8 +135,10 @@ fn planned(condition: &str) -> ContinuousQuery {
 
 /// Which rows of packets the query's conditions let through, as its operators look at them.
 fn let_through(query: &ContinuousQuery, rows: &[PacketRow]) -> Vec<bool> {
-    let [lower] = query.lowers.as_slice() else { panic!("one lower half") };
-    let Some(branch) = lower.branches.first() else { return vec![false; rows.len()] };
+    // Where no row can meet them, nothing is read.
+    let Some(branch) = query.lowers.iter().flat_map(|lower| &lower.branches).next() else {
+        return vec![false; rows.len()];
+    };
     let mut builder = BatchBuilder::new(&PACKETS, &branch.columns, rows.len().next_power_of_two() * 64);
     builder.append(rows.len(), |position, column| PacketRow::append(rows, position, column));
     let mut batch: RecordBatch = builder.finish();

@@ -159,7 +159,7 @@ mod tests {
         };
         assert_eq!(names(ledger(&[], &[]).unwrap()), ["kind", "name", "unit", "fate", "count"]);
         assert_eq!(names(queries(&[]).unwrap()).len(), 19);
-        assert_eq!(names(sources(&[]).unwrap()).len(), 14);
+        assert_eq!(names(sources(&[]).unwrap()).len(), 17);
         assert_eq!(names(sensors(&[]).unwrap()).len(), 16);
     }
 }

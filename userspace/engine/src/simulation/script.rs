@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
     BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
@@ -133,7 +134,9 @@ impl Source for Script {
         let rows: Vec<PacketRow> = seconds.iter().map(|second| self.row(*second)).collect();
         self.taken += count;
         let mut builder = BatchBuilder::new(&PACKETS, &self.columns, count.max(1));
-        builder.append(count, |position, column| PacketRow::append(&rows, position, column));
+        for burst in rows.chunks(BURST_ROWS) {
+            builder.append(burst.len(), |position, column| PacketRow::append(burst, position, column));
+        }
         (count > 0).then(|| builder.finish())
     }
 

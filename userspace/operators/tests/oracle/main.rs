@@ -169,7 +169,7 @@ proptest! {
         }
     }
 
-    /// Nor do the groups that have no place, where each comes in its turn.
+    /// Groups that have no place are the same ones, together and alone, where each comes in its turn.
     #[test]
     fn queries_fold_the_same_groups_together_as_alone(
         rows in rows(),

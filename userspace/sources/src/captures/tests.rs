@@ -305,7 +305,7 @@ fn a_capture_that_is_delivered_again_counts_once() {
         fs::remove_file(bench.path(name)).unwrap();
     }
     assert_eq!(bench.read(), nobody());
-    bench.write("f.pcap", &octets);
+    bench.write("f.pcap", &capture(1..601));
     assert_eq!(bench.read(), nobody());
 }
 
