@@ -59,6 +59,11 @@ fn here(folder: &Path) -> usize {
     hours.map(|hour| fs::read_dir(hour.unwrap().path()).into_iter().flatten().count()).sum()
 }
 
+/// Whether all results are stored, and none of them here.
+fn is_moved(node: &Node, folder: &Path) -> bool {
+    outlet(node, "history")["waiting"] == 0 && here(folder) == 0
+}
+
 /// What was sent, as all engines print it.
 fn expected(truth: &Truth) -> Value {
     let sum = |place: usize| truth.values().map(|of_second| of_second[place]).sum::<u64>();
@@ -89,7 +94,7 @@ fn what_leaves_the_disk_is_read_in_the_bucket_once_whatever_becomes_of_the_serve
     fs::write(captures.join("a.pcap"), capture(1_700_000_000, 600, &mut truth)).unwrap();
     let is_all = |node: &Node, truth: &Truth| answered(node, ALL)[0] == expected(truth);
     wait("all windows", || is_all(&node, &truth));
-    wait("the bucket", || here(folder.path()) == 0 && is_all(&node, &truth));
+    wait("the bucket", || is_moved(&node, folder.path()) && is_all(&node, &truth));
     let seen = |truth: &Truth| {
         let row = expected(truth);
         vec![format!("{}\t{}\t{}", row["packets"], row["octets"], row["windows"])]
@@ -113,7 +118,7 @@ fn what_leaves_the_disk_is_read_in_the_bucket_once_whatever_becomes_of_the_serve
 
     store.up();
     wait("the server", || outlet(&node, "history")["state"] == "running");
-    wait("the rest", || here(folder.path()) == 0 && is_all(&node, &truth));
+    wait("the rest", || is_moved(&node, folder.path()) && is_all(&node, &truth));
     assert_eq!(complaints(), told_before + 1, "{}", node.told());
     assert!(!node.told().contains(SECRET), "{}", node.told());
     assert_eq!(node.stop().code, Some(0));

@@ -112,7 +112,7 @@ impl Bucket {
     }
 
     /// Puts a file of so many octets there, unless it is there; `false` where another one has its name. `tail` is what
-    /// the file ends with, by which it is known again.
+    /// it ends with, by which it is known again.
     pub(crate) fn put(
         &self,
         file: &HourFile,
@@ -125,10 +125,14 @@ impl Bucket {
     }
 
     /// These octets of a file.
-    pub(crate) fn read(&self, file: &HourFile, ranges: Vec<Range<u64>>) -> Outcome<Vec<Bytes>> {
+    pub(crate) fn read(
+        &self,
+        file: &HourFile,
+        ranges: Vec<Range<u64>>,
+        ends: &AtomicBool,
+    ) -> Outcome<Vec<Bytes>> {
         let key = self.key(file);
-        let never = AtomicBool::new(false);
-        self.ask(&never, |store| async move { store.get_ranges(&key, &ranges).await })
+        self.ask(ends, |store| async move { store.get_ranges(&key, &ranges).await })
     }
 
     /// Removes files, those among them that are there.

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Octets that are asked for at once, or one group of rows.
@@ -64,8 +65,9 @@ impl Content {
         let (mut steps, mut octets): (Vec<Vec<Range<u64>>>, u64) = (vec![], 0);
         for group in groups {
             let columns = metadata.row_group(*group).columns().iter().enumerate();
-            let wanted = columns.filter(|(place, _)| has_column(*place)).map(|(_, column)| column.byte_range());
-            let ranges = wanted.map(|(start, length)| start..start.saturating_add(length));
+            let wanted = columns.filter(|(place, _)| has_column(*place));
+            let ranges = wanted.map(|(_, column)| column.byte_range());
+            let ranges = ranges.map(|(start, length)| start..start.saturating_add(length));
             let ranges: Vec<Range<u64>> = ranges.filter(|range| !range.is_empty()).collect();
             let more: u64 = ranges.iter().map(|range| range.end - range.start).sum();
             match steps.last_mut() {
@@ -146,7 +148,8 @@ impl Away {
     }
 
     fn read(&self, number: usize, ranges: Vec<Range<u64>>) -> Result<Step> {
-        let octets = self.bucket.read(&self.file, ranges.clone()).map_err(|why| self.said(&why))?;
+        let never = AtomicBool::new(false);
+        let octets = self.bucket.read(&self.file, ranges.clone(), &never).map_err(|why| self.said(&why))?;
         Ok(Step { number, ranges: ranges.into_iter().zip(octets).collect() })
     }
 

@@ -201,9 +201,10 @@ impl Order {
             self.purge(now, 0);
         }
         let has_bucket = self.shared.bucket.is_some();
-        let leave = if has_bucket { too_many(hours.clone(), octets_max / 8 * LEAVES_FROM, now) } else { vec![] };
-        for hour in leave.iter().filter(|hour| !hour.is_safe) {
-            self.shared.moved().want(&hour.query, hour.hour);
+        if has_bucket {
+            let leave = too_many(hours.clone(), octets_max / 8 * LEAVES_FROM, now);
+            let mut moved = self.shared.moved();
+            leave.iter().filter(|hour| !hour.is_safe).for_each(|hour| moved.want(&hour.query, hour.hour));
         }
         for HourSize { hour, query, is_safe, .. } in too_many(hours, octets_max, now) {
             if has_bucket && !is_safe {

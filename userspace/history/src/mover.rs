@@ -76,8 +76,8 @@ impl Moving {
             let mut found = self.bucket.files(query, ends)?;
             let lacking = self.compare(query, &mut found).map_err(|error| self.said(&error))?;
             if lacking > 0 {
-                let what = format!("{lacking} files of `{query}` are in {} no more", self.bucket.options.url());
-                (self.told)(Turn::Worse, &what);
+                let url = self.bucket.options.url();
+                (self.told)(Turn::Worse, &format!("{lacking} files of `{query}` are in {url} no more"));
             }
             self.learn(found, now, ends)?;
         }
@@ -114,7 +114,12 @@ impl Moving {
     }
 
     /// Learns of files that are there and not known, as those of a disk that is lost.
-    fn learn(&mut self, found: BTreeMap<HourFile, u64>, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
+    fn learn(
+        &mut self,
+        found: BTreeMap<HourFile, u64>,
+        now: EventTime,
+        ends: &AtomicBool,
+    ) -> Result<(), String> {
         for (file, octets) in found {
             if ends.load(Ordering::Acquire) {
                 return Ok(());
@@ -126,7 +131,7 @@ impl Moving {
                 self.forget_one(now, file);
                 continue;
             }
-            match self.tail(&file, octets)? {
+            match self.tail(&file, octets, ends)? {
                 Some(tail) => self.shared.store.put_tail(&part, &tail).map_err(|error| self.said(&error))?,
                 None => {
                     let what = format!("{} is no file of results", self.bucket.key(&file));
@@ -138,10 +143,10 @@ impl Moving {
     }
 
     /// The tail of a file that is there; `None` where it is no Parquet file.
-    fn tail(&self, file: &HourFile, octets: u64) -> Result<Option<Vec<u8>>, String> {
+    fn tail(&self, file: &HourFile, octets: u64, ends: &AtomicBool) -> Result<Option<Vec<u8>>, String> {
         let Some(end) = octets.checked_sub(END_OCTETS) else { return Ok(None) };
         let read = |start: u64| -> Result<Vec<u8>, String> {
-            let read = self.bucket.read(file, vec![start..octets])?;
+            let read = self.bucket.read(file, vec![start..octets], ends)?;
             Ok(read.first().map(|octets| octets.to_vec()).unwrap_or_default())
         };
         let Some(start) = tail_octets(&read(end)?).and_then(|length| octets.checked_sub(length)) else {
@@ -155,7 +160,8 @@ impl Moving {
         let mut hours: Vec<(Hour, String)> = vec![];
         for query in self.shared.store.queries().map_err(|error| self.said(&error))? {
             let of_query = self.shared.store.hours(&query).map_err(|error| self.said(&error))?;
-            let is_due = |hour: &Hour| is_over(*hour, now) && !is_too_old(*hour, self.bucket.options.keep, now);
+            let keep = self.bucket.options.keep;
+            let is_due = |hour: &Hour| is_over(*hour, now) && !is_too_old(*hour, keep, now);
             hours.extend(of_query.into_iter().filter(is_due).map(|hour| (hour, query.clone())));
         }
         hours.sort();
@@ -279,6 +285,7 @@ impl Moving {
     }
 
     fn said(&self, error: &dyn Display) -> String {
-        format!("files of {} cannot go to {}: {error}", self.shared.store.root().display(), self.bucket.options.url())
+        let (folder, url) = (self.shared.store.root().display(), self.bucket.options.url());
+        format!("files of {folder} cannot go to {url}: {error}")
     }
 }

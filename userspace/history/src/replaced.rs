@@ -69,12 +69,13 @@ impl Store {
         let mut file = fs::File::create(&hidden)?;
         file.write_all(octets)?;
         file.sync_all()?;
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-            fs::rename(&hidden, path)?;
-            keep_names(folder)?;
-        }
-        Ok(())
+        let folder = path.parent().unwrap_or(self.root());
+        let is_new = !folder.is_dir();
+        fs::create_dir_all(folder)?;
+        fs::rename(&hidden, path)?;
+        let above = folder.ancestors().take_while(|above| is_new && above.starts_with(self.root()));
+        above.skip(1).try_for_each(keep_names)?;
+        keep_names(folder)
     }
 
     fn replaced_path(&self) -> PathBuf {

@@ -96,8 +96,8 @@ fn bucket_of(table: &HistoryTable, keep: Option<Duration>) -> Result<Option<Buck
     let mut options = BucketOptions::new(url).map_err(|wrong| format!("[history] store: {wrong}"))?;
     let endpoint = table.store_endpoint.clone();
     let is_url = |text: &String| text.starts_with("https://") || text.starts_with("http://");
-    if let Some(wrong) = endpoint.iter().find(|text| !is_url(text) || text.contains('@')) {
-        return Err(format!("[history] store_endpoint: {wrong:?} is none; write https://HOST or http://HOST:PORT"));
+    if endpoint.as_ref().is_some_and(|text| !is_url(text) || text.contains('@')) {
+        return Err("[history] store_endpoint: write https://HOST or http://HOST:PORT".to_owned());
     }
     (options.endpoint, options.keep) = (endpoint, keep);
     options.region.clone_from(&table.store_region);
@@ -282,8 +282,8 @@ mod tests {
         assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:8333"));
         assert_eq!(options.keep, Some(Duration::from_secs(2 * 24 * 3600)));
         for (table, said) in [
-            (table(Some("results"), None), "[history] store: \"results\" names no bucket"),
-            (table(Some("s3://a"), Some("host:1")), "[history] store_endpoint: \"host:1\" is none"),
+            (table(Some("results"), None), "[history] store: it names no bucket"),
+            (table(Some("s3://a"), Some("host:1")), "[history] store_endpoint: write https://HOST"),
             (table(None, Some("http://a")), "[history] store_endpoint means nothing without store"),
         ] {
             let wrong = bucket(&table).unwrap_err();

@@ -98,6 +98,8 @@ impl SeaweedFs {
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
         command.args([format!("-dir={}", at("data")), format!("-s3.config={}", at("s3.json"))]);
         command.args(names.iter().zip(self.ports).map(|(name, port)| format!("-{name}={port}")));
+        // It writes logs where files for a while are.
+        command.env("TMPDIR", self.folder.path());
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.process = Some(process.expect("the server starts"));
         wait_until_it_listens(self.port());
