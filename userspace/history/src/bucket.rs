@@ -70,7 +70,7 @@ impl Bucket {
         Self { options, connected: Mutex::new(None) }
     }
 
-    /// One that this is asked of.
+    /// The bucket that this store holds.
     #[cfg(test)]
     pub(crate) fn of(options: BucketOptions, store: Arc<dyn ObjectStore>) -> Self {
         let jobs = start().unwrap();
@@ -96,11 +96,7 @@ impl Bucket {
     }
 
     /// The files of a query that lie there, with their octets.
-    pub(crate) fn files(
-        &self,
-        query: &str,
-        ends: &AtomicBool,
-    ) -> Outcome<BTreeMap<HourFile, u64>> {
+    pub(crate) fn files(&self, query: &str, ends: &AtomicBool) -> Outcome<BTreeMap<HourFile, u64>> {
         let prefix = self.within(&[&query_folder(query)]);
         let found: Vec<ObjectMeta> =
             self.ask(ends, |store| async move { store.list(Some(&prefix)).try_collect().await })?;
@@ -136,11 +132,7 @@ impl Bucket {
     }
 
     /// Removes files, those among them that are there.
-    pub(crate) fn remove(
-        &self,
-        files: &[HourFile],
-        ends: &AtomicBool,
-    ) -> Outcome<()> {
+    pub(crate) fn remove(&self, files: &[HourFile], ends: &AtomicBool) -> Outcome<()> {
         let keys: Vec<Result<Key>> = files.iter().map(|file| Ok(self.key(file))).collect();
         self.ask(ends, |store| async move {
             let removed = store.delete_stream(stream::iter(keys).boxed());
@@ -154,11 +146,7 @@ impl Bucket {
     }
 
     /// Does something on the store's thread and waits for it, unless whoever waits is to end.
-    fn ask<T, W>(
-        &self,
-        ends: &AtomicBool,
-        work: impl FnOnce(Arc<dyn ObjectStore>) -> W,
-    ) -> Outcome<T>
+    fn ask<T, W>(&self, ends: &AtomicBool, work: impl FnOnce(Arc<dyn ObjectStore>) -> W) -> Outcome<T>
     where
         W: Future<Output = Result<T>> + Send + 'static,
         T: Send + 'static,
