@@ -143,7 +143,7 @@ fn line(row: &Value) -> String {
 }
 
 /// The rows of a statement over HTTP.
-fn answered(node: &Node, sql: &str) -> Vec<Value> {
+pub(super) fn answered(node: &Node, sql: &str) -> Vec<Value> {
     let body = json!({ "sql": sql, "rows_max": 100_000 }).to_string();
     let (code, answer) = http(node, "POST", "/api/v1/sql", &body);
     assert_eq!(code, 200, "{answer}");
@@ -159,7 +159,7 @@ fn tabled(node: &Node) -> Vec<String> {
 }
 
 /// The rows that another engine answers, or why it is not asked.
-fn asked(engine: &str, script: &str) -> Option<Vec<String>> {
+pub(super) fn asked(engine: &str, script: &str) -> Option<Vec<String>> {
     let Some(python) = python_with(engine) else {
         println!("skipped: {engine} is not installed (`cargo xtask setup --for test` installs it)");
         return None;

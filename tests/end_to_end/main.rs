@@ -15,6 +15,7 @@ mod files;
 mod fuzz_clients;
 mod fuzz_sql;
 mod history;
+mod history_away;
 mod identity;
 mod limits;
 mod live;

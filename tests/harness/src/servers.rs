@@ -6,10 +6,12 @@
 mod clickhouse;
 mod kafka;
 mod postgresql;
+mod seaweedfs;
 
 pub use clickhouse::ClickHouse;
 pub use kafka::Broker;
 pub use postgresql::Postgresql;
+pub use seaweedfs::SeaweedFs;
 
 use std::net::TcpStream;
 use std::path::PathBuf;

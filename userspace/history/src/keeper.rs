@@ -8,69 +8,30 @@ use crate::policy::{HourSize, is_over, is_too_old, rolls_to, to_merge, too_many}
 use crate::rollup::{Rolls, ToRoll, rolls};
 use crate::shared::Shared;
 use crate::store::Part;
+use crate::stored::results_of;
 use crate::summing::{SMALL_OCTETS, sum_up};
+use crate::turns::Turns;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 use tapline_record::EventTime;
 use tapline_sinks::{Told, Turn};
 use tapline_sources::Clock;
 
-/// Between two looks at all hours.
-const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// How long files are kept that were merged or removed, for whoever knows them by name.
 const GONE_FOR_NS: i64 = 10 * 60 * 1_000_000_000;
 
-/// The thread; it ends with this value.
-pub(crate) struct Keeper {
-    ends: Arc<Ends>,
-    thread: Option<JoinHandle<()>>,
-}
+/// The part of the octets that files may have, in eighths, from which on the oldest hours are to leave for the bucket.
+const LEAVES_FROM: u64 = 7;
 
-#[derive(Default)]
-struct Ends {
-    are_here: AtomicBool,
-    turn: Mutex<()>,
-    news: Condvar,
-}
-
-impl Keeper {
-    pub(crate) fn start(shared: Arc<Shared>, clock: Arc<dyn Clock>, told: Told) -> Result<Self, String> {
-        let ends = Arc::new(Ends::default());
-        let (mut order, seen) = (Order::new(shared, told), Arc::clone(&ends));
-        let work = move || {
-            while !seen.are_here.load(Ordering::Acquire) {
-                order.keep(clock.now(), &seen.are_here);
-                seen.wait();
-            }
-        };
-        let thread = thread::Builder::new().name("history keeper".to_owned()).spawn(work);
-        let thread = thread.map_err(|error| format!("a thread cannot be started: {error}"))?;
-        Ok(Self { ends, thread: Some(thread) })
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.ends.are_here.store(true, Ordering::Release);
-        drop(self.ends.turn.lock().unwrap_or_else(PoisonError::into_inner));
-        self.ends.news.notify_all();
-        // A thread that died has told so.
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
-impl Ends {
-    fn wait(&self) {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasts = |(): &mut ()| !self.are_here.load(Ordering::Acquire);
-        drop(self.news.wait_timeout_while(turn, LOOK_EVERY, lasts));
-    }
+/// Starts the thread that keeps a folder in order.
+pub(crate) fn start(shared: Arc<Shared>, clock: Arc<dyn Clock>, told: Told) -> Result<Turns, String> {
+    let mut order = Order::new(shared, told);
+    Turns::start("history keeper", move |ends| order.keep(clock.now(), ends))
 }
 
 /// What is kept in order, and what was done so far.
@@ -95,7 +56,7 @@ impl Order {
 
     /// Does what is due, as long as it does not end.
     pub(crate) fn keep(&mut self, now: EventTime, ends: &AtomicBool) {
-        let merged = self.keep_hours(now, ends);
+        let merged = self.finish_replacing().and_then(|()| self.keep_hours(now, ends));
         let kept = self.keep_size(now).map_err(|error| self.said(&error));
         let wrong = merged.and(kept).err();
         if let Some(why) = wrong.as_ref().filter(|_| wrong != self.wrong) {
@@ -109,14 +70,16 @@ impl Order {
         let mut outcome = Ok(());
         self.purge(now, GONE_FOR_NS);
         for query in self.shared.store.queries().map_err(|error| self.said(&error))? {
-            for hour in self.shared.store.hours(&query).map_err(|error| self.said(&error))? {
+            let hours = self.shared.store.hours(&query).map_err(|error| self.said(&error))?;
+            let before = iter::once(None).chain(hours.iter().copied().map(Some));
+            for (before, hour) in before.zip(hours.iter().copied()) {
                 if ends.load(Ordering::Acquire) {
                     return outcome;
                 }
                 let kept = if is_too_old(hour, self.shared.options.keep, now) {
-                    self.remove(&query, hour, now).map_err(|error| self.said(&error))
+                    self.leave(&query, hour, now).map_err(|error| self.said(&error))
                 } else {
-                    self.keep_hour(&query, hour, now, ends)
+                    self.keep_hour((&query, hour), before, now, ends)
                 };
                 outcome = outcome.and(kept);
             }
@@ -124,25 +87,39 @@ impl Order {
         outcome
     }
 
+    /// Does what an error left half done.
+    fn finish_replacing(&self) -> Result<(), String> {
+        let _order = self.shared.order();
+        let _turn = self.shared.waiting();
+        self.shared.store.finish_replacing().map_err(|error| self.said(&error))
+    }
+
+    /// Merges an hour, and when it is over, rolls it up and sums it up; `before` is the hour before it of which there is
+    /// something.
     fn keep_hour(
         &mut self,
-        query: &str,
-        hour: Hour,
+        (query, hour): (&str, Hour),
+        before: Option<Hour>,
         now: EventTime,
         ends: &AtomicBool,
     ) -> Result<(), String> {
+        let shared = Arc::clone(&self.shared);
+        let order = shared.order();
         self.merge(query, hour, now, ends)?;
         if !is_over(hour, now) {
             return Ok(());
         }
-        let parts = self.shared.store.parts(query, hour).map_err(|error| self.said(&error))?;
         if let Some(width) = rolls_to(hour, &self.shared.options.rollup, now)
-            && let Some(gone) = self.roll_up((query, hour), &parts, width, ends)?
+            // Those of a wide window are rolled up with the first of them.
+            && before.is_none_or(|before| before < hour.block(width).start)
+            && let Some(gone) = self.roll_up((query, hour), width, now, ends)?
         {
             self.gone.extend(gone.into_iter().map(|path| (now, path)));
             // What came of it is summed up when it is looked at again.
             return Ok(());
         }
+        drop(order);
+        let parts = self.shared.store.parts(query, hour).map_err(|error| self.said(&error))?;
         let is_due = |part: &&Part| part.octets >= SMALL_OCTETS && !self.shared.store.has_sums(part);
         parts.iter().filter(is_due).try_for_each(|part| sum_up(&self.shared, part, ends))
     }
@@ -151,12 +128,24 @@ impl Order {
     fn roll_up(
         &mut self,
         (query, hour): (&str, Hour),
-        parts: &[Part],
         width: i64,
+        now: EventTime,
         ends: &AtomicBool,
     ) -> Result<Option<Vec<PathBuf>>, String> {
-        let mut files = vec![];
-        for part in parts {
+        let (block, mut parts) = (hour.block(width), vec![]);
+        for hour in self.shared.store.hours(query).map_err(|error| self.said(&error))? {
+            if !block.contains(&hour) {
+                continue;
+            }
+            let of_hour = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+            if to_merge(&of_hour, hour, now).is_some() {
+                // It is merged first.
+                return Ok(None);
+            }
+            parts.extend(of_hour);
+        }
+        let (hour, mut files) = (block.start, vec![]);
+        for part in &parts {
             let schema = self.shared.schema_of(query, part).map_err(|error| error.to_string())?;
             if let Rolls::Never(why) = rolls(Layout::read(&schema).as_ref(), width) {
                 self.tell_why_it_stays(query, why);
@@ -189,7 +178,7 @@ impl Order {
 
     fn merge(&mut self, query: &str, hour: Hour, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         loop {
-            let parts = self.shared.store.parts(query, hour).map_err(|error| self.said(&error))?;
+            let parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
             let Some(parts) = to_merge(&parts, hour, now) else { return Ok(()) };
             match merge(&self.shared, (query, hour), &parts, ends)? {
                 Merged::Done(gone) => self.gone.extend(gone.into_iter().map(|path| (now, path))),
@@ -211,7 +200,16 @@ impl Order {
         if hours.iter().map(|hour| hour.octets).sum::<u64>() + gone > octets_max {
             self.purge(now, 0);
         }
-        for HourSize { hour, query, .. } in too_many(hours, octets_max, now) {
+        let has_bucket = self.shared.bucket.is_some();
+        if has_bucket {
+            let leave = too_many(hours.clone(), octets_max / 8 * LEAVES_FROM, now);
+            let mut moved = self.shared.moved();
+            leave.iter().filter(|hour| !hour.is_safe).for_each(|hour| moved.want(&hour.query, hour.hour));
+        }
+        for HourSize { hour, query, is_safe, .. } in too_many(hours, octets_max, now) {
+            if has_bucket && !is_safe {
+                self.lose(&query, hour)?;
+            }
             self.remove(&query, hour, now)?;
             self.purge(now, 0);
         }
@@ -226,18 +224,64 @@ impl Order {
                 let parts = store.parts(&query, hour)?;
                 let of_sums = |part: &Part| store.sums_of(part).iter().map(|(_, octets)| octets).sum::<u64>();
                 let octets = parts.iter().map(|part| part.octets + of_sums(part)).sum();
-                sizes.push(HourSize { hour, query: query.clone(), octets });
+                let is_safe = self.is_safe(&parts);
+                sizes.push(HourSize { hour, query: query.clone(), octets, is_safe });
             }
         }
         Ok(sizes)
     }
 
+    /// Whether all of these files lie in the bucket, too.
+    fn is_safe(&self, parts: &[Part]) -> bool {
+        let moved = self.shared.moved();
+        self.shared.bucket.is_some() && parts.iter().all(|part| moved.has(part))
+    }
+
+    /// Lets an hour go that is too old; where there is a bucket, when it lies there, or is too old for that, too.
+    fn leave(&mut self, query: &str, hour: Hour, now: EventTime) -> io::Result<()> {
+        let parts = self.shared.store.parts(query, hour)?;
+        let stays = self.shared.bucket.as_ref().is_some_and(|bucket| {
+            !is_too_old(hour, bucket.options.keep, now) && !self.is_safe(&parts)
+        });
+        if stays {
+            self.shared.moved().want(query, hour);
+            return Ok(());
+        }
+        self.remove(query, hour, now)
+    }
+
+    /// Counts what the disk has no room for and the bucket does not have, and tells it.
+    fn lose(&self, query: &str, hour: Hour) -> io::Result<()> {
+        let store = &self.shared.store;
+        let mut results = 0;
+        for part in store.parts(query, hour)? {
+            if self.shared.moved().has(&part) {
+                continue;
+            }
+            results += results_of(&self.shared, &part);
+            store.remove_tail(&part)?;
+        }
+        *self.shared.moved().lost.entry(query.to_owned()).or_default() += results;
+        let what = format!(
+            "{results} results of `{query}` are lost, the oldest ones: there is no room for what waits for the bucket"
+        );
+        (self.told)(Turn::Worse, &what);
+        Ok(())
+    }
+
     fn remove(&mut self, query: &str, hour: Hour, now: EventTime) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let _order = shared.order();
+        let parts = shared.store.parts(query, hour)?;
         // No file comes meanwhile.
-        let _turn = self.shared.waiting();
-        let gone = self.shared.store.remove_hour(query, hour)?;
+        let turn = shared.waiting();
+        let gone = shared.store.remove_hour(query, hour)?;
+        drop(turn);
         self.gone.extend(gone.into_iter().map(|path| (now, path)));
         self.revised.remove(&(query.to_owned(), hour));
+        let mut moved = shared.moved();
+        parts.iter().for_each(|part| moved.forget(part));
+        moved.left(query, hour);
         Ok(())
     }
 

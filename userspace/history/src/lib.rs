@@ -17,12 +17,16 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod bucket;
 mod columns;
+mod content;
 mod grouped;
 mod history;
 mod keeper;
 mod layout;
 mod merge;
+mod moved;
+mod mover;
 mod newest;
 mod options;
 mod place;
@@ -30,6 +34,7 @@ mod policy;
 mod pruning;
 mod reading;
 mod recipe;
+mod replaced;
 mod rollup;
 mod rule;
 mod shared;
@@ -41,12 +46,14 @@ mod summed;
 mod summing;
 mod sums;
 mod table;
+mod tails;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod waiting;
 mod wider;
 
 pub use history::History;
 pub use newest::Newest;
-pub use options::{HistoryOptions, RollUp};
+pub use options::{BucketOptions, HistoryOptions, RollUp};
 pub use rule::StoredSums;

@@ -1,7 +1,8 @@
 //! Merges files of an hour into one, and lets a file be in the place of others.
 //!
 //! A folder with the new file and whatever else the hour has is made beside it, and takes its place at once: no reader
-//! sees a row twice, and a crash leaves the one or the other. Rows are in the same order in the merged file.
+//! sees a row twice, and a crash leaves the one or the other. Files of other hours that it replaces, too, go right
+//! behind that. Rows are in the same order in the merged file.
 
 use crate::layout::Layout;
 use crate::place::{Hour, columns_number, file_name};
@@ -65,7 +66,7 @@ fn rows(shared: &Arc<Shared>, parts: &[Part], schema: &SchemaRef) -> QueryResult
     Running::start(&in_order(partitions, schema, &order)?, Arc::default())
 }
 
-/// Writes rows in the place of files, unless it ends.
+/// Writes rows in the place of files, as one of this hour, unless it ends.
 pub(crate) fn replace(
     shared: &Shared,
     (query, hour): (&str, Hour),
@@ -94,21 +95,34 @@ fn take_place(
     (file, columns): (HiddenFile, u32),
 ) -> io::Result<Vec<PathBuf>> {
     let store = &shared.store;
+    let others: Vec<&Part> = parts.iter().filter(|part| part.hour != hour).collect();
     // No file comes or goes meanwhile.
     let _turn = shared.waiting();
+    store.make_hour(query, hour)?;
     let beside = store.folder_beside(query, hour)?;
-    let number = store.parts(query, hour)?.last().map_or(0, |part| part.number) + 1;
+    let number = store.next_number(query, hour)?;
     for path in store.files(query, hour)?.iter().filter(|path| !parts.iter().any(|part| part.path == **path))
     {
         fs::hard_link(path, beside.join(path.file_name().unwrap_or_default()))?;
     }
     let name = file_name(number, columns);
+    let path = store.hour_folder(query, hour).join(&name);
     // One of this name that was there once may have had some, where it could not be put away.
-    store.remove_sums(&store.hour_folder(query, hour).join(&name))?;
+    store.remove_sums(&path)?;
     file.publish(&beside.join(name)).map_err(|failure| io::Error::other(failure.to_string()))?;
     keep_names(&beside)?;
-    store.exchange(query, hour)?;
-    store.put_away(query, hour)
+    if others.is_empty() {
+        store.exchange(query, hour)?;
+        return store.put_away(query, hour);
+    }
+    store.note_replaced(&path, &others)?;
+    if let Err(error) = store.exchange(query, hour) {
+        store.forget_replaced()?;
+        return Err(error);
+    }
+    let mut gone = store.put_others_away(&others)?;
+    gone.extend(store.put_away(query, hour)?);
+    Ok(gone)
 }
 
 /// Takes the name of a file that nobody can read.

@@ -3,7 +3,10 @@
 use crate::layout::said;
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use datafusion::arrow::datatypes::Schema;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::Path;
 use tapline_record::EventTime;
 use tapline_sinks::time_text;
 
@@ -32,6 +35,13 @@ impl Hour {
         EventTime(self.0.saturating_add(1).saturating_mul(HOUR_NS))
     }
 
+    /// The hours of the window of this width, in nanoseconds, that it lies in; at least itself.
+    pub(crate) const fn block(self, width: i64) -> Range<Self> {
+        let hours = if width < HOUR_NS { 1 } else { width / HOUR_NS };
+        let first = self.0 - self.0.rem_euclid(hours);
+        Self(first)..Self(first.saturating_add(hours))
+    }
+
     /// What its folder is called.
     pub(crate) fn folder(self) -> String {
         let text = time_text(self.start());
@@ -43,6 +53,26 @@ impl Hour {
         let text = name.strip_prefix(HOUR).filter(|text| text.len() == HOUR_OCTETS)?;
         let start = string_to_timestamp_nanos(&format!("{text}:00:00Z")).ok()?;
         Some(Self::of(EventTime(start)))
+    }
+}
+
+/// A file of an hour, wherever it lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HourFile {
+    pub(crate) query: String,
+    pub(crate) hour: Hour,
+    pub(crate) name: String,
+}
+
+impl HourFile {
+    /// The file that lies at the end of this path; `None` where it is none of ours.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let mut names = path.iter().rev().map(OsStr::to_str);
+        let name = names.next()??;
+        of_file(name)?;
+        let hour = Hour::of_folder(names.next()??)?;
+        let query = query_of_folder(names.next()??)?;
+        Some(Self { query: query.to_owned(), hour, name: name.to_owned() })
     }
 }
 
@@ -82,6 +112,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wide_window_has_whole_hours() {
+        let block = |hour: i64, width: i64| {
+            let block = Hour(hour).block(width);
+            (block.start.0, block.end.0)
+        };
+        assert_eq!([block(25, HOUR_NS / 4), block(25, HOUR_NS)], [(25, 26); 2]);
+        assert_eq!([block(25, 24 * HOUR_NS), block(47, 24 * HOUR_NS)], [(24, 48); 2]);
+        assert_eq!(block(-1, 6 * HOUR_NS), (-6, 0));
+    }
+
+    #[test]
     fn folders_and_files_are_read_as_they_are_called() {
         let time = EventTime(1_796_000_461_000_000_000);
         let hour = Hour::of(time);
@@ -97,5 +138,9 @@ mod tests {
             assert_eq!(of_file(name), None, "{name}");
         }
         assert_eq!(query_of_folder(&query_folder("top-talkers")), Some("top-talkers"));
+        let path = "any/query=a/hour=2026-11-30T01/00000007-000000ab.parquet";
+        let file = HourFile::of(Path::new(path)).unwrap();
+        assert_eq!((file.query.as_str(), file.hour, file.name.len()), ("a", hour, 25));
+        assert_eq!(HourFile::of(Path::new("query=a/00000007-000000ab.parquet")), None);
     }
 }

@@ -34,16 +34,27 @@ pub(crate) fn to_merge(parts: &[Part], hour: Hour, now: EventTime) -> Option<Vec
 
 /// Whether an hour is over: results of its last windows have come.
 pub(crate) const fn is_over(hour: Hour, now: EventTime) -> bool {
-    now.0 >= hour.end().0.saturating_add(OVER_AFTER_NS)
+    is_past(hour.end(), now)
+}
+
+/// Whether all windows that end then have come.
+const fn is_past(end: EventTime, now: EventTime) -> bool {
+    now.0 >= end.0.saturating_add(OVER_AFTER_NS)
 }
 
 /// The width of windows that results of an hour become, in nanoseconds: the widest one of those that they are old enough
-/// for.
+/// for, with all hours of the window.
 pub(crate) fn rolls_to(hour: Hour, rollup: &[RollUp], now: EventTime) -> Option<i64> {
-    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-    let is_due = |one: &&RollUp| hour.end().0 < now.0.saturating_sub(nanoseconds(one.after));
-    let due = rollup.iter().filter(is_due).map(|one| nanoseconds(one.window)).max();
-    due.filter(|_| is_over(hour, now))
+    let is_due = |one: &&RollUp| {
+        let end = hour.block(nanoseconds(one.window)).end.start();
+        end.0 < now.0.saturating_sub(nanoseconds(one.after)) && is_past(end, now)
+    };
+    rollup.iter().filter(is_due).map(|one| nanoseconds(one.window)).max()
+}
+
+/// A time in the unit of windows.
+pub(crate) fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Whether an hour is older than it is kept.
@@ -58,11 +69,16 @@ pub(crate) struct HourSize {
     pub(crate) hour: Hour,
     pub(crate) query: String,
     pub(crate) octets: u64,
+    /// Whether all of it lies elsewhere, too.
+    pub(crate) is_safe: bool,
 }
 
-/// The oldest hours, so many that the others are within their octets; never the one that lasts.
+/// The oldest hours, those first that lie elsewhere, so many that the others are within their octets; never the one that
+/// lasts.
 pub(crate) fn too_many(mut hours: Vec<HourSize>, octets_max: u64, now: EventTime) -> Vec<HourSize> {
-    hours.sort_by(|one, other| (one.hour, &one.query).cmp(&(other.hour, &other.query)));
+    hours.sort_by(|one, other| {
+        (!one.is_safe, one.hour, &one.query).cmp(&(!other.is_safe, other.hour, &other.query))
+    });
     let mut octets: u64 = hours.iter().map(|hour| hour.octets).sum();
     let current = Hour::of(now);
     let goes = |one: &HourSize| {
@@ -119,6 +135,9 @@ mod tests {
             width.map(|width| width / MINUTE_NS)
         };
         assert_eq!([119, 120, 180, 299, 300].map(width), [None, Some(5), Some(15), Some(15), Some(60)]);
+        let day = [RollUp { after: minutes(60), window: minutes(24 * 60) }];
+        let by_day = |now: i64| rolls_to(Hour::of(EventTime(0)), &day, EventTime(now * MINUTE_NS + 1));
+        assert_eq!([by_day(25 * 60 - 1), by_day(25 * 60)], [None, Some(24 * 60 * MINUTE_NS)]);
         let soon = [RollUp { after: Duration::from_secs(1), window: minutes(5) }];
         assert_eq!(rolls_to(Hour::of(EventTime(0)), &soon, EventTime(64 * MINUTE_NS)), None, "more may come");
     }
@@ -130,13 +149,20 @@ mod tests {
         let keep = |hours: u64| Some(Duration::from_secs(hours * 3600));
         assert!(is_too_old(hour(4), keep(5), now) && !is_too_old(hour(5), keep(5), now));
         assert!(!is_too_old(hour(0), None, now));
-        let size =
-            |number, query: &str, octets| HourSize { hour: hour(number), query: query.to_owned(), octets };
+        let size = |number, query: &str, octets| HourSize {
+            hour: hour(number),
+            query: query.to_owned(),
+            octets,
+            is_safe: false,
+        };
         let hours = vec![size(9, "a", 10), size(10, "a", 100), size(8, "b", 10), size(8, "a", 10)];
         let gone = |octets_max| too_many(hours.clone(), octets_max, now);
         assert!(gone(130).is_empty());
         assert_eq!(gone(120), [size(8, "a", 10)]);
         assert_eq!(gone(115), [size(8, "a", 10), size(8, "b", 10)]);
         assert_eq!(gone(1).len(), 3, "the hour that lasts stays");
+        let safe = HourSize { is_safe: true, ..size(9, "a", 10) };
+        let some_safe = [&[safe.clone()], &hours[1..]].concat();
+        assert_eq!(too_many(some_safe, 120, now), [safe], "what lies elsewhere goes first");
     }
 }

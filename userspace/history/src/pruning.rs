@@ -1,6 +1,7 @@
 //! Which groups of a file's rows may have what conditions ask for, by what the file says of them: least and greatest
 //! values, and which texts are not there.
 
+use crate::content::Content;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -13,7 +14,6 @@ use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicate
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use std::collections::HashSet;
-use std::fs::File;
 use std::sync::Arc;
 
 /// Conditions on the columns of a table.
@@ -37,7 +37,7 @@ impl Conditions {
     }
 
     /// The groups of a file that may have such rows.
-    pub(crate) fn groups(&self, reader: &ParquetRecordBatchReaderBuilder<File>) -> Vec<usize> {
+    pub(crate) fn groups(&self, reader: &ParquetRecordBatchReaderBuilder<Content>) -> Vec<usize> {
         let groups = reader.metadata().num_row_groups();
         // Where nothing can be told, all may.
         let may = self.predicate.prune(&Groups { reader, schema: &self.schema });
@@ -48,7 +48,7 @@ impl Conditions {
 
 /// What a file says of its groups of rows.
 struct Groups<'a> {
-    reader: &'a ParquetRecordBatchReaderBuilder<File>,
+    reader: &'a ParquetRecordBatchReaderBuilder<Content>,
     schema: &'a SchemaRef,
 }
 
@@ -72,7 +72,8 @@ impl Groups<'_> {
         keep_order.then(|| cast(&bounds, wanted).ok()).flatten()
     }
 
-    /// Whether none of these texts is in a group; `None` where that is not known.
+    /// Whether none of these texts is in a group; `None` where that is not known, as of a file in a bucket: to ask for
+    /// filters of each group takes longer than to read what few groups have.
     fn lacks(&self, group: usize, leaf: usize, texts: &[&str]) -> Option<bool> {
         let filter = self.reader.get_row_group_column_bloom_filter(group, leaf).ok()??;
         Some(texts.iter().all(|text| !filter.check(*text)))

@@ -2,10 +2,11 @@
 //! takes none.
 
 use crate::columns::adapt;
+use crate::content::Content;
 use crate::layout::ordering;
 use crate::pruning::Conditions;
 use crate::recipe::Recipe;
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use crate::store::Part;
 use crate::sums;
 use datafusion::arrow::array::RecordBatch;
@@ -21,7 +22,6 @@ use futures::{StreamExt as _, stream};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::fmt::Display;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::vec::IntoIter;
@@ -102,29 +102,29 @@ impl Stored {
             let reader = self.columns(reader, &recipe.sums, part)?;
             return Ok(Open { slice, reader, are_sums: true });
         }
-        let reader = self.shared.reader(part)?;
+        let content = self.shared.content(part)?;
+        let reader = shared::reader(content.clone(), part)?;
         let groups = match &self.conditions {
             Some(conditions) => conditions.groups(&reader),
             None => (0..reader.metadata().num_row_groups()).collect(),
         };
         let groups = groups.into_iter().enumerate().filter(|(place, _)| slice.has(*place));
-        let reader = reader.with_row_groups(groups.map(|(_, group)| group).collect());
+        let groups: Vec<usize> = groups.map(|(_, group)| group).collect();
         let wanted = self.recipe.as_ref().map_or(&self.schema, |recipe| &recipe.rows);
-        let reader = self.columns(reader, wanted, part)?;
+        let projection = projection(&reader, wanted);
+        content.expect(reader.metadata(), &groups, |column| projection.leaf_included(column));
+        let reader = self.columns(reader.with_row_groups(groups), wanted, part)?;
         Ok(Open { slice, reader, are_sums: false })
     }
 
     /// Reads those of a file's columns that are wanted.
     fn columns(
         &self,
-        reader: ParquetRecordBatchReaderBuilder<File>,
+        reader: ParquetRecordBatchReaderBuilder<Content>,
         wanted: &Schema,
         part: &Part,
     ) -> Result<ParquetRecordBatchReader> {
-        let fields = reader.schema().fields().iter().enumerate();
-        let wanted = fields.filter(|(_, field)| wanted.column_with_name(field.name()).is_some());
-        let wanted: Vec<usize> = wanted.map(|(column, _)| column).collect();
-        let projection = ProjectionMask::roots(reader.parquet_schema(), wanted);
+        let projection = projection(&reader, wanted);
         let reader = reader.with_projection(projection).with_batch_size(self.rows_per_batch);
         reader.build().map_err(|error| unreadable(&part.path, &error))
     }
@@ -136,6 +136,14 @@ impl Stored {
             Some(_) | None => Ok(adapt(batch, &self.schema)?),
         }
     }
+}
+
+/// Those of a file's columns that are wanted.
+fn projection(reader: &ParquetRecordBatchReaderBuilder<Content>, wanted: &Schema) -> ProjectionMask {
+    let fields = reader.schema().fields().iter().enumerate();
+    let wanted = fields.filter(|(_, field)| wanted.column_with_name(field.name()).is_some());
+    let wanted: Vec<usize> = wanted.map(|(column, _)| column).collect();
+    ProjectionMask::roots(reader.parquet_schema(), wanted)
 }
 
 impl PartitionStream for StoredPartition {

@@ -1,8 +1,11 @@
 //! What writes results and what reads them share.
 
+use crate::bucket::Bucket;
 use crate::columns::union;
+use crate::content::Content;
+use crate::moved::Moved;
 use crate::options::HistoryOptions;
-use crate::place::{Hour, columns_number};
+use crate::place::{Hour, HourFile, columns_number};
 use crate::store::{Part, Store};
 use crate::waiting::{Piece, Waiting};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -10,7 +13,7 @@ use datafusion::common::{DataFusionError, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::File;
+use std::fmt::Display;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_operators::WindowResult;
@@ -30,16 +33,43 @@ pub(crate) struct Snapshot {
 pub(crate) struct Shared {
     pub(crate) options: HistoryOptions,
     pub(crate) store: Store,
+    pub(crate) bucket: Option<Arc<Bucket>>,
+    /// Held while files of the folder are merged or rolled up, and while it is decided which of them do not change any
+    /// more; taken before the others.
+    order: Mutex<()>,
     /// What is in no file yet; held while files come and go, so that each result is seen once.
     waiting: Mutex<Waiting>,
+    moved: Mutex<Moved>,
     /// Columns of files that were read, by query and number.
     schemas: Mutex<BTreeMap<(String, u32), SchemaRef>>,
 }
 
 impl Shared {
     pub(crate) fn new(options: HistoryOptions) -> Self {
+        let bucket = options.bucket.clone().map(Bucket::new);
+        Self::with_bucket(options, bucket)
+    }
+
+    /// The same, beside this bucket.
+    pub(crate) fn with_bucket(options: HistoryOptions, bucket: Option<Bucket>) -> Self {
         let store = Store::new(&options.folder);
-        Self { options, store, waiting: Mutex::default(), schemas: Mutex::default() }
+        Self {
+            options,
+            store,
+            bucket: bucket.map(Arc::new),
+            order: Mutex::default(),
+            waiting: Mutex::default(),
+            moved: Mutex::default(),
+            schemas: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn moved(&self) -> MutexGuard<'_, Moved> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -74,8 +104,8 @@ impl Shared {
         has: impl Fn(Hour) -> bool,
     ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
         let mut parts = vec![];
-        for hour in self.store.hours(query)?.into_iter().filter(|hour| has(*hour)) {
-            parts.extend(self.store.parts(query, hour)?);
+        for hour in self.store.all_hours(query)?.into_iter().filter(|hour| has(*hour)) {
+            parts.extend(self.store.all_parts(query, hour)?);
         }
         let pieces = waiting.pieces().iter().filter(|(key, _)| key.query == query && has(key.hour));
         Ok((parts, pieces.map(|(_, piece)| piece.clone()).collect()))
@@ -110,12 +140,31 @@ impl Shared {
         Ok(schema)
     }
 
-    /// Reads a file.
-    pub(crate) fn reader(&self, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-        let said = |error: &dyn std::fmt::Display| {
-            DataFusionError::Execution(format!("{} cannot be read: {error}", part.path.display()))
-        };
-        let file = self.store.open(part).map_err(|error| said(&error))?;
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| said(&error))
+    /// Reads a file; one that lies in a bucket is known, and its rows are read once it is said which.
+    pub(crate) fn reader(&self, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<Content>> {
+        reader(self.content(part)?, part)
     }
+
+    /// What is in a file, wherever it lies.
+    pub(crate) fn content(&self, part: &Part) -> Result<Content> {
+        if !part.path.exists()
+            && let Ok(tail) = self.store.tail(part)
+        {
+            let said = "it lies in a bucket, which is asked by the node that stores there";
+            let bucket = self.bucket.as_ref().ok_or_else(|| unreadable(part, &said))?;
+            let file = HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
+            return Ok(Content::away(Arc::clone(bucket), file, part.octets, tail));
+        }
+        let file = self.store.open(part).map_err(|error| unreadable(part, &error))?;
+        Ok(Content::Here(Arc::new(file)))
+    }
+}
+
+/// Reads what is in a file.
+pub(crate) fn reader(content: Content, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<Content>> {
+    ParquetRecordBatchReaderBuilder::try_new(content).map_err(|error| unreadable(part, &error))
+}
+
+fn unreadable(part: &Part, error: &dyn Display) -> DataFusionError {
+    DataFusionError::Execution(format!("{} cannot be read: {error}", part.path.display()))
 }

@@ -1,12 +1,14 @@
 //! What writes results into the folder, some seconds behind their windows.
 
-use crate::keeper::Keeper;
+use crate::keeper;
 use crate::layout::Layout;
+use crate::mover;
 use crate::place::{Hour, columns_number};
 use crate::shared::Shared;
 use crate::sorted::{properties, sorted};
 use crate::store::WriteLock;
 use crate::stored::Stored;
+use crate::turns::Turns;
 use crate::waiting::{Key, Piece};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::BTreeMap;
@@ -26,9 +28,10 @@ pub(crate) struct HistorySink {
     lost: BTreeMap<String, u64>,
 }
 
-/// The folder that is ours, and what keeps it in order; dropped in this order.
+/// The folder that is ours, what moves files to a bucket, and what keeps it in order; dropped in this order.
 struct Open {
-    _keeper: Keeper,
+    _mover: Option<Turns>,
+    _keeper: Turns,
     _lock: WriteLock,
 }
 
@@ -42,8 +45,11 @@ impl HistorySink {
         if self.open.is_none() {
             let lock = self.shared.store.lock()?;
             let (shared, clock, told) = (&self.shared, &self.clock, &self.told);
-            let keeper = Keeper::start(Arc::clone(shared), Arc::clone(clock), Arc::clone(told))?;
-            self.open = Some(Open { _keeper: keeper, _lock: lock });
+            let keeper = keeper::start(Arc::clone(shared), Arc::clone(clock), Arc::clone(told))?;
+            let bucket = shared.bucket.as_ref().map(|bucket| {
+                mover::start((Arc::clone(shared), Arc::clone(bucket)), Arc::clone(clock), Arc::clone(told))
+            });
+            self.open = Some(Open { _mover: bucket.transpose()?, _keeper: keeper, _lock: lock });
         }
         Ok(())
     }
@@ -164,7 +170,15 @@ impl Sink for HistorySink {
     }
 
     fn lost(&mut self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.lost)
+        let mut lost = std::mem::take(&mut self.lost);
+        for (query, results) in std::mem::take(&mut self.shared.moved().lost) {
+            *lost.entry(query).or_default() += results;
+        }
+        lost
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.shared.moved().trouble.clone()
     }
 
     fn finish(&mut self, _: EventTime) -> Result<(), String> {

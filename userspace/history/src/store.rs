@@ -2,7 +2,7 @@
 //!
 //! Files are written in `.new` and put into their hours. What is merged or removed goes to `.gone` for a while, where
 //! whoever knew it by name still finds it. Names that begin with a point are nobody's at a start, and go, but for
-//! `.sums`, which go with their files.
+//! `.sums`, which go with their files, and `.tails`, which say what lies elsewhere.
 
 use crate::place::{Hour, file_name, of_file, query_folder, query_of_folder};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -67,7 +67,7 @@ impl Store {
             }
             Err(TryLockError::Error(error)) => return Err(said(error)),
         }
-        self.remove_leftovers().map_err(said)?;
+        self.finish_replacing().and_then(|()| self.remove_leftovers()).map_err(said)?;
         Ok(WriteLock { _file: file })
     }
 
@@ -165,17 +165,28 @@ impl Store {
 
     /// A path for the next file of an hour. Whoever asks holds the lock until it is there.
     pub(crate) fn next_path(&self, query: &str, hour: Hour, columns: u32) -> io::Result<PathBuf> {
-        let folder = self.hour_folder(query, hour);
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder)?;
-            keep_names(&self.root)?;
-            folder.parent().map_or(Ok(()), keep_names)?;
-        }
-        let last = self.parts(query, hour)?.last().map_or(0, |part| part.number);
-        let path = folder.join(file_name(last + 1, columns));
+        self.make_hour(query, hour)?;
+        let number = self.next_number(query, hour)?;
+        let path = self.hour_folder(query, hour).join(file_name(number, columns));
         // A file of this name that was there once may have had some.
         self.remove_sums(&path)?;
         Ok(path)
+    }
+
+    /// A number that no file of an hour has, here or elsewhere.
+    pub(crate) fn next_number(&self, query: &str, hour: Hour) -> io::Result<u64> {
+        Ok(self.all_parts(query, hour)?.iter().map(|part| part.number).max().unwrap_or(0) + 1)
+    }
+
+    /// Makes the folder of an hour, unless it is there.
+    pub(crate) fn make_hour(&self, query: &str, hour: Hour) -> io::Result<()> {
+        let folder = self.hour_folder(query, hour);
+        if folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&folder)?;
+        keep_names(&self.root)?;
+        folder.parent().map_or(Ok(()), keep_names)
     }
 
     pub(crate) fn hour_folder(&self, query: &str, hour: Hour) -> PathBuf {
@@ -232,7 +243,7 @@ impl Store {
     }
 
     /// Where a file is for a while that was taken out of its hour.
-    fn gone_path(&self, path: &Path) -> PathBuf {
+    pub(crate) fn gone_path(&self, path: &Path) -> PathBuf {
         self.folder_of_gone().join(path.strip_prefix(&self.root).unwrap_or(path))
     }
 
@@ -293,7 +304,7 @@ impl Store {
 }
 
 /// What is in a folder; nothing where there is none.
-fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     match fs::read_dir(folder) {
         Ok(entries) => entries.collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),

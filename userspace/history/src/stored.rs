@@ -58,6 +58,12 @@ fn read(shared: &Shared, query: &str, hour: Hour, unread: &mut Vec<String>) -> W
     windows
 }
 
+/// How many results a file has, as far as they are told apart.
+pub(crate) fn results_of(shared: &Shared, part: &Part) -> u64 {
+    // Of one that cannot be read, or without windows, it is one at least.
+    of_part(shared, part).map_or(1, |windows| windows.len().max(1) as u64)
+}
+
 fn of_part(shared: &Shared, part: &Part) -> Result<Windows> {
     let reader = shared.reader(part)?;
     let fields = reader.schema().fields().iter().enumerate();

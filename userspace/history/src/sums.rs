@@ -7,11 +7,13 @@
 //! many there are. They are made of the file and nothing else: whoever needs other groups reads the file itself. They go
 //! with it; a folder without files says that none are worth their room.
 
+use crate::content::Content;
 use crate::layout::{Layout, Use};
 use crate::store::{Part, Store};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
+use std::sync::Arc;
 use tapline_query::RolledColumn;
 
 /// How many rows of the file a group is.
@@ -73,11 +75,12 @@ pub(crate) fn open(
     store: &Store,
     part: &Part,
     wanted: &Schema,
-) -> Option<ParquetRecordBatchReaderBuilder<File>> {
+) -> Option<ParquetRecordBatchReaderBuilder<Content>> {
     let mut files = store.sums_of(part);
     files.sort_by_key(|(_, octets)| *octets);
     files.into_iter().find_map(|(path, _)| {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).ok()?).ok()?;
+        let content = Content::Here(Arc::new(File::open(path).ok()?));
+        let reader = ParquetRecordBatchReaderBuilder::try_new(content).ok()?;
         let has = |name: &str| reader.schema().column_with_name(name).is_some();
         wanted.fields().iter().all(|field| has(field.name())).then_some(reader)
     })

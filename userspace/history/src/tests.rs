@@ -1,5 +1,6 @@
 //! Stored results, from what takes them to what asks them.
 
+mod away;
 mod rolled;
 
 use crate::history::History;
@@ -47,7 +48,10 @@ struct Stored {
 }
 
 fn stored(options: HistoryOptions) -> Stored {
-    let history = History::new(options);
+    of(History::new(options))
+}
+
+fn of(history: History) -> Stored {
     let said = Said::default();
     let tells = Arc::clone(&said);
     let told = Arc::new(move |_, what: &str| tells.lock().unwrap().push(what.to_owned()));

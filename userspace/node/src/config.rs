@@ -168,6 +168,17 @@ pub(crate) struct HistoryTable {
     pub(crate) keep: Option<String>,
     /// Octets of all files.
     pub(crate) octets_max: Option<u64>,
+    /// A bucket, as a URL, that files go to which do not change any more.
+    pub(crate) store: Option<String>,
+    /// The server of that; AWS's where it is not said.
+    pub(crate) store_endpoint: Option<String>,
+    pub(crate) store_region: Option<String>,
+    /// Who asks it, in a file as AWS's programs have it.
+    pub(crate) store_credentials_file: Option<PathBuf>,
+    /// Certificates of whoever signed the server's.
+    pub(crate) store_ca_file: Option<PathBuf>,
+    /// How long files are kept there, such as `730d`.
+    pub(crate) store_keep: Option<String>,
     /// Wider windows for older results.
     pub(crate) rollup: Vec<RollupTable>,
     /// How long a result waits for others to be in a file with.

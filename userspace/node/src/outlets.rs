@@ -12,8 +12,9 @@ use crate::node_plan::NodePlan;
 use destination::Destination;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tapline_catalog::{Level, Log};
-use tapline_history::{History, HistoryOptions, RollUp};
+use tapline_history::{BucketOptions, History, HistoryOptions, RollUp};
 use tapline_sinks::{
     Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted, is_named,
 };
@@ -53,7 +54,7 @@ pub(crate) fn history_of(
     table: &HistoryTable,
     folder: Option<&Path>,
 ) -> Result<Option<HistoryOptions>, String> {
-    let HistoryTable { folder: named, keep, octets_max, rollup, flush_after } = table;
+    let HistoryTable { folder: named, keep, octets_max, rollup, flush_after, .. } = table;
     let Some(folder) = folder.or(named.as_deref()) else {
         let is_said = *table != HistoryTable::default();
         let message = "[history]: it needs a folder: folder = \"/var/lib/tapline/history\"";
@@ -71,6 +72,37 @@ pub(crate) fn history_of(
         .map(|(number, one)| rollup_of(one).map_err(|wrong| format!("[history] rollup {number}: {wrong}")));
     options.rollup = rollup.collect::<Result<_, _>>()?;
     options.flush_after = time("flush_after", flush_after)?.unwrap_or(options.flush_after);
+    options.bucket = bucket_of(table, time("store_keep", &table.store_keep)?)?;
+    Ok(Some(options))
+}
+
+/// What a file says of the bucket that history goes to.
+fn bucket_of(table: &HistoryTable, keep: Option<Duration>) -> Result<Option<BucketOptions>, String> {
+    let said = [
+        ("store_endpoint", table.store_endpoint.is_some()),
+        ("store_region", table.store_region.is_some()),
+        ("store_credentials_file", table.store_credentials_file.is_some()),
+        ("store_ca_file", table.store_ca_file.is_some()),
+        ("store_keep", table.store_keep.is_some()),
+    ];
+    let Some(url) = &table.store else {
+        return match said.iter().find(|(_, is_said)| *is_said) {
+            Some((key, _)) => {
+                Err(format!("[history] {key} means nothing without store = \"s3://BUCKET/FOLDER\""))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut options = BucketOptions::new(url).map_err(|wrong| format!("[history] store: {wrong}"))?;
+    let endpoint = table.store_endpoint.clone();
+    let is_url = |text: &String| text.starts_with("https://") || text.starts_with("http://");
+    if endpoint.as_ref().is_some_and(|text| !is_url(text) || text.contains('@')) {
+        return Err("[history] store_endpoint: write https://HOST or http://HOST:PORT".to_owned());
+    }
+    (options.endpoint, options.keep) = (endpoint, keep);
+    options.region.clone_from(&table.store_region);
+    options.credentials_file.clone_from(&table.store_credentials_file);
+    options.ca_file.clone_from(&table.store_ca_file);
     Ok(Some(options))
 }
 
@@ -182,7 +214,6 @@ fn said(name: &str, log: &Log) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn what_is_said_of_history_is_checked() {
@@ -209,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn wider_windows_are_parts_of_an_hour() {
+    fn wider_windows_are_parts_of_an_hour_or_a_day() {
         let table = |after: &str, window: &str| HistoryTable {
             folder: Some("/a".into()),
             rollup: vec![RollupTable { after: after.to_owned(), window: window.to_owned() }],
@@ -220,12 +251,42 @@ mod tests {
         };
         let hour = RollUp { after: Duration::from_secs(7 * 24 * 3600), window: Duration::from_secs(3600) };
         assert_eq!(rollup("7d", "1h"), Ok(vec![hour]));
+        for window in ["1m", "6h", "1d"] {
+            assert!(rollup("7d", window).is_ok(), "{window}");
+        }
         for (after, window, said) in [
             ("7d", "7m", "[history] rollup 1: window: an hour has to consist of such windows"),
-            ("7d", "1d", "[history] rollup 1: window: an hour has to consist of such windows"),
+            ("7d", "5h", "[history] rollup 1: window: an hour has to consist of such windows"),
+            ("7d", "90m", "[history] rollup 1: window: an hour has to consist of such windows"),
+            ("7d", "2d", "[history] rollup 1: window: an hour has to consist of such windows"),
             ("soon", "1h", "[history] rollup 1: after: write a number with s, m, h or d"),
         ] {
             let wrong = rollup(after, window).unwrap_err();
+            assert!(wrong.starts_with(said), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_bucket_is_checked() {
+        let table = |store: Option<&str>, endpoint: Option<&str>| HistoryTable {
+            folder: Some("/a".into()),
+            store: store.map(str::to_owned),
+            store_endpoint: endpoint.map(str::to_owned),
+            store_keep: store.map(|_| "2d".to_owned()),
+            ..HistoryTable::default()
+        };
+        let bucket = |table: &HistoryTable| history_of(table, None).map(|options| options.unwrap().bucket);
+        assert_eq!(bucket(&table(None, None)), Ok(None));
+        let options = bucket(&table(Some("s3://results/office"), Some("http://127.0.0.1:8333")));
+        let options = options.unwrap().unwrap();
+        assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:8333"));
+        assert_eq!(options.keep, Some(Duration::from_secs(2 * 24 * 3600)));
+        for (table, said) in [
+            (table(Some("results"), None), "[history] store: it names no bucket"),
+            (table(Some("s3://a"), Some("host:1")), "[history] store_endpoint: write https://HOST"),
+            (table(None, Some("http://a")), "[history] store_endpoint means nothing without store"),
+        ] {
+            let wrong = bucket(&table).unwrap_err();
             assert!(wrong.starts_with(said), "{wrong}");
         }
     }

@@ -102,10 +102,12 @@ impl NodePlan {
         });
         let lookups = self.lookups.iter().map(|table| table.path.clone());
         let sinks = self.sinks.iter().flat_map(SinkPlan::files);
+        let bucket = self.history.iter().filter_map(|history| history.bucket.as_ref());
+        let bucket = bucket.flat_map(|bucket| [&bucket.credentials_file, &bucket.ca_file]).flatten().cloned();
         let forward = self.forward.iter().flat_map(ForwardPlan::files);
         let sensors = self.aggregator.iter().flat_map(AggregatorPlan::files);
         let own = tls.chain(password).chain(tokens).chain(lookups).chain(sinks);
-        own.chain(forward).chain(sensors).chain(self.config.clone()).collect()
+        own.chain(bucket).chain(forward).chain(sensors).chain(self.config.clone()).collect()
     }
 
     /// Folders that are written to.

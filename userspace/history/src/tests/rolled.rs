@@ -1,6 +1,6 @@
 //! Windows that become wider, and sums beside files, against the same statements over the rows as they were stored.
 
-use super::{BY_ADDRESS, HOUR, SECOND, Stored, ask, keep, open, parcel, stored};
+use super::{BY_ADDRESS, HOUR, SECOND, Stored, ask, files, keep, open, parcel, stored};
 use crate::history::History;
 use crate::options::{HistoryOptions, RollUp};
 use crate::pruning::Conditions;
@@ -12,7 +12,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionContext, col, lit};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -156,6 +156,81 @@ fn what_comes_late_joins_its_wider_window() {
         shown(&stored.history, "SELECT count(DISTINCT window_start) AS n FROM \"top-talkers\"")
             .contains("| 1 |")
     );
+}
+
+/// Hours of a day, and the first one of the next.
+fn take_day(stored: &mut Stored) {
+    for hour in [2, 3, 23, 24] {
+        take_hour(stored, BY_PAIR, hour * HOUR);
+    }
+}
+
+fn by_day(folder: &Path) -> Stored {
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let rollup = vec![RollUp { after: hours(1), window: hours(24) }];
+    stored(HistoryOptions { rollup, ..HistoryOptions::new(folder) })
+}
+
+#[test]
+fn a_day_that_is_over_becomes_one_window_in_its_first_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = by_day(folder.path());
+    take_day(&mut stored);
+    let day = "WHERE window_start < '1970-01-02T00:00:00Z'";
+    let of_day = |sql: &str| sql.replace("FROM \"top-talkers\"", &format!("FROM \"top-talkers\" {day}"));
+    let expected = shown(&stored.history, &of_day(ROLLED));
+    keep(&stored, 24 * HOUR + 59 * MINUTE);
+    let windows = "SELECT count(DISTINCT window_start) AS n FROM \"top-talkers\"";
+    assert!(shown(&stored.history, windows).contains("240"), "it is not old enough");
+    keep(&stored, 26 * HOUR);
+    keep(&stored, 26 * HOUR);
+    assert_eq!(shown(&stored.history, &of_day(ROWS)), expected);
+    let rolled = "SELECT DISTINCT window_start, window_end, round(completeness * 600) AS completeness \
+        FROM \"top-talkers\" WHERE window_start < '1970-01-02T00:00:00Z'";
+    let rolled = shown(&stored.history, rolled);
+    let cells: Vec<Vec<&str>> =
+        rolled.lines().filter(|line| line.contains("1970")).map(|line| line.split('|').map(str::trim).collect()).collect();
+    assert_eq!(cells.len(), 1, "{rolled}");
+    assert_eq!(cells[0][1..4], ["1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z", "595.0"]);
+    let hours: Vec<PathBuf> =
+        files(folder.path()).iter().map(|path| path.parent().unwrap().to_owned()).collect();
+    let hours: Vec<_> = hours.iter().map(|hour| hour.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(hours, ["hour=1970-01-01T00", "hour=1970-01-02T00"]);
+    // What comes late joins its day.
+    stored.sink.take(&minute(BY_PAIR, 5 * HOUR, &[(Some(3), Some(2), 70)], Status::Final, Some(1.0))).unwrap();
+    stored.sink.tend(EventTime(26 * HOUR)).unwrap();
+    let expected = shown(&stored.history, &of_day(ROLLED));
+    keep(&stored, 27 * HOUR);
+    assert_eq!(shown(&stored.history, &of_day(ROWS)), expected);
+    assert_eq!(*stored.said.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_day_counts_once_when_a_crash_came_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = by_day(folder.path());
+    take_day(&mut stored);
+    keep(&stored, 24 * HOUR + 59 * MINUTE);
+    let before: Vec<(PathBuf, Vec<u8>)> =
+        files(folder.path()).into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    let old: Vec<(PathBuf, Vec<u8>)> = before.into_iter().take(3).collect();
+    keep(&stored, 26 * HOUR);
+    stored.sink.finish(EventTime(26 * HOUR)).unwrap();
+    let expected = shown(&stored.history, ROWS);
+    // As if the hours had not gone yet.
+    let name = |path: &Path| format!("{}\n", path.strip_prefix(folder.path()).unwrap().display());
+    let mut text = name(&files(folder.path())[0]);
+    for (path, octets) in &old {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, octets).unwrap();
+        text.push_str(&name(path));
+    }
+    std::fs::write(folder.path().join(".replaced"), text).unwrap();
+    let mut again = by_day(folder.path());
+    again.sink.tend(EventTime(26 * HOUR)).unwrap();
+    assert_eq!(shown(&again.history, ROWS), expected);
+    assert_eq!(files(folder.path()).len(), 2);
+    assert!(!folder.path().join(".replaced").exists());
 }
 
 #[test]

@@ -1,0 +1,277 @@
+//! A bucket of an object store: files of hours that are over lie there under the names that they have in the folder.
+//!
+//! ```text
+//! s3://BUCKET/PREFIX/query=NAME/hour=2026-11-30T01/00000001-5f3a9c0d.parquet
+//! ```
+//! An object never changes: it is there as a whole, or not at all. Whoever asks waits, on whichever thread; what speaks
+//! to the store runs on one of its own, which starts when somebody asks first. What fails is a sentence that names the
+//! store.
+
+mod s3;
+
+use crate::options::BucketOptions;
+use crate::place::{HourFile, query_folder, query_of_folder};
+use bytes::Bytes;
+use futures::future::ready;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::path::Path as Key;
+use object_store::{
+    Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, Result,
+};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::future::Future;
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What is sent at once; a larger file goes in parts.
+const PART_OCTETS: u64 = 8 << 20;
+/// Between two looks whether whoever waits is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Characters of what a store says that are told.
+const SAID_MAX: usize = 300;
+
+/// What was asked for, or a sentence that says why not.
+type Outcome<T> = std::result::Result<T, String>;
+
+/// Something to do on the store's thread.
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A bucket, and the folder of it that is ours.
+pub(crate) struct Bucket {
+    pub(crate) options: BucketOptions,
+    connected: Mutex<Option<Connected>>,
+}
+
+/// What speaks to it; its thread ends when nobody can ask any more.
+#[derive(Clone)]
+struct Connected {
+    store: Arc<dyn ObjectStore>,
+    jobs: UnboundedSender<Job>,
+}
+
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Bucket({})", self.options.url())
+    }
+}
+
+impl Bucket {
+    pub(crate) fn new(options: BucketOptions) -> Self {
+        Self { options, connected: Mutex::new(None) }
+    }
+
+    /// The bucket that this store holds.
+    #[cfg(test)]
+    pub(crate) fn of(options: BucketOptions, store: Arc<dyn ObjectStore>) -> Self {
+        let jobs = start().unwrap();
+        Self { options, connected: Mutex::new(Some(Connected { store, jobs })) }
+    }
+
+    /// The key of a file of the folder.
+    pub(crate) fn key(&self, file: &HourFile) -> Key {
+        let hour = file.hour.folder();
+        self.within(&[&query_folder(&file.query), &hour, &file.name])
+    }
+
+    fn within(&self, names: &[&str]) -> Key {
+        Key::from_iter(self.options.prefix().chain(names.iter().copied()))
+    }
+
+    /// The queries of which something lies there.
+    pub(crate) fn queries(&self, ends: &AtomicBool) -> Outcome<Vec<String>> {
+        let prefix = self.within(&[]);
+        let found = self.ask(ends, |store| async move { store.list_with_delimiter(Some(&prefix)).await })?;
+        let query = |folder: Key| Some(query_of_folder(folder.filename()?)?.to_owned());
+        Ok(found.common_prefixes.into_iter().filter_map(query).collect())
+    }
+
+    /// The files of a query that lie there, with their octets.
+    pub(crate) fn files(&self, query: &str, ends: &AtomicBool) -> Outcome<BTreeMap<HourFile, u64>> {
+        let prefix = self.within(&[&query_folder(query)]);
+        let found: Vec<ObjectMeta> =
+            self.ask(ends, |store| async move { store.list(Some(&prefix)).try_collect().await })?;
+        let file = |object: ObjectMeta| {
+            let path = PathBuf::from(object.location.as_ref());
+            Some((HourFile::of(&path).filter(|file| file.query == query)?, object.size))
+        };
+        Ok(found.into_iter().filter_map(file).collect())
+    }
+
+    /// Puts a file of so many octets there, unless it is there; `false` where another one has its name. `tail` is what
+    /// it ends with, by which it is known again.
+    pub(crate) fn put(
+        &self,
+        file: &HourFile,
+        (octets, content): (u64, File),
+        tail: Vec<u8>,
+        ends: &AtomicBool,
+    ) -> Outcome<bool> {
+        let (key, tail) = (self.key(file), Bytes::from(tail));
+        self.ask(ends, |store| put(store, key, (octets, content), tail))
+    }
+
+    /// These octets of a file.
+    pub(crate) fn read(
+        &self,
+        file: &HourFile,
+        ranges: Vec<Range<u64>>,
+        ends: &AtomicBool,
+    ) -> Outcome<Vec<Bytes>> {
+        let key = self.key(file);
+        self.ask(ends, |store| async move { store.get_ranges(&key, &ranges).await })
+    }
+
+    /// Removes files, those among them that are there.
+    pub(crate) fn remove(&self, files: &[HourFile], ends: &AtomicBool) -> Outcome<()> {
+        let keys: Vec<Result<Key>> = files.iter().map(|file| Ok(self.key(file))).collect();
+        self.ask(ends, |store| async move {
+            let removed = store.delete_stream(stream::iter(keys).boxed());
+            let is_wrong = |outcome: Result<Key>| match outcome {
+                Ok(_) | Err(Error::NotFound { .. }) => None,
+                Err(error) => Some(error),
+            };
+            let wrong: Vec<Error> = removed.filter_map(|outcome| ready(is_wrong(outcome))).collect().await;
+            wrong.into_iter().next().map_or(Ok(()), Err)
+        })
+    }
+
+    /// Does something on the store's thread and waits for it, unless whoever waits is to end.
+    fn ask<T, W>(&self, ends: &AtomicBool, work: impl FnOnce(Arc<dyn ObjectStore>) -> W) -> Outcome<T>
+    where
+        W: Future<Output = Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let died = || format!("what speaks to {} died; please report this", self.options.url());
+        let Connected { store, jobs } = self.connected()?;
+        let (answer, answered) = sync_channel(1);
+        let work = work(store);
+        let job: Job = Box::pin(async move {
+            // Who asked may have ended.
+            let _ = answer.send(work.await);
+        });
+        jobs.send(job).map_err(|_| died())?;
+        loop {
+            match answered.recv_timeout(LOOK_EVERY) {
+                Ok(outcome) => return outcome.map_err(|error| self.said(&error)),
+                Err(RecvTimeoutError::Disconnected) => return Err(died()),
+                Err(RecvTimeoutError::Timeout) if ends.load(Ordering::Acquire) => {
+                    return Err(format!("{} has not answered before the end", self.options.url()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn connected(&self) -> Outcome<Connected> {
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connected) = connected.as_ref() {
+            return Ok(connected.clone());
+        }
+        let store = s3::store(&self.options).map_err(|why| format!("{}: {why}", self.options.url()))?;
+        Ok(connected.insert(Connected { store, jobs: start()? }).clone())
+    }
+
+    /// What a store refuses, as a sentence; it holds no credentials.
+    fn said(&self, error: &Error) -> String {
+        let url = self.options.url();
+        match error {
+            Error::Unauthenticated { .. } => format!(
+                "{url} does not know who asks; see to the variables AWS_…, or to store_credentials_file"
+            ),
+            Error::PermissionDenied { .. } => {
+                format!("{url} refuses whoever asks; see to what its credentials may do there")
+            }
+            Error::NotFound { path, .. } => format!("{url} has no {path}, or there is no such bucket"),
+            other => {
+                let text = other.to_string();
+                let first = text.lines().next().unwrap_or_default();
+                let said: String = first.chars().take(SAID_MAX).collect();
+                format!("{url} does not do as asked: {said}")
+            }
+        }
+    }
+}
+
+/// Starts the thread that speaks to a store.
+fn start() -> Outcome<UnboundedSender<Job>> {
+    let said = |error: std::io::Error| format!("a thread cannot be started: {error}");
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(said)?;
+    let (sender, jobs) = unbounded_channel::<Job>();
+    let work = move || runtime.block_on(do_all(jobs));
+    thread::Builder::new().name("history store".to_owned()).spawn(work).map_err(said)?;
+    Ok(sender)
+}
+
+async fn do_all(mut jobs: UnboundedReceiver<Job>) {
+    while let Some(job) = jobs.recv().await {
+        tokio::spawn(job);
+    }
+}
+
+async fn put(
+    store: Arc<dyn ObjectStore>,
+    key: Key,
+    (octets, mut content): (u64, File),
+    tail: Bytes,
+) -> Result<bool> {
+    match store.get_opts(&key, GetOptions::new().with_head(true)).await {
+        Ok(found) => return Ok(found.meta.size == octets && ends_with(&store, &key, octets, &tail).await?),
+        Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    if octets > PART_OCTETS {
+        return put_in_parts(&store, &key, &mut content).await.map(|()| true);
+    }
+    match store.put_opts(&key, part(&mut content)?.into(), PutMode::Create.into()).await {
+        Ok(_) => Ok(true),
+        // It may be this one, whose answer was lost.
+        Err(Error::AlreadyExists { .. }) => ends_with(&store, &key, octets, &tail).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an object ends with this.
+async fn ends_with(store: &Arc<dyn ObjectStore>, key: &Key, octets: u64, tail: &Bytes) -> Result<bool> {
+    let from = octets.saturating_sub(tail.len() as u64);
+    let found = store.get_ranges(key, std::slice::from_ref(&(from..octets))).await?;
+    Ok(found.first() == Some(tail))
+}
+
+/// Sends a large file; nobody sees it before all of it is there.
+async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, content: &mut File) -> Result<()> {
+    let mut upload = store.put_multipart_opts(key, PutMultipartOptions::default()).await?;
+    let outcome = send_parts(&mut upload, content).await;
+    if outcome.is_err() {
+        // The store lets go of parts that nobody completes, sooner or later.
+        let _ = upload.abort().await;
+    }
+    outcome
+}
+
+async fn send_parts(upload: &mut Box<dyn MultipartUpload>, content: &mut File) -> Result<()> {
+    loop {
+        let octets = part(content)?;
+        if octets.is_empty() {
+            return upload.complete().await.map(drop);
+        }
+        upload.put_part(octets.into()).await?;
+    }
+}
+
+/// The next octets of a file, as many as are sent at once; none at its end.
+fn part(content: &mut File) -> Result<Vec<u8>> {
+    let mut octets = vec![];
+    let read = content.take(PART_OCTETS).read_to_end(&mut octets);
+    read.map_err(|error| Error::Generic { store: "disk", source: error.into() })?;
+    Ok(octets)
+}

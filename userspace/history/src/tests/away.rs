@@ -1,0 +1,294 @@
+//! Stored results that lie in a bucket.
+
+use super::{BY_ADDRESS, HOUR, SECOND, Stored, all, ask, files, keep, numbers, of, parcel};
+use crate::bucket::Bucket;
+use crate::history::History;
+use crate::mover::Moving;
+use crate::options::{BucketOptions, HistoryOptions};
+use crate::place::{Hour, HourFile};
+use crate::shared::Shared;
+use async_trait::async_trait;
+use futures::executor::block_on;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::memory::InMemory;
+use object_store::path::Path as Key;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use std::fmt::{self, Display};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tapline_record::EventTime;
+
+/// A store that can be away, and counts what it is asked.
+#[derive(Debug, Default)]
+struct Switched {
+    inner: InMemory,
+    is_away: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl Switched {
+    fn ask(&self) -> Result<&InMemory> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(Error::Generic { store: "test", source: "it is away".into() });
+        }
+        Ok(&self.inner)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let all: Vec<ObjectMeta> = block_on(self.inner.list(None).try_collect()).unwrap();
+        let mut keys: Vec<String> = all.iter().map(|object| object.location.to_string()).collect();
+        keys.sort();
+        keys
+    }
+}
+
+impl Display for Switched {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "switched")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Switched {
+    async fn put_opts(&self, key: &Key, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.ask()?.put_opts(key, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        key: &Key,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.ask()?.put_multipart_opts(key, options).await
+    }
+
+    async fn get_opts(&self, key: &Key, options: GetOptions) -> Result<GetResult> {
+        self.ask()?.get_opts(key, options).await
+    }
+
+    fn delete_stream(&self, keys: BoxStream<'static, Result<Key>>) -> BoxStream<'static, Result<Key>> {
+        match self.ask() {
+            Ok(inner) => inner.delete_stream(keys),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Result<ObjectMeta>> {
+        match self.ask() {
+            Ok(inner) => inner.list(prefix),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Key>) -> Result<ListResult> {
+        self.ask()?.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Result<()> {
+        self.ask()?.copy_opts(from, to, options).await
+    }
+}
+
+fn options(folder: &Path) -> HistoryOptions {
+    let bucket = Some(BucketOptions::new("s3://results/office").unwrap());
+    HistoryOptions { bucket, ..HistoryOptions::new(folder) }
+}
+
+fn beside(options: HistoryOptions, store: &Arc<Switched>) -> Stored {
+    let bucket = Bucket::of(options.bucket.clone().unwrap(), Arc::clone(store) as Arc<dyn ObjectStore>);
+    of(History { shared: Arc::new(Shared::with_bucket(options, Some(bucket))) })
+}
+
+/// What moves files of this history.
+fn moving(stored: &Stored) -> Moving {
+    let (shared, said) = (Arc::clone(&stored.history.shared), Arc::clone(&stored.said));
+    let told = Arc::new(move |_, what: &str| said.lock().unwrap().push(what.to_owned()));
+    let bucket = Arc::clone(shared.bucket.as_ref().unwrap());
+    Moving::new(shared, bucket, told)
+}
+
+fn turn(moving: &mut Moving, now: i64) {
+    moving.turn(EventTime(now), &AtomicBool::new(false));
+}
+
+fn trouble(stored: &Stored) -> Option<String> {
+    stored.history.shared.moved().trouble.clone()
+}
+
+/// A result an hour, of so many hours.
+fn take_hours(stored: &mut Stored, hours: i64) {
+    for hour in 0..hours {
+        stored.sink.take(&parcel(BY_ADDRESS, hour * HOUR, hour)).unwrap();
+    }
+    // The threads that begin here end here, too.
+    stored.sink.finish(EventTime(hours * HOUR)).unwrap();
+}
+
+#[test]
+fn what_left_the_folder_is_read_in_the_bucket_and_nothing_else_asks_for_it() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(2 * 3600));
+    let mut stored = beside(HistoryOptions { keep: keep_for, ..options(folder.path()) }, &store);
+    take_hours(&mut stored, 5);
+    let mut moving = moving(&stored);
+    keep(&stored, 5 * HOUR + 1);
+    assert_eq!(files(folder.path()).len(), 5, "they are nowhere else yet");
+    turn(&mut moving, 5 * HOUR + 1);
+    assert_eq!((store.keys().len(), trouble(&stored)), (4, None), "the last hour is not over");
+    assert!(
+        store.keys()[0].starts_with("office/query=top-talkers/hour=1970-01-01T00/00000001-"),
+        "{:?}",
+        store.keys()
+    );
+    keep(&stored, 5 * HOUR + 1);
+    assert_eq!(files(folder.path()).len(), 2);
+    assert_eq!(all(&stored.history), [0, 1, 2, 3, 4]);
+    let of_one = "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T01:00:00Z' AND src_ip = '192.0.2.7'";
+    assert_eq!(numbers(&stored.history, of_one), [0]);
+    // A question for what lies here, or for what is nowhere, asks nobody.
+    store.is_away.store(true, Ordering::Relaxed);
+    let before = store.asked.load(Ordering::Relaxed);
+    let late = "SELECT n FROM \"top-talkers\" WHERE window_start >= '1970-01-01T03:00:00Z' ORDER BY n";
+    assert_eq!(numbers(&stored.history, late), [3, 4]);
+    let nobody = "SELECT count(*) FROM \"top-talkers\" WHERE window_start < '1970-01-01T02:00:00Z' AND src_ip = '192.0.2.8'";
+    assert_eq!(numbers(&stored.history, nobody), [0]);
+    assert_eq!(store.asked.load(Ordering::Relaxed), before);
+    let failed = ask(&stored.history, None, "SELECT count(n) FROM \"top-talkers\"").unwrap_err();
+    assert!(failed.contains("s3://results/office") && failed.contains("it is away"), "{failed}");
+    let elsewhere = History::new(HistoryOptions::new(folder.path()));
+    let failed = ask(&elsewhere, None, "SELECT count(n) FROM \"top-talkers\"").unwrap_err();
+    assert!(failed.contains("asked by the node that stores there"), "{failed}");
+    assert_eq!(*stored.said.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 3);
+    let mut moving = moving(&stored);
+    store.is_away.store(true, Ordering::Relaxed);
+    turn(&mut moving, 5 * HOUR);
+    assert!(trouble(&stored).unwrap().contains("s3://results/office does not do as asked"));
+    assert_eq!(stored.sink.trouble(), trouble(&stored));
+    assert_eq!((all(&stored.history), store.keys().len()), (vec![0, 1, 2], 0));
+    store.is_away.store(false, Ordering::Relaxed);
+    turn(&mut moving, 5 * HOUR);
+    assert_eq!((trouble(&stored), store.keys().len()), (None, 3));
+    // It was killed before it knew that they are there, and one comes late.
+    let mut again = beside(options(folder.path()), &store);
+    again.sink.take(&parcel(BY_ADDRESS, HOUR + SECOND, 7)).unwrap();
+    again.sink.finish(EventTime(5 * HOUR)).unwrap();
+    let mut moving = super::away::moving(&again);
+    keep(&again, 5 * HOUR);
+    turn(&mut moving, 5 * HOUR);
+    assert_eq!(store.keys().len(), 4, "what is there stays as it is: {:?}", store.keys());
+    assert!(store.keys()[2].contains("hour=1970-01-01T01/00000002-"), "{:?}", store.keys());
+    assert_eq!(all(&again.history), [0, 1, 2, 7]);
+}
+
+#[test]
+fn what_waits_for_a_bucket_has_its_bound_and_what_that_costs_is_counted() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut first = beside(options(folder.path()), &store);
+    take_hours(&mut first, 4);
+    let octets: u64 = files(folder.path()).iter().map(|path| path.metadata().unwrap().len()).sum();
+    drop(first);
+    let octets_max = Some(octets - 1);
+    let mut stored = beside(HistoryOptions { octets_max, ..options(folder.path()) }, &store);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 2 * HOUR);
+    assert_eq!(store.keys().len(), 1, "one hour is over");
+    store.is_away.store(true, Ordering::Relaxed);
+    keep(&stored, 5 * HOUR);
+    assert_eq!((files(folder.path()).len(), stored.sink.lost().len()), (3, 0), "it lies elsewhere, too");
+    drop(stored);
+    let octets_max = Some(octets / 8 * 5);
+    let mut stored = beside(HistoryOptions { octets_max, ..options(folder.path()) }, &store);
+    keep(&stored, 5 * HOUR);
+    assert_eq!(stored.sink.lost()["top-talkers"], 1);
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.contains("1 results of `top-talkers` are lost"), "{said}");
+    store.is_away.store(false, Ordering::Relaxed);
+    assert_eq!(all(&stored.history), [0, 2, 3]);
+}
+
+#[test]
+fn a_disk_that_is_lost_takes_nothing_with_it_that_lies_in_the_bucket() {
+    let store = Arc::new(Switched::default());
+    let [first, second] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut lost = beside(options(first.path()), &store);
+    take_hours(&mut lost, 3);
+    turn(&mut moving(&lost), 5 * HOUR);
+    let mut stored = beside(options(second.path()), &store);
+    // A file of the name that one of the lost ones had.
+    store.is_away.store(true, Ordering::Relaxed);
+    stored.sink.take(&parcel(BY_ADDRESS, HOUR + SECOND, 7)).unwrap();
+    stored.sink.finish(EventTime(5 * HOUR)).unwrap();
+    store.is_away.store(false, Ordering::Relaxed);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 5 * HOUR);
+    turn(&mut moving, 5 * HOUR);
+    assert_eq!((all(&stored.history), store.keys().len()), (vec![0, 1, 2, 7], 4));
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.starts_with("another file than this node's lies at office/query=top-talkers/"), "{said}");
+}
+
+#[test]
+fn a_bucket_lets_go_of_what_is_old() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+    let mut options = HistoryOptions { keep: minutes(60), ..options(folder.path()) };
+    options.bucket.as_mut().unwrap().keep = minutes(210);
+    let mut stored = beside(options, &store);
+    take_hours(&mut stored, 4);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 4 * HOUR);
+    turn(&mut moving, 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!((store.keys().len(), all(&stored.history)), (4, vec![1, 2, 3]), "nobody finds it any more");
+    turn(&mut moving, 5 * HOUR + 1);
+    turn(&mut moving, 5 * HOUR + 601 * SECOND);
+    assert_eq!(store.keys().len(), 3);
+    assert_eq!(all(&stored.history), [1, 2, 3]);
+    // Somebody else takes one away.
+    let key = Key::from(store.keys()[0].as_str());
+    let keys = stream::iter([Ok(key)]).boxed();
+    block_on(store.inner.delete_stream(keys).try_collect::<Vec<Key>>()).unwrap();
+    turn(&mut moving, 5 * HOUR + 3602 * SECOND);
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.contains("files of `top-talkers` are in s3://results/office no more"), "{said}");
+}
+
+#[test]
+fn a_large_file_goes_in_parts_and_is_there_as_a_whole() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let options = options(folder.path()).bucket.unwrap();
+    let bucket = Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>);
+    let file = HourFile {
+        query: "a".to_owned(),
+        hour: Hour::of(EventTime(0)),
+        name: "00000001-00000000.parquet".to_owned(),
+    };
+    let octets: Vec<u8> = (0..20_u32 * 1024 * 1024).map(|place| (place % 251) as u8).collect();
+    let (path, never) = (folder.path().join("file"), AtomicBool::new(false));
+    fs::write(&path, &octets).unwrap();
+    let put = |tail: &[u8]| {
+        let content = fs::File::open(&path).unwrap();
+        bucket.put(&file, (octets.len() as u64, content), tail.to_vec(), &never)
+    };
+    let tail = &octets[octets.len() - 100..];
+    assert_eq!([put(tail), put(tail), put(&[7; 100])], [Ok(true), Ok(true), Ok(false)]);
+    let read = bucket.read(&file, vec![0..octets.len() as u64, 9..12], &never).unwrap();
+    assert!(read[0] == octets[..] && read[1] == octets[9..12]);
+    assert_eq!(bucket.files("a", &never).unwrap().into_values().collect::<Vec<_>>(), [20 << 20]);
+    assert_eq!(bucket.queries(&never).unwrap(), ["a"]);
+}
