@@ -65,6 +65,7 @@ mod tests {
             folder: None,
             windows: None,
             outlets: vec![],
+            alerts: vec![],
             fleet: None,
             log: Arc::new(Silent),
         };
