@@ -46,7 +46,7 @@ pub struct AlertOption {
 }
 
 /// An alert that the configuration says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConfiguredAlert {
     /// Patterns of the names of the queries whose rows it is about.
     pub queries: Vec<String>,
