@@ -268,6 +268,8 @@ try {
     await page.locator(".alarm .chip", { hasText: "a row appears" }).waitFor();
     await form.waitFor({ state: "detached" });
     await isRight(person);
+    await page.getByRole("button", { name: "Drop the alert on rows" }).click();
+    await page.locator(".alarm .chip").waitFor({ state: "detached" });
   });
 
   await step("an alert fires on the first screen, and is over when it is dropped", async () => {

@@ -192,6 +192,17 @@ fn rules_and_the_dashboard_name_metrics_that_there_are() {
     }
 }
 
+#[test]
+fn the_dashboard_has_all_fates() {
+    let shown = mentioned(&fs::read_to_string(configs("grafana/tapline.json")).unwrap());
+    let is_fate = |name: &String| {
+        let of_source = name.starts_with("tapline_source_") && name.ends_with("_records_total");
+        of_source || (name.starts_with("tapline_query_") && name.ends_with("_rows_total"))
+    };
+    let left_out: Vec<String> = documented().into_iter().filter(is_fate).filter(|name| !shown.contains(name)).collect();
+    assert_eq!(left_out, Vec::<String>::new());
+}
+
 /// The expressions of all panels of the dashboard, for any node, source and query.
 fn expressions() -> Vec<String> {
     let text = fs::read_to_string(configs("grafana/tapline.json")).unwrap();
