@@ -78,6 +78,7 @@ fn what_a_node_tells_is_as_it_is_documented() {
     let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
     let node = node(port, &["--bare", "--history", folder.path().to_str().unwrap()]);
     assert_eq!(node.ask(&["queries", "add", "by-protocol", BY_PROTOCOL, "--metrics"]).code, Some(0));
+    assert_eq!(node.ask(&["alerts", "add", "by-protocol", "rows"]).code, Some(0));
     let shown = node.ask(&["queries", "show", "by-protocol"]);
     assert!(shown.success().contains("metrics     on"), "{}", shown.text());
     let truth = send(port, 5);
