@@ -55,7 +55,7 @@ export function useAlerts() {
 /** Whoever shows alerts looks at once. */
 const lookAgain = () => lookers.forEach((look) => look());
 
-/** @param {string} query @param {string} condition @param {{ by: string, sinks: string[] }} how */
+/** @param {string} query @param {string} condition @param {{ by: string, sinks: string[], cool_down: string | null }} how */
 export async function addAlert(query, condition, how) {
   await ask("POST", ALERTS, { body: { query, condition, ...how } });
   lookAgain();

@@ -167,7 +167,7 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
         outlets.push(start(&name, kind, sink, wanted, log)?);
     }
     let file = plan.state.as_ref().map(|state| state.join(BOARD_FILE));
-    let board = Box::new(AlertSink::board(file, said(BOARD, log)));
+    let board = Box::new(AlertSink::showing(file, said(BOARD, log)));
     let wanted: Wanted = Box::new(|origin: &Origin| !origin.alerts.is_empty());
     outlets.push(start(BOARD, "board", board, wanted, log)?);
     Ok(outlets)

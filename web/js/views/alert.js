@@ -28,7 +28,8 @@ export function AlertForm({ query, schema, onClose }) {
     const field = (/** @type {string} */ name) => form.get(name)?.toString() ?? "";
     const condition = conditionOf(column, field("comparison"), field("value"));
     try {
-      await addAlert(query.name, condition, { by: field("by") || "key", sinks: form.getAll("sink").map(String) });
+      const sinks = form.getAll("sink").map(String);
+      await addAlert(query.name, condition, { by: field("by") || "key", cool_down: field("cool_down").trim() || null, sinks });
       onClose();
     } catch (error) {
       say(/** @type {Error} */ (error).message);
@@ -42,6 +43,7 @@ export function AlertForm({ query, schema, onClose }) {
     ${keys.length > 0 && html`<select name="by" aria-label="What is one alarm"><option value="key">for each ${keys.map(({ name }) => name).join(", ")}</option>
       <option value="whole">for all of them at once</option></select>`}
     ${(alerts?.sinks ?? []).map(({ name, kind }) => html`<label class="check" title=${kind}><input type="checkbox" name="sink" value=${name} /> tell ${name}</label>`)}
+    <label>again after <input name="cool_down" class="tight" placeholder="5m" autocomplete="off" /></label>
     <button class="main">Alert me</button> <button type="button" onClick=${onClose}>Leave it</button>
     <p class="said">It is shown on the first screen${alerts?.sinks.length ? "." : html`; to be told elsewhere, name a <code>[[sink]]</code> in the node's file.`}</p>
     <p class="problem" role="alert">${said}</p>

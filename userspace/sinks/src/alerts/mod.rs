@@ -143,7 +143,7 @@ impl AlertSink {
 
     /// Shows all alarms, and goes on with what is in `file`.
     #[must_use]
-    pub fn board(file: Option<PathBuf>, told: Told) -> Self {
+    pub fn showing(file: Option<PathBuf>, told: Told) -> Self {
         Self::new(Audience::Shown { board: Board::default(), past: VecDeque::new() }, file, told)
     }
 

@@ -169,7 +169,7 @@ fn what_fires_and_what_waits_is_known_after_a_restart() {
     let told = Arc::new(Mutex::new(vec![]));
     let hears = Arc::clone(&told);
     let hear = Arc::new(move |_, what: &str| hears.lock().unwrap().push(what.to_owned()));
-    let opened = AlertSink::board(Some(file), hear);
+    let opened = AlertSink::showing(Some(file), hear);
     assert!(opened.board().is_some() && told.lock().unwrap()[0].contains("put aside"));
 }
 
@@ -202,7 +202,7 @@ fn notices_wait_with_pauses_and_the_oldest_are_lost() {
 #[test]
 fn an_alert_is_looked_at_by_the_sinks_that_it_names_and_shown_to_all() {
     let notes = Notes::default();
-    let (mut pager, mut board) = (sink(&notes, None), AlertSink::board(None, Arc::new(|_, _| {})));
+    let (mut pager, mut board) = (sink(&notes, None), AlertSink::showing(None, Arc::new(|_, _| {})));
     let above = |value: f64, sinks: &[&str]| {
         let text = format!("n > {value}");
         let condition = Condition::Column { place: 1, comparison: Comparison::Above, value };
