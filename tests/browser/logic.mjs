@@ -17,6 +17,7 @@ const before = await module("before.js");
 const { bottleneck } = await module("bottleneck.js");
 const { changesAt, isOutermost, valueOf } = await module("change.js");
 const { sentence } = await module("sentence.js");
+const { conditionOf, keyOf, restOf, wordsOf } = await module("alerts.js");
 
 const TOP = "SELECT src_ip, sum(octets) AS octets\nFROM flows -- all\nGROUP BY src_ip, tumble('10 seconds')\nORDER BY octets DESC LIMIT 10";
 const SWEEP = "SELECT src_ip, count(*) AS probes FROM (SELECT src_ip, dst_ip FROM flows WHERE packets = 1 "
@@ -31,6 +32,15 @@ const cases = {
     assert.match(sql.filtered(TOP, "src_ip", null, true), /WHERE src_ip IS NOT NULL/);
     assert.equal(sql.filtered(TOP, "octets", 7, false), null);
     assert.equal(sql.filtered(`${TOP} UNION ALL ${TOP}`, "src_ip", 1, false), null);
+  },
+  "a condition is written as the node reads it"() {
+    assert.equal(conditionOf("", ">", ""), "rows");
+    assert.equal(conditionOf("probes", ">=", " 100 "), "probes >= 100");
+    assert.equal(conditionOf('sum "of" it', "<>", "1"), '"sum ""of"" it" <> 1');
+    assert.deepEqual([wordsOf("rows"), wordsOf("n > 1")], ["a row appears", "n > 1"]);
+    const alarm = { key: { src_ip: "192.0.2.7", dst_port: null }, row: { src_ip: "192.0.2.7", dst_port: null, probes: 25 } };
+    assert.deepEqual([keyOf(alarm), restOf(alarm)], ["192.0.2.7 · NULL", "probes 25"]);
+    assert.deepEqual([keyOf({ key: null }), restOf({ key: null, row: null })], ["", ""]);
   },
   "an OR stays together"() {
     const or = "SELECT dst_port, count(*) AS n FROM flows WHERE protocol = 6 OR protocol = 17 GROUP BY dst_port, tumble('1 second')";

@@ -1,11 +1,11 @@
-//! Alarms of a node: told once, over when their rows cease, kept over a restart and while nobody can be told; and rows
-//! as messages to rsyslogd.
+//! Alarms of a node: told once, over when their rows cease, kept over a restart and while nobody can be told; alerts that
+//! are made while it runs; and rows as messages to rsyslogd.
 
 mod hook;
 mod sweep;
 
 use super::history::outlet;
-use super::node::{json, query};
+use super::node::{http, json, query};
 use super::sender::wait_for_listener;
 use harness::node::Node;
 use harness::ports::free_port;
@@ -119,13 +119,14 @@ resolve_after = 2
     assert!(node.ask(&["alerts"]).success().contains("nothing fires"));
     place.scan(Duration::from_secs(3));
     wait("a notice", &node, || !hook.notices().is_empty());
+    wait("both alarms", &node, || firing(&node).len() == 2);
     let fires = firing(&node);
-    let of = |sink: &str| fires.iter().find(|alert| alert["sink"] == sink).unwrap().clone();
+    let of = |sink: &str| fires.iter().find(|alert| alert["sinks"][0] == sink).unwrap().clone();
     assert_eq!((fires.len(), &of("pager")["query"], &of("pager")["key"]), (2, &"sweep".into(), &Value::Null));
     assert_eq!(of("script")["key"]["src_ip"], "192.0.2.7");
     assert!(node.ask(&["alerts"]).success().contains("src_ip 192.0.2.7"));
     wait("the end of the alarm", &node, || hook.notices().len() >= 2 && lines(&heard).len() >= 2);
-    assert!(firing(&node).is_empty());
+    wait("nothing to fire", &node, || firing(&node).is_empty());
     place.scan(Duration::from_secs(1));
     wait("another alarm", &node, || hook.notices().len() >= 3 && lines(&heard).len() >= 3);
     let notices = hook.notices();
@@ -233,6 +234,73 @@ fn what_cannot_be_is_refused_where_it_is_said() {
         "{}",
         refused.stderr
     );
+    assert_eq!(node.stop().code, Some(0));
+}
+
+/// What a table of a node answers to a statement.
+fn rows(node: &Node, sql: &str) -> Value {
+    let (status, answer) = http(node, "POST", "/api/v1/sql", &serde_json::json!({ "sql": sql }).to_string());
+    assert_eq!(status, 200, "{answer}");
+    serde_json::from_str::<Value>(&answer).unwrap()["rows"].clone()
+}
+
+#[test]
+fn an_alert_is_made_while_the_node_runs_and_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = Hook::start(Mode::Takes);
+    let sink =
+        format!("[[sink]]\nname = \"pager\"\nkind = \"webhook\"\nurl = \"http://{}/\"\n", hook.address());
+    let place = Place::new(folder.path(), &sink);
+    let node = place.start_asked();
+    let add = |arguments: &[&str]| node.ask(&[&["alerts", "add", "sweep"], arguments].concat());
+    let cases: [(&[&str], &str); 4] = [
+        (&["probe > 20"], "did you mean `probes`?"),
+        (&["src_ip > 20"], "`src_ip` is no number"),
+        (&["probes > 20", "--sink", "pagr"], "no sink `pagr` tells of alarms; did you mean `pager`?"),
+        (&["probes"], "`probes` is no condition"),
+    ];
+    for (arguments, said) in cases {
+        let refused = add(arguments);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    let since = query(&node, "sweep")["since"].clone();
+    let added = add(&["probes >= 20", "--sink", "pager", "--resolve-after", "2"]);
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let kept = folder.path().join("state/queries/sweep.sql");
+    let line = "-- alert: probes >= 20, resolve_after 2, to pager\n";
+    assert!(fs::read_to_string(&kept).unwrap().contains(line));
+    place.scan(Duration::from_secs(2));
+    wait("a notice", &node, || !hook.notices().is_empty());
+    let first = hook.notices().remove(0);
+    assert_eq!((&first["condition"], &first["state"]), (&"probes >= 20".into(), &"firing".into()));
+    wait("the end", &node, || hook.notices().len() >= 2);
+    assert_eq!(hook.notices()[1]["state"], "resolved");
+    assert_eq!(query(&node, "sweep")["since"], since, "the query ran on");
+    assert_eq!(node.stop().code, Some(0));
+
+    let node = place.start();
+    assert!(node.ask(&["alerts", "list"]).success().contains("probes >= 20"));
+    let scanner = Scanner::start(place.port);
+    wait("an alarm", &node, || !firing(&node).is_empty());
+    let alarm = firing(&node).remove(0);
+    assert_eq!((&alarm["key"]["src_ip"], &alarm["sinks"][0]), (&"192.0.2.7".into(), &"pager".into()));
+    assert!(alarm["row"]["probes"].as_u64().unwrap() >= 20, "{alarm}");
+    let told = rows(&node, "SELECT query, condition, state, sinks FROM alerts WHERE state = 'firing'");
+    let expected = serde_json::json!({ "query": "sweep", "condition": "probes >= 20", "state": "firing", "sinks": "pager" });
+    assert_eq!(told[0], expected);
+    let metrics = http(&node, "GET", "/metrics", "").1;
+    let metric = "tapline_alert_firing_alarms{query=\"sweep\",condition=\"probes >= 20\"} 1\n";
+    assert!(metrics.contains(metric), "{metrics}");
+    // What is changed by hand is taken up, and what fired by the other condition is over.
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, text.replace("probes >= 20, resolve_after 2", "probes > 1_000_000")).unwrap();
+    assert!(node.ask(&["reload"]).success().contains("replaced: sweep"));
+    wait("what did fire", &node, || firing(&node).is_empty());
+    drop(scanner);
+    assert_eq!(node.ask(&["alerts", "drop", "sweep", "probes > 1_000_000"]).code, Some(0));
+    assert!(node.ask(&["alerts", "list"]).success().contains("there is no alert"));
+    assert!(!fs::read_to_string(&kept).unwrap().contains("alert"));
     assert_eq!(node.stop().code, Some(0));
 }
 

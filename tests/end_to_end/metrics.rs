@@ -78,6 +78,7 @@ fn what_a_node_tells_is_as_it_is_documented() {
     let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
     let node = node(port, &["--bare", "--history", folder.path().to_str().unwrap()]);
     assert_eq!(node.ask(&["queries", "add", "by-protocol", BY_PROTOCOL, "--metrics"]).code, Some(0));
+    assert_eq!(node.ask(&["alerts", "add", "by-protocol", "rows"]).code, Some(0));
     let shown = node.ask(&["queries", "show", "by-protocol"]);
     assert!(shown.success().contains("metrics     on"), "{}", shown.text());
     let truth = send(port, 5);
@@ -190,6 +191,17 @@ fn rules_and_the_dashboard_name_metrics_that_there_are() {
         let unknown: Vec<String> = mentioned(&text).difference(&known).cloned().collect();
         assert_eq!(unknown, Vec::<String>::new(), "{}", path.display());
     }
+}
+
+#[test]
+fn the_dashboard_has_all_fates() {
+    let shown = mentioned(&fs::read_to_string(configs("grafana/tapline.json")).unwrap());
+    let is_fate = |name: &String| {
+        let of_source = name.starts_with("tapline_source_") && name.ends_with("_records_total");
+        of_source || (name.starts_with("tapline_query_") && name.ends_with("_rows_total"))
+    };
+    let left_out: Vec<String> = documented().into_iter().filter(is_fate).filter(|name| !shown.contains(name)).collect();
+    assert_eq!(left_out, Vec::<String>::new());
 }
 
 /// The expressions of all panels of the dashboard, for any node, source and query.

@@ -149,6 +149,9 @@ fn tables_are_what_the_api_says() {
     // Exporters tell of flows that have ended.
     let active = psql(port, "SELECT source, complete, reason FROM active_flows");
     assert!(active.starts_with("|f|nothing that this node reads is metered"), "{active}");
+    assert_eq!(node.ask(&["alerts", "add", "by_second", "records > 1_000_000_000"]).code, Some(0));
+    let alerts = psql(port, "SELECT query, condition, state, key, sinks FROM alerts");
+    assert_eq!(alerts, "by_second|records > 1000000000|quiet||");
     assert_eq!(node.ask(&["queries", "drop", "by_second"]).code, Some(0));
     assert!(refused(port, "SELECT * FROM by_second").contains("not found"));
     assert_eq!(node.stop().code, Some(0));
@@ -161,7 +164,7 @@ fn psql_finds_its_way() {
     }
     let (_node, port) = loaded();
     let tables = psql(port, "\\dt");
-    for name in ["by_second", "top-talkers", "queries", "sources", "ledger", "active_flows"] {
+    for name in ["by_second", "top-talkers", "queries", "sources", "ledger", "active_flows", "alerts"] {
         assert!(tables.contains(&format!("public|{name}|table|tapline")), "{tables}");
     }
     let described = psql(port, "\\d by_second");

@@ -104,6 +104,12 @@ impl Half {
         Ok(news)
     }
 
+    /// Octets that panes may take which are kept only to be revised.
+    fn kept_max(&self) -> usize {
+        let kept_max = if self.states.are_rows() { ROWS_KEPT_OCTETS_MAX } else { usize::MAX };
+        kept_max.min(self.limits.held.octets_max / 2)
+    }
+
     /// Whether its query holds as much as it may.
     pub(crate) fn is_full(&self) -> bool {
         self.octets.load(Ordering::Relaxed) > self.limits.held.octets_max
@@ -155,13 +161,17 @@ impl Merge for Merging {
         state.octets() as u64
     }
 
+    /// What all states take together is known at any time, and no less than what some of them do.
+    fn may_be_full(&self, half: HalfId) -> bool {
+        self.half(half).is_some_and(|half| half.octets.load(Ordering::Relaxed) > half.kept_max())
+    }
+
     /// Half of what they may take is for panes that are still to be given, and more where these need it: else new groups of
     /// them would be folded, and rows refused.
     fn is_full(&self, half: HalfId, kept: u64) -> bool {
         self.half(half).is_some_and(|half| {
             let most = half.limits.held.octets_max;
-            let kept_max = if half.states.are_rows() { ROWS_KEPT_OCTETS_MAX } else { usize::MAX };
-            kept > kept_max.min(most / 2) as u64 || half.octets.load(Ordering::Relaxed) > most - most / 4
+            kept > half.kept_max() as u64 || half.octets.load(Ordering::Relaxed) > most - most / 4
         })
     }
 
@@ -299,9 +309,11 @@ mod tests {
     fn rows_that_are_still_to_be_given_take_no_room_of_those_that_may_be_revised() {
         let ((merging, states), half) = (merging_rows(200_000), half_id(7, 0));
         let mut state = merging.empty(half);
+        assert!(!merging.may_be_full(half), "nobody has to look at each");
         merging.merge(half, &mut state, &rows(0..60_000).encode(&states).unwrap().octets).unwrap();
         let octets = merging.octets(&state);
         assert!((120_000..140_000).contains(&octets) && octets == merging.octets_held(7) as u64, "{octets}");
+        assert!(merging.may_be_full(half));
         assert!(!merging.is_full(half, 100_000) && merging.is_full(half, 100_001));
         merging.merge(half, &mut state, &rows(0..60_000).encode(&states).unwrap().octets).unwrap();
         assert!(merging.is_full(half, 0), "what is kept goes where there is no room for others");

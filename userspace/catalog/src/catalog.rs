@@ -1,5 +1,6 @@
 //! The queries of a node by name, and the engine that runs them.
 
+mod alerts;
 pub(crate) mod asked;
 mod counted;
 mod edit;
@@ -14,6 +15,7 @@ mod resume;
 mod standing;
 mod work;
 
+use crate::alert::ConfiguredAlert;
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
 use crate::fleet::Fleet;
@@ -108,6 +110,8 @@ pub struct CatalogOptions {
     pub windows: Option<PathBuf>,
     /// Who stores or sends what queries answer.
     pub outlets: Vec<Outlet>,
+    /// What makes rows of which queries alarms, besides what these say themselves.
+    pub alerts: Vec<ConfiguredAlert>,
     /// The sensors that run its queries, where these do it in place of the engine.
     pub fleet: Option<Box<dyn Fleet>>,
     /// Where it tells what happens.
@@ -137,6 +141,7 @@ pub struct Catalog {
     windows: Option<PathBuf>,
     /// Who stores or sends what queries answer.
     safety: Safety,
+    configured: Vec<ConfiguredAlert>,
     forwarding: OnceLock<Forwarding>,
     started: EventTime,
 }
@@ -192,7 +197,7 @@ impl Catalog {
     /// When an input is not there, or there is no room for threads.
     pub fn start(options: CatalogOptions, inputs: InputSet) -> Result<Arc<Self>, String> {
         let CatalogOptions { engine, tables, clock, queries_max, allowance, reread, .. } = options;
-        let CatalogOptions { identity, folder, windows, outlets, fleet, log, .. } = options;
+        let CatalogOptions { identity, folder, windows, outlets, alerts, fleet, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
         let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
@@ -236,6 +241,7 @@ impl Catalog {
             has_sensors,
             started: clock.now(),
             safety: Safety::of(outlets, Arc::clone(&clock)),
+            configured: alerts,
             clock,
             log,
             reread,
@@ -284,6 +290,7 @@ impl Catalog {
         self.let_go(&mut core);
         core.check_room()?;
         if !is_kept {
+            self.check_sinks(&definition.options.alerts)?;
             core.save(&definition)?;
         }
         let name = definition.name.clone();
@@ -332,6 +339,7 @@ impl Catalog {
         };
         let (before, old) = (before.id, before.definition.clone());
         if !is_kept {
+            self.check_sinks(&definition.options.alerts)?;
             core.save(&definition)?;
         }
         match self.run(&mut core, definition, planned) {
@@ -467,7 +475,7 @@ impl Catalog {
         let result = Arc::new(result);
         results.take(&result);
         let Some(origin) = results.origin() else { return };
-        self.safety.outlets().iter().for_each(|outlet| outlet.take(origin, &result));
+        self.safety.outlets().iter().for_each(|outlet| outlet.take(&origin, &result));
     }
 
     fn note_ended(&self, query: QueryId, reason: EndReason, ledger: QueryLedger) {

@@ -3,6 +3,7 @@
 //! As text, comments stand before the statement: lines of the note, and options, a line each, such as
 //! `-- early: 10s` or `-- groups_max: 100_000`.
 
+use crate::alert::AlertOption;
 use crate::duration::{duration_text, parse_duration};
 use crate::error::{CatalogError, nearest};
 use crate::limits::Allowance;
@@ -14,12 +15,16 @@ use tapline_sinks::Origin;
 /// Octets of a name, and of a statement with its note.
 const NAME_OCTETS_MAX: usize = 64;
 const TEXT_OCTETS_MAX: usize = 1 << 20;
+/// Alerts of a query.
+const ALERTS_MAX: usize = 16;
 /// The options that say whether the newest window is given as metrics, and whether history keeps results.
 const METRICS: &str = "metrics";
 const HISTORY: &str = "history";
+/// The option that makes rows alarms; there may be several of it.
+const ALERT: &str = "alert";
 
 /// What was said of a query besides its text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryOptions {
     /// Each time that so much of a window has passed, the window so far is given.
     pub early: Option<Duration>,
@@ -29,12 +34,14 @@ pub struct QueryOptions {
     pub allowance: Allowance,
     /// Whether history keeps its results; unless something is said, those that have windows.
     pub history: Option<bool>,
+    /// What makes its rows alarms; each has another condition.
+    pub alerts: Vec<AlertOption>,
     /// What it is for; may have several lines.
     pub note: String,
 }
 
 /// A query as somebody wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Definition {
     /// What it is called.
     pub name: String,
@@ -63,7 +70,24 @@ impl Definition {
             let message = format!("the line `{line}` of the note reads as an option; say it otherwise");
             return Err(CatalogError::wrong(message));
         }
+        check_alerts(&options.alerts)?;
         Ok(Self { name: name.to_owned(), sql: sql.trim().to_owned(), options })
+    }
+
+    /// The same with these alerts.
+    ///
+    /// # Errors
+    /// When there are too many, or two with the same condition.
+    pub(crate) fn with_alerts(&self, alerts: Vec<AlertOption>) -> Result<Self, CatalogError> {
+        check_alerts(&alerts)?;
+        Ok(Self { options: QueryOptions { alerts, ..self.options.clone() }, ..self.clone() })
+    }
+
+    /// Whether it is the same but for its alerts.
+    pub(crate) fn differs_in_alerts(&self, other: &Self) -> bool {
+        let alerts = other.options.alerts.clone();
+        let options = QueryOptions { alerts, ..self.options.clone() };
+        self != other && Self { options, ..self.clone() } == *other
     }
 
     /// The query of a text.
@@ -113,6 +137,9 @@ impl Definition {
         if let Some(is_on) = self.options.history {
             let _ = writeln!(text, "-- {HISTORY}: {}", switch_text(is_on));
         }
+        for alert in &self.options.alerts {
+            let _ = writeln!(text, "-- {ALERT}: {alert}");
+        }
         text.push_str(&self.sql);
         text.push('\n');
         text
@@ -132,6 +159,10 @@ impl QueryOptions {
             self.history = Some(parse_switch(value.trim()).map_err(|wrong| format!("{HISTORY}: {wrong}"))?);
             return Ok(true);
         }
+        if key == ALERT {
+            self.alerts.push(AlertOption::parse(value).map_err(|wrong| format!("{ALERT}: {wrong}"))?);
+            return Ok(true);
+        }
         if key == METRICS {
             self.metrics = parse_switch(value.trim()).map_err(|wrong| format!("{METRICS}: {wrong}"))?;
             return Ok(true);
@@ -142,12 +173,25 @@ impl QueryOptions {
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
         let is_word = !key.is_empty() && key.chars().all(is_word);
-        match nearest(key, ["early", METRICS, HISTORY].into_iter().chain(Allowance::KEYS)).filter(|_| is_word)
+        match nearest(key, ["early", METRICS, HISTORY, ALERT].into_iter().chain(Allowance::KEYS)).filter(|_| is_word)
         {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
         }
     }
+}
+
+fn check_alerts(alerts: &[AlertOption]) -> Result<(), CatalogError> {
+    if alerts.len() > ALERTS_MAX {
+        return Err(CatalogError::wrong(format!("a query has {ALERTS_MAX} alerts at the most")));
+    }
+    for (place, AlertOption { condition, .. }) in alerts.iter().enumerate() {
+        if alerts.iter().take(place).any(|before| before.condition == *condition) {
+            let message = format!("there are two alerts on `{condition}`; leave one of them out");
+            return Err(CatalogError::wrong(message));
+        }
+    }
+    Ok(())
 }
 
 /// Whether history keeps results, as it is written.
@@ -187,12 +231,13 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_it_was_written() {
-        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- metrics: on\n-- groups_max: 1000\n-- beyond: fold\n-- history: off\nSELECT 1\n-- inside\nFROM flows;\n";
+        let text = "-- Who talks most.\n--\n-- Look for: strangers.\n-- early: 10s\n-- metrics: on\n-- groups_max: 1000\n-- beyond: fold\n-- history: off\n-- alert: ports > 100, to pager\n-- alert: rows\nSELECT 1\n-- inside\nFROM flows;\n";
         let query = Definition::of_text("top-talkers_2", text).unwrap();
         assert_eq!(query.options.note, "Who talks most.\n\nLook for: strangers.");
         assert_eq!(query.options.early, Some(Duration::from_secs(10)));
         assert!(query.options.metrics);
         assert_eq!((query.options.allowance.groups_max, query.options.history), (Some(1000), Some(false)));
+        assert_eq!(query.options.alerts.len(), 2);
         assert_eq!(query.sql, "SELECT 1\n-- inside\nFROM flows;");
         assert_eq!(query.to_text(), text);
         let plain = Definition::of_text("a", "\u{feff}SELECT 1").unwrap();
@@ -218,6 +263,11 @@ mod tests {
         assert_eq!(message("-- beyond: x\n"), "line 1: beyond: write fold, sample or stop");
         assert_eq!(message("-- history: never\n"), "line 1: history: write on or off");
         assert_eq!(message("-- metrics: yes\n"), "line 1: metrics: write on or off");
+        assert_eq!(message("-- alert: rows, to\n"), "line 1: alert: to: name the sinks that tell of it, such as to pager");
+        assert_eq!(
+            message("-- alert: n > 1\n-- alert: n > 1, to pager\n"),
+            "there are two alerts on `n > 1`; leave one of them out"
+        );
         for name in ["", "a b", "../a", "-a", ".sql", "ä", &"a".repeat(65)] {
             let message = Definition::of_text(name, "").unwrap_err().to_string();
             assert!(message.contains("cannot be a query's name"), "{message}");

@@ -24,6 +24,14 @@ pub enum CatalogError {
         /// The most similar one that there is.
         nearest: Option<String>,
     },
+    /// The query has no such alert.
+    #[error("`{query}` has no alert on `{condition}`; `tapline alerts list` says which there are")]
+    NoAlert {
+        /// The query.
+        query: String,
+        /// The condition.
+        condition: String,
+    },
     /// There is a query of this name.
     #[error("there is a query `{0}` already; replace it, drop it, or take another name")]
     Exists(String),

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod active_flows;
+mod alert;
 mod captures;
 mod catalog;
 mod definition;
@@ -36,6 +37,7 @@ mod wanted;
 mod watcher;
 
 pub use active_flows::{ActiveFlows, FlowOrder, Rates, SeenFlow};
+pub use alert::{AlertCondition, AlertOption, AlertStatus, ConfiguredAlert, parse_by, parse_cool_down};
 pub use captures::{CapturesInput, whole_path};
 pub use catalog::asked::Asked;
 pub use catalog::forwarded::{CutPositions, ForwardedCut, ForwardedQuery, SensorEnd};

@@ -3,11 +3,11 @@
 use crate::waiting::{Given, Waiting};
 use arrow_array::RecordBatch;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 use tapline_engine::{ResultColumns, Span, Status, WindowResult};
 use tapline_record::EventTime;
-use tapline_sinks::Origin;
+use tapline_sinks::{Alert, Origin};
 use tokio::sync::watch;
 
 /// Results that are kept of a query: the newest ones, in number and in octets of their rows; one is always kept.
@@ -19,7 +19,7 @@ const KEPT_OCTETS_MAX: usize = 4 << 20;
 pub struct Results {
     columns: ResultColumns,
     /// As outlets know it, where they get what it answers.
-    origin: Option<Arc<Origin>>,
+    origin: Option<RwLock<Arc<Origin>>>,
     newest: Mutex<Newest>,
     /// Wakes whoever watches; says whether it has ended.
     news: watch::Sender<bool>,
@@ -48,12 +48,21 @@ pub(crate) struct Kept {
 impl Results {
     pub(crate) fn new(columns: ResultColumns, origin: Option<Origin>) -> Self {
         let (newest, news) = (Mutex::default(), watch::Sender::new(false));
-        Self { columns, origin: origin.map(Arc::new), newest, news, ended: OnceLock::new() }
+        let origin = origin.map(|origin| RwLock::new(Arc::new(origin)));
+        Self { columns, origin, newest, news, ended: OnceLock::new() }
     }
 
     /// The query, where outlets get what it answers.
-    pub(crate) const fn origin(&self) -> Option<&Arc<Origin>> {
-        self.origin.as_ref()
+    pub(crate) fn origin(&self) -> Option<Arc<Origin>> {
+        let origin = self.origin.as_ref()?;
+        Some(Arc::clone(&origin.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What makes its rows alarms from now on.
+    pub(crate) fn put_alerts(&self, alerts: Vec<Arc<Alert>>) {
+        let Some(origin) = &self.origin else { return };
+        let mut origin = origin.write().unwrap_or_else(PoisonError::into_inner);
+        *origin = Arc::new(Origin { alerts, ..Origin::clone(&origin) });
     }
 
     /// The columns of its results.

@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    Allowance, Catalog, CatalogError, CatalogOptions, Definition, FlowOrder, Input, InputSet, Level, Meters,
+    AlertCondition, AlertOption, Allowance, Catalog, CatalogError, CatalogOptions, Definition, FlowOrder, Input,
+    InputSet, Level, Meters,
     Pace, QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
 };
 use tapline_engine::EngineOptions;
@@ -104,6 +106,7 @@ fn options(folder: Option<QueryFolder>, told: &Arc<Told>) -> CatalogOptions {
         folder,
         windows: None,
         outlets: vec![],
+        alerts: vec![],
         fleet: None,
         log: told.clone(),
     }
@@ -253,6 +256,42 @@ fn whoever_asks_for_active_flows_is_told_why_there_are_none() {
     assert!(catalog.snapshot().queries.is_empty());
     catalog.stop().unwrap();
     assert!(catalog.active_flows(10, FlowOrder::Octets).is_err());
+}
+
+#[test]
+fn alerts_come_and_go_while_a_query_runs_on_and_are_kept_with_it() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = QueryFolder::open(place.path()).unwrap();
+    let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], Some(folder));
+    catalog.add(query("a", "flows")).unwrap();
+    let since = catalog.query("a").unwrap().since;
+    let add = |query: &str, line: &str| catalog.add_alert(query, AlertOption::parse(line).unwrap());
+    let said = || catalog.alerts().iter().map(|status| status.alert.text.clone()).collect::<Vec<_>>();
+    add("a", "n > 5").unwrap();
+    add("a", "n > 5, by whole").unwrap();
+    assert_eq!(said(), ["n > 5, by whole"], "one with the same condition takes the place of the other");
+    for (query, line, expected) in [
+        ("b", "rows", "there is no query `b`"),
+        ("a", "m > 5", "alert: the result has no column `m`"),
+        ("a", "rows, to pager", "alert: no sink `pager` tells of alarms; this node has none"),
+    ] {
+        let refused = add(query, line).unwrap_err().to_string();
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    // By hand, too; a sink that is named may come with the next start.
+    let path = place.path().join("a.sql");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("-- alert: n > 5, by whole\n"), "{text}");
+    fs::write(&path, text.replace("n > 5, by whole", "n > 7, to pager")).unwrap();
+    let reloaded = catalog.reload().unwrap();
+    assert_eq!((reloaded.replaced, reloaded.refused.len()), (vec!["a".to_owned()], 0));
+    assert!(reloaded.later[0].starts_with("a: alert: no sink `pager`"), "{:?}", reloaded.later);
+    assert_eq!((said(), catalog.query("a").unwrap().since), (vec!["n > 7".to_owned()], since));
+    let above = AlertCondition::parse("n > 7").unwrap();
+    catalog.drop_alert("a", &above).unwrap();
+    assert!(matches!(catalog.drop_alert("a", &above), Err(CatalogError::NoAlert { .. })));
+    assert!(!fs::read_to_string(&path).unwrap().contains("alert"));
+    catalog.stop().unwrap();
 }
 
 #[test]

@@ -75,6 +75,11 @@ pub trait Merge {
         0
     }
 
+    /// Whether states may take so much, by what is known of all of them without a look at each.
+    fn may_be_full(&self, _half: HalfId) -> bool {
+        true
+    }
+
     /// Whether states take so much that some which are kept only to be revised had better go; these take `kept` octets.
     fn is_full(&self, _half: HalfId, _kept: u64) -> bool {
         false

@@ -1,5 +1,6 @@
 //! The command line: parsed here, resolved into what the commands work with.
 
+mod alerts;
 mod flows;
 mod frames;
 mod queries;
@@ -32,6 +33,7 @@ use tapline_lookup::Tables;
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
 
+pub(crate) use alerts::{AlertsCommand, NewAlertArguments};
 pub(crate) use flows::FlowsArguments;
 pub(crate) use frames::FrameArguments;
 pub(crate) use queries::{NewQueryArguments, QueriesCommand, Shape};
@@ -84,12 +86,14 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Shape::Table)]
         format: Shape,
     },
-    /// Say which alarms of a node fire: rows of queries that its sinks tell somebody of.
+    /// Say which alarms of a node fire, or let rows of its queries be alarms.
     Alerts {
+        #[command(subcommand)]
+        command: Option<AlertsCommand>,
         #[command(flatten)]
         node: NodeArguments,
         /// How it is printed.
-        #[arg(long, value_enum, default_value_t = Shape::Table)]
+        #[arg(long, value_enum, default_value_t = Shape::Table, global = true)]
         format: Shape,
     },
     /// Say how a node stands: its sources, its queries, and what is wrong.

@@ -4,6 +4,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod access;
+mod alerts;
 mod allowance;
 mod arguments;
 mod client;
@@ -93,7 +94,7 @@ fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
         Command::Sources { node, format } => standing::print_sources(&node, format),
         Command::Sensors { command, node, format } => sensors::run(command, &node, format),
         Command::Ledger { node, format } => standing::print_ledger(&node, format),
-        Command::Alerts { node, format } => standing::print_alerts(&node, format),
+        Command::Alerts { command, node, format } => alerts::run(command, &node, format),
         Command::Status { node, format } => standing::print_status(&node, format),
         Command::Watch { names, node, times } => overview::run(&node, &names, times),
         Command::Flows { node, flows } => flows::run(&node, &flows),

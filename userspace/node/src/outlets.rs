@@ -13,23 +13,28 @@ use destination::Destination;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tapline_catalog::{Level, Log};
+use tapline_catalog::{ConfiguredAlert, Level, Log};
 use tapline_history::{BucketOptions, History, HistoryOptions, RollUp};
 use tapline_sinks::{
-    Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted, is_named,
+    AlertSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted, is_named,
 };
 use tapline_sources::SystemClock;
 
 /// What the outlet of stored results is called.
 const HISTORY: &str = "history";
+/// What the one is called that shows all alarms, and the file of what fires.
+const BOARD: &str = "alerts";
+const BOARD_FILE: &str = "alerts.json";
 
 /// Who takes the results of which queries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SinkPlan {
     name: String,
     /// Patterns of their names.
     queries: Vec<String>,
     destination: Destination,
+    /// What it tells somebody of those queries.
+    alert: Option<ConfiguredAlert>,
     /// Files that prove who is who.
     proof: Vec<PathBuf>,
     /// Where results wait for a server.
@@ -144,11 +149,17 @@ fn sink_of(table: &SinkTable, state: Option<&Path>) -> Result<SinkPlan, String> 
         table.name.clone().ok_or_else(|| format!("it needs a name: name = \"{}s\"", destination.kind()))?;
     check_name(&name)?;
     let spool = destination::spool(table, &name, state)?;
-    let queries = table.queries.clone().or_else(|| destination.takes_all().then(|| vec!["*".to_owned()]));
-    let queries = queries.ok_or("it needs the names of queries: queries = [\"port_sweep\"]")?;
+    let alert = if destination.is_told_alarms() { alarms::alert(table, &name)? } else { None };
+    let unsaid = || match (destination.takes_all(), destination.is_told_alarms()) {
+        (true, _) => Some(vec!["*".to_owned()]),
+        (false, true) => Some(vec![]),
+        (false, false) => None,
+    };
+    let queries = table.queries.clone().or_else(unsaid);
+    let queries = queries.ok_or("it needs the names of queries: queries = [\"tcp_flows\"]")?;
     let proof =
         [&table.password_file, &table.token_file, &table.ca_file].into_iter().flatten().cloned().collect();
-    Ok(SinkPlan { name, queries, destination, proof, spool })
+    Ok(SinkPlan { name, queries, destination, alert, proof, spool })
 }
 
 /// Refuses what cannot be told from other words, or from the name of stored results.
@@ -157,6 +168,7 @@ fn check_name(name: &str) -> Result<(), String> {
     match (is_word, name) {
         (false, _) => Err(format!("name: {name:?} is no name; write a word in ASCII, such as lines")),
         (true, HISTORY) => Err("name: stored results are called history; take another one".to_owned()),
+        (true, BOARD) => Err("name: what shows all alarms is called alerts; take another one".to_owned()),
         (true, _) => Ok(()),
     }
 }
@@ -171,17 +183,31 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
         outlets.push(start(HISTORY, "parquet", sink, wanted, log)?);
     }
     for SinkPlan { name, queries, destination, spool, .. } in plan.sinks.clone() {
-        let kind = destination.kind();
+        let (kind, is_told_alarms) = (destination.kind(), destination.is_told_alarms());
         let sink = destination.sink(&name, plan.state.as_deref(), said(&name, log));
         let sink = sink.map_err(|why| Failure::Usage(format!("[[sink]] {name}: {why}")))?;
         let sink: Box<dyn Sink> = match spool {
             Some(options) => Box::new(Spool::new(options, sink, said(&name, log))),
             None => sink,
         };
-        let wanted = Box::new(move |origin: &Origin| is_named(&queries, &origin.name));
+        let wanted: Wanted = if is_told_alarms {
+            let name = name.clone();
+            Box::new(move |origin: &Origin| origin.alerts.iter().any(|alert| alert.sinks.contains(&name)))
+        } else {
+            Box::new(move |origin: &Origin| is_named(&queries, &origin.name))
+        };
         outlets.push(start(&name, kind, sink, wanted, log)?);
     }
+    let file = plan.state.as_ref().map(|state| state.join(BOARD_FILE));
+    let board = Box::new(AlertSink::showing(file, said(BOARD, log)));
+    let wanted: Wanted = Box::new(|origin: &Origin| !origin.alerts.is_empty());
+    outlets.push(start(BOARD, "board", board, wanted, log)?);
     Ok(outlets)
+}
+
+/// What the configuration says of queries whose rows somebody is to be told of.
+pub(crate) fn alerts(plan: &NodePlan) -> Vec<ConfiguredAlert> {
+    plan.sinks.iter().filter_map(|sink| sink.alert.clone()).collect()
 }
 
 fn start(
@@ -311,7 +337,7 @@ mod tests {
             wrong(&[SinkTable { kind: Some("postgresql".to_owned()), ..table("a", "/a") }]),
             "[[sink]] 1: folder is for file; leave it out"
         );
-        for name in ["", "two words", "a\0b", "history"] {
+        for name in ["", "two words", "a\0b", "history", "alerts"] {
             assert!(wrong(&[table(name, "/a")]).starts_with("[[sink]] 1: name: "), "{name:?}");
         }
         assert!(wrong(&[SinkTable::default()]).starts_with("[[sink]] 1: it needs a kind"));
@@ -335,8 +361,16 @@ mod tests {
             url: Some("http://127.0.0.1/".to_owned()),
             ..table("a", "")
         };
-        assert!(wrong(std::slice::from_ref(&hook)).starts_with("[[sink]] 1: it needs the names of queries"));
+        assert!(sinks_of(std::slice::from_ref(&hook), None).unwrap()[0].alert.is_none());
+        let flows = SinkTable {
+            kind: Some("ipfix".to_owned()),
+            folder: None,
+            to: Some("udp://127.0.0.1:4739".to_owned()),
+            ..table("a", "")
+        };
+        assert!(wrong(&[flows]).starts_with("[[sink]] 1: it needs the names of queries"));
         let hook = SinkTable { queries: Some(vec!["port_sweep".to_owned()]), ..hook };
-        assert_eq!(sinks_of(&[hook], None).unwrap()[0].destination.kind(), "webhook");
+        let plan = sinks_of(&[hook], None).unwrap().remove(0);
+        assert_eq!((plan.destination.kind(), plan.alert.unwrap().alert.sinks), ("webhook", vec!["a".to_owned()]));
     }
 }

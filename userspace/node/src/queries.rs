@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use tapline_catalog::{Definition, QueryOptions, duration_text, parse_switch, switch_text};
+use tapline_catalog::{AlertOption, Definition, QueryOptions, duration_text, parse_switch, switch_text};
 use ureq::http::Method;
 
 /// Where the API has its queries.
@@ -60,7 +60,8 @@ fn body_of(arguments: &NewQueryArguments) -> Result<Value, Failure> {
     let (allowance, note) = (allowance.allowance(), note.clone().unwrap_or_default());
     let history = history.as_deref().map(parse_switch).transpose();
     let history = history.map_err(|wrong| Failure::Usage(format!("--history: {wrong}")))?;
-    let options = QueryOptions { early: *early, metrics: *metrics, allowance, history, note };
+    let (early, metrics, alerts) = (*early, *metrics, vec![]);
+    let options = QueryOptions { early, metrics, allowance, history, alerts, note };
     let given = || Ok(Definition { name: name.clone(), sql: sql.clone().unwrap_or_default(), options });
     let Definition { sql, options, .. } = file.as_ref().map_or_else(given, |file| read(name, file))?;
     let mut said = json!({ "note": options.note, "metrics": options.metrics });
@@ -70,10 +71,25 @@ fn body_of(arguments: &NewQueryArguments) -> Result<Value, Failure> {
     if let Some(is_on) = options.history {
         said["history"] = switch_text(is_on).into();
     }
+    if !options.alerts.is_empty() {
+        said["alerts"] = options.alerts.iter().map(alert).collect();
+    }
     for (key, value) in options.allowance.said() {
         said[key] = value.parse::<u64>().map_or_else(|_| value.clone().into(), Value::from);
     }
     Ok(json!({ "sql": sql, "options": said }))
+}
+
+/// An alert as a node takes it.
+fn alert(alert: &AlertOption) -> Value {
+    let AlertOption { condition, by, cool_down, resolve_after, sinks } = alert;
+    json!({
+        "condition": condition.to_string(),
+        "by": by.name(),
+        "cool_down": duration_text(*cool_down),
+        "resolve_after": resolve_after,
+        "sinks": sinks,
+    })
 }
 
 fn read(name: &str, file: &Path) -> Result<Definition, Failure> {

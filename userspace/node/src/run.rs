@@ -72,6 +72,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
         folder: folder.clone(),
         windows: state.as_ref().map(StateFolder::windows),
         outlets: outlets::open(&plan, history.as_ref(), &log)?,
+        alerts: outlets::alerts(&plan),
         fleet: fleet_of(&plan, upper.as_ref(), &log)?,
         log: Arc::clone(&log),
     };

@@ -5,7 +5,7 @@ use crate::client::{Client, NodeArguments};
 use crate::failure::Failure;
 use crate::output::Output;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -31,34 +31,6 @@ pub(crate) fn print_ledger(node: &NodeArguments, format: Shape) -> Result<(), Fa
     let fates = ["delivered", "used", "filtered", "late", "dropped", "folded", "results_lost"];
     let of_queries = table_of(&answer["queries"], &["name"], &fates);
     Output::to_stdout_text(&format!("{of_sources}\n\n{of_queries}\n"))
-}
-
-/// Prints the alarms that fire.
-pub(crate) fn print_alerts(node: &NodeArguments, format: Shape) -> Result<(), Failure> {
-    let answer = Client::new(node)?.get("/api/v1/alerts")?;
-    let alerts = &answer["alerts"];
-    match format {
-        Shape::Json => print_json(alerts),
-        Shape::Table if alerts.as_array().is_none_or(Vec::is_empty) => {
-            Output::to_stdout_text("nothing fires\n")
-        }
-        Shape::Table => {
-            let mut lines = table(["query", "key", "since", "last", "told", "sink"].into_iter());
-            for alert in alerts.as_array().into_iter().flatten() {
-                let key = alert["key"].as_object().map(keys).unwrap_or_default();
-                let [query, since, last, told, sink] =
-                    ["query", "since", "last", "told", "sink"].map(|name| text(&alert[name]));
-                lines.add_row([query, key, since, last, told, sink]);
-            }
-            Output::to_stdout_text(&format!("{lines}\n"))
-        }
-    }
-}
-
-/// Keys and their values, as a person reads them.
-fn keys(key: &Map<String, Value>) -> String {
-    let keys = key.iter().map(|(name, value)| format!("{name} {}", value.to_string().trim_matches('"')));
-    keys.collect::<Vec<_>>().join(", ")
 }
 
 /// Prints how a node stands.
@@ -149,6 +121,7 @@ pub(crate) fn query(query: &Value) -> String {
         ("metrics", if options["metrics"] == true { "on".to_owned() } else { String::new() }),
         ("may take", allowance(options)),
         ("history", text(&options["history"])),
+        ("alerts", alerts(&options["alerts"])),
         ("state", text(&query["state"])),
         ("reason", text(&query["reason"])),
         ("since", text(&query["since"])),
@@ -188,6 +161,15 @@ fn allowance(options: &Value) -> String {
     let said = Allowance::KEYS.into_iter().filter(|key| !options[*key].is_null());
     let said = said.map(|key| format!("{key} {}", options[key].to_string().trim_matches('"')));
     said.collect::<Vec<_>>().join(", ")
+}
+
+/// What makes rows of a query alarms, a line each.
+fn alerts(alerts: &Value) -> String {
+    let one = |alert: &Value| match texts(&alert["sinks"]).join(", ") {
+        sinks if sinks.is_empty() => line(&alert["condition"]),
+        sinks => format!("{}, told by {sinks}", line(&alert["condition"])),
+    };
+    alerts.as_array().into_iter().flatten().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// Sources, a line each.

@@ -1,5 +1,6 @@
 //! The requests that a node answers.
 
+use crate::alerts;
 use crate::diagram::PictureShape;
 use crate::door::Door;
 use crate::edit::{EditBody, EditedShape};
@@ -14,7 +15,7 @@ use crate::results;
 use crate::schema;
 use crate::sensors;
 use crate::shapes::{
-    Added, AlertShape, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, ThreadShape,
+    Added, ExplainedShape, LookupShape, NewQuery, QueryBody, QueryShape, StatusShape, ThreadShape,
 };
 use crate::sql;
 use crate::stream::{self, StreamFormat};
@@ -58,7 +59,7 @@ pub(crate) const ROUTES: &[(&str, Answers)] = &[
     ("/api/v1/ledger", || get(ledger)),
     ("/api/v1/active-flows", || get(active_flows)),
     ("/api/v1/lookups", || get(lookups)),
-    ("/api/v1/alerts", || get(alerts)),
+    ("/api/v1/alerts", || get(alerts::alerts).post(alerts::add).delete(alerts::drop_alert)),
     ("/api/v1/status", || get(status)),
     ("/api/v1/reload", || post(reload)),
     ("/api/v1/openapi.json", || get(document)),
@@ -107,7 +108,10 @@ async fn expose(
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     let refused = door.refused();
-    let text = on(node, move |catalog| metrics::expose(&catalog.snapshot(), refused, format)).await?;
+    let text = on(node, move |catalog| {
+        metrics::expose(&catalog.snapshot(), &catalog.alerts(), refused, format)
+    });
+    let text = text.await?;
     Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }
 
@@ -196,13 +200,6 @@ async fn lookups(node: Node) -> Result<Response, Problem> {
     let lookups = on(node, Catalog::lookups).await?;
     let lookups: Vec<LookupShape> = lookups.into_iter().map(LookupShape::from).collect();
     Ok(Json(json!({ "lookups": lookups })).into_response())
-}
-
-async fn alerts(node: Node) -> Result<Response, Problem> {
-    let alerts = on(node, Catalog::alerts).await?;
-    let alerts = alerts.into_iter().map(AlertShape::try_from).collect::<Result<Vec<_>, _>>();
-    let alerts = alerts.map_err(|error| Problem::internal(&error))?;
-    Ok(Json(json!({ "alerts": alerts })).into_response())
 }
 
 async fn status(node: Node, Extension(door): Extension<Door>) -> Result<Json<StatusShape>, Problem> {

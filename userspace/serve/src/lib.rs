@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod alert_shapes;
+mod alerts;
 mod api;
 mod connections;
 mod credentials;

@@ -65,6 +65,7 @@ mod tests {
             folder: None,
             windows: None,
             outlets: vec![],
+            alerts: vec![],
             fleet: None,
             log: Arc::new(Silent),
         };
@@ -284,6 +285,31 @@ mod tests {
         ];
         for (method, path, body, expected) in cases {
             assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path}");
+        }
+        catalog.stop().unwrap();
+    }
+
+    #[test]
+    fn alerts_are_as_they_are_described() {
+        let catalog = catalog();
+        let cases = [
+            ("post", "/api/v1/queries", json!({ "name": "c", "sql": SQL }), 201),
+            ("post", "/api/v1/alerts", json!({ "query": "c", "condition": "n > 5", "by": "whole" }), 201),
+            ("post", "/api/v1/alerts", json!({ "query": "c", "condition": "m > 5" }), 400),
+            ("post", "/api/v1/alerts", json!({ "query": "c", "condition": "rows", "sinks": ["pager"] }), 400),
+            ("post", "/api/v1/alerts", json!({ "query": "c", "condition": "rows", "resolve_after": 0 }), 400),
+            ("post", "/api/v1/alerts", json!({ "query": "b", "condition": "rows" }), 404),
+            ("get", "/api/v1/alerts", Value::Null, 200),
+            ("get", "/api/v1/queries/c", Value::Null, 200),
+            ("delete", "/api/v1/alerts?query=c&condition=n+%3E+5", Value::Null, 204),
+            ("delete", "/api/v1/alerts?query=c&condition=n+%3E+5", Value::Null, 404),
+            ("delete", "/api/v1/alerts?query=c", Value::Null, 400),
+            ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "alerts": [{ "condition": "rows" }] } }), 200),
+            ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "alerts": [["rows"]] } }), 400),
+            ("get", "/api/v1/queries/c", Value::Null, 200),
+        ];
+        for (method, path, body, expected) in cases {
+            assert_eq!(check(&catalog, method, path, &body), expected, "{method} {path} {body}");
         }
         catalog.stop().unwrap();
     }

@@ -45,7 +45,7 @@ impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         let status = match &error {
             CatalogError::Wrong { .. } => StatusCode::BAD_REQUEST,
-            CatalogError::Unknown { .. } => StatusCode::NOT_FOUND,
+            CatalogError::Unknown { .. } | CatalogError::NoAlert { .. } => StatusCode::NOT_FOUND,
             CatalogError::Exists(_) | CatalogError::KeepsNothing => StatusCode::CONFLICT,
             CatalogError::Full(_) | CatalogError::FullOfPreviews(_) => StatusCode::TOO_MANY_REQUESTS,
             CatalogError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,

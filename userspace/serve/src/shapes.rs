@@ -1,5 +1,6 @@
 //! What requests and answers look like.
 
+use crate::alert_shapes::{AlertBody, bodies};
 use crate::diagram::DiagramShape;
 use crate::sensor_shapes::{ForwardShape, PartShape};
 use arrow_schema::Schema;
@@ -14,7 +15,7 @@ use tapline_catalog::{
 };
 use tapline_engine::ResultColumns;
 use tapline_lookup::TableStatus;
-use tapline_sinks::{Firing, OutletState, OutletStatus, time_text};
+use tapline_sinks::{OutletState, OutletStatus, time_text};
 
 /// A query to add.
 #[derive(Debug, Deserialize)]
@@ -59,6 +60,9 @@ pub(crate) struct Options {
     /// `on` or `off`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) history: Option<String>,
+    /// What makes its rows alarms.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "bodies")]
+    pub(crate) alerts: Vec<AlertBody>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
 }
@@ -76,11 +80,13 @@ impl Options {
         }
         let history = self.history.as_deref().map(parse_switch).transpose();
         let history = history.map_err(|wrong| format!("history: {wrong}"))?;
-        Ok(QueryOptions { early, metrics: self.metrics, allowance, history, note: self.note })
+        let alerts = self.alerts.into_iter().map(AlertBody::read).collect::<Result<_, _>>();
+        let alerts = alerts.map_err(|wrong| format!("alert: {wrong}"))?;
+        Ok(QueryOptions { early, metrics: self.metrics, allowance, history, alerts, note: self.note })
     }
 
     fn of(options: &QueryOptions) -> Self {
-        let QueryOptions { early, metrics, allowance, history, note } = options;
+        let QueryOptions { early, metrics, allowance, history, alerts, note } = options;
         Self {
             early: early.map(duration_text),
             metrics: *metrics,
@@ -90,6 +96,7 @@ impl Options {
             work_max_ns: allowance.work_max_ns,
             beyond: allowance.beyond.map(|beyond| beyond.to_string()),
             history: history.map(|is_on| switch_text(is_on).to_owned()),
+            alerts: alerts.iter().map(AlertBody::of).collect(),
             note: note.clone(),
         }
     }
@@ -322,31 +329,6 @@ impl From<OutletStatus> for OutletShape {
             lost_by_query: status.lost,
             waiting: status.waiting,
         }
-    }
-}
-
-/// An alarm that fires.
-#[derive(Debug, Serialize)]
-pub(crate) struct AlertShape {
-    /// Who watches over it.
-    sink: String,
-    query: String,
-    /// The keys of its rows; `null` for the query as a whole.
-    key: Value,
-    since: String,
-    /// The end of the last window with rows.
-    last: String,
-    told: String,
-}
-
-impl TryFrom<(String, Firing)> for AlertShape {
-    type Error = serde_json::Error;
-
-    fn try_from((sink, firing): (String, Firing)) -> Result<Self, serde_json::Error> {
-        let Firing { query, key, since, last, told } = firing;
-        let key = key.map_or(Ok(Value::Null), |key| serde_json::from_str(&key))?;
-        let [since, last, told] = [since, last, told].map(time_text);
-        Ok(Self { sink, query, key, since, last, told })
     }
 }
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alert;
 mod alerts;
 mod clickhouse;
 mod files;
@@ -30,7 +31,8 @@ mod table_names;
 mod test_results;
 mod trust;
 
-pub use alerts::{AlertBy, AlertRules, AlertSink, CommandOptions, Teller, WebhookOptions};
+pub use alert::{Alert, AlertBy, Comparison, Condition};
+pub use alerts::{AlertSink, AlertSinkOptions, CommandOptions, Teller, WebhookOptions};
 pub use clickhouse::{ClickHouseOptions, ClickHouseSink};
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};

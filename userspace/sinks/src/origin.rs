@@ -1,5 +1,6 @@
 //! Queries, as whoever stores or sends their results knows them.
 
+use crate::alert::Alert;
 use std::sync::{Arc, Mutex};
 use tapline_operators::ResultColumns;
 use tapline_query::{ColumnRole, ContinuousQuery, Upper};
@@ -24,8 +25,12 @@ pub struct Origin {
     pub streams: Vec<StreamId>,
     /// Whether history keeps them.
     pub is_stored: bool,
+    /// Whether its rows are those of a stream, without an aggregate.
+    pub gives_rows: bool,
     /// Whether what is folded is a result of its own, which no HAVING has seen; else it is missing in the others.
     pub gives_folded_row: bool,
+    /// What makes its rows alarms.
+    pub alerts: Vec<Arc<Alert>>,
 }
 
 impl Origin {
@@ -42,8 +47,10 @@ impl Origin {
             keys: roles.filter(|(_, role)| *role == ColumnRole::Key).map(|(place, _)| place).collect(),
             every_ns: query.window.and_then(|window| Some(window.size_and_slide()?.1)),
             streams: StreamId::ALL.into_iter().filter(reads).map(StreamId::named).collect(),
+            gives_rows: query.gives_rows(),
             is_stored: query.window.is_some() && !query.gives_rows(),
             gives_folded_row: matches!(&query.upper, Upper::Windows(half) if half.folded.is_some()),
+            alerts: vec![],
         }
     }
 }
@@ -68,11 +75,15 @@ pub enum Passed {
     Unread,
 }
 
-/// An alarm that fires: rows of a query, or those of one of its groups.
+/// An alarm that fires, or did: rows of a query, or those of one of its groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firing {
     /// Of which query.
     pub query: String,
+    /// By which alert of it, as it is written.
+    pub alert: String,
+    /// The condition of that.
+    pub condition: String,
     /// Its keys, as a JSON object; `None` for the query as a whole.
     pub key: Option<String>,
     /// The start of the first window that had rows of it.
@@ -81,7 +92,11 @@ pub struct Firing {
     pub last: EventTime,
     /// When whoever is told was told last, or is to be.
     pub told: EventTime,
+    /// The newest row of it, as a JSON object.
+    pub row: Option<String>,
+    /// When it was over, by the clock; `None` where it fires.
+    pub ended: Option<EventTime>,
 }
 
-/// Where whoever watches over alarms shows which ones fire.
+/// Where whoever watches over all alarms shows which ones fire, and which ones did lately.
 pub(crate) type Board = Arc<Mutex<Vec<Firing>>>;

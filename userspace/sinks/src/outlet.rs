@@ -112,6 +112,7 @@ pub struct Outlet {
     wanted: Wanted,
     limits: QueueLimits,
     requires: fn(&Origin) -> Result<(), String>,
+    is_watching: bool,
     board: Option<Board>,
     sender: i64,
     shared: Arc<Shared>,
@@ -164,12 +165,12 @@ impl Outlet {
         let OutletOptions { name, kind, wanted, limits, clock, told } = options;
         let (inner, news, is_done) = (Mutex::default(), Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { inner, news, is_done, clock, told });
-        let (requires, board) = (sink.requires(), sink.board());
+        let (requires, is_watching, board) = (sink.requires(), sink.is_watching(), sink.board());
         let worker = Worker { shared: Arc::clone(&shared), sink, telling: Telling::default() };
         thread::Builder::new().name(format!("out {name}")).spawn(move || worker.run())?;
         // What hashes begin with is random; a sign would be in the way of databases.
         let sender = i64::try_from(RandomState::new().build_hasher().finish() >> 1).unwrap_or_default();
-        Ok(Self { name, kind, wanted, limits, requires, board, sender, shared })
+        Ok(Self { name, kind, wanted, limits, requires, is_watching, board, sender, shared })
     }
 
     /// Looks whether results of a query can be taken, if they are wanted.
@@ -185,7 +186,7 @@ impl Outlet {
 
     /// Tells what is known of the queries that run, where somebody watches over alarms; never waits.
     pub fn know(&self, known: &Arc<Known>) {
-        if self.board.is_some() {
+        if self.is_watching {
             let mut inner = self.shared.lock();
             inner.known = Some((Arc::clone(known), inner.number()));
             drop(inner);
@@ -193,11 +194,17 @@ impl Outlet {
         }
     }
 
-    /// What it is called, and the alarms that fire.
+    /// The alarms that fire, and behind them those that were over lately, the latest first; `None` where it shows none.
     #[must_use]
-    pub fn firing(&self) -> (&str, Vec<Firing>) {
-        let board = self.board.as_ref().map(|board| board.lock().unwrap_or_else(PoisonError::into_inner));
-        (&self.name, board.map(|firing| firing.clone()).unwrap_or_default())
+    pub fn firing(&self) -> Option<Vec<Firing>> {
+        let board = self.board.as_ref()?;
+        Some(board.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// What it is called and what it is, in a word, where it tells somebody of alarms.
+    #[must_use]
+    pub fn teller(&self) -> Option<(&str, &'static str)> {
+        (self.is_watching && self.board.is_none()).then_some((self.name.as_str(), self.kind))
     }
 
     /// Takes a result, unless it is early, has no row, or is of a query that is not wanted; never waits.

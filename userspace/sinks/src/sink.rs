@@ -99,12 +99,17 @@ pub trait Sink: Send {
         |_| Ok(())
     }
 
-    /// Where it shows which alarms fire, if it watches over some.
+    /// Whether it watches over alarms.
+    fn is_watching(&self) -> bool {
+        false
+    }
+
+    /// Where it shows which alarms fire, if it does that and tells nobody.
     fn board(&self) -> Option<Board> {
         None
     }
 
     /// Notes what is known of queries, behind all results that were given before that was so, and before all others;
-    /// whoever has a board is told.
+    /// whoever watches over alarms is told.
     fn know(&mut self, _known: &Known) {}
 }

@@ -1,9 +1,11 @@
 //! Results for tests.
 
+use crate::alert::{Alert, AlertBy, Condition};
 use crate::origin::Origin;
 use crate::sink::{Parcel, ResultId};
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use std::sync::Arc;
+use std::time::Duration;
 use tapline_operators::{QueryId, ResultColumns, Span, Status, WindowResult};
 use tapline_query::Planner;
 use tapline_record::EventTime;
@@ -13,6 +15,20 @@ const SQL: &str = "SELECT src_ip, count(*) AS n FROM packets GROUP BY src_ip, tu
 /// A query of this name, by address and with a count.
 pub(crate) fn origin(name: &str) -> Arc<Origin> {
     origin_of(name, SQL)
+}
+
+/// An alert on all of its rows, of which these sinks tell.
+pub(crate) fn alert(sinks: &[&str]) -> Alert {
+    Alert {
+        text: "rows".to_owned(),
+        said: "rows".to_owned(),
+        condition: Condition::Rows,
+        by: AlertBy::Whole,
+        cool_down: Duration::from_secs(300),
+        resolve_after: 2,
+        sinks: sinks.iter().map(|&sink| sink.to_owned()).collect(),
+        is_configured: false,
+    }
 }
 
 /// A query of this name and text.

@@ -1,5 +1,7 @@
-//! `queries`, `sources`, `sensors` and `ledger`: how everything stands, and what became of all records; `active_flows` beside them.
+//! `queries`, `sources`, `sensors` and `ledger`: how everything stands, and what became of all records; `active_flows` and
+//! `alerts` beside them.
 
+use crate::alerts;
 use crate::flows;
 use crate::listing::{Cells, Listing, columns, signed};
 use datafusion::arrow::array::RecordBatch;
@@ -22,13 +24,16 @@ const ACCOUNTS: [(&str, Shown); 4] = [
 
 /// Their names.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ACCOUNTS.into_iter().map(|(name, _)| name).chain([flows::NAME])
+    ACCOUNTS.into_iter().map(|(name, _)| name).chain([flows::NAME, alerts::NAME])
 }
 
 /// The one of this name.
 pub(crate) fn table(catalog: &Arc<Catalog>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     if name == flows::NAME {
         return flows::table(catalog).map(Some);
+    }
+    if name == alerts::NAME {
+        return alerts::table(catalog).map(Some);
     }
     let Some((_, shown)) = ACCOUNTS.into_iter().find(|(known, _)| *known == name) else { return Ok(None) };
     let schema = shown(&Snapshot::EMPTY)?.schema();

@@ -2,7 +2,7 @@
 //!
 //! Takes a catalog and a history, gives a DataFusion session that reads them, and answers: each query is a table of its
 //! results, stored ones and those in memory as one, and `queries`, `sources` and `ledger` say how everything stands,
-//! `active_flows` what flows now. All rows are those of the moment at which they are read. Nothing can be written, and
+//! `active_flows` what flows now, `alerts` what fires. All rows are those of the moment at which they are read. Nothing can be written, and
 //! no file is read but those of history. Columns are of types that every client of PostgreSQL's protocol knows.
 //!
 //! ```text
@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod alerts;
 mod answer;
 mod client_types;
 mod context;

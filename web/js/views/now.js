@@ -2,7 +2,7 @@
  * The first screen: what the box sees and misses, its sources, its queries, and what one may ask.
  */
 import { html } from "../../vendor/preact.js";
-import { keyOf, useAlerts } from "../alerts.js";
+import { keyOf, restOf, useAlerts, wordsOf } from "../alerts.js";
 import { Spark } from "../charts/spark.js";
 import { cell, clock, duration, exact, percent, short, unitOf } from "../format.js";
 import { useLatest, worstOf } from "../latest.js";
@@ -34,7 +34,8 @@ export function Now() {
   return html`<div class="now">
     ${head}
     ${silent.length > 0 && silent.length === sources.length && html`<${Silence} sources=${silent} />`}
-    ${alerts.length > 0 && html`<section><h2>Alarms <small>${alerts.length}</small></h2>${alarmsOf(alerts, Date.parse(node.status.now))}</section>`}
+    ${alerts.alerts.length + alerts.resolved.length > 0
+      && html`<section><h2>Alarms <small>${alerts.alerts.length}</small></h2>${alarmsOf(alerts, Date.parse(node.status.now))}</section>`}
     <section><h2>Sources</h2>${sourcesOf(node, sources)}</section>
     <section><h2>Ask</h2>${questionsOf(sources)}</section>
     <section><h2>Queries <small>${node.status.queries.length}</small></h2>${queriesOf(node, node.status, latest)}</section>
@@ -88,18 +89,21 @@ function sourceOf(node, source) {
   </tr>`;
 }
 
-/** Alarms that are drawn; all of them are in `tapline alerts`. */
+/** Alarms that are drawn, and those of them that are over; all of them are in the table `alerts`. */
 const ALARMS_MAX = 20;
+const PAST_MAX = 5;
 
-/** @param {import("../alerts.js").Alert[]} alerts @param {number} now */
-function alarmsOf(alerts, now) {
+/** @param {import("../alerts.js").Alerts} all @param {number} now */
+function alarmsOf({ alerts, resolved }, now) {
+  const shown = [...alerts.slice(0, ALARMS_MAX), ...resolved.slice(0, PAST_MAX)];
   return html`<div class="rows scroll" role="region" aria-label="Alarms" tabindex="0"><table class="alarms">
-    <thead><tr><th scope="col">Query</th><th scope="col">Of what</th><th scope="col">Fires for</th><th scope="col">Last rows</th><th scope="col">Told by</th></tr></thead>
-    <tbody>${alerts.slice(0, ALARMS_MAX).map((alert) => html`<tr>
-      <th scope="row"><span class="state failed"><i aria-hidden="true"></i></span> <a href=${link(["query", alert.query])}>${alert.query}</a></th>
-      <td class="key">${keyOf(alert) || "all of it"}</td>
-      <td title=${alert.since}>${duration((now - Date.parse(alert.since)) / 1000)}</td>
-      <td title=${alert.last}>until ${clock(Date.parse(alert.last), now)}</td><td>${alert.sink}</td></tr>`)}</tbody></table>
+    <thead><tr><th scope="col">Query</th><th scope="col">When</th><th scope="col">Of what</th><th scope="col">Newest row</th>
+      <th scope="col">Fires for</th><th scope="col">Last rows</th><th scope="col">Told by</th></tr></thead>
+    <tbody>${shown.map((alarm) => html`<tr class=${alarm.ended ? "past" : ""}>
+      <th scope="row"><span class="state ${alarm.ended ? "resolved" : "firing"}"><i aria-hidden="true"></i></span> <a href=${link(["query", alarm.query])}>${alarm.query}</a></th>
+      <td>${wordsOf(alarm.condition)}</td><td class="key">${keyOf(alarm) || "all of it"}</td><td>${restOf(alarm)}</td>
+      <td title=${alarm.since}>${alarm.ended ? `over at ${clock(Date.parse(alarm.ended), now)}` : duration((now - Date.parse(alarm.since)) / 1000)}</td>
+      <td title=${alarm.last}>until ${clock(Date.parse(alarm.last), now)}</td><td>${alarm.sinks.join(", ") || "this page"}</td></tr>`)}</tbody></table>
     ${alerts.length > ALARMS_MAX && html`<p class="axis">${exact(alerts.length - ALARMS_MAX)} more fire: <code>tapline alerts</code>.</p>`}</div>`;
 }
 

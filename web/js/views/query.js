@@ -2,7 +2,6 @@
  * A query that runs: its result as it comes, how it stands, and what can be done about it.
  */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
-import { linesFor, useAlerts } from "../alerts.js";
 import { Problem, ask, pathOf } from "../api.js";
 import { bottleneck } from "../bottleneck.js";
 import { Plan } from "../charts/plan.js";
@@ -15,6 +14,7 @@ import { Result } from "../result.js";
 import { amend, go, link } from "../router.js";
 import { filtered } from "../sql.js";
 import { Windows } from "../windows.js";
+import { AlertForm, Alerts } from "./alert.js";
 
 /** @typedef {import("../poll.js").Query} Query */
 
@@ -83,6 +83,7 @@ export function QueryPage({ name, params }) {
   const node = useNode();
   const query = node.status?.queries.find((known) => known.name === name);
   const { windows, schema, link: stream, problem } = useWindows(name, query?.since);
+  const [isAlerting, setAlerting] = useState(false);
   if (problem?.status === 404 || (node.status && !query)) {
     return html`<div class="query"><h1>${name}</h1><p class="nothing" role="alert">${problem?.message ?? `There is no query ${name}.`}
       <a href=${link([])}>Those that run</a> stand on the first screen.</p></div>`;
@@ -93,7 +94,8 @@ export function QueryPage({ name, params }) {
     if (changed) go(["ask"], { sql: changed });
   };
   return html`<div class="query">
-    ${query ? headOf(node, query) : html`<h1>${name}</h1>`}
+    ${query ? headOf(node, query, () => setAlerting(true)) : html`<h1>${name}</h1>`}
+    ${query && schema && isAlerting && html`<${AlertForm} query=${query} schema=${schema} onClose=${() => setAlerting(false)} />`}
     ${(stream.state === "lost" || problem) && node.isThere && html`<p class="banner" role="alert">No new windows come: the connection for them is lost, trying again.
       What is there came before.</p>`}
     ${stream.lost > 0 && html`<p class="lost">${exact(stream.lost)} results were too fast for this page.</p>`}
@@ -102,28 +104,8 @@ export function QueryPage({ name, params }) {
       ? html`<${Result} name=${name} sql=${query?.sql ?? ""} schema=${schema} windows=${list} loose=${windows.loose} params=${params}
           amend=${amend} onKey=${onKey} table=${name} json=${`${pathOf(name)}/results?windows=${WINDOWS_MAX}`} />`
       : html`<p class="nothing tall" role="status">${query ? waitsFor(query, node.status?.now ?? "") : "Asking the node …"}</p>`}
-    ${query && (schema || problem) && html`<${Facts} node=${node} query=${query} /><${Alarm} query=${query} />`}
+    ${query && (schema || problem) && html`<${Facts} node=${node} query=${query} /><${Alerts} query=${query} />`}
   </div>`;
-}
-
-/** What makes an alarm of its rows, to be copied into the node's file. @param {{ query: Query }} props */
-function Alarm({ query }) {
-  const firing = (useAlerts() ?? []).filter((alert) => alert.query === query.name);
-  const [kind, setKind] = useState(/** @type {"webhook" | "command"} */ ("webhook"));
-  const [said, say] = useState("");
-  const lines = linesFor(query.name, kind);
-  const copy = () => navigator.clipboard.writeText(lines).then(() => say("Copied."), () => say("Mark the lines, and copy them."));
-  return html`<section class="alarm"><h2>Alert when it has rows</h2>
-    ${firing.length > 0 && html`<p class="lost" role="status">It fires: ${[...new Set(firing.map(({ sink }) => sink))].join(", ")} tells of it.</p>`}
-    <details><summary>Lines for the node's file</summary>
-      <p class="said">Somebody is told once when a window has rows, again for new ones, and once when it is over. Put this into the node's file
-        (<code>tapline run --config</code>), with who is to be told, and start the node anew: alarms are read when it starts.</p>
-      <div class="tools"><div class="switch" role="group" aria-label="Who is told">
-        <button aria-pressed=${kind === "webhook"} onClick=${() => setKind("webhook")}>a webhook</button>
-        <button aria-pressed=${kind === "command"} onClick=${() => setKind("command")}>a command</button></div>
-        <button onClick=${copy}>Copy</button><span role="status">${said}</span></div>
-      <pre tabindex="0" aria-label="Configuration">${lines}</pre>
-    </details></section>`;
 }
 
 /** @param {Query} query @param {string} now */
@@ -135,14 +117,15 @@ function waitsFor(query, now) {
   return `${exact(query.delivered)} rows have reached it, ${exact(query.used)} of which count; no window has closed yet.`;
 }
 
-/** @param {import("../poll.js").Node} node @param {Query} query */
-function headOf(node, query) {
+/** @param {import("../poll.js").Node} node @param {Query} query @param {() => void} onAlert */
+function headOf(node, query, onAlert) {
   const { note, ...others } = query.options;
   const options = Object.keys(others).length ? JSON.stringify(others) : undefined;
   return html`<header class="head">
     <h1>${query.name} ${stateOf(query.state)}</h1>
     ${note && html`<p class="note">${note}</p>`}
     <div class="tools">
+      <button onClick=${onAlert}>Alert me</button>
       <a class="button" href=${link(["ask"], { sql: query.sql, name: query.name, note, early: others.early, options })}>Edit</a>
       <a class="button" href=${link(["ask"], { sql: query.sql })}>Ask something alike</a>
       <${Drop} name=${query.name} />
@@ -171,7 +154,7 @@ function Facts({ node, query }) {
     return found === null ? "–" : `${short(found)}/s`;
   };
   const fates = ["delivered", "used", "filtered", "late", "dropped", "folded"];
-  const options = Object.entries(query.options).filter(([key]) => key !== "note");
+  const options = Object.entries(query.options).filter(([key]) => key !== "note" && key !== "alerts");
   return html`<section class="facts"><h2>How it stands</h2>
     <div class="columns">
       <table><tbody>${fates.map((fate) => html`<tr><th scope="row">${fate}</th>

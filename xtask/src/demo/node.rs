@@ -181,7 +181,8 @@ impl Scene {
             (
                 "query/port_sweep",
                 format!(
-                    "Who knocks at hundreds of doors? {sweep}, within two minutes, and in each minute from then on."
+                    "Who knocks at hundreds of doors? {sweep}, within two minutes, and in each minute from then on.\n   \
+                     \"Alert me\" there, and the first screen says when it does so again."
                 ),
             ),
             ("account", lost.into()),

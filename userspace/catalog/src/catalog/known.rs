@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tapline_engine::Subscription;
 use tapline_record::EventTime;
-use tapline_sinks::{Firing, Known, Origin, Passed};
+use tapline_sinks::{Known, Origin, Passed};
 
 impl Catalog {
     /// Refuses a query whose results an outlet that wants them cannot take.
@@ -33,16 +33,6 @@ impl Catalog {
         let known = Arc::new(Known { at, queries });
         self.safety.outlets().iter().for_each(|outlet| outlet.know(&known));
     }
-
-    /// The alarms that fire, each with the outlet that watches over it.
-    #[must_use]
-    pub fn alerts(&self) -> Vec<(String, Firing)> {
-        let firing = self.safety.outlets().iter().flat_map(|outlet| {
-            let (name, firing) = outlet.firing();
-            firing.into_iter().map(move |firing| (name.to_owned(), firing))
-        });
-        firing.collect()
-    }
 }
 
 impl Core {
@@ -53,7 +43,7 @@ impl Core {
         }
         let running = self.queries.values().filter(|entry| entry.failure.is_none());
         let queries = running.filter_map(|entry| {
-            let origin = Arc::clone(entry.results.origin()?);
+            let origin = entry.results.origin()?;
             let is_read = self.is_read(entry);
             let until = if origin.every_ns.is_some() { entry.counted.settled } else { Some(at) };
             let passed = until.map_or(Passed::Unknown, Passed::Until);

@@ -63,7 +63,7 @@ impl Catalog {
         let explained = core.explained(&planned, &streams_of(&planned.query));
         let query = Arc::new(planned.query.clone());
         let columns = explained.columns.clone();
-        let origin = (terms.gives == Gives::ToAll).then(|| definition.origin(&query));
+        let origin = (terms.gives == Gives::ToAll).then(|| self.origin(&definition, &query)).transpose()?;
         self.check_outlets(origin.as_ref())?;
         let results = Arc::new(Results::new(columns, origin));
         let has_fleet = core.fleet.is_some();

@@ -128,13 +128,21 @@ impl Catalog {
     fn take_up(&self, definition: Definition, reloaded: &mut Reloaded) {
         let running = self.core().queries.get(&definition.name).map(|entry| entry.definition.clone());
         let name = definition.name.clone();
+        // It may come with the next start, as sinks do.
+        let later = self.unknown_sink(&definition.options.alerts);
         let (outcome, done) = match running {
             Some(running) if running == definition => return,
-            Some(_) => (self.replace_one(definition, true), &mut reloaded.replaced),
-            None => (self.add_one(definition, true), &mut reloaded.added),
+            Some(running) if running.differs_in_alerts(&definition) => {
+                (self.put_alerts(&mut self.core(), definition, true), &mut reloaded.replaced)
+            }
+            Some(_) => (self.replace_one(definition, true).map(drop), &mut reloaded.replaced),
+            None => (self.add_one(definition, true).map(drop), &mut reloaded.added),
         };
         match outcome {
-            Ok(_) => done.push(name),
+            Ok(()) => {
+                done.push(name.clone());
+                reloaded.later.extend(later.map(|why| format!("{name}: {why}")));
+            }
             Err(error) => reloaded.refused.push(format!("{name}: {error}")),
         }
     }

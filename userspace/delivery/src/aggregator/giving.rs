@@ -87,6 +87,9 @@ impl<M: Merge> Aggregator<M> {
 
 /// Closes the earliest panes that are kept only to be revised, while these take more than they may.
 fn close_beyond<M: Merge>(merge: &M, id: HalfId, half: &mut Half<M::State>) {
+    if !merge.may_be_full(id) {
+        return;
+    }
     let kept = half.panes.values().filter(|pane| !pane.is_dirty).filter_map(|pane| pane.state.as_ref());
     let mut octets: u64 = kept.map(|state| merge.octets(state)).sum();
     while merge.is_full(id, octets) {

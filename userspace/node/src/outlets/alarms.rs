@@ -4,29 +4,52 @@ use super::destination::{one_of, time};
 use crate::config::SinkTable;
 use crate::proof::is_of_this_machine;
 use std::time::Duration;
-use tapline_sinks::{AlertBy, AlertRules, CommandOptions, WebhookOptions};
+use tapline_catalog::{AlertCondition, AlertOption, ConfiguredAlert};
+use tapline_sinks::{AlertBy, CommandOptions, WebhookOptions};
 
 /// Where nothing is said of them.
-const COOL_DOWN: Duration = Duration::from_secs(300);
-const RESOLVE_AFTER: u32 = 3;
 const ROWS_MAX: u32 = 20;
 /// More of them would be no notice: a thousand of these may wait.
 const ROWS_MOST: u32 = 1000;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-pub(super) fn rules(table: &SinkTable) -> Result<AlertRules, String> {
+/// What the table of this name says of the queries that it names: each row of them is to be told.
+pub(super) fn alert(table: &SinkTable, name: &str) -> Result<Option<ConfiguredAlert>, String> {
+    let Some(queries) = table.queries.clone() else {
+        let said = [
+            ("by", table.by.is_some()),
+            ("cool_down", table.cool_down.is_some()),
+            ("resolve_after", table.resolve_after.is_some()),
+        ];
+        return match said.into_iter().find(|(_, is_said)| *is_said) {
+            None => Ok(None),
+            Some((key, _)) => Err(format!(
+                "{key} is for the queries that a sink names; give queries = [\"port_sweep\"], or leave it out"
+            )),
+        };
+    };
+    let usual = AlertOption::default();
     let by = table.by.as_deref().unwrap_or("whole");
     let by = one_of("by", by, &[("whole", AlertBy::Whole), ("key", AlertBy::Key)])?;
-    let resolve_after = table.resolve_after.unwrap_or(RESOLVE_AFTER);
+    let resolve_after = table.resolve_after.unwrap_or(usual.resolve_after);
     if resolve_after == 0 {
         return Err("resolve_after: write a number of windows, at least 1".to_owned());
     }
-    let cool_down = time("cool_down", table.cool_down.as_ref(), COOL_DOWN)?;
+    let cool_down = time("cool_down", table.cool_down.as_ref(), usual.cool_down)?;
+    let (condition, sinks) = (AlertCondition::Rows, vec![name.to_owned()]);
+    Ok(Some(ConfiguredAlert {
+        queries,
+        alert: AlertOption { condition, by, cool_down, resolve_after, sinks },
+    }))
+}
+
+/// Rows of one notice.
+pub(super) fn rows_max(table: &SinkTable) -> Result<usize, String> {
     let rows_max = table.rows_max.unwrap_or(ROWS_MAX);
     if rows_max > ROWS_MOST {
         return Err(format!("rows_max: a notice has {ROWS_MOST} rows at the most, and not {rows_max}"));
     }
-    Ok(AlertRules { by, cool_down, resolve_after, rows_max: rows_max as usize })
+    Ok(rows_max as usize)
 }
 
 pub(super) fn webhook(table: &SinkTable) -> Result<WebhookOptions, String> {

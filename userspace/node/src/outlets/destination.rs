@@ -11,7 +11,7 @@ use tapline_catalog::{nearest, parse_duration};
 #[cfg(feature = "kafka")]
 use tapline_kafka::{KafkaOptions, KafkaSink, MessageFormat, MessageKey};
 use tapline_sinks::{
-    AlertRules, AlertSink, ClickHouseOptions, ClickHouseSink, FileFormat, FileOptions, FileSink,
+    AlertSink, AlertSinkOptions, ClickHouseOptions, ClickHouseSink, FileFormat, FileOptions, FileSink,
     IpfixOptions, IpfixSink, PostgresqlOptions, PostgresqlSink, ProofFiles, Sink, SpoolOptions,
     SyslogOptions, SyslogSink, SyslogTarget, Teller, Told, is_place,
 };
@@ -41,7 +41,8 @@ pub(crate) enum Destination {
     ClickHouse(ClickHouseOptions),
     #[cfg(feature = "kafka")]
     Kafka(KafkaOptions),
-    Alerts(AlertRules, Teller),
+    /// Somebody is told of alarms, with so many rows at a time.
+    Alerts(usize, Teller),
     Syslog(SyslogOptions),
     Ipfix(IpfixOptions),
 }
@@ -53,8 +54,8 @@ impl Destination {
             POSTGRESQL => Self::postgresql(table),
             CLICKHOUSE => Self::clickhouse(table),
             KAFKA => Self::kafka(table),
-            WEBHOOK => Ok(Self::Alerts(alarms::rules(table)?, Teller::Webhook(alarms::webhook(table)?))),
-            COMMAND => Ok(Self::Alerts(alarms::rules(table)?, Teller::Command(alarms::command(table)?))),
+            WEBHOOK => Ok(Self::Alerts(alarms::rows_max(table)?, Teller::Webhook(alarms::webhook(table)?))),
+            COMMAND => Ok(Self::Alerts(alarms::rows_max(table)?, Teller::Command(alarms::command(table)?))),
             SYSLOG => Self::syslog(table),
             IPFIX => Self::ipfix(table),
             _ => Self::files(table),
@@ -71,7 +72,7 @@ impl Destination {
             Self::Kafka(_) => KAFKA,
             Self::Alerts(_, Teller::Webhook(_)) => WEBHOOK,
             Self::Alerts(_, Teller::Command(_)) => COMMAND,
-            Self::Syslog(_) => SYSLOG,
+            Self::Syslog(_) | Self::Alerts(_, Teller::Syslog(_)) => SYSLOG,
             Self::Ipfix(_) => IPFIX,
         }
     }
@@ -79,6 +80,11 @@ impl Destination {
     /// Whether it takes results of all queries, unless some are named.
     pub(crate) const fn takes_all(&self) -> bool {
         !matches!(self, Self::Alerts(..) | Self::Syslog(_) | Self::Ipfix(_))
+    }
+
+    /// Whether somebody is told of alarms by it, those of alerts that name it.
+    pub(crate) const fn is_told_alarms(&self) -> bool {
+        matches!(self, Self::Alerts(..))
     }
 
     /// The folder that it writes into.
@@ -111,9 +117,10 @@ impl Destination {
             Self::ClickHouse(options) => Box::new(ClickHouseSink::new(options)),
             #[cfg(feature = "kafka")]
             Self::Kafka(options) => Box::new(KafkaSink::new(options)),
-            Self::Alerts(rules, teller) => {
+            Self::Alerts(rows_max, teller) => {
                 let file = state.map(|state| state.join(file_name(name)));
-                Box::new(AlertSink::open(rules, teller, file, told)?)
+                let options = AlertSinkOptions { name: name.to_owned(), teller, rows_max };
+                Box::new(AlertSink::open(options, file, told)?)
             }
             Self::Syslog(options) => Box::new(SyslogSink::new(options)),
             Self::Ipfix(options) => Box::new(IpfixSink::new(options)),
@@ -170,11 +177,16 @@ impl Destination {
             table.to.as_deref().ok_or("it needs a place: to = \"udp://HOST:514\" or \"unix:/dev/log\"")?;
         let (severity, facility) =
             (table.severity.as_deref().unwrap_or(SEVERITY), table.facility.as_deref().unwrap_or(FACILITY));
-        Ok(Self::Syslog(SyslogOptions {
+        let options = SyslogOptions {
             target: to.parse::<SyslogTarget>().map_err(|wrong| format!("to: {wrong}"))?,
             severity: severity.parse()?,
             facility: facility.parse()?,
-        }))
+        };
+        // Without queries whose rows are messages, it is there for alerts that name it.
+        Ok(match table.queries {
+            Some(_) => Self::Syslog(options),
+            None => Self::Alerts(alarms::rows_max(table)?, Teller::Syslog(options)),
+        })
     }
 
     fn ipfix(table: &SinkTable) -> Result<Self, String> {
@@ -335,26 +347,41 @@ mod tests {
         assert_eq!((options.format, options.rotate_after), (FileFormat::Json, ROTATE_AFTER));
         let hook =
             "kind = 'webhook'\nurl = 'https://a/b'\nheaders = { x = 'y' }\nby = 'key'\ncool_down = '1m'";
-        let Ok(Destination::Alerts(rules, Teller::Webhook(hook))) = of(hook) else {
-            panic!("it is a webhook")
-        };
-        assert_eq!((rules.by, rules.cool_down), (AlertBy::Key, Duration::from_secs(60)));
+        let Ok(Destination::Alerts(20, Teller::Webhook(hook))) = of(hook) else { panic!("it is a webhook") };
         assert_eq!(hook.headers, [("x".to_owned(), "y".to_owned())]);
-        let Ok(Destination::Alerts(rules, Teller::Command(command))) =
+        let Ok(Destination::Alerts(_, Teller::Command(command))) =
             of("kind = 'command'\ncommand = ['a', 'b']")
         else {
             panic!("it is a command")
         };
-        assert_eq!((rules.by, rules.resolve_after), (AlertBy::Whole, 3));
         assert_eq!((command.program, command.arguments), ("a".to_owned(), vec!["b".to_owned()]));
         let kinds = ["kind = 'syslog'\nto = 'unix:/dev/log'", "kind = 'ipfix'\nto = 'udp://a:4739'"];
         assert_eq!(kinds.map(|text| of(text).unwrap().kind()), ["syslog", "ipfix"]);
+        assert!(matches!(of(kinds[0]).unwrap(), Destination::Alerts(_, Teller::Syslog(_))));
+        let rows = of(&format!("{}\nqueries = ['sweep']", kinds[0])).unwrap();
+        assert!(matches!(rows, Destination::Syslog(_)), "its rows are messages");
         let flows = of(kinds[1]).unwrap();
         assert!(
             flows.collides_with(&flows).unwrap().starts_with("two sinks send flows of observation domain 1")
         );
         assert_eq!(flows.collides_with(&files), None);
         assert_ne!(file_name("a/b"), file_name("a%2Fb"));
+    }
+
+    #[test]
+    fn what_is_told_of_queries_that_are_named_is_an_alert() {
+        let alert = |text: &str| alarms::alert(&toml_edit::de::from_str::<SinkTable>(text).unwrap(), "pager");
+        let by_key = alert("queries = ['sw*']\nby = 'key'\ncool_down = '1m'").unwrap().unwrap();
+        assert_eq!(by_key.queries, ["sw*"]);
+        assert_eq!(by_key.alert.to_string(), "rows, cool_down 1m, to pager");
+        let usual = alert("queries = ['sweep']").unwrap().unwrap().alert;
+        assert_eq!((usual.by, usual.resolve_after), (AlertBy::Whole, 3));
+        assert!(alert("").unwrap().is_none());
+        let wrong = |text: &str| alert(text).unwrap_err();
+        assert!(wrong("by = 'key'").starts_with("by is for the queries that a sink names"));
+        assert!(wrong("queries = []\nby = 'row'").starts_with("there is no by `row`; write whole or key"));
+        assert!(wrong("queries = []\nresolve_after = 0").starts_with("resolve_after: write a number"));
+        assert!(wrong("queries = []\ncool_down = 'x'").starts_with("cool_down: write a number with s, m, h or d"));
     }
 
     fn check_wrong(cases: &[(&str, &str)]) {
@@ -388,15 +415,9 @@ mod tests {
                 "kind = 'webhook'\nurl = 'http://a/'\ntoken_file = '/t'",
                 "token_file: a token goes to other machines",
             ),
-            ("kind = 'webhook'\nurl = 'http://a/'\nby = 'row'", "there is no by `row`; write whole or key"),
-            ("kind = 'webhook'\nurl = 'http://a/'\nresolve_after = 0", "resolve_after: write a number"),
             (
                 "kind = 'webhook'\nurl = 'http://a/'\nrows_max = 1001",
                 "rows_max: a notice has 1000 rows at the most",
-            ),
-            (
-                "kind = 'webhook'\nurl = 'http://a/'\ncool_down = 'x'",
-                "cool_down: write a number with s, m, h or d",
             ),
             ("kind = 'command'\ncommand = []", "it needs a command"),
             ("kind = 'syslog'", "it needs a place"),

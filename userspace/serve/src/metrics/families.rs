@@ -51,6 +51,8 @@ families! {
     QUERY_LAG: Gauge "tapline_query_watermark_lag_seconds" "seconds" ["query"] "How far the time up to which all windows are closed is behind now";
     QUERY_LEFT_OUT: Gauge "tapline_query_metric_rows_left_out" "" ["query"] "Of a query marked as metrics, the rows of the newest window that are in none: more than 1,000, or with the labels of another one";
 
+    ALERT_FIRING: Gauge "tapline_alert_firing_alarms" "alarms" ["query", "condition"] "Alarms that fire by an alert of a query: 0 or 1 for the query as a whole, else one a group";
+
     OUTLET_UP: Gauge "tapline_outlet_up" "" ["outlet", "kind"] "1 where an outlet (history, a sink) does its work, 0 where it cannot and is tried again";
     OUTLET_GIVEN: Counter "tapline_outlet_given_results" "results" ["outlet", "kind"] "Results that an outlet was given; those that neither wait nor are lost have arrived";
     OUTLET_LOST: Counter "tapline_outlet_lost_results" "results" ["outlet", "kind"] "Results that an outlet lost, since it had no room for them or could not write them";

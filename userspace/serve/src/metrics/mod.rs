@@ -4,6 +4,7 @@
 //! that are marked as metrics, what became of results that are stored or sent, and what the process takes. Of what there
 //! is too much for, a count says how much it was; nothing here is kept from one request to the next.
 
+mod alerts;
 mod exposition;
 mod families;
 mod names;
@@ -19,15 +20,21 @@ pub(crate) use process::threads;
 
 use exposition::Exposition;
 use families::{API_REFUSED, BUILD};
-use tapline_catalog::Snapshot;
+use tapline_catalog::{AlertStatus, Snapshot};
 
 /// How a node stands, as text; so many requests brought a wrong token.
-pub(crate) fn expose(snapshot: &Snapshot, tokens_refused: u64, format: Format) -> String {
+pub(crate) fn expose(
+    snapshot: &Snapshot,
+    alerts: &[AlertStatus],
+    tokens_refused: u64,
+    format: Format,
+) -> String {
     let mut out = Exposition::new(format);
     out.family(&BUILD, [([env!("CARGO_PKG_VERSION")], 1_u64)]);
     sources::expose(&snapshot.sources, &mut out);
     queries::expose(snapshot, &mut out);
     results::expose(&snapshot.queries, &mut out);
+    alerts::expose(alerts, &mut out);
     outlets::expose(&snapshot.outlets, &mut out);
     sensors::expose(&snapshot.sensors, snapshot.forwards.as_ref(), &mut out);
     out.family(&API_REFUSED, [([], tokens_refused)]);

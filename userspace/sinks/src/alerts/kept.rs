@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What is in the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ mod tests {
         save(&path, &AlarmsByQuery::new(), &VecDeque::new()).unwrap();
         assert!(load(&path).unwrap().waiting.is_empty());
         for (text, reason) in
-            [("{", "EOF"), (r#"{"version":2,"alarms":{},"waiting":[]}"#, "it is of version 2")]
+            [("{", "EOF"), (r#"{"version":1,"alarms":{},"waiting":[]}"#, "it is of version 1")]
         {
             fs::write(&path, text).unwrap();
             let why = load(&path).unwrap_err();

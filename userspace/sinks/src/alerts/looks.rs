@@ -14,8 +14,8 @@ pub(super) struct Looks(BTreeMap<String, Look>);
 struct Look {
     /// The end of the newest window, whether or not it had rows.
     until: i64,
-    /// When it was told last of an earlier one, by the clock.
-    told: Option<i64>,
+    /// When it was told last of an earlier one, by the clock, by what its alert says.
+    told: BTreeMap<String, i64>,
 }
 
 impl Looks {
@@ -24,7 +24,7 @@ impl Looks {
         if let Some(look) = self.0.get_mut(query) {
             look.until = look.until.max(until);
         } else {
-            self.0.insert(query.to_owned(), Look { until, told: None });
+            self.0.insert(query.to_owned(), Look { until, told: BTreeMap::new() });
         }
     }
 
@@ -33,12 +33,14 @@ impl Looks {
         self.0.get(query).is_some_and(|look| end < look.until)
     }
 
-    /// Whether an earlier window is to be told of, which it is then: none was for so long, or the clock was set back.
-    pub(super) fn tell(&mut self, query: &str, now: i64, cool_down: i64) -> bool {
+    /// Whether an earlier window is to be told of by an alert, which it is then: none was for so long, or the clock was set
+    /// back.
+    pub(super) fn tell(&mut self, query: &str, alert: &str, now: i64, cool_down: i64) -> bool {
         let Some(look) = self.0.get_mut(query) else { return false };
-        let is_due = look.told.is_none_or(|told| now < told || now.saturating_sub(told) >= cool_down);
+        let told = look.told.get(alert);
+        let is_due = told.is_none_or(|told| now < *told || now.saturating_sub(*told) >= cool_down);
         if is_due {
-            look.told = Some(now);
+            look.told.insert(alert.to_owned(), now);
         }
         is_due
     }

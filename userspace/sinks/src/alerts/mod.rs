@@ -1,9 +1,12 @@
-//! Alarms: queries whose rows somebody is to be told of, once, and when they are over.
+//! Alarms: rows of queries that somebody is to be told of, once, and when they are over.
 //!
 //! ```text
-//! results ──► which alarms fire, what is to be told (alarms.rs) ──► notices, bounded ──► webhook, command
-//! how far windows are closed ──► which are over ──►┘
+//! results ──► rows of which an alert holds ──► which alarms fire, what is to be told (alarms.rs) ──► notices, bounded ──► webhook, command, syslog
+//! how far windows are closed ──► which are over ──►┘                                          └──► a board, where all that fires is shown
 //! ```
+//! Each query brings its alerts. A sink that tells somebody looks at those that name it, and one, which has the board, at
+//! all of them: each decides by itself, so that none waits for another.
+//!
 //! Deciding is apart from telling: while nobody can be told, alarms are watched over all the same, and notices wait.
 //! What fires and what waits is in a file before anybody is told, so that a notice comes at least once, and again only
 //! with the same id. A window without rows gives no result: that it has passed is known from the queries' watermarks.
@@ -12,22 +15,25 @@ mod alarms;
 mod command;
 mod kept;
 mod looks;
+mod messages;
 mod notice;
 mod webhook;
 
-pub use alarms::{AlertBy, AlertRules};
 pub use command::CommandOptions;
 pub use webhook::WebhookOptions;
 
-use crate::origin::{Board, Known, Origin, Passed};
+use crate::alert::Alert;
+use crate::origin::{Board, Firing, Known, Origin, Passed};
 use crate::outlet::{Told, Turn};
 use crate::sink::{Parcel, Refusal, Sink};
+use crate::syslog::SyslogOptions;
 use alarms::{Alarms, Cause, Over, Seen};
 use command::CommandTeller;
 use datafusion::arrow::error::ArrowError;
 use kept::Kept;
 use looks::Looks;
-use notice::{Notice, Rows};
+use messages::SyslogTeller;
+use notice::{Notice, Rows, Subject};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -40,6 +46,8 @@ use webhook::WebhookTeller;
 const WAITING_MAX: usize = 1024;
 /// Rows of a result that are looked at.
 const ROWS_LOOKED_AT_MAX: usize = 16_384;
+/// Alarms that are over and shown still.
+const PAST_MAX: usize = 100;
 /// How long whoever could not be told is left alone, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -58,6 +66,18 @@ pub enum Teller {
     Webhook(WebhookOptions),
     /// A program of this machine.
     Command(CommandOptions),
+    /// Whoever reads messages of syslog.
+    Syslog(SyslogOptions),
+}
+
+/// How somebody is told.
+pub struct AlertSinkOptions {
+    /// What the sink is called, by which alerts name it.
+    pub name: String,
+    /// Who is told.
+    pub teller: Teller,
+    /// Rows of one notice.
+    pub rows_max: usize,
 }
 
 /// What tells somebody; it may take its time.
@@ -70,16 +90,29 @@ trait Tell: Send {
     fn tries_max(&self) -> u32;
 }
 
+/// Rows that cannot be read are lost.
+fn never(error: &ArrowError) -> Refusal {
+    Refusal::Never(error.to_string())
+}
+
 /// What somebody else says in a line, as it may stand in one of ours.
 fn harmless(line: &str) -> String {
     line.chars().filter(|character| !character.is_control()).take(SAID_MAX).collect()
 }
 
-/// Watches over alarms, and tells somebody of them.
+/// Who hears of alarms.
+enum Audience {
+    /// Somebody is told of those of alerts that name this sink.
+    Told { name: String, teller: Box<dyn Tell>, rows_max: usize },
+    /// All of them are shown, and what was over lately, the latest first.
+    Shown { board: Board, past: VecDeque<Firing> },
+}
+
+/// Watches over alarms, and tells somebody of them, or shows them.
 pub struct AlertSink {
     alarms: Alarms,
     looks: Looks,
-    teller: Box<dyn Tell>,
+    audience: Audience,
     waiting: VecDeque<Notice>,
     /// Where that is kept.
     file: Option<PathBuf>,
@@ -89,52 +122,70 @@ pub struct AlertSink {
     pause: Duration,
     /// Before that nobody is told again.
     retry_at: Option<Instant>,
-    board: Board,
     told: Told,
     lost: BTreeMap<String, u64>,
 }
 
 impl AlertSink {
-    /// Goes on with what is in `file`; `told` hears what commands say.
+    /// Tells somebody, and goes on with what is in `file`; `told` hears what commands say.
     ///
     /// # Errors
     /// A sentence, when whoever is to be told cannot be reached as it was said.
-    pub fn open(
-        rules: AlertRules,
-        teller: Teller,
-        file: Option<PathBuf>,
-        told: Told,
-    ) -> Result<Self, String> {
+    pub fn open(options: AlertSinkOptions, file: Option<PathBuf>, told: Told) -> Result<Self, String> {
+        let AlertSinkOptions { name, teller, rows_max } = options;
+        let teller: Box<dyn Tell> = match teller {
+            Teller::Webhook(options) => Box::new(WebhookTeller::new(options)?),
+            Teller::Command(options) => Box::new(CommandTeller::new(options, Arc::clone(&told))),
+            Teller::Syslog(options) => Box::new(SyslogTeller::new(options)),
+        };
+        Ok(Self::new(Audience::Told { name, teller, rows_max }, file, told))
+    }
+
+    /// Shows all alarms, and goes on with what is in `file`.
+    #[must_use]
+    pub fn showing(file: Option<PathBuf>, told: Told) -> Self {
+        Self::new(Audience::Shown { board: Board::default(), past: VecDeque::new() }, file, told)
+    }
+
+    fn new(audience: Audience, file: Option<PathBuf>, told: Told) -> Self {
         let kept = file.as_deref().map_or_else(|| Ok(Kept::default()), kept::load);
         let kept = kept.unwrap_or_else(|why| {
             told(Turn::Worse, &format!("what fired in the last run is not known any more: {why}"));
             Kept::default()
         });
-        let teller: Box<dyn Tell> = match teller {
-            Teller::Webhook(options) => Box::new(WebhookTeller::new(options)?),
-            Teller::Command(options) => Box::new(CommandTeller::new(options, Arc::clone(&told))),
-        };
         let sink = Self {
-            alarms: Alarms { rules, queries: kept.alarms },
+            alarms: Alarms { queries: kept.alarms },
             looks: Looks::default(),
-            teller,
+            audience,
             waiting: kept.waiting,
             file,
             is_changed: false,
             trouble: [None, None],
             pause: Duration::ZERO,
             retry_at: None,
-            board: Board::default(),
             told,
             lost: BTreeMap::new(),
         };
         sink.show();
-        Ok(sink)
+        sink
     }
 
-    /// Shows what fires.
+    /// Shows what fires, where it does that.
     fn show(&self) {
-        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = self.alarms.firing();
+        if let Audience::Shown { board, past } = &self.audience {
+            let mut all = self.alarms.firing();
+            all.extend(past.iter().cloned());
+            *board.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        }
+    }
+
+    /// The alerts of a query that are looked at here.
+    fn alerts_of(&self, origin: &Origin) -> Vec<Arc<Alert>> {
+        let is_looked_at = |alert: &&Arc<Alert>| match &self.audience {
+            Audience::Told { name, .. } => alert.sinks.contains(name),
+            Audience::Shown { .. } => true,
+        };
+        origin.alerts.iter().filter(is_looked_at).cloned().collect()
     }
 
     fn push(&mut self, notice: Notice) {
@@ -150,57 +201,99 @@ impl AlertSink {
         *self.lost.entry(query.to_owned()).or_default() += 1;
     }
 
-    fn resolve(&mut self, (query, note): (&str, &str), over: Option<Over>, reason: &str, now: EventTime) {
-        if let Some(over) = over {
-            self.push(Notice::resolved((query, note), &over, reason, now));
+    /// Tells, or shows, what is over.
+    fn resolve(
+        &mut self,
+        (query, note): (&str, &str),
+        all: impl IntoIterator<Item = Over>,
+        reason: &str,
+        now: EventTime,
+    ) {
+        for over in all {
             self.is_changed = true;
+            if let Audience::Shown { past, .. } = &mut self.audience {
+                over.ended(query, now).into_iter().for_each(|ended| past.push_front(ended));
+                past.truncate(PAST_MAX);
+                continue;
+            }
+            let subject = Subject { query, note, alert: &over.alert, said: &over.said };
+            let notice = Notice::resolved(subject, &over, reason, now);
+            self.push(notice);
         }
+    }
+
+    /// Lets go of what fires of another query of this name, or by no alert of it any more; gives the alerts.
+    fn let_go(&mut self, origin: &Origin, now: EventTime) -> Vec<Arc<Alert>> {
+        let of = (&*origin.name, &*origin.note);
+        if self.alarms.is_of_another(origin) {
+            let over = self.alarms.forget(&origin.name);
+            self.resolve(of, over, "another query has its name", now);
+        }
+        let alerts = self.alerts_of(origin);
+        let asked: Vec<&Alert> = alerts.iter().map(Arc::as_ref).collect();
+        let over = self.alarms.forget_but(&origin.name, &asked);
+        self.resolve(of, over, "nobody asks for it any more", now);
+        alerts
     }
 
     /// Notes how far a query has come.
     fn pass(&mut self, origin: &Origin, until: EventTime, now: EventTime) {
-        self.looks.note(&origin.name, until.0);
-        if self.alarms.is_of_another(origin) {
-            let over = self.alarms.forget(&origin.name);
-            self.resolve((&origin.name, &origin.note), over, "another query has its name", now);
+        let alerts = self.let_go(origin, now);
+        if !alerts.is_empty() {
+            self.looks.note(&origin.name, until.0);
         }
-        let over = self.alarms.pass(origin, until.0, now.0);
-        self.resolve((&origin.name, &origin.note), over, "its rows have ceased", now);
+        for alert in &alerts {
+            let over = self.alarms.pass(origin, alert, (until.0, now.0));
+            self.resolve((&origin.name, &origin.note), over, "its rows have ceased", now);
+        }
     }
 
-    /// Notes the rows of a result.
-    fn see(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
-        let never = |error: ArrowError| Refusal::Never(error.to_string());
-        let rows = Rows::of(parcel, ROWS_LOOKED_AT_MAX).map_err(never)?;
+    /// Notes the rows of a result of which an alert holds.
+    fn see(&mut self, parcel: &Parcel, alert: &Alert) -> Result<(), Refusal> {
+        let rows = Rows::of(parcel, alert.condition, ROWS_LOOKED_AT_MAX).map_err(|error| never(&error))?;
         if rows.keys.is_empty() {
             return Ok(());
         }
+        let shown = match &self.audience {
+            Audience::Told { .. } => vec![],
+            Audience::Shown { .. } => rows.shown().map_err(|error| never(&error))?,
+        };
         let given = parcel.given.0;
         let window = parcel.result.window;
         let since = window.map_or(given, |window| window.start.0);
         let last = window.filter(|_| parcel.origin.every_ns.is_some()).map_or(given, |window| window.end.0);
-        let told = self.alarms.see(&parcel.origin, Seen { since, last, given, keys: &rows.keys });
+        let seen = Seen { since, last, given, keys: &rows.keys, rows: &shown };
+        let told = self.alarms.see(&parcel.origin, alert, seen);
         self.is_changed = true;
-        if let Some(told) = told {
-            let rows_max = self.alarms.rules.rows_max;
-            self.push(Notice::firing(parcel, &rows, &told, rows_max).map_err(never)?);
-        }
-        Ok(())
+        self.tell_of(parcel, alert, &rows, told)
     }
 
     /// Tells of rows of an earlier window that were not there before.
-    fn see_revised(&mut self, parcel: &Parcel, window: Span) -> Result<(), Refusal> {
-        let never = |error: ArrowError| Refusal::Never(error.to_string());
-        let rows = Rows::of(parcel, ROWS_LOOKED_AT_MAX).map_err(never)?;
+    fn see_revised(&mut self, parcel: &Parcel, alert: &Alert, window: Span) -> Result<(), Refusal> {
+        let rows = Rows::of(parcel, alert.condition, ROWS_LOOKED_AT_MAX).map_err(|error| never(&error))?;
         let (query, given, since) = (&parcel.origin.name, parcel.given.0, window.start.0);
-        let untold = self.alarms.untold(query, Seen { since, last: window.end.0, given, keys: &rows.keys });
-        let cool_down = alarms::nanoseconds(self.alarms.rules.cool_down);
-        if untold.contains(&true) && self.looks.tell(query, given, cool_down) {
-            let told = alarms::Told { cause: Cause::Revised, since, rows: untold };
-            let notice = Notice::firing(parcel, &rows, &told, self.alarms.rules.rows_max);
-            self.push(notice.map_err(never)?);
-            self.is_changed = true;
+        let seen = Seen { since, last: window.end.0, given, keys: &rows.keys, rows: &[] };
+        let untold = self.alarms.untold(query, alert, seen);
+        let cool_down = alarms::nanoseconds(alert.cool_down);
+        if !untold.contains(&true) || !self.looks.tell(query, &alert.text, given, cool_down) {
+            return Ok(());
         }
+        let told = alarms::Told { cause: Cause::Revised, since, rows: untold };
+        self.tell_of(parcel, alert, &rows, Some(told))
+    }
+
+    /// Tells what is to be told, where somebody is.
+    fn tell_of(
+        &mut self,
+        parcel: &Parcel,
+        alert: &Alert,
+        rows: &Rows,
+        told: Option<alarms::Told>,
+    ) -> Result<(), Refusal> {
+        let (Audience::Told { rows_max, .. }, Some(told)) = (&self.audience, told) else { return Ok(()) };
+        let notice = Notice::firing(parcel, alert, rows, &told, *rows_max).map_err(|error| never(&error))?;
+        self.push(notice);
+        self.is_changed = true;
         Ok(())
     }
 
@@ -208,12 +301,13 @@ impl AlertSink {
     fn tell_waiting(&mut self, now: EventTime, within: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < within
+            && let Audience::Told { teller, .. } = &mut self.audience
             && let Some(notice) = self.waiting.front_mut()
         {
             notice.tries += 1;
-            let is_last = notice.tries >= self.teller.tries_max()
+            let is_last = notice.tries >= teller.tries_max()
                 || now.0.saturating_sub(notice.decided) > alarms::nanoseconds(GIVE_UP_AFTER);
-            let outcome = self.teller.tell(notice);
+            let outcome = teller.tell(notice);
             match outcome {
                 Ok(()) => self.settle(),
                 Err(Refusal::Never(why)) => self.give_up(&why),
@@ -259,8 +353,10 @@ impl Sink for AlertSink {
     fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
         let timed = parcel.result.window.zip(parcel.origin.every_ns);
         let is_past = |window: &Span| self.looks.is_past(&parcel.origin.name, window.end.0);
+        let alerts = self.alerts_of(&parcel.origin);
         if let Some((window, _)) = timed.filter(|(window, _)| parcel.result.revision > 0 && is_past(window)) {
-            return self.see_revised(parcel, window);
+            let seen = alerts.iter().map(|alert| self.see_revised(parcel, alert, window));
+            return seen.fold(Ok(()), Result::and);
         }
         // What else comes for windows of a query comes in their order: those before had no rows that are not known.
         let before = timed.map_or(parcel.given, |(window, every)| window.end.plus(-every));
@@ -268,7 +364,8 @@ impl Sink for AlertSink {
         if let Some((window, _)) = timed {
             self.looks.note(&parcel.origin.name, window.end.0);
         }
-        let outcome = self.see(parcel);
+        // What is wrong with one of them does not concern the others.
+        let outcome = alerts.iter().map(|alert| self.see(parcel, alert)).fold(Ok(()), Result::and);
         self.show();
         outcome
     }
@@ -300,16 +397,28 @@ impl Sink for AlertSink {
         self.trouble().map_or(Ok(()), Err)
     }
 
+    fn is_watching(&self) -> bool {
+        true
+    }
+
     fn board(&self) -> Option<Board> {
-        Some(Board::clone(&self.board))
+        match &self.audience {
+            Audience::Told { .. } => None,
+            Audience::Shown { board, .. } => Some(Board::clone(board)),
+        }
     }
 
     fn know(&mut self, known: &Known) {
         for (origin, passed) in &known.queries {
             match *passed {
                 Passed::Until(until) => self.pass(origin, until, known.at),
-                Passed::Unread => self.alarms.lose_sight(&origin.name),
-                Passed::Unknown => {}
+                Passed::Unread => {
+                    self.let_go(origin, known.at);
+                    self.alarms.lose_sight(&origin.name);
+                }
+                Passed::Unknown => {
+                    self.let_go(origin, known.at);
+                }
             }
         }
         let runs = |query: &str| known.queries.iter().any(|(origin, _)| origin.name == query);

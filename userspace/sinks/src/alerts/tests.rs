@@ -1,7 +1,8 @@
 //! Alarms of rows that come and go, before whoever is told.
 
 use super::*;
-use crate::test_results::{origin, parcel, result};
+use crate::alert::{Comparison, Condition};
+use crate::test_results::{self, alert, result};
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -32,17 +33,34 @@ impl Tell for Notes {
 }
 
 fn sink(notes: &Notes, file: Option<&Path>) -> AlertSink {
-    let rules = AlertRules {
-        by: AlertBy::Whole,
-        cool_down: Duration::from_secs(300),
-        resolve_after: 2,
-        rows_max: 10,
-    };
-    let command = CommandOptions { program: String::new(), arguments: vec![], time_limit: Duration::ZERO };
-    let teller = Teller::Command(command);
-    let mut sink = AlertSink::open(rules, teller, file.map(Path::to_owned), Arc::new(|_, _| {})).unwrap();
-    sink.teller = Box::new(notes.clone());
-    sink
+    let audience = Audience::Told { name: "pager".to_owned(), teller: Box::new(notes.clone()), rows_max: 10 };
+    AlertSink::new(audience, file.map(Path::to_owned), Arc::new(|_, _| {}))
+}
+
+/// A query of this name, with an alert on all of its rows.
+fn origin(name: &str) -> Arc<Origin> {
+    with_alerts(name, vec![alert(&["pager"])])
+}
+
+fn with_alerts(name: &str, alerts: Vec<Alert>) -> Arc<Origin> {
+    let alerts = alerts.into_iter().map(Arc::new).collect();
+    Arc::new(Origin { alerts, ..Origin::clone(&test_results::origin(name)) })
+}
+
+fn parcel(name: &str, second: i64) -> Parcel {
+    Parcel { origin: origin(name), ..test_results::parcel(name, second) }
+}
+
+/// What a board shows: keys, and whether they fire.
+fn shown(sink: &AlertSink) -> Vec<(String, bool)> {
+    let board = sink.board().unwrap();
+    let board = board.lock().unwrap();
+    board.iter().map(|firing| (firing.condition.clone(), firing.ended.is_none())).collect()
+}
+
+/// How many alarms fire.
+fn firing(sink: &AlertSink) -> usize {
+    sink.alarms.firing().len()
 }
 
 /// A row of the query in the window of this second.
@@ -68,7 +86,7 @@ fn an_alarm_fires_once_and_is_over_when_windows_pass_without_rows() {
     (0..5).for_each(|second| take(&mut sink, "sweep", second));
     know(&mut sink, "sweep", 6);
     assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"]);
-    assert_eq!(sink.board().unwrap().lock().unwrap().len(), 1);
+    assert_eq!(firing(&sink), 1);
     know(&mut sink, "sweep", 7);
     take(&mut sink, "sweep", 9);
     assert_eq!(*notes.told.lock().unwrap(), ["sweep firing", "sweep resolved", "sweep firing"]);
@@ -77,7 +95,7 @@ fn an_alarm_fires_once_and_is_over_when_windows_pass_without_rows() {
     assert_eq!(notes.told.lock().unwrap()[3..], ["sweep resolved", "sweep firing"]);
     know(&mut sink, "another", 21);
     assert_eq!(notes.told.lock().unwrap()[5..], ["sweep resolved"], "it runs no more");
-    assert!(sink.board().unwrap().lock().unwrap().is_empty());
+    assert_eq!(firing(&sink), 0);
 }
 
 /// The window of this second is revised at that one, and has a row.
@@ -98,7 +116,7 @@ fn a_window_that_is_revised_long_afterwards_is_told_but_changes_no_alarm() {
     revise(&mut sink, 1, 3);
     revise(&mut sink, 0, 3);
     assert_eq!(notes.told.lock().unwrap()[2..], ["sweep revised"], "once in a cool-down");
-    assert!(sink.board().unwrap().lock().unwrap().is_empty());
+    assert_eq!(firing(&sink), 0);
     revise(&mut sink, 2, 3);
     assert_eq!(notes.told.lock().unwrap()[3..], ["sweep firing"], "nothing later was looked at");
     (3..6).for_each(|second| take(&mut sink, "sweep", second));
@@ -106,7 +124,7 @@ fn a_window_that_is_revised_long_afterwards_is_told_but_changes_no_alarm() {
     assert_eq!(notes.told.lock().unwrap().len(), 4, "it fired then");
     revise(&mut sink, 1, 401);
     assert_eq!(notes.told.lock().unwrap()[4..], ["sweep revised"]);
-    let last = sink.board().unwrap().lock().unwrap()[0].last;
+    let last = sink.alarms.firing()[0].last;
     assert_eq!(last, EventTime(6 * SECOND));
 }
 
@@ -139,22 +157,20 @@ fn what_fires_and_what_waits_is_known_after_a_restart() {
     assert!(first.finish(EventTime(0)).is_err() && first.lost().is_empty());
     notes.is_away.store(false, Ordering::Relaxed);
     let mut second = sink(&notes, Some(&file));
-    assert_eq!(second.board().unwrap().lock().unwrap().len(), 1);
+    assert_eq!(firing(&second), 1);
     take(&mut second, "sweep", 1);
     assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"], "it had begun before");
     know(&mut second, "sweep", 4);
     assert_eq!(notes.told.lock().unwrap()[1..], ["sweep resolved"]);
     drop(second);
     let third = sink(&notes, Some(&file));
-    assert!(third.waiting.is_empty() && third.board().unwrap().lock().unwrap().is_empty());
+    assert!(third.waiting.is_empty() && firing(&third) == 0);
     fs::write(&file, "{").unwrap();
     let told = Arc::new(Mutex::new(vec![]));
     let hears = Arc::clone(&told);
-    let rules = third.alarms.rules.clone();
-    let command = CommandOptions { program: String::new(), arguments: vec![], time_limit: Duration::ZERO };
     let hear = Arc::new(move |_, what: &str| hears.lock().unwrap().push(what.to_owned()));
-    let opened = AlertSink::open(rules, Teller::Command(command), Some(file), hear);
-    assert!(opened.is_ok() && told.lock().unwrap()[0].contains("put aside"));
+    let opened = AlertSink::showing(Some(file), hear);
+    assert!(opened.board().is_some() && told.lock().unwrap()[0].contains("put aside"));
 }
 
 #[test]
@@ -181,4 +197,43 @@ fn notices_wait_with_pauses_and_the_oldest_are_lost() {
     sink.retry_at = None;
     sink.tend(late).unwrap();
     assert_eq!(sink.lost(), BTreeMap::from([("late".to_owned(), 1)]));
+}
+
+#[test]
+fn an_alert_is_looked_at_by_the_sinks_that_it_names_and_shown_to_all() {
+    let notes = Notes::default();
+    let (mut pager, mut board) = (sink(&notes, None), AlertSink::showing(None, Arc::new(|_, _| {})));
+    let above = |value: f64, sinks: &[&str]| {
+        let text = format!("n > {value}");
+        let condition = Condition::Column { place: 1, comparison: Comparison::Above, value };
+        Alert { text: text.clone(), said: text, condition, ..alert(sinks) }
+    };
+    let alerts = vec![above(4.0, &["pager"]), above(2.0, &["mail"])];
+    let origin = with_alerts("sweep", alerts.clone());
+    // The count of each is its second.
+    for second in 0..6 {
+        let parcel = Parcel { origin: Arc::clone(&origin), ..parcel("sweep", second) };
+        for sink in [&mut pager, &mut board] {
+            sink.take(&parcel).unwrap();
+            sink.tend(parcel.given).unwrap();
+        }
+    }
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"]);
+    assert_eq!(shown(&board), [("n > 2".to_owned(), true), ("n > 4".to_owned(), true)]);
+    let row = board.alarms.firing()[0].row.clone().unwrap();
+    assert!(row.contains("192.0.2.7") && row.contains("\"n\":5"), "{row}");
+    // One of them is taken away, which changes nothing of the other.
+    let known = |second: i64, alerts: Vec<Alert>| {
+        let passed = Passed::Until(EventTime(second * SECOND));
+        Known { at: EventTime(second * SECOND), queries: vec![(with_alerts("sweep", alerts), passed)] }
+    };
+    for sink in [&mut pager, &mut board] {
+        sink.know(&known(6, alerts[1..].to_vec()));
+        sink.tend(EventTime(6 * SECOND)).unwrap();
+    }
+    assert_eq!(notes.told.lock().unwrap()[1..], ["sweep resolved"]);
+    assert_eq!(shown(&board), [("n > 2".to_owned(), true), ("n > 4".to_owned(), false)]);
+    board.know(&known(8, alerts[1..].to_vec()));
+    assert_eq!(shown(&board), [("n > 2".to_owned(), false), ("n > 4".to_owned(), false)]);
+    assert_eq!((board.held(), board.lost().len(), pager.board().is_some()), (0, 0, false));
 }

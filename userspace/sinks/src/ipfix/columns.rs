@@ -120,6 +120,11 @@ impl Kind {
 /// # Errors
 /// A sentence that says so, and what would be right.
 pub(super) fn check(origin: &Origin) -> Result<(), String> {
+    if origin.gives_rows && origin.columns.is_windowed() {
+        let why = "rows that sensors send come by windows of a second, which are given again when more comes, and a collector \
+             would count their flows twice; let each sensor ask by itself, with this sink in its own configuration";
+        return Err(why.to_owned());
+    }
     if origin.columns.is_windowed() || origin.streams != [StreamId::Flows] {
         return Err("flows are sent on one by one: write SELECT … FROM flows without an aggregate".to_owned());
     }
@@ -391,6 +396,9 @@ mod tests {
             let why = checked(sql).unwrap_err();
             assert!(why.starts_with(expected), "{sql}: {why}");
         }
+        let of_sensors = Planner::new().plan("SELECT src_ip FROM flows").unwrap().of_sensors().unwrap();
+        let why = check(&Origin::of("q", &of_sensors)).unwrap_err();
+        assert!(why.starts_with("rows that sensors send come by windows of a second"), "{why}");
     }
 
     fn columns(columns: Vec<(&str, ArrayRef)>) -> Columns {

@@ -27,8 +27,8 @@ impl Sink for Notes {
         Ok(())
     }
 
-    fn board(&self) -> Option<Board> {
-        Some(Board::default())
+    fn is_watching(&self) -> bool {
+        true
     }
 
     fn know(&mut self, known: &Known) {

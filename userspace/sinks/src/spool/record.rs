@@ -35,6 +35,7 @@ const COMPLETENESS: &str = "completeness";
 const IS_WINDOWED: &str = "is_windowed";
 const IS_LIVE: &str = "is_live";
 const IS_STORED: &str = "is_stored";
+const GIVES_ROWS: &str = "gives_rows";
 const GIVES_FOLDED_ROW: &str = "gives_folded_row";
 const SQL: &str = "sql";
 const NOTE: &str = "note";
@@ -98,7 +99,10 @@ pub(super) fn decode(payload: &[u8]) -> Option<Parcel> {
         every_ns: said.value(EVERY),
         streams: said.list(STREAMS, |name| StreamId::ALL.into_iter().find(|id| id.stream().name == name))?,
         is_stored: said.value(IS_STORED)?,
+        // It was not said before.
+        gives_rows: said.value(GIVES_ROWS).unwrap_or_default(),
         gives_folded_row: said.value(GIVES_FOLDED_ROW)?,
+        alerts: vec![],
     };
     let instants = [WINDOW_START, WINDOW_END].map(|key| said.value(key).map(EventTime));
     let window = match instants {
@@ -130,6 +134,7 @@ fn metadata(parcel: &Parcel) -> HashMap<String, String> {
         (IS_WINDOWED, origin.columns.is_windowed().to_string()),
         (IS_LIVE, origin.columns.is_live().to_string()),
         (IS_STORED, origin.is_stored.to_string()),
+        (GIVES_ROWS, origin.gives_rows.to_string()),
         (GIVES_FOLDED_ROW, origin.gives_folded_row.to_string()),
         (KEYS, keys),
         (SQL, origin.sql.clone()),

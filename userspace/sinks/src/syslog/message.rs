@@ -4,7 +4,6 @@ use super::SyslogOptions;
 use super::level::priority;
 use crate::host::host_name;
 use crate::printable::{as_text, flat, time_text};
-use crate::sink::Parcel;
 use datafusion::arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
 use datafusion::arrow::error::ArrowError;
 use std::fmt::Write as _;
@@ -22,7 +21,7 @@ const HOST_OCTETS_MAX: usize = 255;
 /// Times have six digits of a second.
 const MICROSECOND_NS: i64 = 1000;
 
-/// What the messages of a result have in common.
+/// What messages of a query have in common.
 pub(super) struct Head {
     text: String,
     query: String,
@@ -54,26 +53,30 @@ impl Texts {
 }
 
 impl Head {
-    pub(super) fn of(parcel: &Parcel, options: &SyslogOptions) -> Self {
+    pub(super) fn of(query: &str, at: EventTime, options: &SyslogOptions) -> Self {
         let SyslogOptions { facility, severity, .. } = options;
-        let name = &parcel.origin.name;
-        let time = time_text(EventTime(parcel.given.0.div_euclid(MICROSECOND_NS) * MICROSECOND_NS));
+        let time = time_text(EventTime(at.0.div_euclid(MICROSECOND_NS) * MICROSECOND_NS));
         let text = format!(
             "<{}>1 {time} {} tapline {} {} ",
             priority(*facility, *severity),
             graphic(host_name(), HOST_OCTETS_MAX),
             process::id(),
-            token(name),
+            token(query),
         );
-        Self { text, query: name.clone() }
+        Self { text, query: query.to_owned() }
     }
 
     /// The message of a row, of so many octets at most; columns that it has no room for are counted in it.
     pub(super) fn message(&self, texts: &Texts, row: usize, octets_max: usize) -> Vec<u8> {
+        self.said(&texts.row(row).collect::<Vec<_>>(), octets_max)
+    }
+
+    /// The same of values by their names.
+    pub(super) fn said(&self, values: &[(&str, &str)], octets_max: usize) -> Vec<u8> {
         let mut message = self.text.clone();
         let _ = write!(message, "[{DATA_ID} query=\"{}\"", escaped(&self.query));
         let (room, mut left_out) = (octets_max.saturating_sub(TEXT_OCTETS_MIN + LEFT_OUT_OCTETS), 0);
-        for (name, value) in texts.row(row) {
+        for (name, value) in values {
             let column = format!(" {name}=\"{}\"", escaped(value));
             if message.len() + column.len() <= room {
                 message.push_str(&column);
@@ -85,7 +88,7 @@ impl Head {
             let _ = write!(message, " left_out=\"{left_out}\"");
         }
         let _ = write!(message, "] {}:", self.query);
-        for (name, value) in texts.row(row) {
+        for (name, value) in values {
             let _ = write!(message, " {name}={}", plain(value));
         }
         message.truncate(message.floor_char_boundary(octets_max));
@@ -125,16 +128,14 @@ fn graphic(word: &str, octets_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_results::parcel;
     use datafusion::arrow::array::{ArrayRef, Int64Array};
     use datafusion::arrow::datatypes::{Field, Schema};
     use std::sync::Arc;
 
     fn head() -> Head {
-        let parcel = Parcel { given: EventTime(1_234_567_899), ..parcel("sweep", 0) };
         let target = "unix:/dev/log".parse().unwrap();
         let (severity, facility) = ("notice".parse().unwrap(), "local4".parse().unwrap());
-        Head::of(&parcel, &SyslogOptions { target, severity, facility })
+        Head::of("sweep", EventTime(1_234_567_899), &SyslogOptions { target, severity, facility })
     }
 
     fn texts(columns: Vec<(&str, ArrayRef)>) -> Texts {

@@ -1,4 +1,4 @@
-//! Results as messages of syslog (RFC 5424), one a row.
+//! Results as messages of syslog (RFC 5424), one a row; what somebody is to be told, one each.
 //!
 //! Over UDP and to a socket of this machine a message is a datagram; over TCP its length stands before it (RFC 6587
 //! §3.4.1). A result that could not be sent as a whole goes on where it was.
@@ -20,6 +20,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use tapline_record::EventTime;
 
 /// How long whoever is to get messages may take to be reached, and to take one.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -158,10 +159,25 @@ impl SyslogSink {
         Ok(())
     }
 
+    /// Sends one message of a query: what it is about are values by name.
+    ///
+    /// # Errors
+    /// A sentence, where nobody takes it now.
+    pub(crate) fn say(
+        &mut self,
+        query: &str,
+        at: EventTime,
+        values: &[(&str, &str)],
+    ) -> Result<(), Refusal> {
+        self.connection.take_if(|connection| connection.is_closed());
+        let message = Head::of(query, at, &self.options).said(values, self.options.target.octets_max());
+        self.send(&message)
+    }
+
     /// Sends the rows that were not sent before.
     fn send_rows(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
         let never = |error: ArrowError| Refusal::Never(error.to_string());
-        let head = Head::of(parcel, &self.options);
+        let head = Head::of(&parcel.origin.name, parcel.given, &self.options);
         let octets_max = self.options.target.octets_max();
         let (sent, mut number) = (self.progress.of(&parcel.result), 0);
         for batch in parcel.origin.columns.batches(&parcel.result).map_err(never)? {
