@@ -101,10 +101,10 @@ impl KernelInput {
             counts_sent: directions.has_sent(),
             ..KernelOptions::default()
         })?;
-        let mode = directions.has_received().then(|| attach(&mut capture, interface)).transpose()?;
         if directions.has_sent() {
             capture.attach_to_sent(interface)?;
         }
+        let mode = directions.has_received().then(|| attach(&mut capture, interface)).transpose()?;
         capture.set_mirror(is_mirror);
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
         let frame_octets_max = u64::from(link.mtu_octets) + HEADER_OCTETS_MAX;

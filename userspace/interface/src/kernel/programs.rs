@@ -190,7 +190,7 @@ impl KernelCapture {
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic => XdpMode::Skb,
         };
-        self.detach()?;
+        self.detach_from_received()?;
         let program: &mut Xdp = loaded(&mut self.ebpf, self.program)?;
         let link =
             program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
@@ -212,9 +212,14 @@ impl KernelCapture {
     /// # Errors
     /// When the kernel refuses that.
     pub fn detach(&mut self) -> Result<(), KernelError> {
+        self.detach_from_received()?;
         if let Some(link) = self.attached_to_sent.take() {
             sent::detach(&mut self.ebpf, link)?;
         }
+        Ok(())
+    }
+
+    fn detach_from_received(&mut self) -> Result<(), KernelError> {
         if let Some(link) = self.attached.take() {
             loaded(&mut self.ebpf, self.program)?.detach(link)?;
         }
