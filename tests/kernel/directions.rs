@@ -14,7 +14,8 @@ use crate::queries::{has_packet_socket, wait_for};
 use crate::several::{enter, send, send_to};
 
 /// Answered by the table, and by reading packets.
-const BY_TABLE: &str = "SELECT direction, count(*), sum(octets), sum(frame_octets) FROM packets GROUP BY direction";
+const BY_TABLE: &str =
+    "SELECT direction, count(*), sum(octets), sum(frame_octets) FROM packets GROUP BY direction";
 const BY_PACKETS: &str = "SELECT direction, ttl, count(*), sum(octets) FROM packets GROUP BY direction, ttl";
 const FLOWS: &str = "SELECT direction, count(*), sum(packets), sum(octets) FROM flows GROUP BY direction";
 
@@ -29,8 +30,18 @@ fn is_counting() -> bool {
 /// Asks the near end in a direction, while it sends 300 frames of three flows and receives 500 of five.
 fn ask(sql: &str, direction: &str, is_ready: fn() -> bool) -> Finished {
     let sql = format!("{sql}, tumble('24 hours')");
-    let arguments =
-        ["query", "--interface", NEAR, "--direction", direction, "--format", "csv", "--summary", "json", &sql];
+    let arguments = [
+        "query",
+        "--interface",
+        NEAR,
+        "--direction",
+        direction,
+        "--format",
+        "csv",
+        "--summary",
+        "json",
+        &sql,
+    ];
     tapline_during(&arguments, || {
         wait_for(is_ready);
         send(NEAR, 3);
@@ -100,18 +111,22 @@ fn queries_that_come_and_go_cost_no_frame_of_either_direction() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("node.toml");
-    let source = format!("[[source]]\ninterface = \"{NEAR}\"\ndirection = \"both\"\nallowed_lateness_ms = 200\n");
+    let source =
+        format!("[[source]]\ninterface = \"{NEAR}\"\ndirection = \"both\"\nallowed_lateness_ms = 200\n");
     std::fs::write(&file, source).unwrap();
     let node = Node::start(&["--config", file.to_str().unwrap(), "--bare"]);
     let add = |name: &str, sql: &str| assert_eq!(node.ask(&["queries", "add", name, sql]).code, Some(0));
     let of = |what: &str| {
-        format!("SELECT src_port, count(*) AS n FROM packets WHERE {what} GROUP BY src_port, tumble('1 second')")
+        format!(
+            "SELECT src_port, count(*) AS n FROM packets WHERE {what} GROUP BY src_port, tumble('1 second')"
+        )
     };
     for (name, what) in [("received", "direction = 0"), ("sent", "direction = 1"), ("all", "dst_port = 53")] {
         add(name, &of(what));
     }
     until(&node, is_counting);
-    let sending = [(NEAR, FLOWS), (FAR, 2 * FLOWS)].map(|(end, flows)| thread::spawn(move || send(end, flows)));
+    let sending =
+        [(NEAR, FLOWS), (FAR, 2 * FLOWS)].map(|(end, flows)| thread::spawn(move || send(end, flows)));
     let mut rounds = 0;
     while !sending.iter().all(thread::JoinHandle::is_finished) {
         rounds += 1;
@@ -134,12 +149,15 @@ fn by_what_each_direction_is_read_is_explained() {
     }
     let explain = |direction: &str, sql: &str| {
         let sql = format!("{sql}, tumble('1 second')");
-        tapline(&["query", "--interface", NEAR, "--direction", direction, "--explain", &sql]).success().to_owned()
+        tapline(&["query", "--interface", NEAR, "--direction", direction, "--explain", &sql])
+            .success()
+            .to_owned()
     };
     let by_table = "the kernel counts frames that are received by XDP, frames that are sent by tcx, as many as they are cut into";
     assert!(explain("both", BY_TABLE).contains(by_table));
     assert!(explain("out", BY_TABLE).contains("the kernel counts frames that are sent by tcx"));
-    let by_packets = "packets that are sent are read through AF_PACKET: one that the interface cuts later is one row";
+    let by_packets =
+        "packets that are sent are read through AF_PACKET: one that the interface cuts later is one row";
     let text = explain("both", BY_PACKETS);
     assert!(text.contains(by_packets) && text.contains("reads packets: ttl is no key"), "{text}");
     assert!(!explain("in", BY_TABLE).contains("tcx"));

@@ -52,7 +52,8 @@ pub(crate) fn drained(kernel: &mut KernelCapture) -> Counted {
     counted
 }
 
-fn options() -> KernelOptions {
+/// What loads the program that counts what is sent, too.
+pub(crate) fn options() -> KernelOptions {
     let panes = Clock::measure().grid(PaneGrid::LENGTH_NS_MAX, monotonic_ns());
     KernelOptions { counts_sent: true, panes, ..KernelOptions::default() }
 }

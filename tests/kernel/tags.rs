@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 use harness::frames;
 use harness::run::Finished;
 use tapline_interface::doctor;
-use tapline_interface::kernel::KernelOptions;
 use tapline_interface::live::PacketSender;
 
 use crate::answers::{By, ask, rows};
 use crate::ethtool;
 use crate::namespace::{FAR, NEAR, ip, unshare, wait_for_carrier};
 use crate::rights::load;
-use crate::segments::drained;
+use crate::segments::{drained, options};
 
 /// Far's other end, a port of the bridge.
 const FAR_PORT: &str = "farport";
@@ -134,15 +133,13 @@ fn sent_frames_are_counted_with_the_tags_beside_them() {
     if !enter() {
         return;
     }
-    let options = KernelOptions { counts_sent: true, ..KernelOptions::default() };
-    let Some(mut kernel) = load(&options) else { return };
+    let Some(mut kernel) = load(&options()) else { return };
     kernel.attach_to_sent(FAR_PORT).unwrap();
     send();
     let mut found: BTreeMap<Option<u16>, [u64; 3]> = BTreeMap::new();
     for (key, sums) in drained(&mut kernel) {
         found.entry(key.vlan()).or_default().iter_mut().zip(sums).for_each(|(sum, more)| *sum += more);
     }
-    let expected =
-        [(None, [2, 176, 204]), (Some(100), [3, 264, 318]), (Some(200), [5, 440, 550])];
+    let expected = [(None, [2, 176, 204]), (Some(100), [3, 264, 318]), (Some(200), [5, 440, 550])];
     assert_eq!(found, BTreeMap::from(expected));
 }

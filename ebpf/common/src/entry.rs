@@ -148,7 +148,10 @@ mod tests {
         assert_eq!((entry.packets(), entry.tcp_flags()), (47 + 0xffff, Some(0x18)));
         let mut full = FlowEntry { counted: FRAMES_MAX - 1, ..FlowEntry::default() };
         full.count(FlowEntry::several(0xffff, Some(0)));
-        assert_eq!((full.packets(), full.tcp_flags(), full.is_full()), (FRAMES_MAX - 1 + 0xffff, Some(0), true));
+        assert_eq!(
+            (full.packets(), full.tcp_flags(), full.is_full()),
+            (FRAMES_MAX - 1 + 0xffff, Some(0), true)
+        );
     }
 
     #[test]

@@ -112,7 +112,13 @@ mod tests {
 
     fn seen(flow: u64, pane: u32, us: u32) -> Sighting {
         let key = FlowKey::of_words([flow, 0, 0, 0, 1]);
-        Sighting { key, frames: FlowEntry::one(None), octets: 46, frame_octets: 60, at: PaneTime { pane, us } }
+        Sighting {
+            key,
+            frames: FlowEntry::one(None),
+            octets: 46,
+            frame_octets: 60,
+            at: PaneTime { pane, us },
+        }
     }
 
     #[test]

@@ -117,8 +117,8 @@ fn cut(parsed: &Parsed, outgoing: &Outgoing, one: &Train) -> Option<Segments> {
     let payload = octets - payload_at;
     let frames = payload.div_ceil(segment_octets);
     // What UDP carries may be a tunnel, whose inner headers each segment has, too; the kernel knows.
-    let is_alone = one.is_tcp
-        || estimated_octets == octets.wrapping_add((frames - 1).wrapping_mul(payload_at));
+    let is_alone =
+        one.is_tcp || estimated_octets == octets.wrapping_add((frames - 1).wrapping_mul(payload_at));
     if frames > SEGMENTS_MAX || !is_alone {
         return None;
     }
@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_packet_that_is_not_cut_is_one_frame() {
-        let outgoing = Outgoing { octets: 1066, tag_octets: 4, estimated_octets: 1066, ..Outgoing::default() };
+        let outgoing =
+            Outgoing { octets: 1066, tag_octets: 4, estimated_octets: 1066, ..Outgoing::default() };
         let segments = Segments::of(&parsed(1066, Some(ACK | PSH)), &outgoing);
         assert_eq!(segments.all, train(1, 1052, 1070, ACK | PSH));
         assert_eq!(segments.trains(), [segments.all, Train::default(), Train::default()]);
@@ -201,11 +202,8 @@ mod tests {
         let outgoing = Outgoing { octets: 66 + 3500, segment_octets: 1000, ..Outgoing::default() };
         let segments = Segments::of(&parsed(66 + 3500, Some(ACK | PSH | FIN | CWR)), &outgoing);
         assert_eq!(segments.all, train(4, 4 * 52 + 3500, 4 * 66 + 3500, ACK | PSH | FIN | CWR));
-        let trains = [
-            train(1, 1052, 1066, ACK | CWR),
-            train(2, 2104, 2132, ACK),
-            train(1, 552, 566, ACK | PSH | FIN),
-        ];
+        let trains =
+            [train(1, 1052, 1066, ACK | CWR), train(2, 2104, 2132, ACK), train(1, 552, 566, ACK | PSH | FIN)];
         assert_eq!(segments.trains(), trains);
     }
 

@@ -115,7 +115,8 @@ impl fmt::Display for Passed {
 pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
     // One that is not there may be one that can.
     let is_refused = |plan: &InterfacePlan| {
-        let has_no_ip = || link::find(&plan.interface).ok().flatten().is_some_and(|link| link.check_xdp().is_err());
+        let has_no_ip =
+            || link::find(&plan.interface).ok().flatten().is_some_and(|link| link.check_xdp().is_err());
         plan.directions.check_kernel().is_err() || has_no_ip()
     };
     let by_kernel = !interfaces.iter().any(is_refused);
@@ -329,8 +330,7 @@ impl Input for InterfaceInput {
     fn gap_behind(&self, stream: StreamId) -> Gap {
         // Flows that were open went with whoever metered them, and had been counted.
         let before = self.behind.as_ref().filter(|_| stream.named() != StreamId::Flows);
-        let missed =
-            before.and_then(|(before, _)| self.missed_since(&Passed::now(&self.interface)?, before));
+        let missed = before.and_then(|(before, _)| self.missed_since(&Passed::now(&self.interface)?, before));
         missed.map_or(Gap::Unknown, Gap::Missed)
     }
 

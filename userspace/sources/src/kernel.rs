@@ -77,8 +77,9 @@ pub struct KernelInput {
 }
 
 impl KernelInput {
-    /// Attaches the programs to `interface` that count frames of these directions, for queries of which some read [`PACKET_FLOWS`] or [`TABLE_FLOWS`]. Where the
-    /// driver cannot run them the kernel does. Frames of a mirror port are not passed on to the host.
+    /// Attaches the programs to `interface` that count frames of these directions, for queries of which some read
+    /// [`PACKET_FLOWS`] or [`TABLE_FLOWS`]. Where the driver cannot run that of XDP the kernel does. Frames of a mirror port
+    /// are not passed on to the host.
     ///
     /// # Errors
     /// What stands in the way, with the mend.

@@ -39,13 +39,7 @@ fn count_own(wanted: &Wanted, way: Way, state: &mut CpuState, entry: &mut FlowEn
 /// Sends an entry out and begins another in its place; without room in the ring buffer the frame is lost, and
 /// the entry stays.
 #[inline(always)]
-fn replace(
-    wanted: &Wanted,
-    way: Way,
-    state: &mut CpuState,
-    entry: &mut FlowEntry,
-    seen: &Sighting,
-) -> bool {
+fn replace(wanted: &Wanted, way: Way, state: &mut CpuState, entry: &mut FlowEntry, seen: &Sighting) -> bool {
     let pane_start_ns = wanted.panes.start_ns(entry.pane);
     let record = RingRecord { entry: *entry, pane_start_ns, way: way as u32, reserved: 0 };
     let is_sent = maps::send(record);

@@ -136,11 +136,7 @@ fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Pa
         key: walk.key,
         tcp_flags,
         octets: walk.octets,
-        headers: Headers {
-            ip_at: walk.ip_at,
-            payload_at: walk.payload_at,
-            jumbo_octets: walk.jumbo_octets,
-        },
+        headers: Headers { ip_at: walk.ip_at, payload_at: walk.payload_at, jumbo_octets: walk.jumbo_octets },
         is_ip: !matches!(walk.network, Network::None),
         is_too_deep: walk.position.is_too_deep != 0,
     }

@@ -86,9 +86,8 @@ fn cut(flags: u8, payload: &[u8], segment_octets: usize) -> Vec<Vec<u8>> {
 #[test]
 fn a_packet_comes_to_the_frames_that_it_is_cut_into() {
     let plain = |segment: &[u8]| frames::ethernet(frames::IPV4, &frames::ipv4(6, segment));
-    let tagged = |segment: &[u8]| {
-        frames::ethernet(0x8100, &frames::tag(100, frames::IPV4, &frames::ipv4(6, segment)))
-    };
+    let tagged =
+        |segment: &[u8]| frames::ethernet(0x8100, &frames::tag(100, frames::IPV4, &frames::ipv4(6, segment)));
     for flags in [ACK, ACK | PSH, ACK | FIN | PSH, ACK | CWR, ACK | FIN | CWR] {
         for payload in [1, 999, 1000, 1001, 2000, 2500, 60_000] {
             let payload = vec![b'x'; payload];

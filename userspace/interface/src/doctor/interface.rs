@@ -306,7 +306,9 @@ mod tests {
         assert!(told(true).what.ends_with("with --direction both the kernel counts that by tcx"));
         assert_eq!((told(true).mend, told(true).is_problem), (None, false));
         let older = told(false);
-        assert!(older.what.contains("since Linux 6.6: until then AF_PACKET reads it") && older.mend.is_some());
+        assert!(
+            older.what.contains("since Linux 6.6: until then AF_PACKET reads it") && older.mend.is_some()
+        );
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub enum KernelError {
     )]
     Occupied(String),
     /// What an interface sends cannot be counted.
-    #[error("counting what an interface sends needs tcx, which is there since Linux 6.6; leave the direction out to count what it receives")]
+    #[error(
+        "counting what an interface sends needs tcx, which is there since Linux 6.6; leave the direction out to count what it receives"
+    )]
     NoTcx,
     /// The driver does not run such programs itself.
     #[error("interface `{interface}` refuses the program: {cause}")]

@@ -1,6 +1,7 @@
 //! The flow table, emptied while the programs go on.
 //!
-//! The table has two halves for each CPU, and two more for what it sends, and the programs' configuration names the one in use. To empty it:
+//! The table has two halves for each CPU, and two more for what it sends, and the programs' configuration names the one in
+//! use. To empty it:
 //!
 //! 1. read the clock, write the other half's panes, name it (the *flip*);
 //! 2. wait until every program that might not have seen the flip has ended;
@@ -84,8 +85,8 @@ impl FlowTable {
         let ring_entries = self.drain_ring(&mut each);
         let grid = config.grids[old as usize];
         let (parts, cpus, half) = (self.parts, self.cpus, old as usize);
-        let mut drain = |part| self.drain_half(Part::of_index(part, cpus), half, grid, &mut each);
-        let entries = (0..parts).map(&mut drain).sum();
+        let drain = |part| self.drain_half(Part::of_index(part, cpus), half, grid, &mut each);
+        let entries = (0..parts).map(drain).sum();
         Ok(Drained { until_ns, entries, ring_entries })
     }
 

@@ -70,7 +70,8 @@ pub(super) fn cut_at(socket: &Socket, octets: u32) -> io::Result<()> {
 /// Reads so many octets of each frame that the interface sends, and nothing of others.
 pub(super) fn keep_outgoing(socket: &Socket, octets: u32) -> io::Result<()> {
     let way = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
-    let load = sock_filter { code: (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: way };
+    let load =
+        sock_filter { code: (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: way };
     let is_outgoing = sock_filter {
         code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
         jt: 0,

@@ -7,8 +7,8 @@ use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
 use crate::options::SourceOptions;
 use arrow_array::RecordBatch;
-use tapline_decode::flow_meter::{DrainedMeter, FlowMeterCounters, FlowUpdate};
 use tapline_decode::FlowBatcher;
+use tapline_decode::flow_meter::{DrainedMeter, FlowMeterCounters, FlowUpdate};
 use tapline_record::column::Symbol;
 use tapline_record::{EventTime, FlowColumn, StreamId};
 
