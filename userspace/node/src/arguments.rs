@@ -250,7 +250,7 @@ pub(crate) struct QueryArguments {
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"])]
     listen: Vec<ListenerUrl>,
     /// Watch the packets that this interface receives, until Ctrl-C, --for or --windows; nothing is taken from the
-    /// host. Several are watched at once, beside listeners too.
+    /// host. --direction both has those that it sends, too. Several are watched at once, beside listeners too.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports"])]
     interface: Vec<String>,
     /// Ask the results that a node stored in this folder; each of its queries is a table of its name.
