@@ -25,7 +25,7 @@ fn an_interface_is_looked_at_as_it_is() {
         "AF_XDP with copying",
         "MTU 1500",
         "2 receive queues",
-        "XDP sees what the interface receives, and nothing that this host sends",
+        "XDP sees what the interface receives, and nothing that this host sends: with --direction both the kernel counts that by tcx",
     ] {
         assert!(all.contains(part), "{part} in {all}");
     }

@@ -19,7 +19,7 @@ use crate::queries::{totals, wait_for};
 /// Octets of a segment, segments of a frame, and frames.
 const SEGMENT: u16 = 1000;
 const SEGMENTS: u16 = 5;
-const FRAMES: usize = 10;
+pub(crate) const FRAMES: usize = 10;
 /// The kernel wants to be told how to cut a frame, in front of it (`PACKET_VNET_HDR`).
 const PACKET_VNET_HDR: libc::c_int = 15;
 
@@ -36,7 +36,7 @@ fn uncut() -> Vec<u8> {
 }
 
 /// Sends frames that the near end may cut, or not.
-fn send_uncut() {
+pub(crate) fn send_uncut() {
     // SAFETY: makes a socket.
     let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
     assert!(socket >= 0, "{}", io::Error::last_os_error());

@@ -70,7 +70,12 @@ pub(crate) fn wait_for_carrier() {
     wait_for_carrier_of([NEAR, FAR]);
 }
 
-fn wait_for_carrier_of(ends: [&str; 2]) {
+/// The same, of one end, whose other one is in another network.
+pub(crate) fn wait_for_carrier_at(end: &str) {
+    wait_for_carrier_of([end]);
+}
+
+fn wait_for_carrier_of<const ENDS: usize>(ends: [&str; ENDS]) {
     let is_running = |end| link::find(end).unwrap().unwrap().flags & libc::IFF_RUNNING as u32 != 0;
     let start = Instant::now();
     while !ends.into_iter().all(is_running) {

@@ -240,7 +240,7 @@ fn mirror_node(folder: &Path) -> Node {
 }
 
 /// Nothing was dropped, and the fates of each source add up.
-fn check_fates(node: &Node) {
+pub(crate) fn check_fates(node: &Node) {
     let sources = json(node, &["sources"]);
     for source in sources.as_array().unwrap() {
         let fate = |name: &str| source[name].as_u64().unwrap_or(0);
@@ -250,7 +250,7 @@ fn check_fates(node: &Node) {
 }
 
 /// How many rows a query has used.
-fn used(node: &Node, name: &str) -> u64 {
+pub(crate) fn used(node: &Node, name: &str) -> u64 {
     let queries = json(node, &["queries", "list"]);
     let find = |query: &&Value| query["name"] == name;
     queries.as_array().unwrap().iter().find(find).and_then(|query| query["used"].as_u64()).unwrap_or(0)

@@ -44,11 +44,16 @@ pub(crate) fn enter() -> bool {
     }
 }
 
-/// Sends frames of UDP out of an interface, a hundred of each of so many flows.
+/// Sends frames of UDP out of an interface, a hundred of each of so many flows, all to port 53.
 pub(crate) fn send(interface: &str, flows: u16) {
+    send_to(53, interface, flows);
+}
+
+/// As [`send`], to another port.
+pub(crate) fn send_to(port: u16, interface: &str, flows: u16) {
     let sender = PacketSender::open(interface, false).unwrap();
     for number in 0..100 * flows {
-        let datagram = frames::udp(1 + number % flows, 53, b"data");
+        let datagram = frames::udp(1 + number % flows, port, b"data");
         sender.send(&frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram))).unwrap();
         if usize::from(number) % FRAMES_A_NAP == 0 {
             sleep(NAP);

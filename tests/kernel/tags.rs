@@ -2,6 +2,8 @@
 //!
 //! A bridge takes the tag out of each frame that comes in, and hands it on beside the frame.
 
+use std::collections::BTreeMap;
+
 use harness::frames;
 use harness::run::Finished;
 use tapline_interface::doctor;
@@ -10,6 +12,8 @@ use tapline_interface::live::PacketSender;
 use crate::answers::{By, ask, rows};
 use crate::ethtool;
 use crate::namespace::{FAR, NEAR, ip, unshare, wait_for_carrier};
+use crate::rights::load;
+use crate::segments::{drained, options};
 
 /// Far's other end, a port of the bridge.
 const FAR_PORT: &str = "farport";
@@ -120,4 +124,22 @@ fn nothing_is_told_of_answers_that_do_not_look_at_tags() {
     let run = ask(WITHOUT_TAGS, By::Table, send);
     assert_eq!(rows(&run, 1, 2), ["53,10,880"], "{}", run.stderr);
     assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
+
+/// The bridge sends them on with the tag beside, and its port puts it into none: the program that counts what is sent sees
+/// both.
+#[test]
+fn sent_frames_are_counted_with_the_tags_beside_them() {
+    if !enter() {
+        return;
+    }
+    let Some(mut kernel) = load(&options()) else { return };
+    kernel.attach_to_sent(FAR_PORT).unwrap();
+    send();
+    let mut found: BTreeMap<Option<u16>, [u64; 3]> = BTreeMap::new();
+    for (key, sums) in drained(&mut kernel) {
+        found.entry(key.vlan()).or_default().iter_mut().zip(sums).for_each(|(sum, more)| *sum += more);
+    }
+    let expected = [(None, [2, 176, 204]), (Some(100), [3, 264, 318]), (Some(200), [5, 440, 550])];
+    assert_eq!(found, BTreeMap::from(expected));
 }

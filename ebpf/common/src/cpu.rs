@@ -1,11 +1,12 @@
-//! What each CPU keeps for itself.
+//! What each CPU keeps for itself, of what it receives and of what it sends apart.
 
 use crate::Scratch;
 
 /// Declares the counters, so that their names and sums come from one list.
 macro_rules! counters {
     ($($(#[$about:meta])* $name:ident,)+) => {
-        /// Fates of frames and what happened to the table, as one CPU counts them.
+        /// Fates of frames and what happened to the table, as one CPU counts them. A frame that is sent before it is cut counts as
+        /// its segments do.
         ///
         /// When no program runs, `seen = filtered + unwanted + uncounted + lost + sent` plus what stands in the table, and of
         /// a mirror that is read `seen = filtered + unwanted + unread + redirected + unredirected`.

@@ -1,6 +1,6 @@
 //! What is known of a flow within one pane.
 
-use crate::FlowKey;
+use crate::{FlowKey, Way};
 
 /// Entries of a set; a flow may stand in any of them. They are taken in turn, so that none behind the first free one
 /// is in use.
@@ -8,8 +8,8 @@ pub const SET_WAYS: usize = 8;
 
 /// One flow in one pane, as one CPU saw it; one line of the cache.
 ///
-/// Sums stay below 2³¹ plus one frame, and frames below 2²¹ plus one: an entry that reaches either is sent out and begins
-/// again.
+/// Sums stay below 2³¹ plus one frame, or the segments of one that is cut later, and frames below 2²¹ plus as many: an entry
+/// that reaches either is sent out and begins again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowEntry {
@@ -35,7 +35,7 @@ const _: () = assert!(size_of::<FlowEntry>() == 64);
 const TCP_FLAGS: u32 = 22;
 const FRAMES: u32 = (1 << TCP_FLAGS) - 1;
 const HAS_TCP_FLAGS: u32 = 1 << 31;
-/// Frames at which an entry is sent out, so that one more cannot overflow them.
+/// Frames at which an entry is sent out, so that one more, or its segments, cannot overflow them.
 const FRAMES_MAX: u32 = 1 << (TCP_FLAGS - 1);
 
 impl FlowEntry {
@@ -49,10 +49,24 @@ impl FlowEntry {
         }
     }
 
-    /// Counts a frame more, which is [`FlowEntry::one`]; the entry must have room for it.
+    /// What an entry counts of so many frames, 65,535 at the most, of which each has these TCP flags, if any.
+    #[must_use]
     #[inline]
-    pub const fn count(&mut self, one: u32) {
-        self.counted = (self.counted | one & !FRAMES) + 1;
+    pub const fn several(frames: u32, tcp_flags: Option<u16>) -> u32 {
+        Self::one(tcp_flags) & !FRAMES | frames & 0xffff
+    }
+
+    /// How many frames [`FlowEntry::one`] or [`FlowEntry::several`] stand for.
+    #[must_use]
+    #[inline]
+    pub const fn frames(counted: u32) -> u32 {
+        counted & FRAMES
+    }
+
+    /// Counts a frame more, which is [`FlowEntry::one`], or [`FlowEntry::several`]; the entry must have room for them.
+    #[inline]
+    pub const fn count(&mut self, frames: u32) {
+        self.counted = (self.counted | frames & !FRAMES) + Self::frames(frames);
     }
 
     /// Whether no frame more can be counted.
@@ -66,7 +80,7 @@ impl FlowEntry {
     #[must_use]
     #[inline]
     pub const fn packets(&self) -> u32 {
-        self.counted & FRAMES
+        Self::frames(self.counted)
     }
 
     /// TCP flags of all frames, joined by OR, FIN = 1 … CWR = 128, AE = 256; `None` where no frame has any.
@@ -93,9 +107,21 @@ pub struct RingRecord {
     pub entry: FlowEntry,
     /// Start of its pane on the programs' clock, ns.
     pub pane_start_ns: u64,
+    /// Which way its frames went, a [`Way`].
+    pub way: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<RingRecord>() == 72);
+const _: () = assert!(size_of::<RingRecord>() == 80);
+
+impl RingRecord {
+    /// Which way its frames went.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        if self.way == Way::Sent as u32 { Way::Sent } else { Way::Received }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -111,6 +137,21 @@ mod tests {
         entry.count(FlowEntry::one(Some(0x010)));
         entry.count(FlowEntry::one(None));
         assert_eq!((entry.packets(), entry.tcp_flags()), (5, Some(0x112)));
+    }
+
+    #[test]
+    fn several_frames_are_counted_at_once() {
+        let mut entry = FlowEntry { counted: FlowEntry::several(44, Some(0x10)), ..FlowEntry::default() };
+        assert_eq!((entry.packets(), entry.tcp_flags()), (44, Some(0x10)));
+        entry.count(FlowEntry::several(3, None));
+        entry.count(FlowEntry::several(0xffff, Some(0x08)));
+        assert_eq!((entry.packets(), entry.tcp_flags()), (47 + 0xffff, Some(0x18)));
+        let mut full = FlowEntry { counted: FRAMES_MAX - 1, ..FlowEntry::default() };
+        full.count(FlowEntry::several(0xffff, Some(0)));
+        assert_eq!(
+            (full.packets(), full.tcp_flags(), full.is_full()),
+            (FRAMES_MAX - 1 + 0xffff, Some(0), true)
+        );
     }
 
     #[test]

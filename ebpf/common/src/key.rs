@@ -240,6 +240,18 @@ impl FlowKey {
         Self([a, b, c, d, rest & !(u64::MAX << SHAPE) | shape.bits() << SHAPE])
     }
 
+    /// The key of the same flow with other TCP flags, where these tell flows apart.
+    #[must_use]
+    #[inline]
+    pub const fn with_tcp_flags(self, tcp_flags: u16) -> Self {
+        if !self.has_tcp_flags() {
+            return self;
+        }
+        let Self([a, b, c, d, rest]) = self;
+        let flags = (tcp_flags as u64 & Shape::TCP_FLAGS) << SHAPE;
+        Self([a, b, c, d, rest & !(Shape::TCP_FLAGS << SHAPE) | flags])
+    }
+
     /// Which columns there are.
     #[must_use]
     pub const fn shape(&self) -> Shape {
@@ -282,6 +294,20 @@ impl FlowKey {
     pub const fn tcp_flags(&self) -> Option<u16> {
         let shape = self.shape();
         if matches!(shape.transport, Transport::Tcp) { Some(shape.tcp_flags) } else { None }
+    }
+
+    /// The bits of TCP flags, as a number that is always there: zero where these do not tell flows apart.
+    #[must_use]
+    #[inline]
+    pub const fn tcp_flag_bits(&self) -> u16 {
+        if self.has_tcp_flags() { (self.0[4] >> SHAPE & Shape::TCP_FLAGS) as u16 } else { 0 }
+    }
+
+    /// Whether TCP flags tell it apart.
+    #[must_use]
+    #[inline]
+    pub const fn has_tcp_flags(&self) -> bool {
+        self.0[4] >> SHAPE & Shape::TCP != 0
     }
 
     /// The IP protocol, after IPv6 extension headers.
@@ -361,6 +387,9 @@ mod tests {
             assert_eq!((tcp.without_tcp_flags(), ports.without_tcp_flags()), (ports, ports));
             let icmp = key(Transport::Icmp, 0);
             assert_eq!(icmp.without_tcp_flags(), icmp);
+            assert_eq!(tcp.with_tcp_flags(0x010), key(Transport::Tcp, 0x010));
+            assert_eq!([tcp, ports, icmp].map(|key| key.tcp_flag_bits()), [0x112, 0, 0]);
+            assert_eq!((ports.with_tcp_flags(0x010), icmp.with_tcp_flags(0x010)), (ports, icmp));
         }
     }
 

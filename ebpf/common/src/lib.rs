@@ -12,6 +12,7 @@ mod entry;
 mod filter;
 mod key;
 pub mod names;
+mod part;
 mod scratch;
 mod send;
 mod stamp;
@@ -21,12 +22,13 @@ pub use cpu::{Counters, CpuState, PaneCache};
 pub use entry::{FlowEntry, FlowSet, RingRecord, SET_WAYS};
 pub use filter::{RULES, Verdict, rule};
 pub use key::{FlowKey, Network, Shape, Transport, word_4};
+pub use part::{Part, Way};
 pub use scratch::{Scratch, stage, wants};
 pub use send::SendState;
 pub use stamp::FrameStamp;
 
 /// The version of everything in this crate: raise it with any change that the other side would misread.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Declares that a type may be read from and written to shared memory.
 #[cfg(feature = "user")]

@@ -6,14 +6,16 @@ pub const CAPTURE: &str = "tapline_capture";
 pub const UNFILTERED: &str = "tapline_unfiltered";
 /// What the program that captures does behind a filter.
 pub const WANTED: &str = "tapline_wanted";
+/// The program that counts what is sent into the same table.
+pub const SENT: &str = "tapline_sent";
 /// The program that answers a test run with the contract's version.
 pub const CONTRACT: &str = "tapline_contract";
 
 /// One [`Config`](crate::Config), mapped into user space.
 pub const CONFIG: &str = "CONFIG";
-/// One [`CpuState`](crate::CpuState) a CPU, mapped into user space.
+/// One [`CpuState`](crate::CpuState) a [`Part`](crate::Part), mapped into user space.
 pub const CPUS: &str = "CPUS";
-/// The [`FlowSet`](crate::FlowSet)s: for each CPU two halves, mapped into user space.
+/// The [`FlowSet`](crate::FlowSet)s: for each [`Part`](crate::Part) two halves, mapped into user space.
 pub const FLOWS: &str = "FLOWS";
 /// [`RingRecord`](crate::RingRecord)s that left the table before it was drained.
 pub const RING: &str = "RING";

@@ -17,8 +17,8 @@ const SUM_MAX: u32 = 1 << 31;
 pub struct Sighting {
     /// Its flow.
     pub key: FlowKey,
-    /// What an entry counts of it, see [`FlowEntry::one`].
-    pub one: u32,
+    /// What an entry counts of it, see [`FlowEntry::one`]; or of the segments that it is cut into later, which are all in here.
+    pub frames: u32,
     /// Octets of the IP packet.
     pub octets: u32,
     /// Octets of the frame.
@@ -79,7 +79,7 @@ pub const fn takes(entry: &FlowEntry, at: PaneTime) -> bool {
 /// Adds a frame.
 #[inline(always)]
 pub const fn add(entry: &mut FlowEntry, seen: &Sighting) {
-    entry.count(seen.one);
+    entry.count(seen.frames);
     entry.octets += seen.octets;
     entry.frame_octets += seen.frame_octets;
     entry.last_us = seen.at.us;
@@ -92,7 +92,7 @@ pub const fn begin(seen: &Sighting) -> FlowEntry {
     FlowEntry {
         key: seen.key,
         pane: seen.at.pane,
-        counted: seen.one,
+        counted: seen.frames,
         octets: seen.octets,
         frame_octets: seen.frame_octets,
         first_us: seen.at.us,
@@ -112,7 +112,13 @@ mod tests {
 
     fn seen(flow: u64, pane: u32, us: u32) -> Sighting {
         let key = FlowKey::of_words([flow, 0, 0, 0, 1]);
-        Sighting { key, one: FlowEntry::one(None), octets: 46, frame_octets: 60, at: PaneTime { pane, us } }
+        Sighting {
+            key,
+            frames: FlowEntry::one(None),
+            octets: 46,
+            frame_octets: 60,
+            at: PaneTime { pane, us },
+        }
     }
 
     #[test]

@@ -16,3 +16,4 @@ pub mod hash;
 pub mod kernel;
 pub mod pane;
 pub mod parse;
+pub mod segments;

@@ -8,6 +8,7 @@ use crate::input::{Gap, Input, InputSet, Meters};
 use crate::wanted::WantedFrames;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{fmt, fs};
+use tapline_interface::Directions;
 use tapline_interface::kernel::{PreFilter, Rule, Verdict};
 use tapline_interface::link;
 use tapline_interface::live::{self, FrameSource, LiveMode, LiveOptions};
@@ -43,6 +44,8 @@ pub struct InterfacePlan {
     pub interface: String,
     /// Whether it only receives copies: its packets may be taken from the host.
     pub is_mirror: bool,
+    /// Which of its frames are read.
+    pub directions: Directions,
     /// How it is read.
     pub options: SourceOptions,
     /// Which of its frames are wanted.
@@ -56,6 +59,7 @@ struct InterfaceInput {
     part: Part,
     /// Whether frames may be taken from the host.
     is_mirror: bool,
+    directions: Directions,
     options: SourceOptions,
     /// Which frames are rows of the table; those of the options are of whoever reads frames.
     of_table: Selection,
@@ -111,7 +115,9 @@ impl fmt::Display for Passed {
 pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
     // One that is not there may be one that can.
     let is_refused = |plan: &InterfacePlan| {
-        link::find(&plan.interface).ok().flatten().is_some_and(|link| link.check_xdp().is_err())
+        let has_no_ip =
+            || link::find(&plan.interface).ok().flatten().is_some_and(|link| link.check_xdp().is_err());
+        plan.directions.check_kernel().is_err() || has_no_ip()
     };
     let by_kernel = !interfaces.iter().any(is_refused);
     let inputs = interfaces.iter().flat_map(|plan| {
@@ -133,6 +139,7 @@ impl InterfaceInput {
             interface: plan.interface.clone(),
             part,
             is_mirror: plan.is_mirror && part != Part::Packets,
+            directions: plan.directions,
             // What one of its inputs leaves to whoever reads frames is not what another one does.
             of_table: Selection::default(),
             options: SourceOptions { selection: Selection::default(), ..plan.options.clone() },
@@ -148,7 +155,8 @@ impl InterfaceInput {
         let mut demand = demand.clone();
         // The program is loaded once, and queries that come later may read them.
         demand.add(&PACKET_FLOWS, &[PacketFlowColumn::TcpFlags as usize], None);
-        let input = KernelInput::open(&self.interface, self.is_mirror, &self.rules(), &demand)
+        let how = (self.is_mirror, self.directions);
+        let input = KernelInput::open(&self.interface, how, &self.rules(), &demand)
             .map_err(|error| error.to_string())?;
         self.prefilter = Arc::downgrade(&input.prefilter());
         self.select();
@@ -174,6 +182,12 @@ impl InterfaceInput {
         self.select();
     }
 
+    /// Frames that would have been read between then and now; `None` where they cannot be told, as of what is sent, which the
+    /// interface may count before it is cut.
+    fn missed_since(&self, now: &Passed, before: &Passed) -> Option<u64> {
+        if self.directions.has_sent() { None } else { now.frames_since(before) }
+    }
+
     /// Notes what its counters say, at the moment when it is read no longer.
     fn at_end(&self) -> AtEnd {
         let (interface, last) = (self.interface.clone(), Arc::clone(&self.last));
@@ -187,9 +201,9 @@ impl InterfaceInput {
     }
 
     fn live_options(&self) -> LiveOptions {
-        let is_mirror = self.is_mirror;
+        let (is_mirror, directions) = (self.is_mirror, self.directions);
         let mut options =
-            LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
+            LiveOptions { is_mirror, is_promiscuous: true, directions, ..LiveOptions::default() };
         options.kernel.rules = self.rules();
         options
     }
@@ -214,7 +228,8 @@ impl Input for InterfaceInput {
     }
 
     fn identity(&self) -> String {
-        format!("{} {:?} {} {:?}", self.interface, self.part, self.is_mirror, self.options)
+        let how = (self.is_mirror, self.directions);
+        format!("{} {:?} {how:?} {:?}", self.interface, self.part, self.options)
     }
 
     fn kind(&self) -> &'static str {
@@ -273,7 +288,8 @@ impl Input for InterfaceInput {
     fn check(&self) -> Result<(), String> {
         match link::find(&self.interface) {
             Ok(None) => Err(live::LiveError::no_interface(&self.interface).to_string()),
-            Ok(Some(_)) | Err(_) => Ok(()),
+            Ok(Some(link)) => self.directions.check(&link),
+            Err(_) => Ok(()),
         }
     }
 
@@ -285,7 +301,7 @@ impl Input for InterfaceInput {
     fn gap(&self, memory: Option<&str>) -> Gap {
         let before = memory.and_then(Passed::of_text);
         let now = before.as_ref().and_then(|_| Passed::now(&self.interface));
-        let missed = now.zip(before).and_then(|(now, before)| now.frames_since(&before));
+        let missed = now.zip(before).and_then(|(now, before)| self.missed_since(&now, &before));
         missed.map_or(Gap::Unknown, Gap::Missed)
     }
 
@@ -314,7 +330,7 @@ impl Input for InterfaceInput {
     fn gap_behind(&self, stream: StreamId) -> Gap {
         // Flows that were open went with whoever metered them, and had been counted.
         let before = self.behind.as_ref().filter(|_| stream.named() != StreamId::Flows);
-        let missed = before.and_then(|(before, _)| Passed::now(&self.interface)?.frames_since(before));
+        let missed = before.and_then(|(before, _)| self.missed_since(&Passed::now(&self.interface)?, before));
         missed.map_or(Gap::Unknown, Gap::Missed)
     }
 
@@ -323,6 +339,7 @@ impl Input for InterfaceInput {
     }
 
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
+        link::find(&self.interface).ok().flatten().map_or(Ok(()), |link| self.directions.check(&link))?;
         let said = |error: live::LiveError| error.to_string();
         Ok(match self.part {
             Part::Table => {
@@ -352,7 +369,8 @@ mod tests {
 
     fn plan(wanted: WantedFrames) -> InterfacePlan {
         let options = SourceOptions::default();
-        InterfacePlan { interface: "lo".to_owned(), is_mirror: false, options, wanted }
+        let directions = Directions::In;
+        InterfacePlan { interface: "lo".to_owned(), is_mirror: false, directions, options, wanted }
     }
 
     fn filter(text: &str) -> WantedFrames {
@@ -416,5 +434,26 @@ mod tests {
         assert_eq!(other.gap_behind(StreamId::Packets), Gap::Unknown, "counters began anew");
         other.go_on_from("garbage");
         assert_eq!(other.was_there(), Some(EventTime(7)));
+    }
+
+    #[test]
+    fn how_many_frames_were_sent_meanwhile_nobody_knows() {
+        let plan = InterfacePlan { directions: Directions::Both, ..plan(WantedFrames::default()) };
+        let mut input = InterfaceInput::new(&plan, Part::Packets);
+        let now = Passed::now("lo").unwrap();
+        input.go_on_from(&format!("{now} 7"));
+        assert_eq!(input.gap_behind(StreamId::Packets), Gap::Unknown);
+        assert_eq!(input.gap(Some(&now.to_string())), Gap::Unknown);
+        assert!(input.check().unwrap_err().contains("receives each frame that it sends"));
+    }
+
+    #[test]
+    fn another_direction_makes_another_input() {
+        let of = |directions| {
+            let plan = InterfacePlan { directions, ..plan(WantedFrames::default()) };
+            InterfaceInput::new(&plan, Part::Table).identity()
+        };
+        assert_ne!(of(Directions::In), of(Directions::Both));
+        assert_ne!(of(Directions::Out), of(Directions::Both));
     }
 }

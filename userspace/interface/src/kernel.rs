@@ -1,7 +1,8 @@
 //! The kernel programs, from user space.
 //!
-//! Loads the programs that are compiled in, asks them for their version, attaches them to an interface and
-//! empties their flow table. Frames are counted in the kernel; what comes out are entries: one flow in one pane.
+//! Loads the programs that are compiled in, asks them for their version, attaches them to an interface, by XDP for what it
+//! receives and by tcx for what it sends, and empties their flow table. Frames are counted in the kernel; what comes out
+//! are entries: one flow in one pane.
 //! Every frame that a program saw is filtered, unwanted, lost or in an entry that comes out exactly once.
 
 mod bpf;
@@ -15,6 +16,7 @@ mod prefilter;
 mod programs;
 mod quiesce;
 mod sender;
+mod sent;
 mod signals;
 mod stamp;
 mod table;

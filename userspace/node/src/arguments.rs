@@ -8,6 +8,7 @@ mod sensors;
 
 use crate::access::AccessArguments;
 use crate::client::NodeArguments;
+use crate::direction::DirectionText;
 use crate::failure::Failure;
 use crate::flags::{Given, is_pipe};
 use crate::forward_plan::ForwardArguments;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tapline_catalog::parse_duration;
 use tapline_engine::EngineOptions;
 use tapline_exports::ListenerUrl;
+use tapline_interface::Directions;
 use tapline_lookup::Tables;
 use tapline_query::split_statements;
 use tapline_sources::SourceOptions;
@@ -166,7 +168,8 @@ pub(crate) enum Command {
   tapline queries add dns \"SELECT src_ip, count(*) AS n FROM flows WHERE dst_port = 53
       GROUP BY src_ip, tumble('10 seconds')\"")]
 pub(crate) struct RunArguments {
-    /// Watch the packets that this interface receives; nothing is taken from the host. Several may be given.
+    /// Watch the packets that this interface receives; nothing is taken from the host. --direction both has those that it
+    /// sends, too. Several may be given.
     #[arg(long, value_name = "IF")]
     pub(crate) interface: Vec<String>,
     /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
@@ -202,7 +205,7 @@ pub(crate) struct RunArguments {
     pub(crate) forward: ForwardArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "interface", "mirror", "filter", "allow", "deny", "rules", "listen", "captures", "lookup", "queries_max",
+        "interface", "mirror", "direction", "filter", "allow", "deny", "rules", "listen", "captures", "lookup", "queries_max",
         "receive_buffer", "exporter_identity", "sampling_rate", "event_time", "allowed_lateness_ms", "cores", "workers",
         "groups_max", "octets_max", "waiting_rows_max",
     ])]
@@ -251,7 +254,7 @@ pub(crate) struct QueryArguments {
     #[arg(long, value_name = "URL", conflicts_with_all = ["pcap", "exports"])]
     listen: Vec<ListenerUrl>,
     /// Watch the packets that this interface receives, until Ctrl-C, --for or --windows; nothing is taken from the
-    /// host. Several are watched at once, beside listeners too.
+    /// host. --direction both has those that it sends, too. Several are watched at once, beside listeners too.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports"])]
     interface: Vec<String>,
     /// Ask the results that a node stored in this folder; each of its queries is a table of its name.
@@ -336,6 +339,8 @@ pub(crate) struct LivePlan {
     pub(crate) interfaces: Vec<String>,
     /// Of all interfaces.
     pub(crate) is_mirror: bool,
+    /// Which of their frames are read.
+    pub(crate) directions: Directions,
     pub(crate) rules: RulePlan,
     pub(crate) listeners: Vec<ListenerUrl>,
     /// Of each listener.
@@ -357,6 +362,11 @@ impl InputPlan {
     /// Whether it has interfaces, which only receive copies.
     pub(crate) const fn is_mirror(&self) -> bool {
         matches!(self, Self::Live(live) if live.is_mirror)
+    }
+
+    /// Which frames of its interfaces are read.
+    pub(crate) const fn directions(&self) -> Directions {
+        if let Self::Live(live) = self { live.directions } else { Directions::In }
     }
 
     /// Whether it may hold packets.
@@ -484,6 +494,7 @@ impl QueryArguments {
             return InputPlan::Live(LivePlan {
                 interfaces: self.interface,
                 is_mirror: self.mirror,
+                directions: DirectionText::directions(self.frames.direction),
                 rules: self.frames.rules(),
                 listeners: self.listen,
                 receive_buffer_octets: self.reading.receive_buffer,

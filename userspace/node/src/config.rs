@@ -4,6 +4,7 @@
 //! would be right are named.
 
 use crate::access::MayText;
+use crate::direction::DirectionText;
 use crate::failure::Failure;
 use crate::identity;
 use serde::Deserialize;
@@ -80,6 +81,8 @@ pub(crate) struct SourceTable {
     pub(crate) interface: Option<String>,
     /// Whether the interface only receives copies.
     pub(crate) mirror: bool,
+    /// Which of its frames are read.
+    pub(crate) direction: Option<DirectionText>,
     pub(crate) listen: Option<Listen>,
     /// A folder in which captures appear.
     pub(crate) captures: Option<PathBuf>,
@@ -353,6 +356,7 @@ impl SourceTable {
         let of_one_kind = [
             ("name", self.name.is_some(), "listeners and captures", !is_interface),
             ("mirror", self.mirror, "interfaces", is_interface),
+            ("direction", self.direction.is_some(), "interfaces", is_interface),
             ("filter", self.filter.is_some(), "interfaces and captures", kind != SourceKind::Listener),
             ("allow", !self.allow.is_empty(), "interfaces", is_interface),
             ("deny", !self.deny.is_empty(), "interfaces", is_interface),
@@ -367,6 +371,9 @@ impl SourceTable {
             ),
             ("sampling_rate", self.sampling_rate.is_some(), "listeners", kind == SourceKind::Listener),
         ];
+        if self.mirror && self.direction.is_some() {
+            return Err("a mirror port only receives; leave out direction, or mirror".to_owned());
+        }
         match of_one_kind.into_iter().find(|(_, is_given, _, is_right)| *is_given && !is_right) {
             Some((key, _, kinds, _)) => Err(format!("{key} is for {kinds}; leave it out")),
             None => Ok(()),
@@ -482,6 +489,18 @@ mod tests {
             (
                 "[[source]]\ncaptures = \"a\"\nmirror = true",
                 "[[source]] 1: mirror is for interfaces; leave it out",
+            ),
+            (
+                "[[source]]\ninterface = \"a\"\nmirror = true\ndirection = \"both\"",
+                "[[source]] 1: a mirror port only receives; leave out direction, or mirror",
+            ),
+            (
+                "[[source]]\ncaptures = \"a\"\ndirection = \"in\"",
+                "[[source]] 1: direction is for interfaces; leave it out",
+            ),
+            (
+                "[[source]]\ninterface = \"a\"\ndirection = \"up\"",
+                "line 3, column 13: unknown variant `up`, expected one of ",
             ),
             (
                 "[[source]]\ncaptures = \"a\"\ninterface = \"b\"",

@@ -50,10 +50,11 @@ struct Flag {
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
 const OF_FRAMES: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 13] = [
+const FLAGS: [Flag; 14] = [
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
     Flag { name: "filter", kinds: &[Capture, CapturePipe, Interface], instead: OF_FRAMES },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },
+    Flag { name: "direction", kinds: &[Interface], instead: "" },
     Flag { name: "allow", kinds: &[Interface], instead: OF_FRAMES },
     Flag { name: "deny", kinds: &[Interface], instead: OF_FRAMES },
     Flag { name: "rules", kinds: &[Interface], instead: OF_FRAMES },
@@ -215,6 +216,7 @@ mod tests {
             "mirror" | "explain" | "quiet" => return None,
             "allow" | "deny" => "port:53",
             "filter" => "port 53",
+            "direction" => "both",
             "exporter-identity" => "address",
             "event-time" => "receive",
             "format" | "summary" => "json",

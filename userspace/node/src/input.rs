@@ -92,7 +92,8 @@ fn why_no_table(plan: &QueryPlan) -> Option<String> {
     let by_filter = column.map(|column| format!("--filter looks at {column} of each frame"));
     // What is wrong with an interface that is not found shows when it is opened.
     let refusal = |name: &String| link::find(name).ok().flatten()?.check_xdp().err();
-    by_filter.or_else(|| plan.input.interfaces().iter().find_map(refusal))
+    let by_kernel = || plan.input.directions().check_kernel().err();
+    by_filter.or_else(by_kernel).or_else(|| plan.input.interfaces().iter().find_map(refusal))
 }
 
 /// The queries of which the kernel is told what they need, where a program of XDP counts or redirects.
@@ -116,6 +117,25 @@ fn over(
 ) -> (Vec<ContinuousQuery>, Vec<Vec<String>>) {
     let placed = queries.iter().map(place);
     placed.map(|(query, reasons)| (query, reasons.into_iter().flatten().collect())).unzip()
+}
+
+/// Says by what sent frames are read, and what one is, where some are; a line for each way in which queries read them.
+pub(crate) fn describe_directions(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Option<String> {
+    let directions = plan.input.directions();
+    if !directions.has_sent() || plan.input.interfaces().is_empty() {
+        return None;
+    }
+    let is_by_kernel = |query: &ContinuousQuery| query.flow_table == Some(FlowTable::Kernel);
+    let received = if directions.has_received() { "frames that are received by XDP, " } else { "" };
+    let lines = [
+        queries.iter().any(is_by_kernel).then(|| {
+            format!("the kernel counts {received}frames that are sent by tcx, as many as they are cut into\n")
+        }),
+        (!queries.iter().all(is_by_kernel)).then(|| {
+            "packets that are sent are read through AF_PACKET: one that the interface cuts later is one row\n".to_owned()
+        }),
+    ];
+    Some(lines.into_iter().flatten().collect())
 }
 
 /// Refuses files that cannot be opened.
@@ -236,8 +256,11 @@ fn open_interface(
     opened: &mut Opened,
 ) -> Result<(), Failure> {
     let rules: Vec<_> = live.rules.read()?.into_iter().collect();
+    if let Ok(Some(link)) = link::find(name) {
+        live.directions.check(&link).map_err(Failure::Usage)?;
+    }
     let counts_in_kernel = queries.iter().any(|query| query.flow_table == Some(FlowTable::Kernel));
-    let attached = attach(name, live.is_mirror, &rules, &demand_of(queries), counts_in_kernel);
+    let attached = attach(name, live, &rules, &demand_of(queries), counts_in_kernel);
     let (kernel, frames) = attached.map_err(|error| Failure::Run(error.to_string()))?;
     let mode = frames.as_ref().map(|frames| frames.description().mode);
     if mode == Some(LiveMode::Packet) && !live.rules.is_empty() {
@@ -269,19 +292,19 @@ type Attached = (Option<KernelInput>, Option<Box<dyn FrameSource>>);
 /// Attaches to an interface what the queries need of it; some of them may read what the kernel counts.
 fn attach(
     name: &str,
-    is_mirror: bool,
+    live: &LivePlan,
     rules: &[(Rule, Verdict)],
     demand: &Demand,
     counts_in_kernel: bool,
 ) -> Result<Attached, LiveError> {
     let reads = |streams: &[StreamId]| streams.iter().any(|stream| demand.columns(*stream).is_some());
-    let open_table = || KernelInput::open(name, is_mirror, rules, demand);
+    let (is_mirror, directions) = (live.is_mirror, live.directions);
+    let open_table = || KernelInput::open(name, (is_mirror, directions), rules, demand);
     let mut kernel = counts_in_kernel.then(open_table).transpose()?;
     if counts_in_kernel && !reads(&[StreamId::Packets, StreamId::Flows]) {
         return Ok((kernel, None));
     }
-    let mut options =
-        LiveOptions { is_mirror, is_promiscuous: true, is_receive_only: true, ..LiveOptions::default() };
+    let mut options = LiveOptions { is_mirror, is_promiscuous: true, directions, ..LiveOptions::default() };
     options.kernel.rules = rules.to_vec();
     let frames = match &mut kernel {
         Some(kernel) => kernel.open_packets(&options)?,

@@ -10,6 +10,7 @@ mod arguments;
 mod client;
 mod config;
 mod descriptors;
+mod direction;
 mod doctor;
 mod failure;
 mod flags;

@@ -3,6 +3,7 @@
 use crate::allowance::allowance_of;
 use crate::arguments::{RunArguments, check_interfaces};
 use crate::config::{ConfigFile, Listen, SourceTable};
+use crate::direction::DirectionText;
 use crate::failure::Failure;
 use crate::forward_plan::{AggregatorPlan, ForwardPlan};
 use crate::identity;
@@ -150,6 +151,7 @@ impl NodePlan {
         let interfaces = arguments.interface.iter().map(|name| SourceTable {
             interface: Some(name.clone()),
             mirror: arguments.mirror,
+            direction: arguments.frames.direction,
             ..SourceTable::default()
         });
         let listeners = arguments
@@ -224,7 +226,8 @@ impl NodePlan {
     fn add(&mut self, source: &SourceTable, reading: &ReadingArguments, wanted: WantedFrames) {
         let options = reading.source_options();
         if let Some(interface) = source.interface.clone() {
-            self.interfaces.push(InterfacePlan { interface, is_mirror: source.mirror, options, wanted });
+            let (is_mirror, directions) = (source.mirror, DirectionText::directions(source.direction));
+            self.interfaces.push(InterfacePlan { interface, is_mirror, directions, options, wanted });
         } else if let Some(listen) = &source.listen {
             let udp = UdpOptions { receive_buffer_octets: reading.receive_buffer, ..UdpOptions::default() };
             let (name, url, templates) = (source.name.clone(), listen.0.clone(), self.state.clone());

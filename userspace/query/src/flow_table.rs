@@ -326,6 +326,8 @@ mod tests {
              max(dst_port) FROM packets GROUP BY net, tumble('1 second') HAVING count(*) > 5",
             "SELECT service(protocol, dst_port), tcp_flags & 2, count(*) FROM packets
              GROUP BY service(protocol, dst_port), tcp_flags & 2, tumble('1 second')",
+            "SELECT direction, count(*), sum(frame_octets) FROM packets WHERE direction = 1
+             GROUP BY direction, tumble('1 second')",
             "SELECT count(DISTINCT src_ip) FROM packets GROUP BY tumble('1 second')",
             "SELECT text(src_ip), hex(tcp_flags & 0x12), coalesce(dst_ip, '0.0.0.0') AS d, count(*) FROM packets
              WHERE (src_ip, dst_port) IN (('10.0.0.1', 80), ('10.0.0.2', 443)) OR src_ip LIKE '10.%'

@@ -39,7 +39,7 @@ impl PacketFlowColumn {
     /// Whether the kernel's table has it; all others a flow cache has, too.
     #[must_use]
     pub const fn is_in_kernel(self) -> bool {
-        use PacketFlowColumn::{Direction, Dscp, DstMac, Ecn, Ethertype, InnerVlan, SrcMac, Ttl};
-        !matches!(self, Direction | SrcMac | DstMac | Ethertype | InnerVlan | Ttl | Dscp | Ecn)
+        use PacketFlowColumn::{Dscp, DstMac, Ecn, Ethertype, InnerVlan, SrcMac, Ttl};
+        !matches!(self, SrcMac | DstMac | Ethertype | InnerVlan | Ttl | Dscp | Ecn)
     }
 }

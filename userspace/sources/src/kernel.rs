@@ -35,6 +35,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tapline_decode::export::ExporterIdentity;
 use tapline_filter::Predicate;
+use tapline_interface::Directions;
 use tapline_interface::kernel::{
     AttachMode, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter,
     Verdict, monotonic_ns,
@@ -63,7 +64,9 @@ pub struct KernelInput {
     interface: String,
     /// The interface's number, which another one of its name has not.
     index: u32,
-    mode: AttachMode,
+    /// Who runs the program that counts what is received, if that is counted.
+    mode: Option<AttachMode>,
+    directions: Directions,
     capture: KernelCapture,
     pane_ns: u64,
     with_tcp_flags: bool,
@@ -74,14 +77,15 @@ pub struct KernelInput {
 }
 
 impl KernelInput {
-    /// Attaches the program to `interface`, for queries of which some read [`PACKET_FLOWS`] or [`TABLE_FLOWS`]. Where the
-    /// driver cannot run it the kernel does. Frames of a mirror port are not passed on to the host.
+    /// Attaches the programs to `interface` that count frames of these directions, for queries of which some read
+    /// [`PACKET_FLOWS`] or [`TABLE_FLOWS`]. Where the driver cannot run that of XDP the kernel does. Frames of a mirror port
+    /// are not passed on to the host.
     ///
     /// # Errors
     /// What stands in the way, with the mend.
     pub fn open(
         interface: &str,
-        is_mirror: bool,
+        (is_mirror, directions): (bool, Directions),
         rules: &[(Rule, Verdict)],
         demand: &Demand,
     ) -> Result<Self, LiveError> {
@@ -95,16 +99,13 @@ impl KernelInput {
             with_tcp_flags,
             is_raw_ip: link.carries() == Carries::RawIp,
             rules: rules.to_vec(),
+            counts_sent: directions.has_sent(),
             ..KernelOptions::default()
         })?;
-        let mode = match capture.attach(interface, AttachMode::Native) {
-            Ok(()) => AttachMode::Native,
-            Err(KernelError::Refused { .. }) => {
-                capture.attach(interface, AttachMode::Generic)?;
-                AttachMode::Generic
-            }
-            Err(error) => return Err(error.into()),
-        };
+        if directions.has_sent() {
+            capture.attach_to_sent(interface)?;
+        }
+        let mode = directions.has_received().then(|| attach(&mut capture, interface)).transpose()?;
         capture.set_mirror(is_mirror);
         let promiscuous = is_mirror.then(|| Promiscuous::ask(interface)).transpose()?;
         let frame_octets_max = u64::from(link.mtu_octets) + HEADER_OCTETS_MAX;
@@ -113,6 +114,7 @@ impl KernelInput {
             interface,
             index,
             mode,
+            directions,
             capture,
             pane_ns,
             with_tcp_flags,
@@ -143,6 +145,18 @@ impl KernelInput {
             self.capture.set_mirror(false);
         }
         Ok(source)
+    }
+}
+
+/// Attaches the program that counts what is received; says who runs it.
+fn attach(capture: &mut KernelCapture, interface: &str) -> Result<AttachMode, KernelError> {
+    match capture.attach(interface, AttachMode::Native) {
+        Ok(()) => Ok(AttachMode::Native),
+        Err(KernelError::Refused { .. }) => {
+            capture.attach(interface, AttachMode::Generic)?;
+            Ok(AttachMode::Generic)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -514,6 +528,7 @@ impl Source for KernelSource {
             counters: self.input.capture.counters(),
             interface: self.input.interface.clone(),
             mode: self.input.mode,
+            sent: self.input.directions.has_sent().then(|| self.input.capture.sent()),
             ledger: self.fates(),
             joined: self.intake.joined,
             entries: self.entries,

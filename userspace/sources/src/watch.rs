@@ -39,7 +39,8 @@ impl Watch {
 }
 
 /// Columns of the table that a meter looks at.
-const CARRIED: [(PacketFlowColumn, PacketColumn); 9] = [
+const CARRIED: [(PacketFlowColumn, PacketColumn); 10] = [
+    (PacketFlowColumn::Direction, PacketColumn::Direction),
     (PacketFlowColumn::SrcIp, PacketColumn::SrcIp),
     (PacketFlowColumn::DstIp, PacketColumn::DstIp),
     (PacketFlowColumn::SrcPort, PacketColumn::SrcPort),
@@ -79,6 +80,7 @@ pub(crate) fn update_of(row: &PacketFlowRow, tcp_flags: Option<u16>) -> Option<F
         first: row.ts,
         last: row.last_ts,
         tcp_flags: tcp_flags.unwrap_or_default(),
+        direction: row.direction,
         ..FlowUpdate::default()
     })
 }

@@ -4,9 +4,12 @@
 #[cfg(target_arch = "bpf")]
 mod entry {
     use aya_ebpf::bindings::xdp_action::XDP_PASS;
-    use aya_ebpf::macros::xdp;
-    use aya_ebpf::programs::XdpContext;
-    use tapline_ebpf_programs::kernel::{classify, take_wanted};
+    use aya_ebpf::macros::{classifier, xdp};
+    use aya_ebpf::programs::{TcContext, XdpContext};
+    use tapline_ebpf_programs::kernel::{classify, count_sent, take_wanted};
+
+    /// Goes on with whatever else is attached, and then the packet (`TCX_NEXT`).
+    const NEXT: i32 = -1;
 
     #[xdp(frags)]
     fn tapline_capture(context: XdpContext) -> u32 {
@@ -21,6 +24,12 @@ mod entry {
     #[xdp(frags)]
     fn tapline_wanted(context: XdpContext) -> u32 {
         take_wanted(&context).unwrap_or(XDP_PASS)
+    }
+
+    #[classifier]
+    fn tapline_sent(context: TcContext) -> i32 {
+        let _ = count_sent(&context);
+        NEXT
     }
 
     #[xdp]

@@ -6,7 +6,7 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Scratch, flags, wants};
+use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Part, Scratch, flags, wants};
 
 use super::frame::{self, LinearFrame};
 use super::maps::{self, Wanted};
@@ -87,8 +87,8 @@ fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch, at: Pa
     let tells_apart = wanted.flags & flags::TCP_FLAGS != 0;
     let key = if tells_apart { seen.key } else { seen.key.without_tcp_flags() };
     let (octets, frame_octets) = (seen.octets, seen.frame_octets);
-    let seen = Sighting { key, one: FlowEntry::one(seen.key.tcp_flags()), octets, frame_octets, at };
-    if table::count(wanted, cpu, state, &seen).is_none() {
+    let seen = Sighting { key, frames: FlowEntry::one(seen.key.tcp_flags()), octets, frame_octets, at };
+    if table::count(wanted, Part::received(cpu), state, &seen).is_none() {
         state.counters.lost_packets += 1;
         state.counters.lost_octets += u64::from(frame_octets);
     }

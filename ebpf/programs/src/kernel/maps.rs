@@ -46,6 +46,8 @@ pub struct Wanted {
     pub flags: u32,
     /// Sets in a half, as a power of two.
     pub set_bits: u32,
+    /// CPUs that the table has room for.
+    pub cpus: u32,
     /// The panes of the half in use.
     pub panes: &'static PaneGrid,
 }
@@ -60,14 +62,14 @@ impl Wanted {
         // SAFETY: as above; the panes of the half in use are at rest.
         let config = unsafe { &*config };
         let panes = if epoch & 1 == 0 { &config.grids[0] } else { &config.grids[1] };
-        Some(Self { epoch, flags, set_bits: config.set_bits, panes })
+        Some(Self { epoch, flags, set_bits: config.set_bits, cpus: config.cpus, panes })
     }
 }
 
-/// What this CPU keeps for itself.
+/// What this CPU keeps of a part of its own: of what it receives, that of its number.
 #[inline(always)]
-pub(super) fn cpu_state(cpu: u32) -> Option<&'static mut CpuState> {
-    let state = CPUS.get_ptr_mut(cpu)?;
+pub(super) fn cpu_state(part: u32) -> Option<&'static mut CpuState> {
+    let state = CPUS.get_ptr_mut(part)?;
     // SAFETY: an entry of an array stays where it is, and only this CPU writes to it, one program at a time.
     Some(unsafe { &mut *state })
 }
@@ -76,7 +78,7 @@ pub(super) fn cpu_state(cpu: u32) -> Option<&'static mut CpuState> {
 #[inline(always)]
 pub(super) fn flow_set(index: u32) -> Option<&'static mut FlowSet> {
     let set = FLOWS.get_ptr_mut(index)?;
-    // SAFETY: as above; the index names this CPU's part, and the half that user space does not read.
+    // SAFETY: as above; the index names a part of this CPU's, and the half that user space does not read.
     Some(unsafe { &mut *set })
 }
 

@@ -11,6 +11,8 @@ const V4_OCTETS: u32 = 20;
 const V6_OCTETS: u32 = 40;
 const IPV4: u16 = 0x0800;
 const HOP_BY_HOP: u8 = 0;
+/// Octets of a hop-by-hop header with this option alone.
+const HOP_BY_HOP_OCTETS: u32 = 8;
 const NO_NEXT_HEADER: u8 = 59;
 /// The hop-by-hop option of a jumbogram, and its length.
 const JUMBO_PAYLOAD: [u8; 2] = [0xc2, 4];
@@ -148,7 +150,10 @@ fn v6_unclaimed_octets<F: Octets + ?Sized>(walk: &mut Walk<'_, F>, next_header: 
         return walk.left();
     }
     match u32::from_be_bytes([a, b, c, d]) {
-        payload @ 0..=JUMBO_OCTETS_MAX => V6_OCTETS + payload,
+        payload @ 0..=JUMBO_OCTETS_MAX => {
+            walk.jumbo_octets = HOP_BY_HOP_OCTETS;
+            V6_OCTETS + payload
+        }
         _ => walk.left(),
     }
 }

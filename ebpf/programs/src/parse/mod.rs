@@ -19,6 +19,11 @@ pub trait Octets {
     /// `N` octets from offset `at`, if all of them can be read.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
 
+    /// The VLAN id of a tag that stands beside the frame, in front of all in it.
+    fn vlan_beside(&self) -> Option<u16> {
+        None
+    }
+
     /// Goes behind tags, labels and sessions, from an EtherType to that of an IP header; whether there is one.
     ///
     /// Rare, and a loop: in the kernel, a function that the verifier checks for itself.
@@ -74,6 +79,17 @@ impl Octets for [u8] {
     }
 }
 
+/// Where the headers are of a frame that is cut into segments later: each has all of them, but for the jumbogram's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Where the IP header begins.
+    pub ip_at: u32,
+    /// Behind the header of TCP or UDP; zero where there is neither, or it is not whole.
+    pub payload_at: u32,
+    /// Octets of the header that makes it a jumbogram, which no segment has.
+    pub jumbo_octets: u32,
+}
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed {
@@ -83,6 +99,8 @@ pub struct Parsed {
     pub tcp_flags: Option<u16>,
     /// What the IP header claims, as the column `octets` defines it; zero when there is none.
     pub octets: u32,
+    /// Where its headers are, for whoever cuts it.
+    pub headers: Headers,
     /// Whether it has an IP header, whole or not.
     pub is_ip: bool,
     /// Whether there are more headers than are looked through.
@@ -94,7 +112,11 @@ pub struct Parsed {
 #[inline(always)]
 pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) -> Parsed {
     let mut walk = Walk::new(frame, frame_octets);
+    if let Some(vlan) = frame.vlan_beside() {
+        walk.position.enter_vlan(vlan);
+    }
     if link::find_ip(&mut walk, switches & flags::RAW_IP != 0).is_some() {
+        walk.ip_at = walk.position.at();
         // Whatever stops it, what was found until then counts.
         let _ = ip::strip(&mut walk);
     }
@@ -114,6 +136,7 @@ fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Pa
         key: walk.key,
         tcp_flags,
         octets: walk.octets,
+        headers: Headers { ip_at: walk.ip_at, payload_at: walk.payload_at, jumbo_octets: walk.jumbo_octets },
         is_ip: !matches!(walk.network, Network::None),
         is_too_deep: walk.position.is_too_deep != 0,
     }

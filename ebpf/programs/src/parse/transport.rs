@@ -14,6 +14,7 @@ const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
 /// FIN to CWR, and AE (RFC 7560), in the 16 bits that begin with the data offset.
 const TCP_FLAGS: u16 = 0x01ff;
+const UDP_OCTETS: u32 = 8;
 /// The least data offset, in units of four octets.
 const TCP_DATA_OFFSET_MIN: u8 = 5;
 
@@ -22,7 +23,8 @@ const TCP_DATA_OFFSET_MIN: u8 = 5;
 pub(super) fn strip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     match walk.position.next_header {
         TCP => tcp(walk),
-        UDP | SCTP | DCCP | UDP_LITE => ports(walk),
+        UDP => udp(walk),
+        SCTP | DCCP | UDP_LITE => ports(walk),
         ICMP | ICMPV6 => icmp(walk),
         _ => None,
     }
@@ -36,6 +38,13 @@ fn ports<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     Some(())
 }
 
+#[inline(always)]
+fn udp<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    ports(walk)?;
+    walk.payload_at = walk.behind(UDP_OCTETS);
+    Some(())
+}
+
 /// A data offset that lies makes the flags doubtful; sixteen octets have all of them.
 #[inline(always)]
 fn tcp<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
@@ -44,6 +53,7 @@ fn tcp<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     if header[12] >> 4 >= TCP_DATA_OFFSET_MIN {
         walk.tcp_flags = be16(header[12], header[13]) & TCP_FLAGS;
         walk.transport = Transport::Tcp;
+        walk.payload_at = walk.behind(u32::from(header[12] >> 4) * 4);
     }
     Some(())
 }

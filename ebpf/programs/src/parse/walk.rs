@@ -34,6 +34,12 @@ impl Position {
         if self.vlan == NO_VLAN { None } else { Some(self.vlan) }
     }
 
+    /// Where the next octet is.
+    #[inline(always)]
+    pub(super) const fn at(&self) -> u32 {
+        self.at
+    }
+
     /// Notes a VLAN tag; the first one counts.
     #[inline(always)]
     pub(super) const fn enter_vlan(&mut self, vlan: u16) {
@@ -54,6 +60,12 @@ pub(super) struct Walk<'f, F: ?Sized> {
     pub(super) ports: [u16; 2],
     pub(super) transport: Transport,
     pub(super) tcp_flags: u16,
+    /// Where the IP header begins.
+    pub(super) ip_at: u32,
+    /// Behind the header of TCP or UDP; zero where there is neither.
+    pub(super) payload_at: u32,
+    /// Octets of the option that makes it a jumbogram.
+    pub(super) jumbo_octets: u32,
 }
 
 impl<'f, F: Octets + ?Sized> Walk<'f, F> {
@@ -85,6 +97,9 @@ impl<'f, F: Octets + ?Sized> Walk<'f, F> {
             ports: [0; 2],
             transport: Transport::None,
             tcp_flags: 0,
+            ip_at: 0,
+            payload_at: 0,
+            jumbo_octets: 0,
         }
     }
 
@@ -101,6 +116,12 @@ impl<'f, F: Octets + ?Sized> Walk<'f, F> {
     #[inline(always)]
     pub(super) fn left(&self) -> u32 {
         self.position.end.saturating_sub(self.position.at)
+    }
+
+    /// Where it is so many octets behind here.
+    #[inline(always)]
+    pub(super) fn behind(&self, octets: u32) -> u32 {
+        self.position.at.wrapping_add(octets)
     }
 
     /// `N` octets, without going on.

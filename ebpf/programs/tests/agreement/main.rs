@@ -1,6 +1,8 @@
 //! The kernel's parser against the user-space decoder, on the decoder's own sample frames, on synthetic traffic,
 //! and on both after they were cut short and made to lie.
 
+mod segments;
+
 use harness::{columns, frames, samples};
 use tapline_decode::LinkType;
 use tapline_ebpf_common::flags;

@@ -5,6 +5,7 @@ use std::thread;
 
 use super::interrupts::{Interrupts, affinity_path};
 use super::{Finding, drivers};
+use crate::directions::{NO_TCX, has_tcx};
 use crate::link::{
     self, AttachedXdp, Carries, Channels, Driver, Link, ReceiveRing, Tampering, XdpAttachment, XdpFeatures,
 };
@@ -22,6 +23,8 @@ pub(super) struct Facts {
     tampering: Vec<Tampering>,
     /// What this host sends is cut to packets after a capture has seen it.
     cuts_late: bool,
+    /// The kernel has what counts them all the same.
+    has_tcx: bool,
     interrupts: Interrupts,
     processors: usize,
 }
@@ -39,6 +42,7 @@ impl Facts {
             driver,
             tampering: tampering(&link),
             cuts_late: link::offloads(name).is_some_and(|offloads| offloads.cuts_late),
+            has_tcx: has_tcx(),
             interrupts: Interrupts::of(&link),
             processors: thread::available_parallelism().map_or(1, usize::from),
             link,
@@ -68,11 +72,23 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(ring(facts));
     findings.extend(offloads(facts));
     findings.extend(interrupts(facts));
-    findings.push(Finding::note(
-        "XDP sees what the interface receives, and nothing that this host sends",
-        "let a switch mirror both directions to a port, and read that",
-    ));
+    findings.push(sent(facts));
     findings
+}
+
+/// By what is counted what this host sends.
+fn sent(facts: &Facts) -> Finding {
+    let what = "XDP sees what the interface receives, and nothing that this host sends";
+    if facts.link.is_loopback() {
+        return Finding::fine(format!("{what}, which it receives, too"));
+    }
+    if facts.has_tcx {
+        return Finding::fine(format!("{what}: with --direction both the kernel counts that by tcx"));
+    }
+    Finding::note(
+        format!("{what}: {NO_TCX}"),
+        "install Linux 6.6 or newer, and say --direction both; or let a switch mirror both directions to a port, and read that",
+    )
 }
 
 fn driver(facts: &Facts) -> Finding {
@@ -183,8 +199,8 @@ fn offloads(facts: &Facts) -> Vec<Finding> {
     }
     if facts.cuts_late {
         found.push(Finding::note(
-            "what this host sends is seen before it is cut to packets (TSO, GSO)",
-            format!("ethtool -K {} tso off gso off, if these packets are to be counted", facts.name()),
+            "what this host sends is read before it is cut to packets (TSO, GSO), and counted by tcx as what it is cut into",
+            format!("ethtool -K {} tso off gso off, if these packets are to be read", facts.name()),
         ));
     }
     found
@@ -236,6 +252,7 @@ mod tests {
             }),
             tampering: vec![],
             cuts_late: false,
+            has_tcx: true,
             interrupts: Interrupts { receiving: vec![(40, vec![0]), (41, vec![1])], node: Some(0) },
             processors: 4,
         }
@@ -281,6 +298,17 @@ mod tests {
             let mend = problems.first().and_then(|found| found.mend.clone()).unwrap_or_default();
             assert!(problems.len() == 1 && mend.starts_with(start), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn by_what_sent_frames_are_counted_is_told() {
+        let told = |has_tcx| sent(&Facts { has_tcx, ..facts() });
+        assert!(told(true).what.ends_with("with --direction both the kernel counts that by tcx"));
+        assert_eq!((told(true).mend, told(true).is_problem), (None, false));
+        let older = told(false);
+        assert!(
+            older.what.contains("since Linux 6.6: until then AF_PACKET reads it") && older.mend.is_some()
+        );
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub enum KernelError {
          off with `ip link set dev {0} xdp off`"
     )]
     Occupied(String),
+    /// What an interface sends cannot be counted.
+    #[error(
+        "counting what an interface sends needs tcx, which is there since Linux 6.6; leave the direction out to count what it receives"
+    )]
+    NoTcx,
     /// The driver does not run such programs itself.
     #[error("interface `{interface}` refuses the program: {cause}")]
     Refused {

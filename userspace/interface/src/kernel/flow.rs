@@ -1,6 +1,7 @@
 //! What comes out of the flow table.
 
-use tapline_ebpf_common::{FlowEntry, FlowKey, RingRecord};
+use tapline_decode::Direction;
+use tapline_ebpf_common::{FlowEntry, FlowKey, RingRecord, Way};
 
 /// One flow in one pane, or a part of it: a flow that several CPUs saw, or that left the table early, comes in
 /// parts, whose sums are the flow's.
@@ -8,7 +9,9 @@ use tapline_ebpf_common::{FlowEntry, FlowKey, RingRecord};
 pub struct KernelFlow {
     /// Whose frames they are.
     pub key: FlowKey,
-    /// Frames.
+    /// Which way all of them went.
+    pub direction: Direction,
+    /// Frames; of what was cut later, its segments.
     pub packets: u64,
     /// TCP flags of all frames, joined by OR; `None` where no frame has any.
     pub tcp_flags: Option<u16>,
@@ -25,10 +28,15 @@ pub struct KernelFlow {
 }
 
 impl KernelFlow {
-    /// An entry, and the start of its pane.
-    pub(super) fn new(entry: &FlowEntry, pane_start_ns: u64) -> Self {
+    /// An entry, the start of its pane, and which way its frames went.
+    pub(super) fn new(entry: &FlowEntry, pane_start_ns: u64, way: Way) -> Self {
+        let direction = match way {
+            Way::Received => Direction::Ingress,
+            Way::Sent => Direction::Egress,
+        };
         Self {
             key: entry.key,
+            direction,
             packets: entry.packets().into(),
             tcp_flags: entry.tcp_flags(),
             octets: entry.octets.into(),
@@ -42,6 +50,6 @@ impl KernelFlow {
 
 impl From<&RingRecord> for KernelFlow {
     fn from(record: &RingRecord) -> Self {
-        Self::new(&record.entry, record.pane_start_ns)
+        Self::new(&record.entry, record.pane_start_ns, record.way())
     }
 }

@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::XskMap;
+use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp, XdpMode};
 use aya::util::nr_cpus;
@@ -15,7 +16,7 @@ use tapline_filter::Predicate;
 use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{
-    FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, stamp,
+    FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, sent, stamp,
 };
 
 /// What the programs are to do, and limits of the kernel's memory, taken when they are loaded.
@@ -23,6 +24,8 @@ use super::{
 pub struct KernelOptions {
     /// Whether flows are kept in the table.
     pub keeps_flows: bool,
+    /// Whether what an interface sends is counted, too, for which each CPU has as much of the table again.
+    pub counts_sent: bool,
     /// Entries of a CPU's half of the flow table; the next power of two is taken. An entry has 64 octets.
     pub flow_entries_max: u32,
     /// Octets of the ring buffer for entries that leave the table early; a power of two.
@@ -41,6 +44,7 @@ impl Default for KernelOptions {
     fn default() -> Self {
         Self {
             keeps_flows: true,
+            counts_sent: false,
             flow_entries_max: 1 << 16,
             ring_octets: 1 << 24,
             panes: PaneGrid::default(),
@@ -57,6 +61,11 @@ impl KernelOptions {
         let entries = if self.keeps_flows { self.flow_entries_max } else { 0 };
         let sets = entries.div_ceil(SET_WAYS as u32);
         if sets == 0 { 0 } else { sets.next_power_of_two().ilog2() }
+    }
+
+    /// Parts of the table, of so many CPUs.
+    pub(super) const fn parts(&self, cpus: u32) -> u32 {
+        if self.counts_sent { cpus * 2 } else { cpus }
     }
 
     /// What the programs are told first.
@@ -101,14 +110,22 @@ pub type SharedPreFilter = Arc<Mutex<PreFilter>>;
 
 /// The counters of a program, which goes on counting.
 #[derive(Clone)]
-pub struct Tally(Arc<Mapped<CpuState>>);
+pub struct Tally {
+    parts: Arc<Mapped<CpuState>>,
+    cpus: usize,
+}
 
 impl Tally {
     /// What all CPUs have counted since the program was loaded; each number is exact, but not all are of one moment
     /// while frames come in.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        counted_by(&self.0)
+        counted_by(&self.parts)
+    }
+
+    /// What of that is of frames that were sent.
+    fn sent(&self) -> Counters {
+        counted_in(&self.parts, self.cpus)
     }
 }
 
@@ -123,6 +140,8 @@ pub struct KernelCapture {
     prefilter: SharedPreFilter,
     filter: SharedFilter,
     attached: Option<XdpLinkId>,
+    /// By what frames are counted that an interface sends.
+    attached_to_sent: Option<SchedClassifierLinkId>,
 }
 
 impl KernelCapture {
@@ -132,16 +151,17 @@ impl KernelCapture {
     /// When it was not built in, when the rights are missing, or when the kernel refuses it.
     pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(_, error)| error)? as u32;
+        let parts = options.parts(cpus);
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries(names::CPUS, cpus)
-            .map_max_entries(names::FLOWS, (cpus * 2) << options.set_bits())
+            .map_max_entries(names::CPUS, parts)
+            .map_max_entries(names::FLOWS, (parts * 2) << options.set_bits())
             .map_max_entries(names::RING, options.ring_octets)
             .load(object::capture()?)
             .map_err(KernelError::of_load)?;
         check_version(&mut ebpf)?;
         let config = options.config(cpus);
-        let tally = Tally(Arc::new(Mapped::new(&ebpf, names::CPUS, cpus)?));
-        let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
+        let tally = Tally { parts: Arc::new(Mapped::new(&ebpf, names::CPUS, parts)?), cpus: cpus as usize };
+        let table = FlowTable::new(&mut ebpf, config, parts, options.ring_octets)?;
         let mut prefilter = PreFilter::new(&mut ebpf)?;
         for (rule, verdict) in &options.rules {
             prefilter.set(*rule, Some(*verdict))?;
@@ -153,8 +173,12 @@ impl KernelCapture {
         if is_available {
             filter.put_behind(loaded(&mut ebpf, names::WANTED)?)?;
         }
+        if options.counts_sent {
+            sent::load(&mut ebpf)?;
+        }
         let filter = Arc::new(Mutex::new(filter));
-        Ok(Self { ebpf, program, table, tally, prefilter, filter, attached: None })
+        let (attached, attached_to_sent) = (None, None);
+        Ok(Self { ebpf, program, table, tally, prefilter, filter, attached, attached_to_sent })
     }
 
     /// Attaches the program to an interface.
@@ -166,7 +190,7 @@ impl KernelCapture {
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic => XdpMode::Skb,
         };
-        self.detach()?;
+        self.detach_from_received()?;
         let program: &mut Xdp = loaded(&mut self.ebpf, self.program)?;
         let link =
             program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
@@ -174,11 +198,28 @@ impl KernelCapture {
         Ok(())
     }
 
-    /// Takes the program off its interface, if it has one.
+    /// Counts what an interface sends, too; the programs must have been loaded for that.
+    ///
+    /// # Errors
+    /// When there is no such interface, or when it refuses the program.
+    pub fn attach_to_sent(&mut self, interface: &str) -> Result<(), KernelError> {
+        self.attached_to_sent = Some(sent::attach(&mut self.ebpf, interface)?);
+        Ok(())
+    }
+
+    /// Takes the programs off their interface, if they have one.
     ///
     /// # Errors
     /// When the kernel refuses that.
     pub fn detach(&mut self) -> Result<(), KernelError> {
+        self.detach_from_received()?;
+        if let Some(link) = self.attached_to_sent.take() {
+            sent::detach(&mut self.ebpf, link)?;
+        }
+        Ok(())
+    }
+
+    fn detach_from_received(&mut self) -> Result<(), KernelError> {
         if let Some(link) = self.attached.take() {
             loaded(&mut self.ebpf, self.program)?.detach(link)?;
         }
@@ -194,6 +235,12 @@ impl KernelCapture {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.tally.counters()
+    }
+
+    /// What of that is of frames that an interface sent.
+    #[must_use]
+    pub fn sent(&self) -> Counters {
+        self.tally.sent()
     }
 
     /// The counters for another thread to look at.
@@ -254,9 +301,14 @@ impl KernelCapture {
 
 /// What all CPUs have counted.
 pub(super) fn counted_by(cpus: &Mapped<CpuState>) -> Counters {
+    counted_in(cpus, 0)
+}
+
+/// The same, of parts from the `first` one on.
+fn counted_in(parts: &Mapped<CpuState>, first: usize) -> Counters {
     let mut sum = Counters::default();
-    for cpu in 0..cpus.len() {
-        sum.add(&cpus.read(cpu).counters);
+    for part in first..parts.len() {
+        sum.add(&parts.read(part).counters);
     }
     sum
 }

@@ -1,6 +1,7 @@
 //! The flow table, emptied while the programs go on.
 //!
-//! The table has two halves for each CPU, and the programs' configuration names the one in use. To empty it:
+//! The table has two halves for each CPU, and two more for what it sends, and the programs' configuration names the one in
+//! use. To empty it:
 //!
 //! 1. read the clock, write the other half's panes, name it (the *flip*);
 //! 2. wait until every program that might not have seen the flip has ended;
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::{Ebpf, Pod};
-use tapline_ebpf_common::{Config, FlowSet, PaneGrid, RingRecord, names};
+use tapline_ebpf_common::{Config, FlowSet, PaneGrid, Part, RingRecord, names};
 
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
@@ -40,15 +41,21 @@ pub struct FlowTable {
     ring_entries_max: usize,
     quiesce: Quiesce,
     set_bits: u32,
-    cpus: usize,
+    cpus: u32,
+    parts: u32,
 }
 
 impl FlowTable {
-    /// Sets the table up and lets the programs use it; `config` is the first one.
-    pub(super) fn new(ebpf: &mut Ebpf, config: Config, ring_octets: u32) -> Result<Self, KernelError> {
+    /// Sets the table up, of so many parts, and lets the programs use it; `config` is the first one.
+    pub(super) fn new(
+        ebpf: &mut Ebpf,
+        config: Config,
+        parts: u32,
+        ring_octets: u32,
+    ) -> Result<Self, KernelError> {
         let mut mapped = Mapped::<Config>::new(ebpf, names::CONFIG, 1)?;
         mapped.write(0, config);
-        let flows = Mapped::new(ebpf, names::FLOWS, (config.cpus * 2) << config.set_bits)?;
+        let flows = Mapped::new(ebpf, names::FLOWS, (parts * 2) << config.set_bits)?;
         Ok(Self {
             config: mapped,
             flows,
@@ -56,7 +63,8 @@ impl FlowTable {
             ring_entries_max: ring_octets as usize / size_of::<RingRecord>(),
             quiesce: Quiesce::new(ebpf)?,
             set_bits: config.set_bits,
-            cpus: config.cpus as usize,
+            cpus: config.cpus,
+            parts,
         })
     }
 
@@ -76,8 +84,9 @@ impl FlowTable {
         self.quiesce.wait()?;
         let ring_entries = self.drain_ring(&mut each);
         let grid = config.grids[old as usize];
-        let entries =
-            (0..self.cpus).map(|cpu| self.drain_half(cpu * 2 + old as usize, grid, &mut each)).sum();
+        let (parts, cpus, half) = (self.parts, self.cpus, old as usize);
+        let drain = |part| self.drain_half(Part::of_index(part, cpus), half, grid, &mut each);
+        let entries = (0..parts).map(drain).sum();
         Ok(Drained { until_ns, entries, ring_entries })
     }
 
@@ -112,9 +121,15 @@ impl FlowTable {
         self.config.number(0, offset_of!(Config, epoch)).store(epoch, Ordering::Release);
     }
 
-    /// Reads one CPU's half, which is at rest.
-    fn drain_half(&mut self, half: usize, grid: PaneGrid, each: &mut impl FnMut(&KernelFlow)) -> u64 {
-        let sets = 1 << self.set_bits;
+    /// Reads the half of a part that is at rest.
+    fn drain_half(
+        &mut self,
+        part: Part,
+        half: usize,
+        grid: PaneGrid,
+        each: &mut impl FnMut(&KernelFlow),
+    ) -> u64 {
+        let (sets, half) = (1 << self.set_bits, part.index as usize * 2 + half);
         // SAFETY: `drain` has named the other half and waited for all programs that knew this one.
         let sets = unsafe { self.flows.at_rest(half * sets, sets) };
         let mut entries = 0;
@@ -122,7 +137,7 @@ impl FlowTable {
             if entry.counted == 0 {
                 continue;
             }
-            each(&KernelFlow::new(entry, grid.start_ns(entry.pane)));
+            each(&KernelFlow::new(entry, grid.start_ns(entry.pane), part.way));
             entry.counted = 0;
             entries += 1;
         }

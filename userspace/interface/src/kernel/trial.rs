@@ -92,7 +92,7 @@ impl Trial {
         // What is received is dropped, as all other parts do.
         let config = options.config(cpus);
         let config = Config { flags: config.flags | flags::MIRROR, ..config };
-        let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
+        let table = FlowTable::new(&mut ebpf, config, cpus, options.ring_octets)?;
         let filter = KernelFilter::new(&ebpf, table.quiesce(), options.keeps_flows, None)?;
         filter.put_behind(loaded(&mut ebpf, names::WANTED)?)?;
         Ok(Self {

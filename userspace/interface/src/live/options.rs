@@ -1,5 +1,6 @@
 //! How to read an interface, and the limits of the memory for it.
 
+use crate::Directions;
 use crate::kernel::KernelOptions;
 
 /// How to read an interface. Memory is taken when it is opened.
@@ -9,8 +10,8 @@ pub struct LiveOptions {
     pub is_mirror: bool,
     /// Ask the interface for frames to everybody, not to this host alone, as long as the source is open.
     pub is_promiscuous: bool,
-    /// Read only frames that the interface received, as an XDP program sees them, and not those that it sent.
-    pub is_receive_only: bool,
+    /// Which frames are read; of a mirror, and of the loopback, where sent ones come back, those that are received.
+    pub directions: Directions,
     /// Octets of a frame that are read; what is longer is cut, its length is kept.
     pub snap_octets: u32,
     /// Octets of the ring of an `AF_PACKET` socket; whole MiB are taken.
@@ -27,7 +28,7 @@ impl Default for LiveOptions {
         Self {
             is_mirror: false,
             is_promiscuous: false,
-            is_receive_only: false,
+            directions: Directions::Both,
             snap_octets: 1 << 18,
             ring_octets: 64 << 20,
             umem_frames: 1 << 13,

@@ -64,9 +64,31 @@ pub(super) fn make_ring(socket: &Socket, shape: RingShape) -> io::Result<()> {
 
 /// Reads so many octets of each frame.
 pub(super) fn cut_at(socket: &Socket, octets: u32) -> io::Result<()> {
-    let mut filter =
-        sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: octets.max(1) };
-    let program = sock_fprog { len: 1, filter: &raw mut filter };
+    filter(socket, &mut [take(octets)])
+}
+
+/// Reads so many octets of each frame that the interface sends, and nothing of others.
+pub(super) fn keep_outgoing(socket: &Socket, octets: u32) -> io::Result<()> {
+    let way = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
+    let load =
+        sock_filter { code: (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: way };
+    let is_outgoing = sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 1,
+        k: libc::PACKET_OUTGOING.into(),
+    };
+    let nothing = sock_filter { k: 0, ..take(octets) };
+    filter(socket, &mut [load, is_outgoing, take(octets), nothing])
+}
+
+/// The end of a filter that keeps a frame.
+fn take(octets: u32) -> sock_filter {
+    sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: octets.max(1) }
+}
+
+fn filter(socket: &Socket, instructions: &mut [sock_filter]) -> io::Result<()> {
+    let program = sock_fprog { len: instructions.len() as u16, filter: instructions.as_mut_ptr() };
     option::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 

@@ -16,6 +16,7 @@ use tapline_record::EventTime;
 use super::packet_ring::{PacketRing, RingFrame};
 use super::packet_socket::{self, FrameStart, RingShape};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions};
+use crate::Directions;
 use crate::link::{self, Carries, Link};
 use tapline_socket::Poll;
 use tapline_socket::is_passing;
@@ -145,8 +146,11 @@ impl FrameSource for PacketSource {
 
 /// Lets a socket receive.
 fn set_up(socket: &Socket, link: &Link, options: &LiveOptions) -> io::Result<()> {
-    packet_socket::cut_at(socket, options.snap_octets)?;
-    if link.is_loopback() || options.is_receive_only {
+    match options.directions {
+        Directions::Out => packet_socket::keep_outgoing(socket, options.snap_octets)?,
+        Directions::In | Directions::Both => packet_socket::cut_at(socket, options.snap_octets)?,
+    }
+    if link.is_loopback() || options.directions == Directions::In {
         packet_socket::ignore_outgoing(socket)?;
     }
     if options.is_promiscuous {

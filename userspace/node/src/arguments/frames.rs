@@ -1,5 +1,6 @@
 //! The command line about which frames are looked at.
 
+use crate::direction::DirectionText;
 use crate::rules::RulePlan;
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
@@ -8,6 +9,9 @@ use tapline_interface::kernel::Rule;
 /// Which frames of interfaces and captures are looked at.
 #[derive(Debug, Args)]
 pub(crate) struct FrameArguments {
+    /// Which frames of interfaces are looked at: those that they receive, those that this host sends, or both [default: in].
+    #[arg(long, value_name = "WAY", value_enum, conflicts_with = "mirror")]
+    pub(crate) direction: Option<DirectionText>,
     /// Look only at frames that this filter in pcap syntax keeps, such as "tcp port 443 and not net 10.0.0.0/8", in all
     /// queries and in the flows that are built from packets.
     #[arg(long, value_name = "EXPR")]

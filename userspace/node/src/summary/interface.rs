@@ -12,13 +12,10 @@ use tapline_sources::{InterfaceReport, KernelReport};
 pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
     let seconds = summary.elapsed.as_secs_f64();
     let (counters, ledger) = (&report.counters, report.ledger);
-    let mode = match report.mode {
-        AttachMode::Native => "native XDP",
-        AttachMode::Generic => "generic XDP, since the driver has none: slower",
-    };
     say!(
-        "{}: {mode}; {} frames, {} octets in {seconds:.3} s{}",
+        "{}: {}; {} frames, {} octets in {seconds:.3} s{}",
         report.interface,
+        programs(report, ", since the driver has none: slower"),
         grouped(counters.seen_packets),
         grouped(counters.seen_octets),
         rate(counters.seen_packets, summary.elapsed, "frames")
@@ -34,10 +31,21 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
     print_remarks(&of_kernel(report));
 }
 
+/// What counted in the kernel; `why` is added where the kernel runs for the driver.
+pub(super) fn programs(report: &KernelReport, why: &str) -> String {
+    let received = report.mode.map(|mode| match mode {
+        AttachMode::Native => "native XDP".to_owned(),
+        AttachMode::Generic => format!("generic XDP{why}"),
+    });
+    let sent = report.sent.map(|_| "tcx".to_owned());
+    received.into_iter().chain(sent).collect::<Vec<_>>().join(" and ")
+}
+
 /// What else the kernel counted.
 pub(super) fn of_kernel(report: &KernelReport) -> Vec<Remark> {
     let counters = &report.counters;
     vec![
+        (report.sent.map_or(0, |sent| sent.seen_packets), "frames that the interface sent"),
         (report.entries, "entries of the flow table"),
         (counters.evicted_entries, "made room for others early"),
         (counters.filtered_packets, "frames refused by the pre-filter"),

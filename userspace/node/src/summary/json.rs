@@ -11,7 +11,7 @@ use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, SentBy, version_name};
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_engine::QuerySnapshot;
-use tapline_interface::kernel::{AttachMode, FilterState};
+use tapline_interface::kernel::FilterState;
 use tapline_record::address::to_ip;
 use tapline_record::ledger::SourceLedger;
 use tapline_sources::{InterfaceReport, KernelReport, ListenerReport, PacketReport, TemplateReport};
@@ -116,15 +116,11 @@ fn of_filter(filter: &FilterState) -> Value {
 
 fn of_kernel(report: &KernelReport) -> Value {
     let mut object = fates(&report.ledger);
-    let mode = match report.mode {
-        AttachMode::Native => "native XDP",
-        AttachMode::Generic => "generic XDP",
-    };
     object.extend([
         ("kind".to_owned(), json!("flow table")),
         ("source".to_owned(), json!(report.interface)),
         ("interface".to_owned(), json!(report.interface)),
-        ("by".to_owned(), json!(mode)),
+        ("by".to_owned(), json!(interface::programs(report, ""))),
         ("frame_octets".to_owned(), json!(report.counters.seen_octets)),
         ("remarks".to_owned(), list(interface::of_kernel(report).into_iter().map(owned))),
         ("kernel_filter".to_owned(), of_filter(&report.filter)),

@@ -7,10 +7,10 @@ use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
 use crate::options::SourceOptions;
 use arrow_array::RecordBatch;
+use tapline_decode::FlowBatcher;
 use tapline_decode::flow_meter::{DrainedMeter, FlowMeterCounters, FlowUpdate};
-use tapline_decode::{Direction, FlowBatcher};
 use tapline_record::column::Symbol;
-use tapline_record::{EventTime, FlowColumn, PacketColumn, StreamId};
+use tapline_record::{EventTime, FlowColumn, StreamId};
 
 /// Meters flows of the kernel's table, for queries that read records of them.
 pub(super) struct TableFlows {
@@ -48,14 +48,9 @@ impl TableFlows {
         Some(flows)
     }
 
-    /// Takes what was counted of a flow; a program of XDP sees what is received.
+    /// Takes what was counted of a flow.
     pub(super) fn add(&mut self, update: &FlowUpdate) {
-        self.meter.add(FlowUpdate {
-            source: self.source,
-            direction: Direction::Ingress as u8,
-            present: update.present | PacketColumn::Direction.bit(),
-            ..*update
-        });
+        self.meter.add(FlowUpdate { source: self.source, ..*update });
     }
 
     /// All that the kernel counted before this time was given.

@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use crate::selection::Selection;
     use std::sync::Arc;
+    use tapline_decode::Direction;
     use tapline_filter::{Condition, Field};
     use tapline_interface::kernel::{FlowKey, Shape};
 
@@ -82,6 +83,7 @@ mod tests {
         let tcp_flags = None;
         KernelFlow {
             key,
+            direction: Direction::Ingress,
             packets,
             tcp_flags,
             octets: 0,

@@ -9,12 +9,14 @@ use tapline_record::ledger::SourceLedger;
 pub struct KernelReport {
     /// Where the program was attached.
     pub interface: String,
-    /// Who ran it.
-    pub mode: AttachMode,
+    /// Who ran the program that counts what is received; `None` where only what is sent was counted.
+    pub mode: Option<AttachMode>,
     /// Frames and their fates; those that the pre-filter refused are filtered.
     pub ledger: SourceLedger,
     /// What became of every frame.
     pub counters: Counters,
+    /// What of that is of frames that the interface sent, if these were counted.
+    pub sent: Option<Counters>,
     /// Frames of flows whose frames are, on average, longer than a packet of the interface: several are in one.
     pub joined: u64,
     /// Entries that were taken from the table, and those that had left it before.

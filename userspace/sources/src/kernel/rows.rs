@@ -27,6 +27,7 @@ pub(super) fn row_of(flow: &KernelFlow, source: Symbol, clock: Clock, pane_ns: u
     let mut row = PacketFlowRow {
         ts: at(flow.first_ns),
         source,
+        direction: flow.direction as u8,
         last_ts: at(flow.last_ns),
         packets: flow.packets,
         frame_octets: flow.frame_octets,
@@ -35,6 +36,7 @@ pub(super) fn row_of(flow: &KernelFlow, source: Symbol, clock: Clock, pane_ns: u
     let own = [
         PacketFlowColumn::Ts,
         PacketFlowColumn::Source,
+        PacketFlowColumn::Direction,
         PacketFlowColumn::LastTs,
         PacketFlowColumn::Packets,
         PacketFlowColumn::FrameOctets,
