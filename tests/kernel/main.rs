@@ -17,6 +17,7 @@ mod filter;
 mod flows;
 mod interfaces;
 mod joined;
+mod lists;
 mod live;
 mod live_errors;
 mod live_source;

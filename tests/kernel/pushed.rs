@@ -40,7 +40,7 @@ const FILTERS: [&str; 9] = [
     "not (tcp or udp) and not icmp",
 ];
 
-fn tell(kernel: &KernelCapture, reader: FrameReader, wanted: Predicate) -> FilterState {
+pub(crate) fn tell(kernel: &KernelCapture, reader: FrameReader, wanted: Predicate) -> FilterState {
     kernel.filter().lock().unwrap().set(reader, Some(wanted))
 }
 
@@ -49,7 +49,7 @@ fn is_to_port(port: u128) -> Predicate {
 }
 
 /// Whether a predicate holds of a frame, as the decoder reads it.
-fn holds(predicate: &Predicate, bytes: &[u8]) -> bool {
+pub(crate) fn holds(predicate: &Predicate, bytes: &[u8]) -> bool {
     let mut row = PacketRow::default();
     let frame = Frame {
         ts: EventTime(0),
@@ -188,17 +188,32 @@ fn tcp_flags_tell_no_flows_apart_that_a_filter_has_looked_at() {
 }
 
 #[test]
-fn a_filter_that_is_not_taken_leaves_nothing_out() {
+fn a_filter_that_is_too_large_lets_more_through_and_is_told() {
     let Some(mut kernel) = load(&KernelOptions::default()) else { return };
     let pair = |port: u128| {
         let address = Condition::is_in(Field::SrcIp, [u128::MAX - 2 * port]);
         Condition::All(vec![address, Condition::is_in(Field::DstPort, [port])])
     };
-    let large = Condition::Any((1000..2000).map(pair).collect()).predicate();
+    // The frame is to none of these ports, and to one of the others.
+    for (ports, unwanted) in [(1000..2000, 1), (0..1000, 0)] {
+        let large = Condition::Any(ports.map(pair).collect()).predicate();
+        let state = tell(&kernel, FrameReader::Table, large);
+        let FilterState::Placed { widened: Some(why), .. } = state else { panic!("{state:?}") };
+        assert!(why.ends_with("instructions, and the kernel takes 4096"), "{why}");
+        let before = kernel.counters();
+        kernel.test(&template(), 1).unwrap();
+        assert_eq!(kernel.counters().since(&before).unwanted_packets, unwanted);
+    }
+}
+
+#[test]
+fn a_filter_of_which_nothing_is_left_leaves_nothing_out() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    let addresses = Condition::is_in(Field::SrcIp, (0..=1 << 20).map(|number| 2 * number)).predicate();
     assert!(matches!(tell(&kernel, FrameReader::Table, is_to_port(9)), FilterState::Placed { .. }));
-    let state = tell(&kernel, FrameReader::Table, large);
+    let state = tell(&kernel, FrameReader::Table, addresses);
     let FilterState::Refused(why) = state else { panic!("{state:?}") };
-    assert!(why.ends_with("instructions, and the kernel takes 4096"), "{why}");
+    assert!(why.starts_with("without conditions on src_ip (1): "), "{why}");
     let before = kernel.counters();
     kernel.test(&template(), 1).unwrap();
     assert_eq!(kernel.counters().since(&before).unwanted_packets, 0);
@@ -219,9 +234,10 @@ fn filters_of_every_size_are_taken() {
         };
         let wanted = Condition::Any((0..parts).map(part).collect()).predicate();
         match tell(&kernel, FrameReader::Table, wanted) {
-            FilterState::Placed { instructions, .. } => println!("{addresses} × {parts}: {instructions}"),
-            FilterState::Refused(why) => assert!(why.contains("instructions, and the kernel takes"), "{why}"),
-            FilterState::Open => panic!("{addresses} × {parts}"),
+            FilterState::Placed { instructions, lists, .. } => {
+                println!("{addresses} × {parts}: {instructions}, {lists} lists");
+            }
+            other @ (FilterState::Refused(_) | FilterState::Open) => panic!("{addresses} × {parts}: {other:?}"),
         }
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod bpf;
 mod condition;
+mod factored;
 mod field;
 pub mod pcap;
 mod predicate;

@@ -51,7 +51,7 @@ impl From<Field> for Operand {
 }
 
 /// What holds of a frame, or does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Predicate {
     /// All of these hold; always, where there are none.
     All(Vec<Self>),
@@ -131,16 +131,20 @@ impl Predicate {
         Self::Within(operand, ranges)
     }
 
-    /// All of these.
+    /// All of these. Numbers that one operand is compared with are one set.
     #[must_use]
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
-        let mut kept = vec![];
+        let mut kept = Joined::default();
         for part in parts {
             match part {
                 part if part.is_never() => return Self::NEVER,
-                Self::All(parts) => kept.extend(parts),
-                part => kept.push(part),
+                Self::All(parts) => parts.into_iter().for_each(|part| kept.add(part)),
+                part => kept.add(part),
             }
+        }
+        let kept = kept.finish(|operand, sets| common(sets, operand.max()));
+        if kept.iter().any(Self::is_never) {
+            return Self::NEVER;
         }
         only_one(kept).unwrap_or_else(Self::All)
     }
@@ -148,7 +152,7 @@ impl Predicate {
     /// One of these. Numbers that one operand is compared with are one set.
     #[must_use]
     pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
-        let mut kept = Alternatives::default();
+        let mut kept = Joined::default();
         for part in parts {
             match part {
                 part if part.is_always() => return Self::ALWAYS,
@@ -156,7 +160,7 @@ impl Predicate {
                 part => kept.add(part),
             }
         }
-        let kept = kept.finish();
+        let kept = kept.finish(|_, sets| united(sets));
         if kept.iter().any(Self::is_always) {
             return Self::ALWAYS;
         }
@@ -187,34 +191,46 @@ fn only_one(mut parts: Vec<Predicate>) -> Result<Predicate, Vec<Predicate>> {
     }
 }
 
-/// Parts of which one is to hold.
+/// Parts of which one is to hold, or all are.
 #[derive(Default)]
-struct Alternatives {
+struct Joined {
     parts: Vec<Predicate>,
-    /// Of each operand the place of its part, and all ranges that it is compared with.
-    ranges: BTreeMap<Operand, (usize, Vec<(u128, u128)>)>,
+    /// Of each operand the place of its part, and all that it is compared with.
+    compared: BTreeMap<Operand, (usize, Vec<Ranges>)>,
 }
 
-impl Alternatives {
+impl Joined {
     fn add(&mut self, part: Predicate) {
-        if let Predicate::Within(operand, ranges) = &part {
-            if let Some((_, all)) = self.ranges.get_mut(operand) {
-                all.extend_from_slice(ranges.as_slice());
-                return;
-            }
-            self.ranges.insert(*operand, (self.parts.len(), ranges.as_slice().to_vec()));
-        }
-        self.parts.push(part);
+        let Predicate::Within(operand, ranges) = part else { return self.parts.push(part) };
+        let (_, all) = self.compared.entry(operand).or_insert_with(|| {
+            self.parts.push(Predicate::NEVER);
+            (self.parts.len() - 1, vec![])
+        });
+        all.push(ranges);
     }
 
-    fn finish(mut self) -> Vec<Predicate> {
-        for (operand, (place, ranges)) in self.ranges {
+    /// The parts, with the numbers that an operand is compared with as one set.
+    fn finish(mut self, one_set: impl Fn(Operand, &[Ranges]) -> Ranges) -> Vec<Predicate> {
+        for (operand, (place, mut ranges)) in self.compared {
+            let ranges =
+                if ranges.len() > 1 { one_set(operand, &ranges) } else { ranges.pop().unwrap_or_default() };
             if let Some(part) = self.parts.get_mut(place) {
-                *part = Predicate::within(operand, ranges.into_iter().collect());
+                *part = Predicate::within(operand, ranges);
             }
         }
         self.parts
     }
+}
+
+/// The numbers in any of these sets.
+fn united(sets: &[Ranges]) -> Ranges {
+    sets.iter().flat_map(Ranges::as_slice).copied().collect()
+}
+
+/// The numbers up to `max` in all of these sets.
+fn common(sets: &[Ranges], max: u128) -> Ranges {
+    let others: Vec<_> = sets.iter().map(|set| set.others(max)).collect();
+    united(&others).others(max)
 }
 
 #[cfg(test)]
@@ -235,6 +251,11 @@ mod tests {
         let flags =
             |mask| Predicate::within(Operand::masked(Field::TcpFlags, mask), Ranges::of([mask.into()]));
         assert!(matches!(Predicate::any([flags(1), flags(2)]), Predicate::Any(parts) if parts.len() == 2));
+        let of = |ranges| Predicate::within(Operand::of(Field::SrcPort), ranges);
+        let both =
+            [of(Ranges::between(10, 20)), of(Ranges::of([15]).others(65_535)), of(Ranges::between(0, 16))];
+        assert_eq!(Predicate::all(both), of([(10, 14), (16, 16)].into_iter().collect()));
+        assert!(Predicate::all([port(1), port(2)]).is_never());
     }
 
     #[test]

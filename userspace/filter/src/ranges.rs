@@ -46,6 +46,17 @@ impl Ranges {
         &self.0
     }
 
+    /// The fewest prefixes that hold them, as addresses: the first one of each, and its bits.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = (u128, u32)> {
+        self.0.iter().flat_map(|range| blocks(*range))
+    }
+
+    /// How many numbers they are, or more than fit.
+    pub(crate) fn numbers(&self) -> u128 {
+        let of = |(first, last): &(u128, u128)| (last - first).saturating_add(1);
+        self.0.iter().map(of).fold(0, u128::saturating_add)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -71,6 +82,23 @@ impl FromIterator<(u128, u128)> for Ranges {
     }
 }
 
+/// The fewest prefixes that cover a range: the first address of each, and its bits.
+fn blocks((first, last): (u128, u128)) -> impl Iterator<Item = (u128, u32)> {
+    let mut next = Some(first);
+    std::iter::from_fn(move || {
+        let first = next?;
+        let aligned = 128 - first.trailing_zeros();
+        let bits = (aligned..=128).find(|bits| last_of(first, *bits) <= last).unwrap_or(128);
+        next = last_of(first, bits).checked_add(1).filter(|next| *next <= last);
+        Some((first, bits))
+    })
+}
+
+/// The last address of a prefix.
+pub(crate) fn last_of(first: u128, bits: u32) -> u128 {
+    first | u128::MAX.checked_shr(bits).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +121,16 @@ mod tests {
         }
         assert_eq!(Ranges::of([u128::MAX]).others(u128::MAX).as_slice(), [(0, u128::MAX - 1)]);
         assert_eq!(Ranges::of([70_000]).others(65_535).as_slice(), [(0, 65_535)]);
+    }
+
+    #[test]
+    fn prefixes_hold_the_same_numbers() {
+        let ranges: Ranges = [(1, 6), (9, 9), (16, 31)].into_iter().collect();
+        let prefixes: Vec<_> = ranges.prefixes().collect();
+        assert_eq!(prefixes, [(1, 128), (2, 127), (4, 127), (6, 128), (9, 128), (16, 124)]);
+        assert_eq!(ranges.numbers(), 6 + 1 + 16);
+        let all = Ranges::between(0, u128::MAX);
+        assert_eq!((all.prefixes().collect::<Vec<_>>(), all.numbers()), (vec![(0, 0)], u128::MAX));
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use crate::condition::MAPPED;
 use crate::field::{Field, Form};
 use crate::predicate::{Operand, Predicate};
-use crate::ranges::Ranges;
+use crate::ranges::{Ranges, last_of};
 use tapline_record::address::{format_mac, to_ip};
+
+/// Values or ranges of a list that people want to read.
+const WRITTEN_MAX: usize = 64;
 
 /// How closely a text is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,23 +21,48 @@ impl Predicate {
     /// The condition over the columns of `packets` that holds where this does.
     #[must_use]
     pub fn sql(&self) -> String {
-        self.bound_sql().0
+        self.bound_sql(usize::MAX).0
     }
 
-    fn bound_sql(&self) -> (String, Bound) {
+    /// The same for people: of lists of more than 64 values or ranges it says how long they are.
+    #[must_use]
+    pub fn brief_sql(&self) -> String {
+        self.bound_sql(WRITTEN_MAX).0
+    }
+
+    fn bound_sql(&self, written_max: usize) -> (String, Bound) {
         match self {
-            Self::All(parts) => joined(parts, Bound::And),
-            Self::Any(parts) => joined(parts, Bound::Or),
-            Self::Within(operand, ranges) => within(*operand, ranges),
+            Self::All(parts) => joined(parts, Bound::And, written_max),
+            Self::Any(parts) => joined(parts, Bound::Or, written_max),
+            Self::Within(operand, ranges) => {
+                counted(*operand, ranges, written_max).unwrap_or_else(|| within(*operand, ranges))
+            }
             Self::Null(field) => (format!("{} IS NULL", field.name()), Bound::One),
             Self::NotNull(field) => (format!("{} IS NOT NULL", field.name()), Bound::One),
         }
     }
 }
 
-fn joined(parts: &[Predicate], by: Bound) -> (String, Bound) {
+/// A list that is too long to be written, by its length.
+fn counted(operand: Operand, ranges: &Ranges, written_max: usize) -> Option<(String, Bound)> {
+    let others = ranges.others(operand.max());
+    let [are_values, are_others_values] = [ranges, &others].map(|one| one.points().is_some());
+    let is_shorter = others.as_slice().len() < ranges.as_slice().len();
+    let is_negative = !are_values && (are_others_values || is_shorter);
+    let (listed, not) = if is_negative { (&others, "NOT ") } else { (ranges, "") };
+    let (count, what) =
+        (listed.as_slice().len(), if are_values || are_others_values { "values" } else { "ranges" });
+    let text = || format!("{} {not}IN ({count} {what})", subject(operand));
+    (count > written_max).then(|| (text(), Bound::One))
+}
+
+fn subject(Operand { field, mask }: Operand) -> String {
+    mask.map_or_else(|| field.name().to_owned(), |mask| format!("({} & {mask})", field.name()))
+}
+
+fn joined(parts: &[Predicate], by: Bound, written_max: usize) -> (String, Bound) {
     let (word, nothing) = if by == Bound::Or { (" OR ", "false") } else { (" AND ", "true") };
-    let text = |part: &Predicate| match part.bound_sql() {
+    let text = |part: &Predicate| match part.bound_sql(written_max) {
         (text, bound) if bound < by => format!("({text})"),
         (text, _) => text,
     };
@@ -45,15 +73,11 @@ fn joined(parts: &[Predicate], by: Bound) -> (String, Bound) {
 }
 
 fn within(operand: Operand, ranges: &Ranges) -> (String, Bound) {
-    let Operand { field, mask } = operand;
-    let name = field.name();
-    match field.form() {
-        Form::Address => address(name, ranges),
-        Form::Mac => compared(name, ranges, field.max(), &|number: u128| format!("'{}'", mac(number))),
-        Form::Number => {
-            let subject = mask.map_or_else(|| name.to_owned(), |mask| format!("({name} & {mask})"));
-            compared(&subject, ranges, operand.max(), &|number: u128| number.to_string())
-        }
+    let subject = subject(operand);
+    match operand.field.form() {
+        Form::Address => address(&subject, ranges),
+        Form::Mac => compared(&subject, ranges, operand.max(), &|number: u128| format!("'{}'", mac(number))),
+        Form::Number => compared(&subject, ranges, operand.max(), &|number: u128| number.to_string()),
     }
 }
 
@@ -110,7 +134,7 @@ fn prefixes(ranges: &Ranges) -> Vec<(String, bool)> {
     let is_around = !holds_some && ranges.holds(first - 1) && ranges.holds(last + 1);
     let mapped = is_around.then_some(MAPPED);
     let whole: Ranges = ranges.as_slice().iter().copied().chain(mapped).collect();
-    let blocks: Vec<_> = whole.as_slice().iter().flat_map(|range| blocks(*range)).collect();
+    let blocks: Vec<_> = whole.prefixes().collect();
     let is_wider = |(from, bits): &(u128, u32)| *bits < 96 && *from <= first && last_of(*from, *bits) >= last;
     let has_wider = blocks.iter().any(is_wider);
     let v4 = (has_wider && holds_some).then_some((first, 96));
@@ -125,25 +149,6 @@ fn text_of(first: u128, bits: u32) -> (String, bool) {
         128 => (ip.to_string(), true),
         _ => (format!("{ip}/{written}"), false),
     }
-}
-
-/// The fewest prefixes that cover a range: the first address of each, and its bits.
-fn blocks((mut first, last): (u128, u128)) -> Vec<(u128, u32)> {
-    let mut blocks = vec![];
-    loop {
-        let aligned = 128 - first.trailing_zeros();
-        let bits = (aligned..=128).find(|bits| last_of(first, *bits) <= last).unwrap_or(128);
-        blocks.push((first, bits));
-        match last_of(first, bits).checked_add(1) {
-            Some(next) if next <= last => first = next,
-            _ => return blocks,
-        }
-    }
-}
-
-/// The last address of a prefix.
-fn last_of(first: u128, bits: u32) -> u128 {
-    first | u128::MAX.checked_shr(bits).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -199,6 +204,20 @@ mod tests {
         assert_eq!(negated(prefix("10.0.0.0", 8)), "NOT cidr(src_ip, '10.0.0.0/8')");
         assert_eq!(negated(prefix("2001:db8::", 32)), "NOT cidr(src_ip, '2001:db8::/32')");
         assert_eq!(negated(prefix("::", 0)), "cidr(src_ip, '0.0.0.0/0')");
+    }
+
+    #[test]
+    fn long_lists_are_told_by_their_length() {
+        let ports = |count: u128| Condition::is_in(Field::DstPort, (0..count).map(|port| 2 * port));
+        let brief = |condition: Condition| condition.predicate().brief_sql();
+        assert_eq!(brief(ports(64)), ports(64).predicate().sql());
+        assert_eq!(brief(ports(65)), "dst_port IN (65 values)");
+        let both = Condition::All(vec![Condition::Not(Box::new(ports(70))), Condition::IsNull(Field::Vlan)]);
+        assert_eq!(brief(both), "dst_port NOT IN (70 values) AND vlan IS NULL");
+        let prefixes =
+            (0..100).map(|network| Condition::prefix(Field::SrcIp, [10, network, 0, 0].into(), 17));
+        assert_eq!(brief(Condition::Any(prefixes.collect())), "src_ip IN (100 ranges)");
+        assert!(ports(500).predicate().sql().ends_with(", 998)"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod clock;
 mod error;
 mod filter;
 mod flow;
+mod lists;
 mod mapped;
 mod object;
 mod prefilter;

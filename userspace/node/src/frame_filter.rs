@@ -42,7 +42,7 @@ impl FrameFilter {
 
     /// What it is in SQL, where it runs, and what the kernel does of it, or could where it is not told.
     pub(crate) fn describe(&self, is_told_to_kernel: bool) -> String {
-        let (sql, kernel) = (self.predicate.sql(), self.in_kernel(is_told_to_kernel));
+        let (sql, kernel) = (self.predicate.brief_sql(), self.in_kernel(is_told_to_kernel));
         let where_it_runs = "on the thread that reads, before flows are built and queries look";
         format!("filter: {}\n  WHERE {sql}\n  {where_it_runs}\n  {kernel}\n", self.text.trim())
     }
@@ -74,12 +74,16 @@ impl FrameFilter {
                 unknown => format!("the kernel {leaves_nothing}, as it does not parse {unknown}"),
             };
         }
-        match (pushed.stage_instructions(), unknown.as_str()) {
-            (Err(reason), _) => format!("the kernel {cannot}: {reason}"),
-            (Ok(instructions), "") => format!("the kernel {decides} by {instructions} instructions"),
-            (Ok(instructions), unknown) => format!(
-                "the kernel {leaves_some} by {instructions} instructions, but does not parse {unknown}"
-            ),
+        let fitted = match pushed.fitted() {
+            Ok(fitted) => fitted,
+            Err(reason) => return format!("the kernel {cannot}: {reason}"),
+        };
+        let extent = fitted.extent();
+        match (&fitted.widened, unknown.as_str()) {
+            (Some(widened), _) if fitted.lets_all_through() => format!("the kernel {cannot}: {widened}"),
+            (Some(widened), _) => format!("the kernel {leaves_some} by {extent}, {widened}"),
+            (None, "") => format!("the kernel {decides} by {extent}"),
+            (None, unknown) => format!("the kernel {leaves_some} by {extent}, but does not parse {unknown}"),
         }
     }
 }

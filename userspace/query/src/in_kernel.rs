@@ -2,6 +2,7 @@
 
 use crate::continuous::ContinuousQuery;
 use crate::flow_table::FlowTable;
+use std::fmt::Write as _;
 use tapline_filter::Field;
 use tapline_filter::bpf::Pushed;
 use tapline_record::{FLOWS, PACKET_FLOWS, PACKETS, TABLE_FLOWS};
@@ -50,17 +51,21 @@ impl ContinuousQuery {
             };
             return Some(InKernel::Nothing(why));
         }
-        Some(match pushed.stage_instructions() {
-            Ok(instructions) => {
-                let lacks = match unknown.as_str() {
-                    "" => String::new(),
-                    unknown => format!(", without {unknown}, which the kernel does not parse"),
-                };
-                let condition = pushed.predicate().sql();
-                InKernel::AllBut { condition, extent: format!("{instructions} instructions{lacks}") }
-            }
-            Err(why) => InKernel::Nothing(why.to_string()),
-        })
+        let fitted = match pushed.fitted() {
+            Ok(fitted) => fitted,
+            Err(why) => return Some(InKernel::Nothing(why.to_string())),
+        };
+        if let (true, Some(widened)) = (fitted.lets_all_through(), &fitted.widened) {
+            return Some(InKernel::Nothing(widened.to_string()));
+        }
+        let mut extent = fitted.extent();
+        if !unknown.is_empty() {
+            let _ = write!(extent, ", without {unknown}, which the kernel does not parse");
+        }
+        if let Some(widened) = &fitted.widened {
+            let _ = write!(extent, ", {widened}");
+        }
+        Some(InKernel::AllBut { condition: fitted.sql(), extent })
     }
 }
 
@@ -89,8 +94,9 @@ mod tests {
             none("SELECT src_ip FROM flows WHERE dst_port = 53").ends_with("flows are made of all packets")
         );
         let ports: Vec<String> = (0..100).map(|port| (2 * port).to_string()).collect();
-        let long = none(&format!("SELECT ttl FROM packets WHERE dst_port IN ({})", ports.join(", ")));
-        assert!(long.ends_with("and the kernel takes 64"), "{long}");
+        let long = text(&format!("SELECT ttl FROM packets WHERE dst_port IN ({})", ports.join(", ")));
+        assert!(long.contains("\nkernel filter: WHERE dst_port IN (100 values), "), "{long}");
+        assert!(long.contains(" instructions, 1 list\n"), "{long}");
         assert!(!planned("SELECT ttl FROM packets WHERE dst_port = 53").describe().contains("kernel"));
     }
 

@@ -58,7 +58,7 @@ struct Told {
     since: EventTime,
 }
 
-/// Tells that a filter is not taken, once for each reason.
+/// Tells that a filter is not taken, or not as a whole, once for each reason.
 #[derive(Debug, Default)]
 pub(crate) struct FilterNotices {
     state: FilterState,
@@ -67,11 +67,8 @@ pub(crate) struct FilterNotices {
 
 impl FilterNotices {
     pub(crate) fn note(&mut self, interface: &str, state: FilterState) {
-        if let FilterState::Refused(why) = &state
-            && state != self.state
-        {
-            let what =
-                format!("frames of {interface} are filtered where they are read, not in the kernel: {why}");
+        let told = lack_of(interface, &self.state);
+        if let Some(what) = lack_of(interface, &state).filter(|what| told.as_ref() != Some(what)) {
             self.pending = Some(Notice::Filter(what));
         }
         self.state = state;
@@ -84,6 +81,19 @@ impl FilterNotices {
     /// How the filter stands.
     pub(crate) const fn state(&self) -> &FilterState {
         &self.state
+    }
+}
+
+/// What a filter leaves to whoever reads.
+fn lack_of(interface: &str, state: &FilterState) -> Option<String> {
+    match state {
+        FilterState::Open | FilterState::Placed { widened: None, .. } => None,
+        FilterState::Placed { widened: Some(what), .. } => {
+            Some(format!("frames of {interface} are filtered in the kernel {what}; the rest is left to queries"))
+        }
+        FilterState::Refused(why) => {
+            Some(format!("frames of {interface} are filtered where they are read, not in the kernel: {why}"))
+        }
     }
 }
 
@@ -272,5 +282,20 @@ mod tests {
         notices.note("eth0", FilterState::Open);
         notices.note("eth0", refused());
         assert!(told(&mut notices).is_some() && notices.state() == &refused());
+        let placed = |sql: &str, widened: Option<&str>| FilterState::Placed {
+            sql: sql.to_owned(),
+            instructions: 9,
+            lists: 0,
+            widened: widened.map(ToOwned::to_owned),
+        };
+        notices.note("eth0", placed("dst_port = 53", None));
+        assert_eq!(told(&mut notices), None);
+        let without = Some("without conditions on src_ip (1): no");
+        notices.note("eth0", placed("dst_port = 53", without));
+        let expected = "frames of eth0 are filtered in the kernel without conditions on src_ip (1): no; the rest is left to \
+                        queries";
+        assert_eq!(told(&mut notices).as_deref(), Some(expected));
+        notices.note("eth0", placed("dst_port = 80", without));
+        assert_eq!(told(&mut notices), None);
     }
 }

@@ -19,14 +19,17 @@ pub(super) const R10: u8 = 10;
 
 const LOAD_CONSTANT: u8 = 0x18;
 const LOAD_32: u8 = 0x61;
+const LOAD_8: u8 = 0x71;
 const LOAD_64: u8 = 0x79;
 const STORE_32: u8 = 0x63;
 const STORE_64: u8 = 0x7b;
 const ADD: u8 = 0x07;
+const ADD_REGISTER: u8 = 0x0f;
 const OR: u8 = 0x47;
 const AND: u8 = 0x57;
 const AND_REGISTER: u8 = 0x5f;
 const SHIFT_RIGHT: u8 = 0x77;
+const SHIFT_RIGHT_BY_REGISTER: u8 = 0x7f;
 const MOVE: u8 = 0xb7;
 const MOVE_REGISTER: u8 = 0xbf;
 const TO_NETWORK_ORDER: u8 = 0xdc;
@@ -37,6 +40,12 @@ const EXIT: u8 = 0x95;
 const WITH_REGISTER: u8 = 0x08;
 /// In the place of a register: the constant is a map, by its descriptor.
 const IS_MAP: u8 = 1;
+/// The same: the constant is where the only value of a map is (`BPF_PSEUDO_MAP_VALUE`).
+const IS_VALUE: u8 = 2;
+/// The same, of a map that has no descriptor yet, by its number among the lists; the kernel knows nothing of that.
+const IS_LIST: u8 = 8;
+const LIST_IS_MAP: u8 = IS_LIST | IS_MAP;
+const LIST_IS_VALUE: u8 = IS_LIST | IS_VALUE;
 
 /// When a jump is taken.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +99,10 @@ impl Assembler {
         self.code.push(instruction(LOAD_32, to, from, offset, 0));
     }
 
+    pub(super) fn load_8(&mut self, to: u8, from: u8, offset: i16) {
+        self.code.push(instruction(LOAD_8, to, from, offset, 0));
+    }
+
     /// Stores a register at an offset from the address in another one.
     pub(super) fn store_32(&mut self, to: u8, offset: i16, from: u8) {
         self.code.push(instruction(STORE_32, to, from, offset, 0));
@@ -112,6 +125,16 @@ impl Assembler {
         self.wide(to, IS_MAP, descriptor.into());
     }
 
+    /// The map of a list, by its number.
+    pub(super) fn list(&mut self, to: u8, number: u32) {
+        self.wide(to, LIST_IS_MAP, number.into());
+    }
+
+    /// Where the only value in the map of a list is.
+    pub(super) fn value_of_list(&mut self, to: u8, number: u32) {
+        self.wide(to, LIST_IS_VALUE, number.into());
+    }
+
     /// A constant of 64 bits takes two instructions.
     fn wide(&mut self, to: u8, kind: u8, number: u64) {
         let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
@@ -125,6 +148,10 @@ impl Assembler {
 
     pub(super) fn add(&mut self, to: u8, number: i32) {
         self.code.push(instruction(ADD, to, 0, 0, number));
+    }
+
+    pub(super) fn add_register(&mut self, to: u8, from: u8) {
+        self.code.push(instruction(ADD_REGISTER, to, from, 0, 0));
     }
 
     pub(super) fn or(&mut self, to: u8, bits: i32) {
@@ -143,6 +170,10 @@ impl Assembler {
 
     pub(super) fn shift_right(&mut self, to: u8, bits: u32) {
         self.code.push(instruction(SHIFT_RIGHT, to, 0, 0, bits as i32));
+    }
+
+    pub(super) fn shift_right_by_register(&mut self, to: u8, from: u8) {
+        self.code.push(instruction(SHIFT_RIGHT_BY_REGISTER, to, from, 0, 0));
     }
 
     /// Turns 64 bits that were loaded in network order into a number.
@@ -224,6 +255,24 @@ impl Assembler {
     }
 }
 
+/// Instructions with the descriptors of maps in the places of lists; one without a descriptor stays as it is, which no kernel
+/// takes.
+pub(super) fn with_descriptors(code: &[u64], descriptors: &[u32]) -> Vec<u64> {
+    let with_descriptor = |code: &u64| {
+        let [operation, registers, _, _, a, b, c, d] = code.to_le_bytes();
+        if operation != LOAD_CONSTANT || registers >> 4 < IS_LIST {
+            return *code;
+        }
+        let number = u32::from_le_bytes([a, b, c, d]) as usize;
+        let descriptor = |descriptor: &u32| {
+            let kind = registers >> 4 & !IS_LIST;
+            instruction(LOAD_CONSTANT, registers & 0xf, kind, 0, descriptor.cast_signed())
+        };
+        descriptors.get(number).map_or(*code, descriptor)
+    };
+    code.iter().map(with_descriptor).collect()
+}
+
 /// A number as the kernel and every interpreter extend it alike to 64 bits: those have the highest of 32 bits clear.
 fn small(number: u64) -> Option<i32> {
     i32::try_from(number).ok()
@@ -262,6 +311,24 @@ mod tests {
             [0x95, 0x00, 0, 0, 0, 0, 0, 0],
         ];
         assert_eq!(octets, expected);
+    }
+
+    #[test]
+    fn lists_have_descriptors_in_the_end() {
+        let mut out = Assembler::default();
+        out.map(R1, 3);
+        out.list(R1, 0);
+        out.value_of_list(R2, 1);
+        out.list(R2, 2);
+        let code = out.finish().unwrap();
+        let octets: Vec<_> = with_descriptors(&code, &[70, 80]).into_iter().map(u64::to_le_bytes).collect();
+        let halves = [
+            [0x18, 0x11, 0, 0, 3, 0, 0, 0],
+            [0x18, 0x11, 0, 0, 70, 0, 0, 0],
+            [0x18, 0x22, 0, 0, 80, 0, 0, 0],
+            [0x18, 0x92, 0, 0, 2, 0, 0, 0],
+        ];
+        assert_eq!(octets, halves.map(|half| [half, [0; 8]]).as_flattened());
     }
 
     #[test]

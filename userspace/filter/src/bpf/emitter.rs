@@ -1,11 +1,12 @@
 //! A predicate as jumps: each part goes to one place if it holds, and to another if it does not.
 //!
-//! Numbers are looked for among ranges as in a sorted list, half of it at each step; addresses by their first half, then by
-//! their second.
+//! Numbers are looked for among few ranges as in a sorted list, half of it at each step; addresses by their first half,
+//! then by their second. Where there are more, they are looked up: numbers by their bit, addresses as keys.
 
 use super::assembler::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, R9, R10, When};
+use super::list::NUMBER_MAX;
 use super::place::{self, Entry, Place, Presence, SHAPES, UNWANTED, VERDICT, WANTED, WORD_4};
-use super::{INSTRUCTIONS_MAX, Program, RANGES_MAX, Reader, Stage, TooLarge};
+use super::{COMPARED_MAX, ENTRIES_MAX, Excess, INSTRUCTIONS_MAX, LISTS_MAX, List, Program, Stage};
 use crate::field::Field;
 use crate::predicate::{Operand, Predicate};
 use crate::ranges::Ranges;
@@ -20,6 +21,9 @@ const TAIL_CALL: i32 = 12;
 const XDP_PASS: u64 = 2;
 /// Where the index of the CPU's entry stands on the stack.
 const INDEX: i16 = -4;
+/// Where the key of a trie stands on the stack: its length, and behind it an address.
+const PREFIX: i16 = -20;
+const ADDRESS_BITS: u64 = 128;
 
 /// Where to go from a part of a predicate.
 #[derive(Clone, Copy, Debug)]
@@ -55,70 +59,84 @@ impl Span {
     }
 }
 
-/// The instructions of a predicate, with the scratch as their argument.
+/// The instructions of a predicate, with the scratch as their argument; they compare with so many ranges at most.
 ///
 /// # Errors
 /// Why there are none.
-pub(super) fn in_memory(predicate: &Predicate) -> Result<Program, TooLarge> {
-    let mut emitter = Emitter::default();
-    emitter.in_memory(predicate)?;
+pub(super) fn in_memory(predicate: &Predicate, compared_max: usize) -> Result<Program, Excess> {
+    let mut emitter = Emitter::new(compared_max);
+    emitter.in_memory(predicate);
     emitter.finish()
 }
 
-/// The instructions of a stage.
+/// The instructions of a stage, for readers by their bits.
 ///
 /// # Errors
 /// Why there are none.
-pub(super) fn as_stage(readers: &[Reader<'_>], stage: Stage) -> Result<Program, TooLarge> {
-    let mut emitter = Emitter::default();
-    emitter.as_stage(readers, stage)?;
+pub(super) fn as_stage(
+    readers: &[(u32, &Predicate)],
+    stage: Stage,
+    compared_max: usize,
+) -> Result<Program, Excess> {
+    let mut emitter = Emitter::new(compared_max);
+    emitter.as_stage(readers, stage);
     emitter.finish()
 }
 
-#[derive(Default)]
 struct Emitter {
     out: Assembler,
+    /// What it looks into.
+    lists: Vec<List>,
     /// Offsets in the scratch.
     reads: BTreeSet<u16>,
+    /// Ranges that a field is compared with; more are a list.
+    compared_max: usize,
 }
 
 impl Emitter {
-    fn finish(self) -> Result<Program, TooLarge> {
-        let emitted = self.out.len();
-        match self.out.finish() {
-            Some(instructions) if instructions.len() <= INSTRUCTIONS_MAX => {
-                Ok(Program { instructions, reads: self.reads.into_iter().collect() })
-            }
-            other => Err(TooLarge::Program { instructions: other.map_or(emitted, |code| code.len()) }),
-        }
+    fn new(compared_max: usize) -> Self {
+        Self { out: Assembler::default(), lists: vec![], reads: BTreeSet::new(), compared_max }
     }
 
-    fn in_memory(&mut self, predicate: &Predicate) -> Result<(), TooLarge> {
+    fn finish(self) -> Result<Program, Excess> {
+        let emitted = self.out.len();
+        let Some(code) = self.out.finish() else { return Err(Excess::Instructions(emitted)) };
+        let program = Program { code, lists: self.lists, reads: self.reads.into_iter().collect() };
+        if program.lists.len() > LISTS_MAX {
+            return Err(Excess::Lists(program.lists.len()));
+        }
+        if program.entries() > ENTRIES_MAX {
+            return Err(Excess::Entries);
+        }
+        let instructions = program.size();
+        if instructions > INSTRUCTIONS_MAX { Err(Excess::Instructions(instructions)) } else { Ok(program) }
+    }
+
+    fn in_memory(&mut self, predicate: &Predicate) {
         let (yes, no) = (self.out.label(), self.out.label());
         self.out.copy(R9, R1);
         self.begin();
-        self.predicate(predicate, Exits { yes, no, next: no })?;
+        self.predicate(predicate, Exits { yes, no, next: no });
         self.out.place(no);
         self.out.constant(R0, 0);
         self.out.exit();
         self.out.place(yes);
         self.out.constant(R0, 1);
         self.out.exit();
-        Ok(())
     }
 
-    fn as_stage(&mut self, readers: &[Reader<'_>], maps: Stage) -> Result<(), TooLarge> {
+    fn as_stage(&mut self, readers: &[(u32, &Predicate)], maps: Stage) {
         let (unwanted, unknown) = (self.out.label(), self.out.label());
         self.out.copy(R6, R1);
         self.find_scratch(maps.cpus, unknown);
         self.begin();
         // R8 has the bits of those who want the frame.
         self.out.constant(R8, 0);
-        for reader in readers {
+        for (bit, wanted) in readers {
             let (yes, no) = (self.out.label(), self.out.label());
-            self.predicate(reader.wanted.predicate(), Exits { yes, no, next: yes })?;
+            self.predicate(wanted, Exits { yes, no, next: yes });
             self.out.place(yes);
-            self.out.or(R8, reader.bit as i32);
+            self.out.or(R8, *bit as i32);
             self.out.place(no);
         }
         self.out.jump_if(When::Equal, R8, 0, unwanted);
@@ -136,7 +154,6 @@ impl Emitter {
         self.out.place(unknown);
         self.out.constant(R0, XDP_PASS);
         self.out.exit();
-        Ok(())
     }
 
     /// Has R9 point to this CPU's entry, which begins with its scratch. There is one, which the verifier does not know.
@@ -161,35 +178,28 @@ impl Emitter {
         self.out.load_64(to, R9, offset);
     }
 
-    fn predicate(&mut self, predicate: &Predicate, exits: Exits) -> Result<(), TooLarge> {
+    fn predicate(&mut self, predicate: &Predicate, exits: Exits) {
         match predicate {
             Predicate::All(parts) => self.parts(parts, exits, true),
             Predicate::Any(parts) => self.parts(parts, exits, false),
             Predicate::Within(operand, ranges) => self.within(*operand, ranges, exits),
-            Predicate::NotNull(field) => {
-                self.is_there(*field, exits);
-                Ok(())
-            }
-            Predicate::Null(field) => {
-                self.is_there(*field, exits.turned());
-                Ok(())
-            }
+            Predicate::NotNull(field) => self.is_there(*field, exits),
+            Predicate::Null(field) => self.is_there(*field, exits.turned()),
         }
     }
 
     /// Parts that all have to hold, or one of which has to: the first that does not, or that does, decides.
-    fn parts(&mut self, parts: &[Predicate], exits: Exits, all: bool) -> Result<(), TooLarge> {
+    fn parts(&mut self, parts: &[Predicate], exits: Exits, all: bool) {
         let Some((last, before)) = parts.split_last() else {
-            self.go_to(if all { exits.yes } else { exits.no }, exits);
-            return Ok(());
+            return self.go_to(if all { exits.yes } else { exits.no }, exits);
         };
         for part in before {
             let next = self.out.label();
             let exits = if all { Exits { yes: next, ..exits } } else { Exits { no: next, ..exits } };
-            self.predicate(part, exits.before(next))?;
+            self.predicate(part, exits.before(next));
             self.out.place(next);
         }
-        self.predicate(last, exits)
+        self.predicate(last, exits);
     }
 
     fn go_to(&mut self, label: Label, exits: Exits) {
@@ -219,12 +229,8 @@ impl Emitter {
         self.search(R1, &place::entries(shapes, SHAPES - 1, exits.yes), Span::up_to(SHAPES - 1), exits);
     }
 
-    fn within(&mut self, operand: Operand, ranges: &Ranges, exits: Exits) -> Result<(), TooLarge> {
+    fn within(&mut self, operand: Operand, ranges: &Ranges, exits: Exits) {
         let Operand { field, mask } = operand;
-        let fewer = ranges.as_slice().len().min(ranges.others(operand.max()).as_slice().len());
-        if fewer > RANGES_MAX {
-            return Err(TooLarge::List { field, ranges: fewer });
-        }
         match place::of(field).map(|(place, _)| place) {
             Some(Place::Shape(of)) => {
                 let is_met = |value: u64| ranges.holds(operand.part_of(value.into()));
@@ -232,22 +238,34 @@ impl Emitter {
             }
             Some(Place::Address(offset)) => {
                 self.first_be_there(field, exits);
-                self.address(offset, ranges, exits);
+                if self.is_list(operand, ranges) {
+                    self.listed_address(offset, ranges, exits);
+                } else {
+                    self.address(offset, ranges, exits);
+                }
             }
             Some(Place::Bits { from, bits }) => {
                 self.first_be_there(field, exits);
                 self.bits(from, bits);
-                self.number(mask, ranges, (1 << bits) - 1, exits);
+                let max = self.masked(mask, (1 << bits) - 1);
+                self.number(operand, ranges, max, exits);
             }
             Some(Place::Number(offset)) => {
                 self.first_be_there(field, exits);
                 self.reads.insert(offset.unsigned_abs());
                 self.out.load_32(R1, R9, offset);
-                self.number(mask, ranges, u32::MAX.into(), exits);
+                let max = self.masked(mask, u32::MAX.into());
+                self.number(operand, ranges, max, exits);
             }
             None => self.go_to(exits.no, exits),
         }
-        Ok(())
+    }
+
+    /// Whether these are more ranges than an operand is compared with. Where the kernel takes no list more, few enough are
+    /// compared all the same, and more are one too many.
+    fn is_list(&self, operand: Operand, ranges: &Ranges) -> bool {
+        let fewer = ranges.as_slice().len().min(ranges.others(operand.max()).as_slice().len());
+        fewer > if self.lists.len() < LISTS_MAX { self.compared_max } else { COMPARED_MAX }
     }
 
     /// Goes on behind this if a field is there.
@@ -264,12 +282,92 @@ impl Emitter {
         self.out.and(R1, (1 << bits) - 1);
     }
 
-    /// Whether the number in R1, which is at most `max`, is in these ranges.
-    fn number(&mut self, mask: Option<u64>, ranges: &Ranges, max: u64, exits: Exits) {
+    /// Leaves the bits of a mask in R1, which is at most `max`; gives what it is at most then.
+    fn masked(&mut self, mask: Option<u64>, max: u64) -> u64 {
         let mask = mask.map(|mask| mask & max);
         mask.into_iter().for_each(|mask| self.out.and(R1, mask));
-        let max = mask.unwrap_or(max);
-        self.search(R1, &place::entries(ranges, max, exits.yes), Span::up_to(max), exits);
+        mask.unwrap_or(max)
+    }
+
+    /// Whether the number in R1, which is at most `max`, is in these ranges.
+    fn number(&mut self, operand: Operand, ranges: &Ranges, max: u64, exits: Exits) {
+        let entries = place::entries(ranges, max, exits.yes);
+        if !self.is_list(operand, ranges) {
+            return self.search(R1, &entries, Span::up_to(max), exits);
+        }
+        if max <= NUMBER_MAX {
+            return self.listed_number(List::of_numbers(ranges, max), exits);
+        }
+        let above = self.out.label();
+        self.out.jump_if(When::Greater, R1, NUMBER_MAX, above);
+        self.listed_number(List::of_numbers(ranges, NUMBER_MAX), exits.before(above));
+        self.out.place(above);
+        let span = Span { first: NUMBER_MAX + 1, last: max };
+        let is_above = |entry: &Entry| entry.last >= span.first;
+        let entries = entries.into_iter().filter(is_above);
+        let entries: Vec<_> =
+            entries.map(|entry| Entry { first: entry.first.max(span.first), ..entry }).collect();
+        self.search(R1, &entries, span, exits);
+    }
+
+    /// Whether the bit of the number in R1 is set, of which the verifier knows that it is none behind the list.
+    fn listed_number(&mut self, list: List, exits: Exits) {
+        let number = self.number_of(list);
+        self.out.value_of_list(R2, number);
+        self.out.copy(R3, R1);
+        self.out.shift_right(R3, 3);
+        self.out.add_register(R2, R3);
+        self.out.load_8(R2, R2, 0);
+        self.out.and(R1, 7);
+        self.out.shift_right_by_register(R2, R1);
+        self.out.and(R2, 1);
+        self.unless_zero(R2, exits);
+    }
+
+    /// Whether the address at this offset is among these, by a map.
+    fn listed_address(&mut self, offset: i16, ranges: &Ranges, exits: Exits) {
+        let (list, is_others) = List::of_addresses(ranges);
+        match list {
+            // The key of a trie has no place in the scratch.
+            List::Prefixes(_) => {
+                for half in [0, 8] {
+                    self.load_64(R1, offset + half);
+                    self.out.store_64(R10, PREFIX + 4 + half, R1);
+                }
+                self.out.constant(R1, ADDRESS_BITS);
+                self.out.store_32(R10, PREFIX, R1);
+                self.out.copy(R2, R10);
+                self.out.add(R2, PREFIX.into());
+            }
+            List::Addresses(_) | List::Bits(_) => {
+                self.reads.extend([offset, offset + 8].map(i16::unsigned_abs));
+                self.out.copy(R2, R9);
+                self.out.add(R2, offset.into());
+            }
+        }
+        let number = self.number_of(list);
+        self.out.list(R1, number);
+        self.out.call(MAP_LOOKUP_ELEMENT);
+        self.unless_zero(R0, if is_others { exits.turned() } else { exits });
+    }
+
+    /// It holds unless a register is zero.
+    fn unless_zero(&mut self, register: u8, exits: Exits) {
+        if exits.yes == exits.next {
+            return self.out.jump_if(When::Equal, register, 0, exits.no);
+        }
+        self.out.jump_if(When::NotEqual, register, 0, exits.yes);
+        self.go_to(exits.no, exits);
+    }
+
+    /// The number of a list; ones that are the same are one.
+    fn number_of(&mut self, list: List) -> u32 {
+        let known = self.lists.iter().position(|known| *known == list);
+        let number = known.unwrap_or(self.lists.len());
+        if known.is_none() {
+            self.lists.push(list);
+        }
+        number as u32
     }
 
     /// Whether the address at this offset is in these ranges.

@@ -1,8 +1,11 @@
 //! Predicates as instructions of BPF over what the program in the kernel has parsed of a frame.
 //!
 //! A filter reads a [`Scratch`](tapline_ebpf_common::Scratch), at offsets that are constants, and nothing of the frame: so it sees what the kernel's flow
-//! table sees, and a verifier has nothing to check but those offsets. There are no loops and no calls in it; all jumps go
-//! forward.
+//! table sees, and a verifier has nothing to check but those offsets. There are no loops in it; all jumps go forward.
+//!
+//! A field is compared with few ranges by instructions, which look for it as in a sorted list; more are a [`List`] in a map
+//! that they look into. Whoever loads a filter makes the maps, fills them, and has their descriptors written into its
+//! instructions ([`Program::instructions`]). What is too large for all limits is widened, see [`Fitted`].
 //!
 //! # How a filter is called
 //!
@@ -25,18 +28,26 @@
 
 mod assembler;
 mod emitter;
+mod fit;
+mod list;
 mod place;
+
+pub use list::List;
 
 use crate::field::Field;
 use crate::predicate::Predicate;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use tapline_ebpf_common::wants;
 
 /// Instructions that a filter may have.
 const INSTRUCTIONS_MAX: usize = 4096;
-/// Ranges that a field may be compared with; more are for a map.
-const RANGES_MAX: usize = 64;
+/// Ranges that a field is compared with by instructions; more are a list.
+const COMPARED_MAX: usize = 64;
+/// Lists that a filter may have: the kernel takes 64 maps of a program, and two are ours.
+const LISTS_MAX: usize = 60;
+/// Entries of all of its lists.
+const ENTRIES_MAX: usize = 1 << 20;
 
 /// The maps of the program that captures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,41 +70,110 @@ pub struct Reader<'a> {
 /// A filter's instructions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Eight octets each, the least significant first: operation, registers, offset, immediate number.
-    pub instructions: Vec<u64>,
+    /// Eight octets each, the least significant first: operation, registers, offset, immediate number. In the places of
+    /// lists are their numbers.
+    code: Vec<u64>,
+    /// What it looks into, each in a map of its own.
+    pub lists: Vec<List>,
     /// The offsets in the scratch that it reads at, ascending.
     pub reads: Vec<u16>,
 }
 
-/// Why a filter cannot be had in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TooLarge {
-    /// A field is compared with too many ranges.
-    List {
-        /// The field.
-        field: Field,
-        /// How many ranges.
-        ranges: usize,
-    },
-    /// It has too many instructions.
-    Program {
-        /// How many.
-        instructions: usize,
-    },
+impl Program {
+    /// The instructions, with descriptors of the maps in which its lists are, in their order.
+    #[must_use]
+    pub fn instructions(&self, lists: &[u32]) -> Vec<u64> {
+        assembler::with_descriptors(&self.code, lists)
+    }
+
+    /// How many instructions there are.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.code.len()
+    }
+
+    /// How many entries its lists have.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.lists.iter().map(List::entries).sum()
+    }
 }
 
-impl fmt::Display for TooLarge {
+/// Of what a filter has more than the kernel is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// Instructions.
+    Instructions(usize),
+    /// Entries of its lists.
+    Entries,
+    /// Lists.
+    Lists(usize),
+}
+
+impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::List { field, ranges } => write!(
-                f,
-                "{} is compared with {ranges} values or ranges of values, and the kernel takes {RANGES_MAX}",
-                field.name()
-            ),
-            Self::Program { instructions } => {
+            Self::Instructions(instructions) => {
                 write!(f, "it takes {instructions} instructions, and the kernel takes {INSTRUCTIONS_MAX}")
             }
+            Self::Entries => write!(f, "its lists have more than {ENTRIES_MAX} values or prefixes"),
+            Self::Lists(lists) => write!(f, "it has {lists} long lists, and the kernel takes {LISTS_MAX}"),
         }
+    }
+}
+
+/// A filter that is within all limits: where the whole is not, its costliest parts are left out, so that it lets more
+/// through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fitted {
+    /// Its instructions.
+    pub program: Program,
+    /// What it decides for each reader.
+    wanted: Vec<Predicate>,
+    /// What is left out, if anything is.
+    pub widened: Option<Widened>,
+}
+
+impl Fitted {
+    /// Whether nothing is left that could keep a frame out.
+    #[must_use]
+    pub fn lets_all_through(&self) -> bool {
+        self.wanted.iter().all(Predicate::is_always)
+    }
+
+    /// What some reader wants, as a condition of SQL for people.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        Predicate::any(self.wanted.iter().cloned()).brief_sql()
+    }
+
+    /// How much it is, in words.
+    #[must_use]
+    pub fn extent(&self) -> String {
+        let instructions = self.program.size();
+        match self.program.lists.len() {
+            0 => format!("{instructions} instructions"),
+            1 => format!("{instructions} instructions, 1 list"),
+            lists => format!("{instructions} instructions, {lists} lists"),
+        }
+    }
+}
+
+/// What is left out of a filter, such that it lets more through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widened {
+    /// How many conditions on each field.
+    conditions: BTreeMap<Field, usize>,
+    /// Why.
+    excess: Excess,
+}
+
+impl fmt::Display for Widened {
+    /// `without conditions on src_ip (1), dst_port (3): it takes …`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let conditions = self.conditions.iter().map(|(field, count)| format!("{} ({count})", field.name()));
+        let conditions = conditions.collect::<Vec<_>>().join(", ");
+        write!(f, "without conditions on {conditions}: {}", self.excess)
     }
 }
 
@@ -133,28 +213,36 @@ impl Pushed {
         self.predicate.is_always()
     }
 
-    /// How many instructions the stage has that decides it for one reader.
+    /// The stage that decides it for one reader, as far as it can be had.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn stage_instructions(&self) -> Result<usize, TooLarge> {
-        let reader = Reader { bit: wants::PACKETS, wanted: self };
-        Ok(stage(&[reader], Stage { cpus: 0, stages: 0 })?.instructions.len())
+    pub fn fitted(&self) -> Result<Fitted, Excess> {
+        stage(&[Reader { bit: wants::PACKETS, wanted: self }], Stage { cpus: 0, stages: 0 })
     }
 
-    /// The instructions that decide it, in memory.
+    /// The instructions that decide it, in memory, as far as they can be had.
     ///
     /// # Errors
     /// Why there are none.
-    pub fn program(&self) -> Result<Program, TooLarge> {
-        emitter::in_memory(&self.predicate)
+    pub fn in_memory(&self) -> Result<Fitted, Excess> {
+        let emit = |wanted: &[Predicate], compared_max| {
+            emitter::in_memory(wanted.first().unwrap_or(&self.predicate), compared_max)
+        };
+        fit::fit(&[&self.predicate], &emit)
     }
 }
 
-/// The instructions that let these have what they want, as a stage.
+/// The instructions that let these have what they want, and others as far as all of it cannot be had, as a stage.
 ///
 /// # Errors
 /// Why there are none.
-pub fn stage(readers: &[Reader<'_>], stage: Stage) -> Result<Program, TooLarge> {
-    emitter::as_stage(readers, stage)
+pub fn stage(readers: &[Reader<'_>], stage: Stage) -> Result<Fitted, Excess> {
+    let wanted: Vec<_> = readers.iter().map(|reader| reader.wanted.predicate()).collect();
+    let emit = |wanted: &[Predicate], compared_max| {
+        let bits = readers.iter().map(|reader| reader.bit);
+        let readers: Vec<_> = bits.zip(wanted).collect();
+        emitter::as_stage(&readers, stage, compared_max)
+    };
+    fit::fit(&wanted, &emit)
 }

@@ -1,5 +1,5 @@
-//! Calls of bpf(2) for programs that are made of instructions while this process runs: the library that loads objects
-//! loads nothing else.
+//! Calls of bpf(2) for programs that are made of instructions while this process runs, and for maps that these look into:
+//! the library that loads objects loads nothing else.
 
 use std::ffi::CStr;
 use std::io;
@@ -8,6 +8,7 @@ use std::ptr::from_ref;
 
 use super::signals::without_signals;
 
+const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEMENT: libc::c_int = 2;
 const MAP_DELETE_ELEMENT: libc::c_int = 3;
 const PROGRAM_LOAD: libc::c_int = 5;
@@ -17,6 +18,9 @@ const PROGRAM_LOAD: libc::c_int = 5;
 const TYPE_XDP: u32 = 6;
 const ATTACHED_AS_XDP: u32 = 37;
 const HAS_FRAGMENTS: u32 = 1 << 5;
+
+/// `BPF_F_NO_PREALLOC`, without which the kernel makes no trie.
+const NO_PREALLOCATION: u32 = 1;
 
 const LICENSE: &CStr = c"Dual MIT/GPL";
 /// Octets of what the verifier may say.
@@ -40,6 +44,39 @@ struct LoadArguments {
 }
 
 const _: () = assert!(size_of::<LoadArguments>() == 72);
+
+/// Kinds of maps (`BPF_MAP_TYPE_…`).
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum MapKind {
+    Hash = 1,
+    Array = 2,
+    Trie = 11,
+}
+
+/// Octets of a map's keys and values, and how many there are.
+#[derive(Clone, Copy)]
+pub(super) struct MapShape {
+    pub(super) kind: MapKind,
+    pub(super) key_octets: usize,
+    pub(super) value_octets: usize,
+    pub(super) entries: usize,
+}
+
+/// Arguments of `BPF_MAP_CREATE`, as far as they are given.
+#[repr(C)]
+struct MapArguments {
+    kind: u32,
+    key_octets: u32,
+    value_octets: u32,
+    entries: u32,
+    flags: u32,
+    inner_map: u32,
+    numa_node: u32,
+    name: [u8; 16],
+}
+
+const _: () = assert!(size_of::<MapArguments>() == 44);
 
 /// Arguments of calls about an element of a map.
 #[repr(C)]
@@ -102,13 +139,44 @@ fn load_with_log(name: &[u8; 16], instructions: &[u64], log: &mut [u8]) -> io::R
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
+/// Makes a map, which goes when nothing has it any more.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn map(name: &[u8; 16], shape: MapShape) -> io::Result<OwnedFd> {
+    let arguments = MapArguments {
+        kind: shape.kind as u32,
+        key_octets: shape.key_octets as u32,
+        value_octets: shape.value_octets as u32,
+        entries: shape.entries as u32,
+        flags: if matches!(shape.kind, MapKind::Trie) { NO_PREALLOCATION } else { 0 },
+        inner_map: 0,
+        numa_node: 0,
+        name: *name,
+    };
+    let descriptor = call(MAP_CREATE, &arguments)?;
+    // SAFETY: the kernel has just given it to this process, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Puts a value into a map of this shape, under a key.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn insert(map: BorrowedFd<'_>, shape: MapShape, key: &[u8], value: &[u8]) -> io::Result<()> {
+    if (key.len(), value.len()) != (shape.key_octets, shape.value_octets) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    element(MAP_UPDATE_ELEMENT, map, key.as_ptr() as u64, value.as_ptr() as u64)
+}
+
 /// Puts a program, or what else has a descriptor, into a map; whoever looks there finds what was there before, or this.
 ///
 /// # Errors
 /// What the kernel says.
 pub(super) fn put(map: BorrowedFd<'_>, key: u32, value: BorrowedFd<'_>) -> io::Result<()> {
     let value = value.as_raw_fd();
-    element(MAP_UPDATE_ELEMENT, map, key, from_ref(&value) as u64)
+    element(MAP_UPDATE_ELEMENT, map, from_ref(&key) as u64, from_ref(&value) as u64)
 }
 
 /// Takes a program out of a map, if there is one.
@@ -116,15 +184,15 @@ pub(super) fn put(map: BorrowedFd<'_>, key: u32, value: BorrowedFd<'_>) -> io::R
 /// # Errors
 /// What the kernel says.
 pub(super) fn remove(map: BorrowedFd<'_>, key: u32) -> io::Result<()> {
-    match element(MAP_DELETE_ELEMENT, map, key, 0) {
+    match element(MAP_DELETE_ELEMENT, map, from_ref(&key) as u64, 0) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
 }
 
-fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u32, value: u64) -> io::Result<()> {
+fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u64, value: u64) -> io::Result<()> {
     let map = map.as_raw_fd().cast_unsigned();
-    let arguments = ElementArguments { map, reserved: 0, key: from_ref(&key) as u64, value, flags: 0 };
+    let arguments = ElementArguments { map, reserved: 0, key, value, flags: 0 };
     call(command, &arguments).map(drop)
 }
 

@@ -1,7 +1,7 @@
 //! The filter of the capture program, changed while the program runs.
 //!
-//! Takes what each reader wants, as a predicate, gives instructions to the slot that the program looks into. What cannot
-//! be said there lets more through, and never less. A filter is in its slot before frames are shown to it, and another one
+//! Takes what each reader wants, as a predicate, gives instructions to the slot that the program looks into, and the maps of
+//! long lists with them. What cannot be said there, or has no room, lets more through, and never less. A filter is in its slot before frames are shown to it, and another one
 //! takes its place by one write; where the kernel takes none, frames are shown to none, and all are wanted.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -12,8 +12,9 @@ use aya::maps::Map;
 use aya::programs::Xdp;
 use tapline_ebpf_common::{Config, flags, names, stage, wants};
 use tapline_filter::Predicate;
-use tapline_filter::bpf::{self, Pushed, Reader, Stage};
+use tapline_filter::bpf::{self, Fitted, Pushed, Reader, Stage};
 
+use super::lists::Lists;
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
 use super::table::switch;
@@ -39,10 +40,14 @@ pub enum FilterState {
     Open,
     /// It leaves out what nobody wants.
     Placed {
-        /// What some reader wants, as a condition of SQL.
+        /// What some reader wants, as a condition of SQL; long lists are told by their length.
         sql: String,
         /// Instructions of all conditions together.
         instructions: usize,
+        /// Lists that it looks into, each in a map.
+        lists: usize,
+        /// What is left out of the conditions, and why, where not all of them fit.
+        widened: Option<String>,
     },
     /// It leaves nothing out, since the kernel does not take it; why.
     Refused(String),
@@ -62,6 +67,8 @@ pub struct KernelFilter {
     /// What readers want; `None` while there are none.
     table: Option<Predicate>,
     packets: Option<Predicate>,
+    /// Those of the filter in the slot.
+    lists: Lists,
     state: FilterState,
 }
 
@@ -81,6 +88,7 @@ impl KernelFilter {
             unavailable,
             table: reads_table.then_some(Predicate::ALWAYS),
             packets: None,
+            lists: Lists::default(),
             state: FilterState::Open,
         })
     }
@@ -114,7 +122,7 @@ impl KernelFilter {
     }
 
     /// Gives the program what the readers want.
-    fn place(&self) -> FilterState {
+    fn place(&mut self) -> FilterState {
         let readers = [
             (wants::TABLE, flags::TABLE_UNWANTED, self.table.as_ref()),
             (wants::PACKETS, flags::PACKETS_UNWANTED, self.packets.as_ref()),
@@ -122,22 +130,28 @@ impl KernelFilter {
         let is_never = |wanted: Option<&Predicate>| wanted.is_some_and(Predicate::is_never);
         let reading = readers.into_iter().filter(|(_, _, wanted)| !is_never(*wanted));
         let pushed = reading.filter_map(|(bit, _, wanted)| Some((bit, Pushed::of(wanted?))));
-        let state = self.place_for(pushed.collect());
+        let pushed: Vec<_> = pushed.collect();
+        let unwanted = readers.map(|(_, flag, wanted)| (flag, is_never(wanted)));
+        let state = self.place_for(&pushed);
         // Who begins to want some is in the filter before; who wants none needs no filter for that.
-        readers.into_iter().for_each(|(_, flag, wanted)| switch(&self.config, flag, is_never(wanted)));
+        unwanted.into_iter().for_each(|(flag, is_on)| switch(&self.config, flag, is_on));
         state
     }
 
-    fn place_for(&self, pushed: Vec<(u32, Pushed)>) -> FilterState {
+    fn place_for(&mut self, pushed: &[(u32, Pushed)]) -> FilterState {
         if pushed.iter().all(|(_, wanted)| wanted.lets_all_through()) {
             self.clear();
             return FilterState::Open;
         }
-        match self.load(&pushed) {
-            Ok(instructions) => {
+        match self.load(pushed) {
+            Ok(fitted) => {
                 switch(&self.config, flags::FILTERED, true);
-                let any = Predicate::any(pushed.into_iter().map(|(_, wanted)| wanted.into_predicate()));
-                FilterState::Placed { sql: any.sql(), instructions }
+                FilterState::Placed {
+                    sql: fitted.sql(),
+                    instructions: fitted.program.size(),
+                    lists: fitted.program.lists.len(),
+                    widened: fitted.widened.map(|widened| widened.to_string()),
+                }
             }
             Err(why) => {
                 self.clear();
@@ -146,24 +160,31 @@ impl KernelFilter {
         }
     }
 
-    /// Loads a filter and puts it into its slot; gives how many instructions it has.
-    fn load(&self, pushed: &[(u32, Pushed)]) -> Result<usize, String> {
+    /// Loads a filter and puts it into its slot.
+    fn load(&mut self, pushed: &[(u32, Pushed)]) -> Result<Fitted, String> {
         if let Some(why) = &self.unavailable {
             return Err(why.clone());
         }
         let [cpus, stages] = [&self.cpus, &self.stages].map(|map| map.as_raw_fd().cast_unsigned());
         let readers: Vec<_> = pushed.iter().map(|(bit, wanted)| Reader { bit: *bit, wanted }).collect();
         let filter = bpf::stage(&readers, Stage { cpus, stages }).map_err(|error| error.to_string())?;
+        if let (true, Some(widened)) = (filter.lets_all_through(), &filter.widened) {
+            return Err(widened.to_string());
+        }
+        let no_room = |error| format!("the kernel makes no map for its lists: {error}");
+        let lists = self.lists.with(&filter.program.lists).map_err(no_room)?;
         let ours = |error: String| format!("the kernel refuses it, which is a fault of tapline: {error}");
-        let program = calls::load(NAME, &filter.instructions).map_err(ours)?;
+        let program = calls::load(NAME, &filter.program.instructions(&lists.descriptors())).map_err(ours)?;
         let put = calls::put(self.stages.as_fd(), stage::FILTER, program.as_fd());
         put.map_err(|error| ours(error.to_string()))?;
-        Ok(filter.instructions.len())
+        self.lists = lists;
+        Ok(filter)
     }
 
     /// Shows frames to no filter.
-    fn clear(&self) {
+    fn clear(&mut self) {
         switch(&self.config, flags::FILTERED, false);
+        self.lists = Lists::default();
         // Nobody looks into the slot any more, so what stays there does not matter.
         let _ = calls::remove(self.stages.as_fd(), stage::FILTER);
     }

@@ -70,8 +70,10 @@ pub(super) fn print_reader(report: &InterfaceReport) {
 fn print_filter(filter: &FilterState) {
     match filter {
         FilterState::Open => {}
-        FilterState::Placed { sql, instructions } => {
-            say!("  filtered in the kernel: WHERE {sql}, {instructions} instructions");
+        FilterState::Placed { sql, instructions, lists, widened } => {
+            let lists = there_is(*lists as u64, |lists| format!(", long lists: {lists}"));
+            say!("  filtered in the kernel: WHERE {sql}, {instructions} instructions{lists}");
+            widened.iter().for_each(|what| say!("  {what}"));
         }
         FilterState::Refused(why) => say!("  not filtered in the kernel: {why}"),
     }

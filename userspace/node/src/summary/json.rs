@@ -109,7 +109,9 @@ fn of_reader(report: &InterfaceReport) -> [(String, Value); 6] {
 fn of_filter(filter: &FilterState) -> Value {
     match filter {
         FilterState::Open => Value::Null,
-        FilterState::Placed { sql, instructions } => json!({ "sql": sql, "instructions": instructions }),
+        FilterState::Placed { sql, instructions, lists, widened } => {
+            json!({ "sql": sql, "instructions": instructions, "lists": lists, "widened": widened })
+        }
         FilterState::Refused(why) => json!({ "refused": why }),
     }
 }
