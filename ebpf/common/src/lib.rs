@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+mod card;
 mod config;
 mod cpu;
 mod entry;
@@ -16,6 +17,7 @@ mod scratch;
 mod send;
 mod stamp;
 
+pub use card::{Tag, ask};
 pub use config::{Config, PaneGrid, flags};
 pub use cpu::{Counters, CpuState, PaneCache};
 pub use entry::{FlowEntry, FlowSet, RingRecord, SET_WAYS};
@@ -26,7 +28,7 @@ pub use send::SendState;
 pub use stamp::FrameStamp;
 
 /// The version of everything in this crate: raise it with any change that the other side would misread.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Declares that a type may be read from and written to shared memory.
 #[cfg(feature = "user")]

@@ -4,7 +4,9 @@
 //! empties their flow table. Frames are counted in the kernel; what comes out are entries: one flow in one pane.
 //! Every frame that a program saw is filtered, unwanted, lost or in an entry that comes out exactly once.
 
+mod bound;
 mod bpf;
+mod card;
 mod clock;
 mod error;
 mod filter;
@@ -20,6 +22,7 @@ mod stamp;
 mod table;
 mod trial;
 
+pub use card::CardUse;
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
 pub use filter::{FilterState, FrameReader, KernelFilter, SharedFilter};
@@ -29,6 +32,7 @@ pub use prefilter::{PreFilter, Rule, RuleError};
 pub use programs::{AttachMode, KernelCapture, KernelOptions, SharedPreFilter, Tally, TestedFrame};
 pub use sender::{Sender, flow_of};
 pub use stamp::arrival_ns;
+pub(crate) use stamp::stamp;
 pub use table::{Drained, FlowTable};
 pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Shape, Verdict};
 pub use trial::{Part, Trial};

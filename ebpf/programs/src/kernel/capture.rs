@@ -6,16 +6,16 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Scratch, flags, wants};
+use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Scratch, Tag, flags, wants};
 
 use super::frame::{self, LinearFrame};
 use super::maps::{self, Wanted};
 use super::rules::MappedRules;
-use super::{stamp, table};
+use super::{card, stamp, table};
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
-use crate::parse::{Parsed, parse};
+use crate::parse::{Parsed, parse_beside};
 
 /// Accounts a frame and says what becomes of it; `None` when user space has not set the program up. Without `FILTERS`
 /// there is no place for a filter in it.
@@ -26,9 +26,12 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes nothing.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
-    let frame_octets = frame::octets(context);
+    let tag = card::tag(context);
+    let octets_within = frame::octets(context);
+    let frame_octets = octets_within + tag.missing_octets();
     // A filter looks at TCP flags, whether or not these tell flows apart.
-    let parsed = parse(&LinearFrame::new(context), frame_octets, wanted.flags | flags::TCP_FLAGS);
+    let parsed =
+        parse_beside(&LinearFrame::new(context), octets_within, wanted.flags | flags::TCP_FLAGS, tag);
     note(&mut state.counters, &parsed, frame_octets);
     let verdict = verdict(&wanted);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
@@ -38,7 +41,7 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     }
     let Parsed { key, octets, .. } = parsed;
     let by_whom = wants::ALL & !(wanted.flags >> flags::UNWANTED);
-    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, reserved: [0; 2] };
+    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, tag, reserved: 0 };
     // Of a frame that is too deep whoever reads it may find more.
     if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
         state.scratch = seen;
@@ -75,7 +78,7 @@ fn take(context: &XdpContext, wanted: &Wanted, cpu: u32, state: &mut CpuState, s
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         if seen.wanted & wants::PACKETS != 0 {
-            return redirect(context, state, at);
+            return redirect(context, state, at, seen.tag);
         }
         state.counters.unread_packets += 1;
     }
@@ -113,9 +116,9 @@ fn verdict(wanted: &Wanted) -> u32 {
 }
 
 #[inline(always)]
-fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime) -> u32 {
+fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, tag: Tag) -> u32 {
     let ts_ns = state.pane.start_ns + u64::from(at.us) * 1000;
-    let is_stamped = stamp::write(context, ts_ns).is_some();
+    let is_stamped = stamp::write(context, ts_ns, tag).is_some();
     match maps::redirect(context.rx_queue_index(), XDP_DROP) {
         Ok(action) if is_stamped => {
             state.counters.redirected_packets += 1;

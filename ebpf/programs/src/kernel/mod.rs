@@ -4,6 +4,7 @@
 //! is atomic.
 
 mod capture;
+mod card;
 mod frame;
 mod maps;
 mod parts;

@@ -10,7 +10,7 @@ mod link;
 mod transport;
 mod walk;
 
-use tapline_ebpf_common::{FlowKey, Network, Shape, Transport, flags};
+use tapline_ebpf_common::{FlowKey, Network, Shape, Tag, Transport, flags};
 pub use walk::Position;
 use walk::Walk;
 
@@ -93,7 +93,13 @@ pub struct Parsed {
 /// it begins with the IP header, and `TCP_FLAGS`, that these become part of the key.
 #[inline(always)]
 pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) -> Parsed {
-    let mut walk = Walk::new(frame, frame_octets);
+    parse_beside(frame, frame_octets, switches, Tag::default())
+}
+
+/// The same of a frame whose outermost tag stands beside it, if there is one; its octets are those without it.
+#[inline(always)]
+pub fn parse_beside<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32, tag: Tag) -> Parsed {
+    let mut walk = Walk::new(frame, frame_octets, tag);
     if link::find_ip(&mut walk, switches & flags::RAW_IP != 0).is_some() {
         // Whatever stops it, what was found until then counts.
         let _ = ip::strip(&mut walk);

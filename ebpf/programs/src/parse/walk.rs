@@ -1,6 +1,6 @@
 //! The walk through a frame's headers: where it is, and what was found.
 
-use tapline_ebpf_common::{FlowKey, Network, Transport};
+use tapline_ebpf_common::{FlowKey, Network, Tag, Transport};
 
 use super::Octets;
 
@@ -58,12 +58,15 @@ pub(super) struct Walk<'f, F: ?Sized> {
 
 impl<'f, F: Octets + ?Sized> Walk<'f, F> {
     #[inline(always)]
-    pub(super) fn new(frame: &'f F, frame_octets: u32) -> Self {
+    pub(super) fn new(frame: &'f F, frame_octets: u32, tag: Tag) -> Self {
         let position = Position {
             at: 0,
             end: frame_octets,
             ethertype: 0,
-            vlan: NO_VLAN,
+            vlan: match tag.vlan() {
+                Some(vlan) => vlan,
+                None => NO_VLAN,
+            },
             next_header: 0,
             is_too_deep: 0,
             is_later_fragment: 0,

@@ -12,11 +12,13 @@ use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSIO
 
 use tapline_filter::Predicate;
 
+use super::bound::{BoundProgram, Maps, Told};
 use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{
-    FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, stamp,
+    CardUse, FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, stamp,
 };
+use crate::link;
 
 /// What the programs are to do, and limits of the kernel's memory, taken when they are loaded.
 #[derive(Clone, Debug)]
@@ -115,7 +117,10 @@ impl Tally {
 /// The capture program; it is taken off its interface when this is dropped, or when the process ends.
 pub struct KernelCapture {
     // First, so that the program is off its interface before what it looks into goes.
+    bound: Option<BoundProgram>,
     ebpf: Ebpf,
+    maps: Maps,
+    card: CardUse,
     /// The name of the program that was loaded.
     program: &'static str,
     table: FlowTable,
@@ -139,6 +144,7 @@ impl KernelCapture {
             .load(object::capture()?)
             .map_err(KernelError::of_load)?;
         check_version(&mut ebpf)?;
+        let maps = Maps::of(&ebpf)?;
         let config = options.config(cpus);
         let tally = Tally(Arc::new(Mapped::new(&ebpf, names::CPUS, cpus)?));
         let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
@@ -154,19 +160,34 @@ impl KernelCapture {
             filter.put_behind(loaded(&mut ebpf, names::WANTED)?)?;
         }
         let filter = Arc::new(Mutex::new(filter));
-        Ok(Self { ebpf, program, table, tally, prefilter, filter, attached: None })
+        Ok(Self {
+            bound: None,
+            ebpf,
+            maps,
+            card: CardUse::default(),
+            program,
+            table,
+            tally,
+            prefilter,
+            filter,
+            attached: None,
+        })
     }
 
-    /// Attaches the program to an interface.
+    /// Attaches the program to an interface; bound to it, so that it may ask the driver, where that knows more of frames
+    /// than they say, see [`Self::card`].
     ///
     /// # Errors
     /// When there is no such interface, when it has a program, or when its driver refuses this one.
     pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), KernelError> {
+        self.detach()?;
+        if mode == AttachMode::Native && self.attach_bound(interface) {
+            return Ok(());
+        }
         let mode = match mode {
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic => XdpMode::Skb,
         };
-        self.detach()?;
         let program: &mut Xdp = loaded(&mut self.ebpf, self.program)?;
         let link =
             program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
@@ -174,11 +195,60 @@ impl KernelCapture {
         Ok(())
     }
 
+    /// What the program takes from the card of its interface.
+    #[must_use]
+    pub const fn card(&self) -> &CardUse {
+        &self.card
+    }
+
+    /// Attaches the program bound to an interface, if its driver tells something; whether it did. The kernel lets other
+    /// programs call no bound one, but since 6.16 a bound one may call others: before, tags go before the filter.
+    fn attach_bound(&mut self, interface: &str) -> bool {
+        let link = link::find(interface).ok().flatten();
+        let features = link.as_ref().and_then(|link| link::xdp_features(link.index).ok());
+        let Some((link, told)) = link.zip(features.and_then(Told::by)) else { return false };
+        let bind = |program| {
+            let object = object::capture().map_err(|error| error.to_string())?;
+            BoundProgram::attach(object, program, &self.maps, (link.index, told))
+        };
+        let (outcome, closed) = match bind(self.program) {
+            Err(why) if self.program != names::UNFILTERED && link::hidden_tags(&link).is_some() => {
+                (bind(names::UNFILTERED), Some(why))
+            }
+            outcome => (outcome, None),
+        };
+        match outcome {
+            Ok(bound) => {
+                self.bound = Some(bound);
+                let drawback = closed.map(|why| self.close_filter(interface, &why));
+                self.card = CardUse { tags: told.tags, drawback };
+                true
+            }
+            Err(why) => {
+                let drawback = format!(
+                    "the program is not bound to `{interface}`, so that its driver tells it nothing of frames: {why}"
+                );
+                self.card = CardUse { drawback: Some(drawback), ..CardUse::default() };
+                false
+            }
+        }
+    }
+
+    /// Has no filter in the kernel from now on, as the kernel refuses one behind a bound program; gives the sentence.
+    fn close_filter(&self, interface: &str, why: &str) -> String {
+        let why = format!(
+            "this kernel takes no filter behind the program that reads VLAN tags of `{interface}` from its driver, as              kernels do since Linux 6.16 ({why})"
+        );
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).close(why.clone());
+        why
+    }
+
     /// Takes the program off its interface, if it has one.
     ///
     /// # Errors
     /// When the kernel refuses that.
     pub fn detach(&mut self) -> Result<(), KernelError> {
+        self.bound = None;
         if let Some(link) = self.attached.take() {
             loaded(&mut self.ebpf, self.program)?.detach(link)?;
         }

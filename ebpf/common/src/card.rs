@@ -1,0 +1,67 @@
+//! What a card knows of a frame besides its octets, and how a program asks for it.
+//!
+//! The kernel answers by functions that only a program may call which is bound to its interface, and which a loader must
+//! name by numbers of the running kernel. So the program has an instruction in their place that says no, and is right as it
+//! stands; whoever loads it for a card writes the call over that.
+
+/// Numbers that say no, and that stand in the program nowhere else: `r0 = NUMBER`, which an answer below zero is to its
+/// caller. Registers 1 to 3 are the arguments of the function that is called instead.
+pub mod ask {
+    /// Of `bpf_xdp_metadata_rx_vlan_tag`, since Linux 6.8.
+    pub const TAG: i32 = -0x7461_7001;
+    /// Of `bpf_xdp_metadata_rx_timestamp`, since Linux 6.3.
+    pub const TIME: i32 = -0x7461_7002;
+}
+
+/// A VLAN tag that stands beside its frame, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Tag(u32);
+
+impl Tag {
+    /// Octets of a tag within its frame.
+    pub const OCTETS: u32 = 4;
+
+    /// A tag of these octets, as they stand within a frame: its EtherType, which is not zero, and its control information.
+    #[must_use]
+    #[inline]
+    pub const fn of_octets(octets: [u8; 4]) -> Self {
+        Self(u32::from_be_bytes(octets))
+    }
+
+    /// Its octets, as they stand within a frame; `None` if there is none.
+    #[must_use]
+    #[inline]
+    pub const fn octets(self) -> Option<[u8; 4]> {
+        if self.0 == 0 { None } else { Some(self.0.to_be_bytes()) }
+    }
+
+    /// The id of its VLAN, 12 bits.
+    #[must_use]
+    #[inline]
+    pub const fn vlan(self) -> Option<u16> {
+        if self.0 == 0 { None } else { Some(self.0 as u16 & 0xfff) }
+    }
+
+    /// Octets that its frame lacks.
+    #[must_use]
+    #[inline]
+    pub const fn missing_octets(self) -> u32 {
+        if self.0 == 0 { 0 } else { Self::OCTETS }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_its_octets() {
+        let tag = Tag::of_octets([0x88, 0xa8, 0x61, 0x23]);
+        assert_eq!((tag.octets(), tag.vlan()), (Some([0x88, 0xa8, 0x61, 0x23]), Some(0x123)));
+        let none = Tag::default();
+        assert_eq!((none.octets(), none.vlan(), none.missing_octets()), (None, None, 0));
+        let priority_alone = Tag::of_octets([0x81, 0, 0xe0, 0]);
+        assert_eq!((priority_alone.vlan(), priority_alone.missing_octets()), (Some(0), 4));
+    }
+}
