@@ -13,6 +13,10 @@ pub mod ask {
     pub const TIME: i32 = -0x7461_7002;
 }
 
+/// How far the time of a card may be from that of the program for the same frame, ns. It must hold the frame's way to the
+/// program as well as what is between the clocks; a card whose clock follows another one, or none, is not believed.
+pub const CARD_AWAY_NS_MAX: u64 = 10_000_000;
+
 /// A VLAN tag that stands beside its frame, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]

@@ -17,7 +17,7 @@ mod scratch;
 mod send;
 mod stamp;
 
-pub use card::{Tag, ask};
+pub use card::{CARD_AWAY_NS_MAX, Tag, ask};
 pub use config::{Config, PaneGrid, flags};
 pub use cpu::{Counters, CpuState, PaneCache};
 pub use entry::{FlowEntry, FlowSet, RingRecord, SET_WAYS};

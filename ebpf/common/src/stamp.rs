@@ -10,6 +10,8 @@ pub struct FrameStamp {
     pub magic: u64,
     /// Arrival on the programs' clock, ns, cut to the µs of the flow table.
     pub ts_ns: u64,
+    /// When the card received the frame, UTC in ns since 1970; zero where its clock is not believed.
+    pub card_ns: u64,
     /// The tag that stands beside the frame.
     pub tag: Tag,
     /// Zero.
@@ -21,4 +23,4 @@ impl FrameStamp {
     pub const MAGIC: u64 = u64::from_be_bytes(*b"tapline\x02");
 }
 
-const _: () = assert!(size_of::<FrameStamp>() == 24);
+const _: () = assert!(size_of::<FrameStamp>() == 32);

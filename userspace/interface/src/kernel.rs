@@ -22,6 +22,7 @@ mod stamp;
 mod table;
 mod trial;
 
+pub(crate) use card::ToldCalendar;
 pub use card::CardUse;
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;

@@ -12,6 +12,7 @@ use super::frame::{self, LinearFrame};
 use super::maps::{self, Wanted};
 use super::rules::MappedRules;
 use super::{card, stamp, table};
+use crate::arrival::arrival;
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
@@ -26,7 +27,7 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes nothing.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
-    let tag = card::tag(context);
+    let (tag, card_ns) = (card::tag(context), card::time_ns(context));
     let octets_within = frame::octets(context);
     let frame_octets = octets_within + tag.missing_octets();
     // A filter looks at TCP flags, whether or not these tell flows apart.
@@ -44,10 +45,10 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, tag, reserved: 0 };
     // Of a frame that is too deep whoever reads it may find more.
     if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
-        state.scratch = seen;
+        (state.scratch, state.card_ns) = (seen, card_ns);
         maps::filter(context);
     }
-    Some(take(context, &wanted, cpu, state, &seen))
+    Some(take(context, &wanted, cpu, state, (&seen, card_ns)))
 }
 
 /// Goes on behind a filter with a frame that somebody wants; `None` when user space has not set the program up.
@@ -58,17 +59,27 @@ pub fn take_wanted(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes nothing.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
-    let seen = state.scratch;
-    Some(take(context, &wanted, cpu, state, &seen))
+    let (seen, card_ns) = (state.scratch, state.card_ns);
+    Some(take(context, &wanted, cpu, state, (&seen, card_ns)))
 }
 
 /// Counts a frame into the table and redirects it, each if it is wanted there. The clock is read behind the name of the
 /// half in use, as who empties the other one counts on.
 #[inline(always)]
-fn take(context: &XdpContext, wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch) -> u32 {
+fn take(
+    context: &XdpContext,
+    wanted: &Wanted,
+    cpu: u32,
+    state: &mut CpuState,
+    (seen, card_ns): (&Scratch, u64),
+) -> u32 {
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, now_ns);
+    let (arrival_ns, is_stamped) = arrival(now_ns, card_ns, wanted.utc_offset_ns);
+    if is_stamped {
+        state.counters.stamped_packets += 1;
+    }
+    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, arrival_ns);
     if wanted.flags & flags::FLOWS != 0 {
         if seen.wanted & wants::TABLE != 0 {
             count(wanted, cpu, state, seen, at);
@@ -78,7 +89,8 @@ fn take(context: &XdpContext, wanted: &Wanted, cpu: u32, state: &mut CpuState, s
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         if seen.wanted & wants::PACKETS != 0 {
-            return redirect(context, state, at, seen.tag);
+            let card_ns = if is_stamped { card_ns } else { 0 };
+            return redirect(context, state, at, (seen.tag, card_ns));
         }
         state.counters.unread_packets += 1;
     }
@@ -116,9 +128,9 @@ fn verdict(wanted: &Wanted) -> u32 {
 }
 
 #[inline(always)]
-fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, tag: Tag) -> u32 {
+fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, beside: (Tag, u64)) -> u32 {
     let ts_ns = state.pane.start_ns + u64::from(at.us) * 1000;
-    let is_stamped = stamp::write(context, ts_ns, tag).is_some();
+    let is_stamped = stamp::write(context, ts_ns, beside).is_some();
     match maps::redirect(context.rx_queue_index(), XDP_DROP) {
         Ok(action) if is_stamped => {
             state.counters.redirected_packets += 1;

@@ -27,6 +27,7 @@ const OF_KERNEL: u8 = 2 << 4;
 
 /// What programs ask of a card: by which number, by which function, and since which kernel that is there.
 const TAG: Question = Question { number: ask::TAG, function: "bpf_xdp_metadata_rx_vlan_tag", since: "6.8" };
+const TIME: Question = Question { number: ask::TIME, function: "bpf_xdp_metadata_rx_timestamp", since: "6.3" };
 
 #[derive(Clone, Copy)]
 struct Question {
@@ -64,16 +65,18 @@ const fn data(map: &Map) -> Option<&MapData> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) tags: bool,
+    pub(super) times: bool,
 }
 
 impl Told {
     /// As its driver says; `None` if that is nothing.
     pub(super) fn by(features: XdpFeatures) -> Option<Self> {
-        features.tells_tags.then_some(Self { tags: true })
+        let told = Self { tags: features.tells_tags, times: features.tells_times };
+        (told.tags || told.times).then_some(told)
     }
 
     fn questions(self) -> impl Iterator<Item = Question> {
-        self.tags.then_some(TAG).into_iter()
+        [(self.tags, TAG), (self.times, TIME)].into_iter().filter_map(|(is_told, question)| is_told.then_some(question))
     }
 }
 
@@ -189,8 +192,11 @@ mod tests {
         let object = Object::parse(object).expect("an object");
         for name in [names::CAPTURE, names::UNFILTERED] {
             let function = &object.functions[&object.programs[name].function_key()];
-            let no = instruction(MOVE, 0, TAG.number);
-            assert_eq!(function.instructions.iter().filter(|from| word(from) == no).count(), 1, "{name}");
+            for question in [TAG, TIME] {
+                let no = instruction(MOVE, 0, question.number);
+                let found = function.instructions.iter().filter(|from| word(from) == no);
+                assert_eq!(found.count(), 1, "{name}: {}", question.function);
+            }
         }
     }
 }

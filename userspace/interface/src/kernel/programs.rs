@@ -16,7 +16,7 @@ use super::bound::{BoundProgram, Maps, Told};
 use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{
-    CardUse, FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, stamp,
+    CardUse, Clock, FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, ToldCalendar, object, stamp,
 };
 use crate::link;
 
@@ -73,6 +73,7 @@ impl KernelOptions {
             cpus,
             flags: switches.into_iter().filter_map(|(is_on, flag)| is_on.then_some(flag)).sum(),
             grids: [self.panes; 2],
+            utc_offsets_ns: [Clock::measure().offset_ns; 2],
             ..Config::default()
         }
     }
@@ -195,6 +196,11 @@ impl KernelCapture {
         Ok(())
     }
 
+    /// Where the program is told of the calendar by who reads its frames.
+    pub(crate) fn calendar(&self) -> Result<ToldCalendar, KernelError> {
+        ToldCalendar::new(&self.ebpf, Clock { offset_ns: 0 })
+    }
+
     /// What the program takes from the card of its interface.
     #[must_use]
     pub const fn card(&self) -> &CardUse {
@@ -211,36 +217,33 @@ impl KernelCapture {
             let object = object::capture().map_err(|error| error.to_string())?;
             BoundProgram::attach(object, program, &self.maps, (link.index, told))
         };
-        let (outcome, closed) = match bind(self.program) {
+        let outcome = match bind(self.program) {
             Err(why) if self.program != names::UNFILTERED && link::hidden_tags(&link).is_some() => {
-                (bind(names::UNFILTERED), Some(why))
+                bind(names::UNFILTERED).inspect(|_| self.close_filter(&why))
             }
-            outcome => (outcome, None),
+            outcome => outcome,
         };
-        match outcome {
-            Ok(bound) => {
-                self.bound = Some(bound);
-                let drawback = closed.map(|why| self.close_filter(interface, &why));
-                self.card = CardUse { tags: told.tags, drawback };
-                true
-            }
-            Err(why) => {
-                let drawback = format!(
-                    "the program is not bound to `{interface}`, so that its driver tells it nothing of frames: {why}"
-                );
-                self.card = CardUse { drawback: Some(drawback), ..CardUse::default() };
-                false
-            }
-        }
+        let bound = outcome.map_err(|why| {
+            format!("the driver of {interface} tells the program nothing of frames, as it is not bound to it: {why}")
+        });
+        let is_bound = bound.is_ok();
+        self.table.take_times_of_card(is_bound && told.times);
+        self.card = CardUse {
+            tags: is_bound && told.tags,
+            times: is_bound && told.times,
+            drawback: bound.as_ref().err().cloned(),
+        };
+        self.bound = bound.ok();
+        is_bound
     }
 
-    /// Has no filter in the kernel from now on, as the kernel refuses one behind a bound program; gives the sentence.
-    fn close_filter(&self, interface: &str, why: &str) -> String {
+    /// Has no filter in the kernel from now on, as the kernel takes none behind a bound program; why.
+    fn close_filter(&self, why: &str) {
         let why = format!(
-            "this kernel takes no filter behind the program that reads VLAN tags of `{interface}` from its driver, as              kernels do since Linux 6.16 ({why})"
+            "this kernel takes none behind the program that reads VLAN tags from the driver, as kernels do since Linux \
+             6.16 ({why})"
         );
-        self.filter.lock().unwrap_or_else(PoisonError::into_inner).close(why.clone());
-        why
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).close(why);
     }
 
     /// Takes the program off its interface, if it has one.

@@ -24,10 +24,10 @@ mod tests {
 
     #[test]
     fn only_a_stamp_is_a_time() {
-        let stamp = [FrameStamp::MAGIC.to_ne_bytes(), 77_u64.to_ne_bytes(), [0; 8]].concat();
+        let stamp = [FrameStamp::MAGIC.to_ne_bytes(), 77_u64.to_ne_bytes(), [0; 8], [0; 8]].concat();
         assert_eq!(arrival_ns(&stamp), Some(77));
         assert_eq!(arrival_ns(&[&[1, 2, 3][..], &stamp].concat()), Some(77));
         assert_eq!(arrival_ns(&stamp[1..]), None);
-        assert_eq!(arrival_ns(&[0; 24]), None);
+        assert_eq!(arrival_ns(&[0; 32]), None);
     }
 }

@@ -130,11 +130,11 @@ impl XdpQueue {
         Ok([counted.rx_dropped, counted.rx_ring_full, counted.rx_fill_ring_empty_descs])
     }
 
-    /// Lends up to `frames_max` frames, each with the time on the programs' clock; returns how many.
+    /// Lends up to `frames_max` frames, each with what the program wrote in front of it; returns how many.
     pub(super) fn lend(
         &mut self,
         frames_max: usize,
-        visit: &mut dyn FnMut(Option<u64>, &[u8]),
+        visit: &mut dyn FnMut(Option<FrameStamp>, &[u8]),
     ) -> io::Result<usize> {
         let mut frames = 0;
         while frames < frames_max && self.receive() {
@@ -158,7 +158,7 @@ impl XdpQueue {
         !self.burst.0.is_empty()
     }
 
-    fn lend_one(&mut self, mut packet: Packet, visit: &mut dyn FnMut(Option<u64>, &[u8])) {
+    fn lend_one(&mut self, mut packet: Packet, visit: &mut dyn FnMut(Option<FrameStamp>, &[u8])) {
         let stamp_octets = size_of::<FrameStamp>();
         let stamp = match packet.adjust_head(-(stamp_octets as i32)) {
             Ok(()) => take_stamp(&mut packet),
@@ -166,7 +166,7 @@ impl XdpQueue {
         };
         let bytes = packet.get_mut(stamp_octets - TAG_OCTETS..).unwrap_or_default();
         let tag = stamp.and_then(|stamp| stamp.tag.octets());
-        visit(stamp.map(|stamp| stamp.ts_ns), put_back(bytes, tag));
+        visit(stamp, put_back(bytes, tag));
         self.memory.free_packet(packet);
     }
 
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_read_once() {
-        let mut octets = [FrameStamp::MAGIC.to_ne_bytes(), 77_u64.to_ne_bytes(), [0; 8]].concat();
+        let mut octets = [FrameStamp::MAGIC.to_ne_bytes(), 77_u64.to_ne_bytes(), [0; 8], [0; 8]].concat();
         assert_eq!(take_stamp(&mut octets).map(|stamp| stamp.ts_ns), Some(77));
         assert_eq!(take_stamp(&mut octets), None);
         assert_eq!(take_stamp(&mut octets[..12]), None);

@@ -4,7 +4,7 @@ use super::account::Account;
 use super::{Remark, grouped, rate, texts, there_is};
 use crate::message::say;
 use std::fmt::Write as _;
-use tapline_interface::kernel::{AttachMode, FilterState};
+use tapline_interface::kernel::{AttachMode, CardUse, FilterState};
 use tapline_interface::link::{self, Tampering};
 use tapline_sources::{InterfaceReport, KernelReport};
 
@@ -30,6 +30,7 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
         grouped(ledger.delivered),
         grouped(ledger.dropped)
     );
+    print_card(&report.card, counters.stamped_packets);
     print_filter(&report.filter);
     print_remarks(&of_kernel(report));
 }
@@ -55,7 +56,17 @@ pub(super) fn print_reader(report: &InterfaceReport) {
     let description = &report.description;
     say!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
     description.reasons.iter().for_each(|reason| say!("  since {reason}"));
+    print_card(&description.card, report.counters.stamped);
     report.filter.iter().for_each(print_filter);
+}
+
+/// Prints what the driver told of frames besides their octets.
+fn print_card(card: &CardUse, stamped: u64) {
+    let times = card.times.then(|| format!("times of {} frames by its own clock", grouped(stamped)));
+    let told: Vec<_> = card.tags.then(|| "VLAN tags".to_owned()).into_iter().chain(times).collect();
+    if !told.is_empty() {
+        say!("  from the card: {}", told.join(", "));
+    }
 }
 
 /// Prints what the kernel leaves out.
