@@ -26,7 +26,8 @@ impl Tag {
     /// Octets of a tag within its frame.
     pub const OCTETS: u32 = 4;
 
-    /// A tag of these octets, as they stand within a frame: its EtherType, which is not zero, and its control information.
+    /// A tag of these octets, as they stand within a frame: its EtherType, which is not zero, and its control information;
+    /// none of zeros.
     #[must_use]
     #[inline]
     pub const fn of_octets(octets: [u8; 4]) -> Self {
@@ -39,20 +40,6 @@ impl Tag {
     pub const fn octets(self) -> Option<[u8; 4]> {
         if self.0 == 0 { None } else { Some(self.0.to_be_bytes()) }
     }
-
-    /// The id of its VLAN, 12 bits.
-    #[must_use]
-    #[inline]
-    pub const fn vlan(self) -> Option<u16> {
-        if self.0 == 0 { None } else { Some(self.0 as u16 & 0xfff) }
-    }
-
-    /// Octets that its frame lacks.
-    #[must_use]
-    #[inline]
-    pub const fn missing_octets(self) -> u32 {
-        if self.0 == 0 { 0 } else { Self::OCTETS }
-    }
 }
 
 #[cfg(test)]
@@ -62,10 +49,7 @@ mod tests {
     #[test]
     fn a_tag_is_its_octets() {
         let tag = Tag::of_octets([0x88, 0xa8, 0x61, 0x23]);
-        assert_eq!((tag.octets(), tag.vlan()), (Some([0x88, 0xa8, 0x61, 0x23]), Some(0x123)));
-        let none = Tag::default();
-        assert_eq!((none.octets(), none.vlan(), none.missing_octets()), (None, None, 0));
-        let priority_alone = Tag::of_octets([0x81, 0, 0xe0, 0]);
-        assert_eq!((priority_alone.vlan(), priority_alone.missing_octets()), (Some(0), 4));
+        assert_eq!(tag.octets(), Some([0x88, 0xa8, 0x61, 0x23]));
+        assert_eq!([Tag::default(), Tag::of_octets([0; 4])].map(Tag::octets), [None; 2]);
     }
 }

@@ -63,6 +63,10 @@ counters! {
     unread_packets,
     /// Frames whose time is that of the card that received them.
     stamped_packets,
+    /// Frames of which the driver told an error, or a time that is not near to the clock.
+    mistrusted_packets,
+    /// Frames that no filter was shown though there should have been one.
+    unshown_packets,
 }
 
 /// The pane of the last frame, so that only the first frame of a pane divides.
@@ -92,7 +96,7 @@ pub struct CpuState {
     /// When the card received the frame that a filter is shown, as the driver says; zero if it does not.
     pub card_ns: u64,
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: u64,
 }
 
 const _: () = assert!(size_of::<CpuState>() == 256);

@@ -40,6 +40,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Runs the command.
 pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let plan = Arc::new(NodePlan::resolve(&arguments)?);
+    arguments.frames.log_kernel();
     let arguments = Arc::new(arguments);
     let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
     if let Err(error) = descriptors::take_enough() {

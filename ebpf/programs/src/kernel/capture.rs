@@ -11,12 +11,14 @@ use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Scratch, Tag, flags, wa
 use super::frame::{self, LinearFrame};
 use super::maps::{self, Wanted};
 use super::rules::MappedRules;
+use super::card::Beside;
+use super::log::{Event, say};
 use super::{card, stamp, table};
-use crate::arrival::arrival;
+use crate::arrival::{Arrival, arrival};
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
-use crate::parse::{Parsed, parse_beside};
+use crate::parse::{Parsed, parse_within};
 
 /// Accounts a frame and says what becomes of it; `None` when user space has not set the program up. Without `FILTERS`
 /// there is no place for a filter in it.
@@ -27,12 +29,11 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes nothing.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
-    let (tag, card_ns) = (card::tag(context), card::time_ns(context));
+    let (Beside { tag, vlan, missing_octets }, card_ns) = (card::beside(context), card::time_ns(context));
     let octets_within = frame::octets(context);
-    let frame_octets = octets_within + tag.missing_octets();
+    let frame_octets = octets_within + missing_octets;
     // A filter looks at TCP flags, whether or not these tell flows apart.
-    let parsed =
-        parse_beside(&LinearFrame::new(context), octets_within, wanted.flags | flags::TCP_FLAGS, tag);
+    let parsed = parse_within(&LinearFrame::new(context), octets_within, wanted.flags | flags::TCP_FLAGS, vlan);
     note(&mut state.counters, &parsed, frame_octets);
     let verdict = verdict(&wanted);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
@@ -47,6 +48,8 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
         (state.scratch, state.card_ns) = (seen, card_ns);
         maps::filter(context);
+        state.counters.unshown_packets += 1;
+        say(Event::Unshown, state.counters.unshown_packets);
     }
     Some(take(context, &wanted, cpu, state, (&seen, card_ns)))
 }
@@ -75,11 +78,15 @@ fn take(
 ) -> u32 {
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    let (arrival_ns, is_stamped) = arrival(now_ns, card_ns, wanted.utc_offset_ns);
-    if is_stamped {
+    let Arrival { ns, card_ns: believed_ns } = arrival(now_ns, card_ns, wanted.utc_offset_ns);
+    if believed_ns != 0 {
         state.counters.stamped_packets += 1;
     }
-    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, arrival_ns);
+    if believed_ns != card_ns {
+        state.counters.mistrusted_packets += 1;
+        say(Event::Mistrusted, state.counters.mistrusted_packets);
+    }
+    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, ns);
     if wanted.flags & flags::FLOWS != 0 {
         if seen.wanted & wants::TABLE != 0 {
             count(wanted, cpu, state, seen, at);
@@ -89,8 +96,7 @@ fn take(
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         if seen.wanted & wants::PACKETS != 0 {
-            let card_ns = if is_stamped { card_ns } else { 0 };
-            return redirect(context, state, at, (seen.tag, card_ns));
+            return redirect(context, state, at, (seen.tag, believed_ns));
         }
         state.counters.unread_packets += 1;
     }
@@ -103,9 +109,13 @@ fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch, at: Pa
     let key = if tells_apart { seen.key } else { seen.key.without_tcp_flags() };
     let (octets, frame_octets) = (seen.octets, seen.frame_octets);
     let seen = Sighting { key, one: FlowEntry::one(seen.key.tcp_flags()), octets, frame_octets, at };
+    let lost = state.counters.lost_packets;
     if table::count(wanted, cpu, state, &seen).is_none() {
         state.counters.lost_packets += 1;
         state.counters.lost_octets += u64::from(frame_octets);
+    }
+    if state.counters.lost_packets != lost {
+        say(Event::Lost, state.counters.lost_packets);
     }
 }
 
@@ -138,6 +148,7 @@ fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, beside: (T
         }
         _ => {
             state.counters.unredirected_packets += 1;
+            say(Event::Unredirected, state.counters.unredirected_packets);
             XDP_DROP
         }
     }

@@ -6,6 +6,7 @@
 mod capture;
 mod card;
 mod frame;
+mod log;
 mod maps;
 mod parts;
 mod rules;

@@ -10,9 +10,9 @@ mod link;
 mod transport;
 mod walk;
 
-use tapline_ebpf_common::{FlowKey, Network, Shape, Tag, Transport, flags};
-pub use walk::Position;
+use tapline_ebpf_common::{FlowKey, Network, Shape, Transport, flags};
 use walk::Walk;
+pub use walk::{NO_VLAN, Position};
 
 /// The octets of a frame that can be read: all, or the first ones.
 pub trait Octets {
@@ -93,13 +93,13 @@ pub struct Parsed {
 /// it begins with the IP header, and `TCP_FLAGS`, that these become part of the key.
 #[inline(always)]
 pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) -> Parsed {
-    parse_beside(frame, frame_octets, switches, Tag::default())
+    parse_within(frame, frame_octets, switches, NO_VLAN)
 }
 
-/// The same of a frame whose outermost tag stands beside it, if there is one; its octets are those without it.
+/// Parses a frame that is within this VLAN already, or [`NO_VLAN`]: the outermost tag stands beside it. See [`parse`].
 #[inline(always)]
-pub fn parse_beside<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32, tag: Tag) -> Parsed {
-    let mut walk = Walk::new(frame, frame_octets, tag);
+pub fn parse_within<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32, vlan: u16) -> Parsed {
+    let mut walk = Walk::new(frame, frame_octets, vlan);
     if link::find_ip(&mut walk, switches & flags::RAW_IP != 0).is_some() {
         // Whatever stops it, what was found until then counts.
         let _ = ip::strip(&mut walk);
@@ -115,7 +115,8 @@ fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Pa
     }
     let shape = Shape { network: walk.network, transport: walk.transport, tcp_flags: walk.tcp_flags };
     let protocol = if walk.network.has_protocol() { walk.protocol } else { 0 };
-    walk.key.set_rest(walk.ports, protocol, walk.position.vlan(), shape);
+    walk.key.set_rest(walk.ports, protocol, None, shape);
+    walk.key.set_vlan(walk.position.vlan());
     Parsed {
         key: walk.key,
         tcp_flags,

@@ -1,6 +1,6 @@
 //! The walk through a frame's headers: where it is, and what was found.
 
-use tapline_ebpf_common::{FlowKey, Network, Tag, Transport};
+use tapline_ebpf_common::{FlowKey, Network, Transport};
 
 use super::Octets;
 
@@ -25,13 +25,14 @@ pub struct Position {
     reserved: u8,
 }
 
-const NO_VLAN: u16 = u16::MAX;
+/// In the place of a VLAN id where there is none.
+pub const NO_VLAN: u16 = u16::MAX;
 
 impl Position {
-    /// The id of the outermost VLAN tag.
+    /// The id of the outermost VLAN tag, or [`NO_VLAN`].
     #[inline(always)]
-    pub(super) const fn vlan(&self) -> Option<u16> {
-        if self.vlan == NO_VLAN { None } else { Some(self.vlan) }
+    pub(super) const fn vlan(&self) -> u16 {
+        self.vlan
     }
 
     /// Notes a VLAN tag; the first one counts.
@@ -58,15 +59,12 @@ pub(super) struct Walk<'f, F: ?Sized> {
 
 impl<'f, F: Octets + ?Sized> Walk<'f, F> {
     #[inline(always)]
-    pub(super) fn new(frame: &'f F, frame_octets: u32, tag: Tag) -> Self {
+    pub(super) fn new(frame: &'f F, frame_octets: u32, vlan: u16) -> Self {
         let position = Position {
             at: 0,
             end: frame_octets,
             ethertype: 0,
-            vlan: match tag.vlan() {
-                Some(vlan) => vlan,
-                None => NO_VLAN,
-            },
+            vlan,
             next_header: 0,
             is_too_deep: 0,
             is_later_fragment: 0,

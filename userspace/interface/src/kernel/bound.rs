@@ -188,9 +188,9 @@ mod tests {
 
     #[test]
     fn the_capture_programs_ask_once() {
-        let Ok(object) = super::super::object::capture() else { return };
-        let object = Object::parse(object).expect("an object");
-        for name in [names::CAPTURE, names::UNFILTERED] {
+        for (says, name) in [false, true].into_iter().flat_map(|says| [(says, names::CAPTURE), (says, names::UNFILTERED)]) {
+            let Ok(object) = super::super::object::capture(says) else { return };
+            let object = Object::parse(object).expect("an object");
             let function = &object.functions[&object.programs[name].function_key()];
             for question in [TAG, TIME] {
                 let no = instruction(MOVE, 0, question.number);

@@ -13,6 +13,7 @@ use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSIO
 use tapline_filter::Predicate;
 
 use super::bound::{BoundProgram, Maps, Told};
+use super::log::{self, LogLevel, Messages};
 use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{
@@ -121,8 +122,11 @@ pub struct KernelCapture {
     bound: Option<BoundProgram>,
     ebpf: Ebpf,
     maps: Maps,
+    /// What the program was loaded from.
+    object: &'static [u8],
+    _messages: Option<Messages>,
     card: CardUse,
-    /// The name of the program that was loaded.
+    /// The name of the program that is loaded, or will be.
     program: &'static str,
     table: FlowTable,
     tally: Tally,
@@ -138,14 +142,19 @@ impl KernelCapture {
     /// When it was not built in, when the rights are missing, or when the kernel refuses it.
     pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(_, error)| error)? as u32;
+        let level = log::level();
+        let object = object::capture(level.is_some())?;
+        let number = level.map_or(0, LogLevel::number);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(names::CPUS, cpus)
             .map_max_entries(names::FLOWS, (cpus * 2) << options.set_bits())
             .map_max_entries(names::RING, options.ring_octets)
-            .load(object::capture()?)
+            .override_global(aya_log::LEVEL, &number, level.is_some())
+            .load(object)
             .map_err(KernelError::of_load)?;
         check_version(&mut ebpf)?;
         let maps = Maps::of(&ebpf)?;
+        let messages = Messages::of(&mut ebpf)?;
         let config = options.config(cpus);
         let tally = Tally(Arc::new(Mapped::new(&ebpf, names::CPUS, cpus)?));
         let table = FlowTable::new(&mut ebpf, config, options.ring_octets)?;
@@ -154,7 +163,9 @@ impl KernelCapture {
             prefilter.set(*rule, Some(*verdict))?;
         }
         let prefilter = Arc::new(Mutex::new(prefilter));
-        let (program, unavailable) = load_capture(&mut ebpf)?;
+        let behind = program(&mut ebpf, names::WANTED).map(drop);
+        let unavailable = behind.map_or_else(no_tail_call, |()| Ok(None))?;
+        let program = if unavailable.is_none() { names::CAPTURE } else { names::UNFILTERED };
         let is_available = unavailable.is_none();
         let filter = KernelFilter::new(&ebpf, table.quiesce(), options.keeps_flows, unavailable)?;
         if is_available {
@@ -165,6 +176,8 @@ impl KernelCapture {
             bound: None,
             ebpf,
             maps,
+            object,
+            _messages: messages,
             card: CardUse::default(),
             program,
             table,
@@ -189,9 +202,8 @@ impl KernelCapture {
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic => XdpMode::Skb,
         };
-        let program: &mut Xdp = loaded(&mut self.ebpf, self.program)?;
         let link =
-            program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
+            self.unbound()?.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
         self.attached = Some(link);
         Ok(())
     }
@@ -213,10 +225,7 @@ impl KernelCapture {
         let link = link::find(interface).ok().flatten();
         let features = link.as_ref().and_then(|link| link::xdp_features(link.index).ok());
         let Some((link, told)) = link.zip(features.and_then(Told::by)) else { return false };
-        let bind = |program| {
-            let object = object::capture().map_err(|error| error.to_string())?;
-            BoundProgram::attach(object, program, &self.maps, (link.index, told))
-        };
+        let bind = |program| BoundProgram::attach(self.object, program, &self.maps, (link.index, told));
         let outcome = match bind(self.program) {
             Err(why) if self.program != names::UNFILTERED && link::hidden_tags(&link).is_some() => {
                 bind(names::UNFILTERED).inspect(|_| self.close_filter(&why))
@@ -235,6 +244,21 @@ impl KernelCapture {
         };
         self.bound = bound.ok();
         is_bound
+    }
+
+    /// The program that is bound to no interface; loaded when it is needed, since to check it takes the kernel half a second.
+    /// Where the kernel refuses a place for a filter in it, the one without.
+    fn unbound(&mut self) -> Result<&mut Xdp, KernelError> {
+        if loaded(&mut self.ebpf, self.program)?.fd().is_err()
+            && let Err(error) = program(&mut self.ebpf, self.program)
+        {
+            let why = if self.program == names::CAPTURE { no_tail_call(error)? } else { return Err(error) };
+            self.program = names::UNFILTERED;
+            program(&mut self.ebpf, self.program)?;
+            let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+            why.into_iter().for_each(|why| filter.close(why));
+        }
+        loaded(&mut self.ebpf, self.program)
     }
 
     /// Has no filter in the kernel from now on, as the kernel takes none behind a bound program; why.
@@ -321,7 +345,7 @@ impl KernelCapture {
     /// # Errors
     /// When the kernel takes no such frame: it must have 14 octets.
     pub fn test(&mut self, frame: &[u8], times: u32) -> Result<TestedFrame, KernelError> {
-        test(loaded(&mut self.ebpf, self.program)?, frame, times)
+        test(self.unbound()?, frame, times)
     }
 }
 
@@ -340,26 +364,13 @@ fn check_version(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     if found == VERSION { Ok(()) } else { Err(KernelError::Version { found, expected: VERSION }) }
 }
 
-/// Loads the program that captures, with what stands behind a filter; where the kernel does not take that, the one that
-/// has no place for a filter. Gives its name, and why there is none.
-fn load_capture(ebpf: &mut Ebpf) -> Result<(&'static str, Option<String>), KernelError> {
-    let why = match load_with_filter(ebpf) {
-        Ok(()) => return Ok((names::CAPTURE, None)),
-        Err(KernelError::Program(ProgramError::LoadError { io_error, .. })) => io_error,
-        Err(error) => return Err(error),
-    };
-    program(ebpf, names::UNFILTERED)?;
-    let why = format!(
+/// Why there is no place for a filter, where the kernel refuses a program that makes tail calls.
+fn no_tail_call(error: KernelError) -> Result<Option<String>, KernelError> {
+    let KernelError::Program(ProgramError::LoadError { io_error: why, .. }) = error else { return Err(error) };
+    Ok(Some(format!(
         "this kernel takes no tail call in a program with functions ({why}): on x86-64 it is there since Linux 5.10, on \
          arm64 since 6.0, with the compiler of BPF switched on (`sysctl net.core.bpf_jit_enable=1`)"
-    );
-    Ok((names::UNFILTERED, Some(why)))
-}
-
-fn load_with_filter(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    program(ebpf, names::WANTED)?;
-    program(ebpf, names::CAPTURE)?;
-    Ok(())
+    )))
 }
 
 /// Loads a program.
