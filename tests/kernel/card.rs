@@ -36,6 +36,9 @@ fn a_card_without_a_clock_leaves_frames_the_time_of_ours() {
     thread::sleep(Duration::from_millis(50));
     let mut flows = Vec::new();
     kernel.table().drain(panes, |flow| flows.push((flow.packets, flow.first_ns))).unwrap();
-    assert!(flows.iter().all(|(packets, first_ns)| *packets == 5 && *first_ns + 1000 > sent_ns), "{flows:?} {sent_ns}");
+    assert!(
+        flows.iter().all(|(packets, first_ns)| *packets == 5 && *first_ns + 1000 > sent_ns),
+        "{flows:?} {sent_ns}"
+    );
     assert_eq!((flows.len(), kernel.counters().stamped_packets), (1, 0));
 }

@@ -3,14 +3,15 @@
 //! A bridge takes the tag out of each frame that comes in, and hands it on beside the frame.
 
 use harness::frames;
-use harness::run::Finished;
+use harness::run::{Finished, tapline_during};
 use tapline_interface::doctor;
 use tapline_interface::link;
 use tapline_interface::live::PacketSender;
 
 use crate::answers::{By, ask, ask_file, rows};
 use crate::ethtool;
-use crate::namespace::{FAR, NEAR, ip, unshare, wait_for_carrier};
+use crate::namespace::{FAR, NEAR, ip, is_attached, unshare, wait_for_carrier};
+use crate::queries::wait_for;
 
 /// Far's other end, a port of the bridge.
 const FAR_PORT: &str = "farport";
@@ -120,6 +121,21 @@ fn tags_beside_frames_are_in_all_answers_where_the_driver_tells_them() {
     }
     let found = |text: &str| doctor::interface(FAR).unwrap().iter().any(|found| found.what.contains(text));
     assert!(found("VLAN tags beside frames are read from its driver") && !found("hands VLAN tags over"));
+}
+
+#[test]
+fn a_program_that_says_what_happens_in_it_answers_the_same() {
+    if !enter() || !is_told() {
+        return;
+    }
+    let sql = format!("{BY_VLAN}, tumble('24 hours')");
+    let arguments = ["query", "--interface", FAR, "--log-kernel", "info", "--format", "csv", &sql];
+    let run = tapline_during(&arguments, || {
+        wait_for(is_attached);
+        send();
+    });
+    assert_eq!(rows(&run, 1, 3), [",2,176,204", "100,3,264,318", "200,5,440,550"], "{}", run.stderr);
+    assert!(!run.stderr.contains("the kernel program says"), "nothing has happened: {}", run.stderr);
 }
 
 #[test]

@@ -63,7 +63,7 @@ counters! {
     unread_packets,
     /// Frames whose time is that of the card that received them.
     stamped_packets,
-    /// Frames of which the driver told an error, or a time that is not near to the clock.
+    /// Frames whose time by the card is not near to the clock, which they have instead.
     mistrusted_packets,
     /// Frames that no filter was shown though there should have been one.
     unshown_packets,

@@ -23,14 +23,14 @@ mod stamp;
 mod table;
 mod trial;
 
-pub(crate) use card::ToldCalendar;
 pub use card::CardUse;
+pub(crate) use card::ToldCalendar;
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
 pub use filter::{FilterState, FrameReader, KernelFilter, SharedFilter};
 pub use flow::KernelFlow;
-pub(crate) use object::is_built_in;
 pub use log::{LogLevel, log_at};
+pub(crate) use object::is_built_in;
 pub use prefilter::{PreFilter, Rule, RuleError};
 pub use programs::{AttachMode, KernelCapture, KernelOptions, SharedPreFilter, Tally, TestedFrame};
 pub use sender::{Sender, flow_of};

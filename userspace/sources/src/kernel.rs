@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 use tapline_decode::export::ExporterIdentity;
 use tapline_filter::Predicate;
 use tapline_interface::kernel::{
-    AttachMode, CardUse, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter,
-    Verdict, monotonic_ns,
+    AttachMode, CardUse, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule,
+    SharedPreFilter, Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};

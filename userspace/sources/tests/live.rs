@@ -92,8 +92,7 @@ impl Bench {
     fn by(demand: &Demand, change: impl FnOnce(PacketSource) -> PacketSource) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(START_S * SECOND_NS)));
         let wire = Arc::new(Mutex::new(Wire::default()));
-        let description =
-            Description {
+        let description = Description {
             interface: "made0".to_owned(),
             mode: LiveMode::Packet,
             queues: 1,

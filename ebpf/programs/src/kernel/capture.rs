@@ -8,11 +8,11 @@ use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
 use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Scratch, Tag, flags, wants};
 
+use super::card::Beside;
 use super::frame::{self, LinearFrame};
+use super::log::{Event, say};
 use super::maps::{self, Wanted};
 use super::rules::MappedRules;
-use super::card::Beside;
-use super::log::{Event, say};
 use super::{card, stamp, table};
 use crate::arrival::{Arrival, arrival};
 use crate::filter;
@@ -33,7 +33,8 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     let octets_within = frame::octets(context);
     let frame_octets = octets_within + missing_octets;
     // A filter looks at TCP flags, whether or not these tell flows apart.
-    let parsed = parse_within(&LinearFrame::new(context), octets_within, wanted.flags | flags::TCP_FLAGS, vlan);
+    let parsed =
+        parse_within(&LinearFrame::new(context), octets_within, wanted.flags | flags::TCP_FLAGS, vlan);
     note(&mut state.counters, &parsed, frame_octets);
     let verdict = verdict(&wanted);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {

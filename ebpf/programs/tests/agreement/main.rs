@@ -49,7 +49,8 @@ fn sample_frames_are_read_alike() {
 
 #[test]
 fn a_tag_beside_a_frame_is_read_as_one_within() {
-    for (name, link, bytes) in sample_frames().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet) {
+    for (name, link, bytes) in sample_frames().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet)
+    {
         let octets = bytes.len() as u32;
         let beside = parse_within(&bytes[..], octets, flags::TCP_FLAGS, 0x123);
         let within = [&bytes[..12], &[0x81, 0, 0x61, 0x23], &bytes[12..]].concat();

@@ -196,20 +196,25 @@ fn offloads(facts: &Facts) -> Vec<Finding> {
 fn tags(facts: &Facts) -> Finding {
     Finding::fine(match facts.features {
         Some(XdpFeatures { tells_tags: true, .. }) => "VLAN tags beside frames are read from its driver",
-        _ => "VLAN tags are read within frames: its driver tells of none beside them (some do since Linux 6.8)",
+        _ => {
+            "VLAN tags are read within frames: its driver tells of none beside them (some do since Linux 6.8)"
+        }
     })
 }
 
 /// Whose clock says when a frame came; a card stamps frames when it is told to, by a clock that somebody has to set.
 fn times(facts: &Facts) -> Finding {
     if !facts.features.is_some_and(|features| features.tells_times) {
-        let what = "frames have our clock's time: its driver tells no times of the card (some do since Linux 6.3)";
+        let what =
+            "frames have our clock's time: its driver tells no times of the card (some do since Linux 6.3)";
         return Finding::fine(what);
     }
     let name = facts.name();
     Finding::note(
         "frames have the card's time where that is within 10 ms of our clock, else our clock's",
-        format!("hwstamp_ctl -i {name} -r 1; phc2sys -s CLOCK_REALTIME -c {name} -O 0, where neither runs yet"),
+        format!(
+            "hwstamp_ctl -i {name} -r 1; phc2sys -s CLOCK_REALTIME -c {name} -O 0, where neither runs yet"
+        ),
     )
 }
 

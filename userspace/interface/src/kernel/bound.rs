@@ -27,7 +27,8 @@ const OF_KERNEL: u8 = 2 << 4;
 
 /// What programs ask of a card: by which number, by which function, and since which kernel that is there.
 const TAG: Question = Question { number: ask::TAG, function: "bpf_xdp_metadata_rx_vlan_tag", since: "6.8" };
-const TIME: Question = Question { number: ask::TIME, function: "bpf_xdp_metadata_rx_timestamp", since: "6.3" };
+const TIME: Question =
+    Question { number: ask::TIME, function: "bpf_xdp_metadata_rx_timestamp", since: "6.3" };
 
 #[derive(Clone, Copy)]
 struct Question {
@@ -43,7 +44,8 @@ impl Maps {
     /// Those of the capture program, all of which must be there still.
     pub(super) fn of(ebpf: &Ebpf) -> io::Result<Self> {
         let known = ebpf.maps().filter_map(|(name, map)| Some((name, data(map)?)));
-        let own = |(name, map): (&str, &MapData)| Ok((name.to_owned(), map.fd().as_fd().try_clone_to_owned()?));
+        let own =
+            |(name, map): (&str, &MapData)| Ok((name.to_owned(), map.fd().as_fd().try_clone_to_owned()?));
         known.map(own).collect::<io::Result<_>>().map(Self)
     }
 }
@@ -76,7 +78,9 @@ impl Told {
     }
 
     fn questions(self) -> impl Iterator<Item = Question> {
-        [(self.tags, TAG), (self.times, TIME)].into_iter().filter_map(|(is_told, question)| is_told.then_some(question))
+        [(self.tags, TAG), (self.times, TIME)]
+            .into_iter()
+            .filter_map(|(is_told, question)| is_told.then_some(question))
     }
 }
 
@@ -106,7 +110,8 @@ impl BoundProgram {
             functions: &functions,
             function_octets: function.func_info_rec_size as u32,
         };
-        let program = bpf::load(Program { name: &short(name), instructions: &instructions, bound: Some(bound) })?;
+        let program =
+            bpf::load(Program { name: &short(name), instructions: &instructions, bound: Some(bound) })?;
         let link = bpf::attach(program.as_fd(), interface_index).map_err(|error| error.to_string())?;
         Ok(Self { _link: link })
     }
@@ -120,7 +125,8 @@ fn linked(object: &[u8], name: &'static str, maps: &Maps) -> Result<(Function, V
     let types = object.fixup_and_sanitize_btf(known).map_err(|error| unfit(&error))?;
     let types = types.ok_or("the object has no types")?.to_bytes();
     let declared = take(&mut object.maps);
-    let places = declared.iter().filter_map(|(name, map)| Some((name.as_str(), maps.0.get(name)?.as_raw_fd(), map)));
+    let places =
+        declared.iter().filter_map(|(name, map)| Some((name.as_str(), maps.0.get(name)?.as_raw_fd(), map)));
     let text = object.functions.keys().map(|(section, _)| *section).collect();
     object.relocate_maps(places, &text).map_err(|error| unfit(&error))?;
     object.relocate_calls(&text).map_err(|error| unfit(&error))?;
@@ -136,7 +142,8 @@ fn asking(instructions: &[bpf_insn], told: Told) -> Result<Vec<u64>, String> {
     for question in told.questions() {
         let Question { number, function, since } = question;
         let id = types.id_by_type_name_kind(function, BtfKind::Func);
-        let id = id.map_err(|_| format!("this kernel has no `{function}`, which is there since Linux {since}"))?;
+        let id =
+            id.map_err(|_| format!("this kernel has no `{function}`, which is there since Linux {since}"))?;
         let (no, call) = (instruction(MOVE, 0, number), instruction(CALL, OF_KERNEL, id.cast_signed()));
         words.iter_mut().filter(|word| **word == no).for_each(|word| *word = call);
     }
@@ -188,7 +195,9 @@ mod tests {
 
     #[test]
     fn the_capture_programs_ask_once() {
-        for (says, name) in [false, true].into_iter().flat_map(|says| [(says, names::CAPTURE), (says, names::UNFILTERED)]) {
+        for (says, name) in
+            [false, true].into_iter().flat_map(|says| [(says, names::CAPTURE), (says, names::UNFILTERED)])
+        {
             let Ok(object) = super::super::object::capture(says) else { return };
             let object = Object::parse(object).expect("an object");
             let function = &object.functions[&object.programs[name].function_key()];

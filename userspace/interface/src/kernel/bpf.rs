@@ -182,7 +182,8 @@ pub(super) fn load_types(octets: &[u8]) -> io::Result<OwnedFd> {
 /// What the kernel says.
 pub(super) fn attach(program: BorrowedFd<'_>, interface_index: u32) -> io::Result<OwnedFd> {
     let program = program.as_raw_fd().cast_unsigned();
-    let arguments = LinkArguments { program, interface_index, attached_as: ATTACHED_AS_XDP, flags: BY_DRIVER };
+    let arguments =
+        LinkArguments { program, interface_index, attached_as: ATTACHED_AS_XDP, flags: BY_DRIVER };
     call_for_descriptor(LINK_CREATE, &arguments)
 }
 

@@ -162,7 +162,8 @@ impl KernelFilter {
         let readers: Vec<_> = pushed.iter().map(|(bit, wanted)| Reader { bit: *bit, wanted }).collect();
         let filter = bpf::stage(&readers, Stage { cpus, stages }).map_err(|error| error.to_string())?;
         let ours = |error: String| format!("the kernel refuses it, which is a fault of tapline: {error}");
-        let program = calls::load(Program { name: NAME, instructions: &filter.instructions, bound: None }).map_err(ours)?;
+        let program = calls::load(Program { name: NAME, instructions: &filter.instructions, bound: None })
+            .map_err(ours)?;
         let put = calls::put(self.stages.as_fd(), stage::FILTER, program.as_fd());
         put.map_err(|error| ours(error.to_string()))?;
         Ok(filter.instructions.len())

@@ -16,8 +16,11 @@ use log::{Log, Metadata, Record};
 /// Between two looks for messages.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What is said, and by whom it is told.
-static LOGGING: OnceLock<(LogLevel, fn(&str))> = OnceLock::new();
+/// Who is told what is said.
+type Tell = fn(&str);
+
+/// What is said, and who is told.
+static LOGGING: OnceLock<(LogLevel, Tell)> = OnceLock::new();
 
 /// From which level on programs say something; each one holds what is above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,9 @@ impl FromStr for LogLevel {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        found.map(|(_, level)| level).ok_or_else(|| "programs speak at the levels error, warn and info".to_owned())
+        found
+            .map(|(_, level)| level)
+            .ok_or_else(|| "programs speak at the levels error, warn and info".to_owned())
     }
 }
 
@@ -60,7 +65,7 @@ pub(super) fn level() -> Option<LogLevel> {
 }
 
 /// Somebody who is told what programs say.
-struct Listener(fn(&str));
+struct Listener(Tell);
 
 impl Log for Listener {
     fn enabled(&self, _: &Metadata<'_>) -> bool {

@@ -17,7 +17,8 @@ use super::log::{self, LogLevel, Messages};
 use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{
-    CardUse, Clock, FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, ToldCalendar, object, stamp,
+    CardUse, Clock, FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter,
+    ToldCalendar, object, stamp,
 };
 use crate::link;
 
@@ -202,8 +203,10 @@ impl KernelCapture {
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic => XdpMode::Skb,
         };
-        let link =
-            self.unbound()?.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
+        let link = self
+            .unbound()?
+            .attach(interface, mode)
+            .map_err(|error| KernelError::of_attach(interface, error))?;
         self.attached = Some(link);
         Ok(())
     }
@@ -366,7 +369,9 @@ fn check_version(ebpf: &mut Ebpf) -> Result<(), KernelError> {
 
 /// Why there is no place for a filter, where the kernel refuses a program that makes tail calls.
 fn no_tail_call(error: KernelError) -> Result<Option<String>, KernelError> {
-    let KernelError::Program(ProgramError::LoadError { io_error: why, .. }) = error else { return Err(error) };
+    let KernelError::Program(ProgramError::LoadError { io_error: why, .. }) = error else {
+        return Err(error);
+    };
     Ok(Some(format!(
         "this kernel takes no tail call in a program with functions ({why}): on x86-64 it is there since Linux 5.10, on \
          arm64 since 6.0, with the compiler of BPF switched on (`sysctl net.core.bpf_jit_enable=1`)"

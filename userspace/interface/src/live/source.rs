@@ -82,6 +82,8 @@ pub struct LiveCounters {
     pub unwanted: u64,
     /// Frames whose time is that of the card that received them.
     pub stamped: u64,
+    /// Frames whose time by the card is not near to our clock, which they have instead.
+    pub mistrusted: u64,
     /// Frames that were lost.
     pub drops: Drops,
     /// Times that an `AF_XDP` socket had no memory for a frame.

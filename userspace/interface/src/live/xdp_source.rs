@@ -181,6 +181,7 @@ impl FrameSource for XdpSource {
         drops.program = since.unredirected_packets;
         self.counters.filtered = since.filtered_packets;
         self.counters.stamped = since.stamped_packets;
+        self.counters.mistrusted = since.mistrusted_packets;
         self.counters.unwanted = since.unwanted_packets + since.unread_packets;
         if let Some(link) = link::find(&self.link.name)? {
             drops.interface = link.missed.saturating_sub(self.link.missed);

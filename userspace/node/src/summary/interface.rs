@@ -8,6 +8,9 @@ use tapline_interface::kernel::{AttachMode, CardUse, FilterState};
 use tapline_interface::link::{self, Tampering};
 use tapline_sources::{InterfaceReport, KernelReport};
 
+/// What is said of frames that have our time though the card told another one.
+const MISTRUSTED: &str = "frames with our time, as the clock of the card is not near to it";
+
 /// Prints what came in all, and the fate of every frame.
 pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
     let seconds = summary.elapsed.as_secs_f64();
@@ -46,6 +49,7 @@ pub(super) fn of_kernel(report: &KernelReport) -> Vec<Remark> {
             counters.unwanted_packets + counters.uncounted_packets,
             "frames that the filter does not keep or no query needs, left out in the kernel",
         ),
+        (counters.mistrusted_packets, MISTRUSTED),
         (counters.not_ip_packets, "frames without an IP header"),
         (counters.too_deep_packets, "frames with more headers than are looked through"),
     ]
@@ -94,6 +98,7 @@ pub(super) fn of_reader(report: &InterfaceReport) -> Vec<Remark> {
             counters.unwanted,
             "frames that the filter does not keep or no query needs as packets, left out in the kernel",
         ),
+        (counters.mistrusted, MISTRUSTED),
         (drops.interface, "frames that the interface lost"),
         (drops.program, "frames of queues that nobody reads"),
         (drops.memory, "frames that no memory was there for"),
