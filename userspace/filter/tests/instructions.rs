@@ -8,7 +8,7 @@
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::mem::offset_of;
-use tapline_ebpf_common::{Counters, CpuState, FlowKey, Network, Scratch, Shape, Transport, wants};
+use tapline_ebpf_common::{Counters, CpuState, FlowKey, Network, Scratch, Shape, Tag, Transport, wants};
 use tapline_filter::bpf::{Program, Pushed, Reader, Stage, TooLarge, stage};
 use tapline_filter::{Comparison, Condition, Field, Operand, Predicate, Ranges, Values};
 
@@ -114,7 +114,8 @@ prop_compose! {
             frame_octets: frame_octets as u32,
             wanted: wants::ALL,
             verdict: VERDICT,
-            reserved: [0; 2],
+            tag: Tag::default(),
+            reserved: 0,
         }
     }
 }

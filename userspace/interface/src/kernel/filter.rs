@@ -14,6 +14,7 @@ use tapline_ebpf_common::{Config, flags, names, stage, wants};
 use tapline_filter::Predicate;
 use tapline_filter::bpf::{self, Pushed, Reader, Stage};
 
+use super::bpf::Program;
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
 use super::table::switch;
@@ -91,6 +92,12 @@ impl KernelFilter {
         Ok(calls::put(self.stages.as_fd(), stage::WANTED, program)?)
     }
 
+    /// Leaves nothing out from now on, as the program has no place for a filter any more; why.
+    pub(super) fn close(&mut self, why: String) {
+        self.unavailable = Some(why);
+        self.state = self.place();
+    }
+
     /// Lets a reader have the frames of which this holds from now on, and maybe others; of `None`, that he reads no more.
     /// Programs that run may have seen what was wanted before, see [`Self::settle`].
     pub fn set(&mut self, reader: FrameReader, wanted: Option<Predicate>) -> FilterState {
@@ -155,7 +162,8 @@ impl KernelFilter {
         let readers: Vec<_> = pushed.iter().map(|(bit, wanted)| Reader { bit: *bit, wanted }).collect();
         let filter = bpf::stage(&readers, Stage { cpus, stages }).map_err(|error| error.to_string())?;
         let ours = |error: String| format!("the kernel refuses it, which is a fault of tapline: {error}");
-        let program = calls::load(NAME, &filter.instructions).map_err(ours)?;
+        let program = calls::load(Program { name: NAME, instructions: &filter.instructions, bound: None })
+            .map_err(ours)?;
         let put = calls::put(self.stages.as_fd(), stage::FILTER, program.as_fd());
         put.map_err(|error| ours(error.to_string()))?;
         Ok(filter.instructions.len())
