@@ -50,7 +50,7 @@ struct Flag {
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
 const OF_FRAMES: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 14] = [
+const FLAGS: [Flag; 15] = [
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
     Flag { name: "filter", kinds: &[Capture, CapturePipe, Interface], instead: OF_FRAMES },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },

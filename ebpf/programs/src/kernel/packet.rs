@@ -7,7 +7,9 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use tapline_ebpf_common::Tag;
 
-use crate::parse::{NO_VLAN, Octets, Position, go_behind_extensions, go_behind_extensions_v4, go_behind_link};
+use crate::parse::{
+    NO_VLAN, Octets, Position, go_behind_extensions, go_behind_extensions_v4, go_behind_link,
+};
 use crate::segments::Outgoing;
 
 /// A packet.

@@ -32,8 +32,7 @@ pub fn count_sent(context: &TcContext) -> Option<()> {
     let state = maps::cpu_state(part.index)?;
     let packet = Packet::new(context.skb.skb);
     let outgoing = packet.outgoing();
-    let parsed =
-        parse_within(&packet, outgoing.octets, wanted.flags | flags::TCP_FLAGS, packet.vlan());
+    let parsed = parse_within(&packet, outgoing.octets, wanted.flags | flags::TCP_FLAGS, packet.vlan());
     let segments = Segments::of(&parsed, &outgoing);
     note(state, &parsed, &segments.all);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
