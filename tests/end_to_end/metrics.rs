@@ -200,7 +200,8 @@ fn the_dashboard_has_all_fates() {
         let of_source = name.starts_with("tapline_source_") && name.ends_with("_records_total");
         of_source || (name.starts_with("tapline_query_") && name.ends_with("_rows_total"))
     };
-    let left_out: Vec<String> = documented().into_iter().filter(is_fate).filter(|name| !shown.contains(name)).collect();
+    let left_out: Vec<String> =
+        documented().into_iter().filter(is_fate).filter(|name| !shown.contains(name)).collect();
     assert_eq!(left_out, Vec::<String>::new());
 }
 

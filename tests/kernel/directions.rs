@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::answers::rows;
 use crate::namespace::{self, FAR, NEAR};
-use crate::node::{json, until};
+use crate::node::until;
 use crate::pushed::{check_fates, used};
 use crate::queries::{has_packet_socket, wait_for};
 use crate::several::{enter, send, send_to};

@@ -8,6 +8,7 @@
 mod account;
 mod active_flows;
 mod answers;
+mod card;
 mod connection;
 mod crash;
 mod directions;

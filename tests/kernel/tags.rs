@@ -1,17 +1,19 @@
-//! VLAN tags beside the frames: put back, or what leaves them out is told with what really mends it.
+//! VLAN tags beside the frames: put back, taken from the driver, or what leaves them out is told with what really mends it.
 //!
 //! A bridge takes the tag out of each frame that comes in, and hands it on beside the frame.
 
 use std::collections::BTreeMap;
 
 use harness::frames;
-use harness::run::Finished;
+use harness::run::{Finished, tapline_during};
 use tapline_interface::doctor;
+use tapline_interface::link;
 use tapline_interface::live::PacketSender;
 
-use crate::answers::{By, ask, rows};
+use crate::answers::{By, ask, ask_file, rows};
 use crate::ethtool;
-use crate::namespace::{FAR, NEAR, ip, unshare, wait_for_carrier};
+use crate::namespace::{FAR, NEAR, ip, is_attached, unshare, wait_for_carrier};
+use crate::queries::wait_for;
 use crate::rights::load;
 use crate::segments::{drained, options};
 
@@ -47,20 +49,37 @@ fn enter() -> bool {
 }
 
 /// Two frames without a tag, three in VLAN 100, five in VLAN 7 within 200 of a provider.
-fn send() {
+fn sent() -> Vec<Vec<u8>> {
     let packet = frames::ipv4(frames::UDP, &frames::udp(1000, 53, &[b'x'; 60]));
+    assert_eq!(packet.len(), 88);
     let inner = frames::tag(7, frames::IPV4, &packet);
     let kinds = [
         (2, frames::ethernet(frames::IPV4, &packet)),
         (3, frames::ethernet(0x8100, &frames::tag(100, frames::IPV4, &packet))),
         (5, frames::ethernet(0x88a8, &frames::tag(200, 0x8100, &inner))),
     ];
-    let sender = PacketSender::open(NEAR, false).unwrap();
-    for (count, frame) in kinds {
-        assert_eq!(packet.len(), 88);
-        (0..count).for_each(|_| sender.send(&frame).unwrap());
-    }
+    kinds.into_iter().flat_map(|(count, frame)| vec![frame; count]).collect()
 }
+
+fn send() {
+    let sender = PacketSender::open(NEAR, false).unwrap();
+    sent().iter().for_each(|frame| sender.send(frame).unwrap());
+}
+
+/// Whether the driver tells programs of the tags beside frames, as that of these pairs does since Linux 6.8.
+fn is_told() -> bool {
+    link::tells_tags(&link::find(FAR).unwrap().unwrap())
+}
+
+/// Questions, who answers them, how many keys and sums they have, and what is right.
+type Asked = (&'static str, By, (usize, usize), [&'static str; 3]);
+
+const ASKED: [Asked; 4] = [
+    (BY_VLAN, By::Table, (1, 3), [",2,176,204", "100,3,264,318", "200,5,440,550"]),
+    (BY_BOTH, By::Mirror, (3, 2), [",,64,2,204", "100,,64,3,318", "200,7,64,5,550"]),
+    (FLOWS, By::Table, (1, 2), [",2,176", "100,3,264", "200,5,440"]),
+    (FLOWS_OF_PACKETS, By::Mirror, (1, 2), [",2,176", "100,3,264", "200,5,440"]),
+];
 
 const BY_VLAN: &str = "SELECT vlan, count(*), sum(octets), sum(frame_octets) FROM packets GROUP BY vlan";
 const BY_BOTH: &str = "SELECT vlan, inner_vlan, ttl, count(*), sum(frame_octets) FROM packets \
@@ -89,15 +108,64 @@ fn copies_have_their_tags_back() {
 }
 
 #[test]
-fn what_xdp_leaves_out_is_told_until_it_is_mended() {
-    let asked = [
-        (BY_VLAN, By::Table, (1, 3), [",2,176,204", "100,3,264,318", "200,5,440,550"]),
-        (BY_BOTH, By::Mirror, (3, 2), [",,64,2,204", "100,,64,3,318", "200,7,64,5,550"]),
-        (FLOWS, By::Table, (1, 2), [",2,176", "100,3,264", "200,5,440"]),
-        (FLOWS_OF_PACKETS, By::Mirror, (1, 2), [",2,176", "100,3,264", "200,5,440"]),
-    ];
-    for (sql, by, (keys, sums), expected) in asked {
+fn tags_beside_frames_are_in_all_answers_where_the_driver_tells_them() {
+    for (sql, by, (keys, sums), expected) in ASKED {
         if !enter() {
+            return;
+        }
+        if !is_told() {
+            println!("skipped: tells no tags beside frames, which veth does since Linux 6.8");
+            return;
+        }
+        let run = ask(sql, by, send);
+        assert_eq!(rows(&run, keys, sums), expected, "{sql}: {}", run.stderr);
+        assert!(!is_warned(&run) && run.stderr.contains("from the card: VLAN tags"), "{}", run.stderr);
+        let file = ask_file(sql, 1, &sent());
+        assert_eq!(rows(&file, keys, sums), expected, "{sql}: {}", file.stderr);
+    }
+    let found = |text: &str| doctor::interface(FAR).unwrap().iter().any(|found| found.what.contains(text));
+    assert!(found("VLAN tags beside frames are read from its driver") && !found("hands VLAN tags over"));
+}
+
+#[test]
+fn a_program_that_says_what_happens_in_it_answers_the_same() {
+    if !enter() || !is_told() {
+        return;
+    }
+    let sql = format!("{BY_VLAN}, tumble('24 hours')");
+    let arguments = ["query", "--interface", FAR, "--log-kernel", "info", "--format", "csv", &sql];
+    let run = tapline_during(&arguments, || {
+        wait_for(is_attached);
+        send();
+    });
+    assert_eq!(rows(&run, 1, 3), [",2,176,204", "100,3,264,318", "200,5,440,550"], "{}", run.stderr);
+    assert!(!run.stderr.contains("the kernel program says"), "nothing has happened: {}", run.stderr);
+}
+
+#[test]
+fn a_filter_in_the_kernel_sees_tags_beside_frames() {
+    for by in [By::Table, By::Mirror] {
+        if !enter() || !is_told() {
+            return;
+        }
+        let columns = if by == By::Table { "vlan" } else { "vlan, ttl" };
+        let sql = format!("SELECT {columns}, count(*) FROM packets WHERE vlan = 100 GROUP BY {columns}");
+        let run = ask(&sql, by, send);
+        let expected = if by == By::Table { "100,3" } else { "100,64,3" };
+        let keys = if by == By::Table { 1 } else { 2 };
+        assert_eq!(rows(&run, keys, 1), [expected], "{}", run.stderr);
+        assert!(run.stderr.contains("filtered in the kernel: WHERE vlan = 100"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_xdp_leaves_out_is_told_until_it_is_mended() {
+    for (sql, by, (keys, sums), expected) in ASKED {
+        if !enter() {
+            return;
+        }
+        if is_told() {
+            println!("skipped: this kernel tells the program of tags beside frames");
             return;
         }
         // What takes tags out of received frames has nothing to do with it.

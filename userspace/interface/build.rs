@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-const OBJECTS: [&str; 2] = ["tapline.bpf.o", "tapline-load.bpf.o"];
+const OBJECTS: [&str; 3] = ["tapline.bpf.o", "tapline-log.bpf.o", "tapline-load.bpf.o"];
 
 fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();

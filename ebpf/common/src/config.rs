@@ -78,8 +78,8 @@ pub struct Config {
     pub cpus: u32,
     /// The panes of either half.
     pub grids: [PaneGrid; 2],
-    /// Zero.
-    pub reserved: [u64; 2],
+    /// UTC in ns since 1970, less the programs' clock, for either half: the times of cards are UTC.
+    pub utc_offsets_ns: [u64; 2],
 }
 
 const _: () = assert!(size_of::<Config>() == 64);

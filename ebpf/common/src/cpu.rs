@@ -62,6 +62,12 @@ counters! {
     uncounted_packets,
     /// Frames that the filter keeps from who reads packets, but not out of the table.
     unread_packets,
+    /// Frames whose time is that of the card that received them.
+    stamped_packets,
+    /// Frames whose time by the card is not near to the clock, which they have instead.
+    mistrusted_packets,
+    /// Frames that no filter was shown though there should have been one.
+    unshown_packets,
 }
 
 /// The pane of the last frame, so that only the first frame of a pane divides.
@@ -88,8 +94,10 @@ pub struct CpuState {
     pub pane: PaneCache,
     /// Since the program was loaded.
     pub counters: Counters,
+    /// When the card received the frame that a filter is shown, as the driver says; zero if it does not.
+    pub card_ns: u64,
     /// Zero.
-    pub reserved: [u64; 5],
+    pub reserved: u64,
 }
 
 const _: () = assert!(size_of::<CpuState>() == 256);

@@ -226,6 +226,14 @@ impl FlowKey {
             | shape.bits() << SHAPE;
     }
 
+    /// Sets the VLAN, of which a key must have none yet: an id, or `u16::MAX` for none, which is told apart without a branch,
+    /// as the verifier follows each one through all that comes after it.
+    #[inline]
+    pub const fn set_vlan(&mut self, vlan: u16) {
+        let none = (vlan.cast_signed() >> 15) as u64;
+        self.0[4] |= ((vlan as u64 & 0xfff) << VLAN | 1 << HAS_VLAN) & !none;
+    }
+
     /// The key of the same flow where TCP flags do not tell flows apart.
     #[must_use]
     #[inline]
@@ -373,6 +381,18 @@ mod tests {
         assert_eq!((key.ports(), key.icmp(), key.tcp_flags()), (Some([443, 50_000]), None, Some(0x112)));
         assert_eq!((key.protocol(), key.vlan()), (Some(6), Some(4095)));
         assert_eq!(key.shape().network.ip_version(), Some(6));
+    }
+
+    #[test]
+    fn a_vlan_that_is_set_without_a_branch_is_the_same() {
+        let shape = Shape { network: Network::V4, transport: Transport::Ports, tcp_flags: 0 };
+        for (vlan, number) in [(None, u16::MAX), (Some(0), 0), (Some(4095), 4095), (Some(7), 7)] {
+            let (mut expected, mut key) = (FlowKey::default(), FlowKey::default());
+            expected.set_rest([1, 2], 17, vlan, shape);
+            key.set_rest([1, 2], 17, None, shape);
+            key.set_vlan(number);
+            assert_eq!(key, expected, "{vlan:?}");
+        }
     }
 
     #[test]

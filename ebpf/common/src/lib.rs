@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+mod card;
 mod config;
 mod cpu;
 mod entry;
@@ -17,6 +18,7 @@ mod scratch;
 mod send;
 mod stamp;
 
+pub use card::{CARD_AWAY_NS_MAX, Tag, ask};
 pub use config::{Config, PaneGrid, flags};
 pub use cpu::{Counters, CpuState, PaneCache};
 pub use entry::{FlowEntry, FlowSet, RingRecord, SET_WAYS};

@@ -3,7 +3,7 @@
 //! The program that captures writes it and calls the filter, which reads it and nothing of the frame; so the filter sees
 //! what the program has parsed, and needs no checks of bounds.
 
-use crate::FlowKey;
+use crate::{FlowKey, Tag};
 
 /// Who may want a frame: bits of [`Scratch::wanted`].
 pub mod wants {
@@ -33,14 +33,16 @@ pub struct Scratch {
     pub key: FlowKey,
     /// Octets of the IP packet, as its header claims; zero where that is not known.
     pub octets: u32,
-    /// Octets of the frame.
+    /// Octets of the frame, with a tag that stands beside it.
     pub frame_octets: u32,
     /// Who wants the frame, see [`wants`]: whoever wants any when a filter is called.
     pub wanted: u32,
     /// The XDP action for a frame that nobody wants.
     pub verdict: u32,
+    /// The tag that stands beside the frame.
+    pub tag: Tag,
     /// Zero.
-    pub reserved: [u32; 2],
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Scratch>() == 64 && align_of::<Scratch>() == 8);

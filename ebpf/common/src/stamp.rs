@@ -1,6 +1,8 @@
 //! What the program writes in front of a redirected frame.
 
-/// The program's clock, in the metadata in front of a frame that goes to `AF_XDP`.
+use crate::Tag;
+
+/// When a frame came, and what stood beside it, in the metadata in front of a frame that goes to `AF_XDP`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FrameStamp {
@@ -8,11 +10,17 @@ pub struct FrameStamp {
     pub magic: u64,
     /// Arrival on the programs' clock, ns, cut to the µs of the flow table.
     pub ts_ns: u64,
+    /// When the card received the frame, UTC in ns since 1970; zero where its clock is not believed.
+    pub card_ns: u64,
+    /// The tag that stands beside the frame.
+    pub tag: Tag,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl FrameStamp {
     /// "tapline" and the version of the stamp.
-    pub const MAGIC: u64 = u64::from_be_bytes(*b"tapline\x01");
+    pub const MAGIC: u64 = u64::from_be_bytes(*b"tapline\x02");
 }
 
-const _: () = assert!(size_of::<FrameStamp>() == 16);
+const _: () = assert!(size_of::<FrameStamp>() == 32);

@@ -82,7 +82,12 @@ pub const fn add(entry: &mut FlowEntry, seen: &Sighting) {
     entry.count(seen.frames);
     entry.octets += seen.octets;
     entry.frame_octets += seen.frame_octets;
-    entry.last_us = seen.at.us;
+    // The times of a card come out of order where several of its queues have one CPU.
+    if seen.at.us >= entry.last_us {
+        entry.last_us = seen.at.us;
+    } else if seen.at.us < entry.first_us {
+        entry.first_us = seen.at.us;
+    }
 }
 
 /// An entry of one frame.
@@ -135,6 +140,15 @@ mod tests {
         assert_eq!((set[5].first_us, set[5].last_us), (10, 90));
         assert_eq!(find(&set, 5, &seen(8, 0, 91).key), Place::Taken(6));
         assert_eq!(find(&set, 5, &seen(7, 0, 91).key), Place::Own(4));
+    }
+
+    #[test]
+    fn times_out_of_order_are_within_first_and_last() {
+        let mut entry = begin(&seen(0, 0, 50));
+        for (us, expected) in [(60, (50, 60)), (55, (50, 60)), (40, (40, 60)), (70, (40, 70))] {
+            add(&mut entry, &seen(0, 0, us));
+            assert_eq!((entry.first_us, entry.last_us), expected);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! the ring buffer. Nothing is deleted from a table in use.
 #![cfg_attr(target_arch = "bpf", no_std, feature(asm_experimental_arch))]
 
+pub mod arrival;
 pub mod filter;
 pub mod flow;
 pub mod hash;

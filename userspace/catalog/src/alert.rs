@@ -100,7 +100,8 @@ impl AlertCondition {
         if text == ROWS {
             return Ok(Self::Rows);
         }
-        let wrong = || format!("`{text}` is no condition; write {ROWS}, or a column and a number: ports > 100");
+        let wrong =
+            || format!("`{text}` is no condition; write {ROWS}, or a column and a number: ports > 100");
         let (name, rest) = column(text).ok_or_else(wrong)?;
         let rest = rest.trim_start();
         let found = Comparison::ALL.into_iter().find(|comparison| rest.starts_with(comparison.text()));
@@ -130,7 +131,8 @@ impl AlertCondition {
             return Err(CatalogError::wrong(message));
         }
         if !field.data_type().is_numeric() {
-            let message = format!("alert: `{name}` is no number; compare a column that is one, or write {ROWS}");
+            let message =
+                format!("alert: `{name}` is no number; compare a column that is one, or write {ROWS}");
             return Err(CatalogError::wrong(message));
         }
         Ok(Condition::Column { place, comparison: *comparison, value: *value })
@@ -225,7 +227,11 @@ impl AlertOption {
     }
 
     /// The alert over the columns of a query's results.
-    pub(crate) fn over(&self, columns: &ResultColumns, is_configured: bool) -> Result<Arc<Alert>, CatalogError> {
+    pub(crate) fn over(
+        &self,
+        columns: &ResultColumns,
+        is_configured: bool,
+    ) -> Result<Arc<Alert>, CatalogError> {
         Ok(Arc::new(Alert {
             text: self.text(),
             said: self.condition.to_string(),
@@ -273,7 +279,11 @@ pub fn parse_by(text: &str) -> Result<AlertBy, String> {
 /// What would be right.
 pub fn parse_cool_down(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text).map_err(|wrong| format!("cool_down: {wrong}"))?;
-    if time > Duration::ZERO { Ok(time) } else { Err("cool_down: write a time that is longer than nothing, such as 5m".to_owned()) }
+    if time > Duration::ZERO {
+        Ok(time)
+    } else {
+        Err("cool_down: write a time that is longer than nothing, such as 5m".to_owned())
+    }
 }
 
 fn parse_resolve_after(text: &str) -> Result<u32, String> {

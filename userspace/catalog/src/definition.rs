@@ -173,7 +173,8 @@ impl QueryOptions {
         }
         let is_word = |character: char| character.is_ascii_lowercase() || character == '_';
         let is_word = !key.is_empty() && key.chars().all(is_word);
-        match nearest(key, ["early", METRICS, HISTORY, ALERT].into_iter().chain(Allowance::KEYS)).filter(|_| is_word)
+        match nearest(key, ["early", METRICS, HISTORY, ALERT].into_iter().chain(Allowance::KEYS))
+            .filter(|_| is_word)
         {
             Some(option) => Err(format!("there is no option `{key}`; did you mean `{option}`?")),
             None => Ok(false),
@@ -263,7 +264,10 @@ mod tests {
         assert_eq!(message("-- beyond: x\n"), "line 1: beyond: write fold, sample or stop");
         assert_eq!(message("-- history: never\n"), "line 1: history: write on or off");
         assert_eq!(message("-- metrics: yes\n"), "line 1: metrics: write on or off");
-        assert_eq!(message("-- alert: rows, to\n"), "line 1: alert: to: name the sinks that tell of it, such as to pager");
+        assert_eq!(
+            message("-- alert: rows, to\n"),
+            "line 1: alert: to: name the sinks that tell of it, such as to pager"
+        );
         assert_eq!(
             message("-- alert: n > 1\n-- alert: n > 1, to pager\n"),
             "there are two alerts on `n > 1`; leave one of them out"

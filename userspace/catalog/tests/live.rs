@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_catalog::{
-    AlertCondition, AlertOption, Allowance, Catalog, CatalogError, CatalogOptions, Definition, FlowOrder, Input,
-    InputSet, Level, Meters,
-    Pace, QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
+    AlertCondition, AlertOption, Allowance, Catalog, CatalogError, CatalogOptions, Definition, FlowOrder,
+    Input, InputSet, Level, Meters, Pace, QueryFolder, QueryOptions, QueryRunState, SourceState, Tell,
 };
 use tapline_engine::EngineOptions;
 use tapline_query::Identity;
@@ -185,7 +184,7 @@ fn what_cannot_be_kept_is_not_run() {
     let (catalog, _) = catalog(&[&MadeUp::new("udp", &FLOWS, false)], Some(queries));
     catalog.add(query("kept", "flows")).unwrap();
     assert!(path.join("kept.sql").is_file());
-    std::fs::remove_dir_all(&path).unwrap();
+    fs::remove_dir_all(&path).unwrap();
     assert!(matches!(catalog.add(query("lost", "flows")), Err(CatalogError::Failed(_))));
     assert!(matches!(catalog.replace(query("kept", "flows")), Err(CatalogError::Failed(_))));
     let names: Vec<String> =
@@ -206,7 +205,7 @@ fn what_is_asked_runs_until_nobody_watches_it() {
     assert_eq!(asked.explained().sources, ["eth0"]);
     assert_eq!(states(&catalog), [SourceState::Open]);
     assert!(catalog.snapshot().queries.is_empty(), "it is none of the node's");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     let watcher = asked.results().watch(0, Pace::Each);
     drop(asked);
     until(|| states(&catalog) == [SourceState::Unused]);

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::mem::offset_of;
-use tapline_ebpf_common::{Counters, CpuState, FlowKey, Network, Scratch, Shape, Transport, wants};
+use tapline_ebpf_common::{Counters, CpuState, FlowKey, Network, Scratch, Shape, Tag, Transport, wants};
 use tapline_filter::bpf::{Excess, Fitted, List, Program, Pushed, Reader, Stage, stage};
 use tapline_filter::{Comparison, Condition, Field, Operand, Predicate, Ranges, Values};
 
@@ -115,7 +115,8 @@ prop_compose! {
             frame_octets: frame_octets as u32,
             wanted: wants::ALL,
             verdict: VERDICT,
-            reserved: [0; 2],
+            tag: Tag::default(),
+            reserved: 0,
         }
     }
 }

@@ -240,9 +240,11 @@ impl Order {
     /// Lets an hour go that is too old; where there is a bucket, when it lies there, or is too old for that, too.
     fn leave(&mut self, query: &str, hour: Hour, now: EventTime) -> io::Result<()> {
         let parts = self.shared.store.parts(query, hour)?;
-        let stays = self.shared.bucket.as_ref().is_some_and(|bucket| {
-            !is_too_old(hour, bucket.options.keep, now) && !self.is_safe(&parts)
-        });
+        let stays = self
+            .shared
+            .bucket
+            .as_ref()
+            .is_some_and(|bucket| !is_too_old(hour, bucket.options.keep, now) && !self.is_safe(&parts));
         if stays {
             self.shared.moved().want(query, hour);
             return Ok(());

@@ -211,7 +211,7 @@ impl Moving {
 
     /// Whether no roll-up will take a file's place.
     fn is_last(&self, query: &str, part: &Part) -> QueryResult<bool> {
-        let layout = Layout::read(&self.shared.schema_of(query, part)?);
+        let layout = Layout::read(self.shared.schema_of(query, part)?.as_ref());
         let rollup = &self.shared.options.rollup;
         Ok(rollup.iter().all(|one| rolls(layout.as_ref(), nanoseconds(one.window)) != Rolls::Yes))
     }

@@ -152,7 +152,8 @@ impl Shared {
         {
             let said = "it lies in a bucket, which is asked by the node that stores there";
             let bucket = self.bucket.as_ref().ok_or_else(|| unreadable(part, &said))?;
-            let file = HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
+            let file =
+                HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
             return Ok(Content::away(Arc::clone(bucket), file, part.octets, tail));
         }
         let file = self.store.open(part).map_err(|error| unreadable(part, &error))?;

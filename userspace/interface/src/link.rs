@@ -38,6 +38,13 @@ pub fn find(name: &str) -> io::Result<Option<Link>> {
     Ok(all()?.into_iter().find(|link| link.name == name))
 }
 
+/// Whether the driver of an interface tells a program that is bound to it of VLAN tags that stand beside frames (since Linux
+/// 6.8).
+#[must_use]
+pub fn tells_tags(link: &Link) -> bool {
+    xdp_features(link.index).is_ok_and(|features| features.native && features.tells_tags)
+}
+
 /// Names of interfaces, those that look most like `name` first.
 #[must_use]
 pub fn nearest(name: &str, links: &[Link]) -> Vec<String> {

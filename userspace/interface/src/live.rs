@@ -14,6 +14,7 @@ mod packet_socket;
 mod packet_source;
 mod promiscuous;
 mod source;
+mod tag;
 mod xdp_plan;
 mod xdp_queue;
 mod xdp_source;

@@ -82,14 +82,12 @@ fn list(client: &Client, format: Shape) -> Result<(), Failure> {
             Output::to_stdout_text("there is no alert; `tapline alerts add QUERY CONDITION` makes one\n")
         }
         Shape::Table => {
-            let names =
-                ["query", "condition", "by", "cool_down", "resolve_after", "sinks", "from", "firing"];
+            let names = ["query", "condition", "by", "cool_down", "resolve_after", "sinks", "from", "firing"];
             let mut lines = table(names.into_iter());
             for rule in each(rules) {
                 let [query, condition, by, cool_down] =
                     ["query", "condition", "by", "cool_down"].map(|name| line(&rule[name]));
-                let [resolve_after, firing] =
-                    ["resolve_after", "firing"].map(|name| rule[name].to_string());
+                let [resolve_after, firing] = ["resolve_after", "firing"].map(|name| rule[name].to_string());
                 let sinks = texts(&rule["sinks"]).join(", ");
                 let from = if rule["configured"] == true { "configuration" } else { "query" }.to_owned();
                 lines.add_row([query, condition, by, cool_down, resolve_after, sinks, from, firing]);

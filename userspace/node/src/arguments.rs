@@ -436,6 +436,7 @@ impl QueryArguments {
             return Err(Failure::Usage(help.to_owned()));
         }
         check_interfaces(&self.interface)?;
+        self.frames.log_kernel();
         let filter = self.frames.filter.as_deref().map(FrameFilter::parse).transpose()?;
         let (options, source_options) = (self.engine.options(), self.reading.source_options());
         source_options.selection.set(filter.as_ref().map(FrameFilter::predicate));

@@ -50,7 +50,7 @@ struct Flag {
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
 const OF_FRAMES: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 14] = [
+const FLAGS: [Flag; 15] = [
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
     Flag { name: "filter", kinds: &[Capture, CapturePipe, Interface], instead: OF_FRAMES },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },
@@ -58,6 +58,7 @@ const FLAGS: [Flag; 14] = [
     Flag { name: "allow", kinds: &[Interface], instead: OF_FRAMES },
     Flag { name: "deny", kinds: &[Interface], instead: OF_FRAMES },
     Flag { name: "rules", kinds: &[Interface], instead: OF_FRAMES },
+    Flag { name: "log-kernel", kinds: &[Interface], instead: "" },
     Flag { name: "receive-buffer", kinds: &[Udp], instead: "" },
     Flag { name: "state", kinds: &[Udp], instead: "" },
     Flag { name: "exporter-identity", kinds: EXPORTERS, instead: "" },
@@ -219,6 +220,7 @@ mod tests {
             "direction" => "both",
             "exporter-identity" => "address",
             "event-time" => "receive",
+            "log-kernel" => "warn",
             "format" | "summary" => "json",
             "cores" => return Some(core_affinity::get_core_ids().unwrap()[0].id.to_string()),
             "for" => "1s",

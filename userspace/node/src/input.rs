@@ -271,7 +271,9 @@ fn open_interface(
     let is_read_by_xdp = mode.is_some_and(|mode| mode != LiveMode::Packet);
     let filter = plan.filter.as_ref().map(FrameFilter::predicate);
     let places = tags::left_out_of(&rules, queries, filter.as_deref(), is_read_by_xdp);
-    warn_of_hidden_tags(name, places);
+    let card = kernel.as_ref().map(KernelInput::card);
+    let card = card.or_else(|| frames.as_ref().map(|frames| &frames.description().card));
+    warn_of_hidden_tags(name, places.filter(|_| card.is_none_or(|card| !card.tags)));
     let program = kernel.as_ref().map(KernelInput::prefilter);
     if let Some(prefilter) = program.or_else(|| frames.as_ref()?.prefilter()) {
         live.rules.follow(prefilter, plan.quiet);

@@ -16,7 +16,8 @@ use std::time::Duration;
 use tapline_catalog::{ConfiguredAlert, Level, Log};
 use tapline_history::{BucketOptions, History, HistoryOptions, RollUp};
 use tapline_sinks::{
-    AlertSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted, is_named,
+    AlertSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted,
+    is_named,
 };
 use tapline_sources::SystemClock;
 
@@ -371,6 +372,9 @@ mod tests {
         assert!(wrong(&[flows]).starts_with("[[sink]] 1: it needs the names of queries"));
         let hook = SinkTable { queries: Some(vec!["port_sweep".to_owned()]), ..hook };
         let plan = sinks_of(&[hook], None).unwrap().remove(0);
-        assert_eq!((plan.destination.kind(), plan.alert.unwrap().alert.sinks), ("webhook", vec!["a".to_owned()]));
+        assert_eq!(
+            (plan.destination.kind(), plan.alert.unwrap().alert.sinks),
+            ("webhook", vec!["a".to_owned()])
+        );
     }
 }

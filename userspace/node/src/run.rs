@@ -27,6 +27,7 @@ use tapline_catalog::{
     StateFolder, Tell,
 };
 use tapline_history::History;
+use tapline_interface::link;
 use tapline_lookup::Tables;
 use tapline_psql::Access;
 use tapline_serve::{Entrance, EntrancePlan, Server};
@@ -39,6 +40,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Runs the command.
 pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let plan = Arc::new(NodePlan::resolve(&arguments)?);
+    arguments.frames.log_kernel();
     let arguments = Arc::new(arguments);
     let log: Log = Arc::new(NodeLog::new(plan.lateness_ms));
     if let Err(error) = descriptors::take_enough() {
@@ -273,7 +275,10 @@ fn warn_of_tags(plan: &InterfacePlan) {
     let filter = plan.wanted.filter.as_ref().map(|filter| &*filter.predicate);
     // A program of XDP counts, unless the filter looks at each frame, or hands over what it reads of a mirror port.
     let is_by_xdp = plan.is_mirror || filter.is_some_and(|filter| filter.not_of_flows().is_none());
-    warn_of_hidden_tags(&plan.interface, tags::left_out_of(&rules, &[], filter, is_by_xdp));
+    let link = link::find(&plan.interface).ok().flatten();
+    let are_told = link.is_some_and(|link| link::tells_tags(&link));
+    let places = tags::left_out_of(&rules, &[], filter, is_by_xdp);
+    warn_of_hidden_tags(&plan.interface, places.filter(|_| !are_told));
 }
 
 /// Says how tables are read.

@@ -46,7 +46,7 @@ pub(crate) fn notice(notice: &Notice, allowed_lateness_ms: u32) -> String {
         Notice::TimesOfMore => {
             "times of more exporters are too late, or of no use; ledger tells of each".to_owned()
         }
-        Notice::Captures(what) | Notice::Filter(what) => what.clone(),
+        Notice::Captures(what) | Notice::Card(what) | Notice::Filter(what) => what.clone(),
     }
 }
 

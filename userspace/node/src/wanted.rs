@@ -20,6 +20,10 @@ pub(crate) fn of_arguments(arguments: &RunArguments) -> Result<[WantedFrames; 2]
         let message = "--direction is for --interface IF, and there is none; leave it out";
         return Err(Failure::Usage(message.to_owned()));
     }
+    if frames.log_kernel.is_some() && arguments.interface.is_empty() {
+        let message = "--log-kernel is for --interface IF, and there is none; leave it out";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let has_frames = !arguments.interface.is_empty() || !arguments.captures.is_empty();
     if frames.filter.is_some() && (!has_frames || !arguments.listen.is_empty()) {
         let message = "--filter looks at frames, and flow exports hold none; write the condition into WHERE instead, or say \

@@ -136,9 +136,7 @@ pub(crate) struct AlarmShape {
 
 impl AlarmShape {
     pub(crate) fn of(alarm: &Firing, sinks: &[String]) -> Result<Self, serde_json::Error> {
-        let object = |text: &Option<String>| {
-            text.as_deref().map_or(Ok(Value::Null), serde_json::from_str)
-        };
+        let object = |text: &Option<String>| text.as_deref().map_or(Ok(Value::Null), serde_json::from_str);
         let [since, last, told] = [alarm.since, alarm.last, alarm.told].map(time_text);
         Ok(Self {
             query: alarm.query.clone(),

@@ -37,7 +37,9 @@ impl<S: Send + Sync> FromRequestParts<S> for WhichAlert {
 
 /// What fires or did, so many at the most.
 fn alarms(standing: &[AlertStatus], is_wanted: impl Fn(&Firing) -> bool) -> Result<Vec<AlarmShape>, Problem> {
-    let all = standing.iter().flat_map(|status| status.alarms.iter().map(move |alarm| (alarm, &status.alert.sinks)));
+    let all = standing
+        .iter()
+        .flat_map(|status| status.alarms.iter().map(move |alarm| (alarm, &status.alert.sinks)));
     let wanted = all.filter(|(alarm, _)| is_wanted(alarm)).take(ALARMS_MAX);
     let shapes = wanted.map(|(alarm, sinks)| AlarmShape::of(alarm, sinks)).collect::<Result<Vec<_>, _>>();
     shapes.map_err(|error| Problem::internal(&error))

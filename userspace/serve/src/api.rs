@@ -108,9 +108,8 @@ async fn expose(
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     let refused = door.refused();
-    let text = on(node, move |catalog| {
-        metrics::expose(&catalog.snapshot(), &catalog.alerts(), refused, format)
-    });
+    let text =
+        on(node, move |catalog| metrics::expose(&catalog.snapshot(), &catalog.alerts(), refused, format));
     let text = text.await?;
     Ok(([(header::CONTENT_TYPE, format.content_type())], text).into_response())
 }

@@ -304,7 +304,12 @@ mod tests {
             ("delete", "/api/v1/alerts?query=c&condition=n+%3E+5", Value::Null, 204),
             ("delete", "/api/v1/alerts?query=c&condition=n+%3E+5", Value::Null, 404),
             ("delete", "/api/v1/alerts?query=c", Value::Null, 400),
-            ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "alerts": [{ "condition": "rows" }] } }), 200),
+            (
+                "put",
+                "/api/v1/queries/c",
+                json!({ "sql": SQL, "options": { "alerts": [{ "condition": "rows" }] } }),
+                200,
+            ),
             ("put", "/api/v1/queries/c", json!({ "sql": SQL, "options": { "alerts": [["rows"]] } }), 400),
             ("get", "/api/v1/queries/c", Value::Null, 200),
         ];

@@ -28,11 +28,15 @@ pub(crate) struct InterfaceFrames {
     looked: Instant,
     /// Those that were lost, as far as was told.
     missing: u64,
+    /// What its program does not get from the card, until that was told.
+    drawback: Option<String>,
 }
 
 impl InterfaceFrames {
-    pub(crate) fn new(source: Box<dyn FrameSource>) -> Self {
-        Self { source, counters: LiveCounters::default(), looked: Instant::now(), missing: 0 }
+    /// Those of a source, of whose program another one tells if it is beside a table.
+    pub(crate) fn new(source: Box<dyn FrameSource>, is_beside_table: bool) -> Self {
+        let drawback = source.description().card.drawback.clone().filter(|_| !is_beside_table);
+        Self { source, counters: LiveCounters::default(), looked: Instant::now(), missing: 0, drawback }
     }
 
     /// Asks what was lost, now and then, or at once.
@@ -142,7 +146,11 @@ impl FrameInput {
 
     /// What somebody should hear of.
     pub(crate) fn notice(&mut self) -> Option<Notice> {
-        if let Self::Folder(folder) = self { folder.notice() } else { None }
+        match self {
+            Self::Files(_) => None,
+            Self::Interface(interface) => interface.drawback.take().map(Notice::Card),
+            Self::Folder(folder) => folder.notice(),
+        }
     }
 
     /// Octets in all, where known.

@@ -37,8 +37,8 @@ use tapline_decode::export::ExporterIdentity;
 use tapline_filter::Predicate;
 use tapline_interface::Directions;
 use tapline_interface::kernel::{
-    AttachMode, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule, SharedPreFilter,
-    Verdict, monotonic_ns,
+    AttachMode, CardUse, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule,
+    SharedPreFilter, Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions, Promiscuous};
@@ -128,6 +128,12 @@ impl KernelInput {
         link::find(&self.interface).is_ok_and(|found| found.is_none_or(|link| link.index != self.index))
     }
 
+    /// What the program takes from the card.
+    #[must_use]
+    pub const fn card(&self) -> &CardUse {
+        self.capture.card()
+    }
+
     /// The program's pre-filter.
     #[must_use]
     pub fn prefilter(&self) -> SharedPreFilter {
@@ -165,6 +171,8 @@ pub struct KernelSource {
     input: KernelInput,
     /// What the program is told to leave out of the table.
     filter: TableFilter,
+    /// What it does not get from its card, until that was told.
+    drawback: Option<String>,
     options: SourceOptions,
     clock: Clock,
     /// In which panes the entries of the table are counted, in nanoseconds.
@@ -198,6 +206,7 @@ impl KernelSource {
         let intake = Intake { frame_octets_max, selecting, ..Intake::default() };
         Self {
             filter,
+            drawback: input.card().drawback.clone(),
             drain_every: drains_every(input.pane_ns),
             counted_pane_ns: input.pane_ns,
             input,
@@ -454,7 +463,7 @@ impl Source for KernelSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.filter.notice()
+        self.drawback.take().map(Notice::Card).or_else(|| self.filter.notice())
     }
 
     fn note_dropped(&mut self, _: StreamId, _: u64) {}
@@ -529,6 +538,7 @@ impl Source for KernelSource {
             interface: self.input.interface.clone(),
             mode: self.input.mode,
             sent: self.input.directions.has_sent().then(|| self.input.capture.sent()),
+            card: self.input.card().clone(),
             ledger: self.fates(),
             joined: self.intake.joined,
             entries: self.entries,

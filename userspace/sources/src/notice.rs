@@ -1,5 +1,5 @@
 //! What is told of a live source while it runs: exporters whose rows are late or whose clocks are off, captures that
-//! cannot be read, filters that the kernel does not take.
+//! cannot be read, filters that the kernel does not take, what a program does not get from its card.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -15,6 +15,8 @@ pub enum Notice {
     TimesOfMore,
     /// A sentence about captures that appear in a folder: what of them is not read, or is lost.
     Captures(String),
+    /// A sentence about what a driver knows of frames, and a program does not get.
+    Card(String),
     /// A sentence about a filter that is not in the kernel, though it could be.
     Filter(String),
 }
@@ -98,7 +100,7 @@ mod tests {
         notices.look(NOW.plus(second * 1_000_000_000), || decoder.accounts());
         let port = |notice| match notice {
             Notice::Times(account) => account.port,
-            Notice::TimesOfMore | Notice::Captures(_) | Notice::Filter(_) => 0,
+            Notice::TimesOfMore | Notice::Captures(_) | Notice::Card(_) | Notice::Filter(_) => 0,
         };
         std::iter::from_fn(|| notices.next()).map(port).collect()
     }

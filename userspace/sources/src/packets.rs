@@ -92,7 +92,7 @@ impl PacketSource {
         let (name, filter) = (source.description().interface.clone(), source.filter());
         let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets);
         let kernel = filter.map(|filter| PacketFilter::new(part(filter), Arc::clone(&options.clock)));
-        let input = FrameInput::Interface(InterfaceFrames::new(source));
+        let input = FrameInput::Interface(InterfaceFrames::new(source, is_beside_table));
         Self { is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
     }
 

@@ -12,6 +12,7 @@ use arrow_array::types::Int64Type;
 use harness::frames;
 use tapline_decode::{Frame, LinkType};
 use tapline_filter::pcap;
+use tapline_interface::kernel::CardUse;
 use tapline_interface::live::{Description, Drops, FrameSource, LiveCounters, LiveMode};
 use tapline_record::{
     EventTime, FLOWS, FlowColumn, LEDGER, LedgerColumn, PACKET_FLOWS, PACKETS, PacketColumn,
@@ -91,8 +92,13 @@ impl Bench {
     fn by(demand: &Demand, change: impl FnOnce(PacketSource) -> PacketSource) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(START_S * SECOND_NS)));
         let wire = Arc::new(Mutex::new(Wire::default()));
-        let description =
-            Description { interface: "made0".to_owned(), mode: LiveMode::Packet, queues: 1, reasons: vec![] };
+        let description = Description {
+            interface: "made0".to_owned(),
+            mode: LiveMode::Packet,
+            queues: 1,
+            card: CardUse::default(),
+            reasons: vec![],
+        };
         let interface = Interface { wire: Arc::clone(&wire), description };
         let given: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
         let options = SourceOptions { clock: given, batch_rows: 4, ..SourceOptions::default() };

@@ -98,7 +98,10 @@ mod tests {
         };
         assert_eq!(texts("query"), ["a", "a", "b", "b"]);
         assert_eq!(texts("state"), ["firing", "resolved", "resolved", "quiet"]);
-        assert_eq!((texts("key"), &texts("sinks")[0]), (["{}", "{}", "{}", "NULL"].map(str::to_owned).to_vec(), &"pager, mail".to_owned()));
+        assert_eq!(
+            (texts("key"), &texts("sinks")[0]),
+            (["{}", "{}", "{}", "NULL"].map(str::to_owned).to_vec(), &"pager, mail".to_owned())
+        );
         assert_eq!(rows.num_columns(), 10);
     }
 }

@@ -19,8 +19,10 @@ const PROFILE: &str = "ebpf";
 /// What `Cargo.toml` cannot say, where the library is no package.
 const OPTIMISED_CORE: &str = "profile.ebpf.package.core.opt-level=3";
 /// The programs of the package, and the names that their objects get.
-const OBJECTS: [(&str, &str); 2] =
-    [("tapline-capture-bpf", "tapline.bpf.o"), ("tapline-load-bpf", "tapline-load.bpf.o")];
+const OBJECTS: [(&str, &str); 2] = [(CAPTURE, "tapline.bpf.o"), ("tapline-load-bpf", "tapline-load.bpf.o")];
+/// The same of those that say what happens in them.
+const LOGGING_OBJECTS: [(&str, &str); 1] = [(CAPTURE, "tapline-log.bpf.o")];
+const CAPTURE: &str = "tapline-capture-bpf";
 
 /// Builds the objects and says where they are.
 pub(crate) fn run() -> Result<()> {
@@ -41,18 +43,26 @@ pub(crate) fn prepare() {
 }
 
 fn build(toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
+    let mut objects = build_with(toolchain, &[], &OBJECTS)?;
+    objects.extend(build_with(toolchain, &["--features", "log"], &LOGGING_OBJECTS)?);
+    Ok(objects)
+}
+
+fn build_with(toolchain: &Toolchain, flags: &[&str], objects: &[(&str, &str)]) -> Result<Vec<PathBuf>> {
     let folder = workspace::scratch("ebpf")?;
     let target = workspace::scratch("ebpf-build")?;
     let mut command = toolchain.cargo();
     command
         .current_dir(workspace::root())
-        .args(["build", "--package", "tapline-ebpf-programs", "--bins", "--profile", PROFILE])
+        .args(["build", "--package", "tapline-ebpf-programs", "--profile", PROFILE])
+        .args(objects.iter().flat_map(|(program, _)| ["--bin", program]))
+        .args(flags)
         .args(["--config", OPTIMISED_CORE, "--target", TARGET, "-Z", "build-std=core", "--target-dir"])
         .arg(&target);
     process::run(&mut command)?;
     let built = target.join(TARGET).join(PROFILE);
-    let publish = |(program, object)| publish(&built.join(program), &folder.join(object));
-    OBJECTS.into_iter().map(publish).collect()
+    let publish = |(program, object): &(&str, &str)| publish(&built.join(program), &folder.join(object));
+    objects.iter().map(publish).collect()
 }
 
 /// Copies an object, unless it is the same already.

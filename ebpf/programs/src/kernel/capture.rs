@@ -6,16 +6,19 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Part, Scratch, flags, wants};
+use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Part, Scratch, Tag, flags, wants};
 
+use super::card::Beside;
 use super::frame::{self, LinearFrame};
+use super::log::{Event, say};
 use super::maps::{self, Wanted};
 use super::rules::MappedRules;
-use super::{stamp, table};
+use super::{card, stamp, table};
+use crate::arrival::{Arrival, arrival};
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
-use crate::parse::{Parsed, parse};
+use crate::parse::{Parsed, parse_within};
 
 /// Accounts a frame and says what becomes of it; `None` when user space has not set the program up. Without `FILTERS`
 /// there is no place for a filter in it.
@@ -26,9 +29,12 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes nothing.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
-    let frame_octets = frame::octets(context);
+    let (Beside { tag, vlan, missing_octets }, card_ns) = (card::beside(context), card::time_ns(context));
+    let octets_within = frame::octets(context);
+    let frame_octets = octets_within + missing_octets;
     // A filter looks at TCP flags, whether or not these tell flows apart.
-    let parsed = parse(&LinearFrame::new(context), frame_octets, wanted.flags | flags::TCP_FLAGS);
+    let parsed =
+        parse_within(&LinearFrame::new(context), octets_within, wanted.flags | flags::TCP_FLAGS, vlan);
     note(&mut state.counters, &parsed, frame_octets);
     let verdict = verdict(&wanted);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {
@@ -38,13 +44,15 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
     }
     let Parsed { key, octets, .. } = parsed;
     let by_whom = wants::ALL & !(wanted.flags >> flags::UNWANTED);
-    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, reserved: [0; 2] };
+    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, tag, reserved: 0 };
     // Of a frame that is too deep whoever reads it may find more.
     if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
-        state.scratch = seen;
+        (state.scratch, state.card_ns) = (seen, card_ns);
         maps::filter(context);
+        state.counters.unshown_packets += 1;
+        say(Event::Unshown, state.counters.unshown_packets);
     }
-    Some(take(context, &wanted, cpu, state, &seen))
+    Some(take(context, &wanted, cpu, state, (&seen, card_ns)))
 }
 
 /// Goes on behind a filter with a frame that somebody wants; `None` when user space has not set the program up.
@@ -55,17 +63,31 @@ pub fn take_wanted(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes nothing.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let state = maps::cpu_state(cpu)?;
-    let seen = state.scratch;
-    Some(take(context, &wanted, cpu, state, &seen))
+    let (seen, card_ns) = (state.scratch, state.card_ns);
+    Some(take(context, &wanted, cpu, state, (&seen, card_ns)))
 }
 
 /// Counts a frame into the table and redirects it, each if it is wanted there. The clock is read behind the name of the
 /// half in use, as who empties the other one counts on.
 #[inline(always)]
-fn take(context: &XdpContext, wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch) -> u32 {
+fn take(
+    context: &XdpContext,
+    wanted: &Wanted,
+    cpu: u32,
+    state: &mut CpuState,
+    (seen, card_ns): (&Scratch, u64),
+) -> u32 {
     // SAFETY: the helper takes nothing.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, now_ns);
+    let Arrival { ns, card_ns: believed_ns } = arrival(now_ns, card_ns, wanted.utc_offset_ns);
+    if believed_ns != 0 {
+        state.counters.stamped_packets += 1;
+    }
+    if believed_ns != card_ns {
+        state.counters.mistrusted_packets += 1;
+        say(Event::Mistrusted, state.counters.mistrusted_packets);
+    }
+    let at = pane::place(&mut state.pane, wanted.epoch, wanted.panes, ns);
     if wanted.flags & flags::FLOWS != 0 {
         if seen.wanted & wants::TABLE != 0 {
             count(wanted, cpu, state, seen, at);
@@ -75,7 +97,7 @@ fn take(context: &XdpContext, wanted: &Wanted, cpu: u32, state: &mut CpuState, s
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         if seen.wanted & wants::PACKETS != 0 {
-            return redirect(context, state, at);
+            return redirect(context, state, at, (seen.tag, believed_ns));
         }
         state.counters.unread_packets += 1;
     }
@@ -88,9 +110,13 @@ fn count(wanted: &Wanted, cpu: u32, state: &mut CpuState, seen: &Scratch, at: Pa
     let key = if tells_apart { seen.key } else { seen.key.without_tcp_flags() };
     let (octets, frame_octets) = (seen.octets, seen.frame_octets);
     let seen = Sighting { key, frames: FlowEntry::one(seen.key.tcp_flags()), octets, frame_octets, at };
+    let lost = state.counters.lost_packets;
     if table::count(wanted, Part::received(cpu), state, &seen).is_none() {
         state.counters.lost_packets += 1;
         state.counters.lost_octets += u64::from(frame_octets);
+    }
+    if state.counters.lost_packets != lost {
+        say(Event::Lost, state.counters.lost_packets);
     }
 }
 
@@ -113,9 +139,9 @@ fn verdict(wanted: &Wanted) -> u32 {
 }
 
 #[inline(always)]
-fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime) -> u32 {
+fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, beside: (Tag, u64)) -> u32 {
     let ts_ns = state.pane.start_ns + u64::from(at.us) * 1000;
-    let is_stamped = stamp::write(context, ts_ns).is_some();
+    let is_stamped = stamp::write(context, ts_ns, beside).is_some();
     match maps::redirect(context.rx_queue_index(), XDP_DROP) {
         Ok(action) if is_stamped => {
             state.counters.redirected_packets += 1;
@@ -123,6 +149,7 @@ fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime) -> u32 {
         }
         _ => {
             state.counters.unredirected_packets += 1;
+            say(Event::Unredirected, state.counters.unredirected_packets);
             XDP_DROP
         }
     }

@@ -50,6 +50,8 @@ pub struct Wanted {
     pub cpus: u32,
     /// The panes of the half in use.
     pub panes: &'static PaneGrid,
+    /// UTC less the programs' clock, ns.
+    pub utc_offset_ns: u64,
 }
 
 impl Wanted {
@@ -61,8 +63,9 @@ impl Wanted {
         let (epoch, flags) = unsafe { ((&raw const (*config).epoch).read_volatile(), (*config).flags) };
         // SAFETY: as above; the panes of the half in use are at rest.
         let config = unsafe { &*config };
-        let panes = if epoch & 1 == 0 { &config.grids[0] } else { &config.grids[1] };
-        Some(Self { epoch, flags, set_bits: config.set_bits, cpus: config.cpus, panes })
+        let half = (epoch & 1) as usize;
+        let (panes, utc_offset_ns) = (&config.grids[half], config.utc_offsets_ns[half]);
+        Some(Self { epoch, flags, set_bits: config.set_bits, cpus: config.cpus, panes, utc_offset_ns })
     }
 }
 

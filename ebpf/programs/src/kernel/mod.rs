@@ -4,7 +4,9 @@
 //! never interrupted by itself on its CPU, as both run with soft interrupts off, so nothing here is atomic.
 
 mod capture;
+mod card;
 mod frame;
+mod log;
 mod maps;
 mod packet;
 mod parts;

@@ -5,12 +5,12 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
+use tapline_ebpf_common::Tag;
 
-use crate::parse::{Octets, Position, go_behind_extensions, go_behind_extensions_v4, go_behind_link};
+use crate::parse::{
+    NO_VLAN, Octets, Position, go_behind_extensions, go_behind_extensions_v4, go_behind_link,
+};
 use crate::segments::Outgoing;
-
-/// Octets of a VLAN tag.
-const TAG_OCTETS: u32 = 4;
 
 /// A packet.
 pub(super) struct Packet {
@@ -32,12 +32,18 @@ impl Packet {
         Self { context }
     }
 
+    /// The VLAN id of the tag beside it, or [`NO_VLAN`].
+    #[inline(always)]
+    pub(super) fn vlan(&self) -> u16 {
+        if number!(self, vlan_present) == 0 { NO_VLAN } else { number!(self, vlan_tci) as u16 & 0xfff }
+    }
+
     /// What it is cut by.
     #[inline(always)]
     pub(super) fn outgoing(&self) -> Outgoing {
         Outgoing {
             octets: number!(self, len),
-            tag_octets: if self.vlan_beside().is_some() { TAG_OCTETS } else { 0 },
+            tag_octets: if self.vlan() == NO_VLAN { 0 } else { Tag::OCTETS },
             segment_octets: number!(self, gso_size),
             segments: number!(self, gso_segs),
             estimated_octets: number!(self, wire_len),
@@ -54,11 +60,6 @@ impl Octets for Packet {
         // SAFETY: the context is the kernel's, and there is room for so many octets.
         let outcome = unsafe { bpf_skb_load_bytes(self.context.cast(), at as u32, to, N as u32) };
         (outcome == 0).then_some(octets)
-    }
-
-    #[inline(always)]
-    fn vlan_beside(&self) -> Option<u16> {
-        (number!(self, vlan_present) != 0).then(|| number!(self, vlan_tci) as u16)
     }
 
     #[inline(always)]

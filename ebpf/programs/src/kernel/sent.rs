@@ -16,7 +16,7 @@ use super::table;
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane;
-use crate::parse::{Parsed, parse};
+use crate::parse::{Parsed, parse_within};
 use crate::segments::{Segments, Train};
 
 /// Counts a packet; `None` when user space has not set the program up.
@@ -32,7 +32,7 @@ pub fn count_sent(context: &TcContext) -> Option<()> {
     let state = maps::cpu_state(part.index)?;
     let packet = Packet::new(context.skb.skb);
     let outgoing = packet.outgoing();
-    let parsed = parse(&packet, outgoing.octets, wanted.flags | flags::TCP_FLAGS);
+    let parsed = parse_within(&packet, outgoing.octets, wanted.flags | flags::TCP_FLAGS, packet.vlan());
     let segments = Segments::of(&parsed, &outgoing);
     note(state, &parsed, &segments.all);
     if wanted.flags & flags::FILTER != 0 && !filter::keeps(&MappedRules, &parsed.key, wanted.flags) {

@@ -11,18 +11,13 @@ mod transport;
 mod walk;
 
 use tapline_ebpf_common::{FlowKey, Network, Shape, Transport, flags};
-pub use walk::Position;
 use walk::Walk;
+pub use walk::{NO_VLAN, Position};
 
 /// The octets of a frame that can be read: all, or the first ones.
 pub trait Octets {
     /// `N` octets from offset `at`, if all of them can be read.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
-
-    /// The VLAN id of a tag that stands beside the frame, in front of all in it.
-    fn vlan_beside(&self) -> Option<u16> {
-        None
-    }
 
     /// Goes behind tags, labels and sessions, from an EtherType to that of an IP header; whether there is one.
     ///
@@ -111,10 +106,13 @@ pub struct Parsed {
 /// it begins with the IP header, and `TCP_FLAGS`, that these become part of the key.
 #[inline(always)]
 pub fn parse<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32) -> Parsed {
-    let mut walk = Walk::new(frame, frame_octets);
-    if let Some(vlan) = frame.vlan_beside() {
-        walk.position.enter_vlan(vlan);
-    }
+    parse_within(frame, frame_octets, switches, NO_VLAN)
+}
+
+/// Parses a frame that is within this VLAN already, or [`NO_VLAN`]: the outermost tag stands beside it. See [`parse`].
+#[inline(always)]
+pub fn parse_within<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: u32, vlan: u16) -> Parsed {
+    let mut walk = Walk::new(frame, frame_octets, vlan);
     if link::find_ip(&mut walk, switches & flags::RAW_IP != 0).is_some() {
         walk.ip_at = walk.position.at();
         // Whatever stops it, what was found until then counts.
@@ -131,7 +129,8 @@ fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Pa
     }
     let shape = Shape { network: walk.network, transport: walk.transport, tcp_flags: walk.tcp_flags };
     let protocol = if walk.network.has_protocol() { walk.protocol } else { 0 };
-    walk.key.set_rest(walk.ports, protocol, walk.position.vlan(), shape);
+    walk.key.set_rest(walk.ports, protocol, None, shape);
+    walk.key.set_vlan(walk.position.vlan());
     Parsed {
         key: walk.key,
         tcp_flags,

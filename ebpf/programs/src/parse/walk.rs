@@ -25,13 +25,14 @@ pub struct Position {
     reserved: u8,
 }
 
-const NO_VLAN: u16 = u16::MAX;
+/// In the place of a VLAN id where there is none.
+pub const NO_VLAN: u16 = u16::MAX;
 
 impl Position {
-    /// The id of the outermost VLAN tag.
+    /// The id of the outermost VLAN tag, or [`NO_VLAN`].
     #[inline(always)]
-    pub(super) const fn vlan(&self) -> Option<u16> {
-        if self.vlan == NO_VLAN { None } else { Some(self.vlan) }
+    pub(super) const fn vlan(&self) -> u16 {
+        self.vlan
     }
 
     /// Where the next octet is.
@@ -70,12 +71,12 @@ pub(super) struct Walk<'f, F: ?Sized> {
 
 impl<'f, F: Octets + ?Sized> Walk<'f, F> {
     #[inline(always)]
-    pub(super) fn new(frame: &'f F, frame_octets: u32) -> Self {
+    pub(super) fn new(frame: &'f F, frame_octets: u32, vlan: u16) -> Self {
         let position = Position {
             at: 0,
             end: frame_octets,
             ethertype: 0,
-            vlan: NO_VLAN,
+            vlan,
             next_header: 0,
             is_too_deep: 0,
             is_later_fragment: 0,

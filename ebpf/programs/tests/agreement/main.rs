@@ -6,7 +6,7 @@ mod segments;
 use harness::{columns, frames, samples};
 use tapline_decode::LinkType;
 use tapline_ebpf_common::flags;
-use tapline_ebpf_programs::parse::parse;
+use tapline_ebpf_programs::parse::{parse, parse_within};
 use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 
@@ -46,6 +46,18 @@ fn sample_frames_are_read_alike() {
     assert!(frames.len() > 100, "{}", frames.len());
     for (name, link, bytes) in &frames {
         assert!(assert_agreement(name, *link, bytes), "{name} is too deep");
+    }
+}
+
+#[test]
+fn a_tag_beside_a_frame_is_read_as_one_within() {
+    for (name, link, bytes) in sample_frames().into_iter().filter(|(_, link, _)| *link == LinkType::Ethernet)
+    {
+        let octets = bytes.len() as u32;
+        let beside = parse_within(&bytes[..], octets, flags::TCP_FLAGS, 0x123);
+        let within = [&bytes[..12], &[0x81, 0, 0x61, 0x23], &bytes[12..]].concat();
+        let expected = columns::of_frame(link, &within, octets + 4);
+        assert_eq!((columns::of_key(&beside.key), beside.octets.into()), expected, "{name}: {within:02x?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use harness::frames;
 use tapline_ebpf_common::{FlowKey, flags};
-use tapline_ebpf_programs::parse::{Octets, Parsed, parse};
+use tapline_ebpf_programs::parse::{NO_VLAN, Parsed, parse_within};
 use tapline_ebpf_programs::segments::{Outgoing, Segments};
 
 const FIN: u8 = 0x01;
@@ -18,26 +18,14 @@ const UDP_OCTETS: usize = 8;
 /// Frames, octets and octets of frames by flow, which TCP flags tell apart.
 type Counted = HashMap<FlowKey, [u64; 3]>;
 
-/// A frame with a tag beside it, or none.
-struct Beside<'a>(&'a [u8], Option<u16>);
-
-impl Octets for Beside<'_> {
-    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        self.0.read(at)
-    }
-
-    fn vlan_beside(&self) -> Option<u16> {
-        self.1
-    }
-}
-
 fn add(counted: &mut Counted, key: FlowKey, [frames, octets, frame_octets]: [u32; 3]) {
     let sums = counted.entry(key).or_default();
     sums.iter_mut().zip([frames, octets, frame_octets]).for_each(|(sum, more)| *sum += u64::from(more));
 }
 
 fn parsed(frame: &[u8], tag: Option<u16>) -> Parsed {
-    parse(&Beside(frame, tag), frame.len() as u32, flags::TCP_FLAGS)
+    let vlan = tag.map_or(NO_VLAN, |tag| tag & 0xfff);
+    parse_within(frame, frame.len() as u32, flags::TCP_FLAGS, vlan)
 }
 
 /// What a packet is said to come to.

@@ -7,9 +7,7 @@
 use crate::options::BucketOptions;
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
-use object_store::{
-    Certificate, ClientOptions, CredentialProvider, Error, ObjectStore, Result, RetryConfig,
-};
+use object_store::{Certificate, ClientOptions, CredentialProvider, Error, ObjectStore, Result, RetryConfig};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,8 +73,7 @@ impl CredentialProvider for CredentialsFile {
             store: "S3",
             source: format!("store_credentials_file {} {what}", self.0.display()).into(),
         };
-        let text =
-            fs::read_to_string(&self.0).map_err(|error| said(format!("cannot be read: {error}")))?;
+        let text = fs::read_to_string(&self.0).map_err(|error| said(format!("cannot be read: {error}")))?;
         let credential = credential(&text).ok_or_else(|| {
             said(format!("has no aws_access_key_id and aws_secret_access_key behind [{PROFILE}]"))
         })?;

@@ -151,7 +151,8 @@ fn what_left_the_folder_is_read_in_the_bucket_and_nothing_else_asks_for_it() {
     keep(&stored, 5 * HOUR + 1);
     assert_eq!(files(folder.path()).len(), 2);
     assert_eq!(all(&stored.history), [0, 1, 2, 3, 4]);
-    let of_one = "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T01:00:00Z' AND src_ip = '192.0.2.7'";
+    let of_one =
+        "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T01:00:00Z' AND src_ip = '192.0.2.7'";
     assert_eq!(numbers(&stored.history, of_one), [0]);
     // A question for what lies here, or for what is nowhere, asks nobody.
     store.is_away.store(true, Ordering::Relaxed);

@@ -188,8 +188,11 @@ fn a_day_that_is_over_becomes_one_window_in_its_first_hour() {
     let rolled = "SELECT DISTINCT window_start, window_end, round(completeness * 600) AS completeness \
         FROM \"top-talkers\" WHERE window_start < '1970-01-02T00:00:00Z'";
     let rolled = shown(&stored.history, rolled);
-    let cells: Vec<Vec<&str>> =
-        rolled.lines().filter(|line| line.contains("1970")).map(|line| line.split('|').map(str::trim).collect()).collect();
+    let cells: Vec<Vec<&str>> = rolled
+        .lines()
+        .filter(|line| line.contains("1970"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
     assert_eq!(cells.len(), 1, "{rolled}");
     assert_eq!(cells[0][1..4], ["1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z", "595.0"]);
     let hours: Vec<PathBuf> =
@@ -197,7 +200,10 @@ fn a_day_that_is_over_becomes_one_window_in_its_first_hour() {
     let hours: Vec<_> = hours.iter().map(|hour| hour.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(hours, ["hour=1970-01-01T00", "hour=1970-01-02T00"]);
     // What comes late joins its day.
-    stored.sink.take(&minute(BY_PAIR, 5 * HOUR, &[(Some(3), Some(2), 70)], Status::Final, Some(1.0))).unwrap();
+    stored
+        .sink
+        .take(&minute(BY_PAIR, 5 * HOUR, &[(Some(3), Some(2), 70)], Status::Final, Some(1.0)))
+        .unwrap();
     stored.sink.tend(EventTime(26 * HOUR)).unwrap();
     let expected = shown(&stored.history, &of_day(ROLLED));
     keep(&stored, 27 * HOUR);

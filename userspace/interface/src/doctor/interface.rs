@@ -60,7 +60,8 @@ impl Facts {
 
 fn tampering(link: &Link) -> Vec<Tampering> {
     let joined = link::joined_packets(link, link.xdp.is_some());
-    joined.into_iter().chain(link::hidden_tags(link)).collect()
+    let hidden = link::hidden_tags(link).filter(|_| !link::tells_tags(link));
+    joined.into_iter().chain(hidden).collect()
 }
 
 /// What that means.
@@ -71,6 +72,8 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.push(queues(facts));
     findings.extend(ring(facts));
     findings.extend(offloads(facts));
+    findings.push(tags(facts));
+    findings.push(times(facts));
     findings.extend(interrupts(facts));
     findings.push(sent(facts));
     findings
@@ -204,6 +207,31 @@ fn offloads(facts: &Facts) -> Vec<Finding> {
         ));
     }
     found
+}
+
+fn tags(facts: &Facts) -> Finding {
+    Finding::fine(match facts.features {
+        Some(XdpFeatures { tells_tags: true, .. }) => "VLAN tags beside frames are read from its driver",
+        _ => {
+            "VLAN tags are read within frames: its driver tells of none beside them (some do since Linux 6.8)"
+        }
+    })
+}
+
+/// Whose clock says when a frame came; a card stamps frames when it is told to, by a clock that somebody has to set.
+fn times(facts: &Facts) -> Finding {
+    if !facts.features.is_some_and(|features| features.tells_times) {
+        let what =
+            "frames have our clock's time: its driver tells no times of the card (some do since Linux 6.3)";
+        return Finding::fine(what);
+    }
+    let name = facts.name();
+    Finding::note(
+        "frames have the card's time where that is within 10 ms of our clock, else our clock's",
+        format!(
+            "hwstamp_ctl -i {name} -r 1; phc2sys -s CLOCK_REALTIME -c {name} -O 0, where neither runs yet"
+        ),
+    )
 }
 
 fn interrupts(facts: &Facts) -> Option<Finding> {

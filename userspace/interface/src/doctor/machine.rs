@@ -10,6 +10,12 @@ const KERNEL_MIN: (u32, u32) = (5, 18);
 /// The first kernel that says what drivers can do with XDP.
 const KERNEL_WITH_FEATURES: (u32, u32) = (6, 3);
 
+/// The first kernels by whose drivers bound programs are told times of frames, and VLAN tags; and that let a bound program go
+/// on with a filter.
+const KERNEL_WITH_TIMES: (u32, u32) = (6, 3);
+const KERNEL_WITH_TAGS: (u32, u32) = (6, 8);
+const KERNEL_WITH_BOUND_CALLS: (u32, u32) = (6, 16);
+
 /// Capabilities, by their bits.
 const NET_ADMIN: u64 = 1 << 12;
 const NET_RAW: u64 = 1 << 13;
@@ -53,7 +59,10 @@ impl Facts {
 
 /// What that means.
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
-    vec![kernel(facts), programs(facts), sockets(facts), loading(facts), memory(facts), processors(facts)]
+    let mut findings = vec![kernel(facts)];
+    findings.extend(cards(facts));
+    findings.extend([programs(facts), sockets(facts), loading(facts), memory(facts), processors(facts)]);
+    findings
 }
 
 fn kernel(facts: &Facts) -> Finding {
@@ -68,6 +77,26 @@ fn kernel(facts: &Facts) -> Finding {
         }
         _ => Finding::fine(what),
     }
+}
+
+/// What this kernel lets drivers tell of frames, and what is used where it does not.
+fn cards(facts: &Facts) -> Option<Finding> {
+    let version = parse::kernel_version(&facts.release).filter(|version| *version >= KERNEL_MIN)?;
+    let (what, first) = if version < KERNEL_WITH_TIMES {
+        let what = "drivers tell the programs neither times (since Linux 6.3) nor VLAN tags (since 6.8) of frames: our clock \
+                    is used, and the tags within frames";
+        (what, KERNEL_WITH_TAGS)
+    } else if version < KERNEL_WITH_TAGS {
+        let what = "drivers tell the programs no VLAN tags of frames (since Linux 6.8): the tags within frames are used";
+        (what, KERNEL_WITH_TAGS)
+    } else if version < KERNEL_WITH_BOUND_CALLS {
+        let what = "no filter runs behind a program that reads VLAN tags from its driver (since Linux 6.16): frames are \
+                    filtered where they are read";
+        (what, KERNEL_WITH_BOUND_CALLS)
+    } else {
+        return None;
+    };
+    Some(Finding::note(what, format!("install Linux {}.{} or newer", first.0, first.1)))
 }
 
 fn programs(facts: &Facts) -> Finding {
@@ -150,6 +179,19 @@ mod tests {
     #[test]
     fn a_machine_in_order_has_no_problems() {
         assert_eq!(problems(&facts()), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_kernel_lets_drivers_tell_is_noted() {
+        let noted = |release: &str| {
+            let found = cards(&Facts { release: release.to_owned(), ..facts() });
+            found.map(|found| (found.is_problem, found.mend.unwrap_or_default()))
+        };
+        let note = |mend: &str| Some((false, mend.to_owned()));
+        assert_eq!(noted("6.1.0-30-amd64"), note("install Linux 6.8 or newer"));
+        assert_eq!(noted("6.6.1"), note("install Linux 6.8 or newer"));
+        assert_eq!(noted("6.12.0"), note("install Linux 6.16 or newer"));
+        assert_eq!([noted("6.16.0"), noted("5.4.0"), noted("")], [None, None, None]);
     }
 
     #[test]

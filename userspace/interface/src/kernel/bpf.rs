@@ -1,5 +1,5 @@
-//! Calls of bpf(2) for programs that are made of instructions while this process runs, and for maps that these look into:
-//! the library that loads objects loads nothing else.
+//! Calls of bpf(2) for what the library which loads objects does not load: programs that are made of instructions while
+//! this process runs, maps that these look into, and programs that are bound to an interface.
 
 use std::ffi::CStr;
 use std::io;
@@ -12,12 +12,18 @@ const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEMENT: libc::c_int = 2;
 const MAP_DELETE_ELEMENT: libc::c_int = 3;
 const PROGRAM_LOAD: libc::c_int = 5;
+const TYPES_LOAD: libc::c_int = 18;
+const LINK_CREATE: libc::c_int = 28;
 
 /// `BPF_PROG_TYPE_XDP`, attached as `BPF_XDP`, for frames in several parts (`BPF_F_XDP_HAS_FRAGS`): as the programs that
 /// call this one are loaded, or the kernel lets them not.
 const TYPE_XDP: u32 = 6;
 const ATTACHED_AS_XDP: u32 = 37;
 const HAS_FRAGMENTS: u32 = 1 << 5;
+/// Only for one interface, whose driver it may ask (`BPF_F_XDP_DEV_BOUND_ONLY`).
+const BOUND: u32 = 1 << 6;
+/// Run by the driver (`XDP_FLAGS_DRV_MODE`).
+const BY_DRIVER: u32 = 1 << 2;
 
 /// `BPF_F_NO_PREALLOC`, without which the kernel makes no trie.
 const NO_PREALLOCATION: u32 = 1;
@@ -41,9 +47,57 @@ struct LoadArguments {
     name: [u8; 16],
     interface_index: u32,
     attached_as: u32,
+    types: u32,
+    function_octets: u32,
+    first_function: u64,
+    functions: u32,
+    reserved: u32,
 }
 
-const _: () = assert!(size_of::<LoadArguments>() == 72);
+const _: () = assert!(size_of::<LoadArguments>() == 96);
+
+/// Arguments of `BPF_BTF_LOAD`, as far as they are given.
+#[repr(C)]
+struct TypesArguments {
+    octets: u64,
+    log: u64,
+    length: u32,
+    log_octets: u32,
+}
+
+const _: () = assert!(size_of::<TypesArguments>() == 24);
+
+/// Arguments of `BPF_LINK_CREATE`, for XDP.
+#[repr(C)]
+struct LinkArguments {
+    program: u32,
+    interface_index: u32,
+    attached_as: u32,
+    flags: u32,
+}
+
+const _: () = assert!(size_of::<LinkArguments>() == 16);
+
+/// A program of XDP.
+#[derive(Clone, Copy)]
+pub(super) struct Program<'a> {
+    /// What the kernel calls it.
+    pub(super) name: &'a [u8; 16],
+    pub(super) instructions: &'a [u64],
+    /// Whom it is for alone, if it is.
+    pub(super) bound: Option<Bound<'a>>,
+}
+
+/// The interface of a program that is bound to it, and what the verifier must know of its functions.
+#[derive(Clone, Copy)]
+pub(super) struct Bound<'a> {
+    pub(super) interface_index: u32,
+    /// Its BTF.
+    pub(super) types: BorrowedFd<'a>,
+    /// Where each function begins, and its type: records of so many octets.
+    pub(super) functions: &'a [u8],
+    pub(super) function_octets: u32,
+}
 
 /// Kinds of maps (`BPF_MAP_TYPE_…`).
 #[derive(Clone, Copy)]
@@ -94,17 +148,17 @@ const _: () = assert!(size_of::<ElementArguments>() == 32);
 ///
 /// # Errors
 /// What the kernel says, and why, in the last line of its verifier.
-pub(super) fn load(name: &[u8; 16], instructions: &[u64]) -> Result<OwnedFd, String> {
-    match load_with_log(name, instructions, &mut []) {
+pub(super) fn load(program: Program<'_>) -> Result<OwnedFd, String> {
+    match load_with_log(program, &mut []) {
         Ok(program) => Ok(program),
-        Err(error) => Err(refusal(name, instructions, &error)),
+        Err(error) => Err(refusal(program, &error)),
     }
 }
 
 /// Why a program is refused: asks again, and lets the verifier say it.
-fn refusal(name: &[u8; 16], instructions: &[u64], error: &io::Error) -> String {
+fn refusal(program: Program<'_>, error: &io::Error) -> String {
     let mut log = vec![0; LOG_OCTETS];
-    let _ = load_with_log(name, instructions, &mut log);
+    let _ = load_with_log(program, &mut log);
     let said = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
     match last_line(&said) {
         Some(line) => format!("{error}; its verifier ends with: {line}"),
@@ -119,7 +173,8 @@ fn last_line(said: &str) -> Option<&str> {
     reasons.last().or(counts.last()).copied()
 }
 
-fn load_with_log(name: &[u8; 16], instructions: &[u64], log: &mut [u8]) -> io::Result<OwnedFd> {
+fn load_with_log(program: Program<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
+    let Program { name, instructions, bound } = program;
     let arguments = LoadArguments {
         kind: TYPE_XDP,
         instructions: instructions.len() as u32,
@@ -129,14 +184,44 @@ fn load_with_log(name: &[u8; 16], instructions: &[u64], log: &mut [u8]) -> io::R
         log_octets: log.len() as u32,
         log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
         kernel_version: 0,
-        flags: HAS_FRAGMENTS,
+        flags: HAS_FRAGMENTS | if bound.is_some() { BOUND } else { 0 },
         name: *name,
-        interface_index: 0,
+        interface_index: bound.map_or(0, |bound| bound.interface_index),
         attached_as: ATTACHED_AS_XDP,
+        types: bound.map_or(0, |bound| bound.types.as_raw_fd().cast_unsigned()),
+        function_octets: bound.map_or(0, |bound| bound.function_octets),
+        first_function: bound.map_or(0, |bound| bound.functions.as_ptr() as u64),
+        functions: bound.map_or(0, Bound::function_count),
+        reserved: 0,
     };
-    let descriptor = without_signals(|| call(PROGRAM_LOAD, &arguments))?;
-    // SAFETY: the kernel has just given it to this process, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    without_signals(|| call_for_descriptor(PROGRAM_LOAD, &arguments))
+}
+
+impl Bound<'_> {
+    fn function_count(self) -> u32 {
+        (self.functions.len() as u32).checked_div(self.function_octets).unwrap_or_default()
+    }
+}
+
+/// Gives the kernel types (BTF), for programs that are loaded afterwards.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn load_types(octets: &[u8]) -> io::Result<OwnedFd> {
+    let length = octets.len() as u32;
+    let arguments = TypesArguments { octets: octets.as_ptr() as u64, log: 0, length, log_octets: 0 };
+    call_for_descriptor(TYPES_LOAD, &arguments)
+}
+
+/// Has a driver run a program on what its interface receives, until what this gives is closed.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn attach(program: BorrowedFd<'_>, interface_index: u32) -> io::Result<OwnedFd> {
+    let program = program.as_raw_fd().cast_unsigned();
+    let arguments =
+        LinkArguments { program, interface_index, attached_as: ATTACHED_AS_XDP, flags: BY_DRIVER };
+    call_for_descriptor(LINK_CREATE, &arguments)
 }
 
 /// Makes a map, which goes when nothing has it any more.
@@ -154,9 +239,7 @@ pub(super) fn map(name: &[u8; 16], shape: MapShape) -> io::Result<OwnedFd> {
         numa_node: 0,
         name: *name,
     };
-    let descriptor = call(MAP_CREATE, &arguments)?;
-    // SAFETY: the kernel has just given it to this process, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    call_for_descriptor(MAP_CREATE, &arguments)
 }
 
 /// Puts a value into a map of this shape, under a key.
@@ -194,6 +277,13 @@ fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u64, value: u64) -> i
     let map = map.as_raw_fd().cast_unsigned();
     let arguments = ElementArguments { map, reserved: 0, key, value, flags: 0 };
     call(command, &arguments).map(drop)
+}
+
+/// Calls the kernel, which makes something new.
+fn call_for_descriptor<T>(command: libc::c_int, arguments: &T) -> io::Result<OwnedFd> {
+    let descriptor = call(command, arguments)?;
+    // SAFETY: the kernel has just given it to this process, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Calls the kernel, whose answer may be a descriptor.

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use tapline_ebpf_common::PaneGrid;
+use tapline_ebpf_common::{CARD_AWAY_NS_MAX, PaneGrid};
 
 /// Where UTC stands, seen from the programs' clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,11 @@ impl Clock {
         monotonic_ns.wrapping_add(self.offset_ns)
     }
 
-    /// Panes of this length that are aligned to 1970, the first of which holds a time on the programs' clock or
-    /// begins before the boot.
+    /// Panes of this length that are aligned to 1970, the first of which holds a time on the programs' clock, and what
+    /// cards may say of frames that come from then on, or begins before the boot.
     #[must_use]
     pub const fn grid(self, length_ns: u64, now_ns: u64) -> PaneGrid {
+        let now_ns = now_ns.saturating_sub(CARD_AWAY_NS_MAX);
         let into_pane = match self.utc_ns(now_ns).checked_rem(length_ns) {
             Some(into_pane) => into_pane,
             None => 0,
@@ -71,7 +72,7 @@ mod tests {
         let now = monotonic_ns();
         let grid = clock.grid(1_000_000_000, now);
         assert_eq!(clock.utc_ns(grid.anchor_ns) % 1_000_000_000, 0);
-        assert!(now - grid.anchor_ns < 1_000_000_000);
+        assert!(now - grid.anchor_ns < 1_000_000_000 + CARD_AWAY_NS_MAX);
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum KernelError {
     /// The kernel refused the object.
     #[error("the kernel programs cannot be loaded: {0}")]
     Load(#[from] EbpfError),
+    /// What the programs say cannot be read.
+    #[error("what the kernel programs say cannot be read: {0}")]
+    Log(#[from] aya_log::Error),
     /// The kernel refused a program.
     #[error("a kernel program cannot be used: {0}")]
     Program(#[from] ProgramError),

@@ -14,6 +14,7 @@ use tapline_ebpf_common::{Config, flags, names, stage, wants};
 use tapline_filter::Predicate;
 use tapline_filter::bpf::{self, Fitted, Pushed, Reader, Stage};
 
+use super::bpf::Program;
 use super::lists::Lists;
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
@@ -99,6 +100,12 @@ impl KernelFilter {
         Ok(calls::put(self.stages.as_fd(), stage::WANTED, program)?)
     }
 
+    /// Leaves nothing out from now on, as the program has no place for a filter any more; why.
+    pub(super) fn close(&mut self, why: String) {
+        self.unavailable = Some(why);
+        self.state = self.place();
+    }
+
     /// Lets a reader have the frames of which this holds from now on, and maybe others; of `None`, that he reads no more.
     /// Programs that run may have seen what was wanted before, see [`Self::settle`].
     pub fn set(&mut self, reader: FrameReader, wanted: Option<Predicate>) -> FilterState {
@@ -174,7 +181,9 @@ impl KernelFilter {
         let no_room = |error| format!("the kernel makes no map for its lists: {error}");
         let lists = self.lists.with(&filter.program.lists).map_err(no_room)?;
         let ours = |error: String| format!("the kernel refuses it, which is a fault of tapline: {error}");
-        let program = calls::load(NAME, &filter.program.instructions(&lists.descriptors())).map_err(ours)?;
+        let instructions = filter.program.instructions(&lists.descriptors());
+        let program =
+            calls::load(Program { name: NAME, instructions: &instructions, bound: None }).map_err(ours)?;
         let put = calls::put(self.stages.as_fd(), stage::FILTER, program.as_fd());
         put.map_err(|error| ours(error.to_string()))?;
         self.lists = lists;

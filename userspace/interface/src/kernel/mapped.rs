@@ -6,7 +6,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::Pod;
 use aya::maps::{Map, MapData};
@@ -74,6 +74,14 @@ impl<T: Pod> Mapped<T> {
         let number = self.place(entry).cast::<u8>().wrapping_add(offset).cast();
         // SAFETY: aligned, within the entry, mapped as long as `self`, and only used as an atomic on this side.
         unsafe { AtomicU32::from_ptr(number) }
+    }
+
+    /// The same of 64 bits.
+    pub(super) fn long_number(&self, entry: usize, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset < size_of::<T>(), "invariant: a number of the entry");
+        let number = self.place(entry).cast::<u8>().wrapping_add(offset).cast();
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(number) }
     }
 
     fn place(&self, entry: usize) -> *mut T {

@@ -13,11 +13,15 @@ use tapline_ebpf_common::{Config, Counters, CpuState, PaneGrid, SET_WAYS, VERSIO
 
 use tapline_filter::Predicate;
 
+use super::bound::{BoundProgram, Maps, Told};
+use super::log::{self, LogLevel, Messages};
 use super::mapped::Mapped;
 use super::signals::without_signals;
 use super::{
-    FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter, object, sent, stamp,
+    CardUse, Clock, FlowTable, FrameReader, KernelError, KernelFilter, PreFilter, Rule, SharedFilter,
+    ToldCalendar, object, sent, stamp,
 };
+use crate::link;
 
 /// What the programs are to do, and limits of the kernel's memory, taken when they are loaded.
 #[derive(Clone, Debug)]
@@ -80,6 +84,7 @@ impl KernelOptions {
             cpus,
             flags: switches.into_iter().filter_map(|(is_on, flag)| is_on.then_some(flag)).sum(),
             grids: [self.panes; 2],
+            utc_offsets_ns: [Clock::measure().offset_ns; 2],
             ..Config::default()
         }
     }
@@ -132,8 +137,14 @@ impl Tally {
 /// The capture program; it is taken off its interface when this is dropped, or when the process ends.
 pub struct KernelCapture {
     // First, so that the program is off its interface before what it looks into goes.
+    bound: Option<BoundProgram>,
     ebpf: Ebpf,
-    /// The name of the program that was loaded.
+    maps: Maps,
+    /// What the program was loaded from.
+    object: &'static [u8],
+    _messages: Option<Messages>,
+    card: CardUse,
+    /// The name of the program that is loaded, or will be.
     program: &'static str,
     table: FlowTable,
     tally: Tally,
@@ -152,13 +163,19 @@ impl KernelCapture {
     pub fn load(options: &KernelOptions) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(_, error)| error)? as u32;
         let parts = options.parts(cpus);
+        let level = log::level();
+        let object = object::capture(level.is_some())?;
+        let number = level.map_or(0, LogLevel::number);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(names::CPUS, parts)
             .map_max_entries(names::FLOWS, (parts * 2) << options.set_bits())
             .map_max_entries(names::RING, options.ring_octets)
-            .load(object::capture()?)
+            .override_global(aya_log::LEVEL, &number, level.is_some())
+            .load(object)
             .map_err(KernelError::of_load)?;
         check_version(&mut ebpf)?;
+        let maps = Maps::of(&ebpf)?;
+        let messages = Messages::of(&mut ebpf)?;
         let config = options.config(cpus);
         let tally = Tally { parts: Arc::new(Mapped::new(&ebpf, names::CPUS, parts)?), cpus: cpus as usize };
         let table = FlowTable::new(&mut ebpf, config, parts, options.ring_octets)?;
@@ -167,7 +184,9 @@ impl KernelCapture {
             prefilter.set(*rule, Some(*verdict))?;
         }
         let prefilter = Arc::new(Mutex::new(prefilter));
-        let (program, unavailable) = load_capture(&mut ebpf)?;
+        let behind = program(&mut ebpf, names::WANTED).map(drop);
+        let unavailable = behind.map_or_else(no_tail_call, |()| Ok(None))?;
+        let program = if unavailable.is_none() { names::CAPTURE } else { names::UNFILTERED };
         let is_available = unavailable.is_none();
         let filter = KernelFilter::new(&ebpf, table.quiesce(), options.keeps_flows, unavailable)?;
         if is_available {
@@ -177,23 +196,41 @@ impl KernelCapture {
             sent::load(&mut ebpf)?;
         }
         let filter = Arc::new(Mutex::new(filter));
-        let (attached, attached_to_sent) = (None, None);
-        Ok(Self { ebpf, program, table, tally, prefilter, filter, attached, attached_to_sent })
+        Ok(Self {
+            bound: None,
+            ebpf,
+            maps,
+            object,
+            _messages: messages,
+            card: CardUse::default(),
+            program,
+            table,
+            tally,
+            prefilter,
+            filter,
+            attached: None,
+            attached_to_sent: None,
+        })
     }
 
-    /// Attaches the program to an interface.
+    /// Attaches the program to an interface; bound to it, so that it may ask the driver, where that knows more of frames
+    /// than they say, see [`Self::card`].
     ///
     /// # Errors
     /// When there is no such interface, when it has a program, or when its driver refuses this one.
     pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), KernelError> {
+        self.detach_from_received()?;
+        if mode == AttachMode::Native && self.attach_bound(interface) {
+            return Ok(());
+        }
         let mode = match mode {
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic => XdpMode::Skb,
         };
-        self.detach_from_received()?;
-        let program: &mut Xdp = loaded(&mut self.ebpf, self.program)?;
-        let link =
-            program.attach(interface, mode).map_err(|error| KernelError::of_attach(interface, error))?;
+        let link = self
+            .unbound()?
+            .attach(interface, mode)
+            .map_err(|error| KernelError::of_attach(interface, error))?;
         self.attached = Some(link);
         Ok(())
     }
@@ -205,6 +242,68 @@ impl KernelCapture {
     pub fn attach_to_sent(&mut self, interface: &str) -> Result<(), KernelError> {
         self.attached_to_sent = Some(sent::attach(&mut self.ebpf, interface)?);
         Ok(())
+    }
+
+    /// Where the program is told of the calendar by who reads its frames.
+    pub(crate) fn calendar(&self) -> Result<ToldCalendar, KernelError> {
+        ToldCalendar::new(&self.ebpf, Clock { offset_ns: 0 })
+    }
+
+    /// What the program takes from the card of its interface.
+    #[must_use]
+    pub const fn card(&self) -> &CardUse {
+        &self.card
+    }
+
+    /// Attaches the program bound to an interface, if its driver tells something; whether it did. The kernel lets other
+    /// programs call no bound one, but since 6.16 a bound one may call others: before, tags go before the filter.
+    fn attach_bound(&mut self, interface: &str) -> bool {
+        let link = link::find(interface).ok().flatten();
+        let features = link.as_ref().and_then(|link| link::xdp_features(link.index).ok());
+        let Some((link, told)) = link.zip(features.and_then(Told::by)) else { return false };
+        let bind = |program| BoundProgram::attach(self.object, program, &self.maps, (link.index, told));
+        let outcome = match bind(self.program) {
+            Err(why) if self.program != names::UNFILTERED && link::hidden_tags(&link).is_some() => {
+                bind(names::UNFILTERED).inspect(|_| self.close_filter(&why))
+            }
+            outcome => outcome,
+        };
+        let bound = outcome.map_err(|why| {
+            format!("the driver of {interface} tells the program nothing of frames, as it is not bound to it: {why}")
+        });
+        let is_bound = bound.is_ok();
+        self.table.take_times_of_card(is_bound && told.times);
+        self.card = CardUse {
+            tags: is_bound && told.tags,
+            times: is_bound && told.times,
+            drawback: bound.as_ref().err().cloned(),
+        };
+        self.bound = bound.ok();
+        is_bound
+    }
+
+    /// The program that is bound to no interface; loaded when it is needed, since to check it takes the kernel half a second.
+    /// Where the kernel refuses a place for a filter in it, the one without.
+    fn unbound(&mut self) -> Result<&mut Xdp, KernelError> {
+        if loaded(&mut self.ebpf, self.program)?.fd().is_err()
+            && let Err(error) = program(&mut self.ebpf, self.program)
+        {
+            let why = if self.program == names::CAPTURE { no_tail_call(error)? } else { return Err(error) };
+            self.program = names::UNFILTERED;
+            program(&mut self.ebpf, self.program)?;
+            let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+            why.into_iter().for_each(|why| filter.close(why));
+        }
+        loaded(&mut self.ebpf, self.program)
+    }
+
+    /// Has no filter in the kernel from now on, as the kernel takes none behind a bound program; why.
+    fn close_filter(&self, why: &str) {
+        let why = format!(
+            "this kernel takes none behind the program that reads VLAN tags from the driver, as kernels do since Linux \
+             6.16 ({why})"
+        );
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).close(why);
     }
 
     /// Takes the programs off their interface, if they have one.
@@ -220,6 +319,7 @@ impl KernelCapture {
     }
 
     fn detach_from_received(&mut self) -> Result<(), KernelError> {
+        self.bound = None;
         if let Some(link) = self.attached.take() {
             loaded(&mut self.ebpf, self.program)?.detach(link)?;
         }
@@ -295,7 +395,7 @@ impl KernelCapture {
     /// # Errors
     /// When the kernel takes no such frame: it must have 14 octets.
     pub fn test(&mut self, frame: &[u8], times: u32) -> Result<TestedFrame, KernelError> {
-        test(loaded(&mut self.ebpf, self.program)?, frame, times)
+        test(self.unbound()?, frame, times)
     }
 }
 
@@ -319,26 +419,15 @@ fn check_version(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     if found == VERSION { Ok(()) } else { Err(KernelError::Version { found, expected: VERSION }) }
 }
 
-/// Loads the program that captures, with what stands behind a filter; where the kernel does not take that, the one that
-/// has no place for a filter. Gives its name, and why there is none.
-fn load_capture(ebpf: &mut Ebpf) -> Result<(&'static str, Option<String>), KernelError> {
-    let why = match load_with_filter(ebpf) {
-        Ok(()) => return Ok((names::CAPTURE, None)),
-        Err(KernelError::Program(ProgramError::LoadError { io_error, .. })) => io_error,
-        Err(error) => return Err(error),
+/// Why there is no place for a filter, where the kernel refuses a program that makes tail calls.
+fn no_tail_call(error: KernelError) -> Result<Option<String>, KernelError> {
+    let KernelError::Program(ProgramError::LoadError { io_error: why, .. }) = error else {
+        return Err(error);
     };
-    program(ebpf, names::UNFILTERED)?;
-    let why = format!(
+    Ok(Some(format!(
         "this kernel takes no tail call in a program with functions ({why}): on x86-64 it is there since Linux 5.10, on \
          arm64 since 6.0, with the compiler of BPF switched on (`sysctl net.core.bpf_jit_enable=1`)"
-    );
-    Ok((names::UNFILTERED, Some(why)))
-}
-
-fn load_with_filter(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    program(ebpf, names::WANTED)?;
-    program(ebpf, names::CAPTURE)?;
-    Ok(())
+    )))
 }
 
 /// Loads a program.

@@ -8,18 +8,19 @@
 //! 3. read what left the table early from the ring buffer, then the half at rest, and mark its entries as free.
 //!
 //! Step 2 is what makes this exact, whatever CPUs are at work. Programs read the name of the half before the clock; so
-//! after step 3 everything with a time before that of step 1 has come out.
+//! after step 3 everything with a time before that of step 1 has come out. The time of a card may be a little before that
+//! of the clock; where these are taken, so is the moment until which all has come out.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::{Ebpf, Pod};
-use tapline_ebpf_common::{Config, FlowSet, PaneGrid, Part, RingRecord, names};
+use tapline_ebpf_common::{CARD_AWAY_NS_MAX, Config, FlowSet, PaneGrid, Part, RingRecord, names};
 
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
-use super::{KernelError, KernelFlow, monotonic_ns};
+use super::{Clock, KernelError, KernelFlow, card, monotonic_ns};
 
 /// What emptying the table gave, besides the flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct FlowTable {
     set_bits: u32,
     cpus: u32,
     parts: u32,
+    /// How far the time of a frame may be behind the clock when it is counted, ns.
+    behind_ns: u64,
 }
 
 impl FlowTable {
@@ -65,6 +68,7 @@ impl FlowTable {
             set_bits: config.set_bits,
             cpus: config.cpus,
             parts,
+            behind_ns: 0,
         })
     }
 
@@ -79,7 +83,7 @@ impl FlowTable {
     ) -> Result<Drained, KernelError> {
         let config = self.config.read(0);
         let old = config.epoch & 1;
-        let until_ns = monotonic_ns();
+        let until_ns = monotonic_ns().saturating_sub(self.behind_ns);
         self.flip(config.epoch.wrapping_add(1), panes);
         self.quiesce.wait()?;
         let ring_entries = self.drain_ring(&mut each);
@@ -104,6 +108,11 @@ impl FlowTable {
         entries as u64
     }
 
+    /// Frames may have the time of the card that received them from now on, or not any more.
+    pub(super) const fn take_times_of_card(&mut self, are_taken: bool) {
+        self.behind_ns = if are_taken { CARD_AWAY_NS_MAX } else { 0 };
+    }
+
     /// What it waits with for programs that run.
     pub(super) fn quiesce(&self) -> Quiesce {
         self.quiesce.clone()
@@ -118,6 +127,9 @@ impl FlowTable {
     fn flip(&mut self, epoch: u32, panes: PaneGrid) {
         let grid = offset_of!(Config, grids) + (epoch & 1) as usize * size_of::<PaneGrid>();
         self.config.write_part(0, grid, panes);
+        if self.behind_ns > 0 {
+            card::tell(&self.config, (epoch & 1) as usize, Clock::measure());
+        }
         self.config.number(0, offset_of!(Config, epoch)).store(epoch, Ordering::Release);
     }
 

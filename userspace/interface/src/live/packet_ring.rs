@@ -15,6 +15,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use socket2::Socket;
 
 use super::packet_socket::{FrameStart, RESERVE_OCTETS, RingShape};
+use super::tag::put_back;
 
 /// Where a block says whose it is, how many frames it has, and where the first one is.
 const BLOCK_HEADER_AT: usize = offset_of!(libc::tpacket_block_desc, hdr);
@@ -33,8 +34,6 @@ const VLAN: u16 = 0x8100;
 /// The kernel says of a frame that it holds several packets of a TCP connection, since Linux 6.0
 /// (`TP_STATUS_GSO_TCP`).
 const STATUS_JOINED: u32 = 1 << 8;
-/// Octets of both addresses of Ethernet, which stand before a tag.
-const ADDRESSES_OCTETS: usize = 12;
 
 /// A frame in the ring.
 #[derive(Debug, PartialEq, Eq)]
@@ -152,21 +151,11 @@ fn frame(block: &mut [u8], at: usize, frames_start: FrameStart) -> Option<RingFr
     let is_joined = status & STATUS_JOINED != 0;
     let bytes = block.get_mut(start.checked_sub(RESERVE_OCTETS)?..start.checked_add(read_octets)?)?;
     let is_tag_beside = status & TP_STATUS_VLAN_VALID != 0 && frames_start == FrameStart::Link;
-    let (original_octets, bytes) = if is_tag_beside && read_octets >= ADDRESSES_OCTETS {
-        put_back(bytes, if status & TP_STATUS_VLAN_TPID_VALID == 0 { VLAN } else { kind }, tag);
-        (original_octets.saturating_add(RESERVE_OCTETS as u32), &*bytes)
-    } else {
-        (original_octets, &bytes[RESERVE_OCTETS..])
-    };
+    let kind = if status & TP_STATUS_VLAN_TPID_VALID == 0 { VLAN } else { kind };
+    let ([a, b], [c, d]) = (kind.to_be_bytes(), tag.to_be_bytes());
+    let bytes = put_back(bytes, is_tag_beside.then_some([a, b, c, d]));
+    let original_octets = original_octets.saturating_add((bytes.len() - read_octets) as u32);
     Some(RingFrame { time, original_octets, way, protocol, link_octets, is_joined, bytes })
-}
-
-/// Puts a tag back into a frame with room in front of it.
-fn put_back(bytes: &mut [u8], kind: u16, tag: u16) {
-    bytes.copy_within(RESERVE_OCTETS..RESERVE_OCTETS + ADDRESSES_OCTETS, 0);
-    let place = &mut bytes[ADDRESSES_OCTETS..ADDRESSES_OCTETS + RESERVE_OCTETS];
-    place[..2].copy_from_slice(&kind.to_be_bytes());
-    place[2..].copy_from_slice(&tag.to_be_bytes());
 }
 
 /// The number at an offset.

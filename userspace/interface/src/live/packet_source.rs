@@ -17,6 +17,7 @@ use super::packet_ring::{PacketRing, RingFrame};
 use super::packet_socket::{self, FrameStart, RingShape};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions};
 use crate::Directions;
+use crate::kernel::CardUse;
 use crate::link::{self, Carries, Link};
 use tapline_socket::Poll;
 use tapline_socket::is_passing;
@@ -69,6 +70,7 @@ impl PacketSource {
             interface: link.name.clone(),
             mode: LiveMode::Packet,
             queues: link.receive_queues,
+            card: CardUse::default(),
             reasons,
         };
         Ok(Self { socket, ring, poll: Poll::default(), link, description, counters: LiveCounters::default() })

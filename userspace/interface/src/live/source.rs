@@ -5,7 +5,7 @@ use std::io;
 
 use tapline_decode::Frame;
 
-use crate::kernel::{SharedFilter, SharedPreFilter};
+use crate::kernel::{CardUse, SharedFilter, SharedPreFilter};
 
 /// How frames reach this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Description {
     pub mode: LiveMode,
     /// Queues of the interface that are read.
     pub queues: u32,
+    /// What the program in front of it takes from the card.
+    pub card: CardUse,
     /// Why it is not the better mode, one sentence each.
     pub reasons: Vec<String>,
 }
@@ -78,6 +80,10 @@ pub struct LiveCounters {
     pub filtered: u64,
     /// Frames that the filter of the program left out, as nobody who reads packets wants them.
     pub unwanted: u64,
+    /// Frames whose time is that of the card that received them.
+    pub stamped: u64,
+    /// Frames whose time by the card is not near to our clock, which they have instead.
+    pub mistrusted: u64,
     /// Frames that were lost.
     pub drops: Drops,
     /// Times that an `AF_XDP` socket had no memory for a frame.

@@ -15,6 +15,8 @@ use xdp::socket::{BindFlags, SocketError, XdpSocket, XdpSocketBuilder};
 use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRing, WakableRings};
 
+use super::tag::{TAG_OCTETS, put_back};
+use crate::kernel::stamp;
 use tapline_socket::option;
 
 /// Octets in front of each frame: the stamp, and that the frame begins on a line of the cache.
@@ -128,11 +130,11 @@ impl XdpQueue {
         Ok([counted.rx_dropped, counted.rx_ring_full, counted.rx_fill_ring_empty_descs])
     }
 
-    /// Lends up to `frames_max` frames, each with the time on the programs' clock; returns how many.
+    /// Lends up to `frames_max` frames, each with what the program wrote in front of it; returns how many.
     pub(super) fn lend(
         &mut self,
         frames_max: usize,
-        visit: &mut dyn FnMut(Option<u64>, &[u8]),
+        visit: &mut dyn FnMut(Option<FrameStamp>, &[u8]),
     ) -> io::Result<usize> {
         let mut frames = 0;
         while frames < frames_max && self.receive() {
@@ -156,14 +158,15 @@ impl XdpQueue {
         !self.burst.0.is_empty()
     }
 
-    fn lend_one(&mut self, mut packet: Packet, visit: &mut dyn FnMut(Option<u64>, &[u8])) {
+    fn lend_one(&mut self, mut packet: Packet, visit: &mut dyn FnMut(Option<FrameStamp>, &[u8])) {
         let stamp_octets = size_of::<FrameStamp>();
-        let ts_ns = match packet.adjust_head(-(stamp_octets as i32)) {
+        let stamp = match packet.adjust_head(-(stamp_octets as i32)) {
             Ok(()) => take_stamp(&mut packet),
             Err(_) => None,
         };
-        let bytes = packet.get(stamp_octets..).unwrap_or_default();
-        visit(ts_ns, bytes);
+        let bytes = packet.get_mut(stamp_octets - TAG_OCTETS..).unwrap_or_default();
+        let tag = stamp.and_then(|stamp| stamp.tag.octets());
+        visit(stamp, put_back(bytes, tag));
         self.memory.free_packet(packet);
     }
 
@@ -226,14 +229,10 @@ fn rings(
 }
 
 /// Reads the stamp at the start, and takes it away, so that nobody finds it in front of another frame.
-fn take_stamp(octets: &mut [u8]) -> Option<u64> {
-    let (magic, rest) = octets.split_first_chunk_mut()?;
-    let ts_ns = rest.first_chunk()?;
-    if u64::from_ne_bytes(*magic) != FrameStamp::MAGIC {
-        return None;
-    }
-    *magic = [0; 8];
-    Some(u64::from_ne_bytes(*ts_ns))
+fn take_stamp(octets: &mut [u8]) -> Option<FrameStamp> {
+    let stamp = stamp(octets)?;
+    octets.first_chunk_mut::<8>()?.fill(0);
+    Some(stamp)
 }
 
 #[cfg(test)]
@@ -254,8 +253,8 @@ mod tests {
 
     #[test]
     fn a_stamp_is_read_once() {
-        let mut octets = [FrameStamp::MAGIC.to_ne_bytes(), 77_u64.to_ne_bytes()].concat();
-        assert_eq!(take_stamp(&mut octets), Some(77));
+        let mut octets = [FrameStamp::MAGIC.to_ne_bytes(), 77_u64.to_ne_bytes(), [0; 8], [0; 8]].concat();
+        assert_eq!(take_stamp(&mut octets).map(|stamp| stamp.ts_ns), Some(77));
         assert_eq!(take_stamp(&mut octets), None);
         assert_eq!(take_stamp(&mut octets[..12]), None);
     }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tapline_decode::{Direction, Frame, LinkType};
+use tapline_ebpf_common::FrameStamp;
 use tapline_record::EventTime;
 
 use super::Promiscuous;
@@ -18,8 +19,8 @@ use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
 use super::xdp_queue::{UmemShape, XdpQueue};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::kernel::{
-    AttachMode, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedFilter,
-    SharedPreFilter, Tally, monotonic_ns,
+    AttachMode, CardUse, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedFilter,
+    SharedPreFilter, Tally, ToldCalendar, monotonic_ns,
 };
 use crate::link::{self, Link};
 use tapline_socket::Poll;
@@ -43,6 +44,8 @@ pub struct XdpSource {
     is_flowing: bool,
     link: Link,
     calendar: Calendar,
+    /// What the program is told of it.
+    calendar_of_program: ToldCalendar,
     /// What the program counts, and had counted before this source was there.
     tally: Tally,
     before: Counters,
@@ -85,7 +88,7 @@ impl XdpSource {
             program.set_socket(number, queue.socket()).map_err(LiveError::Kernel)?;
         }
         let promiscuous = options.is_promiscuous.then(|| Promiscuous::of(link)).transpose()?;
-        let description = describe(link, &queues)?;
+        let description = describe(link, &queues, program.card())?;
         program.set_packets_wanted(true);
         program.set_mirror(true);
         Ok(Self {
@@ -97,6 +100,7 @@ impl XdpSource {
             is_flowing: false,
             link: link.clone(),
             calendar: Calendar::new(),
+            calendar_of_program: program.calendar().map_err(LiveError::Kernel)?,
             tally: program.tally(),
             before: program.counters(),
             prefilter: program.prefilter(),
@@ -111,12 +115,13 @@ impl XdpSource {
     fn lend(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
         let now_ns = monotonic_ns();
         let clock = self.calendar.clock(now_ns);
+        self.calendar_of_program.follow(clock);
         let mut frames = 0;
         for _ in 0..self.queues.len() {
             let (counters, link, snap_octets) = (&mut self.counters, &self.link, self.snap_octets);
-            let mut lend = |ts_ns: Option<u64>, bytes: &[u8]| {
+            let mut lend = |stamp: Option<FrameStamp>, bytes: &[u8]| {
                 let frame = Frame {
-                    ts: EventTime(clock.utc_ns(ts_ns.unwrap_or(now_ns)) as i64),
+                    ts: EventTime(utc_ns(stamp, clock, now_ns) as i64),
                     link: LinkType::Ethernet,
                     direction: Some(Direction::Ingress),
                     interface: Some(&link.name),
@@ -175,6 +180,8 @@ impl FrameSource for XdpSource {
         let since = self.tally.counters().since(&self.before);
         drops.program = since.unredirected_packets;
         self.counters.filtered = since.filtered_packets;
+        self.counters.stamped = since.stamped_packets;
+        self.counters.mistrusted = since.mistrusted_packets;
         self.counters.unwanted = since.unwanted_packets + since.unread_packets;
         if let Some(link) = link::find(&self.link.name)? {
             drops.interface = link.missed.saturating_sub(self.link.missed);
@@ -207,6 +214,15 @@ fn load(options: &LiveOptions) -> Result<KernelCapture, Obstacle> {
     })
 }
 
+/// When a frame came, UTC in ns since 1970: by the card's clock, or by the program's, which stands so.
+fn utc_ns(stamp: Option<FrameStamp>, clock: Clock, now_ns: u64) -> u64 {
+    match stamp {
+        Some(FrameStamp { card_ns: 0, ts_ns, .. }) => clock.utc_ns(ts_ns),
+        Some(FrameStamp { card_ns, .. }) => card_ns,
+        None => clock.utc_ns(now_ns),
+    }
+}
+
 fn open_queues(link: &Link, count: u32, shape: UmemShape) -> Result<Vec<XdpQueue>, Obstacle> {
     let open = |queue| {
         let opened = XdpQueue::open(link.index, queue, shape);
@@ -215,7 +231,7 @@ fn open_queues(link: &Link, count: u32, shape: UmemShape) -> Result<Vec<XdpQueue
     (0..count).map(open).collect()
 }
 
-fn describe(link: &Link, queues: &[XdpQueue]) -> Result<Description, LiveError> {
+fn describe(link: &Link, queues: &[XdpQueue], card: &CardUse) -> Result<Description, LiveError> {
     let failed = |error| LiveError::new(&link.name, "asking its sockets", error);
     let mut copies = 0;
     for queue in queues {
@@ -227,7 +243,8 @@ fn describe(link: &Link, queues: &[XdpQueue]) -> Result<Description, LiveError> 
         0 => Vec::new(),
         _ => vec![format!("the driver {driver} has no AF_XDP without copying")],
     };
-    Ok(Description { interface: link.name.clone(), mode, queues: queues.len() as u32, reasons })
+    let (interface, queues, card) = (link.name.clone(), queues.len() as u32, card.clone());
+    Ok(Description { interface, mode, queues, card, reasons })
 }
 
 /// A socket's error means that its interface is gone.

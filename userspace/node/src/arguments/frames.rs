@@ -1,10 +1,11 @@
 //! The command line about which frames are looked at.
 
 use crate::direction::DirectionText;
+use crate::message::say;
 use crate::rules::RulePlan;
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
-use tapline_interface::kernel::Rule;
+use tapline_interface::kernel::{LogLevel, Rule, log_at};
 
 /// Which frames of interfaces and captures are looked at.
 #[derive(Debug, Args)]
@@ -28,12 +29,23 @@ pub(crate) struct FrameArguments {
     /// once, a node when it is told to by `tapline reload` or SIGHUP.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) rules: Option<PathBuf>,
+    /// Tell what the programs in the kernel say of themselves: of what is lost (error), of what does not do what it is there
+    /// for (warn), of what is not used (info); never of single frames.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_kernel: Option<LogLevel>,
 }
 
 impl FrameArguments {
     /// Where rules come from.
     pub(crate) fn rules(&self) -> RulePlan {
         RulePlan::new(&self.allow, &self.deny, self.rules.as_deref())
+    }
+
+    /// Has the programs in the kernel speak, if they are to.
+    pub(crate) fn log_kernel(&self) {
+        if let Some(level) = self.log_kernel {
+            log_at(level, |what| say!("the kernel program says: {what}"));
+        }
     }
 
     /// The first of these flags that is given and names rules.

@@ -381,7 +381,9 @@ mod tests {
         assert!(wrong("by = 'key'").starts_with("by is for the queries that a sink names"));
         assert!(wrong("queries = []\nby = 'row'").starts_with("there is no by `row`; write whole or key"));
         assert!(wrong("queries = []\nresolve_after = 0").starts_with("resolve_after: write a number"));
-        assert!(wrong("queries = []\ncool_down = 'x'").starts_with("cool_down: write a number with s, m, h or d"));
+        assert!(
+            wrong("queries = []\ncool_down = 'x'").starts_with("cool_down: write a number with s, m, h or d")
+        );
     }
 
     fn check_wrong(cases: &[(&str, &str)]) {

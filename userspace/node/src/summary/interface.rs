@@ -4,9 +4,12 @@ use super::account::Account;
 use super::{Remark, grouped, rate, texts, there_is};
 use crate::message::say;
 use std::fmt::Write as _;
-use tapline_interface::kernel::{AttachMode, FilterState};
+use tapline_interface::kernel::{AttachMode, CardUse, FilterState};
 use tapline_interface::link::{self, Tampering};
 use tapline_sources::{InterfaceReport, KernelReport};
+
+/// What is said of frames that have our time though the card told another one.
+const MISTRUSTED: &str = "frames with our time, as the clock of the card is not near to it";
 
 /// Prints what came in all, and the fate of every frame.
 pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
@@ -27,6 +30,7 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
         grouped(ledger.delivered),
         grouped(ledger.dropped)
     );
+    print_card(&report.card, counters.stamped_packets);
     print_filter(&report.filter);
     print_remarks(&of_kernel(report));
 }
@@ -53,6 +57,7 @@ pub(super) fn of_kernel(report: &KernelReport) -> Vec<Remark> {
             counters.unwanted_packets + counters.uncounted_packets,
             "frames that the filter does not keep or no query needs, left out in the kernel",
         ),
+        (counters.mistrusted_packets, MISTRUSTED),
         (counters.not_ip_packets, "frames without an IP header"),
         (counters.too_deep_packets, "frames with more headers than are looked through"),
     ]
@@ -63,7 +68,17 @@ pub(super) fn print_reader(report: &InterfaceReport) {
     let description = &report.description;
     say!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
     description.reasons.iter().for_each(|reason| say!("  since {reason}"));
+    print_card(&description.card, report.counters.stamped);
     report.filter.iter().for_each(print_filter);
+}
+
+/// Prints what the driver told of frames besides their octets.
+fn print_card(card: &CardUse, stamped: u64) {
+    let times = card.times.then(|| format!("times of {} frames by its own clock", grouped(stamped)));
+    let told: Vec<_> = card.tags.then(|| "VLAN tags".to_owned()).into_iter().chain(times).collect();
+    if !told.is_empty() {
+        say!("  from the card: {}", told.join(", "));
+    }
 }
 
 /// Prints what the kernel leaves out.
@@ -93,6 +108,7 @@ pub(super) fn of_reader(report: &InterfaceReport) -> Vec<Remark> {
             counters.unwanted,
             "frames that the filter does not keep or no query needs as packets, left out in the kernel",
         ),
+        (counters.mistrusted, MISTRUSTED),
         (drops.interface, "frames that the interface lost"),
         (drops.program, "frames of queues that nobody reads"),
         (drops.memory, "frames that no memory was there for"),

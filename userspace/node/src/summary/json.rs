@@ -11,7 +11,7 @@ use tapline_capture::End;
 use tapline_decode::export::{ExportAccount, SentBy, version_name};
 use tapline_decode::flow_meter::FlowMeterCounters;
 use tapline_engine::QuerySnapshot;
-use tapline_interface::kernel::FilterState;
+use tapline_interface::kernel::{CardUse, FilterState};
 use tapline_record::address::to_ip;
 use tapline_record::ledger::SourceLedger;
 use tapline_sources::{InterfaceReport, KernelReport, ListenerReport, PacketReport, TemplateReport};
@@ -93,16 +93,23 @@ fn of_flows(flows: &FlowMeterCounters) -> Value {
     })
 }
 
-fn of_reader(report: &InterfaceReport) -> [(String, Value); 6] {
+fn of_reader(report: &InterfaceReport) -> [(String, Value); 7] {
     let description = &report.description;
     [
         ("interface".to_owned(), json!(description.interface)),
         ("by".to_owned(), json!(description.mode.to_string())),
         ("queues".to_owned(), json!(description.queues)),
         ("reasons".to_owned(), json!(description.reasons)),
+        ("card".to_owned(), of_card(&description.card, report.counters.stamped)),
         ("kernel_filter".to_owned(), report.filter.as_ref().map_or(Value::Null, of_filter)),
         ("failure".to_owned(), json!(report.failure)),
     ]
+}
+
+/// What the driver told of frames besides their octets, so many of which have its time.
+fn of_card(card: &CardUse, stamped: u64) -> Value {
+    let CardUse { tags, times, drawback } = card;
+    json!({ "tags": tags, "times": times, "frames_stamped": stamped, "drawback": drawback })
 }
 
 /// What the kernel leaves out, or why it does not.
@@ -125,6 +132,7 @@ fn of_kernel(report: &KernelReport) -> Value {
         ("by".to_owned(), json!(interface::programs(report, ""))),
         ("frame_octets".to_owned(), json!(report.counters.seen_octets)),
         ("remarks".to_owned(), list(interface::of_kernel(report).into_iter().map(owned))),
+        ("card".to_owned(), of_card(&report.card, report.counters.stamped_packets)),
         ("kernel_filter".to_owned(), of_filter(&report.filter)),
         ("failure".to_owned(), json!(report.failure)),
     ]);

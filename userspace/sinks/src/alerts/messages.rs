@@ -65,6 +65,9 @@ mod tests {
         let length = socket.recv(&mut octets).unwrap();
         let message = String::from_utf8_lossy(&octets[..length]);
         let expected = r#"[tapline@32473 query="sweep" state="firing" condition="n > 9" keys="[{\"src_ip\":\"192.0.2.7\"}\]"] sweep: state=firing condition=n > 9 keys=[{"src_ip":"192.0.2.7"}]"#;
-        assert!(message.starts_with("<153>1 1970-01-01T00:00:00Z ") && message.ends_with(expected), "{message}");
+        assert!(
+            message.starts_with("<153>1 1970-01-01T00:00:00Z ") && message.ends_with(expected),
+            "{message}"
+        );
     }
 }

@@ -89,7 +89,9 @@ impl Rows {
         let text = lines(&self.batches)?;
         let text = String::from_utf8_lossy(&text);
         let rows = text.lines().zip(&self.keys);
-        Ok(rows.map(|(row, key)| if row.len() > ROW_OCTETS_MAX { key.clone() } else { row.to_owned() }).collect())
+        Ok(rows
+            .map(|(row, key)| if row.len() > ROW_OCTETS_MAX { key.clone() } else { row.to_owned() })
+            .collect())
     }
 
     /// Those that are told, up to so many, as JSON; and how many there are.

@@ -163,12 +163,7 @@ impl SyslogSink {
     ///
     /// # Errors
     /// A sentence, where nobody takes it now.
-    pub(crate) fn say(
-        &mut self,
-        query: &str,
-        at: EventTime,
-        values: &[(&str, &str)],
-    ) -> Result<(), Refusal> {
+    pub(crate) fn say(&mut self, query: &str, at: EventTime, values: &[(&str, &str)]) -> Result<(), Refusal> {
         self.connection.take_if(|connection| connection.is_closed());
         let message = Head::of(query, at, &self.options).said(values, self.options.target.octets_max());
         self.send(&message)

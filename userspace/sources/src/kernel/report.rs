@@ -1,7 +1,7 @@
 //! The account of what the kernel counted.
 
 use tapline_decode::flow_meter::FlowMeterCounters;
-use tapline_interface::kernel::{AttachMode, Counters, FilterState};
+use tapline_interface::kernel::{AttachMode, CardUse, Counters, FilterState};
 use tapline_record::ledger::SourceLedger;
 
 /// The account of what the kernel counted.
@@ -11,6 +11,8 @@ pub struct KernelReport {
     pub interface: String,
     /// Who ran the program that counts what is received; `None` where only what is sent was counted.
     pub mode: Option<AttachMode>,
+    /// What the program took from the card.
+    pub card: CardUse,
     /// Frames and their fates; those that the pre-filter refused are filtered.
     pub ledger: SourceLedger,
     /// What became of every frame.
