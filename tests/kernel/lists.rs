@@ -50,7 +50,11 @@ fn check(kernel: &mut KernelCapture, predicate: &Predicate, frames: &[Vec<u8>]) 
         kernel.test(frame, 1).unwrap();
         let counted = kernel.counters().since(&before);
         let is_kept = holds(predicate, frame);
-        assert_eq!((counted.seen_packets, counted.unwanted_packets), (1, u64::from(!is_kept)), "{frame:02x?}");
+        assert_eq!(
+            (counted.seen_packets, counted.unwanted_packets),
+            (1, u64::from(!is_kept)),
+            "{frame:02x?}"
+        );
         kept += usize::from(is_kept);
     }
     let mut in_table = 0;

@@ -213,7 +213,7 @@ fn a_filter_of_which_nothing_is_left_leaves_nothing_out() {
     assert!(matches!(tell(&kernel, FrameReader::Table, is_to_port(9)), FilterState::Placed { .. }));
     let state = tell(&kernel, FrameReader::Table, addresses);
     let FilterState::Refused(why) = state else { panic!("{state:?}") };
-    assert!(why.starts_with("without conditions on src_ip (1): "), "{why}");
+    assert!(why.starts_with("nothing of it is left without conditions on src_ip (1): "), "{why}");
     let before = kernel.counters();
     kernel.test(&template(), 1).unwrap();
     assert_eq!(kernel.counters().since(&before).unwanted_packets, 0);
@@ -237,7 +237,9 @@ fn filters_of_every_size_are_taken() {
             FilterState::Placed { instructions, lists, .. } => {
                 println!("{addresses} × {parts}: {instructions}, {lists} lists");
             }
-            other @ (FilterState::Refused(_) | FilterState::Open) => panic!("{addresses} × {parts}: {other:?}"),
+            other @ (FilterState::Refused(_) | FilterState::Open) => {
+                panic!("{addresses} × {parts}: {other:?}")
+            }
         }
     }
 }
@@ -249,7 +251,7 @@ fn write_mirror(file: &Path, more: &str) {
 }
 
 /// A node that reads the far end as a mirror.
-fn mirror_node(folder: &Path) -> Node {
+pub(crate) fn mirror_node(folder: &Path) -> Node {
     let file = folder.join("node.toml");
     write_mirror(&file, "");
     Node::start(&["--config", file.to_str().unwrap(), "--bare"])
@@ -272,7 +274,7 @@ pub(crate) fn used(node: &Node, name: &str) -> u64 {
     queries.as_array().unwrap().iter().find(find).and_then(|query| query["used"].as_u64()).unwrap_or(0)
 }
 
-fn packets_to(port: u64) -> String {
+pub(crate) fn packets_to(port: u64) -> String {
     format!("SELECT ttl, count(*) AS n FROM packets WHERE dst_port = {port} GROUP BY ttl, tumble('1 second')")
 }
 

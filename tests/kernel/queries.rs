@@ -292,7 +292,11 @@ fn a_long_list_is_looked_up_in_the_kernel() {
     let Some(said) = check(&BY_MIRROR, &[question]) else { return };
     let source = source_of(&said, "packets");
     assert_eq!(source["kernel_filter"]["sql"], "dst_port IN (1000 values)", "{said}");
-    assert_eq!((&source["kernel_filter"]["lists"], sum_of(&source)), (&1.into(), Some(FRAMES as u64)), "{said}");
+    assert_eq!(
+        (&source["kernel_filter"]["lists"], sum_of(&source)),
+        (&1.into(), Some(FRAMES as u64)),
+        "{said}"
+    );
     let [delivered, filtered] = ["delivered", "filtered"].map(|fate| source[fate].as_u64().unwrap());
     assert!(delivered > 0 && filtered > 0, "{said}");
 }

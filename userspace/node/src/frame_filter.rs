@@ -78,9 +78,11 @@ impl FrameFilter {
             Ok(fitted) => fitted,
             Err(reason) => return format!("the kernel {cannot}: {reason}"),
         };
+        if let Some(reason) = fitted.why_nothing_is_left() {
+            return format!("the kernel {cannot}: {reason}");
+        }
         let extent = fitted.extent();
         match (&fitted.widened, unknown.as_str()) {
-            (Some(widened), _) if fitted.lets_all_through() => format!("the kernel {cannot}: {widened}"),
             (Some(widened), _) => format!("the kernel {leaves_some} by {extent}, {widened}"),
             (None, "") => format!("the kernel {decides} by {extent}"),
             (None, unknown) => format!("the kernel {leaves_some} by {extent}, but does not parse {unknown}"),

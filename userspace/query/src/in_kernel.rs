@@ -55,8 +55,8 @@ impl ContinuousQuery {
             Ok(fitted) => fitted,
             Err(why) => return Some(InKernel::Nothing(why.to_string())),
         };
-        if let (true, Some(widened)) = (fitted.lets_all_through(), &fitted.widened) {
-            return Some(InKernel::Nothing(widened.to_string()));
+        if let Some(why) = fitted.why_nothing_is_left() {
+            return Some(InKernel::Nothing(why));
         }
         let mut extent = fitted.extent();
         if !unknown.is_empty() {

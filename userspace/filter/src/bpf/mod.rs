@@ -135,10 +135,11 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// Whether nothing is left that could keep a frame out.
+    /// Why nothing is left that could keep a frame out, if that is so.
     #[must_use]
-    pub fn lets_all_through(&self) -> bool {
-        self.wanted.iter().all(Predicate::is_always)
+    pub fn why_nothing_is_left(&self) -> Option<String> {
+        let widened = self.widened.as_ref().filter(|_| self.wanted.iter().all(Predicate::is_always));
+        widened.map(|widened| format!("nothing of it is left {widened}"))
     }
 
     /// What some reader wants, as a condition of SQL for people.
@@ -199,12 +200,6 @@ impl Pushed {
     #[must_use]
     pub const fn predicate(&self) -> &Predicate {
         &self.predicate
-    }
-
-    /// What is decided, alone.
-    #[must_use]
-    pub fn into_predicate(self) -> Predicate {
-        self.predicate
     }
 
     /// Whether nothing is left that could keep a frame out.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::Xdp;
-use tapline_ebpf_common::{Config, flags, names, stage, wants};
+use tapline_ebpf_common::{CARD_AWAY_NS_MAX, Config, flags, names, stage, wants};
 use tapline_filter::Predicate;
 use tapline_filter::bpf::{self, Fitted, Pushed, Reader, Stage};
 
@@ -19,7 +19,7 @@ use super::lists::Lists;
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
 use super::table::switch;
-use super::{KernelError, bpf as calls};
+use super::{KernelError, bpf as calls, monotonic_ns};
 
 /// What the kernel calls the program.
 const NAME: &[u8; 16] = b"tapline_filter\0\0";
@@ -120,12 +120,20 @@ impl KernelFilter {
         self.state.clone()
     }
 
-    /// Waits until no program runs any more that may have seen what was wanted before.
+    /// Lets who reads packets have these as a whole from now on, or maybe no more of them than their headers, as far as the
+    /// outermost transport header.
+    pub fn set_whole(&mut self, is_whole: bool) {
+        switch(&self.config, flags::HEADERS_ONLY, !is_whole);
+    }
+
+    /// Waits until no program runs any more that may have seen what was wanted before. Gives a time on the programs' clock,
+    /// ns: no frame of such a program has a later one.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn settle(&self) -> Result<(), KernelError> {
-        self.quiesce.wait()
+    pub fn settle(&self) -> Result<u64, KernelError> {
+        self.quiesce.wait()?;
+        Ok(monotonic_ns() + CARD_AWAY_NS_MAX)
     }
 
     /// Gives the program what the readers want.
@@ -175,8 +183,8 @@ impl KernelFilter {
         let [cpus, stages] = [&self.cpus, &self.stages].map(|map| map.as_raw_fd().cast_unsigned());
         let readers: Vec<_> = pushed.iter().map(|(bit, wanted)| Reader { bit: *bit, wanted }).collect();
         let filter = bpf::stage(&readers, Stage { cpus, stages }).map_err(|error| error.to_string())?;
-        if let (true, Some(widened)) = (filter.lets_all_through(), &filter.widened) {
-            return Err(widened.to_string());
+        if let Some(why) = filter.why_nothing_is_left() {
+            return Err(why);
         }
         let no_room = |error| format!("the kernel makes no map for its lists: {error}");
         let lists = self.lists.with(&filter.program.lists).map_err(no_room)?;

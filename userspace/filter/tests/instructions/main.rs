@@ -5,12 +5,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod lists;
+mod machine;
+
+use machine::{STAGE, VERDICT, as_stage, in_memory};
 use proptest::prelude::*;
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
-use std::mem::offset_of;
-use tapline_ebpf_common::{Counters, CpuState, FlowKey, Network, Scratch, Shape, Tag, Transport, wants};
-use tapline_filter::bpf::{Excess, Fitted, List, Program, Pushed, Reader, Stage, stage};
+use tapline_ebpf_common::{FlowKey, Network, Scratch, Shape, Tag, Transport, wants};
+use tapline_filter::bpf::{Excess, Fitted, Program, Pushed, Reader, stage};
 use tapline_filter::{Comparison, Condition, Field, Operand, Predicate, Ranges, Values};
 
 const NETWORKS: [Network; 13] = [
@@ -116,7 +117,7 @@ prop_compose! {
             wanted: wants::ALL,
             verdict: VERDICT,
             tag: Tag::default(),
-            reserved: 0,
+            transport_at: 0,
         }
     }
 }
@@ -211,181 +212,6 @@ fn decided(parts: impl Iterator<Item = Option<bool>>, decides: bool) -> Option<b
     (!parts.contains(&None)).then_some(!decides)
 }
 
-/// The descriptor of the first list; each has the next one.
-const LISTS: u32 = 100;
-const LOAD_CONSTANT: u8 = 0x18;
-/// In the place of a register of such a load: what follows is where the value of a map is.
-const IS_VALUE: u8 = 2;
-
-/// What is looked up in the map of a list.
-enum Looked {
-    Keys(HashSet<Vec<u8>>),
-    /// Prefixes, by their lengths and first octets.
-    Prefixes(HashSet<Vec<u8>>),
-    Bits,
-}
-
-impl Looked {
-    fn of(list: &List) -> Self {
-        match list {
-            List::Bits(_) => Self::Bits,
-            List::Addresses(keys) => Self::Keys(keys.iter().map(|key| key.to_vec()).collect()),
-            List::Prefixes(keys) => Self::Prefixes(keys.iter().map(|key| key.to_vec()).collect()),
-        }
-    }
-
-    fn key_octets(&self) -> usize {
-        match self {
-            Self::Bits => panic!("bits are not looked up"),
-            Self::Keys(_) => 16,
-            Self::Prefixes(_) => 20,
-        }
-    }
-
-    /// Whether the map gives something for a key.
-    fn has(&self, key: &[u8]) -> bool {
-        match self {
-            Self::Bits => false,
-            Self::Keys(keys) => keys.contains(key),
-            Self::Prefixes(keys) => {
-                let (length, address) = key.split_at(4);
-                assert_eq!(length, 128_u32.to_ne_bytes(), "the whole address is looked for");
-                let address = u128::from_be_bytes(address.try_into().unwrap());
-                let of = |bits: u32| address & !u128::MAX.checked_shr(bits).unwrap_or(0);
-                let key = |bits: u32| [&bits.to_ne_bytes()[..], &of(bits).to_be_bytes()].concat();
-                (0..=128).any(|bits| keys.contains(&key(bits)))
-            }
-        }
-    }
-}
-
-thread_local! {
-    /// The lists of the program that runs.
-    static LOOKED: RefCell<Vec<Looked>> = const { RefCell::new(vec![]) };
-}
-
-/// What whoever loads a program does: it has a descriptor for each list, and where one is a value, its place in memory.
-fn octets(program: &Program) -> Vec<u8> {
-    LOOKED.set(program.lists.iter().map(Looked::of).collect());
-    let descriptors: Vec<u32> = (LISTS..).take(program.lists.len()).collect();
-    let mut code = program.instructions(&descriptors);
-    for at in 0..code.len() {
-        let [operation, registers, _, _, a, b, c, d] = code[at].to_le_bytes();
-        if operation == LOAD_CONSTANT && registers >> 4 == IS_VALUE {
-            let number = u32::from_le_bytes([a, b, c, d]) - LISTS;
-            let List::Bits(bits) = &program.lists[number as usize] else { panic!("it has no single value") };
-            let place = (bits.as_ptr() as u64).to_le_bytes();
-            let half = |at: usize| u32::from_le_bytes(place[at..at + 4].try_into().unwrap());
-            code[at] =
-                u64::from_le_bytes([operation, registers & 0xf, 0, 0, 0, 0, 0, 0]) | u64::from(half(0)) << 32;
-            code[at + 1] = u64::from(half(4)) << 32;
-        }
-    }
-    code.into_iter().flat_map(u64::to_le_bytes).collect()
-}
-
-/// A machine that runs a program, and may look into its lists.
-fn machine<'a>(program: &Program, octets: &'a [u8]) -> rbpf::EbpfVmMbuff<'a> {
-    let mut machine = rbpf::EbpfVmMbuff::new(Some(octets)).unwrap();
-    machine.register_helper(1, look_up).unwrap();
-    for list in &program.lists {
-        if let List::Bits(bits) = list {
-            let first = bits.as_ptr() as u64;
-            machine.register_allowed_memory(first..first + bits.len() as u64);
-        }
-    }
-    machine
-}
-
-/// A scratch as it is in memory.
-fn memory(frame: &Scratch) -> [u8; 64] {
-    let mut memory = [0; 64];
-    for (at, word) in frame.key.words().iter().enumerate() {
-        memory[8 * at..8 * at + 8].copy_from_slice(&word.to_ne_bytes());
-    }
-    let numbers = [frame.octets, frame.frame_octets, frame.wanted, frame.verdict];
-    for (at, number) in numbers.into_iter().enumerate() {
-        memory[40 + 4 * at..44 + 4 * at].copy_from_slice(&number.to_ne_bytes());
-    }
-    memory
-}
-
-fn in_memory(program: &Program, frame: &Scratch) -> bool {
-    let octets = octets(program);
-    let machine = machine(program, &octets);
-    match machine.execute_program(&memory(frame), &[]).unwrap() {
-        0 => false,
-        1 => true,
-        other => panic!("{other} is no answer"),
-    }
-}
-
-const STAGE: Stage = Stage { cpus: 11, stages: 12 };
-/// What becomes of a frame that nobody wants; no action of XDP, so that it is told from all others.
-const VERDICT: u32 = 77;
-/// The CPU that a filter runs on.
-const CPU: u64 = 5;
-/// Where it counts frames that nobody wants.
-const UNWANTED: usize = offset_of!(CpuState, counters) + offset_of!(Counters, unwanted_packets);
-
-thread_local! {
-    /// Where the CPU's entry is, and the slot of the last tail call.
-    static ENTRY: Cell<u64> = const { Cell::new(0) };
-    static CALLED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
-}
-
-fn number_of_cpu(_: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
-    CPU
-}
-
-fn look_up(map: u64, key: u64, _: u64, _: u64, _: u64) -> u64 {
-    if map == u64::from(STAGE.cpus) {
-        return ENTRY.get();
-    }
-    let number = usize::try_from(map).unwrap() - LISTS as usize;
-    LOOKED.with_borrow(|looked| {
-        let list = &looked[number];
-        // SAFETY: the program says that its key is there, and all that it may read is longer than a key.
-        let key = unsafe { std::slice::from_raw_parts(key as *const u8, list.key_octets()) };
-        u64::from(list.has(key))
-    })
-}
-
-fn tail_call(_context: u64, map: u64, slot: u64, _: u64, _: u64) -> u64 {
-    CALLED.set(Some((map, slot)));
-    0
-}
-
-/// Runs a stage, whose tail call comes back as from a slot that is empty; gives the bits of those who want the frame.
-fn as_stage(program: &Program, frame: &Scratch) -> u32 {
-    let octets = octets(program);
-    let mut machine = machine(program, &octets);
-    machine.register_helper(8, number_of_cpu).unwrap();
-    machine.register_helper(12, tail_call).unwrap();
-    let mut entry = [0; size_of::<CpuState>()];
-    entry[..64].copy_from_slice(&memory(frame));
-    let address = entry.as_mut_ptr() as u64;
-    ENTRY.set(address);
-    CALLED.set(None);
-    machine.register_allowed_memory(address..address + entry.len() as u64);
-    let answer = machine.execute_program(&[0; 8], &[]).unwrap();
-    assert_eq!(answer, u64::from(VERDICT), "a frame that goes nowhere is ended");
-    assert_eq!(entry[..48], memory(frame)[..48], "what was parsed stays as it is");
-    assert_eq!(entry[52..64], memory(frame)[52..]);
-    let mut expected = [0; size_of::<CpuState>() - 64];
-    expected[UNWANTED - 64..UNWANTED - 56].copy_from_slice(&1_u64.to_ne_bytes());
-    assert_eq!(entry[64..], expected, "and is counted as unwanted");
-    let wanted = u32::from_ne_bytes([entry[48], entry[49], entry[50], entry[51]]);
-    match CALLED.get() {
-        None => 0,
-        called => {
-            assert_eq!(called, Some((STAGE.stages.into(), 1)));
-            assert!(wanted > 0);
-            wanted
-        }
-    }
-}
-
 fn whole(fitted: Result<Fitted, Excess>) -> Option<Program> {
     fitted.ok().filter(|fitted| fitted.widened.is_none()).map(|fitted| fitted.program)
 }
@@ -422,20 +248,6 @@ proptest! {
     }
 
     #[test]
-    fn what_is_widened_only_lets_more_through(
-        conditions in prop::collection::vec(condition(), 60..120),
-        frames in prop::collection::vec(frame(), 1..20),
-    ) {
-        let condition = Condition::Any(conditions);
-        let fitted = fitted(&condition);
-        for frame in frames {
-            let (is_wanted, is_kept) = (condition.predicate().holds(&frame), as_stage(&fitted.program, &frame) > 0);
-            prop_assert!(is_kept || !is_wanted);
-            prop_assert!(fitted.widened.is_some() || is_kept == is_wanted);
-        }
-    }
-
-    #[test]
     fn what_cannot_be_said_only_lets_more_through(
         one in condition(),
         other in condition(),
@@ -467,114 +279,6 @@ fn lists_of_every_length_are_found() {
             assert_eq!([in_memory(&inside[0], &frame), in_memory(&outside[0], &frame)], [is_in, !is_in]);
         }
     }
-}
-
-#[test]
-fn long_lists_are_looked_up() {
-    let of = |length: u128, step: u128| {
-        let addresses = (0..length).map(|place| ADDRESSES[0] + step * place);
-        let condition = Condition::is_in(Field::SrcIp, addresses);
-        let not = Condition::Not(Box::new(condition.clone()));
-        [condition, not].map(|one| Pushed::of(&one.predicate()).in_memory().unwrap().program)
-    };
-    assert!(of(64, 2).iter().all(|program| program.lists.is_empty()));
-    for program in of(65, 2) {
-        assert!(matches!(program.lists.as_slice(), [List::Addresses(keys)] if keys.len() == 65));
-    }
-    let ports = Condition::is_in(Field::DstPort, (0..30_000).map(|place| 2 * place));
-    let program = Pushed::of(&ports.predicate()).in_memory().unwrap().program;
-    assert!(matches!(program.lists.as_slice(), [List::Bits(bits)] if bits.len() == 8192));
-    let prefixes = (0..5000_u32).map(|place| {
-        let network = std::net::Ipv4Addr::from(0x0a00_0000 + (place << 11));
-        Condition::prefix(Field::DstIp, network.into(), 22)
-    });
-    let program = Pushed::of(&Condition::Any(prefixes.collect()).predicate()).in_memory().unwrap().program;
-    assert!(matches!(program.lists.as_slice(), [List::Prefixes(keys)] if keys.len() == 5000));
-    assert!(program.size() < 40, "{}", program.size());
-}
-
-#[test]
-fn lists_that_are_the_same_are_one() {
-    let addresses = |field| Condition::is_in(field, (0..100).map(|place| ADDRESSES[0] + 2 * place));
-    let either = Condition::Any([Field::SrcIp, Field::DstIp].map(addresses).to_vec());
-    let wanted = &Pushed::of(&either.predicate());
-    let readers = [wants::TABLE, wants::PACKETS].map(|bit| Reader { bit, wanted });
-    assert_eq!(stage(&readers, STAGE).unwrap().program.lists.len(), 1);
-}
-
-/// An address and a port that go together.
-fn pair(place: u128) -> Condition {
-    Condition::All(vec![
-        Condition::compare(Field::SrcIp, Comparison::Equal, ADDRESSES[5] + 2 * place),
-        Condition::compare(Field::DstPort, Comparison::Equal, 2 * place),
-    ])
-}
-
-fn fitted(condition: &Condition) -> Fitted {
-    let wanted = &Pushed::of(&condition.predicate());
-    stage(&[Reader { bit: wants::PACKETS, wanted }], STAGE).unwrap()
-}
-
-#[test]
-fn what_takes_too_many_instructions_is_widened() {
-    let of = |pairs: u128| fitted(&Condition::Any((0..pairs).map(pair).collect()));
-    assert!(of(100).widened.is_none() && of(100).program.size() < 4096);
-    let large = of(1000);
-    assert!(large.program.size() <= 4096 && !large.lets_all_through());
-    let said = large.widened.as_ref().unwrap().to_string();
-    assert!(said.starts_with("without conditions on src_ip ("), "{said}");
-    assert!(said.ends_with("instructions, and the kernel takes 4096"), "{said}");
-    for (port, is_kept) in [(0, true), (1998, true), (1, false), (2000, false)] {
-        let mut frame = Scratch { verdict: VERDICT, ..Scratch::default() };
-        let shape = Shape { network: Network::V4, transport: Transport::Ports, tcp_flags: 0 };
-        frame.key.set_src_ip(words(ADDRESSES[5] + u128::from(port)));
-        frame.key.set_rest([9, port], 17, None, shape);
-        assert_eq!(as_stage(&large.program, &frame) > 0, is_kept, "{port}");
-    }
-}
-
-#[test]
-fn a_list_that_is_too_large_costs_its_own_part_only() {
-    let huge = |count: u128| Condition::is_in(Field::SrcIp, (0..count).map(|place| ADDRESSES[0] + 2 * place));
-    let port = |port| Condition::is_in(Field::DstPort, [port]);
-    let of_list = Condition::All(vec![huge(1 << 21), port(53)]);
-    let beside = Condition::All(vec![huge(100), port(80)]);
-    let both = fitted(&Condition::Any(vec![of_list, beside]));
-    let said = both.widened.as_ref().unwrap().to_string();
-    assert_eq!(said, "without conditions on src_ip (1): its lists have more than 1048576 values or prefixes");
-    assert_eq!(both.sql(), "dst_port = 53 OR src_ip IN (100 values) AND dst_port = 80");
-    assert_eq!(both.program.entries(), 100);
-    assert!(fitted(&huge(1 << 21)).lets_all_through());
-}
-
-#[test]
-fn more_lists_than_a_program_may_have_are_widened() {
-    let list = |number: u128| {
-        let addresses = (0..100).map(|place| ADDRESSES[0] + 1000 * number + 2 * place);
-        Condition::All(vec![
-            Condition::is_in(Field::SrcIp, addresses),
-            Condition::is_in(Field::DstPort, [number]),
-        ])
-    };
-    let of = |lists: u128| fitted(&Condition::Any((0..lists).map(list).collect()));
-    assert_eq!((of(60).program.lists.len(), of(60).widened), (60, None));
-    let many = of(70);
-    assert_eq!(many.program.lists.len(), 60);
-    let said = many.widened.unwrap().to_string();
-    assert_eq!(said, "without conditions on src_ip (10): it has 70 long lists, and the kernel takes 60");
-}
-
-#[test]
-fn shorter_lists_are_looked_up_before_anything_is_widened() {
-    let list = |number: u128| {
-        let addresses = (0..30).map(|place| ADDRESSES[0] + 1000 * number + 2 * place);
-        Condition::All(vec![
-            Condition::is_in(Field::SrcIp, addresses),
-            Condition::is_in(Field::DstPort, [number]),
-        ])
-    };
-    let many = fitted(&Condition::Any((0..65).map(list).collect()));
-    assert_eq!((many.program.lists.len(), many.widened), (60, None));
 }
 
 #[test]
