@@ -11,6 +11,7 @@ mod answers;
 mod card;
 mod connection;
 mod crash;
+mod cut;
 mod directions;
 mod doctor;
 mod ethtool;

@@ -40,6 +40,8 @@ pub mod flags {
     pub const ALLOW_PROTOCOLS: u32 = FILTER_PROTOCOLS << 4;
     /// Only what a VLAN allows is kept.
     pub const ALLOW_VLANS: u32 = FILTER_VLANS << 4;
+    /// Whoever reads packets needs no more of them than their headers.
+    pub const HEADERS_ONLY: u32 = 1 << 16;
 }
 
 /// Where panes begin, on the programs' clock.

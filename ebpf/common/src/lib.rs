@@ -30,7 +30,7 @@ pub use send::SendState;
 pub use stamp::FrameStamp;
 
 /// The version of everything in this crate: raise it with any change that the other side would misread.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Declares that a type may be read from and written to shared memory.
 #[cfg(feature = "user")]

@@ -41,8 +41,8 @@ pub struct Scratch {
     pub verdict: u32,
     /// The tag that stands beside the frame.
     pub tag: Tag,
-    /// Zero.
-    pub reserved: u32,
+    /// Where its transport header begins; more than 65,535 where that is not known, or others may come behind it.
+    pub transport_at: u32,
 }
 
 const _: () = assert!(size_of::<Scratch>() == 64 && align_of::<Scratch>() == 8);

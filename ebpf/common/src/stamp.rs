@@ -14,13 +14,13 @@ pub struct FrameStamp {
     pub card_ns: u64,
     /// The tag that stands beside the frame.
     pub tag: Tag,
-    /// Zero.
-    pub reserved: u32,
+    /// Octets at the end of the frame that the program cut off, as nobody needs them.
+    pub cut_octets: u32,
 }
 
 impl FrameStamp {
     /// "tapline" and the version of the stamp.
-    pub const MAGIC: u64 = u64::from_be_bytes(*b"tapline\x02");
+    pub const MAGIC: u64 = u64::from_be_bytes(*b"tapline\x03");
 }
 
 const _: () = assert!(size_of::<FrameStamp>() == 32);

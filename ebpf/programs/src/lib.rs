@@ -10,6 +10,7 @@
 #![cfg_attr(target_arch = "bpf", no_std, feature(asm_experimental_arch))]
 
 pub mod arrival;
+pub mod cut;
 pub mod filter;
 pub mod flow;
 pub mod hash;

@@ -109,7 +109,7 @@ impl Segments {
 /// The segments, where the headers of what is cut are those that were parsed.
 #[inline(always)]
 fn cut(parsed: &Parsed, outgoing: &Outgoing, one: &Train) -> Option<Segments> {
-    let Headers { ip_at, payload_at, jumbo_octets } = parsed.headers;
+    let Headers { ip_at, payload_at, jumbo_octets, .. } = parsed.headers;
     let Outgoing { octets, tag_octets, segment_octets, estimated_octets, .. } = *outgoing;
     if payload_at == 0 || payload_at >= octets {
         return None;
@@ -178,7 +178,7 @@ mod tests {
             key,
             tcp_flags,
             octets: octets - 14,
-            headers: Headers { ip_at: 14, payload_at: 66, jumbo_octets: 0 },
+            headers: Headers { ip_at: 14, payload_at: 66, jumbo_octets: 0, transport_at: 0 },
             is_ip: true,
             is_too_deep: false,
         }
@@ -212,7 +212,7 @@ mod tests {
         let octets = 74 + 200_000;
         let outgoing = Outgoing { octets, tag_octets: 4, segment_octets: 1400, ..Outgoing::default() };
         let mut jumbogram = parsed(octets, Some(ACK));
-        jumbogram.headers = Headers { ip_at: 14, payload_at: 74, jumbo_octets: 8 };
+        jumbogram.headers = Headers { ip_at: 14, payload_at: 74, jumbo_octets: 8, transport_at: 0 };
         let all = Segments::of(&jumbogram, &outgoing).all;
         assert_eq!(all, train(143, 143 * 52 + 200_000, 143 * 70 + 200_000, ACK));
     }

@@ -92,6 +92,11 @@ impl FrameInput {
         }
     }
 
+    /// All that came to an interface before this was read, on the clock of the programs in front of it, ns.
+    pub(crate) fn lent_until_ns(&self) -> u64 {
+        if let Self::Interface(interface) = self { interface.source.lent_until_ns() } else { u64::MAX }
+    }
+
     /// Whether all was read.
     pub(crate) fn is_at_end(&self) -> bool {
         matches!(self, Self::Files(files) if files.is_at_end())

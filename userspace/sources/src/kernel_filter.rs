@@ -15,7 +15,7 @@ use crate::notice::Notice;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use tapline_filter::Predicate;
-use tapline_interface::kernel::{FilterState, FrameReader, SharedFilter};
+use tapline_interface::kernel::{FilterState, FrameReader, SharedFilter, monotonic_ns};
 use tapline_record::EventTime;
 use wanted::{Course, Wanted};
 
@@ -39,8 +39,11 @@ impl ReaderFilter {
 
     /// Lets the reader have these frames from now on, and maybe others.
     fn tell(&self, wanted: &Wanted) -> FilterState {
-        let wanted = Some(wanted.predicate());
-        self.filter.lock().unwrap_or_else(PoisonError::into_inner).set(self.reader, wanted)
+        let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.reader == FrameReader::Packets {
+            filter.set_whole(wanted.is_whole);
+        }
+        filter.set(self.reader, Some(wanted.predicate()))
     }
 
     /// As [`Self::tell`]; waits until no program runs any more that was told less, and says when that was.
@@ -48,7 +51,8 @@ impl ReaderFilter {
         let state = self.tell(wanted);
         let settled = self.filter.lock().unwrap_or_else(PoisonError::into_inner).settle();
         let after_ns = if settled.is_ok() { CLOCKS_DIFFER_NS } else { ENDS_WITHIN_NS };
-        Told { state, since: clock.now().plus(after_ns) }
+        let since_ns = settled.unwrap_or_else(|_| monotonic_ns() + ENDS_WITHIN_NS.unsigned_abs());
+        Told { state, since: clock.now().plus(after_ns), since_ns }
     }
 }
 
@@ -56,6 +60,8 @@ impl ReaderFilter {
 struct Told {
     state: FilterState,
     since: EventTime,
+    /// The same on the programs' clock.
+    since_ns: u64,
 }
 
 /// Tells that a filter is not taken, or not as a whole, once for each reason.
@@ -88,9 +94,9 @@ impl FilterNotices {
 fn lack_of(interface: &str, state: &FilterState) -> Option<String> {
     match state {
         FilterState::Open | FilterState::Placed { widened: None, .. } => None,
-        FilterState::Placed { widened: Some(what), .. } => {
-            Some(format!("frames of {interface} are filtered in the kernel {what}; the rest is left to queries"))
-        }
+        FilterState::Placed { widened: Some(what), .. } => Some(format!(
+            "frames of {interface} are filtered in the kernel {what}; the rest is left to queries"
+        )),
         FilterState::Refused(why) => {
             Some(format!("frames of {interface} are filtered where they are read, not in the kernel: {why}"))
         }
@@ -105,6 +111,8 @@ pub(crate) struct PacketFilter {
     telling: Option<JoinHandle<Told>>,
     /// Since when all frames come that are wanted.
     since: EventTime,
+    /// The same on the programs' clock, ns.
+    since_ns: u64,
     notices: FilterNotices,
 }
 
@@ -118,25 +126,34 @@ impl PacketFilter {
             course,
             telling: None,
             since: EventTime::MIN,
+            since_ns: 0,
             notices: FilterNotices::default(),
         }
     }
 
-    /// Lets him have what is kept, as far as queries need it, before he begins to read.
-    pub(crate) fn begin(&mut self, kept: Predicate, needed: Vec<Predicate>) {
-        let wanted = Wanted { needed, ..Wanted::all_of(kept) };
+    /// Lets him have what is kept, as far as queries need it, before he begins to read; as a whole, or headers alone.
+    pub(crate) fn begin(&mut self, kept: Predicate, needed: Vec<Predicate>, is_whole: bool) {
+        let wanted = Wanted { needed, is_whole, ..Wanted::all_of(kept) };
         let state = self.filter.tell(&wanted);
         self.course = Course::behind(wanted);
         self.notices.note(&self.filter.interface, state);
     }
 
-    /// Begins to let him have what queries need; says whether all comes that is wanted. It is asked again until it
-    /// does.
-    pub(crate) fn need(&mut self, needed: Vec<Predicate>) -> bool {
-        self.want(|wanted| wanted.needed = needed)
+    /// Begins to let him have what queries need, frames as a whole if some do; says whether all comes that is wanted. It is
+    /// asked again until it does.
+    pub(crate) fn need(&mut self, needed: Vec<Predicate>, is_whole: bool) -> bool {
+        self.want(|wanted| {
+            wanted.needed = needed;
+            wanted.is_whole |= is_whole;
+        })
     }
 
-    /// The same, where somebody needs all frames that are kept, or does no more.
+    /// Lets him have no more of frames than their headers: nobody reads what is behind them any more.
+    pub(crate) fn need_headers_only(&mut self) {
+        self.want(|wanted| wanted.is_whole = false);
+    }
+
+    /// As [`Self::need`], where somebody needs all frames that are kept, or does no more.
     pub(crate) fn need_all(&mut self, needs_all: bool) -> bool {
         self.want(|wanted| wanted.needs_all = needs_all)
     }
@@ -166,6 +183,11 @@ impl PacketFilter {
     /// Since when all frames come that are wanted.
     pub(crate) const fn since(&self) -> EventTime {
         self.since
+    }
+
+    /// The same on the programs' clock, ns.
+    pub(crate) const fn since_ns(&self) -> u64 {
+        self.since_ns
     }
 
     /// How the filter stands.
@@ -199,6 +221,7 @@ impl PacketFilter {
         self.course.has_told();
         if let Some(told) = told {
             self.since = self.since.max(told.since);
+            self.since_ns = self.since_ns.max(told.since_ns);
             self.notices.note(&self.filter.interface, told.state);
         }
     }

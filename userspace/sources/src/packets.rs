@@ -351,21 +351,27 @@ impl Source for PacketSource {
     }
 
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
-        let (kept, needed) = (self.selecting.kept(), self.needed(demand));
+        let (kept, needed, is_whole) = (self.selecting.kept(), self.needed(demand), self.needs_whole(demand));
         if let Some(kernel) = &mut self.kernel {
-            kernel.begin(kept, needed);
+            kernel.begin(kept, needed, is_whole);
         }
         self.build(demand);
         Ok(())
     }
 
     fn prepare(&mut self, demand: &Demand) -> bool {
-        let needed = self.needed(demand);
-        self.kernel.as_mut().is_none_or(|kernel| kernel.need(needed))
+        let (needed, is_whole) = (self.needed(demand), self.needs_whole(demand));
+        let Some(kernel) = &mut self.kernel else { return true };
+        // What the program has cut must have been read before anybody looks behind headers.
+        kernel.need(needed, is_whole) && (!is_whole || self.input.lent_until_ns() >= kernel.since_ns())
     }
 
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
         self.build(demand);
+        let is_whole = self.needs_whole(demand);
+        if let Some(kernel) = self.kernel.as_mut().filter(|_| !is_whole) {
+            kernel.need_headers_only();
+        }
         // Of what is wanted since, earlier frames may not have come.
         self.latest = self.kernel.iter().fold(self.latest, |latest, kernel| latest.max(kernel.since()));
         Ok(())

@@ -6,15 +6,17 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::programs::XdpContext;
-use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Part, Scratch, Tag, flags, wants};
+use tapline_ebpf_common::{Counters, CpuState, FlowEntry, Part, Scratch, flags, wants};
 
 use super::card::Beside;
 use super::frame::{self, LinearFrame};
 use super::log::{Event, say};
 use super::maps::{self, Wanted};
 use super::rules::MappedRules;
+use super::stamp::Told;
 use super::{card, stamp, table};
 use crate::arrival::{Arrival, arrival};
+use crate::cut::unneeded_octets;
 use crate::filter;
 use crate::flow::Sighting;
 use crate::pane::{self, PaneTime};
@@ -42,9 +44,11 @@ pub fn classify<const FILTERS: bool>(context: &XdpContext) -> Option<u32> {
         state.counters.filtered_octets += u64::from(frame_octets);
         return Some(verdict);
     }
-    let Parsed { key, octets, .. } = parsed;
+    let Parsed { key, octets, headers, .. } = parsed;
     let by_whom = wants::ALL & !(wanted.flags >> flags::UNWANTED);
-    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, tag, reserved: 0 };
+    let transport_at = headers.transport_at;
+    let seen = Scratch { key, octets, frame_octets, wanted: by_whom, verdict, tag, transport_at };
+    state.scratch.transport_at = transport_at;
     // Of a frame that is too deep whoever reads it may find more.
     if FILTERS && wanted.flags & flags::FILTERED != 0 && !parsed.is_too_deep {
         (state.scratch, state.card_ns) = (seen, card_ns);
@@ -97,11 +101,25 @@ fn take(
     }
     if wanted.flags & (flags::MIRROR | flags::PACKETS) == flags::MIRROR | flags::PACKETS {
         if seen.wanted & wants::PACKETS != 0 {
-            return redirect(context, state, at, (seen.tag, believed_ns));
+            let may_cut = wanted.flags & flags::HEADERS_ONLY != 0;
+            let cut_octets = if may_cut { cut(context, state) } else { 0 };
+            return redirect(context, state, at, Told { tag: seen.tag, card_ns: believed_ns, cut_octets });
         }
         state.counters.unread_packets += 1;
     }
     verdict(wanted)
+}
+
+/// Cuts off what nobody needs of a frame; gives how many octets that is.
+#[inline(always)]
+fn cut(context: &XdpContext, state: &CpuState) -> u32 {
+    // Read from memory, of which the verifier knows nothing: so it need not tell apart how the number came about.
+    // SAFETY: a number of this CPU's own state.
+    let transport_at = unsafe { (&raw const state.scratch.transport_at).read_volatile() };
+    match frame::octets_of_one_part(context) {
+        Some(octets) => frame::cut(context, unneeded_octets(transport_at, octets)),
+        None => 0,
+    }
 }
 
 #[inline(always)]
@@ -139,9 +157,9 @@ fn verdict(wanted: &Wanted) -> u32 {
 }
 
 #[inline(always)]
-fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, beside: (Tag, u64)) -> u32 {
+fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, told: Told) -> u32 {
     let ts_ns = state.pane.start_ns + u64::from(at.us) * 1000;
-    let is_stamped = stamp::write(context, ts_ns, beside).is_some();
+    let is_stamped = stamp::write(context, ts_ns, told).is_some();
     match maps::redirect(context.rx_queue_index(), XDP_DROP) {
         Ok(action) if is_stamped => {
             state.counters.redirected_packets += 1;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::XdpContext;
 
 use crate::parse::{Octets, Position, go_behind_extensions, go_behind_extensions_v4, go_behind_link};
@@ -69,6 +69,26 @@ fn plus<const N: usize>(mut number: usize) -> usize {
 pub(super) fn octets(context: &XdpContext) -> u32 {
     // SAFETY: the context is the one that the kernel gave.
     unsafe { bpf_xdp_get_buff_len(context.as_ptr().cast()) as u32 }
+}
+
+/// Octets of a frame that is in one part.
+#[inline(always)]
+pub(super) fn octets_of_one_part(context: &XdpContext) -> Option<u32> {
+    let octets = octets(context);
+    (octets as usize == context.data_end() - context.data()).then_some(octets)
+}
+
+/// Cuts so many octets off the end of a frame; gives how many are gone.
+///
+/// The frame's octets must be looked for anew after this.
+#[inline(always)]
+pub(super) fn cut(context: &XdpContext, octets: u32) -> u32 {
+    if octets == 0 {
+        return 0;
+    }
+    // SAFETY: the context is the one that the kernel gave.
+    let outcome = unsafe { bpf_xdp_adjust_tail(context.as_ptr().cast(), -(octets as i32)) };
+    if outcome == 0 { octets } else { 0 }
 }
 
 /// Declares a part of the walk as a function of the object: the verifier checks it once, for any position,

@@ -83,6 +83,15 @@ pub struct Headers {
     pub payload_at: u32,
     /// Octets of the header that makes it a jumbogram, which no segment has.
     pub jumbo_octets: u32,
+    /// Where the transport header begins, which has 60 octets at the most: behind that nobody finds a header but one in a
+    /// tunnel, and damage only by what is said of lengths. [`Headers::UNKNOWN`] or more where that does not hold: where
+    /// headers are too many, not whole or may be longer (DCCP), and where the frame goes on behind the IP packet.
+    pub transport_at: u32,
+}
+
+impl Headers {
+    /// Further in than any header is.
+    pub const UNKNOWN: u32 = 1 << 16;
 }
 
 /// What a frame is.
@@ -118,11 +127,11 @@ pub fn parse_within<F: Octets + ?Sized>(frame: &F, frame_octets: u32, switches: 
         // Whatever stops it, what was found until then counts.
         let _ = ip::strip(&mut walk);
     }
-    finish(walk, switches & flags::TCP_FLAGS != 0)
+    finish(walk, frame_octets, switches & flags::TCP_FLAGS != 0)
 }
 
 #[inline(always)]
-fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Parsed {
+fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, frame_octets: u32, with_tcp_flags: bool) -> Parsed {
     let tcp_flags = if walk.transport == Transport::Tcp { Some(walk.tcp_flags) } else { None };
     if walk.transport == Transport::Tcp && !with_tcp_flags {
         walk.transport = Transport::Ports;
@@ -131,11 +140,15 @@ fn finish<F: Octets + ?Sized>(mut walk: Walk<'_, F>, with_tcp_flags: bool) -> Pa
     let protocol = if walk.network.has_protocol() { walk.protocol } else { 0 };
     walk.key.set_rest(walk.ports, protocol, None, shape);
     walk.key.set_vlan(walk.position.vlan());
+    let Walk { position, ip_at, payload_at, jumbo_octets, .. } = walk;
+    // Without a branch, which the verifier would follow through all that comes after: not zero in the upper half.
+    let behind = frame_octets.wrapping_sub(position.end()) | u32::from(position.is_too_deep);
+    let transport_at = walk.transport_at | (behind | behind >> 16) << 16;
     Parsed {
         key: walk.key,
         tcp_flags,
         octets: walk.octets,
-        headers: Headers { ip_at: walk.ip_at, payload_at: walk.payload_at, jumbo_octets: walk.jumbo_octets },
+        headers: Headers { ip_at, payload_at, jumbo_octets, transport_at },
         is_ip: !matches!(walk.network, Network::None),
         is_too_deep: walk.position.is_too_deep != 0,
     }

@@ -2,8 +2,8 @@
 
 use tapline_ebpf_common::Transport;
 
-use super::Octets;
 use super::walk::{Walk, be16};
+use super::{Headers, Octets};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -21,10 +21,12 @@ const TCP_DATA_OFFSET_MIN: u8 = 5;
 /// Takes what the transport header gives.
 #[inline(always)]
 pub(super) fn strip<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    walk.transport_at = walk.position.at();
     match walk.position.next_header {
         TCP => tcp(walk),
         UDP => udp(walk),
-        SCTP | DCCP | UDP_LITE => ports(walk),
+        SCTP | UDP_LITE => ports(walk),
+        DCCP => dccp(walk),
         ICMP | ICMPV6 => icmp(walk),
         _ => None,
     }
@@ -36,6 +38,13 @@ fn ports<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
     walk.ports = [be16(a, b), be16(c, d)];
     walk.transport = Transport::Ports;
     Some(())
+}
+
+/// Its header may have more octets than that of TCP.
+#[inline(always)]
+fn dccp<F: Octets + ?Sized>(walk: &mut Walk<'_, F>) -> Option<()> {
+    walk.transport_at = Headers::UNKNOWN;
+    ports(walk)
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use tapline_ebpf_common::{FlowKey, Network, Transport};
 
-use super::Octets;
+use super::{Headers, Octets};
 
 /// Where a walk is; numbers only, so that a function of its own can go on from there.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,12 @@ impl Position {
         self.at
     }
 
+    /// Behind the last octet that headers may claim.
+    #[inline(always)]
+    pub(super) const fn end(&self) -> u32 {
+        self.end
+    }
+
     /// Notes a VLAN tag; the first one counts.
     #[inline(always)]
     pub(super) const fn enter_vlan(&mut self, vlan: u16) {
@@ -65,6 +71,8 @@ pub(super) struct Walk<'f, F: ?Sized> {
     pub(super) ip_at: u32,
     /// Behind the header of TCP or UDP; zero where there is neither.
     pub(super) payload_at: u32,
+    /// Behind the IP header and its extension headers, or [`Headers::UNKNOWN`].
+    pub(super) transport_at: u32,
     /// Octets of the option that makes it a jumbogram.
     pub(super) jumbo_octets: u32,
 }
@@ -100,6 +108,7 @@ impl<'f, F: Octets + ?Sized> Walk<'f, F> {
             tcp_flags: 0,
             ip_at: 0,
             payload_at: 0,
+            transport_at: Headers::UNKNOWN,
             jumbo_octets: 0,
         }
     }

@@ -1,6 +1,7 @@
 //! The kernel's parser against the user-space decoder, on the decoder's own sample frames, on synthetic traffic,
 //! and on both after they were cut short and made to lie.
 
+mod cut;
 mod segments;
 
 use harness::{columns, frames, samples};

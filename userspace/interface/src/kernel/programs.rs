@@ -377,7 +377,10 @@ impl KernelCapture {
     /// Whether some query needs packets; a mirror's are then redirected to `AF_XDP`.
     pub fn set_packets_wanted(&self, are_wanted: bool) {
         let wanted = are_wanted.then_some(Predicate::ALWAYS);
-        self.filter.lock().unwrap_or_else(PoisonError::into_inner).set(FrameReader::Packets, wanted);
+        let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+        filter.set(FrameReader::Packets, wanted);
+        filter.set_whole(true);
+        drop(filter);
         self.table.switch(flags::PACKETS, are_wanted);
     }
 

@@ -89,7 +89,7 @@ impl PacketSource {
                 original_octets: found.original_octets,
                 bytes: found.bytes,
             };
-            self.counters.count(&frame);
+            self.counters.count(&frame, 0);
             self.counters.joined += u64::from(is_joined(&found, self.link.mtu_octets));
             visit(&frame);
         }

@@ -93,11 +93,12 @@ pub struct LiveCounters {
 }
 
 impl LiveCounters {
-    /// Counts a frame that is lent.
-    pub(super) fn count(&mut self, frame: &Frame<'_>) {
+    /// Counts a frame that is lent, of which so many octets were cut off as nobody needs them.
+    pub(super) fn count(&mut self, frame: &Frame<'_>, unneeded_octets: u32) {
         self.frames += 1;
         self.octets += u64::from(frame.original_octets);
-        self.cut += u64::from(frame.bytes.len() < frame.original_octets as usize);
+        let needed_octets = frame.original_octets.saturating_sub(unneeded_octets) as usize;
+        self.cut += u64::from(frame.bytes.len() < needed_octets);
     }
 }
 
@@ -123,6 +124,12 @@ pub trait FrameSource: Send {
     /// The pre-filter of the program in front of it; `None` if there is no program.
     fn prefilter(&self) -> Option<SharedPreFilter> {
         None
+    }
+
+    /// All that came before this, on the programs' clock in ns, was lent; always, where nothing waits between a program and
+    /// this.
+    fn lent_until_ns(&self) -> u64 {
+        u64::MAX
     }
 
     /// The filter of the program in front of it, whose `FrameReader::Packets` it is; `None` if there is no program.

@@ -16,7 +16,7 @@ use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRing, WakableRings};
 
 use super::tag::{TAG_OCTETS, put_back};
-use crate::kernel::stamp;
+use crate::kernel::{monotonic_ns, stamp};
 use tapline_socket::option;
 
 /// Octets in front of each frame: the stamp, and that the frame begins on a line of the cache.
@@ -83,6 +83,8 @@ pub(super) struct XdpQueue {
     _completion: CompletionRing,
     burst: Burst,
     memory: Umem,
+    /// All that came before this was lent, on the programs' clock, ns.
+    lent_until_ns: u64,
 }
 
 /// Frames that were taken out of the ring and not lent yet.
@@ -106,6 +108,7 @@ impl XdpQueue {
             _completion: rings.completion_ring,
             burst: Burst(VecDeque::with_capacity(BURST_FRAMES)),
             memory,
+            lent_until_ns: 0,
         };
         queue.refill().map_err(|_| QueueError::Memory)?;
         Ok(queue)
@@ -152,10 +155,19 @@ impl XdpQueue {
     /// Takes frames out of the ring, if there are none left; whether there are some now.
     fn receive(&mut self) -> bool {
         if self.burst.0.is_empty() {
+            let now_ns = monotonic_ns();
             // SAFETY: the burst is this queue's, so its frames go before the memory does.
             unsafe { self.receive.recv(&self.memory, &mut self.burst) };
+            if self.burst.0.is_empty() {
+                self.lent_until_ns = now_ns;
+            }
         }
         !self.burst.0.is_empty()
+    }
+
+    /// All that came before this was lent, on the programs' clock, ns.
+    pub(super) const fn lent_until_ns(&self) -> u64 {
+        self.lent_until_ns
     }
 
     fn lend_one(&mut self, mut packet: Packet, visit: &mut dyn FnMut(Option<FrameStamp>, &[u8])) {
@@ -166,6 +178,7 @@ impl XdpQueue {
         };
         let bytes = packet.get_mut(stamp_octets - TAG_OCTETS..).unwrap_or_default();
         let tag = stamp.and_then(|stamp| stamp.tag.octets());
+        self.lent_until_ns = stamp.map_or(self.lent_until_ns, |stamp| stamp.ts_ns);
         visit(stamp, put_back(bytes, tag));
         self.memory.free_packet(packet);
     }

@@ -120,15 +120,16 @@ impl XdpSource {
         for _ in 0..self.queues.len() {
             let (counters, link, snap_octets) = (&mut self.counters, &self.link, self.snap_octets);
             let mut lend = |stamp: Option<FrameStamp>, bytes: &[u8]| {
+                let cut_octets = stamp.map_or(0, |stamp| stamp.cut_octets);
                 let frame = Frame {
                     ts: EventTime(utc_ns(stamp, clock, now_ns) as i64),
                     link: LinkType::Ethernet,
                     direction: Some(Direction::Ingress),
                     interface: Some(&link.name),
-                    original_octets: bytes.len() as u32,
+                    original_octets: (bytes.len() as u32).saturating_add(cut_octets),
                     bytes: bytes.get(..snap_octets).unwrap_or(bytes),
                 };
-                counters.count(&frame);
+                counters.count(&frame, cut_octets);
                 visit(&frame);
             };
             frames += self.queues[self.next].lend(frames_max - frames, &mut lend)?;
@@ -191,6 +192,10 @@ impl FrameSource for XdpSource {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn lent_until_ns(&self) -> u64 {
+        self.queues.iter().map(XdpQueue::lent_until_ns).min().unwrap_or(u64::MAX)
     }
 
     fn prefilter(&self) -> Option<SharedPreFilter> {

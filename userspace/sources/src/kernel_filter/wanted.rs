@@ -14,12 +14,14 @@ pub(super) struct Wanted {
     pub(super) needed: Vec<Predicate>,
     /// Whether somebody needs all frames that are kept, whatever queries need.
     pub(super) needs_all: bool,
+    /// Whether somebody needs frames as a whole, and not only their headers.
+    pub(super) is_whole: bool,
 }
 
 impl Wanted {
     /// All that is kept.
     pub(super) fn all_of(kept: Predicate) -> Self {
-        Self { kept: vec![kept], needed: vec![Predicate::ALWAYS], needs_all: false }
+        Self { kept: vec![kept], needed: vec![Predicate::ALWAYS], needs_all: false, is_whole: true }
     }
 
     fn needed(&self) -> &[Predicate] {
@@ -34,7 +36,8 @@ impl Wanted {
 
     /// Whether whoever has these frames has others, too, as far as their form says.
     fn has_all_of(&self, others: &Self) -> bool {
-        has_all(&self.kept, &others.kept) && has_all(self.needed(), others.needed())
+        let is_as_long = self.is_whole || !others.is_whole;
+        is_as_long && has_all(&self.kept, &others.kept) && has_all(self.needed(), others.needed())
     }
 
     /// Whether they are the same frames, as far as their form says.
@@ -144,6 +147,17 @@ mod tests {
         assert!(course.comes());
         course.change(|wanted| wanted.kept = vec![port(80)]);
         assert_eq!(course.begin_to_tell(), Some(Wanted::all_of(port(80))));
+        assert!(course.comes());
+    }
+
+    #[test]
+    fn who_needs_more_of_a_frame_than_headers_waits() {
+        let mut course = Course::behind(Wanted::all_of(port(53)));
+        course.change(|wanted| wanted.is_whole = false);
+        assert!(course.begin_to_tell().is_some_and(|wanted| !wanted.is_whole) && course.comes());
+        course.change(|wanted| wanted.is_whole = true);
+        assert!(course.begin_to_tell().is_some() && !course.comes());
+        course.has_told();
         assert!(course.comes());
     }
 

@@ -53,6 +53,14 @@ impl PacketSource {
         if has_all { vec![Predicate::ALWAYS] } else { needed }
     }
 
+    /// Whether somebody reads what is behind the outermost transport header.
+    pub(super) fn needs_whole(&self, demand: &Demand) -> bool {
+        let columns = demand.columns(StreamId::Packets).unwrap_or_default();
+        let by_flow = demand.columns(StreamId::PacketFlows).filter(|_| !self.is_beside_table);
+        let depth = Depth::of_columns(columns).max(FlowCache::depth(by_flow.unwrap_or_default()));
+        depth > Depth::Transport || columns.contains(&(PacketColumn::Payload as usize))
+    }
+
     /// Builds what is demanded from now on.
     pub(super) fn build(&mut self, demand: &Demand) {
         self.build_flows(demand);
