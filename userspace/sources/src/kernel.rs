@@ -186,6 +186,8 @@ pub struct KernelSource {
     appended: usize,
     /// Frames before this are in rows; and in batches that were taken.
     until: EventTime,
+    /// No frame that was taken out of the table is later.
+    latest: EventTime,
     watermarks: Watermarks,
     has_ended: bool,
     at_end: Option<AtEnd>,
@@ -218,6 +220,7 @@ impl KernelSource {
             intake,
             appended: 0,
             until: EventTime::MIN,
+            latest: EventTime::MIN,
             watermarks: Watermarks::BEGINNING,
             has_ended: false,
             at_end: None,
@@ -262,7 +265,8 @@ impl KernelSource {
         heaviest_first(&mut intake.rows[known..]);
         let drained = drained?;
         self.entries += drained.entries + drained.ring_entries;
-        self.until = time_of(before.utc_ns(drained.until_ns));
+        [self.until, self.latest] =
+            [drained.until_ns, drained.latest_ns].map(|time_ns| time_of(before.utc_ns(time_ns)));
         self.intake.advance(self.until);
         self.drained = Instant::now();
         Ok(())
@@ -449,7 +453,7 @@ impl Source for KernelSource {
     }
 
     fn latest(&self) -> EventTime {
-        self.until
+        self.latest
     }
 
     fn counts_packets(&self, stream: StreamId) -> bool {
