@@ -37,7 +37,7 @@ use tapline_decode::export::ExporterIdentity;
 use tapline_filter::Predicate;
 use tapline_interface::Directions;
 use tapline_interface::kernel::{
-    AttachMode, CardUse, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule,
+    AttachMode, CardUse, Clock, FilterState, FrameReader, KernelCapture, KernelError, KernelOptions, Rule,
     SharedPreFilter, Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
@@ -467,7 +467,8 @@ impl Source for KernelSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.drawback.take().map(Notice::Card).or_else(|| self.filter.notice())
+        let has_received = self.input.directions.has_received();
+        self.drawback.take().map(Notice::Card).or_else(|| self.filter.notice().filter(|_| has_received))
     }
 
     fn note_dropped(&mut self, _: StreamId, _: u64) {}
@@ -547,7 +548,8 @@ impl Source for KernelSource {
             joined: self.intake.joined,
             entries: self.entries,
             flows: self.intake.flows.as_ref().map(TableFlows::counters),
-            filter: self.filter.state().clone(),
+            // What is sent passes no filter in the kernel.
+            filter: self.input.mode.map_or(FilterState::Open, |_| self.filter.state().clone()),
             failure: self.failure(),
         });
     }
