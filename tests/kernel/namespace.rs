@@ -77,9 +77,8 @@ pub(crate) fn counts_sent(interface: &str) -> bool {
     let interface_index = link::find(interface).unwrap().unwrap().index;
     let mut question = Question { interface_index, attached_as: TCX_EGRESS, ..Question::default() };
     // SAFETY: the question is that of the command, of the size that is said, and alive during the call.
-    let outcome = unsafe {
-        libc::syscall(libc::SYS_bpf, PROGRAM_QUERY, &raw mut question, size_of::<Question>())
-    };
+    let outcome =
+        unsafe { libc::syscall(libc::SYS_bpf, PROGRAM_QUERY, &raw mut question, size_of::<Question>()) };
     outcome == 0 && question.count > 0
 }
 
