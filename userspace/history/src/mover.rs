@@ -67,7 +67,9 @@ impl Moving {
 
     /// Compares what the bucket has with what is known of it, when that was long ago.
     fn look(&mut self, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
-        if self.looked.is_some_and(|looked| now.0.saturating_sub(looked.0) < LOOK_EVERY_NS) {
+        // A clock that was ahead and is set back is none that says when that was.
+        let is_recent = |looked: EventTime| (0..LOOK_EVERY_NS).contains(&now.0.saturating_sub(looked.0));
+        if self.looked.is_some_and(is_recent) {
             return Ok(());
         }
         let mut queries: BTreeSet<String> = self.bucket.queries(ends)?.into_iter().collect();
@@ -228,7 +230,11 @@ impl Moving {
         };
         let tail = store.tail(part).map_err(|error| self.said(&error))?;
         if self.bucket.put(&file, (part.octets, content), tail, ends)? {
-            self.shared.moved().note(part);
+            // No file leaves the folder meanwhile; of one that has, another one may get the name.
+            let _order = self.shared.order();
+            if part.path.exists() {
+                self.shared.moved().note(part);
+            }
             return Ok(());
         }
         let what = format!("another file than this node's lies at {}", self.bucket.key(&file));
@@ -245,9 +251,10 @@ impl Moving {
         let _order = self.shared.order();
         let _turn = self.shared.waiting();
         let path = store.next_path(query, part.hour, part.columns)?;
-        fs::rename(&part.path, path)?;
+        // First: left behind, it would be taken for that of the file which has the name there.
+        store.remove_tail(part)?;
         store.remove_sums(&part.path)?;
-        store.remove_tail(part)
+        fs::rename(&part.path, path)
     }
 
     /// Lets go of what is older than it is kept there.
@@ -267,6 +274,9 @@ impl Moving {
             }
         }
         old.into_iter().for_each(|file| self.forget_one(now, file));
+        // What is not too old any more, since the clock was set back, is learned of again.
+        let keep = self.bucket.options.keep;
+        self.forgotten.retain(|(_, file)| is_too_old(file.hour, keep, now));
         let is_due = |(since, _): &(EventTime, HourFile)| now.0.saturating_sub(since.0) >= GONE_FOR_NS;
         let due: Vec<HourFile> =
             self.forgotten.iter().filter(|one| is_due(one)).map(|(_, file)| file.clone()).collect();

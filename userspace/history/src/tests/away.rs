@@ -270,6 +270,79 @@ fn a_bucket_lets_go_of_what_is_old() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_takes_nothing_away() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    let mut options = HistoryOptions { keep: hours(1), ..options(folder.path()) };
+    options.bucket.as_mut().unwrap().keep = hours(24);
+    let mut stored = beside(options, &store);
+    take_hours(&mut stored, 3);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!((files(folder.path()).len(), all(&stored.history)), (0, vec![0, 1, 2]));
+    turn(&mut moving, 1000 * HOUR);
+    turn(&mut moving, 5 * HOUR + 1);
+    assert_eq!(all(&stored.history), [0, 1, 2]);
+    // It is right for long by then.
+    turn(&mut moving, 5 * HOUR + 3601 * SECOND);
+    assert_eq!((store.keys().len(), all(&stored.history)), (3, vec![0, 1, 2]));
+}
+
+#[test]
+fn what_comes_late_to_an_hour_in_the_bucket_stays_here_until_it_lies_there() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(3600));
+    let mut stored = beside(HistoryOptions { keep: keep_for, ..options(folder.path()) }, &store);
+    take_hours(&mut stored, 3);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 5 * HOUR);
+    stored.sink.take(&parcel(BY_ADDRESS, HOUR + SECOND, 7)).unwrap();
+    stored.sink.finish(EventTime(5 * HOUR)).unwrap();
+    keep(&stored, 5 * HOUR);
+    assert_eq!(files(folder.path()).len(), 2, "all of an hour goes, or none of it");
+    turn(&mut moving, 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!((files(folder.path()).len(), store.keys().len()), (0, 4));
+    assert_eq!(all(&stored.history), [0, 1, 2, 7]);
+}
+
+#[test]
+fn what_comes_again_is_known_where_it_lies_in_the_bucket_only() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(3600));
+    let options =
+        || HistoryOptions { keep: keep_for, comes_again: true, ..super::away::options(folder.path()) };
+    let mut stored = beside(options(), &store);
+    take_hours(&mut stored, 3);
+    turn(&mut moving(&stored), 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!(files(folder.path()).len(), 0);
+    drop(stored);
+    let mut again = beside(options(), &store);
+    again.sink.take(&parcel(BY_ADDRESS, HOUR, 1)).unwrap();
+    assert_eq!(again.sink.held(), 0);
+    store.is_away.store(true, Ordering::Relaxed);
+    again.sink.take(&parcel(BY_ADDRESS, 0, 0)).unwrap();
+    assert_eq!(again.sink.held(), 1);
+    let said = again.said.lock().unwrap().join("\n");
+    assert!(said.contains("so that some may be stored twice"), "{said}");
+}
+
+#[test]
+fn what_somebody_copied_into_the_bucket_is_in_nobodys_way() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 2);
+    let hour = "query=top-talkers/hour=1970-01-01T00/00000001-00000000.parquet";
+    let copy = Key::from(format!("office/query=top-talkers/copy/{hour}"));
+    block_on(store.inner.put_opts(&copy, vec![0_u8; 64].into(), PutOptions::default())).unwrap();
+    turn(&mut moving(&stored), 5 * HOUR);
+    assert_eq!((trouble(&stored), store.keys().len()), (None, 3));
+    assert_eq!(all(&stored.history), [0, 1]);
+}
+
+#[test]
 fn a_large_file_goes_in_parts_and_is_there_as_a_whole() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
     let options = options(folder.path()).bucket.unwrap();
