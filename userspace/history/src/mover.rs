@@ -58,10 +58,11 @@ impl Moving {
 
     /// Does what is due, as long as it does not end.
     pub(crate) fn turn(&mut self, now: EventTime, ends: &AtomicBool) {
-        let outcome = self.look(now, ends);
-        let outcome = outcome.and_then(|()| self.put_all(now, ends)).and_then(|()| self.forget(now, ends));
+        // What cannot be listed or read there keeps nothing here: each file is compared when it is put.
+        let looked = self.look(now, ends);
+        let put = self.put_all(now, ends).and_then(|()| self.forget(now, ends));
         if !ends.load(Ordering::Acquire) {
-            self.shared.moved().trouble = outcome.err();
+            self.shared.moved().trouble = looked.and(put).err();
         }
     }
 

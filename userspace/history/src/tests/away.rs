@@ -30,6 +30,8 @@ use tapline_record::EventTime;
 struct Switched {
     inner: InMemory,
     is_away: AtomicBool,
+    /// Whether it refuses to say what it has.
+    is_closed: AtomicBool,
     asked: AtomicUsize,
 }
 
@@ -40,6 +42,14 @@ impl Switched {
             return Err(Error::Generic { store: "test", source: "it is away".into() });
         }
         Ok(&self.inner)
+    }
+
+    fn ask_what_is_there(&self) -> Result<&InMemory> {
+        let inner = self.ask()?;
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Generic { store: "test", source: "it lists nothing".into() });
+        }
+        Ok(inner)
     }
 
     fn keys(&self) -> Vec<String> {
@@ -82,14 +92,14 @@ impl ObjectStore for Switched {
     }
 
     fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.ask() {
+        match self.ask_what_is_there() {
             Ok(inner) => inner.list(prefix),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Key>) -> Result<ListResult> {
-        self.ask()?.list_with_delimiter(prefix).await
+        self.ask_what_is_there()?.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Result<()> {
@@ -194,6 +204,17 @@ fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
     assert_eq!(store.keys().len(), 4, "what is there stays as it is: {:?}", store.keys());
     assert!(store.keys()[2].contains("hour=1970-01-01T01/00000002-"), "{:?}", store.keys());
     assert_eq!(all(&again.history), [0, 1, 2, 7]);
+}
+
+#[test]
+fn a_bucket_that_lists_nothing_gets_files_all_the_same() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    store.is_closed.store(true, Ordering::Relaxed);
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 3);
+    turn(&mut moving(&stored), 5 * HOUR);
+    assert!(trouble(&stored).unwrap().contains("it lists nothing"));
+    assert_eq!((store.keys().len(), all(&stored.history)), (3, vec![0, 1, 2]));
 }
 
 #[test]
