@@ -92,8 +92,9 @@ impl AlertCondition {
     /// What is wrong, and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let long =
-            || format!("a condition is one line of at most {CONDITION_OCTETS_MAX} octets, such as ports > 100");
+        let long = || {
+            format!("a condition is one line of at most {CONDITION_OCTETS_MAX} octets, such as ports > 100")
+        };
         if text.len() > CONDITION_OCTETS_MAX || text.contains(char::is_control) {
             return Err(long());
         }

@@ -133,7 +133,7 @@ impl QueryFolder {
             return Ok(());
         }
         let path = path.display();
-        let what = format!("{path} was edited since it was read; `tapline reload` takes that up, then try again");
+        let what = format!("{path} was edited since it was read; `tapline reload` takes that up");
         Err(CatalogError::wrong(what))
     }
 

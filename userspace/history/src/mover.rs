@@ -29,6 +29,8 @@ use tapline_sources::Clock;
 const LOOK_EVERY_NS: i64 = 3600 * 1_000_000_000;
 /// How long what is too old stays in a bucket, for whoever has begun to read it.
 const GONE_FOR_NS: i64 = 10 * 60 * 1_000_000_000;
+/// Octets of a tail that is learned of: far more than any file of ours has.
+const TAIL_OCTETS_MAX: u64 = 64 << 20;
 
 /// Starts the thread that moves files.
 pub(crate) fn start(
@@ -152,7 +154,9 @@ impl Moving {
             let read = self.bucket.read(file, vec![start..octets], ends)?;
             Ok(read.first().map(|octets| octets.to_vec()).unwrap_or_default())
         };
-        let Some(start) = tail_octets(&read(end)?).and_then(|length| octets.checked_sub(length)) else {
+        // Anybody who may write there can say how long one is.
+        let length = tail_octets(&read(end)?).filter(|length| *length <= TAIL_OCTETS_MAX);
+        let Some(start) = length.and_then(|length| octets.checked_sub(length)) else {
             return Ok(None);
         };
         read(start).map(Some)
