@@ -1,6 +1,6 @@
 //! What is merged and what goes: decided over names, ages and sizes, by functions of them alone.
 
-use crate::options::HistoryOptions;
+use crate::options::{HistoryOptions, RollUp};
 use crate::place::Hour;
 use crate::store::Part;
 use std::collections::BTreeMap;

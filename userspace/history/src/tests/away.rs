@@ -332,8 +332,7 @@ fn what_comes_late_to_an_hour_in_the_bucket_stays_here_until_it_lies_there() {
 fn what_comes_again_is_known_where_it_lies_in_the_bucket_only() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
     let keep_for = Some(Duration::from_secs(3600));
-    let options =
-        || HistoryOptions { keep: keep_for, comes_again: true, ..super::away::options(folder.path()) };
+    let options = || HistoryOptions { keep: keep_for, comes_again: true, ..options(folder.path()) };
     let mut stored = beside(options(), &store);
     take_hours(&mut stored, 3);
     turn(&mut moving(&stored), 5 * HOUR);

@@ -148,7 +148,8 @@ mod tests {
     fn what_an_interface_missed_never_becomes_less() {
         let link = |index, missed| Link { index, missed, ..Link::default() };
         let (mut drops, opened) = (Drops::default(), link(7, 100));
-        for (now, expected) in [(link(7, 130), 30), (link(7, 5), 30), (link(8, 500), 30), (link(7, 140), 40)] {
+        for (now, expected) in [(link(7, 130), 30), (link(7, 5), 30), (link(8, 500), 30), (link(7, 140), 40)]
+        {
             drops.miss(&now, &opened);
             assert_eq!(drops.sum(), expected, "{now:?}");
         }
