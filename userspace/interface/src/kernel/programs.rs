@@ -218,6 +218,8 @@ impl KernelCapture {
     /// When there is no such interface, when it has a program, or when its driver refuses this one.
     pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), KernelError> {
         self.detach_from_received()?;
+        self.card = CardUse::default();
+        self.table.take_times_of_card(false);
         if mode == AttachMode::Native && self.attach_bound(interface) {
             return Ok(());
         }
