@@ -182,8 +182,8 @@ impl Merge for Merging {
             let payload = || Payload::decode(&whole, &half.states, OWN);
             guarded(|| apart(payload()?, &half.states)).ok()
         });
-        let shared = |parts: Vec<(Vec<u8>, f64)>| {
-            parts.into_iter().map(|(octets, share)| (Arc::from(octets), share)).collect()
+        let shared = |parts: Vec<(Vec<u8>, f64)>| -> Vec<(Arc<[u8]>, f64)> {
+            parts.into_iter().map(|(octets, share)| (octets.into(), share)).collect()
         };
         parts.map_or_else(|| vec![(whole, 1.0)], shared)
     }
