@@ -244,7 +244,10 @@ mod tests {
         assert_eq!((merging.weight(&nothing), merging.weight(&bomb)), (PART_WEIGHT as u64, (1 << 30) - 1));
         assert_eq!(merging.merge(half, &mut state, &nothing), Ok(()));
         assert_eq!(merging.encode(half, &state), nothing);
-        assert!(merging.decode(half, &nothing).is_ok() && merging.decode(half, &b"garbage".as_slice().into()).is_err());
+        assert!(
+            merging.decode(half, &nothing).is_ok()
+                && merging.decode(half, &b"garbage".as_slice().into()).is_err()
+        );
         assert!(merging.octets_held(7) > 0);
         drop(state);
         assert_eq!(merging.octets_held(7), 0, "what is dropped is charged no more");

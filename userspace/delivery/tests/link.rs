@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tapline_delivery::{
-    Aggregator, AggregatorLimits, AggregatorOptions, Covered, Fenced, Fingerprint, HalfId,
-    HalfSpec, Head, Hello, Incarnation, KeptHalf, Kind, Lineage, Manifest, Merge, Moment, NewPart, Outgoing,
-    OutgoingLimits, PartHead, Patience, Position, Refusal, RestoreError, Role, SensorName, Span, Stamp, Told, Verdict,
+    Aggregator, AggregatorLimits, AggregatorOptions, Covered, Fenced, Fingerprint, HalfId, HalfSpec, Head,
+    Hello, Incarnation, KeptHalf, Kind, Lineage, Manifest, Merge, Moment, NewPart, Outgoing, OutgoingLimits,
+    PartHead, Patience, Position, Refusal, RestoreError, Role, SensorName, Span, Stamp, Told, Verdict,
 };
 
 const HALF: HalfId = HalfId(1);

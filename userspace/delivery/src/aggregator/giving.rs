@@ -26,11 +26,7 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    fn new(
-        results: &'a mut VecDeque<Untaken>,
-        blobs: &'a mut Blobs,
-        limits: &'a AggregatorLimits,
-    ) -> Self {
+    fn new(results: &'a mut VecDeque<Untaken>, blobs: &'a mut Blobs, limits: &'a AggregatorLimits) -> Self {
         let mut alone = BTreeMap::new();
         results.iter().for_each(|untaken| note_alone(&mut alone, &untaken.given));
         Self { results, blobs, limits, alone }
@@ -266,9 +262,7 @@ fn behind<S>(half: &Half<S>, id: HalfId, links: &Links) -> Vec<(SensorName, i64)
 
 /// What came for a pane, as octets.
 pub(super) fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) -> Arc<[u8]> {
-    pane.state
-        .as_ref()
-        .map_or_else(|| merge.encode(id, &merge.empty(id)), |state| merge.encode(id, state))
+    pane.state.as_ref().map_or_else(|| merge.encode(id, &merge.empty(id)), |state| merge.encode(id, state))
 }
 
 impl Forwarding {

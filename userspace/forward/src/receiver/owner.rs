@@ -20,8 +20,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_delivery::{
-    Aggregator, Bundle, Covered, Given, HalfId, Head, Incarnation, Manifest, Merge, Moment, SensorName, Stamp,
-    Verdict,
+    Aggregator, Bundle, Covered, Given, HalfId, Head, Incarnation, Manifest, Merge, Moment, SensorName,
+    Stamp, Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::sleep;
